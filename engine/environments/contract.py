@@ -1,0 +1,58 @@
+"""What a world is: tasks that are pure data, and environments that play one task.
+
+    environment = world.start(task)
+    observation = environment.reset()
+    while not observation.done:
+        observation = environment.step(choose(observation.admissible))
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+
+class Task(msgspec.Struct, frozen=True):
+    """One task, as data that says everything that replays it.
+
+    `id` is unique in its world, `family` groups related tasks (a house, an ALFWorld task type), `prompt` is the task's
+    sentence, which is also the retrieval query, and `seed` decides whatever the environment draws.
+    """
+
+    id: str
+    family: str
+    prompt: str
+    seed: int = 0
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """What the player sees: text, the admissible actions, and whether the episode is over and won."""
+
+    text: str
+    admissible: tuple[str, ...]
+    reward: float = 0.0
+    done: bool = False
+    won: bool = False
+
+
+class Environment(Protocol):
+    """One episode of one task. `step` never raises for what an action contains: an unknown action changes nothing."""
+
+    def reset(self) -> Observation: ...
+
+    def step(self, action: str) -> Observation: ...
+
+
+class World(Protocol):
+    """Where tasks come from and how they start."""
+
+    name: str
+
+    def start(self, task: Task) -> Environment:
+        """A fresh environment for `task`; the caller resets it."""
+        ...
+
+    def max_turns(self, task: Task) -> int:
+        """The step cap of `task`."""
+        ...

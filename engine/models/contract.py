@@ -1,0 +1,57 @@
+"""What a chat model is, whichever machine or server it runs on."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+Role = Literal["executor", "curator"]
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Sampling(msgspec.Struct, frozen=True):
+    """How a completion is drawn. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 switch those filters off.
+
+    `max_tokens` caps the completion of one call. `seed` makes the draw repeatable where the model supports it.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_tokens: int = 256
+    seed: int = 0
+
+
+class Completion(msgspec.Struct, frozen=True):
+    """What a model answered. `logprobs` (natural log, one a completion token) are those of the unfiltered distribution."""
+
+    text: str
+    prompt_ids: list[int]
+    completion_ids: list[int]
+    logprobs: list[float]
+    finish: Literal["stop", "length"]
+
+
+class ModelUnavailable(Exception):
+    """The model did not answer (outage, time-out, refused). What depended on the answer is unmeasured, never failed."""
+
+
+class ChatModel(Protocol):
+    """A model that answers chats in one of two roles: executor (the frozen base) or curator (the trained adapter)."""
+
+    async def complete(
+        self, messages: list[Message], *, role: Role, sampling: Sampling, tools: list[dict[str, Any]] | None = None
+    ) -> Completion:
+        """Answer one chat. Raises `ModelUnavailable`; never waits without bound."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens `text` is in this model's tokenizer, special tokens not added."""
+        ...

@@ -1,0 +1,295 @@
+"""Everything that can happen in a run, as plain data.
+
+The event log is the run's truth: it alone is enough to recompute every reward (`method.md` §2). Any room may emit events
+through a `Sink`; only `store` knows that they end up in SQLite. `encode` and `decode` turn an event into JSON and back.
+
+    sink(TurnTaken(at=Address(step=1, group=0, rollout=2, position=3), turn=1, action="go box", ...))
+
+Rewards are floats or None, and None means *not measured*: it is never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from engine.outcomes import Outcome
+
+RunKind = Literal["train", "curate"]
+State = Literal["starting", "running", "paused", "stopping", "stopped", "finished", "failed"]
+Verdict = Literal["valid", "malformed", "refused"]
+Decision = Literal["approved", "vetoed", "undone", "conflicted"]
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where in a run something happened. Steps and positions count from 1, groups and rollouts from 0.
+
+    In a curate run `step` is the number of the task in the stream, and group, rollout are 0, position is 1.
+    """
+
+    step: int
+    group: int = 0
+    rollout: int = 0
+    position: int = 1
+
+
+class GroupDrawn(msgspec.Struct, frozen=True):
+    """One group of related tasks; `seed` reproduces it on any machine."""
+
+    id: str
+    family: str
+    seed: int
+    tasks: list[str]
+
+
+class SkillFound(msgspec.Struct, frozen=True):
+    """A skill that retrieval put into the executor's prompt, with its BM25 score."""
+
+    name: str
+    score: float
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One call of the curator: what it was, whether it applied, and why not.
+
+    `operation` is insert, update, delete, or the unknown name; `skill` is the skill it is about ("" when unreadable).
+    """
+
+    operation: str
+    skill: str
+    verdict: Verdict
+    why: str = ""
+
+
+def _tag(name: str) -> str:
+    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="kind", tag=_tag):
+    """The base of all events; `kind` in JSON is the class name in snake case."""
+
+
+class RunStarted(Event, frozen=True):
+    """An engine process began (or resumed) the run's work."""
+
+    run_kind: RunKind
+    profile: str
+    steps: int
+    pid: int
+    resumed_from: int = 0
+
+
+class StateChanged(Event, frozen=True):
+    state: State
+    reason: str = ""
+
+
+class StepStarted(Event, frozen=True):
+    step: int
+    groups: list[GroupDrawn]
+
+
+class EpisodeStarted(Event, frozen=True):
+    at: Address
+    task: str
+    family: str
+    prompt: str
+    skills: list[SkillFound]
+    observation: str
+    max_turns: int
+
+
+class TurnTaken(Event, frozen=True):
+    """One executor turn. `coerced` is true when the answer did not parse or was not admissible (`method.md`, lesson 9)."""
+
+    at: Address
+    turn: int
+    thought: str
+    action: str
+    observation: str
+    coerced: bool
+
+
+class EpisodeEnded(Event, frozen=True):
+    at: Address
+    outcome: Outcome
+    turns: int
+    coerced: int
+
+
+class CurationMade(Event, frozen=True):
+    """One curation decision c_i and everything its rewards need.
+
+    `repo` is the repository's text after it (file text by skill name), `repo_tokens` its tokens |S_i|, `prompt_tokens` the
+    tokens of the curator's input |χ_i|, `judge` the content score in [0, 1] or None with `judge_reason` set.
+    """
+
+    at: Address
+    completion: str
+    calls: list[Call]
+    prompt_tokens: int
+    completion_tokens: int
+    finish: Literal["stop", "length"]
+    repo: dict[str, str]
+    repo_tokens: int
+    judge: float | None
+    judge_reason: str = ""
+
+
+class CurationSkipped(Event, frozen=True):
+    """The curator was not asked or did not answer, so the position has no training sample."""
+
+    at: Address
+    reason: str
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """The composite reward r and its four parts, of a rollout or averaged over a step; None is unmeasured."""
+
+    r: float | None
+    r_task: float | None
+    r_fc: float | None
+    r_cnt: float | None
+    r_comp: float | None
+
+
+class RolloutScored(Event, frozen=True):
+    step: int
+    group: int
+    rollout: int
+    parts: Parts
+    measured: int
+    unmeasured: int
+
+
+class UpdateMade(Event, frozen=True):
+    """One optimiser step. `advantages[group][rollout]` is A = r − mean(r); None where the rollout was unmeasured."""
+
+    step: int
+    advantages: list[list[float | None]]
+    samples: int
+    loss: float | None
+    grad_norm: float | None
+    entropy: float | None
+    kl: float | None
+    learning_rate: float
+    seconds: float
+
+
+class StepEnded(Event, frozen=True):
+    """A step's summary. `spread` is the mean over groups of the standard deviation of r inside the group, `flat_groups`
+    the number of groups with none; `operations` counts valid calls by name; rates are fractions in [0, 1]."""
+
+    step: int
+    parts: Parts
+    spread: float | None
+    flat_groups: int
+    measured: int
+    unmeasured: int
+    success_rate: float | None
+    coercion_rate: float | None
+    operations: dict[str, int]
+    invalid_calls: int
+    episodes: int
+    rollout_seconds: float
+    seconds: float
+
+
+class EditProposed(Event, frozen=True):
+    """An edit that entered the review queue. `before` and `after` are the file's text, None where there is no file."""
+
+    edit: str
+    at: Address
+    operation: Literal["insert", "update", "delete"]
+    skill: str
+    new_name: str
+    before: str | None
+    after: str | None
+    task: str
+    outcome: Outcome
+    reason: str
+    checks: list[str]
+
+
+class EditDecided(Event, frozen=True):
+    """A decision on an edit, once written: `commit` is the git commit that holds it ("" where none was made)."""
+
+    edit: str
+    decision: Decision
+    by: str
+    reason: str = ""
+    commit: str = ""
+
+
+class ProposalsWithheld(Event, frozen=True):
+    """Edits that were not put to review, and why (the queue is full, or they no longer apply)."""
+
+    step: int
+    count: int
+    reason: str
+
+
+class CheckpointSaved(Event, frozen=True):
+    step: int
+    path: str
+    bytes: int
+
+
+class MemoryMeasured(Event, frozen=True):
+    """Bytes of memory. `source` says where the figures come from; None means that the machine does not tell."""
+
+    source: str
+    total: int
+    available: int
+    engine: int
+    gpu: int | None = None
+
+
+class Notice(Event, frozen=True):
+    """Something that a person should know: `level` info, warning or error, what happened, and what to do."""
+
+    level: Literal["info", "warning", "error"]
+    message: str
+
+
+AnyEvent = (
+    RunStarted
+    | StateChanged
+    | StepStarted
+    | EpisodeStarted
+    | TurnTaken
+    | EpisodeEnded
+    | CurationMade
+    | CurationSkipped
+    | RolloutScored
+    | UpdateMade
+    | StepEnded
+    | EditProposed
+    | EditDecided
+    | ProposalsWithheld
+    | CheckpointSaved
+    | MemoryMeasured
+    | Notice
+)
+
+Sink = Callable[[AnyEvent], None]
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(AnyEvent)
+
+
+def kind_of(event: AnyEvent) -> str:
+    """The event's kind, as stored and as shown: `turn_taken`, `step_ended`, …"""
+    return _tag(type(event).__name__)
+
+
+def encode(event: AnyEvent) -> bytes:
+    """The event as JSON, its kind included."""
+    return _encoder.encode(event)
+
+
+def decode(data: bytes | str) -> AnyEvent:
+    """The event of one JSON object. Raises `msgspec.ValidationError` for anything else."""
+    return _decoder.decode(data)
