@@ -1,0 +1,72 @@
+"""The household world: groups of related tasks in one generated house, embedded so that it needs no data.
+
+A task is data: its `family` is the house ("house-7"), its `seed` the house's seed, its `id` says the errand. All tasks of a
+group share a house, so that a skill learned in one helps in the next and helps in no other house. The step caps leave a
+blind search a modest chance (about 0.28 over all errands) and a knowing player a sure one.
+
+    world = HouseholdWorld()
+    tasks = world.group(seed=7, count=5)
+    world.start(tasks[0]).reset()
+"""
+
+from __future__ import annotations
+
+from engine.environments.contract import Task
+from engine.environments.household.environment import Errand, HouseholdEnvironment
+from engine.environments.household.house import TREATMENTS, House, draw_house, stream
+
+PLAIN_TURNS = 4
+TREATED_TURNS = 6
+GROUP_THINGS = 2
+GROUP_TREATMENTS = 2
+
+
+class HouseholdWorld:
+    """Implements `engine.environments.contract.World`."""
+
+    name = "household"
+
+    def group(self, seed: int, count: int) -> list[Task]:
+        """`count` tasks about two things and two treatments of the house of `seed`, each errand once before any repeats."""
+        house = draw_house(seed)
+        draw = stream("group", seed, count)
+        things = draw.sample(sorted(house.homes), GROUP_THINGS)
+        treatments = ["", *draw.sample(TREATMENTS, GROUP_TREATMENTS)]
+        errands: list[Errand] = []
+        while len(errands) < count:
+            lap = [Errand(thing, treatment) for thing in things for treatment in treatments]
+            draw.shuffle(lap)
+            errands += lap
+        return [_task(house, errand, number) for number, errand in enumerate(errands[:count])]
+
+    def start(self, task: Task) -> HouseholdEnvironment:
+        """A fresh episode of `task`. Raises `ValueError` for a task of another world."""
+        return HouseholdEnvironment(draw_house(task.seed), errand_of(task))
+
+    def max_turns(self, task: Task) -> int:
+        """The step cap: enough to open, take and treat with one wrong turn to spare."""
+        return TREATED_TURNS if errand_of(task).treatment else PLAIN_TURNS
+
+
+def house_of(task: Task) -> House:
+    """The house that `task` plays in."""
+    return draw_house(task.seed)
+
+
+def errand_of(task: Task) -> Errand:
+    """What `task` asks for. Raises `ValueError` for a task that is not of this world."""
+    parts = task.id.split("/")
+    if len(parts) != 4 or parts[0] != "household":
+        raise ValueError(f"{task.id!r} is not a household task (household/house-SEED/NUMBER/THING or …/THING-TREATMENT)")
+    thing, _, treatment = parts[3].partition("-")
+    return Errand(thing, treatment)
+
+
+def _task(house: House, errand: Errand, number: int) -> Task:
+    what = f"{errand.thing}-{errand.treatment}" if errand.treatment else errand.thing
+    return Task(
+        id=f"household/house-{house.seed}/{number}/{what}",
+        family=f"house-{house.seed}",
+        prompt=errand.prompt,
+        seed=house.seed,
+    )
