@@ -1,7 +1,8 @@
 """Everything that can happen in a run, as plain data.
 
-The event log is the run's truth: it alone is enough to recompute every reward (`method.md` §2). Any room may emit events
-through a `Sink`; only `store` knows that they end up in SQLite. `encode` and `decode` turn an event into JSON and back.
+The event log is the run's truth: it alone is enough to recompute every reward (`method.md` §2). Any room may emit
+events through a `Sink`; only `store` knows that they end up in SQLite. `encode` and `decode` turn an event into JSON
+and back.
 
     sink(TurnTaken(at=Address(step=1, group=0, rollout=2, position=3), turn=1, action="go box", ...))
 
@@ -102,7 +103,7 @@ class EpisodeStarted(Event, frozen=True):
 
 
 class TurnTaken(Event, frozen=True):
-    """One executor turn. `coerced` is true when the answer did not parse or was not admissible (`method.md`, lesson 9)."""
+    """One executor turn. `coerced`: the answer did not parse or was not admissible (`method.md`, lesson 9)."""
 
     at: Address
     turn: int
@@ -122,8 +123,8 @@ class EpisodeEnded(Event, frozen=True):
 class CurationMade(Event, frozen=True):
     """One curation decision c_i and everything its rewards need.
 
-    `repo` is the repository's text after it (file text by skill name), `repo_tokens` its tokens |S_i|, `prompt_tokens` the
-    tokens of the curator's input |χ_i|, `judge` the content score in [0, 1] or None with `judge_reason` set.
+    `repo` is the repository's text after it (file text by skill name), `repo_tokens` its tokens |S_i|, `prompt_tokens`
+    the tokens of the curator's input |χ_i|, `judge` the content score in [0, 1] or None with `judge_reason` set.
     """
 
     at: Address
@@ -165,7 +166,7 @@ class RolloutScored(Event, frozen=True):
 
 
 class UpdateMade(Event, frozen=True):
-    """One optimiser step. `advantages[group][rollout]` is A = r − mean(r); None where the rollout was unmeasured."""
+    """One optimiser step. `advantages[group][rollout]` is A = r - mean(r); None where the rollout was unmeasured."""
 
     step: int
     advantages: list[list[float | None]]
@@ -211,6 +212,7 @@ class EditProposed(Event, frozen=True):
     outcome: Outcome
     reason: str
     checks: list[str]
+    proposer: str = "curator"
 
 
 class EditDecided(Event, frozen=True):
@@ -292,4 +294,5 @@ def encode(event: AnyEvent) -> bytes:
 
 def decode(data: bytes | str) -> AnyEvent:
     """The event of one JSON object. Raises `msgspec.ValidationError` for anything else."""
-    return _decoder.decode(data)
+    event: AnyEvent = _decoder.decode(data)
+    return event

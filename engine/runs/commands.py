@@ -1,0 +1,51 @@
+"""What a person may ask of a running engine, as plain data: sent with `run.send`, taken once by `run.take_commands`."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Command(msgspec.Struct, frozen=True, tag_field="command", tag=str.lower):
+    """The base of all commands."""
+
+
+class Pause(Command, frozen=True):
+    """Finish what is in hand, then wait for `Resume`."""
+
+
+class Resume(Command, frozen=True):
+    """Go on after `Pause`."""
+
+
+class Stop(Command, frozen=True):
+    """Finish what is in hand, save a checkpoint, and end; the run can be started again."""
+
+
+class CheckpointNow(Command, frozen=True):
+    """Save a checkpoint at the next moment when the run's state is whole."""
+
+
+AnyCommand = Pause | Resume | Stop | CheckpointNow
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """A command with who sent it and when (unix time)."""
+
+    at: float
+    by: str
+    command: AnyCommand
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(AnyCommand)
+
+
+def encode_command(command: AnyCommand) -> bytes:
+    """The command as JSON."""
+    return _encoder.encode(command)
+
+
+def decode_command(data: bytes) -> AnyCommand:
+    """The command of one JSON object. Raises `msgspec.ValidationError`."""
+    command: AnyCommand = _decoder.decode(data)
+    return command

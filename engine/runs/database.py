@@ -1,0 +1,171 @@
+"""The SQLite file of a run: its schema, its connections, and its errors in words.
+
+WAL, so that a reader never blocks a writer; `synchronous=NORMAL`, so that a commit costs no fsync and a crash of the
+process loses nothing that was committed (a power cut may lose the last commits, never the file); waits for the write
+lock are bounded. Connections are borrowed from a small pool, so any thread may use a `Database`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from engine.runs.derived import TABLES as DERIVED_TABLES
+from engine.runs.errors import NotARun, RunError, WriteFailed
+
+APPLICATION_ID = 0x534B696C  # "SKil"
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 10.0
+
+SCHEMA = f"""
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+CREATE TABLE run (id TEXT NOT NULL, kind TEXT NOT NULL, created REAL NOT NULL, repo TEXT);
+CREATE TABLE events (id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, data BLOB NOT NULL);
+CREATE INDEX events_by_kind ON events (kind, id);
+CREATE TABLE commands (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, by TEXT NOT NULL, data BLOB NOT NULL);
+CREATE TABLE decisions (
+    edit TEXT NOT NULL, round INTEGER NOT NULL, decision TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL,
+    at REAL NOT NULL, token TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (edit, round)
+);
+{DERIVED_TABLES}
+"""
+
+_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+_DENIED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
+_DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
+
+
+def create(path: Path, run_id: str, kind: str, created: float, repo: str | None) -> None:
+    """Make a new run database at `path`, which must not exist. Raises `RunError`."""
+    with in_words(path):
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+            connection.execute("INSERT INTO run VALUES (?, ?, ?, ?)", (run_id, kind, created, repo))
+        finally:
+            connection.close()
+
+
+class Database:
+    """An open run database. Raises `NotARun` when the file is something else, damaged, or of a newer schema."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._idle: list[sqlite3.Connection] = []
+        self._guard = threading.Lock()
+        self._watcher: sqlite3.Connection | None = None
+        try:
+            self._check()
+        except BaseException:
+            self.close()
+            raise
+
+    def _check(self) -> None:
+        application, version = self.one("PRAGMA application_id")[0], self.one("PRAGMA user_version")[0]
+        if application != APPLICATION_ID:
+            raise NotARun(f"{self.path} is a database, but not of a run; give the directory of a run")
+        if version > SCHEMA_VERSION:
+            raise NotARun(
+                f"{self.path} was written by a newer skillos-tui (schema {version}; this one reads {SCHEMA_VERSION}); "
+                "upgrade skillos-tui to open it"
+            )
+
+    @contextmanager
+    def borrow(self) -> Iterator[sqlite3.Connection]:
+        """A connection for the caller alone, until the block ends."""
+        with self._guard:
+            connection = self._idle.pop() if self._idle else None
+        with in_words(self.path):
+            connection = connection or self._connect()
+            try:
+                yield connection
+            finally:
+                with self._guard:
+                    self._idle.append(connection)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One write transaction: committed when the block ends, rolled back when it raises."""
+        with self.borrow() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def all(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """All rows of a query."""
+        with self.borrow() as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    def one(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        """The first row of a query, or None."""
+        with self.borrow() as connection:
+            return connection.execute(sql, parameters).fetchone()
+
+    def data_version(self) -> int:
+        """A number that changes whenever anyone, this process included, has committed."""
+        with self._guard, in_words(self.path):
+            self._watcher = self._watcher or self._connect()
+            return int(self._watcher.execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the connections that nobody is using; the database may be used again and opens new ones."""
+        with self._guard:
+            connections = [*self._idle, *([self._watcher] if self._watcher else [])]
+            self._idle, self._watcher = [], None
+        for connection in connections:
+            connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            connection.execute("PRAGMA synchronous = NORMAL")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+
+@contextmanager
+def in_words(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors about `path` into a `RunError` that says what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _translate(error, path) from error
+
+
+def _translate(error: sqlite3.Error, path: Path) -> RunError:
+    extended = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    code = extended & 0xFF
+    if code in _FULL:
+        return WriteFailed(
+            f"cannot write {path}: {error}. The disk is probably full or failing; free some space. "
+            "Everything written before is safe"
+        )
+    if code in _DENIED:
+        return WriteFailed(f"cannot write {path}: {error}. Check that you may write to this file and to its folder")
+    if code == sqlite3.SQLITE_BUSY:
+        return WriteFailed(
+            f"{path} was kept locked by another process for {BUSY_SECONDS:g} s; "
+            "look for a suspended skillos process and continue or end it"
+        )
+    if code in _DAMAGED:
+        return NotARun(f"{path} is damaged or is not a run's database: {error}")
+    return RunError(f"{path}: {error}")

@@ -1,0 +1,100 @@
+"""A run's state as one value, for `skillos-engine status --json` and for lists of runs.
+
+    status(run).state     # "interrupted" when the engine died without ending the run
+
+What was not measured is None (null in JSON), never 0.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from engine.config import ConfigError
+from engine.runs.events import RunKind, State, StepEnded
+from engine.runs.store import FINAL_STATES, Run
+
+ShownState = State | Literal["interrupted"]
+
+
+class StepRewards(msgspec.Struct, frozen=True):
+    """A finished step: rewards averaged over its rollouts, `spread` of r inside groups, counts of positions."""
+
+    step: int
+    r: float | None
+    r_task: float | None
+    r_fc: float | None
+    r_cnt: float | None
+    r_comp: float | None
+    spread: float | None
+    measured: int
+    unmeasured: int
+    coercion_rate: float | None
+    operations: dict[str, int]
+
+
+class Status(msgspec.Struct, frozen=True):
+    """Where a run is. `step` is the one at work, or the last; `heartbeat_age_s` is None when no engine ever started."""
+
+    run: str
+    path: str
+    kind: RunKind
+    profile: str
+    state: ShownState
+    reason: str
+    step: int
+    steps: int
+    rewards: list[StepRewards]
+    pending_reviews: int
+    heartbeat_age_s: float | None
+
+
+def status(run: Run) -> Status:
+    """The present status of `run`."""
+    alive = run.engine_alive()
+    state = run.state()
+    profile, steps = (state.profile, state.steps) if state.profile else _planned(run)
+    return Status(
+        run=run.id,
+        path=str(run.path),
+        kind=run.kind,
+        profile=profile,
+        state=shown_state(state.state, alive=alive, ever_started=run.heartbeat_age() is not None),
+        reason=state.reason,
+        step=state.step,
+        steps=steps,
+        rewards=[_rewards(step) for step in run.steps()],
+        pending_reviews=run.count_edits("pending"),
+        heartbeat_age_s=run.heartbeat_age(),
+    )
+
+
+def shown_state(state: State, *, alive: bool, ever_started: bool) -> ShownState:
+    """The logged state, unless the engine died before the run came to an end."""
+    return "interrupted" if ever_started and not alive and state not in FINAL_STATES else state
+
+
+def _planned(run: Run) -> tuple[str, int]:
+    """Profile and number of steps of a run that no engine has started yet."""
+    try:
+        config = run.config
+    except ConfigError:
+        return "", 0
+    return config.profile, config.training.steps if run.kind == "train" else config.curate.tasks
+
+
+def _rewards(ended: StepEnded) -> StepRewards:
+    return StepRewards(
+        step=ended.step,
+        r=ended.parts.r,
+        r_task=ended.parts.r_task,
+        r_fc=ended.parts.r_fc,
+        r_cnt=ended.parts.r_cnt,
+        r_comp=ended.parts.r_comp,
+        spread=ended.spread,
+        measured=ended.measured,
+        unmeasured=ended.unmeasured,
+        coercion_rate=ended.coercion_rate,
+        operations=ended.operations,
+    )

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.runs.store import Run
+from tests.runs.samples import CONFIG
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    with Run.create(tmp_path / "run", kind="train", config_text=CONFIG) as run:
+        yield run
+
+
+@pytest.fixture
+def not_mine() -> Iterator[Path]:
+    """A folder that the present user may read, but not write; root becomes nobody for the length of the test."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        Run.create(folder / "run", kind="train", config_text=CONFIG).close()
+        (folder / "run").chmod(0o555)
+        (folder / "run" / "run.db").chmod(0o444)
+        folder.chmod(0o555)
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(NOBODY)
+        try:
+            yield folder
+        finally:
+            if root:
+                os.seteuid(0)
+            folder.chmod(0o755)
+            (folder / "run").chmod(0o755)
