@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import msgspec
 import pytest
@@ -11,14 +10,8 @@ import pytest
 from engine.runs.errors import RunError, WriteFailed
 from engine.runs.events import Notice
 from engine.runs.store import Run
+from tests.runs.engines import wait_until
 from tests.runs.samples import turn
-
-
-def wait_until(condition: object, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_what_is_emitted_appears_by_itself_and_flush_waits_for_it(run: Run) -> None:

@@ -1,0 +1,66 @@
+"""A stand-in for the engine's worker: a real process that takes the lock, beats, emits events and obeys commands.
+
+    python -m tests.runs.stand_in RUN [steps|die|idle|fail]
+
+`steps` (the default) ends a step every 50 ms, as many as the run's configuration says, from where the log left off;
+`idle` starts and waits for commands; `fail` ends the run as failed; `die` prints a complaint and exits before it takes
+the lock.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from engine.runs.commands import Pause, Resume, Stop
+from engine.runs.events import RunStarted, State, StateChanged
+from engine.runs.store import Run
+from engine.runs.writer import EventWriter
+from tests.runs.samples import step_ended, step_started, turn
+
+
+def main(path: str, behaviour: str = "steps") -> int:
+    if behaviour == "die":
+        print("the model's weights are missing", flush=True)
+        return 3
+    run = Run.open(path)
+    with run.lock(), run.writer() as writer:
+        run.beat()
+        done = len(run.steps())
+        config = run.config
+        steps = config.training.steps if run.kind == "train" else config.curate.tasks
+        writer.emit(RunStarted(run.kind, config.profile, steps, os.getpid(), resumed_from=done))
+        print(f"stand-in at work from step {done}", flush=True)
+        if behaviour == "fail":
+            writer.emit(StateChanged("failed", "the model server is gone"))
+            return 1
+        for step in range(done + 1, steps + 1):
+            writer.emit(step_started(step))
+            writer.emit(turn(step))
+            if not go_on(run, writer, forever=behaviour == "idle"):
+                writer.emit(StateChanged("stopped", "asked to stop"))
+                return 0
+            writer.emit(step_ended(step))
+        writer.emit(StateChanged("finished"))
+    return 0
+
+
+def go_on(run: Run, writer: EventWriter, *, forever: bool) -> bool:
+    """Obey commands for 50 ms, or as long as paused; whether to go on."""
+    paused, end = False, time.monotonic() + 0.05
+    while forever or paused or time.monotonic() < end:
+        for sent in run.take_commands():
+            state: State = "paused" if isinstance(sent.command, Pause) else "running"
+            if isinstance(sent.command, Stop):
+                return False
+            if isinstance(sent.command, Pause | Resume):
+                paused = state == "paused"
+                writer.emit(StateChanged(state, f"asked by {sent.by}"))
+        run.beat()
+        time.sleep(0.01)
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

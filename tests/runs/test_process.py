@@ -1,0 +1,88 @@
+"""One engine a run, a heartbeat, and the truth about whether the engine lives: with real processes, really killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import msgspec
+import pytest
+
+from engine.runs.errors import RunError, RunLocked
+from engine.runs.process import LOCK_FILE, EngineProcess, identity_of
+from engine.runs.store import Run
+from tests.runs.engines import kill, spawn, wait_until
+
+
+def test_a_second_engine_is_refused_and_told_who_is_first(run: Run) -> None:
+    engine = spawn(run, "idle")
+    try:
+        with pytest.raises(RunLocked, match=rf"another engine works on .*process {engine.pid}"):
+            run.lock()
+    finally:
+        kill(engine)
+
+
+def test_kill_9_frees_the_run_and_is_seen(run: Run) -> None:
+    engine = spawn(run, "idle")
+    assert run.engine_alive() and run.engine().pid == engine.pid  # type: ignore[union-attr]
+    engine.send_signal(signal.SIGKILL)
+    wait_until(lambda: not run.engine_alive())  # seen before the parent has asked for its child's end
+    engine.wait(10)
+    with run.lock():
+        assert run.engine().pid == os.getpid()  # type: ignore[union-attr]
+    assert not run.engine_alive()
+
+
+def test_a_stopped_process_still_holds_its_run(run: Run) -> None:
+    engine = spawn(run, "idle")
+    try:
+        engine.send_signal(signal.SIGSTOP)
+        assert run.engine_alive()
+        with pytest.raises(RunLocked):
+            run.lock()
+    finally:
+        kill(engine)
+
+
+def test_another_process_with_the_pid_of_a_dead_engine_is_not_taken_for_it(run: Run) -> None:
+    alive = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        mistaken = EngineProcess(pid=alive.pid, identity="an earlier boot:1", since=0.0)
+        (run.path / LOCK_FILE).write_bytes(msgspec.json.encode(mistaken))
+        assert not run.engine_alive()
+        true = EngineProcess(pid=alive.pid, identity=identity_of(alive.pid) or "", since=0.0)
+        (run.path / LOCK_FILE).write_bytes(msgspec.json.encode(true))
+        assert run.engine_alive()
+    finally:
+        alive.communicate(b"\n")
+    assert not run.engine_alive()
+
+
+def test_the_heartbeat_is_none_before_an_engine_and_young_after_a_beat(run: Run) -> None:
+    assert run.heartbeat_age() is None
+    with run.lock():
+        os.utime(run.path / LOCK_FILE, (0, time.time() - 100))
+        assert run.heartbeat_age() > 99  # type: ignore[operator]
+        run.beat()
+        assert run.heartbeat_age() < 5  # type: ignore[operator]
+
+
+def test_a_beat_of_a_run_that_was_deleted_is_an_error(run: Run) -> None:
+    with run.lock():
+        (run.path / LOCK_FILE).unlink()
+        with pytest.raises(RunError, match="heartbeat"):
+            run.beat()
+
+
+def test_what_a_killed_engine_had_committed_is_there(run: Run) -> None:
+    engine = spawn(run, "steps")
+    wait_until(lambda: len(run.steps()) >= 1)
+    kill(engine)
+    again = Run.open(run.path)
+    assert [s.step for s in again.steps()] == list(range(1, len(again.steps()) + 1))
+    assert again.db.one("PRAGMA integrity_check") == ("ok",)
+    assert [s.id for s in again.events()] == list(range(1, again.last_id() + 1))

@@ -1,0 +1,49 @@
+"""What a run says of itself: its numbers as measured, and its state as it truly is."""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.runs.events import RunStarted, StateChanged
+from engine.runs.status import status
+from engine.runs.store import Run
+from tests.runs.engines import kill, spawn
+from tests.runs.samples import proposed, step_ended
+
+
+def test_status_carries_the_rewards_and_unmeasured_is_null(run: Run) -> None:
+    run.append(RunStarted("train", "pocket", 3, 1), step_ended(1), step_ended(2, r=None), proposed("e1"))
+    with run.lock():
+        shown = msgspec.json.decode(msgspec.json.encode(status(run)))
+    assert (shown["run"], shown["kind"], shown["profile"], shown["state"]) == ("run", "train", "pocket", "running")
+    assert (shown["step"], shown["steps"], shown["pending_reviews"]) == (2, 3, 1)
+    assert shown["heartbeat_age_s"] >= 0
+    assert shown["rewards"][0] == {
+        "step": 1,
+        "r": 1.25,
+        "r_task": 0.5,
+        "r_fc": 0.75,
+        "r_cnt": None,
+        "r_comp": 0.9,
+        "spread": 0.125,
+        "measured": 8,
+        "unmeasured": 1,
+        "coercion_rate": 0.02,
+        "operations": {"insert": 3},
+    }
+    assert shown["rewards"][1]["r"] is None
+
+
+def test_a_run_that_no_engine_has_started_shows_what_is_planned(run: Run) -> None:
+    shown = status(run)
+    assert (shown.state, shown.profile, shown.step, shown.steps) == ("starting", "pocket", 0, 3)
+    assert shown.rewards == [] and shown.heartbeat_age_s is None
+
+
+def test_a_dead_engine_reads_interrupted_unless_the_run_had_ended(run: Run) -> None:
+    engine = spawn(run, "idle")
+    assert status(run).state in ("starting", "running")
+    kill(engine)
+    assert status(run).state == "interrupted"
+    run.append(StateChanged("finished"))
+    assert status(run).state == "finished"
