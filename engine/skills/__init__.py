@@ -1,0 +1,47 @@
+r"""Skills: files with frontmatter, repositories of them, the curator's edits, search and history.
+
+    >>> from engine.skills import Insert, Skill, SkillIndex, SkillRepo, parse_operations
+    >>> skill = Skill.make("find-mugs", "Use when a mug is wanted.", "Mugs are in the safe; open it first.\n")
+    >>> Skill.parse(skill.write(), name="find-mugs").description
+    'Use when a mug is wanted.'
+    >>> repo = SkillRepo.empty()
+    >>> edit = Insert("find-mugs", skill.write()).apply(repo)
+    >>> parse_operations('<tool_call>{"name": "delete_skill", "arguments": {"skill_name": "find-mugs"}}</tool_call>')
+    [Delete(skill_name='find-mugs')]
+    >>> [name for name, score in SkillIndex.of(repo).search("put a hot mug in the box", k=3)]
+    ['find-mugs']
+
+It imports nothing heavy; NumPy comes with the first search and libgit2 with the first history.
+"""
+
+from engine.skills.header import Finding
+from engine.skills.operations import (
+    TOOLS,
+    Delete,
+    Edit,
+    Insert,
+    Malformed,
+    Operation,
+    Update,
+    parse_operations,
+)
+from engine.skills.repo import Refused, RepoError, SkillRepo
+from engine.skills.retrieval import SkillIndex
+from engine.skills.skill import Skill
+
+__all__ = [
+    "TOOLS",
+    "Delete",
+    "Edit",
+    "Finding",
+    "Insert",
+    "Malformed",
+    "Operation",
+    "Refused",
+    "RepoError",
+    "Skill",
+    "SkillIndex",
+    "SkillRepo",
+    "Update",
+    "parse_operations",
+]

@@ -1,0 +1,151 @@
+"""Function calls in what a model wrote, whichever of the usual spellings it chose.
+
+    for call in read_calls(completion):
+        if isinstance(call, Broken): ...     # call.text, call.why
+        else: ...                            # call.name, call.arguments
+
+Read are Hermes and Qwen blocks (`<tool_call>{"name": ..., "arguments": {...}}</tool_call>`) and, where a text has none
+of them, JSON objects and lists in the text or in code fences, OpenAI's `tool_calls` among them. A leading `<think>`
+block is no part of the answer. Text around the calls is ignored, JSON that is no call too. A last call that was cut off
+is broken.
+
+The time is linear in the text: every JSON value is decoded once, and after an error reading goes on behind the error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import msgspec
+
+_TAG = re.compile(r"</?tool_call>")
+_OPEN, _CLOSE = "<tool_call>", "</tool_call>"
+_SPACE = re.compile(r"\s*")
+_JSON = re.compile(r'[\[{]\s*+(?:\{\s*+)?"')
+_CALL_KEY = re.compile(r'"(?:name|function|tool_calls)"\s*+:')
+_DECODER = json.JSONDecoder(strict=False)
+
+
+class RawCall(msgspec.Struct, frozen=True):
+    """A call as it was written: any function name, any JSON arguments."""
+
+    text: str
+    name: str
+    arguments: dict[str, Any]
+
+
+class Broken(msgspec.Struct, frozen=True):
+    """Text that set out to be a call and is none."""
+
+    text: str
+    why: str
+
+
+def read_calls(text: str) -> list[RawCall | Broken]:
+    """Every call in `text`, in order; [] where there is none. Never raises for what the text contains."""
+    answer = _without_thought(text)
+    return _read_tagged(answer) if _OPEN in answer else _read_loose(answer)
+
+
+def _without_thought(text: str) -> str:
+    """What follows a leading `<think>` block; nothing, if the block never ends."""
+    answer = text.lstrip()
+    return answer.partition("</think>")[2] if answer.startswith("<think>") else answer
+
+
+def _read_tagged(text: str) -> list[RawCall | Broken]:
+    calls: list[RawCall | Broken] = []
+    start = text.find(_OPEN)
+    while start >= 0:
+        end, found = _read_block(text, start)
+        calls += found
+        start = text.find(_OPEN, end)
+    return calls
+
+
+def _read_block(text: str, start: int) -> tuple[int, list[RawCall | Broken]]:
+    """The calls of the block that opens at `start`, and where to read on. A tag inside a JSON string is text."""
+    at = _skip_space(text, start + len(_OPEN))
+    values: list[Any] = []
+    while not values or text.startswith("{", at):
+        value, end, why = _decode(text, at)
+        if why:
+            tag = _TAG.search(text, start + len(_OPEN))
+            if tag is None:
+                return len(text), [Broken(text[start:], f"the call is cut off: {why}")]
+            return tag.start(), [Broken(text[start : tag.start()], why)]
+        values.append(value)
+        at = _skip_space(text, end)
+    if at < len(text) and not _TAG.match(text, at):
+        tag = _TAG.search(text, at)
+        end = tag.start() if tag else len(text)
+        return end, [Broken(text[start:end], "text follows the JSON of the call")]
+    body = text[start + len(_OPEN) : at].strip()
+    return at, [call for value in values for call in _calls_of(value, body, tagged=True)]
+
+
+def _read_loose(text: str) -> list[RawCall | Broken]:
+    calls: list[RawCall | Broken] = []
+    opening = _JSON.search(text)
+    while opening is not None:
+        start = opening.start()
+        value, end, why = _decode(text, start)
+        opening = _JSON.search(text, end)
+        if not why:
+            calls += _calls_of(value, text[start:end], tagged=False)
+            continue
+        segment = text[start : opening.start() if opening else len(text)]
+        if _CALL_KEY.search(segment):
+            calls.append(Broken(segment, f"the call is cut off: {why}" if end >= len(text.rstrip()) else why))
+    return calls
+
+
+def _skip_space(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at
+
+
+def _decode(text: str, at: int) -> tuple[Any, int, str]:
+    """The JSON value at `at`, where it ends (or where the error is, behind `at`), and why it is none ("" if it is)."""
+    try:
+        value, end = _DECODER.raw_decode(text, at)
+    except json.JSONDecodeError as error:
+        cut = error.msg.startswith("Unterminated string")
+        return None, len(text) if cut else max(error.pos, at + 1), f"{error.msg} at character {error.pos - at}"
+    except ValueError as error:
+        return None, len(text), f"it holds a value that cannot be read: {error}"
+    except RecursionError:
+        return None, len(text), "its JSON nests too deeply"
+    return value, end, ""
+
+
+def _calls_of(value: Any, text: str, *, tagged: bool) -> list[RawCall | Broken]:
+    """The calls in a JSON value: one, a list of them, or an OpenAI message. Untagged, what is no call is just text."""
+    if isinstance(value, dict) and isinstance(value.get("tool_calls"), list):
+        value = value["tool_calls"]
+    calls: list[RawCall | Broken] = []
+    for item in value if isinstance(value, list) else [value]:
+        call = item.get("function", item) if isinstance(item, dict) else item
+        if isinstance(call, dict) and isinstance(call.get("name"), str) and (tagged or _has_arguments(call)):
+            calls.append(_call(call, text))
+        elif tagged:
+            calls.append(Broken(text, "it is no JSON object with a function's name and arguments"))
+    return calls
+
+
+def _has_arguments(call: dict[str, Any]) -> bool:
+    return "arguments" in call or "parameters" in call
+
+
+def _call(call: dict[str, Any], text: str) -> RawCall | Broken:
+    """One call whose name is known; its arguments may be an object or, as OpenAI has them, the JSON text of one."""
+    arguments = call.get("arguments", call.get("parameters", {}))
+    if isinstance(arguments, str):
+        arguments, _, why = _decode(arguments, _skip_space(arguments, 0))
+        if why:
+            return Broken(text, f"the arguments of {call['name'][:80]} are not JSON: {why}")
+    if not isinstance(arguments, dict):
+        return Broken(text, f"the arguments of {call['name'][:80]} are not an object")
+    return RawCall(text, call["name"], arguments)
