@@ -19,6 +19,8 @@ import psutil
 from engine.runs.errors import RunError, RunLocked
 
 LOCK_FILE = "engine.lock"
+START_SECONDS = 60.0
+"""How long an engine may take from its start until it holds the lock."""
 
 
 class EngineProcess(msgspec.Struct, frozen=True):

@@ -7,13 +7,15 @@ What was not measured is None (null in JSON), never 0.
 
 from __future__ import annotations
 
+import time
 from typing import Literal
 
 import msgspec
 
 from engine.config import ConfigError
 from engine.runs.events import RunKind, State, StepEnded
-from engine.runs.store import FINAL_STATES, Run
+from engine.runs.process import START_SECONDS, engine_of
+from engine.runs.store import FINAL_STATES, Run, RunState
 
 ShownState = State | Literal["interrupted"]
 
@@ -60,7 +62,7 @@ def status(run: Run) -> Status:
         path=str(run.path),
         kind=run.kind,
         profile=profile,
-        state=shown_state(state.state, alive=alive, ever_started=run.heartbeat_age() is not None),
+        state=state.state if alive or state.state in FINAL_STATES or _launching(run, state) else "interrupted",
         reason=state.reason,
         step=state.step,
         steps=steps,
@@ -70,9 +72,12 @@ def status(run: Run) -> Status:
     )
 
 
-def shown_state(state: State, *, alive: bool, ever_started: bool) -> ShownState:
-    """The logged state, unless the engine died before the run came to an end."""
-    return "interrupted" if ever_started and not alive and state not in FINAL_STATES else state
+def _launching(run: Run, state: RunState) -> bool:
+    """Whether an engine was started so shortly ago that it need not have taken the run's lock yet."""
+    began = state.since or run.created
+    engine = engine_of(run.path)
+    taken = engine is not None and engine.since >= began
+    return state.state == "starting" and not taken and time.time() - began < START_SECONDS
 
 
 def _planned(run: Run) -> tuple[str, int]:

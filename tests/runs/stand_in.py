@@ -1,10 +1,10 @@
 """A stand-in for the engine's worker: a real process that takes the lock, beats, emits events and obeys commands.
 
-    python -m tests.runs.stand_in RUN [steps|die|idle|fail]
+    python -m tests.runs.stand_in RUN [steps|idle|fail|wait|die]
 
 `steps` (the default) ends a step every 50 ms, as many as the run's configuration says, from where the log left off;
-`idle` starts and waits for commands; `fail` ends the run as failed; `die` prints a complaint and exits before it takes
-the lock.
+`idle` starts and waits for commands; `fail` ends the run as failed; `wait` takes the lock and does nothing; `die`
+prints a complaint and exits before it takes the lock.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ def main(path: str, behaviour: str = "steps") -> int:
     run = Run.open(path)
     with run.lock(), run.writer() as writer:
         run.beat()
+        if behaviour == "wait":
+            time.sleep(60)
         done = len(run.steps())
         config = run.config
         steps = config.training.steps if run.kind == "train" else config.curate.tasks

@@ -47,3 +47,13 @@ def test_a_dead_engine_reads_interrupted_unless_the_run_had_ended(run: Run) -> N
     assert status(run).state == "interrupted"
     run.append(StateChanged("finished"))
     assert status(run).state == "finished"
+
+
+def test_a_run_whose_engine_is_just_being_started_reads_starting(run: Run) -> None:
+    engine = spawn(run, "idle")
+    kill(engine)
+    assert status(run).state == "interrupted"
+    run.append(StateChanged("starting"))  # what the supervisor writes as it starts the next engine
+    assert status(run).state == "starting"
+    kill(spawn(run, "wait"))
+    assert status(run).state == "interrupted"
