@@ -1,0 +1,20 @@
+"""ALFWorld's official text games, played from their own files: domain, grammar and problem.
+
+    from engine.environments.alfworld import AlfworldEnvironment, load_games
+
+    game = load_games("~/alfworld", split="valid_seen")[0]
+    environment = AlfworldEnvironment(game)
+    observation = environment.reset()
+    for action in game.walkthrough:
+        observation = environment.step(action)
+
+The way from text to play: `pddl` and `grammar` parse, `facts` lays out objects and predicates, `conditions` (on `joins`)
+and `actions` compile the domain, `text` (with `naming`) the grammar, `program` puts them together, `environment` plays.
+"""
+
+from engine.environments.alfworld.environment import AlfworldEnvironment
+from engine.environments.alfworld.errors import GamesError
+from engine.environments.alfworld.game import Game, Games, load_games
+from engine.environments.alfworld.world import AlfworldWorld
+
+__all__ = ["AlfworldEnvironment", "AlfworldWorld", "Game", "Games", "GamesError", "load_games"]

@@ -1,0 +1,114 @@
+"""An action schema, compiled for one game: where it can be done now, and what it changes.
+
+As in the official engine, an action whose effects its own preconditions already promise (going to where one is) does
+nothing and therefore does not exist.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.environments.alfworld.conditions import Compiler
+from engine.environments.alfworld.facts import Change, Facts, Layout, Row
+from engine.environments.alfworld.joins import Env, Step
+from engine.environments.alfworld.pddl import TRUE, And, Atom, Effect, Formula, Not, Schema
+
+
+class Action:
+    """`reads` are the predicates that decide where the action can be done."""
+
+    def __init__(self, layout: Layout, schema: Schema) -> None:
+        self.name = schema.name
+        names = [each.name for each in schema.parameters]
+        self._arity = len(names)
+        self._where = Compiler(layout, {name: slot for slot, name in enumerate(names)}, [-1] * len(names))
+        self._effects = Compiler(layout, {name: slot for slot, name in enumerate(names)}, [-1] * len(names))
+        self._idle = _Idle(self._where, schema) if _can_idle(schema) else None
+        self._chains = self._where.chains(schema.parameters, schema.precondition, self._collect)
+        self.reads = frozenset(self._where.reads)
+        self._plain: list[tuple[int, tuple[int, ...], bool]] = []
+        self._guarded: list[tuple[list[Step], bool]] = []
+        for effect in schema.effects:
+            if effect.condition == TRUE and not effect.variables:
+                self._plain.append((*self._place(layout, effect.atom), effect.positive))
+            else:
+                self._guarded.append((self._guard(layout, effect, names), effect.positive))
+
+    def rows(self, facts: Facts) -> set[Row]:
+        """The values of the parameters with which the action can be done."""
+        found: set[Row] = set()
+        for chain in self._chains:
+            chain(facts, self._where.template.copy(), found)
+        return found
+
+    def changes(self, facts: Facts, row: Row) -> tuple[set[Change], set[Change]]:
+        """What becomes false and what becomes true when the action is done with `row`; nothing is changed yet."""
+        env = self._effects.template.copy()
+        env[: self._arity] = row
+        gone: set[Change] = set()
+        come: set[Change] = set()
+        for predicate, slots, positive in self._plain:
+            (come if positive else gone).add((predicate, tuple([env[slot] for slot in slots])))
+        for chains, positive in self._guarded:
+            for chain in chains:
+                chain(facts, env, come if positive else gone)
+        return gone - come, come
+
+    def _collect(self, facts: Facts, env: Env, out: Any) -> bool:
+        if self._idle is None or not self._idle(env):
+            out.add(tuple(env[: self._arity]))
+        return False
+
+    def _place(self, layout: Layout, atom: Atom) -> tuple[int, tuple[int, ...]]:
+        return layout.predicates[atom.predicate], tuple(self._effects.slot(term) for term in atom.terms)
+
+    def _guard(self, layout: Layout, effect: Effect, names: list[str]) -> list[Step]:
+        predicate, slots = self._place(layout, effect.atom)
+
+        def collect(facts: Facts, env: Env, out: Any) -> bool:
+            out.add((predicate, tuple([env[slot] for slot in slots])))
+            return False
+
+        return self._effects.chains(effect.variables, effect.condition, collect, names)
+
+
+class _Idle:
+    """Whether an action with unconditional effects changes nothing, whatever the facts."""
+
+    def __init__(self, compiler: Compiler, schema: Schema) -> None:
+        parts = _parts(schema.precondition)
+        self._true = [_slots(compiler, part) for part in parts if isinstance(part, Atom)]
+        self._false = [
+            _slots(compiler, part.part) for part in parts if isinstance(part, Not) and isinstance(part.part, Atom)
+        ]
+        self._come = [_slots(compiler, effect.atom) for effect in schema.effects if effect.positive]
+        self._gone = [_slots(compiler, effect.atom) for effect in schema.effects if not effect.positive]
+
+    def __call__(self, env: Env) -> bool:
+        come = _values(self._come, env)
+        gone = _values(self._gone, env) - come
+        return come <= _values(self._true, env) and gone <= _values(self._false, env)
+
+
+def _can_idle(schema: Schema) -> bool:
+    """Whether every effect has a precondition of its predicate, so that some values may make it change nothing."""
+    parts = _parts(schema.precondition)
+    true = {part.predicate for part in parts if isinstance(part, Atom)}
+    false = {part.part.predicate for part in parts if isinstance(part, Not) and isinstance(part.part, Atom)}
+    come = {effect.atom.predicate for effect in schema.effects if effect.positive}
+    gone = {effect.atom.predicate for effect in schema.effects if not effect.positive}
+    plain = all(effect.condition == TRUE and not effect.variables for effect in schema.effects)
+    return plain and come <= true and gone <= false | come
+
+
+def _parts(formula: Formula) -> tuple[Formula, ...]:
+    """The conjuncts of a formula."""
+    return tuple(inner for part in formula.parts for inner in _parts(part)) if isinstance(formula, And) else (formula,)
+
+
+def _slots(compiler: Compiler, atom: Atom) -> tuple[str, tuple[int, ...]]:
+    return atom.predicate, tuple(compiler.slot(term) for term in atom.terms)
+
+
+def _values(atoms: list[tuple[str, tuple[int, ...]]], env: Env) -> set[tuple[str, tuple[int, ...]]]:
+    return {(predicate, tuple([env[slot] for slot in slots])) for predicate, slots in atoms}

@@ -1,0 +1,231 @@
+"""PDDL conditions, compiled for one game: which values of the parameters make a condition true, and whether it holds.
+
+A condition is split into branches (a disjunction of conjunctions, its existential variables lifted out); each branch is
+joined fact by fact, the most selective first, judged by the facts at the start. A disjunction whose variables are all
+bound by then is tested in place, and a branch that can never hold is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+from engine.environments.alfworld.errors import FormatError
+from engine.environments.alfworld.facts import Layout
+from engine.environments.alfworld.joins import Env, Fresh, Step, Test, any_of, check, loop, row_test, scan, stop
+from engine.environments.alfworld.pddl import And, Atom, Equal, Exists, Forall, Formula, Not, Or, Variable
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """All `atoms` and `tests` hold, for some value of `variables`."""
+
+    variables: tuple[Variable, ...] = ()
+    atoms: tuple[Atom, ...] = ()
+    tests: tuple[Formula, ...] = ()
+
+    def __add__(self, other: Branch) -> Branch:
+        return Branch(self.variables + other.variables, self.atoms + other.atoms, self.tests + other.tests)
+
+
+@dataclass(slots=True)
+class Compiler:
+    """Compiles conditions that share one environment: `slots` by variable or object name, `template` an empty environment.
+
+    `reads` gathers the predicates that the compiled conditions look at and that actions change.
+    """
+
+    layout: Layout
+    slots: dict[str, int] = field(default_factory=dict)
+    template: Env = field(default_factory=list)
+    reads: set[int] = field(default_factory=set)
+    _names: Iterator[int] = field(default_factory=count)
+
+    def slot(self, term: str) -> int:
+        """The slot of a variable or an object. Raises `FormatError` for an object that the problem does not declare."""
+        if term not in self.slots:
+            self.template.append(-1 if term.startswith("?") else self.layout.number(term))
+            self.slots[term] = len(self.template) - 1
+        return self.slots[term]
+
+    def holds(self, formula: Formula, bound: Sequence[str] = ()) -> Test:
+        """Whether `formula` holds, the slots of the variables `bound` having values."""
+        return any_of(self.chains((), formula, stop, bound))
+
+    def chains(
+        self, parameters: Sequence[Variable], formula: Formula, end: Step, bound: Sequence[str] = ()
+    ) -> list[Step]:
+        """Chains that call `end` for each way to bind `parameters` so that `formula` holds, perhaps more than once."""
+        branches = [Branch(tuple(parameters)) + branch for branch in self._branches(_normal(formula))]
+        return [self._chain(branch, end, bound) for branch in branches if self._possible(branch)]
+
+    def _branches(self, formula: Formula) -> list[Branch]:
+        match formula:
+            case Atom():
+                return [Branch(atoms=(formula,))]
+            case Or(parts):
+                return [branch for part in parts for branch in self._branches(part)]
+            case Exists(variables, part):
+                fresh = {each.name: f"{each.name}#{next(self._names)}" for each in variables}
+                lifted = tuple(Variable(fresh[each.name], each.type) for each in variables)
+                return [Branch(lifted) + branch for branch in self._branches(_renamed(part, fresh))]
+            case And(parts):
+                branches = [Branch()]
+                for part in sorted(parts, key=lambda part: isinstance(part, Or)):
+                    branches = [joined for branch in branches for joined in self._joined(branch, part)]
+                return branches
+        return [Branch(tests=(formula,))]
+
+    def _joined(self, branch: Branch, part: Formula) -> list[Branch]:
+        if isinstance(part, Or) and _free(part) <= {term for atom in branch.atoms for term in atom.terms}:
+            return [branch + Branch(tests=(part,))]
+        return [branch + other for other in self._branches(part)]
+
+    def _possible(self, branch: Branch) -> bool:
+        layout = self.layout
+        numbers = [layout.predicates[atom.predicate] for atom in branch.atoms]
+        facts = all(number in layout.fluents or layout.initial[number] for number in numbers)
+        return facts and all(layout.type_members(each.type) for each in branch.variables)
+
+    def _chain(self, branch: Branch, end: Step, bound: Sequence[str]) -> Step:
+        """The steps in order, then linked from the last to the first."""
+        types = {each.name: self.layout.type_members(each.type) for each in branch.variables}
+        known = {*bound, *(term for atom in branch.atoms for term in atom.terms if not term.startswith("?"))}
+        atoms, tests = list(branch.atoms), list(branch.tests)
+        steps: list[tuple[Atom, dict[int, int], list[Fresh], list[tuple[int, int]]] | Formula | Variable] = []
+        missing = [each for each in branch.variables if each.name not in known]
+        while atoms or tests or missing:
+            ready = [test for test in tests if _free(test) <= known]
+            steps.extend(ready)
+            tests = [test for test in tests if test not in ready]
+            if atoms:
+                atom = min(atoms, key=lambda atom: self._cost(atom, known))
+                atoms.remove(atom)
+                steps.append((atom, *self._places(atom, known, types)))
+                known.update(atom.terms)
+            elif missing:
+                steps.append(missing[0])
+                known.add(missing[0].name)
+            elif tests:
+                raise _undeclared(_free(tests[0]) - known)
+            missing = [each for each in missing if each.name not in known]
+        chain = end
+        for step in reversed(steps):
+            match step:
+                case (Atom() as atom, places, fresh, repeats):
+                    chain = self._scan(atom, places, fresh, repeats, chain)
+                case Variable(name):
+                    chain = loop(self.slot(name), types[name], chain)
+                case _:
+                    chain = check(self._test(step, known), chain)
+        return chain
+
+    def _cost(self, atom: Atom, known: set[str]) -> float:
+        predicate = self.layout.predicates[atom.predicate]
+        places = tuple(place for place, term in enumerate(atom.terms) if term in known)
+        return -1.0 if len(places) == len(atom.terms) else self.layout.fanout(predicate, places)
+
+    def _places(
+        self, atom: Atom, known: set[str], types: dict[str, frozenset[int]]
+    ) -> tuple[dict[int, int], list[Fresh], list[tuple[int, int]]]:
+        bound: dict[int, int] = {}
+        fresh: dict[str, Fresh] = {}
+        repeats: list[tuple[int, int]] = []
+        for place, term in enumerate(atom.terms):
+            if term in known:
+                bound[place] = self.slot(term)
+            elif term in fresh:
+                repeats.append((place, self.slot(term)))
+            elif term in types:
+                fresh[term] = (place, self.slot(term), types[term])
+            else:
+                raise _undeclared({term})
+        return bound, list(fresh.values()), repeats
+
+    def _scan(
+        self, atom: Atom, bound: dict[int, int], fresh: list[Fresh], repeats: list[tuple[int, int]], then: Step
+    ) -> Step:
+        predicate = self._predicate(atom)
+        if not fresh:
+            return check(row_test(predicate, tuple(bound.values())), then)
+        return scan(self.layout, predicate, bound, fresh, repeats, then)
+
+    def _predicate(self, atom: Atom) -> int:
+        predicate = self.layout.predicates[atom.predicate]
+        if predicate in self.layout.fluents:
+            self.reads.add(predicate)
+        return predicate
+
+    def _test(self, formula: Formula, known: set[str]) -> Test:
+        match formula:
+            case Atom(_, terms):
+                return row_test(self._predicate(formula), tuple(self.slot(term) for term in terms))
+            case Equal(left, right):
+                first, second = self.slot(left), self.slot(right)
+                return lambda facts, env: env[first] == env[second]
+            case Not(part):
+                inner = self._test(part, known)
+                return lambda facts, env: not inner(facts, env)
+            case Forall(variables, part):
+                counter = self.holds(Exists(variables, Not(part)), tuple(known))
+                return lambda facts, env: not counter(facts, env)
+            case Or(parts) | And(parts):
+                tests = [self._test(part, known) for part in parts]
+                if isinstance(formula, Or):
+                    return lambda facts, env: any(test(facts, env) for test in tests)
+                return lambda facts, env: all(test(facts, env) for test in tests)
+        return self.holds(formula, tuple(known))
+
+
+def _undeclared(names: set[str]) -> FormatError:
+    shown = ", ".join(sorted(name.partition("#")[0] for name in names))
+    return FormatError(f"a condition uses {shown}, which neither a parameter nor a quantifier declares")
+
+
+def _normal(formula: Formula, positive: bool = True) -> Formula:
+    """Negation moved inwards to atoms and equalities; a negated existential becomes universal."""
+    match formula:
+        case Not(part):
+            return _normal(part, not positive)
+        case And(parts):
+            return (And if positive else Or)(tuple(_normal(part, positive) for part in parts))
+        case Or(parts):
+            return (Or if positive else And)(tuple(_normal(part, positive) for part in parts))
+        case Exists(variables, part):
+            return (Exists if positive else Forall)(variables, _normal(part, positive))
+        case Forall(variables, part):
+            return (Forall if positive else Exists)(variables, _normal(part, positive))
+    return formula if positive else Not(formula)
+
+
+def _renamed(formula: Formula, names: dict[str, str]) -> Formula:
+    """`formula` with its free variables renamed."""
+    match formula:
+        case Atom(predicate, terms):
+            return Atom(predicate, tuple(names.get(term, term) for term in terms))
+        case Equal(left, right):
+            return Equal(names.get(left, left), names.get(right, right))
+        case Not(part):
+            return Not(_renamed(part, names))
+        case And(parts) | Or(parts):
+            return type(formula)(tuple(_renamed(part, names) for part in parts))
+        case Exists(variables, part) | Forall(variables, part):
+            hidden = {each.name for each in variables}
+            inner = {old: new for old, new in names.items() if old not in hidden}
+            return type(formula)(variables, _renamed(part, inner))
+
+
+def _free(formula: Formula) -> set[str]:
+    """The free variables of a formula."""
+    match formula:
+        case Atom(_, terms):
+            return {term for term in terms if term.startswith("?")}
+        case Equal(left, right):
+            return {term for term in (left, right) if term.startswith("?")}
+        case Not(part):
+            return _free(part)
+        case And(parts) | Or(parts):
+            return {name for part in parts for name in _free(part)}
+        case Exists(variables, part) | Forall(variables, part):
+            return _free(part) - {each.name for each in variables}

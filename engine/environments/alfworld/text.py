@@ -1,0 +1,249 @@
+"""The sentences of a game: its grammar, compiled for its objects into functions of the facts and an action's arguments.
+
+A rule is compiled once for each scope that it is used in (the placeholders that have values there). A query binds new
+placeholders in order, each to another object; its answers come in the order of the objects' names.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeAlias
+
+from engine.environments.alfworld.errors import FormatError
+from engine.environments.alfworld.facts import Facts, Layout, Row
+from engine.environments.alfworld.grammar import (
+    Alternative,
+    Each,
+    Grammar,
+    Literal,
+    Placeholder,
+    Query,
+    Reference,
+    Symbol,
+    Value,
+)
+from engine.environments.alfworld.joins import Env, Fresh, Step, any_of, check, ordered_scan, row_test, stop
+from engine.environments.alfworld.naming import Entities
+
+Scope: TypeAlias = tuple[Placeholder, ...]
+Render: TypeAlias = Callable[[Facts, Env], str]
+ATTRIBUTES = tuple(each.name for each in fields(Entities))
+SEPARATORS = ("list_empty", "list_separator", "list_last_separator")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A compiled part of a sentence; `reads` are the predicates that it looks at and that actions change."""
+
+    render: Render
+    reads: frozenset[int] = frozenset()
+    constant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A compiled sentence, to be called with the facts and the values of its scope."""
+
+    render: Render
+    reads: frozenset[int]
+    room: int
+
+    def __call__(self, facts: Facts, row: Row = ()) -> str:
+        return self.render(facts, [*row, *[-1] * self.room])
+
+
+@dataclass(slots=True)
+class Writer:
+    """Compiles sentences. Raises `FormatError` for an unknown rule, predicate, type or variable."""
+
+    layout: Layout
+    grammar: Grammar
+    entities: Entities
+    _rules: dict[tuple[str, Scope], Piece | None] = field(default_factory=dict)
+    _room: int = 0
+
+    def sentence(self, symbols: Sequence[Symbol], scope: Scope = ()) -> Sentence:
+        """The sentence of `symbols`, to be given the values of `scope` in order."""
+        piece = self._sequence(symbols, scope)
+        return Sentence(piece.render, piece.reads, self._room)
+
+    def _sequence(self, symbols: Sequence[Symbol], scope: Scope) -> Piece:
+        return _joined([self._symbol(symbol, scope) for symbol in symbols])
+
+    def _symbol(self, symbol: Symbol, scope: Scope) -> Piece:
+        match symbol:
+            case Literal(text):
+                return _constant(text)
+            case Reference(name):
+                return self._rule(name, scope)
+            case Value(expression):
+                return self._value(expression, scope)
+            case Each(part, given, listed):
+                return self._each(part, given, listed, scope)
+
+    def _rule(self, name: str, scope: Scope) -> Piece:
+        if (name, scope) in self._rules:
+            known = self._rules[name, scope]
+            if known is None:
+                raise FormatError(f"the grammar's rule {name} refers to itself", (name,))
+            return known
+        if name not in self.grammar.rules:
+            raise FormatError(f"the grammar has no rule {name}", (name,))
+        self._rules[name, scope] = None
+        piece = self._choice(name, self.grammar.rules[name], scope)
+        self._rules[name, scope] = piece
+        return piece
+
+    def _choice(self, name: str, alternatives: Sequence[Alternative], scope: Scope) -> Piece:
+        """The first alternative whose condition holds."""
+        reads: set[int] = set()
+        choices = []
+        for each in alternatives:
+            body = self._sequence(each.body, scope)
+            if each.condition is None and not choices:
+                return body
+            condition = each.condition or ()
+            choices.append((any_of([self._query(condition, scope, lambda inner: stop, reads)]), body.render))
+            reads |= body.reads
+            if not condition:
+                break
+
+        def render(facts: Facts, env: Env) -> str:
+            for holds, body in choices:
+                if holds(facts, env):
+                    return body(facts, env)
+            raise FormatError(f"the grammar's rule {name} has no alternative that applies", (name,))
+
+        return Piece(render, frozenset(reads))
+
+    def _each(self, part: Reference | Value, given: Query | None, listed: bool, scope: Scope) -> Piece:
+        empty, comma, last = [self._rule(name, scope) if listed else _constant("") for name in SEPARATORS]
+        if given is None:
+            return self._symbol(part, scope)
+        reads = {number for piece in (empty, comma, last) for number in piece.reads}
+
+        def collector(inner: Scope) -> Step:
+            piece = self._symbol(part, inner)
+            reads.update(piece.reads)
+
+            def collect(facts: Facts, env: Env, out: Any) -> bool:
+                out.append(piece.render(facts, env))
+                return False
+
+            return collect
+
+        answers = self._query(given, scope, collector, reads)
+
+        def render(facts: Facts, env: Env) -> str:
+            parts: list[str] = []
+            answers(facts, env, parts)
+            if not parts:
+                return empty.render(facts, env)
+            if len(parts) == 1:
+                return parts[0]
+            return comma.render(facts, env).join(parts[:-1]) + last.render(facts, env) + parts[-1]
+
+        return Piece(render, frozenset(reads))
+
+    def _query(self, query: Query, scope: Scope, end: Callable[[Scope], Step], reads: set[int]) -> Step:
+        """The chain of a query, ending in `end` of the scope with the query's placeholders in it."""
+        steps: list[Callable[[Step], Step]] = []
+        for pattern in query:
+            if pattern.predicate not in self.layout.predicates:
+                raise FormatError(f"the domain declares no predicate {pattern.predicate}", (pattern.predicate,))
+            predicate = self.layout.predicates[pattern.predicate]
+            predicate = self.layout.negation(predicate) if pattern.negated else predicate
+            reads |= {predicate} & self.layout.fluents
+            slots = {placeholder: slot for slot, placeholder in enumerate(scope)}
+            bound: dict[int, int] = {}
+            fresh: list[Fresh] = []
+            repeats: list[tuple[int, int]] = []
+            for place, placeholder in enumerate(pattern.placeholders):
+                if placeholder in slots:
+                    bound[place] = slots[placeholder]
+                elif placeholder in scope:
+                    repeats.append((place, scope.index(placeholder)))
+                else:
+                    fresh.append((place, len(scope), self._members(placeholder)))
+                    scope = (*scope, placeholder)
+            steps.append(_step(self.layout, predicate, bound, fresh, repeats))
+        self._room = max(self._room, len(scope))
+        chain = end(scope)
+        for step in reversed(steps):
+            chain = step(chain)
+        return chain
+
+    def _members(self, placeholder: Placeholder) -> frozenset[int]:
+        if placeholder.type not in self.layout.members:
+            known = ", ".join(sorted(self.layout.members))
+            raise FormatError(f"{placeholder.name}:{placeholder.type} is of no type of the domain ({known})")
+        return self.layout.members[placeholder.type]
+
+    def _value(self, source: str, scope: Scope) -> Piece:
+        """An expression of names, attributes, strings, `+`, `or` and `and`; nothing else is evaluated."""
+        try:
+            tree = ast.parse(source.strip(), mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            raise FormatError(
+                f"the grammar's expression {source.strip()[:60]} cannot be read", (source.strip(),)
+            ) from None
+        slots = {placeholder.name: slot for slot, placeholder in enumerate(scope)}
+        return self._expression(tree, slots, source)
+
+    def _expression(self, tree: ast.expr, slots: dict[str, int], source: str) -> Piece:
+        match tree:
+            case ast.Constant(str(text)):
+                return _constant(text)
+            case ast.Name(name) if name in slots:
+                return _looked_up(self.entities.name, slots[name])
+            case ast.Attribute(ast.Name(name), attribute) if name in slots and attribute in ATTRIBUTES:
+                return _looked_up(getattr(self.entities, attribute), slots[name])
+            case ast.BinOp(left, ast.Add(), right):
+                return _joined([self._expression(part, slots, source) for part in (left, right)])
+            case ast.BoolOp(operator, values):
+                return _first([self._expression(part, slots, source) for part in values], isinstance(operator, ast.Or))
+        known = ", ".join(slots) or "none"
+        what = f"the grammar's expression {source.strip()[:60]} uses more than the names in scope ({known}) and strings"
+        raise FormatError(what, (source.strip(),))
+
+
+def _step(
+    layout: Layout, predicate: int, bound: dict[int, int], fresh: list[Fresh], repeats: list[tuple[int, int]]
+) -> Callable[[Step], Step]:
+    if fresh:
+        return lambda then: ordered_scan(layout, predicate, bound, fresh, repeats, then)
+    return lambda then: check(row_test(predicate, tuple(bound.values())), then)
+
+
+def _constant(text: str) -> Piece:
+    return Piece(lambda facts, env: text, constant=text)
+
+
+def _looked_up(values: list[str], slot: int) -> Piece:
+    return Piece(lambda facts, env: values[env[slot]])
+
+
+def _joined(pieces: Sequence[Piece]) -> Piece:
+    if len(pieces) == 1:
+        return pieces[0]
+    if all(piece.constant is not None for piece in pieces):
+        return _constant("".join(piece.constant or "" for piece in pieces))
+    renders = [piece.render for piece in pieces]
+    reads = frozenset(number for piece in pieces for number in piece.reads)
+    return Piece(lambda facts, env: "".join([render(facts, env) for render in renders]), reads)
+
+
+def _first(pieces: Sequence[Piece], wanted: bool) -> Piece:
+    """Python's `or` (the first that is not empty) or `and` (the first that is empty), else the last."""
+
+    def render(facts: Facts, env: Env) -> str:
+        text = ""
+        for piece in pieces:
+            text = piece.render(facts, env)
+            if bool(text) == wanted:
+                break
+        return text
+
+    return Piece(render, frozenset(number for piece in pieces for number in piece.reads))
