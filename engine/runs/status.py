@@ -54,7 +54,6 @@ class Status(msgspec.Struct, frozen=True):
 
 def status(run: Run) -> Status:
     """The present status of `run`."""
-    alive = run.engine_alive()
     state = run.state()
     profile, steps = (state.profile, state.steps) if state.profile else _planned(run)
     return Status(
@@ -62,7 +61,7 @@ def status(run: Run) -> Status:
         path=str(run.path),
         kind=run.kind,
         profile=profile,
-        state=state.state if alive or state.state in FINAL_STATES or _launching(run, state) else "interrupted",
+        state=shown_state(run),
         reason=state.reason,
         step=state.step,
         steps=steps,
@@ -70,6 +69,13 @@ def status(run: Run) -> Status:
         pending_reviews=run.count_edits("pending"),
         heartbeat_age_s=run.heartbeat_age(),
     )
+
+
+def shown_state(run: Run) -> ShownState:
+    """The state that the run's events tell, or "interrupted" when its engine died without ending the run."""
+    alive = run.engine_alive()
+    state = run.state()
+    return state.state if alive or state.state in FINAL_STATES or _launching(run, state) else "interrupted"
 
 
 def _launching(run: Run, state: RunState) -> bool:

@@ -14,6 +14,12 @@ STAND_IN = [sys.executable, "-m", "tests.runs.stand_in"]
 ROOT = Path(__file__).parents[2]
 
 
+def worker(behaviour: str) -> list[str]:
+    """The stand-in as a worker command; the supervisor adds the run's directory at the end."""
+    code = f"import sys; from tests.runs.stand_in import main; sys.exit(main(sys.argv[1], {behaviour!r}))"
+    return [sys.executable, "-c", code]
+
+
 def wait_until(condition: Callable[[], object], seconds: float = 15.0) -> None:
     """Poll until `condition` holds; an `AssertionError` when it does not within `seconds`."""
     deadline = time.monotonic() + seconds

@@ -16,14 +16,8 @@ from engine.runs.errors import RunError, RunLocked
 from engine.runs.status import status
 from engine.runs.store import Run
 from engine.runs.supervisor import find_runs, log_tail, new_run_path, resume, start
-from tests.runs.engines import STAND_IN, wait_until
+from tests.runs.engines import STAND_IN, wait_until, worker
 from tests.runs.samples import CONFIG
-
-
-def worker(behaviour: str) -> list[str]:
-    """The stand-in as a worker command; the supervisor adds the run's directory at the end."""
-    code = f"import sys; from tests.runs.stand_in import main; sys.exit(main(sys.argv[1], {behaviour!r}))"
-    return [sys.executable, "-c", code]
 
 
 @pytest.fixture

@@ -1,0 +1,74 @@
+"""Events as lines of text for a terminal. What models and games wrote is shown with its control characters visible."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import msgspec
+
+from engine.runs.events import (
+    AnyEvent,
+    EditDecided,
+    EditProposed,
+    Notice,
+    RunKind,
+    StateChanged,
+    StepEnded,
+    TurnTaken,
+    kind_of,
+)
+
+WIDTH = 160
+UNMEASURED = "unmeasured"
+
+
+def printable(text: str, width: int | None = None) -> str:
+    """`text` on one line, safe for a terminal: control and format characters as escapes, cut to `width` characters."""
+    if width is not None and len(text) > width:
+        text = text[: width - 1] + "…"
+    return "".join(c if c == " " or not _hidden(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _hidden(character: str) -> bool:
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+
+
+def number(value: float | None, form: str = ".3f") -> str:
+    """A measured number, or the word that it is not measured."""
+    return UNMEASURED if value is None else format(value, form)
+
+
+def step_line(ended: StepEnded, steps: int, kind: RunKind) -> str:
+    """One finished step of a training run, or one finished task of a curate run."""
+    parts = ended.parts
+    operations = " ".join(f"{name} {count}" for name, count in sorted(ended.operations.items())) or "none"
+    success = f"success {number(ended.success_rate, '.0%')}"
+    rewards = f"r {number(parts.r)} (task {number(parts.r_task)} fc {number(parts.r_fc)} "
+    rewards += f"cnt {number(parts.r_cnt)} comp {number(parts.r_comp)}) spread {number(ended.spread)}"
+    measured = f"measured {ended.measured}/{ended.measured + ended.unmeasured}"
+    coerced = f"coerced {number(ended.coercion_rate, '.1%')}"
+    rest = f"{success}  {measured}  {coerced}  calls {operations}  {ended.seconds:.1f} s"
+    if kind == "train":
+        return f"step {ended.step}/{steps}  {rewards}  {rest}"
+    return f"task {ended.step}/{steps}  {rest}"
+
+
+def event_line(event: AnyEvent) -> str:
+    """Any event on one line: its kind and the most telling of its fields."""
+    match event:
+        case StateChanged():
+            what = f"{event.state} {event.reason}"
+        case Notice():
+            what = f"{event.level}: {event.message}"
+        case TurnTaken():
+            at = event.at
+            place = f"{at.step}.{at.group}.{at.rollout}.{at.position}"
+            what = f"{place} turn {event.turn}: {event.action} -> {event.observation}"
+        case EditProposed():
+            what = f"{event.edit} {event.operation} {event.skill}: {event.reason}"
+        case EditDecided():
+            what = f"{event.edit} {event.decision} by {event.by} {event.reason} {event.commit[:10]}"
+        case _:
+            fields = msgspec.to_builtins(event)
+            what = " ".join(f"{name}={value}" for name, value in fields.items() if name != "kind")
+    return printable(f"{kind_of(event):<18} {what}".rstrip(), WIDTH)

@@ -1,0 +1,256 @@
+"""`skillos-engine` from a shell: what it prints, what it refuses, and which exit code it ends with."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.cli import main
+from engine.runs.events import StateChanged, TurnTaken
+from engine.runs.store import Run
+from tests.runs.engines import kill, spawn, wait_until, worker
+from tests.runs.samples import step_ended, turn
+
+Shell = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
+    """Runs one command with a stand-in for the worker; exit code, standard output, standard error."""
+
+    def shell(*arguments: object, behaviour: str = "steps") -> tuple[int, str, str]:
+        code = main([str(argument) for argument in arguments], worker=worker(behaviour))
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return shell
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The runs' home, away from the user's own."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return tmp_path / "data" / "skillos-tui" / "runs"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """Where a run goes; an engine that still works there at the end of the test is killed."""
+    path = tmp_path / "D"
+    yield path
+    if (path / "run.db").exists() and (engine := Run.open(path).engine()) is not None:
+        os.kill(engine.pid, signal.SIGKILL)
+
+
+# Starting and following
+
+
+def test_train_prints_a_line_for_each_step_and_ends_with_0(shell: Shell, place: Path) -> None:
+    code, out, err = shell("train", "--profile", "pocket", "--steps", 2, "--run", place, "--set", "training.seed=7")
+    assert code == 0, err
+    lines = out.splitlines()
+    assert [line.split("  ")[0] for line in lines if line.startswith("step")] == ["step 1/2", "step 2/2"]
+    assert "cnt unmeasured" in lines[1] and "measured 8/9" in lines[1]
+    run = Run.open(place)
+    assert (run.kind, run.config.training.steps, run.config.training.seed) == ("train", 2, 7)
+    code, out, _ = shell("status", place, "--json")
+    shown = json.loads(out)
+    assert (code, shown["state"], shown["step"], len(shown["rewards"])) == (0, "finished", 2, 2)
+
+
+def test_without_a_directory_the_run_goes_to_the_users_home_and_is_found_by_name(shell: Shell, home: Path) -> None:
+    code, out, _ = shell("train", "--profile", "pocket", "--steps", 1)
+    path = Path(out.splitlines()[0].removeprefix("run "))
+    assert code == 0 and path.parent == home and path.name.endswith("-train-pocket")
+    assert path.name in shell("runs")[1]
+    assert "finished, 1 of 1" in shell("status", path.name)[1]
+
+
+def test_a_failed_run_ends_with_1_and_its_reason(shell: Shell, place: Path) -> None:
+    code, _, err = shell("train", "--profile", "pocket", "--run", place, behaviour="fail")
+    assert code == 1 and "the model server is gone" in err and f"resume {place}" in err
+
+
+def test_an_engine_that_does_not_begin_is_told_with_its_log(shell: Shell, place: Path) -> None:
+    code, _, err = shell("train", "--profile", "pocket", "--run", place, behaviour="die")
+    assert code == 1 and "weights are missing" in err
+
+
+def test_an_engine_killed_while_followed_is_told(place: Path) -> None:
+    code = f"import sys; from engine.cli import main; sys.exit(main(sys.argv[1:], worker={worker('idle')!r}))"
+    command = [sys.executable, "-c", code, "train", "--profile", "pocket", "--run", place]
+    following = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert following.stdout is not None and following.stdout.readline().startswith("run ")
+    engine = Run.open(place).engine()
+    assert engine is not None
+    os.kill(engine.pid, signal.SIGKILL)
+    _, err = following.communicate(timeout=15)
+    assert following.returncode == 1 and "interrupted" in err and "stand-in at work" in err
+
+
+def test_ctrl_c_ends_the_watching_and_not_the_engine(place: Path) -> None:
+    code = f"import sys; from engine.cli import main; sys.exit(main(sys.argv[1:], worker={worker('idle')!r}))"
+    command = [sys.executable, "-c", code, "train", "--profile", "pocket", "--run", place]
+    following = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert following.stdout is not None and following.stdout.readline().startswith("run ")
+    following.send_signal(signal.SIGINT)
+    _, err = following.communicate(timeout=15)
+    assert following.returncode == 130
+    assert "goes on without this terminal" in err and f"stop {place}" in err
+    assert Run.open(place).engine_alive()
+
+
+def test_detached_it_returns_while_the_engine_works(shell: Shell, place: Path) -> None:
+    code, out, _ = shell("train", "--profile", "pocket", "--run", place, "--detach", behaviour="idle")
+    assert (code, out) == (0, f"run {place}\n") and Run.open(place).engine_alive()
+
+
+def test_curate_works_on_the_repository_that_is_named(shell: Shell, place: Path, tmp_path: Path) -> None:
+    arguments = ["curate", "--profile", "pocket", "--repo", tmp_path / "skills", "--tasks", 2, "--review", "auto"]
+    code, out, err = shell(*arguments, "--run", place)
+    assert code == 0, err
+    run = Run.open(place)
+    assert run.repo_path == tmp_path / "skills" and run.repo_path.is_dir()
+    assert (run.config.curate.tasks, run.config.review.policy) == (2, "auto")
+    assert "task 2/2" in out
+
+
+def test_games_are_kept_in_the_configuration_by_their_absolute_path(
+    shell: Shell, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / 'games "of" mine').mkdir()
+    monkeypatch.chdir(tmp_path)
+    arguments = ["curate", "--profile", "pocket", "--repo", "R", "--tasks", 1, "--games", 'games "of" mine']
+    assert shell(*arguments, "--run", place)[0] == 0
+    world = Run.open(place).config.environment
+    assert (world.name, world.path) == ("alfworld", str(tmp_path / 'games "of" mine'))
+
+
+# What is refused, before anything is created
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["curate", "--profile", "pocket", "--repo", "R", "--games", "absent"], "no games at .*absent"),
+        (["curate", "--profile", "pocket", "--repo", "R", "--set", "environment.name=alfworld"], "give --games PATH"),
+        (["train", "--profile", "nowhere"], "no profile 'nowhere'"),
+        (["train", "--profile", "pocket", "--steps", "0"], "at least 1"),
+        (["train", "--profile", "pocket", "--set", "training.pace=3"], "pace"),
+    ],
+)
+def test_bad_requests_create_nothing(
+    shell: Shell, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], why: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = shell(*arguments)
+    assert code == 1 and err.startswith("skillos-engine: ")
+    assert re.search(why, err)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unfinished_run_goes_on_when_asked_for_again(shell: Shell, place: Path) -> None:
+    again = ["train", "--profile", "pocket", "--steps", 3, "--run", place]
+    shell(*again, "--detach", behaviour="idle")
+    run = Run.open(place)
+    code, _, err = shell(*again)
+    assert code == 1 and "already" in err
+    engine = run.engine()
+    assert engine is not None
+    os.kill(engine.pid, signal.SIGKILL)
+    wait_until(lambda: not run.engine_alive())
+    code, out, err = shell(*again)
+    assert code == 0, err
+    assert "step 3/3" in out
+    code, _, err = shell(*again)
+    assert code == 1 and "has finished" in err
+
+
+def test_a_run_of_another_kind_or_with_other_settings_is_not_taken_up(shell: Shell, run: Run, tmp_path: Path) -> None:
+    code, _, err = shell("curate", "--profile", "pocket", "--repo", tmp_path / "R", "--run", run.path)
+    assert code == 1 and "is a train run, not a curate run" in err
+    code, _, err = shell("train", "--profile", "pocket", "--steps", 9, "--run", run.path)
+    assert code == 1 and "training.steps (3 there, 9 asked for)" in err
+
+
+def test_a_directory_of_something_else_is_left_as_it_is(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    code, _, err = shell("train", "--profile", "pocket", "--run", tmp_path)
+    assert code == 1 and "not empty" in err
+    for command in ("status", "events", "pause", "resume", "stop"):
+        code, _, err = shell(command, tmp_path)
+        assert code == 1 and "is not a run" in err
+    assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
+
+
+# Watching and commanding
+
+
+def test_events_are_one_json_object_a_line(shell: Shell, run: Run) -> None:
+    run.append(turn(1), step_ended(1))
+    code, out, _ = shell("events", run.path, "--json")
+    first, second = (json.loads(line) for line in out.splitlines())
+    assert code == 0 and (first["id"], first["event"]["kind"], first["event"]["action"]) == (
+        1,
+        "turn_taken",
+        "go box 1",
+    )
+    assert second["event"]["parts"]["r_cnt"] is None
+
+
+def test_what_a_model_wrote_cannot_steer_the_terminal(shell: Shell, run: Run) -> None:
+    hostile = TurnTaken(turn(1).at, 1, "", "go\x1b[2J\x07\nbox", "\u202eevil", True)
+    run.append(hostile, StateChanged("failed", "\x1b]0;title\x07"))
+    for command in ("events", "status"):
+        out = shell(command, run.path)[1]
+        assert not set(out) & {"\x1b", "\x07", "\u202e"} and "\\x1b" in out
+
+
+def test_following_events_ends_with_the_run(shell: Shell, run: Run) -> None:
+    engine = spawn(run, "steps")
+    code, out, _ = shell("events", run.path, "--follow", "--json")
+    engine.wait(10)
+    events = [json.loads(line)["event"] for line in out.splitlines()]
+    assert code == 0 and events[-1] == {"kind": "state_changed", "state": "finished", "reason": ""}
+    assert len(events) == run.last_id()
+
+
+def test_a_run_is_paused_resumed_and_stopped(shell: Shell, run: Run) -> None:
+    engine = spawn(run, "idle")
+    try:
+        assert shell("pause", run.path)[0] == 0
+        wait_until(lambda: run.state().state == "paused")
+        assert shell("resume", run.path)[0] == 0
+        wait_until(lambda: run.state().state == "running")
+        assert shell("stop", run.path)[0] == 0
+        wait_until(lambda: run.state().state == "stopped")
+    finally:
+        kill(engine)
+
+
+def test_commands_to_a_dead_engine_are_refused(shell: Shell, run: Run) -> None:
+    for command in ("pause", "stop"):
+        code, _, err = shell(command, run.path)
+        assert code == 1 and "no engine works on" in err
+    assert run.take_commands() == []
+
+
+def test_a_closed_pipe_is_no_error(run: Run) -> None:
+    run.append(*(turn(n) for n in range(5000)))
+    command = f"{sys.executable} -c 'import sys; from engine.cli import main; sys.exit(main())' events {run.path}"
+    done = subprocess.run(["bash", "-c", f"{command} | head -1"], capture_output=True, text=True, check=True)
+    assert "turn_taken" in done.stdout and done.stderr == ""
+
+
+def test_the_command_line_loads_nothing_heavy() -> None:
+    code = "import sys, engine.cli; print(sorted({'torch', 'transformers', 'textual', 'pygit2'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
