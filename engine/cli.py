@@ -114,6 +114,12 @@ def _start_options(parser: argparse.ArgumentParser) -> None:
 
 # Starting
 
+_LEFT = """
+The engine goes on without this terminal.
+  watch it:  skillos-tui {0}
+             skillos-engine events {0} --follow
+  stop it:   skillos-engine stop {0}"""
+
 
 def _train(options: argparse.Namespace) -> int:
     settings = [*options.set, *_given("training.steps", options.steps)]
@@ -133,13 +139,20 @@ def _given(key: str, value: object) -> list[str]:
 
 
 def _start(options: argparse.Namespace, kind: RunKind, config: Config, repo: Path | None) -> int:
-    """Create the run, or take up the unfinished one in the directory named, start its engine, and follow it."""
+    """Create the run, or take up the unfinished one in the directory named, start its engine, and follow it.
+
+    Ctrl+C ends the following only.
+    """
     _check(kind, config)
     with _run_for(options.run, kind, config, repo) as run:
         seen = run.last_id()
-        supervisor.start(run.path, worker=options.worker)
-        print(f"run {run.path}", flush=True)
-        return 0 if options.detach else _follow(run, seen)
+        try:
+            supervisor.start(run.path, worker=options.worker)
+            print(f"run {run.path}", flush=True)
+            return 0 if options.detach else _follow(run, seen)
+        except KeyboardInterrupt:
+            print(_LEFT.format(run.path), file=sys.stderr)
+            return 130
 
 
 def _run_for(path: Path | None, kind: RunKind, config: Config, repo: Path | None) -> Run:
@@ -199,21 +212,7 @@ def _flat(config: Config) -> dict[str, object]:
 
 
 def _follow(run: Run, seen: int) -> int:
-    """Print a line for each finished step until the run ends; its exit code. Ctrl+C ends the watching only."""
-    try:
-        return _watch(run, seen)
-    except KeyboardInterrupt:
-        print(
-            f"\nThe engine goes on without this terminal.\n"
-            f"  watch it:  skillos-tui {run.path}\n"
-            f"             skillos-engine events {run.path} --follow\n"
-            f"  stop it:   skillos-engine stop {run.path}",
-            file=sys.stderr,
-        )
-        return 130
-
-
-def _watch(run: Run, seen: int) -> int:
+    """Print a line for each finished step after event `seen` until the run ends; its exit code."""
     while True:
         ended = _has_ended(run)
         for stored in run.events(after=seen, kinds=["step_ended", "notice"]):
