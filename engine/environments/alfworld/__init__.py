@@ -8,8 +8,9 @@
     for action in game.walkthrough:
         observation = environment.step(action)
 
-The way from text to play: `pddl` and `grammar` parse, `facts` lays out objects and predicates, `conditions` (on `joins`)
-and `actions` compile the domain, `text` (with `naming`) the grammar, `program` puts them together, `environment` plays.
+The way from text to play: `pddl` and `grammar` parse, `facts` lays out objects and predicates, `conditions` (on
+`joins`) and `actions` compile the domain, `text` (with `naming`) the grammar, `program` puts them together, and
+`environment` plays.
 """
 
 from engine.environments.alfworld.environment import AlfworldEnvironment

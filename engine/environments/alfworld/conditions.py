@@ -16,6 +16,8 @@ from engine.environments.alfworld.facts import Layout
 from engine.environments.alfworld.joins import Env, Fresh, Step, Test, any_of, check, loop, row_test, scan, stop
 from engine.environments.alfworld.pddl import And, Atom, Equal, Exists, Forall, Formula, Not, Or, Variable
 
+MAX_BRANCHES = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:
@@ -31,7 +33,7 @@ class Branch:
 
 @dataclass(slots=True)
 class Compiler:
-    """Compiles conditions that share one environment: `slots` by variable or object name, `template` an empty environment.
+    """Compiles conditions that share one environment: `slots` by variable or object name, `template` when it is empty.
 
     `reads` gathers the predicates that the compiled conditions look at and that actions change.
     """
@@ -74,6 +76,8 @@ class Compiler:
                 branches = [Branch()]
                 for part in sorted(parts, key=lambda part: isinstance(part, Or)):
                     branches = [joined for branch in branches for joined in self._joined(branch, part)]
+                    if len(branches) > MAX_BRANCHES:
+                        raise FormatError(f"a condition has more than {MAX_BRANCHES} alternatives")
                 return branches
         return [Branch(tests=(formula,))]
 

@@ -20,8 +20,8 @@ NOTHING = "Nothing happens."
 class AlfworldEnvironment:
     """Implements `engine.environments.contract.Environment`. Raises `GamesError` for a game that cannot be played.
 
-    The reward is 1.0 for a step after which the goal holds, else 0.0; `done` is `won`. A command is admissible exactly as
-    listed, with blanks around it or not; whatever else an action is, nothing happens.
+    The reward is 1.0 for a step after which the goal holds, else 0.0; `done` is `won`. A command is admissible exactly
+    as listed, with blanks around it or not; whatever else an action is, nothing happens.
     """
 
     def __init__(self, game: Game) -> None:

@@ -6,7 +6,7 @@ import re
 
 
 class FormatError(ValueError):
-    """A domain, problem or grammar that cannot be read. `tokens` are the words at fault, to find their line in the text."""
+    """A domain, problem or grammar that cannot be read. `tokens` are the words at fault, to find their line."""
 
     def __init__(self, what: str, tokens: tuple[str, ...] = ()) -> None:
         super().__init__(what)

@@ -33,6 +33,7 @@ class Layout:
     indexes: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
     negations: dict[int, int] = field(default_factory=dict)
+    _fanouts: dict[tuple[int, tuple[int, ...]], float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, domain: Domain, problem: Problem) -> Layout:
@@ -43,9 +44,11 @@ class Layout:
                 raise FormatError(f"the object {each.name} is declared as {declared[each.name]} and as {each.type}")
         objects = sorted(declared)
         members: dict[str, set[int]] = {name: set() for name in (*domain.parents, *domain.parents.values(), ROOT)}
+        lineage = {name: tuple(domain.lineage(name)) for name in set(declared.values())}
         for number, name in enumerate(objects):
-            for type_name in domain.lineage(declared[name]):
+            for type_name in lineage[declared[name]]:
                 members.setdefault(type_name, set()).add(number)
+        numbers = {name: number for number, name in enumerate(objects)}
         predicates = {name: number for number, name in enumerate(domain.predicates)}
         layout = cls(
             objects,
@@ -54,10 +57,10 @@ class Layout:
             predicates,
             {predicates[effect.atom.predicate] for schema in domain.schemas for effect in schema.effects},
             [set() for _ in predicates],
-            numbers={name: number for number, name in enumerate(objects)},
+            numbers=numbers,
         )
         for fact in problem.facts:
-            layout.initial[predicates[fact.predicate]].add(tuple(layout.number(term) for term in fact.terms))
+            layout.initial[predicates[fact.predicate]].add(tuple([numbers[term] for term in fact.terms]))
         return layout
 
     def number(self, name: str) -> int:
@@ -88,10 +91,12 @@ class Layout:
 
     def fanout(self, predicate: int, positions: tuple[int, ...]) -> float:
         """How many initial rows one value of the arguments at `positions` has, on average: what a join step costs."""
-        rows = self.initial[predicate]
-        if not rows or not positions:
-            return float(len(rows))
-        return len(rows) / len({tuple(row[each] for each in positions) for row in rows})
+        known = self._fanouts.get((predicate, positions))
+        if known is None:
+            rows = self.initial[predicate]
+            values = len({itemgetter(*positions)(row) for row in rows}) if rows and positions else 1
+            known = self._fanouts[predicate, positions] = len(rows) / values
+        return known
 
     def facts(self) -> Facts:
         """The facts at the start, under all indexes handed out so far."""

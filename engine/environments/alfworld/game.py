@@ -11,6 +11,7 @@ The official layout is `json_2.1.1/<split>/<task>/<trial>/game.tw-pddl`, a JSON 
 
 from __future__ import annotations
 
+import json
 import lzma
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -34,18 +35,12 @@ T = TypeVar("T")
 
 
 class PackedGame(msgspec.Struct, frozen=True):
-    """A line of a packed split."""
+    """A line of a packed split; the problem, nearly all of it, stays as it lies in the file."""
 
     id: str
     task: str
     walkthrough: list[str]
-    pddl_problem: str
-
-
-class PackedId(msgspec.Struct, frozen=True):
-    """What listing needs of a line."""
-
-    id: str
+    pddl_problem: msgspec.Raw
 
 
 class OfficialGame(msgspec.Struct, frozen=True):
@@ -129,14 +124,18 @@ class Games(Sequence[Game]):
 
 
 def load_games(path: Path | str, split: str | None = None) -> Games:
-    """The games under `path` (a directory of either kind, or one file), all splits or one, in the order of their ids' files.
+    """The games under `path` (a directory of either kind, or one file), all splits or one, in the order of the files.
 
-    Raises `GamesError` for a missing path, an unknown or empty split; a broken game is left out, see `left_out`.
+    Raises `GamesError` for a missing path, an unknown or empty split; a broken game is left out, see `left_out`. A
+    packed split is held in memory as it is unpacked (about 190 MB for `train`), an official one is read game by game.
     """
     path = Path(path).expanduser()
     if not path.exists():
         raise GamesError(f"{path}: no such file or directory; expected ALFWorld games, official or packed")
-    found = list(_packed(path, split) if _is_packed(path) else _official(path, split))
+    try:
+        found = list(_packed(path, split) if _is_packed(path) else _official(path, split))
+    except OSError as error:
+        raise GamesError(f"{path}: cannot be listed: {error}") from None
     games: dict[str, Game] = {}
     left_out = [each for each in found if isinstance(each, GamesError)]
     for game in found:
@@ -165,40 +164,39 @@ def _packed(path: Path, split: str | None) -> Iterator[Game | GamesError]:
     files = _split_files(path) if path.is_dir() else {path.name.partition(".jsonl")[0]: path}
     folder = path if path.is_dir() else path.parent
     domain, grammar = _text(folder / DOMAIN), _text(folder / GRAMMAR)
-    for name, file in _chosen(files, split, path):
-        for number, line in enumerate(_lines(file), 1):
-            where = f"{file}, line {number}"
-            try:
-                header = _decode(line, PackedId, where)
-                yield Game(header.id, where, _PackedReader(line, where, domain, grammar))
-            except GamesError as error:
-                yield error
+    for file in _chosen(files, split, path):
+        number = 0
+        try:
+            with lzma.open(file) if file.suffix == ".xz" else file.open("rb") as stream:
+                for number, line in enumerate(stream, 1):
+                    if line.strip():
+                        yield _packed_game(line, f"{file}, line {number}", domain, grammar)
+        except (OSError, EOFError, lzma.LZMAError) as error:
+            yield GamesError(
+                f"{file}, after line {number}: cannot be read: {error}; expected JSON lines, or those in xz"
+            )
+
+
+def _packed_game(line: bytes, where: str, domain: str, grammar: str) -> Game | GamesError:
+    try:
+        record = _decode(line, PackedGame, where)
+        return Game(record.id, where, _PackedReader(record, where, domain, grammar))
+    except GamesError as error:
+        return error
 
 
 @dataclass(frozen=True, slots=True)
 class _PackedReader:
-    line: bytes
+    record: PackedGame
     where: str
     domain: str
     grammar: str
 
     def __call__(self) -> Content:
-        record = _decode(self.line, PackedGame, self.where)
-        grammar = self.grammar.replace(PLACE_OF_TASK, record.task)
-        return Content(self.domain, grammar, record.pddl_problem, record.task, tuple(record.walkthrough))
-
-
-def _lines(file: Path) -> Iterator[bytes]:
-    """The lines of a packed split that say anything."""
-    try:
-        with lzma.open(file) if file.suffix == ".xz" else file.open("rb") as stream:
-            for line in stream:
-                if line.strip():
-                    yield line
-    except (OSError, EOFError, lzma.LZMAError) as error:
-        raise GamesError(
-            f"{file}: cannot be read as {'xz-compressed ' * (file.suffix == '.xz')}lines: {error}"
-        ) from None
+        record = self.record
+        grammar = self.grammar.replace(PLACE_OF_TASK, json.dumps(record.task)[1:-1])
+        problem = _decode(record.pddl_problem, str, f"{self.where}: pddl_problem")
+        return Content(self.domain, grammar, problem, record.task, tuple(record.walkthrough))
 
 
 def _official(path: Path, split: str | None) -> Iterator[Game | GamesError]:
@@ -206,17 +204,17 @@ def _official(path: Path, split: str | None) -> Iterator[Game | GamesError]:
         yield _official_game(path)
         return
     root = path / OFFICIAL if (path / OFFICIAL).is_dir() else path
-    folders = {each.name: each for each in sorted(root.iterdir()) if each.is_dir()}
-    if split is not None and root.name == split:
-        folders = {split: root}
-    for _, folder in _chosen(folders, split, path):
-        for file in sorted(folder.rglob(GAME)):
-            yield _official_game(file)
+    if split is not None and root.name != split:
+        (root,) = _chosen({each.name: each for each in root.iterdir() if each.is_dir()}, split, path)
+    for file in sorted(root.rglob(GAME)):
+        yield _official_game(file)
 
 
 def _official_game(file: Path) -> Game | GamesError:
     """Listed by the end of its file, where `solvable` stands: the official player leaves out what is not."""
-    id = "/".join(file.resolve().parts[-4:-1])
+    id = "/".join(file.absolute().parts[-4:-1])
+    if any(word in id for word in UNSUPPORTED):
+        return GamesError(f"{file}: a task with movable receptacles or sliced objects, which the text games leave out")
     try:
         with file.open("rb") as stream:
             stream.seek(max(0, file.stat().st_size - TAIL))
@@ -224,12 +222,10 @@ def _official_game(file: Path) -> Game | GamesError:
     except OSError as error:
         return GamesError(f"{file}: cannot be read: {error}")
     if not tail.endswith(b"}"):
-        return GamesError(f"{file}, line {max(1, _text(file).count(chr(10)))}: is cut off; expected a JSON object")
+        return GamesError(f"{file}, line 1: broken JSON: no closing brace at the end; expected one JSON object")
     if b'"solvable": false' in tail:
-        return GamesError(f'{file}: says "solvable": false')
-    if any(word in id for word in UNSUPPORTED):
-        return GamesError(f"{file}: a task with movable receptacles or sliced objects, which the text games leave out")
-    return Game(id, str(file), _OfficialReader(file))
+        return GamesError(f'{file}, line 1: says "solvable": false')
+    return Game(id, f"{file}, line 1", _OfficialReader(file))
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,39 +233,43 @@ class _OfficialReader:
     file: Path
 
     def __call__(self) -> Content:
-        record = _decode(self.file.read_bytes() if self.file.exists() else b"", OfficialGame, str(self.file))
-        task = _task_sentence(record.grammar, self.file)
+        where = f"{self.file}, line 1"
+        try:
+            record = _decode(self.file.read_bytes(), OfficialGame, where)
+        except OSError as error:
+            raise GamesError(f"{self.file}: cannot be read: {error}") from None
+        task = _task_sentence(record.grammar, where)
         return Content(record.pddl_domain, record.grammar, record.pddl_problem, task, tuple(record.walkthrough))
 
 
-def _task_sentence(grammar: str, file: Path) -> str:
+def _task_sentence(grammar: str, where: str) -> str:
     """What the grammar's rule `task` says behind its colon."""
     try:
         rules = parse_grammar(grammar).rules
     except FormatError as error:
-        raise GamesError(f"{file}: grammar: {error.what}") from None
+        raise GamesError(f"{where}: grammar: {error.what}") from None
     body = rules["task"][0].body if "task" in rules else ()
     text = "".join(symbol.text for symbol in body if isinstance(symbol, Literal))
     head, colon, rest = text.partition(": ")
     return (rest if colon else head).strip()
 
 
-def _chosen(places: dict[str, Path], split: str | None, path: Path) -> list[tuple[str, Path]]:
+def _chosen(places: dict[str, Path], split: str | None, path: Path) -> list[Path]:
     if split is None:
-        return list(places.items())
+        return list(places.values())
     if split not in places:
         known = ", ".join(sorted(places)) or "none"
         raise GamesError(f"{path}: no split {split}; expected one of: {known}")
-    return [(split, places[split])]
+    return [places[split]]
 
 
-def _decode(data: bytes, kind: type[T], where: str) -> T:
+def _decode(data: bytes | msgspec.Raw, kind: type[T], where: str) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.ValidationError as error:
-        raise GamesError(f"{where}: {error}; expected a JSON object with {', '.join(kind.__annotations__)}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise GamesError(f"{where}: broken JSON: {error}; expected {', '.join(kind.__annotations__)}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        broken = "" if isinstance(error, msgspec.ValidationError) else "broken JSON: "
+        expected = f"an object with {', '.join(kind.__annotations__)}" if issubclass(kind, msgspec.Struct) else "text"
+        raise GamesError(f"{where}: {broken}{error}; expected {expected}") from None
 
 
 def _text(file: Path) -> str:

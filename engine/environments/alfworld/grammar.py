@@ -1,9 +1,9 @@
 r"""A game's grammar (TextWorld's `.twl2`), parsed into data; `text.py` turns it into sentences.
 
-The file has `action NAME { template :: "…"; feedback :: "…"; grammar :: \"\"\"{…}\"\"\"; }` for each action, and blocks of
-rules in JSON: a name to alternatives, each with `rhs` and perhaps `condition`; the first whose condition holds is used. In
-a right-hand side, `#name#` is another rule, `{expression}` a value, `{expression | query}` one value for each answer of
-the query, `[{…}]` the same as an enumeration. A query is `predicate(name:type, …) & …`.
+The file has `action NAME { template :: "…"; feedback :: "…"; grammar :: \"\"\"{…}\"\"\"; }` for each action, and blocks
+of rules in JSON: a name to alternatives, each with `rhs` and perhaps `condition`; the first whose condition holds is
+used. In a right-hand side, `#name#` is another rule, `{expression}` a value, `{expression | query}` one value for each
+answer of the query, `[{…}]` the same as an enumeration. A query is `predicate(name:type, …) & …`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Joins over facts, as chains of closures: each step binds some slots of an environment and calls the next.
 
-An environment is a list of object numbers, one slot a variable. A step returns whether to stop, so that a chain that ends
-in `stop` says whether there is an answer, and one that ends in a collector gathers all of them.
+An environment is a list of object numbers, one slot a variable. A step returns whether to stop, so that a chain that
+ends in `stop` says whether there is an answer, and one that ends in a collector gathers all of them.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def scan(
     repeats: list[tuple[int, int]],
     then: Step,
 ) -> Step:
-    """Binds the slots of `fresh` (argument, slot, allowed objects) to each fact whose arguments equal the `bound` slots.
+    """Binds the slots of `fresh` (argument, slot, allowed objects) to each fact whose arguments equal `bound` slots.
 
     `bound` and `repeats` say which argument must equal which slot; those of `repeats` are bound by this very fact.
     """

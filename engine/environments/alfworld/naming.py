@@ -1,4 +1,4 @@
-"""What the objects of a game are called: ALFWorld's names (`cabinet 2`) for the problem's (`cabinet_bar__plus_01_dot_3…`).
+"""What the objects of a game are called: ALFWorld's names (`cabinet 2`) for the problem's (`cabinet_bar__plus_01…`).
 
 An object's kind is its name up to the first `_bar_`; of each kind, the last in the order of the names has number 1. An
 object that no fact mentions at the start takes no number.
@@ -30,11 +30,12 @@ def name_entities(layout: Layout) -> Entities:
     """The names of all objects of a game."""
     ids = list(layout.objects)
     mentioned = {number for rows in layout.initial for row in rows for number in row}
-    left = Counter(_kind(name) for number, name in enumerate(ids) if number in mentioned and BAR in name)
+    kinds = {number: _kind(ids[number]) for number in mentioned if BAR in ids[number]}
+    left = Counter(kinds.values())
     names: list[str] = []
     for number, name in enumerate(ids):
-        if BAR in name and number in mentioned:
-            kind = _kind(name)
+        kind = kinds.get(number)
+        if kind is not None:
             names.append(f"{kind} {left[kind]}")
             left[kind] -= 1
         else:

@@ -4,8 +4,8 @@
     problem = parse_problem(text, domain)
 
 Read are typing, constants, ADL conditions (`and or not imply exists forall =`) and effects (`and not forall when`);
-numeric fluents are skipped, since a game has no costs. As in Fast Downward, which the official games were made for, names
-are case-insensitive, `object` is every type's ancestor, and a type that nothing is declared with has no members.
+numeric fluents are skipped, since a game has no costs. As in Fast Downward, which the official games were made for,
+names are case-insensitive, `object` is every type's ancestor, and a type that nothing is declared with has no members.
 """
 
 from __future__ import annotations
@@ -125,9 +125,9 @@ class Problem:
 
 def parse_sexp(text: str) -> list[Sexp]:
     """The one parenthesised expression in `text`, as nested lists of lower-case words. Raises `FormatError`."""
-    words = re.findall(r"[()]|[^\s()]+", re.sub(r";[^\n]*", "", text).lower())
+    plain = re.sub(r";[^\n]*", "", text).lower()
     stack: list[list[Sexp]] = [[]]
-    for word in words:
+    for word in plain.replace("(", " ( ").replace(")", " ) ").split():
         if word == "(":
             if len(stack) > MAX_DEPTH:
                 raise FormatError(f"parentheses are nested more than {MAX_DEPTH} deep", _words(stack[1][:2])[:4])
@@ -177,7 +177,7 @@ def parse_domain(text: str) -> Domain:
 
 
 def parse_problem(text: str, domain: Domain) -> Problem:
-    """The problem in `text`. Raises `FormatError` where it does not fit `domain`: an unknown predicate, object or type."""
+    """The problem in `text`. Raises `FormatError` where `domain` does not fit: an unknown predicate, object or type."""
     _, sections = _define(text, "problem")
     objects = domain.constants
     init: list[Sexp] = []
@@ -189,6 +189,7 @@ def parse_problem(text: str, domain: Domain) -> Problem:
                     raise FormatError(f"the problem is for the domain {named}, the game's domain is {domain.name}")
             case [":objects", *rest]:
                 objects += _typed(rest)
+                _check_objects(objects, domain)
             case [":init", *rest]:
                 init = rest
             case [":goal", formula]:
@@ -200,7 +201,7 @@ def parse_problem(text: str, domain: Domain) -> Problem:
     if goal is None:
         raise FormatError("the problem has no :goal")
     reader = _Reader(domain.predicates, frozenset(each.name for each in objects))
-    facts = tuple(reader.atom(fact) for fact in init if not (isinstance(fact, list) and fact[:1] == ["="]))
+    facts = tuple(reader.fact(fact) for fact in init if not (isinstance(fact, list) and fact[:1] == ["="]))
     return Problem(objects, facts, reader.formula(goal))
 
 
@@ -212,15 +213,20 @@ class _Reader:
     objects: frozenset[str] | None = None
 
     def atom(self, sexp: Sexp) -> Atom:
-        match sexp:
-            case [str(predicate), *terms] if predicate in self.predicates:
-                if len(terms) != self.predicates[predicate]:
-                    expected = self.predicates[predicate]
-                    raise FormatError(f"{predicate} takes {expected} arguments, not {len(terms)}", _words(sexp))
-                return Atom(predicate, tuple(self.term(term, sexp) for term in terms))
-            case [str(predicate), *_]:
-                raise FormatError(f"the domain declares no predicate {predicate}", _words(sexp))
-        raise _unread(sexp, "a predicate and its arguments")
+        if not isinstance(sexp, list) or not sexp or not isinstance(sexp[0], str):
+            raise _unread(sexp, "a predicate and its arguments")
+        predicate, arity = sexp[0], self.predicates.get(sexp[0])
+        if arity is None:
+            raise FormatError(f"the domain declares no predicate {predicate}", _words(sexp))
+        if len(sexp) - 1 != arity:
+            raise FormatError(f"{predicate} takes {arity} arguments, not {len(sexp) - 1}", _words(sexp))
+        return Atom(predicate, tuple([self.term(term, sexp) for term in sexp[1:]]))
+
+    def fact(self, sexp: Sexp) -> Atom:
+        atom = self.atom(sexp)
+        if any(term[0] == "?" for term in atom.terms):
+            raise _unread(sexp, "a fact without variables")
+        return atom
 
     def term(self, sexp: Sexp, where: Sexp) -> str:
         if not isinstance(sexp, str):
@@ -242,9 +248,9 @@ class _Reader:
             case ["imply", condition, consequence]:
                 return Or((Not(self.formula(condition)), self.formula(consequence)))
             case ["exists", [*variables], part]:
-                return Exists(_typed(variables), self.formula(part))
+                return Exists(_variables(variables), self.formula(part))
             case ["forall", [*variables], part]:
-                return Forall(_typed(variables), self.formula(part))
+                return Forall(_variables(variables), self.formula(part))
             case ["=", left, right]:
                 return Equal(self.term(left, sexp), self.term(right, sexp))
         return self.atom(sexp)
@@ -264,7 +270,9 @@ class _Reader:
                     yield Effect(effect.atom, effect.positive, effect.variables, And((guard, effect.condition)))
             case ["forall", [*variables], part]:
                 for effect in self.effects(part):
-                    yield Effect(effect.atom, effect.positive, _typed(variables) + effect.variables, effect.condition)
+                    yield Effect(
+                        effect.atom, effect.positive, _variables(variables) + effect.variables, effect.condition
+                    )
             case _:
                 yield Effect(self.atom(sexp), positive=True)
 
@@ -272,10 +280,20 @@ class _Reader:
         match sexp:
             case [":action", str(name), *rest] if len(rest) % 2 == 0:
                 fields = {key: value for key, value in zip(rest[::2], rest[1::2], strict=True) if isinstance(key, str)}
-                parameters = _typed(fields.get(":parameters", []))
+                parameters = _variables(fields.get(":parameters", []))
                 precondition = self.formula(fields.get(":precondition", []))
                 return Schema(name, parameters, precondition, tuple(self.effects(fields.get(":effect", []))))
         raise _unread(sexp, "(:action NAME :parameters (…) :precondition (…) :effect (…))")
+
+
+def _check_objects(objects: tuple[Variable, ...], domain: Domain) -> None:
+    known = {ROOT, *domain.parents, *domain.parents.values()}
+    for each in objects:
+        if each.name.startswith("?"):
+            raise FormatError(f"an object cannot be called {each.name}; names with ? are variables", (each.name,))
+        if each.type not in known:
+            expected = ", ".join(sorted(known))
+            raise FormatError(f"{each.name} is of the type {each.type}; expected one of: {expected}", (each.name,))
 
 
 def _define(text: str, kind: str) -> tuple[str, list[Sexp]]:
@@ -284,6 +302,13 @@ def _define(text: str, kind: str) -> tuple[str, list[Sexp]]:
             return name, sections
         case other:
             raise _unread(other, f"(define ({kind} NAME) …)")
+
+
+def _variables(sexp: Sexp) -> tuple[Variable, ...]:
+    variables = _typed(sexp)
+    if not all(each.name.startswith("?") for each in variables):
+        raise _unread(sexp, "variables, which begin with ?")
+    return variables
 
 
 def _typed(sexp: Sexp) -> tuple[Variable, ...]:

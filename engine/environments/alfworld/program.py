@@ -1,7 +1,7 @@
 """A game, compiled: its facts at the start, its actions with their commands and answers, its goal.
 
-Nothing in a program changes while it is played, except memories of what was computed before; any number of environments,
-in threads or not, share one.
+Nothing in a program changes while it is played, except memories of what was computed before; any number of
+environments, in threads or not, share one.
 """
 
 from __future__ import annotations
@@ -136,3 +136,5 @@ def _reading(part: str, text: str) -> Iterator[None]:
     except FormatError as error:
         line = error.line_in(text)
         raise BrokenGame(f"{part}{f', line {line}' if line else ''}: {error.what}") from None
+    except RecursionError:
+        raise BrokenGame(f"{part}: is nested too deeply") from None

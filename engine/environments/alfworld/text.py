@@ -24,11 +24,12 @@ from engine.environments.alfworld.grammar import (
     Symbol,
     Value,
 )
-from engine.environments.alfworld.joins import Env, Fresh, Step, any_of, check, ordered_scan, row_test, stop
+from engine.environments.alfworld.joins import Env, Fresh, Step, Test, any_of, check, ordered_scan, row_test, stop
 from engine.environments.alfworld.naming import Entities
 
 Scope: TypeAlias = tuple[Placeholder, ...]
 Render: TypeAlias = Callable[[Facts, Env], str]
+MAX_EXPRESSION = 500
 ATTRIBUTES = tuple(each.name for each in fields(Entities))
 SEPARATORS = ("list_empty", "list_separator", "list_last_separator")
 
@@ -99,7 +100,7 @@ class Writer:
     def _choice(self, name: str, alternatives: Sequence[Alternative], scope: Scope) -> Piece:
         """The first alternative whose condition holds."""
         reads: set[int] = set()
-        choices = []
+        choices: list[tuple[Test, Render]] = []
         for each in alternatives:
             body = self._sequence(each.body, scope)
             if each.condition is None and not choices:
@@ -183,6 +184,8 @@ class Writer:
 
     def _value(self, source: str, scope: Scope) -> Piece:
         """An expression of names, attributes, strings, `+`, `or` and `and`; nothing else is evaluated."""
+        if len(source) > MAX_EXPRESSION:
+            raise FormatError(f"the grammar's expression {source[:60]}… has more than {MAX_EXPRESSION} characters")
         try:
             tree = ast.parse(source.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
