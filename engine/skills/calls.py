@@ -9,7 +9,7 @@ of them, JSON objects and lists in the text or in code fences, OpenAI's `tool_ca
 block is no part of the answer. Text around the calls is ignored, JSON that is no call too. A last call that was cut off
 is broken.
 
-The time is linear in the text: every JSON value is decoded once, and after an error reading goes on behind the error.
+The time is linear in the text: what decodes is decoded once, and reading stops after `MAX_BROKEN` pieces that do not.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from typing import Any
 
 import msgspec
 
+MAX_BROKEN = 64
+
 _TAG = re.compile(r"</?tool_call>")
-_OPEN, _CLOSE = "<tool_call>", "</tool_call>"
 _SPACE = re.compile(r"\s*")
-_JSON = re.compile(r'[\[{]\s*+(?:\{\s*+)?"')
-_CALL_KEY = re.compile(r'"(?:name|function|tool_calls)"\s*+:')
+_OPENING = re.compile(r'<tool_call>|[\[{]\s*+(?:\{\s*+)?"')
+_CALL_OPENING = re.compile(r'<tool_call>|\{\s*+"name"\s*+:')
 _DECODER = json.JSONDecoder(strict=False)
 
 
@@ -46,7 +47,20 @@ class Broken(msgspec.Struct, frozen=True):
 def read_calls(text: str) -> list[RawCall | Broken]:
     """Every call in `text`, in order; [] where there is none. Never raises for what the text contains."""
     answer = _without_thought(text)
-    return _read_tagged(answer) if _OPEN in answer else _read_loose(answer)
+    tagged: list[RawCall | Broken] = []
+    loose: list[RawCall | Broken] = []
+    failures = 0
+    opening = _OPENING.search(answer)
+    while opening is not None and failures < MAX_BROKEN:
+        is_tag = opening.group() == "<tool_call>"
+        end, calls = _read_block(answer, opening.start()) if is_tag else _read_json(answer, opening)
+        (tagged if is_tag else loose).extend(calls)
+        failures += end is None or any(isinstance(call, Broken) for call in calls)
+        opening = _OPENING.search(answer, opening.start() + 1 if end is None else end)
+    if opening is not None:
+        rest = Broken(answer[opening.start() :], f"reading stopped after {MAX_BROKEN} broken calls")
+        (tagged or loose).append(rest)
+    return tagged or loose
 
 
 def _without_thought(text: str) -> str:
@@ -55,24 +69,15 @@ def _without_thought(text: str) -> str:
     return answer.partition("</think>")[2] if answer.startswith("<think>") else answer
 
 
-def _read_tagged(text: str) -> list[RawCall | Broken]:
-    calls: list[RawCall | Broken] = []
-    start = text.find(_OPEN)
-    while start >= 0:
-        end, found = _read_block(text, start)
-        calls += found
-        start = text.find(_OPEN, end)
-    return calls
-
-
 def _read_block(text: str, start: int) -> tuple[int, list[RawCall | Broken]]:
-    """The calls of the block that opens at `start`, and where to read on. A tag inside a JSON string is text."""
-    at = _skip_space(text, start + len(_OPEN))
+    """The calls of the block whose tag is at `start`, and where to read on. A tag inside a JSON string is text."""
+    inner = start + len("<tool_call>")
+    at = _skip_space(text, inner)
     values: list[Any] = []
     while not values or text.startswith("{", at):
         value, end, why = _decode(text, at)
         if why:
-            tag = _TAG.search(text, start + len(_OPEN))
+            tag = _TAG.search(text, inner)
             if tag is None:
                 return len(text), [Broken(text[start:], f"the call is cut off: {why}")]
             return tag.start(), [Broken(text[start : tag.start()], why)]
@@ -82,24 +87,23 @@ def _read_block(text: str, start: int) -> tuple[int, list[RawCall | Broken]]:
         tag = _TAG.search(text, at)
         end = tag.start() if tag else len(text)
         return end, [Broken(text[start:end], "text follows the JSON of the call")]
-    body = text[start + len(_OPEN) : at].strip()
+    body = text[inner:at].strip()
     return at, [call for value in values for call in _calls_of(value, body, tagged=True)]
 
 
-def _read_loose(text: str) -> list[RawCall | Broken]:
-    calls: list[RawCall | Broken] = []
-    opening = _JSON.search(text)
-    while opening is not None:
-        start = opening.start()
-        value, end, why = _decode(text, start)
-        opening = _JSON.search(text, end)
-        if not why:
-            calls += _calls_of(value, text[start:end], tagged=False)
-            continue
-        segment = text[start : opening.start() if opening else len(text)]
-        if _CALL_KEY.search(segment):
-            calls.append(Broken(segment, f"the call is cut off: {why}" if end >= len(text.rstrip()) else why))
-    return calls
+def _read_json(text: str, opening: re.Match[str]) -> tuple[int | None, list[RawCall | Broken]]:
+    """The calls of the JSON value at `opening` and where it ends, None where it is no JSON.
+
+    What looks like a call and is no JSON is broken; any other braces are text.
+    """
+    start = opening.start()
+    value, end, why = _decode(text, start)
+    if not why:
+        return end, _calls_of(value, text[start:end], tagged=False)
+    if not _CALL_OPENING.match(text, start):
+        return None, []
+    following = _CALL_OPENING.search(text, opening.end())
+    return None, [Broken(text[start : following.start() if following else len(text)], why)]
 
 
 def _skip_space(text: str, at: int) -> int:
@@ -108,16 +112,15 @@ def _skip_space(text: str, at: int) -> int:
 
 
 def _decode(text: str, at: int) -> tuple[Any, int, str]:
-    """The JSON value at `at`, where it ends (or where the error is, behind `at`), and why it is none ("" if it is)."""
+    """The JSON value at `at`, where it ends, and why it is none ("" if it is)."""
     try:
         value, end = _DECODER.raw_decode(text, at)
     except json.JSONDecodeError as error:
-        cut = error.msg.startswith("Unterminated string")
-        return None, len(text) if cut else max(error.pos, at + 1), f"{error.msg} at character {error.pos - at}"
+        return None, at, f"it is no JSON: {error.msg}, character {error.pos - at + 1} of the call"
     except ValueError as error:
-        return None, len(text), f"it holds a value that cannot be read: {error}"
+        return None, at, f"it holds a value that cannot be read: {error}"
     except RecursionError:
-        return None, len(text), "its JSON nests too deeply"
+        return None, at, "its JSON nests too deeply"
     return value, end, ""
 
 
