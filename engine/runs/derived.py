@@ -83,8 +83,9 @@ def _step_ended(connection: sqlite3.Connection, event_id: int, at: float, event:
 
 
 def _edit_proposed(connection: sqlite3.Connection, event_id: int, at: float, event: EditProposed) -> None:
+    """An edit that is proposed again (after a conflict) takes the place of its earlier self."""
     connection.execute(
-        "INSERT INTO edits (edit, event, at, state, proposal) VALUES (?, ?, ?, 'pending', ?)",
+        "INSERT OR REPLACE INTO edits (edit, event, at, state, proposal) VALUES (?, ?, ?, 'pending', ?)",
         (event.edit, event_id, at, encode(event)),
     )
 

@@ -131,8 +131,7 @@ class Run:
         except (OSError, RunError) as error:
             if building is not None:
                 shutil.rmtree(building, ignore_errors=True)
-            why = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) else str(error)
-            raise RunError(f"cannot create a run at {path}: {why}; check permissions and free space") from error
+            raise RunError(f"cannot create a run at {path}: {error}; check permissions and free space") from error
         return cls(path)
 
     @classmethod

@@ -142,9 +142,10 @@ def test_events_can_be_asked_for_by_place_and_kind(run: Run) -> None:
 
 def test_a_failed_transaction_leaves_neither_events_nor_derived_rows(run: Run) -> None:
     run.append(proposed("e1"))
-    with pytest.raises(RunError):
-        run.append(step_ended(1), proposed("e1"))
-    assert run.last_id() == 1 and run.steps() == []
+    with pytest.raises(KeyError), run.transaction() as transaction:
+        transaction.append(step_ended(1), EditDecided("e1", "vetoed", "ann"))
+        raise KeyError
+    assert run.last_id() == 1 and run.steps() == [] and run.edit("e1").state == "pending"
 
 
 def test_data_version_tells_of_commits_of_others_and_of_oneself(run: Run) -> None:
@@ -228,6 +229,12 @@ def test_an_undone_veto_is_pending_and_an_undone_approval_is_not(run: Run) -> No
     assert run.edit("e1").state == "pending" and run.edit("e1").decision is None
     undone = run.edit("e2")
     assert undone.state == "undone" and undone.decision is not None and undone.decision.commit == "c2"
+
+
+def test_an_edit_that_is_proposed_again_is_pending_with_its_new_text(run: Run) -> None:
+    run.append(proposed("e1", skill="old"), EditDecided("e1", "conflicted", "ann"), proposed("e1", skill="new"))
+    (record,) = run.edits()
+    assert (record.state, record.proposal.skill, record.decision) == ("pending", "new", None)
 
 
 def test_the_derived_tables_can_be_rebuilt_from_the_log_alone(run: Run) -> None:
