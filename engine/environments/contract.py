@@ -56,3 +56,11 @@ class World(Protocol):
     def max_turns(self, task: Task) -> int:
         """The step cap of `task`."""
         ...
+
+    def group(self, seed: int, count: int) -> list[Task]:
+        """`count` related tasks (one family) for one training group, by `seed` alone."""
+        ...
+
+    def stream(self, seed: int, count: int) -> list[Task]:
+        """`count` tasks for a curate run over one lasting repository, by `seed` alone."""
+        ...

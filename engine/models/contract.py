@@ -19,13 +19,15 @@ class Message(msgspec.Struct, frozen=True):
 class Sampling(msgspec.Struct, frozen=True):
     """How a completion is drawn. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 switch those filters off.
 
-    `max_tokens` caps the completion of one call. `seed` makes the draw repeatable where the model supports it.
+    `max_tokens` caps the completion of one call, `max_prompt_tokens` its prompt. `seed` makes the draw repeatable where the
+    model supports it.
     """
 
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
     max_tokens: int = 256
+    max_prompt_tokens: int = 16384
     seed: int = 0
 
 
@@ -43,13 +45,22 @@ class ModelUnavailable(Exception):
     """The model did not answer (outage, time-out, refused). What depended on the answer is unmeasured, never failed."""
 
 
+class PromptTooLong(Exception):
+    """The rendered prompt exceeds its cap; say less and ask again. `tokens` and `limit` are in tokens."""
+
+    def __init__(self, tokens: int, limit: int) -> None:
+        super().__init__(f"the prompt has {tokens} tokens, {tokens - limit} more than the limit of {limit}")
+        self.tokens = tokens
+        self.limit = limit
+
+
 class ChatModel(Protocol):
     """A model that answers chats in one of two roles: executor (the frozen base) or curator (the trained adapter)."""
 
     async def complete(
         self, messages: list[Message], *, role: Role, sampling: Sampling, tools: list[dict[str, Any]] | None = None
     ) -> Completion:
-        """Answer one chat. Raises `ModelUnavailable`; never waits without bound."""
+        """Answer one chat. Raises `ModelUnavailable` or `PromptTooLong`."""
         ...
 
     def count_tokens(self, text: str) -> int:

@@ -11,6 +11,9 @@ blind search a modest chance (about 0.28 over all errands) and a knowing player 
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
+
 from engine.environments.contract import Task
 from engine.environments.household.environment import Errand, HouseholdEnvironment
 from engine.environments.household.house import TREATMENTS, House, draw_house, stream
@@ -28,16 +31,14 @@ class HouseholdWorld:
 
     def group(self, seed: int, count: int) -> list[Task]:
         """`count` tasks about two things and two treatments of the house of `seed`, each errand once before any repeats."""
-        house = draw_house(seed)
-        draw = stream("group", seed, count)
+        house, draw = draw_house(seed), stream("group", seed, count)
         things = draw.sample(sorted(house.homes), GROUP_THINGS)
-        treatments = ["", *draw.sample(TREATMENTS, GROUP_TREATMENTS)]
-        errands: list[Errand] = []
-        while len(errands) < count:
-            lap = [Errand(thing, treatment) for thing in things for treatment in treatments]
-            draw.shuffle(lap)
-            errands += lap
-        return [_task(house, errand, number) for number, errand in enumerate(errands[:count])]
+        return _errands(house, things, draw.sample(TREATMENTS, GROUP_TREATMENTS), count, draw)
+
+    def stream(self, seed: int, count: int) -> list[Task]:
+        """`count` tasks about everything in the house of `seed`, each errand once before any repeats."""
+        house, draw = draw_house(seed), stream("stream", seed, count)
+        return _errands(house, sorted(house.homes), TREATMENTS, count, draw)
 
     def start(self, task: Task) -> HouseholdEnvironment:
         """A fresh episode of `task`. Raises `ValueError` for a task of another world."""
@@ -60,6 +61,18 @@ def errand_of(task: Task) -> Errand:
         raise ValueError(f"{task.id!r} is not a household task (household/house-SEED/NUMBER/THING or …/THING-TREATMENT)")
     thing, _, treatment = parts[3].partition("-")
     return Errand(thing, treatment)
+
+
+def _errands(
+    house: House, things: Sequence[str], treatments: Sequence[str], count: int, draw: random.Random
+) -> list[Task]:
+    """`count` tasks, lap by lap over every thing as it is and in each treatment, each lap in a new order."""
+    errands: list[Errand] = []
+    while len(errands) < count:
+        lap = [Errand(thing, treatment) for thing in things for treatment in ("", *treatments)]
+        draw.shuffle(lap)
+        errands += lap
+    return [_task(house, errand, number) for number, errand in enumerate(errands[:count])]
 
 
 def _task(house: House, errand: Errand, number: int) -> Task:

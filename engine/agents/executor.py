@@ -1,0 +1,116 @@
+"""The executor π_L: a frozen model that plays one task with the skills that retrieval found (`method.md` §3).
+
+    trajectory = await play(world, task, skills, model=model, prompts=prompts, settings=config.executor, seed=7)
+
+Each turn is a chat of its own: task, skills, the last turns, what is seen, what can be done. The answer is a thought in
+`<think>` tags, then one action in `<action>` tags. An answer that does not parse, or an action that is not admissible, is
+given to the world as it is (which answers that nothing happens) and counted as coerced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from engine import config
+from engine.agents.prompting import Prompts, SkillShown, Turn
+from engine.environments.contract import Task, World
+from engine.models.contract import ChatModel, ModelUnavailable, PromptTooLong, Sampling
+from engine.outcomes import FAILED, SUCCEEDED, Outcome, unmeasured
+
+_THOUGHT = re.compile(r"<think>(.*?)(?:</think>|<action>|$)", re.DOTALL)
+_ACTION = re.compile(r"<action>([^<]*)</action>")
+MAX_ACTION = 200
+HIDDEN = "help"
+
+
+class Trajectory(msgspec.Struct, frozen=True):
+    """ξ: one played task. `opening` is the first observation."""
+
+    task: Task
+    opening: str
+    turns: list[Turn]
+    outcome: Outcome
+
+    @property
+    def coerced(self) -> int:
+        """How many turns were not admissible as answered."""
+        return sum(turn.coerced for turn in self.turns)
+
+
+async def play(
+    world: World,
+    task: Task,
+    skills: Sequence[SkillShown],
+    *,
+    model: ChatModel,
+    prompts: Prompts,
+    settings: config.Executor,
+    seed: int,
+    on_turn: Callable[[int, Turn], None] = lambda number, turn: None,
+    on_start: Callable[[str], None] = lambda opening: None,
+) -> Trajectory:
+    """Play `task` to its end, its step cap or the episode's deadline. An outage or a time-out is an unmeasured outcome."""
+    environment = world.start(task)
+    observation = environment.reset()
+    opening = observation.text
+    on_start(opening)
+    turns: list[Turn] = []
+    try:
+        async with asyncio.timeout(settings.deadline_seconds):
+            while not observation.done and len(turns) < world.max_turns(task):
+                thought, action = await _decide(
+                    task, skills, observation.text, observation.admissible, turns, model, prompts, settings, seed
+                )
+                coerced = action not in observation.admissible
+                observation = environment.step(action)
+                turns.append(Turn(thought, action, observation.text, coerced))
+                on_turn(len(turns), turns[-1])
+    except TimeoutError:
+        return Trajectory(task, opening, turns, unmeasured(f"the episode took over {settings.deadline_seconds:g} s"))
+    except (ModelUnavailable, PromptTooLong) as error:
+        return Trajectory(task, opening, turns, unmeasured(f"executor: {error}"))
+    return Trajectory(task, opening, turns, SUCCEEDED if observation.won else FAILED)
+
+
+async def _decide(
+    task: Task,
+    skills: Sequence[SkillShown],
+    seen: str,
+    admissible: Sequence[str],
+    turns: Sequence[Turn],
+    model: ChatModel,
+    prompts: Prompts,
+    settings: config.Executor,
+    seed: int,
+) -> tuple[str, str]:
+    """The (thought, action) of one turn. Raises `ModelUnavailable` or `PromptTooLong`."""
+    messages = prompts.executor(
+        task=task.prompt,
+        skills=skills,
+        observation=seen,
+        admissible=[action for action in admissible if action != HIDDEN],
+        turns=turns,
+        history=settings.history,
+    )
+    sampling = Sampling(
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        top_k=settings.top_k,
+        max_tokens=settings.max_tokens,
+        max_prompt_tokens=settings.max_prompt_tokens,
+        seed=seed * 1000 + len(turns),
+    )
+    completion = await model.complete(messages, role="executor", sampling=sampling)
+    return parse_answer(completion.text)
+
+
+def parse_answer(text: str) -> tuple[str, str]:
+    """The (thought, action) of an answer; the action is "" when there is not exactly one well-formed pair of tags."""
+    thought = _THOUGHT.search(text)
+    actions = _ACTION.findall(text.rpartition("</think>")[2])
+    action = " ".join(actions[0].split())[:MAX_ACTION] if len(actions) == 1 else ""
+    return (thought[1].strip() if thought else "", action)

@@ -1,0 +1,63 @@
+"""A fixed evaluation: r_task of a curator over held-out groups, the same groups and seeds every time.
+
+    result = await evaluate(agents, groups=96)
+    result.r_task, result.standard_error
+
+Each group is one rollout from an empty repository. Unmeasured positions are counted and left out, never taken as failures.
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import stdev
+
+import msgspec
+
+from engine.runs.events import AnyEvent, Parts
+from engine.training.groups import draw_group, seed_of
+from engine.training.rewards import average, score
+from engine.training.rollout import Agents, collect
+
+FIRST_SEED = 2_000_000_000
+
+
+class HeldOut(msgspec.Struct, frozen=True):
+    """Means over the groups; `standard_error` is that of r_task over groups; None is unmeasured."""
+
+    groups: int
+    parts: Parts
+    standard_error: float | None
+    unmeasured: int
+    operations: dict[str, int]
+
+    @property
+    def r_task(self) -> float | None:
+        """Mean success over positions 2..|G|."""
+        return self.parts.r_task
+
+
+async def evaluate(agents: Agents, groups: int, *, seed: int = 0) -> HeldOut:
+    """Play `groups` held-out groups once each. `seed` varies the curator's draws, never the groups."""
+    training = msgspec.structs.replace(agents.config.training, rollouts=1)
+    players = msgspec.structs.replace(agents, config=msgspec.structs.replace(agents.config, training=training))
+    drawn = [draw_group(agents.world, training.tasks, FIRST_SEED + number, number) for number in range(groups)]
+    rows = await collect(drawn, step=seed_of("held-out", seed), agents=players, vetoes=[], emit=_ignore)
+    rollouts = [row[0] for row in rows]
+    parts = [score([position.measures for position in rollout.positions], agents.config.rewards) for rollout in rollouts]
+    tasks = [part.r_task for part in parts if part.r_task is not None]
+    positions = [position for rollout in rollouts for position in rollout.positions]
+    operations: dict[str, int] = {}
+    for position in positions:
+        for edit in position.edits:
+            operations[edit.operation.kind] = operations.get(edit.operation.kind, 0) + 1
+    return HeldOut(
+        groups=groups,
+        parts=average(parts),
+        standard_error=stdev(tasks) / math.sqrt(len(tasks)) if len(tasks) > 1 else None,
+        unmeasured=sum(not position.trajectory.outcome.measured for position in positions),
+        operations=operations,
+    )
+
+
+def _ignore(event: AnyEvent) -> None:
+    """An evaluation's episodes are no events of the run."""

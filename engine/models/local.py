@@ -1,0 +1,210 @@
+"""A language model in this process: one base for both roles, the curator being the base with its LoRA adapter.
+
+    model = LocalModel(load_base(config.model), load_tokenizer(config.model))
+    completion = await model.complete(messages, role="executor", sampling=Sampling(temperature=0))
+
+Requests that wait at the same time are answered as one batch, so many rollouts share each forward pass. Every request draws
+from its own seed (Gumbel-max), so what it gets does not depend on what else was in the batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import nullcontext
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from engine import config
+from engine.models.contract import Completion, Message, PromptTooLong, Role, Sampling
+
+
+def weights_path(weights: str) -> str:
+    """Where `weights` are: the shipped pocket model, a folder, or a hub name as it is."""
+    if weights == "pocket":
+        return str(resources.files("engine.models") / "pocket")
+    return str(Path(weights).expanduser()) if Path(weights).expanduser().is_dir() else weights
+
+
+def load_tokenizer(settings: config.Model) -> PreTrainedTokenizerBase:
+    """The tokenizer of the model; raises what transformers raises when it cannot be had."""
+    tokenizer = AutoTokenizer.from_pretrained(weights_path(settings.weights))
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_base(settings: config.Model) -> PreTrainedModel:
+    """The frozen base model on its device; raises what transformers raises when it cannot be had."""
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.dtype]
+    return AutoModelForCausalLM.from_pretrained(weights_path(settings.weights), dtype=dtype).to(settings.device).eval()
+
+
+class _Request(msgspec.Struct):
+    prompt_ids: list[int]
+    role: Role
+    sampling: Sampling
+    answer: asyncio.Future[Completion]
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What requests of one batch must share: everything but the seed."""
+        return (self.role, msgspec.structs.replace(self.sampling, seed=0))
+
+
+class LocalModel:
+    """Implements `engine.models.contract.ChatModel` over a transformers model, with or without a PEFT adapter."""
+
+    def __init__(self, model: Any, tokenizer: PreTrainedTokenizerBase, *, max_batch: int = 64, context: int = 4096) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self._max_batch = max_batch
+        self._context = context
+        self._waiting: deque[_Request] = deque()
+        self._serving: asyncio.Task[None] | None = None
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text`, special tokens not added."""
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    async def complete(
+        self, messages: list[Message], *, role: Role, sampling: Sampling, tools: list[dict[str, Any]] | None = None
+    ) -> Completion:
+        """Answer one chat, in a batch with whatever else waits. Raises `PromptTooLong`."""
+        chat = [{"role": message.role, "content": message.content} for message in messages]
+        rendered = self.tokenizer.apply_chat_template(chat, tools=tools, add_generation_prompt=True, tokenize=False)
+        prompt_ids = self.tokenizer(rendered, add_special_tokens=False)["input_ids"]
+        limit = min(sampling.max_prompt_tokens, self._context - sampling.max_tokens)
+        if len(prompt_ids) > limit:
+            raise PromptTooLong(len(prompt_ids), limit)
+        request = _Request(prompt_ids, role, sampling, asyncio.get_running_loop().create_future())
+        self._waiting.append(request)
+        if self._serving is None or self._serving.done():
+            self._serving = asyncio.create_task(self._serve(), name="local model")
+        return await request.answer
+
+    async def _serve(self) -> None:
+        """Answer batches, the kind that most requests wait for first, until nobody waits."""
+        while self._waiting:
+            await asyncio.sleep(0.001)
+            batch = self._next_batch()
+            if not batch:
+                continue
+            try:
+                answers = await asyncio.to_thread(self._generate, batch)
+            except BaseException as error:
+                for request in batch:
+                    if not request.answer.done():
+                        request.answer.set_exception(_copy(error))
+                if not isinstance(error, Exception):
+                    raise
+                continue
+            for request, answer in zip(batch, answers, strict=True):
+                if not request.answer.done():
+                    request.answer.set_result(answer)
+
+    def _next_batch(self) -> list[_Request]:
+        waiting = [request for request in self._waiting if not request.answer.done()]
+        kinds: dict[tuple[object, ...], list[_Request]] = {}
+        for request in waiting:
+            kinds.setdefault(request.kind, []).append(request)
+        batch = max(kinds.values(), key=len)[: self._max_batch] if kinds else []
+        taken = {id(request) for request in batch}
+        self._waiting = deque(request for request in waiting if id(request) not in taken)
+        return batch
+
+    @torch.inference_mode()
+    def _generate(self, batch: list[_Request]) -> list[Completion]:
+        """One left-padded batch through `generate`; all requests share role and sampling but the seed."""
+        sampling = batch[0].sampling
+        inputs = self.tokenizer.pad({"input_ids": [request.prompt_ids for request in batch]}, return_tensors="pt")
+        inputs = inputs.to(self.model.device)
+        draw = SeededDraw(sampling, [request.sampling.seed for request in batch], self.model.device)
+        settings = GenerationConfig(
+            do_sample=False,
+            max_new_tokens=sampling.max_tokens,
+            eos_token_id=self.tokenizer.eos_token_id,
+            pad_token_id=self.tokenizer.pad_token_id,
+        )
+        training = self.model.training
+        self.model.eval()
+        with self.model.disable_adapter() if self._adapter_is_off(batch[0].role) else nullcontext():
+            output = self.model.generate(**inputs, generation_config=settings, logits_processor=LogitsProcessorList([draw]))
+        self.model.train(training)
+        width = inputs["input_ids"].shape[1]
+        logprobs = torch.stack(draw.logprobs, dim=1).tolist()
+        return [
+            self._completion(request, ids, row)
+            for request, ids, row in zip(batch, output[:, width:].tolist(), logprobs, strict=True)
+        ]
+
+    def _adapter_is_off(self, role: Role) -> bool:
+        return role == "executor" and hasattr(self.model, "disable_adapter")
+
+    def _completion(self, request: _Request, ids: list[int], logprobs: list[float]) -> Completion:
+        stop = self.tokenizer.eos_token_id
+        stopped = stop in ids
+        length = ids.index(stop) + 1 if stopped else len(ids)
+        return Completion(
+            text=self.tokenizer.decode(ids[: length - 1] if stopped else ids),
+            prompt_ids=request.prompt_ids,
+            completion_ids=ids[:length],
+            logprobs=logprobs[:length],
+            finish="stop" if stopped else "length",
+        )
+
+
+class SeededDraw(LogitsProcessor):
+    """Turns greedy decoding into sampling: adds Gumbel noise of each row's own seed to the filtered logits.
+
+    argmax(logits/T + g) with g ~ Gumbel(0, 1) is a draw from softmax(logits/T) (the Gumbel-max trick). `logprobs` collects
+    the natural log-probability of each drawn token under the unfiltered distribution at temperature 1.
+    """
+
+    def __init__(self, sampling: Sampling, seeds: list[int], device: torch.device) -> None:
+        self.logprobs: list[torch.Tensor] = []
+        self._generators = [torch.Generator().manual_seed(seed % 2**63) for seed in seeds] if sampling.temperature else []
+        self._device = device
+        self._warpers: list[LogitsProcessor] = []
+        if sampling.temperature:
+            self._warpers.append(TemperatureLogitsWarper(sampling.temperature))
+            if sampling.top_k:
+                self._warpers.append(TopKLogitsWarper(sampling.top_k))
+            if sampling.top_p < 1.0:
+                self._warpers.append(TopPLogitsWarper(sampling.top_p))
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        raw = scores.float()
+        drawn = raw
+        for warper in self._warpers:
+            drawn = warper(input_ids, drawn)
+        if self._generators:
+            uniform = torch.stack([torch.rand(raw.shape[-1], generator=generator) for generator in self._generators])
+            drawn = drawn - torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7))).to(self._device)
+        token = drawn.argmax(dim=-1, keepdim=True)
+        self.logprobs.append(raw.log_softmax(dim=-1).gather(-1, token).squeeze(-1).cpu())
+        return drawn
+
+
+def _copy(error: BaseException) -> BaseException:
+    """An error for one waiter of many: each gets its own, so that tracebacks do not grow into each other."""
+    copy = RuntimeError(f"the model failed on a batch: {type(error).__name__}: {error}")
+    copy.__cause__ = error
+    return copy

@@ -1,0 +1,58 @@
+"""A scripted executor: it follows the facts that it was told and otherwise tries at random what is untried.
+
+A fact is (subject, value): ("mug", "safe") says where mugs are kept, ("hot", "urn") which machine heats, and
+("shut", "turn") how shut places open. The thought names the fact in use and repeats its value word for word, so that a
+small model can copy it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+
+from engine.environments.contract import Observation
+from engine.environments.household.environment import Errand
+
+Facts = Mapping[str, str]
+OPENING = "shut"
+
+
+def decide(
+    errand: Errand, observation: Observation, tried: Sequence[str], facts: Facts, rng: random.Random
+) -> tuple[str, str]:
+    """The (thought, action) of one turn."""
+    untried = [action for action in observation.admissible if action not in tried]
+    take = f"take {errand.thing}"
+    if take in observation.admissible:
+        return f"{errand.thing}: here", take
+    uses = _of(untried, "use")
+    if any(action.startswith("use ") for action in observation.admissible):
+        return _follow(errand.treatment, facts, "use", uses or _of(observation.admissible, "use"), rng)
+    goes = _of(untried, "go") or _of(observation.admissible, "go")
+    forces = [action for action in untried if action.split()[0] in ("pull", "push", "turn")]
+    if forces:
+        here = forces[0].split()[1]
+        home = facts.get(errand.thing)
+        if home == here or (home is None and (OPENING in facts or rng.random() < 0.5)):
+            verb = facts.get(OPENING)
+            known = f"{verb} {here}" if verb else ""
+            return (f"shut: {verb}", known) if known in forces else ("shut: unknown", rng.choice(forces))
+    return _follow(errand.thing, facts, "go", goes, rng)
+
+
+def _follow(
+    subject: str, facts: Facts, verb: str, choices: Sequence[str], rng: random.Random
+) -> tuple[str, str]:
+    value = facts.get(subject)
+    if value is not None and f"{verb} {value}" in choices:
+        return f"{subject}: {value}", f"{verb} {value}"
+    return f"{subject}: unknown", rng.choice(list(choices))
+
+
+def _of(actions: Sequence[str], verb: str) -> list[str]:
+    return [action for action in actions if action.startswith(f"{verb} ")]
+
+
+def reply(thought: str, action: str) -> str:
+    """The executor's answer in the form that its parser reads."""
+    return f"<think> {thought}</think><action>{action}</action>"

@@ -1,0 +1,40 @@
+"""How much memory there is and who has it, with the source named (`workbench.md`).
+
+    event = measure()
+
+The host's figures are MemTotal and MemAvailable, which on a unified-memory machine are the GPU's too; the engine's is the
+resident size of this process and its children. The GPU's own share is told where torch can tell it, else it is None.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import psutil
+
+from engine.runs.events import MemoryMeasured
+
+
+def measure() -> MemoryMeasured:
+    """The memory at this moment, in bytes."""
+    host = psutil.virtual_memory()
+    engine = psutil.Process()
+    family = [engine, *engine.children(recursive=True)]
+    gpu = _gpu()
+    source = "host, resident set" if gpu is None else "host, resident set; GPU by torch"
+    return MemoryMeasured(source, host.total, host.available, sum(_resident(process) for process in family), gpu)
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def _gpu() -> int | None:
+    """Bytes that torch holds on the GPU; None without a GPU, or before torch is loaded."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return None
+    return int(torch.cuda.memory_reserved())

@@ -1,0 +1,121 @@
+"""A curate run: tasks stream over one lasting repository, and every edit goes to the review queue.
+
+    await curate(run, config, writer, control)
+
+With the policy `ask` the next task waits for a person's decision, as long as `review.wait_seconds`; an edit that is not
+decided by then stays in the queue. With `auto` an edit that passes the checks is approved by the policy, and says so. The
+repository is read anew before each task, so what a person changes by hand counts too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from engine.agents.prompting import Prompts
+from engine.config import Config
+from engine.environments.contract import Task
+from engine.environments.worlds import open_world
+from engine.models.local import LocalModel, load_base, load_tokenizer
+from engine.runs import reviews
+from engine.runs.events import Address, GroupDrawn, Notice, RolloutScored, StateChanged, StepEnded, StepStarted
+from engine.runs.store import Run
+from engine.runs.writer import EventWriter
+from engine.skills import SkillIndex, SkillRepo
+from engine.training.control import Control
+from engine.training.groups import Group, seed_of
+from engine.training.proposals import propose, vetoes_of
+from engine.training.rewards import score
+from engine.training.rollout import Agents, Position, Rollout, play_position
+from engine.training.step import summary
+
+POLL_SECONDS = 0.2
+POLICY = "policy auto"
+
+
+async def curate(run: Run, config: Config, writer: EventWriter, control: Control) -> None:
+    """Play the tasks that are left of the stream. Raises `StopRequested`."""
+    await CurateRun(run, config, writer, control).work()
+
+
+class CurateRun:
+    """A curate run's tasks over its repository."""
+
+    def __init__(self, run: Run, config: Config, writer: EventWriter, control: Control) -> None:
+        self._run = run
+        self._config = config
+        self._writer = writer
+        self._control = control
+        model = LocalModel(
+            load_base(config.model), load_tokenizer(config.model), max_batch=config.model.max_batch, context=config.model.context
+        )
+        self._agents = Agents(
+            open_world(config.environment),
+            model,
+            Prompts.load(config.executor.prompts),
+            Prompts.load(config.curator.prompts),
+            config,
+        )
+
+    async def work(self) -> None:
+        """Every task that has not ended yet, in the stream's order."""
+        self._writer.emit(StateChanged("running"))
+        settings = self._config.curate
+        tasks = self._agents.world.stream(settings.seed, settings.tasks)
+        group = Group(f"stream-{settings.seed}", 0, settings.seed, tasks[0].family, tasks)
+        done = max((step.step for step in self._run.steps()), default=0)
+        await self._decided()
+        for number, task in enumerate(tasks[done:], start=done + 1):
+            await self._control.gate()
+            await self._one(number, task, group)
+            await self._decided()
+
+    async def _one(self, step: int, task: Task, group: Group) -> None:
+        """Play one task, propose its edits, and tell how it went."""
+        began = time.monotonic()
+        self._writer.emit(StepStarted(step, [GroupDrawn(group.id, task.family, group.seed, [task.id])]))
+        repo = SkillRepo.open(self._run.repo_path)
+        seeds = (seed_of("play", group.seed, step), seed_of("curate", group.seed, step))
+        position = await self._control.interruptible(
+            play_position(
+                task,
+                Address(step),
+                repo.fork(),
+                SkillIndex.of(repo),
+                seeds,
+                agents=self._agents,
+                vetoes=vetoes_of(self._run, self._config),
+                emit=self._writer.emit,
+            )
+        )
+        for edit in position.edits:
+            proposed = propose(self._run, self._writer, position, edit)
+            if proposed is not None and self._config.review.policy == "auto":
+                reviews.approve(self._run, proposed, POLICY)
+        self._ended(step, group, position, time.monotonic() - began)
+
+    def _ended(self, step: int, group: Group, position: Position, seconds: float) -> None:
+        parts = score([position.measures], self._config.rewards, first_counts=True)
+        measured = int(position.trajectory.outcome.measured)
+        self._writer.emit(RolloutScored(step, 0, 0, parts, measured, 1 - measured))
+        rollout = Rollout(group, 0, [position])
+        self._writer.emit(summary(step, [[rollout]], [[parts]], rollout_seconds=seconds, seconds=seconds))
+        self._writer.flush()
+
+    async def _decided(self) -> None:
+        """Wait until nothing is pending, for at most the policy's time."""
+        waiting = len(reviews.pending(self._run))
+        if self._config.review.policy == "auto" or not waiting:
+            return
+        limit = self._config.review.wait_seconds
+        self._writer.emit(StateChanged("running", f"waiting for a decision on {waiting} edits"))
+        try:
+            await self._control.interruptible(asyncio.wait_for(self._nothing_pending(), limit))
+            self._writer.emit(StateChanged("running"))
+        except TimeoutError:
+            self._writer.emit(Notice("warning", f"nobody decided within {limit:g} s; the edits stay in the review queue"))
+            self._writer.emit(StateChanged("running"))
+
+    async def _nothing_pending(self) -> None:
+        while reviews.pending(self._run):
+            await asyncio.sleep(POLL_SECONDS)

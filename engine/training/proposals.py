@@ -1,0 +1,41 @@
+"""Between a run's rollouts and its review queue: edits out, vetoes back.
+
+    edit_id = propose(run, writer, position, edit)
+    vetoes = vetoes_of(run, config)
+"""
+
+from __future__ import annotations
+
+from engine.agents.prompting import Veto
+from engine.config import Config
+from engine.runs import reviews
+from engine.runs.store import Run
+from engine.runs.writer import EventWriter
+from engine.skills import Edit
+from engine.training.rollout import Position
+
+PROPOSER = "curator"
+
+
+def propose(run: Run, writer: EventWriter, position: Position, edit: Edit) -> str | None:
+    """Put an edit that a position's curator made to review; its id, or None where it no longer applies."""
+    turns = len(position.trajectory.turns)
+    return reviews.propose(
+        run,
+        writer,
+        edit.operation,
+        at=position.at,
+        task=position.trajectory.task.id,
+        outcome=position.trajectory.outcome,
+        reason=f"after «{position.trajectory.task.prompt}» {position.trajectory.outcome.kind} in {turns} turns",
+        proposer=PROPOSER,
+    )
+
+
+def vetoes_of(run: Run, config: Config) -> list[Veto]:
+    """The newest vetoed edits with their reasons, as the curator's prompt quotes them."""
+    records = reviews.vetoed(run, config.curator.max_vetoes)
+    return [
+        Veto(record.proposal.skill, (record.decision.reason if record.decision else "") or "no reason given")
+        for record in records
+    ]

@@ -1,0 +1,227 @@
+"""Rollouts: one repository growing from ∅ over a group's tasks, curated after each (`method.md` §2).
+
+    rollouts = await collect(groups, step=3, agents=agents, vetoes=vetoes, emit=writer.emit)
+
+The environment drives the positions 1..|G|: each is played, whatever the curator did before. All rollouts of a group walk
+the same tasks with the same executor seeds; only the curator's draws differ. Everything measured is emitted as events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from engine import config
+from engine.agents import curator, executor
+from engine.agents.executor import Trajectory
+from engine.agents.judge import rubric
+from engine.agents.prompting import Prompts, SkillShown, Turn, Veto
+from engine.environments.contract import Task, World
+from engine.models.contract import ChatModel, Completion, ModelUnavailable
+from engine.runs.events import (
+    Address,
+    Call,
+    CurationMade,
+    CurationSkipped,
+    EpisodeEnded,
+    EpisodeStarted,
+    Sink,
+    SkillFound,
+    TurnTaken,
+)
+from engine.skills import Edit, Malformed, Operation, Refused, SkillIndex, SkillRepo, parse_operations
+from engine.training.groups import Group, seed_of
+from engine.training.rewards import Measures
+
+
+class Agents(msgspec.Struct, frozen=True):
+    """Everything that plays: the world, the model in both roles, their prompts, and the configuration."""
+
+    world: World
+    model: ChatModel
+    executor_prompts: Prompts
+    curator_prompts: Prompts
+    config: config.Config
+
+
+class Position(msgspec.Struct, frozen=True):
+    """One position of a rollout. `completion` is None where the curator did not answer; `edits` are those that applied."""
+
+    at: Address
+    trajectory: Trajectory
+    completion: Completion | None
+    edits: list[Edit]
+    measures: Measures
+
+
+class Rollout(msgspec.Struct, frozen=True):
+    """One of a group's N rollouts, with its positions in order."""
+
+    group: Group
+    index: int
+    positions: list[Position]
+
+
+async def collect(
+    groups: Sequence[Group], *, step: int, agents: Agents, vetoes: Sequence[Veto], emit: Sink
+) -> list[list[Rollout]]:
+    """All rollouts of a step, `[group][rollout]`, played side by side so that the model can batch them."""
+    count = agents.config.training.rollouts
+    async with asyncio.TaskGroup() as tasks:
+        playing = [
+            [tasks.create_task(_rollout(group, index, step, agents, vetoes, emit)) for index in range(count)]
+            for group in groups
+        ]
+    return [[task.result() for task in row] for row in playing]
+
+
+async def _rollout(
+    group: Group, index: int, step: int, agents: Agents, vetoes: Sequence[Veto], emit: Sink
+) -> Rollout:
+    repo, skills = SkillRepo.empty(), SkillIndex()
+    positions = []
+    for number, task in enumerate(group.tasks, start=1):
+        at = Address(step, group.number, index, number)
+        seeds = (seed_of("play", group.seed, number), seed_of("curate", group.seed, step, index, number))
+        positions.append(await play_position(task, at, repo, skills, seeds, agents=agents, vetoes=vetoes, emit=emit))
+    return Rollout(group, index, positions)
+
+
+async def play_position(
+    task: Task,
+    at: Address,
+    repo: SkillRepo,
+    skills: SkillIndex,
+    seeds: tuple[int, int],
+    *,
+    agents: Agents,
+    vetoes: Sequence[Veto],
+    emit: Sink,
+) -> Position:
+    """Play `task` with the skills found, let the curator decide, and apply what it calls to `repo` and `skills`.
+
+    `seeds` are the executor's and the curator's. An unmeasured episode is not curated: nothing is known of it.
+    """
+    found = skills.search(task.prompt, agents.config.executor.skills)
+    shown = [SkillShown(name, repo[name].description, repo[name].body.strip()) for name, _ in found]
+    trajectory = await _play(task, at, found, shown, seeds[0], agents, emit)
+    if not trajectory.outcome.measured:
+        emit(CurationSkipped(at, f"the episode is {trajectory.outcome}"))
+        return Position(at, trajectory, None, [], Measures(trajectory.outcome))
+    try:
+        decision = await curator.decide(
+            trajectory,
+            shown,
+            vetoes,
+            model=agents.model,
+            prompts=agents.curator_prompts,
+            settings=agents.config.curator,
+            seed=seeds[1],
+        )
+    except ModelUnavailable as error:
+        emit(CurationSkipped(at, str(error)))
+        return Position(at, trajectory, None, [], Measures(trajectory.outcome))
+    return _settle(at, trajectory, decision.completion, repo, skills, agents, emit)
+
+
+async def _play(
+    task: Task,
+    at: Address,
+    found: Sequence[tuple[str, float]],
+    shown: Sequence[SkillShown],
+    seed: int,
+    agents: Agents,
+    emit: Sink,
+) -> Trajectory:
+    """One episode, its events emitted."""
+
+    def started(opening: str) -> None:
+        skills = [SkillFound(name, score) for name, score in found]
+        cap = agents.world.max_turns(task)
+        emit(EpisodeStarted(at, task.id, task.family, task.prompt, skills, opening, cap))
+
+    def turned(number: int, turn: Turn) -> None:
+        emit(TurnTaken(at, number, turn.thought, turn.action, turn.observation, turn.coerced))
+
+    trajectory = await executor.play(
+        agents.world,
+        task,
+        shown,
+        model=agents.model,
+        prompts=agents.executor_prompts,
+        settings=agents.config.executor,
+        seed=seed,
+        on_start=started,
+        on_turn=turned,
+    )
+    emit(EpisodeEnded(at, trajectory.outcome, len(trajectory.turns), trajectory.coerced))
+    return trajectory
+
+
+def _settle(
+    at: Address,
+    trajectory: Trajectory,
+    completion: Completion,
+    repo: SkillRepo,
+    skills: SkillIndex,
+    agents: Agents,
+    emit: Sink,
+) -> Position:
+    """Apply a decision's calls to the repository, measure it and emit it."""
+    calls, edits = apply_calls(parse_operations(completion.text), repo, skills)
+    texts = repo.texts()
+    measures = Measures(
+        outcome=trajectory.outcome,
+        curated=True,
+        calls=len(calls),
+        valid_calls=len(edits),
+        judge=rubric([edit.operation for edit in edits], trajectory),
+        repo_tokens=sum(agents.model.count_tokens(text) for text in texts.values()),
+        prompt_tokens=len(completion.prompt_ids),
+    )
+    emit(
+        CurationMade(
+            at=at,
+            completion=completion.text,
+            calls=calls,
+            prompt_tokens=measures.prompt_tokens,
+            completion_tokens=len(completion.completion_ids),
+            finish=completion.finish,
+            repo=texts,
+            repo_tokens=measures.repo_tokens,
+            judge=measures.judge,
+        )
+    )
+    return Position(at, trajectory, completion, edits, measures)
+
+
+def apply_calls(
+    operations: Sequence[Operation | Malformed], repo: SkillRepo, skills: SkillIndex
+) -> tuple[list[Call], list[Edit]]:
+    """Apply each call in order; a call that is malformed or refused changes nothing, and says why."""
+    calls: list[Call] = []
+    edits: list[Edit] = []
+    for operation in operations:
+        if isinstance(operation, Malformed):
+            calls.append(Call(operation.function or "unreadable", operation.skill_name, "malformed", operation.why))
+            continue
+        try:
+            edit = operation.apply(repo)
+        except Refused as refusal:
+            calls.append(Call(operation.kind, operation.skill_name, "refused", refusal.why))
+            continue
+        reindex(skills, edit, repo)
+        calls.append(Call(operation.kind, operation.skill_name, "valid"))
+        edits.append(edit)
+    return calls, edits
+
+
+def reindex(skills: SkillIndex, edit: Edit, repo: SkillRepo) -> None:
+    """Let the index follow an edit that `repo` has taken."""
+    if edit.before is not None:
+        skills.delete(edit.skill)
+    if edit.after is not None:
+        name = edit.new_name or edit.skill
+        skills.insert(name, repo[name])

@@ -1,0 +1,60 @@
+"""Training samples: one curator call is one sequence, and all calls of a rollout share its advantage.
+
+    batch = rollout_batch(rollouts, parts)       # what TRL's `rollout_func` returns
+
+A step always has groups × N × |G| rows, as TRL wants. A position without a curator's answer becomes a row of two padding
+tokens with mask 0, which trains nothing; an unmeasured rollout has reward None, which TRL leaves out of the mean and
+gives advantage 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from engine.runs.events import Parts
+from engine.training.rollout import Position, Rollout
+
+
+class TrainingSample(msgspec.Struct, frozen=True):
+    """One curator call. `mask` is 1 for tokens to train on; `logprobs` are those of the draw; lengths agree."""
+
+    prompt_ids: list[int]
+    completion_ids: list[int]
+    logprobs: list[float]
+    mask: list[int]
+    reward: float | None
+
+
+def sample_of(position: Position, reward: float | None, padding: int) -> TrainingSample:
+    """The sample of one position, or a row of `padding` tokens that trains nothing."""
+    completion = position.completion
+    if completion is None:
+        return TrainingSample([padding], [padding], [0.0], [0], reward)
+    mask = [1] * len(completion.completion_ids)
+    return TrainingSample(completion.prompt_ids, completion.completion_ids, completion.logprobs, mask, reward)
+
+
+def step_samples(
+    rollouts: Sequence[Sequence[Rollout]], parts: Sequence[Sequence[Parts]], padding: int
+) -> list[TrainingSample]:
+    """The samples of a step, by group, rollout and position; `rollouts` and `parts` are `[group][rollout]`."""
+    return [
+        sample_of(position, part.r, padding)
+        for row, scores in zip(rollouts, parts, strict=True)
+        for rollout, part in zip(row, scores, strict=True)
+        for position in rollout.positions
+    ]
+
+
+def as_columns(samples: Sequence[TrainingSample]) -> dict[str, Any]:
+    """The samples in the columns that TRL's `rollout_func` returns; `reward` reaches the reward function."""
+    return {
+        "prompt_ids": [sample.prompt_ids for sample in samples],
+        "completion_ids": [sample.completion_ids for sample in samples],
+        "logprobs": [sample.logprobs for sample in samples],
+        "env_mask": [sample.mask for sample in samples],
+        "reward": [sample.reward for sample in samples],
+    }

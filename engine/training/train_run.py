@@ -1,0 +1,150 @@
+"""A train run: GRPO steps, each saved, whose best edits are proposed for the run's repository.
+
+    await train(run, config, writer, control)
+
+Rollouts edit forks of their own and wait for nobody. After each step the edits of each group's best rollout that still
+apply to the run's repository are put to review, as long as the queue has room; what a person vetoed is quoted to the
+curator in the steps that follow.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.agents.prompting import Prompts
+from engine.config import Config
+from engine.environments.worlds import open_world
+from engine.models.local import load_base, load_tokenizer
+from engine.runs import reviews
+from engine.runs.events import (
+    CheckpointSaved,
+    GroupDrawn,
+    Parts,
+    ProposalsWithheld,
+    StateChanged,
+    StepStarted,
+    UpdateMade,
+)
+from engine.runs.store import Run
+from engine.runs.writer import EventWriter
+from engine.training import checkpoints
+from engine.training.control import Control
+from engine.training.groups import draw_groups
+from engine.training.proposals import propose, vetoes_of
+from engine.training.rollout import Agents, Rollout, collect
+from engine.training.samples import TrainingSample, step_samples
+from engine.training.step import advantages, score_rollouts, summary
+from engine.training.trainer import GrpoSession, Update
+
+
+async def train(run: Run, config: Config, writer: EventWriter, control: Control) -> None:
+    """Train from the newest checkpoint, or from the base, to the last step. Raises `StopRequested`."""
+    await TrainRun(run, config, writer, control).work()
+
+
+class TrainRun:
+    """The state of a train run between the callbacks of its GRPO session."""
+
+    def __init__(self, run: Run, config: Config, writer: EventWriter, control: Control) -> None:
+        self._run = run
+        self._config = config
+        self._writer = writer
+        self._control = control
+        tokenizer = load_tokenizer(config.model)
+        self._padding = int(tokenizer.pad_token_id)
+        self._session = GrpoSession(
+            config,
+            load_base(config.model),
+            tokenizer,
+            checkpoints=run.checkpoints,
+            play=self._play,
+            after_update=self._after_update,
+            after_step=self._after_step,
+        )
+        self._agents = Agents(
+            open_world(config.environment),
+            self._session.model,
+            Prompts.load(config.executor.prompts),
+            Prompts.load(config.curator.prompts),
+            config,
+        )
+        self._rollouts: list[list[Rollout]] = []
+        self._parts: list[list[Parts]] = []
+        self._began = self._played = time.monotonic()
+
+    async def work(self) -> None:
+        """Run the session."""
+        newest = checkpoints.latest(self._run.checkpoints)
+        self._writer.emit(StateChanged("running", f"from the checkpoint of step {newest[0]}" if newest else ""))
+        await self._session.run(newest[1] if newest else None)
+
+    async def _play(self, step: int) -> list[TrainingSample]:
+        """The rollouts of `step`, scored."""
+        await self._control.gate()
+        self._began = time.monotonic()
+        groups = draw_groups(self._agents.world, self._config.training, step)
+        tasks = [GroupDrawn(group.id, group.family, group.seed, [task.id for task in group.tasks]) for group in groups]
+        self._writer.emit(StepStarted(step, tasks))
+        playing = collect(groups, step=step, agents=self._agents, vetoes=vetoes_of(self._run, self._config), emit=self._writer.emit)  # fmt: skip
+        self._rollouts = await self._control.interruptible(playing)
+        self._parts = score_rollouts(self._rollouts, self._config.rewards, self._writer.emit)
+        self._played = time.monotonic()
+        return step_samples(self._rollouts, self._parts, self._padding)
+
+    async def _after_update(self, update: Update) -> None:
+        """Tell what the update did and how the step went; both are on the disk before its checkpoint is."""
+        now = time.monotonic()
+        samples = sum(position.completion is not None for row in self._rollouts for rollout in row for position in rollout.positions)  # fmt: skip
+        self._writer.emit(
+            UpdateMade(
+                step=update.step,
+                advantages=advantages(self._parts),
+                samples=samples,
+                loss=update.loss,
+                grad_norm=update.grad_norm,
+                entropy=update.entropy,
+                kl=update.kl,
+                learning_rate=update.learning_rate,
+                seconds=now - self._played,
+            )
+        )
+        self._writer.emit(
+            summary(
+                update.step,
+                self._rollouts,
+                self._parts,
+                rollout_seconds=self._played - self._began,
+                seconds=now - self._began,
+            )
+        )
+        self._writer.flush()
+
+    async def _after_step(self, step: int, checkpoint: Path) -> None:
+        """The checkpoint is in place: say so, and propose the step's best edits."""
+        self._writer.emit(CheckpointSaved(step, str(checkpoint), checkpoints.size_of(checkpoint)))
+        for row, parts in zip(self._rollouts, self._parts, strict=True):
+            if (best := best_rollout(row, parts)) is not None:
+                self._propose(step, best)
+        self._writer.flush()
+
+    def _propose(self, step: int, best: Rollout) -> None:
+        """Put the edits of a group's best rollout to review; what is held back is counted with its reason."""
+        withheld: Counter[str] = Counter()
+        for position in best.positions:
+            for edit in position.edits:
+                room = self._config.review.max_pending - len(reviews.pending(self._run))
+                if room <= 0:
+                    withheld["the review queue is full"] += 1
+                elif propose(self._run, self._writer, position, edit) is None:
+                    withheld["they no longer apply to the run's repository"] += 1
+        for reason, count in withheld.items():
+            self._writer.emit(ProposalsWithheld(step, count, reason))
+
+
+def best_rollout(rollouts: Sequence[Rollout], parts: Sequence[Parts]) -> Rollout | None:
+    """The measured rollout of highest r; the first among equals, None where none was measured."""
+    scored = [(part.r, -rollout.index, rollout) for rollout, part in zip(rollouts, parts, strict=True) if part.r is not None]
+    return max(scored, key=lambda item: item[:2])[2] if scored else None

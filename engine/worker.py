@@ -1,0 +1,124 @@
+"""The process that does a run's work: `python -m engine.worker RUN_DIR`, started by `engine.runs.supervisor`.
+
+It takes the run's lock, beats, obeys the commands that arrive through the run directory, and trains or curates until the
+run is finished, stopped or failed. Whatever it prints is in the run's `logs/engine.log`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import traceback
+
+from engine.config import Config
+from engine.runs import reviews
+from engine.runs.commands import CheckpointNow, Pause, Resume, Stop
+from engine.runs.errors import RunError
+from engine.runs.events import Notice, RunStarted, StateChanged
+from engine.runs.store import Run
+from engine.runs.writer import EventWriter
+from engine.system import memory
+from engine.training.control import Control, StopRequested
+
+BEAT_SECONDS = 1.0
+COMMAND_SECONDS = 0.2
+MEMORY_SECONDS = 2.0
+
+
+def main() -> None:
+    """Work on the run named on the command line; exit 0 when it finished or was stopped, 1 when it failed."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m engine.worker RUN_DIR")
+    try:
+        with Run.open(sys.argv[1]) as run, run.lock(), run.writer() as writer:
+            asyncio.run(_work(run, writer))
+    except RunError as error:
+        sys.exit(f"skillos-engine: {error}")
+
+
+async def _work(run: Run, writer: EventWriter) -> None:
+    """The run's work with its watchers beside it. Ends the process with 1 after a failure, which the events then name."""
+    control = Control(lambda state, reason: writer.emit(StateChanged(state, reason)))
+    watchers = [
+        asyncio.create_task(work, name=name)
+        for name, work in {
+            "heartbeat": _beat(run),
+            "commands": _obey(run, writer, control),
+            "memory": _measure(writer),
+        }.items()
+    ]
+    try:
+        await _run(run, writer, control)
+        writer.emit(StateChanged("finished"))
+    except StopRequested:
+        writer.emit(StateChanged("stopped", "asked to stop"))
+    except Exception as error:
+        traceback.print_exc()
+        writer.emit(Notice("error", f"{type(error).__name__}: {error}; the traceback is in {run.log_file}"))
+        writer.emit(StateChanged("failed", f"{type(error).__name__}: {error}"))
+        writer.flush()
+        raise SystemExit(1) from error
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
+
+
+async def _run(run: Run, writer: EventWriter, control: Control) -> None:
+    """Train or curate. The heavy libraries are imported here, after the first heartbeat."""
+    config = run.config
+    steps = config.training.steps if run.kind == "train" else config.curate.tasks
+    done = max((step.step for step in run.steps()), default=0)
+    writer.emit(RunStarted(run.kind, config.profile, steps, os.getpid(), done))
+    writer.flush()
+    reviews.recover(run)
+    await asyncio.to_thread(_prepare, config)
+    if run.kind == "train":
+        from engine.training.train_run import train
+
+        await train(run, config, writer, control)
+    else:
+        from engine.training.curate_run import curate
+
+        await curate(run, config, writer, control)
+
+
+def _prepare(config: Config) -> None:
+    """Import torch and say how many threads it may use: contended threads are far slower than few."""
+    import torch
+
+    torch.set_num_threads(config.model.threads)
+
+
+async def _beat(run: Run) -> None:
+    while True:
+        run.beat()
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+async def _obey(run: Run, writer: EventWriter, control: Control) -> None:
+    """Carry out the commands that people send."""
+    while True:
+        for sent in run.take_commands():
+            match sent.command:
+                case Pause():
+                    control.pause()
+                case Resume():
+                    control.resume()
+                case Stop():
+                    writer.emit(StateChanged("stopping", f"asked by {sent.by}"))
+                    control.stop()
+                case CheckpointNow():
+                    writer.emit(Notice("info", "a checkpoint is saved after every step; the last one is the newest"))
+        await asyncio.sleep(COMMAND_SECONDS)
+
+
+async def _measure(writer: EventWriter) -> None:
+    while True:
+        writer.emit(memory.measure())
+        await asyncio.sleep(MEMORY_SECONDS)
+
+
+if __name__ == "__main__":
+    main()
