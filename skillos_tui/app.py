@@ -1,0 +1,226 @@
+"""The workbench: `skillos-tui [RUN] [--runs DIR] [--theme NAME]`.
+
+It shows runs and takes decisions; the work is done by engines in processes of their own, so closing this program, or
+the terminal it runs in, stops nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.screen import Screen
+
+from engine.runs.events import Notice
+from engine.runs.status import ShownState
+from engine.runs.supervisor import runs_home
+from skillos_tui import messages
+from skillos_tui.client import Client
+from skillos_tui.keymap import KEYMAP, bindings
+from skillos_tui.terminal import Question
+from skillos_tui.themes import Look, ThemeError, load_looks
+from skillos_tui.view import Part, RunView
+
+
+class SkillosApp(App[str]):
+    """The program: one run at most is open; `view` is what its events have told so far."""
+
+    CSS_PATH: ClassVar = ["app.tcss", "screens/home.tcss", "screens/live.tcss"]  # the first screen is one of these
+    BINDINGS = bindings("app")
+    TITLE = "SkillOS"
+    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (72, "-wide")]
+    VERTICAL_BREAKPOINTS: ClassVar = [(0, "-low"), (18, "-middling"), (32, "-high")]
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(self, looks: dict[str, Look], look: str, folder: Path, run: Path | None = None) -> None:
+        self.looks = looks
+        self.look = looks[look]
+        super().__init__()
+        self.client = Client(self, folder)
+        self.path = run
+        self.run_id = ""
+        self.view = RunView()
+        self.engine: messages.EngineSeen | None = None
+        self.names: tuple[str, ...] | None = None
+        for each in looks.values():
+            self.register_theme(each.theme)
+        self.theme = self.look.theme.name
+
+    def get_default_screen(self) -> Screen[object]:
+        return self.live_screen() if self.path else self.home_screen()
+
+    def home_screen(self) -> Screen[object]:
+        from skillos_tui.screens.home import HomeScreen
+
+        return HomeScreen()
+
+    def live_screen(self) -> Screen[object]:
+        from skillos_tui.screens.live import LiveScreen
+
+        return LiveScreen()
+
+    def on_mount(self) -> None:
+        if self.path:
+            self.client.open(self.path)
+
+    def on_unmount(self) -> None:
+        self.client.close()
+
+    @property
+    def shown_state(self) -> ShownState:
+        """The run's state, as its events and its engine's process tell together."""
+        return self.engine.state if self.engine else self.view.state
+
+    # Runs
+
+    def open_run(self, path: Path) -> None:
+        """Leave the run that is open, if one is, and show another."""
+        self.path, self.run_id, self.view, self.engine, self.names = path, "", RunView(), None, None
+        self.client.open(path)
+        self.switch_screen(self.live_screen())
+
+    def go_home(self) -> None:
+        """Back to the list of runs; the run's engine goes on."""
+        self.client.close()
+        self.path = None
+        self.switch_screen(self.home_screen())
+
+    def on_run_created(self, message: messages.RunCreated) -> None:
+        self.open_run(message.path)
+
+    def on_run_opened(self, message: messages.RunOpened) -> None:
+        if message.path == self.path:
+            self.run_id = message.id
+            self._changed({"state"})
+
+    def on_run_lost(self, message: messages.RunLost) -> None:
+        if message.path == self.path:
+            self.view.fold(Notice("error", message.why))
+            self._changed({"notice"})
+
+    def on_events_read(self, message: messages.EventsRead) -> None:
+        if message.path != self.path:
+            return
+        parts: set[Part] = set()
+        for event in message.events:
+            parts |= self.view.fold(event)
+        self._changed(parts)
+
+    def on_engine_seen(self, message: messages.EngineSeen) -> None:
+        if message.path == self.path:
+            self.engine = message
+            self._changed({"state"})
+
+    def on_repo_read(self, message: messages.RepoRead) -> None:
+        if message.path == self.path:
+            self.names = message.names
+            self._changed({"skills"})
+
+    def on_runs_found(self, message: messages.RunsFound) -> None:
+        self._hand_on(message)
+
+    def on_skill_read(self, message: messages.SkillRead) -> None:
+        self._hand_on(message)
+
+    def on_trajectory_read(self, message: messages.TrajectoryRead) -> None:
+        self._hand_on(message)
+
+    def on_told(self, message: messages.Told) -> None:
+        self.notify(message.text, severity=message.level, timeout=12 if message.level == "error" else 5, markup=False)
+
+    def _hand_on(self, message: messages.Reply) -> None:
+        """Give a reply to the screens that asked for it."""
+        for screen in self.screen_stack:
+            if isinstance(screen, messages.Listener):
+                screen.take(message)
+
+    def _changed(self, parts: set[Part]) -> None:
+        """Tell the screens which parts of the run have changed."""
+        for screen in self.screen_stack:
+            if parts and isinstance(screen, messages.Listener):
+                screen.renew(parts)
+
+    # Actions of all screens
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Every action of the screen and of the app, for the palette."""
+        focused = screen.focused
+        places = [(getattr(screen, "room", ""), screen), *((room, focused) for room in getattr(focused, "ROOMS", ()))]
+        for room, place in (*places, ("app", self)):
+            for key in KEYMAP.get(room, ()):
+                if key.action != "command_palette":
+                    run = partial(self.run_action, key.action, place)
+                    yield SystemCommand(key.label.capitalize(), f"{key.help}  ({key.shown})", run)
+        yield SystemCommand("Picture", "Save a picture of this screen as SVG", self.action_picture)
+
+    async def action_keys(self) -> None:
+        from skillos_tui.screens.keys import KeysScreen
+
+        await self.push_screen(KeysScreen(getattr(self.screen, "room", "app")))
+
+    def action_switch_theme(self) -> None:
+        names = list(self.looks)
+        self.look = self.looks[names[(names.index(self.look.name) + 1) % len(names)]]
+        self.theme = self.look.theme.name
+
+    def action_picture(self) -> None:
+        try:
+            path = self.save_screenshot()
+        except OSError as error:
+            self.notify(
+                f"The picture was not saved: {error.strerror} ({error.filename})", severity="error", markup=False
+            )
+        else:
+            self.notify(f"Saved {path}", markup=False)
+
+    def action_leave(self) -> None:
+        """Quit, and say what goes on."""
+        alive = self.engine is not None and self.engine.alive and self.path is not None
+        self.exit(f"The engine goes on. See it again: skillos-tui {self.path}" if alive else None)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command `skillos-tui`."""
+    options = _options(arguments)
+    question = None if options.theme else Question()
+    try:
+        looks = load_looks()
+    except ThemeError as error:
+        raise SystemExit(f"skillos-tui: {error}") from error
+    finally:
+        dark = question.answer() if question else None
+    look = options.theme or ("light" if dark is False else "dark")
+    if look not in looks:
+        raise SystemExit(f"skillos-tui: there is no theme {look!r}; the themes are: {', '.join(looks)}")
+    folder = options.runs.expanduser().absolute()
+    app = SkillosApp(looks, look, folder, find_run(options.run, folder) if options.run else None)
+    farewell = app.run()
+    if farewell:
+        print(farewell)
+    sys.exit(app.return_code or 0)
+
+
+def find_run(name: str, folder: Path) -> Path:
+    """The run's directory from a path, or from an id in `folder`. Ends the program when there is none."""
+    path = Path(name).expanduser()
+    for found in (path, folder / name):
+        if found.is_dir():
+            return found.absolute()
+    raise SystemExit(f"skillos-tui: there is no run {name!r}: neither a directory, nor a run in {folder}")
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("skillos-tui", description="Watch, review and undo what a skill curator learns.")
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's directory, or its name in the runs' folder")
+    parser.add_argument("--runs", metavar="DIR", type=Path, default=runs_home(), help="the runs' folder (%(default)s)")
+    parser.add_argument("--theme", metavar="NAME", help="dark or light; by default what suits the terminal")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()

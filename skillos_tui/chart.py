@@ -1,0 +1,70 @@
+"""Small charts in characters: a curve in braille dots, a row of bars. Values that are None leave a gap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+_BARS = "▁▂▃▄▅▆▇█"
+
+Values = Sequence[float | None]
+
+
+def bounds(values: Values, *, least: float) -> tuple[float, float]:
+    """A lower and an upper bound around the measured values, at least `least` apart and on multiples of 0.05."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return 0.0, least
+    low, high = min(known), max(known)
+    spare = max(0.0, least - (high - low)) / 2
+    grid = 0.05
+    low, high = (low - spare) // grid * grid, -(-(high + spare) // grid) * grid
+    return (0.0, high - low) if low < 0 <= min(known) else (low, high)
+
+
+def braille(values: Values, total: int, width: int, height: int, low: float, high: float) -> list[str]:
+    """A curve through `values`, the first of `total` to come: `height` rows of `width` characters, 2 by 4 dots each.
+
+    Values that fall on one dot column are averaged; a value that is None breaks the line.
+    """
+    cells = [[0] * width for _ in range(height)]
+    last: tuple[int, int] | None = None
+    for column, value in _columns(values, total, width * 2):
+        here = None if value is None else (column, _level(value, height * 4, low, high))
+        for x, y in _between(last, here):
+            row = height * 4 - 1 - y
+            cells[row // 4][x // 2] |= _DOTS[row % 4][x % 2]
+        last = here
+    return ["".join(chr(0x2800 + cell) if cell else " " for cell in row) for row in cells]
+
+
+def bars(values: Values, total: int, width: int, low: float, high: float) -> str:
+    """The same values as one row of bars, one to eight eighths high; a value that is None is a dot at the foot."""
+    found = dict.fromkeys(range(width), " ")
+    for column, value in _columns(values, total, width):
+        found[column] = "·" if value is None else _BARS[_level(value, 8, low, high)]
+    return "".join(found.values())
+
+
+def _level(value: float, levels: int, low: float, high: float) -> int:
+    share = (value - low) / (high - low) if high > low else 0.0
+    return max(0, min(levels - 1, round(share * (levels - 1))))
+
+
+def _columns(values: Values, total: int, columns: int) -> list[tuple[int, float | None]]:
+    """Each value's column, with the mean of the measured ones where several fall on the same."""
+    together: dict[int, list[float]] = {}
+    for at, value in enumerate(values):
+        found = together.setdefault(round(at * (columns - 1) / max(1, total - 1)), [])
+        if value is not None:
+            found.append(value)
+    return [(column, sum(found) / len(found) if found else None) for column, found in together.items()]
+
+
+def _between(start: tuple[int, int] | None, end: tuple[int, int] | None) -> list[tuple[int, int]]:
+    """The dots of a straight line, its end included; only the end where there is no start."""
+    if start is None or end is None:
+        return [end] if end else []
+    (x0, y0), (x1, y1) = start, end
+    steps = max(abs(x1 - x0), abs(y1 - y0), 1)
+    return [(x0 + round((x1 - x0) * at / steps), y0 + round((y1 - y0) * at / steps)) for at in range(1, steps + 1)]

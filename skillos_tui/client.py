@@ -1,0 +1,325 @@
+"""The only place that talks to runs. Works in named threads and answers with the small messages of `messages`.
+
+    client = Client(app, runs_folder)
+    client.open(path)                  # RunOpened, then EventsRead as the engine works, until another is opened
+    client.approve(edit)               # Told, and the EditDecided event comes by itself
+
+Nothing here waits in the app's own thread, and what goes wrong with a run becomes a message, not an end of the program.
+"""
+
+from __future__ import annotations
+
+import getpass
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+from textual.app import App
+from textual.message import Message
+from textual.worker import Worker, get_current_worker
+
+from engine.config import ConfigError, load_profile, to_toml
+from engine.runs import supervisor
+from engine.runs.commands import Pause, Stop
+from engine.runs.errors import RunError
+from engine.runs.status import shown_state
+from engine.runs.store import Run, Stored
+from engine.skills.files import read_text, skill_files, skill_path
+from skillos_tui.messages import (
+    EngineSeen,
+    EventsRead,
+    RepoRead,
+    RunCreated,
+    RunLost,
+    RunOpened,
+    RunRow,
+    RunsFound,
+    SkillRead,
+    Told,
+    TrajectoryRead,
+)
+from skillos_tui.view import EPISODE_KINDS, FOLDED_RECENT, FOLDED_WHOLE, Episode, RunView
+
+BATCH_SECONDS = 0.3
+"""Events are taken no more often than this, so that the screen is painted in batches."""
+LOOK_SECONDS = 1.0
+"""How often the engine and the repository are looked at when nothing is written."""
+CHUNK = 500
+MAX_RECENT = 20_000
+"""How far back in the log the newest episodes are looked for, in events."""
+CURATE_EPISODES = 6
+SILENT_SECONDS = 30
+
+
+class Client:
+    """The runs, as the workbench needs them."""
+
+    def __init__(self, app: App[object], folder: Path, profile: str = "pocket") -> None:
+        self.app = app
+        self.folder = folder
+        self.profile = profile
+        self.run: Run | None = None
+        self._stop = threading.Event()
+
+    # Finding and opening
+
+    def find(self) -> None:
+        """Look for runs: `RunsFound`."""
+        self._work("find", self._find, exclusive=True)
+
+    def _find(self) -> None:
+        rows = [_row(summary) for summary in supervisor.find_runs(self.folder)]
+        self._tell(RunsFound(tuple(rows), self.folder))
+
+    def open(self, path: Path) -> None:
+        """Open a run and follow it: `RunOpened` and what comes after it, or `RunLost`."""
+        self.close()
+        self._work("tail", partial(self._tail, path), exclusive=True)
+
+    def close(self) -> None:
+        """Follow no run any more."""
+        self.app.workers.cancel_group(self.app, "tail")
+        self.run = None
+        self._stop.set()
+
+    def _tail(self, path: Path) -> None:
+        """The thread that follows a run until it is cancelled."""
+        worker = get_current_worker()
+        stop = self._stop = threading.Event()
+        try:
+            with Run.open(path) as run:
+                if worker.is_cancelled:
+                    return
+                self.run = run
+                self._tell(RunOpened(run.path, run.id))
+                seen = self._read_past(run)
+                self._follow(run, seen, worker, stop)
+        except (RunError, OSError) as error:
+            self._tell(RunLost(path, str(error)))
+
+    def _read_past(self, run: Run) -> int:
+        """Tell what was there already; answers the id of the last event told."""
+        last = run.last_id()
+        whole = [*FOLDED_WHOLE, *(["episode_ended"] if run.kind == "curate" else [])]
+        self._tell_events(run, _pages(run, 0, last, whole), live=False)
+        self._tell_events(run, self._recent(run, last), live=False)
+        return last
+
+    def _recent(self, run: Run, last: int) -> Iterator[Stored]:
+        """The events since the step began (or since some tasks ago), of the kinds too many to be read whole."""
+        count = CURATE_EPISODES if run.kind == "curate" else 1
+        began = run.tail(count, ["step_started"], last)
+        memory = run.tail(1, ["memory_measured"], last)
+        after = max(began[0].id if began else 0, last - MAX_RECENT)
+        yield from (stored for stored in memory if stored.id <= after)
+        yield from _pages(run, after, last, FOLDED_RECENT)
+
+    def _follow(self, run: Run, seen: int, worker: Worker[None], stop: threading.Event) -> None:
+        version, engine, repo, looked = -1, None, -1, 0.0
+        for _ in _writes(run, stop):
+            if worker.is_cancelled:
+                return
+            now = run.data_version()
+            written, version = now != version, now
+            if written:
+                seen = self._tell_events(run, _pages(run, seen, None, None), live=True) or seen
+            if written or time.monotonic() - looked >= LOOK_SECONDS:
+                looked = time.monotonic()
+                engine = self._tell_engine(run, engine)
+                repo = self._tell_repo(run, repo)
+            stop.wait(BATCH_SECONDS)
+
+    def _tell_events(self, run: Run, events: Iterator[Stored], *, live: bool) -> int:
+        """Tell the events in pieces; answers the last id, 0 when there were none."""
+        last, piece = 0, []
+        for stored in events:
+            last = stored.id
+            piece.append(stored.event)
+            if len(piece) == CHUNK:
+                self._tell(EventsRead(run.path, tuple(piece), live))
+                piece = []
+        if piece:
+            self._tell(EventsRead(run.path, tuple(piece), live))
+        return last
+
+    def _tell_engine(self, run: Run, before: EngineSeen | None) -> EngineSeen:
+        age = run.heartbeat_age() if run.engine_alive() else None
+        silent = int((age or 0) // SILENT_SECONDS * SILENT_SECONDS)
+        seen = EngineSeen(run.path, shown_state(run), age is not None, silent)
+        if before is None or (before.state, before.alive, before.silent) != (seen.state, seen.alive, seen.silent):
+            self._tell(seen)
+        return seen
+
+    def _tell_repo(self, run: Run, before: int) -> int:
+        """Tell the repository's skills if its folder has changed since; answers when that was."""
+        try:
+            changed = run.repo_path.stat().st_mtime_ns
+            if changed != before:
+                self._tell(RepoRead(run.path, tuple(sorted(skill_files(run.repo_path)))))
+        except FileNotFoundError:
+            return 0
+        return changed
+
+    # Reading more of the open run
+
+    def read_followed(self) -> None:
+        """Tell the newest episodes again, for a view that follows another rollout now."""
+        self._with_run("read", lambda run: self._tell_events(run, self._recent(run, run.last_id()), live=False))
+
+    def read_skill(self, name: str) -> None:
+        """The text of a skill of the repository: `SkillRead`."""
+
+        def read(run: Run) -> None:
+            text, findings = read_text(run.repo_path, skill_path(run.repo_path, name))
+            notes = "\n".join(f"({finding.message})" for finding in findings)
+            self._tell(SkillRead(run.path, name, text or notes))
+
+        self._with_run("skill", read)
+
+    def read_trajectory(self, edit: str) -> None:
+        """What led to an edit: `TrajectoryRead`."""
+        self._with_run("trajectory", lambda run: self._tell(TrajectoryRead(run.path, edit, _trajectory(run, edit))))
+
+    # Acting
+
+    def start(self, kind: Literal["train", "curate"]) -> None:
+        """Make a run of the profile and start its engine: `RunCreated` at once, `Told` if the engine does not begin."""
+        self._work("start", partial(self._start, kind))
+
+    def _start(self, kind: Literal["train", "curate"]) -> None:
+        config = load_profile(self.profile)
+        path = supervisor.new_run_path(self.folder, kind, config.profile)
+        Run.create(path, kind=kind, config_text=to_toml(config)).close()
+        self._tell(RunCreated(path))
+        supervisor.start(path)
+
+    def pause(self) -> None:
+        """Ask the engine to pause."""
+        self._with_run("act", lambda run: run.send(Pause(), user()))
+
+    def resume(self) -> None:
+        """Let the run go on; a dead engine is started again."""
+        self._with_run("act", lambda run: supervisor.resume(run, user()))
+
+    def stop(self) -> None:
+        """Ask the engine to finish what is in hand, and end."""
+        self._with_run("act", lambda run: run.send(Stop(), user()))
+
+    def approve(self, edit: str) -> None:
+        """Approve an edit: it becomes a commit."""
+        self._with_run("act", lambda run: _reviews().approve(run, edit, user()))
+
+    def veto(self, edit: str, reason: str) -> None:
+        """Veto an edit, with a reason that the curator will be told."""
+        self._with_run("act", lambda run: _reviews().veto(run, edit, user(), reason))
+
+    def undo(self, edit: str) -> None:
+        """Take a decision back: a veto is open again, an approval is reverted."""
+        self._with_run("act", lambda run: _reviews().undo(run, edit, user()))
+
+    def ask_again(self, edit: str) -> None:
+        """Put a conflicted or undone edit back into the queue, against the repository as it is now."""
+        self._with_run("act", lambda run: _reviews().ask_again(run, edit, user()))
+
+    # Threads and messages
+
+    def _with_run(self, name: str, action: Callable[[Run], object]) -> None:
+        run = self.run
+        if run is None:
+            self._tell(Told("warning", "No run is open yet."))
+        else:
+            self._work(name, partial(action, run))
+
+    def _work(self, group: str, action: Callable[[], object], *, exclusive: bool = False) -> None:
+        """Run `action` in a thread of the group; what a run or the disk refuses is told."""
+
+        def work() -> None:
+            try:
+                action()
+            except (RunError, ConfigError, OSError) as error:
+                self._tell(Told("error", str(error)))
+
+        self.app.run_worker(work, name=group, group=group, thread=True, exclusive=exclusive)
+
+    def _tell(self, message: Message) -> None:
+        self.app.post_message(message)
+
+
+def _reviews() -> ModuleType:
+    """`engine.runs.reviews`, which brings git along: loaded with the first decision, not with the first paint."""
+    from engine.runs import reviews
+
+    return reviews
+
+
+def user() -> str:
+    """Who decides: the name of the user of this terminal."""
+    return getpass.getuser()
+
+
+def _pages(run: Run, after: int, until: int | None, kinds: list[str] | tuple[str, ...] | None) -> Iterator[Stored]:
+    """Events in pages, so that a long log never lies in memory as a whole."""
+    while page := run.events(after, CHUNK, kinds, until):
+        yield from page
+        after = page[-1].id
+        if len(page) < CHUNK:
+            return
+
+
+def _writes(run: Run, stop: threading.Event) -> Iterator[None]:
+    """One None at once, then one whenever the run's database is written, and at the latest after `LOOK_SECONDS`."""
+    from watchfiles import watch
+
+    names = {run.db.path.name, f"{run.db.path.name}-wal"}
+    yield None
+    for _ in watch(
+        run.path,
+        watch_filter=lambda _, name: Path(name).name in names,
+        stop_event=stop,
+        debounce=100,
+        step=100,
+        rust_timeout=int(LOOK_SECONDS * 1000),
+        yield_on_timeout=True,
+        recursive=False,
+        raise_interrupt=False,
+    ):
+        yield None
+
+
+def _trajectory(run: Run, edit: str) -> Episode | None:
+    """The episode and the curation at the place where an edit was proposed, from the events of that step."""
+    proposals = (stored for stored in reversed(run.tail(-1, ["edit_proposed"])) if stored.event.edit == edit)
+    proposed = next(proposals, None)
+    if proposed is None:
+        return None
+    at = proposed.event.at
+    starts = (s.id for s in reversed(run.tail(-1, ["step_started"], proposed.id)) if s.event.step == at.step)
+    view = RunView(kind=run.kind, group=at.group, rollout=at.rollout)
+    for stored in _pages(run, next(starts, 0), proposed.id, EPISODE_KINDS):
+        if stored.event.at == at:
+            view.fold(stored.event)
+    return view.episodes[-1] if view.episodes else None
+
+
+def _row(summary: supervisor.RunSummary) -> RunRow:
+    status = summary.status
+    path = Path(summary.path)
+    if status is None:
+        return RunRow(path, path.name, summary.created, trouble=summary.problem)
+    success = [step.r_task for step in status.rewards if step.r_task is not None]
+    return RunRow(
+        path=path,
+        id=status.run,
+        started=summary.created,
+        kind=status.kind,
+        profile=status.profile,
+        state=status.state,
+        step=status.step,
+        steps=status.steps,
+        success=success[-1] if success else None,
+        pending=status.pending_reviews,
+    )

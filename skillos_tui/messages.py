@@ -1,0 +1,129 @@
+"""What the client tells the app: small messages, and nothing else goes that way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from textual.message import Message
+
+from engine.runs.events import AnyEvent
+from engine.runs.status import ShownState
+from skillos_tui.view import Episode, Part
+
+
+@dataclass
+class RunsFound(Message):
+    """The runs under the runs' folder, newest first."""
+
+    runs: tuple[RunRow, ...]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run in the list. `started` is unix time in seconds; `trouble` says why a run cannot be read."""
+
+    path: Path
+    id: str
+    started: float
+    kind: str = ""
+    profile: str = ""
+    state: str = ""
+    step: int = 0
+    steps: int = 0
+    success: float | None = None
+    pending: int = 0
+    trouble: str = ""
+
+
+@dataclass
+class RunOpened(Message):
+    """A run is open, and its events will come."""
+
+    path: Path
+    id: str
+
+
+@dataclass
+class RunLost(Message):
+    """The run cannot be read (any more), and why."""
+
+    path: Path
+    why: str
+
+
+@dataclass
+class EventsRead(Message):
+    """Events of the run, in order; `live` is false for those that were there when it was opened."""
+
+    path: Path
+    events: tuple[AnyEvent, ...]
+    live: bool
+
+
+@dataclass
+class EngineSeen(Message):
+    """The run's state as its events and its engine's process tell together, whether the engine lives, and for how long
+    a living one has given no sign (seconds; 0 while it does)."""
+
+    path: Path
+    state: ShownState
+    alive: bool
+    silent: int = 0
+
+
+@dataclass
+class RepoRead(Message):
+    """The names of the skills in the run's repository."""
+
+    path: Path
+    names: tuple[str, ...]
+
+
+@dataclass
+class SkillRead(Message):
+    """The text of one skill of the run's repository."""
+
+    path: Path
+    name: str
+    text: str
+
+
+@dataclass
+class TrajectoryRead(Message):
+    """What happened at the place where an edit was proposed; None when the log does not hold it."""
+
+    path: Path
+    edit: str
+    episode: Episode | None
+
+
+@dataclass
+class RunCreated(Message):
+    """A new run exists, and its engine has been started."""
+
+    path: Path
+
+
+@dataclass
+class Told(Message):
+    """Something a person should know: what was done, or what went wrong and what to do."""
+
+    level: Literal["information", "warning", "error"]
+    text: str
+
+
+Reply = RunsFound | SkillRead | TrajectoryRead
+"""Messages that answer what a screen asked for."""
+
+
+class Listener:
+    """A screen that shows a run or a reply; the app calls it."""
+
+    def renew(self, parts: set[Part]) -> None:
+        """Parts of the run have changed; `app.view` has them."""
+
+    def take(self, reply: Reply) -> None:
+        """An answer has come."""

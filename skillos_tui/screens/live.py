@@ -1,0 +1,161 @@
+"""Live: what the run is doing now. Skills and the newest edit, the executor's transcript, the reward, memory."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Container
+
+from skillos_tui.keymap import bindings
+from skillos_tui.messages import Reply, SkillRead
+from skillos_tui.screens.base import RoomScreen
+from skillos_tui.view import Change, Part
+from skillos_tui.widgets.bars import Bar, KeyBar, notice_line, state_line
+from skillos_tui.widgets.diff import DiffPane, summary
+from skillos_tui.widgets.listing import ListPane
+from skillos_tui.widgets.memory import MemoryPane
+from skillos_tui.widgets.rewards import RewardPane
+from skillos_tui.widgets.transcript import TranscriptPane
+from skillos_tui.widgets.tree import SkillTree
+
+GOING = ("starting", "running", "paused", "stopping")
+
+
+class LiveScreen(RoomScreen):
+    """The panes of one run. Each is built anew only when an event touches what it shows."""
+
+    room = "live"
+    CSS_PATH = "live.tcss"
+    BINDINGS = bindings("live")
+    PANES = ("transcript", "skills", "diff", "rewards", "memory")
+
+    def compose(self) -> ComposeResult:
+        yield Bar(id="state")
+        yield Bar(id="notice")
+        with Container(id="panes"):
+            with Container(id="left", classes="column"):
+                yield SkillTree("Skills", id="skills")
+                yield DiffPane("Newest edit", context=3, id="diff")
+                yield MemoryPane("Memory", id="memory")
+            with Container(id="right", classes="column"):
+                yield TranscriptPane("Executor", id="transcript")
+                yield RewardPane("Reward", id="rewards")
+        yield KeyBar(self.room)
+
+    def on_mount(self) -> None:
+        self.composed = True
+        self.query_one("#notice").add_class("-empty")
+        self.go_to("transcript")
+        self.renew({"state", "skills", "transcript", "rewards", "memory", "notice"})
+
+    def on_screen_resume(self) -> None:
+        self.renew({"state", "skills", "transcript", "rewards", "memory", "notice"})
+
+    def renew(self, parts: set[Part]) -> None:
+        if not self.composed or not self.is_current:
+            return
+        app = self.workbench
+        if "state" in parts or "review" in parts:
+            self.query_one("#state", Bar).show(state_line(app.view, app.shown_state, app.run_id))
+        if "notice" in parts:
+            self._show_notice()
+        if "skills" in parts or "review" in parts:
+            self.query_one(SkillTree).show(app.view, app.names)
+            self._show_change()
+        if "transcript" in parts:
+            self._show_transcript()
+        if "rewards" in parts:
+            self.query_one(RewardPane).show(app.view)
+        if "memory" in parts:
+            self.query_one(MemoryPane).show(app.view.memory)
+
+    def _show_notice(self) -> None:
+        """The newest warning or error, for as long as no newer one comes."""
+        serious = [notice for notice in self.workbench.view.notices if notice.level != "info"]
+        bar = self.query_one("#notice", Bar)
+        bar.set_class(not serious, "-empty")
+        if serious:
+            bar.show(notice_line(serious[-1]))
+
+    def _show_transcript(self) -> None:
+        view = self.workbench.view
+        pane = self.query_one(TranscriptPane)
+        if view.kind == "curate":
+            pane.retitle("Executor")
+        else:
+            step = view.episodes[-1].started.at.step if view.episodes else view.step
+            pane.retitle(
+                f"Executor · step {step} · group {view.group} · rollout {view.rollout}",
+                f"{view.groups} groups of {view.rollouts}" if view.rollouts > 1 else "",
+            )
+        pane.show(view.episodes, view.kind)
+
+    def _show_change(self) -> None:
+        tree = self.query_one(SkillTree)
+        wanted = tree.wanted
+        if wanted is not None:
+            self.workbench.client.read_skill(wanted)
+            return
+        self._show(tree.change(), "Edit" if tree.moved else "Newest edit")
+
+    def _show(self, change: Change | None, title: str) -> None:
+        pane = self.query_one(DiffPane)
+        if change is None:
+            pane.retitle(title)
+        else:
+            pane.retitle(f"{title} · {change.skill}", f"{summary(change)} · {change.where}")
+        pane.show(change)
+
+    def take(self, reply: Reply) -> None:
+        tree = self.query_one(SkillTree)
+        if isinstance(reply, SkillRead) and reply.name == tree.wanted:
+            self._show(Change(reply.name, reply.text, reply.text, "in the repository"), "Skill")
+
+    def on_list_pane_moved(self, message: ListPane.Moved) -> None:
+        self._show_change()
+
+    # Keys
+
+    def action_follow(self, by: int) -> None:
+        view = self.workbench.view
+        if view.kind == "train" and view.groups * view.rollouts > 1:
+            view.follow(*view.neighbour(by))
+            self.workbench.client.read_followed()
+            self.renew({"transcript", "skills"})
+
+    async def action_review(self) -> None:
+        from skillos_tui.screens.review import ReviewScreen
+
+        await self.app.push_screen(ReviewScreen())
+
+    def action_pause(self) -> None:
+        """Pause what runs, let go on what is paused, start again what is not at work."""
+        app = self.workbench
+        state = app.shown_state
+        if state in ("running", "starting"):
+            app.client.pause()
+            self.notify("Asked the engine to pause; it finishes what is in hand first.")
+        elif state == "stopping":
+            self.notify("The run is stopping; it can be resumed when it has stopped.", severity="warning")
+        elif state == "finished":
+            self.notify("The run has finished; there is nothing to resume.", severity="warning")
+        else:
+            app.client.resume()
+            self.notify("The run goes on." if state == "paused" else "Starting the engine again.")
+
+    async def action_stop(self) -> None:
+        from skillos_tui.screens.confirm import ConfirmScreen
+
+        if self.workbench.shown_state not in GOING:
+            self.notify("The run is not going on; there is nothing to stop.", severity="warning")
+            return
+        question = "Stop this run?"
+        more = "The engine finishes what is in hand, saves a checkpoint and ends. p resumes it later."
+        await self.app.push_screen(ConfirmScreen(question, more, "stop"), self._stop)
+
+    def _stop(self, sure: bool | None) -> None:
+        if sure:
+            self.workbench.client.stop()
+            self.notify("Asked the engine to stop.")
+
+    def action_home(self) -> None:
+        self.workbench.go_home()

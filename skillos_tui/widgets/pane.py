@@ -1,0 +1,182 @@
+"""The base of every pane: rows of styled text by the line API, repainting only the rows that changed.
+
+A pane says what it shows in `build(width, height)`, as lines (`skillos_tui.text`); `renew()` builds again and repaints
+the difference. Panes with `follow` stay at the end while the end is in view. Text can be selected with the mouse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Region
+from textual.selection import Selection
+from textual.strip import Strip
+from textual.widget import Widget
+
+from skillos_tui.keymap import bindings
+from skillos_tui.text import Line, Spans, safe, wrap
+
+if TYPE_CHECKING:
+    from skillos_tui.app import SkillosApp
+
+Row = tuple[Spans, str]
+"""What one row shows: its spans, and the character of the scroll mark beside it ("" where all rows fit)."""
+
+
+class Pane(Widget, can_focus=True):
+    """A titled, scrollable list of lines. `words` breaks long lines after spaces, else anywhere."""
+
+    ROOMS: ClassVar[tuple[str, ...]] = ("pane",)
+    BINDINGS = bindings("pane")
+    ALLOW_SELECT = True
+    follow = False
+    words = True
+
+    def __init__(self, title: str = "", *, id: str | None = None, classes: str = "pane") -> None:
+        super().__init__(id=id, classes=classes)
+        self.rows: list[Spans] = []
+        self.top = 0
+        self._at_end = True
+        if title:
+            self.border_title = title
+
+    def build(self, width: int, height: int) -> Sequence[Line]:
+        """What to show in a pane of this size, in cells; more lines than `height` can be scrolled."""
+        raise NotImplementedError
+
+    def renew(self) -> None:
+        """Build the lines again and repaint the rows that differ."""
+        if not self.is_mounted or not self.content_size:
+            return
+        width, height = self.content_size
+        before = list(self._visible())
+        lines = self.build(width - 1, height)
+        self.rows = [row for item in lines for row in wrap(item, width - 1, words=self.words)]
+        self.top = self._last_top if self.follow and self._at_end else min(self.top, self._last_top)
+        self._repaint(before)
+
+    def retitle(self, title: str, subtitle: str = "") -> None:
+        """Change the border's texts, if they are other ones; both may be untrusted."""
+        if title != getattr(self, "_said_title", None):
+            self._said_title = title
+            self.border_title = _literal(title)
+        if subtitle != getattr(self, "_said_subtitle", None):
+            self._said_subtitle = subtitle
+            self.border_subtitle = _literal(subtitle)
+
+    @property
+    def _last_top(self) -> int:
+        return max(0, len(self.rows) - self.content_size.height)
+
+    def _visible(self) -> Iterator[Row]:
+        """The rows in view."""
+        height = self.content_size.height
+        total = len(self.rows)
+        thumb = range(0)
+        if total > height > 0:
+            size = max(1, height * height // total)
+            start = (height - size) * self.top // max(1, total - height)
+            thumb = range(start, start + size)
+        for y in range(height):
+            row = self.rows[self.top + y] if self.top + y < total else ()
+            yield row, "" if not thumb else "▐" if y in thumb else " "
+
+    def _repaint(self, before: list[Row]) -> None:
+        """Mark what differs from `before`, one region for each run of rows."""
+        width = self.content_size.width
+        after = list(self._visible())
+        start = None
+        for y in range(len(after) + 1):
+            differs = y < len(after) and (y >= len(before) or before[y] != after[y])
+            if differs and start is None:
+                start = y
+            elif not differs and start is not None:
+                self.refresh(Region(0, start, width, y - start))
+                start = None
+
+    def render_line(self, y: int) -> Strip:
+        width = self.content_size.width
+        base = self.rich_style
+        spans, mark = next((row for at, row in enumerate(self._visible()) if at == y), ((), ""))
+        styles = self.styles_by_name
+        segments = [Segment(text, base + styles[style] if style else base) for text, style in spans if text]
+        segments = self._selected(segments, self.top + y)
+        used = sum(cell_len(text) for text, _, _ in segments)
+        tail = segments[-1].style if segments and spans[-1][1] in FILLED else base
+        segments.append(Segment(" " * max(0, width - 1 - used), tail))
+        segments.append(Segment(mark or " ", base + styles["axis"] if mark.strip() else base))
+        return Strip(Segment.simplify(segments)).crop(0, width).apply_offsets(0, self.top + y)
+
+    @property
+    def styles_by_name(self) -> dict[str, Style]:
+        """The theme's looks."""
+        return cast("SkillosApp", self.app).look.styles
+
+    def _selected(self, segments: list[Segment], row: int) -> list[Segment]:
+        """The segments with what the mouse has selected in the selection's colours."""
+        selection = self.text_selection
+        span = selection.get_span(row) if selection else None
+        if span is None:
+            return segments
+        start, end = span
+        style = self.screen.get_component_rich_style("screen--selection")
+        parts: list[Segment] = []
+        at = 0
+        for text, own, _ in segments:
+            cuts = sorted({0, len(text), *(c - at for c in (start, end) if 0 < c - at < len(text))})
+            for left, right in pairwise(cuts):
+                inside = at + left >= start and (end == -1 or at + right <= end)
+                parts.append(Segment(text[left:right], (own + style if own else style) if inside else own))
+            at += len(text)
+        return parts
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        return selection.extract("\n".join("".join(text for text, _ in row).rstrip() for row in self.rows)), "\n"
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        self.refresh()
+
+    def scroll_row_to(self, top: int) -> None:
+        """Put row `top` first, as far as the rows allow; at the end the pane follows again."""
+        before = list(self._visible())
+        self.top = max(0, min(top, self._last_top))
+        self._at_end = self.top == self._last_top
+        self._repaint(before)
+
+    def action_scroll_rows(self, by: int) -> None:
+        self.scroll_row_to(self.top + by)
+
+    def action_scroll_pages(self, by: int) -> None:
+        self.scroll_row_to(self.top + by * max(1, self.content_size.height - 1))
+
+    def action_to_top(self) -> None:
+        self.scroll_row_to(0)
+
+    def action_to_end(self) -> None:
+        self.scroll_row_to(self._last_top)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.scroll_row_to(self.top + 3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.scroll_row_to(self.top - 3)
+
+    def on_resize(self) -> None:
+        self.renew()
+
+
+FILLED = frozenset({"added", "removed", "cursor", "rest"})
+"""Styles whose background goes on to the edge of the pane."""
+
+
+def _literal(text: str) -> str:
+    """Untrusted text as a border title that no one reads as markup."""
+    return safe(text).replace("[", "\\[")

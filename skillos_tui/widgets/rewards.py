@@ -1,0 +1,163 @@
+"""The reward, step by step: a curve of the success, a row of the composite reward, and the last step's parts.
+
+What was not measured is "n/m", never 0. A training run shows r_task and r; a curate run shows the success rate over the
+last ten measured tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.runs.events import StepEnded
+from skillos_tui.chart import Values, bars, bounds, braille
+from skillos_tui.text import Line, Spans, fit, line
+from skillos_tui.view import RunView
+from skillos_tui.widgets.pane import Pane
+
+NOT_MEASURED = "n/m"
+WINDOW = 10
+AXIS = 6
+PARTS = 27
+MUCH_COERCION = 0.1
+OPERATIONS = {"insert": "+", "update": "~", "delete": "-"}
+
+Fact = tuple[str, str, str]
+"""A label, a value, and the style of the value."""
+
+
+class RewardPane(Pane):
+    """The reward breakdown of a run."""
+
+    def __init__(self, title: str, *, id: str | None = None, classes: str = "pane") -> None:
+        super().__init__(title, id=id, classes=classes)
+        self.view = RunView()
+
+    def show(self, view: RunView) -> None:
+        """Show the rewards of this run as they are now."""
+        self.view = view
+        self.renew()
+
+    def build(self, width: int, height: int) -> Sequence[Line]:
+        facts = reward_facts(self.view)
+        if not self.view.steps and not self.view.outcomes:
+            return [line("muted:No step has ended yet.")]
+        if width < PARTS + 24:
+            return [*curves(self.view, width, max(3, height - -(-len(facts) // 2))), *_columns(facts, width)]
+        left = curves(self.view, width - PARTS - 2, height)
+        right = [_fact(fact, PARTS) for fact in facts]
+        return list(_beside(left, right, width - PARTS))
+
+
+def curves(view: RunView, width: int, height: int) -> list[Line]:
+    """The curve of the success over the steps planned, and under it the composite reward as bars; `height` lines."""
+    name, values, composite = _series(view)
+    width = max(8, width - AXIS)
+    total = max(view.planned, len(values), 2)
+    foot = height > 6
+    rows = max(2, height - 1 - foot * (2 if composite else 1))
+    low, high = bounds(values, least=0.2)
+    labels = [""] * rows
+    labels[0], labels[-1] = f"{high:.2f}", f"{low:.2f}"
+    drawn = braille(values, total, width, rows, low, high)
+    lines = [
+        line(
+            f"muted:{'':{AXIS}}", f"chart:{name} {_last(values)}", f"muted:   r {_last(composite)}" if composite else ""
+        )
+    ]
+    lines += [line(f"muted:{label:>4} ", "axis:│", f"chart:{row}") for label, row in zip(labels, drawn, strict=True)]
+    if not foot:
+        return lines
+    if composite:
+        shown = bars(composite, total, width, *bounds(composite, least=0.2))
+        lines.append(line("muted:   r ", "axis:│", f"muted:{shown}"))
+    unit = "task" if view.kind == "curate" else "step"
+    return [*lines, line(f"muted:{'':{AXIS}}{unit} 1{total:>{max(1, width - 6)}}")]
+
+
+def _last(values: Values) -> str:
+    """The last value; "n/m" when it was not measured."""
+    return f"{values[-1]:.3f}" if values and values[-1] is not None else NOT_MEASURED
+
+
+def _series(view: RunView) -> tuple[str, Values, Values]:
+    if view.kind == "curate":
+        return f"success, last {WINDOW} tasks", view.success(WINDOW), []
+    ended = _by_step(view)
+    return "r_task", [step and step.parts.r_task for step in ended], [step and step.parts.r for step in ended]
+
+
+def _by_step(view: RunView) -> list[StepEnded | None]:
+    """The finished steps from the first; None where a step has left no summary."""
+    return [view.steps.get(step) for step in range(1, max(view.steps, default=0) + 1)]
+
+
+def reward_facts(view: RunView) -> list[Fact]:
+    """The parts of the last finished step, each as label, value and style."""
+    last = view.steps[max(view.steps)] if view.steps else None
+    facts = _outcome_facts(view) if view.kind == "curate" else []
+    if last is None:
+        return facts
+    parts = last.parts
+    unit = "task" if view.kind == "curate" else "step"
+    facts.append((f"last {unit}", f"{last.step} of {view.planned or '?'}", ""))
+    facts += [_number(name, getattr(parts, name)) for name in ("r", "r_task", "r_fc", "r_cnt", "r_comp")]
+    if view.kind == "train":
+        facts.append(_number("spread", last.spread, f" · {last.flat_groups} flat" if last.flat_groups else ""))
+    facts.append(("measured", f"{last.measured:,}", ""))
+    facts.append(("unmeasured", f"{last.unmeasured:,}", "warn" if last.unmeasured else "muted"))
+    facts.append(_coercion(last.coercion_rate))
+    facts.append(("calls", _operations(last), ""))
+    facts.append(("invalid", f"{last.invalid_calls:,}", "" if last.invalid_calls else "muted"))
+    return facts
+
+
+def _outcome_facts(view: RunView) -> list[Fact]:
+    kinds = [outcome.kind for outcome in view.outcomes.values()]
+    lost = kinds.count("unmeasured")
+    return [
+        ("succeeded", f"{kinds.count('succeeded')}", "good"),
+        ("failed", f"{kinds.count('failed')}", "bad"),
+        ("not measured", f"{lost}", "warn" if lost else "muted"),
+    ]
+
+
+def _number(label: str, value: float | None, note: str = "") -> Fact:
+    return (label, NOT_MEASURED, "warn") if value is None else (label, f"{value:.3f}{note}", "warn" if note else "")
+
+
+def _coercion(rate: float | None) -> Fact:
+    if rate is None:
+        return ("coerced", NOT_MEASURED, "warn")
+    return ("coerced", f"{rate:.1%}", "warn" if rate > MUCH_COERCION else "")
+
+
+def _operations(step: StepEnded) -> str:
+    """Valid calls by operation, with the signs of the tree: "+41 ~3 -0"."""
+    counts = {"insert": 0, "update": 0, "delete": 0, **step.operations}
+    return " ".join(f"{OPERATIONS.get(name, name + ' ')}{count}" for name, count in counts.items())
+
+
+def _fact(fact: Fact, width: int, label_width: int = 11) -> Line:
+    label, value, style = fact
+    return line(f"muted:{fit(label, label_width)} ", f"{style}:{fit(value, width - label_width - 1)}")
+
+
+def _columns(facts: list[Fact], width: int) -> list[Line]:
+    """The facts in two columns."""
+    half = width // 2
+    lines = []
+    for at in range(0, len(facts), 2):
+        pair = [_fact(fact, half, 10) for fact in facts[at : at + 2]]
+        lines.append(Line(tuple(span for item in pair for span in item.spans)))
+    return lines
+
+
+def _beside(left: list[Line], right: list[Line], at: int) -> list[Line]:
+    """Two blocks of lines side by side, the right one beginning at column `at`."""
+    lines = []
+    for row in range(max(len(left), len(right))):
+        first: Spans = left[row].spans if row < len(left) else ()
+        gap = " " * max(0, at - sum(len(text) for text, _ in first))
+        second: Spans = right[row].spans if row < len(right) else ()
+        lines.append(Line((*first, (gap, ""), *second)))
+    return lines

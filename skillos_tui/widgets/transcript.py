@@ -1,0 +1,102 @@
+"""What the executor does, and what the curator makes of it: the episodes of one rollout, oldest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+
+from engine.outcomes import Outcome
+from engine.runs.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, RunKind, TurnTaken
+from skillos_tui.text import Line, line, say
+from skillos_tui.view import Episode
+from skillos_tui.widgets.pane import Pane
+
+VERDICTS = {"valid": "good:✓", "malformed": "bad:✗", "refused": "bad:✗"}
+
+
+class TranscriptPane(Pane):
+    """The newest episodes of the rollout that is followed; stays at the end while the end is in view."""
+
+    follow = True
+
+    def __init__(self, title: str, *, id: str | None = None, classes: str = "pane") -> None:
+        super().__init__(title, id=id, classes=classes)
+        self.episodes: list[Episode] = []
+        self.kind: RunKind = "train"
+        self.waiting = "Waiting for the first episode …"
+
+    def show(self, episodes: list[Episode], kind: RunKind) -> None:
+        """Show these episodes as they are now."""
+        self.episodes, self.kind = episodes, kind
+        self.renew()
+
+    def build(self, width: int, height: int) -> Sequence[Line]:
+        if not self.episodes:
+            return [line(f"muted:{self.waiting}")]
+        lines: list[Line] = []
+        for episode in self.episodes:
+            if lines:
+                lines.append(line())
+            lines += episode_lines(episode, self.kind, width)
+        return lines
+
+
+def episode_lines(episode: Episode, kind: RunKind, width: int) -> list[Line]:
+    """One episode, from its task to the curator's calls."""
+    lines = _opening(episode.started, kind, width)
+    for _, turn in sorted(episode.turns.items()):
+        lines += _turn(turn)
+    if episode.ended is not None:
+        lines += _ending(episode.ended)
+    if isinstance(episode.curation, CurationMade):
+        lines += _curation(episode.curation)
+    elif isinstance(episode.curation, CurationSkipped):
+        lines += say(episode.curation.reason, "warn", prefix="  curator not asked: ")
+    return lines
+
+
+def _opening(started: EpisodeStarted, kind: RunKind, width: int) -> list[Line]:
+    at = started.at
+    name = f"task {at.step}" if kind == "curate" else f"position {at.position}"
+    title = f"── {name} · "
+    family = line(f"accent:{title}", f"accent:{started.family}", "accent: ").spans
+    used = sum(cell_len(text) for text, _ in family)
+    lines = [Line((*family, ("─" * max(0, width - used), "axis")), 3)]
+    lines += say(started.prompt, "strong", prefix="  ")
+    skills = "  ".join(f"{skill.name} {skill.score:.2f}" for skill in started.skills)
+    lines.append(line("muted:  skills  ", f"accent:{skills}" if skills else "muted:none found", indent=10))
+    return lines + say(started.observation, "muted", prefix="  ")
+
+
+def _turn(turn: TurnTaken) -> list[Line]:
+    lines = say(turn.thought, "thought", prefix="     ") if turn.thought.strip() else []
+    mark = "warn:  (coerced)" if turn.coerced else ""
+    lines.append(line(f"muted:{turn.turn:>3}  ", f"action:{turn.action[:500]}", mark, indent=5))
+    return lines + say(turn.observation, "muted", prefix="     ")
+
+
+def _ending(ended: EpisodeEnded) -> list[Line]:
+    coerced = f", {ended.coerced} coerced" if ended.coerced else ""
+    turns = f"{ended.turns} turn{'' if ended.turns == 1 else 's'}{coerced}"
+    return [line(":  ", outcome_span(ended.outcome), f"muted: in {turns}", indent=4)]
+
+
+def outcome_span(outcome: Outcome) -> str:
+    """An outcome as a span: its sign, its word, and for what was not measured the reason."""
+    if outcome.kind == "unmeasured":
+        return f"warn:? not measured: {outcome.reason}"
+    return "good:✓ succeeded" if outcome.kind == "succeeded" else "bad:✗ failed"
+
+
+def _curation(made: CurationMade) -> list[Line]:
+    if not made.calls:
+        return [line("muted:  curator  ", "muted:no call")]
+    lines = []
+    for at, call in enumerate(made.calls):
+        head = "muted:  curator  " if at == 0 else ":           "
+        why = f"muted:  {call.verdict}: {call.why}" if call.why else ""
+        lines.append(
+            line(head, VERDICTS[call.verdict], f"action: {call.operation} ", f"accent:{call.skill}", why, indent=13)
+        )
+    return lines

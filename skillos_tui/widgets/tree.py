@@ -1,0 +1,128 @@
+"""The skills of a run as a tree: its repository, what waits for a decision, and the fork of the rollout followed.
+
+Signs: + new, ~ changed, - removed. Enter folds a branch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from skillos_tui.keymap import bindings
+from skillos_tui.text import line
+from skillos_tui.view import Change, Edit, RunView, where
+from skillos_tui.widgets.listing import Item, ListPane
+
+SIGNS = {"insert": "good:+", "update": "warn:~", "delete": "bad:-"}
+MAX_SHOWN_EDITS = 6
+
+Place = tuple[str, str]
+"""A branch ("repository", "waiting", "fork") and a skill's name or an edit's id; "" is the branch itself."""
+
+
+class SkillTree(ListPane):
+    """The tree; `change()` is what to show beside it."""
+
+    ROOMS = ("tree", "pane")
+    BINDINGS = bindings("tree")
+
+    def __init__(self, title: str, *, id: str | None = None, classes: str = "pane") -> None:
+        super().__init__(title, id=id, classes=classes)
+        self.view = RunView()
+        self.names: tuple[str, ...] | None = None
+        self._folded: set[str] = set()
+
+    def show(self, view: RunView, names: tuple[str, ...] | None) -> None:
+        """Show this run; `names` are the skills of its repository, None while they have not been read."""
+        self.view, self.names = view, names
+        self.renew()
+
+    def items(self, width: int) -> Sequence[Item]:
+        names = self.names or ()
+        count = "reading …" if self.names is None else _count(len(names), "skill")
+        items = list(self._branch("repository", count, self._repository(names)))
+        waiting = self.view.pending
+        if waiting:
+            items += self._branch("waiting", _count(len(waiting), "edit") + " to review", _waiting(waiting))
+        if self.view.kind == "train" and self.view.fork:
+            whose = f"group {self.view.group} rollout {self.view.rollout}"
+            items += self._branch("fork", f"of {whose} · {_count(len(self.view.fork), 'skill')}", self._fork())
+        return items
+
+    def _branch(self, name: str, note: str, leaves: Iterator[Item]) -> Iterator[Item]:
+        folded = name in self._folded
+        yield Item(line(f"muted:{'▸' if folded else '▾'} ", f"strong:{name}", f"muted:  {note}"), (name, ""))
+        if not folded:
+            yield from leaves
+
+    def _repository(self, names: tuple[str, ...]) -> Iterator[Item]:
+        changed = {edit.proposed.new_name or edit.proposed.skill: edit for edit in self._approved()[-5:]}
+        for name in names:
+            sign = SIGNS[changed[name].proposed.operation] if name in changed else ": "
+            yield Item(line(":  ", sign, f": {name}"), ("repository", name))
+
+    def _fork(self) -> Iterator[Item]:
+        newest = self.view.change
+        for name in sorted({*self.view.fork, *([newest.skill] if newest else [])}):
+            sign = ": "
+            if newest and newest.skill == name:
+                sign = SIGNS["insert" if newest.before is None else "delete" if newest.after is None else "update"]
+            yield Item(line(":  ", sign, f": {name}"), ("fork", name))
+
+    def _approved(self) -> list[Edit]:
+        return [edit for edit in self.view.edits.values() if edit.state == "approved"]
+
+    def newest(self) -> Change | None:
+        """The newest change: of the edits that wait, else of the fork followed, else of the repository."""
+        edits = self.view.pending or ([] if self.view.change else self._approved())
+        return edit_change(edits[-1], self.view) if edits else self.view.change
+
+    def change(self) -> Change | None:
+        """What belongs to the cursor once it has been moved, else the newest change. None: read the skill's file."""
+        branch, name = self.value if self.moved and isinstance(self.value, tuple) else ("", "")
+        if not name:
+            return self.newest()
+        if branch == "waiting":
+            edit = self.view.edits.get(name)
+            return edit_change(edit, self.view) if edit else None
+        if branch == "fork":
+            newest = self.view.change
+            text = self.view.fork.get(name)
+            return newest if newest and newest.skill == name else Change(name, text, text, "in the fork")
+        edits = [edit for edit in self._approved() if (edit.proposed.new_name or edit.proposed.skill) == name]
+        return edit_change(edits[-1], self.view) if edits else None
+
+    @property
+    def wanted(self) -> str | None:
+        """The repository's skill under the cursor, when no edit of this run tells its text."""
+        branch, name = self.value if self.moved and isinstance(self.value, tuple) else ("", "")
+        return name if branch == "repository" and name and self.change() is None else None
+
+    def action_fold(self) -> None:
+        if isinstance(self.value, tuple):
+            self._folded ^= {self.value[0]}
+            self.value = (self.value[0], "")
+            self.renew()
+
+    def action_newest(self) -> None:
+        self.moved = False
+        self.post_message(self.Moved(self))
+
+
+def edit_change(edit: Edit, view: RunView) -> Change:
+    """An edit of the queue as a change."""
+    proposed = edit.proposed
+    name = f"{proposed.skill} → {proposed.new_name}" if proposed.new_name else proposed.skill
+    return Change(name, proposed.before, proposed.after, where(proposed.at, view.kind))
+
+
+def _waiting(edits: list[Edit]) -> Iterator[Item]:
+    for edit in reversed(edits[-MAX_SHOWN_EDITS:]):
+        proposed = edit.proposed
+        note = f"muted:  {edit.state}" if edit.state != "pending" else ""
+        yield Item(line(":  ", SIGNS[proposed.operation], f": {proposed.skill}", note), ("waiting", proposed.edit))
+    if len(edits) > MAX_SHOWN_EDITS:
+        yield Item(line(f"muted:    … {len(edits) - MAX_SHOWN_EDITS} older"))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
