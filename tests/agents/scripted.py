@@ -1,0 +1,36 @@
+"""A chat model that says what a test tells it to: the model is not what these tests are about."""
+
+from engine.models.contract import Completion, ModelUnavailable, PromptTooLong
+
+
+class Scripted:
+    """Answers each chat with the next of `answers`; an exception among them is raised. Keeps what it was asked."""
+
+    def __init__(self, *answers, limit=None):
+        self.answers = list(answers)
+        self.asked = []
+        self.limit = limit
+
+    async def complete(self, messages, *, role, sampling, tools=None):
+        size = self.count_tokens("".join(message.content for message in messages))
+        if self.limit is not None and size > self.limit:
+            raise PromptTooLong(size, self.limit)
+        self.asked.append((role, messages, sampling))
+        answer = self.answers.pop(0)
+        if isinstance(answer, BaseException):
+            raise answer
+        if callable(answer):
+            answer = await answer()
+        ids = list(answer.encode())
+        return Completion(answer, list(range(size)), ids, [0.0] * len(ids), "stop")
+
+    def count_tokens(self, text):
+        return len(text.split())
+
+
+def act(action, thought="so"):
+    """An executor's answer."""
+    return f"<think>{thought}</think><action>{action}</action>"
+
+
+OUTAGE = ModelUnavailable("connection refused by 127.0.0.1:9")

@@ -1,0 +1,67 @@
+"""The curator's decision: one call, capped, and an outage that says so."""
+
+import pytest
+
+from engine.agents import curator
+from engine.agents.executor import Trajectory
+from engine.agents.judge import rubric
+from engine.agents.prompting import Prompts, Turn
+from engine.config import Curator
+from engine.environments.contract import Task
+from engine.models.contract import ModelUnavailable
+from engine.outcomes import SUCCEEDED
+from engine.skills import Delete, Insert, Update
+from tests.agents.scripted import OUTAGE, Scripted
+
+TASK = Task("t", "f", "Get a mug.")
+TURNS = [Turn("", f"go place{n}", "It is empty.", False) for n in range(8)] + [Turn("", "go safe", "The safe holds a mug.", False)]
+TRAJECTORY = Trajectory(TASK, "You are in the hall.", TURNS, SUCCEEDED)
+
+
+async def decide(model):
+    return await curator.decide(TRAJECTORY, [], [], model=model, prompts=Prompts.load("pocket"), settings=Curator(), seed=1)
+
+
+async def test_a_decision_is_one_call_in_the_curators_role():
+    model = Scripted("nothing to do")
+    decision = await decide(model)
+    assert decision.completion.text == "nothing to do"
+    assert [role for role, _, _ in model.asked] == ["curator"]
+
+
+async def test_a_trajectory_over_the_cap_loses_its_oldest_turns_and_says_so():
+    model = Scripted("ok", limit=40)
+    await decide(model)
+    shown = model.asked[0][1][-1].content
+    assert "go safe" in shown and "go place0" not in shown
+    assert "earlier turns are left out" in shown
+
+
+async def test_no_room_at_all_and_an_outage_are_both_unavailable():
+    with pytest.raises(ModelUnavailable, match="no trajectory fits"):
+        await decide(Scripted(limit=2))
+    with pytest.raises(ModelUnavailable, match="connection refused"):
+        await decide(Scripted(OUTAGE))
+
+
+def content(body, description="Where the mug is kept."):
+    return f"---\nname: find-mug\ndescription: {description}\n---\n{body}\n"
+
+
+def test_the_rubric_prefers_what_was_seen_over_what_says_nothing():
+    seen = rubric([Insert("find-mug", content("Go to the safe."))], TRAJECTORY)
+    vague = rubric([Insert("find-mug", content("Think about it with care."))], TRAJECTORY)
+    assert seen == 1
+    assert vague < seen
+
+
+def test_the_rubric_marks_down_instance_names_and_what_the_task_said_already():
+    assert rubric([Insert("find-mug", content("Go to safe 12."))], TRAJECTORY) < 1
+    assert rubric([Insert("find-mug", content("Get a mug."))], TRAJECTORY) <= 0.5
+
+
+def test_the_rubric_is_between_zero_and_one_and_a_mean_over_operations():
+    both = [Insert("find-mug", content("Go to the safe.")), Delete("old")]
+    assert rubric(both, TRAJECTORY) == pytest.approx((1 + 0.5) / 2)
+    assert rubric([], TRAJECTORY) == 0
+    assert 0 <= rubric([Update("a", None, "no frontmatter at all")], TRAJECTORY) <= 1

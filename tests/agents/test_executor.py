@@ -1,0 +1,107 @@
+"""The executor: one chat a turn, three-valued outcomes, coercion counted."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from engine.agents.executor import parse_answer, play
+from engine.agents.prompting import Prompts, SkillShown
+from engine.config import Executor
+from engine.environments.household.world import HouseholdWorld, errand_of, house_of
+from engine.outcomes import FAILED, SUCCEEDED
+from tests.agents.scripted import OUTAGE, Scripted, act
+
+WORLD = HouseholdWorld()
+TASK = next(task for task in WORLD.stream(4, 16) if not errand_of(task).treatment and house_of(task).homes[errand_of(task).thing] not in house_of(task).shut)  # fmt: skip
+THING, HOME = errand_of(TASK).thing, house_of(TASK).homes[errand_of(TASK).thing]
+SETTINGS = Executor(history=2, deadline_seconds=5)
+
+
+async def run(*answers, settings=SETTINGS, skills=(), name="standard"):
+    model = Scripted(*answers)
+    trajectory = await play(WORLD, TASK, skills, model=model, prompts=Prompts.load(name), settings=settings, seed=1)
+    return trajectory, model
+
+
+async def test_a_knowing_executor_succeeds():
+    trajectory, _ = await run(act(f"go {HOME}"), act(f"take {THING}"))
+    assert trajectory.outcome == SUCCEEDED
+    assert [turn.action for turn in trajectory.turns] == [f"go {HOME}", f"take {THING}"]
+    assert trajectory.coerced == 0
+
+
+async def test_an_executor_that_runs_into_the_step_cap_has_failed():
+    trajectory, _ = await run(*[act(f"go {HOME}")] * WORLD.max_turns(TASK))
+    assert trajectory.outcome == FAILED
+    assert len(trajectory.turns) == WORLD.max_turns(TASK)
+
+
+async def test_an_answer_that_does_not_parse_is_coerced_and_costs_a_turn():
+    trajectory, _ = await run("I would look around.", act("fly away"), act(f"go {HOME}"), act(f"take {THING}"))
+    assert [turn.coerced for turn in trajectory.turns] == [True, True, False, False]
+    assert trajectory.turns[0].observation == "Nothing happens."
+    assert trajectory.outcome == SUCCEEDED
+
+
+async def test_an_outage_is_unmeasured_and_never_a_failure():
+    trajectory, _ = await run(act(f"go {HOME}"), OUTAGE)
+    assert trajectory.outcome.kind == "unmeasured"
+    assert "connection refused" in trajectory.outcome.reason
+    assert len(trajectory.turns) == 1
+
+
+async def test_an_episode_past_its_deadline_is_unmeasured():
+    async def never():
+        await asyncio.sleep(3600)
+
+    trajectory, _ = await run(never, settings=msgspec.structs.replace(SETTINGS, deadline_seconds=0.05))
+    assert trajectory.outcome.kind == "unmeasured"
+    assert "0.05 s" in trajectory.outcome.reason
+
+
+async def test_a_prompt_over_its_cap_is_unmeasured():
+    model = Scripted(limit=3)
+    trajectory = await play(WORLD, TASK, [], model=model, prompts=Prompts.load("standard"), settings=SETTINGS, seed=1)
+    assert trajectory.outcome.kind == "unmeasured"
+
+
+async def test_every_turn_is_a_chat_of_its_own_with_task_skills_recent_turns_and_admissible_actions():
+    skill = SkillShown("find-it", "Where it is kept.", "Go to the moon.")
+    _, model = await run(*[act(f"go {HOME}")] * WORLD.max_turns(TASK), skills=[skill])
+    for role, messages, _ in model.asked:
+        text = "\n".join(message.content for message in messages)
+        assert role == "executor"
+        assert TASK.prompt in text and "Go to the moon." in text and f"- go {HOME}" in text or f"go {HOME}" in text
+    last = model.asked[-1][1][-1].content
+    assert last.count("- did:") == 2
+
+
+async def test_turns_draw_from_different_seeds_and_the_same_seed_asks_the_same():
+    _, first = await run(*[act("wait")] * WORLD.max_turns(TASK))
+    _, second = await run(*[act("wait")] * WORLD.max_turns(TASK))
+    seeds = [sampling.seed for _, _, sampling in first.asked]
+    assert len(set(seeds)) == len(seeds)
+    assert seeds == [sampling.seed for _, _, sampling in second.asked]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<think>a b</think><action>go box</action>", ("a b", "go box")),
+        ("<action>  go \n box </action>", ("", "go box")),
+        ("<think>a<action>go box</action>", ("a", "go box")),
+        ("<think><action>x</action></think><action>go box</action>", ("<action>x</action>".split("<action>")[0], "go box")),
+        ("<action>go box</action><action>go rack</action>", ("", "")),
+        ("<action>go box", ("", "")),
+        ("", ("", "")),
+        ("<action></action>", ("", "")),
+    ],
+)  # fmt: skip
+def test_an_answer_is_a_thought_and_exactly_one_action(text, expected):
+    assert parse_answer(text) == expected
+
+
+def test_a_huge_answer_is_read_in_linear_time_and_its_action_is_bounded():
+    assert len(parse_answer("<action>" + "a" * 1_000_000 + "</action>")[1]) == 200
+    assert parse_answer("<think>" * 200_000 + "<action>" * 200_000)[1] == ""
