@@ -117,6 +117,8 @@ class Run:
         the run's own. Raises `RunExists`, or `RunError` when the folder cannot be written.
         """
         path = Path(path).absolute()
+        if repo is not None and repo.absolute() == path:
+            raise RunError(f"{path} cannot be the run and its skill repository; give each a directory of its own")
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):
             raise RunExists(f"{path} already exists and is not empty; give another directory for a new run")
         building = None
