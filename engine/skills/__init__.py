@@ -14,6 +14,8 @@ r"""Skills: files with frontmatter, repositories of them, the curator's edits, s
 It imports nothing heavy; NumPy comes with the first search and libgit2 with the first history.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from engine.skills.header import Finding
 from engine.skills.operations import (
     TOOLS,
@@ -27,15 +29,25 @@ from engine.skills.operations import (
 )
 from engine.skills.repo import Refused, RepoError, SkillRepo
 from engine.skills.retrieval import SkillIndex
+from engine.skills.review import NotAllowed, check, transition
 from engine.skills.skill import Skill
+
+if TYPE_CHECKING:
+    from engine.skills.history import Commit, Conflict, FileChange, History, HistoryError
 
 __all__ = [
     "TOOLS",
+    "Commit",
+    "Conflict",
     "Delete",
     "Edit",
+    "FileChange",
     "Finding",
+    "History",
+    "HistoryError",
     "Insert",
     "Malformed",
+    "NotAllowed",
     "Operation",
     "Refused",
     "RepoError",
@@ -43,5 +55,16 @@ __all__ = [
     "SkillIndex",
     "SkillRepo",
     "Update",
+    "check",
     "parse_operations",
+    "transition",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The names of `history`, loaded when one of them is first asked for."""
+    if name not in {"Commit", "Conflict", "FileChange", "History", "HistoryError"}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from engine.skills import history
+
+    return getattr(history, name)

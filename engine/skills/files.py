@@ -66,7 +66,11 @@ def read_text(root: Path, path: str) -> tuple[str, tuple[Finding, ...]]:
 def read_bytes(root: Path, path: str) -> bytes:
     """A regular file inside `root`, at most `MAX_BYTES` long. Raises `OSError` that says what is wrong."""
     full = root / path
-    if not full.resolve().is_relative_to(root.resolve()):
+    try:
+        inside = full.resolve().is_relative_to(root.resolve())
+    except RuntimeError as error:
+        raise OSError("it is a link that leads back to itself") from error
+    if not inside:
         raise OSError("it is a link that leads out of the repository")
     descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:

@@ -1,0 +1,286 @@
+"""A git repository and its folder, moved together from one commit to the next.
+
+    advance(repository, new)        # the branch and every file that differs, or neither
+
+The order makes a crash harmless: a marker that names the commit is written, new files are staged under temporary
+names, the branch moves, the staged files are renamed into place, the marker goes. `recover` finds the marker: if the
+branch had moved, it finishes the files; if not, nothing had happened. Blobs hold exact bytes: no filter touches line
+ends.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pygit2
+from pygit2.enums import FileMode
+
+MARKER = "skillos-pending"
+TEMPORARY = ".skillos-"
+
+
+class FileDelta(msgspec.Struct, frozen=True):
+    """One file that two trees hold differently: object ids (hex) and modes, None and 0 where a tree lacks the file."""
+
+    path: str
+    old: str | None
+    new: str | None
+    old_mode: int
+    new_mode: int
+
+
+def root_of(repository: pygit2.Repository) -> Path:
+    """The folder of a repository."""
+    return Path(repository.workdir)
+
+
+def head_of(repository: pygit2.Repository) -> pygit2.Commit | None:
+    """The present commit, None before the first."""
+    return None if repository.head_is_unborn else repository.head.peel(pygit2.Commit)
+
+
+def deltas(repository: pygit2.Repository, old: pygit2.Commit | None, new: pygit2.Commit) -> list[FileDelta]:
+    """The files that differ from `old` (None is the empty tree) to `new`, sorted by path."""
+    before = files(old.tree) if old else {}
+    after = files(new.tree)
+    found = []
+    for path in sorted(before.keys() | after.keys()):
+        was, now = before.get(path, (None, 0)), after.get(path, (None, 0))
+        if was != now:
+            found.append(FileDelta(path, was[0], now[0], was[1], now[1]))
+    return found
+
+
+def files(tree: pygit2.Tree, under: str = "") -> dict[str, tuple[str, int]]:
+    """Object id and mode of the files of a tree, by path; `under` names one folder or file. Submodules are left out."""
+    index = pygit2.Index()
+    index.read_tree(tree)
+    inside = f"{under}/"
+    return {
+        entry.path: (str(entry.id), int(entry.mode))
+        for entry in index
+        if (not under or entry.path == under or entry.path.startswith(inside)) and entry.mode != FileMode.COMMIT
+    }
+
+
+def tree_with(
+    repository: pygit2.Repository, base: pygit2.Commit | None, changes: dict[str, tuple[str, int] | None]
+) -> pygit2.Oid:
+    """The id of `base`'s tree with `changes` (object id and mode by path; None removes the file)."""
+    index = pygit2.Index()
+    if base is not None:
+        index.read_tree(base.tree)
+    for path in [path for path, entry in changes.items() if entry is None]:
+        index.remove(path)
+    for path, entry in changes.items():
+        if entry is not None:
+            index.add(pygit2.IndexEntry(path, pygit2.Oid(hex=entry[0]), FileMode(entry[1])))
+    return index.write_tree(repository)
+
+
+def blob(repository: pygit2.Repository, oid: str) -> bytes:
+    """The bytes of a blob."""
+    found = repository[oid]
+    assert isinstance(found, pygit2.Blob)
+    return found.data
+
+
+def store_file(repository: pygit2.Repository, path: str) -> tuple[str, int] | None:
+    """Store a file of the folder; its object id and mode, or None for what git does not keep. Raises `OSError`."""
+    full = root_of(repository) / path
+    mode = full.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        return str(repository.create_blob(os.fsencode(full.readlink()))), int(FileMode.LINK)
+    if not stat.S_ISREG(mode):
+        return None
+    with full.open("rb") as file:
+        oid = repository.create_blob_fromiobase(file)
+    return str(oid), int(FileMode.BLOB_EXECUTABLE if mode & stat.S_IXUSR else FileMode.BLOB)
+
+
+def walk(repository: pygit2.Repository, under: str = "") -> Iterator[str]:
+    """The paths of all files of the folder that git may keep, sorted; `under` names one folder or file of it.
+
+    Left out are `.git` folders, other repositories inside this one, and our temporary files; links are not followed.
+    """
+    root = root_of(repository)
+    if under and not (root / under).is_dir() and os.path.lexists(root / under):
+        yield under
+    for folder, folders, names in os.walk(root / under):
+        here = Path(folder)
+        folders[:] = sorted(name for name in folders if name != ".git" and not (here / name / ".git").exists())
+        links = [name for name in folders if (here / name).is_symlink()]
+        for name in sorted([*names, *links]):
+            if name != ".git" and not name.startswith(TEMPORARY):
+                yield (here / name).relative_to(root).as_posix()
+
+
+def point_to(repository: pygit2.Repository, oid: pygit2.Oid | str) -> None:
+    """Move the present branch (or a detached head) to a commit."""
+    head = repository.references["HEAD"]
+    if isinstance(head.target, str):
+        repository.references.create(head.target, oid, force=True)
+    else:
+        repository.set_head(pygit2.Oid(hex=str(oid)))
+
+
+def refresh_index(repository: pygit2.Repository, changed: list[FileDelta]) -> None:
+    """Let git's index say what the commit says, so that `git status` is clean."""
+    index = repository.index
+    index.read(True)
+    for delta in changed:
+        if delta.new is not None:
+            index.add(pygit2.IndexEntry(delta.path, pygit2.Oid(hex=delta.new), FileMode(delta.new_mode)))
+        elif delta.path in index:
+            index.remove(delta.path)
+    index.write()
+
+
+def advance(repository: pygit2.Repository, new: pygit2.Commit) -> None:
+    """Move the branch and the folder from the present commit to its child `new`; on an error, neither.
+
+    Needs the lock. Raises `OSError` and `pygit2.GitError`.
+    """
+    changed = deltas(repository, new.parents[0], new)
+    for delta in changed:
+        _refuse_links(root_of(repository), delta.path)
+    _write_marker(repository, str(new.id))
+    try:
+        _stage(repository, changed)
+        point_to(repository, new.id)
+        _place(repository, changed)
+        refresh_index(repository, changed)
+    except (OSError, pygit2.GitError):
+        _retreat(repository, new.parents[0], changed)
+        raise
+    _marker(repository).unlink()
+
+
+def _refuse_links(root: Path, path: str) -> None:
+    """Raise `OSError` where a folder on the way to `path` is a link: writing there would leave the repository."""
+    for folder in list((root / path).parents)[: path.count("/")]:
+        if folder.is_symlink():
+            raise OSError(f"{folder.name} is a link, and edits do not follow links")
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f"{TEMPORARY}{path.name}.tmp")
+
+
+def _stage(repository: pygit2.Repository, changed: list[FileDelta]) -> None:
+    """Write every new file under its temporary name, and see it on the disk."""
+    for delta in changed:
+        if delta.new is not None:
+            path = root_of(repository) / delta.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(_temporary(path), blob(repository, delta.new), delta.new_mode)
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    """Write a file of git's `mode`; a link is made as a link."""
+    path.unlink(missing_ok=True)
+    if mode == FileMode.LINK:
+        path.symlink_to(os.fsdecode(data))
+        return
+    permissions = 0o777 if mode == FileMode.BLOB_EXECUTABLE else 0o666
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, permissions)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _place(repository: pygit2.Repository, changed: list[FileDelta]) -> None:
+    """Rename the staged files into their places and remove those that are gone, with folders that this leaves empty."""
+    for delta in changed:
+        path = root_of(repository) / delta.path
+        if delta.new is not None:
+            _temporary(path).replace(path)
+        else:
+            path.unlink(missing_ok=True)
+            _prune(root_of(repository), path.parent)
+
+
+def _prune(root: Path, folder: Path) -> None:
+    """Remove `folder` and what is above it up to `root`, as far as they are empty."""
+    while folder != root:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
+
+
+def _retreat(repository: pygit2.Repository, old: pygit2.Commit, changed: list[FileDelta]) -> None:
+    """Put the files, and then the branch, back after a failed `advance`."""
+    for delta in changed:
+        path = root_of(repository) / delta.path
+        _temporary(path).unlink(missing_ok=True)
+        if delta.old is not None:
+            _put(repository, path, delta.old, delta.old_mode)
+        elif holds(repository, path, delta.new):
+            path.unlink()
+        _prune(root_of(repository), path.parent)
+    point_to(repository, old.id)
+    _marker(repository).unlink(missing_ok=True)
+
+
+def _put(repository: pygit2.Repository, path: Path, oid: str, mode: int) -> None:
+    """See to it that `path` holds a blob, replacing at once what stands there."""
+    if not holds(repository, path, oid):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(_temporary(path), blob(repository, oid), mode)
+        _temporary(path).replace(path)
+
+
+def holds(repository: pygit2.Repository, path: Path, oid: str | None) -> bool:
+    """Whether `path` holds just this blob, or nothing for None."""
+    if path.is_symlink():
+        return oid is not None and os.fsencode(path.readlink()) == blob(repository, oid)
+    if not path.is_file():
+        return oid is None and not path.exists()
+    return oid is not None and path.read_bytes() == blob(repository, oid)
+
+
+def _marker(repository: pygit2.Repository) -> Path:
+    return Path(repository.path) / MARKER
+
+
+def _write_marker(repository: pygit2.Repository, commit: str) -> None:
+    marker = _marker(repository)
+    temporary = marker.with_suffix(".tmp")
+    temporary.write_text(commit, encoding="ascii")
+    temporary.replace(marker)
+
+
+def interrupted(repository: pygit2.Repository) -> bool:
+    """Whether an `advance` was cut short and `recover` has work to do."""
+    return _marker(repository).exists()
+
+
+def recover(repository: pygit2.Repository) -> None:
+    """Finish an `advance` that a crash cut short, leaving alone files that somebody changed since.
+
+    Needs the lock. Raises `OSError` and `pygit2.GitError`.
+    """
+    if not interrupted(repository):
+        return
+    commit = repository.get(_marker(repository).read_text(encoding="ascii", errors="replace"))
+    if isinstance(commit, pygit2.Commit) and commit.parents:
+        changed = deltas(repository, commit.parents[0], commit)
+        for delta in changed:
+            path = root_of(repository) / delta.path
+            _temporary(path).unlink(missing_ok=True)
+            if head_of(repository) == commit and holds(repository, path, delta.old):
+                if delta.new is not None:
+                    _put(repository, path, delta.new, delta.new_mode)
+                else:
+                    path.unlink(missing_ok=True)
+            _prune(root_of(repository), path.parent)
+        if head_of(repository) == commit:
+            refresh_index(repository, changed)
+    _marker(repository).unlink()
