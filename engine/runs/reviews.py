@@ -21,7 +21,7 @@ from engine.runs.errors import RunError
 from engine.runs.events import Address, Decision, EditDecided, EditProposed, Notice, ProposalsWithheld
 from engine.runs.store import EditRecord, EditState, Run
 from engine.runs.writer import EventWriter
-from engine.skills import Delete, Edit, Insert, Operation, Refused, RepoError, SkillRepo, Update
+from engine.skills import Delete, Edit, Insert, Operation, Refused, RepoError, Skill, SkillRepo, Update
 from engine.skills.history import Commit, Conflict, History, HistoryError
 from engine.skills.lock import Locked, folder_lock
 
@@ -318,9 +318,17 @@ def _proposal(
         task=task,
         outcome=outcome,
         reason=reason,
-        checks=[],
+        checks=_checks(edit),
         proposer=proposer,
     )
+
+
+def _checks(edit: Edit) -> list[str]:
+    """What a reader of the new file should know; an invalid file never gets this far."""
+    if edit.after is None:
+        return []
+    findings = Skill.parse(edit.after, name=edit.new_name or edit.skill).findings
+    return [f"line {finding.line}: {finding.message}" for finding in findings]
 
 
 def _edit(proposal: EditProposed) -> Edit:

@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 
 from engine.cli import main
-from engine.runs.events import StateChanged, TurnTaken
+from engine.outcomes import SUCCEEDED
+from engine.runs import reviews
+from engine.runs.events import Address, StateChanged, TurnTaken
 from engine.runs.store import Run
+from engine.skills import Insert, Skill, SkillRepo
 from tests.runs.engines import kill, spawn, wait_until, worker
 from tests.runs.samples import step_ended, turn
 
@@ -241,6 +244,57 @@ def test_commands_to_a_dead_engine_are_refused(shell: Shell, run: Run) -> None:
         code, _, err = shell(command, run.path)
         assert code == 1 and "no engine works on" in err
     assert run.take_commands() == []
+
+
+# Reviewing
+
+
+def propose(run: Run, name: str, body: str = "Mugs are in the safe.\n") -> str:
+    operation = Insert(name, Skill.make(name, f"Use when {name} is wanted.", body).text)
+    given = {"at": Address(step=1), "task": "t", "outcome": SUCCEEDED, "reason": "seen", "proposer": "curator"}
+    with run.writer() as writer:
+        return str(reviews.propose(run, writer, operation, **given))  # type: ignore[arg-type]
+
+
+def test_edits_are_listed_shown_approved_vetoed_and_undone(shell: Shell, run: Run) -> None:
+    assert shell("review", run.path, "list")[1] == "no edits wait for review\n"
+    one, two = propose(run, "one"), propose(run, "two")
+    listed = shell("review", run.path, "list")[1].splitlines()
+    assert [line.split()[:4] for line in listed] == [
+        [one, "pending", "insert", "one"],
+        [two, "pending", "insert", "two"],
+    ]
+    assert "+Mugs are in the safe." in shell("review", run.path, "show", one)[1]
+
+    assert shell("review", run.path, "approve", one)[0] == 0
+    assert shell("review", run.path, "veto", two, "--reason", "too short")[0] == 0
+    assert list(SkillRepo.open(run.repo_path)) == ["one"]
+    decided = json.loads(shell("review", run.path, "list", "--all", "--json")[1])
+    assert [(edit["state"], edit["decision"]["reason"]) for edit in decided] == [
+        ("approved", ""),
+        ("vetoed", "too short"),
+    ]
+
+    code, _, err = shell("review", run.path, "veto", one)
+    assert code == 1 and f"{one} was approved by" in err
+    for edit in (one, two):
+        assert shell("review", run.path, "undo", edit)[0] == 0
+    assert list(SkillRepo.open(run.repo_path)) == [] and run.edit(two).state == "pending"
+
+
+def test_a_conflict_says_so_and_how_to_ask_again(shell: Shell, run: Run) -> None:
+    first, second = propose(run, "one"), propose(run, "one", "In the fridge.\n")
+    shell("review", run.path, "approve", first)
+    code, out, err = shell("review", run.path, "approve", second)
+    assert code == 1 and "conflicted" in out and f"again {second}" in err
+    assert "-Mugs are in the safe.\n+In the fridge." in shell("review", run.path, "show", second)[1]
+    assert shell("review", run.path, "again", second)[0] == 0
+    assert shell("review", run.path, "approve", second)[0] == 0
+
+
+def test_deciding_needs_the_edits_id(shell: Shell, run: Run) -> None:
+    code, _, err = shell("review", run.path, "approve")
+    assert code == 1 and "which edit?" in err
 
 
 def test_a_closed_pipe_is_no_error(run: Run) -> None:

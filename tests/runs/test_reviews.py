@@ -66,6 +66,12 @@ def test_a_proposal_waits_and_writes_nothing(run: Run) -> None:
     assert skills(run) == {}
 
 
+def test_what_the_checks_find_is_shown_beside_the_edit(run: Run) -> None:
+    odd = text("find-mugs").replace("---\n", "---\ncolour: blue\n", 1)
+    record = run.edit(proposed(run, Insert("find-mugs", odd)))
+    assert len(record.proposal.checks) == 1 and "colour" in record.proposal.checks[0]
+
+
 @pytest.mark.parametrize(
     ("operation", "why"),
     [
