@@ -1,0 +1,119 @@
+"""How fast our engine plays the official ALFWorld games, on one core.
+
+    python -m tests.benchmarks.alfworld --path ../shared/data/alfworld [--split valid_seen] [--json]
+
+Every walkthrough of the split is played twice: `cold` by environments that have just been made, `warm` by the same ones
+again. Admissible actions are computed at every step. Loading is from the game's text to a started environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from engine.environments.alfworld import AlfworldEnvironment, Game, load_games
+
+ROWS = {
+    "games": "games",
+    "list_seconds": "listing the split, s",
+    "load_ms_mean": "loading a game, ms, mean",
+    "load_ms_max": "loading a game, ms, max",
+    "reset_ms_mean": "reset, ms, mean",
+    "reset_ms_max": "reset, ms, max",
+    "cold_steps_per_second": "steps/s, cold",
+    "warm_steps_per_second": "steps/s, warm",
+    "copy_ms_mean": "copy of a running environment, ms, mean",
+    "bytes_first": "bytes, first environment of a game",
+    "bytes_next": "bytes, each further one",
+}
+
+
+def measure(path: Path, split: str) -> dict[str, float]:
+    """All rows of the table."""
+    began = time.perf_counter()
+    games = load_games(path, split)
+    listed = time.perf_counter() - began
+    walkthroughs = [game.walkthrough for game in games]
+    environments: list[AlfworldEnvironment] = []
+    loads = [timed(lambda: environments.append(AlfworldEnvironment(game))) for game in games]  # noqa: B023
+    cold = play(environments, walkthroughs)
+    resets = [timed(environment.reset) for environment in environments]
+    warm = play(environments, walkthroughs)
+    copies = [timed(environment.copy) for environment in environments]
+    first, following = memory(games)
+    values = (
+        *(len(games), listed, *mean_and_max(loads), *mean_and_max(resets), cold, warm),
+        *(mean_and_max(copies)[0], first, following),
+    )
+    return dict(zip(ROWS, values, strict=True))
+
+
+def play(environments: Sequence[AlfworldEnvironment], walkthroughs: Sequence[Sequence[str]]) -> float:
+    """Steps per second over all walkthroughs, each of which must win."""
+    began = time.perf_counter()
+    for environment, actions in zip(environments, walkthroughs, strict=True):
+        if not [environment.step(action) for action in actions][-1].won:
+            raise SystemExit(f"{environment.game.id}: the walkthrough does not win")
+    return sum(map(len, walkthroughs)) / (time.perf_counter() - began)
+
+
+def memory(games: Sequence[Game]) -> tuple[float, float]:
+    """Bytes that the first played environment of a game takes, its program included, and those of each further one."""
+    tracemalloc.start()
+    try:
+        sizes = []
+        for game in afresh(games):
+            before = tracemalloc.get_traced_memory()[0]
+            first = played(game)
+            middle = tracemalloc.get_traced_memory()[0]
+            more = [played(game) for _ in range(8)]
+            sizes.append((middle - before, (tracemalloc.get_traced_memory()[0] - middle) / len(more)))
+            del first, more
+    finally:
+        tracemalloc.stop()
+    return sum(first for first, _ in sizes) / len(sizes), sum(further for _, further in sizes) / len(sizes)
+
+
+def afresh(games: Sequence[Game]) -> list[Game]:
+    """A few games with no program alive."""
+    return [Game(game.id, game.where, game._read) for game in games[:: max(1, len(games) // 10)]]
+
+
+def played(game: Game) -> AlfworldEnvironment:
+    environment = AlfworldEnvironment(game)
+    for action in game.walkthrough:
+        environment.step(action)
+    return environment
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Milliseconds of a call."""
+    began = time.perf_counter()
+    call()
+    return (time.perf_counter() - began) * 1e3
+
+
+def mean_and_max(values: Sequence[float]) -> tuple[float, float]:
+    return sum(values) / len(values), max(values)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--path", type=Path, required=True, help="where the games lie, official or packed")
+    parser.add_argument("--split", default="valid_seen")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    options = parser.parse_args()
+    measured = measure(options.path, options.split)
+    if options.json:
+        print(json.dumps(measured))
+        return
+    for key, label in ROWS.items():
+        print(f"{label:<45}{measured[key]:>12,.{0 if measured[key] >= 100 else 2}f}")
+
+
+if __name__ == "__main__":
+    main()

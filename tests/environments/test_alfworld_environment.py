@@ -1,0 +1,237 @@
+"""Playing: PDDL and grammar in a small house, hostile actions, copies, threads, and invariants of the real games."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.environments.alfworld import AlfworldEnvironment, Game, load_games
+from engine.environments.contract import Observation
+from tests.environments.alfworld_games import (
+    DATA,
+    LAMPS_DOMAIN,
+    LAMPS_GRAMMAR,
+    LAMPS_WALKTHROUGH,
+    needs_data,
+    play_lamps,
+)
+
+
+def test_the_introduction_comes_from_the_grammar(tmp_path: Path) -> None:
+    observation = play_lamps(tmp_path).reset()
+    assert observation.text == (
+        "You wake up.\n\nHere: candle 1, lamp 3, at last a lit lamp 2.\n\nYou are asked to: light every lamp."
+    )
+    assert observation.admissible == ("press lamp 2", "press lamp 3", "walk to attic 1")
+    assert (observation.reward, observation.done, observation.won) == (0.0, False, False)
+
+
+def test_the_last_step_of_the_walkthrough_wins(tmp_path: Path) -> None:
+    environment = play_lamps(tmp_path)
+    seen = [environment.step(action) for action in LAMPS_WALKTHROUGH]
+    assert [each.text for each in seen] == ["lamp 3 shines.", "Off you go. There: lamp 1.", "lamp 1 shines."]
+    assert [each.done for each in seen] == [False, False, True]
+    assert (seen[-1].won, seen[-1].reward) == (True, 1.0)
+
+
+def test_a_universal_precondition_opens_and_shuts_an_action(tmp_path: Path) -> None:
+    condition = "(imply (and (stands ?l ?r) (not (broken ?l))) (lit ?l))"
+    environment = play_lamps(tmp_path, domain=LAMPS_DOMAIN.replace("(imply (stands ?l ?r) (lit ?l))", condition))
+    assert "darken hall 1" not in environment.reset().admissible
+    assert "darken hall 1" in environment.step("press lamp 3").admissible
+    after = environment.step("darken hall 1")
+    assert after.text == "Dark: candle 1, lamp 3, at last lamp 2."
+    assert "darken hall 1" not in after.admissible
+    assert environment.facts("lit") == frozenset()
+
+
+def test_a_conditional_effect_sees_the_facts_before_the_action(tmp_path: Path) -> None:
+    environment = play_lamps(tmp_path)
+    assert environment.step("press lamp 2").text == "lamp 2 goes out."
+    assert environment.step("press lamp 2").text == "lamp 2 shines."
+
+
+def test_going_to_where_one_is_does_not_exist(tmp_path: Path) -> None:
+    environment = play_lamps(tmp_path, domain=LAMPS_DOMAIN.replace("(or (linked ?here ?to) (linked ?to ?here))", ""))
+    assert "walk to hall 1" not in environment.reset().admissible
+    assert "walk to hall 1" in environment.step("walk to attic 1").admissible
+
+
+def test_an_enumeration_without_members_uses_the_grammars_word(tmp_path: Path) -> None:
+    environment = play_lamps(tmp_path, grammar=LAMPS_GRAMMAR.replace("stands(l:lamp, to:room)", "in(l:lamp)"))
+    assert environment.step("walk to attic 1").text == "Off you go. There: no lamp."
+
+
+def test_a_query_gives_no_object_two_names(tmp_path: Path) -> None:
+    environment = play_lamps(
+        tmp_path,
+        grammar=LAMPS_GRAMMAR.replace("stands(l:lamp, to:room)", "in(to:room) & in(r:room)").replace(
+            "{l.name | in", "{r.name | in"
+        ),
+    )
+    assert environment.step("walk to attic 1").text == "Off you go. There: no lamp."
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (" \n  Off you go", "Off you go"),
+        ("// a remark\nOff you go", "Off you go"),
+        ("Off you go; never read", "Off you go"),
+        ("Off you go} never read", "Off you go"),
+        ("[{#lamp(l)# | lit(l:lamp)}]", "a lit lamp 2"),
+        ("{l.name | stands(l:lamp, here:room)}", "candle 1lamp 3lamp 2"),
+        ("[{to.name}]\t\t{here.name}", "attic 1hall 1"),
+        ("{to.id and 'up' + 'stairs'}", "upstairs"),
+        ("{to.indefinite + ' ' + to.type} {to.definite}", "a room the"),
+    ],
+)
+def test_symbols_read_as_the_official_parser_reads_them(tmp_path: Path, written: str, read: str) -> None:
+    grammar = LAMPS_GRAMMAR.replace("Off you go. There: [{l.name | stands(l:lamp, to:room)}].", written)
+    assert play_lamps(tmp_path, grammar=grammar).step("walk to attic 1").text == read
+
+
+NONSENSE: list[Any] = [
+    *(
+        "",
+        " ",
+        "dance",
+        "press",
+        "press lamp",
+        "PRESS LAMP 3",
+        "press lamp 9",
+        "press  lamp 3",
+        "{to}",
+        "\x00",
+        "\ud800",
+    ),
+    *("x" * 1_000_000, "walk to " * 200_000, None, 7, b"press lamp 3", ["press lamp 3"]),
+]
+
+
+@pytest.mark.parametrize("action", NONSENSE, ids=lambda action: repr(action)[:20])
+def test_what_is_not_admissible_changes_nothing(tmp_path: Path, action: Any) -> None:
+    environment = play_lamps(tmp_path)
+    before = environment.reset()
+    assert environment.step(action) == Observation("Nothing happens.", before.admissible)
+    assert environment.step("press lamp 3").text == "lamp 3 shines."
+
+
+def test_blanks_around_a_command_do_not_count(tmp_path: Path) -> None:
+    assert play_lamps(tmp_path).step("  press lamp 3\n").text == "lamp 3 shines."
+
+
+def test_reset_begins_again(tmp_path: Path) -> None:
+    environment = play_lamps(tmp_path)
+    first = environment.reset()
+    for action in LAMPS_WALKTHROUGH:
+        environment.step(action)
+    assert environment.reset() == first
+
+
+def test_a_copy_goes_its_own_way(tmp_path: Path) -> None:
+    environment = play_lamps(tmp_path)
+    environment.step("press lamp 3")
+    branch = environment.copy()
+    environment.step("walk to attic 1")
+    assert "press lamp 3" in branch.step("dance").admissible
+    assert branch.facts("in") == {("hall_bar_1",)} and environment.facts("in") == {("attic_bar_1",)}
+
+
+def test_no_sentence_of_the_grammar_stands_in_the_source() -> None:
+    sources = "".join(file.read_text() for file in Path(load_games.__code__.co_filename).parent.glob("*.py"))
+    sentences = ("You are", "You arrive", "you see", "Your task", "go to {", "take {", "This is", "Looking quickly")
+    assert not [sentence for sentence in sentences if sentence in sources]
+
+
+@cache
+def some_games() -> list[Game]:
+    """Two games of each family."""
+    families: dict[str, list[Game]] = {}
+    for game in load_games(DATA, "valid_seen"):
+        families.setdefault(game.family, []).append(game)
+    return [game for family in sorted(families) for game in families[family][:2]]
+
+
+choices = st.lists(st.integers(0, 10_000), max_size=25)
+chosen_game = st.integers(0, 11)
+
+
+@needs_data
+@settings(max_examples=60, deadline=None)
+@given(chosen_game, choices)
+def test_at_most_one_thing_is_held_and_every_admissible_command_does_something(number: int, picks: list[int]) -> None:
+    environment = AlfworldEnvironment(some_games()[number])
+    observation = environment.reset()
+    for pick in picks:
+        held = environment.facts("holds")
+        command = observation.admissible[pick % len(observation.admissible)]
+        observation = environment.step(command)
+        assert observation.text != "Nothing happens.", command
+        assert observation.admissible == tuple(sorted(set(observation.admissible)))
+        now = environment.facts("holds")
+        assert len(now) <= 1 and bool(now) == bool(environment.facts("holdsAny"))
+        assert not (held and now) or held == now
+        assert len(environment.facts("atLocation")) == 1
+
+
+@needs_data
+@settings(max_examples=60, deadline=None)
+@given(chosen_game, choices)
+def test_a_closed_receptacle_gives_and_takes_nothing(number: int, picks: list[int]) -> None:
+    environment = AlfworldEnvironment(some_games()[number])
+    observation = environment.reset()
+    for pick in picks:
+        observation = environment.step(observation.admissible[pick % len(observation.admissible)])
+        for command in observation.admissible:
+            if command.startswith("open "):
+                shut = command.removeprefix("open ")
+                using = [each for each in observation.admissible if each.endswith((f" from {shut}", f" to {shut}"))]
+                assert not [each for each in using if not each.startswith("go to ")]
+                assert environment.copy().step(f"examine {shut}").text == f"The {shut} is closed."
+
+
+@needs_data
+@settings(max_examples=40, deadline=None)
+@given(chosen_game, choices, choices)
+def test_a_copy_and_its_original_answer_alike_and_apart(number: int, before: list[int], after: list[int]) -> None:
+    environment = AlfworldEnvironment(some_games()[number])
+    observation = environment.reset()
+    for pick in before:
+        observation = environment.step(observation.admissible[pick % len(observation.admissible)])
+    branch = environment.copy()
+    other = branch.step("")
+    assert other.admissible == observation.admissible
+    walked = walk(environment, observation.admissible, after)
+    assert walk(branch, other.admissible, after) == walked
+
+
+def walk(environment: AlfworldEnvironment, admissible: Sequence[str], picks: Sequence[int]) -> list[Observation]:
+    seen = []
+    for pick in picks:
+        seen.append(environment.step(admissible[pick % len(admissible)]))
+        admissible = seen[-1].admissible
+    return seen
+
+
+@needs_data
+def test_a_thousand_environments_in_threads_do_not_disturb_each_other() -> None:
+    games = some_games()
+    alone = {game.id: walkthrough(game) for game in games}
+    keep = [AlfworldEnvironment(game) for game in games]
+    with ThreadPoolExecutor(8) as pool:
+        for game, seen in zip(games * 84, pool.map(walkthrough, games * 84), strict=True):
+            assert seen == alone[game.id]
+    assert len(keep) == len(games)
+
+
+def walkthrough(game: Game) -> list[Observation]:
+    environment = AlfworldEnvironment(game)
+    return [environment.reset(), *(environment.step(action) for action in game.walkthrough)]
