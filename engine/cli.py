@@ -243,7 +243,7 @@ def _verdict(run: Run) -> int:
     if end.state == "interrupted":
         reason = f" (its engine was killed); its log ends with:\n{supervisor.log_tail(run)}"
     print(f"skillos-engine: the run is {end.state} at {end.step} of {end.steps}{_lines(reason)}", file=sys.stderr)
-    print(f"It goes on by: skillos-engine resume {run.path}", file=sys.stderr)
+    print(f"To go on: skillos-engine resume {run.path}", file=sys.stderr)
     return 1
 
 

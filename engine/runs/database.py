@@ -156,11 +156,11 @@ def _translate(error: sqlite3.Error, path: Path) -> RunError:
     code = extended & 0xFF
     if code in _FULL:
         return WriteFailed(
-            f"cannot write {path}: {error}. The disk is probably full or failing; free some space. "
+            f"cannot use {path}: {error}. The disk is probably full or failing; free some space. "
             "Everything written before is safe"
         )
     if code in _DENIED:
-        return WriteFailed(f"cannot write {path}: {error}. Check that you may write to this file and to its folder")
+        return WriteFailed(f"cannot use {path}: {error}. Check that you may write to this file and to its folder")
     if code == sqlite3.SQLITE_BUSY:
         return WriteFailed(
             f"{path} was kept locked by another process for {BUSY_SECONDS:g} s; "

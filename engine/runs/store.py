@@ -215,13 +215,21 @@ class Run:
         """The events with `after` < id <= `until`, oldest first, at most `limit`, only of `kinds` (`turn_taken`, …)."""
         where, values = _condition(after, until, kinds)
         rows = self.db.all(f"SELECT id, at, data FROM events WHERE {where} ORDER BY id LIMIT ?", [*values, _n(limit)])
-        return [Stored(event_id, at, decode(data)) for event_id, at, data in rows]
+        return [self._stored(*row) for row in rows]
 
     def tail(self, limit: int, kinds: Sequence[str] | None = None, until: int | None = None) -> list[Stored]:
         """The last `limit` events up to `until`, oldest first."""
         where, values = _condition(0, until, kinds)
         rows = self.db.all(f"SELECT id, at, data FROM events WHERE {where} ORDER BY id DESC LIMIT ?", [*values, limit])
-        return [Stored(event_id, at, decode(data)) for event_id, at, data in reversed(rows)]
+        return [self._stored(*row) for row in reversed(rows)]
+
+    def _stored(self, event_id: int, at: float, data: bytes) -> Stored:
+        try:
+            return Stored(event_id, at, decode(data))
+        except msgspec.DecodeError as error:
+            raise RunError(
+                f"event {event_id} of {self.path} cannot be read: {error}; was it written by a newer skillos-tui?"
+            ) from error
 
     def last_id(self) -> int:
         """The id of the newest event; 0 when there is none."""

@@ -283,12 +283,14 @@ def dying(real, moment):
 path, action, edit, moment = sys.argv[1:]
 History.commit = dying(History.commit, moment)
 History.revert = dying(History.revert, moment)
+if action == "veto":
+    reviews._finish = dying(reviews._finish, moment)
 getattr(reviews, action)(Run.open(path), edit, "ann")
 """
 
 
 def die(run: Run, action: str, edit_id: str, moment: str) -> None:
-    """Take a decision in a process that is killed by SIGKILL just before or just after the commit is made."""
+    """Take a decision in a process that is killed by SIGKILL just before or just after it is carried out."""
     command = [sys.executable, "-c", DYING, str(run.path), action, edit_id, moment]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
 
@@ -313,6 +315,13 @@ def test_an_undo_cut_off_by_a_crash_is_finished_once(run: Run, moment: str) -> N
     die(run, "undo", edit_id, moment)
     reviews.recover(run)
     assert run.edit(edit_id).state == "undone" and skills(run) == {} and commits(run) == count + 1
+
+
+def test_a_veto_cut_off_by_a_crash_is_finished(run: Run) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    die(run, "veto", edit_id, "before")
+    assert reviews.recover(run) == [edit_id]
+    assert run.edit(edit_id).state == "vetoed" and skills(run) == {}
 
 
 def test_the_next_decider_finishes_what_a_crash_left_and_is_told(run: Run) -> None:

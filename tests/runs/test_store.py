@@ -45,6 +45,11 @@ def test_a_run_may_work_on_a_repository_elsewhere_which_is_made_if_absent(tmp_pa
     assert not (run.path / "repo").exists()
 
 
+def test_a_run_and_its_repository_are_two_directories(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="a directory of its own"):
+        Run.create(tmp_path / "r", kind="curate", config_text=CONFIG, repo=tmp_path / "r")
+
+
 def test_an_empty_folder_becomes_a_run_and_a_full_one_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     Run.create(tmp_path / "empty", kind="train", config_text=CONFIG)
@@ -128,6 +133,13 @@ def test_events_come_back_as_they_were_in_order(run: Run) -> None:
     stored = Run.open(run.path).events()
     assert [s.event for s in stored] == events
     assert [s.id for s in stored] == [1, 2, 3, 4, 5] and run.last_id() == 5
+
+
+def test_an_event_of_another_version_is_an_error_that_names_it(run: Run) -> None:
+    run.append(turn(1))
+    run.db.one("INSERT INTO events VALUES (2, 0, 'dreamt', '{\"kind\":\"dreamt\"}')")
+    with pytest.raises(RunError, match=r"event 2 of .* newer"):
+        run.events()
 
 
 def test_events_can_be_asked_for_by_place_and_kind(run: Run) -> None:
