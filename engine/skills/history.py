@@ -163,7 +163,7 @@ class History:
     def revert(self, commit_id: str, *, trailers: Mapping[str, str], message: str = "") -> str:
         """Undo one commit by a new one, and return the new one's id.
 
-        Raises `Conflict` where a file was changed since, and `HistoryError` for the first commit, a merge, or no commit.
+        Raises `Conflict` where a file was changed since, and `HistoryError` for the first commit, a merge or none.
         """
         with self._writing(f"undo {commit_id[:40]}"):
             commit = self._lookup(commit_id)
