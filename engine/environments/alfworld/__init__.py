@@ -15,7 +15,8 @@ The way from text to play: `pddl` and `grammar` parse, `facts` lays out objects 
 
 from engine.environments.alfworld.environment import AlfworldEnvironment
 from engine.environments.alfworld.errors import GamesError
-from engine.environments.alfworld.game import Game, Games, load_games
+from engine.environments.alfworld.game import Game, Games
+from engine.environments.alfworld.loading import load_games
 from engine.environments.alfworld.world import AlfworldWorld
 
 __all__ = ["AlfworldEnvironment", "AlfworldWorld", "Game", "Games", "GamesError", "load_games"]

@@ -1,4 +1,4 @@
-"""An action schema, compiled for one game: where it can be done now, and what it changes.
+"""An action schema, compiled for the games of a domain: where it can be done now, and what it changes.
 
 As in the official engine, an action whose effects its own preconditions already promise (going to where one is) does
 nothing and therefore does not exist.
@@ -6,10 +6,11 @@ nothing and therefore does not exist.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from engine.environments.alfworld.conditions import Compiler
-from engine.environments.alfworld.facts import Change, Facts, Layout, Row
+from engine.environments.alfworld.conditions import Compiler, terms_of
+from engine.environments.alfworld.facts import Change, Facts, Frame, Row
 from engine.environments.alfworld.joins import Env, Step
 from engine.environments.alfworld.pddl import TRUE, And, Atom, Effect, Formula, Not, Schema
 
@@ -17,12 +18,12 @@ from engine.environments.alfworld.pddl import TRUE, And, Atom, Effect, Formula, 
 class Action:
     """`reads` are the predicates that decide where the action can be done."""
 
-    def __init__(self, layout: Layout, schema: Schema) -> None:
+    def __init__(self, frame: Frame, schema: Schema, constants: Sequence[str]) -> None:
         self.name = schema.name
         names = [each.name for each in schema.parameters]
         self._arity = len(names)
-        self._where = Compiler(layout, {name: slot for slot, name in enumerate(names)}, [-1] * len(names))
-        self._effects = Compiler(layout, {name: slot for slot, name in enumerate(names)}, [-1] * len(names))
+        self._where = Compiler(frame, names, constants)
+        self._effects = Compiler(frame, names, constants)
         self._idle = _Idle(self._where, schema) if _can_idle(schema) else None
         self._chains = self._where.chains(schema.parameters, schema.precondition, self._collect)
         self.reads = frozenset(self._where.reads)
@@ -30,21 +31,20 @@ class Action:
         self._guarded: list[tuple[list[Step], bool]] = []
         for effect in schema.effects:
             if effect.condition == TRUE and not effect.variables:
-                self._plain.append((*self._place(layout, effect.atom), effect.positive))
+                self._plain.append((*self._place(frame, effect.atom), effect.positive))
             else:
-                self._guarded.append((self._guard(layout, effect, names), effect.positive))
+                self._guarded.append((self._guard(frame, effect, names), effect.positive))
 
     def rows(self, facts: Facts) -> set[Row]:
         """The values of the parameters with which the action can be done."""
         found: set[Row] = set()
         for chain in self._chains:
-            chain(facts, self._where.template.copy(), found)
+            chain(facts, self._where.env(facts.constants), found)
         return found
 
     def changes(self, facts: Facts, row: Row) -> tuple[set[Change], set[Change]]:
         """What becomes false and what becomes true when the action is done with `row`; nothing is changed yet."""
-        env = self._effects.template.copy()
-        env[: self._arity] = row
+        env = self._effects.env(facts.constants, row)
         gone: set[Change] = set()
         come: set[Change] = set()
         for predicate, slots, positive in self._plain:
@@ -59,17 +59,23 @@ class Action:
             out.add(tuple(env[: self._arity]))
         return False
 
-    def _place(self, layout: Layout, atom: Atom) -> tuple[int, tuple[int, ...]]:
-        return layout.predicates[atom.predicate], tuple(self._effects.slot(term) for term in atom.terms)
+    def _place(self, frame: Frame, atom: Atom) -> tuple[int, tuple[int, ...]]:
+        return frame.predicates[atom.predicate], tuple(self._effects.slot(term) for term in atom.terms)
 
-    def _guard(self, layout: Layout, effect: Effect, names: list[str]) -> list[Step]:
-        predicate, slots = self._place(layout, effect.atom)
+    def _guard(self, frame: Frame, effect: Effect, names: list[str]) -> list[Step]:
+        predicate, slots = self._place(frame, effect.atom)
 
         def collect(facts: Facts, env: Env, out: Any) -> bool:
             out.add((predicate, tuple([env[slot] for slot in slots])))
             return False
 
         return self._effects.chains(effect.variables, effect.condition, collect, names)
+
+
+def constants_of(schema: Schema) -> set[str]:
+    """The objects that a schema names."""
+    formulas = [schema.precondition, *(part for effect in schema.effects for part in (effect.atom, effect.condition))]
+    return {term for formula in formulas for term in terms_of(formula) if not term.startswith("?")}
 
 
 class _Idle:

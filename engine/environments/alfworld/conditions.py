@@ -1,18 +1,18 @@
-"""PDDL conditions, compiled for one game: which values of the parameters make a condition true, and whether it holds.
+"""PDDL conditions, compiled: which values of the parameters make a condition true, and whether it holds.
 
 A condition is split into branches (a disjunction of conjunctions, its existential variables lifted out); each branch is
-joined fact by fact, the most selective first, judged by the facts at the start. A disjunction whose variables are all
-bound by then is tested in place, and a branch that can never hold is dropped.
+joined fact by fact, the most selective first, judged by the frame's sample. A disjunction whose variables are all bound
+by then is tested in place, and a branch over a type without members is dropped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import count
 
 from engine.environments.alfworld.errors import FormatError
-from engine.environments.alfworld.facts import Layout
+from engine.environments.alfworld.facts import Frame
 from engine.environments.alfworld.joins import Env, Fresh, Step, Test, any_of, check, loop, row_test, scan, stop
 from engine.environments.alfworld.pddl import And, Atom, Equal, Exists, Forall, Formula, Not, Or, Variable
 
@@ -31,25 +31,29 @@ class Branch:
         return Branch(self.variables + other.variables, self.atoms + other.atoms, self.tests + other.tests)
 
 
-@dataclass(slots=True)
 class Compiler:
-    """Compiles conditions that share one environment: `slots` by variable or object name, `template` when it is empty.
+    """Compiles conditions that share one environment.
 
-    `reads` gathers the predicates that the compiled conditions look at and that actions change.
+    Its slots are those of `parameters`, of `constants` (objects by name), and of the variables that come up. `reads`
+    gathers the predicates that the compiled conditions look at and that actions change.
     """
 
-    layout: Layout
-    slots: dict[str, int] = field(default_factory=dict)
-    template: Env = field(default_factory=list)
-    reads: set[int] = field(default_factory=set)
-    _names: Iterator[int] = field(default_factory=count)
+    def __init__(self, frame: Frame, parameters: Sequence[str] = (), constants: Sequence[str] = ()) -> None:
+        self.frame = frame
+        self.reads: set[int] = set()
+        self._given = len(parameters)
+        self._slots = {name: slot for slot, name in enumerate((*parameters, *constants))}
+        self._before_room = len(self._slots)
+        self._names = count()
 
     def slot(self, term: str) -> int:
-        """The slot of a variable or an object. Raises `FormatError` for an object that the problem does not declare."""
-        if term not in self.slots:
-            self.template.append(-1 if term.startswith("?") else self.layout.number(term))
-            self.slots[term] = len(self.template) - 1
-        return self.slots[term]
+        """The slot of a variable or a constant."""
+        return self._slots.setdefault(term, len(self._slots))
+
+    def env(self, constants: Sequence[int], values: Sequence[int] = ()) -> Env:
+        """An environment with the numbers of the constants, and of the parameters where they are known."""
+        room = [-1] * (len(self._slots) - self._before_room)
+        return [*(values or [-1] * self._given), *constants, *room]
 
     def holds(self, formula: Formula, bound: Sequence[str] = ()) -> Test:
         """Whether `formula` holds, the slots of the variables `bound` having values."""
@@ -60,7 +64,7 @@ class Compiler:
     ) -> list[Step]:
         """Chains that call `end` for each way to bind `parameters` so that `formula` holds, perhaps more than once."""
         branches = [Branch(tuple(parameters)) + branch for branch in self._branches(_normal(formula))]
-        return [self._chain(branch, end, bound) for branch in branches if self._possible(branch)]
+        return [self._chain(branch, end, bound) for branch in branches if _types(branch) <= self.frame.types.keys()]
 
     def _branches(self, formula: Formula) -> list[Branch]:
         match formula:
@@ -86,15 +90,9 @@ class Compiler:
             return [branch + Branch(tests=(part,))]
         return [branch + other for other in self._branches(part)]
 
-    def _possible(self, branch: Branch) -> bool:
-        layout = self.layout
-        numbers = [layout.predicates[atom.predicate] for atom in branch.atoms]
-        facts = all(number in layout.fluents or layout.initial[number] for number in numbers)
-        return facts and all(layout.type_members(each.type) for each in branch.variables)
-
     def _chain(self, branch: Branch, end: Step, bound: Sequence[str]) -> Step:
         """The steps in order, then linked from the last to the first."""
-        types = {each.name: self.layout.type_members(each.type) for each in branch.variables}
+        types = {each.name: self.frame.types[each.type] for each in branch.variables}
         known = {*bound, *(term for atom in branch.atoms for term in atom.terms if not term.startswith("?"))}
         atoms, tests = list(branch.atoms), list(branch.tests)
         steps: list[tuple[Atom, dict[int, int], list[Fresh], list[tuple[int, int]]] | Formula | Variable] = []
@@ -126,12 +124,12 @@ class Compiler:
         return chain
 
     def _cost(self, atom: Atom, known: set[str]) -> float:
-        predicate = self.layout.predicates[atom.predicate]
+        predicate = self.frame.predicates[atom.predicate]
         places = tuple(place for place, term in enumerate(atom.terms) if term in known)
-        return -1.0 if len(places) == len(atom.terms) else self.layout.fanout(predicate, places)
+        return -1.0 if len(places) == len(atom.terms) else self.frame.fanout(predicate, places)
 
     def _places(
-        self, atom: Atom, known: set[str], types: dict[str, frozenset[int]]
+        self, atom: Atom, known: set[str], types: dict[str, int]
     ) -> tuple[dict[int, int], list[Fresh], list[tuple[int, int]]]:
         bound: dict[int, int] = {}
         fresh: dict[str, Fresh] = {}
@@ -153,11 +151,11 @@ class Compiler:
         predicate = self._predicate(atom)
         if not fresh:
             return check(row_test(predicate, tuple(bound.values())), then)
-        return scan(self.layout, predicate, bound, fresh, repeats, then)
+        return scan(self.frame, predicate, bound, fresh, repeats, then)
 
     def _predicate(self, atom: Atom) -> int:
-        predicate = self.layout.predicates[atom.predicate]
-        if predicate in self.layout.fluents:
+        predicate = self.frame.predicates[atom.predicate]
+        if predicate in self.frame.fluents:
             self.reads.add(predicate)
         return predicate
 
@@ -180,6 +178,10 @@ class Compiler:
                     return lambda facts, env: any(test(facts, env) for test in tests)
                 return lambda facts, env: all(test(facts, env) for test in tests)
         return self.holds(formula, tuple(known))
+
+
+def _types(branch: Branch) -> set[str]:
+    return {each.type for each in branch.variables}
 
 
 def _undeclared(names: set[str]) -> FormatError:
@@ -221,15 +223,19 @@ def _renamed(formula: Formula, names: dict[str, str]) -> Formula:
 
 
 def _free(formula: Formula) -> set[str]:
-    """The free variables of a formula."""
+    return {term for term in terms_of(formula) if term.startswith("?")}
+
+
+def terms_of(formula: Formula) -> set[str]:
+    """The free variables of a formula and the objects that it names."""
     match formula:
         case Atom(_, terms):
-            return {term for term in terms if term.startswith("?")}
+            return set(terms)
         case Equal(left, right):
-            return {term for term in (left, right) if term.startswith("?")}
+            return {left, right}
         case Not(part):
-            return _free(part)
+            return terms_of(part)
         case And(parts) | Or(parts):
-            return {name for part in parts for name in _free(part)}
+            return {term for part in parts for term in terms_of(part)}
         case Exists(variables, part) | Forall(variables, part):
-            return _free(part) - {each.name for each in variables}
+            return terms_of(part) - {each.name for each in variables}

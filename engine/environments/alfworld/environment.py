@@ -9,12 +9,15 @@ Environments share nothing that changes: any number may run at once, in threads 
 
 from __future__ import annotations
 
-from engine.environments.alfworld.errors import GamesError
+import copy
+
+from engine.environments.alfworld.facts import Row
 from engine.environments.alfworld.game import Game
-from engine.environments.alfworld.program import BrokenGame, Moves
+from engine.environments.alfworld.program import Moves
 from engine.environments.contract import Observation
 
 NOTHING = "Nothing happens."
+UNKNOWN: tuple[int, Row] = (-1, ())
 
 
 class AlfworldEnvironment:
@@ -27,44 +30,43 @@ class AlfworldEnvironment:
     def __init__(self, game: Game) -> None:
         self.game = game
         self._program = game.program()
+        self._actions = range(len(self._program.rules.commands))
         self._begin()
 
     def reset(self) -> Observation:
         """Begins again; the text is the game's introduction with the task."""
         self._begin()
-        return Observation(self._program.intro(self._facts), self._admissible, done=self._won, won=self._won)
+        return Observation(self._intro, self._admissible, done=self._won, won=self._won)
 
     def step(self, action: str) -> Observation:
         """Does `action` where it is admissible."""
-        number, row = self._known.get(action.strip(), (-1, ())) if isinstance(action, str) else (-1, ())
+        number, row = self._known.get(action.strip(), UNKNOWN) if isinstance(action, str) else UNKNOWN
         text = NOTHING
         if number >= 0:
-            try:
-                text, changed = self._program.do(self._facts, number, row)
-            except BrokenGame as error:
-                raise GamesError(f"{self.game.where}: {error}") from None
-            self._follow(changed)
+            with self.game.blamed():
+                text, changed = self._program.do(number, self._facts, row)
+                self._follow(changed)
         return Observation(text, self._admissible, float(self._won), self._won, self._won)
 
     def copy(self) -> AlfworldEnvironment:
         """An independent environment in the same state."""
-        other = AlfworldEnvironment.__new__(AlfworldEnvironment)
-        other.game, other._program = self.game, self._program
+        other = copy.copy(self)
         other._facts = self._facts.copy()
         other._moves = list(self._moves)
-        other._known, other._admissible, other._won = self._known, self._admissible, self._won
         return other
 
     def facts(self, predicate: str) -> frozenset[tuple[str, ...]]:
         """The facts of a predicate that are true now, as names of the problem. Raises `KeyError` for an unknown one."""
-        layout = self._program.layout
-        rows = self._facts.rows[layout.predicates[predicate.lower()]]
-        return frozenset(tuple(layout.objects[number] for number in row) for row in rows)
+        names = self._facts.objects.names
+        rows = self._facts.rows[self._facts.frame.predicates[predicate.lower()]]
+        return frozenset(tuple(names[number] for number in row) for row in rows)
 
     def _begin(self) -> None:
-        self._facts = self._program.start.copy()
-        self._won = self._program.won(self._facts)
-        self._moves: list[Moves] = [command.moves(self._facts) for command in self._program.commands]
+        with self.game.blamed():
+            self._facts = self._program.start.copy()
+            self._won = self._program.won(self._facts)
+            self._intro = self._program.intro(self._facts)
+            self._moves: list[Moves] = [self._program.moves(number, self._facts) for number in self._actions]
         self._list()
 
     def _follow(self, changed: set[int]) -> None:
@@ -72,9 +74,9 @@ class AlfworldEnvironment:
         if not changed:
             return
         touched = False
-        for number, command in enumerate(self._program.commands):
+        for number, command in enumerate(self._program.rules.commands):
             if not command.reads.isdisjoint(changed):
-                moves = command.moves(self._facts)
+                moves = self._program.moves(number, self._facts)
                 touched = touched or moves != self._moves[number]
                 self._moves[number] = moves
         if touched:
@@ -84,8 +86,9 @@ class AlfworldEnvironment:
 
     def _list(self) -> None:
         """Of two actions with the same command, the one that the domain lists first is done."""
-        self._known: dict[str, tuple[int, tuple[int, ...]]] = {}
-        for number, moves in reversed(list(enumerate(self._moves))):
-            for command, row in moves.items():
-                self._known[command] = (number, row)
-        self._admissible = tuple(sorted(self._known))
+        known: dict[str, tuple[int, Row]] = {}
+        for number in reversed(self._actions):
+            for command, row in self._moves[number].items():
+                known[command] = (number, row)
+        self._known = known
+        self._admissible = tuple(sorted(known))

@@ -1,14 +1,14 @@
 """What is true in a game: facts as rows of object numbers, found by any of their arguments in constant time.
 
-A `Layout` names the predicates and objects of one game and hands out indexes while its rules are compiled; `Facts` are
-then rows under that layout. Objects are numbered in the order of their names, so rows sort as the names do. Predicates
-that no action changes are shared between all copies of the facts.
+A `Frame` numbers the predicates and types of a domain and hands out indexes while rules are compiled; games of the
+domain share it. `Objects` numbers the objects of one game in the order of their names, so that rows sort as the names
+do. `Facts` are rows of these objects under that frame; predicates that no action changes are shared between copies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any, TypeAlias
 
@@ -17,69 +17,45 @@ from engine.environments.alfworld.pddl import ROOT, Domain, Problem
 
 Row: TypeAlias = tuple[int, ...]
 Change: TypeAlias = tuple[int, Row]
+Indexer: TypeAlias = tuple[int, Callable[[Row], Any]]
 NOWHERE: frozenset[Row] = frozenset()
 
 
 @dataclass(slots=True)
-class Layout:
-    """Numbers for the names of one game, and the indexes that its queries want."""
+class Frame:
+    """`fluents` are the predicates that actions change, `negations` those of facts that an action has made false.
 
-    objects: Sequence[str]
-    types: Sequence[str]
-    members: Mapping[str, frozenset[int]]
-    predicates: dict[str, int]
+    `sample` has the facts of one game at the start, by which the order of joins is judged.
+    """
+
+    predicates: Mapping[str, int]
+    types: Mapping[str, int]
     fluents: set[int]
-    initial: list[set[Row]]
+    sample: list[set[Row]]
     indexes: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
-    numbers: dict[str, int] = field(default_factory=dict)
     negations: dict[int, int] = field(default_factory=dict)
+    size: int = 0
     _fanouts: dict[tuple[int, tuple[int, ...]], float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, domain: Domain, problem: Problem) -> Layout:
-        """The layout of a problem. Raises `FormatError` for an object that is declared twice with different types."""
-        declared: dict[str, str] = {}
-        for each in problem.objects:
-            if declared.setdefault(each.name, each.type) != each.type:
-                raise FormatError(f"the object {each.name} is declared as {declared[each.name]} and as {each.type}")
-        objects = sorted(declared)
-        members: dict[str, set[int]] = {name: set() for name in (*domain.parents, *domain.parents.values(), ROOT)}
-        lineage = {name: tuple(domain.lineage(name)) for name in set(declared.values())}
-        for number, name in enumerate(objects):
-            for type_name in lineage[declared[name]]:
-                members.setdefault(type_name, set()).add(number)
-        numbers = {name: number for number, name in enumerate(objects)}
+    def of(cls, domain: Domain) -> Frame:
+        """The frame of a domain, with an empty sample."""
         predicates = {name: number for number, name in enumerate(domain.predicates)}
-        layout = cls(
-            objects,
-            [declared[name] for name in objects],
-            {name: frozenset(numbers) for name, numbers in members.items()},
-            predicates,
-            {predicates[effect.atom.predicate] for schema in domain.schemas for effect in schema.effects},
-            [set() for _ in predicates],
-            numbers=numbers,
-        )
-        for fact in problem.facts:
-            layout.initial[predicates[fact.predicate]].add(tuple([numbers[term] for term in fact.terms]))
-        return layout
+        names = dict.fromkeys((ROOT, *domain.parents, *domain.parents.values()))
+        types = {name: number for number, name in enumerate(names)}
+        fluents = {predicates[effect.atom.predicate] for schema in domain.schemas for effect in schema.effects}
+        return cls(predicates, types, fluents, [set() for _ in predicates], size=len(predicates))
 
-    def number(self, name: str) -> int:
-        """The number of the object `name`. Raises `FormatError`."""
-        try:
-            return self.numbers[name]
-        except KeyError:
-            raise FormatError(f"the problem declares no object {name}", (name,)) from None
-
-    def type_members(self, name: str) -> frozenset[int]:
-        """The objects of a type; a type that nothing is declared with has none."""
-        return self.members.get(name, frozenset())
+    def extended(self) -> Frame:
+        """A copy that more indexes can be asked of; the numbers given out so far stay."""
+        return replace(self, indexes=list(self.indexes))
 
     def negation(self, predicate: int) -> int:
         """The predicate of the facts of `predicate` that an action has made false; nothing is at the start."""
         if predicate not in self.negations:
-            self.negations[predicate] = len(self.initial)
-            self.fluents.add(len(self.initial))
-            self.initial.append(set())
+            self.negations[predicate] = self.size
+            self.fluents.add(self.size)
+            self.size += 1
         return self.negations[predicate]
 
     def index(self, predicate: int, positions: tuple[int, ...]) -> int:
@@ -90,34 +66,83 @@ class Layout:
         return self.indexes.index(wanted)
 
     def fanout(self, predicate: int, positions: tuple[int, ...]) -> float:
-        """How many initial rows one value of the arguments at `positions` has, on average: what a join step costs."""
+        """How many rows of the sample one value of the arguments at `positions` has: what a join step costs."""
         known = self._fanouts.get((predicate, positions))
         if known is None:
-            rows = self.initial[predicate]
+            rows = self.sample[predicate]
             values = len({itemgetter(*positions)(row) for row in rows}) if rows and positions else 1
             known = self._fanouts[predicate, positions] = len(rows) / values
         return known
 
-    def facts(self) -> Facts:
-        """The facts at the start, under all indexes handed out so far."""
-        plans: list[list[tuple[int, Callable[[Row], Any]]]] = [[] for _ in self.initial]
-        for number, (predicate, positions) in enumerate(self.indexes):
-            plans[predicate].append((number, itemgetter(*positions)))
-        facts = Facts(self, [set() for _ in self.initial], [{} for _ in self.indexes], plans)
-        for predicate, rows in enumerate(self.initial):
-            for row in sorted(rows):
-                facts.add(predicate, row)
-        return facts
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """The objects of a game by number: `members` are those of each type, `entities` what a grammar may say of them."""
+
+    names: Sequence[str]
+    numbers: Mapping[str, int]
+    types: Sequence[str]
+    members: Sequence[frozenset[int]]
+
+    @classmethod
+    def of(cls, domain: Domain, frame: Frame, problem: Problem) -> Objects:
+        """The objects of a problem. Raises `FormatError` for one that is declared twice with different types."""
+        declared: dict[str, str] = {}
+        for each in problem.objects:
+            if declared.setdefault(each.name, each.type) != each.type:
+                raise FormatError(f"the object {each.name} is declared as {declared[each.name]} and as {each.type}")
+        names = sorted(declared)
+        types = [declared[name] for name in names]
+        lineage = {name: [frame.types[each] for each in domain.lineage(name)] for name in set(types)}
+        members: list[list[int]] = [[] for _ in frame.types]
+        for number, type_name in enumerate(types):
+            for type_number in lineage[type_name]:
+                members[type_number].append(number)
+        numbers = {name: number for number, name in enumerate(names)}
+        return cls(names, numbers, types, [frozenset(each) for each in members])
+
+    def number(self, name: str) -> int:
+        """The number of the object `name`. Raises `FormatError`."""
+        try:
+            return self.numbers[name]
+        except KeyError:
+            raise FormatError(f"the problem declares no object {name}", (name,)) from None
 
 
 @dataclass(slots=True)
 class Facts:
-    """`rows` by predicate, and `indexes`: the rows by the value (or tuple of values) of the indexed arguments."""
+    """`rows` by predicate, and `indexes`: the rows by the value (or tuple of values) of the indexed arguments.
 
-    layout: Layout
+    `entities` is what a grammar may say of each object, and `constants` are the objects that the domain's actions name.
+    """
+
+    frame: Frame
+    objects: Objects
+    entities: Mapping[str, Sequence[str]]
+    constants: Sequence[int]
     rows: list[set[Row]]
     indexes: list[dict[Any, set[Row]]]
-    plans: list[list[tuple[int, Callable[[Row], Any]]]]
+    indexers: Sequence[Sequence[Indexer]]
+
+    @classmethod
+    def of(
+        cls,
+        frame: Frame,
+        objects: Objects,
+        entities: Mapping[str, Sequence[str]],
+        constants: Sequence[int],
+        initial: Sequence[set[Row]],
+    ) -> Facts:
+        """The facts `initial`, under all indexes that were asked of `frame` so far."""
+        indexers: list[list[Indexer]] = [[] for _ in range(frame.size)]
+        for number, (predicate, positions) in enumerate(frame.indexes):
+            indexers[predicate].append((number, itemgetter(*positions)))
+        rows: list[set[Row]] = [set() for _ in range(frame.size)]
+        facts = cls(frame, objects, entities, constants, rows, [{} for _ in frame.indexes], indexers)
+        for predicate, given in enumerate(initial):
+            for row in sorted(given):
+                facts.add(predicate, row)
+        return facts
 
     def add(self, predicate: int, row: Row) -> bool:
         """Makes a fact true; returns whether it was not."""
@@ -125,7 +150,7 @@ class Facts:
         if row in rows:
             return False
         rows.add(row)
-        for number, key in self.plans[predicate]:
+        for number, key in self.indexers[predicate]:
             self.indexes[number].setdefault(key(row), set()).add(row)
         return True
 
@@ -135,14 +160,14 @@ class Facts:
         if row not in rows:
             return False
         rows.remove(row)
-        for number, key in self.plans[predicate]:
+        for number, key in self.indexers[predicate]:
             self.indexes[number][key(row)].remove(row)
         return True
 
     def apply(self, removed: Iterable[Change], added: Iterable[Change]) -> set[int]:
         """Makes `removed` false, then `added` true; returns the predicates whose facts changed."""
         changed: set[int] = set()
-        negations = self.layout.negations
+        negations = self.frame.negations
         for predicate, row in removed:
             if self.remove(predicate, row):
                 changed.add(predicate)
@@ -157,10 +182,19 @@ class Facts:
 
     def copy(self) -> Facts:
         """An independent copy; what no action changes is shared."""
-        fluents = self.layout.fluents
-        rows = [set(rows) if number in fluents else rows for number, rows in enumerate(self.rows)]
+        frame = self.frame
+        rows = [set(rows) if number in frame.fluents else rows for number, rows in enumerate(self.rows)]
         indexes = [
-            {key: set(rows) for key, rows in index.items()} if self.layout.indexes[number][0] in fluents else index
-            for number, index in enumerate(self.indexes)
+            {key: set(rows) for key, rows in index.items()} if predicate in frame.fluents else index
+            for index, (predicate, _) in zip(self.indexes, frame.indexes, strict=True)
         ]
-        return Facts(self.layout, rows, indexes, self.plans)
+        return replace(self, rows=rows, indexes=indexes)
+
+
+def initial_rows(frame: Frame, objects: Objects, problem: Problem) -> list[set[Row]]:
+    """The facts of a problem by predicate."""
+    initial: list[set[Row]] = [set() for _ in frame.predicates]
+    predicates, numbers = frame.predicates, objects.numbers
+    for fact in problem.facts:
+        initial[predicates[fact.predicate]].add(tuple([numbers[term] for term in fact.terms]))
+    return initial

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-from engine.environments.alfworld.facts import NOWHERE, Facts, Layout, Row
+from engine.environments.alfworld.facts import NOWHERE, Facts, Frame, Row
 
 Env: TypeAlias = list[int]
 Step: TypeAlias = Callable[[Facts, Env, Any], bool]
 Test: TypeAlias = Callable[[Facts, Env], bool]
-Fresh: TypeAlias = tuple[int, int, frozenset[int]]
+Fresh: TypeAlias = tuple[int, int, int]
 
 
 def stop(facts: Facts, env: Env, out: Any) -> bool:
@@ -36,12 +36,11 @@ def check(test: Test, then: Step) -> Step:
     return lambda facts, env, out: test(facts, env) and then(facts, env, out)
 
 
-def loop(slot: int, members: frozenset[int], then: Step) -> Step:
-    """Binds `slot` to each of `members`."""
-    numbers = sorted(members)
+def loop(slot: int, kind: int, then: Step) -> Step:
+    """Binds `slot` to each object of the type `kind`."""
 
     def run(facts: Facts, env: Env, out: Any) -> bool:
-        for number in numbers:
+        for number in facts.objects.members[kind]:
             env[slot] = number
             if then(facts, env, out):
                 return True
@@ -62,22 +61,23 @@ def row_test(predicate: int, slots: tuple[int, ...]) -> Test:
 
 
 def scan(
-    layout: Layout,
+    frame: Frame,
     predicate: int,
     bound: dict[int, int],
     fresh: list[Fresh],
     repeats: list[tuple[int, int]],
     then: Step,
 ) -> Step:
-    """Binds the slots of `fresh` (argument, slot, allowed objects) to each fact whose arguments equal `bound` slots.
+    """Binds the slots of `fresh` (argument, slot, type) to each fact whose arguments equal `bound` slots.
 
     `bound` and `repeats` say which argument must equal which slot; those of `repeats` are bound by this very fact.
     """
-    rows = _candidates(layout, predicate, bound)
+    rows = _candidates(frame, predicate, bound)
     if len(fresh) == 1 and not repeats:
-        argument, slot, members = fresh[0]
+        argument, slot, kind = fresh[0]
 
         def run_one(facts: Facts, env: Env, out: Any) -> bool:
+            members = facts.objects.members[kind]
             for row in rows(facts, env):
                 value = row[argument]
                 if value in members:
@@ -89,9 +89,10 @@ def scan(
         return run_one
 
     def run(facts: Facts, env: Env, out: Any) -> bool:
+        members = facts.objects.members
         for row in rows(facts, env):
-            for argument, slot, members in fresh:
-                if row[argument] not in members:
+            for argument, slot, kind in fresh:
+                if row[argument] not in members[kind]:
                     break
                 env[slot] = row[argument]
             else:
@@ -103,7 +104,7 @@ def scan(
 
 
 def ordered_scan(
-    layout: Layout,
+    frame: Frame,
     predicate: int,
     bound: dict[int, int],
     fresh: list[Fresh],
@@ -111,13 +112,14 @@ def ordered_scan(
     then: Step,
 ) -> Step:
     """As `scan`, in the order of the objects' names, and no object for two variables: slots fill from the first on."""
-    rows = _candidates(layout, predicate, bound)
+    rows = _candidates(frame, predicate, bound)
 
     def run(facts: Facts, env: Env, out: Any) -> bool:
+        members = facts.objects.members
         for row in sorted(rows(facts, env)):
-            for argument, slot, members in fresh:
+            for argument, slot, kind in fresh:
                 value = row[argument]
-                if value not in members or value in env[:slot]:
+                if value not in members[kind] or value in env[:slot]:
                     break
                 env[slot] = value
             else:
@@ -128,12 +130,12 @@ def ordered_scan(
     return run
 
 
-def _candidates(layout: Layout, predicate: int, bound: dict[int, int]) -> Callable[[Facts, Env], Iterable[Row]]:
+def _candidates(frame: Frame, predicate: int, bound: dict[int, int]) -> Callable[[Facts, Env], Iterable[Row]]:
     if not bound:
         return lambda facts, env: facts.rows[predicate]
     positions = tuple(sorted(bound))
     slots = [bound[position] for position in positions]
-    index = layout.index(predicate, positions)
+    index = frame.index(predicate, positions)
     if len(slots) == 1:
         only = slots[0]
         return lambda facts, env: facts.indexes[index].get(env[only], NOWHERE)

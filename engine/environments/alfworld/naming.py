@@ -7,40 +7,31 @@ object that no fact mentions at the start takes no number.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-from engine.environments.alfworld.facts import Layout
+from engine.environments.alfworld.facts import Objects, Row
 
 BAR = "_bar_"
 SIGNS = {"_minus_": "-", "_plus_": "+", "_dot_": ".", "_comma_": ","}
+ATTRIBUTES = ("id", "name", "type", "definite", "indefinite")
 
 
-@dataclass(frozen=True, slots=True)
-class Entities:
-    """What a grammar may say of an object, by object number."""
-
-    id: list[str]
-    name: list[str]
-    type: list[str]
-    definite: list[str]
-    indefinite: list[str]
-
-
-def name_entities(layout: Layout) -> Entities:
-    """The names of all objects of a game."""
-    ids = list(layout.objects)
-    mentioned = {number for rows in layout.initial for row in rows for number in row}
-    kinds = {number: _kind(ids[number]) for number in mentioned if BAR in ids[number]}
+def name_entities(objects: Objects, initial: Sequence[set[Row]]) -> Mapping[str, Sequence[str]]:
+    """What a grammar may say of each object: the `ATTRIBUTES`, each by object number."""
+    mentioned = {number for rows in initial for row in rows for number in row}
+    kinds = {number: _kind(objects.names[number]) for number in mentioned if BAR in objects.names[number]}
     left = Counter(kinds.values())
     names: list[str] = []
-    for number, name in enumerate(ids):
+    for number, name in enumerate(objects.names):
         kind = kinds.get(number)
         if kind is not None:
             names.append(f"{kind} {left[kind]}")
             left[kind] -= 1
         else:
             names.append(f"{_signs(name.replace(BAR, '|'))} ")
-    return Entities(ids, names, list(layout.types), ["the"] * len(ids), ["a"] * len(ids))
+    count = len(names)
+    columns = (objects.names, names, objects.types, ["the"] * count, ["a"] * count)
+    return dict(zip(ATTRIBUTES, columns, strict=True))
 
 
 def _kind(name: str) -> str:

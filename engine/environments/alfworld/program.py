@@ -1,131 +1,188 @@
-"""A game, compiled: its facts at the start, its actions with their commands and answers, its goal.
+"""Games, compiled: `Rules` for all games of a domain and a grammar, and a `Program` for one game.
 
-Nothing in a program changes while it is played, except memories of what was computed before; any number of
-environments, in threads or not, share one.
+    library = Library()
+    program = library.program(domain_text, grammar_text, problem_text, task)
+
+Nothing in either changes while a game is played, except memories of what was computed before; any number of
+environments, in threads or not, share a program, and a library's programs share their rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from engine.environments.alfworld.actions import Action
-from engine.environments.alfworld.conditions import Compiler
+from engine.environments.alfworld.actions import Action, constants_of
+from engine.environments.alfworld.conditions import Compiler, terms_of
 from engine.environments.alfworld.errors import FormatError
-from engine.environments.alfworld.facts import Change, Facts, Layout, Row
+from engine.environments.alfworld.facts import Facts, Frame, Objects, Row, initial_rows
 from engine.environments.alfworld.grammar import Placeholder, Reference, parse_grammar
 from engine.environments.alfworld.naming import name_entities
-from engine.environments.alfworld.pddl import Schema, parse_domain, parse_problem
+from engine.environments.alfworld.pddl import Domain, Formula, Schema, parse_domain, parse_problem
 from engine.environments.alfworld.text import Sentence, Writer
 
 Moves: TypeAlias = dict[str, Row]
+PLACE_OF_TASK = "@@TASK@@"
 MEMORY = 4096
+SHELF = 64
 
 
 class BrokenGame(ValueError):
     """A game that cannot be played; the message names the part, the line and what was expected."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Command:
-    """An action of a game with its texts; `moves` are the commands that do it now."""
+    """An action with its texts; `reads` are the predicates that decide the commands that do it."""
 
     action: Action
     template: Sentence
     feedback: Sentence
     reads: frozenset[int]
-    _commands: dict[Row, str] = field(default_factory=dict)
-    _moves: dict[tuple[object, ...], Moves] = field(default_factory=dict)
 
-    def moves(self, facts: Facts) -> Moves:
-        """The arguments by command; remembered where few facts decide (where the player is, what is held)."""
-        deciding = [facts.rows[predicate] for predicate in self.reads]
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the games of a domain and a grammar have in common. `constants` are the objects that the actions name."""
+
+    domain: Domain
+    frame: Frame
+    constants: tuple[str, ...]
+    commands: tuple[Command, ...]
+    intro: Sentence
+
+
+@dataclass(slots=True, weakref_slot=True)
+class Program:
+    """One game. `goal_reads` are the predicates that decide whether it is won."""
+
+    rules: Rules
+    task: str
+    start: Facts
+    won: Callable[[Facts], bool]
+    goal_reads: frozenset[int]
+    _commands: list[dict[Row, str]] = field(default_factory=list)
+    _moves: list[dict[tuple[object, ...], Moves]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._commands = [{} for _ in self.rules.commands]
+        self._moves = [{} for _ in self.rules.commands]
+
+    def intro(self, facts: Facts) -> str:
+        """The game's introduction. Raises `BrokenGame`."""
+        return self._told(self.rules.intro, facts, ())
+
+    def moves(self, number: int, facts: Facts) -> Moves:
+        """The arguments of an action by the commands that do it now.
+
+        Remembered where few facts decide (where the player is, what is held).
+        """
+        deciding = [facts.rows[predicate] for predicate in self.rules.commands[number].reads]
         if any(len(rows) > 1 for rows in deciding):
-            return self._search(facts)
+            return self._search(number, facts)
         key = tuple([next(iter(rows), None) for rows in deciding])
-        known = self._moves.get(key)
+        known = self._moves[number].get(key)
         if known is None:
-            known = self._search(facts)
-            if len(self._moves) < MEMORY:
-                self._moves[key] = known
+            known = self._search(number, facts)
+            if len(self._moves[number]) < MEMORY:
+                self._moves[number][key] = known
         return known
 
-    def _search(self, facts: Facts) -> Moves:
+    def do(self, number: int, facts: Facts, row: Row) -> tuple[str, set[int]]:
+        """Does an action; returns the answer and the predicates that changed. Raises `BrokenGame`."""
+        command = self.rules.commands[number]
+        changed = facts.apply(*command.action.changes(facts, row))
+        return self._told(command.feedback, facts, row), changed
+
+    def _search(self, number: int, facts: Facts) -> Moves:
         moves: Moves = {}
-        for row in self.action.rows(facts):
-            command = self._command(facts, row)
+        for row in self.rules.commands[number].action.rows(facts):
+            command = self._command(number, facts, row)
             if command not in moves or row < moves[command]:
                 moves[command] = row
         return moves
 
-    def _command(self, facts: Facts, row: Row) -> str:
-        if self.template.reads:
-            return self.template(facts, row)
-        command = self._commands.get(row)
+    def _command(self, number: int, facts: Facts, row: Row) -> str:
+        template = self.rules.commands[number].template
+        if template.reads:
+            return self._told(template, facts, row)
+        command = self._commands[number].get(row)
         if command is None:
-            command = self._commands[row] = self.template(facts, row)
+            command = self._commands[number][row] = self._told(template, facts, row)
         return command
 
-
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class Program:
-    """What an environment needs. `won` says whether the goal holds; `goal_reads` are the predicates that decide it."""
-
-    layout: Layout
-    start: Facts
-    commands: tuple[Command, ...]
-    intro: Sentence
-    won: Callable[[Facts], bool]
-    goal_reads: frozenset[int]
-
-    def do(self, facts: Facts, number: int, row: Row) -> tuple[str, set[int]]:
-        """Does an action and returns the answer and the predicates that changed. Raises `BrokenGame`."""
-        command = self.commands[number]
-        gone: set[Change]
-        come: set[Change]
-        gone, come = command.action.changes(facts, row)
-        changed = facts.apply(gone, come)
+    def _told(self, sentence: Sentence, facts: Facts, row: Row) -> str:
         try:
-            return command.feedback(facts, row), changed
+            return sentence(facts, row).replace(PLACE_OF_TASK, self.task)
         except FormatError as error:
-            raise BrokenGame(error.what) from None
+            raise BrokenGame(f"grammar: {error.what}") from None
 
 
-def compile_program(domain_text: str, grammar_text: str, problem_text: str) -> Program:
-    """The program of a game's three texts. Raises `BrokenGame`."""
+class Library:
+    """Compiles games, and keeps the rules that they share."""
+
+    def __init__(self) -> None:
+        self._shelf: dict[tuple[str, str], Rules] = {}
+
+    def program(self, domain_text: str, grammar_text: str, problem_text: str, task: str) -> Program:
+        """The program of a game's texts; `PLACE_OF_TASK` in the grammar stands for `task`. Raises `BrokenGame`."""
+        rules = self._shelf.get((domain_text, grammar_text))
+        if rules is None:
+            rules = _rules(domain_text, grammar_text, problem_text)
+            if len(self._shelf) < SHELF:
+                self._shelf[domain_text, grammar_text] = rules
+        with _reading("pddl_problem", problem_text):
+            return _program(rules, problem_text, task)
+
+
+def _program(rules: Rules, text: str, task: str) -> Program:
+    problem = parse_problem(text, rules.domain)
+    frame = rules.frame.extended()
+    objects = Objects.of(rules.domain, frame, problem)
+    constants = [objects.number(name) for name in rules.constants]
+    won, goal_reads = _goal(frame, objects, problem.goal)
+    initial = initial_rows(frame, objects, problem)
+    start = Facts.of(frame, objects, name_entities(objects, initial), constants, initial)
+    return Program(rules, task, start, won, goal_reads)
+
+
+def _goal(frame: Frame, objects: Objects, goal: Formula) -> tuple[Callable[[Facts], bool], frozenset[int]]:
+    names = sorted(term for term in terms_of(goal) if not term.startswith("?"))
+    numbers = [objects.number(name) for name in names]
+    compiler = Compiler(frame, (), names)
+    holds = compiler.holds(goal)
+    return lambda facts: holds(facts, compiler.env(numbers)), frozenset(compiler.reads)
+
+
+def _rules(domain_text: str, grammar_text: str, problem_text: str) -> Rules:
+    """The rules of a domain and a grammar; the problem is a sample of the games that will be played by them."""
     with _reading("pddl_domain", domain_text):
         domain = parse_domain(domain_text)
-    with _reading("grammar", grammar_text):
-        grammar = parse_grammar(grammar_text)
+        frame = Frame.of(domain)
     with _reading("pddl_problem", problem_text):
         problem = parse_problem(problem_text, domain)
-        layout = Layout.of(domain, problem)
-        goal = Compiler(layout)
-        holds = goal.holds(problem.goal)
+        frame.sample = initial_rows(frame, Objects.of(domain, frame, problem), problem)
     with _reading("pddl_domain", domain_text):
-        actions = [Action(layout, schema) for schema in domain.schemas]
+        constants = tuple(sorted({name for schema in domain.schemas for name in constants_of(schema)}))
+        actions = [Action(frame, schema, constants) for schema in domain.schemas]
     with _reading("grammar", grammar_text):
-        writer = Writer(layout, grammar, name_entities(layout))
-        intro = writer.sentence((Reference("intro"),))
-        commands = tuple(
-            _command(writer, schema, action) for schema, action in zip(domain.schemas, actions, strict=True)
-        )
-        start = layout.facts()
-        intro(start)
-    return Program(
-        layout, start, commands, intro, lambda facts: holds(facts, goal.template.copy()), frozenset(goal.reads)
-    )
+        grammar = parse_grammar(grammar_text)
+        commands = _commands(Writer(frame, grammar), domain.schemas, actions)
+        return Rules(domain, frame, constants, commands, Writer(frame, grammar).sentence((Reference("intro"),)))
 
 
-def _command(writer: Writer, schema: Schema, action: Action) -> Command:
-    text = writer.grammar.actions.get(schema.name)
-    if text is None:
-        raise FormatError(f"the grammar has no text for the domain's action {schema.name}")
-    scope = tuple(Placeholder(each.name.removeprefix("?"), each.type) for each in schema.parameters)
-    template = writer.sentence(text.template, scope)
-    return Command(action, template, writer.sentence(text.feedback, scope), action.reads | template.reads)
+def _commands(writer: Writer, schemas: Sequence[Schema], actions: Sequence[Action]) -> tuple[Command, ...]:
+    commands = []
+    for schema, action in zip(schemas, actions, strict=True):
+        text = writer.grammar.actions.get(schema.name)
+        if text is None:
+            raise FormatError(f"the grammar has no text for the domain's action {schema.name}")
+        scope = tuple(Placeholder(each.name.removeprefix("?"), each.type) for each in schema.parameters)
+        template, feedback = writer.sentence(text.template, scope), writer.sentence(text.feedback, scope)
+        commands.append(Command(action, template, feedback, action.reads | template.reads))
+    return tuple(commands)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The sentences of a game: its grammar, compiled for its objects into functions of the facts and an action's arguments.
+"""The sentences of a game: a grammar, compiled into functions of the facts and an action's arguments.
 
 A rule is compiled once for each scope that it is used in (the placeholders that have values there). A query binds new
 placeholders in order, each to another object; its answers come in the order of the objects' names.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from engine.environments.alfworld.errors import FormatError
-from engine.environments.alfworld.facts import Facts, Layout, Row
+from engine.environments.alfworld.facts import Facts, Frame, Row
 from engine.environments.alfworld.grammar import (
     Alternative,
     Each,
@@ -25,12 +25,11 @@ from engine.environments.alfworld.grammar import (
     Value,
 )
 from engine.environments.alfworld.joins import Env, Fresh, Step, Test, any_of, check, ordered_scan, row_test, stop
-from engine.environments.alfworld.naming import Entities
+from engine.environments.alfworld.naming import ATTRIBUTES
 
 Scope: TypeAlias = tuple[Placeholder, ...]
 Render: TypeAlias = Callable[[Facts, Env], str]
 MAX_EXPRESSION = 500
-ATTRIBUTES = tuple(each.name for each in fields(Entities))
 SEPARATORS = ("list_empty", "list_separator", "list_last_separator")
 
 
@@ -59,9 +58,8 @@ class Sentence:
 class Writer:
     """Compiles sentences. Raises `FormatError` for an unknown rule, predicate, type or variable."""
 
-    layout: Layout
+    frame: Frame
     grammar: Grammar
-    entities: Entities
     _rules: dict[tuple[str, Scope], Piece | None] = field(default_factory=dict)
     _room: int = 0
 
@@ -152,11 +150,11 @@ class Writer:
         """The chain of a query, ending in `end` of the scope with the query's placeholders in it."""
         steps: list[Callable[[Step], Step]] = []
         for pattern in query:
-            if pattern.predicate not in self.layout.predicates:
+            if pattern.predicate not in self.frame.predicates:
                 raise FormatError(f"the domain declares no predicate {pattern.predicate}", (pattern.predicate,))
-            predicate = self.layout.predicates[pattern.predicate]
-            predicate = self.layout.negation(predicate) if pattern.negated else predicate
-            reads |= {predicate} & self.layout.fluents
+            predicate = self.frame.predicates[pattern.predicate]
+            predicate = self.frame.negation(predicate) if pattern.negated else predicate
+            reads |= {predicate} & self.frame.fluents
             slots = {placeholder: slot for slot, placeholder in enumerate(scope)}
             bound: dict[int, int] = {}
             fresh: list[Fresh] = []
@@ -167,20 +165,20 @@ class Writer:
                 elif placeholder in scope:
                     repeats.append((place, scope.index(placeholder)))
                 else:
-                    fresh.append((place, len(scope), self._members(placeholder)))
+                    fresh.append((place, len(scope), self._type(placeholder)))
                     scope = (*scope, placeholder)
-            steps.append(_step(self.layout, predicate, bound, fresh, repeats))
+            steps.append(_step(self.frame, predicate, bound, fresh, repeats))
         self._room = max(self._room, len(scope))
         chain = end(scope)
         for step in reversed(steps):
             chain = step(chain)
         return chain
 
-    def _members(self, placeholder: Placeholder) -> frozenset[int]:
-        if placeholder.type not in self.layout.members:
-            known = ", ".join(sorted(self.layout.members))
+    def _type(self, placeholder: Placeholder) -> int:
+        if placeholder.type not in self.frame.types:
+            known = ", ".join(sorted(self.frame.types))
             raise FormatError(f"{placeholder.name}:{placeholder.type} is of no type of the domain ({known})")
-        return self.layout.members[placeholder.type]
+        return self.frame.types[placeholder.type]
 
     def _value(self, source: str, scope: Scope) -> Piece:
         """An expression of names, attributes, strings, `+`, `or` and `and`; nothing else is evaluated."""
@@ -200,9 +198,9 @@ class Writer:
             case ast.Constant(str(text)):
                 return _constant(text)
             case ast.Name(name) if name in slots:
-                return _looked_up(self.entities.name, slots[name])
+                return _looked_up("name", slots[name])
             case ast.Attribute(ast.Name(name), attribute) if name in slots and attribute in ATTRIBUTES:
-                return _looked_up(getattr(self.entities, attribute), slots[name])
+                return _looked_up(attribute, slots[name])
             case ast.BinOp(left, ast.Add(), right):
                 return _joined([self._expression(part, slots, source) for part in (left, right)])
             case ast.BoolOp(operator, values):
@@ -213,10 +211,10 @@ class Writer:
 
 
 def _step(
-    layout: Layout, predicate: int, bound: dict[int, int], fresh: list[Fresh], repeats: list[tuple[int, int]]
+    frame: Frame, predicate: int, bound: dict[int, int], fresh: list[Fresh], repeats: list[tuple[int, int]]
 ) -> Callable[[Step], Step]:
     if fresh:
-        return lambda then: ordered_scan(layout, predicate, bound, fresh, repeats, then)
+        return lambda then: ordered_scan(frame, predicate, bound, fresh, repeats, then)
     return lambda then: check(row_test(predicate, tuple(bound.values())), then)
 
 
@@ -224,8 +222,8 @@ def _constant(text: str) -> Piece:
     return Piece(lambda facts, env: text, constant=text)
 
 
-def _looked_up(values: list[str], slot: int) -> Piece:
-    return Piece(lambda facts, env: values[env[slot]])
+def _looked_up(attribute: str, slot: int) -> Piece:
+    return Piece(lambda facts, env: facts.entities[attribute][env[slot]])
 
 
 def _joined(pieces: Sequence[Piece]) -> Piece:

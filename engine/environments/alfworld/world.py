@@ -17,7 +17,8 @@ from pathlib import Path
 
 from engine.environments.alfworld.environment import AlfworldEnvironment
 from engine.environments.alfworld.errors import GamesError
-from engine.environments.alfworld.game import Game, load_games
+from engine.environments.alfworld.game import Game
+from engine.environments.alfworld.loading import load_games
 from engine.environments.contract import Task
 
 MAX_TURNS = 30
