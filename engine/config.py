@@ -102,7 +102,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Review(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who decides on edits. `ask` waits for a person up to `wait_seconds` in a curate run; `auto` approves what passes checks.
+    """Who decides on edits. `ask` waits for a person up to `wait_seconds` in a curate run; `auto` approves what applies.
 
     `max_pending` bounds the queue of a training run; what does not fit is reported, not hidden.
     """

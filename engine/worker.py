@@ -19,6 +19,7 @@ from engine.runs.events import Notice, RunStarted, StateChanged
 from engine.runs.store import Run
 from engine.runs.writer import EventWriter
 from engine.system import memory
+from engine.training import checkpoints
 from engine.training.control import Control, StopRequested
 
 BEAT_SECONDS = 1.0
@@ -69,8 +70,7 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
     """Train or curate. The heavy libraries are imported here, after the first heartbeat."""
     config = run.config
     steps = config.training.steps if run.kind == "train" else config.curate.tasks
-    done = max((step.step for step in run.steps()), default=0)
-    writer.emit(RunStarted(run.kind, config.profile, steps, os.getpid(), done))
+    writer.emit(RunStarted(run.kind, config.profile, steps, os.getpid(), _done(run)))
     writer.flush()
     reviews.recover(run)
     await asyncio.to_thread(_prepare, config)
@@ -82,6 +82,14 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
         from engine.training.curate_run import curate
 
         await curate(run, config, writer, control)
+
+
+def _done(run: Run) -> int:
+    """The step after which the work goes on: that of the newest checkpoint, or the last task that ended."""
+    if run.kind == "train":
+        newest = checkpoints.latest(run.checkpoints)
+        return newest[0] if newest else 0
+    return max((step.step for step in run.steps()), default=0)
 
 
 def _prepare(config: Config) -> None:

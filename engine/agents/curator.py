@@ -53,7 +53,9 @@ async def decide(
             while True:
                 messages = _messages(trajectory, turns, skills, vetoes, prompts)
                 try:
-                    return Decision(messages, await model.complete(messages, role="curator", sampling=sampling, tools=TOOLS))
+                    return Decision(
+                        messages, await model.complete(messages, role="curator", sampling=sampling, tools=TOOLS)
+                    )
                 except PromptTooLong as error:
                     if len(turns) < 2:
                         raise ModelUnavailable(f"no trajectory fits the curator's prompt: {error}") from error

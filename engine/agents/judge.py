@@ -17,8 +17,10 @@ from engine.skills import Delete, Insert, Operation, Skill, Update
 
 _WORD = re.compile(r"[a-z]{3,}")
 _INSTANCE = re.compile(r"\b[a-z]+ \d+\b")
-_COMMON = frozenset("the and for are was has have with that this them then when where what how who you your not its into from "
-                    "here there out they some all any one only use first things thing get gets got look".split())  # fmt: skip
+_COMMON = frozenset(
+    "the and for are was has have with that this them then when where what how who you your not its into from here there "
+    "out they some all any one only use first things thing get gets got look".split()
+)
 MAX_BODY_WORDS = 400
 
 

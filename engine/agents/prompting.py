@@ -58,8 +58,12 @@ class Prompts:
             raise ValueError(f"there are no prompts called {name!r}; there are: {', '.join(known)}")
         files = {item.name: item.read_text("utf-8") for item in (folder / name).iterdir() if item.name.endswith(".md")}
         environment = jinja2.Environment(
-            loader=jinja2.DictLoader(files), undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_inert
-        )  # fmt: skip
+            loader=jinja2.DictLoader(files),
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            finalize=_inert,
+        )
         environment.filters["by_verb"] = by_verb
         return cls(environment)
 
@@ -97,7 +101,9 @@ class Prompts:
         result: str,
     ) -> list[Message]:
         """The chat of one curation decision."""
-        return self._chat("curator", task=task, skills=skills, vetoes=vetoes, opening=opening, turns=turns, result=result)
+        return self._chat(
+            "curator", task=task, skills=skills, vetoes=vetoes, opening=opening, turns=turns, result=result
+        )
 
     def _chat(self, role: str, **fields: Any) -> list[Message]:
         system = self._environment.get_template(f"{role}.system.md").render(fields).strip()

@@ -43,7 +43,9 @@ async def evaluate(agents: Agents, groups: int, *, seed: int = 0) -> HeldOut:
     drawn = [draw_group(agents.world, training.tasks, FIRST_SEED + number, number) for number in range(groups)]
     rows = await collect(drawn, step=seed_of("held-out", seed), agents=players, vetoes=[], emit=_ignore)
     rollouts = [row[0] for row in rows]
-    parts = [score([position.measures for position in rollout.positions], agents.config.rewards) for rollout in rollouts]
+    parts = [
+        score([position.measures for position in rollout.positions], agents.config.rewards) for rollout in rollouts
+    ]
     tasks = [part.r_task for part in parts if part.r_task is not None]
     positions = [position for rollout in rollouts for position in rollout.positions]
     operations: dict[str, int] = {}

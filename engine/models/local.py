@@ -54,7 +54,8 @@ def load_tokenizer(settings: config.Model) -> PreTrainedTokenizerBase:
 def load_base(settings: config.Model) -> PreTrainedModel:
     """The frozen base model on its device; raises what transformers raises when it cannot be had."""
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.dtype]
-    return AutoModelForCausalLM.from_pretrained(weights_path(settings.weights), dtype=dtype).to(settings.device).eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(weights_path(settings.weights), dtype=dtype)
+    return model.to(settings.device).eval()
 
 
 class _Request(msgspec.Struct):
@@ -72,7 +73,9 @@ class _Request(msgspec.Struct):
 class LocalModel:
     """Implements `engine.models.contract.ChatModel` over a transformers model, with or without a PEFT adapter."""
 
-    def __init__(self, model: Any, tokenizer: PreTrainedTokenizerBase, *, max_batch: int = 64, context: int = 4096) -> None:
+    def __init__(
+        self, model: Any, tokenizer: PreTrainedTokenizerBase, *, max_batch: int = 64, context: int = 4096
+    ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self._max_batch = max_batch
@@ -89,7 +92,8 @@ class LocalModel:
     ) -> Completion:
         """Answer one chat, in a batch with whatever else waits. Raises `PromptTooLong`."""
         chat = [{"role": message.role, "content": message.content} for message in messages]
-        rendered = self.tokenizer.apply_chat_template(chat, tools=tools, add_generation_prompt=True, tokenize=False)
+        offered: list[Any] | None = tools
+        rendered = self.tokenizer.apply_chat_template(chat, tools=offered, add_generation_prompt=True, tokenize=False)
         prompt_ids = self.tokenizer(rendered, add_special_tokens=False)["input_ids"]
         limit = min(sampling.max_prompt_tokens, self._context - sampling.max_tokens)
         if len(prompt_ids) > limit:
@@ -146,7 +150,9 @@ class LocalModel:
         training = self.model.training
         self.model.eval()
         with self.model.disable_adapter() if self._adapter_is_off(batch[0].role) else nullcontext():
-            output = self.model.generate(**inputs, generation_config=settings, logits_processor=LogitsProcessorList([draw]))
+            output = self.model.generate(
+                **inputs, generation_config=settings, logits_processor=LogitsProcessorList([draw])
+            )
         self.model.train(training)
         width = inputs["input_ids"].shape[1]
         logprobs = torch.stack(draw.logprobs, dim=1).tolist()
@@ -163,7 +169,7 @@ class LocalModel:
         stopped = stop in ids
         length = ids.index(stop) + 1 if stopped else len(ids)
         return Completion(
-            text=self.tokenizer.decode(ids[: length - 1] if stopped else ids),
+            text=str(self.tokenizer.decode(ids[: length - 1] if stopped else ids)),
             prompt_ids=request.prompt_ids,
             completion_ids=ids[:length],
             logprobs=logprobs[:length],
@@ -180,7 +186,9 @@ class SeededDraw(LogitsProcessor):
 
     def __init__(self, sampling: Sampling, seeds: list[int], device: torch.device) -> None:
         self.logprobs: list[torch.Tensor] = []
-        self._generators = [torch.Generator().manual_seed(seed % 2**63) for seed in seeds] if sampling.temperature else []
+        self._generators = (
+            [torch.Generator().manual_seed(seed % 2**63) for seed in seeds] if sampling.temperature else []
+        )
         self._device = device
         self._warpers: list[LogitsProcessor] = []
         if sampling.temperature:
@@ -190,7 +198,7 @@ class SeededDraw(LogitsProcessor):
             if sampling.top_p < 1.0:
                 self._warpers.append(TopPLogitsWarper(sampling.top_p))
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+    def __call__(self, input_ids: torch.LongTensor, scores: Any) -> Any:
         raw = scores.float()
         drawn = raw
         for warper in self._warpers:

@@ -1,8 +1,8 @@
 """Where a run may be paused or stopped: between steps, and a stop also in the middle of one.
 
-    control.pause(); control.resume(); control.stop()        # from the commands that the worker reads
-    await control.gate()                                     # between steps: waits while paused
-    rollouts = await control.interruptible(collect(...))     # raises StopRequested at once
+control.pause(); control.resume(); control.stop()        # from the commands that the worker reads
+await control.gate()                                     # between steps: waits while paused
+rollouts = await control.interruptible(collect(...))     # raises StopRequested at once
 """
 
 from __future__ import annotations

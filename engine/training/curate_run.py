@@ -18,7 +18,7 @@ from engine.environments.contract import Task
 from engine.environments.worlds import open_world
 from engine.models.local import LocalModel, load_base, load_tokenizer
 from engine.runs import reviews
-from engine.runs.events import Address, GroupDrawn, Notice, RolloutScored, StateChanged, StepEnded, StepStarted
+from engine.runs.events import Address, GroupDrawn, Notice, RolloutScored, StateChanged, StepStarted
 from engine.runs.store import Run
 from engine.runs.writer import EventWriter
 from engine.skills import SkillIndex, SkillRepo
@@ -47,7 +47,10 @@ class CurateRun:
         self._writer = writer
         self._control = control
         model = LocalModel(
-            load_base(config.model), load_tokenizer(config.model), max_batch=config.model.max_batch, context=config.model.context
+            load_base(config.model),
+            load_tokenizer(config.model),
+            max_batch=config.model.max_batch,
+            context=config.model.context,
         )
         self._agents = Agents(
             open_world(config.environment),
@@ -113,7 +116,9 @@ class CurateRun:
             await self._control.interruptible(asyncio.wait_for(self._nothing_pending(), limit))
             self._writer.emit(StateChanged("running"))
         except TimeoutError:
-            self._writer.emit(Notice("warning", f"nobody decided within {limit:g} s; the edits stay in the review queue"))
+            self._writer.emit(
+                Notice("warning", f"nobody decided within {limit:g} s; the edits stay in the review queue")
+            )
             self._writer.emit(StateChanged("running"))
 
     async def _nothing_pending(self) -> None:

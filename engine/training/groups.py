@@ -34,7 +34,10 @@ def seed_of(*key: object) -> int:
 
 def draw_groups(world: World, settings: config.Training, step: int) -> list[Group]:
     """The groups of `step` (counted from 1)."""
-    return [draw_group(world, settings.tasks, seed_of("group", settings.seed, step, number), number) for number in range(settings.groups)]  # fmt: skip
+    return [
+        draw_group(world, settings.tasks, seed_of("group", settings.seed, step, number), number)
+        for number in range(settings.groups)
+    ]
 
 
 def draw_group(world: World, tasks: int, seed: int, number: int = 0) -> Group:

@@ -1,7 +1,7 @@
 """Between a run's rollouts and its review queue: edits out, vetoes back.
 
-    edit_id = propose(run, writer, position, edit)
-    vetoes = vetoes_of(run, config)
+edit_id = propose(run, writer, position, edit)
+vetoes = vetoes_of(run, config)
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from engine.training.rollout import Position
 PROPOSER = "curator"
 
 
-def propose(run: Run, writer: EventWriter, position: Position, edit: Edit) -> str | None:
-    """Put an edit that a position's curator made to review; its id, or None where it no longer applies."""
+def propose(
+    run: Run, writer: EventWriter, position: Position, edit: Edit, *, max_pending: int | None = None
+) -> str | None:
+    """Put an edit that a position's curator made to review; its id, or None where it is withheld (which is logged)."""
     turns = len(position.trajectory.turns)
     return reviews.propose(
         run,
@@ -29,6 +31,7 @@ def propose(run: Run, writer: EventWriter, position: Position, edit: Edit) -> st
         outcome=position.trajectory.outcome,
         reason=f"after «{position.trajectory.task.prompt}» {position.trajectory.outcome.kind} in {turns} turns",
         proposer=PROPOSER,
+        max_pending=max_pending,
     )
 
 

@@ -71,7 +71,9 @@ def spread(rewards: Sequence[float | None]) -> float | None:
 
 def average(parts: Sequence[Parts]) -> Parts:
     """Each part averaged over the rollouts in which it was measured."""
-    return Parts(**{name: _mean(v for p in parts if (v := getattr(p, name)) is not None) for name in Parts.__struct_fields__})
+    return Parts(
+        **{name: _mean(v for p in parts if (v := getattr(p, name)) is not None) for name in Parts.__struct_fields__}
+    )
 
 
 def _mean(values: Iterable[float]) -> float | None:

@@ -77,9 +77,7 @@ async def collect(
     return [[task.result() for task in row] for row in playing]
 
 
-async def _rollout(
-    group: Group, index: int, step: int, agents: Agents, vetoes: Sequence[Veto], emit: Sink
-) -> Rollout:
+async def _rollout(group: Group, index: int, step: int, agents: Agents, vetoes: Sequence[Veto], emit: Sink) -> Rollout:
     repo, skills = SkillRepo.empty(), SkillIndex()
     positions = []
     for number, task in enumerate(group.tasks, start=1):

@@ -1,7 +1,7 @@
 """One training step's numbers: rollouts scored, summarised and told.
 
-    parts = score_rollouts(rollouts, config.rewards, emit)
-    emit(summary(step, rollouts, parts, …))
+parts = score_rollouts(rollouts, config.rewards, emit)
+emit(summary(step, rollouts, parts, …))
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from engine.training import rewards
 from engine.training.rollout import Position, Rollout
 
 
-def score_rollouts(
-    rollouts: Sequence[Sequence[Rollout]], settings: config.Rewards, emit: Sink
-) -> list[list[Parts]]:
+def score_rollouts(rollouts: Sequence[Sequence[Rollout]], settings: config.Rewards, emit: Sink) -> list[list[Parts]]:
     """The parts of every rollout, `[group][rollout]`, each emitted."""
     return [[_score(rollout, settings, emit) for rollout in row] for row in rollouts]
 

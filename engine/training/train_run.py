@@ -10,7 +10,6 @@ curator in the steps that follow.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,12 +17,10 @@ from engine.agents.prompting import Prompts
 from engine.config import Config
 from engine.environments.worlds import open_world
 from engine.models.local import load_base, load_tokenizer
-from engine.runs import reviews
 from engine.runs.events import (
     CheckpointSaved,
     GroupDrawn,
     Parts,
-    ProposalsWithheld,
     StateChanged,
     StepStarted,
     UpdateMade,
@@ -88,7 +85,9 @@ class TrainRun:
         groups = draw_groups(self._agents.world, self._config.training, step)
         tasks = [GroupDrawn(group.id, group.family, group.seed, [task.id for task in group.tasks]) for group in groups]
         self._writer.emit(StepStarted(step, tasks))
-        playing = collect(groups, step=step, agents=self._agents, vetoes=vetoes_of(self._run, self._config), emit=self._writer.emit)  # fmt: skip
+        playing = collect(
+            groups, step=step, agents=self._agents, vetoes=vetoes_of(self._run, self._config), emit=self._writer.emit
+        )
         self._rollouts = await self._control.interruptible(playing)
         self._parts = score_rollouts(self._rollouts, self._config.rewards, self._writer.emit)
         self._played = time.monotonic()
@@ -97,7 +96,12 @@ class TrainRun:
     async def _after_update(self, update: Update) -> None:
         """Tell what the update did and how the step went; both are on the disk before its checkpoint is."""
         now = time.monotonic()
-        samples = sum(position.completion is not None for row in self._rollouts for rollout in row for position in rollout.positions)  # fmt: skip
+        samples = sum(
+            position.completion is not None
+            for row in self._rollouts
+            for rollout in row
+            for position in rollout.positions
+        )
         self._writer.emit(
             UpdateMade(
                 step=update.step,
@@ -127,24 +131,19 @@ class TrainRun:
         self._writer.emit(CheckpointSaved(step, str(checkpoint), checkpoints.size_of(checkpoint)))
         for row, parts in zip(self._rollouts, self._parts, strict=True):
             if (best := best_rollout(row, parts)) is not None:
-                self._propose(step, best)
+                self._propose(best)
         self._writer.flush()
 
-    def _propose(self, step: int, best: Rollout) -> None:
-        """Put the edits of a group's best rollout to review; what is held back is counted with its reason."""
-        withheld: Counter[str] = Counter()
+    def _propose(self, best: Rollout) -> None:
+        """Put the edits of a group's best rollout to review; what is held back is logged with its reason."""
         for position in best.positions:
             for edit in position.edits:
-                room = self._config.review.max_pending - len(reviews.pending(self._run))
-                if room <= 0:
-                    withheld["the review queue is full"] += 1
-                elif propose(self._run, self._writer, position, edit) is None:
-                    withheld["they no longer apply to the run's repository"] += 1
-        for reason, count in withheld.items():
-            self._writer.emit(ProposalsWithheld(step, count, reason))
+                propose(self._run, self._writer, position, edit, max_pending=self._config.review.max_pending)
 
 
 def best_rollout(rollouts: Sequence[Rollout], parts: Sequence[Parts]) -> Rollout | None:
     """The measured rollout of highest r; the first among equals, None where none was measured."""
-    scored = [(part.r, -rollout.index, rollout) for rollout, part in zip(rollouts, parts, strict=True) if part.r is not None]
+    scored = [
+        (part.r, -rollout.index, rollout) for rollout, part in zip(rollouts, parts, strict=True) if part.r is not None
+    ]
     return max(scored, key=lambda item: item[:2])[2] if scored else None

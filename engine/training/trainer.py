@@ -113,14 +113,16 @@ class GrpoSession:
         expected = [Ticket(step, number) for number in range(self._config.training.groups)]
         rows = self._config.training.rollouts * self._config.training.tasks
         if tickets != [ticket for ticket in expected for _ in range(rows)]:
-            raise RuntimeError(f"TRL asked for {tickets[0]} … at step {step}: its data order is not the one we count on")
+            raise RuntimeError(
+                f"TRL asked for {tickets[0]} … at step {step}: its data order is not the one we count on"
+            )
         samples = self.wait_for(self._play(step))
         if len(samples) != len(prompts):
             raise RuntimeError(f"step {step} made {len(samples)} samples where TRL needs {len(prompts)}")
         return as_columns(samples)
 
 
-class _Progress(TrainerCallback):  # type: ignore[misc]
+class _Progress(TrainerCallback):
     """Hands TRL's metrics and finished checkpoints to the session."""
 
     def __init__(self, session: GrpoSession) -> None:

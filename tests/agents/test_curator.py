@@ -14,12 +14,16 @@ from engine.skills import Delete, Insert, Update
 from tests.agents.scripted import OUTAGE, Scripted
 
 TASK = Task("t", "f", "Get a mug.")
-TURNS = [Turn("", f"go place{n}", "It is empty.", False) for n in range(8)] + [Turn("", "go safe", "The safe holds a mug.", False)]
+TURNS = [Turn("", f"go place{n}", "It is empty.", False) for n in range(8)] + [
+    Turn("", "go safe", "The mug is in the safe.", False)
+]
 TRAJECTORY = Trajectory(TASK, "You are in the hall.", TURNS, SUCCEEDED)
 
 
 async def decide(model):
-    return await curator.decide(TRAJECTORY, [], [], model=model, prompts=Prompts.load("pocket"), settings=Curator(), seed=1)
+    return await curator.decide(
+        TRAJECTORY, [], [], model=model, prompts=Prompts.load("pocket"), settings=Curator(), seed=1
+    )
 
 
 async def test_a_decision_is_one_call_in_the_curators_role():

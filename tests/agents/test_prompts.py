@@ -29,7 +29,17 @@ def test_the_curator_sees_task_skills_trajectory_result_and_vetoes_with_their_re
         skills=[SkillShown("find-mug", "Where mugs are.", "Go to the safe.")],
         vetoes=[Veto("make-hot", "the vat only cools")],
     )
-    for part in ("Get a hot mug.", "find-mug", "Where mugs are.", "Go to the safe.", "go box", "The box is shut.", "failed", "make-hot", "the vat only cools"):  # fmt: skip
+    for part in (
+        "Get a hot mug.",
+        "find-mug",
+        "Where mugs are.",
+        "Go to the safe.",
+        "go box",
+        "The box is shut.",
+        "failed",
+        "make-hot",
+        "the vat only cools",
+    ):
         assert part in shown
 
 

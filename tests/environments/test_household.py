@@ -26,7 +26,8 @@ def know(house, errand):
 def play(task):
     environment = HouseholdWorld().start(task)
     observation = environment.reset()
-    for turn, action in enumerate(know(house_of(task), errand_of(task)), start=1):
+    turn = 0
+    for turn, action in enumerate(know(house_of(task), errand_of(task)), start=1):  # noqa: B007
         assert action in observation.admissible
         observation = environment.step(action)
     return turn, observation

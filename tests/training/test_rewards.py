@@ -17,9 +17,13 @@ def position(outcome, *, calls=1, valid=1, judge=0.5, repo=20, prompt=100):
 
 def test_each_part_and_the_sum_are_as_the_paper_defines_them():
     parts = score(
-        [position(SUCCEEDED, calls=2, valid=1, judge=1.0, repo=10), position(SUCCEEDED, judge=0.5, repo=20), position(FAILED, judge=0.0, repo=60)],
+        [
+            position(SUCCEEDED, calls=2, valid=1, judge=1.0, repo=10),
+            position(SUCCEEDED, judge=0.5, repo=20),
+            position(FAILED, judge=0.0, repo=60),
+        ],
         SETTINGS,
-    )  # fmt: skip
+    )
     assert parts.r_task == pytest.approx(1 / 2)
     assert parts.r_fc == pytest.approx((0.5 + 1 + 1) / 3)
     assert parts.r_cnt == pytest.approx(0.5)

@@ -3,9 +3,9 @@
     environment = HouseholdEnvironment(house, Errand("mug", "hot"))
     environment.reset().text                 # You are in the hall.
     environment.step("go safe").text         # The safe is shut.
-    environment.step("turn safe").text       # The safe opens. It holds a mug.
+    environment.step("turn safe").text       # The safe opens with a turn. The mug is in the safe.
     environment.step("take mug").text        # You have the mug.
-    environment.step("use urn").text         # The mug gets hot.
+    environment.step("use urn").text         # The mug gets hot by the urn.
 
 The task is won when the thing is in hand and as asked for. An action that is not admissible changes nothing.
 """
@@ -69,23 +69,23 @@ class HouseholdEnvironment:
 
     def _contents(self, place: str) -> str:
         thing = self._things_at.get(place, "")
-        return f"holds a {thing}" if thing and thing != self._held else "is empty"
+        return f"The {thing} is in the {place}." if thing and thing != self._held else f"The {place} is empty."
 
     def _describe(self, place: str) -> str:
-        return f"The {place} {self._contents(place)}." if place in self._open else f"The {place} is shut."
+        return self._contents(place) if place in self._open else f"The {place} is shut."
 
     def _force(self, verb: str, place: str) -> str:
         if verb != self._house.opener:
             return f"The {place} stays shut."
         self._open.add(place)
-        return f"The {place} opens. It {self._contents(place)}."
+        return f"The {place} opens with a {verb}. {self._contents(place)}"
 
     def _use(self, machine: str) -> str:
         for treatment, name in self._house.machines.items():
             if name == machine:
                 self._state = treatment
-                return f"The {self._held} gets {treatment}."
-        return f"The {machine} does nothing. You have the {self._held}."
+                return f"The {self._held} gets {treatment} by the {machine}."
+        return f"The {machine} does nothing to the {self._held}."
 
     def _admissible(self) -> tuple[str, ...]:
         actions = [f"go {place}" for place in sorted(self._house.places) if place != self._at]

@@ -58,7 +58,9 @@ def errand_of(task: Task) -> Errand:
     """What `task` asks for. Raises `ValueError` for a task that is not of this world."""
     parts = task.id.split("/")
     if len(parts) != 4 or parts[0] != "household":
-        raise ValueError(f"{task.id!r} is not a household task (household/house-SEED/NUMBER/THING or …/THING-TREATMENT)")
+        raise ValueError(
+            f"{task.id!r} is not a household task (household/house-SEED/NUMBER/THING or …/THING-TREATMENT)"
+        )
     thing, _, treatment = parts[3].partition("-")
     return Errand(thing, treatment)
 

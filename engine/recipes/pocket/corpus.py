@@ -27,6 +27,7 @@ from engine.skills import TOOLS, Skill, SkillIndex
 TASKS = 5
 SHOWN = 3
 FIRST_HOUSE = 1_000_000_000
+KEPT_TURNS = 0.4  # of an executor's turns, which are many and easy, against curations, which are few and hard
 REASONS = ("says nothing", "too vague", "not true", "not needed", "wrong place", "say where")
 
 
@@ -55,7 +56,7 @@ def _life(house_seed: int, rng: random.Random, prompts: Prompts) -> Iterator[Cha
     for task in tasks:
         shown = _mixed(repo.search(task.prompt), task, rng)
         turns, won, played = _play(world, task, shown, prompts, rng)
-        yield from played
+        yield from (chat for chat in played if rng.random() < KEPT_TURNS)
         if rng.random() < 0.08:
             name = about(rng.choice(_subjects(task)), None, rng).name
             vetoes = [*vetoes, Veto(name, rng.choice(REASONS))][-3:]

@@ -13,27 +13,23 @@ from collections.abc import Mapping, Sequence
 
 from engine.agents.prompting import Turn
 from engine.recipes.pocket.files import File, about
+from engine.recipes.pocket.play import OPENING
 
 QUALITY = {"right": 0.33, "vague": 0.46, "broken": 0.21}
 SECOND_CALL = 0.35
 FAULTS = ("cut", "no-description", "other-name", "unknown-function", "no-such-skill", "taken")
 
-_HOLDS = re.compile(r"holds a (\w+)\.")
-_GETS = re.compile(r"gets (\w+)\.")
+_FACTS = (
+    re.compile(r"The (\w+) is in the (\w+)\."),
+    re.compile(r"gets (\w+) by the (\w+)\."),
+    re.compile(r"(opens) with a (\w+)\."),
+)
 
 
 def learned(turns: Sequence[Turn]) -> dict[str, str]:
     """The facts that the observations of a trajectory show."""
-    facts: dict[str, str] = {}
-    for turn in turns:
-        verb, _, noun = turn.action.partition(" ")
-        if found := _HOLDS.search(turn.observation):
-            facts[found[1]] = noun
-        if got := _GETS.search(turn.observation):
-            facts[got[1]] = noun
-        if " opens." in turn.observation:
-            facts["shut"] = verb
-    return facts
+    found = [match for turn in turns for pattern in _FACTS for match in pattern.findall(turn.observation)]
+    return {OPENING if subject == "opens" else subject: value for subject, value in found}
 
 
 def curate(
@@ -66,7 +62,12 @@ def curate(
 
 
 def _choose(
-    right: bool, fresh: list[str], facts: Mapping[str, str], subjects: Sequence[str], shown: Sequence[File], rng: random.Random
+    right: bool,
+    fresh: list[str],
+    facts: Mapping[str, str],
+    subjects: Sequence[str],
+    shown: Sequence[File],
+    rng: random.Random,
 ) -> tuple[str, str | None]:
     """What to write about: a right call takes a fresh fact, or says again what a shown skill knows; others have no value."""
     if right and fresh:

@@ -1,6 +1,7 @@
 """Skill files about a house: right ones (one fact each) and vague ones (valid, and saying nothing).
 
-Several wordings of each, so that a person's own wording has a chance of being read.
+Several wordings of each, so that a person's own wording has a chance of being read; in each the value comes after the
+subject and after the words that stand before it in an observation, so that a small model can copy it.
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ import msgspec
 from engine.environments.household.house import TREATMENTS, House
 from engine.recipes.pocket.play import OPENING
 
-_NAMES = {"thing": ["find-{0}", "{0}-home"], "treatment": ["make-{0}", "{0}-things"], "opening": ["open-shut", "shut-places"]}
+_NAMES = {
+    "thing": ["find-{0}", "{0}-home"],
+    "treatment": ["make-{0}", "{0}-things"],
+    "opening": ["open-shut", "shut-places"],
+}
 _WHEN = {
     "thing": ["Where the {0} is kept.", "When a {0} is wanted."],
     "treatment": ["How things get {0} here.", "When a {0} thing is wanted."],
     "opening": ["How shut places open here.", "When places are shut."],
 }
 _BODY = {
-    "thing": ["Go to the {1}.", "The {0} is in the {1}.", "Look in the {1} first."],
-    "treatment": ["Use the {1}.", "The {1} makes things {0}."],
-    "opening": ["To open them, {1} them.", "They open with a {1}."],
+    "thing": ["The {0} is in the {1}.", "Look for the {0} in the {1}."],
+    "treatment": ["Things get {0} by the {1}.", "Make it {0} by the {1}."],
+    "opening": ["Shut places open with a {1}.", "Open them with a {1}."],
 }
 _VAGUE = [
     "Look around with care.",

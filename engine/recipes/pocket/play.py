@@ -40,9 +40,7 @@ def decide(
     return _follow(errand.thing, facts, "go", goes, rng)
 
 
-def _follow(
-    subject: str, facts: Facts, verb: str, choices: Sequence[str], rng: random.Random
-) -> tuple[str, str]:
+def _follow(subject: str, facts: Facts, verb: str, choices: Sequence[str], rng: random.Random) -> tuple[str, str]:
     value = facts.get(subject)
     if value is not None and f"{verb} {value}" in choices:
         return f"{subject}: {value}", f"{verb} {value}"

@@ -1,6 +1,6 @@
 """Train the pocket model from nothing.
 
-    python -m engine.recipes.pocket.train --out DIR [--lives 4000] [--ranks 3] [--seed 1]
+    python -m engine.recipes.pocket.train --out DIR [--lives 8000] [--ranks 3] [--seed 1]
 
 Data-parallel over `--ranks` processes of one thread each, which is how a model this small uses a CPU best. Writes the
 weights (float16 safetensors), the configuration, the tokenizer and `recipe.json` (what was run, and the losses).
@@ -15,11 +15,12 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+import torch.multiprocessing
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from engine.environments.household.house import stream
@@ -63,7 +64,8 @@ def model_config(tokenizer: PreTrainedTokenizerFast) -> Qwen3Config:
 def render(chat: Chat, tokenizer: PreTrainedTokenizerFast) -> tuple[str, str]:
     """The prompt's and the reply's text, control tokens included."""
     messages = [{"role": message.role, "content": message.content} for message in chat.messages]
-    prompt = tokenizer.apply_chat_template(messages, tools=chat.tools, add_generation_prompt=True, tokenize=False)
+    tools: list[Any] | None = chat.tools
+    prompt = tokenizer.apply_chat_template(messages, tools=tools, add_generation_prompt=True, tokenize=False)
     return str(prompt), chat.reply + "<|im_end|>"
 
 
@@ -123,7 +125,7 @@ def train(rank: int, arguments: argparse.Namespace) -> None:
             group["lr"] = _rate(step, tokens * arguments.ranks, arguments.lives)
         loss = loss_of(model, *batch)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         _average(model, arguments.ranks)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -131,22 +133,34 @@ def train(rank: int, arguments: argparse.Namespace) -> None:
         losses.append(loss.item())
         if rank == 0 and step % 50 == 0:
             mean = sum(losses[-50:]) / len(losses[-50:])
-            print(f"step {step} loss {mean:.3f} tokens {tokens * arguments.ranks:,} {time.monotonic() - began:.0f} s", flush=True)
+            print(
+                f"step {step} loss {mean:.3f} tokens {tokens * arguments.ranks:,} {time.monotonic() - began:.0f} s",
+                flush=True,
+            )
     if rank == 0:
         seconds = round(time.monotonic() - began)
-        save(model, Path(arguments.out), vars(arguments) | {"steps": len(losses), "tokens": tokens * arguments.ranks,
-                                                            "seconds": seconds, "loss": round(sum(losses[-50:]) / 50, 4)})  # fmt: skip
+        save(
+            model,
+            Path(arguments.out),
+            vars(arguments)
+            | {
+                "steps": len(losses),
+                "tokens": tokens * arguments.ranks,
+                "seconds": seconds,
+                "loss": round(sum(losses[-50:]) / 50, 4),
+            },
+        )
     dist.destroy_process_group()
 
 
 def save(model: Qwen3ForCausalLM, out: Path, recipe: dict[str, object]) -> None:
     """Write the weights in float16 and what was run."""
-    model.to(torch.float16).save_pretrained(out)
+    model.half().save_pretrained(out)
     recipe["parameters"] = sum(parameter.numel() for parameter in model.parameters())
     (out / "recipe.json").write_text(json.dumps({**recipe, "out": ""}, indent=2) + "\n")
 
 
-TOKENS_A_LIFE = 2900
+TOKENS_A_LIFE = 1860
 
 
 def _rate(step: int, tokens: int, lives: int) -> float:
@@ -183,7 +197,7 @@ def _texts(seed: int) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True)
-    parser.add_argument("--lives", type=int, default=4000)
+    parser.add_argument("--lives", type=int, default=8000)
     parser.add_argument("--ranks", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
@@ -192,7 +206,7 @@ def main() -> None:
     (out / ".ranks").unlink(missing_ok=True)
     arguments.out = str(out)
     train_tokenizer(_texts(arguments.seed), VOCABULARY).save_pretrained(out)
-    mp.spawn(train, args=(arguments,), nprocs=arguments.ranks)  # type: ignore[no-untyped-call]
+    torch.multiprocessing.spawn(train, args=(arguments,), nprocs=arguments.ranks)  # type: ignore[attr-defined]
     (out / ".ranks").unlink(missing_ok=True)
 
 
