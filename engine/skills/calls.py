@@ -73,22 +73,21 @@ def _read_block(text: str, start: int) -> tuple[int, list[RawCall | Broken]]:
     """The calls of the block whose tag is at `start`, and where to read on. A tag inside a JSON string is text."""
     inner = start + len("<tool_call>")
     at = _skip_space(text, inner)
-    values: list[Any] = []
-    while not values or text.startswith("{", at):
+    calls: list[RawCall | Broken] = []
+    first = True
+    while first or text.startswith("{", at):
         value, end, why = _decode(text, at)
         if why:
             tag = _TAG.search(text, inner)
-            if tag is None:
-                return len(text), [Broken(text[start:], f"the call is cut off: {why}")]
-            return tag.start(), [Broken(text[start : tag.start()], why)]
-        values.append(value)
-        at = _skip_space(text, end)
+            end = tag.start() if tag else len(text)
+            return end, [Broken(text[start:end], why)]
+        calls += _calls_of(value, text[at:end], tagged=True)
+        first, at = False, _skip_space(text, end)
     if at < len(text) and not _TAG.match(text, at):
         tag = _TAG.search(text, at)
         end = tag.start() if tag else len(text)
         return end, [Broken(text[start:end], "text follows the JSON of the call")]
-    body = text[inner:at].strip()
-    return at, [call for value in values for call in _calls_of(value, body, tagged=True)]
+    return at, calls
 
 
 def _read_json(text: str, opening: re.Match[str]) -> tuple[int | None, list[RawCall | Broken]]:
@@ -116,12 +115,21 @@ def _decode(text: str, at: int) -> tuple[Any, int, str]:
     try:
         value, end = _DECODER.raw_decode(text, at)
     except json.JSONDecodeError as error:
-        return None, at, f"it is no JSON: {error.msg}, character {error.pos - at + 1} of the call"
+        return None, at, _problem(error, at)
     except ValueError as error:
         return None, at, f"it holds a value that cannot be read: {error}"
     except RecursionError:
         return None, at, "its JSON nests too deeply"
     return value, end, ""
+
+
+def _problem(error: json.JSONDecodeError, at: int) -> str:
+    """What is wrong with the JSON that began at `at`, in words for whoever wrote it."""
+    if error.msg.startswith("Unterminated string"):
+        return "it is cut off, or a quote is missing: a string of its JSON has no end"
+    if error.pos >= len(error.doc.rstrip()):
+        return "it is cut off: its JSON has no end"
+    return f"it is no JSON: {error.msg} at character {error.pos - at + 1}"
 
 
 def _calls_of(value: Any, text: str, *, tagged: bool) -> list[RawCall | Broken]:
@@ -130,11 +138,12 @@ def _calls_of(value: Any, text: str, *, tagged: bool) -> list[RawCall | Broken]:
         value = value["tool_calls"]
     calls: list[RawCall | Broken] = []
     for item in value if isinstance(value, list) else [value]:
+        written = json.dumps(item, ensure_ascii=False) if isinstance(value, list) else text
         call = item.get("function", item) if isinstance(item, dict) else item
         if isinstance(call, dict) and isinstance(call.get("name"), str) and (tagged or _has_arguments(call)):
-            calls.append(_call(call, text))
+            calls.append(_call(call, written))
         elif tagged:
-            calls.append(Broken(text, "it is no JSON object with a function's name and arguments"))
+            calls.append(Broken(written, "it is no JSON object with a function's name and arguments"))
     return calls
 
 

@@ -1,0 +1,199 @@
+"""Parsing and writing skill files: nothing raises, nothing is lost, every problem is a finding with its line."""
+
+from __future__ import annotations
+
+import json
+import lzma
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.skills import Skill
+from engine.skills.skill import MAX_BYTES, name_problem
+
+GOOD = "---\nname: find-mugs\ndescription: Use when a mug is wanted.\n---\nMugs are in the safe.\n"
+SAMPLE = Path(__file__).parents[2] / "../shared/data/skills/skills-sample.jsonl.xz"
+
+words = st.text(st.sampled_from("abcdefghijklmnopqrstuvwxyz0123456789"), min_size=1, max_size=8)
+names = st.lists(words, min_size=1, max_size=4).map("-".join)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
+headers = st.text(st.sampled_from("-:#[]{}&*!|>'\"%@` \n\tabn0?,~=<"), max_size=60)
+
+
+def codes(text: str, name: str | None = None) -> list[str]:
+    return [finding.code for finding in Skill.parse(text, name=name).findings]
+
+
+def test_a_good_file_says_its_name_when_to_use_it_and_what_to_do() -> None:
+    skill = Skill.parse(GOOD, name="find-mugs")
+    assert (skill.name, skill.description) == ("find-mugs", "Use when a mug is wanted.")
+    assert skill.body == "Mugs are in the safe.\n"
+    assert skill.findings == ()
+
+
+def test_the_repository_s_name_counts_and_a_file_that_says_otherwise_is_told() -> None:
+    skill = Skill.parse(GOOD, name="find-cups")
+    assert skill.name == "find-cups"
+    assert [(finding.code, finding.line) for finding in skill.findings] == [("name-differs", 2)]
+    assert Skill.parse(GOOD).name == "find-mugs"
+    assert Skill.parse("no frontmatter").name == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "line"),
+    [
+        ("", "no-frontmatter", 1),
+        ("# Just Markdown\n", "no-frontmatter", 1),
+        ("----\nname: a\n----\n", "no-frontmatter", 1),
+        ("---\nname: a\ndescription: d\n", "unclosed-frontmatter", 1),
+        ("---\n---\nbody", "name-missing", 1),
+        ("\n\n---\nname: a\ndescription: d\n---\nbody", "blank-first-line", 1),
+        ("\ufeff---\nname: a\ndescription: d\n---\nbody", "bom", 1),
+        ("---\r\nname: a\r\ndescription: d\r\n---\r\nbody", "crlf", 1),
+        ("---\nname: a\ndescription: one: two\n---\nbody", "bad-yaml", 3),
+        ("---\nname: a\n\tdescription: d\n---\nbody", "bad-yaml", 3),
+        ("---\nname: a\n? [x]\n: y\n---\nbody", "bad-yaml", 3),
+        ("---\n- name\n- description\n---\nbody", "not-a-mapping", 2),
+        ("---\njust words\n---\nbody", "not-a-mapping", 2),
+        ("---\nname: a\ndescription: *bold\n---\nbody", "yaml-alias", 3),
+        ("---\na: &a [1]\nb: [*a, *a]\n---\nbody", "yaml-alias", 3),
+        ("---\nname: a\nname: b\ndescription: d\n---\nbody", "duplicate-key", 3),
+        ("---\ndescription: d\n---\nbody", "name-missing", 1),
+        ("---\nname:\ndescription: d\n---\nbody", "name-missing", 2),
+        ("---\nname: ~\ndescription: d\n---\nbody", "name-missing", 2),
+        ("---\nname: [a, b]\ndescription: d\n---\nbody", "name-not-text", 2),
+        ("---\nname: 2024\ndescription: d\n---\nbody", "name-ambiguous", 2),
+        ("---\nname: true\ndescription: d\n---\nbody", "name-ambiguous", 2),
+        ("---\nname: 2024-01-02\ndescription: d\n---\nbody", "name-ambiguous", 2),
+        ("---\nname: Find Mugs\ndescription: d\n---\nbody", "name-invalid", 2),
+        ("---\nname: ../etc\ndescription: d\n---\nbody", "name-invalid", 2),
+        ("---\nname: a\n---\nbody", "description-missing", 1),
+        ("---\nname: a\ndescription: null\n---\nbody", "description-missing", 3),
+        ("---\nname: a\ndescription: {when: now}\n---\nbody", "description-not-text", 3),
+        (f"---\nname: a\ndescription: {'d' * 1025}\n---\nbody", "description-too-long", 3),
+        ("---\nname: a\nusage: d\n---\nbody", "usage-alias", 3),
+        ("---\nname: a\ndescription: d\ncontent: c\n---\nbody", "unknown-field", 4),
+        (f"---\nname: a\ndescription: d\ncompatibility: {'c' * 501}\n---\nbody", "compatibility-too-long", 4),
+        ("---\nname: a\ndescription: d\n---\n", "empty-body", 5),
+        ("---\nname: a\ndescription: d\n---\nbo\0dy", "nul", 5),
+        ("---\nname: a\ndescription: d\n---\nhalf \ud800", "not-unicode", 5),
+        (f"---\nname: a\ndescription: d\n---\n{'x' * MAX_BYTES}", "too-large", 1),
+        (f"---\nname: a\n{'k: v' * 6000}\n---\n", "frontmatter-too-large", 2),
+        ("---\n" + "[" * 60_000 + "\n---\n", "frontmatter-too-large", 2),
+        ("---\nname: " + "[" * 8_000 + "\n---\n", "yaml-too-deep", 2),
+        ("---\n" + "- " * 8_000 + "\n---\n", "not-a-mapping", 2),
+    ],
+)
+def test_each_problem_is_a_finding_with_its_line(text: str, code: str, line: int) -> None:
+    found = [(finding.code, finding.line) for finding in Skill.parse(text).findings]
+    assert (code, line) in found
+    assert Skill.parse(text).write() == text
+
+
+def test_only_errors_make_a_skill_invalid() -> None:
+    assert Skill.parse("\ufeff" + GOOD).errors == ()
+    assert [finding.code for finding in Skill.parse("---\nname: a\n---\nbody").errors] == ["description-missing"]
+
+
+def test_scalars_keep_the_spelling_of_the_file() -> None:
+    text = "---\nname: a\ndescription: d\nmetadata:\n  version: 1.10\n  on: 2024-13-45\n  n: 0b_\n---\nbody\n"
+    assert Skill.parse(text).metadata["metadata"] == {"version": "1.10", "on": "2024-13-45", "n": "0b_"}
+
+
+def test_descriptions_may_span_lines() -> None:
+    text = "---\nname: a\ndescription: >-\n  Use when\n  a mug is wanted.\n---\nbody\n"
+    assert Skill.parse(text).description == "Use when a mug is wanted."
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        ("a", True),
+        ("find-mugs-2", True),
+        ("a" * 64, True),
+        ("a" * 65, False),
+        ("", False),
+        ("Mug", False),
+        ("a--b", False),
+        ("-a", False),
+        ("a-", False),
+        ("a_b", False),
+        ("a/b", False),
+        ("..", False),
+        ("a\n", False),
+        ("mügs", False),
+    ],
+)
+def test_names_are_lower_case_letters_digits_and_single_hyphens(name: str, good: bool) -> None:
+    assert (name_problem(name) is None) == good
+
+
+@given(st.one_of(texts, st.builds("---\n{}\n---\n{}".format, headers, texts)))
+def test_no_text_makes_parsing_raise_and_every_text_is_written_back(text: str) -> None:
+    skill = Skill.parse(text, name="a")
+    assert skill.write() == text
+    assert text.endswith(skill.body)
+    assert all(1 <= finding.line <= text.count("\n") + 1 for finding in skill.findings)
+
+
+@given(names, texts.filter(str.strip), texts)
+def test_what_is_made_is_read_back(name: str, description: str, body: str) -> None:
+    skill = Skill.make(name, description, body)
+    assert (skill.name, skill.body) == (name, body)
+    assert skill.metadata == {"name": name, "description": description}
+    assert Skill.parse(skill.write(), name=name) == skill
+
+
+@given(
+    st.builds("---\n{}{}\n---\n{}".format, st.sampled_from(["name: a\n", "", "name: >\n  a\n"]), headers, texts), names
+)
+def test_renaming_changes_the_name_and_nothing_else(text: str, name: str) -> None:
+    before, after = Skill.parse(text), Skill.parse(text).renamed(name)
+    assert after.body == before.body
+    if before.metadata:
+        assert after.metadata == {**before.metadata, "name": name}
+    else:
+        assert after.text == before.text
+
+
+def test_renaming_keeps_every_other_byte_of_a_usual_file() -> None:
+    text = "---\n# kept\nlicense: MIT\nname:  'find-mugs'  # old\ndescription: d\n---\r\nBody.  \r\n\r\n"
+    assert Skill.parse(text).renamed("find-cups").text == text.replace("'find-mugs'", "find-cups")
+    assert "name:  '2024'" in Skill.parse(text).renamed("2024").text
+
+
+def real_files() -> Iterator[tuple[str, str]]:
+    if not SAMPLE.exists():
+        pytest.skip(f"the sample of real skills is not at {SAMPLE}")
+    with lzma.open(SAMPLE, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            record = json.loads(line)
+            yield record["path"], record["text"]
+
+
+def check_real(files: Iterator[tuple[str, str]]) -> int:
+    readable = count = 0
+    for path, text in files:
+        skill = Skill.parse(text, name=Path(path).parent.name)
+        assert skill.write() == text
+        assert text.endswith(skill.body)
+        renamed = skill.renamed("another-name")
+        assert renamed.body == skill.body
+        assert {**renamed.metadata, "name": ""} == {**skill.metadata, "name": ""} or not skill.metadata
+        readable += bool(skill.description)
+        count += 1
+    assert readable > 0.9 * count
+    return count
+
+
+def test_real_files_are_read() -> None:
+    every_sixth = (file for number, file in enumerate(real_files()) if number % 6 == 0)
+    assert check_real(every_sixth) > 800
+
+
+@pytest.mark.slow
+def test_all_real_files_are_read() -> None:
+    assert check_real(real_files()) == 5159
