@@ -130,6 +130,10 @@ class SkillosApp(App[str]):
     def on_trajectory_read(self, message: messages.TrajectoryRead) -> None:
         self._hand_on(message)
 
+    def on_decision_refused(self, message: messages.DecisionRefused) -> None:
+        self.on_told(messages.Told("error", message.why))
+        self._hand_on(message)
+
     def on_told(self, message: messages.Told) -> None:
         self.notify(message.text, severity=message.level, timeout=12 if message.level == "error" else 5, markup=False)
 

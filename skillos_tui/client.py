@@ -30,6 +30,7 @@ from engine.runs.status import shown_state
 from engine.runs.store import Run, Stored
 from engine.skills.files import read_text, skill_files, skill_path
 from skillos_tui.messages import (
+    DecisionRefused,
     EngineSeen,
     EventsRead,
     RepoRead,
@@ -210,20 +211,29 @@ class Client:
         self._with_run("act", lambda run: run.send(Stop(), user()))
 
     def approve(self, edit: str) -> None:
-        """Approve an edit: it becomes a commit."""
-        self._with_run("act", lambda run: _reviews().approve(run, edit, user()))
+        """Approve an edit: it becomes a commit. `DecisionRefused` if not, like the other decisions."""
+        self._decide(edit, lambda run: _reviews().approve(run, edit, user()))
 
     def veto(self, edit: str, reason: str) -> None:
         """Veto an edit, with a reason that the curator will be told."""
-        self._with_run("act", lambda run: _reviews().veto(run, edit, user(), reason))
+        self._decide(edit, lambda run: _reviews().veto(run, edit, user(), reason))
 
     def undo(self, edit: str) -> None:
         """Take a decision back: a veto is open again, an approval is reverted."""
-        self._with_run("act", lambda run: _reviews().undo(run, edit, user()))
+        self._decide(edit, lambda run: _reviews().undo(run, edit, user()))
 
     def ask_again(self, edit: str) -> None:
         """Put a conflicted or undone edit back into the queue, against the repository as it is now."""
-        self._with_run("act", lambda run: _reviews().ask_again(run, edit, user()))
+        self._decide(edit, lambda run: _reviews().ask_again(run, edit, user()))
+
+    def _decide(self, edit: str, decision: Callable[[Run], object]) -> None:
+        def decide(run: Run) -> None:
+            try:
+                decision(run)
+            except (RunError, OSError) as error:
+                self._tell(DecisionRefused(edit, str(error)))
+
+        self._with_run("decide", decide)
 
     # Threads and messages
 

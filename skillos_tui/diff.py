@@ -19,7 +19,8 @@ Row = tuple[str, str]
 
 
 def difference(before: str | None, after: str | None, *, context: int | None = None) -> list[Line]:
-    """The lines that turn `before` into `after`, with signs; `context` limits the unchanged lines around changes.
+    """The lines that turn `before` into `after`, with signs; `context` limits the unchanged lines around
+    changes; where there are none, all lines are shown.
 
     None stands for no file. Spaces at the end of a line, and a last line that does not end, are marked: they are
     differences too.
@@ -71,6 +72,8 @@ def _middle(old: Sequence[str], new: Sequence[str]) -> Iterator[Row]:
 
 
 def _near_changes(rows: list[Row], context: int) -> list[Row]:
+    if all(sign == " " for sign, _ in rows):
+        return rows
     keep: set[int] = set()
     for at, (sign, _) in enumerate(rows):
         if sign != " ":

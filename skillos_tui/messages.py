@@ -108,6 +108,14 @@ class RunCreated(Message):
 
 
 @dataclass
+class DecisionRefused(Message):
+    """A decision on an edit was not taken, and why; the edit is as it was."""
+
+    edit: str
+    why: str
+
+
+@dataclass
 class Told(Message):
     """Something a person should know: what was done, or what went wrong and what to do."""
 
@@ -115,7 +123,7 @@ class Told(Message):
     text: str
 
 
-Reply = RunsFound | SkillRead | TrajectoryRead
+Reply = RunsFound | SkillRead | TrajectoryRead | DecisionRefused
 """Messages that answer what a screen asked for."""
 
 

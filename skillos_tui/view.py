@@ -233,7 +233,7 @@ class RunView:
         return {"rewards"}
 
     def _edit_proposed(self, event: EditProposed) -> set[Part]:
-        self.edits[event.edit] = Edit(event)
+        self.edits[event.edit] = Edit(event)  # also when it is asked again, against the present text
         return {"review", "skills", "state"}
 
     def _edit_decided(self, event: EditDecided) -> set[Part]:

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import Container
 
 from skillos_tui.keymap import bindings
-from skillos_tui.messages import Reply, TrajectoryRead
+from skillos_tui.messages import DecisionRefused, Reply, TrajectoryRead
 from skillos_tui.screens.base import RoomScreen
 from skillos_tui.text import Line
 from skillos_tui.view import Edit, Part, where
@@ -21,6 +21,7 @@ from skillos_tui.widgets.transcript import TranscriptPane
 from skillos_tui.widgets.tree import edit_change
 
 OPEN = ("pending", "conflicted")
+DECIDED = ("approved", "vetoed")
 
 
 class WhyPane(Pane):
@@ -40,7 +41,7 @@ class WhyPane(Pane):
 
 
 class ReviewScreen(RoomScreen):
-    """The queue of one run. The cursor stays on its edit whatever else comes; a decision moves it to the next."""
+    """The queue of one run. The cursor stays on its edit whatever else comes; only keys and a decision move it."""
 
     room = "review"
     CSS_PATH = "review.tcss"
@@ -50,7 +51,6 @@ class ReviewScreen(RoomScreen):
     def __init__(self) -> None:
         super().__init__()
         self._shown = ""
-        self._following = ""
         self._taken: list[str] = []
 
     def compose(self) -> ComposeResult:
@@ -78,16 +78,20 @@ class ReviewScreen(RoomScreen):
         app = self.workbench
         queue = self.query_one(ReviewQueue)
         self.query_one("#state", Bar).show(state_line(app.view, app.shown_state, app.run_id))
-        following = app.view.edits.get(self._following)
-        if following is not None and following.state not in OPEN:
-            self._following = ""
-            later = [edit.proposed.edit for edit in app.view.pending]
-            if later and queue.value == following.proposed.edit:
-                queue.value = later[0]
         if queue.current is None and app.view.edits:
             queue.value = next(iter(app.view.pending or reversed(app.view.edits.values()))).proposed.edit
         queue.show(app.view)
+        self._tell_conflicts(queue)
         self._show_edit()
+
+    def _tell_conflicts(self, queue: ReviewQueue) -> None:
+        """Come back to an edit whose approval was not written, for its file had changed."""
+        for name in self._taken:
+            edit = self.workbench.view.edits.get(name)
+            if edit is not None and edit.state == "conflicted":
+                self._taken = [taken for taken in self._taken if taken != name]
+                queue.select(name)
+                self.notify(f"Nothing was written: {edit.proposed.skill} has changed since.", severity="warning")
 
     def _show_edit(self) -> None:
         edit = self.query_one(ReviewQueue).current
@@ -105,6 +109,10 @@ class ReviewScreen(RoomScreen):
             self.workbench.client.read_trajectory(edit.proposed.edit)
 
     def take(self, reply: Reply) -> None:
+        if isinstance(reply, DecisionRefused):
+            self._taken = [name for name in self._taken if name != reply.edit]
+            self.query_one(ReviewQueue).select(reply.edit)
+            self._show_edit()
         if isinstance(reply, TrajectoryRead) and reply.edit == self._shown:
             pane = self.query_one(TranscriptPane)
             pane.waiting = "The log does not hold what led to this edit."
@@ -145,18 +153,20 @@ class ReviewScreen(RoomScreen):
 
     def action_undo(self) -> None:
         """Undo what was decided about the edit under the cursor, else the last decision taken here."""
-        current = self.query_one(ReviewQueue).current
         edits = self.workbench.view.edits
-        taken = [edits[name] for name in self._taken if name in edits]
-        undoable = [edit for edit in (current, *reversed(taken)) if edit and edit.state in ("approved", "vetoed")]
-        if not undoable:
+        current = self.query_one(ReviewQueue).current
+        last = edits.get(self._taken[-1]) if self._taken else None
+        edit = current if current and current.state in DECIDED else last
+        if edit is None:
             self.notify("There is no decision to undo.", severity="warning")
-            return
-        edit = undoable[0].proposed.edit
-        self._taken = [name for name in self._taken if name != edit]
-        self.query_one(ReviewQueue).select(edit)
-        self._show_edit()
-        self.workbench.client.undo(edit)
+        elif edit.state not in DECIDED:
+            self.notify("The last decision is not written yet; try again in a moment.", severity="warning")
+        else:
+            name = edit.proposed.edit
+            self._taken = [taken for taken in self._taken if taken != name]
+            self.query_one(ReviewQueue).select(name)
+            self._show_edit()
+            self.workbench.client.undo(name)
 
     def action_back(self) -> None:
         self.dismiss()
@@ -168,6 +178,11 @@ class ReviewScreen(RoomScreen):
         return edit.state in OPEN
 
     def _decided(self, edit: Edit) -> None:
-        """Remember the decision for undo, and go on to the next edit once it is written."""
+        """Remember the decision for undo, and go on to the next edit that waits."""
         self._taken.append(edit.proposed.edit)
-        self._following = edit.proposed.edit
+        waiting = [other.proposed.edit for other in self.workbench.view.pending]
+        place = waiting.index(edit.proposed.edit)
+        left = [name for name in (*waiting[place:], *waiting[:place]) if name not in self._taken]
+        if left:
+            self.query_one(ReviewQueue).select(left[0])
+            self._show_edit()

@@ -107,10 +107,10 @@ class ListPane(Pane):
         self._move(len(self._items))
 
     def on_focus(self) -> None:
-        self.renew()
+        self.call_later(self.renew)
 
     def on_blur(self) -> None:
-        self.renew()
+        self.call_later(self.renew)
 
     def on_click(self, event: events.Click) -> None:
         row = self.top + event.y - (self.content_region.y - self.region.y)

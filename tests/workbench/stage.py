@@ -1,0 +1,60 @@
+"""Helpers for driving the real workbench: start it on a run, read what stands on its screen."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from skillos_tui.app import SkillosApp
+from skillos_tui.themes import load_looks
+
+CELL = 12.2
+"""The width of a cell in the picture."""
+_TEXT = re.compile(r'<text class="[^"]*" x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]*)</text>')
+
+
+@asynccontextmanager
+async def workbench(
+    run: Path | None = None,
+    *,
+    folder: Path = Path("/none"),
+    size: tuple[int, int] = (120, 40),
+    look: str = "dark",
+) -> AsyncIterator[Pilot[str]]:
+    """The running workbench, on `run` or at home with the runs of `folder`."""
+    app = SkillosApp(load_looks(), look, folder, run)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        yield pilot
+
+
+def screen_lines(pilot: Pilot[str]) -> list[str]:
+    """What stands on the screen, from a picture of it, each piece of text in its column."""
+    lines: dict[float, str] = {}
+    for x, y, text in _TEXT.findall(pilot.app.export_screenshot()):
+        column = round(float(x) / CELL)
+        plain = html.unescape(text).replace("\xa0", " ").rstrip("\n")
+        lines[float(y)] = lines.get(float(y), "").ljust(column) + plain
+    return [line for _, line in sorted(lines.items())]
+
+
+def on_screen(pilot: Pilot[str]) -> str:
+    """The whole screen as text."""
+    return "\n".join(screen_lines(pilot))
+
+
+async def until(pilot: Pilot[str], wanted: str | Callable[[], bool], seconds: float = 10.0) -> None:
+    """Return once the text stands on the screen (or the condition holds); else fail with the screen as it is."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        await pilot.pause()
+        if wanted() if callable(wanted) else wanted in on_screen(pilot):
+            return
+        await asyncio.sleep(0.03)
+    raise AssertionError(f"waited {seconds:g} s for {wanted!r}; the screen:\n{on_screen(pilot)}")

@@ -1,0 +1,46 @@
+"""Diffs: exact and whole, whatever the texts are."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skillos_tui.diff import counts, difference
+
+lines_of = st.lists(st.sampled_from(["a", "b", "c", ""]), max_size=12).map(
+    lambda parts: "".join(f"{p}\n" for p in parts)
+)
+
+
+def shown(before: str | None, after: str | None, context: int | None = None) -> list[str]:
+    return ["".join(text for text, _ in item.spans) for item in difference(before, after, context=context)]
+
+
+@given(lines_of, lines_of)
+def test_both_texts_can_be_read_back_from_the_diff(before: str, after: str) -> None:
+    rows = shown(before, after)
+    old = "".join(f"{row[2:]}\n" for row in rows if row[0] in " -")
+    new = "".join(f"{row[2:]}\n" for row in rows if row[0] in " +")
+    assert (old, new) == (before, after)
+
+
+def test_a_new_file_is_all_added_and_a_removed_one_all_removed() -> None:
+    assert shown(None, "x\ny\n") == ["+ x", "+ y"]
+    assert shown("x\n", None) == ["- x"]
+
+
+def test_what_cannot_be_seen_is_marked() -> None:
+    assert shown("x\n", "x  \n") == ["- x", "+ x··"]
+    assert shown("x\n", "x") == ["- x", "+ x ⏎ missing at the end"]
+    assert shown(None, "\u202eevil\n") == ["+ ⟨202E⟩evil"]
+    assert shown(None, "a\r\n\x85b\n") == ["+ a␍", "+ ⟨0085⟩b"]
+
+
+def test_context_leaves_out_what_is_far_from_a_change() -> None:
+    before = "".join(f"{n}\n" for n in range(20))
+    assert shown(before, before.replace("10\n", "ten\n"), context=1) == ["…", "  9", "- 10", "+ ten", "  11", "…"]
+
+
+def test_texts_too_long_to_compare_are_shown_whole() -> None:
+    old, new = ("".join(f"{kind}{n}\n" for n in range(3000)) for kind in "xy")
+    assert counts(old, new) == (3000, 3000)

@@ -1,0 +1,175 @@
+"""Review by keys: what is approved becomes a commit, what is vetoed does not, and both can be undone."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from engine.runs import reviews
+from engine.runs.store import Run
+from skillos_tui.widgets.pane import Pane
+from tests.workbench.recording import proposal, record_training
+from tests.workbench.stage import on_screen, until, workbench
+
+
+def log(run: Run) -> str:
+    """The subjects and trailers of the commits in the run's repository."""
+    command = ["git", "-C", str(run.repo_path), "log", "--format=%s%n%b"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def state(run: Run, edit: str) -> str:
+    return run.edit(edit).state
+
+
+def pane(pilot: Pilot[str], name: str) -> str:
+    return "\n".join("".join(text for text, _ in row) for row in pilot.app.screen.query_one(f"#{name}", Pane).rows)
+
+
+async def test_one_edit_with_all_that_a_decision_needs(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "2 to review")
+        await pilot.press("r")
+        await until(pilot, "insert · find-apple")
+        assert "+ In this house the apple is in the drawer." in pane(pilot, "diff")
+        why = pane(pilot, "why")
+        assert "put the apple on the table" in why and "✓ succeeded" in why and "step 1 · g0 r1 p1" in why
+        assert "was found only after three places" in why and "applies to the run's repository" in why
+        await until(pilot, lambda: "go safe" in pane(pilot, "trajectory"))
+        assert "insert find-towel" in pane(pilot, "trajectory")
+
+
+async def test_an_approved_edit_is_a_commit_and_the_next_edit_comes(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "2 to review")
+        await pilot.press("r")
+        await until(pilot, "insert · find-apple")
+        await pilot.press("a")
+        await until(pilot, lambda: state(run, "s1-0") == "approved")
+        await until(pilot, "insert · find-towel")
+        await until(pilot, "1 decided")
+        assert (run.repo_path / "find-apple" / "SKILL.md").is_file()
+        assert not (run.repo_path / "find-towel").exists()
+        assert "insert find-apple" in log(run) and "Edit: s1-0" in log(run)
+
+
+async def test_a_veto_takes_a_reason_and_writes_nothing(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "2 to review")
+        await pilot.press("r")
+        await until(pilot, "insert · find-apple")
+        await pilot.press("v")
+        await until(pilot, "Veto the edit of find-apple")
+        await pilot.press(*"too vague", "enter")
+        await until(pilot, lambda: state(run, "s1-0") == "vetoed")
+        assert [(record.id, record.decision and record.decision.reason) for record in reviews.vetoed(run, 5)] == [
+            ("s1-0", "too vague")
+        ]
+        assert not (run.repo_path / "find-apple").exists()
+        await pilot.press("v")
+        await until(pilot, "Veto the edit of find-towel")
+        await pilot.press("escape")
+        await pilot.pause()
+        assert state(run, "s1-1") == "pending"
+
+
+async def test_undo_takes_the_last_decision_back(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "2 to review")
+        await pilot.press("r")
+        await until(pilot, "insert · find-apple")
+        await pilot.press("a")
+        await until(pilot, "1 decided")
+        await pilot.press("u")
+        await until(pilot, lambda: state(run, "s1-0") == "undone")
+        assert not (run.repo_path / "find-apple").exists() and "Revert" in log(run)
+        await until(pilot, "insert · find-apple")
+        await until(pilot, lambda: "undone" in pane(pilot, "why"))
+        await pilot.press("a")
+        await until(pilot, lambda: state(run, "s1-0") == "pending")
+
+
+async def test_an_undone_veto_waits_again(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "2 to review")
+        await pilot.press("r")
+        await until(pilot, "insert · find-apple")
+        await pilot.press("v")
+        await until(pilot, "Veto the edit of find-apple")
+        await pilot.press("enter")
+        await until(pilot, "1 decided")
+        assert state(run, "s1-0") == "vetoed"
+        await pilot.press("u")
+        await until(pilot, lambda: state(run, "s1-0") == "pending")
+        await until(pilot, "2 waiting")
+
+
+async def test_a_file_that_changed_since_conflicts_and_is_asked_again(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    reviews.approve(run, "s1-0", "ann")
+    run.append(proposal(6, 0, edit="late"))
+    proposed = run.edit("late").proposal
+    folder = run.repo_path / proposed.skill
+    folder.mkdir()
+    (folder / "SKILL.md").write_text("---\nname: x\ndescription: y\n---\nby hand\n")
+    async with workbench(run.path) as pilot:
+        await until(pilot, "2 to review")
+        await pilot.press("r")
+        await until(pilot, "insert · find-towel")
+        await pilot.press("n")
+        await until(pilot, f"insert · {proposed.skill}")
+        await pilot.press("a")
+        await until(pilot, "conflicted by")
+        assert "by hand" in (folder / "SKILL.md").read_text()
+        await pilot.press("a")
+        await until(pilot, "- by hand")
+        assert state(run, "late") == "pending"
+        await pilot.press("a")
+        await until(pilot, lambda: state(run, "late") == "approved")
+        assert (folder / "SKILL.md").read_text() == proposed.after
+
+
+async def test_whoever_comes_second_is_told(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "2 to review")
+        await pilot.press("r")
+        await until(pilot, "insert · find-apple")
+        reviews.veto(run, "s1-0", "bob", "mine")
+        await until(pilot, lambda: "vetoed by bob" in pane(pilot, "why"))
+        await pilot.press("a")
+        await until(pilot, "This edit is vetoed already")
+        assert state(run, "s1-0") == "vetoed"
+
+
+async def test_the_cursor_stays_on_its_edit_when_others_come(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "2 to review")
+        await pilot.press("r")
+        await until(pilot, "insert · find-apple")
+        await pilot.press("n")
+        await until(pilot, "insert · find-towel")
+        run.append(proposal(7, 0))
+        await until(pilot, "3 waiting")
+        assert "insert · find-towel" in on_screen(pilot)
+
+
+async def test_a_repository_that_cannot_be_written_loses_nothing(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    run.repo_path.rmdir()
+    run.repo_path.write_text("a file where the repository should be")
+    async with workbench(run.path) as pilot:
+        await until(pilot, "2 to review")
+        await pilot.press("r")
+        await until(pilot, "insert · find-apple")
+        await pilot.press("a")
+        await until(pilot, str(run.repo_path)[:20])
+        assert state(run, "s1-0") == "pending"

@@ -1,0 +1,46 @@
+"""Themes are data: complete, parsed with errors that name the fault, chosen by the terminal's background."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from skillos_tui.terminal import is_dark
+from skillos_tui.themes import STYLES, ThemeError, load_looks, parse_look
+
+DARK = (Path(__file__).parents[2] / "themes" / "dark.yaml").read_text(encoding="utf-8")
+
+
+def test_one_theme_is_dark_and_one_is_light_and_both_have_every_style() -> None:
+    looks = load_looks()
+    assert {name: look.theme.dark for name, look in looks.items()} == {"dark": True, "light": False}
+    assert all(set(look.styles) == STYLES for look in looks.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (("  muted:", "  mutted:"), "mutted"),
+        (('"#7fa8d9"', '"no-colour"'), "no-colour"),
+        (("colors:", "colours:"), "colors"),
+        (("name: dark", "name: [dark"), "dark.yaml"),
+    ],
+)
+def test_a_broken_theme_is_an_error_that_names_the_fault(change: tuple[str, str], named: str) -> None:
+    with pytest.raises(ThemeError, match=named):
+        parse_look(DARK.replace(*change), "dark.yaml")
+
+
+@pytest.mark.parametrize(
+    ("reply", "dark"),
+    [
+        (b"\x1b]11;rgb:1414/1616/1a1a\x1b\\\x1b[?62;22c", True),
+        (b"\x1b]11;rgb:ff/fa/f0\x07\x1b[?1;2c", False),
+        (b"\x1b[?62;22c", None),
+        (b"", None),
+        (b"typed ahead", None),
+    ],
+)
+def test_the_terminals_answer_says_whether_it_is_dark(reply: bytes, dark: bool | None) -> None:
+    assert is_dark(reply) is dark

@@ -1,0 +1,112 @@
+"""The fold of events: what the screens know of a run."""
+
+from __future__ import annotations
+
+import random
+
+from engine.outcomes import FAILED, SUCCEEDED, unmeasured
+from engine.runs.events import (
+    Address,
+    AnyEvent,
+    Call,
+    EditDecided,
+    EpisodeEnded,
+    RunStarted,
+    StateChanged,
+    StepStarted,
+    TurnTaken,
+)
+from skillos_tui.view import EPISODE_KINDS, MAX_EPISODES, RunView
+from tests.workbench.recording import GROUPS, ROLLOUTS, TASKS, curation, episode, proposal, step_events
+
+TRAIN = RunStarted(run_kind="train", profile="pocket", steps=40, pid=1)
+CURATE = RunStarted(run_kind="curate", profile="pocket", steps=60, pid=1)
+
+
+def folded(*events: AnyEvent, view: RunView | None = None) -> RunView:
+    view = view or RunView()
+    for event in events:
+        view.fold(event)
+    return view
+
+
+def test_a_step_tells_its_size_its_rewards_and_its_proposals() -> None:
+    view = folded(TRAIN, *step_events(1))
+    assert (view.step, view.groups, view.rollouts, view.tasks) == (1, GROUPS, ROLLOUTS, TASKS)
+    assert view.steps[1].measured == GROUPS * ROLLOUTS * TASKS
+    assert [edit.state for edit in view.edits.values()] == ["pending", "pending"]
+
+
+def test_only_the_rollout_that_is_followed_is_kept() -> None:
+    view = folded(TRAIN, *step_events(1), *step_events(2))
+    assert [(item.started.at.step, item.started.at.position) for item in view.episodes] == [(2, 1), (2, 2), (2, 3)]
+    assert {(item.started.at.group, item.started.at.rollout) for item in view.episodes} == {(0, 0)}
+
+
+def test_following_another_rollout_begins_anew_and_goes_around() -> None:
+    view = folded(TRAIN, *step_events(1))
+    assert view.neighbour(-1) == (GROUPS - 1, ROLLOUTS - 1)
+    view.follow(*view.neighbour(1))
+    assert (view.group, view.rollout) == (0, 1) and view.episodes == []
+    assert {item.started.at.rollout for item in folded(*step_events(1), view=view).episodes} == {1}
+
+
+def test_events_that_come_twice_or_in_disorder_give_the_same_episodes() -> None:
+    at = [Address(1, 0, 0, position) for position in (1, 2)]
+    events = [*episode(at[0], SUCCEEDED), *episode(at[1], FAILED)]
+    straight = folded(TRAIN, *events)
+    turns = [event for event in events if isinstance(event, TurnTaken)]
+    random.Random(1).shuffle(turns)
+    assert folded(TRAIN, *events, *turns, *events).episodes == straight.episodes
+
+
+def test_an_older_step_read_late_does_not_come_back() -> None:
+    view = folded(TRAIN, *step_events(2))
+    late = [event for event in step_events(1) if type(event).__name__ != "StepStarted"]
+    assert folded(*late, view=view).episodes[0].started.at.step == 2
+
+
+def test_a_resume_takes_unfinished_steps_and_their_episodes_back() -> None:
+    view = folded(TRAIN, *step_events(1), *step_events(2), StateChanged("failed", "killed"))
+    folded(RunStarted(run_kind="train", profile="pocket", steps=40, pid=2, resumed_from=1), view=view)
+    assert sorted(view.steps) == [1] and view.episodes == [] and view.state == "running"
+
+
+def test_the_newest_change_of_the_fork_is_told() -> None:
+    at = Address(1, 0, 0, 1)
+    view = folded(TRAIN, *episode(at, SUCCEEDED), curation(at, [Call("insert", "a", "valid")], {"a": "one\n"}))
+    later = Address(1, 0, 0, 2)
+    folded(*episode(later, SUCCEEDED), curation(later, [Call("update", "a", "valid")], {"a": "two\n"}), view=view)
+    assert view.change is not None
+    assert (view.change.skill, view.change.before, view.change.after) == ("a", "one\n", "two\n")
+
+
+def test_an_undone_veto_waits_again_and_an_undone_approval_does_not() -> None:
+    view = folded(TRAIN, proposal(1, 0, edit="e1"), proposal(1, 1, edit="e2"))
+    folded(EditDecided("e1", "vetoed", "ann", "vague"), EditDecided("e2", "approved", "ann", commit="abc"), view=view)
+    assert view.pending == []
+    folded(EditDecided("e1", "undone", "ann"), EditDecided("e2", "undone", "ann", commit="def"), view=view)
+    assert [edit.proposed.edit for edit in view.pending] == ["e1"]
+    assert view.edits["e2"].state == "undone"
+
+
+def test_a_curate_run_has_a_success_rate_over_measured_tasks_only() -> None:
+    view = folded(CURATE)
+    outcomes = [SUCCEEDED, unmeasured("outage"), FAILED]
+    for task, outcome in enumerate(outcomes, 1):
+        folded(StepStarted(task, []), EpisodeEnded(Address(task), outcome, 2, 0), view=view)
+    assert view.success() == [1.0, 1.0, 0.5]
+
+
+def test_a_curate_run_keeps_the_newest_episodes_across_tasks() -> None:
+    view = folded(CURATE)
+    for task in range(1, 30):
+        folded(StepStarted(task, []), *episode(Address(task), SUCCEEDED), view=view)
+    assert [item.started.at.step for item in view.episodes] == list(range(30 - MAX_EPISODES, 30))
+
+
+def test_the_kinds_of_an_episode_are_all_that_the_fold_needs_for_one() -> None:
+    from engine.runs.events import kind_of
+
+    events = [event for event in step_events(1) if kind_of(event) in EPISODE_KINDS]
+    assert folded(*events).episodes == folded(*step_events(1)).episodes
