@@ -170,18 +170,26 @@ def test_a_malformed_call_names_what_it_was_about_where_that_can_be_read() -> No
     assert "drop_skill" in unknown.text
 
 
-@pytest.mark.parametrize(
-    "piece",
-    ["<tool_call>", '<tool_call>{"', '{"a":', '{"name":{"a":', '<tool_call>{"\\"', '[{"name":1,"b":', "[ ", "{ ", '{"',
-     "<tool_call>{}</tool_call>", "<tool_call>{}", "{}", "<think>", "</tool_call>", "```json\n{", '{"name":', '<tool_call>{"name": "x"}'],
-)  # fmt: skip
+PIECES = [
+    *("<tool_call>", '<tool_call>{"', '<tool_call>{"\\"', "<tool_call>{}", "<tool_call>{}</tool_call>", "</tool_call>"),
+    *('{"a":', '{"name":', '{"name":{"a":', '[{"name":1,"b":', "[ ", "{ ", '{"', "{}", "```json\n{", "<think>"),
+    '<tool_call>{"name": "x"}',
+]
+
+
+@pytest.mark.parametrize("piece", PIECES)
 @pytest.mark.parametrize("start", ["", "<tool_call>", '{"name": "', '<tool_call>{"name": "'])
 def test_hostile_repetition_ends(piece: str, start: str) -> None:
-    """A reader that took quadratic time would not finish a megabyte while anybody waits."""
+    """A reader that took quadratic time or space would not finish a megabyte while anybody waits."""
     completion = start + piece * (1_000_000 // len(piece))
     found = parse_operations(completion)
-    assert sum(len(one.text) for one in found if isinstance(one, Malformed)) <= len(completion)
-    assert sum("JSON" in one.why for one in found if isinstance(one, Malformed)) <= MAX_BROKEN + 1
+    assert sum(len(one.text) for one in found if isinstance(one, Malformed)) <= 2 * len(completion)
+
+
+def test_reading_stops_after_many_broken_calls_and_says_so() -> None:
+    found = parse_operations("<tool_call>" * 1000)
+    assert len(found) == MAX_BROKEN + 1
+    assert isinstance(found[-1], Malformed) and "reading stopped" in found[-1].why
 
 
 mutations = st.lists(st.tuples(st.integers(0, 400), st.sampled_from(['"', "{", "}", "\\", "<tool_call>", "x", ""])))
