@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from engine.environments.alfworld import AlfworldEnvironment, GamesError, load_games
 from tests.environments.alfworld_games import (
@@ -55,6 +57,13 @@ def test_the_official_layout_reads_from_the_root_a_split_or_one_file(tmp_path: P
     assert (game.id, game.family, game.task) == ("valid_seen/light_all-Lamp-1/trial_1", "light_all", LAMPS_TASK)
     environment = AlfworldEnvironment(game)
     assert [environment.step(action) for action in game.walkthrough][-1].won
+
+
+def test_an_official_task_may_be_more_than_plain_words(tmp_path: Path) -> None:
+    said = LAMPS_GRAMMAR.replace("@@TASK@@", r"light \"every\" lamp: now.")
+    (game,) = load_games(write_official(tmp_path, "train/light_all-Lamp-1/trial_1", grammar=said))
+    assert game.task == 'light "every" lamp: now.'
+    assert AlfworldEnvironment(game).reset().text.endswith("You are asked to: light every lamp: now.")
 
 
 def test_official_games_that_the_official_player_leaves_out_are_left_out(tmp_path: Path) -> None:
@@ -169,6 +178,18 @@ BROKEN = {
     ),
     "an unknown constant in an action": ("domain", "(stands ?l ?r)", "(stands ?l cellar)", "declares no object cellar"),
     "a parameter that is no variable": ("domain", "(?l - lamp)\n", "(l - lamp)\n", "variables, which begin with"),
+    "an undeclared variable in an effect": (
+        "domain",
+        "(lit ?l))))",
+        "(lit ?x))))",
+        r"press uses \?x, and no parameter",
+    ),
+    "a quantifier over a parameter": (
+        "domain",
+        "(?l - lamp) (when (stands ?l ?r) (not (lit ?l)))",
+        "(?r - lamp) (not (lit ?r))",
+        r"darken uses \?r",
+    ),
     "an action without a text": ("grammar", "action press", "action push", "no text for the domain's action press"),
     "an action without a template": ("grammar", 'template :: "walk to {to}";', "", "the action walk has no template"),
     "an action that is not closed": (
@@ -210,6 +231,22 @@ def test_a_game_that_does_not_fit_says_where_and_what_was_expected(tmp_path: Pat
     with pytest.raises(GamesError, match=why) as raised:
         play_lamps(tmp_path, **{part: texts[part].replace(old, new)})
     assert "valid.jsonl, line 1: " in str(raised.value)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(["domain", "grammar", "problem"]), st.floats(0, 1), st.floats(0, 1), st.booleans())
+def test_a_damaged_game_is_played_or_refused(tmp_path: Path, part: str, at: float, to: float, move: bool) -> None:
+    texts = {"domain": LAMPS_DOMAIN, "grammar": LAMPS_GRAMMAR, "problem": LAMPS_PROBLEM}
+    words = re.split(r"(\W)", texts[part])
+    word = words.pop(int(at * (len(words) - 1)))
+    if move:
+        words.insert(int(to * len(words)), word)
+    try:
+        environment = play_lamps(tmp_path, **{part: "".join(words)})
+    except GamesError as error:
+        assert "valid.jsonl, line 1: " in str(error)
+    else:
+        assert [environment.step(action) for action in LAMPS_WALKTHROUGH]
 
 
 @needs_data

@@ -8,9 +8,9 @@
     for action in game.walkthrough:
         observation = environment.step(action)
 
-The way from text to play: `pddl` and `grammar` parse, `facts` lays out objects and predicates, `conditions` (on
-`joins`) and `actions` compile the domain, `text` (with `naming`) the grammar, `program` puts them together, and
-`environment` plays.
+The way from file to play: `loading` finds games, `pddl` and `grammar` parse them, `facts` numbers predicates and
+objects, `conditions` (on `joins`) and `actions` compile the domain, `text` (with `naming`) the grammar, `program` puts
+them together, `environment` plays, and `world` draws tasks.
 """
 
 from engine.environments.alfworld.environment import AlfworldEnvironment

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.environments.alfworld.conditions import Compiler, terms_of
+from engine.environments.alfworld.errors import FormatError
 from engine.environments.alfworld.facts import Change, Facts, Frame, Row
 from engine.environments.alfworld.joins import Env, Step
 from engine.environments.alfworld.pddl import TRUE, And, Atom, Effect, Formula, Not, Schema
@@ -30,6 +31,7 @@ class Action:
         self._plain: list[tuple[int, tuple[int, ...], bool]] = []
         self._guarded: list[tuple[list[Step], bool]] = []
         for effect in schema.effects:
+            _check_variables(schema.name, names, effect)
             if effect.condition == TRUE and not effect.variables:
                 self._plain.append((*self._place(frame, effect.atom), effect.positive))
             else:
@@ -76,6 +78,15 @@ def constants_of(schema: Schema) -> set[str]:
     """The objects that a schema names."""
     formulas = [schema.precondition, *(part for effect in schema.effects for part in (effect.atom, effect.condition))]
     return {term for formula in formulas for term in terms_of(formula) if not term.startswith("?")}
+
+
+def _check_variables(action: str, parameters: Sequence[str], effect: Effect) -> None:
+    """An effect's variables are parameters or quantified, and not both."""
+    quantified = {each.name for each in effect.variables}
+    unknown = {term for term in effect.atom.terms if term.startswith("?")} - quantified - set(parameters)
+    for name in sorted(unknown | (quantified & set(parameters))):
+        why = "declares it" if name in unknown else "may declare it again"
+        raise FormatError(f"an effect of the action {action} uses {name}, and no parameter or quantifier {why}")
 
 
 class _Idle:
