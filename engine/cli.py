@@ -28,6 +28,7 @@ from engine.runs.events import AnyEvent, Notice, RunKind, StepEnded
 from engine.runs.status import Status, shown_state, status
 from engine.runs.store import DATABASE, FINAL_STATES, EditRecord, Run
 from engine.runs.text import event_line, printable, step_line
+from engine.training.recompute import recompute
 
 POLL_SECONDS = 0.2
 END_SECONDS = 10.0
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     review.add_argument("--all", action="store_true", help="list decided edits too")
     review.add_argument("--json", action="store_true", help="list as JSON")
 
+    _command(commands, "verify", "recompute a run's rewards and advantages from its events", _verify, run=True)
     listed = _command(commands, "runs", "list the runs of this user", _runs)
     listed.add_argument("--json", action="store_true")
     return parser
@@ -320,6 +322,18 @@ def _resume(options: argparse.Namespace) -> int:
         pid = supervisor.resume(run, _user(), worker=options.worker)
     print(f"goes on in process {pid}")
     return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    """0 where every number of the log is what its own events give, 1 where one differs."""
+    with _open(options) as run:
+        report = recompute(run.events(), run.config.rewards, run.kind)
+    for difference in report.differences:
+        told = f"logged {difference.logged}, its events give {difference.recomputed}"
+        print(f"event {difference.event}, {difference.where}: {told}")
+    counts = f"{report.rollouts} rollouts, {report.advantages} advantages, {report.steps} steps"
+    print(f"recomputed {counts}: {len(report.differences)} differences")
+    return 1 if report.differences else 0
 
 
 def _runs(options: argparse.Namespace) -> int:

@@ -1,0 +1,121 @@
+"""What the pocket model can do: the executor by skills shown, the curator before and after GRPO.
+
+    python -m tests.benchmarks.pocket [--steps 40] [--seeds 1 2] [--groups 96] [--json FILE] [--set key=value …]
+
+Everything is played on held-out houses, the same for every row. The two training runs follow one another in this process,
+on one core each, so seconds per step are those of one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from engine.agents.prompting import Prompts
+from engine.config import Config, load_profile
+from engine.environments.household.world import HouseholdWorld
+from engine.evaluation.held_out import HeldOut, evaluate
+from engine.models.local import LocalModel, load_base, load_tokenizer
+from engine.recipes.pocket.arms import play_arms
+from engine.training.groups import draw_groups
+from engine.training.rollout import Agents, collect
+from engine.training.samples import TrainingSample, step_samples
+from engine.training.step import score_rollouts, summary
+from engine.training.trainer import GrpoSession, Update
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--groups", type=int, default=96)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--set", action="append", default=[], dest="settings")
+    arguments = parser.parse_args()
+    result = asyncio.run(measure(arguments))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The whole table, printed as it comes."""
+    config = load_profile("pocket", arguments.settings)
+    torch.set_num_threads(config.model.threads)
+    agents = agents_of(config, LocalModel(load_base(config.model), load_tokenizer(config.model)))
+    arms = await play_arms(agents, arguments.groups)
+    print(f"{'executor':<28}{'success':>10}{'± s.e.':>8}{'tasks':>7}{'coerced':>9}{'episodes/s':>12}")
+    for name, arm in arms.items():
+        numbers = f"{arm.success:>10.3f}{arm.standard_error:>8.3f}{arm.tasks:>7}{arm.coercion_rate:>9.3f}"
+        print(f"{'skills: ' + name:<28}{numbers}{arm.episodes_per_second:>12.1f}", flush=True)
+    print(f"\n{'curator':<28}{'r_task':>10}{'± s.e.':>8}{'r_fc':>7}{'r_cnt':>9}{'s/step':>12}{'minutes':>9}")
+    before = await evaluate(agents, arguments.groups)
+    _row("untrained", before)
+    runs = []
+    for seed in arguments.seeds:
+        settings = [*arguments.settings, f"training.seed={seed}", f"training.steps={arguments.steps}"]
+        after, seconds = await train(load_profile("pocket", settings), arguments.groups)
+        _row(f"{arguments.steps} steps, seed {seed}", after, seconds)
+        runs.append({"seed": seed, "seconds": seconds, "after": msgspec.to_builtins(after)})
+    return {"arms": msgspec.to_builtins(arms), "before": msgspec.to_builtins(before), "runs": runs}
+
+
+async def train(config: Config, groups: int) -> tuple[HeldOut, list[float]]:
+    """Train in a throw-away folder; the held-out result of the last step, and each step's seconds."""
+    world, seconds, began = HouseholdWorld(), [], [0.0]
+
+    async def play(step: int) -> list[TrainingSample]:
+        began[0] = time.monotonic()
+        drawn = draw_groups(world, config.training, step)
+        agents = agents_of(config, session.model)
+        rollouts = await collect(drawn, step=step, agents=agents, vetoes=[], emit=lambda event: None)
+        parts = score_rollouts(rollouts, config.rewards, lambda event: None)
+        told = summary(step, rollouts, parts, rollout_seconds=time.monotonic() - began[0], seconds=0)
+        print(f"  step {step:>3}  r_task {told.parts.r_task:.3f}  r_fc {told.parts.r_fc:.3f}", end="", flush=True)
+        return step_samples(rollouts, parts, int(session.model.tokenizer.pad_token_id))
+
+    async def after_update(update: Update) -> None:
+        seconds.append(time.monotonic() - began[0])
+        print(f"  entropy {update.entropy:.3f}  {seconds[-1]:.1f} s", flush=True)
+
+    async def after_step(step: int, checkpoint: Path) -> None:
+        pass
+
+    with tempfile.TemporaryDirectory() as folder:
+        session = GrpoSession(
+            config,
+            load_base(config.model),
+            load_tokenizer(config.model),
+            checkpoints=Path(folder),
+            play=play,
+            after_update=after_update,
+            after_step=after_step,
+        )
+        await session.run(None)
+        return await evaluate(agents_of(config, session.model), groups), seconds
+
+
+def agents_of(config: Config, model: LocalModel) -> Agents:
+    """The pocket profile's agents over `model`."""
+    prompts = Prompts.load(config.executor.prompts), Prompts.load(config.curator.prompts)
+    return Agents(HouseholdWorld(), model, *prompts, config)
+
+
+def _row(name: str, result: HeldOut, seconds: Sequence[float] = ()) -> None:
+    parts = result.parts
+    row = f"{name:<28}{parts.r_task:>10.3f}{result.standard_error:>8.3f}{parts.r_fc:>7.3f}{parts.r_cnt:>9.3f}"
+    if seconds:
+        row += f"{sum(seconds) / len(seconds):>12.1f}{sum(seconds) / 60:>9.1f}"
+    print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()
