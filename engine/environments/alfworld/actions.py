@@ -6,7 +6,7 @@ nothing and therefore does not exist.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from engine.environments.alfworld.conditions import Compiler, terms_of
@@ -25,7 +25,7 @@ class Action:
         self._arity = len(names)
         self._where = Compiler(frame, names, constants)
         self._effects = Compiler(frame, names, constants)
-        self._idle = _Idle(self._where, schema) if _can_idle(schema) else None
+        self._idle = _idle_test(self._where, schema)
         self._chains = self._where.chains(schema.parameters, schema.precondition, self._collect)
         self.reads = frozenset(self._where.reads)
         self._plain: list[tuple[int, tuple[int, ...], bool]] = []
@@ -89,43 +89,33 @@ def _check_variables(action: str, parameters: Sequence[str], effect: Effect) -> 
         raise FormatError(f"an effect of the action {action} uses {name}, and no parameter or quantifier {why}")
 
 
-class _Idle:
-    """Whether an action with unconditional effects changes nothing, whatever the facts."""
+def _idle_test(compiler: Compiler, schema: Schema) -> Callable[[Env], bool] | None:
+    """Whether values of the parameters make an action change nothing, whatever the facts; None where none can.
 
-    def __init__(self, compiler: Compiler, schema: Schema) -> None:
-        parts = _parts(schema.precondition)
-        self._true = [_slots(compiler, part) for part in parts if isinstance(part, Atom)]
-        self._false = [
-            _slots(compiler, part.part) for part in parts if isinstance(part, Not) and isinstance(part.part, Atom)
-        ]
-        self._come = [_slots(compiler, effect.atom) for effect in schema.effects if effect.positive]
-        self._gone = [_slots(compiler, effect.atom) for effect in schema.effects if not effect.positive]
-
-    def __call__(self, env: Env) -> bool:
-        come = _values(self._come, env)
-        gone = _values(self._gone, env) - come
-        return come <= _values(self._true, env) and gone <= _values(self._false, env)
-
-
-def _can_idle(schema: Schema) -> bool:
-    """Whether every effect has a precondition of its predicate, so that some values may make it change nothing."""
-    parts = _parts(schema.precondition)
-    true = {part.predicate for part in parts if isinstance(part, Atom)}
-    false = {part.part.predicate for part in parts if isinstance(part, Not) and isinstance(part.part, Atom)}
-    come = {effect.atom.predicate for effect in schema.effects if effect.positive}
-    gone = {effect.atom.predicate for effect in schema.effects if not effect.positive}
-    plain = all(effect.condition == TRUE and not effect.variables for effect in schema.effects)
-    return plain and come <= true and gone <= false | come
+    They do where each atom that becomes true is one that the precondition asks for, and each that becomes false is one
+    that it forbids or that becomes true after all.
+    """
+    if any(effect.condition != TRUE or effect.variables for effect in schema.effects):
+        return None
+    parts = _conjuncts(schema.precondition)
+    true = [part for part in parts if isinstance(part, Atom)]
+    false = [part.part for part in parts if isinstance(part, Not) and isinstance(part.part, Atom)]
+    come = [effect.atom for effect in schema.effects if effect.positive]
+    wanted = [(effect.atom, true if effect.positive else come + false) for effect in schema.effects]
+    choices = [
+        [_pairs(compiler, atom, other) for other in others if other.predicate == atom.predicate]
+        for atom, others in wanted
+    ]
+    if not all(choices):
+        return None
+    return lambda env: all(any(all(env[a] == env[b] for a, b in pairs) for pairs in choice) for choice in choices)
 
 
-def _parts(formula: Formula) -> tuple[Formula, ...]:
-    """The conjuncts of a formula."""
-    return tuple(inner for part in formula.parts for inner in _parts(part)) if isinstance(formula, And) else (formula,)
+def _pairs(compiler: Compiler, left: Atom, right: Atom) -> list[tuple[int, int]]:
+    """The slots that must be equal for two atoms of one predicate to be the same."""
+    terms = zip(left.terms, right.terms, strict=True)
+    return [(compiler.slot(one), compiler.slot(other)) for one, other in terms if one != other]
 
 
-def _slots(compiler: Compiler, atom: Atom) -> tuple[str, tuple[int, ...]]:
-    return atom.predicate, tuple(compiler.slot(term) for term in atom.terms)
-
-
-def _values(atoms: list[tuple[str, tuple[int, ...]]], env: Env) -> set[tuple[str, tuple[int, ...]]]:
-    return {(predicate, tuple([env[slot] for slot in slots])) for predicate, slots in atoms}
+def _conjuncts(formula: Formula) -> list[Formula]:
+    return [inner for part in formula.parts for inner in _conjuncts(part)] if isinstance(formula, And) else [formula]

@@ -106,11 +106,12 @@ class Program:
 
     def _command(self, number: int, facts: Facts, row: Row) -> str:
         template = self.rules.commands[number].template
-        if template.reads:
+        if template.needs.reads:
             return self._told(template, facts, row)
-        command = self._commands[number].get(row)
+        key = tuple([row[slot] for slot in template.needs.slots])
+        command = self._commands[number].get(key)
         if command is None:
-            command = self._commands[number][row] = self._told(template, facts, row)
+            command = self._commands[number][key] = self._told(template, facts, row)
         return command
 
     def _told(self, sentence: Sentence, facts: Facts, row: Row) -> str:
@@ -181,7 +182,7 @@ def _commands(writer: Writer, schemas: Sequence[Schema], actions: Sequence[Actio
             raise FormatError(f"the grammar has no text for the domain's action {schema.name}")
         scope = tuple(Placeholder(each.name.removeprefix("?"), each.type) for each in schema.parameters)
         template, feedback = writer.sentence(text.template, scope), writer.sentence(text.feedback, scope)
-        commands.append(Command(action, template, feedback, action.reads | template.reads))
+        commands.append(Command(action, template, feedback, action.reads | template.needs.reads))
     return tuple(commands)
 
 

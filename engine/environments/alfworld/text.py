@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import Any, TypeAlias
 
 from engine.environments.alfworld.errors import FormatError
@@ -34,11 +36,22 @@ SEPARATORS = ("list_empty", "list_separator", "list_last_separator")
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """What decides a text: the predicates that it looks at and that actions change, and the slots of its scope."""
+
+    reads: frozenset[int] = frozenset()
+    slots: frozenset[int] = frozenset()
+
+    def __or__(self, other: Needs) -> Needs:
+        return Needs(self.reads | other.reads, self.slots | other.slots)
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
-    """A compiled part of a sentence; `reads` are the predicates that it looks at and that actions change."""
+    """A compiled part of a sentence; `constant` is its text where nothing decides it."""
 
     render: Render
-    reads: frozenset[int] = frozenset()
+    needs: Needs = field(default_factory=Needs)
     constant: str | None = None
 
 
@@ -47,7 +60,7 @@ class Sentence:
     """A compiled sentence, to be called with the facts and the values of its scope."""
 
     render: Render
-    reads: frozenset[int]
+    needs: Needs
     room: int
 
     def __call__(self, facts: Facts, row: Row = ()) -> str:
@@ -66,7 +79,7 @@ class Writer:
     def sentence(self, symbols: Sequence[Symbol], scope: Scope = ()) -> Sentence:
         """The sentence of `symbols`, to be given the values of `scope` in order."""
         piece = self._sequence(symbols, scope)
-        return Sentence(piece.render, piece.reads, self._room)
+        return Sentence(piece.render, piece.needs, self._room)
 
     def _sequence(self, symbols: Sequence[Symbol], scope: Scope) -> Piece:
         return _joined([self._symbol(symbol, scope) for symbol in symbols])
@@ -97,15 +110,16 @@ class Writer:
 
     def _choice(self, name: str, alternatives: Sequence[Alternative], scope: Scope) -> Piece:
         """The first alternative whose condition holds."""
-        reads: set[int] = set()
+        needs = Needs()
         choices: list[tuple[Test, Render]] = []
         for each in alternatives:
             body = self._sequence(each.body, scope)
             if each.condition is None and not choices:
                 return body
             condition = each.condition or ()
-            choices.append((any_of([self._query(condition, scope, lambda inner: stop, reads)]), body.render))
-            reads |= body.reads
+            holds, decided = self._query(condition, scope, lambda inner: (stop, Needs()))
+            choices.append((any_of([holds]), body.render))
+            needs = needs | decided | body.needs
             if not condition:
                 break
 
@@ -115,25 +129,23 @@ class Writer:
                     return body(facts, env)
             raise FormatError(f"the grammar's rule {name} has no alternative that applies", (name,))
 
-        return Piece(render, frozenset(reads))
+        return Piece(render, needs)
 
     def _each(self, part: Reference | Value, given: Query | None, listed: bool, scope: Scope) -> Piece:
         empty, comma, last = [self._rule(name, scope) if listed else _constant("") for name in SEPARATORS]
         if given is None:
             return self._symbol(part, scope)
-        reads = {number for piece in (empty, comma, last) for number in piece.reads}
 
-        def collector(inner: Scope) -> Step:
+        def collector(inner: Scope) -> tuple[Step, Needs]:
             piece = self._symbol(part, inner)
-            reads.update(piece.reads)
 
             def collect(facts: Facts, env: Env, out: Any) -> bool:
                 out.append(piece.render(facts, env))
                 return False
 
-            return collect
+            return collect, piece.needs
 
-        answers = self._query(given, scope, collector, reads)
+        answers, decided = self._query(given, scope, collector)
 
         def render(facts: Facts, env: Env) -> str:
             parts: list[str] = []
@@ -144,10 +156,13 @@ class Writer:
                 return parts[0]
             return comma.render(facts, env).join(parts[:-1]) + last.render(facts, env) + parts[-1]
 
-        return Piece(render, frozenset(reads))
+        return Piece(render, decided | empty.needs | comma.needs | last.needs)
 
-    def _query(self, query: Query, scope: Scope, end: Callable[[Scope], Step], reads: set[int]) -> Step:
-        """The chain of a query, ending in `end` of the scope with the query's placeholders in it."""
+    def _query(self, query: Query, scope: Scope, end: Callable[[Scope], tuple[Step, Needs]]) -> tuple[Step, Needs]:
+        """The chain of a query, ending in `end` of the scope with the query's placeholders in it, and what decides it."""
+        outer = range(len(scope))
+        reads: set[int] = set()
+        used: set[int] = set()
         steps: list[Callable[[Step], Step]] = []
         for pattern in query:
             if pattern.predicate not in self.frame.predicates:
@@ -167,12 +182,13 @@ class Writer:
                 else:
                     fresh.append((place, len(scope), self._type(placeholder)))
                     scope = (*scope, placeholder)
+            used.update(outer if fresh else bound.values())
             steps.append(_step(self.frame, predicate, bound, fresh, repeats))
         self._room = max(self._room, len(scope))
-        chain = end(scope)
+        chain, needs = end(scope)
         for step in reversed(steps):
             chain = step(chain)
-        return chain
+        return chain, Needs(needs.reads | reads, frozenset((needs.slots | used) & set(outer)))
 
     def _type(self, placeholder: Placeholder) -> int:
         if placeholder.type not in self.frame.types:
@@ -223,7 +239,7 @@ def _constant(text: str) -> Piece:
 
 
 def _looked_up(attribute: str, slot: int) -> Piece:
-    return Piece(lambda facts, env: facts.entities[attribute][env[slot]])
+    return Piece(lambda facts, env: facts.entities[attribute][env[slot]], Needs(slots=frozenset([slot])))
 
 
 def _joined(pieces: Sequence[Piece]) -> Piece:
@@ -232,8 +248,7 @@ def _joined(pieces: Sequence[Piece]) -> Piece:
     if all(piece.constant is not None for piece in pieces):
         return _constant("".join(piece.constant or "" for piece in pieces))
     renders = [piece.render for piece in pieces]
-    reads = frozenset(number for piece in pieces for number in piece.reads)
-    return Piece(lambda facts, env: "".join([render(facts, env) for render in renders]), reads)
+    return Piece(lambda facts, env: "".join([render(facts, env) for render in renders]), _all_needs(pieces))
 
 
 def _first(pieces: Sequence[Piece], wanted: bool) -> Piece:
@@ -247,4 +262,8 @@ def _first(pieces: Sequence[Piece], wanted: bool) -> Piece:
                 break
         return text
 
-    return Piece(render, frozenset(number for piece in pieces for number in piece.reads))
+    return Piece(render, _all_needs(pieces))
+
+
+def _all_needs(pieces: Sequence[Piece]) -> Needs:
+    return reduce(or_, (piece.needs for piece in pieces), Needs())
