@@ -14,7 +14,9 @@ other.
 from __future__ import annotations
 
 import errno
+import os
 import re
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +25,7 @@ from typing import Self
 
 import msgspec
 import pygit2
-from pygit2.enums import FileMode, RepositoryOpenFlag, SortMode
+from pygit2.enums import ConfigLevel, FileMode, RepositoryOpenFlag, SortMode
 
 from engine.skills import worktree
 from engine.skills.files import read_bytes, skill_files, skill_path
@@ -33,6 +35,7 @@ from engine.skills.operations import Edit
 WAIT_SECONDS = 10.0
 MAX_TRAILER = 1_000
 
+_ASIDE = f"{worktree.TEMPORARY}new"
 _AUTHOR = ("SkillOS", "skillos@localhost")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _TRAILER = re.compile(rf"({_KEY.pattern}): (.*)")
@@ -99,11 +102,12 @@ class History:
         """
         root = Path(path)
         with _explained(root, "open the history"):
+            _stand_alone()
             root.mkdir(parents=True, exist_ok=True)
-            if not (root / ".git").exists():
+            if not (root / ".git").exists() or (root / _ASIDE).exists():
                 with _lock(root, wait):
                     _make(root)
-            history = cls(root, pygit2.Repository(str(root), RepositoryOpenFlag.NO_SEARCH), wait)
+            history = cls(root, _opened(root), wait)
             if history._repository.head_is_unborn or worktree.interrupted(history._repository):
                 with history._writing("finish the history"):
                     pass
@@ -231,8 +235,7 @@ class History:
             return None
         tree = worktree.tree_with(self._repository, head, changed)
         commit = self._create(tree, _message(message, {}), head)
-        worktree.point_to(self._repository, commit.id)
-        worktree.refresh_index(self._repository, worktree.deltas(self._repository, head, commit))
+        worktree.adopt(self._repository, commit)
         return str(commit.id)
 
     def _stored(self, path: str, known: tuple[str, int] | None) -> tuple[str, int] | None:
@@ -273,21 +276,44 @@ class History:
     def _writing(self, what: str) -> Iterator[None]:
         """Hold the lock, with whatever a crash cut short finished first, and errors explained."""
         with _explained(self.path, what), _lock(self.path, self._wait):
+            worktree.recover(self._repository)
             if (Path(self._repository.path) / "index.lock").exists():
                 raise HistoryError(
                     f"cannot {what}: git is at work in {self.path} (.git/index.lock); let it finish, or remove that "
                     "file if no git is running"
                 )
-            worktree.recover(self._repository)
             if self._repository.head_is_unborn:
                 self._record("Begin the history with what is here", "")
             yield
 
 
+def _stand_alone() -> None:
+    """Let libgit2 read no configuration but the repository's own: a user's may be absent, broken or unreadable.
+
+    Whose the repository is does not matter to it then either; nothing that a configuration names is ever run.
+    """
+    for level in (ConfigLevel.PROGRAMDATA, ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
+        pygit2.settings.search_path[level] = ""
+    pygit2.settings.owner_validation = False
+
+
 def _make(root: Path) -> None:
-    """A `.git` of the folder's own, unless another process made it meanwhile."""
+    """A `.git` of the folder's own, made aside and renamed into place, unless another process made it meanwhile."""
+    aside = root / _ASIDE
+    if aside.exists():
+        shutil.rmtree(aside)
     if not (root / ".git").exists():
-        pygit2.init_repository(str(root), initial_head="main")
+        pygit2.init_repository(str(aside), initial_head="main")
+        (aside / ".git").rename(root / ".git")
+        aside.rmdir()
+
+
+def _opened(root: Path) -> pygit2.Repository:
+    """The repository of just this folder. Raises `HistoryError` where its configuration names another folder."""
+    repository = pygit2.Repository(str(root), RepositoryOpenFlag.NO_SEARCH)
+    if repository.workdir is None or Path(repository.workdir).resolve() != root.resolve():
+        raise HistoryError(f"the .git of {root} works on another folder; name that one, or a folder without it")
+    return repository
 
 
 def _folder(path: str) -> str:
@@ -319,7 +345,9 @@ def _explained(root: Path, what: str) -> Iterator[None]:
         where = error.filename or root
         raise HistoryError(f"cannot {what}: {error.strerror or error} ({where}); {advice}") from error
     except (pygit2.GitError, ValueError, KeyError) as error:
-        raise HistoryError(f"cannot {what} in {root}: {error}; mend that and try again") from error
+        code = next((code for code in _ADVICE if os.strerror(code) in str(error)), 0)
+        advice = _ADVICE.get(code, "mend that and try again")
+        raise HistoryError(f"cannot {what} in {root}: {error}; {advice}") from error
 
 
 def _one_line(text: str) -> str:

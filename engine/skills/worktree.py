@@ -19,6 +19,8 @@ import msgspec
 import pygit2
 from pygit2.enums import FileMode
 
+from engine.skills.files import printable
+
 MARKER = "skillos-pending"
 TEMPORARY = ".skillos-"
 
@@ -105,7 +107,8 @@ def store_file(repository: pygit2.Repository, path: str) -> tuple[str, int] | No
 def walk(repository: pygit2.Repository, under: str = "") -> Iterator[str]:
     """The paths of all files of the folder that git may keep, sorted; `under` names one folder or file of it.
 
-    Left out are `.git` folders, other repositories inside this one, and our temporary files; links are not followed.
+    Left out are `.git` folders, other repositories inside this one, our temporary files, and names that are not UTF-8,
+    which libgit2 cannot be told; links are not followed.
     """
     root = root_of(repository)
     if under and not (root / under).is_dir() and os.path.lexists(root / under):
@@ -115,8 +118,9 @@ def walk(repository: pygit2.Repository, under: str = "") -> Iterator[str]:
         folders[:] = sorted(name for name in folders if name != ".git" and not (here / name / ".git").exists())
         links = [name for name in folders if (here / name).is_symlink()]
         for name in sorted([*names, *links]):
-            if name != ".git" and not name.startswith(TEMPORARY):
-                yield (here / name).relative_to(root).as_posix()
+            path = (here / name).relative_to(root).as_posix()
+            if name != ".git" and not name.startswith(TEMPORARY) and printable(path) == path:
+                yield path
 
 
 def point_to(repository: pygit2.Repository, oid: pygit2.Oid | str) -> None:
@@ -138,6 +142,17 @@ def refresh_index(repository: pygit2.Repository, changed: list[FileDelta]) -> No
         elif delta.path in index:
             index.remove(delta.path)
     index.write()
+
+
+def adopt(repository: pygit2.Repository, new: pygit2.Commit) -> None:
+    """Move the branch to the child `new` of the present commit, which holds what lies in the folder already.
+
+    Needs the lock. Raises `OSError` and `pygit2.GitError`.
+    """
+    _write_marker(repository, str(new.id))
+    point_to(repository, new.id)
+    refresh_index(repository, deltas(repository, _parent(new), new))
+    _marker(repository).unlink()
 
 
 def advance(repository: pygit2.Repository, new: pygit2.Commit) -> None:
@@ -220,18 +235,18 @@ def _retreat(repository: pygit2.Repository, old: pygit2.Commit, changed: list[Fi
     for delta in changed:
         path = root_of(repository) / delta.path
         _temporary(path).unlink(missing_ok=True)
-        if delta.old is not None:
+        if delta.old is not None or holds(repository, path, delta.new):
             _put(repository, path, delta.old, delta.old_mode)
-        elif holds(repository, path, delta.new):
-            path.unlink()
         _prune(root_of(repository), path.parent)
     point_to(repository, old.id)
     _marker(repository).unlink(missing_ok=True)
 
 
-def _put(repository: pygit2.Repository, path: Path, oid: str, mode: int) -> None:
-    """See to it that `path` holds a blob, replacing at once what stands there."""
-    if not holds(repository, path, oid):
+def _put(repository: pygit2.Repository, path: Path, oid: str | None, mode: int) -> None:
+    """See to it that `path` holds a blob, or nothing for None, replacing at once what stands there."""
+    if oid is None:
+        path.unlink(missing_ok=True)
+    elif not holds(repository, path, oid):
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(_temporary(path), blob(repository, oid), mode)
         _temporary(path).replace(path)
@@ -269,18 +284,28 @@ def recover(repository: pygit2.Repository) -> None:
     """
     if not interrupted(repository):
         return
+    _unlock(repository)
     commit = repository.get(_marker(repository).read_text(encoding="ascii", errors="replace"))
-    if isinstance(commit, pygit2.Commit) and commit.parents:
-        changed = deltas(repository, commit.parents[0], commit)
+    if isinstance(commit, pygit2.Commit):
+        moved = head_of(repository) == commit
+        changed = deltas(repository, _parent(commit), commit)
         for delta in changed:
             path = root_of(repository) / delta.path
             _temporary(path).unlink(missing_ok=True)
-            if head_of(repository) == commit and holds(repository, path, delta.old):
-                if delta.new is not None:
-                    _put(repository, path, delta.new, delta.new_mode)
-                else:
-                    path.unlink(missing_ok=True)
+            if moved and holds(repository, path, delta.old):
+                _put(repository, path, delta.new, delta.new_mode)
             _prune(root_of(repository), path.parent)
-        if head_of(repository) == commit:
+        if moved:
             refresh_index(repository, changed)
     _marker(repository).unlink()
+
+
+def _unlock(repository: pygit2.Repository) -> None:
+    """Remove the lock files that libgit2 left in a process that was killed while it moved a branch or wrote the index."""
+    folder = Path(repository.path)
+    for lock in [folder / "index.lock", folder / "HEAD.lock", *(folder / "refs" / "heads").rglob("*.lock")]:
+        lock.unlink(missing_ok=True)
+
+
+def _parent(commit: pygit2.Commit) -> pygit2.Commit | None:
+    return commit.parents[0] if commit.parents else None

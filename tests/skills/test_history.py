@@ -1,0 +1,356 @@
+"""The history: each approved edit is one commit that can be shown and undone, and nothing is ever lost or overwritten."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.skills import Conflict, Delete, Edit, History, HistoryError, Insert, Operation, Skill, SkillRepo, Update
+
+GIT = shutil.which("git")
+MUGS = Skill.make("mugs", "Use when a mug is wanted.", "Mugs are in the safe.\n").text
+NEW_MUGS = MUGS.replace("safe", "box")
+
+
+def put(root: Path, path: str, content: str | bytes) -> None:
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def files(root: Path) -> dict[str, bytes]:
+    """Every file under `root` but git's own, by path."""
+    found = (file for file in sorted(root.rglob("*")) if file.is_file() and ".git" not in file.relative_to(root).parts)
+    return {file.relative_to(root).as_posix(): file.read_bytes() for file in found}
+
+
+def git(root: Path, *arguments: str) -> str:
+    if GIT is None:
+        pytest.skip("git is not installed")
+    command = [GIT, "-c", "safe.directory=*", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def edit(root: Path, operation: Operation) -> Edit:
+    return operation.apply(SkillRepo.open(root))
+
+
+def commit(root: Path, operation: Operation, **trailers: str) -> str:
+    return History.open(root).commit(edit(root, operation), message=f"{operation.kind}", trailers=trailers)
+
+
+def messages(root: Path) -> list[str]:
+    return [found.message for found in History.open(root).log()]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder with one skill that has a script, one flat skill, and something else; no git yet."""
+    folder = tmp_path / "skills"
+    put(folder, "mugs/SKILL.md", MUGS)
+    put(folder, "mugs/scripts/look.sh", "ls\r\n")
+    (folder / "mugs/scripts/look.sh").chmod(0o755)
+    put(folder, "cups.md", Skill.make("cups", "Use for cups.", "Cups.\r\n").text)
+    put(folder, "notes.bin", b"\x00\xff")
+    return folder
+
+
+def test_the_first_opening_keeps_what_is_there_byte_for_byte(root: Path) -> None:
+    before = files(root)
+    history = History.open(root)
+    assert files(root) == before
+    [first] = history.log()
+    assert (first.id, first.trailers) == (history.head, {})
+    assert sorted(change.path for change in history.show(first.id)) == sorted(before)
+    shutil.move(root / ".git", root.parent / "kept.git")
+    git(root.parent, "clone", "-q", "kept.git", "copy")
+    assert files(root.parent / "copy") == before
+
+
+def test_a_missing_folder_is_made(tmp_path: Path) -> None:
+    history = History.open(tmp_path / "new" / "skills")
+    assert len(history.log()) == 1
+    assert commit(tmp_path / "new" / "skills", Insert("mugs", MUGS))
+    assert list(SkillRepo.open(tmp_path / "new" / "skills")) == ["mugs"]
+
+
+def test_an_edit_is_a_file_and_one_commit_with_its_trailers(root: Path) -> None:
+    trailers = {
+        "Run": "r1",
+        "Step": "3",
+        "Task": "house-1/2",
+        "Proposer": "curator",
+        "Reason": "seen",
+        "Reviewer": "ada",
+    }
+    done = History.open(root).commit(
+        edit(root, Update("mugs", None, NEW_MUGS)), message="Correct mugs\n\nThe safe was empty.", trailers=trailers
+    )
+    assert (root / "mugs/SKILL.md").read_text() == NEW_MUGS
+    newest, first = History.open(root).log()
+    assert newest.id == done
+    assert (newest.subject, newest.message) == ("Correct mugs", "Correct mugs\n\nThe safe was empty.")
+    assert newest.trailers == {**trailers, "Operation": "update", "Skill": "mugs"}
+    assert abs(newest.time - first.time) < 60
+
+
+def test_git_agrees(root: Path) -> None:
+    done = commit(root, Update("mugs", "glasses"), Run="r1", Reviewer="ada")
+    commit(root, Delete("cups"))
+    assert git(root, "status", "--short") == ""
+    assert git(root, "fsck", "--strict") == ""
+    assert git(root, "log", "-1", "--format=%(trailers)", done).split("\n")[:2] == ["Run: r1", "Reviewer: ada"]
+    assert git(root, "log", "--format=%s") == "delete\nupdate\nBegin the history with what is here\n"
+    assert "rename from mugs/scripts/look.sh" in git(root, "show", done)
+
+
+def test_the_four_kinds_of_edit(root: Path) -> None:
+    commit(root, Insert("plates", MUGS.replace("mugs", "plates")))
+    assert (root / "plates/SKILL.md").read_text() == MUGS.replace("mugs", "plates")
+    commit(root, Update("mugs", "glasses"))
+    assert files(root)["glasses/scripts/look.sh"] == b"ls\r\n"
+    assert os.access(root / "glasses/scripts/look.sh", os.X_OK)
+    assert not (root / "mugs").exists()
+    commit(root, Update("cups", "beakers", Skill.make("beakers", "Use.", "B.\n").text))
+    assert "beakers.md" in files(root) and "cups.md" not in files(root)
+    commit(root, Delete("glasses"))
+    assert list(files(root)) == ["beakers.md", "notes.bin", "plates/SKILL.md"]
+    assert messages(root)[:4] == ["delete", "update", "update", "insert"]
+
+
+def test_diff_and_show_say_what_a_commit_changed(root: Path) -> None:
+    done = commit(root, Update("mugs", None, NEW_MUGS))
+    history = History.open(root)
+    [change] = history.show(done)
+    assert (change.path, change.before, change.after) == ("mugs/SKILL.md", MUGS, NEW_MUGS)
+    assert "-Mugs are in the safe.\n+Mugs are in the box.\n" in history.diff(done)
+    assert "+Mugs are in the safe." in history.diff(history.log()[-1].id)
+    assert "rename to glasses/SKILL.md" in history.diff(commit(root, Update("mugs", "glasses")))
+
+
+def test_a_commit_is_found_by_its_trailer(root: Path) -> None:
+    done = commit(root, Delete("cups"), Edit="e1")
+    history = History.open(root)
+    found = history.find("Edit", "e1")
+    assert found is not None and found.id == done
+    assert history.find("Edit", "e2") is None
+    assert len(history.log(1)) == 1
+
+
+def test_what_stands_in_trailers_and_messages_cannot_forge_others(root: Path) -> None:
+    history = History.open(root)
+    history.commit(
+        edit(root, Delete("cups")),
+        message="\n \nDone\nReviewer: eve\n\nReviewer: eve",
+        trailers={"Reason": "because\n\nReviewer: eve\0\ud800" + "x" * 5000, "Empty": " "},
+    )
+    newest = history.log()[0]
+    assert "Reviewer" not in newest.trailers and "Empty" not in newest.trailers
+    assert newest.trailers["Reason"].startswith("because Reviewer: eve ?xxx")
+    assert len(newest.trailers["Reason"]) == 1000
+    with pytest.raises(ValueError, match="cannot be a trailer"):
+        history.commit(edit(root, Delete("mugs")), message="", trailers={"No key": "x"})
+
+
+# Conflicts
+
+
+@pytest.mark.parametrize("present", [None, "changed by hand"])
+def test_a_file_that_changed_since_is_not_overwritten(root: Path, present: str | None) -> None:
+    update = edit(root, Update("mugs", None, NEW_MUGS))
+    (root / "mugs/SKILL.md").unlink()
+    if present is not None:
+        put(root, "mugs/SKILL.md", present)
+    with pytest.raises(Conflict, match=r"mugs/SKILL\.md was") as conflict:
+        History.open(root).commit(update, message="", trailers={})
+    assert (conflict.value.path, conflict.value.present) == ("mugs/SKILL.md", present)
+    assert files(root).get("mugs/SKILL.md") == (None if present is None else present.encode())
+
+
+def test_a_place_that_is_taken_by_now_is_not_overwritten(root: Path) -> None:
+    insert, rename = edit(root, Insert("plates", MUGS.replace("mugs", "plates"))), edit(root, Update("mugs", "plates"))
+    put(root, "plates/SKILL.md", "somebody else's")
+    before = files(root)
+    history = History.open(root)
+    with pytest.raises(Conflict, match="exists already since the edit was proposed"):
+        history.commit(insert, message="", trailers={})
+    with pytest.raises(Conflict, match="plates exists already, so mugs cannot move there"):
+        history.commit(rename, message="", trailers={})
+    assert files(root) == before
+
+
+def test_what_cannot_be_read_is_not_overwritten(root: Path) -> None:
+    put(root, "large/SKILL.md", b"x" * 2_000_000)
+    (root / "linked").symlink_to(root.parent)
+    before = files(root)
+    unread = edit(root, Delete("large"))
+    assert unread.before == ""
+    with pytest.raises(HistoryError, match="2,000,000 bytes"):
+        History.open(root).commit(unread, message="", trailers={})
+    inside = Insert("linked", MUGS.replace("mugs", "linked")).apply(SkillRepo.empty())
+    with pytest.raises(HistoryError, match="a link"):
+        History.open(root).commit(inside, message="", trailers={})
+    assert files(root) == before
+    assert not (root.parent / "SKILL.md").exists()
+
+
+def test_what_was_changed_by_hand_is_kept_by_a_commit_of_its_own(root: Path) -> None:
+    history = History.open(root)
+    by_hand = MUGS.replace("safe", "attic")
+    put(root, "mugs/SKILL.md", by_hand)
+    put(root, "mugs/more.txt", "by hand")
+    put(root, "cups.md", MUGS.replace("mugs", "cups"))
+    done = commit(root, Delete("mugs"))
+    assert messages(root) == [
+        "delete",
+        "Record what was changed by hand in mugs",
+        "Begin the history with what is here",
+    ]
+    history.revert(done, trailers={})
+    assert files(root)["mugs/SKILL.md"] == by_hand.encode()
+    assert files(root)["mugs/more.txt"] == b"by hand"
+    assert history.record() is not None
+    assert [change.path for change in history.show(history.head)] == ["cups.md"]
+    assert history.record() is None
+
+
+# Undo
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        Insert("plates", MUGS.replace("mugs", "plates")),
+        Update("mugs", None, NEW_MUGS),
+        Update("mugs", "glasses"),
+        Update("cups", "beakers"),
+        Delete("mugs"),
+        Delete("cups"),
+    ],
+)
+def test_undoing_restores_every_byte_and_can_be_undone(root: Path, operation: Operation) -> None:
+    before = files(root)
+    done = commit(root, operation)
+    after = files(root)
+    history = History.open(root)
+    undone = history.revert(done, trailers={"Reviewer": "ada"})
+    assert files(root) == before
+    newest = history.log()[0]
+    assert newest.trailers == {"Reviewer": "ada", "Reverts": done}
+    assert newest.subject == f"Undo: {operation.kind}"
+    history.revert(undone, trailers={})
+    assert files(root) == after
+    assert len(history.log()) == 4
+
+
+def test_an_edit_is_undone_also_when_others_followed_elsewhere(root: Path) -> None:
+    done = commit(root, Update("mugs", None, NEW_MUGS))
+    commit(root, Delete("cups"))
+    History.open(root).revert(done, trailers={})
+    assert (root / "mugs/SKILL.md").read_text() == MUGS
+    assert not (root / "cups.md").exists()
+
+
+def test_an_edit_on_top_of_which_something_was_changed_is_not_undone(root: Path) -> None:
+    done = commit(root, Update("mugs", None, NEW_MUGS))
+    put(root, "mugs/SKILL.md", "by hand")
+    with pytest.raises(Conflict, match="undo the later edit first"):
+        History.open(root).revert(done, trailers={})
+    assert (root / "mugs/SKILL.md").read_text() == "by hand"
+
+
+@pytest.mark.parametrize("commit_id", ["", "HEAD", "0" * 40, "a1b2c3d", "--all", "main", "x" * 1000])
+def test_what_is_no_commit_is_an_error(root: Path, commit_id: str) -> None:
+    history = History.open(root)
+    for ask in (history.show, history.diff, lambda it: history.revert(it, trailers={})):
+        with pytest.raises(HistoryError, match="no commit"):
+            ask(commit_id)
+
+
+def test_the_first_commit_cannot_be_undone(root: Path) -> None:
+    history = History.open(root)
+    with pytest.raises(HistoryError, match="the first commit and cannot be undone"):
+        history.revert(history.head, trailers={})
+
+
+# Places
+
+
+def test_inside_a_larger_repository_its_index_and_branch_stay_as_they_are(root: Path) -> None:
+    outer = root.parent
+    put(outer, "code.py", "pass")
+    git(outer, "init", "-q")
+    git(outer, "add", ".")
+    git(outer, "commit", "-q", "-m", "outer")
+    put(outer, "staged.py", "pass")
+    git(outer, "add", "staged.py")
+    head = git(outer, "rev-parse", "HEAD")
+    commit(root, Update("mugs", None, NEW_MUGS))
+    assert git(outer, "rev-parse", "HEAD") == head
+    assert git(outer, "status", "--short").split() == ["M", "skills/mugs/SKILL.md", "A", "staged.py"]
+    assert (root / ".git").is_dir()
+
+
+def test_an_existing_repository_keeps_its_branch_its_past_and_what_is_staged(root: Path) -> None:
+    git(root, "init", "-q", "-b", "trunk")
+    git(root, "add", "mugs")
+    git(root, "commit", "-q", "-m", "mine")
+    git(root, "add", "notes.bin")
+    commit(root, Update("mugs", None, NEW_MUGS))
+    assert git(root, "log", "--format=%s", "trunk") == "update\nmine\n"
+    assert git(root, "status", "--short").splitlines() == ["A  notes.bin", "?? cups.md"]
+
+
+def test_a_detached_head_moves_on(root: Path) -> None:
+    History.open(root)
+    git(root, "checkout", "-q", "--detach")
+    done = commit(root, Delete("cups"))
+    assert History.open(root).head == done
+    assert git(root, "rev-parse", "main").strip() != done
+
+
+def test_ignored_files_stay_out_and_skills_stay_in(root: Path) -> None:
+    put(root, ".gitignore", "*.log\n*.md\n")
+    put(root, "mugs/run.log", "log")
+    history = History.open(root)
+    paths = [change.path for change in history.show(history.head)]
+    assert paths == [".gitignore", "cups.md", "mugs/SKILL.md", "mugs/scripts/look.sh", "notes.bin"]
+    commit(root, Delete("mugs"))
+    assert files(root)["mugs/run.log"] == b"log"
+    assert list(SkillRepo.open(root)) == ["cups"]
+
+
+def test_links_pipes_odd_names_and_other_repositories_do_no_harm(root: Path) -> None:
+    (root / "link").symlink_to("/etc")
+    os.mkfifo(root / "mugs" / "pipe")
+    (root / os.fsdecode(b"caf\xe9")).write_text("odd")
+    History.open(root / "inner")
+    history = History.open(root)
+    paths = [change.path for change in history.show(history.head)]
+    assert "link" in paths and not any(path.startswith(("link/", "inner")) or "pipe" in path for path in paths)
+    commit(root, Update("mugs", None, NEW_MUGS))
+    assert (root / "link").is_symlink()
+
+
+def test_neither_git_nor_a_home_is_needed(root: Path) -> None:
+    code = (
+        "from engine.skills import *; import sys; r = sys.argv[1]; h = History.open(r)\n"
+        "h.commit(Delete('cups').apply(SkillRepo.open(r)), message='m', trailers={}); print(len(h.log()), h.log()[0].author)"
+    )
+    environment = {"PATH": "", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path) or "."}
+    here = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code, root], env=environment, cwd=here, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("2 SkillOS\n", "")
+
+
+def test_a_git_folder_that_is_none_is_an_error_that_names_the_place(root: Path) -> None:
+    (root / ".git").mkdir()
+    with pytest.raises(HistoryError, match=str(root)):
+        History.open(root)
+    with pytest.raises(HistoryError, match=r"not a directory|exists"):
+        History.open(root / "notes.bin")

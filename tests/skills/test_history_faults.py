@@ -1,0 +1,309 @@
+"""The history when things go wrong: killed anywhere, a full disk, no permission, two writers at once."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import engine.skills.history
+from engine.skills import Delete, Edit, History, HistoryError, Insert, Operation, Skill, SkillRepo, Update
+from engine.skills.lock import folder_lock
+from tests.skills.test_history import MUGS, NEW_MUGS, files, git, messages, put
+
+assert engine.skills.history  # loaded here, so that a child that gave up its rights need not
+
+
+def start(work: Callable[[], None]) -> int:
+    """Run `work` in a forked process that exits with 0 when it succeeds; the process id."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            if status:
+                traceback.print_exc()
+            os._exit(status)
+    return child
+
+
+def status_of(child: int) -> int:
+    """Wait for a child; its exit status, negative for the signal that killed it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def in_child(work: Callable[[], None]) -> int:
+    return status_of(start(work))
+
+
+def edit(root: Path, operation: Operation) -> Edit:
+    return operation.apply(SkillRepo.open(root))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "skills"
+    put(folder, "mugs/SKILL.md", MUGS)
+    put(folder, "mugs/scripts/look.sh", "ls\n")
+    put(folder, "cups.md", MUGS.replace("mugs", "cups"))
+    return folder
+
+
+# Crashes
+
+TOUCHING = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "fcntl.flock")
+
+
+def killed_at(number: int, work: Callable[[], None]) -> bool:
+    """Run `work` in a child that kills itself before its `number`-th touch of the disk; whether it came that far."""
+
+    def doomed() -> None:
+        left = number
+
+        def count(event: str, arguments: tuple[object, ...]) -> None:
+            nonlocal left
+            if event in TOUCHING:
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(count)
+        work()
+
+    status = in_child(doomed)
+    assert status in (0, -signal.SIGKILL)
+    return status != 0
+
+
+def points(work: Callable[[Path], None], fresh: Callable[[], Path]) -> Iterator[Path]:
+    """A fresh folder after `work` was killed on it, once for every place where it can be."""
+    number = 1
+    while True:
+        root = fresh()
+        if not killed_at(number, lambda root=root: work(root)):  # type: ignore[misc]
+            break
+        yield root
+        number += 1
+    assert number > 5, "the work hardly touched the disk"
+
+
+def assert_sound(root: Path) -> None:
+    """The folder is what the newest commit says, and git finds nothing to complain about."""
+    History.open(root)
+    assert not list(root.rglob(".skillos-*"))
+    assert git(root, "status", "--short") == ""
+    assert git(root, "fsck", "--strict", "--no-dangling") == ""
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        Insert("plates", MUGS.replace("mugs", "plates")),
+        Update("mugs", None, NEW_MUGS),
+        Update("mugs", "glasses"),
+        Delete("mugs"),
+    ],
+)
+def test_killed_anywhere_in_a_commit_it_is_one_commit_or_the_other(tmp_path: Path, operation: Operation) -> None:
+    number = 0
+
+    def fresh() -> Path:
+        nonlocal number
+        number += 1
+        root = tmp_path / f"r{number}"
+        put(root, "mugs/SKILL.md", MUGS)
+        put(root, "mugs/scripts/look.sh", "ls\n")
+        History.open(root)
+        return root
+
+    def work(root: Path) -> None:
+        History.open(root).commit(edit(root, operation), message="edit", trailers={"Edit": "e1"})
+
+    origin, whole = fresh(), fresh()
+    work(whole)
+    for root in points(work, fresh):
+        assert_sound(root)
+        if History.open(root).find("Edit", "e1") is None:
+            assert files(root) == files(origin)
+            work(root)
+        assert files(root) == files(whole)
+        assert_sound(root)
+        assert messages(root) == ["edit", "Begin the history with what is here"]
+
+
+def test_killed_anywhere_in_the_first_opening_it_can_be_opened_again(tmp_path: Path) -> None:
+    number = 0
+
+    def fresh() -> Path:
+        nonlocal number
+        number += 1
+        put(tmp_path / f"r{number}", "mugs/SKILL.md", MUGS)
+        return tmp_path / f"r{number}"
+
+    def work(root: Path) -> None:
+        History.open(root)
+
+    for root in points(work, fresh):
+        assert_sound(root)
+        assert files(root) == {"mugs/SKILL.md": MUGS.encode()}
+        assert len(messages(root)) == 1
+
+
+def test_locks_that_libgit2_left_when_it_was_killed_are_removed(root: Path) -> None:
+    history = History.open(root)
+    put(root, ".git/skillos-pending", history.head)
+    put(root, ".git/index.lock", "")
+    put(root, ".git/refs/heads/main.lock", "")
+    History.open(root).commit(edit(root, Delete("cups")), message="edit", trailers={})
+    assert_sound(root)
+
+
+def test_a_git_at_work_is_not_disturbed(root: Path) -> None:
+    history = History.open(root)
+    put(root, ".git/index.lock", "")
+    with pytest.raises(HistoryError, match=r"git is at work .*index\.lock"):
+        history.commit(edit(root, Delete("cups")), message="edit", trailers={})
+    assert (root / "cups.md").exists()
+
+
+def test_a_file_changed_after_a_crash_is_left_alone(root: Path) -> None:
+    update = edit(root, Update("mugs", None, NEW_MUGS))
+    done = History.open(root).commit(update, message="edit", trailers={})
+    put(root, "mugs/SKILL.md", "by hand, after the crash")
+    put(root, ".git/skillos-pending", done)
+    History.open(root)
+    assert (root / "mugs/SKILL.md").read_text() == "by hand, after the crash"
+
+
+# What the system refuses
+
+
+@pytest.mark.parametrize("limit", [10, 150, 1_000, 5_000])
+def test_a_full_disk_changes_nothing_and_says_what_to_do(root: Path, limit: int) -> None:
+    """Stands for a full disk: no file may grow beyond `limit` bytes, so objects, staged files or the index fail."""
+    History.open(root)
+    before, first = files(root), messages(root)
+    big = Skill.make("big", "Use.", "".join(f"{n} {n * 7919 % 1013}\n" for n in range(6_000))).text
+    inserted = edit(root, Insert("big", big))
+
+    def work() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        with pytest.raises(HistoryError, match=r"cannot commit the edit of 'big'.*(free some space|try again)"):
+            History.open(root).commit(inserted, message="edit", trailers={})
+
+    assert in_child(work) == 0
+    assert files(root) == before
+    assert messages(root) == first
+    History.open(root).commit(inserted, message="edit", trailers={})
+    assert_sound(root)
+
+
+def without_rights(work: Callable[[], None]) -> int:
+    """Run `work` as a user who is not root, which no permission binds."""
+
+    def powerless() -> None:
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+        work()
+
+    return in_child(powerless)
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that the powerless user owns; pytest's own lie where only their owner may look."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        folder = Path(name) / "skills"
+        put(folder, "mugs/SKILL.md", MUGS)
+        put(folder, "cups.md", MUGS.replace("mugs", "cups"))
+        if os.geteuid() == 0:
+            for path in [folder, *folder.rglob("*")]:
+                os.chown(path, 65534, 65534)
+        yield folder
+        for path in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
+            path.chmod(0o755)
+
+
+def test_without_permission_nothing_changes_and_the_message_says_where(shared: Path) -> None:
+    def closed_from_the_start() -> None:
+        shared.chmod(0o555)
+        with pytest.raises(HistoryError, match=f"cannot open the history.*{shared}.*permission"):
+            History.open(shared)
+        shared.chmod(0o755)
+
+    def closed_later() -> None:
+        history = History.open(shared)
+        update = edit(shared, Update("mugs", None, NEW_MUGS))
+        (shared / "mugs").chmod(0o555)
+        with pytest.raises(HistoryError, match=r"cannot commit the edit of 'mugs'.*Permission denied.*permission"):
+            history.commit(update, message="edit", trailers={})
+        (shared / "mugs").chmod(0o755)
+        assert (shared / "mugs/SKILL.md").read_text() == MUGS
+        assert messages(shared) == ["Begin the history with what is here"]
+        history.commit(update, message="edit", trailers={})
+
+    def unreadable() -> None:
+        (shared / "cups.md").chmod(0)
+        assert [finding.code for finding in SkillRepo.open(shared)["cups"].findings] == ["unreadable"]
+        assert History.open(shared).record() is None
+        with pytest.raises(HistoryError, match="Permission denied"):
+            History.open(shared).commit(edit(shared, Delete("cups")), message="edit", trailers={})
+
+    assert without_rights(closed_from_the_start) == 0
+    assert without_rights(closed_later) == 0
+    assert without_rights(unreadable) == 0
+
+
+# Two writers
+
+
+def test_a_writer_waits_only_so_long_for_another_and_says_so(root: Path) -> None:
+    history = History.open(root, wait=0.1)
+    with (
+        folder_lock(root, wait=1),
+        pytest.raises(HistoryError, match=r"another process is writing to .* within 0\.1 s; wait for it or stop it"),
+    ):
+        history.commit(edit(root, Delete("cups")), message="edit", trailers={})
+    assert len(history.log()) == 1
+    history.commit(edit(root, Delete("cups")), message="edit", trailers={})
+
+
+def test_the_lock_of_a_killed_process_is_free(root: Path) -> None:
+    def hold() -> None:
+        with folder_lock(root, wait=1):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_child(hold) == -signal.SIGKILL
+    with folder_lock(root, wait=0):
+        pass
+
+
+def test_two_processes_commit_all_their_edits_one_after_the_other(root: Path) -> None:
+    def write(who: str) -> None:
+        for number in range(8):
+            name = f"{who}-{number}"
+            insert = Insert(name, MUGS.replace("mugs", name)).apply(SkillRepo.empty())
+            History.open(root).commit(insert, message=name, trailers={"Proposer": who})
+
+    children = [start(lambda who=who: write(who)) for who in ("ann", "bob")]  # type: ignore[misc]
+    assert [status_of(child) for child in children] == [0, 0]
+    assert_sound(root)
+    written = messages(root)[:-1]
+    assert sorted(written) == sorted(f"{who}-{number}" for who in ("ann", "bob") for number in range(8))
+    for who in ("ann", "bob"):
+        assert [name for name in written if name.startswith(who)] == [
+            f"{who}-{number}" for number in reversed(range(8))
+        ]
+    assert len(SkillRepo.open(root)) == 18
