@@ -23,8 +23,12 @@ from skillos_tui import messages
 from skillos_tui.client import Client
 from skillos_tui.keymap import KEYMAP, bindings
 from skillos_tui.terminal import Question
+from skillos_tui.text import safe
 from skillos_tui.themes import Look, ThemeError, load_looks
 from skillos_tui.view import Part, RunView
+
+MAX_TOLD = 6
+"""Lines of a message that are shown; of a longer one the first and the last."""
 
 
 class SkillosApp(App[str]):
@@ -52,17 +56,25 @@ class SkillosApp(App[str]):
         self.theme = self.look.theme.name
 
     def get_default_screen(self) -> Screen[object]:
-        return self.live_screen() if self.path else self.home_screen()
+        return self._new_screen("live" if self.path else "home")
 
-    def home_screen(self) -> Screen[object]:
-        from skillos_tui.screens.home import HomeScreen
+    def _new_screen(self, room: str) -> Screen[object]:
+        """A screen of a room; its module is loaded when the first is made."""
+        if room == "home":
+            from skillos_tui.screens.home import HomeScreen
 
-        return HomeScreen()
-
-    def live_screen(self) -> Screen[object]:
+            return HomeScreen()
         from skillos_tui.screens.live import LiveScreen
 
         return LiveScreen()
+
+    async def _go(self, room: str) -> None:
+        """Show the room's screen: the one below if there is one, else a new one."""
+        if any(getattr(screen, "room", "") == room for screen in self.screen_stack):
+            while getattr(self.screen, "room", "") != room:
+                await self.pop_screen()
+        else:
+            await self.push_screen(self._new_screen(room))
 
     def on_mount(self) -> None:
         if self.path:
@@ -78,20 +90,20 @@ class SkillosApp(App[str]):
 
     # Runs
 
-    def open_run(self, path: Path) -> None:
+    async def open_run(self, path: Path) -> None:
         """Leave the run that is open, if one is, and show another."""
         self.path, self.run_id, self.view, self.engine, self.names = path, "", RunView(), None, None
         self.client.open(path)
-        self.switch_screen(self.live_screen())
+        await self._go("live")
 
-    def go_home(self) -> None:
+    async def go_home(self) -> None:
         """Back to the list of runs; the run's engine goes on."""
         self.client.close()
         self.path = None
-        self.switch_screen(self.home_screen())
+        await self._go("home")
 
-    def on_run_created(self, message: messages.RunCreated) -> None:
-        self.open_run(message.path)
+    async def on_run_created(self, message: messages.RunCreated) -> None:
+        await self.open_run(message.path)
 
     def on_run_opened(self, message: messages.RunOpened) -> None:
         if message.path == self.path:
@@ -135,7 +147,10 @@ class SkillosApp(App[str]):
         self._hand_on(message)
 
     def on_told(self, message: messages.Told) -> None:
-        self.notify(message.text, severity=message.level, timeout=12 if message.level == "error" else 5, markup=False)
+        lines = [safe(text) for text in message.text.strip().splitlines()]
+        shown = lines if len(lines) <= MAX_TOLD else [lines[0], "…", *lines[2 - MAX_TOLD :]]
+        seconds = 12 if message.level == "error" else 5
+        self.notify("\n".join(shown), severity=message.level, timeout=seconds, markup=False)
 
     def _hand_on(self, message: messages.Reply) -> None:
         """Give a reply to the screens that asked for it."""

@@ -99,6 +99,8 @@ class Client:
                 self._tell(RunOpened(run.path, run.id))
                 seen = self._read_past(run)
                 self._follow(run, seen, worker, stop)
+        except FileNotFoundError:
+            self._tell(RunLost(path, f"{path} is gone: it was removed; what is shown is the last that is known of it"))
         except (RunError, OSError) as error:
             self._tell(RunLost(path, str(error)))
 
@@ -148,6 +150,8 @@ class Client:
         return last
 
     def _tell_engine(self, run: Run, before: EngineSeen | None) -> EngineSeen:
+        """Tell how the engine is, if that changed. Raises `FileNotFoundError` when the run was removed."""
+        run.db.path.stat()
         age = run.heartbeat_age() if run.engine_alive() else None
         silent = int((age or 0) // SILENT_SECONDS * SILENT_SECONDS)
         seen = EngineSeen(run.path, shown_state(run), age is not None, silent)

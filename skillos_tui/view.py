@@ -92,7 +92,8 @@ class Change:
 
 @dataclass
 class RunView:
-    """A run, as far as its events tell. `rollout` and `group` say which rollout is followed."""
+    """A run, as far as its events tell. `rollout` and `group` say which rollout is followed; `withheld` counts the edits
+    that were not put to review, by reason, the newest last."""
 
     kind: RunKind = "train"
     profile: str = ""
@@ -113,7 +114,7 @@ class RunView:
     fork: dict[str, str] = field(default_factory=dict)
     change: Change | None = None
     edits: dict[str, Edit] = field(default_factory=dict)
-    withheld: int = 0
+    withheld: dict[str, int] = field(default_factory=dict)
     memory: MemoryMeasured | None = None
     notices: list[Notice] = field(default_factory=list)
 
@@ -247,7 +248,7 @@ class RunView:
         return {"review", "skills", "state"}
 
     def _withheld(self, event: ProposalsWithheld) -> set[Part]:
-        self.withheld += event.count
+        self.withheld[event.reason] = self.withheld.pop(event.reason, 0) + event.count
         return {"review", "state"}
 
     def _memory(self, event: MemoryMeasured) -> set[Part]:

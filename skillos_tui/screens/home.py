@@ -37,8 +37,10 @@ class HomeScreen(RoomScreen):
 
     def on_mount(self) -> None:
         self.go_to("runs")
-        self.workbench.client.find()
         self.set_interval(FIND_SECONDS, self._look_again)
+
+    def on_screen_resume(self) -> None:
+        self._look_again()
 
     def _look_again(self) -> None:
         if self.is_current:
@@ -54,7 +56,7 @@ class HomeScreen(RoomScreen):
         await asyncio.wait_for(self._found.wait(), FIRST_LOOK_SECONDS)
         value = self.query_one(RunList).value
         if isinstance(value, Path):
-            self.workbench.open_run(value)
+            await self.workbench.open_run(value)
         elif value in (TRAIN, CURATE):
             self._start("train" if value == TRAIN else "curate")
 

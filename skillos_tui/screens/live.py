@@ -157,5 +157,5 @@ class LiveScreen(RoomScreen):
             self.workbench.client.stop()
             self.notify("Asked the engine to stop.")
 
-    def action_home(self) -> None:
-        self.workbench.go_home()
+    async def action_home(self) -> None:
+        await self.workbench.go_home()

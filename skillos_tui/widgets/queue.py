@@ -18,6 +18,7 @@ DECIDED: dict[EditState, str] = {
     "conflicted": "warn:!",
 }
 MAX_DECIDED = 100
+MAX_REASONS = 8
 
 
 class ReviewQueue(ListPane):
@@ -46,7 +47,9 @@ class ReviewQueue(ListPane):
             items += [Item(line()), Item(line(f"muted:{len(decided)} decided"))]
             items += [_item(edit) for edit in decided[:MAX_DECIDED]]
         if self.view.withheld:
-            items += [Item(line()), Item(line(f"warn:{self.view.withheld} withheld, see notices"))]
+            items += [Item(line()), Item(line(f"warn:{sum(self.view.withheld.values())} not put to review"))]
+            newest = list(self.view.withheld.items())[: -MAX_REASONS - 1 : -1]
+            items += [Item(line(f"muted:{count:>4} {reason}")) for reason, count in newest]
         return items
 
 

@@ -42,7 +42,7 @@ async def test_four_panes_and_the_state_show_a_finished_run(tmp_path: Path) -> N
         assert "+ name: find-kettle" in pane(pilot, "diff")
         transcript = pane(pilot, "transcript")
         assert "position 1 · house-30" in transcript and "go safe" in transcript and "(coerced)" in transcript
-        assert "insert find-mug" in transcript and "refused: there is no skill find-nothing" in transcript
+        assert "insert find-apple" in transcript and "refused: there is no skill" in transcript
         rewards = pane(pilot, "rewards")
         assert "r_fc        0.630" in rewards and "spread      0.120" in rewards and "coerced     3.1%" in rewards
         assert "available 9.0 GiB / 16.0 GiB" in pane(pilot, "memory")

@@ -1,0 +1,104 @@
+"""Home: one key starts, one key opens; what goes wrong is said and the workbench goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+from engine.runs.events import RunStarted
+from engine.runs.store import Run
+from engine.runs.supervisor import find_runs
+from skillos_tui.widgets.runs import RunList
+from tests.workbench.recording import create, record_training
+from tests.workbench.stage import on_screen, screen_lines, until, workbench
+
+
+async def test_a_fresh_machine_offers_training_on_enter(tmp_path: Path) -> None:
+    async with workbench(folder=tmp_path / "runs") as pilot:
+        await until(pilot, "No runs yet")
+        assert pilot.app.screen.query_one(RunList).value == "train"
+        assert "Train the pocket model" in on_screen(pilot) and "Live curation" in on_screen(pilot)
+
+
+async def test_runs_stand_newest_first_with_their_state_and_enter_opens_the_newest(tmp_path: Path) -> None:
+    for name in ("a-first", "b-second"):
+        record_training(tmp_path / name, steps=2, planned=12).close()
+        await asyncio.sleep(0.01)
+    async with workbench(folder=tmp_path) as pilot:
+        await until(pilot, "b-second")
+        rows = [line for line in screen_lines(pilot) if "finished" in line]
+        assert "b-second" in rows[0] and "a-first" in rows[1]
+        assert "step 2 of 12" in rows[0] and "4" in rows[0]
+        await pilot.press("enter")
+        await until(pilot, "Executor")
+        assert "b-second" in screen_lines(pilot)[0]
+
+
+async def test_the_way_back_and_into_another_run(tmp_path: Path) -> None:
+    for name in ("a-first", "b-second"):
+        record_training(tmp_path / name, steps=1, planned=12).close()
+        await asyncio.sleep(0.01)
+    async with workbench(folder=tmp_path) as pilot:
+        await until(pilot, "b-second")
+        await pilot.press("enter")
+        await until(pilot, "Executor")
+        await pilot.press("escape")
+        await until(pilot, "Live curation")
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "a-first" in screen_lines(pilot)[0])
+        assert "step 1 of 12" in screen_lines(pilot)[0]
+
+
+async def test_a_run_opened_by_name_leads_home_too(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "only", steps=1)
+    async with workbench(run.path, folder=tmp_path) as pilot:
+        await until(pilot, "Executor")
+        await pilot.press("h")
+        await until(pilot, "Live curation")
+        await pilot.press("enter")
+        await until(pilot, lambda: "Executor" in on_screen(pilot) and "only" in screen_lines(pilot)[0])
+
+
+async def test_what_is_no_run_is_listed_as_unreadable(tmp_path: Path) -> None:
+    record_training(tmp_path / "good", steps=1).close()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("not a run")
+    async with workbench(folder=tmp_path) as pilot:
+        await until(pilot, "unreadable")
+        assert "finished" in on_screen(pilot)
+        assert pilot.app.screen.query_one(RunList).value == tmp_path / "good"
+
+
+async def test_a_place_that_cannot_be_written_is_said_and_nothing_is_started(tmp_path: Path) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file, so that no run can be made in it")
+    async with workbench(folder=blocked / "runs") as pilot:
+        await until(pilot, lambda: bool(pilot.app.screen.query_one(RunList).rows))
+        await pilot.press("t")
+        await until(pilot, "cannot make a run in")
+        assert "Live curation" in on_screen(pilot)
+
+
+async def test_a_directory_of_something_else_is_said_on_the_live_screen(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a run")
+    async with workbench(tmp_path) as pilot:
+        await until(pilot, "is not a run")
+
+
+async def test_a_run_that_vanishes_is_said(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "step 1")
+        run.close()
+        shutil.rmtree(run.path)
+        await until(pilot, "is gone")
+
+
+async def test_an_interrupted_run_is_told_from_a_running_one(tmp_path: Path) -> None:
+    run = create(tmp_path / "dead")
+    with run.lock():
+        run.append(RunStarted(run_kind="train", profile="pocket", steps=4, pid=1))
+    assert isinstance(run, Run) and find_runs(tmp_path)[0].status is not None
+    async with workbench(folder=tmp_path) as pilot:
+        await until(pilot, "interrupted")

@@ -1,0 +1,76 @@
+"""Text that a model, a game or a file chose reaches every pane, and does nothing there but stand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.runs.events import (
+    Address,
+    Call,
+    EditDecided,
+    EpisodeStarted,
+    MemoryMeasured,
+    Notice,
+    ProposalsWithheld,
+    RunStarted,
+    SkillFound,
+    StateChanged,
+    StepStarted,
+    TurnTaken,
+)
+from engine.runs.store import Run
+from tests.workbench.recording import create, curation, proposal
+from tests.workbench.stage import on_screen, until, workbench
+
+HOSTILE = {
+    "markup": "[red]RED[/red] [/] [bold [@click=app.quit]x[/] $primary",
+    "escapes": "\x1b[2J\x1b]0;title\x07\x1b[31mRED \x9b1m \x1bP1q\x1b\\",
+    "hidden": "ab\u202etxt\u2066\u200b\u200d\ufeff\U000e0041cd",
+    "wide": "漢字かな🎉👩‍👩‍👧 e" + "\u0301" * 40,
+    "long": "x" * 200_000,
+    "lines": "\n" * 3000 + "\r\r\x0b\x0c\u2028\x85end",
+    "nothing": "",
+}
+
+
+def record(path: Path, text: str) -> Run:
+    """A run in which every field that others choose is `text`."""
+    run = create(path)
+    at = Address(1)
+    run.append(
+        RunStarted(run_kind="train", profile=text[:300], steps=4, pid=1),
+        StepStarted(1, []),
+        EpisodeStarted(at, text, text, text, [SkillFound(text, 1.0)], text, 9),
+        TurnTaken(at, 1, text, text, text, True),
+        curation(at, [Call(text, text, "malformed", text)], {text: text, "other": text}),
+        MemoryMeasured(text, 1, 1, 1),
+        proposal(1, 0, edit="e1", after=text),
+        proposal(1, 1, edit=text or "e2", after=text),
+        ProposalsWithheld(1, 1, text),
+        EditDecided("e1", "vetoed", text, text, text),
+        Notice("error", text),
+        StateChanged("failed", text),
+    )
+    return run
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("size", [(120, 40), (40, 10)])
+async def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path, name: str, size: tuple[int, int]) -> None:
+    run = record(tmp_path / "run", HOSTILE[name])
+    async with workbench(run.path, size=size) as pilot:
+        await until(pilot, "failed")
+        seen = on_screen(pilot)
+        await pilot.press("tab", "down", "down", "tab", "G", "tab", "tab", "r", "n", "p", "tab", "G", "tab", "G")
+        await until(pilot, "q quit")
+        seen += on_screen(pilot)
+        assert all(char.isprintable() or char == "\n" for char in seen)
+        assert pilot.app.is_running
+
+
+async def test_markup_is_text(tmp_path: Path) -> None:
+    run = record(tmp_path / "run", HOSTILE["markup"])
+    async with workbench(run.path) as pilot:
+        await until(pilot, "[red]RED[/red]")
