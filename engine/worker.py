@@ -7,6 +7,7 @@ run is finished, stopped or failed. Whatever it prints is in the run's `logs/eng
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import traceback
@@ -49,6 +50,8 @@ async def _work(run: Run, writer: EventWriter) -> None:
             "memory": _measure(writer),
         }.items()
     ]
+    for watcher in watchers:
+        watcher.add_done_callback(lambda ended: _watcher_ended(ended, control))
     try:
         await _run(run, writer, control)
         writer.emit(StateChanged("finished"))
@@ -56,14 +59,28 @@ async def _work(run: Run, writer: EventWriter) -> None:
         writer.emit(StateChanged("stopped", "asked to stop"))
     except Exception as error:
         traceback.print_exc()
-        writer.emit(Notice("error", f"{type(error).__name__}: {error}; the traceback is in {run.log_file}"))
-        writer.emit(StateChanged("failed", f"{type(error).__name__}: {error}"))
+        why = _in_words(error)
+        writer.emit(Notice("error", f"{why}; the traceback is in {run.log_file}"))
+        writer.emit(StateChanged("failed", why))
         writer.flush()
         raise SystemExit(1) from error
     finally:
         for watcher in watchers:
             watcher.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)
+
+
+def _watcher_ended(watcher: asyncio.Task[None], control: Control) -> None:
+    """A run that nobody can command or that shows no heartbeat does not go on unseen."""
+    if not watcher.cancelled() and (error := watcher.exception()) is not None:
+        control.fail(error)
+
+
+def _in_words(error: BaseException) -> str:
+    """What went wrong: of tasks that failed together, the first."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
 
 
 async def _run(run: Run, writer: EventWriter, control: Control) -> None:
@@ -93,10 +110,17 @@ def _done(run: Run) -> int:
 
 
 def _prepare(config: Config) -> None:
-    """Import torch and say how many threads it may use: contended threads are far slower than few."""
+    """Import torch and say how many threads it may use: contended threads are far slower than few.
+
+    What the libraries would print beside the events (progress bars, every prompt of an unmeasured rollout) stays out of
+    the log.
+    """
     import torch
+    from transformers.utils import logging as transformers_logging
 
     torch.set_num_threads(config.model.threads)
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("trl").setLevel(logging.ERROR)
 
 
 async def _beat(run: Run) -> None:

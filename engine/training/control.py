@@ -1,6 +1,7 @@
 """Where a run may be paused or stopped: between steps, and a stop also in the middle of one.
 
 control.pause(); control.resume(); control.stop()        # from the commands that the worker reads
+control.fail(error)                                      # what runs beside the work broke: end it with that error
 await control.gate()                                     # between steps: waits while paused
 rollouts = await control.interruptible(collect(...))     # raises StopRequested at once
 """
@@ -28,6 +29,7 @@ class Control:
         self._go = asyncio.Event()
         self._go.set()
         self._stop = asyncio.Event()
+        self._why: BaseException = StopRequested()
 
     def pause(self) -> None:
         """Pause at the next gate."""
@@ -42,6 +44,11 @@ class Control:
         self._stop.set()
         self._go.set()
 
+    def fail(self, error: BaseException) -> None:
+        """Stop as soon as possible, the work then ending with `error` instead of `StopRequested`."""
+        self._why = error
+        self.stop()
+
     async def gate(self) -> None:
         """Wait while paused. Raises `StopRequested`."""
         if not self._go.is_set():
@@ -50,7 +57,7 @@ class Control:
             if not self._stop.is_set():
                 self._tell("running", "")
         if self._stop.is_set():
-            raise StopRequested
+            raise self._why
 
     async def interruptible(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of `work`, cancelled with `StopRequested` when a stop is asked for."""
@@ -59,7 +66,7 @@ class Control:
         try:
             await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
-                raise StopRequested
+                raise self._why
             return working.result()
         finally:
             for task in (working, stopping):

@@ -94,7 +94,11 @@ class TrainRun:
         return step_samples(self._rollouts, self._parts, self._padding)
 
     async def _after_update(self, update: Update) -> None:
-        """Tell what the update did and how the step went; both are on the disk before its checkpoint is."""
+        """Tell what the update did and how the step went, and propose the step's best edits.
+
+        All is on the disk before the step's checkpoint is: a crash between repeats the step, and what is proposed again
+        finds itself in the queue, where the other order would lose the proposals.
+        """
         now = time.monotonic()
         samples = sum(
             position.completion is not None
@@ -124,14 +128,14 @@ class TrainRun:
                 seconds=now - self._began,
             )
         )
-        self._writer.flush()
-
-    async def _after_step(self, step: int, checkpoint: Path) -> None:
-        """The checkpoint is in place: say so, and propose the step's best edits."""
-        self._writer.emit(CheckpointSaved(step, str(checkpoint), checkpoints.size_of(checkpoint)))
         for row, parts in zip(self._rollouts, self._parts, strict=True):
             if (best := best_rollout(row, parts)) is not None:
                 self._propose(best)
+        self._writer.flush()
+
+    async def _after_step(self, step: int, checkpoint: Path) -> None:
+        """Tell that the checkpoint is in place."""
+        self._writer.emit(CheckpointSaved(step, str(checkpoint), checkpoints.size_of(checkpoint)))
         self._writer.flush()
 
     def _propose(self, best: Rollout) -> None:

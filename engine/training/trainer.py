@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import msgspec
 from datasets import Dataset
 from peft import LoraConfig
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from engine.config import Config
@@ -74,25 +75,34 @@ class GrpoSession:
         self.after_step = after_step
         self.checkpoints = checkpoints
         self._loop = asyncio.get_running_loop()
-        self._trainer = GRPOTrainer(
-            model=base,
-            args=_arguments(config, checkpoints / saved.PARTIAL),
-            processing_class=tokenizer,
-            train_dataset=_tickets(config),
-            reward_funcs=[_reward],
-            rollout_func=self._rollouts,
-            peft_config=LoraConfig(
-                r=config.training.lora_rank,
-                lora_alpha=config.training.lora_alpha,
-                lora_dropout=0.0,
-                target_modules="all-linear",
-                task_type="CAUSAL_LM",
-            ),
-            callbacks=[_Progress(self)],
-        )
+        self._trainer = self._make_trainer(base, tokenizer)
         self.model = LocalModel(
             self._trainer.model, tokenizer, max_batch=config.model.max_batch, context=config.model.context
         )
+
+    def _make_trainer(self, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> GRPOTrainer:
+        """TRL's trainer over a new adapter. It prints nothing: what it says arrives as metrics."""
+        adapter = LoraConfig(
+            r=self._config.training.lora_rank,
+            lora_alpha=self._config.training.lora_alpha,
+            lora_dropout=0.0,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
+        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
+            trainer = GRPOTrainer(
+                model=base,
+                args=_arguments(self._config, self.checkpoints / saved.PARTIAL),
+                processing_class=tokenizer,
+                train_dataset=_tickets(self._config),
+                reward_funcs=[_reward],
+                rollout_func=self._rollouts,
+                peft_config=adapter,
+                callbacks=[_Progress(self)],
+            )
+        trainer.remove_callback(PrinterCallback)
+        return trainer
 
     async def run(self, resume_from: Path | None) -> None:
         """Train to the last step. Raises whatever `play` or the callbacks raised."""
