@@ -33,8 +33,8 @@ def _resident(process: psutil.Process) -> int:
 
 
 def _gpu() -> int | None:
-    """Bytes that torch holds on the GPU; None without a GPU, or before torch is loaded."""
+    """Bytes that torch holds on the GPU; None without a GPU, or while torch is not loaded to the end."""
     torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available():
+    if torch is None or getattr(torch.__spec__, "_initializing", False) or not torch.cuda.is_available():
         return None
     return int(torch.cuda.memory_reserved())
