@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.screen import Screen
@@ -37,8 +37,8 @@ class SkillosApp(App[str]):
     CSS_PATH: ClassVar = ["app.tcss", "screens/home.tcss", "screens/live.tcss"]  # the first screen is one of these
     BINDINGS = bindings("app")
     TITLE = "SkillOS"
-    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (72, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar = [(0, "-low"), (18, "-middling"), (32, "-high")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-wide")]  # noqa: RUF012 - Textual declares it so
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (18, "-middling"), (32, "-high")]  # noqa: RUF012
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(self, looks: dict[str, Look], look: str, folder: Path, run: Path | None = None) -> None:
@@ -55,10 +55,10 @@ class SkillosApp(App[str]):
             self.register_theme(each.theme)
         self.theme = self.look.theme.name
 
-    def get_default_screen(self) -> Screen[object]:
+    def get_default_screen(self) -> Screen[Any]:
         return self._new_screen("live" if self.path else "home")
 
-    def _new_screen(self, room: str) -> Screen[object]:
+    def _new_screen(self, room: str) -> Screen[Any]:
         """A screen of a room; its module is loaded when the first is made."""
         if room == "home":
             from skillos_tui.screens.home import HomeScreen
@@ -166,7 +166,7 @@ class SkillosApp(App[str]):
 
     # Actions of all screens
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Every action of the screen and of the app, for the palette."""
         focused = screen.focused
         places = [(getattr(screen, "room", ""), screen), *((room, focused) for room in getattr(focused, "ROOMS", ()))]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 from textual.app import App
 from textual.message import Message
@@ -26,6 +26,7 @@ from engine.config import ConfigError, load_profile, to_toml
 from engine.runs import supervisor
 from engine.runs.commands import Pause, Stop
 from engine.runs.errors import RunError
+from engine.runs.events import EditProposed, StepStarted
 from engine.runs.status import shown_state
 from engine.runs.store import Run, Stored
 from engine.skills.files import read_text, skill_files, skill_path
@@ -43,7 +44,7 @@ from skillos_tui.messages import (
     Told,
     TrajectoryRead,
 )
-from skillos_tui.view import EPISODE_KINDS, FOLDED_RECENT, FOLDED_WHOLE, Episode, RunView
+from skillos_tui.view import EPISODE_KINDS, FOLDED_RECENT, FOLDED_WHOLE, Episode, EpisodeEvent, RunView
 
 BATCH_SECONDS = 0.3
 """Events are taken no more often than this, so that the screen is painted in batches."""
@@ -59,7 +60,7 @@ SILENT_SECONDS = 30
 class Client:
     """The runs, as the workbench needs them."""
 
-    def __init__(self, app: App[object], folder: Path, profile: str = "pocket") -> None:
+    def __init__(self, app: App[Any], folder: Path, profile: str = "pocket") -> None:
         self.app = app
         self.folder = folder
         self.profile = profile
@@ -306,15 +307,19 @@ def _writes(run: Run, stop: threading.Event) -> Iterator[None]:
 
 def _trajectory(run: Run, edit: str) -> Episode | None:
     """The episode and the curation at the place where an edit was proposed, from the events of that step."""
-    proposals = (stored for stored in reversed(run.tail(-1, ["edit_proposed"])) if stored.event.edit == edit)
-    proposed = next(proposals, None)
+    proposed: EditProposed | None = None
+    last = 0
+    for stored in run.tail(-1, ["edit_proposed"]):
+        if isinstance(stored.event, EditProposed) and stored.event.edit == edit:
+            proposed, last = stored.event, stored.id
     if proposed is None:
         return None
-    at = proposed.event.at
-    starts = (s.id for s in reversed(run.tail(-1, ["step_started"], proposed.id)) if s.event.step == at.step)
+    at = proposed.at
+    starts = run.tail(-1, ["step_started"], last)
+    began = [s.id for s in starts if isinstance(s.event, StepStarted) and s.event.step == at.step]
     view = RunView(kind=run.kind, group=at.group, rollout=at.rollout)
-    for stored in _pages(run, next(starts, 0), proposed.id, EPISODE_KINDS):
-        if stored.event.at == at:
+    for stored in _pages(run, began[-1] if began else 0, last, EPISODE_KINDS):
+        if isinstance(stored.event, EpisodeEvent) and stored.event.at == at:
             view.fold(stored.event)
     return view.episodes[-1] if view.episodes else None
 

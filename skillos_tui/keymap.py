@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 
 
 class Key(NamedTuple):
@@ -91,6 +91,6 @@ KEYMAP: dict[str, tuple[Key, ...]] = {
 }
 
 
-def bindings(room: str) -> list[Binding]:
+def bindings(room: str) -> list[BindingType]:
     """The room's keys as Textual bindings (the key line shows them, not Textual's footer)."""
     return [Binding(key.keys, key.action, key.label, show=False) for key in KEYMAP[room]]

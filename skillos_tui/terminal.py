@@ -64,4 +64,4 @@ def is_dark(reply: bytes) -> bool | None:
     if found is None:
         return None
     red, green, blue = (int(part, 16) / (16 ** len(part) - 1) for part in found.groups())
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5
+    return bool(0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5)

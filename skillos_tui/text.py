@@ -142,7 +142,8 @@ def crop(item: Line, width: int) -> Line:
     total = sum(cell_len(text) for text, _ in item.spans)
     if total <= width:
         return item
-    kept, used = [], 0
+    kept: list[tuple[str, str]] = []
+    used = 0
     for text, style in item.spans:
         cut = ""
         for char in text:

@@ -55,6 +55,7 @@ FOLDED_WHOLE = (
     "notice",
 )
 """Kinds that are few, and read from the beginning of the log; of the others the newest are enough."""
+EpisodeEvent = EpisodeStarted | TurnTaken | EpisodeEnded | CurationMade | CurationSkipped
 EPISODE_KINDS = ("episode_started", "turn_taken", "episode_ended", "curation_made", "curation_skipped")
 """What happens at one address."""
 FOLDED_RECENT = (*EPISODE_KINDS, "memory_measured")

@@ -79,7 +79,7 @@ class ReviewScreen(RoomScreen):
         queue = self.query_one(ReviewQueue)
         self.query_one("#state", Bar).show(state_line(app.view, app.shown_state, app.run_id))
         if queue.current is None and app.view.edits:
-            queue.value = next(iter(app.view.pending or reversed(app.view.edits.values()))).proposed.edit
+            queue.value = next(iter(app.view.pending or reversed([*app.view.edits.values()]))).proposed.edit
         queue.show(app.view)
         self._tell_conflicts(queue)
         self._show_edit()

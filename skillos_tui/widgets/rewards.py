@@ -83,7 +83,11 @@ def _series(view: RunView) -> tuple[str, Values, Values]:
     if view.kind == "curate":
         return f"success, last {WINDOW} tasks", view.success(WINDOW), []
     ended = _by_step(view)
-    return "r_task", [step and step.parts.r_task for step in ended], [step and step.parts.r for step in ended]
+    return (
+        "r_task",
+        [step.parts.r_task if step else None for step in ended],
+        [step.parts.r if step else None for step in ended],
+    )
 
 
 def _by_step(view: RunView) -> list[StepEnded | None]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import html
-import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,10 +12,6 @@ from textual.pilot import Pilot
 
 from skillos_tui.app import SkillosApp
 from skillos_tui.themes import load_looks
-
-CELL = 12.2
-"""The width of a cell in the picture."""
-_TEXT = re.compile(r'<text class="[^"]*" x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]*)</text>')
 
 
 @asynccontextmanager
@@ -35,13 +29,8 @@ async def workbench(
 
 
 def screen_lines(pilot: Pilot[str]) -> list[str]:
-    """What stands on the screen, from a picture of it, each piece of text in its column."""
-    lines: dict[float, str] = {}
-    for x, y, text in _TEXT.findall(pilot.app.export_screenshot()):
-        column = round(float(x) / CELL)
-        plain = html.unescape(text).replace("\xa0", " ").rstrip("\n")
-        lines[float(y)] = lines.get(float(y), "").ljust(column) + plain
-    return [line for _, line in sorted(lines.items())]
+    """What stands on the screen, row by row."""
+    return [strip.text for strip in pilot.app.screen._compositor.render_strips()]
 
 
 def on_screen(pilot: Pilot[str]) -> str:

@@ -56,8 +56,10 @@ def record(path: Path, text: str) -> Run:
     return run
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-@pytest.mark.parametrize("size", [(120, 40), (40, 10)])
+CASES = [(name, (120, 40)) for name in HOSTILE] + [("long", (40, 10)), ("escapes", (40, 10))]
+
+
+@pytest.mark.parametrize(("name", "size"), CASES)
 async def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path, name: str, size: tuple[int, int]) -> None:
     run = record(tmp_path / "run", HOSTILE[name])
     async with workbench(run.path, size=size) as pilot:
