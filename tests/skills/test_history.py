@@ -187,6 +187,7 @@ def test_a_place_that_is_taken_by_now_is_not_overwritten(root: Path) -> None:
 def test_what_cannot_be_read_is_not_overwritten(root: Path) -> None:
     put(root, "large/SKILL.md", b"x" * 2_000_000)
     (root / "linked").symlink_to(root.parent)
+    (root / "alias").symlink_to("mugs")
     before = files(root)
     unread = edit(root, Delete("large"))
     assert unread.before == ""
@@ -195,6 +196,8 @@ def test_what_cannot_be_read_is_not_overwritten(root: Path) -> None:
     inside = Insert("linked", MUGS.replace("mugs", "linked")).apply(SkillRepo.empty())
     with pytest.raises(HistoryError, match="a link"):
         History.open(root).commit(inside, message="", trailers={})
+    with pytest.raises(HistoryError, match="alias is a link"):
+        History.open(root).commit(edit(root, Delete("alias")), message="", trailers={})
     assert files(root) == before
     assert not (root.parent / "SKILL.md").exists()
 
@@ -346,6 +349,18 @@ def test_neither_git_nor_a_home_is_needed(root: Path) -> None:
     here = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code, root], env=environment, cwd=here, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("2 SkillOS\n", "")
+
+
+def test_a_git_folder_that_works_elsewhere_is_not_used(root: Path) -> None:
+    History.open(root)
+    put(root.parent, "elsewhere/kept.md", "mine")
+    with (root / ".git/config").open("a") as config:
+        config.write(f"[core]\n\tworktree = {root.parent / 'elsewhere'}\n")
+    with pytest.raises(HistoryError, match="works on another folder"):
+        History.open(root)
+    (root / ".git/config").write_text("[core]\n\tbare = true\n\trepositoryformatversion = 0\n")
+    with pytest.raises(HistoryError, match="works on another folder"):
+        History.open(root)
 
 
 def test_a_git_folder_that_is_none_is_an_error_that_names_the_place(root: Path) -> None:

@@ -254,6 +254,22 @@ def test_without_permission_nothing_changes_and_the_message_says_where(shared: P
         assert messages(shared) == ["Begin the history with what is here"]
         history.commit(update, message="edit", trailers={})
 
+    def closed_in_part() -> None:
+        """The script cannot leave its folder: that shows only when the branch has moved already."""
+        put(shared, "plates/SKILL.md", MUGS.replace("mugs", "plates"))
+        put(shared, "plates/scripts/look.sh", "ls")
+        history = History.open(shared)
+        assert history.record() is not None
+        before, head = files(shared), history.head
+        rename, drop = edit(shared, Update("plates", "bowls")), edit(shared, Delete("plates"))
+        (shared / "plates/scripts").chmod(0o555)
+        for refused in (rename, drop):
+            with pytest.raises(HistoryError, match="Permission denied"):
+                history.commit(refused, message="edit", trailers={})
+            assert (files(shared), history.head) == (before, head)
+        (shared / "plates/scripts").chmod(0o755)
+        history.commit(rename, message="edit", trailers={})
+
     def unreadable() -> None:
         (shared / "cups.md").chmod(0)
         assert [finding.code for finding in SkillRepo.open(shared)["cups"].findings] == ["unreadable"]
@@ -263,6 +279,7 @@ def test_without_permission_nothing_changes_and_the_message_says_where(shared: P
 
     assert without_rights(closed_from_the_start) == 0
     assert without_rights(closed_later) == 0
+    assert without_rights(closed_in_part) == 0
     assert without_rights(unreadable) == 0
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -132,10 +130,3 @@ def test_the_household_sample_is_valid_and_found_by_the_tasks_of_its_world() -> 
         "open-shut-places": "Get a mug. Some places are shut.",
     }.items():
         assert wanted in [name for name, _ in index.search(query, 2)]
-
-
-def test_importing_the_room_loads_nothing_heavy() -> None:
-    heavy = "{'numpy', 'pygit2', 'rank_bm25', 'torch', 'transformers', 'textual'}"
-    code = f"import sys, engine.skills; print(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

@@ -1,0 +1,30 @@
+"""`engine.skills` by itself: its example runs, its names are there, and importing it is light."""
+
+from __future__ import annotations
+
+import doctest
+import subprocess
+import sys
+
+import pytest
+
+import engine.skills
+
+
+def test_the_example_does_what_it_says() -> None:
+    result = doctest.testmod(engine.skills)
+    assert result.attempted >= 8
+    assert result.failed == 0
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(getattr(engine.skills, name) is not None for name in engine.skills.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Repository'"):
+        engine.skills.Repository  # noqa: B018
+
+
+def test_importing_the_room_loads_nothing_heavy() -> None:
+    heavy = "{'numpy', 'pygit2', 'rank_bm25', 'torch', 'transformers', 'textual'}"
+    code = f"import sys, engine.skills; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
