@@ -13,7 +13,7 @@ import engine.skills
 
 def test_the_example_does_what_it_says() -> None:
     result = doctest.testmod(engine.skills)
-    assert result.attempted >= 8
+    assert result.attempted > 5
     assert result.failed == 0
 
 
