@@ -1,0 +1,37 @@
+"""Rollouts as the engine makes them, put together by hand: the plays are not what these tests are about."""
+
+from engine.agents.executor import Trajectory
+from engine.environments.contract import Task
+from engine.models.contract import Completion
+from engine.outcomes import FAILED, SUCCEEDED, unmeasured
+from engine.runs.events import Address
+from engine.training.groups import Group
+from engine.training.rewards import Measures
+from engine.training.rollout import Position, Rollout
+
+OUTAGE = unmeasured("the model server timed out after 60 s")
+
+
+def completion(*ids, prompt=(1, 2, 3)):
+    return Completion("said", list(prompt), list(ids), [-0.1 * number for number in ids], "stop")
+
+
+def position(number, answer, *, outcome=SUCCEEDED, group=0, rollout=0):
+    """One position; `answer` None is a curator that did not answer."""
+    trajectory = Trajectory(Task(f"task {number}", "house", f"get {number}"), "You see a box.", [], outcome)
+    measures = Measures(outcome) if answer is None else Measures(outcome, True, 1, 1, 0.5, 10, 100)
+    return Position(Address(1, group, rollout, number), trajectory, answer, [], measures)
+
+
+def rollout(group, index, *answers, outcomes=()):
+    """A rollout with an answer a position; outcomes are FAILED where none are given."""
+    given = [*outcomes, *[FAILED] * (len(answers) - len(outcomes))]
+    tasks = [Task(f"task {number}", "house", f"get {number}") for number in range(1, len(answers) + 1)]
+    return Rollout(
+        Group(f"g{group}", group, 0, "house", tasks),
+        index,
+        [
+            position(number, answer, outcome=outcome, group=group, rollout=index)
+            for number, (answer, outcome) in enumerate(zip(answers, given, strict=True), start=1)
+        ],
+    )

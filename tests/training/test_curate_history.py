@@ -1,0 +1,56 @@
+"""A curate run leaves a repository with its history, also when its curator never says anything of use."""
+
+import pytest
+
+from engine import config
+from engine.runs.store import Run
+from engine.skills import History, HistoryError, SkillRepo
+from engine.training.control import Control
+from engine.training.curate_run import curate
+from tests.models import small
+
+SKILL = "---\nname: find-mugs\ndescription: Where mugs are.\n---\nIn the safe.\n"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A model that says nothing of use, as files."""
+    folder = tmp_path_factory.mktemp("weights")
+    small.base().save_pretrained(folder)
+    small.tokenizer().save_pretrained(folder)
+    return folder
+
+
+async def run_two_tasks(folder, weights, repo):
+    """The summaries of two household tasks, played by choosing."""
+    settings = ["curate.tasks=2", "executor.decoding=choose", "curator.max_tokens=8", f"model.weights={weights}"]
+    chosen = config.load_profile("pocket", settings)
+    with Run.create(folder / "run", kind="curate", config_text=config.to_toml(chosen), repo=repo) as run:
+        with run.lock(), run.writer() as writer:
+            await curate(run, chosen, writer, Control(lambda state, reason: None))
+        return run.steps()
+
+
+async def test_the_repository_opens_with_its_history_though_nothing_was_ever_approved(tmp_path, weights):
+    steps = await run_two_tasks(tmp_path, weights, tmp_path / "repo")
+    assert [(step.measured, step.operations, step.coercion_rate) for step in steps] == [(1, {}, 0.0)] * 2
+    assert list(SkillRepo.open(tmp_path / "repo")) == []
+    assert len(History.open(tmp_path / "repo").log()) == 1
+
+
+async def test_what_lies_in_the_repository_before_the_run_is_the_first_commit(tmp_path, weights):
+    skill = tmp_path / "repo" / "find-mugs" / "SKILL.md"
+    skill.parent.mkdir(parents=True)
+    skill.write_text(SKILL)
+    await run_two_tasks(tmp_path, weights, tmp_path / "repo")
+    history = History.open(tmp_path / "repo")
+    assert [(change.path, change.after) for change in history.show(history.head)] == [("find-mugs/SKILL.md", SKILL)]
+
+
+async def test_a_repository_that_cannot_have_a_history_ends_the_run_before_anything_is_played(tmp_path, weights):
+    (tmp_path / "repo").mkdir()
+    (tmp_path / "repo" / ".git").write_text("not a repository")
+    with pytest.raises(HistoryError, match="repo"):
+        await run_two_tasks(tmp_path, weights, tmp_path / "repo")
+    with Run.open(tmp_path / "run") as run:
+        assert run.steps() == []

@@ -1,0 +1,72 @@
+"""Training samples: one curator call is one sequence, in the order of groups, rollouts and positions."""
+
+from engine.config import Rewards
+from engine.models.contract import Completion
+from engine.outcomes import SUCCEEDED
+from engine.training.samples import as_columns, sample_of, step_samples
+from engine.training.step import score_rollouts
+from tests.training.played import OUTAGE, completion, position, rollout
+
+PADDING = 0
+
+
+def parts_of(rollouts):
+    return score_rollouts(rollouts, Rewards(), lambda event: None)
+
+
+def test_a_sample_is_the_call_as_it_was_drawn():
+    said = Completion("hi", [5, 6], [7, 8, 2], [-0.5, -1.0, -0.1], "stop")
+    sample = sample_of(position(1, said), 1.25, PADDING)
+    assert (sample.prompt_ids, sample.completion_ids, sample.logprobs) == ([5, 6], [7, 8, 2], [-0.5, -1.0, -0.1])
+    assert (sample.mask, sample.reward) == ([1, 1, 1], 1.25)
+
+
+def test_a_position_without_an_answer_becomes_a_row_that_trains_nothing():
+    sample = sample_of(position(1, None, outcome=OUTAGE), 1.25, PADDING)
+    assert sample.mask == [0]
+    assert len(sample.prompt_ids) == len(sample.completion_ids) == len(sample.logprobs) == 1
+
+
+def test_rows_are_ordered_by_group_then_rollout_then_position():
+    rollouts = [
+        [
+            rollout(group, index, *(completion(100 * group + 10 * index + number) for number in (1, 2)))
+            for index in (0, 1)
+        ]
+        for group in (0, 1, 2)
+    ]
+    samples = step_samples(rollouts, parts_of(rollouts), PADDING)
+    assert [sample.completion_ids[0] for sample in samples] == [1, 2, 11, 12, 101, 102, 111, 112, 201, 202, 211, 212]
+
+
+def test_all_calls_of_a_rollout_share_its_reward():
+    won = rollout(0, 0, completion(1), completion(2), outcomes=(SUCCEEDED, SUCCEEDED))
+    lost = rollout(0, 1, completion(3), completion(4))
+    parts = parts_of([[won, lost]])
+    samples = step_samples([[won, lost]], parts, PADDING)
+    assert [sample.reward for sample in samples] == [parts[0][0].r] * 2 + [parts[0][1].r] * 2
+    assert parts[0][0].r > parts[0][1].r
+
+
+def test_an_unmeasured_rollout_has_no_reward_in_any_of_its_rows_and_never_zero():
+    down = rollout(0, 0, completion(1), None, outcomes=(SUCCEEDED, OUTAGE))
+    fine = rollout(0, 1, completion(3), completion(4))
+    samples = step_samples([[down, fine]], parts_of([[down, fine]]), PADDING)
+    assert [sample.reward is None for sample in samples] == [True, True, False, False]
+    assert [sum(sample.mask) for sample in samples] == [1, 0, 1, 1]
+
+
+def test_the_number_of_rows_does_not_depend_on_what_was_measured():
+    silent = rollout(0, 0, None, None, None, outcomes=(OUTAGE,) * 3)
+    fine = rollout(0, 1, *(completion(number) for number in (1, 2, 3)))
+    assert len(step_samples([[silent, fine]], parts_of([[silent, fine]]), PADDING)) == 6
+
+
+def test_the_columns_are_what_trl_asks_for_row_by_row():
+    samples = [sample_of(position(1, completion(4, 5)), 0.5, PADDING), sample_of(position(2, None), None, PADDING)]
+    columns = as_columns(samples)
+    assert set(columns) == {"prompt_ids", "completion_ids", "logprobs", "env_mask", "reward"}
+    assert columns["env_mask"] == [[1, 1], [0]]
+    assert columns["reward"] == [0.5, None]
+    for row in range(2):
+        assert len(columns["completion_ids"][row]) == len(columns["logprobs"][row]) == len(columns["env_mask"][row])
