@@ -41,6 +41,15 @@ class Completion(msgspec.Struct, frozen=True):
     finish: Literal["stop", "length"]
 
 
+class Choice(msgspec.Struct, frozen=True):
+    """Which of several texts a model chose. `logprobs`, one an option, are mean natural log-probabilities of its tokens."""
+
+    index: int
+    text: str
+    logprobs: list[float]
+    prompt_ids: list[int]
+
+
 class ModelUnavailable(Exception):
     """The model did not answer (outage, time-out, refused). What depended on the answer is unmeasured, never failed."""
 
@@ -61,6 +70,18 @@ class ChatModel(Protocol):
         self, messages: list[Message], *, role: Role, sampling: Sampling, tools: list[dict[str, Any]] | None = None
     ) -> Completion:
         """Answer one chat. Raises `ModelUnavailable` or `PromptTooLong`."""
+        ...
+
+    async def choose(
+        self, messages: list[Message], options: list[str], *, role: Role, prefix: str, sampling: Sampling
+    ) -> Choice:
+        """Answer one chat by `prefix` and one of `options`, chosen by likelihood.
+
+        An option's likelihood is the mean log-probability of its tokens right of the prompt and `prefix`, of the unfiltered
+        distribution, so a long option is not worse for its length. At `sampling.temperature` 0 the likeliest is taken, else
+        one is drawn from softmax(likelihoods / temperature) by the seed; `top_p`, `top_k` and `max_tokens` have no meaning
+        here. Raises `ModelUnavailable` or `PromptTooLong`, and `ValueError` for no options or an empty one.
+        """
         ...
 
     def count_tokens(self, text: str) -> int:

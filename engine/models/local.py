@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ from transformers import (
 )
 
 from engine import config
-from engine.models.contract import Completion, Message, PromptTooLong, Role, Sampling
+from engine.models import choosing
+from engine.models.contract import Choice, Completion, Message, PromptTooLong, Role, Sampling
 
 
 def weights_path(weights: str) -> str:
@@ -62,12 +64,13 @@ class _Request(msgspec.Struct):
     prompt_ids: list[int]
     role: Role
     sampling: Sampling
-    answer: asyncio.Future[Completion]
+    answer: asyncio.Future[Any]
+    question: choosing.Question | None = None
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """What requests of one batch must share: everything but the seed."""
-        return (self.role, msgspec.structs.replace(self.sampling, seed=0))
+        """What requests of one batch must share: everything but the seed; a choice only its role."""
+        return (self.role, None if self.question else msgspec.structs.replace(self.sampling, seed=0))
 
 
 class LocalModel:
@@ -91,14 +94,29 @@ class LocalModel:
         self, messages: list[Message], *, role: Role, sampling: Sampling, tools: list[dict[str, Any]] | None = None
     ) -> Completion:
         """Answer one chat, in a batch with whatever else waits. Raises `PromptTooLong`."""
+        prompt_ids = self._prompt(messages, tools)
+        _check_length(prompt_ids, min(sampling.max_prompt_tokens, self._context - sampling.max_tokens))
+        answer: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
+        return await self._answered(_Request(prompt_ids, role, sampling, answer))
+
+    async def choose(
+        self, messages: list[Message], options: list[str], *, role: Role, prefix: str, sampling: Sampling
+    ) -> Choice:
+        """Answer one chat by one of `options`, in a batch with whatever else waits to choose; see `ChatModel.choose`."""
+        prompt_ids = self._prompt(messages, None)
+        question = choosing.pose(self.tokenizer, prompt_ids, prefix, options)
+        tail = len(question.root) - len(prompt_ids) + max(map(len, question.branches))
+        _check_length(prompt_ids, min(sampling.max_prompt_tokens, self._context - tail))
+        answer: asyncio.Future[Choice] = asyncio.get_running_loop().create_future()
+        return await self._answered(_Request(prompt_ids, role, sampling, answer, question))
+
+    def _prompt(self, messages: list[Message], tools: list[dict[str, Any]] | None) -> list[int]:
         chat = [{"role": message.role, "content": message.content} for message in messages]
         offered: list[Any] | None = tools
         rendered = self.tokenizer.apply_chat_template(chat, tools=offered, add_generation_prompt=True, tokenize=False)
-        prompt_ids = self.tokenizer(rendered, add_special_tokens=False)["input_ids"]
-        limit = min(sampling.max_prompt_tokens, self._context - sampling.max_tokens)
-        if len(prompt_ids) > limit:
-            raise PromptTooLong(len(prompt_ids), limit)
-        request = _Request(prompt_ids, role, sampling, asyncio.get_running_loop().create_future())
+        return list(self.tokenizer(rendered, add_special_tokens=False)["input_ids"])
+
+    async def _answered(self, request: _Request) -> Any:
         self._waiting.append(request)
         if self._serving is None or self._serving.done():
             self._serving = asyncio.create_task(self._serve(), name="local model")
@@ -112,7 +130,9 @@ class LocalModel:
             if not batch:
                 continue
             try:
-                answers = await asyncio.to_thread(self._generate, batch)
+                answers: Sequence[Choice | Completion] = await asyncio.to_thread(
+                    self._choose if batch[0].question else self._generate, batch
+                )
             except BaseException as error:
                 for request in batch:
                     if not request.answer.done():
@@ -147,13 +167,10 @@ class LocalModel:
             eos_token_id=self.tokenizer.eos_token_id,
             pad_token_id=self.tokenizer.pad_token_id,
         )
-        training = self.model.training
-        self.model.eval()
-        with self.model.disable_adapter() if self._adapter_is_off(batch[0].role) else nullcontext():
+        with self._acting_as(batch[0].role):
             output = self.model.generate(
                 **inputs, generation_config=settings, logits_processor=LogitsProcessorList([draw])
             )
-        self.model.train(training)
         width = inputs["input_ids"].shape[1]
         logprobs = torch.stack(draw.logprobs, dim=1).tolist()
         return [
@@ -161,8 +178,23 @@ class LocalModel:
             for request, ids, row in zip(batch, output[:, width:].tolist(), logprobs, strict=True)
         ]
 
-    def _adapter_is_off(self, role: Role) -> bool:
-        return role == "executor" and hasattr(self.model, "disable_adapter")
+    def _choose(self, batch: list[_Request]) -> list[Choice]:
+        """One batch of choices; each draws at its own temperature and from its own seed."""
+        with self._acting_as(batch[0].role):
+            scores = choosing.score(self.model, [request.question for request in batch if request.question])
+        return [_choice(request, row) for request, row in zip(batch, scores, strict=True)]
+
+    @contextmanager
+    def _acting_as(self, role: Role) -> Iterator[None]:
+        """The model in evaluation, the adapter off for the executor."""
+        training = self.model.training
+        self.model.eval()
+        off = role == "executor" and hasattr(self.model, "disable_adapter")
+        try:
+            with self.model.disable_adapter() if off else nullcontext():
+                yield
+        finally:
+            self.model.train(training)
 
     def _completion(self, request: _Request, ids: list[int], logprobs: list[float]) -> Completion:
         stop = self.tokenizer.eos_token_id
@@ -209,6 +241,17 @@ class SeededDraw(LogitsProcessor):
         token = drawn.argmax(dim=-1, keepdim=True)
         self.logprobs.append(raw.log_softmax(dim=-1).gather(-1, token).squeeze(-1).cpu())
         return drawn
+
+
+def _choice(request: _Request, scores: list[float]) -> Choice:
+    assert request.question is not None
+    index = choosing.pick(scores, request.sampling.temperature, request.sampling.seed)
+    return Choice(index, request.question.options[index], scores, request.prompt_ids)
+
+
+def _check_length(prompt_ids: list[int], limit: int) -> None:
+    if len(prompt_ids) > limit:
+        raise PromptTooLong(len(prompt_ids), limit)
 
 
 def _copy(error: BaseException) -> BaseException:

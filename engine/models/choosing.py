@@ -1,0 +1,171 @@
+"""Choosing one of several texts by likelihood: what `LocalModel.choose` computes.
+
+    question = pose(tokenizer, prompt_ids, "<action>", ["go box</action>", "take mug</action>"])
+    [scores] = score(model, [question])            # mean ln p of a token of each option, given all before it
+
+A prompt goes through the model once. Its options are then laid side by side right of it in one row, each seeing the
+prompt and itself alone (an attention mask in the shape of a tree) at the positions that it would have alone, so the cached
+prompt is never copied, and a score is what a forward pass of prompt and option would give. Needs a model whose every layer
+is full attention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, takewhile, zip_longest
+from typing import Any
+
+import msgspec
+import torch
+from transformers import DynamicCache, PreTrainedTokenizerBase
+
+TOKENS_AT_ONCE = 1024
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A prompt and the options for what comes next, as token ids too.
+
+    `root` is what comes before every option, `branches` what is right of it, one an option; `starts[i]` is the index in
+    `branches[i]` of the first token that holds a character of the option.
+    """
+
+    options: Sequence[str]
+    root: list[int]
+    branches: list[list[int]]
+    starts: list[int]
+
+
+class _Pack(msgspec.Struct, frozen=True):
+    """Branches of one question that are read in one row; `first` is the index of the first of them."""
+
+    first: int
+    branches: Sequence[list[int]]
+
+    @property
+    def width(self) -> int:
+        return sum(len(branch) - 1 for branch in self.branches)
+
+
+_NOTHING = _Pack(0, ())
+
+
+def pose(tokenizer: PreTrainedTokenizerBase, prompt_ids: list[int], prefix: str, options: Sequence[str]) -> Question:
+    """The question which of `options` follows the prompt and `prefix`. Raises `ValueError` for none, or an empty one."""
+    if not options or not all(options):
+        raise ValueError(f"a choice needs options, none of them empty; these are: {list(options)!r}")
+    encoded = tokenizer([prefix + option for option in options], add_special_tokens=False, return_offsets_mapping=True)
+    tails, starts = encoded["input_ids"], []
+    for offsets in encoded["offset_mapping"]:
+        starts.append(next(index for index, (_, end) in enumerate(offsets) if end > len(prefix)))
+    same = takewhile(lambda column: len(set(column)) == 1, zip(*tails, strict=False))
+    shared = min(len(list(same)), *starts)
+    return Question(
+        options,
+        [*prompt_ids, *tails[0][:shared]],
+        [tail[shared:] for tail in tails],
+        [start - shared for start in starts],
+    )
+
+
+@torch.inference_mode()
+def score(model: Any, questions: Sequence[Question], tokens_at_once: int = TOKENS_AT_ONCE) -> list[list[float]]:
+    """`[question][option]`: the mean natural log-probability of the option's tokens.
+
+    All questions are read side by side. Right of the prompts, about `tokens_at_once` option tokens are read in one forward
+    pass, at least one option of each question, which bounds the memory of masks and logits.
+    """
+    _check(model)
+    roots, seen = _left_padded([question.root for question in questions], model.device)
+    cache = DynamicCache()
+    read = model(
+        input_ids=roots,
+        attention_mask=seen,
+        position_ids=(seen.cumsum(-1) - 1).clamp(min=0),
+        past_key_values=cache,
+        logits_to_keep=1,
+    )
+    first = read.logits[:, -1].float().log_softmax(-1)
+    scores: list[list[float]] = [[] for _ in questions]
+    share = max(1, tokens_at_once // len(questions))
+    for packs in zip_longest(*(_packs(question.branches, share) for question in questions), fillvalue=_NOTHING):
+        right = _read(model, cache, seen, [len(question.root) for question in questions], packs)
+        for row, (question, pack) in enumerate(zip(questions, packs, strict=True)):
+            ends = list(accumulate((len(branch) - 1 for branch in pack.branches), initial=0))
+            for index, branch in enumerate(pack.branches):
+                logprobs = [float(first[row, branch[0]]), *right[row][ends[index] : ends[index + 1]]]
+                counted = logprobs[question.starts[pack.first + index] :]
+                scores[row].append(sum(counted) / len(counted))
+    return scores
+
+
+def pick(scores: Sequence[float], temperature: float, seed: int) -> int:
+    """The index of the best score at temperature 0, else a draw from softmax(scores / temperature) by Gumbel-max."""
+    values = torch.tensor(scores, dtype=torch.float64)
+    if temperature:
+        uniform = torch.rand(len(scores), generator=torch.Generator().manual_seed(seed % 2**63), dtype=torch.float64)
+        values = values / temperature - torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
+    return int(values.argmax())
+
+
+def _check(model: Any) -> None:
+    kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or ["full_attention"])
+    if kinds != {"full_attention"}:
+        raise ValueError(
+            f"a model with layers of {', '.join(sorted(kinds))} cannot choose by likelihood; "
+            "use executor.decoding=generate"
+        )
+
+
+def _left_padded(rows: Sequence[list[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of equal width, and the mask (1 = a token, 0 = padding), both `[row, position]`."""
+    width = max(map(len, rows))
+    ids = torch.tensor([[0] * (width - len(row)) + row for row in rows], device=device)
+    return ids, torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
+
+
+def _packs(branches: Sequence[list[int]], share: int) -> Iterator[_Pack]:
+    """`branches` in order, as many together as fit `share` tokens, at least one."""
+    start, width = 0, 0
+    for index, branch in enumerate(branches):
+        if index > start and width + len(branch) - 1 > share:
+            yield _Pack(start, branches[start:index])
+            start, width = index, 0
+        width += len(branch) - 1
+    yield _Pack(start, branches[start:])
+
+
+def _read(
+    model: Any, cache: DynamicCache, seen: torch.Tensor, lengths: Sequence[int], packs: Sequence[_Pack]
+) -> list[list[float]]:
+    """ln p of each token of the packs but the branches' first, `[row][token]`; the cache is left as it was."""
+    width = max(pack.width for pack in packs)
+    if not width:
+        return [[] for _ in packs]
+    ids, targets, positions, owners = (torch.zeros((len(packs), width), dtype=torch.long) for _ in range(4))
+    for row, pack in enumerate(packs):
+        at = 0
+        for number, branch in enumerate(pack.branches, start=1):
+            end = at + len(branch) - 1
+            ids[row, at:end] = torch.tensor(branch[:-1])
+            targets[row, at:end] = torch.tensor(branch[1:])
+            positions[row, at:end] = lengths[row] + torch.arange(len(branch) - 1)
+            owners[row, at:end] = number
+            at = end
+    logits = model(
+        input_ids=ids.to(model.device),
+        attention_mask=_tree(seen, owners.to(model.device), model.dtype),
+        position_ids=positions.to(model.device),
+        past_key_values=cache,
+    ).logits
+    cache.crop(-width)
+    logprobs = logits.float().log_softmax(-1).gather(-1, targets.to(model.device).unsqueeze(-1)).squeeze(-1)
+    rows: list[list[float]] = logprobs.tolist()
+    return rows
+
+
+def _tree(seen: torch.Tensor, owners: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """The additive mask `[row, 1, token, key]`: a token sees its prompt, and what is left of it in its own branch."""
+    own = (owners.unsqueeze(-1) == owners.unsqueeze(-2)).tril()
+    prompt = seen.bool().unsqueeze(1).expand(-1, owners.shape[1], -1)
+    allowed = torch.cat([prompt, own], dim=-1).unsqueeze(1)
+    return torch.zeros(allowed.shape, dtype=dtype, device=seen.device).masked_fill(~allowed, torch.finfo(dtype).min)
