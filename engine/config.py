@@ -44,10 +44,13 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Executor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the frozen executor acts. `prompts` names a folder of `engine/agents/prompts`; `history` is in turns.
 
+    `decoding`: `generate` lets it write a thought and an action; `choose` takes the admissible action that it finds
+    likeliest (`engine.agents.executor`), for a model too small to write the actions of a world that it was not trained on.
     `skills` is retrieval's top-k. `deadline_seconds` bounds a whole episode; past it the outcome is unmeasured.
     """
 
     prompts: str = "standard"
+    decoding: Literal["generate", "choose"] = "generate"
     temperature: float = 0.6
     top_p: float = 0.95
     top_k: int = 20

@@ -5,6 +5,11 @@
 Each turn is a chat of its own: task, skills, the last turns, what is seen, what can be done. The answer is a thought in
 `<think>` tags, then one action in `<action>` tags. An answer that does not parse, or an action that is not admissible, is
 given to the world as it is (which answers that nothing happens) and counted as coerced.
+
+With the decoding `choose` (`config.Executor.decoding`) the model writes nothing: the thought stays empty, and the action
+is the one whose text it finds likeliest between the `<action>` tags, or at a temperature a draw by likelihood. Offered are
+the admissible actions less those already taken when this same text was seen, or all when none is left: so nothing is ever
+coerced, and a model that would repeat itself goes on to its next best action.
 """
 
 from __future__ import annotations
@@ -25,6 +30,8 @@ _THOUGHT = re.compile(r"<think>(.*?)(?:</think>|<action>|$)", re.DOTALL)
 _ACTION = re.compile(r"<action>([^<]*)</action>")
 MAX_ACTION = 200
 HIDDEN = "help"
+ANSWER = "<think></think><action>"
+ANSWER_END = "</action>"
 
 
 class Trajectory(msgspec.Struct, frozen=True):
@@ -58,15 +65,17 @@ async def play(
     observation = environment.reset()
     opening = observation.text
     on_start(opening)
+    seen = [opening]
     turns: list[Turn] = []
     try:
         async with asyncio.timeout(settings.deadline_seconds):
             while not observation.done and len(turns) < world.max_turns(task):
                 thought, action = await _decide(
-                    task, skills, observation.text, observation.admissible, turns, model, prompts, settings, seed
+                    task, skills, seen, observation.admissible, turns, model, prompts, settings, seed
                 )
                 coerced = action not in observation.admissible
                 observation = environment.step(action)
+                seen.append(observation.text)
                 turns.append(Turn(thought, action, observation.text, coerced))
                 on_turn(len(turns), turns[-1])
     except TimeoutError:
@@ -79,7 +88,7 @@ async def play(
 async def _decide(
     task: Task,
     skills: Sequence[SkillShown],
-    seen: str,
+    seen: Sequence[str],
     admissible: Sequence[str],
     turns: Sequence[Turn],
     model: ChatModel,
@@ -87,12 +96,13 @@ async def _decide(
     settings: config.Executor,
     seed: int,
 ) -> tuple[str, str]:
-    """The (thought, action) of one turn. Raises `ModelUnavailable` or `PromptTooLong`."""
+    """The (thought, action) of one turn, of which the last of `seen` is the view. Raises what the model raises."""
+    shown = [action for action in admissible if action != HIDDEN]
     messages = prompts.executor(
         task=task.prompt,
         skills=skills,
-        observation=seen,
-        admissible=[action for action in admissible if action != HIDDEN],
+        observation=seen[-1],
+        admissible=shown,
         turns=turns,
         history=settings.history,
     )
@@ -104,8 +114,21 @@ async def _decide(
         max_prompt_tokens=settings.max_prompt_tokens,
         seed=seed * 1000 + len(turns),
     )
-    completion = await model.complete(messages, role="executor", sampling=sampling)
-    return parse_answer(completion.text)
+    if settings.decoding == "generate":
+        completion = await model.complete(messages, role="executor", sampling=sampling)
+        return parse_answer(completion.text)
+    actions = _untried(shown, seen, turns)
+    if not actions:
+        return "", ""
+    options = [action + ANSWER_END for action in actions]
+    choice = await model.choose(messages, options, role="executor", prefix=ANSWER, sampling=sampling)
+    return "", actions[choice.index]
+
+
+def _untried(actions: Sequence[str], seen: Sequence[str], turns: Sequence[Turn]) -> list[str]:
+    """`actions` less those that were taken at the view that `seen` ends with, or all of them when none is left."""
+    taken = {turn.action for view, turn in zip(seen[:-1], turns, strict=True) if view == seen[-1]}
+    return [action for action in actions if action not in taken] or list(actions)
 
 
 def parse_answer(text: str) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """A chat model that says what a test tells it to: the model is not what these tests are about."""
 
-from engine.models.contract import Completion, ModelUnavailable, PromptTooLong
+from engine.models.contract import Choice, Completion, ModelUnavailable, PromptTooLong
 
 
 class Scripted:
@@ -9,6 +9,7 @@ class Scripted:
     def __init__(self, *answers, limit=None):
         self.answers = list(answers)
         self.asked = []
+        self.offered = []
         self.limit = limit
 
     async def complete(self, messages, *, role, sampling, tools=None):
@@ -23,6 +24,16 @@ class Scripted:
             answer = await answer()
         ids = list(answer.encode())
         return Completion(answer, list(range(size)), ids, [0.0] * len(ids), "stop")
+
+    async def choose(self, messages, options, *, role, prefix, sampling):
+        """Chooses the option that begins with the next of `answers`; keeps the options in `offered`."""
+        self.asked.append((role, messages, sampling))
+        self.offered.append([prefix + option for option in options])
+        answer = self.answers.pop(0)
+        if isinstance(answer, BaseException):
+            raise answer
+        index = next(index for index, option in enumerate(options) if option.startswith(answer))
+        return Choice(index, options[index], [0.0] * len(options), [])
 
     def count_tokens(self, text):
         return len(text.split())

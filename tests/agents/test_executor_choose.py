@@ -1,0 +1,98 @@
+"""The executor that chooses: every action is admissible, and none is repeated while another is untried."""
+
+import msgspec
+import pytest
+
+from engine.agents.executor import play
+from engine.agents.prompting import Prompts
+from engine.config import Executor
+from engine.environments.contract import Observation, Task
+from engine.outcomes import FAILED, SUCCEEDED
+from tests.agents.scripted import OUTAGE, Scripted
+
+TASK = Task("t1", "f1", "Get the mug.")
+SETTINGS = Executor(decoding="choose", temperature=0, deadline_seconds=5)
+ROOMS = {"hall": ("go box", "go rack", "help"), "box": ("go hall", "take mug"), "rack": ("go hall",), "void": ()}
+
+
+class Maze:
+    """A world whose rooms look the same at every visit."""
+
+    name = "maze"
+
+    def __init__(self, start="hall", cap=6):
+        self.room, self.cap = start, cap
+
+    def start(self, task):
+        return self
+
+    def max_turns(self, task):
+        return self.cap
+
+    def reset(self):
+        return Observation(f"You are at the {self.room}.", ROOMS[self.room])
+
+    def step(self, action):
+        won = action == "take mug" and action in ROOMS[self.room]
+        if action in ROOMS[self.room] and action.startswith("go "):
+            self.room = action.removeprefix("go ")
+        return Observation(f"You are at the {self.room}.", ROOMS[self.room], float(won), won, won)
+
+
+async def run(*answers, world=None, settings=SETTINGS):
+    model = Scripted(*answers)
+    prompts = Prompts.load("pocket")
+    return await play(world or Maze(), TASK, [], model=model, prompts=prompts, settings=settings, seed=3), model
+
+
+async def test_what_is_offered_are_the_admissible_actions_in_the_form_of_an_answer():
+    trajectory, model = await run("go box", "take mug")
+    assert trajectory.outcome == SUCCEEDED
+    assert [(turn.thought, turn.action, turn.coerced) for turn in trajectory.turns] == [
+        ("", "go box", False),
+        ("", "take mug", False),
+    ]
+    assert model.offered[0] == [f"<think></think><action>go {place}</action>" for place in ("box", "rack")]
+
+
+async def test_an_action_is_not_offered_again_at_the_same_view_while_another_is_left():
+    trajectory, model = await run("go rack", "go hall", "go box", "go hall", "go rack", "go hall")
+    hall = [[option.split(">")[3].removesuffix("</action") for option in model.offered[turn]] for turn in (0, 2, 4)]
+    assert hall == [["go box", "go rack"], ["go box"], ["go box", "go rack"]]
+    assert trajectory.outcome == FAILED
+    assert trajectory.coerced == 0
+
+
+async def test_turns_draw_from_different_seeds_at_the_settings_temperature():
+    warm = msgspec.structs.replace(SETTINGS, temperature=0.5)
+    _, model = await run("go rack", "go hall", "go box", "take mug", settings=warm)
+    assert [sampling.temperature for _, _, sampling in model.asked] == [0.5] * 4
+    assert len({sampling.seed for _, _, sampling in model.asked}) == 4
+
+
+async def test_where_nothing_can_be_done_the_turn_passes_and_is_counted_as_coerced():
+    trajectory, model = await run(world=Maze("void", cap=2))
+    assert [(turn.action, turn.coerced) for turn in trajectory.turns] == [("", True)] * 2
+    assert model.asked == []
+
+
+async def test_an_outage_is_unmeasured_as_ever():
+    trajectory, _ = await run("go box", OUTAGE)
+    assert trajectory.outcome.kind == "unmeasured"
+    assert len(trajectory.turns) == 1
+
+
+async def test_a_model_is_never_asked_to_choose_unless_that_is_set():
+    generating = msgspec.structs.replace(SETTINGS, decoding="generate")
+    _, model = await run("<action>go box</action>", "<action>take mug</action>", settings=generating)
+    assert model.offered == []
+
+
+@pytest.mark.parametrize("decoding", ["choose", "generate"])
+async def test_both_decodings_read_the_same_prompt(decoding):
+    answers = (
+        ["go box", "take mug"] if decoding == "choose" else ["<action>go box</action>", "<action>take mug</action>"]
+    )
+    _, model = await run(*answers, settings=msgspec.structs.replace(SETTINGS, decoding=decoding))
+    shown = model.asked[0][1][-1].content
+    assert "You are at the hall." in shown and TASK.prompt in shown and "go: box rack" in shown and "help" not in shown
