@@ -132,8 +132,17 @@ def _curate(options: argparse.Namespace) -> int:
     settings = [*options.set, *_given("curate.tasks", options.tasks), *_given("review.policy", options.review)]
     if options.games is not None:
         path = msgspec.json.encode(str(options.games.absolute())).decode()
-        settings += ["environment.name=alfworld", f"environment.path={path}"]
+        settings = [*_decoding(options), *settings, "environment.name=alfworld", f"environment.path={path}"]
     return _start(options, "curate", load_profile(options.profile, settings), options.repo.absolute())
+
+
+def _decoding(options: argparse.Namespace) -> list[str]:
+    """How the pocket executor acts in official games, whose actions it cannot write, unless the user says how."""
+    key = "executor.decoding"
+    if options.profile != "pocket" or any(setting.partition("=")[0].strip() == key for setting in options.set):
+        return []
+    print(f"{key}=choose: the pocket model cannot write these games' actions, so it chooses among them", flush=True)
+    return [f"{key}=choose"]
 
 
 def _given(key: str, value: object) -> list[str]:

@@ -137,6 +137,21 @@ def test_games_are_kept_in_the_configuration_by_their_absolute_path(
     assert (world.name, world.path) == ("alfworld", str(tmp_path / 'games "of" mine'))
 
 
+def test_the_pocket_model_chooses_in_official_games_and_says_so_unless_the_user_says_how_it_acts(
+    shell: Shell, tmp_path: Path
+) -> None:
+    arguments = ["curate", "--profile", "pocket", "--repo", tmp_path / "R", "--tasks", 1]
+    for name, more, decoding in [
+        ("home", [], "generate"),
+        ("games", ["--games", tmp_path], "choose"),
+        ("asked", ["--games", tmp_path, "--set", "executor.decoding=generate"], "generate"),
+    ]:
+        code, out, err = shell(*arguments, "--run", tmp_path / name, *more)
+        assert code == 0, err
+        assert Run.open(tmp_path / name).config.executor.decoding == decoding
+        assert ("executor.decoding=choose" in out) == (decoding == "choose")
+
+
 # What is refused, before anything is created
 
 
