@@ -4,7 +4,8 @@
 
 With the policy `ask` the next task waits for a person's decision, as long as `review.wait_seconds`; an edit that is not
 decided by then stays in the queue. With `auto` an edit that passes the checks is approved by the policy, and says so. The
-repository is read anew before each task, so what a person changes by hand counts too.
+repository is read anew before each task, so what a person changes by hand counts too; its history begins with the run, also
+where no edit is ever approved.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from engine.runs import reviews
 from engine.runs.events import Address, GroupDrawn, Notice, RolloutScored, StateChanged, StepStarted
 from engine.runs.store import Run
 from engine.runs.writer import EventWriter
-from engine.skills import SkillIndex, SkillRepo
+from engine.skills import History, SkillIndex, SkillRepo
 from engine.training.control import Control
 from engine.training.groups import Group, seed_of
 from engine.training.proposals import propose, vetoes_of
@@ -61,7 +62,8 @@ class CurateRun:
         )
 
     async def work(self) -> None:
-        """Every task that has not ended yet, in the stream's order."""
+        """Every task that has not ended yet, in the stream's order. Raises `HistoryError` for an unusable repository."""
+        await asyncio.to_thread(History.open, self._run.repo_path)
         self._writer.emit(StateChanged("running"))
         settings = self._config.curate
         tasks = self._agents.world.stream(settings.seed, settings.tasks)
