@@ -1,9 +1,9 @@
 """What a world is: tasks that are pure data, and environments that play one task.
 
-    environment = world.start(task)
-    observation = environment.reset()
-    while not observation.done:
-        observation = environment.step(choose(observation.admissible))
+environment = world.start(task)
+observation = environment.reset()
+while not observation.done:
+    observation = environment.step(choose(observation.admissible))
 """
 
 from __future__ import annotations

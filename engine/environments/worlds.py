@@ -1,6 +1,6 @@
 """The worlds that a configuration can name.
 
-    world = open_world(config.environment)
+world = open_world(config.environment)
 """
 
 from __future__ import annotations
