@@ -58,9 +58,8 @@ async def _work(run: Run, writer: EventWriter) -> None:
     except StopRequested:
         writer.emit(StateChanged("stopped", "asked to stop"))
     except Exception as error:
-        traceback.print_exc()
-        why = _in_words(error)
-        writer.emit(Notice("error", f"{why}; the traceback is in {run.log_file}"))
+        why = _in_words(error, run)
+        writer.emit(Notice("error", why))
         writer.emit(StateChanged("failed", why))
         writer.flush()
         raise SystemExit(1) from error
@@ -76,11 +75,14 @@ def _watcher_ended(watcher: asyncio.Task[None], control: Control) -> None:
         control.fail(error)
 
 
-def _in_words(error: BaseException) -> str:
-    """What went wrong: of tasks that failed together, the first."""
+def _in_words(error: BaseException, run: Run) -> str:
+    """What went wrong, of tasks that failed together the first; a traceback is printed for what is not foreseen."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"
+    if isinstance(error, RunError):
+        return str(error)
+    traceback.print_exception(error)
+    return f"{type(error).__name__}: {error}; the traceback is in {run.log_file}"
 
 
 async def _run(run: Run, writer: EventWriter, control: Control) -> None:

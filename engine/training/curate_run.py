@@ -47,6 +47,7 @@ class CurateRun:
         self._config = config
         self._writer = writer
         self._control = control
+        self._given_up: set[str] = set()
         model = LocalModel(
             load_base(config.model),
             load_tokenizer(config.model),
@@ -108,21 +109,25 @@ class CurateRun:
         self._writer.flush()
 
     async def _decided(self) -> None:
-        """Wait until nothing is pending, for at most the policy's time."""
-        waiting = len(reviews.pending(self._run))
+        """Wait until nothing new is pending, for at most the policy's time; an edit given up on holds up nothing more."""
+        waiting = self._undecided()
         if self._config.review.policy == "auto" or not waiting:
             return
         limit = self._config.review.wait_seconds
-        self._writer.emit(StateChanged("running", f"waiting for a decision on {waiting} edits"))
+        self._writer.emit(StateChanged("running", f"waiting for a decision on {len(waiting)} edits"))
         try:
             await self._control.interruptible(asyncio.wait_for(self._nothing_pending(), limit))
             self._writer.emit(StateChanged("running"))
         except TimeoutError:
+            self._given_up |= self._undecided()
             self._writer.emit(
                 Notice("warning", f"nobody decided within {limit:g} s; the edits stay in the review queue")
             )
             self._writer.emit(StateChanged("running"))
 
     async def _nothing_pending(self) -> None:
-        while reviews.pending(self._run):
+        while self._undecided():
             await asyncio.sleep(POLL_SECONDS)
+
+    def _undecided(self) -> set[str]:
+        return {record.id for record in reviews.pending(self._run)} - self._given_up
