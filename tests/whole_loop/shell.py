@@ -1,0 +1,73 @@
+"""The real command line in processes of its own, on runs as small as a run can be.
+
+done = skillos("train", *TINY, "--steps", 2, "--run", path)
+assert done.returncode == 0, done.stderr
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from engine.runs.store import Run
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-c", "from engine.cli import main; raise SystemExit(main())"]
+TINY = ["--profile", "pocket", "--set", "training.groups=1", "training.rollouts=2", "training.micro_batch=10"]
+ROWS = 10
+SECONDS = 180
+
+
+def command(*arguments):
+    return [*COMMAND, *map(str, arguments)]
+
+
+def skillos(*arguments, **options):
+    """`skillos-engine` with `arguments`, run to its end."""
+    return subprocess.run(
+        command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False, **options
+    )
+
+
+def told(*arguments):
+    """What a command that succeeds prints."""
+    done = skillos(*arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def status(path):
+    return json.loads(told("status", path, "--json"))
+
+
+def wait_until(condition, seconds=SECONDS):
+    """Poll until `condition` gives something true, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+    return found
+
+
+def has_turn(run, step, after=0):
+    """Whether an executor turn of `step` is in the log after event `after`."""
+    return any(stored.event.at.step == step for stored in run.events(after=after, kinds=["turn_taken"]))
+
+
+def kill_engine(run):
+    """kill -9, and wait until the process is gone."""
+    engine = run.engine()
+    assert engine is not None
+    os.kill(engine.pid, signal.SIGKILL)
+    wait_until(lambda: not run.engine_alive(), 20)
+
+
+def clear_away(folder):
+    """End the engines that a test left at work on the runs in `folder`."""
+    for database in folder.glob("*/run.db"):
+        with Run.open(database.parent) as run:
+            if run.engine_alive():
+                kill_engine(run)

@@ -1,0 +1,181 @@
+"""One run that lives through everything: its terminal closed, its engine killed, paused, stopped, and resumed to its end.
+
+Each signal is real, and arrives in the middle of a step. Nothing is lost and no step counts twice.
+"""
+
+import os
+import pty
+import signal
+import subprocess
+
+import msgspec
+import pytest
+
+from engine.runs.process import EngineProcess
+from engine.runs.status import Status
+from engine.runs.store import Run
+from engine.training.recompute import recompute
+from tests.whole_loop.shell import (
+    ROOT,
+    ROWS,
+    TINY,
+    clear_away,
+    command,
+    has_turn,
+    kill_engine,
+    status,
+    told,
+    wait_until,
+)
+
+STEPS = 3
+
+
+class Story(msgspec.Struct):
+    """What was seen while the run went on."""
+
+    run: Run
+    shell: subprocess.Popen
+    engine: EngineProcess
+    events_when_alone: int
+    killed: Status
+    paused: Status
+    stopped: Status
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("interrupted")
+    run, shell = start_in_a_terminal(folder / "run")
+    engine, alone = run.engine(), run.last_id()
+
+    wait_until(lambda: has_turn(run, 2))
+    kill_engine(run)
+    killed, before = seen(run), run.last_id()
+
+    told("resume", run.path)
+    wait_until(lambda: has_turn(run, 2, after=before))
+    told("pause", run.path)
+    wait_until(lambda: run.state().state == "paused")
+    paused = seen(run)
+
+    told("resume", run.path)
+    wait_until(lambda: has_turn(run, 3))
+    told("stop", run.path)
+    wait_until(lambda: run.state().state == "stopped", 20)
+    wait_until(lambda: not run.engine_alive(), 20)
+    stopped = seen(run)
+
+    told("resume", run.path)
+    told("events", run.path, "--follow")
+    yield Story(run, shell, engine, alone, killed, paused, stopped)
+    clear_away(folder)
+
+
+def start_in_a_terminal(path):
+    """Start training in a terminal, then close it: the run, and the process that was hung up on."""
+    ours, theirs = pty.openpty()
+    shell = subprocess.Popen(
+        command("train", *TINY, "--steps", STEPS, "--run", path),
+        cwd=ROOT,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),  # it becomes its session's terminal
+    )
+    os.close(theirs)
+    wait_until(lambda: b"run " in os.read(ours, 4096))
+    os.close(ours)
+    wait_until(lambda: shell.poll() is not None, 20)
+    return Run.open(path), shell
+
+
+def seen(run):
+    return msgspec.convert(status(run.path), Status)
+
+
+def states(run):
+    return [stored.event.state for stored in run.events(kinds=["state_changed"])]
+
+
+# The terminal
+
+
+def test_closing_the_terminal_kills_the_command_and_not_the_engine(story):
+    assert story.shell.returncode == -signal.SIGHUP
+    assert story.engine is not None
+    later = [stored.event for stored in story.run.events(after=story.events_when_alone, kinds=["step_ended"])]
+    assert later[0].step == 1
+
+
+# kill -9
+
+
+def test_after_kill_9_the_status_says_interrupted_and_shows_what_is_saved(story):
+    assert story.killed.state == "interrupted"
+    assert (story.killed.step, [step.step for step in story.killed.rewards]) == (2, [1])
+
+
+def test_resume_goes_on_after_the_last_saved_step(story):
+    starts = [stored.event for stored in story.run.events(kinds=["run_started"])]
+    assert [event.resumed_from for event in starts] == [0, 1, 2]
+    assert len({event.pid for event in starts}) == 3
+    begun = [stored.event.step for stored in story.run.events(kinds=["step_started"])]
+    assert begun == [1, 2, 2, 3, 3]
+
+
+def test_a_step_that_was_cut_off_is_repeated_with_the_same_tasks(story):
+    groups = {}
+    for event in (stored.event for stored in story.run.events(kinds=["step_started"])):
+        groups.setdefault(event.step, []).append(event.groups)
+    assert groups[2][0] == groups[2][1] and groups[3][0] == groups[3][1]
+
+
+def test_each_step_is_there_once_and_whole(story):
+    shown = seen(story.run)
+    assert (shown.state, shown.step, shown.steps) == ("finished", STEPS, STEPS)
+    assert [step.step for step in shown.rewards] == [1, 2, 3]
+    assert all((step.measured, step.unmeasured) == (ROWS, 0) for step in shown.rewards)
+    assert shown.rewards[0] == story.killed.rewards[0]
+    assert sorted(path.name for path in story.run.checkpoints.glob("[!.]*")) == ["step-0001", "step-0002", "step-0003"]
+
+
+def test_the_log_gives_every_number_of_what_stands(story):
+    report = recompute(story.run.events(), story.run.config.rewards, story.run.kind)
+    assert report.differences == []
+    assert (report.rollouts, report.advantages, report.steps) == (2 * STEPS, 2 * STEPS, STEPS)
+
+
+def test_no_edit_is_in_the_queue_twice(story):
+    """What a repeated step proposes again finds itself there."""
+    proposals = [record.proposal for record in story.run.edits()]
+    told_apart = {(proposal.skill, proposal.new_name, proposal.before, proposal.after) for proposal in proposals}
+    assert len(told_apart) == len(proposals)
+
+
+def test_the_tables_of_the_status_can_be_derived_again_from_the_log(story):
+    before = (story.run.state(), story.run.steps(), story.run.edits())
+    story.run.rebuild_derived()
+    assert (story.run.state(), story.run.steps(), story.run.edits()) == before
+
+
+# Pause and stop
+
+
+def test_a_pause_lets_the_step_end_and_nothing_begins_until_the_resume(story):
+    assert story.paused.state == "paused"
+    assert [step.step for step in story.paused.rewards] == [1, 2]
+    changes = story.run.events(kinds=["state_changed"])
+    paused = next(stored.id for stored in changes if stored.event.state == "paused")
+    resumed = next(stored.id for stored in changes if stored.id > paused)
+    assert {type(stored.event).__name__ for stored in story.run.events(after=paused, until=resumed - 1)} <= {
+        "MemoryMeasured"
+    }
+
+
+def test_a_stop_breaks_the_step_off_and_takes_nothing_away(story):
+    assert story.stopped.state == "stopped"
+    assert [step.step for step in story.stopped.rewards] == [1, 2]
+    told_in_order = [state for state in states(story.run) if state not in ("starting", "running")]
+    assert told_in_order == ["paused", "stopping", "stopped", "finished"]
