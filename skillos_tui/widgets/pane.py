@@ -6,7 +6,7 @@ the difference. Panes with `follow` stay at the end while the end is in view. Te
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.content import Content
 from textual.geometry import Region
 from textual.selection import Selection
 from textual.strip import Strip
@@ -43,8 +44,8 @@ class Pane(Widget, can_focus=True):
         self.rows: list[Spans] = []
         self.top = 0
         self._at_end = True
-        if title:
-            self.border_title = title
+        self._titles = ("", "")
+        self.retitle(title)
 
     def build(self, width: int, height: int) -> Sequence[Line]:
         """What to show in a pane of this size, in cells; more lines than `height` can be scrolled."""
@@ -55,7 +56,7 @@ class Pane(Widget, can_focus=True):
         if not self.is_mounted or not self.content_size:
             return
         width, height = self.content_size
-        before = list(self._visible())
+        before = self._visible()
         lines = self.build(width - 1, height)
         self.rows = [row for item in lines for row in wrap(item, width - 1, words=self.words)]
         self.top = self._last_top if self.follow and self._at_end else min(self.top, self._last_top)
@@ -63,34 +64,37 @@ class Pane(Widget, can_focus=True):
 
     def retitle(self, title: str, subtitle: str = "") -> None:
         """Change the border's texts, if they are other ones; both may be untrusted."""
-        if title != getattr(self, "_said_title", None):
-            self._said_title = title
-            self.border_title = _literal(title)
-        if subtitle != getattr(self, "_said_subtitle", None):
-            self._said_subtitle = subtitle
-            self.border_subtitle = _literal(subtitle)
+        if (title, subtitle) != self._titles:
+            self._titles = (title, subtitle)
+            self.border_title = Content(safe(title)) if title else None
+            self.border_subtitle = Content(safe(subtitle)) if subtitle else None
 
     @property
     def _last_top(self) -> int:
         return max(0, len(self.rows) - self.content_size.height)
 
-    def _visible(self) -> Iterator[Row]:
+    def _visible(self) -> list[Row]:
         """The rows in view."""
-        height = self.content_size.height
-        total = len(self.rows)
-        thumb = range(0)
-        if total > height > 0:
-            size = max(1, height * height // total)
-            start = (height - size) * self.top // max(1, total - height)
-            thumb = range(start, start + size)
-        for y in range(height):
-            row = self.rows[self.top + y] if self.top + y < total else ()
-            yield row, "" if not thumb else "▐" if y in thumb else " "
+        height, thumb = self.content_size.height, self._thumb()
+        return [self._row_at(y, thumb) for y in range(height)]
+
+    def _thumb(self) -> range:
+        """Where the scroll mark is, in rows of the view; empty where all rows fit."""
+        height, total = self.content_size.height, len(self.rows)
+        if not total > height > 0:
+            return range(0)
+        size = max(1, height * height // total)
+        start = (height - size) * self.top // max(1, total - height)
+        return range(start, start + size)
+
+    def _row_at(self, y: int, thumb: range) -> Row:
+        row = self.rows[self.top + y] if self.top + y < len(self.rows) else ()
+        return row, "" if not thumb else "▐" if y in thumb else " "
 
     def _repaint(self, before: list[Row]) -> None:
         """Mark what differs from `before`, one region for each run of rows."""
         width = self.content_size.width
-        after = list(self._visible())
+        after = self._visible()
         start = None
         for y in range(len(after) + 1):
             differs = y < len(after) and (y >= len(before) or before[y] != after[y])
@@ -103,7 +107,7 @@ class Pane(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         width = self.content_size.width
         base = self.rich_style
-        spans, mark = next((row for at, row in enumerate(self._visible()) if at == y), ((), ""))
+        spans, mark = self._row_at(y, self._thumb())
         styles = self.styles_by_name
         segments = [Segment(text, base + styles[style] if style else base) for text, style in spans if text]
         segments = self._selected(segments, self.top + y)
@@ -144,7 +148,7 @@ class Pane(Widget, can_focus=True):
 
     def scroll_row_to(self, top: int) -> None:
         """Put row `top` first, as far as the rows allow; at the end the pane follows again."""
-        before = list(self._visible())
+        before = self._visible()
         self.top = max(0, min(top, self._last_top))
         self._at_end = self.top == self._last_top
         self._repaint(before)
@@ -175,8 +179,3 @@ class Pane(Widget, can_focus=True):
 
 FILLED = frozenset({"added", "removed", "cursor", "rest"})
 """Styles whose background goes on to the edge of the pane."""
-
-
-def _literal(text: str) -> str:
-    """Untrusted text as a border title that no one reads as markup."""
-    return safe(text).replace("[", "\\[")
