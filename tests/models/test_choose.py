@@ -71,9 +71,9 @@ async def test_at_temperature_zero_the_likeliest_is_taken_wherever_it_stands(mod
 
 
 async def test_the_answer_is_the_same_alone_and_in_a_batch_with_others(model, base, tokenizer):
-    chats = [chat("Get the mug. " * length) for length in (1, 7, 3)]
-    offered = [OPTIONS, OPTIONS[:2], ["wait</action>"]]
-    together = await asyncio.gather(*map(ask, [model] * 3, chats, offered))
+    chats = [chat("Get the mug. " * length) for length in (1, 7, 3, 2) * 3]
+    offered = [OPTIONS, OPTIONS[:2], ["wait</action>"]] * 4
+    together = await asyncio.gather(*map(ask, [model] * len(chats), chats, offered))
     for messages, options, choice in zip(chats, offered, together, strict=True):
         single = await ask(LocalModel(base, tokenizer, context=512), messages, options)
         assert (choice.index, choice.prompt_ids) == (single.index, single.prompt_ids)
