@@ -12,13 +12,15 @@ import os
 import sys
 import traceback
 
-from engine.config import Config
+from engine.config import Config, ConfigError
+from engine.environments.alfworld.errors import GamesError
 from engine.runs import reviews
 from engine.runs.commands import CheckpointNow, Pause, Resume, Stop
 from engine.runs.errors import RunError
 from engine.runs.events import Notice, RunStarted, StateChanged
 from engine.runs.store import Run
 from engine.runs.writer import EventWriter
+from engine.skills import HistoryError, RepoError
 from engine.system import memory
 from engine.training import checkpoints
 from engine.training.control import Control, StopRequested
@@ -26,6 +28,8 @@ from engine.training.control import Control, StopRequested
 BEAT_SECONDS = 1.0
 COMMAND_SECONDS = 0.2
 MEMORY_SECONDS = 2.0
+FORESEEN = (RunError, ConfigError, GamesError, RepoError, HistoryError)
+"""Faults whose messages are for users."""
 
 
 def main() -> None:
@@ -79,7 +83,7 @@ def _in_words(error: BaseException, run: Run) -> str:
     """What went wrong, of tasks that failed together the first; a traceback is printed for what is not foreseen."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    if isinstance(error, RunError):
+    if isinstance(error, FORESEEN):
         return str(error)
     traceback.print_exception(error)
     return f"{type(error).__name__}: {error}; the traceback is in {run.log_file}"
