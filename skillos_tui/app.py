@@ -88,6 +88,11 @@ class SkillosApp(App[str]):
         """The run's state, as its events and its engine's process tell together."""
         return self.engine.state if self.engine else self.view.state
 
+    @property
+    def silent(self) -> int:
+        """For how many seconds a living engine has given no sign; 0 while it does."""
+        return self.engine.silent if self.engine else 0
+
     # Runs
 
     async def open_run(self, path: Path) -> None:

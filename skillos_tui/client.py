@@ -9,7 +9,9 @@ Nothing here waits in the app's own thread, and what goes wrong with a run becom
 
 from __future__ import annotations
 
+import asyncio
 import getpass
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -66,6 +68,7 @@ class Client:
         self.profile = profile
         self.run: Run | None = None
         self._stop = threading.Event()
+        self._turns = {"act": asyncio.Lock(), "decide": asyncio.Lock()}
 
     # Finding and opening
 
@@ -246,19 +249,26 @@ class Client:
         run = self.run
         if run is None:
             self._tell(Told("warning", "No run is open yet."))
+        elif name in self._turns:
+            self.app.run_worker(self._in_turn(name, partial(action, run)), name=name, group=name)
         else:
             self._work(name, partial(action, run))
 
+    async def _in_turn(self, name: str, action: Callable[[], object]) -> None:
+        """Run `action` in a thread once those before it in the same line are done: commands keep their order."""
+        async with self._turns[name]:
+            await asyncio.to_thread(self._attempt, action)
+
     def _work(self, group: str, action: Callable[[], object], *, exclusive: bool = False) -> None:
-        """Run `action` in a thread of the group; what a run or the disk refuses is told."""
+        """Run `action` in a thread of the group."""
+        self.app.run_worker(partial(self._attempt, action), name=group, group=group, thread=True, exclusive=exclusive)
 
-        def work() -> None:
-            try:
-                action()
-            except (RunError, ConfigError, OSError) as error:
-                self._tell(Told("error", str(error)))
-
-        self.app.run_worker(work, name=group, group=group, thread=True, exclusive=exclusive)
+    def _attempt(self, action: Callable[[], object]) -> None:
+        """Do it; what a run or the disk refuses is told."""
+        try:
+            action()
+        except (RunError, ConfigError, OSError) as error:
+            self._tell(Told("error", str(error)))
 
     def _tell(self, message: Message) -> None:
         self.app.post_message(message)
@@ -272,8 +282,11 @@ def _reviews() -> ModuleType:
 
 
 def user() -> str:
-    """Who decides: the name of the user of this terminal."""
-    return getpass.getuser()
+    """Who decides: the name of the user of this terminal, or the number where there is no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def _pages(run: Run, after: int, until: int | None, kinds: list[str] | tuple[str, ...] | None) -> Iterator[Stored]:

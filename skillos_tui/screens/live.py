@@ -28,6 +28,10 @@ class LiveScreen(RoomScreen):
     BINDINGS = bindings("live")
     PANES = ("transcript", "skills", "diff", "rewards", "memory")
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._pausing = False
+
     def compose(self) -> ComposeResult:
         yield Bar(id="state")
         yield Bar(id="notice")
@@ -55,7 +59,8 @@ class LiveScreen(RoomScreen):
             return
         app = self.workbench
         if "state" in parts or "review" in parts:
-            self.query_one("#state", Bar).show(state_line(app.view, app.shown_state, app.run_id))
+            self._pausing = self._pausing and app.shown_state in ("running", "starting")
+            self.query_one("#state", Bar).show(state_line(app.view, app.shown_state, app.run_id, app.silent))
         if "notice" in parts:
             self._show_notice()
         if "skills" in parts or "review" in parts:
@@ -131,16 +136,18 @@ class LiveScreen(RoomScreen):
         """Pause what runs, let go on what is paused, start again what is not at work."""
         app = self.workbench
         state = app.shown_state
-        if state in ("running", "starting"):
+        if state in ("running", "starting") and not self._pausing:
+            self._pausing = True
             app.client.pause()
-            self.notify("Asked the engine to pause; it finishes what is in hand first.")
+            self.notify("Asked the engine to pause; it finishes what is in hand first. p takes that back.")
         elif state == "stopping":
             self.notify("The run is stopping; it can be resumed when it has stopped.", severity="warning")
         elif state == "finished":
             self.notify("The run has finished; there is nothing to resume.", severity="warning")
         else:
+            self._pausing = False
             app.client.resume()
-            self.notify("The run goes on." if state == "paused" else "Starting the engine again.")
+            self.notify("The run goes on." if state in GOING else "Starting the engine again.")
 
     async def action_stop(self) -> None:
         from skillos_tui.screens.confirm import ConfirmScreen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from textual.app import ComposeResult
@@ -22,6 +23,8 @@ from skillos_tui.widgets.tree import edit_change
 
 OPEN = ("pending", "conflicted")
 DECIDED = ("approved", "vetoed")
+UNREAD_SECONDS = 0.7
+"""For so long after an edit came up by itself no decision is taken: the key was meant for another."""
 
 
 class WhyPane(Pane):
@@ -52,6 +55,8 @@ class ReviewScreen(RoomScreen):
         super().__init__()
         self._shown = ""
         self._taken: list[str] = []
+        self._idle = False
+        self._arrived = 0.0
 
     def compose(self) -> ComposeResult:
         yield Bar(id="state")
@@ -77,12 +82,23 @@ class ReviewScreen(RoomScreen):
             return
         app = self.workbench
         queue = self.query_one(ReviewQueue)
-        self.query_one("#state", Bar).show(state_line(app.view, app.shown_state, app.run_id))
+        self.query_one("#state", Bar).show(state_line(app.view, app.shown_state, app.run_id, app.silent))
         if queue.current is None and app.view.edits:
             queue.value = next(iter(app.view.pending or reversed([*app.view.edits.values()]))).proposed.edit
+        self._follow_arrivals(queue)
         queue.show(app.view)
         self._tell_conflicts(queue)
         self._show_edit()
+
+    def _follow_arrivals(self, queue: ReviewQueue) -> None:
+        """Go to an edit that has come, when all was decided and the cursor is still on the last decision."""
+        waiting = self.workbench.view.pending
+        if self._idle and waiting:
+            queue.value = waiting[0].proposed.edit
+            self._arrived = time.monotonic()
+        current = queue.current
+        decided = current is not None and current.proposed.edit in self._taken[-1:]
+        self._idle = decided and not waiting
 
     def _tell_conflicts(self, queue: ReviewQueue) -> None:
         """Come back to an edit whose approval was not written, for its file had changed."""
@@ -172,7 +188,10 @@ class ReviewScreen(RoomScreen):
         self.dismiss()
 
     def _open(self, edit: Edit) -> bool:
-        """Whether the edit still waits for a decision; says so if it does not."""
+        """Whether the edit still waits for a decision, and was there to be read; says so if not."""
+        if time.monotonic() - self._arrived < UNREAD_SECONDS:
+            self.notify("This edit has just come; look at it first.", severity="warning")
+            return False
         if edit.state not in OPEN:
             self.notify(f"This edit is {edit.state} already; u undoes that.", severity="warning")
         return edit.state in OPEN

@@ -63,12 +63,17 @@ def _width(key: Key) -> int:
     return len(key.first) + len(key.label) + 4
 
 
-def state_line(view: RunView, shown: ShownState, run_id: str) -> Line:
-    """One line of run state: what it is, how far it is, how long it takes, what waits for a decision."""
+def state_line(view: RunView, shown: ShownState, run_id: str, silent: int = 0) -> Line:
+    """One line of run state: what it is, how far it is, how long it takes, what waits for a decision.
+
+    `silent` is for how many seconds a living engine has given no sign.
+    """
     unit = "task" if view.kind == "curate" else "step"
     spans = [STATES[shown]]
-    if view.reason and shown in ("failed", "stopped", "paused", "interrupted"):
-        spans.append(f"warn: ({view.reason[:200]})")
+    if view.reason:
+        spans.append(f"warn: ({view.reason.strip()[:200]})")
+    if silent:
+        spans.append(f"bad: (no sign of the engine for {silent} s)")
     spans += ["axis:  │  ", f":{view.kind}", f"muted: {view.profile}", "axis:  │  "]
     spans += [f"muted:{unit} ", f"strong:{view.step}", f"muted: of {view.planned}" if view.planned else ""]
     spans += _pace(view)

@@ -107,8 +107,8 @@ def reward_facts(view: RunView) -> list[Fact]:
     facts += [_number(name, getattr(parts, name)) for name in ("r", "r_task", "r_fc", "r_cnt", "r_comp")]
     if view.kind == "train":
         facts.append(_number("spread", last.spread, f" · {last.flat_groups} flat" if last.flat_groups else ""))
-    facts.append(("measured", f"{last.measured:,}", ""))
-    facts.append(("unmeasured", f"{last.unmeasured:,}", "warn" if last.unmeasured else "muted"))
+        facts.append(("measured", f"{last.measured:,}", ""))
+        facts.append(("unmeasured", f"{last.unmeasured:,}", "warn" if last.unmeasured else "muted"))
     facts.append(_coercion(last.coercion_rate))
     facts.append(("calls", _operations(last), ""))
     facts.append(("invalid", f"{last.invalid_calls:,}", "" if last.invalid_calls else "muted"))
@@ -121,7 +121,7 @@ def _outcome_facts(view: RunView) -> list[Fact]:
     return [
         ("succeeded", f"{kinds.count('succeeded')}", "good"),
         ("failed", f"{kinds.count('failed')}", "bad"),
-        ("not measured", f"{lost}", "warn" if lost else "muted"),
+        ("unmeasured", f"{lost}", "warn" if lost else "muted"),
     ]
 
 

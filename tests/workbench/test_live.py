@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import msgspec
 
 from engine.outcomes import SUCCEEDED
-from engine.runs.commands import Pause, Stop
+from engine.runs.commands import Pause, Resume, Stop
 from engine.runs.events import (
     Address,
     EpisodeEnded,
@@ -189,3 +191,32 @@ async def test_resizing_from_small_to_large_and_back_keeps_the_panes(tmp_path: P
         assert "find-" in pane(pilot, "skills") and "r_task" in pane(pilot, "rewards")
         await pilot.resize_terminal(40, 10)
         await until(pilot, lambda: "Memory" not in on_screen(pilot))
+
+
+async def test_a_pause_that_has_not_begun_can_be_taken_back(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1, state="running")
+    with run.lock():
+        async with workbench(run.path) as pilot:
+            await until(pilot, "● running")
+            await pilot.press("p", "p")
+            await until(pilot, "The run goes on")
+            sent = []
+            await until(pilot, lambda: len(sent.extend(each.command for each in run.take_commands()) or sent) == 2)
+            assert sent == [Pause(), Resume()]
+
+
+async def test_what_the_run_waits_for_is_said(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1, state="running")
+    with run.lock():
+        run.append(StateChanged("running", "waiting for a decision on 2 edits"))
+        async with workbench(run.path) as pilot:
+            await until(pilot, "● running (waiting for a decision on 2 edits)")
+
+
+async def test_an_engine_that_lives_but_gives_no_sign_is_said(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1, state="running")
+    with run.lock():
+        long_ago = time.time() - 70
+        os.utime(run.path / "engine.lock", (long_ago, long_ago))
+        async with workbench(run.path) as pilot:
+            await until(pilot, "no sign of the engine for 60 s")

@@ -173,3 +173,19 @@ async def test_a_repository_that_cannot_be_written_loses_nothing(tmp_path: Path)
         await pilot.press("a")
         await until(pilot, str(run.repo_path)[:20])
         assert state(run, "s1-0") == "pending"
+
+
+async def test_when_all_was_decided_the_next_edit_comes_by_itself_but_not_under_a_key(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    reviews.veto(run, "s1-1", "ann", "")
+    async with workbench(run.path) as pilot:
+        await until(pilot, "1 to review")
+        await pilot.press("r")
+        await until(pilot, "insert · find-apple")
+        await pilot.press("a")
+        await until(pilot, "nothing waits")
+        run.append(proposal(7, 0))
+        await until(pilot, "pending · new file")
+        await pilot.press("a")
+        await until(pilot, "look at it first")
+        assert state(run, "s7-0") == "pending"

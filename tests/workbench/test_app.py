@@ -1,0 +1,105 @@
+"""The whole program: keys and palette, themes, pictures, the command line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.runs.supervisor import runs_home
+from skillos_tui.app import find_run, main
+from skillos_tui.keymap import KEYMAP
+from tests.workbench.recording import record_training
+from tests.workbench.stage import on_screen, until, workbench
+
+
+async def test_the_question_mark_shows_every_key_of_the_screen(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "step 1")
+        await pilot.press("question_mark")
+        await until(pilot, "On the live screen")
+        assert all(key.help.split(";")[0] in on_screen(pilot).replace("\n", "") for key in KEYMAP["live"][:1])
+        await pilot.press("escape")
+        await until(pilot, "Executor")
+
+
+@pytest.mark.parametrize("room", ["live", "review"])
+async def test_the_palette_has_every_action(tmp_path: Path, room: str) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "step 1")
+        if room == "review":
+            await pilot.press("r")
+            await until(pilot, "insert · find-apple")
+        titles = {command.title.lower() for command in pilot.app.get_system_commands(pilot.app.screen)}
+        wanted = {
+            key.label for each in (room, "pane", "app") for key in KEYMAP[each] if key.action != "command_palette"
+        }
+        assert wanted <= titles and "picture" in titles
+
+
+async def test_an_action_of_the_palette_acts_on_the_screen_below(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "step 1")
+        await pilot.press("ctrl+p")
+        await pilot.pause()
+        await pilot.press(*"review")
+        await until(pilot, "Decide on the edits that wait")
+        await pilot.press("down", "enter")
+        await until(pilot, "insert · find-apple")
+
+
+async def test_a_key_switches_between_dark_and_light(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "step 1")
+        assert pilot.app.current_theme.dark
+        await pilot.press("D")
+        await until(pilot, lambda: not pilot.app.current_theme.dark)
+        await pilot.press("D")
+        await until(pilot, lambda: pilot.app.current_theme.dark)
+
+
+async def test_a_picture_is_an_svg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "step 1")
+        await pilot.app.run_action("picture")
+        await until(pilot, "Saved")
+        (picture,) = sorted(tmp_path.glob("*.svg"))  # noqa: ASYNC240
+        assert picture.read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_a_run_is_named_by_its_path_or_by_its_id(tmp_path: Path) -> None:
+    (tmp_path / "some-run").mkdir()
+    assert find_run(str(tmp_path / "some-run"), Path("/none")) == tmp_path / "some-run"
+    assert find_run("some-run", tmp_path) == tmp_path / "some-run"
+    with pytest.raises(SystemExit, match="there is no run 'other'"):
+        find_run("other", tmp_path)
+
+
+def test_an_unknown_theme_is_an_error_that_names_the_known_ones() -> None:
+    with pytest.raises(SystemExit, match="the themes are: dark, light"):
+        main(["--theme", "pink"])
+
+
+def test_the_help_says_where_runs_are_looked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert str(runs_home()) in capsys.readouterr().out.replace("\n", "").replace(" ", "")
+
+
+def test_loading_the_program_loads_nothing_heavy() -> None:
+    code = (
+        "import skillos_tui.app, skillos_tui.screens.home, skillos_tui.screens.live, sys\n"
+        "print([name for name in ('torch', 'transformers', 'trl', 'peft', 'pygit2') if name in sys.modules])"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    assert done.stdout.strip() == "[]"
