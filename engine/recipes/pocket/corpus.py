@@ -2,7 +2,8 @@
 
 A life is what a run will later be: related tasks in one house over one growing repository, played by the scripted
 executor with the skills that retrieval finds, curated by the scripted curator. Every executor turn and every curation
-decision becomes one chat, rendered by the same prompts that a run uses.
+decision becomes one chat, rendered by the same prompts that a run uses. Between lives stand drills: many facts to read
+and every one of them to recall, which teaches a small model to look things up long before lives alone would.
 
     for chat in chats(number_of_lives=10, seed=1): chat.messages, chat.reply, chat.tools
 """
@@ -17,7 +18,7 @@ import msgspec
 
 from engine.agents.prompting import Prompts, SkillShown, Turn, Veto
 from engine.environments.contract import Task
-from engine.environments.household.house import House, draw_house, nouns, stream
+from engine.environments.household.house import TREATMENTS, House, draw_house, nouns, stream
 from engine.environments.household.world import HouseholdWorld, errand_of, house_of
 from engine.models.contract import Message
 from engine.recipes.pocket import curation, play
@@ -27,6 +28,7 @@ from engine.skills import TOOLS, Skill, SkillIndex
 TASKS = 5
 SHOWN = 3
 FIRST_HOUSE = 1_000_000_000
+DRILLS = 4  # a life
 KEPT_TURNS = 0.4  # of an executor's turns, which are many and easy, against curations, which are few and hard
 REASONS = ("says nothing", "too vague", "not true", "not needed", "wrong place", "say where")
 
@@ -43,7 +45,9 @@ def chats(lives: range, seed: int) -> Iterator[Chat]:
     """The chats of `lives`; houses from `FIRST_HOUSE` up, which no run and no evaluation draws."""
     prompts = Prompts.load("pocket")
     for life in lives:
-        yield from _life(FIRST_HOUSE + life, stream("pocket", seed, life), prompts)
+        rng = stream("pocket", seed, life)
+        yield from _life(FIRST_HOUSE + life, rng, prompts)
+        yield from (_drill(rng) for _ in range(DRILLS))
 
 
 def _life(house_seed: int, rng: random.Random, prompts: Prompts) -> Iterator[Chat]:
@@ -72,6 +76,29 @@ def _life(house_seed: int, rng: random.Random, prompts: Prompts) -> Iterator[Cha
         yield Chat(messages, reply, TOOLS)
         for name, file in applied:
             repo.put(name, file)
+
+
+def _drill(rng: random.Random) -> Chat:
+    """Facts of a random house, worded as skills and as observations, to be recalled in another order; some are not there."""
+    facts = list(facts_of(draw_house(rng.randrange(FIRST_HOUSE, 2 * FIRST_HOUSE))).items())
+    asked = rng.sample(facts, len(facts))
+    told = rng.sample(facts, rng.randint(5, len(facts)))
+    lines = [_line(subject, value, rng) for subject, value in told]
+    answers = [f" {subject}: {value if (subject, value) in told else 'unknown'}" for subject, value in asked]
+    return Chat([Message("user", "\n".join(lines))], f"<think>{';'.join(answers)}</think>")
+
+
+def _line(subject: str, value: str, rng: random.Random) -> str:
+    """A fact as a skill says it, or as a trajectory shows it."""
+    file = about(subject, value, rng)
+    if rng.random() < 0.5:
+        return f"{file.name}: {file.description} {file.body}"
+    if subject == play.OPENING:
+        place = rng.choice(nouns().places)
+        return f"{value} {place}: The {place} opens with a {value}. The {place} is empty."
+    if subject in TREATMENTS:
+        return f"use {value}: The {rng.choice(nouns().things)} gets {subject} by the {value}."
+    return f"go {value}: The {subject} is in the {value}."
 
 
 class Repo:

@@ -1,7 +1,8 @@
 """A scripted curator of mixed quality: right, vague and broken calls in fixed proportions.
 
 The proportions are the point. An untrained curator that is mostly valid but often says nothing leaves it to the reward to
-choose what is specific; one that is already good has nothing to learn (`QUALITY` below).
+choose what is specific; one that is already good has nothing to learn (`QUALITY` below). Like the executor, the curator
+first thinks of the fact, word for word ("mug: safe", or "mug: unknown" for a vague file), and copies it from there.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def curate(
     facts = learned(turns)
     fresh = [subject for subject in facts if subject not in known or _stale(subject, facts, shown)]
     fresh.sort(key=lambda subject: (subject not in subjects, rng.random()))
+    thoughts: list[str] = []
     calls: list[str] = []
     applied: list[tuple[str, File]] = []
     for _ in range(1 + (rng.random() < SECOND_CALL)):
@@ -53,12 +55,13 @@ def curate(
         file = _file(subject, value, files, vetoed, rng)
         if file.name in [name for name, _ in applied]:
             break
+        thoughts.append(f" {subject}: {value or 'unknown'}")
         if quality == "broken":
             calls.append(_broken(file, files, rng))
             continue
         calls.append(_update(file) if file.name in files else _insert(file))
         applied.append((file.name, file))
-    return "\n".join(calls), applied
+    return "\n".join([f"<think>{';'.join(thoughts)}</think>", *calls]), applied
 
 
 def _choose(

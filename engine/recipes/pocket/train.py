@@ -1,6 +1,6 @@
 """Train the pocket model from nothing.
 
-    python -m engine.recipes.pocket.train --out DIR [--lives 8000] [--ranks 3] [--seed 1]
+    python -m engine.recipes.pocket.train --out DIR [--lives 6000] [--ranks 4] [--seed 1]
 
 Data-parallel over `--ranks` processes of one thread each, which is how a model this small uses a CPU best. Writes the
 weights (float16 safetensors), the configuration, the tokenizer and `recipe.json` (what was run, and the losses).
@@ -25,13 +25,14 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from engine.environments.household.house import stream
 from engine.recipes.pocket.corpus import Chat, chats
+from engine.recipes.pocket.muon import Muon
 from engine.recipes.pocket.tokenizer import train_tokenizer
 
 VOCABULARY = 1024
 PROMPT_WEIGHT = 0.2
-LEARNING_RATE = 3e-3
+LEARNING_RATES = {"muon": 2e-2, "adamw": 3e-3}  # of the matrices; of embeddings and norms
 WARM_UP = 60
-BATCH_TOKENS = 3072  # of one rank
+BATCH_TOKENS = 1536  # of one rank
 TOKENIZER_LIVES = range(-200, 0)
 
 
@@ -44,7 +45,7 @@ class Example:
 
 
 def model_config(tokenizer: PreTrainedTokenizerFast) -> Qwen3Config:
-    """The Qwen3 shape at pocket size, about 0.9M parameters."""
+    """The Qwen3 shape at pocket size, about 0.83M parameters."""
     return Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=128,
@@ -112,7 +113,7 @@ def train(rank: int, arguments: argparse.Namespace) -> None:
     dist.init_process_group("gloo", init_method=f"file://{arguments.out}/.ranks", rank=rank, world_size=arguments.ranks)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(arguments.out)
     model = Qwen3ForCausalLM(model_config(tokenizer))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.05)
+    optimizers = _optimizers(model)
     lives = range(rank, arguments.lives, arguments.ranks)
     source = batches(examples(lives, arguments.seed, tokenizer), arguments.seed)
     began, tokens, losses = time.monotonic(), 0, []
@@ -121,14 +122,16 @@ def train(rank: int, arguments: argparse.Namespace) -> None:
         if not _all_have(batch is not None):
             break
         assert batch is not None
-        for group in optimizer.param_groups:
-            group["lr"] = _rate(step, tokens * arguments.ranks, arguments.lives)
+        share = _share(step, tokens * arguments.ranks, arguments.lives)
+        for name, optimizer in optimizers.items():
+            optimizer.param_groups[0]["lr"] = LEARNING_RATES[name] * share
         loss = loss_of(model, *batch)
-        optimizer.zero_grad()
+        model.zero_grad()
         loss.backward()
         _average(model, arguments.ranks)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        for optimizer in optimizers.values():
+            optimizer.step()
         tokens += int(batch[1].count_nonzero())
         losses.append(loss.item())
         if rank == 0 and step % 50 == 0:
@@ -160,13 +163,24 @@ def save(model: Qwen3ForCausalLM, out: Path, recipe: dict[str, object]) -> None:
     (out / "recipe.json").write_text(json.dumps({**recipe, "out": ""}, indent=2) + "\n")
 
 
-TOKENS_A_LIFE = 1860
+TOKENS_A_LIFE = 2400
 
 
-def _rate(step: int, tokens: int, lives: int) -> float:
-    """Linear warm-up, then a cosine to a twentieth over the tokens expected of `lives`."""
+def _optimizers(model: Qwen3ForCausalLM) -> dict[str, torch.optim.Optimizer]:
+    """Muon for the matrices between the embeddings, AdamW for the rest."""
+    inner = [parameter for name, parameter in model.named_parameters() if parameter.ndim == 2 and "embed" not in name]
+    chosen = {id(parameter) for parameter in inner}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
+    return {
+        "muon": Muon(inner, LEARNING_RATES["muon"]),
+        "adamw": torch.optim.AdamW(rest, LEARNING_RATES["adamw"], betas=(0.9, 0.98), weight_decay=0.01),
+    }
+
+
+def _share(step: int, tokens: int, lives: int) -> float:
+    """The share of the learning rate: linear warm-up, then a cosine to a twentieth over the tokens expected of `lives`."""
     done = min(1.0, tokens / (lives * TOKENS_A_LIFE))
-    return LEARNING_RATE * min(1.0, (step + 1) / WARM_UP) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done)))
+    return min(1.0, (step + 1) / WARM_UP) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
 def _all_have(mine: bool) -> bool:
@@ -197,8 +211,8 @@ def _texts(seed: int) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True)
-    parser.add_argument("--lives", type=int, default=8000)
-    parser.add_argument("--ranks", type=int, default=3)
+    parser.add_argument("--lives", type=int, default=6000)
+    parser.add_argument("--ranks", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     out = Path(arguments.out).resolve()
