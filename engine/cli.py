@@ -252,7 +252,8 @@ def _verdict(run: Run) -> int:
         return 0
     reason = f": {end.reason}" if end.reason else ""
     if end.state == "interrupted":
-        reason = f" (its engine was killed); its log ends with:\n{supervisor.log_tail(run)}"
+        reason = " (its engine was killed, or could not write how it ended); its log ends with:"
+        reason += f"\n{supervisor.log_tail(run)}"
     print(f"skillos-engine: the run is {end.state} at {end.step} of {end.steps}{_lines(reason)}", file=sys.stderr)
     print(f"To go on: skillos-engine resume {run.path}", file=sys.stderr)
     return 1

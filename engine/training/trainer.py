@@ -25,6 +25,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from engine.config import Config
 from engine.models.local import LocalModel
+from engine.runs.errors import WriteFailed
 from engine.training import checkpoints as saved
 from engine.training.samples import TrainingSample, as_columns
 
@@ -91,7 +92,7 @@ class GrpoSession:
         )
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
-            trainer = GRPOTrainer(
+            trainer = _Trainer(
                 model=base,
                 args=_arguments(self._config, self.checkpoints / saved.PARTIAL),
                 processing_class=tokenizer,
@@ -130,6 +131,19 @@ class GrpoSession:
         if len(samples) != len(prompts):
             raise RuntimeError(f"step {step} made {len(samples)} samples where TRL needs {len(prompts)}")
         return as_columns(samples)
+
+
+class _Trainer(GRPOTrainer):
+    """TRL's trainer, which says in words when a checkpoint cannot be written: torch's own error names no disk."""
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        try:
+            super()._save_checkpoint(model, trial)
+        except Exception as error:
+            raise WriteFailed(
+                f"the checkpoint of step {self.state.global_step} cannot be written to {self.args.output_dir}: {error}. "
+                "The disk is probably full or failing; free some space. The checkpoints before it are safe"
+            ) from error
 
 
 class _Progress(TrainerCallback):
