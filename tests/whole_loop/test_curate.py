@@ -1,0 +1,240 @@
+"""Real curate runs: the queue decides what the repository becomes, and a person's vetoes reach the curator."""
+
+from pathlib import Path
+
+import msgspec
+import pygit2
+import pytest
+
+from engine import config
+from engine.models.local import load_tokenizer
+from engine.runs.store import Run
+from engine.skills import SkillRepo
+from engine.training.proposals import vetoes_of
+from engine.training.recompute import recompute
+from tests.whole_loop.replay import curator_prompt, episodes, tokens_of
+from tests.whole_loop.shell import clear_away, has_turn, kill_engine, skillos, status, told, wait_until
+
+GAMES = Path(__file__).parents[3] / "shared" / "data" / "alfworld"
+REASON = "says nothing that helps in another room"
+BROKEN = "---\nname: [unclosed\ndescription: things\n---\nMugs are wherever mugs are.\n"
+
+
+def commits(repo):
+    """The messages of a repository's commits, newest first, read by git's own library."""
+    repository = pygit2.Repository(str(repo))
+    return [commit.message for commit in repository.walk(repository.head.target)]
+
+
+def events(run, *kinds):
+    return [stored.event for stored in run.events(kinds=list(kinds))]
+
+
+# With ask: a person decides
+
+
+class Asked(msgspec.Struct):
+    """What was seen while a person decided. `before` and `after` are the repository's texts around an approval."""
+
+    run: Run
+    waiting: str
+    vetoed: list[str]
+    vetoed_at: int
+    next_batch_at: int
+    approved: str
+    before: dict[str, str]
+    after: dict[str, str]
+    after_undo: dict[str, str]
+    messages: list[list[str]]
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    """A curate run over a new repository: the first edits vetoed, then one approved, then that one undone."""
+    folder = tmp_path_factory.mktemp("asked")
+    repo, path = folder / "repo", folder / "run"
+    told("curate", "--profile", "pocket", "--repo", repo, "--tasks", 60, "--review", "ask", "--run", path, "--detach")
+    run = Run.open(path)
+
+    wait_until(lambda: run.state().reason.startswith("waiting for a decision"))
+    waiting, first = status(path)["reason"], [record.id for record in run.edits("pending")]
+    for edit in first:
+        told("review", path, "veto", edit, "--reason", REASON)
+    vetoed_at = run.events(kinds=["edit_decided"])[-1].id
+
+    wait_until(lambda: run.state().reason.startswith("waiting for a decision") and run.edits("pending"))
+    next_batch_at = run.last_id()
+    before, messages = SkillRepo.open(repo).texts(), [commits(repo)]
+    edit = run.edits("pending")[0].id
+    told("review", path, "approve", edit)
+    after = SkillRepo.open(repo).texts()
+    messages.append(commits(repo))
+    told("review", path, "undo", edit)
+    messages.append(commits(repo))
+    after_undo = SkillRepo.open(repo).texts()
+    told("stop", path)
+    wait_until(lambda: not run.engine_alive(), 20)
+    yield Asked(run, waiting, first, vetoed_at, next_batch_at, edit, before, after, after_undo, messages)
+    clear_away(folder)
+
+
+def test_the_next_task_waits_until_every_edit_of_the_last_is_decided(asked):
+    assert asked.waiting.startswith(f"waiting for a decision on {len(asked.vetoed)} edit")
+    undecided = set()
+    for event in events(asked.run, "edit_proposed", "edit_decided", "step_started"):
+        match type(event).__name__:
+            case "EditProposed":
+                undecided.add(event.edit)
+            case "EditDecided":
+                undecided.discard(event.edit)
+            case _:
+                assert not undecided
+
+
+def test_a_vetoed_edit_is_no_commit(asked):
+    assert [asked.run.edit(edit).state for edit in asked.vetoed] == ["vetoed"] * len(asked.vetoed)
+    assert asked.before == {}
+    assert not [message for message in asked.messages[0] if "Edit:" in message]
+
+
+def test_the_veto_and_its_reason_stand_in_every_later_prompt_of_the_curator(asked):
+    """The tokens that were counted are those of the prompt with the veto in it, and not those of one without."""
+    run, tokenizer = asked.run, load_tokenizer(config.Model())
+    vetoes = vetoes_of(run, run.config)
+    assert [(veto.skill, veto.reason) for veto in vetoes] == [
+        (run.edit(edit).proposal.skill, REASON) for edit in reversed(asked.vetoed)
+    ]
+    earlier = [episode for episode in episodes(run.events(until=asked.vetoed_at)).values() if episode.made]
+    later = [episode for episode in episodes(run.events(after=asked.vetoed_at, until=asked.next_batch_at)).values()]
+    assert earlier and later
+    for told_of, played in (([], earlier), (vetoes, later)):
+        for episode in played:
+            chat = curator_prompt(episode, SkillRepo.empty(), told_of, run.config)
+            assert episode.made.prompt_tokens == tokens_of(chat, tokenizer)
+            assert (REASON in chat[-1].content) == bool(told_of)
+
+
+def test_an_approved_edit_is_one_commit_that_says_who_when_and_why(asked):
+    before, after, _ = asked.messages
+    proposal = asked.run.edit(asked.approved).proposal
+    assert after[1:] == before
+    assert asked.after == {proposal.new_name or proposal.skill: proposal.after}
+    trailers = dict(line.split(": ", 1) for line in after[0].strip().splitlines() if ": " in line)
+    assert trailers["Run"] == asked.run.id and trailers["Edit"] == asked.approved
+    assert trailers["Step"] == str(proposal.at.step) and trailers["Task"] == proposal.task
+    assert proposal.reason.startswith(trailers["Reason"][:20]) and trailers["Reviewer"]
+
+
+def test_an_undone_approval_is_a_commit_that_takes_it_back(asked):
+    assert asked.run.edit(asked.approved).state == "undone"
+    assert asked.messages[2][1:] == asked.messages[1]
+    assert asked.after_undo == asked.before
+
+
+# With auto: the policy decides
+
+
+@pytest.fixture(scope="module")
+def automatic(tmp_path_factory):
+    """A curate run whose policy approves, over a repository with a broken file, its engine killed at the third task."""
+    folder = tmp_path_factory.mktemp("automatic")
+    repo, path = folder / "repo", folder / "run"
+    (repo / "broken").mkdir(parents=True)
+    (repo / "broken" / "SKILL.md").write_text(BROKEN)
+    arguments = ["--profile", "pocket", "--repo", repo, "--tasks", 8, "--review", "auto", "--run", path]
+    told("curate", *arguments, "--detach")
+    run = Run.open(path)
+    wait_until(lambda: has_turn(run, 3))
+    kill_engine(run)
+    printed = told("curate", *arguments)
+    yield run, repo, printed
+    clear_away(folder)
+
+
+def test_the_same_command_takes_a_killed_run_up_and_every_task_ends_once(automatic):
+    run, _, printed = automatic
+    assert "finished: 8 of 8, 0 edits wait for review" in printed
+    assert [step.step for step in run.steps()] == list(range(1, 9))
+    assert all((step.measured, step.unmeasured) == (1, 0) for step in run.steps())
+    resumed = events(run, "run_started")[-1].resumed_from
+    assert resumed in (2, 3)  # the kill strikes in the third task, or as it ends
+
+
+def test_the_policy_commits_every_edit_and_says_that_it_was_the_policy(automatic):
+    run, repo, _ = automatic
+    assert run.edits() and {record.state for record in run.edits()} <= {"approved", "conflicted"}
+    approved = [record for record in run.edits() if record.state == "approved"]
+    assert {record.decision.by for record in approved} == {"policy auto"}
+    made = [message for message in commits(repo) if "Edit: " in message]
+    assert len(made) == len(approved) and all("Reviewer: policy auto" in message for message in made)
+
+
+def test_the_repository_is_what_the_approved_edits_made_of_it(automatic):
+    run, repo, _ = automatic
+    texts = {"broken": BROKEN}
+    for record in run.edits():
+        if record.state == "approved":
+            texts.pop(record.proposal.skill, None)
+            if record.proposal.after is not None:
+                texts[record.proposal.new_name or record.proposal.skill] = record.proposal.after
+    assert SkillRepo.open(repo).texts() == texts
+
+
+def test_a_broken_skill_file_stops_nothing_and_stays_as_it_is(automatic):
+    _, repo, _ = automatic
+    assert (repo / "broken" / "SKILL.md").read_text() == BROKEN
+    assert SkillRepo.open(repo)["broken"].findings
+
+
+def test_every_number_of_a_curate_run_follows_from_its_log(automatic):
+    run, _, _ = automatic
+    report = recompute(run.events(), run.config.rewards, run.kind)
+    assert report.differences == []
+    assert (report.rollouts, report.steps) == (8, 8)
+
+
+# Official games
+
+
+@pytest.mark.skipif(not GAMES.is_dir(), reason="the ALFWorld games are not here")
+def test_official_games_are_played_and_leave_a_repository_that_opens(place):
+    repo, path = place / "repo", place / "run"
+    told(
+        "curate",
+        "--profile",
+        "pocket",
+        "--games",
+        GAMES,
+        "--tasks",
+        2,
+        "--review",
+        "auto",
+        "--repo",
+        repo,
+        "--run",
+        path,
+    )
+    run = Run.open(path)
+    shown = status(path)
+    assert (shown["state"], [step["measured"] for step in shown["rewards"]]) == ("finished", [1, 1])
+    assert all(event.turns > 0 for event in events(run, "episode_ended"))
+    approved = [record for record in run.edits() if record.state == "approved"]
+    assert len(SkillRepo.open(repo)) <= len(approved) < len(commits(repo))
+    assert "0 differences" in told("verify", path)
+
+
+def test_games_that_are_not_there_are_told_before_anything_is_made(place):
+    arguments = ["--profile", "pocket", "--tasks", 2, "--repo", place / "repo", "--run", place / "run"]
+    done = skillos("curate", *arguments, "--games", place / "absent")
+    assert done.returncode == 1
+    assert f"no games at {place / 'absent'}" in done.stderr
+    assert list(place.iterdir()) == []
+
+
+def test_a_folder_without_games_fails_the_run_with_what_was_expected_there(place):
+    (place / "empty").mkdir()
+    arguments = ["--profile", "pocket", "--tasks", 2, "--repo", place / "repo", "--run", place / "run"]
+    done = skillos("curate", *arguments, "--games", place / "empty")
+    assert done.returncode == 1
+    assert str(place / "empty") in done.stderr and "Traceback" not in done.stderr
+    assert status(place / "run")["state"] == "failed"
