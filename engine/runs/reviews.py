@@ -13,15 +13,15 @@ from __future__ import annotations
 import difflib
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.outcomes import Outcome
 from engine.runs.errors import RunError
 from engine.runs.events import Address, Decision, EditDecided, EditProposed, Notice, ProposalsWithheld
-from engine.runs.store import EditRecord, EditState, Run
+from engine.runs.store import EditRecord, Run
 from engine.runs.writer import EventWriter
-from engine.skills import Delete, Edit, Insert, Operation, Refused, RepoError, Skill, SkillRepo, Update
+from engine.skills import Delete, Edit, Insert, Operation, Refused, RepoError, Skill, SkillRepo, Update, review
 from engine.skills.history import Commit, Conflict, History, HistoryError
 from engine.skills.lock import Locked, folder_lock
 
@@ -92,14 +92,14 @@ def approve(run: Run, edit_id: str, by: str) -> EditRecord:
     `AlreadyDecided`, or `ReviewError` when the repository cannot be written.
     """
     with _deciding(run):
-        token = _take(run, edit_id, ("pending",), "approved", by)
+        token = _take(run, edit_id, "approve", "approved", by)
         return _apply(run, edit_id, by, token)
 
 
 def veto(run: Run, edit_id: str, by: str, reason: str = "") -> EditRecord:
     """Refuse a pending or conflicted edit; `reason` is quoted to the curator. Raises `AlreadyDecided`."""
     with _deciding(run):
-        token = _take(run, edit_id, ("pending", "conflicted"), "vetoed", by, reason)
+        token = _take(run, edit_id, "veto", "vetoed", by, reason)
         return _finish(run, token, EditDecided(edit_id, "vetoed", by, reason))
 
 
@@ -112,7 +112,7 @@ def undo(run: Run, edit_id: str, by: str) -> EditRecord:
         record = run.edit(edit_id)
         if record.state in ("pending", "conflicted"):
             raise ReviewError(f"{edit_id} is {record.state}; there is no decision to undo")
-        token = _take(run, edit_id, ("approved", "vetoed"), "undone", by)
+        token = _take(run, edit_id, "undo", "undone", by)
         if record.state == "vetoed":
             return _finish(run, token, EditDecided(edit_id, "undone", by))
         return _revert(run, record, by, token)
@@ -126,7 +126,7 @@ def ask_again(run: Run, edit_id: str, by: str) -> EditRecord:
     """
     with _deciding(run):
         record = run.edit(edit_id)
-        if record.state not in ("conflicted", "undone"):
+        if not _allows(record, "queue"):
             raise ReviewError(f"{edit_id} is {record.state}; only conflicted and undone edits can be asked again")
         repo = _repo(run)
         try:
@@ -186,14 +186,21 @@ def _locked(run: Run) -> Iterator[None]:
         raise ReviewError(f"{error}; try again") from error
 
 
-def _take(run: Run, edit_id: str, states: Sequence[EditState], decision: Decision, by: str, reason: str = "") -> str:
-    """Note that `by` decides on an edit in one of `states`; a token that names it. Raises `AlreadyDecided`."""
+def _allows(record: EditRecord, action: review.Action) -> bool:
+    """Whether an edit's life (`engine.skills.review`) knows `action` from where it is; approved here means committed."""
+    return action in review.actions("committed" if record.state == "approved" else record.state)
+
+
+def _take(run: Run, edit_id: str, action: review.Action, decision: Decision, by: str, reason: str = "") -> str:
+    """Note that `by` decides on an edit whose life allows `action`; a token that names it. Raises `AlreadyDecided`."""
     token = uuid.uuid4().hex
     with run.transaction() as transaction:
         record = run.edit(edit_id)
-        if record.state == "conflicted" and "conflicted" not in states:
-            raise ReviewError(f"{edit_id} is conflicted: the skill changed since it was proposed; ask again or veto it")
-        if record.state not in states:
+        if not _allows(record, action):
+            if record.state == "conflicted":
+                raise ReviewError(
+                    f"{edit_id} is conflicted: the skill changed since it was proposed; ask again or veto it"
+                )
             raise AlreadyDecided(record)
         transaction.connection.execute(
             "INSERT INTO decisions (edit, round, decision, by, reason, at, token) "
