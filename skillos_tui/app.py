@@ -23,9 +23,10 @@ from skillos_tui import messages
 from skillos_tui.client import Client
 from skillos_tui.keymap import KEYMAP, bindings
 from skillos_tui.terminal import Question
-from skillos_tui.text import safe
+from skillos_tui.text import Line, line, safe
 from skillos_tui.themes import Look, ThemeError, load_looks
 from skillos_tui.view import Part, RunView
+from skillos_tui.widgets.bars import state_line
 
 MAX_TOLD = 6
 """Lines of a message that are shown; of a longer one the first and the last."""
@@ -51,6 +52,7 @@ class SkillosApp(App[str]):
         self.view = RunView()
         self.engine: messages.EngineSeen | None = None
         self.names: tuple[str, ...] | None = None
+        self.lost = False
         for each in looks.values():
             self.register_theme(each.theme)
         self.theme = self.look.theme.name
@@ -89,6 +91,13 @@ class SkillosApp(App[str]):
         return self.engine.state if self.engine else self.view.state
 
     @property
+    def state_line(self) -> Line:
+        """The line of run state that stands above every screen of a run."""
+        if self.lost:
+            return line("bad:✗ cannot be read", "axis:  │  ", f"muted:{self.path}")
+        return state_line(self.view, self.shown_state, self.run_id, self.silent)
+
+    @property
     def silent(self) -> int:
         """For how many seconds a living engine has given no sign; 0 while it does."""
         return self.engine.silent if self.engine else 0
@@ -98,6 +107,7 @@ class SkillosApp(App[str]):
     async def open_run(self, path: Path) -> None:
         """Leave the run that is open, if one is, and show another."""
         self.path, self.run_id, self.view, self.engine, self.names = path, "", RunView(), None, None
+        self.lost = False
         self.client.open(path)
         await self._go("live")
 
@@ -117,8 +127,9 @@ class SkillosApp(App[str]):
 
     def on_run_lost(self, message: messages.RunLost) -> None:
         if message.path == self.path:
+            self.lost = True
             self.view.fold(Notice("error", message.why))
-            self._changed({"notice"})
+            self._changed({"notice", "state"})
 
     def on_events_read(self, message: messages.EventsRead) -> None:
         if message.path != self.path:
@@ -201,6 +212,9 @@ class SkillosApp(App[str]):
             )
         else:
             self.notify(f"Saved {path}", markup=False)
+
+    async def action_quit(self) -> None:
+        self.action_leave()
 
     def action_leave(self) -> None:
         """Quit, and say what goes on."""

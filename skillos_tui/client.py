@@ -56,6 +56,7 @@ CHUNK = 500
 MAX_RECENT = 20_000
 """How far back in the log the newest episodes are looked for, in events."""
 CURATE_EPISODES = 6
+BROKEN = -2
 SILENT_SECONDS = 30
 
 
@@ -164,13 +165,17 @@ class Client:
         return seen
 
     def _tell_repo(self, run: Run, before: int) -> int:
-        """Tell the repository's skills if its folder has changed since; answers when that was."""
+        """Tell the repository's skills if its folder has changed since; answers when that was, `BROKEN` if unreadable."""
         try:
             changed = run.repo_path.stat().st_mtime_ns
             if changed != before:
                 self._tell(RepoRead(run.path, tuple(sorted(skill_files(run.repo_path)))))
         except FileNotFoundError:
             return 0
+        except OSError as error:
+            if before != BROKEN:
+                self._tell(Told("error", f"cannot list the skills of {run.repo_path}: {error.strerror}"))
+            return BROKEN
         return changed
 
     # Reading more of the open run
@@ -341,7 +346,7 @@ def _row(summary: supervisor.RunSummary) -> RunRow:
     status = summary.status
     path = Path(summary.path)
     if status is None:
-        return RunRow(path, path.name, summary.created, trouble=summary.problem)
+        return RunRow(path, path.name, summary.created, trouble=summary.problem.removeprefix(f"{path} "))
     success = [step.r_task for step in status.rewards if step.r_task is not None]
     return RunRow(
         path=path,

@@ -6,13 +6,18 @@ difference(before, after, context=2)       # the changes with two lines around t
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
+from itertools import pairwise
 
 from skillos_tui.text import Line, safe
 
-MAX_COMPARED = 4_000_000
-"""Lines before times lines after, up to which matching lines are looked for; beyond, old lines go and new ones come."""
+MAX_WORK = 200_000
+"""Up to this much work lines that occur several times are matched; beyond it all old lines go and new ones come, so that
+no text can make the workbench stand still."""
+MAX_DEPTH = 20
 
 Row = tuple[str, str]
 """A sign (" ", "-", "+") and a line of text."""
@@ -46,7 +51,8 @@ def _split(text: str | None) -> list[str]:
     return lines[:-1]
 
 
-def _rows(old: Sequence[str], new: Sequence[str]) -> Iterator[Row]:
+def _rows(old: Sequence[str], new: Sequence[str], depth: int = 0) -> Iterator[Row]:
+    """The rows of a patience diff: what is equal at both ends, then between lines that each text has exactly once."""
     head = 0
     while head < min(len(old), len(new)) and old[head] == new[head]:
         head += 1
@@ -54,15 +60,51 @@ def _rows(old: Sequence[str], new: Sequence[str]) -> Iterator[Row]:
     while tail < min(len(old), len(new)) - head and old[-1 - tail] == new[-1 - tail]:
         tail += 1
     yield from ((" ", text) for text in old[:head])
-    yield from _middle(old[head : len(old) - tail], new[head : len(new) - tail])
+    yield from _middle(old[head : len(old) - tail], new[head : len(new) - tail], depth)
     yield from ((" ", text) for text in old[len(old) - tail :])
 
 
-def _middle(old: Sequence[str], new: Sequence[str]) -> Iterator[Row]:
-    if len(old) * len(new) > MAX_COMPARED or not old or not new:
+def _middle(old: Sequence[str], new: Sequence[str], depth: int) -> Iterator[Row]:
+    anchors = _anchors(old, new) if depth < MAX_DEPTH else []
+    if anchors:
+        ends = [*anchors, (len(old), len(new))]
+        for (a, b), (c, d) in pairwise([(-1, -1), *ends]):
+            yield from _rows(old[a + 1 : c], new[b + 1 : d], depth + 1)
+            yield from ((" ", text) for text in old[c : c + 1])
+    elif _work(old, new) <= MAX_WORK:
+        yield from _compared(old, new)
+    else:
         yield from (("-", text) for text in old)
         yield from (("+", text) for text in new)
-        return
+
+
+def _anchors(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
+    """The places of lines that occur once in each text, as many as keep their order in both."""
+    count, others = Counter(old), Counter(new)
+    place = {text: at for at, text in enumerate(new) if others[text] == 1}
+    pairs = [(at, place[text]) for at, text in enumerate(old) if count[text] == 1 and text in place]
+    tops: list[int] = []
+    last: list[int] = []
+    before: list[int] = []
+    for index, (_, at) in enumerate(pairs):
+        pile = bisect_left(tops, at)
+        before.append(last[pile - 1] if pile else -1)
+        tops[pile : pile + 1], last[pile : pile + 1] = [at], [index]
+    chain: list[tuple[int, int]] = []
+    index = last[-1] if last else -1
+    while index >= 0:
+        chain.append(pairs[index])
+        index = before[index]
+    return chain[::-1]
+
+
+def _work(old: Sequence[str], new: Sequence[str]) -> int:
+    """About how much comparing line by line would cost: equal pairs, times the shorter text."""
+    others = Counter(new)
+    return sum(others[text] for text in old) * min(len(old), len(new))
+
+
+def _compared(old: Sequence[str], new: Sequence[str]) -> Iterator[Row]:
     for operation, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if operation == "equal":
             yield from ((" ", text) for text in old[a:b])

@@ -30,7 +30,7 @@ class RunRow:
     started: float
     kind: str = ""
     profile: str = ""
-    state: str = ""
+    state: ShownState | None = None
     step: int = 0
     steps: int = 0
     success: float | None = None

@@ -9,7 +9,7 @@ from skillos_tui.keymap import bindings
 from skillos_tui.messages import Reply, SkillRead
 from skillos_tui.screens.base import RoomScreen
 from skillos_tui.view import Change, Part
-from skillos_tui.widgets.bars import Bar, KeyBar, notice_line, state_line
+from skillos_tui.widgets.bars import Bar, KeyBar, notice_line
 from skillos_tui.widgets.diff import DiffPane, summary
 from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.memory import MemoryPane
@@ -60,7 +60,7 @@ class LiveScreen(RoomScreen):
         app = self.workbench
         if "state" in parts or "review" in parts:
             self._pausing = self._pausing and app.shown_state in ("running", "starting")
-            self.query_one("#state", Bar).show(state_line(app.view, app.shown_state, app.run_id, app.silent))
+            self.query_one("#state", Bar).show(app.state_line)
         if "notice" in parts:
             self._show_notice()
         if "skills" in parts or "review" in parts:

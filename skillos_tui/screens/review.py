@@ -13,7 +13,7 @@ from skillos_tui.messages import DecisionRefused, Reply, TrajectoryRead
 from skillos_tui.screens.base import RoomScreen
 from skillos_tui.text import Line
 from skillos_tui.view import Edit, Part, where
-from skillos_tui.widgets.bars import Bar, KeyBar, state_line
+from skillos_tui.widgets.bars import Bar, KeyBar
 from skillos_tui.widgets.diff import DiffPane, summary
 from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.pane import Pane
@@ -82,7 +82,7 @@ class ReviewScreen(RoomScreen):
             return
         app = self.workbench
         queue = self.query_one(ReviewQueue)
-        self.query_one("#state", Bar).show(state_line(app.view, app.shown_state, app.run_id, app.silent))
+        self.query_one("#state", Bar).show(app.state_line)
         if queue.current is None and app.view.edits:
             queue.value = next(iter(app.view.pending or reversed([*app.view.edits.values()]))).proposed.edit
         self._follow_arrivals(queue)

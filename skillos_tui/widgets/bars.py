@@ -49,18 +49,19 @@ class KeyBar(Bar):
     def build(self, width: int, height: int) -> Sequence[Line]:
         own = [key for key in KEYMAP[self.room] if key.line]
         always = [key for key in KEYMAP["app"] if key.line]
-        left = width - sum(_width(key) for key in always)
+        gap = 3 if width >= 76 else 2
+        left = width + gap - sum(_width(key, gap) for key in always)
         shown: list[Key] = []
         for key in own:
-            if _width(key) <= left:
-                left -= _width(key)
+            if _width(key, gap) <= left:
+                left -= _width(key, gap)
                 shown.append(key)
-        spans = [span for key in (*shown, *always) for span in (f"key:{key.first} ", f"muted:{key.label}   ")]
-        return [crop(line(*spans), width)]
+        spans = [span for key in (*shown, *always) for span in (f"key:{key.first} ", f"muted:{key.label}{' ' * gap}")]
+        return [crop(line(*spans[:-1], spans[-1].rstrip()), width)]
 
 
-def _width(key: Key) -> int:
-    return len(key.first) + len(key.label) + 4
+def _width(key: Key, gap: int) -> int:
+    return len(key.first) + 1 + len(key.label) + gap
 
 
 def state_line(view: RunView, shown: ShownState, run_id: str, silent: int = 0) -> Line:

@@ -7,16 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from skillos_tui.messages import RunRow
-from skillos_tui.text import Line, fit, line, safe
+from skillos_tui.text import Line, fit, line
 from skillos_tui.widgets.bars import STATES
 from skillos_tui.widgets.listing import Item, ListPane
 
 TRAIN, CURATE = "train", "curate"
 
 ACTIONS = (
-    (TRAIN, "t", "Train the pocket model", "real GRPO steps on this machine's processor, no network needed"),
-    (CURATE, "c", "Live curation", "tasks stream over one repository; you decide on each edit"),
+    (TRAIN, "t", "Train the pocket model", "real GRPO steps on this CPU; no network"),
+    (CURATE, "c", "Live curation", "tasks stream by; you decide on each edit"),
 )
+COLUMNS = {"state": 15, "kind": 9, "progress": 11, "success": 10, "review": 9, "begun": 13}
+"""The widths of the columns of the list, in cells; the run's name has what is left."""
 
 
 class RunList(ListPane):
@@ -54,25 +56,24 @@ class RunList(ListPane):
                 Item(line(f"muted:  No runs yet in {self.folder}.")),
                 Item(line("muted:  Press ", "key:enter", "muted: to train the pocket model.")),
             ]
-        names = max(12, min(44, max(len(row.id) for row in self.runs)))
-        widths = {"state": 14, "run": names + 2, "progress": 16, "success": 10, "review": 9}
-        head = "".join(fit(name, width) for name, width in widths.items())
-        return [Item(line(f"muted:     {head}begun")), *(Item(_row(row, names), row.path) for row in self.runs)]
+        head = "".join(fit(name, width) for name, width in COLUMNS.items())
+        return [Item(line(f"muted:     {head}run")), *(Item(_row(row), row.path) for row in self.runs)]
 
 
-def _row(row: RunRow, names: int) -> Line:
+def _row(row: RunRow) -> Line:
     if row.trouble:
-        return line("bad:     ✗ unreadable  ", f":{fit(safe(row.id), names + 2)}", f"muted:{row.trouble}")
-    style, _, word = STATES[row.state].partition(":")  # type: ignore[index]
-    unit = "task" if row.kind == "curate" else "step"
-    progress = f"{unit} {row.step}" + (f" of {row.steps}" if row.steps else "")
+        return line(f"bad:     {fit('✗ unreadable', COLUMNS['state'])}", f":{row.id}  ", f"muted:{row.trouble}")
+    style, _, word = STATES[row.state].partition(":") if row.state else ("", "", "")
+    progress = f"{row.step}/{row.steps}" if row.steps else f"{row.step}"
     success = "n/m" if row.success is None else f"{row.success:.3f}"
+    waiting = fit(str(row.pending or "-"), COLUMNS["review"])
     return line(
-        f"{style}:     {fit(word, 14)}",
-        f":{fit(safe(row.id), names + 2)}",
-        f"muted:{fit(progress, 16)}{fit(success, 10)}",
-        f"{'warn' if row.pending else 'muted'}:{fit(str(row.pending or '-'), 9)}",
-        f"muted:{ago(row.started)}",
+        f"{style}:     {fit(word, COLUMNS['state'])}",
+        f":{fit(row.kind, COLUMNS['kind'])}",
+        f"muted:{fit(progress, COLUMNS['progress'])}{fit(success, COLUMNS['success'])}",
+        f"{'warn' if row.pending else 'muted'}:{waiting}",
+        f"muted:{fit(ago(row.started), COLUMNS['begun'])}",
+        f":{row.id}",
     )
 
 

@@ -41,6 +41,12 @@ def test_context_leaves_out_what_is_far_from_a_change() -> None:
     assert shown(before, before.replace("10\n", "ten\n"), context=1) == ["…", "  9", "- 10", "+ ten", "  11", "…"]
 
 
-def test_texts_too_long_to_compare_are_shown_whole() -> None:
-    old, new = ("".join(f"{kind}{n}\n" for n in range(3000)) for kind in "xy")
-    assert counts(old, new) == (3000, 3000)
+def test_a_line_moved_or_changed_leaves_the_others_unchanged() -> None:
+    before = "".join(f"{n}\n" for n in range(100))
+    after = before.replace("50\n", "fifty\n").replace("7\n", "seven\n", 1)
+    assert counts(before, after) == (2, 2)
+
+
+def test_no_text_makes_it_stand_still() -> None:
+    assert counts("a\n" * 2000, "a\nb\n" * 1000)[0] >= 1000
+    assert counts("".join(f"x{n}\n" for n in range(9000)), "".join(f"y{n}\n" for n in range(9000))) == (9000, 9000)

@@ -29,7 +29,7 @@ async def test_runs_stand_newest_first_with_their_state_and_enter_opens_the_newe
         await until(pilot, "b-second")
         rows = [line for line in screen_lines(pilot) if "finished" in line]
         assert "b-second" in rows[0] and "a-first" in rows[1]
-        assert "step 2 of 12" in rows[0] and "4" in rows[0]
+        assert all(part in rows[0] for part in ("train", "2/12", "0.3", "4", "just now"))
         await pilot.press("enter")
         await until(pilot, "Executor")
         assert "b-second" in screen_lines(pilot)[0]
@@ -102,3 +102,12 @@ async def test_an_interrupted_run_is_told_from_a_running_one(tmp_path: Path) -> 
     assert isinstance(run, Run) and find_runs(tmp_path)[0].status is not None
     async with workbench(folder=tmp_path) as pilot:
         await until(pilot, "interrupted")
+
+
+async def test_an_event_of_a_newer_version_is_said(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    with run.transaction() as transaction:
+        values = (run.last_id() + 1, 0.0, "notice", b'{"kind": "dreamt"}')
+        transaction.connection.execute("INSERT INTO events VALUES (?, ?, ?, ?)", values)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "cannot be read")

@@ -170,8 +170,9 @@ async def test_a_repository_that_cannot_be_written_loses_nothing(tmp_path: Path)
         await until(pilot, "2 to review")
         await pilot.press("r")
         await until(pilot, "insert · find-apple")
+        assert "cannot list the skills" in on_screen(pilot)
         await pilot.press("a")
-        await until(pilot, str(run.repo_path)[:20])
+        await until(pilot, "cannot open")
         assert state(run, "s1-0") == "pending"
 
 
