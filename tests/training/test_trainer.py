@@ -2,12 +2,14 @@
 
 import asyncio
 import copy
+import resource
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from engine.config import Config, Training
+from engine.runs.errors import WriteFailed
 from engine.training import rewards
 from engine.training.samples import TrainingSample
 from engine.training.trainer import GrpoSession
@@ -261,6 +263,20 @@ async def test_tickets_out_of_order_are_noticed(tmp_path):
     prompts = [prompt for prompt in of_step_two for _ in range(ROLLOUTS * TASKS)]
     with pytest.raises(RuntimeError, match="at step 1: its data order is not the one we count on"):
         session._rollouts(prompts, SimpleNamespace(state=SimpleNamespace(global_step=0)))
+
+
+async def test_a_checkpoint_that_cannot_be_written_is_told_in_words(tmp_path):
+    whole = make(tmp_path / "whole", playing([1.0, 3.0, 0.25, 0.5]))
+    await whole.run(None)
+    largest = max(file.stat().st_size for file in (tmp_path / "whole" / "step-0001").iterdir())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest - 1, hard))
+    try:
+        with pytest.raises(WriteFailed, match=r"checkpoint of step 1 cannot be written .* free some space"):
+            await make(tmp_path / "full", playing([1.0, 3.0, 0.25, 0.5])).run(None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list((tmp_path / "full").glob("step-*")) == []
 
 
 async def test_a_micro_batch_that_does_not_divide_a_step_is_named(tmp_path):

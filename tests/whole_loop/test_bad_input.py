@@ -53,16 +53,30 @@ def at_most(kilobytes):
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes * 1024, resource.RLIM_INFINITY))
 
 
-def assert_goes_on(path, steps):
+def assert_goes_on(path, steps, positions=ROWS):
     """Once there is room, the run goes on to its end, and no step is missing or twice."""
     told("resume", path)
     told("events", path, "--follow")
     shown = status(path)
     assert shown["state"] == "finished"
-    assert [(step["step"], step["measured"]) for step in shown["rewards"]] == [(n, ROWS) for n in range(1, steps + 1)]
+    ended = [(step["step"], step["measured"]) for step in shown["rewards"]]
+    assert ended == [(step, positions) for step in range(1, steps + 1)]
     assert f"{steps} steps: 0 differences" in told("verify", path)
 
 
+def test_events_that_do_not_fit_end_the_run_in_words_and_room_lets_it_go_on(place):
+    path = place / "run"
+    arguments = ["--profile", "pocket", "--repo", place / "repo", "--tasks", 8, "--review", "auto", "--run", path]
+    done = skillos("curate", *arguments, preexec_fn=at_most(120))
+    assert done.returncode == 1
+    assert "free some space" in done.stderr and f"skillos-engine resume {path}" in done.stderr
+    assert "Traceback" not in done.stderr
+    with Run.open(path) as run:
+        assert has_turn(run, 1) and len(run.steps()) < 8
+    assert_goes_on(path, 8, positions=1)
+
+
+@pytest.mark.slow
 def test_a_checkpoint_that_does_not_fit_fails_the_run_in_words_and_room_lets_it_go_on(place):
     """Of all that is written, the optimiser's state is the largest file."""
     path = place / "run"

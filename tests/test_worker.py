@@ -1,0 +1,80 @@
+"""The engine's process: what goes on beside the work, and how faults are told. The work itself: tests/whole_loop."""
+
+import asyncio
+
+import pytest
+
+from engine import worker
+from engine.config import load_profile, to_toml
+from engine.runs.store import Run
+
+
+@pytest.fixture
+def make(tmp_path):
+    """A curate run over a new repository, with settings."""
+    opened = []
+
+    def make(*settings):
+        text = to_toml(load_profile("pocket", ["review.policy=ask", *settings]))
+        opened.append(Run.create(tmp_path / "run", kind="curate", config_text=text, repo=tmp_path / "repo"))
+        return opened[0]
+
+    yield make
+    for run in opened:
+        run.close()
+
+
+async def work(run, beside=None):
+    """Work on `run` as the engine does, with `beside` at the same time."""
+    with run.lock(), run.writer() as writer:
+        other = asyncio.create_task(beside()) if beside else None
+        try:
+            await worker._work(run, writer)
+        finally:
+            if other:
+                await other
+
+
+def notices(run, level):
+    return [stored.event.message for stored in run.events(kinds=["notice"]) if stored.event.level == level]
+
+
+async def until(condition):
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_run_whose_heartbeat_cannot_be_shown_does_not_go_on_unseen(make):
+    run = make("curate.tasks=1000")
+
+    async def remove_the_lock():
+        await until(lambda: run.state().step >= 1)
+        (run.path / "engine.lock").unlink()
+
+    with pytest.raises(SystemExit):
+        await work(run, remove_the_lock)
+    assert run.state().state == "failed"
+    assert run.state().reason.startswith(f"cannot write the heartbeat of {run.path}")
+    assert notices(run, "error") == [run.state().reason]
+
+
+async def test_a_fault_that_nobody_foresaw_is_named_with_where_its_traceback_is(make, capfd):
+    run = make("curator.prompts=nowhere")
+    with pytest.raises(SystemExit):
+        await work(run)
+    assert run.state().state == "failed"
+    assert "there are no prompts called 'nowhere'" in run.state().reason
+    assert str(run.log_file) in run.state().reason
+    assert "Traceback" in capfd.readouterr().err
+
+
+async def test_when_nobody_decides_each_batch_of_edits_is_waited_for_once(make):
+    """Edits that were given up on stay in the queue, and hold up no later task."""
+    run = make("curate.tasks=6", "review.wait_seconds=0.05")
+    await work(run)
+    assert run.state().state == "finished" and len(run.steps()) == 6
+    pending = run.edits("pending")
+    tasks_with_edits = {record.proposal.at.step for record in pending}
+    assert len(notices(run, "warning")) == len(tasks_with_edits)
+    assert all("nobody decided within 0.05 s" in message for message in notices(run, "warning"))

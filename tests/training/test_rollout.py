@@ -1,0 +1,209 @@
+"""Rollouts: the environment drives the positions, seeds travel, and what is not known is said and never guessed."""
+
+import json
+
+import msgspec
+import pytest
+
+from engine import config
+from engine.agents.prompting import Prompts
+from engine.environments.household.world import HouseholdWorld
+from engine.models.contract import Completion, ModelUnavailable
+from engine.runs.events import (
+    CurationMade,
+    CurationSkipped,
+    EpisodeEnded,
+    EpisodeStarted,
+    StepStarted,
+    UpdateMade,
+)
+from engine.runs.store import Stored
+from engine.skills import Malformed, SkillIndex, SkillRepo, parse_operations
+from engine.training.groups import draw_groups
+from engine.training.recompute import recompute
+from engine.training.rollout import Agents, apply_calls, collect
+from engine.training.step import advantages, score_rollouts, summary
+
+TRAINING = config.Training(groups=2, rollouts=2, tasks=3)
+CONFIG = msgspec.structs.replace(config.load_profile("pocket"), training=TRAINING)
+DOWN = ModelUnavailable("connection refused by 127.0.0.1:9")
+
+
+def call(name, **arguments):
+    return f"<tool_call>\n{json.dumps({'name': name, 'arguments': arguments})}\n</tool_call>"
+
+
+def skill(name, body="Mugs are in the safe."):
+    return f"---\nname: {name}\ndescription: Where mugs are.\n---\n{body}\n"
+
+
+class Answering:
+    """A chat model that answers by `executor(asked)` and `curator(asked)`, whatever the order of its requests."""
+
+    def __init__(self, *, executor=lambda asked: "<think>so</think><action>wait</action>", curator=lambda asked: ""):
+        self._answer = {"executor": executor, "curator": curator}
+        self.asked = []
+
+    async def complete(self, messages, *, role, sampling, tools=None):
+        self.asked.append((role, messages[-1].content, sampling.seed))
+        said = self._answer[role](sum(asked[0] == role for asked in self.asked))
+        if isinstance(said, Exception):
+            raise said
+        return Completion(said, [1] * len(messages[-1].content.split()), list(said.encode()), [0.0] * len(said), "stop")
+
+    def count_tokens(self, text):
+        return len(text.split())
+
+    def seeds(self, role):
+        return [seed for asked, _, seed in self.asked if asked == role]
+
+
+async def played(model, step=1):
+    """A step's rollouts, and the events that tell of them."""
+    events = []
+    agents = Agents(HouseholdWorld(), model, Prompts.load("pocket"), Prompts.load("pocket"), CONFIG)
+    groups = draw_groups(agents.world, TRAINING, step)
+    rollouts = await collect(groups, step=step, agents=agents, vetoes=[], emit=events.append)
+    return rollouts, events
+
+
+def of(events, kind):
+    return [event for event in events if isinstance(event, kind)]
+
+
+async def test_every_position_is_played_whatever_the_curator_did():
+    answers = {1: call("insert_skill", skill_name="a"), 2: "no call at all", 3: "<tool_call>{broken", 4: DOWN}
+    rollouts, events = await played(Answering(curator=lambda asked: answers.get(asked, "")))
+    addresses = [(at.group, at.rollout, at.position) for at in (event.at for event in of(events, EpisodeEnded))]
+    assert sorted(addresses) == [(g, r, p) for g in range(2) for r in range(2) for p in (1, 2, 3)]
+    assert [[len(rollout.positions) for rollout in row] for row in rollouts] == [[3, 3], [3, 3]]
+
+
+async def test_all_rollouts_of_a_group_walk_the_same_tasks_with_the_same_seeds_and_curate_with_their_own():
+    model = Answering()
+    rollouts, _ = await played(model)
+    for row in rollouts:
+        tasks = [[position.trajectory.task.id for position in rollout.positions] for rollout in row]
+        assert tasks[0] == tasks[1] == [task.id for task in row[0].group.tasks]
+    executor, curator = model.seeds("executor"), model.seeds("curator")
+    assert len(curator) == len(set(curator)) == 12
+    assert all(executor.count(seed) == 2 for seed in executor)
+
+
+async def test_the_same_step_is_played_with_the_same_seeds_again_and_another_with_others():
+    one, again, other = Answering(), Answering(), Answering()
+    await played(one)
+    await played(again)
+    await played(other, step=2)
+    assert sorted(one.seeds("curator")) == sorted(again.seeds("curator"))
+    assert not set(one.seeds("curator")) & set(other.seeds("curator"))
+
+
+async def test_a_rollout_starts_from_an_empty_repository_and_edits_its_own_alone():
+    """Each decision inserts a skill of a new name: after position i a rollout has i, none of them another's."""
+    _, events = await played(
+        Answering(curator=lambda asked: call("insert_skill", skill_name=f"s{asked}", content=skill(f"s{asked}")))
+    )
+    repos = {}
+    for event in of(events, CurationMade):
+        repos.setdefault((event.at.group, event.at.rollout), []).append(set(event.repo))
+    assert len(repos) == 4
+    for grown in repos.values():
+        assert [len(names) for names in grown] == [1, 2, 3]
+        assert grown[0] < grown[1] < grown[2]
+    assert len(set.union(*(grown[-1] for grown in repos.values()))) == 12
+
+
+async def test_what_a_curator_wrote_is_found_for_the_next_task():
+    written = call("insert_skill", skill_name="get-things", content=skill("get-things", "Get a thing: it is shut in."))
+    _, events = await played(Answering(curator=lambda asked: written))
+    started = of(events, EpisodeStarted)
+    assert all(event.skills == [] for event in started if event.at.position == 1)
+    assert all([found.name for found in event.skills] == ["get-things"] for event in started if event.at.position > 1)
+
+
+async def test_an_outage_of_the_curator_is_a_skipped_position_and_not_a_silent_one():
+    rollouts, events = await played(Answering(curator=lambda asked: DOWN))
+    assert {event.reason for event in of(events, CurationSkipped)} == {str(DOWN)}
+    assert not of(events, CurationMade)
+    parts = score_rollouts(rollouts, CONFIG.rewards, lambda event: None)
+    assert all((part.r, part.r_fc) == (None, None) and part.r_task is not None for row in parts for part in row)
+
+
+async def test_an_outage_of_the_executor_is_unmeasured_and_not_curated():
+    rollouts, events = await played(Answering(executor=lambda asked: DOWN))
+    ended = of(events, EpisodeEnded)
+    assert all(not event.outcome.measured and str(DOWN) in event.outcome.reason for event in ended)
+    assert len(of(events, CurationSkipped)) == len(ended) == 12
+    parts = score_rollouts(rollouts, CONFIG.rewards, lambda event: None)
+    assert all(part.r is part.r_task is None for row in parts for part in row)
+
+
+async def told_in_full(model):
+    """A step from its rollouts to its summary, as stored events."""
+    rollouts, events = await played(model)
+    log = [StepStarted(1, []), *events]
+    parts = score_rollouts(rollouts, CONFIG.rewards, log.append)
+    samples = sum(
+        position.completion is not None for row in rollouts for rollout in row for position in rollout.positions
+    )
+    log.append(UpdateMade(1, advantages(parts), samples, 0.0, 0.0, 0.0, None, 1e-3, 1.0))
+    log.append(summary(1, rollouts, parts, rollout_seconds=1.0, seconds=2.0))
+    return [Stored(number, 0.0, event) for number, event in enumerate(log, start=1)]
+
+
+@pytest.mark.parametrize(
+    "down",
+    [
+        {"curator": lambda asked: DOWN if asked % 3 else ""},
+        {"executor": lambda asked: DOWN if asked % 5 == 0 else "<action>wait</action>"},
+        {"executor": lambda asked: DOWN},
+    ],
+    ids=["the curator at times", "the executor at times", "the executor always"],
+)
+async def test_the_log_gives_every_number_also_where_much_is_unmeasured(down):
+    log = await told_in_full(Answering(**down))
+    report = recompute(log, CONFIG.rewards, "train")
+    assert report.differences == []
+    assert (report.rollouts, report.advantages, report.steps) == (4, 4, 1)
+    end = log[-1].event
+    assert end.measured + end.unmeasured == end.episodes == 12
+
+
+# Applying calls
+
+
+def test_a_call_that_does_not_apply_says_why_and_changes_nothing():
+    repo, index = SkillRepo.empty(), SkillIndex()
+    text = "\n".join(
+        [
+            call("insert_skill", skill_name="mugs", content=skill("mugs")),
+            call("insert_skill", skill_name="mugs", content=skill("mugs")),
+            call("delete_skill", skill_name="cups"),
+            call("insert_skill", skill_name="pots"),
+            call("burn_skill", skill_name="mugs"),
+        ]
+    )
+    calls, edits = apply_calls(parse_operations(text), repo, index)
+    assert [made.verdict for made in calls] == ["valid", "refused", "refused", "malformed", "malformed"]
+    assert [made.skill for made in calls] == ["mugs", "mugs", "cups", "pots", "mugs"]
+    assert all(made.why for made in calls[1:])
+    assert [edit.skill for edit in edits] == list(repo) == ["mugs"]
+
+
+def test_the_index_follows_inserts_renames_and_deletions():
+    repo, index = SkillRepo.empty(), SkillIndex()
+
+    def apply(text):
+        calls, _ = apply_calls(parse_operations(text), repo, index)
+        assert [made.verdict for made in calls] == ["valid"]
+        return [name for name, _ in index.search("where are mugs", 3)]
+
+    assert apply(call("insert_skill", skill_name="mugs", content=skill("mugs"))) == ["mugs"]
+    assert apply(call("update_skill", skill_name="mugs", new_name="cups", new_content=skill("cups"))) == ["cups"]
+    assert apply(call("delete_skill", skill_name="cups")) == []
+
+
+def test_text_without_a_call_is_no_call():
+    assert apply_calls([], SkillRepo.empty(), SkillIndex()) == ([], [])
+    assert not [found for found in parse_operations("I would rather not.") if not isinstance(found, Malformed)]
