@@ -113,8 +113,8 @@ class TrainRun:
                 samples=samples,
                 loss=update.loss,
                 grad_norm=update.grad_norm,
-                entropy=update.entropy,
-                kl=update.kl,
+                entropy=update.entropy if samples else None,
+                kl=update.kl if samples else None,
                 learning_rate=update.learning_rate,
                 seconds=now - self._played,
             )

@@ -1,70 +1,10 @@
 """Rollouts: the environment drives the positions, seeds travel, and what is not known is said and never guessed."""
 
-import json
-
-import msgspec
-import pytest
-
-from engine import config
-from engine.agents.prompting import Prompts
-from engine.environments.household.world import HouseholdWorld
-from engine.models.contract import Completion, ModelUnavailable
-from engine.runs.events import (
-    CurationMade,
-    CurationSkipped,
-    EpisodeEnded,
-    EpisodeStarted,
-    StepStarted,
-    UpdateMade,
-)
-from engine.runs.store import Stored
+from engine.runs.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted
 from engine.skills import Malformed, SkillIndex, SkillRepo, parse_operations
-from engine.training.groups import draw_groups
-from engine.training.recompute import recompute
-from engine.training.rollout import Agents, apply_calls, collect
-from engine.training.step import advantages, score_rollouts, summary
-
-TRAINING = config.Training(groups=2, rollouts=2, tasks=3)
-CONFIG = msgspec.structs.replace(config.load_profile("pocket"), training=TRAINING)
-DOWN = ModelUnavailable("connection refused by 127.0.0.1:9")
-
-
-def call(name, **arguments):
-    return f"<tool_call>\n{json.dumps({'name': name, 'arguments': arguments})}\n</tool_call>"
-
-
-def skill(name, body="Mugs are in the safe."):
-    return f"---\nname: {name}\ndescription: Where mugs are.\n---\n{body}\n"
-
-
-class Answering:
-    """A chat model that answers by `executor(asked)` and `curator(asked)`, whatever the order of its requests."""
-
-    def __init__(self, *, executor=lambda asked: "<think>so</think><action>wait</action>", curator=lambda asked: ""):
-        self._answer = {"executor": executor, "curator": curator}
-        self.asked = []
-
-    async def complete(self, messages, *, role, sampling, tools=None):
-        self.asked.append((role, messages[-1].content, sampling.seed))
-        said = self._answer[role](sum(asked[0] == role for asked in self.asked))
-        if isinstance(said, Exception):
-            raise said
-        return Completion(said, [1] * len(messages[-1].content.split()), list(said.encode()), [0.0] * len(said), "stop")
-
-    def count_tokens(self, text):
-        return len(text.split())
-
-    def seeds(self, role):
-        return [seed for asked, _, seed in self.asked if asked == role]
-
-
-async def played(model, step=1):
-    """A step's rollouts, and the events that tell of them."""
-    events = []
-    agents = Agents(HouseholdWorld(), model, Prompts.load("pocket"), Prompts.load("pocket"), CONFIG)
-    groups = draw_groups(agents.world, TRAINING, step)
-    rollouts = await collect(groups, step=step, agents=agents, vetoes=[], emit=events.append)
-    return rollouts, events
+from engine.training.rollout import apply_calls
+from engine.training.step import score_rollouts
+from tests.training.answering import CONFIG, DOWN, Answering, call, played, skill
 
 
 def of(events, kind):
@@ -137,37 +77,6 @@ async def test_an_outage_of_the_executor_is_unmeasured_and_not_curated():
     assert len(of(events, CurationSkipped)) == len(ended) == 12
     parts = score_rollouts(rollouts, CONFIG.rewards, lambda event: None)
     assert all(part.r is part.r_task is None for row in parts for part in row)
-
-
-async def told_in_full(model):
-    """A step from its rollouts to its summary, as stored events."""
-    rollouts, events = await played(model)
-    log = [StepStarted(1, []), *events]
-    parts = score_rollouts(rollouts, CONFIG.rewards, log.append)
-    samples = sum(
-        position.completion is not None for row in rollouts for rollout in row for position in rollout.positions
-    )
-    log.append(UpdateMade(1, advantages(parts), samples, 0.0, 0.0, 0.0, None, 1e-3, 1.0))
-    log.append(summary(1, rollouts, parts, rollout_seconds=1.0, seconds=2.0))
-    return [Stored(number, 0.0, event) for number, event in enumerate(log, start=1)]
-
-
-@pytest.mark.parametrize(
-    "down",
-    [
-        {"curator": lambda asked: DOWN if asked % 3 else ""},
-        {"executor": lambda asked: DOWN if asked % 5 == 0 else "<action>wait</action>"},
-        {"executor": lambda asked: DOWN},
-    ],
-    ids=["the curator at times", "the executor at times", "the executor always"],
-)
-async def test_the_log_gives_every_number_also_where_much_is_unmeasured(down):
-    log = await told_in_full(Answering(**down))
-    report = recompute(log, CONFIG.rewards, "train")
-    assert report.differences == []
-    assert (report.rollouts, report.advantages, report.steps) == (4, 4, 1)
-    end = log[-1].event
-    assert end.measured + end.unmeasured == end.episodes == 12
 
 
 # Applying calls

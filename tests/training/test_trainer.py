@@ -289,3 +289,20 @@ async def test_it_prints_nothing_of_its_own(tmp_path, capfd, recwarn):
     printed = capfd.readouterr()
     assert printed.out == ""
     assert not [warning for warning in recwarn if "rollout_func" in str(warning.message)]
+
+
+async def test_a_step_in_which_nothing_was_measured_changes_nothing_and_goes_on(tmp_path):
+    updates = []
+
+    async def play(step):
+        return [TrainingSample([0], [0], [0.0], [0], None) for _ in range(ROWS)]
+
+    async def after_update(update):
+        updates.append(update)
+
+    session = make(tmp_path, play, after_update=after_update)
+    before = adapter_of(session)
+    await session.run(None)
+    after = adapter_of(session)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert [(update.loss, update.grad_norm) for update in updates] == [(0.0, 0.0)]

@@ -15,20 +15,21 @@ from pathlib import Path
 from engine.runs.store import Run
 
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-c", "from engine.cli import main; raise SystemExit(main())"]
 TINY = ["--profile", "pocket", "--set", "training.groups=1", "training.rollouts=2", "training.micro_batch=10"]
 ROWS = 10
 SECONDS = 180
 
 
-def command(*arguments):
-    return [*COMMAND, *map(str, arguments)]
+def command(*arguments, first=""):
+    """What starts `skillos-engine` with `arguments`; the new process does `first` before."""
+    code = f"{first}\nfrom engine.cli import main\nraise SystemExit(main())"
+    return [sys.executable, "-c", code, *map(str, arguments)]
 
 
-def skillos(*arguments, **options):
+def skillos(*arguments, first=""):
     """`skillos-engine` with `arguments`, run to its end."""
     return subprocess.run(
-        command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False, **options
+        command(*arguments, first=first), cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False
     )
 
 

@@ -1,6 +1,5 @@
 """What a machine or a user can do wrong to a whole run: a clear message, exit code 1, and nothing lost."""
 
-import resource
 import subprocess
 
 import pytest
@@ -50,7 +49,8 @@ def test_a_database_of_something_else_is_left_alone(place):
 
 def at_most(kilobytes):
     """Makes a process, and what it starts, unable to write files over a size: the disk is full for it."""
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes * 1024, resource.RLIM_INFINITY))
+    limit = f"({kilobytes * 1024}, resource.RLIM_INFINITY)"
+    return f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, {limit})"
 
 
 def assert_goes_on(path, steps, positions=ROWS):
@@ -67,7 +67,7 @@ def assert_goes_on(path, steps, positions=ROWS):
 def test_events_that_do_not_fit_end_the_run_in_words_and_room_lets_it_go_on(place):
     path = place / "run"
     arguments = ["--profile", "pocket", "--repo", place / "repo", "--tasks", 8, "--review", "auto", "--run", path]
-    done = skillos("curate", *arguments, preexec_fn=at_most(120))
+    done = skillos("curate", *arguments, first=at_most(120))
     assert done.returncode == 1
     assert "free some space" in done.stderr and f"skillos-engine resume {path}" in done.stderr
     assert "Traceback" not in done.stderr
@@ -80,7 +80,7 @@ def test_events_that_do_not_fit_end_the_run_in_words_and_room_lets_it_go_on(plac
 def test_a_checkpoint_that_does_not_fit_fails_the_run_in_words_and_room_lets_it_go_on(place):
     """Of all that is written, the optimiser's state is the largest file."""
     path = place / "run"
-    done = skillos("train", *TINY, "--steps", 1, "--run", path, preexec_fn=at_most(400))
+    done = skillos("train", *TINY, "--steps", 1, "--run", path, first=at_most(400))
     assert done.returncode == 1
     assert "free some space" in done.stderr and f"skillos-engine resume {path}" in done.stderr
     assert "Traceback" not in done.stderr

@@ -72,17 +72,21 @@ def story(tmp_path_factory):
     clear_away(folder)
 
 
+TAKE_THE_TERMINAL = "import os; os.close(os.open(os.ttyname(0), os.O_RDWR))"
+"""A process that leads a session makes the terminal its own by opening it."""
+
+
 def start_in_a_terminal(path):
     """Start training in a terminal, then close it: the run, and the process that was hung up on."""
     ours, theirs = pty.openpty()
+    arguments = ["train", *TINY, "--steps", STEPS, "--run", path]
     shell = subprocess.Popen(
-        command("train", *TINY, "--steps", STEPS, "--run", path),
+        command(*arguments, first=TAKE_THE_TERMINAL),
         cwd=ROOT,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),  # it becomes its session's terminal
     )
     os.close(theirs)
     wait_until(lambda: b"run " in os.read(ours, 4096))
@@ -190,3 +194,37 @@ def test_a_stop_breaks_the_step_off_and_takes_nothing_away(story):
     assert [step.step for step in story.stopped.rewards] == [1, 2]
     told_in_order = [state for state in states(story.run) if state not in ("starting", "running")]
     assert told_in_order == ["paused", "stopping", "stopped", "finished"]
+
+
+# Any moment
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "step_started",
+        "curation_made",
+        "rollout_scored",
+        "update_made",
+        "step_ended",
+        "edit_proposed",
+        "checkpoint_saved",
+    ],
+)
+def test_a_kill_at_any_moment_of_a_step_loses_no_step_and_no_edit(tmp_path, moment):
+    """Between what is logged and what is saved there is always a moment in which a crash may strike."""
+    path = tmp_path / "run"
+    told("train", *TINY, "--steps", 2, "--run", path, "--detach")
+    run = Run.open(path)
+    wait_until(lambda: run.events(kinds=[moment]))
+    kill_engine(run)
+    before = {record.id for record in run.edits()}
+    told("resume", path)
+    told("events", path, "--follow")
+    report = recompute(run.events(), run.config.rewards, run.kind)
+    assert (report.differences, report.steps, report.rollouts) == ([], 2, 4)
+    assert [step.step for step in run.steps()] == [1, 2]
+    assert {record.proposal.at.step for record in run.edits()} == {1, 2}
+    assert before <= {record.id for record in run.edits()}
+    clear_away(tmp_path)

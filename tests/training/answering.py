@@ -1,0 +1,75 @@
+"""Steps played with a chat model that says what a test wants, whatever the order of its requests."""
+
+import json
+
+import msgspec
+
+from engine import config
+from engine.agents.prompting import Prompts
+from engine.environments.household.world import HouseholdWorld
+from engine.models.contract import Completion, ModelUnavailable
+from engine.runs.events import StepStarted, UpdateMade
+from engine.runs.store import Stored
+from engine.training.groups import draw_groups
+from engine.training.rollout import Agents, collect
+from engine.training.step import advantages, score_rollouts, summary
+
+TRAINING = config.Training(groups=2, rollouts=2, tasks=3)
+CONFIG = msgspec.structs.replace(config.load_profile("pocket"), training=TRAINING)
+DOWN = ModelUnavailable("connection refused by 127.0.0.1:9")
+
+
+def call(name, **arguments):
+    return f"<tool_call>\n{json.dumps({'name': name, 'arguments': arguments})}\n</tool_call>"
+
+
+def skill(name, body="Mugs are in the safe."):
+    return f"---\nname: {name}\ndescription: Where mugs are.\n---\n{body}\n"
+
+
+class Answering:
+    """A chat model that answers by `executor(asked)` and `curator(asked)`, whatever the order of its requests."""
+
+    def __init__(self, *, executor=lambda asked: "<think>so</think><action>wait</action>", curator=lambda asked: ""):
+        self._answer = {"executor": executor, "curator": curator}
+        self.asked = []
+
+    async def complete(self, messages, *, role, sampling, tools=None):
+        self.asked.append((role, messages[-1].content, sampling.seed))
+        said = self._answer[role](sum(asked[0] == role for asked in self.asked))
+        if isinstance(said, Exception):
+            raise said
+        return Completion(said, [1] * len(messages[-1].content.split()), list(said.encode()), [0.0] * len(said), "stop")
+
+    def count_tokens(self, text):
+        return len(text.split())
+
+    def seeds(self, role):
+        return [seed for asked, _, seed in self.asked if asked == role]
+
+
+async def played(model, step=1):
+    """A step's rollouts, and the events that tell of them."""
+    events = []
+    agents = Agents(HouseholdWorld(), model, Prompts.load("pocket"), Prompts.load("pocket"), CONFIG)
+    groups = draw_groups(agents.world, TRAINING, step)
+    rollouts = await collect(groups, step=step, agents=agents, vetoes=[], emit=events.append)
+    return rollouts, events
+
+
+async def told_in_full(model, step=1):
+    """A step's events, from its beginning to its summary."""
+    rollouts, events = await played(model, step)
+    log = [StepStarted(step, []), *events]
+    parts = score_rollouts(rollouts, CONFIG.rewards, log.append)
+    samples = sum(
+        position.completion is not None for row in rollouts for rollout in row for position in rollout.positions
+    )
+    log.append(UpdateMade(step, advantages(parts), samples, 0.0, 0.0, 0.0, None, 1e-3, 1.0))
+    log.append(summary(step, rollouts, parts, rollout_seconds=1.0, seconds=2.0))
+    return log
+
+
+def stored(events):
+    """Events as they lie in a log."""
+    return [Stored(number, 0.0, event) for number, event in enumerate(events, start=1)]
