@@ -7,26 +7,28 @@ the terminal it runs in, stops nothing.
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Iterable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
 from engine.runs.events import Notice
-from engine.runs.status import ShownState
-from engine.runs.supervisor import runs_home
 from skillos_tui import messages
-from skillos_tui.client import Client
 from skillos_tui.keymap import KEYMAP, bindings
 from skillos_tui.terminal import Question
 from skillos_tui.text import Line, line, safe
 from skillos_tui.themes import Look, ThemeError, load_looks
 from skillos_tui.view import Part, RunView
 from skillos_tui.widgets.bars import state_line
+
+if TYPE_CHECKING:
+    from engine.runs.status import ShownState
+    from skillos_tui.client import Client
 
 MAX_TOLD = 6
 """Lines of a message that are shown; of a longer one the first and the last."""
@@ -42,11 +44,11 @@ class SkillosApp(App[str]):
     VERTICAL_BREAKPOINTS = [(0, "-low"), (18, "-middling"), (32, "-high")]  # noqa: RUF012
     ENABLE_COMMAND_PALETTE = True
 
-    def __init__(self, looks: dict[str, Look], look: str, folder: Path, run: Path | None = None) -> None:
+    def __init__(self, looks: dict[str, Look], look: str, folder: Path | None, run: Path | None = None) -> None:
         self.looks = looks
         self.look = looks[look]
         super().__init__()
-        self.client = Client(self, folder)
+        self.folder = folder
         self.path = run
         self.run_id = ""
         self.view = RunView()
@@ -78,7 +80,19 @@ class SkillosApp(App[str]):
         else:
             await self.push_screen(self._new_screen(room))
 
+    @cached_property
+    def client(self) -> Client:
+        """What talks to runs; loaded after the first paint, which does not need it."""
+        from skillos_tui.client import Client
+
+        return Client(self, self.folder)
+
     def on_mount(self) -> None:
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """What can wait for the first paint."""
+        gc.enable()
         if self.path:
             self.client.open(self.path)
 
@@ -224,6 +238,8 @@ class SkillosApp(App[str]):
 
 def main(arguments: list[str] | None = None) -> None:
     """The command `skillos-tui`."""
+    gc.freeze()
+    gc.disable()  # until the first paint: what is loaded stays, and looking through it costs a fifth of the start
     options = _options(arguments)
     question = None if options.theme else Question()
     try:
@@ -235,7 +251,7 @@ def main(arguments: list[str] | None = None) -> None:
     look = options.theme or ("light" if dark is False else "dark")
     if look not in looks:
         raise SystemExit(f"skillos-tui: there is no theme {look!r}; the themes are: {', '.join(looks)}")
-    folder = options.runs.expanduser().absolute()
+    folder = options.runs.expanduser().absolute() if options.runs else None
     app = SkillosApp(looks, look, folder, find_run(options.run, folder) if options.run else None)
     farewell = app.run()
     if farewell:
@@ -243,19 +259,28 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(app.return_code or 0)
 
 
-def find_run(name: str, folder: Path) -> Path:
+def find_run(name: str, folder: Path | None) -> Path:
     """The run's directory from a path, or from an id in `folder`. Ends the program when there is none."""
     path = Path(name).expanduser()
-    for found in (path, folder / name):
-        if found.is_dir():
-            return found.absolute()
+    if path.is_dir():
+        return path.absolute()
+    folder = folder or runs_home()
+    if (folder / name).is_dir():
+        return folder / name
     raise SystemExit(f"skillos-tui: there is no run {name!r}: neither a directory, nor a run in {folder}")
+
+
+def runs_home() -> Path:
+    """Where runs are kept unless a folder is named."""
+    from engine.runs import supervisor
+
+    return supervisor.runs_home()
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("skillos-tui", description="Watch, review and undo what a skill curator learns.")
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run's directory, or its name in the runs' folder")
-    parser.add_argument("--runs", metavar="DIR", type=Path, default=runs_home(), help="the runs' folder (%(default)s)")
+    parser.add_argument("--runs", metavar="DIR", type=Path, help="the runs' folder; by default in your data folder")
     parser.add_argument("--theme", metavar="NAME", help="dark or light; by default what suits the terminal")
     return parser.parse_args(arguments)
 

@@ -63,9 +63,9 @@ SILENT_SECONDS = 30
 class Client:
     """The runs, as the workbench needs them."""
 
-    def __init__(self, app: App[Any], folder: Path, profile: str = "pocket") -> None:
+    def __init__(self, app: App[Any], folder: Path | None, profile: str = "pocket") -> None:
         self.app = app
-        self.folder = folder
+        self.folder = folder or supervisor.runs_home()
         self.profile = profile
         self.run: Run | None = None
         self._stop = threading.Event()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from textual.message import Message
 
 from engine.runs.events import AnyEvent
-from engine.runs.status import ShownState
 from skillos_tui.view import Episode, Part
+
+if TYPE_CHECKING:
+    from engine.runs.status import ShownState
 
 
 @dataclass

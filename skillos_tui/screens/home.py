@@ -40,7 +40,7 @@ class HomeScreen(RoomScreen):
         self.set_interval(FIND_SECONDS, self._look_again)
 
     def on_screen_resume(self) -> None:
-        self._look_again()
+        self.call_after_refresh(self._look_again)
 
     def _look_again(self) -> None:
         if self.is_current:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from engine.runs.events import Notice, StepEnded
-from engine.runs.status import ShownState
 from skillos_tui.keymap import KEYMAP, Key
 from skillos_tui.text import Line, crop, line
 from skillos_tui.view import RunView
 from skillos_tui.widgets.pane import Pane
+
+if TYPE_CHECKING:
+    from engine.runs.status import ShownState
 
 STATES: dict[ShownState, str] = {
     "starting": "accent:◌ starting",

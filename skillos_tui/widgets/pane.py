@@ -108,6 +108,8 @@ class Pane(Widget, can_focus=True):
         width = self.content_size.width
         base = self.rich_style
         spans, mark = self._row_at(y, self._thumb())
+        if not spans and not mark:
+            return Strip.blank(width, base)
         styles = self.styles_by_name
         segments = [Segment(text, base + styles[style] if style else base) for text, style in spans if text]
         segments = self._selected(segments, self.top + y)

@@ -67,7 +67,7 @@ def reasons(edit: Edit, where: str) -> list[Line]:
     if proposed.reason.strip():
         first, *more = say(proposed.reason, prefix=" " * 10)
         lines += [Line((("reason    ", "muted"), (first.spans[0][0][10:], "")), 10), *more]
-    for at, check in enumerate(proposed.checks):
+    for at, check in enumerate(proposed.checks or ["none noted"]):
         lines.append(line("muted:checks    " if at == 0 else "muted:          ", f":{check}", indent=10))
     if edit.decided is not None:
         lines += _decision(edit.state, edit.decided)

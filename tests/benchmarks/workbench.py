@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -116,10 +117,13 @@ def latency(item: dict[str, Any]) -> str:
 
 
 def report(ptybench: Path, command: list[str], *options: str) -> dict[str, Any]:
-    """What ptybench says about a command."""
-    done = subprocess.run(
-        [sys.executable, str(ptybench), *options, "--", *command], capture_output=True, text=True, check=True
-    )
+    """What ptybench says about a command, with byte code compiled before, as in an installed program."""
+    with tempfile.TemporaryDirectory() as cache:
+        env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": cache}
+        warm_up = [sys.executable, "-c", "import skillos_tui.app, skillos_tui.screens.live"]
+        subprocess.run(warm_up, env=env, check=True)
+        call = [sys.executable, str(ptybench), *options, "--", *command]
+        done = subprocess.run(call, env=env, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
