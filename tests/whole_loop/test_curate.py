@@ -1,5 +1,8 @@
 """Real curate runs: the queue decides what the repository becomes, and a person's vetoes reach the curator."""
 
+import os
+import signal
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -13,7 +16,7 @@ from engine.skills import SkillRepo
 from engine.training.proposals import vetoes_of
 from engine.training.recompute import recompute
 from tests.whole_loop.replay import curator_prompt, episodes, tokens_of
-from tests.whole_loop.shell import clear_away, has_turn, kill_engine, skillos, status, told, wait_until
+from tests.whole_loop.shell import ROOT, clear_away, command, has_turn, kill_engine, skillos, status, told, wait_until
 
 GAMES = Path(__file__).parents[3] / "shared" / "data" / "alfworld"
 REASON = "says nothing that helps in another room"
@@ -136,15 +139,20 @@ def test_an_undone_approval_is_a_commit_that_takes_it_back(asked):
 
 @pytest.fixture(scope="module")
 def automatic(tmp_path_factory):
-    """A curate run whose policy approves, over a repository with a broken file, its engine killed at the third task."""
+    """A curate run whose policy approves, over a repository with a broken file. The command that started it is killed with
+    all its session in the first task, its engine in the third."""
     folder = tmp_path_factory.mktemp("automatic")
     repo, path = folder / "repo", folder / "run"
     (repo / "broken").mkdir(parents=True)
     (repo / "broken" / "SKILL.md").write_text(BROKEN)
     arguments = ["--profile", "pocket", "--repo", repo, "--tasks", 8, "--review", "auto", "--run", path]
-    told("curate", *arguments, "--detach")
+    starter = subprocess.Popen(command("curate", *arguments), cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True)
+    assert starter.stdout.readline() == f"run {path}\n".encode()
     run = Run.open(path)
-    wait_until(lambda: has_turn(run, 3))
+    os.killpg(starter.pid, signal.SIGKILL)
+    assert starter.wait(20) == -signal.SIGKILL
+    alone = run.last_id()
+    wait_until(lambda: has_turn(run, 3, after=alone))
     kill_engine(run)
     printed = told("curate", *arguments)
     yield run, repo, printed
