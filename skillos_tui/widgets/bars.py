@@ -78,13 +78,12 @@ def state_line(view: RunView, shown: ShownState, run_id: str, silent: int = 0) -
         spans.append(f"warn: ({view.reason.strip()[:200]})")
     if silent:
         spans.append(f"bad: (no sign of the engine for {silent} s)")
-    spans += ["axis:  │  ", f":{view.kind}", f"muted: {view.profile}", "axis:  │  "]
-    spans += [f"muted:{unit} ", f"strong:{view.step}", f"muted: of {view.planned}" if view.planned else ""]
-    spans += _pace(view)
+    bar = "axis:  │  "
+    spans += [bar, f"muted:{unit} ", f"strong:{view.step}", f"muted: of {view.planned}" if view.planned else ""]
     waiting = len(view.pending)
     if waiting:
-        spans += ["axis:  │  ", f"warn:{waiting} to review"]
-    return line(*spans, "axis:  │  ", f"muted:{run_id}")
+        spans += [bar, f"warn:{waiting} to review"]
+    return line(*spans, bar, f":{view.kind}", f"muted: {view.profile}", *_pace(view), bar, f"muted:{run_id}")
 
 
 def _pace(view: RunView) -> list[str]:
@@ -93,10 +92,10 @@ def _pace(view: RunView) -> list[str]:
     if not last or view.kind == "curate":
         return []
     pace = sum(step.seconds for step in last) / len(last)
-    spans = [f"muted: · {pace:.1f} s a step"]
+    spans = [f"muted:, {pace:.1f} s a step"]
     left = (view.planned - max(view.steps)) * pace
     if left > 0 and view.state == "running":
-        spans.append(f"muted: · about {_duration(left)} left")
+        spans.append(f"muted:, about {_duration(left)} left")
     return spans
 
 
