@@ -154,7 +154,7 @@ def _start(options: argparse.Namespace, kind: RunKind, config: Config, repo: Pat
 
     Ctrl+C ends the following only.
     """
-    _check(kind, config)
+    _check_games(config)
     with _run_for(options.run, kind, config, repo) as run:
         seen = run.last_id()
         try:
@@ -182,11 +182,8 @@ def _run_for(path: Path | None, kind: RunKind, config: Config, repo: Path | None
         raise
 
 
-def _check(kind: RunKind, config: Config) -> None:
+def _check_games(config: Config) -> None:
     """What would only fail later, in the engine. Raises `ConfigError`."""
-    key, count = ("training.steps", config.training.steps) if kind == "train" else ("curate.tasks", config.curate.tasks)
-    if count < 1:
-        raise ConfigError(f"{key} is {count}; it must be at least 1")
     if config.environment.name == "alfworld":
         path = config.environment.path
         if not path:
@@ -315,7 +312,7 @@ def _pause(options: argparse.Namespace) -> int:
 
 
 def _stop(options: argparse.Namespace) -> int:
-    return _send(options, Stop(), "asked to stop after what is in hand")
+    return _send(options, Stop(), "asked to stop; what is saved stays, and resume goes on from there")
 
 
 def _send(options: argparse.Namespace, command: AnyCommand, told: str) -> int:

@@ -4,7 +4,7 @@
     Path(run / "config.toml").write_text(to_toml(config))
 
 Every choice that the method leaves open is a named setting here with the choice written beside it. Nothing is read from
-environment variables. Unknown keys and wrong types are errors that name the key.
+environment variables. Unknown keys, wrong types and values out of range are errors that name the key.
 """
 
 from __future__ import annotations
@@ -12,9 +12,16 @@ from __future__ import annotations
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+AtLeastTwo = Annotated[int, msgspec.Meta(ge=2)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+Fraction = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 
 class ConfigError(Exception):
@@ -22,12 +29,13 @@ class ConfigError(Exception):
 
 
 class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which world is played. `path` is where an external world's files lie (ALFWorld); the household needs none."""
+    """Which world is played. `path`, `split` and `max_turns` are ALFWorld's: where its games lie, which of them, and the
+    step cap. The household needs no files, and each of its tasks has a cap of its own."""
 
     name: Literal["household", "alfworld"] = "household"
     path: str = ""
     split: str = ""
-    max_turns: int = 30
+    max_turns: Positive = 30
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,9 +44,9 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weights: str = "pocket"
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16"] = "float32"
-    threads: int = 1
-    max_batch: int = 64
-    context: int = 4096
+    threads: Positive = 1
+    max_batch: Positive = 64
+    context: Positive = 4096
 
 
 class Executor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,27 +59,27 @@ class Executor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     prompts: str = "standard"
     decoding: Literal["generate", "choose"] = "generate"
-    temperature: float = 0.6
-    top_p: float = 0.95
-    top_k: int = 20
-    max_tokens: int = 1024
-    max_prompt_tokens: int = 16384
-    history: int = 3
-    skills: int = 5
-    deadline_seconds: float = 600.0
+    temperature: NonNegative = 0.6
+    top_p: Fraction = 0.95
+    top_k: Count = 20
+    max_tokens: Positive = 1024
+    max_prompt_tokens: Positive = 16384
+    history: Count = 3
+    skills: Count = 5
+    deadline_seconds: Seconds = 600.0
 
 
 class Curator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the trained curator writes. The caps are per call (`method.md` §2): one call, one sequence."""
 
     prompts: str = "standard"
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    max_tokens: int = 4096
-    max_prompt_tokens: int = 16384
-    max_vetoes: int = 5
-    deadline_seconds: float = 600.0
+    temperature: NonNegative = 1.0
+    top_p: Fraction = 1.0
+    top_k: Count = 0
+    max_tokens: Positive = 4096
+    max_prompt_tokens: Positive = 16384
+    max_vetoes: Count = 5
+    deadline_seconds: Seconds = 600.0
 
 
 class Rewards(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,27 +88,32 @@ class Rewards(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `empty_call_validity` is valid(c_i) when the curator calls nothing: 0.0, so that silence is never paid.
     """
 
-    lambda_f: float = 1.0
-    lambda_u: float = 0.1
-    lambda_c: float = 0.05
-    empty_call_validity: float = 0.0
+    lambda_f: NonNegative = 1.0
+    lambda_u: NonNegative = 0.1
+    lambda_c: NonNegative = 0.05
+    empty_call_validity: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     judge: Literal["rubric"] = "rubric"
 
 
 class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One GRPO step is `groups` × `rollouts` × `tasks` curator samples. `kl` 0 leaves the KL term out (as the text does)."""
+    """One GRPO step is `groups` × `rollouts` × `tasks` curator samples, and `micro_batch`, how many go through the model at
+    once, divides them. `kl` 0 leaves the KL term out (as the text does).
 
-    steps: int = 60
-    groups: int = 4
-    rollouts: int = 8
-    tasks: int = 10
-    learning_rate: float = 1e-5
-    lora_rank: int = 32
-    lora_alpha: int = 64
-    clip: float = 0.2
-    kl: float = 0.0
-    max_grad_norm: float = 1.0
-    micro_batch: int = 8
+    A group of one rollout has no advantage and one of a single task no r_task, so both are at least 2. `clip` is the
+    surrogate's ε; with the one update a batch that a step makes, the importance ratio is 1 and it never binds.
+    """
+
+    steps: Positive = 60
+    groups: Positive = 4
+    rollouts: AtLeastTwo = 8
+    tasks: AtLeastTwo = 10
+    learning_rate: NonNegative = 1e-5
+    lora_rank: Positive = 32
+    lora_alpha: Positive = 64
+    clip: NonNegative = 0.2
+    kl: NonNegative = 0.0
+    max_grad_norm: NonNegative = 1.0
+    micro_batch: Positive = 8
     seed: int = 1
 
 
@@ -111,14 +124,14 @@ class Review(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     policy: Literal["ask", "auto"] = "ask"
-    wait_seconds: float = 3600.0
-    max_pending: int = 20
+    wait_seconds: Seconds = 3600.0
+    max_pending: Count = 20
 
 
 class Curate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A curate run: how many tasks stream over the lasting repository, and the seed that draws them."""
 
-    tasks: int = 60
+    tasks: Positive = 60
     seed: int = 1
 
 
@@ -156,6 +169,8 @@ def load_file(path: Path) -> Config:
         return parse(path.read_text(encoding="utf-8"), where=str(path))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
 
 
 def parse(text: str, settings: list[str] | None = None, *, where: str = "configuration") -> Config:
@@ -167,9 +182,20 @@ def parse(text: str, settings: list[str] | None = None, *, where: str = "configu
     for setting in settings or []:
         _apply(data, setting)
     try:
-        return msgspec.convert(data, Config)
+        config = msgspec.convert(data, Config)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{where}: {error}") from error
+    _check_micro_batch(config.training, where)
+    return config
+
+
+def _check_micro_batch(training: Training, where: str) -> None:
+    samples = training.groups * training.rollouts * training.tasks
+    if samples % training.micro_batch:
+        raise ConfigError(
+            f"{where}: training.micro_batch is {training.micro_batch}; it must divide the {samples} samples of a step "
+            f"({training.groups} groups × {training.rollouts} rollouts × {training.tasks} tasks)"
+        )
 
 
 def _apply(data: dict[str, Any], setting: str) -> None:
@@ -182,7 +208,10 @@ def _apply(data: dict[str, Any], setting: str) -> None:
         value = tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
         value = raw
-    data.setdefault(section, {})[key] = value
+    table = data.setdefault(section, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"--set {setting!r}: {section} is no section of the configuration")
+    table[key] = value
 
 
 def to_toml(config: Config) -> str:

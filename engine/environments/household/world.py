@@ -45,7 +45,7 @@ class HouseholdWorld:
         return HouseholdEnvironment(draw_house(task.seed), errand_of(task))
 
     def max_turns(self, task: Task) -> int:
-        """The step cap: enough to open, take and treat with one wrong turn to spare."""
+        """The step cap: go, open and take with one turn to spare, go, open, take and treat with two."""
         return TREATED_TURNS if errand_of(task).treatment else PLAIN_TURNS
 
 
