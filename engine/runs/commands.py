@@ -18,7 +18,8 @@ class Resume(Command, frozen=True):
 
 
 class Stop(Command, frozen=True):
-    """Finish what is in hand, save a checkpoint, and end; the run can be started again."""
+    """End at once where rollouts are played, after the update where one is made. What was saved stays: a resumed run does
+    the step or task that was given up again."""
 
 
 class CheckpointNow(Command, frozen=True):
