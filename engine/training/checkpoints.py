@@ -11,20 +11,39 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from engine.runs.errors import WriteFailed
+
 PARTIAL = ".partial"
 
 
 def settle(written: Path, checkpoints: Path, step: int) -> Path:
-    """Move the finished folder `written` to its name under `checkpoints`, and make sure that it is on the disk."""
+    """Move the finished folder `written` to its name under `checkpoints`, and make sure that it is on the disk.
+
+    Raises `WriteFailed`.
+    """
     final = checkpoints / f"step-{step:04d}"
-    for file in written.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
-    if final.exists():
-        final.rename(checkpoints / f".replaced-{step:04d}-{os.getpid()}")
-    written.rename(final)
+    try:
+        for path in (*written.rglob("*"), written):
+            _sync(path)
+        if final.exists():
+            final.rename(checkpoints / f".replaced-{step:04d}-{os.getpid()}")
+        written.rename(final)
+        _sync(checkpoints)
+    except OSError as error:
+        raise WriteFailed(
+            f"the checkpoint of step {step} cannot be kept in {checkpoints}: {error.strerror}; free some space and resume. "
+            "The checkpoints before it are safe"
+        ) from error
     return final
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def latest(checkpoints: Path) -> tuple[int, Path] | None:

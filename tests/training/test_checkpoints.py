@@ -1,5 +1,8 @@
 """Checkpoints: whole or absent, the newest by its number."""
 
+import pytest
+
+from engine.runs.errors import WriteFailed
 from engine.training.checkpoints import PARTIAL, latest, settle, size_of
 
 
@@ -34,6 +37,13 @@ def test_a_step_done_again_takes_the_place_of_the_first_and_is_never_half_there(
     settle(written(tmp_path / PARTIAL / "b", "new"), tmp_path, 4)
     assert (latest(tmp_path)[1] / "adapter").read_text() == "new"
     assert [path.name for path in tmp_path.glob("step-*")] == ["step-0004"]
+
+
+def test_one_that_cannot_be_kept_is_told_in_words_and_the_one_before_stays(tmp_path):
+    settle(written(tmp_path / PARTIAL / "a", "old"), tmp_path, 1)
+    with pytest.raises(WriteFailed, match=r"checkpoint of step 2 cannot be kept .* free some space"):
+        settle(tmp_path / PARTIAL / "never written", tmp_path, 2)
+    assert latest(tmp_path) == (1, tmp_path / "step-0001")
 
 
 def test_its_size_is_that_of_all_its_files(tmp_path):
