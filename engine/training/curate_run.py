@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 
 from engine.agents.prompting import Prompts
 from engine.config import Config
@@ -97,7 +98,8 @@ class CurateRun:
         for edit in position.edits:
             proposed = propose(self._run, self._writer, position, edit)
             if proposed is not None and self._config.review.policy == "auto":
-                reviews.approve(self._run, proposed, POLICY)
+                with suppress(reviews.AlreadyDecided):  # a person was faster
+                    reviews.approve(self._run, proposed, POLICY)
         self._ended(step, group, position, time.monotonic() - began)
 
     def _ended(self, step: int, group: Group, position: Position, seconds: float) -> None:
