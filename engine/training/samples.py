@@ -1,6 +1,6 @@
 """Training samples: one curator call is one sequence, and all calls of a rollout share its advantage.
 
-    batch = rollout_batch(rollouts, parts)       # what TRL's `rollout_func` returns
+    columns = as_columns(step_samples(rollouts, parts, padding))       # what TRL's `rollout_func` returns
 
 A step always has groups × N × |G| rows, as TRL wants. A position without a curator's answer becomes a row of two padding
 tokens with mask 0, which trains nothing; an unmeasured rollout has reward None, which TRL leaves out of the mean and
@@ -19,7 +19,10 @@ from engine.training.rollout import Position, Rollout
 
 
 class TrainingSample(msgspec.Struct, frozen=True):
-    """One curator call. `mask` is 1 for tokens to train on; `logprobs` are those of the draw; lengths agree."""
+    """One curator call. `mask` is 1 for tokens to train on; `logprobs` are the model's at temperature 1; lengths agree.
+
+    It holds the rollout's reward, not its advantage: A is taken over the whole group, by the trainer.
+    """
 
     prompt_ids: list[int]
     completion_ids: list[int]

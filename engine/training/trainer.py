@@ -1,6 +1,8 @@
 """GRPO steps by TRL's `GRPOTrainer`, fed through `rollout_func` with samples that the engine's own rollouts made.
 
-    session = GrpoSession(config, base, tokenizer, checkpoints=run.checkpoints, play=play, after_step=after_step)
+    session = GrpoSession(
+        config, base, tokenizer, checkpoints=run.checkpoints, play=play, after_update=told, after_step=saved
+    )
     await session.run(resume_from=None)
 
 TRL's loop runs in a thread; each step it calls back for the step's samples, which are played on this event loop. One group
@@ -11,7 +13,6 @@ is N·|G| rows (`num_generations`), so TRL's A = r − mean(r) over the rows is 
 from __future__ import annotations
 
 import asyncio
-import time
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -39,7 +40,6 @@ class Update(msgspec.Struct, frozen=True):
     entropy: float | None
     kl: float | None
     learning_rate: float
-    seconds: float
 
 
 class Ticket(msgspec.Struct, frozen=True):
@@ -151,10 +151,6 @@ class _Progress(TrainerCallback):
 
     def __init__(self, session: GrpoSession) -> None:
         self._session = session
-        self._began = time.monotonic()
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._began = time.monotonic()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         logs = logs or {}
@@ -167,7 +163,6 @@ class _Progress(TrainerCallback):
             entropy=logs.get("entropy"),
             kl=logs.get("kl"),
             learning_rate=float(logs.get("learning_rate", 0.0)),
-            seconds=time.monotonic() - self._began,
         )
         self._session.wait_for(self._session.after_update(update))
 
