@@ -22,6 +22,8 @@ _COMMON = frozenset(
     "out they some all any one only use first things thing get gets got look".split()
 )
 MAX_BODY_WORDS = 400
+UNWRITTEN = 0.5
+"""The score of a deletion or a renaming, which the four questions say nothing about."""
 
 
 def rubric(operations: Sequence[Operation], trajectory: Trajectory) -> float:
@@ -32,7 +34,7 @@ def rubric(operations: Sequence[Operation], trajectory: Trajectory) -> float:
 
 
 def _score(operation: Operation, trajectory: Trajectory) -> float:
-    """One operation's score: the share of the four questions that are answered well."""
+    """The share of the four questions that one operation answers well; `UNWRITTEN` where it writes nothing."""
     match operation:
         case Insert(content=content):
             text: str | None = content
@@ -41,9 +43,9 @@ def _score(operation: Operation, trajectory: Trajectory) -> float:
         case Delete():
             text = None
     if text is None:
-        return 0.5
+        return UNWRITTEN
     skill = Skill.parse(text)
-    seen = _words(" ".join(f"{turn.action} {turn.observation}" for turn in trajectory.turns))
+    seen = _words(" ".join([trajectory.opening, *(f"{turn.action} {turn.observation}" for turn in trajectory.turns)]))
     new = _words(skill.body) - _words(trajectory.task.prompt)
     checks = (
         not _INSTANCE.search(skill.body.lower()) and len(skill.body.split()) <= MAX_BODY_WORDS,
