@@ -4,13 +4,11 @@ import pytest
 
 from engine.agents import curator
 from engine.agents.executor import Trajectory
-from engine.agents.judge import rubric
 from engine.agents.prompting import Prompts, Turn
 from engine.config import Curator
 from engine.environments.contract import Task
 from engine.models.contract import ModelUnavailable
 from engine.outcomes import SUCCEEDED
-from engine.skills import Delete, Insert, Update
 from tests.agents.scripted import OUTAGE, Scripted
 
 TASK = Task("t", "f", "Get a mug.")
@@ -46,26 +44,3 @@ async def test_no_room_at_all_and_an_outage_are_both_unavailable():
         await decide(Scripted(limit=2))
     with pytest.raises(ModelUnavailable, match="connection refused"):
         await decide(Scripted(OUTAGE))
-
-
-def content(body, description="Where the mug is kept."):
-    return f"---\nname: find-mug\ndescription: {description}\n---\n{body}\n"
-
-
-def test_the_rubric_prefers_what_was_seen_over_what_says_nothing():
-    seen = rubric([Insert("find-mug", content("Go to the safe."))], TRAJECTORY)
-    vague = rubric([Insert("find-mug", content("Think about it with care."))], TRAJECTORY)
-    assert seen == 1
-    assert vague < seen
-
-
-def test_the_rubric_marks_down_instance_names_and_what_the_task_said_already():
-    assert rubric([Insert("find-mug", content("Go to safe 12."))], TRAJECTORY) < 1
-    assert rubric([Insert("find-mug", content("Get a mug."))], TRAJECTORY) <= 0.5
-
-
-def test_the_rubric_is_between_zero_and_one_and_a_mean_over_operations():
-    both = [Insert("find-mug", content("Go to the safe.")), Delete("old")]
-    assert rubric(both, TRAJECTORY) == pytest.approx((1 + 0.5) / 2)
-    assert rubric([], TRAJECTORY) == 0
-    assert 0 <= rubric([Update("a", None, "no frontmatter at all")], TRAJECTORY) <= 1

@@ -55,3 +55,7 @@ def test_a_deletion_and_a_renaming_write_nothing_to_judge():
 def test_a_decision_is_judged_by_the_mean_of_its_edits_and_without_any_by_zero():
     assert score(insert("The mug is in the safe."), insert("Get a hot mug.")) == 0.75
     assert score() == 0.0
+
+
+def test_text_that_is_no_skill_file_is_judged_all_the_same():
+    assert 0 <= score(Update("a-skill", new_content="no frontmatter at all")) <= 1
