@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     _start_options(curate)
     curate.add_argument("--repo", type=Path, required=True, help="the skill repository to work on, made if absent")
     curate.add_argument("--games", type=Path, help="play the ALFWorld games of this directory")
+    curate.add_argument(
+        "--curator", type=Path, metavar="DIR", help="a train run or checkpoint whose adapter curates (curate.adapter)"
+    )
     curate.add_argument("--tasks", type=int, help="how many tasks (curate.tasks)")
     curate.add_argument("--review", choices=["ask", "auto"], help="who decides on edits (review.policy)")
 
@@ -129,10 +132,15 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _curate(options: argparse.Namespace) -> int:
-    settings = [*options.set, *_given("curate.tasks", options.tasks), *_given("review.policy", options.review)]
+    settings = [
+        *options.set,
+        *_given("curate.tasks", options.tasks),
+        *_given("review.policy", options.review),
+        *_given("curate.adapter", _quoted(options.curator)),
+    ]
     if options.games is not None:
-        path = msgspec.json.encode(str(options.games.absolute())).decode()
-        settings = [*_decoding(options), *settings, "environment.name=alfworld", f"environment.path={path}"]
+        games = _given("environment.path", _quoted(options.games))
+        settings = [*_decoding(options), *settings, "environment.name=alfworld", *games]
     return _start(options, "curate", load_profile(options.profile, settings), options.repo.absolute())
 
 
@@ -143,6 +151,11 @@ def _decoding(options: argparse.Namespace) -> list[str]:
         return []
     print(f"{key}=choose: the pocket model cannot write these games' actions, so it chooses among them", flush=True)
     return [f"{key}=choose"]
+
+
+def _quoted(path: Path | None) -> str | None:
+    """A path as the engine, which works elsewhere, can find it, in TOML's quotes."""
+    return None if path is None else msgspec.json.encode(str(path.absolute())).decode()
 
 
 def _given(key: str, value: object) -> list[str]:

@@ -46,7 +46,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dtype: Literal["float32", "bfloat16"] = "float32"
     threads: Positive = 1
     max_batch: Positive = 64
-    context: Positive = 4096
+    context: Positive = 20480
 
 
 class Executor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -129,10 +129,14 @@ class Review(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Curate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A curate run: how many tasks stream over the lasting repository, and the seed that draws them."""
+    """A curate run: how many tasks stream over the lasting repository, and the seed that draws them.
+
+    `adapter` makes the curator: a checkpoint, or a train run's directory for its newest one; "" is the untrained curator.
+    """
 
     tasks: Positive = 60
     seed: int = 1
+    adapter: str = ""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,13 +11,14 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Awaitable, Callable
 
 from engine.config import Config, ConfigError
 from engine.environments.alfworld.errors import GamesError
 from engine.runs import reviews
 from engine.runs.commands import CheckpointNow, Pause, Resume, Stop
 from engine.runs.errors import RunError
-from engine.runs.events import Notice, RunStarted, StateChanged
+from engine.runs.events import Notice, RunKind, RunStarted, StateChanged
 from engine.runs.store import Run
 from engine.runs.writer import EventWriter
 from engine.skills import HistoryError, RepoError
@@ -97,14 +98,19 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
     writer.flush()
     reviews.recover(run)
     await asyncio.to_thread(_prepare, config)
-    if run.kind == "train":
+    work = await asyncio.to_thread(_work_of, run.kind)
+    await work(run, config, writer, control)
+
+
+def _work_of(kind: RunKind) -> Callable[[Run, Config, EventWriter, Control], Awaitable[None]]:
+    """The coroutine function that does a run of `kind`. Its import takes seconds, so this is called off the event loop."""
+    if kind == "train":
         from engine.training.train_run import train
 
-        await train(run, config, writer, control)
-    else:
-        from engine.training.curate_run import curate
+        return train
+    from engine.training.curate_run import curate
 
-        await curate(run, config, writer, control)
+    return curate
 
 
 def _done(run: Run) -> int:

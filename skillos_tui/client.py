@@ -220,7 +220,7 @@ class Client:
         self._with_run("act", lambda run: supervisor.resume(run, user()))
 
     def stop(self) -> None:
-        """Ask the engine to finish what is in hand, and end."""
+        """Ask the engine to give up the step at work, and end."""
         self._with_run("act", lambda run: run.send(Stop(), user()))
 
     def approve(self, edit: str) -> None:

@@ -4,7 +4,8 @@
     completion = await model.complete(messages, role="executor", sampling=Sampling(temperature=0))
 
 Requests that wait at the same time are answered as one batch, so many rollouts share each forward pass. Every request draws
-from its own seed (Gumbel-max), so what it gets does not depend on what else was in the batch.
+from its own seed (Gumbel-max), so what else is in the batch changes no more than the
+rounding of floats.
 """
 
 from __future__ import annotations
@@ -58,6 +59,15 @@ def load_base(settings: config.Model) -> PreTrainedModel:
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.dtype]
     model: Any = AutoModelForCausalLM.from_pretrained(weights_path(settings.weights), dtype=dtype)
     return model.to(settings.device).eval()
+
+
+def load_curator(base: PreTrainedModel, adapter: Path | None) -> Any:
+    """The base with the trained `adapter` on it, or the untrained curator, which is the base itself."""
+    if adapter is None:
+        return base
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(base, str(adapter)).eval()
 
 
 class _Request(msgspec.Struct):

@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
+from pathlib import Path
 
 from engine.agents.prompting import Prompts
-from engine.config import Config
+from engine.config import Config, ConfigError
 from engine.environments.contract import Task
 from engine.environments.worlds import open_world
-from engine.models.local import LocalModel, load_base, load_tokenizer
+from engine.models.local import LocalModel, load_base, load_curator, load_tokenizer
 from engine.runs import reviews
 from engine.runs.events import Address, GroupDrawn, Notice, RolloutScored, StateChanged, StepStarted
 from engine.runs.store import Run
 from engine.runs.writer import EventWriter
 from engine.skills import History, SkillIndex, SkillRepo
+from engine.training import checkpoints
 from engine.training.control import Control
 from engine.training.groups import Group, seed_of
 from engine.training.proposals import propose, vetoes_of
@@ -37,7 +38,8 @@ POLICY = "policy auto"
 
 async def curate(run: Run, config: Config, writer: EventWriter, control: Control) -> None:
     """Play the tasks that are left of the stream. Raises `StopRequested`."""
-    await CurateRun(run, config, writer, control).work()
+    work = await asyncio.to_thread(CurateRun, run, config, writer, control)
+    await work.work()
 
 
 class CurateRun:
@@ -50,7 +52,7 @@ class CurateRun:
         self._control = control
         self._given_up: set[str] = set()
         model = LocalModel(
-            load_base(config.model),
+            load_curator(load_base(config.model), _adapter(config.curate.adapter)),
             load_tokenizer(config.model),
             max_batch=config.model.max_batch,
             context=config.model.context,
@@ -96,11 +98,19 @@ class CurateRun:
             )
         )
         for edit in position.edits:
-            proposed = propose(self._run, self._writer, position, edit)
+            proposed = propose(self._run, self._writer, position, edit.operation)
             if proposed is not None and self._config.review.policy == "auto":
-                with suppress(reviews.AlreadyDecided):  # a person was faster
-                    reviews.approve(self._run, proposed, POLICY)
+                self._approve(proposed)
         self._ended(step, group, position, time.monotonic() - began)
+
+    def _approve(self, edit: str) -> None:
+        """Approve by the policy, unless a person was faster; what cannot be written now stays in the queue, and is told."""
+        try:
+            reviews.approve(self._run, edit, POLICY)
+        except reviews.AlreadyDecided:
+            return
+        except reviews.ReviewError as error:
+            self._writer.emit(Notice("warning", f"{edit} stays in the review queue: {error}"))
 
     def _ended(self, step: int, group: Group, position: Position, seconds: float) -> None:
         parts = score([position.measures], self._config.rewards, first_counts=True)
@@ -133,3 +143,15 @@ class CurateRun:
 
     def _undecided(self) -> set[str]:
         return {record.id for record in reviews.pending(self._run)} - self._given_up
+
+
+def _adapter(source: str) -> Path | None:
+    """Where the curator's adapter lies: `source` itself, or the newest checkpoint of the run that it names."""
+    if not source:
+        return None
+    path = Path(source).expanduser()
+    newest = checkpoints.latest(path / "checkpoints")
+    found = newest[1] if newest else path
+    if not (found / "adapter_config.json").is_file():
+        raise ConfigError(f"curate.adapter = {source!r} is neither a checkpoint nor a train run that has one")
+    return found

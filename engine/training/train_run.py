@@ -9,6 +9,7 @@ curator in the steps that follow.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ from engine.runs.writer import EventWriter
 from engine.training import checkpoints
 from engine.training.control import Control
 from engine.training.groups import draw_groups
-from engine.training.proposals import propose, vetoes_of
+from engine.training.proposals import net_edits, propose, vetoes_of
 from engine.training.rollout import Agents, Rollout, collect
 from engine.training.samples import TrainingSample, step_samples
 from engine.training.step import advantages, score_rollouts, summary
@@ -39,13 +40,17 @@ from engine.training.trainer import GrpoSession, Update
 
 async def train(run: Run, config: Config, writer: EventWriter, control: Control) -> None:
     """Train from the newest checkpoint, or from the base, to the last step. Raises `StopRequested`."""
-    await TrainRun(run, config, writer, control).work()
+    loop = asyncio.get_running_loop()
+    work = await asyncio.to_thread(TrainRun, run, config, writer, control, loop)
+    await work.work()
 
 
 class TrainRun:
     """The state of a train run between the callbacks of its GRPO session."""
 
-    def __init__(self, run: Run, config: Config, writer: EventWriter, control: Control) -> None:
+    def __init__(
+        self, run: Run, config: Config, writer: EventWriter, control: Control, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._run = run
         self._config = config
         self._writer = writer
@@ -60,6 +65,7 @@ class TrainRun:
             play=self._play,
             after_update=self._after_update,
             after_step=self._after_step,
+            loop=loop,
         )
         self._agents = Agents(
             open_world(config.environment),
@@ -139,10 +145,9 @@ class TrainRun:
         self._writer.flush()
 
     def _propose(self, best: Rollout) -> None:
-        """Put the edits of a group's best rollout to review; what is held back is logged with its reason."""
-        for position in best.positions:
-            for edit in position.edits:
-                propose(self._run, self._writer, position, edit, max_pending=self._config.review.max_pending)
+        """Put what a group's best rollout leaves behind to review; what is held back is logged with its reason."""
+        for position, insert in net_edits(best):
+            propose(self._run, self._writer, position, insert, max_pending=self._config.review.max_pending)
 
 
 def best_rollout(rollouts: Sequence[Rollout], parts: Sequence[Parts]) -> Rollout | None:

@@ -56,7 +56,8 @@ class GrpoSession:
     """One training session over a base model. `model` answers both roles while it trains.
 
     `play(step)` makes the samples of a step; `after_update(update)` comes before the checkpoint is in place,
-    `after_step(step, checkpoint)` after; each runs on the event loop, and what they raise ends the session.
+    `after_step(step, checkpoint)` after; each runs on `loop` (the running one by default), and what they raise ends the
+    session.
     """
 
     def __init__(
@@ -69,13 +70,14 @@ class GrpoSession:
         play: Play,
         after_update: Callable[[Update], Awaitable[None]],
         after_step: Callable[[int, Path], Awaitable[None]],
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._config = config
         self._play = play
         self.after_update = after_update
         self.after_step = after_step
         self.checkpoints = checkpoints
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop or asyncio.get_running_loop()
         self._trainer = self._make_trainer(base, tokenizer)
         self.model = LocalModel(
             self._trainer.model, tokenizer, max_batch=config.model.max_batch, context=config.model.context

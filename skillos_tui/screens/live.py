@@ -156,7 +156,7 @@ class LiveScreen(RoomScreen):
             self.notify("The run is not going on; there is nothing to stop.", severity="warning")
             return
         question = "Stop this run?"
-        more = "The engine finishes what is in hand, saves a checkpoint and ends. p resumes it later."
+        more = "The engine gives up the step at work and ends; every finished step is saved. p resumes it later."
         await self.app.push_screen(ConfirmScreen(question, more, "stop"), self._stop)
 
     def _stop(self, sure: bool | None) -> None:
