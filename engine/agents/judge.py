@@ -10,7 +10,8 @@ task's own sentence does not (actionability), and does what it says stand in the
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from engine.agents.executor import Trajectory
 from engine.skills import Delete, Insert, Operation, Skill, Update
@@ -31,6 +32,10 @@ def rubric(operations: Sequence[Operation], trajectory: Trajectory) -> float:
     if not operations:
         return 0.0
     return sum(_score(operation, trajectory) for operation in operations) / len(operations)
+
+
+JUDGES: Mapping[str, Callable[[Sequence[Operation], Trajectory], float]] = MappingProxyType({"rubric": rubric})
+"""The judges that `rewards.judge` can name."""
 
 
 def _score(operation: Operation, trajectory: Trajectory) -> float:

@@ -16,7 +16,7 @@ import msgspec
 from engine import config
 from engine.agents import curator, executor
 from engine.agents.executor import Trajectory
-from engine.agents.judge import rubric
+from engine.agents.judge import JUDGES
 from engine.agents.prompting import Prompts, SkillShown, Turn, Veto
 from engine.environments.contract import Task, World
 from engine.models.contract import ChatModel, Completion, ModelUnavailable
@@ -175,7 +175,7 @@ def _settle(
         curated=True,
         calls=len(calls),
         valid_calls=len(edits),
-        judge=rubric([edit.operation for edit in edits], trajectory),
+        judge=JUDGES[agents.config.rewards.judge]([edit.operation for edit in edits], trajectory),
         repo_tokens=sum(agents.model.count_tokens(text) for text in texts.values()),
         prompt_tokens=len(completion.prompt_ids),
     )
