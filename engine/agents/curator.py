@@ -3,8 +3,10 @@
     decision = await decide(trajectory, skills, vetoes, model=model, prompts=prompts, settings=config.curator, seed=7)
     operations = parse_operations(decision.completion.text)
 
-A decision is one call: one prompt, one response, one training sequence. A trajectory that does not fit the prompt's cap
-loses its oldest turns, and the prompt says so.
+A decision is one call: one prompt, one response, one training sequence. A prompt over its cap says less: the trajectory
+loses its oldest turns, and the prompt says so; from the last turn alone on, the lowest-ranked skills are left out one by
+one, then the vetoes. Only what does not fit even then is unmeasured: skills too long to show never take a decision out of
+the reward (`method.md`, lessons 1 and 4).
 """
 
 from __future__ import annotations
@@ -19,6 +21,22 @@ from engine.agents.executor import Trajectory
 from engine.agents.prompting import Prompts, SkillShown, Turn, Veto
 from engine.models.contract import ChatModel, Completion, Message, ModelUnavailable, PromptTooLong, Sampling
 from engine.skills import TOOLS
+
+
+class Quoted(msgspec.Struct, frozen=True):
+    """What a prompt tells beside the task: the last turns, `skills` best first, and `vetoes` newest first."""
+
+    turns: Sequence[Turn]
+    skills: Sequence[SkillShown]
+    vetoes: Sequence[Veto]
+
+    def less(self) -> Quoted | None:
+        """Without the older half of the turns; then a skill less; then a veto less; None when one turn alone is left."""
+        if len(self.turns) > 1:
+            return Quoted(self.turns[(len(self.turns) + 1) // 2 :], self.skills, self.vetoes)
+        if self.skills:
+            return Quoted(self.turns, self.skills[:-1], self.vetoes)
+        return Quoted(self.turns, (), self.vetoes[:-1]) if self.vetoes else None
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -38,7 +56,10 @@ async def decide(
     settings: config.Curator,
     seed: int,
 ) -> Decision:
-    """One curation decision. Raises `ModelUnavailable`, also when the deadline passes or no prompt fits."""
+    """One curation decision. `skills` come best first, `vetoes` newest first.
+
+    Raises `ModelUnavailable`, also when the deadline passes or when not even the last turn alone fits the prompt's cap.
+    """
     sampling = Sampling(
         temperature=settings.temperature,
         top_p=settings.top_p,
@@ -47,33 +68,31 @@ async def decide(
         max_prompt_tokens=settings.max_prompt_tokens,
         seed=seed,
     )
-    turns = list(trajectory.turns)
+    quoted = Quoted(trajectory.turns, skills, vetoes)
     try:
         async with asyncio.timeout(settings.deadline_seconds):
             while True:
-                messages = _messages(trajectory, turns, skills, vetoes, prompts)
+                messages = _messages(trajectory, quoted, prompts)
                 try:
                     return Decision(
                         messages, await model.complete(messages, role="curator", sampling=sampling, tools=TOOLS)
                     )
                 except PromptTooLong as error:
-                    if len(turns) < 2:
+                    if (less := quoted.less()) is None:
                         raise ModelUnavailable(f"no trajectory fits the curator's prompt: {error}") from error
-                    turns = turns[(len(turns) + 1) // 2 :]
+                    quoted = less
     except TimeoutError as error:
         raise ModelUnavailable(f"the curator took over {settings.deadline_seconds:g} s") from error
 
 
-def _messages(
-    trajectory: Trajectory, turns: list[Turn], skills: Sequence[SkillShown], vetoes: Sequence[Veto], prompts: Prompts
-) -> list[Message]:
-    dropped = len(trajectory.turns) - len(turns)
+def _messages(trajectory: Trajectory, quoted: Quoted, prompts: Prompts) -> list[Message]:
+    dropped = len(trajectory.turns) - len(quoted.turns)
     note = [Turn("", "…", f"{dropped} earlier turns are left out.", False)] if dropped else []
     return prompts.curator(
         task=trajectory.task.prompt,
-        skills=skills,
-        vetoes=vetoes,
+        skills=quoted.skills,
+        vetoes=quoted.vetoes,
         opening=trajectory.opening,
-        turns=[*note, *turns],
+        turns=[*note, *quoted.turns],
         result=trajectory.outcome.kind,
     )

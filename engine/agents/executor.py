@@ -6,6 +6,10 @@ Each turn is a chat of its own: task, skills, the last turns, what is seen, what
 `<think>` tags, then one action in `<action>` tags. An answer that does not parse, or an action that is not admissible, is
 given to the world as it is (which answers that nothing happens) and counted as coerced.
 
+A prompt over its cap says less, for the rest of the episode: it loses the lowest-ranked skill, then the next, and with no
+skill left the quoted turns. Only what does not fit even then is unmeasured: skills too long to show never take a failed
+task out of the reward (`method.md`, lessons 1 and 4).
+
 With the decoding `choose` (`config.Executor.decoding`) the model writes nothing: the thought stays empty, and the action
 is the one whose text it finds likeliest between the `<action>` tags, or at a temperature a draw by likelihood. Offered are
 the admissible actions less those already taken when this same text was seen, or all when none is left: so nothing is ever
@@ -32,6 +36,20 @@ MAX_ACTION = 200
 HIDDEN = "help"
 ANSWER = "<think></think><action>"
 ANSWER_END = "</action>"
+SEEDS_AN_EPISODE = 1000
+
+
+class Quoted(msgspec.Struct, frozen=True):
+    """What a prompt tells beside the task and the view: `skills`, best first, and how many of the last turns."""
+
+    skills: Sequence[SkillShown]
+    history: int
+
+    def less(self) -> Quoted | None:
+        """Without the last skill; without the turns when no skill is left; None when nothing can be left out."""
+        if self.skills:
+            return Quoted(self.skills[:-1], self.history)
+        return Quoted((), 0) if self.history else None
 
 
 class Trajectory(msgspec.Struct, frozen=True):
@@ -60,19 +78,29 @@ async def play(
     on_turn: Callable[[int, Turn], None] = lambda number, turn: None,
     on_start: Callable[[str], None] = lambda opening: None,
 ) -> Trajectory:
-    """Play `task` to its end, its step cap or the episode's deadline. An outage or a time-out is an unmeasured outcome."""
+    """Play `task` to its end, its step cap or the episode's deadline. `skills` come best first.
+
+    An outage, a time-out, or a prompt that fits its cap with neither skills nor history is an unmeasured outcome.
+    """
     environment = world.start(task)
     observation = environment.reset()
     opening = observation.text
     on_start(opening)
     seen = [opening]
     turns: list[Turn] = []
+    quoted = Quoted(skills, settings.history)
     try:
         async with asyncio.timeout(settings.deadline_seconds):
             while not observation.done and len(turns) < world.max_turns(task):
-                thought, action = await _decide(
-                    task, skills, seen, observation.admissible, turns, model, prompts, settings, seed
-                )
+                try:
+                    thought, action = await _decide(
+                        task, quoted, seen, observation.admissible, turns, model, prompts, settings, seed
+                    )
+                except PromptTooLong:
+                    if (less := quoted.less()) is None:
+                        raise
+                    quoted = less
+                    continue
                 coerced = action not in observation.admissible
                 observation = environment.step(action)
                 seen.append(observation.text)
@@ -87,7 +115,7 @@ async def play(
 
 async def _decide(
     task: Task,
-    skills: Sequence[SkillShown],
+    quoted: Quoted,
     seen: Sequence[str],
     admissible: Sequence[str],
     turns: Sequence[Turn],
@@ -100,11 +128,11 @@ async def _decide(
     shown = [action for action in admissible if action != HIDDEN]
     messages = prompts.executor(
         task=task.prompt,
-        skills=skills,
+        skills=quoted.skills,
         observation=seen[-1],
         admissible=shown,
         turns=turns,
-        history=settings.history,
+        history=quoted.history,
     )
     sampling = Sampling(
         temperature=settings.temperature,
@@ -112,7 +140,7 @@ async def _decide(
         top_k=settings.top_k,
         max_tokens=settings.max_tokens,
         max_prompt_tokens=settings.max_prompt_tokens,
-        seed=seed * 1000 + len(turns),
+        seed=seed * SEEDS_AN_EPISODE + len(turns),
     )
     if settings.decoding == "generate":
         completion = await model.complete(messages, role="executor", sampling=sampling)

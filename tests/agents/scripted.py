@@ -11,11 +11,10 @@ class Scripted:
         self.asked = []
         self.offered = []
         self.limit = limit
+        self.refused = 0
 
     async def complete(self, messages, *, role, sampling, tools=None):
-        size = self.count_tokens("".join(message.content for message in messages))
-        if self.limit is not None and size > self.limit:
-            raise PromptTooLong(size, self.limit)
+        size = self._fit(messages)
         self.asked.append((role, messages, sampling))
         answer = self.answers.pop(0)
         if isinstance(answer, BaseException):
@@ -27,6 +26,7 @@ class Scripted:
 
     async def choose(self, messages, options, *, role, prefix, sampling):
         """Chooses the option that begins with the next of `answers`; keeps the options in `offered`."""
+        self._fit(messages)
         self.asked.append((role, messages, sampling))
         self.offered.append([prefix + option for option in options])
         answer = self.answers.pop(0)
@@ -34,6 +34,14 @@ class Scripted:
             raise answer
         index = next(index for index, option in enumerate(options) if option.startswith(answer))
         return Choice(index, options[index], [0.0] * len(options), [])
+
+    def _fit(self, messages):
+        """The size of `messages`, which is within the limit."""
+        size = self.count_tokens("".join(message.content for message in messages))
+        if self.limit is not None and size > self.limit:
+            self.refused += 1
+            raise PromptTooLong(size, self.limit)
+        return size
 
     def count_tokens(self, text):
         return len(text.split())

@@ -4,7 +4,7 @@ import pytest
 
 from engine.agents import curator
 from engine.agents.executor import Trajectory
-from engine.agents.prompting import Prompts, Turn
+from engine.agents.prompting import Prompts, SkillShown, Turn, Veto
 from engine.config import Curator
 from engine.environments.contract import Task
 from engine.models.contract import ModelUnavailable
@@ -18,9 +18,13 @@ TURNS = [Turn("", f"go place{n}", "It is empty.", False) for n in range(8)] + [
 TRAJECTORY = Trajectory(TASK, "You are in the hall.", TURNS, SUCCEEDED)
 
 
-async def decide(model):
+SKILLS = [SkillShown(name, "Where it is kept.", f"{name} " * 30) for name in ("best", "worst")]
+VETOES = [Veto(name, f"{name} " * 30) for name in ("newest", "oldest")]
+
+
+async def decide(model, skills=(), vetoes=()):
     return await curator.decide(
-        TRAJECTORY, [], [], model=model, prompts=Prompts.load("pocket"), settings=Curator(), seed=1
+        TRAJECTORY, skills, vetoes, model=model, prompts=Prompts.load("pocket"), settings=Curator(), seed=1
     )
 
 
@@ -39,8 +43,30 @@ async def test_a_trajectory_over_the_cap_loses_its_oldest_turns_and_says_so():
     assert "earlier turns are left out" in shown
 
 
+@pytest.mark.parametrize(
+    ("skills", "vetoes", "left_out"),
+    [
+        (SKILLS[:1], VETOES, ("worst",)),
+        ([], VETOES, ("best", "worst")),
+        ([], VETOES[:1], ("best", "worst", "oldest")),
+        ([], [], ("best", "worst", "newest", "oldest")),
+    ],
+)
+async def test_then_the_lowest_ranked_skills_are_left_out_and_then_the_oldest_vetoes(skills, vetoes, left_out):
+    """Long skills never make a decision unmeasured."""
+    last_turn = "Curate. Get a mug. …: 8 earlier turns are left out. go safe: The mug is in the safe. Result: succeeded"
+    text = " ".join(
+        [*(f"{s.name}: {s.description} {s.body}" for s in skills), *(f"Vetoed {v.skill}: {v.reason}" for v in vetoes)]
+    )
+    model = Scripted("ok", limit=len(last_turn.split()) + len(text.split()))
+    decision = await decide(model, SKILLS, VETOES)
+    shown = "".join(message.content for message in decision.messages)
+    assert "go safe" in shown and "earlier turns are left out" in shown
+    assert [name for name in ("best", "worst", "newest", "oldest") if name not in shown] == list(left_out)
+
+
 async def test_no_room_at_all_and_an_outage_are_both_unavailable():
     with pytest.raises(ModelUnavailable, match="no trajectory fits"):
-        await decide(Scripted(limit=2))
+        await decide(Scripted(limit=2), SKILLS, VETOES)
     with pytest.raises(ModelUnavailable, match="connection refused"):
         await decide(Scripted(OUTAGE))

@@ -22,8 +22,8 @@ THING, HOME = errand_of(TASK).thing, house_of(TASK).homes[errand_of(TASK).thing]
 SETTINGS = Executor(history=2, deadline_seconds=5)
 
 
-async def run(*answers, settings=SETTINGS, skills=(), name="standard"):
-    model = Scripted(*answers)
+async def run(*answers, settings=SETTINGS, skills=(), name="standard", limit=None):
+    model = Scripted(*answers, limit=limit)
     trajectory = await play(WORLD, TASK, skills, model=model, prompts=Prompts.load(name), settings=settings, seed=1)
     return trajectory, model
 
@@ -64,10 +64,53 @@ async def test_an_episode_past_its_deadline_is_unmeasured():
     assert "0.05 s" in trajectory.outcome.reason
 
 
-async def test_a_prompt_over_its_cap_is_unmeasured():
-    model = Scripted(limit=3)
-    trajectory = await play(WORLD, TASK, [], model=model, prompts=Prompts.load("standard"), settings=SETTINGS, seed=1)
+# A prompt over its cap
+
+SKILLS = [SkillShown(name, "Where it is kept.", f"{name} " * 50) for name in ("best", "middle", "worst")]
+WAITING = [act("wait")] * WORLD.max_turns(TASK)
+
+
+def sizes(model):
+    return [model.count_tokens(text) for text in texts(model)]
+
+
+def texts(model):
+    return ["".join(m.content for m in messages) for _, messages, _ in model.asked]
+
+
+async def test_a_prompt_over_its_cap_loses_the_lowest_ranked_skills_first_and_for_the_whole_episode():
+    _, roomy = await run(*WAITING, skills=SKILLS[:2])
+    limit = max(sizes(roomy))
+    trajectory, model = await run(*WAITING, skills=SKILLS, limit=limit)
+    assert trajectory.outcome == FAILED
+    assert len(trajectory.turns) == WORLD.max_turns(TASK)
+    assert sizes(model) == sizes(roomy)
+    assert model.refused == 1
+    assert all("best best" in text and "middle middle" in text and "worst" not in text for text in texts(model))
+
+
+async def test_with_no_skill_left_it_loses_the_quoted_turns():
+    _, bare = await run(*WAITING, settings=msgspec.structs.replace(SETTINGS, history=0))
+    trajectory, model = await run(*WAITING, skills=SKILLS, limit=max(sizes(bare)))
+    assert trajectory.outcome == FAILED
+    assert all("best" not in text and "- did:" not in text for text in texts(model)[1:])
+
+
+async def test_skills_however_long_leave_a_failure_a_failure():
+    """Or a curator could take its own failures out of r_task's denominator."""
+    endless = [SkillShown(f"s{number}", "Where it is kept.", "on and on " * 10_000) for number in range(5)]
+    trajectory, _ = await run(*WAITING, skills=endless, limit=2000)
+    assert trajectory.outcome == FAILED
+
+
+async def test_a_prompt_that_fits_with_neither_skills_nor_history_is_unmeasured():
+    trajectory, model = await run(skills=SKILLS, limit=3)
     assert trajectory.outcome.kind == "unmeasured"
+    assert "more than the limit of 3" in trajectory.outcome.reason
+    assert model.asked == []
+
+
+# What is asked
 
 
 async def test_every_turn_is_a_chat_of_its_own_with_task_skills_recent_turns_and_admissible_actions():
@@ -86,7 +129,7 @@ async def test_turns_draw_from_different_seeds_and_the_same_seed_asks_the_same()
     _, second = await run(*[act("wait")] * WORLD.max_turns(TASK))
     seeds = [sampling.seed for _, _, sampling in first.asked]
     assert len(set(seeds)) == len(seeds)
-    assert seeds == [sampling.seed for _, _, sampling in second.asked]
+    assert seeds == [sampling.seed for _, _, sampling in second.asked] == [1000 + turn for turn in range(len(seeds))]
 
 
 @pytest.mark.parametrize(
