@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 from datasets import Dataset
 from peft import LoraConfig
+from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
@@ -29,6 +30,8 @@ from engine.models.local import LocalModel
 from engine.runs.errors import WriteFailed
 from engine.training import checkpoints as saved
 from engine.training.samples import TrainingSample, as_columns
+
+TORCH_WRITER = ("inline_container", "iostream error")  # in what torch's file writer says, which has no error class
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -136,15 +139,20 @@ class GrpoSession:
 
 
 class _Trainer(GRPOTrainer):
-    """TRL's trainer, which says in words when a checkpoint cannot be written: torch's own error names no disk."""
+    """TRL's trainer, which says in words when a checkpoint cannot be written: torch's own error names no disk.
+
+    Only what writing files raises is told so: OSError, safetensors' error, and the RuntimeError of torch's file writer.
+    """
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         try:
             super()._save_checkpoint(model, trial)
-        except Exception as error:
+        except (OSError, SafetensorError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not any(words in str(error) for words in TORCH_WRITER):
+                raise
             raise WriteFailed(
                 f"the checkpoint of step {self.state.global_step} cannot be written to {self.args.output_dir}: {error}. "
-                "The disk is probably full or failing; free some space. The checkpoints before it are safe"
+                "If the disk is full, free some space and resume. The checkpoints before it are safe"
             ) from error
 
 

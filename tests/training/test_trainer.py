@@ -265,12 +265,24 @@ async def test_tickets_out_of_order_are_noticed(tmp_path):
         session._rollouts(prompts, SimpleNamespace(state=SimpleNamespace(global_step=0)))
 
 
-async def test_a_checkpoint_that_cannot_be_written_is_told_in_words(tmp_path):
-    whole = make(tmp_path / "whole", playing([1.0, 3.0, 0.25, 0.5]))
-    await whole.run(None)
-    largest = max(file.stat().st_size for file in (tmp_path / "whole" / "step-0001").iterdir())
+async def test_another_fault_while_a_checkpoint_is_made_is_not_blamed_on_the_disk(tmp_path):
+    def broken(folder):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    session = make(tmp_path, playing([1.0, 3.0, 0.25, 0.5]))
+    session._trainer._save_rng_state = broken
+    with pytest.raises(RuntimeError, match="illegal memory access") as raised:
+        await session.run(None)
+    assert not isinstance(raised.value, WriteFailed)
+
+
+@pytest.mark.parametrize("largest", ["adapter_model.safetensors", "optimizer.pt"])
+async def test_whichever_file_cannot_be_written_the_disk_is_named(tmp_path, largest):
+    """safetensors, torch and Python each have an error of their own."""
+    await make(tmp_path / "whole", playing([1.0, 3.0, 0.25, 0.5])).run(None)
+    size = (tmp_path / "whole" / "step-0001" / largest).stat().st_size
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (largest - 1, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, hard))
     try:
         with pytest.raises(WriteFailed, match=r"checkpoint of step 1 cannot be written .* free some space"):
             await make(tmp_path / "full", playing([1.0, 3.0, 0.25, 0.5])).run(None)
