@@ -3,8 +3,8 @@
     columns = as_columns(step_samples(rollouts, parts, padding))       # what TRL's `rollout_func` returns
 
 A step always has groups × N × |G| rows, as TRL wants. A position without a curator's answer becomes a row of two padding
-tokens with mask 0, which trains nothing; an unmeasured rollout has reward None, which TRL leaves out of the mean and
-gives advantage 0.
+tokens with mask 0, which trains nothing. An unmeasured rollout has reward None, which TRL leaves out of the mean, and
+mask 0 in all its rows: they add nothing to the loss's count of tokens and carry no KL term.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class TrainingSample(msgspec.Struct, frozen=True):
 
 
 def sample_of(position: Position, reward: float | None, padding: int) -> TrainingSample:
-    """The sample of one position, or a row of `padding` tokens that trains nothing."""
+    """The sample of one position; without an answer a row of `padding` tokens. Without a reward nothing of it trains."""
     completion = position.completion
     if completion is None:
         return TrainingSample([padding], [padding], [0.0], [0], reward)
-    mask = [1] * len(completion.completion_ids)
+    mask = [int(reward is not None)] * len(completion.completion_ids)
     return TrainingSample(completion.prompt_ids, completion.completion_ids, completion.logprobs, mask, reward)
 
 

@@ -48,12 +48,12 @@ def test_all_calls_of_a_rollout_share_its_reward():
     assert parts[0][0].r > parts[0][1].r
 
 
-def test_an_unmeasured_rollout_has_no_reward_in_any_of_its_rows_and_never_zero():
+def test_an_unmeasured_rollout_has_no_reward_in_any_of_its_rows_never_zero_and_trains_nothing():
     down = rollout(0, 0, completion(1), None, outcomes=(SUCCEEDED, OUTAGE))
     fine = rollout(0, 1, completion(3), completion(4))
     samples = step_samples([[down, fine]], parts_of([[down, fine]]), PADDING)
     assert [sample.reward is None for sample in samples] == [True, True, False, False]
-    assert [sum(sample.mask) for sample in samples] == [1, 0, 1, 1]
+    assert [sample.mask for sample in samples] == [[0], [0], [1], [1]]
 
 
 def test_the_number_of_rows_does_not_depend_on_what_was_measured():
