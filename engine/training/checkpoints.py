@@ -9,6 +9,7 @@ A checkpoint is written under a temporary name and renamed when it is whole, so 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from engine.runs.errors import WriteFailed
@@ -19,7 +20,7 @@ PARTIAL = ".partial"
 def settle(written: Path, checkpoints: Path, step: int) -> Path:
     """Move the finished folder `written` to its name under `checkpoints`, and make sure that it is on the disk.
 
-    Raises `WriteFailed`.
+    A checkpoint of the same step is removed once the new one is in its place, never before. Raises `WriteFailed`.
     """
     final = checkpoints / f"step-{step:04d}"
     try:
@@ -34,6 +35,8 @@ def settle(written: Path, checkpoints: Path, step: int) -> Path:
             f"the checkpoint of step {step} cannot be kept in {checkpoints}: {error.strerror}; free some space and resume. "
             "The checkpoints before it are safe"
         ) from error
+    for replaced in checkpoints.glob(f".replaced-{step:04d}-*"):
+        shutil.rmtree(replaced, ignore_errors=True)  # what cannot be removed costs space alone
     return final
 
 

@@ -36,7 +36,14 @@ def test_a_step_done_again_takes_the_place_of_the_first_and_is_never_half_there(
     settle(written(tmp_path / PARTIAL / "a", "old"), tmp_path, 4)
     settle(written(tmp_path / PARTIAL / "b", "new"), tmp_path, 4)
     assert (latest(tmp_path)[1] / "adapter").read_text() == "new"
-    assert [path.name for path in tmp_path.glob("step-*")] == ["step-0004"]
+    assert {path.name for path in tmp_path.iterdir()} == {"step-0004", PARTIAL}
+
+
+def test_one_that_is_not_done_again_in_full_leaves_the_first_where_it_is(tmp_path):
+    settle(written(tmp_path / PARTIAL / "a", "old"), tmp_path, 4)
+    with pytest.raises(WriteFailed):
+        settle(tmp_path / PARTIAL / "never written", tmp_path, 4)
+    assert (latest(tmp_path)[1] / "adapter").read_text() == "old"
 
 
 def test_one_that_cannot_be_kept_is_told_in_words_and_the_one_before_stays(tmp_path):
