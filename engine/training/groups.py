@@ -8,12 +8,11 @@ seed, so the same configuration draws the same groups on any machine (`method.md
 
 from __future__ import annotations
 
-import hashlib
-
 import msgspec
 
 from engine import config
 from engine.environments.contract import Task, World
+from engine.seeds import seed_of as seed_of
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -24,12 +23,6 @@ class Group(msgspec.Struct, frozen=True):
     seed: int
     family: str
     tasks: list[Task]
-
-
-def seed_of(*key: object) -> int:
-    """A seed in [0, 2⁴⁸) that depends on `key` alone."""
-    digest = hashlib.sha256(msgspec.json.encode(key)).digest()
-    return int.from_bytes(digest[:6], "big")
 
 
 def draw_groups(world: World, settings: config.Training, step: int) -> list[Group]:

@@ -31,8 +31,9 @@ from engine.runs.events import (
     SkillFound,
     TurnTaken,
 )
+from engine.seeds import seed_of
 from engine.skills import Edit, Malformed, Operation, Refused, SkillIndex, SkillRepo, parse_operations
-from engine.training.groups import Group, seed_of
+from engine.training.groups import Group
 from engine.training.rewards import Measures
 
 

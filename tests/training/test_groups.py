@@ -1,6 +1,5 @@
 """Groups of tasks: drawn by a seed that travels with them, the same on any machine and in any process."""
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import pytest
 
 from engine.config import Training
 from engine.environments.household.world import HouseholdWorld
-from engine.training.groups import draw_group, draw_groups, seed_of
+from engine.training.groups import draw_group, draw_groups
 
 WORLD = HouseholdWorld()
 SETTINGS = Training(groups=3, tasks=5, seed=7)
@@ -41,14 +40,6 @@ def test_another_process_draws_the_same_groups(hash_seed):
         check=True,
     )
     assert json.loads(done.stdout) == shape(draw_groups(WORLD, SETTINGS, 4))
-
-
-def test_a_seed_is_the_sha_256_of_its_key():
-    """Written out, so that no later version draws other groups for the same configuration."""
-    digest = hashlib.sha256(b'["group",7,4,0]').hexdigest()
-    assert seed_of("group", 7, 4, 0) == int(digest[:12], 16) == 0xF5CF4158BF94
-    assert seed_of("a", 1) != seed_of("a1") != seed_of("a", "1")
-    assert all(0 <= seed_of(number) < 2**48 for number in range(100))
 
 
 def test_a_groups_seed_alone_draws_it_again():

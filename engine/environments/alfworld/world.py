@@ -9,8 +9,6 @@ Draws depend on the seed and the games' ids alone (SHA-256), so the same games g
 
 from __future__ import annotations
 
-import hashlib
-import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +18,7 @@ from engine.environments.alfworld.errors import GamesError
 from engine.environments.alfworld.game import Game
 from engine.environments.alfworld.loading import load_games
 from engine.environments.contract import Task
+from engine.seeds import stream
 
 MAX_TURNS = 30
 
@@ -42,13 +41,13 @@ class AlfworldWorld:
 
     def group(self, seed: int, count: int) -> list[Task]:
         """`count` games of one family, each once before any repeats; a family is as likely as it has games."""
-        draw = _random("group", seed, count)
+        draw = stream("group", seed, count)
         family = draw.choice(list(self._games.values())).family
         return self._tasks(_laps([game for game in self._games.values() if game.family == family], count, draw))
 
     def stream(self, seed: int, count: int) -> list[Task]:
         """`count` games of any family, each once before any repeats; those of one family follow one another."""
-        drawn = _laps(list(self._games.values()), count, _random("stream", seed, count))
+        drawn = _laps(list(self._games.values()), count, stream("stream", seed, count))
         families = list(dict.fromkeys(game.family for game in drawn))
         return self._tasks(sorted(drawn, key=lambda game: families.index(game.family)))
 
@@ -72,7 +71,3 @@ def _laps(games: list[Game], count: int, draw: random.Random) -> list[Game]:
     while len(drawn) < count:
         drawn += draw.sample(games, len(games))
     return drawn[:count]
-
-
-def _random(*key: object) -> random.Random:
-    return random.Random(int.from_bytes(hashlib.sha256(json.dumps(key).encode()).digest()[:8], "big"))

@@ -10,13 +10,12 @@ drawn from a seed by SHA-256, so the same seed gives the same house on any machi
 
 from __future__ import annotations
 
-import hashlib
-import json
-import random
 from functools import cache
 from importlib import resources
 
 import msgspec
+
+from engine.seeds import stream
 
 TREATMENTS = ("hot", "cold", "clean")
 
@@ -53,12 +52,6 @@ def nouns() -> Nouns:
     """The shipped word lists."""
     text = (resources.files(__package__) / "nouns.json").read_bytes()
     return msgspec.json.decode(text, type=Nouns)
-
-
-def stream(*key: object) -> random.Random:
-    """A random stream that depends on `key` alone, by SHA-256 (never on Python's salted hash)."""
-    digest = hashlib.sha256(json.dumps(key).encode()).digest()
-    return random.Random(int.from_bytes(digest[:8], "big"))
 
 
 def draw_house(seed: int, *, places: int = 6, things: int = 4, shut: int = 2) -> House:

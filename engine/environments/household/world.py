@@ -16,7 +16,8 @@ from collections.abc import Sequence
 
 from engine.environments.contract import Task
 from engine.environments.household.environment import Errand, HouseholdEnvironment
-from engine.environments.household.house import TREATMENTS, House, draw_house, stream
+from engine.environments.household.house import TREATMENTS, House, draw_house
+from engine.seeds import stream
 
 PLAIN_TURNS = 4
 TREATED_TURNS = 6

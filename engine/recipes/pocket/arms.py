@@ -19,14 +19,15 @@ import msgspec
 from engine.agents.executor import Trajectory, play
 from engine.agents.prompting import SkillShown
 from engine.environments.contract import Task
-from engine.environments.household.house import draw_house, stream
+from engine.environments.household.house import draw_house
 from engine.environments.household.world import errand_of, house_of
 from engine.evaluation.held_out import FIRST_SEED
 from engine.outcomes import SUCCEEDED
 from engine.recipes.pocket.files import File, about, facts_of
 from engine.recipes.pocket.play import OPENING
+from engine.seeds import seed_of, stream
 from engine.skills import Skill, SkillIndex
-from engine.training.groups import draw_group, seed_of
+from engine.training.groups import draw_group
 from engine.training.rollout import Agents
 
 

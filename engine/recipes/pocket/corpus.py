@@ -18,11 +18,12 @@ import msgspec
 
 from engine.agents.prompting import Prompts, SkillShown, Turn, Veto
 from engine.environments.contract import Task
-from engine.environments.household.house import TREATMENTS, House, draw_house, nouns, stream
+from engine.environments.household.house import TREATMENTS, House, draw_house, nouns
 from engine.environments.household.world import HouseholdWorld, errand_of, house_of
 from engine.models.contract import Message
 from engine.recipes.pocket import curation, play
 from engine.recipes.pocket.files import File, about, facts_of
+from engine.seeds import stream
 from engine.skills import TOOLS, Skill, SkillIndex
 
 TASKS = 5
