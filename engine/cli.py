@@ -24,10 +24,10 @@ from engine.config import Config, ConfigError, load_profile, profiles, to_toml
 from engine.runs import supervisor
 from engine.runs.commands import AnyCommand, Pause, Stop
 from engine.runs.errors import RunError
-from engine.runs.events import AnyEvent, Notice, RunKind, StepEnded
+from engine.runs.events import AnyEvent, HeldOutMeasured, Notice, RunKind, StepEnded
 from engine.runs.status import Status, shown_state, status
 from engine.runs.store import DATABASE, FINAL_STATES, EditRecord, Run
-from engine.runs.text import event_line, printable, step_line
+from engine.runs.text import event_line, held_out_line, printable, step_line
 from engine.training.recompute import recompute
 
 POLL_SECONDS = 0.2
@@ -236,10 +236,12 @@ def _follow(run: Run, seen: int) -> int:
     """Print a line for each finished step after event `seen` until the run ends; its exit code."""
     while True:
         ended = _has_ended(run)
-        for stored in run.events(after=seen, kinds=["step_ended", "notice"]):
+        for stored in run.events(after=seen, kinds=["step_ended", "held_out_measured", "notice"]):
             seen = stored.id
             if isinstance(stored.event, StepEnded):
                 print(step_line(stored.event, run.state().steps, run.kind), flush=True)
+            elif isinstance(stored.event, HeldOutMeasured):
+                print(held_out_line(stored.event), flush=True)
             elif isinstance(stored.event, Notice) and stored.event.level != "info":
                 print(event_line(stored.event), file=sys.stderr, flush=True)
         if ended:

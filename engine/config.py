@@ -101,6 +101,9 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     A group of one rollout has no advantage and one of a single task no r_task, so both are at least 2. `clip` is the
     surrogate's ε; with the one update a batch that a step makes, the importance ratio is 1 and it never binds.
+
+    Before the first step and after every `evaluate_every` steps the curator plays `evaluate_groups` held-out groups, the
+    same each time (0: never; they are kept apart from the training groups in generated worlds only).
     """
 
     steps: Positive = 60
@@ -115,6 +118,8 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_grad_norm: NonNegative = 1.0
     micro_batch: Positive = 8
     seed: int = 1
+    evaluate_every: Annotated[int, msgspec.Meta(ge=0)] = 0
+    evaluate_groups: Positive = 32
 
 
 class Review(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

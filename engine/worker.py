@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from engine.config import Config, ConfigError
 from engine.environments.alfworld.errors import GamesError
@@ -105,9 +106,10 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
 def _work_of(kind: RunKind) -> Callable[[Run, Config, EventWriter, Control], Awaitable[None]]:
     """The coroutine function that does a run of `kind`. Its import takes seconds, so this is called off the event loop."""
     if kind == "train":
+        from engine.evaluation.held_out import measure
         from engine.training.train_run import train
 
-        return train
+        return partial(train, measure=measure)
     from engine.training.curate_run import curate
 
     return curate

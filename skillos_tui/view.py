@@ -23,6 +23,7 @@ from engine.runs.events import (
     EditProposed,
     EpisodeEnded,
     EpisodeStarted,
+    HeldOutMeasured,
     MemoryMeasured,
     Notice,
     ProposalsWithheld,
@@ -49,6 +50,7 @@ FOLDED_WHOLE = (
     "step_started",
     "step_ended",
     "update_made",
+    "held_out_measured",
     "edit_proposed",
     "edit_decided",
     "proposals_withheld",
@@ -110,6 +112,7 @@ class RunView:
     tasks: int = 1
     steps: dict[int, StepEnded] = field(default_factory=dict)
     updates: dict[int, UpdateMade] = field(default_factory=dict)
+    held_out: dict[int, HeldOutMeasured] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     episodes: list[Episode] = field(default_factory=list)
     fork: dict[str, str] = field(default_factory=dict)
@@ -234,6 +237,10 @@ class RunView:
         self.updates[event.step] = event
         return {"rewards"}
 
+    def _held_out(self, event: HeldOutMeasured) -> set[Part]:
+        self.held_out[event.step] = event
+        return {"rewards"}
+
     def _edit_proposed(self, event: EditProposed) -> set[Part]:
         self.edits[event.edit] = Edit(event)  # also when it is asked again, against the present text
         return {"review", "skills", "state"}
@@ -281,6 +288,7 @@ _RULES: dict[type, Callable[[RunView, Any], set[Part]]] = {
     CurationSkipped: RunView._curation,
     StepEnded: RunView._step_ended,
     UpdateMade: RunView._update_made,
+    HeldOutMeasured: RunView._held_out,
     EditProposed: RunView._edit_proposed,
     EditDecided: RunView._edit_decided,
     ProposalsWithheld: RunView._withheld,

@@ -9,11 +9,12 @@ Each group is one rollout from an empty repository. Unmeasured positions are cou
 from __future__ import annotations
 
 import math
+import time
 from statistics import stdev
 
 import msgspec
 
-from engine.runs.events import AnyEvent, Parts
+from engine.runs.events import AnyEvent, HeldOutMeasured, Parts
 from engine.seeds import seed_of
 from engine.training.groups import draw_group
 from engine.training.rewards import average, score
@@ -59,6 +60,20 @@ async def evaluate(agents: Agents, groups: int, *, seed: int = 0) -> HeldOut:
         standard_error=stdev(tasks) / math.sqrt(len(tasks)) if len(tasks) > 1 else None,
         unmeasured=sum(not position.trajectory.outcome.measured for position in positions),
         operations=operations,
+    )
+
+
+async def measure(agents: Agents, step: int) -> HeldOutMeasured:
+    """The fixed evaluation of a training run after `step` updates, as its event; the groups are `evaluate_groups`."""
+    began = time.monotonic()
+    result = await evaluate(agents, agents.config.training.evaluate_groups)
+    return HeldOutMeasured(
+        step=step,
+        groups=result.groups,
+        r_task=result.r_task,
+        standard_error=result.standard_error,
+        unmeasured=result.unmeasured,
+        seconds=time.monotonic() - began,
     )
 
 

@@ -198,6 +198,20 @@ class StepEnded(Event, frozen=True):
     seconds: float
 
 
+class HeldOutMeasured(Event, frozen=True):
+    """The fixed evaluation after `step` updates (0: the untrained curator): the same held-out groups and seeds each time.
+
+    Unlike a step's own r_task, which is of that step's groups, these can be compared. `standard_error` is over groups.
+    """
+
+    step: int
+    groups: int
+    r_task: float | None
+    standard_error: float | None
+    unmeasured: int
+    seconds: float
+
+
 class EditProposed(Event, frozen=True):
     """An edit that entered the review queue. `before` and `after` are the file's text, None where there is no file."""
 
@@ -267,6 +281,7 @@ AnyEvent = (
     | CurationSkipped
     | RolloutScored
     | UpdateMade
+    | HeldOutMeasured
     | StepEnded
     | EditProposed
     | EditDecided

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from engine.config import ConfigError
-from engine.runs.events import RunKind, State, StepEnded
+from engine.runs.events import HeldOutMeasured, RunKind, State, StepEnded
 from engine.runs.process import START_SECONDS, engine_of
 from engine.runs.store import FINAL_STATES, Run, RunState
 
@@ -36,6 +36,15 @@ class StepRewards(msgspec.Struct, frozen=True):
     operations: dict[str, int]
 
 
+class HeldOutResult(msgspec.Struct, frozen=True):
+    """The fixed evaluation after `step` updates; `standard_error` is over its groups."""
+
+    step: int
+    groups: int
+    r_task: float | None
+    standard_error: float | None
+
+
 class Status(msgspec.Struct, frozen=True):
     """Where a run is. `step` is the one at work, or the last; `heartbeat_age_s` is None when no engine ever started."""
 
@@ -48,6 +57,7 @@ class Status(msgspec.Struct, frozen=True):
     step: int
     steps: int
     rewards: list[StepRewards]
+    held_out: list[HeldOutResult]
     pending_reviews: int
     heartbeat_age_s: float | None
 
@@ -66,9 +76,19 @@ def status(run: Run) -> Status:
         step=state.step,
         steps=steps,
         rewards=[_rewards(step) for step in run.steps()],
+        held_out=_held_out(run),
         pending_reviews=run.count_edits("pending"),
         heartbeat_age_s=run.heartbeat_age(),
     )
+
+
+def _held_out(run: Run) -> list[HeldOutResult]:
+    events = [stored.event for stored in run.events(kinds=["held_out_measured"])]
+    return [
+        HeldOutResult(event.step, event.groups, event.r_task, event.standard_error)
+        for event in events
+        if isinstance(event, HeldOutMeasured)
+    ]
 
 
 def shown_state(run: Run) -> ShownState:

@@ -10,6 +10,7 @@ from engine.runs.events import (
     AnyEvent,
     EditDecided,
     EditProposed,
+    HeldOutMeasured,
     Notice,
     RunKind,
     StateChanged,
@@ -51,6 +52,13 @@ def step_line(ended: StepEnded, steps: int, kind: RunKind) -> str:
     if kind == "train":
         return f"step {ended.step}/{steps}  {rewards}  {rest}"
     return f"task {ended.step}/{steps}  {rest}"
+
+
+def held_out_line(measured: HeldOutMeasured) -> str:
+    """The fixed evaluation on one line."""
+    r_task = "n/m" if measured.r_task is None else f"{measured.r_task:.3f}"
+    error = "" if measured.standard_error is None else f" ±{measured.standard_error:.3f}"
+    return f"after {measured.step} steps, {measured.groups} held-out groups: r_task {r_task}{error}"
 
 
 def event_line(event: AnyEvent) -> str:

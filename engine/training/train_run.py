@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from engine.agents.prompting import Prompts
 from engine.config import Config
@@ -21,6 +22,7 @@ from engine.models.local import load_base, load_tokenizer
 from engine.runs.events import (
     CheckpointSaved,
     GroupDrawn,
+    HeldOutMeasured,
     Parts,
     StateChanged,
     StepStarted,
@@ -37,11 +39,14 @@ from engine.training.samples import TrainingSample, step_samples
 from engine.training.step import advantages, score_rollouts, summary
 from engine.training.trainer import GrpoSession, Update
 
+Measure = Callable[[Agents, int], Coroutine[Any, Any, HeldOutMeasured]]
+"""The fixed evaluation after so many steps; it stands a floor above training and is handed in."""
 
-async def train(run: Run, config: Config, writer: EventWriter, control: Control) -> None:
+
+async def train(run: Run, config: Config, writer: EventWriter, control: Control, *, measure: Measure) -> None:
     """Train from the newest checkpoint, or from the base, to the last step. Raises `StopRequested`."""
     loop = asyncio.get_running_loop()
-    work = await asyncio.to_thread(TrainRun, run, config, writer, control, loop)
+    work = await asyncio.to_thread(TrainRun, run, config, writer, control, measure, loop)
     await work.work()
 
 
@@ -49,12 +54,19 @@ class TrainRun:
     """The state of a train run between the callbacks of its GRPO session."""
 
     def __init__(
-        self, run: Run, config: Config, writer: EventWriter, control: Control, loop: asyncio.AbstractEventLoop
+        self,
+        run: Run,
+        config: Config,
+        writer: EventWriter,
+        control: Control,
+        measure: Measure,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._run = run
         self._config = config
         self._writer = writer
         self._control = control
+        self._measure = measure
         tokenizer = load_tokenizer(config.model)
         self._padding = int(tokenizer.pad_token_id)
         self._session = GrpoSession(
@@ -87,6 +99,7 @@ class TrainRun:
     async def _play(self, step: int) -> list[TrainingSample]:
         """The rollouts of `step`, scored."""
         await self._control.gate()
+        await self._evaluate(step - 1)
         self._began = time.monotonic()
         groups = draw_groups(self._agents.world, self._config.training, step)
         tasks = [GroupDrawn(group.id, group.family, group.seed, [task.id for task in group.tasks]) for group in groups]
@@ -142,6 +155,21 @@ class TrainRun:
     async def _after_step(self, step: int, checkpoint: Path) -> None:
         """Tell that the checkpoint is in place."""
         self._writer.emit(CheckpointSaved(step, str(checkpoint), checkpoints.size_of(checkpoint)))
+        self._writer.flush()
+        if step == self._config.training.steps:
+            await self._evaluate(step)
+
+    async def _evaluate(self, step: int) -> None:
+        """Measure the curator on the held-out groups where `step` is due: every so often, and at the end."""
+        training = self._config.training
+        if not training.evaluate_every or (step % training.evaluate_every and step != training.steps):
+            return
+        done = self._run.events(kinds=["held_out_measured"])
+        if any(isinstance(stored.event, HeldOutMeasured) and stored.event.step == step for stored in done):
+            return
+        self._writer.emit(StateChanged("running", f"measuring on {training.evaluate_groups} held-out groups"))
+        self._writer.emit(await self._control.interruptible(self._measure(self._agents, step)))
+        self._writer.emit(StateChanged("running"))
         self._writer.flush()
 
     def _propose(self, best: Rollout) -> None:

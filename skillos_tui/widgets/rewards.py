@@ -40,7 +40,7 @@ class RewardPane(Pane):
     def build(self, width: int, height: int) -> Sequence[Line]:
         facts = reward_facts(self.view)
         if not self.view.steps and not self.view.outcomes:
-            return [line("muted:No step has ended yet.")]
+            return [line("muted:No step has ended yet."), *_held_out_line(self.view)]
         if width < PARTS + 24:
             return [*curves(self.view, width, max(3, height - -(-len(facts) // 2))), *_columns(facts, width)]
         left = curves(self.view, width - PARTS - 2, height)
@@ -54,15 +54,16 @@ def curves(view: RunView, width: int, height: int) -> list[Line]:
     width = max(8, width - AXIS)
     total = max(view.planned, len(values), 2)
     foot = height > 6
-    rows = max(2, height - 1 - foot * (2 if composite else 1))
+    rows = max(2, height - 1 - bool(view.held_out) - foot * (2 if composite else 1))
     low, high = bounds(values, least=0.2)
     labels = [""] * rows
     labels[0], labels[-1] = f"{high:.2f}", f"{low:.2f}"
     drawn = braille(values, total, width, rows, low, high)
     lines = [
+        *_held_out_line(view),
         line(
             f"muted:{'':{AXIS}}", f"chart:{name} {_last(values)}", f"muted:   r {_last(composite)}" if composite else ""
-        )
+        ),
     ]
     lines += [line(f"muted:{label:>4} ", "axis:│", f"chart:{row}") for label, row in zip(labels, drawn, strict=True)]
     if not foot:
@@ -72,6 +73,17 @@ def curves(view: RunView, width: int, height: int) -> list[Line]:
         lines.append(line("muted:   r ", "axis:│", f"muted:{shown}"))
     unit = "task" if view.kind == "curate" else "step"
     return [*lines, line(f"muted:{'':{AXIS}}{unit} 1{total:>{max(1, width - 6)}}")]
+
+
+def _held_out_line(view: RunView) -> list[Line]:
+    """The fixed evaluation, the only row whose values are of the same tasks: "held out 0.318 → 0.479 ±0.05"."""
+    measured = [view.held_out[step] for step in sorted(view.held_out)]
+    if not measured:
+        return []
+    values = [NOT_MEASURED if event.r_task is None else f"{event.r_task:.3f}" for event in measured]
+    error = measured[-1].standard_error
+    row = " → ".join([values[0], *values[1:][-2:]])
+    return [line("muted:held-out r_task  ", f"good:{row}", f"muted: ±{error:.3f}" if error is not None else "")]
 
 
 def _last(values: Values) -> str:

@@ -15,7 +15,10 @@ from pathlib import Path
 from engine.runs.store import Run
 
 ROOT = Path(__file__).parents[2]
-TINY = ["--profile", "pocket", "--set", "training.groups=1", "training.rollouts=2", "training.micro_batch=10"]
+TINY = [
+    *("--profile", "pocket", "--set", "training.groups=1", "training.rollouts=2", "training.micro_batch=10"),
+    *("training.evaluate_every=2", "training.evaluate_groups=2"),
+]
 ROWS = 10
 SECONDS = 180
 

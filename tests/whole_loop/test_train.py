@@ -35,7 +35,10 @@ def test_a_line_is_printed_for_each_step_and_then_the_end(trained):
     run, printed = trained
     lines = printed.splitlines()
     assert lines[0] == f"run {run.path}"
-    assert [line.split("  ")[0] for line in lines[1:3]] == ["step 1/2", "step 2/2"]
+    steps = [line.split("  ")[0] for line in lines if line.startswith("step ")]
+    assert steps == ["step 1/2", "step 2/2"]
+    held_out = [line.split(":")[0] for line in lines if line.startswith("after ")]
+    assert held_out == ["after 0 steps, 2 held-out groups", "after 2 steps, 2 held-out groups"]
     assert lines[-1].startswith("finished: 2 of 2, ")
 
 
@@ -214,3 +217,10 @@ def test_an_event_that_is_missing_is_found(copied, kind):
         connection.execute("DELETE FROM events WHERE id = (SELECT max(id) FROM events WHERE kind = ?)", [kind])
     with Run.open(copied) as spoiled:
         assert recompute(spoiled.events(), spoiled.config.rewards, spoiled.kind).differences
+
+
+def test_the_same_held_out_groups_are_measured_before_training_and_at_its_end(run):
+    measured = [stored.event for stored in run.events(kinds=["held_out_measured"])]
+    assert [(event.step, event.groups, event.unmeasured) for event in measured] == [(0, 2, 0), (2, 2, 0)]
+    shown = status(run.path)["held_out"]
+    assert [(result["step"], result["r_task"]) for result in shown] == [(e.step, e.r_task) for e in measured]
