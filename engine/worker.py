@@ -38,6 +38,7 @@ def main() -> None:
     """Work on the run named on the command line; exit 0 when it finished or was stopped, 1 when it failed."""
     if len(sys.argv) != 2:
         sys.exit("usage: python -m engine.worker RUN_DIR")
+    memory.keep_freed()
     try:
         with Run.open(sys.argv[1]) as run, run.lock(), run.writer() as writer:
             asyncio.run(_work(run, writer))

@@ -155,11 +155,13 @@ class LocalModel:
                     request.answer.set_result(answer)
 
     def _next_batch(self) -> list[_Request]:
+        """What is answered next: the executor's short turns first, so that the curator's long answers gather meanwhile."""
         waiting = [request for request in self._waiting if not request.answer.done()]
         kinds: dict[tuple[object, ...], list[_Request]] = {}
         for request in waiting:
             kinds.setdefault(request.kind, []).append(request)
-        batch = max(kinds.values(), key=len)[: self._max_batch] if kinds else []
+        urgent = max(kinds.values(), key=lambda waiters: (waiters[0].role == "executor", len(waiters)), default=[])
+        batch = urgent[: self._max_batch]
         taken = {id(request) for request in batch}
         self._waiting = deque(request for request in waiting if id(request) not in taken)
         return batch

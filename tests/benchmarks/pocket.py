@@ -26,6 +26,7 @@ from engine.environments.household.world import HouseholdWorld
 from engine.evaluation.held_out import HeldOut, evaluate
 from engine.models.local import LocalModel, load_base, load_tokenizer
 from engine.recipes.pocket.arms import play_arms
+from engine.system.memory import keep_freed
 from engine.training.groups import draw_groups
 from engine.training.rollout import Agents, collect
 from engine.training.samples import TrainingSample, step_samples
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--set", action="append", default=[], dest="settings")
     arguments = parser.parse_args()
+    keep_freed()
     result = asyncio.run(measure(arguments))
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
