@@ -133,7 +133,7 @@ class LocalModel:
         return await request.answer
 
     async def _serve(self) -> None:
-        """Answer batches, the kind that most requests wait for first, until nobody waits."""
+        """Answer batch after batch until nobody waits."""
         while self._waiting:
             await asyncio.sleep(0.001)
             batch = self._next_batch()

@@ -23,10 +23,11 @@ from engine.runs import reviews
 from engine.runs.events import Address, GroupDrawn, Notice, RolloutScored, StateChanged, StepStarted
 from engine.runs.store import Run
 from engine.runs.writer import EventWriter
+from engine.seeds import seed_of
 from engine.skills import History, SkillIndex, SkillRepo
 from engine.training import checkpoints
 from engine.training.control import Control
-from engine.training.groups import Group, seed_of
+from engine.training.groups import Group
 from engine.training.proposals import propose, vetoes_of
 from engine.training.rewards import score
 from engine.training.rollout import Agents, Position, Rollout, play_position

@@ -12,7 +12,7 @@ import msgspec
 
 from engine import config
 from engine.environments.contract import Task, World
-from engine.seeds import seed_of as seed_of
+from engine.seeds import seed_of
 
 
 class Group(msgspec.Struct, frozen=True):
