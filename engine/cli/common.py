@@ -1,0 +1,64 @@
+"""What the families of commands share: how a command is added, how a run is named, how results are printed."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+
+from engine.runs import supervisor
+from engine.runs.store import Run
+from engine.runs.text import printable
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def add_command(
+    commands: Commands,
+    name: str,
+    about: str,
+    run_command: Callable[[argparse.Namespace], int],
+    *,
+    run: bool = False,
+    json: bool = False,
+) -> argparse.ArgumentParser:
+    """A command whose `run_command` gives the exit code; `run` adds the argument that names a run."""
+    parser = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
+    parser.set_defaults(run_command=run_command)
+    if run:
+        parser.add_argument("run", metavar="RUN", help="a run's directory, or its name among your runs")
+    if json:
+        parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def print_json(value: object) -> None:
+    """Any typed data, as indented JSON."""
+    print(msgspec.json.format(msgspec.json.encode(value)).decode())
+
+
+def open_run(options: argparse.Namespace) -> Run:
+    """The run that the user named, by path or by its name in the runs' home."""
+    path = Path(options.run)
+    if not path.exists() and path.name == options.run:
+        at_home = supervisor.runs_home() / options.run
+        path = at_home if at_home.exists() else path
+    return Run.open(path)
+
+
+def user_name() -> str:
+    """Who decides, for the record; the numeric id where the system knows no name."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return f"uid {os.getuid()}"
+
+
+def lines(text: str) -> str:
+    """A message of several lines, safe for a terminal."""
+    return "\n".join(printable(line) for line in text.split("\n"))
