@@ -59,12 +59,31 @@ async def test_a_run_whose_heartbeat_cannot_be_shown_does_not_go_on_unseen(make)
     assert notices(run, "error") == [run.state().reason]
 
 
-async def test_a_fault_that_nobody_foresaw_is_named_with_where_its_traceback_is(make, capfd):
-    run = make("curator.prompts=nowhere")
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("curator.prompts=nowhere", "there are no prompts called 'nowhere'"),
+        ("model.weights=no/such-model", "model.weights=no/such-model cannot be loaded"),
+        ("model.device=nowhere", "model.device=nowhere"),
+    ],
+)
+async def test_a_setting_that_names_nothing_is_told_in_a_sentence(make, capfd, setting, reason, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    run = make(setting)
     with pytest.raises(SystemExit):
         await work(run)
     assert run.state().state == "failed"
-    assert "there are no prompts called 'nowhere'" in run.state().reason
+    assert reason in run.state().reason
+    assert "Traceback" not in capfd.readouterr().err
+
+
+async def test_a_fault_that_nobody_foresaw_is_named_with_where_its_traceback_is(make, capfd, tmp_path):
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
+    run = make(f'curate.adapter="{tmp_path / "adapter"}"')
+    with pytest.raises(SystemExit):
+        await work(run)
+    assert run.state().state == "failed"
     assert str(run.log_file) in run.state().reason
     assert "Traceback" in capfd.readouterr().err
 

@@ -16,6 +16,7 @@ from typing import Any
 import jinja2
 import msgspec
 
+from engine.config import ConfigError
 from engine.models.contract import Message
 
 
@@ -51,11 +52,11 @@ class Prompts:
 
     @classmethod
     def load(cls, name: str) -> Prompts:
-        """The prompts called `name`. Raises `ValueError` when there are none."""
+        """The prompts called `name`. Raises `ConfigError` when there are none."""
         folder = resources.files(__package__) / "prompts"
         known = sorted(item.name for item in folder.iterdir() if item.is_dir())
         if name not in known:
-            raise ValueError(f"there are no prompts called {name!r}; there are: {', '.join(known)}")
+            raise ConfigError(f"there are no prompts called {name!r}; there are: {', '.join(known)}")
         files = {item.name: item.read_text("utf-8") for item in (folder / name).iterdir() if item.name.endswith(".md")}
         environment = jinja2.Environment(
             loader=jinja2.DictLoader(files),

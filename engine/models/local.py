@@ -46,8 +46,9 @@ def weights_path(weights: str) -> str:
 
 
 def load_tokenizer(settings: config.Model) -> PreTrainedTokenizerBase:
-    """The tokenizer of the model; raises what transformers raises when it cannot be had."""
-    tokenizer = AutoTokenizer.from_pretrained(weights_path(settings.weights))
+    """The tokenizer of the model. Raises `ConfigError` when it cannot be had."""
+    with _blaming(settings):
+        tokenizer = AutoTokenizer.from_pretrained(weights_path(settings.weights))
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -55,10 +56,24 @@ def load_tokenizer(settings: config.Model) -> PreTrainedTokenizerBase:
 
 
 def load_base(settings: config.Model) -> PreTrainedModel:
-    """The frozen base model on its device; raises what transformers raises when it cannot be had."""
+    """The frozen base model on its device. Raises `ConfigError` when it cannot be had, or not put there."""
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.dtype]
-    model: Any = AutoModelForCausalLM.from_pretrained(weights_path(settings.weights), dtype=dtype)
-    return model.to(settings.device).eval()
+    with _blaming(settings):
+        model: Any = AutoModelForCausalLM.from_pretrained(weights_path(settings.weights), dtype=dtype)
+        return model.to(settings.device).eval()
+
+
+@contextmanager
+def _blaming(settings: config.Model) -> Iterator[None]:
+    """What transformers raises for a folder or a hub name without a model, and torch for a device that is not there."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, AssertionError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise config.ConfigError(
+            f"model.weights={settings.weights} cannot be loaded on model.device={settings.device}: {first}; "
+            "expected pocket, a folder with a model, or a hub name that can be reached"
+        ) from error
 
 
 def load_curator(base: PreTrainedModel, adapter: Path | None) -> Any:
