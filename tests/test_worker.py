@@ -63,17 +63,16 @@ async def test_a_run_whose_heartbeat_cannot_be_shown_does_not_go_on_unseen(make)
     ("setting", "reason"),
     [
         ("curator.prompts=nowhere", "there are no prompts called 'nowhere'"),
-        ("model.weights=no/such-model", "model.weights=no/such-model cannot be loaded"),
+        ("model.weights={folder}", "model.weights={folder} cannot be loaded"),
         ("model.device=nowhere", "model.device=nowhere"),
     ],
 )
-async def test_a_setting_that_names_nothing_is_told_in_a_sentence(make, capfd, setting, reason, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    run = make(setting)
+async def test_a_setting_that_names_nothing_is_told_in_a_sentence(make, capfd, setting, reason, tmp_path):
+    run = make(setting.format(folder=tmp_path))
     with pytest.raises(SystemExit):
         await work(run)
     assert run.state().state == "failed"
-    assert reason in run.state().reason
+    assert reason.format(folder=tmp_path) in run.state().reason
     assert "Traceback" not in capfd.readouterr().err
 
 
