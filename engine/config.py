@@ -29,12 +29,14 @@ class ConfigError(Exception):
 
 
 class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which world is played. `path`, `split` and `max_turns` are ALFWorld's: where its games lie, which of them, and the
-    step cap. The household needs no files, and each of its tasks has a cap of its own."""
+    """Which world is played. `path`, `split`, `evaluate_split` and `max_turns` are ALFWorld's: where its games lie, which of
+    them are played ("": all), which are kept for a training's held-out groups, and the step cap. The household needs no
+    files, and each of its tasks has a cap of its own."""
 
     name: Literal["household", "alfworld"] = "household"
     path: str = ""
     split: str = ""
+    evaluate_split: str = ""
     max_turns: Positive = 30
 
 
@@ -102,14 +104,22 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     A group of one rollout has no advantage and one of a single task no r_task, so both are at least 2. `clip` is the
     surrogate's ε; with the one update a batch that a step makes, the importance ratio is 1 and it never binds.
 
-    Before the first step and after every `evaluate_every` steps the curator plays `evaluate_groups` held-out groups, the
-    same each time (0: never; they are kept apart from the training groups in generated worlds only).
+    A group's tasks are of one family (`method.md` §2, which leaves open how it is drawn and how they are ordered).
+    `families`: `natural` draws families in proportion to their tasks, as an evaluation over all games weighs them;
+    `uniform` draws all alike, for a rare one's sake. The household, with a house a group, knows no difference. `order`:
+    `drawn` leaves the tasks as chance has them; `easy_to_hard` sorts them by the actions that a knowing player needs.
+
+    Before the first step and after every `evaluate_every` steps the curator plays `evaluate_groups` held-out groups (0:
+    never), in houses with seeds of their own or of the games of `environment.evaluate_split`. They are the same each time,
+    `natural` and as `drawn` whatever the training groups are, so that runs can be compared.
     """
 
     steps: Positive = 60
     groups: Positive = 4
     rollouts: AtLeastTwo = 8
     tasks: AtLeastTwo = 10
+    families: Literal["natural", "uniform"] = "natural"
+    order: Literal["drawn", "easy_to_hard"] = "drawn"
     learning_rate: NonNegative = 1e-5
     lora_rank: Positive = 32
     lora_alpha: Positive = 64

@@ -8,6 +8,7 @@ while not observation.done:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
@@ -17,13 +18,15 @@ class Task(msgspec.Struct, frozen=True):
     """One task, as data that says everything that replays it.
 
     `id` is unique in its world, `family` groups related tasks (a house, an ALFWorld task type), `prompt` is the task's
-    sentence, which is also the retrieval query, and `seed` decides whatever the environment draws.
+    sentence, which is also the retrieval query, and `seed` decides whatever the environment draws. `difficulty` is the
+    number of actions that a knowing player wins in (ALFWorld: the walkthrough's length), None where nobody knows it.
     """
 
     id: str
     family: str
     prompt: str
     seed: int = 0
+    difficulty: int | None = None
 
 
 class Observation(msgspec.Struct, frozen=True):
@@ -45,7 +48,10 @@ class Environment(Protocol):
 
 
 class World(Protocol):
-    """Where tasks come from and how they start."""
+    """Which tasks there are and how they start. What makes a group of them is `engine.training.groups`' to say.
+
+    A finite world has the same families for every seed; a generated one has the family that it generates from the seed.
+    """
 
     name: str
 
@@ -57,8 +63,13 @@ class World(Protocol):
         """The step cap of `task`."""
         ...
 
-    def group(self, seed: int, count: int) -> list[Task]:
-        """`count` related tasks (one family) for one training group, by `seed` alone."""
+    def families(self, seed: int) -> Mapping[str, int]:
+        """The families that `seed` may draw from, at least one, each with the number of its tasks. Reads no task."""
+        ...
+
+    def tasks(self, family: str, seed: int, count: int) -> list[Task]:
+        """`count` tasks of `family` that belong together, none again before each was drawn, by `family`, `seed` and
+        `count` alone. Reads the tasks drawn and no other."""
         ...
 
     def stream(self, seed: int, count: int) -> list[Task]:

@@ -14,9 +14,11 @@ from statistics import stdev
 
 import msgspec
 
+from engine.config import Training
+from engine.environments.contract import World
 from engine.runs.events import AnyEvent, HeldOutMeasured, Parts
 from engine.seeds import seed_of
-from engine.training.groups import draw_group
+from engine.training.groups import Group, draw_group
 from engine.training.rewards import average, score
 from engine.training.rollout import Agents, collect
 
@@ -38,11 +40,20 @@ class HeldOut(msgspec.Struct, frozen=True):
         return self.parts.r_task
 
 
+def held_out_groups(world: World, tasks: int, count: int) -> list[Group]:
+    """The first `count` held-out groups of `world`, of `tasks` tasks each, however training draws its own."""
+    settings = Training(tasks=tasks, families="natural", order="drawn")
+    return [draw_group(world, settings, FIRST_SEED + number, number) for number in range(count)]
+
+
 async def evaluate(agents: Agents, groups: int, *, seed: int = 0) -> HeldOut:
-    """Play `groups` held-out groups once each. `seed` varies the curator's draws, never the groups."""
+    """Play `groups` held-out groups of the agents' world once each. `seed` varies the curator's draws, never the groups.
+
+    The world is one whose games are not trained on, see `engine.environments.worlds.open_held_out`.
+    """
     training = msgspec.structs.replace(agents.config.training, rollouts=1)
     players = msgspec.structs.replace(agents, config=msgspec.structs.replace(agents.config, training=training))
-    drawn = [draw_group(agents.world, training.tasks, FIRST_SEED + number, number) for number in range(groups)]
+    drawn = held_out_groups(agents.world, training.tasks, groups)
     rows = await collect(drawn, step=seed_of("held-out", seed), agents=players, vetoes=[], emit=_ignore)
     rollouts = [row[0] for row in rows]
     parts = [

@@ -93,6 +93,8 @@ class StepStarted(Event, frozen=True):
 
 
 class EpisodeStarted(Event, frozen=True):
+    """An episode's beginning. `difficulty` is the number of actions that a knowing player wins in; None is unknown."""
+
     at: Address
     task: str
     family: str
@@ -100,6 +102,7 @@ class EpisodeStarted(Event, frozen=True):
     skills: list[SkillFound]
     observation: str
     max_turns: int
+    difficulty: int | None = None
 
 
 class TurnTaken(Event, frozen=True):

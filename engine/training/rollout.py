@@ -139,7 +139,7 @@ async def _play(
     def started(opening: str) -> None:
         skills = [SkillFound(name, score) for name, score in found]
         cap = agents.world.max_turns(task)
-        emit(EpisodeStarted(at, task.id, task.family, task.prompt, skills, opening, cap))
+        emit(EpisodeStarted(at, task.id, task.family, task.prompt, skills, opening, cap, task.difficulty))
 
     def turned(number: int, turn: Turn) -> None:
         emit(TurnTaken(at, number, turn.thought, turn.action, turn.observation, turn.coerced))

@@ -15,9 +15,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from engine.agents.prompting import Prompts
 from engine.config import Config
-from engine.environments.worlds import open_world
+from engine.environments.worlds import open_held_out, open_world
 from engine.models.local import load_base, load_tokenizer
 from engine.runs.events import (
     CheckpointSaved,
@@ -67,6 +69,8 @@ class TrainRun:
         self._writer = writer
         self._control = control
         self._measure = measure
+        world = open_world(config.environment)
+        held_out = open_held_out(config.environment, world) if config.training.evaluate_every else world
         tokenizer = load_tokenizer(config.model)
         self._padding = int(tokenizer.pad_token_id)
         self._session = GrpoSession(
@@ -80,12 +84,13 @@ class TrainRun:
             loop=loop,
         )
         self._agents = Agents(
-            open_world(config.environment),
+            world,
             self._session.model,
             Prompts.load(config.executor.prompts),
             Prompts.load(config.curator.prompts),
             config,
         )
+        self._examined = msgspec.structs.replace(self._agents, world=held_out)
         self._rollouts: list[list[Rollout]] = []
         self._parts: list[list[Parts]] = []
         self._began = self._played = time.monotonic()
@@ -168,7 +173,7 @@ class TrainRun:
         if any(isinstance(stored.event, HeldOutMeasured) and stored.event.step == step for stored in done):
             return
         self._writer.emit(StateChanged("running", f"measuring on {training.evaluate_groups} held-out groups"))
-        self._writer.emit(await self._control.interruptible(self._measure(self._agents, step)))
+        self._writer.emit(await self._control.interruptible(self._measure(self._examined, step)))
         self._writer.emit(StateChanged("running"))
         self._writer.flush()
 

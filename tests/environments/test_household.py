@@ -11,6 +11,13 @@ from engine.environments.household.environment import Errand, HouseholdEnvironme
 from engine.environments.household.house import TREATMENTS, draw_house, nouns
 from engine.environments.household.world import HouseholdWorld, errand_of, house_of
 
+WORLD = HouseholdWorld()
+
+
+def group(seed, count):
+    """Tasks of the house of `seed`."""
+    return WORLD.tasks(f"house-{seed}", seed, count)
+
 
 def know(house, errand):
     """The actions of a player who knows the house."""
@@ -24,7 +31,7 @@ def know(house, errand):
 
 
 def play(task):
-    environment = HouseholdWorld().start(task)
+    environment = WORLD.start(task)
     observation = environment.reset()
     turn = 0
     for turn, action in enumerate(know(house_of(task), errand_of(task)), start=1):  # noqa: B007
@@ -35,11 +42,42 @@ def play(task):
 
 @given(st.integers(0, 2**48))
 def test_who_knows_the_house_wins_every_task_within_the_cap(seed):
-    world = HouseholdWorld()
-    for task in world.group(seed, 6):
+    for task in group(seed, 6):
         turns, observation = play(task)
         assert observation.won and observation.done and observation.reward == 1
-        assert turns <= world.max_turns(task)
+        assert turns == task.difficulty <= WORLD.max_turns(task)
+
+
+def test_nobody_wins_in_fewer_actions_than_a_task_is_difficult():
+    def wins(task, actions):
+        """Whether some continuation of `actions` wins within one action less than the difficulty."""
+        environment = WORLD.start(task)
+        observation = environment.reset()
+        for action in actions:
+            observation = environment.step(action)
+        if len(actions) == task.difficulty - 1:
+            return observation.won
+        return any(wins(task, [*actions, action]) for action in observation.admissible)
+
+    tasks = WORLD.stream(3, 16)
+    assert {task.difficulty for task in tasks} == {2, 3, 4}
+    assert not any(wins(task, []) for task in tasks)
+
+
+def test_a_seed_has_one_family_its_house_with_all_its_errands():
+    assert WORLD.families(7) == {"house-7": len({task.prompt for task in WORLD.stream(7, 100)})}
+
+
+def test_a_house_may_be_drawn_from_by_any_seed():
+    tasks = WORLD.tasks("house-7", 8, 5)
+    assert {task.family for task in tasks} == {"house-7"} and {task.seed for task in tasks} == {7}
+    assert tasks != group(7, 5)
+
+
+@pytest.mark.parametrize("family", ["", "house-", "house-seven", "house-7/1", "pick_and_place_simple"])
+def test_a_family_of_another_world_is_refused_by_name(family):
+    with pytest.raises(ValueError, match="not a household family"):
+        WORLD.tasks(family, 1, 1)
 
 
 def test_the_words_of_a_house_are_distinct_so_that_a_skill_can_name_them():
@@ -56,21 +94,22 @@ def test_houses_differ_in_homes_machines_and_openers():
 
 
 def test_a_groups_tasks_share_one_house_and_are_all_different():
-    tasks = HouseholdWorld().group(7, 5)
+    tasks = group(7, 5)
     assert len({task.family for task in tasks}) == 1
     assert len({task.prompt for task in tasks}) == 5
 
 
 def test_the_same_seed_draws_the_same_tasks_in_another_process():
     program = (
-        "from engine.environments.household.world import HouseholdWorld as W; print([t.id for t in W().group(7, 5)])"
+        "from engine.environments.household.world import HouseholdWorld as W;"
+        "print([t.id for t in W().tasks('house-7', 7, 5)])"
     )
     other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    assert other.stdout.strip() == str([task.id for task in HouseholdWorld().group(7, 5)])
+    assert other.stdout.strip() == str([task.id for task in group(7, 5)])
 
 
 def test_a_task_alone_replays_its_episode():
-    task = HouseholdWorld().group(11, 3)[1]
+    task = group(11, 3)[1]
     twin = type(task)(**{name: getattr(task, name) for name in task.__struct_fields__})
     assert play(task)[1] == play(twin)[1]
 
@@ -114,11 +153,11 @@ def test_whatever_is_done_one_thing_is_held_at_most_and_only_the_asked_treatment
 
 
 def test_a_stream_covers_every_errand_of_the_house_before_any_repeats():
-    tasks = HouseholdWorld().stream(1, 16)
+    tasks = WORLD.stream(1, 16)
     assert len({task.prompt for task in tasks}) == 16
     assert {errand_of(task).treatment for task in tasks} == {"", *TREATMENTS}
 
 
 def test_a_task_of_another_world_is_refused_by_name():
     with pytest.raises(ValueError, match="not a household task"):
-        errand_of(type(HouseholdWorld().group(1, 1)[0])("alfworld/1", "f", "p"))
+        errand_of(type(group(1, 1)[0])("alfworld/1", "f", "p"))

@@ -44,7 +44,7 @@ def test_another_process_draws_the_same_groups(hash_seed):
 
 def test_a_groups_seed_alone_draws_it_again():
     for number, group in enumerate(draw_groups(WORLD, SETTINGS, 2)):
-        assert draw_group(WORLD, 5, group.seed, number) == group
+        assert draw_group(WORLD, SETTINGS, group.seed, number) == group
 
 
 def test_the_tasks_of_a_group_are_related_and_differ():

@@ -5,6 +5,7 @@ import pytest
 
 from engine.config import load_profile
 from engine.environments.household.world import HouseholdWorld
+from engine.evaluation.held_out import held_out_groups
 from engine.training.groups import draw_groups
 
 WORLD = HouseholdWorld()
@@ -61,5 +62,6 @@ def test_a_curate_run_plays_the_stream_that_it_always_played():
 
 
 def test_the_first_held_out_house_is_the_one_that_was_always_measured_on():
-    tasks = WORLD.group(2_000_000_000, 5)
-    assert errands(tasks) == ["0/pot-clean", "1/plate-cold", "2/pot-cold", "3/plate", "4/plate-clean"]
+    (group,) = held_out_groups(WORLD, 5, 1)
+    assert group.family == "house-2000000000"
+    assert errands(group.tasks) == ["0/pot-clean", "1/plate-cold", "2/pot-cold", "3/plate", "4/plate-clean"]

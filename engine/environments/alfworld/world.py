@@ -1,10 +1,11 @@
 """The world of ALFWorld's official text games: each game is one task, its task type the family.
 
     world = AlfworldWorld.at("~/alfworld", split="train")
-    tasks = world.group(seed=7, count=10)
+    tasks = world.tasks("look_at_obj_in_light", seed=7, count=10)
     environment = world.start(tasks[0])
 
-Draws depend on the seed and the games' ids alone (SHA-256), so the same games give the same tasks on any machine.
+Draws depend on the seed and the games' ids alone (SHA-256), so the same games give the same tasks on any machine. A game's
+file is read once the game is drawn.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ class AlfworldWorld:
         if not games:
             raise GamesError("a world needs at least one game")
         self._games = {game.id: game for game in sorted(games, key=lambda game: game.id)}
+        self._families: dict[str, list[Game]] = {}
+        for game in self._games.values():
+            self._families.setdefault(game.family, []).append(game)
         self._max_turns = max_turns
 
     @classmethod
@@ -39,17 +43,21 @@ class AlfworldWorld:
         """The world of the games under `path`, of one split or (`""`) of all. Raises `GamesError`."""
         return cls(load_games(path, split or None), max_turns)
 
-    def group(self, seed: int, count: int) -> list[Task]:
-        """`count` games of one family, each once before any repeats; a family is as likely as it has games."""
-        draw = stream("group", seed, count)
-        family = draw.choice(list(self._games.values())).family
-        return self._tasks(_laps([game for game in self._games.values() if game.family == family], count, draw))
+    def families(self, seed: int) -> dict[str, int]:
+        """Every task type with the number of its games, whatever `seed` is."""
+        return {family: len(games) for family, games in self._families.items()}
+
+    def tasks(self, family: str, seed: int, count: int) -> list[Task]:
+        """`count` games of a task type, each once before any repeats. Raises `GamesError` for an unknown one."""
+        if family not in self._families:
+            raise GamesError(f"no game here is of the family {family}; expected one of: {', '.join(self._families)}")
+        return [_task(game) for game in _laps(self._families[family], count, stream("group", family, seed))]
 
     def stream(self, seed: int, count: int) -> list[Task]:
         """`count` games of any family, each once before any repeats; those of one family follow one another."""
         drawn = _laps(list(self._games.values()), count, stream("stream", seed, count))
         families = list(dict.fromkeys(game.family for game in drawn))
-        return self._tasks(sorted(drawn, key=lambda game: families.index(game.family)))
+        return [_task(game) for game in sorted(drawn, key=lambda game: families.index(game.family))]
 
     def start(self, task: Task) -> AlfworldEnvironment:
         """A fresh episode of `task`. Raises `GamesError` for a task that is not among the games, or a broken game."""
@@ -61,8 +69,10 @@ class AlfworldWorld:
         """The same cap for every game."""
         return self._max_turns
 
-    def _tasks(self, games: Sequence[Game]) -> list[Task]:
-        return [Task(id=game.id, family=game.family, prompt=game.task) for game in games]
+
+def _task(game: Game) -> Task:
+    """The game as a task; its file is read here. A game without a walkthrough is of unknown difficulty."""
+    return Task(id=game.id, family=game.family, prompt=game.task, difficulty=len(game.walkthrough) or None)
 
 
 def _laps(games: list[Game], count: int, draw: random.Random) -> list[Game]:

@@ -5,13 +5,14 @@ group share a house, so that a skill learned in one helps in the next and helps 
 blind search a modest chance (about 0.28 over all errands) and a knowing player a sure one.
 
     world = HouseholdWorld()
-    tasks = world.group(seed=7, count=5)
+    tasks = world.tasks("house-7", seed=7, count=5)
     world.start(tasks[0]).reset()
 """
 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 
 from engine.environments.contract import Task
@@ -30,9 +31,16 @@ class HouseholdWorld:
 
     name = "household"
 
-    def group(self, seed: int, count: int) -> list[Task]:
-        """`count` tasks about two things and two treatments of the house of `seed`, each errand once before any repeats."""
-        house, draw = draw_house(seed), stream("group", seed, count)
+    def families(self, seed: int) -> dict[str, int]:
+        """The house of `seed` with the number of its errands."""
+        return {f"house-{seed}": len(draw_house(seed).homes) * len(("", *TREATMENTS))}
+
+    def tasks(self, family: str, seed: int, count: int) -> list[Task]:
+        """`count` tasks about two things and two treatments of a house, each errand once before any repeats.
+
+        Raises `ValueError` for a family of another world.
+        """
+        house, draw = draw_house(_house_seed(family)), stream("group", seed, count)
         things = draw.sample(sorted(house.homes), GROUP_THINGS)
         return _errands(house, things, draw.sample(TREATMENTS, GROUP_TREATMENTS), count, draw)
 
@@ -66,6 +74,14 @@ def errand_of(task: Task) -> Errand:
     return Errand(thing, treatment)
 
 
+def _house_seed(family: str) -> int:
+    """Which house a family is."""
+    found = re.fullmatch(r"house-(-?\d+)", family)
+    if found is None:
+        raise ValueError(f"{family!r} is not a household family (house-SEED)")
+    return int(found[1])
+
+
 def _errands(
     house: House, things: Sequence[str], treatments: Sequence[str], count: int, draw: random.Random
 ) -> list[Task]:
@@ -85,4 +101,10 @@ def _task(house: House, errand: Errand, number: int) -> Task:
         family=f"house-{house.seed}",
         prompt=errand.prompt,
         seed=house.seed,
+        difficulty=_difficulty(house, errand),
     )
+
+
+def _difficulty(house: House, errand: Errand) -> int:
+    """The fewest actions that win: go, open what is shut, take, and treat what is to be treated."""
+    return 2 + (house.homes[errand.thing] in house.shut) + bool(errand.treatment)

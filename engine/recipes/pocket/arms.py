@@ -21,13 +21,12 @@ from engine.agents.prompting import SkillShown
 from engine.environments.contract import Task
 from engine.environments.household.house import draw_house
 from engine.environments.household.world import errand_of, house_of
-from engine.evaluation.held_out import FIRST_SEED
+from engine.evaluation.held_out import held_out_groups
 from engine.outcomes import SUCCEEDED
 from engine.recipes.pocket.files import File, about, facts_of
 from engine.recipes.pocket.play import OPENING
 from engine.seeds import seed_of, stream
 from engine.skills import Skill, SkillIndex
-from engine.training.groups import draw_group
 from engine.training.rollout import Agents
 
 
@@ -44,11 +43,8 @@ class Arm(msgspec.Struct, frozen=True):
 
 async def play_arms(agents: Agents, groups: int) -> dict[str, Arm]:
     """Play every arm over the tasks of `groups` held-out houses, one arm after the other."""
-    tasks = [
-        task
-        for number in range(groups)
-        for task in draw_group(agents.world, agents.config.training.tasks, FIRST_SEED + number).tasks
-    ]
+    drawn = held_out_groups(agents.world, agents.config.training.tasks, groups)
+    tasks = [task for group in drawn for task in group.tasks]
     choosers = {"none": lambda task: [], "oracle": oracle, "irrelevant": irrelevant}
     return {name: await _play(agents, tasks, chooser) for name, chooser in choosers.items()}
 

@@ -53,7 +53,7 @@ def chats(lives: range, seed: int) -> Iterator[Chat]:
 
 def _life(house_seed: int, rng: random.Random, prompts: Prompts) -> Iterator[Chat]:
     world = HouseholdWorld()
-    tasks = world.group(house_seed, TASKS)
+    tasks = world.tasks(f"house-{house_seed}", house_seed, TASKS)
     repo = Repo()
     for file in _start(draw_house(house_seed), tasks, rng):
         repo.put(file.name, file)
