@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import copy
 
-from engine.environments.alfworld.facts import Row
 from engine.environments.alfworld.game import Game
 from engine.environments.alfworld.program import Moves
 from engine.environments.contract import Observation
 
 NOTHING = "Nothing happens."
-UNKNOWN: tuple[int, Row] = (-1, ())
 
 
 class AlfworldEnvironment:
@@ -39,13 +37,15 @@ class AlfworldEnvironment:
         return Observation(self._intro, self._admissible, done=self._won, won=self._won)
 
     def step(self, action: str) -> Observation:
-        """Does `action` where it is admissible."""
-        number, row = self._known.get(action.strip(), UNKNOWN) if isinstance(action, str) else UNKNOWN
+        """Does `action` where it is admissible; of two actions with the same command, the one the domain lists first."""
+        command = action.strip() if isinstance(action, str) else ""
         text = NOTHING
-        if number >= 0:
-            with self.game.blamed():
-                text, changed = self._program.do(number, self._facts, row)
-                self._follow(changed)
+        for number, moves in enumerate(self._moves):
+            if command in moves:
+                with self.game.blamed():
+                    text, changed = self._program.do(number, self._facts, moves[command])
+                    self._follow(changed)
+                break
         return Observation(text, self._admissible, float(self._won), self._won, self._won)
 
     def copy(self) -> AlfworldEnvironment:
@@ -85,10 +85,4 @@ class AlfworldEnvironment:
             self._won = self._program.won(self._facts)
 
     def _list(self) -> None:
-        """Of two actions with the same command, the one that the domain lists first is done."""
-        known: dict[str, tuple[int, Row]] = {}
-        for number in reversed(self._actions):
-            for command, row in self._moves[number].items():
-                known[command] = (number, row)
-        self._known = known
-        self._admissible = tuple(sorted(known))
+        self._admissible = tuple(sorted(set().union(*self._moves)))

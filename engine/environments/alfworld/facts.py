@@ -18,7 +18,7 @@ from engine.environments.alfworld.pddl import ROOT, Domain, Problem
 Row: TypeAlias = tuple[int, ...]
 Change: TypeAlias = tuple[int, Row]
 Indexer: TypeAlias = tuple[int, Callable[[Row], Any]]
-NOWHERE: frozenset[Row] = frozenset()
+NOWHERE: tuple[Row, ...] = ()
 
 
 @dataclass(slots=True)
@@ -33,6 +33,7 @@ class Frame:
     fluents: set[int]
     sample: list[set[Row]]
     indexes: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
+    indexers: dict[int, tuple[Indexer, ...]] = field(default_factory=dict)
     negations: dict[int, int] = field(default_factory=dict)
     size: int = 0
     _fanouts: dict[tuple[int, tuple[int, ...]], float] = field(default_factory=dict)
@@ -48,7 +49,7 @@ class Frame:
 
     def extended(self) -> Frame:
         """A copy that more indexes can be asked of; the numbers given out so far stay."""
-        return replace(self, indexes=list(self.indexes))
+        return replace(self, indexes=list(self.indexes), indexers=dict(self.indexers))
 
     def negation(self, predicate: int) -> int:
         """The predicate of the facts of `predicate` that an action has made false; nothing is at the start."""
@@ -62,6 +63,8 @@ class Frame:
         """The number of the index of `predicate` by the arguments at `positions`."""
         wanted = (predicate, positions)
         if wanted not in self.indexes:
+            indexer = (len(self.indexes), itemgetter(*positions))
+            self.indexers[predicate] = (*self.indexers.get(predicate, ()), indexer)
             self.indexes.append(wanted)
         return self.indexes.index(wanted)
 
@@ -77,12 +80,12 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """The objects of a game by number: `members` are those of each type, `entities` what a grammar may say of them."""
+    """The objects of a game by number. `members` has, for each type, a byte an object: 1 where it is of the type."""
 
-    names: Sequence[str]
+    names: tuple[str, ...]
     numbers: Mapping[str, int]
-    types: Sequence[str]
-    members: Sequence[frozenset[int]]
+    types: tuple[str, ...]
+    members: tuple[bytes, ...]
 
     @classmethod
     def of(cls, domain: Domain, frame: Frame, problem: Problem) -> Objects:
@@ -91,15 +94,14 @@ class Objects:
         for each in problem.objects:
             if declared.setdefault(each.name, each.type) != each.type:
                 raise FormatError(f"the object {each.name} is declared as {declared[each.name]} and as {each.type}")
-        names = sorted(declared)
-        types = [declared[name] for name in names]
-        lineage = {name: [frame.types[each] for each in domain.lineage(name)] for name in set(types)}
-        members: list[list[int]] = [[] for _ in frame.types]
+        names = tuple(sorted(declared))
+        types = tuple([declared[name] for name in names])
+        members = [bytearray(len(names)) for _ in frame.types]
+        lineage = {name: [members[frame.types[each]] for each in domain.lineage(name)] for name in set(types)}
         for number, type_name in enumerate(types):
-            for type_number in lineage[type_name]:
-                members[type_number].append(number)
-        numbers = {name: number for number, name in enumerate(names)}
-        return cls(names, numbers, types, [frozenset(each) for each in members])
+            for of_type in lineage[type_name]:
+                of_type[number] = 1
+        return cls(names, {name: number for number, name in enumerate(names)}, types, tuple(map(bytes, members)))
 
     def number(self, name: str) -> int:
         """The number of the object `name`. Raises `FormatError`."""
@@ -121,8 +123,7 @@ class Facts:
     entities: Mapping[str, Sequence[str]]
     constants: Sequence[int]
     rows: list[set[Row]]
-    indexes: list[dict[Any, set[Row]]]
-    indexers: Sequence[Sequence[Indexer]]
+    indexes: list[dict[Any, tuple[Row, ...]]]
 
     @classmethod
     def of(
@@ -134,15 +135,14 @@ class Facts:
         initial: Sequence[set[Row]],
     ) -> Facts:
         """The facts `initial`, under all indexes that were asked of `frame` so far."""
-        indexers: list[list[Indexer]] = [[] for _ in range(frame.size)]
-        for number, (predicate, positions) in enumerate(frame.indexes):
-            indexers[predicate].append((number, itemgetter(*positions)))
-        rows: list[set[Row]] = [set() for _ in range(frame.size)]
-        facts = cls(frame, objects, entities, constants, rows, [{} for _ in frame.indexes], indexers)
-        for predicate, given in enumerate(initial):
-            for row in sorted(given):
-                facts.add(predicate, row)
-        return facts
+        rows = [*initial, *[set[Row]() for _ in range(frame.size - len(initial))]]
+        indexes = []
+        for predicate, positions in frame.indexes:
+            groups: dict[Any, list[Row]] = {}
+            for row in sorted(rows[predicate]):
+                groups.setdefault(itemgetter(*positions)(row), []).append(row)
+            indexes.append({value: tuple(found) for value, found in groups.items()})
+        return cls(frame, objects, entities, constants, rows, indexes)
 
     def add(self, predicate: int, row: Row) -> bool:
         """Makes a fact true; returns whether it was not."""
@@ -150,8 +150,9 @@ class Facts:
         if row in rows:
             return False
         rows.add(row)
-        for number, key in self.indexers[predicate]:
-            self.indexes[number].setdefault(key(row), set()).add(row)
+        for number, key in self.frame.indexers.get(predicate, ()):
+            index, value = self.indexes[number], key(row)
+            index[value] = (*index.get(value, ()), row)
         return True
 
     def remove(self, predicate: int, row: Row) -> bool:
@@ -160,8 +161,9 @@ class Facts:
         if row not in rows:
             return False
         rows.remove(row)
-        for number, key in self.indexers[predicate]:
-            self.indexes[number][key(row)].remove(row)
+        for number, key in self.frame.indexers.get(predicate, ()):
+            index, value = self.indexes[number], key(row)
+            index[value] = tuple([each for each in index[value] if each != row])
         return True
 
     def apply(self, removed: Iterable[Change], added: Iterable[Change]) -> set[int]:
@@ -182,11 +184,11 @@ class Facts:
 
     def copy(self) -> Facts:
         """An independent copy; what no action changes is shared."""
-        frame = self.frame
-        rows = [set(rows) if number in frame.fluents else rows for number, rows in enumerate(self.rows)]
+        fluents = self.frame.fluents
+        rows = [set(rows) if predicate in fluents else rows for predicate, rows in enumerate(self.rows)]
         indexes = [
-            {key: set(rows) for key, rows in index.items()} if predicate in frame.fluents else index
-            for index, (predicate, _) in zip(self.indexes, frame.indexes, strict=True)
+            dict(index) if predicate in fluents else index
+            for index, (predicate, _) in zip(self.indexes, self.frame.indexes, strict=True)
         ]
         return replace(self, rows=rows, indexes=indexes)
 
@@ -195,6 +197,6 @@ def initial_rows(frame: Frame, objects: Objects, problem: Problem) -> list[set[R
     """The facts of a problem by predicate."""
     initial: list[set[Row]] = [set() for _ in frame.predicates]
     predicates, numbers = frame.predicates, objects.numbers
-    for fact in problem.facts:
-        initial[predicates[fact.predicate]].add(tuple([numbers[term] for term in fact.terms]))
+    for predicate, *terms in problem.facts:
+        initial[predicates[predicate]].add(tuple([numbers[term] for term in terms]))
     return initial

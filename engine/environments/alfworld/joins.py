@@ -40,9 +40,9 @@ def loop(slot: int, kind: int, then: Step) -> Step:
     """Binds `slot` to each object of the type `kind`."""
 
     def run(facts: Facts, env: Env, out: Any) -> bool:
-        for number in facts.objects.members[kind]:
+        for number, is_member in enumerate(facts.objects.members[kind]):
             env[slot] = number
-            if then(facts, env, out):
+            if is_member and then(facts, env, out):
                 return True
         return False
 
@@ -80,7 +80,7 @@ def scan(
             members = facts.objects.members[kind]
             for row in rows(facts, env):
                 value = row[argument]
-                if value in members:
+                if members[value]:
                     env[slot] = value
                     if then(facts, env, out):
                         return True
@@ -92,7 +92,7 @@ def scan(
         members = facts.objects.members
         for row in rows(facts, env):
             for argument, slot, kind in fresh:
-                if row[argument] not in members[kind]:
+                if not members[kind][row[argument]]:
                     break
                 env[slot] = row[argument]
             else:
@@ -119,7 +119,7 @@ def ordered_scan(
         for row in sorted(rows(facts, env)):
             for argument, slot, kind in fresh:
                 value = row[argument]
-                if value not in members[kind] or value in env[:slot]:
+                if not members[kind][value] or value in env[:slot]:
                     break
                 env[slot] = value
             else:

@@ -30,7 +30,7 @@ def name_entities(objects: Objects, initial: Sequence[set[Row]]) -> Mapping[str,
         else:
             names.append(f"{_signs(name.replace(BAR, '|'))} ")
     count = len(names)
-    columns = (objects.names, names, objects.types, ["the"] * count, ["a"] * count)
+    columns = (objects.names, tuple(names), objects.types, ("the",) * count, ("a",) * count)
     return dict(zip(ATTRIBUTES, columns, strict=True))
 
 
@@ -40,6 +40,7 @@ def _kind(name: str) -> str:
 
 
 def _signs(text: str) -> str:
-    for written, meant in SIGNS.items():
-        text = text.replace(written, meant)
+    if "_" in text:
+        for written, meant in SIGNS.items():
+            text = text.replace(written, meant)
     return text

@@ -116,10 +116,13 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """The objects (the domain's constants among them), the facts that hold at the start, and the goal."""
+    """The objects (the domain's constants among them), the facts that hold at the start, and the goal.
+
+    A fact is a predicate's name with those of its arguments.
+    """
 
     objects: tuple[Variable, ...]
-    facts: tuple[Atom, ...]
+    facts: tuple[tuple[str, ...], ...]
     goal: Formula
 
 
@@ -222,11 +225,13 @@ class _Reader:
             raise FormatError(f"{predicate} takes {arity} arguments, not {len(sexp) - 1}", _words(sexp))
         return Atom(predicate, tuple([self.term(term, sexp) for term in sexp[1:]]))
 
-    def fact(self, sexp: Sexp) -> Atom:
-        atom = self.atom(sexp)
-        if any(term[0] == "?" for term in atom.terms):
-            raise _unread(sexp, "a fact without variables")
-        return atom
+    def fact(self, sexp: Sexp) -> tuple[str, ...]:
+        words = tuple([word for word in sexp if isinstance(word, str)])
+        known = len(words) == len(sexp) > 0 and self.predicates.get(words[0]) == len(words) - 1
+        if known and self.objects is not None and self.objects.issuperset(words[1:]):
+            return words
+        self.atom(sexp)
+        raise _unread(sexp, "a fact without variables")
 
     def term(self, sexp: Sexp, where: Sexp) -> str:
         if not isinstance(sexp, str):
