@@ -5,18 +5,24 @@
 Every walkthrough of the split is played twice: `cold` by environments that have just been made, `warm` by the same ones
 again. Admissible actions are computed at every step. Loading is from the game's text to a started environment; the
 first game of a split also compiles the rules that all share.
+
+Where TextWorld is installed (see `docs/textworld.md`), a few of the games are played in it too, from their files in the
+official layout, and in the same run in ours: just loaded, each walkthrough once, in both (ours: ten times anew).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import harmonic_mean, mean
 
 from engine.environments.alfworld import AlfworldEnvironment, Game, load_games
+from tests.environments.textworld_engine import Session, installed, official_file, play_in_textworld
 
 ROWS = {
     "games": "games",
@@ -30,11 +36,18 @@ ROWS = {
     "copy_ms_mean": "copy of a running environment, ms, mean",
     "bytes_first": "bytes, first environment of a game",
     "bytes_next": "bytes, each further one",
+    "textworld_games": "TextWorld: games",
+    "textworld_load_ms_mean": "TextWorld: loading a game, ms, mean",
+    "textworld_reset_ms_mean": "TextWorld: reset, ms, mean",
+    "textworld_step_ms_mean": "TextWorld: step, ms, mean",
+    "textworld_step_ratio": "our steps/s ÷ TextWorld's",
 }
+TEXTWORLD_GAMES = 7
+"""About how many games TextWorld plays, spread over the split; each takes it some seconds."""
 
 
-def measure(path: Path, split: str) -> dict[str, float]:
-    """All rows of the table."""
+def measure(path: Path, split: str) -> dict[str, float | None]:
+    """All rows of the table; those of TextWorld are `None` where it is not installed."""
     began = time.perf_counter()
     games = load_games(path, split)
     listed = time.perf_counter() - began
@@ -49,6 +62,7 @@ def measure(path: Path, split: str) -> dict[str, float]:
     values = (
         *(len(games), listed, *mean_and_max(loads), *mean_and_max(resets), cold, warm),
         *(mean_and_max(copies)[0], first, following),
+        *(against_textworld(games[:: max(1, len(games) // TEXTWORLD_GAMES)]) if installed else [None] * 5),
     )
     return dict(zip(ROWS, values, strict=True))
 
@@ -60,6 +74,21 @@ def play(environments: Sequence[AlfworldEnvironment], walkthroughs: Sequence[Seq
         if not [environment.step(action) for action in actions][-1].won:
             raise SystemExit(f"{environment.game.id}: the walkthrough does not win")
     return sum(map(len, walkthroughs)) / (time.perf_counter() - began)
+
+
+def against_textworld(games: Sequence[Game]) -> tuple[float, ...]:
+    """The rows of TextWorld, on `games`; ours are loaded anew, so that neither engine has seen any of their states."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [official_file(game, Path(folder)) for game in games]
+        walkthroughs = [game.walkthrough for game in games]
+        theirs = play_in_textworld(
+            [Session(str(file), [list(actions)]) for file, actions in zip(files, walkthroughs, strict=True)]
+        )
+    ours = harmonic_mean([play([AlfworldEnvironment(game) for game in games], walkthroughs) for _ in range(10)])
+    load = mean([played.load_seconds for played in theirs])
+    reset = mean([seconds for played in theirs for seconds in played.reset_seconds])
+    step = mean([seconds for played in theirs for seconds in played.step_seconds])
+    return len(games), load * 1e3, reset * 1e3, step * 1e3, ours * step
 
 
 def memory(games: Sequence[Game]) -> tuple[float, float]:
@@ -109,7 +138,13 @@ def main() -> None:
         print(json.dumps(measured))
         return
     for key, label in ROWS.items():
-        print(f"{label:<45}{measured[key]:>12,.{0 if measured[key] >= 100 else 2}f}")
+        print(f"{label:<45}{told(measured[key]):>13}")
+
+
+def told(value: float | None) -> str:
+    if value is None:
+        return "not installed"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.{0 if value >= 100 else 2}f}"
 
 
 if __name__ == "__main__":
