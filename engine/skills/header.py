@@ -12,6 +12,7 @@ that a version `1.10` stays `1.10` and no value can fail to convert.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from typing import Any, Literal
 
 import frontmatter
@@ -33,7 +34,7 @@ _NOT_TEXT = {"int": "a number", "float": "a number", "bool": "a boolean", "times
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing wrong with a skill file. `line` counts from 1; an error makes the skill invalid, a warning does not."""
+    """One thing wrong with a skill file. `line` counts from 1; an edit that would write an error is refused."""
 
     code: str
     line: int
@@ -105,13 +106,13 @@ def _skip_blank(text: str, start: int) -> int:
 def _load_block(block: str, line: int, header: Header) -> Header:
     """`header` with what the YAML `block`, whose first line is `line`, contains."""
     try:
-        lines, spans, repeated = _scan(block, line, header.block_start)
+        scan = _scan(block, line, header.block_start)
         metadata, _ = frontmatter.parse(block, handler=_Loader(block))
     except _Unsafe as unsafe:
         return msgspec.structs.replace(header, findings=(*header.findings, unsafe.finding))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = line + (mark.line if mark else 0)
+        where = line + (block.count("\n", 0, mark.index) if mark else 0)
         why = error.problem or error.context or "it cannot be read"
         finding = Finding("bad-yaml", where, f"the frontmatter is not YAML: {why}")
         return msgspec.structs.replace(header, findings=(*header.findings, finding))
@@ -119,7 +120,7 @@ def _load_block(block: str, line: int, header: Header) -> Header:
         finding = Finding("bad-yaml", line, f"the frontmatter is not YAML: {error}".replace("\n", " ")[:300])
         return msgspec.structs.replace(header, findings=(*header.findings, finding))
     return msgspec.structs.replace(
-        header, metadata=metadata, lines=lines, spans=spans, findings=(*header.findings, *repeated)
+        header, metadata=metadata, lines=scan.lines, spans=scan.spans, findings=(*header.findings, *scan.noted)
     )
 
 
@@ -137,48 +138,96 @@ class _Loader(YAMLHandler):
         return super().load(fm, Loader=_LOADER)
 
 
-def _scan(block: str, line: int, offset: int) -> tuple[dict[str, int], dict[str, Span], list[Finding]]:
-    """Line and span of every top-level key, and the repeated keys. Raises `_Unsafe` and `yaml.YAMLError`."""
+def _scan(block: str, line: int, offset: int) -> _Scan:
+    """What stands where in the `block`, whose first line is `line`. Raises `_Unsafe` and `yaml.YAMLError`."""
     if len(block.encode("utf-8")) > MAX_HEADER_BYTES:
         raise _Unsafe(
             Finding("frontmatter-too-large", line, f"the frontmatter is larger than {MAX_HEADER_BYTES:,} bytes")
         )
-    starts = [0]
-    starts += [match.end() for match in re.finditer(r"\n", block)]
-    lines: dict[str, int] = {}
-    spans: dict[str, Span] = {}
-    repeated: list[Finding] = []
-    depth = 0
-    key: str | None = None
+    scan = _Scan(block, line, offset)
     for event in yaml.parse(block, Loader=_LOADER):
-        here = line + event.start_mark.line
+        scan.take(event)
+    return scan
+
+
+class _Scan:
+    """Line and span of every top-level key of a block, and what is to be noted, gathered event by event.
+
+    `_open` holds what is open: the keys so far of a mapping, None of a list; `_key_next` whether a key comes next there.
+    """
+
+    def __init__(self, block: str, line: int, offset: int) -> None:
+        self.lines: dict[str, int] = {}
+        self.spans: dict[str, Span] = {}
+        self.noted: list[Finding] = []
+        self._line = line
+        self._offset = offset
+        self._breaks = [match.start() for match in re.finditer(r"\n", block)]
+        self._open: list[set[str] | None] = []
+        self._key_next: list[bool] = []
+        self._key = ""
+        if "---" in block:
+            where = line + block.count("\n", 0, block.index("---"))
+            self._note("fence-inside", where, "skills-ref takes '---' anywhere for the end of the frontmatter")
+
+    def take(self, event: yaml.Event) -> None:
+        """The next event. Raises `_Unsafe`."""
+        here = self._line + bisect_left(self._breaks, event.start_mark.index)
         if isinstance(event, yaml.AliasEvent):
             raise _Unsafe(Finding("yaml-alias", here, "YAML aliases ('*name') are not read; quote the value"))
-        if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
-            if depth == 0 and not isinstance(event, yaml.MappingStartEvent):
-                raise _Unsafe(Finding("not-a-mapping", here, "the frontmatter is a list, not 'key: value' lines"))
-            if depth == 1:
-                key = None if key is not None else ""
-            depth += 1
-            if depth > MAX_DEPTH:
+        if isinstance(event, yaml.CollectionEndEvent):
+            self._open.pop()
+            self._key_next.pop()
+        if not isinstance(event, yaml.NodeEvent):
+            return
+        self._check_style(event, here)
+        if not self._open:
+            self._check_root(event, here)
+        elif self._open[-1] is not None:
+            self._take_in_mapping(event, self._open[-1], here)
+        if isinstance(event, yaml.CollectionStartEvent):
+            self._open.append(set() if isinstance(event, yaml.MappingStartEvent) else None)
+            self._key_next.append(True)
+            if len(self._open) > MAX_DEPTH:
                 raise _Unsafe(Finding("yaml-too-deep", here, f"the frontmatter nests deeper than {MAX_DEPTH} levels"))
-        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
-            depth -= 1
-        elif isinstance(event, yaml.ScalarEvent):
-            if depth == 0 and event.value:
-                raise _Unsafe(Finding("not-a-mapping", here, "the frontmatter is plain text, not 'key: value' lines"))
-            if depth == 1 and key is None:
-                key = event.value
-                if key in lines:
-                    repeated.append(Finding("duplicate-key", here, f"{_short(key)} stands twice; the last one counts"))
-                lines[key] = here
-            elif depth == 1 and key is not None:
-                start, end = event.start_mark, event.end_mark
-                if end.line < len(starts):
-                    begin = offset + starts[start.line] + start.column
-                    spans[key] = Span(begin, offset + starts[end.line] + end.column, bool(event.implicit[0]))
-                key = None
-    return lines, spans, repeated
+
+    def _check_root(self, event: yaml.NodeEvent, here: int) -> None:
+        if isinstance(event, yaml.SequenceStartEvent):
+            raise _Unsafe(Finding("not-a-mapping", here, "the frontmatter is a list, not 'key: value' lines"))
+        if isinstance(event, yaml.ScalarEvent) and event.value:
+            raise _Unsafe(Finding("not-a-mapping", here, "the frontmatter is plain text, not 'key: value' lines"))
+
+    def _take_in_mapping(self, event: yaml.NodeEvent, keys: set[str], here: int) -> None:
+        is_key, top = self._key_next[-1], len(self._open) == 1
+        self._key_next[-1] = not is_key
+        if is_key:
+            key = event.value if isinstance(event, yaml.ScalarEvent) else ""
+            if key in keys:
+                message = f"{_short(key)} stands twice; the last one counts"
+                self.noted.append(Finding("duplicate-key", here, message))
+            keys.add(key)
+            if top:
+                self._key = key
+                self.lines[key] = here
+        elif top and isinstance(event, yaml.ScalarEvent):
+            start, end = self._offset + event.start_mark.index, self._offset + event.end_mark.index
+            self.spans[self._key] = Span(start, end, bool(event.implicit[0]))
+
+    def _check_style(self, event: yaml.NodeEvent, here: int) -> None:
+        """Note what is read, but not by the format's checker, whose YAML is a strict subset."""
+        if getattr(event, "flow_style", False):
+            self._note("flow-style", here, "lists and mappings in brackets are not strict YAML; use lines")
+        if getattr(event, "tag", None):
+            self._note("yaml-tag", here, "YAML tags ('!name') are not strict YAML; leave them out")
+        if event.anchor:
+            self._note("yaml-anchor", here, "YAML anchors ('&name') are not strict YAML; quote the value")
+        if isinstance(event, yaml.ScalarEvent) and event.implicit[0] and "\t" in event.value:
+            self._note("yaml-tab", here, "a tab inside plain text is not strict YAML; quote the value")
+
+    def _note(self, code: str, line: int, message: str) -> None:
+        """Warn once of each kind."""
+        if all(finding.code != code for finding in self.noted):
+            self.noted.append(Finding(code, line, message, "warning"))
 
 
 def _short(value: str) -> str:

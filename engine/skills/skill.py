@@ -23,6 +23,11 @@ MAX_DESCRIPTION = 1_024
 MAX_COMPATIBILITY = 500
 FIELDS = ("name", "description", "license", "compatibility", "metadata", "allowed-tools")
 
+STRICT = frozenset(
+    {"unknown-field", "usage-alias", "bom", "flow-style", "yaml-tag", "yaml-anchor", "yaml-tab", "fence-inside"}
+)
+"""Warnings about what the format's own checker, skills-ref, refuses although its meaning is plain."""
+
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
@@ -77,8 +82,13 @@ class Skill(msgspec.Struct, frozen=True):
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """The findings that make the skill invalid."""
+        """The findings for which an edit that writes this file is refused."""
         return tuple(finding for finding in self.findings if finding.severity == "error")
+
+    @property
+    def valid(self) -> bool:
+        """Whether this is an Agent Skill to the letter, as skills-ref has it: no error, and nothing of `STRICT`."""
+        return not any(finding.severity == "error" or finding.code in STRICT for finding in self.findings)
 
     def write(self) -> str:
         """The file's text."""
@@ -125,11 +135,18 @@ def _check(header: Header, name: str | None) -> list[Finding]:
     for key, line in header.lines.items():
         if key not in FIELDS and key != "usage":
             findings.append(Finding("unknown-field", line, f"the format has no field {key[:60]!r}", "warning"))
-    compatibility = header.metadata.get("compatibility")
-    if isinstance(compatibility, str) and len(compatibility) > MAX_COMPATIBILITY:
+    return [*findings, *_check_compatibility(header)]
+
+
+def _check_compatibility(header: Header) -> list[Finding]:
+    compatibility = header.metadata.get("compatibility", "")
+    line = header.lines.get("compatibility", 1)
+    if not isinstance(compatibility, str):
+        return [Finding("compatibility-not-text", line, "the compatibility is a list or a mapping, not text")]
+    if len(compatibility) > MAX_COMPATIBILITY:
         message = f"the compatibility has {len(compatibility)} characters, {MAX_COMPATIBILITY} are allowed"
-        findings.append(Finding("compatibility-too-long", header.lines["compatibility"], message))
-    return findings
+        return [Finding("compatibility-too-long", line, message)]
+    return []
 
 
 def _check_name(header: Header, name: str | None) -> list[Finding]:
