@@ -50,6 +50,10 @@ class Game:
         """Commands that win."""
         return self._read().walkthrough
 
+    def content(self) -> Content:
+        """All that the game's file says."""
+        return self._read()
+
     def program(self) -> Program:
         """The compiled game, shared by the environments that play it now and forgotten after the last."""
         program = self._program() if self._program else None

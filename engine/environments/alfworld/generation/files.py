@@ -1,0 +1,56 @@
+"""Writes games as the benchmark's own files lie: `json_2.1.1/<split>/<task>/<trial>/game.tw-pddl`."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from engine.environments.alfworld.errors import GamesError
+from engine.environments.alfworld.game import Content, Game
+from engine.environments.alfworld.generation.games import SPLIT
+from engine.environments.alfworld.loading import GAME, OFFICIAL, OfficialGame
+from engine.environments.alfworld.program import PLACE_OF_TASK
+
+TRAJECTORY = "traj_data.json"
+PLAIN = re.compile(r"[\w.-]*\w[\w.-]*")
+
+
+def write(games: Iterable[Game], directory: Path | str, split: str = SPLIT) -> list[Path]:
+    """Writes each game whole or not at all, as it comes, and returns their files.
+
+    Beside each game lies a small `traj_data.json`, by which the official player finds games and their task types.
+    Raises `GamesError` for a game that is there already, which is left as it is, and for what the disk refuses.
+    """
+    directory = Path(directory).expanduser()
+    if not PLAIN.fullmatch(split):
+        raise GamesError(f"a split cannot be called {split!r}; expected letters, digits, `_`, `-` and `.`")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=directory) as unfinished:
+            return [_write(game, Path(unfinished), directory / OFFICIAL / split) for game in games]
+    except OSError as error:
+        raise GamesError(f"{directory}: games cannot be written: {error}") from None
+
+
+def _write(game: Game, unfinished: Path, root: Path) -> Path:
+    """The finished folder is moved into place, which fails where another lies."""
+    task, trial = game.id.split("/")[-2:]
+    folder, draft = root / task / trial, unfinished / trial
+    if folder.exists():
+        raise GamesError(f"{folder}: exists, and nothing is overwritten; expected another directory, split or seed")
+    draft.mkdir()
+    (draft / GAME).write_bytes(_official(game.content()))
+    (draft / TRAJECTORY).write_bytes(msgspec.json.encode({"task_type": game.family, "task_id": trial}))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft.rename(folder)
+    return folder / GAME
+
+
+def _official(content: Content) -> bytes:
+    grammar = content.grammar.replace(PLACE_OF_TASK, json.dumps(content.task)[1:-1])
+    return msgspec.json.encode(OfficialGame(content.domain, grammar, content.problem, list(content.walkthrough)))
