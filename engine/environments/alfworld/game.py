@@ -24,7 +24,7 @@ class Content:
 
 
 class Game:
-    """One game. Its file is read when anything but `id`, `family` and `where` is asked for; that raises `GamesError`.
+    """One game. Its file is read when more is asked for than `id`, `split`, `family` and `where`; that raises `GamesError`.
 
     `family` is the task type, the task directory's name up to the first `-`; `where` names the file (and line).
     """
@@ -32,6 +32,7 @@ class Game:
     def __init__(self, id: str, where: str, read: Callable[[], Content], library: Library) -> None:
         self.id = id
         self.where = where
+        self.split = id.split("/")[-3] if id.count("/") > 1 else ""
         self.family = id.split("/")[-2].partition("-")[0] if "/" in id else id.partition("-")[0]
         self._read = read
         self._library = library
