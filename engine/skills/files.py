@@ -2,6 +2,7 @@
 
     for name, path in skill_files(root).items():
         text, findings = read_text(root, path)
+        other_files(root, path)                       # ("scripts/look.sh",)
 
 Reading never leaves the repository, never blocks and never raises for one file: what cannot be read becomes a finding.
 """
@@ -16,6 +17,8 @@ from engine.skills.header import Finding
 from engine.skills.skill import MAX_BYTES
 
 SKILL_FILE = "SKILL.md"
+SKILL_FILES = (SKILL_FILE, "skill.md")
+"""What a skill's file may be called in its folder; the first is preferred, as by skills-ref."""
 NOT_SKILLS = frozenset(
     {"readme", "license", "changelog", "contributing", "agents", "claude", "code_of_conduct", "security"}
 )
@@ -34,25 +37,67 @@ def skill_files(root: Path) -> dict[str, str]:
             name = printable(entry.name)
             if name.startswith("."):
                 continue
-            if os.path.lexists(os.path.join(entry.path, SKILL_FILE)):  # noqa: PTH118
-                folders[name] = f"{entry.name}/{SKILL_FILE}"
-            elif name.endswith(".md") and name[:-3].lower() not in NOT_SKILLS and not entry.is_dir():
+            file = file_in(entry.path)
+            if file is not None:
+                folders[name] = f"{entry.name}/{file}"
+            elif (
+                name.endswith(".md") and name[:-3].lower() not in NOT_SKILLS and not entry.is_dir(follow_symlinks=False)
+            ):
                 flat[name[:-3]] = entry.name
     return {**flat, **folders}
 
 
 def skill_path(root: Path, name: str) -> str:
     """The path, relative to `root`, of the skill `name`: where it lies now, or where a new one goes."""
-    folder = f"{name}/{SKILL_FILE}"
-    if not os.path.lexists(root / folder) and os.path.lexists(root / f"{name}.md"):
+    file = file_in(str(root / name))
+    if file is None and os.path.lexists(root / f"{name}.md"):
         return f"{name}.md"
-    return folder
+    return f"{name}/{file or SKILL_FILE}"
+
+
+def file_in(folder: str) -> str | None:
+    """The name of a skill's file in its folder, None where it holds none; one that may not be looked into holds one."""
+    for file in SKILL_FILES:
+        try:
+            os.lstat(f"{folder}/{file}")
+        except PermissionError:
+            return file
+        except OSError:
+            continue
+        return file
+    return None
+
+
+def other_files(root: Path, path: str) -> tuple[str, ...]:
+    """What lies beside the skill file `path` in its folder, relative to that, sorted; () for a flat skill.
+
+    Links are named and not followed, folders of git left out; what cannot be listed is not there.
+    """
+    folder = (root / path).parent
+    if "/" not in path or not is_inside(root, folder):
+        return ()
+    found = []
+    for here, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != ".git"]
+        links = [name for name in folders if (Path(here) / name).is_symlink()]
+        found += [(Path(here) / name).relative_to(folder).as_posix() for name in [*names, *links]]
+    return tuple(sorted(printable(name) for name in found if name != path.rpartition("/")[2]))
+
+
+def is_inside(root: Path, path: Path) -> bool:
+    """Whether `path` leads nowhere out of `root`, links followed. Raises `OSError` for a link back to itself."""
+    try:
+        return path.resolve().is_relative_to(root.resolve())
+    except RuntimeError as error:
+        raise OSError("it is a link that leads back to itself") from error
 
 
 def read_text(root: Path, path: str) -> tuple[str, tuple[Finding, ...]]:
     """A file's text ("" where it cannot be read) and what stood in the way."""
     try:
         data = read_bytes(root, path)
+    except TooLarge as error:
+        return "", (Finding("too-large", 1, f"the file cannot be read: {error}"),)
     except OSError as error:
         why = error.strerror or str(error)
         return "", (Finding("unreadable", 1, f"the file cannot be read: {why}"),)
@@ -63,14 +108,14 @@ def read_text(root: Path, path: str) -> tuple[str, tuple[Finding, ...]]:
         return data.decode("utf-8", "replace"), (Finding("not-utf8", line, "the file is not UTF-8"),)
 
 
+class TooLarge(OSError):
+    """A file of more than `MAX_BYTES`."""
+
+
 def read_bytes(root: Path, path: str) -> bytes:
     """A regular file inside `root`, at most `MAX_BYTES` long. Raises `OSError` that says what is wrong."""
     full = root / path
-    try:
-        inside = full.resolve().is_relative_to(root.resolve())
-    except RuntimeError as error:
-        raise OSError("it is a link that leads back to itself") from error
-    if not inside:
+    if not is_inside(root, full):
         raise OSError("it is a link that leads out of the repository")
     descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
@@ -78,7 +123,7 @@ def read_bytes(root: Path, path: str) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise OSError("it is not a regular file")
         if status.st_size > MAX_BYTES:
-            raise OSError(f"it has {status.st_size:,} bytes, {MAX_BYTES:,} are allowed")
+            raise TooLarge(f"it has {status.st_size:,} bytes, {MAX_BYTES:,} are allowed")
         return file.read(MAX_BYTES + 1)
 
 

@@ -9,13 +9,15 @@ A rollout starts from `SkillRepo.empty()` and edits its own state; forks share t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
-from engine.skills.files import read_text, skill_files
+from engine.skills.files import other_files, read_text, skill_files, skill_path
+from engine.skills.header import Finding
 from engine.skills.skill import Skill
 
 
@@ -54,7 +56,8 @@ class SkillRepo(Mapping[str, Skill]):
             raise RepoError(
                 f"cannot open the skill repository {root}: {why}; name a folder that you may read"
             ) from error
-        return cls({name: _read(root, name, file) for name, file in files.items()}, path=root)
+        clashes = _clashes(files)
+        return cls({name: _read(root, name, file, clashes.get(name)) for name, file in files.items()}, path=root)
 
     @classmethod
     def of(cls, texts: Mapping[str, str]) -> Self:
@@ -79,6 +82,10 @@ class SkillRepo(Mapping[str, Skill]):
     def texts(self) -> dict[str, str]:
         """The text of every file, by skill name."""
         return {name: self._skills[name].text for name in self}
+
+    def files(self, name: str) -> tuple[str, ...]:
+        """What lies beside the file of the skill `name` (scripts, references) in its folder on disk, sorted."""
+        return () if self.path is None else other_files(self.path, skill_path(self.path, name))
 
     def fork(self) -> Self:
         """An independent copy in memory that shares the skills, which never change."""
@@ -108,11 +115,22 @@ class SkillRepo(Mapping[str, Skill]):
             raise Refused(f"there is no skill {name[:80]!r} in the repository")
 
 
-def _read(root: Path, name: str, file: str) -> Skill:
+def _clashes(names: Iterable[str]) -> dict[str, Finding]:
+    """A finding for each name that others differ from by case (or by the form of its accents) only."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(unicodedata.normalize("NFC", name).casefold(), []).append(name)
+    found = {}
+    for others in alike.values():
+        for name in others if len(others) > 1 else ():
+            other = next(other for other in others if other != name)
+            found[name] = Finding("case-clash", 1, f"{other!r} is the same name on many disks", "warning")
+    return found
+
+
+def _read(root: Path, name: str, file: str, clash: Finding | None) -> Skill:
     """One skill of a folder, with what stood in the way of reading it among its findings."""
     text, findings = read_text(root, file)
     skill = Skill.parse(text, name=name)
-    if not findings:
-        return skill
-    found = findings if not text else (*findings, *skill.findings)
-    return msgspec.structs.replace(skill, findings=found)
+    found = (*findings, *(skill.findings if text or not findings else ()), *([clash] if clash else []))
+    return skill if found == skill.findings else msgspec.structs.replace(skill, findings=found)

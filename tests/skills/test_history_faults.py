@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import sys
 import tempfile
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,33 +14,10 @@ import pytest
 import engine.skills.history
 from engine.skills import Delete, Edit, History, HistoryError, Insert, Operation, Skill, SkillRepo, Update
 from engine.skills.lock import folder_lock
+from tests.skills.processes import in_child, killed_at, start, status_of, without_rights
 from tests.skills.test_history import MUGS, NEW_MUGS, files, git, messages, put
 
 assert engine.skills.history  # loaded here, so that a child that gave up its rights need not
-
-
-def start(work: Callable[[], None]) -> int:
-    """Run `work` in a forked process that exits with 0 when it succeeds; the process id."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        finally:
-            if status:
-                traceback.print_exc()
-            os._exit(status)
-    return child
-
-
-def status_of(child: int) -> int:
-    """Wait for a child; its exit status, negative for the signal that killed it."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def in_child(work: Callable[[], None]) -> int:
-    return status_of(start(work))
 
 
 def edit(root: Path, operation: Operation) -> Edit:
@@ -59,29 +34,6 @@ def root(tmp_path: Path) -> Path:
 
 
 # Crashes
-
-TOUCHING = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "fcntl.flock")
-
-
-def killed_at(number: int, work: Callable[[], None]) -> bool:
-    """Run `work` in a child that kills itself before its `number`-th touch of the disk; whether it came that far."""
-
-    def doomed() -> None:
-        left = number
-
-        def count(event: str, arguments: tuple[object, ...]) -> None:
-            nonlocal left
-            if event in TOUCHING:
-                left -= 1
-                if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(count)
-        work()
-
-    status = in_child(doomed)
-    assert status in (0, -signal.SIGKILL)
-    return status != 0
 
 
 def points(work: Callable[[Path], None], fresh: Callable[[], Path]) -> Iterator[Path]:
@@ -205,19 +157,6 @@ def test_a_full_disk_changes_nothing_and_says_what_to_do(root: Path, limit: int)
     assert messages(root) == first
     History.open(root).commit(inserted, message="edit", trailers={})
     assert_sound(root)
-
-
-def without_rights(work: Callable[[], None]) -> int:
-    """Run `work` as a user who is not root, which no permission binds."""
-
-    def powerless() -> None:
-        if os.geteuid() == 0:
-            os.setgroups([])
-            os.setgid(65534)
-            os.setuid(65534)
-        work()
-
-    return in_child(powerless)
 
 
 @pytest.fixture

@@ -62,7 +62,11 @@ def test_broken_files_are_shown_with_findings_and_stop_nothing(tmp_path: Path) -
     assert repo["good"].findings == ()
     assert codes(repo["latin"]) == ["not-utf8"]
     assert repo["latin"].body.endswith("caf\ufffd\n")
-    assert [codes(repo[name]) for name in ("large", "folder", "pipe")] == [["unreadable"]] * 3
+    assert [codes(repo[name]) for name in ("large", "folder", "pipe")] == [
+        ["too-large"],
+        ["unreadable"],
+        ["unreadable"],
+    ]
     assert "bad-yaml" in codes(repo["yaml"])
     assert codes(repo["nul"]) == ["nul"]
 

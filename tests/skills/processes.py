@@ -1,0 +1,69 @@
+"""Work done in processes of its own: to be killed, to give up its rights, or to go on beside other work."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+
+TOUCHING = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "fcntl.flock")
+
+
+def start(work: Callable[[], None]) -> int:
+    """Run `work` in a forked process that exits with 0 when it succeeds; the process id."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            if status:
+                traceback.print_exc()
+            os._exit(status)
+    return child
+
+
+def status_of(child: int) -> int:
+    """Wait for a child; its exit status, negative for the signal that killed it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def in_child(work: Callable[[], None]) -> int:
+    return status_of(start(work))
+
+
+def killed_at(number: int, work: Callable[[], None]) -> bool:
+    """Run `work` in a child that kills itself before its `number`-th touch of the disk; whether it came that far."""
+
+    def doomed() -> None:
+        left = number
+
+        def count(event: str, arguments: tuple[object, ...]) -> None:
+            nonlocal left
+            if event in TOUCHING:
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(count)
+        work()
+
+    status = in_child(doomed)
+    assert status in (0, -signal.SIGKILL)
+    return status != 0
+
+
+def without_rights(work: Callable[[], None]) -> int:
+    """Run `work` as a user who is not root, which no permission binds."""
+
+    def powerless() -> None:
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+        work()
+
+    return in_child(powerless)
