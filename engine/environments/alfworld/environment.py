@@ -28,13 +28,12 @@ class AlfworldEnvironment:
     def __init__(self, game: Game) -> None:
         self.game = game
         self._program = game.program()
-        self._actions = range(len(self._program.rules.commands))
         self._begin()
 
     def reset(self) -> Observation:
         """Begins again; the text is the game's introduction with the task."""
         self._begin()
-        return Observation(self._intro, self._admissible, done=self._won, won=self._won)
+        return Observation(self._program.opening, self._admissible, done=self._won, won=self._won)
 
     def step(self, action: str) -> Observation:
         """Does `action` where it is admissible; of two actions with the same command, the one the domain lists first."""
@@ -62,11 +61,9 @@ class AlfworldEnvironment:
         return frozenset(tuple(names[number] for number in row) for row in rows)
 
     def _begin(self) -> None:
-        with self.game.blamed():
-            self._facts = self._program.start.copy()
-            self._won = self._program.won(self._facts)
-            self._intro = self._program.intro(self._facts)
-            self._moves: list[Moves] = [self._program.moves(number, self._facts) for number in self._actions]
+        self._facts = self._program.start.copy()
+        self._moves: list[Moves] = [*self._program.first_moves]
+        self._won = self._program.won_at_start
         self._list()
 
     def _follow(self, changed: set[int]) -> None:

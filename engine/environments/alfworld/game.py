@@ -81,6 +81,19 @@ class Games(Sequence[Game]):
         self._games = tuple(games)
         self.left_out = tuple(left_out)
 
+    def checked(self) -> Games:
+        """These games, each compiled once and begun; those that are broken are left out."""
+        good: list[Game] = []
+        broken: list[GamesError] = []
+        for game in self._games:
+            try:
+                game.program()
+            except GamesError as error:
+                broken.append(error)
+            else:
+                good.append(game)
+        return Games(good, (*self.left_out, *broken))
+
     def __len__(self) -> int:
         return len(self._games)
 

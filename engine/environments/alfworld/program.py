@@ -56,23 +56,29 @@ class Rules:
 
 @dataclass(slots=True, weakref_slot=True)
 class Program:
-    """One game. `goal_reads` are the predicates that decide whether it is won."""
+    """One game. `goal_reads` are the predicates that decide whether it is won.
+
+    `opening`, `first_moves` (by action) and `won_at_start` are what an episode begins with. Raises `BrokenGame`.
+    """
 
     rules: Rules
     task: str
     start: Facts
     won: Callable[[Facts], bool]
     goal_reads: frozenset[int]
-    _commands: list[dict[Row, str]] = field(default_factory=list)
-    _moves: list[dict[tuple[object, ...], Moves]] = field(default_factory=list)
+    opening: str = field(init=False)
+    first_moves: tuple[Moves, ...] = field(init=False)
+    won_at_start: bool = field(init=False)
+    _commands: list[dict[Row, str]] = field(init=False)
+    _moves: list[dict[tuple[object, ...], Moves]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._commands = [{} for _ in self.rules.commands]
-        self._moves = [{} for _ in self.rules.commands]
-
-    def intro(self, facts: Facts) -> str:
-        """The game's introduction. Raises `BrokenGame`."""
-        return self._told(self.rules.intro, facts, ())
+        actions = range(len(self.rules.commands))
+        self._commands = [{} for _ in actions]
+        self._moves = [{} for _ in actions]
+        self.opening = self._told(self.rules.intro, self.start, ())
+        self.first_moves = tuple([self.moves(number, self.start) for number in actions])
+        self.won_at_start = self.won(self.start)
 
     def moves(self, number: int, facts: Facts) -> Moves:
         """The arguments of an action by the commands that do it now.
