@@ -11,6 +11,7 @@ import msgspec
 from engine.cli.common import Commands, add_command
 from engine.cli.following import follow
 from engine.config import Config, ConfigError, load_profile, profiles, to_toml
+from engine.environments.worlds import check_held_out
 from engine.runs import supervisor
 from engine.runs.errors import RunError
 from engine.runs.events import RunKind
@@ -87,7 +88,7 @@ def _start(options: argparse.Namespace, kind: RunKind, config: Config, repo: Pat
 
     Ctrl+C ends the following only.
     """
-    _check_games(config)
+    _check_world(kind, config)
     with _run_for(options.run, kind, config, repo) as run:
         seen = run.last_id()
         try:
@@ -115,8 +116,10 @@ def _run_for(path: Path | None, kind: RunKind, config: Config, repo: Path | None
         raise
 
 
-def _check_games(config: Config) -> None:
+def _check_world(kind: RunKind, config: Config) -> None:
     """What would only fail later, in the engine. Raises `ConfigError`."""
+    if kind == "train" and config.training.evaluate_every:
+        check_held_out(config.environment)
     if config.environment.name == "alfworld":
         path = config.environment.path
         if not path:
