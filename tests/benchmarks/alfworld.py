@@ -22,7 +22,8 @@ from pathlib import Path
 from statistics import harmonic_mean, mean
 
 from engine.environments.alfworld import AlfworldEnvironment, Game, load_games
-from tests.environments.textworld_engine import Session, installed, official_file, play_in_textworld
+from engine.environments.alfworld.generation import write
+from tests.environments.textworld_engine import Session, installed, play_in_textworld
 
 ROWS = {
     "games": "games",
@@ -78,9 +79,9 @@ def play(environments: Sequence[AlfworldEnvironment], walkthroughs: Sequence[Seq
 
 def against_textworld(games: Sequence[Game]) -> tuple[float, ...]:
     """The rows of TextWorld, on `games`; ours are loaded anew, so that neither engine has seen any of their states."""
+    walkthroughs = [game.walkthrough for game in games]
     with tempfile.TemporaryDirectory() as folder:
-        files = [official_file(game, Path(folder)) for game in games]
-        walkthroughs = [game.walkthrough for game in games]
+        files = write(games, folder)
         theirs = play_in_textworld(
             [Session(str(file), [list(actions)]) for file, actions in zip(files, walkthroughs, strict=True)]
         )

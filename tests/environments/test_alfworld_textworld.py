@@ -1,7 +1,7 @@
 """The same commands in the real engine and in ours: the same text, commands, reward and end at every step.
 
 The recordings in `test_alfworld_replay` are what the real engine once answered; here it answers now, to commands that
-nobody chose with our engine in mind, and in games that it has never seen.
+nobody chose with our engine in mind, and in games that are new to it.
 """
 
 from __future__ import annotations
@@ -13,19 +13,12 @@ from random import Random
 import pytest
 
 from engine.environments.alfworld import AlfworldEnvironment, Game
-from tests.environments.alfworld_games import needs_data, official
-from tests.environments.textworld_engine import Session, needs_textworld, official_file, play_in_textworld
+from engine.environments.alfworld.generation import FAMILIES, SIZES, generate, write
+from tests.environments.alfworld_games import DATA, needs_data, official
+from tests.environments.textworld_engine import Session, listed, needs_textworld, play_in_textworld
 
 pytestmark = needs_textworld
 
-FAMILIES = [
-    "pick_and_place_simple",
-    "look_at_obj_in_light",
-    "pick_clean_then_place_in_recep",
-    "pick_heat_then_place_in_recep",
-    "pick_cool_then_place_in_recep",
-    "pick_two_obj_and_place",
-]
 NONSENSE = [
     "",
     " ",
@@ -67,11 +60,11 @@ def wander(game: Game, seed: str, turns: int) -> list[str]:
     return actions
 
 
-def assert_alike(games: Sequence[Game], files: Sequence[Path], turns: int = TURNS) -> None:
-    """Plays the walkthrough, two steps beyond it, and a walk at random in both engines; the walkthrough wins in both."""
+def assert_alike(games: Sequence[Game], folder: Path, turns: int = TURNS) -> None:
+    """In both engines, each game's walkthrough, which wins, once more from where that ends, and a walk at random."""
     sessions = [
-        Session(str(file), [[*game.walkthrough, "look", game.walkthrough[0]], wander(game, game.id, turns)])
-        for game, file in zip(games, files, strict=True)
+        Session(str(file), [[*game.walkthrough, "look", *game.walkthrough], wander(game, game.id, turns)])
+        for game, file in zip(games, write(games, folder), strict=True)
     ]
     for game, session, played in zip(games, sessions, play_in_textworld(sessions), strict=True):
         environment = AlfworldEnvironment(game)
@@ -91,13 +84,30 @@ def of_family(family: str, count: int) -> list[Game]:
 @needs_data
 @pytest.mark.parametrize("family", FAMILIES)
 def test_official_games_play_alike_in_both_engines(family: str, tmp_path: Path) -> None:
-    games = of_family(family, 2)
-    assert_alike(games, [official_file(game, tmp_path) for game in games])
+    assert_alike(of_family(family, 2), tmp_path)
 
 
 @needs_data
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_many_official_games_play_alike_in_both_engines(family: str, tmp_path: Path) -> None:
-    games = of_family(family, 10)
-    assert_alike(games, [official_file(game, tmp_path) for game in games], turns=60)
+    assert_alike(of_family(family, 10), tmp_path, turns=60)
+
+
+def test_generated_games_are_found_and_play_alike_in_both_engines(tmp_path: Path) -> None:
+    games = list(generate(len(FAMILIES), seed=1, size="small"))
+    assert {game.family for game in games} == set(FAMILIES)
+    assert_alike(games, tmp_path)
+    assert {file.parent.name for file in listed(tmp_path)} == {game.id.split("/")[-1] for game in games}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES)
+def test_many_generated_games_play_alike_in_both_engines(size: str, tmp_path: Path) -> None:
+    assert_alike(list(generate(18, seed=2, size=size)), tmp_path, turns=60)
+
+
+@needs_data
+@pytest.mark.slow
+def test_games_generated_for_the_official_rules_play_alike_in_both_engines(tmp_path: Path) -> None:
+    assert_alike(list(generate(12, seed=3, rules=DATA)), tmp_path, turns=60)

@@ -23,10 +23,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.environments.alfworld import Game
-from engine.environments.alfworld.program import PLACE_OF_TASK
 from engine.environments.contract import Observation
-from tests.environments.alfworld_games import write_official
 
 PACKAGES = ("textworld", "fast_downward", "alfworld", "jericho")
 installed = all(map(find_spec, PACKAGES))
@@ -59,19 +56,6 @@ class Request(msgspec.Struct, frozen=True):
     folder: str = ""
 
 
-def official_file(game: Game, root: Path) -> Path:
-    """`game` as a file in the official layout under `root`."""
-    content = game._read()
-    return write_official(
-        root,
-        game.id,
-        pddl_domain=content.domain,
-        grammar=content.grammar.replace(PLACE_OF_TASK, content.task),
-        pddl_problem=content.problem,
-        walkthrough=content.walkthrough,
-    )
-
-
 def play_in_textworld(sessions: Sequence[Session], timeout: float = 600.0) -> list[Played]:
     """Plays every session. Raises `RuntimeError` with the engine's last words if it refuses a game."""
     return msgspec.json.decode(_answer(Request(sessions=list(sessions)), timeout), type=list[Played])
@@ -79,7 +63,7 @@ def play_in_textworld(sessions: Sequence[Session], timeout: float = 600.0) -> li
 
 def listed(folder: Path, timeout: float = 60.0) -> list[Path]:
     """The games that ALFWorld itself finds under `folder`, of all task types."""
-    return msgspec.json.decode(_answer(Request(folder=str(folder)), timeout), type=list[Path])
+    return [Path(file) for file in msgspec.json.decode(_answer(Request(folder=str(folder)), timeout), type=list[str])]
 
 
 def _answer(request: Request, timeout: float) -> bytes:
