@@ -63,7 +63,7 @@ def measure(path: Path, split: str) -> dict[str, float | None]:
     values = (
         *(len(games), listed, *mean_and_max(loads), *mean_and_max(resets), cold, warm),
         *(mean_and_max(copies)[0], first, following),
-        *(against_textworld(games[:: max(1, len(games) // TEXTWORLD_GAMES)]) if installed else [None] * 5),
+        *(against_textworld(path, split) if installed else [None] * 5),
     )
     return dict(zip(ROWS, values, strict=True))
 
@@ -77,19 +77,26 @@ def play(environments: Sequence[AlfworldEnvironment], walkthroughs: Sequence[Seq
     return sum(map(len, walkthroughs)) / (time.perf_counter() - began)
 
 
-def against_textworld(games: Sequence[Game]) -> tuple[float, ...]:
-    """The rows of TextWorld, on `games`; ours are loaded anew, so that neither engine has seen any of their states."""
+def against_textworld(path: Path, split: str) -> tuple[float, ...]:
+    """The rows of TextWorld; ours are found and loaded anew each time, so that neither engine has seen any state."""
+    games = some(path, split)
     walkthroughs = [game.walkthrough for game in games]
     with tempfile.TemporaryDirectory() as folder:
         files = write(games, folder)
         theirs = play_in_textworld(
             [Session(str(file), [list(actions)]) for file, actions in zip(files, walkthroughs, strict=True)]
         )
-    ours = harmonic_mean([play([AlfworldEnvironment(game) for game in games], walkthroughs) for _ in range(10)])
+    ours = harmonic_mean([play(list(map(AlfworldEnvironment, some(path, split))), walkthroughs) for _ in range(10)])
     load = mean([played.load_seconds for played in theirs])
     reset = mean([seconds for played in theirs for seconds in played.reset_seconds])
     step = mean([seconds for played in theirs for seconds in played.step_seconds])
     return len(games), load * 1e3, reset * 1e3, step * 1e3, ours * step
+
+
+def some(path: Path, split: str) -> Sequence[Game]:
+    """The games that TextWorld plays."""
+    games = load_games(path, split)
+    return games[:: max(1, len(games) // TEXTWORLD_GAMES)]
 
 
 def memory(games: Sequence[Game]) -> tuple[float, float]:
