@@ -17,7 +17,7 @@ from engine.environments.alfworld.pddl import TRUE, And, Atom, Effect, Formula, 
 
 
 class Action:
-    """`reads` are the predicates that decide where the action can be done."""
+    """`reads` are the predicates that decide where the action can be done, `decided_by` also its effects."""
 
     def __init__(self, frame: Frame, schema: Schema, constants: Sequence[str]) -> None:
         self.name = schema.name
@@ -36,6 +36,7 @@ class Action:
                 self._plain.append((*self._place(frame, effect.atom), effect.positive))
             else:
                 self._guarded.append((self._guard(frame, effect, names), effect.positive))
+        self.decided_by = self.reads | self._effects.reads
 
     def rows(self, facts: Facts) -> set[Row]:
         """The values of the parameters with which the action can be done."""

@@ -60,6 +60,21 @@ class AlfworldEnvironment:
         rows = self._facts.rows[self._facts.frame.predicates[predicate.lower()]]
         return frozenset(tuple(names[number] for number in row) for row in rows)
 
+    def state(self) -> frozenset[tuple[str, ...]]:
+        """The facts that decide what can be done, now or later, and whether it wins: predicate, then names as displayed.
+
+        Environments of one game in the same state play on alike, but for what looking around says.
+        """
+        facts, program = self._facts, self._program
+        names, predicates = facts.entities["name"], facts.frame.predicates
+        deciding = program.goal_reads.union(*(command.action.decided_by for command in program.rules.commands))
+        return frozenset(
+            (predicate, *[names[object_number].strip() for object_number in row])
+            for predicate, number in predicates.items()
+            if number in deciding
+            for row in facts.rows[number]
+        )
+
     def _begin(self) -> None:
         self._facts = self._program.start.copy()
         self._moves: list[Moves] = [*self._program.first_moves]
