@@ -72,7 +72,10 @@ class Executor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Curator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the trained curator writes. The caps are per call (`method.md` §2): one call, one sequence."""
+    """How the trained curator writes. The caps are per call (`method.md` §2): one call, one sequence.
+
+    Of the vetoed edits the newest `max_vetoes` are quoted to it, as many as fit into `max_veto_tokens`.
+    """
 
     prompts: str = "standard"
     temperature: NonNegative = 1.0
@@ -81,6 +84,7 @@ class Curator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_tokens: Positive = 4096
     max_prompt_tokens: Positive = 16384
     max_vetoes: Count = 5
+    max_veto_tokens: Count = 1024
     deadline_seconds: Seconds = 600.0
 
 
@@ -135,12 +139,27 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Review(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who decides on edits. `ask` waits for a person up to `wait_seconds` in a curate run; `auto` approves what applies.
 
-    `max_pending` bounds the queue of a training run; what does not fit is reported, not hidden.
+    `max_pending` bounds the queue of a training run: a newer edit takes the place of the oldest undecided one, which is
+    logged.
     """
 
     policy: Literal["ask", "auto"] = "ask"
     wait_seconds: Seconds = 3600.0
     max_pending: Count = 20
+
+
+class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the audit of an edit (`engine.skills.audit`) leads to, by the severity of a finding.
+
+    `block`: the edit is refused, with the finding as the reason, and never waits for a person; `warn`: the finding is kept
+    and shown beside the edit; `pass`: it is not. `similarity` is the Jaccard coefficient of word triples from which on two
+    skills are near-identical.
+    """
+
+    danger: Literal["block", "warn", "pass"] = "block"
+    warning: Literal["block", "warn", "pass"] = "warn"
+    info: Literal["block", "warn", "pass"] = "pass"
+    similarity: Fraction = 0.8
 
 
 class Curate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -165,6 +184,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rewards: Rewards = Rewards()
     training: Training = Training()
     review: Review = Review()
+    audit: Audit = Audit()
     curate: Curate = Curate()
 
 

@@ -1,0 +1,73 @@
+"""The audit of a skill before a person sees it: what is hidden, stolen, dangerous, copied or there already.
+
+    for finding in audit(text):
+        print(finding)                              # "danger: line 7: fetch-and-run: runs what a URL answers: …"
+    audit(skill, context=Context(seen="You see a mug 1.", others=DuplicateIndex.of(repo)))
+    audit_repo(repo)                                # {"find-mugs": [finding, …], …}
+
+Rules look for signs: they can be wrong in both ways, and never replace reading the diff. Words and commands are data
+(`rules.toml`). What a severity leads to is the configuration's (`engine.config.Audit`). Time is linear in the text, whatever
+it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+import msgspec
+
+from engine.config import Audit
+from engine.skills.audit import encoded, hidden, instances, paths, patterns, secrets
+from engine.skills.audit.duplicates import DuplicateIndex
+from engine.skills.audit.finding import Finding, Severity
+from engine.skills.audit.reading import Reading
+from engine.skills.skill import MAX_BYTES, Skill
+
+__all__ = ["Context", "DuplicateIndex", "Finding", "Severity", "audit", "audit_repo"]
+
+_SIMILARITY = Audit().similarity
+_ORDER = {"danger": 0, "warning": 1, "info": 2}
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What an audit may compare a skill with.
+
+    `seen` is the text of the trajectory that it was written from; `others` the skills that there are already, of which those
+    named `itself` are no duplicates of it; from `similarity` (Jaccard, of three words in a row) on two skills are
+    near-identical.
+    """
+
+    seen: str = ""
+    others: DuplicateIndex | None = None
+    itself: Collection[str] = ()
+    similarity: float = _SIMILARITY
+
+
+def audit(skill: Skill | str, *, context: Context | None = None) -> list[Finding]:
+    """What the rules find, by line, the worst first on each. Never raises for what the text contains."""
+    skill = Skill.parse(skill) if isinstance(skill, str) else skill
+    found = _findings(skill, context or Context())
+    return sorted(found, key=lambda finding: (finding.line, _ORDER[finding.severity], finding.rule))
+
+
+def audit_repo(repo: Mapping[str, Skill], *, similarity: float = _SIMILARITY) -> dict[str, list[Finding]]:
+    """The findings of every skill by name, also of those without any."""
+    others = DuplicateIndex.of(repo)
+    return {
+        name: audit(repo[name], context=Context(others=others, itself=(name,), similarity=similarity)) for name in repo
+    }
+
+
+def _findings(skill: Skill, context: Context) -> Iterator[Finding]:
+    text = skill.text
+    if len(text) > MAX_BYTES:
+        yield Finding("too-large", "danger", 1, f"only the first {MAX_BYTES:,} characters were audited")
+        text = text[:MAX_BYTES]
+    reading = Reading(text)
+    for rules in (hidden, patterns, secrets, encoded, paths):
+        yield from rules.findings(reading)
+    yield from instances.findings(reading, context.seen)
+    if context.others is not None:
+        near = context.others.near(skill, context.similarity, context.itself)
+        for name, value in near:
+            yield Finding("duplicate", "warning", 1, f"is {value:.0%} the same as the skill {name!r}")

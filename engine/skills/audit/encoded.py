@@ -1,0 +1,46 @@
+"""Long runs of base64 or hexadecimal digits: what they say cannot be reviewed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from engine.skills.audit.finding import Finding, bounded
+from engine.skills.audit.reading import Reading
+
+MIN_BASE64 = 160
+MIN_HEX = 160
+MIN_LINES = 4
+"""So many whole lines of base64, one after the other, are one blob."""
+
+_RUN = re.compile(rf"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{{{MIN_BASE64},}}+")
+_HEX = re.compile(rf"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{{2}}){{{MIN_HEX // 2},}}+")
+_ESCAPES = re.compile(r"(?:\\x[0-9A-Fa-f]{2}){24,}+")
+_LINES = re.compile(rf"(?:^[ \t]{{0,12}}[A-Za-z0-9+/]{{60,100}}\r?\n){{{MIN_LINES},}}+", re.MULTILINE)
+_IMAGE = re.compile(r"data:(?:image|font)/[\w.+-]{1,40};base64,\Z")
+
+
+def findings(reading: Reading) -> Iterator[Finding]:
+    """The blobs of the text, an embedded picture as `info`."""
+    yield from bounded(_found(reading))
+
+
+def _found(reading: Reading) -> Iterator[Finding]:
+    text = reading.text
+    for pattern, kind in ((_HEX, "hexadecimal"), (_ESCAPES, "escaped bytes"), (_RUN, "base64"), (_LINES, "base64")):
+        for match in pattern.finditer(text):
+            if not _dense(match[0], kind):
+                continue
+            picture = _IMAGE.search(text, max(0, match.start() - 60), match.start()) is not None
+            message = f"{len(match[0]):,} characters of {kind} cannot be read"
+            line = reading.line(text, match.start())
+            yield Finding("encoded-blob", "info" if picture else "warning", line, message)
+
+
+def _dense(run: str, kind: str) -> bool:
+    """Whether a run looks like encoded bytes, not like a path, a rule of dashes or a sequence of one protein."""
+    chars = set(run[:2000])
+    if kind != "base64":
+        return len(chars) >= 8
+    kinds = (any(c.isdigit() for c in chars), any(c.islower() for c in chars), any(c.isupper() for c in chars))
+    return all(kinds) and len(chars) >= 24
