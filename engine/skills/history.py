@@ -3,6 +3,8 @@
     history = History.open(path)                     # git itself need be neither installed nor configured
     commit = history.commit(edit, message="...", trailers={"Run": "r1", "Reviewer": "ada"})
     history.log(10), history.diff(commit), history.revert(commit, trailers={"Reviewer": "ada"})
+    history.restore(history.at(step=3).id, trailers={"Reviewer": "ada"})             # the whole folder, as a new commit
+    history.blame("mugs")[4].commit.trailers["Edit"]                                 # what caused the fifth line
 
 This is the only door to the disk. The folder has a `.git` of its own, also inside a larger repository, whose index and
 branches stay untouched. What lies in the folder when it is first opened is committed as it is, and so is what was
@@ -13,45 +15,29 @@ other.
 
 from __future__ import annotations
 
-import errno
-import os
 import re
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
-import msgspec
 import pygit2
-from pygit2.enums import ConfigLevel, FileMode, RepositoryOpenFlag, SortMode
+from pygit2.enums import FileMode, SortMode
 
-from engine.skills import worktree
+from engine.skills import places, worktree
+from engine.skills.commits import BlamedLine, Commit, FileChange, at_step, commit_of, message_with, one_line
 from engine.skills.files import read_bytes, skill_files, skill_path
 from engine.skills.lock import Locked, folder_lock
 from engine.skills.operations import Edit
+from engine.skills.past import Origin, carry, git_lines, origins, touching
+from engine.skills.places import HistoryError, explained
 
 WAIT_SECONDS = 10.0
-MAX_TRAILER = 1_000
 
-_ASIDE = f"{worktree.TEMPORARY}new"
 _AUTHOR = ("SkillOS", "skillos@localhost")
-_KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
-_TRAILER = re.compile(rf"({_KEY.pattern}): (.*)")
 _COMMIT_ID = re.compile(r"[0-9a-f]{7,40}")
-_ADVICE = {
-    errno.EACCES: "give yourself permission to write there, or name another folder",
-    errno.EPERM: "give yourself permission to write there, or name another folder",
-    errno.EROFS: "the file system is read-only; name another folder",
-    errno.ENOSPC: "free some space and try again",
-    errno.EDQUOT: "free some space and try again",
-    errno.EFBIG: "free some space or raise the limit on file sizes, and try again",
-}
-
-
-class HistoryError(Exception):
-    """Something that the history could not do; the message says what, where and what to do. Nothing was changed."""
 
 
 class Conflict(HistoryError):
@@ -61,29 +47,6 @@ class Conflict(HistoryError):
         super().__init__(message)
         self.path = path
         self.present = present
-
-
-class Commit(msgspec.Struct, frozen=True):
-    """One commit. `time` is in seconds since 1970; `message` is without its trailers."""
-
-    id: str
-    time: int
-    author: str
-    message: str
-    trailers: dict[str, str]
-
-    @property
-    def subject(self) -> str:
-        """The message's first line."""
-        return self.message.partition("\n")[0]
-
-
-class FileChange(msgspec.Struct, frozen=True):
-    """One file in a commit: its text before and after, None where there was none."""
-
-    path: str
-    before: str | None
-    after: str | None
 
 
 class History:
@@ -101,13 +64,13 @@ class History:
         `wait` bounds, in seconds, how long any later call waits for another writer. Raises `HistoryError`.
         """
         root = Path(path)
-        with _explained(root, "open the history"):
-            _stand_alone()
+        with explained(root, "open the history"):
+            places.stand_alone()
             root.mkdir(parents=True, exist_ok=True)
-            if not (root / ".git").exists() or (root / _ASIDE).exists():
+            if not (root / ".git").exists() or (root / places.ASIDE).exists():
                 with _lock(root, wait):
-                    _make(root)
-            history = cls(root, _opened(root), wait)
+                    places.make_repository(root)
+            history = cls(root, places.own_repository(root), wait)
             if history._repository.head_is_unborn or worktree.interrupted(history._repository):
                 with history._writing("finish the history"):
                     pass
@@ -125,7 +88,7 @@ class History:
         and Skill. Raises `Conflict` where the file is not `edit.before` or the new place is taken, and `HistoryError`.
         """
         given = {**trailers, "Operation": edit.operation.kind, "Skill": edit.new_name or edit.skill}
-        text = _message(message, given)
+        text = message_with(message, given)
         with self._writing(f"commit the edit of {edit.skill!r}"):
             path = skill_path(self.path, edit.skill)
             self._check(edit, path)
@@ -137,27 +100,75 @@ class History:
         with self._writing("record the folder"):
             return self._record(message, "")
 
-    def log(self, limit: int = 100) -> list[Commit]:
-        """The newest `limit` commits, newest first. Raises `HistoryError`."""
-        with _explained(self.path, "read the history"):
-            return [_commit(commit) for _, commit in zip(range(limit), self._walk(), strict=False)]
+    def log(self, limit: int = 100, *, skill: str = "") -> list[Commit]:
+        """The newest `limit` commits, newest first; with `skill`, those of that skill, under its former names too.
+
+        Raises `HistoryError`.
+        """
+        with explained(self.path, "read the history"):
+            commits = touching(self._walk(), skill) if skill else self._walk()
+            return [commit_of(commit) for commit in islice(commits, limit)]
+
+    def at(self, commit_id: str = "", *, step: int | None = None, run: str = "") -> Commit:
+        """The commit that `commit_id` names, or that the folder stood at when a step of a run was over.
+
+        `run` is by default the newest that edited the folder; without `step`, what that run left is meant; without
+        anything, the newest commit. Raises `HistoryError` where there is no such commit.
+        """
+        with explained(self.path, "read the history"):
+            if commit_id or (step is None and not run):
+                return commit_of(self._lookup(commit_id or self.head))
+            try:
+                return at_step([commit_of(commit) for commit in self._walk()], step, run)
+            except LookupError as error:
+                raise HistoryError(f"{self.path}: {error.args[0]}") from error
+
+    def files(self, commit_id: str) -> dict[str, bytes]:
+        """Every file that the folder held at a commit, by path. Raises `HistoryError` where there is no such commit."""
+        with explained(self.path, f"read {commit_id[:40]}"):
+            entries = worktree.files(self._lookup(commit_id).tree)
+            return {path: worktree.blob(self._repository, oid) for path, (oid, _) in entries.items()}
+
+    def blame(self, skill: str) -> list[BlamedLine]:
+        """Each line of a skill's file as it lies now, with the commit that it came with. Raises `HistoryError`."""
+        with explained(self.path, f"blame the lines of {skill[:80]!r}"):
+            path = skill_path(self.path, skill)
+            present = self._present(path)
+            if present is None:
+                raise HistoryError(f"{self.path} has no skill {skill[:80]!r}; `log` tells what became of it")
+            found = self._origins(path, present)
+            commits = {origin.commit: commit_of(self._lookup(origin.commit)) for origin in found if origin}
+            return [
+                BlamedLine(number, text, commits[origin.commit], origin.path, origin.line)
+                if origin
+                else BlamedLine(number, text, None, path, number)
+                for number, (text, origin) in enumerate(zip(git_lines(present), found, strict=True), start=1)
+            ]
+
+    def _origins(self, path: str, present: str) -> list[Origin | None]:
+        """The origin of each line of `present`, the text that the file `path` has now; None where it is not committed."""
+        head = worktree.head_of(self._repository)
+        if head is None or path not in head.tree:
+            return [None] * len(git_lines(present))
+        committed = self._text(str(head.tree[path].id)) or ""
+        return carry(origins(self._repository, head, path), committed, present)
 
     def find(self, key: str, value: str) -> Commit | None:
         """The newest commit whose trailer `key` is `value`, or None: so a restart learns whether an edit is in."""
-        wanted = _one_line(value)
-        with _explained(self.path, "read the history"):
-            return next((found for found in map(_commit, self._walk()) if found.trailers.get(key) == wanted), None)
+        wanted = one_line(value)
+        with explained(self.path, "read the history"):
+            return next((found for found in map(commit_of, self._walk()) if found.trailers.get(key) == wanted), None)
 
     def show(self, commit_id: str) -> list[FileChange]:
         """What a commit changed, file by file. Raises `HistoryError` where there is no such commit."""
-        with _explained(self.path, f"show {commit_id[:40]}"):
+        with explained(self.path, f"show {commit_id[:40]}"):
             commit = self._lookup(commit_id)
             found = worktree.deltas(self._repository, commit.parents[0] if commit.parents else None, commit)
             return [FileChange(delta.path, self._text(delta.old), self._text(delta.new)) for delta in found]
 
     def diff(self, commit_id: str) -> str:
         """What a commit changed, as a unified diff. Raises `HistoryError` where there is no such commit."""
-        with _explained(self.path, f"show {commit_id[:40]}"):
+        with explained(self.path, f"show {commit_id[:40]}"):
             commit = self._lookup(commit_id)
             tree = commit.tree
             found = commit.parents[0].tree.diff_to_tree(tree) if commit.parents else tree.diff_to_tree(swap=True)
@@ -180,8 +191,30 @@ class History:
                 changes[delta.path] = (delta.old, delta.old_mode) if delta.old else None
             for folder in {_folder(path) for path in changes}:
                 self._record("Record what was changed by hand", folder)
-            subject = message or f"Undo: {_commit(commit).subject}"
-            return self._advance(changes, _message(subject, {**trailers, "Reverts": str(commit.id)}))
+            subject = message or f"Undo: {commit_of(commit).subject}"
+            return self._advance(changes, message_with(subject, {**trailers, "Reverts": str(commit.id)}))
+
+    def restore(self, commit_id: str, *, trailers: Mapping[str, str], message: str = "") -> str | None:
+        """Bring the whole folder back to what it was at a commit, by a new commit that can be undone as any other.
+
+        What was changed by hand is recorded first. Answers the new commit's id, None where nothing differs. Raises
+        `Conflict` where a file is in the way that no commit holds, and `HistoryError`.
+        """
+        with self._writing(f"restore {commit_id[:40]}"):
+            commit = self._lookup(commit_id)
+            self._record("Record what was changed by hand", "")
+            changes: dict[str, tuple[str, int] | None] = {}
+            for delta in worktree.deltas(self._repository, worktree.head_of(self._repository), commit):
+                if not worktree.holds(self._repository, self.path / delta.path, delta.old):
+                    present = self._present(delta.path)
+                    raise Conflict(
+                        delta.path, present, f"{delta.path} is not what any commit holds; move it away first"
+                    )
+                changes[delta.path] = (delta.new, delta.new_mode) if delta.new else None
+            if not changes:
+                return None
+            subject = message or f"Restore: {commit_of(commit).subject}"
+            return self._advance(changes, message_with(subject, {**trailers, "Restores": str(commit.id)}))
 
     def _check(self, edit: Edit, path: str) -> None:
         """Raise `Conflict` unless the disk is where the edit started from."""
@@ -234,7 +267,7 @@ class History:
         if not changed and head is not None:
             return None
         tree = worktree.tree_with(self._repository, head, changed)
-        commit = self._create(tree, _message(message, {}), head)
+        commit = self._create(tree, message_with(message, {}), head)
         worktree.adopt(self._repository, commit)
         return str(commit.id)
 
@@ -275,45 +308,12 @@ class History:
     @contextmanager
     def _writing(self, what: str) -> Iterator[None]:
         """Hold the lock, with whatever a crash cut short finished first, and errors explained."""
-        with _explained(self.path, what), _lock(self.path, self._wait):
+        with explained(self.path, what), _lock(self.path, self._wait):
             worktree.recover(self._repository)
-            if (Path(self._repository.path) / "index.lock").exists():
-                raise HistoryError(
-                    f"cannot {what}: git is at work in {self.path} (.git/index.lock); let it finish, or remove that "
-                    "file if no git is running"
-                )
+            places.refuse_unfinished(self._repository, what)
             if self._repository.head_is_unborn:
                 self._record("Begin the history with what is here", "")
             yield
-
-
-def _stand_alone() -> None:
-    """Let libgit2 read no configuration but the repository's own: a user's may be absent, broken or unreadable.
-
-    Whose the repository is does not matter to it then either; nothing that a configuration names is ever run.
-    """
-    for level in (ConfigLevel.PROGRAMDATA, ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
-        pygit2.settings.search_path[level] = ""
-    pygit2.settings.owner_validation = False
-
-
-def _make(root: Path) -> None:
-    """A `.git` of the folder's own, made aside and renamed into place, unless another process made it meanwhile."""
-    aside = root / _ASIDE
-    if aside.exists():
-        shutil.rmtree(aside)
-    if not (root / ".git").exists():
-        pygit2.init_repository(str(aside), initial_head="main")
-        (aside / ".git").rename(root / ".git")
-        aside.rmdir()
-
-
-def _opened(root: Path) -> pygit2.Repository:
-    """The repository of just this folder. Raises `HistoryError` where its configuration names another folder."""
-    repository = pygit2.Repository(str(root), RepositoryOpenFlag.NO_SEARCH)
-    if repository.workdir is None or Path(repository.workdir).resolve() != root.resolve():
-        raise HistoryError(f"the .git of {root} works on another folder; name that one, or a folder without it")
-    return repository
 
 
 def _folder(path: str) -> str:
@@ -333,45 +333,3 @@ def _lock(root: Path, wait: float) -> Iterator[None]:
             yield
     except Locked as error:
         raise HistoryError(f"{error}; wait for it or stop it, then try again") from error
-
-
-@contextmanager
-def _explained(root: Path, what: str) -> Iterator[None]:
-    """Turn what the system and libgit2 raise into a `HistoryError`."""
-    try:
-        yield
-    except OSError as error:
-        advice = _ADVICE.get(error.errno or 0, "mend that and try again")
-        where = error.filename or root
-        raise HistoryError(f"cannot {what}: {error.strerror or error} ({where}); {advice}") from error
-    except (pygit2.GitError, ValueError, KeyError) as error:
-        code = next((code for code in _ADVICE if os.strerror(code) in str(error)), 0)
-        advice = _ADVICE.get(code, "mend that and try again")
-        raise HistoryError(f"cannot {what} in {root}: {error}; {advice}") from error
-
-
-def _one_line(text: str) -> str:
-    """Text that fits a trailer: one line, bounded, and valid UTF-8."""
-    clean = " ".join(text.replace("\0", " ").split())[:MAX_TRAILER]
-    return clean.encode("utf-8", "replace").decode("utf-8")
-
-
-def _message(message: str, trailers: Mapping[str, str]) -> str:
-    """A commit message with its trailers. Raises `ValueError` for a key that git would not read."""
-    for key in trailers:
-        if not _KEY.fullmatch(key):
-            raise ValueError(f"{key!r} cannot be a trailer; use letters, digits and hyphens")
-    subject, _, rest = message.replace("\0", " ").strip().encode("utf-8", "replace").decode("utf-8").partition("\n")
-    lines = [f"{key}: {_one_line(value)}" for key, value in trailers.items() if value.strip()]
-    parts = [_one_line(subject) or "Edit", rest.strip(), "\n".join(lines)]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _commit(commit: pygit2.Commit) -> Commit:
-    """A commit as plain data; its trailers are the last paragraph, if each of its lines is one."""
-    body, _, last = commit.message.rstrip("\n").rpartition("\n\n")
-    matches = [_TRAILER.fullmatch(line) for line in last.split("\n")]
-    if not body or not all(matches):
-        return Commit(str(commit.id), commit.commit_time, commit.author.name, commit.message.strip(), {})
-    trailers = {match[1]: match[2] for match in matches if match}
-    return Commit(str(commit.id), commit.commit_time, commit.author.name, body.strip(), trailers)

@@ -123,23 +123,33 @@ def walk(repository: pygit2.Repository, under: str = "") -> Iterator[str]:
                 yield path
 
 
-def point_to(repository: pygit2.Repository, oid: pygit2.Oid | str) -> None:
-    """Move the present branch (or a detached head) to a commit."""
+def point_to(repository: pygit2.Repository, new: pygit2.Oid, old: pygit2.Oid | None) -> None:
+    """Move the present branch (or a detached head) from the commit `old`, None before the first, to `new`.
+
+    Raises `pygit2.GitError` where it is elsewhere by now: a commit that somebody made meanwhile is never left behind.
+    """
     head = repository.references["HEAD"]
     if isinstance(head.target, str):
-        repository.references.create(head.target, oid, force=True)
-    else:
-        repository.set_head(pygit2.Oid(hex=str(oid)))
+        if old is None:
+            repository.references.create(head.target, new)
+            return
+        head = repository.references[head.target]
+    if head.target != old:
+        raise pygit2.GitError("somebody else committed meanwhile")
+    head.set_target(new)
 
 
 def refresh_index(repository: pygit2.Repository, changed: list[FileDelta]) -> None:
-    """Let git's index say what the commit says, so that `git status` is clean."""
+    """Let git's index say what the commit says, so that `git status` is clean; what somebody staged stays."""
     index = repository.index
     index.read(True)
     for delta in changed:
+        staged = str(index[delta.path].id) if delta.path in index else None
+        if staged != delta.old:
+            continue
         if delta.new is not None:
             index.add(pygit2.IndexEntry(delta.path, pygit2.Oid(hex=delta.new), FileMode(delta.new_mode)))
-        elif delta.path in index:
+        elif staged is not None:
             index.remove(delta.path)
     index.write()
 
@@ -149,9 +159,10 @@ def adopt(repository: pygit2.Repository, new: pygit2.Commit) -> None:
 
     Needs the lock. Raises `OSError` and `pygit2.GitError`.
     """
+    old = _parent(new)
     _write_marker(repository, str(new.id))
-    point_to(repository, new.id)
-    refresh_index(repository, deltas(repository, _parent(new), new))
+    point_to(repository, new.id, old.id if old else None)
+    refresh_index(repository, deltas(repository, old, new))
     _marker(repository).unlink()
 
 
@@ -166,11 +177,11 @@ def advance(repository: pygit2.Repository, new: pygit2.Commit) -> None:
     _write_marker(repository, str(new.id))
     try:
         _stage(repository, changed)
-        point_to(repository, new.id)
+        point_to(repository, new.id, new.parents[0].id)
         _place(repository, changed)
         refresh_index(repository, changed)
     except (OSError, pygit2.GitError):
-        _retreat(repository, new.parents[0], changed)
+        _retreat(repository, new, changed)
         raise
     _marker(repository).unlink()
 
@@ -213,6 +224,8 @@ def _place(repository: pygit2.Repository, changed: list[FileDelta]) -> None:
     """Rename the staged files into their places and remove those that are gone, with folders that this leaves empty."""
     for delta in changed:
         path = root_of(repository) / delta.path
+        if not holds(repository, path, delta.old):
+            raise OSError(f"{delta.path} was changed meanwhile")
         if delta.new is not None:
             _temporary(path).replace(path)
         else:
@@ -230,15 +243,16 @@ def _prune(root: Path, folder: Path) -> None:
         folder = folder.parent
 
 
-def _retreat(repository: pygit2.Repository, old: pygit2.Commit, changed: list[FileDelta]) -> None:
-    """Put the files, and then the branch, back after a failed `advance`."""
+def _retreat(repository: pygit2.Repository, new: pygit2.Commit, changed: list[FileDelta]) -> None:
+    """Put the files that were changed, and then the branch, back after a failed `advance`."""
     for delta in changed:
         path = root_of(repository) / delta.path
         _temporary(path).unlink(missing_ok=True)
-        if delta.old is not None or holds(repository, path, delta.new):
+        if holds(repository, path, delta.new):
             _put(repository, path, delta.old, delta.old_mode)
         _prune(root_of(repository), path.parent)
-    point_to(repository, old.id)
+    if head_of(repository) == new:
+        point_to(repository, new.parents[0].id, new.id)
     _marker(repository).unlink(missing_ok=True)
 
 
@@ -287,23 +301,32 @@ def recover(repository: pygit2.Repository) -> None:
     _unlock(repository)
     commit = repository.get(_marker(repository).read_text(encoding="ascii", errors="replace"))
     if isinstance(commit, pygit2.Commit):
-        moved = head_of(repository) == commit
         changed = deltas(repository, _parent(commit), commit)
+        wanted = [delta for delta in changed if _still_wanted(repository, commit, delta)]
         for delta in changed:
             path = root_of(repository) / delta.path
             _temporary(path).unlink(missing_ok=True)
-            if moved and holds(repository, path, delta.old):
+            if delta in wanted and holds(repository, path, delta.old):
                 _put(repository, path, delta.new, delta.new_mode)
             _prune(root_of(repository), path.parent)
-        if moved:
-            refresh_index(repository, changed)
+        refresh_index(repository, wanted)
     _marker(repository).unlink()
+
+
+def _still_wanted(repository: pygit2.Repository, commit: pygit2.Commit, delta: FileDelta) -> bool:
+    """Whether the branch has come to `commit`, and still has from it what `delta` says, so that the file must follow."""
+    head = head_of(repository)
+    if head is None or (head != commit and not repository.descendant_of(head.id, commit.id)):
+        return False
+    return (str(head.tree[delta.path].id) if delta.path in head.tree else None) == delta.new
 
 
 def _unlock(repository: pygit2.Repository) -> None:
     """Remove the lock files that libgit2 left in a process that was killed while it moved a branch or wrote the index."""
     folder = Path(repository.path)
-    for lock in [folder / "index.lock", folder / "HEAD.lock", *(folder / "refs" / "heads").rglob("*.lock")]:
+    link = folder / "commondir"  # of a linked working tree, whose branches are another folder's
+    common = folder / link.read_text(encoding="utf-8").strip() if link.exists() else folder
+    for lock in [folder / "index.lock", folder / "HEAD.lock", *(common / "refs" / "heads").rglob("*.lock")]:
         lock.unlink(missing_ok=True)
 
 

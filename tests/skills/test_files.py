@@ -125,9 +125,8 @@ def test_links_that_lead_out_or_nowhere_are_told_and_not_followed(tmp_path: Path
     (root / "loop.md").symlink_to("loop.md")
     (root / "gone.md").symlink_to("nowhere")
     (root / "folder.md").symlink_to(tmp_path)
-    assert {name: codes(root, name) for name in SkillRepo.open(root)} == dict.fromkeys(
-        ("away", "folder", "gone", "loop"), ["unreadable"]
-    )
+    assert list(SkillRepo.open(root)) == ["away", "folder", "gone", "loop"]
+    assert all(codes(root, name) == ["unreadable"] for name in SkillRepo.open(root))
     assert SkillRepo.open(root).files("away") == ()
 
 

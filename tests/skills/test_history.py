@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -279,93 +278,3 @@ def test_the_first_commit_cannot_be_undone(root: Path) -> None:
     history = History.open(root)
     with pytest.raises(HistoryError, match="the first commit and cannot be undone"):
         history.revert(history.head, trailers={})
-
-
-# Places
-
-
-def test_inside_a_larger_repository_its_index_and_branch_stay_as_they_are(root: Path) -> None:
-    outer = root.parent
-    put(outer, "code.py", "pass")
-    git(outer, "init", "-q")
-    git(outer, "add", ".")
-    git(outer, "commit", "-q", "-m", "outer")
-    put(outer, "staged.py", "pass")
-    git(outer, "add", "staged.py")
-    head = git(outer, "rev-parse", "HEAD")
-    commit(root, Update("mugs", None, NEW_MUGS))
-    assert git(outer, "rev-parse", "HEAD") == head
-    assert git(outer, "status", "--short").split() == ["M", "skills/mugs/SKILL.md", "A", "staged.py"]
-    assert (root / ".git").is_dir()
-
-
-def test_an_existing_repository_keeps_its_branch_its_past_and_what_is_staged(root: Path) -> None:
-    git(root, "init", "-q", "-b", "trunk")
-    git(root, "add", "mugs")
-    git(root, "commit", "-q", "-m", "mine")
-    git(root, "add", "notes.bin")
-    commit(root, Update("mugs", None, NEW_MUGS))
-    assert git(root, "log", "--format=%s", "trunk") == "update\nmine\n"
-    assert git(root, "status", "--short").splitlines() == ["A  notes.bin", "?? cups.md"]
-
-
-def test_a_detached_head_moves_on(root: Path) -> None:
-    History.open(root)
-    git(root, "checkout", "-q", "--detach")
-    done = commit(root, Delete("cups"))
-    assert History.open(root).head == done
-    assert git(root, "rev-parse", "main").strip() != done
-
-
-def test_ignored_files_stay_out_and_skills_stay_in(root: Path) -> None:
-    put(root, ".gitignore", "*.log\n*.md\n")
-    put(root, "mugs/run.log", "log")
-    history = History.open(root)
-    paths = [change.path for change in history.show(history.head)]
-    assert paths == [".gitignore", "cups.md", "mugs/SKILL.md", "mugs/scripts/look.sh", "notes.bin"]
-    commit(root, Delete("mugs"))
-    assert files(root)["mugs/run.log"] == b"log"
-    assert list(SkillRepo.open(root)) == ["cups"]
-
-
-def test_links_pipes_odd_names_and_other_repositories_do_no_harm(root: Path) -> None:
-    (root / "link").symlink_to("/etc")
-    os.mkfifo(root / "mugs" / "pipe")
-    (root / os.fsdecode(b"caf\xe9")).write_text("odd")
-    History.open(root / "inner")
-    history = History.open(root)
-    paths = [change.path for change in history.show(history.head)]
-    assert "link" in paths and not any(path.startswith(("link/", "inner")) or "pipe" in path for path in paths)
-    commit(root, Update("mugs", None, NEW_MUGS))
-    assert (root / "link").is_symlink()
-
-
-def test_neither_git_nor_a_home_is_needed(root: Path) -> None:
-    code = (
-        "from engine.skills import *; import sys; r = sys.argv[1]; h = History.open(r)\n"
-        "h.commit(Delete('cups').apply(SkillRepo.open(r)), message='m', trailers={}); print(len(h.log()), h.log()[0].author)"
-    )
-    environment = {"PATH": "", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path) or "."}
-    here = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", code, root], env=environment, cwd=here, capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("2 SkillOS\n", "")
-
-
-def test_a_git_folder_that_works_elsewhere_is_not_used(root: Path) -> None:
-    History.open(root)
-    put(root.parent, "elsewhere/kept.md", "mine")
-    with (root / ".git/config").open("a") as config:
-        config.write(f"[core]\n\tworktree = {root.parent / 'elsewhere'}\n")
-    with pytest.raises(HistoryError, match="works on another folder"):
-        History.open(root)
-    (root / ".git/config").write_text("[core]\n\tbare = true\n\trepositoryformatversion = 0\n")
-    with pytest.raises(HistoryError, match="works on another folder"):
-        History.open(root)
-
-
-def test_a_git_folder_that_is_none_is_an_error_that_names_the_place(root: Path) -> None:
-    (root / ".git").mkdir()
-    with pytest.raises(HistoryError, match=str(root)):
-        History.open(root)
-    with pytest.raises(HistoryError, match=r"not a directory|exists"):
-        History.open(root / "notes.bin")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import resource
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -90,6 +92,67 @@ def test_killed_anywhere_in_a_commit_it_is_one_commit_or_the_other(tmp_path: Pat
         assert files(root) == files(whole)
         assert_sound(root)
         assert messages(root) == ["edit", "Begin the history with what is here"]
+
+
+@pytest.mark.parametrize("back", ["revert", "restore"])
+def test_killed_anywhere_on_the_way_back_it_is_one_commit_or_the_other(tmp_path: Path, back: str) -> None:
+    number = 0
+
+    def fresh() -> Path:
+        nonlocal number
+        number += 1
+        root = tmp_path / f"r{number}"
+        put(root, "mugs/SKILL.md", MUGS)
+        put(root, "cups.md", MUGS.replace("mugs", "cups"))
+        for operation in (Update("mugs", "glasses"), Delete("cups")):
+            History.open(root).commit(edit(root, operation), message=operation.kind, trailers={})
+        return root
+
+    def work(root: Path) -> None:
+        history = History.open(root)
+        if back == "revert":
+            history.revert(history.log()[1].id, trailers={"Edit": "back"})
+        else:
+            history.restore(history.log()[2].id, trailers={"Edit": "back"})
+
+    origin, whole = fresh(), fresh()
+    work(whole)
+    for root in points(work, fresh):
+        assert_sound(root)
+        if History.open(root).find("Edit", "back") is None:
+            assert files(root) == files(origin)
+            work(root)
+        assert files(root) == files(whole)
+        assert_sound(root)
+        assert len(messages(root)) == 4
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_from_outside_it_is_one_commit_or_the_other(tmp_path: Path) -> None:
+    """Unlike the other tests this one strikes inside libgit2 too: at random moments, some 0.1 ms apart."""
+    dice, struck = random.Random(0), 0
+    texts = [MUGS, NEW_MUGS]
+    root = tmp_path / "skills"
+    put(root, "mugs/SKILL.md", MUGS)
+    put(root, "mugs/scripts/look.sh", "ls\n")
+    History.open(root)
+    for number in range(600):
+        before = (root / "mugs/SKILL.md").read_text()
+        operation = Update("mugs", None, texts[before == MUGS])
+        change = edit(root, operation)
+
+        def work(change: Edit = change, number: int = number) -> None:
+            History.open(root).commit(change, message="edit", trailers={"Edit": f"e{number}"})
+
+        child = start(work)
+        time.sleep(dice.uniform(0, 0.02))
+        os.kill(child, signal.SIGKILL)
+        struck += status_of(child) != 0
+        done = History.open(root).find("Edit", f"e{number}") is not None
+        assert (root / "mugs/SKILL.md").read_text() == (operation.new_content if done else before)
+        assert git(root, "status", "--short") == ""
+    assert struck > 100
+    assert_sound(root)
 
 
 def test_killed_anywhere_in_the_first_opening_it_can_be_opened_again(tmp_path: Path) -> None:
