@@ -34,6 +34,8 @@ from engine.skills.operations import Edit
 from engine.skills.past import Origin, carry, git_lines, origins, touching
 from engine.skills.places import HistoryError, explained
 
+__all__ = ["BlamedLine", "Commit", "Conflict", "FileChange", "History", "HistoryError"]
+
 WAIT_SECONDS = 10.0
 
 _AUTHOR = ("SkillOS", "skillos@localhost")
