@@ -15,13 +15,14 @@ import os
 import sys
 from collections.abc import Sequence
 
-from engine.cli import following, reviewing, starting
+from engine.cli import following, games, reviewing, starting
 from engine.cli.common import lines
 from engine.config import ConfigError
+from engine.environments.alfworld import GamesError
 from engine.runs import supervisor
 from engine.runs.errors import RunError
 
-FAMILIES = (starting, following, reviewing)
+FAMILIES = (starting, following, reviewing, games)
 
 
 def main(arguments: Sequence[str] | None = None, *, worker: Sequence[str] = supervisor.WORKER) -> int:
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None, *, worker: Sequence[str] = supe
     options.worker = worker
     try:
         return int(options.run_command(options))
-    except (RunError, ConfigError) as error:
+    except (RunError, ConfigError, GamesError) as error:
         print(f"skillos-engine: {lines(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -10,13 +10,24 @@
 
 The way from file to play: `loading` finds games, `pddl` and `grammar` parse them, `facts` numbers predicates and
 objects, `conditions` (on `joins`) and `actions` compile the domain, `text` (with `naming`) the grammar, `program` puts
-them together, `environment` plays, and `world` draws tasks.
+them together, `environment` plays, and `world` draws tasks. `expert` (on `planning`) wins from nearly any state;
+`generation` makes games of our own.
 """
 
 from engine.environments.alfworld.environment import AlfworldEnvironment
 from engine.environments.alfworld.errors import GamesError
+from engine.environments.alfworld.expert import Expert, demonstration
 from engine.environments.alfworld.game import Game, Games
 from engine.environments.alfworld.loading import load_games
 from engine.environments.alfworld.world import AlfworldWorld
 
-__all__ = ["AlfworldEnvironment", "AlfworldWorld", "Game", "Games", "GamesError", "load_games"]
+__all__ = [
+    "AlfworldEnvironment",
+    "AlfworldWorld",
+    "Expert",
+    "Game",
+    "Games",
+    "GamesError",
+    "demonstration",
+    "load_games",
+]
