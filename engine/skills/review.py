@@ -1,10 +1,16 @@
-"""The life of an edit, from its proposal to the commit, as a pure state machine.
+"""The life of an edit, from its proposal to the commit, as a pure state machine, and the checks that begin it.
 
-    problems = check(operation, repo)                # before a person sees it
+    checked = check(operation, repo)                 # before a person sees it: it parses, applies and passes the audit
     state = transition("proposed", "check")          # "checked"; raises `NotAllowed` for what the table does not hold
 
-Only an approved or amended edit is ever committed. Every decision can be taken back: a veto by `undo`, which asks
-again, a commit by `undo`, which is a commit of its own; an undone or conflicted edit is asked again by `queue`.
+    proposed ─ check ─ checked ─ gate ─ gated ─ queue ─ pending ─ approve ─ approved ─ commit ─ committed
+        └─ refuse ─┬──────┴─ queue ──────────────────────┘ ├─ amend ─── amended ──┤            │
+                refused                                     ├─ veto ──── vetoed     └─ conflicted └─ undone
+                                                            └─ supersede ─ superseded
+
+Only an approved or amended edit is ever committed. Every decision can be taken back: a veto by `undo`, which asks again, a
+commit by `undo`, which is a commit of its own; an undone, conflicted or superseded edit is asked again by `queue`. What the
+checks (or the gate: a held-out score) refuse is over, for nobody ever saw it.
 """
 
 from __future__ import annotations
@@ -13,11 +19,31 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, get_args
 
-from engine.skills.operations import Malformed, Operation
-from engine.skills.repo import Refused, SkillRepo
+import msgspec
 
-State = Literal["proposed", "checked", "pending", "approved", "vetoed", "amended", "committed", "conflicted", "undone"]
-Action = Literal["check", "queue", "approve", "veto", "amend", "commit", "conflict", "undo"]
+from engine.config import Audit
+from engine.skills.audit import Context, DuplicateIndex, Finding, audit
+from engine.skills.operations import Edit, Malformed, Operation
+from engine.skills.repo import Refused, SkillRepo
+from engine.skills.skill import Skill
+
+State = Literal[
+    "proposed",
+    "checked",
+    "gated",
+    "refused",
+    "pending",
+    "approved",
+    "vetoed",
+    "amended",
+    "superseded",
+    "committed",
+    "conflicted",
+    "undone",
+]
+Action = Literal[
+    "check", "gate", "refuse", "queue", "approve", "veto", "amend", "supersede", "commit", "conflict", "undo"
+]
 
 STATES: tuple[State, ...] = get_args(State)
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -25,12 +51,16 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 TRANSITIONS: Mapping[tuple[State, Action], State] = MappingProxyType(
     {
         ("proposed", "check"): "checked",
-        ("proposed", "veto"): "vetoed",
+        ("proposed", "refuse"): "refused",
+        ("checked", "gate"): "gated",
+        ("checked", "refuse"): "refused",
         ("checked", "queue"): "pending",
-        ("checked", "veto"): "vetoed",
+        ("gated", "refuse"): "refused",
+        ("gated", "queue"): "pending",
         ("pending", "approve"): "approved",
         ("pending", "veto"): "vetoed",
         ("pending", "amend"): "amended",
+        ("pending", "supersede"): "superseded",
         ("approved", "commit"): "committed",
         ("approved", "conflict"): "conflicted",
         ("amended", "commit"): "committed",
@@ -38,6 +68,7 @@ TRANSITIONS: Mapping[tuple[State, Action], State] = MappingProxyType(
         ("conflicted", "queue"): "pending",
         ("conflicted", "veto"): "vetoed",
         ("vetoed", "undo"): "pending",
+        ("superseded", "queue"): "pending",
         ("committed", "undo"): "undone",
         ("undone", "queue"): "pending",
     }
@@ -53,8 +84,8 @@ def transition(state: State, action: Action) -> State:
     try:
         return TRANSITIONS[state, action]
     except KeyError as error:
-        allowed = actions(state)
-        raise NotAllowed(f"an edit that is {state} cannot {action}; it can {', '.join(allowed)}") from error
+        allowed = ", ".join(actions(state)) or "do nothing more"
+        raise NotAllowed(f"an edit that is {state} cannot {action}; it can {allowed}") from error
 
 
 def actions(state: State) -> tuple[Action, ...]:
@@ -62,12 +93,52 @@ def actions(state: State) -> tuple[Action, ...]:
     return tuple(action for known, action in TRANSITIONS if known == state)
 
 
-def check(operation: Operation | Malformed, repo: SkillRepo) -> list[str]:
-    """What stops `operation` from entering `repo`, which stays as it is; [] when it may go before a person."""
+class Checked(msgspec.Struct, frozen=True):
+    """What the checks found. `edit` is what the operation would do, None where it may not go before a person: then `refused`
+    says why. `notes` tell what in the new file is odd, `findings` what the audit shows a reviewer."""
+
+    edit: Edit | None
+    refused: str = ""
+    notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def check(
+    operation: Operation | Malformed,
+    repo: SkillRepo,
+    *,
+    policy: Audit | None = None,
+    seen: str = "",
+    others: DuplicateIndex | None = None,
+) -> Checked:
+    """Whether `operation` may go before a person: it parses, applies to `repo`, which stays as it is, and passes the audit.
+
+    `policy` says which findings block, are shown, or pass; `seen` is the text of the trajectory that caused the operation;
+    `others` an index kept from an earlier check, which is brought up to date with `repo`.
+    """
     if isinstance(operation, Malformed):
-        return [operation.why]
+        return Checked(None, operation.why)
     try:
-        operation.apply(repo.fork())
+        edit = operation.apply(repo.fork())
     except Refused as refusal:
-        return [refusal.why]
-    return []
+        return Checked(None, refusal.why)
+    if edit.after is None:
+        return Checked(edit)
+    skill = Skill.parse(edit.after, name=edit.new_name or edit.skill)
+    policy = policy or Audit()
+    others = others if others is not None else DuplicateIndex()
+    others.follow(repo)
+    context = Context(seen=seen, others=others, itself=(edit.skill, skill.name), similarity=policy.similarity)
+    return _judged(edit, skill, audit(skill, context=context), policy)
+
+
+def _judged(edit: Edit, skill: Skill, found: list[Finding], policy: Audit) -> Checked:
+    """What the policy makes of an audit's findings."""
+    leads_to = {"danger": policy.danger, "warning": policy.warning, "info": policy.info}
+    blocking = [finding for finding in found if leads_to[finding.severity] == "block"]
+    shown = tuple(finding for finding in found if leads_to[finding.severity] != "pass")
+    if blocking:
+        more = f", and {len(blocking) - 1} more" if len(blocking) > 1 else ""
+        return Checked(None, f"the audit blocks it: {blocking[0]}{more}", findings=shown)
+    notes = tuple(f"line {finding.line}: {finding.message}" for finding in skill.findings)
+    return Checked(edit, notes=notes, findings=shown)

@@ -17,10 +17,8 @@ from collections.abc import Collection, Iterator, Mapping
 import msgspec
 
 from engine.config import Audit
-from engine.skills.audit import encoded, hidden, instances, paths, patterns, secrets
 from engine.skills.audit.duplicates import DuplicateIndex
 from engine.skills.audit.finding import Finding, Severity
-from engine.skills.audit.reading import Reading
 from engine.skills.skill import MAX_BYTES, Skill
 
 __all__ = ["Context", "DuplicateIndex", "Finding", "Severity", "audit", "audit_repo"]
@@ -59,6 +57,10 @@ def audit_repo(repo: Mapping[str, Skill], *, similarity: float = _SIMILARITY) ->
 
 
 def _findings(skill: Skill, context: Context) -> Iterator[Finding]:
+    """Everything that is found. The rules are many patterns to compile: they are loaded with the first audit."""
+    from engine.skills.audit import encoded, hidden, instances, paths, patterns, secrets
+    from engine.skills.audit.reading import Reading
+
     text = skill.text
     if len(text) > MAX_BYTES:
         yield Finding("too-large", "danger", 1, f"only the first {MAX_BYTES:,} characters were audited")
@@ -67,7 +69,7 @@ def _findings(skill: Skill, context: Context) -> Iterator[Finding]:
     for rules in (hidden, patterns, secrets, encoded, paths):
         yield from rules.findings(reading)
     yield from instances.findings(reading, context.seen)
-    if context.others is not None:
-        near = context.others.near(skill, context.similarity, context.itself)
-        for name, value in near:
-            yield Finding("duplicate", "warning", 1, f"is {value:.0%} the same as the skill {name!r}")
+    near = context.others.near(skill, context.similarity, context.itself) if context.others is not None else []
+    if near:
+        also = f", and much like {', '.join(repr(name) for name, _ in near[1:])}" if near[1:] else ""
+        yield Finding("duplicate", "warning", 1, f"is {near[0][1]:.0%} the same as {near[0][0]!r}{also}")

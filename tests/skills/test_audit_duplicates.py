@@ -1,0 +1,68 @@
+"""Near-identical skills: the index finds what comparing every pair would, also while skills come and go."""
+
+from __future__ import annotations
+
+import random
+
+from engine.skills import Skill
+from engine.skills.audit import DuplicateIndex, audit_repo
+from engine.skills.audit.duplicates import MAX_NEAR, likeness, shingles
+
+WORDS = [f"word{number}" for number in range(400)]
+
+
+def skill(words: list[str]) -> Skill:
+    return Skill.make("a-skill", "Use it.", " ".join(words) + "\n")
+
+
+def changed(words: list[str], share: float, dice: random.Random) -> list[str]:
+    """`words` with so large a share of them replaced."""
+    return [dice.choice(WORDS) if dice.random() < share else word for word in words]
+
+
+def test_likeness_is_the_share_of_common_word_triples() -> None:
+    one, other = shingles(skill(list("abcdef"))), shingles(skill(list("abcdxy")))
+    assert len(one) == len(other) == 6  # "use it a", "it a b", "a b c", …
+    assert likeness(one, other) == 4 / 8
+    assert likeness(one, one) == 1.0 and likeness(set(), set()) == 1.0
+
+
+def test_the_index_finds_what_comparing_all_pairs_finds() -> None:
+    dice = random.Random(1)
+    families = [[dice.choice(WORDS) for _ in range(dice.randint(5, 120))] for _ in range(40)]
+    skills = {
+        f"s{number}": skill(changed(dice.choice(families), dice.choice([0.0, 0.01, 0.05, 0.3]), dice))
+        for number in range(300)
+    }
+    index = DuplicateIndex.of(skills)
+    sets = {name: shingles(item) for name, item in skills.items()}
+    for name, item in skills.items():
+        near = {other for other in skills if other != name and likeness(sets[name], sets[other]) >= 0.8}
+        found = index.near(item, 0.8, {name})
+        assert {other for other, _ in found} <= near and len(found) == min(len(near), MAX_NEAR)
+        assert all(value == likeness(sets[name], sets[other]) for other, value in found)
+        assert [value for _, value in found] == sorted((value for _, value in found), reverse=True)
+
+
+def test_what_was_deleted_or_replaced_is_found_no_more() -> None:
+    one, other = skill(WORDS[:50]), skill(WORDS[100:150])
+    index = DuplicateIndex.of({"a": one, "b": other})
+    assert index.near(one, 0.8) == [("a", 1.0)]
+    index.insert("a", other)
+    assert index.near(one, 0.8) == [] and index.near(other, 0.8) == [("a", 1.0), ("b", 1.0)]
+    index.delete("b")
+    index.delete("never-there")
+    assert index.near(other, 0.8) == [("a", 1.0)] and len(index) == 1
+
+
+def test_short_and_empty_skills_are_compared_too() -> None:
+    index = DuplicateIndex.of({"a": skill(["safe"]), "b": Skill.parse("", name="b")})
+    assert index.near(skill(["safe"]), 0.8) == [("a", 1.0)]
+    assert index.near(Skill.parse(""), 0.8) == [("b", 1.0)]
+
+
+def test_a_repository_of_the_same_skill_many_times_is_audited_at_once() -> None:
+    repo = {f"s{number}": skill(WORDS) for number in range(60)}
+    found = audit_repo(repo)
+    assert list(found) == list(repo)
+    assert all(len(findings) == 1 and findings[0].rule == "duplicate" for findings in found.values())
