@@ -48,15 +48,17 @@ def wander(game: Game, seed: str, turns: int) -> list[str]:
     observation, seen, actions = environment.reset(), set[str](), list[str]()
     for _ in range(turns):
         seen.update(observation.admissible)
-        here, kind = random.choice(observation.admissible), random.random()
+        action, kind = random.choice(observation.admissible), random.random()
         if kind < 0.15:
-            here = random.choice(NONSENSE)
+            action = random.choice(NONSENSE)
         elif kind < 0.25:
-            here = random.choice(sorted(seen))
+            action = random.choice(sorted(seen))
         elif kind < 0.35:
-            here = random.choice([here.upper(), f"  {here} ", here[:-1], here.replace(" ", "  "), f"{here}1"])
-        actions.append(here)
-        observation = environment.step(here)
+            action = random.choice(
+                [action.upper(), f"  {action} ", action[:-1], action.replace(" ", "  "), f"{action}1"]
+            )
+        actions.append(action)
+        observation = environment.step(action)
     return actions
 
 

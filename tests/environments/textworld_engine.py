@@ -56,8 +56,8 @@ class Request(msgspec.Struct, frozen=True):
     folder: str = ""
 
 
-def play_in_textworld(sessions: Sequence[Session], timeout: float = 600.0) -> list[Played]:
-    """Plays every session. Raises `RuntimeError` with the engine's last words if it refuses a game."""
+def play_in_textworld(sessions: Sequence[Session], timeout: float = 1800.0) -> list[Played]:
+    """Plays every session; `timeout` is in seconds. Raises `RuntimeError`, with its last words, if it refuses a game."""
     return msgspec.json.decode(_answer(Request(sessions=list(sessions)), timeout), type=list[Played])
 
 
