@@ -217,7 +217,7 @@ BROKEN = {
         "grammar",
         "{l.name or l.id}",
         "{l.name" + " + l.name" * 100 + "}",
-        "more than 500 characters",
+        "more than 200 characters",
     ),
     "nonsense in the grammar": ("grammar", "action darken", "deed darken", r"grammar, line \d+: expected an action"),
 }

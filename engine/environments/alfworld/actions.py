@@ -7,13 +7,15 @@ nothing and therefore does not exist.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from engine.environments.alfworld.conditions import Compiler, terms_of
 from engine.environments.alfworld.errors import FormatError
 from engine.environments.alfworld.facts import Change, Facts, Frame, Row
 from engine.environments.alfworld.joins import Env, Step
 from engine.environments.alfworld.pddl import TRUE, And, Atom, Effect, Formula, Not, Schema
+
+Pairs: TypeAlias = frozenset[tuple[int, int]]
 
 
 class Action:
@@ -102,20 +104,31 @@ def _idle_test(compiler: Compiler, schema: Schema) -> Callable[[Env], bool] | No
     true = [part for part in parts if isinstance(part, Atom)]
     false = [part.part for part in parts if isinstance(part, Not) and isinstance(part.part, Atom)]
     come = [effect.atom for effect in schema.effects if effect.positive]
-    wanted = [(effect.atom, true if effect.positive else come + false) for effect in schema.effects]
-    choices = [
-        [_pairs(compiler, atom, other) for other in others if other.predicate == atom.predicate]
-        for atom, others in wanted
-    ]
+    choices: set[frozenset[Pairs]] = set()
+    for effect in schema.effects:
+        others = true if effect.positive else come + false
+        compiler.frame.spend(len(others))
+        alike = [other for other in others if other.predicate == effect.atom.predicate]
+        choices.add(frozenset(_pairs(compiler, effect.atom, other) for other in alike))
     if not all(choices):
         return None
-    return lambda env: all(any(all(env[a] == env[b] for a, b in pairs) for pairs in choice) for choice in choices)
+    tests = [_any_equal([*choice]) for choice in choices]
+    return tests[0] if len(tests) == 1 else lambda env: all(test(env) for test in tests)
 
 
-def _pairs(compiler: Compiler, left: Atom, right: Atom) -> list[tuple[int, int]]:
+def _any_equal(choice: Sequence[Pairs]) -> Callable[[Env], bool]:
+    """Whether all pairs of slots of one of the alternatives have equal values."""
+    if len(choice) == 1 and len(choice[0]) == 1:
+        ((left, right),) = choice[0]
+        return lambda env: env[left] == env[right]
+    return lambda env: any(all(env[left] == env[right] for left, right in pairs) for pairs in choice)
+
+
+def _pairs(compiler: Compiler, left: Atom, right: Atom) -> Pairs:
     """The slots that must be equal for two atoms of one predicate to be the same."""
     terms = zip(left.terms, right.terms, strict=True)
-    return [(compiler.slot(one), compiler.slot(other)) for one, other in terms if one != other]
+    slots = (sorted((compiler.slot(one), compiler.slot(other))) for one, other in terms if one != other)
+    return frozenset((first, second) for first, second in slots)
 
 
 def _conjuncts(formula: Formula) -> list[Formula]:

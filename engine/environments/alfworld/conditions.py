@@ -2,33 +2,42 @@
 
 A condition is split into branches (a disjunction of conjunctions, its existential variables lifted out); each branch is
 joined fact by fact, the most selective first, judged by the frame's sample. A disjunction whose variables are all bound
-by then is tested in place, and a branch over a type without members is dropped.
+by then is tested in place, and a branch over a type that does not exist is dropped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 
 from engine.environments.alfworld.errors import FormatError
-from engine.environments.alfworld.facts import Frame
+from engine.environments.alfworld.facts import Facts, Frame
 from engine.environments.alfworld.joins import Env, Fresh, Step, Test, any_of, check, loop, row_test, scan, stop
 from engine.environments.alfworld.pddl import And, Atom, Equal, Exists, Forall, Formula, Not, Or, Variable
 
-MAX_BRANCHES = 1000
+MAX_BRANCHES = 100
+MAX_PARTS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """All `atoms` and `tests` hold, for some value of `variables`."""
+    """All `atoms` and `tests` hold, for some value of `variables`. Raises `FormatError` for more than `MAX_PARTS`."""
 
     variables: tuple[Variable, ...] = ()
     atoms: tuple[Atom, ...] = ()
     tests: tuple[Formula, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.size > MAX_PARTS:
+            raise FormatError(f"a condition asks for more than {MAX_PARTS} variables and facts at once")
+
     def __add__(self, other: Branch) -> Branch:
         return Branch(self.variables + other.variables, self.atoms + other.atoms, self.tests + other.tests)
+
+    @property
+    def size(self) -> int:
+        return len(self.variables) + len(self.atoms) + len(self.tests)
 
 
 class Compiler:
@@ -63,44 +72,42 @@ class Compiler:
         self, parameters: Sequence[Variable], formula: Formula, end: Step, bound: Sequence[str] = ()
     ) -> list[Step]:
         """Chains that call `end` for each way to bind `parameters` so that `formula` holds, perhaps more than once."""
-        branches = [Branch(tuple(parameters)) + branch for branch in self._branches(_normal(formula))]
+        given = Branch(tuple(parameters))
+        branches = [given + branch for branch in _branches(self._apart(_normal(formula), {}))]
         return [self._chain(branch, end, bound) for branch in branches if _types(branch) <= self.frame.types.keys()]
 
-    def _branches(self, formula: Formula) -> list[Branch]:
+    def _apart(self, formula: Formula, names: dict[str, str]) -> Formula:
+        """`formula` with its free variables renamed by `names`, and every existential variable to a name of its own."""
+        self.frame.spend(1)
         match formula:
-            case Atom():
-                return [Branch(atoms=(formula,))]
-            case Or(parts):
-                return [branch for part in parts for branch in self._branches(part)]
+            case Atom(predicate, terms):
+                return Atom(predicate, tuple(names.get(term, term) for term in terms))
+            case Equal(left, right):
+                return Equal(names.get(left, left), names.get(right, right))
+            case Not(part):
+                return Not(self._apart(part, names))
+            case And(parts) | Or(parts):
+                return type(formula)(tuple(self._apart(part, names) for part in parts))
             case Exists(variables, part):
                 fresh = {each.name: f"{each.name}#{next(self._names)}" for each in variables}
                 lifted = tuple(Variable(fresh[each.name], each.type) for each in variables)
-                return [Branch(lifted) + branch for branch in self._branches(_renamed(part, fresh))]
-            case And(parts):
-                branches = [Branch()]
-                for part in sorted(parts, key=lambda part: isinstance(part, Or)):
-                    branches = [joined for branch in branches for joined in self._joined(branch, part)]
-                    if len(branches) > MAX_BRANCHES:
-                        raise FormatError(f"a condition has more than {MAX_BRANCHES} alternatives")
-                return branches
-        return [Branch(tests=(formula,))]
-
-    def _joined(self, branch: Branch, part: Formula) -> list[Branch]:
-        if isinstance(part, Or) and _free(part) <= {term for atom in branch.atoms for term in atom.terms}:
-            return [branch + Branch(tests=(part,))]
-        return [branch + other for other in self._branches(part)]
+                return Exists(lifted, self._apart(part, names | fresh))
+            case Forall(variables, part):
+                hidden = {each.name for each in variables}
+                inner = {old: new for old, new in names.items() if old not in hidden}
+                return Forall(variables, self._apart(part, inner))
 
     def _chain(self, branch: Branch, end: Step, bound: Sequence[str]) -> Step:
         """The steps in order, then linked from the last to the first."""
+        self.frame.spend(branch.size**2)
         types = {each.name: self.frame.types[each.type] for each in branch.variables}
         known = {*bound, *(term for atom in branch.atoms for term in atom.terms if not term.startswith("?"))}
-        atoms, tests = list(branch.atoms), list(branch.tests)
+        atoms, tests = list(branch.atoms), [(test, _free(test)) for test in branch.tests]
         steps: list[tuple[Atom, dict[int, int], list[Fresh], list[tuple[int, int]]] | Formula | Variable] = []
         missing = [each for each in branch.variables if each.name not in known]
         while atoms or tests or missing:
-            ready = [test for test in tests if _free(test) <= known]
-            steps.extend(ready)
-            tests = [test for test in tests if test not in ready]
+            steps.extend(test for test, free in tests if free <= known)
+            tests = [(test, free) for test, free in tests if not free <= known]
             if atoms:
                 atom = min(atoms, key=lambda atom: self._cost(atom, known))
                 atoms.remove(atom)
@@ -110,7 +117,7 @@ class Compiler:
                 steps.append(missing[0])
                 known.add(missing[0].name)
             elif tests:
-                raise _undeclared(_free(tests[0]) - known)
+                raise _undeclared(tests[0][1] - known)
             missing = [each for each in missing if each.name not in known]
         chain = end
         for step in reversed(steps):
@@ -173,11 +180,54 @@ class Compiler:
                 counter = self.holds(Exists(variables, Not(part)), tuple(known))
                 return lambda facts, env: not counter(facts, env)
             case Or(parts) | And(parts):
-                tests = [self._test(part, known) for part in parts]
-                if isinstance(formula, Or):
-                    return lambda facts, env: any(test(facts, env) for test in tests)
-                return lambda facts, env: all(test(facts, env) for test in tests)
+                return _all_or_any([self._test(part, known) for part in parts], isinstance(formula, And))
         return self.holds(formula, tuple(known))
+
+
+def _branches(formula: Formula) -> list[Branch]:
+    """The alternatives of a formula in which variables have names of their own and only atoms are negated."""
+    match formula:
+        case Atom():
+            return [Branch(atoms=(formula,))]
+        case Or(parts):
+            return _few(branch for part in parts for branch in _branches(part))
+        case Exists(variables, part):
+            return [Branch(variables) + branch for branch in _branches(part)]
+        case And(parts):
+            branches = [Branch()]
+            for part in sorted(parts, key=lambda part: isinstance(part, Or)):
+                branches = _few(_joined(branches, part))
+            return branches
+    return [Branch(tests=(formula,))]
+
+
+def _joined(branches: Sequence[Branch], part: Formula) -> Iterator[Branch]:
+    """Each of `branches` and `part`; a disjunction of what a branch binds anyhow is tested in place."""
+    free = _free(part) if isinstance(part, Or) else None
+    others: list[Branch] | None = None
+    for branch in branches:
+        if free is not None and free <= {term for atom in branch.atoms for term in atom.terms}:
+            yield branch + Branch(tests=(part,))
+        else:
+            others = _branches(part) if others is None else others
+            yield from (branch + other for other in others)
+
+
+def _few(branches: Iterable[Branch]) -> list[Branch]:
+    few = list(islice(branches, MAX_BRANCHES + 1))
+    if len(few) > MAX_BRANCHES:
+        raise FormatError(f"a condition has more than {MAX_BRANCHES} alternatives")
+    return few
+
+
+def _all_or_any(tests: Sequence[Test], every: bool) -> Test:
+    of = all if every else any
+
+    def run(facts: Facts, env: Env) -> bool:
+        facts.spend(len(tests))
+        return of(test(facts, env) for test in tests)
+
+    return run
 
 
 def _types(branch: Branch) -> set[str]:
@@ -203,23 +253,6 @@ def _normal(formula: Formula, positive: bool = True) -> Formula:
         case Forall(variables, part):
             return (Forall if positive else Exists)(variables, _normal(part, positive))
     return formula if positive else Not(formula)
-
-
-def _renamed(formula: Formula, names: dict[str, str]) -> Formula:
-    """`formula` with its free variables renamed."""
-    match formula:
-        case Atom(predicate, terms):
-            return Atom(predicate, tuple(names.get(term, term) for term in terms))
-        case Equal(left, right):
-            return Equal(names.get(left, left), names.get(right, right))
-        case Not(part):
-            return Not(_renamed(part, names))
-        case And(parts) | Or(parts):
-            return type(formula)(tuple(_renamed(part, names) for part in parts))
-        case Exists(variables, part) | Forall(variables, part):
-            hidden = {each.name for each in variables}
-            inner = {old: new for old, new in names.items() if old not in hidden}
-            return type(formula)(variables, _renamed(part, inner))
 
 
 def _free(formula: Formula) -> set[str]:

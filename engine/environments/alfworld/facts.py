@@ -3,6 +3,10 @@
 A `Frame` numbers the predicates and types of a domain and hands out indexes while rules are compiled; games of the
 domain share it. `Objects` numbers the objects of one game in the order of their names, so that rows sort as the names
 do. `Facts` are rows of these objects under that frame; predicates that no action changes are shared between copies.
+
+Games may be hostile, so work is counted, not timed: compiling the rules of a domain, or one step of an episode, that
+needs more than its share raises `FormatError`. (A step of the official games looks at about a hundred rows and writes
+some hundred characters.)
 """
 
 from __future__ import annotations
@@ -19,6 +23,9 @@ Row: TypeAlias = tuple[int, ...]
 Change: TypeAlias = tuple[int, Row]
 Indexer: TypeAlias = tuple[int, Callable[[Row], Any]]
 NOWHERE: tuple[Row, ...] = ()
+MAX_COMPILING = 200_000
+MAX_PLAYING = 200_000
+MAX_INDEXES = 100
 
 
 @dataclass(slots=True)
@@ -36,6 +43,7 @@ class Frame:
     indexers: dict[int, tuple[Indexer, ...]] = field(default_factory=dict)
     negations: dict[int, int] = field(default_factory=dict)
     size: int = 0
+    work_left: int = MAX_COMPILING
     _fanouts: dict[tuple[int, tuple[int, ...]], float] = field(default_factory=dict)
 
     @classmethod
@@ -49,7 +57,13 @@ class Frame:
 
     def extended(self) -> Frame:
         """A copy that more indexes can be asked of; the numbers given out so far stay."""
-        return replace(self, indexes=list(self.indexes), indexers=dict(self.indexers))
+        return replace(self, indexes=list(self.indexes), indexers=dict(self.indexers), work_left=MAX_COMPILING)
+
+    def spend(self, work: int) -> None:
+        """Counts parts compiled and rows counted."""
+        self.work_left -= work
+        if self.work_left < 0:
+            raise FormatError(f"takes more than {MAX_COMPILING:,} steps to compile")
 
     def negation(self, predicate: int) -> int:
         """The predicate of the facts of `predicate` that an action has made false; nothing is at the start."""
@@ -63,6 +77,8 @@ class Frame:
         """The number of the index of `predicate` by the arguments at `positions`."""
         wanted = (predicate, positions)
         if wanted not in self.indexes:
+            if len(self.indexes) >= MAX_INDEXES:
+                raise FormatError(f"the conditions and queries need more than {MAX_INDEXES} indexes")
             indexer = (len(self.indexes), itemgetter(*positions))
             self.indexers[predicate] = (*self.indexers.get(predicate, ()), indexer)
             self.indexes.append(wanted)
@@ -73,6 +89,7 @@ class Frame:
         known = self._fanouts.get((predicate, positions))
         if known is None:
             rows = self.sample[predicate]
+            self.spend(len(rows))
             values = len({itemgetter(*positions)(row) for row in rows}) if rows and positions else 1
             known = self._fanouts[predicate, positions] = len(rows) / values
         return known
@@ -124,6 +141,7 @@ class Facts:
     constants: Sequence[int]
     rows: list[set[Row]]
     indexes: list[dict[Any, tuple[Row, ...]]]
+    work_left: int = MAX_PLAYING
 
     @classmethod
     def of(
@@ -144,6 +162,12 @@ class Facts:
             indexes.append({value: tuple(found) for value, found in groups.items()})
         return cls(frame, objects, entities, constants, rows, indexes)
 
+    def spend(self, work: int) -> None:
+        """Counts rows looked at and characters written, until `work_left` is set anew."""
+        self.work_left -= work
+        if self.work_left < 0:
+            raise FormatError(f"takes more than {MAX_PLAYING:,} rows and characters at once")
+
     def add(self, predicate: int, row: Row) -> bool:
         """Makes a fact true; returns whether it was not."""
         rows = self.rows[predicate]
@@ -152,7 +176,9 @@ class Facts:
         rows.add(row)
         for number, key in self.frame.indexers.get(predicate, ()):
             index, value = self.indexes[number], key(row)
-            index[value] = (*index.get(value, ()), row)
+            found = index.get(value, NOWHERE)
+            self.spend(len(found))
+            index[value] = (*found, row)
         return True
 
     def remove(self, predicate: int, row: Row) -> bool:
@@ -163,7 +189,9 @@ class Facts:
         rows.remove(row)
         for number, key in self.frame.indexers.get(predicate, ()):
             index, value = self.indexes[number], key(row)
-            index[value] = tuple([each for each in index[value] if each != row])
+            found = index[value]
+            self.spend(len(found))
+            index[value] = tuple([each for each in found if each != row])
         return True
 
     def apply(self, removed: Iterable[Change], added: Iterable[Change]) -> set[int]:

@@ -1,12 +1,13 @@
 """Joins over facts, as chains of closures: each step binds some slots of an environment and calls the next.
 
 An environment is a list of object numbers, one slot a variable. A step returns whether to stop, so that a chain that
-ends in `stop` says whether there is an answer, and one that ends in a collector gathers all of them.
+ends in `stop` says whether there is an answer, and one that ends in a collector gathers all of them. Steps spend the
+facts' work, a unit for each row that they look at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeAlias
 
 from engine.environments.alfworld.facts import NOWHERE, Facts, Frame, Row
@@ -40,6 +41,7 @@ def loop(slot: int, kind: int, then: Step) -> Step:
     """Binds `slot` to each object of the type `kind`."""
 
     def run(facts: Facts, env: Env, out: Any) -> bool:
+        facts.spend(len(facts.objects.names))
         for number, is_member in enumerate(facts.objects.members[kind]):
             env[slot] = number
             if is_member and then(facts, env, out):
@@ -78,7 +80,9 @@ def scan(
 
         def run_one(facts: Facts, env: Env, out: Any) -> bool:
             members = facts.objects.members[kind]
-            for row in rows(facts, env):
+            found = rows(facts, env)
+            facts.spend(1 + len(found))
+            for row in found:
                 value = row[argument]
                 if members[value]:
                     env[slot] = value
@@ -90,7 +94,9 @@ def scan(
 
     def run(facts: Facts, env: Env, out: Any) -> bool:
         members = facts.objects.members
-        for row in rows(facts, env):
+        found = rows(facts, env)
+        facts.spend(1 + len(found))
+        for row in found:
             for argument, slot, kind in fresh:
                 if not members[kind][row[argument]]:
                     break
@@ -116,7 +122,9 @@ def ordered_scan(
 
     def run(facts: Facts, env: Env, out: Any) -> bool:
         members = facts.objects.members
-        for row in sorted(rows(facts, env)):
+        found = rows(facts, env)
+        facts.spend(1 + len(found))
+        for row in sorted(found):
             for argument, slot, kind in fresh:
                 value = row[argument]
                 if not members[kind][value] or value in env[:slot]:
@@ -130,7 +138,7 @@ def ordered_scan(
     return run
 
 
-def _candidates(frame: Frame, predicate: int, bound: dict[int, int]) -> Callable[[Facts, Env], Iterable[Row]]:
+def _candidates(frame: Frame, predicate: int, bound: dict[int, int]) -> Callable[[Facts, Env], Collection[Row]]:
     if not bound:
         return lambda facts, env: facts.rows[predicate]
     positions = tuple(sorted(bound))

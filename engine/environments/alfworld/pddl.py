@@ -6,19 +6,26 @@
 Read are typing, constants, ADL conditions (`and or not imply exists forall =`) and effects (`and not forall when`);
 numeric fluents are skipped, since a game has no costs. As in Fast Downward, which the official games were made for,
 names are case-insensitive, `object` is every type's ancestor, and a type that nothing is declared with has no members.
+
+A file may be hostile: the limits below keep what is declared, and with it each episode, small. They are far above the
+official games (32 predicates, 15 actions, up to 363 objects with names of up to 88 characters, 8 parentheses deep).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from engine.environments.alfworld.errors import FormatError
+from engine.environments.alfworld.errors import MAX_WORD, FormatError
 
 ROOT = "object"
-MAX_DEPTH = 100
+MAX_DEPTH = 30
+MAX_DECLARED = 500
+MAX_OBJECTS = 10_000
+MAX_VARIABLES = 20
+MAX_WORDS = 2_000
 Sexp: TypeAlias = "str | list[Sexp]"
 
 
@@ -130,7 +137,10 @@ def parse_sexp(text: str) -> list[Sexp]:
     """The one parenthesised expression in `text`, as nested lists of lower-case words. Raises `FormatError`."""
     plain = re.sub(r";[^\n]*", "", text).lower()
     stack: list[list[Sexp]] = [[]]
-    for word in plain.replace("(", " ( ").replace(")", " ) ").split():
+    words = plain.replace("(", " ( ").replace(")", " ) ").split()
+    if (longest := max(words, key=len, default="")) and len(longest) > MAX_WORD:
+        raise FormatError(f"the word {longest[:30]}… has more than {MAX_WORD} characters")
+    for word in words:
         if word == "(":
             if len(stack) > MAX_DEPTH:
                 raise FormatError(f"parentheses are nested more than {MAX_DEPTH} deep", _words(stack[1][:2])[:4])
@@ -166,7 +176,7 @@ def parse_domain(text: str) -> Domain:
                 for item in rest:
                     match item:
                         case [str(predicate), *arguments]:
-                            predicates[predicate] = len(_typed(arguments))
+                            predicates[predicate] = len(_variables(arguments))
                         case _:
                             raise _unread(item, "a predicate's declaration")
             case [":action", *_]:
@@ -175,6 +185,9 @@ def parse_domain(text: str) -> Domain:
                 pass
             case _:
                 raise _unread(section, ":requirements, :types, :constants, :predicates, :functions or :action")
+    _limit(parents, MAX_DECLARED, "types")
+    _limit(predicates, MAX_DECLARED, "predicates")
+    _limit(schemas, MAX_DECLARED, "actions")
     reader = _Reader(predicates)
     return Domain(name, parents, constants, predicates, tuple(reader.schema(schema) for schema in schemas))
 
@@ -182,17 +195,17 @@ def parse_domain(text: str) -> Domain:
 def parse_problem(text: str, domain: Domain) -> Problem:
     """The problem in `text`. Raises `FormatError` where `domain` does not fit: an unknown predicate, object or type."""
     _, sections = _define(text, "problem")
-    objects = domain.constants
+    objects = [*domain.constants]
     init: list[Sexp] = []
     goal: Sexp | None = None
     for section in sections:
         match section:
             case [":domain", named]:
                 if named != domain.name:
-                    raise FormatError(f"the problem is for the domain {named}, the game's domain is {domain.name}")
+                    why = f"the problem is for the domain {named}, the game's domain is {domain.name}"
+                    raise FormatError(why, (":domain", *_words(named)))
             case [":objects", *rest]:
                 objects += _typed(rest)
-                _check_objects(objects, domain)
             case [":init", *rest]:
                 init = rest
             case [":goal", formula]:
@@ -203,9 +216,11 @@ def parse_problem(text: str, domain: Domain) -> Problem:
                 raise _unread(section, ":domain, :objects, :init, :goal or :metric")
     if goal is None:
         raise FormatError("the problem has no :goal")
+    _check_objects(objects, domain)
     reader = _Reader(domain.predicates, frozenset(each.name for each in objects))
     facts = tuple(reader.fact(fact) for fact in init if not (isinstance(fact, list) and fact[:1] == ["="]))
-    return Problem(objects, facts, reader.formula(goal))
+    _limit(_words(goal), MAX_WORDS, "words in the goal", (":goal",))
+    return Problem(tuple(objects), facts, reader.formula(goal))
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,24 +289,32 @@ class _Reader:
                 for effect in self.effects(part):
                     yield Effect(effect.atom, effect.positive, effect.variables, And((guard, effect.condition)))
             case ["forall", [*variables], part]:
+                outer = _variables(variables)
                 for effect in self.effects(part):
-                    yield Effect(
-                        effect.atom, effect.positive, _variables(variables) + effect.variables, effect.condition
-                    )
+                    yield Effect(effect.atom, effect.positive, outer + effect.variables, effect.condition)
             case _:
                 yield Effect(self.atom(sexp), positive=True)
 
     def schema(self, sexp: Sexp) -> Schema:
         match sexp:
             case [":action", str(name), *rest] if len(rest) % 2 == 0:
+                _limit(_words(rest), MAX_WORDS, f"words in the action {name}", (":action", name))
                 fields = {key: value for key, value in zip(rest[::2], rest[1::2], strict=True) if isinstance(key, str)}
                 parameters = _variables(fields.get(":parameters", []))
+                if len({each.name for each in parameters}) < len(parameters):
+                    raise FormatError(f"the action {name} has two parameters of one name", (":action", name))
                 precondition = self.formula(fields.get(":precondition", []))
                 return Schema(name, parameters, precondition, tuple(self.effects(fields.get(":effect", []))))
         raise _unread(sexp, "(:action NAME :parameters (…) :precondition (…) :effect (…))")
 
 
-def _check_objects(objects: tuple[Variable, ...], domain: Domain) -> None:
+def _limit(things: Sized, most: int, what: str, tokens: tuple[str, ...] = ()) -> None:
+    if len(things) > most:
+        raise FormatError(f"more than {most:,} {what}", tokens)
+
+
+def _check_objects(objects: Sequence[Variable], domain: Domain) -> None:
+    _limit(objects, MAX_OBJECTS, "objects")
     known = {ROOT, *domain.parents, *domain.parents.values()}
     for each in objects:
         if each.name.startswith("?"):
@@ -311,6 +334,7 @@ def _define(text: str, kind: str) -> tuple[str, list[Sexp]]:
 
 def _variables(sexp: Sexp) -> tuple[Variable, ...]:
     variables = _typed(sexp)
+    _limit(variables, MAX_VARIABLES, "variables declared together", _words(sexp)[:4])
     if not all(each.name.startswith("?") for each in variables):
         raise _unread(sexp, "variables, which begin with ?")
     return variables

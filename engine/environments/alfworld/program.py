@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TypeAlias
 
 from engine.environments.alfworld.actions import Action, constants_of
 from engine.environments.alfworld.conditions import Compiler, terms_of
 from engine.environments.alfworld.errors import FormatError
-from engine.environments.alfworld.facts import Facts, Frame, Objects, Row, initial_rows
+from engine.environments.alfworld.facts import MAX_PLAYING, Facts, Frame, Objects, Row, initial_rows
 from engine.environments.alfworld.grammar import Placeholder, Reference, parse_grammar
 from engine.environments.alfworld.naming import name_entities
 from engine.environments.alfworld.pddl import Domain, Formula, Schema, parse_domain, parse_problem
@@ -25,7 +26,7 @@ from engine.environments.alfworld.text import Sentence, Writer
 
 Moves: TypeAlias = dict[str, Row]
 PLACE_OF_TASK = "@@TASK@@"
-MEMORY = 4096
+MEMORY = 10_000
 SHELF = 64
 
 
@@ -35,12 +36,16 @@ class BrokenGame(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """An action with its texts; `reads` are the predicates that decide the commands that do it."""
+    """An action with its texts; `reads` are the predicates that decide the commands that do it.
+
+    `key` are the arguments that decide the template's text, None where facts decide it too.
+    """
 
     action: Action
     template: Sentence
     feedback: Sentence
     reads: frozenset[int]
+    key: Callable[[Row], object] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +63,20 @@ class Rules:
 class Program:
     """One game. `goal_reads` are the predicates that decide whether it is won.
 
-    `opening`, `first_moves` (by action) and `won_at_start` are what an episode begins with. Raises `BrokenGame`.
+    `opening`, `first_moves` (by action) and `won_at_start` are what an episode begins with. What can be done where few
+    facts decide, and commands, are remembered, `MEMORY` of them in all. Everything raises `BrokenGame`.
     """
 
     rules: Rules
     task: str
     start: Facts
-    won: Callable[[Facts], bool]
+    goal: Callable[[Facts], bool]
     goal_reads: frozenset[int]
     opening: str = field(init=False)
     first_moves: tuple[Moves, ...] = field(init=False)
     won_at_start: bool = field(init=False)
-    _commands: list[dict[Row, str]] = field(init=False)
+    _room: int = MEMORY
+    _commands: list[dict[object, str]] = field(init=False)
     _moves: list[dict[tuple[object, ...], Moves]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -80,11 +87,15 @@ class Program:
         self.first_moves = tuple([self.moves(number, self.start) for number in actions])
         self.won_at_start = self.won(self.start)
 
-    def moves(self, number: int, facts: Facts) -> Moves:
-        """The arguments of an action by the commands that do it now.
+    def won(self, facts: Facts) -> bool:
+        """Whether the goal holds."""
+        try:
+            return self.goal(facts)
+        except FormatError as error:
+            raise BrokenGame(f"pddl_problem: the goal {error.what}") from None
 
-        Remembered where few facts decide (where the player is, what is held).
-        """
+    def moves(self, number: int, facts: Facts) -> Moves:
+        """The arguments of an action by the commands that do it now."""
         deciding = [facts.rows[predicate] for predicate in self.rules.commands[number].reads]
         if any(len(rows) > 1 for rows in deciding):
             return self._search(number, facts)
@@ -92,37 +103,54 @@ class Program:
         known = self._moves[number].get(key)
         if known is None:
             known = self._search(number, facts)
-            if len(self._moves[number]) < MEMORY:
+            if self._room > len(known):
+                self._room -= 1 + len(known)
                 self._moves[number][key] = known
         return known
 
     def do(self, number: int, facts: Facts, row: Row) -> tuple[str, set[int]]:
-        """Does an action; returns the answer and the predicates that changed. Raises `BrokenGame`."""
+        """Does an action, which begins a step; returns the answer and the predicates that changed."""
         command = self.rules.commands[number]
-        changed = facts.apply(*command.action.changes(facts, row))
+        facts.work_left = MAX_PLAYING
+        try:
+            changed = facts.apply(*command.action.changes(facts, row))
+        except FormatError as error:
+            raise BrokenGame(f"pddl_domain: the effect of {command.action.name} {error.what}") from None
         return self._told(command.feedback, facts, row), changed
 
     def _search(self, number: int, facts: Facts) -> Moves:
+        action = self.rules.commands[number].action
+        try:
+            rows = action.rows(facts)
+        except FormatError as error:
+            raise BrokenGame(f"pddl_domain: the precondition of {action.name} {error.what}") from None
         moves: Moves = {}
-        for row in self.rules.commands[number].action.rows(facts):
+        for row in rows:
             command = self._command(number, facts, row)
             if command not in moves or row < moves[command]:
                 moves[command] = row
         return moves
 
     def _command(self, number: int, facts: Facts, row: Row) -> str:
-        template = self.rules.commands[number].template
-        if template.needs.reads:
-            return self._told(template, facts, row)
-        key = tuple([row[slot] for slot in template.needs.slots])
-        command = self._commands[number].get(key)
-        if command is None:
-            command = self._commands[number][key] = self._told(template, facts, row)
-        return command
+        command = self.rules.commands[number]
+        if command.key is None:
+            return self._told(command.template, facts, row)
+        key = command.key(row)
+        text = self._commands[number].get(key)
+        if text is None:
+            text = self._told(command.template, facts, row)
+            if self._room:
+                self._room -= 1
+                self._commands[number][key] = text
+        return text
 
     def _told(self, sentence: Sentence, facts: Facts, row: Row) -> str:
         try:
-            return sentence(facts, row).replace(PLACE_OF_TASK, self.task)
+            text = sentence(facts, row)
+            if PLACE_OF_TASK in text:
+                facts.spend(text.count(PLACE_OF_TASK) * len(self.task))
+                text = text.replace(PLACE_OF_TASK, self.task)
+            return text
         except FormatError as error:
             raise BrokenGame(f"grammar: {error.what}") from None
 
@@ -173,11 +201,18 @@ def _rules(domain_text: str, grammar_text: str, problem_text: str) -> Rules:
         frame.sample = initial_rows(frame, Objects.of(domain, frame, problem), problem)
     with _reading("pddl_domain", domain_text):
         constants = tuple(sorted({name for schema in domain.schemas for name in constants_of(schema)}))
-        actions = [Action(frame, schema, constants) for schema in domain.schemas]
+        actions = [_action(frame, schema, constants) for schema in domain.schemas]
     with _reading("grammar", grammar_text):
         grammar = parse_grammar(grammar_text)
         commands = _commands(Writer(frame, grammar), domain.schemas, actions)
         return Rules(domain, frame, constants, commands, Writer(frame, grammar).sentence((Reference("intro"),)))
+
+
+def _action(frame: Frame, schema: Schema, constants: Sequence[str]) -> Action:
+    try:
+        return Action(frame, schema, constants)
+    except FormatError as error:
+        raise FormatError(f"the action {schema.name}: {error.what}", error.tokens or (":action", schema.name)) from None
 
 
 def _commands(writer: Writer, schemas: Sequence[Schema], actions: Sequence[Action]) -> tuple[Command, ...]:
@@ -188,7 +223,9 @@ def _commands(writer: Writer, schemas: Sequence[Schema], actions: Sequence[Actio
             raise FormatError(f"the grammar has no text for the domain's action {schema.name}")
         scope = tuple(Placeholder(each.name.removeprefix("?"), each.type) for each in schema.parameters)
         template, feedback = writer.sentence(text.template, scope), writer.sentence(text.feedback, scope)
-        commands.append(Command(action, template, feedback, action.reads | template.needs.reads))
+        needs = template.needs
+        key = None if needs.reads else itemgetter(*needs.slots) if needs.slots else lambda row: ()
+        commands.append(Command(action, template, feedback, action.reads | needs.reads, key))
     return tuple(commands)
 
 

@@ -2,6 +2,8 @@
 
 A rule is compiled once for each scope that it is used in (the placeholders that have values there). A query binds new
 placeholders in order, each to another object; its answers come in the order of the objects' names.
+
+A grammar may be hostile: compiling spends the frame's work, writing that of the facts, character by character.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from operator import or_
 from typing import Any, TypeAlias
 
 from engine.environments.alfworld.errors import FormatError
-from engine.environments.alfworld.facts import Facts, Frame, Row
+from engine.environments.alfworld.facts import MAX_PLAYING, Facts, Frame, Row
 from engine.environments.alfworld.grammar import (
     Alternative,
     Each,
@@ -31,7 +33,9 @@ from engine.environments.alfworld.naming import ATTRIBUTES
 
 Scope: TypeAlias = tuple[Placeholder, ...]
 Render: TypeAlias = Callable[[Facts, Env], str]
-MAX_EXPRESSION = 500
+MAX_EXPRESSION = 200
+MAX_NESTING = 20
+MAX_PATTERNS = 10
 SEPARATORS = ("list_empty", "list_separator", "list_last_separator")
 
 
@@ -73,7 +77,8 @@ class Writer:
 
     frame: Frame
     grammar: Grammar
-    _rules: dict[tuple[str, Scope], Piece | None] = field(default_factory=dict)
+    _rules: dict[tuple[str, Scope], Piece] = field(default_factory=dict)
+    _open: list[str] = field(default_factory=list)
     _room: int = 0
 
     def sentence(self, symbols: Sequence[Symbol], scope: Scope = ()) -> Sentence:
@@ -85,6 +90,7 @@ class Writer:
         return _joined([self._symbol(symbol, scope) for symbol in symbols])
 
     def _symbol(self, symbol: Symbol, scope: Scope) -> Piece:
+        self.frame.spend(1 + len(scope))
         match symbol:
             case Literal(text):
                 return _constant(text)
@@ -96,17 +102,17 @@ class Writer:
                 return self._each(part, given, listed, scope)
 
     def _rule(self, name: str, scope: Scope) -> Piece:
-        if (name, scope) in self._rules:
-            known = self._rules[name, scope]
-            if known is None:
+        if (name, scope) not in self._rules:
+            if name not in self.grammar.rules:
+                raise FormatError(f"the grammar has no rule {name}", (name,))
+            if name in self._open:
                 raise FormatError(f"the grammar's rule {name} refers to itself", (name,))
-            return known
-        if name not in self.grammar.rules:
-            raise FormatError(f"the grammar has no rule {name}", (name,))
-        self._rules[name, scope] = None
-        piece = self._choice(name, self.grammar.rules[name], scope)
-        self._rules[name, scope] = piece
-        return piece
+            if len(self._open) == MAX_NESTING:
+                raise FormatError(f"the grammar's rules are nested more than {MAX_NESTING} deep, at {name}", (name,))
+            self._open.append(name)
+            self._rules[name, scope] = self._choice(name, self.grammar.rules[name], scope)
+            self._open.pop()
+        return self._rules[name, scope]
 
     def _choice(self, name: str, alternatives: Sequence[Alternative], scope: Scope) -> Piece:
         """The first alternative whose condition holds."""
@@ -124,6 +130,7 @@ class Writer:
                 break
 
         def render(facts: Facts, env: Env) -> str:
+            facts.spend(len(choices))
             for holds, body in choices:
                 if holds(facts, env):
                     return body(facts, env)
@@ -154,7 +161,9 @@ class Writer:
                 return empty.render(facts, env)
             if len(parts) == 1:
                 return parts[0]
-            return comma.render(facts, env).join(parts[:-1]) + last.render(facts, env) + parts[-1]
+            between = comma.render(facts, env)
+            facts.spend(sum(map(len, parts)) + len(between) * len(parts))
+            return between.join(parts[:-1]) + last.render(facts, env) + parts[-1]
 
         return Piece(render, decided | empty.needs | comma.needs | last.needs)
 
@@ -164,7 +173,10 @@ class Writer:
         reads: set[int] = set()
         used: set[int] = set()
         steps: list[Callable[[Step], Step]] = []
+        if len(query) > MAX_PATTERNS:
+            raise FormatError(f"a query has more than {MAX_PATTERNS} patterns", (query[0].predicate,))
         for pattern in query:
+            self.frame.spend(1 + len(scope))
             if pattern.predicate not in self.frame.predicates:
                 raise FormatError(f"the domain declares no predicate {pattern.predicate}", (pattern.predicate,))
             predicate = self.frame.predicates[pattern.predicate]
@@ -200,6 +212,7 @@ class Writer:
         """An expression of names, attributes, strings, `+`, `or` and `and`; nothing else is evaluated."""
         if len(source) > MAX_EXPRESSION:
             raise FormatError(f"the grammar's expression {source[:60]}… has more than {MAX_EXPRESSION} characters")
+        self.frame.spend(len(source))
         try:
             tree = ast.parse(source.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -245,10 +258,20 @@ def _looked_up(attribute: str, slot: int) -> Piece:
 def _joined(pieces: Sequence[Piece]) -> Piece:
     if len(pieces) == 1:
         return pieces[0]
-    if all(piece.constant is not None for piece in pieces):
-        return _constant("".join(piece.constant or "" for piece in pieces))
+    constants = [piece.constant for piece in pieces if piece.constant is not None]
+    if sum(map(len, constants)) > MAX_PLAYING:
+        raise FormatError(f"a text of the grammar has more than {MAX_PLAYING:,} characters")
+    if len(constants) == len(pieces):
+        return _constant("".join(constants))
     renders = [piece.render for piece in pieces]
-    return Piece(lambda facts, env: "".join([render(facts, env) for render in renders]), _all_needs(pieces))
+
+    def render(facts: Facts, env: Env) -> str:
+        facts.spend(len(renders))
+        parts = [render(facts, env) for render in renders]
+        facts.spend(sum(map(len, parts)))
+        return "".join(parts)
+
+    return Piece(render, _all_needs(pieces))
 
 
 def _first(pieces: Sequence[Piece], wanted: bool) -> Piece:
