@@ -108,10 +108,10 @@ def test_a_shown_game_can_be_had_as_json(tmp_path: Path) -> None:
 
 
 def test_text_of_a_game_cannot_steer_the_terminal(tmp_path: Path) -> None:
-    grammar = (write_packed(tmp_path) / "grammar.twl2").read_text().replace("You wake up.", r"\u001b[2J You wake up.")
+    grammar = (write_packed(tmp_path) / "grammar.twl2").read_text().replace("You wake up.", r"\u001bc You wake up.")
     (tmp_path / "grammar.twl2").write_text(grammar)
     out = shell("games", "show", "trial_1", "--path", tmp_path).out
-    assert r"\x1b[2J You wake up." in out and "\x1b" not in out
+    assert r"\x1bc You wake up." in out and "\x1b" not in out
 
 
 # Generating
