@@ -106,11 +106,8 @@ class Objects:
 
     @classmethod
     def of(cls, domain: Domain, frame: Frame, problem: Problem) -> Objects:
-        """The objects of a problem. Raises `FormatError` for one that is declared twice with different types."""
-        declared: dict[str, str] = {}
-        for each in problem.objects:
-            if declared.setdefault(each.name, each.type) != each.type:
-                raise FormatError(f"the object {each.name} is declared as {declared[each.name]} and as {each.type}")
+        """The objects of a problem."""
+        declared = {each.name: each.type for each in problem.objects}
         names = tuple(sorted(declared))
         types = tuple([declared[name] for name in names])
         members = [bytearray(len(names)) for _ in frame.types]

@@ -316,12 +316,15 @@ def _limit(things: Sized, most: int, what: str, tokens: tuple[str, ...] = ()) ->
 def _check_objects(objects: Sequence[Variable], domain: Domain) -> None:
     _limit(objects, MAX_OBJECTS, "objects")
     known = {ROOT, *domain.parents, *domain.parents.values()}
+    declared: dict[str, str] = {}
     for each in objects:
         if each.name.startswith("?"):
             raise FormatError(f"an object cannot be called {each.name}; names with ? are variables", (each.name,))
         if each.type not in known:
             expected = ", ".join(sorted(known))
             raise FormatError(f"{each.name} is of the type {each.type}; expected one of: {expected}", (each.name,))
+        if (type_before := declared.setdefault(each.name, each.type)) != each.type:
+            raise FormatError(f"{each.name} is declared as {type_before} and as {each.type}", (each.name,))
 
 
 def _define(text: str, kind: str) -> tuple[str, list[Sexp]]:

@@ -21,7 +21,7 @@ from engine.environments.alfworld.errors import FormatError
 from engine.environments.alfworld.facts import MAX_PLAYING, Facts, Frame, Objects, Row, initial_rows
 from engine.environments.alfworld.grammar import Placeholder, Reference, parse_grammar
 from engine.environments.alfworld.naming import name_entities
-from engine.environments.alfworld.pddl import Domain, Formula, Schema, parse_domain, parse_problem
+from engine.environments.alfworld.pddl import Domain, Formula, Problem, Schema, parse_domain, parse_problem
 from engine.environments.alfworld.text import Sentence, Writer
 
 Moves: TypeAlias = dict[str, Row]
@@ -164,23 +164,26 @@ class Library:
     def program(self, domain_text: str, grammar_text: str, problem_text: str, task: str) -> Program:
         """The program of a game's texts; `PLACE_OF_TASK` in the grammar stands for `task`. Raises `BrokenGame`."""
         rules = self._shelf.get((domain_text, grammar_text))
+        with _reading("pddl_domain", domain_text):
+            domain = rules.domain if rules else parse_domain(domain_text)
+        with _reading("pddl_problem", problem_text):
+            problem = parse_problem(problem_text, domain)
         if rules is None:
-            rules = _rules(domain_text, grammar_text, problem_text)
+            rules = _rules(domain, problem, domain_text, grammar_text)
             if len(self._shelf) < SHELF:
                 self._shelf[domain_text, grammar_text] = rules
         with _reading("pddl_problem", problem_text):
-            return _program(rules, problem_text, task)
+            return _program(rules, problem, task)
 
 
-def _program(rules: Rules, text: str, task: str) -> Program:
-    problem = parse_problem(text, rules.domain)
+def _program(rules: Rules, problem: Problem, task: str) -> Program:
     frame = rules.frame.extended()
     objects = Objects.of(rules.domain, frame, problem)
     constants = [objects.number(name) for name in rules.constants]
-    won, goal_reads = _goal(frame, objects, problem.goal)
+    goal, goal_reads = _goal(frame, objects, problem.goal)
     initial = initial_rows(frame, objects, problem)
     start = Facts.of(frame, objects, name_entities(objects, initial), constants, initial)
-    return Program(rules, task, start, won, goal_reads)
+    return Program(rules, task, start, goal, goal_reads)
 
 
 def _goal(frame: Frame, objects: Objects, goal: Formula) -> tuple[Callable[[Facts], bool], frozenset[int]]:
@@ -191,15 +194,11 @@ def _goal(frame: Frame, objects: Objects, goal: Formula) -> tuple[Callable[[Fact
     return lambda facts: holds(facts, compiler.env(numbers)), frozenset(compiler.reads)
 
 
-def _rules(domain_text: str, grammar_text: str, problem_text: str) -> Rules:
+def _rules(domain: Domain, problem: Problem, domain_text: str, grammar_text: str) -> Rules:
     """The rules of a domain and a grammar; the problem is a sample of the games that will be played by them."""
     with _reading("pddl_domain", domain_text):
-        domain = parse_domain(domain_text)
         frame = Frame.of(domain)
-    with _reading("pddl_problem", problem_text):
-        problem = parse_problem(problem_text, domain)
         frame.sample = initial_rows(frame, Objects.of(domain, frame, problem), problem)
-    with _reading("pddl_domain", domain_text):
         constants = tuple(sorted({name for schema in domain.schemas for name in constants_of(schema)}))
         actions = [_action(frame, schema, constants) for schema in domain.schemas]
     with _reading("grammar", grammar_text):
