@@ -4,6 +4,9 @@ The file has `action NAME { template :: "…"; feedback :: "…"; grammar :: \"\
 of rules in JSON: a name to alternatives, each with `rhs` and perhaps `condition`; the first whose condition holds is
 used. In a right-hand side, `#name#` is another rule, `{expression}` a value, `{expression | query}` one value for each
 answer of the query, `[{…}]` the same as an enumeration. A query is `predicate(name:type, …) & …`.
+
+All repetitions of the regular expressions but one are possessive: none can be tried in more than one way, so a hostile
+grammar is read in linear time.
 """
 
 from __future__ import annotations
@@ -17,26 +20,26 @@ from typing import Any, TypeAlias
 from engine.environments.alfworld.errors import FormatError
 
 _PART = re.compile(
-    r"""\s*(?:\#[^\n]*\s*)*(?:
-      action\s+(?P<action>[\w/-]+)\s*\{ | (?P<close>\})
-    | (?P<field>template|feedback)\s*::\s*"(?P<string>[^"]*)"\s*;
-    | (?P<block>grammar|pddl)\s*::\s*\"\"\"(?P<text>.*?)\"\"\"\s*;
+    r"""\s*+(?:\#[^\n]*+\s*+)*+(?:
+      action\s++(?P<action>[\w/-]++)\s*+\{ | (?P<close>\})
+    | (?P<field>template|feedback)\s*+::\s*+"(?P<string>[^"]*+)"\s*+;
+    | (?P<block>grammar|pddl)\s*+::\s*+\"\"\"(?P<text>.*?)\"\"\"\s*+;
     )""",
     re.VERBOSE | re.DOTALL,
 )
-_END = re.compile(r"\s*(?:#[^\n]*\s*)*\Z")
-_OPENING = re.compile(r"(?://.*\n?|\s)*")
-_PREDICATE = re.compile(r"\s*([\w/]+)\s*\(([^()]*)\)\s*")
-_PLACEHOLDER = re.compile(r"\s*([\w']+)\s*(?::\s*([\w/-]+))?\s*")
+_END = re.compile(r"\s*+(?:#[^\n]*+\s*+)*+\Z")
+_OPENING = re.compile(r"(?://[^\n]*+\n?+|\s)*+")
+_PREDICATE = re.compile(r"\s*+([\w/]++)\s*+\(([^()]*+)\)\s*+")
+_PLACEHOLDER = re.compile(r"\s*+([\w']++)\s*+(?::\s*+([\w/-]++)\s*+)?+")
 _SYMBOL = re.compile(
-    r"""\t*(?:
-      \#(?P<rule>[\w()/!<>\-\s,.]+)\#
-    | (?P<open>\[\t*)?\{\t*
-          (?:\#(?P<inner>[\w()/!<>\-\s,.]+)\# | (?P<value>[^|\[\]{}\n<>]+))
-          (?:\s*\|\s*(?P<given>[^;|{}\n\[\]\#]+))?
-      \}(?(open)\t*\])
-    | "(?P<quoted>[^;|"<>\[\]\#{}]*)"
-    | (?P<literal>[^;|"<>\[\]\#{}]+)
+    r"""\t*+(?:
+      \#(?P<rule>[\w()/!<>\-\s,.]++)\#
+    | (?P<open>\[\t*+)?+\{\t*+
+          (?:\#(?P<inner>[\w()/!<>\-\s,.]++)\# | (?P<value>[^|\[\]{}\n<>]++))
+          (?:\s*+\|\s*+(?P<given>[^;|{}\n\[\]\#]++))?+
+      \}(?(open)\t*+\])
+    | "(?P<quoted>[^;|"<>\[\]\#{}]*+)"
+    | (?P<literal>[^;|"<>\[\]\#{}]++)
     )""",
     re.VERBOSE,
 )
