@@ -17,11 +17,12 @@ from typing import Literal
 import msgspec
 
 from engine.outcomes import Outcome
+from engine.skills.audit.finding import Finding
 
 RunKind = Literal["train", "curate"]
 State = Literal["starting", "running", "paused", "stopping", "stopped", "finished", "failed"]
 Verdict = Literal["valid", "malformed", "refused"]
-Decision = Literal["approved", "vetoed", "undone", "conflicted"]
+Decision = Literal["approved", "amended", "vetoed", "superseded", "undone", "conflicted"]
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -216,7 +217,11 @@ class HeldOutMeasured(Event, frozen=True):
 
 
 class EditProposed(Event, frozen=True):
-    """An edit that entered the review queue. `before` and `after` are the file's text, None where there is no file."""
+    """An edit that entered the review queue. `before` and `after` are the file's text, None where there is no file.
+
+    `checks` tell what in the new file is odd, `audit` what could do harm. Where a person, `amended_by`, changed the text,
+    `original` is what was proposed at first.
+    """
 
     edit: str
     at: Address
@@ -230,10 +235,16 @@ class EditProposed(Event, frozen=True):
     reason: str
     checks: list[str]
     proposer: str = "curator"
+    audit: list[Finding] = []
+    original: str | None = None
+    amended_by: str = ""
 
 
 class EditDecided(Event, frozen=True):
-    """A decision on an edit, once written: `commit` is the git commit that holds it ("" where none was made)."""
+    """A decision on an edit, once written: `commit` is the git commit that holds it ("" where none was made).
+
+    `superseded` is the queue's own: it was full, and a newer edit took the place of this one, which may be asked again.
+    """
 
     edit: str
     decision: Decision
@@ -243,7 +254,7 @@ class EditDecided(Event, frozen=True):
 
 
 class ProposalsWithheld(Event, frozen=True):
-    """Edits that were not put to review, and why (the queue is full, or they no longer apply)."""
+    """Edits that were not put to review, and why (they do not apply, or the audit blocks them)."""
 
     step: int
     count: int

@@ -1,7 +1,8 @@
-"""The review queue of a run: edits are proposed, then approved, vetoed or undone, each decision once.
+"""The review queue of a run: edits are proposed, then approved, amended, vetoed or undone, each decision once.
 
     edit_id = propose(run, writer, operation, at=at, task=task.id, outcome=outcome, reason=why, proposer="curator")
     record = approve(run, edit_id, by="ann")     # record.state is "approved", or "conflicted" and nothing was written
+    record = amend(run, edit_id, by="ann", text="…")        # approved with a person's text, which is checked like any other
 
 Whoever takes a decision applies it, whether or not an engine lives. An approved edit is one git commit in the run's
 repository; only what was approved is ever written there. A decision is first noted in the database, then done, then
@@ -16,16 +17,22 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
+
 from engine.outcomes import Outcome
+from engine.runs import edits
 from engine.runs.errors import RunError
 from engine.runs.events import Address, Decision, EditDecided, EditProposed, Notice, ProposalsWithheld
-from engine.runs.store import EditRecord, Run
+from engine.runs.store import EditRecord, Run, Transaction
 from engine.runs.writer import EventWriter
-from engine.skills import Delete, Edit, Insert, Operation, Refused, RepoError, Skill, SkillRepo, Update, review
+from engine.skills import Insert, Operation, Refused, RepoError, SkillRepo, Update, review
+from engine.skills.audit import DuplicateIndex
 from engine.skills.history import Commit, Conflict, History, HistoryError
 from engine.skills.lock import Locked, folder_lock
 
 LOCK_SECONDS = 10.0
+QUEUE = "the queue's limit"
+"""Who supersedes an edit."""
 
 
 class ReviewError(RunError):
@@ -54,22 +61,29 @@ def propose(
     reason: str,
     proposer: str,
     max_pending: int | None = None,
+    others: DuplicateIndex | None = None,
 ) -> str | None:
     """Put an edit of the run's repository into the queue; its id, or None when it does not belong there.
 
-    That is when it does not apply to the present repository, waits already, was vetoed before in the same words, or
-    when `max_pending` edits wait. Each of these is logged as `ProposalsWithheld`, with the reason.
+    That is when it does not pass the checks (it does not apply to the present repository, or the audit blocks it), waits
+    already, or was vetoed before in the same words. Each of these is logged as `ProposalsWithheld`, with the reason. Where
+    `max_pending` edits wait, the oldest that nobody is deciding on gives way: it is logged as superseded. `others` is an
+    index of near-identical skills to keep between proposals.
     """
     writer.flush()
     try:
-        edit = _admit(run, operation, max_pending)
+        checked = _admit(run, operation, at, others)
+        with run.transaction() as transaction:
+            number = transaction.connection.execute("SELECT count(*) + 1 FROM edits").fetchone()[0]
+            edit_id = f"e{number}"
+            if max_pending is not None:
+                _make_room(transaction, max_pending, edit_id)
+            transaction.append(
+                edits.proposed(checked, edit_id, at=at, task=task, outcome=outcome, reason=reason, proposer=proposer)
+            )
     except Refused as refusal:
         run.append(ProposalsWithheld(at.step, 1, refusal.why))
         return None
-    with run.transaction() as transaction:
-        number = transaction.connection.execute("SELECT count(*) + 1 FROM edits").fetchone()[0]
-        edit_id = f"e{number}"
-        transaction.append(_proposal(edit, edit_id, at, task, outcome, reason, proposer))
     return edit_id
 
 
@@ -96,6 +110,23 @@ def approve(run: Run, edit_id: str, by: str) -> EditRecord:
         return _apply(run, edit_id, by, token)
 
 
+def amend(run: Run, edit_id: str, by: str, text: str, reason: str = "") -> EditRecord:
+    """Approve a pending edit with `text` as the skill's file in the place of what was proposed.
+
+    The text is checked and audited like any proposal, and kept with the edit, beside the original, whatever becomes of the
+    commit: after a conflict it can be asked again. Raises `AlreadyDecided`, or `ReviewError` that says what is wrong with
+    the text (then nothing was changed).
+    """
+    with _deciding(run):
+        record = run.edit(edit_id)
+        if record.state == "pending" and text == record.proposal.after:
+            token = _take(run, edit_id, "approve", "approved", by, reason)
+            return _apply(run, edit_id, by, token, reason=reason)
+        amended = _amended(run, record.proposal, by, text) if record.state == "pending" else None
+        token = _take(run, edit_id, "amend", "amended", by, reason, amended)
+        return _apply(run, edit_id, by, token, "amended", reason)
+
+
 def veto(run: Run, edit_id: str, by: str, reason: str = "") -> EditRecord:
     """Refuse a pending or conflicted edit; `reason` is quoted to the curator. Raises `AlreadyDecided`."""
     with _deciding(run):
@@ -119,7 +150,7 @@ def undo(run: Run, edit_id: str, by: str) -> EditRecord:
 
 
 def ask_again(run: Run, edit_id: str, by: str) -> EditRecord:
-    """Put a conflicted or undone edit back into the queue, against the repository's present text.
+    """Put a conflicted, superseded or undone edit back into the queue, against the repository's present text.
 
     An insert of what exists by now becomes an update, an update of what is gone an insert. Raises `ReviewError` when
     the edit no longer makes sense.
@@ -127,14 +158,14 @@ def ask_again(run: Run, edit_id: str, by: str) -> EditRecord:
     with _deciding(run):
         record = run.edit(edit_id)
         if not _allows(record, "queue"):
-            raise ReviewError(f"{edit_id} is {record.state}; only conflicted and undone edits can be asked again")
+            raise ReviewError(
+                f"{edit_id} is {record.state}; only conflicted, superseded and undone edits can be asked again"
+            )
         repo = _repo(run)
-        try:
-            edit = _rebased(record.proposal, repo).apply(repo.fork())
-        except Refused as refusal:
-            raise ReviewError(f"{edit_id} cannot be asked again: {refusal.why}") from refusal
-        old = record.proposal
-        run.append(_proposal(edit, edit_id, old.at, old.task, old.outcome, old.reason, old.proposer))
+        checked = _checked(run, edits.rebased(record.proposal, repo), repo, record.proposal.at)
+        if checked.edit is None:
+            raise ReviewError(f"{edit_id} cannot be asked again: {checked.refused}")
+        run.append(_again(record.proposal, checked))
         return run.edit(edit_id)
 
 
@@ -187,12 +218,26 @@ def _locked(run: Run) -> Iterator[None]:
 
 
 def _allows(record: EditRecord, action: review.Action) -> bool:
-    """Whether an edit's life (`engine.skills.review`) knows `action` from where it is; approved here means committed."""
-    return action in review.actions("committed" if record.state == "approved" else record.state)
+    """Whether an edit's life (`engine.skills.review`) knows `action` from where it is.
+
+    In a record, approved and amended mean committed as such.
+    """
+    return action in review.actions("committed" if record.state in ("approved", "amended") else record.state)
 
 
-def _take(run: Run, edit_id: str, action: review.Action, decision: Decision, by: str, reason: str = "") -> str:
-    """Note that `by` decides on an edit whose life allows `action`; a token that names it. Raises `AlreadyDecided`."""
+def _take(
+    run: Run,
+    edit_id: str,
+    action: review.Action,
+    decision: Decision,
+    by: str,
+    reason: str = "",
+    amended: EditProposed | None = None,
+) -> str:
+    """Note that `by` decides on an edit whose life allows `action`; a token that names it. Raises `AlreadyDecided`.
+
+    An `amended` proposal takes the place of the edit's own in the same moment.
+    """
     token = uuid.uuid4().hex
     with run.transaction() as transaction:
         record = run.edit(edit_id)
@@ -202,6 +247,8 @@ def _take(run: Run, edit_id: str, action: review.Action, decision: Decision, by:
                     f"{edit_id} is conflicted: the skill changed since it was proposed; ask again or veto it"
                 )
             raise AlreadyDecided(record)
+        if amended is not None:
+            transaction.append(amended)
         transaction.connection.execute(
             "INSERT INTO decisions (edit, round, decision, by, reason, at, token) "
             "SELECT ?, count(*) + 1, ?, ?, ?, ?, ? FROM decisions WHERE edit = ?",
@@ -224,20 +271,25 @@ def _give_up(run: Run, token: str) -> None:
         transaction.connection.execute("DELETE FROM decisions WHERE token = ?", (token,))
 
 
-def _apply(run: Run, edit_id: str, by: str, token: str) -> EditRecord:
+def _apply(
+    run: Run, edit_id: str, by: str, token: str, decision: Decision = "approved", reason: str = ""
+) -> EditRecord:
     """Commit an edit whose approval is noted."""
     proposal = run.edit(edit_id).proposal
     name = proposal.new_name or proposal.skill
+    amended = " (amended)" if proposal.amended_by else ""
     try:
         commit = History.open(run.repo_path).commit(
-            _edit(proposal), message=f"{proposal.operation} {name}", trailers=_trailers(run, proposal, by, token)
+            edits.edit_of(proposal),
+            message=f"{proposal.operation} {name}{amended}",
+            trailers=edits.trailers(run, proposal, by, token),
         )
     except Conflict as conflict:
         return _finish(run, token, EditDecided(edit_id, "conflicted", by, str(conflict)))
     except HistoryError as error:
         _give_up(run, token)
         raise ReviewError(f"{edit_id} could not be committed and still waits: {error}") from error
-    return _finish(run, token, EditDecided(edit_id, "approved", by, commit=commit))
+    return _finish(run, token, EditDecided(edit_id, decision, by, reason, commit))
 
 
 def _revert(run: Run, record: EditRecord, by: str, token: str) -> EditRecord:
@@ -245,7 +297,7 @@ def _revert(run: Run, record: EditRecord, by: str, token: str) -> EditRecord:
     assert record.decision is not None
     try:
         commit = History.open(run.repo_path).revert(
-            record.decision.commit, trailers=_trailers(run, record.proposal, by, token)
+            record.decision.commit, trailers=edits.trailers(run, record.proposal, by, token)
         )
     except Conflict as conflict:
         _give_up(run, token)
@@ -263,8 +315,8 @@ def _recover(run: Run) -> list[str]:
         record = run.edit(edit_id)
         if commit is not None or decision == "vetoed" or record.state == "vetoed":
             _finish(run, token, EditDecided(edit_id, decision, by, reason, commit.id if commit else ""))
-        elif decision == "approved":
-            _apply(run, edit_id, by, token)
+        elif decision in ("approved", "amended"):
+            _apply(run, edit_id, by, token, decision, reason)
         else:
             _try_revert(run, record, by, token)
     return [row[0] for row in rows]
@@ -277,7 +329,64 @@ def _try_revert(run: Run, record: EditRecord, by: str, token: str) -> None:
         run.append(Notice("warning", str(error)))
 
 
-# Between events and skills
+# Checking, and the repository
+
+
+def _admit(run: Run, operation: Operation, at: Address, others: DuplicateIndex | None) -> review.Checked:
+    """What the checks say of `operation`, if it may enter the queue. Raises `Refused`."""
+    checked = _checked(run, operation, _repo(run), at, others)
+    if checked.edit is None:
+        raise Refused(f"{operation.kind} {operation.skill_name[:80]!r}: {checked.refused}")
+    for record in (*run.edits("pending"), *run.edits("vetoed")):
+        if edits.same(record.proposal, checked.edit):
+            how = "waits already" if record.state == "pending" else "was vetoed"
+            raise Refused(f"the same edit {how}: {record.id}")
+    return checked
+
+
+def _checked(
+    run: Run, operation: Operation, repo: SkillRepo, at: Address, others: DuplicateIndex | None = None
+) -> review.Checked:
+    """The checks of an operation that the trajectory at `at` caused, by the run's own policy."""
+    return review.check(operation, repo, policy=run.config.audit, seen=edits.seen(run, at), others=others)
+
+
+def _make_room(transaction: Transaction, max_pending: int, newer: str) -> None:
+    """Let the oldest edits that wait give way to `newer`. Raises `Refused` where none can."""
+    (waiting,) = transaction.connection.execute("SELECT count(*) FROM edits WHERE state = 'pending'").fetchone()
+    oldest = transaction.connection.execute(
+        "SELECT edit FROM edits WHERE state = 'pending' AND edit NOT IN (SELECT edit FROM decisions WHERE done = 0) "
+        "ORDER BY event LIMIT ?",
+        [max(0, waiting - max_pending + 1)],
+    ).fetchall()
+    if waiting - len(oldest) >= max_pending:
+        raise Refused(f"{max_pending} edits wait for review already")
+    for (edit_id,) in oldest:
+        why = f"{newer} took its place, for at most {max_pending} wait; it can be asked again"
+        transaction.append(EditDecided(edit_id, "superseded", QUEUE, why))
+
+
+def _amended(run: Run, proposal: EditProposed, by: str, text: str) -> EditProposed:
+    """The proposal with a person's text, checked. Raises `ReviewError`."""
+    if proposal.after is None:
+        raise ReviewError(f"{proposal.edit} removes a skill; there is no text to amend: approve or veto it")
+    wanted: Operation = Update(proposal.skill, proposal.new_name or None, text)
+    if proposal.operation == "insert":
+        wanted = Insert(proposal.skill, text)
+    checked = _checked(run, wanted, edits.as_proposed_on(proposal, _repo(run)), proposal.at)
+    if checked.edit is None:
+        raise ReviewError(f"{proposal.edit} still waits, for this text cannot take its place: {checked.refused}")
+    again = _again(proposal, checked)
+    original = proposal.after if proposal.original is None else proposal.original
+    return msgspec.structs.replace(again, original=original, amended_by=by)
+
+
+def _again(old: EditProposed, checked: review.Checked) -> EditProposed:
+    """An edit of the queue proposed once more, as it was checked now."""
+    new = edits.proposed(
+        checked, old.edit, at=old.at, task=old.task, outcome=old.outcome, reason=old.reason, proposer=old.proposer
+    )
+    return msgspec.structs.replace(new, original=old.original, amended_by=old.amended_by)
 
 
 def _repo(run: Run) -> SkillRepo:
@@ -293,87 +402,3 @@ def _committed(run: Run, token: str) -> Commit | None:
         return History.open(run.repo_path).find("Decision", token)
     except HistoryError as error:
         raise ReviewError(str(error)) from error
-
-
-def _admit(run: Run, operation: Operation, max_pending: int | None) -> Edit:
-    """The edit that `operation` makes of the present repository, if it may enter the queue. Raises `Refused`."""
-    try:
-        edit = operation.apply(_repo(run).fork())
-    except Refused as refusal:
-        raise Refused(f"{operation.kind} {operation.skill_name[:80]!r} does not apply: {refusal.why}") from refusal
-    for record in run.edits():
-        if record.state in ("pending", "vetoed") and _same(record.proposal, edit):
-            raise Refused(
-                f"the same edit {'waits already' if record.state == 'pending' else 'was vetoed'}: {record.id}"
-            )
-    if max_pending is not None and run.count_edits("pending") >= max_pending:
-        raise Refused(f"{max_pending} edits wait for review already")
-    return edit
-
-
-def _proposal(
-    edit: Edit, edit_id: str, at: Address, task: str, outcome: Outcome, reason: str, proposer: str
-) -> EditProposed:
-    return EditProposed(
-        edit=edit_id,
-        at=at,
-        operation="delete" if edit.after is None else "insert" if edit.before is None else "update",
-        skill=edit.skill,
-        new_name=edit.new_name,
-        before=edit.before,
-        after=edit.after,
-        task=task,
-        outcome=outcome,
-        reason=reason,
-        checks=_checks(edit),
-        proposer=proposer,
-    )
-
-
-def _checks(edit: Edit) -> list[str]:
-    """What a reader of the new file should know; an invalid file never gets this far."""
-    if edit.after is None:
-        return []
-    findings = Skill.parse(edit.after, name=edit.new_name or edit.skill).findings
-    return [f"line {finding.line}: {finding.message}" for finding in findings]
-
-
-def _edit(proposal: EditProposed) -> Edit:
-    """The edit that a proposal holds, its operation written out in full."""
-    return Edit(_operation(proposal), proposal.skill, proposal.before, proposal.after, proposal.new_name)
-
-
-def _operation(proposal: EditProposed) -> Operation:
-    if proposal.after is None:
-        return Delete(proposal.skill)
-    if proposal.operation == "insert":
-        return Insert(proposal.skill, proposal.after)
-    return Update(proposal.skill, proposal.new_name or None, proposal.after)
-
-
-def _same(proposal: EditProposed, edit: Edit) -> bool:
-    """Whether a proposal would do exactly what `edit` does."""
-    theirs = (proposal.skill, proposal.new_name, proposal.before, proposal.after)
-    return theirs == (edit.skill, edit.new_name, edit.before, edit.after)
-
-
-def _rebased(proposal: EditProposed, repo: SkillRepo) -> Operation:
-    """What the proposal wants, as an operation on `repo` as it is now."""
-    if proposal.after is None or proposal.skill in repo:
-        operation = _operation(proposal)
-        return Update(proposal.skill, None, proposal.after) if isinstance(operation, Insert) else operation
-    return Insert(proposal.new_name or proposal.skill, proposal.after)
-
-
-def _trailers(run: Run, proposal: EditProposed, by: str, token: str) -> dict[str, str]:
-    """Who asked for a commit and why; by `Decision`, `recover` knows it. The history keeps each on one line."""
-    return {
-        "Run": run.id,
-        "Step": str(proposal.at.step),
-        "Task": proposal.task,
-        "Edit": proposal.edit,
-        "Proposer": proposal.proposer,
-        "Reason": proposal.reason,
-        "Reviewer": by,
-        "Decision": token,
-    }

@@ -33,6 +33,7 @@ from engine.runs.database import Database
 from engine.runs.errors import NotARun, RunError, RunExists
 from engine.runs.events import (
     AnyEvent,
+    Decision,
     EditDecided,
     EditProposed,
     RunKind,
@@ -47,7 +48,7 @@ from engine.runs.writer import EventWriter, Timed
 DATABASE, CONFIG, REPO, CHECKPOINTS, LOGS = "run.db", "config.toml", "repo", "checkpoints", "logs"
 FINAL_STATES: frozenset[State] = frozenset({"stopped", "finished", "failed"})
 
-EditState = Literal["pending", "approved", "vetoed", "undone", "conflicted"]
+EditState = Literal["pending"] | Decision
 
 
 class Stored(msgspec.Struct, frozen=True):

@@ -121,7 +121,7 @@ def check(
     try:
         edit = operation.apply(repo.fork())
     except Refused as refusal:
-        return Checked(None, refusal.why)
+        return Checked(None, f"it does not apply: {refusal.why}")
     if edit.after is None:
         return Checked(edit)
     skill = Skill.parse(edit.after, name=edit.new_name or edit.skill)

@@ -95,12 +95,6 @@ def test_the_same_edit_is_not_asked_twice(run: Run) -> None:
     assert propose(run, Insert("find-mugs", text("find-mugs", "Look in the fridge.\n"))) is not None
 
 
-def test_a_full_queue_takes_no_more_and_says_so(run: Run) -> None:
-    proposed(run, Insert("one", text("one")))
-    assert propose(run, Insert("two", text("two")), max_pending=1) is None
-    assert withheld(run) == ["1 edits wait for review already"]
-
-
 # Deciding
 
 

@@ -102,7 +102,10 @@ def test_checks_say_what_stops_an_edit_and_change_nothing() -> None:
     assert check(Delete("a"), repo).edit is not None
     assert check(Insert("b", text("b", "Another.")), repo).edit is not None
     taken = check(Insert("a", text("a")), repo)
-    assert (taken.edit, taken.refused) == (None, "there is already a skill 'a'; use update_skill to change it")
+    assert (taken.edit, taken.refused) == (
+        None,
+        "it does not apply: there is already a skill 'a'; use update_skill to change it",
+    )
     assert check(Malformed("<tool_call>", "it is cut off"), repo).refused == "it is cut off"
     assert list(repo) == ["a"]
 
