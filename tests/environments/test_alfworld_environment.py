@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -164,61 +165,130 @@ choices = st.lists(st.integers(0, 10_000), max_size=25)
 chosen_game = st.integers(0, 11)
 
 
+def chosen(admissible: Sequence[str], pick: int) -> str:
+    """A command for a number: every verb is as likely as any other, though most commands say where to go."""
+    verbs = sorted({command.split()[0] for command in admissible})
+    commands = [command for command in admissible if command.split()[0] == verbs[pick % len(verbs)]]
+    return commands[pick // len(verbs) % len(commands)]
+
+
+def played(number: int, picks: Sequence[int]) -> Iterator[tuple[AlfworldEnvironment, str, Observation]]:
+    """A game before each chosen command, with the command and what it answers; the start has no command."""
+    environment = AlfworldEnvironment(some_games()[number])
+    observation = environment.reset()
+    yield environment, "", observation
+    for pick in picks:
+        command = chosen(observation.admissible, pick)
+        observation = environment.step(command)
+        yield environment, command, observation
+
+
+def whereabouts(environment: AlfworldEnvironment) -> Counter[str]:
+    """In how many receptacles, or in the player's hands, each object is."""
+    places = {(thing, place) for thing, place in environment.facts("inReceptacle")}
+    return Counter(thing for thing, _ in places | {(thing, who) for who, thing in environment.facts("holds")})
+
+
+@needs_data
+def test_the_invariants_are_of_all_six_families() -> None:
+    assert len(some_games()) == 12 and len({game.family for game in some_games()}) == 6
+
+
 @needs_data
 @settings(max_examples=60, deadline=None)
 @given(chosen_game, choices)
-def test_at_most_one_thing_is_held_and_every_admissible_command_does_something(number: int, picks: list[int]) -> None:
-    environment = AlfworldEnvironment(some_games()[number])
-    observation = environment.reset()
-    for pick in picks:
-        held = environment.facts("holds")
-        command = observation.admissible[pick % len(observation.admissible)]
-        observation = environment.step(command)
+def test_an_object_is_in_one_place(number: int, picks: list[int]) -> None:
+    """Some official problems put an object into two receptacles at once; its places never become more."""
+    steps = played(number, picks)
+    environment, _, _ = next(steps)
+    at_start = whereabouts(environment)
+    for environment, command, _ in steps:
+        now = whereabouts(environment)
+        assert now.keys() == at_start.keys(), command
+        for thing, places in now.items():
+            assert 1 <= places <= at_start[thing], (command, thing)
+
+
+@needs_data
+@settings(max_examples=60, deadline=None)
+@given(chosen_game, choices)
+def test_at_most_one_thing_is_held_and_the_player_is_in_one_place(number: int, picks: list[int]) -> None:
+    held: frozenset[tuple[str, ...]] = frozenset()
+    for environment, command, _ in played(number, picks):
+        now = environment.facts("holds")
+        assert len(now) <= 1 and bool(now) == bool(environment.facts("holdsAny")), command
+        assert not (held and now) or held == now, command
+        assert len(environment.facts("atLocation")) == 1, command
+        held = now
+
+
+@needs_data
+@settings(max_examples=60, deadline=None)
+@given(chosen_game, choices)
+def test_every_admissible_command_does_something(number: int, picks: list[int]) -> None:
+    for _, command, observation in played(number, picks):
         assert observation.text != "Nothing happens.", command
         assert observation.admissible == tuple(sorted(set(observation.admissible)))
-        now = environment.facts("holds")
-        assert len(now) <= 1 and bool(now) == bool(environment.facts("holdsAny"))
-        assert not (held and now) or held == now
-        assert len(environment.facts("atLocation")) == 1
+        assert observation.done == observation.won == (observation.reward == 1.0) or not command
 
 
 @needs_data
 @settings(max_examples=60, deadline=None)
 @given(chosen_game, choices)
-def test_a_closed_receptacle_gives_and_takes_nothing(number: int, picks: list[int]) -> None:
-    environment = AlfworldEnvironment(some_games()[number])
-    observation = environment.reset()
-    for pick in picks:
-        observation = environment.step(observation.admissible[pick % len(observation.admissible)])
-        for command in observation.admissible:
-            if command.startswith("open "):
-                shut = command.removeprefix("open ")
-                using = [each for each in observation.admissible if each.endswith((f" from {shut}", f" to {shut}"))]
-                assert not [each for each in using if not each.startswith("go to ")]
-                assert environment.copy().step(f"examine {shut}").text == f"The {shut} is closed."
+def test_a_closed_receptacle_shows_nothing_and_gives_and_takes_nothing(number: int, picks: list[int]) -> None:
+    for environment, command, observation in played(number, picks):
+        for shut in [each.removeprefix("open ") for each in observation.admissible if each.startswith("open ")]:
+            examined = environment.copy().step(f"examine {shut}").text
+            assert examined == f"The {shut} is closed."
+            if command in (f"go to {shut}", f"close {shut}", f"examine {shut}"):
+                assert observation.text in (f"You arrive at {shut}. {examined}", f"You close the {shut}.", examined)
+            for inside in places(environment)[shut]:
+                assert f"examine {inside}" not in observation.admissible or len(places(environment)[inside]) > 1
+            using = [each for each in observation.admissible if each.endswith((f" from {shut}", f" to {shut}"))]
+            assert not [each for each in using if not each.startswith("go to ")]
+
+
+def places(environment: AlfworldEnvironment) -> dict[str, set[str]]:
+    """By displayed name, what is in each receptacle and in which receptacles each thing is."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for predicate, *names in environment.state():
+        if predicate == "inreceptacle":
+            found[names[0]].add(names[1])
+            found[names[1]].add(names[0])
+    return found
 
 
 @needs_data
 @settings(max_examples=40, deadline=None)
 @given(chosen_game, choices, choices)
 def test_a_copy_and_its_original_answer_alike_and_apart(number: int, before: list[int], after: list[int]) -> None:
-    environment = AlfworldEnvironment(some_games()[number])
-    observation = environment.reset()
-    for pick in before:
-        observation = environment.step(observation.admissible[pick % len(observation.admissible)])
+    *_, (environment, _, observation) = played(number, before)
     branch = environment.copy()
     other = branch.step("")
-    assert other.admissible == observation.admissible
+    assert other.admissible == observation.admissible and branch.state() == environment.state()
     walked = walk(environment, observation.admissible, after)
     assert walk(branch, other.admissible, after) == walked
+    assert branch.state() == environment.state()
 
 
 def walk(environment: AlfworldEnvironment, admissible: Sequence[str], picks: Sequence[int]) -> list[Observation]:
     seen = []
     for pick in picks:
-        seen.append(environment.step(admissible[pick % len(admissible)]))
+        seen.append(environment.step(chosen(admissible, pick)))
         admissible = seen[-1].admissible
     return seen
+
+
+@needs_data
+@settings(max_examples=40, deadline=None)
+@given(chosen_game, choices)
+def test_looking_around_changes_no_state(number: int, picks: list[int]) -> None:
+    for environment, _, observation in played(number, picks):
+        branch = environment.copy()
+        for command in observation.admissible:
+            if command.startswith(("look", "inventory", "help", "examine ")):
+                assert branch.step(command).admissible == observation.admissible
+        assert branch.state() == environment.state()
 
 
 @needs_data

@@ -16,7 +16,7 @@ them together, `environment` plays, and `world` draws tasks. `expert` (on `plann
 
 from engine.environments.alfworld.environment import AlfworldEnvironment
 from engine.environments.alfworld.errors import GamesError
-from engine.environments.alfworld.expert import Expert, demonstration
+from engine.environments.alfworld.expert import Expert, Turn, demonstration
 from engine.environments.alfworld.game import Game, Games
 from engine.environments.alfworld.loading import load_games
 from engine.environments.alfworld.world import AlfworldWorld
@@ -28,6 +28,7 @@ __all__ = [
     "Game",
     "Games",
     "GamesError",
+    "Turn",
     "demonstration",
     "load_games",
 ]

@@ -8,11 +8,12 @@ step of the walkthrough is for is learnt from playing it once: what it makes tru
 
 1. the latest suffix of the walkthrough that wins as it stands; else
 2. the walkthrough from its first step on, where a step whose ends are reached is passed over, and one that cannot be
-   done is replaced by the result of a breadth-first search for its ends, again until the game is won; then without the
-   commands that it wins without ("action elimination": Nakhost and Müller, 2010).
+   done is replaced by the result of a breadth-first search for its ends; then, as long as the game is not won, the same
+   for each fact that the walkthrough leaves alone, and over again; at last without the commands that it wins without
+   ("action elimination": Nakhost and Müller, 2010).
 
-A search tries only commands about what the step concerns (where its things are now, what is held instead), and then those
-about any one more thing, such as a place to put down what is held.
+A search tries only commands about what the step concerns (where its things are now, what is held instead), and then
+those about any one more thing, such as a place to put down what is held.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ NAME = re.compile(r"(?<!\S)\S+ \d+(?!\S)")
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """An end on the way: `gains` hold and `losses` do not, as after `command`; `before` is the walkthrough's state then.
+    """An end on the way: `gains` hold and `losses` do not, as after `command` in the walkthrough's state `before`.
 
-    Without a command, it is something that the walkthrough leaves as it is and that winning may depend on.
+    Without a command, it is a fact that the walkthrough leaves alone and that winning may depend on.
     """
 
     command: str
@@ -83,6 +84,8 @@ class Planner:
         """
         self.steps = 0
         root = Branch(environment, environment.copy().step(""))
+        if root.observation.won:
+            return ()
         try:
             return self._suffix(root) or self._trimmed(root, self._repaired(root))
         except NoWay:
@@ -173,7 +176,7 @@ class Planner:
 
 
 def _stages(game: Game) -> list[Stage]:
-    """The steps of the walkthrough, and behind them the facts about what it changes that hold all the time."""
+    """The walkthrough's steps, and behind them the facts that it leaves alone, first those about what it uses."""
     environment = AlfworldEnvironment(game)
     observation = environment.reset()
     before = kept = environment.state()
@@ -188,7 +191,8 @@ def _stages(game: Game) -> list[Stage]:
             f"{game.where}: the walkthrough's {len(stages)} commands do not win; the expert needs some that do"
         )
     changed = _names(fact for stage in stages for fact in stage.gains)
-    return stages + [Stage("", before, frozenset([fact])) for fact in sorted(kept) if not changed.isdisjoint(fact[1:])]
+    untouched = sorted(kept, key=lambda fact: (changed.isdisjoint(fact[1:]), fact))
+    return stages + [Stage("", before, gains=frozenset([fact])) for fact in untouched]
 
 
 def _names(facts: Iterable[tuple[str, ...]]) -> set[str]:
