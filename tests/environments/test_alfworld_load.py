@@ -130,7 +130,7 @@ def test_a_broken_line_does_not_stop_the_others(tmp_path: Path, line: str, why: 
 
 def test_a_cut_off_archive_still_gives_the_games_before_the_cut(tmp_path: Path) -> None:
     write_packed(tmp_path)
-    lines = [lamps_line(f"big/light_all-{number}/t", task="x" * 5000 + str(number)) for number in range(400)]
+    lines = [lamps_line(f"big/light_all-{number}/t", walkthrough=["x" * 5000 + str(number)]) for number in range(400)]
     whole = lzma.compress("".join(lines).encode())
     (tmp_path / "big.jsonl.xz").write_bytes(whole[: len(whole) - 20])
     games = load_games(tmp_path, "big")

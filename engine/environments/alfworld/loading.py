@@ -12,54 +12,34 @@ The official layout is `json_2.1.1/<split>/<task>/<trial>/game.tw-pddl`, a JSON 
 from __future__ import annotations
 
 import json
-import lzma
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
-
-import msgspec
 
 from engine.environments.alfworld.errors import GamesError
 from engine.environments.alfworld.game import Content, Game, Games
+from engine.environments.alfworld.packed import packed_games
 from engine.environments.alfworld.program import PLACE_OF_TASK, Library
+from engine.environments.alfworld.records import MAX_GAME, check_id, decode, read_text
+from engine.environments.alfworld.records import OfficialGame as OfficialGame
 
 DOMAIN, GRAMMAR, GAME = "domain.pddl", "grammar.twl2", "game.tw-pddl"
 OFFICIAL = "json_2.1.1"
 RECORDINGS = "traces-"
 UNSUPPORTED = ("movable", "Sliced")
-UNSOLVABLE = re.compile(rb'"solvable"\s*:\s*false')
-TASK_RULE = re.compile(r'"task"\s*:\s*\[\s*\{\s*"rhs"\s*:\s*"((?:[^"\\]|\\.)*)"')
+UNSOLVABLE = re.compile(rb'"solvable"\s*+:\s*+false')
+TASK_RULE = re.compile(r'"task"\s*+:\s*+\[\s*+\{\s*+"rhs"\s*+:\s*+"((?:[^"\\]|\\.)*+)"')
 PLAIN = re.compile(r"[\w ,.'/()-]+")
 TAIL = 16_384
-T = TypeVar("T")
-
-
-class PackedGame(msgspec.Struct, frozen=True):
-    """A line of a packed split; the problem, nearly all of it, stays as it lies in the file."""
-
-    id: str
-    task: str
-    walkthrough: list[str]
-    pddl_problem: msgspec.Raw
-
-
-class OfficialGame(msgspec.Struct, frozen=True):
-    """A `game.tw-pddl`."""
-
-    pddl_domain: str
-    grammar: str
-    pddl_problem: str
-    walkthrough: list[str] = []
-    solvable: bool = True
 
 
 def load_games(path: Path | str, split: str | None = None) -> Games:
     """The games under `path` (a directory of either kind, or one file), all splits or one, in the order of the files.
 
-    Raises `GamesError` for a missing path, an unknown or empty split; a broken game is left out, see `left_out`. A
-    packed split is held in memory as it is unpacked (about 190 MB for `train`), an official one is read game by game.
+    Raises `GamesError` for a missing path, an unknown or empty split; a broken line or file is left out, see `left_out`,
+    and what is broken inside a game is found when it is first played, or by `Games.checked`. Packed splits are unpacked
+    into a temporary file (190 MB for `train`); games are read from there, or from their own files, one by one.
     """
     path = Path(path).expanduser()
     if not path.exists():
@@ -90,45 +70,18 @@ def _is_packed(path: Path) -> bool:
 def _split_files(path: Path) -> dict[str, Path]:
     """Packed splits by name; recordings of play lie beside them and are none."""
     files = sorted([*path.glob("*.jsonl"), *path.glob("*.jsonl.xz")])
-    return {file.name.partition(".jsonl")[0]: file for file in files if not file.name.startswith(RECORDINGS)}
+    splits = [file for file in files if file.is_file() and not file.name.startswith(RECORDINGS)]
+    return {file.name.partition(".jsonl")[0]: file for file in splits}
 
 
 def _packed(path: Path, split: str | None, library: Library) -> Iterator[Game | GamesError]:
     files = _split_files(path) if path.is_dir() else {path.name.partition(".jsonl")[0]: path}
     folder = path if path.is_dir() else path.parent
-    domain, grammar = _text(folder / DOMAIN), _text(folder / GRAMMAR)
+    domain, grammar = (
+        read_text(folder / name, f"packed games need {DOMAIN} and {GRAMMAR}") for name in (DOMAIN, GRAMMAR)
+    )
     for file in _chosen(files, split, path):
-        number = 0
-        try:
-            with lzma.open(file) if file.suffix == ".xz" else file.open("rb") as stream:
-                for number, line in enumerate(stream, 1):
-                    if line.strip():
-                        yield _packed_game(line, f"{file}, line {number}", domain, grammar, library)
-        except (OSError, EOFError, lzma.LZMAError) as error:
-            yield GamesError(
-                f"{file}, after line {number}: cannot be read: {error}; expected JSON lines, or those in xz"
-            )
-
-
-def _packed_game(line: bytes, where: str, domain: str, grammar: str, library: Library) -> Game | GamesError:
-    try:
-        record = _decode(line, PackedGame, where)
-        return Game(record.id, where, _PackedReader(record, where, domain, grammar), library)
-    except GamesError as error:
-        return error
-
-
-@dataclass(frozen=True, slots=True)
-class _PackedReader:
-    record: PackedGame
-    where: str
-    domain: str
-    grammar: str
-
-    def __call__(self) -> Content:
-        record = self.record
-        problem = _decode(record.pddl_problem, str, f"{self.where}: pddl_problem")
-        return Content(self.domain, self.grammar, problem, record.task, tuple(record.walkthrough))
+        yield from packed_games(file, domain, grammar, library)
 
 
 def _official(path: Path, split: str | None, library: Library) -> Iterator[Game | GamesError]:
@@ -144,30 +97,37 @@ def _official(path: Path, split: str | None, library: Library) -> Iterator[Game 
 
 def _official_game(file: Path, library: Library) -> Game | GamesError:
     """Listed by the end of its file, where `solvable` stands: the official player leaves out what is not."""
-    id = "/".join(file.absolute().parts[-4:-1])
+    id, where = "/".join(file.absolute().parts[-4:-1]), f"{file}, line 1"
     if any(word in id for word in UNSUPPORTED):
         return GamesError(f"{file}: a task with movable receptacles or sliced objects, which the text games leave out")
     try:
+        check_id(id, str(file))
+        size = file.stat().st_size
+        if not file.is_file() or size > MAX_GAME:
+            return GamesError(f"{file}: is no file of up to {MAX_GAME:,} bytes; expected one game")
         with file.open("rb") as stream:
-            stream.seek(max(0, file.stat().st_size - TAIL))
+            stream.seek(max(0, size - TAIL))
             tail = stream.read().rstrip()
+    except GamesError as error:
+        return error
     except OSError as error:
         return GamesError(f"{file}: cannot be read: {error}")
     if not tail.endswith(b"}"):
-        return GamesError(f"{file}, line 1: broken JSON: no closing brace at the end; expected one JSON object")
+        return GamesError(f"{where}: broken JSON: no closing brace at the end; expected one JSON object")
     if UNSOLVABLE.search(tail):
-        return GamesError(f'{file}, line 1: says "solvable": false')
-    return Game(id, f"{file}, line 1", _OfficialReader(file), library)
+        return GamesError(f'{where}: says "solvable": false')
+    return Game(id, where, _OfficialReader(file, where), library)
 
 
 @dataclass(frozen=True, slots=True)
 class _OfficialReader:
     file: Path
+    where: str
 
     def __call__(self) -> Content:
-        where = f"{self.file}, line 1"
         try:
-            record = _decode(self.file.read_bytes(), OfficialGame, where)
+            with self.file.open("rb") as stream:
+                record = decode(stream.read(MAX_GAME), OfficialGame, self.where)
         except OSError as error:
             raise GamesError(f"{self.file}: cannot be read: {error}") from None
         grammar, task = _without_task(record.grammar)
@@ -204,21 +164,3 @@ def _chosen(places: dict[str, Path], split: str | None, path: Path) -> list[Path
         known = ", ".join(sorted(places)) or "none"
         raise GamesError(f"{path}: no split {split}; expected one of: {known}")
     return [places[split]]
-
-
-def _decode(data: bytes | msgspec.Raw, kind: type[T], where: str) -> T:
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        broken = "" if isinstance(error, msgspec.ValidationError) else "broken JSON: "
-        expected = f"an object with {', '.join(kind.__annotations__)}" if issubclass(kind, msgspec.Struct) else "text"
-        raise GamesError(f"{where}: {broken}{error}; expected {expected}") from None
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise GamesError(
-            f"{file}: cannot be read ({error.strerror}); packed games need {DOMAIN} and {GRAMMAR}"
-        ) from None
