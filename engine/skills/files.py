@@ -47,12 +47,21 @@ def skill_files(root: Path) -> dict[str, str]:
     return {**flat, **folders}
 
 
+def skill_file(root: Path, name: str) -> str | None:
+    """The path, relative to `root`, of the skill `name`; None where there is none, by the rules of `skill_files`."""
+    file = file_in(str(root / name))
+    if not name or name.startswith("."):
+        return None
+    if file is not None:
+        return f"{name}/{file}"
+    flat = root / f"{name}.md"
+    is_flat = name.lower() not in NOT_SKILLS and os.path.lexists(flat) and (flat.is_symlink() or not flat.is_dir())
+    return f"{name}.md" if is_flat else None
+
+
 def skill_path(root: Path, name: str) -> str:
     """The path, relative to `root`, of the skill `name`: where it lies now, or where a new one goes."""
-    file = file_in(str(root / name))
-    if file is None and os.path.lexists(root / f"{name}.md"):
-        return f"{name}.md"
-    return f"{name}/{file or SKILL_FILE}"
+    return skill_file(root, name) or f"{name}/{SKILL_FILE}"
 
 
 def file_in(folder: str) -> str | None:

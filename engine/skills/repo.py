@@ -16,7 +16,7 @@ from typing import Self
 
 import msgspec
 
-from engine.skills.files import other_files, read_text, skill_files, skill_path
+from engine.skills.files import other_files, read_text, skill_file, skill_files, skill_path
 from engine.skills.header import Finding
 from engine.skills.skill import Skill
 
@@ -113,6 +113,12 @@ class SkillRepo(Mapping[str, Skill]):
     def _known(self, name: str) -> None:
         if name not in self._skills:
             raise Refused(f"there is no skill {name[:80]!r} in the repository")
+
+
+def read_skill(root: Path, name: str) -> Skill | None:
+    """The skill `name` as it lies in the folder `root` now; None where there is none."""
+    file = skill_file(root, name)
+    return None if file is None else _read(root, name, file, None)
 
 
 def _clashes(names: Iterable[str]) -> dict[str, Finding]:

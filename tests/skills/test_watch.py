@@ -1,0 +1,269 @@
+"""Edits by hand are told by the skill's name, as they happen, and nothing else is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import threading
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+import engine.skills.watch
+from engine.skills import History, Insert, Skill, SkillIndex, SkillRepo, Update
+from engine.skills.watch import Changes, follow, watch
+
+SECONDS = 10.0
+
+
+def text(name: str, body: str = "Body.\n") -> str:
+    return Skill.make(name, f"Use for {name}.", body).text
+
+
+def put(root: Path, name: str, body: str = "Body.\n") -> None:
+    (root / name).mkdir(parents=True, exist_ok=True)
+    (root / name / "SKILL.md").write_text(text(name, body))
+
+
+class Told:
+    """What a watch has told so far."""
+
+    def __init__(self) -> None:
+        self.changes: list[Changes] = []
+        self.queue: asyncio.Queue[Changes] = asyncio.Queue()
+
+    async def next(self) -> Changes:
+        return await asyncio.wait_for(self.queue.get(), SECONDS)
+
+    async def until(self, name: str, kind: str) -> list[Changes]:
+        """The changes up to the one that tells of `name`, it included."""
+        found: list[Changes] = []
+        while not found or name not in getattr(found[-1], kind):
+            found.append(await self.next())
+        return found
+
+    async def sentinel(self, root: Path) -> list[Changes]:
+        """The changes that were told before a skill that is added now."""
+        put(root, "sentinel")
+        found = await self.until("sentinel", "added")
+        found[-1] = Changes(tuple(name for name in found[-1].added if name != "sentinel"), *_rest(found[-1]))
+        return [change for change in found if change.skills]
+
+
+def _rest(change: Changes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return change.changed, change.removed
+
+
+@asynccontextmanager
+async def watching(root: Path, repo: SkillRepo | None = None, index: SkillIndex | None = None) -> AsyncIterator[Told]:
+    """A watch on the folder as it is now; with `repo`, one that follows."""
+    told = Told()
+    known = SkillRepo.open(root) if root.exists() else SkillRepo.empty()  # noqa: ASYNC240
+
+    async def listen() -> None:
+        source = watch(root, known) if repo is None else follow(repo, index)
+        async with aclosing(source) as changes:
+            async for change in changes:
+                told.queue.put_nowait(change)
+
+    task = asyncio.create_task(listen())
+    try:
+        yield told
+    finally:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "skills"
+    put(folder, "mugs")
+    (folder / "cups.md").write_text(text("cups"))
+    return folder
+
+
+async def test_every_kind_of_edit_is_told_by_the_skill_s_name(root: Path) -> None:
+    async with watching(root) as told:
+        put(root, "plates")
+        assert (await told.next()) == Changes(added=("plates",))
+        put(root, "mugs", "New.\n")
+        assert (await told.next()) == Changes(changed=("mugs",))
+        (root / "cups.md").write_text(text("cups", "New.\n"))
+        assert (await told.next()) == Changes(changed=("cups",))
+        shutil.rmtree(root / "plates")
+        assert (await told.next()) == Changes(removed=("plates",))
+        (root / "mugs").rename(root / "glasses")
+        found = await told.until("mugs", "removed")
+        assert found[0].added == ("glasses",)
+        put(root, "glasses", "Edited after it was renamed.\n")
+        assert (await told.next()) == Changes(changed=("glasses",))
+        (root / "cups.md").rename(root / "beakers.md")
+        assert "beakers" in (await told.next()).added
+
+
+async def test_what_leaves_the_text_as_it_was_is_no_change(root: Path) -> None:
+    async with watching(root) as told:
+        os.utime(root / "mugs/SKILL.md")
+        put(root, "mugs")
+        (root / "mugs/scripts").mkdir()
+        (root / "mugs/scripts/look.sh").write_text("ls")
+        (root / "notes.txt").write_text("no skill")
+        (root / "empty").mkdir()
+        (root / ".git").mkdir()
+        (root / ".git/SKILL.md").write_text(text("git"))
+        (root / "README.md").write_text("for people")
+        assert await told.sentinel(root) == []
+
+
+async def test_a_file_that_an_editor_replaces_is_changed_and_never_gone(root: Path) -> None:
+    file = root / "mugs/SKILL.md"
+    async with watching(root) as told:
+        for number in range(3):
+            beside = file.with_suffix(".tmp")
+            beside.write_text(text("mugs", f"{number}\n"))
+            beside.replace(file)
+            assert (await told.next()) == Changes(changed=("mugs",))
+        file.rename(file.with_suffix(".bak"))
+        await asyncio.sleep(0.01)
+        file.write_text(text("mugs", "anew\n"))
+        assert (await told.next()) == Changes(changed=("mugs",))
+
+
+async def test_a_new_folder_whose_file_comes_later_is_found(root: Path) -> None:
+    async with watching(root) as told:
+        for number in range(10):
+            (root / f"new-{number}").mkdir()
+            await asyncio.sleep(0.003 * number)
+            put(root, f"new-{number}")
+            assert (await told.next()) == Changes(added=(f"new-{number}",))
+        shutil.copytree(root / "mugs", root.parent / "beside")
+        (root.parent / "beside").rename(root / "moved-in")
+        assert (await told.next()) == Changes(added=("moved-in",))
+
+
+async def test_a_flood_is_few_changes_that_miss_nothing(root: Path) -> None:
+    async with watching(root) as told:
+        writer = asyncio.to_thread(lambda: [put(root, f"s{number}") for number in range(1500)])
+        await writer
+        found = await told.sentinel(root)
+        names = [name for change in found for name in change.added]
+        assert sorted(names) == sorted(f"s{number}" for number in range(1500))
+        assert len(found) < 150
+
+
+async def test_the_folder_may_be_absent_removed_made_again_and_replaced(tmp_path: Path) -> None:
+    root = tmp_path / "skills"
+    async with watching(root) as told:
+        put(root, "mugs")
+        assert (await told.next()) == Changes(added=("mugs",))
+        shutil.rmtree(root)
+        assert (await told.next()) == Changes(removed=("mugs",))
+        put(root, "cups")
+        assert (await told.next()) == Changes(added=("cups",))
+        put(root, "plates")
+        assert (await told.next()) == Changes(added=("plates",))
+        put(tmp_path / "other", "cups", "Another.\n")
+        root.rename(tmp_path / "old")
+        (tmp_path / "other").rename(root)
+        found = await told.until("plates", "removed")
+        assert {name for change in found for name in change.changed} == {"cups"}
+
+
+async def test_names_that_are_not_utf8_are_followed_too(root: Path) -> None:
+    odd = root / os.fsdecode(b"caf\xe9")
+    async with watching(root) as told:
+        odd.mkdir()
+        (odd / "SKILL.md").write_text("one")
+        assert (await told.next()) == Changes(added=("caf\ufffd",))
+        (odd / "SKILL.md").write_text("two")
+        assert (await told.next()) == Changes(changed=("caf\ufffd",))
+
+
+async def test_what_is_there_when_it_begins_is_not_told(root: Path) -> None:
+    async with aclosing(watch(root)) as changes:
+        first = asyncio.create_task(anext(changes))
+        for number in range(1_000):
+            put(root, "mugs", f"{number}\n")
+            if first in (await asyncio.wait([first], timeout=0.05))[0]:
+                break
+        assert first.result() == Changes(changed=("mugs",))
+
+
+async def test_what_differs_from_what_is_known_comes_first(root: Path) -> None:
+    known = {"mugs": Skill.parse(text("mugs", "Old.\n")), "gone": Skill.parse(""), "cups": Skill.parse(text("cups"))}
+    put(root, "new")
+    async with aclosing(watch(root, known)) as changes:
+        first = await asyncio.wait_for(anext(changes), SECONDS)
+        assert (first.added, first.changed) == (("new",), ("mugs",))
+        if not first.removed:
+            assert (await asyncio.wait_for(anext(changes), SECONDS)).removed == ("gone",)
+
+
+async def test_a_repository_and_its_index_follow(root: Path) -> None:
+    repo = SkillRepo.open(root)
+    index = SkillIndex.of(repo)
+    async with watching(root, repo, index) as told:
+        put(root, "kettles", "Boil water.\n")
+        assert (await told.next()).added == ("kettles",)
+        assert [name for name, _ in index.search("boil water", 1)] == ["kettles"]
+        put(root, "kettles", "Pour tea.\n")
+        assert (await told.next()).changed == ("kettles",)
+        assert repo["kettles"].body == "Pour tea.\n"
+        assert [name for name, _ in index.search("pour tea", 1)] == ["kettles"]
+        assert index.search("boil water", 1) == []
+        shutil.rmtree(root / "kettles")
+        assert (await told.next()).removed == ("kettles",)
+        assert "kettles" not in repo and index.search("pour tea", 1) == []
+
+
+async def test_what_its_owner_wrote_is_no_change_to_him(root: Path) -> None:
+    repo = SkillRepo.open(root)
+    index = SkillIndex.of(repo)
+    history = History.open(root)
+    async with watching(root, repo, index) as told:
+        insert = Insert("plates", text("plates")).apply(repo)
+        index.insert("plates", repo["plates"])
+        history.commit(insert, message="mine", trailers={})
+        update = Update("mugs", None, text("mugs", "Mine.\n")).apply(repo)
+        index.update("mugs", repo["mugs"])
+        history.commit(update, message="mine", trailers={})
+        assert await told.sentinel(root) == []
+
+
+async def test_without_watches_the_folder_is_looked_through(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_watches(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(engine.skills.watch, "RustNotify", no_watches)
+    async with watching(root) as told:
+        put(root, "plates")
+        assert (await told.next()) == Changes(added=("plates",))
+        put(root, "plates", "New.\n")
+        assert (await told.next()) == Changes(changed=("plates",))
+        shutil.rmtree(root)
+        assert (await told.next()).removed == ("cups", "mugs", "plates")
+
+
+async def test_nothing_is_left_of_a_watch_that_was_closed_or_cancelled(root: Path) -> None:
+    before = threading.active_count()
+    async with watching(root) as told:
+        assert await told.sentinel(root) == []
+    task = asyncio.create_task(anext(watch(root)))
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    for _ in range(200):
+        if threading.active_count() == before:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"threads are left: {threading.enumerate()}")
+
+
+async def test_a_repository_in_memory_cannot_be_followed() -> None:
+    with pytest.raises(ValueError, match="in memory"):
+        await anext(follow(SkillRepo.empty()))
