@@ -26,7 +26,7 @@ import msgspec
 
 from engine import config
 from engine.agents.prompting import Prompts, SkillShown, Turn
-from engine.environments.contract import Task, World
+from engine.environments.contract import Task, World, WorldError
 from engine.models.contract import ChatModel, ModelUnavailable, PromptTooLong, Sampling
 from engine.outcomes import FAILED, SUCCEEDED, Outcome, unmeasured
 
@@ -80,10 +80,15 @@ async def play(
 ) -> Trajectory:
     """Play `task` to its end, its step cap or the episode's deadline. `skills` come best first.
 
-    An outage, a time-out, or a prompt that fits its cap with neither skills nor history is an unmeasured outcome.
+    A broken task, an outage, a time-out, or a prompt that fits its cap with neither skills nor history is an unmeasured
+    outcome.
     """
-    environment = world.start(task)
-    observation = environment.reset()
+    try:
+        environment = world.start(task)
+        observation = environment.reset()
+    except WorldError as error:
+        on_start("")
+        return Trajectory(task, "", [], unmeasured(f"broken task: {error}"))
     opening = observation.text
     on_start(opening)
     seen = [opening]
@@ -108,6 +113,8 @@ async def play(
                 on_turn(len(turns), turns[-1])
     except TimeoutError:
         return Trajectory(task, opening, turns, unmeasured(f"the episode took over {settings.deadline_seconds:g} s"))
+    except WorldError as error:
+        return Trajectory(task, opening, turns, unmeasured(f"broken task: {error}"))
     except (ModelUnavailable, PromptTooLong) as error:
         return Trajectory(task, opening, turns, unmeasured(f"executor: {error}"))
     return Trajectory(task, opening, turns, SUCCEEDED if observation.won else FAILED)

@@ -3,8 +3,9 @@
     prompts = Prompts.load("pocket")
     messages = prompts.executor(task=…, skills=…, observation=…, admissible=…, turns=[])
 
-A folder holds `executor.system.md`, `executor.user.md`, `curator.system.md`, `curator.user.md`. What the fields hold comes
-from models, people and files, so chat control tokens inside a field are broken up and cannot end a turn.
+A folder holds `executor.system.md`, `executor.user.md`, `curator.system.md`, `curator.user.md`, and `curator.veto.md`, one
+vetoed edit as the curator is told of it. What the fields hold comes from models, people and files, so chat control tokens
+inside a field are broken up and cannot end a turn.
 """
 
 from __future__ import annotations
@@ -38,10 +39,15 @@ class SkillShown(msgspec.Struct, frozen=True):
 
 
 class Veto(msgspec.Struct, frozen=True):
-    """An edit that a person refused, and why."""
+    """An edit that a person refused, and why: each field on one line.
+
+    `operation` is insert, update or delete, `content` a piece of what the skill would have said; both are "" where unknown.
+    """
 
     skill: str
     reason: str
+    operation: str = ""
+    content: str = ""
 
 
 class Prompts:
@@ -102,9 +108,14 @@ class Prompts:
         result: str,
     ) -> list[Message]:
         """The chat of one curation decision."""
+        quoted = [self.veto(veto) for veto in vetoes]
         return self._chat(
-            "curator", task=task, skills=skills, vetoes=vetoes, opening=opening, turns=turns, result=result
+            "curator", task=task, skills=skills, vetoes=quoted, opening=opening, turns=turns, result=result
         )
+
+    def veto(self, veto: Veto) -> str:
+        """A vetoed edit as the curator's chat quotes it."""
+        return self._environment.get_template("curator.veto.md").render(veto=veto).strip()
 
     def _chat(self, role: str, **fields: Any) -> list[Message]:
         system = self._environment.get_template(f"{role}.system.md").render(fields).strip()

@@ -66,7 +66,8 @@ def propose(
     """Put an edit of the run's repository into the queue; its id, or None when it does not belong there.
 
     That is when it does not pass the checks (it does not apply to the present repository, or the audit blocks it), waits
-    already, or was vetoed before in the same words. Each of these is logged as `ProposalsWithheld`, with the reason. Where
+    already, was vetoed before in the same words, or was put to review from this very place before (a crash repeats a step).
+    Each of these is logged as `ProposalsWithheld`, with the reason. Where
     `max_pending` edits wait, the oldest that nobody is deciding on gives way: it is logged as superseded. `others` is an
     index of near-identical skills to keep between proposals.
     """
@@ -337,9 +338,10 @@ def _admit(run: Run, operation: Operation, at: Address, others: DuplicateIndex |
     checked = _checked(run, operation, _repo(run), at, others)
     if checked.edit is None:
         raise Refused(f"{operation.kind} {operation.skill_name[:80]!r}: {checked.refused}")
-    for record in (*run.edits("pending"), *run.edits("vetoed")):
-        if edits.same(record.proposal, checked.edit):
-            how = "waits already" if record.state == "pending" else "was vetoed"
+    for record in run.edits():
+        told = record.state in ("pending", "vetoed") or record.proposal.at == at
+        if told and edits.same(record.proposal, checked.edit):
+            how = "waits already" if record.state == "pending" else f"was {record.state}"
             raise Refused(f"the same edit {how}: {record.id}")
     return checked
 

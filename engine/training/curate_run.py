@@ -28,7 +28,7 @@ from engine.skills import History, SkillIndex, SkillRepo
 from engine.training import checkpoints
 from engine.training.control import Control
 from engine.training.groups import Group
-from engine.training.proposals import propose, vetoes_of
+from engine.training.proposals import Proposals, vetoes_of
 from engine.training.rewards import score
 from engine.training.rollout import Agents, Position, Rollout, play_position
 from engine.training.step import summary
@@ -51,6 +51,7 @@ class CurateRun:
         self._config = config
         self._writer = writer
         self._control = control
+        self._proposals = Proposals(run, writer)
         self._given_up: set[str] = set()
         model = LocalModel(
             load_curator(load_base(config.model), _adapter(config.curate.adapter)),
@@ -94,12 +95,12 @@ class CurateRun:
                 SkillIndex.of(repo),
                 seeds,
                 agents=self._agents,
-                vetoes=vetoes_of(self._run, self._config),
+                vetoes=vetoes_of(self._run, self._agents),
                 emit=self._writer.emit,
             )
         )
         for edit in position.edits:
-            proposed = propose(self._run, self._writer, position, edit.operation)
+            proposed = self._proposals.propose(position, edit.operation)
             if proposed is not None and self._config.review.policy == "auto":
                 self._approve(proposed)
         self._ended(step, group, position, time.monotonic() - began)

@@ -1,38 +1,51 @@
 """Between a run's rollouts and its review queue: edits out, vetoes back.
 
-edit_id = propose(run, writer, position, edit.operation)
-vetoes = vetoes_of(run, config)
+queue = Proposals(run, writer, max_pending=20)
+edit_id = queue.propose(position, edit.operation)
+vetoes = vetoes_of(run, agents)
 """
 
 from __future__ import annotations
 
 from engine.agents.prompting import Veto
-from engine.config import Config
 from engine.runs import reviews
-from engine.runs.store import Run
+from engine.runs.store import EditRecord, Run
 from engine.runs.writer import EventWriter
-from engine.skills import Insert, Operation
-from engine.training.rollout import Position, Rollout
+from engine.skills import Insert, Operation, Skill
+from engine.skills.audit import DuplicateIndex
+from engine.training.rollout import Agents, Position, Rollout
 
 PROPOSER = "curator"
+MAX_REASON = 300
+MAX_CONTENT = 240
+"""Characters of a vetoed edit that are quoted."""
 
 
-def propose(
-    run: Run, writer: EventWriter, position: Position, operation: Operation, *, max_pending: int | None = None
-) -> str | None:
-    """Put an edit that a position's curator made to review; its id, or None where it is withheld (which is logged)."""
-    turns = len(position.trajectory.turns)
-    return reviews.propose(
-        run,
-        writer,
-        operation,
-        at=position.at,
-        task=position.trajectory.task.id,
-        outcome=position.trajectory.outcome,
-        reason=f"after «{position.trajectory.task.prompt}» {position.trajectory.outcome.kind} in {turns} turns",
-        proposer=PROPOSER,
-        max_pending=max_pending,
-    )
+class Proposals:
+    """What an engine puts to review in a run; where `max_pending` wait, the newest take the place of the oldest."""
+
+    def __init__(self, run: Run, writer: EventWriter, *, max_pending: int | None = None) -> None:
+        self._run = run
+        self._writer = writer
+        self._max_pending = max_pending
+        self._others = DuplicateIndex()
+
+    def propose(self, position: Position, operation: Operation) -> str | None:
+        """Put an edit that a position's curator made to review; its id, or None where it is withheld (which is logged)."""
+        trajectory = position.trajectory
+        outcome = trajectory.outcome
+        return reviews.propose(
+            self._run,
+            self._writer,
+            operation,
+            at=position.at,
+            task=trajectory.task.id,
+            outcome=outcome,
+            reason=f"after «{trajectory.task.prompt}» {outcome.kind} in {len(trajectory.turns)} turns",
+            proposer=PROPOSER,
+            max_pending=self._max_pending,
+            others=self._others,
+        )
 
 
 def net_edits(rollout: Rollout) -> list[tuple[Position, Insert]]:
@@ -47,10 +60,33 @@ def net_edits(rollout: Rollout) -> list[tuple[Position, Insert]]:
     return list(left.values())
 
 
-def vetoes_of(run: Run, config: Config) -> list[Veto]:
-    """The newest vetoed edits with their reasons, as the curator's prompt quotes them."""
-    records = reviews.vetoed(run, config.curator.max_vetoes)
-    return [
-        Veto(record.proposal.skill, (record.decision.reason if record.decision else "") or "no reason given")
-        for record in records
-    ]
+def vetoes_of(run: Run, agents: Agents) -> list[Veto]:
+    """The rejected-edit memory: the newest vetoed edits, newest first, as many as the curator's prompt has tokens for."""
+    settings = agents.config.curator
+    room = settings.max_veto_tokens
+    vetoes: list[Veto] = []
+    for record in reviews.vetoed(run, settings.max_vetoes):
+        veto = _veto(record)
+        room -= agents.model.count_tokens(agents.curator_prompts.veto(veto))
+        if room < 0:
+            break
+        vetoes.append(veto)
+    return vetoes
+
+
+def _veto(record: EditRecord) -> Veto:
+    """A vetoed edit as it may be quoted: whatever people and models wrote stays on a line of its own."""
+    proposal = record.proposal
+    skill = Skill.parse(proposal.after or "")
+    return Veto(
+        skill=_clipped(proposal.new_name or proposal.skill, MAX_REASON),
+        reason=_clipped(record.decision.reason if record.decision else "", MAX_REASON) or "no reason given",
+        operation=proposal.operation,
+        content=_clipped(f"{skill.description} {skill.body}", MAX_CONTENT),
+    )
+
+
+def _clipped(text: str, length: int) -> str:
+    """The beginning of `text` on one line, without control characters."""
+    flat = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * length]).split())
+    return flat if len(flat) <= length else flat[: length - 1] + "…"

@@ -3,8 +3,8 @@
     await train(run, config, writer, control)
 
 Rollouts edit forks of their own and wait for nobody. After each step the edits of each group's best rollout that still
-apply to the run's repository are put to review, as long as the queue has room; what a person vetoed is quoted to the
-curator in the steps that follow.
+apply to the run's repository are put to review; in a full queue they take the place of the oldest that nobody decided on.
+What a person vetoed is quoted to the curator in the steps that follow.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from engine.runs.writer import EventWriter
 from engine.training import checkpoints
 from engine.training.control import Control
 from engine.training.groups import draw_groups
-from engine.training.proposals import net_edits, propose, vetoes_of
+from engine.training.proposals import Proposals, net_edits, vetoes_of
 from engine.training.rollout import Agents, Rollout, collect
 from engine.training.samples import TrainingSample, step_samples
 from engine.training.step import advantages, score_rollouts, summary
@@ -91,6 +91,7 @@ class TrainRun:
             config,
         )
         self._examined = msgspec.structs.replace(self._agents, world=held_out)
+        self._proposals = Proposals(run, writer, max_pending=config.review.max_pending)
         self._rollouts: list[list[Rollout]] = []
         self._parts: list[list[Parts]] = []
         self._began = self._played = time.monotonic()
@@ -110,7 +111,7 @@ class TrainRun:
         tasks = [GroupDrawn(group.id, group.family, group.seed, [task.id for task in group.tasks]) for group in groups]
         self._writer.emit(StepStarted(step, tasks))
         playing = collect(
-            groups, step=step, agents=self._agents, vetoes=vetoes_of(self._run, self._config), emit=self._writer.emit
+            groups, step=step, agents=self._agents, vetoes=vetoes_of(self._run, self._agents), emit=self._writer.emit
         )
         self._rollouts = await self._control.interruptible(playing)
         self._parts = score_rollouts(self._rollouts, self._config.rewards, self._writer.emit)
@@ -180,7 +181,7 @@ class TrainRun:
     def _propose(self, best: Rollout) -> None:
         """Put what a group's best rollout leaves behind to review; what is held back is logged with its reason."""
         for position, insert in net_edits(best):
-            propose(self._run, self._writer, position, insert, max_pending=self._config.review.max_pending)
+            self._proposals.propose(position, insert)
 
 
 def best_rollout(rollouts: Sequence[Rollout], parts: Sequence[Parts]) -> Rollout | None:

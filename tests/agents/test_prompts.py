@@ -48,6 +48,35 @@ def test_without_vetoes_nothing_is_said_of_vetoes(prompts):
     assert "Vetoed" not in curator(prompts)
 
 
+def test_the_pocket_prompt_is_byte_for_byte_what_its_model_was_trained_with():
+    messages = Prompts.load("pocket").curator(
+        task="Get a hot mug.",
+        skills=[SkillShown("find-mug", "Where mugs are.", "Go to the safe.")],
+        vetoes=[Veto("make-hot", "the vat only cools", "insert", "Use the vat."), Veto("find-pan", "too vague")],
+        opening="O",
+        turns=[TURN, Turn("", "open box", "A mug.", False)],
+        result="failed",
+    )
+    assert [(message.role, message.content) for message in messages] == [
+        ("system", "Curate."),
+        (
+            "user",
+            "Get a hot mug.\nfind-mug: Where mugs are. Go to the safe.\nVetoed make-hot: the vat only cools\n"
+            "Vetoed find-pan: too vague\ngo box: The box is shut.\nopen box: A mug.\nResult: failed",
+        ),
+    ]
+
+
+def test_the_standard_prompt_quotes_what_was_vetoed():
+    prompts = Prompts.load("standard")
+    veto = Veto("make-hot", "the vat only cools", "insert", "Use when it is to be hot. Use the vat.")
+    assert prompts.veto(veto) == (
+        "- insert make-hot: the vat only cools\n  It would have said: Use when it is to be hot. Use the vat."
+    )
+    assert f"# Vetoed by the reviewer\n{prompts.veto(veto)}\n" in curator(prompts, vetoes=[veto])
+    assert prompts.veto(Veto("old", "wrong", "delete")) == "- delete old: wrong"
+
+
 def test_the_executor_sees_task_observation_skills_and_untried_actions(prompts):
     shown = text(
         prompts.executor(

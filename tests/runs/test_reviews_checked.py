@@ -41,14 +41,19 @@ def text(name: str, body: str = "Mugs are in the safe.\n") -> str:
 
 
 def propose(
-    run: Run, operation: Operation, *, max_pending: int | None = None, others: DuplicateIndex | None = None
+    run: Run,
+    operation: Operation,
+    *,
+    at: Address = AT,
+    max_pending: int | None = None,
+    others: DuplicateIndex | None = None,
 ) -> str | None:
     with run.writer() as writer:
         return reviews.propose(
             run,
             writer,
             operation,
-            at=AT,
+            at=at,
             task="task-1",
             outcome=SUCCEEDED,
             reason="seen to work",
@@ -280,9 +285,11 @@ def test_a_superseded_edit_is_asked_again_as_the_newest(run: Run) -> None:
     assert reviews.approve(run, first, "ann").state == "approved"
 
 
-def test_what_is_proposed_again_after_it_gave_way_waits_again(run: Run) -> None:
-    for name in ("a", "b", "a"):
-        proposed(run, Insert(name, text(name)), max_pending=1)
+def test_what_gave_way_is_proposed_again_by_another_rollout_but_not_by_the_same_step_repeated(run: Run) -> None:
+    first, _ = (proposed(run, Insert(name, text(name)), max_pending=1) for name in ("a", "b"))
+    assert propose(run, Insert("a", text("a")), max_pending=1) is None
+    assert withheld(run) == [f"the same edit was superseded: {first}"]
+    assert propose(run, Insert("a", text("a")), at=Address(step=3), max_pending=1) is not None
     assert [record.proposal.skill for record in reviews.pending(run)] == ["a"]
 
 

@@ -4,17 +4,20 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pygit2
 import pytest
 
 from engine import config
+from engine.agents.prompting import Prompts
 from engine.models.local import load_tokenizer
 from engine.runs.store import Run
 from engine.skills import SkillRepo
 from engine.training.proposals import vetoes_of
 from engine.training.recompute import recompute
+from engine.training.rollout import Agents
 from tests.whole_loop.replay import curator_prompt, episodes, tokens_of
 from tests.whole_loop.shell import ROOT, clear_away, command, has_turn, kill_engine, skillos, status, told, wait_until
 
@@ -103,7 +106,9 @@ def test_a_vetoed_edit_is_no_commit(asked):
 def test_the_veto_and_its_reason_stand_in_every_later_prompt_of_the_curator(asked):
     """The tokens that were counted are those of the prompt with the veto in it, and not those of one without."""
     run, tokenizer = asked.run, load_tokenizer(config.Model())
-    vetoes = vetoes_of(run, run.config)
+    counting = SimpleNamespace(count_tokens=lambda text: len(tokenizer(text)["input_ids"]))
+    prompts = Prompts.load(run.config.curator.prompts)
+    vetoes = vetoes_of(run, Agents(None, counting, prompts, prompts, run.config))
     assert [(veto.skill, veto.reason) for veto in vetoes] == [
         (run.edit(edit).proposal.skill, REASON) for edit in reversed(asked.vetoed)
     ]
