@@ -8,7 +8,7 @@ while not observation.done:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -39,8 +39,15 @@ class Observation(msgspec.Struct, frozen=True):
     won: bool = False
 
 
+class WorldError(Exception):
+    """A world's files cannot be read, or a task of theirs cannot be played. The message says which, and is for users."""
+
+
 class Environment(Protocol):
-    """One episode of one task. `step` never raises for what an action contains: an unknown action changes nothing."""
+    """One episode of one task. `step` never raises for what an action contains: an unknown action changes nothing.
+
+    Both may raise `WorldError`: the task is broken, and its outcome unmeasured.
+    """
 
     def reset(self) -> Observation: ...
 
@@ -54,9 +61,11 @@ class World(Protocol):
     """
 
     name: str
+    remarks: Sequence[str]
+    """What a person should be told of the world when a run begins, such as how many games were left out, and why."""
 
     def start(self, task: Task) -> Environment:
-        """A fresh environment for `task`; the caller resets it."""
+        """A fresh environment for `task`; the caller resets it. Raises `WorldError` for a broken one."""
         ...
 
     def max_turns(self, task: Task) -> int:

@@ -71,6 +71,8 @@ class CurateRun:
         """Every task that has not ended yet, in the stream's order. Raises `HistoryError` for an unusable repository."""
         await asyncio.to_thread(History.open, self._run.repo_path)
         self._writer.emit(StateChanged("running"))
+        for remark in self._agents.world.remarks:
+            self._writer.emit(Notice("warning", remark))
         settings = self._config.curate
         tasks = self._agents.world.stream(settings.seed, settings.tasks)
         group = Group(f"stream-{settings.seed}", 0, settings.seed, tasks[0].family, tasks)

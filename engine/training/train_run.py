@@ -25,6 +25,7 @@ from engine.runs.events import (
     CheckpointSaved,
     GroupDrawn,
     HeldOutMeasured,
+    Notice,
     Parts,
     StateChanged,
     StepStarted,
@@ -100,6 +101,8 @@ class TrainRun:
         """Run the session."""
         newest = checkpoints.latest(self._run.checkpoints)
         self._writer.emit(StateChanged("running", f"from the checkpoint of step {newest[0]}" if newest else ""))
+        for remark in dict.fromkeys((*self._agents.world.remarks, *self._examined.world.remarks)):
+            self._writer.emit(Notice("warning", remark))
         await self._session.run(newest[1] if newest else None)
 
     async def _play(self, step: int) -> list[TrainingSample]:

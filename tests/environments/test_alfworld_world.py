@@ -76,7 +76,7 @@ def test_the_seed_alone_decides_in_any_process(world: AlfworldWorld, tmp_path: P
 
 
 def test_a_games_file_is_read_once_it_is_drawn_and_no_other(tmp_path: Path) -> None:
-    """A file that is listed, since it ends as an object does, and cannot be read, shows when it is."""
+    """A file that is listed, since it ends as an object does, and cannot be read, shows when its task is started."""
     files = [write_official(tmp_path, f"train/light_all-{number}/trial") for number in range(12)]
     drawn = AlfworldWorld.at(tmp_path).tasks("light_all", 5, 3)
     for file in files:
@@ -85,8 +85,10 @@ def test_a_games_file_is_read_once_it_is_drawn_and_no_other(tmp_path: Path) -> N
     world = AlfworldWorld.at(tmp_path)
     assert world.families(5) == {"light_all": 12}
     assert world.tasks("light_all", 5, 3) == drawn
+    broken = world.tasks("light_all", 5, 4)[-1]
+    assert (broken.family, broken.prompt, broken.difficulty) == ("light_all", "", None)
     with pytest.raises(GamesError, match=r"light_all-\d+/trial/game\.tw-pddl, line 1: broken JSON"):
-        world.tasks("light_all", 5, 4)
+        world.start(broken)
 
 
 def test_official_and_packed_the_same_games_deal_the_same_tasks(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from engine.environments.contract import WorldError
+
 MAX_MESSAGE = 600
 MAX_WORD = 200
 
@@ -26,7 +28,7 @@ class FormatError(ValueError):
         return text.count("\n", 0, found.start()) + 1 if found else None
 
 
-class GamesError(Exception):
+class GamesError(WorldError):
     """Games that cannot be found, read or played. The message names the file, the line, and what was expected.
 
     It may quote the file, so it is cut to `MAX_MESSAGE` characters, and what a terminal would obey is escaped.
@@ -35,3 +37,7 @@ class GamesError(Exception):
     def __init__(self, message: str) -> None:
         shown = message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
         super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in shown))
+
+
+class NotOffered(GamesError):
+    """A game that is not broken, but that the official player leaves out as well."""

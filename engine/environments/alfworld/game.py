@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import overload
 
-from engine.environments.alfworld.errors import GamesError
+from engine.environments.alfworld.errors import GamesError, NotOffered
 from engine.environments.alfworld.program import BrokenGame, Library, Program
 
 
@@ -80,6 +80,11 @@ class Games(Sequence[Game]):
     def __init__(self, games: Sequence[Game], left_out: Sequence[GamesError]) -> None:
         self._games = tuple(games)
         self.left_out = tuple(left_out)
+
+    @property
+    def broken(self) -> tuple[GamesError, ...]:
+        """Of those left out, the ones that the official player would not leave out."""
+        return tuple(error for error in self.left_out if not isinstance(error, NotOffered))
 
     def checked(self) -> Games:
         """These games, each compiled once and begun; those that are broken are left out."""

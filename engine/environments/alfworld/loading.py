@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.environments.alfworld.errors import GamesError
+from engine.environments.alfworld.errors import GamesError, NotOffered
 from engine.environments.alfworld.game import Content, Game, Games
 from engine.environments.alfworld.packed import packed_games
 from engine.environments.alfworld.program import PLACE_OF_TASK, Library
@@ -99,7 +99,7 @@ def _official_game(file: Path, library: Library) -> Game | GamesError:
     """Listed by the end of its file, where `solvable` stands: the official player leaves out what is not."""
     id, where = "/".join(file.absolute().parts[-4:-1]), f"{file}, line 1"
     if any(word in id for word in UNSUPPORTED):
-        return GamesError(f"{file}: a task with movable receptacles or sliced objects, which the text games leave out")
+        return NotOffered(f"{file}: a task with movable receptacles or sliced objects, which the text games leave out")
     try:
         check_id(id, str(file))
         size = file.stat().st_size
@@ -115,7 +115,7 @@ def _official_game(file: Path, library: Library) -> Game | GamesError:
     if not tail.endswith(b"}"):
         return GamesError(f"{where}: broken JSON: no closing brace at the end; expected one JSON object")
     if UNSOLVABLE.search(tail):
-        return GamesError(f'{where}: says "solvable": false')
+        return NotOffered(f'{where}: says "solvable": false')
     return Game(id, where, _OfficialReader(file, where), library)
 
 

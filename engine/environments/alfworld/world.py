@@ -16,7 +16,7 @@ from pathlib import Path
 
 from engine.environments.alfworld.environment import AlfworldEnvironment
 from engine.environments.alfworld.errors import GamesError
-from engine.environments.alfworld.game import Game
+from engine.environments.alfworld.game import Game, Games
 from engine.environments.alfworld.loading import load_games
 from engine.environments.contract import Task
 from engine.seeds import stream
@@ -37,6 +37,7 @@ class AlfworldWorld:
         for game in self._games.values():
             self._families.setdefault(game.family, []).append(game)
         self._max_turns = max_turns
+        self.remarks: Sequence[str] = _remarks(games) if isinstance(games, Games) else ()
 
     @classmethod
     def at(cls, path: Path | str, split: str = "", max_turns: int = MAX_TURNS) -> AlfworldWorld:
@@ -71,8 +72,23 @@ class AlfworldWorld:
 
 
 def _task(game: Game) -> Task:
-    """The game as a task; its file is read here. A game without a walkthrough is of unknown difficulty."""
-    return Task(id=game.id, family=game.family, prompt=game.task, difficulty=len(game.walkthrough) or None)
+    """The game as a task; its file is read here. A game without a walkthrough is of unknown difficulty.
+
+    One that cannot be read is a task too, without a prompt: it says what is wrong when it is started.
+    """
+    try:
+        content = game.content()
+    except GamesError:
+        return Task(id=game.id, family=game.family, prompt="")
+    return Task(id=game.id, family=game.family, prompt=content.task, difficulty=len(content.walkthrough) or None)
+
+
+def _remarks(games: Games) -> tuple[str, ...]:
+    """How many broken games were left out, and what is wrong with the first; none where none is."""
+    if not games.broken:
+        return ()
+    what = f"broken games left out: {len(games.broken)} of {len(games.broken) + len(games)}"
+    return (f"{what}; the first: {games.broken[0]} (`skillos-engine games --check` tells of all)",)
 
 
 def _laps(games: list[Game], count: int, draw: random.Random) -> list[Game]:

@@ -30,6 +30,7 @@ class HouseholdWorld:
     """Implements `engine.environments.contract.World`."""
 
     name = "household"
+    remarks: Sequence[str] = ()
 
     def families(self, seed: int) -> dict[str, int]:
         """The house of `seed` with the number of its errands."""
