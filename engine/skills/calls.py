@@ -4,160 +4,146 @@
         if isinstance(call, Broken): ...     # call.text, call.why
         else: ...                            # call.name, call.arguments
 
-Read are Hermes and Qwen blocks (`<tool_call>{"name": ..., "arguments": {...}}</tool_call>`) and, where a text has none
-of them, JSON objects and lists in the text or in code fences, OpenAI's `tool_calls` among them. A leading `<think>`
-block is no part of the answer. Text around the calls is ignored, JSON that is no call too. A last call that was cut off
-is broken.
+Read are Hermes and Qwen blocks (`<tool_call>{"name": ..., "arguments": {...}}</tool_call>`), calls in tags of their own
+(`<function=NAME>`, `<invoke name="NAME">`) and, where a text has none of these, JSON objects and lists in the text or in
+code fences, OpenAI's `tool_calls` and Anthropic's `tool_use` among them (`notations.py`). Text around the calls is
+ignored, JSON that is no call too. A last call that was cut off is broken. What stands in a thought is no call: from
+`<think>` to `</think>` or the end, or up to a first `</think>` whose beginning was in the prompt.
 
 The time is linear in the text: what decodes is decoded once, and reading stops after `MAX_BROKEN` pieces that do not.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any
 
-import msgspec
+from engine.skills.notations import (
+    CUT_TAG,
+    ELEMENT,
+    Broken,
+    Fault,
+    RawCall,
+    decode,
+    json_calls,
+    read_element,
+    skip_space,
+)
 
 MAX_BROKEN = 64
 
-_TAG = re.compile(r"</?tool_call>")
-_SPACE = re.compile(r"\s*")
-_OPENING = re.compile(r'<tool_call>|[\[{]\s*+(?:\{\s*+)?"')
-_CALL_OPENING = re.compile(r'<tool_call>|\{\s*+"name"\s*+:')
-_DECODER = json.JSONDecoder(strict=False)
-
-
-class RawCall(msgspec.Struct, frozen=True):
-    """A call as it was written: any function name, any JSON arguments."""
-
-    text: str
-    name: str
-    arguments: dict[str, Any]
-
-
-class Broken(msgspec.Struct, frozen=True):
-    """Text that set out to be a call and is none."""
-
-    text: str
-    why: str
+_BLOCK = "<tool_call>"
+_THOUGHT = re.compile(r"<(/?)think(?:ing)?>")
+_JSON = re.compile(r'[\[{]\s*+(?:\{\s*+)?"')
+_OPENING = re.compile(rf"{_BLOCK}|{_THOUGHT.pattern}|{ELEMENT.pattern}|{_JSON.pattern}")
+_BLOCK_END = re.compile(r"</?tool_call>")
+_BLOCK_OR_THOUGHT_END = re.compile(rf"{_BLOCK_END.pattern}|</think(?:ing)?>")
+_CALL_OPENING = re.compile(rf'{_BLOCK}|\{{[^{{}}]{{0,200}}?"(?:name|arguments|parameters|input)"\s*+:')
+_CALL_SIGN = re.compile(r'"(?:name|arguments|parameters|input|tool_calls|function_call|function|type|id|role)"\s*+:')
 
 
 def read_calls(text: str) -> list[RawCall | Broken]:
     """Every call in `text`, in order; [] where there is none. Never raises for what the text contains."""
-    answer = _without_thought(text)
-    tagged: list[RawCall | Broken] = []
-    loose: list[RawCall | Broken] = []
-    failures = 0
-    opening = _OPENING.search(answer)
-    while opening is not None and failures < MAX_BROKEN:
-        is_tag = opening.group() == "<tool_call>"
-        end, calls = _read_block(answer, opening.start()) if is_tag else _read_json(answer, opening)
-        (tagged if is_tag else loose).extend(calls)
-        failures += end is None or any(isinstance(call, Broken) for call in calls)
-        opening = _OPENING.search(answer, opening.start() + 1 if end is None else end)
-    if opening is not None:
-        rest = Broken(answer[opening.start() :], f"reading stopped after {MAX_BROKEN} broken calls")
-        (tagged or loose).append(rest)
-    return tagged or loose
+    return _Reading(text).calls()
 
 
-def _without_thought(text: str) -> str:
-    """What follows a leading `<think>` block; nothing, if the block never ends."""
-    answer = text.lstrip()
-    return answer.partition("</think>")[2] if answer.startswith("<think>") else answer
+class _Reading:
+    """One reading of a text: what it has found so far, in tags and loose, and how many pieces did not decode.
+
+    `unfinished` is where JSON begins that the end of the text cuts off, and why; `listed` is whether whole calls stood in
+    such JSON, and then `unfinished` is what followed the last of them. All of the text from there on is that JSON.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.thought = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self.tagged: list[RawCall | Broken] = []
+        self.loose: list[RawCall | Broken] = []
+        self.unfinished: tuple[int, Fault] | None = None
+        self.listed = False
+        self.failures = 0
+
+    def calls(self) -> list[RawCall | Broken]:
+        """Read the text; once only."""
+        opening = _OPENING.search(self.text)
+        while opening and self.failures < MAX_BROKEN:
+            end = self._read(opening.start())
+            opening = (_JSON if self.unfinished or self.listed else _OPENING).search(self.text, end)
+        if opening:
+            rest = Broken(self.text[opening.start() :], f"reading stopped after {MAX_BROKEN} broken calls")
+            (self.tagged or self.loose).append(rest)
+        elif self.unfinished and (self.listed or _CALL_SIGN.search(self.text, self.unfinished[0])):
+            start, fault = self.unfinished
+            self.loose.append(Broken(self.text[start:], fault.why))
+        return self.tagged or self.loose
+
+    def _read(self, start: int) -> int:
+        """Read what opens at `start`; where to read on."""
+        if thought := _THOUGHT.match(self.text, start):
+            return self._skip_thought(thought)
+        if self.text.startswith(_BLOCK, start):
+            end, calls = _read_block(self.text, start)
+        elif element := ELEMENT.match(self.text, start):
+            end, call = read_element(self.text, element)
+            calls = [call]
+        else:
+            return self._read_json(start)
+        self.tagged += calls
+        self.failures += any(isinstance(call, Broken) for call in calls)
+        return end
+
+    def _skip_thought(self, tag: re.Match[str]) -> int:
+        """What follows a thought. An end without a beginning ends one that began in the prompt."""
+        if tag[1] and not self.thought:
+            self._forget()
+        self.thought = True
+        if tag[1]:
+            return tag.end()
+        end = self.text.find(f"</{tag[0][1:]}", tag.end())
+        return len(self.text) if end < 0 else end + len(tag[0]) + 1
+
+    def _read_json(self, start: int) -> int:
+        """Read a loose JSON value. What looks like a call and is no JSON is broken; any other braces are text."""
+        value, end, fault = decode(self.text, start)
+        if not fault:
+            calls = json_calls(value, self.text[start:end], tagged=False)
+            if calls and self.unfinished:
+                self.listed, self.unfinished = True, None
+            self.loose += calls
+            self.failures += any(isinstance(call, Broken) for call in calls)
+            return end
+        self.failures += 1
+        if fault.cut:
+            self.unfinished = self.unfinished or (start, fault)
+        elif _CALL_OPENING.match(self.text, start):
+            following = _CALL_OPENING.search(self.text, start + 1)
+            end = following.start() if following else len(self.text)
+            self.loose.append(Broken(self.text[start:end], fault.why))
+        return start + 1
 
 
 def _read_block(text: str, start: int) -> tuple[int, list[RawCall | Broken]]:
     """The calls of the block whose tag is at `start`, and where to read on. A tag inside a JSON string is text."""
-    inner = start + len("<tool_call>")
-    at = _skip_space(text, inner)
+    inner = start + len(_BLOCK)
+    at = skip_space(text, inner)
     calls: list[RawCall | Broken] = []
-    first = True
+    first = not ELEMENT.match(text, at)
     while first or text.startswith("{", at):
-        value, end, why = _decode(text, at)
-        if why:
-            tag = _TAG.search(text, inner)
-            end = tag.start() if tag else len(text)
-            return end, [Broken(text[start:end], why)]
-        calls += _calls_of(value, text[at:end], tagged=True)
-        first, at = False, _skip_space(text, end)
-    if at < len(text) and not _TAG.match(text, at):
-        tag = _TAG.search(text, at)
-        end = tag.start() if tag else len(text)
+        value, end, fault = decode(text, at)
+        if fault:
+            end = len(text) if fault.cut else _block_end(text, inner, a_thought_too=text[at] not in "{[")
+            return end, [Broken(text[start:end], fault.why)]
+        calls += json_calls(value, text[at:end], tagged=True)
+        first, at = False, skip_space(text, end)
+    if not (CUT_TAG.match(text, at) or _BLOCK_END.match(text, at) or ELEMENT.match(text, at)):
+        end = _block_end(text, at)
         return end, [Broken(text[start:end], "text follows the JSON of the call")]
     return at, calls
 
 
-def _read_json(text: str, opening: re.Match[str]) -> tuple[int | None, list[RawCall | Broken]]:
-    """The calls of the JSON value at `opening` and where it ends, None where it is no JSON.
-
-    What looks like a call and is no JSON is broken; any other braces are text.
-    """
-    start = opening.start()
-    value, end, why = _decode(text, start)
-    if not why:
-        return end, _calls_of(value, text[start:end], tagged=False)
-    if not _CALL_OPENING.match(text, start):
-        return None, []
-    following = _CALL_OPENING.search(text, opening.end())
-    return None, [Broken(text[start : following.start() if following else len(text)], why)]
-
-
-def _skip_space(text: str, at: int) -> int:
-    match = _SPACE.match(text, at)
-    return match.end() if match else at
-
-
-def _decode(text: str, at: int) -> tuple[Any, int, str]:
-    """The JSON value at `at`, where it ends, and why it is none ("" if it is)."""
-    try:
-        value, end = _DECODER.raw_decode(text, at)
-    except json.JSONDecodeError as error:
-        return None, at, _problem(error, at)
-    except ValueError as error:
-        return None, at, f"it holds a value that cannot be read: {error}"
-    except RecursionError:
-        return None, at, "its JSON nests too deeply"
-    return value, end, ""
-
-
-def _problem(error: json.JSONDecodeError, at: int) -> str:
-    """What is wrong with the JSON that began at `at`, in words for whoever wrote it."""
-    if error.msg.startswith("Unterminated string"):
-        return "it is cut off, or a quote is missing: a string of its JSON has no end"
-    if error.pos >= len(error.doc.rstrip()):
-        return "it is cut off: its JSON has no end"
-    return f"it is no JSON: {error.msg} at character {error.pos - at + 1}"
-
-
-def _calls_of(value: Any, text: str, *, tagged: bool) -> list[RawCall | Broken]:
-    """The calls in a JSON value: one, a list of them, or an OpenAI message. Untagged, what is no call is just text."""
-    if isinstance(value, dict) and isinstance(value.get("tool_calls"), list):
-        value = value["tool_calls"]
-    calls: list[RawCall | Broken] = []
-    for item in value if isinstance(value, list) else [value]:
-        written = json.dumps(item, ensure_ascii=False) if isinstance(value, list) else text
-        call = item.get("function", item) if isinstance(item, dict) else item
-        if isinstance(call, dict) and isinstance(call.get("name"), str) and (tagged or _has_arguments(call)):
-            calls.append(_call(call, written))
-        elif tagged:
-            calls.append(Broken(written, "it is no JSON object with a function's name and arguments"))
-    return calls
-
-
-def _has_arguments(call: dict[str, Any]) -> bool:
-    return "arguments" in call or "parameters" in call
-
-
-def _call(call: dict[str, Any], text: str) -> RawCall | Broken:
-    """One call whose name is known; its arguments may be an object or, as OpenAI has them, the JSON text of one."""
-    arguments = call.get("arguments", call.get("parameters", {}))
-    if isinstance(arguments, str):
-        arguments, _, why = _decode(arguments, _skip_space(arguments, 0))
-        if why:
-            return Broken(text, f"the arguments of {call['name'][:80]} are not JSON: {why}")
-    if not isinstance(arguments, dict):
-        return Broken(text, f"the arguments of {call['name'][:80]} are not an object")
-    return RawCall(text, call["name"], arguments)
+def _block_end(text: str, at: int, *, a_thought_too: bool = False) -> int:
+    """Where a block that cannot be read ends: at the next tag of a block; at the end of a thought, if it is only a word."""
+    tag = (_BLOCK_OR_THOUGHT_END if a_thought_too else _BLOCK_END).search(text, at)
+    return tag.start() if tag else len(text)

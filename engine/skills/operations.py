@@ -18,7 +18,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from engine.skills.calls import Broken, RawCall, read_calls
+from engine.skills.calls import read_calls
+from engine.skills.notations import Broken, RawCall
 from engine.skills.repo import Refused, SkillRepo
 from engine.skills.skill import Skill, name_problem
 
@@ -124,29 +125,38 @@ def parse_operations(text: str) -> list[Operation | Malformed]:
     Never raises for what the text contains; takes time linear in its length.
     """
     return [
-        Malformed(call.text, call.why) if isinstance(call, Broken) else _operation(call) for call in read_calls(text)
+        _malformed(call.text, call.why) if isinstance(call, Broken) else _operation(call) for call in read_calls(text)
     ]
+
+
+def _malformed(text: str, why: str, function: str = "", skill_name: str = "") -> Malformed:
+    """A malformed call that can be stored: what is no text in it is replaced by question marks."""
+    return Malformed(*(part.encode("utf-8", "replace").decode() for part in (text, why, function, skill_name)))
 
 
 def _operation(call: RawCall) -> Operation | Malformed:
     """The operation that a call asks for, if its function and its arguments are ours."""
     texts = [call.name, *(value for value in call.arguments.values() if isinstance(value, str)), *call.arguments]
     if not all(_encodes(text) for text in texts):
-        return Malformed(call.text, "it holds half of a surrogate pair, which is no text")
+        return _malformed(call.text, "it holds half of a surrogate pair, which is no text")
     named = call.arguments.get("skill_name")
     skill_name = named if isinstance(named, str) else ""
     function = _FUNCTIONS.get(_ALIASES.get(call.name, call.name))
     if function is None:
         why = f"there is no function {call.name[:80]!r}; the functions are {', '.join(_FUNCTIONS)}"
-        return Malformed(call.text, why, call.name, skill_name)
+        return _malformed(call.text, why, call.name, skill_name)
     why = _argument_problem(function, call.arguments)
     if why:
-        return Malformed(call.text, why, function.kind, skill_name)
+        return _malformed(call.text, why, function.kind, skill_name)
     return function(**call.arguments)
 
 
 def _encodes(text: str) -> bool:
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _argument_problem(function: type[Operation], arguments: dict[str, Any]) -> str:

@@ -130,7 +130,7 @@ def test_text_without_a_call_is_no_call(completion: str) -> None:
         ),
         (hermes({"name": "delete_skill"}), "argument skill_name is missing"),
         (hermes({"name": "delete_skill", "arguments": [1]}), "not an object"),
-        (hermes({"name": "delete_skill", "arguments": '{"skill_name": '}), "arguments of delete_skill are not JSON"),
+        (hermes({"name": "delete_skill", "arguments": '{"skill_name": '}), "arguments of 'delete_skill' are not JSON"),
         (hermes({"arguments": {}}), "no JSON object with a function's name"),
         ("<tool_call>5</tool_call>", "no JSON object with a function's name"),
         ("<tool_call></tool_call>", "no JSON"),

@@ -1,0 +1,185 @@
+"""The notations of a function call: what a JSON value, or an element of tags, says is to be called.
+
+    value, end, fault = decode(text, at)                # fault is None where JSON begins at `at`
+    json_calls(value, text[at:end], tagged=False)       # of one call, of a list of them, of a message that wraps them
+    end, call = read_element(text, ELEMENT.search(text))
+
+A call in JSON is `{"name": ..., "arguments": {...}}` (Hermes, Qwen, Mistral), with `parameters` (Llama) or `input`
+(Anthropic) in place of `arguments`; OpenAI's `arguments` are the JSON text of an object. A call in tags is
+`<function=NAME>` (Qwen3-Coder, Llama) or `<invoke name="NAME">` (Anthropic); inside stands a JSON object, or a tag for
+each parameter, whose text is the value: exact, but for the line breaks that set it off from its tags; `null` is none.
+
+`ELEMENT` matches the opening of a call in tags, `CUT_TAG` the end of a text or what is left there of a tag.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import msgspec
+
+ELEMENT = re.compile(r'<function=([^<>\s]+)\s*+>|<(?:\w+:)?invoke\s++name="([^"<>]*)"\s*+>')
+CUT_TAG = re.compile(r"\s*+(?:<[^<>]*+)?\Z")
+
+_PARAMETER = re.compile(r'\s*+<parameter=([^<>\s]+)\s*+>|\s*+<(?:\w+:)?parameter\s++name="([^"<>]*)"\s*+>')
+_PARAMETER_END = re.compile(r"</(?:\w+:)?parameter>")
+_ELEMENT_END = re.compile(r"\s*+</(?:function|(?:\w+:)?invoke)>")
+_NEXT = re.compile(rf"{ELEMENT.pattern}|</?tool_call>|</?think")
+_SPACE = re.compile(r"\s*")
+_CUT_TOKEN = re.compile(r"(?:[\w.+\\-]{0,8}|<[^<>]*+)\s*\Z")
+_DECODER = json.JSONDecoder(strict=False)
+_ARGUMENTS = ("arguments", "parameters", "input")
+_WRAPPERS = ("choices", "message", "output", "content", "tool_calls", "function_call", "function")
+
+
+class RawCall(msgspec.Struct, frozen=True):
+    """A call as it was written: any function name, any JSON arguments."""
+
+    text: str
+    name: str
+    arguments: dict[str, Any]
+
+
+class Broken(msgspec.Struct, frozen=True):
+    """Text that set out to be a call and is none."""
+
+    text: str
+    why: str
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Why text is no JSON value; `cut` where the text ends before the value does."""
+
+    why: str
+    cut: bool = False
+
+
+def skip_space(text: str, at: int) -> int:
+    """The offset of the first character at or after `at` that is not white space."""
+    match = _SPACE.match(text, at)
+    return match.end() if match else at
+
+
+# JSON
+
+
+def decode(text: str, at: int) -> tuple[Any, int, Fault | None]:
+    """The JSON value at `at`, where it ends, and why it is none. Never raises for what the text contains."""
+    try:
+        value, end = _DECODER.raw_decode(text, at)
+    except json.JSONDecodeError as error:
+        return None, at, _fault(error, at)
+    except ValueError as error:
+        return None, at, Fault(f"it holds a value that cannot be read: {error}")
+    except RecursionError:
+        return None, at, Fault("its JSON nests too deeply")
+    return value, end, None
+
+
+def _fault(error: json.JSONDecodeError, at: int) -> Fault:
+    """What is wrong with the JSON that began at `at`, in words for whoever wrote it."""
+    if error.msg.startswith("Unterminated string"):
+        return Fault("it is cut off, or a quote is missing: a string of its JSON has no end", cut=True)
+    if _CUT_TOKEN.match(error.doc, error.pos):
+        return Fault("it is cut off: its JSON has no end", cut=True)
+    return Fault(f"it is no JSON: {error.msg} at character {error.pos - at + 1}")
+
+
+def json_calls(value: Any, text: str, *, tagged: bool) -> list[RawCall | Broken]:
+    """The calls of a JSON value that was written as `text`.
+
+    In a block of tags, what is no call is broken; elsewhere it is just text, and so is a name without arguments.
+    """
+    items = _items(value)
+    calls: list[RawCall | Broken] = []
+    for item in items:
+        written = text if item is value else _written(item)
+        if isinstance(item, dict) and isinstance(item.get("name"), str) and (tagged or _arguments_key(item)):
+            calls.append(_json_call(item, written))
+        elif tagged:
+            calls.append(Broken(written, "it is no JSON object with a function's name and arguments"))
+    return calls
+
+
+def _items(value: Any) -> list[Any]:
+    """What may be a call in a JSON value: itself, the items of a list, or what a model's message wraps, in order."""
+    found, pending = [], [value]
+    while pending:
+        item = pending.pop()
+        inner = item if isinstance(item, list) else _wrapped(item)
+        if inner is None:
+            found.append(item)
+        else:
+            pending += reversed(inner)
+    return found
+
+
+def _wrapped(item: Any) -> list[Any] | None:
+    """What a message, or a part of one, wraps; None for what is itself a call or nothing at all."""
+    if not isinstance(item, dict) or (isinstance(item.get("name"), str) and _arguments_key(item)):
+        return None
+    return [item[key] for key in _WRAPPERS if isinstance(item.get(key), dict | list)] or None
+
+
+def _arguments_key(call: dict[str, Any]) -> str:
+    return next((key for key in _ARGUMENTS if key in call), "")
+
+
+def _written(item: Any) -> str:
+    """The text of one of several calls, written anew; only its kind where it nests as deep as can just be read."""
+    try:
+        return json.dumps(item, ensure_ascii=False)
+    except RecursionError:
+        return f"a JSON {'object' if isinstance(item, dict) else 'list'} that nests too deeply"
+
+
+def _json_call(call: dict[str, Any], text: str) -> RawCall | Broken:
+    """One call whose name is known; its arguments may be an object, or the JSON text of one."""
+    arguments = call.get(_arguments_key(call), {})
+    if isinstance(arguments, str):
+        arguments, _, fault = decode(arguments, skip_space(arguments, 0))
+        if fault:
+            return Broken(text, f"the arguments of {call['name'][:80]!r} are not JSON: {fault.why}")
+    if not isinstance(arguments, dict):
+        return Broken(text, f"the arguments of {call['name'][:80]!r} are not an object")
+    return RawCall(text, call["name"], arguments)
+
+
+# Tags
+
+
+def read_element(text: str, opening: re.Match[str]) -> tuple[int, RawCall | Broken]:
+    """The call that a match of `ELEMENT` opens, and where to read on."""
+    start, inner = opening.start(), skip_space(text, opening.end())
+    arguments, end, fault = decode(text, inner) if text.startswith("{", inner) else _parameters(text, inner)
+    closing = _ELEMENT_END.match(text, end)
+    if closing and not fault:
+        return closing.end(), RawCall(text[start : closing.end()], opening[1] or opening[2] or "", arguments)
+    if not fault and CUT_TAG.match(text, end):
+        fault = Fault("it is cut off: its tag has no end", cut=True)
+    following = _NEXT.search(text, opening.end())
+    end = following.start() if following and not (fault and fault.cut) else len(text)
+    return end, Broken(text[start:end], fault.why if fault else "what stands in its tag is no parameter")
+
+
+def _parameters(text: str, at: int) -> tuple[dict[str, str | None], int, Fault | None]:
+    """The parameters that stand in tags from `at` on, where they end, and why they cannot be read."""
+    found: dict[str, str | None] = {}
+    while opening := _PARAMETER.match(text, at):
+        name = opening[1] or opening[2] or ""
+        closing = _PARAMETER_END.search(text, opening.end())
+        if not closing:
+            return {}, at, Fault(f"it is cut off: the parameter {name[:80]!r} has no end", cut=True)
+        value = text[opening.end() : closing.start()]
+        if ELEMENT.search(value):
+            return {}, at, Fault(f"the parameter {name[:80]!r} has no end before the next call")
+        found[name] = None if value.strip() == "null" else _unframed(value)
+        at = closing.end()
+    return found, at, None
+
+
+def _unframed(value: str) -> str:
+    """A tag's value without the line breaks that set it off from its tags."""
+    return value[1:].removesuffix("\n") if value.startswith("\n") else value
