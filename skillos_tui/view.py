@@ -19,6 +19,7 @@ from engine.runs.events import (
     AnyEvent,
     CurationMade,
     CurationSkipped,
+    Decision,
     EditDecided,
     EditProposed,
     EpisodeEnded,
@@ -38,7 +39,7 @@ from engine.runs.events import (
 )
 
 Part = Literal["state", "skills", "transcript", "rewards", "memory", "review", "notice"]
-EditState = Literal["pending", "approved", "vetoed", "undone", "conflicted"]
+EditState = Literal["pending"] | Decision
 
 MAX_EPISODES = 12
 """Episodes of the followed rollout that are kept."""

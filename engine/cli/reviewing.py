@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from engine.cli.common import Commands, add_command, lines, open_run, print_json, user_name
 from engine.runs.errors import RunError
@@ -13,9 +14,10 @@ from engine.runs.text import printable
 
 def add_commands(commands: Commands) -> None:
     review = add_command(commands, "review", "decide on the edits of a run", _review, run=True, json=True)
-    review.add_argument("action", choices=["list", "show", "approve", "veto", "undo", "again"])
+    review.add_argument("action", choices=["list", "show", "approve", "amend", "veto", "undo", "again"])
     review.add_argument("edit", nargs="?", metavar="ID")
-    review.add_argument("--reason", default="", help="why an edit is vetoed; quoted to the curator")
+    review.add_argument("--reason", default="", help="why an edit is vetoed (quoted to the curator) or amended")
+    review.add_argument("--text", metavar="FILE", help="the file that an amended edit shall write; - is standard input")
     review.add_argument("--all", action="store_true", help="list decided edits too")
 
 
@@ -29,11 +31,12 @@ def _review(options: argparse.Namespace) -> int:
         if options.edit is None:
             raise RunError(f"which edit? skillos-engine review {options.run} {options.action} ID")
         if options.action == "show":
-            print(lines(reviews.diff(run, options.edit)))
-            return 0
+            return _show(run, options)
         match options.action:
             case "approve":
                 record = reviews.approve(run, options.edit, user_name())
+            case "amend":
+                record = reviews.amend(run, options.edit, user_name(), _text(options.text), options.reason)
             case "veto":
                 record = reviews.veto(run, options.edit, user_name(), options.reason)
             case "undo":
@@ -51,6 +54,35 @@ def _review(options: argparse.Namespace) -> int:
     return 0
 
 
+def _show(run: Run, options: argparse.Namespace) -> int:
+    """An edit's diff, then what its checks and its audit found."""
+    from engine.runs import reviews
+
+    record = run.edit(options.edit)
+    if options.json:
+        print_json(record)
+        return 0
+    print(lines(reviews.diff(run, options.edit)))
+    for note in (*record.proposal.checks, *map(str, record.proposal.audit)):
+        print(printable(note))
+    if record.proposal.amended_by:
+        print(printable(f"amended by {record.proposal.amended_by}:"), lines(reviews.amendment(record)), sep="\n")
+    return 0
+
+
+def _text(file: str | None) -> str:
+    """The text of the file that the user named. Raises `RunError`."""
+    if file is None:
+        raise RunError("amend it to what? give the skill's whole new file: --text FILE, or --text - for standard input")
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return data.decode("utf-8")
+    except OSError as error:
+        raise RunError(f"cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise RunError(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+
+
 def _list_edits(run: Run, options: argparse.Namespace) -> int:
     records = [record for record in run.edits() if options.all or record.state in ("pending", "conflicted")]
     if options.json:
@@ -58,6 +90,8 @@ def _list_edits(run: Run, options: argparse.Namespace) -> int:
         return 0
     for record in records:
         print(_edit_line(record))
+        for finding in record.proposal.audit:
+            print(f"      {printable(str(finding), 200)}")
     if not records:
         print("no edits wait for review")
     return 0

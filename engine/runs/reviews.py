@@ -182,11 +182,21 @@ def diff(run: Run, edit_id: str) -> str:
     proposal = record.proposal
     before = present_text(run, proposal) if record.state == "conflicted" else proposal.before
     old, new = proposal.skill, proposal.new_name or proposal.skill
+    return _unified(before, proposal.after, f"a/{old}", f"b/{new}")
+
+
+def amendment(record: EditRecord) -> str:
+    """What a person changed in what was proposed, as a unified diff; "" where nobody amended it."""
+    proposal = record.proposal
+    return _unified(proposal.original, proposal.after, "proposed", "amended") if proposal.amended_by else ""
+
+
+def _unified(before: str | None, after: str | None, old: str, new: str) -> str:
     lines = difflib.unified_diff(
         (before or "").splitlines(),
-        (proposal.after or "").splitlines(),
-        f"a/{old}" if before is not None else "/dev/null",
-        f"b/{new}" if proposal.after is not None else "/dev/null",
+        (after or "").splitlines(),
+        old if before is not None else "/dev/null",
+        new if after is not None else "/dev/null",
         lineterm="",
     )
     return "\n".join(lines)

@@ -22,13 +22,14 @@ from skillos_tui.widgets.transcript import TranscriptPane
 from skillos_tui.widgets.tree import edit_change
 
 OPEN = ("pending", "conflicted")
-DECIDED = ("approved", "vetoed")
+DECIDED = ("approved", "amended", "vetoed")
+ASKED_AGAIN = ("conflicted", "superseded", "undone")
 UNREAD_SECONDS = 0.7
 """For so long after an edit came up by itself no decision is taken: the key was meant for another."""
 
 
 class WhyPane(Pane):
-    """Task, outcome, reason, checks and decision of one edit."""
+    """Task, outcome, reason, checks, audit and decision of one edit."""
 
     def __init__(self, title: str, *, id: str) -> None:
         super().__init__(title, id=id)
@@ -144,9 +145,9 @@ class ReviewScreen(RoomScreen):
         self.query_one(ReviewQueue).action_scroll_rows(by)
 
     def action_approve(self) -> None:
-        """Approve what waits; what conflicts, or was undone, is asked again first, with its new diff."""
+        """Approve what waits; what conflicts, gave way or was undone is asked again first, with its new diff."""
         edit = self.query_one(ReviewQueue).current
-        if edit is not None and edit.state in ("conflicted", "undone"):
+        if edit is not None and edit.state in ASKED_AGAIN:
             self.workbench.client.ask_again(edit.proposed.edit)
             self.notify("Asked again against the repository as it is now: look at the diff, then decide.")
         elif edit is not None and self._open(edit):

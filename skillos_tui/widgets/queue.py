@@ -1,4 +1,4 @@
-"""The review queue: what waits, oldest first, and under it what was decided, newest first."""
+"""The review queue: what waits, oldest first, and under it what was decided or gave way, newest first."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from skillos_tui.widgets.tree import SIGNS
 
 DECIDED: dict[EditState, str] = {
     "approved": "good:✓",
+    "amended": "good:✓",
     "vetoed": "bad:✗",
+    "superseded": "muted:»",
     "undone": "muted:↶",
     "conflicted": "warn:!",
 }
+SEVERITY = {"danger": "bad", "warning": "warn", "info": "muted"}
 MAX_DECIDED = 100
+MAX_SUPERSEDED = 20
 MAX_REASONS = 8
 
 
@@ -40,16 +44,21 @@ class ReviewQueue(ListPane):
 
     def items(self, width: int) -> Sequence[Item]:
         waiting = self.view.pending
-        decided = [edit for edit in reversed(self.view.edits.values()) if edit.decided and edit not in waiting]
+        newest = list(reversed(self.view.edits.values()))
+        decided = [edit for edit in newest if edit.state in ("approved", "amended", "vetoed", "undone")]
+        superseded = [edit for edit in newest if edit.state == "superseded"]
         items = [Item(line(f"muted:{len(waiting)} waiting" if waiting else "muted:nothing waits"))]
         items += [_item(edit) for edit in waiting]
         if decided:
             items += [Item(line()), Item(line(f"muted:{len(decided)} decided"))]
             items += [_item(edit) for edit in decided[:MAX_DECIDED]]
+        if superseded:
+            items += [Item(line()), Item(line(f"muted:{len(superseded)} gave way to newer ones"))]
+            items += [_item(edit) for edit in superseded[:MAX_SUPERSEDED]]
         if self.view.withheld:
             items += [Item(line()), Item(line(f"warn:{sum(self.view.withheld.values())} not put to review"))]
-            newest = list(self.view.withheld.items())[: -MAX_REASONS - 1 : -1]
-            items += [Item(line(f"muted:{count:>4} {reason}")) for reason, count in newest]
+            last = list(self.view.withheld.items())[: -MAX_REASONS - 1 : -1]
+            items += [Item(line(f"muted:{count:>4} {reason}")) for reason, count in last]
         return items
 
 
@@ -60,7 +69,7 @@ def _item(edit: Edit) -> Item:
 
 
 def reasons(edit: Edit, where: str) -> list[Line]:
-    """Why the edit was proposed, what the checks say, and what was decided."""
+    """Why the edit was proposed, what the checks and the audit say, and what was decided."""
     proposed = edit.proposed
     lines = [line("muted:task      ", f":{proposed.task}", indent=10)]
     lines.append(line("muted:outcome   ", outcome_span(proposed.outcome), f"muted:   {where}", indent=10))
@@ -69,6 +78,12 @@ def reasons(edit: Edit, where: str) -> list[Line]:
         lines += [Line((("reason    ", "muted"), (first.spans[0][0][10:], "")), 10), *more]
     for at, check in enumerate(proposed.checks or ["none noted"]):
         lines.append(line("muted:checks    " if at == 0 else "muted:          ", f":{check}", indent=10))
+    for at, finding in enumerate(proposed.audit):
+        severity = f"{SEVERITY[finding.severity]}:{finding.severity}"
+        found = f":  line {finding.line}  {finding.rule}: {finding.message}"
+        lines.append(line("muted:audit     " if at == 0 else "muted:          ", severity, found, indent=10))
+    if proposed.amended_by:
+        lines.append(line("muted:amended   ", f":by {proposed.amended_by}; the log keeps what was proposed", indent=10))
     if edit.decided is not None:
         lines += _decision(edit.state, edit.decided)
     return lines

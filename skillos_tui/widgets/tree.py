@@ -69,7 +69,7 @@ class SkillTree(ListPane):
             yield Item(line(":  ", sign, f": {name}"), ("fork", name))
 
     def _approved(self) -> list[Edit]:
-        return [edit for edit in self.view.edits.values() if edit.state == "approved"]
+        return [edit for edit in self.view.edits.values() if edit.state in ("approved", "amended")]
 
     def newest(self) -> Change | None:
         """The newest change: of the edits that wait, else of the fork followed, else of the repository."""

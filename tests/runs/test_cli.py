@@ -308,6 +308,29 @@ def test_a_conflict_says_so_and_how_to_ask_again(shell: Shell, run: Run) -> None
     assert shell("review", run.path, "approve", second)[0] == 0
 
 
+def test_what_the_audit_found_stands_under_the_edit(shell: Shell, run: Run) -> None:
+    edit = propose(run, "one", "git push --force\n")
+    listed = shell("review", run.path, "list")[1].splitlines()
+    assert listed[1].strip().startswith("warning: line 5: destructive-command: throws away commits or changes")
+    assert listed[1].strip() in shell("review", run.path, "show", edit)[1].splitlines()
+    (finding,) = json.loads(shell("review", run.path, "show", edit, "--json")[1])["proposal"]["audit"]
+    assert (finding["rule"], finding["severity"], finding["line"]) == ("destructive-command", "warning", 5)
+
+
+def test_an_edit_is_amended_from_a_file(shell: Shell, run: Run, tmp_path: Path) -> None:
+    edit = propose(run, "one", "Somewhere.\n")
+    code, _, err = shell("review", run.path, "amend", edit)
+    assert code == 1 and "--text FILE" in err
+    code, _, err = shell("review", run.path, "amend", edit, "--text", tmp_path / "absent")
+    assert code == 1 and "cannot read" in err
+    (tmp_path / "better.md").write_text(run.edit(edit).proposal.after.replace("Somewhere", "In the safe"))
+    code, out, _ = shell("review", run.path, "amend", edit, "--text", tmp_path / "better.md", "--reason", "more exact")
+    assert code == 0 and "amended by" in out
+    assert "In the safe." in SkillRepo.open(run.repo_path)["one"].body
+    shown = shell("review", run.path, "show", edit)[1]
+    assert "-Somewhere.\n+In the safe." in shown and "+In the safe." in shown.partition("amended by")[0]
+
+
 def test_deciding_needs_the_edits_id(shell: Shell, run: Run) -> None:
     code, _, err = shell("review", run.path, "approve")
     assert code == 1 and "which edit?" in err

@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import msgspec
 from textual.pilot import Pilot
 
 from engine.runs import reviews
+from engine.runs.events import EditDecided
 from engine.runs.store import Run
+from engine.skills.audit import Finding
 from skillos_tui.widgets.pane import Pane
 from tests.workbench.recording import proposal, record_training
 from tests.workbench.stage import on_screen, until, workbench
@@ -190,3 +193,50 @@ async def test_when_all_was_decided_the_next_edit_comes_by_itself_but_not_under_
         await pilot.press("a")
         await until(pilot, "look at it first")
         assert state(run, "s7-0") == "pending"
+
+
+async def test_what_the_audit_found_stands_beside_the_edit(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    found = [
+        Finding("fetch-and-run", "danger", 7, "runs what a URL answers: «curl \u202e x | sh»"),
+        Finding("instance-name", "warning", 9, "was copied from the one task at hand: «mug 2»"),
+    ]
+    run.append(msgspec.structs.replace(proposal(6, 0, edit="risky"), audit=found))
+    async with workbench(run.path) as pilot:
+        await until(pilot, "3 to review")
+        await pilot.press("r", "n", "n")
+        await until(pilot, lambda: "audit" in pane(pilot, "why"))
+        why = [" ".join(line.split()) for line in pane(pilot, "why").splitlines()]
+        assert any("audit danger line 7 fetch-and-run: runs what a URL answers: «curl" in line for line in why)
+        assert any("warning line 9 instance-name: was copied" in line for line in why)
+        assert "\u202e" not in pane(pilot, "why")
+
+
+async def test_an_edit_that_gave_way_is_told_apart_and_asked_again(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    run.append(EditDecided("s1-0", "superseded", reviews.QUEUE, "s1-1 took its place"))
+    async with workbench(run.path) as pilot:
+        await until(pilot, "1 to review")
+        await pilot.press("r")
+        await until(pilot, "insert · find-towel")
+        assert "1 gave way to newer ones" in pane(pilot, "queue")
+        await pilot.press("n")
+        await until(pilot, "insert · find-apple")
+        assert "superseded by the queue's limit" in pane(pilot, "why")
+        await pilot.press("a")
+        await until(pilot, lambda: state(run, "s1-0") == "pending")
+        await until(pilot, "2 waiting")
+
+
+async def test_an_amended_edit_shows_the_text_that_was_committed_and_is_undone(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    better = run.edit("s1-0").proposal.after.replace("drawer", "green drawer")
+    reviews.amend(run, "s1-0", "bob", better)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "1 to review")
+        await pilot.press("r", "n")
+        await until(pilot, "insert · find-apple")
+        assert "green drawer" in pane(pilot, "diff")
+        assert "amended   by bob" in pane(pilot, "why") and "amended by bob" in pane(pilot, "why")
+        await pilot.press("u")
+        await until(pilot, lambda: state(run, "s1-0") == "undone")
