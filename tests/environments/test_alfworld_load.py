@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,23 @@ def test_official_games_that_the_official_player_leaves_out_are_left_out(tmp_pat
     write_official(tmp_path, "train/light_all-LampSliced-3/trial_3")
     games = load_games(tmp_path)
     assert len(games) == 1 and len(games.left_out) == 2
+    assert games.broken == ()
+
+
+def test_a_game_that_was_listed_plays_as_it_was_then(tmp_path: Path) -> None:
+    games = load_games(write_packed(tmp_path))
+    (tmp_path / "valid.jsonl").write_text(lamps_line(task="sleep.") * 2)
+    (tmp_path / "valid.jsonl").unlink()
+    assert games[0].task == LAMPS_TASK
+    assert AlfworldEnvironment(games[0]).step("press lamp 3").text == "lamp 3 shines."
+
+
+def test_a_disk_without_room_to_unpack_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "full"))
+    with pytest.raises(
+        GamesError, match=r"full: games cannot be unpacked there: .*; set TMPDIR to where there is room"
+    ):
+        load_games(write_packed(tmp_path))
 
 
 def test_listing_opens_no_official_game_further_than_its_end(tmp_path: Path) -> None:
@@ -96,9 +114,25 @@ def test_an_unknown_split_names_those_there_are(tmp_path: Path) -> None:
         load_games(write_packed(tmp_path), "test")
 
 
-def test_an_empty_split_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(GamesError, match="no games of the split valid"):
-        load_games(write_packed(tmp_path, "\n"), "valid")
+def test_an_unknown_split_of_the_official_layout_names_those_there_are(tmp_path: Path) -> None:
+    write_official(tmp_path, "train/light_all-Lamp-1/trial_1")
+    with pytest.raises(GamesError, match="no split test; expected one of: train"):
+        load_games(tmp_path, "test")
+
+
+@pytest.mark.parametrize("content", ["", "\n"], ids=["an empty file", "a blank line"])
+def test_an_empty_packed_split_is_an_error(tmp_path: Path, content: str) -> None:
+    write_packed(tmp_path)
+    (tmp_path / "test.jsonl").write_text(content)
+    with pytest.raises(GamesError, match="no games of the split test"):
+        load_games(tmp_path, "test")
+
+
+def test_an_empty_directory_of_a_split_is_an_error(tmp_path: Path) -> None:
+    write_official(tmp_path, "train/light_all-Lamp-1/trial_1")
+    (tmp_path / "json_2.1.1" / "test").mkdir()
+    with pytest.raises(GamesError, match="no games of the split test"):
+        load_games(tmp_path, "test")
 
 
 @pytest.mark.parametrize("missing", ["domain.pddl", "grammar.twl2"])
@@ -114,10 +148,26 @@ def test_packed_games_need_their_domain_and_grammar(tmp_path: Path, missing: str
         ("{\n", r"valid\.jsonl, line 2: broken JSON: .*; expected an object with id, task, walkthrough, pddl_problem"),
         ('{"id": "a/b/c"}\n', r"valid\.jsonl, line 2: .*missing required field `task`"),
         (lamps_line(id=3), r"line 2: .*Expected `str`, got `int`"),
+        (
+            lamps_line(walkthrough="go"),
+            r"line 2: Expected `array`, got `str` - at `\$\.walkthrough`; expected an object with",
+        ),
+        (lamps_line(walkthrough=["go", 3]), r"line 2: Expected `str`, got `int` - at `\$\.walkthrough\[1\]`"),
+        (lamps_line(task="x" * 1001), r"line 2: Expected `str` of length <= 1000 - at `\$\.task`"),
+        ("[]\n", r"line 2: Expected `object`, got `array`"),
         ('{"x": ' + "[" * 100_000 + "\n", "line 2: "),
         (lamps_line("valid/light_all-1/first"), r"line 2: the id valid/light_all-1/first is taken by .*line 1"),
     ],
-    ids=["no JSON", "a field too few", "a wrong type", "deep nesting", "an id twice"],
+    ids=[
+        *(
+            "no JSON",
+            "a field too few",
+            "an id that is no text",
+            "a walkthrough that is no list",
+            "an action that is no text",
+        ),
+        *("a long task", "no object", "deep nesting", "an id twice"),
+    ],
 )
 def test_a_broken_line_does_not_stop_the_others(tmp_path: Path, line: str, why: str) -> None:
     games = load_games(
@@ -126,6 +176,26 @@ def test_a_broken_line_does_not_stop_the_others(tmp_path: Path, line: str, why: 
     assert [game.id for game in games] == ["valid/light_all-1/first", "valid/light_all-3/t"]
     (error,) = games.left_out
     assert re.search(why, str(error))
+
+
+@pytest.mark.parametrize(
+    "id",
+    ["", "a/../../b", "/etc/x/y", "a//b", "a/./b", "a/ /b", "a/b\x1b[2Jc", "a/b\nc", "a/\u202eb", "a/\x00", "x" * 301],
+)
+def test_an_id_that_could_do_harm_is_refused(tmp_path: Path, id: str) -> None:
+    games = load_games(write_packed(tmp_path, lamps_line(), lamps_line(id)))
+    assert len(games) == 1
+    (error,) = games.left_out
+    assert re.search(r"valid\.jsonl, line 2: .*(printable names between /|length <= 300)", str(error))
+    assert str(error).isprintable()
+
+
+def test_an_archive_that_is_none_leaves_out_its_games(tmp_path: Path) -> None:
+    write_packed(tmp_path)
+    (tmp_path / "big.jsonl.xz").write_text(lamps_line())
+    games = load_games(tmp_path)
+    assert len(games) == 1
+    assert "big.jsonl.xz, after line 0: cannot be read: Input format not supported" in str(games.left_out[0])
 
 
 def test_a_cut_off_archive_still_gives_the_games_before_the_cut(tmp_path: Path) -> None:
@@ -231,6 +301,34 @@ def test_a_game_that_does_not_fit_says_where_and_what_was_expected(tmp_path: Pat
     with pytest.raises(GamesError, match=why) as raised:
         play_lamps(tmp_path, **{part: texts[part].replace(old, new)})
     assert "valid.jsonl, line 1: " in str(raised.value)
+
+
+def test_a_grammar_may_tell_of_more_actions_than_the_domain_has(tmp_path: Path) -> None:
+    """The official grammar does."""
+    more = 'action dance {\n template :: "dance";\n feedback :: "#never_read#";\n}\n'
+    assert play_lamps(tmp_path, grammar=LAMPS_GRAMMAR + more).step("dance").text == "Nothing happens."
+
+
+def test_checking_finds_what_listing_cannot_and_keeps_the_rest(tmp_path: Path) -> None:
+    broken = LAMPS_PROBLEM.replace("(in Hall_bar_1)", "(inside Hall_bar_1)")
+    lines = [
+        lamps_line("valid/a-1/t"),
+        lamps_line("valid/b-1/t", pddl_problem=broken),
+        "{\n",
+        lamps_line("valid/c-1/t"),
+    ]
+    games = load_games(write_packed(tmp_path, *lines))
+    assert len(games) == 3
+    checked = games.checked()
+    assert [game.id for game in checked] == ["valid/a-1/t", "valid/c-1/t"]
+    assert [re.findall(r"line \d", str(error))[0] for error in checked.left_out] == ["line 3", "line 2"]
+    assert checked.broken == checked.left_out
+
+
+def test_checking_finds_what_only_shows_when_the_game_begins(tmp_path: Path) -> None:
+    silent = LAMPS_GRAMMAR.replace('{"rhs": "{l.name or l.id}"}', '{"condition": "broken(l:lamp)", "rhs": "x"}')
+    (error,) = load_games(write_packed(tmp_path, grammar=silent)).checked().left_out
+    assert re.search(r"valid\.jsonl, line 1: grammar: the grammar's rule lamp\(l\) has no alternative", str(error))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
