@@ -1,11 +1,13 @@
-"""Long runs of base64 or hexadecimal digits: what they say cannot be reviewed."""
+"""What is written so that a reader cannot read it: text in base64, and long runs of base64 or hexadecimal digits."""
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 
-from engine.skills.audit.finding import Finding, bounded
+from engine.skills.audit import patterns
+from engine.skills.audit.finding import Finding, bounded, quoted
 from engine.skills.audit.reading import Reading
 
 MIN_BASE64 = 160
@@ -17,15 +19,38 @@ _RUN = re.compile(rf"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{{{MIN_BASE64},}}+")
 _HEX = re.compile(rf"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{{2}}){{{MIN_HEX // 2},}}+")
 _ESCAPES = re.compile(r"(?:\\x[0-9A-Fa-f]{2}){24,}+")
 _LINES = re.compile(rf"(?:^[ \t]{{0,12}}[A-Za-z0-9+/]{{60,100}}\r?\n){{{MIN_LINES},}}+", re.MULTILINE)
+_WORD = re.compile(r"(?<![\w+/=.-])[A-Za-z0-9+/_-]{24,}+={0,2}(?![\w+/.-])")
 _IMAGE = re.compile(r"data:(?:image|font)/[\w.+-]{1,40};base64,\Z")
 
 
 def findings(reading: Reading) -> Iterator[Finding]:
-    """The blobs of the text, an embedded picture as `info`."""
-    yield from bounded(_found(reading))
+    """Texts in base64, with what the other rules say of them, and blobs, an embedded picture as `info`."""
+    yield from bounded(_texts(reading))
+    yield from bounded(_blobs(reading))
 
 
-def _found(reading: Reading) -> Iterator[Finding]:
+def _texts(reading: Reading) -> Iterator[Finding]:
+    for match in _WORD.finditer(reading.text):
+        said = _decoded(match[0])
+        if said:
+            dangerous = any(finding.severity == "danger" for finding in patterns.findings(Reading(said)))
+            line = reading.line(reading.text, match.start())
+            yield Finding("encoded-text", "danger" if dangerous else "warning", line, f"says in base64: {quoted(said)}")
+
+
+def _decoded(word: str) -> str:
+    """The text that a word says in base64, "" where it says none."""
+    digits = word.rstrip("=").replace("-", "+").replace("_", "/")
+    if len(digits) % 4 == 1:
+        return ""
+    try:
+        said = base64.b64decode(digits + "=" * (-len(digits) % 4)).decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
+    return said if all(char.isprintable() or char in "\t\r\n" for char in said) else ""
+
+
+def _blobs(reading: Reading) -> Iterator[Finding]:
     text = reading.text
     for pattern, kind in ((_HEX, "hexadecimal"), (_ESCAPES, "escaped bytes"), (_RUN, "base64"), (_LINES, "base64")):
         for match in pattern.finditer(text):
