@@ -129,6 +129,16 @@ def test_blanks_around_a_command_do_not_count(tmp_path: Path) -> None:
     assert play_lamps(tmp_path).step("  press lamp 3\n").text == "lamp 3 shines."
 
 
+def test_a_command_has_single_blanks_and_is_never_empty(tmp_path: Path) -> None:
+    grammar = LAMPS_GRAMMAR.replace('"walk to {to}"', '" walk \t to  {to} "').replace(
+        '"press {l}"', "\"{l.name and ''}\""
+    )
+    environment = play_lamps(tmp_path, grammar=grammar)
+    assert environment.reset().admissible == ("walk to attic 1",)
+    assert environment.step("").text == "Nothing happens."
+    assert environment.step("walk to attic 1").text == "Off you go. There: lamp 1."
+
+
 def test_reset_begins_again(tmp_path: Path) -> None:
     environment = play_lamps(tmp_path)
     first = environment.reset()

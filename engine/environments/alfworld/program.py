@@ -127,19 +127,18 @@ class Program:
         moves: Moves = {}
         for row in rows:
             command = self._command(number, facts, row)
-            if command not in moves or row < moves[command]:
+            if command and (command not in moves or row < moves[command]):
                 moves[command] = row
         return moves
 
     def _command(self, number: int, facts: Facts, row: Row) -> str:
+        """What is typed, with single blanks; "" cannot be typed."""
         command = self.rules.commands[number]
-        if command.key is None:
-            return self._told(command.template, facts, row)
-        key = command.key(row)
+        key = command.key(row) if command.key else None
         text = self._commands[number].get(key)
         if text is None:
-            text = self._told(command.template, facts, row)
-            if self._room:
+            text = " ".join(self._told(command.template, facts, row).split())
+            if command.key and self._room:
                 self._room -= 1
                 self._commands[number][key] = text
         return text
