@@ -110,6 +110,11 @@ def read_text(root: Path, path: str) -> tuple[str, tuple[Finding, ...]]:
     except OSError as error:
         why = error.strerror or str(error)
         return "", (Finding("unreadable", 1, f"the file cannot be read: {why}"),)
+    return decoded(data)
+
+
+def decoded(data: bytes) -> tuple[str, tuple[Finding, ...]]:
+    """Bytes as text, and the finding that they are not UTF-8 if they are not."""
     try:
         return data.decode("utf-8"), ()
     except UnicodeDecodeError as error:

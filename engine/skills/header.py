@@ -240,7 +240,18 @@ def read_as(value: str) -> str | None:
     return _NOT_TEXT.get(tag.rpartition(":")[2])
 
 
-def write_header(metadata: dict[str, Any]) -> str:
-    """The YAML of `metadata`, keys in their order, one line a value where YAML allows it, ending with a newline."""
-    dumped: str = yaml.dump(metadata, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=2**30)
+def write_header(metadata: dict[str, Any], style: str | None = None) -> str:
+    """The YAML of `metadata`, keys in their order, one line a value where YAML allows it, ending with a newline.
+
+    `style` is how its texts are quoted, by default as each needs.
+    """
+    dumped: str = yaml.dump(
+        metadata,
+        Dumper=_DUMPER,
+        sort_keys=False,
+        allow_unicode=True,
+        width=2**30,
+        default_flow_style=False,
+        default_style=style,
+    )
     return dumped

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -96,6 +96,38 @@ class History:
             self._check(edit, path)
             self._record(f"Record what was changed by hand in {edit.skill}", _folder(path))
             return self._advance(self._changes(edit, path), text)
+
+    def put(
+        self,
+        skills: Mapping[str, Mapping[str, tuple[bytes, bool]]],
+        *,
+        message: str,
+        trailers: Mapping[str, str],
+        replace: Set[str] = frozenset(),
+    ) -> str:
+        """Write whole skills, with all their files, as one commit, and return its id.
+
+        `skills` holds by name the files of each, by path, as bytes and whether they can be run. Those in `replace` take
+        the place of what is there, which is recorded first. Raises `Conflict` where another name is taken, and
+        `HistoryError`.
+        """
+        text = message_with(message, trailers)
+        with self._writing("write the skills"):
+            for name in skills:
+                path = skill_path(self.path, name)
+                if name not in replace and (self._present(path) is not None or (self.path / name).exists()):
+                    raise Conflict(path, self._present(path), f"{name} exists already; choose another name")
+            if replace:
+                self._record("Record what was changed by hand", "")
+            head = worktree.head_of(self._repository)
+            known = {} if head is None else worktree.files(head.tree)
+            gone = [path for path in known if path.partition("/")[0].removesuffix(".md") in replace]
+            changes: dict[str, tuple[str, int] | None] = dict.fromkeys(gone)
+            for files in skills.values():
+                for path, (data, executable) in files.items():
+                    mode = FileMode.BLOB_EXECUTABLE if executable else FileMode.BLOB
+                    changes[path] = (str(self._repository.create_blob(data)), int(mode))
+            return self._advance({path: entry for path, entry in changes.items() if entry != known.get(path)}, text)
 
     def record(self, message: str = "Record what was changed by hand") -> str | None:
         """Commit the folder as it lies; the commit's id, or None where nothing differs. Raises `HistoryError`."""

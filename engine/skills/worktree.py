@@ -72,7 +72,13 @@ def files(tree: pygit2.Tree, under: str = "") -> dict[str, tuple[str, int]]:
 def tree_with(
     repository: pygit2.Repository, base: pygit2.Commit | None, changes: dict[str, tuple[str, int] | None]
 ) -> pygit2.Oid:
-    """The id of `base`'s tree with `changes` (object id and mode by path; None removes the file)."""
+    """The id of `base`'s tree with `changes` (object id and mode by path; None removes the file).
+
+    Raises `ValueError` for a path that is not one inside the folder.
+    """
+    for path, entry in changes.items():
+        if entry is not None and any(part.lower() in ("", ".", "..", ".git") for part in path.split("/")):
+            raise ValueError(f"{path!r} is not a path inside the folder")
     index = pygit2.Index()
     if base is not None:
         index.read_tree(base.tree)

@@ -1,0 +1,261 @@
+"""Skills with all their files, found in a listing of anything: a folder, an archive, a commit.
+
+    bundle = gather(entries, origin="collection.zip")
+    bundle.packages[0].name, bundle.packages[0].files["SKILL.md"].data
+    [f"{skipped.place}: {skipped.why}" for skipped in bundle.skipped]
+
+A skill is a folder with a SKILL.md, at any depth, or a flat `name.md` at the top; the innermost folder owns a file. Paths
+that lead out, links, and what is too large are left out, and said.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import PurePosixPath
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from engine.skills.files import NOT_SKILLS, SKILL_FILES, decoded, printable
+from engine.skills.skill import MAX_BYTES, Skill, name_problem
+from engine.skills.worktree import TEMPORARY
+
+MAX_ENTRIES = 500_000
+MAX_FILE = 16 * 1024**2
+MAX_TOTAL = 512 * 1024**2
+"""Bytes that a bundle may hold in memory."""
+MAX_PATH = 1_024
+MAX_DEPTH = 32
+NOT_SEARCHED = frozenset({".git", ".hg", ".skillos", "node_modules", "__pycache__", ".venv", "venv", "__MACOSX"})
+
+
+class ExchangeError(Exception):
+    """An import or export that cannot be done; the message says what, where and what to do. Nothing was changed."""
+
+
+class Unreadable(Exception):
+    """One file that cannot be read, and why."""
+
+
+Kind = Literal["file", "link", "other"]
+
+
+class Entry(NamedTuple):
+    """A file of a listing. `read` answers all its bytes; raises `Unreadable` and `OSError`."""
+
+    path: str
+    size: int
+    kind: Kind
+    executable: bool
+    read: Callable[[], bytes]
+
+
+class File(msgspec.Struct, frozen=True):
+    """A file's bytes, and whether it can be run."""
+
+    data: bytes
+    executable: bool = False
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """What was left out: where it lay, and why."""
+
+    place: str
+    why: str
+
+
+class Package(msgspec.Struct, frozen=True):
+    """A skill with its files, by their paths in its folder; `path` is that of the skill's own file among them.
+
+    `place` says where that lay in what was read; a `flat` skill has no folder and no other file.
+    """
+
+    name: str
+    place: str
+    skill: Skill
+    path: str
+    files: dict[str, File]
+    flat: bool = False
+
+
+class Bundle(msgspec.Struct, frozen=True):
+    """The skills of a source, sorted by name, and what of it was left out. `origin` names the source."""
+
+    origin: str
+    packages: tuple[Package, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def gather(entries: Iterable[Entry], origin: str, *, deep: bool = True) -> Bundle:
+    """The skills of a listing, read. `deep` finds them at any depth, else only where a repository keeps its own.
+
+    Raises `ExchangeError` for a source beyond all bounds.
+    """
+    return _Gathering(origin, deep).run(entries)
+
+
+class _Gathering:
+    """The work of `gather`: what has been read so far, and what was left out."""
+
+    def __init__(self, origin: str, deep: bool) -> None:
+        self._origin = origin
+        self._deep = deep
+        self._packages: dict[str, Package] = {}
+        self._skipped: list[Skipped] = []
+        self._room = MAX_TOTAL
+
+    def run(self, entries: Iterable[Entry]) -> Bundle:
+        safe = self._safe(entries)
+        homes = self._homes(safe)
+        owned: dict[str, dict[str, Entry]] = {home: {} for home in homes}
+        for path, entry in safe.items():
+            home = next((folder for folder in _above(path) if folder in homes), None)
+            if home is not None:
+                owned[home][path.removeprefix(f"{home}/")] = entry
+            elif "/" not in path and path.endswith(".md") and path[:-3].lower() not in NOT_SKILLS:
+                self._add_flat(entry)
+        for home, file in homes.items():
+            self._add_folder(home, file, owned[home])
+        return Bundle(
+            self._origin, tuple(self._packages[name] for name in sorted(self._packages)), tuple(self._skipped)
+        )
+
+    def _skip(self, place: str, why: str) -> None:
+        self._skipped.append(Skipped(printable(place)[:MAX_PATH], why))
+
+    def _safe(self, entries: Iterable[Entry]) -> dict[str, Entry]:
+        """The entries by their paths, but for those that no skill may hold."""
+        safe: dict[str, Entry] = {}
+        twice: set[str] = set()
+        for number, entry in enumerate(entries, start=1):
+            if number > MAX_ENTRIES:
+                raise ExchangeError(f"{self._origin} holds more than {MAX_ENTRIES:,} files; take a part of it")
+            if NOT_SEARCHED.intersection(entry.path.split("/")[:-1]):
+                continue
+            problem = _path_problem(entry.path)
+            if problem:
+                self._skip(entry.path, problem)
+            elif entry.path in safe or entry.path in twice:
+                twice.add(entry.path)
+                safe.pop(entry.path, None)
+            else:
+                safe[entry.path] = entry
+        for path in sorted(twice):
+            self._skip(path, "it stands there twice, and no one can tell which is meant")
+        return safe
+
+    def _homes(self, paths: Iterable[str]) -> dict[str, str]:
+        """The folders that are skills, and what their own files are called."""
+        homes: dict[str, str] = {}
+        for path in paths:
+            home, _, file = path.rpartition("/")
+            if file in SKILL_FILES and (self._deep or (home and "/" not in home)):
+                homes[home] = min(file, homes.get(home, file))  # capitals come first
+        return dict(sorted(homes.items()))
+
+    def _add_folder(self, home: str, path: str, entries: dict[str, Entry]) -> None:
+        place = f"{home}/{path}" if home else path
+        files: dict[str, File] = {}
+        for name, entry in entries.items():
+            data = self._data(entry, MAX_BYTES if name == path else MAX_FILE)
+            if data is not None:
+                files[name] = File(data, entry.executable)
+        if path not in files:
+            return
+        clash = _case_clash(files)
+        if clash:
+            self._skip(place, f"its files {clash} and another one have the same name on many disks")
+            return
+        folder = home.rpartition("/")[2]
+        self._add(
+            place, path, files, [folder] if folder else [], [PurePosixPath(self._origin).stem] if not home else []
+        )
+
+    def _add_flat(self, entry: Entry) -> None:
+        data = self._data(entry, MAX_BYTES)
+        if data is None:
+            return
+        if not Skill.parse(decoded(data)[0]).metadata:
+            self._skip(entry.path, "it has no frontmatter, and is taken for a document")
+            return
+        self._add(entry.path, entry.path, {entry.path: File(data, entry.executable)}, [entry.path[:-3]], [], flat=True)
+
+    def _add(
+        self, place: str, path: str, files: dict[str, File], first: list[str], last: list[str], flat: bool = False
+    ) -> None:
+        """Admit a skill under the first of its names that a skill may have: its folder's, or what its file says."""
+        text, findings = decoded(files[path].data)
+        declared = Skill.parse(text).name
+        names = [*first, *([declared] if declared else []), *last]
+        name = next((name for name in names if name_problem(name) is None), None)
+        if name is None:
+            self._skip(
+                place, f"neither its place nor its file gives it a name: {name_problem(names[0] if names else '')}"
+            )
+            return
+        if name in self._packages:
+            self._skip(place, f"{self._packages[name].place} is a skill {name!r} too")
+            return
+        parsed = Skill.parse(text, name=name)
+        skill = msgspec.structs.replace(parsed, findings=(*findings, *parsed.findings)) if findings else parsed
+        self._packages[name] = Package(name, place, skill, path, files, flat)
+
+    def _data(self, entry: Entry, limit: int) -> bytes | None:
+        """The bytes of a file, None (and said) where it is left out."""
+        if entry.kind != "file":
+            kind = "a link, and links are not followed" if entry.kind == "link" else "not a regular file"
+            self._skip(entry.path, f"it is {kind}")
+            return None
+        if entry.size > limit:
+            self._skip(entry.path, f"it has {entry.size:,} bytes, {limit:,} are allowed")
+            return None
+        try:
+            data = entry.read()
+        except (Unreadable, OSError) as error:
+            self._skip(entry.path, f"it cannot be read: {getattr(error, 'strerror', None) or error}")
+            return None
+        self._room -= len(data)
+        if self._room < 0:
+            raise ExchangeError(f"the skills of {self._origin} have more than {MAX_TOTAL:,} bytes; take a part of them")
+        return data
+
+
+def _above(path: str) -> Iterator[str]:
+    """The folders above a path, the innermost first; the last is ""."""
+    while path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def _path_problem(path: str) -> str:
+    """Why no skill may hold a file under `path`, or ""."""
+    parts = path.split("/")
+    if printable(path) != path or "\ufffd" in path:
+        return "its name is not UTF-8"
+    if path.startswith("/") or "\\" in path or ".." in parts or re.match(r"[A-Za-z]:", path):
+        return "its path leads out of the source"
+    if any(part in ("", ".") or part.startswith(TEMPORARY) or _is_git(part) for part in parts):
+        return "its path is not one that a skill may hold"
+    if any(unicodedata.category(character) == "Cc" for character in path):
+        return "its name holds control characters"
+    if len(path) > MAX_PATH or len(parts) > MAX_DEPTH or any(len(part.encode()) > 255 for part in parts):
+        return "its path is too long"
+    return ""
+
+
+def _is_git(part: str) -> bool:
+    """Whether a file system may take a name for git's own folder: it may know no case and no invisible characters."""
+    return "".join(c for c in part if unicodedata.category(c) != "Cf").casefold().rstrip(" .") in (".git", "git~1")
+
+
+def _case_clash(paths: Iterable[str]) -> str:
+    """A path that another differs from by case, or by the form of its accents, alone; "" where there is none."""
+    seen: set[str] = set()
+    for path in paths:
+        alike = unicodedata.normalize("NFC", path).casefold()
+        if alike in seen:
+            return path
+        seen.add(alike)
+    return ""

@@ -1,0 +1,193 @@
+"""Import: skills that were read somewhere become one commit of a repository, or nothing does.
+
+    plan = plan_import(bundle, root, clash="rename")
+    report = import_skills(root, plan, trailers={"Reviewer": "ada"})
+    [(done.name, done.action) for done in report.imported], [(left.place, left.why) for left in report.skipped]
+
+Files come in byte for byte; only a skill that takes another name has its frontmatter's name changed. Broken skills come
+in too, with their findings: a repository shows them. What is replaced stays in the history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Set
+from itertools import count
+from pathlib import Path
+from typing import Literal, get_args
+
+import msgspec
+
+from engine.skills.exchange.bundle import Bundle, ExchangeError, File, Package, Skipped
+from engine.skills.files import NOT_SKILLS, other_files, skill_file
+from engine.skills.header import Finding
+from engine.skills.history import History
+from engine.skills.skill import MAX_NAME
+
+Clash = Literal["refuse", "rename", "replace"]
+CLASHES: tuple[Clash, ...] = get_args(Clash)
+Action = Literal["added", "renamed", "replaced", "same"]
+
+
+class NameClash(ExchangeError):
+    """Skills of the import have the names of others that are there; `names` are those."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        super().__init__(
+            f"these names are taken by other skills: {shown}; import them under new names, or replace those"
+        )
+        self.names = names
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """One skill of an import. `origin` is the name that it came with; `same` ones are there already, file by file."""
+
+    name: str
+    place: str
+    action: Action
+    origin: str
+    files: int
+    bytes: int
+    findings: tuple[Finding, ...]
+
+
+class ImportPlan(msgspec.Struct, frozen=True):
+    """What an import would do. `packages` are what it would write, by the names that they would have."""
+
+    origin: str
+    imported: tuple[Imported, ...]
+    skipped: tuple[Skipped, ...]
+    packages: dict[str, Package]
+
+
+class ImportReport(msgspec.Struct, frozen=True):
+    """What an import did; `commit` is None where there was nothing to write."""
+
+    origin: str
+    commit: str | None
+    imported: tuple[Imported, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def plan_import(bundle: Bundle, root: Path, *, clash: Clash = "refuse") -> ImportPlan:
+    """What importing `bundle` into the repository at `root` would do; changes nothing.
+
+    Raises `NameClash` for names that are taken, where `clash` is to refuse that, and `ExchangeError` for the folder.
+    """
+    taken = _taken(root)
+    used = {*taken, *(package.name for package in bundle.packages)}
+    imported: list[Imported] = []
+    packages: dict[str, Package] = {}
+    skipped = list(bundle.skipped)
+    clashes: list[str] = []
+    for package in bundle.packages:
+        made, action = package, _action(package, root, taken, clash)
+        if action is None:
+            clashes.append(package.name)
+            continue
+        if action == "renamed":
+            if any(finding.code == "not-utf8" for finding in package.skill.findings):
+                skipped.append(
+                    Skipped(package.place, "its name is taken, and its file is not UTF-8 and cannot be renamed")
+                )
+                continue
+            made = _renamed(package, _free(package.name, used))
+            used.add(made.name)
+        size = sum(len(file.data) for file in made.files.values())
+        findings = made.skill.findings
+        imported.append(Imported(made.name, made.place, action, package.name, len(made.files), size, findings))
+        if action != "same":
+            packages[made.name] = made
+    if clashes:
+        raise NameClash(tuple(clashes))
+    return ImportPlan(bundle.origin, tuple(imported), tuple(skipped), packages)
+
+
+def import_skills(root: Path, plan: ImportPlan, *, trailers: Mapping[str, str], message: str = "") -> ImportReport:
+    """Do what `plan` says, as one commit, or nothing at all.
+
+    Raises `HistoryError`, and `Conflict` for a name that was taken since.
+    """
+    commit = None
+    if plan.packages:
+        names = ", ".join(list(plan.packages)[:3]) + (" …" if len(plan.packages) > 3 else "")
+        commit = History.open(root).put(
+            {
+                name: {_path(package, path): (file.data, file.executable) for path, file in package.files.items()}
+                for name, package in plan.packages.items()
+            },
+            replace={done.name for done in plan.imported if done.action == "replaced"},
+            message=message or f"Import {len(plan.packages)} from {plan.origin}: {names}",
+            trailers={**trailers, "Operation": "import", "Origin": plan.origin},
+        )
+    return ImportReport(plan.origin, commit, plan.imported, plan.skipped)
+
+
+def _action(package: Package, root: Path, taken: Set[str], clash: Clash) -> Action | None:
+    """What becomes of a skill; None for one whose name is taken, and that is to be refused.
+
+    A skill whose name differs by case alone is not replaced: what would become of it depends on the disk.
+    """
+    if package.name.casefold() not in taken:
+        return "added"
+    if _same(root, package):
+        return "same"
+    if clash == "replace" and skill_file(root, package.name) is not None:
+        return "replaced"
+    return "renamed" if clash == "rename" else None
+
+
+def _path(package: Package, path: str) -> str:
+    """Where in a repository a file of a skill goes."""
+    return f"{package.name}.md" if package.flat else f"{package.name}/{path}"
+
+
+def _taken(root: Path) -> set[str]:
+    """Whatever stands at `root` where a skill could go, by the name that such a skill would have on any disk."""
+    try:
+        entries = list(root.iterdir())
+    except FileNotFoundError:
+        return set()
+    except OSError as error:
+        raise ExchangeError(
+            f"cannot import into {root}: {error.strerror or error}; name a folder you may read"
+        ) from error
+    names = [name for entry in entries if not (name := entry.name).startswith(".")]
+    return {name.removesuffix(".md").casefold() for name in names if name.removesuffix(".md").lower() not in NOT_SKILLS}
+
+
+def _same(root: Path, package: Package) -> bool:
+    """Whether a skill is there already, with these files and no others."""
+    file = skill_file(root, package.name)
+    if file is None or ("/" in file) == package.flat:
+        return False
+    there = {file.rpartition("/")[2], *other_files(root, file)}
+    if there != ({f"{package.name}.md"} if package.flat else set(package.files)):
+        return False
+    return all(_holds(root / _path(package, path), wanted.data) for path, wanted in package.files.items())
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return not path.is_symlink() and path.stat().st_size == len(data) and path.read_bytes() == data
+    except OSError:
+        return False
+
+
+def _free(name: str, used: Container[str]) -> str:
+    """`name` with the first number behind it that makes it free."""
+    for number in count(2):
+        ending = f"-{number}"
+        candidate = name[: MAX_NAME - len(ending)].rstrip("-") + ending
+        if candidate not in used:
+            return candidate
+    raise AssertionError("numbers do not end")
+
+
+def _renamed(package: Package, name: str) -> Package:
+    """A skill under another name."""
+    skill = package.skill.renamed(name)
+    path = f"{name}.md" if package.flat else package.path
+    others = {key: file for key, file in package.files.items() if key != package.path}
+    written = File(skill.text.encode("utf-8"), package.files[package.path].executable)
+    return Package(name, package.place, skill, path, {path: written, **others}, package.flat)

@@ -1,0 +1,213 @@
+"""Where skills come from: a folder, a zip, a commit of a git repository, a repository of ours.
+
+    read_source(Path("collection.zip"))              # decides by what lies there
+    read_git(Path("project"), ref="v1.2")            # a checkout or a bare repository
+    read_git(run_repo, step=3, run="r1")             # another run's repository as it stood when step 3 was over
+
+All raise `ExchangeError` for a source that cannot be read as a whole; what is wrong with one file is in the bundle.
+"""
+
+from __future__ import annotations
+
+import lzma
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+import pygit2
+from pygit2.enums import FileMode, SortMode
+
+from engine.skills import places, worktree
+from engine.skills.commits import at_step, commit_of
+from engine.skills.exchange.bundle import (
+    MAX_ENTRIES,
+    MAX_FILE,
+    NOT_SEARCHED,
+    Bundle,
+    Entry,
+    ExchangeError,
+    Kind,
+    Unreadable,
+    gather,
+)
+from engine.skills.files import is_inside
+
+MAX_ARCHIVE = 256 * 1024**2
+MAX_DIRECTORY = 64 * 1024**2
+"""Bytes of an archive's list of contents."""
+
+_END = b"PK\x05\x06"
+
+
+def read_source(path: Path, *, ref: str = "", step: int | None = None, run: str = "") -> Bundle:
+    """The skills of a zip, of a folder as it lies, or, with a ref, a step or a run, of a commit. Raises `ExchangeError`."""
+    if ref or step is not None or run or (path.is_dir() and places.is_bare(path)):
+        return read_git(path, ref=ref, step=step, run=run)
+    return read_zip(path) if path.is_file() else read_folder(path)
+
+
+# Folders
+
+
+def read_folder(path: Path) -> Bundle:
+    """The skills of a folder, at any depth. Raises `ExchangeError`."""
+    return _read_folder(path, deep=True)
+
+
+def read_repo(path: Path) -> Bundle:
+    """The skills of a skill repository as it lies, with all their files. Raises `ExchangeError`."""
+    return _read_folder(path, deep=False)
+
+
+def _read_folder(path: Path, *, deep: bool) -> Bundle:
+    try:
+        if not stat.S_ISDIR(path.stat().st_mode):
+            raise ExchangeError(f"{path} is neither a folder nor a zip; name one")
+        os.listdir(path)  # noqa: PTH208  (what can be listed can be walked)
+    except OSError as error:
+        raise ExchangeError(
+            f"cannot read {path}: {error.strerror or error}; name a folder that you may read"
+        ) from error
+    return gather(_folder_entries(path), path.resolve().name, deep=deep)
+
+
+def _folder_entries(root: Path) -> Iterator[Entry]:
+    for here, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if name not in NOT_SEARCHED)
+        links = [name for name in folders if os.path.islink(os.path.join(here, name))]  # noqa: PTH114, PTH118
+        for name in sorted([*names, *links]):
+            file = Path(here) / name
+            try:
+                status = file.lstat()
+            except OSError:
+                continue  # gone since
+            kind: Kind = "link" if stat.S_ISLNK(status.st_mode) else "file" if stat.S_ISREG(status.st_mode) else "other"
+            path = file.relative_to(root).as_posix()
+            yield Entry(
+                path, status.st_size, kind, bool(status.st_mode & stat.S_IXUSR), partial(_file_bytes, root, file)
+            )
+
+
+def _file_bytes(root: Path, file: Path) -> bytes:
+    if not is_inside(root, file.parent):
+        raise Unreadable("it leads out of the folder")
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as opened:
+        data = opened.read(MAX_FILE + 1)
+    if len(data) > MAX_FILE:
+        raise Unreadable(f"it has more than {MAX_FILE:,} bytes")
+    return data
+
+
+# Zips
+
+
+def read_zip(path: Path) -> Bundle:
+    """The skills of a zip, at any depth; nothing is unpacked to the disk. Raises `ExchangeError`."""
+    try:
+        _check_archive(path)
+        with zipfile.ZipFile(path) as archive:
+            return gather(_zip_entries(archive), path.name)
+    except OSError as error:
+        raise ExchangeError(f"cannot read {path}: {error.strerror or error}") from error
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError) as error:
+        raise ExchangeError(f"{path} is not a zip that can be read: {error}") from error
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive whose list of contents alone would fill the memory, before it is read."""
+    size = path.stat().st_size
+    if size > MAX_ARCHIVE:
+        raise ExchangeError(f"{path} has {size:,} bytes, {MAX_ARCHIVE:,} are allowed; unpack it and name the folder")
+    with path.open("rb") as file:
+        file.seek(max(0, size - 66_000))
+        tail = file.read()
+    end = tail.rfind(_END)
+    directory = int.from_bytes(tail[end + 12 : end + 16], "little") if end >= 0 else 0
+    if directory > MAX_DIRECTORY:
+        raise ExchangeError(f"{path} lists too many files; unpack it and name the folder")
+
+
+def _zip_entries(archive: zipfile.ZipFile) -> Iterator[Entry]:
+    listed = archive.infolist()
+    if len(listed) > MAX_ENTRIES:
+        raise ExchangeError(f"{archive.filename} holds more than {MAX_ENTRIES:,} files; take a part of it")
+    for info in listed:
+        if info.is_dir():
+            continue
+        mode = info.external_attr >> 16
+        kind: Kind = "link" if stat.S_ISLNK(mode) else "file" if stat.S_IFMT(mode) in (0, stat.S_IFREG) else "other"
+        name = info.orig_filename  # as it stands in the archive, where the other one ends at a NUL byte
+        yield Entry(name, info.file_size, kind, bool(mode & stat.S_IXUSR), partial(_zip_bytes, archive, info))
+
+
+def _zip_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """The bytes of a file of an archive, no more than it says that there are."""
+    try:
+        with archive.open(info) as file:
+            data = file.read(info.file_size + 1)
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
+        raise Unreadable(str(error) or "it is damaged") from error
+    if len(data) != info.file_size:
+        raise Unreadable("it is not as long as the archive says")
+    return data
+
+
+# Git
+
+
+def read_git(path: Path, *, ref: str = "", step: int | None = None, run: str = "") -> Bundle:
+    """The skills of one commit of the repository that `path` is or lies inside of; then only those under `path`.
+
+    `ref` is a commit, branch or tag, by default the newest commit; a `step` of a `run`, by default of the newest one,
+    is what the trailers of our own commits tell (`engine.skills.commits.at_step`). Raises `ExchangeError`.
+    """
+    try:
+        with places.explained(path, "read the commits"):
+            repository = places.any_repository(path)
+            commit = _commit(repository, path, ref, step, run)
+            inside = _inside(repository, path)
+            origin = f"{path.resolve().name}@{str(commit.id)[:12]}"
+            return gather(_git_entries(repository, commit, inside), origin)
+    except places.HistoryError as error:
+        raise ExchangeError(str(error)) from error
+
+
+def _commit(repository: pygit2.Repository, path: Path, ref: str, step: int | None, run: str) -> pygit2.Commit:
+    if repository.head_is_unborn and not ref:
+        raise ExchangeError(f"{path} has no commit yet")
+    if ref and (step is not None or run):
+        raise ExchangeError("name a ref or a step, not both")
+    try:
+        if step is None and not run:
+            return repository.revparse_single(ref or "HEAD").peel(pygit2.Commit)
+        walk = repository.walk(repository.head.target, SortMode.TOPOLOGICAL | SortMode.TIME)
+        found = repository[at_step([commit_of(commit) for commit in walk], step, run).id]
+        assert isinstance(found, pygit2.Commit)
+        return found
+    except (KeyError, ValueError) as error:
+        raise ExchangeError(f"{path} has no commit {ref!r}; name a branch, a tag or a commit's id") from error
+    except LookupError as error:
+        raise ExchangeError(f"{path}: {error.args[0]}") from error
+
+
+def _inside(repository: pygit2.Repository, path: Path) -> str:
+    """Where in the working tree `path` lies, "" for all of it."""
+    if repository.workdir is None or not path.resolve().is_relative_to(Path(repository.workdir).resolve()):
+        return ""
+    inside = path.resolve().relative_to(Path(repository.workdir).resolve()).as_posix()
+    return "" if inside == "." else inside
+
+
+def _git_entries(repository: pygit2.Repository, commit: pygit2.Commit, inside: str) -> Iterator[Entry]:
+    for path, (oid, mode) in worktree.files(commit.tree, inside).items():
+        below = path.removeprefix(f"{inside}/") if inside else path
+        if NOT_SEARCHED.intersection(PurePosixPath(below).parts):
+            continue
+        kind: Kind = "link" if mode == FileMode.LINK else "file"
+        size = repository.odb.read_header(oid)[1]
+        yield Entry(below, size, kind, mode == FileMode.BLOB_EXECUTABLE, partial(worktree.blob, repository, oid))
