@@ -16,7 +16,6 @@ import msgspec
 from engine.skills.header import read_header, write_header
 from engine.skills.skill import FIELDS, Skill, name_problem
 
-
 MENDABLE = frozenset({"name-missing", "name-not-text", "name-invalid", "name-differs"})
 """Errors that its place mends, which says how a skill is called."""
 
