@@ -44,6 +44,8 @@ EditState = Literal["pending"] | Decision
 MAX_EPISODES = 12
 """Episodes of the followed rollout that are kept."""
 MAX_NOTICES = 50
+MAX_SUPERSEDED = 20
+"""Edits that gave way to newer ones and are kept: a training run has thousands, and the log has them all."""
 
 FOLDED_WHOLE = (
     "run_started",
@@ -97,7 +99,8 @@ class Change:
 @dataclass
 class RunView:
     """A run, as far as its events tell. `rollout` and `group` say which rollout is followed; `withheld` counts the edits
-    that were not put to review, by reason, the newest last."""
+    that were not put to review, by reason, the newest last; `superseded` those that gave way to newer ones in a full queue,
+    of which `edits` holds the newest."""
 
     kind: RunKind = "train"
     profile: str = ""
@@ -120,6 +123,7 @@ class RunView:
     change: Change | None = None
     edits: dict[str, Edit] = field(default_factory=dict)
     withheld: dict[str, int] = field(default_factory=dict)
+    superseded: int = 0
     memory: MemoryMeasured | None = None
     notices: list[Notice] = field(default_factory=list)
 
@@ -254,6 +258,11 @@ class RunView:
             edit.state, edit.decided = "pending", None
         else:
             edit.state, edit.decided = event.decision, event
+        if event.decision == "superseded":
+            self.superseded += 1
+            names = [name for name, other in self.edits.items() if other.state == "superseded"]
+            for name in names[:-MAX_SUPERSEDED]:
+                del self.edits[name]
         return {"review", "skills", "state"}
 
     def _withheld(self, event: ProposalsWithheld) -> set[Part]:

@@ -33,6 +33,8 @@ from engine.skills.lock import Locked, folder_lock
 LOCK_SECONDS = 10.0
 QUEUE = "the queue's limit"
 """Who supersedes an edit."""
+REPEATED = 500
+"""Among so many of the newest that gave way those of a repeated step are looked for."""
 
 
 class ReviewError(RunError):
@@ -348,9 +350,9 @@ def _admit(run: Run, operation: Operation, at: Address, others: DuplicateIndex |
     checked = _checked(run, operation, _repo(run), at, others)
     if checked.edit is None:
         raise Refused(f"{operation.kind} {operation.skill_name[:80]!r}: {checked.refused}")
-    for record in run.edits():
-        told = record.state in ("pending", "vetoed") or record.proposal.at == at
-        if told and edits.same(record.proposal, checked.edit):
+    repeated = [record for record in run.edits("superseded", newest=REPEATED) if record.proposal.at == at]
+    for record in (*run.edits("pending"), *run.edits("vetoed"), *repeated):
+        if edits.same(record.proposal, checked.edit):
             how = "waits already" if record.state == "pending" else f"was {record.state}"
             raise Refused(f"the same edit {how}: {record.id}")
     return checked

@@ -250,10 +250,11 @@ class Run:
         rows = self.db.all("SELECT data FROM steps ORDER BY step")
         return [msgspec.json.decode(row[0], type=StepEnded) for row in rows]
 
-    def edits(self, state: EditState | None = None) -> list[EditRecord]:
-        """The edits proposed so far, oldest first; only those in `state` if given."""
+    def edits(self, state: EditState | None = None, *, newest: int | None = None) -> list[EditRecord]:
+        """The edits proposed so far, oldest first; only those in `state`, only the `newest` of them, if given."""
         where, values = ("WHERE state = ?", [state]) if state else ("", [])
-        return [_edit(row) for row in self.db.all(f"SELECT {_EDIT} FROM edits {where} ORDER BY event", values)]
+        sql = f"SELECT {_EDIT} FROM edits {where} ORDER BY event DESC LIMIT ?"
+        return [_edit(row) for row in reversed(self.db.all(sql, [*values, _n(newest)]))]
 
     def edit(self, edit_id: str) -> EditRecord:
         """One edit. Raises `RunError` when the run has none of that id."""

@@ -21,7 +21,6 @@ DECIDED: dict[EditState, str] = {
 }
 SEVERITY = {"danger": "bad", "warning": "warn", "info": "muted"}
 MAX_DECIDED = 100
-MAX_SUPERSEDED = 20
 MAX_REASONS = 8
 
 
@@ -53,8 +52,8 @@ class ReviewQueue(ListPane):
             items += [Item(line()), Item(line(f"muted:{len(decided)} decided"))]
             items += [_item(edit) for edit in decided[:MAX_DECIDED]]
         if superseded:
-            items += [Item(line()), Item(line(f"muted:{len(superseded)} gave way to newer ones"))]
-            items += [_item(edit) for edit in superseded[:MAX_SUPERSEDED]]
+            items += [Item(line()), Item(line(f"muted:{self.view.superseded} gave way to newer ones"))]
+            items += [_item(edit) for edit in superseded]
         if self.view.withheld:
             items += [Item(line()), Item(line(f"warn:{sum(self.view.withheld.values())} not put to review"))]
             last = list(self.view.withheld.items())[: -MAX_REASONS - 1 : -1]

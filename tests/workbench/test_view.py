@@ -16,7 +16,7 @@ from engine.runs.events import (
     StepStarted,
     TurnTaken,
 )
-from skillos_tui.view import EPISODE_KINDS, MAX_EPISODES, RunView
+from skillos_tui.view import EPISODE_KINDS, MAX_EPISODES, MAX_SUPERSEDED, RunView
 from tests.workbench.recording import GROUPS, ROLLOUTS, TASKS, curation, episode, proposal, step_events
 
 TRAIN = RunStarted(run_kind="train", profile="pocket", steps=40, pid=1)
@@ -88,6 +88,18 @@ def test_an_undone_veto_waits_again_and_an_undone_approval_does_not() -> None:
     folded(EditDecided("e1", "undone", "ann"), EditDecided("e2", "undone", "ann", commit="def"), view=view)
     assert [edit.proposed.edit for edit in view.pending] == ["e1"]
     assert view.edits["e2"].state == "undone"
+
+
+def test_of_what_gave_way_in_a_full_queue_the_newest_are_kept_and_all_are_counted() -> None:
+    view = folded(TRAIN)
+    names = [f"e{number}" for number in range(MAX_SUPERSEDED + 5)]
+    for name in names:
+        folded(proposal(1, 0, edit=name), EditDecided(name, "superseded", "the queue's limit"), view=view)
+    folded(proposal(1, 0, edit="last"), view=view)
+    assert list(view.edits) == [*names[5:], "last"] and view.superseded == len(names)
+    assert [edit.proposed.edit for edit in view.pending] == ["last"]
+    folded(proposal(1, 0, edit=names[7]), view=view)
+    assert {edit.proposed.edit for edit in view.pending} == {"last", names[7]}
 
 
 def test_a_curate_run_has_a_success_rate_over_measured_tasks_only() -> None:
