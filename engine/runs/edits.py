@@ -74,10 +74,13 @@ def as_proposed_on(proposal: EditProposed, repo: SkillRepo) -> SkillRepo:
 
 def trailers(run: Run, proposal: EditProposed, by: str, token: str) -> dict[str, str]:
     """Who asked for a commit and why; by `Decision`, `recover` knows it. The history keeps each on one line."""
+    at = proposal.at
     return {
         "Run": run.id,
-        "Step": str(proposal.at.step),
+        "Step": str(at.step),
+        "Trajectory": f"group {at.group} rollout {at.rollout} position {at.position}",
         "Task": proposal.task,
+        "Outcome": str(proposal.outcome),
         "Edit": proposal.edit,
         "Proposer": proposal.proposer,
         "Reason": proposal.reason,

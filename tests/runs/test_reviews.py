@@ -105,7 +105,8 @@ def test_an_approved_edit_is_one_commit_that_says_who_and_why(run: Run) -> None:
     assert skills(run) == {"find-mugs": text("find-mugs")}
     assert git(run, "rev-parse", "HEAD").strip() == record.decision.commit
     shown = git(run, "log", "-1", "--format=%(trailers)")
-    for line in (f"Run: {run.id}", "Step: 2", "Task: task-1", f"Edit: {edit_id}", "Proposer: curator",
+    for line in (f"Run: {run.id}", "Step: 2", "Trajectory: group 0 rollout 0 position 1", "Task: task-1",
+                 "Outcome: succeeded", f"Edit: {edit_id}", "Proposer: curator",
                  "Reason: seen to work", "Reviewer: ann"):  # fmt: skip
         assert line in shown.splitlines()
     assert git(run, "status", "--porcelain") == ""
