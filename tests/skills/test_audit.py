@@ -122,7 +122,7 @@ WARNINGS = {
     "instance-name": ["Open /home/tilda/work/x.", "C:\\Users\\tilda\\x"],
     "unicode-hidden": ["a\u200bb", "x\u2060", "soft\u00adly"],
     "unicode-mixed": ["рayрal"],
-    "control-character": ["a\x1b[31mb", "x\u2028y"],
+    "control-character": ["a\x1b[31mb", "x\u2028y", "shown\rhidden"],
 }
 
 

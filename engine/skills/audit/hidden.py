@@ -25,6 +25,7 @@ _UNSEEN = re.compile(
 _CANDIDATES = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2060-\u206f\u3164\ufeff\uffa0]"
 )
+_RETURN = re.compile("\r(?!\n)")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
 _MIXED = re.compile("[A-Za-z][\u0400-\u04ff]+[A-Za-z]|[\u0400-\u04ff][A-Za-z][\u0400-\u04ff]")
 
@@ -44,7 +45,10 @@ def findings(reading: Reading) -> Iterator[Finding]:
                 _UNSEEN, text, reading, "unicode-hidden", "warning", lambda m: f"cannot be seen: {_name(m)}"
             )
         yield from _each(_MIXED, text, reading, "unicode-mixed", "warning", _mixed)
-    yield from _each(_CONTROLS, text, reading, "control-character", "warning", lambda m: f"is for machines: {_name(m)}")
+    for pattern in (_CONTROLS, _RETURN):
+        yield from _each(
+            pattern, text, reading, "control-character", "warning", lambda m: f"is for machines: {_name(m)}"
+        )
 
 
 def _each(
