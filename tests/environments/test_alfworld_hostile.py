@@ -49,6 +49,12 @@ def within(depth: int) -> str:
     return either(6, f"(forall (?y - room) {within(depth - 1)})" if depth else "")
 
 
+def stacked(depth: int) -> str:
+    """A condition that is decided some hundred calls deep inside of every one around it."""
+    inner = f"(exists (?z - room) (and {'(rain)' * 95} (= ?y ?y) {stacked(depth - 1)}))" if depth else ""
+    return f"(forall (?y - room) (or {'(not (rain))' * 95} (not (= ?z ?z)) {inner}))"
+
+
 def many(count: int, name: str) -> str:
     return " ".join(name.format(number) for number in range(count))
 
@@ -107,6 +113,14 @@ REFUSED: dict[str, tuple[str, list[Change]]] = {
     "a condition over all combinations": (
         "pddl_domain: the precondition of walk takes more than 200,000 rows",
         [("domain", REACHED, f"(exists {FOUR} (and {NEVER}))")],
+    ),
+    "conditions far inside of conditions": (
+        "conditions or rules are nested too deeply",
+        [
+            ("domain", REACHED, f"(exists (?z - room) {stacked(5)})"),
+            ("domain", "(broken", "(rain) (broken"),
+            ("problem", "(broken", "(rain) (broken"),
+        ],
     ),
     "a goal over all combinations": (
         "pddl_problem: the goal takes more than 200,000 rows",

@@ -72,6 +72,8 @@ class Game:
             yield
         except BrokenGame as error:
             raise GamesError(f"{self.where}: {error}") from None
+        except RecursionError:
+            raise GamesError(f"{self.where}: conditions or rules are nested too deeply") from None
 
 
 class Games(Sequence[Game]):

@@ -143,7 +143,7 @@ def parse_sexp(text: str) -> list[Sexp]:
     for word in words:
         if word == "(":
             if len(stack) > MAX_DEPTH:
-                raise FormatError(f"parentheses are nested more than {MAX_DEPTH} deep", _words(stack[1][:2])[:4])
+                raise FormatError(f"parentheses are nested more than {MAX_DEPTH} deep", _words(stack[2][:2])[:4])
             stack.append([])
         elif word == ")":
             if len(stack) == 1:

@@ -172,17 +172,18 @@ class Library:
             if len(self._shelf) < SHELF:
                 self._shelf[domain_text, grammar_text] = rules
         with _reading("pddl_problem", problem_text):
-            return _program(rules, problem, task)
+            start, goal, goal_reads = _start(rules, problem)
+        return Program(rules, task, start, goal, goal_reads)
 
 
-def _program(rules: Rules, problem: Problem, task: str) -> Program:
+def _start(rules: Rules, problem: Problem) -> tuple[Facts, Callable[[Facts], bool], frozenset[int]]:
+    """The facts of a problem, whether its goal holds, and the predicates that decide that."""
     frame = rules.frame.extended()
     objects = Objects.of(rules.domain, frame, problem)
     constants = [objects.number(name) for name in rules.constants]
     goal, goal_reads = _goal(frame, objects, problem.goal)
     initial = initial_rows(frame, objects, problem)
-    start = Facts.of(frame, objects, name_entities(objects, initial), constants, initial)
-    return Program(rules, task, start, goal, goal_reads)
+    return Facts.of(frame, objects, name_entities(objects, initial), constants, initial), goal, goal_reads
 
 
 def _goal(frame: Frame, objects: Objects, goal: Formula) -> tuple[Callable[[Facts], bool], frozenset[int]]:
