@@ -27,7 +27,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def patterns(self) -> Iterator[re.Pattern[str]]:
         """One pattern for each start, so that the search can skip to its first characters."""
-        blank = r"[\s]" if self.reads == "prose" else f"[ {CONTINUED}]"
+        blank = r"\s" if self.reads == "prose" else f"[ {CONTINUED}]"
         for start in self.starts:
             yield re.compile(
                 (start + self.then).replace(" ?", "\0").replace(" ", f"{blank}+").replace("\0", f"{blank}*")
