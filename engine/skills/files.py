@@ -77,6 +77,14 @@ def file_in(folder: str) -> str | None:
     return None
 
 
+def is_skill(path: str) -> bool:
+    """Whether a file at `path` in a repository is a skill's own, by the rules of `skill_files`."""
+    folder, _, name = path.rpartition("/")
+    if path.startswith(".") or "/" in folder:
+        return False
+    return name in SKILL_FILES if folder else name.endswith(".md") and name[:-3].lower() not in NOT_SKILLS
+
+
 def other_files(root: Path, path: str) -> tuple[str, ...]:
     """What lies beside the skill file `path` in its folder, relative to that, sorted; () for a flat skill.
 

@@ -31,7 +31,7 @@ from engine.skills.commits import BlamedLine, Commit, FileChange, at_step, commi
 from engine.skills.files import read_bytes, skill_files, skill_path
 from engine.skills.lock import Locked, folder_lock
 from engine.skills.operations import Edit
-from engine.skills.past import Origin, carry, git_lines, origins, touching
+from engine.skills.past import Origin, carry, git_lines, origins, sizes, touching
 from engine.skills.places import HistoryError, explained
 
 __all__ = ["BlamedLine", "Commit", "Conflict", "FileChange", "History", "HistoryError"]
@@ -77,6 +77,11 @@ class History:
                 with history._writing("finish the history"):
                     pass
         return history
+
+    @classmethod
+    def existing(cls, path: str | Path, *, wait: float = WAIT_SECONDS) -> Self | None:
+        """The history of the folder `path`; None where it has none, and then none is made. Raises `HistoryError`."""
+        return cls.open(path, wait=wait) if (Path(path) / ".git").exists() else None
 
     @property
     def head(self) -> str:
@@ -142,6 +147,15 @@ class History:
         with explained(self.path, "read the history"):
             commits = touching(self._walk(), skill) if skill else self._walk()
             return [commit_of(commit) for commit in islice(commits, limit)]
+
+    def growth(self) -> list[tuple[Commit, int, int]]:
+        """Every commit, the oldest first, with the number of skills that it left and the bytes of their own files.
+
+        Raises `HistoryError`.
+        """
+        with explained(self.path, "read the history"):
+            commits = reversed(list(self._walk()))
+            return [(commit_of(commit), *size) for commit, size in sizes(self._repository, commits)]
 
     def at(self, commit_id: str = "", *, step: int | None = None, run: str = "") -> Commit:
         """The commit that `commit_id` names, or that the folder stood at when a step of a run was over.

@@ -19,7 +19,8 @@ import pygit2
 from pygit2.enums import DeltaStatus
 
 from engine.skills.commits import commit_of
-from engine.skills.files import SKILL_FILES
+from engine.skills.files import SKILL_FILES, is_skill
+from engine.skills.worktree import deltas
 
 MAX_STEPS = 1_000
 
@@ -54,6 +55,31 @@ def _former_name(parent: pygit2.Commit, commit: pygit2.Commit, skill: str) -> st
         if delta.status == DeltaStatus.RENAMED and delta.new_file.path in files:
             return delta.old_file.path.partition("/")[0].removesuffix(".md")
     return skill
+
+
+class Size(NamedTuple):
+    """How many skills a commit holds, and the bytes of their own files."""
+
+    skills: int
+    bytes: int
+
+
+def sizes(repository: pygit2.Repository, commits: Iterable[pygit2.Commit]) -> Iterator[tuple[pygit2.Commit, Size]]:
+    """The size of the repository at each of `commits`, parents before their children."""
+    known: dict[pygit2.Oid, Size] = {}
+    for commit in commits:
+        parent = next((parent for parent in commit.parents if parent.id in known), None)
+        skills, count = known[parent.id] if parent else Size(0, 0)
+        for delta in deltas(repository, parent, commit):
+            if is_skill(delta.path):
+                skills += (delta.new is not None) - (delta.old is not None)
+                count += _bytes(repository, delta.new) - _bytes(repository, delta.old)
+        known[commit.id] = Size(skills, count)
+        yield commit, known[commit.id]
+
+
+def _bytes(repository: pygit2.Repository, oid: str | None) -> int:
+    return int(repository.odb.read_header(oid)[1]) if oid else 0
 
 
 class Origin(NamedTuple):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 import pygit2
-from pygit2.enums import FileMode
+from pygit2.enums import DiffOption, FileMode
 
 from engine.skills.files import printable
 
@@ -47,14 +47,18 @@ def head_of(repository: pygit2.Repository) -> pygit2.Commit | None:
 
 def deltas(repository: pygit2.Repository, old: pygit2.Commit | None, new: pygit2.Commit) -> list[FileDelta]:
     """The files that differ from `old` (None is the empty tree) to `new`, sorted by path."""
-    before = files(old.tree) if old else {}
-    after = files(new.tree)
+    flags = DiffOption.INCLUDE_TYPECHANGE | DiffOption.SKIP_BINARY_CHECK
+    difference = old.tree.diff_to_tree(new.tree, flags) if old else new.tree.diff_to_tree(flags=flags, swap=True)
     found = []
-    for path in sorted(before.keys() | after.keys()):
-        was, now = before.get(path, (None, 0)), after.get(path, (None, 0))
+    for delta in difference.deltas:
+        was, now = (
+            (str(file.id), int(file.mode)) if file.mode not in (FileMode.UNREADABLE, FileMode.COMMIT) else (None, 0)
+            for file in (delta.old_file, delta.new_file)
+        )
         if was != now:
+            path = os.fsdecode(delta.new_file.raw_path if now[0] else delta.old_file.raw_path)
             found.append(FileDelta(path, was[0], now[0], was[1], now[1]))
-    return found
+    return sorted(found, key=lambda delta: delta.path)
 
 
 def files(tree: pygit2.Tree, under: str = "") -> dict[str, tuple[str, int]]:
