@@ -35,8 +35,9 @@ _BLOCK = "<tool_call>"
 _THOUGHT = re.compile(r"<(/?)think(?:ing)?>")
 _JSON = re.compile(r'[\[{]\s*+(?:\{\s*+)?"')
 _OPENING = re.compile(rf"{_BLOCK}|{_THOUGHT.pattern}|{ELEMENT.pattern}|{_JSON.pattern}")
-_BLOCK_END = re.compile(r"</?tool_call>")
-_BLOCK_OR_THOUGHT_END = re.compile(rf"{_BLOCK_END.pattern}|</think(?:ing)?>")
+_TAG = re.compile(r"</?tool_call>")
+_TAG_OR_THOUGHT_END = re.compile(rf"{_TAG.pattern}|</think(?:ing)?>")
+_ANY_TAG = re.compile(rf"{_TAG.pattern}|{_THOUGHT.pattern}|{ELEMENT.pattern}")
 _CALL_OPENING = re.compile(rf'{_BLOCK}|\{{[^{{}}]{{0,200}}?"(?:name|arguments|parameters|input)"\s*+:')
 _CALL_SIGN = re.compile(r'"(?:name|arguments|parameters|input|tool_calls|function_call|function|type|id|role)"\s*+:')
 
@@ -132,18 +133,19 @@ def _read_block(text: str, start: int) -> tuple[int, list[RawCall | Broken]]:
     first = not ELEMENT.match(text, at)
     while first or text.startswith("{", at):
         value, end, fault = decode(text, at)
+        if fault and fault.cut:
+            return len(text), [Broken(text[start:], fault.why)]
         if fault:
-            end = len(text) if fault.cut else _block_end(text, inner, a_thought_too=text[at] not in "{[")
+            end = _next(_TAG if text[at] in "{[" else _TAG_OR_THOUGHT_END, text, inner)
             return end, [Broken(text[start:end], fault.why)]
         calls += json_calls(value, text[at:end], tagged=True)
         first, at = False, skip_space(text, end)
-    if not (CUT_TAG.match(text, at) or _BLOCK_END.match(text, at) or ELEMENT.match(text, at)):
-        end = _block_end(text, at)
+    if not (_ANY_TAG.match(text, at) or CUT_TAG.match(text, at)):
+        end = _next(_ANY_TAG, text, at)
         return end, [Broken(text[start:end], "text follows the JSON of the call")]
     return at, calls
 
 
-def _block_end(text: str, at: int, *, a_thought_too: bool = False) -> int:
-    """Where a block that cannot be read ends: at the next tag of a block; at the end of a thought, if it is only a word."""
-    tag = (_BLOCK_OR_THOUGHT_END if a_thought_too else _BLOCK_END).search(text, at)
-    return tag.start() if tag else len(text)
+def _next(tag: re.Pattern[str], text: str, at: int) -> int:
+    found = tag.search(text, at)
+    return found.start() if found else len(text)

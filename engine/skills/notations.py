@@ -9,7 +9,8 @@ A call in JSON is `{"name": ..., "arguments": {...}}` (Hermes, Qwen, Mistral), w
 `<function=NAME>` (Qwen3-Coder, Llama) or `<invoke name="NAME">` (Anthropic); inside stands a JSON object, or a tag for
 each parameter, whose text is the value: exact, but for the line breaks that set it off from its tags; `null` is none.
 
-`ELEMENT` matches the opening of a call in tags, `CUT_TAG` the end of a text or what is left there of a tag.
+`ELEMENT` matches the opening of a call in tags, also one that the text's end cuts off, and `CUT_TAG` what the end leaves of
+any tag, if only nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from typing import Any
 
 import msgspec
 
-ELEMENT = re.compile(r'<function=([^<>\s]+)\s*+>|<(?:\w+:)?invoke\s++name="([^"<>]*)"\s*+>')
+ELEMENT = re.compile(
+    r'<function=(?:([^<>\s]+)\s*+>|[^<>]*+\Z)|<(?:\w+:)?invoke\s++(?:name="([^"<>]*)"\s*+>|[^<>]*+\Z)'
+)
 CUT_TAG = re.compile(r"\s*+(?:<[^<>]*+)?\Z")
 
 _PARAMETER = re.compile(r'\s*+<parameter=([^<>\s]+)\s*+>|\s*+<(?:\w+:)?parameter\s++name="([^"<>]*)"\s*+>')
