@@ -28,7 +28,7 @@ from pygit2.enums import FileMode, SortMode
 
 from engine.skills import places, worktree
 from engine.skills.commits import BlamedLine, Commit, FileChange, at_step, commit_of, message_with, one_line
-from engine.skills.files import read_bytes, skill_files, skill_path
+from engine.skills.files import is_skill, read_bytes, skill_path
 from engine.skills.lock import Locked, folder_lock
 from engine.skills.operations import Edit
 from engine.skills.past import Origin, carry, git_lines, origins, sizes, touching
@@ -307,14 +307,13 @@ class History:
         head = worktree.head_of(self._repository)
         known = {} if head is None else worktree.files(head.tree, under)
         changes: dict[str, tuple[str, int] | None] = dict.fromkeys(known)
-        skills = set(skill_files(self.path).values())
         for path in worktree.walk(self._repository, under):
-            if path in known or path in skills or not self._repository.path_is_ignored(path):
+            if path in known or is_skill(path) or not self._repository.path_is_ignored(path):
                 changes[path] = self._stored(path, known.get(path))
         changed = {path: entry for path, entry in changes.items() if entry != known.get(path)}
         if not changed and head is not None:
             return None
-        tree = worktree.tree_with(self._repository, head, changed)
+        tree = worktree.tree_with(self._repository, head.tree if head else None, changed)
         commit = self._create(tree, message_with(message, {}), head)
         worktree.adopt(self._repository, commit)
         return str(commit.id)
@@ -328,7 +327,8 @@ class History:
 
     def _advance(self, changes: dict[str, tuple[str, int] | None], message: str) -> str:
         head = worktree.head_of(self._repository)
-        commit = self._create(worktree.tree_with(self._repository, head, changes), message, head)
+        tree = worktree.tree_with(self._repository, head.tree if head else None, changes)
+        commit = self._create(tree, message, head)
         worktree.advance(self._repository, commit)
         return str(commit.id)
 

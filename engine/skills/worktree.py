@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -63,35 +63,52 @@ def deltas(repository: pygit2.Repository, old: pygit2.Commit | None, new: pygit2
 
 def files(tree: pygit2.Tree, under: str = "") -> dict[str, tuple[str, int]]:
     """Object id and mode of the files of a tree, by path; `under` names one folder or file. Submodules are left out."""
+    prefix = ""
+    if under:
+        if under not in tree:
+            return {}
+        found = tree[under]
+        if not isinstance(found, pygit2.Tree):
+            return {under: (str(found.id), int(found.filemode))} if isinstance(found, pygit2.Blob) else {}
+        tree, prefix = found, f"{under}/"
     index = pygit2.Index()
     index.read_tree(tree)
-    inside = f"{under}/"
-    return {
-        entry.path: (str(entry.id), int(entry.mode))
-        for entry in index
-        if (not under or entry.path == under or entry.path.startswith(inside)) and entry.mode != FileMode.COMMIT
-    }
+    return {prefix + entry.path: (str(entry.id), int(entry.mode)) for entry in index if entry.mode != FileMode.COMMIT}
 
 
 def tree_with(
-    repository: pygit2.Repository, base: pygit2.Commit | None, changes: dict[str, tuple[str, int] | None]
+    repository: pygit2.Repository, base: pygit2.Tree | None, changes: Mapping[str, tuple[str, int] | None]
 ) -> pygit2.Oid:
-    """The id of `base`'s tree with `changes` (object id and mode by path; None removes the file).
+    """The id of `base` (None is the empty tree) with `changes` (object id and mode by path; None removes the file).
 
-    Raises `ValueError` for a path that is not one inside the folder.
+    Only the folders that change are written. Raises `ValueError` for a path that is not one inside the folder.
     """
-    for path, entry in changes.items():
-        if entry is not None and any(part.lower() in ("", ".", "..", ".git") for part in path.split("/")):
+    return _built(repository, base, changes).write()
+
+
+def _built(
+    repository: pygit2.Repository, base: pygit2.Tree | None, changes: Mapping[str, tuple[str, int] | None]
+) -> pygit2.TreeBuilder:
+    builder = repository.TreeBuilder(base) if base is not None else repository.TreeBuilder()
+    below: dict[str, dict[str, tuple[str, int] | None]] = {}
+    for path, entry in sorted(changes.items(), key=lambda change: change[1] is not None):  # what goes makes room first
+        name, _, rest = path.partition("/")
+        if name.lower() in ("", ".", "..", ".git"):
             raise ValueError(f"{path!r} is not a path inside the folder")
-    index = pygit2.Index()
-    if base is not None:
-        index.read_tree(base.tree)
-    for path in [path for path, entry in changes.items() if entry is None]:
-        index.remove(path)
-    for path, entry in changes.items():
-        if entry is not None:
-            index.add(pygit2.IndexEntry(path, pygit2.Oid(hex=entry[0]), FileMode(entry[1])))
-    return index.write_tree(repository)
+        if rest:
+            below.setdefault(name, {})[rest] = entry
+        elif entry is not None:
+            builder.insert(name, pygit2.Oid(hex=entry[0]), FileMode(entry[1]))
+        elif builder.get(name) is not None:
+            builder.remove(name)
+    for name, inside in below.items():
+        old = builder.get(name)
+        folder = _built(repository, old if isinstance(old, pygit2.Tree) else None, inside)
+        if len(folder):
+            builder.insert(name, folder.write(), FileMode.TREE)
+        elif isinstance(old, pygit2.Tree):
+            builder.remove(name)
+    return builder
 
 
 def blob(repository: pygit2.Repository, oid: str) -> bytes:
