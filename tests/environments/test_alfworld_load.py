@@ -278,6 +278,12 @@ BROKEN = {
         "the grammar's rule list_empty refers to itself",
     ),
     "an unknown predicate in a query": ("grammar", "not_lit(l:lamp)}", "dim(l:lamp)}", "declares no predicate dim"),
+    "an argument too many in a query": (
+        "grammar",
+        "not_lit(l:lamp)}",
+        "not_lit(l:lamp, r:room)}",
+        "lit takes 1 arguments",
+    ),
     "an unknown type in a query": ("grammar", "not_lit(l:lamp)}", "not_lit(l:star)}", "l:star is of no type"),
     "a query that is none": ("grammar", "not_lit(l:lamp)}", "not_lit l}", "expected predicate"),
     "a call in an expression": ("grammar", "{l.name or l.id}", "{print(l)}", "uses more than the names in scope"),

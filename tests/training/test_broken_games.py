@@ -53,7 +53,9 @@ async def test_a_game_that_breaks_while_it_is_played_keeps_the_turns_before(tmp_
 
 
 async def test_the_other_positions_of_a_rollout_are_played_and_measured(tmp_path):
-    lines = [lamps_line(f"valid/light_all-{n}/trial", pddl_problem=BROKEN if n == 1 else LAMPS_PROBLEM) for n in range(3)]
+    lines = [
+        lamps_line(f"valid/light_all-{n}/trial", pddl_problem=BROKEN if n == 1 else LAMPS_PROBLEM) for n in range(3)
+    ]
     world = AlfworldWorld(load_games(write_packed(tmp_path, *lines)))
     tasks = sorted(world.stream(1, 3), key=lambda task: task.id)
     settings = msgspec.structs.replace(CONFIG, training=msgspec.structs.replace(CONFIG.training, rollouts=1))

@@ -8,10 +8,10 @@
     for action in game.walkthrough:
         observation = environment.step(action)
 
-The way from file to play: `loading` finds games, `pddl` and `grammar` parse them, `facts` numbers predicates and
-objects, `conditions` (on `joins`) and `actions` compile the domain, `text` (with `naming`) the grammar, `program` puts
-them together, `environment` plays, and `world` draws tasks. `expert` (on `planning`) wins from nearly any state;
-`generation` makes games of our own.
+The way from file to play: `loading` (on `packed` and `records`) finds games, `pddl` and `grammar` parse them, `facts`
+numbers predicates and objects, `conditions` (on `joins`) and `actions` compile the domain, `text` (with `naming`) the
+grammar, `program` puts them together, `environment` plays, and `world` draws tasks. `expert` (on
+`planning`) wins from nearly any state; `generation` makes games of our own.
 """
 
 from engine.environments.alfworld.environment import AlfworldEnvironment

@@ -32,10 +32,12 @@ MAX_INDEXES = 100
 class Frame:
     """`fluents` are the predicates that actions change, `negations` those of facts that an action has made false.
 
-    `sample` has the facts of one game at the start, by which the order of joins is judged.
+    `arities` are the numbers of arguments by predicate, `sample` has the facts of one game at the start, by which the order
+    of joins is judged, and `work_left` is what compiling may still spend.
     """
 
     predicates: Mapping[str, int]
+    arities: Mapping[str, int]
     types: Mapping[str, int]
     fluents: set[int]
     sample: list[set[Row]]
@@ -53,7 +55,7 @@ class Frame:
         names = dict.fromkeys((ROOT, *domain.parents, *domain.parents.values()))
         types = {name: number for number, name in enumerate(names)}
         fluents = {predicates[effect.atom.predicate] for schema in domain.schemas for effect in schema.effects}
-        return cls(predicates, types, fluents, [set() for _ in predicates], size=len(predicates))
+        return cls(predicates, domain.predicates, types, fluents, [set() for _ in predicates], size=len(predicates))
 
     def extended(self) -> Frame:
         """A copy that more indexes can be asked of; the numbers given out so far stay."""
@@ -129,7 +131,8 @@ class Objects:
 class Facts:
     """`rows` by predicate, and `indexes`: the rows by the value (or tuple of values) of the indexed arguments.
 
-    `entities` is what a grammar may say of each object, and `constants` are the objects that the domain's actions name.
+    `entities` is what a grammar may say of each object, `constants` are the objects that the domain's actions name, and
+    `work_left` is what the step may still spend.
     """
 
     frame: Frame

@@ -147,7 +147,7 @@ def parse_sexp(text: str) -> list[Sexp]:
             stack.append([])
         elif word == ")":
             if len(stack) == 1:
-                raise FormatError("a closing parenthesis too many")
+                raise FormatError("a closing parenthesis too many", _words(stack[0])[-4:])
             done = stack.pop()
             stack[-1].append(done)
         else:

@@ -177,8 +177,11 @@ class Writer:
             raise FormatError(f"a query has more than {MAX_PATTERNS} patterns", (query[0].predicate,))
         for pattern in query:
             self.frame.spend(1 + len(scope))
-            if pattern.predicate not in self.frame.predicates:
+            arity, given = self.frame.arities.get(pattern.predicate), len(pattern.placeholders)
+            if arity is None:
                 raise FormatError(f"the domain declares no predicate {pattern.predicate}", (pattern.predicate,))
+            if arity != given:
+                raise FormatError(f"{pattern.predicate} takes {arity} arguments, not {given}", (pattern.predicate,))
             predicate = self.frame.predicates[pattern.predicate]
             predicate = self.frame.negation(predicate) if pattern.negated else predicate
             reads |= {predicate} & self.frame.fluents
