@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.skills import Skill
+from engine.skills import Skill, SkillRepo
 from engine.skills.skill import MAX_BYTES, name_problem
 
 GOOD = "---\nname: find-mugs\ndescription: Use when a mug is wanted.\n---\nMugs are in the safe.\n"
@@ -197,3 +197,13 @@ def test_real_files_are_read() -> None:
 @pytest.mark.slow
 def test_all_real_files_are_read() -> None:
     assert check_real(real_files()) == 5159
+
+
+def test_all_real_files_open_as_one_repository(tmp_path: Path) -> None:
+    texts = {f"{number}-{Path(path).parent.name}": text for number, (path, text) in enumerate(real_files())}
+    for name, text in texts.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "SKILL.md").write_bytes(text.encode())
+    repo = SkillRepo.open(tmp_path)
+    assert len(repo) == 5159 and repo.texts() == texts
+    assert all(finding.message and finding.line >= 1 for skill in repo.values() for finding in skill.findings)
