@@ -137,6 +137,7 @@ class SkillosApp(App[str]):
     def on_run_opened(self, message: messages.RunOpened) -> None:
         if message.path == self.path:
             self.run_id = message.id
+            self.client.follow_skills()
             self._changed({"state"})
 
     def on_run_lost(self, message: messages.RunLost) -> None:

@@ -15,6 +15,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -56,7 +57,9 @@ CHUNK = 500
 MAX_RECENT = 20_000
 """How far back in the log the newest episodes are looked for, in events."""
 CURATE_EPISODES = 6
-BROKEN = -2
+WATCH_MS = 20
+"""How often edits by hand are looked for; see `engine.skills.watch` for what that costs."""
+GONE, NOT_TOLD, BROKEN = 0, -1, -2
 SILENT_SECONDS = 30
 
 
@@ -127,7 +130,7 @@ class Client:
         yield from _pages(run, after, last, FOLDED_RECENT)
 
     def _follow(self, run: Run, seen: int, worker: Worker[None], stop: threading.Event) -> None:
-        version, engine, repo, looked = -1, None, -1, 0.0
+        version, engine, repo, looked = -1, None, NOT_TOLD, 0.0
         for _ in _writes(run, stop):
             if worker.is_cancelled:
                 return
@@ -165,18 +168,31 @@ class Client:
         return seen
 
     def _tell_repo(self, run: Run, before: int) -> int:
-        """Tell the repository's skills if its folder has changed since; answers when that was, `BROKEN` if unreadable."""
+        """Tell the repository's skills if its folder has changed since; answers when that was, or `GONE` or `BROKEN`."""
         try:
             changed = run.repo_path.stat().st_mtime_ns
             if changed != before:
                 self._tell(RepoRead(run.path, tuple(sorted(skill_files(run.repo_path)))))
         except FileNotFoundError:
-            return 0
+            if before != GONE:
+                self._tell(RepoRead(run.path, ()))
+            return GONE
         except OSError as error:
             if before != BROKEN:
                 self._tell(Told("error", f"cannot list the skills of {run.repo_path}: {error.strerror}"))
             return BROKEN
         return changed
+
+    def follow_skills(self) -> None:
+        """Tell the repository's skills whenever one was changed, by whomever: `RepoRead`, until another run is opened."""
+        if self.run is not None:
+            self.app.run_worker(self._follow_skills(self.run), name="skills", group="tail")
+
+    async def _follow_skills(self, run: Run) -> None:
+        watching = await asyncio.to_thread(_watching)
+        async with aclosing(watching.watch(run.repo_path, step=WATCH_MS)) as changes:
+            async for _ in changes:
+                await asyncio.to_thread(self._tell_repo, run, NOT_TOLD)
 
     # Reading more of the open run
 
@@ -284,6 +300,13 @@ def _reviews() -> ModuleType:
     from engine.runs import reviews
 
     return reviews
+
+
+def _watching() -> ModuleType:
+    """`engine.skills.watch`, which brings watchfiles along."""
+    from engine.skills import watch
+
+    return watch
 
 
 def user() -> str:

@@ -96,11 +96,10 @@ class LiveScreen(RoomScreen):
 
     def _show_change(self) -> None:
         tree = self.query_one(SkillTree)
-        wanted = tree.wanted
-        if wanted is not None:
-            self.workbench.client.read_skill(wanted)
-            return
-        self._show(tree.change(), "Edit" if tree.moved else "Newest edit")
+        if tree.wanted is not None:
+            self.workbench.client.read_skill(tree.wanted)
+        else:
+            self._show(tree.change(), "Edit" if tree.moved else "Newest edit")
 
     def _show(self, change: Change | None, title: str) -> None:
         pane = self.query_one(DiffPane)
@@ -113,7 +112,8 @@ class LiveScreen(RoomScreen):
     def take(self, reply: Reply) -> None:
         tree = self.query_one(SkillTree)
         if isinstance(reply, SkillRead) and reply.name == tree.wanted:
-            self._show(Change(reply.name, reply.text, reply.text, "in the repository"), "Skill")
+            change = tree.as_it_lies(reply.name, reply.text)
+            self._show(change, "Skill" if change.before == change.after else "Edit")
 
     def on_list_pane_moved(self, message: ListPane.Moved) -> None:
         self._show_change()

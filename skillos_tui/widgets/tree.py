@@ -77,7 +77,7 @@ class SkillTree(ListPane):
         return edit_change(edits[-1], self.view) if edits else self.view.change
 
     def change(self) -> Change | None:
-        """What belongs to the cursor once it has been moved, else the newest change. None: read the skill's file."""
+        """What belongs to the cursor once it has been moved, else the newest change. None: see `wanted`."""
         branch, name = self.value if self.moved and isinstance(self.value, tuple) else ("", "")
         if not name:
             return self.newest()
@@ -88,14 +88,27 @@ class SkillTree(ListPane):
             newest = self.view.change
             text = self.view.fork.get(name)
             return newest if newest and newest.skill == name else Change(name, text, text, "in the fork")
-        edits = [edit for edit in self._approved() if (edit.proposed.new_name or edit.proposed.skill) == name]
-        return edit_change(edits[-1], self.view) if edits else None
+        return None
 
     @property
     def wanted(self) -> str | None:
-        """The repository's skill under the cursor, when no edit of this run tells its text."""
+        """The repository's skill under the cursor: its file says how it lies there now."""
         branch, name = self.value if self.moved and isinstance(self.value, tuple) else ("", "")
-        return name if branch == "repository" and name and self.change() is None else None
+        return name if branch == "repository" and name else None
+
+    def as_it_lies(self, name: str, text: str) -> Change:
+        """What to show of a skill of the repository whose file holds `text`: the edit that it is from, or what was
+        changed by hand since, or all of it."""
+        edit = self._last_edit(name)
+        if edit is None:
+            return Change(name, text, text, "in the repository")
+        change = edit_change(edit, self.view)
+        return change if change.after == text else Change(name, change.after, text, f"changed since {change.where}")
+
+    def _last_edit(self, name: str) -> Edit | None:
+        """The newest approved edit that left a skill of this name."""
+        edits = [edit for edit in self._approved() if (edit.proposed.new_name or edit.proposed.skill) == name]
+        return edits[-1] if edits else None
 
     def action_fold(self) -> None:
         if isinstance(self.value, tuple):
