@@ -8,8 +8,9 @@ Output number i of a seed is always the same, so that what a number did can be s
 `digest` is that of all verdicts. A crash is any exception but the documented ones, or a broken promise that `fuzzing.play`
 asserts. A process that takes over `LIMIT_SECONDS` for one output shows where it is and is killed: a hang. Every
 `DISK_EVERY`-th output is committed to a folder of its block of `BLOCK` outputs; what then is not as it was outside of it,
-or what Python was asked to write there, is a write outside. It exits with 1 after any of these. Milliseconds are of
-processor time, for reading and applying one output.
+or what Python was asked to write there, is a write outside. In the end the files and an index that followed the edits
+must be what the edits told. It exits with 1 after any fault. Milliseconds are of processor time, for reading and applying
+one output.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ import msgspec
 from engine.skills import SkillRepo
 from tests.skills.fuzzing.corpus import Corpus
 from tests.skills.fuzzing.mutations import output
-from tests.skills.fuzzing.play import Disk, Watch, play
+from tests.skills.fuzzing.play import Disk, Verdict, Watch, play
 
 BLOCK = 2_000
 DISK_EVERY = 50
@@ -47,7 +48,7 @@ DISK_LIMIT_SECONDS = 30.0
 MEMORY_BYTES = 1 << 30
 """How much a process may grow beyond what it has when it begins; more is a crash."""
 SLOWEST = 5
-MAX_TOLD = 20
+FAULTS = ("crashes", "hangs", "writes outside", "files or index not as told")
 
 
 class Result(msgspec.Struct):
@@ -60,10 +61,13 @@ class Result(msgspec.Struct):
     commits: int = 0
     crashes: list[tuple[int, str]] = []
     hangs: list[int] = []
-    outside: list[str] = []
+    faults: list[str] = []
     slowest: list[tuple[float, int]] = []
     digest: str = ""
     peak_mb: float = 0.0
+
+    def add_time(self, milliseconds: float, number: int) -> None:
+        self.slowest = sorted([*self.slowest, (milliseconds, number)], reverse=True)[:SLOWEST]
 
 
 class Clock:
@@ -84,72 +88,77 @@ class Clock:
 
     @property
     def late(self) -> bool:
-        return 0.0 < self._shared[1] < time.monotonic()
+        return bool(0.0 < self._shared[1] < time.monotonic())
 
 
 # One process
 
 
-def work(connection: Connection, shared: Any, seed: int, count: int, skills: Path | None) -> None:
+def work(connection: Connection, shared: Any, folder: Path, seed: int, count: int, skills: Path | None) -> None:
     """Play the blocks that the connection names, and answer each with its result."""
     faulthandler.enable()
     sys.dont_write_bytecode = True
     corpus, watch, clock = Corpus.load(skills), Watch(), Clock(shared)
     base = SkillRepo.of(corpus.base)
-    with tempfile.TemporaryDirectory() as folder, Disk(Path(folder), corpus.base, watch):
-        pass  # so that everything is loaded
+    with tempfile.TemporaryDirectory(dir=folder) as root, Disk(Path(root), corpus.base, watch) as disk:
+        disk.faults()  # so that everything is loaded
     sys.addaudithook(watch)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, used + MEMORY_BYTES))
     while (block := connection.recv()) is not None:
-        connection.send(play_block(block, seed, count, corpus, base, watch, clock))
+        with tempfile.TemporaryDirectory(dir=folder) as root, Disk(Path(root), corpus.base, watch) as disk:
+            connection.send(Player(seed, corpus, base, disk, watch, clock).play(block, count))
 
 
-def play_block(
-    block: int, seed: int, count: int, corpus: Corpus, base: SkillRepo, watch: Watch, clock: Clock
-) -> Result:
-    result = Result(block)
-    digest = hashlib.sha256()
-    texts = base.texts()
-    with tempfile.TemporaryDirectory() as folder, Disk(Path(folder), corpus.base, watch) as disk:
+class Player:
+    """Plays a block of outputs: each on a fork of `base`, some on the `disk`."""
+
+    def __init__(self, seed: int, corpus: Corpus, base: SkillRepo, disk: Disk, watch: Watch, clock: Clock) -> None:
+        self._seed = seed
+        self._corpus = corpus
+        self._base = base
+        self._disk = disk
+        self._watch = watch
+        self._clock = clock
+
+    def play(self, block: int, count: int) -> Result:
+        """The outputs of a block that are among the first `count`."""
+        result = Result(block)
+        digest = hashlib.sha256()
+        texts = self._base.texts()
         for number in range(block * BLOCK, min(count, (block + 1) * BLOCK)):
-            verdicts = _play_one(number, seed, corpus, base, disk, clock, result)
-            digest.update(msgspec.json.encode(verdicts))
-        result.commits = disk.commits
+            digest.update(msgspec.json.encode(self._play(number, result)))
         try:
-            result.outside = [f"block {block}: {fault}" for fault in disk.faults()]
+            result.faults = self._disk.faults()
+            assert self._base.texts() == texts, "a fork changed what it was forked from"
         except Exception:  # noqa: BLE001  whatever it is, it is what this looks for
-            result.crashes.append((number, f"after its block:\n{traceback.format_exc(limit=-6)}"))
-    if base.texts() != texts:
-        result.crashes.append((block * BLOCK, "a fork changed what it was forked from"))
-    result.digest = digest.hexdigest()
-    result.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return result
+            result.crashes.append((number, f"at the end of its block:\n{traceback.format_exc(limit=-6)}"))
+        result.commits = self._disk.commits
+        result.digest = digest.hexdigest()
+        result.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return result
 
-
-def _play_one(
-    number: int, seed: int, corpus: Corpus, base: SkillRepo, disk: Disk, clock: Clock, result: Result
-) -> list[tuple[str, str]]:
-    text = output(corpus, seed, number)
-    verdicts: list[tuple[str, str]] = []
-    clock.start(number, LIMIT_SECONDS)
-    began = time.process_time()
-    try:
-        verdicts = play(text, base)
-        took = (time.process_time() - began) * 1e3
-        if number % DISK_EVERY == 0:
-            clock.start(number, DISK_LIMIT_SECONDS)
-            disk.play(text)
-    except Exception:  # noqa: BLE001  as above
-        took = (time.process_time() - began) * 1e3
-        result.crashes.append((number, traceback.format_exc(limit=-6)))
-    clock.stop()
-    result.outputs += 1
-    result.silent += not verdicts
-    for verdict, _ in verdicts:
-        result.verdicts[verdict] = result.verdicts.get(verdict, 0) + 1
-    result.slowest = sorted([*result.slowest, (took, number)], reverse=True)[:SLOWEST]
-    return verdicts
+    def _play(self, number: int, result: Result) -> list[Verdict]:
+        """Play one output, and add to the result what it came to."""
+        text = output(self._corpus, self._seed, number)
+        verdicts: list[Verdict] = []
+        self._clock.start(number, LIMIT_SECONDS)
+        began = time.process_time()
+        try:
+            with self._watch:
+                verdicts = play(text, self._base)
+                result.add_time((time.process_time() - began) * 1e3, number)
+                if number % DISK_EVERY == 0:
+                    self._clock.start(number, DISK_LIMIT_SECONDS)
+                    self._disk.play(text)
+        except Exception:  # noqa: BLE001  as above
+            result.crashes.append((number, traceback.format_exc(limit=-6)))
+        self._clock.stop()
+        result.outputs += 1
+        result.silent += not verdicts
+        for verdict, _ in verdicts:
+            result.verdicts[verdict] = result.verdicts.get(verdict, 0) + 1
+        return verdicts
 
 
 # All processes
@@ -158,11 +167,11 @@ def _play_one(
 class Worker:
     """A process of its own that plays blocks, and what it is at."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         context = multiprocessing.get_context("spawn")
         shared = context.Array("d", 2, lock=False)
         self.connection, theirs = context.Pipe()
-        arguments = (theirs, shared, options.seed, options.count, options.skills)
+        arguments = (theirs, shared, folder, options.seed, options.count, options.skills)
         self.process: BaseProcess = context.Process(target=work, args=arguments, daemon=True)
         self.process.start()
         theirs.close()
@@ -180,10 +189,10 @@ class Worker:
         self.process.join()
 
 
-def run(options: argparse.Namespace) -> Iterator[Result]:
-    """Play all blocks in as many processes as were asked for; their results, as they come."""
+def run(options: argparse.Namespace, folder: Path) -> Iterator[Result]:
+    """Play all blocks in as many processes as were asked for, below `folder`; their results, as they come."""
     blocks = iter(range((options.count + BLOCK - 1) // BLOCK))
-    workers = [Worker(options) for _ in range(options.processes)]
+    workers = [Worker(options, folder) for _ in range(options.processes)]
     for worker in workers:
         worker.give(next(blocks, None))
     while workers := [worker for worker in workers if worker.block is not None]:
@@ -203,7 +212,7 @@ def run(options: argparse.Namespace) -> Iterator[Result]:
                     yield Result(worker.block or 0, crashes=[(worker.clock.number, died)])
             else:
                 continue
-            workers[place] = Worker(options)
+            workers[place] = Worker(options, folder)
             workers[place].give(next(blocks, None))
 
 
@@ -212,17 +221,20 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     began = time.perf_counter()
     verdicts: Counter[str] = Counter()
     results: list[Result] = []
-    for result in run(options):
-        results.append(result)
-        verdicts.update(result.verdicts)
-        told = [f"output {number} crashed:\n{what}" for number, what in result.crashes]
-        told += [f"output {number} hung; the rest of its block was not played" for number in result.hangs]
-        for line in (*told, *result.outside):
-            print(f"seed {options.seed}: {line}", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for result in run(options, Path(folder)):
+            results.append(result)
+            verdicts.update(result.verdicts)
+            told = [f"output {number} crashed:\n{what}" for number, what in result.crashes]
+            told += [f"output {number} hung; the rest of its block was not played" for number in result.hangs]
+            told += [f"block {result.block}: {fault}" for fault in result.faults]
+            for line in told:
+                print(f"seed {options.seed}: {line}", file=sys.stderr, flush=True)
     seconds = time.perf_counter() - began
     results.sort(key=lambda result: result.block)
     slowest = sorted((each for result in results for each in result.slowest), reverse=True)[:SLOWEST]
     outputs = sum(result.outputs for result in results)
+    faults = [fault for result in results for fault in result.faults]
     return {
         "seed": options.seed,
         "outputs": outputs,
@@ -233,9 +245,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "commits to a real folder": sum(result.commits for result in results),
         "crashes": sum(len(result.crashes) for result in results),
         "hangs": sum(len(result.hangs) for result in results),
-        "writes outside": sum(len(result.outside) for result in results),
+        "writes outside": sum(fault.startswith("outside") for fault in faults),
+        "files or index not as told": sum(not fault.startswith("outside") for fault in faults),
         "slowest, ms (number)": ", ".join(f"{ms:.0f} ({number})" for ms, number in slowest),
-        "peak memory of a process, MB": round(max(result.peak_mb for result in results)),
+        "peak memory of a process, MB": round(max((result.peak_mb for result in results), default=0.0)),
         "outputs/s": round(outputs / seconds),
         "seconds": round(seconds),
         "digest": hashlib.sha256("".join(result.digest for result in results).encode()).hexdigest()[:16],
@@ -272,7 +285,7 @@ def main() -> int:
     else:
         for key, value in measured.items():
             print(f"{key:<32}{f'{value:,}' if isinstance(value, int) else value:>16}")
-    return int(any(measured[key] for key in ("crashes", "hangs", "writes outside")))
+    return int(any(measured[key] for key in FAULTS))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from engine.skills import SkillRepo
+from tests.benchmarks.fuzz_operations import FAULTS
 from tests.skills.dialects import DIALECTS
 from tests.skills.fuzzing.corpus import OUTSIDE, Corpus
 from tests.skills.fuzzing.mutations import output
@@ -31,7 +32,8 @@ def fuzz(*options: str) -> tuple[int, dict[str, Any]]:
 
 def test_mutated_outputs_neither_crash_nor_hang_nor_write_outside() -> None:
     status, measured = fuzz("--count", "4000", "--processes", "1", "--seed", "7")
-    assert (status, measured["crashes"], measured["hangs"], measured["writes outside"]) == (0, 0, 0, 0)
+    assert {fault: measured[fault] for fault in FAULTS} == dict.fromkeys(FAULTS, 0)
+    assert status == 0
     assert measured["outputs"] == 4_000
     assert min(measured[f"calls {kind}"] for kind in ("valid", "malformed", "refused")) > 500
     assert measured["commits to a real folder"] > 10
@@ -83,19 +85,23 @@ def test_what_python_sets_out_to_write_elsewhere_is_noticed(tmp_path: Path) -> N
     def work() -> None:
         watch = Watch()
         sys.addaudithook(watch)
-        watch.inside, watch.on = str(tmp_path / "inside"), True
-        (tmp_path / "inside").mkdir()
-        assert len(watch.seen) == 1  # the folder itself lies outside
-        (tmp_path / "inside" / "a").write_text("")
-        (tmp_path / "inside" / "a").read_text()
-        assert len(watch.seen) == 1
-        (tmp_path / "inside" / ".." / "b").write_text("")
-        (tmp_path / "inside" / "a").rename(tmp_path / "c")
-        (tmp_path / "inside" / "link").symlink_to(tmp_path)
-        (tmp_path / "inside" / "link" / "d").write_text("")
-        subprocess.run(["true"], check=True)
-        assert [seen.partition(" ")[0] for seen in watch.seen[1:4]] == ["open", "os.rename", "open"]
+        inside = tmp_path / "inside"
+        inside.mkdir()
+        watch.inside = str(inside)
+        with watch:
+            (inside / "a").write_text("")
+            (inside / "a").read_text()
+            (tmp_path / "canary").exists()
+            assert watch.seen == []
+            (inside / ".." / "b").write_text("")
+            (inside / "a").rename(tmp_path / "c")
+            (inside / "link").symlink_to(tmp_path)
+            (inside / "link" / "d").write_text("")
+            subprocess.run(["true"], check=True)
+        (tmp_path / "e").write_text("")
+        assert [seen.partition(" ")[0] for seen in watch.seen[:3]] == ["open", "os.rename", "open"]
         assert any("subprocess.Popen" in seen for seen in watch.seen)
+        assert not any("'e'" in seen for seen in watch.seen)
 
     assert in_child(work) == 0
 

@@ -91,16 +91,22 @@ def check(edit: Edit, before: Mapping[str, str], after: SkillRepo) -> None:
 class Watch:
     """Sees, by Python's audit events, every change to the file system that this process sets out to make.
 
-    What is changed outside `inside` while it is on is kept in `seen`. Audit hooks cannot be taken off: one a process.
+    What is changed outside `inside` within its context is kept in `seen`. Audit hooks cannot be taken off: one a process.
     """
 
     def __init__(self) -> None:
         self.inside = ""
         self.seen: list[str] = []
-        self.on = False
+        self._on = False
+
+    def __enter__(self) -> None:
+        self._on = True
+
+    def __exit__(self, *_: object) -> None:
+        self._on = False
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self.on:
+        if not self._on:
             return
         if event in _FOREIGN:
             self.seen.append(f"{event} {arguments!r}"[:200])
@@ -155,13 +161,9 @@ class Disk:
 
     def play(self, text: str) -> None:
         """Read an output and commit each of its calls that applies; what the history refuses changes nothing."""
-        self._watch.on = True
-        try:
-            for call in parse_operations(text):
-                if not isinstance(call, Malformed):
-                    self._commit(call)
-        finally:
-            self._watch.on = False
+        for call in parse_operations(text):
+            if not isinstance(call, Malformed):
+                self._commit(call)
 
     def _commit(self, call: Insert | Update | Delete) -> None:
         fork = self._repo.fork()
