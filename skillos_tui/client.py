@@ -57,7 +57,7 @@ CHUNK = 500
 MAX_RECENT = 20_000
 """How far back in the log the newest episodes are looked for, in events."""
 CURATE_EPISODES = 6
-WATCH_MS = 20
+WATCH_MS = 50
 """How often edits by hand are looked for; see `engine.skills.watch` for what that costs."""
 GONE, NOT_TOLD, BROKEN = 0, -1, -2
 SILENT_SECONDS = 30
