@@ -171,12 +171,6 @@ class History:
             except LookupError as error:
                 raise HistoryError(f"{self.path}: {error.args[0]}") from error
 
-    def files(self, commit_id: str) -> dict[str, bytes]:
-        """Every file that the folder held at a commit, by path. Raises `HistoryError` where there is no such commit."""
-        with explained(self.path, f"read {commit_id[:40]}"):
-            entries = worktree.files(self._lookup(commit_id).tree)
-            return {path: worktree.blob(self._repository, oid) for path, (oid, _) in entries.items()}
-
     def blame(self, skill: str) -> list[BlamedLine]:
         """Each line of a skill's file as it lies now, with the commit that it came with. Raises `HistoryError`."""
         with explained(self.path, f"blame the lines of {skill[:80]!r}"):
@@ -211,7 +205,7 @@ class History:
         """What a commit changed, file by file. Raises `HistoryError` where there is no such commit."""
         with explained(self.path, f"show {commit_id[:40]}"):
             commit = self._lookup(commit_id)
-            found = worktree.deltas(self._repository, commit.parents[0] if commit.parents else None, commit)
+            found = worktree.deltas(commit.parents[0] if commit.parents else None, commit)
             return [FileChange(delta.path, self._text(delta.old), self._text(delta.new)) for delta in found]
 
     def diff(self, commit_id: str) -> str:
@@ -234,7 +228,7 @@ class History:
                 kind = "a merge" if commit.parents else "the first commit"
                 raise HistoryError(f"{commit_id[:40]} is {kind} and cannot be undone; undo single edits instead")
             changes: dict[str, tuple[str, int] | None] = {}
-            for delta in worktree.deltas(self._repository, commit.parents[0], commit):
+            for delta in worktree.deltas(commit.parents[0], commit):
                 self._check_unchanged(delta)
                 changes[delta.path] = (delta.old, delta.old_mode) if delta.old else None
             for folder in {_folder(path) for path in changes}:
@@ -252,7 +246,7 @@ class History:
             commit = self._lookup(commit_id)
             self._record("Record what was changed by hand", "")
             changes: dict[str, tuple[str, int] | None] = {}
-            for delta in worktree.deltas(self._repository, worktree.head_of(self._repository), commit):
+            for delta in worktree.deltas(worktree.head_of(self._repository), commit):
                 if not worktree.holds(self._repository, self.path / delta.path, delta.old):
                     present = self._present(delta.path)
                     raise Conflict(

@@ -70,7 +70,7 @@ def sizes(repository: pygit2.Repository, commits: Iterable[pygit2.Commit]) -> It
     for commit in commits:
         parent = next((parent for parent in commit.parents if parent.id in known), None)
         skills, count = known[parent.id] if parent else Size(0, 0)
-        for delta in deltas(repository, parent, commit):
+        for delta in deltas(parent, commit):
             if is_skill(delta.path):
                 skills += (delta.new is not None) - (delta.old is not None)
                 count += _bytes(repository, delta.new) - _bytes(repository, delta.old)

@@ -52,10 +52,9 @@ def own_repository(root: Path) -> pygit2.Repository:
     repository = pygit2.Repository(str(root), RepositoryOpenFlag.NO_SEARCH)
     if repository.workdir is None or Path(repository.workdir).resolve() != root.resolve():
         raise HistoryError(f"the .git of {root} works on another folder; name that one, or a folder without it")
-    if repository.config.get_bool("core.sparseCheckout") if "core.sparseCheckout" in repository.config else False:
-        raise HistoryError(
-            f"{root} is a sparse checkout, whose absent files look deleted; run `git sparse-checkout disable`"
-        )
+    if "core.sparseCheckout" in repository.config and repository.config.get_bool("core.sparseCheckout"):
+        why = "a sparse checkout, whose absent files look deleted"
+        raise HistoryError(f"{root} is {why}; run `git sparse-checkout disable`")
     return repository
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -45,7 +45,7 @@ def head_of(repository: pygit2.Repository) -> pygit2.Commit | None:
     return None if repository.head_is_unborn else repository.head.peel(pygit2.Commit)
 
 
-def deltas(repository: pygit2.Repository, old: pygit2.Commit | None, new: pygit2.Commit) -> list[FileDelta]:
+def deltas(old: pygit2.Commit | None, new: pygit2.Commit) -> list[FileDelta]:
     """The files that differ from `old` (None is the empty tree) to `new`, sorted by path."""
     flags = DiffOption.INCLUDE_TYPECHANGE | DiffOption.SKIP_BINARY_CHECK
     difference = old.tree.diff_to_tree(new.tree, flags) if old else new.tree.diff_to_tree(flags=flags, swap=True)
@@ -166,7 +166,7 @@ def point_to(repository: pygit2.Repository, new: pygit2.Oid, old: pygit2.Oid | N
     head.set_target(new)
 
 
-def refresh_index(repository: pygit2.Repository, changed: list[FileDelta]) -> None:
+def refresh_index(repository: pygit2.Repository, changed: Iterable[FileDelta]) -> None:
     """Let git's index say what the commit says, so that `git status` is clean; what somebody staged stays."""
     index = repository.index
     index.read(True)
@@ -189,7 +189,7 @@ def adopt(repository: pygit2.Repository, new: pygit2.Commit) -> None:
     old = _parent(new)
     _write_marker(repository, str(new.id))
     point_to(repository, new.id, old.id if old else None)
-    refresh_index(repository, deltas(repository, old, new))
+    refresh_index(repository, deltas(old, new))
     _marker(repository).unlink()
 
 
@@ -198,7 +198,7 @@ def advance(repository: pygit2.Repository, new: pygit2.Commit) -> None:
 
     Needs the lock. Raises `OSError` and `pygit2.GitError`.
     """
-    changed = deltas(repository, new.parents[0], new)
+    changed = deltas(new.parents[0], new)
     for delta in changed:
         _refuse_links(root_of(repository), delta.path)
     _write_marker(repository, str(new.id))
@@ -328,8 +328,8 @@ def recover(repository: pygit2.Repository) -> None:
     _unlock(repository)
     commit = repository.get(_marker(repository).read_text(encoding="ascii", errors="replace"))
     if isinstance(commit, pygit2.Commit):
-        changed = deltas(repository, _parent(commit), commit)
-        wanted = [delta for delta in changed if _still_wanted(repository, commit, delta)]
+        changed = deltas(_parent(commit), commit)
+        wanted = _still_wanted(repository, commit, changed)
         for delta in changed:
             path = root_of(repository) / delta.path
             _temporary(path).unlink(missing_ok=True)
@@ -340,12 +340,13 @@ def recover(repository: pygit2.Repository) -> None:
     _marker(repository).unlink()
 
 
-def _still_wanted(repository: pygit2.Repository, commit: pygit2.Commit, delta: FileDelta) -> bool:
-    """Whether the branch has come to `commit`, and still has from it what `delta` says, so that the file must follow."""
+def _still_wanted(repository: pygit2.Repository, commit: pygit2.Commit, changed: Iterable[FileDelta]) -> set[FileDelta]:
+    """Those changes of `commit` that the branch has come to and still has, so that the files must follow."""
     head = head_of(repository)
     if head is None or (head != commit and not repository.descendant_of(head.id, commit.id)):
-        return False
-    return (str(head.tree[delta.path].id) if delta.path in head.tree else None) == delta.new
+        return set()
+    there = files(head.tree)
+    return {delta for delta in changed if there.get(delta.path, (None, 0))[0] == delta.new}
 
 
 def _unlock(repository: pygit2.Repository) -> None:

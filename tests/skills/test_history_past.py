@@ -128,13 +128,6 @@ def test_a_step_that_nothing_came_before_or_of_no_run_is_an_error(root: Path) ->
         history.at(step=1)
 
 
-def test_the_files_of_a_commit_can_be_read(root: Path) -> None:
-    first = History.open(root).head
-    before = files(root)
-    commit(root, Delete("mugs"), 1)
-    assert History.open(root).files(first) == before
-
-
 # One skill's commits, and its lines
 
 
