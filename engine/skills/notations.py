@@ -21,9 +21,7 @@ from typing import Any
 
 import msgspec
 
-ELEMENT = re.compile(
-    r'<function=(?:([^<>\s]+)\s*+>|[^<>]*+\Z)|<(?:\w+:)?invoke\s++(?:name="([^"<>]*)"\s*+>|[^<>]*+\Z)'
-)
+ELEMENT = re.compile(r'<function=(?:([^<>\s]+)\s*+>|[^<>]*+\Z)|<(?:\w+:)?invoke\s++(?:name="([^"<>]*)"\s*+>|[^<>]*+\Z)')
 CUT_TAG = re.compile(r"\s*+(?:<[^<>]*+)?\Z")
 
 _PARAMETER = re.compile(r'\s*+<parameter=([^<>\s]+)\s*+>|\s*+<(?:\w+:)?parameter\s++name="([^"<>]*)"\s*+>')
@@ -95,14 +93,14 @@ def json_calls(value: Any, text: str, *, tagged: bool) -> list[RawCall | Broken]
 
     In a block of tags, what is no call is broken; elsewhere it is just text, and so is a name without arguments.
     """
-    items = _items(value)
     calls: list[RawCall | Broken] = []
-    for item in items:
+    for item in _items(value):
+        named = isinstance(item, dict) and isinstance(item.get("name"), str)
+        if not tagged and not (named and _arguments_key(item)):
+            continue
         written = text if item is value else _written(item)
-        if isinstance(item, dict) and isinstance(item.get("name"), str) and (tagged or _arguments_key(item)):
-            calls.append(_json_call(item, written))
-        elif tagged:
-            calls.append(Broken(written, "it is no JSON object with a function's name and arguments"))
+        why = "it is no JSON object with a function's name and arguments"
+        calls.append(_json_call(item, written) if named else Broken(written, why))
     return calls
 
 
