@@ -30,7 +30,6 @@
     (isHot ?o - object)
     (isCool ?o - object)
     (isSliced ?o - object)
-    (isOn ?o - object)
     (isToggled ?o - object)
     (checked ?x - object))
 
@@ -134,14 +133,11 @@
       (atLocation ?a ?l) (receptacleAtLocation ?r ?l) (receptacleType ?r FridgeType))
     :effect (and (isCool ?o) (not (isHot ?o))))
 
-  ;; isToggled stays once a thing has been used, on or off by now; goals ask for it.
+  ;; What has been used once stays on.
   (:action ToggleObject
     :parameters (?a - agent ?l - location ?o - object ?r - receptacle)
     :precondition (and (atLocation ?a ?l) (receptacleAtLocation ?r ?l) (inReceptacle ?o ?r) (toggleable ?o))
-    :effect (and
-      (isToggled ?o)
-      (when (not (isOn ?o)) (isOn ?o))
-      (when (isOn ?o) (not (isOn ?o)))))
+    :effect (isToggled ?o))
 
   (:action SliceObject
     :parameters (?a - agent ?l - location ?co - object ?ko - object)
