@@ -52,7 +52,7 @@ NEW_SECONDS = 0.2
 FLOOD = 1_000
 """Hints in one burst from which on the whole folder is looked through, and once more afterwards: some may be lost."""
 POLL_SECONDS = 0.2
-"""How often a folder is looked through for which the system has no watches left, or that is absent."""
+"""How often a folder is looked through that is absent or cannot be watched: no watches are left, or it holds links."""
 TICK_NS = 50_000_000
 """Longer than the tick of any file system's clock: two writes within one leave the same times."""
 
@@ -155,7 +155,7 @@ class _Source:
         self._stop = stop
         self._folder = _identity(root)
         self._notify: RustNotify | None = None
-        if self._folder is not None:
+        if self._folder is not None and not _has_linked_folders(root):
             try:
                 self._notify = RustNotify([str(root)], False, False, 0, True, True)
             except OSError:  # gone again, or the system has no watches left: then the folder is looked through
@@ -198,6 +198,12 @@ class _Source:
         return names
 
 
+def _has_linked_folders(root: Path) -> bool:
+    """Whether links to folders are somewhere in `root`: the system's library would watch all that they lead to."""
+    walk = os.walk(root)
+    return any(os.path.islink(os.path.join(here, name)) for here, names, _ in walk for name in names)  # noqa: PTH114, PTH118
+
+
 class _Snapshot:
     """The skills of a folder as they were last told, by digests of their texts."""
 
@@ -216,8 +222,8 @@ class _Snapshot:
 
     @property
     def seconds(self) -> float:
-        """How long to wait between looks without hints, so that they take no more than a tenth of a core."""
-        return max(POLL_SECONDS, 10 * self._cost)
+        """How long to wait between looks without hints, so that they take no more than a twentieth of a core."""
+        return max(POLL_SECONDS, 20 * self._cost)
 
     def look(self, hints: set[str] | None) -> Changes:
         """Look at the skills that `hints` name, None for all of them; what has changed since the last look."""

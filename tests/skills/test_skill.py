@@ -103,6 +103,17 @@ def test_scalars_keep_the_spelling_of_the_file() -> None:
     assert Skill.parse(text).metadata["metadata"] == {"version": "1.10", "on": "2024-13-45", "n": "0b_"}
 
 
+def test_usage_is_read_as_the_description_where_there_is_none() -> None:
+    assert Skill.parse("---\nname: a\nusage: When a mug is wanted.\n---\nB").description == "When a mug is wanted."
+    assert Skill.parse("---\nname: a\nusage: u\ndescription: d\n---\nB").description == "d"
+
+
+def test_a_key_called_content_is_a_field_like_any_other() -> None:
+    skill = Skill.parse("---\nname: a\ndescription: d\ncontent: c\n---\nBody.\n")
+    assert (skill.metadata["content"], skill.body) == ("c", "Body.\n")
+    assert skill.renamed("b").metadata == {"name": "b", "description": "d", "content": "c"}
+
+
 def test_descriptions_may_span_lines() -> None:
     text = "---\nname: a\ndescription: >-\n  Use when\n  a mug is wanted.\n---\nbody\n"
     assert Skill.parse(text).description == "Use when a mug is wanted."

@@ -248,6 +248,16 @@ async def test_without_watches_the_folder_is_looked_through(root: Path, monkeypa
         assert (await told.next()).removed == ("cups", "mugs", "plates")
 
 
+async def test_what_links_lead_to_is_not_watched(root: Path) -> None:
+    (root / "everything").symlink_to("/")
+    (root / "mugs/loop").symlink_to(root)
+    async with watching(root) as told:
+        put(root, "plates")
+        assert (await told.next()) == Changes(added=("plates",))
+        put(root, "mugs", "New.\n")
+        assert (await told.next()) == Changes(changed=("mugs",))
+
+
 async def test_nothing_is_left_of_a_watch_that_was_closed_or_cancelled(root: Path) -> None:
     before = threading.active_count()
     async with watching(root) as told:
