@@ -186,16 +186,11 @@ class _Source:
 
     def _names(self, paths: Iterable[str]) -> set[str] | None:
         """The skills that paths belong to, None where that cannot be said."""
-        names: set[str] = set()
-        for path in paths:
-            name = os.path.relpath(path, self._root).partition(os.sep)[0]
-            if name == os.curdir:
-                self.lost = True
-            elif "\ufffd" in name:
-                return None  # not UTF-8: the system's library does not tell such a name
-            elif not name.startswith("."):
-                names |= {name, name.removesuffix(".md")}
-        return names
+        tops = {os.path.relpath(path, self._root).partition(os.sep)[0] for path in paths}
+        self.lost = self.lost or os.curdir in tops
+        if any("\ufffd" in top for top in tops):
+            return None  # not UTF-8: the system's library does not tell such a name
+        return {name for top in tops if not top.startswith(".") for name in (top, top.removesuffix(".md"))}
 
 
 def _has_linked_folders(root: Path) -> bool:
@@ -238,6 +233,7 @@ class _Snapshot:
             if file is None:
                 if self._gone(name, now):
                     del self._digests[name]
+                    self._stamps.pop(name, None)
                     removed.append(name)
                 continue
             self._doubtful.pop(name, None)

@@ -176,6 +176,18 @@ async def test_the_folder_may_be_absent_removed_made_again_and_replaced(tmp_path
         assert {name for change in found for name in change.changed} == {"cups"}
 
 
+async def test_what_is_taken_away_and_put_back_untouched_is_told_both_times(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine.skills.watch, "FLOOD", 1)  # so that the whole folder is looked through each time
+    async with watching(root) as told:
+        for _ in range(3):
+            (root / "mugs").rename(root.parent / "away")
+            assert (await told.next()) == Changes(removed=("mugs",))
+            (root.parent / "away").rename(root / "mugs")
+            assert (await told.next()) == Changes(added=("mugs",))
+
+
 async def test_names_that_are_not_utf8_are_followed_too(root: Path) -> None:
     odd = root / os.fsdecode(b"caf\xe9")
     async with watching(root) as told:
