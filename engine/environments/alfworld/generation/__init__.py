@@ -5,8 +5,8 @@
     load_games("~/synthetic", split="synthetic")
 
 The way from a seed to a file: `tables` holds what houses are made of, `families` what is asked for, `house` draws a house
-and a goal, `walkthrough` finds the shortest way there, `problem` says all that in PDDL, `rules` gives the domain and
-grammar, `games` puts them together and plays them, `files` writes them.
+and a goal (with `names`), `walkthrough` finds the shortest way there, `problem` says all that in PDDL, `rules` gives the
+domain and grammar, `games` puts them together and plays them, `files` writes them.
 """
 
 from engine.environments.alfworld.generation.families import FAMILIES

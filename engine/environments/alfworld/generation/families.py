@@ -6,22 +6,21 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from engine.environments.alfworld.generation.tables import SWITCHED, Tables
+from engine.environments.alfworld.generation.tables import POSSIBLE, SWITCHED, Tables
 
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """What is done to a thing on its way: the command's verb, the type of receptacle that does it, and predicates."""
+    """What is done to a thing on its way: the command's verb, the type of receptacle for it, what becomes true."""
 
     verb: str
     tool: str
-    possible: str
     done: str
 
 
-CLEAN = Treatment("clean", "SinkBasin", "cleanable", "isClean")
-HEAT = Treatment("heat", "Microwave", "heatable", "isHot")
-COOL = Treatment("cool", "Fridge", "coolable", "isCool")
+CLEAN = Treatment("clean", "SinkBasin", "isClean")
+HEAT = Treatment("heat", "Microwave", "isHot")
+COOL = Treatment("cool", "Fridge", "isCool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +101,6 @@ def formula(goal: Goal) -> str:
     (and (receptacleType ?r {place}) (objectType ?o1 {thing}) (inReceptacle ?o1 ?r)
       (exists (?o2 - object)
         (and (not (= ?o1 ?o2)) (objectType ?o2 {thing}) (inReceptacle ?o2 ?r)))))"""
-    treated = f" ({treatment.possible} ?o) ({treatment.done} ?o)" if treatment else ""
+    treated = f" ({POSSIBLE[treatment.verb]} ?o) ({treatment.done} ?o)" if treatment else ""
     return f"""(exists (?r - receptacle ?o - object)
     (and (receptacleType ?r {place}) (objectType ?o {thing}) (inReceptacle ?o ?r){treated}))"""

@@ -26,26 +26,26 @@ def write(games: Iterable[Game], directory: Path | str, split: str = SPLIT) -> l
     Beside each game lies a small `traj_data.json`, by which the official player finds games and their task types.
     Raises `GamesError` for a game that is there already, which is left as it is, and for what the disk refuses.
     """
-    directory = Path(directory).expanduser()
+    root = Path(directory).expanduser() / OFFICIAL / split
     if not PLAIN.fullmatch(split):
         raise GamesError(f"a split cannot be called {split!r}; expected letters, digits, `_`, `-` and `.`")
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=directory) as unfinished:
-            return [_write(game, Path(unfinished), directory / OFFICIAL / split) for game in games]
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=root.parents[1]) as unfinished:
+            return [_write(game, Path(unfinished), root) for game in games]
     except OSError as error:
-        raise GamesError(f"{directory}: games cannot be written: {error}") from None
+        raise GamesError(f"{root}: games cannot be written: {error}") from None
 
 
 def _write(game: Game, unfinished: Path, root: Path) -> Path:
     """The finished folder is moved into place, which fails where another lies."""
-    task, trial = game.id.split("/")[-2:]
-    folder, draft = root / task / trial, unfinished / trial
+    folder = root.joinpath(*game.id.split("/")[-2:])
+    draft = unfinished / folder.name
     if folder.exists():
         raise GamesError(f"{folder}: exists, and nothing is overwritten; expected another directory, split or seed")
     draft.mkdir()
     (draft / GAME).write_bytes(_official(game.content()))
-    (draft / TRAJECTORY).write_bytes(msgspec.json.encode({"task_type": game.family, "task_id": trial}))
+    (draft / TRAJECTORY).write_bytes(msgspec.json.encode({"task_type": game.family, "task_id": folder.name}))
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft.rename(folder)
     return folder / GAME

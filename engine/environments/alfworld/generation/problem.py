@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from engine.environments.alfworld.generation.families import Goal, formula
 from engine.environments.alfworld.generation.house import House
-from engine.environments.alfworld.generation.tables import SWITCHED, Tables
+from engine.environments.alfworld.generation.tables import POSSIBLE, SWITCHED, Tables
 
 AGENT = "agent1"
 NAMED_BY_RULES = {
     "rtype": ("SinkBasinType", "MicrowaveType", "FridgeType"),
     "otype": ("SinkType", "KnifeType", "ButterKnifeType"),
-}
-POSSIBLE = {
-    "clean": "cleanable",
-    "heat": "heatable",
-    "cool": "coolable",
-    "slice": "sliceable",
-    SWITCHED: "toggleable",
 }
 
 

@@ -9,6 +9,9 @@ from engine.environments.alfworld.errors import GamesError
 from engine.environments.alfworld.generation.tables import text
 from engine.environments.alfworld.loading import DOMAIN, GRAMMAR, load_games
 from engine.environments.alfworld.program import PLACE_OF_TASK
+from engine.environments.alfworld.records import read_text
+
+WHY = "synthetic games were to be played by its rules"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +31,10 @@ def rules_at(path: Path | str) -> RuleTexts:
     """Those of the games under `path`, official or packed. Raises `GamesError` where there are none to be read."""
     path = Path(path).expanduser()
     if (path / DOMAIN).is_file() and (path / GRAMMAR).is_file():
-        rules = RuleTexts(_read(path / DOMAIN), _read(path / GRAMMAR))
+        rules = RuleTexts(read_text(path / DOMAIN, WHY), read_text(path / GRAMMAR, WHY))
     else:
         content = load_games(path)[0].content()
         rules = RuleTexts(content.domain, content.grammar)
     if PLACE_OF_TASK not in rules.grammar:
         raise GamesError(f"{path}: the grammar has no rule `task` whose sentence could be another task's")
     return rules
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise GamesError(f"{file}: cannot be read: {error}") from None

@@ -5,11 +5,16 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from importlib import resources
+from types import MappingProxyType
+from typing import TypeAlias
 
 import msgspec
 
-Range = tuple[int, int]
+Range: TypeAlias = tuple[int, int]
 SWITCHED = "use"
+POSSIBLE = MappingProxyType(
+    {"clean": "cleanable", "heat": "heatable", "cool": "coolable", "slice": "sliceable", SWITCHED: "toggleable"}
+)
 
 
 class Room(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,7 +30,10 @@ class Room(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Thing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A type of thing: the rooms where it is found, the receptacles (or groups of them) that hold it, its uses."""
+    """A type of thing: the rooms where it is found, the receptacles (or groups of them) that hold it.
+
+    `can` are the verbs of what can be done with it, keys of `POSSIBLE`, which has the predicates that say so.
+    """
 
     rooms: tuple[str, ...]
     on: tuple[str, ...]

@@ -7,13 +7,14 @@ from itertools import combinations, product
 
 from engine.environments.alfworld.generation.families import Goal
 from engine.environments.alfworld.generation.house import House, Item, Receptacle
+from engine.environments.alfworld.generation.names import labels
 from engine.environments.alfworld.generation.tables import Tables
 
 
 def shortest(house: House, goal: Goal, tables: Tables) -> tuple[str, ...]:
     """The commands of the shortest way, the first of several."""
-    labels = house.labels()
-    ways = _ways(house, goal, lambda: _Way(house.start, labels, tables.openable))
+    read = labels(house.types())
+    ways = _ways(house, goal, lambda: _Way(house.start, read, tables.openable))
     return tuple(min(ways, key=lambda way: len(way.commands)).commands)
 
 
