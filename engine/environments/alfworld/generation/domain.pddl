@@ -54,15 +54,10 @@
     :precondition (exists (?here - location) (and (atLocation ?a ?here) (receptacleAtLocation ?r ?here)))
     :effect (checked ?r))
 
+  ;; Only what is held can be looked at closely.
   (:action examineObject
     :parameters (?a - agent ?o - object)
-    :precondition (or
-      (holds ?a ?o)
-      (exists (?r - receptacle ?here - location) (and
-        (inReceptacle ?o ?r)
-        (receptacleAtLocation ?r ?here)
-        (atLocation ?a ?here)
-        (imply (openable ?r) (opened ?r)))))
+    :precondition (holds ?a ?o)
     :effect (checked ?o))
 
   (:action GotoLocation
