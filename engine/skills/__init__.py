@@ -11,9 +11,10 @@ r"""Skills: files with frontmatter, repositories of them, the curator's edits, s
     >>> [name for name, score in SkillIndex.of(repo).search("put a hot mug in the box", k=3)]
     ['find-mugs']
 
-It imports nothing heavy; NumPy comes with the first search and libgit2 with the first history.
+It imports nothing heavy; NumPy comes with the first index and libgit2 with the first history.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from engine.skills.header import Finding
@@ -28,15 +29,18 @@ from engine.skills.operations import (
     parse_operations,
 )
 from engine.skills.repo import Refused, RepoError, SkillRepo
-from engine.skills.retrieval import SkillIndex
 from engine.skills.review import NotAllowed, check, transition
 from engine.skills.skill import Skill
 
 if TYPE_CHECKING:
-    from engine.skills.history import Commit, Conflict, FileChange, History, HistoryError
+    from engine.skills.history import BlamedLine, Commit, Conflict, FileChange, History, HistoryError
+    from engine.skills.search import SkillIndex, Trials, find
+    from engine.skills.watch import Changes, follow
 
 __all__ = [
     "TOOLS",
+    "BlamedLine",
+    "Changes",
     "Commit",
     "Conflict",
     "Delete",
@@ -54,17 +58,26 @@ __all__ = [
     "Skill",
     "SkillIndex",
     "SkillRepo",
+    "Trials",
     "Update",
     "check",
+    "find",
+    "follow",
     "parse_operations",
     "transition",
 ]
 
+_LATER = {
+    **dict.fromkeys(
+        ("BlamedLine", "Commit", "Conflict", "FileChange", "History", "HistoryError"), "engine.skills.history"
+    ),
+    **dict.fromkeys(("SkillIndex", "Trials", "find"), "engine.skills.search"),
+    **dict.fromkeys(("Changes", "follow"), "engine.skills.watch"),
+}
+
 
 def __getattr__(name: str) -> Any:
-    """The names of `history`, loaded when one of them is first asked for."""
-    if name not in {"Commit", "Conflict", "FileChange", "History", "HistoryError"}:
+    """The names that bring a larger library with them, loaded when one of them is first asked for."""
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from engine.skills import history
-
-    return getattr(history, name)
+    return getattr(import_module(_LATER[name]), name)

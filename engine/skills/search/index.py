@@ -1,0 +1,189 @@
+"""The index of a repository: BM25 over name, description and body as three fields, summed 1 : 2 : 2.
+
+    index = SkillIndex()
+    index.insert("find-mugs", skill)
+    index.search("put a hot mug in the safe", k=3)        # [("find-mugs", 0.41), ...], best first
+
+    index = SkillIndex.open(repo)                         # that of a large repository is kept in its folder
+    index.sync(repo)                                      # after edits that the index was not told of
+
+A skill without a word of the query is no result. Ties are broken by name, so the same skills are always found in the same
+order, whatever edits led to them. An index belongs to one thread.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from engine.skills.repo import SkillRepo
+from engine.skills.search import saved
+from engine.skills.search.inverted import InvertedField
+from engine.skills.search.okapi import Field, OkapiField
+from engine.skills.search.words import count_words
+from engine.skills.skill import Skill
+
+WEIGHTS = (1.0, 2.0, 2.0)
+SMALL = 256
+MAX_QUERY_WORDS = 1_024
+
+
+class SkillIndex:
+    """An index that follows its repository edit by edit.
+
+    Up to `SMALL` skills are searched with rank-bm25, more with an inverted index, which then stays. Of a longer query
+    `MAX_QUERY_WORDS` words count.
+    """
+
+    def __init__(self) -> None:
+        self._slots: dict[str, int] = {}
+        self._names: list[str | None] = []  # by slot; None is an empty one
+        self._digests: list[bytes] = []
+        self._empty: list[int] = []
+        self._fields: Sequence[Field] = [OkapiField() for _ in WEIGHTS]
+
+    @classmethod
+    def of(cls, skills: Mapping[str, Skill]) -> Self:
+        """The index of a whole repository, built now."""
+        index = cls()
+        index.sync(skills)
+        return index
+
+    @classmethod
+    def open(cls, repo: SkillRepo) -> Self:
+        """The index of a repository. One of more than `SMALL` skills is kept in the repository's folder and only brought up
+        to date here; where that folder cannot be written, it is built anew each time.
+        """
+        if repo.path is None or len(repo) <= SMALL:
+            return cls.of(repo)
+        index = cls._kept(repo.path)
+        if index.sync(repo):
+            with suppress(OSError):
+                saved.write(repo.path, index._state())
+        return index
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def insert(self, name: str, skill: Skill) -> None:
+        """Add a skill. Raises `KeyError` where the name is indexed already."""
+        if name in self._slots:
+            raise KeyError(f"the skill {name!r} is indexed already; use update")
+        self._put(name, skill)
+
+    def update(self, name: str, skill: Skill) -> None:
+        """Index the skill `name` anew. Raises `KeyError` where it is not indexed."""
+        if name not in self._slots:
+            raise KeyError(f"the skill {name!r} is not indexed; use insert")
+        self.delete(name)
+        self._put(name, skill)
+
+    def delete(self, name: str) -> None:
+        """Forget a skill. Raises `KeyError` where it is not indexed."""
+        slot = self._slots.pop(name)
+        for field in self._fields:
+            field.drop(slot)
+        self._names[slot] = None
+        self._digests[slot] = b""
+        self._empty.append(slot)
+
+    def sync(self, skills: Mapping[str, Skill]) -> int:
+        """Become the index of `skills`, reading only what is new or changed; how many were new, changed or gone."""
+        stale = [name for name in self._slots if name not in skills]
+        fresh = [name for name, skill in skills.items() if not self._holds(name, skill)]
+        for name in stale:
+            self.delete(name)
+        for name in fresh:
+            (self.update if name in self._slots else self.insert)(name, skills[name])
+        return len(stale) + len(fresh)
+
+    def search(self, query: str, k: int) -> list[tuple[str, float]]:
+        """At most `k` skills that share a word with `query`, as (name, score > 0), best first."""
+        if k <= 0 or not self._slots:
+            return []
+        words = list(islice(Counter(count_words(query)).elements(), MAX_QUERY_WORDS))
+        scores = np.zeros(len(self._names))
+        for weight, field in zip(WEIGHTS, self._fields, strict=True):
+            known = [word for word in words if word in field]
+            if known:
+                scores += weight * field.get_scores(known)
+        found = np.flatnonzero(scores)
+        if len(found) > k:
+            found = found[scores[found] >= np.partition(scores[found], -k)[-k]]
+        pairs = zip(scores[found].tolist(), found.tolist(), strict=True)
+        ranked = sorted((-score, self._names[slot] or "") for score, slot in pairs)
+        return [(name, -score) for score, name in ranked[:k]]
+
+    def _holds(self, name: str, skill: Skill) -> bool:
+        slot = self._slots.get(name)
+        return slot is not None and self._digests[slot] == _digest(_texts(name, skill))
+
+    def _put(self, name: str, skill: Skill) -> None:
+        if len(self._slots) == SMALL:
+            self._fields = [_inverted(field, self._slots.values()) for field in self._fields]
+        if not self._empty:
+            self._empty.append(len(self._names))
+            self._names.append(None)
+            self._digests.append(b"")
+        slot = self._empty.pop()
+        texts = _texts(name, skill)
+        for field, text in zip(self._fields, texts, strict=True):
+            field.put(slot, count_words(text))
+        self._names[slot] = name
+        self._digests[slot] = _digest(texts)
+        self._slots[name] = slot
+
+    def _state(self) -> saved.State:
+        fields = [field.postings() for field in self._fields if isinstance(field, InvertedField)]
+        return saved.State(self._names, self._digests, fields)
+
+    @classmethod
+    def _kept(cls, root: Path) -> Self:
+        """The index that lies in the folder `root`; an empty one where there is none that can be used."""
+        index = cls()
+        state = saved.read(root)
+        if state is not None:
+            with suppress(ValueError):
+                index._restore(state)
+        return index
+
+    def _restore(self, state: saved.State) -> None:
+        """Fill an empty index. Raises `ValueError`, and stays empty, for what no index would keep."""
+        filled = [name is not None for name in state.names]
+        slots = {name: slot for slot, name in enumerate(state.names) if name is not None}
+        if len(slots) != sum(filled) or len(state.digests) != len(filled) or len(state.fields) != len(WEIGHTS):
+            raise ValueError("the skills of the stored index do not fit each other")
+        self._fields = [InvertedField.of(postings, filled) for postings in state.fields]
+        self._slots, self._names, self._digests = slots, state.names, state.digests
+        self._empty = [slot for slot, name in enumerate(state.names) if name is None]
+
+
+def _texts(name: str, skill: Skill) -> tuple[str, str, str]:
+    """What is indexed of a skill: its own name (where it has none, the one it is indexed by), description and body."""
+    return skill.name or name, skill.description, skill.body
+
+
+def _digest(texts: tuple[str, str, str]) -> bytes:
+    digest = blake2b(digest_size=16)
+    for text in texts:
+        data = text.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8))
+        digest.update(data)
+    return digest.digest()
+
+
+def _inverted(field: Field, slots: Iterable[int]) -> Field:
+    """An inverted index of what is in the `slots` of `field`."""
+    if not isinstance(field, OkapiField):
+        return field
+    inverted = InvertedField()
+    for slot in slots:
+        inverted.put(slot, field.doc_freqs[slot])
+    return inverted

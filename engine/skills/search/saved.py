@@ -1,0 +1,96 @@
+"""The index of a large repository, kept in its folder as `.skillos/search-index`.
+
+    write(root, state)
+    read(root)                                # None where there is nothing, or nothing that this version wrote
+
+The file is replaced at once: a reader sees the old one or the new one. Git is told to ignore the folder. What lies there
+may come from anywhere: links are not followed, and the bytes become plain data behind a cap on their number and a checksum.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import sys
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
+
+from engine.skills.search.inverted import Postings
+from engine.skills.search.words import STEMMER
+
+FOLDER = ".skillos"
+FILE = "search-index"
+MAX_BYTES = 2 * 1024**3
+FORMAT = 1  # another number with every change of `State`, of `words` or of which text is indexed
+VERSION = f"{FORMAT} {sys.byteorder} {STEMMER}"
+
+_TEMPORARY = f"{FILE}.tmp"
+_DIGEST_BYTES = 32
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+class State(msgspec.Struct, frozen=True):
+    """An index as plain data. By slot: a skill's name, None in an empty slot, and the digest of its content."""
+
+    names: list[str | None]
+    digests: list[bytes]
+    fields: list[Postings]
+    version: str = VERSION
+
+
+def read(root: Path) -> State | None:
+    """What is kept in the folder `root`, decoded but not yet believed; None for nothing, and for what cannot be read."""
+    try:
+        data = _read(root)
+    except OSError:
+        return None
+    digest, content = data[:_DIGEST_BYTES], memoryview(data)[_DIGEST_BYTES:]
+    if blake2b(content, digest_size=_DIGEST_BYTES).digest() != digest:
+        return None
+    try:
+        state = msgspec.msgpack.decode(content, type=State)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return state if state.version == VERSION else None
+
+
+def write(root: Path, state: State) -> None:
+    """Keep `state` in the folder `root`. Raises `OSError`, also where another process is just writing it."""
+    content = msgspec.msgpack.encode(state)
+    digest = blake2b(content, digest_size=_DIGEST_BYTES).digest()
+    (root / FOLDER).mkdir(exist_ok=True)
+    folder = os.open(root / FOLDER, _OPEN_FOLDER)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with suppress(FileExistsError):
+            _write(folder, ".gitignore", b"*\n")
+        with suppress(FileNotFoundError):
+            os.unlink(_TEMPORARY, dir_fd=folder)  # of a process that was killed
+        _write(folder, _TEMPORARY, digest, content)
+        os.replace(_TEMPORARY, FILE, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _read(root: Path) -> bytes:
+    folder = os.open(root / FOLDER, _OPEN_FOLDER)
+    try:
+        descriptor = os.open(FILE, _OPEN_FILE, dir_fd=folder)
+    finally:
+        os.close(folder)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
+            raise OSError("it is no file of a bearable size")
+        return file.read(MAX_BYTES)
+
+
+def _write(folder: int, name: str, *parts: bytes) -> None:
+    with os.fdopen(os.open(name, _OPEN_NEW, 0o666, dir_fd=folder), "wb") as file:
+        file.writelines(parts)
