@@ -15,14 +15,14 @@ import os
 import sys
 from collections.abc import Sequence
 
-from engine.cli import following, games, reviewing, starting
-from engine.cli.common import lines
+from engine.cli import following, games, reviewing, skills, starting
+from engine.cli.common import CommandError, lines
 from engine.config import ConfigError
 from engine.environments.alfworld import GamesError
 from engine.runs import supervisor
 from engine.runs.errors import RunError
 
-FAMILIES = (starting, following, reviewing, games)
+FAMILIES = (starting, following, reviewing, games, skills)
 
 
 def main(arguments: Sequence[str] | None = None, *, worker: Sequence[str] = supervisor.WORKER) -> int:
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None, *, worker: Sequence[str] = supe
     options.worker = worker
     try:
         return int(options.run_command(options))
-    except (RunError, ConfigError, GamesError) as error:
+    except (CommandError, RunError, ConfigError, GamesError) as error:
         print(f"skillos-engine: {lines(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -18,6 +18,10 @@ from engine.runs.text import printable
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
+class CommandError(Exception):
+    """What a command cannot do; the message says what, why, and what to do."""
+
+
 def add_command(
     commands: Commands,
     name: str,

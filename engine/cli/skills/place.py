@@ -1,0 +1,49 @@
+"""Which repository is meant, which skill of it, and faults in a user's words."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+
+from engine.cli.common import CommandError
+from engine.runs.store import DATABASE, Run
+from engine.skills import RepoError, Skill, SkillRepo
+
+
+def root_of(options: argparse.Namespace) -> Path:
+    """The repository's folder; of a run, the one that it works on."""
+    path: Path = options.repo
+    if not (path / DATABASE).exists():
+        return path
+    with Run.open(path) as run:
+        return run.repo_path
+
+
+def open_repo(options: argparse.Namespace) -> SkillRepo:
+    return SkillRepo.open(root_of(options))
+
+
+def skill_named(repo: SkillRepo, name: str) -> Skill:
+    """One skill. Raises `CommandError` with the names most like it."""
+    if name not in repo:
+        near = get_close_matches(name, repo, n=3)
+        hint = f"; did you mean {', '.join(near)}?" if near else f"; it has {len(repo)} skills"
+        raise CommandError(f"{repo.path} has no skill {name!r}{hint}")
+    return repo[name]
+
+
+def in_words(action: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """`action`, with what the repository, its history and the exchange refuse as a `CommandError`."""
+
+    def answer(options: argparse.Namespace) -> int:
+        from engine.skills import HistoryError
+        from engine.skills.exchange import ExchangeError
+
+        try:
+            return action(options)
+        except (RepoError, HistoryError, ExchangeError) as error:
+            raise CommandError(str(error)) from error
+
+    return answer
