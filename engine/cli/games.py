@@ -91,14 +91,15 @@ def _loaded(options: argparse.Namespace) -> Games:
 
 def _list(options: argparse.Namespace) -> int:
     games = _loaded(options)
-    listing = listed(options.path, games.checked() if options.check else games, checked=options.check)
+    games = games.checked() if options.check else games
+    listing = listed(options.path, games, checked=options.check)
     if options.json:
         print_json(listing)
     else:
         print(lines(table(listing)))
         for problem in listing.left_out:
             print(f"left out: {lines(problem)}", file=sys.stderr)
-    return 1 if options.check and listing.left_out else 0
+    return 1 if options.check and games.broken else 0
 
 
 def listed(path: Path, games: Games, *, checked: bool) -> Listing:

@@ -67,6 +67,14 @@ def test_a_fault_inside_a_game_is_found_by_checking(tmp_path: Path) -> None:
     assert "valid.jsonl, line 2" in done.err and "no :goal" in done.err
 
 
+def test_games_that_the_official_player_leaves_out_too_are_told_and_are_no_fault(tmp_path: Path) -> None:
+    write_official(tmp_path, FIRST)
+    write_official(tmp_path, SECOND, solvable=False)
+    done = shell("games", "--path", tmp_path, "--check")
+    assert done.code == 0
+    assert "1 left out" in done.out and "solvable" in done.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [

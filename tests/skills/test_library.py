@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import doctest
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import engine.skills
 
+ROOT = Path(__file__).parents[2]
+
 
 def test_the_example_does_what_it_says() -> None:
     result = doctest.testmod(engine.skills)
+    assert result.attempted > 5
+    assert result.failed == 0
+
+
+def test_the_readmes_example_does_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    (example,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    result = doctest.DocTestRunner().run(doctest.DocTestParser().get_doctest(example, {}, "README.md", "README.md", 0))
     assert result.attempted > 5
     assert result.failed == 0
 
