@@ -56,7 +56,9 @@ class Executor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `decoding`: `generate` lets it write a thought and an action; `choose` takes the admissible action that it finds
     likeliest (`engine.agents.executor`), for a model too small to write the actions of a world that it was not trained on.
-    `skills` is retrieval's top-k. `deadline_seconds` bounds a whole episode; past it the outcome is unmeasured.
+    `skills` is retrieval's top-k; `reliability_weight` is how much a skill's rank also depends on how the tasks went that
+    it was shown for (`engine.skills.search.reliability`; 0: not at all). `deadline_seconds` bounds a whole episode; past it
+    the outcome is unmeasured.
     """
 
     prompts: str = "standard"
@@ -68,6 +70,7 @@ class Executor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_prompt_tokens: Positive = 16384
     history: Count = 3
     skills: Count = 5
+    reliability_weight: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     deadline_seconds: Seconds = 600.0
 
 

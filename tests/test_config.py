@@ -33,6 +33,7 @@ def test_settings_override_the_profile_whatever_their_type():
         ("executor.deadline_seconds=0", r"\$\.executor\.deadline_seconds"),
         ("curator.temperature=-1", r"\$\.curator\.temperature"),
         ("rewards.empty_call_validity=2", r"\$\.rewards\.empty_call_validity"),
+        ("executor.reliability_weight=1.1", r"\$\.executor\.reliability_weight"),
         ("training.micro_batch=7", "7; it must divide the 160 samples"),
     ],
 )

@@ -47,7 +47,7 @@ class GroupDrawn(msgspec.Struct, frozen=True):
 
 
 class SkillFound(msgspec.Struct, frozen=True):
-    """A skill that retrieval put into the executor's prompt, with its BM25 score."""
+    """A skill that retrieval put into the executor's prompt, with the score that ranked it."""
 
     name: str
     score: float

@@ -19,12 +19,22 @@ from engine.config import Config, ConfigError
 from engine.environments.contract import Task
 from engine.environments.worlds import open_world
 from engine.models.local import LocalModel, load_base, load_curator, load_tokenizer
+from engine.outcomes import Outcome
 from engine.runs import reviews
-from engine.runs.events import Address, GroupDrawn, Notice, RolloutScored, StateChanged, StepStarted
+from engine.runs.events import (
+    Address,
+    EpisodeEnded,
+    EpisodeStarted,
+    GroupDrawn,
+    Notice,
+    RolloutScored,
+    StateChanged,
+    StepStarted,
+)
 from engine.runs.store import Run
 from engine.runs.writer import EventWriter
 from engine.seeds import seed_of
-from engine.skills import History, SkillIndex, SkillRepo
+from engine.skills import History, SkillIndex, SkillRepo, Trials
 from engine.training import checkpoints
 from engine.training.control import Control
 from engine.training.groups import Group
@@ -53,6 +63,8 @@ class CurateRun:
         self._control = control
         self._proposals = Proposals(run, writer)
         self._given_up: set[str] = set()
+        self._skills: SkillIndex | None = None
+        self._trials = Trials()
         model = LocalModel(
             load_curator(load_base(config.model), _adapter(config.curate.adapter)),
             load_tokenizer(config.model),
@@ -77,6 +89,7 @@ class CurateRun:
         tasks = self._agents.world.stream(settings.seed, settings.tasks)
         group = Group(f"stream-{settings.seed}", 0, settings.seed, tasks[0].family, tasks)
         done = max((step.step for step in self._run.steps()), default=0)
+        self._trials = trials_of(self._run, done)
         await self._decided()
         for number, task in enumerate(tasks[done:], start=done + 1):
             await self._control.gate()
@@ -88,13 +101,17 @@ class CurateRun:
         began = time.monotonic()
         self._writer.emit(StepStarted(step, [GroupDrawn(group.id, task.family, group.seed, [task.id])]))
         repo = SkillRepo.open(self._run.repo_path)
+        if self._skills is None:
+            self._skills = SkillIndex.open(repo)
+        self._skills.sync(repo)
         seeds = (seed_of("play", group.seed, step), seed_of("curate", group.seed, step))
         position = await self._control.interruptible(
             play_position(
                 task,
                 Address(step),
                 repo.fork(),
-                SkillIndex.of(repo),
+                self._skills,
+                self._trials,
                 seeds,
                 agents=self._agents,
                 vetoes=vetoes_of(self._run, self._agents),
@@ -147,6 +164,23 @@ class CurateRun:
 
     def _undecided(self) -> set[str]:
         return {record.id for record in reviews.pending(self._run)} - self._given_up
+
+
+def trials_of(run: Run, steps: int) -> Trials:
+    """What the log tells of the skills that were shown in the first `steps` tasks; a task played again counts once."""
+    shown: dict[Address, list[str]] = {}
+    outcomes: dict[Address, Outcome] = {}
+    for stored in run.events(kinds=["episode_started", "episode_ended"]):
+        match stored.event:
+            case EpisodeStarted(at=at, skills=skills):
+                shown[at] = [skill.name for skill in skills]
+            case EpisodeEnded(at=at, outcome=outcome):
+                outcomes[at] = outcome
+    trials = Trials()
+    for at, outcome in outcomes.items():
+        if at.step <= steps:
+            trials.record(shown[at], outcome)
+    return trials
 
 
 def _adapter(source: str) -> Path | None:

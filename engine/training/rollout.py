@@ -32,7 +32,7 @@ from engine.runs.events import (
     TurnTaken,
 )
 from engine.seeds import seed_of
-from engine.skills import Edit, Malformed, Operation, Refused, SkillIndex, SkillRepo, parse_operations
+from engine.skills import Edit, Malformed, Operation, Refused, SkillIndex, SkillRepo, Trials, find, parse_operations
 from engine.training.groups import Group
 from engine.training.rewards import Measures
 
@@ -79,12 +79,14 @@ async def collect(
 
 
 async def _rollout(group: Group, index: int, step: int, agents: Agents, vetoes: Sequence[Veto], emit: Sink) -> Rollout:
-    repo, skills = SkillRepo.empty(), SkillIndex()
+    repo, skills, trials = SkillRepo.empty(), SkillIndex(), Trials()
     positions = []
     for number, task in enumerate(group.tasks, start=1):
         at = Address(step, group.number, index, number)
         seeds = (seed_of("play", group.seed, number), seed_of("curate", group.seed, step, index, number))
-        positions.append(await play_position(task, at, repo, skills, seeds, agents=agents, vetoes=vetoes, emit=emit))
+        positions.append(
+            await play_position(task, at, repo, skills, trials, seeds, agents=agents, vetoes=vetoes, emit=emit)
+        )
     return Rollout(group, index, positions)
 
 
@@ -93,6 +95,7 @@ async def play_position(
     at: Address,
     repo: SkillRepo,
     skills: SkillIndex,
+    trials: Trials,
     seeds: tuple[int, int],
     *,
     agents: Agents,
@@ -101,11 +104,14 @@ async def play_position(
 ) -> Position:
     """Play `task` with the skills found, let the curator decide, and apply what it calls to `repo` and `skills`.
 
-    `seeds` are the executor's and the curator's. An unmeasured episode is not curated: nothing is known of it.
+    The outcome is recorded in `trials` for the skills shown. `seeds` are the executor's and the curator's. An unmeasured
+    episode is not curated: nothing is known of it.
     """
-    found = skills.search(task.prompt, agents.config.executor.skills)
+    settings = agents.config.executor
+    found = find(skills, trials, task.prompt, settings.skills, settings.reliability_weight)
     shown = [SkillShown(name, repo[name].description, repo[name].body.strip()) for name, _ in found]
     trajectory = await _play(task, at, found, shown, seeds[0], agents, emit)
+    trials.record([name for name, _ in found], trajectory.outcome)
     if not trajectory.outcome.measured:
         emit(CurationSkipped(at, f"the episode is {trajectory.outcome}"))
         return Position(at, trajectory, None, [], Measures(trajectory.outcome))

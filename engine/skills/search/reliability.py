@@ -60,7 +60,8 @@ def find(index: SkillIndex, trials: Trials, query: str, k: int, weight: float) -
     """`index.search`, re-ranked: a score becomes score · (1 − weight + weight · lower bound), of the best `DEPTH` · k.
 
     A skill that is unmeasured counts as the mean of the measured ones found beside it, so that a new skill is neither
-    trusted nor buried; where none is measured nothing changes. `weight` is in [0, 1]; at 0 this is the search alone.
+    trusted nor buried; where none is measured nothing changes. Ties stay as the search has them. `weight` is in [0, 1]; at
+    0 this is the search alone.
     """
     if weight == 0:
         return index.search(query, k)
@@ -71,4 +72,4 @@ def find(index: SkillIndex, trials: Trials, query: str, k: int, weight: float) -
         return found[:k]
     usual = sum(measured) / len(measured)
     factors = {name: 1 - weight + weight * (usual if bound is None else bound) for name, bound in bounds.items()}
-    return sorted(((name, score * factors[name]) for name, score in found), key=lambda pair: (-pair[1], pair[0]))[:k]
+    return sorted(((name, score * factors[name]) for name, score in found), key=lambda pair: -pair[1])[:k]

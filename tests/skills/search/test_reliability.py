@@ -83,3 +83,9 @@ def test_a_reliable_skill_can_come_up_from_below_the_cut_but_none_without_a_word
     trials = trials_of(a=(0, 9), b=(0, 9), d=(9, 0), plates=(9, 0))
     assert [name for name, _ in find(index, trials, "mugs", 1, 0.3)] == ["d"]
     assert "plates" not in dict(find(index, trials, "mugs", 5, 1.0))
+
+
+def test_among_skills_that_always_failed_the_search_decides() -> None:
+    index = index_of("a", "b")
+    index.insert("mugs", Skill.make("mugs", "Use for mugs.", "Mugs are in the safe."))
+    assert [name for name, _ in find(index, trials_of(a=(0, 3), mugs=(0, 3)), "mugs", 3, 1.0)] == ["mugs", "a", "b"]
