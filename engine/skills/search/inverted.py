@@ -54,9 +54,13 @@ class InvertedField:
                 self._slots.append(array("i"))
                 self._counts.append(array("i"))
             slots = self._slots[number]
-            at = len(slots) if not slots or slots[-1] < slot else bisect_left(slots, slot)
-            slots.insert(at, slot)
-            self._counts[number].insert(at, count)
+            if not slots or slots[-1] < slot:
+                slots.append(slot)
+                self._counts[number].append(count)
+            else:
+                at = bisect_left(slots, slot)
+                slots.insert(at, slot)
+                self._counts[number].insert(at, count)
             numbers.append(number)
         self._words[slot] = numbers
         self._lengths[slot] = sum(counts.values())
@@ -88,7 +92,7 @@ class InvertedField:
             counts = np.frombuffer(self._counts[number], INT)
             parts = idf(self._skills, len(slots)) * (counts * (K1 + 1) / (counts + norms[slots]))
             for _ in again:
-                scores[slots] += parts
+                np.add.at(scores, slots, parts)
         return scores
 
     def postings(self) -> Postings:

@@ -30,7 +30,7 @@ _WORD = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]{{1,255}}")
 def count_words(text: str) -> dict[str, int]:
     """How often each stem occurs in `text`, in the order of first occurrence. Any text is readable, also a broken one."""
     found = Counter(_WORD.findall(text.lower()))
-    if not text.isascii():
+    if not text.isascii() and _RUN.search(text):
         found = _in_pairs(found)
     words = [word for word in found if word not in STOP_WORDS]
     counts: dict[str, int] = {}

@@ -1,6 +1,6 @@
-"""What search should answer, from rank-bm25 itself: an index of each field built anew for every query.
+"""What search should answer, from rank-bm25 itself.
 
-found = search({"find-mugs": skill}, "where are mugs", 5)
+Reference({"find-mugs": skill}).search("where are mugs", 5)
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from rank_bm25 import BM25Okapi
 from engine.skills import Skill
 from engine.skills.search.words import count_words
 
-WEIGHTS = {"name": 1, "description": 2, "body": 2}
+WEIGHTS = (("name", 1), ("description", 2), ("body", 2))
 
 
 class LuceneOkapi(BM25Okapi):
@@ -24,18 +24,29 @@ class LuceneOkapi(BM25Okapi):
             self.idf[word] = math.log(1 + (self.corpus_size - count + 0.5) / (count + 0.5))
 
 
-def words(text: str) -> list[str]:
-    """The stems of `text`, each as often as it occurs."""
-    return [word for word, count in count_words(text).items() for _ in range(count)]
+class Reference:
+    """An Okapi index of each field; a field in which no skill has a word is left out."""
+
+    def __init__(self, skills: Mapping[str, Skill]) -> None:
+        self._names = list(skills)
+        corpora = [(weight, [words(getattr(skill, field)) for skill in skills.values()]) for field, weight in WEIGHTS]
+        self._fields = [(weight, LuceneOkapi(corpus)) for weight, corpus in corpora if any(corpus)]
+
+    def search(self, query: str, k: int) -> list[tuple[str, float]]:
+        """The best `k` skills with their scores."""
+        scores = [0.0] * len(self._names)
+        for weight, field in self._fields:
+            found = field.get_scores([word for word in words(query) if word in field.idf])
+            scores = [score + weight * more for score, more in zip(scores, found.tolist(), strict=True)]
+        ranked = sorted((-score, name) for name, score in zip(self._names, scores, strict=True) if score > 0)
+        return [(name, -score) for score, name in ranked[:k]]
 
 
 def search(skills: Mapping[str, Skill], query: str, k: int) -> list[tuple[str, float]]:
-    """The best `k` skills with their scores."""
-    scores = dict.fromkeys(skills, 0.0)
-    for field, weight in WEIGHTS.items():
-        corpus = [words(getattr(skill, field)) for skill in skills.values()]
-        if any(corpus):
-            found = weight * LuceneOkapi(corpus).get_scores(words(query))
-            scores = {name: score + more for (name, score), more in zip(scores.items(), found.tolist(), strict=True)}
-    ranked = sorted((-score, name) for name, score in scores.items() if score > 0)
-    return [(name, -score) for score, name in ranked[:k]]
+    """The answer for skills that are there for one query only."""
+    return Reference(skills).search(query, k)
+
+
+def words(text: str) -> list[str]:
+    """The stems of `text`, each as often as it occurs."""
+    return [word for word, count in count_words(text).items() for _ in range(count)]
