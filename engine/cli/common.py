@@ -41,6 +41,14 @@ def add_command(
     return parser
 
 
+def positive(text: str) -> int:
+    """A whole number from 1 on, for argparse."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is less than 1")
+    return value
+
+
 def print_json(value: object) -> None:
     """Any typed data, as indented JSON."""
     print(msgspec.json.format(msgspec.json.encode(value)).decode())

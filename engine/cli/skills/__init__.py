@@ -4,8 +4,9 @@
     skillos-engine skills RUN log --skill find-mugs
     skillos-engine skills REPO import collection.zip --clash rename
 
-REPO is a folder of skills, or a run's directory for the repository that the run works on. Looking changes nothing: no
-history is begun by it. `looking` has what only reads, `changing` the history and what writes.
+REPO is a folder of skills, or a run's directory for the repository that the run works on. Looking changes no skill and begins
+no history (a large repository keeps the index of its searches in `.skillos`). `looking` has what only reads, `changing` the
+history and what writes.
 """
 
 from __future__ import annotations

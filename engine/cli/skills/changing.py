@@ -5,16 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.cli.common import CommandError, Commands, add_command, lines, print_json, user_name
-from engine.cli.skills.place import in_words, open_repo, root_of, skill_named
+import msgspec
+
+from engine.cli.common import CommandError, Commands, add_command, lines, positive, print_json, user_name
+from engine.cli.skills.place import in_words, open_repo, policy_of, root_of, skill_named
+from engine.config import Audit
 from engine.runs.text import printable
 
 if TYPE_CHECKING:
     from engine.skills import Commit, History
-    from engine.skills.exchange import ImportPlan
+    from engine.skills.exchange import ImportPlan, Package
 
 SHORT = 10
 TOLD = ("Run", "Step", "Task", "Outcome", "Proposer", "Reviewer")
@@ -22,7 +27,7 @@ TOLD = ("Run", "Step", "Task", "Outcome", "Proposer", "Reviewer")
 
 def add_actions(actions: Commands) -> None:
     log = add_command(actions, "log", "list the commits, newest first", in_words(_log))
-    log.add_argument("-n", type=int, default=20, dest="limit", help="how many at most (20)")
+    log.add_argument("-n", type=positive, default=20, dest="limit", help="how many at most (20)")
     log.add_argument("--skill", default="", metavar="NAME", help="those of one skill, under its former names too")
     diff = add_command(actions, "diff", "show what a commit changed", in_words(_diff))
     _commit_options(diff)
@@ -146,11 +151,11 @@ def _told(options: argparse.Namespace, commit: str | None, told: str) -> int:
 def _import(options: argparse.Namespace) -> int:
     from engine.skills.exchange import ImportReport, import_skills, plan_import, read_source
 
-    root = root_of(options)
-    bundle = read_source(options.source, ref=options.ref, step=options.step, run=options.of_run)
+    root = root_of(options.repo)
+    bundle = read_source(root_of(options.source), ref=options.ref, step=options.step, run=options.of_run)
     plan = plan_import(bundle, root, clash=options.clash)
     if not options.accept_danger:
-        _refuse_danger(plan)
+        _refuse_danger(plan, policy_of(options.repo))
     report = ImportReport(plan.origin, None, plan.imported, plan.skipped)
     if not options.dry_run:
         report = import_skills(root, plan, trailers={"Reviewer": user_name()})
@@ -168,28 +173,36 @@ def _import(options: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_danger(plan: ImportPlan) -> None:
-    """Raises `CommandError` for skills that could harm who follows them."""
+def _refuse_danger(plan: ImportPlan, policy: Audit) -> None:
+    """Raises `CommandError` for what the policy blocks, in a skill or in a text file beside it."""
     from engine.skills.audit import audit
 
     found = [
-        f"{name}:{finding.line}: {finding.rule}: {finding.message}"
+        f"{name}/{path}:{finding.line}: {finding.rule}: {finding.message}"
         for name, package in plan.packages.items()
-        for finding in audit(package.skill)
-        if finding.severity == "danger"
+        for path, text in _texts(package)
+        for finding in audit(text)
+        if msgspec.structs.asdict(policy)[finding.severity] == "block"
     ]
     if found:
         shown = "\n  ".join(found[:20]) + (f"\n  … and {len(found) - 20} more" if len(found) > 20 else "")
         raise CommandError(
-            f"the audit finds {len(found)} dangerous lines in {plan.origin}; nothing was imported. "
+            f"the audit blocks {len(found)} lines of {plan.origin}; nothing was imported. "
             f"Read them, and add --accept-danger to import all the same:\n  {shown}"
         )
+
+
+def _texts(package: Package) -> Iterator[tuple[str, str]]:
+    """The files of a skill that are text; what is not UTF-8 has nothing for the audit to read."""
+    for path, file in package.files.items():
+        with suppress(UnicodeDecodeError):
+            yield path, file.data.decode("utf-8")
 
 
 def _export(options: argparse.Namespace) -> int:
     from engine.skills.exchange import export_skills, read_repo
 
-    report = export_skills(read_repo(root_of(options)), options.target)
+    report = export_skills(read_repo(root_of(options.repo)), options.target)
     if options.json:
         print_json(report)
         return 0

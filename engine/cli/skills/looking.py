@@ -6,8 +6,8 @@ import argparse
 
 import msgspec
 
-from engine.cli.common import Commands, add_command, lines, print_json
-from engine.cli.skills.place import in_words, open_repo, root_of, skill_named
+from engine.cli.common import Commands, add_command, lines, positive, print_json
+from engine.cli.skills.place import in_words, open_repo, policy_of, root_of, skill_named, texts_beside
 from engine.config import Audit
 from engine.runs.text import printable
 from engine.skills import Finding, SkillRepo
@@ -59,7 +59,7 @@ def add_actions(actions: Commands) -> None:
     show.add_argument("name", metavar="NAME")
     search = add_command(actions, "search", "find skills by BM25, as the executor does", in_words(_search))
     search.add_argument("query", nargs="+", metavar="WORD")
-    search.add_argument("-k", type=int, default=5, help="how many at most (5)")
+    search.add_argument("-k", type=positive, default=5, help="how many at most (5)")
     check = add_command(actions, "check", "check the format; exit code 1 if a skill is not valid", in_words(_check))
     check.add_argument("names", nargs="*", metavar="NAME", help="all by default")
     audit = add_command(actions, "audit", "look for what is hidden, secret, dangerous or copied", in_words(_audit))
@@ -141,7 +141,7 @@ def _line(name: str, finding: Finding) -> str:
 
 def _audit(options: argparse.Namespace) -> int:
     repo = open_repo(options)
-    audited = _audited(repo, options.names)
+    audited = _audited(repo, options.names, policy_of(options.repo))
     found = [finding for findings in audited.values() for finding in findings]
     if options.json:
         print_json(audited)
@@ -150,25 +150,30 @@ def _audit(options: argparse.Namespace) -> int:
             for each in findings:
                 print(printable(f"{name}:{each.line}: {each.severity}: {each.rule}: {each.message}", 400))
         counts = ", ".join(f"{sum(each.severity == s for each in found)} {s}" for s in reversed(SEVERITIES))
-        print(f"{len(audited):,} skills audited: {counts}")
+        print(f"{len(audited):,} files audited: {counts}")
     failing = SEVERITIES[SEVERITIES.index(options.fail_on) :] if options.fail_on != "never" else ()
     return 1 if any(each.severity in failing for each in found) else 0
 
 
-def _audited(repo: SkillRepo, names: list[str]) -> dict[str, list[AuditFinding]]:
-    from engine.skills.audit import audit_repo
+def _audited(repo: SkillRepo, names: list[str], policy: Audit) -> dict[str, list[AuditFinding]]:
+    """The findings by skill, those in a file beside it by `skill/file`."""
+    from engine.skills.audit import audit, audit_repo
 
     for name in names:
         skill_named(repo, name)
-    audited = audit_repo(repo, similarity=Audit().similarity)
-    return {name: findings for name, findings in audited.items() if not names or name in names}
+    audited: dict[str, list[AuditFinding]] = {}
+    for name, findings in audit_repo(repo, similarity=policy.similarity).items():
+        if not names or name in names:
+            audited[name] = findings
+            audited |= {f"{name}/{file}": audit(text) for file, text in texts_beside(repo, name)}
+    return audited
 
 
 def _stats(options: argparse.Namespace) -> int:
     from engine.skills import History
     from engine.skills.stats import stats
 
-    root = root_of(options)
+    root = root_of(options.repo)
     told = stats(SkillRepo.open(root), History.existing(root))
     if options.json:
         print_json(told)

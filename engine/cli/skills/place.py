@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
 from engine.cli.common import CommandError
+from engine.config import Audit
 from engine.runs.store import DATABASE, Run
 from engine.skills import RepoError, Skill, SkillRepo
+from engine.skills.files import read_text, skill_path
 
 
-def root_of(options: argparse.Namespace) -> Path:
+def root_of(path: Path) -> Path:
     """The repository's folder; of a run, the one that it works on."""
-    path: Path = options.repo
     if not (path / DATABASE).exists():
         return path
     with Run.open(path) as run:
         return run.repo_path
 
 
+def policy_of(path: Path) -> Audit:
+    """What audits lead to there: as a run is configured, or the defaults."""
+    if not (path / DATABASE).exists():
+        return Audit()
+    with Run.open(path) as run:
+        return run.config.audit
+
+
 def open_repo(options: argparse.Namespace) -> SkillRepo:
-    return SkillRepo.open(root_of(options))
+    return SkillRepo.open(root_of(options.repo))
 
 
 def skill_named(repo: SkillRepo, name: str) -> Skill:
@@ -32,6 +41,16 @@ def skill_named(repo: SkillRepo, name: str) -> Skill:
         hint = f"; did you mean {', '.join(near)}?" if near else f"; it has {len(repo)} skills"
         raise CommandError(f"{repo.path} has no skill {name!r}{hint}")
     return repo[name]
+
+
+def texts_beside(repo: SkillRepo, name: str) -> Iterator[tuple[str, str]]:
+    """The other files of a skill that are text (scripts, references), with what they hold."""
+    if repo.path is not None:
+        folder = skill_path(repo.path, name).rpartition("/")[0]
+        for file in repo.files(name):
+            text, problems = read_text(repo.path, f"{folder}/{file}")
+            if not problems:
+                yield file, text
 
 
 def in_words(action: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
