@@ -60,6 +60,8 @@ class Update(msgspec.Struct, frozen=True, tag="update"):
         problem = name_problem(name) if name != self.skill_name else None
         if problem is not None:
             raise Refused(f"new_name: {problem}")
+        if self.new_content is None and any(finding.code == "not-utf8" for finding in before.findings):
+            raise Refused("the file is not UTF-8, and a rename would lose bytes of it: give its new_content too")
         skill = _checked(before.renamed(name).text if self.new_content is None else self.new_content, name)
         if name == self.skill_name and (self.new_content is None or skill.text == before.text):
             raise Refused("the update changes nothing: give a new_name or a new_content that differs")

@@ -147,6 +147,13 @@ def test_what_cannot_be_made_valid_is_told_and_not_written(text: str, why: str) 
     assert conform(Skill.parse(text, name="a"), "No Name").text is None
 
 
+def test_what_is_not_utf8_is_left_out_and_not_rewritten(tmp_path: Path) -> None:
+    put(tmp_path / "repo", "cafe/SKILL.md", b"---\nname: cafe\ndescription: d\n---\nCaf\xe9\n")
+    report = export_skills(read_repo(tmp_path / "repo"), tmp_path / "out")
+    assert report.exported == ()
+    assert "not UTF-8" in report.skipped[0].why
+
+
 @given(st.builds("---\nname: a\ndescription: d\n{}\n---\n{}".format, headers, texts))
 def test_whatever_is_made_valid_keeps_its_body_and_says_the_same(text: str) -> None:
     before = Skill.parse(text, name="a")

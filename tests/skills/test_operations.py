@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from engine.skills import Delete, Edit, Insert, Operation, Refused, Skill, SkillRepo, Update
@@ -54,6 +56,17 @@ def test_delete_removes_the_file(repo: SkillRepo) -> None:
 def test_a_broken_skill_can_be_mended_and_deleted(repo: SkillRepo) -> None:
     assert Update("broken", new_content=text("broken")).apply(repo.fork()).before == "no frontmatter"
     assert Delete("broken").apply(repo.fork()).before == "no frontmatter"
+
+
+def test_a_file_that_is_not_utf8_is_replaced_or_deleted_but_not_rewritten(tmp_path: Path) -> None:
+    (tmp_path / "cafe").mkdir()
+    (tmp_path / "cafe" / "SKILL.md").write_bytes(text("cafe", "Caf").encode() + b"\xe9\n")
+    repo = SkillRepo.open(tmp_path)
+    with pytest.raises(Refused, match="not UTF-8"):
+        Update("cafe", "bar").apply(repo)
+    assert list(repo) == ["cafe"]
+    assert Update("cafe", "bar", text("bar")).apply(repo.fork()).after == text("bar")
+    assert Delete("cafe").apply(repo.fork()).after is None
 
 
 @pytest.mark.parametrize(

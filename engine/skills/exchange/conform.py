@@ -37,6 +37,9 @@ def conform(skill: Skill, name: str) -> Conformed:
     problem = name_problem(name)
     if problem:
         return Conformed(None, why=problem)
+    unread = next((finding for finding in skill.findings if finding.code == "not-utf8"), None)
+    if unread is not None:
+        return Conformed(None, why=f"line {unread.line}: {unread.message}, and bytes of it would be lost")
     mended: list[str] = []
     text = _without_prelude(skill.text, mended)
     parsed = Skill.parse(text, name=name)
