@@ -4,8 +4,8 @@
     skillos-engine skills RUN log --skill find-mugs
     skillos-engine skills REPO import collection.zip --clash rename
 
-REPO is a folder of skills, or a run's directory for the repository that the run works on. Looking changes no skill and begins
-no history (a large repository keeps the index of its searches in `.skillos`). `looking` has what only reads, `changing` the
+REPO is a folder of skills, or a run's directory for the repository that the run works on. Looking changes no skill and
+begins no history (a large repository keeps the index of its searches in `.skillos`). `looking` has what only reads, `changing` the
 history and what writes.
 """
 
