@@ -80,8 +80,17 @@ class History:
 
     @classmethod
     def existing(cls, path: str | Path, *, wait: float = WAIT_SECONDS) -> Self | None:
-        """The history of the folder `path`; None where it has none, and then none is made. Raises `HistoryError`."""
-        return cls.open(path, wait=wait) if (Path(path) / ".git").exists() else None
+        """The history of the folder `path`, to look at; None where it has no commit yet. Raises `HistoryError`.
+
+        Nothing is made or changed: an edit that a crash cut short is finished by the next edit or by `open`.
+        """
+        root = Path(path)
+        if not (root / ".git").exists():
+            return None
+        with explained(root, "open the history"):
+            places.stand_alone()
+            repository = places.own_repository(root)
+            return None if repository.head_is_unborn else cls(root, repository, wait)
 
     @property
     def head(self) -> str:

@@ -132,6 +132,19 @@ def test_a_branch_without_a_commit_gets_its_first(root: Path) -> None:
     assert git(root, "log", "--format=%s", "trunk") == "delete\nBegin the history with what is here\n"
 
 
+def test_looking_for_a_history_changes_nothing(root: Path) -> None:
+    git(root, "init", "-q", "-b", "trunk")
+    assert History.existing(root) is None
+    assert git(root, "rev-list", "--all") == ""
+    head = History.open(root).head
+    put(root, f".git/{worktree.MARKER}", head)
+    history = History.existing(root)
+    assert history is not None and history.head == head
+    assert (root / ".git" / worktree.MARKER).exists()
+    commit(root, Delete("cups"))
+    assert not (root / ".git" / worktree.MARKER).exists()
+
+
 def test_a_linked_working_tree_moves_its_own_branch(tmp_path: Path) -> None:
     put(tmp_path, "main/mugs/SKILL.md", MUGS)
     git(tmp_path / "main", "init", "-q", "-b", "main")
