@@ -282,11 +282,25 @@ def test_a_damaged_or_lying_file_is_left_out_and_the_rest_read(tmp_path: Path, h
     assert (names(found), list(why(found))) == (["cups"], ["mugs/SKILL.md"])
 
 
-def test_an_endless_list_of_contents_is_not_read(tmp_path: Path) -> None:
+def _in_the_end_record(end: bytes) -> bytes:
+    return end[:12] + struct.pack("<I", 2**31) + end[16:]
+
+
+def _behind_a_false_signature(end: bytes) -> bytes:
+    """The two fields that zipfile does not look at hold the record's own signature."""
+    return end[:4] + end[:4] + _in_the_end_record(end)[8:]
+
+
+def _in_a_zip64_record(end: bytes) -> bytes:
+    record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, 2**31, 0)
+    return record + struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 1) + end
+
+
+@pytest.mark.parametrize("harm", [_in_the_end_record, _behind_a_false_signature, _in_a_zip64_record])
+def test_an_endless_list_of_contents_is_not_read(tmp_path: Path, harm: Callable[[bytes], bytes]) -> None:
     path = zipped(tmp_path / "a.zip", ("mugs/SKILL.md", MUGS))
     data = path.read_bytes()
-    at = data.rindex(b"PK\x05\x06") + 12
-    path.write_bytes(data[:at] + struct.pack("<I", 2**31) + data[at + 4 :])
+    path.write_bytes(data[:-22] + harm(data[-22:]))
     with pytest.raises(ExchangeError, match="lists too many files"):
         read_zip(path)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import lzma
 import os
+import re
 import stat
 import zipfile
 import zlib
@@ -41,6 +42,7 @@ MAX_DIRECTORY = 64 * 1024**2
 """Bytes of an archive's list of contents."""
 
 _END = b"PK\x05\x06"
+_END_64 = b"PK\x06\x06"
 
 
 def read_source(path: Path, *, ref: str = "", step: int | None = None, run: str = "") -> Bundle:
@@ -126,10 +128,15 @@ def _check_archive(path: Path) -> None:
     with path.open("rb") as file:
         file.seek(max(0, size - 66_000))
         tail = file.read()
-    end = tail.rfind(_END)
-    directory = int.from_bytes(tail[end + 12 : end + 16], "little") if end >= 0 else 0
-    if directory > MAX_DIRECTORY:
+    if any(size > MAX_DIRECTORY for size in _directory_sizes(tail)):
         raise ExchangeError(f"{path} lists too many files; unpack it and name the folder")
+
+
+def _directory_sizes(tail: bytes) -> Iterator[int]:
+    """The bytes of the list of contents, by whatever in an archive's last bytes a reader could take for its end record."""
+    for record, field in ((_END, slice(12, 16)), (_END_64, slice(40, 48))):
+        for found in re.finditer(record, tail):
+            yield int.from_bytes(tail[found.start() :][field], "little")
 
 
 def _zip_entries(archive: zipfile.ZipFile) -> Iterator[Entry]:
