@@ -5,8 +5,8 @@
     skillos-engine skills REPO import collection.zip --clash rename
 
 REPO is a folder of skills, or a run's directory for the repository that the run works on. Looking changes no skill and
-begins no history (a large repository keeps the index of its searches in `.skillos`). `looking` has what only reads, `changing` the
-history and what writes.
+begins no history (a large repository keeps the index of its searches in `.skillos`). `looking` has what only reads,
+`changing` the history and what writes.
 """
 
 from __future__ import annotations
