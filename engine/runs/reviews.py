@@ -29,6 +29,7 @@ from engine.skills import Insert, Operation, Refused, RepoError, SkillRepo, Upda
 from engine.skills.audit import DuplicateIndex
 from engine.skills.history import Commit, Conflict, History, HistoryError
 from engine.skills.lock import Locked, folder_lock
+from engine.skills.repo import read_skill
 
 LOCK_SECONDS = 10.0
 QUEUE = "the queue's limit"
@@ -174,7 +175,7 @@ def ask_again(run: Run, edit_id: str, by: str) -> EditRecord:
 
 def present_text(run: Run, proposal: EditProposed) -> str | None:
     """The present text of the skill that an edit is about; None where there is none."""
-    skill = _repo(run).get(proposal.skill)
+    skill = read_skill(run.repo_path, proposal.skill)
     return skill.text if skill is not None else None
 
 

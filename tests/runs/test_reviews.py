@@ -239,6 +239,14 @@ def test_what_changed_since_is_never_overwritten_and_can_be_asked_again(run: Run
     assert skills(run) == {"one": text("one", "Second.\n")}
 
 
+def test_the_present_text_is_read_without_the_rest_of_the_repository(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    proposal = run.edit(proposed(run, Insert("one", text("one")))).proposal
+    assert reviews.present_text(run, proposal) is None
+    reviews.approve(run, proposal.edit, "ann")
+    monkeypatch.delattr(SkillRepo, "open")
+    assert reviews.present_text(run, proposal) == text("one")
+
+
 def test_a_file_changed_by_hand_is_a_conflict(run: Run) -> None:
     reviews.approve(run, proposed(run, Insert("one", text("one"))), "ann")
     edit_id = proposed(run, Delete("one"))
