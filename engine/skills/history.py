@@ -108,7 +108,8 @@ class History:
         with self._writing(f"commit the edit of {edit.skill!r}"):
             path = skill_path(self.path, edit.skill)
             self._check(edit, path)
-            self._record(f"Record what was changed by hand in {edit.skill}", _folder(path))
+            leaves = edit.after is None or bool(edit.new_name)
+            self._record(f"Record what was changed by hand in {edit.skill}", _folder(path), ignored=leaves)
             return self._advance(self._changes(edit, path), text)
 
     def put(
@@ -305,13 +306,16 @@ class History:
         moved = {_renamed(name, edit): entry for name, entry in files.items()}
         return {**dict.fromkeys(files), **moved, _renamed(path, edit): written}
 
-    def _record(self, message: str, under: str) -> str | None:
-        """Commit what the folder (or its part `under`) holds that the present commit does not."""
+    def _record(self, message: str, under: str, *, ignored: bool = False) -> str | None:
+        """Commit what the folder (or its part `under`) holds that the present commit does not.
+
+        What git is told to ignore is taken only if `ignored`: before a skill moves or goes with all its files.
+        """
         head = worktree.head_of(self._repository)
         known = {} if head is None else worktree.files(head.tree, under)
         changes: dict[str, tuple[str, int] | None] = dict.fromkeys(known)
         for path in worktree.walk(self._repository, under):
-            if path in known or is_skill(path) or not self._repository.path_is_ignored(path):
+            if ignored or path in known or is_skill(path) or not self._repository.path_is_ignored(path):
                 changes[path] = self._stored(path, known.get(path))
         changed = {path: entry for path, entry in changes.items() if entry != known.get(path)}
         if not changed and head is not None:

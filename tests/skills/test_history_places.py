@@ -55,9 +55,18 @@ def test_ignored_files_stay_out_and_skills_stay_in(root: Path) -> None:
     history = History.open(root)
     paths = [change.path for change in history.show(history.head)]
     assert paths == [".gitignore", "cups.md", "mugs/SKILL.md", "mugs/scripts/look.sh", "notes.bin"]
-    commit(root, Delete("mugs"))
-    assert files(root)["mugs/run.log"] == b"log"
-    assert list(SkillRepo.open(root)) == ["cups"]
+
+
+def test_ignored_files_move_and_go_with_their_skill_and_come_back_with_it(root: Path) -> None:
+    put(root, ".gitignore", "*.log\n")
+    put(root, "mugs/run.log", "log")
+    commit(root, Update("mugs", "plates"))
+    assert not (root / "mugs").exists()
+    assert files(root)["plates/run.log"] == b"log"
+    gone = commit(root, Delete("plates"))
+    assert not (root / "plates").exists()
+    History.open(root).revert(gone, trailers={})
+    assert files(root)["plates/run.log"] == b"log"
 
 
 def test_links_pipes_odd_names_and_other_repositories_do_no_harm(root: Path) -> None:
