@@ -270,7 +270,10 @@ class History:
 
     def _check(self, edit: Edit, path: str) -> None:
         """Raise `Conflict` unless the disk is where the edit started from."""
-        present = self._present(path)
+        link = next((place for place in (_folder(path), path) if (self.path / place).is_symlink()), "")
+        if link and edit.after is not None:
+            raise HistoryError(f"{link} is a link, and edits do not follow links; replace it by what it leads to")
+        present = self._present(path) if edit.after is not None else self._deletable(path)
         if present != edit.before:
             happened = "was deleted" if present is None else "exists already" if edit.before is None else "was changed"
             message = f"{path} {happened} since the edit was proposed; look at the new diff and decide again"
@@ -293,11 +296,22 @@ class History:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def _deletable(self, path: str) -> str | None:
+        """As `_present`, but "" for what is too large or a link that leads astray, as reading a repository has it."""
+        try:
+            return self._present(path)
+        except PermissionError:
+            raise
+        except OSError:
+            return ""
+
     def _changes(self, edit: Edit, path: str) -> dict[str, tuple[str, int] | None]:
         """The files that an edit changes, as the new tree has them; a skill's other files move and go with it."""
         head = worktree.head_of(self._repository)
         files = {} if head is None else worktree.files(head.tree, _folder(path))
         if edit.after is None:
+            if not files.keys() & {path, _folder(path)}:
+                raise HistoryError(f"{path} is nothing that git can keep, so it could not come back; remove it by hand")
             return dict.fromkeys(files)
         mode = files.get(path, ("", int(FileMode.BLOB)))[1]
         written = (str(self._repository.create_blob(edit.after.encode("utf-8"))), mode)

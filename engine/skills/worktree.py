@@ -138,9 +138,12 @@ def walk(repository: pygit2.Repository, under: str = "") -> Iterator[str]:
     which libgit2 cannot be told; links are not followed.
     """
     root = root_of(repository)
-    if under and not (root / under).is_dir() and os.path.lexists(root / under):
-        yield under
-    for folder, folders, names in os.walk(root / under):
+    top = root / under
+    if under and (top.is_symlink() or not top.is_dir()):
+        if os.path.lexists(top):
+            yield under
+        return
+    for folder, folders, names in os.walk(top):
         here = Path(folder)
         folders[:] = sorted(name for name in folders if name != ".git" and not (here / name / ".git").exists())
         links = [name for name in folders if (here / name).is_symlink()]

@@ -188,7 +188,7 @@ def test_what_cannot_be_read_is_not_overwritten(root: Path) -> None:
     (root / "linked").symlink_to(root.parent)
     (root / "alias").symlink_to("mugs")
     before = files(root)
-    unread = edit(root, Delete("large"))
+    unread = edit(root, Update("large", None, MUGS.replace("mugs", "large")))
     assert unread.before == ""
     with pytest.raises(HistoryError, match="2,000,000 bytes"):
         History.open(root).commit(unread, message="", trailers={})
@@ -196,9 +196,55 @@ def test_what_cannot_be_read_is_not_overwritten(root: Path) -> None:
     with pytest.raises(HistoryError, match="a link"):
         History.open(root).commit(inside, message="", trailers={})
     with pytest.raises(HistoryError, match="alias is a link"):
-        History.open(root).commit(edit(root, Delete("alias")), message="", trailers={})
+        commit(root, Update("alias", None, NEW_MUGS.replace("mugs", "alias")))
     assert files(root) == before
     assert not (root.parent / "SKILL.md").exists()
+
+
+def test_a_skill_that_cannot_be_read_can_be_deleted_and_comes_back(root: Path) -> None:
+    put(root, "large/SKILL.md", b"x" * 2_000_000)
+    commit(root, Delete("large"))
+    assert not (root / "large").exists()
+    History.open(root).revert(History.open(root).head, trailers={})
+    assert (root / "large/SKILL.md").stat().st_size == 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        ("away", "../outside"),
+        ("alias", "mugs"),
+        ("flat.md", "../outside/SKILL.md"),
+        ("loop.md", "loop.md"),
+        ("inner/SKILL.md", "../../outside/SKILL.md"),
+    ],
+)
+def test_deleting_a_link_removes_the_link_and_nothing_that_it_leads_to(root: Path, link: str, target: str) -> None:
+    put(root.parent, "outside/SKILL.md", MUGS)
+    (root / link).parent.mkdir(exist_ok=True)
+    (root / link).symlink_to(target)
+    before = files(root.parent)
+    name = link.partition("/")[0].removesuffix(".md")
+    done = commit(root, Delete(name))
+    assert not os.path.lexists(root / link)
+    History.open(root).revert(done, trailers={})
+    assert str((root / link).readlink()) == target
+    assert files(root.parent) == before
+
+
+def test_an_edit_never_writes_through_a_link(root: Path) -> None:
+    (root / "alias.md").symlink_to("mugs/SKILL.md")
+    with pytest.raises(HistoryError, match="is a link"):
+        commit(root, Update("alias", None, NEW_MUGS.replace("mugs", "alias")))
+    assert str((root / "alias.md").readlink()) == "mugs/SKILL.md"
+
+
+def test_what_git_cannot_keep_is_not_deleted(root: Path) -> None:
+    (root / "pipe").mkdir()
+    os.mkfifo(root / "pipe/SKILL.md")
+    with pytest.raises(HistoryError, match="remove it by hand"):
+        commit(root, Delete("pipe"))
+    assert (root / "pipe/SKILL.md").exists()
 
 
 def test_what_was_changed_by_hand_is_kept_by_a_commit_of_its_own(root: Path) -> None:
