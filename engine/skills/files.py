@@ -71,7 +71,7 @@ def file_in(folder: str) -> str | None:
             os.lstat(f"{folder}/{file}")
         except PermissionError:
             return file
-        except OSError:
+        except (OSError, ValueError):  # the latter for a NUL character
             continue
         return file
     return None

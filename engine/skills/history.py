@@ -28,7 +28,7 @@ from pygit2.enums import FileMode, SortMode
 
 from engine.skills import places, worktree
 from engine.skills.commits import BlamedLine, Commit, FileChange, at_step, commit_of, message_with, one_line
-from engine.skills.files import is_skill, read_bytes, skill_path
+from engine.skills.files import is_skill, read_bytes, skill_file, skill_path
 from engine.skills.lock import Locked, folder_lock
 from engine.skills.operations import Edit
 from engine.skills.past import Origin, carry, git_lines, origins, sizes, touching
@@ -184,9 +184,9 @@ class History:
     def blame(self, skill: str) -> list[BlamedLine]:
         """Each line of a skill's file as it lies now, with the commit that it came with. Raises `HistoryError`."""
         with explained(self.path, f"blame the lines of {skill[:80]!r}"):
-            path = skill_path(self.path, skill)
-            present = self._present(path)
-            if present is None:
+            path = skill_file(self.path, skill)
+            present = self._present(path) if path else None
+            if path is None or present is None:
                 raise HistoryError(f"{self.path} has no skill {skill[:80]!r}; `log` tells what became of it")
             found = self._origins(path, present)
             commits = {origin.commit: commit_of(self._lookup(origin.commit)) for origin in found if origin}
@@ -366,7 +366,10 @@ class History:
         return iter(self._repository.walk(self._repository.head.target, SortMode.TOPOLOGICAL | SortMode.TIME))
 
     def _lookup(self, commit_id: str) -> pygit2.Commit:
-        found = self._repository.get(commit_id) if _COMMIT_ID.fullmatch(commit_id) else None
+        try:
+            found = self._repository.get(commit_id) if _COMMIT_ID.fullmatch(commit_id) else None
+        except ValueError:  # several objects begin so
+            found = None
         if not isinstance(found, pygit2.Commit):
             raise HistoryError(f"{self.path} has no commit {commit_id[:40]!r}; `log` lists those that there are")
         return found

@@ -117,7 +117,7 @@ def explained(root: Path, what: str) -> Iterator[None]:
         advice = _ADVICE.get(error.errno or 0, "mend that and try again")
         where = error.filename or root
         raise HistoryError(f"cannot {what}: {error.strerror or error} ({where}); {advice}") from error
-    except (pygit2.GitError, ValueError, KeyError) as error:
+    except pygit2.GitError as error:
         unknown = next((why for sign, why in _UNKNOWN.items() if sign in str(error)), "")
         if unknown:
             raise HistoryError(

@@ -81,7 +81,7 @@ def tree_with(
 ) -> pygit2.Oid:
     """The id of `base` (None is the empty tree) with `changes` (object id and mode by path; None removes the file).
 
-    Only the folders that change are written. Raises `ValueError` for a path that is not one inside the folder.
+    Only the folders that change are written. Raises `pygit2.GitError` for a path that is not one inside the folder.
     """
     return _built(repository, base, changes).write()
 
@@ -94,7 +94,7 @@ def _built(
     for path, entry in sorted(changes.items(), key=lambda change: change[1] is not None):  # what goes makes room first
         name, _, rest = path.partition("/")
         if name.lower() in ("", ".", "..", ".git"):
-            raise ValueError(f"{path!r} is not a path inside the folder")
+            raise pygit2.GitError(f"{path!r} is not a path inside the folder")
         if rest:
             below.setdefault(name, {})[rest] = entry
         elif entry is not None:
@@ -112,9 +112,10 @@ def _built(
 
 
 def blob(repository: pygit2.Repository, oid: str) -> bytes:
-    """The bytes of a blob."""
-    found = repository[oid]
-    assert isinstance(found, pygit2.Blob)
+    """The bytes of a blob. Raises `pygit2.GitError` where the repository lacks it."""
+    found = repository.get(oid)
+    if not isinstance(found, pygit2.Blob):
+        raise pygit2.GitError(f"the object {oid} is missing")
     return found.data
 
 

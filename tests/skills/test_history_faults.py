@@ -15,7 +15,9 @@ import pytest
 
 import engine.skills.history
 from engine.skills import Delete, Edit, History, HistoryError, Insert, Operation, Skill, SkillRepo, Update
+from engine.skills.exchange import ExchangeError, read_git
 from engine.skills.lock import folder_lock
+from engine.skills.places import explained
 from tests.skills.processes import in_child, killed_at, start, status_of, without_rights
 from tests.skills.test_history import MUGS, NEW_MUGS, files, git, messages, put
 
@@ -33,6 +35,37 @@ def root(tmp_path: Path) -> Path:
     put(folder, "mugs/scripts/look.sh", "ls\n")
     put(folder, "cups.md", MUGS.replace("mugs", "cups"))
     return folder
+
+
+# Damage
+
+
+def test_a_repository_that_lacks_an_object_is_an_error_that_names_it(root: Path) -> None:
+    history = History.open(root)
+    history.commit(edit(root, Update("mugs", None, NEW_MUGS)), message="", trailers={})
+    asked: list[Callable[[History], object]] = [
+        lambda history: history.log(skill="mugs"),
+        History.growth,
+        lambda history: [history.show(commit.id) for commit in history.log()],
+        lambda history: [history.diff(commit.id) for commit in history.log()],
+        lambda history: history.blame("mugs"),
+        lambda history: read_git(history.path),
+    ]
+    for lost in list((root / ".git/objects").glob("??/*")):
+        lost.rename(root.parent / "lost")
+        told = []
+        for ask in asked:
+            try:
+                ask(History.open(root))
+            except (HistoryError, ExchangeError) as error:
+                told.append(str(error))
+        assert told and all(str(root) in message for message in told)
+        (root.parent / "lost").rename(lost)
+
+
+def test_a_fault_of_our_own_is_not_told_as_one_of_the_folder(root: Path) -> None:
+    with pytest.raises(KeyError), explained(root, "read the history"):
+        raise KeyError("a name that our own code looked up")
 
 
 # Crashes
