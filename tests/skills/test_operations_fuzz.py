@@ -63,11 +63,13 @@ def disk() -> Iterator[Disk]:
 def test_edits_of_links_are_refused_and_nothing_outside_is_touched(disk: Disk) -> None:
     for name in OUTSIDE:
         content = f"---\nname: {name}\ndescription: d\n---\nHostile.\n"
-        disk.play(DIALECTS["hermes"]([("delete_skill", {"skill_name": name})]))
         disk.play(DIALECTS["hermes"]([("insert_skill", {"skill_name": name, "content": content})]))
         disk.play(DIALECTS["hermes"]([("update_skill", {"skill_name": name, "new_content": content})]))
         disk.play(DIALECTS["hermes"]([("update_skill", {"skill_name": "track-units", "new_name": name})]))
     assert (disk.commits, disk.faults()) == (0, [])
+    for name in OUTSIDE:
+        disk.play(DIALECTS["hermes"]([("delete_skill", {"skill_name": name})]))
+    assert disk.commits > 0 and disk.faults() == []
 
 
 def test_a_change_outside_is_noticed(disk: Disk) -> None:
