@@ -272,3 +272,12 @@ def test_it_wins_generated_games_from_where_a_random_player_has_left_them(tmp_pa
         environment = wandered(game, 20)
         turns = [] if environment.step("").won else demonstration(environment)
         assert is_lost(environment) or after(environment, *commands(turns)).step("").won, game.id
+
+
+def test_it_stops_where_the_game_is_won_before_the_walkthrough_ends() -> None:
+    """The lamp, which the walkthrough uses last, is in use already: taking the thing wins."""
+    games = generate(24, seed=1, families=["look_at_obj_in_light"], size="small")
+    game = next(game for game in games if len(game.walkthrough) == 3 and game.walkthrough[-1].startswith("use"))
+    there, take, use = game.walkthrough
+    environment = after(AlfworldEnvironment(game), there, use)
+    assert commands(demonstration(environment)) == [take]

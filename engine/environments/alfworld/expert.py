@@ -44,6 +44,8 @@ class Expert:
 
         Planning simulates at most `MAX_STEPS` steps, on copies.
         """
+        if self._environment.step("").won:
+            return None
         state = self._environment.state()
         if state not in self._plan:
             branch = self._environment.copy()

@@ -105,8 +105,8 @@ class Planner:
                 if command not in branch.observation.admissible:
                     break
                 branch = self._do(branch, command)
-            if branch.observation.won:
-                return branch.path
+                if branch.observation.won:
+                    return branch.path
         return None
 
     def _repaired(self, branch: Branch) -> tuple[str, ...]:
