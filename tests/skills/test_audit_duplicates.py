@@ -66,3 +66,8 @@ def test_a_repository_of_the_same_skill_many_times_is_audited_at_once() -> None:
     found = audit_repo(repo)
     assert list(found) == list(repo)
     assert all(len(findings) == 1 and findings[0].rule == "duplicate" for findings in found.values())
+
+
+def test_skills_without_a_body_are_no_copies_of_each_other() -> None:
+    audited = audit_repo({name: Skill.parse("", name=name) for name in ("empty", "unreadable")})
+    assert audited == {"empty": [], "unreadable": []}

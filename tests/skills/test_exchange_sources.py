@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from engine.skills import Delete, History, Insert, Skill, SkillRepo, Update
 from engine.skills.exchange import Bundle, ExchangeError, read_folder, read_git, read_repo, read_source, read_zip
 from engine.skills.exchange import bundle as bundles
+from tests.skills.processes import without_rights
 from tests.skills.test_history import git, put
 
 MUGS = Skill.make("mugs", "Use when a mug is wanted.", "Mugs are in the safe.\n").text
@@ -381,3 +383,22 @@ def test_a_repository_that_is_none_or_empty_is_an_error(tmp_path: Path) -> None:
         read_git(tmp_path / "empty")
     with pytest.raises(ExchangeError, match="absent"):
         read_git(tmp_path / "absent")
+
+
+def test_a_folder_that_may_not_be_looked_into_is_told_and_not_left_out_in_silence() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        root.chmod(0o755)
+        put(root, "mugs/SKILL.md", Skill.make("mugs", "Use for mugs.", "Mugs.\n").text)
+        put(root, "cups/SKILL.md", Skill.make("cups", "Use for cups.", "Cups.\n").text)
+        (root / "cups").chmod(0)
+
+        def read() -> None:
+            bundle = read_repo(root)
+            assert [package.name for package in bundle.packages] == ["mugs"]
+            assert [(left.place, "Permission denied" in left.why) for left in bundle.skipped] == [
+                ("cups/SKILL.md", True)
+            ]
+
+        assert without_rights(read) == 0
+        (root / "cups").chmod(0o755)

@@ -29,7 +29,7 @@ def add_actions(actions: Commands) -> None:
     log = add_command(actions, "log", "list the commits, newest first", in_words(_log))
     log.add_argument("-n", type=positive, default=20, dest="limit", help="how many at most (20)")
     log.add_argument("--skill", default="", metavar="NAME", help="those of one skill, under its former names too")
-    diff = add_command(actions, "diff", "show what a commit changed", in_words(_diff))
+    diff = add_command(actions, "diff", "show what a commit changed, by default the newest", in_words(_diff))
     _commit_options(diff)
     blame = add_command(actions, "blame", "show which task each line of a skill came from", in_words(_blame))
     blame.add_argument("name", metavar="NAME")
@@ -58,7 +58,7 @@ def add_actions(actions: Commands) -> None:
 
 
 def _commit_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("commit", nargs="?", default="", metavar="COMMIT", help="the newest by default")
+    parser.add_argument("commit", nargs="?", default="", metavar="COMMIT", help="an id that log shows")
     parser.add_argument("--step", type=int, help="the last commit when this step of a run was over")
     parser.add_argument("--run", default="", dest="of_run", help="which run's step (the newest)")
 
@@ -169,7 +169,8 @@ def _import(options: argparse.Namespace) -> int:
     written = sum(done.action != "same" for done in report.imported)
     made = f"as {report.commit[:SHORT]}" if report.commit else "nothing was written"
     same = len(report.imported) - written
-    print(f"{written:,} to import, {same:,} there already, {len(report.skipped):,} skipped: {made}")
+    kept = "to be imported" if options.dry_run else "imported"
+    print(f"{written:,} {kept}, {same:,} there already, {len(report.skipped):,} skipped: {made}")
     return 0
 
 

@@ -64,5 +64,7 @@ def in_words(action: Callable[[argparse.Namespace], int]) -> Callable[[argparse.
             return action(options)
         except (RepoError, HistoryError, ExchangeError) as error:
             raise CommandError(str(error)) from error
+        except PermissionError as error:
+            raise CommandError(f"{error.filename}: you have no permission to read it; give yourself one") from error
 
     return answer

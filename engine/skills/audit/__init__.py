@@ -69,7 +69,8 @@ def _findings(skill: Skill, context: Context) -> Iterator[Finding]:
     for rules in (hidden, patterns, secrets, encoded, paths):
         yield from rules.findings(reading)
     yield from instances.findings(reading, context.seen)
-    near = context.others.near(skill, context.similarity, context.itself) if context.others is not None else []
+    compared = context.others is not None and bool(skill.body.strip())
+    near = context.others.near(skill, context.similarity, context.itself) if compared and context.others else []
     if near:
         also = f", and much like {', '.join(repr(name) for name, _ in near[1:])}" if near[1:] else ""
         yield Finding("duplicate", "warning", 1, f"is {near[0][1]:.0%} the same as {near[0][0]!r}{also}")

@@ -78,7 +78,8 @@ def _read_folder(path: Path, *, deep: bool) -> Bundle:
 
 
 def _folder_entries(root: Path) -> Iterator[Entry]:
-    for here, folders, names in os.walk(root):
+    closed: list[OSError] = []
+    for here, folders, names in os.walk(root, onerror=closed.append):
         folders[:] = sorted(name for name in folders if name not in NOT_SEARCHED)
         links = [name for name in folders if os.path.islink(os.path.join(here, name))]  # noqa: PTH114, PTH118
         for name in sorted([*names, *links]):
@@ -92,6 +93,9 @@ def _folder_entries(root: Path) -> Iterator[Entry]:
             yield Entry(
                 path, status.st_size, kind, bool(status.st_mode & stat.S_IXUSR), partial(_file_bytes, root, file)
             )
+    for error in closed:  # a folder that may not be looked into may hold a skill: it is told, not left out in silence
+        skill = Path(error.filename) / "SKILL.md"
+        yield Entry(skill.relative_to(root).as_posix(), 0, "file", False, partial(_file_bytes, root, skill))
 
 
 def _file_bytes(root: Path, file: Path) -> bytes:
