@@ -108,7 +108,8 @@ class ReviewScreen(RoomScreen):
             if edit is not None and edit.state == "conflicted":
                 self._taken = [taken for taken in self._taken if taken != name]
                 queue.select(name)
-                self.notify(f"Nothing was written: {edit.proposed.skill} has changed since.", severity="warning")
+                told = f"Nothing was written: {edit.proposed.skill} has changed since. Press a for the new diff."
+                self.notify(told, severity="warning")
 
     def _show_edit(self) -> None:
         edit = self.query_one(ReviewQueue).current
