@@ -61,7 +61,7 @@ KEYMAP: dict[str, tuple[Key, ...]] = {
         Key("escape,h", "home", "runs", "Back to the list of runs; the engine goes on", True),
     ),
     "review": (
-        Key("a", "approve", "approve", "Approve the edit, which commits it; ask a conflicted, superseded or undone one again", True),
+        Key("a", "approve", "approve", "Approve and commit the edit; ask a conflicted or superseded one again", True),
         Key("v", "veto", "veto", "Veto the edit, with a reason that the curator will read", True),
         Key("u", "undo", "undo", "Undo the decision on this edit, or the last one taken here", True),
         Key("n", "move(1)", "next", "The next edit", True),

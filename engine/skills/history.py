@@ -276,7 +276,9 @@ class History:
         present = self._present(path) if edit.after is not None else self._deletable(path)
         if present != edit.before:
             happened = "was deleted" if present is None else "exists already" if edit.before is None else "was changed"
-            message = f"{path} {happened} since the edit was proposed; ask again to see the new diff, and decide on that"
+            message = (
+                f"{path} {happened} since the edit was proposed; ask again to see the new diff, and decide on that"
+            )
             raise Conflict(path, present, message)
         if edit.new_name:
             target = skill_path(self.path, edit.new_name)
