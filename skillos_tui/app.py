@@ -20,6 +20,7 @@ from textual.screen import Screen
 from engine.runs.events import Notice
 from skillos_tui import messages
 from skillos_tui.keymap import KEYMAP, bindings
+from skillos_tui.session import Session
 from skillos_tui.terminal import Question
 from skillos_tui.text import Line, line, safe
 from skillos_tui.themes import Look, ThemeError, load_looks
@@ -44,11 +45,19 @@ class SkillosApp(App[str]):
     VERTICAL_BREAKPOINTS = [(0, "-low"), (18, "-middling"), (32, "-high")]  # noqa: RUF012
     ENABLE_COMMAND_PALETTE = True
 
-    def __init__(self, looks: dict[str, Look], look: str, folder: Path | None, run: Path | None = None) -> None:
+    def __init__(
+        self,
+        looks: dict[str, Look],
+        look: str,
+        folder: Path | None,
+        run: Path | None = None,
+        session: Session | None = None,
+    ) -> None:
         self.looks = looks
         self.look = looks[look]
         super().__init__()
         self.folder = folder
+        self.session = session or Session()
         self.path = run
         self.run_id = ""
         self.view = RunView()

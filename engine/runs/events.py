@@ -28,13 +28,15 @@ Decision = Literal["approved", "amended", "vetoed", "superseded", "undone", "con
 class Address(msgspec.Struct, frozen=True):
     """Where in a run something happened. Steps and positions count from 1, groups and rollouts from 0.
 
-    In a curate run `step` is the number of the task in the stream, and group, rollout are 0, position is 1.
+    In a curate run `step` is the number of the task in the stream, and group, rollout are 0, position is 1. With
+    `held_out`, it is a position of the fixed evaluation after `step` updates, and trains nothing.
     """
 
     step: int
     group: int = 0
     rollout: int = 0
     position: int = 1
+    held_out: bool = False
 
 
 class GroupDrawn(msgspec.Struct, frozen=True):
@@ -93,6 +95,29 @@ class StepStarted(Event, frozen=True):
     groups: list[GroupDrawn]
 
 
+class Progress(Event, frozen=True):
+    """How far the engine is in what it does now: `done` of `total` `unit`s after `seconds`; a `total` of 0 is not known.
+
+    `what` names the thing in a few words ("the pocket model"). A new phase, or the event that ends the present one
+    (`StepEnded`, `HeldOutMeasured`, a `StateChanged` to anything but running), takes its place.
+    """
+
+    phase: Literal["loading", "measuring", "rollouts", "update"]
+    what: str = ""
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    seconds: float = 0.0
+
+
+class MeasurementStarted(Event, frozen=True):
+    """The fixed evaluation after `step` updates begins. Its episodes follow, at addresses with `held_out`; those of an
+    earlier evaluation of the same step that did not end do not count."""
+
+    step: int
+    groups: list[GroupDrawn]
+
+
 class EpisodeStarted(Event, frozen=True):
     """An episode's beginning. `difficulty` is the number of actions that a knowing player wins in; None is unknown."""
 
@@ -107,7 +132,10 @@ class EpisodeStarted(Event, frozen=True):
 
 
 class TurnTaken(Event, frozen=True):
-    """One executor turn. `coerced`: the answer did not parse or was not admissible (`method.md`, lesson 9)."""
+    """One executor turn. `coerced`: the answer did not parse or was not admissible (`method.md`, lesson 9).
+
+    `skills` is how many of the skills found, the best first, were in the prompt of this turn; None in older logs.
+    """
 
     at: Address
     turn: int
@@ -115,20 +143,25 @@ class TurnTaken(Event, frozen=True):
     action: str
     observation: str
     coerced: bool
+    skills: int | None = None
 
 
 class EpisodeEnded(Event, frozen=True):
+    """An episode's end. `shown` are the skills that were in the prompt of at least one turn; None in older logs."""
+
     at: Address
     outcome: Outcome
     turns: int
     coerced: int
+    shown: list[str] | None = None
 
 
 class CurationMade(Event, frozen=True):
     """One curation decision c_i and everything its rewards need.
 
     `repo` is the repository's text after it (file text by skill name), `repo_tokens` its tokens |S_i|, `prompt_tokens`
-    the tokens of the curator's input |χ_i|, `judge` the content score in [0, 1] or None with `judge_reason` set.
+    the tokens of the curator's input |χ_i|, `judge` the content score in [0, 1] or None with `judge_reason` set. `shown`
+    are the skills in the curator's prompt (None in older logs); `dropped_turns` and `dropped_vetoes` did not fit into it.
     """
 
     at: Address
@@ -141,6 +174,9 @@ class CurationMade(Event, frozen=True):
     repo_tokens: int
     judge: float | None
     judge_reason: str = ""
+    shown: list[str] | None = None
+    dropped_turns: int = 0
+    dropped_vetoes: int = 0
 
 
 class CurationSkipped(Event, frozen=True):
@@ -170,7 +206,10 @@ class RolloutScored(Event, frozen=True):
 
 
 class UpdateMade(Event, frozen=True):
-    """One optimiser step. `advantages[group][rollout]` is A = r - mean(r); None where the rollout was unmeasured."""
+    """One optimiser step. `advantages[group][rollout]` is A = r - mean(r); None where the rollout was unmeasured.
+
+    `skipped` says why weights and optimiser were left as they were ("" where they were updated).
+    """
 
     step: int
     advantages: list[list[float | None]]
@@ -181,11 +220,17 @@ class UpdateMade(Event, frozen=True):
     kl: float | None
     learning_rate: float
     seconds: float
+    skipped: str = ""
 
 
 class StepEnded(Event, frozen=True):
     """A step's summary. `spread` is the mean over groups of the standard deviation of r inside the group, `flat_groups`
-    the number of groups with none; `operations` counts valid calls by name; rates are fractions in [0, 1]."""
+    the number of groups with none; `operations` counts valid calls by name; rates are fractions in [0, 1].
+
+    `measured` counts the positions with an outcome and a curator's decision, `unmeasured` the others, and of those
+    `skipped_curations` the ones that have an outcome but no decision. `shortened` counts the positions where a prompt had
+    to say less than it should, `dropped_skills` the skills that were found there and are in no prompt.
+    """
 
     step: int
     parts: Parts
@@ -200,12 +245,16 @@ class StepEnded(Event, frozen=True):
     episodes: int
     rollout_seconds: float
     seconds: float
+    skipped_curations: int = 0
+    shortened: int = 0
+    dropped_skills: int = 0
 
 
 class HeldOutMeasured(Event, frozen=True):
     """The fixed evaluation after `step` updates (0: the untrained curator): the same held-out groups and seeds each time.
 
-    Unlike a step's own r_task, which is of that step's groups, these can be compared. `standard_error` is over groups.
+    Unlike a step's own r_task, which is of that step's groups, these can be compared. `standard_error` is over groups;
+    `parts` are the rewards averaged over the groups (None in older logs).
     """
 
     step: int
@@ -214,6 +263,7 @@ class HeldOutMeasured(Event, frozen=True):
     standard_error: float | None
     unmeasured: int
     seconds: float
+    parts: Parts | None = None
 
 
 class EditProposed(Event, frozen=True):
@@ -288,6 +338,8 @@ AnyEvent = (
     RunStarted
     | StateChanged
     | StepStarted
+    | Progress
+    | MeasurementStarted
     | EpisodeStarted
     | TurnTaken
     | EpisodeEnded
