@@ -221,6 +221,8 @@ def parse(text: str, settings: list[str] | None = None, *, where: str = "configu
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where} is not TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{where} cannot be read: its values nest too deep") from error
     for setting in settings or []:
         _apply(data, setting)
     try:
@@ -250,6 +252,8 @@ def _apply(data: dict[str, Any], setting: str) -> None:
         value = tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
         value = raw
+    except RecursionError as error:
+        raise ConfigError(f"--set {path.strip()}: the value nests too deep to be read") from error
     table = data.setdefault(section, {})
     if not isinstance(table, dict):
         raise ConfigError(f"--set {setting!r}: {section} is no section of the configuration")

@@ -24,6 +24,8 @@ STYLES = frozenset(
     )
 )
 """The looks that every theme has to have."""
+MAX_DEPTH = 8
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class ThemeError(Exception):
@@ -55,10 +57,19 @@ def _folder() -> Traversable:
 def parse_look(text: str, where: str) -> Look:
     """A theme from YAML text. Raises `ThemeError` that names the key."""
     try:
-        data = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        return _look(data)
+        _check_depth(text)
+        return _look(yaml.load(text, _LOADER))
     except (yaml.YAMLError, KeyError, TypeError, ValueError, StyleSyntaxError, ColorParseError) as error:
         raise ThemeError(f"the theme {where} cannot be used: {error}; compare it with themes/dark.yaml") from error
+
+
+def _check_depth(text: str) -> None:
+    """Refuse what nests too deep to be loaded: Python's stack, or C's, would overflow. Raises `ValueError`."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"it nests deeper than {MAX_DEPTH} levels")
 
 
 def _look(data: dict[str, Any]) -> Look:

@@ -34,6 +34,7 @@ def test_settings_override_the_profile_whatever_their_type():
         ("curator.temperature=-1", r"\$\.curator\.temperature"),
         ("rewards.empty_call_validity=2", r"\$\.rewards\.empty_call_validity"),
         ("executor.reliability_weight=1.1", r"\$\.executor\.reliability_weight"),
+        pytest.param(f"training.steps={'[' * 2000}", "training.steps: the value nests too deep", id="too-deep"),
         ("training.micro_batch=7", "7; it must divide the 160 samples"),
     ],
 )
@@ -46,6 +47,9 @@ def test_a_kept_configuration_that_is_no_text_is_told_with_its_path(tmp_path):
     path = tmp_path / "config.toml"
     path.write_bytes(b"profile = \xff")
     with pytest.raises(ConfigError, match=r"config\.toml is not UTF-8"):
+        load_file(path)
+    path.write_text(f"profile = {'[' * 2000}")
+    with pytest.raises(ConfigError, match=r"config\.toml cannot be read: .* too deep"):
         load_file(path)
     path.unlink()
     with pytest.raises(ConfigError, match=r"cannot read .*config\.toml"):

@@ -4,15 +4,17 @@
     header.metadata["name"], header.lines["name"], text[header.body_start:]
 
 python-frontmatter does the reading with YAML's C loader, but only after a linear scan has found the block between the
-two `---` lines, capped its bytes, bounded its depth and refused aliases: the C loader overflows the stack at about
-30,000 nested brackets, and aliases can grow without limit. Every scalar is kept as the text that stands in the file, so
-that a version `1.10` stays `1.10` and no value can fail to convert.
+two `---` lines, capped its bytes, bounded its depth and refused aliases: building nested values overflows the stack,
+and aliases can grow without limit. The bound on the depth is ours, since the loaders have different ones: Python's
+recursion limit, the C stack at about 30,000 levels, and from libyaml 0.2.6 on 1,000 levels. Every scalar is kept as the
+text that stands in the file, so that a version `1.10` stays `1.10` and no value can fail to convert.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from contextlib import suppress
 from typing import Any, Literal
 
 import frontmatter
@@ -145,23 +147,42 @@ def _scan(block: str, line: int, offset: int) -> _Scan:
             Finding("frontmatter-too-large", line, f"the frontmatter is larger than {MAX_HEADER_BYTES:,} bytes")
         )
     scan = _Scan(block, line, offset)
-    for event in yaml.parse(block, Loader=_LOADER):
-        scan.take(event)
+    try:
+        for event in yaml.parse(block, Loader=_LOADER):
+            scan.take(event)
+    except yaml.MarkedYAMLError as error:
+        if mark := error.problem_mark or error.context_mark:
+            _scan_before(block[: mark.index], line, offset)
+        raise
     return scan
+
+
+def _scan_before(part: str, line: int, offset: int) -> None:
+    """What stands in `part`, the block up to a fault. Raises `_Unsafe`.
+
+    A loader reads up to 1,024 characters ahead, so it may complain of a fault, or of its own bound on the depth, before
+    it has given the events of what stands in front of that.
+    """
+    scan = _Scan(part, line, offset, whole=False)
+    with suppress(yaml.YAMLError):
+        for event in yaml.parse(part, Loader=_LOADER):
+            scan.take(event)
 
 
 class _Scan:
     """Line and span of every top-level key of a block, and what is to be noted, gathered event by event.
 
     `_open` holds what is open: the keys so far of a mapping, None of a list; `_key_next` whether a key comes next there.
+    Where the block is not `whole`, a text at its root may be the beginning of a key.
     """
 
-    def __init__(self, block: str, line: int, offset: int) -> None:
+    def __init__(self, block: str, line: int, offset: int, *, whole: bool = True) -> None:
         self.lines: dict[str, int] = {}
         self.spans: dict[str, Span] = {}
         self.noted: list[Finding] = []
         self._line = line
         self._offset = offset
+        self._whole = whole
         self._breaks = [match.start() for match in re.finditer(r"\n", block)]
         self._open: list[set[str] | None] = []
         self._key_next: list[bool] = []
@@ -194,7 +215,7 @@ class _Scan:
     def _check_root(self, event: yaml.NodeEvent, here: int) -> None:
         if isinstance(event, yaml.SequenceStartEvent):
             raise _Unsafe(Finding("not-a-mapping", here, "the frontmatter is a list, not 'key: value' lines"))
-        if isinstance(event, yaml.ScalarEvent) and event.value:
+        if isinstance(event, yaml.ScalarEvent) and event.value and self._whole:
             raise _Unsafe(Finding("not-a-mapping", here, "the frontmatter is plain text, not 'key: value' lines"))
 
     def _take_in_mapping(self, event: yaml.NodeEvent, keys: set[str], here: int) -> None:

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.skills import Skill, SkillRepo
+from engine.skills import Skill, SkillRepo, header
 from engine.skills.skill import MAX_BYTES, name_problem
 
 GOOD = "---\nname: find-mugs\ndescription: Use when a mug is wanted.\n---\nMugs are in the safe.\n"
@@ -91,6 +92,68 @@ def test_each_problem_is_a_finding_with_its_line(text: str, code: str, line: int
     found = [(finding.code, finding.line) for finding in Skill.parse(text).findings]
     assert (code, line) in found
     assert Skill.parse(text).write() == text
+
+
+@pytest.fixture(params=["CBaseLoader", "BaseLoader"])
+def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both loaders of PyYAML. Which bound on the depth each has of its own differs between its releases."""
+    monkeypatch.setattr(header, "_LOADER", getattr(yaml, request.param))
+
+
+DEEP = {
+    "brackets": ("name: ", "["),
+    "brackets after a list": ("name: [[a, b, c], ", "["),
+    "brackets, a line each": ("name: ", "[\n"),
+    "braces": ("name: ", "{a: "),
+    "lists": ("name:\n  ", "- "),
+    "keys": ("name:\n  ", "? "),
+}
+
+
+@pytest.mark.usefixtures("loader")
+@pytest.mark.parametrize("levels", [16, 999, 1_000, 1_001, 3_000])
+@pytest.mark.parametrize(("before", "opening"), DEEP.values(), ids=DEEP)
+def test_what_nests_deeper_than_16_levels_is_told_whatever_the_loader_bears(
+    before: str, opening: str, levels: int
+) -> None:
+    """The mapping at the root is the first level."""
+    text = f"---\n{before}{opening * levels}\n---\nbody"
+    (found,) = [finding for finding in Skill.parse(text).findings if finding.code != "fence-inside"]
+    assert (found.code, found.message) == ("yaml-too-deep", "the frontmatter nests deeper than 16 levels")
+    assert Skill.parse(text).write() == text
+
+
+@pytest.mark.usefixtures("loader")
+@pytest.mark.parametrize(
+    "block",
+    [
+        "name: a\ndescription: d\nmetadata: " + "[" * 15 + "]" * 15,
+        "name: a\ndescription: d\nmetadata: " + "{a: " * 15 + "}" * 15,
+        "name: a\ndescription: d\nmetadata:\n  " + "- " * 15 + "x",
+        "name: a\ndescription: see " + "[" * 1_020,
+        "name: a\ndescription: |\n  " + "[" * 1_020,
+        "name: a\ndescription: '" + "[" * 1_020 + "'",
+        "name: a\ndescription: d # " + "[" * 1_020,
+    ],
+)
+def test_what_nests_less_or_only_looks_nested_is_read(block: str) -> None:
+    assert Skill.parse(f"---\n{block}\n---\nbody").errors == ()
+
+
+@pytest.mark.usefixtures("loader")
+@pytest.mark.parametrize(
+    ("block", "code"),
+    [
+        ("[" * 1_000, "not-a-mapping"),
+        ("name: [*a, " + "[" * 1_000, "yaml-alias"),
+        ("name: one: " + "[" * 1_000, "bad-yaml"),
+        ("'name' @" + "[" * 1_000, "bad-yaml"),
+        ("name: 'one\n" + "[" * 1_000, "bad-yaml"),
+    ],
+)
+def test_the_first_fault_is_told_and_not_the_depth_behind_it(block: str, code: str) -> None:
+    (found,) = Skill.parse(f"---\n{block}\n---\nbody").errors
+    assert found.code == code
 
 
 def test_only_errors_make_a_skill_invalid() -> None:

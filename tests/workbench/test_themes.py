@@ -25,6 +25,10 @@ def test_one_theme_is_dark_and_one_is_light_and_both_have_every_style() -> None:
         (('"#7fa8d9"', '"no-colour"'), "no-colour"),
         (("colors:", "colours:"), "colors"),
         (("name: dark", "name: [dark"), "dark.yaml"),
+        (("name: dark", "name: " + "[\n" * 20 + "]" * 20), "nests deeper than 8 levels"),
+        (("name: dark", "name: " + "[\n" * 40_000 + "]" * 40_000), "dark.yaml .*nest"),
+        (("name: dark", "name: " + "{a: " * 900 + "}" * 900), "nests deeper than 8 levels"),
+        (("name: dark", "name:\n  " + "- " * 40_000), "nests deeper than 8 levels"),
     ],
 )
 def test_a_broken_theme_is_an_error_that_names_the_fault(change: tuple[str, str], named: str) -> None:
