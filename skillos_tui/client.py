@@ -27,7 +27,7 @@ from textual.worker import Worker, get_current_worker
 
 from engine.config import ConfigError, load_profile, to_toml
 from engine.runs import supervisor
-from engine.runs.commands import Pause, Stop
+from engine.runs.commands import Pause
 from engine.runs.errors import RunError
 from engine.runs.events import EditProposed, StepStarted
 from engine.runs.status import shown_state
@@ -225,7 +225,7 @@ class Client:
         path = supervisor.new_run_path(self.folder, kind, config.profile)
         Run.create(path, kind=kind, config_text=to_toml(config)).close()
         self._tell(RunCreated(path))
-        supervisor.start(path)
+        supervisor.start(path, patience=_while_open())
 
     def pause(self) -> None:
         """Ask the engine to pause."""
@@ -233,11 +233,12 @@ class Client:
 
     def resume(self) -> None:
         """Let the run go on; a dead engine is started again."""
-        self._with_run("act", lambda run: supervisor.resume(run, user()))
+        self._with_run("act", lambda run: supervisor.resume(run, user(), patience=_while_open()))
 
     def stop(self) -> None:
-        """Ask the engine to give up the step at work, and end."""
-        self._with_run("act", lambda run: run.send(Stop(), user()))
+        """Ask the engine to give up the step at work, and end. A resume may wait for an engine that loads: this does not
+        wait for that resume, since it may end that engine."""
+        self._with_run("stop", lambda run: supervisor.stop(run, user()))
 
     def approve(self, edit: str) -> None:
         """Approve an edit: it becomes a commit. `DecisionRefused` if not, like the other decisions."""
@@ -293,6 +294,12 @@ class Client:
 
     def _tell(self, message: Message) -> None:
         self.app.post_message(message)
+
+
+def _while_open() -> supervisor.Patience:
+    """Waits for an engine until the workbench is left, which does not wait for this thread in vain then."""
+    worker = get_current_worker()
+    return lambda seconds: not worker.is_cancelled
 
 
 def _reviews() -> ModuleType:

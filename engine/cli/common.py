@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -15,6 +16,7 @@ from engine.runs import supervisor
 from engine.runs.store import Run
 from engine.runs.text import printable
 
+SLOW_SECONDS = 5.0
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
@@ -61,6 +63,20 @@ def open_run(options: argparse.Namespace) -> Run:
         at_home = supervisor.runs_home() / options.run
         path = at_home if at_home.exists() else path
     return Run.open(path)
+
+
+def patience_that_tells() -> supervisor.Patience:
+    """Waits for an engine for as long as it takes, and says once that this takes a while."""
+    told = False
+
+    def patience(seconds: float) -> bool:
+        nonlocal told
+        if seconds > SLOW_SECONDS and not told:
+            told = True
+            print("the engine is loading; Ctrl+C leaves it to load", file=sys.stderr, flush=True)
+        return True
+
+    return patience
 
 
 def user_name() -> str:

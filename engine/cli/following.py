@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from engine.cli.common import Commands, add_command, lines, open_run, print_json, user_name
+from engine.cli.common import Commands, add_command, lines, open_run, patience_that_tells, print_json, user_name
 from engine.runs import supervisor
-from engine.runs.commands import AnyCommand, Pause, Stop
+from engine.runs.commands import AnyCommand, Pause
 from engine.runs.errors import RunError
 from engine.runs.events import AnyEvent, HeldOutMeasured, Notice, StepEnded
 from engine.runs.status import Status, shown_state, status
@@ -119,7 +119,14 @@ def _pause(options: argparse.Namespace) -> int:
 
 
 def _stop(options: argparse.Namespace) -> int:
-    return _send(options, Stop(), "asked to stop; what is saved stays, and resume goes on from there")
+    with open_run(options) as run:
+        at_work = supervisor.stop(run, user_name())
+    print(
+        "asked to stop; what is saved stays, and resume goes on from there"
+        if at_work
+        else "stopped, before its engine began; resume starts it again"
+    )
+    return 0
 
 
 def _send(options: argparse.Namespace, command: AnyCommand, told: str) -> int:
@@ -133,7 +140,7 @@ def _send(options: argparse.Namespace, command: AnyCommand, told: str) -> int:
 
 def _resume(options: argparse.Namespace) -> int:
     with open_run(options) as run:
-        pid = supervisor.resume(run, user_name(), worker=options.worker)
+        pid = supervisor.resume(run, user_name(), worker=options.worker, patience=patience_that_tells())
     print(f"goes on in process {pid}")
     return 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.cli.common import Commands, add_command
+from engine.cli.common import Commands, add_command, patience_that_tells
 from engine.cli.following import follow
 from engine.config import Config, ConfigError, load_profile, profiles, to_toml
 from engine.environments.worlds import check_held_out
@@ -92,7 +92,7 @@ def _start(options: argparse.Namespace, kind: RunKind, config: Config, repo: Pat
     with _run_for(options.run, kind, config, repo) as run:
         seen = run.last_id()
         try:
-            supervisor.start(run.path, worker=options.worker)
+            supervisor.start(run.path, worker=options.worker, patience=patience_that_tells())
             print(f"run {run.path}", flush=True)
             return 0 if options.detach else follow(run, seen)
         except KeyboardInterrupt:

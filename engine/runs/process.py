@@ -2,7 +2,8 @@
 
 `engine.lock` in the run directory is held with flock, which the kernel releases however the process ends. It contains
 the holder's pid and identity, and its modification time is the heartbeat, so that beating needs no space on the disk
-and wakes no reader of the database.
+and wakes no reader of the database. `engine.starting` contains the process that was started last to become the engine;
+it is locked while somebody starts one.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import msgspec
 import psutil
@@ -19,12 +21,16 @@ import psutil
 from engine.runs.errors import RunError, RunLocked
 
 LOCK_FILE = "engine.lock"
-START_SECONDS = 60.0
-"""How long an engine may take from its start until it holds the lock."""
+START_FILE = "engine.starting"
+_RECORD_BYTES = 256
+"""Every record has this size, so that one write replaces another and no reader finds a part of it."""
 
 
 class EngineProcess(msgspec.Struct, frozen=True):
-    """The process that last took a run's lock; `identity` tells it from a later process with the same pid."""
+    """The process that last took a run's lock, or was last started to take it, at the unix time `since`.
+
+    `identity` tells it from a later process with the same pid.
+    """
 
     pid: int
     identity: str
@@ -55,9 +61,18 @@ def identity_of(pid: int) -> str | None:
 
 def engine_of(run: Path) -> EngineProcess | None:
     """The process that holds (or held, until it was killed) the lock of the run directory `run`."""
+    return _read(run / LOCK_FILE)
+
+
+def started_for(run: Path) -> EngineProcess | None:
+    """The process that was last started to become the engine of `run`, whatever became of it."""
+    return _read(run / START_FILE)
+
+
+def _read(path: Path) -> EngineProcess | None:
     try:
-        return msgspec.json.decode((run / LOCK_FILE).read_bytes(), type=EngineProcess)
-    except (OSError, msgspec.DecodeError):
+        return msgspec.json.decode(path.read_bytes(), type=EngineProcess)
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         return None
 
 
@@ -77,56 +92,91 @@ def heartbeat_age(run: Path) -> float | None:
         return None
 
 
-class EngineLock:
-    """The right to work on a run, held until `release` or the end of the process. Use as a context manager.
+class _LockedFile:
+    """A file of the run directory that one process at a time holds with flock, and that contains a process."""
 
-    Raises `RunLocked` when another engine has it.
-    """
-
-    def __init__(self, run: Path) -> None:
-        self.path = run / LOCK_FILE
+    def __init__(self, path: Path) -> None:
+        self.path = path
         try:
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise RunError(f"cannot open {self.path}: {error.strerror}; check that you may write there") from error
-        try:
-            self._take(run)
-        except BaseException:
-            os.close(self._file)
-            raise
-
-    def _take(self, run: Path) -> None:
+            raise RunError(f"cannot open {path}: {error.strerror}; check that you may write there") from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = engine_of(run)
-            who = f"process {holder.pid}, since {time.ctime(holder.since)}" if holder else "a process that just began"
-            raise RunLocked(
-                f"another engine works on {run} ({who}); stop it first: skillos-engine stop {run}"
-            ) from error
+            os.close(self._file)
+            raise RunLocked(self._refusal()) from error
         except OSError as error:
-            raise RunError(f"cannot lock {self.path}: {error.strerror}; is it on a file system with locks?") from error
-        identity = identity_of(os.getpid()) or ""
-        self._write(msgspec.json.encode(EngineProcess(pid=os.getpid(), identity=identity, since=time.time())))
+            os.close(self._file)
+            raise RunError(f"cannot lock {path}: {error.strerror}; is it on a file system with locks?") from error
 
-    def _write(self, content: bytes) -> None:
+    def _refusal(self) -> str:
+        """What to tell when another process holds the file."""
+        raise NotImplementedError
+
+    def _write(self, pid: int) -> None:
+        process = EngineProcess(pid=pid, identity=identity_of(pid) or "", since=time.time())
         try:
-            os.ftruncate(self._file, 0)
-            os.pwrite(self._file, content, 0)
+            os.pwrite(self._file, msgspec.json.encode(process).ljust(_RECORD_BYTES), 0)
+            os.ftruncate(self._file, _RECORD_BYTES)
         except OSError as error:
             raise RunError(f"cannot write {self.path}: {error.strerror}; free some space") from error
 
     def release(self) -> None:
-        """Give the run free; a second call does nothing."""
+        """Let another process have it; a second call does nothing."""
         if self._file >= 0:
-            os.ftruncate(self._file, 0)
             os.close(self._file)
             self._file = -1
 
-    def __enter__(self) -> EngineLock:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+class EngineLock(_LockedFile):
+    """The right to work on a run, held until `release` or the end of the process. Use as a context manager.
+
+    Raises `RunLocked` when another engine has it.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        super().__init__(run / LOCK_FILE)
+        try:
+            self._write(os.getpid())
+        except BaseException:
+            super().release()
+            raise
+
+    def _refusal(self) -> str:
+        holder = engine_of(self._run)
+        who = f"process {holder.pid}, since {time.ctime(holder.since)}" if holder else "a process that just began"
+        return f"another engine works on {self._run} ({who}); stop it first: skillos-engine stop {self._run}"
+
+    def release(self) -> None:
+        """Give the run free; a second call does nothing."""
+        if self._file >= 0:
+            os.ftruncate(self._file, 0)
+        super().release()
+
+
+class StartLock(_LockedFile):
+    """The right to start an engine for a run. It is held only until that process is there. Use as a context manager.
+
+    Raises `RunLocked` while another process starts one.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        super().__init__(run / START_FILE)
+
+    def _refusal(self) -> str:
+        return f"another process starts an engine for {self._run} at this moment"
+
+    def record(self, pid: int) -> None:
+        """Say that process `pid` was started to become the engine. Raises `RunError` when that cannot be written."""
+        self._write(pid)

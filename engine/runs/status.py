@@ -14,10 +14,12 @@ import msgspec
 
 from engine.config import ConfigError
 from engine.runs.events import HeldOutMeasured, RunKind, State, StepEnded
-from engine.runs.process import START_SECONDS, engine_of
+from engine.runs.process import EngineProcess, engine_of, started_for
 from engine.runs.store import FINAL_STATES, Run, RunState
 
 ShownState = State | Literal["interrupted"]
+NEW_SECONDS = 60.0
+"""How long a run reads "starting" before any process was started for it: whoever made it is about to do that."""
 
 
 class StepRewards(msgspec.Struct, frozen=True):
@@ -93,17 +95,32 @@ def _held_out(run: Run) -> list[HeldOutResult]:
 
 def shown_state(run: Run) -> ShownState:
     """The state that the run's events tell, or "interrupted" when its engine died without ending the run."""
-    alive = run.engine_alive()
     state = run.state()
-    return state.state if alive or state.state in FINAL_STATES or _launching(run, state) else "interrupted"
+    while state.state not in FINAL_STATES and not run.engine_alive() and not _launching(run, state):
+        before, state = state, run.state()
+        if state == before:
+            return "interrupted"
+    return state.state
+
+
+def loading(run: Run) -> EngineProcess | None:
+    """The process that was started to be the engine of `run` and lives, but does not hold the run's lock yet."""
+    process, holder = started_for(run.path), run.engine()
+    if process is None or not process.alive() or (holder is not None and holder.pid == process.pid):
+        return None
+    return process if run.state().state == "starting" else None
 
 
 def _launching(run: Run, state: RunState) -> bool:
-    """Whether an engine was started so shortly ago that it need not have taken the run's lock yet."""
+    """Whether the run's engine is still to begin: its process lives, or will shortly be started."""
+    if state.state != "starting":
+        return False
+    process, engine = started_for(run.path), engine_of(run.path)
+    if process is not None and process.alive():
+        return True
     began = state.since or run.created
-    engine = engine_of(run.path)
-    taken = engine is not None and engine.since >= began
-    return state.state == "starting" and not taken and time.time() - began < START_SECONDS
+    was_there = any(died is not None and died.since >= began for died in (process, engine))
+    return not was_there and time.time() - began < NEW_SECONDS
 
 
 def _planned(run: Run) -> tuple[str, int]:

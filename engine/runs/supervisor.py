@@ -1,36 +1,50 @@
-"""Starting, finding and resuming runs. An engine lives in a session of its own, so neither a closed terminal nor a
+"""Starting, finding, resuming and stopping runs. An engine lives in a session of its own, so neither a closed terminal nor a
 dropped line reaches it.
 
     path = new_run_path(runs_home(), "train", "pocket")
     Run.create(path, kind="train", config_text=to_toml(config))
     pid = start(path)                   # returns once the engine holds the run's lock
+    stop(run, "ann")
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 import platformdirs
 
-from engine.runs.commands import Resume
+from engine.runs.commands import Resume, Stop
 from engine.runs.errors import RunError, RunLocked
 from engine.runs.events import StateChanged
-from engine.runs.process import START_SECONDS
-from engine.runs.status import Status, status
+from engine.runs.process import EngineProcess, StartLock
+from engine.runs.status import Status, loading, shown_state, status
 from engine.runs.store import FINAL_STATES, Run
 
 WORKER: Sequence[str] = (sys.executable, "-P", "-u", "-m", "engine.worker")
 """What runs an engine; the run's directory is added. `-P` keeps the folder it starts in from shadowing modules."""
 
 TAIL_LINES = 20
+POLL_SECONDS = 0.02
+END_SECONDS = 10.0
+
+Patience: TypeAlias = Callable[[float], bool]
+"""Whether to wait longer for an engine, after so many seconds."""
+
+
+def endless(seconds: float) -> bool:
+    """Wait for as long as the engine's process lives."""
+    return True
 
 
 class RunSummary(msgspec.Struct, frozen=True):
@@ -88,33 +102,48 @@ def _summary(folder: Path) -> RunSummary:
         return RunSummary(str(folder), 0.0, None, str(error))
 
 
-def start(run_path: Path | str, *, worker: Sequence[str] = WORKER) -> int:
+def start(run_path: Path | str, *, worker: Sequence[str] = WORKER, patience: Patience = endless) -> int:
     """Start the engine of a run in its own session and return its pid once it holds the run's lock.
 
-    Commands that were left for an earlier engine are dropped. Raises `RunLocked` when an engine works on the run, and
-    `RunError` with the end of its log when the new one ends at once or does not begin within 60 s.
+    An engine that is slow to begin is waited for as long as its process lives, and meanwhile the run's state is
+    "starting". `patience` is asked all the while, with the seconds waited so far, whether to wait longer; when it says
+    no, or raises, the engine goes on without the caller. Commands that were left for an earlier engine are dropped.
+    Raises `RunLocked` when an engine works on the run or is about to, and `RunError` with the end of its log when the
+    new one ends before it begins.
     """
     with Run.open(run_path) as run:
-        engine = run.engine()
-        if engine is not None:
-            raise RunLocked(f"an engine works on {run.path} already (process {engine.pid})")
-        run.take_commands()
-        run.append(StateChanged("starting"))
-        offset = run.log_file.stat().st_size if run.log_file.exists() else 0
-        child = _spawn(run, worker)
-        deadline = time.monotonic() + START_SECONDS
+        child, offset = _launch(run, worker)
+        began = time.monotonic()
         while not _holds(run, child.pid):
             if child.poll() is not None:
                 _report_death(run, child, offset)
                 break
-            if time.monotonic() > deadline:
-                child.kill()
-                raise _failed(run, f"did not begin within {START_SECONDS:g} s and was ended", offset)
-            time.sleep(0.02)
+            if not patience(time.monotonic() - began):
+                break
+            time.sleep(POLL_SECONDS)
         return child.pid
 
 
-def resume(run: Run, by: str, *, worker: Sequence[str] = WORKER) -> int:
+def _launch(run: Run, worker: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a process for `run`; it, and where in the log its output begins. Raises as `start` does."""
+    with StartLock(run.path) as lock:
+        engine, process = run.engine(), loading(run)
+        if engine is not None:
+            raise RunLocked(f"an engine works on {run.path} already (process {engine.pid})")
+        if process is not None:
+            raise RunLocked(
+                f"an engine of {run.path} is loading already (process {process.pid}, since {time.ctime(process.since)}); "
+                f"wait for it, or end it: skillos-engine stop {run.path}"
+            )
+        run.take_commands()
+        run.append(StateChanged("starting"))
+        offset = run.log_file.stat().st_size if run.log_file.exists() else 0
+        child = _spawn(run, worker)
+        lock.record(child.pid)
+        return child, offset
+
+
+def resume(run: Run, by: str, *, worker: Sequence[str] = WORKER, patience: Patience = endless) -> int:
     """Let a run go on: a living engine is told so, a dead one is started again. Returns the engine's pid.
 
     Raises `RunError` when the run has finished, or as `start` does.
@@ -125,7 +154,38 @@ def resume(run: Run, by: str, *, worker: Sequence[str] = WORKER) -> int:
         return engine.pid
     if run.state().state == "finished":
         raise RunError(f"{run.path} has finished; there is nothing to resume")
-    return start(run.path, worker=worker)
+    return start(run.path, worker=worker, patience=patience)
+
+
+def stop(run: Run, by: str) -> bool:
+    """Ask the engine of a run to stop, or end it where it is still loading. Whether it was at work.
+
+    Raises `RunError` when no engine works on the run.
+    """
+    if run.engine() is None and (process := loading(run)) is not None:
+        with suppress(RunLocked), run.lock():  # while we hold the lock, that process cannot begin
+            if loading(run) == process:
+                _end(run, process, by)
+                return False
+    if run.engine() is None:
+        raise RunError(f"no engine works on {run.path}; the run is {shown_state(run)}")
+    run.send(Stop(), by)
+    return True
+
+
+def _end(run: Run, process: EngineProcess, by: str) -> None:
+    """Kill an engine that has not begun, so that nothing is lost, and wait until it is gone."""
+    try:
+        os.kill(process.pid, 0)
+        run.append(StateChanged("stopped", f"asked by {by}, before the engine began"))
+        os.kill(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    except OSError as error:
+        raise RunError(f"cannot end process {process.pid}, the engine of {run.path}: {error.strerror}") from error
+    deadline = time.monotonic() + END_SECONDS
+    while process.alive() and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
 
 
 def log_tail(run: Run, offset: int = 0, lines: int = TAIL_LINES) -> str:

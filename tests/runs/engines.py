@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from engine.runs.status import loading
 from engine.runs.store import Run
 
 STAND_IN = [sys.executable, "-m", "tests.runs.stand_in"]
 ROOT = Path(__file__).parents[2]
+SECONDS = 120.0
+"""A wait that takes longer is in vain, however slow the machine is."""
 
 
 def worker(behaviour: str) -> list[str]:
@@ -20,9 +25,22 @@ def worker(behaviour: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 15.0) -> None:
-    """Poll until `condition` holds; an `AssertionError` when it does not within `seconds`."""
-    deadline = time.monotonic() + seconds
+def following(path: Path, behaviour: str = "idle") -> subprocess.Popen[str]:
+    """`skillos-engine train` in a process of its own, which follows the stand-in, as an interactive shell starts it.
+
+    A shell without job control lets what it starts in the background ignore Ctrl+C, and so may be how these tests run.
+    """
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"from engine.cli import main; sys.exit(main(sys.argv[1:], worker={worker(behaviour)!r}))"
+    )
+    command = [sys.executable, "-c", code, "train", "--profile", "pocket", "--run", path]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Poll until `condition` holds; an `AssertionError` when it does not for so long that it never will."""
+    deadline = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.01)
@@ -38,4 +56,12 @@ def spawn(run: Run, behaviour: str) -> subprocess.Popen[bytes]:
 def kill(child: subprocess.Popen[bytes]) -> None:
     """kill -9, and wait until the process is gone."""
     child.kill()
-    child.wait(10)
+    child.wait(SECONDS)
+
+
+def kill_engine(run: Run) -> None:
+    """kill -9 for the engine of a run, if it has one that lives or is about to begin; and wait until it is gone."""
+    for process in (run.engine(), loading(run)):
+        if process is not None:
+            os.kill(process.pid, signal.SIGKILL)
+            wait_until(lambda process=process: not process.alive())

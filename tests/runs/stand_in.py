@@ -1,10 +1,11 @@
 """A stand-in for the engine's worker: a real process that takes the lock, beats, emits events and obeys commands.
 
-    python -m tests.runs.stand_in RUN [steps|idle|fail|wait|die]
+    python -m tests.runs.stand_in RUN [steps|one|idle|fail|wait|die|slow]
 
 `steps` (the default) ends a step every 50 ms, as many as the run's configuration says, from where the log left off;
-`idle` starts and waits for commands; `fail` ends the run as failed; `wait` takes the lock and does nothing; `die`
-prints a complaint and exits before it takes the lock.
+`one` ends one step and waits for commands; `idle` waits for commands at once; `fail` ends the run as failed; `wait`
+takes the lock and does nothing; `die` prints a complaint and exits before it takes the lock; `slow` does not take the
+lock before there is a file `go` in the run's directory, and then does what that file says.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 
 from engine.runs.commands import Pause, Resume, Stop
 from engine.runs.events import RunStarted, State, StateChanged
@@ -21,6 +23,10 @@ from tests.runs.samples import step_ended, step_started, turn
 
 
 def main(path: str, behaviour: str = "steps") -> int:
+    if behaviour == "slow":
+        print("loading", flush=True)
+        while not (behaviour := go_file(path).read_text() if go_file(path).exists() else ""):
+            time.sleep(0.01)
     if behaviour == "die":
         print("the model's weights are missing", flush=True)
         return 3
@@ -40,12 +46,17 @@ def main(path: str, behaviour: str = "steps") -> int:
         for step in range(done + 1, steps + 1):
             writer.emit(step_started(step))
             writer.emit(turn(step))
-            if not go_on(run, writer, forever=behaviour == "idle"):
+            if not go_on(run, writer, forever=behaviour == "idle" or (behaviour == "one" and step > done + 1)):
                 writer.emit(StateChanged("stopped", "asked to stop"))
                 return 0
             writer.emit(step_ended(step))
         writer.emit(StateChanged("finished"))
     return 0
+
+
+def go_file(path: str | Path) -> Path:
+    """What a slow stand-in for the run at `path` waits for."""
+    return Path(path) / "go"
 
 
 def go_on(run: Run, writer: EventWriter, *, forever: bool) -> bool:

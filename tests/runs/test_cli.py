@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,13 @@ from engine.cli import main
 from engine.outcomes import SUCCEEDED
 from engine.runs import reviews
 from engine.runs.events import Address, StateChanged, TurnTaken
+from engine.runs.status import loading, status
 from engine.runs.store import Run
+from engine.runs.supervisor import log_tail, start
 from engine.skills import Insert, Skill, SkillRepo
-from tests.runs.engines import kill, spawn, wait_until, worker
+from tests.runs.engines import SECONDS, following, kill, kill_engine, spawn, wait_until, worker
 from tests.runs.samples import step_ended, turn
+from tests.runs.stand_in import go_file
 
 Shell = Callable[..., tuple[int, str, str]]
 
@@ -49,8 +53,9 @@ def place(tmp_path: Path) -> Iterator[Path]:
     """Where a run goes; an engine that still works there at the end of the test is killed."""
     path = tmp_path / "D"
     yield path
-    if (path / "run.db").exists() and (engine := Run.open(path).engine()) is not None:
-        os.kill(engine.pid, signal.SIGKILL)
+    if (path / "run.db").exists():
+        with Run.open(path) as run:
+            kill_engine(run)
 
 
 # Starting and following
@@ -88,27 +93,51 @@ def test_an_engine_that_does_not_begin_is_told_with_its_log(shell: Shell, place:
 
 
 def test_an_engine_killed_while_followed_is_told(place: Path) -> None:
-    code = f"import sys; from engine.cli import main; sys.exit(main(sys.argv[1:], worker={worker('idle')!r}))"
-    command = [sys.executable, "-c", code, "train", "--profile", "pocket", "--run", place]
-    following = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert following.stdout is not None and following.stdout.readline().startswith("run ")
-    engine = Run.open(place).engine()
+    command = following(place)
+    assert command.stdout is not None and command.stdout.readline().startswith("run ")
+    with Run.open(place) as run:
+        wait_until(lambda: "stand-in at work" in log_tail(run))
+        engine = run.engine()
     assert engine is not None
     os.kill(engine.pid, signal.SIGKILL)
-    _, err = following.communicate(timeout=15)
-    assert following.returncode == 1 and "interrupted" in err and "stand-in at work" in err
+    _, err = command.communicate(timeout=SECONDS)
+    assert command.returncode == 1 and "interrupted" in err and "stand-in at work" in err
 
 
 def test_ctrl_c_ends_the_watching_and_not_the_engine(place: Path) -> None:
-    code = f"import sys; from engine.cli import main; sys.exit(main(sys.argv[1:], worker={worker('idle')!r}))"
-    command = [sys.executable, "-c", code, "train", "--profile", "pocket", "--run", place]
-    following = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert following.stdout is not None and following.stdout.readline().startswith("run ")
-    following.send_signal(signal.SIGINT)
-    _, err = following.communicate(timeout=15)
-    assert following.returncode == 130
+    command = following(place)
+    assert command.stdout is not None and command.stdout.readline().startswith("run ")
+    command.send_signal(signal.SIGINT)
+    _, err = command.communicate(timeout=SECONDS)
+    assert command.returncode == 130
     assert "goes on without this terminal" in err and f"stop {place}" in err
     assert Run.open(place).engine_alive()
+
+
+def test_a_slow_engine_is_told_and_ctrl_c_leaves_it_to_load(place: Path) -> None:
+    command = following(place, "slow")
+    assert command.stderr is not None and "the engine is loading" in command.stderr.readline()
+    command.send_signal(signal.SIGINT)
+    out, err = command.communicate(timeout=SECONDS)
+    assert (command.returncode, out) == (130, "") and "goes on without this terminal" in err
+    with Run.open(place) as run:
+        assert status(run).state == "starting"
+        go_file(place).write_text("steps")
+        wait_until(lambda: run.state().state == "finished")
+
+
+def test_a_slow_engine_is_stopped_and_resumed(shell: Shell, run: Run) -> None:
+    with ThreadPoolExecutor() as pool:
+        starting = pool.submit(start, run.path, worker=worker("slow"))
+        wait_until(lambda: loading(run))
+        code, _, err = shell("resume", run.path)
+        assert code == 1 and "is loading already" in err and f"stop {run.path}" in err
+        code, out, _ = shell("stop", run.path)
+        assert (code, out) == (0, "stopped, before its engine began; resume starts it again\n")
+        starting.result(SECONDS)
+    assert "stopped (asked by" in shell("status", run.path)[1]
+    assert shell("resume", run.path)[0] == 0
+    wait_until(lambda: run.state().state == "finished")
 
 
 def test_detached_it_returns_while_the_engine_works(shell: Shell, place: Path) -> None:
@@ -236,7 +265,7 @@ def test_what_a_model_wrote_cannot_steer_the_terminal(shell: Shell, run: Run) ->
 def test_following_events_ends_with_the_run(shell: Shell, run: Run) -> None:
     engine = spawn(run, "steps")
     code, out, _ = shell("events", run.path, "--follow", "--json")
-    engine.wait(10)
+    engine.wait(SECONDS)
     events = [json.loads(line)["event"] for line in out.splitlines()]
     assert code == 0 and events[-1] == {"kind": "state_changed", "state": "finished", "reason": ""}
     assert len(events) == run.last_id()

@@ -6,28 +6,34 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from engine.runs.commands import Pause, Stop
 from engine.runs.errors import RunError, RunLocked
-from engine.runs.status import status
+from engine.runs.events import StateChanged
+from engine.runs.process import START_FILE, EngineProcess
+from engine.runs.status import loading, status
 from engine.runs.store import Run
-from engine.runs.supervisor import find_runs, log_tail, new_run_path, resume, start
-from tests.runs.engines import STAND_IN, wait_until, worker
+from engine.runs.supervisor import find_runs, log_tail, new_run_path, resume, start, stop
+from tests.runs.engines import SECONDS, STAND_IN, kill_engine, wait_until, worker
 from tests.runs.samples import CONFIG
+from tests.runs.stand_in import go_file
+
+AT_ONCE = 8
 
 
 @pytest.fixture
 def cleaned(run: Run) -> Iterator[Run]:
     """A run whose engine, if one still lives at the end of the test, is killed."""
     yield run
-    engine = run.engine()
-    if engine is not None:
-        os.kill(engine.pid, signal.SIGKILL)
-        wait_until(lambda: not run.engine_alive())
+    kill_engine(run)
 
 
 def test_the_engine_has_a_session_of_its_own_and_works_to_the_end(cleaned: Run) -> None:
@@ -61,19 +67,142 @@ def test_an_engine_that_ends_the_run_quickly_is_no_error(run: Run) -> None:
 def test_the_engine_outlives_the_process_that_started_it(cleaned: Run) -> None:
     code = (
         "import sys, time; from engine.runs.supervisor import start\n"
-        f"start(sys.argv[1], worker={worker('idle')!r}); print('started', flush=True); time.sleep(60)"
+        f"start(sys.argv[1], worker={worker('idle')!r}); print('started', flush=True); time.sleep(3600)"
     )
     starter = subprocess.Popen(
         [sys.executable, "-c", code, cleaned.path], stdout=subprocess.PIPE, start_new_session=True
     )
     assert starter.stdout is not None and starter.stdout.readline() == b"started\n"
     os.killpg(starter.pid, signal.SIGKILL)
-    starter.communicate(timeout=10)
+    starter.communicate(timeout=SECONDS)
     assert cleaned.engine_alive()
 
 
+# An engine that is slow to begin
+
+
+@pytest.fixture
+def starter() -> Iterator[ThreadPoolExecutor]:
+    """Threads in which engines are started; they end once a test has failed and its engine is killed."""
+    pool = ThreadPoolExecutor(AT_ONCE)
+    yield pool
+    pool.shutdown(wait=False)
+
+
+@pytest.fixture
+def no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of which no process is known to begin is not thought to begin."""
+    monkeypatch.setattr("engine.runs.status.NEW_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("no_grace")
+def test_a_slow_engine_is_waited_for_and_reads_starting(cleaned: Run, starter: ThreadPoolExecutor) -> None:
+    began = starter.submit(start, cleaned.path, worker=worker("slow"))
+    wait_until(lambda: "loading" in log_tail(cleaned))
+    process = loading(cleaned)
+    assert process is not None and not cleaned.engine_alive()
+    assert status(cleaned).state == "starting" and not began.done()
+    go_file(cleaned.path).write_text("idle")
+    assert began.result(SECONDS) == process.pid
+    wait_until(lambda: status(cleaned).state == "running")
+    assert loading(cleaned) is None
+
+
+@pytest.mark.usefixtures("no_grace")
+def test_a_slow_engine_that_dies_is_reported_with_its_log(cleaned: Run, starter: ThreadPoolExecutor) -> None:
+    began = starter.submit(start, cleaned.path, worker=worker("slow"))
+    wait_until(lambda: "loading" in log_tail(cleaned))
+    go_file(cleaned.path).write_text("die")
+    with pytest.raises(RunError, match=r"exit code 3.*\nloading\n.*weights are missing"):
+        began.result(SECONDS)
+    assert status(cleaned).state == "failed"
+
+
+@pytest.mark.usefixtures("no_grace")
+def test_a_caller_may_stop_waiting_and_the_engine_goes_on(cleaned: Run) -> None:
+    waited = []
+    pid = start(
+        cleaned.path, worker=worker("slow"), patience=lambda seconds: not waited.append(seconds) and len(waited) < 3
+    )
+    assert len(waited) == 3 and waited == sorted(waited)
+    assert status(cleaned).state == "starting"
+    go_file(cleaned.path).write_text("idle")
+    wait_until(cleaned.engine_alive)
+    assert cleaned.engine().pid == pid  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("no_grace")
+def test_a_slow_engine_that_is_killed_while_nobody_waits_reads_interrupted_and_can_be_resumed(cleaned: Run) -> None:
+    pid = start(cleaned.path, worker=worker("slow"), patience=lambda seconds: False)
+    assert status(cleaned).state == "starting"
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: status(cleaned).state == "interrupted")
+    resume(cleaned, by="ann", worker=STAND_IN)
+    wait_until(lambda: cleaned.state().state == "finished")
+
+
+@pytest.mark.usefixtures("no_grace")
+def test_another_process_with_the_pid_of_a_dead_slow_engine_is_not_taken_for_it(run: Run) -> None:
+    run.append(StateChanged("starting"))
+    mistaken = EngineProcess(pid=os.getpid(), identity="an earlier boot:1", since=time.time())
+    (run.path / START_FILE).write_bytes(msgspec.json.encode(mistaken))
+    assert status(run).state == "interrupted" and loading(run) is None
+
+
+def test_a_second_start_is_refused_while_the_first_engine_loads_and_leaves_no_trace(cleaned: Run) -> None:
+    pid = start(cleaned.path, worker=worker("slow"), patience=lambda seconds: "loading" not in log_tail(cleaned))
+    cleaned.send(Pause(), by="ann")
+    before = (cleaned.events(), cleaned.log_file.read_bytes())
+    for again in (start, lambda path, worker: resume(cleaned, by="bob", worker=worker)):
+        with pytest.raises(RunLocked, match=rf"is loading already \(process {pid}, .*skillos-engine stop"):
+            again(cleaned.path, worker=worker("die"))
+    assert (cleaned.events(), cleaned.log_file.read_bytes()) == before
+    assert [sent.by for sent in cleaned.take_commands()] == ["ann"]
+
+
+def test_of_starts_at_the_same_moment_one_succeeds(cleaned: Run, starter: ThreadPoolExecutor) -> None:
+    at_once = threading.Barrier(AT_ONCE)
+
+    def try_to_start() -> int | None:
+        at_once.wait(SECONDS)
+        try:
+            return start(cleaned.path, worker=worker("idle"))
+        except RunLocked:
+            return None
+
+    pids = [starter.submit(try_to_start) for _ in range(AT_ONCE)]
+    started = [pid for pid in (each.result(SECONDS) for each in pids) if pid is not None]
+    assert started == [cleaned.engine().pid]  # type: ignore[union-attr]
+    states = [stored.event.state for stored in cleaned.events(kinds=["state_changed"])]  # type: ignore[union-attr]
+    assert states == ["starting"]
+    wait_until(lambda: "at work" in log_tail(cleaned))
+    assert log_tail(cleaned).count("\n") == 0
+
+
+def test_a_slow_engine_is_stopped_before_it_begins(cleaned: Run, starter: ThreadPoolExecutor) -> None:
+    began = starter.submit(start, cleaned.path, worker=worker("slow"))
+    wait_until(lambda: loading(cleaned))
+    process = loading(cleaned)
+    assert process is not None and stop(cleaned, by="ann") is False
+    assert not process.alive() and began.result(SECONDS) == process.pid
+    assert (status(cleaned).state, status(cleaned).reason) == ("stopped", "asked by ann, before the engine began")
+    assert not cleaned.engine_alive()
+
+
+def test_an_engine_at_work_is_asked_to_stop_and_a_dead_one_cannot_be(cleaned: Run) -> None:
+    start(cleaned.path, worker=worker("idle"))
+    assert stop(cleaned, by="ann") is True
+    wait_until(lambda: not cleaned.engine_alive())
+    assert cleaned.state().state == "stopped"
+    with pytest.raises(RunError, match=r"no engine works on .*; the run is stopped"):
+        stop(cleaned, by="ann")
+
+
+# After kill -9
+
+
 def test_after_kill_9_a_run_resumes_from_its_last_step(cleaned: Run) -> None:
-    pid = start(cleaned.path, worker=STAND_IN)
+    pid = start(cleaned.path, worker=worker("one"))
     wait_until(lambda: len(cleaned.steps()) == 1)
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not cleaned.engine_alive())
