@@ -10,8 +10,10 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
+from engine.runs.status import loading
 from engine.runs.store import Run
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +22,8 @@ TINY = [
     *("training.evaluate_every=2", "training.evaluate_groups=2"),
 ]
 ROWS = 10
-SECONDS = 180
+SECONDS = 600
+"""A command or a wait that takes longer is in vain, however slow the machine is."""
 
 
 def command(*arguments, first=""):
@@ -47,9 +50,9 @@ def status(path):
     return json.loads(told("status", path, "--json"))
 
 
-def wait_until(condition, seconds=SECONDS):
+def wait_until(condition):
     """Poll until `condition` gives something true, and return it."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + SECONDS
     while not (found := condition()):
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
@@ -61,17 +64,30 @@ def has_turn(run, step, after=0):
     return any(stored.event.at.step == step for stored in run.events(after=after, kinds=["turn_taken"]))
 
 
-def kill_engine(run):
-    """kill -9, and wait until the process is gone."""
+@contextmanager
+def frozen(run):
+    """The engine does nothing meanwhile: what is done to it then meets it where it was, and not one step later."""
     engine = run.engine()
     assert engine is not None
+    os.kill(engine.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        if engine.alive():
+            os.kill(engine.pid, signal.SIGCONT)
+
+
+def kill_engine(run):
+    """kill -9, and wait until the process is gone."""
+    engine = run.engine() or loading(run)
+    assert engine is not None
     os.kill(engine.pid, signal.SIGKILL)
-    wait_until(lambda: not run.engine_alive(), 20)
+    wait_until(lambda: not engine.alive())
 
 
 def clear_away(folder):
     """End the engines that a test left at work on the runs in `folder`."""
     for database in folder.glob("*/run.db"):
         with Run.open(database.parent) as run:
-            if run.engine_alive():
+            if run.engine_alive() or loading(run):
                 kill_engine(run)

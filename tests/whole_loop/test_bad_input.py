@@ -5,7 +5,19 @@ import subprocess
 import pytest
 
 from engine.runs.store import Run
-from tests.whole_loop.shell import ROOT, ROWS, TINY, command, has_turn, skillos, status, told, wait_until
+from tests.whole_loop.shell import (
+    ROOT,
+    ROWS,
+    SECONDS,
+    TINY,
+    command,
+    frozen,
+    has_turn,
+    skillos,
+    status,
+    told,
+    wait_until,
+)
 
 # Places that cannot hold a run
 
@@ -115,10 +127,14 @@ def test_a_disk_that_fills_up_in_mid_step_takes_nothing_that_was_written(small_d
     assert engine.stdout.readline().startswith("run ")
     run = Run.open(path)
     wait_until(lambda: has_turn(run, 2))
-    with pytest.raises(OSError, match="No space left"), (small_disk / "ballast").open("wb", buffering=0) as ballast:
+    with (
+        frozen(run),
+        pytest.raises(OSError, match="No space left"),
+        (small_disk / "ballast").open("wb", buffering=0) as ballast,
+    ):
         while True:
             ballast.write(bytes(1024))
-    _, err = engine.communicate(timeout=60)
+    _, err = engine.communicate(timeout=SECONDS)
     assert engine.returncode == 1
     assert "free some space" in err and "Traceback" not in err
     assert [step.step for step in run.steps()] == [1]

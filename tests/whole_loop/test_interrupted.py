@@ -21,6 +21,7 @@ from tests.whole_loop.shell import (
     TINY,
     clear_away,
     command,
+    frozen,
     has_turn,
     kill_engine,
     status,
@@ -55,15 +56,17 @@ def story(tmp_path_factory):
 
     told("resume", run.path)
     wait_until(lambda: has_turn(run, 2, after=before))
-    told("pause", run.path)
+    with frozen(run):
+        told("pause", run.path)
     wait_until(lambda: run.state().state == "paused")
     paused = seen(run)
 
     told("resume", run.path)
     wait_until(lambda: has_turn(run, 3))
-    told("stop", run.path)
-    wait_until(lambda: run.state().state == "stopped", 20)
-    wait_until(lambda: not run.engine_alive(), 20)
+    with frozen(run):
+        told("stop", run.path)
+    wait_until(lambda: run.state().state == "stopped")
+    wait_until(lambda: not run.engine_alive())
     stopped = seen(run)
 
     told("resume", run.path)
@@ -72,8 +75,11 @@ def story(tmp_path_factory):
     clear_away(folder)
 
 
-TAKE_THE_TERMINAL = "import os; os.close(os.open(os.ttyname(0), os.O_RDWR))"
-"""A process that leads a session makes the terminal its own by opening it."""
+TAKE_THE_TERMINAL = (
+    "import os, signal; os.close(os.open(os.ttyname(0), os.O_RDWR)); signal.signal(signal.SIGHUP, signal.SIG_DFL)"
+)
+"""A process that leads a session makes the terminal its own by opening it. It ends when that is closed, even where these
+tests run under nohup."""
 
 
 def start_in_a_terminal(path):
@@ -91,7 +97,7 @@ def start_in_a_terminal(path):
     os.close(theirs)
     wait_until(lambda: b"run " in os.read(ours, 4096))
     os.close(ours)
-    wait_until(lambda: shell.poll() is not None, 20)
+    wait_until(lambda: shell.poll() is not None)
     return Run.open(path), shell
 
 

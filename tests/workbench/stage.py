@@ -38,7 +38,7 @@ def on_screen(pilot: Pilot[str]) -> str:
     return "\n".join(screen_lines(pilot))
 
 
-async def until(pilot: Pilot[str], wanted: str | Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(pilot: Pilot[str], wanted: str | Callable[[], bool], seconds: float = 60.0) -> None:
     """Return once the text stands on the screen (or the condition holds); else fail with the screen as it is."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
