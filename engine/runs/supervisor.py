@@ -1,5 +1,5 @@
-"""Starting, finding, resuming and stopping runs. An engine lives in a session of its own, so neither a closed terminal nor a
-dropped line reaches it.
+"""Starting, finding, resuming and stopping runs. An engine lives in a session of its own, so neither a closed terminal
+nor a dropped line reaches it.
 
     path = new_run_path(runs_home(), "train", "pocket")
     Run.create(path, kind="train", config_text=to_toml(config))
@@ -139,7 +139,11 @@ def _launch(run: Run, worker: Sequence[str]) -> tuple[subprocess.Popen[bytes], i
         run.append(StateChanged("starting"))
         offset = run.log_file.stat().st_size if run.log_file.exists() else 0
         child = _spawn(run, worker)
-        lock.record(child.pid)
+        try:
+            lock.record(child.pid)
+        except RunError:
+            child.kill()
+            raise
         return child, offset
 
 

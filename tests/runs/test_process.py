@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from engine.runs.errors import RunError, RunLocked
-from engine.runs.process import LOCK_FILE, EngineProcess, identity_of
+from engine.runs.process import LOCK_FILE, START_FILE, EngineProcess, engine_of, identity_of, started_for
 from engine.runs.store import Run
 from tests.runs.engines import kill, spawn, wait_until
 
@@ -86,3 +86,23 @@ def test_what_a_killed_engine_had_committed_is_there(run: Run) -> None:
     assert [s.step for s in again.steps()] == list(range(1, len(again.steps()) + 1))
     assert again.db.one("PRAGMA integrity_check") == ("ok",)
     assert [s.id for s in again.events()] == list(range(1, again.last_id() + 1))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b'{"pid": 1, "identity": "\xff", "since": 0}',
+        b'{"more": ' + b"[" * 5_000,
+        b"[1]",
+        b"\0" * 256,
+    ],
+)
+def test_a_record_that_cannot_be_read_names_no_process(run: Run, content: bytes) -> None:
+    for name in (LOCK_FILE, START_FILE):
+        (run.path / name).write_bytes(content)
+    assert engine_of(run.path) is None and started_for(run.path) is None
+    with run.lock():
+        assert run.engine_alive()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from engine.runs.events import RunStarted, StateChanged
-from engine.runs.status import status
+from engine.runs.status import shown_state, status
 from engine.runs.store import Run
-from tests.runs.engines import kill, spawn
+from tests.runs.engines import kill, spawn, wait_until
 from tests.runs.samples import proposed, step_ended
 
 
@@ -57,3 +58,21 @@ def test_a_run_whose_engine_is_just_being_started_reads_starting(run: Run) -> No
     assert status(run).state == "starting"
     kill(spawn(run, "wait"))
     assert status(run).state == "interrupted"
+
+
+def test_an_engine_that_begins_while_one_looks_is_not_taken_for_dead(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.runs.status.NEW_SECONDS", 0.0)
+    engines = []
+
+    def look() -> bool:
+        found = Run.engine_alive(run)
+        if not engines:
+            with Run.open(run.path) as other:
+                engines.append(spawn(other, "idle"))
+                wait_until(lambda: other.state().state == "running")
+        return found
+
+    monkeypatch.setattr(run, "engine_alive", look)
+    assert shown_state(run) == "running"
+    kill(engines[0])
+    assert shown_state(run) == "interrupted"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -177,6 +178,21 @@ def test_of_starts_at_the_same_moment_one_succeeds(cleaned: Run, starter: Thread
     assert states == ["starting"]
     wait_until(lambda: "at work" in log_tail(cleaned))
     assert log_tail(cleaned).count("\n") == 0
+
+
+def test_an_engine_that_cannot_be_recorded_is_not_left_to_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[EngineProcess] = []
+
+    def full(file: int, record: bytes, offset: int) -> int:
+        started.append(msgspec.json.decode(record, type=EngineProcess))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(RunError, match=r"No space left .*; free some space"):
+            start(run.path, worker=worker("idle"))
+    wait_until(lambda: not started[0].alive())
+    assert start(run.path, worker=worker("fail")) != started[0].pid
 
 
 def test_a_slow_engine_is_stopped_before_it_begins(cleaned: Run, starter: ThreadPoolExecutor) -> None:
