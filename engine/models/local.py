@@ -20,12 +20,13 @@ import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import msgspec
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -42,6 +43,7 @@ from transformers import (
 )
 
 from engine import config
+from engine.model_files import NO_TEMPLATE, check_model, unloadable, weights_path
 from engine.models import choosing
 from engine.models.contract import Choice, Completion, Message, NotFinite, PromptTooLong, Role, Sampling
 
@@ -53,17 +55,20 @@ class ModelBusy(Exception):
     """The model went on answering for longer than whoever wants it for himself waits."""
 
 
-def weights_path(weights: str) -> str:
-    """Where `weights` are: the shipped pocket model, a folder, or a hub name as it is."""
-    if weights == "pocket":
-        return str(resources.files("engine.models") / "pocket")
-    return str(Path(weights).expanduser()) if Path(weights).expanduser().is_dir() else weights
-
-
 def load_tokenizer(settings: config.Model) -> PreTrainedTokenizerBase:
-    """The tokenizer of the model. Raises `ConfigError` when it cannot be had."""
+    """The tokenizer of the model. Raises `ConfigError` when it cannot be had, or has no chat template that works."""
     with _blaming(settings):
         tokenizer = AutoTokenizer.from_pretrained(weights_path(settings.weights))
+    if tokenizer.eos_token_id is None:
+        raise unloadable(settings, "its tokenizer has no token that ends an answer (eos_token)")
+    if not tokenizer.chat_template:
+        raise unloadable(settings, NO_TEMPLATE)
+    try:
+        tokenizer.apply_chat_template(
+            [{"role": "user", "content": "hello"}], add_generation_prompt=True, tokenize=False
+        )
+    except (jinja2.TemplateError, ValueError, TypeError) as error:
+        raise unloadable(settings, f"its tokenizer's chat template fails: {_first_line(error)}") from error
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -75,20 +80,24 @@ def load_base(settings: config.Model) -> PreTrainedModel:
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.dtype]
     with _blaming(settings):
         model: Any = AutoModelForCausalLM.from_pretrained(weights_path(settings.weights), dtype=dtype)
+    with _blaming(settings, f"model.device={settings.device} cannot be used"):
         return model.to(settings.device).eval()
 
 
 @contextmanager
-def _blaming(settings: config.Model) -> Iterator[None]:
-    """What transformers raises for a folder or a hub name without a model, and torch for a device that is not there."""
+def _blaming(settings: config.Model, what: str = "") -> Iterator[None]:
+    """One sentence for what is wrong with the files of the model, and for what transformers and torch raise."""
+    check_model(settings)
     try:
         yield
-    except (OSError, ValueError, RuntimeError, AssertionError) as error:
-        first = str(error).strip().split("\n")[0]
-        raise config.ConfigError(
-            f"model.weights={settings.weights} cannot be loaded on model.device={settings.device}: {first}; "
-            "expected pocket, a folder with a model, or a hub name that can be reached"
-        ) from error
+    except (OSError, ValueError, RuntimeError, AssertionError, SafetensorError) as error:
+        if what:
+            raise config.ConfigError(f"{what}: {_first_line(error)}") from error
+        raise unloadable(settings, _first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
 
 
 def load_curator(base: PreTrainedModel, adapter: Path | None) -> Any:

@@ -40,6 +40,7 @@ from trl import GRPOConfig, GRPOTrainer
 from engine.config import Config
 from engine.models.contract import NotFinite
 from engine.models.local import LocalModel
+from engine.preflight import check_training_sampling
 from engine.runs.errors import RunError, WriteFailed
 from engine.training import checkpoints as saved
 from engine.training.samples import TrainingSample, all_finite, as_columns, why_untrainable
@@ -185,11 +186,13 @@ class GrpoSession:
         """The error that says what is not finite, and what to do; without training the base model itself is at fault."""
         newest = saved.latest(self.checkpoints)
         if trained:
-            again = f"resume: the run goes on from the checkpoint of step {newest[0]}" if newest else "start again"
-            advice = (
-                f"lower training.learning_rate (it is {self._config.training.learning_rate:g}) in the run's config.toml "
-                f"and {again}"
-            )
+            again = "start again"
+            if newest:
+                again = (
+                    f"resume: it goes on from step {newest[0]}, or from an earlier one if you remove {newest[1].name}"
+                )
+            rate = f"training.learning_rate (it is {self._config.training.learning_rate:g})"
+            advice = f"lower {rate} in the run's config.toml and {again}"
         else:
             advice = "nothing was trained yet that could be the cause: check model.weights, or use model.dtype=float32"
         return Diverged(f"step {step}, {phase}: {what}. What to do: {advice}")
@@ -352,7 +355,10 @@ def _tickets(config: Config) -> Dataset:
 
 
 def _arguments(config: Config, output: Path) -> GRPOConfig:
-    """TRL's settings. Whatever the method fixes is fixed here: no division by the standard deviation, one update a batch."""
+    """TRL's settings. Whatever the method fixes is fixed here, and what decides on the update is left to no default: no
+    division by the standard deviation, one update a batch, plain AdamW. Raises `ConfigError` as `check_training_sampling`.
+    """
+    check_training_sampling(config.curator)
     training = config.training
     rows = training.groups * training.rollouts * training.tasks
     if rows % training.micro_batch:
@@ -366,15 +372,21 @@ def _arguments(config: Config, output: Path) -> GRPOConfig:
         gradient_accumulation_steps=accumulation,
         steps_per_generation=accumulation,
         num_iterations=1,
+        optim="adamw_torch_fused",
         learning_rate=training.learning_rate,
         lr_scheduler_type="constant",
+        weight_decay=0.0,
+        adam_beta1=0.9,
+        adam_beta2=0.999,
+        adam_epsilon=1e-8,
         max_grad_norm=training.max_grad_norm,
         epsilon=training.clip,
         beta=training.kl,
+        use_bias_correction_kl=training.kl_estimator == "k3_corrected",
+        importance_sampling_level="token",
         scale_rewards="none",
         loss_type="dapo",
         temperature=config.curator.temperature,
-        max_completion_length=config.curator.max_tokens,
         shuffle_dataset=False,
         gradient_checkpointing=False,
         bf16=config.model.dtype == "bfloat16" and config.model.device != "cpu",
