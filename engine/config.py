@@ -121,8 +121,8 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     The update is AdamW without weight decay at a constant `learning_rate`. A gradient longer than `max_grad_norm` is cut to
     that length (0: never). `kl` is the coefficient of the KL term; 0 leaves it out (as the text does). `kl_estimator` is its
-    value at a token, with x = ln p_base − ln p: `k3` is eˣ − x − 1; `k3_corrected` is that times the importance ratio, and its
-    gradient is that of the KL divergence itself (arXiv 2512.02556).
+    value at a token, with x = ln p_base − ln p: `k3` is eˣ − x − 1; `k3_corrected` is that times the importance ratio, so
+    that its gradient is that of the KL divergence itself (arXiv 2512.02556).
 
     A step that teaches nothing is skipped: nothing was measured, or the rewards inside each group are equal. With a KL term
     equal rewards are no reason, since that term has a gradient of its own.

@@ -105,6 +105,7 @@ class GrpoSession:
         self._loop = loop or asyncio.get_running_loop()
         self._callback: asyncio.Task[Any] | None = None
         self._ending = False
+        self._ended: asyncio.Task[None] | None = None
         self._holding = False
         self.skipped = ""
         self._trainer = self._make_trainer(base, tokenizer)
@@ -151,14 +152,19 @@ class GrpoSession:
         try:
             await asyncio.shield(training)
         finally:
-            self._ending = True
-            if self._callback is not None:
-                self._callback.cancel()
-            await asyncio.wait({training}, timeout=END_SECONDS)
-            if training.done() and not training.cancelled():
-                training.exception()  # raised above already, or cancelled by whoever cancelled the session
-            await self._release()
-            await self.model.idle()
+            self._ended = asyncio.create_task(self._end(training), name="end of the session")
+            await asyncio.shield(self._ended)  # also where whoever cancels the session does so twice
+
+    async def _end(self, training: asyncio.Future[Any]) -> None:
+        """Let TRL's thread end at its next callback, and whatever the model still works on."""
+        self._ending = True
+        if self._callback is not None:
+            self._callback.cancel()
+        await asyncio.wait({training}, timeout=END_SECONDS)
+        if training.done() and not training.cancelled():
+            training.exception()  # was raised, unless the session was cancelled before
+        await self._release()
+        await self.model.idle()
 
     def wait_for(self, awaitable: Coroutine[Any, Any, T]) -> T:
         """Let the event loop do `awaitable` while TRL's thread waits; it is cancelled when the session is."""
