@@ -290,9 +290,10 @@ def _check_micro_batch(training: Training, where: str) -> None:
         divisors = [size for size in range(1, samples + 1) if not samples % size]
         below = max(size for size in divisors if size < training.micro_batch)
         above = min((size for size in divisors if size > training.micro_batch), default=below)
+        near = f"{below} and {above} do" if above > below else f"{below} does"
         raise ConfigError(
             f"{where}: training.micro_batch is {training.micro_batch}; it must divide the {samples} samples of a step "
-            f"({training.groups} groups × {training.rollouts} rollouts × {training.tasks} tasks), as {below} and {above} do"
+            f"({training.groups} groups × {training.rollouts} rollouts × {training.tasks} tasks), as {near}"
         )
 
 
