@@ -39,7 +39,7 @@ def absolute(config: Config) -> Config:
     environment, model, curate = config.environment, config.model, config.curate
     if environment.path:
         environment = msgspec.structs.replace(environment, path=_absolute(environment.path))
-    if model.weights != "pocket" and Path(_absolute(model.weights)).exists():
+    if model.weights not in ("pocket", "") and Path(_absolute(model.weights)).exists():
         model = msgspec.structs.replace(model, weights=_absolute(model.weights))
     if curate.adapter:
         curate = msgspec.structs.replace(curate, adapter=_absolute(curate.adapter))

@@ -200,7 +200,7 @@ class GrpoSession:
             rate = f"training.learning_rate (it is {self._config.training.learning_rate:g})"
             advice = f"lower {rate} in the run's config.toml and {again}"
         else:
-            advice = "nothing was trained yet that could be the cause: check model.weights, or use model.dtype=float32"
+            advice = "training is not the cause, so check model.weights, or use model.dtype=float32"
         return Diverged(f"step {step}, {phase}: {what}. What to do: {advice}")
 
     def update_done(self) -> None:
