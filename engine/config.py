@@ -4,7 +4,8 @@
     Path(run / "config.toml").write_text(to_toml(config))
 
 Every choice that the method leaves open is a named setting here with the choice written beside it. Nothing is read from
-environment variables. Unknown keys, wrong types and values out of range are errors that name the key.
+environment variables. Unknown keys, wrong types and values out of range are errors that name the key, what is allowed, and
+the nearest name there is. What a kind of run cannot use is found by `engine.preflight.check`.
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from engine.refusals import elsewhere, nearest, no_section, no_setting, shown, why_refused
+
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+Many = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 AtLeastTwo = Annotated[int, msgspec.Meta(ge=2)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Fraction = Annotated[float, msgspec.Meta(gt=0, le=1)]
+
+MAX_SAMPLES = 1_000_000
 
 
 class ConfigError(Exception):
@@ -41,12 +48,13 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One base model for both roles. `weights` is `pocket` (shipped), a folder, or a hub name."""
+    """One base model for both roles. `weights` is `pocket` (shipped), a folder, or a hub name; `device` is torch's name of
+    one: cpu, cuda, cuda:1, mps. `context` is in tokens, of a prompt and its answer together."""
 
     weights: str = "pocket"
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16"] = "float32"
-    threads: Positive = 1
+    threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
     max_batch: Positive = 64
     context: Positive = 20480
 
@@ -77,6 +85,9 @@ class Executor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Curator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the trained curator writes. The caps are per call (`method.md` §2): one call, one sequence.
 
+    The update takes the curator's log-probabilities at `temperature`, over the whole distribution: a train run needs a
+    temperature over 0, `top_p` 1 and `top_k` 0.
+
     Of the vetoed edits the newest `max_vetoes` are quoted to it, as many as fit into `max_veto_tokens`.
     """
 
@@ -106,7 +117,15 @@ class Rewards(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One GRPO step is `groups` × `rollouts` × `tasks` curator samples, and `micro_batch`, how many go through the model at
-    once, divides them. `kl` 0 leaves the KL term out (as the text does).
+    once, divides them; it changes memory and speed, not the result.
+
+    The update is AdamW without weight decay at a constant `learning_rate`. A gradient longer than `max_grad_norm` is cut to
+    that length (0: never). `kl` is the coefficient of the KL term; 0 leaves it out (as the text does). `kl_estimator` is its
+    value at a token, with x = ln p_base − ln p: `k3` is eˣ − x − 1; `k3_corrected` is that times the importance ratio, so
+    that its gradient is that of the KL divergence itself (arXiv 2512.02556).
+
+    A step that teaches nothing is skipped: nothing was measured, or the rewards inside each group are equal. With a KL term
+    equal rewards are no reason, since that term has a gradient of its own.
 
     A group of one rollout has no advantage and one of a single task no r_task, so both are at least 2. `clip` is the
     surrogate's ε; with the one update a batch that a step makes, the importance ratio is 1 and it never binds.
@@ -121,7 +140,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `natural` and as `drawn` whatever the training groups are, so that runs can be compared.
     """
 
-    steps: Positive = 60
+    steps: Many = 60
     groups: Positive = 4
     rollouts: AtLeastTwo = 8
     tasks: AtLeastTwo = 10
@@ -132,9 +151,10 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lora_alpha: Positive = 64
     clip: NonNegative = 0.2
     kl: NonNegative = 0.0
+    kl_estimator: Literal["k3", "k3_corrected"] = "k3_corrected"
     max_grad_norm: NonNegative = 1.0
     micro_batch: Positive = 8
-    seed: int = 1
+    seed: Seed = 1
     evaluate_every: Annotated[int, msgspec.Meta(ge=0)] = 0
     evaluate_groups: Positive = 32
 
@@ -171,7 +191,7 @@ class Curate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `adapter` makes the curator: a checkpoint, or a train run's directory for its newest one; "" is the untrained curator.
     """
 
-    tasks: Positive = 60
+    tasks: Many = 60
     seed: int = 1
     adapter: str = ""
 
@@ -200,7 +220,9 @@ def profiles() -> list[str]:
 def load_profile(name: str, settings: list[str] | None = None) -> Config:
     """The shipped profile `name` with `settings` ("section.key=value") applied. Raises `ConfigError`."""
     if name not in profiles():
-        raise ConfigError(f"there is no profile {name!r}; the profiles are: {', '.join(profiles())}")
+        raise ConfigError(
+            f"there is no profile {name!r}{nearest(name, profiles())}; the profiles are: {', '.join(profiles())}"
+        )
     text = (resources.files("engine") / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
     return parse(text, settings, where=f"profile {name}")
 
@@ -225,29 +247,67 @@ def parse(text: str, settings: list[str] | None = None, *, where: str = "configu
         raise ConfigError(f"{where} cannot be read: its values nest too deep") from error
     for setting in settings or []:
         _apply(data, setting)
-    try:
-        config = msgspec.convert(data, Config)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {error}") from error
+    _check_values(data, where)
+    config = msgspec.convert(data, Config)
     _check_micro_batch(config.training, where)
     return config
 
 
+def _sections() -> dict[str, dict[str, Any]]:
+    """The type of every setting, by section and key."""
+    fields = {field.name: field.type for field in msgspec.structs.fields(Config)}
+    return {
+        name: {field.name: field.type for field in msgspec.structs.fields(kind)}
+        for name, kind in fields.items()
+        if name != "profile"
+    }
+
+
+def _check_values(data: dict[str, Any], where: str) -> None:
+    """Raises `ConfigError` for the first thing in `data` that is no setting, or not what the setting takes."""
+    known = _sections()
+    if not isinstance(data.get("profile"), str):
+        raise ConfigError(f"{where}: profile is missing, or no text: it is the name of the profile")
+    for section, values in data.items():
+        if section == "profile":
+            continue
+        if section not in known:
+            raise ConfigError(f"{where}: {no_section(section, known)}")
+        if not isinstance(values, dict):
+            raise ConfigError(f"{where}: {section} is a section of settings, such as [{section}], and not a value")
+        for key, value in values.items():
+            if key not in known[section]:
+                raise ConfigError(f"{where}: {no_setting(section, key, known)}")
+            if (wrong := why_refused(value, known[section][key])) is not None:
+                raise ConfigError(f"{where}: {section}.{key} = {shown(value)} cannot be used; {wrong}")
+
+
 def _check_micro_batch(training: Training, where: str) -> None:
     samples = training.groups * training.rollouts * training.tasks
+    if samples > MAX_SAMPLES:
+        raise ConfigError(
+            f"{where}: a step would have {samples} samples (groups × rollouts × tasks); {MAX_SAMPLES} is the most"
+        )
     if samples % training.micro_batch:
+        divisors = [size for size in range(1, samples + 1) if not samples % size]
+        below = max(size for size in divisors if size < training.micro_batch)
+        above = min((size for size in divisors if size > training.micro_batch), default=below)
+        near = f"{below} and {above} do" if above > below else f"{below} does"
         raise ConfigError(
             f"{where}: training.micro_batch is {training.micro_batch}; it must divide the {samples} samples of a step "
-            f"({training.groups} groups × {training.rollouts} rollouts × {training.tasks} tasks)"
+            f"({training.groups} groups × {training.rollouts} rollouts × {training.tasks} tasks), as {near}"
         )
 
 
 def _apply(data: dict[str, Any], setting: str) -> None:
     """Write one "section.key=value" into `data`; a value that is not TOML is taken as a string."""
     path, equals, raw = setting.partition("=")
-    section, dot, key = path.strip().partition(".")
+    section, dot, key = (part.strip() for part in path.strip().partition("."))
     if not equals or not dot or not key:
-        raise ConfigError(f"--set {setting!r} is not of the form section.key=value, such as training.steps=3")
+        raise ConfigError(
+            f"--set {setting!r} is not of the form section.key=value, such as training.steps=3"
+            f"{elsewhere(section, _sections()) if not dot else ''}"
+        )
     try:
         value = tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:

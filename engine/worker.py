@@ -16,6 +16,7 @@ from functools import partial
 
 from engine.config import Config, ConfigError
 from engine.environments.alfworld.errors import GamesError
+from engine.models.contract import NotFinite
 from engine.runs import reviews
 from engine.runs.commands import CheckpointNow, Pause, Resume, Stop
 from engine.runs.errors import RunError
@@ -30,7 +31,7 @@ from engine.training.control import Control, StopRequested
 BEAT_SECONDS = 1.0
 COMMAND_SECONDS = 0.2
 MEMORY_SECONDS = 2.0
-FORESEEN = (RunError, ConfigError, GamesError, RepoError, HistoryError)
+FORESEEN = (RunError, ConfigError, GamesError, RepoError, HistoryError, NotFinite)
 """Faults whose messages are for users."""
 
 
@@ -96,7 +97,7 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
     """Train or curate. The heavy libraries are imported here, after the first heartbeat."""
     config = run.config
     steps = config.training.steps if run.kind == "train" else config.curate.tasks
-    writer.emit(RunStarted(run.kind, config.profile, steps, os.getpid(), _done(run)))
+    writer.emit(RunStarted(run.kind, config.profile, steps, os.getpid(), await _done(run)))
     writer.flush()
     reviews.recover(run)
     await asyncio.to_thread(_prepare, config)
@@ -116,10 +117,10 @@ def _work_of(kind: RunKind) -> Callable[[Run, Config, EventWriter, Control], Awa
     return curate
 
 
-def _done(run: Run) -> int:
+async def _done(run: Run) -> int:
     """The step after which the work goes on: that of the newest checkpoint, or the last task that ended."""
     if run.kind == "train":
-        newest = checkpoints.latest(run.checkpoints)
+        newest = await asyncio.to_thread(checkpoints.latest, run.checkpoints)  # may import torch
         return newest[0] if newest else 0
     return max((step.step for step in run.steps()), default=0)
 

@@ -26,6 +26,7 @@ from textual.message import Message
 from textual.worker import Worker, get_current_worker
 
 from engine.config import ConfigError, load_profile, to_toml
+from engine.preflight import check
 from engine.runs import supervisor
 from engine.runs.commands import Pause
 from engine.runs.errors import RunError
@@ -222,6 +223,7 @@ class Client:
 
     def _start(self, kind: Literal["train", "curate"]) -> None:
         config = load_profile(self.profile)
+        check(config, kind)
         path = supervisor.new_run_path(self.folder, kind, config.profile)
         Run.create(path, kind=kind, config_text=to_toml(config)).close()
         self._tell(RunCreated(path))

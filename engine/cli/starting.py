@@ -10,8 +10,8 @@ import msgspec
 
 from engine.cli.common import Commands, add_command, patience_that_tells
 from engine.cli.following import follow
-from engine.config import Config, ConfigError, load_profile, profiles, to_toml
-from engine.environments.worlds import check_held_out
+from engine.config import Config, load_profile, profiles, to_toml
+from engine.preflight import absolute, check
 from engine.runs import supervisor
 from engine.runs.errors import RunError
 from engine.runs.events import RunKind
@@ -88,7 +88,8 @@ def _start(options: argparse.Namespace, kind: RunKind, config: Config, repo: Pat
 
     Ctrl+C ends the following only.
     """
-    _check_world(kind, config)
+    config = absolute(config)
+    check(config, kind)
     with _run_for(options.run, kind, config, repo) as run:
         seen = run.last_id()
         try:
@@ -114,18 +115,6 @@ def _run_for(path: Path | None, kind: RunKind, config: Config, repo: Path | None
     except RunError:
         reserved.rmdir()
         raise
-
-
-def _check_world(kind: RunKind, config: Config) -> None:
-    """What would only fail later, in the engine. Raises `ConfigError`."""
-    if kind == "train" and config.training.evaluate_every:
-        check_held_out(config.environment)
-    if config.environment.name == "alfworld":
-        path = config.environment.path
-        if not path:
-            raise ConfigError("ALFWorld needs its games: give --games PATH (environment.path)")
-        if not Path(path).exists():
-            raise ConfigError(f"there are no games at {path}: no such directory; nothing was created")
 
 
 def _check_same(run: Run, kind: RunKind, config: Config, repo: Path | None) -> None:

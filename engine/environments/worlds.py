@@ -11,6 +11,7 @@ import msgspec
 from engine import config
 from engine.environments.contract import World
 from engine.environments.household.world import HouseholdWorld
+from engine.preflight import check_held_out
 
 
 def open_world(settings: config.Environment) -> World:
@@ -32,16 +33,3 @@ def open_held_out(settings: config.Environment, training: World) -> World:
     if settings.name == "household":
         return training
     return open_world(msgspec.structs.replace(settings, split=settings.evaluate_split))
-
-
-def check_held_out(settings: config.Environment) -> None:
-    """Raises `ConfigError` where held-out groups would be drawn from the games that are trained on."""
-    if settings.name == "household":
-        return
-    if not settings.split or not settings.evaluate_split or settings.split == settings.evaluate_split:
-        raise config.ConfigError(
-            "held-out groups must not be of the games that are trained on: name two splits, such as "
-            "environment.split=train and environment.evaluate_split=valid_seen "
-            f"(they are {settings.split!r} and {settings.evaluate_split!r}), or measure nothing held out by "
-            "training.evaluate_every=0"
-        )

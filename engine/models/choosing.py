@@ -11,7 +11,8 @@ is full attention.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import accumulate, takewhile, zip_longest
 from typing import Any
 
@@ -69,18 +70,30 @@ def pose(tokenizer: PreTrainedTokenizerBase, prompt_ids: list[int], prefix: str,
 
 
 @torch.inference_mode()
-def score(model: Any, questions: Sequence[Question], tokens_at_once: int = TOKENS_AT_ONCE) -> list[list[float]]:
+def score(
+    model: Any,
+    questions: Sequence[Question],
+    tokens_at_once: int = TOKENS_AT_ONCE,
+    wanted: Callable[[int], bool] = lambda question: True,
+) -> list[list[float]]:
     """`[question][option]`: the mean natural log-probability of the option's tokens.
 
     A few questions are read side by side, and right of their prompts about `tokens_at_once` option tokens in one forward
-    pass, at least one option of each question. That bounds the memory of caches, masks and logits.
+    pass, at least one option of each question. That bounds the memory of caches, masks and logits. Questions that are read
+    together are given up before the next forward pass once none of them is `wanted` (by index); their rows are cut short.
     """
     _check(model)
-    return [
-        row
-        for start in range(0, len(questions), QUESTIONS_AT_ONCE)
-        for row in _score(model, questions[start : start + QUESTIONS_AT_ONCE], tokens_at_once)
-    ]
+    rows: list[list[float]] = []
+    for start in range(0, len(questions), QUESTIONS_AT_ONCE):
+        together = range(start, min(start + QUESTIONS_AT_ONCE, len(questions)))
+        rows += _score(
+            model, [questions[index] for index in together], tokens_at_once, partial(_any_wanted, wanted, together)
+        )
+    return rows
+
+
+def _any_wanted(wanted: Callable[[int], bool], questions: Sequence[int]) -> bool:
+    return any(wanted(index) for index in questions)
 
 
 def pick(scores: Sequence[float], temperature: float, seed: int) -> int:
@@ -101,7 +114,12 @@ def _check(model: Any) -> None:
         )
 
 
-def _score(model: Any, questions: Sequence[Question], tokens_at_once: int) -> list[list[float]]:
+def _score(
+    model: Any, questions: Sequence[Question], tokens_at_once: int, wanted: Callable[[], bool]
+) -> list[list[float]]:
+    scores: list[list[float]] = [[] for _ in questions]
+    if not wanted():
+        return scores
     roots, seen = _left_padded([question.root for question in questions], model.device)
     cache = DynamicCache()
     read = model(
@@ -112,9 +130,10 @@ def _score(model: Any, questions: Sequence[Question], tokens_at_once: int) -> li
         logits_to_keep=1,
     )
     first = read.logits[:, -1].float().log_softmax(-1)
-    scores: list[list[float]] = [[] for _ in questions]
     share = max(1, tokens_at_once // len(questions))
     for packs in zip_longest(*(_packs(question.branches, share) for question in questions), fillvalue=_NOTHING):
+        if not wanted():
+            break
         right = _read(model, cache, seen, [len(question.root) for question in questions], packs)
         for row, (question, pack) in enumerate(zip(questions, packs, strict=True)):
             ends = list(accumulate((len(branch) - 1 for branch in pack.branches), initial=0))

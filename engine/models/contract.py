@@ -54,6 +54,20 @@ class ModelUnavailable(Exception):
     """The model did not answer (outage, time-out, refused). What depended on the answer is unmeasured, never failed."""
 
 
+class NotFinite(Exception):
+    """The model answered with log-probabilities that are NaN or infinite. Nothing that it says is to be used: the work ends.
+
+    `role` is who was asked.
+    """
+
+    def __init__(self, role: Role) -> None:
+        super().__init__(
+            f"the {role}'s log-probabilities are not finite (NaN or infinite): the model's weights, or those of the "
+            "adapter on it, are damaged or out of the range of model.dtype"
+        )
+        self.role = role
+
+
 class PromptTooLong(Exception):
     """The rendered prompt exceeds its cap; say less and ask again. `tokens` and `limit` are in tokens."""
 
@@ -69,7 +83,10 @@ class ChatModel(Protocol):
     async def complete(
         self, messages: list[Message], *, role: Role, sampling: Sampling, tools: list[dict[str, Any]] | None = None
     ) -> Completion:
-        """Answer one chat. Raises `ModelUnavailable` or `PromptTooLong`."""
+        """Answer one chat. Raises `ModelUnavailable`, `PromptTooLong` or `NotFinite`.
+
+        A request whose task is cancelled is given up at its next token.
+        """
         ...
 
     async def choose(
@@ -80,7 +97,7 @@ class ChatModel(Protocol):
         An option's likelihood is the mean log-probability of its tokens right of the prompt and `prefix`, of the unfiltered
         distribution, so a long option is not worse for its length. At `sampling.temperature` 0 the likeliest is taken, else
         one is drawn from softmax(likelihoods / temperature) by the seed; `top_p`, `top_k` and `max_tokens` have no meaning
-        here. Raises `ModelUnavailable` or `PromptTooLong`, and `ValueError` for no options or an empty one.
+        here. Raises as `complete` does, and `ValueError` for no options or an empty one.
         """
         ...
 

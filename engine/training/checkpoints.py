@@ -2,26 +2,59 @@
 
     checkpoints/step-0007/…
 
-A checkpoint is written under a temporary name and renamed when it is whole, so one that can be read is one to trust
-(`method.md`, lesson 13).
+    step, path = checkpoints.latest(run.checkpoints)         # the newest that can be trained from
+    checkpoints.damaged(run.checkpoints)                     # why newer ones are passed over
+
+A checkpoint is written under a temporary name and renamed when it is whole and all its numbers are finite, so one that can
+be read is one to trust (`method.md`, lesson 13). What has been damaged since is found by reading it.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 import shutil
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from engine.runs.errors import WriteFailed
+from safetensors import SafetensorError
+
+from engine.runs.errors import RunError, WriteFailed
 
 PARTIAL = ".partial"
+NEEDED = ("adapter_model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
+TORCH_FILES = (".pt", ".pth")
+UNREADABLE = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    SafetensorError,
+)
+"""What safetensors, zipfile and torch raise for a file that is not as it was written."""
+
+
+class UnfitCheckpoint(RunError):
+    """A checkpoint that holds NaN or infinite numbers, or that cannot be read back: it is not kept."""
 
 
 def settle(written: Path, checkpoints: Path, step: int) -> Path:
     """Move the finished folder `written` to its name under `checkpoints`, and make sure that it is on the disk.
 
-    A checkpoint of the same step is removed once the new one is in its place, never before. Raises `WriteFailed`.
+    A checkpoint of the same step is removed once the new one is in its place, never before. Raises `WriteFailed`, and
+    `UnfitCheckpoint` for one that nothing could be trained from.
     """
+    if fault := fault_of(written):
+        raise UnfitCheckpoint(f"the checkpoint of step {step} is not kept: {fault}. The checkpoints before it are safe")
     final = checkpoints / f"step-{step:04d}"
     try:
         for path in (*written.rglob("*"), written):
@@ -50,9 +83,69 @@ def _sync(path: Path) -> None:
 
 
 def latest(checkpoints: Path) -> tuple[int, Path] | None:
-    """The newest whole checkpoint and its step, or None."""
-    found = [(int(path.name.removeprefix("step-")), path) for path in checkpoints.glob("step-*") if path.is_dir()]
-    return max(found, default=None)
+    """The newest checkpoint that can be trained from and its step, or None. Reads whole files, and imports torch for it."""
+    return next(((step, path) for step, path in newest_first(checkpoints) if not fault_of(path)), None)
+
+
+def damaged(checkpoints: Path) -> list[str]:
+    """Of each checkpoint that is newer than the `latest` one, in a sentence why it is passed over."""
+    sentences = []
+    for step, path in newest_first(checkpoints):
+        if not (fault := fault_of(path)):
+            break
+        sentences.append(f"the checkpoint of step {step} is passed over: {fault}")
+    return sentences
+
+
+def newest_first(checkpoints: Path) -> list[tuple[int, Path]]:
+    """Every checkpoint by its step, the newest first, whatever is in it."""
+    numbered = [(path.name.removeprefix("step-"), path) for path in checkpoints.glob("step-*") if path.is_dir()]
+    return sorted(((int(number), path) for number, path in numbered if number.isdecimal()), reverse=True)
+
+
+def fault_of(checkpoint: Path) -> str:
+    """What is wrong with the files of a checkpoint: not readable, or a number that is not finite; "" where nothing is."""
+    for path in sorted(checkpoint.glob("*")):
+        try:
+            finite = all(bool(tensor.isfinite().all()) for tensor in _tensors(path))
+        except UNREADABLE as error:
+            return f"{path} is damaged: {' '.join(str(error).split()) or type(error).__name__}"
+        if not finite:
+            return f"{path} holds numbers that are not finite (NaN or infinite)"
+    return ""
+
+
+def _tensors(path: Path) -> Iterator[Any]:
+    """The tensors that training goes on from: the adapter's and the optimiser's. Raises one of `UNREADABLE`."""
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        yield from load_file(path).values()
+    elif path.suffix == ".json":
+        json.loads(path.read_bytes())
+    elif path.suffix in TORCH_FILES:
+        with zipfile.ZipFile(path) as archive:
+            if (broken := archive.testzip()) is not None:
+                raise zipfile.BadZipFile(f"{broken} in it is not what was written")
+        if path.name == "optimizer.pt":
+            import torch
+
+            yield from _tensors_in(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def _tensors_in(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _tensors_in(item)
+    elif hasattr(value, "isfinite"):
+        yield value
+
+
+def lacking(checkpoint: Path) -> list[str]:
+    """The files that training cannot go on without and that the checkpoint does not have."""
+    return [name for name in NEEDED if not (checkpoint / name).is_file()]
 
 
 def size_of(checkpoint: Path) -> int:

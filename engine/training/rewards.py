@@ -58,8 +58,12 @@ def validity(position: Measures, settings: config.Rewards) -> float:
 
 
 def advantages(rewards: Sequence[float | None]) -> list[float | None]:
-    """A = r − mean(r) over one group's measured rollouts, not divided by the standard deviation; None where r is None."""
-    mean = _mean(reward for reward in rewards if reward is not None)
+    """A = r − mean(r) over one group's measured rollouts, not divided by the standard deviation; None where r is None.
+
+    Equal rewards have advantages of exactly 0: the rounding of their mean is no reward.
+    """
+    measured = [reward for reward in rewards if reward is not None]
+    mean = measured[0] if len(set(measured)) == 1 else _mean(measured)
     return [None if reward is None or mean is None else reward - mean for reward in rewards]
 
 

@@ -5,10 +5,13 @@
 A step always has groups × N × |G| rows, as TRL wants. A position without a curator's answer becomes a row of two padding
 tokens with mask 0, which trains nothing. An unmeasured rollout has reward None, which TRL leaves out of the mean, and
 mask 0 in all its rows: they add nothing to the loss's count of tokens and carry no KL term.
+
+A step whose samples teach nothing must not move the adapter: `why_untrainable` says so before the update.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +19,10 @@ import msgspec
 
 from engine.runs.events import Parts
 from engine.training.rollout import Position, Rollout
+
+FLAT = 1e-6
+"""Rewards of one group that differ by less count as equal: the trainer's 32-bit floats cannot tell them apart, and AdamW
+would make whole steps of their rounding."""
 
 
 class TrainingSample(msgspec.Struct, frozen=True):
@@ -50,6 +57,31 @@ def step_samples(
         for rollout, part in zip(row, scores, strict=True)
         for position in rollout.positions
     ]
+
+
+def why_untrainable(samples: Sequence[TrainingSample], group_rows: int, *, kl: float) -> str:
+    """Why the samples of a step, groups of `group_rows` rows, have no gradient; "" where they have one.
+
+    With a KL coefficient every measured answer has one, however equal the rewards of its group are.
+    """
+    measured = [sample for sample in samples if sample.reward is not None]
+    if not measured:
+        return "nothing was measured"
+    if not any(any(sample.mask) for sample in measured):
+        return "no measured rollout has an answer of the curator"
+    if not kl and all(_is_flat(samples[start : start + group_rows]) for start in range(0, len(samples), group_rows)):
+        return "the rewards inside each group are equal"
+    return ""
+
+
+def _is_flat(group: Sequence[TrainingSample]) -> bool:
+    rewards = [sample.reward for sample in group if sample.reward is not None]
+    return not rewards or max(rewards) - min(rewards) < FLAT
+
+
+def all_finite(samples: Sequence[TrainingSample]) -> bool:
+    """Whether every reward that was measured, and every log-probability, is a finite number."""
+    return all(math.isfinite(value) for sample in samples for value in (sample.reward or 0.0, *sample.logprobs))
 
 
 def as_columns(samples: Sequence[TrainingSample]) -> dict[str, Any]:

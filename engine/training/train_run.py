@@ -100,6 +100,8 @@ class TrainRun:
     async def work(self) -> None:
         """Run the session."""
         newest = checkpoints.latest(self._run.checkpoints)
+        for why in checkpoints.damaged(self._run.checkpoints):
+            self._writer.emit(Notice("warning", why))
         self._writer.emit(StateChanged("running", f"from the checkpoint of step {newest[0]}" if newest else ""))
         for remark in dict.fromkeys((*self._agents.world.remarks, *self._examined.world.remarks)):
             self._writer.emit(Notice("warning", remark))
@@ -145,6 +147,7 @@ class TrainRun:
                 kl=update.kl if samples else None,
                 learning_rate=update.learning_rate,
                 seconds=now - self._played,
+                skipped=update.skipped,
             )
         )
         self._writer.emit(

@@ -8,34 +8,54 @@
 TRL's loop runs in a thread; each step it calls back for the step's samples, which are played on this event loop. One group
 is N·|G| rows (`num_generations`), so TRL's A = r − mean(r) over the rows is the rollouts' own, since every rollout has
 |G| rows. TRL and PEFT take seconds to import: this module is imported only by the engine's worker.
+
+Three rules stand around each update:
+
+- From the moment at which the samples are complete until the optimiser has written, the session holds the model
+  (`LocalModel.hold`): requests that were given up have ended, and none begins.
+- A step that teaches nothing (`samples.why_untrainable`, or a gradient that is zero everywhere) leaves weights and optimiser
+  as they are, bit for bit. The gradients are taken away before AdamW, which would otherwise go on by its momentum. The step
+  counts, its checkpoint is written, and its `Update` says why it was skipped.
+- What is NaN or infinite ends the session with `Diverged`: a log-probability, the loss, the gradient, a weight or the
+  optimiser's state. It is found before the checkpoint, so the newest checkpoint is always one to go on from.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import warnings
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from datasets import Dataset
 from peft import LoraConfig
 from safetensors import SafetensorError
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from engine.config import Config
+from engine.models.contract import NotFinite
 from engine.models.local import LocalModel
-from engine.runs.errors import WriteFailed
+from engine.preflight import check_training_sampling
+from engine.runs.errors import RunError, WriteFailed
 from engine.training import checkpoints as saved
-from engine.training.samples import TrainingSample, as_columns
+from engine.training.samples import TrainingSample, all_finite, as_columns, why_untrainable
 
+END_SECONDS = 600.0
+"""How long a session that is cancelled waits for TRL's thread, which ends at its next callback."""
 TORCH_WRITER = ("inline_container", "iostream error")  # in what torch's file writer says, which has no error class
 
 
+class Diverged(RunError):
+    """Something that must be a finite number is none. The message says in which step and phase, and what to do."""
+
+
 class Update(msgspec.Struct, frozen=True):
-    """What one optimiser step reports; None where TRL does not say."""
+    """What one optimiser step reports; None where TRL does not say. `skipped` says why nothing was updated, or is ""."""
 
     step: int
     loss: float | None
@@ -43,6 +63,7 @@ class Update(msgspec.Struct, frozen=True):
     entropy: float | None
     kl: float | None
     learning_rate: float
+    skipped: str = ""
 
 
 class Ticket(msgspec.Struct, frozen=True):
@@ -52,7 +73,8 @@ class Ticket(msgspec.Struct, frozen=True):
     number: int
 
 
-Play = Callable[[int], Awaitable[list[TrainingSample]]]
+T = TypeVar("T")
+Play = Callable[[int], Coroutine[Any, Any, list[TrainingSample]]]
 
 
 class GrpoSession:
@@ -71,8 +93,8 @@ class GrpoSession:
         *,
         checkpoints: Path,
         play: Play,
-        after_update: Callable[[Update], Awaitable[None]],
-        after_step: Callable[[int, Path], Awaitable[None]],
+        after_update: Callable[[Update], Coroutine[Any, Any, None]],
+        after_step: Callable[[int, Path], Coroutine[Any, Any, None]],
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._config = config
@@ -81,6 +103,11 @@ class GrpoSession:
         self.after_step = after_step
         self.checkpoints = checkpoints
         self._loop = loop or asyncio.get_running_loop()
+        self._callback: asyncio.Task[Any] | None = None
+        self._ending = False
+        self._ended: asyncio.Task[None] | None = None
+        self._holding = False
+        self.skipped = ""
         self._trainer = self._make_trainer(base, tokenizer)
         self.model = LocalModel(
             self._trainer.model, tokenizer, max_batch=config.model.max_batch, context=config.model.context
@@ -107,20 +134,87 @@ class GrpoSession:
                 peft_config=adapter,
                 callbacks=[_Progress(self)],
             )
+        trainer.session = self
         trainer.remove_callback(PrinterCallback)
         return trainer
 
     async def run(self, resume_from: Path | None) -> None:
-        """Train to the last step. Raises whatever `play` or the callbacks raised."""
-        await asyncio.to_thread(self._trainer.train, resume_from_checkpoint=str(resume_from) if resume_from else None)
+        """Train to the last step. However it ends, TRL's thread has ended by then and the model is idle.
 
-    def wait_for(self, awaitable: Awaitable[Any]) -> Any:
-        """Let the event loop do `awaitable` while TRL's thread waits."""
+        Raises whatever `play` or the callbacks raised, `Diverged`, and `RunError` for a checkpoint without a file it needs.
+        """
+        self._ending = False
+        if resume_from is not None:
+            _check_resumable(resume_from)
+        training = asyncio.ensure_future(
+            asyncio.to_thread(self._trainer.train, resume_from_checkpoint=str(resume_from) if resume_from else None)
+        )
+        try:
+            await asyncio.shield(training)
+        finally:
+            self._ended = asyncio.create_task(self._end(training), name="end of the session")
+            await asyncio.shield(self._ended)  # also where whoever cancels the session does so twice
 
-        async def work() -> Any:
+    async def _end(self, training: asyncio.Future[Any]) -> None:
+        """Let TRL's thread end at its next callback, and whatever the model still works on."""
+        self._ending = True
+        if self._callback is not None:
+            self._callback.cancel()
+        await asyncio.wait({training}, timeout=END_SECONDS)
+        if training.done() and not training.cancelled():
+            training.exception()  # was raised, unless the session was cancelled before
+        await self._release()
+        await self.model.idle()
+
+    def wait_for(self, awaitable: Coroutine[Any, Any, T]) -> T:
+        """Let the event loop do `awaitable` while TRL's thread waits; it is cancelled when the session is."""
+
+        async def work() -> T:
+            if self._ending:
+                awaitable.close()
+                raise asyncio.CancelledError
+            self._callback = asyncio.current_task()
             return await awaitable
 
         return asyncio.run_coroutine_threadsafe(work(), self._loop).result()
+
+    def ask(self, awaitable: Coroutine[Any, Any, T], step: int, phase: str) -> T:
+        """`wait_for` something in which the model answers. Raises `Diverged` where it answers with what is no number."""
+        try:
+            return self.wait_for(awaitable)
+        except (NotFinite, BaseExceptionGroup) as error:
+            if (found := _not_finite(error)) is None:
+                raise
+            trained = found.role == "curator" and saved.newest_first(self.checkpoints)
+            raise self.diverged(step, phase, str(found), trained=bool(trained)) from error
+
+    def diverged(self, step: int, phase: str, what: str, *, trained: bool = True) -> Diverged:
+        """The error that says what is not finite, and what to do; without training the base model itself is at fault."""
+        newest = saved.latest(self.checkpoints)
+        if trained:
+            again = "start again"
+            if newest:
+                again = (
+                    f"resume: it goes on from step {newest[0]}, or from an earlier one if you remove {newest[1].name}"
+                )
+            rate = f"training.learning_rate (it is {self._config.training.learning_rate:g})"
+            advice = f"lower {rate} in the run's config.toml and {again}"
+        else:
+            advice = "training is not the cause, so check model.weights, or use model.dtype=float32"
+        return Diverged(f"step {step}, {phase}: {what}. What to do: {advice}")
+
+    def update_done(self) -> None:
+        """Let the model answer again."""
+        self.wait_for(self._release())
+
+    async def _hold(self) -> None:
+        await self.model.hold()
+        self._holding = True
+
+    async def _release(self) -> None:
+        if self._holding:
+            self._holding = False
+            self.model.release()
 
     def _rollouts(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
         """TRL's `rollout_func`: the samples of the step whose tickets `prompts` are."""
@@ -132,17 +226,40 @@ class GrpoSession:
             raise RuntimeError(
                 f"TRL asked for {tickets[0]} … at step {step}: its data order is not the one we count on"
             )
-        samples = self.wait_for(self._play(step))
+        samples = self.ask(self._play(step), step, "rollouts")
         if len(samples) != len(prompts):
             raise RuntimeError(f"step {step} made {len(samples)} samples where TRL needs {len(prompts)}")
+        if not all_finite(samples):
+            raise self.diverged(step, "rollouts", "a sample has a log-probability or a reward that is not finite")
+        self.skipped = why_untrainable(samples, rows, kl=self._config.training.kl)
+        self.wait_for(self._hold())
         return as_columns(samples)
 
 
 class _Trainer(GRPOTrainer):
-    """TRL's trainer, which says in words when a checkpoint cannot be written: torch's own error names no disk.
+    """TRL's trainer. It ends with `Diverged` at the first loss or gradient that is not finite, and says in a sentence when a
+    checkpoint cannot be written: torch's own error names no disk.
 
     Only what writing files raises is told so: OSError, safetensors' error, and the RuntimeError of torch's file writer.
     """
+
+    session: GrpoSession
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if not bool(loss.isfinite()):
+            raise self._diverged(f"the loss is {loss.item()}")
+        return loss
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        """The length of the gradient, which the loop asks for before each optimiser step."""
+        norm = super()._get_grad_norm(model, grad_norm)
+        if not math.isfinite(norm):
+            raise self._diverged(f"the length of the gradient is {float(norm)}")
+        return norm
+
+    def _diverged(self, what: str) -> Diverged:
+        return self.session.diverged(self.state.global_step + 1, "update", what)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         try:
@@ -157,10 +274,28 @@ class _Trainer(GRPOTrainer):
 
 
 class _Progress(TrainerCallback):
-    """Hands TRL's metrics and finished checkpoints to the session."""
+    """Stands around each optimiser step, and hands TRL's metrics and finished checkpoints to the session."""
 
     def __init__(self, session: GrpoSession) -> None:
         self._session = session
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """Take the gradients away where nothing is learned: AdamW passes over a parameter that has none."""
+        session = self._session
+        if not session.skipped and not any(bool(gradient.any()) for gradient in _gradients(model)):
+            session.skipped = "the gradient is zero"
+        if session.skipped:
+            model.zero_grad(set_to_none=True)
+
+    def on_optimizer_step(
+        self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None, **kwargs: Any
+    ) -> None:
+        """Refuse what the optimiser wrote where it is not finite, before it becomes a checkpoint."""
+        if not all(bool(tensor.isfinite().all()) for tensor in _written(model, optimizer)):
+            raise self._session.diverged(state.global_step + 1, "update", "the adapter or the optimiser is not finite")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._session.update_done()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         logs = logs or {}
@@ -173,13 +308,44 @@ class _Progress(TrainerCallback):
             entropy=logs.get("entropy"),
             kl=logs.get("kl"),
             learning_rate=float(logs.get("learning_rate", 0.0)),
+            skipped=self._session.skipped,
         )
         self._session.wait_for(self._session.after_update(update))
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         written = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        final = saved.settle(written, self._session.checkpoints, state.global_step)
-        self._session.wait_for(self._session.after_step(state.global_step, final))
+        step = state.global_step
+        final = saved.settle(written, self._session.checkpoints, step)
+        self._session.ask(self._session.after_step(step, final), step, "after the update")
+
+
+def _gradients(model: Any) -> list[Tensor]:
+    return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+
+
+def _written(model: Any, optimizer: Any) -> list[Tensor]:
+    """What an optimiser step writes: the trained weights, and the optimiser's state of them."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    states = [value for state in optimizer.state.values() for value in state.values()]
+    return [*trained, *(value for value in states if isinstance(value, Tensor))]
+
+
+def _not_finite(error: BaseException) -> NotFinite | None:
+    """The first `NotFinite` in an error, or in the errors of tasks that failed together."""
+    while isinstance(error, BaseExceptionGroup):
+        found = error.subgroup(NotFinite)
+        if found is None:
+            return None
+        error = found.exceptions[0]
+    return error if isinstance(error, NotFinite) else None
+
+
+def _check_resumable(checkpoint: Path) -> None:
+    """Raises `RunError` for a checkpoint that training cannot go on from."""
+    if lacking := saved.lacking(checkpoint):
+        raise RunError(f"{checkpoint} cannot be resumed from: it lacks {', '.join(lacking)}")
+    if fault := saved.fault_of(checkpoint):
+        raise RunError(f"{checkpoint} cannot be resumed from: {fault}")
 
 
 def _reward(reward: Sequence[float | None], **columns: Any) -> list[float | None]:
@@ -195,7 +361,10 @@ def _tickets(config: Config) -> Dataset:
 
 
 def _arguments(config: Config, output: Path) -> GRPOConfig:
-    """TRL's settings. Whatever the method fixes is fixed here: no division by the standard deviation, one update a batch."""
+    """TRL's settings. Whatever the method fixes is fixed here, and what decides on the update is left to no default: no
+    division by the standard deviation, one update a batch, plain AdamW. Raises `ConfigError` as `check_training_sampling`.
+    """
+    check_training_sampling(config.curator)
     training = config.training
     rows = training.groups * training.rollouts * training.tasks
     if rows % training.micro_batch:
@@ -209,15 +378,21 @@ def _arguments(config: Config, output: Path) -> GRPOConfig:
         gradient_accumulation_steps=accumulation,
         steps_per_generation=accumulation,
         num_iterations=1,
+        optim="adamw_torch_fused",
         learning_rate=training.learning_rate,
         lr_scheduler_type="constant",
+        weight_decay=0.0,
+        adam_beta1=0.9,
+        adam_beta2=0.999,
+        adam_epsilon=1e-8,
         max_grad_norm=training.max_grad_norm,
         epsilon=training.clip,
         beta=training.kl,
+        use_bias_correction_kl=training.kl_estimator == "k3_corrected",
+        importance_sampling_level="token",
         scale_rewards="none",
         loss_type="dapo",
         temperature=config.curator.temperature,
-        max_completion_length=config.curator.max_tokens,
         shuffle_dataset=False,
         gradient_checkpointing=False,
         bf16=config.model.dtype == "bfloat16" and config.model.device != "cpu",

@@ -1,9 +1,15 @@
-"""Checkpoints: whole or absent, the newest by its number."""
+"""Checkpoints: whole and finite, or absent; the newest by its number."""
+
+import asyncio
+import shutil
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from engine.runs.errors import WriteFailed
-from engine.training.checkpoints import PARTIAL, latest, settle, size_of
+from engine.training.checkpoints import NEEDED, PARTIAL, UnfitCheckpoint, damaged, lacking, latest, settle, size_of
+from tests.training.test_trainer import make, playing
 
 
 def written(folder, text="weights"):
@@ -58,3 +64,102 @@ def test_its_size_is_that_of_all_its_files(tmp_path):
     (folder / "deep").mkdir()
     (folder / "deep" / "file").write_text("678")
     assert size_of(folder) == 8
+
+
+# What is in it
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The checkpoints of two real steps."""
+    folder = tmp_path_factory.mktemp("trained")
+
+    async def train():
+        await make(folder, playing([1.0, 3.0, 0.25, 0.5]), steps=2).run(None)
+
+    asyncio.run(train())
+    return folder
+
+
+@pytest.fixture
+def checkpoints(trained, tmp_path):
+    """A copy that may be spoiled."""
+    return shutil.copytree(trained, tmp_path / "checkpoints")
+
+
+def spoil_adapter(path, value):
+    tensors = load_file(path)
+    tensors[min(tensors)].view(-1)[-1] = value
+    save_file(tensors, path)
+
+
+def spoil_optimiser(path, value):
+    state = torch.load(path, weights_only=True)
+    state["state"][3]["exp_avg_sq"].view(-1)[0] = value
+    torch.save(state, path)
+
+
+def cut(path, value):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def empty(path, value):
+    path.write_bytes(b"")
+
+
+def flip(path, value):
+    content = bytearray(path.read_bytes())
+    content[content.index(b"data.pkl") + 100] ^= 0xFF
+    path.write_bytes(content)
+
+
+NAN, INFINITE = float("nan"), float("inf")
+DAMAGE = [
+    ("adapter_model.safetensors", spoil_adapter, NAN, "not finite"),
+    ("adapter_model.safetensors", spoil_adapter, -INFINITE, "not finite"),
+    ("adapter_model.safetensors", cut, None, "is damaged"),
+    ("adapter_model.safetensors", empty, None, "is damaged"),
+    ("optimizer.pt", spoil_optimiser, NAN, "not finite"),
+    ("optimizer.pt", spoil_optimiser, INFINITE, "not finite"),
+    ("optimizer.pt", cut, None, "is damaged"),
+    ("optimizer.pt", flip, None, "is damaged"),
+    ("rng_state.pth", flip, None, "is damaged"),
+    ("scheduler.pt", empty, None, "is damaged"),
+    ("trainer_state.json", cut, None, "is damaged"),
+]
+
+
+@pytest.mark.parametrize(("file", "spoil", "value", "told"), DAMAGE)
+def test_one_that_is_damaged_or_not_finite_is_never_the_newest_and_is_told(checkpoints, file, spoil, value, told):
+    assert latest(checkpoints)[0] == 2 and damaged(checkpoints) == []
+    spoil(checkpoints / "step-0002" / file, value)
+    assert latest(checkpoints) == (1, checkpoints / "step-0001")
+    (sentence,) = damaged(checkpoints)
+    assert sentence.startswith(f"the checkpoint of step 2 is passed over: {checkpoints / 'step-0002' / file}")
+    assert told in sentence
+    spoil(checkpoints / "step-0001" / file, value)
+    assert latest(checkpoints) is None and len(damaged(checkpoints)) == 2
+
+
+@pytest.mark.parametrize(("file", "spoil", "value", "told"), DAMAGE[:8:2])
+def test_one_that_is_not_fit_is_refused_before_it_has_a_name(checkpoints, file, spoil, value, told):
+    written = checkpoints / PARTIAL / "checkpoint-3"
+    shutil.copytree(checkpoints / "step-0002", written)
+    spoil(written / file, value)
+    with pytest.raises(UnfitCheckpoint, match=f"the checkpoint of step 3 is not kept: .*{file}.*{told}"):
+        settle(written, checkpoints, 3)
+    assert latest(checkpoints)[0] == 2 and not (checkpoints / "step-0003").exists()
+
+
+def test_what_training_needs_and_a_checkpoint_lacks_is_named(checkpoints):
+    assert lacking(checkpoints / "step-0002") == []
+    for name in NEEDED:
+        (checkpoints / "step-0002" / name).unlink()
+        assert name in lacking(checkpoints / "step-0002")
+
+
+def test_folders_of_other_names_are_no_checkpoints(checkpoints):
+    for name in ("step-new", "step-", "step--1", "step-0009.old"):
+        (checkpoints / name).mkdir()
+    (checkpoints / "step-0010").write_text("a file")
+    assert latest(checkpoints)[0] == 2

@@ -84,3 +84,9 @@ def test_an_average_takes_each_part_where_it_was_measured():
     partly = score([position(SUCCEEDED), position(unmeasured("outage"))], SETTINGS)
     assert average([measured, partly]).r_task == 1
     assert average([partly]).r_task is None
+
+
+@pytest.mark.parametrize("reward", [0.1, 1 / 3, 0.7, 1.154])
+@pytest.mark.parametrize("count", [1, 3, 7, 8])
+def test_equal_rewards_have_advantages_of_exactly_0_whatever_their_mean_rounds_to(reward, count):
+    assert advantages([reward] * count + [None]) == [0.0] * count + [None]

@@ -1,9 +1,11 @@
 """Training samples: one curator call is one sequence, in the order of groups, rollouts and positions."""
 
+import pytest
+
 from engine.config import Rewards
 from engine.models.contract import Completion
 from engine.outcomes import SUCCEEDED
-from engine.training.samples import as_columns, sample_of, step_samples
+from engine.training.samples import TrainingSample, all_finite, as_columns, sample_of, step_samples, why_untrainable
 from engine.training.step import score_rollouts
 from tests.training.played import OUTAGE, completion, position, rollout
 
@@ -70,3 +72,42 @@ def test_the_columns_are_what_trl_asks_for_row_by_row():
     assert columns["reward"] == [0.5, None]
     for row in range(2):
         assert len(columns["completion_ids"][row]) == len(columns["logprobs"][row]) == len(columns["env_mask"][row])
+
+
+# Steps that teach nothing
+
+
+def rows(*rewards, mask=1):
+    """One row a reward."""
+    return [TrainingSample([1], [2, 3], [-1.0, -1.0], [mask, mask], reward) for reward in rewards]
+
+
+@pytest.mark.parametrize(
+    ("samples", "why"),
+    [
+        (rows(1.0, 2.0, 1.0, 1.0), ""),
+        (rows(None, None, 1.0, 2.0), ""),
+        (rows(1.0, 1.0 + 2e-6, 1.0, 1.0), ""),
+        (rows(None, None, None, None), "nothing was measured"),
+        (rows(1.0, 2.0, 3.0, 4.0, mask=0), "no measured rollout has an answer of the curator"),
+        ([*rows(1.0, 2.0, mask=0), *rows(None, None)], "no measured rollout has an answer of the curator"),
+        (rows(1.0, 1.0, 2.0, 2.0), "the rewards inside each group are equal"),
+        (rows(1.0, None, None, 2.0), "the rewards inside each group are equal"),
+        (rows(0.1 + 0.2, 0.3, None, None), "the rewards inside each group are equal"),
+    ],
+)
+def test_why_a_step_of_two_groups_teaches_nothing(samples, why):
+    assert why_untrainable(samples, 2, kl=0.0) == why
+
+
+def test_a_kl_term_teaches_whatever_the_rewards_are_but_not_without_an_answer():
+    assert why_untrainable(rows(1.0, 1.0, None, None), 2, kl=0.1) == ""
+    assert why_untrainable(rows(None, None), 2, kl=0.1) == "nothing was measured"
+    assert why_untrainable(rows(1.0, 2.0, mask=0), 2, kl=0.1) == "no measured rollout has an answer of the curator"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_number_is_found_in_rewards_and_log_probabilities(value):
+    assert all_finite(rows(None, 0.0, -3.5))
+    assert not all_finite(rows(1.0, value))
+    assert not all_finite([*rows(1.0), TrainingSample([1], [2, 3], [-1.0, value], [0, 0], None)])

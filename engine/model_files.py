@@ -1,0 +1,184 @@
+"""Whether `model.weights` can be loaded, from the names and headers of its files: in milliseconds, without torch.
+
+    check_model(config.model)            # raises ConfigError with one sentence, as the engine's own load does
+
+A folder needs a config.json, weights, a tokenizer, and a chat template. A hub name is looked for in the local cache, then on
+the hub.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Collection, Iterator
+from importlib import resources
+from pathlib import Path
+
+from engine.config import ConfigError, Model
+
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+HUB_SECONDS = 5
+DEVICE = re.compile(r"cpu|mps|(cuda|xpu)(:\d+)?")
+GPU_FILES = ("nvidia*", "kfd", "dxg", "nvhost-gpu", "nvgpu", "nvmap")
+"""What lies in /dev where torch's cuda (NVIDIA's or AMD's) has a device to work on."""
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model")
+TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
+NO_TEMPLATE = "its tokenizer has no chat template, so nothing could be asked of it"
+EXPECTED = "expected pocket, a folder with a model, or the name of a model on the Hugging Face hub that can be reached"
+
+
+def check_model(settings: Model) -> None:
+    """Raises `ConfigError` that says why the model cannot be loaded, or not be put on its device."""
+    if fault := _fault_of_device(settings.device):
+        raise ConfigError(f"model.device={settings.device} cannot be used: {fault}")
+    if fault := _fault_of(settings.weights):
+        raise unloadable(settings, fault)
+
+
+def unloadable(settings: Model, fault: str) -> ConfigError:
+    """The error for weights that cannot be loaded."""
+    return ConfigError(f"model.weights={settings.weights} cannot be loaded: {fault}; {EXPECTED}")
+
+
+def weights_path(weights: str) -> str:
+    """Where `weights` are: the shipped pocket model, a folder, or a hub name as it is."""
+    if weights == "pocket":
+        return str(resources.files("engine") / "models" / "pocket")
+    folder = _expanded(weights)
+    return str(folder) if folder.is_dir() else weights
+
+
+def _expanded(weights: str) -> Path:
+    try:
+        return Path(weights).expanduser()
+    except RuntimeError:  # a ~ without a home
+        return Path(weights)
+
+
+def _fault_of_device(device: str) -> str:
+    if not DEVICE.fullmatch(device):
+        return "expected cpu, cuda, cuda and a number such as cuda:1, mps or xpu"
+    if device == "mps" and sys.platform != "darwin":
+        return "mps is a device of Apple's machines only"
+    if device.startswith("cuda") and sys.platform == "linux":
+        folder = Path("/dev")
+        if not any(True for pattern in GPU_FILES for _ in folder.glob(pattern)):
+            return "this machine shows no GPU"
+    return ""
+
+
+def _fault_of(weights: str) -> str:
+    if not weights.strip():
+        return "it is empty"
+    path = Path(weights_path(weights))
+    if path.is_dir():
+        return _fault_of_folder(path)
+    if path.exists() or path.is_symlink():
+        return f"{path} is no folder"
+    if HUB_NAME.fullmatch(weights):
+        return _fault_on_hub(weights)
+    return f"there is no folder {_expanded(weights)}"
+
+
+def _fault_of_folder(folder: Path) -> str:
+    try:
+        names = {path.name for path in folder.iterdir()}
+        if fault := _fault_of_names(names):
+            return fault
+        config = _json(folder / "config.json")
+        if "model_type" not in config and "architectures" not in config:
+            return "its config.json names no kind of model"
+        for path in _weights(folder):
+            if not path.is_file():
+                return f"{path.name} is missing"
+            if path.suffix == ".safetensors" and not _is_whole(path):
+                return f"{path.name} is not whole (interrupted, or a pointer of git-lfs)"
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            if name in names:
+                _json(folder / name)
+        if not names & set(TEMPLATES) and not _json(folder / "tokenizer_config.json").get("chat_template"):
+            return NO_TEMPLATE
+    except OSError as error:
+        return f"{error.filename or folder} cannot be read: {error.strerror or error}"
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _fault_of_names(names: Collection[str]) -> str:
+    """What is missing among the files of a model."""
+    if "config.json" not in names:
+        return "it has no config.json"
+    if not any(name.endswith((".safetensors", ".bin")) for name in names):
+        return "it has no weights (*.safetensors)"
+    if not any(name in names for name in TOKENIZERS):
+        return f"it has no tokenizer ({TOKENIZERS[0]})"
+    if not any(name in names for name in (*TEMPLATES, "tokenizer_config.json")):
+        return NO_TEMPLATE
+    return ""
+
+
+def _json(path: Path) -> dict[str, object]:
+    """A JSON object in a file. Raises `ValueError` for anything else, and `OSError`."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name} is not JSON") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path.name} is not a JSON object")
+    return value
+
+
+def _weights(folder: Path) -> Iterator[Path]:
+    """The files that hold the weights: those that an index names, or all."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        shards = _json(index).get("weight_map")
+        if not isinstance(shards, dict):
+            raise ValueError(f"{index.name} names no weights")
+        yield from (folder / str(name) for name in sorted(set(map(str, shards.values()))))
+    else:
+        yield from folder.glob("*.safetensors")
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file of safetensors is as long as its header says: 8 bytes of length, JSON, then the tensors."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        if len(start) < 8 or (length := struct.unpack("<Q", start)[0]) > size - 8:
+            return False
+        try:
+            header = json.loads(file.read(length))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+            return bool(size == 8 + length + max(ends, default=0))
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return False
+
+
+def _fault_on_hub(name: str) -> str:
+    """What is missing of a model in the local cache, or on the hub."""
+    from huggingface_hub import constants, get_token, try_to_load_from_cache
+
+    cached = try_to_load_from_cache(name, "config.json")
+    if isinstance(cached, str) and not _fault_of_folder(Path(cached).parent):
+        return ""
+    if constants.HF_HUB_OFFLINE:
+        return "no folder has this name, and the hub is switched off (HF_HUB_OFFLINE)"
+    token = get_token()
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(f"{constants.ENDPOINT}/api/models/{name}", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=HUB_SECONDS) as answer:
+            files = {entry["rfilename"] for entry in json.load(answer)["siblings"]}
+    except urllib.error.HTTPError as error:
+        return f"no folder has this name, and the hub has no such model for you (it answers {error.code})"
+    except OSError as error:
+        return f"no folder has this name, and the hub cannot be reached ({getattr(error, 'reason', error)})"
+    except (ValueError, LookupError, TypeError):
+        return "no folder has this name, and what the hub answers cannot be read"
+    return _fault_of_names(files)

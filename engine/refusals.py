@@ -1,0 +1,92 @@
+"""What is said of a setting that cannot be used: the nearest name there is, and what is allowed.
+
+nearest("polict", ["policy", "wait_seconds"])                # " (did you mean policy?)"
+why_refused(0, Annotated[int, msgspec.Meta(ge=1)])           # "expected a whole number, at least 1"
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+MAX_SHOWN = 80
+KINDS = {
+    "IntType": "a whole number",
+    "FloatType": "a finite number",
+    "StrType": "a text on one line",
+    "BoolType": "true or false",
+}
+
+Sections = Mapping[str, Mapping[str, Any]]
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """ " (did you mean …?)" with the nearest of `names`, or "" where none is near."""
+    by_lower = {known.lower(): known for known in names}
+    wanted = name.lower().replace("-", "_")
+    found = difflib.get_close_matches(wanted, by_lower, n=1)
+    return f" (did you mean {by_lower[found[0]]}?)" if found else ""
+
+
+def no_section(section: str, known: Sections) -> str:
+    """That there is no such section, and which there are."""
+    return f"there is no section {section!r}{nearest(section, known)}; the sections are: {', '.join(known)}"
+
+
+def no_setting(section: str, key: str, known: Sections) -> str:
+    """That a section has no such setting; the nearest one in it, or else a section that has it, or all that it has."""
+    near = nearest(f"{section}.{key}", [f"{section}.{name}" for name in known[section]])
+    near = near if nearest(key, known[section]) else elsewhere(key, known)
+    return f"there is no setting {section}.{key}{near or f'; {section} has: ' + ', '.join(known[section])}"
+
+
+def elsewhere(key: str, known: Sections) -> str:
+    """ " (did you mean …?)" with every setting of that name, or of the nearest one, in any section."""
+    names = {name for keys in known.values() for name in keys}
+    name = key if key in names else next(iter(difflib.get_close_matches(key.lower(), names, n=1)), None)
+    places = [f"{section}.{name}" for section, keys in known.items() if name in keys]
+    return f" (did you mean {' or '.join(places)}?)" if places else ""
+
+
+def why_refused(value: Any, kind: Any) -> str | None:
+    """What a setting of type `kind` takes, where `value` is not that; None where it is."""
+    expected = f"expected {allowed(kind)}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return expected
+    if isinstance(value, str) and not value.isprintable():  # neither control characters nor what is no Unicode
+        return expected
+    try:
+        msgspec.convert(value, kind)
+    except (msgspec.ValidationError, OverflowError):
+        choices = _choices(kind)
+        return expected + (nearest(value, choices) if choices and isinstance(value, str) else "")
+    return None
+
+
+def allowed(kind: Any) -> str:
+    """What a setting of type `kind` takes: "a whole number of at least 1", "one of: natural, uniform"."""
+    if choices := _choices(kind):
+        return f"one of: {', '.join(choices)}"
+    info = inspect.type_info(kind)
+    bounds = [
+        f"{word} {bound:g}" if isinstance(bound, float) else f"{word} {bound}"
+        for name, word in {"ge": "at least", "gt": "over", "le": "at most", "lt": "below"}.items()
+        if (bound := getattr(info, name, None)) is not None
+    ]
+    return KINDS[type(info).__name__] + (f", {' and '.join(bounds)}" if bounds else "")
+
+
+def shown(value: Any) -> str:
+    """A value as a message quotes it: one line, not long."""
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
+
+
+def _choices(kind: Any) -> list[str]:
+    info = inspect.type_info(kind)
+    return [str(choice) for choice in info.values] if isinstance(info, inspect.LiteralType) else []

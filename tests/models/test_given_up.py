@@ -1,0 +1,261 @@
+"""Requests that nobody waits for any more, a model that is held, and answers that are no numbers."""
+
+import asyncio
+import threading
+
+import pytest
+import torch
+
+from engine.models import choosing
+from engine.models.contract import Message, NotFinite, Sampling
+from engine.models.local import LocalModel, ModelBusy
+from tests.models import small
+
+LONG = Sampling(temperature=1.0, max_tokens=30, seed=3)
+SECONDS = 60
+
+
+def chat(text="where is the mug?"):
+    return [Message("user", text)]
+
+
+@pytest.fixture(scope="module")
+def words():
+    return small.tokenizer()
+
+
+@pytest.fixture
+def network(words):
+    """A model with an adapter that never ends an answer by itself."""
+    base = small.base()
+    head = base.lm_head
+    head.register_forward_hook(
+        lambda module, given, logits: logits.index_fill(-1, torch.tensor(words.eos_token_id), -50.0)
+    )
+    return small.with_adapter(base)
+
+
+class Passes:
+    """Counts a network's forward passes; `then[n]` is called in the model's thread before the n-th."""
+
+    def __init__(self, network, then=None):
+        self.count = 0
+        self._then = then or {}
+        network.get_base_model().register_forward_pre_hook(self._before, with_kwargs=True)
+
+    def _before(self, module, arguments, named):
+        self.count += 1
+        if self.count in self._then:
+            self._then[self.count]()
+
+
+def cancelling(loop, tasks):
+    """A function that cancels tasks from another thread and returns when they are done."""
+
+    def cancel():
+        ended = threading.Event()
+
+        async def wait():
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            ended.set()
+
+        asyncio.run_coroutine_threadsafe(wait(), loop)
+        assert ended.wait(SECONDS)
+
+    return cancel
+
+
+def asked(model, count, role="curator", sampling=LONG):
+    return [
+        asyncio.create_task(model.complete(chat(f"mug {number}"), role=role, sampling=sampling))
+        for number in range(count)
+    ]
+
+
+# Given up
+
+
+@pytest.mark.parametrize("role", ["executor", "curator"])
+async def test_a_batch_that_nobody_waits_for_ends_at_its_next_token(network, words, role):
+    model, tasks = LocalModel(network, words, context=512), []
+    passes = Passes(network, {5: cancelling(asyncio.get_running_loop(), tasks)})
+    tasks += asked(model, 3, role)
+    await asyncio.wait(tasks)
+    await model.idle(SECONDS)
+    assert passes.count == 5
+    assert all(task.cancelled() for task in tasks)
+
+
+async def test_who_still_waits_draws_what_he_would_have_drawn(network, words):
+    model = LocalModel(network, words, context=512)
+    expected = [await task for task in asked(model, 4)]
+    tasks, given_up = [], []
+    Passes(network, {5: cancelling(asyncio.get_running_loop(), given_up)})
+    tasks += asked(model, 4)
+    given_up += [tasks[0], tasks[2]]
+    await asyncio.wait(tasks)
+    for number in (1, 3):
+        answer = tasks[number].result()
+        assert answer.completion_ids == expected[number].completion_ids
+        assert answer.logprobs == pytest.approx(expected[number].logprobs, abs=1e-4)
+    assert tasks[0].cancelled() and tasks[2].cancelled()
+    assert (await model.complete(chat("mug 0"), role="curator", sampling=LONG)).completion_ids == expected[
+        0
+    ].completion_ids
+
+
+async def test_a_request_whose_time_is_over_ends_there(network, words):
+    model = LocalModel(network, words, context=512)
+    began = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    passes = Passes(network, {2: lambda: loop.call_soon_threadsafe(began.set)})
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(None) as limit:
+            task = asyncio.create_task(began.wait())
+            task.add_done_callback(lambda _: limit.reschedule(loop.time()))
+            await model.complete(chat(), role="executor", sampling=LONG)
+    await model.idle(SECONDS)
+    assert passes.count < 30
+
+
+async def test_a_choice_that_nobody_waits_for_ends_before_the_next_forward_pass(network, words):
+    model, tasks = LocalModel(network, words, context=512), []
+    passes = Passes(network, {1: cancelling(asyncio.get_running_loop(), tasks)})
+    tasks += [
+        asyncio.create_task(
+            model.choose(chat(f"mug {n}"), ["go", "look around"], role="executor", prefix="<action>", sampling=LONG)
+        )
+        for n in range(3 * choosing.QUESTIONS_AT_ONCE)
+    ]
+    await asyncio.wait(tasks)
+    await model.idle(SECONDS)
+    assert passes.count == 1
+    assert all(task.cancelled() for task in tasks)
+
+
+async def test_choices_given_up_do_not_change_the_others(network, words):
+    model = LocalModel(network, words, context=512)
+
+    def choose():
+        return [
+            asyncio.create_task(
+                model.choose(chat(f"mug {n}"), ["go", "look around", "wait"], role="curator", prefix="", sampling=LONG)
+            )
+            for n in range(choosing.QUESTIONS_AT_ONCE + 2)
+        ]
+
+    expected = [await task for task in choose()]
+    given_up = []
+    Passes(network, {1: cancelling(asyncio.get_running_loop(), given_up)})
+    tasks = choose()
+    given_up += tasks[1:-1]
+    await asyncio.wait(tasks)
+    for number in (0, -1):
+        assert tasks[number].result().index == expected[number].index
+        assert tasks[number].result().logprobs == pytest.approx(expected[number].logprobs, abs=1e-4)
+
+
+# Held
+
+
+async def test_who_holds_the_model_waits_for_the_batch_in_work_and_lets_none_begin(network, words):
+    model, order = LocalModel(network, words, context=512), []
+    passes = Passes(network)
+    short = Sampling(max_tokens=5)
+    first = asked(model, 2, sampling=short)
+    while not passes.count:
+        await asyncio.sleep(0.001)
+    for task in first:
+        task.add_done_callback(lambda _: order.append("answered"))
+    await model.hold(SECONDS)
+    order.append("held")
+    done = passes.count
+    second = asked(model, 2, sampling=short)
+    await asyncio.sleep(0.05)
+    assert passes.count == done == 5 and not any(task.done() for task in second)
+    model.release()
+    await asyncio.wait_for(asyncio.gather(*second), SECONDS)
+    assert passes.count == 10
+
+
+async def test_a_hold_is_bounded(network, words):
+    model, go_on = LocalModel(network, words, context=512), threading.Event()
+    Passes(network, {1: go_on.wait})
+    tasks = asked(model, 1, sampling=Sampling(max_tokens=2))
+    await asyncio.sleep(0.01)
+    with pytest.raises(ModelBusy, match=r"still answers requests after 0\.05 s"):
+        await model.hold(0.05)
+    go_on.set()
+    await asyncio.wait_for(asyncio.gather(*tasks), SECONDS)
+    await model.hold(SECONDS)
+    model.release()
+
+
+# No numbers
+
+
+def spoilt(network, value, after=1):
+    """Make the network's logits `value` at one token, from the n-th forward pass on."""
+    passes = Passes(network)
+
+    def spoil(module, given, logits):
+        return logits.index_fill(-1, torch.tensor(7), value) if passes.count >= after else logits
+
+    network.get_base_model().lm_head.register_forward_hook(spoil)
+    return passes
+
+
+@pytest.mark.parametrize("after", [1, 4])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("role", ["executor", "curator"])
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+async def test_nothing_is_drawn_from_what_is_no_number(network, words, after, value, role, temperature):
+    """argmax of NaN is a token like any other: it must not be written as if the model had chosen it."""
+    model = LocalModel(network, words, context=512)
+    passes = spoilt(network, value, after)
+    sampling = Sampling(temperature=temperature, top_k=5, top_p=0.9, max_tokens=20)
+    tasks = asked(model, 3, role, sampling)
+    await asyncio.wait(tasks)
+    errors = [task.exception() for task in tasks]
+    assert all(isinstance(error, NotFinite) and error.role == role for error in errors)
+    assert len(set(map(id, errors))) == 3
+    assert f"the {role}'s log-probabilities are not finite" in str(errors[0])
+    assert passes.count == after
+
+
+@pytest.mark.parametrize("role", ["executor", "curator"])
+async def test_nothing_is_chosen_by_what_is_no_number(network, words, role):
+    model = LocalModel(network, words, context=512)
+    spoilt(network, float("nan"))
+    for temperature in (0.0, 1.0):
+        with pytest.raises(NotFinite):
+            await model.choose(chat(), ["go", "look"], role=role, prefix="", sampling=Sampling(temperature=temperature))
+
+
+async def test_damaged_weights_are_found_at_the_first_token(words):
+    base = small.base()
+    with torch.no_grad():
+        base.model.layers[1].mlp.down_proj.weight[0, 0] = float("nan")
+    with pytest.raises(NotFinite):
+        await LocalModel(base, words).complete(chat(), role="executor", sampling=LONG)
+
+
+async def test_what_comes_after_the_end_of_an_answer_is_nobodys_concern(words):
+    """A row that has ended goes through the model with the others of its batch; what is drawn there is thrown away."""
+    base = small.base()
+    ended = words.eos_token_id
+
+    def shape(module, given, logits):
+        row = logits.clone()
+        row[0] = row[0].index_fill(-1, torch.tensor(ended), 50.0) if count[0] == 1 else float("nan")
+        return row
+
+    count = [0]
+    base.register_forward_pre_hook(lambda module, given: count.__setitem__(0, count[0] + 1))
+    base.lm_head.register_forward_hook(shape)
+    model = LocalModel(base, words)
+    answers = await asyncio.gather(*asked(model, 2, sampling=Sampling(temperature=0, max_tokens=4)))
+    assert answers[0].completion_ids == [ended]
+    assert len(answers[1].completion_ids) >= 1

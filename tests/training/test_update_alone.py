@@ -1,0 +1,201 @@
+"""While the optimiser writes nobody reads, whatever became of the requests before: times out, stopped, cancelled, failed."""
+
+import asyncio
+import threading
+
+import pytest
+import torch
+
+from engine.models.contract import Message, Sampling
+from engine.training.control import Control, StopRequested
+from engine.training.trainer import GrpoSession
+from tests.models import small
+from tests.training import by_hand
+from tests.training.test_trainer import Stop, config, idle, samples
+from tests.training.test_update import CLOSE, REWARDS, adapter_of, advantages_of
+
+LONG = Sampling(temperature=1.0, max_tokens=10_000, seed=3)
+SECONDS = 60
+
+
+class Watched:
+    """A session whose generation stands still at a forward pass until it is let go, and the order of what happened."""
+
+    def __init__(self, path, play, *, steps=1, after_step=idle):
+        base = small.base()
+        self.order = []
+        self.reached, self.go_on = threading.Event(), threading.Event()
+        self.session = GrpoSession(
+            config(steps=steps),
+            base,
+            small.tokenizer(),
+            checkpoints=path,
+            play=play,
+            after_update=idle,
+            after_step=after_step,
+        )
+        self.first = adapter_of(self.session)
+        base.register_forward_pre_hook(self._generating, with_kwargs=True)
+        base.register_forward_hook(self._ended, with_kwargs=True)
+        self._update = self.session._trainer._compute_loss
+        self.session._trainer._compute_loss = self._updating
+
+    def _generating(self, module, arguments, named):
+        if torch.is_inference_mode_enabled():
+            self.order.append("a token begins")
+            self.reached.set()
+            assert self.go_on.wait(SECONDS)
+
+    def _ended(self, module, arguments, named, output):
+        if torch.is_inference_mode_enabled():
+            self.order.append("a token ends")
+
+    def _updating(self, model, inputs):
+        self.order.append("update")
+        return self._update(model, inputs)
+
+    async def asking(self, role, way):
+        """A request that has been given up in mid-token, whose thread goes on a while after."""
+        messages, model = [Message("user", "where is the mug?")], self.session.model
+        if way == "complete":
+            request = model.complete(messages, role=role, sampling=LONG)
+        else:
+            request = model.choose(messages, ["go", "look around"], role=role, prefix="", sampling=LONG)
+        task = asyncio.create_task(request)
+        assert await asyncio.to_thread(self.reached.wait, SECONDS)
+        asyncio.get_running_loop().call_later(0.1, self.go_on.set)
+        return task
+
+
+@pytest.mark.parametrize("way", ["complete", "choose"])
+@pytest.mark.parametrize("role", ["executor", "curator"])
+async def test_the_update_begins_after_the_last_token_of_what_timed_out(tmp_path, role, way):
+    """With the adapter off, as the executor has it, the loss would not even have a gradient."""
+
+    async def play(step):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(SECONDS) as limit:
+                task = await watched.asking(role, way)
+                limit.reschedule(asyncio.get_running_loop().time())
+                await task
+        return samples(step, REWARDS[0])
+
+    watched = Watched(tmp_path, play)
+    await asyncio.wait_for(watched.session.run(None), SECONDS)
+    assert watched.order == ["a token begins", "a token ends", "update", "update"]
+    made = [(samples(1, REWARDS[0]), advantages_of(REWARDS[0]))]
+    expected = by_hand.updated(watched.first, made, by_hand.Settings())
+    assert by_hand.distance(adapter_of(watched.session), expected) < CLOSE
+
+
+async def test_what_is_asked_during_the_update_is_answered_by_the_new_adapter(tmp_path):
+    """A request of nobody's step waits for the optimiser, and is answered then."""
+    asked, answers = [], []
+
+    async def play(step):
+        return samples(step, REWARDS[0])
+
+    async def after_step(step, checkpoint):
+        answers.append(await asyncio.wait_for(asked[0], SECONDS))
+
+    watched = Watched(tmp_path, play, after_step=after_step)
+    watched.go_on.set()
+    session, loop = watched.session, asyncio.get_running_loop()
+    short = Sampling(max_tokens=3)
+    begin = watched._update
+
+    def ask_then_update(model, inputs):
+        if not asked:
+            messages = [Message("user", "where?")]
+            asked.append(asyncio.run_coroutine_threadsafe(ask(messages), loop).result(SECONDS))
+        return begin(model, inputs)
+
+    async def ask(messages):
+        task = asyncio.create_task(session.model.complete(messages, role="curator", sampling=short))
+        await asyncio.sleep(0.05)
+        return task
+
+    watched._update = ask_then_update
+    await asyncio.wait_for(session.run(None), SECONDS)
+    assert watched.order[:3] == ["update", "update", "a token begins"]
+    again = await session.model.complete([Message("user", "where?")], role="curator", sampling=short)
+    assert answers[0].completion_ids == again.completion_ids
+
+
+@pytest.mark.parametrize("how", ["an error", "a group of tasks", "a stop", "the session is cancelled"])
+async def test_however_a_session_ends_in_mid_token_nothing_works_on_its_model_after(tmp_path, how):
+    control = Control(lambda state, reason: None)
+
+    async def play(step):
+        task = await watched.asking("executor", "complete")
+        if how == "a group of tasks":
+            async with asyncio.TaskGroup() as group:
+                group.create_task(wait_for(task))
+                group.create_task(fail())
+        elif how == "a stop":
+            asyncio.get_running_loop().call_later(0.05, control.stop)
+            await control.interruptible(wait_for(task))
+        elif how == "an error":
+            task.cancel()
+            raise Stop
+        else:
+            asyncio.get_running_loop().call_later(0.05, running.cancel)
+            await task
+
+    async def wait_for(task):
+        await task
+
+    async def fail():
+        raise Stop
+
+    watched = Watched(tmp_path, play)
+    running = asyncio.create_task(watched.session.run(None))
+    ends = {"a stop": StopRequested, "an error": Stop, "a group of tasks": BaseExceptionGroup}
+    with pytest.raises(ends.get(how, asyncio.CancelledError)):
+        await asyncio.wait_for(asyncio.shield(running), SECONDS)
+    assert watched.order == ["a token begins", "a token ends"]
+    assert by_hand.distance(adapter_of(watched.session), watched.first) == 0
+    assert not watched.session.model._turn.locked()
+    assert not [thread for thread in threading.enumerate() if "train" in thread.name]
+
+
+async def test_a_measurement_that_is_interrupted_after_a_step_leaves_the_model_alone_too(tmp_path):
+    control = Control(lambda state, reason: None)
+
+    async def play(step):
+        return samples(step, REWARDS[0])
+
+    async def after_step(step, checkpoint):
+        async def measure():
+            await (await watched.asking("curator", "complete"))
+
+        asyncio.get_running_loop().call_later(0.05, control.stop)
+        await control.interruptible(measure())
+
+    watched = Watched(tmp_path, play, steps=2, after_step=after_step)
+    with pytest.raises(StopRequested):
+        await asyncio.wait_for(watched.session.run(None), SECONDS)
+    assert watched.order == ["update", "update", "a token begins", "a token ends"]
+    assert (tmp_path / "step-0001" / "optimizer.pt").exists()
+
+
+async def test_cancelled_in_mid_update_and_more_than_once_the_session_ends_after_that_update(tmp_path):
+    played = []
+
+    async def play(step):
+        played.append(step)
+        return samples(step, REWARDS[0])
+
+    watched = Watched(tmp_path, play, steps=3)
+    loop, begin = asyncio.get_running_loop(), watched._update
+
+    def cancel_then_update(model, inputs):
+        loop.call_soon_threadsafe(running.cancel)
+        return begin(model, inputs)
+
+    watched._update = cancel_then_update
+    running = asyncio.create_task(watched.session.run(None))
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await watched.session.model.idle(SECONDS)
+    assert played == [1] and watched.order == ["update", "update"]
