@@ -19,7 +19,7 @@ from engine.environments.alfworld.errors import GamesError
 from engine.runs import reviews
 from engine.runs.commands import CheckpointNow, Pause, Resume, Stop
 from engine.runs.errors import RunError
-from engine.runs.events import Notice, RunKind, RunStarted, StateChanged
+from engine.runs.events import Notice, Progress, RunKind, RunStarted, StateChanged
 from engine.runs.store import Run
 from engine.runs.writer import EventWriter
 from engine.skills import HistoryError, RepoError
@@ -97,6 +97,7 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
     config = run.config
     steps = config.training.steps if run.kind == "train" else config.curate.tasks
     writer.emit(RunStarted(run.kind, config.profile, steps, os.getpid(), _done(run)))
+    writer.emit(Progress("loading", "PyTorch and transformers"))
     writer.flush()
     reviews.recover(run)
     await asyncio.to_thread(_prepare, config)
