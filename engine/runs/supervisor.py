@@ -23,6 +23,7 @@ import platformdirs
 from engine.runs.commands import Resume
 from engine.runs.errors import RunError, RunLocked
 from engine.runs.events import StateChanged
+from engine.runs.owed import finished_but_owes
 from engine.runs.process import START_SECONDS
 from engine.runs.status import Status, status
 from engine.runs.store import FINAL_STATES, Run
@@ -123,7 +124,7 @@ def resume(run: Run, by: str, *, worker: Sequence[str] = WORKER) -> int:
     if engine is not None:
         run.send(Resume(), by)
         return engine.pid
-    if run.state().state == "finished":
+    if run.state().state == "finished" and not finished_but_owes(run):
         raise RunError(f"{run.path} has finished; there is nothing to resume")
     return start(run.path, worker=worker)
 

@@ -2,7 +2,8 @@
 
     python -m tests.runs.stand_in RUN [steps|idle|fail|wait|die]
 
-`steps` (the default) ends a step every 50 ms, as many as the run's configuration says, from where the log left off;
+`steps` (the default) ends a step every 50 ms, as many as the run's configuration says, from where the log left off, and
+measures where that is due;
 `idle` starts and waits for commands; `fail` ends the run as failed; `wait` takes the lock and does nothing; `die`
 prints a complaint and exits before it takes the lock.
 """
@@ -14,7 +15,8 @@ import sys
 import time
 
 from engine.runs.commands import Pause, Resume, Stop
-from engine.runs.events import RunStarted, State, StateChanged
+from engine.runs.events import HeldOutMeasured, RunStarted, State, StateChanged
+from engine.runs.owed import owed
 from engine.runs.store import Run
 from engine.runs.writer import EventWriter
 from tests.runs.samples import step_ended, step_started, turn
@@ -44,6 +46,9 @@ def main(path: str, behaviour: str = "steps") -> int:
                 writer.emit(StateChanged("stopped", "asked to stop"))
                 return 0
             writer.emit(step_ended(step))
+            writer.flush()
+            for due in owed(run, step):
+                writer.emit(HeldOutMeasured(due, config.training.evaluate_groups, 0.25, 0.05, 0, 0.1))
         writer.emit(StateChanged("finished"))
     return 0
 

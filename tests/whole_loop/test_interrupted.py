@@ -14,7 +14,6 @@ import pytest
 from engine.runs.process import EngineProcess
 from engine.runs.status import Status
 from engine.runs.store import Run
-from engine.training.recompute import recompute
 from tests.whole_loop.shell import (
     ROOT,
     ROWS,
