@@ -118,11 +118,13 @@ class _Ledger:
                 self._decisions.started(event_id, event, scope)
             case TurnTaken():
                 played.turns.append(event)
-                logged, again = {"turn": event.turn}, {"turn": len(played.turns)}
-                scope.checks.compare(event_id, place(event.at), "episodes", logged, again, counts=0)
+                scores.check_turn(event_id, event, scope)
                 self._plays.turned(event_id, event, scope)
             case EpisodeEnded():
                 played.ended = event
+                if played.started is None:
+                    absent = {"beginning": "an episode_started event"}
+                    scope.checks.compare(event_id, place(event.at), "episodes", {}, absent, counts=0)
                 scores.check_episode(event_id, event.at, scope, self._config.executor.history)
                 self._plays.ended(event_id, event, scope)
                 self._decisions.ended(event, scope)

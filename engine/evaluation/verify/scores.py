@@ -18,6 +18,7 @@ from engine.runs.events import (
     RolloutScored,
     RunKind,
     StepEnded,
+    TurnTaken,
     UpdateMade,
 )
 from engine.runs.text import place
@@ -98,6 +99,16 @@ def check_held_out(event_id: int, measured: HeldOutMeasured, scope: Scope, setti
     scope.checks.compare(event_id, f"held out after step {measured.step}", "held-out", logged, again)
 
 
+def check_turn(event_id: int, turn: TurnTaken, scope: Scope) -> None:
+    """A turn's number, and that its prompt held no more skills than were found and than the prompt before it."""
+    played = scope.at(turn.at)
+    before = played.turns[-2].skills if len(played.turns) > 1 else len(played.found)
+    most = turn.skills if turn.skills is None or before is None else min(turn.skills, before)
+    logged: Values = {"turn": turn.turn, "skills shown": turn.skills}
+    again: Values = {"turn": len(played.turns), "skills shown": most}
+    scope.checks.compare(event_id, place(turn.at), "episodes", logged, again, counts=0)
+
+
 def check_episode(event_id: int, at: Address, scope: Scope, history: int) -> None:
     """An episode's count of turns, and which skills were in its prompts."""
     played = scope.at(at)
@@ -112,11 +123,6 @@ def check_episode(event_id: int, at: Address, scope: Scope, history: int) -> Non
         counts = [turn.skills or 0 for turn in played.turns]
         logged["skills shown"] = ", ".join(ended.shown)
         again["skills shown"] = ", ".join(found[: max(counts, default=0)])
-        falling = counts == sorted(counts, reverse=True) and max(counts, default=0) <= len(found)
-        logged["skills shown by turn"] = ", ".join(map(str, counts))
-        again["skills shown by turn"] = (
-            logged["skills shown by turn"] if falling else "fewer with each turn, if anything"
-        )
         fewer = any(count < len(found) for count in counts)
         unknown = history > 0 or not ended.outcome.measured  # turns left out of a prompt are not in the log
         logged["shortened"] = ended.shortened
