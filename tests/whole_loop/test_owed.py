@@ -83,7 +83,7 @@ def test_a_stop_in_the_last_measurement_owes_it_too(place):
 
 
 def test_a_run_that_an_older_engine_called_finished_makes_up_for_all_that_is_missing(killed, place):
-    """Results, and the note of a checkpoint. What only a checkpoint that is gone could tell is unmeasured, with the reason."""
+    """Results, and the note of a checkpoint. What only a checkpoint that is gone could tell is unmeasured, with why."""
     run, _ = killed
     path, expected = copy_of(run, place), measurements(run)
     shutil.rmtree(path / "checkpoints" / "step-0001")
