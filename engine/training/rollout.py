@@ -251,9 +251,10 @@ def _apply(
 
 
 def apply_calls(
-    operations: Sequence[Operation | Malformed], repo: SkillRepo, skills: SkillIndex
+    operations: Sequence[Operation | Malformed], repo: SkillRepo, skills: SkillIndex | None
 ) -> tuple[list[Call], list[Edit]]:
-    """Apply each call in order; a call that is malformed or refused changes nothing, and says why."""
+    """Apply each call in order, `skills` following where given; one that is malformed or refused changes nothing, and says
+    why."""
     calls: list[Call] = []
     edits: list[Edit] = []
     for operation in operations:
@@ -265,7 +266,8 @@ def apply_calls(
         except Refused as refusal:
             calls.append(Call(operation.kind, operation.skill_name, "refused", refusal.why))
             continue
-        reindex(skills, edit, repo)
+        if skills is not None:
+            reindex(skills, edit, repo)
         calls.append(Call(operation.kind, operation.skill_name, "valid"))
         edits.append(edit)
     return calls, edits

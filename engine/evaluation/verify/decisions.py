@@ -90,7 +90,8 @@ class Decisions:
             scope.checks.skip("completions", NOT_UTF8)
             scope.checks.skip("judge", NOT_UTF8)
             return
-        calls, edits = apply_calls(parse_operations(made.completion), fork.repo, fork.index)
+        index = fork.index if self._kind == "train" else None
+        calls, edits = apply_calls(parse_operations(made.completion), fork.repo, index)
         logged, again = {**_calls(made.calls), **_texts("after", made.repo)}, _calls(calls)
         again |= _texts("after", fork.repo.texts())
         if made.before is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import TypeVar
 
 from engine.config import Config
 from engine.environments.contract import Task, World, WorldError
@@ -23,6 +24,8 @@ from engine.runs.events import (
 )
 from engine.runs.text import place
 from engine.training.groups import Group, draw_groups
+
+T = TypeVar("T")
 
 NO_WORLD = "the games cannot be opened here"
 NO_GROUPS = "the log names no groups"
@@ -59,10 +62,9 @@ class Plays:
         """An episode's task and opening."""
         at = started.at
         if scope.groups:
-            tasks = scope.groups[at.group].tasks if at.group < len(scope.groups) else []
-            drawn = tasks[at.position - 1] if at.position <= len(tasks) else None
+            drawn = _task_at([group.tasks for group in scope.groups], at)
             scope.checks.compare(event_id, place(at), "episodes", {"task": started.task}, {"task": drawn}, counts=0)
-        task = self._task(at, scope)
+        task = _task_at(scope.tasks, at)
         world = self._held_out if at.held_out else self._world
         if task is None or world is None:
             scope.checks.skip("plays", NOT_DRAWN)
@@ -132,9 +134,11 @@ class Plays:
         assert self._world is not None
         return self._world.stream(self._config.curate.seed, self._config.curate.tasks)
 
-    def _task(self, at: Address, scope: Scope) -> Task | None:
-        tasks = scope.tasks[at.group] if at.group < len(scope.tasks) else []
-        return tasks[at.position - 1] if at.position <= len(tasks) else None
+
+def _task_at(groups: Sequence[Sequence[T]], at: Address) -> T | None:
+    """The task of a position, `[group][position - 1]`; None where there is none."""
+    tasks = groups[at.group] if 0 <= at.group < len(groups) else ()
+    return tasks[at.position - 1] if 0 < at.position <= len(tasks) else None
 
 
 def _groups(groups: Sequence[GroupDrawn | Group]) -> dict[str, str | float]:
