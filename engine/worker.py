@@ -20,7 +20,7 @@ from engine.models.contract import NotFinite
 from engine.runs import reviews
 from engine.runs.commands import CheckpointNow, Pause, Resume, Stop
 from engine.runs.errors import RunError
-from engine.runs.events import Notice, RunKind, RunStarted, StateChanged
+from engine.runs.events import Notice, Progress, RunKind, RunStarted, StateChanged
 from engine.runs.store import Run
 from engine.runs.writer import EventWriter
 from engine.skills import HistoryError, RepoError
@@ -97,7 +97,10 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
     """Train or curate. The heavy libraries are imported here, after the first heartbeat."""
     config = run.config
     steps = config.training.steps if run.kind == "train" else config.curate.tasks
+    libraries = Progress("loading", "PyTorch and transformers")
+    writer.emit(libraries)
     writer.emit(RunStarted(run.kind, config.profile, steps, os.getpid(), await _done(run)))
+    writer.emit(libraries)
     writer.flush()
     reviews.recover(run)
     await asyncio.to_thread(_prepare, config)

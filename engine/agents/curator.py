@@ -18,8 +18,9 @@ import msgspec
 
 from engine import config
 from engine.agents.executor import Trajectory
-from engine.agents.prompting import Prompts, SkillShown, Turn, Veto
+from engine.agents.prompting import Prompts, SkillShown, Turn
 from engine.models.contract import ChatModel, Completion, Message, ModelUnavailable, PromptTooLong, Sampling
+from engine.runs.events import Veto
 from engine.skills import TOOLS
 
 
@@ -40,10 +41,16 @@ class Quoted(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """c_i: what the curator was shown and what it answered."""
+    """c_i: what the curator was shown and what it answered.
+
+    `shown` names the skills in the prompt; so many turns and vetoes did not fit into it.
+    """
 
     messages: list[Message]
     completion: Completion
+    shown: list[str]
+    dropped_turns: int
+    dropped_vetoes: int
 
 
 async def decide(
@@ -72,20 +79,27 @@ async def decide(
     try:
         async with asyncio.timeout(settings.deadline_seconds):
             while True:
-                messages = _messages(trajectory, quoted, prompts)
+                messages = curator_chat(trajectory, quoted, prompts)
                 try:
-                    return Decision(
-                        messages, await model.complete(messages, role="curator", sampling=sampling, tools=TOOLS)
-                    )
+                    completion = await model.complete(messages, role="curator", sampling=sampling, tools=TOOLS)
+                    break
                 except PromptTooLong as error:
                     if (less := quoted.less()) is None:
                         raise ModelUnavailable(f"no trajectory fits the curator's prompt: {error}") from error
                     quoted = less
     except TimeoutError as error:
         raise ModelUnavailable(f"the curator took over {settings.deadline_seconds:g} s") from error
+    return Decision(
+        messages,
+        completion,
+        shown=[skill.name for skill in quoted.skills],
+        dropped_turns=len(trajectory.turns) - len(quoted.turns),
+        dropped_vetoes=len(vetoes) - len(quoted.vetoes),
+    )
 
 
-def _messages(trajectory: Trajectory, quoted: Quoted, prompts: Prompts) -> list[Message]:
+def curator_chat(trajectory: Trajectory, quoted: Quoted, prompts: Prompts) -> list[Message]:
+    """The chat that asks for a decision after `trajectory`, which says that turns are left out where they are."""
     dropped = len(trajectory.turns) - len(quoted.turns)
     note = [Turn("", "…", f"{dropped} earlier turns are left out.", False)] if dropped else []
     return prompts.curator(

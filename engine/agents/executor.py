@@ -53,12 +53,18 @@ class Quoted(msgspec.Struct, frozen=True):
 
 
 class Trajectory(msgspec.Struct, frozen=True):
-    """ξ: one played task. `opening` is the first observation."""
+    """ξ: one played task. `opening` is the first observation.
+
+    `shown` names the skills that were in the prompt of at least one turn; `shortened`: a prompt had to leave out skills or
+    turns.
+    """
 
     task: Task
     opening: str
     turns: list[Turn]
     outcome: Outcome
+    shown: list[str] = []
+    shortened: bool = False
 
     @property
     def coerced(self) -> int:
@@ -75,11 +81,12 @@ async def play(
     prompts: Prompts,
     settings: config.Executor,
     seed: int,
-    on_turn: Callable[[int, Turn], None] = lambda number, turn: None,
+    on_turn: Callable[[int, Turn, int], None] = lambda number, turn, shown: None,
     on_start: Callable[[str], None] = lambda opening: None,
 ) -> Trajectory:
     """Play `task` to its end, its step cap or the episode's deadline. `skills` come best first.
 
+    `on_turn(number, turn, shown)` is called after each turn; the first `shown` skills were in its prompt.
     A broken task, an outage, a time-out, or a prompt that fits its cap with neither skills nor history is an unmeasured
     outcome.
     """
@@ -93,7 +100,8 @@ async def play(
     on_start(opening)
     seen = [opening]
     turns: list[Turn] = []
-    quoted = Quoted(skills, settings.history)
+    quoted = whole = Quoted(skills, settings.history)
+    shown: Sequence[SkillShown] = ()
     try:
         async with asyncio.timeout(settings.deadline_seconds):
             while not observation.done and len(turns) < world.max_turns(task):
@@ -106,18 +114,21 @@ async def play(
                         raise
                     quoted = less
                     continue
+                shown = shown or quoted.skills
                 coerced = action not in observation.admissible
                 observation = environment.step(action)
                 seen.append(observation.text)
                 turns.append(Turn(thought, action, observation.text, coerced))
-                on_turn(len(turns), turns[-1])
+                on_turn(len(turns), turns[-1], len(quoted.skills))
+        outcome = SUCCEEDED if observation.won else FAILED
     except TimeoutError:
-        return Trajectory(task, opening, turns, unmeasured(f"the episode took over {settings.deadline_seconds:g} s"))
+        outcome = unmeasured(f"the episode took over {settings.deadline_seconds:g} s")
     except WorldError as error:
-        return Trajectory(task, opening, turns, unmeasured(f"broken task: {error}"))
+        outcome = unmeasured(f"broken task: {error}")
     except (ModelUnavailable, PromptTooLong) as error:
-        return Trajectory(task, opening, turns, unmeasured(f"executor: {error}"))
-    return Trajectory(task, opening, turns, SUCCEEDED if observation.won else FAILED)
+        outcome = unmeasured(f"executor: {error}")
+    names = [skill.name for skill in shown]
+    return Trajectory(task, opening, turns, outcome, names, shortened=quoted is not whole)
 
 
 async def _decide(

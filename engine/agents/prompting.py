@@ -19,6 +19,7 @@ import msgspec
 
 from engine.config import ConfigError
 from engine.models.contract import Message
+from engine.runs.events import Veto
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -36,18 +37,6 @@ class SkillShown(msgspec.Struct, frozen=True):
     name: str
     description: str
     body: str
-
-
-class Veto(msgspec.Struct, frozen=True):
-    """An edit that a person refused, and why: each field on one line.
-
-    `operation` is insert, update or delete, `content` a piece of what the skill would have said; both are "" where unknown.
-    """
-
-    skill: str
-    reason: str
-    operation: str = ""
-    content: str = ""
 
 
 class Prompts:

@@ -5,7 +5,8 @@
 
 A run is named by its directory, or by its name among the runs of this user. Exit codes: 0 done, 1 refused or failed
 (the reason is on standard error), 2 wrong usage, 130 interrupted by Ctrl+C. Nothing heavy is imported here: the work is
-done by `engine.worker` in a process and session of its own. Each family of commands is a module with `add_commands`.
+done by `engine.worker` in a process and session of its own, and only `verify` and `measure` load a model's libraries.
+Each family of commands is a module with `add_commands`.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ import os
 import sys
 from collections.abc import Sequence
 
-from engine.cli import following, games, reviewing, skills, starting
+from engine.cli import checking, following, games, reviewing, skills, starting
 from engine.cli.common import CommandError, lines
 from engine.config import ConfigError
 from engine.environments.alfworld import GamesError
 from engine.runs import supervisor
 from engine.runs.errors import RunError
 
-FAMILIES = (starting, following, reviewing, games, skills)
+FAMILIES = (starting, following, checking, reviewing, games, skills)
 
 
 def main(arguments: Sequence[str] | None = None, *, worker: Sequence[str] = supervisor.WORKER) -> int:

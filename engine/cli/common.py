@@ -51,6 +51,14 @@ def positive(text: str) -> int:
     return value
 
 
+def natural(text: str) -> int:
+    """A whole number from 0 on, for argparse."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is less than 0")
+    return value
+
+
 def print_json(value: object) -> None:
     """Any typed data, as indented JSON."""
     print(msgspec.json.format(msgspec.json.encode(value)).decode())

@@ -1,4 +1,4 @@
-"""Following a run and steering it: `status`, `events`, `pause`, `resume`, `stop`, `verify`, `runs`."""
+"""Following a run and steering it: `status`, `events`, `pause`, `resume`, `stop`, `runs`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from engine.runs import supervisor
 from engine.runs.commands import AnyCommand, Pause
 from engine.runs.errors import RunError
 from engine.runs.events import AnyEvent, HeldOutMeasured, Notice, StepEnded
+from engine.runs.owed import measurements
 from engine.runs.status import Status, shown_state, status
 from engine.runs.store import FINAL_STATES, Run
 from engine.runs.text import event_line, held_out_line, printable, step_line
-from engine.training.recompute import recompute
 
 POLL_SECONDS = 0.2
 END_SECONDS = 10.0
@@ -32,7 +32,6 @@ def add_commands(commands: Commands) -> None:
     add_command(commands, "pause", "let a run wait", _pause, run=True)
     add_command(commands, "resume", "let a run go on, also after its engine was killed", _resume, run=True)
     add_command(commands, "stop", "end a run at the next good moment; it can be resumed", _stop, run=True)
-    add_command(commands, "verify", "recompute a run's rewards and advantages from its events", _verify, run=True)
     add_command(commands, "runs", "list the runs of this user", _runs, json=True)
 
 
@@ -104,6 +103,8 @@ def _status(options: argparse.Namespace) -> int:
         print(_summary_line(now))
         for step in run.steps():
             print(step_line(step, now.steps, run.kind))
+        for measured in measurements(run).values():
+            print(held_out_line(measured))
         if now.heartbeat_age_s is not None:
             print(f"{now.pending_reviews} edits wait for review; last heartbeat {now.heartbeat_age_s:.0f} s ago")
     return 0
@@ -143,18 +144,6 @@ def _resume(options: argparse.Namespace) -> int:
         pid = supervisor.resume(run, user_name(), worker=options.worker, patience=patience_that_tells())
     print(f"goes on in process {pid}")
     return 0
-
-
-def _verify(options: argparse.Namespace) -> int:
-    """0 where every number of the log is what its own events give, 1 where one differs."""
-    with open_run(options) as run:
-        report = recompute(run.events(), run.config.rewards, run.kind)
-    for difference in report.differences:
-        told = f"logged {difference.logged}, its events give {difference.recomputed}"
-        print(f"event {difference.event}, {difference.where}: {told}")
-    counts = f"{report.rollouts} rollouts, {report.advantages} advantages, {report.steps} steps"
-    print(f"recomputed {counts}: {len(report.differences)} differences")
-    return 1 if report.differences else 0
 
 
 def _runs(options: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from engine.preflight import absolute, check
 from engine.runs import supervisor
 from engine.runs.errors import RunError
 from engine.runs.events import RunKind
+from engine.runs.owed import finished_but_owes
 from engine.runs.store import DATABASE, Run
 
 _LEFT = """
@@ -122,7 +123,7 @@ def _check_same(run: Run, kind: RunKind, config: Config, repo: Path | None) -> N
     advice = f"go on with it by: skillos-engine resume {run.path}; or name another directory"
     if run.kind != kind:
         raise RunError(f"{run.path} is a {run.kind} run, not a {kind} run; {advice}")
-    if run.state().state == "finished":
+    if run.state().state == "finished" and not finished_but_owes(run):
         raise RunError(f"{run.path} has finished; name another directory for a new run")
     if repo is not None and repo != run.repo_path:
         raise RunError(f"{run.path} works on {run.repo_path}, not on {repo}; {advice}")

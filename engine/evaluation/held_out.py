@@ -2,23 +2,27 @@
 
     result = await evaluate(agents, groups=96)
     result.r_task, result.standard_error
+    event = await measure(agents, step=10, emit=writer.emit)        # of a run: its episodes are events too
 
-Each group is one rollout from an empty repository. Unmeasured positions are counted and left out, never taken as failures.
+Each group is one rollout from an empty repository. Positions without an outcome or without a decision are counted as
+unmeasured; an outcome that is not known is left out, never taken as a failure.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from statistics import stdev
 
 import msgspec
 
 from engine.config import Training
 from engine.environments.contract import World
-from engine.runs.events import AnyEvent, HeldOutMeasured, Parts
+from engine.runs.events import AnyEvent, GroupDrawn, HeldOutMeasured, MeasurementStarted, Parts, Sink
 from engine.seeds import seed_of
 from engine.training.groups import Group, draw_group
+from engine.training.reporting import Pace
 from engine.training.rewards import average, score
 from engine.training.rollout import Agents, collect
 
@@ -46,20 +50,34 @@ def held_out_groups(world: World, tasks: int, count: int) -> list[Group]:
     return [draw_group(world, settings, FIRST_SEED + number, number) for number in range(count)]
 
 
-async def evaluate(agents: Agents, groups: int, *, seed: int = 0) -> HeldOut:
+def _ignore(event: AnyEvent) -> None:
+    """What happens in an evaluation that is of no run."""
+
+
+async def evaluate(agents: Agents, groups: int, *, seed: int = 0, step: int = 0, emit: Sink = _ignore) -> HeldOut:
     """Play `groups` held-out groups of the agents' world once each. `seed` varies the curator's draws, never the groups.
 
-    The world is one whose games are not trained on, see `engine.environments.worlds.open_held_out`.
+    What happens is emitted at addresses of `step` that are held out. The world is one whose games are not trained on, see
+    `engine.environments.worlds.open_held_out`.
     """
     training = msgspec.structs.replace(agents.config.training, rollouts=1)
     players = msgspec.structs.replace(agents, config=msgspec.structs.replace(agents.config, training=training))
     drawn = held_out_groups(agents.world, training.tasks, groups)
-    rows = await collect(drawn, step=seed_of("held-out", seed), agents=players, vetoes=[], emit=_ignore)
+    told = [GroupDrawn(group.id, group.family, group.seed, [task.id for task in group.tasks]) for group in drawn]
+    emit(MeasurementStarted(step, told))
+    rows = await collect(
+        drawn,
+        step=step,
+        agents=players,
+        vetoes=[],
+        emit=Pace(emit, "measuring", sum(len(group.tasks) for group in drawn)),
+        held_out=True,
+        draws=seed_of("held-out", seed),
+    )
     rollouts = [row[0] for row in rows]
     parts = [
         score([position.measures for position in rollout.positions], agents.config.rewards) for rollout in rollouts
     ]
-    tasks = [part.r_task for part in parts if part.r_task is not None]
     positions = [position for rollout in rollouts for position in rollout.positions]
     operations: dict[str, int] = {}
     for position in positions:
@@ -68,16 +86,25 @@ async def evaluate(agents: Agents, groups: int, *, seed: int = 0) -> HeldOut:
     return HeldOut(
         groups=groups,
         parts=average(parts),
-        standard_error=stdev(tasks) / math.sqrt(len(tasks)) if len(tasks) > 1 else None,
-        unmeasured=sum(not position.trajectory.outcome.measured for position in positions),
+        standard_error=standard_error([part.r_task for part in parts]),
+        unmeasured=sum(not position.measured for position in positions),
         operations=operations,
     )
 
 
-async def measure(agents: Agents, step: int) -> HeldOutMeasured:
-    """The fixed evaluation of a training run after `step` updates, as its event; the groups are `evaluate_groups`."""
+def standard_error(values: Sequence[float | None]) -> float | None:
+    """The standard error of the mean over the groups that were measured; None below two."""
+    measured = [value for value in values if value is not None]
+    return stdev(measured) / math.sqrt(len(measured)) if len(measured) > 1 else None
+
+
+async def measure(agents: Agents, step: int, emit: Sink) -> HeldOutMeasured:
+    """The fixed evaluation of a training run after `step` updates, as its event; the groups are `evaluate_groups`.
+
+    The episodes are emitted, the result is not.
+    """
     began = time.monotonic()
-    result = await evaluate(agents, agents.config.training.evaluate_groups)
+    result = await evaluate(agents, agents.config.training.evaluate_groups, step=step, emit=emit)
     return HeldOutMeasured(
         step=step,
         groups=result.groups,
@@ -85,8 +112,5 @@ async def measure(agents: Agents, step: int) -> HeldOutMeasured:
         standard_error=result.standard_error,
         unmeasured=result.unmeasured,
         seconds=time.monotonic() - began,
+        parts=result.parts,
     )
-
-
-def _ignore(event: AnyEvent) -> None:
-    """An evaluation's episodes are no events of the run."""

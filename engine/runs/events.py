@@ -90,9 +90,24 @@ class StateChanged(Event, frozen=True):
     reason: str = ""
 
 
+class Veto(msgspec.Struct, frozen=True):
+    """A vetoed edit as the curator is told of it: which skill, why, and each field on one line.
+
+    `operation` is insert, update or delete, `content` a piece of what the skill would have said; both are "" where unknown.
+    """
+
+    skill: str
+    reason: str
+    operation: str = ""
+    content: str = ""
+
+
 class StepStarted(Event, frozen=True):
+    """A step begins. `vetoes` are quoted to the curator in all of it, as many as its prompt holds; None in older logs."""
+
     step: int
     groups: list[GroupDrawn]
+    vetoes: list[Veto] | None = None
 
 
 class Progress(Event, frozen=True):
@@ -147,13 +162,17 @@ class TurnTaken(Event, frozen=True):
 
 
 class EpisodeEnded(Event, frozen=True):
-    """An episode's end. `shown` are the skills that were in the prompt of at least one turn; None in older logs."""
+    """An episode's end. `shown` are the skills that were in the prompt of at least one turn; None in older logs.
+
+    `shortened`: the executor's prompt had to leave out skills that were found, or turns that it should quote.
+    """
 
     at: Address
     outcome: Outcome
     turns: int
     coerced: int
     shown: list[str] | None = None
+    shortened: bool = False
 
 
 class CurationMade(Event, frozen=True):
@@ -162,6 +181,8 @@ class CurationMade(Event, frozen=True):
     `repo` is the repository's text after it (file text by skill name), `repo_tokens` its tokens |S_i|, `prompt_tokens`
     the tokens of the curator's input |χ_i|, `judge` the content score in [0, 1] or None with `judge_reason` set. `shown`
     are the skills in the curator's prompt (None in older logs); `dropped_turns` and `dropped_vetoes` did not fit into it.
+    `before` is what the decision changed: the file text, before it, of each skill that it wrote, renamed or deleted, None
+    where there was none. `canonical`: the completion's text has the same number of tokens when it is tokenized again.
     """
 
     at: Address
@@ -177,6 +198,8 @@ class CurationMade(Event, frozen=True):
     shown: list[str] | None = None
     dropped_turns: int = 0
     dropped_vetoes: int = 0
+    before: dict[str, str | None] | None = None
+    canonical: bool | None = None
 
 
 class CurationSkipped(Event, frozen=True):
@@ -197,6 +220,8 @@ class Parts(msgspec.Struct, frozen=True):
 
 
 class RolloutScored(Event, frozen=True):
+    """A rollout's rewards. `measured` counts its positions with an outcome and a decision, `unmeasured` the others."""
+
     step: int
     group: int
     rollout: int
@@ -254,7 +279,8 @@ class HeldOutMeasured(Event, frozen=True):
     """The fixed evaluation after `step` updates (0: the untrained curator): the same held-out groups and seeds each time.
 
     Unlike a step's own r_task, which is of that step's groups, these can be compared. `standard_error` is over groups;
-    `parts` are the rewards averaged over the groups (None in older logs).
+    `unmeasured` counts the positions without an outcome or without a decision; `parts` are the rewards averaged over the
+    groups (None in older logs).
     """
 
     step: int

@@ -13,7 +13,8 @@ from typing import Literal
 import msgspec
 
 from engine.config import ConfigError
-from engine.runs.events import HeldOutMeasured, RunKind, State, StepEnded
+from engine.runs.events import RunKind, State, StepEnded
+from engine.runs.owed import measurements
 from engine.runs.process import EngineProcess, engine_of, started_for
 from engine.runs.store import FINAL_STATES, Run, RunState
 
@@ -23,7 +24,10 @@ NEW_SECONDS = 60.0
 
 
 class StepRewards(msgspec.Struct, frozen=True):
-    """A finished step: rewards averaged over its rollouts, `spread` of r inside groups, counts of positions."""
+    """A finished step: rewards averaged over its rollouts, `spread` of r inside groups, counts of positions.
+
+    What was lost is told as in `StepEnded`: positions without a decision, shortened prompts, skills in no prompt.
+    """
 
     step: int
     r: float | None
@@ -36,15 +40,19 @@ class StepRewards(msgspec.Struct, frozen=True):
     unmeasured: int
     coercion_rate: float | None
     operations: dict[str, int]
+    skipped_curations: int
+    shortened: int
+    dropped_skills: int
 
 
 class HeldOutResult(msgspec.Struct, frozen=True):
-    """The fixed evaluation after `step` updates; `standard_error` is over its groups."""
+    """The fixed evaluation after `step` updates; `standard_error` is over its groups, `unmeasured` counts positions."""
 
     step: int
     groups: int
     r_task: float | None
     standard_error: float | None
+    unmeasured: int
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -85,11 +93,9 @@ def status(run: Run) -> Status:
 
 
 def _held_out(run: Run) -> list[HeldOutResult]:
-    events = [stored.event for stored in run.events(kinds=["held_out_measured"])]
     return [
-        HeldOutResult(event.step, event.groups, event.r_task, event.standard_error)
-        for event in events
-        if isinstance(event, HeldOutMeasured)
+        HeldOutResult(event.step, event.groups, event.r_task, event.standard_error, event.unmeasured)
+        for event in measurements(run).values()
     ]
 
 
@@ -145,4 +151,7 @@ def _rewards(ended: StepEnded) -> StepRewards:
         unmeasured=ended.unmeasured,
         coercion_rate=ended.coercion_rate,
         operations=ended.operations,
+        skipped_curations=ended.skipped_curations,
+        shortened=ended.shortened,
+        dropped_skills=ended.dropped_skills,
     )

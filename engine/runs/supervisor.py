@@ -27,6 +27,7 @@ import platformdirs
 from engine.runs.commands import Resume, Stop
 from engine.runs.errors import RunError, RunLocked
 from engine.runs.events import StateChanged
+from engine.runs.owed import finished_but_owes
 from engine.runs.process import EngineProcess, StartLock
 from engine.runs.status import Status, loading, shown_state, status
 from engine.runs.store import FINAL_STATES, Run
@@ -156,7 +157,7 @@ def resume(run: Run, by: str, *, worker: Sequence[str] = WORKER, patience: Patie
     if engine is not None:
         run.send(Resume(), by)
         return engine.pid
-    if run.state().state == "finished":
+    if run.state().state == "finished" and not finished_but_owes(run):
         raise RunError(f"{run.path} has finished; there is nothing to resume")
     return start(run.path, worker=worker, patience=patience)
 

@@ -7,11 +7,14 @@ import unicodedata
 import msgspec
 
 from engine.runs.events import (
+    Address,
     AnyEvent,
     EditDecided,
     EditProposed,
     HeldOutMeasured,
+    MeasurementStarted,
     Notice,
+    Progress,
     RunKind,
     StateChanged,
     StepEnded,
@@ -46,7 +49,7 @@ def step_line(ended: StepEnded, steps: int, kind: RunKind) -> str:
     success = f"success {number(ended.success_rate, '.0%')}"
     rewards = f"r {number(parts.r)} (task {number(parts.r_task)} fc {number(parts.r_fc)} "
     rewards += f"cnt {number(parts.r_cnt)} comp {number(parts.r_comp)}) spread {number(ended.spread)}"
-    measured = f"measured {ended.measured}/{ended.measured + ended.unmeasured}"
+    measured = _measured(ended)
     coerced = f"coerced {number(ended.coercion_rate, '.1%')}"
     rest = f"{success}  {measured}  {coerced}  calls {operations}  {ended.seconds:.1f} s"
     if kind == "train":
@@ -54,11 +57,36 @@ def step_line(ended: StepEnded, steps: int, kind: RunKind) -> str:
     return f"task {ended.step}/{steps}  {rest}"
 
 
+def _measured(ended: StepEnded) -> str:
+    """How many positions were measured, and what a step lost, where it lost something."""
+    lost = {
+        "without a decision": ended.skipped_curations,
+        "with a shortened prompt": ended.shortened,
+        "skills not shown": ended.dropped_skills,
+    }
+    told = ", ".join(f"{count} {what}" for what, count in lost.items() if count)
+    measured = f"measured {ended.measured}/{ended.measured + ended.unmeasured}"
+    return f"{measured} ({told})" if told else measured
+
+
+def place(at: Address) -> str:
+    """Where in a run something happened, in full: "step 3 group 0 rollout 2 position 1"."""
+    where = f"held out after step {at.step}" if at.held_out else f"step {at.step}"
+    return f"{where} group {at.group} rollout {at.rollout} position {at.position}"
+
+
+def progress_line(progress: Progress) -> str:
+    """What the engine does now, and how far it is."""
+    counted = f"{progress.done}/{progress.total} {progress.unit}".strip() if progress.total else ""
+    return " ".join(filter(None, [progress.phase, progress.what, counted]))
+
+
 def held_out_line(measured: HeldOutMeasured) -> str:
     """The fixed evaluation on one line."""
     r_task = "n/m" if measured.r_task is None else f"{measured.r_task:.3f}"
     error = "" if measured.standard_error is None else f" ±{measured.standard_error:.3f}"
-    return f"after {measured.step} steps, {measured.groups} held-out groups: r_task {r_task}{error}"
+    lost = f", {measured.unmeasured} positions unmeasured" if measured.unmeasured else ""
+    return f"after {measured.step} steps, {measured.groups} held-out groups: r_task {r_task}{error}{lost}"
 
 
 def event_line(event: AnyEvent) -> str:
@@ -70,8 +98,16 @@ def event_line(event: AnyEvent) -> str:
             what = f"{event.level}: {event.message}"
         case TurnTaken():
             at = event.at
-            place = f"{at.step}.{at.group}.{at.rollout}.{at.position}"
-            what = f"{place} turn {event.turn}: {event.action} -> {event.observation}"
+            where = f"{'held-out ' if at.held_out else ''}{at.step}.{at.group}.{at.rollout}.{at.position}"
+            what = f"{where} turn {event.turn}: {event.action} -> {event.observation}"
+        case Progress():
+            what = f"{progress_line(event)} after {event.seconds:.1f} s" if event.total else progress_line(event)
+        case MeasurementStarted():
+            what = f"after {event.step} steps, {len(event.groups)} held-out groups"
+        case StepEnded():
+            what = f"step {event.step}: r {number(event.parts.r)} {_measured(event)}"
+        case HeldOutMeasured():
+            what = held_out_line(event)
         case EditProposed():
             what = f"{event.edit} {event.operation} {event.skill}: {event.reason}"
         case EditDecided():

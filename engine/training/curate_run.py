@@ -14,19 +14,18 @@ import asyncio
 import time
 from pathlib import Path
 
-from engine.agents.prompting import Prompts
 from engine.config import Config, ConfigError
 from engine.environments.contract import Task
-from engine.environments.worlds import open_world
-from engine.models.local import LocalModel, load_base, load_curator, load_tokenizer
 from engine.outcomes import Outcome
 from engine.runs import reviews
+from engine.runs.errors import RunError
 from engine.runs.events import (
     Address,
     EpisodeEnded,
     EpisodeStarted,
     GroupDrawn,
     Notice,
+    Progress,
     RolloutScored,
     StateChanged,
     StepStarted,
@@ -35,20 +34,25 @@ from engine.runs.store import Run
 from engine.runs.writer import EventWriter
 from engine.seeds import seed_of
 from engine.skills import History, SkillIndex, SkillRepo, Trials
-from engine.training import checkpoints
+from engine.training import checkpoints, loading
 from engine.training.control import Control
 from engine.training.groups import Group
 from engine.training.proposals import Proposals, vetoes_of
+from engine.training.reporting import Remarks, never_curated
 from engine.training.rewards import score
-from engine.training.rollout import Agents, Position, Rollout, play_position
+from engine.training.rollout import Position, Rollout, play_position
 from engine.training.step import summary
 
 POLL_SECONDS = 0.2
 POLICY = "policy auto"
 
 
+class NeverCurated(RunError):
+    """A run that ends without one decision of its curator."""
+
+
 async def curate(run: Run, config: Config, writer: EventWriter, control: Control) -> None:
-    """Play the tasks that are left of the stream. Raises `StopRequested`."""
+    """Play the tasks that are left of the stream. Raises `StopRequested` and `NeverCurated`."""
     work = await asyncio.to_thread(CurateRun, run, config, writer, control)
     await work.work()
 
@@ -60,24 +64,15 @@ class CurateRun:
         self._run = run
         self._config = config
         self._writer = writer
+        self._emit = Remarks(writer.emit)
         self._control = control
         self._proposals = Proposals(run, writer)
         self._given_up: set[str] = set()
         self._skills: SkillIndex | None = None
         self._trials = Trials()
-        model = LocalModel(
-            load_curator(load_base(config.model), _adapter(config.curate.adapter)),
-            load_tokenizer(config.model),
-            max_batch=config.model.max_batch,
-            context=config.model.context,
-        )
-        self._agents = Agents(
-            open_world(config.environment),
-            model,
-            Prompts.load(config.executor.prompts),
-            Prompts.load(config.curator.prompts),
-            config,
-        )
+        world, _ = loading.load_worlds(config, self._tell, held_out=False)
+        model = loading.load_player(config, _adapter(config.curate.adapter), self._tell)
+        self._agents = loading.agents_of(config, world, model)
 
     async def work(self) -> None:
         """Every task that has not ended yet, in the stream's order. Raises `HistoryError` for an unusable repository."""
@@ -90,16 +85,25 @@ class CurateRun:
         group = Group(f"stream-{settings.seed}", 0, settings.seed, tasks[0].family, tasks)
         done = max((step.step for step in self._run.steps()), default=0)
         self._trials = trials_of(self._run, done)
+        self._approve_left(done + 1)
         await self._decided()
         for number, task in enumerate(tasks[done:], start=done + 1):
             await self._control.gate()
             await self._one(number, task, group)
             await self._decided()
+        self._writer.flush()
+        if why := never_curated(self._run):
+            raise NeverCurated(why)
+
+    def _tell(self, what: str) -> None:
+        """Say what is loaded now."""
+        self._writer.emit(Progress("loading", what))
 
     async def _one(self, step: int, task: Task, group: Group) -> None:
         """Play one task, propose its edits, and tell how it went."""
         began = time.monotonic()
-        self._writer.emit(StepStarted(step, [GroupDrawn(group.id, task.family, group.seed, [task.id])]))
+        vetoes = vetoes_of(self._run, self._agents)
+        self._writer.emit(StepStarted(step, [GroupDrawn(group.id, task.family, group.seed, [task.id])], vetoes))
         repo = SkillRepo.open(self._run.repo_path)
         if self._skills is None:
             self._skills = SkillIndex.open(repo)
@@ -114,8 +118,8 @@ class CurateRun:
                 self._trials,
                 seeds,
                 agents=self._agents,
-                vetoes=vetoes_of(self._run, self._agents),
-                emit=self._writer.emit,
+                vetoes=vetoes,
+                emit=self._emit,
             )
         )
         for edit in position.edits:
@@ -123,6 +127,13 @@ class CurateRun:
             if proposed is not None and self._config.review.policy == "auto":
                 self._approve(proposed)
         self._ended(step, group, position, time.monotonic() - began)
+
+    def _approve_left(self, step: int) -> None:
+        """Approve, where the policy does, what the task of `step` proposed before the engine died in it."""
+        if self._config.review.policy == "auto":
+            for record in reviews.pending(self._run):
+                if record.proposal.at.step == step:
+                    self._approve(record.id)
 
     def _approve(self, edit: str) -> None:
         """Approve by the policy, unless a person was faster; what cannot be written now stays in the queue, and is told."""
@@ -135,7 +146,7 @@ class CurateRun:
 
     def _ended(self, step: int, group: Group, position: Position, seconds: float) -> None:
         parts = score([position.measures], self._config.rewards, first_counts=True)
-        measured = int(position.trajectory.outcome.measured)
+        measured = int(position.measured)
         self._writer.emit(RolloutScored(step, 0, 0, parts, measured, 1 - measured))
         rollout = Rollout(group, 0, [position])
         self._writer.emit(summary(step, [[rollout]], [[parts]], rollout_seconds=seconds, seconds=seconds))
@@ -167,18 +178,23 @@ class CurateRun:
 
 
 def trials_of(run: Run, steps: int) -> Trials:
-    """What the log tells of the skills that were shown in the first `steps` tasks; a task played again counts once."""
+    """What the log says of the skills that were in a prompt of the first `steps` tasks; a task played again counts once.
+
+    Older logs name only the skills that were found.
+    """
     shown: dict[Address, list[str]] = {}
     outcomes: dict[Address, Outcome] = {}
     for stored in run.events(kinds=["episode_started", "episode_ended"]):
         match stored.event:
             case EpisodeStarted(at=at, skills=skills):
                 shown[at] = [skill.name for skill in skills]
-            case EpisodeEnded(at=at, outcome=outcome):
+            case EpisodeEnded(at=at, outcome=outcome, shown=names):
                 outcomes[at] = outcome
+                if names is not None:
+                    shown[at] = names
     trials = Trials()
     for at, outcome in outcomes.items():
-        if at.step <= steps:
+        if at.step <= steps and not at.held_out:
             trials.record(shown[at], outcome)
     return trials
 

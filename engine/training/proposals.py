@@ -7,8 +7,8 @@ vetoes = vetoes_of(run, agents)
 
 from __future__ import annotations
 
-from engine.agents.prompting import Veto
 from engine.runs import reviews
+from engine.runs.events import Veto
 from engine.runs.store import EditRecord, Run
 from engine.runs.writer import EventWriter
 from engine.skills import Insert, Operation, Skill

@@ -15,9 +15,10 @@ import msgspec
 
 from engine import config
 from engine.agents import curator, executor
+from engine.agents.curator import Decision
 from engine.agents.executor import Trajectory
 from engine.agents.judge import JUDGES
-from engine.agents.prompting import Prompts, SkillShown, Turn, Veto
+from engine.agents.prompting import Prompts, SkillShown, Turn
 from engine.environments.contract import Task, World
 from engine.models.contract import ChatModel, Completion, ModelUnavailable
 from engine.runs.events import (
@@ -30,6 +31,7 @@ from engine.runs.events import (
     Sink,
     SkillFound,
     TurnTaken,
+    Veto,
 )
 from engine.seeds import seed_of
 from engine.skills import Edit, Malformed, Operation, Refused, SkillIndex, SkillRepo, Trials, find, parse_operations
@@ -48,13 +50,24 @@ class Agents(msgspec.Struct, frozen=True):
 
 
 class Position(msgspec.Struct, frozen=True):
-    """One position of a rollout. `completion` is None where the curator did not answer; `edits` are those that applied."""
+    """One position of a rollout. `completion` is None where the curator did not answer; `edits` are those that applied.
+
+    `shortened`: a prompt said less than it should; so many `dropped_skills` were found and are in neither prompt, where
+    there was one.
+    """
 
     at: Address
     trajectory: Trajectory
     completion: Completion | None
     edits: list[Edit]
     measures: Measures
+    shortened: bool = False
+    dropped_skills: int = 0
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is both an outcome and a decision."""
+        return self.measures.outcome.measured and self.measures.curated
 
 
 class Rollout(msgspec.Struct, frozen=True):
@@ -66,24 +79,39 @@ class Rollout(msgspec.Struct, frozen=True):
 
 
 async def collect(
-    groups: Sequence[Group], *, step: int, agents: Agents, vetoes: Sequence[Veto], emit: Sink
+    groups: Sequence[Group],
+    *,
+    step: int,
+    agents: Agents,
+    vetoes: Sequence[Veto],
+    emit: Sink,
+    held_out: bool = False,
+    draws: int | None = None,
 ) -> list[list[Rollout]]:
-    """All rollouts of a step, `[group][rollout]`, played side by side so that the model can batch them."""
+    """All rollouts of a step, `[group][rollout]`, played side by side so that the model can batch them.
+
+    `draws` varies what the curator draws; it is the step's number where none is given.
+    """
     count = agents.config.training.rollouts
+    where = Address(step, held_out=held_out)
+    curate = step if draws is None else draws
     async with asyncio.TaskGroup() as tasks:
         playing = [
-            [tasks.create_task(_rollout(group, index, step, agents, vetoes, emit)) for index in range(count)]
+            [tasks.create_task(_rollout(group, index, where, curate, agents, vetoes, emit)) for index in range(count)]
             for group in groups
         ]
     return [[task.result() for task in row] for row in playing]
 
 
-async def _rollout(group: Group, index: int, step: int, agents: Agents, vetoes: Sequence[Veto], emit: Sink) -> Rollout:
+async def _rollout(
+    group: Group, index: int, where: Address, draws: int, agents: Agents, vetoes: Sequence[Veto], emit: Sink
+) -> Rollout:
+    """One rollout; `where` says of which step, or which evaluation, it is one."""
     repo, skills, trials = SkillRepo.empty(), SkillIndex(), Trials()
     positions = []
     for number, task in enumerate(group.tasks, start=1):
-        at = Address(step, group.number, index, number)
-        seeds = (seed_of("play", group.seed, number), seed_of("curate", group.seed, step, index, number))
+        at = msgspec.structs.replace(where, group=group.number, rollout=index, position=number)
+        seeds = (seed_of("play", group.seed, number), seed_of("curate", group.seed, draws, index, number))
         positions.append(
             await play_position(task, at, repo, skills, trials, seeds, agents=agents, vetoes=vetoes, emit=emit)
         )
@@ -104,17 +132,16 @@ async def play_position(
 ) -> Position:
     """Play `task` with the skills found, let the curator decide, and apply what it calls to `repo` and `skills`.
 
-    The outcome is recorded in `trials` for the skills shown. `seeds` are the executor's and the curator's. An unmeasured
-    episode is not curated: nothing is known of it.
+    The outcome is recorded in `trials` for the skills that were in the executor's prompt. `seeds` are the executor's and
+    the curator's. An unmeasured episode is not curated: nothing is known of it.
     """
     settings = agents.config.executor
     found = find(skills, trials, task.prompt, settings.skills, settings.reliability_weight)
     shown = [SkillShown(name, repo[name].description, repo[name].body.strip()) for name, _ in found]
     trajectory = await _play(task, at, found, shown, seeds[0], agents, emit)
-    trials.record([name for name, _ in found], trajectory.outcome)
+    trials.record(trajectory.shown, trajectory.outcome)
     if not trajectory.outcome.measured:
-        emit(CurationSkipped(at, f"the episode is {trajectory.outcome}"))
-        return Position(at, trajectory, None, [], Measures(trajectory.outcome))
+        return _skipped(at, trajectory, shown, f"the episode is {trajectory.outcome}", emit)
     try:
         decision = await curator.decide(
             trajectory,
@@ -126,9 +153,22 @@ async def play_position(
             seed=seeds[1],
         )
     except ModelUnavailable as error:
-        emit(CurationSkipped(at, str(error)))
-        return Position(at, trajectory, None, [], Measures(trajectory.outcome))
-    return _settle(at, trajectory, decision.completion, repo, skills, agents, emit)
+        return _skipped(at, trajectory, shown, str(error), emit)
+    position = _apply(at, trajectory, decision, repo, skills, agents, emit)
+    return msgspec.structs.replace(
+        position,
+        shortened=trajectory.shortened
+        or len(decision.shown) < len(shown)
+        or bool(decision.dropped_turns or decision.dropped_vetoes),
+        dropped_skills=len({skill.name for skill in shown}.difference(trajectory.shown, decision.shown)),
+    )
+
+
+def _skipped(at: Address, trajectory: Trajectory, found: Sequence[SkillShown], reason: str, emit: Sink) -> Position:
+    """A position without a decision, which is emitted with its reason."""
+    emit(CurationSkipped(at, reason))
+    dropped = len(found) - len(trajectory.shown) if trajectory.turns else 0
+    return Position(at, trajectory, None, [], Measures(trajectory.outcome), trajectory.shortened, dropped)
 
 
 async def _play(
@@ -147,8 +187,8 @@ async def _play(
         cap = agents.world.max_turns(task)
         emit(EpisodeStarted(at, task.id, task.family, task.prompt, skills, opening, cap, task.difficulty))
 
-    def turned(number: int, turn: Turn) -> None:
-        emit(TurnTaken(at, number, turn.thought, turn.action, turn.observation, turn.coerced))
+    def turned(number: int, turn: Turn, skills: int) -> None:
+        emit(TurnTaken(at, number, turn.thought, turn.action, turn.observation, turn.coerced, skills))
 
     trajectory = await executor.play(
         agents.world,
@@ -161,20 +201,22 @@ async def _play(
         on_start=started,
         on_turn=turned,
     )
-    emit(EpisodeEnded(at, trajectory.outcome, len(trajectory.turns), trajectory.coerced))
+    turns = len(trajectory.turns)
+    emit(EpisodeEnded(at, trajectory.outcome, turns, trajectory.coerced, trajectory.shown, trajectory.shortened))
     return trajectory
 
 
-def _settle(
+def _apply(
     at: Address,
     trajectory: Trajectory,
-    completion: Completion,
+    decision: Decision,
     repo: SkillRepo,
     skills: SkillIndex,
     agents: Agents,
     emit: Sink,
 ) -> Position:
     """Apply a decision's calls to the repository, measure it and emit it."""
+    completion = decision.completion
     calls, edits = apply_calls(parse_operations(completion.text), repo, skills)
     texts = repo.texts()
     measures = Measures(
@@ -197,15 +239,22 @@ def _settle(
             repo=texts,
             repo_tokens=measures.repo_tokens,
             judge=measures.judge,
+            shown=decision.shown,
+            dropped_turns=decision.dropped_turns,
+            dropped_vetoes=decision.dropped_vetoes,
+            before=changed(edits),
+            canonical=agents.model.count_tokens(completion.text) + (completion.finish == "stop")
+            == len(completion.completion_ids),
         )
     )
     return Position(at, trajectory, completion, edits, measures)
 
 
 def apply_calls(
-    operations: Sequence[Operation | Malformed], repo: SkillRepo, skills: SkillIndex
+    operations: Sequence[Operation | Malformed], repo: SkillRepo, skills: SkillIndex | None
 ) -> tuple[list[Call], list[Edit]]:
-    """Apply each call in order; a call that is malformed or refused changes nothing, and says why."""
+    """Apply each call in order, `skills` following where given; one that is malformed or refused changes nothing, and says
+    why."""
     calls: list[Call] = []
     edits: list[Edit] = []
     for operation in operations:
@@ -217,10 +266,21 @@ def apply_calls(
         except Refused as refusal:
             calls.append(Call(operation.kind, operation.skill_name, "refused", refusal.why))
             continue
-        reindex(skills, edit, repo)
+        if skills is not None:
+            reindex(skills, edit, repo)
         calls.append(Call(operation.kind, operation.skill_name, "valid"))
         edits.append(edit)
     return calls, edits
+
+
+def changed(edits: Sequence[Edit]) -> dict[str, str | None]:
+    """The text that each skill of a decision had before it, by name; None where there was none."""
+    before: dict[str, str | None] = {}
+    for edit in edits:
+        before.setdefault(edit.skill, edit.before)
+        if edit.new_name:
+            before.setdefault(edit.new_name, None)
+    return before
 
 
 def reindex(skills: SkillIndex, edit: Edit, repo: SkillRepo) -> None:

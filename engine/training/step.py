@@ -24,7 +24,7 @@ def score_rollouts(rollouts: Sequence[Sequence[Rollout]], settings: config.Rewar
 
 def _score(rollout: Rollout, settings: config.Rewards, emit: Sink) -> Parts:
     parts = rewards.score([position.measures for position in rollout.positions], settings)
-    measured = sum(position.trajectory.outcome.measured for position in rollout.positions)
+    measured = sum(position.measured for position in rollout.positions)
     step = rollout.positions[0].at.step
     emit(RolloutScored(step, rollout.group.number, rollout.index, parts, measured, len(rollout.positions) - measured))
     return parts
@@ -43,24 +43,28 @@ def summary(
     rollout_seconds: float,
     seconds: float,
 ) -> StepEnded:
-    """What the step's rollouts say together."""
+    """What the step's rollouts say together. Success is a share of the positions with an outcome, decided or not."""
     positions = [position for row in rollouts for rollout in row for position in rollout.positions]
-    measured = [position for position in positions if position.trajectory.outcome.measured]
+    outcomes = [position.trajectory.outcome for position in positions if position.trajectory.outcome.measured]
+    measured = sum(position.measured for position in positions)
     spreads = [spread for row in parts if (spread := rewards.spread([part.r for part in row])) is not None]
     return StepEnded(
         step=step,
         parts=rewards.average([part for row in parts for part in row]),
         spread=fmean(spreads) if spreads else None,
         flat_groups=sum(spread == 0 for spread in spreads),
-        measured=len(measured),
-        unmeasured=len(positions) - len(measured),
-        success_rate=_share([position.trajectory.outcome == SUCCEEDED for position in measured]),
+        measured=measured,
+        unmeasured=len(positions) - measured,
+        success_rate=_share([outcome == SUCCEEDED for outcome in outcomes]),
         coercion_rate=_coercion(positions),
         operations=dict(Counter(edit.operation.kind for position in positions for edit in position.edits)),
         invalid_calls=sum(position.measures.calls - position.measures.valid_calls for position in positions),
         episodes=len(positions),
         rollout_seconds=rollout_seconds,
         seconds=seconds,
+        skipped_curations=len(outcomes) - measured,
+        shortened=sum(position.shortened for position in positions),
+        dropped_skills=sum(position.dropped_skills for position in positions),
     )
 
 

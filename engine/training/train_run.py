@@ -1,10 +1,14 @@
 """A train run: GRPO steps, each saved, whose best edits are proposed for the run's repository.
 
-    await train(run, config, writer, control)
+    await train(run, config, writer, control, measure=measure)
 
 Rollouts edit forks of their own and wait for nobody. After each step the edits of each group's best rollout that still
 apply to the run's repository are put to review; in a full queue they take the place of the oldest that nobody decided on.
 What a person vetoed is quoted to the curator in the steps that follow.
+
+A run that goes on first does what it owes by its log (`engine.runs.owed`): each missing measurement is made with the
+checkpoint of its step. The measurement before the first step needs the base model alone, so the trainer, whose libraries
+take seconds to import, is loaded after it.
 """
 
 from __future__ import annotations
@@ -13,115 +17,141 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.agents.prompting import Prompts
 from engine.config import Config
-from engine.environments.worlds import open_held_out, open_world
-from engine.models.local import load_base, load_tokenizer
+from engine.models.contract import ChatModel
+from engine.runs.errors import RunError
 from engine.runs.events import (
     CheckpointSaved,
     GroupDrawn,
     HeldOutMeasured,
     Notice,
     Parts,
+    Progress,
+    Sink,
     StateChanged,
     StepStarted,
     UpdateMade,
 )
+from engine.runs.owed import due, measurements, owed
 from engine.runs.store import Run
 from engine.runs.writer import EventWriter
-from engine.training import checkpoints
+from engine.training import checkpoints, loading
 from engine.training.control import Control
 from engine.training.groups import draw_groups
 from engine.training.proposals import Proposals, net_edits, vetoes_of
+from engine.training.reporting import Pace, Remarks, nothing_trained
 from engine.training.rollout import Agents, Rollout, collect
 from engine.training.samples import TrainingSample, step_samples
 from engine.training.step import advantages, score_rollouts, summary
-from engine.training.trainer import GrpoSession, Update
 
-Measure = Callable[[Agents, int], Coroutine[Any, Any, HeldOutMeasured]]
-"""The fixed evaluation after so many steps; it stands a floor above training and is handed in."""
+if TYPE_CHECKING:
+    from engine.training.trainer import GrpoSession, Update
+
+Measure = Callable[[Agents, int, Sink], Coroutine[Any, Any, HeldOutMeasured]]
+"""The fixed evaluation after so many steps, its episodes emitted; it stands a floor above training and is handed in."""
+
+
+class NothingTrained(RunError):
+    """A run that ends without having changed its curator in any step."""
 
 
 async def train(run: Run, config: Config, writer: EventWriter, control: Control, *, measure: Measure) -> None:
-    """Train from the newest checkpoint, or from the base, to the last step. Raises `StopRequested`."""
-    loop = asyncio.get_running_loop()
-    work = await asyncio.to_thread(TrainRun, run, config, writer, control, measure, loop)
-    await work.work()
+    """Train from the newest checkpoint, or from the base, to the last step. Raises `StopRequested` and `NothingTrained`."""
+    await TrainRun(run, config, writer, control, measure).work()
 
 
 class TrainRun:
     """The state of a train run between the callbacks of its GRPO session."""
 
-    def __init__(
-        self,
-        run: Run,
-        config: Config,
-        writer: EventWriter,
-        control: Control,
-        measure: Measure,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
+    def __init__(self, run: Run, config: Config, writer: EventWriter, control: Control, measure: Measure) -> None:
         self._run = run
         self._config = config
         self._writer = writer
+        self._emit = Remarks(writer.emit)
         self._control = control
         self._measure = measure
-        world = open_world(config.environment)
-        held_out = open_held_out(config.environment, world) if config.training.evaluate_every else world
-        tokenizer = load_tokenizer(config.model)
-        self._padding = int(tokenizer.pad_token_id)
-        self._session = GrpoSession(
-            config,
-            load_base(config.model),
-            tokenizer,
-            checkpoints=run.checkpoints,
-            play=self._play,
-            after_update=self._after_update,
-            after_step=self._after_step,
-            loop=loop,
-        )
-        self._agents = Agents(
-            world,
-            self._session.model,
-            Prompts.load(config.executor.prompts),
-            Prompts.load(config.curator.prompts),
-            config,
-        )
-        self._examined = msgspec.structs.replace(self._agents, world=held_out)
+        self._agents: Agents  # from `_load` on
         self._proposals = Proposals(run, writer, max_pending=config.review.max_pending)
         self._rollouts: list[list[Rollout]] = []
         self._parts: list[list[Parts]] = []
         self._began = self._played = time.monotonic()
 
     async def work(self) -> None:
-        """Run the session."""
+        """What the run owes, and then its session."""
         newest = checkpoints.latest(self._run.checkpoints)
         for why in checkpoints.damaged(self._run.checkpoints):
             self._writer.emit(Notice("warning", why))
-        self._writer.emit(StateChanged("running", f"from the checkpoint of step {newest[0]}" if newest else ""))
-        for remark in dict.fromkeys((*self._agents.world.remarks, *self._examined.world.remarks)):
+        done = newest[0] if newest else 0
+        await asyncio.to_thread(self._load)
+        self._writer.emit(StateChanged("running", f"from the checkpoint of step {done}" if newest else ""))
+        for remark in dict.fromkeys((*self._agents.world.remarks, *self._held_out.remarks)):
             self._writer.emit(Notice("warning", remark))
-        await self._session.run(newest[1] if newest else None)
+        self._note_checkpoints(done)
+        for step in owed(self._run, done):
+            await self._evaluate_saved(step)
+        if done < self._config.training.steps:
+            session = await asyncio.to_thread(self._open_session, asyncio.get_running_loop())
+            self._agents = msgspec.structs.replace(self._agents, model=session.model)
+            await session.run(newest[1] if newest else None)
+        self._writer.flush()
+        if why := nothing_trained(self._run):
+            raise NothingTrained(why)
+
+    def _tell(self, what: str) -> None:
+        """Say what is loaded now."""
+        self._writer.emit(Progress("loading", what))
+
+    def _load(self) -> None:
+        """What plays: the worlds, and the base model, which is the untrained curator too."""
+        evaluated = bool(self._config.training.evaluate_every)
+        world, self._held_out = loading.load_worlds(self._config, self._tell, held_out=evaluated)
+        self._base, self._tokenizer = loading.load_model(self._config, self._tell)
+        player = loading.local(self._config, self._base, self._tokenizer)
+        self._agents = loading.agents_of(self._config, world, player)
+
+    def _open_session(self, loop: asyncio.AbstractEventLoop) -> GrpoSession:
+        """The GRPO session over the base model, which gets its adapter in place."""
+        self._tell("the trainer")
+        from engine.training.trainer import GrpoSession
+
+        return GrpoSession(
+            self._config,
+            self._base,
+            self._tokenizer,
+            checkpoints=self._run.checkpoints,
+            play=self._play,
+            after_update=self._after_update,
+            after_step=self._after_step,
+            loop=loop,
+        )
+
+    def _note_checkpoints(self, done: int) -> None:
+        """Log the checkpoints that were saved just before a crash."""
+        told = {stored.event.step for stored in self._run.events(kinds=["checkpoint_saved"])}  # type: ignore[union-attr]
+        for step, path in loading.saved(self._run.checkpoints).items():
+            if step not in told and step <= done:
+                self._writer.emit(CheckpointSaved(step, str(path), checkpoints.size_of(path)))
 
     async def _play(self, step: int) -> list[TrainingSample]:
         """The rollouts of `step`, scored."""
         await self._control.gate()
-        await self._evaluate(step - 1)
         self._began = time.monotonic()
         groups = draw_groups(self._agents.world, self._config.training, step)
         tasks = [GroupDrawn(group.id, group.family, group.seed, [task.id for task in group.tasks]) for group in groups]
-        self._writer.emit(StepStarted(step, tasks))
-        playing = collect(
-            groups, step=step, agents=self._agents, vetoes=vetoes_of(self._run, self._agents), emit=self._writer.emit
-        )
+        vetoes = vetoes_of(self._run, self._agents)
+        self._writer.emit(StepStarted(step, tasks, vetoes))
+        episodes = sum(len(group.tasks) for group in groups) * self._config.training.rollouts
+        emit = Pace(self._emit, "rollouts", episodes)
+        playing = collect(groups, step=step, agents=self._agents, vetoes=vetoes, emit=emit)
         self._rollouts = await self._control.interruptible(playing)
         self._parts = score_rollouts(self._rollouts, self._config.rewards, self._writer.emit)
         self._played = time.monotonic()
-        return step_samples(self._rollouts, self._parts, self._padding)
+        self._writer.emit(Progress("update", f"of step {step}"))
+        return step_samples(self._rollouts, self._parts, int(self._tokenizer.pad_token_id))
 
     async def _after_update(self, update: Update) -> None:
         """Tell what the update did and how the step went, and propose the step's best edits.
@@ -136,7 +166,7 @@ class TrainRun:
             for rollout in row
             for position in rollout.positions
         )
-        self._writer.emit(
+        self._emit(
             UpdateMade(
                 step=update.step,
                 advantages=advantages(self._parts),
@@ -165,22 +195,36 @@ class TrainRun:
         self._writer.flush()
 
     async def _after_step(self, step: int, checkpoint: Path) -> None:
-        """Tell that the checkpoint is in place."""
+        """Log that the checkpoint is in place, and measure the curator where that is due."""
         self._writer.emit(CheckpointSaved(step, str(checkpoint), checkpoints.size_of(checkpoint)))
         self._writer.flush()
-        if step == self._config.training.steps:
-            await self._evaluate(step)
+        if due(self._config.training, step) and step not in measurements(self._run):
+            await self._evaluate(step, self._agents.model)
 
-    async def _evaluate(self, step: int) -> None:
-        """Measure the curator on the held-out groups where `step` is due: every so often, and at the end."""
-        training = self._config.training
-        if not training.evaluate_every or (step % training.evaluate_every and step != training.steps):
+    async def _evaluate_saved(self, step: int) -> None:
+        """Make a measurement that was missed, with the checkpoint of its step; None is logged where it is gone."""
+        if step == 0:
+            await self._evaluate(0, self._agents.model)
             return
-        done = self._run.events(kinds=["held_out_measured"])
-        if any(isinstance(stored.event, HeldOutMeasured) and stored.event.step == step for stored in done):
+        checkpoint = loading.saved(self._run.checkpoints).get(step)
+        if checkpoint is None:
+            training = self._config.training
+            self._writer.emit(
+                Notice("warning", f"the curator after step {step} cannot be measured any more: its checkpoint is gone")
+            )
+            positions = training.evaluate_groups * training.tasks
+            self._writer.emit(HeldOutMeasured(step, training.evaluate_groups, None, None, positions, 0.0))
             return
-        self._writer.emit(StateChanged("running", f"measuring on {training.evaluate_groups} held-out groups"))
-        self._writer.emit(await self._control.interruptible(self._measure(self._examined, step)))
+        player = await asyncio.to_thread(loading.load_player, self._config, checkpoint, self._tell)
+        await self._evaluate(step, player)
+
+    async def _evaluate(self, step: int, model: ChatModel) -> None:
+        """Measure `model`, the curator after `step` updates, on the held-out groups."""
+        await self._control.gate()
+        groups = self._config.training.evaluate_groups
+        agents = msgspec.structs.replace(self._agents, world=self._held_out, model=model)
+        self._writer.emit(StateChanged("running", f"measuring on {groups} held-out groups"))
+        self._writer.emit(await self._control.interruptible(self._measure(agents, step, self._emit)))
         self._writer.emit(StateChanged("running"))
         self._writer.flush()
 

@@ -63,6 +63,13 @@ async def test_then_the_lowest_ranked_skills_are_left_out_and_then_the_oldest_ve
     shown = "".join(message.content for message in decision.messages)
     assert "go safe" in shown and "earlier turns are left out" in shown
     assert [name for name in ("best", "worst", "newest", "oldest") if name not in shown] == list(left_out)
+    assert decision.shown == [skill.name for skill in skills]
+    assert (decision.dropped_turns, decision.dropped_vetoes) == (8, len(VETOES) - len(vetoes))
+
+
+async def test_a_decision_with_room_for_all_says_that_nothing_was_left_out():
+    decision = await decide(Scripted("ok"), SKILLS, VETOES)
+    assert (decision.shown, decision.dropped_turns, decision.dropped_vetoes) == (["best", "worst"], 0, 0)
 
 
 async def test_no_room_at_all_and_an_outage_are_both_unavailable():

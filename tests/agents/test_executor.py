@@ -89,6 +89,33 @@ async def test_a_prompt_over_its_cap_loses_the_lowest_ranked_skills_first_and_fo
     assert all("best best" in text and "middle middle" in text and "worst" not in text for text in texts(model))
 
 
+async def test_a_trajectory_says_which_skills_were_in_a_prompt_and_whether_one_was_shortened():
+    _, roomy = await run(*WAITING, skills=SKILLS[:2])
+    for limit, shown, shortened in (
+        (None, ["best", "middle", "worst"], False),
+        (max(sizes(roomy)), ["best", "middle"], True),
+        (3, [], True),
+    ):
+        trajectory, _ = await run(*WAITING, skills=SKILLS, limit=limit)
+        assert (trajectory.shown, trajectory.shortened) == (shown, shortened)
+
+
+async def test_each_turn_is_told_with_how_many_skills_its_prompt_held():
+    _, roomy = await run(act("wait"), *WAITING, skills=SKILLS)
+    told = []
+    model = Scripted(*WAITING, limit=sizes(roomy)[0])  # the first turn fits whole; the next quotes a turn too
+    prompts = Prompts.load("standard")
+    await play(
+        *(WORLD, TASK, SKILLS),
+        model=model,
+        prompts=prompts,
+        settings=SETTINGS,
+        seed=1,
+        on_turn=lambda number, turn, skills: told.append((number, skills)),
+    )
+    assert told[0] == (1, 3) and {skills for _, skills in told[1:]} == {2}
+
+
 async def test_with_no_skill_left_it_loses_the_quoted_turns():
     _, bare = await run(*WAITING, settings=msgspec.structs.replace(SETTINGS, history=0))
     trajectory, model = await run(*WAITING, skills=SKILLS, limit=max(sizes(bare)))

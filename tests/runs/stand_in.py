@@ -2,10 +2,10 @@
 
     python -m tests.runs.stand_in RUN [steps|one|idle|fail|wait|die|slow]
 
-`steps` (the default) ends a step every 50 ms, as many as the run's configuration says, from where the log left off;
-`one` ends one step and waits for commands; `idle` waits for commands at once; `fail` ends the run as failed; `wait`
-takes the lock and does nothing; `die` prints a complaint and exits before it takes the lock; `slow` does not take the
-lock before there is a file `go` in the run's directory, and then does what that file says.
+`steps` (the default) ends a step every 50 ms, as many as the run's configuration says, from where the log left off, and
+measures where that is due; `one` ends one step and waits for commands; `idle` waits for commands at once; `fail` ends
+the run as failed; `wait` takes the lock and does nothing; `die` prints a complaint and exits before it takes the lock;
+`slow` does not take the lock before there is a file `go` in the run's directory, and then does what that file says.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 
 from engine.runs.commands import Pause, Resume, Stop
-from engine.runs.events import RunStarted, State, StateChanged
+from engine.runs.events import HeldOutMeasured, RunStarted, State, StateChanged
+from engine.runs.owed import owed
 from engine.runs.store import Run
 from engine.runs.writer import EventWriter
 from tests.runs.samples import step_ended, step_started, turn
@@ -50,6 +51,9 @@ def main(path: str, behaviour: str = "steps") -> int:
                 writer.emit(StateChanged("stopped", "asked to stop"))
                 return 0
             writer.emit(step_ended(step))
+            writer.flush()
+            for due in owed(run, step):
+                writer.emit(HeldOutMeasured(due, config.training.evaluate_groups, 0.25, 0.05, 0, 0.1))
         writer.emit(StateChanged("finished"))
     return 0
 

@@ -31,6 +31,9 @@ def test_status_carries_the_rewards_and_unmeasured_is_null(run: Run) -> None:
         "unmeasured": 1,
         "coercion_rate": 0.02,
         "operations": {"insert": 3},
+        "skipped_curations": 0,
+        "shortened": 0,
+        "dropped_skills": 0,
     }
     assert shown["rewards"][1]["r"] is None
 

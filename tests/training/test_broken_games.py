@@ -93,6 +93,7 @@ async def test_a_run_says_what_was_left_out_and_goes_on_to_its_end(curating):
     with run.lock(), run.writer() as writer:
         await curate(run, chosen, writer, Control(lambda state, reason: None))
     assert sorted((step.measured, step.unmeasured) for step in run.steps()) == [(0, 1), (1, 0)]
-    (notice,) = [stored.event for stored in run.events(kinds=["notice"])]
-    assert isinstance(notice, Notice) and notice.level == "warning"
+    notice, unmeasured = [stored.event for stored in run.events(kinds=["notice"])]
+    assert isinstance(notice, Notice) and notice.level == unmeasured.level == "warning"
+    assert "the episode is unmeasured (broken task: " in unmeasured.message
     assert re.match(r"broken games left out: 1 of 3; the first: .*valid\.jsonl, line 2: broken JSON", notice.message)

@@ -4,8 +4,11 @@ import pygit2
 import pytest
 
 from engine import config
+from engine.outcomes import SUCCEEDED
+from engine.runs import reviews
+from engine.runs.events import Address
 from engine.runs.store import Run
-from engine.skills import History, HistoryError, SkillRepo
+from engine.skills import History, HistoryError, Insert, SkillRepo
 from engine.training.control import Control
 from engine.training.curate_run import curate
 from tests.models import small
@@ -22,12 +25,17 @@ def weights(tmp_path_factory):
     return folder
 
 
-async def run_two_tasks(folder, weights, repo):
-    """The summaries of two household tasks, played by choosing."""
-    settings = ["curate.tasks=2", "executor.decoding=choose", "curator.max_tokens=8", f"model.weights={weights}"]
+async def run_two_tasks(folder, weights, repo, *more, left=()):
+    """The summaries of two household tasks, played by choosing. `left` are proposals of an engine that died before: the
+    name of each skill, and in which task."""
+    settings = ["curate.tasks=2", "executor.decoding=choose", "curator.max_tokens=8", f"model.weights={weights}", *more]
     chosen = config.load_profile("pocket", settings)
     with Run.create(folder / "run", kind="curate", config_text=config.to_toml(chosen), repo=repo) as run:
         with run.lock(), run.writer() as writer:
+            for name, step in left:
+                operation = Insert(name, SKILL.replace("find-mugs", name))
+                given = {"task": "t", "outcome": SUCCEEDED, "reason": "seen", "proposer": "curator"}
+                assert reviews.propose(run, writer, operation, at=Address(step), **given)
             await curate(run, chosen, writer, Control(lambda state, reason: None))
         return run.steps()
 
@@ -53,6 +61,19 @@ async def test_what_lies_in_the_repository_before_the_run_is_the_first_commit(tm
     assert len(commits(tmp_path / "repo")) == 1
     history = History.open(tmp_path / "repo")
     assert [(change.path, change.after) for change in history.show(history.head)] == [("find-mugs/SKILL.md", SKILL)]
+
+
+async def test_what_the_policy_had_no_time_to_approve_is_approved_when_the_run_goes_on(tmp_path, weights):
+    """The task that was cut off is played again, and its proposals are not made twice. What waits since an earlier task
+    waits for a person, who may have undone an approval."""
+    left = [("find-mugs", 1), ("find-cups", 0)]
+    await run_two_tasks(tmp_path, weights, tmp_path / "repo", "review.policy=auto", left=left)
+    assert list(SkillRepo.open(tmp_path / "repo")) == ["find-mugs"]
+    with Run.open(tmp_path / "run") as run:
+        assert [(record.proposal.skill, record.state) for record in run.edits()] == [
+            ("find-mugs", "approved"),
+            ("find-cups", "pending"),
+        ]
 
 
 async def test_a_repository_that_cannot_have_a_history_ends_the_run_before_anything_is_played(tmp_path, weights):

@@ -40,11 +40,11 @@ async def test_a_weight_shows_the_skill_with_which_tasks_went_well(weight, shown
 
 
 def test_a_resumed_run_counts_what_its_log_tells_once(tmp_path):
-    def played(step, names, outcome):
+    def played(step, names, outcome, shown=None):
         found = [SkillFound(name, 1.0) for name in names]
         return [
             EpisodeStarted(Address(step), f"t{step}", "family", "Get a mug.", found, "", 9),
-            EpisodeEnded(Address(step), outcome, 3, 0),
+            EpisodeEnded(Address(step), outcome, 3, 0, shown),
         ]
 
     expected = Trials()
@@ -55,11 +55,11 @@ def test_a_resumed_run_counts_what_its_log_tells_once(tmp_path):
             for event in [
                 *played(1, ["a", "b"], SUCCEEDED),
                 *played(2, ["b"], FAILED),  # cut short, and played again
-                *played(2, ["a"], FAILED),
+                *played(2, ["a", "d"], FAILED, shown=["a"]),  # d was found, and had no room in the prompt
                 *played(3, ["c"], unmeasured("the server timed out")),
                 *played(4, ["a"], SUCCEEDED),  # cut short, and to be played again
             ]:
                 writer.emit(event)
         trials = trials_of(run, 3)
     assert {name: trials.lower_bound(name) for name in "abc"} == {name: expected.lower_bound(name) for name in "abc"}
-    assert trials.lower_bound("c") is None
+    assert trials.lower_bound("c") is None and trials.lower_bound("d") is None

@@ -1,9 +1,12 @@
 """Rollouts: the environment drives the positions, seeds travel, and what is not known is said and never guessed."""
 
-from engine.runs.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted
-from engine.skills import Malformed, SkillIndex, SkillRepo, parse_operations
-from engine.training.rollout import apply_calls
-from engine.training.step import score_rollouts
+from engine.agents.prompting import Prompts
+from engine.environments.household.world import HouseholdWorld
+from engine.models.contract import PromptTooLong
+from engine.runs.events import Address, CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, TurnTaken
+from engine.skills import Malformed, SkillIndex, SkillRepo, Trials, parse_operations
+from engine.training.rollout import Agents, apply_calls, play_position
+from engine.training.step import score_rollouts, summary
 from tests.training.answering import CONFIG, DOWN, Answering, call, played, skill
 
 
@@ -77,6 +80,76 @@ async def test_an_outage_of_the_executor_is_unmeasured_and_not_curated():
     assert len(of(events, CurationSkipped)) == len(ended) == 12
     parts = score_rollouts(rollouts, CONFIG.rewards, lambda event: None)
     assert all(part.r is part.r_task is None for row in parts for part in row)
+
+
+# A prompt without room for everything
+
+
+class Cramped(Answering):
+    """A model whose prompts hold so many words, by role."""
+
+    def __init__(self, limits, **roles):
+        super().__init__(**roles)
+        self.limits = limits
+
+    async def complete(self, messages, *, role, sampling, tools=None):
+        words = sum(len(message.content.split()) for message in messages)
+        if words > self.limits.get(role, words):
+            raise PromptTooLong(words, self.limits[role])
+        return await super().complete(messages, role=role, sampling=sampling, tools=tools)
+
+
+def insert_long(asked):
+    return call("insert_skill", skill_name=f"s{asked}", content=skill(f"s{asked}", "Get things. " + "on and on " * 99))
+
+
+async def test_what_did_not_fit_into_a_prompt_is_in_the_log_and_counted():
+    """Long skills fit into the curator's prompt and not into the executor's, where they count as shown to nobody."""
+    rollouts, events = await played(Cramped({"executor": 99}, curator=insert_long))
+    started = {event.at: [skill.name for skill in event.skills] for event in of(events, EpisodeStarted)}
+    assert any(started.values())
+    for event in of(events, EpisodeEnded):
+        assert (event.shown, event.shortened) == ([], bool(started[event.at]))
+    assert {turn.skills for turn in of(events, TurnTaken)} == {0}
+    assert all(event.shown == started[event.at] for event in of(events, CurationMade))
+    parts = score_rollouts(rollouts, CONFIG.rewards, lambda event: None)
+    ended = summary(1, rollouts, parts, rollout_seconds=1, seconds=1)
+    assert (ended.shortened, ended.dropped_skills) == (sum(map(bool, started.values())), 0)
+
+
+async def test_skills_in_neither_prompt_are_counted_as_dropped():
+    rollouts, events = await played(Cramped({"executor": 99, "curator": 99}, curator=insert_long))
+    found = sum(len(event.skills) for event in of(events, EpisodeStarted))
+    parts = score_rollouts(rollouts, CONFIG.rewards, lambda event: None)
+    ended = summary(1, rollouts, parts, rollout_seconds=1, seconds=1)
+    assert found and ended.dropped_skills == found
+    assert {tuple(event.shown) for event in of(events, CurationMade)} == {()}
+    assert any(event.dropped_turns for event in of(events, CurationMade))
+
+
+async def test_a_skill_that_was_not_in_the_prompt_is_not_tried():
+    """Or skills too long to show would be blamed, or praised, for what happened without them."""
+    trials, index = Trials(), SkillIndex()
+    repo = SkillRepo.of({"long": skill("long", "Get things. " + "on and on " * 99)})
+    index.sync(repo)
+    (task,) = HouseholdWorld().stream(1, 1)
+    prompts = Prompts.load("pocket")
+    for model, tried in ((Cramped({"executor": 99}), False), (Answering(), True)):
+        agents = Agents(HouseholdWorld(), model, prompts, prompts, CONFIG)
+        await play_position(
+            *(task, Address(1), repo, index, trials, (1, 2)), agents=agents, vetoes=[], emit=lambda event: None
+        )
+        assert (trials.lower_bound("long") is not None) == tried
+
+
+async def test_a_measured_position_has_an_outcome_and_a_decision():
+    rollouts, _ = await played(Answering(curator=lambda asked: DOWN if asked == 1 else ""))
+    scored = []
+    parts = score_rollouts(rollouts, CONFIG.rewards, scored.append)
+    ended = summary(1, rollouts, parts, rollout_seconds=1, seconds=1)
+    assert sorted((event.measured, event.unmeasured) for event in scored) == [(2, 1), (3, 0), (3, 0), (3, 0)]
+    assert (ended.measured, ended.unmeasured, ended.skipped_curations, ended.episodes) == (11, 1, 1, 12)
+    assert ended.success_rate == 0.0
 
 
 # Applying calls

@@ -26,7 +26,7 @@ async def measured_on(settings, folder):
     chosen = config.load_profile("pocket", settings)
     games = []
 
-    async def measure(agents, step):
+    async def measure(agents, step, emit):
         assert step == 0
         games.extend(task.id for task in agents.world.stream(1, 1))
         raise StopRequested

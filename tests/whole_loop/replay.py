@@ -30,9 +30,9 @@ class Episode:
 
 
 def episodes(stored):
-    """Every position of a log, as it was last played."""
+    """Every position of a log, as it was last played; not those of held-out measurements."""
     found = {}
-    for event in (item.event for item in stored):
+    for event in (item.event for item in stored if not getattr(getattr(item.event, "at", None), "held_out", False)):
         match event:
             case EpisodeStarted():
                 found[event.at] = Episode(event)

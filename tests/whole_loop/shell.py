@@ -6,13 +6,19 @@ assert done.returncode == 0, done.stderr
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
+from engine.config import Model
+from engine.environments.worlds import open_world
+from engine.evaluation.verify import verify
+from engine.evaluation.verify.tokens import load
 from engine.runs.status import loading
 from engine.runs.store import Run
 
@@ -22,6 +28,11 @@ TINY = [
     *("training.evaluate_every=2", "training.evaluate_groups=2"),
 ]
 ROWS = 10
+SMALLEST = [
+    *("--profile", "pocket", "--set", "training.groups=1", "training.rollouts=2", "training.tasks=2"),
+    *("training.micro_batch=4", "training.evaluate_groups=2"),
+]
+"""As little as a step can be; `training.evaluate_every` is for each test to say."""
 SECONDS = 600
 """A command or a wait that takes longer is in vain, however slow the machine is."""
 
@@ -59,9 +70,26 @@ def wait_until(condition):
     return found
 
 
-def has_turn(run, step, after=0):
-    """Whether an executor turn of `step` is in the log after event `after`."""
-    return any(stored.event.at.step == step for stored in run.events(after=after, kinds=["turn_taken"]))
+def has_turn(run, step, after=0, *, held_out=False):
+    """Whether an executor turn of `step`, or of the measurement after it, is in the log after event `after`."""
+    turns = (stored.event.at for stored in run.events(after=after, kinds=["turn_taken"]))
+    return any((at.step, at.held_out) == (step, held_out) for at in turns)
+
+
+def copy_of(run, folder, *without):
+    """A copy of the run's directory under `folder`, whose database may be spoiled; files `without` are left out."""
+    return Path(shutil.copytree(run.path, folder / "copy", ignore=shutil.ignore_patterns(*without)))
+
+
+def verified(run):
+    """The whole verification of a run of the pocket model, by its own tokenizer and world."""
+    world = open_world(run.config.environment)
+    return verify(run.events(), run.config, run.kind, tokens=pocket_tokens(), world=world, held_out=world)
+
+
+@cache
+def pocket_tokens():
+    return load(Model())
 
 
 @contextmanager

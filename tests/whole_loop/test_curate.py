@@ -16,7 +16,6 @@ from engine.models.local import load_tokenizer
 from engine.runs.store import Run
 from engine.skills import SkillRepo
 from engine.training.proposals import vetoes_of
-from engine.training.recompute import recompute
 from engine.training.rollout import Agents
 from tests.whole_loop.replay import curator_prompt, episodes, tokens_of
 from tests.whole_loop.shell import (
@@ -30,6 +29,7 @@ from tests.whole_loop.shell import (
     skillos,
     status,
     told,
+    verified,
     wait_until,
 )
 
@@ -134,6 +134,15 @@ def test_the_veto_and_its_reason_stand_in_every_later_prompt_of_the_curator(aske
             assert (REASON in chat[-1].content) == bool(told_of)
 
 
+def test_prompts_with_vetoes_in_them_follow_from_the_log(asked):
+    """Each is rendered again from what the log says was quoted, also where a person decided while it ran."""
+    quoted = [event.vetoes for event in events(asked.run, "step_started")]
+    assert quoted[0] == [] and any(veto.reason == REASON for veto in quoted[-1])
+    report = verified(asked.run)
+    assert report.differences == [] and report.unchecked.keys() == {"searches"}
+    assert report.checked["tokens"] == 3 * len(events(asked.run, "curation_made"))
+
+
 def test_an_approved_edit_is_one_commit_that_says_who_when_and_why(asked):
     before, after, _ = asked.messages
     proposal = asked.run.edit(asked.approved).proposal
@@ -215,9 +224,11 @@ def test_a_broken_skill_file_stops_nothing_and_stays_as_it_is(automatic):
 
 def test_every_number_of_a_curate_run_follows_from_its_log(automatic):
     run, _, _ = automatic
-    report = recompute(run.events(), run.config.rewards, run.kind)
+    report = verified(run)
     assert report.differences == []
-    assert (report.rollouts, report.steps) == (8, 8)
+    assert (report.checked["rewards"], report.checked["steps"]) == (8, 8)
+    assert report.checked["completions"] == report.checked["judge"] == len(events(run, "curation_made"))
+    assert report.unchecked.keys() == {"searches"}
 
 
 # Official games

@@ -11,10 +11,11 @@ import subprocess
 import msgspec
 import pytest
 
+from engine.runs.owed import measurements
 from engine.runs.process import EngineProcess
 from engine.runs.status import Status
 from engine.runs.store import Run
-from engine.training.recompute import recompute
+from tests.whole_loop.replay import episodes
 from tests.whole_loop.shell import (
     ROOT,
     ROWS,
@@ -26,6 +27,7 @@ from tests.whole_loop.shell import (
     kill_engine,
     status,
     told,
+    verified,
     wait_until,
 )
 
@@ -146,7 +148,7 @@ def test_a_killed_and_resumed_run_gets_what_an_uninterrupted_run_gets(story, tra
     """What was said in the steps of the shared run, which nobody disturbed. Batches differ by what waits together, and so do
     floats in their last digits: a draw may rarely fall on the other side of an edge."""
     expected, got = (
-        {event.at: event.completion for event in (stored.event for stored in run.events(kinds=["curation_made"]))}
+        {at: episode.made.completion for at, episode in episodes(run.events()).items()}
         for run in (trained[0], story.run)
     )
     assert len(expected) == 2 * ROWS and expected.keys() < got.keys()
@@ -163,9 +165,10 @@ def test_each_step_is_there_once_and_whole(story):
 
 
 def test_the_log_gives_every_number_of_what_stands(story):
-    report = recompute(story.run.events(), story.run.config.rewards, story.run.kind)
-    assert report.differences == []
-    assert (report.rollouts, report.advantages, report.steps) == (2 * STEPS, 2 * STEPS, STEPS)
+    report = verified(story.run)
+    assert report.differences == [] and report.unchecked == {}
+    counts = [report.checked[kind] for kind in ("rewards", "advantages", "steps", "held-out")]
+    assert counts == [2 * STEPS, 2 * STEPS, STEPS, 3]
 
 
 def test_no_edit_is_in_the_queue_twice(story):
@@ -216,6 +219,8 @@ def test_a_stop_breaks_the_step_off_and_takes_nothing_away(story):
         "step_ended",
         "edit_proposed",
         "checkpoint_saved",
+        "measurement_started",
+        "held_out_measured",
     ],
 )
 def test_a_kill_at_any_moment_of_a_step_loses_no_step_and_no_edit(tmp_path, trained, moment):
@@ -228,8 +233,10 @@ def test_a_kill_at_any_moment_of_a_step_loses_no_step_and_no_edit(tmp_path, trai
     kill_engine(run)
     told("resume", path)
     told("events", path, "--follow")
-    report = recompute(run.events(), run.config.rewards, run.kind)
-    assert (report.differences, report.steps, report.rollouts) == ([], 2, 4)
+    report = verified(run)
+    assert (report.differences, report.checked["steps"], report.checked["rewards"]) == ([], 2, 4)
+    assert [stored.event.step for stored in run.events(kinds=["checkpoint_saved"])] == [1, 2]
+    assert list(measurements(run)) == [0, 2]
     assert [step.step for step in run.steps()] == [1, 2]
     expected, got = ({(edit.proposal.skill, edit.proposal.after) for edit in one.edits()} for one in (trained[0], run))
     assert len(expected & got) >= 0.8 * len(expected)

@@ -1,20 +1,20 @@
-"""Recomputing a run from its log: what counts after crashes, and where much is unmeasured. Real runs: tests/whole_loop."""
+"""Verifying a log: what counts after crashes, and where much is unmeasured. Real runs: tests/whole_loop/test_verified.py."""
 
 import pytest
 
+from engine.evaluation.verify import verify
 from engine.runs.events import CurationMade, RunStarted, StepEnded, UpdateMade
-from engine.training.recompute import recompute
 from tests.training.answering import CONFIG, DOWN, Answering, stored, told_in_full
 
 
 def report_of(events):
-    return recompute(stored(events), CONFIG.rewards, "train")
+    return verify(stored(events), CONFIG, "train")
 
 
 def counts(events):
     report = report_of(events)
     assert report.differences == []
-    return report.rollouts, report.advantages, report.steps
+    return tuple(report.checked.get(kind, 0) for kind in ("rewards", "advantages", "steps"))
 
 
 def started(resumed_from):
@@ -35,6 +35,9 @@ async def test_the_log_gives_every_number_also_where_much_is_unmeasured(down):
     assert counts(log) == (4, 4, 1)
     end = log[-1]
     assert end.measured + end.unmeasured == end.episodes == 12
+    assert end.skipped_curations == sum(
+        type(event).__name__ == "CurationSkipped" and "the episode is" not in event.reason for event in log
+    )
 
 
 async def test_a_step_that_is_begun_again_counts_once_and_from_its_last_beginning():

@@ -1,0 +1,204 @@
+"""Believing a run: `verify` recomputes what its log says, `measure` measures one of its checkpoints again."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.cli.common import CommandError, Commands, add_command, natural, open_run, positive, print_json
+from engine.config import Config, ConfigError
+from engine.environments.alfworld import GamesError
+from engine.environments.contract import World
+from engine.environments.worlds import open_held_out, open_world
+from engine.preflight import check_held_out
+from engine.runs.events import AnyEvent, HeldOutMeasured, Parts, Progress
+from engine.runs.owed import measurements
+from engine.runs.store import Run
+from engine.runs.text import held_out_line, printable, progress_line
+
+if TYPE_CHECKING:
+    from engine.evaluation.held_out import HeldOut
+    from engine.evaluation.verify import Report, Tokens
+
+KINDS = ("rewards", "advantages", "steps", "draws", "episodes", "plays", "searches", "completions", "tokens", "judge")
+SAME_FIELDS = ("r_task", "standard_error")
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """A checkpoint measured again, beside what the log has. `logged` is None where it has nothing, `same` where it has
+    nothing of the same groups; what is None in the result was not measured."""
+
+    step: int
+    groups: int
+    r_task: float | None
+    standard_error: float | None
+    unmeasured: int
+    parts: Parts
+    logged: HeldOutMeasured | None
+    same: bool | None
+
+
+def add_commands(commands: Commands) -> None:
+    add_command(commands, "verify", "recompute what a run's log says, and tell what differs", _verify, run=True)
+    measure = add_command(
+        commands, "measure", "measure a checkpoint on the held-out groups again", _measure, run=True, json=True
+    )
+    measure.add_argument("--step", type=natural, metavar="K", help="the checkpoint after K steps; 0 is untrained")
+    measure.add_argument("--groups", type=positive, metavar="N", help="how many groups (training.evaluate_groups)")
+
+
+# verify
+
+
+def _verify(options: argparse.Namespace) -> int:
+    """0 where everything that could be recomputed is what the log says, 1 where something differs."""
+    from engine.evaluation.verify import verify
+
+    with open_run(options) as run:
+        config = run.config
+        tokens, problem = _tokens(config)
+        world, held_out = _worlds(config)
+        report = verify(run.events(), config, run.kind, tokens=tokens, world=world, held_out=held_out)
+    for difference in report.differences:
+        logged, again = _shown(difference.logged), _shown(difference.recomputed)
+        print(f"event {difference.event}, {printable(difference.where)}: logged {logged}, its events give {again}")
+    _print_unchecked(report, problem)
+    kinds = [*KINDS, *sorted(report.checked.keys() - set(KINDS))]
+    counts = ", ".join(f"{kind} {report.checked.get(kind, 0)}" for kind in kinds)
+    print(f"recomputed {counts}: {len(report.differences)} differences")
+    return 1 if report.differences else 0
+
+
+def _tokens(config: Config) -> tuple[Tokens | None, str]:
+    """The run's tokenizer, or why it cannot be had."""
+    from engine.evaluation.verify.tokens import load
+
+    try:
+        return load(config.model), ""
+    except ConfigError as error:
+        return None, str(error)
+
+
+def _worlds(config: Config) -> tuple[World | None, World | None]:
+    """The run's world and that of its held-out groups; None where its files cannot be read."""
+    try:
+        world = open_world(config.environment)
+    except GamesError:
+        return None, None
+    try:
+        return world, open_held_out(config.environment, world)
+    except (GamesError, ConfigError):
+        return world, None
+
+
+def _print_unchecked(report: Report, problem: str) -> None:
+    for kind, reasons in sorted(report.unchecked.items()):
+        for reason, count in reasons.items():
+            print(f"not checked: {kind} {count} ({printable(reason)})")
+    if problem:
+        print(f"the tokenizer: {printable(problem)}")
+
+
+def _shown(value: float | str | None) -> str:
+    return f"«{printable(value)}»" if isinstance(value, str) else str(value)
+
+
+# measure
+
+
+def _measure(options: argparse.Namespace) -> int:
+    """0 where the log has the same result or none of the same groups, 1 where it has another one."""
+    with open_run(options) as run:
+        if run.kind != "train":
+            raise CommandError(f"{run.path} is a {run.kind} run; only a train run has checkpoints to measure")
+        check_held_out(run.config.environment)
+        step, adapter = _checkpoint(run, options.step)
+        logged = measurements(run).get(step)
+        config = run.config
+        groups = options.groups or config.training.evaluate_groups
+        again = asyncio.run(_evaluated(config, adapter, step, groups))
+    result = Measured(
+        step=step,
+        groups=groups,
+        r_task=again.r_task,
+        standard_error=again.standard_error,
+        unmeasured=again.unmeasured,
+        parts=again.parts,
+        logged=logged,
+        same=_same(again, logged),
+    )
+    if options.json:
+        print_json(result)
+    else:
+        print(_line(result))
+    return 1 if result.same is False else 0
+
+
+def _checkpoint(run: Run, step: int | None) -> tuple[int, Path | None]:
+    """The step to measure and its checkpoint, None for the untrained curator; by default the newest."""
+    from engine.training.loading import saved
+
+    found = saved(run.checkpoints)
+    if step is None:
+        step = max(found, default=0)
+    if step and step not in found:
+        there = ", ".join(map(str, found)) or "none"
+        raise CommandError(
+            f"{run.path} has no checkpoint of step {step}; there are: {there}; and 0 is the untrained curator"
+        )
+    return step, found.get(step)
+
+
+async def _evaluated(config: Config, adapter: Path | None, step: int, groups: int) -> HeldOut:
+    """The held-out evaluation, played as the engine plays it."""
+    import torch
+
+    from engine.evaluation.held_out import evaluate
+    from engine.system import memory
+    from engine.training import loading
+
+    memory.keep_freed()
+    torch.set_num_threads(config.model.threads)
+    show = _progress()
+    player = loading.load_player(config, adapter, lambda what: show(Progress("loading", what)))
+    _, held_out = loading.load_worlds(config, lambda what: None, held_out=True)
+    return await evaluate(loading.agents_of(config, held_out, player), groups, step=step, emit=show)
+
+
+def _progress() -> Callable[[AnyEvent], None]:
+    """A sink that shows on a terminal what is done now, and nothing elsewhere."""
+
+    def show(event: AnyEvent) -> None:
+        if isinstance(event, Progress) and sys.stderr.isatty():
+            ended = event.total and event.done == event.total
+            print(f"\r\x1b[K{'' if ended else progress_line(event)}", end="", file=sys.stderr, flush=True)
+
+    return show
+
+
+def _same(again: HeldOut, logged: HeldOutMeasured | None) -> bool | None:
+    """Whether the log has the same result; None where it has none of as many groups."""
+    if logged is None or logged.groups != again.groups or logged.r_task is None:
+        return None
+    same = all(getattr(again, name) == getattr(logged, name) for name in SAME_FIELDS)
+    return same and (logged.parts is None or logged.parts == again.parts)
+
+
+def _line(result: Measured) -> str:
+    measured = HeldOutMeasured(
+        result.step, result.groups, result.r_task, result.standard_error, result.unmeasured, 0.0, result.parts
+    )
+    beside = {
+        None: "the log has no result of these groups",
+        True: "the log has the same",
+        False: f"the log has another: {held_out_line(result.logged)}" if result.logged else "",
+    }[result.same]
+    if result.same is None and result.logged is not None:
+        beside = f"the log has: {held_out_line(result.logged)}"
+    return f"{held_out_line(measured)}; {beside}"

@@ -1,0 +1,171 @@
+"""The curator's decisions: each completion is parsed and applied again to the repository before it, its tokens are counted
+again, and it is judged again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.agents.curator import Quoted, curator_chat
+from engine.agents.judge import JUDGES
+from engine.agents.prompting import Prompts, SkillShown
+from engine.config import Config
+from engine.evaluation.verify.report import Value
+from engine.evaluation.verify.scope import Fork, Played, Scope
+from engine.evaluation.verify.tokens import Tokens
+from engine.runs.events import Call, CurationMade, EpisodeEnded, EpisodeStarted, RunKind
+from engine.runs.text import place
+from engine.skills import Edit, SkillIndex, SkillRepo, find, parse_operations
+from engine.training.rollout import apply_calls, changed
+
+NO_TOKENIZER = "the run's tokenizer cannot be loaded here"
+NO_BEFORE = "the log does not hold the repository before it, as in older ones"
+NO_EPISODE = "its episode is not in the log"
+BY_HAND = "a curate run's repository may be edited by hand between tasks"
+NOT_UTF8 = "a skill in it is not UTF-8, and the log holds its text alone"
+OLD_PROMPT = "an older log does not say what its prompts left out"
+NOT_CANONICAL = "its text has another number of tokens than were drawn"
+
+
+class Decisions:
+    """Checks of what search found and of what the curator decided."""
+
+    def __init__(self, config: Config, kind: RunKind, tokens: Tokens | None) -> None:
+        self._config = config
+        self._kind = kind
+        self._tokens = tokens
+        self._prompts = Prompts.load(config.curator.prompts)
+
+    def started(self, event_id: int, started: EpisodeStarted, scope: Scope) -> None:
+        """The skills that search found in the rollout's repository, and their scores."""
+        if self._kind == "curate":
+            scope.checks.skip("searches", BY_HAND)
+            return
+        fork, settings = scope.fork(started.at), self._config.executor
+        found = find(fork.index, fork.trials, started.prompt, settings.skills, settings.reliability_weight)
+        logged: dict[str, Value] = {"skills found": ", ".join(skill.name for skill in started.skills)}
+        again: dict[str, Value] = {"skills found": ", ".join(name for name, _ in found)}
+        logged |= {f"score of {skill.name}": skill.score for skill in started.skills}
+        again |= {f"score of {name}": score for name, score in found}
+        scope.checks.compare(event_id, place(started.at), "searches", logged, again)
+
+    def ended(self, ended: EpisodeEnded, scope: Scope) -> None:
+        """Remember for later searches how the task went that skills were shown for."""
+        names = scope.at(ended.at).found if ended.shown is None else ended.shown
+        scope.fork(ended.at).trials.record(names, ended.outcome)
+
+    def made(self, event_id: int, made: CurationMade, scope: Scope) -> None:
+        """Everything that a decision says of itself."""
+        self._count_repo(event_id, made, scope)
+        self._count_completion(event_id, made, scope)
+        played = scope.at(made.at)
+        fork = self._before(made, scope)
+        reason = NO_EPISODE if played.started is None or played.ended is None else NO_BEFORE
+        if fork is None or reason == NO_EPISODE:
+            for kind in ("completions", "judge", "tokens"):
+                scope.checks.skip(kind, reason)
+        else:
+            self._count_prompt(event_id, made, played, fork.repo, scope)
+            self._apply(event_id, made, played, fork, scope)
+        if self._kind == "train" and dict(scope.fork(made.at).repo.texts()) != made.repo:
+            repo = SkillRepo.of(made.repo)  # go on from what the log has: one fault is one difference
+            scope.forks[made.at.group, made.at.rollout] = Fork(repo, SkillIndex.of(repo), scope.fork(made.at).trials)
+
+    def _before(self, made: CurationMade, scope: Scope) -> Fork | None:
+        """The repository before a decision: that of the rollout, or in a curate run what the decision did not change, and
+        what the log says of the rest."""
+        if self._kind == "train":
+            return scope.fork(made.at)
+        if made.before is None:
+            return None
+        texts = {name: text for name, text in made.repo.items() if name not in made.before}
+        texts |= {name: text for name, text in made.before.items() if text is not None}
+        return Fork(SkillRepo.of(texts))
+
+    def _apply(self, event_id: int, made: CurationMade, played: Played, fork: Fork, scope: Scope) -> None:
+        """The calls and their verdicts, the repository after them, and the judge's score."""
+        where = place(made.at)
+        if self._kind == "curate" and any("not UTF-8" in call.why for call in made.calls):
+            scope.checks.skip("completions", NOT_UTF8)
+            scope.checks.skip("judge", NOT_UTF8)
+            return
+        index = fork.index if self._kind == "train" else None
+        calls, edits = apply_calls(parse_operations(made.completion), fork.repo, index)
+        logged, again = {**_calls(made.calls), **_texts("after", made.repo)}, _calls(calls)
+        again |= _texts("after", fork.repo.texts())
+        if made.before is not None:
+            logged, again = logged | _texts("before", made.before), again | _texts("before", changed(edits))
+        scope.checks.compare(event_id, where, "completions", logged, again)
+        self._judge(event_id, made, played, edits, scope)
+
+    def _judge(self, event_id: int, made: CurationMade, played: Played, edits: Sequence[Edit], scope: Scope) -> None:
+        assert played.started is not None
+        judge = JUDGES[self._config.rewards.judge]
+        score = judge([edit.operation for edit in edits], played.trajectory(played.started))
+        scope.checks.compare(event_id, place(made.at), "judge", {"judge": made.judge}, {"judge": score})
+
+    def _count_repo(self, event_id: int, made: CurationMade, scope: Scope) -> None:
+        if self._tokens is None:
+            scope.checks.skip("tokens", NO_TOKENIZER)
+            return
+        tokens = sum(self._tokens.count(text) for text in made.repo.values())
+        logged, again = {"tokens of the repository": made.repo_tokens}, {"tokens of the repository": tokens}
+        scope.checks.compare(event_id, place(made.at), "tokens", logged, again)
+
+    def _count_completion(self, event_id: int, made: CurationMade, scope: Scope) -> None:
+        """The completion's tokens: those of its text and the one that ends it, where its text is what was drawn; a
+        completion that was cut off has as many as it may have."""
+        logged: dict[str, Value] = {"tokens of the completion": made.completion_tokens}
+        if made.finish == "length":
+            again: dict[str, Value] = {"tokens of the completion": self._config.curator.max_tokens}
+        elif self._tokens is None:
+            scope.checks.skip("tokens", NO_TOKENIZER)
+            return
+        else:
+            tokens = self._tokens.count(made.completion) + 1
+            again = {"tokens of the completion": tokens}
+            if made.canonical is not None and made.canonical != (tokens == made.completion_tokens):
+                logged["canonical"], again["canonical"] = made.canonical, not made.canonical
+            elif tokens != made.completion_tokens:
+                scope.checks.skip("tokens", NOT_CANONICAL)
+                return
+        scope.checks.compare(event_id, place(made.at), "tokens", logged, again)
+
+    def _count_prompt(self, event_id: int, made: CurationMade, played: Played, repo: SkillRepo, scope: Scope) -> None:
+        """The curator's prompt, rendered again, and which skills were in it."""
+        assert played.started is not None
+        shown = played.found if made.shown is None else made.shown
+        if made.shown is not None:
+            first = played.found[: len(shown)]
+            logged, again = {"skills shown": ", ".join(shown)}, {"skills shown": ", ".join(first)}
+            scope.checks.compare(event_id, place(made.at), "completions", logged, again, counts=0)
+        known = [name for name in shown if name in repo]
+        if self._tokens is None or len(known) < len(shown):
+            reason = (
+                NO_TOKENIZER if self._tokens is None else "a skill in the prompt is not in the repository before it"
+            )
+            scope.checks.skip("tokens", reason)
+            return
+        trajectory = played.trajectory(played.started)
+        skills = [SkillShown(name, repo[name].description, repo[name].body.strip()) for name in known]
+        vetoes = scope.vetoes or []
+        quoted = Quoted(
+            trajectory.turns[made.dropped_turns :], skills, vetoes[: max(0, len(vetoes) - made.dropped_vetoes)]
+        )
+        tokens = self._tokens.chat(curator_chat(trajectory, quoted, self._prompts))
+        if made.shown is None and tokens != made.prompt_tokens:
+            scope.checks.skip("tokens", OLD_PROMPT)
+            return
+        logged_tokens, again_tokens = {"tokens of the prompt": made.prompt_tokens}, {"tokens of the prompt": tokens}
+        scope.checks.compare(event_id, place(made.at), "tokens", logged_tokens, again_tokens)
+
+
+def _calls(calls: Sequence[Call]) -> dict[str, Value]:
+    """Calls as names and values to compare."""
+    return {f"call {number}": msgspec.json.encode(call).decode() for number, call in enumerate(calls, start=1)}
+
+
+def _texts(when: str, texts: dict[str, str | None] | dict[str, str]) -> dict[str, Value]:
+    """Skill texts as names and values to compare."""
+    return {f"skill {name} {when}": "(no such skill)" if text is None else text for name, text in texts.items()}

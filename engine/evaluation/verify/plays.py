@@ -1,0 +1,153 @@
+"""Drawn tasks and plays: tasks are drawn again, and each logged action is taken again in the world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TypeVar
+
+from engine.config import Config
+from engine.environments.contract import Task, World, WorldError
+from engine.evaluation.held_out import held_out_groups
+from engine.evaluation.verify.report import Values
+from engine.evaluation.verify.scope import Scope
+from engine.outcomes import FAILED, SUCCEEDED
+from engine.runs.events import (
+    Address,
+    EpisodeEnded,
+    EpisodeStarted,
+    GroupDrawn,
+    MeasurementStarted,
+    RunKind,
+    StepStarted,
+    TurnTaken,
+)
+from engine.runs.text import place
+from engine.training.groups import Group, draw_groups
+
+T = TypeVar("T")
+
+NO_WORLD = "the games cannot be opened here"
+NO_GROUPS = "the log names no groups"
+NOT_DRAWN = "its task was not drawn again"
+
+
+class Plays:
+    """Checks against the `world` of a run, and that of its held-out groups; without them it says that nothing is checked."""
+
+    def __init__(self, config: Config, kind: RunKind, world: World | None, held_out: World | None) -> None:
+        self._config = config
+        self._kind = kind
+        self._world = world
+        self._held_out = held_out
+
+    def began(self, event_id: int, began: StepStarted | MeasurementStarted, scope: Scope) -> None:
+        """The groups of a step or of a measurement."""
+        world = self._held_out if isinstance(began, MeasurementStarted) else self._world
+        if world is None or not began.groups:
+            scope.checks.skip("draws", NO_WORLD if began.groups else NO_GROUPS)
+            return
+        try:
+            drawn = self._drawn(world, began)
+        except WorldError as error:
+            scope.checks.skip("draws", str(error))
+            return
+        where = f"{'held out after ' if isinstance(began, MeasurementStarted) else ''}step {began.step}"
+        logged, again = _groups(began.groups), _groups(drawn)
+        scope.checks.compare(event_id, where, "draws", logged, again)
+        if logged == again:
+            scope.tasks = [group.tasks for group in drawn]
+
+    def started(self, event_id: int, started: EpisodeStarted, scope: Scope) -> None:
+        """An episode's task and opening."""
+        at = started.at
+        if scope.groups:
+            drawn = _task_at([group.tasks for group in scope.groups], at)
+            scope.checks.compare(event_id, place(at), "episodes", {"task": started.task}, {"task": drawn}, counts=0)
+        task = _task_at(scope.tasks, at)
+        world = self._held_out if at.held_out else self._world
+        if task is None or world is None:
+            scope.checks.skip("plays", NOT_DRAWN)
+            return
+        try:
+            game = world.start(task)
+            seen = game.reset()
+        except WorldError as error:
+            scope.checks.skip("plays", str(error))
+            return
+        scope.games[at] = game, seen
+        logged: Values = {
+            "family": started.family,
+            "prompt": started.prompt,
+            "difficulty": started.difficulty,
+            "cap": started.max_turns,
+            "opening": started.observation,
+        }
+        again: Values = {
+            "family": task.family,
+            "prompt": task.prompt,
+            "difficulty": task.difficulty,
+            "cap": world.max_turns(task),
+            "opening": seen.text,
+        }
+        scope.checks.compare(event_id, place(at), "plays", logged, again)
+
+    def turned(self, event_id: int, turn: TurnTaken, scope: Scope) -> None:
+        """What the world answers to an action."""
+        if turn.at not in scope.games:
+            return
+        game, seen = scope.games[turn.at]
+        coerced = turn.action not in seen.admissible
+        try:
+            seen = game.step(turn.action)
+        except WorldError as error:
+            del scope.games[turn.at]
+            scope.checks.skip("plays", str(error))
+            return
+        scope.games[turn.at] = game, seen
+        where = f"{place(turn.at)} turn {turn.turn}"
+        logged: Values = {"observation": turn.observation, "coerced": turn.coerced}
+        again: Values = {"observation": seen.text, "coerced": coerced}
+        scope.checks.compare(event_id, where, "plays", logged, again, counts=0)
+
+    def ended(self, event_id: int, ended: EpisodeEnded, scope: Scope) -> None:
+        """Whether the game ended as the log says; why an outcome is unmeasured is not to be checked."""
+        _, seen = scope.games.pop(ended.at, (None, None))
+        if seen is None or not ended.outcome.measured:
+            return
+        outcome = SUCCEEDED if seen.won else FAILED
+        logged, again = {"outcome": ended.outcome.kind}, {"outcome": outcome.kind}
+        scope.checks.compare(event_id, place(ended.at), "plays", logged, again, counts=0)
+
+    def _drawn(self, world: World, began: StepStarted | MeasurementStarted) -> list[Group]:
+        training = self._config.training
+        if isinstance(began, MeasurementStarted):
+            return held_out_groups(world, training.tasks, len(began.groups))
+        if self._kind == "train":
+            return draw_groups(world, training, began.step)
+        seed = self._config.curate.seed
+        tasks = self._stream[began.step - 1 : began.step]
+        return [Group(f"stream-{seed}", 0, seed, task.family, [task]) for task in tasks]
+
+    @cached_property
+    def _stream(self) -> list[Task]:
+        assert self._world is not None
+        return self._world.stream(self._config.curate.seed, self._config.curate.tasks)
+
+
+def _task_at(groups: Sequence[Sequence[T]], at: Address) -> T | None:
+    """The task of a position, `[group][position - 1]`; None where there is none."""
+    tasks = groups[at.group] if 0 <= at.group < len(groups) else ()
+    return tasks[at.position - 1] if 0 < at.position <= len(tasks) else None
+
+
+def _groups(groups: Sequence[GroupDrawn | Group]) -> dict[str, str | float]:
+    """The groups as names and values to compare."""
+    told: dict[str, str | float] = {"groups": len(groups)}
+    for number, group in enumerate(groups):
+        tasks = [task if isinstance(task, str) else task.id for task in group.tasks]
+        told[f"group {number} id"] = group.id
+        told[f"group {number} family"] = group.family
+        told[f"group {number} seed"] = str(group.seed)
+        told[f"group {number} tasks"] = ", ".join(tasks)
+    return told

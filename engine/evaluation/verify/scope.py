@@ -1,0 +1,137 @@
+"""One step, or one held-out measurement, as the log tells it: what happened at each of its positions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from engine.agents.executor import Trajectory
+from engine.agents.prompting import Turn
+from engine.environments.contract import Environment, Observation, Task
+from engine.evaluation.verify.report import Checks
+from engine.outcomes import Outcome, unmeasured
+from engine.runs.events import (
+    Address,
+    CurationMade,
+    EpisodeEnded,
+    EpisodeStarted,
+    GroupDrawn,
+    Parts,
+    TurnTaken,
+    Veto,
+)
+from engine.skills import SkillIndex, SkillRepo, Trials
+from engine.training.rewards import Measures
+
+UNTOLD = unmeasured("the log does not say how the episode ended")
+
+
+@dataclass
+class Played:
+    """What the log says of one position, as it was last played."""
+
+    started: EpisodeStarted | None = None
+    turns: list[TurnTaken] = field(default_factory=list)
+    ended: EpisodeEnded | None = None
+    made: CurationMade | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """The episode's outcome; unmeasured where the log does not tell it."""
+        return self.ended.outcome if self.ended else UNTOLD
+
+    @property
+    def old(self) -> bool:
+        """Whether it was logged before prompts were accounted for: then an outcome alone counted as measured."""
+        return self.ended is not None and self.ended.shown is None
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is an outcome, and a decision."""
+        return self.outcome.measured and (self.old or self.made is not None)
+
+    @property
+    def found(self) -> list[str]:
+        """The skills that search found, the best first."""
+        return [skill.name for skill in self.started.skills] if self.started else []
+
+    @property
+    def shortened(self) -> bool:
+        """Whether a prompt had to say less than it should."""
+        made = self.made
+        less = made is not None and (
+            made.dropped_turns or made.dropped_vetoes or len(made.shown or []) < len(self.found)
+        )
+        return bool(less or (self.ended and self.ended.shortened))
+
+    @property
+    def dropped_skills(self) -> int:
+        """The skills that were found and are in no prompt, where there was a prompt."""
+        if not self.turns and self.made is None:
+            return 0
+        shown = {*((self.ended.shown if self.ended else None) or []), *((self.made.shown if self.made else None) or [])}
+        return len(set(self.found) - shown)
+
+    @property
+    def measures(self) -> Measures:
+        """What the position contributes to its rollout's reward."""
+        made = self.made
+        if made is None:
+            return Measures(self.outcome)
+        return Measures(
+            outcome=self.outcome,
+            curated=True,
+            calls=len(made.calls),
+            valid_calls=sum(call.verdict == "valid" for call in made.calls),
+            judge=made.judge,
+            repo_tokens=made.repo_tokens,
+            prompt_tokens=made.prompt_tokens,
+        )
+
+    def trajectory(self, started: EpisodeStarted) -> Trajectory:
+        """The episode as the curator and the judge saw it."""
+        task = Task(started.task, started.family, started.prompt)
+        turns = [Turn(turn.thought, turn.action, turn.observation, turn.coerced) for turn in self.turns]
+        return Trajectory(task, started.observation, turns, self.outcome)
+
+
+@dataclass
+class Fork:
+    """The repository that a rollout grows, with what search knows of it."""
+
+    repo: SkillRepo = field(default_factory=SkillRepo.empty)
+    index: SkillIndex = field(default_factory=SkillIndex)
+    trials: Trials = field(default_factory=Trials)
+
+
+@dataclass
+class Scope:
+    """A step or a held-out measurement since its last beginning. `vetoes` is None where the log does not name them.
+
+    `tasks` are those of `groups`, drawn again, `[group][position]`; empty where they could not be.
+    """
+
+    groups: list[GroupDrawn] = field(default_factory=list)
+    vetoes: list[Veto] | None = None
+    tasks: list[list[Task]] = field(default_factory=list)
+    forks: dict[tuple[int, int], Fork] = field(default_factory=dict)
+    games: dict[Address, tuple[Environment, Observation]] = field(default_factory=dict)
+    played: dict[Address, Played] = field(default_factory=dict)
+    parts: dict[tuple[int, int], Parts] = field(default_factory=dict)
+    checks: Checks = field(default_factory=Checks)
+
+    def at(self, at: Address) -> Played:
+        """What is known of a position."""
+        return self.played.setdefault(at, Played())
+
+    def fork(self, at: Address) -> Fork:
+        """The repository of a position's rollout."""
+        return self.forks.setdefault((at.group, at.rollout), Fork())
+
+    def rollout(self, group: int, rollout: int) -> list[Played]:
+        """The positions of a rollout, in order."""
+        places = sorted((at for at in self.played if (at.group, at.rollout) == (group, rollout)), key=_position)
+        return [self.played[at] for at in places]
+
+
+def _position(at: Address) -> int:
+    return at.position

@@ -1,0 +1,175 @@
+"""Rewards, advantages, summaries and held-out results, recomputed from what the positions of a scope say."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from statistics import fmean
+
+from engine import config
+from engine.evaluation.held_out import standard_error
+from engine.evaluation.verify.report import Values
+from engine.evaluation.verify.scope import Scope
+from engine.outcomes import SUCCEEDED
+from engine.runs.events import (
+    Address,
+    HeldOutMeasured,
+    Parts,
+    RolloutScored,
+    RunKind,
+    StepEnded,
+    TurnTaken,
+    UpdateMade,
+)
+from engine.runs.text import place
+from engine.training import rewards
+
+NO_EPISODES = "its episodes are not in the log, as in older ones"
+
+
+def check_rollout(event_id: int, scored: RolloutScored, scope: Scope, settings: config.Rewards, kind: RunKind) -> None:
+    """A rollout's parts, and how many of its positions were measured."""
+    key = (scored.group, scored.rollout)
+    positions = scope.rollout(*key)
+    parts = rewards.score([played.measures for played in positions], settings, first_counts=kind == "curate")
+    scope.parts[key] = parts
+    measured = sum(played.measured for played in positions)
+    scope.checks.compare(
+        event_id,
+        f"step {scored.step} group {scored.group} rollout {scored.rollout}",
+        "rewards",
+        {**_named(scored.parts), "measured": scored.measured, "unmeasured": scored.unmeasured},
+        {**_named(parts), "measured": measured, "unmeasured": len(positions) - measured},
+    )
+
+
+def check_update(event_id: int, made: UpdateMade, scope: Scope) -> None:
+    """Every rollout's advantage, and how many samples there were."""
+    rows = {group: rewards.advantages([part.r for part in row]) for group, row in _groups(scope).items()}
+    scope.checks.compare(
+        event_id,
+        f"step {made.step}",
+        "advantages",
+        {**_advantages(dict(enumerate(made.advantages))), "samples": made.samples},
+        {**_advantages(rows), "samples": sum(played.made is not None for played in scope.played.values())},
+        counts=sum(map(len, rows.values())),
+    )
+
+
+def check_step(event_id: int, ended: StepEnded, scope: Scope) -> None:
+    """A step's summary. What older logs do not count is not compared."""
+    names = ["spread", "flat_groups", "measured", "unmeasured", "success_rate", "coercion_rate", "invalid_calls"]
+    names.append("episodes")
+    if not any(played.old for played in scope.played.values()):
+        names += ["skipped_curations", "shortened", "dropped_skills"]
+    again = _summary(scope)
+    scope.checks.compare(
+        event_id,
+        f"step {ended.step}",
+        "steps",
+        {**_named(ended.parts), **{name: getattr(ended, name) for name in names}, **ended.operations},
+        {name: value for name, value in again.items() if name in names or name not in StepEnded.__struct_fields__},
+    )
+
+
+def check_held_out(event_id: int, measured: HeldOutMeasured, scope: Scope, settings: config.Rewards) -> None:
+    """A held-out result, from every position of its groups; one that the log does not tell of is unmeasured."""
+    parts, unmeasured = [], 0
+    for number, group in enumerate(scope.groups):
+        places = [Address(measured.step, number, 0, index, True) for index in range(1, len(group.tasks) + 1)]
+        rollout = [scope.at(at) for at in places]
+        parts.append(rewards.score([played.measures for played in rollout], settings))
+        unmeasured += sum(not played.measured for played in rollout)
+    mean = rewards.average(parts)
+    logged: Values = {
+        "groups": measured.groups,
+        "r_task": measured.r_task,
+        "standard error": measured.standard_error,
+        "unmeasured": measured.unmeasured,
+    }
+    again: Values = {
+        "groups": len(scope.groups),
+        "r_task": mean.r_task,
+        "standard error": standard_error([part.r_task for part in parts]),
+        "unmeasured": unmeasured,
+    }
+    if measured.parts is not None:
+        logged = {**logged, **{f"{name} of its parts": value for name, value in _named(measured.parts).items()}}
+        again = {**again, **{f"{name} of its parts": value for name, value in _named(mean).items()}}
+    scope.checks.compare(event_id, f"held out after step {measured.step}", "held-out", logged, again)
+
+
+def check_turn(event_id: int, turn: TurnTaken, scope: Scope) -> None:
+    """A turn's number, and that its prompt held no more skills than were found and than the prompt before it."""
+    played = scope.at(turn.at)
+    before = played.turns[-2].skills if len(played.turns) > 1 else len(played.found)
+    most = turn.skills if turn.skills is None or before is None else min(turn.skills, before)
+    logged: Values = {"turn": turn.turn, "skills shown": turn.skills}
+    again: Values = {"turn": len(played.turns), "skills shown": most}
+    scope.checks.compare(event_id, place(turn.at), "episodes", logged, again, counts=0)
+
+
+def check_episode(event_id: int, at: Address, scope: Scope, history: int) -> None:
+    """An episode's count of turns, and which skills were in its prompts."""
+    played = scope.at(at)
+    ended, found = played.ended, played.found
+    assert ended is not None
+    logged: dict[str, float | str | None] = {"turns": ended.turns, "coerced": ended.coerced}
+    again: dict[str, float | str | None] = {
+        "turns": len(played.turns),
+        "coerced": sum(turn.coerced for turn in played.turns),
+    }
+    if ended.shown is not None:
+        counts = [turn.skills or 0 for turn in played.turns]
+        logged["skills shown"] = ", ".join(ended.shown)
+        again["skills shown"] = ", ".join(found[: max(counts, default=0)])
+        fewer = any(count < len(found) for count in counts)
+        unknown = history > 0 or not ended.outcome.measured  # turns left out of a prompt are not in the log
+        logged["shortened"] = ended.shortened
+        again["shortened"] = True if fewer else ended.shortened if unknown else False
+    scope.checks.compare(event_id, place(at), "episodes", logged, again)
+
+
+def _summary(scope: Scope) -> Values:
+    groups = _groups(scope).values()
+    spreads = [spread for row in groups if (spread := rewards.spread([part.r for part in row])) is not None]
+    played = [position for position in scope.played.values() if position.ended is not None]
+    outcomes = [position.outcome for position in played if position.outcome.measured]
+    measured = sum(position.measured for position in played)
+    turns = [turn.coerced for position in played for turn in position.turns]
+    calls = [call for position in scope.played.values() if position.made for call in position.made.calls]
+    return {
+        **_named(rewards.average([part for row in groups for part in row])),
+        "spread": fmean(spreads) if spreads else None,
+        "flat_groups": sum(spread == 0 for spread in spreads),
+        "measured": measured,
+        "unmeasured": len(played) - measured,
+        "success_rate": fmean(outcome == SUCCEEDED for outcome in outcomes) if outcomes else None,
+        "coercion_rate": fmean(turns) if turns else None,
+        "invalid_calls": sum(call.verdict != "valid" for call in calls),
+        "episodes": len(played),
+        "skipped_curations": len(outcomes) - measured,
+        "shortened": sum(position.shortened for position in played),
+        "dropped_skills": sum(position.dropped_skills for position in played),
+        **Counter(call.operation for call in calls if call.verdict == "valid"),
+    }
+
+
+def _groups(scope: Scope) -> dict[int, list[Parts]]:
+    """The rollouts' parts by group."""
+    rows: dict[int, list[Parts]] = defaultdict(list)
+    for group, rollout in sorted(scope.parts):
+        rows[group].append(scope.parts[group, rollout])
+    return rows
+
+
+def _named(parts: Parts) -> Values:
+    return {name: getattr(parts, name) for name in Parts.__struct_fields__}
+
+
+def _advantages(rows: Mapping[int, list[float | None]]) -> Values:
+    return {
+        f"advantage of group {group} rollout {rollout}": value
+        for group, row in rows.items()
+        for rollout, value in enumerate(row)
+    }

@@ -1,0 +1,63 @@
+"""Loading what plays, piece by piece; `tell(what)` is called before each, since every piece may take a while.
+
+world, held_out = load_worlds(config, tell)
+model = load_player(config, checkpoint, tell)
+agents = agents_of(config, world, model)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from engine.agents.prompting import Prompts
+from engine.config import Config
+from engine.environments.contract import World
+from engine.environments.worlds import open_held_out, open_world
+from engine.models.contract import ChatModel
+from engine.models.local import LocalModel, load_base, load_curator, load_tokenizer
+from engine.training.checkpoints import newest_first
+from engine.training.rollout import Agents
+
+ADAPTER = "adapter_config.json"
+Tell = Callable[[str], None]
+
+
+def load_worlds(config: Config, tell: Tell, *, held_out: bool) -> tuple[World, World]:
+    """The world, and that of the held-out groups, which is the first where none is wanted. Raises `GamesError`."""
+    tell("the games")
+    world = open_world(config.environment)
+    return world, open_held_out(config.environment, world) if held_out else world
+
+
+def load_model(config: Config, tell: Tell) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The base model and its tokenizer. Raises `ConfigError`."""
+    tell("the tokenizer")
+    tokenizer = load_tokenizer(config.model)
+    tell("the pocket model" if config.model.weights == "pocket" else f"the model {config.model.weights}")
+    return load_base(config.model), tokenizer
+
+
+def load_player(config: Config, adapter: Path | None, tell: Tell) -> LocalModel:
+    """The model in both roles, its curator being the `adapter` of a checkpoint, or untrained. Raises `ConfigError`."""
+    base, tokenizer = load_model(config, tell)
+    if adapter is not None:
+        tell(f"the adapter {adapter.name}")
+    return local(config, load_curator(base, adapter), tokenizer)
+
+
+def local(config: Config, model: object, tokenizer: PreTrainedTokenizerBase) -> LocalModel:
+    """`model` as the configuration batches and bounds it."""
+    return LocalModel(model, tokenizer, max_batch=config.model.max_batch, context=config.model.context)
+
+
+def agents_of(config: Config, world: World, model: ChatModel) -> Agents:
+    """`model` in `world`, with the configuration's prompts. Raises `ConfigError` where there are none of that name."""
+    return Agents(world, model, Prompts.load(config.executor.prompts), Prompts.load(config.curator.prompts), config)
+
+
+def saved(checkpoints: Path) -> dict[int, Path]:
+    """The checkpoints of a run that have an adapter, by step, in the order of the steps."""
+    return {step: path for step, path in reversed(newest_first(checkpoints)) if (path / ADAPTER).is_file()}
