@@ -25,11 +25,12 @@ from skillos_tui.terminal import Question
 from skillos_tui.text import Line, line, safe
 from skillos_tui.themes import Look, ThemeError, load_looks
 from skillos_tui.view import Part, RunView
-from skillos_tui.widgets.bars import state_line
+from skillos_tui.widgets.state import state_line
 
 if TYPE_CHECKING:
     from engine.runs.status import ShownState
     from skillos_tui.client import Client
+    from skillos_tui.widgets.bars import Fitting
 
 MAX_TOLD = 6
 """Lines of a message that are shown; of a longer one the first and the last."""
@@ -114,11 +115,11 @@ class SkillosApp(App[str]):
         return self.engine.state if self.engine else self.view.state
 
     @property
-    def state_line(self) -> Line:
+    def state_line(self) -> Line | Fitting:
         """The line of run state that stands above every screen of a run."""
         if self.lost:
             return line("bad:✗ cannot be read", "axis:  │  ", f"muted:{self.path}")
-        return state_line(self.view, self.shown_state, self.run_id, self.silent)
+        return partial(state_line, self.view, self.shown_state, self.run_id, self.silent)
 
     @property
     def silent(self) -> int:
@@ -193,14 +194,14 @@ class SkillosApp(App[str]):
         self.notify("\n".join(shown), severity=message.level, timeout=seconds, markup=False)
 
     def _hand_on(self, message: messages.Reply) -> None:
-        """Give a reply to the screens that asked for it."""
-        for screen in self.screen_stack:
+        """Give a reply to the screens that asked for it; not any more while the program ends."""
+        for screen in self.screen_stack if self.is_running else ():
             if isinstance(screen, messages.Listener):
                 screen.take(message)
 
     def _changed(self, parts: set[Part]) -> None:
-        """Tell the screens which parts of the run have changed."""
-        for screen in self.screen_stack:
+        """Tell the screens which parts of the run have changed; not any more while the program ends."""
+        for screen in self.screen_stack if self.is_running else ():
             if parts and isinstance(screen, messages.Listener):
                 screen.renew(parts)
 

@@ -8,7 +8,7 @@ from textual.containers import Container
 from skillos_tui.keymap import bindings
 from skillos_tui.messages import Reply, SkillRead
 from skillos_tui.screens.base import RoomScreen
-from skillos_tui.view import Change, Part
+from skillos_tui.view import Change, Part, RunView
 from skillos_tui.widgets.bars import Bar, KeyBar, notice_line
 from skillos_tui.widgets.diff import DiffPane, summary
 from skillos_tui.widgets.listing import ListPane
@@ -84,15 +84,8 @@ class LiveScreen(RoomScreen):
     def _show_transcript(self) -> None:
         view = self.workbench.view
         pane = self.query_one(TranscriptPane)
-        if view.kind == "curate":
-            pane.retitle("Executor")
-        else:
-            step = view.episodes[-1].started.at.step if view.episodes else view.step
-            pane.retitle(
-                f"Executor · step {step} · group {view.group} · rollout {view.rollout}",
-                f"{view.groups} groups of {view.rollouts}" if view.rollouts > 1 else "",
-            )
-        pane.show(view.episodes, view.kind)
+        pane.retitle(*transcript_titles(view))
+        pane.show(view.shown.episodes, view.kind)
 
     def _show_change(self) -> None:
         tree = self.query_one(SkillTree)
@@ -122,7 +115,7 @@ class LiveScreen(RoomScreen):
 
     def action_follow(self, by: int) -> None:
         view = self.workbench.view
-        if view.kind == "train" and view.groups * view.rollouts > 1:
+        if view.neighbour(1) != view.neighbour(0):
             view.follow(*view.neighbour(by))
             self.workbench.client.read_followed()
             self.renew({"transcript", "skills"})
@@ -166,3 +159,17 @@ class LiveScreen(RoomScreen):
 
     async def action_home(self) -> None:
         await self.workbench.go_home()
+
+
+def transcript_titles(view: RunView) -> tuple[str, str]:
+    """Whose episodes the transcript shows, and out of how many."""
+    episodes = view.shown.episodes
+    if view.measurement is not None and view.shown is view.measurement.followed:
+        what = "measuring" if view.measuring and view.state in GOING else "measured"
+        title = f"Executor · {what} after step {view.measurement.step} · group {view.measurement.followed.group}"
+        return title, f"{view.measurement.groups} held-out groups"
+    if view.kind == "curate":
+        return "Executor", ""
+    step = episodes[-1].started.at.step if episodes else view.step
+    title = f"Executor · step {step} · group {view.group} · rollout {view.rollout}"
+    return title, f"{view.groups} groups of {view.rollouts}" if view.rollouts > 1 else ""

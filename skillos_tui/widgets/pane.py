@@ -41,7 +41,7 @@ class Pane(Widget, can_focus=True):
 
     def __init__(self, title: str = "", *, id: str | None = None, classes: str = "pane") -> None:
         super().__init__(id=id, classes=classes)
-        self.rows: list[Spans] = []
+        self.rows: Sequence[Spans] = []
         self.top = 0
         self._at_end = True
         self._titles = ("", "")
@@ -57,10 +57,13 @@ class Pane(Widget, can_focus=True):
             return
         width, height = self.content_size
         before = self._visible()
-        lines = self.build(width - 1, height)
-        self.rows = [row for item in lines for row in wrap(item, width - 1, words=self.words)]
+        self.rows = self.make_rows(width - 1, height)
         self.top = self._last_top if self.follow and self._at_end else min(self.top, self._last_top)
         self._repaint(before)
+
+    def make_rows(self, width: int, height: int) -> Sequence[Spans]:
+        """The rows of what `build` says, long lines wrapped."""
+        return [row for item in self.build(width, height) for row in wrap(item, width, words=self.words)]
 
     def retitle(self, title: str, subtitle: str = "") -> None:
         """Change the border's texts, if they are other ones; both may be untrusted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from engine.runs.events import EditDecided
 from skillos_tui.text import Line, line, say
@@ -57,14 +58,18 @@ class ReviewQueue(ListPane):
         if self.view.withheld:
             items += [Item(line()), Item(line(f"warn:{sum(self.view.withheld.values())} not put to review"))]
             last = list(self.view.withheld.items())[: -MAX_REASONS - 1 : -1]
-            items += [Item(line(f"muted:{count:>4} {reason}")) for reason, count in last]
+            items += [Item(line(f"muted:{count:>4} {reason}", indent=5), whole=True) for reason, count in last]
         return items
 
 
 def _item(edit: Edit) -> Item:
+    return Item(partial(_entry, edit), edit.proposed.edit)
+
+
+def _entry(edit: Edit) -> Line:
     proposed = edit.proposed
     decided = f"{DECIDED[edit.state]} " if edit.state in DECIDED else ":  "
-    return Item(line(decided, SIGNS[proposed.operation], f": {proposed.skill}"), proposed.edit)
+    return line(decided, SIGNS[proposed.operation], f": {proposed.skill}")
 
 
 def reasons(edit: Edit, where: str) -> list[Line]:
