@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from functools import partial
 from itertools import chain
+from operator import is_not
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -31,6 +32,7 @@ from engine.runs import supervisor
 from engine.runs.commands import Pause, Stop
 from engine.runs.errors import RunError
 from engine.runs.events import EditProposed, RunKind, StepStarted
+from engine.runs.listing import RunListing
 from engine.runs.status import shown_state
 from engine.runs.store import Run, Stored
 from engine.skills.files import read_text, skill_files, skill_path
@@ -74,6 +76,10 @@ class Client:
         self.folder = folder or supervisor.runs_home()
         self.profile = profile
         self.run: Run | None = None
+        self._listing = RunListing(self.folder)
+        self._found: list[supervisor.RunSummary] = []
+        self._rows: tuple[RunRow, ...] = ()
+        self._finding = threading.Lock()
         self._stop = threading.Event()
         self._telling = threading.Lock()
         self._seen = 0
@@ -86,8 +92,11 @@ class Client:
         self._work("find", self._find, exclusive=True)
 
     def _find(self) -> None:
-        rows = [_row(summary) for summary in supervisor.find_runs(self.folder)]
-        self._tell(RunsFound(tuple(rows), self.folder))
+        with self._finding:
+            summaries = self._listing.look()
+            if len(summaries) != len(self._found) or any(map(is_not, summaries, self._found)):
+                self._found, self._rows = summaries, tuple(_row(summary) for summary in summaries)
+        self._tell(RunsFound(self._rows, self.folder))
 
     def open(self, path: Path) -> None:
         """Open a run and follow it: `RunOpened` and what comes after it, or `RunLost`."""

@@ -29,6 +29,8 @@ NAME = 24
 """Cells that a run's name should have; with fewer the columns are narrow, and what other columns say is left out of it."""
 SHORT_NAME = 8
 """With fewer cells than these for the name, most columns are left out."""
+SAME_SECONDS = 20.0
+"""After this time the same runs are painted again."""
 
 
 class RunList(ListPane):
@@ -38,11 +40,17 @@ class RunList(ListPane):
         super().__init__(id=id, classes="plain")
         self.runs: tuple[RunRow, ...] | None = None
         self.folder = Path()
+        self._shown = 0.0
         self.value = TRAIN
 
     def show(self, runs: tuple[RunRow, ...], folder: Path) -> None:
-        """Show these runs; until the cursor has been moved, it is on the newest."""
-        self.runs, self.folder = runs, folder
+        """Show these runs; until the cursor has been moved, it is on the newest.
+
+        The same runs are painted again only after a while, for how long ago they began.
+        """
+        if runs is self.runs and time.monotonic() - self._shown < SAME_SECONDS:
+            return
+        self.runs, self.folder, self._shown = runs, folder, time.monotonic()
         if not self.moved:
             self.value = runs[0].path if runs and not runs[0].trouble else TRAIN
         self.renew()
