@@ -41,6 +41,7 @@ from skillos_tui.messages import (
     DecisionRefused,
     EngineSeen,
     EventsRead,
+    PastRead,
     RepoRead,
     RunCreated,
     RunLost,
@@ -51,6 +52,7 @@ from skillos_tui.messages import (
     Told,
     TrajectoryRead,
 )
+from skillos_tui.news import news
 from skillos_tui.view import FOLDED_AGAIN, FOLDED_RECENT, FOLDED_WHOLE
 
 BATCH_SECONDS = 0.3
@@ -98,10 +100,11 @@ class Client:
                 self._found, self._rows = summaries, tuple(_row(summary) for summary in summaries)
         self._tell(RunsFound(self._rows, self.folder))
 
-    def open(self, path: Path) -> None:
-        """Open a run and follow it: `RunOpened` and what comes after it, or `RunLost`."""
+    def open(self, path: Path, since: int = 0) -> None:
+        """Open a run and follow it: `RunOpened` and what comes after it, or `RunLost`. `since` is the last event that the
+        person saw, for the news in `PastRead`."""
         self.close()
-        self._work("tail", partial(self._tail, path), exclusive=True)
+        self._work("tail", partial(self._tail, path, since), exclusive=True)
 
     def close(self) -> None:
         """Follow no run any more."""
@@ -109,7 +112,7 @@ class Client:
         self.run = None
         self._stop.set()
 
-    def _tail(self, path: Path) -> None:
+    def _tail(self, path: Path, since: int) -> None:
         """The thread that follows a run until it is cancelled."""
         worker = get_current_worker()
         stop = self._stop = threading.Event()
@@ -120,6 +123,7 @@ class Client:
                 self.run = run
                 self._tell(RunOpened(run.path, run.id))
                 seen = self._read_past(run)
+                self._tell(PastRead(run.path, news(run, since) if 0 < since < seen else ""))
                 self._follow(run, seen, worker, stop)
         except FileNotFoundError:
             self._tell(RunLost(path, f"{path} is gone: it was removed; what is shown is the last that is known of it"))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from textual.geometry import Size
+
 from engine.runs.events import Notice
 from skillos_tui.keymap import KEYMAP, Key
-from skillos_tui.text import Line, clip, crop, line
+from skillos_tui.text import Line, clip, crop, line, wrap
 from skillos_tui.widgets.pane import Pane
 
 Fitting = Callable[[int], Line]
@@ -27,6 +29,27 @@ class Bar(Pane, can_focus=False):
 
     def build(self, width: int, height: int) -> Sequence[Line]:
         return [crop(self.line(width) if callable(self.line) else self.line, width)]
+
+
+class NoticeBar(Bar):
+    """A bar that takes as many rows as its line needs, up to `MAX_ROWS`."""
+
+    MAX_ROWS = 3
+
+    def show(self, item: Line | Fitting) -> None:
+        super().show(item)
+        self.refresh(layout=True)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return max(1, len(self.build(width - 1, 1)))
+
+    def build(self, width: int, height: int) -> Sequence[Line]:
+        whole = self.line(width) if callable(self.line) else self.line
+        rows = wrap(whole, width)
+        if len(rows) <= self.MAX_ROWS:
+            return [Line(row) for row in rows]
+        last = Line(tuple(span for row in rows[self.MAX_ROWS - 1 :] for span in row))
+        return [*(Line(row) for row in rows[: self.MAX_ROWS - 1]), crop(last, width)]
 
 
 class KeyBar(Bar):
@@ -58,4 +81,4 @@ def notice_line(notice: Notice) -> Line:
     """A notice as one line."""
     style = {"info": "accent", "warning": "warn", "error": "bad"}[notice.level]
     sign = {"info": "i", "warning": "!", "error": "✗"}[notice.level]
-    return line(f"{style}:{sign} {clip(notice.message.strip(), 500)}")
+    return line(f"{style}:{sign} {clip(notice.message.strip(), 500)}", indent=2)

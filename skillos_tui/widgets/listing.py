@@ -86,6 +86,7 @@ class ListPane(Pane):
         self._choices: list[int] = []
         self._item = 0
         self._list = Rows([], 1)
+        self._wanted: Hashable | None = None
 
     def items(self, width: int) -> Sequence[Item]:
         """What there is to choose from."""
@@ -94,6 +95,7 @@ class ListPane(Pane):
     def make_rows(self, width: int, height: int) -> Sequence[Spans]:
         self._items = self.items(width)
         self._choices = [at for at, item in enumerate(self._items) if item.value is not None]
+        self._take_wanted()
         self._item = self._find()
         if self._item < len(self._items):
             self.value = self._items[self._item].value
@@ -106,6 +108,18 @@ class ListPane(Pane):
         self.value = value
         self.renew()
         self._into_view()
+
+    def choose(self, value: Hashable) -> None:
+        """Select this value as a person does, once it is among the items, unless a person moves the cursor before."""
+        self._wanted = value
+        self.renew()
+        if self.value == value:
+            self._into_view()
+
+    def _take_wanted(self) -> None:
+        if self._wanted is not None and any(self._items[at].value == self._wanted for at in self._choices):
+            self.value, self.moved, self._wanted = self._wanted, True, None
+            self.post_message(self.Moved(self))
 
     def _find(self) -> int:
         """The item of the present value; without one, or when it is gone, the nearest to where the cursor was."""
@@ -135,6 +149,7 @@ class ListPane(Pane):
         """Put the cursor on an item, as a person did."""
         changed = self._items[item].value != self.value or not self.moved
         before = self._visible()
+        self._wanted = None
         self._item, self.value, self.moved = item, self._items[item].value, True
         self._mark()
         self._repaint(before)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from engine.runs.events import EditDecided
 from skillos_tui.text import Line, line, say
@@ -63,13 +62,9 @@ class ReviewQueue(ListPane):
 
 
 def _item(edit: Edit) -> Item:
-    return Item(partial(_entry, edit), edit.proposed.edit)
-
-
-def _entry(edit: Edit) -> Line:
     proposed = edit.proposed
     decided = f"{DECIDED[edit.state]} " if edit.state in DECIDED else ":  "
-    return line(decided, SIGNS[proposed.operation], f": {proposed.skill}")
+    return Item(line(decided, SIGNS[proposed.operation], f": {proposed.skill}"), proposed.edit)
 
 
 def reasons(edit: Edit, where: str) -> list[Line]:
