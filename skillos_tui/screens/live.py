@@ -185,10 +185,12 @@ def transcript_titles(view: RunView) -> tuple[str, str]:
     episodes = view.shown.episodes
     if view.measurement is not None and view.shown is view.measurement.followed:
         what = "measuring" if view.measuring and view.state in GOING else "measured"
-        title = f"Executor · {what} after step {view.measurement.step} · group {view.measurement.followed.group}"
-        return title, f"{view.measurement.groups} held-out groups"
+        title = f"{what} after step {view.measurement.step} · group {view.measurement.followed.group}"
+        groups = view.measurement.groups
+        return title, f"{groups} held-out group{'' if groups == 1 else 's'}"
     if view.kind == "curate":
         return "Executor", ""
     step = episodes[-1].started.at.step if episodes else view.step
     title = f"Executor · step {step} · group {view.group} · rollout {view.rollout}"
-    return title, f"{view.groups} groups of {view.rollouts}" if view.rollouts > 1 else ""
+    groups = f"{view.groups} group{'' if view.groups == 1 else 's'}"
+    return title, f"{groups} of {view.rollouts}" if view.rollouts > 1 else ""

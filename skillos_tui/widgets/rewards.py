@@ -20,7 +20,7 @@ NOT_MEASURED = "n/m"
 WINDOW = 10
 AXIS = 6
 PARTS = 27
-"""The width of the facts beside the curve."""
+"""The least width of the facts beside the curve."""
 LABEL = 10
 GAP = 2
 """Cells between two things that stand side by side."""
@@ -48,10 +48,11 @@ class RewardPane(Pane):
         facts = reward_facts(self.view)
         if not self.view.steps and not self.view.outcomes:
             return [line("muted:No step has ended yet."), *_held_out_line(self.view, width)]
-        if width < PARTS + GAP + LEAST_CURVE:
+        parts = max(PARTS, *(LABEL + GAP + cell_len(value) for _, value, _ in facts))
+        if width < parts + GAP + LEAST_CURVE:
             return [*curves(self.view, width, max(3, height - -(-len(facts) // 2))), *fact_columns(facts, width)]
-        left = curves(self.view, width - PARTS - GAP, height)
-        return _beside(left, [_fact(fact, PARTS) for fact in facts], width - PARTS - GAP)
+        left = curves(self.view, width - parts - GAP, height)
+        return _beside(left, [_fact(fact, parts) for fact in facts], width - parts - GAP)
 
 
 def curves(view: RunView, width: int, height: int) -> list[Line]:
@@ -193,19 +194,20 @@ def _fact(fact: Fact, width: int) -> Line:
 
 
 def fact_columns(facts: list[Fact], width: int) -> list[Line]:
-    """The facts in two columns; in one where two would cut a value."""
+    """The facts in two columns; one that is too wide for a column has a row of its own."""
     half = (width - GAP) // 2
-    if any(LABEL + GAP + cell_len(value) > half for _, value, _ in facts):
-        return [_fact(fact, width) for fact in facts]
-    lines = []
-    for at in range(0, len(facts), 2):
-        pair = [_fact(fact, half) for fact in facts[at : at + 2]]
-        lines.append(Line(tuple(span for at, item in enumerate(pair) for span in (*_gap(at), *item.spans))))
-    return lines
+    rows: list[list[Fact]] = []
+    for fact in facts:
+        alone = LABEL + GAP + cell_len(fact[1]) > half
+        if alone or not rows or len(rows[-1]) == 2 or LABEL + GAP + cell_len(rows[-1][0][1]) > half:
+            rows.append([])
+        rows[-1].append(fact)
+    return [_fact(row[0], width) if len(row) == 1 else _pair(row, half) for row in rows]
 
 
-def _gap(at: int) -> tuple[tuple[str, str], ...]:
-    return ((" " * GAP, ""),) if at else ()
+def _pair(row: list[Fact], half: int) -> Line:
+    left, right = (_fact(fact, half) for fact in row)
+    return Line((*left.spans, (" " * GAP, ""), *right.spans))
 
 
 def _beside(left: list[Line], right: list[Line], width: int) -> list[Line]:

@@ -27,6 +27,8 @@ TINY = {"state": 14, "progress": 9}
 INDENT = 5
 NAME = 24
 """Cells that a run's name should have; with fewer the columns are narrow, and what other columns say is left out of it."""
+TIME = 6
+"""Cells of the time at the beginning of a name."""
 SHORT_NAME = 8
 """With fewer cells than these for the name, most columns are left out."""
 SAME_SECONDS = 20.0
@@ -118,12 +120,14 @@ def progress(row: RunRow, width: int) -> str:
 
 def run_name(row: RunRow, width: int) -> str:
     """The run's name in `width` cells. Where it is too long it goes without what other columns say (the date, the kind),
-    then without its beginning: the end is where names differ."""
+    then without its middle: names differ by the time, or at their end."""
     name = safe(row.id)
+    time_first = short_name(name) != name
     for shorter in (name, short_name(name), short_name(name).replace(f"-{row.kind}-", "-", 1)):
         if cell_len(shorter) <= width:
             return shorter
-    return tail(shorter, width)
+    head = min(TIME, width - 2 if time_first else (width - 1) // 2)
+    return fit(shorter, head + 1)[:-1].rstrip() + tail(shorter, width - head)
 
 
 def ago(started: float) -> str:

@@ -29,7 +29,7 @@ STATES: dict[ShownState, str] = {
 }
 AT_WORK: tuple[ShownState, ...] = ("starting", "running")
 """States in which the engine does what its last `Progress` says."""
-SHORTENED = ("run", "work", "run", "work", "phase", "work", "state", "phase", "state", "phase", "state")
+SHORTENED = tuple("run work run work phase work state phase step waiting state phase state step".split())
 METER = 8
 """Cells of the bar of a progress."""
 
@@ -47,7 +47,9 @@ def state_line(view: RunView, shown: ShownState, run_id: str, silent: int, width
         "state": _state(view, shown, progress, silent),
         "phase": _phase(progress, silent) if progress else [line()],
         "step": _step(view, progress),
-        "waiting": [line(f"warn:{len(view.pending):,} to review" if view.pending else "")],
+        "waiting": [
+            line(f"warn:{len(view.pending):,} {word}" if view.pending else "") for word in ("to review", "wait")
+        ],
         "work": _work(view, progress),
         "run": [line(f"muted:{run_id}"), line(f"muted:{short_name(run_id)}"), line()],
     }
@@ -120,8 +122,9 @@ def _step(view: RunView, progress: Progress | None) -> Piece:
     if progress and not view.step:
         return [line()]
     unit = "task" if view.kind == "curate" else "step"
-    planned = f"muted: of {view.planned}" if view.planned else ""
-    return [line(f"muted:{unit} ", f"strong:{view.step}", planned)]
+    whole = line(f"muted:{unit} ", f"strong:{view.step}", f"muted: of {view.planned}" if view.planned else "")
+    short = line(f"strong:{view.step}", f"muted:/{view.planned}" if view.planned else "")
+    return [whole, short, line()] if progress else [whole, short]
 
 
 def _work(view: RunView, progress: Progress | None) -> Piece:

@@ -44,10 +44,14 @@ class SkillTree(ListPane):
         items = [self._head("repository", count), *self._repository(names)]
         waiting = self.view.pending
         if waiting:
-            items += [self._head("waiting", _count(len(waiting), "edit") + " to review"), *self._waiting(waiting)]
+            edits = _count(len(waiting), "edit")
+            note = f"{edits} to review" if width >= len(edits) + 21 else edits
+            items += [self._head("waiting", note), *self._waiting(waiting)]
         if self.view.kind == "train" and self.view.fork:
-            whose = f"group {self.view.group} rollout {self.view.rollout}"
-            items += [self._head("fork", f"of {whose} · {_count(len(self.view.fork), 'skill')}"), *self._fork()]
+            skills = _count(len(self.view.fork), "skill")
+            whole = f"of group {self.view.group} rollout {self.view.rollout} · {skills}"
+            note = whole if width >= len(whole) + 8 else f"g{self.view.group} r{self.view.rollout} · {skills}"
+            items += [self._head("fork", note), *self._fork()]
         return items
 
     def _head(self, branch: str, note: str) -> Item:
