@@ -23,9 +23,9 @@ from engine.runs.supervisor import RunSummary
 
 WATCHED = (DATABASE, f"{DATABASE}-wal", LOCK_FILE)
 
-Mark = tuple[int, int, int] | None
-"""What tells a file from its earlier and later selves: inode, size, and time of its last change in ns (a write, a rename, a
-change of permissions); None without a file."""
+Mark = tuple[int, int, int, int] | None
+"""What tells a file from its earlier and later selves: inode, permissions, size, and time of the last write in ns; None
+without a file. (Its time of change will not do: SQLite changes that of the log by opening it.)"""
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -98,7 +98,7 @@ def _mark(path: str) -> Mark:
         found = os.stat(path)  # noqa: PTH116 - a Path would cost more than the call
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_ctime_ns
+    return found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns
 
 
 def _mode(path: str) -> int | None:
