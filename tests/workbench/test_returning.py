@@ -237,7 +237,11 @@ class Program:
         while not (wanted() if callable(wanted) else wanted in self.output):
             assert time.monotonic() < deadline, f"waited for {wanted!r}; got {self.output[-500:]!r}"
             if select.select([self.file], [], [], 0.05)[0]:
-                data = os.read(self.file, 65536)
+                try:
+                    data = os.read(self.file, 65536)
+                except OSError:  # the program has ended
+                    time.sleep(0.01)
+                    continue
                 self.output += data
                 if b"\x1b]11;?" in data:
                     os.write(self.file, b"\x1b]11;rgb:0000/0000/0000\x1b\\\x1b[?62;22c")
