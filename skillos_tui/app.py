@@ -1,4 +1,4 @@
-"""The workbench: `skillos-tui [RUN] [--runs DIR] [--theme NAME]`.
+"""The workbench: `skillos-tui [RUN] [--home] [--runs DIR] [--theme NAME] [--state DIR]`.
 
 It shows runs and takes decisions; the work is done by engines in processes of their own, so closing this program, or
 the terminal it runs in, stops nothing.
@@ -20,17 +20,21 @@ from textual.screen import Screen
 from engine.runs.events import Notice
 from skillos_tui import messages
 from skillos_tui.keymap import KEYMAP, bindings
+from skillos_tui.returning import Keeper, chosen_look, last_run, state_home
 from skillos_tui.session import Session
 from skillos_tui.terminal import Question
 from skillos_tui.text import Line, line, safe
 from skillos_tui.themes import Look, ThemeError, load_looks
 from skillos_tui.view import Part, RunView
-from skillos_tui.widgets.bars import state_line
+from skillos_tui.widgets.state import state_line
 
 if TYPE_CHECKING:
     from engine.runs.status import ShownState
     from skillos_tui.client import Client
+    from skillos_tui.widgets.bars import Fitting
 
+NEWS_SECONDS = 60.0
+"""For how long it is said what happened while the person was away."""
 MAX_TOLD = 6
 """Lines of a message that are shown; of a longer one the first and the last."""
 
@@ -52,13 +56,21 @@ class SkillosApp(App[str]):
         folder: Path | None,
         run: Path | None = None,
         session: Session | None = None,
+        *,
+        reopened: bool = False,
     ) -> None:
+        """`reopened` says that the run is the one of the last time, not one that was asked for."""
         self.looks = looks
         self.look = looks[look]
         super().__init__()
         self.folder = folder
         self.session = session or Session()
         self.path = run
+        self.reopened = reopened
+        self.keeper = Keeper(self)
+        self.seen = 0
+        self.news = ""
+        self._place = self.session.place(run) if run else None
         self.run_id = ""
         self.view = RunView()
         self.engine: messages.EngineSeen | None = None
@@ -102,8 +114,12 @@ class SkillosApp(App[str]):
     def _begin(self) -> None:
         """What can wait for the first paint."""
         gc.enable()
-        if self.path:
-            self.client.open(self.path)
+        self.keeper.begin()
+        if self.path and self._place:
+            self.view.follow(*self._place.follows)
+            self.client.open(self.path, self._place.seen)
+        else:
+            self.session.keep_home()
 
     def on_unmount(self) -> None:
         self.client.close()
@@ -114,11 +130,11 @@ class SkillosApp(App[str]):
         return self.engine.state if self.engine else self.view.state
 
     @property
-    def state_line(self) -> Line:
+    def state_line(self) -> Line | Fitting:
         """The line of run state that stands above every screen of a run."""
         if self.lost:
             return line("bad:✗ cannot be read", "axis:  │  ", f"muted:{self.path}")
-        return state_line(self.view, self.shown_state, self.run_id, self.silent)
+        return partial(state_line, self.view, self.shown_state, self.run_id, self.silent)
 
     @property
     def silent(self) -> int:
@@ -130,14 +146,16 @@ class SkillosApp(App[str]):
     async def open_run(self, path: Path) -> None:
         """Leave the run that is open, if one is, and show another."""
         self.path, self.run_id, self.view, self.engine, self.names = path, "", RunView(), None, None
-        self.lost = False
-        self.client.open(path)
+        self.lost, self.reopened, self.seen, self.news, self._place = False, False, 0, "", None
+        self.client.open(path, self.session.place(path).seen)
         await self._go("live")
 
     async def go_home(self) -> None:
         """Back to the list of runs; the run's engine goes on."""
+        self.keeper.keep()
         self.client.close()
         self.path = None
+        self.session.keep_home()
         await self._go("home")
 
     async def on_run_created(self, message: messages.RunCreated) -> None:
@@ -149,8 +167,13 @@ class SkillosApp(App[str]):
             self.client.follow_skills()
             self._changed({"state"})
 
-    def on_run_lost(self, message: messages.RunLost) -> None:
-        if message.path == self.path:
+    async def on_run_lost(self, message: messages.RunLost) -> None:
+        if message.path != self.path:
+            return
+        if self.reopened and not self.seen:
+            await self.go_home()
+            self.on_told(messages.Told("warning", f"The run of the last time cannot be opened: {message.why}"))
+        else:
             self.lost = True
             self.view.fold(Notice("error", message.why))
             self._changed({"notice", "state"})
@@ -158,10 +181,31 @@ class SkillosApp(App[str]):
     def on_events_read(self, message: messages.EventsRead) -> None:
         if message.path != self.path:
             return
+        self.seen = max(self.seen, message.last)
         parts: set[Part] = set()
         for event in message.events:
             parts |= self.view.fold(event)
         self._changed(parts)
+
+    async def on_past_read(self, message: messages.PastRead) -> None:
+        """The run is on the screen: go to where the person was, and say what happened since."""
+        if message.path != self.path:
+            return
+        place, self._place = self._place, None
+        if message.news:
+            self.news = message.news
+            self.set_timer(NEWS_SECONDS, partial(self._end_news, message.news))
+            self._changed({"notice"})
+        if place:
+            await self.keeper.restore(place)
+        if message.news and getattr(self.screen, "room", "") != "live":
+            self.notify(safe(message.news), markup=False, timeout=12)
+        self.call_after_refresh(self.keeper.arrived, message.path)
+
+    def _end_news(self, news: str) -> None:
+        if self.news == news:
+            self.news = ""
+            self._changed({"notice"})
 
     def on_engine_seen(self, message: messages.EngineSeen) -> None:
         if message.path == self.path:
@@ -193,14 +237,14 @@ class SkillosApp(App[str]):
         self.notify("\n".join(shown), severity=message.level, timeout=seconds, markup=False)
 
     def _hand_on(self, message: messages.Reply) -> None:
-        """Give a reply to the screens that asked for it."""
-        for screen in self.screen_stack:
+        """Give a reply to the screens that asked for it; not any more while the program ends."""
+        for screen in self.screen_stack if self.is_running else ():
             if isinstance(screen, messages.Listener):
                 screen.take(message)
 
     def _changed(self, parts: set[Part]) -> None:
-        """Tell the screens which parts of the run have changed."""
-        for screen in self.screen_stack:
+        """Tell the screens which parts of the run have changed; not any more while the program ends."""
+        for screen in self.screen_stack if self.is_running else ():
             if parts and isinstance(screen, messages.Listener):
                 screen.renew(parts)
 
@@ -226,6 +270,7 @@ class SkillosApp(App[str]):
         names = list(self.looks)
         self.look = self.looks[names[(names.index(self.look.name) + 1) % len(names)]]
         self.theme = self.look.theme.name
+        self.session.keep_theme(self.look.name)
 
     def action_picture(self) -> None:
         try:
@@ -242,6 +287,7 @@ class SkillosApp(App[str]):
 
     def action_leave(self) -> None:
         """Quit, and say what goes on."""
+        self.keeper.keep()
         alive = self.engine is not None and self.engine.alive and self.path is not None
         self.exit(f"The engine goes on. See it again: skillos-tui {self.path}" if alive else None)
 
@@ -251,18 +297,21 @@ def main(arguments: list[str] | None = None) -> None:
     gc.freeze()
     gc.disable()  # until the first paint: what is loaded stays, and looking through it costs a fifth of the start
     options = _options(arguments)
-    question = None if options.theme else Question()
+    session = Session.load(options.state or state_home())
+    question = None if options.theme or session.saved.theme else Question()
     try:
         looks = load_looks()
     except ThemeError as error:
         raise SystemExit(f"skillos-tui: {error}") from error
     finally:
         dark = question.answer() if question else None
-    look = options.theme or ("light" if dark is False else "dark")
+    look = options.theme or chosen_look(session, looks) or ("light" if dark is False else "dark")
     if look not in looks:
         raise SystemExit(f"skillos-tui: there is no theme {look!r}; the themes are: {', '.join(looks)}")
     folder = options.runs.expanduser().absolute() if options.runs else None
-    app = SkillosApp(looks, look, folder, find_run(options.run, folder) if options.run else None)
+    run = find_run(options.run, folder) if options.run else None
+    last = None if options.run or options.home else last_run(session, folder)
+    app = SkillosApp(looks, look, folder, run or last, session, reopened=last is not None)
     farewell = app.run()
     if farewell:
         print(farewell)
@@ -289,9 +338,18 @@ def runs_home() -> Path:
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("skillos-tui", description="Watch, review and undo what a skill curator learns.")
-    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's directory, or its name in the runs' folder")
+    parser.add_argument(
+        "run",
+        nargs="?",
+        metavar="RUN",
+        help="a run's directory, or its name in the runs' folder; by default the last one",
+    )
     parser.add_argument("--runs", metavar="DIR", type=Path, help="the runs' folder; by default in your data folder")
-    parser.add_argument("--theme", metavar="NAME", help="dark or light; by default what suits the terminal")
+    parser.add_argument("--home", action="store_true", help="the list of runs, not the run that was open the last time")
+    parser.add_argument(
+        "--theme", metavar="NAME", help="dark or light; by default the last choice, else the terminal's"
+    )
+    parser.add_argument("--state", metavar="DIR", type=Path, help="where the place is kept at which you left")
     return parser.parse_args(arguments)
 
 

@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from functools import partial
+from itertools import chain
+from operator import is_not
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -30,14 +32,17 @@ from engine.preflight import check
 from engine.runs import supervisor
 from engine.runs.commands import Pause
 from engine.runs.errors import RunError
-from engine.runs.events import EditProposed, StepStarted
+from engine.runs.events import EditProposed, RunKind, StepStarted
+from engine.runs.listing import RunListing
 from engine.runs.status import shown_state
 from engine.runs.store import Run, Stored
 from engine.skills.files import read_text, skill_files, skill_path
+from skillos_tui.episodes import EPISODE_KINDS, Episode, EpisodeEvent, Followed
 from skillos_tui.messages import (
     DecisionRefused,
     EngineSeen,
     EventsRead,
+    PastRead,
     RepoRead,
     RunCreated,
     RunLost,
@@ -48,7 +53,8 @@ from skillos_tui.messages import (
     Told,
     TrajectoryRead,
 )
-from skillos_tui.view import EPISODE_KINDS, FOLDED_RECENT, FOLDED_WHOLE, Episode, EpisodeEvent, RunView
+from skillos_tui.news import news
+from skillos_tui.view import FOLDED_AGAIN, FOLDED_RECENT, FOLDED_WHOLE
 
 BATCH_SECONDS = 0.3
 """Events are taken no more often than this, so that the screen is painted in batches."""
@@ -57,7 +63,8 @@ LOOK_SECONDS = 1.0
 CHUNK = 500
 MAX_RECENT = 20_000
 """How far back in the log the newest episodes are looked for, in events."""
-CURATE_EPISODES = 6
+RECENT_STEPS: dict[RunKind, int] = {"train": 2, "curate": 6}
+"""Steps whose episodes are read when a run is opened: where the newest has none yet, those of the one before are shown."""
 WATCH_MS = 50
 """How often edits by hand are looked for; see `engine.skills.watch` for what that costs."""
 GONE, NOT_TOLD, BROKEN = 0, -1, -2
@@ -72,7 +79,13 @@ class Client:
         self.folder = folder or supervisor.runs_home()
         self.profile = profile
         self.run: Run | None = None
+        self._listing = RunListing(self.folder)
+        self._found: list[supervisor.RunSummary] = []
+        self._rows: tuple[RunRow, ...] = ()
+        self._finding = threading.Lock()
         self._stop = threading.Event()
+        self._telling = threading.Lock()
+        self._seen = 0
         self._turns = {"act": asyncio.Lock(), "decide": asyncio.Lock()}
 
     # Finding and opening
@@ -82,13 +95,17 @@ class Client:
         self._work("find", self._find, exclusive=True)
 
     def _find(self) -> None:
-        rows = [_row(summary) for summary in supervisor.find_runs(self.folder)]
-        self._tell(RunsFound(tuple(rows), self.folder))
+        with self._finding:
+            summaries = self._listing.look()
+            if len(summaries) != len(self._found) or any(map(is_not, summaries, self._found)):
+                self._found, self._rows = summaries, tuple(_row(summary) for summary in summaries)
+        self._tell(RunsFound(self._rows, self.folder))
 
-    def open(self, path: Path) -> None:
-        """Open a run and follow it: `RunOpened` and what comes after it, or `RunLost`."""
+    def open(self, path: Path, since: int = 0) -> None:
+        """Open a run and follow it: `RunOpened` and what comes after it, or `RunLost`. `since` is the last event that the
+        person saw, for the news in `PastRead`."""
         self.close()
-        self._work("tail", partial(self._tail, path), exclusive=True)
+        self._work("tail", partial(self._tail, path, since), exclusive=True)
 
     def close(self) -> None:
         """Follow no run any more."""
@@ -96,7 +113,7 @@ class Client:
         self.run = None
         self._stop.set()
 
-    def _tail(self, path: Path) -> None:
+    def _tail(self, path: Path, since: int) -> None:
         """The thread that follows a run until it is cancelled."""
         worker = get_current_worker()
         stop = self._stop = threading.Event()
@@ -107,6 +124,7 @@ class Client:
                 self.run = run
                 self._tell(RunOpened(run.path, run.id))
                 seen = self._read_past(run)
+                self._tell(PastRead(run.path, news(run, since) if 0 < since < seen else ""))
                 self._follow(run, seen, worker, stop)
         except FileNotFoundError:
             self._tell(RunLost(path, f"{path} is gone: it was removed; what is shown is the last that is known of it"))
@@ -114,21 +132,16 @@ class Client:
             self._tell(RunLost(path, str(error)))
 
     def _read_past(self, run: Run) -> int:
-        """Tell what was there already; answers the id of the last event told."""
+        """Tell what was there already, in the log's order; answers the id of the last event told."""
         last = run.last_id()
         whole = [*FOLDED_WHOLE, *(["episode_ended"] if run.kind == "curate" else [])]
-        self._tell_events(run, _pages(run, 0, last, whole), live=False)
-        self._tell_events(run, self._recent(run, last), live=False)
+        after = _recent(run, last)
+        memory = [stored for stored in run.tail(1, ["memory_measured"], last) if stored.id <= after]
+        with self._telling:
+            self._tell_events(run, chain(_pages(run, 0, after, whole), memory), live=False)
+            self._tell_events(run, _pages(run, after, last, [*FOLDED_WHOLE, *FOLDED_RECENT]), live=False)
+            self._seen = last
         return last
-
-    def _recent(self, run: Run, last: int) -> Iterator[Stored]:
-        """The events since the step began (or since some tasks ago), of the kinds too many to be read whole."""
-        count = CURATE_EPISODES if run.kind == "curate" else 1
-        began = run.tail(count, ["step_started"], last)
-        memory = run.tail(1, ["memory_measured"], last)
-        after = max(began[0].id if began else 0, last - MAX_RECENT)
-        yield from (stored for stored in memory if stored.id <= after)
-        yield from _pages(run, after, last, FOLDED_RECENT)
 
     def _follow(self, run: Run, seen: int, worker: Worker[None], stop: threading.Event) -> None:
         version, engine, repo, looked = -1, None, NOT_TOLD, 0.0
@@ -138,7 +151,9 @@ class Client:
             now = run.data_version()
             written, version = now != version, now
             if written:
-                seen = self._tell_events(run, _pages(run, seen, None, None), live=True) or seen
+                with self._telling:
+                    seen = self._tell_events(run, _pages(run, seen, None, None), live=True) or seen
+                    self._seen = seen if self.run is run else self._seen
             if written or time.monotonic() - looked >= LOOK_SECONDS:
                 looked = time.monotonic()
                 engine = self._tell_engine(run, engine)
@@ -152,10 +167,10 @@ class Client:
             last = stored.id
             piece.append(stored.event)
             if len(piece) == CHUNK:
-                self._tell(EventsRead(run.path, tuple(piece), live))
+                self._tell(EventsRead(run.path, tuple(piece), live, last))
                 piece = []
         if piece:
-            self._tell(EventsRead(run.path, tuple(piece), live))
+            self._tell(EventsRead(run.path, tuple(piece), live, last))
         return last
 
     def _tell_engine(self, run: Run, before: EngineSeen | None) -> EngineSeen:
@@ -199,7 +214,13 @@ class Client:
 
     def read_followed(self) -> None:
         """Tell the newest episodes again, for a view that follows another rollout now."""
-        self._with_run("read", lambda run: self._tell_events(run, self._recent(run, run.last_id()), live=False))
+
+        def read(run: Run) -> None:
+            with self._telling:  # nothing newer is told before the end, so that the view takes the events in order
+                last = self._seen
+                self._tell_events(run, _pages(run, _recent(run, last), last, FOLDED_AGAIN), live=False)
+
+        self._with_run("read", read)
 
     def read_skill(self, name: str) -> None:
         """The text of a skill of the repository: `SkillRead`."""
@@ -355,6 +376,13 @@ def _writes(run: Run, stop: threading.Event) -> Iterator[None]:
         yield None
 
 
+def _recent(run: Run, last: int) -> int:
+    """The id after which the newest episodes up to event `last` lie, at most `MAX_RECENT` events back."""
+    episode = run.tail(1, ["episode_started"], last)
+    began = run.tail(RECENT_STEPS[run.kind], ["step_started"], episode[0].id) if episode else []
+    return max(began[0].id if began else 0, last - MAX_RECENT)
+
+
 def _trajectory(run: Run, edit: str) -> Episode | None:
     """The episode and the curation at the place where an edit was proposed, from the events of that step."""
     proposed: EditProposed | None = None
@@ -367,11 +395,11 @@ def _trajectory(run: Run, edit: str) -> Episode | None:
     at = proposed.at
     starts = run.tail(-1, ["step_started"], last)
     began = [s.id for s in starts if isinstance(s.event, StepStarted) and s.event.step == at.step]
-    view = RunView(kind=run.kind, group=at.group, rollout=at.rollout)
+    followed = Followed(run.kind, at.group, at.rollout)
     for stored in _pages(run, began[-1] if began else 0, last, EPISODE_KINDS):
         if isinstance(stored.event, EpisodeEvent) and stored.event.at == at:
-            view.fold(stored.event)
-    return view.episodes[-1] if view.episodes else None
+            followed.fold(stored.event)
+    return followed.episodes[-1] if followed.episodes else None
 
 
 def _row(summary: supervisor.RunSummary) -> RunRow:

@@ -58,11 +58,21 @@ class RunLost(Message):
 
 @dataclass
 class EventsRead(Message):
-    """Events of the run, in order; `live` is false for those that were there when it was opened."""
+    """Events of the run, in order; `live` is false for those that were there when it was opened. `last` is the id of the
+    newest event that was read."""
 
     path: Path
     events: tuple[AnyEvent, ...]
     live: bool
+    last: int = 0
+
+
+@dataclass
+class PastRead(Message):
+    """All that was in the log when the run was opened has been told; `news` is what happened since the person left."""
+
+    path: Path
+    news: str = ""
 
 
 @dataclass

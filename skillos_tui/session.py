@@ -5,13 +5,17 @@
     session.draft(run, "s1-0")                 # "too va", also after the terminal was closed
 
 One JSON file in `folder`, replaced as a whole, so that it is never half written. A file that cannot be read counts as
-empty: it holds conveniences, and no decision.
+empty: it holds conveniences, and no decision. A change is made to the file as it is then, so that two workbenches do not
+drop each other's texts; any thread may make one.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
+import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -24,7 +28,8 @@ MAX_RUNS = 50
 class Place(msgspec.Struct, frozen=True):
     """Where a person was in a run. `screen` is a room of the keymap, `selected` an edit's id, `focus` a pane's id, `tops`
     the first visible row by pane, `seen` the id of the last event that was on the screen, `drafts` half-typed texts by
-    edit."""
+    edit. `tree` is the branch and the name under the cursor of the tree of skills (empty until it was moved), `follows` the
+    group and the rollout that are followed."""
 
     screen: str = "live"
     selected: str = ""
@@ -32,6 +37,8 @@ class Place(msgspec.Struct, frozen=True):
     tops: dict[str, int] = {}
     seen: int = 0
     drafts: dict[str, str] = {}
+    tree: tuple[str, str] = ("", "")
+    follows: tuple[int, int] = (0, 0)
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -49,24 +56,20 @@ class Session:
     def __init__(self, folder: Path | None = None, saved: Saved | None = None) -> None:
         self.folder = folder
         self.saved = saved or Saved()
+        self._changing = threading.Lock()
 
     @classmethod
     def load(cls, folder: Path) -> Session:
         """The session kept in `folder`, or an empty one."""
-        try:
-            return cls(folder, msgspec.json.decode((folder / FILE).read_bytes(), type=Saved))
-        except (OSError, msgspec.DecodeError):
-            return cls(folder)
+        return cls(folder, _read(folder))
 
     def place(self, run: Path) -> Place:
         """Where a person was in this run; the beginning for a run that is not known."""
         return self.saved.places.get(str(run), Place())
 
     def keep_place(self, run: Path, place: Place) -> None:
-        """Remember the place, and that this run was the last one open."""
-        places = {name: kept for name, kept in self.saved.places.items() if name != str(run)}
-        newest = dict([*places.items(), (str(run), place)][-MAX_RUNS:])
-        self._keep(msgspec.structs.replace(self.saved, last=str(run), places=newest))
+        """Remember the place, and that this run was the last one open. The texts are those of `keep_draft`."""
+        self._keep(partial(_with_place, run=str(run), place=place))
 
     def draft(self, run: Path, edit: str) -> str:
         """The half-typed text about an edit, "" when there is none."""
@@ -74,32 +77,60 @@ class Session:
 
     def keep_draft(self, run: Path, edit: str, text: str) -> None:
         """Keep a half-typed text; an empty one is dropped."""
-        place = self.place(run)
-        drafts = {name: kept for name, kept in place.drafts.items() if name != edit}
-        drafts.update({edit: text} if text else {})
-        if drafts != place.drafts:
-            self.keep_place(run, msgspec.structs.replace(place, drafts=drafts))
+        self._keep(partial(_with_draft, run=str(run), edit=edit, text=text))
 
     def keep_home(self) -> None:
         """Remember that Home was open."""
-        self._keep(msgspec.structs.replace(self.saved, last=""))
+        self._keep(lambda saved: msgspec.structs.replace(saved, last=""))
 
     def keep_theme(self, name: str) -> None:
         """Remember the theme that a person chose."""
-        self._keep(msgspec.structs.replace(self.saved, theme=name))
+        self._keep(lambda saved: msgspec.structs.replace(saved, theme=name))
 
-    def _keep(self, saved: Saved) -> None:
+    def _keep(self, change: Callable[[Saved], Saved]) -> None:
         """Write the file if it changes. A disk that takes nothing costs the memory of it, never the program."""
-        if saved == self.saved:
-            return
-        self.saved = saved
-        if self.folder is None:
-            return
+        with self._changing:
+            present = (_read(self.folder) if self.folder else None) or self.saved
+            self.saved = change(present)
+            if self.saved != present and self.folder is not None:
+                _write(self.folder, self.saved)
+
+
+def _with_place(saved: Saved, run: str, place: Place) -> Saved:
+    drafts = saved.places[run].drafts if run in saved.places else {}
+    places = {name: kept for name, kept in saved.places.items() if name != run}
+    newest = [*places.items(), (run, msgspec.structs.replace(place, drafts=drafts))][-MAX_RUNS:]
+    return msgspec.structs.replace(saved, last=run, places=dict(newest))
+
+
+def _with_draft(saved: Saved, run: str, edit: str, text: str) -> Saved:
+    place = saved.places.get(run, Place())
+    drafts = {name: kept for name, kept in place.drafts.items() if name != edit}
+    drafts.update({edit: text} if text else {})
+    if drafts == place.drafts:
+        return saved
+    places = {name: kept for name, kept in saved.places.items() if name != run}
+    newest = [*places.items(), (run, msgspec.structs.replace(place, drafts=drafts))][-MAX_RUNS:]
+    return msgspec.structs.replace(saved, places=dict(newest))
+
+
+def _read(folder: Path) -> Saved | None:
+    """What the file holds; None where it cannot be read."""
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=Saved)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _write(folder: Path, saved: Saved) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{FILE}.", dir=folder)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=f".{FILE}.", dir=self.folder)
             with os.fdopen(handle, "wb") as file:
                 file.write(msgspec.json.encode(saved))
-            Path(name).replace(self.folder / FILE)
+            Path(name).replace(folder / FILE)
         except OSError:
-            return
+            Path(name).unlink(missing_ok=True)
+    except OSError:
+        return

@@ -30,6 +30,7 @@ class Line(NamedTuple):
     indent: int = 0
 
 
+_RUN = re.compile(r"\d{8}-(?=\d{6}-)")
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
@@ -153,3 +154,44 @@ def crop(item: Line, width: int) -> Line:
             cut += char
         kept.append((cut, style))
     return Line(tuple(kept))
+
+
+def clip(text: str, length: int) -> str:
+    """`text` cut to `length` characters, with an ellipsis if it is longer."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def width_of(item: Line) -> int:
+    """How many cells the line takes where it is not wrapped."""
+    return sum(cell_len(text) for text, _ in item.spans)
+
+
+def widest(width: int, *items: Line) -> Line:
+    """The first of `items` that fits into `width` cells; where none does, the last one cut."""
+    return next((item for item in items if width_of(item) <= width), crop(items[-1], width))
+
+
+def short_name(run: str) -> str:
+    """A run's name without the date that new runs have at their beginning: "101502-train-pocket-2"."""
+    return _RUN.sub("", run, count=1) if _RUN.match(run) else run
+
+
+def tail(text: str, width: int) -> str:
+    """`text` (safe already) in exactly `width` cells: padded, or cut at its beginning with an ellipsis."""
+    if cell_len(text) <= width:
+        return fit(text, width)
+    kept, used = "", 1
+    for char in reversed(text):
+        used += cell_len(char)
+        if used > width:
+            break
+        kept = char + kept
+    return fit(f"…{kept}" if width > 0 else "", width)
+
+
+def short(count: int) -> str:
+    """A count in at most six characters: "9,999", "12.3k", "4.5M"."""
+    if count < 10_000:
+        return f"{count:,}"
+    thousands = count / 1000
+    return f"{thousands:.1f}k" if thousands < 999.95 else f"{min(thousands / 1000, 9999.9):.1f}M"

@@ -4,7 +4,8 @@
     changed = view.fold(event)        # the parts of the screen that this event touches
 
 Pure data; no widget, no file. Only the newest episodes of the rollout that is followed are kept, so that a run of a
-million events costs no more than one of a hundred. An episode's events may come twice and in any order.
+million events costs no more than one of a hundred. Events come in the log's order; those of `FOLDED_AGAIN` may come once
+more, from the last step on. The episodes of a held-out measurement are kept apart from those that train.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import Any, Literal
 
 from engine.outcomes import Outcome
 from engine.runs.events import (
-    Address,
     AnyEvent,
     CurationMade,
     CurationSkipped,
@@ -25,8 +25,10 @@ from engine.runs.events import (
     EpisodeEnded,
     EpisodeStarted,
     HeldOutMeasured,
+    MeasurementStarted,
     MemoryMeasured,
     Notice,
+    Progress,
     ProposalsWithheld,
     RunKind,
     RunStarted,
@@ -37,12 +39,13 @@ from engine.runs.events import (
     TurnTaken,
     UpdateMade,
 )
+from skillos_tui.episodes import EPISODE_KINDS, MAX_EPISODES, Episode, EpisodeEvent, Followed, where
+
+__all__ = ["EPISODE_KINDS", "MAX_EPISODES", "Episode", "EpisodeEvent", "RunView", "where"]
 
 Part = Literal["state", "skills", "transcript", "rewards", "memory", "review", "notice"]
 EditState = Literal["pending"] | Decision
 
-MAX_EPISODES = 12
-"""Episodes of the followed rollout that are kept."""
 MAX_NOTICES = 50
 MAX_SUPERSEDED = 20
 """Edits that gave way to newer ones and are kept: a training run has thousands, and the log has them all."""
@@ -53,6 +56,7 @@ FOLDED_WHOLE = (
     "step_started",
     "step_ended",
     "update_made",
+    "measurement_started",
     "held_out_measured",
     "edit_proposed",
     "edit_decided",
@@ -60,21 +64,17 @@ FOLDED_WHOLE = (
     "notice",
 )
 """Kinds that are few, and read from the beginning of the log; of the others the newest are enough."""
-EpisodeEvent = EpisodeStarted | TurnTaken | EpisodeEnded | CurationMade | CurationSkipped
-EPISODE_KINDS = ("episode_started", "turn_taken", "episode_ended", "curation_made", "curation_skipped")
-"""What happens at one address."""
-FOLDED_RECENT = (*EPISODE_KINDS, "memory_measured")
-"""Kinds that are many; the fold needs those since the step began."""
-
-
-@dataclass
-class Episode:
-    """One position of a rollout, as far as it has got. `turns` are by their number."""
-
-    started: EpisodeStarted
-    turns: dict[int, TurnTaken] = field(default_factory=dict)
-    ended: EpisodeEnded | None = None
-    curation: CurationMade | CurationSkipped | None = None
+FOLDED_RECENT = (*EPISODE_KINDS, "memory_measured", "progress")
+"""Kinds that are many; the fold needs those since the last steps began."""
+FOLDED_AGAIN = (
+    *EPISODE_KINDS,
+    "state_changed",
+    "step_ended",
+    "measurement_started",
+    "held_out_measured",
+    "progress",
+)
+"""What a view that follows another rollout now needs once more, in the same order."""
 
 
 @dataclass
@@ -97,10 +97,23 @@ class Change:
 
 
 @dataclass
+class Measurement:
+    """The newest held-out measurement: after which step, of how many groups, and the episodes of the group that is
+    followed. `begun` with its first episode; `over` once it has ended, or training goes on without its result."""
+
+    step: int
+    groups: int = 1
+    begun: bool = False
+    over: bool = False
+    followed: Followed = field(default_factory=Followed)
+
+
+@dataclass
 class RunView:
-    """A run, as far as its events tell. `rollout` and `group` say which rollout is followed; `withheld` counts the edits
-    that were not put to review, by reason, the newest last; `superseded` those that gave way to newer ones in a full queue,
-    of which `edits` holds the newest."""
+    """A run, as far as its events tell. `training` holds the rollout that is followed, `trained` says whether any episode
+    of training was seen; `progress` is what the engine does
+    now, if it said so; `withheld` counts the edits that were not put to review, by reason, the newest last; `superseded`
+    those that gave way to newer ones in a full queue, of which `edits` holds the newest."""
 
     kind: RunKind = "train"
     profile: str = ""
@@ -109,8 +122,7 @@ class RunView:
     state: State = "starting"
     reason: str = ""
     step: int = 0
-    group: int = 0
-    rollout: int = 0
+    progress: Progress | None = None
     groups: int = 1
     rollouts: int = 1
     tasks: int = 1
@@ -118,7 +130,9 @@ class RunView:
     updates: dict[int, UpdateMade] = field(default_factory=dict)
     held_out: dict[int, HeldOutMeasured] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
-    episodes: list[Episode] = field(default_factory=list)
+    training: Followed = field(default_factory=Followed)
+    trained: bool = False
+    measurement: Measurement | None = None
     fork: dict[str, str] = field(default_factory=dict)
     change: Change | None = None
     edits: dict[str, Edit] = field(default_factory=dict)
@@ -132,15 +146,53 @@ class RunView:
         rule = _RULES.get(type(event))
         return rule(self, event) if rule else set()
 
+    @property
+    def measuring(self) -> Measurement | None:
+        """The held-out measurement that goes on, None while there is none."""
+        return self.measurement if self.measurement and not self.measurement.over else None
+
+    @property
+    def shown(self) -> Followed:
+        """The rollout whose episodes are to be seen: that of the measurement once it has begun and while it goes on, else
+        that of training; before any training episode that of the newest measurement."""
+        if self.measurement and (not self.trained or (self.measuring and self.measurement.begun)):
+            return self.measurement.followed
+        return self.training
+
+    @property
+    def episodes(self) -> list[Episode]:
+        """The newest training episodes of the rollout that is followed."""
+        return self.training.episodes
+
+    @property
+    def group(self) -> int:
+        """The group of the training rollout that is followed."""
+        return self.training.group
+
+    @property
+    def rollout(self) -> int:
+        """The number of the training rollout that is followed, in its group."""
+        return self.training.rollout
+
+    @property
+    def skipped_updates(self) -> int:
+        """How many updates of the run left the weights as they were."""
+        return sum(bool(update.skipped) for update in self.updates.values())
+
     def follow(self, group: int, rollout: int) -> None:
-        """Follow another rollout; its episodes have to be folded in anew."""
-        self.group, self.rollout = group, rollout
-        self.episodes, self.fork, self.change = [], {}, None
+        """Follow another rollout, or group of the measurement that goes on; its episodes have to be folded in anew."""
+        if self.measuring:
+            self.measuring.followed = Followed(group=group, rollout=rollout)
+        else:
+            self.training = Followed(self.kind, group, rollout)
+            self.fork, self.change = {}, None
 
     def neighbour(self, by: int) -> tuple[int, int]:
-        """The (group, rollout) that lies `by` rollouts further, around the end."""
-        total = self.groups * self.rollouts
-        return divmod((self.group * self.rollouts + self.rollout + by) % total, self.rollouts)
+        """The (group, rollout) that lies `by` further than the one followed, around the end."""
+        if self.measuring:
+            return (self.measuring.followed.group + by) % self.measuring.groups, 0
+        place = self.group * self.rollouts + self.rollout
+        return divmod((place + by) % (self.groups * self.rollouts), self.rollouts)
 
     @property
     def pending(self) -> list[Edit]:
@@ -159,72 +211,81 @@ class RunView:
             rates.append(sum(last) / len(last) if last else None)
         return rates
 
-    def _followed(self, at: Address) -> bool:
-        return at.group == self.group and at.rollout == self.rollout
-
-    def _episode(self, at: Address) -> Episode | None:
-        return next((item for item in reversed(self.episodes) if item.started.at == at), None)
-
     def _run_started(self, event: RunStarted) -> set[Part]:
         self.kind, self.profile, self.planned, self.pid = event.run_kind, event.profile, event.steps, event.pid
         self.state, self.reason, self.step = "running", "", event.resumed_from
         for table in (self.steps, self.updates, self.outcomes):
             for step in [step for step in table if step > event.resumed_from]:
                 del table[step]
-        self.follow(self.group, self.rollout)
+        self.training.kind = event.run_kind
+        self.training.restart()
+        if self.measurement:
+            self.measurement.followed.restart()
+        self._end_phase("measuring", "rollouts", "update")
         return {"state", "rewards", "transcript", "skills"}
 
     def _state_changed(self, event: StateChanged) -> set[Part]:
         self.state, self.reason = event.state, event.reason
+        if event.state != "running":
+            self.progress = None
         return {"state"}
+
+    def _progress(self, event: Progress) -> set[Part]:
+        self.progress = event
+        return {"state"}
+
+    def _end_phase(self, *phases: str) -> None:
+        """Forget the progress of these phases: another one has begun, or they have ended."""
+        if self.progress is not None and self.progress.phase in phases:
+            self.progress = None
 
     def _step_started(self, event: StepStarted) -> set[Part]:
         self.step = event.step
         if event.groups:
             self.groups = len(event.groups)
             self.tasks = max(len(group.tasks) for group in event.groups)
-        return {"state"}
+        if self.measurement:
+            self.measurement.over = True
+        self.training.restart()
+        self._end_phase("loading", "measuring", "update")
+        return {"state", "transcript"}
 
-    def _episode_started(self, event: EpisodeStarted) -> set[Part]:
-        self.rollouts = max(self.rollouts, event.at.rollout + 1)
-        if not self._followed(event.at):
-            return set()
-        if self._episode(event.at) is not None:
-            return set()
-        newest = self.episodes[-1].started.at.step if self.episodes else 0
-        if self.kind == "train" and event.at.step < newest:
-            return set()
-        if self.kind == "train" and event.at.step > newest:
-            self.episodes, self.fork = [], {}
-        self.episodes = sorted([*self.episodes, Episode(event)], key=_place)[-MAX_EPISODES:]
-        return {"transcript"}
+    def _measurement_started(self, event: MeasurementStarted) -> set[Part]:
+        before = self.measurement
+        again = before is not None and before.step == event.step and not before.over
+        group = before.followed.group if before and before.followed.group < len(event.groups) else 0
+        followed = before.followed if before and again else Followed(group=group)
+        followed.restart()
+        self.measurement = Measurement(event.step, max(1, len(event.groups)), again, followed=followed)
+        self._end_phase("loading", "rollouts", "update")
+        return {"state", "transcript"}
 
-    def _turn_taken(self, event: TurnTaken) -> set[Part]:
-        episode = self._episode(event.at) if self._followed(event.at) else None
-        if episode is None:
-            return set()
-        episode.turns[event.turn] = event
-        return {"transcript"}
-
-    def _episode_ended(self, event: EpisodeEnded) -> set[Part]:
+    def _episode(self, event: EpisodeEvent) -> set[Part]:
+        if event.at.held_out:
+            return self._measured(event)
         changed: set[Part] = set()
-        if self.kind == "curate":
+        if isinstance(event, EpisodeStarted):
+            self.trained, self.rollouts = True, max(self.rollouts, event.at.rollout + 1)
+        if isinstance(event, EpisodeEnded) and self.kind == "curate":
             self.outcomes[event.at.step] = event.outcome
             changed.add("rewards")
-        episode = self._episode(event.at) if self._followed(event.at) else None
-        if episode is not None:
-            episode.ended = event
-            changed.add("transcript")
-        return changed
-
-    def _curation(self, event: CurationMade | CurationSkipped) -> set[Part]:
-        episode = self._episode(event.at) if self._followed(event.at) else None
-        if episode is None:
-            return set()
-        episode.curation = event
+        if not self.training.fold(event):
+            return changed
+        if isinstance(event, EpisodeStarted) and self.kind == "train" and len(self.training.episodes) == 1:
+            self.fork = {}
         if isinstance(event, CurationMade):
             self._note_fork(event)
-        return {"transcript", "skills"}
+        return changed | ({"transcript", "skills"} if isinstance(event, CurationMade) else {"transcript"})
+
+    def _measured(self, event: EpisodeEvent) -> set[Part]:
+        """An event of a held-out episode, which trains nothing: it is shown, and counts nowhere."""
+        if self.measurement is None:
+            self.measurement = Measurement(event.at.step)
+        measurement = self.measurement
+        if measurement.step != event.at.step:
+            return set()
+        measurement.begun, measurement.groups = True, max(measurement.groups, event.at.group + 1)
+        return {"transcript"} if measurement.followed.fold(event) else set()
 
     def _note_fork(self, event: CurationMade) -> None:
         before = self.fork if event.at.position > 1 or self.kind == "curate" else {}
@@ -236,6 +297,7 @@ class RunView:
 
     def _step_ended(self, event: StepEnded) -> set[Part]:
         self.steps[event.step] = event
+        self.progress = None
         return {"rewards", "state"}
 
     def _update_made(self, event: UpdateMade) -> set[Part]:
@@ -244,7 +306,14 @@ class RunView:
 
     def _held_out(self, event: HeldOutMeasured) -> set[Part]:
         self.held_out[event.step] = event
-        return {"rewards"}
+        changed: set[Part] = {"rewards"}
+        if self.progress is not None:
+            self.progress = None
+            changed.add("state")
+        if self.measurement and self.measurement.step == event.step:
+            self.measurement.over = True
+            changed.add("transcript")
+        return changed
 
     def _edit_proposed(self, event: EditProposed) -> set[Part]:
         self.edits[event.edit] = Edit(event)  # also when it is asked again, against the present text
@@ -278,24 +347,17 @@ class RunView:
         return {"notice"}
 
 
-def _place(episode: Episode) -> tuple[int, int]:
-    return episode.started.at.step, episode.started.at.position
-
-
-def where(at: Address, kind: RunKind) -> str:
-    """An address in short: "step 3 · g0 r2 p4" (group, rollout, position), or "task 7"."""
-    return f"task {at.step}" if kind == "curate" else f"step {at.step} · g{at.group} r{at.rollout} p{at.position}"
-
-
 _RULES: dict[type, Callable[[RunView, Any], set[Part]]] = {
     RunStarted: RunView._run_started,
     StateChanged: RunView._state_changed,
     StepStarted: RunView._step_started,
-    EpisodeStarted: RunView._episode_started,
-    TurnTaken: RunView._turn_taken,
-    EpisodeEnded: RunView._episode_ended,
-    CurationMade: RunView._curation,
-    CurationSkipped: RunView._curation,
+    Progress: RunView._progress,
+    MeasurementStarted: RunView._measurement_started,
+    EpisodeStarted: RunView._episode,
+    TurnTaken: RunView._episode,
+    EpisodeEnded: RunView._episode,
+    CurationMade: RunView._episode,
+    CurationSkipped: RunView._episode,
     StepEnded: RunView._step_ended,
     UpdateMade: RunView._update_made,
     HeldOutMeasured: RunView._held_out,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Container
 
+from engine.runs.events import Notice
 from skillos_tui.keymap import bindings
 from skillos_tui.messages import Reply, SkillRead
 from skillos_tui.screens.base import RoomScreen
-from skillos_tui.view import Change, Part
-from skillos_tui.widgets.bars import Bar, KeyBar, notice_line
+from skillos_tui.text import line
+from skillos_tui.view import Change, Part, RunView
+from skillos_tui.widgets.bars import Bar, KeyBar, NoticeBar, notice_line
 from skillos_tui.widgets.diff import DiffPane, summary
 from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.memory import MemoryPane
@@ -31,10 +33,11 @@ class LiveScreen(RoomScreen):
     def __init__(self) -> None:
         super().__init__()
         self._pausing = False
+        self._dismissed = 0
 
     def compose(self) -> ComposeResult:
         yield Bar(id="state")
-        yield Bar(id="notice")
+        yield NoticeBar(id="notice")
         with Container(id="panes"):
             with Container(id="left", classes="column"):
                 yield SkillTree("Skills", id="skills")
@@ -74,25 +77,34 @@ class LiveScreen(RoomScreen):
             self.query_one(MemoryPane).show(app.view.memory)
 
     def _show_notice(self) -> None:
-        """The newest warning or error, for as long as no newer one comes."""
-        serious = [notice for notice in self.workbench.view.notices if notice.level != "info"]
-        bar = self.query_one("#notice", Bar)
-        bar.set_class(not serious, "-empty")
-        if serious:
-            bar.show(notice_line(serious[-1]))
+        """What happened since the person left; else the newest warning or error, until a newer one comes or it is taken
+        away."""
+        serious = self._serious()
+        bar = self.query_one("#notice", NoticeBar)
+        news = self.workbench.news
+        left = serious[-1:] if len(serious) > self._dismissed else []
+        bar.set_class(not news and not left, "-empty")
+        if news:
+            bar.show(line(f"accent:i {news}", "muted:   x takes this away", indent=2))
+        elif left:
+            bar.show(notice_line(left[0]))
+
+    def _serious(self) -> list[Notice]:
+        return [notice for notice in self.workbench.view.notices if notice.level != "info"]
+
+    def action_dismiss(self) -> None:
+        """Take the line of news or the warning away that is shown."""
+        if self.workbench.news:
+            self.workbench.news = ""
+        else:
+            self._dismissed = len(self._serious())
+        self._show_notice()
 
     def _show_transcript(self) -> None:
         view = self.workbench.view
         pane = self.query_one(TranscriptPane)
-        if view.kind == "curate":
-            pane.retitle("Executor")
-        else:
-            step = view.episodes[-1].started.at.step if view.episodes else view.step
-            pane.retitle(
-                f"Executor · step {step} · group {view.group} · rollout {view.rollout}",
-                f"{view.groups} groups of {view.rollouts}" if view.rollouts > 1 else "",
-            )
-        pane.show(view.episodes, view.kind)
+        pane.retitle(*transcript_titles(view))
+        pane.show(view.shown.episodes, view.kind)
 
     def _show_change(self) -> None:
         tree = self.query_one(SkillTree)
@@ -122,7 +134,7 @@ class LiveScreen(RoomScreen):
 
     def action_follow(self, by: int) -> None:
         view = self.workbench.view
-        if view.kind == "train" and view.groups * view.rollouts > 1:
+        if view.neighbour(1) != view.neighbour(0):
             view.follow(*view.neighbour(by))
             self.workbench.client.read_followed()
             self.renew({"transcript", "skills"})
@@ -166,3 +178,19 @@ class LiveScreen(RoomScreen):
 
     async def action_home(self) -> None:
         await self.workbench.go_home()
+
+
+def transcript_titles(view: RunView) -> tuple[str, str]:
+    """Whose episodes the transcript shows, and out of how many."""
+    episodes = view.shown.episodes
+    if view.measurement is not None and view.shown is view.measurement.followed:
+        what = "measuring" if view.measuring and view.state in GOING else "measured"
+        title = f"{what} after step {view.measurement.step} · group {view.measurement.followed.group}"
+        groups = view.measurement.groups
+        return title, f"{groups} held-out group{'' if groups == 1 else 's'}"
+    if view.kind == "curate":
+        return "Executor", ""
+    step = episodes[-1].started.at.step if episodes else view.step
+    title = f"Executor · step {step} · group {view.group} · rollout {view.rollout}"
+    groups = f"{view.groups} group{'' if view.groups == 1 else 's'}"
+    return title, f"{groups} of {view.rollouts}" if view.rollouts > 1 else ""

@@ -52,12 +52,12 @@ class ReviewScreen(RoomScreen):
     BINDINGS = bindings("review")
     PANES = ("diff", "why", "trajectory", "queue")
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_itself: bool = False) -> None:
         super().__init__()
         self._shown = ""
         self._taken: list[str] = []
         self._idle = False
-        self._arrived = 0.0
+        self._arrived = time.monotonic() if by_itself else 0.0
 
     def compose(self) -> ComposeResult:
         yield Bar(id="state")

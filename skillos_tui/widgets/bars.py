@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
-from engine.runs.events import Notice, StepEnded
+from textual.geometry import Size
+
+from engine.runs.events import Notice
 from skillos_tui.keymap import KEYMAP, Key
-from skillos_tui.text import Line, crop, line
-from skillos_tui.view import RunView
+from skillos_tui.text import Line, clip, crop, line, wrap
 from skillos_tui.widgets.pane import Pane
 
-if TYPE_CHECKING:
-    from engine.runs.status import ShownState
-
-STATES: dict[ShownState, str] = {
-    "starting": "accent:◌ starting",
-    "running": "good:● running",
-    "paused": "warn:‖ paused",
-    "stopping": "warn:◌ stopping",
-    "stopped": "muted:■ stopped",
-    "finished": "good:✓ finished",
-    "failed": "bad:✗ failed",
-    "interrupted": "bad:✗ interrupted",
-}
+Fitting = Callable[[int], Line]
+"""A line made for a width in cells."""
 
 
 class Bar(Pane, can_focus=False):
@@ -31,15 +20,36 @@ class Bar(Pane, can_focus=False):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, classes="bar")
-        self.line = line()
+        self.line: Line | Fitting = line()
 
-    def show(self, item: Line) -> None:
-        """Show this line."""
+    def show(self, item: Line | Fitting) -> None:
+        """Show this line, or the one that is made for the bar's width."""
         self.line = item
         self.renew()
 
     def build(self, width: int, height: int) -> Sequence[Line]:
-        return [crop(self.line, width)]
+        return [crop(self.line(width) if callable(self.line) else self.line, width)]
+
+
+class NoticeBar(Bar):
+    """A bar that takes as many rows as its line needs, up to `MAX_ROWS`."""
+
+    MAX_ROWS = 3
+
+    def show(self, item: Line | Fitting) -> None:
+        super().show(item)
+        self.refresh(layout=True)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return max(1, len(self.build(width - 1, 1)))
+
+    def build(self, width: int, height: int) -> Sequence[Line]:
+        whole = self.line(width) if callable(self.line) else self.line
+        rows = wrap(whole, width)
+        if len(rows) <= self.MAX_ROWS:
+            return [Line(row) for row in rows]
+        last = Line(tuple(span for row in rows[self.MAX_ROWS - 1 :] for span in row))
+        return [*(Line(row) for row in rows[: self.MAX_ROWS - 1]), crop(last, width)]
 
 
 class KeyBar(Bar):
@@ -67,46 +77,8 @@ def _width(key: Key, gap: int) -> int:
     return len(key.first) + 1 + len(key.label) + gap
 
 
-def state_line(view: RunView, shown: ShownState, run_id: str, silent: int = 0) -> Line:
-    """One line of run state: what it is, how far it is, how long it takes, what waits for a decision.
-
-    `silent` is for how many seconds a living engine has given no sign.
-    """
-    unit = "task" if view.kind == "curate" else "step"
-    spans = [STATES[shown]]
-    if view.reason:
-        spans.append(f"warn: ({view.reason.strip()[:200]})")
-    if silent:
-        spans.append(f"bad: (no sign of the engine for {silent} s)")
-    bar = "axis:  │  "
-    spans += [bar, f"muted:{unit} ", f"strong:{view.step}", f"muted: of {view.planned}" if view.planned else ""]
-    waiting = len(view.pending)
-    if waiting:
-        spans += [bar, f"warn:{waiting} to review"]
-    return line(*spans, bar, f":{view.kind}", f"muted: {view.profile}", *_pace(view), bar, f"muted:{run_id}")
-
-
-def _pace(view: RunView) -> list[str]:
-    """Seconds a step over the last five, and what is left at that pace."""
-    last: list[StepEnded] = [view.steps[step] for step in sorted(view.steps)[-5:]]
-    if not last or view.kind == "curate":
-        return []
-    pace = sum(step.seconds for step in last) / len(last)
-    spans = [f"muted:, {pace:.1f} s a step"]
-    left = (view.planned - max(view.steps)) * pace
-    if left > 0 and view.state == "running":
-        spans.append(f"muted:, about {_duration(left)} left")
-    return spans
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(10, round(seconds / 10) * 10)} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def notice_line(notice: Notice) -> Line:
     """A notice as one line."""
     style = {"info": "accent", "warning": "warn", "error": "bad"}[notice.level]
     sign = {"info": "i", "warning": "!", "error": "✗"}[notice.level]
-    return line(f"{style}:{sign} {notice.message.strip()[:500]}")
+    return line(f"{style}:{sign} {clip(notice.message.strip(), 500)}", indent=2)

@@ -1,26 +1,67 @@
-"""A pane with a cursor: one row an item, some of them headings that the cursor skips.
+"""A pane with a cursor: items to choose from, and headings that the cursor skips.
 
-The cursor stays on its item when others come and go, because an item is known by its value, not by its row.
+The cursor stays on its item when others come and go, because an item is known by its value, not by its row. An item is a
+row, cut to the pane's width with an ellipsis; a heading may be wrapped into several. Only rows in view are made, and a
+move of the cursor makes nothing else anew, so that a list of many thousands costs little more than its values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 from rich.cells import cell_len
 from textual import events
 from textual.message import Message
 
-from skillos_tui.text import Line, crop
+from skillos_tui.text import Line, Spans, crop, wrap
 from skillos_tui.widgets.pane import Pane
 
 
 class Item(NamedTuple):
-    """One row; a `value` of None makes it a heading."""
+    """One entry: its line, or a function that makes it when it comes into view. A `value` of None makes it a heading, which
+    is wrapped if `whole`, else cut."""
 
-    line: Line
+    line: Line | Callable[[], Line]
     value: Hashable | None = None
+    whole: bool = False
+
+    @property
+    def drawn(self) -> Line:
+        """The line itself."""
+        return self.line() if callable(self.line) else self.line
+
+
+class Rows(Sequence[Spans]):
+    """The rows of some items, each made when it is asked for. `cursor` is the item under the cursor, -1 where none is, and
+    `style` its style."""
+
+    def __init__(self, items: Sequence[Item], width: int) -> None:
+        self.items = items
+        self.width = width
+        self.cursor = -1
+        self.style = "rest"
+        self._wrapped = {at: wrap(item.drawn, width) for at, item in enumerate(items) if item.whole}
+        self._places = [(at, part) for at in range(len(items)) for part in range(len(self._wrapped.get(at, (0,))))]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, row: int) -> Spans:
+        at, part = self._places[row]
+        if at in self._wrapped:
+            return self._wrapped[at][part]
+        item = crop(self.items[at].drawn, self.width)
+        return (_under_cursor(item, self.width, self.style) if at == self.cursor else item).spans
+
+    def item_at(self, row: int) -> int:
+        """The item that a row belongs to."""
+        return self._places[row][0]
+
+    def row_of(self, item: int) -> int:
+        """The first row of an item."""
+        return bisect_left(self._places, (item, 0))
 
 
 class ListPane(Pane):
@@ -41,24 +82,26 @@ class ListPane(Pane):
         super().__init__(title, id=id, classes=classes)
         self.value: Hashable | None = None
         self.moved = False
-        self._items: list[Item] = []
-        self._row = 0
+        self._items: Sequence[Item] = []
+        self._choices: list[int] = []
+        self._item = 0
+        self._list = Rows([], 1)
+        self._wanted: Hashable | None = None
 
     def items(self, width: int) -> Sequence[Item]:
         """What there is to choose from."""
         raise NotImplementedError
 
-    def build(self, width: int, height: int) -> Sequence[Line]:
-        self._items = list(self.items(width))
-        self._row = self._find()
-        if self._row < len(self._items):
-            self.value = self._items[self._row].value
-        return [
-            _under_cursor(item.line, width, "cursor" if self.has_focus else "rest")
-            if at == self._row and self.value is not None
-            else crop(item.line, width)
-            for at, item in enumerate(self._items)
-        ]
+    def make_rows(self, width: int, height: int) -> Sequence[Spans]:
+        self._items = self.items(width)
+        self._choices = [at for at, item in enumerate(self._items) if item.value is not None]
+        self._take_wanted()
+        self._item = self._find()
+        if self._item < len(self._items):
+            self.value = self._items[self._item].value
+        self._list = Rows(self._items, width)
+        self._mark()
+        return self._list
 
     def select(self, value: Hashable) -> None:
         """Put the cursor on the item of this value and bring it into view."""
@@ -66,33 +109,61 @@ class ListPane(Pane):
         self.renew()
         self._into_view()
 
+    def choose(self, value: Hashable) -> None:
+        """Select this value as a person does, once it is among the items, unless a person moves the cursor before."""
+        self._wanted = value
+        self.renew()
+        if self.value == value:
+            self._into_view()
+
+    def _take_wanted(self) -> None:
+        if self._wanted is not None and any(self._items[at].value == self._wanted for at in self._choices):
+            self.value, self.moved, self._wanted = self._wanted, True, None
+            self.post_message(self.Moved(self))
+
     def _find(self) -> int:
-        """The row of the present value; without one, or when it is gone, the nearest item to where the cursor was."""
-        rows = [at for at, item in enumerate(self._items) if item.value is not None]
-        held = [at for at in rows if self._items[at].value == self.value and self.value is not None]
-        return held[0] if held else min(rows, key=lambda at: (abs(at - self._row), at), default=0)
+        """The item of the present value; without one, or when it is gone, the nearest to where the cursor was."""
+        if self._item < len(self._items) and self.value is not None and self._items[self._item].value == self.value:
+            return self._item
+        if self.value is not None:
+            for at in self._choices:
+                if self._items[at].value == self.value:
+                    return at
+        return min(self._choices, key=lambda at: (abs(at - self._item), at), default=0)
+
+    def _mark(self) -> None:
+        """Tell the rows where the cursor is."""
+        self._list.cursor = self._item if self.value is not None else -1
+        self._list.style = "cursor" if self.has_focus else "rest"
 
     def _move(self, by: int) -> None:
-        """Go `by` items further, as far as there are any."""
-        rows = [at for at, item in enumerate(self._items) if item.value is not None]
-        if not rows:
-            return
-        place = rows.index(self._row) if self._row in rows else 0
-        self._row = rows[max(0, min(len(rows) - 1, place + by))]
-        changed = self._items[self._row].value != self.value or not self.moved
-        self.moved = True
-        self.value = self._items[self._row].value
-        self.renew()
+        """Go `by` items further, as far as there are any; at the last one, on to the headings behind it."""
+        place = bisect_left(self._choices, self._item)
+        goal = max(0, min(len(self._choices) - 1, place + by))
+        if not self._choices or (self._choices[goal] == self._item and self.moved):
+            self.scroll_row_to(self.top + by)
+        else:
+            self._put(self._choices[goal])
+
+    def _put(self, item: int) -> None:
+        """Put the cursor on an item, as a person did."""
+        changed = self._items[item].value != self.value or not self.moved
+        before = self._visible()
+        self._wanted = None
+        self._item, self.value, self.moved = item, self._items[item].value, True
+        self._mark()
+        self._repaint(before)
         self._into_view()
         if changed:
             self.post_message(self.Moved(self))
 
     def _into_view(self) -> None:
-        height = self.content_size.height
-        if self._row < self.top or self._row < 3:
-            self.scroll_row_to(0 if self._row < 3 else self._row)
-        elif self._row >= self.top + height:
-            self.scroll_row_to(self._row - height + 1)
+        height, row = self.content_size.height, self._list.row_of(self._item)
+        first = 0 if self._choices and self._item == self._choices[0] and row < height else row
+        if first < self.top:
+            self.scroll_row_to(first)
+        elif row >= self.top + height:
+            self.scroll_row_to(row - height + 1)
 
     def action_scroll_rows(self, by: int) -> None:
         self._move(by)
@@ -102,24 +173,29 @@ class ListPane(Pane):
 
     def action_to_top(self) -> None:
         self._move(-len(self._items))
+        self.scroll_row_to(0)
 
     def action_to_end(self) -> None:
         self._move(len(self._items))
+        self.scroll_row_to(min(self._last_top, self._list.row_of(self._item)) if self._choices else self._last_top)
 
     def on_focus(self) -> None:
-        self.call_later(self.renew)
+        self.call_later(self._show_focus)
 
     def on_blur(self) -> None:
-        self.call_later(self.renew)
+        self.call_later(self._show_focus)
+
+    def _show_focus(self) -> None:
+        before = self._visible()
+        self._mark()
+        self._repaint(before)
 
     def on_click(self, event: events.Click) -> None:
         row = self.top + event.y - (self.content_region.y - self.region.y)
-        if 0 <= row < len(self._items) and self._items[row].value is not None:
-            self._row, self.value, self.moved = row, self._items[row].value, True
-            self.renew()
-            self.post_message(self.Moved(self))
+        if 0 <= row < len(self._list) and self._items[self._list.item_at(row)].value is not None:
+            self._put(self._list.item_at(row))
 
 
 def _under_cursor(item: Line, width: int, style: str) -> Line:
-    text = "".join(text for text, _ in crop(item, width).spans)
+    text = "".join(text for text, _ in item.spans)
     return Line(((text + " " * max(0, width - cell_len(text)), style),))

@@ -6,6 +6,7 @@ the difference. Panes with `follow` stay at the end while the end is in view. Te
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -26,6 +27,9 @@ from skillos_tui.text import Line, Spans, safe, wrap
 if TYPE_CHECKING:
     from skillos_tui.app import SkillosApp
 
+RESTORE_SECONDS = 2.0
+"""For how long a restored scroll waits for the rows that it needs."""
+
 Row = tuple[Spans, str]
 """What one row shows: its spans, and the character of the scroll mark beside it ("" where all rows fit)."""
 
@@ -41,9 +45,10 @@ class Pane(Widget, can_focus=True):
 
     def __init__(self, title: str = "", *, id: str | None = None, classes: str = "pane") -> None:
         super().__init__(id=id, classes=classes)
-        self.rows: list[Spans] = []
+        self.rows: Sequence[Spans] = []
         self.top = 0
         self._at_end = True
+        self._goal: tuple[int, float] | None = None
         self._titles = ("", "")
         self.retitle(title)
 
@@ -57,10 +62,34 @@ class Pane(Widget, can_focus=True):
             return
         width, height = self.content_size
         before = self._visible()
-        lines = self.build(width - 1, height)
-        self.rows = [row for item in lines for row in wrap(item, width - 1, words=self.words)]
+        self.rows = self.make_rows(width - 1, height)
         self.top = self._last_top if self.follow and self._at_end else min(self.top, self._last_top)
+        self._approach_goal()
         self._repaint(before)
+
+    def make_rows(self, width: int, height: int) -> Sequence[Spans]:
+        """The rows of what `build` says, long lines wrapped."""
+        return [row for item in self.build(width, height) for row in wrap(item, width, words=self.words)]
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the last row is in view, so that a pane with `follow` stays at the end."""
+        return self._at_end
+
+    def restore(self, top: int) -> None:
+        """Put row `top` first as soon as there are rows enough, unless a person scrolls before."""
+        self._goal = (top, time.monotonic() + RESTORE_SECONDS)
+        self.renew()
+
+    def _approach_goal(self) -> None:
+        """Go to the row that is to be restored, if it is there; for a while also after other rows have come."""
+        if self._goal is None or self._goal[0] > self._last_top:
+            return
+        top, until = self._goal
+        if time.monotonic() > until:
+            self._goal = None
+        else:
+            self.top, self._at_end = top, top == self._last_top
 
     def retitle(self, title: str, subtitle: str = "") -> None:
         """Change the border's texts, if they are other ones; both may be untrusted."""
@@ -151,6 +180,7 @@ class Pane(Widget, can_focus=True):
     def scroll_row_to(self, top: int) -> None:
         """Put row `top` first, as far as the rows allow; at the end the pane follows again."""
         before = self._visible()
+        self._goal = None
         self.top = max(0, min(top, self._last_top))
         self._at_end = self.top == self._last_top
         self._repaint(before)

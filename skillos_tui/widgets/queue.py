@@ -52,12 +52,13 @@ class ReviewQueue(ListPane):
             items += [Item(line()), Item(line(f"muted:{len(decided)} decided"))]
             items += [_item(edit) for edit in decided[:MAX_DECIDED]]
         if superseded:
-            items += [Item(line()), Item(line(f"muted:{self.view.superseded} gave way to newer ones"))]
+            items += [Item(line()), Item(line(f"muted:{self.view.superseded} gave way to newer ones"), whole=True)]
             items += [_item(edit) for edit in superseded]
         if self.view.withheld:
-            items += [Item(line()), Item(line(f"warn:{sum(self.view.withheld.values())} not put to review"))]
+            count = sum(self.view.withheld.values())
+            items += [Item(line()), Item(line(f"warn:{count} not put to review"), whole=True)]
             last = list(self.view.withheld.items())[: -MAX_REASONS - 1 : -1]
-            items += [Item(line(f"muted:{count:>4} {reason}")) for reason, count in last]
+            items += [Item(line(f"muted:{count:>4} {reason}", indent=5), whole=True) for reason, count in last]
         return items
 
 

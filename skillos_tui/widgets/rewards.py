@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
+
 from engine.runs.events import StepEnded
 from skillos_tui.chart import Values, bars, bounds, braille
-from skillos_tui.text import Line, Spans, fit, line
+from skillos_tui.text import Line, crop, fit, line, short, widest, width_of
 from skillos_tui.view import RunView
 from skillos_tui.widgets.pane import Pane
 
@@ -18,6 +20,11 @@ NOT_MEASURED = "n/m"
 WINDOW = 10
 AXIS = 6
 PARTS = 27
+"""The least width of the facts beside the curve."""
+LABEL = 10
+GAP = 2
+"""Cells between two things that stand side by side."""
+LEAST_CURVE = 30
 MUCH_COERCION = 0.1
 OPERATIONS = {"insert": "+", "update": "~", "delete": "-"}
 
@@ -40,12 +47,12 @@ class RewardPane(Pane):
     def build(self, width: int, height: int) -> Sequence[Line]:
         facts = reward_facts(self.view)
         if not self.view.steps and not self.view.outcomes:
-            return [line("muted:No step has ended yet."), *_held_out_line(self.view)]
-        if width < PARTS + 24:
-            return [*curves(self.view, width, max(3, height - -(-len(facts) // 2))), *_columns(facts, width)]
-        left = curves(self.view, width - PARTS - 2, height)
-        right = [_fact(fact, PARTS) for fact in facts]
-        return list(_beside(left, right, width - PARTS))
+            return [line("muted:No step has ended yet."), *_held_out_line(self.view, width)]
+        parts = max(PARTS, *(LABEL + GAP + cell_len(value) for _, value, _ in facts))
+        if width < parts + GAP + LEAST_CURVE:
+            return [*curves(self.view, width, max(3, height - -(-len(facts) // 2))), *fact_columns(facts, width)]
+        left = curves(self.view, width - parts - GAP, height)
+        return _beside(left, [_fact(fact, parts) for fact in facts], width - parts - GAP)
 
 
 def curves(view: RunView, width: int, height: int) -> list[Line]:
@@ -59,10 +66,13 @@ def curves(view: RunView, width: int, height: int) -> list[Line]:
     labels = [""] * rows
     labels[0], labels[-1] = f"{high:.2f}", f"{low:.2f}"
     drawn = braille(values, total, width, rows, low, high)
+    newest = f"muted:   r {_last(composite)}" if composite else ""
     lines = [
-        *_held_out_line(view),
-        line(
-            f"muted:{'':{AXIS}}", f"chart:{name} {_last(values)}", f"muted:   r {_last(composite)}" if composite else ""
+        *_held_out_line(view, width + AXIS),
+        widest(
+            width + AXIS,
+            line(f"muted:{'':{AXIS}}", f"chart:{name} {_last(values)}", newest),
+            line(f"chart:{name} {_last(values)}"),
         ),
     ]
     lines += [line(f"muted:{label:>4} ", "axis:│", f"chart:{row}") for label, row in zip(labels, drawn, strict=True)]
@@ -71,19 +81,26 @@ def curves(view: RunView, width: int, height: int) -> list[Line]:
     if composite:
         shown = bars(composite, total, width, *bounds(composite, least=0.2))
         lines.append(line("muted:   r ", "axis:│", f"muted:{shown}"))
-    unit = "task" if view.kind == "curate" else "step"
-    return [*lines, line(f"muted:{'':{AXIS}}{unit} 1{total:>{max(1, width - 6)}}")]
+    first = "task 1" if view.kind == "curate" else "step 1"
+    last = f" {total:>{width - len(first) - 1}}" if len(first) + 1 + len(str(total)) <= width else ""
+    return [*lines, line(f"muted:{'':{AXIS}}{first}{last}")]
 
 
-def _held_out_line(view: RunView) -> list[Line]:
-    """The fixed evaluation, the only row whose values are of the same tasks: "held out 0.318 → 0.479 ±0.05"."""
+def _held_out_line(view: RunView, width: int) -> list[Line]:
+    """The fixed evaluation, the only row whose values are of the same tasks: "held-out r_task  0.318 → 0.479 ±0.050".
+
+    Where it is too wide the value between goes first, then the word r_task, then the first value.
+    """
     measured = [view.held_out[step] for step in sorted(view.held_out)]
     if not measured:
         return []
     values = [NOT_MEASURED if event.r_task is None else f"{event.r_task:.3f}" for event in measured]
     error = measured[-1].standard_error
-    row = " → ".join([values[0], *values[1:][-2:]])
-    return [line("muted:held-out r_task  ", f"good:{row}", f"muted: ±{error:.3f}" if error is not None else "")]
+    accuracy = f"muted: ±{error:.3f}" if error is not None else ""
+    ends = " → ".join([values[0], *values[1:][-1:]])
+    rows = [("held-out r_task  ", " → ".join([values[0], *values[1:][-2:]])), ("held-out r_task  ", ends)]
+    rows += [("held-out  ", ends), ("held-out  ", values[-1])]
+    return [widest(width, *(line(f"muted:{label}", f"good:{row}", accuracy) for label, row in rows))]
 
 
 def _last(values: Values) -> str:
@@ -116,24 +133,41 @@ def reward_facts(view: RunView) -> list[Fact]:
     parts = last.parts
     unit = "task" if view.kind == "curate" else "step"
     facts.append((f"last {unit}", f"{last.step} of {view.planned or '?'}", ""))
+    facts += _losses(view, last)
     facts += [_number(name, getattr(parts, name)) for name in ("r", "r_task", "r_fc", "r_cnt", "r_comp")]
     if view.kind == "train":
         facts.append(_number("spread", last.spread, f" · {last.flat_groups} flat" if last.flat_groups else ""))
-        facts.append(("measured", f"{last.measured:,}", ""))
-        facts.append(("unmeasured", f"{last.unmeasured:,}", "warn" if last.unmeasured else "muted"))
+        facts.append(("measured", short(last.measured), ""))
+        facts.append(("unmeasured", short(last.unmeasured), "warn" if last.unmeasured else "muted"))
     facts.append(_coercion(last.coercion_rate))
     facts.append(("calls", _operations(last), ""))
-    facts.append(("invalid", f"{last.invalid_calls:,}", "" if last.invalid_calls else "muted"))
+    facts.append(("invalid", short(last.invalid_calls), "" if last.invalid_calls else "muted"))
     return facts
+
+
+def _losses(view: RunView, last: StepEnded) -> list[Fact]:
+    """What did not go as it should: updates of the run that were skipped, and what the last step had to leave out."""
+    skipped = view.skipped_updates
+    counts = [
+        ("skipped", skipped, f"{short(skipped)} update{'' if skipped == 1 else 's'}"),
+        ("no curator", last.skipped_curations, short(last.skipped_curations)),
+        ("shortened", last.shortened, f"{short(last.shortened)} prompt{'' if last.shortened == 1 else 's'}"),
+        (
+            "left out",
+            last.dropped_skills,
+            f"{short(last.dropped_skills)} skill{'' if last.dropped_skills == 1 else 's'}",
+        ),
+    ]
+    return [(label, text, "warn") for label, count, text in counts if count > 0]
 
 
 def _outcome_facts(view: RunView) -> list[Fact]:
     kinds = [outcome.kind for outcome in view.outcomes.values()]
     lost = kinds.count("unmeasured")
     return [
-        ("succeeded", f"{kinds.count('succeeded')}", "good"),
-        ("failed", f"{kinds.count('failed')}", "bad"),
-        ("unmeasured", f"{lost}", "warn" if lost else "muted"),
+        ("succeeded", short(kinds.count("succeeded")), "good"),
+        ("failed", short(kinds.count("failed")), "bad"),
+        ("unmeasured", short(lost), "warn" if lost else "muted"),
     ]
 
 
@@ -150,30 +184,37 @@ def _coercion(rate: float | None) -> Fact:
 def _operations(step: StepEnded) -> str:
     """Valid calls by operation, with the signs of the tree: "+41 ~3 -0"."""
     counts = {"insert": 0, "update": 0, "delete": 0, **step.operations}
-    return " ".join(f"{OPERATIONS.get(name, name + ' ')}{count}" for name, count in counts.items())
+    return " ".join(f"{OPERATIONS.get(name, name + ' ')}{short(count)}" for name, count in counts.items())
 
 
-def _fact(fact: Fact, width: int, label_width: int = 11) -> Line:
+def _fact(fact: Fact, width: int) -> Line:
+    """A label and its value in exactly `width` cells; what is cut ends in an ellipsis."""
     label, value, style = fact
-    return line(f"muted:{fit(label, label_width)} ", f"{style}:{fit(value, width - label_width - 1)}")
+    return line(f"muted:{fit(label, LABEL)}  ", f"{style}:{fit(value, max(1, width - LABEL - GAP))}")
 
 
-def _columns(facts: list[Fact], width: int) -> list[Line]:
-    """The facts in two columns."""
-    half = width // 2
-    lines = []
-    for at in range(0, len(facts), 2):
-        pair = [_fact(fact, half, 10) for fact in facts[at : at + 2]]
-        lines.append(Line(tuple(span for item in pair for span in item.spans)))
-    return lines
+def fact_columns(facts: list[Fact], width: int) -> list[Line]:
+    """The facts in two columns; one that is too wide for a column has a row of its own."""
+    half = (width - GAP) // 2
+    rows: list[list[Fact]] = []
+    for fact in facts:
+        alone = LABEL + GAP + cell_len(fact[1]) > half
+        if alone or not rows or len(rows[-1]) == 2 or LABEL + GAP + cell_len(rows[-1][0][1]) > half:
+            rows.append([])
+        rows[-1].append(fact)
+    return [_fact(row[0], width) if len(row) == 1 else _pair(row, half) for row in rows]
 
 
-def _beside(left: list[Line], right: list[Line], at: int) -> list[Line]:
-    """Two blocks of lines side by side, the right one beginning at column `at`."""
+def _pair(row: list[Fact], half: int) -> Line:
+    left, right = (_fact(fact, half) for fact in row)
+    return Line((*left.spans, (" " * GAP, ""), *right.spans))
+
+
+def _beside(left: list[Line], right: list[Line], width: int) -> list[Line]:
+    """Two blocks of lines side by side, the left one in `width` cells and a gap after it."""
     lines = []
     for row in range(max(len(left), len(right))):
-        first: Spans = left[row].spans if row < len(left) else ()
-        gap = " " * max(0, at - sum(len(text) for text, _ in first))
-        second: Spans = right[row].spans if row < len(right) else ()
-        lines.append(Line((*first, (gap, ""), *second)))
+        first = crop(left[row], width) if row < len(left) else line()
+        gap = " " * (width - width_of(first) + GAP)
+        lines.append(Line((*first.spans, (gap, ""), *(right[row].spans if row < len(right) else ()))))
     return lines

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from rich.cells import cell_len
+
 from skillos_tui.messages import RunRow
-from skillos_tui.text import Line, fit, line
-from skillos_tui.widgets.bars import STATES
+from skillos_tui.text import Line, clip, fit, line, safe, short, short_name, tail
 from skillos_tui.widgets.listing import Item, ListPane
+from skillos_tui.widgets.state import STATES
 
 TRAIN, CURATE = "train", "curate"
 
@@ -17,8 +20,19 @@ ACTIONS = (
     (TRAIN, "t", "Train the pocket model", "real GRPO steps on this CPU; no network"),
     (CURATE, "c", "Live curation", "tasks stream by; you decide on each edit"),
 )
-COLUMNS = {"state": 15, "kind": 9, "progress": 11, "success": 10, "review": 9, "begun": 13}
-"""The widths of the columns of the list, in cells; the run's name has what is left."""
+WIDE = {"state": 15, "kind": 9, "progress": 13, "success": 10, "review": 9, "begun": 13}
+"""The widths of the columns of the list, in cells, the gap after each included; the run's name has what is left."""
+NARROW = {"state": 14, "kind": 7, "progress": 9, "success": 8, "review": 7, "begun": 11}
+TINY = {"state": 14, "progress": 9}
+INDENT = 5
+NAME = 24
+"""Cells that a run's name should have; with fewer the columns are narrow, and what other columns say is left out of it."""
+TIME = 6
+"""Cells of the time at the beginning of a name."""
+SHORT_NAME = 8
+"""With fewer cells than these for the name, most columns are left out."""
+SAME_SECONDS = 20.0
+"""After this time the same runs are painted again."""
 
 
 class RunList(ListPane):
@@ -28,11 +42,17 @@ class RunList(ListPane):
         super().__init__(id=id, classes="plain")
         self.runs: tuple[RunRow, ...] | None = None
         self.folder = Path()
+        self._shown = 0.0
         self.value = TRAIN
 
     def show(self, runs: tuple[RunRow, ...], folder: Path) -> None:
-        """Show these runs; until the cursor has been moved, it is on the newest."""
-        self.runs, self.folder = runs, folder
+        """Show these runs; until the cursor has been moved, it is on the newest.
+
+        The same runs are painted again only after a while, for how long ago they began.
+        """
+        if runs is self.runs and time.monotonic() - self._shown < SAME_SECONDS:
+            return
+        self.runs, self.folder, self._shown = runs, folder, time.monotonic()
         if not self.moved:
             self.value = runs[0].path if runs and not runs[0].trouble else TRAIN
         self.renew()
@@ -53,28 +73,61 @@ class RunList(ListPane):
             return [Item(line("muted:  Looking for runs …"))]
         if not self.runs:
             return [
-                Item(line(f"muted:  No runs yet in {self.folder}.")),
+                Item(line(f"muted:  No runs yet in {self.folder}.", indent=2), whole=True),
                 Item(line("muted:  Press ", "key:enter", "muted: to train the pocket model.")),
             ]
-        head = "".join(fit(name, width) for name, width in COLUMNS.items())
-        return [Item(line(f"muted:     {head}run")), *(Item(_row(row), row.path) for row in self.runs)]
+        columns = columns_for(width)
+        head = "".join(fit(name, size) for name, size in columns.items())
+        rows = [Item(partial(run_row, row, width), row.path) for row in self.runs]
+        return [Item(line(f"muted:{'':{INDENT}}{head}run")), *rows]
 
 
-def _row(row: RunRow) -> Line:
+def columns_for(width: int) -> dict[str, int]:
+    """The columns of a list of this width."""
+    sizes = ((WIDE, NAME), (NARROW, SHORT_NAME))
+    return next((columns for columns, name in sizes if width >= INDENT + sum(columns.values()) + name), TINY)
+
+
+def run_row(row: RunRow, width: int) -> Line:
+    """One run in a row of `width` cells."""
+    columns = columns_for(width)
+
+    def cell(name: str, style: str, text: str) -> str:
+        """A column's span; empty where the list is too narrow for the column."""
+        return f"{style}:{fit(text, columns[name] - 1)} " if name in columns else ""
+
+    indent = f":{'':{INDENT}}"
     if row.trouble:
-        return line(f"bad:     {fit('✗ unreadable', COLUMNS['state'])}", f":{row.id}  ", f"muted:{row.trouble}")
+        return line(indent, cell("state", "bad", "✗ unreadable"), f":{clip(row.id, NAME)}  ", f"muted:{row.trouble}")
     style, _, word = STATES[row.state].partition(":") if row.state else ("", "", "")
-    progress = f"{row.step}/{row.steps}" if row.steps else f"{row.step}"
-    success = "n/m" if row.success is None else f"{row.success:.3f}"
-    waiting = fit(str(row.pending or "-"), COLUMNS["review"])
     return line(
-        f"{style}:     {fit(word, COLUMNS['state'])}",
-        f":{fit(row.kind, COLUMNS['kind'])}",
-        f"muted:{fit(progress, COLUMNS['progress'])}{fit(success, COLUMNS['success'])}",
-        f"{'warn' if row.pending else 'muted'}:{waiting}",
-        f"muted:{fit(ago(row.started), COLUMNS['begun'])}",
-        f":{row.id}",
+        indent,
+        cell("state", style, word),
+        cell("kind", "", row.kind),
+        cell("progress", "muted", progress(row, columns["progress"] - 1)),
+        cell("success", "muted", "n/m" if row.success is None else f"{row.success:.3f}"),
+        cell("review", "warn" if row.pending else "muted", short(row.pending) if row.pending else "-"),
+        cell("begun", "muted", ago(row.started)),
+        f":{run_name(row, max(4, width - INDENT - sum(columns.values())))}",
     )
+
+
+def progress(row: RunRow, width: int) -> str:
+    """The step and how many are planned: "12/40"; in thousands where that is too long."""
+    exact = f"{row.step}/{row.steps}" if row.steps else f"{row.step}"
+    return exact if len(exact) <= width else f"{short(row.step)}/{short(row.steps)}"
+
+
+def run_name(row: RunRow, width: int) -> str:
+    """The run's name in `width` cells. Where it is too long it goes without what other columns say (the date, the kind),
+    then without its middle: names differ by the time, or at their end."""
+    name = safe(row.id)
+    time_first = short_name(name) != name
+    for shorter in (name, short_name(name), short_name(name).replace(f"-{row.kind}-", "-", 1)):
+        if cell_len(shorter) <= width:
+            return shorter
+    head = min(TIME, width - 2 if time_first else (width - 1) // 2)
+    return fit(shorter, head + 1)[:-1].rstrip() + tail(shorter, width - head)
 
 
 def ago(started: float) -> str:

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from engine.outcomes import Outcome
 from engine.runs.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, RunKind, TurnTaken
-from skillos_tui.text import Line, line, say
+from skillos_tui.text import Line, clip, line, say
 from skillos_tui.view import Episode
 from skillos_tui.widgets.pane import Pane
 
@@ -58,7 +58,7 @@ def episode_lines(episode: Episode, kind: RunKind, width: int) -> list[Line]:
 
 def _opening(started: EpisodeStarted, kind: RunKind, width: int) -> list[Line]:
     at = started.at
-    name = f"task {at.step}" if kind == "curate" else f"position {at.position}"
+    name = f"task {at.step}" if kind == "curate" and not at.held_out else f"position {at.position}"
     title = f"── {name} · "
     family = line(f"accent:{title}", f"accent:{started.family}", "accent: ").spans
     used = sum(cell_len(text) for text, _ in family)
@@ -72,7 +72,7 @@ def _opening(started: EpisodeStarted, kind: RunKind, width: int) -> list[Line]:
 def _turn(turn: TurnTaken) -> list[Line]:
     lines = say(turn.thought, "thought", prefix="     ") if turn.thought.strip() else []
     mark = "warn:  (coerced)" if turn.coerced else ""
-    lines.append(line(f"muted:{turn.turn:>3}  ", f"action:{turn.action[:500]}", mark, indent=5))
+    lines.append(line(f"muted:{turn.turn:>3}  ", f"action:{clip(turn.action, 500)}", mark, indent=5))
     return lines + say(turn.observation, "muted", prefix="     ")
 
 

@@ -6,9 +6,10 @@ Signs: + new, ~ changed, - removed. Enter folds a branch.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from skillos_tui.keymap import bindings
-from skillos_tui.text import line
+from skillos_tui.text import Line, line
 from skillos_tui.view import Change, Edit, RunView, where
 from skillos_tui.widgets.listing import Item, ListPane
 
@@ -30,6 +31,7 @@ class SkillTree(ListPane):
         self.view = RunView()
         self.names: tuple[str, ...] | None = None
         self._folded: set[str] = set()
+        self._leaves: tuple[object, list[Item]] = (None, [])
 
     def show(self, view: RunView, names: tuple[str, ...] | None) -> None:
         """Show this run; `names` are the skills of its repository, None while they have not been read."""
@@ -39,34 +41,51 @@ class SkillTree(ListPane):
     def items(self, width: int) -> Sequence[Item]:
         names = self.names or ()
         count = "reading …" if self.names is None else _count(len(names), "skill")
-        items = list(self._branch("repository", count, self._repository(names)))
+        items = [self._head("repository", count), *self._repository(names)]
         waiting = self.view.pending
         if waiting:
-            items += self._branch("waiting", _count(len(waiting), "edit") + " to review", _waiting(waiting))
+            edits = _count(len(waiting), "edit")
+            note = f"{edits} to review" if width >= len(edits) + 21 else edits
+            items += [self._head("waiting", note), *self._waiting(waiting)]
         if self.view.kind == "train" and self.view.fork:
-            whose = f"group {self.view.group} rollout {self.view.rollout}"
-            items += self._branch("fork", f"of {whose} · {_count(len(self.view.fork), 'skill')}", self._fork())
+            skills = _count(len(self.view.fork), "skill")
+            whole = f"of group {self.view.group} rollout {self.view.rollout} · {skills}"
+            note = whole if width >= len(whole) + 8 else f"g{self.view.group} r{self.view.rollout} · {skills}"
+            items += [self._head("fork", note), *self._fork()]
         return items
 
-    def _branch(self, name: str, note: str, leaves: Iterator[Item]) -> Iterator[Item]:
-        folded = name in self._folded
-        yield Item(line(f"muted:{'▸' if folded else '▾'} ", f"strong:{name}", f"muted:  {note}"), (name, ""))
-        if not folded:
-            yield from leaves
+    def _head(self, branch: str, note: str) -> Item:
+        sign = "▸" if branch in self._folded else "▾"
+        return Item(line(f"muted:{sign} ", f"strong:{branch}", f"muted:  {note}"), (branch, ""))
 
-    def _repository(self, names: tuple[str, ...]) -> Iterator[Item]:
-        changed = {edit.proposed.new_name or edit.proposed.skill: edit for edit in self._approved()[-5:]}
-        for name in names:
-            sign = SIGNS[changed[name].proposed.operation] if name in changed else ": "
-            yield Item(line(":  ", sign, f": {name}"), ("repository", name))
+    def _repository(self, names: tuple[str, ...]) -> list[Item]:
+        """The leaves of the repository; the list is kept until a name or a sign changes, since it may be long."""
+        if "repository" in self._folded:
+            return []
+        signs = {
+            edit.proposed.new_name or edit.proposed.skill: edit.proposed.operation for edit in self._approved()[-5:]
+        }
+        if self._leaves[0] != (names, signs):
+            leaves = [
+                Item(partial(_leaf, SIGNS.get(signs.get(name, ""), ": "), name), ("repository", name)) for name in names
+            ]
+            self._leaves = ((names, signs), leaves)
+        return self._leaves[1]
 
-    def _fork(self) -> Iterator[Item]:
-        newest = self.view.change
-        for name in sorted({*self.view.fork, *([newest.skill] if newest else [])}):
+    def _waiting(self, edits: list[Edit]) -> list[Item]:
+        return [] if "waiting" in self._folded else list(_newest(edits))
+
+    def _fork(self) -> list[Item]:
+        if "fork" in self._folded:
+            return []
+        change = self.view.change
+        items = []
+        for name in sorted({*self.view.fork, *([change.skill] if change else [])}):
             sign = ": "
-            if newest and newest.skill == name:
-                sign = SIGNS["insert" if newest.before is None else "delete" if newest.after is None else "update"]
-            yield Item(line(":  ", sign, f": {name}"), ("fork", name))
+            if change and change.skill == name:
+                sign = SIGNS["insert" if change.before is None else "delete" if change.after is None else "update"]
+            items.append(Item(partial(_leaf, sign, name), ("fork", name)))
+        return items
 
     def _approved(self) -> list[Edit]:
         return [edit for edit in self.view.edits.values() if edit.state in ("approved", "amended")]
@@ -128,7 +147,11 @@ def edit_change(edit: Edit, view: RunView) -> Change:
     return Change(name, proposed.before, proposed.after, where(proposed.at, view.kind))
 
 
-def _waiting(edits: list[Edit]) -> Iterator[Item]:
+def _leaf(sign: str, name: str) -> Line:
+    return line(":  ", sign, f": {name}")
+
+
+def _newest(edits: list[Edit]) -> Iterator[Item]:
     for edit in reversed(edits[-MAX_SHOWN_EDITS:]):
         proposed = edit.proposed
         note = f"muted:  {edit.state}" if edit.state != "pending" else ""

@@ -23,8 +23,11 @@ from engine.runs.events import (
     EpisodeEnded,
     EpisodeStarted,
     GroupDrawn,
+    HeldOutMeasured,
+    MeasurementStarted,
     MemoryMeasured,
     Parts,
+    Progress,
     RolloutScored,
     RunStarted,
     SkillFound,
@@ -187,3 +190,28 @@ def proposal(step: int, number: int, *, edit: str = "", after: str | None = None
         reason=f"The {thing} was found only after three places had been searched.",
         checks=["parses", "applies to the run's repository"],
     )
+
+
+HELD_OUT_GROUPS = 4
+
+
+def measuring_events(step: int, done: int, *, seconds: float = 5.0) -> list[AnyEvent]:
+    """The held-out measurement after `step` updates, as far as `done` of its episodes; they come position by position."""
+    groups = [GroupDrawn(f"h{g}", f"held-out-house-{g}", 9000 + g, _tasks(step, g)) for g in range(HELD_OUT_GROUPS)]
+    total = HELD_OUT_GROUPS * TASKS
+    events: list[AnyEvent] = [
+        MeasurementStarted(step, groups),
+        Progress("measuring", done=0, total=total, unit="episodes", seconds=0.0),
+    ]
+    for number in range(1, done + 1):
+        position, group = divmod(number - 1, HELD_OUT_GROUPS)
+        at = Address(step, group, 0, position + 1, held_out=True)
+        events += episode(at, SUCCEEDED if group % 2 else FAILED)
+        events.append(curation(at, [Call("insert", "held-out-skill", "valid")], {"held-out-skill": "never proposed"}))
+        events.append(Progress("measuring", "", number, total, "episodes", seconds * number / total))
+    return events
+
+
+def measured(step: int, r_task: float | None = 0.4) -> HeldOutMeasured:
+    """The end of a held-out measurement."""
+    return HeldOutMeasured(step, HELD_OUT_GROUPS, r_task, 0.05 if r_task is not None else None, 0, 5.0)

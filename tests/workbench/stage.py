@@ -11,6 +11,7 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from skillos_tui.app import SkillosApp
+from skillos_tui.session import Session
 from skillos_tui.themes import load_looks
 
 
@@ -21,9 +22,11 @@ async def workbench(
     folder: Path = Path("/none"),
     size: tuple[int, int] = (120, 40),
     look: str = "dark",
+    session: Session | None = None,
+    reopened: bool = False,
 ) -> AsyncIterator[Pilot[str]]:
-    """The running workbench, on `run` or at home with the runs of `folder`."""
-    app = SkillosApp(load_looks(), look, folder, run)
+    """The running workbench, on `run` or at home with the runs of `folder`; without a `session` it keeps nothing."""
+    app = SkillosApp(load_looks(), look, folder, run, session, reopened=reopened)
     async with app.run_test(size=size, notifications=True) as pilot:
         yield pilot
 

@@ -66,10 +66,34 @@ def test_an_older_step_read_late_does_not_come_back() -> None:
     assert folded(*late, view=view).episodes[0].started.at.step == 2
 
 
-def test_a_resume_takes_unfinished_steps_and_their_episodes_back() -> None:
+RESUMED = RunStarted(run_kind="train", profile="pocket", steps=40, pid=2, resumed_from=1)
+
+
+def test_a_resume_takes_unfinished_steps_back_and_their_episodes_stay_until_new_ones_come() -> None:
     view = folded(TRAIN, *step_events(1), *step_events(2), StateChanged("failed", "killed"))
-    folded(RunStarted(run_kind="train", profile="pocket", steps=40, pid=2, resumed_from=1), view=view)
-    assert sorted(view.steps) == [1] and view.episodes == [] and view.state == "running"
+    folded(RESUMED, view=view)
+    assert sorted(view.steps) == [1] and view.state == "running"
+    assert [item.started.at.position for item in view.shown.episodes] == [1, 2, 3]
+    folded(*episode(Address(2, 0, 0, 1), FAILED)[:2], view=view)
+    assert [(len(item.turns), item.ended) for item in view.shown.episodes] == [(1, None)]
+
+
+def test_the_episodes_of_a_step_that_is_done_again_are_not_mixed_with_those_before() -> None:
+    at = Address(2, 0, 0, 1)
+    first = [*episode(at, SUCCEEDED), curation(at, [], {})]
+    again = episode(at, FAILED)[:2]
+    view = folded(TRAIN, *step_events(1), StepStarted(2, []), *first, RESUMED, StepStarted(2, []), *again)
+    assert [(len(item.turns), item.ended, item.curation) for item in view.episodes] == [(1, None, None)]
+
+
+def test_a_resumed_curate_run_shows_the_tasks_before_and_the_present_one_anew() -> None:
+    view = folded(CURATE)
+    for task in (1, 2):
+        folded(StepStarted(task, []), *episode(Address(task), SUCCEEDED), view=view)
+    folded(RunStarted(run_kind="curate", profile="pocket", steps=60, pid=2, resumed_from=1), view=view)
+    assert [item.started.at.step for item in view.episodes] == [1, 2]
+    folded(StepStarted(2, []), *episode(Address(2), FAILED)[:1], view=view)
+    assert [(item.started.at.step, len(item.turns)) for item in view.episodes] == [(1, 2), (2, 0)]
 
 
 def test_the_newest_change_of_the_fork_is_told() -> None:

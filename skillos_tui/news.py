@@ -1,0 +1,84 @@
+"""What happened in a run while nobody looked, in one line.
+
+    news(run, since=41_800)     # "since you left: 12 steps, 4 edits wait, held-out 0.320 → 0.410, paused 2 times"
+
+Read from the log after event `since`, and only kinds of which there are few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from engine.runs.events import (
+    AnyEvent,
+    EditDecided,
+    EditProposed,
+    HeldOutMeasured,
+    Notice,
+    StateChanged,
+    StepEnded,
+    UpdateMade,
+)
+from engine.runs.store import Run
+
+KINDS = (
+    "step_ended",
+    "update_made",
+    "edit_proposed",
+    "edit_decided",
+    "held_out_measured",
+    "state_changed",
+    "notice",
+)
+ENDS = ("stopped", "finished", "failed")
+
+
+def news(run: Run, since: int) -> str:
+    """What happened after event `since`; "" when it was nothing that a person asks for."""
+    events = [stored.event for stored in run.events(since, None, KINDS)]
+    if not events:
+        return ""
+    before = [stored.event for stored in run.tail(1, ["held_out_measured"], since)]
+    unit = "task" if run.kind == "curate" else "step"
+    said = [part for part in (*_work(events, unit), *_held_out(before, events), *_state(events)) if part]
+    return f"since you left: {', '.join(said)}" if said else ""
+
+
+def _work(events: list[AnyEvent], unit: str) -> Iterable[str]:
+    steps = {event.step for event in events if isinstance(event, StepEnded)}
+    yield _count(len(steps), unit)
+    skipped = {event.step for event in events if isinstance(event, UpdateMade) and event.skipped}
+    yield f"{_count(len(skipped), 'update')} skipped" if skipped else ""
+    waiting: set[str] = set()
+    decided: set[str] = set()
+    for event in events:
+        if isinstance(event, EditProposed):
+            waiting.add(event.edit)
+        elif isinstance(event, EditDecided):
+            waiting.discard(event.edit)
+            decided |= {event.edit} if event.decision != "superseded" else set()
+    yield f"{_count(len(waiting), 'edit')} wait{'s' if len(waiting) == 1 else ''}" if waiting else ""
+    yield f"{_count(len(decided), 'edit')} decided" if decided else ""
+
+
+def _held_out(before: list[AnyEvent], events: list[AnyEvent]) -> Iterable[str]:
+    measured = [event.r_task for event in events if isinstance(event, HeldOutMeasured)]
+    if measured:
+        first = [event.r_task for event in before if isinstance(event, HeldOutMeasured)]
+        ends = [*(first or measured[:1]), *(measured[-1:] if first or len(measured) > 1 else [])]
+        yield "held-out " + " → ".join("n/m" if value is None else f"{value:.3f}" for value in ends)
+
+
+def _state(events: list[AnyEvent]) -> Iterable[str]:
+    states = [event for event in events if isinstance(event, StateChanged)]
+    paused = sum(event.state == "paused" for event in states)
+    yield f"paused {_count(paused, 'time')}" if paused else ""
+    last = states[-1] if states else None
+    if last is not None and last.state in ENDS:
+        yield f"{last.state}{f' ({last.reason.strip()[:80]})' if last.reason.strip() else ''}"
+    serious = sum(isinstance(event, Notice) and event.level != "info" for event in events)
+    yield _count(serious, "warning")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}" if number else ""

@@ -1,0 +1,147 @@
+"""The line of run state above every screen of a run, in the width that there is.
+
+    bar.show(partial(state_line, view, "running", "20261125-101010-train-pocket", 0))
+
+It is made of pieces. Each piece has forms, the longest first; where the line does not fit, pieces take shorter forms in
+the order of `SHORTENED`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.runs.events import Progress, StepEnded
+from skillos_tui.text import Line, clip, crop, line, short_name, width_of
+from skillos_tui.view import RunView
+
+if TYPE_CHECKING:
+    from engine.runs.status import ShownState
+
+STATES: dict[ShownState, str] = {
+    "starting": "accent:◌ starting",
+    "running": "good:● running",
+    "paused": "warn:‖ paused",
+    "stopping": "warn:◌ stopping",
+    "stopped": "muted:■ stopped",
+    "finished": "good:✓ finished",
+    "failed": "bad:✗ failed",
+    "interrupted": "bad:✗ interrupted",
+}
+AT_WORK: tuple[ShownState, ...] = ("starting", "running")
+"""States in which the engine does what its last `Progress` says."""
+SHORTENED = tuple("run work run work phase work state phase step waiting state phase state step".split())
+METER = 8
+"""Cells of the bar of a progress."""
+
+Piece = list[Line]
+"""The forms of one part of the line; an empty form leaves it out."""
+
+
+def state_line(view: RunView, shown: ShownState, run_id: str, silent: int, width: int) -> Line:
+    """What the engine does, how far it is, how long that takes, what waits for a decision; at most `width` cells.
+
+    `silent` is for how many seconds a living engine has given no sign.
+    """
+    progress = view.progress if shown in AT_WORK else None
+    pieces: dict[str, Piece] = {
+        "state": _state(view, shown, progress, silent),
+        "phase": _phase(progress, silent) if progress else [line()],
+        "step": _step(view, progress),
+        "waiting": [
+            line(f"warn:{len(view.pending):,} {word}" if view.pending else "") for word in ("to review", "wait")
+        ],
+        "work": _work(view, progress),
+        "run": [line(f"muted:{run_id}"), line(f"muted:{short_name(run_id)}"), line()],
+    }
+    form = dict.fromkeys(pieces, 0)
+    item = _joined(pieces, form)
+    for name in SHORTENED:
+        if width_of(item) <= width:
+            break
+        form[name] = min(form[name] + 1, len(pieces[name]) - 1)
+        item = _joined(pieces, form)
+    return crop(item, width)
+
+
+def _joined(pieces: dict[str, Piece], form: dict[str, int]) -> Line:
+    """The pieces in their present forms, with a bar between them."""
+    bar = line("axis:  │  ").spans
+    shown = [forms[form[name]].spans for name, forms in pieces.items() if forms[form[name]].spans]
+    return Line(tuple(span for at, spans in enumerate(shown) for span in (*(bar if at else ()), *spans)))
+
+
+def _state(view: RunView, shown: ShownState, progress: Progress | None, silent: int) -> Piece:
+    """The state, its reason unless the phase says more, and whether the engine is silent."""
+    no_sign = f"bad: (no sign of the engine for {silent} s)" if silent else ""
+    if progress and progress.phase == "loading":
+        return [line(f"accent:◌ loading {clip(progress.what, most)}".rstrip(), no_sign) for most in (60, 24)]
+    reason = "" if progress else view.reason.strip()
+    return [
+        line(STATES[shown], f"warn: ({clip(reason, most)})" if reason else "", no_sign) for most in (200, 90, 45, 20)
+    ]
+
+
+def _phase(progress: Progress, silent: int) -> Piece:
+    """What the engine does now: a count, a bar, and the time left at the pace so far, which a silent engine has not."""
+    loading = progress.phase == "loading"  # the state says what is loaded
+    name = "" if loading else progress.phase
+    what = "" if loading or not progress.what else f" {clip(progress.what, 40)}"
+    count = f" {progress.done:,}/{progress.total:,}" if progress.total > 0 else ""
+    unit = f" {clip(progress.unit, 16)}" if count and progress.unit else ""
+    left = "" if silent else time_left(progress)
+    return [
+        line(
+            f"accent:{f'{name}{what}{count}{unit}'.strip()}",
+            f"chart: {meter(progress)}" if count else "",
+            f"muted: about {left} left" if left else "",
+        ),
+        line(
+            f"accent:{f'{name}{count}'.strip()}",
+            f"chart: {meter(progress, METER // 2)}" if count else "",
+            f"muted: {left} left" if left else "",
+        ),
+        line(f"accent:{f'{name}{count}'.strip()}", f"muted: {left}" if left else ""),
+        line(f"accent:{f'{name}{count}'.strip()}"),
+    ]
+
+
+def meter(progress: Progress, cells: int = METER) -> str:
+    """A bar of `cells` cells; full only when all is done."""
+    full = max(0, min(cells, progress.done * cells // progress.total)) if progress.total > 0 else 0
+    return "▮" * full + "▯" * (cells - full)
+
+
+def time_left(progress: Progress) -> str:
+    """The time until all is done at the pace so far; "" while nothing is done, or the total is not known."""
+    left = progress.total - progress.done
+    return duration(progress.seconds / progress.done * left) if progress.done > 0 and left > 0 else ""
+
+
+def _step(view: RunView, progress: Progress | None) -> Piece:
+    """The step at work and how many are planned; before the first one a phase says more."""
+    if progress and not view.step:
+        return [line()]
+    unit = "task" if view.kind == "curate" else "step"
+    whole = line(f"muted:{unit} ", f"strong:{view.step}", f"muted: of {view.planned}" if view.planned else "")
+    short = line(f"strong:{view.step}", f"muted:/{view.planned}" if view.planned else "")
+    return [whole, short, line()] if progress else [whole, short]
+
+
+def _work(view: RunView, progress: Progress | None) -> Piece:
+    """The kind of work, its profile, seconds a step over the last five, and what is left at that pace."""
+    what = [f":{view.kind}", f"muted: {view.profile}"]
+    last: list[StepEnded] = [view.steps[step] for step in sorted(view.steps)[-5:]]
+    if not last or view.kind == "curate":
+        return [line(*what), line(*what), line(*what), line()]
+    seconds = sum(step.seconds for step in last) / len(last)
+    pace = f"muted:, {seconds:.1f} s a step"
+    left = (view.planned - max(view.steps)) * seconds
+    time = f"muted:, about {duration(left)} left" if left > 0 and view.state == "running" else ""
+    return [line(*what, pace, time), line(*what, pace), line(*what), line()]
+
+
+def duration(seconds: float) -> str:
+    """A time to come in the accuracy that it deserves: "8 s", "40 s", "12 min", "3.4 h"."""
+    if seconds < 90:
+        return f"{max(1, round(seconds)) if seconds < 20 else round(seconds / 10) * 10} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

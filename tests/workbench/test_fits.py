@@ -1,0 +1,234 @@
+"""No two values touch and nothing is cut without a sign, in whatever width a pane has and however long its values are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+from rich.cells import cell_len
+
+from engine.outcomes import SUCCEEDED
+from engine.runs.events import (
+    Address,
+    EditProposed,
+    EpisodeEnded,
+    EpisodeStarted,
+    HeldOutMeasured,
+    Notice,
+    Parts,
+    Progress,
+    ProposalsWithheld,
+    RunStarted,
+    SkillFound,
+    StateChanged,
+    StepEnded,
+    TurnTaken,
+    UpdateMade,
+)
+from skillos_tui.episodes import Episode
+from skillos_tui.messages import RunRow
+from skillos_tui.text import Line, width_of
+from skillos_tui.view import RunView
+from skillos_tui.widgets.bars import notice_line
+from skillos_tui.widgets.queue import ReviewQueue
+from skillos_tui.widgets.rewards import RewardPane, fact_columns, reward_facts
+from skillos_tui.widgets.runs import columns_for, run_row
+from skillos_tui.widgets.state import state_line
+from skillos_tui.widgets.transcript import episode_lines
+from tests.workbench.recording import create, proposal, step_events
+from tests.workbench.stage import on_screen, screen_lines, until, workbench
+
+WIDTHS = range(40, 201)
+UNKNOWN = Parts(None, None, None, None, None)
+KNOWN = Parts(-1.234, 0.445, 0.63, 0.4, 0.8)
+
+
+def text(line: Line) -> str:
+    return "".join(part for part, _ in line.spans)
+
+
+def ended(step: int, parts: Parts, *, count: int) -> StepEnded:
+    """A step's summary with counts of this size everywhere."""
+    like = next(event for event in step_events(1) if isinstance(event, StepEnded))
+    return msgspec.structs.replace(
+        like,
+        step=step,
+        parts=parts,
+        spread=parts.r and 0.12,
+        coercion_rate=parts.r and 1.0,
+        measured=count,
+        unmeasured=count,
+        invalid_calls=count,
+        skipped_curations=count,
+        shortened=count,
+        dropped_skills=count,
+        operations={"insert": count, "update": count, "delete": count},
+    )
+
+
+def run(parts: Parts, count: int, last: int = 40) -> RunView:
+    """A training run after step `last`, with everything that can be said of it."""
+    view, planned = RunView(), 99_999
+    view.fold(RunStarted(run_kind="train", profile="a-profile-of-mine", steps=planned, pid=1))
+    for step in (0, last - 1, last):
+        error = 0.055 if parts.r_task is not None else None
+        view.fold(HeldOutMeasured(step, 32, parts.r_task, error, count, 9.0))
+    for step in (last - 1, last):
+        view.fold(UpdateMade(step, [], 0, None, None, None, None, 1e-3, 2.0, "nothing was measured"))
+        view.fold(ended(step, parts, count=count))
+    view.fold(Progress("measuring", "held-out groups", 12_345, 99_999, "episodes", 4_000.0))
+    return view
+
+
+def pane_text(view: RunView, width: int, height: int = 12) -> list[str]:
+    pane = RewardPane("Reward")
+    pane.view = view
+    return [text(line) for line in pane.build(width, height)]
+
+
+@pytest.mark.parametrize("parts", [KNOWN, UNKNOWN], ids=["measured", "unmeasured"])
+@pytest.mark.parametrize("count", [0, 3, 9_999, 123_456, 12_345_678])
+def test_labels_and_values_of_the_reward_pane_never_touch(parts: Parts, count: int) -> None:
+    assert_apart(run(parts, count), WIDTHS)
+
+
+def test_they_do_not_with_steps_of_five_digits_either() -> None:
+    assert_apart(run(KNOWN, 9_999, last=99_998), (45, 60, 80))
+
+
+def assert_apart(view: RunView, widths: Sequence[int]) -> None:
+    """Each label, its value and their neighbours have two spaces between them, and values are whole."""
+    facts = reward_facts(view)
+    for width in widths:
+        lines = pane_text(view, width)
+        assert all(cell_len(line) <= width for line in lines), width
+        whole = "\n".join(lines)
+        for label, value, _ in facts:
+            found = re.search(rf"(?:^|  ){re.escape(label)} {{2,}}{re.escape(value)}(?:  |\s*$)", whole, re.MULTILINE)
+            assert found, (width, label, value, whole)
+
+
+@pytest.mark.parametrize("parts", [KNOWN, UNKNOWN], ids=["measured", "unmeasured"])
+def test_the_held_out_row_is_whole_and_stands_apart_from_the_facts(parts: Parts) -> None:
+    newest = "0.445 ±0.055" if parts.r_task is not None else "n/m"
+    for width in WIDTHS:
+        row = next(line for line in pane_text(run(parts, 9_999), width) if "held-out" in line)
+        assert re.match(rf"held-out( r_task)?  (\S+ → )*{re.escape(newest)}(   *last step|$)", row.rstrip()), (
+            width,
+            row,
+        )
+
+
+def test_facts_that_cannot_stand_in_a_column_are_cut_with_a_sign() -> None:
+    (row,) = fact_columns([("a label that is long", "a value that is long " * 9, "")], 30)
+    assert text(row) == "a label t…  a value that is l…"
+
+
+def test_counts_of_a_step_are_shown_only_where_something_was_lost() -> None:
+    lost, fine = run(KNOWN, 3), RunView()
+    fine.fold(ended(1, KNOWN, count=0))
+    facts = {label: (value, style) for label, value, style in reward_facts(lost)}
+    assert facts["skipped"] == ("2 updates", "warn") and facts["no curator"] == ("3", "warn")
+    assert facts["shortened"] == ("3 prompts", "warn") and facts["left out"] == ("3 skills", "warn")
+    assert not {"skipped", "no curator", "shortened", "left out"} & {label for label, _, _ in reward_facts(fine)}
+
+
+def test_the_state_line_fits_and_its_parts_stand_apart() -> None:
+    for width in WIDTHS:
+        assert_state_line(width)
+
+
+def assert_state_line(width: int) -> None:
+    view = run(KNOWN, 3)
+    for number in range(3):
+        view.fold(proposal(1, number, edit=f"e{number}"))
+    line = text(state_line(view, "running", "20261125-181716-train-a-profile-of-mine", 0, width))
+    assert cell_len(line) <= width and line.startswith("● running")
+    parts = line.split("  │  ")
+    assert parts[1].startswith("measuring") and "12,345/99,999" in parts[1]
+    if width >= 66:
+        assert parts[2] == "step 0 of 99999" or "3 to review" in line
+    assert all(part == part.strip() and part for part in parts)
+    if width >= 80:
+        assert "about" in line or " left" in line
+
+
+def test_the_columns_of_the_list_of_runs_stand_apart_and_names_differ() -> None:
+    for width in WIDTHS:
+        assert_columns(width)
+
+
+def assert_columns(width: int) -> None:
+    rows = [
+        RunRow(
+            Path("/r"), f"20261125-1817{at:02d}-train-a-long-profile-name", 0.0, "curate", "p", "interrupted", *steps
+        )
+        for at, steps in enumerate(
+            [(12_345, 99_999, 0.123, 4_321), (0, 0, None, 0), (1_234_567, 9_999_999, 1.0, 123_456)]
+        )
+    ]
+    lines = [text(run_row(row, width)) for row in rows]
+    assert len({line.split()[-1] for line in lines}) == len(lines)
+    for line in lines:
+        assert cell_len(line) <= width
+        starts = [5]
+        for size in columns_for(width).values():
+            starts.append(starts[-1] + size)
+        assert all(line[start - 1] == " " for start in starts)
+
+
+def test_a_run_s_name_loses_the_date_first_and_keeps_its_end() -> None:
+    row = RunRow(Path("/r"), "20261125-181716-train-pocket-2", 0.0, "train", "pocket", "running", 1, 40)
+    assert text(run_row(row, 120)).endswith("  20261125-181716-train-pocket-2")
+    assert text(run_row(row, 80)).endswith(" 181716-pocket-2")
+    own = RunRow(Path("/r"), "my-own-experiment-with-a-long-name-b", 0.0, "train", "p", "running", 1, 40)
+    assert text(run_row(own, 80)).endswith(" my-own…-long-name-b")
+
+
+def test_an_action_and_a_notice_that_are_cut_say_so() -> None:
+    at = Address(1)
+    started = EpisodeStarted(at, "t", "家" * 60, "p", [SkillFound("s" * 80, 1.0)], "o", 9)
+    episode = Episode(started, {1: TurnTaken(at, 1, "", "go " * 400, "", False)}, EpisodeEnded(at, SUCCEEDED, 1, 0))
+    assert any(text(line).rstrip().endswith("…") for line in episode_lines(episode, "train", 60))
+    assert text(notice_line(Notice("error", "x" * 900))).endswith("…")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (120, 40), (200, 60)])
+async def test_long_values_in_all_panes_are_whole_or_cut_with_a_sign(tmp_path: Path, size: tuple[int, int]) -> None:
+    opened = create(tmp_path / "20261125-181716-train-pocket")
+    name = "find-" + "家具" * 30
+    edit: EditProposed = msgspec.structs.replace(proposal(99_998, 0, edit="e"), skill=name)
+    at = Address(99_998, 12, 7, 5)
+    reason = "its file is not valid: the description is missing, and the header has a key that no reader knows"
+    opened.append(
+        RunStarted(run_kind="train", profile="pocket", steps=99_999, pid=1),
+        ended(99_998, UNKNOWN, count=123_456),
+        edit,
+        EpisodeStarted(at, "t", "家" * 60, "p", [SkillFound(name, 1.0)], "o", 9),
+        ProposalsWithheld(99_998, 12_345, reason),
+        Notice(
+            "warning", "The disk is nearly full: 1.2 GiB are left on /data; free some space, or name another folder."
+        ),
+        StateChanged("stopped"),
+    )
+    async with workbench(opened.path, size=size) as pilot:
+        await until(pilot, "last step   99998 of 99999")
+        await until(pilot, "name another folder.")
+        held_back = [row for row in screen_lines(pilot) if "家" in row]
+        assert held_back and all("…" in row or "家具" * 30 in row for row in held_back if "+ find" in row)
+        await pilot.press("r")
+        await until(pilot, "12345 not put to")
+        queue = pilot.app.screen.query_one(ReviewQueue)
+        shown = " ".join("".join(part for part, _ in row).strip() for row in queue.rows)
+        assert reason in re.sub(r"\s+", " ", shown) and "12345" in on_screen(pilot)
+
+
+def test_a_pane_s_line_is_never_wider_than_it_says() -> None:
+    view = run(KNOWN, 123_456)
+    pane = RewardPane("Reward")
+    pane.view = view
+    for width in WIDTHS:
+        assert all(width_of(line) <= width for line in pane.build(width, 12))
