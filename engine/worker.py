@@ -97,10 +97,8 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
     """Train or curate. The heavy libraries are imported here, after the first heartbeat."""
     config = run.config
     steps = config.training.steps if run.kind == "train" else config.curate.tasks
-    libraries = Progress("loading", "PyTorch and transformers")
-    writer.emit(libraries)
+    writer.emit(Progress("loading", "PyTorch and transformers"))
     writer.emit(RunStarted(run.kind, config.profile, steps, os.getpid(), await _done(run)))
-    writer.emit(libraries)
     writer.flush()
     reviews.recover(run)
     await asyncio.to_thread(_prepare, config)
