@@ -2,7 +2,7 @@
 
     client = Client(app, runs_folder)
     client.open(path)                  # RunOpened, then EventsRead as the engine works, until another is opened
-    client.approve(edit)               # Told, and the EditDecided event comes by itself
+    client.decide(edit, "approve")     # DecisionTaken or DecisionRefused; the EditDecided event comes by itself
 
 Nothing here waits in the app's own thread, and what goes wrong with a run becomes a message, not an end of the program.
 """
@@ -15,11 +15,12 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from textual.app import App
 from textual.message import Message
@@ -31,10 +32,12 @@ from engine.runs.commands import Pause, Stop
 from engine.runs.errors import RunError
 from engine.runs.events import EditProposed, StepStarted
 from engine.runs.status import shown_state
-from engine.runs.store import Run, Stored
+from engine.runs.store import EditRecord, Run, Shown, Stored
 from engine.skills.files import read_text, skill_files, skill_path
+from skillos_tui.decisions import Action, Decisions, shown
 from skillos_tui.messages import (
     DecisionRefused,
+    DecisionTaken,
     EngineSeen,
     EventsRead,
     RepoRead,
@@ -44,10 +47,11 @@ from skillos_tui.messages import (
     RunRow,
     RunsFound,
     SkillRead,
+    StartRefused,
     Told,
     TrajectoryRead,
 )
-from skillos_tui.view import EPISODE_KINDS, FOLDED_RECENT, FOLDED_WHOLE, Episode, EpisodeEvent, RunView
+from skillos_tui.view import EPISODE_KINDS, FOLDED_RECENT, FOLDED_WHOLE, Edit, Episode, EpisodeEvent, RunView
 
 BATCH_SECONDS = 0.3
 """Events are taken no more often than this, so that the screen is painted in batches."""
@@ -72,17 +76,23 @@ class Client:
         self.profile = profile
         self.run: Run | None = None
         self._stop = threading.Event()
-        self._turns = {"act": asyncio.Lock(), "decide": asyncio.Lock()}
+        self._turns = {"act": asyncio.Lock()}
+        self._decider = ThreadPoolExecutor(1, "decide")
+        self._decisions: dict[Path, Decisions] = {}
 
     # Finding and opening
 
     def find(self) -> None:
-        """Look for runs: `RunsFound`."""
+        """Look for runs: `RunsFound`, always."""
         self._work("find", self._find, exclusive=True)
 
     def _find(self) -> None:
-        rows = [_row(summary) for summary in supervisor.find_runs(self.folder)]
-        self._tell(RunsFound(tuple(rows), self.folder))
+        try:
+            rows = [_row(summary) for summary in supervisor.find_runs(self.folder)]
+        except (RunError, OSError) as error:
+            self._tell(RunsFound((), self.folder, str(error)))
+        else:
+            self._tell(RunsFound(tuple(rows), self.folder))
 
     def open(self, path: Path) -> None:
         """Open a run and follow it: `RunOpened` and what comes after it, or `RunLost`."""
@@ -217,13 +227,18 @@ class Client:
     # Acting
 
     def start(self, kind: Literal["train", "curate"]) -> None:
-        """Make a run of the profile and start its engine: `RunCreated` at once, `Told` if the engine does not begin."""
+        """Make a run of the profile and start its engine: `RunCreated` at once, or `StartRefused`; `Told` if the engine
+        does not begin."""
         self._work("start", partial(self._start, kind))
 
     def _start(self, kind: Literal["train", "curate"]) -> None:
-        config = load_profile(self.profile)
-        path = supervisor.new_run_path(self.folder, kind, config.profile)
-        Run.create(path, kind=kind, config_text=to_toml(config)).close()
+        try:
+            config = load_profile(self.profile)
+            path = supervisor.new_run_path(self.folder, kind, config.profile)
+            Run.create(path, kind=kind, config_text=to_toml(config)).close()
+        except (RunError, ConfigError, OSError) as error:
+            self._tell(StartRefused(str(error)))
+            return
         self._tell(RunCreated(path))
         supervisor.start(path)
 
@@ -239,30 +254,31 @@ class Client:
         """Ask the engine to give up the step at work, and end."""
         self._with_run("act", lambda run: run.send(Stop(), user()))
 
-    def approve(self, edit: str) -> None:
-        """Approve an edit: it becomes a commit. `DecisionRefused` if not, like the other decisions."""
-        self._decide(edit, lambda run: _reviews().approve(run, edit, user()))
+    def decisions(self, path: Path) -> Decisions:
+        """What was decided here about the edits of a run since the program started."""
+        return self._decisions.setdefault(path, Decisions())
 
-    def veto(self, edit: str, reason: str) -> None:
-        """Veto an edit, with a reason that the curator will be told."""
-        self._decide(edit, lambda run: _reviews().veto(run, edit, user(), reason))
+    def decide(self, edit: Edit, action: Action, reason: str = "") -> bool:
+        """Decide on an edit as it is shown now: `DecisionTaken`, or `DecisionRefused` also when it is another one by then.
 
-    def undo(self, edit: str) -> None:
-        """Take a decision back: a veto is open again, an approval is reverted."""
-        self._decide(edit, lambda run: _reviews().undo(run, edit, user()))
+        Decisions keep their order, and those that were sent are taken even if the program is left. False, and nothing
+        is sent, when no run is open.
+        """
+        run = self.run
+        if run is None:
+            return False
+        self.decisions(run.path).begin(edit, action)
+        taking = self._decider.submit(self._decide, run, edit.proposed.edit, action, reason, shown(edit))
+        self.app.run_worker(_end_of(taking), name="decide", group="decide")
+        return True
 
-    def ask_again(self, edit: str) -> None:
-        """Put a conflicted or undone edit back into the queue, against the repository as it is now."""
-        self._decide(edit, lambda run: _reviews().ask_again(run, edit, user()))
-
-    def _decide(self, edit: str, decision: Callable[[Run], object]) -> None:
-        def decide(run: Run) -> None:
-            try:
-                decision(run)
-            except (RunError, OSError) as error:
-                self._tell(DecisionRefused(edit, str(error)))
-
-        self._with_run("decide", decide)
+    def _decide(self, run: Run, edit: str, action: Action, reason: str, seen: Shown) -> None:
+        try:
+            record = _decided(run, edit, action, reason, seen)
+        except (RunError, ConfigError, OSError) as error:
+            self._tell(DecisionRefused(run.path, edit, action, str(error)))
+        else:
+            self._tell(DecisionTaken(run.path, edit, action, record, seen[1]))
 
     # Threads and messages
 
@@ -300,6 +316,26 @@ def _reviews() -> ModuleType:
     from engine.runs import reviews
 
     return reviews
+
+
+def _decided(run: Run, edit: str, action: Action, reason: str, seen: Shown) -> EditRecord:
+    """The edit after a decision on it. Raises `RunError` when it was not taken, and what the disk raises."""
+    reviews = _reviews()
+    match action:
+        case "approve":
+            record = reviews.approve(run, edit, user(), shown=seen)
+        case "veto":
+            record = reviews.veto(run, edit, user(), reason, shown=seen)
+        case "undo":
+            record = reviews.undo(run, edit, user(), shown=seen)
+        case "ask again":
+            record = reviews.ask_again(run, edit, user())
+    return cast("EditRecord", record)
+
+
+async def _end_of(taking: Future[None]) -> None:
+    """Wait for work in another thread, so that a fault in it is the program's; leaving the program does not cancel it."""
+    await asyncio.shield(asyncio.wrap_future(taking))
 
 
 def _watching() -> ModuleType:

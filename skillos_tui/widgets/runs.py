@@ -28,11 +28,12 @@ class RunList(ListPane):
         super().__init__(id=id, classes="plain")
         self.runs: tuple[RunRow, ...] | None = None
         self.folder = Path()
+        self.trouble = ""
         self.value = TRAIN
 
-    def show(self, runs: tuple[RunRow, ...], folder: Path) -> None:
-        """Show these runs; until the cursor has been moved, it is on the newest."""
-        self.runs, self.folder = runs, folder
+    def show(self, runs: tuple[RunRow, ...], folder: Path, trouble: str = "") -> None:
+        """Show these runs, or why they cannot be listed; until the cursor has been moved, it is on the newest."""
+        self.runs, self.folder, self.trouble = runs, folder, trouble
         if not self.moved:
             self.value = runs[0].path if runs and not runs[0].trouble else TRAIN
         self.renew()
@@ -51,6 +52,8 @@ class RunList(ListPane):
     def _runs(self, width: int) -> list[Item]:
         if self.runs is None:
             return [Item(line("muted:  Looking for runs …"))]
+        if self.trouble:
+            return [Item(line(f"bad:  ✗ {self.trouble}"))]
         if not self.runs:
             return [
                 Item(line(f"muted:  No runs yet in {self.folder}.")),
