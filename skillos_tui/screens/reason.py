@@ -62,8 +62,8 @@ class ReasonScreen(ModalScreen[str | None], Listener):
         """Say what has happened to the edit; from then on nothing is sent from here."""
         self.changed = self.changed or self._change()
         if self.changed and self.is_mounted:
-            self.query_one("#hint", Static).update(f"{self.changed} Nothing was sent; your text is kept.")
-            self.query_one("#hint-keys", Static).update("esc close   ctrl+shift+a, ctrl+c copy")
+            self.query_one("#hint", Static).update(f"{self.changed}\nNothing was sent; your text is kept.")
+            self.query_one("#hint-keys", Static).update("esc close   shift+home, ctrl+c copy")
 
     def _change(self) -> str:
         app = self.workbench

@@ -72,31 +72,30 @@ class ReviewScreen(RoomScreen):
         self._by_itself = by_itself
         self._reading = Reading()
         self._place: int | None = None
+        self.state_bar, self.key_bar = Bar(id="state"), ReviewBar()
+        self.queue = ReviewQueue("Review", id="queue")
+        self.diff = DiffPane("Edit", id="diff")
+        self.diff.nothing = "No edit has been proposed yet."
+        self.why = WhyPane("Why", id="why")
+        self.trajectory = TranscriptPane("Trajectory", id="trajectory")
+        self.trajectory.follow, self.trajectory.waiting = False, "What led to the edit stands here."
 
     def compose(self) -> ComposeResult:
-        yield Bar(id="state")
+        yield self.state_bar
         with Container(id="panes"):
             with Container(id="left", classes="column"):
-                yield ReviewQueue("Review", id="queue")
+                yield self.queue
             with Container(id="right", classes="column"):
-                yield DiffPane("Edit", id="diff")
-                yield WhyPane("Why", id="why")
-                yield TranscriptPane("Trajectory", id="trajectory")
-        yield ReviewBar()
+                yield self.diff
+                yield self.why
+                yield self.trajectory
+        yield self.key_bar
 
     def on_mount(self) -> None:
         self.composed = True
-        self.query_one(DiffPane).nothing = "No edit has been proposed yet."
-        trajectory = self.query_one(TranscriptPane)
-        trajectory.follow, trajectory.waiting = False, "What led to the edit stands here."
         self.go_to("diff")
         self.renew({"review"})
         self._by_itself = True  # from here on: what comes without a key
-
-    @property
-    def queue(self) -> ReviewQueue:
-        """The list of edits, with the cursor."""
-        return self.query_one(ReviewQueue)
 
     @property
     def decisions(self) -> Decisions:
@@ -110,7 +109,7 @@ class ReviewScreen(RoomScreen):
         if not self.composed or not parts & {"review", "state"}:
             return
         app, queue = self.workbench, self.queue
-        self.query_one("#state", Bar).show(app.state_line)
+        self.state_bar.show(app.state_line)
         mine = self.decisions.catch_up(app.view.edits)
         if queue.current is None and app.view.edits and queue.value is None:
             queue.value = next(iter(app.view.pending or reversed([*app.view.edits.values()]))).proposed.edit
@@ -136,12 +135,12 @@ class ReviewScreen(RoomScreen):
         thing = shown(edit) if edit is not None else None
         if thing != self._reading.thing:
             self._reading.show(thing, by_itself=by_itself, diff=edit.proposed if edit else None)
-        self.query_one(ReviewBar).show_edit(edit, edit is not None and edit.proposed.edit in self.decisions.under_way)
+        self.key_bar.show_edit(edit, edit is not None and edit.proposed.edit in self.decisions.under_way)
         self._fill(edit)
         self._look()
 
     def _fill(self, edit: Edit | None) -> None:
-        diff, why, view = self.query_one(DiffPane), self.query_one(WhyPane), self.workbench.view
+        diff, why, view = self.diff, self.why, self.workbench.view
         if edit is None:
             diff.retitle("Edit")
             diff.show(None)
@@ -154,7 +153,7 @@ class ReviewScreen(RoomScreen):
         why.show(reasons(edit, where(edit.proposed.at, view.kind), self._draft(name)))
         if self._shown != name:
             self._shown = name
-            self.query_one(TranscriptPane).show([], view.kind)
+            self.trajectory.show([], view.kind)
             self.workbench.client.read_trajectory(name)
 
     def _draft(self, edit: str) -> str:
@@ -169,7 +168,7 @@ class ReviewScreen(RoomScreen):
         elif isinstance(reply, DecisionTaken):
             self._tell(reply)
         elif isinstance(reply, TrajectoryRead) and (reply.path, reply.edit) == (self.workbench.path, self._shown):
-            pane = self.query_one(TranscriptPane)
+            pane = self.trajectory
             pane.waiting = "The log does not hold what led to this edit."
             pane.show([reply.episode] if reply.episode else [], self.workbench.view.kind)
             pane.action_to_top()
@@ -204,7 +203,7 @@ class ReviewScreen(RoomScreen):
 
     def _is_built(self) -> bool:
         """Whether the pane of the diff is on the screen, on top, and holds the lines of the edit under the cursor."""
-        diff = self.query_one(DiffPane)
+        diff = self.diff
         return self.app.screen is self and diff.is_on_screen and diff.built is diff.change
 
     def on_screen_resume(self) -> None:
@@ -261,8 +260,8 @@ class ReviewScreen(RoomScreen):
         edit = self._to_act("u")
         if edit is not None:
             what = "Taking the veto back" if edit.state == "vetoed" else f"Reverting commit {commit_of(edit)}"
-            self._decide(edit, "undo")
-            self.answer(f"{what} of {safe(edit.proposed.skill)} …", "accent")
+            if self._decide(edit, "undo"):
+                self.answer(f"{what} of {safe(edit.proposed.skill)} …", "accent")
 
     def action_decision(self, by: int) -> None:
         """Go to the decision taken here before or after the one gone to last."""
@@ -286,6 +285,7 @@ class ReviewScreen(RoomScreen):
 
     def _to_act(self, key: str, pause: float = PAUSE_SECONDS) -> Edit | None:
         """The edit that a key acts on; None when it cannot act, after saying why."""
+        self._show_edit()  # a move of the cursor may not have been shown yet
         edit = self.queue.current
         why = self._why_not(key, edit)
         if why:
@@ -304,11 +304,11 @@ class ReviewScreen(RoomScreen):
             return no_use(key, edit)
         return self._reading.refusal(self.pressed)
 
-    def _decide(self, edit: Edit, action: Action, reason: str = "") -> None:
-        """Send a decision; after one about what waits, go on to the next edit that waits."""
+    def _decide(self, edit: Edit, action: Action, reason: str = "") -> bool:
+        """Send a decision; after one about what waits, go on to the next edit that waits. False when no run is open."""
         if not self.workbench.client.decide(edit, action, reason):
             self.refuse("The run is not open yet; nothing was decided.")
-            return
+            return False
         self._place = None
         if action in ("approve", "veto"):
             self.queue.show(self.workbench.view, self.decisions.under_way)
@@ -317,3 +317,4 @@ class ReviewScreen(RoomScreen):
             if following is not None:
                 self.queue.select(following)
         self._show_edit()
+        return True

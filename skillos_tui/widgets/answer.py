@@ -35,5 +35,6 @@ class AnswerBar(KeyBar):
     def build(self, width: int, height: int) -> Sequence[Line]:
         if not self.text:
             return super().build(width, height)
-        count = f"({self.ignored} key{'' if self.ignored == 1 else 's'} ignored; pause or esc) " if self.ignored else ""
-        return [crop(line(f"warn:{count}", f"{self.style}:{self.text}"), width)]
+        count = f"   {self.ignored} key{'' if self.ignored == 1 else 's'} ignored" if self.ignored else ""
+        text = crop(line(f"{self.style}:{self.text}"), width - len(count))
+        return [Line((*text.spans, (count, "muted")))]

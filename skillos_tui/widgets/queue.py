@@ -105,7 +105,8 @@ def reasons(edit: Edit, where: str, draft: str = "") -> list[Line]:
     """Why the edit was proposed, what the checks and the audit say, and what was decided; `draft` is a reason for a veto
     that was written and not sent."""
     proposed = edit.proposed
-    lines = [line("muted:task      ", f":{proposed.task}", indent=10)]
+    lines = [line("muted:not sent  ", f"warn:{draft.strip()}", indent=10)] if draft.strip() else []
+    lines.append(line("muted:task      ", f":{proposed.task}", indent=10))
     lines.append(line("muted:outcome   ", outcome_span(proposed.outcome), f"muted:   {where}", indent=10))
     if proposed.reason.strip():
         first, *more = say(proposed.reason, prefix=" " * 10)
@@ -120,8 +121,6 @@ def reasons(edit: Edit, where: str, draft: str = "") -> list[Line]:
         lines.append(line("muted:amended   ", f":by {proposed.amended_by}; the log keeps what was proposed", indent=10))
     if edit.decided is not None:
         lines += _decision(edit.state, edit.decided)
-    if draft.strip():
-        lines.append(line("muted:not sent  ", f":{draft.strip()}", indent=10))
     return lines
 
 

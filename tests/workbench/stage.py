@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from textual import events
 from textual.pilot import Pilot
 
 from skillos_tui.app import SkillosApp
+from skillos_tui.session import Session
 from skillos_tui.themes import load_looks
 
 
@@ -21,9 +23,10 @@ async def workbench(
     folder: Path = Path("/none"),
     size: tuple[int, int] = (120, 40),
     look: str = "dark",
+    session: Session | None = None,
 ) -> AsyncIterator[Pilot[str]]:
     """The running workbench, on `run` or at home with the runs of `folder`."""
-    app = SkillosApp(load_looks(), look, folder, run)
+    app = SkillosApp(load_looks(), look, folder, run, session)
     async with app.run_test(size=size, notifications=True) as pilot:
         yield pilot
 
@@ -47,3 +50,18 @@ async def until(pilot: Pilot[str], wanted: str | Callable[[], bool], seconds: fl
             return
         await asyncio.sleep(0.03)
     raise AssertionError(f"waited {seconds:g} s for {wanted!r}; the screen:\n{on_screen(pilot)}")
+
+
+def at_once(pilot: Pilot[str], *keys: str) -> None:
+    """Type keys in one go, as they come from a slow line or a fast hand: all are there before the first has acted."""
+    for key in keys:
+        name = {" ": "space", "[": "left_square_bracket", "]": "right_square_bracket"}.get(key, key)
+        pilot.app.post_message(events.Key(name, key if len(key) == 1 else None))
+
+
+async def seconds(pilot: Pilot[str], count: float) -> None:
+    """Let so many seconds go by, as a person does who looks at the screen."""
+    deadline = time.monotonic() + count
+    while time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    await pilot.pause()

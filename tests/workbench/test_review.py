@@ -6,15 +6,14 @@ import subprocess
 from pathlib import Path
 
 import msgspec
-from textual.pilot import Pilot
 
 from engine.runs import reviews
 from engine.runs.events import EditDecided
 from engine.runs.store import Run
 from engine.skills.audit import Finding
-from skillos_tui.widgets.pane import Pane
 from tests.workbench.recording import proposal, record_training
-from tests.workbench.stage import on_screen, until, workbench
+from tests.workbench.reviewing import commit_of, pane, reason, title
+from tests.workbench.stage import at_once, on_screen, until, workbench
 
 
 def log(run: Run) -> str:
@@ -25,26 +24,6 @@ def log(run: Run) -> str:
 
 def state(run: Run, edit: str) -> str:
     return run.edit(edit).state
-
-
-def commit_of(run: Run, edit: str) -> str:
-    decision = run.edit(edit).decision
-    assert decision is not None
-    return decision.commit[:10]
-
-
-def reason(run: Run, edit: str) -> str:
-    decision = run.edit(edit).decision
-    return decision.reason if decision else ""
-
-
-def pane_title(pilot: Pilot[str], name: str) -> str:
-    widget = pilot.app.screen.query_one(f"#{name}", Pane)
-    return f"{widget.border_title} {widget.border_subtitle}"
-
-
-def pane(pilot: Pilot[str], name: str) -> str:
-    return "\n".join("".join(text for text, _ in row) for row in pilot.app.screen.query_one(f"#{name}", Pane).rows)
 
 
 async def test_one_edit_with_all_that_a_decision_needs(tmp_path: Path) -> None:
@@ -84,7 +63,7 @@ async def test_a_veto_takes_a_reason_and_writes_nothing(tmp_path: Path) -> None:
         await until(pilot, "insert · find-apple")
         await pilot.press("v")
         await until(pilot, "Veto the edit of find-apple")
-        await pilot.press(*"too vague", "enter")
+        at_once(pilot, *"too vague", "enter")
         await until(pilot, lambda: state(run, "s1-0") == "vetoed")
         assert [(record.id, record.decision and record.decision.reason) for record in reviews.vetoed(run, 5)] == [
             ("s1-0", "too vague")
@@ -115,7 +94,7 @@ async def test_undo_reverts_the_commit_that_it_names_and_can_be_taken_back(tmp_p
         assert state(run, "s1-0") == "undone"
         assert not (run.repo_path / "find-apple").exists() and "Revert" in log(run)
         await pilot.press("a")
-        await until(pilot, lambda: "pending" in pane_title(pilot, "diff"))
+        await until(pilot, lambda: "pending" in title(pilot))
         await pilot.press("a")
         await until(pilot, lambda: state(run, "s1-0") == "approved")
         assert (run.repo_path / "find-apple" / "SKILL.md").is_file() and state(run, "s1-1") == "pending"
@@ -129,7 +108,7 @@ async def test_an_undone_veto_waits_again_and_its_reason_is_there_for_the_next(t
         await until(pilot, "insert · find-apple")
         await pilot.press("v")
         await until(pilot, "Veto the edit of find-apple")
-        await pilot.press(*"too vague", "enter")
+        at_once(pilot, *"too vague", "enter")
         await until(pilot, "1 decided")
         assert state(run, "s1-0") == "vetoed"
         await pilot.press("n")
