@@ -24,9 +24,10 @@ async def workbench(
     size: tuple[int, int] = (120, 40),
     look: str = "dark",
     session: Session | None = None,
+    kind: type[SkillosApp] = SkillosApp,
 ) -> AsyncIterator[Pilot[str]]:
     """The running workbench, on `run` or at home with the runs of `folder`."""
-    app = SkillosApp(load_looks(), look, folder, run, session)
+    app = kind(load_looks(), look, folder, run, session)
     async with app.run_test(size=size, notifications=True) as pilot:
         yield pilot
 
