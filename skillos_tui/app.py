@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import gc
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -134,6 +134,10 @@ class SkillosApp(App[str]):
             if isinstance(screen, messages.Listener) and not screen.hear(event):
                 return
         await super().on_event(event)
+
+    def when_seen(self, callback: Callable[[], None]) -> None:
+        """Call back once the frame that was painted last is on the terminal: at once, as far as this class knows."""
+        callback()
 
     # Runs
 

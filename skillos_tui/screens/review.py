@@ -195,7 +195,8 @@ class ReviewScreen(RoomScreen):
     def _look(self) -> None:
         """Note that the edit has been painted, as soon as the screen has been refreshed with its diff."""
         if not self._reading.painted and self._is_built():
-            self.call_after_refresh(self._note_painted, self._reading.thing)
+            seen = partial(self._note_painted, self._reading.thing)
+            self.call_after_refresh(self.workbench.when_seen, seen)
 
     def _note_painted(self, thing: object) -> None:
         if thing is self._reading.thing and self._is_built():

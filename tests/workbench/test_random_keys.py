@@ -20,6 +20,8 @@ from engine.runs.events import EditDecided
 from engine.runs.store import Run
 from skillos_tui.app import SkillosApp
 from skillos_tui.client import user
+from skillos_tui.screens.home import HomeScreen
+from skillos_tui.screens.live import LiveScreen
 from skillos_tui.screens.review import ReviewScreen
 from tests.workbench.recording import proposal
 from tests.workbench.reviewing import decisions, waiting_run
@@ -27,7 +29,7 @@ from tests.workbench.stage import until, workbench
 
 KEYS = [
     *"aaaaavvvuuunnppjk[]",
-    *"gGrlotDs?",
+    *"gGrloeDs?",
     "tab",
     "shift+tab",
     "enter",
@@ -96,7 +98,7 @@ async def play(run: Run, seed: int, count: int) -> None:
     dice = random.Random(seed)
     world = World(run, random.Random(seed + 1))
     pressed: Counter[tuple[str, str]] = Counter()
-    async with workbench(run.path, kind=Watched) as pilot:
+    async with workbench(run.path, folder=run.path.parent, kind=Watched) as pilot:
         app = pilot.app
         assert isinstance(app, Watched)
         await until(pilot, " to review")
@@ -109,8 +111,8 @@ async def play(run: Run, seed: int, count: int) -> None:
             if dice.random() < 0.02:
                 app.post_message(events.Paste("a v u y\nenter"))
             key = dice.choice(KEYS)
-            if type(app.screen).__name__ == "LiveScreen":
-                key = "r"
+            if isinstance(app.screen, LiveScreen | HomeScreen):  # the way back; what happens there is tested elsewhere
+                key = "r" if isinstance(app.screen, LiveScreen) else "enter"
             pressed[app.seen, key] += 1
             press(pilot, key)
             await asyncio.sleep(dice.choice([0, 0, 0.001, 0.01, 0.03, 0.1]))
