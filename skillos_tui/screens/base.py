@@ -23,6 +23,7 @@ class RoomScreen(Screen[None], Listener):
     The focused pane, or the last one that was, has the class `-current`; the styles show it alone where space is short.
     """
 
+    AUTO_FOCUS = ""  # `go_to` gives the focus; where panes are hidden, another one would be shown
     room: ClassVar[str]
     PANES: ClassVar[tuple[str, ...]] = ()
     composed = False

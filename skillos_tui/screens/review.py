@@ -69,7 +69,7 @@ class ReviewScreen(RoomScreen):
         super().__init__()
         self._shown = ""
         self._idle = False
-        self._by_itself = by_itself
+        self._by_itself = self._unattended = by_itself
         self._reading = Reading()
         self._place: int | None = None
         self.state_bar, self.key_bar = Bar(id="state"), ReviewBar()
@@ -134,6 +134,7 @@ class ReviewScreen(RoomScreen):
         edit = queue.current
         thing = shown(edit) if edit is not None else None
         if thing != self._reading.thing:
+            by_itself = by_itself or self._unattended
             self._reading.show(thing, by_itself=by_itself, diff=edit.proposed if edit else None)
         self.key_bar.show_edit(edit, edit is not None and edit.proposed.edit in self.decisions.under_way)
         self._fill(edit)
@@ -228,6 +229,7 @@ class ReviewScreen(RoomScreen):
 
     def hear(self, key: events.Key) -> bool:
         heard = super().hear(key)
+        self._unattended = self._unattended and not heard
         self._look()
         return heard
 

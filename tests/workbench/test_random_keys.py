@@ -20,6 +20,7 @@ from engine.runs.events import EditDecided
 from engine.runs.store import Run
 from skillos_tui.app import SkillosApp
 from skillos_tui.client import user
+from skillos_tui.screens.base import RoomScreen
 from skillos_tui.screens.home import HomeScreen
 from skillos_tui.screens.live import LiveScreen
 from skillos_tui.screens.review import ReviewScreen
@@ -44,16 +45,17 @@ SIZES = [(120, 40), (80, 24), (60, 16), (200, 50)]
 
 
 class Watched(SkillosApp):
-    """The workbench, which notes the edit whose diff was in the frame that was sent last; "" when it was covered."""
+    """The workbench, which notes the edit whose diff was in the last frame of Review; a dialog may lie over it."""
 
     CSS_PATH: ClassVar = [Path(skillos_tui.app.__file__).parent / str(name) for name in SkillosApp.CSS_PATH]
     seen = ""
 
     def _display(self, screen: object, renderable: object) -> None:
         super()._display(screen, renderable)  # type: ignore[arg-type]
-        self.seen = ""
-        if isinstance(screen, ReviewScreen) and screen.app.screen is screen and screen.queue.current is not None:
-            self.seen = screen.queue.current.proposed.edit
+        if isinstance(screen, ReviewScreen):
+            self.seen = screen.queue.current.proposed.edit if screen.queue.current else ""
+        elif isinstance(screen, RoomScreen):
+            self.seen = ""
 
 
 class World:

@@ -57,6 +57,17 @@ async def test_of_keys_in_one_go_only_the_first_decides(tmp_path: Path) -> None:
         assert decided(run) == {"e0": "approved"}
 
 
+async def test_the_palette_decides_on_the_edit_under_it(tmp_path: Path) -> None:
+    run = waiting_run(tmp_path / "run")
+    async with review(run) as pilot:
+        await pilot.press("ctrl+p")
+        await until(pilot, "Search")
+        at_once(pilot, *"approve")
+        await until(pilot, "Approve and commit")
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: decided(run) == {"e0": "approved"})
+
+
 async def test_keys_keep_their_order_when_the_cursor_moves(tmp_path: Path) -> None:
     run = waiting_run(tmp_path / "run")
     async with review(run) as pilot:
@@ -259,6 +270,21 @@ async def test_review_that_is_opened_by_the_program_is_read_first(tmp_path: Path
         await pilot.press("a")
         await until(pilot, "has just come; look at it first")
         assert decided(run) == {} and "keys ignored" not in on_screen(pilot)
+
+
+async def test_an_edit_that_the_program_goes_to_in_a_review_it_opened_is_read_first(tmp_path: Path) -> None:
+    run = waiting_run(tmp_path / "run")
+    async with workbench(run.path) as pilot:
+        await until(pilot, "3 to review")
+        screen = ReviewScreen(by_itself=True)
+        await pilot.app.push_screen(screen)
+        await until(pilot, "insert · find-")
+        await seconds(pilot, UNREAD_SECONDS)
+        screen.queue.move(2)
+        await until(pilot, lambda: skill_of(run, "e2") in title(pilot))
+        await pilot.press("a")
+        await until(pilot, "has just come; look at it first")
+        assert decided(run) == {}
 
 
 def app_of(pilot: object) -> SkillosApp:
