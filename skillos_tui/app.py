@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import gc
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
@@ -21,6 +22,7 @@ from engine.runs.events import Notice
 from skillos_tui import messages
 from skillos_tui.keymap import KEYMAP, bindings
 from skillos_tui.returning import Keeper, chosen_look, last_run, state_home
+from skillos_tui.screens.base import RoomScreen
 from skillos_tui.session import Session
 from skillos_tui.terminal import Question
 from skillos_tui.text import Line, line, safe
@@ -141,6 +143,18 @@ class SkillosApp(App[str]):
         """For how many seconds a living engine has given no sign; 0 while it does."""
         return self.engine.silent if self.engine else 0
 
+    async def on_event(self, event: events.Event) -> None:
+        """Let the screen hear of each key first; it may drop one that was not meant for it."""
+        if isinstance(event, events.Key) and not event.is_forwarded and self.screen_stack:
+            screen = self.screen
+            if isinstance(screen, messages.Listener) and not screen.hear(event):
+                return
+        await super().on_event(event)
+
+    def when_seen(self, callback: Callable[[], None]) -> None:
+        """Call back once the frame that was painted last is on the terminal: at once, as far as this class knows."""
+        callback()
+
     # Runs
 
     async def open_run(self, path: Path) -> None:
@@ -159,7 +173,19 @@ class SkillosApp(App[str]):
         await self._go("home")
 
     async def on_run_created(self, message: messages.RunCreated) -> None:
-        await self.open_run(message.path)
+        """Show the new run, unless another one has been opened meanwhile."""
+        self._hand_on(message)
+        if self.path is None:
+            covered = self.screen.is_modal
+            await self.open_run(message.path)
+            if covered and isinstance(self.screen, RoomScreen):
+                self.screen.refuse("The new run has come up.")
+        else:
+            self.notify(f"The new run has started: {message.path.name}", markup=False)
+
+    def on_start_refused(self, message: messages.StartRefused) -> None:
+        self.on_told(messages.Told("error", message.why))
+        self._hand_on(message)
 
     def on_run_opened(self, message: messages.RunOpened) -> None:
         if message.path == self.path:
@@ -226,9 +252,23 @@ class SkillosApp(App[str]):
     def on_trajectory_read(self, message: messages.TrajectoryRead) -> None:
         self._hand_on(message)
 
+    def on_decision_taken(self, message: messages.DecisionTaken) -> None:
+        """A reason that was sent is no draft any more; that of a veto that was undone is one again."""
+        if message.action == "veto":
+            self.session.keep_draft(message.path, message.edit, "")
+        elif message.action == "undo" and message.before is not None and message.before.decision == "vetoed":
+            draft = self.session.draft(message.path, message.edit) or message.before.reason
+            self.session.keep_draft(message.path, message.edit, draft)
+        if message.path == self.path:
+            record = message.record
+            self._changed(self.view.decided_here(record.proposal, record.state, record.decision))
+            self._hand_on(message)
+
     def on_decision_refused(self, message: messages.DecisionRefused) -> None:
+        self.client.decisions(message.path).refuse(message.edit)
         self.on_told(messages.Told("error", message.why))
-        self._hand_on(message)
+        if message.path == self.path:
+            self._hand_on(message)
 
     def on_told(self, message: messages.Told) -> None:
         lines = [safe(text) for text in message.text.strip().splitlines()]

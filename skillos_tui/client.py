@@ -2,7 +2,7 @@
 
     client = Client(app, runs_folder)
     client.open(path)                  # RunOpened, then EventsRead as the engine works, until another is opened
-    client.approve(edit)               # Told, and the EditDecided event comes by itself
+    client.decide(edit, "approve")     # DecisionTaken or DecisionRefused; the EditDecided event comes by itself
 
 Nothing here waits in the app's own thread, and what goes wrong with a run becomes a message, not an end of the program.
 """
@@ -15,13 +15,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
 from itertools import chain
 from operator import is_not
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from textual.app import App
 from textual.message import Message
@@ -35,11 +36,13 @@ from engine.runs.errors import RunError
 from engine.runs.events import EditProposed, RunKind, StepStarted
 from engine.runs.listing import RunListing
 from engine.runs.status import shown_state
-from engine.runs.store import Run, Stored
+from engine.runs.store import EditRecord, Run, Shown, Stored
 from engine.skills.files import read_text, skill_files, skill_path
+from skillos_tui.decisions import Action, Decisions, shown
 from skillos_tui.episodes import EPISODE_KINDS, Episode, EpisodeEvent, Followed
 from skillos_tui.messages import (
     DecisionRefused,
+    DecisionTaken,
     EngineSeen,
     EventsRead,
     PastRead,
@@ -50,11 +53,12 @@ from skillos_tui.messages import (
     RunRow,
     RunsFound,
     SkillRead,
+    StartRefused,
     Told,
     TrajectoryRead,
 )
 from skillos_tui.news import news
-from skillos_tui.view import FOLDED_AGAIN, FOLDED_RECENT, FOLDED_WHOLE
+from skillos_tui.view import FOLDED_AGAIN, FOLDED_RECENT, FOLDED_WHOLE, Edit
 
 BATCH_SECONDS = 0.3
 """Events are taken no more often than this, so that the screen is painted in batches."""
@@ -86,20 +90,26 @@ class Client:
         self._stop = threading.Event()
         self._telling = threading.Lock()
         self._seen = 0
-        self._turns = {"act": asyncio.Lock(), "decide": asyncio.Lock()}
+        self._turns = {"act": asyncio.Lock()}
+        self._decider = ThreadPoolExecutor(1, "decide")
+        self._decisions: dict[Path, Decisions] = {}
 
     # Finding and opening
 
     def find(self) -> None:
-        """Look for runs: `RunsFound`."""
+        """Look for runs: `RunsFound`, always."""
         self._work("find", self._find, exclusive=True)
 
     def _find(self) -> None:
-        with self._finding:
-            summaries = self._listing.look()
-            if len(summaries) != len(self._found) or any(map(is_not, summaries, self._found)):
-                self._found, self._rows = summaries, tuple(_row(summary) for summary in summaries)
-        self._tell(RunsFound(self._rows, self.folder))
+        try:
+            with self._finding:
+                summaries = self._listing.look()
+                if len(summaries) != len(self._found) or any(map(is_not, summaries, self._found)):
+                    self._found, self._rows = summaries, tuple(_row(summary) for summary in summaries)
+        except (RunError, OSError) as error:
+            self._tell(RunsFound((), self.folder, str(error)))
+        else:
+            self._tell(RunsFound(self._rows, self.folder))
 
     def open(self, path: Path, since: int = 0) -> None:
         """Open a run and follow it: `RunOpened` and what comes after it, or `RunLost`. `since` is the last event that the
@@ -239,14 +249,19 @@ class Client:
     # Acting
 
     def start(self, kind: Literal["train", "curate"]) -> None:
-        """Make a run of the profile and start its engine: `RunCreated` at once, `Told` if the engine does not begin."""
+        """Make a run of the profile and start its engine: `RunCreated` at once, or `StartRefused`; `Told` if the engine
+        does not begin."""
         self._work("start", partial(self._start, kind))
 
     def _start(self, kind: Literal["train", "curate"]) -> None:
-        config = load_profile(self.profile)
-        check(config, kind)
-        path = supervisor.new_run_path(self.folder, kind, config.profile)
-        Run.create(path, kind=kind, config_text=to_toml(config)).close()
+        try:
+            config = load_profile(self.profile)
+            check(config, kind)
+            path = supervisor.new_run_path(self.folder, kind, config.profile)
+            Run.create(path, kind=kind, config_text=to_toml(config)).close()
+        except (RunError, ConfigError, OSError) as error:
+            self._tell(StartRefused(str(error)))
+            return
         self._tell(RunCreated(path))
         supervisor.start(path, patience=_while_open())
 
@@ -263,30 +278,31 @@ class Client:
         wait for that resume, since it may end that engine."""
         self._with_run("stop", lambda run: supervisor.stop(run, user()))
 
-    def approve(self, edit: str) -> None:
-        """Approve an edit: it becomes a commit. `DecisionRefused` if not, like the other decisions."""
-        self._decide(edit, lambda run: _reviews().approve(run, edit, user()))
+    def decisions(self, path: Path) -> Decisions:
+        """What was decided here about the edits of a run since the program started."""
+        return self._decisions.setdefault(path, Decisions())
 
-    def veto(self, edit: str, reason: str) -> None:
-        """Veto an edit, with a reason that the curator will be told."""
-        self._decide(edit, lambda run: _reviews().veto(run, edit, user(), reason))
+    def decide(self, edit: Edit, action: Action, reason: str = "") -> bool:
+        """Decide on an edit as it is shown now: `DecisionTaken`, or `DecisionRefused` also when it is another one by then.
 
-    def undo(self, edit: str) -> None:
-        """Take a decision back: a veto is open again, an approval is reverted."""
-        self._decide(edit, lambda run: _reviews().undo(run, edit, user()))
+        Decisions keep their order, and those that were sent are taken even if the program is left. False, and nothing
+        is sent, when no run is open.
+        """
+        run = self.run
+        if run is None:
+            return False
+        self.decisions(run.path).begin(edit, action)
+        taking = self._decider.submit(self._decide, run, edit.proposed.edit, action, reason, shown(edit))
+        self.app.run_worker(_end_of(taking), name="decide", group="decide")
+        return True
 
-    def ask_again(self, edit: str) -> None:
-        """Put a conflicted or undone edit back into the queue, against the repository as it is now."""
-        self._decide(edit, lambda run: _reviews().ask_again(run, edit, user()))
-
-    def _decide(self, edit: str, decision: Callable[[Run], object]) -> None:
-        def decide(run: Run) -> None:
-            try:
-                decision(run)
-            except (RunError, OSError) as error:
-                self._tell(DecisionRefused(edit, str(error)))
-
-        self._with_run("decide", decide)
+    def _decide(self, run: Run, edit: str, action: Action, reason: str, seen: Shown) -> None:
+        try:
+            record = _decided(run, edit, action, reason, seen)
+        except (RunError, ConfigError, OSError) as error:
+            self._tell(DecisionRefused(run.path, edit, action, str(error)))
+        else:
+            self._tell(DecisionTaken(run.path, edit, action, record, seen[1]))
 
     # Threads and messages
 
@@ -330,6 +346,26 @@ def _reviews() -> ModuleType:
     from engine.runs import reviews
 
     return reviews
+
+
+def _decided(run: Run, edit: str, action: Action, reason: str, seen: Shown) -> EditRecord:
+    """The edit after a decision on it. Raises `RunError` when it was not taken, and what the disk raises."""
+    reviews = _reviews()
+    match action:
+        case "approve":
+            record = reviews.approve(run, edit, user(), shown=seen)
+        case "veto":
+            record = reviews.veto(run, edit, user(), reason, shown=seen)
+        case "undo":
+            record = reviews.undo(run, edit, user(), shown=seen)
+        case "ask again":
+            record = reviews.ask_again(run, edit, user())
+    return cast("EditRecord", record)
+
+
+async def _end_of(taking: Future[None]) -> None:
+    """Wait for work in another thread, so that a fault in it is the program's; leaving the program does not cancel it."""
+    await asyncio.shield(asyncio.wrap_future(taking))
 
 
 def _watching() -> ModuleType:

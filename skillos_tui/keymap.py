@@ -64,9 +64,17 @@ KEYMAP: dict[str, tuple[Key, ...]] = {
     "review": (
         Key("a", "approve", "approve", "Approve and commit the edit; ask a conflicted or superseded one again", True),
         Key("v", "veto", "veto", "Veto the edit, with a reason that the curator will read", True),
-        Key("u", "undo", "undo", "Undo the decision on this edit, or the last one taken here", True),
+        Key(
+            "u",
+            "undo",
+            "undo",
+            "Undo the decision on this edit: revert its commit, or let a vetoed one wait again",
+            True,
+        ),
         Key("n", "move(1)", "next", "The next edit", True),
         Key("p", "move(-1)", "previous", "The edit before", True),
+        Key("left_square_bracket", "decision(-1)", "my decisions", "Go to the decision taken here before this one"),
+        Key("right_square_bracket", "decision(1)", "next decision", "Go to the decision taken here after this one"),
         Key("tab", "next_pane", "next pane", "Go to the next pane", True),
         Key("shift+tab", "previous_pane", "previous pane", "Go to the pane before"),
         Key("escape,l", "back", "live", "Back to the live screen", True),
@@ -93,5 +101,9 @@ KEYMAP: dict[str, tuple[Key, ...]] = {
 
 
 def bindings(room: str) -> list[BindingType]:
-    """The room's keys as Textual bindings (the key line shows them, not Textual's footer)."""
-    return [Binding(key.keys, key.action, key.label, show=False) for key in KEYMAP[room]]
+    """The room's keys as Textual bindings (the key line shows them, not Textual's footer).
+
+    Keys of the app are left to the focused text field first. All others have priority, which lets the app run them itself,
+    one after the other: a key that opens a dialog has done so before the next key is looked at.
+    """
+    return [Binding(key.keys, key.action, key.label, show=False, priority=room != "app") for key in KEYMAP[room]]

@@ -6,21 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from textual.events import Key
 from textual.message import Message
 
-from engine.runs.events import AnyEvent
+from engine.runs.events import AnyEvent, EditDecided
 from skillos_tui.view import Episode, Part
 
 if TYPE_CHECKING:
     from engine.runs.status import ShownState
+    from engine.runs.store import EditRecord
+    from skillos_tui.decisions import Action
 
 
 @dataclass
 class RunsFound(Message):
-    """The runs under the runs' folder, newest first."""
+    """The runs under the runs' folder, newest first; `trouble` says why they could not be listed."""
 
     runs: tuple[RunRow, ...]
     folder: Path
+    trouble: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,10 +124,30 @@ class RunCreated(Message):
 
 
 @dataclass
+class StartRefused(Message):
+    """A run could not be made, and why."""
+
+    why: str
+
+
+@dataclass
+class DecisionTaken(Message):
+    """A decision was taken; `record` is the edit after it, `before` the decision that stood until then."""
+
+    path: Path
+    edit: str
+    action: Action
+    record: EditRecord
+    before: EditDecided | None
+
+
+@dataclass
 class DecisionRefused(Message):
     """A decision on an edit was not taken, and why; the edit is as it was."""
 
+    path: Path
     edit: str
+    action: Action
     why: str
 
 
@@ -135,7 +159,7 @@ class Told(Message):
     text: str
 
 
-Reply = RunsFound | SkillRead | TrajectoryRead | DecisionRefused
+Reply = RunsFound | RunCreated | StartRefused | SkillRead | TrajectoryRead | DecisionTaken | DecisionRefused
 """Messages that answer what a screen asked for."""
 
 
@@ -147,3 +171,7 @@ class Listener:
 
     def take(self, reply: Reply) -> None:
         """An answer has come."""
+
+    def hear(self, key: Key) -> bool:
+        """A key was pressed while this screen is on top, and is about to act; False drops it."""
+        return True

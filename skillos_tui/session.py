@@ -118,7 +118,7 @@ def _read(folder: Path) -> Saved | None:
     """What the file holds; None where it cannot be read."""
     try:
         return msgspec.json.decode((folder / FILE).read_bytes(), type=Saved)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError, RecursionError):  # msgspec raises ValueErrors, also for text that is not UTF-8
         return None
 
 

@@ -187,6 +187,13 @@ class RunView:
             self.training = Followed(self.kind, group, rollout)
             self.fork, self.change = {}, None
 
+    def decided_here(self, proposed: EditProposed, state: EditState, decided: EditDecided | None) -> set[Part]:
+        """Take in an edit as it is after a decision of this program, before the events that tell the same are read."""
+        if proposed.edit in self.edits:
+            edit = self.edits[proposed.edit]
+            edit.proposed, edit.state, edit.decided = proposed, state, decided
+        return {"review", "skills", "state"}
+
     def neighbour(self, by: int) -> tuple[int, int]:
         """The (group, rollout) that lies `by` further than the one followed, around the end."""
         if self.measuring:
@@ -323,7 +330,7 @@ class RunView:
         edit = self.edits.get(event.edit)
         if edit is None:
             return set()
-        if event.decision == "undone" and edit.state == "vetoed":
+        if event.decision == "undone" and edit.state in ("vetoed", "pending"):
             edit.state, edit.decided = "pending", None
         else:
             edit.state, edit.decided = event.decision, event

@@ -40,7 +40,7 @@ def _review(options: argparse.Namespace) -> int:
             case "veto":
                 record = reviews.veto(run, options.edit, user_name(), options.reason)
             case "undo":
-                record = reviews.undo(run, options.edit, user_name())
+                return _undo(run, options)
             case _:
                 record = reviews.ask_again(run, options.edit, user_name())
         print(_edit_line(record))
@@ -51,6 +51,24 @@ def _review(options: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
             return 1
+    return 0
+
+
+def _undo(run: Run, options: argparse.Namespace) -> int:
+    """Undo one decision, say which, and how to decide again."""
+    from engine.runs import reviews
+
+    before = run.edit(options.edit)
+    record = reviews.undo(run, options.edit, user_name(), shown=before.shown)
+    print(_edit_line(record))
+    if record.state == "pending":
+        print("the veto is taken back: the edit waits for a decision again")
+    else:
+        commit = before.decision.commit[:10] if before.decision else ""
+        print(
+            printable(f"reverted commit {commit} of {before.proposal.skill}; to put the edit back into the queue:")
+            + f" skillos-engine review {options.run} again {record.id}"
+        )
     return 0
 
 

@@ -3,6 +3,10 @@
     edit_id = propose(run, writer, operation, at=at, task=task.id, outcome=outcome, reason=why, proposer="curator")
     record = approve(run, edit_id, by="ann")     # record.state is "approved", or "conflicted" and nothing was written
     record = amend(run, edit_id, by="ann", text="…")        # approved with a person's text, which is checked like any other
+    record = undo(run, edit_id, by="ann")        # one step back: a git revert, or a veto that is open again
+    record = ask_again(run, edit_id, by="ann")   # an undone, superseded or conflicted edit waits again
+
+`approve`, `veto` and `undo` take `shown`, the edit as the person saw it: when it is another one by now, nothing is done.
 
 Whoever takes a decision applies it, whether or not an engine lives. An approved edit is one git commit in the run's
 repository; only what was approved is ever written there. A decision is first noted in the database, then done, then
@@ -23,7 +27,7 @@ from engine.outcomes import Outcome
 from engine.runs import edits
 from engine.runs.errors import RunError
 from engine.runs.events import Address, Decision, EditDecided, EditProposed, Notice, ProposalsWithheld
-from engine.runs.store import EditRecord, Run, Transaction
+from engine.runs.store import EditRecord, Run, Shown, Transaction
 from engine.runs.writer import EventWriter
 from engine.skills import Insert, Operation, Refused, RepoError, SkillRepo, Update, review
 from engine.skills.audit import DuplicateIndex
@@ -50,7 +54,8 @@ class AlreadyDecided(ReviewError):
         decision = record.decision
         who = f" by {decision.by}" if decision else ""
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.decided_at or record.at))
-        super().__init__(f"{record.id} was {record.state}{who} at {when}")
+        again = "; it can be asked again" if _allows(record, "queue") else ""
+        super().__init__(f"{record.id} was {record.state}{who} at {when}{again}")
 
 
 def propose(
@@ -103,14 +108,14 @@ def vetoed(run: Run, limit: int) -> list[EditRecord]:
     return records[:limit]
 
 
-def approve(run: Run, edit_id: str, by: str) -> EditRecord:
+def approve(run: Run, edit_id: str, by: str, *, shown: Shown | None = None) -> EditRecord:
     """Write a pending edit to the repository as one git commit.
 
     When the file changed since the proposal, nothing is written and the edit is `conflicted` (see `ask_again`). Raises
-    `AlreadyDecided`, or `ReviewError` when the repository cannot be written.
+    `AlreadyDecided`, or `ReviewError` when the edit is not what was `shown` or the repository cannot be written.
     """
     with _deciding(run):
-        token = _take(run, edit_id, "approve", "approved", by)
+        token = _take(run, edit_id, "approve", "approved", by, shown=shown)
         return _apply(run, edit_id, by, token)
 
 
@@ -131,23 +136,28 @@ def amend(run: Run, edit_id: str, by: str, text: str, reason: str = "") -> EditR
         return _apply(run, edit_id, by, token, "amended", reason)
 
 
-def veto(run: Run, edit_id: str, by: str, reason: str = "") -> EditRecord:
-    """Refuse a pending or conflicted edit; `reason` is quoted to the curator. Raises `AlreadyDecided`."""
+def veto(run: Run, edit_id: str, by: str, reason: str = "", *, shown: Shown | None = None) -> EditRecord:
+    """Refuse a pending or conflicted edit; `reason` is quoted to the curator.
+
+    Raises `AlreadyDecided`, or `ReviewError` when the edit is not what was `shown`.
+    """
     with _deciding(run):
-        token = _take(run, edit_id, "veto", "vetoed", by, reason)
+        token = _take(run, edit_id, "veto", "vetoed", by, reason, shown=shown)
         return _finish(run, token, EditDecided(edit_id, "vetoed", by, reason))
 
 
-def undo(run: Run, edit_id: str, by: str) -> EditRecord:
+def undo(run: Run, edit_id: str, by: str, *, shown: Shown | None = None) -> EditRecord:
     """Take a decision back: an approval by a git revert commit, a veto by putting the edit back into the queue.
 
-    Raises `ReviewError` when there is nothing to undo, or when the skill changed since, which the revert would lose.
+    An undo is itself taken back by deciding again: on a veto at once, on an approval after `ask_again`. Raises
+    `ReviewError` when there is nothing to undo, when the decision is not the one `shown`, or when the skill changed
+    since, which the revert would lose.
     """
     with _deciding(run):
         record = run.edit(edit_id)
         if record.state in ("pending", "conflicted"):
             raise ReviewError(f"{edit_id} is {record.state}; there is no decision to undo")
-        token = _take(run, edit_id, "undo", "undone", by)
+        token = _take(run, edit_id, "undo", "undone", by, shown=shown)
         if record.state == "vetoed":
             return _finish(run, token, EditDecided(edit_id, "undone", by))
         return _revert(run, record, by, token)
@@ -247,8 +257,10 @@ def _take(
     by: str,
     reason: str = "",
     amended: EditProposed | None = None,
+    shown: Shown | None = None,
 ) -> str:
-    """Note that `by` decides on an edit whose life allows `action`; a token that names it. Raises `AlreadyDecided`.
+    """Note that `by` decides on an edit whose life allows `action`; a token that names it. Raises `AlreadyDecided`, or
+    `ReviewError` when the edit is not what was `shown`.
 
     An `amended` proposal takes the place of the edit's own in the same moment.
     """
@@ -261,6 +273,8 @@ def _take(
                     f"{edit_id} is conflicted: the skill changed since it was proposed; ask again or veto it"
                 )
             raise AlreadyDecided(record)
+        if shown is not None and shown != record.shown:
+            raise ReviewError(f"{edit_id} has changed since it was shown; nothing was done: look at it as it is now")
         if amended is not None:
             transaction.append(amended)
         transaction.connection.execute(

@@ -49,6 +49,8 @@ DATABASE, CONFIG, REPO, CHECKPOINTS, LOGS = "run.db", "config.toml", "repo", "ch
 FINAL_STATES: frozenset[State] = frozenset({"stopped", "finished", "failed"})
 
 EditState = Literal["pending"] | Decision
+Shown = tuple[EditProposed, EditDecided | None]
+"""An edit as a person saw it: what was proposed, and the decision that stood then."""
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -88,6 +90,11 @@ class EditRecord(msgspec.Struct, frozen=True):
     def id(self) -> str:
         """The edit's id, unique in its run."""
         return self.proposal.edit
+
+    @property
+    def shown(self) -> Shown:
+        """The edit as whoever reads this record sees it."""
+        return self.proposal, self.decision
 
 
 class Run:

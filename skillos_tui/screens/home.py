@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Literal
 
+from textual import events
 from textual.app import ComposeResult
 
 from skillos_tui.keymap import bindings
-from skillos_tui.messages import Reply, RunsFound
+from skillos_tui.messages import Reply, RunCreated, RunsFound, StartRefused
 from skillos_tui.screens.base import RoomScreen
-from skillos_tui.widgets.bars import KeyBar
+from skillos_tui.widgets.answer import AnswerBar
+from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.runs import CURATE, TRAIN, RunList
 
 FIND_SECONDS = 3.0
-FIRST_LOOK_SECONDS = 5.0
 
 
 class HomeScreen(RoomScreen):
-    """The list of runs. Enter on a machine without runs trains; with runs it opens the newest."""
+    """The list of runs. Enter on a machine without runs trains; with runs it opens the newest.
+
+    Enter before the list has come is done once it is there, unless another key was pressed meanwhile.
+    """
 
     room = "home"
     CSS_PATH = "home.tcss"
@@ -28,12 +31,14 @@ class HomeScreen(RoomScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._found = asyncio.Event()
+        self._looking = False
         self._starting = False
+        self._chosen = False
+        """Enter was pressed before the list came."""
 
     def compose(self) -> ComposeResult:
         yield RunList(id="runs")
-        yield KeyBar(self.room)
+        yield AnswerBar(self.room)
 
     def on_mount(self) -> None:
         self.go_to("runs")
@@ -43,17 +48,51 @@ class HomeScreen(RoomScreen):
         self.call_after_refresh(self._look_again)
 
     def _look_again(self) -> None:
-        if self.is_current:
+        """Look for runs, unless a slow disk has not answered the last look yet."""
+        if self.app.screen is self and not self._looking:
+            self._looking = True
             self.workbench.client.find()
 
     def take(self, reply: Reply) -> None:
         if isinstance(reply, RunsFound):
-            self._found.set()
-            self.query_one(RunList).show(reply.runs, reply.folder)
+            self._looking = False
+            self.query_one(RunList).show(reply.runs, reply.folder, reply.trouble)
+            self._do_as_chosen(reply)
+        elif isinstance(reply, RunCreated):
+            self._starting = False
+        elif isinstance(reply, StartRefused):
+            self._starting = False
+            self.answer(reply.why, "bad")
+
+    def _do_as_chosen(self, found: RunsFound) -> None:
+        """Do what Enter meant before the list was there."""
+        chosen, self._chosen = self._chosen, False
+        if not chosen or self.app.screen is not self:
+            return
+        if found.trouble or (found.runs and all(row.trouble for row in found.runs)):
+            self.refuse("The runs cannot be read; enter did nothing. t trains, c curates.")
+        else:
+            self.answer("")
+            self.app.call_next(self._choose)
+
+    def hear(self, key: events.Key) -> bool:
+        """Any other key than Enter says that the person has moved on."""
+        self._chosen = self._chosen and key.key == "enter"
+        return super().hear(key)
+
+    def on_list_pane_moved(self, message: ListPane.Moved) -> None:
+        self._chosen = False
 
     async def action_choose(self) -> None:
         """Do what the line under the cursor says, once it is known which runs there are."""
-        await asyncio.wait_for(self._found.wait(), FIRST_LOOK_SECONDS)
+        runs = self.query_one(RunList)
+        if runs.runs is None and not runs.moved:
+            self._chosen = True
+            self.answer("Looking for runs … then the newest opens. Any other key cancels that.", "accent")
+        else:
+            await self._choose()
+
+    async def _choose(self) -> None:
         value = self.query_one(RunList).value
         if isinstance(value, Path):
             await self.workbench.open_run(value)
@@ -68,13 +107,12 @@ class HomeScreen(RoomScreen):
 
     def _start(self, kind: Literal["train", "curate"]) -> None:
         """Start a run, once: a second press while it begins starts no second one."""
-        if not self._starting:
+        if self._starting:
+            self.refuse("A run is being started already.")
+        else:
             self._starting = True
-            self.set_timer(FIND_SECONDS, self._may_start)
+            self.answer(f"Starting to {kind} …", "accent")
             self.workbench.client.start(kind)
 
-    def _may_start(self) -> None:
-        self._starting = False
-
     def action_reload(self) -> None:
-        self.workbench.client.find()
+        self._look_again()

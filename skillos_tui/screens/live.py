@@ -172,7 +172,9 @@ class LiveScreen(RoomScreen):
         await self.app.push_screen(ConfirmScreen(question, more, "stop"), self._stop)
 
     def _stop(self, sure: bool | None) -> None:
-        if sure:
+        if sure and self.workbench.shown_state not in GOING:
+            self.notify("The run has ended meanwhile; there was nothing to stop.", severity="warning")
+        elif sure:
             self.workbench.client.stop()
             self.notify("Asked the engine to stop.")
 

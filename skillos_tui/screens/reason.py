@@ -1,8 +1,13 @@
-"""The reason of a veto, in a line; the curator is shown it later."""
+"""The reason of a veto, in a line; the curator is shown it later.
+
+The dialog is bound to the edit as it was when it was opened. When the edit changes meanwhile, the dialog says how, keeps
+the text and sends nothing any more. What is typed is kept as a draft at each key, until it has been sent.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -10,30 +15,77 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from skillos_tui.decisions import shown
+from skillos_tui.messages import Listener
 from skillos_tui.text import safe
+from skillos_tui.view import Edit, Part
+
+if TYPE_CHECKING:
+    from skillos_tui.app import SkillosApp
 
 MAX_REASON = 500
+HINT = "Why? The curator reads it before it writes the next edits."
 
 
-class ReasonScreen(ModalScreen[str | None]):
-    """Answers the reason, which may be empty, or None when the veto was cancelled."""
+class ReasonScreen(ModalScreen[str | None], Listener):
+    """Answers the reason, which may be empty, or None when nothing is to be vetoed."""
 
     CSS_PATH = "dialog.tcss"
     BINDINGS: ClassVar = [Binding("escape", "cancel", "cancel")]
 
-    def __init__(self, skill: str) -> None:
+    def __init__(self, run: Path, edit: Edit, draft: str) -> None:
         super().__init__()
-        self.skill = skill
+        self.run, self.draft = run, draft
+        self.edit, self.skill, self.bound = edit.proposed.edit, edit.proposed.skill, shown(edit)
+        self.changed = ""
+        """What has happened to the edit since, as a sentence."""
+
+    @property
+    def workbench(self) -> SkillosApp:
+        """The app, by its own type."""
+        return cast("SkillosApp", self.app)
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):
             yield Static(f"Veto the edit of {safe(self.skill)}", classes="question", markup=False)
-            yield Static("Why? The curator reads it before it writes the next edits.", classes="more", markup=False)
-            yield Input(placeholder="reason", max_length=MAX_REASON, id="reason")
-            yield Static("enter veto   esc cancel", classes="keys", markup=False)
+            yield Static(HINT, id="hint", classes="more", markup=False)
+            yield Input(self.draft, placeholder="reason", max_length=MAX_REASON, id="reason", select_on_focus=False)
+            yield Static("enter veto   esc cancel", id="hint-keys", classes="keys", markup=False)
+
+    def on_mount(self) -> None:
+        reason = self.query_one(Input)
+        self.set_focus(reason)  # at once: the next key belongs into it
+        reason.cursor_position = len(self.draft)
+        self.renew({"review"})
+
+    def renew(self, parts: set[Part]) -> None:
+        """Say what has happened to the edit; from then on nothing is sent from here."""
+        self.changed = self.changed or self._change()
+        if self.changed and self.is_mounted:
+            self.query_one("#hint", Static).update(f"{self.changed}\nNothing was sent; your text is kept.")
+            self.query_one("#hint-keys", Static).update("esc close   shift+home, ctrl+c copy")
+
+    def _change(self) -> str:
+        app = self.workbench
+        edit = app.view.edits.get(self.edit)
+        if app.path != self.run:
+            return "Another run was opened."
+        if app.lost:
+            return "The run cannot be read any more."
+        if edit is None:
+            return "This edit gave way to newer ones."
+        if shown(edit) == self.bound:
+            return ""
+        if edit.decided is None:
+            return "This edit was put to review anew, with another diff."
+        return f"Meanwhile this edit was {edit.state} by {safe(edit.decided.by)}."
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self.workbench.session.keep_draft(self.run, self.edit, event.value)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        self.dismiss(event.value.strip())
+        if not self.changed:
+            self.dismiss(event.value.strip())
 
     def action_cancel(self) -> None:
         self.dismiss(None)

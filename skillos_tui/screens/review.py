@@ -1,31 +1,41 @@
-"""Review: one edit at a time. What would change, why it was proposed, what led to it; approve, veto, undo."""
+"""Review: one edit at a time. What would change, why it was proposed, what led to it; approve, veto, undo.
+
+A key acts on the edit under the cursor, as it is shown, or says why it cannot. It does not act on an edit that was not on
+the screen when the key was pressed, or that came up by itself less than 0.7 s before (`skillos_tui.keyguard`).
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING
 
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container
 
+from skillos_tui.decisions import DONE, Action, Decisions, shown
+from skillos_tui.keyguard import PAUSE_SECONDS, Reading
 from skillos_tui.keymap import bindings
-from skillos_tui.messages import DecisionRefused, Reply, TrajectoryRead
+from skillos_tui.messages import DecisionRefused, DecisionTaken, Reply, TrajectoryRead
 from skillos_tui.screens.base import RoomScreen
-from skillos_tui.text import Line
+from skillos_tui.text import Line, safe
 from skillos_tui.view import Edit, Part, where
-from skillos_tui.widgets.bars import Bar, KeyBar
+from skillos_tui.widgets.bars import Bar
 from skillos_tui.widgets.diff import DiffPane, summary
 from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.pane import Pane
 from skillos_tui.widgets.queue import ReviewQueue, reasons
+from skillos_tui.widgets.reviewkeys import ALLOWED, ReviewBar, commit_of, no_use
 from skillos_tui.widgets.transcript import TranscriptPane
 from skillos_tui.widgets.tree import edit_change
 
-OPEN = ("pending", "conflicted")
-DECIDED = ("approved", "amended", "vetoed")
-ASKED_AGAIN = ("conflicted", "superseded", "undone")
-UNREAD_SECONDS = 0.7
-"""For so long after an edit came up by itself no decision is taken: the key was meant for another."""
+if TYPE_CHECKING:
+    from skillos_tui.screens.reason import ReasonScreen
+
+REASON_PAUSE_SECONDS = 1.5
+"""A pause that ends a reason which was typed although no dialog was there; people stop to think between its words."""
 
 
 class WhyPane(Pane):
@@ -45,7 +55,10 @@ class WhyPane(Pane):
 
 
 class ReviewScreen(RoomScreen):
-    """The queue of one run. The cursor stays on its edit whatever else comes; only keys and a decision move it."""
+    """The queue of one run. The cursor stays on its edit whatever else comes; only keys and a decision move it.
+
+    `by_itself` says that it was not a key of the person that opened this screen.
+    """
 
     room = "review"
     CSS_PATH = "review.tcss"
@@ -55,155 +68,256 @@ class ReviewScreen(RoomScreen):
     def __init__(self, *, by_itself: bool = False) -> None:
         super().__init__()
         self._shown = ""
-        self._taken: list[str] = []
         self._idle = False
-        self._arrived = time.monotonic() if by_itself else 0.0
+        self._by_itself = self._unattended = by_itself
+        self._reading = Reading()
+        self._place: int | None = None
+        self.state_bar, self.key_bar = Bar(id="state"), ReviewBar()
+        self.queue = ReviewQueue("Review", id="queue")
+        self.diff = DiffPane("Edit", id="diff")
+        self.diff.nothing = "No edit has been proposed yet."
+        self.why = WhyPane("Why", id="why")
+        self.trajectory = TranscriptPane("Trajectory", id="trajectory")
+        self.trajectory.follow, self.trajectory.waiting = False, "What led to the edit stands here."
 
     def compose(self) -> ComposeResult:
-        yield Bar(id="state")
+        yield self.state_bar
         with Container(id="panes"):
             with Container(id="left", classes="column"):
-                yield ReviewQueue("Review", id="queue")
+                yield self.queue
             with Container(id="right", classes="column"):
-                yield DiffPane("Edit", id="diff")
-                yield WhyPane("Why", id="why")
-                yield TranscriptPane("Trajectory", id="trajectory")
-        yield KeyBar(self.room)
+                yield self.diff
+                yield self.why
+                yield self.trajectory
+        yield self.key_bar
 
     def on_mount(self) -> None:
         self.composed = True
-        self.query_one(DiffPane).nothing = "No edit has been proposed yet."
-        trajectory = self.query_one(TranscriptPane)
-        trajectory.follow, trajectory.waiting = False, "What led to the edit stands here."
         self.go_to("diff")
         self.renew({"review"})
+        self._by_itself = True  # from here on: what comes without a key
+
+    @property
+    def decisions(self) -> Decisions:
+        """What was decided here about the open run."""
+        app = self.workbench
+        return app.client.decisions(app.path) if app.path else Decisions()
+
+    # What is shown
 
     def renew(self, parts: set[Part]) -> None:
         if not self.composed or not parts & {"review", "state"}:
             return
-        app = self.workbench
-        queue = self.query_one(ReviewQueue)
-        self.query_one("#state", Bar).show(app.state_line)
-        if queue.current is None and app.view.edits:
+        app, queue = self.workbench, self.queue
+        self.state_bar.show(app.state_line)
+        mine = self.decisions.catch_up(app.view.edits)
+        if queue.current is None and app.view.edits and queue.value is None:
             queue.value = next(iter(app.view.pending or reversed([*app.view.edits.values()]))).proposed.edit
-        self._follow_arrivals(queue)
-        queue.show(app.view)
-        self._tell_conflicts(queue)
-        self._show_edit()
+        self._follow_arrivals()
+        self._show_edit(by_itself=self._by_itself and queue.value not in mine)
 
-    def _follow_arrivals(self, queue: ReviewQueue) -> None:
+    def _follow_arrivals(self) -> None:
         """Go to an edit that has come, when all was decided and the cursor is still on the last decision."""
-        waiting = self.workbench.view.pending
-        if self._idle and waiting:
-            queue.value = waiting[0].proposed.edit
-            self._arrived = time.monotonic()
-        current = queue.current
-        decided = current is not None and current.proposed.edit in self._taken[-1:]
-        self._idle = decided and not waiting
+        queue, decisions = self.queue, self.decisions
+        waiting = [edit.proposed.edit for edit in self.workbench.view.pending]
+        others = [name for name in waiting if name not in decisions.under_way and name != queue.value]
+        if self._idle and others:
+            queue.value = others[0]
+        last = decisions.taken[-1:]
+        decided = bool(last) and last[0].action in ("approve", "veto") and last[0].edit == queue.value
+        self._idle = decided and not others
 
-    def _tell_conflicts(self, queue: ReviewQueue) -> None:
-        """Come back to an edit whose approval was not written, for its file had changed."""
-        for name in self._taken:
-            edit = self.workbench.view.edits.get(name)
-            if edit is not None and edit.state == "conflicted":
-                self._taken = [taken for taken in self._taken if taken != name]
-                queue.select(name)
-                told = f"Nothing was written: {edit.proposed.skill} has changed since. Press a for the new diff."
-                self.notify(told, severity="warning")
+    def _show_edit(self, *, by_itself: bool = False) -> None:
+        """Show the edit under the cursor; `by_itself` when it was no key of the person that brought or changed it."""
+        app, queue = self.workbench, self.queue
+        queue.show(app.view, self.decisions.under_way)
+        edit = queue.current
+        thing = shown(edit) if edit is not None else None
+        if thing != self._reading.thing:
+            by_itself = by_itself or self._unattended
+            self._reading.show(thing, by_itself=by_itself, diff=edit.proposed if edit else None)
+        self.key_bar.show_edit(edit, edit is not None and edit.proposed.edit in self.decisions.under_way)
+        self._fill(edit)
+        self._look()
 
-    def _show_edit(self) -> None:
-        edit = self.query_one(ReviewQueue).current
-        diff, why = self.query_one(DiffPane), self.query_one(WhyPane)
+    def _fill(self, edit: Edit | None) -> None:
+        diff, why, view = self.diff, self.why, self.workbench.view
         if edit is None:
+            diff.retitle("Edit")
             diff.show(None)
+            why.show([])
             return
-        change = edit_change(edit, self.workbench.view)
+        change = edit_change(edit, view)
         diff.retitle(f"{edit.proposed.operation} · {change.skill}", f"{edit.state} · {summary(change)}")
         diff.show(change)
-        why.show(reasons(edit, where(edit.proposed.at, self.workbench.view.kind)))
-        if self._shown != edit.proposed.edit:
-            self._shown = edit.proposed.edit
-            self.query_one(TranscriptPane).show([], self.workbench.view.kind)
-            self.workbench.client.read_trajectory(edit.proposed.edit)
+        name = edit.proposed.edit
+        why.show(reasons(edit, where(edit.proposed.at, view.kind), self._draft(name)))
+        if self._shown != name:
+            self._shown = name
+            self.trajectory.show([], view.kind)
+            self.workbench.client.read_trajectory(name)
+
+    def _draft(self, edit: str) -> str:
+        app = self.workbench
+        return app.session.draft(app.path, edit) if app.path else ""
 
     def take(self, reply: Reply) -> None:
         if isinstance(reply, DecisionRefused):
-            self._taken = [name for name in self._taken if name != reply.edit]
-            self.query_one(ReviewQueue).select(reply.edit)
-            self._show_edit()
-        if isinstance(reply, TrajectoryRead) and reply.edit == self._shown:
-            pane = self.query_one(TranscriptPane)
+            self._show_edit(by_itself=True)
+            edit = self.workbench.view.edits.get(reply.edit)
+            self.answer(f"{safe(edit.proposed.skill)}: {reply.why}" if edit else reply.why, "bad")
+        elif isinstance(reply, DecisionTaken):
+            self._tell(reply)
+        elif isinstance(reply, TrajectoryRead) and (reply.path, reply.edit) == (self.workbench.path, self._shown):
+            pane = self.trajectory
             pane.waiting = "The log does not hold what led to this edit."
             pane.show([reply.episode] if reply.episode else [], self.workbench.view.kind)
             pane.action_to_top()
+
+    def _tell(self, taken: DecisionTaken) -> None:
+        """Say what a decision did, where the queue alone would not tell."""
+        record, skill = taken.record, safe(taken.record.proposal.skill)
+        here = self.queue.value == taken.edit
+        if record.state == "conflicted":
+            key = "Press a" if here else "[ goes back to it, and a asks"
+            told = f"Nothing was written: {skill} has changed since. {key} for the new diff."
+            self.notify(told, severity="warning", markup=False)
+            self.answer(told)
+        elif taken.action == "undo" and record.state == "undone":
+            commit = taken.before.commit[:10] if taken.before else ""
+            self.answer(f"Reverted commit {commit} of {skill}. a asks for the edit again.", "accent")
+        elif taken.action == "undo":
+            self.answer(f"The veto of {skill} is taken back; v has its reason still.", "accent")
+        elif taken.action == "ask again":
+            self.answer("Asked again against the repository as it is now: look at the diff, then decide.", "accent")
+
+    # What has been seen
+
+    def _look(self) -> None:
+        """Note that the edit has been painted, as soon as the screen has been refreshed with its diff."""
+        if not self._reading.painted and self._is_built():
+            seen = partial(self._note_painted, self._reading.thing)
+            self.call_after_refresh(self.workbench.when_seen, seen)
+
+    def _note_painted(self, thing: object) -> None:
+        if thing is self._reading.thing and self._is_built():
+            self._reading.paint(monotonic())
+
+    def _is_built(self) -> bool:
+        """Whether the pane of the diff is on the screen, on top, and holds the lines of the edit under the cursor."""
+        diff = self.diff
+        return self.app.screen is self and diff.is_on_screen and diff.built is diff.change
+
+    def on_screen_resume(self) -> None:
+        if self.composed:
+            self._show_edit(by_itself=True)
+
+    def on_diff_pane_built(self, message: DiffPane.Built) -> None:
+        self._look()
+
+    def on_descendant_focus(self) -> None:
+        super().on_descendant_focus()
+        self.call_after_refresh(self._look)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._look)
 
     def on_list_pane_moved(self, message: ListPane.Moved) -> None:
         self._show_edit()
 
     # Keys
 
+    def hear(self, key: events.Key) -> bool:
+        heard = super().hear(key)
+        self._unattended = self._unattended and not heard
+        self._look()
+        return heard
+
     def action_move(self, by: int) -> None:
-        self.query_one(ReviewQueue).action_scroll_rows(by)
+        self.queue.move(by)
+        self._show_edit()
 
     def action_approve(self) -> None:
         """Approve what waits; what conflicts, gave way or was undone is asked again first, with its new diff."""
-        edit = self.query_one(ReviewQueue).current
-        if edit is not None and edit.state in ASKED_AGAIN:
-            self.workbench.client.ask_again(edit.proposed.edit)
-            self.notify("Asked again against the repository as it is now: look at the diff, then decide.")
-        elif edit is not None and self._open(edit):
-            self._decided(edit)
-            self.workbench.client.approve(edit.proposed.edit)
+        edit = self._to_act("a")
+        if edit is not None:
+            self._decide(edit, ALLOWED[edit.state]["a"])
 
     async def action_veto(self) -> None:
         from skillos_tui.screens.reason import ReasonScreen
 
-        edit = self.query_one(ReviewQueue).current
-        if edit is None or not self._open(edit):
-            return
+        edit, run = self._to_act("v", REASON_PAUSE_SECONDS), self.workbench.path
+        if edit is not None and run is not None:
+            dialog = ReasonScreen(run, edit, self._draft(edit.proposed.edit))
+            await self.app.push_screen(dialog, partial(self._veto, edit, dialog))
 
-        def veto(reason: str | None) -> None:
-            if reason is not None:
-                self._decided(edit)
-                self.workbench.client.veto(edit.proposed.edit, reason)
-
-        await self.app.push_screen(ReasonScreen(edit.proposed.skill), veto)
+    def _veto(self, edit: Edit, dialog: ReasonScreen, reason: str | None) -> None:
+        """Send the veto, if the edit is still the one that the dialog was about."""
+        if reason is not None and shown(edit) == dialog.bound:
+            self._decide(edit, "veto", reason)
+        elif reason is not None:
+            self.refuse(f"{safe(edit.proposed.skill)} is {edit.state} by now: nothing was sent; your text is kept.")
 
     def action_undo(self) -> None:
-        """Undo what was decided about the edit under the cursor, else the last decision taken here."""
-        edits = self.workbench.view.edits
-        current = self.query_one(ReviewQueue).current
-        last = edits.get(self._taken[-1]) if self._taken else None
-        edit = current if current and current.state in DECIDED else last
-        if edit is None:
-            self.notify("There is no decision to undo.", severity="warning")
-        elif edit.state not in DECIDED:
-            self.notify("The last decision is not written yet; try again in a moment.", severity="warning")
-        else:
-            name = edit.proposed.edit
-            self._taken = [taken for taken in self._taken if taken != name]
-            self.query_one(ReviewQueue).select(name)
+        """Undo what was decided about the edit under the cursor."""
+        edit = self._to_act("u")
+        if edit is not None:
+            what = "Taking the veto back" if edit.state == "vetoed" else f"Reverting commit {commit_of(edit)}"
+            if self._decide(edit, "undo"):
+                self.answer(f"{what} of {safe(edit.proposed.skill)} …", "accent")
+
+    def action_decision(self, by: int) -> None:
+        """Go to the decision taken here before or after the one gone to last."""
+        taken = self.decisions.taken
+        if not taken:
+            self.answer("No decision has been taken here yet.")
+            return
+        start = len(taken) if self._place is None else self._place
+        self._place = max(0, min(len(taken) - 1, start + by))
+        gone = taken[self._place]
+        edit = self.workbench.view.edits.get(gone.edit)
+        now = f"it is {edit.state} now" if edit is not None else "it gave way to newer ones"
+        if edit is not None:
+            self.queue.select(gone.edit)
             self._show_edit()
-            self.workbench.client.undo(name)
+        what = f"{DONE[gone.action]} {safe(gone.skill)}"
+        self.answer(f"Decision {self._place + 1} of {len(taken)} taken here: {what}; {now}.", "accent")
 
     def action_back(self) -> None:
         self.dismiss()
 
-    def _open(self, edit: Edit) -> bool:
-        """Whether the edit still waits for a decision, and was there to be read; says so if not."""
-        if time.monotonic() - self._arrived < UNREAD_SECONDS:
-            self.notify("This edit has just come; look at it first.", severity="warning")
-            return False
-        if edit.state not in OPEN:
-            self.notify(f"This edit is {edit.state} already; u undoes that.", severity="warning")
-        return edit.state in OPEN
+    def _to_act(self, key: str, pause: float = PAUSE_SECONDS) -> Edit | None:
+        """The edit that a key acts on; None when it cannot act, after saying why."""
+        self._show_edit()  # a move of the cursor may not have been shown yet
+        edit = self.queue.current
+        why = self._why_not(key, edit)
+        if why:
+            self.refuse(why, pause)
+        return edit if not why else None
 
-    def _decided(self, edit: Edit) -> None:
-        """Remember the decision for undo, and go on to the next edit that waits."""
-        self._taken.append(edit.proposed.edit)
-        waiting = [other.proposed.edit for other in self.workbench.view.pending]
-        place = waiting.index(edit.proposed.edit)
-        left = [name for name in (*waiting[place:], *waiting[:place]) if name not in self._taken]
-        if left:
-            self.query_one(ReviewQueue).select(left[0])
-            self._show_edit()
+    def _why_not(self, key: str, edit: Edit | None) -> str:
+        if self.workbench.lost:
+            return "The run cannot be read any more; nothing can be decided."
+        if edit is None:
+            return "There is no edit to decide on."
+        under_way = self.decisions.word(edit.proposed.edit)
+        if under_way:
+            return f"This edit is {under_way}; wait a moment."
+        if key not in ALLOWED[edit.state]:
+            return no_use(key, edit)
+        return self._reading.refusal(self.pressed)
+
+    def _decide(self, edit: Edit, action: Action, reason: str = "") -> bool:
+        """Send a decision; after one about what waits, go on to the next edit that waits. False when no run is open."""
+        if not self.workbench.client.decide(edit, action, reason):
+            self.refuse("The run is not open yet; nothing was decided.")
+            return False
+        self._place = None
+        if action in ("approve", "veto"):
+            self.queue.show(self.workbench.view, self.decisions.under_way)
+            following = self.queue.next_waiting(edit.proposed.edit)
+            self._idle = following is None
+            if following is not None:
+                self.queue.select(following)
+        self._show_edit()
+        return True

@@ -59,8 +59,12 @@ class KeyBar(Bar):
         super().__init__(id="keys")
         self.room = room
 
+    def own_keys(self) -> list[Key]:
+        """The keys of the screen that the line shows."""
+        return [key for key in KEYMAP[self.room] if key.line]
+
     def build(self, width: int, height: int) -> Sequence[Line]:
-        own = [key for key in KEYMAP[self.room] if key.line]
+        own = self.own_keys()
         always = [key for key in KEYMAP["app"] if key.line]
         gap = 3 if width >= 76 else 2
         left = width + gap - sum(_width(key, gap) for key in always)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from textual.message import Message
+
 from skillos_tui.diff import counts, difference
 from skillos_tui.text import Line, line
 from skillos_tui.view import Change
@@ -11,12 +13,25 @@ from skillos_tui.widgets.pane import Pane
 
 
 class DiffPane(Pane):
-    """One change of one skill. With `context`, only the lines around what changed."""
+    """One change of one skill. With `context`, only the lines around what changed. Posts `Built`."""
+
+    class Built(Message):
+        """The pane holds the lines of another change now; the next refresh paints them."""
+
+        def __init__(self, pane: DiffPane) -> None:
+            super().__init__()
+            self.pane = pane
+
+        @property
+        def control(self) -> DiffPane:
+            return self.pane
 
     def __init__(self, title: str, *, context: int | None = None, id: str | None = None, classes: str = "pane") -> None:
         super().__init__(title, id=id, classes=classes)
         self.context = context
         self.change: Change | None = None
+        self.built: Change | None = None
+        """The change whose lines the pane holds; `change` is not built while the pane has no size."""
         self._lines: list[Line] = []
         self.nothing = "No edit yet."
 
@@ -29,6 +44,9 @@ class DiffPane(Pane):
         self.renew()
 
     def build(self, width: int, height: int) -> Sequence[Line]:
+        if self.built is not self.change or not self.rows:
+            self.built = self.change
+            self.post_message(self.Built(self))
         if self.change is None:
             return [line(f"muted:{self.nothing}")]
         return self._lines or [line("muted:The text is the same before and after.")]

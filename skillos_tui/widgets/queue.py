@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from engine.runs.events import EditDecided
 from skillos_tui.text import Line, line, say
@@ -30,10 +30,21 @@ class ReviewQueue(ListPane):
     def __init__(self, title: str, *, id: str | None = None, classes: str = "pane") -> None:
         super().__init__(title, id=id, classes=classes)
         self.view = RunView()
+        self.under_way: Collection[str] = ()
+        self._order: list[str] = []
 
-    def show(self, view: RunView) -> None:
-        """Show the queue of this run."""
-        self.view = view
+    def show(self, view: RunView, under_way: Collection[str] = ()) -> None:
+        """Show the queue of this run; `under_way` are the edits that are being decided on.
+
+        Where the edit under the cursor is gone, the cursor goes to the one that took its place.
+        """
+        before = self._order
+        self.view, self.under_way = view, under_way
+        self._order = [edit.proposed.edit for part in _parts(view) for edit in part]
+        if self._order and self.value not in view.edits:
+            place = before.index(self.value) if isinstance(self.value, str) and self.value in before else 0
+            left = [name for name in before[place:] if name in view.edits]
+            self.value = left[0] if left else self._order[min(place, len(self._order) - 1)]
         self.renew()
 
     @property
@@ -41,19 +52,34 @@ class ReviewQueue(ListPane):
         """The edit under the cursor."""
         return self.view.edits.get(self.value) if isinstance(self.value, str) else None
 
+    def move(self, by: int) -> None:
+        """Go `by` edits further, also while the list itself is not on the screen."""
+        if self._order:
+            place = self._order.index(str(self.value)) if self.value in self._order else 0
+            self.select(self._order[max(0, min(len(self._order) - 1, place + by))])
+            self.moved = True
+            self.post_message(self.Moved(self))
+
+    def next_waiting(self, edit: str) -> str | None:
+        """The edit to decide on after this one: the next that waits and is not being decided on, else the first; None
+        when there is none."""
+        names = list(self.view.edits)
+        waiting = [other.proposed.edit for other in self.view.pending]
+        left = [name for name in waiting if name != edit and name not in self.under_way]
+        place = {name: at for at, name in enumerate(names)}
+        behind = [name for name in left if place[name] > place.get(edit, -1)]
+        return next(iter(behind or left), None)
+
     def items(self, width: int) -> Sequence[Item]:
-        waiting = self.view.pending
-        newest = list(reversed(self.view.edits.values()))
-        decided = [edit for edit in newest if edit.state in ("approved", "amended", "vetoed", "undone")]
-        superseded = [edit for edit in newest if edit.state == "superseded"]
+        waiting, decided, superseded = _parts(self.view)
         items = [Item(line(f"muted:{len(waiting)} waiting" if waiting else "muted:nothing waits"))]
-        items += [_item(edit) for edit in waiting]
+        items += [self._item(edit) for edit in waiting]
         if decided:
             items += [Item(line()), Item(line(f"muted:{len(decided)} decided"))]
-            items += [_item(edit) for edit in decided[:MAX_DECIDED]]
+            items += [self._item(edit) for at, edit in enumerate(decided) if at < MAX_DECIDED or edit is self.current]
         if superseded:
             items += [Item(line()), Item(line(f"muted:{self.view.superseded} gave way to newer ones"), whole=True)]
-            items += [_item(edit) for edit in superseded]
+            items += [self._item(edit) for edit in superseded]
         if self.view.withheld:
             count = sum(self.view.withheld.values())
             items += [Item(line()), Item(line(f"warn:{count} not put to review"), whole=True)]
@@ -61,17 +87,27 @@ class ReviewQueue(ListPane):
             items += [Item(line(f"muted:{count:>4} {reason}", indent=5), whole=True) for reason, count in last]
         return items
 
+    def _item(self, edit: Edit) -> Item:
+        proposed = edit.proposed
+        sign = f"{DECIDED[edit.state]} " if edit.state in DECIDED else ":  "
+        if proposed.edit in self.under_way:
+            sign = "muted:… "
+        return Item(line(sign, SIGNS[proposed.operation], f": {proposed.skill}"), proposed.edit)
 
-def _item(edit: Edit) -> Item:
+
+def _parts(view: RunView) -> tuple[list[Edit], list[Edit], list[Edit]]:
+    """The edits that wait, oldest first; then those decided, and those that gave way, newest first."""
+    newest = list(reversed(view.edits.values()))
+    decided = [edit for edit in newest if edit.state in ("approved", "amended", "vetoed", "undone")]
+    return view.pending, decided, [edit for edit in newest if edit.state == "superseded"]
+
+
+def reasons(edit: Edit, where: str, draft: str = "") -> list[Line]:
+    """Why the edit was proposed, what the checks and the audit say, and what was decided; `draft` is a reason for a veto
+    that was written and not sent."""
     proposed = edit.proposed
-    decided = f"{DECIDED[edit.state]} " if edit.state in DECIDED else ":  "
-    return Item(line(decided, SIGNS[proposed.operation], f": {proposed.skill}"), proposed.edit)
-
-
-def reasons(edit: Edit, where: str) -> list[Line]:
-    """Why the edit was proposed, what the checks and the audit say, and what was decided."""
-    proposed = edit.proposed
-    lines = [line("muted:task      ", f":{proposed.task}", indent=10)]
+    lines = [line("muted:not sent  ", f"warn:{draft.strip()}", indent=10)] if draft.strip() else []
+    lines.append(line("muted:task      ", f":{proposed.task}", indent=10))
     lines.append(line("muted:outcome   ", outcome_span(proposed.outcome), f"muted:   {where}", indent=10))
     if proposed.reason.strip():
         first, *more = say(proposed.reason, prefix=" " * 10)

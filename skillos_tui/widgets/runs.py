@@ -43,16 +43,18 @@ class RunList(ListPane):
         self.runs: tuple[RunRow, ...] | None = None
         self.folder = Path()
         self._shown = 0.0
+        self.trouble = ""
         self.value = TRAIN
 
-    def show(self, runs: tuple[RunRow, ...], folder: Path) -> None:
-        """Show these runs; until the cursor has been moved, it is on the newest.
+    def show(self, runs: tuple[RunRow, ...], folder: Path, trouble: str = "") -> None:
+        """Show these runs, or why they cannot be listed; until the cursor has been moved, it is on the newest.
 
         The same runs are painted again only after a while, for how long ago they began.
         """
-        if runs is self.runs and time.monotonic() - self._shown < SAME_SECONDS:
+        same = runs is self.runs and trouble == self.trouble
+        if same and time.monotonic() - self._shown < SAME_SECONDS:
             return
-        self.runs, self.folder, self._shown = runs, folder, time.monotonic()
+        self.runs, self.folder, self.trouble, self._shown = runs, folder, trouble, time.monotonic()
         if not self.moved:
             self.value = runs[0].path if runs and not runs[0].trouble else TRAIN
         self.renew()
@@ -71,6 +73,8 @@ class RunList(ListPane):
     def _runs(self, width: int) -> list[Item]:
         if self.runs is None:
             return [Item(line("muted:  Looking for runs …"))]
+        if self.trouble:
+            return [Item(line(f"bad:  ✗ {self.trouble}"))]
         if not self.runs:
             return [
                 Item(line(f"muted:  No runs yet in {self.folder}.", indent=2), whole=True),

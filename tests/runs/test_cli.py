@@ -327,6 +327,22 @@ def test_edits_are_listed_shown_approved_vetoed_and_undone(shell: Shell, run: Ru
     assert list(SkillRepo.open(run.repo_path)) == [] and run.edit(two).state == "pending"
 
 
+def test_undo_says_what_it_reverted_and_how_to_take_that_back(shell: Shell, run: Run) -> None:
+    one, two = propose(run, "one"), propose(run, "two")
+    shell("review", run.path, "approve", one)
+    shell("review", run.path, "veto", two, "--reason", "too short")
+    decision = run.edit(one).decision
+    out = shell("review", run.path, "undo", one)[1]
+    assert decision is not None and f"reverted commit {decision.commit[:10]} of one" in out
+    assert f"review {run.path} again {one}" in out
+    code, _, err = shell("review", run.path, "undo", one)
+    assert code == 1 and f"{one} was undone by" in err and "it can be asked again" in err
+    assert shell("review", run.path, "again", one)[0] == 0 and run.edit(one).state == "pending"
+    assert "the edit waits for a decision again" in shell("review", run.path, "undo", two)[1]
+    code, _, err = shell("review", run.path, "undo", two)
+    assert code == 1 and "is pending; there is no decision to undo" in err
+
+
 def test_a_conflict_says_so_and_how_to_ask_again(shell: Shell, run: Run) -> None:
     first, second = propose(run, "one"), propose(run, "one", "In the fridge.\n")
     shell("review", run.path, "approve", first)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from textual import events
 from textual.pilot import Pilot
 
 from skillos_tui.app import SkillosApp
@@ -23,10 +24,11 @@ async def workbench(
     size: tuple[int, int] = (120, 40),
     look: str = "dark",
     session: Session | None = None,
+    kind: type[SkillosApp] = SkillosApp,
     reopened: bool = False,
 ) -> AsyncIterator[Pilot[str]]:
     """The running workbench, on `run` or at home with the runs of `folder`; without a `session` it keeps nothing."""
-    app = SkillosApp(load_looks(), look, folder, run, session, reopened=reopened)
+    app = kind(load_looks(), look, folder, run, session, reopened=reopened)
     async with app.run_test(size=size, notifications=True) as pilot:
         yield pilot
 
@@ -50,3 +52,18 @@ async def until(pilot: Pilot[str], wanted: str | Callable[[], bool], seconds: fl
             return
         await asyncio.sleep(0.03)
     raise AssertionError(f"waited {seconds:g} s for {wanted!r}; the screen:\n{on_screen(pilot)}")
+
+
+def at_once(pilot: Pilot[str], *keys: str) -> None:
+    """Type keys in one go, as they come from a slow line or a fast hand: all are there before the first has acted."""
+    for key in keys:
+        name = {" ": "space", "[": "left_square_bracket", "]": "right_square_bracket"}.get(key, key)
+        pilot.app.post_message(events.Key(name, key if len(key) == 1 else None))
+
+
+async def seconds(pilot: Pilot[str], count: float) -> None:
+    """Let so many seconds go by, as a person does who looks at the screen."""
+    deadline = time.monotonic() + count
+    while time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    await pilot.pause()

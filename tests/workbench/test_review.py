@@ -6,15 +6,14 @@ import subprocess
 from pathlib import Path
 
 import msgspec
-from textual.pilot import Pilot
 
 from engine.runs import reviews
 from engine.runs.events import EditDecided
 from engine.runs.store import Run
 from engine.skills.audit import Finding
-from skillos_tui.widgets.pane import Pane
 from tests.workbench.recording import proposal, record_training
-from tests.workbench.stage import on_screen, until, workbench
+from tests.workbench.reviewing import commit_of, pane, reason, title
+from tests.workbench.stage import at_once, on_screen, until, workbench
 
 
 def log(run: Run) -> str:
@@ -25,10 +24,6 @@ def log(run: Run) -> str:
 
 def state(run: Run, edit: str) -> str:
     return run.edit(edit).state
-
-
-def pane(pilot: Pilot[str], name: str) -> str:
-    return "\n".join("".join(text for text, _ in row) for row in pilot.app.screen.query_one(f"#{name}", Pane).rows)
 
 
 async def test_one_edit_with_all_that_a_decision_needs(tmp_path: Path) -> None:
@@ -68,7 +63,7 @@ async def test_a_veto_takes_a_reason_and_writes_nothing(tmp_path: Path) -> None:
         await until(pilot, "insert · find-apple")
         await pilot.press("v")
         await until(pilot, "Veto the edit of find-apple")
-        await pilot.press(*"too vague", "enter")
+        at_once(pilot, *"too vague", "enter")
         await until(pilot, lambda: state(run, "s1-0") == "vetoed")
         assert [(record.id, record.decision and record.decision.reason) for record in reviews.vetoed(run, 5)] == [
             ("s1-0", "too vague")
@@ -81,7 +76,7 @@ async def test_a_veto_takes_a_reason_and_writes_nothing(tmp_path: Path) -> None:
         assert state(run, "s1-1") == "pending"
 
 
-async def test_undo_takes_the_last_decision_back(tmp_path: Path) -> None:
+async def test_undo_reverts_the_commit_that_it_names_and_can_be_taken_back(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     async with workbench(run.path) as pilot:
         await until(pilot, "2 to review")
@@ -89,16 +84,23 @@ async def test_undo_takes_the_last_decision_back(tmp_path: Path) -> None:
         await until(pilot, "insert · find-apple")
         await pilot.press("a")
         await until(pilot, "1 decided")
+        commit = commit_of(run, "s1-0")
+        await pilot.press("left_square_bracket")
+        await until(pilot, "Decision 1 of 1 taken here: approved find-apple; it is approved now.")
+        await pilot.press("tab")
+        await until(pilot, f"u revert {commit}")
         await pilot.press("u")
-        await until(pilot, lambda: state(run, "s1-0") == "undone")
+        await until(pilot, f"Reverted commit {commit} of find-apple. a asks for the edit again.")
+        assert state(run, "s1-0") == "undone"
         assert not (run.repo_path / "find-apple").exists() and "Revert" in log(run)
-        await until(pilot, "insert · find-apple")
-        await until(pilot, lambda: "undone" in pane(pilot, "why"))
         await pilot.press("a")
-        await until(pilot, lambda: state(run, "s1-0") == "pending")
+        await until(pilot, lambda: "pending" in title(pilot))
+        await pilot.press("a")
+        await until(pilot, lambda: state(run, "s1-0") == "approved")
+        assert (run.repo_path / "find-apple" / "SKILL.md").is_file() and state(run, "s1-1") == "pending"
 
 
-async def test_an_undone_veto_waits_again(tmp_path: Path) -> None:
+async def test_an_undone_veto_waits_again_and_its_reason_is_there_for_the_next(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     async with workbench(run.path) as pilot:
         await until(pilot, "2 to review")
@@ -106,12 +108,20 @@ async def test_an_undone_veto_waits_again(tmp_path: Path) -> None:
         await until(pilot, "insert · find-apple")
         await pilot.press("v")
         await until(pilot, "Veto the edit of find-apple")
-        await pilot.press("enter")
+        at_once(pilot, *"too vague", "enter")
         await until(pilot, "1 decided")
         assert state(run, "s1-0") == "vetoed"
+        await pilot.press("n")
+        await until(pilot, "u take back the veto")
         await pilot.press("u")
         await until(pilot, lambda: state(run, "s1-0") == "pending")
         await until(pilot, "2 waiting")
+        await until(pilot, "The veto of find-apple is taken back")
+        await pilot.press("v")
+        await until(pilot, "Veto the edit of find-apple")
+        await pilot.press("enter")
+        await until(pilot, lambda: state(run, "s1-0") == "vetoed")
+        assert reason(run, "s1-0") == "too vague"
 
 
 async def test_a_file_that_changed_since_conflicts_and_is_asked_again(tmp_path: Path) -> None:
@@ -129,8 +139,11 @@ async def test_a_file_that_changed_since_conflicts_and_is_asked_again(tmp_path: 
         await pilot.press("n")
         await until(pilot, f"insert · {proposed.skill}")
         await pilot.press("a")
-        await until(pilot, "conflicted by")
+        await until(pilot, f"Nothing was written: {proposed.skill} has changed since")
+        assert "insert · find-towel" in on_screen(pilot)  # the cursor stays on the edit that is being read
         assert "by hand" in (folder / "SKILL.md").read_text()
+        await pilot.press("left_square_bracket")
+        await until(pilot, "conflicted by")
         await pilot.press("a")
         await until(pilot, "- by hand")
         assert state(run, "late") == "pending"

@@ -1,0 +1,150 @@
+"""Random keys on a run whose queue changes under them: no fault, and no decision but by a key for the edit on the screen."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from textual import events
+from textual.pilot import Pilot
+
+import skillos_tui.app
+from engine.runs import reviews
+from engine.runs.errors import RunError
+from engine.runs.events import EditDecided
+from engine.runs.store import Run
+from skillos_tui.app import SkillosApp
+from skillos_tui.client import user
+from skillos_tui.screens.base import RoomScreen
+from skillos_tui.screens.home import HomeScreen
+from skillos_tui.screens.live import LiveScreen
+from skillos_tui.screens.review import ReviewScreen
+from tests.workbench.recording import proposal
+from tests.workbench.reviewing import decisions, waiting_run
+from tests.workbench.stage import until, workbench
+
+KEYS = [
+    *"aaaaavvvuuunnppjk[]",
+    *"gGrloeDs?",
+    "tab",
+    "shift+tab",
+    "enter",
+    "enter",
+    "escape",
+    "escape",
+    "space",
+    "backspace",
+]
+DECIDES = {"a": ("approved", "conflicted"), "v": ("vetoed",), "u": ("undone",)}
+SIZES = [(120, 40), (80, 24), (60, 16), (200, 50)]
+
+
+class Watched(SkillosApp):
+    """The workbench, which notes the edit whose diff was in the last frame of Review; a dialog may lie over it."""
+
+    CSS_PATH: ClassVar = [Path(skillos_tui.app.__file__).parent / str(name) for name in SkillosApp.CSS_PATH]
+    seen = ""
+
+    def _display(self, screen: object, renderable: object) -> None:
+        super()._display(screen, renderable)  # type: ignore[arg-type]
+        if isinstance(screen, ReviewScreen):
+            self.seen = screen.queue.current.proposed.edit if screen.queue.current else ""
+        elif isinstance(screen, RoomScreen):
+            self.seen = ""
+
+
+class World:
+    """What others do to the run meanwhile: the engine proposes and supersedes, bob decides in another terminal."""
+
+    def __init__(self, run: Run, dice: random.Random) -> None:
+        self.run, self.dice, self.count = run, dice, 100
+
+    def act(self) -> None:
+        moves: list[Callable[[str], object]] = [
+            self._propose,
+            self._propose,
+            self._supersede,
+            lambda edit: reviews.approve(self.run, edit, "bob"),
+            lambda edit: reviews.veto(self.run, edit, "bob", "no"),
+            lambda edit: reviews.undo(self.run, edit, "bob"),
+            lambda edit: reviews.ask_again(self.run, edit, "bob"),
+            self._by_hand,
+        ]
+        edit = self.dice.choice([record.id for record in self.run.edits()])
+        try:
+            self.dice.choice(moves)(edit)
+        except RunError:
+            return  # it was not to be done to this edit
+
+    def _propose(self, edit: str) -> None:
+        self.count += 1
+        self.run.append(proposal(self.count, 0, edit=f"e{self.count}"))
+
+    def _supersede(self, edit: str) -> None:
+        if self.run.edit(edit).state == "pending":
+            self.run.append(EditDecided(edit, "superseded", reviews.QUEUE, "room was needed"))
+
+    def _by_hand(self, edit: str) -> None:
+        file = self.run.repo_path / self.run.edit(edit).proposal.skill / "SKILL.md"
+        if file.exists():
+            file.write_text(f"---\nname: x\ndescription: y\n---\nby hand {self.dice.random()}\n")
+
+
+async def play(run: Run, seed: int, count: int) -> None:
+    """Press `count` keys, and judge afterwards."""
+    dice = random.Random(seed)
+    world = World(run, random.Random(seed + 1))
+    pressed: Counter[tuple[str, str]] = Counter()
+    async with workbench(run.path, folder=run.path.parent, kind=Watched) as pilot:
+        app = pilot.app
+        assert isinstance(app, Watched)
+        await until(pilot, " to review")
+        await pilot.press("r")
+        for _ in range(count):
+            if dice.random() < 0.05:
+                await asyncio.to_thread(world.act)
+            if dice.random() < 0.01:
+                await pilot.resize_terminal(*dice.choice(SIZES))
+            if dice.random() < 0.02:
+                app.post_message(events.Paste("a v u y\nenter"))
+            key = dice.choice(KEYS)
+            if isinstance(app.screen, LiveScreen | HomeScreen):  # the way back; what happens there is tested elsewhere
+                key = "r" if isinstance(app.screen, LiveScreen) else "enter"
+            pressed[app.seen, key] += 1
+            press(pilot, key)
+            await asyncio.sleep(dice.choice([0, 0, 0.001, 0.01, 0.03, 0.1]))
+            assert app.is_running
+        await until(pilot, lambda: not any(app.client.decisions(run.path).under_way))
+        await asyncio.sleep(0.5)
+    judge(run, pressed)
+
+
+def press(pilot: Pilot[str], key: str) -> None:
+    names = {"[": "left_square_bracket", "]": "right_square_bracket", "?": "question_mark"}
+    pilot.app.post_message(events.Key(names.get(key, key), key if len(key) == 1 else None))
+
+
+def judge(run: Run, pressed: Counter[tuple[str, str]]) -> None:
+    """Every decision of ours has a key of its kind that was pressed while its edit was on the screen."""
+    made = Counter((decision.edit, decision.decision) for decision in decisions(run) if decision.by == user())
+    for edit in {edit for edit, _ in made}:
+        for key, kinds in DECIDES.items():
+            taken = sum(made[edit, kind] for kind in kinds)
+            assert taken <= pressed[edit, key], f"{edit}: {taken} of {kinds}, and {pressed[edit, key]} times {key}"
+    assert sum(made.values()) > 3, "the keys decided on nothing: this proves nothing"
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_random_keys_decide_on_nothing_that_was_not_on_the_screen(tmp_path: Path, seed: int) -> None:
+    await play(waiting_run(tmp_path / "run", 6), seed, 300)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10, 16))
+async def test_thousands_of_random_keys(tmp_path: Path, seed: int) -> None:
+    await play(waiting_run(tmp_path / "run", 6), seed, 2000)
