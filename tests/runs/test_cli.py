@@ -162,7 +162,10 @@ def test_the_pocket_model_chooses_in_official_games_and_says_so_unless_the_user_
         (["curate", "--profile", "pocket", "--repo", "R", "--set", "environment.name=alfworld"], "give --games PATH"),
         (["train", "--profile", "pocket", "--set", "environment.name=alfworld"], "held-out groups .* name two splits"),
         (["train", "--profile", "nowhere"], "no profile 'nowhere'"),
-        (["train", "--profile", "pocket", "--steps", "0"], r"training\.steps = 0 cannot be used; expected a whole number, at least 1"),
+        (
+            ["train", "--profile", "pocket", "--steps", "0"],
+            r"training\.steps = 0 .*expected a whole number, at least 1",
+        ),
         (["train", "--profile", "pocket", "--set", "training.pace=3"], "pace"),
     ],
 )
