@@ -277,16 +277,20 @@ class SkillosApp(App[str]):
         self.notify("\n".join(shown), severity=message.level, timeout=seconds, markup=False)
 
     def _hand_on(self, message: messages.Reply) -> None:
-        """Give a reply to the screens that asked for it; not any more while the program ends."""
-        for screen in self.screen_stack if self.is_running else ():
-            if isinstance(screen, messages.Listener):
-                screen.take(message)
+        """Give a reply to the screens that asked for it."""
+        for screen in self._listeners():
+            screen.take(message)
 
     def _changed(self, parts: set[Part]) -> None:
-        """Tell the screens which parts of the run have changed; not any more while the program ends."""
-        for screen in self.screen_stack if self.is_running else ():
-            if parts and isinstance(screen, messages.Listener):
-                screen.renew(parts)
+        """Tell the screens which parts of the run have changed."""
+        for screen in self._listeners() if parts else ():
+            screen.renew(parts)
+
+    def _listeners(self) -> list[messages.Listener]:
+        """The screens to be told; none while the app ends, for then they lose their panes one by one."""
+        return (
+            [screen for screen in self.screen_stack if isinstance(screen, messages.Listener)] if self.is_running else []
+        )
 
     # Actions of all screens
 

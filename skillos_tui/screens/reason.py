@@ -31,7 +31,10 @@ class ReasonScreen(ModalScreen[str | None], Listener):
     """Answers the reason, which may be empty, or None when nothing is to be vetoed."""
 
     CSS_PATH = "dialog.tcss"
-    BINDINGS: ClassVar = [Binding("escape", "cancel", "cancel")]
+    BINDINGS: ClassVar = [
+        Binding("enter", "send", "veto", priority=True),
+        Binding("escape", "cancel", "cancel", priority=True),
+    ]
 
     def __init__(self, run: Path, edit: Edit, draft: str) -> None:
         super().__init__()
@@ -39,6 +42,7 @@ class ReasonScreen(ModalScreen[str | None], Listener):
         self.edit, self.skill, self.bound = edit.proposed.edit, edit.proposed.skill, shown(edit)
         self.changed = ""
         """What has happened to the edit since, as a sentence."""
+        self._left = False
 
     @property
     def workbench(self) -> SkillosApp:
@@ -81,11 +85,20 @@ class ReasonScreen(ModalScreen[str | None], Listener):
         return f"Meanwhile this edit was {edit.state} by {safe(edit.decided.by)}."
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        self.workbench.session.keep_draft(self.run, self.edit, event.value)
+        if not self._left:
+            self.workbench.session.keep_draft(self.run, self.edit, event.value)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        if not self.changed:
-            self.dismiss(event.value.strip())
+    def action_send(self) -> None:
+        self.query_one(Input).call_later(self._leave, send=True)
 
     def action_cancel(self) -> None:
-        self.dismiss(None)
+        self.query_one(Input).call_later(self._leave, send=False)
+
+    def _leave(self, *, send: bool) -> None:
+        """Close the dialog, once; called in the field's own order, after what was typed before and before what was after."""
+        if self._left or (send and self.changed):
+            return
+        self._left = True
+        text = self.query_one(Input).value
+        self.workbench.session.keep_draft(self.run, self.edit, text)
+        self.dismiss(text.strip() if send else None)

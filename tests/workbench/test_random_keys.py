@@ -139,7 +139,7 @@ def judge(run: Run, pressed: Counter[tuple[str, str]]) -> None:
     assert sum(made.values()) > 3, "the keys decided on nothing: this proves nothing"
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [2])
 async def test_random_keys_decide_on_nothing_that_was_not_on_the_screen(tmp_path: Path, seed: int) -> None:
     await play(waiting_run(tmp_path / "run", 6), seed, 300)
 

@@ -189,10 +189,23 @@ async def test_a_veto_that_the_disk_refuses_keeps_its_text(tmp_path: Path) -> No
 async def test_keys_typed_behind_enter_do_not_decide_on_the_next_edit(tmp_path: Path) -> None:
     run = waiting_run(tmp_path / "run")
     async with review(run) as pilot:
-        at_once(pilot, "v", "n", "o", "enter", "a", "a")
+        at_once(pilot, "v", "n", "o", "enter", "a", "a", "enter", "escape")
         await until(pilot, lambda: decided(run) == {"e0": "vetoed"})
         await seconds(pilot, 1)
-        assert decided(run) == {"e0": "vetoed"}
+        assert decided(run) == {"e0": "vetoed"} and reason(run, "e0") == "no"
+        await pilot.press("n", "n")
+        await until(pilot, lambda: "vetoed by" in pane(pilot, "why"))
+        assert "not sent" not in pane(pilot, "why")
+
+
+async def test_keys_typed_behind_escape_are_no_part_of_the_text(tmp_path: Path) -> None:
+    run = waiting_run(tmp_path / "run")
+    async with review(run) as pilot:
+        at_once(pilot, "v", "n", "o", "escape", "a", "enter")
+        await until(pilot, "not sent  no")
+        await seconds(pilot, 0.5)
+        assert "not sent  no " in f"{pane(pilot, 'why').splitlines()[0]} "
+        assert set(decided(run).values()) <= {"approved"}
 
 
 async def test_the_text_of_another_run_s_edit_is_not_mixed_up(tmp_path: Path) -> None:
