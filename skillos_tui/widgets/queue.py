@@ -73,13 +73,13 @@ class ReviewQueue(ListPane):
     def items(self, width: int) -> Sequence[Item]:
         waiting, decided, superseded = _parts(self.view)
         items = [Item(line(f"muted:{len(waiting)} waiting" if waiting else "muted:nothing waits"))]
-        items += [self._item(edit) for edit in waiting]
+        items += [self._entry(edit) for edit in waiting]
         if decided:
             items += [Item(line()), Item(line(f"muted:{len(decided)} decided"))]
-            items += [self._item(edit) for at, edit in enumerate(decided) if at < MAX_DECIDED or edit is self.current]
+            items += [self._entry(edit) for at, edit in enumerate(decided) if at < MAX_DECIDED or edit is self.current]
         if superseded:
             items += [Item(line()), Item(line(f"muted:{self.view.superseded} gave way to newer ones"), whole=True)]
-            items += [self._item(edit) for edit in superseded]
+            items += [self._entry(edit) for edit in superseded]
         if self.view.withheld:
             count = sum(self.view.withheld.values())
             items += [Item(line()), Item(line(f"warn:{count} not put to review"), whole=True)]
@@ -87,7 +87,7 @@ class ReviewQueue(ListPane):
             items += [Item(line(f"muted:{count:>4} {reason}", indent=5), whole=True) for reason, count in last]
         return items
 
-    def _item(self, edit: Edit) -> Item:
+    def _entry(self, edit: Edit) -> Item:
         proposed = edit.proposed
         sign = f"{DECIDED[edit.state]} " if edit.state in DECIDED else ":  "
         if proposed.edit in self.under_way:
