@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import threading
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -30,6 +29,7 @@ class Options(argparse.Namespace):
     run: str | None
     runs: Path | None
     theme: str | None
+    version: bool
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -107,11 +107,17 @@ def _options(arguments: list[str] | None) -> Options:
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run's directory, or its name in the runs' folder")
     parser.add_argument("--runs", metavar="DIR", type=Path, help="the runs' folder; by default in your data folder")
     parser.add_argument("--theme", metavar="NAME", help="dark or light; by default what suits the terminal")
-    parser.add_argument("--version", action="version", version=f"skillos-tui {_version()}")
-    return parser.parse_args(arguments, Options())
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    options = parser.parse_args(arguments, Options())
+    if options.version:
+        print(f"skillos-tui {_version()}")
+        sys.exit(0)
+    return options
 
 
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("skillos-tui")
     except PackageNotFoundError:

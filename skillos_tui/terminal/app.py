@@ -16,10 +16,12 @@ from textual.app import App, ReturnType
 from textual.driver import Driver
 from textual.screen import Screen
 from textual.widgets import Input, TextArea
+from textual.worker import WorkerFailed
 
 from skillos_tui.terminal.driver import Burst, TerminalDriver
 from skillos_tui.terminal.tty import Tty
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ENDING_SECONDS = 3.0
 """How long an orderly end may take after a signal."""
 
@@ -70,25 +72,35 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
         """Textual's way to end after an error, without its own report on the screen."""
         self._return_code = 1
         if self.failure is None:
-            self.failure = error
+            self.failure = error.error if isinstance(error, WorkerFailed) else error
         if self._exception is None:
             self._exception = error
             self._exception_event.set()
         self._close_messages_no_wait()
 
+    def listen_to_signals(self) -> None:
+        """End in order when a signal says so. In the main thread."""
+        for number in ENDING:
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, _: object) -> None:
+        if self.signal:  # the second one: an orderly end takes too long
+            if self.tty is not None:
+                self.tty.restore()
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        self.end(number)
+
     def end(self, number: int) -> None:
-        """End in order because a signal says so; a second signal, or the time limit, ends the program at once."""
+        """End in order, for the reason that this signal stands for, or after `ENDING_SECONDS` without order."""
         if self.signal:
             return
         self.signal = number
-        loop = asyncio.get_running_loop()
-        for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.remove_signal_handler(other)
-            signal.signal(other, signal.SIG_DFL)
         late = threading.Timer(ENDING_SECONDS, self._end_now)
         late.daemon = True
         late.start()
-        self.exit()
+        if self._driver is not None and not self._driver._loop.is_closed():
+            self._driver._loop.call_soon_threadsafe(self.exit)
 
     def _end_now(self) -> None:
         if self.tty is not None:

@@ -36,7 +36,6 @@ LAST_REPLY_SECONDS = 1.0
 """How long the last replies are waited for before the terminal is given back, at most."""
 MAX_SEQUENCE = 32
 """Textual's parser takes longer sequences for typed text."""
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Burst(events.InputEvent):
@@ -98,8 +97,7 @@ class TerminalDriver(LinuxDriver):
 
     def start_application_mode(self) -> None:
         saved = self.tty.saved
-        for number in ENDING:
-            self._loop.add_signal_handler(number, self.owner.end, number)
+        self.owner.listen_to_signals()
         self.cells.forget()
         self.pace.forget()
         self._wake = os.pipe()

@@ -70,6 +70,7 @@ class Tty:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.dark()  # a reply that is still on its way would be text in the shell
         self.restore()
 
     def restore(self) -> None:
