@@ -144,10 +144,9 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
 
     async def _type(self, keys: list[events.Key]) -> None:
         """Pasted text from a terminal that does not mark it: text where text is typed, and no keys elsewhere."""
-        for place, key in enumerate(keys):
+        for key in keys:
             if not self.in_text:
-                left = len(keys) - place
-                self.notify(f"{left} characters came at once, as pasted text does: they were not taken for keys.")
+                self.notify("Pasted text is not taken for keys.")
                 return
             await self.on_event(key)
 

@@ -34,6 +34,9 @@ ANSWER_SECONDS = 0.5
 """For how long after a key frames count as its answer."""
 LAST_REPLY_SECONDS = 1.0
 """How long the last replies are waited for before the terminal is given back, at most."""
+MAX_READ = 1 << 16
+TOGETHER_SECONDS = 0.003
+"""What comes this soon after other bytes came together with them."""
 MAX_SEQUENCE = 32
 """Textual's parser takes longer sequences for typed text."""
 
@@ -184,11 +187,17 @@ class TerminalDriver(LinuxDriver):
                 return
 
     def _read_some(self) -> bytes:
-        """Some bytes; none when the terminal is gone."""
+        """All that can be read now, some at least; none when the terminal is gone. What came at once stays together."""
+        data = b""
         try:
-            return os.read(self.fileno, 4096)
+            while len(data) < MAX_READ:
+                piece = os.read(self.fileno, 4096)
+                data += piece
+                if not piece or not select.select([self.fileno], [], [], TOGETHER_SECONDS)[0]:
+                    break
         except OSError:
-            return b""
+            return data
+        return data
 
     def _handle(self, items: list[Item]) -> None:
         for item in items:

@@ -18,6 +18,7 @@ import struct
 import sys
 import termios
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -90,9 +91,12 @@ class Terminal:
         return "\n".join(line.rstrip() for line in self.screen.display)
 
     def press(self, keys: bytes) -> None:
-        """Send keys, or whatever else a terminal sends."""
+        """Send keys, or whatever else a terminal sends; output is taken while the program does not read."""
         while keys:
-            keys = keys[os.write(self.file, keys) :]
+            if select.select([], [self.file], [], 0.02)[1]:
+                keys = keys[os.write(self.file, keys[:512]) :]
+            else:
+                self.read(0.02)
 
     def resize(self, columns: int, rows: int) -> None:
         """Give the terminal another size."""
@@ -189,6 +193,33 @@ class Terminal:
     def farewell(self) -> str:
         """What the program said after it had left the alternate screen."""
         return self.output.rpartition(b"\x1b[?1004l")[2].decode(errors="replace").replace("\r\n", "\n")
+
+
+class Delayed(Terminal):
+    """A terminal at the end of a long line: bytes take `delay` seconds, in each direction."""
+
+    def __init__(self, *arguments: str, delay: float, **options: Any) -> None:
+        self.delay = delay
+        self._out: deque[tuple[float, bytes]] = deque()
+        self._in: deque[tuple[float, bytes]] = deque()
+        super().__init__(*arguments, **options)
+
+    def press(self, keys: bytes) -> None:
+        self._in.append((time.monotonic() + self.delay, keys))
+
+    def _take(self, data: bytes) -> None:
+        self._out.append((time.monotonic() + self.delay, data))
+
+    def read(self, seconds: float) -> bool:
+        now = time.monotonic()
+        while self._in and self._in[0][0] <= now:
+            super().press(self._in.popleft()[1])
+        shown = False
+        while self._out and self._out[0][0] <= now:
+            super()._take(self._out.popleft()[1])
+            shown = True
+        super().read(min(seconds, 0.02))
+        return shown or bool(self._in or self._out)
 
 
 def _opposite(sequence: bytes) -> bytes:

@@ -247,17 +247,15 @@ def test_errors_may_go_to_a_file(run: Path, tmp_path: Path) -> None:
 def test_terminals_of_odd_sizes_are_no_fault(size: tuple[int, int], run: Path) -> None:
     with Terminal(str(run), "--theme", "dark", size=(80, 24)) as terminal:
         terminal.until("Executor")
-        terminal.quiet(0.3)
         if min(size):
             terminal.resize(*size)
         else:
             take_size_away(terminal)
-        terminal.quiet(0.3)
+        terminal.quiet(0.2)
         terminal.press(b"?")
-        terminal.quiet(0.3)
-        terminal.press(b"\x1b[C")
-        terminal.press(b"q")
-        terminal.quiet(0.3)
+        terminal.quiet(0.2)
+        terminal.press(b"\x1b[Cq")
+        terminal.quiet(0.1)
         terminal.resize(80, 24)
         terminal.until("Executor")
         terminal.press(b"q")
