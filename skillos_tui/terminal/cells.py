@@ -23,6 +23,8 @@ Cell = tuple[str, str]
 Look = tuple[frozenset[str], str, str]
 """Attributes, foreground and background, as SGR parameters."""
 
+UNLIMITED = 1 << 30
+"""A limit that sends everything, from the top."""
 UNKNOWN: Cell = ("", "?")
 SAME_RUN = 6
 """Cells that do not differ and lie between two that do are sent with them, up to this many: a move costs as much."""
@@ -83,7 +85,7 @@ class Cells:
         size = 0
         pen = Pen()
         height = len(self.want)
-        start = self._from
+        start = self._from if limit < UNLIMITED else 0
         for y in sorted(self.differing, key=lambda y: (y - start) % max(1, height)):
             if size >= limit:
                 break

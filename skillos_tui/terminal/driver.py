@@ -20,9 +20,9 @@ from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
-from skillos_tui.terminal.cells import Cells
+from skillos_tui.terminal.cells import UNLIMITED, Cells
 from skillos_tui.terminal.input import Escape, Item, Paste, Query, Reply, Sequence, Typed
-from skillos_tui.terminal.pace import UNLIMITED, Pace
+from skillos_tui.terminal.pace import Pace
 from skillos_tui.terminal.tty import Tty
 
 if TYPE_CHECKING:

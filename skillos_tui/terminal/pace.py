@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from skillos_tui.terminal.cells import UNLIMITED
+
 LEAST_WINDOW, MOST_WINDOW = 1_500, 65_536
 """Bytes of a frame of run events. The window is doubled by a prompt reply and halved by a slow one."""
 KEY_WINDOW = 6_000
@@ -22,7 +24,6 @@ PROMPT = 1.5, 0.03
 FIRST_SECONDS, LATER_SECONDS = 0.5, 5.0
 """How long a reply is waited for: before the terminal has ever answered, and after."""
 MAX_MISSES = 3
-UNLIMITED = 1 << 30
 
 
 class Pace:

@@ -44,7 +44,6 @@ class Tmux:
             assert time.monotonic() < deadline, f"waited for {wanted!r}; the screen:\n{self.text}"
             time.sleep(0.05)
 
-
     def settled(self) -> str:
         """The screen, once it has not changed for half a second."""
         before, text = "", self.text

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from skillos_tui.terminal.pace import FIRST_SECONDS, LATER_SECONDS, LEAST_WINDOW, MAX_MISSES, UNLIMITED, Pace
+from skillos_tui.terminal.cells import UNLIMITED
+from skillos_tui.terminal.pace import FIRST_SECONDS, LATER_SECONDS, LEAST_WINDOW, MAX_MISSES, Pace
 
 
 def test_a_frame_of_events_waits_for_the_reply_and_one_that_answers_a_key_does_not() -> None:
