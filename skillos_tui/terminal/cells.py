@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import groupby
 
 from rich.cells import cell_len
 from rich.color import ColorSystem
@@ -108,20 +109,30 @@ class Cells:
 
 def _written(cells: list[Cell], column: int, pen: Pen, least: int) -> Iterator[str]:
     """The cells as text, from a column on, where the cursor is; from `least` blanks on they are erased."""
-    x = 0
-    while x < len(cells):
-        char, look = cells[x]
-        width = next((n for n in range(1, len(cells) - x) if cells[x + n][0]), len(cells) - x)
-        yield pen.take(char, look)
-        blanks = next((n for n in range(len(cells) - x) if cells[x + n] != (" ", look)), len(cells) - x)
-        if blanks >= least:
-            yield f"\x1b[{blanks}X"
-            width = blanks
+    for (blank, look), group in groupby(cells, key=lambda cell: (cell[0] == " ", cell[1])):
+        piece = [char for char, _ in group]
+        column += len(piece)
+        text = "".join(piece)
+        yield pen.take(piece[0], look)
+        if blank and len(piece) >= least:
+            yield f"\x1b[{len(piece)}X\x1b[{column + 1}G"
+        elif "" not in piece and len(text) == len(piece):
+            yield text
         else:
-            yield char
-        x += width
-        if x < len(cells) and (blanks >= least or width > 1 or len(char) > 1):
-            yield f"\x1b[{column + x + 1}G"
+            yield from _placed(piece, column - len(piece))
+
+
+def _placed(piece: list[str], column: int) -> Iterator[str]:
+    """Characters of which some take more than a column, or more than a code: what follows those is placed by column."""
+    exact = True
+    for x, char in enumerate(piece, column + 1):
+        if char:
+            yield char if exact else f"\x1b[{x}G{char}"
+            exact = len(char) == 1
+        else:
+            exact = False
+    if not exact:
+        yield f"\x1b[{column + len(piece) + 1}G"
 
 
 class Pen:
@@ -202,23 +213,24 @@ def _cells(text: str, look: str) -> list[Cell]:
 
 def _runs(want: list[Cell], shown: list[Cell]) -> Iterator[tuple[int, int]]:
     """Where the rows differ, from a word's beginning to a word's end, near runs together; unknown cells are left out."""
-    run: tuple[int, int] | None = None
-    for x, (cell, other) in enumerate(zip(want, shown, strict=True)):
-        if cell in (other, UNKNOWN) or (run and x < run[1]):
+    start, end = 0, -SAME_RUN - 1
+    for x, cell in enumerate(want):
+        if x < end or cell == shown[x] or cell == UNKNOWN:
             continue
         left, right = x, x + 1
         while left > 0 and _hang_together(want[left - 1], want[left]):
             left -= 1
+        while right < len(want) and want[right] != shown[right] and want[right] != UNKNOWN:
+            right += 1
         while right < len(want) and _hang_together(want[right - 1], want[right]):
             right += 1
-        if run and left - run[1] <= SAME_RUN and UNKNOWN not in want[run[1] : left]:
-            run = run[0], right
-        else:
-            if run:
-                yield run
-            run = left, right
-    if run:
-        yield run
+        if left - end > SAME_RUN or UNKNOWN in want[end:left]:
+            if end > 0:
+                yield start, end
+            start = left
+        end = right
+    if end > 0:
+        yield start, end
 
 
 def _hang_together(left: Cell, right: Cell) -> bool:

@@ -28,7 +28,7 @@ from skillos_tui.terminal.tty import Tty
 if TYPE_CHECKING:
     from skillos_tui.terminal.app import TerminalApp
 
-START_SECONDS = 3.0
+START_SECONDS = 1.5
 """For how long the first frames are sent without waiting for replies."""
 ANSWER_SECONDS = 0.5
 """For how long after a key frames count as its answer."""
