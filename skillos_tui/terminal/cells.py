@@ -70,7 +70,7 @@ class Cells:
                 cells += _cells(text, Strip.render_ansi(style, system) if style else "")
         if x < 0:
             cells, x = cells[-x:], 0
-        cells = cells[: len(row) - x]
+        cells = cells[: max(0, len(row) - x)]
         if not cells:
             return
         end = x + len(cells)

@@ -16,6 +16,7 @@ import select
 import signal
 import struct
 import sys
+import tempfile
 import termios
 import time
 from collections import deque
@@ -27,6 +28,8 @@ from typing import Any, Self
 import pyte
 
 ROOT = Path(__file__).parents[2]
+NOWHERE = Path(tempfile.gettempdir()) / f"skillos-tui-tests-{os.getpid()}"
+"""Where a program keeps its state that is given no other place; never the user's own."""
 WORKBENCH = (sys.executable, "-m", "skillos_tui.command")
 BACKGROUND = b"\x1b]11;rgb:1a1a/1b1b/2626\x1b\\"
 """Tokyo Night's background: its digits hold the letters of keys, `a` and `b` among them."""
@@ -67,7 +70,7 @@ class Terminal:
         if self.pid == 0:
             try:
                 fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
-                own = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": str(ROOT)}
+                own = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": str(ROOT), **keep(NOWHERE)}
                 os.execvpe(command[0], [*command, *arguments], {**os.environ, **own, **(environment or {})})
             finally:
                 os._exit(127)

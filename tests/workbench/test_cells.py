@@ -107,3 +107,14 @@ def test_a_terminal_that_erases_in_its_own_colour_is_sent_spaces() -> None:
         cells.resize(40, 1)
         put(cells, 0, 0, strip(" " * 40, STYLES[1]))
         assert (" " * 40 in cells.changes(9999)) is not erases
+
+
+def test_a_frame_that_was_made_for_another_size_is_cut() -> None:
+    cells = Cells()
+    cells.resize(5, 2)
+    for x in (-9, -2, 0, 3, 5, 9):
+        for y in (-1, 0, 1, 2):
+            put(cells, x, y, strip("日本語 ab", STYLES[2]))
+    assert all(len(row) == 5 for row in cells.want)
+    shown = Shown(5, 2)
+    shown.take(cells.changes(9999))
