@@ -24,8 +24,6 @@ Cell = tuple[str, str]
 Look = tuple[frozenset[str], str, str]
 """Attributes, foreground and background, as SGR parameters."""
 
-UNLIMITED = 1 << 30
-"""A limit that sends everything, from the top."""
 UNKNOWN: Cell = ("", "?")
 SAME_RUN = 6
 """Cells that do not differ and lie between two that do are sent with them, up to this many: a move costs as much."""
@@ -80,13 +78,14 @@ class Cells:
             row[end] = (" ", row[end][1])
         row[x:end] = cells
 
-    def changes(self, limit: int) -> str:
-        """The sequences that bring the terminal nearer to what it should show, whole rows, until `limit` bytes."""
+    def changes(self, limit: int, *, from_top: bool = False) -> str:
+        """The sequences that bring the terminal nearer to what it should show, whole rows, until `limit` bytes; from the
+        top, or from where the last ones ended."""
         parts: list[str] = []
         size = 0
         pen = Pen()
         height = len(self.want)
-        start = self._from if limit < UNLIMITED else 0
+        start = 0 if from_top else self._from
         for y in sorted(self.differing, key=lambda y: (y - start) % max(1, height)):
             if size >= limit:
                 break

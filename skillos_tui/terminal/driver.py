@@ -20,7 +20,7 @@ from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
-from skillos_tui.terminal.cells import UNLIMITED, Cells
+from skillos_tui.terminal.cells import Cells
 from skillos_tui.terminal.input import Escape, Item, Paste, Query, Reply, Sequence, Typed
 from skillos_tui.terminal.pace import Pace
 from skillos_tui.terminal.tty import Tty
@@ -263,16 +263,11 @@ class TerminalDriver(LinuxDriver):
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
-        while self.cells.differing and self._wake is not None:
-            now = self._loop.time()
-            room = self.pace.room(now, urgent=now < self._urgent_until)
-            if not room:
-                break
-            text = self.cells.changes(room)
-            if text:
+        now = self._loop.time()
+        urgent = now < self._urgent_until
+        while self.cells.differing and self._wake is not None and (room := self.pace.room(now, urgent=urgent)):
+            if text := self.cells.changes(room, from_top=urgent):
                 self._write_frame(text, now)
-            if room == UNLIMITED:
-                break
         if self.cells.differing and self.pace.deadline is not None:
             self._waiting = self._loop.call_at(self.pace.deadline, self._send)
 

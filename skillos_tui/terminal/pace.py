@@ -5,25 +5,26 @@
     pace.sent(size, now)                    # then ask the terminal (DSR 5), if `pace.asking`
     pace.answered(now)                      # its reply came
 
-A frame of run events waits until nothing is on its way. A frame that answers a key may be sent beside `KEY_WINDOW` bytes
-that are. A terminal that never answers is asked `MAX_MISSES` times, and nothing waits for it after that; inside tmux it
-is tmux that answers, so the line behind it is not measured.
+A frame of run events waits until nothing is on its way. One that answers a key is sent at once, as long as no more than
+`KEY_WINDOW` bytes are on their way; what is left of it follows, or is overtaken by the answer to the next key.
+
+A terminal that never answers is asked `MAX_MISSES` times, and nothing waits for it after that. Inside tmux it is tmux that
+answers, so the line behind it is not measured.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-from skillos_tui.terminal.cells import UNLIMITED
-
 LEAST_WINDOW, MOST_WINDOW = 1_500, 65_536
-"""Bytes of a frame of run events. The window is doubled by a prompt reply and halved by a slow one."""
-KEY_WINDOW = 6_000
+"""Bytes of a frame of run events. A prompt reply to so many doubles the window, a slow reply halves it."""
+KEY_WINDOW = 3_000
 PROMPT = 1.5, 0.03
 """A reply is prompt that takes no longer than the fastest one times the first, plus the second in seconds."""
 FIRST_SECONDS, LATER_SECONDS = 0.5, 5.0
 """How long a reply is waited for: before the terminal has ever answered, and after."""
 MAX_MISSES = 3
+UNLIMITED = 1 << 30
 
 
 class Pace:
@@ -37,13 +38,14 @@ class Pace:
         self._misses = 0
 
     def room(self, now: float, *, urgent: bool) -> int:
-        """How many bytes may be sent now. An urgent frame is sent as a whole, or not yet."""
+        """How many bytes may be sent now; an urgent frame answers a key."""
         self._give_up(now)
-        if not self.asking or not self._on_way:
-            return UNLIMITED if urgent or not self.asking else self.window
-        if urgent and (self.fastest is None or sum(size for size, _ in self._on_way) < KEY_WINDOW):
+        if not self.asking or (urgent and self.fastest is None):
             return UNLIMITED
-        return 0
+        on_way = sum(size for size, _ in self._on_way)
+        if urgent:
+            return max(0, max(KEY_WINDOW, self.window) - on_way)
+        return 0 if on_way else self.window
 
     def sent(self, size: int, now: float) -> None:
         """A frame of `size` bytes was written, and the terminal asked after it."""
@@ -55,11 +57,13 @@ class Pace:
         self.asking, self._misses = True, 0
         if not self._on_way:
             return
-        _, at = self._on_way.popleft()
+        size, at = self._on_way.popleft()
         took = now - at
         self.fastest = min(took, self.fastest) if self.fastest is not None else took
-        prompt = took <= self.fastest * PROMPT[0] + PROMPT[1]
-        self.window = max(LEAST_WINDOW, min(MOST_WINDOW, self.window * 2 if prompt else self.window // 2))
+        if took > self.fastest * PROMPT[0] + PROMPT[1]:
+            self.window = max(LEAST_WINDOW, self.window // 2)
+        elif size * 2 >= self.window:
+            self.window = min(MOST_WINDOW, self.window * 2)
 
     @property
     def deadline(self) -> float | None:

@@ -207,18 +207,18 @@ def keys(bench: Bench, when: str, target: str, rate: float | None = None) -> Non
         terminal.quiet(0.3, 3.0)
         focus_skills(terminal)
         for _ in range(bench.samples):
-            for name, key, condition in (
-                ("? help", b"?", shows(HELP, terminal)),
-                ("q close help", b"q", hides(HELP, terminal)),
-                ("j", b"j", moved_in("Skills", terminal)),
-                ("tab", b"\t", focus_leaves("Skills", terminal)),
-                ("", b"\x1b[Z", lambda: focused("Skills", terminal)),
-                ("r review", b"r", shows("Trajectory", terminal)),
-                ("esc back", b"\x1b", shows("Executor", terminal)),
-                ("", b"g", lambda: True),
+            for name, key, watch, argument in (
+                ("? help", b"?", shows, HELP),
+                ("q close help", b"q", hides, HELP),
+                ("j", b"j", moved_in, "Skills"),
+                ("", b"k", moved_in, "Skills"),
+                ("tab", b"\t", focus_leaves, "Skills"),
+                ("", b"\x1b[Z", focus_comes, "Skills"),
+                ("r review", b"r", shows, "╭─ Review"),
+                ("esc back", b"\x1b", shows, "Executor"),
             ):
                 before = len(terminal.output)
-                took = press(terminal, key, condition)
+                took = press(terminal, key, watch(argument, terminal))
                 settle(terminal)
                 if name:
                     times[name].append(took)
@@ -266,6 +266,12 @@ def corner(title: str, terminal: Terminal) -> tuple[int, int]:
     return -1, -1
 
 
+def height(y: int, x: int, terminal: Terminal) -> int:
+    """How many rows below its frame's beginning a pane ends."""
+    rows = range(y + 1, terminal.screen.lines)
+    return next((at - y for at in rows if terminal.screen.buffer[at][x].data == "╰"), 2)
+
+
 def color_at(terminal: Terminal, y: int, x: int) -> str:
     return str(terminal.screen.buffer[y][x].fg)
 
@@ -279,6 +285,10 @@ def focused(title: str, terminal: Terminal) -> bool:
 
 def focus_leaves(title: str, terminal: Terminal) -> Callable[[], bool]:
     return lambda: corner(title, terminal)[0] >= 0 and not focused(title, terminal)
+
+
+def focus_comes(title: str, terminal: Terminal) -> Callable[[], bool]:
+    return lambda: focused(title, terminal)
 
 
 def focus_skills(terminal: Terminal) -> None:
@@ -296,7 +306,7 @@ def moved_in(title: str, terminal: Terminal) -> Callable[[], bool]:
 
     def place() -> tuple[int, str]:
         y, x = corner(title, terminal)
-        rows = [terminal.screen.buffer[y + n][x + 3].bg for n in range(1, 9)]
+        rows = [terminal.screen.buffer[y + n][x + 3].bg for n in range(1, height(y, x, terminal))]
         usual = max(set(rows), key=rows.count)
         found = next((n for n, color in enumerate(rows) if color != usual), -1)
         return found, row(terminal, y + 1 + max(found, 0))[x : x + 40]

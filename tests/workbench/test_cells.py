@@ -96,8 +96,10 @@ def test_a_limit_sends_whole_rows_and_goes_on_where_it_stopped() -> None:
     first = cells.changes(1)
     assert "row 0" not in first.replace("\x1b[0m", "") or "row 1" not in first
     put(cells, 0, 0, strip("newer  " + "y" * 10))
+    assert "newer" in cells.changes(1, from_top=True)
+    put(cells, 0, 0, strip("latest " + "y" * 10))
     rest = [cells.changes(1) for _ in range(4)]
-    assert ["newer" in text for text in rest] == [False, False, False, True]
+    assert ["latest" in text for text in rest] == [False, False, False, True]
     assert not cells.differing
 
 

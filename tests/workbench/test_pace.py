@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from skillos_tui.terminal.cells import UNLIMITED
-from skillos_tui.terminal.pace import FIRST_SECONDS, LATER_SECONDS, LEAST_WINDOW, MAX_MISSES, Pace
+from skillos_tui.terminal.pace import (
+    FIRST_SECONDS,
+    KEY_WINDOW,
+    LATER_SECONDS,
+    LEAST_WINDOW,
+    MAX_MISSES,
+    UNLIMITED,
+    Pace,
+)
 
 
 def test_a_frame_of_events_waits_for_the_reply_and_one_that_answers_a_key_does_not() -> None:
@@ -14,7 +21,7 @@ def test_a_frame_of_events_waits_for_the_reply_and_one_that_answers_a_key_does_n
     pace.answered(0.2)
     pace.sent(1400, 0.3)
     assert pace.room(0.31, urgent=False) == 0
-    assert pace.room(0.31, urgent=True) == UNLIMITED
+    assert pace.room(0.31, urgent=True) == max(KEY_WINDOW, pace.window) - 1400
     pace.sent(6000, 0.32)
     assert pace.room(0.33, urgent=True) == 0
 
@@ -24,8 +31,9 @@ def test_the_window_grows_on_a_fast_line_and_shrinks_on_a_slow_one() -> None:
     for turn in range(10):
         fast.sent(fast.window, turn)
         fast.answered(turn + 0.01)
-        slow.sent(slow.window, turn)
-        slow.answered(turn + 0.01 + slow.window / 16_000)
+        for size in (50, slow.window):
+            slow.sent(size, turn)
+            slow.answered(turn + 0.01 + size / 16_000)
     assert fast.window > 30_000
     assert slow.window <= 2 * LEAST_WINDOW
 
@@ -58,4 +66,4 @@ def test_one_that_has_answered_is_waited_for_longer() -> None:
     pace.answered(0.1)
     pace.sent(100, 1.0)
     assert pace.room(1.0 + FIRST_SECONDS * 2, urgent=False) == 0
-    assert pace.room(1.0 + LATER_SECONDS, urgent=False) == LEAST_WINDOW * 2
+    assert pace.room(1.0 + LATER_SECONDS, urgent=False) == LEAST_WINDOW
