@@ -249,17 +249,23 @@ class SkillosApp(TerminalApp[str]):
 
 def make(options: Options, tty: Tty) -> SkillosApp:
     """The app that the command's options ask for, in this terminal. Ends the program where they name what is not there."""
-    if not options.theme:
-        tty.ask()
-    try:
-        looks = load_looks()
-    except ThemeError as error:
-        raise SystemExit(f"skillos-tui: {error}") from error
+    looks = shipped_looks(options.theme)
     look = options.theme or ("light" if tty.dark() is False else "dark")
     folder = options.runs.expanduser().absolute() if options.runs else None
     app = SkillosApp(looks, look, folder, find_run(options.run, folder) if options.run else None)
     app.tty = tty
     return app
+
+
+def shipped_looks(named: str | None) -> dict[str, Look]:
+    """The themes by name. Ends the program where one cannot be used, or where there is none of the name."""
+    try:
+        looks = load_looks()
+    except ThemeError as error:
+        raise SystemExit(f"skillos-tui: {error}") from error
+    if named and named not in looks:
+        raise SystemExit(f"skillos-tui: there is no theme {named!r}; the themes are: {', '.join(looks)}")
+    return looks
 
 
 def find_run(name: str, folder: Path | None) -> Path:

@@ -35,9 +35,11 @@ class Options(argparse.Namespace):
 def main(arguments: list[str] | None = None) -> None:
     """The command `skillos-tui`."""
     options = _options(arguments)
-    if options.theme:
-        _check_theme(options.theme)
     if why := trouble():
+        if options.theme:
+            from skillos_tui.app import shipped_looks
+
+            shipped_looks(options.theme)  # a theme that does not exist is wrong anywhere
         _say(f"skillos-tui needs a terminal, and {why}; {INSTEAD}.")
         sys.exit(2)
     gc.disable()  # until the first paint: what is loaded stays, and looking through it costs a fifth of the start
@@ -59,24 +61,14 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _show(options: Options, tty: Tty) -> tuple[SkillosApp, str | None]:
     """Show the workbench until it is left; what is to be said then."""
+    if not options.theme:
+        tty.ask()  # the terminal answers while the app is loaded
     from skillos_tui.app import make
 
     app = make(options, tty)
     gc.freeze()
     threading.excepthook = lambda failed: app.fail_from_thread(failed.exc_value)
     return app, app.run()
-
-
-def _check_theme(name: str) -> None:
-    """End the program if there is no such theme."""
-    from skillos_tui.themes import ThemeError, load_looks
-
-    try:
-        looks = load_looks()
-    except ThemeError as error:
-        raise SystemExit(f"skillos-tui: {error}") from error
-    if name not in looks:
-        raise SystemExit(f"skillos-tui: there is no theme {name!r}; the themes are: {', '.join(looks)}")
 
 
 def _fail(error: BaseException) -> NoReturn:

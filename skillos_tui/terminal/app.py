@@ -15,7 +15,6 @@ from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App, ReturnType
 from textual.driver import Driver
 from textual.screen import Screen
-from textual.widgets import Input, TextArea
 from textual.worker import WorkerFailed
 
 from skillos_tui.terminal.driver import Burst, TerminalDriver
@@ -140,6 +139,8 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
     @property
     def in_text(self) -> bool:
         """Whether what is typed is text now."""
+        from textual.widgets import Input, TextArea  # not needed for the first paint
+
         return isinstance(self.focused, Input | TextArea)
 
     async def _type(self, keys: list[events.Key]) -> None:
