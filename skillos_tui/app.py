@@ -1,4 +1,4 @@
-"""The workbench: `skillos-tui [RUN] [--home] [--runs DIR] [--theme NAME] [--state DIR]`.
+"""The app of the workbench; `skillos_tui.command` starts it.
 
 It shows runs and takes decisions; the work is done by engines in processes of their own, so closing this program, or
 the terminal it runs in, stops nothing.
@@ -6,25 +6,24 @@ the terminal it runs in, stops nothing.
 
 from __future__ import annotations
 
-import argparse
 import gc
-import sys
 from collections.abc import Callable, Iterable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.screen import Screen
 
 from engine.runs.events import Notice
 from skillos_tui import messages
+from skillos_tui.command import main
 from skillos_tui.keymap import KEYMAP, bindings
 from skillos_tui.returning import Keeper, chosen_look, last_run, state_home
 from skillos_tui.screens.base import RoomScreen
 from skillos_tui.session import Session
-from skillos_tui.terminal import Question
+from skillos_tui.terminal.app import TerminalApp
 from skillos_tui.text import Line, line, safe
 from skillos_tui.themes import Look, ThemeError, load_looks
 from skillos_tui.view import Part, RunView
@@ -33,6 +32,8 @@ from skillos_tui.widgets.state import state_line
 if TYPE_CHECKING:
     from engine.runs.status import ShownState
     from skillos_tui.client import Client
+    from skillos_tui.command import Options
+    from skillos_tui.terminal.tty import Tty
     from skillos_tui.widgets.bars import Fitting
 
 NEWS_SECONDS = 60.0
@@ -41,7 +42,7 @@ MAX_TOLD = 6
 """Lines of a message that are shown; of a longer one the first and the last."""
 
 
-class SkillosApp(App[str]):
+class SkillosApp(TerminalApp[str]):
     """The program: one run at most is open; `view` is what its events have told so far."""
 
     CSS_PATH: ClassVar = ["app.tcss", "screens/home.tcss", "screens/live.tcss"]  # the first screen is one of these
@@ -336,30 +337,28 @@ class SkillosApp(App[str]):
         self.exit(f"The engine goes on. See it again: skillos-tui {self.path}" if alive else None)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """The command `skillos-tui`."""
-    gc.freeze()
-    gc.disable()  # until the first paint: what is loaded stays, and looking through it costs a fifth of the start
-    options = _options(arguments)
+def make(options: Options, tty: Tty) -> SkillosApp:
+    """The app that the command's options ask for, in this terminal. Ends the program where they name what is not there."""
+    looks = shipped_looks(options.theme)
     session = Session.load(options.state or state_home())
-    question = None if options.theme or session.saved.theme else Question()
-    try:
-        looks = load_looks()
-    except ThemeError as error:
-        raise SystemExit(f"skillos-tui: {error}") from error
-    finally:
-        dark = question.answer() if question else None
-    look = options.theme or chosen_look(session, looks) or ("light" if dark is False else "dark")
-    if look not in looks:
-        raise SystemExit(f"skillos-tui: there is no theme {look!r}; the themes are: {', '.join(looks)}")
+    look = options.theme or chosen_look(session, looks) or ("light" if tty.dark() is False else "dark")
     folder = options.runs.expanduser().absolute() if options.runs else None
     run = find_run(options.run, folder) if options.run else None
     last = None if options.run or options.home else last_run(session, folder)
     app = SkillosApp(looks, look, folder, run or last, session, reopened=last is not None)
-    farewell = app.run()
-    if farewell:
-        print(farewell)
-    sys.exit(app.return_code or 0)
+    app.tty = tty
+    return app
+
+
+def shipped_looks(named: str | None) -> dict[str, Look]:
+    """The themes by name. Ends the program where one cannot be used, or where there is none of the name."""
+    try:
+        looks = load_looks()
+    except ThemeError as error:
+        raise SystemExit(f"skillos-tui: {error}") from error
+    if named and named not in looks:
+        raise SystemExit(f"skillos-tui: there is no theme {named!r}; the themes are: {', '.join(looks)}")
+    return looks
 
 
 def find_run(name: str, folder: Path | None) -> Path:
@@ -378,23 +377,6 @@ def runs_home() -> Path:
     from engine.runs import supervisor
 
     return supervisor.runs_home()
-
-
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("skillos-tui", description="Watch, review and undo what a skill curator learns.")
-    parser.add_argument(
-        "run",
-        nargs="?",
-        metavar="RUN",
-        help="a run's directory, or its name in the runs' folder; by default the last one",
-    )
-    parser.add_argument("--runs", metavar="DIR", type=Path, help="the runs' folder; by default in your data folder")
-    parser.add_argument("--home", action="store_true", help="the list of runs, not the run that was open the last time")
-    parser.add_argument(
-        "--theme", metavar="NAME", help="dark or light; by default the last choice, else the terminal's"
-    )
-    parser.add_argument("--state", metavar="DIR", type=Path, help="where the place is kept at which you left")
-    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

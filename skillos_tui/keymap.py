@@ -95,6 +95,8 @@ KEYMAP: dict[str, tuple[Key, ...]] = {
         Key("question_mark", "keys", "keys", "Show all keys", True),
         Key("ctrl+p", "command_palette", "palette", "Find any action by name"),
         Key("D", "switch_theme", "dark/light", "Switch between the dark and the light theme"),
+        Key("ctrl+l", "redraw", "redraw", "Draw the whole screen again"),
+        Key("ctrl+z", "suspend_process", "suspend", "Stop the workbench; `fg` in the shell brings it back"),
         Key("q", "leave", "quit", "Leave the workbench; the engine goes on", True),
     ),
 }

@@ -8,9 +8,9 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 
 from skillos_tui.keymap import KEYMAP
+from skillos_tui.screens.dialog import DialogScreen
 from skillos_tui.text import Line, fit, line
 from skillos_tui.widgets.pane import Pane
 
@@ -34,10 +34,9 @@ class KeyList(Pane):
         return lines
 
 
-class KeysScreen(ModalScreen[None]):
+class KeysScreen(DialogScreen[None]):
     """The keys; any of escape, ? and q closes it."""
 
-    CSS_PATH = "dialog.tcss"
     BINDINGS: ClassVar = [Binding("escape,question_mark,q", "close", "close")]
 
     def __init__(self, room: str) -> None:

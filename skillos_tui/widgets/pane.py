@@ -133,6 +133,12 @@ class Pane(Widget, can_focus=True):
                 self.refresh(Region(0, start, width, y - start))
                 start = None
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Build first what was never built, so that the first frame shows it and not an empty box."""
+        if not self.rows:
+            self.renew()
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         width = self.content_size.width
         base = self.rich_style

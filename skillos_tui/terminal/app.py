@@ -1,0 +1,188 @@
+"""The base of the app in a terminal: how frames go out, what pasted text does, suspension, and what ends the program."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from typing import Any, Generic
+
+from rich.console import RenderableType
+from textual import events
+from textual._compositor import ChopsUpdate, LayoutUpdate
+from textual.app import App, ReturnType
+from textual.driver import Driver
+from textual.screen import Screen
+from textual.worker import WorkerFailed
+
+from skillos_tui.terminal.driver import Burst, TerminalDriver
+from skillos_tui.terminal.tty import Tty
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENDING_SECONDS = 3.0
+"""How long an orderly end may take after a signal."""
+
+
+class TerminalApp(App[ReturnType], Generic[ReturnType]):
+    """An app that is shown by `TerminalDriver`. `tty` is the terminal as the command found it.
+
+    `failure` is the first error that nobody caught, and `signal` what ended the program; the command reports them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tty: Tty | None = None
+        self.failure: BaseException | None = None
+        self.signal: int = 0
+
+    def get_driver_class(self) -> type[Driver]:
+        return TerminalDriver
+
+    # Failing and ending
+
+    def _on_load(self, _: events.Load) -> None:
+        asyncio.get_running_loop().set_exception_handler(self._on_loop_error)
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, Exception):
+            self._handle_exception(error)
+        else:
+            loop.default_exception_handler(context)
+
+    def fail(self, error: BaseException) -> None:
+        """End the program because of an error. In the app's thread."""
+        if isinstance(error, Exception):
+            self._handle_exception(error)
+        elif self.failure is None:
+            self.failure = error
+            self._return_code = 1
+            self._close_messages_no_wait()
+
+    def fail_from_thread(self, error: BaseException | None) -> None:
+        """The same from another thread, as `threading.excepthook` needs it."""
+        driver = self._driver
+        if error is not None and driver is not None and not driver._loop.is_closed():
+            driver._loop.call_soon_threadsafe(self.fail, error)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Textual's way to end after an error, without its own report on the screen."""
+        self._return_code = 1
+        if self.failure is None:
+            self.failure = error.error if isinstance(error, WorkerFailed) else error
+        if self._exception is None:
+            self._exception = error
+            self._exception_event.set()
+        self._close_messages_no_wait()
+
+    def listen_to_signals(self) -> None:
+        """End in order when a signal says so. In the main thread."""
+        for number in ENDING:
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, _: object) -> None:
+        if self.signal:  # the second one: an orderly end takes too long
+            if self.tty is not None:
+                self.tty.restore()
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        self.end(number)
+
+    def end(self, number: int) -> None:
+        """End in order, for the reason that this signal stands for, or after `ENDING_SECONDS` without order."""
+        if self.signal:
+            return
+        self.signal = number
+        late = threading.Timer(ENDING_SECONDS, self._end_now)
+        late.daemon = True
+        late.start()
+        if self._driver is not None and not self._driver._loop.is_closed():
+            self._driver._loop.call_soon_threadsafe(self.exit)
+
+    def _end_now(self) -> None:
+        if self.tty is not None:
+            self.tty.restore()
+        os._exit(128 + self.signal)
+
+    # Frames
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        driver = self._driver
+        if not isinstance(driver, TerminalDriver) or not isinstance(renderable, LayoutUpdate | ChopsUpdate):
+            super()._display(screen, renderable)
+            return
+        if self._running and not self._closed and not self._batch_count:
+            driver.paint(renderable, self.screen.outer_size.clamp_offset(self.cursor_position))
+        self.post_display_hook()
+
+    def action_redraw(self) -> None:
+        """Send the whole screen again, for a terminal that something else has written to."""
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.cells.forget()
+        self.refresh(layout=True)
+
+    # Input
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(self._driver, TerminalDriver) and isinstance(
+            event,
+            events.Key | events.Paste | events.Click | events.MouseDown | events.MouseScrollUp | events.MouseScrollDown,
+        ):
+            self._driver.answer_soon()
+        if isinstance(event, Burst):
+            await self._type(event.keys)
+        else:
+            await super().on_event(event)
+
+    @property
+    def in_text(self) -> bool:
+        """Whether what is typed is text now."""
+        from textual.widgets import Input, TextArea  # not needed for the first paint
+
+        return isinstance(self.focused, Input | TextArea)
+
+    async def _type(self, keys: list[events.Key]) -> None:
+        """Pasted text from a terminal that does not mark it: text where text is typed, and no keys elsewhere."""
+        for key in keys:
+            if not self.in_text:
+                self.notify("Pasted text is not taken for keys.")
+                return
+            await self.on_event(key)
+
+    # Suspension
+
+    def action_suspend_process(self) -> None:
+        """Stop the program, as ctrl+z does elsewhere; `fg` brings it back. In a text field the key does nothing."""
+        if not self.in_text:
+            self.suspend_job()
+
+    def suspend_job(self) -> None:
+        """Give the terminal back, and stop until the shell continues this job in the foreground."""
+        if not isinstance(self._driver, TerminalDriver):
+            return
+        with self.suspend():
+            _stop_until_foreground()
+        self.action_redraw()
+
+    def come_back(self) -> None:
+        """Take over a terminal that others have used meanwhile."""
+        with self.suspend():
+            pass
+        self.action_redraw()
+
+
+def _stop_until_foreground() -> None:
+    """Stop this job, again if it is continued in the background."""
+    before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    try:
+        while True:
+            os.kill(0, signal.SIGTSTP)
+            time.sleep(0.01)  # the signal is taken before this ends
+            if os.tcgetpgrp(0) == os.getpgrp():
+                return
+    except OSError:
+        return  # the terminal is gone; reading it will tell
+    finally:
+        signal.signal(signal.SIGTSTP, before)

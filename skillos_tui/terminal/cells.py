@@ -1,0 +1,258 @@
+"""The cells of the screen, as they should be and as the terminal has them, so that only those that differ are sent.
+
+    cells.put(update, color_system)       # a frame, as Textual's compositor makes it
+    text = cells.changes(1500)            # what to write, about 1,500 bytes of it; "" when nothing differs
+    cells.forget()                        # the terminal shows something else: send all of it again
+
+What is not sent yet is overtaken by a later frame. A wide character and what follows it is placed by column, so that a
+terminal that counts other widths is wrong in that character only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import groupby
+
+from rich.cells import cell_len
+from rich.color import ColorSystem
+from textual._compositor import ChopsUpdate, LayoutUpdate
+from textual.strip import Strip
+
+Cell = tuple[str, str]
+"""Its character and the SGR parameters of its look. The cell right of a wide character holds ""."""
+Look = tuple[frozenset[str], str, str]
+"""Attributes, foreground and background, as SGR parameters."""
+
+UNKNOWN: Cell = ("", "?")
+SAME_RUN = 6
+"""Cells that do not differ and lie between two that do are sent with them, up to this many: a move costs as much."""
+LEAST_ERASED = 16
+"""So many blank cells are erased rather than written."""
+
+
+class Cells:
+    """The screen. Rows are counted from 0. `erases` says whether the terminal erases in the background's colour."""
+
+    def __init__(self, *, erases: bool = True) -> None:
+        self.erases = erases
+        self.size = (0, 0)
+        self.want: list[list[Cell]] = []
+        self.shown: list[list[Cell]] = []
+        self.differing: set[int] = set()
+        self._from = 0
+
+    def resize(self, width: int, height: int) -> None:
+        """Change the size, in cells; nothing is known about the terminal's content afterwards."""
+        self.size = (width, height)
+        self.want = [[UNKNOWN] * width for _ in range(height)]
+        self.forget()
+
+    def forget(self) -> None:
+        """The terminal shows something else than it was sent."""
+        width, height = self.size
+        self.shown = [[UNKNOWN] * width for _ in range(height)]
+        self.differing = set(range(height))
+
+    def put(self, update: LayoutUpdate | ChopsUpdate, system: ColorSystem) -> None:
+        """Take over a frame, or a part of one."""
+        for y, x, strip in _strips(update):
+            if 0 <= y < len(self.want):
+                self._put_strip(self.want[y], x, strip, system)
+                self.differing.add(y)
+
+    def _put_strip(self, row: list[Cell], x: int, strip: Strip, system: ColorSystem) -> None:
+        cells: list[Cell] = []
+        for text, style, control in strip:
+            if not control:
+                cells += _cells(text, Strip.render_ansi(style, system) if style else "")
+        if x < 0:
+            cells, x = cells[-x:], 0
+        cells = cells[: max(0, len(row) - x)]
+        if not cells:
+            return
+        end = x + len(cells)
+        if x > 0 and row[x][0] == "" and row[x] != UNKNOWN:
+            row[x - 1] = (" ", row[x - 1][1])  # the left half of a wide character is left over
+        if end < len(row) and row[end][0] == "" and row[end] != UNKNOWN:
+            row[end] = (" ", row[end][1])
+        row[x:end] = cells
+
+    def changes(self, limit: int, *, from_top: bool = False) -> str:
+        """The sequences that bring the terminal nearer to what it should show, whole rows, until `limit` bytes; from the
+        top, or from where the last ones ended."""
+        parts: list[str] = []
+        size = 0
+        pen = Pen()
+        height = len(self.want)
+        start = 0 if from_top else self._from
+        for y in sorted(self.differing, key=lambda y: (y - start) % max(1, height)):
+            if size >= limit:
+                break
+            for piece in self._row_changes(y, pen):
+                parts.append(piece)
+                size += len(piece) if piece.isascii() else len(piece.encode())
+            self.shown[y] = self.want[y][:]
+            self.differing.discard(y)
+            self._from = y + 1
+        return "".join([*parts, "\x1b[0m"]) if parts else ""
+
+    def _row_changes(self, y: int, pen: Pen) -> Iterator[str]:
+        want, shown = self.want[y], self.shown[y]
+        if want == shown:
+            return
+        for start, end in _runs(want, shown):
+            yield f"\x1b[{y + 1};{start + 1}H"
+            yield from _written(want[start:end], start, pen, LEAST_ERASED if self.erases else len(want) + 1)
+
+
+def _written(cells: list[Cell], column: int, pen: Pen, least: int) -> Iterator[str]:
+    """The cells as text, from a column on, where the cursor is; from `least` blanks on they are erased."""
+    for (blank, look), group in groupby(cells, key=lambda cell: (cell[0] == " ", cell[1])):
+        piece = [char for char, _ in group]
+        column += len(piece)
+        text = "".join(piece)
+        yield pen.take(piece[0], look)
+        if blank and len(piece) >= least:
+            yield f"\x1b[{len(piece)}X\x1b[{column + 1}G"
+        elif "" not in piece and len(text) == len(piece):
+            yield text
+        else:
+            yield from _placed(piece, column - len(piece))
+
+
+def _placed(piece: list[str], column: int) -> Iterator[str]:
+    """Characters of which some take more than a column, or more than a code: what follows those is placed by column."""
+    exact = True
+    for x, char in enumerate(piece, column + 1):
+        if char:
+            yield char if exact else f"\x1b[{x}G{char}"
+            exact = len(char) == 1
+        else:
+            exact = False
+    if not exact:
+        yield f"\x1b[{column + len(piece) + 1}G"
+
+
+class Pen:
+    """The look that the terminal writes with, and the sequence that changes it."""
+
+    def __init__(self) -> None:
+        self._look = ""
+
+    def take(self, char: str, look: str) -> str:
+        """The shortest change to the look of a character; "" if none is needed."""
+        if look == self._look or (char == " " and look == _blank(self._look)):
+            return ""
+        change = _change(self._look, look)
+        self._look = look
+        return change
+
+
+@lru_cache(maxsize=4096)
+def _change(before: str, after: str) -> str:
+    old, new = _look(before), _look(after)
+    if not old[0] <= new[0]:
+        return f"\x1b[0;{after}m" if after else "\x1b[0m"
+    codes = [*sorted(new[0] - old[0]), *(code for was, code in zip(old[1:], new[1:], strict=True) if was != code)]
+    return f"\x1b[{';'.join(codes)}m" if codes else ""
+
+
+@lru_cache(maxsize=4096)
+def _look(codes: str) -> Look:
+    """SGR parameters, as Rich writes them, by what they set."""
+    attributes, foreground, background = set(), "39", "49"
+    parts = iter(codes.split(";") if codes else ())
+    for code in parts:
+        if code in ("38", "48"):
+            kind = next(parts)
+            code = ";".join([code, kind, *(next(parts) for _ in range(3 if kind == "2" else 1))])
+        if code.startswith("38") or code in _FOREGROUNDS:
+            foreground = code
+        elif code.startswith("48") or code in _BACKGROUNDS:
+            background = code
+        else:
+            attributes.add(code)
+    return frozenset(attributes), foreground, background
+
+
+_FOREGROUNDS = frozenset(str(code) for code in (*range(30, 38), 39, *range(90, 98)))
+_BACKGROUNDS = frozenset(str(code) for code in (*range(40, 48), 49, *range(100, 108)))
+
+
+@lru_cache(maxsize=4096)
+def _blank(look: str) -> str:
+    """What can be seen of a look where no character stands: the background, unless a line or reversal shows the rest."""
+    attributes, _, background = _look(look)
+    return look if attributes & _SEEN_IN_BLANKS else "" if background == "49" else background
+
+
+_SEEN_IN_BLANKS = frozenset({"4", "7", "9", "21", "51", "52", "53"})
+
+
+def _cells(text: str, look: str) -> list[Cell]:
+    """One cell for each column that the text takes."""
+    blank = (" ", _blank(look))
+    if text.isascii():
+        return [blank if char == " " else (char, look) for char in text]
+    cells: list[Cell] = []
+    for char in text:
+        width = 1 if char.isascii() else cell_len(char)
+        if width:
+            cells += [blank if char == " " else (char, look), *[("", look)] * (width - 1)]
+        else:
+            place = next((at for at in range(len(cells) - 1, -1, -1) if cells[at][0]), None)
+            if place is not None:  # a combining mark stands in the cell of the character before it
+                cells[place] = (cells[place][0] + char, look)
+    wanted = cell_len(text)
+    if len(cells) != wanted:  # characters that make one together: Rich knows their width, and they stay together
+        cells = [(text, look), *[("", look)] * (wanted - 1)] if wanted else []
+    return cells
+
+
+def _runs(want: list[Cell], shown: list[Cell]) -> Iterator[tuple[int, int]]:
+    """Where the rows differ, from a word's beginning to a word's end, near runs together; unknown cells are left out."""
+    start, end = 0, -SAME_RUN - 1
+    for x, cell in enumerate(want):
+        if x < end or cell == shown[x] or cell == UNKNOWN:
+            continue
+        left, right = x, x + 1
+        while left > 0 and _hang_together(want[left - 1], want[left]):
+            left -= 1
+        while right < len(want) and want[right] != shown[right] and want[right] != UNKNOWN:
+            right += 1
+        while right < len(want) and _hang_together(want[right - 1], want[right]):
+            right += 1
+        if left - end > SAME_RUN or UNKNOWN in want[end:left]:
+            if end > 0:
+                yield start, end
+            start = left
+        end = right
+    if end > 0:
+        yield start, end
+
+
+def _hang_together(left: Cell, right: Cell) -> bool:
+    """Whether two neighbours are sent together: the halves of a wide character, and the letters of a word."""
+    if UNKNOWN in (left, right):
+        return False
+    return right[0] == "" or ((left[0] == "" or left[0].isalnum()) and right[0].isalnum())
+
+
+def _strips(update: LayoutUpdate | ChopsUpdate) -> Iterator[tuple[int, int, Strip]]:
+    """The strips of a frame, each with its row and its first column."""
+    if isinstance(update, LayoutUpdate):
+        for y, line in enumerate(update.strips, update.region.y):
+            x = update.region.x
+            for strip in line:
+                yield y, x, strip
+                x += strip.cell_length
+    else:
+        yield from _chops(update)
+
+
+def _chops(update: ChopsUpdate) -> Iterable[tuple[int, int, Strip]]:
+    for y, left, right in update.spans:
+        for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
+            if strip is not None and x <= right and end > left:
+                yield y, x, strip if end <= right else strip.crop(0, min(end, right) - x)

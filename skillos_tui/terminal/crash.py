@@ -1,0 +1,53 @@
+"""The report of an error that nobody caught: a sentence for the person, and a file with the traceback.
+
+print(report(error), file=sys.stderr)
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import platformdirs
+
+from skillos_tui.text import safe
+
+MAX_MESSAGE = 200
+MAX_REPORTS = 20
+"""Reports that are kept; the oldest are removed."""
+
+
+def folder() -> Path:
+    """Where reports are kept: the user's folder for logs."""
+    return platformdirs.user_log_path("skillos-tui", appauthor=False)
+
+
+def report(error: BaseException) -> str:
+    """Write the traceback to a file and answer one sentence that names it; with the traceback where it cannot be written."""
+    what = f"skillos-tui ended because of an internal error: {_message(error)}"
+    trace = "".join(traceback.format_exception(error))
+    try:
+        path = _write(trace)
+    except OSError as refused:
+        return f"{what}. Its traceback could not be written to {folder()} ({refused.strerror}):\n{trace}"
+    return f"{what}. The traceback is in {path}; engines go on working."
+
+
+def _message(error: BaseException) -> str:
+    text = safe(" ".join(str(error).split()))
+    return f"{type(error).__name__}: {text[:MAX_MESSAGE]}" if text else type(error).__name__
+
+
+def _write(trace: str) -> Path:
+    place = folder()
+    place.mkdir(parents=True, exist_ok=True)
+    for old in sorted(place.glob("crash-*.txt"))[: -MAX_REPORTS + 1]:
+        old.unlink(missing_ok=True)
+    path = place / f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+    about = f"{' '.join(sys.argv)}\nPython {platform.python_version()}, {platform.platform()}\n\n"
+    path.write_text(about + trace, errors="backslashreplace")
+    return path

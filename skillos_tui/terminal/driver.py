@@ -1,0 +1,287 @@
+"""Textual's driver for Linux and macOS, with the parts of this package: replies never reach the parser of keys, and
+frames are sent as cells that differ, as fast as the terminal takes them."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator
+from threading import Thread
+from typing import TYPE_CHECKING, Any, cast
+
+from rich.color import ColorSystem
+from textual import events
+from textual._compositor import ChopsUpdate, LayoutUpdate
+from textual._xterm_parser import XTermParser
+from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
+
+from skillos_tui.terminal.cells import Cells
+from skillos_tui.terminal.input import Escape, Item, Paste, Query, Reply, Sequence, Typed
+from skillos_tui.terminal.pace import Pace
+from skillos_tui.terminal.tty import Tty
+
+if TYPE_CHECKING:
+    from skillos_tui.terminal.app import TerminalApp
+
+START_SECONDS = 1.5
+"""For how long the first frames are sent without waiting for replies."""
+ANSWER_SECONDS = 0.5
+"""For how long after a key frames count as its answer."""
+LAST_REPLY_SECONDS = 1.0
+"""How long the last replies are waited for before the terminal is given back, at most."""
+MAX_READ = 1 << 16
+TOGETHER_SECONDS = 0.003
+"""What comes this soon after other bytes came together with them."""
+MAX_SEQUENCE = 32
+"""Textual's parser takes longer sequences for typed text."""
+
+
+class Burst(events.InputEvent):
+    """Characters that came as only pasted text does, from a terminal that does not mark pastes."""
+
+    def __init__(self, keys: list[events.Key]) -> None:
+        super().__init__()
+        self.keys = keys
+
+
+class Output:
+    """What the driver's writing thread writes to: the terminal, until it is gone; `lost` is called then, once."""
+
+    def __init__(self, lost: Callable[[], None]) -> None:
+        self._lost: Callable[[], None] | None = lost
+
+    def write(self, text: str) -> None:
+        data = text.encode(errors="replace")
+        try:
+            while data and self._lost:
+                data = data[os.write(1, data) :]
+        except OSError:
+            lost, self._lost = self._lost, None
+            if lost:
+                lost()
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+    def fileno(self) -> int:
+        return 1
+
+
+class TerminalDriver(LinuxDriver):
+    """The driver of a `TerminalApp`."""
+
+    def __init__(self, app: Any, **options: Any) -> None:
+        super().__init__(app, **options)
+        self.owner = cast("TerminalApp[Any]", app)
+        self.tty: Tty = self.owner.tty or Tty()
+        self.source = self.tty.source
+        self.cells = Cells(erases=not os.environ.get("TERM", "").startswith("screen"))  # GNU screen uses its own colour
+        self.pace = Pace()
+        self._file = cast(Any, Output(lambda: self._in_loop(self.owner.end, signal.SIGHUP)))
+        self._parser = XTermParser()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
+        self._wake: tuple[int, int] | None = None
+        self._urgent_until = 0.0
+        self._waiting: asyncio.TimerHandle | None = None
+        self._cursor = (0, 0)
+        self._reader: Thread | None = None
+
+    def _in_loop(self, call: Callable[..., object], *arguments: object) -> None:
+        """Call it in the app's thread; a loop that is closed needs it no more."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    # Starting and ending
+
+    def start_application_mode(self) -> None:
+        saved = self.tty.saved
+        self.owner.listen_to_signals()
+        self.cells.forget()
+        self.pace.forget()
+        self._wake = os.pipe()
+        self.tty.entered = True
+        self._urgent_until = self._loop.time() + START_SECONDS
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+        if saved:
+            self.attrs_before = saved
+
+    def disable_input(self) -> None:
+        if self._wake is None:
+            return
+        wake, self._wake = self._wake, None
+        os.write(wake[1], b"x")
+        if self._reader is not None:
+            self._reader.join()
+        self._read_last_replies()
+        super().disable_input()
+        for end in wake:
+            os.close(end)
+
+    def _read_last_replies(self) -> None:
+        """Wait a moment for replies that are on their way: the shell would take them for typed text."""
+        fastest = self.pace.fastest or 0.0
+        until = time.monotonic() + min(LAST_REPLY_SECONDS, 0.1 + 2 * fastest)
+        while self.pace.pending and self.source.asked(Query.STATUS) and (left := until - time.monotonic()) > 0:
+            if not select.select([self.fileno], [], [], left)[0]:
+                return
+            data = self._read_some()
+            if not data:
+                return
+            self.source.feed(data, time.monotonic())
+
+    def _sigtstp_application(self, *_: object) -> None:
+        self._in_loop(self.owner.suspend_job)
+
+    def _sigcont_application(self, *_: object) -> None:
+        """The program was stopped by a signal that it cannot see (SIGSTOP), and the shell has used the terminal since."""
+        if self._auto_restart:
+            self._in_loop(self.owner.come_back)
+
+    def stop_application_mode(self) -> None:
+        super().stop_application_mode()
+        self.tty.entered = False
+
+    def _query_in_band_window_resize(self) -> None:
+        self.source.expect(Query.MODE)
+        super()._query_in_band_window_resize()
+
+    def _request_terminal_sync_mode_support(self) -> None:
+        self.source.expect(Query.MODE)
+        super()._request_terminal_sync_mode_support()
+
+    # Reading
+
+    def _run_input_thread(self) -> None:
+        """Textual's thread for this would keep a program alive that failed; the reading is done in one that does not."""
+        assert self._wake is not None
+        self._reader = Thread(target=self._read, args=(self._wake[0],), name="input", daemon=True)
+        self._reader.start()
+
+    def _read(self, wake: int) -> None:
+        try:
+            self._read_until(wake)
+        except Exception as error:  # noqa: BLE001 - the app ends with it
+            self._in_loop(self.owner.fail, error)
+
+    def _read_until(self, wake: int) -> None:
+        """Read the terminal until it ends, or something can be read from `wake`."""
+        early, self.tty.early = self.tty.early, []
+        self._handle(early)
+        while True:
+            deadline = self.source.deadline
+            wait = None if deadline is None else max(0.0, deadline - time.monotonic())
+            ready = select.select([self.fileno, wake], [], [], wait)[0]
+            if wake in ready:
+                return
+            if not ready:
+                self._handle(self.source.tick(time.monotonic()))
+            elif data := self._read_some():
+                self._handle(self.source.feed(data, time.monotonic()))
+            else:
+                self._in_loop(self.owner.end, signal.SIGHUP)
+                return
+
+    def _read_some(self) -> bytes:
+        """All that can be read now, some at least; none when the terminal is gone. What came at once stays together."""
+        data = b""
+        try:
+            while len(data) < MAX_READ:
+                piece = os.read(self.fileno, 4096)
+                data += piece
+                if not piece or not select.select([self.fileno], [], [], TOGETHER_SECONDS)[0]:
+                    break
+        except OSError:
+            return data
+        return data
+
+    def _handle(self, items: list[Item]) -> None:
+        for item in items:
+            for message in self._messages(item):
+                self.process_message(message)
+
+    def _messages(self, item: Item) -> Iterator[Message]:
+        """What Textual makes of an item."""
+        match item:
+            case Escape():
+                yield events.Key("escape", "\x1b")
+            case Paste(text):
+                yield events.Paste(text.decode(errors="replace").replace("\x00", ""))
+            case Typed(text, burst):
+                keys = self._parsed(self._decoder.decode(text))
+                if burst:
+                    yield Burst([key for key in keys if isinstance(key, events.Key)])
+                else:
+                    yield from keys
+            case Sequence(data):
+                yield from self._parsed_sequence(data)
+            case Reply(data, Query.MODE):
+                yield from self._parsed(data.decode("ascii"))
+            case Reply(_, Query.STATUS):
+                self._in_loop(self._answered)
+            case Reply():
+                pass
+
+    def _parsed_sequence(self, data: bytes) -> list[Message]:
+        text = data.decode("latin-1" if data.startswith(b"\x1b[M") else "utf-8", errors="replace")
+        if len(text) > MAX_SEQUENCE:
+            return []
+        if text.endswith("R"):  # Textual's parser takes F3 with a modifier for the position of the cursor
+            return list(self._parser._sequence_to_key_events(text))
+        return self._parsed(text, keep=text[1] not in "[O" or len(text) == 2)
+
+    def _parsed(self, text: str, *, keep: bool = True) -> list[Message]:
+        """What Textual's parser makes of a whole item. Without `keep`, a sequence that it does not know is dropped;
+        otherwise it would wait for more, and then take the characters for typed ones."""
+        found = list(self._parser.feed(text)) if text else []
+        if self._parser._timeout_time is not None:
+            self._parser._timeout_time = 0.0
+            rest = list(self._parser.tick())
+            found += rest if keep else []
+        return found
+
+    # Painting
+
+    def answer_soon(self) -> None:
+        """A person has done something: the next frames answer it, and need not wait."""
+        self._urgent_until = self._loop.time() + ANSWER_SECONDS
+
+    def paint(self, update: LayoutUpdate | ChopsUpdate, cursor: tuple[int, int]) -> None:
+        """Take over a frame and send what the terminal can take now. In the app's thread."""
+        size = self.owner.size
+        if self.cells.size != (size.width, size.height):
+            self.cells.resize(size.width, size.height)
+        self.cells.put(update, self.owner.console._color_system or ColorSystem.TRUECOLOR)
+        self._cursor = cursor
+        self._send()
+
+    def _send(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+        now = self._loop.time()
+        urgent = now < self._urgent_until
+        while self.cells.differing and self._wake is not None and (room := self.pace.room(now, urgent=urgent)):
+            if text := self.cells.changes(room, from_top=urgent):
+                self._write_frame(text, now)
+        if self.cells.differing and self.pace.deadline is not None:
+            self._waiting = self._loop.call_at(self.pace.deadline, self._send)
+
+    def _write_frame(self, text: str, now: float) -> None:
+        x, y = self._cursor
+        text += f"\x1b[{y + 1};{x + 1}H"
+        if self.owner._sync_available:
+            text = f"\x1b[?2026h{text}\x1b[?2026l"
+        if self.pace.asking:
+            self.pace.sent(len(text), now)
+            self.source.expect(Query.STATUS)
+            text += "\x1b[5n"
+        self.write(text)
+
+    def _answered(self) -> None:
+        self.pace.answered(self._loop.time())
+        self._send()

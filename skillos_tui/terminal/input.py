@@ -1,0 +1,358 @@
+"""Takes apart the bytes that a terminal sends: typed characters, key sequences, pastes, and replies to queries.
+
+    source = Input()
+    source.expect(Query.BACKGROUND)                  # before the query is written
+    for item in source.feed(data, time.monotonic()): # Typed, Sequence, Escape, Paste or Reply
+    for item in source.tick(time.monotonic()):       # when `source.deadline` has passed
+
+A reply is never a key, whole or split, whenever its pieces come. Control strings (OSC, DCS, APC, PM, SOS) and reports
+(`CSI ? ...`, `CSI 0 n`, a cursor position) are replies also when nobody asked. Three rules decide about pieces:
+
+- A prefix that a person can type (ESC alone, or ESC and one of `[ ] P X ^ _ O`, which is alt and that key) becomes a key
+  after `ESCAPE_SECONDS`. A longer prefix is held until it is whole, for however long.
+- What follows a prefix that became a key is still read as its continuation: at once if two bytes of it came together,
+  else if it matches the reply to a query that was asked.
+- Nothing is filtered inside a bracketed paste. Many different characters in one read are pasted text as well: no
+  person types like that.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+
+ESCAPE_SECONDS = 0.1
+"""For how long a prefix that may be a key waits for more; Textual's own value."""
+PASTE_SECONDS = 10.0
+"""A paste without an end is dropped after this silence."""
+MAX_PASTE = 1 << 20
+"""Bytes of a paste that are kept."""
+MAX_HELD = 256
+"""Bytes of an unfinished sequence that are kept; it is followed to its end all the same."""
+MAX_CHANGES = 16
+"""How often the character may change in text that came at once, and still was typed."""
+BURST_SECONDS = 0.25
+"""Text that comes this soon after pasted text belongs to it."""
+
+ESC = 0x1B
+PASTE_START, PASTE_END = b"\x1b[200~", b"\x1b[201~"
+
+
+class Query(enum.Enum):
+    """What a terminal can be asked."""
+
+    BACKGROUND = "OSC 11"
+    ATTRIBUTES = "DA1"
+    STATUS = "DSR 5"
+    MODE = "DECRQM"
+    POSITION = "CPR"
+
+
+@dataclass(frozen=True)
+class Typed:
+    """Characters that a person typed, as UTF-8; with `burst`, they came as fast as only pasted text does."""
+
+    text: bytes
+    burst: bool = False
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A whole escape sequence that is a key, the mouse or the focus."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Escape:
+    """The escape key."""
+
+
+@dataclass(frozen=True)
+class Paste:
+    """The text of a bracketed paste."""
+
+    text: bytes
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A reply or a report; `query` is None where none is known that it would answer."""
+
+    data: bytes
+    query: Query | None
+
+
+Item = Typed | Sequence | Escape | Paste | Reply
+
+WHOLE_REPLY = {
+    Query.BACKGROUND: re.compile(rb"\x1b\]11;[^\x07\x1b]*(?:\x07|\x1b\\)"),
+    Query.ATTRIBUTES: re.compile(rb"\x1b\[\?[0-9;]*c"),
+    Query.STATUS: re.compile(rb"\x1b\[[03]n"),
+    Query.MODE: re.compile(rb"\x1b\[\?[0-9;]*\$y"),
+    Query.POSITION: re.compile(rb"\x1b\[[0-9]+;[0-9]+R"),
+}
+BEGUN_REPLY = {
+    Query.BACKGROUND: re.compile(rb"\x1b\](?:1|11|11;|11;(?:r|rg|rgb|rgba?:[0-9a-fA-F/]*)\x1b?)?"),
+    Query.ATTRIBUTES: re.compile(rb"\x1b\[(?:\?[0-9;]*)?"),
+    Query.STATUS: re.compile(rb"\x1b\[[03]?"),
+    Query.MODE: re.compile(rb"\x1b\[(?:\?[0-9;]*\$?)?"),
+    Query.POSITION: re.compile(rb"\x1b\[[0-9;]*"),
+}
+REPORT = re.compile(rb"\x1b\[[?>=].*|\x1b\[[0-9;]*n|\x1b\[[0-9]+;[0-9]+;[0-9;:]*[tx]|\x1b\[[0-9;]*\$y", re.S)
+"""Control sequences that no key sends; the window's size (`CSI 48 ; ... t`) is taken out before."""
+WINDOW_SIZE = re.compile(rb"\x1b\[48(?:;[0-9:]+){4}t")
+F3 = re.compile(rb"\x1b\[1;([2-9]|1[0-6])R")
+"""F3 with a modifier, which looks like the report of a cursor in the first row."""
+POSITION = WHOLE_REPLY[Query.POSITION]
+OWN_COLOR = re.compile(rb"\x1b\]11;(?:r|rg|rgba?|rgba?:[0-9a-fA-F/]*|[^r].*)?(?:\x1b|\x07|\x1b\\)?", re.S)
+"""The beginnings of a reply to OSC 11: other characters do not belong to it."""
+PLAUSIBLE_STRING = re.compile(rb"\x1b(?:\][0-9]|P[0-9>!$+]|_G)")
+"""How the control strings begin that terminals really send."""
+
+
+class Shape(enum.Enum):
+    """What a held sequence is so far."""
+
+    KEY = "may be a key, may be the beginning of more"
+    OPEN = "can only be the beginning of more"
+    WHOLE = "whole"
+    BROKEN = "its last byte does not belong to it"
+
+
+def shape(held: bytes) -> Shape:
+    """The shape of `held`, which begins with ESC; all but its last byte were found not to be broken before."""
+    if len(held) == 1:
+        return Shape.KEY
+    kind, last = held[1:2], held[-1]
+    if kind in b"[]PX^_O" and len(held) == 2:
+        return Shape.KEY
+    if kind == b"[":
+        return _control_sequence(held, last)
+    if kind == b"O":
+        return Shape.WHOLE if 0x20 < last < 0x7F else Shape.BROKEN
+    if kind in b"]PX^_":
+        return _control_string(held, last)
+    if held[1] >= 0x80:
+        return _alt_character(held, last)
+    return Shape.BROKEN if held[1] == ESC else Shape.WHOLE
+
+
+def _control_sequence(held: bytes, last: int) -> Shape:
+    if held.startswith(b"\x1b[M"):  # the oldest mouse report: three bytes of any value follow
+        return Shape.WHOLE if len(held) == 6 else Shape.OPEN
+    if held == b"\x1b[[":  # the Linux console's F1 to F5: one letter follows
+        return Shape.OPEN
+    if re.fullmatch(rb"\x1b\[[0-9]+\$", held):  # rxvt's keys with shift
+        return Shape.WHOLE
+    if 0x20 <= last <= 0x3F:
+        return Shape.OPEN
+    return Shape.WHOLE if 0x40 <= last < 0x7F else Shape.BROKEN
+
+
+def _control_string(held: bytes, last: int) -> Shape:
+    if last == 0x07 or held.endswith(b"\x1b\\"):
+        return Shape.WHOLE
+    if held.startswith(b"\x1b]11;") and not OWN_COLOR.fullmatch(held):
+        return Shape.BROKEN
+    if last == ESC:
+        return Shape.OPEN if held[-2] != ESC else Shape.BROKEN
+    return Shape.BROKEN if held[-2] == ESC or last < 0x20 or last == 0x7F else Shape.OPEN
+
+
+def _alt_character(held: bytes, last: int) -> Shape:
+    """Alt and a character outside ASCII: as many bytes as its first one says."""
+    lead = held[1]
+    size = 2 if lead >> 5 == 0b110 else 3 if lead >> 4 == 0b1110 else 4 if lead >> 3 == 0b11110 else 1
+    if len(held) > 2 and last >> 6 != 0b10:
+        return Shape.BROKEN
+    return Shape.WHOLE if len(held) == size + 1 else Shape.OPEN
+
+
+class Input:
+    """The state between reads. `expect` may be called from any thread, the rest from the one that reads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked: Counter[Query] = Counter()
+        self._items: list[Item] = []
+        self._typed = bytearray()
+        self._held = bytearray()
+        self._given = 0  # how many bytes of `_held` became keys already
+        self._paste: bytearray | None = None
+        self._now = 0.0
+        self._last = 0.0
+        self._burst = -BURST_SECONDS
+
+    def expect(self, query: Query) -> None:
+        """A query is about to be sent. It counts as asked until its reply came."""
+        with self._lock:
+            self._asked[query] = min(self._asked[query] + 1, 100)
+
+    def asked(self, query: Query) -> bool:
+        """Whether a reply to this query is still to come."""
+        return self._asked[query] > 0
+
+    def feed(self, data: bytes, now: float) -> list[Item]:
+        """What the bytes hold; `now` is in seconds."""
+        self._now = now
+        for byte in data:
+            self._take(byte)
+            self._last = now
+        return self._drain()
+
+    def tick(self, now: float) -> list[Item]:
+        """The keys among the held bytes that have waited long enough."""
+        self._now = now
+        if self.deadline is not None and now >= self.deadline:
+            if self._paste is not None:
+                self._paste = None
+            else:
+                self._give()
+        return self._drain()
+
+    @property
+    def deadline(self) -> float | None:
+        """When `tick` has something to do; None while nothing is held that time decides about."""
+        if self._paste is not None:
+            return self._last + PASTE_SECONDS
+        if len(self._held) > self._given and self._may_be_keys:
+            return self._last + ESCAPE_SECONDS
+        return None
+
+    @property
+    def _may_be_keys(self) -> bool:
+        """Whether a person can have typed what is held."""
+        return len(self._held) < 4 if self._given >= 2 else len(self._held) < 3
+
+    def _give(self) -> None:
+        """Let the held bytes be keys, and remember them: their continuation may still come."""
+        if self._given == 0:
+            self._emit(Escape() if len(self._held) == 1 else Sequence(bytes(self._held)))
+        else:
+            self._typed += self._held[self._given :]
+        self._given = len(self._held)
+
+    def _take(self, byte: int) -> None:
+        if self._paste is not None:
+            self._take_pasted(self._paste, byte)
+        elif not self._held:
+            self._start(byte)
+        elif self._given:
+            self._continue_given(byte)
+        else:
+            self._continue(byte)
+
+    def _start(self, byte: int) -> None:
+        if byte == ESC:
+            self._held, self._given = bytearray((ESC,)), 0
+        else:
+            self._typed.append(byte)
+
+    def _restart(self, byte: int) -> None:
+        """Forget what is held; the byte stands for itself."""
+        self._held, self._given = bytearray(), 0
+        self._start(byte)
+
+    def _take_pasted(self, paste: bytearray, byte: int) -> None:
+        paste.append(byte)
+        if paste.endswith(PASTE_END):
+            self._paste = None
+            self._emit(Paste(bytes(paste[: -len(PASTE_END)])))
+        elif len(paste) > MAX_PASTE + len(PASTE_END):
+            del paste[MAX_PASTE : -len(PASTE_END)]
+
+    def _continue(self, byte: int) -> None:
+        self._held.append(byte)
+        if len(self._held) > MAX_HELD:
+            del self._held[MAX_HELD // 2 : -2]
+        found = shape(bytes(self._held))
+        if found is Shape.WHOLE:
+            self._finish()
+        elif found is Shape.BROKEN:
+            before = self._held[:-1]
+            if before == b"\x1b":
+                self._emit(Escape())
+            elif before.endswith(b"\x1b"):  # a control string that was given up for a new sequence
+                self._held, self._given = bytearray((ESC,)), 0
+                if self._now - self._last >= ESCAPE_SECONDS:
+                    self._give()
+                self._take(byte)
+                return
+            self._restart(byte)
+
+    def _continue_given(self, byte: int) -> None:
+        """A byte after a prefix that has become keys."""
+        held = bytes(self._held) + bytes((byte,))
+        if not self._is_continuation(held):
+            if len(self._held) < 4:
+                self._typed += self._held[self._given :]
+            self._restart(byte)
+            return
+        self._held.append(byte)
+        if shape(held) is Shape.WHOLE:
+            self._finish()
+
+    def _is_continuation(self, held: bytes) -> bool:
+        """Whether `held`, of which some bytes were keys, is one sequence all the same."""
+        found = shape(held)
+        if found is Shape.BROKEN:
+            return False
+        if self._given >= 2:
+            table = WHOLE_REPLY if found is Shape.WHOLE else BEGUN_REPLY
+            return any(self.asked(query) and pattern.fullmatch(held) for query, pattern in table.items())
+        if held[1:2] == b"[" or (len(held) == 2 and found is Shape.KEY and held[1:2] != b"O"):
+            return True
+        return PLAUSIBLE_STRING.match(held) is not None
+
+    def _finish(self) -> None:
+        """The held sequence is whole."""
+        data = bytes(self._held)
+        self._held, self._given = bytearray(), 0
+        if data == PASTE_START:
+            self._paste = bytearray()
+        elif data == PASTE_END or len(data) >= MAX_HELD // 2:
+            return
+        elif data[1:2] in b"]PX^_" or self._is_report(data):
+            self._emit(Reply(data, self._answered(data)))
+        else:
+            self._emit(Sequence(data))
+
+    def _is_report(self, data: bytes) -> bool:
+        if POSITION.fullmatch(data):
+            return self.asked(Query.POSITION) or not F3.fullmatch(data)
+        return REPORT.fullmatch(data) is not None and not WINDOW_SIZE.fullmatch(data)
+
+    def _answered(self, data: bytes) -> Query | None:
+        """The query that was asked and that this answers; it is asked no more."""
+        with self._lock:
+            for query, pattern in WHOLE_REPLY.items():
+                if self._asked[query] and pattern.fullmatch(data):
+                    self._asked[query] -= 1
+                    return query
+        return None
+
+    def _emit(self, item: Item) -> None:
+        self._end_typed()
+        self._items.append(item)
+
+    def _end_typed(self) -> None:
+        """Turn the typed characters into an item."""
+        if not self._typed:
+            return
+        text = bytes(self._typed)
+        self._typed.clear()
+        changes = sum(one != other for one, other in pairwise(text))
+        burst = changes > MAX_CHANGES or self._now - self._burst < BURST_SECONDS
+        if burst:
+            self._burst = self._now
+        self._items.append(Typed(text, burst))
+
+    def _drain(self) -> list[Item]:
+        self._end_typed()
+        items, self._items = self._items, []
+        return items

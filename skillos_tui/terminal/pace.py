@@ -1,0 +1,88 @@
+"""How much may be sent before the terminal has answered, so that a slow line never holds more than a moment's text.
+
+    pace = Pace()
+    room = pace.room(now, urgent=False)     # bytes that may be sent now; 0 means wait for `answered` or `deadline`
+    pace.sent(size, now)                    # then ask the terminal (DSR 5), if `pace.asking`
+    pace.answered(now)                      # its reply came
+
+A frame of run events waits until nothing is on its way. One that answers a key is sent at once, as long as no more than
+`KEY_WINDOW` bytes are on their way; what is left of it follows, or is overtaken by the answer to the next key.
+
+A terminal that never answers is asked `MAX_MISSES` times, and nothing waits for it after that. Inside tmux it is tmux that
+answers, so the line behind it is not measured.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+LEAST_WINDOW, MOST_WINDOW = 1_500, 65_536
+"""Bytes of a frame of run events. A prompt reply to so many doubles the window, a slow reply halves it."""
+KEY_WINDOW = 3_000
+PROMPT = 1.5, 0.03
+"""A reply is prompt that takes no longer than the fastest one times the first, plus the second in seconds."""
+FIRST_SECONDS, LATER_SECONDS = 0.5, 5.0
+"""How long a reply is waited for: before the terminal has ever answered, and after."""
+MAX_MISSES = 3
+UNLIMITED = 1 << 30
+
+
+class Pace:
+    """The bytes on their way, and what their replies showed."""
+
+    def __init__(self) -> None:
+        self.asking = True
+        self.window = LEAST_WINDOW
+        self.fastest: float | None = None
+        self._on_way: deque[tuple[int, float]] = deque()
+        self._misses = 0
+
+    def room(self, now: float, *, urgent: bool) -> int:
+        """How many bytes may be sent now; an urgent frame answers a key."""
+        self._give_up(now)
+        if not self.asking or (urgent and self.fastest is None):
+            return UNLIMITED
+        on_way = sum(size for size, _ in self._on_way)
+        if urgent:
+            return max(0, max(KEY_WINDOW, self.window) - on_way)
+        return 0 if on_way else self.window
+
+    def sent(self, size: int, now: float) -> None:
+        """A frame of `size` bytes was written, and the terminal asked after it."""
+        if self.asking:
+            self._on_way.append((size, now))
+
+    def answered(self, now: float) -> None:
+        """The terminal has answered the oldest question."""
+        self.asking, self._misses = True, 0
+        if not self._on_way:
+            return
+        size, at = self._on_way.popleft()
+        took = now - at
+        self.fastest = min(took, self.fastest) if self.fastest is not None else took
+        if took > self.fastest * PROMPT[0] + PROMPT[1]:
+            self.window = max(LEAST_WINDOW, self.window // 2)
+        elif size * 2 >= self.window:
+            self.window = min(MOST_WINDOW, self.window * 2)
+
+    @property
+    def deadline(self) -> float | None:
+        """When the oldest question is given up; None when nothing is on its way."""
+        if not self._on_way:
+            return None
+        return self._on_way[0][1] + (FIRST_SECONDS if self.fastest is None else LATER_SECONDS)
+
+    @property
+    def pending(self) -> bool:
+        """Whether a reply is still to come, from a terminal that does answer."""
+        return self.fastest is not None and bool(self._on_way)
+
+    def forget(self) -> None:
+        """Nothing is on its way any more: the terminal was left."""
+        self._on_way.clear()
+
+    def _give_up(self, now: float) -> None:
+        if self.deadline is not None and now >= self.deadline:
+            self._on_way.clear()
+            self._misses += 1
+            self.asking = self._misses < MAX_MISSES

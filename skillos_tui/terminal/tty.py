@@ -1,0 +1,123 @@
+"""The terminal before Textual starts and after it has ended: who it is, its modes, and its background colour.
+
+    problem = trouble()                 # why the workbench cannot be shown here, "" when it can
+    with Tty() as tty:                  # no echo from here on; at the end the terminal is as it was before
+        tty.ask()                       # asks for the background, and does not wait
+        ...                             # load what the program needs
+        dark = tty.dark()               # True, False, or None where the terminal did not say in time
+
+What a person types meanwhile is kept in `early` and reaches the app as any other key. A reply that comes too late is
+taken out by `source`, which the driver goes on reading with.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import sys
+import termios
+import time
+from typing import Any, Self
+
+from skillos_tui.terminal.input import Input, Item, Query, Reply
+
+ASK = b"\x1b]11;?\x1b\\\x1b[c"
+"""Ask for the background (OSC 11), then for the attributes, which every terminal answers."""
+BACKGROUND_SECONDS = 1.0
+WRITE_SECONDS = 0.5
+"""How long a terminal that takes nothing is waited for when it is given back."""
+LEAVE = (
+    b"\x1b[?2026l\x1b[?2004l\x1b[?7h\x1b[?2048l\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?1016l\x1b[?1004l"
+    b"\x1b[0m\x1b[<u\x1b[?1049l\x1b[?25h"
+)
+"""Turns off all that the driver turns on: synchronized output, pastes in brackets, the mouse, focus reports, Kitty's
+keys, the alternate screen and the hidden cursor."""
+COLOR = re.compile(rb"\x1b\]11;rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})")
+DUMB = ("", "dumb")
+
+
+def trouble() -> str:
+    """Why the workbench cannot be shown here, in a few words; "" when it can."""
+    for name, file in (("input", sys.__stdin__), ("output", sys.__stdout__)):
+        if file is None or file.closed:
+            return f"its {name} is closed"
+        if not file.isatty():
+            return f"its {name} is not a terminal"
+    term = os.environ.get("TERM", "")
+    if term in DUMB:
+        return f"the terminal cannot move its cursor (TERM is {term!r})"
+    return ""
+
+
+class Tty:
+    """Standard input and output, which are a terminal. Use it as a context."""
+
+    def __init__(self) -> None:
+        self.source = Input()
+        self.early: list[Item] = []
+        self.saved: list[Any] = []
+        self.entered = False
+        self._asked = 0.0
+
+    def __enter__(self) -> Self:
+        self.saved = termios.tcgetattr(0)
+        quiet = termios.tcgetattr(0)
+        quiet[0] &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR)
+        quiet[3] &= ~(termios.ECHO | termios.ICANON)
+        quiet[6][termios.VMIN] = 1
+        termios.tcsetattr(0, termios.TCSANOW, quiet)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.dark()  # a reply that is still on its way would be text in the shell
+        self.restore()
+
+    def restore(self) -> None:
+        """Give the terminal back as it was. May be called twice, from any thread, and when the terminal is gone."""
+        try:
+            if self.entered and select.select([], [1], [], WRITE_SECONDS)[1]:
+                os.write(1, LEAVE)
+            self.entered = False
+            termios.tcsetattr(0, termios.TCSANOW, self.saved)
+        except (OSError, termios.error):
+            return  # the terminal is gone, and nothing is left to restore
+
+    def ask(self) -> None:
+        """Ask for the background colour."""
+        self._asked = time.monotonic()
+        self.source.expect(Query.BACKGROUND)
+        self.source.expect(Query.ATTRIBUTES)
+        os.write(1, ASK)
+
+    def dark(self) -> bool | None:
+        """Whether the background is dark; None when it is not known within `BACKGROUND_SECONDS` of the question."""
+        found = None
+        while self.source.asked(Query.ATTRIBUTES):
+            now = time.monotonic()
+            left = self._asked + BACKGROUND_SECONDS - now
+            if left <= 0:
+                break
+            soon = min(left, self.source.deadline - now if self.source.deadline else left)
+            if select.select([0], [], [], max(0.0, soon))[0]:
+                data = os.read(0, 4096)
+                if not data:
+                    break
+                items = self.source.feed(data, time.monotonic())
+            else:
+                items = self.source.tick(time.monotonic())
+            for item in items:
+                if isinstance(item, Reply):
+                    found = is_dark(item.data) if item.query is Query.BACKGROUND else found
+                else:
+                    self.early.append(item)
+        return found
+
+
+def is_dark(reply: bytes) -> bool | None:
+    """Whether a terminal's reply to OSC 11 names a dark colour; None when it names none."""
+    found = COLOR.match(reply)
+    if found is None:
+        return None
+    red, green, blue = (int(part, 16) / (16 ** len(part) - 1) for part in found.groups())
+    return bool(0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5)

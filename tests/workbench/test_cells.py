@@ -1,0 +1,122 @@
+"""Only cells that differ are sent, and the terminal shows what was wanted all the same."""
+
+from __future__ import annotations
+
+import random
+
+import pyte
+from rich.color import ColorSystem
+from rich.segment import Segment
+from rich.style import Style
+from textual._compositor import LayoutUpdate
+from textual.geometry import Region
+from textual.strip import Strip
+
+from skillos_tui.terminal.cells import Cells
+
+STYLES = [
+    Style(),
+    Style(color="#d3d7de", bgcolor="#14161a"),
+    Style(color="#7fa8d9", bgcolor="#14161a", bold=True),
+    Style(color="red", underline=True),
+    Style(color="color(200)", bgcolor="color(17)", italic=True),
+    Style(reverse=True),
+    Style(color="#d3d7de", bgcolor="#14161a", meta={"offset": (1, 2)}),
+]
+TEXTS = ["the safe is closed", "   ", "│ ── ╮", " " * 30, "日本語", "a", "x日y", "find-kettle 2.31", "⠤⠊⠉ ▐"]
+
+
+def strip(text: str, style: Style | None = None) -> Strip:
+    return Strip([Segment(text, style or Style())])
+
+
+def put(cells: Cells, x: int, y: int, *strips: Strip) -> None:
+    width = sum(item.cell_length for item in strips)
+    cells.put(LayoutUpdate([list(strips)], Region(x, y, width, 1)), ColorSystem.TRUECOLOR)
+
+
+class Shown:
+    """A terminal that is sent changes."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.screen = pyte.Screen(width, height)
+        self._stream = pyte.Stream(self.screen)
+
+    def take(self, text: str) -> None:
+        self._stream.feed(text)
+
+    def cells(self) -> list[tuple[object, ...]]:
+        rows = self.screen.buffer
+        return [
+            (cell.data, cell.bg, (cell.fg, cell.bold) if cell.data.strip() or cell.reverse or cell.underscore else ())
+            for y in range(self.screen.lines)
+            for cell in (rows[y][x] for x in range(self.screen.columns))
+        ]
+
+
+def test_random_frames_end_as_a_screen_drawn_from_nothing() -> None:
+    dice = random.Random(3)
+    width, height = 40, 6
+    for _ in range(60):
+        cells, shown = Cells(), Shown(width, height)
+        cells.resize(width, height)
+        for y in range(height):
+            put(cells, 0, y, strip(" " * width, STYLES[1]))
+        for _ in range(30):
+            text = strip(dice.choice(TEXTS), dice.choice(STYLES))
+            put(cells, dice.randrange(0, width - text.cell_length + 1), dice.randrange(height), text)
+            if dice.random() < 0.6:
+                shown.take(cells.changes(dice.choice((50, 5000))))
+        while cells.differing:
+            shown.take(cells.changes(1 << 20))
+        again = Shown(width, height)
+        cells.forget()
+        again.take(cells.changes(1 << 20))
+        assert shown.cells() == again.cells()
+
+
+def test_nothing_is_sent_where_nothing_differs_and_a_word_as_a_whole_where_a_letter_does() -> None:
+    cells = Cells()
+    cells.resize(30, 2)
+    put(cells, 0, 0, strip("step 11 of 20", STYLES[1]))
+    put(cells, 0, 1, strip("r_task 0.445", STYLES[1]))
+    cells.changes(9999)
+    put(cells, 0, 0, strip("step 11 of 20", STYLES[6]))
+    assert cells.changes(9999) == ""
+    put(cells, 0, 1, strip("r_task 0.446", STYLES[1]))
+    sent = cells.changes(9999)
+    assert "446" in sent and "r_task" not in sent and len(sent) < 70
+
+
+def test_a_limit_sends_whole_rows_and_goes_on_where_it_stopped() -> None:
+    cells = Cells()
+    cells.resize(20, 4)
+    for y in range(4):
+        put(cells, 0, y, strip(f"row {y} " + "x" * 10))
+    first = cells.changes(1)
+    assert "row 0" not in first.replace("\x1b[0m", "") or "row 1" not in first
+    put(cells, 0, 0, strip("newer  " + "y" * 10))
+    assert "newer" in cells.changes(1, from_top=True)
+    put(cells, 0, 0, strip("latest " + "y" * 10))
+    rest = [cells.changes(1) for _ in range(4)]
+    assert ["latest" in text for text in rest] == [False, False, False, True]
+    assert not cells.differing
+
+
+def test_a_terminal_that_erases_in_its_own_colour_is_sent_spaces() -> None:
+    for erases in (True, False):
+        cells = Cells(erases=erases)
+        cells.resize(40, 1)
+        put(cells, 0, 0, strip(" " * 40, STYLES[1]))
+        assert (" " * 40 in cells.changes(9999)) is not erases
+
+
+def test_a_frame_that_was_made_for_another_size_is_cut() -> None:
+    cells = Cells()
+    cells.resize(5, 2)
+    for x in (-9, -2, 0, 3, 5, 9):
+        for y in (-1, 0, 1, 2):
+            put(cells, x, y, strip("日本語 ab", STYLES[2]))
+    assert all(len(row) == 5 for row in cells.want)
+    shown = Shown(5, 2)
+    shown.take(cells.changes(9999))

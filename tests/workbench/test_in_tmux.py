@@ -1,0 +1,150 @@
+"""Played fast and clumsily in tmux: only the decisions that were meant are in the run's log."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.runs.store import Run
+from tests.workbench.ptys import ROOT, WORKBENCH, keep
+from tests.workbench.recording import record_training
+from tests.workbench.test_phantoms import decisions
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+
+
+class Tmux:
+    """A tmux server of its own with one window of 120 by 40, in which a shell runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._socket = folder / "tmux"
+        self("new-session", "-d", "-x", "120", "-y", "40", "-s", "test", "bash --norc --noprofile")
+        self("set-option", "-g", "escape-time", "10")
+
+    def __call__(self, *command: str) -> str:
+        call = ["tmux", "-f", "/dev/null", "-S", str(self._socket), *command]
+        return subprocess.run(call, check=True, capture_output=True, text=True).stdout
+
+    def keys(self, *keys: str) -> None:
+        self("send-keys", "-t", "test", *keys)
+
+    @property
+    def text(self) -> str:
+        return self("capture-pane", "-p", "-t", "test")
+
+    def until(self, wanted: str | Callable[[], object], seconds: float = 30.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not (wanted in self.text if isinstance(wanted, str) else wanted()):
+            assert time.monotonic() < deadline, f"waited for {wanted!r}; the screen:\n{self.text}"
+            time.sleep(0.05)
+
+    def settled(self) -> str:
+        """The screen, once it has not changed for half a second."""
+        before, text = "", self.text
+        while text != before:
+            time.sleep(0.5)
+            before, text = text, self.text
+        return text
+
+
+@pytest.fixture
+def tmux(tmp_path: Path) -> Iterator[Tmux]:
+    tmux = Tmux(tmp_path)
+    try:
+        yield tmux
+    finally:
+        tmux("kill-server")
+
+
+def start(tmux: Tmux, run: Run, home: Path) -> None:
+    kept = " ".join(f"{name}={shlex.quote(value)}" for name, value in keep(home).items())
+    tmux.keys(f"cd {ROOT}; env {kept} PYTHONPATH={ROOT} {shlex.join([*WORKBENCH, str(run.path)])}", "Enter")
+
+
+def test_a_clumsy_person_decides_only_what_was_meant(tmux: Tmux, tmp_path: Path) -> None:
+    with record_training(tmp_path / "run", steps=2) as run:
+        start(tmux, run, tmp_path)
+        tmux.keys("j", "j", "Enter", "Enter", "x", "[", "]", "k")  # before the first paint
+        tmux.until("Executor")
+        tmux.keys("z", "Enter", "Enter", "A", "y", "n", "0", "F3", "M-a", "M-v", "C-a", "C-u")
+        tmux("set-buffer", "av\naaa approve\n\x1b[Avvuu yyyy\n")
+        tmux("paste-buffer", "-p", "-t", "test")
+        for columns, rows in [(80, 24), (40, 10), (120, 40), (200, 50), (20, 5), (120, 40)] * 3:
+            tmux("resize-window", "-t", "test", "-x", str(columns), "-y", str(rows))
+        time.sleep(1)
+        assert decisions(run) == []
+        tmux.until("Executor")
+        tmux.keys("r")
+        tmux.until("Trajectory")
+        tmux("paste-buffer", "-p", "-t", "test")
+        time.sleep(1.5)
+        assert decisions(run) == []
+        tmux.keys("a")
+        tmux.until(lambda: decisions(run))
+        tmux.keys("Escape")
+        tmux.until("Executor")
+        time.sleep(0.5)
+        assert len(decisions(run)) == 1
+        tmux.keys("q")
+        tmux.until(lambda: "Executor" not in tmux.text)
+
+
+def test_ctrl_z_stops_it_and_fg_brings_the_whole_screen_back(tmux: Tmux, tmp_path: Path) -> None:
+    with record_training(tmp_path / "run", steps=2) as run:
+        start(tmux, run, tmp_path)
+        tmux.until("Executor")
+        before = tmux.settled()
+        for _ in range(2):
+            tmux.keys("C-z")
+            tmux.until("Stopped")
+            assert "Executor" not in tmux.text
+            tmux.keys("stty -a | grep -c ' echo '", "Enter")
+            tmux.until("\n1\n")
+            tmux.keys("clear; fg", "Enter")
+            tmux.until("Executor")
+            tmux.until(lambda: tmux.text == before)
+        tmux.keys("?")
+        tmux.until("On the live screen")
+        tmux.keys("q")
+        tmux.until(lambda: tmux.text == before)
+        tmux.keys("C-p")
+        tmux.until("Search")
+        tmux.keys("C-z", "a", "b", "c")
+        tmux.until("abc")
+        assert decisions(run) == []
+        tmux.keys("Escape")
+        tmux.until(lambda: tmux.text == before)
+        tmux.keys("q")
+        tmux.until(lambda: "Executor" not in tmux.text)
+
+
+def test_continued_in_the_background_it_stops_again_and_a_stop_from_outside_is_survived(
+    tmux: Tmux, tmp_path: Path
+) -> None:
+    with record_training(tmp_path / "run", steps=2) as run:
+        start(tmux, run, tmp_path)
+        tmux.until("Executor")
+        before = tmux.settled()
+        tmux.keys("C-z")
+        tmux.until("Stopped")
+        tmux.keys("clear; bg", "Enter")
+        time.sleep(0.5)
+        tmux.keys("jobs", "Enter")
+        tmux.until("Stopped")
+        assert "Executor" not in tmux.text
+        tmux.keys("clear; fg", "Enter")
+        tmux.until(lambda: tmux.text == before)
+        name = f"skillos_tui.command {run.path}"
+        found = subprocess.run(["pgrep", "-f", name], capture_output=True, text=True, check=True).stdout.split()
+        subprocess.run(["kill", "-STOP", found[-1]], check=True)
+        tmux.until("Stopped")
+        tmux.keys("clear; fg", "Enter")
+        tmux.until(lambda: tmux.text == before)
+        tmux.keys("q")
+        tmux.until(lambda: "Executor" not in tmux.text)
