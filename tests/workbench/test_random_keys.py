@@ -48,14 +48,14 @@ class Watched(SkillosApp):
     """The workbench, which notes the edit whose diff was in the last frame of Review; a dialog may lie over it."""
 
     CSS_PATH: ClassVar = [Path(skillos_tui.app.__file__).parent / str(name) for name in SkillosApp.CSS_PATH]
-    seen = ""
+    diff_of = ""
 
     def _display(self, screen: object, renderable: object) -> None:
         super()._display(screen, renderable)  # type: ignore[arg-type]
         if isinstance(screen, ReviewScreen):
-            self.seen = screen.queue.current.proposed.edit if screen.queue.current else ""
+            self.diff_of = screen.queue.current.proposed.edit if screen.queue.current else ""
         elif isinstance(screen, RoomScreen):
-            self.seen = ""
+            self.diff_of = ""
 
 
 class World:
@@ -115,7 +115,7 @@ async def play(run: Run, seed: int, count: int) -> None:
             key = dice.choice(KEYS)
             if isinstance(app.screen, LiveScreen | HomeScreen):  # the way back; what happens there is tested elsewhere
                 key = "r" if isinstance(app.screen, LiveScreen) else "enter"
-            pressed[app.seen, key] += 1
+            pressed[app.diff_of, key] += 1
             press(pilot, key)
             await asyncio.sleep(dice.choice([0, 0, 0.001, 0.01, 0.03, 0.1]))
             assert app.is_running
