@@ -7,7 +7,7 @@ the terminal it runs in, stops nothing.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -149,12 +149,9 @@ class SkillosApp(TerminalApp[str]):
         if isinstance(event, events.Key) and not event.is_forwarded and self.screen_stack:
             screen = self.screen
             if isinstance(screen, messages.Listener) and not screen.hear(event):
+                self.note_input(event)
                 return
         await super().on_event(event)
-
-    def when_seen(self, callback: Callable[[], None]) -> None:
-        """Call back once the frame that was painted last is on the terminal: at once, as far as this class knows."""
-        callback()
 
     # Runs
 

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Generic
 
 from rich.console import RenderableType
@@ -125,12 +126,23 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
 
     # Input
 
-    async def on_event(self, event: events.Event) -> None:
+    def when_seen(self, callback: Callable[[], None]) -> None:
+        """Call back once the terminal shows what has been painted until now."""
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.when_seen(callback)
+        else:
+            callback()
+
+    def note_input(self, event: events.Event) -> None:
+        """Let the frames that answer a person's key or click go out at once."""
         if isinstance(self._driver, TerminalDriver) and isinstance(
             event,
             events.Key | events.Paste | events.Click | events.MouseDown | events.MouseScrollUp | events.MouseScrollDown,
         ):
             self._driver.answer_soon()
+
+    async def on_event(self, event: events.Event) -> None:
+        self.note_input(event)
         if isinstance(event, Burst):
             await self._type(event.keys)
         else:

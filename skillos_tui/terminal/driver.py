@@ -23,6 +23,7 @@ from textual.message import Message
 from skillos_tui.terminal.cells import Cells
 from skillos_tui.terminal.input import Escape, Item, Paste, Query, Reply, Sequence, Typed
 from skillos_tui.terminal.pace import Pace
+from skillos_tui.terminal.seen import Seen
 from skillos_tui.terminal.tty import Tty
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class TerminalDriver(LinuxDriver):
         self.source = self.tty.source
         self.cells = Cells(erases=not os.environ.get("TERM", "").startswith("screen"))  # GNU screen uses its own colour
         self.pace = Pace()
+        self._seen = Seen(self._loop.time())
         self._file = cast(Any, Output(lambda: self._in_loop(self.owner.end, signal.SIGHUP)))
         self._parser = XTermParser()
         self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
@@ -259,17 +261,30 @@ class TerminalDriver(LinuxDriver):
         self._cursor = cursor
         self._send()
 
+    def when_seen(self, callback: Callable[[], None]) -> None:
+        """Call back once the terminal shows all that has been painted until now. In the app's thread."""
+        self._seen.watch(callback)
+        self._send()
+
     def _send(self) -> None:
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
         now = self._loop.time()
+        self.pace.expire(now)
         urgent = now < self._urgent_until
         while self.cells.differing and self._wake is not None and (room := self.pace.room(now, urgent=urgent)):
             if text := self.cells.changes(room, from_top=urgent):
                 self._write_frame(text, now)
-        if self.cells.differing and self.pace.deadline is not None:
-            self._waiting = self._loop.call_at(self.pace.deadline, self._send)
+        if not self.cells.differing:
+            self._seen.complete(self.pace.sent_frames)
+        answers = self.pace.fastest is not None
+        for callback in self._seen.due(self.pace.answered_frames, now, ever=answers):
+            callback()
+        if self.cells.differing or self._seen:
+            deadlines = (self.pace.deadline, self._seen.deadline(ever=answers))
+            if (next_one := min((at for at in deadlines if at is not None and at > now), default=None)) is not None:
+                self._waiting = self._loop.call_at(next_one, self._send)
 
     def _write_frame(self, text: str, now: float) -> None:
         x, y = self._cursor

@@ -28,18 +28,24 @@ UNLIMITED = 1 << 30
 
 
 class Pace:
-    """The bytes on their way, and what their replies showed."""
+    """The bytes on their way, and what their replies showed.
+
+    `sent_frames` counts the frames since the start, and `answered_frames` those that the terminal has answered for, or that
+    it is not waited for any more.
+    """
 
     def __init__(self) -> None:
         self.asking = True
         self.window = LEAST_WINDOW
         self.fastest: float | None = None
         self._on_way: deque[tuple[int, float]] = deque()
+        self._late: deque[float] = deque()  # when the frames were sent that were given up before the first reply
         self._misses = 0
+        self.sent_frames = self.answered_frames = 0
 
     def room(self, now: float, *, urgent: bool) -> int:
         """How many bytes may be sent now; an urgent frame answers a key."""
-        self._give_up(now)
+        self.expire(now)
         if not self.asking or (urgent and self.fastest is None):
             return UNLIMITED
         on_way = sum(size for size, _ in self._on_way)
@@ -49,21 +55,31 @@ class Pace:
 
     def sent(self, size: int, now: float) -> None:
         """A frame of `size` bytes was written, and the terminal asked after it."""
+        self.sent_frames += 1
         if self.asking:
             self._on_way.append((size, now))
+        else:
+            self._nothing_on_way()
 
     def answered(self, now: float) -> None:
         """The terminal has answered the oldest question."""
         self.asking, self._misses = True, 0
+        if self._late:
+            self._took(now - self._late.popleft())
+            return
         if not self._on_way:
             return
         size, at = self._on_way.popleft()
-        took = now - at
-        self.fastest = min(took, self.fastest) if self.fastest is not None else took
+        self.answered_frames = self.sent_frames - len(self._on_way)
+        took = self._took(now - at)
         if took > self.fastest * PROMPT[0] + PROMPT[1]:
             self.window = max(LEAST_WINDOW, self.window // 2)
         elif size * 2 >= self.window:
             self.window = min(MOST_WINDOW, self.window * 2)
+
+    def _took(self, seconds: float) -> float:
+        self.fastest = seconds if self.fastest is None else min(seconds, self.fastest)
+        return seconds
 
     @property
     def deadline(self) -> float | None:
@@ -79,10 +95,16 @@ class Pace:
 
     def forget(self) -> None:
         """Nothing is on its way any more: the terminal was left."""
-        self._on_way.clear()
+        self._nothing_on_way()
 
-    def _give_up(self, now: float) -> None:
+    def _nothing_on_way(self) -> None:
+        self._on_way.clear()
+        self.answered_frames = self.sent_frames
+
+    def expire(self, now: float) -> None:
+        """Wait no more for replies that are too late."""
         if self.deadline is not None and now >= self.deadline:
-            self._on_way.clear()
+            self._late = deque() if self.fastest is not None else self._late + deque(at for _, at in self._on_way)
+            self._nothing_on_way()
             self._misses += 1
             self.asking = self._misses < MAX_MISSES
