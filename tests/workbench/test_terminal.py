@@ -52,6 +52,7 @@ def test_a_named_theme_asks_nothing(run: Run) -> None:
 def test_leaving_says_that_the_engine_goes_on(run: Run) -> None:
     with run.lock(), Terminal(str(run.path), "--theme", "dark") as terminal:
         terminal.until("running")
+        terminal.quiet(0.5)  # the engine's process is looked at after the events were read
         terminal.press(b"q")
         assert terminal.wait() == 0
         assert terminal.farewell == f"The engine goes on. See it again: skillos-tui {run.path}\n"
