@@ -16,7 +16,7 @@ from engine.models.local import load_base, load_tokenizer
 from engine.preflight import absolute, check
 from engine.runs.store import Run
 from skillos_tui import client
-from skillos_tui.messages import RunCreated, Told
+from skillos_tui.messages import RunCreated, StartRefused
 
 POCKET = Path(weights_path("pocket"))
 
@@ -237,8 +237,8 @@ def test_the_workbench_says_so_and_creates_nothing(tmp_path, monkeypatch):
     screen = Screen()
     works = client.Client(screen, tmp_path / "runs")
     works._attempt(partial(works._start, "train"))
-    assert [type(message) for message in screen.told] == [Told]
-    assert screen.told[0].text.startswith("curator.temperature=0")
+    assert [type(message) for message in screen.told] == [StartRefused]
+    assert screen.told[0].why.startswith("curator.temperature=0")
     assert not [message for message in screen.told if isinstance(message, RunCreated)]
     assert not (tmp_path / "runs").exists()
 

@@ -67,7 +67,14 @@ class Tty:
         quiet[3] &= ~(termios.ECHO | termios.ICANON)
         quiet[6][termios.VMIN] = 1
         termios.tcsetattr(0, termios.TCSANOW, quiet)
+        self._read_typed_ahead()
         return self
+
+    def _read_typed_ahead(self) -> None:
+        """Take what was typed before the program began. The terminal turned Enter into a newline until then."""
+        if self.saved[0] & termios.ICRNL and select.select([0], [], [], 0)[0]:
+            typed = os.read(0, 4096).replace(b"\n", b"\r")
+            self.early += self.source.feed(typed, time.monotonic())
 
     def __exit__(self, *_: object) -> None:
         self.dark()  # a reply that is still on its way would be text in the shell

@@ -11,7 +11,7 @@ import pytest
 
 from engine.runs.commands import Stop
 from engine.runs.store import Run
-from tests.workbench.ptys import ANSWERS, Terminal
+from tests.workbench.ptys import ANSWERS, WORKBENCH, Terminal
 from tests.workbench.recording import record_training
 
 LIGHT = b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\"
@@ -36,6 +36,17 @@ def test_the_theme_follows_the_terminal_and_is_dark_where_it_does_not_tell(
     said = {**ANSWERS, b"\x1b]11;?\x1b\\": answers, b"\x1b[c": b""}
     with Terminal(str(run.path), answers=said) as terminal:
         terminal.until(paper)
+        terminal.until("Executor")
+        terminal.press(b"q")
+        assert terminal.wait() == 0
+
+
+@pytest.mark.parametrize("theme", [(), ("--theme", "dark")])
+def test_enter_that_was_typed_before_the_program_began_is_enter(run: Run, theme: tuple[str, ...]) -> None:
+    begin = ("sh", "-c", 'echo ready; read -r line; exec "$@"', "sh", *WORKBENCH)
+    with Terminal("--home", "--runs", str(run.path.parent), *theme, command=begin) as terminal:
+        terminal.until("ready")
+        terminal.press(b"\r\r")  # the first is the shell's
         terminal.until("Executor")
         terminal.press(b"q")
         assert terminal.wait() == 0
