@@ -107,7 +107,7 @@ class Keeper:
         if getattr(room, "room", "") != place.screen:
             return  # the person is somewhere else already
         app.call_after_refresh(_restore_panes, room, place)
-        names = [app.view.edits[edit].proposed.skill for edit in place.drafts if edit in app.view.edits]
+        names = [edit.proposed.skill for edit in app.view.pending if edit.proposed.edit in place.drafts]
         if names:
             told = f"A half-typed reason is kept, about {safe(', '.join(names[:3]))}: v there goes on with it."
             app.notify(told, markup=False, timeout=12)

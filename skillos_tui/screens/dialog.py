@@ -21,8 +21,8 @@ class DialogScreen(ModalScreen[ScreenResultType], Generic[ScreenResultType]):
     def render_lines(self, crop: Region) -> list[Strip]:
         stack = self.app.screen_stack
         below = stack[stack.index(self) - 1] if self in stack else None
-        if below is None or below is self or below.size != self.size:
+        if below is None or below is self:
             return super().render_lines(crop)
-        strips = below._compositor.render_strips()
-        rows = [strips[y] if y < len(strips) else Strip.blank(crop.right) for y in crop.line_range]
-        return [row.crop(crop.x, crop.right).discard_meta() for row in rows]
+        rows = below._compositor.render_strips()  # of another size than this screen, until it has been laid out anew
+        cut = [rows[y] if y < len(rows) else Strip.blank(crop.right) for y in crop.line_range]
+        return [row.crop_extend(crop.x, crop.right, None).discard_meta() for row in cut]

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from skillos_tui.decisions import shown
 from skillos_tui.messages import Listener
+from skillos_tui.screens.dialog import DialogScreen
 from skillos_tui.text import safe
 from skillos_tui.view import Edit, Part
 
@@ -27,10 +27,9 @@ MAX_REASON = 500
 HINT = "Why? The curator reads it before it writes the next edits."
 
 
-class ReasonScreen(ModalScreen[str | None], Listener):
+class ReasonScreen(DialogScreen[str | None], Listener):
     """Answers the reason, which may be empty, or None when nothing is to be vetoed."""
 
-    CSS_PATH = "dialog.tcss"
     BINDINGS: ClassVar = [
         Binding("enter", "send", "veto", priority=True),
         Binding("escape", "cancel", "cancel", priority=True),

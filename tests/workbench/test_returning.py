@@ -138,6 +138,18 @@ async def test_the_place_is_on_the_disk_while_the_program_runs(tmp_path: Path) -
         assert (tmp_path / "state" / "session.json").stat().st_ino == written
 
 
+async def test_a_half_typed_reason_is_not_offered_where_it_cannot_be_sent(tmp_path: Path) -> None:
+    run, session = record_training(tmp_path / "run", steps=1), Session.load(tmp_path / "state")
+    run.append(EditDecided("s1-1", "approved", "bob", ""))
+    session.keep_place(run.path, Place("review", "s1-0"))
+    session.keep_draft(run.path, "s1-1", "too va")
+    session.keep_draft(run.path, "s1-0", "wrong")
+    async with workbench(run.path, session=session) as pilot:
+        await until(pilot, "A half-typed reason is kept")
+        told = next(note.message for note in pilot.app._notifications if "half-typed" in note.message)
+        assert "find-towel" not in told
+
+
 async def test_a_half_typed_reason_is_offered(tmp_path: Path) -> None:
     run, session = record_training(tmp_path / "run", steps=1), Session.load(tmp_path / "state")
     session.keep_place(run.path, Place("review", "s1-1"))
