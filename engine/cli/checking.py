@@ -16,6 +16,7 @@ from engine.config import Config, ConfigError
 from engine.environments.alfworld import GamesError
 from engine.environments.contract import World
 from engine.environments.worlds import open_held_out, open_world
+from engine.models.contract import NotFinite, not_finite_in
 from engine.preflight import check_held_out
 from engine.runs.events import AnyEvent, HeldOutMeasured, Parts, Progress
 from engine.runs.owed import measurements
@@ -122,7 +123,12 @@ def _measure(options: argparse.Namespace) -> int:
         logged = measurements(run).get(step)
         config = run.config
         groups = options.groups or config.training.evaluate_groups
-        again = asyncio.run(_evaluated(config, adapter, step, groups))
+        try:
+            again = asyncio.run(_evaluated(config, adapter, step, groups))
+        except (NotFinite, BaseExceptionGroup) as error:
+            if (found := not_finite_in(error)) is None:
+                raise
+            raise CommandError(f"step {step} cannot be measured: {found}") from error
     result = Measured(
         step=step,
         groups=groups,
@@ -142,6 +148,7 @@ def _measure(options: argparse.Namespace) -> int:
 
 def _checkpoint(run: Run, step: int | None) -> tuple[int, Path | None]:
     """The step to measure and its checkpoint, None for the untrained curator; by default the newest."""
+    from engine.training.checkpoints import fault_of
     from engine.training.loading import saved
 
     found = saved(run.checkpoints)
@@ -152,18 +159,22 @@ def _checkpoint(run: Run, step: int | None) -> tuple[int, Path | None]:
         raise CommandError(
             f"{run.path} has no checkpoint of step {step}; there are: {there}; and 0 is the untrained curator"
         )
+    if step and (fault := fault_of(found[step])):
+        raise CommandError(f"the checkpoint of step {step} cannot be measured: {fault}")
     return step, found.get(step)
 
 
 async def _evaluated(config: Config, adapter: Path | None, step: int, groups: int) -> HeldOut:
     """The held-out evaluation, played as the engine plays it."""
     import torch
+    from transformers.utils import logging as transformers_logging
 
     from engine.evaluation.held_out import evaluate
     from engine.system import memory
     from engine.training import loading
 
     memory.keep_freed()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.set_num_threads(config.model.threads)
     show = _progress()
     player = loading.load_player(config, adapter, lambda what: show(Progress("loading", what)))

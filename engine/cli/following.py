@@ -13,7 +13,7 @@ from engine.cli.common import Commands, add_command, lines, open_run, patience_t
 from engine.runs import supervisor
 from engine.runs.commands import AnyCommand, Pause
 from engine.runs.errors import RunError
-from engine.runs.events import AnyEvent, HeldOutMeasured, Notice, StepEnded
+from engine.runs.events import AnyEvent, HeldOutMeasured, Notice, StepEnded, UpdateMade
 from engine.runs.owed import measurements
 from engine.runs.status import Status, shown_state, status
 from engine.runs.store import FINAL_STATES, Run
@@ -37,16 +37,20 @@ def add_commands(commands: Commands) -> None:
 
 def follow(run: Run, seen: int) -> int:
     """Print a line for each finished step after event `seen` until the run ends; its exit code."""
+    skipped = ""
     while True:
         ended = _has_ended(run)
-        for stored in run.events(after=seen, kinds=["step_ended", "held_out_measured", "notice"]):
+        for stored in run.events(after=seen, kinds=["update_made", "step_ended", "held_out_measured", "notice"]):
             seen = stored.id
-            if isinstance(stored.event, StepEnded):
-                print(step_line(stored.event, run.state().steps, run.kind), flush=True)
-            elif isinstance(stored.event, HeldOutMeasured):
-                print(held_out_line(stored.event), flush=True)
-            elif isinstance(stored.event, Notice) and stored.event.level != "info":
-                print(event_line(stored.event), file=sys.stderr, flush=True)
+            match stored.event:
+                case UpdateMade() as made:
+                    skipped = made.skipped
+                case StepEnded() as step:
+                    print(step_line(step, run.state().steps, run.kind, skipped), flush=True)
+                case HeldOutMeasured() as measured:
+                    print(held_out_line(measured), flush=True)
+                case Notice(level="warning", message=message):  # an error is the reason of the verdict
+                    print(f"warning: {lines(message)}", file=sys.stderr, flush=True)
         if ended:
             return _verdict(run)
         time.sleep(POLL_SECONDS)
@@ -101,8 +105,8 @@ def _status(options: argparse.Namespace) -> int:
             print_json(now)
             return 0
         print(_summary_line(now))
-        for step in run.steps():
-            print(step_line(step, now.steps, run.kind))
+        for step, rewards in zip(run.steps(), now.rewards, strict=False):
+            print(step_line(step, now.steps, run.kind, rewards.skipped_update))
         for measured in measurements(run).values():
             print(held_out_line(measured))
         if now.heartbeat_age_s is not None:

@@ -68,11 +68,26 @@ class NotFinite(Exception):
         self.role = role
 
 
+def not_finite_in(error: BaseException) -> NotFinite | None:
+    """The first `NotFinite` in an error, or in the errors of tasks that failed together; None where there is none."""
+    while isinstance(error, BaseExceptionGroup):
+        found = error.subgroup(NotFinite)
+        if found is None:
+            return None
+        error = found.exceptions[0]
+    return error if isinstance(error, NotFinite) else None
+
+
 class PromptTooLong(Exception):
-    """The rendered prompt exceeds its cap; say less and ask again. `tokens` and `limit` are in tokens."""
+    """The rendered prompt exceeds its cap; say less and ask again. `tokens` and `limit` are in tokens.
+
+    A `limit` of 0 or less: the answer alone may fill the model's context.
+    """
 
     def __init__(self, tokens: int, limit: int) -> None:
-        super().__init__(f"the prompt has {tokens} tokens, {tokens - limit} more than the limit of {limit}")
+        more = f"{tokens - limit} more than the limit of {limit}"
+        none = "and model.context has no room for a prompt beside an answer of the longest length"
+        super().__init__(f"the prompt has {tokens} tokens, {more if limit > 0 else none}")
         self.tokens = tokens
         self.limit = limit
 

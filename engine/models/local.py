@@ -101,12 +101,18 @@ def _first_line(error: Exception) -> str:
 
 
 def load_curator(base: PreTrainedModel, adapter: Path | None) -> Any:
-    """The base with the trained `adapter` on it, or the untrained curator, which is the base itself."""
+    """The base with the trained `adapter` on it, or the untrained curator, which is the base itself.
+
+    Raises `ConfigError` for an adapter that cannot be read, or that was trained on another base.
+    """
     if adapter is None:
         return base
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(base, str(adapter)).eval()
+    try:
+        return PeftModel.from_pretrained(base, str(adapter)).eval()
+    except (OSError, ValueError, RuntimeError, TypeError, LookupError, SafetensorError) as error:
+        raise config.ConfigError(f"the adapter {adapter} cannot be loaded: {_first_line(error)}") from error
 
 
 class _Request(msgspec.Struct):

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from engine.config import ConfigError
-from engine.runs.events import RunKind, State, StepEnded
+from engine.runs.events import RunKind, RunStarted, State, StepEnded, UpdateMade
 from engine.runs.owed import measurements
 from engine.runs.process import EngineProcess, engine_of, started_for
 from engine.runs.store import FINAL_STATES, Run, RunState
@@ -26,7 +26,8 @@ NEW_SECONDS = 60.0
 class StepRewards(msgspec.Struct, frozen=True):
     """A finished step: rewards averaged over its rollouts, `spread` of r inside groups, counts of positions.
 
-    What was lost is told as in `StepEnded`: positions without a decision, shortened prompts, skills in no prompt.
+    `skipped_curations`, `shortened` and `dropped_skills` are counted as in `StepEnded`. `skipped_update` is the reason why
+    the step left weights and optimiser as they were, "" where it updated them.
     """
 
     step: int
@@ -43,6 +44,7 @@ class StepRewards(msgspec.Struct, frozen=True):
     skipped_curations: int
     shortened: int
     dropped_skills: int
+    skipped_update: str
 
 
 class HeldOutResult(msgspec.Struct, frozen=True):
@@ -75,6 +77,7 @@ class Status(msgspec.Struct, frozen=True):
 def status(run: Run) -> Status:
     """The present status of `run`."""
     state = run.state()
+    made = updates(run)
     profile, steps = (state.profile, state.steps) if state.profile else _planned(run)
     return Status(
         run=run.id,
@@ -85,11 +88,23 @@ def status(run: Run) -> Status:
         reason=state.reason,
         step=state.step,
         steps=steps,
-        rewards=[_rewards(step) for step in run.steps()],
+        rewards=[_rewards(step, made.get(step.step)) for step in run.steps()],
         held_out=_held_out(run),
         pending_reviews=run.count_edits("pending"),
         heartbeat_age_s=run.heartbeat_age(),
     )
+
+
+def updates(run: Run) -> dict[int, UpdateMade]:
+    """The updates of a train run by step; those that a resume took back are not among them."""
+    found: dict[int, UpdateMade] = {}
+    for stored in run.events(kinds=["run_started", "update_made"]):
+        match stored.event:
+            case RunStarted(resumed_from=last):
+                found = {step: made for step, made in found.items() if step <= last}
+            case UpdateMade(step=step) as made:
+                found[step] = made
+    return found
 
 
 def _held_out(run: Run) -> list[HeldOutResult]:
@@ -138,7 +153,7 @@ def _planned(run: Run) -> tuple[str, int]:
     return config.profile, config.training.steps if run.kind == "train" else config.curate.tasks
 
 
-def _rewards(ended: StepEnded) -> StepRewards:
+def _rewards(ended: StepEnded, made: UpdateMade | None) -> StepRewards:
     return StepRewards(
         step=ended.step,
         r=ended.parts.r,
@@ -154,4 +169,5 @@ def _rewards(ended: StepEnded) -> StepRewards:
         skipped_curations=ended.skipped_curations,
         shortened=ended.shortened,
         dropped_skills=ended.dropped_skills,
+        skipped_update=made.skipped if made else "",
     )

@@ -24,6 +24,7 @@ from typing import TypeAlias
 import msgspec
 import platformdirs
 
+from engine.preflight import check
 from engine.runs.commands import Resume, Stop
 from engine.runs.errors import RunError, RunLocked
 from engine.runs.events import StateChanged
@@ -151,7 +152,8 @@ def _launch(run: Run, worker: Sequence[str]) -> tuple[subprocess.Popen[bytes], i
 def resume(run: Run, by: str, *, worker: Sequence[str] = WORKER, patience: Patience = endless) -> int:
     """Let a run go on: a living engine is told so, a dead one is started again. Returns the engine's pid.
 
-    Raises `RunError` when the run has finished, or as `start` does.
+    Raises `RunError` when the run has finished, `ConfigError` when a dead engine could not work by the run's settings, which
+    may have been edited since, or as `start` does.
     """
     engine = run.engine()
     if engine is not None:
@@ -159,6 +161,7 @@ def resume(run: Run, by: str, *, worker: Sequence[str] = WORKER, patience: Patie
         return engine.pid
     if run.state().state == "finished" and not finished_but_owes(run):
         raise RunError(f"{run.path} has finished; there is nothing to resume")
+    check(run.config, run.kind)
     return start(run.path, worker=worker, patience=patience)
 
 

@@ -42,8 +42,11 @@ def number(value: float | None, form: str = ".3f") -> str:
     return UNMEASURED if value is None else format(value, form)
 
 
-def step_line(ended: StepEnded, steps: int, kind: RunKind) -> str:
-    """One finished step of a training run, or one finished task of a curate run."""
+def step_line(ended: StepEnded, steps: int, kind: RunKind, skipped_update: str = "") -> str:
+    """One finished step of a training run, or one finished task of a curate run.
+
+    `skipped_update` is the reason why the step's update was skipped.
+    """
     parts = ended.parts
     operations = " ".join(f"{name} {count}" for name, count in sorted(ended.operations.items())) or "none"
     success = f"success {number(ended.success_rate, '.0%')}"
@@ -53,7 +56,8 @@ def step_line(ended: StepEnded, steps: int, kind: RunKind) -> str:
     coerced = f"coerced {number(ended.coercion_rate, '.1%')}"
     rest = f"{success}  {measured}  {coerced}  calls {operations}  {ended.seconds:.1f} s"
     if kind == "train":
-        return f"step {ended.step}/{steps}  {rewards}  {rest}"
+        skipped = f"  update skipped: {skipped_update}" if skipped_update else ""
+        return f"step {ended.step}/{steps}  {rewards}  {rest}{printable(skipped)}"
     return f"task {ended.step}/{steps}  {rest}"
 
 

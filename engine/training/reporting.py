@@ -20,10 +20,10 @@ from engine.runs.events import (
     EpisodeStarted,
     Notice,
     Progress,
-    RunStarted,
     Sink,
     UpdateMade,
 )
+from engine.runs.status import updates
 from engine.runs.store import Run
 from engine.runs.text import place
 
@@ -119,14 +119,7 @@ def untrained(made: UpdateMade) -> str:
 
 def nothing_trained(run: Run) -> str:
     """Why none of a train run's steps trained anything; "" where one did, or where there is none."""
-    updates: dict[int, UpdateMade] = {}
-    for stored in run.events(kinds=["run_started", "update_made"]):
-        match stored.event:
-            case RunStarted(resumed_from=last):
-                updates = {step: made for step, made in updates.items() if step <= last}
-            case UpdateMade(step=step) as made:
-                updates[step] = made
-    reasons = [untrained(made) for made in updates.values()]
+    reasons = [untrained(made) for made in updates(run).values()]
     if not reasons or not all(reasons):
         return ""
     return f"none of the {len(reasons)} steps trained anything: {reasons[0]}{_first_skipped(run)}"

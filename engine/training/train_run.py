@@ -82,8 +82,8 @@ class TrainRun:
 
     async def work(self) -> None:
         """What the run owes, and then its session."""
-        newest = checkpoints.latest(self._run.checkpoints)
-        for why in checkpoints.damaged(self._run.checkpoints):
+        newest = await asyncio.to_thread(checkpoints.latest, self._run.checkpoints)
+        for why in await asyncio.to_thread(checkpoints.damaged, self._run.checkpoints):
             self._writer.emit(Notice("warning", why))
         done = newest[0] if newest else 0
         await asyncio.to_thread(self._load)
@@ -202,16 +202,18 @@ class TrainRun:
             await self._evaluate(step, self._agents.model)
 
     async def _evaluate_saved(self, step: int) -> None:
-        """Make a measurement that was missed, with the checkpoint of its step; None is logged where it is gone."""
+        """Make a measurement that was missed, with the checkpoint of its step.
+
+        Where that is gone or damaged, an unmeasured result is logged, and a warning gives the reason.
+        """
         if step == 0:
             await self._evaluate(0, self._agents.model)
             return
         checkpoint = loading.saved(self._run.checkpoints).get(step)
-        if checkpoint is None:
+        fault = await asyncio.to_thread(checkpoints.fault_of, checkpoint) if checkpoint else "its checkpoint is gone"
+        if checkpoint is None or fault:
             training = self._config.training
-            self._writer.emit(
-                Notice("warning", f"the curator after step {step} cannot be measured any more: its checkpoint is gone")
-            )
+            self._writer.emit(Notice("warning", f"the curator after step {step} cannot be measured any more: {fault}"))
             positions = training.evaluate_groups * training.tasks
             self._writer.emit(HeldOutMeasured(step, training.evaluate_groups, None, None, positions, 0.0))
             return

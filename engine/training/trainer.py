@@ -38,7 +38,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallba
 from trl import GRPOConfig, GRPOTrainer
 
 from engine.config import Config
-from engine.models.contract import NotFinite
+from engine.models.contract import NotFinite, not_finite_in
 from engine.models.local import LocalModel
 from engine.preflight import check_training_sampling
 from engine.runs.errors import RunError, WriteFailed
@@ -183,7 +183,7 @@ class GrpoSession:
         try:
             return self.wait_for(awaitable)
         except (NotFinite, BaseExceptionGroup) as error:
-            if (found := _not_finite(error)) is None:
+            if (found := not_finite_in(error)) is None:
                 raise
             trained = found.role == "curator" and saved.newest_first(self.checkpoints)
             raise self.diverged(step, phase, str(found), trained=bool(trained)) from error
@@ -328,16 +328,6 @@ def _written(model: Any, optimizer: Any) -> list[Tensor]:
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     states = [value for state in optimizer.state.values() for value in state.values()]
     return [*trained, *(value for value in states if isinstance(value, Tensor))]
-
-
-def _not_finite(error: BaseException) -> NotFinite | None:
-    """The first `NotFinite` in an error, or in the errors of tasks that failed together."""
-    while isinstance(error, BaseExceptionGroup):
-        found = error.subgroup(NotFinite)
-        if found is None:
-            return None
-        error = found.exceptions[0]
-    return error if isinstance(error, NotFinite) else None
 
 
 def _check_resumable(checkpoint: Path) -> None:

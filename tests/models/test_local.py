@@ -231,6 +231,8 @@ async def test_prompt_and_completion_together_stay_inside_the_context(model):
     with pytest.raises(PromptTooLong) as refused:
         await model.complete(chat("word " * 60), role="executor", sampling=room)
     assert refused.value.limit == 256 - 200
+    with pytest.raises(PromptTooLong, match=r"model\.context has no room for a prompt beside an answer"):
+        await model.complete(chat("hi"), role="executor", sampling=Sampling(max_tokens=300))
 
 
 async def test_the_tools_stand_in_the_curators_prompt(model, words):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from engine.runs.events import RunStarted, StateChanged
-from engine.runs.status import shown_state, status
+from engine.runs.events import RunStarted, StateChanged, UpdateMade
+from engine.runs.status import shown_state, status, updates
 from engine.runs.store import Run
 from tests.runs.engines import kill, spawn, wait_until
 from tests.runs.samples import proposed, step_ended
@@ -34,8 +34,27 @@ def test_status_carries_the_rewards_and_unmeasured_is_null(run: Run) -> None:
         "skipped_curations": 0,
         "shortened": 0,
         "dropped_skills": 0,
+        "skipped_update": "",
     }
     assert shown["rewards"][1]["r"] is None
+
+
+def update(step: int, skipped: str = "") -> UpdateMade:
+    return UpdateMade(step, [[0.5, -0.5]], 4, 0.1, 0.2, 0.3, None, 1e-5, 1.0, skipped)
+
+
+def test_a_step_says_why_its_update_was_skipped_unless_a_resume_took_that_back(run: Run) -> None:
+    run.append(RunStarted("train", "pocket", 3, 1))
+    for step, skipped in {1: "nothing was measured", 2: "the rewards inside each group are equal"}.items():
+        run.append(update(step, skipped), step_ended(step))
+    assert [step.skipped_update for step in status(run).rewards] == [
+        "nothing was measured",
+        "the rewards inside each group are equal",
+    ]
+    run.append(RunStarted("train", "pocket", 3, 1, resumed_from=1), step_ended(2))
+    assert [step.skipped_update for step in status(run).rewards] == ["nothing was measured", ""]
+    run.append(update(2))
+    assert list(updates(run)) == [1, 2]
 
 
 def test_a_run_that_no_engine_has_started_shows_what_is_planned(run: Run) -> None:

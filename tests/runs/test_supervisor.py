@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from engine.config import ConfigError
 from engine.runs.commands import Pause, Stop
 from engine.runs.errors import RunError, RunLocked
 from engine.runs.events import StateChanged
@@ -229,6 +230,24 @@ def test_after_kill_9_a_run_resumes_from_its_last_step(cleaned: Run) -> None:
     wait_until(lambda: not cleaned.engine_alive())
     with pytest.raises(RunError, match="has finished"):
         resume(cleaned, by="ann", worker=STAND_IN)
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ("[curator]\ntemperature = 0.0\n", "a train run needs curator.temperature over 0"),
+        ("[model]\nwegihts = 'pocket'\n", r"no setting model.wegihts \(did you mean model.weights\?\)"),
+        ("[model]\nweights = '/nowhere'\n", "model.weights=/nowhere cannot be loaded: there is no folder /nowhere"),
+    ],
+)
+def test_settings_edited_into_what_cannot_be_used_are_refused_before_an_engine_starts(
+    run: Run, settings: str, why: str
+) -> None:
+    run.append(StateChanged("stopped"))
+    (run.path / "config.toml").write_text(CONFIG + settings)
+    with Run.open(run.path) as edited, pytest.raises(ConfigError, match=why):
+        resume(edited, by="ann", worker=worker("idle"))
+    assert run.state().state == "stopped" and not run.log_file.exists()
 
 
 def test_a_paused_engine_is_told_to_go_on(cleaned: Run) -> None:

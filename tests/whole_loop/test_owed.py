@@ -4,6 +4,8 @@ import shutil
 import sqlite3
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from engine.cli import main
 from engine.runs.events import kind_of
@@ -103,6 +105,25 @@ def test_a_run_that_an_older_engine_called_finished_makes_up_for_all_that_is_mis
         assert "the curator after step 1 cannot be measured any more: its checkpoint is gone" in notice
         [saved] = [stored.event for stored in again.events(after=last, kinds=["checkpoint_saved"])]
         assert saved.step == 2 and saved.bytes > 0
+
+
+def test_a_damaged_checkpoint_is_not_measured_and_the_reason_is_given(killed, place, capsys):
+    run, _ = killed
+    path = copy_of(run, place)
+    adapter = path / "checkpoints" / "step-0001" / "adapter_model.safetensors"
+    save_file({name: tensor.fill_(torch.nan) for name, tensor in load_file(adapter).items()}, adapter)
+    assert main(["measure", str(path), "--step", "1"]) == 1
+    assert "the checkpoint of step 1 cannot be measured: " in capsys.readouterr().err
+    with sqlite3.connect(path / "run.db") as connection:
+        connection.execute("DELETE FROM events WHERE kind = 'held_out_measured' AND json_extract(data, '$.step') = 1")
+    with Run.open(path) as again:
+        last = again.last_id()
+        told("resume", path)
+        told("events", path, "--follow")
+        assert again.state().state == "finished"
+        assert (measurements(again)[1].r_task, measurements(again)[1].unmeasured) == (None, 4)
+        [notice] = [stored.event.message for stored in again.events(after=last, kinds=["notice"])]
+        assert f"after step 1 cannot be measured any more: {adapter} holds numbers that are not finite" in notice
 
 
 @pytest.mark.slow

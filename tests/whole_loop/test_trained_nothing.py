@@ -31,6 +31,20 @@ def test_a_train_run_whose_steps_trained_nothing_fails_and_says_why(untrained):
     assert notices(run, "error") == [shown["reason"]]
 
 
+def test_each_step_shows_that_its_update_was_skipped(untrained):
+    run, done = untrained
+    why = "nothing was measured"
+    assert [step["skipped_update"] for step in status(run.path)["rewards"]] == [why, why]
+    for printed in (done.stdout, told("status", run.path)):
+        assert printed.count(f"update skipped: {why}") == 2
+
+
+def test_a_warning_is_printed_in_full(untrained):
+    run, done = untrained
+    for warning in notices(run, "warning"):
+        assert f"warning: {warning}\n" in done.stderr
+
+
 def test_a_position_without_a_decision_is_not_measured_and_is_counted(untrained):
     run, done = untrained
     for step in status(run.path)["rewards"]:

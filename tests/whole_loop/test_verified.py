@@ -2,14 +2,18 @@
 it did."""
 
 import json
+import shutil
 import sqlite3
 
 import msgspec
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from engine.cli import main
+from engine.model_files import weights_path
 from engine.runs.store import Run
-from tests.whole_loop.shell import ROWS, copy_of, told, verified
+from tests.whole_loop.shell import ROWS, copy_of, skillos, told, verified
 
 
 @pytest.fixture(scope="module")
@@ -239,3 +243,33 @@ def test_other_groups_and_absent_checkpoints_are_told(run, capsys):
     assert main(["measure", str(run.path), "--step", "7"]) == 1
     said = capsys.readouterr().err
     assert f"{run.path} has no checkpoint of step 7; there are: 1, 2; and 0 is the untrained" in said
+
+
+def with_weights(path, folder, change):
+    """The run at `path` gets a base model of its own in `folder`: the pocket model, its tensors changed."""
+    shutil.copytree(weights_path("pocket"), folder)
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    config = path / "config.toml"
+    config.write_text(config.read_text().replace('weights = "pocket"', f'weights = "{folder}"'))
+
+
+def test_a_base_model_that_answers_with_nan_cannot_be_measured_which_is_one_sentence(copied, tmp_path, capsys):
+    with_weights(copied, tmp_path / "nan", lambda tensors: tensors["model.norm.weight"].fill_(torch.nan))
+    assert main(["measure", str(copied), "--step", "0"]) == 1
+    said = capsys.readouterr().err
+    assert "skillos-engine: step 0 cannot be measured: the executor's log-probabilities are not finite" in said
+
+
+def test_an_adapter_of_another_base_cannot_be_measured_which_is_one_sentence(copied, capsys):
+    adapter = copied / "checkpoints" / "step-0002" / "adapter_model.safetensors"
+    save_file({name: torch.zeros(3, 3) for name in load_file(adapter)}, adapter)
+    assert main(["measure", str(copied), "--step", "2"]) == 1
+    said = capsys.readouterr().err
+    assert f"skillos-engine: the adapter {adapter.parent} cannot be loaded: " in said and said.count("\n") == 1
+
+
+def test_nothing_but_the_result_is_printed(run):
+    done = skillos("measure", run.path, "--groups", 1)
+    assert (done.returncode, done.stderr) == (0, "")
