@@ -81,7 +81,14 @@ class SkillosApp(TerminalApp[str]):
         self.lost = False
         for each in looks.values():
             self.register_theme(each.theme)
-        self.theme = self.look.theme.name
+        self._begin_with(self.look)
+
+    def _begin_with(self, look: Look) -> None:
+        """Take the theme for the first one. To set `theme` here would have every style sheet parsed twice at the start."""
+        self.set_reactive(SkillosApp.theme, look.theme.name)
+        self.stylesheet.set_variables(self.get_css_variables())
+        self.set_class(look.theme.dark, "-dark-mode", update=False)
+        self.set_class(not look.theme.dark, "-light-mode", update=False)
 
     def get_default_screen(self) -> Screen[Any]:
         return self._new_screen("live" if self.path else "home")

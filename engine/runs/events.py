@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from engine.outcomes import Outcome
-from engine.skills.audit.finding import Finding
+from engine.skills.finding import Finding
 
 RunKind = Literal["train", "curate"]
 State = Literal["starting", "running", "paused", "stopping", "stopped", "finished", "failed"]

@@ -11,30 +11,30 @@ r"""Skills: files with frontmatter, repositories of them, the curator's edits, s
     >>> [name for name, score in SkillIndex.of(repo).search("put a hot mug in the box", k=3)]
     ['find-mugs']
 
-It imports nothing heavy; NumPy comes with the first index and libgit2 with the first history.
+Importing it loads none of its modules: PyYAML comes with the first skill, NumPy with the first index and libgit2 with the
+first history.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from engine.skills.header import Finding
-from engine.skills.operations import (
-    TOOLS,
-    Delete,
-    Edit,
-    Insert,
-    Malformed,
-    Operation,
-    Update,
-    parse_operations,
-)
-from engine.skills.repo import Refused, RepoError, SkillRepo
-from engine.skills.review import NotAllowed, check, transition
-from engine.skills.skill import Skill
-
 if TYPE_CHECKING:
+    from engine.skills.header import Finding
     from engine.skills.history import BlamedLine, Commit, Conflict, FileChange, History, HistoryError
+    from engine.skills.operations import (
+        TOOLS,
+        Delete,
+        Edit,
+        Insert,
+        Malformed,
+        Operation,
+        Update,
+        parse_operations,
+    )
+    from engine.skills.repo import Refused, RepoError, SkillRepo
+    from engine.skills.review import NotAllowed, check, transition
     from engine.skills.search import SkillIndex, Trials, find
+    from engine.skills.skill import Skill
     from engine.skills.watch import Changes, follow
 
 __all__ = [
@@ -67,17 +67,21 @@ __all__ = [
     "transition",
 ]
 
-_LATER = {
-    **dict.fromkeys(
-        ("BlamedLine", "Commit", "Conflict", "FileChange", "History", "HistoryError"), "engine.skills.history"
-    ),
-    **dict.fromkeys(("SkillIndex", "Trials", "find"), "engine.skills.search"),
-    **dict.fromkeys(("Changes", "follow"), "engine.skills.watch"),
+_NAMES = {
+    "engine.skills.header": ("Finding",),
+    "engine.skills.history": ("BlamedLine", "Commit", "Conflict", "FileChange", "History", "HistoryError"),
+    "engine.skills.operations": tuple("TOOLS Delete Edit Insert Malformed Operation Update parse_operations".split()),
+    "engine.skills.repo": ("Refused", "RepoError", "SkillRepo"),
+    "engine.skills.review": ("NotAllowed", "check", "transition"),
+    "engine.skills.search": ("SkillIndex", "Trials", "find"),
+    "engine.skills.skill": ("Skill",),
+    "engine.skills.watch": ("Changes", "follow"),
 }
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """The names that bring a larger library with them, loaded when one of them is first asked for."""
-    if name not in _LATER:
+    """A name of the package. Its module is loaded when one of its names is first asked for."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LATER[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.skills import Skill, SkillRepo
 from engine.skills.audit import Context, audit, audit_repo
-from engine.skills.audit.finding import MAX_FINDINGS
+from engine.skills.finding import MAX_FINDINGS
 
 ROOT = Path(__file__).parent.parent.parent
 HEAD = "---\nname: a-skill\ndescription: Use when it is wanted.\n---\n"

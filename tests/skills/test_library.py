@@ -36,7 +36,7 @@ def test_every_public_name_is_there() -> None:
 
 
 def test_importing_the_room_loads_nothing_heavy() -> None:
-    heavy = "{'numpy', 'pygit2', 'rank_bm25', 'torch', 'transformers', 'textual'}"
+    heavy = "{'numpy', 'pygit2', 'rank_bm25', 'torch', 'transformers', 'textual', 'yaml'}"
     code = f"import sys, engine.skills; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -96,3 +96,12 @@ def test_loading_the_program_loads_nothing_heavy() -> None:
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_first_paint_of_a_run_needs_no_skills_and_no_database() -> None:
+    code = (
+        "import skillos_tui.app, skillos_tui.screens.live, sys\n"
+        "print([name for name in ('engine.config', 'frontmatter', 'psutil', 'sqlite3', 'tomllib') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

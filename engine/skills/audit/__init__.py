@@ -18,7 +18,7 @@ import msgspec
 
 from engine.config import Audit
 from engine.skills.audit.duplicates import DuplicateIndex
-from engine.skills.audit.finding import Finding, Severity
+from engine.skills.finding import Finding, Severity
 from engine.skills.skill import MAX_BYTES, Skill
 
 __all__ = ["Context", "DuplicateIndex", "Finding", "Severity", "audit", "audit_repo"]

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 
 from engine.skills.audit import patterns
-from engine.skills.audit.finding import Finding, bounded, quoted
 from engine.skills.audit.reading import Reading
+from engine.skills.finding import Finding, bounded, quoted
 
 MIN_BASE64 = 160
 MIN_HEX = 160
