@@ -200,7 +200,7 @@ class Client:
             if changed != before:
                 self._tell(RepoRead(run.path, tuple(sorted(skill_files(run.repo_path)))))
         except FileNotFoundError:
-            if before != GONE:
+            if before != GONE and run.path.is_dir():  # else the whole run was removed, which is told as such
                 self._tell(RepoRead(run.path, ()))
             return GONE
         except OSError as error:

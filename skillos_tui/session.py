@@ -57,6 +57,8 @@ class Session:
         self.folder = folder
         self.saved = saved or Saved()
         self._changing = threading.Lock()
+        self._ahead = False
+        """Whether the memory holds more than the file, which could not be written."""
 
     @classmethod
     def load(cls, folder: Path) -> Session:
@@ -90,10 +92,10 @@ class Session:
     def _keep(self, change: Callable[[Saved], Saved]) -> None:
         """Write the file if it changes. A disk that takes nothing costs the memory of it, never the program."""
         with self._changing:
-            present = (_read(self.folder) if self.folder else None) or self.saved
+            present = (_read(self.folder) if self.folder and not self._ahead else None) or self.saved
             self.saved = change(present)
-            if self.saved != present and self.folder is not None:
-                _write(self.folder, self.saved)
+            if self.folder is not None and (self.saved != present or self._ahead):
+                self._ahead = not _write(self.folder, self.saved)
 
 
 def _with_place(saved: Saved, run: str, place: Place) -> Saved:
@@ -122,7 +124,8 @@ def _read(folder: Path) -> Saved | None:
         return None
 
 
-def _write(folder: Path, saved: Saved) -> None:
+def _write(folder: Path, saved: Saved) -> bool:
+    """Replace the file; False where the disk does not take it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{FILE}.", dir=folder)
@@ -132,5 +135,7 @@ def _write(folder: Path, saved: Saved) -> None:
             Path(name).replace(folder / FILE)
         except OSError:
             Path(name).unlink(missing_ok=True)
+            return False
     except OSError:
-        return
+        return False
+    return True

@@ -132,8 +132,16 @@ class LiveScreen(RoomScreen):
 
     # Keys
 
+    def _can_act(self) -> bool:
+        """Whether there is a run to act on; says that there is none."""
+        if self.workbench.lost:
+            self.notify("The run cannot be read any more; h shows the runs that are there.", severity="warning")
+        return not self.workbench.lost
+
     def action_follow(self, by: int) -> None:
         view = self.workbench.view
+        if not self._can_act():
+            return
         if view.neighbour(1) != view.neighbour(0):
             view.follow(*view.neighbour(by))
             self.workbench.client.read_followed()
@@ -148,6 +156,8 @@ class LiveScreen(RoomScreen):
         """Pause what runs, let go on what is paused, start again what is not at work."""
         app = self.workbench
         state = app.shown_state
+        if not self._can_act():
+            return
         if state in ("running", "starting") and not self._pausing:
             self._pausing = True
             app.client.pause()
@@ -164,6 +174,8 @@ class LiveScreen(RoomScreen):
     async def action_stop(self) -> None:
         from skillos_tui.screens.confirm import ConfirmScreen
 
+        if not self._can_act():
+            return
         if self.workbench.shown_state not in GOING:
             self.notify("The run is not going on; there is nothing to stop.", severity="warning")
             return
@@ -172,9 +184,11 @@ class LiveScreen(RoomScreen):
         await self.app.push_screen(ConfirmScreen(question, more, "stop"), self._stop)
 
     def _stop(self, sure: bool | None) -> None:
-        if sure and self.workbench.shown_state not in GOING:
+        if not sure or not self._can_act():
+            return
+        if self.workbench.shown_state not in GOING:
             self.notify("The run has ended meanwhile; there was nothing to stop.", severity="warning")
-        elif sure:
+        else:
             self.workbench.client.stop()
             self.notify("Asked the engine to stop.")
 

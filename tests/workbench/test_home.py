@@ -11,7 +11,7 @@ from engine.runs.store import Run
 from engine.runs.supervisor import find_runs
 from skillos_tui.widgets.runs import RunList
 from tests.workbench.recording import create, record_training
-from tests.workbench.stage import on_screen, screen_lines, until, workbench
+from tests.workbench.stage import on_screen, screen_lines, seconds, until, workbench
 
 
 async def test_a_fresh_machine_offers_training_on_enter(tmp_path: Path) -> None:
@@ -93,6 +93,26 @@ async def test_a_run_that_vanishes_is_said(tmp_path: Path) -> None:
         run.close()
         shutil.rmtree(run.path)
         await until(pilot, "is gone")
+
+
+async def test_a_run_that_has_vanished_keeps_what_is_shown_and_refuses_its_keys(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1, state="running")
+    (run.repo_path / "find-pan").mkdir(parents=True)
+    (run.repo_path / "find-pan" / "SKILL.md").write_text("---\nname: find-pan\ndescription: Pans.\n---\nLook.\n")
+    async with workbench(run.path) as pilot:
+        await until(pilot, "repository  1 skill")
+        transcript = pilot.app.view.episodes  # type: ignore[attr-defined]
+        run.close()
+        shutil.rmtree(run.path)
+        await until(pilot, "is gone")
+        for key in ("p", "s", "right_square_bracket"):
+            pilot.app.clear_notifications()
+            await pilot.press(key)
+            await until(pilot, "The run cannot be read any more")
+        assert not pilot.app.screen.is_modal
+        assert pilot.app.view.episodes == transcript  # type: ignore[attr-defined]
+        await seconds(pilot, 1.5)
+        assert "repository  1 skill" in on_screen(pilot)
 
 
 async def test_an_interrupted_run_is_told_from_a_running_one(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import resource
 import select
 import shutil
 import signal
@@ -136,6 +137,24 @@ async def test_the_place_is_on_the_disk_while_the_program_runs(tmp_path: Path) -
         assert place == Session.load(tmp_path / "state").place(run.path)
         await pilot.pause(1.2)
         assert (tmp_path / "state" / "session.json").stat().st_ino == written
+
+
+def test_a_text_that_a_full_disk_did_not_take_is_kept_and_written_when_there_is_space(tmp_path: Path) -> None:
+    session = Session.load(tmp_path)
+    session.keep_draft(tmp_path / "run", "e1", "before")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        session.keep_draft(tmp_path / "run", "e1", "before and after")
+        session.keep_place(tmp_path / "run", Place("review", "e1"))
+        assert session.draft(tmp_path / "run", "e1") == "before and after"
+        assert session.place(tmp_path / "run").screen == "review"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert Session.load(tmp_path).draft(tmp_path / "run", "e1") == "before"
+    session.keep_theme("light")
+    assert Session.load(tmp_path).draft(tmp_path / "run", "e1") == "before and after"
+    assert Session.load(tmp_path).saved.theme == "light"
 
 
 async def test_a_half_typed_reason_is_not_offered_where_it_cannot_be_sent(tmp_path: Path) -> None:
