@@ -6,7 +6,7 @@ A step always has groups × N × |G| rows, as TRL wants. A position without a cu
 tokens with mask 0, which trains nothing. An unmeasured rollout has reward None, which TRL leaves out of the mean, and
 mask 0 in all its rows: they add nothing to the loss's count of tokens and carry no KL term.
 
-A step whose samples teach nothing must not move the adapter: `why_untrainable` says so before the update.
+A step whose samples teach nothing must not move the adapter: `why_skipped` says so before the update.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import msgspec
 from engine.runs.events import Parts
 from engine.training.rollout import Position, Rollout
 
+ZERO_GRADIENT = "the gradient is zero"
+"""Why an update is skipped though its samples should have a gradient."""
 FLAT = 1e-6
 """Rewards of one group that differ by less count as equal: the trainer's 32-bit floats cannot tell them apart, and AdamW
 would make whole steps of their rounding."""
@@ -59,24 +61,27 @@ def step_samples(
     ]
 
 
-def why_untrainable(samples: Sequence[TrainingSample], group_rows: int, *, kl: float) -> str:
-    """Why the samples of a step, groups of `group_rows` rows, have no gradient; "" where they have one.
+def why_skipped(samples: Sequence[TrainingSample], group_rows: int, *, kl: float) -> str:
+    """`why_untrainable` of the samples of a step, in groups of `group_rows` rows."""
+    groups = [samples[start : start + group_rows] for start in range(0, len(samples), group_rows)]
+    answered = any(any(sample.mask) for sample in samples if sample.reward is not None)
+    return why_untrainable([[sample.reward for sample in group] for group in groups], answered=answered, kl=kl)
 
-    With a KL coefficient every measured answer has one, however equal the rewards of its group are.
+
+def why_untrainable(groups: Sequence[Sequence[float | None]], *, answered: bool, kl: float) -> str:
+    """Why a step with these rewards, `[group][row]`, has no gradient; "" where it has one.
+
+    `answered`: a rollout that was measured has an answer of the curator. With a KL coefficient such an answer has a
+    gradient, however equal the rewards of its group are.
     """
-    measured = [sample for sample in samples if sample.reward is not None]
-    if not measured:
+    measured = [[reward for reward in group if reward is not None] for group in groups]
+    if not any(measured):
         return "nothing was measured"
-    if not any(any(sample.mask) for sample in measured):
+    if not answered:
         return "no measured rollout has an answer of the curator"
-    if not kl and all(_is_flat(samples[start : start + group_rows]) for start in range(0, len(samples), group_rows)):
+    if not kl and all(max(group) - min(group) < FLAT for group in measured if group):
         return "the rewards inside each group are equal"
     return ""
-
-
-def _is_flat(group: Sequence[TrainingSample]) -> bool:
-    rewards = [sample.reward for sample in group if sample.reward is not None]
-    return not rewards or max(rewards) - min(rewards) < FLAT
 
 
 def all_finite(samples: Sequence[TrainingSample]) -> bool:

@@ -13,7 +13,7 @@ Three rules stand around each update:
 
 - From the moment at which the samples are complete until the optimiser has written, the session holds the model
   (`LocalModel.hold`): requests that were given up have ended, and none begins.
-- A step that teaches nothing (`samples.why_untrainable`, or a gradient that is zero everywhere) leaves weights and optimiser
+- A step that teaches nothing (`samples.why_skipped`, or a gradient that is zero everywhere) leaves weights and optimiser
   as they are, bit for bit. The gradients are taken away before AdamW, which would otherwise go on by its momentum. The step
   counts, its checkpoint is written, and its `Update` says why it was skipped.
 - What is NaN or infinite ends the session with `Diverged`: a log-probability, the loss, the gradient, a weight or the
@@ -43,7 +43,7 @@ from engine.models.local import LocalModel
 from engine.preflight import check_training_sampling
 from engine.runs.errors import RunError, WriteFailed
 from engine.training import checkpoints as saved
-from engine.training.samples import TrainingSample, all_finite, as_columns, why_untrainable
+from engine.training.samples import ZERO_GRADIENT, TrainingSample, all_finite, as_columns, why_skipped
 
 END_SECONDS = 600.0
 """How long a session that is cancelled waits for TRL's thread, which ends at its next callback."""
@@ -231,7 +231,7 @@ class GrpoSession:
             raise RuntimeError(f"step {step} made {len(samples)} samples where TRL needs {len(prompts)}")
         if not all_finite(samples):
             raise self.diverged(step, "rollouts", "a sample has a log-probability or a reward that is not finite")
-        self.skipped = why_untrainable(samples, rows, kl=self._config.training.kl)
+        self.skipped = why_skipped(samples, rows, kl=self._config.training.kl)
         self.wait_for(self._hold())
         return as_columns(samples)
 
@@ -283,7 +283,7 @@ class _Progress(TrainerCallback):
         """Take the gradients away where nothing is learned: AdamW passes over a parameter that has none."""
         session = self._session
         if not session.skipped and not any(bool(gradient.any()) for gradient in _gradients(model)):
-            session.skipped = "the gradient is zero"
+            session.skipped = ZERO_GRADIENT
         if session.skipped:
             model.zero_grad(set_to_none=True)
 

@@ -59,7 +59,7 @@ async def test_an_advantage_that_is_missing_or_misplaced_is_a_difference():
     log = await told_in_full(Answering())
     at = next(number for number, event in enumerate(log) if isinstance(event, UpdateMade))
     for rows in ([[0.0, 0.0]], [[0.0], [0.0, 0.0, 0.0]], [[0.0, 0.0], [0.0, None]]):
-        log[at] = UpdateMade(1, rows, 12, 0.0, 0.0, 0.0, None, 1e-3, 1.0)
+        log[at] = UpdateMade(1, rows, 12, 0.0, 0.0, 0.0, None, 1e-3, 1.0, log[at].skipped)
         assert all("advantage" in found.where for found in report_of(log).differences)
         assert report_of(log).differences
 

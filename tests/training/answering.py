@@ -12,6 +12,7 @@ from engine.runs.events import StepStarted, UpdateMade
 from engine.runs.store import Stored
 from engine.training.groups import draw_groups
 from engine.training.rollout import Agents, collect
+from engine.training.samples import why_untrainable
 from engine.training.step import advantages, score_rollouts, summary
 
 TRAINING = config.Training(groups=2, rollouts=2, tasks=3)
@@ -65,7 +66,8 @@ async def told_in_full(model, step=1):
     samples = sum(
         position.completion is not None for row in rollouts for rollout in row for position in rollout.positions
     )
-    log.append(UpdateMade(step, advantages(parts), samples, 0.0, 0.0, 0.0, None, 1e-3, 1.0))
+    skipped = why_untrainable([[part.r for part in row] for row in parts], answered=bool(samples), kl=0.0)
+    log.append(UpdateMade(step, advantages(parts), samples, 0.0, 0.0, 0.0, None, 1e-3, 1.0, skipped))
     log.append(summary(step, rollouts, parts, rollout_seconds=1.0, seconds=2.0))
     return log
 

@@ -5,7 +5,7 @@ import pytest
 from engine.config import Rewards
 from engine.models.contract import Completion
 from engine.outcomes import SUCCEEDED
-from engine.training.samples import TrainingSample, all_finite, as_columns, sample_of, step_samples, why_untrainable
+from engine.training.samples import TrainingSample, all_finite, as_columns, sample_of, step_samples, why_skipped
 from engine.training.step import score_rollouts
 from tests.training.played import OUTAGE, completion, position, rollout
 
@@ -97,13 +97,13 @@ def rows(*rewards, mask=1):
     ],
 )
 def test_why_a_step_of_two_groups_teaches_nothing(samples, why):
-    assert why_untrainable(samples, 2, kl=0.0) == why
+    assert why_skipped(samples, 2, kl=0.0) == why
 
 
 def test_a_kl_term_teaches_whatever_the_rewards_are_but_not_without_an_answer():
-    assert why_untrainable(rows(1.0, 1.0, None, None), 2, kl=0.1) == ""
-    assert why_untrainable(rows(None, None), 2, kl=0.1) == "nothing was measured"
-    assert why_untrainable(rows(1.0, 2.0, mask=0), 2, kl=0.1) == "no measured rollout has an answer of the curator"
+    assert why_skipped(rows(1.0, 1.0, None, None), 2, kl=0.1) == ""
+    assert why_skipped(rows(None, None), 2, kl=0.1) == "nothing was measured"
+    assert why_skipped(rows(1.0, 2.0, mask=0), 2, kl=0.1) == "no measured rollout has an answer of the curator"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])

@@ -1,9 +1,11 @@
 """Runs in which nothing is learned or curated: they end with a reason and exit code 1, and warn as soon as it begins."""
 
+import sqlite3
+
 import pytest
 
 from engine.runs.store import Run
-from tests.whole_loop.shell import SMALLEST, skillos, status, told, verified
+from tests.whole_loop.shell import SMALLEST, copy_of, skillos, status, told, verified
 
 NO_ROOM = ["model.context=100"]
 """Less than the curator's prompt and answer need, and enough for the executor's."""
@@ -67,6 +69,32 @@ def test_the_first_loss_of_a_kind_is_told_at_once_and_not_again(untrained):
 def test_its_log_verifies(untrained):
     report = verified(untrained[0])
     assert report.differences == [] and report.checked["steps"] == 2
+
+
+def change(path, kind, key, value):
+    """Set a field of the last event of `kind`."""
+    with sqlite3.connect(path / "run.db") as connection:
+        connection.execute(
+            "UPDATE events SET data = json_set(data, ?, ?) WHERE id = (SELECT max(id) FROM events WHERE kind = ?)",
+            [f"$.{key}", value, kind],
+        )
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value"),
+    [
+        ("update_made", "skipped", ""),
+        ("update_made", "skipped", "the rewards inside each group are equal"),
+        ("curation_skipped", "at.position", 1),
+        ("curation_skipped", "at.rollout", 5),
+        ("curation_skipped", "at.step", 1),
+    ],
+)
+def test_a_changed_reason_or_place_of_what_was_skipped_is_found(untrained, tmp_path, kind, key, value):
+    path = copy_of(untrained[0], tmp_path)
+    change(path, kind, key, value)
+    with Run.open(path) as changed:
+        assert verified(changed).differences
 
 
 def test_a_curate_run_whose_curator_never_decided_fails_and_says_why(place):

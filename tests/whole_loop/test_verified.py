@@ -79,6 +79,7 @@ CHANGES = {
     "the skills of a turn's prompt": ("turn_taken", more(["skills"], 7)),
     "a count of turns": ("episode_ended", more(["turns"], 1)),
     "a count of coerced turns": ("episode_ended", more(["coerced"], 1)),
+    "a reason of an outcome that is known": ("episode_ended", more(["outcome", "reason"], "x")),
     "an outcome": ("episode_ended", more(["outcome", "kind"], other("failed", "succeeded"))),
     "the skills shown": ("episode_ended", lambda event: event["shown"].append("a")),
     "a shortened prompt": ("episode_ended", more(["shortened"], lambda shortened: not shortened)),
@@ -98,6 +99,8 @@ CHANGES = {
     "whether a completion is canonical": ("curation_made", more(["canonical"], lambda canonical: not canonical)),
     "the skills that the curator saw": ("curation_made", lambda event: event["shown"].append("a")),
     "dropped turns": ("curation_made", more(["dropped_turns"], 1)),
+    "dropped vetoes": ("curation_made", more(["dropped_vetoes"], 1)),
+    "a judge's reason": ("curation_made", more(["judge_reason"], "x")),
     "r": ("rollout_scored", more(["parts", "r"], 1e-6)),
     "r_task": ("rollout_scored", more(["parts", "r_task"], 0.25)),
     "an unmeasured r_fc": ("rollout_scored", more(["parts", "r_fc"], lambda value: None)),
@@ -105,6 +108,7 @@ CHANGES = {
     "an advantage": ("update_made", more(["advantages", 0, 0], 1e-6)),
     "a rollout too many": ("update_made", lambda event: event["advantages"][0].append(0.0)),
     "how many samples": ("update_made", more(["samples"], 1)),
+    "an update that was not skipped": ("update_made", more(["skipped"], "nothing was measured")),
     "a step's r_comp": ("step_ended", more(["parts", "r_comp"], 1e-6)),
     "a step's spread": ("step_ended", more(["spread"], 1e-6)),
     "a step's flat groups": ("step_ended", more(["flat_groups"], 1)),
@@ -121,6 +125,7 @@ CHANGES = {
     "a held-out standard error": ("held_out_measured", more(["standard_error"], 1e-6)),
     "a held-out count": ("held_out_measured", more(["unmeasured"], 1)),
     "the held-out groups": ("held_out_measured", more(["groups"], 1)),
+    "the step of a held-out result": ("held_out_measured", more(["step"], 1)),
     "a held-out part": ("held_out_measured", more(["parts", "r_cnt"], 1e-6)),
 }
 
@@ -183,10 +188,23 @@ def test_an_event_that_is_missing_is_found(copied, kind, held_out):
         assert verified(spoiled).differences
 
 
+WHOLE = ("step_started", "update_made", "step_ended", "measurement_started", "held_out_measured")
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+@pytest.mark.parametrize("which", ["min", "max"], ids=["first", "last"])
+def test_a_step_or_a_measurement_without_its_beginning_or_its_end_is_found(copied, kind, which):
+    with sqlite3.connect(copied / "run.db") as connection:
+        connection.execute(f"DELETE FROM events WHERE id = (SELECT {which}(id) FROM events WHERE kind = ?)", [kind])
+    with Run.open(copied) as spoiled:
+        assert verified(spoiled).differences
+
+
 def test_what_cannot_be_checked_is_counted_and_never_called_verified(run, copied, tmp_path, capsys):
     """An older log, and a model that is no more where it was."""
     with sqlite3.connect(copied / "run.db") as connection:
         connection.execute("DELETE FROM events WHERE kind = 'measurement_started'")
+        connection.execute("UPDATE events SET data = json_remove(data, '$.parts') WHERE kind = 'held_out_measured'")
         connection.execute(
             "DELETE FROM events WHERE kind IN (?, ?, ?, ?) AND json_extract(data, '$.at.held_out')", OF_POSITIONS
         )

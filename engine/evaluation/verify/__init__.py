@@ -1,6 +1,6 @@
 """Check a run's log against itself: recompute what follows from it, and say where the log has something else.
 
-    report = verify(run.events(), config, run.kind, tokenizer=load(config.model), world=open_world(config.environment))
+    report = verify(run.events(), config, run.kind, tokens=load(config.model), world=open_world(config.environment))
     report.differences, report.checked["tokens"], report.unchecked
 
 Recomputed are rewards, advantages, summaries and held-out results; the drawn tasks and the plays (each logged action is
@@ -8,7 +8,8 @@ taken again in the world); what search found; each completion (parsed and applie
 tokens of repositories, completions and the curator's prompts; and the judge's scores. A check that needs what the log or
 this machine does not have is counted as not checked, with the reason.
 
-Not derivable, and so never checked: thoughts, seconds, memory, and what the optimiser reports (loss, gradient, entropy, KL).
+Not derivable, and so never checked: thoughts, seconds, memory, and what the optimiser reports (loss, gradient, entropy, KL,
+learning rate).
 """
 
 from engine.evaluation.verify.ledger import verify

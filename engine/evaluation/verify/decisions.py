@@ -103,7 +103,9 @@ class Decisions:
         assert played.started is not None
         judge = JUDGES[self._config.rewards.judge]
         score = judge([edit.operation for edit in edits], played.trajectory(played.started))
-        scope.checks.compare(event_id, place(made.at), "judge", {"judge": made.judge}, {"judge": score})
+        logged: dict[str, Value] = {"judge": made.judge, "reason": made.judge_reason}
+        again: dict[str, Value] = {"judge": score, "reason": ""}
+        scope.checks.compare(event_id, place(made.at), "judge", logged, again)
 
     def _count_repo(self, event_id: int, made: CurationMade, scope: Scope) -> None:
         if self._tokens is None:
@@ -136,9 +138,12 @@ class Decisions:
         """The curator's prompt, rendered again, and which skills were in it."""
         assert played.started is not None
         shown = played.found if made.shown is None else made.shown
+        vetoes = scope.vetoes or []
         if made.shown is not None:
             first = played.found[: len(shown)]
-            logged, again = {"skills shown": ", ".join(shown)}, {"skills shown": ", ".join(first)}
+            most = min(made.dropped_vetoes, len(vetoes))
+            logged: dict[str, Value] = {"skills shown": ", ".join(shown), "vetoes left out": made.dropped_vetoes}
+            again: dict[str, Value] = {"skills shown": ", ".join(first), "vetoes left out": most}
             scope.checks.compare(event_id, place(made.at), "completions", logged, again, counts=0)
         known = [name for name in shown if name in repo]
         if self._tokens is None or len(known) < len(shown):
@@ -149,7 +154,6 @@ class Decisions:
             return
         trajectory = played.trajectory(played.started)
         skills = [SkillShown(name, repo[name].description, repo[name].body.strip()) for name in known]
-        vetoes = scope.vetoes or []
         quoted = Quoted(
             trajectory.turns[made.dropped_turns :], skills, vetoes[: max(0, len(vetoes) - made.dropped_vetoes)]
         )

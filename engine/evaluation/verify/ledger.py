@@ -2,6 +2,7 @@
 
 A step that was begun again after a crash counts from its last beginning, and what a resume took back does not count; that
 the numbers of both agree with their own events is checked all the same. The same holds for held-out measurements.
+A step or a measurement that has no end in the log, though the engine went on to the next one, is a difference.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from engine.environments.contract import World
 from engine.evaluation.verify import scores
 from engine.evaluation.verify.decisions import Decisions
 from engine.evaluation.verify.plays import Plays
-from engine.evaluation.verify.report import Checks, Report, report_of
+from engine.evaluation.verify.report import Checks, Report, Values, report_of
 from engine.evaluation.verify.scope import Scope
 from engine.evaluation.verify.tokens import Tokens
 from engine.runs.events import (
@@ -26,6 +27,7 @@ from engine.runs.events import (
     RolloutScored,
     RunKind,
     RunStarted,
+    StateChanged,
     StepEnded,
     StepStarted,
     TurnTaken,
@@ -64,13 +66,19 @@ class _Ledger:
         self._plays = plays
         self._scopes: dict[tuple[int, bool], Scope] = {}
         self._all: list[Checks] = []
+        self._open: tuple[int, bool] | None = None
 
     def take(self, stored: Stored) -> None:
         """Check one event by those before it."""
         event = stored.event
         match event:
             case RunStarted(resumed_from=last):
+                if self._open is not None:
+                    del self._scopes[self._open]
+                self._open = None
                 self._scopes = {key: scope for key, scope in self._scopes.items() if key[0] <= last}
+            case StateChanged(state="finished"):
+                self._went_on(stored.id)
             case StepStarted() | MeasurementStarted():
                 self._began(stored.id, event)
             case EpisodeStarted() | TurnTaken() | EpisodeEnded() | CurationMade() | CurationSkipped():
@@ -78,9 +86,10 @@ class _Ledger:
             case RolloutScored(step=step):
                 scores.check_rollout(stored.id, event, self._scope(step), self._config.rewards, self._kind)
             case UpdateMade(step=step):
-                scores.check_update(stored.id, event, self._scope(step))
+                scores.check_update(stored.id, event, self._scope(step), self._config.training.kl)
             case StepEnded(step=step):
-                scores.check_step(stored.id, event, self._scope(step))
+                self._ended(stored.id, step, held_out=False)
+                scores.check_step(stored.id, event, self._scope(step), self._kind)
             case HeldOutMeasured(step=step):
                 self._measured(stored.id, event)
 
@@ -98,8 +107,30 @@ class _Ledger:
         self._all.append(scope.checks)
         return scope
 
+    def _ended(self, event_id: int, step: int, *, held_out: bool) -> None:
+        """The end of a step or a measurement, which must have begun."""
+        if self._open != (step, held_out):
+            absent = {"beginning": f"a {'measurement' if held_out else 'step'}_started event"}
+            self._differs(event_id, (step, held_out), absent)
+        self._open = None
+
+    def _went_on(self, event_id: int) -> None:
+        """The engine went on to the next step or measurement, or finished, so the one before must have ended."""
+        if self._open is not None:
+            absent = {"end": f"a {'held_out_measured' if self._open[1] else 'step_ended'} event"}
+            self._differs(event_id, self._open, absent)
+        self._open = None
+
+    def _differs(self, event_id: int, key: tuple[int, bool], absent: Values) -> None:
+        """Note that an event is not in the log."""
+        step, held_out = key
+        where, kind = (f"held out after step {step}", "held-out") if held_out else (f"step {step}", "steps")
+        self._scope(step, held_out=held_out).checks.compare(event_id, where, kind, {}, absent, counts=0)
+
     def _began(self, event_id: int, began: StepStarted | MeasurementStarted) -> None:
         held_out = isinstance(began, MeasurementStarted)
+        self._went_on(event_id)
+        self._open = began.step, held_out
         vetoes = [] if isinstance(began, MeasurementStarted) else began.vetoes
         scope = self._new((began.step, held_out), Scope(began.groups, vetoes))
         self._plays.began(event_id, began, scope)
@@ -132,15 +163,19 @@ class _Ledger:
                 played.made = event
                 self._decisions.made(event_id, event, scope)
             case CurationSkipped():
-                if not played.outcome.measured and played.ended is not None:
+                played.skipped = True
+                if played.ended is None:
+                    absent = {"ending": "an episode_ended event"}
+                    scope.checks.compare(event_id, place(event.at), "episodes", {}, absent, counts=0)
+                elif not played.outcome.measured:
                     logged_reason = {"reason": event.reason}
                     again_reason = {"reason": f"the episode is {played.outcome}"}
                     scope.checks.compare(event_id, place(event.at), "episodes", logged_reason, again_reason, counts=0)
 
     def _measured(self, event_id: int, measured: HeldOutMeasured) -> None:
         """A held-out result, which ends its measurement."""
-        if (measured.step, True) in self._scopes:
-            scope = self._scopes[measured.step, True]
-            scores.check_held_out(event_id, measured, scope, self._config.rewards)
-        else:
+        if self._open is None and measured.parts is None:  # as in older logs, or where the checkpoint was gone
             self._scope(measured.step, held_out=True).checks.skip("held-out", scores.NO_EPISODES)
+            return
+        self._ended(event_id, measured.step, held_out=True)
+        scores.check_held_out(event_id, measured, self._scope(measured.step, held_out=True), self._config.rewards)

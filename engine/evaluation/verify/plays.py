@@ -116,7 +116,8 @@ class Plays:
         if seen is None or not ended.outcome.measured:
             return
         outcome = SUCCEEDED if seen.won else FAILED
-        logged, again = {"outcome": ended.outcome.kind}, {"outcome": outcome.kind}
+        logged: Values = {"outcome": ended.outcome.kind, "reason": ended.outcome.reason}
+        again: Values = {"outcome": outcome.kind, "reason": outcome.reason}
         scope.checks.compare(event_id, place(ended.at), "plays", logged, again, counts=0)
 
     def _drawn(self, world: World, began: StepStarted | MeasurementStarted) -> list[Group]:

@@ -33,6 +33,7 @@ class Played:
     turns: list[TurnTaken] = field(default_factory=list)
     ended: EpisodeEnded | None = None
     made: CurationMade | None = None
+    skipped: bool = False
 
     @property
     def outcome(self) -> Outcome:
@@ -48,6 +49,11 @@ class Played:
     def measured(self) -> bool:
         """Whether there is an outcome, and a decision."""
         return self.outcome.measured and (self.old or self.made is not None)
+
+    @property
+    def consistent(self) -> bool:
+        """Whether an episode that ended has either a decision or the reason why there is none."""
+        return self.ended is None or (self.made is not None) != self.skipped
 
     @property
     def found(self) -> list[str]:
@@ -117,6 +123,7 @@ class Scope:
     games: dict[Address, tuple[Environment, Observation]] = field(default_factory=dict)
     played: dict[Address, Played] = field(default_factory=dict)
     parts: dict[tuple[int, int], Parts] = field(default_factory=dict)
+    updated: bool = False
     checks: Checks = field(default_factory=Checks)
 
     def at(self, at: Address) -> Played:

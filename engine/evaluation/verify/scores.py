@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from engine import config
 from engine.evaluation.held_out import standard_error
 from engine.evaluation.verify.report import Values
-from engine.evaluation.verify.scope import Scope
+from engine.evaluation.verify.scope import Played, Scope
 from engine.outcomes import SUCCEEDED
 from engine.runs.events import (
     Address,
@@ -23,6 +23,7 @@ from engine.runs.events import (
 )
 from engine.runs.text import place
 from engine.training import rewards
+from engine.training.samples import ZERO_GRADIENT, why_untrainable
 
 NO_EPISODES = "its episodes are not in the log, as in older ones"
 
@@ -41,23 +42,53 @@ def check_rollout(event_id: int, scored: RolloutScored, scope: Scope, settings: 
         {**_named(scored.parts), "measured": scored.measured, "unmeasured": scored.unmeasured},
         {**_named(parts), "measured": measured, "unmeasured": len(positions) - measured},
     )
+    _check_decisions(event_id, f"step {scored.step} group {scored.group} rollout {scored.rollout}", positions, scope)
 
 
-def check_update(event_id: int, made: UpdateMade, scope: Scope) -> None:
-    """Every rollout's advantage, and how many samples there were."""
+def _check_decisions(event_id: int, where: str, positions: Sequence[Played], scope: Scope) -> None:
+    """That each episode was followed by a decision, or by the reason why there is none."""
+    consistent = sum(played.consistent for played in positions)
+    logged = {"episodes with a decision or a reason": consistent}
+    again = {"episodes with a decision or a reason": len(positions)}
+    scope.checks.compare(event_id, where, "episodes", logged, again, counts=0)
+
+
+def check_update(event_id: int, made: UpdateMade, scope: Scope, kl: float) -> None:
+    """Every rollout's advantage, how many samples there were, and why the update was skipped."""
+    scope.updated = True
     rows = {group: rewards.advantages([part.r for part in row]) for group, row in _groups(scope).items()}
     scope.checks.compare(
         event_id,
         f"step {made.step}",
         "advantages",
-        {**_advantages(dict(enumerate(made.advantages))), "samples": made.samples},
-        {**_advantages(rows), "samples": sum(played.made is not None for played in scope.played.values())},
+        {**_advantages(dict(enumerate(made.advantages))), "samples": made.samples, "update skipped": made.skipped},
+        {
+            **_advantages(rows),
+            "samples": sum(played.made is not None for played in scope.played.values()),
+            "update skipped": _why_skipped(made.skipped, scope, kl),
+        },
         counts=sum(map(len, rows.values())),
     )
 
 
-def check_step(event_id: int, ended: StepEnded, scope: Scope) -> None:
-    """A step's summary. What older logs do not count is not compared."""
+def _why_skipped(logged: str, scope: Scope, kl: float) -> str:
+    """Why the update had to be skipped; the `logged` reason where the log cannot show it: a gradient that was zero."""
+    if any(played.old for played in scope.played.values()):
+        return logged
+    groups = [[part.r for part in row] for row in _groups(scope).values()]
+    answered = any(
+        scope.parts[at.group, at.rollout].r is not None
+        for at, played in scope.played.items()
+        if played.made is not None and (at.group, at.rollout) in scope.parts
+    )
+    return why_untrainable(groups, answered=answered, kl=kl) or (logged if logged == ZERO_GRADIENT else "")
+
+
+def check_step(event_id: int, ended: StepEnded, scope: Scope, kind: RunKind) -> None:
+    """A step's summary, after its update. What older logs do not count is not compared."""
+    if kind == "train" and not scope.updated:
+        absent = {"update": "an update_made event"}
+        scope.checks.compare(event_id, f"step {ended.step}", "advantages", {}, absent, counts=0)
     names = ["spread", "flat_groups", "measured", "unmeasured", "success_rate", "coercion_rate", "invalid_calls"]
     names.append("episodes")
     if not any(played.old for played in scope.played.values()):
@@ -75,10 +106,12 @@ def check_step(event_id: int, ended: StepEnded, scope: Scope) -> None:
 def check_held_out(event_id: int, measured: HeldOutMeasured, scope: Scope, settings: config.Rewards) -> None:
     """A held-out result, from every position of its groups; one that the log does not tell of is unmeasured."""
     parts, unmeasured = [], 0
+    where = f"held out after step {measured.step}"
     for number, group in enumerate(scope.groups):
         places = [Address(measured.step, number, 0, index, True) for index in range(1, len(group.tasks) + 1)]
         rollout = [scope.at(at) for at in places]
         parts.append(rewards.score([played.measures for played in rollout], settings))
+        _check_decisions(event_id, f"{where} group {number}", rollout, scope)
         unmeasured += sum(not played.measured for played in rollout)
     mean = rewards.average(parts)
     logged: Values = {
@@ -96,7 +129,7 @@ def check_held_out(event_id: int, measured: HeldOutMeasured, scope: Scope, setti
     if measured.parts is not None:
         logged = {**logged, **{f"{name} of its parts": value for name, value in _named(measured.parts).items()}}
         again = {**again, **{f"{name} of its parts": value for name, value in _named(mean).items()}}
-    scope.checks.compare(event_id, f"held out after step {measured.step}", "held-out", logged, again)
+    scope.checks.compare(event_id, where, "held-out", logged, again)
 
 
 def check_turn(event_id: int, turn: TurnTaken, scope: Scope) -> None:
