@@ -48,7 +48,7 @@ EditState = Literal["pending"] | Decision
 
 MAX_NOTICES = 50
 MAX_SUPERSEDED = 20
-"""Edits that gave way to newer ones and are kept: a training run has thousands, and the log has them all."""
+"""Edits that were superseded by newer ones and are kept: a training run has thousands, and the log has them all."""
 
 FOLDED_WHOLE = (
     "run_started",
@@ -113,7 +113,7 @@ class RunView:
     """A run, as far as its events tell. `training` holds the rollout that is followed, `trained` says whether any episode
     of training was seen; `progress` is what the engine does
     now, if it said so; `withheld` counts the edits that were not put to review, by reason, the newest last; `superseded`
-    those that gave way to newer ones in a full queue, of which `edits` holds the newest."""
+    those that newer ones superseded in a full queue, of which `edits` holds the newest."""
 
     kind: RunKind = "train"
     profile: str = ""

@@ -39,7 +39,7 @@ LOCK_SECONDS = 10.0
 QUEUE = "the queue's limit"
 """Who supersedes an edit."""
 REPEATED = 500
-"""Among so many of the newest that gave way those of a repeated step are looked for."""
+"""Among so many of the newest superseded edits those of a repeated step are looked for."""
 
 
 class ReviewError(RunError):
@@ -76,7 +76,7 @@ def propose(
     That is when it does not pass the checks (it does not apply to the present repository, or the audit blocks it), waits
     already, was vetoed before in the same words, or was put to review from this very place before (a crash repeats a step).
     Each of these is logged as `ProposalsWithheld`, with the reason. Where
-    `max_pending` edits wait, the oldest that nobody is deciding on gives way: it is logged as superseded. `others` is an
+    `max_pending` edits wait, the oldest that nobody is deciding on is superseded, which is logged. `others` is an
     index of near-identical skills to keep between proposals.
     """
     writer.flush()
@@ -381,7 +381,7 @@ def _checked(
 
 
 def _make_room(transaction: Transaction, max_pending: int, newer: str) -> None:
-    """Let the oldest edits that wait give way to `newer`. Raises `Refused` where none can."""
+    """Supersede the oldest edits that wait, to make room for `newer`. Raises `Refused` where none can."""
     (waiting,) = transaction.connection.execute("SELECT count(*) FROM edits WHERE state = 'pending'").fetchone()
     oldest = transaction.connection.execute(
         "SELECT edit FROM edits WHERE state = 'pending' AND edit NOT IN (SELECT edit FROM decisions WHERE done = 0) "

@@ -76,7 +76,7 @@ class ReasonScreen(DialogScreen[str | None], Listener):
         if app.lost:
             return "The run cannot be read any more."
         if edit is None:
-            return "This edit gave way to newer ones."
+            return "Newer edits superseded this one."
         if shown(edit) == self.bound:
             return ""
         if edit.decided is None:

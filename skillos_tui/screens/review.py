@@ -238,7 +238,7 @@ class ReviewScreen(RoomScreen):
         self._show_edit()
 
     def action_approve(self) -> None:
-        """Approve what waits; what conflicts, gave way or was undone is asked again first, with its new diff."""
+        """Approve what waits; what conflicts, was superseded or was undone is asked again first, with its new diff."""
         edit = self._to_act("a")
         if edit is not None:
             self._decide(edit, ALLOWED[edit.state]["a"])
@@ -276,7 +276,7 @@ class ReviewScreen(RoomScreen):
         self._place = max(0, min(len(taken) - 1, start + by))
         gone = taken[self._place]
         edit = self.workbench.view.edits.get(gone.edit)
-        now = f"it is {edit.state} now" if edit is not None else "it gave way to newer ones"
+        now = f"it is {edit.state} now" if edit is not None else "newer edits superseded it"
         if edit is not None:
             self.queue.select(gone.edit)
             self._show_edit()

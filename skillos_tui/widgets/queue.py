@@ -1,4 +1,4 @@
-"""The review queue: what waits, oldest first, and under it what was decided or gave way, newest first."""
+"""The review queue: what waits, oldest first, and under it what was decided or superseded, newest first."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class ReviewQueue(ListPane):
             items += [Item(line()), Item(line(f"muted:{len(decided)} decided"))]
             items += [self._entry(edit) for at, edit in enumerate(decided) if at < MAX_DECIDED or edit is self.current]
         if superseded:
-            items += [Item(line()), Item(line(f"muted:{self.view.superseded} gave way to newer ones"), whole=True)]
+            items += [Item(line()), Item(line(f"muted:{self.view.superseded} superseded by newer ones"), whole=True)]
             items += [self._entry(edit) for edit in superseded]
         if self.view.withheld:
             count = sum(self.view.withheld.values())
@@ -96,7 +96,7 @@ class ReviewQueue(ListPane):
 
 
 def _parts(view: RunView) -> tuple[list[Edit], list[Edit], list[Edit]]:
-    """The edits that wait, oldest first; then those decided, and those that gave way, newest first."""
+    """The edits that wait, oldest first; then those decided, and those that were superseded, newest first."""
     newest = list(reversed(view.edits.values()))
     decided = [edit for edit in newest if edit.state in ("approved", "amended", "vetoed", "undone")]
     return view.pending, decided, [edit for edit in newest if edit.state == "superseded"]

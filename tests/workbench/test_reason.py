@@ -49,7 +49,7 @@ ELSEWHERE: dict[str, tuple[Callable[[Run], object], str]] = {
     "vetoed": (lambda run: reviews.veto(run, "e0", "bob", "mine"), "was vetoed by bob"),
     "amended": (amended, "was amended by bob"),
     "superseded": (superseded, "was superseded by the queue's"),
-    "forgotten": (superseded_and_forgotten, "gave way to newer ones"),
+    "forgotten": (superseded_and_forgotten, "superseded this one"),
     "conflicted": (conflicted, "was conflicted by bob"),
     "asked again": (asked_again, "was put to review anew"),
     "lost": (lambda run: (run.close(), shutil.rmtree(run.path)), "The run cannot be read any more."),

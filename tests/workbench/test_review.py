@@ -232,7 +232,7 @@ async def test_an_edit_that_gave_way_is_told_apart_and_asked_again(tmp_path: Pat
         await until(pilot, "1 to review")
         await pilot.press("r")
         await until(pilot, "insert · find-towel")
-        assert "1 gave way to newer ones" in pane(pilot, "queue")
+        assert "1 superseded by newer ones" in pane(pilot, "queue")
         await pilot.press("n")
         await until(pilot, "insert · find-apple")
         assert "superseded by the queue's limit" in pane(pilot, "why")
