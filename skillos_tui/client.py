@@ -240,11 +240,15 @@ class Client:
             notes = "\n".join(f"({finding.message})" for finding in findings)
             self._tell(SkillRead(run.path, name, text or notes))
 
-        self._with_run("skill", read)
+        self._with_run("skill", read, newest=True)
 
     def read_trajectory(self, edit: str) -> None:
         """What led to an edit: `TrajectoryRead`."""
-        self._with_run("trajectory", lambda run: self._tell(TrajectoryRead(run.path, edit, _trajectory(run, edit))))
+
+        def read(run: Run) -> None:
+            self._tell(TrajectoryRead(run.path, edit, _trajectory(run, edit)))
+
+        self._with_run("trajectory", read, newest=True)
 
     # Acting
 
@@ -306,14 +310,15 @@ class Client:
 
     # Threads and messages
 
-    def _with_run(self, name: str, action: Callable[[Run], object]) -> None:
+    def _with_run(self, name: str, action: Callable[[Run], object], *, newest: bool = False) -> None:
+        """Do it with the open run. With `newest`, one of the same name that has not begun is given up for it."""
         run = self.run
         if run is None:
             self._tell(Told("warning", "No run is open yet."))
         elif name in self._turns:
             self.app.run_worker(self._in_turn(name, partial(action, run)), name=name, group=name)
         else:
-            self._work(name, partial(action, run))
+            self._work(name, partial(action, run), exclusive=newest)
 
     async def _in_turn(self, name: str, action: Callable[[], object]) -> None:
         """Run `action` in a thread once those before it in the same line are done: commands keep their order."""

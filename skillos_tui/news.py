@@ -1,6 +1,6 @@
 """What happened in a run while nobody looked, in one line.
 
-    news(run, since=41_800)     # "since you left: 12 steps, 4 edits wait, held-out 0.320 → 0.410, paused 2 times"
+    news(run, since=41_800)     # "since you left: 12 steps, 4 new edits wait, held-out 0.320 → 0.410, paused 2 times"
 
 Read from the log after event `since`, and only kinds of which there are few.
 """
@@ -20,6 +20,7 @@ from engine.runs.events import (
     UpdateMade,
 )
 from engine.runs.store import Run
+from engine.runs.text import counted
 
 KINDS = (
     "step_ended",
@@ -46,9 +47,9 @@ def news(run: Run, since: int) -> str:
 
 def _work(events: list[AnyEvent], unit: str) -> Iterable[str]:
     steps = {event.step for event in events if isinstance(event, StepEnded)}
-    yield _count(len(steps), unit)
+    yield counted(len(steps), unit) if steps else ""
     skipped = {event.step for event in events if isinstance(event, UpdateMade) and event.skipped}
-    yield f"{_count(len(skipped), 'update')} skipped" if skipped else ""
+    yield f"{counted(len(skipped), 'update')} skipped" if skipped else ""
     waiting: set[str] = set()
     decided: set[str] = set()
     for event in events:
@@ -57,8 +58,8 @@ def _work(events: list[AnyEvent], unit: str) -> Iterable[str]:
         elif isinstance(event, EditDecided):
             waiting.discard(event.edit)
             decided |= {event.edit} if event.decision != "superseded" else set()
-    yield f"{_count(len(waiting), 'edit')} wait{'s' if len(waiting) == 1 else ''}" if waiting else ""
-    yield f"{_count(len(decided), 'edit')} decided" if decided else ""
+    yield f"{counted(len(waiting), 'new edit')} wait{'s' if len(waiting) == 1 else ''}" if waiting else ""
+    yield f"{counted(len(decided), 'edit')} decided" if decided else ""
 
 
 def _held_out(before: list[AnyEvent], events: list[AnyEvent]) -> Iterable[str]:
@@ -72,13 +73,9 @@ def _held_out(before: list[AnyEvent], events: list[AnyEvent]) -> Iterable[str]:
 def _state(events: list[AnyEvent]) -> Iterable[str]:
     states = [event for event in events if isinstance(event, StateChanged)]
     paused = sum(event.state == "paused" for event in states)
-    yield f"paused {_count(paused, 'time')}" if paused else ""
+    yield f"paused {counted(paused, 'time')}" if paused else ""
     last = states[-1] if states else None
     if last is not None and last.state in ENDS:
         yield f"{last.state}{f' ({last.reason.strip()[:80]})' if last.reason.strip() else ''}"
     serious = sum(isinstance(event, Notice) and event.level != "info" for event in events)
-    yield _count(serious, "warning")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}" if number else ""
+    yield counted(serious, "warning") if serious else ""

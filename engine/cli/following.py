@@ -17,7 +17,7 @@ from engine.runs.events import AnyEvent, HeldOutMeasured, Notice, StepEnded, Upd
 from engine.runs.owed import measurements
 from engine.runs.status import Status, shown_state, status
 from engine.runs.store import FINAL_STATES, Run
-from engine.runs.text import event_line, held_out_line, printable, step_line
+from engine.runs.text import event_line, held_out_line, printable, step_line, waiting
 
 POLL_SECONDS = 0.2
 END_SECONDS = 10.0
@@ -67,7 +67,7 @@ def _has_ended(run: Run) -> bool:
 def _verdict(run: Run) -> int:
     end = status(run)
     if end.state == "finished":
-        print(f"finished: {end.step} of {end.steps}, {end.pending_reviews} edits wait for review", flush=True)
+        print(f"finished: {end.step} of {end.steps}, {waiting(end.pending_reviews)}", flush=True)
         return 0
     reason = f": {end.reason}" if end.reason else ""
     if end.state == "interrupted":
@@ -110,7 +110,7 @@ def _status(options: argparse.Namespace) -> int:
         for measured in measurements(run).values():
             print(held_out_line(measured))
         if now.heartbeat_age_s is not None:
-            print(f"{now.pending_reviews} edits wait for review; last heartbeat {now.heartbeat_age_s:.0f} s ago")
+            print(f"{waiting(now.pending_reviews)}; last heartbeat {now.heartbeat_age_s:.0f} s ago")
     return 0
 
 

@@ -37,6 +37,16 @@ def _hidden(character: str) -> bool:
     return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 
 
+def counted(count: int, what: str) -> str:
+    """A count of things: "1 edit", "2 edits", "1,200 edits"."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def waiting(edits: int) -> str:
+    """How many edits wait for a decision: "1 edit waits for review"."""
+    return f"{counted(edits, 'edit')} {'waits' if edits == 1 else 'wait'} for review"
+
+
 def number(value: float | None, form: str = ".3f") -> str:
     """A measured number, or the word that it is not measured."""
     return UNMEASURED if value is None else format(value, form)
@@ -85,12 +95,17 @@ def progress_line(progress: Progress) -> str:
     return " ".join(filter(None, [progress.phase, progress.what, counted]))
 
 
+def after(step: int, groups: int) -> str:
+    """Where a held-out measurement stands: "after 2 steps, 32 held-out groups"."""
+    return f"after {counted(step, 'step')}, {counted(groups, 'held-out group')}"
+
+
 def held_out_line(measured: HeldOutMeasured) -> str:
     """The fixed evaluation on one line."""
     r_task = "n/m" if measured.r_task is None else f"{measured.r_task:.3f}"
     error = "" if measured.standard_error is None else f" ±{measured.standard_error:.3f}"
-    lost = f", {measured.unmeasured} positions unmeasured" if measured.unmeasured else ""
-    return f"after {measured.step} steps, {measured.groups} held-out groups: r_task {r_task}{error}{lost}"
+    lost = f", {counted(measured.unmeasured, 'position')} unmeasured" if measured.unmeasured else ""
+    return f"{after(measured.step, measured.groups)}: r_task {r_task}{error}{lost}"
 
 
 def event_line(event: AnyEvent) -> str:
@@ -107,7 +122,7 @@ def event_line(event: AnyEvent) -> str:
         case Progress():
             what = f"{progress_line(event)} after {event.seconds:.1f} s" if event.total else progress_line(event)
         case MeasurementStarted():
-            what = f"after {event.step} steps, {len(event.groups)} held-out groups"
+            what = after(event.step, len(event.groups))
         case StepEnded():
             what = f"step {event.step}: r {number(event.parts.r)} {_measured(event)}"
         case HeldOutMeasured():

@@ -31,6 +31,7 @@ from engine.runs.events import (
     StepStarted,
 )
 from engine.runs.store import Run
+from engine.runs.text import counted
 from engine.runs.writer import EventWriter
 from engine.seeds import seed_of
 from engine.skills import History, SkillIndex, SkillRepo, Trials
@@ -158,7 +159,7 @@ class CurateRun:
         if self._config.review.policy == "auto" or not waiting:
             return
         limit = self._config.review.wait_seconds
-        self._writer.emit(StateChanged("running", f"waiting for a decision on {len(waiting)} edits"))
+        self._writer.emit(StateChanged("running", f"waiting for a decision on {counted(len(waiting), 'edit')}"))
         try:
             await self._control.interruptible(asyncio.wait_for(self._nothing_pending(), limit))
             self._writer.emit(StateChanged("running"))

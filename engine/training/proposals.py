@@ -10,6 +10,7 @@ from __future__ import annotations
 from engine.runs import reviews
 from engine.runs.events import Veto
 from engine.runs.store import EditRecord, Run
+from engine.runs.text import counted
 from engine.runs.writer import EventWriter
 from engine.skills import Insert, Operation, Skill
 from engine.skills.audit import DuplicateIndex
@@ -41,7 +42,7 @@ class Proposals:
             at=position.at,
             task=trajectory.task.id,
             outcome=outcome,
-            reason=f"after «{trajectory.task.prompt}» {outcome.kind} in {len(trajectory.turns)} turns",
+            reason=f"after «{trajectory.task.prompt}» {outcome.kind} in {counted(len(trajectory.turns), 'turn')}",
             proposer=PROPOSER,
             max_pending=self._max_pending,
             others=self._others,

@@ -122,7 +122,8 @@ def nothing_trained(run: Run) -> str:
     reasons = [untrained(made) for made in updates(run).values()]
     if not reasons or not all(reasons):
         return ""
-    return f"none of the {len(reasons)} steps trained anything: {reasons[0]}{_first_skipped(run)}"
+    none = "the only step has not" if len(reasons) == 1 else f"none of the {len(reasons)} steps"
+    return f"{none} trained anything: {reasons[0]}{_first_skipped(run)}"
 
 
 def never_curated(run: Run) -> str:
@@ -130,7 +131,8 @@ def never_curated(run: Run) -> str:
     tasks = len(run.steps())
     if not tasks or run.events(limit=1, kinds=["curation_made"]):
         return ""
-    return f"the curator made no decision in any of the {tasks} tasks{_first_skipped(run)}"
+    where = "the only task" if tasks == 1 else f"any of the {tasks} tasks"
+    return f"the curator made no decision in {where}{_first_skipped(run)}"
 
 
 def _first_skipped(run: Run) -> str:

@@ -6,6 +6,7 @@ from textual.app import ComposeResult
 from textual.containers import Container
 
 from engine.runs.events import Notice
+from engine.runs.text import counted
 from skillos_tui.keymap import bindings
 from skillos_tui.messages import Reply, SkillRead
 from skillos_tui.screens.base import RoomScreen
@@ -203,10 +204,10 @@ def transcript_titles(view: RunView) -> tuple[str, str]:
         what = "measuring" if view.measuring and view.state in GOING else "measured"
         title = f"{what} after step {view.measurement.step} · group {view.measurement.followed.group}"
         groups = view.measurement.groups
-        return title, f"{groups} held-out group{'' if groups == 1 else 's'}"
+        return title, counted(groups, "held-out group")
     if view.kind == "curate":
         return "Executor", ""
     step = episodes[-1].started.at.step if episodes else view.step
     title = f"Executor · step {step} · group {view.group} · rollout {view.rollout}"
-    groups = f"{view.groups} group{'' if view.groups == 1 else 's'}"
+    groups = counted(view.groups, "group")
     return title, f"{groups} of {view.rollouts}" if view.rollouts > 1 else ""

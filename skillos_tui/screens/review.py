@@ -189,7 +189,7 @@ class ReviewScreen(RoomScreen):
         elif taken.action == "undo":
             self.answer(f"The veto of {skill} is taken back; v has its reason still.", "accent")
         elif taken.action == "ask again":
-            self.answer("Asked again against the repository as it is now: look at the diff, then decide.", "accent")
+            self.answer("Asked again against the present repository: read the diff, then decide.", "accent")
 
     # What has been seen
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine.runs.text import counted
 from skillos_tui.text import Line, crop, line
 from skillos_tui.widgets.bars import KeyBar
 
@@ -35,6 +36,6 @@ class AnswerBar(KeyBar):
     def build(self, width: int, height: int) -> Sequence[Line]:
         if not self.text:
             return super().build(width, height)
-        count = f"   {self.ignored} key{'' if self.ignored == 1 else 's'} ignored" if self.ignored else ""
+        count = f"   {counted(self.ignored, 'key')} ignored" if self.ignored else ""
         text = crop(line(f"{self.style}:{self.text}"), width - len(count))
         return [Line((*text.spans, (count, "muted")))]

@@ -36,9 +36,10 @@ class MemoryPane(Pane):
 def memory_lines(measured: MemoryMeasured, width: int, height: int) -> list[Line]:
     """One measurement as lines, with a bar of what is in use where there is room for it."""
     engine, gpu = _size(measured.engine), _size(measured.gpu)
-    available = line(
-        "muted:available ", f":{_size(measured.available)}", f"muted: / {_size(measured.total)}", indent=10
-    )
+    free, total = _size(measured.available), _size(measured.total)
+    if free.endswith(" GiB") and total.endswith(" GiB"):
+        free = free.removesuffix(" GiB")
+    available = line("muted:available ", f":{free}", f"muted: / {total}", indent=10)
     source = line("muted:source    ", f"muted:{measured.source}", indent=10)
     if height < 5:
         return [available, line("muted:engine    ", f":{engine}", "muted:   GPU ", f":{gpu}"), source]

@@ -35,7 +35,7 @@ def label(key: str, edit: Edit) -> str:
 def no_use(key: str, edit: Edit) -> str:
     """Why a key does nothing to the edit, and which key does something."""
     if key == "u" and edit.state == "pending":
-        return "There is no decision to undo: this edit waits. a approves it, v vetoes it."
+        return "Nothing to undo: this edit waits. a approves, v vetoes it."
     if key == "u" and edit.state == "conflicted":
         return f"Nothing was written, so there is nothing to undo: {edit.proposed.skill} has changed. a asks again."
     does = {

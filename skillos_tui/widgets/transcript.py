@@ -8,6 +8,7 @@ from rich.cells import cell_len
 
 from engine.outcomes import Outcome
 from engine.runs.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, RunKind, TurnTaken
+from engine.runs.text import counted
 from skillos_tui.text import Line, clip, line, say
 from skillos_tui.view import Episode
 from skillos_tui.widgets.pane import Pane
@@ -78,7 +79,7 @@ def _turn(turn: TurnTaken) -> list[Line]:
 
 def _ending(ended: EpisodeEnded) -> list[Line]:
     coerced = f", {ended.coerced} coerced" if ended.coerced else ""
-    turns = f"{ended.turns} turn{'' if ended.turns == 1 else 's'}{coerced}"
+    turns = f"{counted(ended.turns, 'turn')}{coerced}"
     return [line(":  ", outcome_span(ended.outcome), f"muted: in {turns}", indent=4)]
 
 

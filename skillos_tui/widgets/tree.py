@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from engine.runs.text import counted
 from skillos_tui.keymap import bindings
 from skillos_tui.text import Line, line
 from skillos_tui.view import Change, Edit, RunView, where
@@ -40,15 +41,15 @@ class SkillTree(ListPane):
 
     def items(self, width: int) -> Sequence[Item]:
         names = self.names or ()
-        count = "reading …" if self.names is None else _count(len(names), "skill")
+        count = "reading …" if self.names is None else counted(len(names), "skill")
         items = [self._head("repository", count), *self._repository(names)]
         waiting = self.view.pending
         if waiting:
-            edits = _count(len(waiting), "edit")
+            edits = counted(len(waiting), "edit")
             note = f"{edits} to review" if width >= len(edits) + 21 else edits
             items += [self._head("waiting", note), *self._waiting(waiting)]
         if self.view.kind == "train" and self.view.fork:
-            skills = _count(len(self.view.fork), "skill")
+            skills = counted(len(self.view.fork), "skill")
             whole = f"of group {self.view.group} rollout {self.view.rollout} · {skills}"
             note = whole if width >= len(whole) + 8 else f"g{self.view.group} r{self.view.rollout} · {skills}"
             items += [self._head("fork", note), *self._fork()]
@@ -158,7 +159,3 @@ def _newest(edits: list[Edit]) -> Iterator[Item]:
         yield Item(line(":  ", SIGNS[proposed.operation], f": {proposed.skill}", note), ("waiting", proposed.edit))
     if len(edits) > MAX_SHOWN_EDITS:
         yield Item(line(f"muted:    … {len(edits) - MAX_SHOWN_EDITS} older"))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -14,6 +14,7 @@ from engine import config
 from engine.agents.prompting import Prompts
 from engine.models.local import load_tokenizer
 from engine.runs.store import Run
+from engine.runs.text import counted
 from engine.skills import SkillRepo
 from engine.training.proposals import vetoes_of
 from engine.training.rollout import Agents
@@ -97,7 +98,7 @@ def asked(tmp_path_factory):
 
 
 def test_the_next_task_waits_until_every_edit_of_the_last_is_decided(asked):
-    assert asked.waiting.startswith(f"waiting for a decision on {len(asked.vetoed)} edit")
+    assert asked.waiting == f"waiting for a decision on {counted(len(asked.vetoed), 'edit')}"
     undecided = set()
     for event in events(asked.run, "edit_proposed", "edit_decided", "step_started"):
         match type(event).__name__:

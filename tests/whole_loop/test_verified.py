@@ -257,7 +257,7 @@ def test_a_logged_result_that_is_another_ends_with_exit_code_1_and_both_are_show
 def test_other_groups_and_absent_checkpoints_are_told(run, capsys):
     assert main(["measure", str(run.path), "--groups", "1"]) == 0
     printed = capsys.readouterr().out
-    assert "after 2 steps, 1 held-out groups: r_task" in printed and "the log has: after 2 steps, 2 held" in printed
+    assert "after 2 steps, 1 held-out group: r_task" in printed and "the log has: after 2 steps, 2 held" in printed
     assert main(["measure", str(run.path), "--step", "7"]) == 1
     said = capsys.readouterr().err
     assert f"{run.path} has no checkpoint of step 7; there are: 1, 2; and 0 is the untrained" in said

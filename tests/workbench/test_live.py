@@ -46,7 +46,7 @@ async def test_four_panes_and_the_state_show_a_finished_run(tmp_path: Path) -> N
         assert "insert find-apple" in transcript and "refused: there is no skill" in transcript
         rewards = pane(pilot, "rewards")
         assert "r_fc        0.630" in rewards and "spread      0.120" in rewards and "coerced     3.1%" in rewards
-        assert "available 9.0 GiB / 16.0 GiB" in pane(pilot, "memory")
+        assert "available 9.0 / 16.0 GiB" in pane(pilot, "memory")
 
 
 async def test_the_panes_move_as_the_engine_writes(tmp_path: Path) -> None:

@@ -217,7 +217,9 @@ def test_the_news_are_what_a_person_asks_for(tmp_path: Path) -> None:
         add_step(run, step)
     run.append(StateChanged("paused"), StateChanged("running"), StateChanged("paused"), StateChanged("running"))
     run.append(EditDecided("s3-0", "approved", "ann"), measured(4, 0.41), Notice("warning", "The disk is nearly full."))
-    told = "since you left: 2 steps, 3 edits wait, 1 edit decided, held-out 0.320 → 0.410, paused 2 times, 1 warning"
+    told = (
+        "since you left: 2 steps, 3 new edits wait, 1 edit decided, held-out 0.320 → 0.410, paused 2 times, 1 warning"
+    )
     assert news(run, since) == told
     run.append(StateChanged("failed", "the disk is full"))
     assert news(run, since).split(", paused")[1] == " 2 times, failed (the disk is full), 1 warning"
@@ -237,7 +239,7 @@ async def test_the_news_stand_on_the_screen_until_they_are_taken_away(tmp_path: 
     await leave(run, session, wanted="2 to review")
     add_step(run, 2)
     async with workbench(run.path, session=session) as pilot:
-        await until(pilot, "since you left: 1 step, 2 edits wait")
+        await until(pilot, "since you left: 1 step, 2 new edits wait")
         await pilot.press("x")
         await until(pilot, lambda: "since you left" not in on_screen(pilot))
         run.append(Notice("warning", "The disk is nearly full."))

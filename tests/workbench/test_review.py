@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
+import threading
 from pathlib import Path
 
 import msgspec
@@ -11,8 +13,9 @@ from engine.runs import reviews
 from engine.runs.events import EditDecided
 from engine.runs.store import Run
 from engine.skills.audit import Finding
+from skillos_tui.messages import Reply, TrajectoryRead
 from tests.workbench.recording import proposal, record_training
-from tests.workbench.reviewing import commit_of, pane, reason, title
+from tests.workbench.reviewing import commit_of, pane, reason, review, title, waiting_run
 from tests.workbench.stage import at_once, on_screen, until, workbench
 
 
@@ -253,3 +256,24 @@ async def test_an_amended_edit_shows_the_text_that_was_committed_and_is_undone(t
         assert "amended   by bob" in pane(pilot, "why") and "amended by bob" in pane(pilot, "why")
         await pilot.press("u")
         await until(pilot, lambda: state(run, "s1-0") == "undone")
+
+
+async def test_a_fast_cursor_reads_only_what_led_to_the_edit_where_it_stops(tmp_path: Path) -> None:
+    run = waiting_run(tmp_path / "run", 12)
+    async with review(run) as pilot:
+        await until(pilot, "The log does not hold")
+        read: list[str] = []
+        heard = pilot.app._hand_on  # type: ignore[attr-defined]
+
+        def listen(reply: Reply) -> None:
+            read.extend([reply.edit] if isinstance(reply, TrajectoryRead) else [])
+            heard(reply)
+
+        pilot.app._hand_on = listen  # type: ignore[attr-defined]
+        gate = threading.Event()
+        busy = [asyncio.get_running_loop().run_in_executor(None, gate.wait) for _ in range(64)]
+        await pilot.press(*"nnnnnnnn")
+        gate.set()
+        await asyncio.gather(*busy)
+        await until(pilot, lambda: "e8" in read)
+        assert read == ["e8"]

@@ -113,7 +113,7 @@ async def test_escape_ends_the_ignoring(tmp_path: Path) -> None:
     run = waiting_run(tmp_path / "run", 1)
     async with review(run) as pilot:
         await pilot.press("u")
-        await until(pilot, "There is no decision to undo: this edit waits.")
+        await until(pilot, "Nothing to undo: this edit waits.")
         await pilot.press("escape", "a")
         await until(pilot, lambda: decided(run) == {"e0": "approved"})
         assert isinstance(pilot.app.screen, ReviewScreen)

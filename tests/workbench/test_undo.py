@@ -18,7 +18,7 @@ async def test_undo_on_what_has_no_decision_says_why_and_reverts_nothing_else(tm
         await pilot.press("a")
         await until(pilot, lambda: decided(run) == {"e0": "approved"} and skill_of(run, "e1") in title(pilot))
         await pilot.press("u")
-        await until(pilot, "There is no decision to undo: this edit waits. a approves it, v vetoes it.")
+        await until(pilot, "Nothing to undo: this edit waits. a approves, v vetoes it.")
         assert decided(run) == {"e0": "approved"}
 
 

@@ -1,0 +1,19 @@
+"""Counts in sentences."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.runs.events import HeldOutMeasured
+from engine.runs.text import counted, held_out_line, waiting
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "0 edits"), (1, "1 edit"), (2, "2 edits"), (1200, "1,200 edits")])
+def test_one_thing_is_said_in_the_singular(count: int, said: str) -> None:
+    assert counted(count, "edit") == said
+    assert waiting(count) == f"{said} {'waits' if count == 1 else 'wait'} for review"
+
+
+def test_a_measurement_of_one_group_after_one_step_is_said_in_the_singular() -> None:
+    told = held_out_line(HeldOutMeasured(1, 1, 0.5, None, 1, 2.0))
+    assert told == "after 1 step, 1 held-out group: r_task 0.500, 1 position unmeasured"
