@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine.config import Config
-from engine.models.contract import ChatModel
+from engine.models.contract import ChatModel, NotFinite, not_finite_in
 from engine.runs.errors import RunError
 from engine.runs.events import (
     CheckpointSaved,
@@ -41,6 +41,7 @@ from engine.runs.store import Run
 from engine.runs.writer import EventWriter
 from engine.training import checkpoints, loading
 from engine.training.control import Control
+from engine.training.diverged import diverged_in_answer
 from engine.training.groups import draw_groups
 from engine.training.proposals import Proposals, net_edits, vetoes_of
 from engine.training.reporting import Pace, Remarks, nothing_trained
@@ -207,7 +208,7 @@ class TrainRun:
         Where that is gone or damaged, an unmeasured result is logged, and a warning gives the reason.
         """
         if step == 0:
-            await self._evaluate(0, self._agents.model)
+            await self._evaluate_or_diverge(0, self._agents.model, None)
             return
         checkpoint = loading.saved(self._run.checkpoints).get(step)
         fault = await asyncio.to_thread(checkpoints.fault_of, checkpoint) if checkpoint else "its checkpoint is gone"
@@ -218,10 +219,19 @@ class TrainRun:
             self._writer.emit(HeldOutMeasured(step, training.evaluate_groups, None, None, positions, 0.0))
             return
         player = await asyncio.to_thread(loading.load_player, self._config, checkpoint, self._tell)
-        await self._evaluate(step, player)
+        await self._evaluate_or_diverge(step, player, checkpoint)
+
+    async def _evaluate_or_diverge(self, step: int, model: ChatModel, checkpoint: Path | None) -> None:
+        """Measure outside a session, where nothing else gives advice on an answer that is not finite."""
+        try:
+            await self._evaluate(step, model)
+        except (NotFinite, BaseExceptionGroup) as error:
+            if (found := not_finite_in(error)) is None:
+                raise
+            raise diverged_in_answer(f"held-out groups after step {step}", found, self._config, checkpoint) from error
 
     async def _evaluate(self, step: int, model: ChatModel) -> None:
-        """Measure `model`, the curator after `step` updates, on the held-out groups."""
+        """Measure `model`, the curator after `step` updates, on the held-out groups. Raises what the model raises."""
         await self._control.gate()
         groups = self._config.training.evaluate_groups
         agents = msgspec.structs.replace(self._agents, world=self._held_out, model=model)

@@ -43,15 +43,12 @@ from engine.models.local import LocalModel
 from engine.preflight import check_training_sampling
 from engine.runs.errors import RunError, WriteFailed
 from engine.training import checkpoints as saved
+from engine.training.diverged import Diverged, diverged_in_answer, diverged_in_update
 from engine.training.samples import ZERO_GRADIENT, TrainingSample, all_finite, as_columns, why_skipped
 
 END_SECONDS = 600.0
 """How long a session that is cancelled waits for TRL's thread, which ends at its next callback."""
 TORCH_WRITER = ("inline_container", "iostream error")  # in what torch's file writer says, which has no error class
-
-
-class Diverged(RunError):
-    """Something that must be a finite number is none. The message says in which step and phase, and what to do."""
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -185,23 +182,12 @@ class GrpoSession:
         except (NotFinite, BaseExceptionGroup) as error:
             if (found := not_finite_in(error)) is None:
                 raise
-            trained = found.role == "curator" and saved.newest_first(self.checkpoints)
-            raise self.diverged(step, phase, str(found), trained=bool(trained)) from error
+            newest = next((path for _, path in saved.newest_first(self.checkpoints)), None)
+            raise diverged_in_answer(f"step {step}, {phase}", found, self._config, newest) from error
 
-    def diverged(self, step: int, phase: str, what: str, *, trained: bool = True) -> Diverged:
-        """The error that says what is not finite, and what to do; without training the base model itself is at fault."""
-        newest = saved.latest(self.checkpoints)
-        if trained:
-            again = "start again"
-            if newest:
-                again = (
-                    f"resume: it goes on from step {newest[0]}, or from an earlier one if you remove {newest[1].name}"
-                )
-            rate = f"training.learning_rate (it is {self._config.training.learning_rate:g})"
-            advice = f"lower {rate} in the run's config.toml and {again}"
-        else:
-            advice = "training is not the cause, so check model.weights, or use model.dtype=float32"
-        return Diverged(f"step {step}, {phase}: {what}. What to do: {advice}")
+    def diverged(self, step: int, phase: str, what: str) -> Diverged:
+        """The error for `what` is not finite in an update, or in the samples for it."""
+        return diverged_in_update(f"step {step}, {phase}: {what}", self._config, self.checkpoints)
 
     def update_done(self) -> None:
         """Let the model answer again."""

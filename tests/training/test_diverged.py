@@ -8,8 +8,8 @@ import torch
 from engine.models.contract import Message, Sampling
 from engine.runs.errors import RunError
 from engine.training.checkpoints import latest
+from engine.training.diverged import Diverged
 from engine.training.samples import TrainingSample
-from engine.training.trainer import Diverged
 from tests.training.test_trainer import make, samples
 
 TEACHES = [1.0, 3.0, 0.25, 0.5]
@@ -50,7 +50,7 @@ async def test_from_the_start_the_base_model_is_at_fault(tmp_path, role, way):
     assert latest(tmp_path) is None
 
 
-async def test_after_some_steps_the_learning_rate_is_and_the_last_good_checkpoint_is_named(tmp_path):
+async def test_after_some_steps_the_learning_rate_is_and_the_checkpoint_of_these_weights_is_named(tmp_path):
     async def play(step):
         if step == 3:
             spoil(session.model.model, "lora_B")
@@ -62,7 +62,8 @@ async def test_after_some_steps_the_learning_rate_is_and_the_last_good_checkpoin
         await session.run(None)
     told = str(raised.value)
     assert told.startswith("step 3, rollouts: the curator's log-probabilities are not finite")
-    assert "lower training.learning_rate (it is 0.01)" in told and "goes on from step 2" in told
+    assert "lower training.learning_rate (it is 0.01)" in told
+    assert f"remove {tmp_path / 'step-0002'}, from which these numbers come, and resume" in told
     assert latest(tmp_path) == (2, tmp_path / "step-0002")
 
 

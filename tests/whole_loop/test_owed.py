@@ -126,6 +126,26 @@ def test_a_damaged_checkpoint_is_not_measured_and_the_reason_is_given(killed, pl
         assert f"after step 1 cannot be measured any more: {adapter} holds numbers that are not finite" in notice
 
 
+def test_a_curator_that_answers_with_nan_is_named_with_its_checkpoint_and_resumes_once_that_is_removed(place):
+    """Weights may be finite and their answers not, as after a step with a huge learning rate."""
+    path = place / "run"
+    huge = ["training.learning_rate=1e30"]
+    for arguments in (["train", *SMALLEST, EVERY, *huge, "--steps", 1, "--run", path], ["resume", path]):
+        skillos(*arguments)
+        told("events", path, "--follow")
+        shown = status(path)
+        checkpoint = path / "checkpoints" / "step-0001"
+        assert shown["state"] == "failed" and "the curator's log-probabilities are not finite" in shown["reason"]
+        assert "lower training.learning_rate (it is 1e+30) in the run's config.toml" in shown["reason"]
+        assert f"remove {checkpoint}, from which these numbers come, and resume" in shown["reason"]
+    config = path / "config.toml"
+    config.write_text(config.read_text().replace("learning_rate = 1e+30", "learning_rate = 1e-4"))
+    shutil.rmtree(checkpoint)
+    told("resume", path)
+    told("events", path, "--follow")
+    assert status(path)["state"] == "finished" and [result["step"] for result in status(path)["held_out"]] == [0, 1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["checkpoint_saved", "measurement_started", "held_out_measured"])
 def test_a_measurement_missed_at_an_earlier_step_is_made_before_the_run_goes_on(killed, place, moment):
