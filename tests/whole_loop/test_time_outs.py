@@ -14,7 +14,7 @@ SETTINGS = ("groups=1", "rollouts=2", "tasks=2", "micro_batch=4", "evaluate_ever
     ("setting", "why"),
     [
         ("executor.deadline_seconds=0.001", "nothing was measured"),
-        ("curator.deadline_seconds=0.001", "nothing was measured"),
+        pytest.param("curator.deadline_seconds=0.001", "nothing was measured", marks=pytest.mark.slow),
     ],
 )
 def test_steps_in_which_everything_timed_out_leave_the_adapter_as_it_was(place, setting, why):

@@ -50,7 +50,6 @@ async def until(pilot: Pilot[str], wanted: str | Callable[[], bool], seconds: fl
         await pilot.pause()
         if wanted() if callable(wanted) else wanted in on_screen(pilot):
             return
-        await asyncio.sleep(0.03)
     raise AssertionError(f"waited {seconds:g} s for {wanted!r}; the screen:\n{on_screen(pilot)}")
 
 

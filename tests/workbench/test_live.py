@@ -23,7 +23,7 @@ from engine.runs.events import (
 )
 from skillos_tui.widgets.pane import Pane
 from tests.workbench.recording import add_step, create, episode, record_training, step_events
-from tests.workbench.stage import on_screen, screen_lines, until, workbench
+from tests.workbench.stage import at_once, on_screen, screen_lines, until, workbench
 
 
 def pane(pilot: object, name: str) -> str:
@@ -91,7 +91,7 @@ async def test_an_unmeasured_outcome_tells_its_reason(tmp_path: Path) -> None:
 async def test_another_rollout_can_be_followed(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=2)
     async with workbench(run.path) as pilot:
-        await until(pilot, "group 0 · rollout 0")
+        await until(pilot, lambda: "group 0 · rollout 0" in on_screen(pilot) and "groups of 4" in on_screen(pilot))
         await pilot.press("left_square_bracket")
         await until(pilot, "group 1 · rollout 3")
         await until(pilot, lambda: "house-21" in pane(pilot, "transcript"))
@@ -164,7 +164,9 @@ async def test_every_size_is_usable_or_at_least_survived(tmp_path: Path) -> None
     async with workbench(run.path) as pilot:
         for width, height in [(120, 40), (80, 24), (60, 30), (100, 12), (40, 10), (20, 5), (8, 3), (1, 1), (80, 24)]:
             await pilot.resize_terminal(width, height)
-            await pilot.press("tab", "tab", "j", "G", "r", "n", "tab", "escape")
+            at_once(pilot, "tab", "tab", "j", "G", "r")
+            await until(pilot, lambda: len(pilot.app.screen_stack) == 2)
+            at_once(pilot, "n", "tab", "escape")
             await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
             if width >= 40 and height >= 10:
                 await until(pilot, "q quit")
