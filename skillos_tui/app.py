@@ -79,6 +79,8 @@ class SkillosApp(TerminalApp[str]):
         self.engine: messages.EngineSeen | None = None
         self.names: tuple[str, ...] | None = None
         self.lost = False
+        self.caught_up = False
+        """Whether all that was in the log when the run was opened has been folded."""
         for each in looks.values():
             self.register_theme(each.theme)
         self._begin_with(self.look)
@@ -165,7 +167,7 @@ class SkillosApp(TerminalApp[str]):
     async def open_run(self, path: Path) -> None:
         """Leave the run that is open, if one is, and show another."""
         self.path, self.run_id, self.view, self.engine, self.names = path, "", RunView(), None, None
-        self.lost, self.reopened, self.seen, self.news, self._place = False, False, 0, "", None
+        self.lost, self.caught_up, self.reopened, self.seen, self.news, self._place = False, False, False, 0, "", None
         self.client.open(path, self.session.place(path).seen)
         await self._go("live")
 
@@ -222,6 +224,8 @@ class SkillosApp(TerminalApp[str]):
         """The run is on the screen: go to where the person was, and say what happened since."""
         if message.path != self.path:
             return
+        self.caught_up = True
+        self._changed({"review"})
         place, self._place = self._place, None
         if message.news:
             self.news = message.news

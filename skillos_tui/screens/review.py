@@ -34,6 +34,7 @@ from skillos_tui.widgets.tree import edit_change
 if TYPE_CHECKING:
     from skillos_tui.screens.reason import ReasonScreen
 
+NO_EDIT = "No edit has been proposed yet."
 REASON_PAUSE_SECONDS = 1.5
 """A pause that ends a reason which was typed although no dialog was there; people stop to think between its words."""
 
@@ -75,7 +76,7 @@ class ReviewScreen(RoomScreen):
         self.state_bar, self.key_bar = Bar(id="state"), ReviewBar()
         self.queue = ReviewQueue("Review", id="queue")
         self.diff = DiffPane("Edit", id="diff")
-        self.diff.nothing = "No edit has been proposed yet."
+        self.diff.nothing = "The run is being read …"
         self.why = WhyPane("Why", id="why")
         self.trajectory = TranscriptPane("Trajectory", id="trajectory")
         self.trajectory.follow, self.trajectory.waiting = False, "What led to the edit stands here."
@@ -110,6 +111,8 @@ class ReviewScreen(RoomScreen):
             return
         app, queue = self.workbench, self.queue
         self.state_bar.show(app.state_line)
+        if not app.caught_up and not app.lost:
+            return
         mine = self.decisions.catch_up(app.view.edits)
         if queue.current is None and app.view.edits and queue.value is None:
             queue.value = next(iter(app.view.pending or reversed([*app.view.edits.values()]))).proposed.edit
@@ -130,6 +133,8 @@ class ReviewScreen(RoomScreen):
     def _show_edit(self, *, by_itself: bool = False) -> None:
         """Show the edit under the cursor; `by_itself` when it was no key of the person that brought or changed it."""
         app, queue = self.workbench, self.queue
+        if not app.caught_up and not app.lost:
+            return  # what waits in the part of the log that has been read may be decided in the rest
         queue.show(app.view, self.decisions.under_way)
         edit = queue.current
         thing = shown(edit) if edit is not None else None
@@ -143,8 +148,10 @@ class ReviewScreen(RoomScreen):
     def _fill(self, edit: Edit | None) -> None:
         diff, why, view = self.diff, self.why, self.workbench.view
         if edit is None:
+            diff.nothing = NO_EDIT
             diff.retitle("Edit")
             diff.show(None)
+            diff.renew()
             why.show([])
             return
         change = edit_change(edit, view)
@@ -298,6 +305,8 @@ class ReviewScreen(RoomScreen):
     def _why_not(self, key: str, edit: Edit | None) -> str:
         if self.workbench.lost:
             return "The run cannot be read any more; nothing can be decided."
+        if not self.workbench.caught_up:
+            return "The run is still being read; wait a moment."
         if edit is None:
             return "There is no edit to decide on."
         under_way = self.decisions.word(edit.proposed.edit)

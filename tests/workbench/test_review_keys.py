@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
 from engine.runs import reviews
 from engine.runs.events import EditDecided
+from skillos_tui import client
 from skillos_tui.app import SkillosApp
 from skillos_tui.keyguard import UNREAD_SECONDS
 from skillos_tui.screens.review import REASON_PAUSE_SECONDS, ReviewScreen
+from skillos_tui.session import Place, Session
 from tests.workbench.recording import proposal
 from tests.workbench.reviewing import (
     bottom,
@@ -291,3 +294,22 @@ def app_of(pilot: object) -> SkillosApp:
     app = pilot.app  # type: ignore[attr-defined]
     assert isinstance(app, SkillosApp)
     return app
+
+
+async def test_review_shows_no_edit_and_decides_on_none_until_the_whole_log_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, session, gate = waiting_run(tmp_path / "run", 2), Session(), threading.Event()
+    run.append(EditDecided("e0", "vetoed", "bob", ""))
+    session.keep_place(run.path, Place(seen=1))
+    whole = client.news
+    monkeypatch.setattr(client, "news", lambda run, since: gate.wait(60) and whole(run, since))
+    async with workbench(run.path, session=session) as pilot:
+        await until(pilot, "1 to review")
+        await pilot.press("r")
+        await until(pilot, "The run is being read …")
+        await pilot.press("a")
+        await until(pilot, "The run is still being read; wait a moment.")
+        gate.set()
+        await until(pilot, lambda: title(pilot).startswith(f"insert · {skill_of(run, 'e1')}"))
+        assert decided(run) == {"e0": "vetoed"}
