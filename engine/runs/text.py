@@ -78,9 +78,9 @@ def _measured(ended: StepEnded) -> str:
         "with a shortened prompt": ended.shortened,
         "skills not shown": ended.dropped_skills,
     }
-    told = ", ".join(f"{count} {what}" for what, count in lost.items() if count)
+    counts = ", ".join(f"{count} {what}" for what, count in lost.items() if count)
     measured = f"measured {ended.measured}/{ended.measured + ended.unmeasured}"
-    return f"{measured} ({told})" if told else measured
+    return f"{measured} ({counts})" if counts else measured
 
 
 def place(at: Address) -> str:
