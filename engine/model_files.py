@@ -24,7 +24,7 @@ HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 HUB_SECONDS = 5
 DEVICE = re.compile(r"cpu|mps|(cuda|xpu)(:\d+)?")
 GPU_FILES = ("nvidia*", "kfd", "dxg", "nvhost-gpu", "nvgpu", "nvmap")
-"""What lies in /dev where torch's cuda (NVIDIA's or AMD's) has a device to work on."""
+"""Names in /dev of the GPUs that torch's cuda can use, NVIDIA's or AMD's."""
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model")
 TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
 NO_TEMPLATE = "its tokenizer has no chat template, so nothing could be asked of it"

@@ -1,4 +1,4 @@
-"""Believing a run: `verify` recomputes what its log says, `measure` measures one of its checkpoints again."""
+"""Checking a run: `verify` recomputes the results in its log, `measure` measures one of its checkpoints again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from engine.environments.worlds import open_held_out, open_world
 from engine.models.contract import NotFinite, not_finite_in
 from engine.preflight import check_held_out
 from engine.runs.events import AnyEvent, HeldOutMeasured, Parts, Progress
-from engine.runs.owed import measurements
+from engine.runs.held_out import measurements
 from engine.runs.store import Run
 from engine.runs.text import held_out_line, printable, progress_line
 
@@ -46,7 +46,7 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 def add_commands(commands: Commands) -> None:
-    add_command(commands, "verify", "recompute what a run's log says, and tell what differs", _verify, run=True)
+    add_command(commands, "verify", "recompute the results in a run's log, and list what differs", _verify, run=True)
     measure = add_command(
         commands, "measure", "measure a checkpoint on the held-out groups again", _measure, run=True, json=True
     )

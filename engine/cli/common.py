@@ -73,14 +73,14 @@ def open_run(options: argparse.Namespace) -> Run:
     return Run.open(path)
 
 
-def patience_that_tells() -> supervisor.Patience:
+def patience_with_notice() -> supervisor.Patience:
     """Waits for an engine for as long as it takes, and says once that this takes a while."""
-    told = False
+    printed = False
 
     def patience(seconds: float) -> bool:
-        nonlocal told
-        if seconds > SLOW_SECONDS and not told:
-            told = True
+        nonlocal printed
+        if seconds > SLOW_SECONDS and not printed:
+            printed = True
             print("the engine is loading; Ctrl+C leaves it to load", file=sys.stderr, flush=True)
         return True
 

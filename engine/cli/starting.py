@@ -8,14 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from engine.cli.common import Commands, add_command, patience_that_tells
+from engine.cli.common import Commands, add_command, patience_with_notice
 from engine.cli.following import follow
 from engine.config import Config, load_profile, profiles, to_toml
 from engine.preflight import absolute, check
 from engine.runs import supervisor
 from engine.runs.errors import RunError
 from engine.runs.events import RunKind
-from engine.runs.owed import finished_but_owes
+from engine.runs.held_out import finished_incomplete
 from engine.runs.store import DATABASE, Run
 
 _LEFT = """
@@ -94,7 +94,7 @@ def _start(options: argparse.Namespace, kind: RunKind, config: Config, repo: Pat
     with _run_for(options.run, kind, config, repo) as run:
         seen = run.last_id()
         try:
-            supervisor.start(run.path, worker=options.worker, patience=patience_that_tells())
+            supervisor.start(run.path, worker=options.worker, patience=patience_with_notice())
             print(f"run {run.path}", flush=True)
             return 0 if options.detach else follow(run, seen)
         except KeyboardInterrupt:
@@ -123,7 +123,7 @@ def _check_same(run: Run, kind: RunKind, config: Config, repo: Path | None) -> N
     advice = f"go on with it by: skillos-engine resume {run.path}; or name another directory"
     if run.kind != kind:
         raise RunError(f"{run.path} is a {run.kind} run, not a {kind} run; {advice}")
-    if run.state().state == "finished" and not finished_but_owes(run):
+    if run.state().state == "finished" and not finished_incomplete(run):
         raise RunError(f"{run.path} has finished; name another directory for a new run")
     if repo is not None and repo != run.repo_path:
         raise RunError(f"{run.path} works on {run.repo_path}, not on {repo}; {advice}")

@@ -63,8 +63,10 @@ async def evaluate(agents: Agents, groups: int, *, seed: int = 0, step: int = 0,
     training = msgspec.structs.replace(agents.config.training, rollouts=1)
     players = msgspec.structs.replace(agents, config=msgspec.structs.replace(agents.config, training=training))
     drawn = held_out_groups(agents.world, training.tasks, groups)
-    told = [GroupDrawn(group.id, group.family, group.seed, [task.id for task in group.tasks]) for group in drawn]
-    emit(MeasurementStarted(step, told))
+    groups_drawn = [
+        GroupDrawn(group.id, group.family, group.seed, [task.id for task in group.tasks]) for group in drawn
+    ]
+    emit(MeasurementStarted(step, groups_drawn))
     rows = await collect(
         drawn,
         step=step,

@@ -7,7 +7,7 @@ Requests that wait at the same time are answered as one batch, so many rollouts 
 from its own seed (Gumbel-max), so what else is in the batch changes no more than the rounding of floats.
 
 Batches run in a thread. A request whose task is cancelled stops at its next token, and a batch that nobody waits for ends
-there. Whoever changes the weights takes the model for himself meanwhile:
+there. Code that changes the weights holds the model meanwhile:
 
     await model.hold()                 # no batch is in work, and none begins
     model.release()
@@ -48,11 +48,11 @@ from engine.models import choosing
 from engine.models.contract import Choice, Completion, Message, NotFinite, PromptTooLong, Role, Sampling
 
 HOLD_SECONDS = 600.0
-"""How long `LocalModel.hold` waits for the batch in work: cancelled requests end with the forward pass at work."""
+"""How long `LocalModel.hold` waits for the batch in work: a cancelled request ends with the present forward pass."""
 
 
 class ModelBusy(Exception):
-    """The model went on answering for longer than whoever wants it for himself waits."""
+    """The model still answered requests when the wait for it ended."""
 
 
 def load_tokenizer(settings: config.Model) -> PreTrainedTokenizerBase:
@@ -111,7 +111,7 @@ def load_curator(base: PreTrainedModel, adapter: Path | None) -> Any:
 
     try:
         return PeftModel.from_pretrained(base, str(adapter)).eval()
-    except (OSError, ValueError, RuntimeError, TypeError, LookupError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
         raise config.ConfigError(f"the adapter {adapter} cannot be loaded: {_first_line(error)}") from error
 
 

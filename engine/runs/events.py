@@ -91,7 +91,7 @@ class StateChanged(Event, frozen=True):
 
 
 class Veto(msgspec.Struct, frozen=True):
-    """A vetoed edit as the curator is told of it: which skill, why, and each field on one line.
+    """A vetoed edit as it is quoted to the curator: which skill, why, and each field on one line.
 
     `operation` is insert, update or delete, `content` a piece of what the skill would have said; both are "" where unknown.
     """

@@ -14,7 +14,7 @@ import msgspec
 
 from engine.config import ConfigError
 from engine.runs.events import RunKind, RunStarted, State, StepEnded, UpdateMade
-from engine.runs.owed import measurements
+from engine.runs.held_out import measurements
 from engine.runs.process import EngineProcess, engine_of, started_for
 from engine.runs.store import FINAL_STATES, Run, RunState
 

@@ -28,7 +28,7 @@ from engine.preflight import check
 from engine.runs.commands import Resume, Stop
 from engine.runs.errors import RunError, RunLocked
 from engine.runs.events import StateChanged
-from engine.runs.owed import finished_but_owes
+from engine.runs.held_out import finished_incomplete
 from engine.runs.process import EngineProcess, StartLock
 from engine.runs.status import Status, loading, shown_state, status
 from engine.runs.store import FINAL_STATES, Run
@@ -159,14 +159,14 @@ def resume(run: Run, by: str, *, worker: Sequence[str] = WORKER, patience: Patie
     if engine is not None:
         run.send(Resume(), by)
         return engine.pid
-    if run.state().state == "finished" and not finished_but_owes(run):
+    if run.state().state == "finished" and not finished_incomplete(run):
         raise RunError(f"{run.path} has finished; there is nothing to resume")
     check(run.config, run.kind)
     return start(run.path, worker=worker, patience=patience)
 
 
 def stop(run: Run, by: str) -> bool:
-    """Ask the engine of a run to stop, or end it where it is still loading. Whether it was at work.
+    """Ask the engine of a run to stop, or end it where it is still loading. True where it had begun to work.
 
     Raises `RunError` when no engine works on the run.
     """

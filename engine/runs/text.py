@@ -78,9 +78,9 @@ def _measured(ended: StepEnded) -> str:
         "with a shortened prompt": ended.shortened,
         "skills not shown": ended.dropped_skills,
     }
-    told = ", ".join(f"{count} {what}" for what, count in lost.items() if count)
+    counts = ", ".join(f"{count} {what}" for what, count in lost.items() if count)
     measured = f"measured {ended.measured}/{ended.measured + ended.unmeasured}"
-    return f"{measured} ({told})" if told else measured
+    return f"{measured} ({counts})" if counts else measured
 
 
 def place(at: Address) -> str:
@@ -109,7 +109,7 @@ def held_out_line(measured: HeldOutMeasured) -> str:
 
 
 def event_line(event: AnyEvent) -> str:
-    """Any event on one line: its kind and the most telling of its fields."""
+    """Any event on one line: its kind and its main fields. A reason and a notice, which say what to do, are not cut."""
     match event:
         case StateChanged():
             what = f"{event.state} {event.reason}"
@@ -134,4 +134,5 @@ def event_line(event: AnyEvent) -> str:
         case _:
             fields = msgspec.to_builtins(event)
             what = " ".join(f"{name}={value}" for name, value in fields.items() if name != "kind")
-    return printable(f"{kind_of(event):<18} {what}".rstrip(), WIDTH)
+    width = None if isinstance(event, StateChanged | Notice) else WIDTH
+    return printable(f"{kind_of(event):<18} {what}".rstrip(), width)

@@ -71,8 +71,8 @@ class CurateRun:
         self._given_up: set[str] = set()
         self._skills: SkillIndex | None = None
         self._trials = Trials()
-        world, _ = loading.load_worlds(config, self._tell, held_out=False)
-        model = loading.load_player(config, _adapter(config.curate.adapter), self._tell)
+        world, _ = loading.load_worlds(config, self._report, held_out=False)
+        model = loading.load_player(config, _adapter(config.curate.adapter), self._report)
         self._agents = loading.agents_of(config, world, model)
 
     async def work(self) -> None:
@@ -96,8 +96,8 @@ class CurateRun:
         if why := never_curated(self._run):
             raise NeverCurated(why)
 
-    def _tell(self, what: str) -> None:
-        """Say what is loaded now."""
+    def _report(self, what: str) -> None:
+        """Emit what is loaded now."""
         self._writer.emit(Progress("loading", what))
 
     async def _one(self, step: int, task: Task, group: Group) -> None:

@@ -1,7 +1,7 @@
-"""Loading what plays, piece by piece; `tell(what)` is called before each, since every piece may take a while.
+"""Loading what plays, piece by piece; `report(what)` is called before each piece, since each may take seconds.
 
-world, held_out = load_worlds(config, tell)
-model = load_player(config, checkpoint, tell)
+world, held_out = load_worlds(config, report)
+model = load_player(config, checkpoint, report)
 agents = agents_of(config, world, model)
 """
 
@@ -22,29 +22,29 @@ from engine.training.checkpoints import newest_first
 from engine.training.rollout import Agents
 
 ADAPTER = "adapter_config.json"
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
-def load_worlds(config: Config, tell: Tell, *, held_out: bool) -> tuple[World, World]:
+def load_worlds(config: Config, report: Report, *, held_out: bool) -> tuple[World, World]:
     """The world, and that of the held-out groups, which is the first where none is wanted. Raises `GamesError`."""
-    tell("the games")
+    report("the games")
     world = open_world(config.environment)
     return world, open_held_out(config.environment, world) if held_out else world
 
 
-def load_model(config: Config, tell: Tell) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_model(config: Config, report: Report) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The base model and its tokenizer. Raises `ConfigError`."""
-    tell("the tokenizer")
+    report("the tokenizer")
     tokenizer = load_tokenizer(config.model)
-    tell("the pocket model" if config.model.weights == "pocket" else f"the model {config.model.weights}")
+    report("the pocket model" if config.model.weights == "pocket" else f"the model {config.model.weights}")
     return load_base(config.model), tokenizer
 
 
-def load_player(config: Config, adapter: Path | None, tell: Tell) -> LocalModel:
+def load_player(config: Config, adapter: Path | None, report: Report) -> LocalModel:
     """The model in both roles, its curator being the `adapter` of a checkpoint, or untrained. Raises `ConfigError`."""
-    base, tokenizer = load_model(config, tell)
+    base, tokenizer = load_model(config, report)
     if adapter is not None:
-        tell(f"the adapter {adapter.name}")
+        report(f"the adapter {adapter.name}")
     return local(config, load_curator(base, adapter), tokenizer)
 
 

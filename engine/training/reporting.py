@@ -39,18 +39,18 @@ class Pace:
         self._total = total
         self._done = 0
         self._began = time.monotonic()
-        self._tell(self._began)
+        self._report(self._began)
 
     def __call__(self, event: AnyEvent) -> None:
         self._emit(event)
         if isinstance(event, EpisodeEnded):
             self._done += 1
             now = time.monotonic()
-            if self._done == self._total or now - self._told >= PACE_SECONDS:
-                self._tell(now)
+            if self._done == self._total or now - self._reported >= PACE_SECONDS:
+                self._report(now)
 
-    def _tell(self, now: float) -> None:
-        self._told = now
+    def _report(self, now: float) -> None:
+        self._reported = now
         self._emit(
             Progress(self._phase, done=self._done, total=self._total, unit="episodes", seconds=now - self._began)
         )
@@ -65,7 +65,7 @@ class Remarks:
 
     def __init__(self, emit: Sink) -> None:
         self._emit = emit
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._found: dict[Address, list[str]] = {}
 
     def __call__(self, event: AnyEvent) -> None:
@@ -107,8 +107,8 @@ class Remarks:
             self._warn("dropped", f"{place(at)}: these skills were found and not shown to the {role}: {names}")
 
     def _warn(self, kind: str, message: str) -> None:
-        if kind not in self._told:
-            self._told.add(kind)
+        if kind not in self._reported:
+            self._reported.add(kind)
             self._emit(Notice("warning", f"{message}. Later cases are counted in their step: skillos-engine status"))
 
 

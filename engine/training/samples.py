@@ -23,7 +23,7 @@ from engine.training.rollout import Position, Rollout
 ZERO_GRADIENT = "the gradient is zero"
 """Why an update is skipped though its samples should have a gradient."""
 FLAT = 1e-6
-"""Rewards of one group that differ by less count as equal: the trainer's 32-bit floats cannot tell them apart, and AdamW
+"""Rewards of one group that differ by less count as equal: the trainer's 32-bit floats cannot distinguish them, and AdamW
 would make whole steps of their rounding."""
 
 

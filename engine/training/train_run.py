@@ -6,7 +6,7 @@ Rollouts edit forks of their own and wait for nobody. After each step the edits 
 apply to the run's repository are put to review; in a full queue they take the place of the oldest that nobody decided on.
 What a person vetoed is quoted to the curator in the steps that follow.
 
-A run that goes on first does what it owes by its log (`engine.runs.owed`): each missing measurement is made with the
+A run that is resumed first makes the measurements that are missing in its log (`engine.runs.held_out`), each with the
 checkpoint of its step. The measurement before the first step needs the base model alone, so the trainer, whose libraries
 take seconds to import, is loaded after it.
 """
@@ -36,7 +36,7 @@ from engine.runs.events import (
     StepStarted,
     UpdateMade,
 )
-from engine.runs.owed import due, measurements, owed
+from engine.runs.held_out import due, measurements, missing
 from engine.runs.store import Run
 from engine.runs.writer import EventWriter
 from engine.training import checkpoints, loading
@@ -82,7 +82,7 @@ class TrainRun:
         self._began = self._played = time.monotonic()
 
     async def work(self) -> None:
-        """What the run owes, and then its session."""
+        """Make the missing measurements, then run the session."""
         newest = await asyncio.to_thread(checkpoints.latest, self._run.checkpoints)
         for why in await asyncio.to_thread(checkpoints.damaged, self._run.checkpoints):
             self._writer.emit(Notice("warning", why))
@@ -92,7 +92,7 @@ class TrainRun:
         for remark in dict.fromkeys((*self._agents.world.remarks, *self._held_out.remarks)):
             self._writer.emit(Notice("warning", remark))
         self._note_checkpoints(done)
-        for step in owed(self._run, done):
+        for step in missing(self._run, done):
             await self._evaluate_saved(step)
         if done < self._config.training.steps:
             session = await asyncio.to_thread(self._open_session, asyncio.get_running_loop())
@@ -102,21 +102,21 @@ class TrainRun:
         if why := nothing_trained(self._run):
             raise NothingTrained(why)
 
-    def _tell(self, what: str) -> None:
-        """Say what is loaded now."""
+    def _report(self, what: str) -> None:
+        """Emit what is loaded now."""
         self._writer.emit(Progress("loading", what))
 
     def _load(self) -> None:
         """What plays: the worlds, and the base model, which is the untrained curator too."""
         evaluated = bool(self._config.training.evaluate_every)
-        world, self._held_out = loading.load_worlds(self._config, self._tell, held_out=evaluated)
-        self._base, self._tokenizer = loading.load_model(self._config, self._tell)
+        world, self._held_out = loading.load_worlds(self._config, self._report, held_out=evaluated)
+        self._base, self._tokenizer = loading.load_model(self._config, self._report)
         player = loading.local(self._config, self._base, self._tokenizer)
         self._agents = loading.agents_of(self._config, world, player)
 
     def _open_session(self, loop: asyncio.AbstractEventLoop) -> GrpoSession:
         """The GRPO session over the base model, which gets its adapter in place."""
-        self._tell("the trainer")
+        self._report("the trainer")
         from engine.training.trainer import GrpoSession
 
         return GrpoSession(
@@ -132,9 +132,9 @@ class TrainRun:
 
     def _note_checkpoints(self, done: int) -> None:
         """Log the checkpoints that were saved just before a crash."""
-        told = {stored.event.step for stored in self._run.events(kinds=["checkpoint_saved"])}  # type: ignore[union-attr]
+        logged = {stored.event.step for stored in self._run.events(kinds=["checkpoint_saved"])}  # type: ignore[union-attr]
         for step, path in loading.saved(self._run.checkpoints).items():
-            if step not in told and step <= done:
+            if step not in logged and step <= done:
                 self._writer.emit(CheckpointSaved(step, str(path), checkpoints.size_of(path)))
 
     async def _play(self, step: int) -> list[TrainingSample]:
@@ -218,7 +218,7 @@ class TrainRun:
             positions = training.evaluate_groups * training.tasks
             self._writer.emit(HeldOutMeasured(step, training.evaluate_groups, None, None, positions, 0.0))
             return
-        player = await asyncio.to_thread(loading.load_player, self._config, checkpoint, self._tell)
+        player = await asyncio.to_thread(loading.load_player, self._config, checkpoint, self._report)
         await self._evaluate_or_diverge(step, player, checkpoint)
 
     async def _evaluate_or_diverge(self, step: int, model: ChatModel, checkpoint: Path | None) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from engine.runs.commands import Pause, Resume, Stop
 from engine.runs.events import HeldOutMeasured, RunStarted, State, StateChanged
-from engine.runs.owed import owed
+from engine.runs.held_out import missing
 from engine.runs.store import Run
 from engine.runs.writer import EventWriter
 from tests.runs.samples import step_ended, step_started, turn
@@ -52,7 +52,7 @@ def main(path: str, behaviour: str = "steps") -> int:
                 return 0
             writer.emit(step_ended(step))
             writer.flush()
-            for due in owed(run, step):
+            for due in missing(run, step):
                 writer.emit(HeldOutMeasured(due, config.training.evaluate_groups, 0.25, 0.05, 0, 0.1))
         writer.emit(StateChanged("finished"))
     return 0

@@ -1,11 +1,11 @@
-"""Counts in sentences."""
+"""Events as text: counts in sentences, and what is cut."""
 
 from __future__ import annotations
 
 import pytest
 
-from engine.runs.events import HeldOutMeasured
-from engine.runs.text import counted, held_out_line, waiting
+from engine.runs.events import HeldOutMeasured, Notice, StateChanged
+from engine.runs.text import counted, event_line, held_out_line, waiting
 
 
 @pytest.mark.parametrize(("count", "said"), [(0, "0 edits"), (1, "1 edit"), (2, "2 edits"), (1200, "1,200 edits")])
@@ -17,3 +17,8 @@ def test_one_thing_is_said_in_the_singular(count: int, said: str) -> None:
 def test_a_measurement_of_one_group_after_one_step_is_said_in_the_singular() -> None:
     told = held_out_line(HeldOutMeasured(1, 1, 0.5, None, 1, 2.0))
     assert told == "after 1 step, 1 held-out group: r_task 0.500, 1 position unmeasured"
+
+
+@pytest.mark.parametrize("event", [StateChanged("failed", "why " * 100), Notice("warning", "why " * 100)])
+def test_a_reason_is_never_cut(event: StateChanged | Notice) -> None:
+    assert event_line(event).count("why") == 100

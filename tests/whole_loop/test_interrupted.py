@@ -11,7 +11,7 @@ import subprocess
 import msgspec
 import pytest
 
-from engine.runs.owed import measurements
+from engine.runs.held_out import measurements
 from engine.runs.process import EngineProcess
 from engine.runs.status import Status
 from engine.runs.store import Run

@@ -144,11 +144,11 @@ def _task_at(groups: Sequence[Sequence[T]], at: Address) -> T | None:
 
 def _groups(groups: Sequence[GroupDrawn | Group]) -> dict[str, str | float]:
     """The groups as names and values to compare."""
-    told: dict[str, str | float] = {"groups": len(groups)}
+    values: dict[str, str | float] = {"groups": len(groups)}
     for number, group in enumerate(groups):
         tasks = [task if isinstance(task, str) else task.id for task in group.tasks]
-        told[f"group {number} id"] = group.id
-        told[f"group {number} family"] = group.family
-        told[f"group {number} seed"] = str(group.seed)
-        told[f"group {number} tasks"] = ", ".join(tasks)
-    return told
+        values[f"group {number} id"] = group.id
+        values[f"group {number} family"] = group.family
+        values[f"group {number} seed"] = str(group.seed)
+        values[f"group {number} tasks"] = ", ".join(tasks)
+    return values

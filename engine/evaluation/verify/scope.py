@@ -1,4 +1,4 @@
-"""One step, or one held-out measurement, as the log tells it: what happened at each of its positions."""
+"""One step, or one held-out measurement, from the log: what happened at each of its positions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Played:
 
     @property
     def outcome(self) -> Outcome:
-        """The episode's outcome; unmeasured where the log does not tell it."""
+        """The episode's outcome; unmeasured where the log does not have it."""
         return self.ended.outcome if self.ended else UNTOLD
 
     @property

@@ -104,7 +104,7 @@ def check_step(event_id: int, ended: StepEnded, scope: Scope, kind: RunKind) -> 
 
 
 def check_held_out(event_id: int, measured: HeldOutMeasured, scope: Scope, settings: config.Rewards) -> None:
-    """A held-out result, from every position of its groups; one that the log does not tell of is unmeasured."""
+    """A held-out result, from every position of its groups; one that the log does not have is unmeasured."""
     parts, unmeasured = [], 0
     where = f"held out after step {measured.step}"
     for number, group in enumerate(scope.groups):

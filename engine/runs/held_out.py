@@ -1,7 +1,8 @@
-"""What a run still owes by its own log: held-out measurements that were due and did not end.
+"""The held-out measurements of a run, by its log: those that were made, and those that are due and missing.
 
-    owed(run, done=20)          # [0, 10, 20] less what was measured
-    finished_but_owes(run)
+    measurements(run)[20].r_task
+    missing(run, done=20)       # of [0, 10, 20] the steps without a result
+    finished_incomplete(run)
 
 A measurement is due before the first step, after every `training.evaluate_every` steps, and after the last. One of a step
 that a resume took back does not count.
@@ -32,7 +33,7 @@ def measurements(run: Run) -> dict[int, HeldOutMeasured]:
     return dict(sorted(found.items()))
 
 
-def owed(run: Run, done: int) -> list[int]:
+def missing(run: Run, done: int) -> list[int]:
     """The steps up to `done`, the last that is saved, after which a measurement is due and has no result."""
     if run.kind != "train":
         return []
@@ -41,6 +42,6 @@ def owed(run: Run, done: int) -> list[int]:
     return [step for step in range(min(done, training.steps) + 1) if due(training, step) and step not in measured]
 
 
-def finished_but_owes(run: Run) -> bool:
-    """Whether the log calls the run finished though a measurement is missing, as engines did before they looked."""
-    return run.state().state == "finished" and bool(owed(run, run.state().steps))
+def finished_incomplete(run: Run) -> bool:
+    """Whether the log says "finished" though a measurement is missing, as logs of older engines may."""
+    return run.state().state == "finished" and bool(missing(run, run.state().steps))

@@ -1,4 +1,4 @@
-"""What a run owes by its log when it goes on: the measurements that a kill, a stop or an older engine left out."""
+"""The measurements that are missing in a log, after a kill, a stop or an older engine, are made by the resume."""
 
 import shutil
 import sqlite3
@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from engine.cli import main
 from engine.runs.events import kind_of
-from engine.runs.owed import measurements
+from engine.runs.held_out import measurements
 from engine.runs.store import Run
 from tests.whole_loop.shell import (
     SMALLEST,
