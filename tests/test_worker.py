@@ -76,10 +76,10 @@ async def test_a_setting_that_names_nothing_is_told_in_a_sentence(make, capfd, s
     assert "Traceback" not in capfd.readouterr().err
 
 
-async def test_a_fault_that_nobody_foresaw_is_named_with_where_its_traceback_is(make, capfd, tmp_path):
-    (tmp_path / "adapter").mkdir()
-    (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
-    run = make(f'curate.adapter="{tmp_path / "adapter"}"')
+async def test_a_fault_that_nobody_foresaw_is_named_with_where_its_traceback_is(make, capfd):
+    run = make()
+    with run.db.transaction() as connection:  # a row that no version of ours writes
+        connection.execute("INSERT INTO steps VALUES (1, 1, '{}')")
     with pytest.raises(SystemExit):
         await work(run)
     assert run.state().state == "failed"

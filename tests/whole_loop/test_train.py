@@ -44,7 +44,7 @@ def test_status_shows_every_step_with_every_position_measured(run):
     assert shown["pending_reviews"] == len(run.edits("pending")) and shown["heartbeat_age_s"] >= 0
     assert [step["step"] for step in shown["rewards"]] == [1, 2]
     for step in shown["rewards"]:
-        assert set(step) == STEP_KEYS
+        assert set(step) == {*STEP_KEYS, "skipped_update"} and step["skipped_update"] == ""
         assert (step["measured"], step["unmeasured"]) == (ROWS, 0)
         assert (step["skipped_curations"], step["shortened"], step["dropped_skills"]) == (0, 0, 0)
         assert all(isinstance(step[name], float) for name in STEP_KEYS - COUNTS)
