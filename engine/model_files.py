@@ -39,6 +39,32 @@ def check_model(settings: Model) -> None:
         raise unloadable(settings, fault)
 
 
+def check_adapter(folder: Path) -> None:
+    """Raises `ConfigError` where the folder does not hold a whole LoRA adapter."""
+    if fault := _fault_of_adapter(folder):
+        raise unloadable_adapter(folder, fault)
+
+
+def unloadable_adapter(folder: Path, fault: str) -> ConfigError:
+    """The error for an adapter that cannot be loaded."""
+    return ConfigError(f"the adapter {folder} cannot be loaded: {fault}")
+
+
+def _fault_of_adapter(folder: Path) -> str:
+    weights = folder / "adapter_model.safetensors"
+    try:
+        kind = _json(folder / "adapter_config.json").get("peft_type")
+        if kind != "LORA":
+            return f"its adapter_config.json describes no LoRA adapter (peft_type is {kind!r})"
+        if not weights.is_file():
+            return f"it has no {weights.name}"
+        return "" if _is_whole(weights) else f"{weights.name} is not whole"
+    except OSError as error:
+        return f"{error.filename or folder} cannot be read: {error.strerror or error}"
+    except ValueError as error:
+        return str(error)
+
+
 def unloadable(settings: Model, fault: str) -> ConfigError:
     """The error for weights that cannot be loaded."""
     return ConfigError(f"model.weights={settings.weights} cannot be loaded: {fault}; {EXPECTED}")

@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from engine.config import Config, ConfigError, Curator, Environment
-from engine.model_files import check_model
+from engine.model_files import check_adapter, check_model
 from engine.refusals import nearest
 
 
@@ -112,5 +112,7 @@ def _check_adapter(source: str) -> None:
     if not source:
         return
     path = Path(source).expanduser()
-    if not (path / "adapter_config.json").is_file() and not any(path.glob("checkpoints/step-*/adapter_config.json")):
+    if (path / "adapter_config.json").is_file():
+        check_adapter(path)
+    elif not any(path.glob("checkpoints/step-*/adapter_config.json")):
         raise ConfigError(f"curate.adapter = {source!r} is neither a checkpoint nor a train run that has one")

@@ -12,7 +12,7 @@ import pytest
 from engine.cli import main
 from engine.config import ConfigError, Model, load_profile
 from engine.model_files import check_model, weights_path
-from engine.models.local import load_base, load_tokenizer
+from engine.models.local import load_base, load_curator, load_tokenizer
 from engine.preflight import absolute, check
 from engine.runs.store import Run
 from skillos_tui import client
@@ -262,3 +262,32 @@ def test_a_run_may_be_started_with_a_model_in_a_relative_folder(model, monkeypat
     main(["train", "--profile", "pocket", "--run", "run", "--detach", "--set", "model.weights=model"], worker=quiet)
     with Run.open(tmp_path / "run") as run:
         assert run.config.model.weights == str(model)
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ("{}", "describes no LoRA adapter (peft_type is None)"),
+        ("[]", "adapter_config.json is not a JSON object"),
+        ("garbage", "adapter_config.json is not JSON"),
+        ('{"peft_type": "NOPE"}', "describes no LoRA adapter (peft_type is 'NOPE')"),
+        ('{"peft_type": "LORA"}', "it has no adapter_model.safetensors"),
+    ],
+)
+def test_a_folder_that_holds_no_whole_adapter_is_refused_by_the_check_and_by_the_load(tmp_path, settings, why):
+    (tmp_path / "adapter_config.json").write_text(settings)
+    config = load_profile("pocket", [f'curate.adapter="{tmp_path}"'])
+    with pytest.raises(ConfigError) as refused:
+        check(config, "curate")
+    assert str(refused.value).startswith(f"the adapter {tmp_path} cannot be loaded: ")
+    assert str(refused.value).endswith(why)
+    with pytest.raises(ConfigError) as loaded:
+        load_curator(load_base(config.model), tmp_path)
+    assert str(loaded.value) == str(refused.value)
+
+
+def test_an_adapter_that_was_cut_short_is_refused(tmp_path):
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"\x40\0\0\0\0\0\0\0{")
+    with pytest.raises(ConfigError, match=r"adapter_model\.safetensors is not whole"):
+        check(load_profile("pocket", [f'curate.adapter="{tmp_path}"']), "curate")

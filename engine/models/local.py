@@ -43,7 +43,14 @@ from transformers import (
 )
 
 from engine import config
-from engine.model_files import NO_TEMPLATE, check_model, unloadable, weights_path
+from engine.model_files import (
+    NO_TEMPLATE,
+    check_adapter,
+    check_model,
+    unloadable,
+    unloadable_adapter,
+    weights_path,
+)
 from engine.models import choosing
 from engine.models.contract import Choice, Completion, Message, NotFinite, PromptTooLong, Role, Sampling
 
@@ -107,12 +114,13 @@ def load_curator(base: PreTrainedModel, adapter: Path | None) -> Any:
     """
     if adapter is None:
         return base
+    check_adapter(adapter)
     from peft import PeftModel
 
     try:
         return PeftModel.from_pretrained(base, str(adapter)).eval()
     except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
-        raise config.ConfigError(f"the adapter {adapter} cannot be loaded: {_first_line(error)}") from error
+        raise unloadable_adapter(adapter, _first_line(error)) from error
 
 
 class _Request(msgspec.Struct):
