@@ -88,7 +88,7 @@ class Client:
         self._rows: tuple[RunRow, ...] = ()
         self._finding = threading.Lock()
         self._stop = threading.Event()
-        self._telling = threading.Lock()
+        self._posting = threading.Lock()
         self._seen = 0
         self._turns = {"act": asyncio.Lock()}
         self._decider = ThreadPoolExecutor(1, "decide")
@@ -147,7 +147,7 @@ class Client:
         whole = [*FOLDED_WHOLE, *(["episode_ended"] if run.kind == "curate" else [])]
         after = _recent(run, last)
         memory = [stored for stored in run.tail(1, ["memory_measured"], last) if stored.id <= after]
-        with self._telling:
+        with self._posting:
             self._tell_events(run, chain(_pages(run, 0, after, whole), memory), live=False)
             self._tell_events(run, _pages(run, after, last, [*FOLDED_WHOLE, *FOLDED_RECENT]), live=False)
             self._seen = last
@@ -161,7 +161,7 @@ class Client:
             now = run.data_version()
             written, version = now != version, now
             if written:
-                with self._telling:
+                with self._posting:
                     seen = self._tell_events(run, _pages(run, seen, None, None), live=True) or seen
                     self._seen = seen if self.run is run else self._seen
             if written or time.monotonic() - looked >= LOOK_SECONDS:
@@ -200,7 +200,7 @@ class Client:
             if changed != before:
                 self._tell(RepoRead(run.path, tuple(sorted(skill_files(run.repo_path)))))
         except FileNotFoundError:
-            if before != GONE and run.path.is_dir():  # else the whole run was removed, which is told as such
+            if before != GONE and run.path.is_dir():  # else the whole run was removed: `RunLost` says so
                 self._tell(RepoRead(run.path, ()))
             return GONE
         except OSError as error:
@@ -226,7 +226,7 @@ class Client:
         """Tell the newest episodes again, for a view that follows another rollout now."""
 
         def read(run: Run) -> None:
-            with self._telling:  # nothing newer is told before the end, so that the view takes the events in order
+            with self._posting:  # no newer event is posted before the end, so that the view folds them in order
                 last = self._seen
                 self._tell_events(run, _pages(run, _recent(run, last), last, FOLDED_AGAIN), live=False)
 
@@ -278,8 +278,8 @@ class Client:
         self._with_run("act", lambda run: supervisor.resume(run, user(), patience=_while_open()))
 
     def stop(self) -> None:
-        """Ask the engine to give up the step at work, and end. A resume may wait for an engine that loads: this does not
-        wait for that resume, since it may end that engine."""
+        """Ask the engine to give up the present step and end. A resume may wait for an engine that loads. This does not wait
+        for that resume, since it may end that engine."""
         self._with_run("stop", lambda run: supervisor.stop(run, user()))
 
     def decisions(self, path: Path) -> Decisions:

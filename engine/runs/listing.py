@@ -17,9 +17,8 @@ import msgspec
 
 from engine.runs.errors import RunError
 from engine.runs.process import LOCK_FILE, engine_of
-from engine.runs.status import status
-from engine.runs.store import DATABASE, FINAL_STATES, Run
-from engine.runs.supervisor import RunSummary
+from engine.runs.store import DATABASE, FINAL_STATES
+from engine.runs.supervisor import RunSummary, summary_of
 
 WATCHED = (DATABASE, f"{DATABASE}-wal", LOCK_FILE)
 
@@ -75,7 +74,7 @@ class RunListing:
         if mode is None or (marks[0] is None and _empty(folder)):
             return None
         self.read += 1
-        return _Known(mode, marks, alive, _summary(folder))
+        return _Known(mode, marks, alive, summary_of(folder))
 
 
 def _changed(before: _Known, marks: tuple[Mark, ...], folder: Path) -> bool:
@@ -118,11 +117,3 @@ def _empty(folder: Path) -> bool:
         return not any(folder.iterdir())
     except OSError:
         return False
-
-
-def _summary(folder: Path) -> RunSummary:
-    try:
-        with Run.open(folder) as run:
-            return RunSummary(str(folder), run.created, status(run))
-    except RunError as error:
-        return RunSummary(str(folder), 0.0, None, str(error))

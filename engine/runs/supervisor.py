@@ -93,10 +93,11 @@ def find_runs(home: Path) -> list[RunSummary]:
         return []
     except OSError as error:
         raise RunError(f"cannot list {home}: {error.strerror} ({error.filename})") from error
-    return sorted((_summary(folder) for folder in folders), key=lambda summary: -summary.created)
+    return sorted((summary_of(folder) for folder in folders), key=lambda summary: -summary.created)
 
 
-def _summary(folder: Path) -> RunSummary:
+def summary_of(folder: Path) -> RunSummary:
+    """The run in a directory, or the problem that keeps it from being opened."""
     try:
         with Run.open(folder) as run:
             return RunSummary(str(folder), run.created, status(run))

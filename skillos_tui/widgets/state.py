@@ -118,7 +118,7 @@ def time_left(progress: Progress) -> str:
 
 
 def _step(view: RunView, progress: Progress | None) -> Piece:
-    """The step at work and how many are planned; before the first one a phase says more."""
+    """The present step and how many are planned. Empty before the first one where a phase is shown."""
     if progress and not view.step:
         return [line()]
     unit = "task" if view.kind == "curate" else "step"
