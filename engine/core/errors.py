@@ -1,0 +1,10 @@
+"""The base of every error that is meant for a user."""
+
+from __future__ import annotations
+
+
+class SkillosError(Exception):
+    """Something that cannot be done. The message is written for users: what happened, where, and what to do.
+
+    Whoever shows errors (the worker, the command line, the workbench) catches this one class; anything else is a bug.
+    """

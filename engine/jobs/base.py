@@ -1,0 +1,29 @@
+"""What a kind of run is, as far as it is known without loading what does its work.
+
+The command line and the workbench read a `JobKind` to name a run's unit, to count its progress and to know which panes it
+fills. Only the engine's process loads `work`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from engine.config import Config
+
+
+class JobKind(msgspec.Struct, frozen=True):
+    """A kind of run. `total(config)` is how many `unit`s ("step", "task") a run of it has.
+
+    `trains`: it updates a curator, so its units have updates, rewards that are compared inside a group, and held-out
+    measurements. `forks`: each rollout edits a repository of its own, from empty; otherwise the units follow each other
+    over the run's lasting repository. `work` is "module:attribute" of the `Job`.
+    """
+
+    name: str
+    unit: str
+    total: Callable[[Config], int]
+    trains: bool
+    forks: bool
+    work: str
