@@ -5,7 +5,7 @@
 
 Every choice that the method leaves open is a named setting here with the choice written beside it. Nothing is read from
 environment variables. Unknown keys, wrong types and values out of range are errors that name the key, what is allowed, and
-the nearest name there is. What a kind of run cannot use is found by `engine.preflight.check`.
+the nearest name there is. What a kind of run cannot use is found by `engine.system.preflight.check`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from engine.refusals import elsewhere, nearest, no_section, no_setting, shown, why_refused
+from engine.core.errors import SkillosError
+from engine.core.refusals import elsewhere, nearest, no_section, no_setting, shown, why_refused
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Many = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
@@ -31,7 +32,7 @@ Fraction = Annotated[float, msgspec.Meta(gt=0, le=1)]
 MAX_SAMPLES = 1_000_000
 
 
-class ConfigError(Exception):
+class ConfigError(SkillosError):
     """A profile or a setting that cannot be used; the message says which, why, and what is allowed."""
 
 

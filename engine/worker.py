@@ -14,25 +14,20 @@ import traceback
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from engine.config import Config, ConfigError
-from engine.environments.alfworld.errors import GamesError
-from engine.models.contract import NotFinite
-from engine.runs import reviews
+from engine.config import Config
+from engine.core.errors import SkillosError
+from engine.core.events import Notice, Progress, RunKind, RunStarted, StateChanged
+from engine.jobs.control import Control, StopRequested
+from engine.review import decisions as reviews
 from engine.runs.commands import CheckpointNow, Pause, Resume, Stop
-from engine.runs.errors import RunError
-from engine.runs.events import Notice, Progress, RunKind, RunStarted, StateChanged
-from engine.runs.store import Run
+from engine.runs.directory import Run
 from engine.runs.writer import EventWriter
-from engine.skills import HistoryError, RepoError
 from engine.system import memory
 from engine.training import checkpoints
-from engine.training.control import Control, StopRequested
 
 BEAT_SECONDS = 1.0
 COMMAND_SECONDS = 0.2
 MEMORY_SECONDS = 2.0
-FORESEEN = (RunError, ConfigError, GamesError, RepoError, HistoryError, NotFinite)
-"""Faults whose messages are for users."""
 
 
 def main() -> None:
@@ -43,7 +38,7 @@ def main() -> None:
     try:
         with Run.open(sys.argv[1]) as run, run.lock(), run.writer() as writer:
             asyncio.run(_work(run, writer))
-    except RunError as error:
+    except SkillosError as error:
         sys.exit(f"skillos-engine: {error}")
 
 
@@ -87,7 +82,7 @@ def _in_words(error: BaseException, run: Run) -> str:
     """What went wrong, of tasks that failed together the first; a traceback is printed for what is not foreseen."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    if isinstance(error, FORESEEN):
+    if isinstance(error, SkillosError):
         return str(error)
     traceback.print_exception(error)
     return f"{type(error).__name__}: {error}; the traceback is in {run.log_file}"
@@ -110,10 +105,10 @@ def _work_of(kind: RunKind) -> Callable[[Run, Config, EventWriter, Control], Awa
     """The coroutine function that does a run of `kind`. Its import takes seconds, so this is called off the event loop."""
     if kind == "train":
         from engine.evaluation.held_out import measure
-        from engine.training.train_run import train
+        from engine.jobs.train.run import train
 
         return partial(train, measure=measure)
-    from engine.training.curate_run import curate
+    from engine.jobs.curate.run import curate
 
     return curate
 

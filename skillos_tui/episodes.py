@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engine.runs.events import Address, CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, RunKind, TurnTaken
+from engine.core.events import Address, CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, RunKind, TurnTaken
 
 MAX_EPISODES = 12
 """Episodes that are kept."""

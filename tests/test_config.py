@@ -138,7 +138,7 @@ def test_a_step_without_bounds_is_refused_at_once():
 
 
 def test_every_field_has_words_for_what_it_takes():
-    """A type that `engine.refusals` cannot describe would be a traceback."""
+    """A type that `engine.core.refusals` cannot describe would be a traceback."""
     for section in msgspec.structs.fields(Config)[1:]:
         for field in msgspec.structs.fields(section.type):
             with pytest.raises(ConfigError, match=rf"{section.name}\.{field.name} = {{}} cannot be used; expected "):

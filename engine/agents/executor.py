@@ -26,9 +26,9 @@ import msgspec
 
 from engine import config
 from engine.agents.prompting import Prompts, SkillShown, Turn
-from engine.environments.contract import Task, World, WorldError
-from engine.models.contract import ChatModel, ModelUnavailable, PromptTooLong, Sampling
-from engine.outcomes import FAILED, SUCCEEDED, Outcome, unmeasured
+from engine.core.outcomes import FAILED, SUCCEEDED, Outcome, unmeasured
+from engine.environments.base import Task, World, WorldError
+from engine.models.base import ChatModel, ModelUnavailable, PromptTooLong, Sampling
 
 _THOUGHT = re.compile(r"<think>(.*?)(?:</think>|<action>|$)", re.DOTALL)
 _ACTION = re.compile(r"<action>([^<]*)</action>")

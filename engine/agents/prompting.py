@@ -18,8 +18,8 @@ import jinja2
 import msgspec
 
 from engine.config import ConfigError
-from engine.models.contract import Message
-from engine.runs.events import Veto
+from engine.core.events import Veto
+from engine.models.base import Message
 
 
 class Turn(msgspec.Struct, frozen=True):

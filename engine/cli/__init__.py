@@ -17,11 +17,9 @@ import sys
 from collections.abc import Sequence
 
 from engine.cli import checking, following, games, reviewing, skills, starting
-from engine.cli.common import CommandError, lines
-from engine.config import ConfigError
-from engine.environments.alfworld import GamesError
+from engine.cli.common import lines
+from engine.core.errors import SkillosError
 from engine.runs import supervisor
-from engine.runs.errors import RunError
 
 FAMILIES = (starting, following, checking, reviewing, games, skills)
 
@@ -32,7 +30,7 @@ def main(arguments: Sequence[str] | None = None, *, worker: Sequence[str] = supe
     options.worker = worker
     try:
         return int(options.run_command(options))
-    except (CommandError, RunError, ConfigError, GamesError) as error:
+    except SkillosError as error:
         print(f"skillos-engine: {lines(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

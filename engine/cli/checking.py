@@ -13,15 +13,16 @@ import msgspec
 
 from engine.cli.common import CommandError, Commands, add_command, natural, open_run, positive, print_json
 from engine.config import Config, ConfigError
+from engine.core.events import AnyEvent, HeldOutMeasured, Parts, Progress
+from engine.core.text import printable
 from engine.environments.alfworld import GamesError
-from engine.environments.contract import World
-from engine.environments.worlds import open_held_out, open_world
-from engine.models.contract import NotFinite, not_finite_in
-from engine.preflight import check_held_out
-from engine.runs.events import AnyEvent, HeldOutMeasured, Parts, Progress
-from engine.runs.held_out import measurements
-from engine.runs.store import Run
-from engine.runs.text import held_out_line, printable, progress_line
+from engine.environments.base import World
+from engine.environments.opening import open_held_out, open_world
+from engine.models.base import NotFinite, not_finite_in
+from engine.runs.directory import Run
+from engine.runs.measurements import measurements
+from engine.runs.text import held_out_line, progress_line
+from engine.system.preflight import check_held_out
 
 if TYPE_CHECKING:
     from engine.evaluation.held_out import HeldOut
@@ -148,8 +149,8 @@ def _measure(options: argparse.Namespace) -> int:
 
 def _checkpoint(run: Run, step: int | None) -> tuple[int, Path | None]:
     """The step to measure and its checkpoint, None for the untrained curator; by default the newest."""
+    from engine.jobs.loading import saved
     from engine.training.checkpoints import fault_of
-    from engine.training.loading import saved
 
     found = saved(run.checkpoints)
     if step is None:
@@ -170,8 +171,8 @@ async def _evaluated(config: Config, adapter: Path | None, step: int, groups: in
     from transformers.utils import logging as transformers_logging
 
     from engine.evaluation.held_out import evaluate
+    from engine.jobs import loading
     from engine.system import memory
-    from engine.training import loading
 
     memory.keep_freed()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -12,15 +12,16 @@ from typing import TypeAlias
 
 import msgspec
 
+from engine.core.errors import SkillosError
+from engine.core.text import printable
 from engine.runs import supervisor
-from engine.runs.store import Run
-from engine.runs.text import printable
+from engine.runs.directory import Run
 
 SLOW_SECONDS = 5.0
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-class CommandError(Exception):
+class CommandError(SkillosError):
     """What a command cannot do; the message says what, why, and what to do."""
 
 

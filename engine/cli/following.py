@@ -10,14 +10,16 @@ from pathlib import Path
 import msgspec
 
 from engine.cli.common import Commands, add_command, lines, open_run, patience_with_notice, print_json, user_name
+from engine.core.events import AnyEvent, HeldOutMeasured, Notice, StepEnded, UpdateMade
+from engine.core.text import printable
 from engine.runs import supervisor
 from engine.runs.commands import AnyCommand, Pause
+from engine.runs.directory import FINAL_STATES, Run
 from engine.runs.errors import RunError
-from engine.runs.events import AnyEvent, HeldOutMeasured, Notice, StepEnded, UpdateMade
-from engine.runs.held_out import measurements
+from engine.runs.measurements import measurements
 from engine.runs.status import Status, shown_state, status
-from engine.runs.store import FINAL_STATES, Run
-from engine.runs.text import event_line, held_out_line, printable, step_line, waiting
+from engine.runs.text import event_line, held_out_line, step_line, waiting
+from engine.system.preflight import check
 
 POLL_SECONDS = 0.2
 END_SECONDS = 10.0
@@ -145,7 +147,7 @@ def _send(options: argparse.Namespace, command: AnyCommand, told: str) -> int:
 
 def _resume(options: argparse.Namespace) -> int:
     with open_run(options) as run:
-        pid = supervisor.resume(run, user_name(), worker=options.worker, patience=patience_with_notice())
+        pid = supervisor.resume(run, user_name(), check=check, worker=options.worker, patience=patience_with_notice())
     print(f"goes on in process {pid}")
     return 0
 

@@ -11,12 +11,12 @@ import msgspec
 from engine.cli.common import Commands, add_command, patience_with_notice
 from engine.cli.following import follow
 from engine.config import Config, load_profile, profiles, to_toml
-from engine.preflight import absolute, check
+from engine.core.events import RunKind
 from engine.runs import supervisor
+from engine.runs.directory import DATABASE, Run
 from engine.runs.errors import RunError
-from engine.runs.events import RunKind
-from engine.runs.held_out import finished_incomplete
-from engine.runs.store import DATABASE, Run
+from engine.runs.measurements import finished_incomplete
+from engine.system.preflight import absolute, check
 
 _LEFT = """
 The engine goes on without this terminal.

@@ -18,13 +18,13 @@ from statistics import stdev
 import msgspec
 
 from engine.config import Training
-from engine.environments.contract import World
-from engine.runs.events import AnyEvent, GroupDrawn, HeldOutMeasured, MeasurementStarted, Parts, Sink
-from engine.seeds import seed_of
-from engine.training.groups import Group, draw_group
-from engine.training.reporting import Pace
-from engine.training.rewards import average, score
-from engine.training.rollout import Agents, collect
+from engine.core.events import AnyEvent, GroupDrawn, HeldOutMeasured, MeasurementStarted, Parts, Sink
+from engine.core.seeds import seed_of
+from engine.environments.base import World
+from engine.rollouts.groups.families import Group, draw_group
+from engine.rollouts.reporting import Pace
+from engine.rollouts.rewards import average, score
+from engine.rollouts.rollout import Agents, collect
 
 FIRST_SEED = 2_000_000_000
 
@@ -58,7 +58,7 @@ async def evaluate(agents: Agents, groups: int, *, seed: int = 0, step: int = 0,
     """Play `groups` held-out groups of the agents' world once each. `seed` varies the curator's draws, never the groups.
 
     What happens is emitted at addresses of `step` that are held out. The world is one whose games are not trained on, see
-    `engine.environments.worlds.open_held_out`.
+    `engine.environments.opening.open_held_out`.
     """
     training = msgspec.structs.replace(agents.config.training, rollouts=1)
     players = msgspec.structs.replace(agents, config=msgspec.structs.replace(agents.config, training=training))

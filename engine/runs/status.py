@@ -13,10 +13,10 @@ from typing import Literal
 import msgspec
 
 from engine.config import ConfigError
-from engine.runs.events import RunKind, RunStarted, State, StepEnded, UpdateMade
-from engine.runs.held_out import measurements
+from engine.core.events import RunKind, RunStarted, State, StepEnded, UpdateMade
+from engine.runs.directory import FINAL_STATES, Run, RunState
+from engine.runs.measurements import measurements
 from engine.runs.process import EngineProcess, engine_of, started_for
-from engine.runs.store import FINAL_STATES, Run, RunState
 
 ShownState = State | Literal["interrupted"]
 NEW_SECONDS = 60.0

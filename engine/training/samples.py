@@ -17,8 +17,8 @@ from typing import Any
 
 import msgspec
 
-from engine.runs.events import Parts
-from engine.training.rollout import Position, Rollout
+from engine.core.events import Parts
+from engine.rollouts.rollout import Position, Rollout
 
 ZERO_GRADIENT = "the gradient is zero"
 """Why an update is skipped though its samples should have a gradient."""

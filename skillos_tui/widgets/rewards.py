@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from engine.runs.events import StepEnded
+from engine.core.events import StepEnded
 from skillos_tui.chart import Values, bars, bounds, braille
 from skillos_tui.text import Line, crop, fit, line, short, widest, width_of
 from skillos_tui.view import RunView

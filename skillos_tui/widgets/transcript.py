@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from engine.outcomes import Outcome
-from engine.runs.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, RunKind, TurnTaken
-from engine.runs.text import counted
+from engine.core.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, RunKind, TurnTaken
+from engine.core.outcomes import Outcome
+from engine.core.text import counted
 from skillos_tui.text import Line, clip, line, say
 from skillos_tui.view import Episode
 from skillos_tui.widgets.pane import Pane

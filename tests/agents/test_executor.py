@@ -8,8 +8,8 @@ import pytest
 from engine.agents.executor import parse_answer, play
 from engine.agents.prompting import Prompts, SkillShown
 from engine.config import Executor
-from engine.environments.household.world import HouseholdWorld, errand_of, house_of
-from engine.outcomes import FAILED, SUCCEEDED
+from engine.core.outcomes import FAILED, SUCCEEDED
+from engine.environments.household.source import HouseholdWorld, errand_of, house_of
 from tests.agents.scripted import OUTAGE, Scripted, act
 
 WORLD = HouseholdWorld()

@@ -6,8 +6,8 @@ import pytest
 from engine.agents.executor import play
 from engine.agents.prompting import Prompts
 from engine.config import Executor
-from engine.environments.contract import Observation, Task
-from engine.outcomes import FAILED, SUCCEEDED
+from engine.core.outcomes import FAILED, SUCCEEDED
+from engine.environments.base import Observation, Task
 from tests.agents.scripted import OUTAGE, Scripted
 
 TASK = Task("t1", "f1", "Get the mug.")

@@ -22,15 +22,15 @@ import torch
 
 from engine.agents.prompting import Prompts
 from engine.config import Config, load_profile
-from engine.environments.household.world import HouseholdWorld
+from engine.environments.household.source import HouseholdWorld
 from engine.evaluation.held_out import HeldOut, evaluate
-from engine.models.local import LocalModel, load_base, load_tokenizer
+from engine.models.local.model import LocalModel, load_base, load_tokenizer
 from engine.recipes.pocket.arms import play_arms
+from engine.rollouts.groups.families import draw_groups
+from engine.rollouts.rollout import Agents, collect
+from engine.rollouts.summary import score_rollouts, summary
 from engine.system.memory import keep_freed
-from engine.training.groups import draw_groups
-from engine.training.rollout import Agents, collect
 from engine.training.samples import TrainingSample, step_samples
-from engine.training.step import score_rollouts, summary
 from engine.training.trainer import GrpoSession, Update
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.environments.alfworld import AlfworldWorld, GamesError
-from engine.environments.contract import Task
+from engine.environments.base import Task
 from tests.environments.alfworld_games import (
     DATA,
     LAMPS_TASK,

@@ -4,7 +4,7 @@ import pytest
 
 from engine.config import ConfigError, Environment
 from engine.environments.alfworld import GamesError
-from engine.environments.worlds import open_held_out, open_world
+from engine.environments.opening import open_held_out, open_world
 from tests.environments.alfworld_games import write_official
 
 APART = {"split": "train", "evaluate_split": "valid_seen"}

@@ -6,11 +6,11 @@ import pytest
 from engine.agents.executor import SEEDS_AN_EPISODE
 from engine.agents.prompting import Prompts
 from engine.config import load_profile
-from engine.environments.household.world import HouseholdWorld
+from engine.core.seeds import seed_of
+from engine.environments.household.source import HouseholdWorld
 from engine.evaluation.held_out import FIRST_SEED, evaluate
-from engine.models.local import LocalModel, load_base, load_tokenizer
-from engine.seeds import seed_of
-from engine.training.rollout import Agents
+from engine.models.local.model import LocalModel, load_base, load_tokenizer
+from engine.rollouts.rollout import Agents
 from tests.training.answering import DOWN, Answering, call, skill
 
 GROUPS, TASKS = 2, 3

@@ -8,7 +8,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from engine import config
-from engine.models.local import load_tokenizer
+from engine.models.local.model import load_tokenizer
 
 
 def tokenizer():

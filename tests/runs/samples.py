@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engine.outcomes import SUCCEEDED
-from engine.runs.events import Address, EditProposed, Parts, StepEnded, StepStarted, TurnTaken
+from engine.core.events import Address, EditProposed, Parts, StepEnded, StepStarted, TurnTaken
+from engine.core.outcomes import SUCCEEDED
 
 CONFIG = 'profile = "pocket"\n\n[training]\nsteps = 3\n'
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from engine.cli import main
-from engine.outcomes import SUCCEEDED
-from engine.runs import reviews
-from engine.runs.events import Address, StateChanged, TurnTaken
+from engine.core.events import Address, StateChanged, TurnTaken
+from engine.core.outcomes import SUCCEEDED
+from engine.review import decisions as reviews
+from engine.runs.directory import Run
 from engine.runs.status import loading, status
-from engine.runs.store import Run
 from engine.runs.supervisor import log_tail, start
 from engine.skills import Insert, Skill, SkillRepo
 from tests.runs.engines import SECONDS, following, kill, kill_engine, spawn, wait_until, worker

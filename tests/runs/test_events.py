@@ -1,6 +1,6 @@
 """Events as they lie in a run's log: what an earlier version wrote is still read."""
 
-from engine.runs.events import Address, EpisodeStarted, GroupDrawn, SkillFound, StepStarted, decode, encode
+from engine.core.events import Address, EpisodeStarted, GroupDrawn, SkillFound, StepStarted, decode, encode
 
 EPISODE = b"""{"kind":"episode_started","at":{"step":1,"group":0,"rollout":2,"position":3},"task":"household/house-7/2/mug",
 "family":"house-7","prompt":"Get a mug.","skills":[{"name":"mugs","score":1.5}],"observation":"You are in the hall.",

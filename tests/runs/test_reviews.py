@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.outcomes import FAILED, SUCCEEDED
-from engine.runs import reviews
+from engine.core.events import Address, EditDecided, ProposalsWithheld
+from engine.core.outcomes import FAILED, SUCCEEDED
+from engine.review import decisions as reviews
+from engine.review.decisions import AlreadyDecided, ReviewError
+from engine.runs.directory import Run
 from engine.runs.errors import RunError
-from engine.runs.events import Address, EditDecided, ProposalsWithheld
-from engine.runs.reviews import AlreadyDecided, ReviewError
-from engine.runs.store import Run
 from engine.skills import Delete, Insert, Operation, Skill, SkillRepo, Update
 from tests.runs.engines import ROOT
 
@@ -271,9 +271,9 @@ def test_only_conflicted_and_undone_edits_are_asked_again(run: Run) -> None:
 
 DYING = """
 import os, signal, sys
-from engine.runs import reviews
-from engine.runs.store import Run
-from engine.skills.history import History
+from engine.review import decisions as reviews
+from engine.runs.directory import Run
+from engine.skills.history.history import History
 
 def dying(real, moment):
     def call(*arguments, **named):

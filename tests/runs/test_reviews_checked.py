@@ -11,9 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.outcomes import SUCCEEDED
-from engine.runs import reviews
-from engine.runs.events import (
+from engine.core.events import (
     Address,
     EditDecided,
     EditProposed,
@@ -23,11 +21,13 @@ from engine.runs.events import (
     TurnTaken,
     decode,
 )
-from engine.runs.reviews import AlreadyDecided, ReviewError
-from engine.runs.store import Run
+from engine.core.outcomes import SUCCEEDED
+from engine.review import decisions as reviews
+from engine.review.decisions import AlreadyDecided, ReviewError
+from engine.runs.directory import Run
 from engine.skills import Delete, Insert, Operation, Skill, SkillRepo, Update
 from engine.skills.audit import DuplicateIndex
-from engine.skills.history import History
+from engine.skills.history.history import History
 from tests.runs.engines import ROOT
 from tests.runs.samples import CONFIG
 
@@ -232,9 +232,9 @@ def test_an_amended_edit_is_undone_like_any_other(run: Run) -> None:
 
 DYING = """
 import os, signal, sys
-from engine.runs import reviews
-from engine.runs.store import Run
-from engine.skills.history import History
+from engine.review import decisions as reviews
+from engine.runs.directory import Run
+from engine.skills.history.history import History
 
 path, edit, moment, amended = sys.argv[1:]
 commit = History.commit

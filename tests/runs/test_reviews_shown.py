@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.runs import reviews
-from engine.runs.reviews import AlreadyDecided, ReviewError
-from engine.runs.store import Run
+from engine.review import decisions as reviews
+from engine.review.decisions import AlreadyDecided, ReviewError
+from engine.runs.directory import Run
 from engine.skills import Insert, Update
 from tests.runs.test_reviews import commits, proposed, skills, text
 

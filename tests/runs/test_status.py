@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from engine.runs.events import RunStarted, StateChanged, UpdateMade
+from engine.core.events import RunStarted, StateChanged, UpdateMade
+from engine.runs.directory import Run
 from engine.runs.status import shown_state, status, updates
-from engine.runs.store import Run
 from tests.runs.engines import kill, spawn, wait_until
 from tests.runs.samples import proposed, step_ended
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.core.events import EditDecided, Notice, RunStarted, StateChanged
 from engine.runs.database import SCHEMA_VERSION
+from engine.runs.directory import Run
 from engine.runs.errors import NotARun, RunError, RunExists
-from engine.runs.events import EditDecided, Notice, RunStarted, StateChanged
-from engine.runs.store import Run
 from tests.runs.samples import CONFIG, proposed, step_ended, step_started, turn
 
 
@@ -64,7 +64,7 @@ def test_an_empty_folder_becomes_a_run_and_a_full_one_is_refused(tmp_path: Path)
 def test_creating_on_a_full_disk_says_so_and_leaves_nothing(tmp_path: Path) -> None:
     """The kernel's limit on file size stands for the disk: the database cannot grow to its schema."""
     code = (
-        "import resource, sys; from engine.runs.store import Run; from engine.runs.errors import RunError\n"
+        "import resource, sys; from engine.runs.directory import Run; from engine.runs.errors import RunError\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))\n"
         "try: Run.create(sys.argv[1], kind='train', config_text='')\n"
         "except RunError as error: print(error)"

@@ -6,14 +6,14 @@ import msgspec
 
 from engine import config
 from engine.agents.prompting import Prompts
-from engine.environments.household.world import HouseholdWorld
-from engine.models.contract import Completion, ModelUnavailable
-from engine.runs.events import StepStarted, UpdateMade
-from engine.runs.store import Stored
-from engine.training.groups import draw_groups
-from engine.training.rollout import Agents, collect
+from engine.core.events import StepStarted, UpdateMade
+from engine.environments.household.source import HouseholdWorld
+from engine.models.base import Completion, ModelUnavailable
+from engine.rollouts.groups.families import draw_groups
+from engine.rollouts.rollout import Agents, collect
+from engine.rollouts.summary import advantages, score_rollouts, summary
+from engine.runs.directory import Stored
 from engine.training.samples import why_untrainable
-from engine.training.step import advantages, score_rollouts, summary
 
 TRAINING = config.Training(groups=2, rollouts=2, tasks=3)
 CONFIG = msgspec.structs.replace(config.load_profile("pocket"), training=TRAINING)

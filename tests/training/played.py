@@ -1,13 +1,13 @@
 """Rollouts as the engine makes them, put together by hand: the plays are not what these tests are about."""
 
 from engine.agents.executor import Trajectory
-from engine.environments.contract import Task
-from engine.models.contract import Completion
-from engine.outcomes import FAILED, SUCCEEDED, unmeasured
-from engine.runs.events import Address
-from engine.training.groups import Group
-from engine.training.rewards import Measures
-from engine.training.rollout import Position, Rollout
+from engine.core.events import Address
+from engine.core.outcomes import FAILED, SUCCEEDED, unmeasured
+from engine.environments.base import Task
+from engine.models.base import Completion
+from engine.rollouts.groups.families import Group
+from engine.rollouts.rewards import Measures
+from engine.rollouts.rollout import Position, Rollout
 
 OUTAGE = unmeasured("the model server timed out after 60 s")
 

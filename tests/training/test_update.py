@@ -12,7 +12,7 @@ import torch
 from transformers import TrainerCallback
 
 from engine.config import ConfigError, Curator, Model
-from engine.training import rewards
+from engine.rollouts import rewards
 from engine.training.trainer import GrpoSession, _arguments
 from tests.models import small
 from tests.training import by_hand

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from engine.agents.executor import Trajectory
 from engine.agents.prompting import Prompts, SkillShown, Turn
-from engine.environments.contract import Task
-from engine.models.contract import Message
-from engine.runs.events import CurationMade, EpisodeEnded, EpisodeStarted, TurnTaken
+from engine.core.events import CurationMade, EpisodeEnded, EpisodeStarted, TurnTaken
+from engine.environments.base import Task
+from engine.models.base import Message
 from engine.skills import TOOLS
 
 

@@ -16,11 +16,11 @@ from functools import cache
 from pathlib import Path
 
 from engine.config import Model
-from engine.environments.worlds import open_world
+from engine.environments.opening import open_world
 from engine.evaluation.verify import verify
 from engine.evaluation.verify.tokens import load
+from engine.runs.directory import Run
 from engine.runs.status import loading
-from engine.runs.store import Run
 
 ROOT = Path(__file__).parents[2]
 TINY = [

@@ -12,12 +12,12 @@ import pytest
 
 from engine import config
 from engine.agents.prompting import Prompts
-from engine.models.local import load_tokenizer
-from engine.runs.store import Run
-from engine.runs.text import counted
+from engine.core.text import counted
+from engine.jobs.proposals import vetoes_of
+from engine.models.local.model import load_tokenizer
+from engine.rollouts.rollout import Agents
+from engine.runs.directory import Run
 from engine.skills import SkillRepo
-from engine.training.proposals import vetoes_of
-from engine.training.rollout import Agents
 from tests.whole_loop.replay import curator_prompt, episodes, tokens_of
 from tests.whole_loop.shell import (
     ROOT,

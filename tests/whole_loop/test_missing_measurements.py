@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.cli import main
-from engine.runs.events import kind_of
-from engine.runs.held_out import measurements
-from engine.runs.store import Run
+from engine.core.events import kind_of
+from engine.runs.directory import Run
+from engine.runs.measurements import measurements
 from tests.whole_loop.shell import (
     SMALLEST,
     clear_away,

@@ -5,10 +5,10 @@ from itertools import pairwise
 import pytest
 
 from engine import config
-from engine.agents.judge import rubric
-from engine.models.local import load_tokenizer
+from engine.agents.judges.rubric import rubric
+from engine.models.local.model import load_tokenizer
+from engine.rollouts.rollout import apply_calls
 from engine.skills import SkillIndex, SkillRepo, parse_operations
-from engine.training.rollout import apply_calls
 from tests.whole_loop.replay import curator_prompt, episodes, tokens_of
 from tests.whole_loop.shell import ROWS, status, verified
 

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.cli import main
-from engine.model_files import weights_path
-from engine.runs.store import Run
+from engine.models.files import weights_path
+from engine.runs.directory import Run
 from tests.whole_loop.shell import ROWS, copy_of, skillos, told, verified
 
 

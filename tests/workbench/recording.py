@@ -3,7 +3,7 @@
     run = record_training(path, steps=3)       # a training run as an engine would have left it
     add_step(run, 4)                           # and goes on
 
-No engine, no model: what an engine writes is the contract of `engine.runs.events`, and these are such events.
+No engine, no model: what an engine writes is the contract of `engine.core.events`, and these are such events.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import random
 from pathlib import Path
 
 from engine.config import load_profile, to_toml
-from engine.outcomes import FAILED, SUCCEEDED, Outcome, unmeasured
-from engine.runs.events import (
+from engine.core.events import (
     Address,
     AnyEvent,
     Call,
@@ -37,7 +36,8 @@ from engine.runs.events import (
     TurnTaken,
     UpdateMade,
 )
-from engine.runs.store import Run
+from engine.core.outcomes import FAILED, SUCCEEDED, Outcome, unmeasured
+from engine.runs.directory import Run
 
 GROUPS, ROLLOUTS, TASKS = 2, 4, 3
 THINGS = ("mug", "apple", "towel", "lamp", "kettle")

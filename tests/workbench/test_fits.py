@@ -10,8 +10,7 @@ import msgspec
 import pytest
 from rich.cells import cell_len
 
-from engine.outcomes import SUCCEEDED
-from engine.runs.events import (
+from engine.core.events import (
     Address,
     EditProposed,
     EpisodeEnded,
@@ -28,6 +27,7 @@ from engine.runs.events import (
     TurnTaken,
     UpdateMade,
 )
+from engine.core.outcomes import SUCCEEDED
 from skillos_tui.episodes import Episode
 from skillos_tui.messages import RunRow
 from skillos_tui.text import Line, width_of

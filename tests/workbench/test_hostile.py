@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.runs.events import (
+from engine.core.events import (
     Address,
     Call,
     EditDecided,
@@ -20,7 +20,7 @@ from engine.runs.events import (
     StepStarted,
     TurnTaken,
 )
-from engine.runs.store import Run
+from engine.runs.directory import Run
 from tests.workbench.recording import create, curation, proposal
 from tests.workbench.stage import on_screen, until, workbench
 

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.outcomes import SUCCEEDED
-from engine.runs.commands import Pause, Resume, Stop
-from engine.runs.events import (
+from engine.core.events import (
     Address,
     EpisodeEnded,
     MemoryMeasured,
@@ -21,6 +19,8 @@ from engine.runs.events import (
     StepEnded,
     StepStarted,
 )
+from engine.core.outcomes import SUCCEEDED
+from engine.runs.commands import Pause, Resume, Stop
 from skillos_tui.widgets.pane import Pane
 from tests.workbench.recording import add_step, create, episode, record_training, step_events
 from tests.workbench.stage import at_once, on_screen, screen_lines, until, workbench

@@ -6,16 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.outcomes import FAILED, SUCCEEDED
-from engine.runs.events import (
-    Address,
-    AnyEvent,
-    MeasurementStarted,
-    Progress,
-    RunStarted,
-    StateChanged,
-    StepStarted,
-)
+from engine.core.events import Address, AnyEvent, MeasurementStarted, Progress, RunStarted, StateChanged, StepStarted
+from engine.core.outcomes import FAILED, SUCCEEDED
 from skillos_tui.episodes import where
 from skillos_tui.view import RunView
 from skillos_tui.widgets.state import meter, state_line, time_left

@@ -14,10 +14,10 @@ from textual import events
 from textual.pilot import Pilot
 
 import skillos_tui.app
-from engine.runs import reviews
+from engine.core.events import EditDecided
+from engine.review import decisions as reviews
+from engine.runs.directory import Run
 from engine.runs.errors import RunError
-from engine.runs.events import EditDecided
-from engine.runs.store import Run
 from skillos_tui.app import SkillosApp
 from skillos_tui.client import user
 from skillos_tui.screens.base import RoomScreen

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.runs import reviews
-from engine.runs.events import EditDecided
+from engine.core.events import EditDecided
+from engine.review import decisions as reviews
 from skillos_tui import client
 from skillos_tui.app import SkillosApp
 from skillos_tui.keyguard import UNREAD_SECONDS

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 
-from engine.outcomes import FAILED, SUCCEEDED, unmeasured
-from engine.runs.events import (
+from engine.core.events import (
     Address,
     AnyEvent,
     Call,
@@ -16,6 +15,7 @@ from engine.runs.events import (
     StepStarted,
     TurnTaken,
 )
+from engine.core.outcomes import FAILED, SUCCEEDED, unmeasured
 from skillos_tui.view import EPISODE_KINDS, MAX_EPISODES, MAX_SUPERSEDED, RunView
 from tests.workbench.recording import GROUPS, ROLLOUTS, TASKS, curation, episode, proposal, step_events
 
@@ -142,7 +142,7 @@ def test_a_curate_run_keeps_the_newest_episodes_across_tasks() -> None:
 
 
 def test_the_kinds_of_an_episode_are_all_that_the_fold_needs_for_one() -> None:
-    from engine.runs.events import kind_of
+    from engine.core.events import kind_of
 
     events = [event for event in step_events(1) if kind_of(event) in EPISODE_KINDS]
     assert folded(*events).episodes == folded(*step_events(1)).episodes

@@ -15,7 +15,7 @@ import msgspec
 from engine.cli.common import CommandError, Commands, add_command, lines, positive, print_json, user_name
 from engine.cli.skills.place import in_words, open_repo, policy_of, root_of, skill_named
 from engine.config import Audit
-from engine.runs.text import printable
+from engine.core.text import printable
 
 if TYPE_CHECKING:
     from engine.skills import Commit, History

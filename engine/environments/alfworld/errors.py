@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
-from engine.environments.contract import WorldError
+from engine.core.errors import SkillosError
+from engine.environments.base import WorldError
 
 MAX_MESSAGE = 600
 MAX_WORD = 200
 
 
-class FormatError(ValueError):
+class FormatError(SkillosError, ValueError):
     """A domain, problem or grammar that cannot be read or played. `tokens` are the words at fault, to find their line."""
 
     def __init__(self, what: str, tokens: tuple[str, ...] = ()) -> None:

@@ -1,0 +1,1 @@
+"""Generated houses with things to fetch; needs no files."""

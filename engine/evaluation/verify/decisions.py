@@ -8,16 +8,16 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.agents.curator import Quoted, curator_chat
-from engine.agents.judge import JUDGES
+from engine.agents.judges.rubric import JUDGES
 from engine.agents.prompting import Prompts, SkillShown
 from engine.config import Config
+from engine.core.events import Call, CurationMade, EpisodeEnded, EpisodeStarted, RunKind
 from engine.evaluation.verify.report import Value
 from engine.evaluation.verify.scope import Fork, Played, Scope
 from engine.evaluation.verify.tokens import Tokens
-from engine.runs.events import Call, CurationMade, EpisodeEnded, EpisodeStarted, RunKind
+from engine.rollouts.rollout import apply_calls, changed
 from engine.runs.text import place
 from engine.skills import Edit, SkillIndex, SkillRepo, find, parse_operations
-from engine.training.rollout import apply_calls, changed
 
 NO_TOKENIZER = "the run's tokenizer cannot be loaded here"
 NO_BEFORE = "the log does not hold the repository before it, as in older ones"

@@ -10,14 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.config import Config
-from engine.environments.contract import World
-from engine.evaluation.verify import scores
-from engine.evaluation.verify.decisions import Decisions
-from engine.evaluation.verify.plays import Plays
-from engine.evaluation.verify.report import Checks, Report, Values, report_of
-from engine.evaluation.verify.scope import Scope
-from engine.evaluation.verify.tokens import Tokens
-from engine.runs.events import (
+from engine.core.events import (
     CurationMade,
     CurationSkipped,
     EpisodeEnded,
@@ -33,7 +26,14 @@ from engine.runs.events import (
     TurnTaken,
     UpdateMade,
 )
-from engine.runs.store import Stored
+from engine.environments.base import World
+from engine.evaluation.verify import scores
+from engine.evaluation.verify.decisions import Decisions
+from engine.evaluation.verify.plays import Plays
+from engine.evaluation.verify.report import Checks, Report, Values, report_of
+from engine.evaluation.verify.scope import Scope
+from engine.evaluation.verify.tokens import Tokens
+from engine.runs.directory import Stored
 from engine.runs.text import place
 
 

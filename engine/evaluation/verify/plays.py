@@ -7,12 +7,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from engine.config import Config
-from engine.environments.contract import Task, World, WorldError
-from engine.evaluation.held_out import held_out_groups
-from engine.evaluation.verify.report import Values
-from engine.evaluation.verify.scope import Scope
-from engine.outcomes import FAILED, SUCCEEDED
-from engine.runs.events import (
+from engine.core.events import (
     Address,
     EpisodeEnded,
     EpisodeStarted,
@@ -22,8 +17,13 @@ from engine.runs.events import (
     StepStarted,
     TurnTaken,
 )
+from engine.core.outcomes import FAILED, SUCCEEDED
+from engine.environments.base import Task, World, WorldError
+from engine.evaluation.held_out import held_out_groups
+from engine.evaluation.verify.report import Values
+from engine.evaluation.verify.scope import Scope
+from engine.rollouts.groups.families import Group, draw_groups
 from engine.runs.text import place
-from engine.training.groups import Group, draw_groups
 
 T = TypeVar("T")
 

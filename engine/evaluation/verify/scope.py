@@ -6,21 +6,12 @@ from dataclasses import dataclass, field
 
 from engine.agents.executor import Trajectory
 from engine.agents.prompting import Turn
-from engine.environments.contract import Environment, Observation, Task
+from engine.core.events import Address, CurationMade, EpisodeEnded, EpisodeStarted, GroupDrawn, Parts, TurnTaken, Veto
+from engine.core.outcomes import Outcome, unmeasured
+from engine.environments.base import Environment, Observation, Task
 from engine.evaluation.verify.report import Checks
-from engine.outcomes import Outcome, unmeasured
-from engine.runs.events import (
-    Address,
-    CurationMade,
-    EpisodeEnded,
-    EpisodeStarted,
-    GroupDrawn,
-    Parts,
-    TurnTaken,
-    Veto,
-)
+from engine.rollouts.rewards import Measures
 from engine.skills import SkillIndex, SkillRepo, Trials
-from engine.training.rewards import Measures
 
 UNTOLD = unmeasured("the log does not say how the episode ended")
 

@@ -7,22 +7,13 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from engine import config
+from engine.core.events import Address, HeldOutMeasured, Parts, RolloutScored, RunKind, StepEnded, TurnTaken, UpdateMade
+from engine.core.outcomes import SUCCEEDED
 from engine.evaluation.held_out import standard_error
 from engine.evaluation.verify.report import Values
 from engine.evaluation.verify.scope import Played, Scope
-from engine.outcomes import SUCCEEDED
-from engine.runs.events import (
-    Address,
-    HeldOutMeasured,
-    Parts,
-    RolloutScored,
-    RunKind,
-    StepEnded,
-    TurnTaken,
-    UpdateMade,
-)
+from engine.rollouts import rewards
 from engine.runs.text import place
-from engine.training import rewards
 from engine.training.samples import ZERO_GRADIENT, why_untrainable
 
 NO_EPISODES = "its episodes are not in the log, as in older ones"

@@ -18,16 +18,16 @@ import msgspec
 
 from engine.agents.executor import Trajectory, play
 from engine.agents.prompting import SkillShown
-from engine.environments.contract import Task
+from engine.core.outcomes import SUCCEEDED
+from engine.core.seeds import seed_of, stream
+from engine.environments.base import Task
 from engine.environments.household.house import draw_house
-from engine.environments.household.world import errand_of, house_of
+from engine.environments.household.source import errand_of, house_of
 from engine.evaluation.held_out import held_out_groups
-from engine.outcomes import SUCCEEDED
 from engine.recipes.pocket.files import File, about, facts_of
 from engine.recipes.pocket.play import OPENING
-from engine.seeds import seed_of, stream
+from engine.rollouts.rollout import Agents
 from engine.skills import Skill, SkillIndex
-from engine.training.rollout import Agents
 
 
 class Arm(msgspec.Struct, frozen=True):

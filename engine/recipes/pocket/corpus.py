@@ -17,14 +17,14 @@ from typing import Any
 import msgspec
 
 from engine.agents.prompting import Prompts, SkillShown, Turn
-from engine.environments.contract import Task
+from engine.core.events import Veto
+from engine.core.seeds import stream
+from engine.environments.base import Task
 from engine.environments.household.house import TREATMENTS, House, draw_house, nouns
-from engine.environments.household.world import HouseholdWorld, errand_of, house_of
-from engine.models.contract import Message
+from engine.environments.household.source import HouseholdWorld, errand_of, house_of
+from engine.models.base import Message
 from engine.recipes.pocket import curation, play
 from engine.recipes.pocket.files import File, about, facts_of
-from engine.runs.events import Veto
-from engine.seeds import stream
 from engine.skills import TOOLS, Skill, SkillIndex
 
 TASKS = 5

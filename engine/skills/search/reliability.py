@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable
 from statistics import NormalDist
 
-from engine.outcomes import SUCCEEDED, Outcome
+from engine.core.outcomes import SUCCEEDED, Outcome
 from engine.skills.search.index import SkillIndex
 
 CONFIDENCE = 0.95

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.outcomes import FAILED, SUCCEEDED, unmeasured
+from engine.core.outcomes import FAILED, SUCCEEDED, unmeasured
 from engine.skills import Skill, SkillIndex, Trials, find
 from engine.skills.search import wilson_lower_bound
 

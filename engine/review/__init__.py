@@ -1,0 +1,1 @@
+"""From a proposed edit to a commit: checks, queue, decisions."""

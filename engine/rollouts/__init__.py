@@ -1,0 +1,1 @@
+"""Rollouts of task groups: play, curate, score."""

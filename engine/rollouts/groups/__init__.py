@@ -1,0 +1,1 @@
+"""What makes related tasks a group."""
