@@ -375,7 +375,7 @@ async def _end_of(taking: Future[None]) -> None:
 
 def _watching() -> ModuleType:
     """`engine.skills.repo.watch`, which brings watchfiles along."""
-    from engine.skills.repo.repository import watch
+    from engine.skills.repo import watch
 
     return watch
 

@@ -9,8 +9,8 @@ import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from engine.models.base import Message, PromptTooLong, Sampling
+from engine.models.local import loglikelihood as choosing
 from engine.models.local.model import LocalModel
-from engine.models.local.model import loglikelihood as choosing
 from engine.recipes.pocket.tokenizer import train_tokenizer
 from tests.models import small
 

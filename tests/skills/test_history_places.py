@@ -11,7 +11,7 @@ import pygit2
 import pytest
 
 from engine.skills import Delete, History, HistoryError, SkillRepo, Update
-from engine.skills.history.history import checkout as worktree
+from engine.skills.history import checkout as worktree
 from tests.skills.test_history import MUGS, NEW_MUGS, commit, files, git, put, root
 
 __all__ = ["root"]

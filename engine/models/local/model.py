@@ -46,7 +46,7 @@ from engine import config
 from engine.core.errors import SkillosError
 from engine.models.base import Choice, Completion, Message, NotFinite, PromptTooLong, Role, Sampling
 from engine.models.files import NO_TEMPLATE, check_adapter, check_model, unloadable, unloadable_adapter, weights_path
-from engine.models.local.model import loglikelihood as choosing
+from engine.models.local import loglikelihood as choosing
 
 HOLD_SECONDS = 600.0
 """How long `LocalModel.hold` waits for the batch in work: a cancelled request ends with the present forward pass."""

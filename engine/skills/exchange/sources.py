@@ -33,9 +33,9 @@ from engine.skills.exchange.bundle import (
     Unreadable,
     gather,
 )
+from engine.skills.history import checkout as worktree
+from engine.skills.history import repository as places
 from engine.skills.history.commits import at_step, commit_of
-from engine.skills.history.history import checkout as worktree
-from engine.skills.history.history import repository as places
 from engine.skills.repo.layout import is_inside
 
 MAX_ARCHIVE = 256 * 1024**2

@@ -27,10 +27,10 @@ import pygit2
 from pygit2.enums import FileMode, SortMode
 
 from engine.core.files import Locked, folder_lock
+from engine.skills.history import checkout as worktree
+from engine.skills.history import repository as places
 from engine.skills.history.blame import Origin, carry, git_lines, origins, sizes, touching
 from engine.skills.history.commits import BlamedLine, Commit, FileChange, at_step, commit_of, message_with, one_line
-from engine.skills.history.history import checkout as worktree
-from engine.skills.history.history import repository as places
 from engine.skills.history.repository import HistoryError, explained
 from engine.skills.operations.operation import Edit
 from engine.skills.repo.layout import is_skill, read_bytes, skill_file, skill_path

@@ -21,7 +21,7 @@ import pygit2
 from pygit2.enums import ConfigLevel, RepositoryOpenFlag, RepositoryState
 
 from engine.core.errors import SkillosError
-from engine.skills.history.history import checkout as worktree
+from engine.skills.history import checkout as worktree
 
 ASIDE = f"{worktree.TEMPORARY}new"
 
