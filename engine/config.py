@@ -71,7 +71,7 @@ class Executor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     prompts: str = "standard"
-    decoding: Literal["generate", "choose"] = "generate"
+    decoding: Literal["generate", "loglikelihood"] = "generate"
     temperature: NonNegative = 0.6
     top_p: Fraction = 0.95
     top_k: Count = 20

@@ -364,7 +364,7 @@ def _decided(run: Run, edit: str, action: Action, reason: str, seen: Shown) -> E
         case "undo":
             record = reviews.undo(run, edit, user(), shown=seen)
         case "ask again":
-            record = reviews.ask_again(run, edit, user())
+            record = reviews.requeue(run, edit, user())
     return cast("EditRecord", record)
 
 

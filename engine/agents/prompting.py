@@ -23,12 +23,12 @@ from engine.models.base import Message
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """One executor turn: its thought, its action, what the world answered, and whether the action had to be coerced."""
+    """One executor turn: its thought, its action, what the world answered, and whether the action was invalid."""
 
     thought: str
     action: str
     observation: str
-    coerced: bool
+    invalid_action: bool
 
 
 class SkillShown(msgspec.Struct, frozen=True):

@@ -13,11 +13,11 @@ import msgspec
 
 from engine.cli.common import CommandError, Commands, add_command, natural, open_run, positive, print_json
 from engine.config import Config, ConfigError
-from engine.core.events import AnyEvent, HeldOutMeasured, Parts, Progress
+from engine.core.events import AnyEvent, HeldOutMeasured, Progress, RewardBreakdown
 from engine.core.text import printable
 from engine.environments.alfworld import GamesError
-from engine.environments.base import World
-from engine.environments.opening import open_held_out, open_world
+from engine.environments.base import TaskSource
+from engine.environments.opening import open_held_out, open_source
 from engine.models.base import NotFinite, not_finite_in
 from engine.runs.directory import Run
 from engine.runs.measurements import measurements
@@ -41,7 +41,7 @@ class Measured(msgspec.Struct, frozen=True):
     r_task: float | None
     standard_error: float | None
     unmeasured: int
-    parts: Parts
+    rewards: RewardBreakdown
     logged: HeldOutMeasured | None
     same: bool | None
 
@@ -87,10 +87,10 @@ def _tokens(config: Config) -> tuple[Tokens | None, str]:
         return None, str(error)
 
 
-def _worlds(config: Config) -> tuple[World | None, World | None]:
+def _worlds(config: Config) -> tuple[TaskSource | None, TaskSource | None]:
     """The run's world and that of its held-out groups; None where its files cannot be read."""
     try:
-        world = open_world(config.environment)
+        world = open_source(config.environment)
     except GamesError:
         return None, None
     try:
@@ -136,7 +136,7 @@ def _measure(options: argparse.Namespace) -> int:
         r_task=again.r_task,
         standard_error=again.standard_error,
         unmeasured=again.unmeasured,
-        parts=again.parts,
+        rewards=again.rewards,
         logged=logged,
         same=_same(again, logged),
     )
@@ -179,8 +179,8 @@ async def _evaluated(config: Config, adapter: Path | None, step: int, groups: in
     torch.set_num_threads(config.model.threads)
     show = _progress()
     player = loading.load_player(config, adapter, lambda what: show(Progress("loading", what)))
-    _, held_out = loading.load_worlds(config, lambda what: None, held_out=True)
-    return await evaluate(loading.agents_of(config, held_out, player), groups, step=step, emit=show)
+    _, held_out = loading.load_sources(config, lambda what: None, held_out=True)
+    return await evaluate(loading.rollout_context(config, held_out, player), groups, step=step, emit=show)
 
 
 def _progress() -> Callable[[AnyEvent], None]:
@@ -199,12 +199,12 @@ def _same(again: HeldOut, logged: HeldOutMeasured | None) -> bool | None:
     if logged is None or logged.groups != again.groups or logged.r_task is None:
         return None
     same = all(getattr(again, name) == getattr(logged, name) for name in SAME_FIELDS)
-    return same and (logged.parts is None or logged.parts == again.parts)
+    return same and (logged.rewards is None or logged.rewards == again.rewards)
 
 
 def _line(result: Measured) -> str:
     measured = HeldOutMeasured(
-        result.step, result.groups, result.r_task, result.standard_error, result.unmeasured, 0.0, result.parts
+        result.step, result.groups, result.r_task, result.standard_error, result.unmeasured, 0.0, result.rewards
     )
     beside = {
         None: "the log has no result of these groups",

@@ -42,7 +42,7 @@ def _review(options: argparse.Namespace) -> int:
             case "undo":
                 return _undo(run, options)
             case _:
-                record = reviews.ask_again(run, options.edit, user_name())
+                record = reviews.requeue(run, options.edit, user_name())
         print(_edit_line(record))
         if record.state == "conflicted":
             print(

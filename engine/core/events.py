@@ -4,7 +4,7 @@ The event log is the run's truth: it alone is enough to recompute every reward (
 events through a `Sink`; only `store` knows that they end up in SQLite. `encode` and `decode` turn an event into JSON
 and back.
 
-    sink(TurnTaken(at=Address(step=1, group=0, rollout=2, position=3), turn=1, action="go box", ...))
+    sink(TurnTaken(at=PositionId(step=1, group=0, rollout=2, position=3), turn=1, action="go box", ...))
 
 Rewards are floats or None, and None means *not measured*: it is never 0.
 """
@@ -25,7 +25,7 @@ Verdict = Literal["valid", "malformed", "refused"]
 Decision = Literal["approved", "amended", "vetoed", "superseded", "undone", "conflicted"]
 
 
-class Address(msgspec.Struct, frozen=True):
+class PositionId(msgspec.Struct, frozen=True):
     """Where in a run something happened. Steps and positions count from 1, groups and rollouts from 0.
 
     In a curate run `step` is the number of the task in the stream, and group, rollout are 0, position is 1. With
@@ -136,7 +136,7 @@ class MeasurementStarted(Event, frozen=True):
 class EpisodeStarted(Event, frozen=True):
     """An episode's beginning. `difficulty` is the number of actions that a knowing player wins in; None is unknown."""
 
-    at: Address
+    at: PositionId
     task: str
     family: str
     prompt: str
@@ -147,17 +147,17 @@ class EpisodeStarted(Event, frozen=True):
 
 
 class TurnTaken(Event, frozen=True):
-    """One executor turn. `coerced`: the answer did not parse or was not admissible (`method.md`, lesson 9).
+    """One executor turn. `invalid_action`: the answer did not parse or was not admissible (`method.md`, lesson 9).
 
     `skills` is how many of the skills found, the best first, were in the prompt of this turn; None in older logs.
     """
 
-    at: Address
+    at: PositionId
     turn: int
     thought: str
     action: str
     observation: str
-    coerced: bool
+    invalid_action: bool
     skills: int | None = None
 
 
@@ -167,10 +167,10 @@ class EpisodeEnded(Event, frozen=True):
     `shortened`: the executor's prompt had to leave out skills that were found, or turns that it should quote.
     """
 
-    at: Address
+    at: PositionId
     outcome: Outcome
     turns: int
-    coerced: int
+    invalid_actions: int
     shown: list[str] | None = None
     shortened: bool = False
 
@@ -185,7 +185,7 @@ class CurationMade(Event, frozen=True):
     where there was none. `canonical`: the completion's text has the same number of tokens when it is tokenized again.
     """
 
-    at: Address
+    at: PositionId
     completion: str
     calls: list[Call]
     prompt_tokens: int
@@ -205,11 +205,11 @@ class CurationMade(Event, frozen=True):
 class CurationSkipped(Event, frozen=True):
     """The curator was not asked or did not answer, so the position has no training sample."""
 
-    at: Address
+    at: PositionId
     reason: str
 
 
-class Parts(msgspec.Struct, frozen=True):
+class RewardBreakdown(msgspec.Struct, frozen=True):
     """The composite reward r and its four parts, of a rollout or averaged over a step; None is unmeasured."""
 
     r: float | None
@@ -225,7 +225,7 @@ class RolloutScored(Event, frozen=True):
     step: int
     group: int
     rollout: int
-    parts: Parts
+    rewards: RewardBreakdown
     measured: int
     unmeasured: int
 
@@ -249,22 +249,22 @@ class UpdateMade(Event, frozen=True):
 
 
 class StepEnded(Event, frozen=True):
-    """A step's summary. `spread` is the mean over groups of the standard deviation of r inside the group, `flat_groups`
-    the number of groups with none; `operations` counts valid calls by name; rates are fractions in [0, 1].
+    """A step's summary. `reward_std` is the mean over groups of the standard deviation of r inside a group, and
+    `zero_std_groups` the number of groups in which it is 0. `operations` counts valid calls by name. Rates are in [0, 1].
 
     `measured` counts the positions with an outcome and a curator's decision, `unmeasured` the others, and of those
-    `skipped_curations` the ones that have an outcome but no decision. `shortened` counts the positions where a prompt had
-    to say less than it should, `dropped_skills` the skills that were found there and are in no prompt.
+    `skipped_curations` the ones that have an outcome but no decision. `shortened` counts the positions at which a prompt was
+    cut to its limit, `dropped_skills` the skills that were found there and are in no prompt.
     """
 
     step: int
-    parts: Parts
-    spread: float | None
-    flat_groups: int
+    rewards: RewardBreakdown
+    reward_std: float | None
+    zero_std_groups: int
     measured: int
     unmeasured: int
     success_rate: float | None
-    coercion_rate: float | None
+    invalid_action_rate: float | None
     operations: dict[str, int]
     invalid_calls: int
     episodes: int
@@ -279,7 +279,7 @@ class HeldOutMeasured(Event, frozen=True):
     """The fixed evaluation after `step` updates (0: the untrained curator): the same held-out groups and seeds each time.
 
     Unlike a step's own r_task, which is of that step's groups, these can be compared. `standard_error` is over groups;
-    `unmeasured` counts the positions without an outcome or without a decision; `parts` are the rewards averaged over the
+    `unmeasured` counts the positions without an outcome or without a decision; `rewards` are averaged over the
     groups (None in older logs).
     """
 
@@ -289,7 +289,7 @@ class HeldOutMeasured(Event, frozen=True):
     standard_error: float | None
     unmeasured: int
     seconds: float
-    parts: Parts | None = None
+    rewards: RewardBreakdown | None = None
 
 
 class EditProposed(Event, frozen=True):
@@ -300,7 +300,7 @@ class EditProposed(Event, frozen=True):
     """
 
     edit: str
-    at: Address
+    at: PositionId
     operation: Literal["insert", "update", "delete"]
     skill: str
     new_name: str

@@ -41,14 +41,14 @@ class Observation(msgspec.Struct, frozen=True):
     won: bool = False
 
 
-class WorldError(SkillosError):
+class TaskSourceError(SkillosError):
     """A world's files cannot be read, or a task of theirs cannot be played. The message says which, and is for users."""
 
 
 class Environment(Protocol):
     """One episode of one task. `step` never raises for what an action contains: an unknown action changes nothing.
 
-    Both may raise `WorldError`: the task is broken, and its outcome unmeasured.
+    Both may raise `TaskSourceError`: the task is broken, and its outcome unmeasured.
     """
 
     def reset(self) -> Observation: ...
@@ -56,18 +56,18 @@ class Environment(Protocol):
     def step(self, action: str) -> Observation: ...
 
 
-class World(Protocol):
+class TaskSource(Protocol):
     """Which tasks there are and how they start. What makes a group of them is `engine.rollouts.groups.families`' to say.
 
     A finite world has the same families for every seed; a generated one has the family that it generates from the seed.
     """
 
     name: str
-    remarks: Sequence[str]
+    warnings: Sequence[str]
     """What a person should be told of the world when a run begins, such as how many games were left out, and why."""
 
     def start(self, task: Task) -> Environment:
-        """A fresh environment for `task`; the caller resets it. Raises `WorldError` for a broken one."""
+        """A fresh environment for `task`; the caller resets it. Raises `TaskSourceError` for a broken one."""
         ...
 
     def max_turns(self, task: Task) -> int:

@@ -1,6 +1,6 @@
 """The worlds that a configuration can name, and where a training's held-out groups come from.
 
-world = open_world(config.environment)
+world = open_source(config.environment)
 held_out = open_held_out(config.environment, world)
 """
 
@@ -9,21 +9,21 @@ from __future__ import annotations
 import msgspec
 
 from engine import config
-from engine.environments.base import World
-from engine.environments.household.source import HouseholdWorld
+from engine.environments.base import TaskSource
+from engine.environments.household.source import HouseholdTasks
 from engine.system.preflight import check_held_out
 
 
-def open_world(settings: config.Environment) -> World:
+def open_source(settings: config.Environment) -> TaskSource:
     """The world of `settings`. Raises `GamesError` when its files cannot be read."""
     if settings.name == "household":
-        return HouseholdWorld()
-    from engine.environments.alfworld import AlfworldWorld
+        return HouseholdTasks()
+    from engine.environments.alfworld import AlfworldTasks
 
-    return AlfworldWorld.at(settings.path, split=settings.split, max_turns=settings.max_turns)
+    return AlfworldTasks.at(settings.path, split=settings.split, max_turns=settings.max_turns)
 
 
-def open_held_out(settings: config.Environment, training: World) -> World:
+def open_held_out(settings: config.Environment, training: TaskSource) -> TaskSource:
     """The world of the held-out groups beside the `training` world of the same settings.
 
     A generated world serves both, from different seeds; of a finite one another split is opened. Raises `ConfigError` as
@@ -32,4 +32,4 @@ def open_held_out(settings: config.Environment, training: World) -> World:
     check_held_out(settings)
     if settings.name == "household":
         return training
-    return open_world(msgspec.structs.replace(settings, split=settings.evaluate_split))
+    return open_source(msgspec.structs.replace(settings, split=settings.evaluate_split))

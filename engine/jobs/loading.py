@@ -1,8 +1,8 @@
 """Loading what plays, piece by piece; `report(what)` is called before each piece, since each may take seconds.
 
-world, held_out = load_worlds(config, report)
+world, held_out = load_sources(config, report)
 model = load_player(config, checkpoint, report)
-agents = agents_of(config, world, model)
+context = rollout_context(config, world, model)
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.agents.prompting import Prompts
 from engine.config import Config
-from engine.environments.base import World
-from engine.environments.opening import open_held_out, open_world
+from engine.environments.base import TaskSource
+from engine.environments.opening import open_held_out, open_source
 from engine.models.base import ChatModel
 from engine.models.local.model import LocalModel, load_base, load_curator, load_tokenizer
-from engine.rollouts.rollout import Agents
+from engine.rollouts.rollout import RolloutContext
 from engine.training.checkpoints import newest_first
 
 ADAPTER = "adapter_config.json"
 Report = Callable[[str], None]
 
 
-def load_worlds(config: Config, report: Report, *, held_out: bool) -> tuple[World, World]:
+def load_sources(config: Config, report: Report, *, held_out: bool) -> tuple[TaskSource, TaskSource]:
     """The world, and that of the held-out groups, which is the first where none is wanted. Raises `GamesError`."""
     report("the games")
-    world = open_world(config.environment)
+    world = open_source(config.environment)
     return world, open_held_out(config.environment, world) if held_out else world
 
 
@@ -53,9 +53,11 @@ def local(config: Config, model: object, tokenizer: PreTrainedTokenizerBase) -> 
     return LocalModel(model, tokenizer, max_batch=config.model.max_batch, context=config.model.context)
 
 
-def agents_of(config: Config, world: World, model: ChatModel) -> Agents:
+def rollout_context(config: Config, world: TaskSource, model: ChatModel) -> RolloutContext:
     """`model` in `world`, with the configuration's prompts. Raises `ConfigError` where there are none of that name."""
-    return Agents(world, model, Prompts.load(config.executor.prompts), Prompts.load(config.curator.prompts), config)
+    return RolloutContext(
+        world, model, Prompts.load(config.executor.prompts), Prompts.load(config.curator.prompts), config
+    )
 
 
 def saved(checkpoints: Path) -> dict[int, Path]:

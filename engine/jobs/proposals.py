@@ -2,7 +2,7 @@
 
 queue = Proposals(run, writer, max_pending=20)
 edit_id = queue.propose(position, edit.operation)
-vetoes = vetoes_of(run, agents)
+vetoes = vetoes_of(run, context)
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from engine.core.events import Veto
 from engine.core.text import counted
 from engine.review import decisions as reviews
-from engine.rollouts.rollout import Agents, Position, Rollout
+from engine.rollouts.rollout import Position, Rollout, RolloutContext
 from engine.runs.directory import EditRecord, Run
 from engine.runs.writer import EventWriter
 from engine.skills import Insert, Operation, Skill
@@ -61,14 +61,14 @@ def net_edits(rollout: Rollout) -> list[tuple[Position, Insert]]:
     return list(left.values())
 
 
-def vetoes_of(run: Run, agents: Agents) -> list[Veto]:
+def vetoes_of(run: Run, context: RolloutContext) -> list[Veto]:
     """The rejected-edit memory: the newest vetoed edits, newest first, as many as the curator's prompt has tokens for."""
-    settings = agents.config.curator
+    settings = context.config.curator
     room = settings.max_veto_tokens
     vetoes: list[Veto] = []
     for record in reviews.vetoed(run, settings.max_vetoes):
         veto = _veto(record)
-        room -= agents.model.count_tokens(agents.curator_prompts.veto(veto))
+        room -= context.model.count_tokens(context.curator_prompts.veto(veto))
         if room < 0:
             break
         vetoes.append(veto)

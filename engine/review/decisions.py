@@ -4,7 +4,7 @@
     record = approve(run, edit_id, by="ann")     # record.state is "approved", or "conflicted" and nothing was written
     record = amend(run, edit_id, by="ann", text="…")        # approved with a person's text, which is checked like any other
     record = undo(run, edit_id, by="ann")        # one step back: a git revert, or a veto that is open again
-    record = ask_again(run, edit_id, by="ann")   # an undone, superseded or conflicted edit waits again
+    record = requeue(run, edit_id, by="ann")   # an undone, superseded or conflicted edit waits again
 
 `approve`, `veto` and `undo` take `shown`, the edit as the person saw it: when it is another one by now, nothing is done.
 
@@ -24,7 +24,7 @@ from contextlib import contextmanager
 import msgspec
 
 from engine.core.edit import Action, actions
-from engine.core.events import Address, Decision, EditDecided, EditProposed, Notice, ProposalsWithheld
+from engine.core.events import Decision, EditDecided, EditProposed, Notice, PositionId, ProposalsWithheld
 from engine.core.files import Locked, folder_lock
 from engine.core.outcomes import Outcome
 from engine.review import checks
@@ -65,7 +65,7 @@ def propose(
     writer: EventWriter,
     operation: Operation,
     *,
-    at: Address,
+    at: PositionId,
     task: str,
     outcome: Outcome,
     reason: str,
@@ -113,7 +113,7 @@ def vetoed(run: Run, limit: int) -> list[EditRecord]:
 def approve(run: Run, edit_id: str, by: str, *, shown: Shown | None = None) -> EditRecord:
     """Write a pending edit to the repository as one git commit.
 
-    When the file changed since the proposal, nothing is written and the edit is `conflicted` (see `ask_again`). Raises
+    When the file changed since the proposal, nothing is written and the edit is `conflicted` (see `requeue`). Raises
     `AlreadyDecided`, or `ReviewError` when the edit is not what was `shown` or the repository cannot be written.
     """
     with _deciding(run):
@@ -151,7 +151,7 @@ def veto(run: Run, edit_id: str, by: str, reason: str = "", *, shown: Shown | No
 def undo(run: Run, edit_id: str, by: str, *, shown: Shown | None = None) -> EditRecord:
     """Take a decision back: an approval by a git revert commit, a veto by putting the edit back into the queue.
 
-    An undo is itself taken back by deciding again: on a veto at once, on an approval after `ask_again`. Raises
+    An undo is itself taken back by deciding again: on a veto at once, on an approval after `requeue`. Raises
     `ReviewError` when there is nothing to undo, when the decision is not the one `shown`, or when the skill changed
     since, which the revert would lose.
     """
@@ -165,7 +165,7 @@ def undo(run: Run, edit_id: str, by: str, *, shown: Shown | None = None) -> Edit
         return _revert(run, record, by, token)
 
 
-def ask_again(run: Run, edit_id: str, by: str) -> EditRecord:
+def requeue(run: Run, edit_id: str, by: str) -> EditRecord:
     """Put a conflicted, superseded or undone edit back into the queue, against the repository's present text.
 
     An insert of what exists by now becomes an update, an update of what is gone an insert. Raises `ReviewError` when
@@ -362,7 +362,7 @@ def _try_revert(run: Run, record: EditRecord, by: str, token: str) -> None:
 # Checking, and the repository
 
 
-def _admit(run: Run, operation: Operation, at: Address, others: DuplicateIndex | None) -> checks.Checked:
+def _admit(run: Run, operation: Operation, at: PositionId, others: DuplicateIndex | None) -> checks.Checked:
     """What the checks say of `operation`, if it may enter the queue. Raises `Refused`."""
     checked = _checked(run, operation, _repo(run), at, others)
     if checked.edit is None:
@@ -376,7 +376,7 @@ def _admit(run: Run, operation: Operation, at: Address, others: DuplicateIndex |
 
 
 def _checked(
-    run: Run, operation: Operation, repo: SkillRepo, at: Address, others: DuplicateIndex | None = None
+    run: Run, operation: Operation, repo: SkillRepo, at: PositionId, others: DuplicateIndex | None = None
 ) -> checks.Checked:
     """The checks of an operation that the trajectory at `at` caused, by the run's own policy."""
     return checks.check(operation, repo, policy=run.config.audit, seen=edits.seen(run, at), others=others)

@@ -6,7 +6,7 @@ edit_of(proposal), rebased(proposal, repo), trailers(run, proposal, by, token), 
 
 from __future__ import annotations
 
-from engine.core.events import Address, EditProposed, EpisodeStarted, StepStarted, TurnTaken
+from engine.core.events import EditProposed, EpisodeStarted, PositionId, StepStarted, TurnTaken
 from engine.core.outcomes import Outcome
 from engine.review.checks import Checked
 from engine.runs.directory import Run
@@ -14,7 +14,7 @@ from engine.skills import Delete, Edit, Insert, Operation, Skill, SkillRepo, Upd
 
 
 def proposed(
-    checked: Checked, edit_id: str, *, at: Address, task: str, outcome: Outcome, reason: str, proposer: str
+    checked: Checked, edit_id: str, *, at: PositionId, task: str, outcome: Outcome, reason: str, proposer: str
 ) -> EditProposed:
     """The event of an edit that passed its checks and enters the queue."""
     edit = checked.edit
@@ -90,7 +90,7 @@ def trailers(run: Run, proposal: EditProposed, by: str, token: str) -> dict[str,
     }
 
 
-def seen(run: Run, at: Address) -> str:
+def seen(run: Run, at: PositionId) -> str:
     """The trajectory at an address as the log tells it: the task, what was done, what the world answered."""
     began = 0
     for stored in run.events(kinds=["step_started"]):

@@ -1,6 +1,6 @@
 """Sinks between what plays and the log: they pass every event on and add what a person should know.
 
-    emit = Remarks(writer.emit)                     # one notice for each kind of loss, the first time it happens
+    emit = LossWarnings(writer.emit)                     # one notice for each kind of loss, the first time it happens
     emit = Pace(emit, "rollouts", total=160)        # how many episodes have ended, at a bounded rate
 
 What is true of a whole run is read from its log: `nothing_trained(run)`, `never_curated(run)`.
@@ -12,13 +12,13 @@ import time
 from typing import Literal
 
 from engine.core.events import (
-    Address,
     AnyEvent,
     CurationMade,
     CurationSkipped,
     EpisodeEnded,
     EpisodeStarted,
     Notice,
+    PositionId,
     Progress,
     Sink,
     UpdateMade,
@@ -56,7 +56,7 @@ class Pace:
         )
 
 
-class Remarks:
+class LossWarnings:
     """Warns once of each kind of loss: an unmeasured episode, a missing decision, a shortened prompt, skills left out, a
     step that trained nothing.
 
@@ -66,7 +66,7 @@ class Remarks:
     def __init__(self, emit: Sink) -> None:
         self._emit = emit
         self._reported: set[str] = set()
-        self._found: dict[Address, list[str]] = {}
+        self._found: dict[PositionId, list[str]] = {}
 
     def __call__(self, event: AnyEvent) -> None:
         self._emit(event)
@@ -83,7 +83,7 @@ class Remarks:
             case UpdateMade(step=step) if why := untrained(event):
                 self._warn("untrained", f"step {step} trained nothing: {why}; a run in which no step trains fails")
 
-    def _episode(self, at: Address, ended: EpisodeEnded) -> None:
+    def _episode(self, at: PositionId, ended: EpisodeEnded) -> None:
         if not ended.outcome.measured:
             self._found.pop(at, None)  # it is not curated either, which is no loss of its own
             self._warn(
@@ -93,14 +93,14 @@ class Remarks:
             self._warn("shortened", f"{place(at)}: the executor's prompt was over its limit and leaves something out")
         self._left_out(at, ended.shown or [], ended.turns > 0, "executor")
 
-    def _curation(self, at: Address, made: CurationMade) -> None:
+    def _curation(self, at: PositionId, made: CurationMade) -> None:
         shown = made.shown or []
         self._left_out(at, shown, True, "curator")
         fewer = len(shown) < len(self._found.pop(at, []))
         if made.dropped_turns or made.dropped_vetoes or fewer:
             self._warn("shortened", f"{place(at)}: the curator's prompt was over its limit and leaves something out")
 
-    def _left_out(self, at: Address, shown: list[str], asked: bool, role: str) -> None:
+    def _left_out(self, at: PositionId, shown: list[str], asked: bool, role: str) -> None:
         missing = [name for name in self._found.get(at, []) if name not in shown] if asked else []
         if missing:
             names = ", ".join(missing)

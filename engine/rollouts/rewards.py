@@ -15,11 +15,11 @@ from statistics import fmean, pstdev
 import msgspec
 
 from engine import config
-from engine.core.events import Parts
+from engine.core.events import RewardBreakdown
 from engine.core.outcomes import SUCCEEDED, Outcome
 
 
-class Measures(msgspec.Struct, frozen=True):
+class PositionMetrics(msgspec.Struct, frozen=True):
     """What one position contributes. `valid_calls` of `calls` parsed and applied; `judge` is in [0, 1]; `repo_tokens` is
     |S_i| and `prompt_tokens` |χ_i|. `curated` is false where the curator did not answer: then only the outcome counts."""
 
@@ -32,7 +32,9 @@ class Measures(msgspec.Struct, frozen=True):
     prompt_tokens: int = 1
 
 
-def score(positions: Sequence[Measures], settings: config.Rewards, *, first_counts: bool = False) -> Parts:
+def score(
+    positions: Sequence[PositionMetrics], settings: config.Rewards, *, first_counts: bool = False
+) -> RewardBreakdown:
     """The reward of a rollout and its parts, over positions 1..|G| in order.
 
     Position 1 plays on an empty repository and does not count in r_task; unmeasured outcomes leave its denominator
@@ -47,12 +49,12 @@ def score(positions: Sequence[Measures], settings: config.Rewards, *, first_coun
     r_cnt = _mean(judged)
     r_comp = _mean(1 - position.repo_tokens / position.prompt_tokens for position in curated)
     if r_task is None or r_fc is None or r_cnt is None or r_comp is None:
-        return Parts(None, r_task, r_fc, r_cnt, r_comp)
+        return RewardBreakdown(None, r_task, r_fc, r_cnt, r_comp)
     r = r_task + settings.lambda_f * r_fc + settings.lambda_u * r_cnt + settings.lambda_c * r_comp
-    return Parts(r, r_task, r_fc, r_cnt, r_comp)
+    return RewardBreakdown(r, r_task, r_fc, r_cnt, r_comp)
 
 
-def validity(position: Measures, settings: config.Rewards) -> float:
+def validity(position: PositionMetrics, settings: config.Rewards) -> float:
     """valid(c_i): the fraction of the decision's calls that parse and apply; a named setting where it calls nothing."""
     return position.valid_calls / position.calls if position.calls else settings.empty_call_validity
 
@@ -67,16 +69,19 @@ def advantages(rewards: Sequence[float | None]) -> list[float | None]:
     return [None if reward is None or mean is None else reward - mean for reward in rewards]
 
 
-def spread(rewards: Sequence[float | None]) -> float | None:
+def reward_std(rewards: Sequence[float | None]) -> float | None:
     """The population standard deviation of r inside one group; None below two measured rollouts."""
     measured = [reward for reward in rewards if reward is not None]
     return pstdev(measured) if len(measured) > 1 else None
 
 
-def average(parts: Sequence[Parts]) -> Parts:
+def average(parts: Sequence[RewardBreakdown]) -> RewardBreakdown:
     """Each part averaged over the rollouts in which it was measured."""
-    return Parts(
-        **{name: _mean(v for p in parts if (v := getattr(p, name)) is not None) for name in Parts.__struct_fields__}
+    return RewardBreakdown(
+        **{
+            name: _mean(v for p in parts if (v := getattr(p, name)) is not None)
+            for name in RewardBreakdown.__struct_fields__
+        }
     )
 
 

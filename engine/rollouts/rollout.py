@@ -1,6 +1,6 @@
 """Rollouts: one repository growing from ∅ over a group's tasks, curated after each (`method.md` §2).
 
-    rollouts = await collect(groups, step=3, agents=agents, vetoes=vetoes, emit=writer.emit)
+    rollouts = await collect(groups, step=3, context=context, vetoes=vetoes, emit=writer.emit)
 
 The environment drives the positions 1..|G|: each is played, whatever the curator did before. All rollouts of a group walk
 the same tasks with the same executor seeds; only the curator's draws differ. Everything measured is emitted as events.
@@ -20,29 +20,29 @@ from engine.agents.executor import Trajectory
 from engine.agents.judges.rubric import JUDGES
 from engine.agents.prompting import Prompts, SkillShown, Turn
 from engine.core.events import (
-    Address,
     Call,
     CurationMade,
     CurationSkipped,
     EpisodeEnded,
     EpisodeStarted,
+    PositionId,
     Sink,
     SkillFound,
     TurnTaken,
     Veto,
 )
 from engine.core.seeds import seed_of
-from engine.environments.base import Task, World
+from engine.environments.base import Task, TaskSource
 from engine.models.base import ChatModel, Completion, ModelUnavailable
 from engine.rollouts.groups.families import Group
-from engine.rollouts.rewards import Measures
-from engine.skills import Edit, Malformed, Operation, Refused, SkillIndex, SkillRepo, Trials, find, parse_operations
+from engine.rollouts.rewards import PositionMetrics
+from engine.skills import Edit, Malformed, Operation, Refused, SkillIndex, SkillRepo, SkillUsage, find, parse_operations
 
 
-class Agents(msgspec.Struct, frozen=True):
+class RolloutContext(msgspec.Struct, frozen=True):
     """Everything that plays: the world, the model in both roles, their prompts, and the configuration."""
 
-    world: World
+    source: TaskSource
     model: ChatModel
     executor_prompts: Prompts
     curator_prompts: Prompts
@@ -56,11 +56,11 @@ class Position(msgspec.Struct, frozen=True):
     there was one.
     """
 
-    at: Address
+    at: PositionId
     trajectory: Trajectory
     completion: Completion | None
     edits: list[Edit]
-    measures: Measures
+    measures: PositionMetrics
     shortened: bool = False
     dropped_skills: int = 0
 
@@ -82,7 +82,7 @@ async def collect(
     groups: Sequence[Group],
     *,
     step: int,
-    agents: Agents,
+    context: RolloutContext,
     vetoes: Sequence[Veto],
     emit: Sink,
     held_out: bool = False,
@@ -92,54 +92,54 @@ async def collect(
 
     `draws` varies what the curator draws; it is the step's number where none is given.
     """
-    count = agents.config.training.rollouts
-    where = Address(step, held_out=held_out)
+    count = context.config.training.rollouts
+    where = PositionId(step, held_out=held_out)
     curate = step if draws is None else draws
     async with asyncio.TaskGroup() as tasks:
         playing = [
-            [tasks.create_task(_rollout(group, index, where, curate, agents, vetoes, emit)) for index in range(count)]
+            [tasks.create_task(_rollout(group, index, where, curate, context, vetoes, emit)) for index in range(count)]
             for group in groups
         ]
     return [[task.result() for task in row] for row in playing]
 
 
 async def _rollout(
-    group: Group, index: int, where: Address, draws: int, agents: Agents, vetoes: Sequence[Veto], emit: Sink
+    group: Group, index: int, where: PositionId, draws: int, context: RolloutContext, vetoes: Sequence[Veto], emit: Sink
 ) -> Rollout:
     """One rollout; `where` says of which step, or which evaluation, it is one."""
-    repo, skills, trials = SkillRepo.empty(), SkillIndex(), Trials()
+    repo, skills, usage = SkillRepo.empty(), SkillIndex(), SkillUsage()
     positions = []
     for number, task in enumerate(group.tasks, start=1):
         at = msgspec.structs.replace(where, group=group.number, rollout=index, position=number)
         seeds = (seed_of("play", group.seed, number), seed_of("curate", group.seed, draws, index, number))
         positions.append(
-            await play_position(task, at, repo, skills, trials, seeds, agents=agents, vetoes=vetoes, emit=emit)
+            await play_position(task, at, repo, skills, usage, seeds, context=context, vetoes=vetoes, emit=emit)
         )
     return Rollout(group, index, positions)
 
 
 async def play_position(
     task: Task,
-    at: Address,
+    at: PositionId,
     repo: SkillRepo,
     skills: SkillIndex,
-    trials: Trials,
+    usage: SkillUsage,
     seeds: tuple[int, int],
     *,
-    agents: Agents,
+    context: RolloutContext,
     vetoes: Sequence[Veto],
     emit: Sink,
 ) -> Position:
     """Play `task` with the skills found, let the curator decide, and apply what it calls to `repo` and `skills`.
 
-    The outcome is recorded in `trials` for the skills that were in the executor's prompt. `seeds` are the executor's and
+    The outcome is recorded in `usage` for the skills that were in the executor's prompt. `seeds` are the executor's and
     the curator's. An unmeasured episode is not curated: nothing is known of it.
     """
-    settings = agents.config.executor
-    found = find(skills, trials, task.prompt, settings.skills, settings.reliability_weight)
+    settings = context.config.executor
+    found = find(skills, usage, task.prompt, settings.skills, settings.reliability_weight)
     shown = [SkillShown(name, repo[name].description, repo[name].body.strip()) for name, _ in found]
-    trajectory = await _play(task, at, found, shown, seeds[0], agents, emit)
-    trials.record(trajectory.shown, trajectory.outcome)
+    trajectory = await _play(task, at, found, shown, seeds[0], context, emit)
+    usage.record(trajectory.shown, trajectory.outcome)
     if not trajectory.outcome.measured:
         return _skipped(at, trajectory, shown, f"the episode is {trajectory.outcome}", emit)
     try:
@@ -147,14 +147,14 @@ async def play_position(
             trajectory,
             shown,
             vetoes,
-            model=agents.model,
-            prompts=agents.curator_prompts,
-            settings=agents.config.curator,
+            model=context.model,
+            prompts=context.curator_prompts,
+            settings=context.config.curator,
             seed=seeds[1],
         )
     except ModelUnavailable as error:
         return _skipped(at, trajectory, shown, str(error), emit)
-    position = _apply(at, trajectory, decision, repo, skills, agents, emit)
+    position = _apply(at, trajectory, decision, repo, skills, context, emit)
     return msgspec.structs.replace(
         position,
         shortened=trajectory.shortened
@@ -164,68 +164,70 @@ async def play_position(
     )
 
 
-def _skipped(at: Address, trajectory: Trajectory, found: Sequence[SkillShown], reason: str, emit: Sink) -> Position:
+def _skipped(at: PositionId, trajectory: Trajectory, found: Sequence[SkillShown], reason: str, emit: Sink) -> Position:
     """A position without a decision, which is emitted with its reason."""
     emit(CurationSkipped(at, reason))
     dropped = len(found) - len(trajectory.shown) if trajectory.turns else 0
-    return Position(at, trajectory, None, [], Measures(trajectory.outcome), trajectory.shortened, dropped)
+    return Position(at, trajectory, None, [], PositionMetrics(trajectory.outcome), trajectory.shortened, dropped)
 
 
 async def _play(
     task: Task,
-    at: Address,
+    at: PositionId,
     found: Sequence[tuple[str, float]],
     shown: Sequence[SkillShown],
     seed: int,
-    agents: Agents,
+    context: RolloutContext,
     emit: Sink,
 ) -> Trajectory:
     """One episode, its events emitted."""
 
     def started(opening: str) -> None:
         skills = [SkillFound(name, score) for name, score in found]
-        cap = agents.world.max_turns(task)
+        cap = context.source.max_turns(task)
         emit(EpisodeStarted(at, task.id, task.family, task.prompt, skills, opening, cap, task.difficulty))
 
     def turned(number: int, turn: Turn, skills: int) -> None:
-        emit(TurnTaken(at, number, turn.thought, turn.action, turn.observation, turn.coerced, skills))
+        emit(TurnTaken(at, number, turn.thought, turn.action, turn.observation, turn.invalid_action, skills))
 
     trajectory = await executor.play(
-        agents.world,
+        context.source,
         task,
         shown,
-        model=agents.model,
-        prompts=agents.executor_prompts,
-        settings=agents.config.executor,
+        model=context.model,
+        prompts=context.executor_prompts,
+        settings=context.config.executor,
         seed=seed,
         on_start=started,
         on_turn=turned,
     )
     turns = len(trajectory.turns)
-    emit(EpisodeEnded(at, trajectory.outcome, turns, trajectory.coerced, trajectory.shown, trajectory.shortened))
+    emit(
+        EpisodeEnded(at, trajectory.outcome, turns, trajectory.invalid_actions, trajectory.shown, trajectory.shortened)
+    )
     return trajectory
 
 
 def _apply(
-    at: Address,
+    at: PositionId,
     trajectory: Trajectory,
     decision: Decision,
     repo: SkillRepo,
     skills: SkillIndex,
-    agents: Agents,
+    context: RolloutContext,
     emit: Sink,
 ) -> Position:
     """Apply a decision's calls to the repository, measure it and emit it."""
     completion = decision.completion
     calls, edits = apply_calls(parse_operations(completion.text), repo, skills)
     texts = repo.texts()
-    measures = Measures(
+    measures = PositionMetrics(
         outcome=trajectory.outcome,
         curated=True,
         calls=len(calls),
         valid_calls=len(edits),
-        judge=JUDGES[agents.config.rewards.judge]([edit.operation for edit in edits], trajectory),
-        repo_tokens=sum(agents.model.count_tokens(text) for text in texts.values()),
+        judge=JUDGES[context.config.rewards.judge]([edit.operation for edit in edits], trajectory),
+        repo_tokens=sum(context.model.count_tokens(text) for text in texts.values()),
         prompt_tokens=len(completion.prompt_ids),
     )
     emit(
@@ -243,7 +245,7 @@ def _apply(
             dropped_turns=decision.dropped_turns,
             dropped_vetoes=decision.dropped_vetoes,
             before=changed(edits),
-            canonical=agents.model.count_tokens(completion.text) + (completion.finish == "stop")
+            canonical=context.model.count_tokens(completion.text) + (completion.finish == "stop")
             == len(completion.completion_ids),
         )
     )

@@ -11,18 +11,20 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from engine import config
-from engine.core.events import Parts, RolloutScored, Sink, StepEnded
+from engine.core.events import RewardBreakdown, RolloutScored, Sink, StepEnded
 from engine.core.outcomes import SUCCEEDED
 from engine.rollouts import rewards
 from engine.rollouts.rollout import Position, Rollout
 
 
-def score_rollouts(rollouts: Sequence[Sequence[Rollout]], settings: config.Rewards, emit: Sink) -> list[list[Parts]]:
+def score_rollouts(
+    rollouts: Sequence[Sequence[Rollout]], settings: config.Rewards, emit: Sink
+) -> list[list[RewardBreakdown]]:
     """The parts of every rollout, `[group][rollout]`, each emitted."""
     return [[_score(rollout, settings, emit) for rollout in row] for row in rollouts]
 
 
-def _score(rollout: Rollout, settings: config.Rewards, emit: Sink) -> Parts:
+def _score(rollout: Rollout, settings: config.Rewards, emit: Sink) -> RewardBreakdown:
     parts = rewards.score([position.measures for position in rollout.positions], settings)
     measured = sum(position.measured for position in rollout.positions)
     step = rollout.positions[0].at.step
@@ -30,7 +32,7 @@ def _score(rollout: Rollout, settings: config.Rewards, emit: Sink) -> Parts:
     return parts
 
 
-def advantages(parts: Sequence[Sequence[Parts]]) -> list[list[float | None]]:
+def advantages(parts: Sequence[Sequence[RewardBreakdown]]) -> list[list[float | None]]:
     """A of every rollout, `[group][rollout]`."""
     return [rewards.advantages([part.r for part in row]) for row in parts]
 
@@ -38,7 +40,7 @@ def advantages(parts: Sequence[Sequence[Parts]]) -> list[list[float | None]]:
 def summary(
     step: int,
     rollouts: Sequence[Sequence[Rollout]],
-    parts: Sequence[Sequence[Parts]],
+    parts: Sequence[Sequence[RewardBreakdown]],
     *,
     rollout_seconds: float,
     seconds: float,
@@ -47,16 +49,16 @@ def summary(
     positions = [position for row in rollouts for rollout in row for position in rollout.positions]
     outcomes = [position.trajectory.outcome for position in positions if position.trajectory.outcome.measured]
     measured = sum(position.measured for position in positions)
-    spreads = [spread for row in parts if (spread := rewards.spread([part.r for part in row])) is not None]
+    spreads = [spread for row in parts if (spread := rewards.reward_std([part.r for part in row])) is not None]
     return StepEnded(
         step=step,
-        parts=rewards.average([part for row in parts for part in row]),
-        spread=fmean(spreads) if spreads else None,
-        flat_groups=sum(spread == 0 for spread in spreads),
+        rewards=rewards.average([part for row in parts for part in row]),
+        reward_std=fmean(spreads) if spreads else None,
+        zero_std_groups=sum(spread == 0 for spread in spreads),
         measured=measured,
         unmeasured=len(positions) - measured,
         success_rate=_share([outcome == SUCCEEDED for outcome in outcomes]),
-        coercion_rate=_coercion(positions),
+        invalid_action_rate=_coercion(positions),
         operations=dict(Counter(edit.operation.kind for position in positions for edit in position.edits)),
         invalid_calls=sum(position.measures.calls - position.measures.valid_calls for position in positions),
         episodes=len(positions),
@@ -71,7 +73,7 @@ def summary(
 def _coercion(positions: Sequence[Position]) -> float | None:
     """Coerced turns as a share of all turns."""
     turns = sum(len(position.trajectory.turns) for position in positions)
-    return sum(position.trajectory.coerced for position in positions) / turns if turns else None
+    return sum(position.trajectory.invalid_actions for position in positions) / turns if turns else None
 
 
 def _share(flags: Sequence[bool]) -> float | None:

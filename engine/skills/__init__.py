@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     )
     from engine.skills.repo.repository import Refused, RepoError, SkillRepo
     from engine.skills.repo.watch import Changes, follow
-    from engine.skills.search import SkillIndex, Trials, find
+    from engine.skills.search import SkillIndex, SkillUsage, find
 
 __all__ = [
     "TOOLS",
@@ -56,7 +56,7 @@ __all__ = [
     "Skill",
     "SkillIndex",
     "SkillRepo",
-    "Trials",
+    "SkillUsage",
     "Update",
     "find",
     "follow",
@@ -70,7 +70,7 @@ _NAMES = {
         "TOOLS Delete Edit Insert Malformed Operation Update parse_operations".split()
     ),
     "engine.skills.repo.repository": ("Refused", "RepoError", "SkillRepo"),
-    "engine.skills.search": ("SkillIndex", "Trials", "find"),
+    "engine.skills.search": ("SkillIndex", "SkillUsage", "find"),
     "engine.skills.format.skill": ("Skill",),
     "engine.skills.repo.watch": ("Changes", "follow"),
 }

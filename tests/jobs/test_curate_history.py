@@ -4,7 +4,7 @@ import pygit2
 import pytest
 
 from engine import config
-from engine.core.events import Address
+from engine.core.events import PositionId
 from engine.core.outcomes import SUCCEEDED
 from engine.jobs.control import Control
 from engine.jobs.curate.run import curate
@@ -28,14 +28,20 @@ def weights(tmp_path_factory):
 async def run_two_tasks(folder, weights, repo, *more, left=()):
     """The summaries of two household tasks, played by choosing. `left` are proposals of an engine that died before: the
     name of each skill, and in which task."""
-    settings = ["curate.tasks=2", "executor.decoding=choose", "curator.max_tokens=8", f"model.weights={weights}", *more]
+    settings = [
+        "curate.tasks=2",
+        "executor.decoding=loglikelihood",
+        "curator.max_tokens=8",
+        f"model.weights={weights}",
+        *more,
+    ]
     chosen = config.load_profile("pocket", settings)
     with Run.create(folder / "run", kind="curate", config_text=config.to_toml(chosen), repo=repo) as run:
         with run.lock(), run.writer() as writer:
             for name, step in left:
                 operation = Insert(name, SKILL.replace("find-mugs", name))
                 given = {"task": "t", "outcome": SUCCEEDED, "reason": "seen", "proposer": "curator"}
-                assert reviews.propose(run, writer, operation, at=Address(step), **given)
+                assert reviews.propose(run, writer, operation, at=PositionId(step), **given)
             await curate(run, chosen, writer, Control(lambda state, reason: None))
         return run.steps()
 
@@ -48,7 +54,7 @@ def commits(repo):
 
 async def test_the_repository_opens_with_its_history_though_nothing_was_ever_approved(tmp_path, weights):
     steps = await run_two_tasks(tmp_path, weights, tmp_path / "repo")
-    assert [(step.measured, step.operations, step.coercion_rate) for step in steps] == [(1, {}, 0.0)] * 2
+    assert [(step.measured, step.operations, step.invalid_action_rate) for step in steps] == [(1, {}, 0.0)] * 2
     assert list(SkillRepo.open(tmp_path / "repo")) == []
     assert commits(tmp_path / "repo") == ["Begin the history with what is here"]
 

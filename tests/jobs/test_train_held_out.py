@@ -26,9 +26,9 @@ async def measured_on(settings, folder):
     chosen = config.load_profile("pocket", settings)
     games = []
 
-    async def measure(agents, step, emit):
+    async def measure(context, step, emit):
         assert step == 0
-        games.extend(task.id for task in agents.world.stream(1, 1))
+        games.extend(task.id for task in context.source.stream(1, 1))
         raise StopRequested
 
     run = Run.create(folder / "run", kind="train", config_text=config.to_toml(chosen))

@@ -9,11 +9,11 @@ from engine import config
 from engine.agents.executor import play
 from engine.agents.prompting import Prompts
 from engine.core.events import CurationSkipped, EpisodeEnded, EpisodeStarted, Notice
-from engine.environments.alfworld import AlfworldWorld, load_games
+from engine.environments.alfworld import AlfworldTasks, load_games
 from engine.jobs.control import Control
 from engine.jobs.curate.run import curate
 from engine.rollouts.groups.families import Group
-from engine.rollouts.rollout import Agents, collect
+from engine.rollouts.rollout import RolloutContext, collect
 from engine.rollouts.summary import score_rollouts
 from engine.runs.directory import Run
 from tests.agents.scripted import Scripted, act
@@ -27,7 +27,7 @@ BROKEN = LAMPS_PROBLEM.replace("(in Hall_bar_1)", "(inside Hall_bar_1)")
 
 
 async def played(folder, *answers):
-    world = AlfworldWorld(load_games(folder))
+    world = AlfworldTasks(load_games(folder))
     (task,) = world.stream(1, 1)
     prompts = Prompts.load("standard")
     return await play(world, task, [], model=Scripted(*answers), prompts=prompts, settings=CONFIG.executor, seed=1)
@@ -56,13 +56,13 @@ async def test_the_other_positions_of_a_rollout_are_played_and_measured(tmp_path
     lines = [
         lamps_line(f"valid/light_all-{n}/trial", pddl_problem=BROKEN if n == 1 else LAMPS_PROBLEM) for n in range(3)
     ]
-    world = AlfworldWorld(load_games(write_packed(tmp_path, *lines)))
+    world = AlfworldTasks(load_games(write_packed(tmp_path, *lines)))
     tasks = sorted(world.stream(1, 3), key=lambda task: task.id)
     settings = msgspec.structs.replace(CONFIG, training=msgspec.structs.replace(CONFIG.training, rollouts=1))
-    agents = Agents(world, Answering(), Prompts.load("pocket"), Prompts.load("pocket"), settings)
+    context = RolloutContext(world, Answering(), Prompts.load("pocket"), Prompts.load("pocket"), settings)
     events = []
     group = Group("group", 0, 1, "light_all", tasks)
-    rollouts = await collect([group], step=1, agents=agents, vetoes=[], emit=events.append)
+    rollouts = await collect([group], step=1, context=context, vetoes=[], emit=events.append)
     outcomes = [position.trajectory.outcome.kind for position in rollouts[0][0].positions]
     assert outcomes == ["failed", "unmeasured", "failed"]
     begun, ended, skipped = (
@@ -81,7 +81,7 @@ def curating(tmp_path):
     games = write_packed(tmp_path / "games", *lines)
     small.base().save_pretrained(tmp_path / "weights")
     small.tokenizer().save_pretrained(tmp_path / "weights")
-    settings = ["curate.tasks=2", "executor.decoding=choose", "curator.max_tokens=8", "environment.max_turns=2"]
+    settings = ["curate.tasks=2", "executor.decoding=loglikelihood", "curator.max_tokens=8", "environment.max_turns=2"]
     places = [f"model.weights={tmp_path / 'weights'}", "environment.name=alfworld", f"environment.path={games}"]
     chosen = config.load_profile("pocket", settings + places)
     with Run.create(tmp_path / "run", kind="curate", config_text=config.to_toml(chosen), repo=tmp_path / "repo") as run:

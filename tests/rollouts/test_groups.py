@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from engine.config import Training
 from engine.core.events import EpisodeStarted
-from engine.environments.alfworld import AlfworldWorld
+from engine.environments.alfworld import AlfworldTasks
 from engine.environments.base import Task
-from engine.environments.household.source import HouseholdWorld
+from engine.environments.household.source import HouseholdTasks
 from engine.rollouts.groups.families import draw_family, draw_group, draw_groups, easy_to_hard
 from tests.environments.alfworld_games import DATA, lamps_line, needs_data, write_packed
 from tests.training.answering import Answering, played
 
-HOUSEHOLD = HouseholdWorld()
+HOUSEHOLD = HouseholdTasks()
 SETTINGS = Training(groups=3, tasks=5, seed=7)
 GAMES = {"light_all": 12, "light_one": 6, "darken": 2}
 CHI_SQUARE_OF_1000 = {2: 13.82, 5: 20.52}
@@ -29,11 +29,11 @@ ELSEWHERE = """
 import sys
 import msgspec
 from engine.config import Training
-from engine.environments.alfworld import AlfworldWorld
-from engine.environments.household.source import HouseholdWorld
+from engine.environments.alfworld import AlfworldTasks
+from engine.environments.household.source import HouseholdTasks
 from engine.rollouts.groups.families import draw_groups
 settings = msgspec.json.decode(sys.argv[2], type=Training)
-groups = [draw_groups(world, settings, 4) for world in (HouseholdWorld(), AlfworldWorld.at(sys.argv[1]))]
+groups = [draw_groups(world, settings, 4) for world in (HouseholdTasks(), AlfworldTasks.at(sys.argv[1]))]
 print(msgspec.json.encode(groups).decode())
 """
 
@@ -51,7 +51,7 @@ def games(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def alfworld(games):
-    return AlfworldWorld.at(games)
+    return AlfworldTasks.at(games)
 
 
 @pytest.fixture(params=["household", "alfworld"])
@@ -141,7 +141,7 @@ def test_families_are_drawn_as_often_as_the_settings_say(families, weights, alfw
 @needs_data
 @pytest.mark.parametrize("families", ["natural", "uniform"])
 def test_the_official_families_are_drawn_as_often_as_the_settings_say(families):
-    counts = AlfworldWorld.at(DATA, "valid_seen").families(0)
+    counts = AlfworldTasks.at(DATA, "valid_seen").families(0)
     drawn = [draw_family(counts, families, seed) for seed in range(3000)]
     weights = counts if families == "natural" else dict.fromkeys(counts, 1)
     assert chi_square(drawn, weights) < CHI_SQUARE_OF_1000[len(counts) - 1]

@@ -4,11 +4,11 @@ and a run that was interrupted goes on with them."""
 import pytest
 
 from engine.config import load_profile
-from engine.environments.household.source import HouseholdWorld
+from engine.environments.household.source import HouseholdTasks
 from engine.evaluation.held_out import held_out_groups
 from engine.rollouts.groups.families import draw_groups
 
-WORLD = HouseholdWorld()
+WORLD = HouseholdTasks()
 POCKET = load_profile("pocket").training
 
 

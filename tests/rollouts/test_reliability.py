@@ -4,33 +4,33 @@ import msgspec
 import pytest
 
 from engine.agents.prompting import Prompts
-from engine.core.events import Address, EpisodeEnded, EpisodeStarted, SkillFound
+from engine.core.events import EpisodeEnded, EpisodeStarted, PositionId, SkillFound
 from engine.core.outcomes import FAILED, SUCCEEDED, unmeasured
-from engine.environments.household.source import HouseholdWorld
-from engine.jobs.curate.run import trials_of
-from engine.rollouts.rollout import Agents, play_position
+from engine.environments.household.source import HouseholdTasks
+from engine.jobs.curate.run import usage_of
+from engine.rollouts.rollout import RolloutContext, play_position
 from engine.runs.directory import Run
-from engine.skills import SkillIndex, SkillRepo, Trials
+from engine.skills import SkillIndex, SkillRepo, SkillUsage
 from tests.training.answering import CONFIG, Answering, skill
 
 
 def agents(weight):
     executor = msgspec.structs.replace(CONFIG.executor, skills=1, reliability_weight=weight)
     config = msgspec.structs.replace(CONFIG, executor=executor)
-    return Agents(HouseholdWorld(), Answering(), Prompts.load("pocket"), Prompts.load("pocket"), config)
+    return RolloutContext(HouseholdTasks(), Answering(), Prompts.load("pocket"), Prompts.load("pocket"), config)
 
 
 @pytest.mark.parametrize(("weight", "shown"), [(0.0, "first"), (0.5, "second")])
 async def test_a_weight_shows_the_skill_with_which_tasks_went_well(weight, shown):
-    events, trials = [], Trials()
+    events, trials = [], SkillUsage()
     repo = SkillRepo.of({name: skill(name, "Get things; places are shut.") for name in ("first", "second")})
     trials.record(["second"], SUCCEEDED)
     trials.record(["first"], FAILED)
     before = trials.lower_bound("second")
-    (task,) = HouseholdWorld().stream(1, 1)
+    (task,) = HouseholdTasks().stream(1, 1)
     await play_position(
-        *(task, Address(1), repo, SkillIndex.of(repo), trials, (1, 2)),
-        agents=agents(weight),
+        *(task, PositionId(1), repo, SkillIndex.of(repo), trials, (1, 2)),
+        context=agents(weight),
         vetoes=[],
         emit=events.append,
     )
@@ -43,11 +43,11 @@ def test_a_resumed_run_counts_what_its_log_tells_once(tmp_path):
     def played(step, names, outcome, shown=None):
         found = [SkillFound(name, 1.0) for name in names]
         return [
-            EpisodeStarted(Address(step), f"t{step}", "family", "Get a mug.", found, "", 9),
-            EpisodeEnded(Address(step), outcome, 3, 0, shown),
+            EpisodeStarted(PositionId(step), f"t{step}", "family", "Get a mug.", found, "", 9),
+            EpisodeEnded(PositionId(step), outcome, 3, 0, shown),
         ]
 
-    expected = Trials()
+    expected = SkillUsage()
     for names, outcome in [(["a", "b"], SUCCEEDED), (["a"], FAILED)]:
         expected.record(names, outcome)
     with Run.create(tmp_path / "run", kind="curate", config_text='profile = "pocket"\n') as run:
@@ -60,6 +60,6 @@ def test_a_resumed_run_counts_what_its_log_tells_once(tmp_path):
                 *played(4, ["a"], SUCCEEDED),  # cut short, and to be played again
             ]:
                 writer.emit(event)
-        trials = trials_of(run, 3)
+        trials = usage_of(run, 3)
     assert {name: trials.lower_bound(name) for name in "abc"} == {name: expected.lower_bound(name) for name in "abc"}
     assert trials.lower_bound("c") is None and trials.lower_bound("d") is None

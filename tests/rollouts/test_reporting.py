@@ -1,39 +1,39 @@
 """What is said beside the events: progress at a bounded rate, and each kind of loss once."""
 
 from engine.core.events import (
-    Address,
     CurationMade,
     CurationSkipped,
     EpisodeEnded,
     EpisodeStarted,
     Notice,
+    PositionId,
     Progress,
     SkillFound,
     UpdateMade,
 )
 from engine.core.outcomes import FAILED, unmeasured
-from engine.rollouts.reporting import Pace, Remarks
+from engine.rollouts.reporting import LossWarnings, Pace
 
 
 def started(position, *skills):
     found = [SkillFound(name, 1.0) for name in skills]
-    return EpisodeStarted(Address(1, 0, 0, position), "t", "f", "Get a mug.", found, "", 9)
+    return EpisodeStarted(PositionId(1, 0, 0, position), "t", "f", "Get a mug.", found, "", 9)
 
 
 def ended(position, shown=(), *, outcome=FAILED, turns=3, shortened=False):
-    return EpisodeEnded(Address(1, 0, 0, position), outcome, turns, 0, list(shown), shortened)
+    return EpisodeEnded(PositionId(1, 0, 0, position), outcome, turns, 0, list(shown), shortened)
 
 
 def made(position, shown=(), **more):
-    return CurationMade(Address(1, 0, 0, position), "", [], 1, 1, "stop", {}, 0, 0.0, shown=list(shown), **more)
+    return CurationMade(PositionId(1, 0, 0, position), "", [], 1, 1, "stop", {}, 0, 0.0, shown=list(shown), **more)
 
 
 def told(events):
-    """The notices that `Remarks` adds; every event is passed on, in its order."""
+    """The notices that `LossWarnings` adds; every event is passed on, in its order."""
     log = []
-    remarks = Remarks(log.append)
+    warnings = LossWarnings(log.append)
     for event in events:
-        remarks(event)
+        warnings(event)
     assert [event for event in log if not isinstance(event, Notice)] == events
     assert all(event.level == "warning" for event in log if isinstance(event, Notice))
     return [event.message for event in log if isinstance(event, Notice)]
@@ -56,8 +56,12 @@ def test_where_nothing_is_lost_nothing_is_said():
 
 def test_each_kind_of_loss_is_told_once_with_its_first_reason():
     lost = [
-        *[started(1), ended(1, outcome=unmeasured("over 0.1 s"), turns=0), CurationSkipped(Address(1), "the episode")],
-        *[started(2), ended(2), CurationSkipped(Address(1, 0, 0, 2), "connection refused")],
+        *[
+            started(1),
+            ended(1, outcome=unmeasured("over 0.1 s"), turns=0),
+            CurationSkipped(PositionId(1), "the episode"),
+        ],
+        *[started(2), ended(2), CurationSkipped(PositionId(1, 0, 0, 2), "connection refused")],
         *[started(3, "a", "b"), ended(3, ["a"], shortened=True), made(3, ["a", "b"])],
         UpdateMade(1, [], 0, None, None, None, None, 1e-3, 1.0),
     ]

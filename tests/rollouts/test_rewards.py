@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 
 from engine.config import Rewards
 from engine.core.outcomes import FAILED, SUCCEEDED, unmeasured
-from engine.rollouts.rewards import Measures, advantages, average, score, spread
+from engine.rollouts.rewards import PositionMetrics, advantages, average, reward_std, score
 
 SETTINGS = Rewards()
 
 
 def position(outcome, *, calls=1, valid=1, judge=0.5, repo=20, prompt=100):
-    return Measures(outcome, True, calls, valid, judge, repo, prompt)
+    return PositionMetrics(outcome, True, calls, valid, judge, repo, prompt)
 
 
 def test_each_part_and_the_sum_are_as_the_paper_defines_them():
@@ -42,7 +42,7 @@ def test_in_a_curate_run_the_first_position_counts():
 
 
 def test_an_unmeasured_outcome_leaves_the_denominator_instead_of_counting_as_failure():
-    parts = score([position(FAILED), position(SUCCEEDED), Measures(unmeasured("the server was down"))], SETTINGS)
+    parts = score([position(FAILED), position(SUCCEEDED), PositionMetrics(unmeasured("the server was down"))], SETTINGS)
     assert parts.r_task == 1
     assert parts.r_fc == 1
 
@@ -75,8 +75,8 @@ def test_advantages_sum_to_zero(rewards):
 
 
 def test_spread_is_unknown_for_one_rollout_and_zero_for_equals():
-    assert spread([1.0, None]) is None
-    assert spread([0.5, 0.5]) == 0
+    assert reward_std([1.0, None]) is None
+    assert reward_std([0.5, 0.5]) == 0
 
 
 def test_an_average_takes_each_part_where_it_was_measured():

@@ -1,12 +1,12 @@
 """Rollouts: the environment drives the positions, seeds travel, and what is not known is said and never guessed."""
 
 from engine.agents.prompting import Prompts
-from engine.core.events import Address, CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, TurnTaken
-from engine.environments.household.source import HouseholdWorld
+from engine.core.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, PositionId, TurnTaken
+from engine.environments.household.source import HouseholdTasks
 from engine.models.base import PromptTooLong
-from engine.rollouts.rollout import Agents, apply_calls, play_position
+from engine.rollouts.rollout import RolloutContext, apply_calls, play_position
 from engine.rollouts.summary import score_rollouts, summary
-from engine.skills import Malformed, SkillIndex, SkillRepo, Trials, parse_operations
+from engine.skills import Malformed, SkillIndex, SkillRepo, SkillUsage, parse_operations
 from tests.training.answering import CONFIG, DOWN, Answering, call, played, skill
 
 
@@ -128,18 +128,18 @@ async def test_skills_in_neither_prompt_are_counted_as_dropped():
 
 
 async def test_a_skill_that_was_not_in_the_prompt_is_not_tried():
-    """Or skills too long to show would be blamed, or praised, for what happened without them."""
-    trials, index = Trials(), SkillIndex()
+    """Or skills too long to show would be translated_errors, or praised, for what happened without them."""
+    usage, index = SkillUsage(), SkillIndex()
     repo = SkillRepo.of({"long": skill("long", "Get things. " + "on and on " * 99)})
     index.sync(repo)
-    (task,) = HouseholdWorld().stream(1, 1)
+    (task,) = HouseholdTasks().stream(1, 1)
     prompts = Prompts.load("pocket")
     for model, tried in ((Cramped({"executor": 99}), False), (Answering(), True)):
-        agents = Agents(HouseholdWorld(), model, prompts, prompts, CONFIG)
+        context = RolloutContext(HouseholdTasks(), model, prompts, prompts, CONFIG)
         await play_position(
-            *(task, Address(1), repo, index, trials, (1, 2)), agents=agents, vetoes=[], emit=lambda event: None
+            *(task, PositionId(1), repo, index, usage, (1, 2)), context=context, vetoes=[], emit=lambda event: None
         )
-        assert (trials.lower_bound("long") is not None) == tried
+        assert (usage.lower_bound("long") is not None) == tried
 
 
 async def test_a_measured_position_has_an_outcome_and_a_decision():

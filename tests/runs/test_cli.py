@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine.cli import main
-from engine.core.events import Address, StateChanged, TurnTaken
+from engine.core.events import PositionId, StateChanged, TurnTaken
 from engine.core.outcomes import SUCCEEDED
 from engine.review import decisions as reviews
 from engine.runs.directory import Run
@@ -178,7 +178,7 @@ def test_the_pocket_model_chooses_in_official_games_and_says_so_unless_the_user_
         code, out, err = shell(*arguments, "--run", tmp_path / name, *more)
         assert code == 0, err
         assert Run.open(tmp_path / name).config.executor.decoding == decoding
-        assert ("executor.decoding=choose" in out) == (decoding == "choose")
+        assert ("executor.decoding=loglikelihood" in out) == (decoding == "loglikelihood")
 
 
 # What is refused, before anything is created
@@ -296,7 +296,7 @@ def test_commands_to_a_dead_engine_are_refused(shell: Shell, run: Run) -> None:
 
 def propose(run: Run, name: str, body: str = "Mugs are in the safe.\n") -> str:
     operation = Insert(name, Skill.make(name, f"Use when {name} is wanted.", body).text)
-    given = {"at": Address(step=1), "task": "t", "outcome": SUCCEEDED, "reason": "seen", "proposer": "curator"}
+    given = {"at": PositionId(step=1), "task": "t", "outcome": SUCCEEDED, "reason": "seen", "proposer": "curator"}
     with run.writer() as writer:
         return str(reviews.propose(run, writer, operation, **given))  # type: ignore[arg-type]
 

@@ -7,10 +7,10 @@ import msgspec
 from engine import config
 from engine.agents.prompting import Prompts
 from engine.core.events import StepStarted, UpdateMade
-from engine.environments.household.source import HouseholdWorld
+from engine.environments.household.source import HouseholdTasks
 from engine.models.base import Completion, ModelUnavailable
 from engine.rollouts.groups.families import draw_groups
-from engine.rollouts.rollout import Agents, collect
+from engine.rollouts.rollout import RolloutContext, collect
 from engine.rollouts.summary import advantages, score_rollouts, summary
 from engine.runs.directory import Stored
 from engine.training.samples import why_untrainable
@@ -52,9 +52,9 @@ class Answering:
 async def played(model, step=1):
     """A step's rollouts, and the events that tell of them."""
     events = []
-    agents = Agents(HouseholdWorld(), model, Prompts.load("pocket"), Prompts.load("pocket"), CONFIG)
-    groups = draw_groups(agents.world, TRAINING, step)
-    rollouts = await collect(groups, step=step, agents=agents, vetoes=[], emit=events.append)
+    context = RolloutContext(HouseholdTasks(), model, Prompts.load("pocket"), Prompts.load("pocket"), CONFIG)
+    groups = draw_groups(context.source, TRAINING, step)
+    rollouts = await collect(groups, step=step, context=context, vetoes=[], emit=events.append)
     return rollouts, events
 
 

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from engine.config import Model
-from engine.environments.opening import open_world
+from engine.environments.opening import open_source
 from engine.evaluation.verify import verify
 from engine.evaluation.verify.tokens import load
 from engine.runs.directory import Run
@@ -83,7 +83,7 @@ def copy_of(run, folder, *without):
 
 def verified(run):
     """The whole verification of a run of the pocket model, by its own tokenizer and world."""
-    world = open_world(run.config.environment)
+    world = open_source(run.config.environment)
     return verify(run.events(), run.config, run.kind, tokens=pocket_tokens(), world=world, held_out=world)
 
 

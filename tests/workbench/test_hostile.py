@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from engine.core.events import (
-    Address,
     Call,
     EditDecided,
     EpisodeStarted,
     MemoryMeasured,
     Notice,
+    PositionId,
     ProposalsWithheld,
     RunStarted,
     SkillFound,
@@ -38,7 +38,7 @@ HOSTILE = {
 def record(path: Path, text: str) -> Run:
     """A run in which every field that others choose is `text`."""
     run = create(path)
-    at = Address(1)
+    at = PositionId(1)
     run.append(
         RunStarted(run_kind="train", profile=text[:300], steps=4, pid=1),
         StepStarted(1, []),

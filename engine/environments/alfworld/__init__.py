@@ -19,11 +19,11 @@ from engine.environments.alfworld.expert.player import Expert, Turn, demonstrati
 from engine.environments.alfworld.files.loading import load_games
 from engine.environments.alfworld.play.environment import AlfworldEnvironment
 from engine.environments.alfworld.play.game import Game, Games
-from engine.environments.alfworld.source import AlfworldWorld
+from engine.environments.alfworld.source import AlfworldTasks
 
 __all__ = [
     "AlfworldEnvironment",
-    "AlfworldWorld",
+    "AlfworldTasks",
     "Expert",
     "Game",
     "Games",

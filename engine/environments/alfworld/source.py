@@ -1,6 +1,6 @@
 """The world of ALFWorld's official text games: each game is one task, its task type the family.
 
-    world = AlfworldWorld.at("~/alfworld", split="train")
+    world = AlfworldTasks.at("~/alfworld", split="train")
     tasks = world.tasks("look_at_obj_in_light", seed=7, count=10)
     environment = world.start(tasks[0])
 
@@ -24,8 +24,8 @@ from engine.environments.base import Task
 MAX_TURNS = 30
 
 
-class AlfworldWorld:
-    """Implements `engine.environments.base.World` over `games`, of which there must be at least one."""
+class AlfworldTasks:
+    """Implements `engine.environments.base.TaskSource` over `games`, of which there must be at least one."""
 
     name = "alfworld"
 
@@ -37,10 +37,10 @@ class AlfworldWorld:
         for game in self._games.values():
             self._families.setdefault(game.family, []).append(game)
         self._max_turns = max_turns
-        self.remarks: Sequence[str] = _remarks(games) if isinstance(games, Games) else ()
+        self.warnings: Sequence[str] = _remarks(games) if isinstance(games, Games) else ()
 
     @classmethod
-    def at(cls, path: Path | str, split: str = "", max_turns: int = MAX_TURNS) -> AlfworldWorld:
+    def at(cls, path: Path | str, split: str = "", max_turns: int = MAX_TURNS) -> AlfworldTasks:
         """The world of the games under `path`, of one split or (`""`) of all. Raises `GamesError`."""
         return cls(load_games(path, split or None), max_turns)
 

@@ -4,7 +4,7 @@ A task is data: its `family` is the house ("house-7"), its `seed` the house's se
 group share a house, so that a skill learned in one helps in the next and helps in no other house. The step caps leave a
 blind search a modest chance (about 0.28 over all errands) and a knowing player a sure one.
 
-    world = HouseholdWorld()
+    world = HouseholdTasks()
     tasks = world.tasks("house-7", seed=7, count=5)
     world.start(tasks[0]).reset()
 """
@@ -26,11 +26,11 @@ GROUP_THINGS = 2
 GROUP_TREATMENTS = 2
 
 
-class HouseholdWorld:
-    """Implements `engine.environments.base.World`."""
+class HouseholdTasks:
+    """Implements `engine.environments.base.TaskSource`."""
 
     name = "household"
-    remarks: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
     def families(self, seed: int) -> dict[str, int]:
         """The house of `seed` with the number of its errands."""

@@ -43,7 +43,7 @@ class Decisions:
             scope.checks.skip("searches", BY_HAND)
             return
         fork, settings = scope.fork(started.at), self._config.executor
-        found = find(fork.index, fork.trials, started.prompt, settings.skills, settings.reliability_weight)
+        found = find(fork.index, fork.usage, started.prompt, settings.skills, settings.reliability_weight)
         logged: dict[str, Value] = {"skills found": ", ".join(skill.name for skill in started.skills)}
         again: dict[str, Value] = {"skills found": ", ".join(name for name, _ in found)}
         logged |= {f"score of {skill.name}": skill.score for skill in started.skills}
@@ -53,7 +53,7 @@ class Decisions:
     def ended(self, ended: EpisodeEnded, scope: Scope) -> None:
         """Remember for later searches how the task went that skills were shown for."""
         names = scope.at(ended.at).found if ended.shown is None else ended.shown
-        scope.fork(ended.at).trials.record(names, ended.outcome)
+        scope.fork(ended.at).usage.record(names, ended.outcome)
 
     def made(self, event_id: int, made: CurationMade, scope: Scope) -> None:
         """Everything that a decision says of itself."""
@@ -70,7 +70,7 @@ class Decisions:
             self._apply(event_id, made, played, fork, scope)
         if self._kind == "train" and dict(scope.fork(made.at).repo.texts()) != made.repo:
             repo = SkillRepo.of(made.repo)  # go on from what the log has: one fault is one difference
-            scope.forks[made.at.group, made.at.rollout] = Fork(repo, SkillIndex.of(repo), scope.fork(made.at).trials)
+            scope.forks[made.at.group, made.at.rollout] = Fork(repo, SkillIndex.of(repo), scope.fork(made.at).usage)
 
     def _before(self, made: CurationMade, scope: Scope) -> Fork | None:
         """The repository before a decision: that of the rollout, or in a curate run what the decision did not change, and

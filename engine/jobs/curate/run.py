@@ -16,11 +16,11 @@ from pathlib import Path
 
 from engine.config import Config, ConfigError
 from engine.core.events import (
-    Address,
     EpisodeEnded,
     EpisodeStarted,
     GroupDrawn,
     Notice,
+    PositionId,
     Progress,
     RolloutScored,
     StateChanged,
@@ -35,14 +35,14 @@ from engine.jobs.control import Control
 from engine.jobs.proposals import Proposals, vetoes_of
 from engine.review import decisions as reviews
 from engine.rollouts.groups.families import Group
-from engine.rollouts.reporting import Remarks, never_curated
+from engine.rollouts.reporting import LossWarnings, never_curated
 from engine.rollouts.rewards import score
 from engine.rollouts.rollout import Position, Rollout, play_position
 from engine.rollouts.summary import summary
 from engine.runs.directory import Run
 from engine.runs.errors import RunError
 from engine.runs.writer import EventWriter
-from engine.skills import History, SkillIndex, SkillRepo, Trials
+from engine.skills import History, SkillIndex, SkillRepo, SkillUsage
 from engine.training import checkpoints
 
 POLL_SECONDS = 0.2
@@ -66,27 +66,27 @@ class CurateRun:
         self._run = run
         self._config = config
         self._writer = writer
-        self._emit = Remarks(writer.emit)
+        self._emit = LossWarnings(writer.emit)
         self._control = control
         self._proposals = Proposals(run, writer)
         self._given_up: set[str] = set()
         self._skills: SkillIndex | None = None
-        self._trials = Trials()
-        world, _ = loading.load_worlds(config, self._report, held_out=False)
+        self._trials = SkillUsage()
+        world, _ = loading.load_sources(config, self._report, held_out=False)
         model = loading.load_player(config, _adapter(config.curate.adapter), self._report)
-        self._agents = loading.agents_of(config, world, model)
+        self._context = loading.rollout_context(config, world, model)
 
     async def work(self) -> None:
         """Every task that has not ended yet, in the stream's order. Raises `HistoryError` for an unusable repository."""
         await asyncio.to_thread(History.open, self._run.repo_path)
         self._writer.emit(StateChanged("running"))
-        for remark in self._agents.world.remarks:
+        for remark in self._context.source.warnings:
             self._writer.emit(Notice("warning", remark))
         settings = self._config.curate
-        tasks = self._agents.world.stream(settings.seed, settings.tasks)
+        tasks = self._context.source.stream(settings.seed, settings.tasks)
         group = Group(f"stream-{settings.seed}", 0, settings.seed, tasks[0].family, tasks)
         done = max((step.step for step in self._run.steps()), default=0)
-        self._trials = trials_of(self._run, done)
+        self._trials = usage_of(self._run, done)
         self._approve_left(done + 1)
         await self._decided()
         for number, task in enumerate(tasks[done:], start=done + 1):
@@ -104,7 +104,7 @@ class CurateRun:
     async def _one(self, step: int, task: Task, group: Group) -> None:
         """Play one task, propose its edits, and tell how it went."""
         began = time.monotonic()
-        vetoes = vetoes_of(self._run, self._agents)
+        vetoes = vetoes_of(self._run, self._context)
         self._writer.emit(StepStarted(step, [GroupDrawn(group.id, task.family, group.seed, [task.id])], vetoes))
         repo = SkillRepo.open(self._run.repo_path)
         if self._skills is None:
@@ -114,12 +114,12 @@ class CurateRun:
         position = await self._control.interruptible(
             play_position(
                 task,
-                Address(step),
+                PositionId(step),
                 repo.fork(),
                 self._skills,
                 self._trials,
                 seeds,
-                agents=self._agents,
+                context=self._context,
                 vetoes=vetoes,
                 emit=self._emit,
             )
@@ -179,13 +179,13 @@ class CurateRun:
         return {record.id for record in reviews.pending(self._run)} - self._given_up
 
 
-def trials_of(run: Run, steps: int) -> Trials:
+def usage_of(run: Run, steps: int) -> SkillUsage:
     """What the log says of the skills that were in a prompt of the first `steps` tasks; a task played again counts once.
 
     Older logs name only the skills that were found.
     """
-    shown: dict[Address, list[str]] = {}
-    outcomes: dict[Address, Outcome] = {}
+    shown: dict[PositionId, list[str]] = {}
+    outcomes: dict[PositionId, Outcome] = {}
     for stored in run.events(kinds=["episode_started", "episode_ended"]):
         match stored.event:
             case EpisodeStarted(at=at, skills=skills):
@@ -194,11 +194,11 @@ def trials_of(run: Run, steps: int) -> Trials:
                 outcomes[at] = outcome
                 if names is not None:
                     shown[at] = names
-    trials = Trials()
+    usage = SkillUsage()
     for at, outcome in outcomes.items():
         if at.step <= steps and not at.held_out:
-            trials.record(shown[at], outcome)
-    return trials
+            usage.record(shown[at], outcome)
+    return usage
 
 
 def _adapter(source: str) -> Path | None:

@@ -27,8 +27,8 @@ from engine.core.events import (
     GroupDrawn,
     HeldOutMeasured,
     Notice,
-    Parts,
     Progress,
+    RewardBreakdown,
     Sink,
     StateChanged,
     StepStarted,
@@ -39,8 +39,8 @@ from engine.jobs.control import Control
 from engine.jobs.proposals import Proposals, net_edits, vetoes_of
 from engine.models.base import ChatModel, NotFinite, not_finite_in
 from engine.rollouts.groups.families import draw_groups
-from engine.rollouts.reporting import Pace, Remarks, nothing_trained
-from engine.rollouts.rollout import Agents, Rollout, collect
+from engine.rollouts.reporting import LossWarnings, Pace, nothing_trained
+from engine.rollouts.rollout import Rollout, RolloutContext, collect
 from engine.rollouts.summary import advantages, score_rollouts, summary
 from engine.runs.directory import Run
 from engine.runs.errors import RunError
@@ -53,7 +53,7 @@ from engine.training.samples import TrainingSample, step_samples
 if TYPE_CHECKING:
     from engine.training.trainer import GrpoSession, Update
 
-Measure = Callable[[Agents, int, Sink], Coroutine[Any, Any, HeldOutMeasured]]
+Measure = Callable[[RolloutContext, int, Sink], Coroutine[Any, Any, HeldOutMeasured]]
 """The fixed evaluation after so many steps, its episodes emitted; it stands a floor above training and is handed in."""
 
 
@@ -73,13 +73,13 @@ class TrainRun:
         self._run = run
         self._config = config
         self._writer = writer
-        self._emit = Remarks(writer.emit)
+        self._emit = LossWarnings(writer.emit)
         self._control = control
         self._measure = measure
-        self._agents: Agents  # from `_load` on
+        self._context: RolloutContext  # from `_load` on
         self._proposals = Proposals(run, writer, max_pending=config.review.max_pending)
         self._rollouts: list[list[Rollout]] = []
-        self._parts: list[list[Parts]] = []
+        self._parts: list[list[RewardBreakdown]] = []
         self._began = self._played = time.monotonic()
 
     async def work(self) -> None:
@@ -90,14 +90,14 @@ class TrainRun:
         done = newest[0] if newest else 0
         await asyncio.to_thread(self._load)
         self._writer.emit(StateChanged("running", f"from the checkpoint of step {done}" if newest else ""))
-        for remark in dict.fromkeys((*self._agents.world.remarks, *self._held_out.remarks)):
+        for remark in dict.fromkeys((*self._context.source.warnings, *self._held_out.warnings)):
             self._writer.emit(Notice("warning", remark))
         self._note_checkpoints(done)
         for step in missing(self._run, done):
             await self._evaluate_saved(step)
         if done < self._config.training.steps:
             session = await asyncio.to_thread(self._open_session, asyncio.get_running_loop())
-            self._agents = msgspec.structs.replace(self._agents, model=session.model)
+            self._context = msgspec.structs.replace(self._context, model=session.model)
             await session.run(newest[1] if newest else None)
         self._writer.flush()
         if why := nothing_trained(self._run):
@@ -110,10 +110,10 @@ class TrainRun:
     def _load(self) -> None:
         """What plays: the worlds, and the base model, which is the untrained curator too."""
         evaluated = bool(self._config.training.evaluate_every)
-        world, self._held_out = loading.load_worlds(self._config, self._report, held_out=evaluated)
+        world, self._held_out = loading.load_sources(self._config, self._report, held_out=evaluated)
         self._base, self._tokenizer = loading.load_model(self._config, self._report)
         player = loading.local(self._config, self._base, self._tokenizer)
-        self._agents = loading.agents_of(self._config, world, player)
+        self._context = loading.rollout_context(self._config, world, player)
 
     def _open_session(self, loop: asyncio.AbstractEventLoop) -> GrpoSession:
         """The GRPO session over the base model, which gets its adapter in place."""
@@ -142,13 +142,13 @@ class TrainRun:
         """The rollouts of `step`, scored."""
         await self._control.gate()
         self._began = time.monotonic()
-        groups = draw_groups(self._agents.world, self._config.training, step)
+        groups = draw_groups(self._context.source, self._config.training, step)
         tasks = [GroupDrawn(group.id, group.family, group.seed, [task.id for task in group.tasks]) for group in groups]
-        vetoes = vetoes_of(self._run, self._agents)
+        vetoes = vetoes_of(self._run, self._context)
         self._writer.emit(StepStarted(step, tasks, vetoes))
         episodes = sum(len(group.tasks) for group in groups) * self._config.training.rollouts
         emit = Pace(self._emit, "rollouts", episodes)
-        playing = collect(groups, step=step, agents=self._agents, vetoes=vetoes, emit=emit)
+        playing = collect(groups, step=step, context=self._context, vetoes=vetoes, emit=emit)
         self._rollouts = await self._control.interruptible(playing)
         self._parts = score_rollouts(self._rollouts, self._config.rewards, self._writer.emit)
         self._played = time.monotonic()
@@ -201,7 +201,7 @@ class TrainRun:
         self._writer.emit(CheckpointSaved(step, str(checkpoint), checkpoints.size_of(checkpoint)))
         self._writer.flush()
         if due(self._config.training, step) and step not in measurements(self._run):
-            await self._evaluate(step, self._agents.model)
+            await self._evaluate(step, self._context.model)
 
     async def _evaluate_saved(self, step: int) -> None:
         """Make a measurement that was missed, with the checkpoint of its step.
@@ -209,7 +209,7 @@ class TrainRun:
         Where that is gone or damaged, an unmeasured result is logged, and a warning gives the reason.
         """
         if step == 0:
-            await self._evaluate_or_diverge(0, self._agents.model, None)
+            await self._evaluate_or_diverge(0, self._context.model, None)
             return
         checkpoint = loading.saved(self._run.checkpoints).get(step)
         fault = await asyncio.to_thread(checkpoints.fault_of, checkpoint) if checkpoint else "its checkpoint is gone"
@@ -235,9 +235,9 @@ class TrainRun:
         """Measure `model`, the curator after `step` updates, on the held-out groups. Raises what the model raises."""
         await self._control.gate()
         groups = self._config.training.evaluate_groups
-        agents = msgspec.structs.replace(self._agents, world=self._held_out, model=model)
+        context = msgspec.structs.replace(self._context, source=self._held_out, model=model)
         self._writer.emit(StateChanged("running", f"measuring on {groups} held-out groups"))
-        self._writer.emit(await self._control.interruptible(self._measure(agents, step, self._emit)))
+        self._writer.emit(await self._control.interruptible(self._measure(context, step, self._emit)))
         self._writer.emit(StateChanged("running"))
         self._writer.flush()
 
@@ -247,7 +247,7 @@ class TrainRun:
             self._proposals.propose(position, insert)
 
 
-def best_rollout(rollouts: Sequence[Rollout], parts: Sequence[Parts]) -> Rollout | None:
+def best_rollout(rollouts: Sequence[Rollout], parts: Sequence[RewardBreakdown]) -> Rollout | None:
     """The measured rollout of highest r; the first among equals, None where none was measured."""
     scored = [
         (part.r, -rollout.index, rollout) for rollout, part in zip(rollouts, parts, strict=True) if part.r is not None

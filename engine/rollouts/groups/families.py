@@ -16,7 +16,7 @@ import msgspec
 
 from engine import config
 from engine.core.seeds import seed_of, stream
-from engine.environments.base import Task, World
+from engine.environments.base import Task, TaskSource
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -29,7 +29,7 @@ class Group(msgspec.Struct, frozen=True):
     tasks: list[Task]
 
 
-def draw_groups(world: World, settings: config.Training, step: int) -> list[Group]:
+def draw_groups(world: TaskSource, settings: config.Training, step: int) -> list[Group]:
     """The groups of `step` (counted from 1)."""
     return [
         draw_group(world, settings, seed_of("group", settings.seed, step, number), number)
@@ -37,7 +37,7 @@ def draw_groups(world: World, settings: config.Training, step: int) -> list[Grou
     ]
 
 
-def draw_group(world: World, settings: config.Training, seed: int, number: int = 0) -> Group:
+def draw_group(world: TaskSource, settings: config.Training, seed: int, number: int = 0) -> Group:
     """The group of `seed`: tasks of one family, as many and in the order that `settings` says."""
     family = draw_family(world.families(seed), settings.families, seed)
     tasks = world.tasks(family, seed, settings.tasks)

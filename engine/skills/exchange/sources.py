@@ -179,7 +179,7 @@ def read_git(path: Path, *, ref: str = "", step: int | None = None, run: str = "
     is what the trailers of our own commits tell (`engine.skills.history.commits.at_step`). Raises `ExchangeError`.
     """
     try:
-        with places.explained(path, "read the commits"):
+        with places.translate_errors(path, "read the commits"):
             repository = places.any_repository(path)
             commit = _commit(repository, path, ref, step, run)
             inside = _inside(repository, path)

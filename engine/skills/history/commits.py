@@ -52,8 +52,7 @@ class BlamedLine(msgspec.Struct, frozen=True):
     """A line of a skill's file as it lies now, and the commit that it came with; None: by hand, not yet committed.
 
     `path` and `line` say where it stood in that commit; its trailers name the run, step, task and edit, and so the
-    trajectory, that caused it. What an undoing or a restoring brought back is blamed on the commit that it first came
-    with.
+    trajectory, that caused it. What an undoing or a restoring brought back belongs to the commit that it first came with.
     """
 
     number: int

@@ -31,7 +31,7 @@ from engine.skills.history import checkout as worktree
 from engine.skills.history import repository as places
 from engine.skills.history.blame import Origin, carry, git_lines, origins, sizes, touching
 from engine.skills.history.commits import BlamedLine, Commit, FileChange, at_step, commit_of, message_with, one_line
-from engine.skills.history.repository import HistoryError, explained
+from engine.skills.history.repository import HistoryError, translate_errors
 from engine.skills.operations.operation import Edit
 from engine.skills.repo.layout import is_skill, read_bytes, skill_file, skill_path
 
@@ -67,8 +67,8 @@ class History:
         `wait` bounds, in seconds, how long any later call waits for another writer. Raises `HistoryError`.
         """
         root = Path(path)
-        with explained(root, "open the history"):
-            places.stand_alone()
+        with translate_errors(root, "open the history"):
+            places.ignore_user_git_config()
             root.mkdir(parents=True, exist_ok=True)
             if not (root / ".git").exists() or (root / places.ASIDE).exists():
                 with _lock(root, wait):
@@ -88,8 +88,8 @@ class History:
         root = Path(path)
         if not (root / ".git").exists():
             return None
-        with explained(root, "open the history"):
-            places.stand_alone()
+        with translate_errors(root, "open the history"):
+            places.ignore_user_git_config()
             repository = places.own_repository(root)
             return None if repository.head_is_unborn else cls(root, repository, wait)
 
@@ -155,7 +155,7 @@ class History:
 
         Raises `HistoryError`.
         """
-        with explained(self.path, "read the history"):
+        with translate_errors(self.path, "read the history"):
             commits = touching(self._walk(), skill) if skill else self._walk()
             return [commit_of(commit) for commit in islice(commits, limit)]
 
@@ -164,7 +164,7 @@ class History:
 
         Raises `HistoryError`.
         """
-        with explained(self.path, "read the history"):
+        with translate_errors(self.path, "read the history"):
             commits = reversed(list(self._walk()))
             return [(commit_of(commit), *size) for commit, size in sizes(self._repository, commits)]
 
@@ -174,7 +174,7 @@ class History:
         `run` is by default the newest that edited the folder; without `step`, what that run left is meant; without
         anything, the newest commit. Raises `HistoryError` where there is no such commit.
         """
-        with explained(self.path, "read the history"):
+        with translate_errors(self.path, "read the history"):
             if commit_id or (step is None and not run):
                 return commit_of(self._lookup(commit_id or self.head))
             try:
@@ -184,7 +184,7 @@ class History:
 
     def blame(self, skill: str) -> list[BlamedLine]:
         """Each line of a skill's file as it lies now, with the commit that it came with. Raises `HistoryError`."""
-        with explained(self.path, f"blame the lines of {skill[:80]!r}"):
+        with translate_errors(self.path, f"blame the lines of {skill[:80]!r}"):
             path = skill_file(self.path, skill)
             present = self._present(path) if path else None
             if path is None or present is None:
@@ -209,19 +209,19 @@ class History:
     def find(self, key: str, value: str) -> Commit | None:
         """The newest commit whose trailer `key` is `value`, or None: so a restart learns whether an edit is in."""
         wanted = one_line(value)
-        with explained(self.path, "read the history"):
+        with translate_errors(self.path, "read the history"):
             return next((found for found in map(commit_of, self._walk()) if found.trailers.get(key) == wanted), None)
 
     def show(self, commit_id: str) -> list[FileChange]:
         """What a commit changed, file by file. Raises `HistoryError` where there is no such commit."""
-        with explained(self.path, f"show {commit_id[:40]}"):
+        with translate_errors(self.path, f"show {commit_id[:40]}"):
             commit = self._lookup(commit_id)
             found = worktree.deltas(commit.parents[0] if commit.parents else None, commit)
             return [FileChange(delta.path, self._text(delta.old), self._text(delta.new)) for delta in found]
 
     def diff(self, commit_id: str) -> str:
         """What a commit changed, as a unified diff. Raises `HistoryError` where there is no such commit."""
-        with explained(self.path, f"show {commit_id[:40]}"):
+        with translate_errors(self.path, f"show {commit_id[:40]}"):
             commit = self._lookup(commit_id)
             tree = commit.tree
             found = commit.parents[0].tree.diff_to_tree(tree) if commit.parents else tree.diff_to_tree(swap=True)
@@ -382,8 +382,8 @@ class History:
 
     @contextmanager
     def _writing(self, what: str) -> Iterator[None]:
-        """Hold the lock, with whatever a crash cut short finished first, and errors explained."""
-        with explained(self.path, what), _lock(self.path, self._wait):
+        """Hold the lock, with whatever a crash cut short finished first, and errors translate_errors."""
+        with translate_errors(self.path, what), _lock(self.path, self._wait):
             worktree.recover(self._repository)
             places.refuse_unfinished(self._repository, what)
             if self._repository.head_is_unborn:

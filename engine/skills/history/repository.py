@@ -61,7 +61,7 @@ def own_repository(root: Path) -> pygit2.Repository:
 
 def any_repository(path: Path) -> pygit2.Repository:
     """The repository that `path` is, or lies inside of, to read from. Raises `pygit2.GitError` where there is none."""
-    stand_alone()
+    ignore_user_git_config()
     return pygit2.Repository(str(path))
 
 
@@ -99,7 +99,7 @@ def refuse_unfinished(repository: pygit2.Repository, what: str) -> None:
         raise HistoryError(f"cannot {what}: a {name} is under way in {repository.workdir}; finish it or abort it first")
 
 
-def stand_alone() -> None:
+def ignore_user_git_config() -> None:
     """Let libgit2 read no configuration but the repository's own: a user's may be absent, broken or unreadable.
 
     Whose the repository is does not matter to it then either; nothing that a configuration names is ever run.
@@ -110,7 +110,7 @@ def stand_alone() -> None:
 
 
 @contextmanager
-def explained(root: Path, what: str) -> Iterator[None]:
+def translate_errors(root: Path, what: str) -> Iterator[None]:
     """Turn what the system and libgit2 raise into a `HistoryError`."""
     try:
         yield

@@ -41,7 +41,7 @@ class AlfworldEnvironment:
         text = NOTHING
         for number, moves in enumerate(self._moves):
             if command in moves:
-                with self.game.blamed():
+                with self.game.translated_errors():
                     text, changed = self._program.do(number, self._facts, moves[command])
                     self._follow(changed)
                 break

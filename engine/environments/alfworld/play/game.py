@@ -60,13 +60,13 @@ class Game:
         program = self._program() if self._program else None
         if program is None:
             content = self._read()
-            with self.blamed():
+            with self.translated_errors():
                 program = self._library.program(content.domain, content.grammar, content.problem, content.task)
             self._program = weakref.ref(program)
         return program
 
     @contextmanager
-    def blamed(self) -> Iterator[None]:
+    def translated_errors(self) -> Iterator[None]:
         """Names this game's file in what is wrong with it."""
         try:
             yield
