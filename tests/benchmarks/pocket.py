@@ -81,7 +81,7 @@ async def train(config: Config, groups: int) -> tuple[HeldOut, list[float]]:
         rollouts = await collect(drawn, step=step, context=context, vetoes=[], emit=lambda event: None)
         parts = score_rollouts(rollouts, config.rewards, lambda event: None)
         told = summary(step, rollouts, parts, rollout_seconds=time.monotonic() - began[0], seconds=0)
-        print(f"  step {step:>3}  r_task {told.parts.r_task:.3f}  r_fc {told.parts.r_fc:.3f}", end="", flush=True)
+        print(f"  step {step:>3}  r_task {told.rewards.r_task:.3f}  r_fc {told.rewards.r_fc:.3f}", end="", flush=True)
         return step_samples(rollouts, parts, int(session.model.tokenizer.pad_token_id))
 
     async def after_update(update: Update) -> None:

@@ -88,4 +88,4 @@ async def test_the_shipped_model_gets_the_same_result_from_the_same_seed():
     assert result.r_task is not None and 0 <= result.r_task <= 1
     again = await evaluate(players, GROUPS)
     assert again.operations == result.operations
-    assert msgspec.structs.astuple(again.parts) == pytest.approx(msgspec.structs.astuple(result.rewards))
+    assert msgspec.structs.astuple(again.rewards) == pytest.approx(msgspec.structs.astuple(result.rewards))

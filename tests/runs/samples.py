@@ -19,7 +19,7 @@ def step_started(step: int) -> StepStarted:
 def step_ended(step: int, *, r: float | None = 1.25, r_cnt: float | None = None) -> StepEnded:
     return StepEnded(
         step=step,
-        parts=RewardBreakdown(r=r, r_task=0.5, r_fc=0.75, r_cnt=r_cnt, r_comp=0.9),
+        rewards=RewardBreakdown(r=r, r_task=0.5, r_fc=0.75, r_cnt=r_cnt, r_comp=0.9),
         reward_std=0.125,
         zero_std_groups=0,
         measured=8,

@@ -251,7 +251,7 @@ def test_events_are_one_json_object_a_line(shell: Shell, run: Run) -> None:
         "turn_taken",
         "go box 1",
     )
-    assert second["event"]["parts"]["r_cnt"] is None
+    assert second["event"]["rewards"]["r_cnt"] is None
 
 
 def test_what_a_model_wrote_cannot_steer_the_terminal(shell: Shell, run: Run) -> None:

@@ -211,7 +211,7 @@ def test_a_resume_takes_back_the_steps_after_its_checkpoint(run: Run) -> None:
     run.append(started(), step_ended(1), step_ended(2, r=0.5), started(resumed_from=1))
     assert [s.step for s in run.steps()] == [1] and run.state().step == 1
     run.append(step_ended(2, r=0.75))
-    assert [s.parts.r for s in run.steps()] == [1.25, 0.75]
+    assert [s.rewards.r for s in run.steps()] == [1.25, 0.75]
 
 
 def test_an_edit_is_pending_until_decided(run: Run) -> None:

@@ -76,7 +76,7 @@ def test_the_log_says_which_tasks_were_drawn_and_all_rollouts_of_a_group_walk_th
 def test_what_the_best_rollout_edited_waits_for_review_and_nothing_was_written(run):
     best = {}
     for event in (stored.event for stored in run.events(kinds=["rollout_scored"])):
-        if event.step not in best or event.rewards.r > best[event.step].parts.r:
+        if event.step not in best or event.rewards.r > best[event.step].rewards.r:
             best[event.step] = event
     for record in run.edits():
         at = record.proposal.at

@@ -101,15 +101,15 @@ CHANGES = {
     "dropped turns": ("curation_made", more(["dropped_turns"], 1)),
     "dropped vetoes": ("curation_made", more(["dropped_vetoes"], 1)),
     "a judge's reason": ("curation_made", more(["judge_reason"], "x")),
-    "r": ("rollout_scored", more(["parts", "r"], 1e-6)),
-    "r_task": ("rollout_scored", more(["parts", "r_task"], 0.25)),
-    "an unmeasured r_fc": ("rollout_scored", more(["parts", "r_fc"], lambda value: None)),
+    "r": ("rollout_scored", more(["rewards", "r"], 1e-6)),
+    "r_task": ("rollout_scored", more(["rewards", "r_task"], 0.25)),
+    "an unmeasured r_fc": ("rollout_scored", more(["rewards", "r_fc"], lambda value: None)),
     "how many were measured": ("rollout_scored", more(["measured"], -1)),
     "an advantage": ("update_made", more(["advantages", 0, 0], 1e-6)),
     "a rollout too many": ("update_made", lambda event: event["advantages"][0].append(0.0)),
     "how many samples": ("update_made", more(["samples"], 1)),
     "an update that was not skipped": ("update_made", more(["skipped"], "nothing was measured")),
-    "a step's r_comp": ("step_ended", more(["parts", "r_comp"], 1e-6)),
+    "a step's r_comp": ("step_ended", more(["rewards", "r_comp"], 1e-6)),
     "a step's spread": ("step_ended", more(["reward_std"], 1e-6)),
     "a step's flat groups": ("step_ended", more(["zero_std_groups"], 1)),
     "a step's success": ("step_ended", more(["success_rate"], 0.1)),
@@ -126,7 +126,7 @@ CHANGES = {
     "a held-out count": ("held_out_measured", more(["unmeasured"], 1)),
     "the held-out groups": ("held_out_measured", more(["groups"], 1)),
     "the step of a held-out result": ("held_out_measured", more(["step"], 1)),
-    "a held-out part": ("held_out_measured", more(["parts", "r_cnt"], 1e-6)),
+    "a held-out part": ("held_out_measured", more(["rewards", "r_cnt"], 1e-6)),
 }
 
 
@@ -204,7 +204,7 @@ def test_what_cannot_be_checked_is_counted_and_never_called_verified(run, copied
     """An older log, and a model that is no more where it was."""
     with sqlite3.connect(copied / "run.db") as connection:
         connection.execute("DELETE FROM events WHERE kind = 'measurement_started'")
-        connection.execute("UPDATE events SET data = json_remove(data, '$.parts') WHERE kind = 'held_out_measured'")
+        connection.execute("UPDATE events SET data = json_remove(data, '$.rewards') WHERE kind = 'held_out_measured'")
         connection.execute(
             "DELETE FROM events WHERE kind IN (?, ?, ?, ?) AND json_extract(data, '$.at.held_out')", OF_POSITIONS
         )
@@ -237,7 +237,7 @@ def test_a_checkpoint_measured_again_gives_exactly_what_the_log_has_and_writes_n
     logged = {event.step: event for event in (s.event for s in run.events(kinds=["held_out_measured"]))}[2]
     assert (shown["step"], shown["groups"], shown["same"]) == (2, 2, True)
     assert (shown["r_task"], shown["standard_error"]) == (logged.r_task, logged.standard_error)
-    assert shown["parts"] == msgspec.to_builtins(logged.parts) == shown["logged"]["parts"]
+    assert shown["rewards"] == msgspec.to_builtins(logged.rewards) == shown["logged"]["rewards"]
     assert files_of(run) == before and run.last_id() == events
 
 

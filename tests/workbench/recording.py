@@ -102,7 +102,7 @@ def _summary(step: int, parts: RewardBreakdown) -> StepEnded:
     lost = 1 if step == 2 else 0
     return StepEnded(
         step=step,
-        parts=parts,
+        rewards=parts,
         reward_std=0.12,
         zero_std_groups=1 if step == 1 else 0,
         measured=GROUPS * ROLLOUTS * TASKS - lost,

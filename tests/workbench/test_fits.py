@@ -56,7 +56,7 @@ def ended(step: int, parts: RewardBreakdown, *, count: int) -> StepEnded:
     return msgspec.structs.replace(
         like,
         step=step,
-        parts=parts,
+        rewards=parts,
         reward_std=parts.r and 0.12,
         invalid_action_rate=parts.r and 1.0,
         measured=count,

@@ -68,7 +68,13 @@ async def test_what_was_not_measured_is_never_a_number(tmp_path: Path) -> None:
     unknown = RewardBreakdown(None, None, None, None, None)
     summary = next(event for event in step_events(1) if isinstance(event, StepEnded))
     lost = msgspec.structs.replace(
-        summary, parts=unknown, reward_std=None, invalid_action_rate=None, success_rate=None, measured=0, unmeasured=24
+        summary,
+        rewards=unknown,
+        reward_std=None,
+        invalid_action_rate=None,
+        success_rate=None,
+        measured=0,
+        unmeasured=24,
     )
     run.append(RunStarted(run_kind="train", profile="pocket", steps=4, pid=1), lost)
     run.append(MemoryMeasured(source="cgroup", total=0, available=0, engine=0))
