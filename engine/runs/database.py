@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from engine.runs.errors import NotARun, RunError, WriteFailed
+from engine.runs.migration import SCHEMA_VERSION, migrate
 from engine.runs.projections import TABLES as DERIVED_TABLES
 
 APPLICATION_ID = 0x534B696C  # "SKil"
-SCHEMA_VERSION = 1
 BUSY_SECONDS = 10.0
 
 SCHEMA = f"""
@@ -53,7 +53,8 @@ def create(path: Path, run_id: str, kind: str, created: float, repo: str | None)
 
 
 class Database:
-    """An open run database. Raises `NotARun` when the file is something else, damaged, or of a newer schema."""
+    """An open run database, migrated to the present schema. Raises `NotARun` when the file is something else, damaged, or
+    of a newer schema, and `RunError` when it cannot be migrated now."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -67,14 +68,10 @@ class Database:
             raise
 
     def _check(self) -> None:
-        application, version = self.one("PRAGMA application_id")[0], self.one("PRAGMA user_version")[0]
-        if application != APPLICATION_ID:
+        if self.one("PRAGMA application_id")[0] != APPLICATION_ID:
             raise NotARun(f"{self.path} is a database, but not of a run; give the directory of a run")
-        if version > SCHEMA_VERSION:
-            raise NotARun(
-                f"{self.path} was written by a newer skillos-tui (schema {version}; this one reads {SCHEMA_VERSION}); "
-                "upgrade skillos-tui to open it"
-            )
+        with self.borrow() as connection:
+            migrate(connection, self.path.parent)
 
     @contextmanager
     def borrow(self) -> Iterator[sqlite3.Connection]:

@@ -48,6 +48,14 @@ def apply(connection: sqlite3.Connection, event_id: int, at: float, event: AnyEv
         rule(connection, event_id, at, event)
 
 
+def create(connection: sqlite3.Connection) -> None:
+    """Make the tables, empty, in the place of those that there are, inside the caller's transaction."""
+    for table in ("state", "steps", "edits"):
+        connection.execute(f"DROP TABLE IF EXISTS {table}")
+    for statement in TABLES.split(";"):
+        connection.execute(statement)
+
+
 def rebuild(connection: sqlite3.Connection) -> None:
     """Empty the derived tables and derive them again from the events, inside the caller's transaction."""
     for table in ("state", "steps", "edits"):
