@@ -17,6 +17,7 @@ from functools import partial
 from engine.config import Config, ConfigError
 from engine.environments.alfworld.errors import GamesError
 from engine.models.contract import NotFinite
+from engine.models.settings import local_settings
 from engine.runs import reviews
 from engine.runs.commands import CheckpointNow, Pause, Resume, Stop
 from engine.runs.errors import RunError
@@ -135,7 +136,7 @@ def _prepare(config: Config) -> None:
     import torch
     from transformers.utils import logging as transformers_logging
 
-    torch.set_num_threads(config.model.threads)
+    torch.set_num_threads(local_settings(config.model).threads)
     transformers_logging.disable_progress_bar()
     logging.getLogger("trl").setLevel(logging.ERROR)
 

@@ -13,11 +13,13 @@ import msgspec
 
 from engine.cli.common import CommandError, Commands, add_command, natural, open_run, positive, print_json
 from engine.config import Config, ConfigError
+from engine.core.parts import kind_of
 from engine.environments.alfworld import GamesError
 from engine.environments.contract import World
+from engine.environments.registry import ENVIRONMENTS
 from engine.environments.worlds import open_held_out, open_world
 from engine.models.contract import NotFinite, not_finite_in
-from engine.preflight import check_held_out
+from engine.models.settings import local_settings
 from engine.runs.events import AnyEvent, HeldOutMeasured, Parts, Progress
 from engine.runs.held_out import measurements
 from engine.runs.store import Run
@@ -118,7 +120,7 @@ def _measure(options: argparse.Namespace) -> int:
     with open_run(options) as run:
         if run.kind != "train":
             raise CommandError(f"{run.path} is a {run.kind} run; only a train run has checkpoints to measure")
-        check_held_out(run.config.environment)
+        ENVIRONMENTS.load(kind_of(run.config.environment)).check_held_out(run.config.environment)
         step, adapter = _checkpoint(run, options.step)
         logged = measurements(run).get(step)
         config = run.config
@@ -175,7 +177,7 @@ async def _evaluated(config: Config, adapter: Path | None, step: int, groups: in
 
     memory.keep_freed()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    torch.set_num_threads(config.model.threads)
+    torch.set_num_threads(local_settings(config.model).threads)
     show = _progress()
     player = loading.load_player(config, adapter, lambda what: show(Progress("loading", what)))
     _, held_out = loading.load_worlds(config, lambda what: None, held_out=True)

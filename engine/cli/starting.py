@@ -62,7 +62,7 @@ def _curate(options: argparse.Namespace) -> int:
     ]
     if options.games is not None:
         games = _given("environment.path", _quoted(options.games))
-        settings = [*_decoding(options), *settings, "environment.name=alfworld", *games]
+        settings = [*_decoding(options), *settings, "environment.kind=alfworld", *games]
     return _start(options, "curate", load_profile(options.profile, settings), options.repo.absolute())
 
 

@@ -8,28 +8,37 @@ from __future__ import annotations
 
 import msgspec
 
-from engine import config
+from engine.core.errors import ConfigError
+from engine.core.parts import kind_of
 from engine.environments.contract import World
+from engine.environments.household.settings import HouseholdSettings
 from engine.environments.household.world import HouseholdWorld
-from engine.preflight import check_held_out
+from engine.environments.registry import ENVIRONMENTS
+from engine.environments.settings import EnvironmentSettings
 
 
-def open_world(settings: config.Environment) -> World:
+def open_world(settings: EnvironmentSettings) -> World:
     """The world of `settings`. Raises `GamesError` when its files cannot be read."""
-    if settings.name == "household":
+    if isinstance(settings, HouseholdSettings):
         return HouseholdWorld()
-    from engine.environments.alfworld import AlfworldWorld
+    from engine.environments.alfworld import AlfworldSettings, AlfworldWorld
 
+    if not isinstance(settings, AlfworldSettings):
+        raise ConfigError(f"no world of the kind {kind_of(settings)} can be opened")
     return AlfworldWorld.at(settings.path, split=settings.split, max_turns=settings.max_turns)
 
 
-def open_held_out(settings: config.Environment, training: World) -> World:
+def open_held_out(settings: EnvironmentSettings, training: World) -> World:
     """The world of the held-out groups beside the `training` world of the same settings.
 
-    A generated world serves both, from different seeds; of a finite one another split is opened. Raises `ConfigError` as
-    `check_held_out` does, and `GamesError` when the split cannot be read.
+    A generated world serves both, from different seeds; of a finite one another split is opened. Raises `ConfigError` where
+    the kind's `check_held_out` does, and `GamesError` when the split cannot be read.
     """
-    check_held_out(settings)
-    if settings.name == "household":
+    ENVIRONMENTS.load(kind_of(settings)).check_held_out(settings)
+    if isinstance(settings, HouseholdSettings):
         return training
+    from engine.environments.alfworld import AlfworldSettings
+
+    if not isinstance(settings, AlfworldSettings):
+        raise ConfigError(f"no world of the kind {kind_of(settings)} can be opened")
     return open_world(msgspec.structs.replace(settings, split=settings.evaluate_split))

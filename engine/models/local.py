@@ -53,6 +53,7 @@ from engine.model_files import (
 )
 from engine.models import choosing
 from engine.models.contract import Choice, Completion, Message, NotFinite, PromptTooLong, Role, Sampling
+from engine.models.settings import LocalModelSettings
 
 HOLD_SECONDS = 600.0
 """How long `LocalModel.hold` waits for the batch in work: a cancelled request ends with the present forward pass."""
@@ -62,7 +63,7 @@ class ModelBusy(Exception):
     """The model still answered requests when the wait for it ended."""
 
 
-def load_tokenizer(settings: config.Model) -> PreTrainedTokenizerBase:
+def load_tokenizer(settings: LocalModelSettings) -> PreTrainedTokenizerBase:
     """The tokenizer of the model. Raises `ConfigError` when it cannot be had, or has no chat template that works."""
     with _blaming(settings):
         tokenizer = AutoTokenizer.from_pretrained(weights_path(settings.weights))
@@ -82,7 +83,7 @@ def load_tokenizer(settings: config.Model) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_base(settings: config.Model) -> PreTrainedModel:
+def load_base(settings: LocalModelSettings) -> PreTrainedModel:
     """The frozen base model on its device. Raises `ConfigError` when it cannot be had, or not put there."""
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.dtype]
     with _blaming(settings):
@@ -92,7 +93,7 @@ def load_base(settings: config.Model) -> PreTrainedModel:
 
 
 @contextmanager
-def _blaming(settings: config.Model, what: str = "") -> Iterator[None]:
+def _blaming(settings: LocalModelSettings, what: str = "") -> Iterator[None]:
     """One sentence for what is wrong with the files of the model, and for what transformers and torch raise."""
     check_model(settings)
     try:

@@ -14,8 +14,8 @@ from statistics import fmean, pstdev
 
 import msgspec
 
-from engine import config
 from engine.outcomes import SUCCEEDED, Outcome
+from engine.rollouts.settings import RewardSettings
 from engine.runs.events import Parts
 
 
@@ -32,7 +32,7 @@ class Measures(msgspec.Struct, frozen=True):
     prompt_tokens: int = 1
 
 
-def score(positions: Sequence[Measures], settings: config.Rewards, *, first_counts: bool = False) -> Parts:
+def score(positions: Sequence[Measures], settings: RewardSettings, *, first_counts: bool = False) -> Parts:
     """The reward of a rollout and its parts, over positions 1..|G| in order.
 
     Position 1 plays on an empty repository and does not count in r_task; unmeasured outcomes leave its denominator
@@ -52,7 +52,7 @@ def score(positions: Sequence[Measures], settings: config.Rewards, *, first_coun
     return Parts(r, r_task, r_fc, r_cnt, r_comp)
 
 
-def validity(position: Measures, settings: config.Rewards) -> float:
+def validity(position: Measures, settings: RewardSettings) -> float:
     """valid(c_i): the fraction of the decision's calls that parse and apply; a named setting where it calls nothing."""
     return position.valid_calls / position.calls if position.calls else settings.empty_call_validity
 

@@ -19,6 +19,7 @@ from engine.agents.curator import Decision
 from engine.agents.executor import Trajectory
 from engine.agents.judge import JUDGES
 from engine.agents.prompting import Prompts, SkillShown, Turn
+from engine.core.parts import kind_of
 from engine.environments.contract import Task, World
 from engine.models.contract import ChatModel, Completion, ModelUnavailable
 from engine.runs.events import (
@@ -224,7 +225,7 @@ def _apply(
         curated=True,
         calls=len(calls),
         valid_calls=len(edits),
-        judge=JUDGES[agents.config.rewards.judge]([edit.operation for edit in edits], trajectory),
+        judge=JUDGES[kind_of(agents.config.judge)]([edit.operation for edit in edits], trajectory),
         repo_tokens=sum(agents.model.count_tokens(text) for text in texts.values()),
         prompt_tokens=len(completion.prompt_ids),
     )

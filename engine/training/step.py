@@ -10,19 +10,19 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
 
-from engine import config
 from engine.outcomes import SUCCEEDED
+from engine.rollouts.settings import RewardSettings
 from engine.runs.events import Parts, RolloutScored, Sink, StepEnded
 from engine.training import rewards
 from engine.training.rollout import Position, Rollout
 
 
-def score_rollouts(rollouts: Sequence[Sequence[Rollout]], settings: config.Rewards, emit: Sink) -> list[list[Parts]]:
+def score_rollouts(rollouts: Sequence[Sequence[Rollout]], settings: RewardSettings, emit: Sink) -> list[list[Parts]]:
     """The parts of every rollout, `[group][rollout]`, each emitted."""
     return [[_score(rollout, settings, emit) for rollout in row] for row in rollouts]
 
 
-def _score(rollout: Rollout, settings: config.Rewards, emit: Sink) -> Parts:
+def _score(rollout: Rollout, settings: RewardSettings, emit: Sink) -> Parts:
     parts = rewards.score([position.measures for position in rollout.positions], settings)
     measured = sum(position.measured for position in rollout.positions)
     step = rollout.positions[0].at.step

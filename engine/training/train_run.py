@@ -23,6 +23,7 @@ import msgspec
 
 from engine.config import Config
 from engine.models.contract import ChatModel, NotFinite, not_finite_in
+from engine.rollouts.groups.families import families_settings
 from engine.runs.errors import RunError
 from engine.runs.events import (
     CheckpointSaved,
@@ -141,7 +142,8 @@ class TrainRun:
         """The rollouts of `step`, scored."""
         await self._control.gate()
         self._began = time.monotonic()
-        groups = draw_groups(self._agents.world, self._config.training, step)
+        grouping = families_settings(self._config.grouping)
+        groups = draw_groups(self._agents.world, self._config.training, grouping, step)
         tasks = [GroupDrawn(group.id, group.family, group.seed, [task.id for task in group.tasks]) for group in groups]
         vetoes = vetoes_of(self._run, self._agents)
         self._writer.emit(StepStarted(step, tasks, vetoes))

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine.cli import main
+from engine.core.parts import kind_of
 from engine.outcomes import SUCCEEDED
 from engine.runs import reviews
 from engine.runs.events import Address, StateChanged, TurnTaken
@@ -163,7 +164,7 @@ def test_games_are_kept_in_the_configuration_by_their_absolute_path(
     arguments = ["curate", "--profile", "pocket", "--repo", "R", "--tasks", 1, "--games", 'games "of" mine']
     assert shell(*arguments, "--run", place)[0] == 0
     world = Run.open(place).config.environment
-    assert (world.name, world.path) == ("alfworld", str(tmp_path / 'games "of" mine'))
+    assert (kind_of(world), world.path) == ("alfworld", str(tmp_path / 'games "of" mine'))
 
 
 def test_the_pocket_model_chooses_in_official_games_and_says_so_unless_the_user_says_how_it_acts(
@@ -188,8 +189,8 @@ def test_the_pocket_model_chooses_in_official_games_and_says_so_unless_the_user_
     ("arguments", "why"),
     [
         (["curate", "--profile", "pocket", "--repo", "R", "--games", "absent"], "no games at .*absent"),
-        (["curate", "--profile", "pocket", "--repo", "R", "--set", "environment.name=alfworld"], "give --games PATH"),
-        (["train", "--profile", "pocket", "--set", "environment.name=alfworld"], "held-out groups .* name two splits"),
+        (["curate", "--profile", "pocket", "--repo", "R", "--set", "environment.kind=alfworld"], "give --games PATH"),
+        (["train", "--profile", "pocket", "--set", "environment.kind=alfworld"], "held-out groups .* name two splits"),
         (["train", "--profile", "nowhere"], "no profile 'nowhere'"),
         (["train", "--profile", "pocket", "--steps", "0"], r"training\.steps = 0 .* at least 1"),
         (["train", "--profile", "pocket", "--set", "training.pace=3"], "pace"),

@@ -13,9 +13,10 @@ from engine.runs.store import Stored
 from engine.training.groups import draw_groups
 from engine.training.rollout import Agents, collect
 from engine.training.samples import why_untrainable
+from engine.training.settings import TrainingSettings
 from engine.training.step import advantages, score_rollouts, summary
 
-TRAINING = config.Training(groups=2, rollouts=2, tasks=3)
+TRAINING = TrainingSettings(groups=2, rollouts=2, tasks=3)
 CONFIG = msgspec.structs.replace(config.load_profile("pocket"), training=TRAINING)
 DOWN = ModelUnavailable("connection refused by 127.0.0.1:9")
 
@@ -53,7 +54,7 @@ async def played(model, step=1):
     """A step's rollouts, and the events that tell of them."""
     events = []
     agents = Agents(HouseholdWorld(), model, Prompts.load("pocket"), Prompts.load("pocket"), CONFIG)
-    groups = draw_groups(agents.world, TRAINING, step)
+    groups = draw_groups(agents.world, TRAINING, CONFIG.grouping, step)
     rollouts = await collect(groups, step=step, agents=agents, vetoes=[], emit=events.append)
     return rollouts, events
 

@@ -5,6 +5,7 @@ import pytest
 
 from engine import config
 from engine.agents.prompting import Prompts
+from engine.agents.settings import CuratorSettings
 from engine.environments.household.world import HouseholdWorld
 from engine.runs import reviews
 from engine.runs.events import ProposalsWithheld
@@ -25,7 +26,7 @@ def run(tmp_path):
 
 
 def agents(prompts="standard", **curator):
-    settings = msgspec.structs.replace(config.Curator(), prompts=prompts, **curator)
+    settings = msgspec.structs.replace(CuratorSettings(), prompts=prompts, **curator)
     loaded = Prompts.load(prompts)
     return Agents(HouseholdWorld(), Answering(), loaded, loaded, config.Config("test", curator=settings))
 

@@ -19,10 +19,14 @@ from engine.environments.alfworld.errors import GamesError
 from engine.environments.alfworld.expert import Expert, Turn, demonstration
 from engine.environments.alfworld.game import Game, Games
 from engine.environments.alfworld.loading import load_games
+from engine.environments.alfworld.settings import AlfworldSettings, check, check_held_out
 from engine.environments.alfworld.world import AlfworldWorld
+from engine.environments.registry import EnvironmentKind
 
 __all__ = [
+    "KIND",
     "AlfworldEnvironment",
+    "AlfworldSettings",
     "AlfworldWorld",
     "Expert",
     "Game",
@@ -32,3 +36,5 @@ __all__ = [
     "demonstration",
     "load_games",
 ]
+
+KIND = EnvironmentKind(name="alfworld", settings=AlfworldSettings, check=check, check_held_out=check_held_out)

@@ -1,0 +1,1 @@
+"""Judges of what a curator writes: one module a judge, and the registry that names them."""

@@ -1,0 +1,1 @@
+"""Review: which edits are admitted, and who decides on them."""
