@@ -10,7 +10,7 @@ A prompt over its cap says less, for the rest of the episode: it loses the lowes
 skill left the quoted turns. Only what does not fit even then is unmeasured: skills too long to show never take a failed
 task out of the reward (`method.md`, lessons 1 and 4).
 
-With the decoding `choose` (`config.Executor.decoding`) the model writes nothing: the thought stays empty, and the action
+With the decoding `choose` (`ExecutorSettings.decoding`) the model writes nothing: the thought stays empty, and the action
 is the one whose text it finds likeliest between the `<action>` tags, or at a temperature a draw by likelihood. Offered are
 the admissible actions less those already taken when this same text was seen, or all when none is left: so no action is ever
 invalid, and a model that would repeat itself goes on to its next best action.
@@ -24,8 +24,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from engine import config
 from engine.agents.prompting import Prompts, SkillShown, Turn
+from engine.agents.settings import ExecutorSettings
 from engine.core.outcomes import FAILED, SUCCEEDED, Outcome, unmeasured
 from engine.environments.base import Task, TaskSource, TaskSourceError
 from engine.models.base import ChatModel, ModelUnavailable, PromptTooLong, Sampling
@@ -79,7 +79,7 @@ async def play(
     *,
     model: ChatModel,
     prompts: Prompts,
-    settings: config.Executor,
+    settings: ExecutorSettings,
     seed: int,
     on_turn: Callable[[int, Turn, int], None] = lambda number, turn, shown: None,
     on_start: Callable[[str], None] = lambda opening: None,
@@ -139,7 +139,7 @@ async def _decide(
     turns: Sequence[Turn],
     model: ChatModel,
     prompts: Prompts,
-    settings: config.Executor,
+    settings: ExecutorSettings,
     seed: int,
 ) -> tuple[str, str]:
     """The (thought, action) of one turn, of which the last of `seen` is the view. Raises what the model raises."""
