@@ -2,9 +2,10 @@
 
     run = unpack("curate", tmp_path)        # a folder with schema version 1
 
-`train.tar.xz`: two steps of the pocket profile (1 group, 2 rollouts, 2 tasks, 2 held-out groups); its edits are approved
-(e1), vetoed and open again (e2), undecided (e3, e4). `curate.tar.xz`: three tasks; its edits are amended (e1), conflicted (e2),
-vetoed (e3), approved (e4), undone (e5), superseded (e6), and e7 was being approved when its process died.
+`train.tar.xz`: two steps of the pocket profile (1 group, 2 rollouts, 2 tasks, 2 held-out groups). Its edits are approved
+(e1), vetoed and open again (e2), and undecided (e3, e4).
+`curate.tar.xz`: three tasks. Its edits are amended (e1), conflicted (e2), vetoed (e3), approved (e4), undone (e5),
+superseded (e6), and e7 was being approved when its process died.
 """
 
 from __future__ import annotations
