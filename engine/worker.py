@@ -19,7 +19,7 @@ from engine.core.errors import SkillosError
 from engine.core.events import Notice, Progress, RunKind, RunStarted, StateChanged
 from engine.jobs.control import Control, StopRequested
 from engine.models.settings import local_settings
-from engine.review import decisions as reviews
+from engine.review.journal import recover
 from engine.runs.commands import CheckpointNow, Pause, Resume, Stop
 from engine.runs.directory import Run
 from engine.runs.writer import EventWriter
@@ -96,7 +96,7 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
     writer.emit(Progress("loading", "PyTorch and transformers"))
     writer.emit(RunStarted(run.kind, config.profile, steps, os.getpid(), await _done(run)))
     writer.flush()
-    reviews.recover(run)
+    recover(run)
     await asyncio.to_thread(_prepare, config)
     work = await asyncio.to_thread(_work_of, run.kind)
     await work(run, config, writer, control)

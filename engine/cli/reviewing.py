@@ -7,14 +7,15 @@ import sys
 from pathlib import Path
 
 from engine.cli.common import Commands, add_command, lines, open_run, print_json, user_name
+from engine.core.edit import OPEN, PAST, PERSONAL, Edit, actions
 from engine.core.text import printable
-from engine.runs.directory import EditRecord, Run
+from engine.runs.directory import Run
 from engine.runs.errors import RunError
 
 
 def add_commands(commands: Commands) -> None:
     review = add_command(commands, "review", "decide on the edits of a run", _review, run=True, json=True)
-    review.add_argument("action", choices=["list", "show", "approve", "amend", "veto", "undo", "again"])
+    review.add_argument("action", choices=["list", "show", *PERSONAL])
     review.add_argument("edit", nargs="?", metavar="ID")
     review.add_argument("--reason", default="", help="why an edit is vetoed (quoted to the curator) or amended")
     review.add_argument("--text", metavar="FILE", help="the file that an amended edit shall write; - is standard input")
@@ -34,20 +35,20 @@ def _review(options: argparse.Namespace) -> int:
             return _show(run, options)
         match options.action:
             case "approve":
-                record = reviews.approve(run, options.edit, user_name())
+                edit = reviews.approve(run, options.edit, user_name())
             case "amend":
-                record = reviews.amend(run, options.edit, user_name(), _text(options.text), options.reason)
+                edit = reviews.amend(run, options.edit, user_name(), _text(options.text), options.reason)
             case "veto":
-                record = reviews.veto(run, options.edit, user_name(), options.reason)
+                edit = reviews.veto(run, options.edit, user_name(), options.reason)
             case "undo":
                 return _undo(run, options)
             case _:
-                record = reviews.requeue(run, options.edit, user_name())
-        print(_edit_line(record))
-        if record.state == "conflicted":
+                edit = reviews.requeue(run, options.edit, user_name())
+        print(_edit_line(edit))
+        if edit.state == "conflicted":
             print(
-                f"{record.proposal.skill} changed since this edit was proposed; nothing was written. "
-                f"Against the present text: skillos-engine review {options.run} again {record.id}",
+                f"{edit.skill} changed since this edit was proposed; nothing was written. "
+                f"Against the present text: skillos-engine review {options.run} requeue {edit.id}",
                 file=sys.stderr,
             )
             return 1
@@ -59,32 +60,36 @@ def _undo(run: Run, options: argparse.Namespace) -> int:
     from engine.review import decisions as reviews
 
     before = run.edit(options.edit)
-    record = reviews.undo(run, options.edit, user_name(), shown=before.shown)
-    print(_edit_line(record))
-    if record.state == "pending":
+    edit = reviews.undo(run, options.edit, user_name(), shown=before)
+    print(_edit_line(edit))
+    if edit.state == "pending":
         print("the veto is taken back: the edit waits for a decision again")
     else:
         commit = before.decision.commit[:10] if before.decision else ""
         print(
-            printable(f"reverted commit {commit} of {before.proposal.skill}; to put the edit back into the queue:")
-            + f" skillos-engine review {options.run} again {record.id}"
+            printable(f"reverted commit {commit} of {before.skill}; to put the edit back into the queue:")
+            + f" skillos-engine review {options.run} requeue {edit.id}"
         )
     return 0
 
 
 def _show(run: Run, options: argparse.Namespace) -> int:
-    """An edit's diff, then what its checks and its audit found."""
-    from engine.review import decisions as reviews
+    """An edit's diff, then what the gates found, and what can be done with it."""
+    from engine.review.diff import amendment, diff
 
-    record = run.edit(options.edit)
+    edit = run.edit(options.edit)
     if options.json:
-        print_json(record)
+        print_json(edit)
         return 0
-    print(lines(reviews.diff(run, options.edit)))
-    for note in (*record.proposal.checks, *map(str, record.proposal.audit)):
-        print(printable(note))
-    if record.proposal.amended_by:
-        print(printable(f"amended by {record.proposal.amended_by}:"), lines(reviews.amendment(record)), sep="\n")
+    print(lines(diff(run, options.edit)))
+    for finding in edit.findings:
+        print(printable(str(finding)))
+    for gate, score in edit.scores.items():
+        print(printable(f"{gate}: {score:.3f}"))
+    if edit.amended_by:
+        print(printable(f"amended by {edit.amended_by}:"), lines(amendment(edit)), sep="\n")
+    offered = [action for action in PERSONAL if action in actions(edit.state)]
+    print(f"{edit.id} is {edit.state}; it can: {', '.join(offered)}")
     return 0
 
 
@@ -102,22 +107,24 @@ def _text(file: str | None) -> str:
 
 
 def _list_edits(run: Run, options: argparse.Namespace) -> int:
-    records = [record for record in run.edits() if options.all or record.state in ("pending", "conflicted")]
+    edits = [edit for edit in run.edits() if options.all or edit.state in OPEN]
     if options.json:
-        print_json(records)
+        print_json(edits)
         return 0
-    for record in records:
-        print(_edit_line(record))
-        for finding in record.proposal.audit:
+    for edit in edits:
+        print(_edit_line(edit))
+        for finding in edit.findings:
             print(f"      {printable(str(finding), 200)}")
-    if not records:
+    if not edits:
         print("no edits wait for review")
     return 0
 
 
-def _edit_line(record: EditRecord) -> str:
-    proposal, decision = record.proposal, record.decision
-    name = f"{proposal.skill} -> {proposal.new_name}" if proposal.new_name else proposal.skill
-    why = f"{proposal.task}, {proposal.outcome}: {proposal.reason}"
+def _edit_line(edit: Edit) -> str:
+    cause, decision = edit.provenance, edit.decision
+    name = f"{edit.skill} -> {edit.new_name}" if edit.new_name else edit.skill
+    why = f"{cause.task}, {cause.outcome}: {cause.reason}"
+    state = PAST[decision.action] if decision else edit.state
     decided = f" by {decision.by} {decision.reason} {decision.commit[:10]}".rstrip() if decision else ""
-    return printable(f"{record.id:<5} {record.state}{decided}  {proposal.operation} {name}  ({why})", 400)
+    amended = f" (amended by {edit.amended_by})" if edit.amended_by else ""
+    return printable(f"{edit.id:<5} {state}{decided}{amended}  {edit.operation} {name}  ({why})", 400)

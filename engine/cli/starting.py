@@ -71,7 +71,10 @@ def _decoding(options: argparse.Namespace) -> list[str]:
     key = "executor.decoding"
     if options.profile != "pocket" or any(setting.partition("=")[0].strip() == key for setting in options.set):
         return []
-    print(f"{key}=loglikelihood: the pocket model cannot write these games' actions, so it takes the likeliest", flush=True)
+    print(
+        f"{key}=loglikelihood: the pocket model cannot write these games' actions, so it takes the likeliest",
+        flush=True,
+    )
     return [f"{key}=loglikelihood"]
 
 

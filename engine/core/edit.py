@@ -1,75 +1,85 @@
-"""The lifecycle of an edit, from its proposal to its commit: its states, and the table of what leads to each.
+"""An edit of a skill from its proposal to its commit: what it is, and the table of what can happen to it.
 
-    state = transition("proposed", "check")          # "checked"; raises `NotAllowed` for what the table does not hold
+    state = transition("pending", "approve")          # "committed"; raises `NotAllowed` for what the table does not hold
+    actions("pending")                                # ("amend", "approve", "conflict", "veto", "supersede")
+    edit = edit.decided(Decision("veto", "ann", "too narrow"))
 
-    proposed ─ check ─ checked ─ gate ─ gated ─ queue ─ pending ─ approve ─ approved ─ commit ─ committed
-        └─ refuse ─┬──────┴─ queue ──────────────────────┘ ├─ amend ─── amended ──┤            │
-                refused                                     ├─ veto ──── vetoed     └─ conflicted └─ undone
-                                                            └─ supersede ─ superseded
+    proposed ─ admit ─── pending ─┬─ approve ─── committed ─ undo ── undone
+        └───── refuse ── refused  ├─ conflict ── conflicted ─ veto ─ vetoed
+                                  ├─ veto ────── vetoed ───── undo ─ pending
+                                  ├─ supersede ─ superseded
+                                  └─ amend ───── pending             conflicted, superseded, undone ─ requeue ─ pending
 
-Only an approved or amended edit is ever committed. Every decision can be undone: a veto by `undo`, which queues the edit
-again, a commit by `undo`, which is a commit of its own. An undone, conflicted or superseded edit is queued again by `queue`.
-An edit that the checks or a gate refuse ends there: no person sees it.
+A strategy proposes an edit. The gates admit it to the review queue or refuse it. An approval writes it to the repository as
+one git commit; where the file has changed since, the edit is in conflict and nothing is written. An edit that is amended
+holds a person's text from then on. Every decision can be undone: a veto by `undo`, which queues the edit again, and a commit
+by `undo`, which is a commit of its own.
+
+The review queue, the projections of the log, the command line and the workbench all use this table.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, get_args
 
-from engine.core.errors import SkillosError
+import msgspec
 
-State = Literal[
-    "proposed",
-    "checked",
-    "gated",
-    "refused",
-    "pending",
-    "approved",
-    "vetoed",
-    "amended",
-    "superseded",
-    "committed",
-    "conflicted",
-    "undone",
-]
-Action = Literal[
-    "check", "gate", "refuse", "queue", "approve", "veto", "amend", "supersede", "commit", "conflict", "undo"
-]
+from engine.core.errors import SkillosError
+from engine.core.findings import Finding
+from engine.core.outcomes import Outcome, unmeasured
+from engine.core.position import PositionId
+
+Operation = Literal["insert", "update", "delete"]
+State = Literal["proposed", "refused", "pending", "committed", "conflicted", "vetoed", "superseded", "undone"]
+Action = Literal["admit", "refuse", "amend", "approve", "conflict", "veto", "supersede", "undo", "requeue"]
 
 STATES: tuple[State, ...] = get_args(State)
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
+OPEN: frozenset[State] = frozenset({"pending", "conflicted"})
+"""The states in which an edit waits for a person."""
+PERSONAL: tuple[Action, ...] = ("approve", "amend", "veto", "undo", "requeue")
+"""The actions that a person can take. The gates, the queue and the repository take the others."""
+
+PAST: Mapping[Action, str] = MappingProxyType(
+    {
+        "admit": "admitted",
+        "refuse": "refused",
+        "amend": "amended",
+        "approve": "approved",
+        "conflict": "conflicted",
+        "veto": "vetoed",
+        "supersede": "superseded",
+        "undo": "undone",
+        "requeue": "queued again",
+    }
+)
+"""What an edit is after an action, in a sentence: "e3 was approved by ann"."""
+
 TRANSITIONS: Mapping[tuple[State, Action], State] = MappingProxyType(
     {
-        ("proposed", "check"): "checked",
+        ("proposed", "admit"): "pending",
         ("proposed", "refuse"): "refused",
-        ("checked", "gate"): "gated",
-        ("checked", "refuse"): "refused",
-        ("checked", "queue"): "pending",
-        ("gated", "refuse"): "refused",
-        ("gated", "queue"): "pending",
-        ("pending", "approve"): "approved",
+        ("pending", "amend"): "pending",
+        ("pending", "approve"): "committed",
+        ("pending", "conflict"): "conflicted",
         ("pending", "veto"): "vetoed",
-        ("pending", "amend"): "amended",
         ("pending", "supersede"): "superseded",
-        ("approved", "commit"): "committed",
-        ("approved", "conflict"): "conflicted",
-        ("amended", "commit"): "committed",
-        ("amended", "conflict"): "conflicted",
-        ("conflicted", "queue"): "pending",
         ("conflicted", "veto"): "vetoed",
+        ("conflicted", "requeue"): "pending",
+        ("superseded", "requeue"): "pending",
         ("vetoed", "undo"): "pending",
-        ("superseded", "queue"): "pending",
         ("committed", "undo"): "undone",
-        ("undone", "queue"): "pending",
+        ("undone", "requeue"): "pending",
     }
 )
 
 
 class NotAllowed(SkillosError):
-    """An action that an edit in this state does not know; the message says which ones it does."""
+    """An action that the table does not hold for an edit in this state; the message names those that it holds."""
 
 
 def transition(state: State, action: Action) -> State:
@@ -82,5 +92,70 @@ def transition(state: State, action: Action) -> State:
 
 
 def actions(state: State) -> tuple[Action, ...]:
-    """What can be done with an edit in `state`."""
+    """What can happen to an edit in `state`."""
     return tuple(action for known, action in TRANSITIONS if known == state)
+
+
+class Provenance(msgspec.Struct, frozen=True):
+    """What caused an edit: the position of its trajectory, its task and outcome, who proposed it, and why.
+
+    `position` is None where no single trajectory caused the edit; `task` is "" then.
+    """
+
+    position: PositionId | None = None
+    task: str = ""
+    outcome: Outcome = unmeasured("no trajectory caused it")
+    proposer: str = ""
+    reason: str = ""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What was decided on an edit, by whom and when (unix time in seconds).
+
+    `commit` is the git commit that the decision made, "" for none.
+    """
+
+    action: Action
+    by: str
+    reason: str = ""
+    commit: str = ""
+    time: float = msgspec.field(default_factory=time.time)
+
+
+class Edit(msgspec.Struct, frozen=True):
+    """An edit of the skill named `skill`; `new_name` is "" unless it renames the skill.
+
+    `before` and `after` are the file's whole text, None where there is no file. `id` is unique in a run, and "" before the
+    edit is queued. `findings` are what the gates found in the new text, in the order of the gates, and `scores` what they
+    measured, by the gate's name. Where a person, `amended_by`, changed the text, `original` is what was proposed. `decision`
+    is the last one, None while there is none to undo.
+    """
+
+    operation: Operation
+    skill: str
+    before: str | None
+    after: str | None
+    new_name: str = ""
+    provenance: Provenance = Provenance()
+    id: str = ""
+    findings: tuple[Finding, ...] = ()
+    scores: dict[str, float] = {}
+    original: str | None = None
+    amended_by: str = ""
+    state: State = "proposed"
+    decision: Decision | None = None
+
+    @property
+    def name(self) -> str:
+        """The skill's name after the edit."""
+        return self.new_name or self.skill
+
+    @property
+    def change(self) -> tuple[str, str, str | None, str | None]:
+        """What the edit does to the repository; equal for edits that do the same."""
+        return self.skill, self.new_name, self.before, self.after
+
+    def decided(self, decision: Decision) -> Edit:
+        """The edit after `decision`. Raises `NotAllowed`."""
+        state = transition(self.state, decision.action)
+        return msgspec.structs.replace(self, state=state, decision=None if state == "pending" else decision)

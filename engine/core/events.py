@@ -16,27 +16,14 @@ from typing import Literal
 
 import msgspec
 
-from engine.core.findings import Finding
+from engine.core.edit import Decision, Edit, transition
 from engine.core.outcomes import Outcome
+from engine.core.position import PositionId as PositionId
 
-RunKind = Literal["train", "curate"]
+RunKind = str
+"""The name of a kind of run, in `engine.jobs.registry.JOBS`."""
 State = Literal["starting", "running", "paused", "stopping", "stopped", "finished", "failed"]
 Verdict = Literal["valid", "malformed", "refused"]
-Decision = Literal["approved", "amended", "vetoed", "superseded", "undone", "conflicted"]
-
-
-class PositionId(msgspec.Struct, frozen=True):
-    """Where in a run something happened. Steps and positions count from 1, groups and rollouts from 0.
-
-    In a curate run `step` is the number of the task in the stream, and group, rollout are 0, position is 1. With
-    `held_out`, it is a position of the fixed evaluation after `step` updates, and trains nothing.
-    """
-
-    step: int
-    group: int = 0
-    rollout: int = 0
-    position: int = 1
-    held_out: bool = False
 
 
 class GroupDrawn(msgspec.Struct, frozen=True):
@@ -76,9 +63,9 @@ class Event(msgspec.Struct, frozen=True, tag_field="kind", tag=_tag):
 
 
 class RunStarted(Event, frozen=True):
-    """An engine process began (or resumed) the run's work."""
+    """An engine process began (or resumed) the run's work. `run_kind` is a name in `engine.jobs.registry.JOBS`."""
 
-    run_kind: RunKind
+    run_kind: str
     profile: str
     steps: int
     pid: int
@@ -293,40 +280,26 @@ class HeldOutMeasured(Event, frozen=True):
 
 
 class EditProposed(Event, frozen=True):
-    """An edit that entered the review queue. `before` and `after` are the file's text, None where there is no file.
+    """An edit as it enters the review queue: for the first time, with a person's text, or again after a decision."""
 
-    `checks` tell what in the new file is odd, `audit` what could do harm. Where a person, `amended_by`, changed the text,
-    `original` is what was proposed at first.
-    """
+    edit: Edit
+    action: Literal["admit", "amend", "requeue"] = "admit"
 
-    edit: str
-    at: PositionId
-    operation: Literal["insert", "update", "delete"]
-    skill: str
-    new_name: str
-    before: str | None
-    after: str | None
-    task: str
-    outcome: Outcome
-    reason: str
-    checks: list[str]
-    proposer: str = "curator"
-    audit: list[Finding] = []
-    original: str | None = None
-    amended_by: str = ""
+    def applied(self, before: Edit | None) -> Edit:
+        """The edit after this event; `before` is the edit of the same id, None for a new one. Raises `NotAllowed`."""
+        state = transition(before.state if before else "proposed", self.action)
+        return msgspec.structs.replace(self.edit, state=state, decision=None)
 
 
 class EditDecided(Event, frozen=True):
-    """A decision on an edit, once written: `commit` is the git commit that holds it ("" where none was made).
-
-    `superseded` is the queue's own: it was full, and a newer edit took the place of this one, which may be asked again.
-    """
+    """A decision on the edit of the id `edit`. What the decision does is done: a commit of it is in the repository."""
 
     edit: str
     decision: Decision
-    by: str
-    reason: str = ""
-    commit: str = ""
+
+    def applied(self, before: Edit) -> Edit:
+        """The edit after this event. Raises `NotAllowed`."""
+        return before.decided(self.decision)
 
 
 class ProposalsWithheld(Event, frozen=True):

@@ -88,7 +88,7 @@ async def evaluate(
     operations: dict[str, int] = {}
     for position in positions:
         for edit in position.edits:
-            operations[edit.operation.kind] = operations.get(edit.operation.kind, 0) + 1
+            operations[edit.operation] = operations.get(edit.operation, 0) + 1
     return HeldOut(
         groups=groups,
         rewards=average(parts),

@@ -1,20 +1,22 @@
 """Between a run's rollouts and its review queue: edits out, vetoes back.
 
 queue = Proposals(run, writer, max_pending=20)
-edit_id = queue.propose(position, edit.operation)
+edit = await queue.propose(position, edit)
 vetoes = vetoes_of(run, context)
 """
 
 from __future__ import annotations
 
+import msgspec
+
+from engine.core.edit import Edit, Provenance
 from engine.core.events import Veto
 from engine.core.text import counted
-from engine.review import decisions as reviews
+from engine.review.queue import ReviewQueue, vetoed
 from engine.rollouts.rollout import Position, Rollout, RolloutContext
-from engine.runs.directory import EditRecord, Run
+from engine.runs.directory import Run
 from engine.runs.writer import EventWriter
-from engine.skills import Insert, Operation, Skill
-from engine.skills.audit import DuplicateIndex
+from engine.skills import Skill
 
 PROPOSER = "curator"
 MAX_REASON = 300
@@ -26,38 +28,25 @@ class Proposals:
     """What an engine puts to review in a run; where `max_pending` wait, the newest take the place of the oldest."""
 
     def __init__(self, run: Run, writer: EventWriter, *, max_pending: int | None = None) -> None:
-        self._run = run
-        self._writer = writer
-        self._max_pending = max_pending
-        self._others = DuplicateIndex()
+        self._queue = ReviewQueue(run, writer, max_pending=max_pending)
 
-    def propose(self, position: Position, operation: Operation) -> str | None:
-        """Put an edit that a position's curator made to review; its id, or None where it is withheld (which is logged)."""
+    async def propose(self, position: Position, edit: Edit) -> Edit:
+        """Put an edit that a position's curator made to review. It is "pending", or "refused" (which is logged)."""
         trajectory = position.trajectory
         outcome = trajectory.outcome
-        return reviews.propose(
-            self._run,
-            self._writer,
-            operation,
-            at=position.at,
-            task=trajectory.task.id,
-            outcome=outcome,
-            reason=f"after «{trajectory.task.prompt}» {outcome.kind} in {counted(len(trajectory.turns), 'turn')}",
-            proposer=PROPOSER,
-            max_pending=self._max_pending,
-            others=self._others,
-        )
+        reason = f"after «{trajectory.task.prompt}» {outcome.kind} in {counted(len(trajectory.turns), 'turn')}"
+        provenance = Provenance(position.at, trajectory.task.id, outcome, PROPOSER, reason)
+        return await self._queue.propose(msgspec.structs.replace(edit, provenance=provenance))
 
 
-def net_edits(rollout: Rollout) -> list[tuple[Position, Insert]]:
+def net_edits(rollout: Rollout) -> list[tuple[Position, Edit]]:
     """What a rollout that began with nothing leaves behind: each skill once, in its final text, with who wrote it last."""
-    left: dict[str, tuple[Position, Insert]] = {}
+    left: dict[str, tuple[Position, Edit]] = {}
     for position in rollout.positions:
         for edit in position.edits:
             left.pop(edit.skill, None)
             if edit.after is not None:
-                name = edit.new_name or edit.skill
-                left[name] = (position, Insert(name, edit.after))
+                left[edit.name] = (position, Edit("insert", edit.name, None, edit.after))
     return list(left.values())
 
 
@@ -66,8 +55,8 @@ def vetoes_of(run: Run, context: RolloutContext) -> list[Veto]:
     settings = context.config.curator
     room = settings.max_veto_tokens
     vetoes: list[Veto] = []
-    for record in reviews.vetoed(run, settings.max_vetoes):
-        veto = _veto(record)
+    for edit in vetoed(run, settings.max_vetoes):
+        veto = _veto(edit)
         room -= context.model.count_tokens(context.curator_prompts.veto(veto))
         if room < 0:
             break
@@ -75,14 +64,13 @@ def vetoes_of(run: Run, context: RolloutContext) -> list[Veto]:
     return vetoes
 
 
-def _veto(record: EditRecord) -> Veto:
+def _veto(edit: Edit) -> Veto:
     """A vetoed edit as it may be quoted: whatever people and models wrote stays on a line of its own."""
-    proposal = record.proposal
-    skill = Skill.parse(proposal.after or "")
+    skill = Skill.parse(edit.after or "")
     return Veto(
-        skill=_clipped(proposal.new_name or proposal.skill, MAX_REASON),
-        reason=_clipped(record.decision.reason if record.decision else "", MAX_REASON) or "no reason given",
-        operation=proposal.operation,
+        skill=_clipped(edit.name, MAX_REASON),
+        reason=_clipped(edit.decision.reason if edit.decision else "", MAX_REASON) or "no reason given",
+        operation=edit.operation,
         content=_clipped(f"{skill.description} {skill.body}", MAX_CONTENT),
     )
 

@@ -1,1 +1,1 @@
-"""From a proposed edit to a commit: checks, queue, decisions."""
+"""From a proposed edit to a commit: gates, queue, decisions."""

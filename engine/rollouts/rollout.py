@@ -37,7 +37,18 @@ from engine.environments.base import Task, TaskSource
 from engine.models.base import ChatModel, Completion, ModelUnavailable
 from engine.rollouts.groups.families import Group
 from engine.rollouts.rewards import PositionMetrics
-from engine.skills import Edit, Malformed, Operation, Refused, SkillIndex, SkillRepo, SkillUsage, find, parse_operations
+from engine.skills import (
+    Edit,
+    Malformed,
+    Operation,
+    Refused,
+    SkillIndex,
+    SkillRepo,
+    SkillUsage,
+    find,
+    operation_of,
+    parse_operations,
+)
 
 
 class RolloutContext(msgspec.Struct, frozen=True):
@@ -227,7 +238,7 @@ def _apply(
         curated=True,
         calls=len(calls),
         valid_calls=len(edits),
-        judge=JUDGES[kind_of(context.config.judge)]([edit.operation for edit in edits], trajectory),
+        judge=JUDGES[kind_of(context.config.judge)]([operation_of(edit) for edit in edits], trajectory),
         repo_tokens=sum(context.model.count_tokens(text) for text in texts.values()),
         prompt_tokens=len(completion.prompt_ids),
     )

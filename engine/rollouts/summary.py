@@ -59,7 +59,7 @@ def summary(
         unmeasured=len(positions) - measured,
         success_rate=_share([outcome == SUCCEEDED for outcome in outcomes]),
         invalid_action_rate=_coercion(positions),
-        operations=dict(Counter(edit.operation.kind for position in positions for edit in position.edits)),
+        operations=dict(Counter(edit.operation for position in positions for edit in position.edits)),
         invalid_calls=sum(position.measures.calls - position.measures.valid_calls for position in positions),
         episodes=len(positions),
         rollout_seconds=rollout_seconds,

@@ -22,16 +22,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from engine.config import Config, load_file
+from engine.core.edit import Edit
+from engine.core.edit import State as EditState
 from engine.core.events import (
     AnyEvent,
-    Decision,
-    EditDecided,
-    EditProposed,
     RunKind,
     State,
     StepEnded,
@@ -49,10 +47,6 @@ from engine.runs.writer import EventWriter, Timed
 
 DATABASE, CONFIG, REPO, CHECKPOINTS, LOGS = "run.db", "config.toml", "repo", "checkpoints", "logs"
 FINAL_STATES: frozenset[State] = frozenset({"stopped", "finished", "failed"})
-
-EditState = Literal["pending"] | Decision
-Shown = tuple[EditProposed, EditDecided | None]
-"""An edit as a person saw it: what was proposed, and the decision that stood then."""
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -77,26 +71,6 @@ class RunState(msgspec.Struct, frozen=True):
     step: int
     steps: int
     resumed_from: int
-
-
-class EditRecord(msgspec.Struct, frozen=True):
-    """An edit of the review queue: what was proposed, in which state it is, and the last decision, if one stands."""
-
-    proposal: EditProposed
-    state: EditState
-    at: float
-    decision: EditDecided | None = None
-    decided_at: float | None = None
-
-    @property
-    def id(self) -> str:
-        """The edit's id, unique in its run."""
-        return self.proposal.edit
-
-    @property
-    def shown(self) -> Shown:
-        """The edit as whoever reads this record sees it."""
-        return self.proposal, self.decision
 
 
 class Run:
@@ -259,18 +233,18 @@ class Run:
         rows = self.db.all("SELECT data FROM steps ORDER BY step")
         return [msgspec.json.decode(row[0], type=StepEnded) for row in rows]
 
-    def edits(self, state: EditState | None = None, *, newest: int | None = None) -> list[EditRecord]:
-        """The edits proposed so far, oldest first; only those in `state`, only the `newest` of them, if given."""
+    def edits(self, state: EditState | None = None, *, newest: int | None = None) -> list[Edit]:
+        """The edits of the review queue, oldest first; only those in `state`, only the `newest` of them, if given."""
         where, values = ("WHERE state = ?", [state]) if state else ("", [])
-        sql = f"SELECT {_EDIT} FROM edits {where} ORDER BY event DESC LIMIT ?"
-        return [_edit(row) for row in reversed(self.db.all(sql, [*values, _n(newest)]))]
+        sql = f"SELECT data FROM edits {where} ORDER BY event DESC LIMIT ?"
+        return [_decode_edit(row[0]) for row in reversed(self.db.all(sql, [*values, _n(newest)]))]
 
-    def edit(self, edit_id: str) -> EditRecord:
+    def edit(self, edit_id: str) -> Edit:
         """One edit. Raises `RunError` when the run has none of that id."""
-        row = self.db.one(f"SELECT {_EDIT} FROM edits WHERE edit = ?", [edit_id])
+        row = self.db.one("SELECT data FROM edits WHERE edit = ?", [edit_id])
         if row is None:
             raise RunError(f"{self.path} has no edit {edit_id!r}; see: skillos-engine review {self.path} list")
-        return _edit(row)
+        return _decode_edit(row[0])
 
     def count_edits(self, state: EditState) -> int:
         """How many edits are in `state`."""
@@ -361,10 +335,4 @@ def _n(limit: int | None) -> int:
     return -1 if limit is None else limit
 
 
-_EDIT = "proposal, state, at, decision, decided_at"
-
-
-def _edit(row: tuple[bytes, EditState, float, bytes | None, float | None]) -> EditRecord:
-    proposal, state, at, decision, decided_at = row
-    decided = msgspec.json.decode(decision, type=EditDecided) if decision is not None else None
-    return EditRecord(msgspec.json.decode(proposal, type=EditProposed), state, at, decided, decided_at)
+_decode_edit = msgspec.json.Decoder(Edit).decode

@@ -16,9 +16,11 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
+from engine.core.edit import Action, NotAllowed, State, transition
 from engine.runs import projections
 from engine.runs.errors import NotARun, RunError
 from engine.runs.process import engine_of, started_for
@@ -85,7 +87,7 @@ def _refuse_while_in_use(run: Path, version: int) -> None:
             )
 
 
-# Version 1 to 2: the field's vocabulary
+# Version 1 to 2
 
 RENAMED: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -104,11 +106,104 @@ RENAMED: Mapping[str, Mapping[str, str]] = MappingProxyType(
 """The fields of version 1 that have another name in version 2, by the kind of their event."""
 
 
+DECIDED: Mapping[str, Action] = MappingProxyType(
+    {
+        "approved": "approve",
+        "amended": "approve",
+        "vetoed": "veto",
+        "superseded": "supersede",
+        "conflicted": "conflict",
+        "undone": "undo",
+    }
+)
+"""The action of version 2 for each decision of version 1. An approval with a person's text was "amended"."""
+
+
 def _to_version_2(connection: sqlite3.Connection) -> None:
+    """The field's vocabulary, and edits as one struct whose states follow from one table."""
     for kind, names in RENAMED.items():
         for rows in _batches(connection, kind):
             renamed = [(_encode({names.get(name, name): v for name, v in fields.items()}), i) for i, fields in rows]
             connection.executemany("UPDATE events SET data = ? WHERE id = ?", renamed)
+    _migrate_edits(connection)
+    connection.execute("ALTER TABLE decisions RENAME COLUMN decision TO action")
+    connection.executemany(
+        "UPDATE decisions SET action = ? WHERE action = ?", [(new, old) for old, new in DECIDED.items()]
+    )
+
+
+def _migrate_edits(connection: sqlite3.Connection) -> None:
+    rows = connection.execute(
+        "SELECT id, at, data FROM events WHERE kind IN ('edit_proposed', 'edit_decided') ORDER BY id"
+    ).fetchall()
+    states: dict[str, State] = {}
+    changed = []
+    for event_id, at, data in rows:
+        old = msgspec.json.decode(data)
+        state = states.get(old["edit"], "proposed")
+        action = _action(old, state)
+        try:
+            states[old["edit"]] = transition(state, action)
+        except NotAllowed as error:
+            raise RunError(f"event {event_id} of the run cannot be migrated: {error}") from error
+        new = _proposed(old, action) if old["kind"] == "edit_proposed" else _decided(old, action, at)
+        changed.append((_encode(new), event_id))
+    connection.executemany("UPDATE events SET data = ? WHERE id = ?", changed)
+
+
+def _action(old: dict[str, Any], state: State) -> Action:
+    """What an event of version 1 did to an edit that was in `state`."""
+    if old["kind"] == "edit_decided":
+        return DECIDED[old["decision"]]
+    return "admit" if state == "proposed" else "amend" if state == "pending" else "requeue"
+
+
+def _proposed(old: dict[str, Any], action: Action) -> dict[str, Any]:
+    edit = {
+        "operation": old["operation"],
+        "skill": old["skill"],
+        "before": old["before"],
+        "after": old["after"],
+        "new_name": old["new_name"],
+        "provenance": {
+            "position": old["at"],
+            "task": old["task"],
+            "outcome": old["outcome"],
+            "proposer": old.get("proposer", "curator"),
+            "reason": old["reason"],
+        },
+        "id": old["edit"],
+        "findings": [*map(_finding, old["checks"]), *old.get("audit", [])],
+        "scores": {},
+        "original": old.get("original"),
+        "amended_by": old.get("amended_by", ""),
+        "state": "pending",
+        "decision": None,
+    }
+    return {"kind": "edit_proposed", "edit": edit, "action": action}
+
+
+def _finding(note: str) -> dict[str, Any]:
+    """A note of the format, which was a line of text: "line 3: there is no key colour"."""
+    line, colon, message = note.removeprefix("line ").partition(": ")
+    known = note.startswith("line ") and colon and line.isdecimal()
+    return {
+        "rule": "format",
+        "severity": "warning",
+        "line": int(line) if known else 1,
+        "message": message if known else note,
+    }
+
+
+def _decided(old: dict[str, Any], action: Action, at: float) -> dict[str, Any]:
+    decision = {
+        "action": action,
+        "by": old["by"],
+        "reason": old.get("reason", ""),
+        "commit": old.get("commit", ""),
+        "time": at,
+    }
+    return {"kind": "edit_decided", "edit": old["edit"], "decision": decision}
 
 
 STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = MappingProxyType({1: _to_version_2})

@@ -1,9 +1,10 @@
-"""The tables that follow from the event log: the run's state, its finished steps, its edits.
+"""The tables that are derived from the event log: the run's state, its finished steps, its edits.
 
 They are written in the transaction that writes the events, so a run with a million events opens at once, and they can
 be dropped and rebuilt from the log (`rebuild`) to equal tables.
 
-A `RunStarted` that resumes from step k takes the steps after k back: no checkpoint has them, and they are done again.
+A `RunStarted` that resumes from step k deletes the steps after k: no checkpoint has them, and they are done again. The state
+of an edit follows from `engine.core.edit.TRANSITIONS`; an event that the table does not allow is refused.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
+from engine.core.edit import Edit
 from engine.core.events import (
     AnyEvent,
     EditDecided,
@@ -34,8 +38,7 @@ CREATE TABLE state (
 INSERT INTO state (only) VALUES (1);
 CREATE TABLE steps (step INTEGER PRIMARY KEY, event INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE TABLE edits (
-    edit TEXT PRIMARY KEY, event INTEGER NOT NULL, at REAL NOT NULL, state TEXT NOT NULL, proposal BLOB NOT NULL,
-    decision BLOB, decided_at REAL
+    edit TEXT PRIMARY KEY, event INTEGER NOT NULL, state TEXT NOT NULL, data BLOB NOT NULL
 );
 CREATE INDEX edits_by_state ON edits (state, event);
 """
@@ -91,27 +94,29 @@ def _step_ended(connection: sqlite3.Connection, event_id: int, at: float, event:
 
 
 def _edit_proposed(connection: sqlite3.Connection, event_id: int, at: float, event: EditProposed) -> None:
-    """An edit that is proposed again (after a conflict) takes the place of its earlier self."""
+    """An edit that is proposed again takes the place of its earlier self, behind the edits that were proposed since."""
+    edit = event.applied(_edit(connection, event.edit.id))
     connection.execute(
-        "INSERT OR REPLACE INTO edits (edit, event, at, state, proposal) VALUES (?, ?, ?, 'pending', ?)",
-        (event.edit, event_id, at, encode(event)),
+        "INSERT OR REPLACE INTO edits VALUES (?, ?, ?, ?)", (edit.id, event_id, edit.state, _encode_edit(edit))
     )
 
 
 def _edit_decided(connection: sqlite3.Connection, event_id: int, at: float, event: EditDecided) -> None:
-    """An undone veto is pending again; an undone approval stays `undone`, its revert is a commit."""
-    if event.decision == "undone":
-        back = connection.execute("SELECT state FROM edits WHERE edit = ?", (event.edit,)).fetchone()
-        if back is not None and back[0] == "vetoed":
-            connection.execute(
-                "UPDATE edits SET state = 'pending', decision = NULL, decided_at = NULL WHERE edit = ?", (event.edit,)
-            )
-            return
-    connection.execute(
-        "UPDATE edits SET state = ?, decision = ?, decided_at = ? WHERE edit = ?",
-        (event.decision, encode(event), at, event.edit),
-    )
+    before = _edit(connection, event.edit)
+    if before is not None:
+        edit = event.applied(before)
+        connection.execute(
+            "UPDATE edits SET state = ?, data = ? WHERE edit = ?", (edit.state, _encode_edit(edit), edit.id)
+        )
 
+
+def _edit(connection: sqlite3.Connection, edit_id: str) -> Edit | None:
+    row = connection.execute("SELECT data FROM edits WHERE edit = ?", (edit_id,)).fetchone()
+    return _decode_edit(row[0]) if row else None
+
+
+_encode_edit = msgspec.json.Encoder().encode
+_decode_edit = msgspec.json.Decoder(Edit).decode
 
 _RULES: dict[type[Event], Callable[[sqlite3.Connection, int, float, Any], None]] = {
     RunStarted: _run_started,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from engine.core.edit import PAST
 from engine.core.events import (
     AnyEvent,
     EditDecided,
@@ -111,9 +112,11 @@ def event_line(event: AnyEvent) -> str:
         case HeldOutMeasured():
             what = held_out_line(event)
         case EditProposed():
-            what = f"{event.edit} {event.operation} {event.skill}: {event.reason}"
+            edit = event.edit
+            what = f"{edit.id} {edit.operation} {edit.skill}: {edit.provenance.reason}"
         case EditDecided():
-            what = f"{event.edit} {event.decision} by {event.by} {event.reason} {event.commit[:10]}"
+            decision = event.decision
+            what = f"{event.edit} {PAST[decision.action]} by {decision.by} {decision.reason} {decision.commit[:10]}"
         case _:
             fields = msgspec.to_builtins(event)
             what = " ".join(f"{name}={value}" for name, value in fields.items() if name != "kind")

@@ -19,17 +19,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.core.edit import Edit
     from engine.core.findings import Finding
     from engine.skills.format.skill import Skill
     from engine.skills.history.history import BlamedLine, Commit, Conflict, FileChange, History, HistoryError
     from engine.skills.operations.operation import (
         TOOLS,
         Delete,
-        Edit,
         Insert,
         Malformed,
         Operation,
         Update,
+        operation_of,
         parse_operations,
     )
     from engine.skills.repo.repository import Refused, RepoError, SkillRepo
@@ -60,14 +61,16 @@ __all__ = [
     "Update",
     "find",
     "follow",
+    "operation_of",
     "parse_operations",
 ]
 
 _NAMES = {
+    "engine.core.edit": ("Edit",),
     "engine.core.findings": ("Finding",),
     "engine.skills.history.history": ("BlamedLine", "Commit", "Conflict", "FileChange", "History", "HistoryError"),
     "engine.skills.operations.operation": tuple(
-        "TOOLS Delete Edit Insert Malformed Operation Update parse_operations".split()
+        "TOOLS Delete Insert Malformed Operation Update operation_of parse_operations".split()
     ),
     "engine.skills.repo.repository": ("Refused", "RepoError", "SkillRepo"),
     "engine.skills.search": ("SkillIndex", "SkillUsage", "find"),

@@ -18,7 +18,7 @@ from engine.evaluation.verify.scope import Fork, Played, Scope
 from engine.evaluation.verify.tokens import Tokens
 from engine.rollouts.rollout import apply_calls, changed
 from engine.runs.text import place
-from engine.skills import Edit, SkillIndex, SkillRepo, find, parse_operations
+from engine.skills import Edit, SkillIndex, SkillRepo, find, operation_of, parse_operations
 
 NO_TOKENIZER = "the run's tokenizer cannot be loaded here"
 NO_BEFORE = "the log does not hold the repository before it, as in older ones"
@@ -103,7 +103,7 @@ class Decisions:
     def _judge(self, event_id: int, made: CurationMade, played: Played, edits: Sequence[Edit], scope: Scope) -> None:
         assert played.started is not None
         judge = JUDGES[kind_of(self._config.judge)]
-        score = judge([edit.operation for edit in edits], played.trajectory(played.started))
+        score = judge([operation_of(edit) for edit in edits], played.trajectory(played.started))
         logged: dict[str, Value] = {"judge": made.judge, "reason": made.judge_reason}
         again: dict[str, Value] = {"judge": score, "reason": ""}
         scope.checks.compare(event_id, place(made.at), "judge", logged, again)

@@ -33,7 +33,9 @@ from engine.environments.base import Task
 from engine.jobs import loading
 from engine.jobs.control import Control
 from engine.jobs.proposals import Proposals, vetoes_of
-from engine.review import decisions as reviews
+from engine.review.decisions import approve
+from engine.review.errors import AlreadyDecided, ReviewError
+from engine.review.queue import pending
 from engine.rollouts.groups.families import Group
 from engine.rollouts.reporting import LossWarnings, never_curated
 from engine.rollouts.rewards import score
@@ -87,7 +89,7 @@ class CurateRun:
         group = Group(f"stream-{settings.seed}", 0, settings.seed, tasks[0].family, tasks)
         done = max((step.step for step in self._run.steps()), default=0)
         self._trials = usage_of(self._run, done)
-        self._approve_left(done + 1)
+        await self._approve_left(done + 1)
         await self._decided()
         for number, task in enumerate(tasks[done:], start=done + 1):
             await self._control.gate()
@@ -125,25 +127,25 @@ class CurateRun:
             )
         )
         for edit in position.edits:
-            proposed = self._proposals.propose(position, edit.operation)
-            if proposed is not None and self._config.review.policy == "auto":
-                self._approve(proposed)
+            proposed = await self._proposals.propose(position, edit)
+            if proposed.state == "pending" and self._config.review.policy == "auto":
+                await self._approve(proposed.id)
         self._ended(step, group, position, time.monotonic() - began)
 
-    def _approve_left(self, step: int) -> None:
+    async def _approve_left(self, step: int) -> None:
         """Approve, where the policy does, what the task of `step` proposed before the engine died in it."""
         if self._config.review.policy == "auto":
-            for record in reviews.pending(self._run):
-                if record.proposal.at.step == step:
-                    self._approve(record.id)
+            for edit in pending(self._run):
+                if edit.provenance.position is not None and edit.provenance.position.step == step:
+                    await self._approve(edit.id)
 
-    def _approve(self, edit: str) -> None:
+    async def _approve(self, edit: str) -> None:
         """Approve by the policy, unless a person was faster; what cannot be written now stays in the queue, and is told."""
         try:
-            reviews.approve(self._run, edit, POLICY)
-        except reviews.AlreadyDecided:
+            await asyncio.to_thread(approve, self._run, edit, POLICY)
+        except AlreadyDecided:
             return
-        except reviews.ReviewError as error:
+        except ReviewError as error:
             self._writer.emit(Notice("warning", f"{edit} stays in the review queue: {error}"))
 
     def _ended(self, step: int, group: Group, position: Position, seconds: float) -> None:
@@ -176,7 +178,7 @@ class CurateRun:
             await asyncio.sleep(POLL_SECONDS)
 
     def _undecided(self) -> set[str]:
-        return {record.id for record in reviews.pending(self._run)} - self._given_up
+        return {edit.id for edit in pending(self._run)} - self._given_up
 
 
 def usage_of(run: Run, steps: int) -> SkillUsage:

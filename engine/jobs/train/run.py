@@ -195,7 +195,7 @@ class TrainRun:
         )
         for row, parts in zip(self._rollouts, self._parts, strict=True):
             if (best := best_rollout(row, parts)) is not None:
-                self._propose(best)
+                await self._propose(best)
         self._writer.flush()
 
     async def _after_step(self, step: int, checkpoint: Path) -> None:
@@ -243,10 +243,10 @@ class TrainRun:
         self._writer.emit(StateChanged("running"))
         self._writer.flush()
 
-    def _propose(self, best: Rollout) -> None:
+    async def _propose(self, best: Rollout) -> None:
         """Put what a group's best rollout leaves behind to review; what is held back is logged with its reason."""
-        for position, insert in net_edits(best):
-            self._proposals.propose(position, insert)
+        for position, edit in net_edits(best):
+            await self._proposals.propose(position, edit)
 
 
 def best_rollout(rollouts: Sequence[Rollout], parts: Sequence[RewardBreakdown]) -> Rollout | None:

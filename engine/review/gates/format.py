@@ -1,13 +1,20 @@
-"""The format gate: an edit must parse as a skill and apply to the repository."""
+"""The format gate: an edit's new text must be a valid skill file; what is unusual in it is shown to the reviewer."""
 
 from __future__ import annotations
 
-from engine.core.parts import Settings
-from engine.review.gates.registry import GateKind
+from engine.core.edit import Edit
+from engine.review.gates.base import Verdict
+from engine.skills.format.skill import Skill
+from engine.skills.repo.repository import SkillRepo
 
 
-class FormatSettings(Settings, frozen=True):
-    """The format of a skill leaves nothing to choose."""
+class FormatGate:
+    """The format gate of a run."""
 
-
-KIND = GateKind(name="format", settings=FormatSettings)
+    async def admit(self, edit: Edit, repo: SkillRepo) -> Verdict:
+        """Refused where the file has an error; warnings are kept."""
+        if edit.after is None:
+            return Verdict(True)
+        skill = Skill.parse(edit.after, name=edit.name)
+        errors = "; ".join(f"line {finding.line}: {finding.message}" for finding in skill.errors)
+        return Verdict(not errors, f"it is not a valid skill: {errors}" if errors else "", skill.findings)

@@ -26,13 +26,13 @@ from typing import Self
 import pygit2
 from pygit2.enums import FileMode, SortMode
 
+from engine.core.edit import Edit
 from engine.core.files import Locked, folder_lock
 from engine.skills.history import checkout as worktree
 from engine.skills.history import repository as places
 from engine.skills.history.blame import Origin, carry, git_lines, origins, sizes, touching
 from engine.skills.history.commits import BlamedLine, Commit, FileChange, at_step, commit_of, message_with, one_line
 from engine.skills.history.repository import HistoryError, translate_errors
-from engine.skills.operations.operation import Edit
 from engine.skills.repo.layout import is_skill, read_bytes, skill_file, skill_path
 
 __all__ = ["BlamedLine", "Commit", "Conflict", "FileChange", "History", "HistoryError"]
@@ -104,7 +104,7 @@ class History:
         `trailers` (run, step, task, proposer, reason, reviewer) are kept at the end of the message, beside Operation
         and Skill. Raises `Conflict` where the file is not `edit.before` or the new place is taken, and `HistoryError`.
         """
-        given = {**trailers, "Operation": edit.operation.kind, "Skill": edit.new_name or edit.skill}
+        given = {**trailers, "Operation": edit.operation, "Skill": edit.new_name or edit.skill}
         text = message_with(message, given)
         with self._writing(f"commit the edit of {edit.skill!r}"):
             path = skill_path(self.path, edit.skill)

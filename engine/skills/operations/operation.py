@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from engine.core.edit import Edit
 from engine.skills.format.skill import Skill, name_problem
 from engine.skills.operations.syntaxes import Broken, RawCall
 from engine.skills.operations.tool_calls import read_calls
@@ -29,7 +30,7 @@ MAX_CONTENT_BYTES = 65_536
 class Insert(msgspec.Struct, frozen=True, tag="insert"):
     """Add a skill; `content` is the whole file, frontmatter and body."""
 
-    kind: ClassVar[str] = "insert"
+    kind: ClassVar[Literal["insert"]] = "insert"
     skill_name: str
     content: str
 
@@ -40,13 +41,13 @@ class Insert(msgspec.Struct, frozen=True, tag="insert"):
             raise Refused(problem)
         skill = _checked(self.content, self.skill_name)
         repo.insert(skill)
-        return Edit(self, self.skill_name, None, skill.text)
+        return Edit(self.kind, self.skill_name, None, skill.text)
 
 
 class Update(msgspec.Struct, frozen=True, tag="update"):
     """Rename a skill, replace its whole file, or both. A rename alone changes the name in the frontmatter too."""
 
-    kind: ClassVar[str] = "update"
+    kind: ClassVar[Literal["update"]] = "update"
     skill_name: str
     new_name: str | None = None
     new_content: str | None = None
@@ -66,20 +67,20 @@ class Update(msgspec.Struct, frozen=True, tag="update"):
         if name == self.skill_name and (self.new_content is None or skill.text == before.text):
             raise Refused("the update changes nothing: give a new_name or a new_content that differs")
         repo.update(self.skill_name, skill)
-        return Edit(self, self.skill_name, before.text, skill.text, name if name != self.skill_name else "")
+        return Edit(self.kind, self.skill_name, before.text, skill.text, name if name != self.skill_name else "")
 
 
 class Delete(msgspec.Struct, frozen=True, tag="delete"):
     """Remove a skill."""
 
-    kind: ClassVar[str] = "delete"
+    kind: ClassVar[Literal["delete"]] = "delete"
     skill_name: str
 
     def apply(self, repo: SkillRepo) -> Edit:
         """Remove the skill from `repo`. Raises `Refused`, and then `repo` is unchanged."""
         before = repo.get(self.skill_name)
         repo.delete(self.skill_name)
-        return Edit(self, self.skill_name, before.text if before else None, None)
+        return Edit(self.kind, self.skill_name, before.text if before else None, None)
 
 
 Operation = Insert | Update | Delete
@@ -98,17 +99,15 @@ class Malformed(msgspec.Struct, frozen=True, tag="malformed"):
     skill_name: str = ""
 
 
-class Edit(msgspec.Struct, frozen=True):
-    """An applied operation on the skill named `skill`; `new_name` is "" unless it was renamed.
-
-    `before` and `after` are the file's whole text, None where there is no file.
-    """
-
-    operation: Operation
-    skill: str
-    before: str | None
-    after: str | None
-    new_name: str = ""
+def operation_of(edit: Edit) -> Operation:
+    """What an edit asks for, so that it can be applied to another repository. What only renames a skill stays a renaming."""
+    if edit.after is None:
+        return Delete(edit.skill)
+    if edit.before is None:
+        return Insert(edit.skill, edit.after)
+    if edit.new_name and Skill.parse(edit.before, name=edit.skill).renamed(edit.new_name).text == edit.after:
+        return Update(edit.skill, edit.new_name)
+    return Update(edit.skill, edit.new_name or None, edit.after)
 
 
 def _checked(content: str, name: str) -> Skill:

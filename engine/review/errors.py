@@ -1,0 +1,33 @@
+"""What can go wrong when edits are reviewed."""
+
+from __future__ import annotations
+
+import time
+
+from engine.core.edit import PAST, Edit, actions
+from engine.core.errors import SkillosError
+from engine.runs.errors import RunError
+
+
+class ReviewError(RunError):
+    """A decision that cannot be taken; nothing was changed."""
+
+
+class AlreadyDecided(ReviewError):
+    """Somebody else decided first; `edit` holds who, when and what."""
+
+    def __init__(self, edit: Edit) -> None:
+        self.edit = edit
+        decision = edit.decision
+        what, who = (PAST[decision.action], f" by {decision.by}") if decision else (edit.state, "")
+        when = f" at {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(decision.time))}" if decision else ""
+        again = "; it can be queued again" if "requeue" in actions(edit.state) else ""
+        super().__init__(f"{edit.id} was {what}{who}{when}{again}")
+
+
+class EditRefused(SkillosError):
+    """An edit that does not reach the review queue; `why` is the reason."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why

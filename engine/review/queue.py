@@ -1,0 +1,111 @@
+"""The review queue of a run: strategies propose edits, the gates check them, and they wait for a decision.
+
+    queue = ReviewQueue(run, writer, max_pending=20)
+    edit = await queue.propose(edit)          # "pending" with an id, or "refused" with the reason in its decision
+    pending(run), vetoed(run, limit=5)
+
+`propose` does nothing on the event loop that blocks: files, SQLite and git are used in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from engine.core.edit import Decision, Edit
+from engine.core.events import EditDecided, EditProposed, ProposalsWithheld
+from engine.review.checking import Gates, applied, open_repo
+from engine.review.errors import EditRefused
+from engine.review.gates.base import Measure
+from engine.runs.directory import Run, Transaction
+from engine.runs.writer import EventWriter
+from engine.skills.repo.repository import SkillRepo
+
+QUEUE = "the queue's limit"
+"""Who supersedes an edit."""
+GATES = "the gates"
+"""Who refuses an edit."""
+REPEATED = 500
+"""The number of the newest superseded edits among which those of a repeated step are looked for."""
+
+
+class ReviewQueue:
+    """The queue as an engine fills it. Where `max_pending` edits wait, a newer one supersedes the oldest."""
+
+    def __init__(
+        self, run: Run, writer: EventWriter, *, max_pending: int | None = None, measure: Measure | None = None
+    ) -> None:
+        self._run = run
+        self._writer = writer
+        self._max_pending = max_pending
+        self._gates = Gates(run, measure)
+
+    async def propose(self, edit: Edit) -> Edit:
+        """Put an edit into the queue. The edit that is returned is "pending", or "refused" and not in the queue.
+
+        It is refused when it does not apply to the present repository, a gate refuses it, the same edit waits already or was
+        vetoed before, or it was put to review from this very position before (a crash repeats a step). Each refusal is
+        logged as `ProposalsWithheld`, with the reason. An edit that nobody is deciding on is superseded to make room.
+        """
+        try:
+            ready, repo = await asyncio.to_thread(self._ready, edit)
+            checked = await self._gates.check(ready, repo)
+            return await asyncio.to_thread(self._admit, checked)
+        except EditRefused as refusal:
+            position = edit.provenance.position
+            why = f"{edit.operation} {edit.skill[:80]!r}: {refusal.why}"
+            withheld = ProposalsWithheld(position.step if position else 0, 1, why)
+            await asyncio.to_thread(self._run.append, withheld)
+            return edit.decided(Decision("refuse", GATES, refusal.why))
+
+    def _ready(self, edit: Edit) -> tuple[Edit, SkillRepo]:
+        """The edit on the present repository, if it is new. Raises `EditRefused`."""
+        self._writer.flush()
+        repo = open_repo(self._run)
+        ready = applied(edit, repo)
+        at = edit.provenance.position
+        superseded = self._run.edits("superseded", newest=REPEATED) if at is not None else []
+        repeated = [old for old in superseded if old.provenance.position == at]
+        for old in (*self._run.edits("pending"), *self._run.edits("vetoed"), *repeated):
+            if old.change == ready.change:
+                how = "waits already" if old.state == "pending" else f"was {old.state}"
+                raise EditRefused(f"the same edit {how}: {old.id}")
+        return ready, repo
+
+    def _admit(self, edit: Edit) -> Edit:
+        """Log the edit under a new id. Raises `EditRefused` where there is no room."""
+        with self._run.transaction() as transaction:
+            number = transaction.connection.execute("SELECT count(*) + 1 FROM edits").fetchone()[0]
+            queued = msgspec.structs.replace(edit, id=f"e{number}", state="pending")
+            if self._max_pending is not None:
+                _make_room(transaction, self._max_pending, queued.id)
+            transaction.append(EditProposed(queued))
+        return queued
+
+
+def pending(run: Run) -> list[Edit]:
+    """The edits that wait for a decision, oldest first."""
+    return run.edits("pending")
+
+
+def vetoed(run: Run, limit: int) -> list[Edit]:
+    """The newest `limit` vetoed edits, newest first: what the curator is told not to repeat."""
+    edits = run.edits("vetoed")
+    edits.sort(key=lambda edit: edit.decision.time if edit.decision else 0.0, reverse=True)
+    return edits[:limit]
+
+
+def _make_room(transaction: Transaction, max_pending: int, newer: str) -> None:
+    """Supersede the oldest edits that wait, to make room for `newer`. Raises `EditRefused` where none can be."""
+    (waiting,) = transaction.connection.execute("SELECT count(*) FROM edits WHERE state = 'pending'").fetchone()
+    oldest = transaction.connection.execute(
+        "SELECT edit FROM edits WHERE state = 'pending' AND edit NOT IN (SELECT edit FROM decisions WHERE done = 0) "
+        "ORDER BY event LIMIT ?",
+        [max(0, waiting - max_pending + 1)],
+    ).fetchall()
+    if waiting - len(oldest) >= max_pending:
+        raise EditRefused(f"{max_pending} edits wait for review already")
+    for (edit_id,) in oldest:
+        why = f"{newer} took its place, for at most {max_pending} wait; it can be queued again"
+        transaction.append(EditDecided(edit_id, Decision("supersede", QUEUE, why)))
