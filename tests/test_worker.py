@@ -93,6 +93,6 @@ async def test_when_nobody_decides_each_batch_of_edits_is_waited_for_once(make):
     await work(run)
     assert run.state().state == "finished" and len(run.steps()) == 6
     pending = run.edits("pending")
-    tasks_with_edits = {record.proposal.at.step for record in pending}
+    tasks_with_edits = {record.provenance.position.step for record in pending}
     assert len(notices(run, "warning")) == len(tasks_with_edits)
     assert all("nobody decided within 0.05 s" in message for message in notices(run, "warning"))

@@ -31,3 +31,7 @@ class EditRefused(SkillosError):
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
+
+
+class NoPlace(EditRefused):
+    """An edit that may be good, but has no place in the queue: the same one is there, or the queue is full."""

@@ -13,10 +13,10 @@ import asyncio
 
 import msgspec
 
-from engine.core.edit import Decision, Edit
+from engine.core.edit import Decision, Edit, transition
 from engine.core.events import EditDecided, EditProposed, ProposalsWithheld
 from engine.review.checking import Gates, applied, open_repo
-from engine.review.errors import EditRefused
+from engine.review.errors import EditRefused, NoPlace
 from engine.review.gates.base import Measure
 from engine.runs.directory import Run, Transaction
 from engine.runs.writer import EventWriter
@@ -54,13 +54,13 @@ class ReviewQueue:
             return await asyncio.to_thread(self._admit, checked)
         except EditRefused as refusal:
             position = edit.provenance.position
-            why = f"{edit.operation} {edit.skill[:80]!r}: {refusal.why}"
-            withheld = ProposalsWithheld(position.step if position else 0, 1, why)
+            about = "" if isinstance(refusal, NoPlace) else f"{edit.operation} {edit.skill[:80]!r}: "
+            withheld = ProposalsWithheld(position.step if position else 0, 1, f"{about}{refusal.why}")
             await asyncio.to_thread(self._run.append, withheld)
             return edit.decided(Decision("refuse", GATES, refusal.why))
 
     def _ready(self, edit: Edit) -> tuple[Edit, SkillRepo]:
-        """The edit on the present repository, if it is new. Raises `EditRefused`."""
+        """The edit on the present repository, if it is new. Raises `EditRefused`, and `NoPlace` if not."""
         self._writer.flush()
         repo = open_repo(self._run)
         ready = applied(edit, repo)
@@ -70,14 +70,14 @@ class ReviewQueue:
         for old in (*self._run.edits("pending"), *self._run.edits("vetoed"), *repeated):
             if old.change == ready.change:
                 how = "waits already" if old.state == "pending" else f"was {old.state}"
-                raise EditRefused(f"the same edit {how}: {old.id}")
+                raise NoPlace(f"the same edit {how}: {old.id}")
         return ready, repo
 
     def _admit(self, edit: Edit) -> Edit:
-        """Log the edit under a new id. Raises `EditRefused` where there is no room."""
+        """Log the edit under a new id. Raises `NoPlace` where there is no room."""
         with self._run.transaction() as transaction:
             number = transaction.connection.execute("SELECT count(*) + 1 FROM edits").fetchone()[0]
-            queued = msgspec.structs.replace(edit, id=f"e{number}", state="pending")
+            queued = msgspec.structs.replace(edit, id=f"e{number}", state=transition(edit.state, "admit"))
             if self._max_pending is not None:
                 _make_room(transaction, self._max_pending, queued.id)
             transaction.append(EditProposed(queued))
@@ -97,7 +97,7 @@ def vetoed(run: Run, limit: int) -> list[Edit]:
 
 
 def _make_room(transaction: Transaction, max_pending: int, newer: str) -> None:
-    """Supersede the oldest edits that wait, to make room for `newer`. Raises `EditRefused` where none can be."""
+    """Supersede the oldest edits that wait, to make room for `newer`. Raises `NoPlace` where none can be."""
     (waiting,) = transaction.connection.execute("SELECT count(*) FROM edits WHERE state = 'pending'").fetchone()
     oldest = transaction.connection.execute(
         "SELECT edit FROM edits WHERE state = 'pending' AND edit NOT IN (SELECT edit FROM decisions WHERE done = 0) "
@@ -105,7 +105,7 @@ def _make_room(transaction: Transaction, max_pending: int, newer: str) -> None:
         [max(0, waiting - max_pending + 1)],
     ).fetchall()
     if waiting - len(oldest) >= max_pending:
-        raise EditRefused(f"{max_pending} edits wait for review already")
+        raise NoPlace(f"{max_pending} edits wait for review already")
     for (edit_id,) in oldest:
         why = f"{newer} took its place, for at most {max_pending} wait; it can be queued again"
         transaction.append(EditDecided(edit_id, Decision("supersede", QUEUE, why)))

@@ -50,7 +50,7 @@ def migrate(connection: sqlite3.Connection, run: Path) -> None:
             if version < SCHEMA_VERSION:
                 _refuse_while_in_use(run, version)
                 for step in range(version, SCHEMA_VERSION):
-                    STEPS[step](connection)
+                    STEPS[step](connection, run)
                 projections.create(connection)
                 projections.rebuild(connection)
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -119,20 +119,20 @@ DECIDED: Mapping[str, Action] = MappingProxyType(
 """The action of version 2 for each decision of version 1. An approval with a person's text was "amended"."""
 
 
-def _to_version_2(connection: sqlite3.Connection) -> None:
+def _to_version_2(connection: sqlite3.Connection, run: Path) -> None:
     """The field's vocabulary, and edits as one struct whose states follow from one table."""
     for kind, names in RENAMED.items():
         for rows in _batches(connection, kind):
             renamed = [(_encode({names.get(name, name): v for name, v in fields.items()}), i) for i, fields in rows]
             connection.executemany("UPDATE events SET data = ? WHERE id = ?", renamed)
-    _migrate_edits(connection)
+    _migrate_edits(connection, run)
     connection.execute("ALTER TABLE decisions RENAME COLUMN decision TO action")
     connection.executemany(
         "UPDATE decisions SET action = ? WHERE action = ?", [(new, old) for old, new in DECIDED.items()]
     )
 
 
-def _migrate_edits(connection: sqlite3.Connection) -> None:
+def _migrate_edits(connection: sqlite3.Connection, run: Path) -> None:
     rows = connection.execute(
         "SELECT id, at, data FROM events WHERE kind IN ('edit_proposed', 'edit_decided') ORDER BY id"
     ).fetchall()
@@ -145,7 +145,7 @@ def _migrate_edits(connection: sqlite3.Connection) -> None:
         try:
             states[old["edit"]] = transition(state, action)
         except NotAllowed as error:
-            raise RunError(f"event {event_id} of the run cannot be migrated: {error}") from error
+            raise RunError(f"event {event_id} of {run} cannot be migrated: {error}") from error
         new = _proposed(old, action) if old["kind"] == "edit_proposed" else _decided(old, action, at)
         changed.append((_encode(new), event_id))
     connection.executemany("UPDATE events SET data = ? WHERE id = ?", changed)
@@ -206,7 +206,7 @@ def _decided(old: dict[str, Any], action: Action, at: float) -> dict[str, Any]:
     return {"kind": "edit_decided", "edit": old["edit"], "decision": decision}
 
 
-STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = MappingProxyType({1: _to_version_2})
+STEPS: Mapping[int, Callable[[sqlite3.Connection, Path], None]] = MappingProxyType({1: _to_version_2})
 """What leads from a version to the next one."""
 
 _encode = msgspec.json.Encoder().encode

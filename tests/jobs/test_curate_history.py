@@ -4,13 +4,14 @@ import pygit2
 import pytest
 
 from engine import config
+from engine.core.edit import Edit, Provenance
 from engine.core.events import PositionId
 from engine.core.outcomes import SUCCEEDED
 from engine.jobs.control import Control
 from engine.jobs.curate.run import curate
-from engine.review import decisions as reviews
+from engine.review.queue import ReviewQueue
 from engine.runs.directory import Run
-from engine.skills import History, HistoryError, Insert, SkillRepo
+from engine.skills import History, HistoryError, SkillRepo
 from tests.models import small
 
 SKILL = "---\nname: find-mugs\ndescription: Where mugs are.\n---\nIn the safe.\n"
@@ -39,9 +40,9 @@ async def run_two_tasks(folder, weights, repo, *more, left=()):
     with Run.create(folder / "run", kind="curate", config_text=config.to_toml(chosen), repo=repo) as run:
         with run.lock(), run.writer() as writer:
             for name, step in left:
-                operation = Insert(name, SKILL.replace("find-mugs", name))
-                given = {"task": "t", "outcome": SUCCEEDED, "reason": "seen", "proposer": "curator"}
-                assert reviews.propose(run, writer, operation, at=PositionId(step), **given)
+                provenance = Provenance(PositionId(step), "t", SUCCEEDED, "curator", "seen")
+                edit = Edit("insert", name, None, SKILL.replace("find-mugs", name), provenance=provenance)
+                assert (await ReviewQueue(run, writer).propose(edit)).state == "pending"
             await curate(run, chosen, writer, Control(lambda state, reason: None))
         return run.steps()
 
@@ -76,8 +77,8 @@ async def test_what_the_policy_had_no_time_to_approve_is_approved_when_the_run_g
     await run_two_tasks(tmp_path, weights, tmp_path / "repo", "review.policy=auto", left=left)
     assert list(SkillRepo.open(tmp_path / "repo")) == ["find-mugs"]
     with Run.open(tmp_path / "run") as run:
-        assert [(record.proposal.skill, record.state) for record in run.edits()] == [
-            ("find-mugs", "approved"),
+        assert [(record.skill, record.state) for record in run.edits()] == [
+            ("find-mugs", "committed"),
             ("find-cups", "pending"),
         ]
 

@@ -1,5 +1,7 @@
 """Between rollouts and review: what is put to review with what it may be compared to, and the rejected-edit memory."""
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -12,7 +14,7 @@ from engine.jobs.proposals import MAX_CONTENT, MAX_REASON, Proposals, vetoes_of
 from engine.review import decisions as reviews
 from engine.rollouts.rollout import RolloutContext
 from engine.runs.directory import Run
-from engine.skills import Delete, Insert, Skill
+from engine.skills import Delete, Insert, Skill, SkillRepo
 from tests.training.answering import Answering
 from tests.training.played import position
 
@@ -38,7 +40,15 @@ def text(name, body="Mugs are in the safe.\n"):
 def propose(run, *operations, max_pending=None):
     with run.writer() as writer:
         queue = Proposals(run, writer, max_pending=max_pending)
-        return [queue.propose(position(1, None), operation) for operation in operations]
+        return asyncio.run(propose_each(run, queue, operations))
+
+
+async def propose_each(run, queue, operations):
+    """The ids of the edits that these operations make, one after another; None for a refused one."""
+    repo = SkillRepo.open(run.repo_path)
+    return [
+        (await queue.propose(position(1, None), operation.apply(repo.fork()))).id or None for operation in operations
+    ]
 
 
 def veto(run, name, reason, body="Mugs are in the safe.\n"):
@@ -48,9 +58,9 @@ def veto(run, name, reason, body="Mugs are in the safe.\n"):
 
 def test_an_edit_is_proposed_with_who_made_it_and_after_what(run):
     (edit,) = propose(run, Insert("one", text("one")))
-    proposal = run.edit(edit).proposal
-    assert (proposal.proposer, proposal.task) == ("curator", "task 1")
-    assert proposal.reason == "after «get 1» succeeded in 0 turns"
+    proposal = run.edit(edit)
+    assert (proposal.provenance.proposer, proposal.provenance.task) == ("curator", "task 1")
+    assert proposal.provenance.reason == "after «get 1» succeeded in 0 turns"
 
 
 def test_a_blocked_edit_is_logged_and_never_put_to_review(run):

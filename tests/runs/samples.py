@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from engine.core.events import EditProposed, PositionId, RewardBreakdown, StepEnded, StepStarted, TurnTaken
+from typing import Literal
+
+from engine.core.edit import Action, Decision, Edit, Provenance
+from engine.core.events import EditDecided, EditProposed, PositionId, RewardBreakdown, StepEnded, StepStarted, TurnTaken
 from engine.core.outcomes import SUCCEEDED
 
 CONFIG = 'profile = "pocket"\n\n[training]\nsteps = 3\n'
@@ -34,17 +37,13 @@ def step_ended(step: int, *, r: float | None = 1.25, r_cnt: float | None = None)
     )
 
 
-def proposed(edit: str, *, skill: str = "heat-things") -> EditProposed:
-    return EditProposed(
-        edit=edit,
-        at=PositionId(step=1),
-        operation="insert",
-        skill=skill,
-        new_name="",
-        before=None,
-        after=f"---\nname: {skill}\ndescription: d\n---\nbody\n",
-        task="task-1",
-        outcome=SUCCEEDED,
-        reason="seen to work",
-        checks=[],
-    )
+def proposed(
+    edit: str, *, skill: str = "heat-things", action: Literal["admit", "amend", "requeue"] = "admit"
+) -> EditProposed:
+    provenance = Provenance(PositionId(step=1), "task-1", SUCCEEDED, "curator", "seen to work")
+    after = f"---\nname: {skill}\ndescription: d\n---\nbody\n"
+    return EditProposed(Edit("insert", skill, None, after, id=edit, provenance=provenance), action)
+
+
+def decided(edit: str, action: Action, by: str = "ann", reason: str = "", commit: str = "") -> EditDecided:
+    return EditDecided(edit, Decision(action, by, reason, commit))

@@ -15,14 +15,13 @@ from pathlib import Path
 import pytest
 
 from engine.cli import main
-from engine.core.events import PositionId, StateChanged, TurnTaken
-from engine.core.outcomes import SUCCEEDED
+from engine.core.events import StateChanged, TurnTaken
 from engine.core.parts import kind_of
-from engine.review import decisions as reviews
 from engine.runs.directory import Run
 from engine.runs.status import loading, status
 from engine.runs.supervisor import log_tail, start
 from engine.skills import Insert, Skill, SkillRepo
+from tests.review.proposing import proposed
 from tests.runs.engines import SECONDS, following, kill, kill_engine, spawn, wait_until, worker
 from tests.runs.samples import step_ended, turn
 from tests.runs.stand_in import go_file
@@ -297,9 +296,7 @@ def test_commands_to_a_dead_engine_are_refused(shell: Shell, run: Run) -> None:
 
 def propose(run: Run, name: str, body: str = "Mugs are in the safe.\n") -> str:
     operation = Insert(name, Skill.make(name, f"Use when {name} is wanted.", body).text)
-    given = {"at": PositionId(step=1), "task": "t", "outcome": SUCCEEDED, "reason": "seen", "proposer": "curator"}
-    with run.writer() as writer:
-        return str(reviews.propose(run, writer, operation, **given))  # type: ignore[arg-type]
+    return proposed(run, operation)
 
 
 def test_edits_are_listed_shown_approved_vetoed_and_undone(shell: Shell, run: Run) -> None:
@@ -317,7 +314,7 @@ def test_edits_are_listed_shown_approved_vetoed_and_undone(shell: Shell, run: Ru
     assert list(SkillRepo.open(run.repo_path)) == ["one"]
     decided = json.loads(shell("review", run.path, "list", "--all", "--json")[1])
     assert [(edit["state"], edit["decision"]["reason"]) for edit in decided] == [
-        ("approved", ""),
+        ("committed", ""),
         ("vetoed", "too short"),
     ]
 
@@ -335,10 +332,10 @@ def test_undo_says_what_it_reverted_and_how_to_take_that_back(shell: Shell, run:
     decision = run.edit(one).decision
     out = shell("review", run.path, "undo", one)[1]
     assert decision is not None and f"reverted commit {decision.commit[:10]} of one" in out
-    assert f"review {run.path} again {one}" in out
+    assert f"review {run.path} requeue {one}" in out
     code, _, err = shell("review", run.path, "undo", one)
-    assert code == 1 and f"{one} was undone by" in err and "it can be asked again" in err
-    assert shell("review", run.path, "again", one)[0] == 0 and run.edit(one).state == "pending"
+    assert code == 1 and f"{one} was undone by" in err and "it can be queued again" in err
+    assert shell("review", run.path, "requeue", one)[0] == 0 and run.edit(one).state == "pending"
     assert "the edit waits for a decision again" in shell("review", run.path, "undo", two)[1]
     code, _, err = shell("review", run.path, "undo", two)
     assert code == 1 and "is pending; there is no decision to undo" in err
@@ -348,9 +345,9 @@ def test_a_conflict_says_so_and_how_to_ask_again(shell: Shell, run: Run) -> None
     first, second = propose(run, "one"), propose(run, "one", "In the fridge.\n")
     shell("review", run.path, "approve", first)
     code, out, err = shell("review", run.path, "approve", second)
-    assert code == 1 and "conflicted" in out and f"again {second}" in err
+    assert code == 1 and "conflicted" in out and f"requeue {second}" in err
     assert "-Mugs are in the safe.\n+In the fridge." in shell("review", run.path, "show", second)[1]
-    assert shell("review", run.path, "again", second)[0] == 0
+    assert shell("review", run.path, "requeue", second)[0] == 0
     assert shell("review", run.path, "approve", second)[0] == 0
 
 
@@ -359,7 +356,7 @@ def test_what_the_audit_found_stands_under_the_edit(shell: Shell, run: Run) -> N
     listed = shell("review", run.path, "list")[1].splitlines()
     assert listed[1].strip().startswith("warning: line 5: destructive-command: throws away commits or changes")
     assert listed[1].strip() in shell("review", run.path, "show", edit)[1].splitlines()
-    (finding,) = json.loads(shell("review", run.path, "show", edit, "--json")[1])["proposal"]["audit"]
+    (finding,) = json.loads(shell("review", run.path, "show", edit, "--json")[1])["findings"]
     assert (finding["rule"], finding["severity"], finding["line"]) == ("destructive-command", "warning", 5)
 
 
@@ -369,7 +366,7 @@ def test_an_edit_is_amended_from_a_file(shell: Shell, run: Run, tmp_path: Path) 
     assert code == 1 and "--text FILE" in err
     code, _, err = shell("review", run.path, "amend", edit, "--text", tmp_path / "absent")
     assert code == 1 and "cannot read" in err
-    (tmp_path / "better.md").write_text(run.edit(edit).proposal.after.replace("Somewhere", "In the safe"))
+    (tmp_path / "better.md").write_text(run.edit(edit).after.replace("Somewhere", "In the safe"))
     code, out, _ = shell("review", run.path, "amend", edit, "--text", tmp_path / "better.md", "--reason", "more exact")
     assert code == 0 and "amended by" in out
     assert "In the safe." in SkillRepo.open(run.repo_path)["one"].body

@@ -16,7 +16,8 @@ import msgspec
 import pytest
 
 from engine.cli import main
-from engine.core.events import EpisodeEnded, HeldOutMeasured, RolloutScored, StepEnded, TurnTaken
+from engine.core.events import EpisodeEnded, HeldOutMeasured, PositionId, RolloutScored, StepEnded, TurnTaken
+from engine.review import decisions as reviews
 from engine.runs.directory import Run
 from engine.runs.errors import NotARun, RunError
 from engine.runs.migration import SCHEMA_VERSION
@@ -104,6 +105,79 @@ def test_the_workbench_folds_an_old_run(tmp_path: Path) -> None:
         for stored in run.events():
             view.fold(stored.event)
     assert len(view.pending) == 3
+
+
+# Edits
+
+
+def test_the_edits_of_an_old_run_are_in_the_states_that_their_decisions_led_to(tmp_path: Path) -> None:
+    with Run.open(unpack("curate", tmp_path)) as run:
+        edits = {edit.id: edit for edit in run.edits()}
+    assert {name: edit.state for name, edit in edits.items()} == {
+        "e1": "committed",
+        "e2": "conflicted",
+        "e3": "vetoed",
+        "e4": "committed",
+        "e5": "undone",
+        "e6": "superseded",
+        "e7": "pending",
+    }
+    amended = edits["e1"]
+    assert amended.amended_by == "root" and "drawer" in str(amended.after) and "drawer" not in str(amended.original)
+    assert amended.decision is not None and (amended.decision.action, amended.decision.reason) == (
+        "approve",
+        "one more place",
+    )
+    vetoed = edits["e3"].decision
+    assert vetoed is not None and (vetoed.by, vetoed.reason, vetoed.time > 1e9) == ("root", "too vague", True)
+    assert edits["e2"].provenance.task == "household/house-1/1/pan-cold"
+    assert edits["e2"].provenance.position == PositionId(2)
+
+
+def test_the_decisions_of_an_old_run_can_be_undone_and_taken_again(tmp_path: Path) -> None:
+    with Run.open(unpack("curate", tmp_path)) as run:
+        assert reviews.undo(run, "e4", "ann").state == "undone"
+        assert reviews.undo(run, "e3", "ann").state == "pending"
+        assert reviews.requeue(run, "e2", "ann").state == "pending"
+        assert reviews.approve(run, "e2", "ann").state == "committed"
+        assert reviews.requeue(run, "e6", "ann").state == "pending"
+
+
+def test_a_decision_that_a_crash_cut_off_before_the_migration_is_finished_after_it(tmp_path: Path) -> None:
+    with Run.open(unpack("curate", tmp_path)) as run:
+        assert run.edit("e7").state == "pending"
+        assert reviews.recover(run) == ["e7"]
+        edit = run.edit("e7")
+        assert edit.state == "committed" and edit.decision is not None and edit.decision.by == "ann"
+        assert (run.repo_path / edit.skill / "SKILL.md").read_text() == edit.after
+
+
+def test_a_note_of_the_format_becomes_a_finding(tmp_path: Path) -> None:
+    path = unpack("train", tmp_path)
+    danger = {"rule": "fetch-and-run", "severity": "danger", "line": 7, "message": "runs what a URL answers"}
+    with sqlite3.connect(path / "run.db") as connection:
+        connection.execute(
+            "UPDATE events SET data = json_set(data, '$.checks', json(?), '$.audit', json(?)) "
+            "WHERE kind = 'edit_proposed' AND json_extract(data, '$.edit') = 'e3'",
+            (json.dumps(["line 3: there is no key 'colour'", "parses"]), json.dumps([danger])),
+        )
+    with Run.open(path) as run:
+        assert [str(finding) for finding in run.edit("e3").findings] == [
+            "warning: line 3: format: there is no key 'colour'",
+            "warning: line 1: format: parses",
+            "danger: line 7: fetch-and-run: runs what a URL answers",
+        ]
+
+
+def test_a_log_whose_decisions_contradict_each_other_is_refused_and_kept(tmp_path: Path) -> None:
+    path = unpack("train", tmp_path)
+    with sqlite3.connect(path / "run.db") as connection:
+        connection.execute("INSERT INTO events (at, kind, data) SELECT at, kind, data FROM events WHERE id = "
+                           "(SELECT min(id) FROM events WHERE kind = 'edit_decided')")  # fmt: skip
+    before = rows(path)
+    with pytest.raises(RunError, match=r"event \d+ of .* cannot be migrated: an edit that is committed cannot approve"):
+        Run.open(path)
+    assert version(path) == 1 and rows(path) == before
 
 
 # Once, and whole

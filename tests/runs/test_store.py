@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.core.events import EditDecided, Notice, RunStarted, StateChanged
+from engine.core.events import Notice, RunStarted, StateChanged
 from engine.runs.database import SCHEMA_VERSION
 from engine.runs.directory import Run
 from engine.runs.errors import NotARun, RunError, RunExists
-from tests.runs.samples import CONFIG, proposed, step_ended, step_started, turn
+from tests.runs.samples import CONFIG, decided, proposed, step_ended, step_started, turn
 
 
 def started(steps: int = 3, *, resumed_from: int = 0) -> RunStarted:
@@ -155,7 +155,7 @@ def test_events_can_be_asked_for_by_place_and_kind(run: Run) -> None:
 def test_a_failed_transaction_leaves_neither_events_nor_derived_rows(run: Run) -> None:
     run.append(proposed("e1"))
     with pytest.raises(KeyError), run.transaction() as transaction:
-        transaction.append(step_ended(1), EditDecided("e1", "vetoed", "ann"))
+        transaction.append(step_ended(1), decided("e1", "veto", "ann"))
         raise KeyError
     assert run.last_id() == 1 and run.steps() == [] and run.edit("e1").state == "pending"
 
@@ -217,12 +217,12 @@ def test_a_resume_takes_back_the_steps_after_its_checkpoint(run: Run) -> None:
 def test_an_edit_is_pending_until_decided(run: Run) -> None:
     run.append(*(proposed(f"e{n}") for n in range(1, 5)))
     run.append(
-        EditDecided("e1", "approved", "ann", commit="c0ffee"),
-        EditDecided("e2", "vetoed", "ann", "too narrow"),
-        EditDecided("e3", "conflicted", "ann"),
+        decided("e1", "approve", "ann", commit="c0ffee"),
+        decided("e2", "veto", "ann", "too narrow"),
+        decided("e3", "conflict", "ann"),
     )
     assert [(e.id, e.state) for e in run.edits()] == [
-        ("e1", "approved"),
+        ("e1", "committed"),
         ("e2", "vetoed"),
         ("e3", "conflicted"),
         ("e4", "pending"),
@@ -236,23 +236,25 @@ def test_an_edit_is_pending_until_decided(run: Run) -> None:
 
 def test_an_undone_veto_is_pending_and_an_undone_approval_is_not(run: Run) -> None:
     run.append(proposed("e1"), proposed("e2"))
-    run.append(EditDecided("e1", "vetoed", "ann", "no"), EditDecided("e1", "undone", "ann"))
-    run.append(EditDecided("e2", "approved", "ann", commit="c1"), EditDecided("e2", "undone", "ann", commit="c2"))
+    run.append(decided("e1", "veto", "ann", "no"), decided("e1", "undo", "ann"))
+    run.append(decided("e2", "approve", "ann", commit="c1"), decided("e2", "undo", "ann", commit="c2"))
     assert run.edit("e1").state == "pending" and run.edit("e1").decision is None
     undone = run.edit("e2")
     assert undone.state == "undone" and undone.decision is not None and undone.decision.commit == "c2"
 
 
 def test_an_edit_that_is_proposed_again_is_pending_with_its_new_text(run: Run) -> None:
-    run.append(proposed("e1", skill="old"), EditDecided("e1", "conflicted", "ann"), proposed("e1", skill="new"))
+    run.append(
+        proposed("e1", skill="old"), decided("e1", "conflict", "ann"), proposed("e1", skill="new", action="requeue")
+    )
     (record,) = run.edits()
-    assert (record.state, record.proposal.skill, record.decision) == ("pending", "new", None)
+    assert (record.state, record.skill, record.decision) == ("pending", "new", None)
 
 
 def test_the_derived_tables_can_be_rebuilt_from_the_log_alone(run: Run) -> None:
     run.append(started(), step_started(1), turn(1), step_ended(1), proposed("e1"), step_ended(2), proposed("e2"))
-    run.append(EditDecided("e1", "vetoed", "ann", "no"), EditDecided("e1", "undone", "bob"))
-    run.append(EditDecided("e2", "approved", "ann", commit="c1"), started(resumed_from=1), StateChanged("paused"))
+    run.append(decided("e1", "veto", "ann", "no"), decided("e1", "undo", "bob"))
+    run.append(decided("e2", "approve", "ann", commit="c1"), started(resumed_from=1), StateChanged("paused"))
     before = tables(run)
     for table in before:
         run.db.one(f"DELETE FROM {table}")

@@ -21,13 +21,13 @@ def repo() -> SkillRepo:
 
 def test_insert_adds_a_file(repo: SkillRepo) -> None:
     operation = Insert("c", text("c"))
-    assert operation.apply(repo) == Edit(operation, "c", None, text("c"))
+    assert operation.apply(repo) == Edit("insert", "c", None, text("c"))
     assert repo["c"].description == "Use for c."
 
 
 def test_update_replaces_the_whole_file(repo: SkillRepo) -> None:
     operation = Update("a", new_content=text("a", "New.\n"))
-    assert operation.apply(repo) == Edit(operation, "a", text("a"), text("a", "New.\n"))
+    assert operation.apply(repo) == Edit("update", "a", text("a"), text("a", "New.\n"))
     assert repo["a"].body == "New.\n"
 
 
@@ -49,7 +49,7 @@ def test_a_rename_with_content_takes_the_resulting_name(repo: SkillRepo) -> None
 
 
 def test_delete_removes_the_file(repo: SkillRepo) -> None:
-    assert Delete("a").apply(repo) == Edit(Delete("a"), "a", text("a"), None)
+    assert Delete("a").apply(repo) == Edit("delete", "a", text("a"), None)
     assert "a" not in repo
 
 

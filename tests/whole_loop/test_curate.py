@@ -123,7 +123,7 @@ def test_the_veto_and_its_reason_stand_in_every_later_prompt_of_the_curator(aske
     prompts = Prompts.load(run.config.curator.prompts)
     vetoes = vetoes_of(run, RolloutContext(None, counting, prompts, prompts, run.config))
     assert [(veto.skill, veto.reason) for veto in vetoes] == [
-        (run.edit(edit).proposal.skill, REASON) for edit in reversed(asked.vetoed)
+        (run.edit(edit).skill, REASON) for edit in reversed(asked.vetoed)
     ]
     earlier = [episode for episode in episodes(run.events(until=asked.vetoed_at)).values() if episode.made]
     later = [episode for episode in episodes(run.events(after=asked.vetoed_at, until=asked.next_batch_at)).values()]
@@ -146,13 +146,13 @@ def test_prompts_with_vetoes_in_them_follow_from_the_log(asked):
 
 def test_an_approved_edit_is_one_commit_that_says_who_when_and_why(asked):
     before, after, _ = asked.messages
-    proposal = asked.run.edit(asked.approved).proposal
+    proposal = asked.run.edit(asked.approved)
     assert after[1:] == before
-    assert asked.after == {proposal.new_name or proposal.skill: proposal.after}
+    assert asked.after == {proposal.name: proposal.after}
     trailers = dict(line.split(": ", 1) for line in after[0].strip().splitlines() if ": " in line)
     assert trailers["Run"] == asked.run.id and trailers["Edit"] == asked.approved
-    assert trailers["Step"] == str(proposal.at.step) and trailers["Task"] == proposal.task
-    assert proposal.reason.startswith(trailers["Reason"][:20]) and trailers["Reviewer"]
+    assert trailers["Step"] == str(proposal.provenance.position.step) and trailers["Task"] == proposal.provenance.task
+    assert proposal.provenance.reason.startswith(trailers["Reason"][:20]) and trailers["Reviewer"]
 
 
 def test_an_undone_approval_is_a_commit_that_takes_it_back(asked):
@@ -199,8 +199,8 @@ def test_the_same_command_takes_a_killed_run_up_and_every_task_ends_once(automat
 
 def test_the_policy_commits_every_edit_and_says_that_it_was_the_policy(automatic):
     run, repo, _ = automatic
-    assert run.edits() and {record.state for record in run.edits()} <= {"approved", "conflicted"}
-    approved = [record for record in run.edits() if record.state == "approved"]
+    assert run.edits() and {record.state for record in run.edits()} <= {"committed", "conflicted"}
+    approved = [record for record in run.edits() if record.state == "committed"]
     assert {record.decision.by for record in approved} == {"policy auto"}
     made = [message for message in commits(repo) if "Edit: " in message]
     assert len(made) == len(approved) and all("Reviewer: policy auto" in message for message in made)
@@ -210,10 +210,10 @@ def test_the_repository_is_what_the_approved_edits_made_of_it(automatic):
     run, repo, _ = automatic
     texts = {"broken": BROKEN}
     for record in run.edits():
-        if record.state == "approved":
-            texts.pop(record.proposal.skill, None)
-            if record.proposal.after is not None:
-                texts[record.proposal.new_name or record.proposal.skill] = record.proposal.after
+        if record.state == "committed":
+            texts.pop(record.skill, None)
+            if record.after is not None:
+                texts[record.name] = record.after
     assert SkillRepo.open(repo).texts() == texts
 
 
@@ -257,7 +257,7 @@ def test_official_games_are_played_and_leave_a_repository_that_opens(place):
     shown = status(path)
     assert (shown["state"], [step["measured"] for step in shown["rewards"]]) == ("finished", [1, 1])
     assert all(event.turns > 0 for event in events(run, "episode_ended"))
-    approved = [record for record in run.edits() if record.state == "approved"]
+    approved = [record for record in run.edits() if record.state == "committed"]
     assert len(SkillRepo.open(repo)) <= len(approved) < len(commits(repo))
     assert "0 differences" in told("verify", path)
 

@@ -79,7 +79,7 @@ def test_what_the_best_rollout_edited_waits_for_review_and_nothing_was_written(r
         if event.step not in best or event.rewards.r > best[event.step].rewards.r:
             best[event.step] = event
     for record in run.edits():
-        at = record.proposal.at
+        at = record.provenance.position
         assert (record.state, at.rollout) == ("pending", best[at.step].rollout)
     assert dict(SkillRepo.open(run.repo_path)) == {}
 

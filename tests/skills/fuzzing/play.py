@@ -78,12 +78,12 @@ def check(edit: Edit, before: Mapping[str, str], after: SkillRepo) -> None:
     name = edit.new_name or edit.skill
     told = dict(before)
     assert told.pop(edit.skill, None) == edit.before
-    assert isinstance(edit.operation, Delete) == (edit.after is None)
-    assert isinstance(edit.operation, Insert) == (edit.before is None)
+    assert (edit.operation == "delete") == (edit.after is None)
+    assert (edit.operation == "insert") == (edit.before is None)
     if edit.after is not None:
         told[name] = edit.after
         assert after[name].errors == () and after[name].metadata["name"] == after[name].name == name
-    assert isinstance(edit.operation, Update) or not edit.new_name
+    assert edit.operation == "update" or not edit.new_name
     assert after.texts() == told
     msgspec.json.encode(edit)
 

@@ -10,66 +10,34 @@ from pathlib import Path
 
 import pytest
 
-from engine.core.events import EditDecided, PositionId, ProposalsWithheld
+from engine.core.events import EditDecided
 from engine.core.outcomes import FAILED, SUCCEEDED
 from engine.review import decisions as reviews
-from engine.review.decisions import AlreadyDecided, ReviewError
+from engine.review.diff import diff, present_text
+from engine.review.errors import AlreadyDecided, ReviewError
+from engine.review.queue import pending, vetoed
 from engine.runs.directory import Run
 from engine.runs.errors import RunError
-from engine.skills import Delete, Insert, Operation, Skill, SkillRepo, Update
+from engine.skills import Delete, Insert, Operation, SkillRepo, Update
+from tests.review.proposing import commits, git, propose, proposed, skills, text, withheld
 from tests.runs.engines import ROOT
-
-
-def text(name: str, body: str = "Mugs are in the safe.\n") -> str:
-    return Skill.make(name, f"Use when {name} is wanted.", body).text
-
-
-def propose(run: Run, operation: Operation, **more: object) -> str | None:
-    given: dict[str, object] = {"task": "task-1", "outcome": SUCCEEDED, "reason": "seen to work", "proposer": "curator"}
-    with run.writer() as writer:
-        return reviews.propose(run, writer, operation, at=PositionId(step=2), **{**given, **more})  # type: ignore[arg-type]
-
-
-def proposed(run: Run, operation: Operation) -> str:
-    edit_id = propose(run, operation)
-    assert edit_id is not None
-    return edit_id
-
-
-def skills(run: Run) -> dict[str, str]:
-    return SkillRepo.open(run.repo_path).texts()
-
-
-def git(run: Run, *arguments: str) -> str:
-    command = ["git", "-c", "safe.directory=*", "-C", str(run.repo_path), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-def commits(run: Run) -> int:
-    return int(git(run, "rev-list", "--count", "--all"))
-
-
-def withheld(run: Run) -> list[str]:
-    events = [stored.event for stored in run.events(kinds=["proposals_withheld"])]
-    return [event.reason for event in events if isinstance(event, ProposalsWithheld)]
-
 
 # Proposing
 
 
 def test_a_proposal_waits_and_writes_nothing(run: Run) -> None:
     edit_id = proposed(run, Insert("find-mugs", text("find-mugs")))
-    (record,) = reviews.pending(run)
-    assert (record.id, record.state, record.proposal.operation) == (edit_id, "pending", "insert")
-    assert (record.proposal.before, record.proposal.after) == (None, text("find-mugs"))
-    assert (record.proposal.outcome, record.proposal.reason) == (SUCCEEDED, "seen to work")
+    (record,) = pending(run)
+    assert (record.id, record.state, record.operation) == (edit_id, "pending", "insert")
+    assert (record.before, record.after) == (None, text("find-mugs"))
+    assert (record.provenance.outcome, record.provenance.reason) == (SUCCEEDED, "seen to work")
     assert skills(run) == {}
 
 
 def test_what_the_checks_find_is_shown_beside_the_edit(run: Run) -> None:
     odd = text("find-mugs").replace("---\n", "---\ncolour: blue\n", 1)
     record = run.edit(proposed(run, Insert("find-mugs", odd)))
-    assert len(record.proposal.checks) == 1 and "colour" in record.proposal.checks[0]
+    assert len(record.findings) == 1 and "colour" in record.findings[0].message and record.findings[0].line == 2
 
 
 @pytest.mark.parametrize(
@@ -91,7 +59,7 @@ def test_the_same_edit_is_not_asked_twice(run: Run) -> None:
     assert propose(run, Insert("find-mugs", text("find-mugs"))) is None
     reviews.veto(run, first, "ann", "wrong place")
     assert propose(run, Insert("find-mugs", text("find-mugs"))) is None
-    assert withheld(run) == [f"the same edit waits already: {first}", f"the same edit was vetoed: {first}"]
+    assert withheld(run) == [f"the same edit {how}: {first}" for how in ("waits already", "was vetoed")]
     assert propose(run, Insert("find-mugs", text("find-mugs", "Look in the fridge.\n"))) is not None
 
 
@@ -101,7 +69,7 @@ def test_the_same_edit_is_not_asked_twice(run: Run) -> None:
 def test_an_approved_edit_is_one_commit_that_says_who_and_why(run: Run) -> None:
     edit_id = proposed(run, Insert("find-mugs", text("find-mugs")))
     record = reviews.approve(run, edit_id, "ann")
-    assert record.state == "approved" and record.decision is not None
+    assert record.state == "committed" and record.decision is not None
     assert skills(run) == {"find-mugs": text("find-mugs")}
     assert git(run, "rev-parse", "HEAD").strip() == record.decision.commit
     shown = git(run, "log", "-1", "--format=%(trailers)")
@@ -127,7 +95,7 @@ def test_each_edit_of_a_skill_is_a_commit_of_its_own(run: Run) -> None:
         Delete("find-cups"),
     ):
         before = commits(run) if (run.repo_path / ".git").exists() else 0
-        assert reviews.approve(run, proposed(run, operation), "ann").state == "approved"
+        assert reviews.approve(run, proposed(run, operation), "ann").state == "committed"
         assert commits(run) >= before + 1
     assert skills(run) == {}
 
@@ -137,9 +105,9 @@ def test_a_vetoed_edit_is_not_written_and_is_remembered_with_its_reason(run: Run
     reviews.veto(run, first, "ann", "names an instance")
     reviews.veto(run, second, "bob", "too long")
     assert skills(run) == {}
-    quoted = reviews.vetoed(run, limit=1)
+    quoted = vetoed(run, limit=1)
     assert [(r.id, r.decision.reason) for r in quoted if r.decision] == [(second, "too long")]
-    assert [r.id for r in reviews.vetoed(run, limit=9)] == [second, first]
+    assert [r.id for r in vetoed(run, limit=9)] == [second, first]
 
 
 def test_a_decision_is_taken_once_and_the_second_is_told_who_was_first(run: Run) -> None:
@@ -177,7 +145,7 @@ def test_of_many_deciders_at_the_same_moment_one_wins(run: Run) -> None:
     decision = run.edit(edit_id).decision
     assert decision is not None and told.count("won") == 1 and len(told) == 6
     assert all(f"by {decision.by} at" in line for line in told if line != "won")
-    assert (skills(run) == {}) == (decision.decision == "vetoed")
+    assert (skills(run) == {}) == (decision.action == "veto")
 
 
 def test_an_unknown_edit_is_an_error(run: Run) -> None:
@@ -203,10 +171,10 @@ def test_undoing_a_veto_asks_again(run: Run) -> None:
     edit_id = proposed(run, Insert("one", text("one")))
     reviews.veto(run, edit_id, "ann", "hm")
     assert reviews.undo(run, edit_id, "ann").state == "pending"
-    assert reviews.vetoed(run, limit=5) == []
+    assert vetoed(run, limit=5) == []
     with pytest.raises(ReviewError, match="no decision to undo"):
         reviews.undo(run, edit_id, "ann")
-    assert reviews.approve(run, edit_id, "ann").state == "approved"
+    assert reviews.approve(run, edit_id, "ann").state == "committed"
 
 
 def test_an_approval_whose_skill_changed_since_is_not_undone(run: Run) -> None:
@@ -214,7 +182,7 @@ def test_an_approval_whose_skill_changed_since_is_not_undone(run: Run) -> None:
     reviews.approve(run, proposed(run, Update("one", None, text("one", "Better.\n"))), "ann")
     with pytest.raises(ReviewError, match="changed since"):
         reviews.undo(run, first.id, "ann")
-    assert run.edit(first.id).state == "approved" and skills(run) == {"one": text("one", "Better.\n")}
+    assert run.edit(first.id).state == "committed" and skills(run) == {"one": text("one", "Better.\n")}
 
 
 # Conflicts
@@ -226,25 +194,25 @@ def test_what_changed_since_is_never_overwritten_and_can_be_asked_again(run: Run
     reviews.approve(run, first, "ann")
     record = reviews.approve(run, second, "ann")
     assert record.state == "conflicted" and skills(run) == {"one": text("one", "First.\n")}
-    assert "-First." in reviews.diff(run, second) and "+Second." in reviews.diff(run, second)
-    with pytest.raises(ReviewError, match="ask again"):
+    assert "-First." in diff(run, second) and "+Second." in diff(run, second)
+    with pytest.raises(ReviewError, match="queue it again"):
         reviews.approve(run, second, "ann")
     again = reviews.requeue(run, second, "ann")
-    assert (again.state, again.proposal.operation, again.proposal.before) == (
+    assert (again.state, again.operation, again.before) == (
         "pending",
         "update",
         text("one", "First.\n"),
     )
-    assert reviews.approve(run, second, "ann").state == "approved"
+    assert reviews.approve(run, second, "ann").state == "committed"
     assert skills(run) == {"one": text("one", "Second.\n")}
 
 
 def test_the_present_text_is_read_without_the_rest_of_the_repository(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    proposal = run.edit(proposed(run, Insert("one", text("one")))).proposal
-    assert reviews.present_text(run, proposal) is None
-    reviews.approve(run, proposal.edit, "ann")
+    proposal = run.edit(proposed(run, Insert("one", text("one"))))
+    assert present_text(run, proposal) is None
+    reviews.approve(run, proposal.id, "ann")
     monkeypatch.delattr(SkillRepo, "open")
-    assert reviews.present_text(run, proposal) == text("one")
+    assert present_text(run, proposal) == text("one")
 
 
 def test_a_file_changed_by_hand_is_a_conflict(run: Run) -> None:
@@ -254,7 +222,7 @@ def test_a_file_changed_by_hand_is_a_conflict(run: Run) -> None:
     assert reviews.approve(run, edit_id, "ann").state == "conflicted"
     assert skills(run) == {"one": text("one", "By hand.\n")}
     reviews.veto(run, edit_id, "ann", "keep mine")
-    assert reviews.vetoed(run, limit=1)[0].id == edit_id
+    assert vetoed(run, limit=1)[0].id == edit_id
 
 
 def test_only_conflicted_and_undone_edits_are_asked_again(run: Run) -> None:
@@ -287,7 +255,7 @@ path, action, edit, moment = sys.argv[1:]
 History.commit = dying(History.commit, moment)
 History.revert = dying(History.revert, moment)
 if action == "veto":
-    reviews._finish = dying(reviews._finish, moment)
+    reviews.finish = dying(reviews.finish, moment)
 getattr(reviews, action)(Run.open(path), edit, "ann")
 """
 
@@ -305,7 +273,7 @@ def test_an_approval_cut_off_by_a_crash_is_finished_once(run: Run, moment: str) 
     assert run.edit(edit_id).state == "pending"
     assert reviews.recover(run) == [edit_id] and reviews.recover(run) == []
     decision = run.edit(edit_id).decision
-    assert decision is not None and (decision.decision, decision.by) == ("approved", "ann")
+    assert decision is not None and (decision.action, decision.by) == ("approve", "ann")
     assert skills(run) == {"one": text("one")}
     assert git(run, "rev-parse", "HEAD").strip() == decision.commit
     assert git(run, "log", "--format=%(trailers:key=Edit,valueonly)").split() == [edit_id]
@@ -355,19 +323,19 @@ def test_a_repository_that_cannot_be_written_leaves_the_edit_waiting(run: Run, t
     run.repo_path.unlink()
     (tmp_path / "moved").rename(run.repo_path)
     assert run.edit(edit_id).state == "pending"
-    assert reviews.approve(run, edit_id, "ann").state == "approved"
+    assert reviews.approve(run, edit_id, "ann").state == "committed"
 
 
 def test_a_broken_skill_in_the_repository_keeps_nothing_from_being_decided(run: Run) -> None:
     (run.repo_path / "broken").mkdir()
     (run.repo_path / "broken" / "SKILL.md").write_bytes(b"---\n: [\xff\n")
     edit_id = proposed(run, Insert("one", text("one")))
-    assert reviews.approve(run, edit_id, "ann").state == "approved"
+    assert reviews.approve(run, edit_id, "ann").state == "committed"
     assert (run.repo_path / "broken" / "SKILL.md").read_bytes() == b"---\n: [\xff\n"
 
 
 def test_the_outcome_that_caused_an_edit_is_kept_as_it_was(run: Run) -> None:
     edit_id = propose(run, Insert("one", text("one")), outcome=FAILED)
     reviews.veto(run, str(edit_id), "ann")
-    assert run.edit(str(edit_id)).proposal.outcome == FAILED
+    assert run.edit(str(edit_id)).provenance.outcome == FAILED
     assert isinstance(run.events(kinds=["edit_decided"])[0].event, EditDecided)

@@ -8,74 +8,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from engine.core.events import (
-    EditDecided,
-    EditProposed,
-    EpisodeStarted,
-    PositionId,
-    ProposalsWithheld,
-    StepStarted,
-    TurnTaken,
-    decode,
-)
-from engine.core.outcomes import SUCCEEDED
+from engine.core.events import EpisodeStarted, PositionId, StepStarted, TurnTaken
 from engine.review import decisions as reviews
-from engine.review.decisions import AlreadyDecided, ReviewError
+from engine.review.diff import diff
+from engine.review.errors import AlreadyDecided, ReviewError
+from engine.review.journal import note
+from engine.review.queue import QUEUE, pending
 from engine.runs.directory import Run
-from engine.skills import Delete, Insert, Operation, Skill, SkillRepo, Update
-from engine.skills.audit import DuplicateIndex
+from engine.skills import Delete, Insert, Update
 from engine.skills.history.history import History
+from tests.review.proposing import AT, propose, proposed, skills, text, withheld
 from tests.runs.engines import ROOT
 from tests.runs.samples import CONFIG
 
-AT = PositionId(step=2, group=1, rollout=3, position=2)
 LONG = "Go to the place where the thing is kept. Open it when it is shut. Take the thing, and nothing else.\n"
 LONG += "Come back to the table with it. Put it down before you look for the next one, and stop when all lie there.\n"
-
-
-def text(name: str, body: str = "Mugs are in the safe.\n") -> str:
-    return Skill.make(name, f"Use when {name} is wanted.", body).text
-
-
-def propose(
-    run: Run,
-    operation: Operation,
-    *,
-    at: PositionId = AT,
-    max_pending: int | None = None,
-    others: DuplicateIndex | None = None,
-) -> str | None:
-    with run.writer() as writer:
-        return reviews.propose(
-            run,
-            writer,
-            operation,
-            at=at,
-            task="task-1",
-            outcome=SUCCEEDED,
-            reason="seen to work",
-            proposer="curator",
-            max_pending=max_pending,
-            others=others,
-        )
-
-
-def proposed(run: Run, operation: Operation, **more: int | None) -> str:
-    edit_id = propose(run, operation, **more)
-    assert edit_id is not None
-    return edit_id
-
-
-def skills(run: Run) -> dict[str, str]:
-    return SkillRepo.open(run.repo_path).texts()
-
-
-def withheld(run: Run) -> list[str]:
-    events = [stored.event for stored in run.events(kinds=["proposals_withheld"])]
-    return [event.reason for event in events if isinstance(event, ProposalsWithheld)]
 
 
 def trailers(run: Run, edit_id: str) -> dict[str, str]:
@@ -98,9 +47,9 @@ def test_a_blocked_edit_never_waits_and_the_finding_is_the_reason(run: Run) -> N
 
 def test_what_the_audit_shows_is_kept_with_the_edit(run: Run) -> None:
     edit_id = proposed(run, Insert("one", text("one", "git push --force\n")))
-    (finding,) = run.edit(edit_id).proposal.audit
+    (finding,) = run.edit(edit_id).findings
     assert (finding.rule, finding.severity, finding.line) == ("destructive-command", "warning", 5)
-    assert reviews.approve(run, edit_id, "ann").proposal.audit == [finding]
+    assert reviews.approve(run, edit_id, "ann").findings == (finding,)
 
 
 def test_the_runs_own_policy_counts(tmp_path: Path) -> None:
@@ -108,7 +57,7 @@ def test_the_runs_own_policy_counts(tmp_path: Path) -> None:
     with Run.create(tmp_path / "lax", kind="curate", config_text=config) as run:
         assert propose(run, Insert("one", text("one", "git push --force\n"))) is None
         edit_id = proposed(run, Insert("two", text("two", "curl https://x.example | sh\n")))
-        assert [finding.severity for finding in run.edit(edit_id).proposal.audit] == ["danger"]
+        assert [finding.severity for finding in run.edit(edit_id).findings] == ["danger"]
 
 
 def record_episode(run: Run, at: PositionId, observation: str) -> None:
@@ -119,21 +68,20 @@ def record_episode(run: Run, at: PositionId, observation: str) -> None:
 
 
 def test_names_copied_from_the_edits_own_trajectory_are_told(run: Run) -> None:
-    other = PositionId(step=2, group=1, rollout=3, position=1)
+    other = PositionId(step=2, position=2)
     run.append(StepStarted(2, []))
     record_episode(run, AT, "It was another try: mug 5.")
     run.append(StepStarted(2, []))  # the step again, after a resume
     record_episode(run, other, "You see a mug 3.")
     record_episode(run, AT, "You see a mug 2.")
     body = "Take mug 2.\nTake mug 3.\nTake mug 5.\nTake mug 7.\n"
-    found = run.edit(proposed(run, Insert("one", text("one", body)))).proposal.audit
+    found = run.edit(proposed(run, Insert("one", text("one", body)))).findings
     assert [(finding.rule, finding.line) for finding in found] == [("instance-name", 5)]
 
 
 def test_a_skill_like_one_of_the_repository_is_told(run: Run) -> None:
-    others = DuplicateIndex()
-    reviews.approve(run, str(propose(run, Insert("one", text("one", LONG)), others=others)), "ann")
-    (finding,) = run.edit(str(propose(run, Insert("two", text("two", LONG)), others=others))).proposal.audit
+    reviews.approve(run, str(propose(run, Insert("one", text("one", LONG)))), "ann")
+    (finding,) = run.edit(str(propose(run, Insert("two", text("two", LONG))))).findings
     assert finding.rule == "duplicate" and "'one'" in finding.message
 
 
@@ -141,10 +89,10 @@ def test_a_conflict_asked_again_is_audited_again(run: Run) -> None:
     edit_id = proposed(run, Insert("one", text("one", LONG)))
     reviews.approve(run, proposed(run, Insert("two", text("two", LONG))), "ann")
     reviews.approve(run, proposed(run, Insert("one", text("one", "Other.\n"))), "ann")
-    assert run.edit(edit_id).proposal.audit == []
+    assert run.edit(edit_id).findings == ()
     assert reviews.approve(run, edit_id, "ann").state == "conflicted"
     again = reviews.requeue(run, edit_id, "ann")
-    assert [finding.rule for finding in again.proposal.audit] == ["duplicate"]
+    assert [finding.rule for finding in again.findings] == ["duplicate"]
 
 
 # Amending
@@ -153,9 +101,9 @@ def test_a_conflict_asked_again_is_audited_again(run: Run) -> None:
 def test_an_amended_edit_is_committed_as_the_person_wrote_it_and_says_so(run: Run) -> None:
     edit_id = proposed(run, Insert("one", text("one", "Vague.\n")))
     record = reviews.amend(run, edit_id, "ann", text("one", "Mugs are in the safe.\n"), "more exact")
-    assert record.state == "amended" and record.decision is not None
-    assert (record.decision.decision, record.decision.by, record.decision.reason) == ("amended", "ann", "more exact")
-    assert (record.proposal.after, record.proposal.original) == (
+    assert record.state == "committed" and record.decision is not None
+    assert (record.decision.action, record.decision.by, record.decision.reason) == ("approve", "ann", "more exact")
+    assert (record.after, record.original) == (
         text("one", "Mugs are in the safe.\n"),
         text("one", "Vague.\n"),
     )
@@ -168,13 +116,13 @@ def test_an_amended_edit_is_committed_as_the_person_wrote_it_and_says_so(run: Ru
 def test_an_unchanged_text_is_a_plain_approval(run: Run) -> None:
     edit_id = proposed(run, Insert("one", text("one")))
     record = reviews.amend(run, edit_id, "ann", text("one"))
-    assert record.state == "approved" and "Amended" not in trailers(run, edit_id)
+    assert record.state == "committed" and "Amended" not in trailers(run, edit_id)
 
 
 def test_an_update_that_renames_is_amended_under_its_new_name(run: Run) -> None:
     reviews.approve(run, proposed(run, Insert("one", text("one"))), "ann")
     edit_id = proposed(run, Update("one", "two", text("two", "New.\n")))
-    assert reviews.amend(run, edit_id, "ann", text("two", "Newer.\n")).state == "amended"
+    assert reviews.amend(run, edit_id, "ann", text("two", "Newer.\n")).state == "committed"
     assert skills(run) == {"two": text("two", "Newer.\n")}
 
 
@@ -194,7 +142,7 @@ def test_a_text_that_does_not_pass_the_checks_changes_nothing(run: Run, wrong: s
     with pytest.raises(ReviewError, match=f"{edit_id} still waits, .*{why}"):
         reviews.amend(run, edit_id, "ann", wrong)
     assert run.edit(edit_id) == before and skills(run) == {}
-    assert reviews.approve(run, edit_id, "ann").state == "approved"
+    assert reviews.approve(run, edit_id, "ann").state == "committed"
 
 
 def test_a_removal_has_no_text_to_amend(run: Run) -> None:
@@ -216,9 +164,9 @@ def test_an_amended_text_survives_a_conflict(run: Run) -> None:
     (run.repo_path / "one" / "SKILL.md").write_text(text("one", "By hand.\n"))
     record = reviews.amend(run, edit_id, "ann", text("one", "Mine.\n"))
     assert record.state == "conflicted" and skills(run) == {"one": text("one", "By hand.\n")}
-    assert "-By hand." in reviews.diff(run, edit_id) and "+Mine." in reviews.diff(run, edit_id)
+    assert "-By hand." in diff(run, edit_id) and "+Mine." in diff(run, edit_id)
     again = reviews.requeue(run, edit_id, "ann")
-    assert (again.proposal.after, again.proposal.original) == (text("one", "Mine.\n"), text("one", "Vague.\n"))
+    assert (again.after, again.original) == (text("one", "Mine.\n"), text("one", "Vague.\n"))
     reviews.approve(run, edit_id, "bob")
     assert skills(run) == {"one": text("one", "Mine.\n")}
     assert (trailers(run, edit_id)["Amended"], trailers(run, edit_id)["Reviewer"]) == ("ann", "bob")
@@ -257,7 +205,7 @@ def test_an_amendment_cut_off_by_a_crash_is_finished_once(run: Run, moment: str)
     assert reviews.recover(run) == [edit_id] and reviews.recover(run) == []
     decision = run.edit(edit_id).decision
     assert decision is not None
-    assert (decision.decision, decision.by, decision.reason) == ("amended", "ann", "more exact")
+    assert (decision.action, decision.by, decision.reason) == ("approve", "ann", "more exact")
     assert skills(run) == {"one": text("one", "Exact.\n")}
     assert len(History.open(run.repo_path).log()) == 2
 
@@ -267,10 +215,10 @@ def test_an_amendment_cut_off_by_a_crash_is_finished_once(run: Run, moment: str)
 
 def test_in_a_full_queue_a_newer_edit_takes_the_place_of_the_oldest(run: Run) -> None:
     first, second, third = (proposed(run, Insert(name, text(name)), max_pending=2) for name in ("a", "b", "c"))
-    assert [record.id for record in reviews.pending(run)] == [second, third]
+    assert [record.id for record in pending(run)] == [second, third]
     old = run.edit(first)
-    assert old.state == "superseded" and old.decision is not None and old.decision.by == reviews.QUEUE
-    assert old.decision.reason == f"{third} took its place, for at most 2 wait; it can be asked again"
+    assert old.state == "superseded" and old.decision is not None and old.decision.by == QUEUE
+    assert old.decision.reason == f"{third} took its place, for at most 2 wait; it can be queued again"
     assert withheld(run) == []
     with pytest.raises(AlreadyDecided, match="superseded by the queue's limit"):
         reviews.approve(run, first, "ann")
@@ -279,10 +227,10 @@ def test_in_a_full_queue_a_newer_edit_takes_the_place_of_the_oldest(run: Run) ->
 def test_a_superseded_edit_is_asked_again_as_the_newest(run: Run) -> None:
     first, second = (proposed(run, Insert(name, text(name)), max_pending=1) for name in ("a", "b"))
     assert reviews.requeue(run, first, "ann").state == "pending"
-    assert [record.id for record in reviews.pending(run)] == [second, first]
+    assert [record.id for record in pending(run)] == [second, first]
     third = proposed(run, Insert("c", text("c")), max_pending=2)
-    assert [record.id for record in reviews.pending(run)] == [first, third]
-    assert reviews.approve(run, first, "ann").state == "approved"
+    assert [record.id for record in pending(run)] == [first, third]
+    assert reviews.approve(run, first, "ann").state == "committed"
 
 
 def test_what_gave_way_is_proposed_again_by_another_rollout_but_not_by_the_same_step_repeated(run: Run) -> None:
@@ -290,16 +238,16 @@ def test_what_gave_way_is_proposed_again_by_another_rollout_but_not_by_the_same_
     assert propose(run, Insert("a", text("a")), max_pending=1) is None
     assert withheld(run) == [f"the same edit was superseded: {first}"]
     assert propose(run, Insert("a", text("a")), at=PositionId(step=3), max_pending=1) is not None
-    assert [record.proposal.skill for record in reviews.pending(run)] == ["a"]
+    assert [record.skill for record in pending(run)] == ["a"]
 
 
 def test_an_edit_that_somebody_is_deciding_on_keeps_its_place(run: Run) -> None:
     first, second = (proposed(run, Insert(name, text(name)), max_pending=2) for name in ("a", "b"))
-    reviews._take(run, first, "approve", "approved", "ann")  # noted, not yet done
+    note(run, first, "approve", "ann")  # noted, not yet done
     third = proposed(run, Insert("c", text("c")), max_pending=2)
-    assert {record.id for record in reviews.pending(run)} == {first, third}
+    assert {record.id for record in pending(run)} == {first, third}
     assert run.edit(second).state == "superseded"
-    reviews._take(run, third, "veto", "vetoed", "bob")
+    note(run, third, "veto", "bob")
     assert propose(run, Insert("d", text("d")), max_pending=2) is None
     assert withheld(run) == ["2 edits wait for review already"]
 
@@ -307,22 +255,3 @@ def test_an_edit_that_somebody_is_deciding_on_keeps_its_place(run: Run) -> None:
 def test_a_queue_of_none_takes_none(run: Run) -> None:
     assert propose(run, Insert("a", text("a")), max_pending=0) is None
     assert withheld(run) == ["0 edits wait for review already"]
-
-
-# Runs of before
-
-
-def test_the_log_of_an_older_version_is_read(run: Run) -> None:
-    old = {
-        "kind": "edit_proposed", "edit": "e1", "at": {"step": 1, "group": 0, "rollout": 0, "position": 1},
-        "operation": "insert", "skill": "one", "new_name": "", "before": None, "after": text("one"), "task": "t",
-        "outcome": {"kind": "succeeded", "reason": ""}, "reason": "r", "checks": [], "proposer": "curator",
-    }  # fmt: skip
-    event = decode(msgspec.json.encode(old))
-    assert isinstance(event, EditProposed)
-    assert (event.audit, event.original, event.amended_by) == ([], None, "")
-    run.append(event, EditDecided("e1", "vetoed", "ann", "no"))
-    assert run.edit("e1").state == "vetoed"
-    before = run.edits()
-    run.rebuild_derived()
-    assert run.edits() == before

@@ -5,16 +5,17 @@ from __future__ import annotations
 import pytest
 
 from engine.review import decisions as reviews
-from engine.review.decisions import AlreadyDecided, ReviewError
+from engine.review.errors import AlreadyDecided, ReviewError
+from engine.review.queue import vetoed
 from engine.runs.directory import Run
 from engine.skills import Insert, Update
-from tests.runs.test_reviews import commits, proposed, skills, text
+from tests.review.proposing import commits, proposed, skills, text
 
 
 def test_an_edit_that_was_asked_again_is_not_approved_by_its_old_diff(run: Run) -> None:
     first = proposed(run, Insert("one", text("one", "First.\n")))
     second = proposed(run, Insert("one", text("one", "Second.\n")))
-    seen = run.edit(second).shown
+    seen = run.edit(second)
     reviews.approve(run, first, "ann")
     reviews.approve(run, second, "bob")
     reviews.requeue(run, second, "bob")
@@ -22,14 +23,14 @@ def test_an_edit_that_was_asked_again_is_not_approved_by_its_old_diff(run: Run) 
         with pytest.raises(ReviewError, match="has changed since it was shown; nothing was done"):
             decide(run, second, "ann", shown=seen)
     assert run.edit(second).state == "pending" and skills(run) == {"one": text("one", "First.\n")}
-    assert reviews.approve(run, second, "ann", shown=run.edit(second).shown).state == "approved"
+    assert reviews.approve(run, second, "ann", shown=run.edit(second)).state == "committed"
 
 
 def test_an_edit_that_was_amended_and_undone_elsewhere_is_not_approved_by_its_old_text(run: Run) -> None:
     edit = proposed(run, Insert("one", text("one")))
-    seen = run.edit(edit).shown
+    seen = run.edit(edit)
     reviews.amend(run, edit, "bob", text("one", "Other.\n"))
-    with pytest.raises(AlreadyDecided, match="amended by bob"):
+    with pytest.raises(AlreadyDecided, match="approved by bob"):
         reviews.approve(run, edit, "ann", shown=seen)
     reviews.undo(run, edit, "bob")
     reviews.requeue(run, edit, "bob")
@@ -41,17 +42,17 @@ def test_an_edit_that_was_amended_and_undone_elsewhere_is_not_approved_by_its_ol
 def test_undo_reverts_the_commit_that_was_shown_or_none(run: Run) -> None:
     edit = proposed(run, Insert("one", text("one")))
     reviews.approve(run, edit, "ann")
-    seen = run.edit(edit).shown
+    seen = run.edit(edit)
     reviews.undo(run, edit, "bob")
-    with pytest.raises(AlreadyDecided, match=r"undone by bob at .*; it can be asked again"):
+    with pytest.raises(AlreadyDecided, match=r"undone by bob at .*; it can be queued again"):
         reviews.undo(run, edit, "ann", shown=seen)
     reviews.requeue(run, edit, "bob")
     reviews.approve(run, edit, "bob")
     count = commits(run)
     with pytest.raises(ReviewError, match="has changed since it was shown"):
         reviews.undo(run, edit, "ann", shown=seen)
-    assert commits(run) == count and run.edit(edit).state == "approved"
-    assert reviews.undo(run, edit, "ann", shown=run.edit(edit).shown).state == "undone"
+    assert commits(run) == count and run.edit(edit).state == "committed"
+    assert reviews.undo(run, edit, "ann", shown=run.edit(edit)).state == "undone"
 
 
 def test_an_undo_is_taken_back_by_asking_again(run: Run) -> None:
@@ -70,4 +71,4 @@ def test_an_undone_veto_is_vetoed_again_with_another_reason(run: Run) -> None:
     reviews.veto(run, edit, "ann", "too vague")
     reviews.undo(run, edit, "ann")
     reviews.veto(run, edit, "ann", "too long")
-    assert [r.decision.reason for r in reviews.vetoed(run, limit=5) if r.decision] == ["too long"]
+    assert [r.decision.reason for r in vetoed(run, limit=5) if r.decision] == ["too long"]

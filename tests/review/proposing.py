@@ -1,0 +1,73 @@
+"""Edits put to review as an engine does it, and what became of them, for the tests of this package."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+
+import msgspec
+
+from engine.core.edit import Edit, Provenance
+from engine.core.events import PositionId, ProposalsWithheld
+from engine.core.outcomes import SUCCEEDED, Outcome
+from engine.review.queue import ReviewQueue
+from engine.runs.directory import Run
+from engine.skills import Delete, Insert, Operation, Refused, Skill, SkillRepo
+
+AT = PositionId(step=2)
+
+
+def text(name: str, body: str = "Mugs are in the safe.\n") -> str:
+    return Skill.make(name, f"Use when {name} is wanted.", body).text
+
+
+def edit_of(run: Run, operation: Operation) -> Edit:
+    """The edit that an operation makes of the run's repository, or would make if it were allowed."""
+    try:
+        return operation.apply(SkillRepo.open(run.repo_path).fork())
+    except Refused:
+        assert isinstance(operation, Insert | Delete)
+        after = operation.content if isinstance(operation, Insert) else None
+        return Edit(operation.kind, operation.skill_name, None, after)
+
+
+def propose(
+    run: Run,
+    operation: Operation,
+    *,
+    at: PositionId | None = AT,
+    outcome: Outcome = SUCCEEDED,
+    reason: str = "seen to work",
+    max_pending: int | None = None,
+) -> str | None:
+    """The id of the edit in the queue, or None where it is refused."""
+    provenance = Provenance(at, "task-1", outcome, "curator", reason)
+    edit = msgspec.structs.replace(edit_of(run, operation), provenance=provenance)
+    with run.writer() as writer:
+        queued = asyncio.run(ReviewQueue(run, writer, max_pending=max_pending).propose(edit))
+    assert (queued.state == "pending") == bool(queued.id)
+    return queued.id or None
+
+
+def proposed(run: Run, operation: Operation, *, max_pending: int | None = None) -> str:
+    edit_id = propose(run, operation, max_pending=max_pending)
+    assert edit_id is not None
+    return edit_id
+
+
+def skills(run: Run) -> dict[str, str]:
+    return SkillRepo.open(run.repo_path).texts()
+
+
+def git(run: Run, *arguments: str) -> str:
+    command = ["git", "-c", "safe.directory=*", "-C", str(run.repo_path), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def commits(run: Run) -> int:
+    return int(git(run, "rev-list", "--count", "--all"))
+
+
+def withheld(run: Run) -> list[str]:
+    events = [stored.event for stored in run.events(kinds=["proposals_withheld"])]
+    return [event.reason for event in events if isinstance(event, ProposalsWithheld)]
