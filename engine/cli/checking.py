@@ -178,9 +178,9 @@ async def _evaluated(config: Config, adapter: Path | None, step: int, groups: in
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.set_num_threads(config.model.threads)
     show = _progress()
-    player = loading.load_player(config, adapter, lambda what: show(Progress("loading", what)))
+    opened = loading.open_models(config, adapter, lambda what: show(Progress("loading", what)))
     _, held_out = loading.load_sources(config, lambda what: None, held_out=True)
-    return await evaluate(loading.rollout_context(config, held_out, player), groups, step=step, emit=show)
+    return await evaluate(loading.rollout_context(config, held_out, opened.models), groups, step=step, emit=show)
 
 
 def _progress() -> Callable[[AnyEvent], None]:

@@ -48,8 +48,7 @@ async def trained(path, *, steps=REWARDS, temperature=1.0, callback=None, **trai
     settings = config(steps=len(steps), **training)
     session = GrpoSession(
         msgspec.structs.replace(settings, curator=Curator(temperature=temperature)),
-        small.base(),
-        small.tokenizer(),
+        *small.lent(),
         checkpoints=path,
         play=play,
         after_update=after_update,
@@ -63,7 +62,7 @@ async def trained(path, *, steps=REWARDS, temperature=1.0, callback=None, **trai
 
 
 def adapter_of(session):
-    return by_hand.pairs(dict(session.model.model.named_parameters()))
+    return by_hand.pairs(dict(session._trainer.model.named_parameters()))
 
 
 @pytest.mark.parametrize(
@@ -190,8 +189,7 @@ def test_the_clip_bounds_the_importance_ratio_on_both_sides(tmp_path, clip):
     rows, advantages = samples(1, REWARDS[0]), advantages_of(REWARDS[0])
     session = GrpoSession(
         config(clip=clip, micro_batch=8),
-        small.base(),
-        small.tokenizer(),
+        *small.lent(),
         checkpoints=tmp_path,
         play=idle,
         after_update=idle,
@@ -262,8 +260,7 @@ async def states(path, steps, **training):
 
     session = GrpoSession(
         config(steps=len(steps), **training),
-        small.base(),
-        small.tokenizer(),
+        *small.lent(),
         checkpoints=path,
         play=play,
         after_update=after_update,
@@ -323,8 +320,7 @@ async def test_skipped_from_the_first_step_on_a_run_can_be_resumed(tmp_path):
 
     session = GrpoSession(
         config(steps=3),
-        small.base(),
-        small.tokenizer(),
+        *small.lent(),
         checkpoints=tmp_path,
         play=play,
         after_update=idle,

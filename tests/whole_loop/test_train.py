@@ -6,7 +6,7 @@ import pytest
 
 from engine import config
 from engine.agents.judges.rubric import rubric
-from engine.models.local.model import load_tokenizer
+from engine.models.local.weights import load_tokenizer
 from engine.rollouts.rollout import apply_calls
 from engine.skills import SkillIndex, SkillRepo, parse_operations
 from tests.whole_loop.replay import curator_prompt, episodes, tokens_of

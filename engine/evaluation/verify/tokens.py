@@ -45,6 +45,6 @@ class _Counted:
 
 def load(settings: config.Model) -> Tokens:
     """The tokens of the run's model. Raises `ConfigError` where its tokenizer cannot be had."""
-    from engine.models.local.model import load_tokenizer
+    from engine.models.local.weights import load_tokenizer
 
     return _Counted(load_tokenizer(settings))

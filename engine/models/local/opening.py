@@ -1,0 +1,23 @@
+"""Opening the local backend: `open_models(config.model, adapter=None, report=print)`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from engine import config
+from engine.models.base import Opened
+from engine.models.local.models import LocalModels
+from engine.models.local.weights import load_base, load_tokenizer
+
+
+def open_models(settings: config.Model, adapter: Path | None, report: Callable[[str], None]) -> Opened:
+    """The models, the curator being `adapter` or untrained. Raises `ConfigError`; `report(what)` precedes each slow part."""
+    report("the tokenizer")
+    tokenizer = load_tokenizer(settings)
+    report("the pocket model" if settings.weights == "pocket" else f"the model {settings.weights}")
+    local = LocalModels(load_base(settings), tokenizer, max_batch=settings.max_batch, context=settings.context)
+    if adapter is not None:
+        report(f"the adapter {adapter.name}")
+        local.put(adapter)
+    return Opened(local.models, sink=local, policy=local)
