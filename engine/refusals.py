@@ -65,15 +65,15 @@ def why_refused(value: Any, kind: Any) -> str | None:
     try:
         msgspec.convert(value, kind)
     except (msgspec.ValidationError, OverflowError):
-        choices = _choices(kind)
-        return expected + (nearest(value, choices) if choices and isinstance(value, str) else "")
+        names = choices(kind)
+        return expected + (nearest(value, names) if names and isinstance(value, str) else "")
     return None
 
 
 def allowed(kind: Any) -> str:
     """What a setting of type `kind` takes: "a whole number of at least 1", "one of: natural, uniform"."""
-    if choices := _choices(kind):
-        return f"one of: {', '.join(choices)}"
+    if names := choices(kind):
+        return f"one of: {', '.join(names)}"
     info = inspect.type_info(kind)
     bounds = [
         f"{word} {bound:g}" if isinstance(bound, float) else f"{word} {bound}"
@@ -89,6 +89,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
 
 
-def _choices(kind: Any) -> list[str]:
+def choices(kind: Any) -> list[str]:
+    """The names that a setting of type `kind` takes, where these are all it takes."""
     info = inspect.type_info(kind)
     return [str(choice) for choice in info.values] if isinstance(info, inspect.LiteralType) else []

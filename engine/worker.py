@@ -14,17 +14,15 @@ import traceback
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from engine.config import Config, ConfigError
-from engine.environments.alfworld.errors import GamesError
-from engine.models.contract import NotFinite
+from engine.config import Config
+from engine.core.errors import SkillosError
 from engine.models.settings import local_settings
 from engine.runs import reviews
-from engine.runs.commands import CheckpointNow, Pause, Resume, Stop
+from engine.runs.commands import Pause, Resume, Stop
 from engine.runs.errors import RunError
 from engine.runs.events import Notice, Progress, RunKind, RunStarted, StateChanged
 from engine.runs.store import Run
 from engine.runs.writer import EventWriter
-from engine.skills import HistoryError, RepoError
 from engine.system import memory
 from engine.training import checkpoints
 from engine.training.control import Control, StopRequested
@@ -32,8 +30,6 @@ from engine.training.control import Control, StopRequested
 BEAT_SECONDS = 1.0
 COMMAND_SECONDS = 0.2
 MEMORY_SECONDS = 2.0
-FORESEEN = (RunError, ConfigError, GamesError, RepoError, HistoryError, NotFinite)
-"""Faults whose messages are for users."""
 
 
 def main() -> None:
@@ -88,7 +84,7 @@ def _in_words(error: BaseException, run: Run) -> str:
     """What went wrong, of tasks that failed together the first; a traceback is printed for what is not foreseen."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    if isinstance(error, FORESEEN):
+    if isinstance(error, SkillosError):
         return str(error)
     traceback.print_exception(error)
     return f"{type(error).__name__}: {error}; the traceback is in {run.log_file}"
@@ -159,8 +155,6 @@ async def _obey(run: Run, writer: EventWriter, control: Control) -> None:
                 case Stop():
                     writer.emit(StateChanged("stopping", f"asked by {sent.by}"))
                     control.stop()
-                case CheckpointNow():
-                    writer.emit(Notice("info", "a checkpoint is saved after every step; the last one is the newest"))
         await asyncio.sleep(COMMAND_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""What the families of commands share: how a command is added, how a run is named, how results are printed."""
+"""What the commands share: how a command is added, how a run is named, how results are printed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import argparse
 import getpass
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
 
+from engine.config import Config, Implied, load_config, load_profile, profiles, user_profiles
+from engine.core.errors import SkillosError
 from engine.runs import supervisor
 from engine.runs.store import Run
 from engine.runs.text import printable
@@ -20,8 +22,12 @@ SLOW_SECONDS = 5.0
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-class CommandError(Exception):
+class CommandError(SkillosError):
     """What a command cannot do; the message says what, why, and what to do."""
+
+
+class UsageError(CommandError):
+    """A command line that argparse accepts and that is wrong all the same; the exit code is that of wrong usage."""
 
 
 def add_command(
@@ -98,3 +104,20 @@ def user_name() -> str:
 def lines(text: str) -> str:
     """A message of several lines, safe for a terminal."""
     return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say which configuration is meant."""
+    parser.add_argument("--profile", help=f"one of: {', '.join(profiles())}; or one of your own, in {user_profiles()}")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file over the profile, which it may name")
+    parser.add_argument("--set", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="training.seed=2, …")
+
+
+def load(options: argparse.Namespace, settings: Sequence[str], *, implied: Implied = lambda name: ()) -> Config:
+    """The configuration that `add_config_options` asks for, with `settings` applied. Raises `ConfigError`, `UsageError`."""
+    folder = user_profiles()
+    if options.config is not None:
+        return load_config(options.config, settings, profile=options.profile, folder=folder, implied=implied)
+    if options.profile is None:
+        raise UsageError(f"which configuration? give --profile ({', '.join(profiles(folder))}) or --config FILE")
+    return load_profile(options.profile, settings, folder=folder, implied=implied)

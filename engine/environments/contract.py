@@ -13,6 +13,8 @@ from typing import Protocol
 
 import msgspec
 
+from engine.core.errors import SkillosError
+
 
 class Task(msgspec.Struct, frozen=True):
     """One task, as data that says everything that replays it.
@@ -39,7 +41,7 @@ class Observation(msgspec.Struct, frozen=True):
     won: bool = False
 
 
-class WorldError(Exception):
+class WorldError(SkillosError):
     """A world's files cannot be read, or a task of theirs cannot be played. The message says which, and is for users."""
 
 

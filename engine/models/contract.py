@@ -6,6 +6,8 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from engine.core.errors import SkillosError
+
 Role = Literal["executor", "curator"]
 
 
@@ -54,7 +56,7 @@ class ModelUnavailable(Exception):
     """The model did not answer (outage, time-out, refused). What depended on the answer is unmeasured, never failed."""
 
 
-class NotFinite(Exception):
+class NotFinite(SkillosError):
     """The model answered with log-probabilities that are NaN or infinite. Nothing that it says is to be used: the work ends.
 
     `role` is who was asked.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from engine.core.errors import SkillosError
 
-class RunError(Exception):
+
+class RunError(SkillosError):
     """Something about a run's directory that keeps it from being used; shown to the user as it is."""
 
 

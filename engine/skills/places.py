@@ -20,6 +20,7 @@ from types import MappingProxyType
 import pygit2
 from pygit2.enums import ConfigLevel, RepositoryOpenFlag, RepositoryState
 
+from engine.core.errors import SkillosError
 from engine.skills import worktree
 
 ASIDE = f"{worktree.TEMPORARY}new"
@@ -43,7 +44,7 @@ _UNKNOWN: Mapping[str, str] = MappingProxyType(
 )
 
 
-class HistoryError(Exception):
+class HistoryError(SkillosError):
     """Something that the history could not do; the message says what, where and what to do. Nothing was changed."""
 
 

@@ -16,12 +16,13 @@ from typing import Self
 
 import msgspec
 
+from engine.core.errors import SkillosError
 from engine.skills.files import other_files, read_text, skill_file, skill_files, skill_path
 from engine.skills.header import Finding
 from engine.skills.skill import Skill
 
 
-class RepoError(Exception):
+class RepoError(SkillosError):
     """A folder that cannot be opened as a repository; the message says which, why, and what to do."""
 
 

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from engine.core.errors import SkillosError
 from engine.skills.files import NOT_SKILLS, SKILL_FILES, decoded, printable
 from engine.skills.skill import MAX_BYTES, Skill, name_problem
 from engine.skills.worktree import TEMPORARY
@@ -31,7 +32,7 @@ MAX_DEPTH = 32
 NOT_SEARCHED = frozenset({".git", ".hg", ".skillos", "node_modules", "__pycache__", ".venv", "venv", "__MACOSX"})
 
 
-class ExchangeError(Exception):
+class ExchangeError(SkillosError):
     """An import or export that cannot be done; the message says what, where and what to do. Nothing was changed."""
 
 

@@ -7,7 +7,7 @@ import argparse
 import msgspec
 
 from engine.cli.common import Commands, add_command, lines, positive, print_json
-from engine.cli.skills.place import in_words, open_repo, policy_of, root_of, skill_named, texts_beside
+from engine.cli.skills.target import open_repo, policy_of, root_of, skill_named, texts_beside
 from engine.review.settings import AuditSettings
 from engine.runs.text import printable
 from engine.skills import Finding, SkillRepo
@@ -54,23 +54,22 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 def add_actions(actions: Commands) -> None:
-    add_command(actions, "list", "list the skills", in_words(overview))
-    show = add_command(actions, "show", "print one skill's file", in_words(_show))
+    add_command(actions, "list", "list the skills", overview)
+    show = add_command(actions, "show", "print one skill's file", _show)
     show.add_argument("name", metavar="NAME")
-    search = add_command(actions, "search", "find skills by BM25, as the executor does", in_words(_search))
+    search = add_command(actions, "search", "find skills by BM25, as the executor does", _search)
     search.add_argument("query", nargs="+", metavar="WORD")
     search.add_argument("-k", type=positive, default=5, help="how many at most (5)")
-    check = add_command(actions, "check", "check the format; exit code 1 if a skill is not valid", in_words(_check))
+    check = add_command(actions, "check", "check the format; exit code 1 if a skill is not valid", _check)
     check.add_argument("names", nargs="*", metavar="NAME", help="all by default")
-    audit = add_command(actions, "audit", "look for what is hidden, secret, dangerous or copied", in_words(_audit))
+    audit = add_command(actions, "audit", "look for what is hidden, secret, dangerous or copied", _audit)
     audit.add_argument("names", nargs="*", metavar="NAME", help="all by default")
     audit.add_argument(
         "--fail-on", choices=[*SEVERITIES, "never"], default="danger", help="from which severity on to exit with 1"
     )
-    add_command(actions, "stats", "count skills, findings and edits, step by step", in_words(_stats))
+    add_command(actions, "stats", "count skills, findings and edits, step by step", _stats)
 
 
-@in_words
 def overview(options: argparse.Namespace) -> int:
     repo = open_repo(options)
     listed = [

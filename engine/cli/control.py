@@ -1,0 +1,44 @@
+"""`pause`, `resume` and `stop`: steer the engine of a run."""
+
+from __future__ import annotations
+
+import argparse
+
+from engine.cli.common import Commands, add_command, open_run, patience_with_notice, user_name
+from engine.runs import supervisor
+from engine.runs.commands import Pause
+from engine.runs.errors import RunError
+from engine.runs.status import status
+
+
+def add_commands(commands: Commands) -> None:
+    add_command(commands, "pause", "let a run wait", _pause, run=True)
+    add_command(commands, "resume", "let a run go on, also after its engine was killed", _resume, run=True)
+    add_command(commands, "stop", "end a run at the next good moment; it can be resumed", _stop, run=True)
+
+
+def _pause(options: argparse.Namespace) -> int:
+    with open_run(options) as run:
+        if not run.engine_alive():
+            raise RunError(f"no engine works on {run.path}; the run is {status(run).state}")
+        run.send(Pause(), user_name())
+    print("asked to pause after what is in hand")
+    return 0
+
+
+def _resume(options: argparse.Namespace) -> int:
+    with open_run(options) as run:
+        pid = supervisor.resume(run, user_name(), worker=options.worker, patience=patience_with_notice())
+    print(f"goes on in process {pid}")
+    return 0
+
+
+def _stop(options: argparse.Namespace) -> int:
+    with open_run(options) as run:
+        at_work = supervisor.stop(run, user_name())
+    print(
+        "asked to stop; what is saved stays, and resume goes on from there"
+        if at_work
+        else "stopped, before its engine began; resume starts it again"
+    )
+    return 0
