@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from engine.agents.settings import ExecutorSettings
 from engine.config import OPEN, SECTIONS, ConfigError, load_config, load_file, load_profile, parse, profiles, to_toml
 from engine.config_migration import migrate
 from engine.core.parts import kind_of
@@ -169,6 +170,72 @@ def test_every_field_has_words_for_what_it_takes(section, kind, settings):
         chosen = [f"{section}.kind={kind}"] if kind else []
         with pytest.raises(ConfigError, match=rf"{section}\.{field.name} = {{}} cannot be used; expected "):
             load_profile("pocket", [*chosen, f"{section}.{field.name}={{}}"])
+
+
+# A file over a profile, and a user's own profiles
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A folder of a user's profiles, and a function that writes one."""
+
+    def write(name, text):
+        (tmp_path / f"{name}.toml").write_text(text)
+        return tmp_path
+
+    return write
+
+
+def test_a_file_counts_over_its_profile_and_settings_over_both(mine):
+    folder = mine("short", 'profile = "pocket"\n[training]\nsteps = 7\nseed = 5\n')
+    config = load_config(folder / "short.toml", ["training.seed=6"])
+    assert config == load_profile("pocket", ["training.steps=7", "training.seed=6"])
+
+
+def test_the_profile_that_is_asked_for_counts_over_the_one_that_the_file_names(mine):
+    folder = mine("short", 'profile = "nowhere"\n[training]\nsteps = 7\n')
+    assert load_config(folder / "short.toml", profile="pocket") == load_profile("pocket", ["training.steps=7"])
+    with pytest.raises(ConfigError, match="no profile 'nowhere'"):
+        load_config(folder / "short.toml")
+
+
+def test_a_file_without_a_profile_says_how_to_name_one(mine):
+    folder = mine("short", "[training]\nsteps = 7\n")
+    with pytest.raises(
+        ConfigError, match=r'short\.toml names no profile: write profile = "pocket".* or give --profile'
+    ):
+        load_config(folder / "short.toml")
+
+
+def test_a_users_own_profile_is_found_by_its_file_name_and_may_be_layered_on_a_shipped_one(mine):
+    folder = mine("long", 'profile = "pocket"\n[training]\nsteps = 400\n')
+    mine("bare", "[training]\nsteps = 9\n")
+    assert profiles(folder) == ["pocket", "bare", "long"]
+    own, shipped = load_profile("long", folder=folder), load_profile("pocket", ["training.steps=400"])
+    assert own == msgspec.structs.replace(shipped, profile="long")
+    assert load_profile("bare", folder=folder).executor == ExecutorSettings()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("pocket", "", r"pocket\.toml has the name of a shipped profile; rename it"),
+        ("long", 'profile = "nowhere"', r"long\.toml: profile = 'nowhere' is no shipped profile \(pocket\)"),
+        ("long", "[training]\nstepz = 1", r"long\.toml: there is no setting training\.stepz"),
+        ("long", "[training]\nsteps = 0", r"long\.toml: training\.steps = 0 cannot be used"),
+        ("long", "steps =", r"long\.toml is not TOML"),
+    ],
+)
+def test_a_mistake_in_a_users_own_profile_is_told_with_its_file(mine, name, text, told):
+    with pytest.raises(ConfigError, match=told):
+        load_profile(name, folder=mine(name, text))
+
+
+def test_what_an_option_implies_counts_over_the_profile_and_under_the_file(mine):
+    folder = mine("short", 'profile = "pocket"\n[executor]\nhistory = 2\n')
+    implied = {"pocket": ["executor.history=1", "executor.skills=1"]}.get
+    executor = load_config(folder / "short.toml", implied=implied).executor
+    assert (executor.history, executor.skills) == (2, 1)
 
 
 # Sections of a kind
