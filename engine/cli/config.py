@@ -8,7 +8,7 @@ skillos-engine config --profile pocket --set training.seed=2 --toml
 from __future__ import annotations
 
 import argparse
-import textwrap
+from textwrap import TextWrapper
 from typing import Any
 
 import msgspec
@@ -18,7 +18,8 @@ from engine.config import Config, default_config, to_toml
 from engine.config_help import Section, Setting, described
 from engine.refusals import nearest
 
-WIDTH = 100
+TEXT = TextWrapper(100, break_on_hyphens=False)
+NOTES = TextWrapper(100, break_on_hyphens=False, initial_indent="    ", subsequent_indent="    ")
 
 
 def add_commands(commands: Commands) -> None:
@@ -64,7 +65,7 @@ def _named(config: Config, key: str | None) -> list[Section]:
 def _lines(section: Section, config: Config) -> list[str]:
     kind = f" kind = {_value(section.kind)}" if section.kind else ""
     other = "" if section.chosen else f"  (not chosen: {section.name}.kind is another)"
-    told = [f"[{section.name}]{kind}{other}", *textwrap.wrap(section.doc, WIDTH)]
+    told = [f"[{section.name}]{kind}{other}", *TEXT.wrap(section.doc)]
     for setting in section.settings:
         told += ["", *_setting_lines(setting, section.chosen and config.profile != "")]
     return told
@@ -73,14 +74,10 @@ def _lines(section: Section, config: Config) -> list[str]:
 def _setting_lines(setting: Setting, resolved: bool) -> list[str]:
     value = setting.value if resolved else setting.default
     default = f"  (default {_value(setting.default)})" if value != setting.default else ""
-    notes = [setting.allowed, setting.doc]
     return [
         f"{setting.key} = {_value(value)}{default}",
-        *(
-            line
-            for note in notes
-            for line in textwrap.wrap(note, WIDTH, initial_indent="    ", subsequent_indent="    ")
-        ),
+        *NOTES.wrap(setting.allowed),
+        *NOTES.wrap(setting.doc),
     ]
 
 

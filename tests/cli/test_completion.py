@@ -19,7 +19,8 @@ def offered(script: str, program: str, *words: str) -> list[str]:
     """What bash offers for the last of `words` after `program`."""
     line = [program, *words]
     quoted = " ".join(f"'{word}'" for word in line)
-    ask = f"COMP_WORDS=({quoted}); COMP_CWORD={len(words)}; _shtab_{program.replace('-', '_')}; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    ask = f"COMP_WORDS=({quoted}); COMP_CWORD={len(words)}; _shtab_{program.replace('-', '_')}"
+    ask += "; printf '%s\\n' \"${COMPREPLY[@]}\""
     done = subprocess.run(
         ["bash", "--norc", "-c", f"{script}\n{ask}"], capture_output=True, text=True, check=True, cwd=ROOT
     )
