@@ -289,6 +289,12 @@ def test_a_run_made_before_sections_had_kinds_opens_with_the_same_settings():
 def test_a_run_of_games_made_before_keeps_their_place_and_splits():
     config = load_file(BEFORE / "alfworld.toml")
     assert config.environment == AlfworldSettings("/games", "train", "valid_seen", 12)
+    assert config.executor.decoding == "loglikelihood"
+
+
+def test_a_value_that_was_renamed_has_todays_name():
+    migrated = migrate({"profile": "x", "executor": {"decoding": "choose"}})
+    assert migrated == {"profile": "x", "executor": {"decoding": "loglikelihood"}}
 
 
 def test_what_has_todays_names_is_not_changed_by_the_migration():

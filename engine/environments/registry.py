@@ -32,7 +32,7 @@ OPTIONS = (
         implies=(
             Implied("environment.kind=alfworld"),
             Implied(
-                "executor.decoding=choose",
+                "executor.decoding=loglikelihood",
                 profile="pocket",
                 why="the pocket model cannot write these games' actions, so it chooses among them",
             ),

@@ -11,7 +11,7 @@ from engine.outcomes import FAILED, SUCCEEDED
 from tests.agents.scripted import OUTAGE, Scripted
 
 TASK = Task("t1", "f1", "Get the mug.")
-SETTINGS = ExecutorSettings(decoding="choose", temperature=0, deadline_seconds=5)
+SETTINGS = ExecutorSettings(decoding="loglikelihood", temperature=0, deadline_seconds=5)
 ROOMS = {"hall": ("go box", "go rack", "help"), "box": ("go hall", "take mug"), "rack": ("go hall",), "void": ()}
 
 
@@ -88,10 +88,12 @@ async def test_a_model_is_never_asked_to_choose_unless_that_is_set():
     assert model.offered == []
 
 
-@pytest.mark.parametrize("decoding", ["choose", "generate"])
+@pytest.mark.parametrize("decoding", ["loglikelihood", "generate"])
 async def test_both_decodings_read_the_same_prompt(decoding):
     answers = (
-        ["go box", "take mug"] if decoding == "choose" else ["<action>go box</action>", "<action>take mug</action>"]
+        ["go box", "take mug"]
+        if decoding == "loglikelihood"
+        else ["<action>go box</action>", "<action>take mug</action>"]
     )
     _, model = await run(*answers, settings=msgspec.structs.replace(SETTINGS, decoding=decoding))
     shown = model.asked[0][1][-1].content

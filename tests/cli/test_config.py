@@ -84,4 +84,4 @@ def test_an_option_for_a_setting_counts_over_the_file_and_what_it_implies_under_
     path.write_text('profile = "pocket"\n[executor]\ndecoding = "generate"\n[curate]\ntasks = 9\n')
     done = shell("curate", "--config", path, "--repo", tmp_path / "R", "--tasks", 0, "--games", tmp_path)
     assert done.code == 1 and "curate.tasks = 0 cannot be used" in done.err
-    assert "executor.decoding=choose" not in done.out
+    assert "executor.decoding=loglikelihood" not in done.out

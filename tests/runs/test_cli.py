@@ -173,13 +173,13 @@ def test_the_pocket_model_chooses_in_official_games_and_says_so_unless_the_user_
     arguments = ["curate", "--profile", "pocket", "--repo", tmp_path / "R", "--tasks", 1]
     for name, more, decoding in [
         ("home", [], "generate"),
-        ("games", ["--games", tmp_path], "choose"),
+        ("games", ["--games", tmp_path], "loglikelihood"),
         ("asked", ["--games", tmp_path, "--set", "executor.decoding=generate"], "generate"),
     ]:
         code, out, err = shell(*arguments, "--run", tmp_path / name, *more)
         assert code == 0, err
         assert Run.open(tmp_path / name).config.executor.decoding == decoding
-        assert ("executor.decoding=choose" in out) == (decoding == "choose")
+        assert ("executor.decoding=loglikelihood" in out) == (decoding == "loglikelihood")
 
 
 # What is refused, before anything is created

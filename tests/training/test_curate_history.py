@@ -28,7 +28,13 @@ def weights(tmp_path_factory):
 async def run_two_tasks(folder, weights, repo, *more, left=()):
     """The summaries of two household tasks, played by choosing. `left` are proposals of an engine that died before: the
     name of each skill, and in which task."""
-    settings = ["curate.tasks=2", "executor.decoding=choose", "curator.max_tokens=8", f"model.weights={weights}", *more]
+    settings = [
+        "curate.tasks=2",
+        "executor.decoding=loglikelihood",
+        "curator.max_tokens=8",
+        f"model.weights={weights}",
+        *more,
+    ]
     chosen = config.load_profile("pocket", settings)
     with Run.create(folder / "run", kind="curate", config_text=config.to_toml(chosen), repo=repo) as run:
         with run.lock(), run.writer() as writer:
