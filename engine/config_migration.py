@@ -34,7 +34,7 @@ FORMERLY_COMMON = frozenset({"path", "split", "evaluate_split", "max_turns"})
 
 
 def migrate(data: Mapping[str, Any]) -> dict[str, Any]:
-    """`data` with renamed settings and values under today's names. What is wrong in it stays so, for the check that follows."""
+    """`data` with today's names of settings and values. What is wrong in it stays so, for the check that follows."""
     migrated = {name: dict(values) if isinstance(values, dict) else values for name, values in data.items()}
     environment = migrated.get("environment")
     old = isinstance(environment, dict) and "kind" not in environment
