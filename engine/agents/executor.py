@@ -10,9 +10,9 @@ A prompt over its cap says less, for the rest of the episode: it loses the lowes
 skill left the quoted turns. Only what does not fit even then is unmeasured: skills too long to show never take a failed
 task out of the reward (`method.md`, lessons 1 and 4).
 
-With the decoding `loglikelihood` (`ExecutorSettings.decoding`) the model writes nothing: the thought stays empty, and the
-action is the one whose text it finds likeliest between the `<action>` tags, or at a temperature a draw by likelihood. Offered
-are the admissible actions less those already taken when this same text was seen, or all when none is left: so nothing is ever
+With the decoding `choose` (`ExecutorSettings.decoding`) the model writes nothing: the thought stays empty, and the action
+is the one whose text it finds likeliest between the `<action>` tags, or at a temperature a draw by likelihood. Offered are
+the admissible actions less those already taken when this same text was seen, or all when none is left: so nothing is ever
 coerced, and a model that would repeat itself goes on to its next best action.
 """
 
