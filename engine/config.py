@@ -7,7 +7,7 @@
 Each room declares its sections in its `settings.py`. A section in `OPEN` is of the part that its `kind` names in a registry:
 a layer that changes the kind starts from the settings of that kind, and the layers below it no longer apply to the section.
 Nothing is read from environment variables. Unknown keys, wrong types and values out of range are errors that name the layer,
-the key, what is allowed, and the nearest name. What a kind of run cannot use is found by `engine.preflight.check`.
+the key, what is allowed, and the nearest name. What a kind of run cannot use is found by `engine.system.preflight.check`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from engine.agents.settings import CuratorSettings, ExecutorSettings
 from engine.config_migration import RENAMED, migrate
 from engine.core.errors import ConfigError
 from engine.core.parts import PartKind, Settings
+from engine.core.refusals import elsewhere, nearest, no_section, no_setting, shown, why_refused
 from engine.core.registry import Registry, UnknownPart
 from engine.curation import registry as strategies
 from engine.curation.settings import CurateSettings, StrategySettings
@@ -36,7 +37,6 @@ from engine.environments import registry as environments
 from engine.environments.settings import EnvironmentSettings
 from engine.models import registry as models
 from engine.models.settings import ModelSettings
-from engine.refusals import elsewhere, nearest, no_section, no_setting, shown, why_refused
 from engine.review.gates.registry import GATES
 from engine.review.settings import AuditSettings, ReviewSettings
 from engine.rollouts.groups import registry as groupings

@@ -18,7 +18,7 @@ import msgspec
 from engine.config import OPEN, SECTIONS, Config
 from engine.core.docstrings import field_docs
 from engine.core.parts import Settings, kind_of
-from engine.refusals import allowed
+from engine.core.refusals import allowed
 
 
 class Setting(msgspec.Struct, frozen=True):

@@ -26,15 +26,12 @@ RENAMED: Mapping[str, str] = MappingProxyType(
 )
 """Today's name of each setting that was renamed."""
 
-RENAMED_VALUES: Mapping[str, Mapping[str, str]] = MappingProxyType({"executor.decoding": {"choose": "loglikelihood"}})
-"""Today's name of each value that was renamed, by its setting."""
-
 FORMERLY_COMMON = frozenset({"path", "split", "evaluate_split", "max_turns"})
 """The keys that every environment's section once had, also where the environment did not use them."""
 
 
 def migrate(data: Mapping[str, Any]) -> dict[str, Any]:
-    """`data` with today's names of settings and values. What is wrong in it stays so, for the check that follows."""
+    """`data` under today's names and values. What is wrong in it stays so, for the check that follows."""
     migrated = {name: dict(values) if isinstance(values, dict) else values for name, values in data.items()}
     environment = migrated.get("environment")
     old = isinstance(environment, dict) and "kind" not in environment
@@ -46,11 +43,9 @@ def migrate(data: Mapping[str, Any]) -> dict[str, Any]:
             table = migrated.setdefault(target, {})
             if isinstance(table, dict):
                 table.setdefault(name, values.pop(key))
-    for name, values_now in RENAMED_VALUES.items():
-        section, _, key = name.partition(".")
-        values = migrated.get(section)
-        if isinstance(values, dict) and isinstance(value := values.get(key), str):
-            values[key] = values_now.get(value, value)
+    executor = migrated.get("executor")
+    if isinstance(executor, dict) and executor.get("decoding") == "choose":
+        executor["decoding"] = "loglikelihood"
     if old and isinstance(environment, dict):
         for key in FORMERLY_COMMON - _fields(environment.get("kind", DEFAULT)):
             environment.pop(key, None)

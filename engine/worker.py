@@ -16,16 +16,15 @@ from functools import partial
 
 from engine.config import Config
 from engine.core.errors import SkillosError
+from engine.core.events import Notice, Progress, RunKind, RunStarted, StateChanged
+from engine.jobs.control import Control, StopRequested
 from engine.models.settings import local_settings
-from engine.runs import reviews
+from engine.review import decisions as reviews
 from engine.runs.commands import Pause, Resume, Stop
-from engine.runs.errors import RunError
-from engine.runs.events import Notice, Progress, RunKind, RunStarted, StateChanged
-from engine.runs.store import Run
+from engine.runs.directory import Run
 from engine.runs.writer import EventWriter
 from engine.system import memory
 from engine.training import checkpoints
-from engine.training.control import Control, StopRequested
 
 BEAT_SECONDS = 1.0
 COMMAND_SECONDS = 0.2
@@ -40,7 +39,7 @@ def main() -> None:
     try:
         with Run.open(sys.argv[1]) as run, run.lock(), run.writer() as writer:
             asyncio.run(_work(run, writer))
-    except RunError as error:
+    except SkillosError as error:
         sys.exit(f"skillos-engine: {error}")
 
 
@@ -107,10 +106,10 @@ def _work_of(kind: RunKind) -> Callable[[Run, Config, EventWriter, Control], Awa
     """The coroutine function that does a run of `kind`. Its import takes seconds, so this is called off the event loop."""
     if kind == "train":
         from engine.evaluation.held_out import measure
-        from engine.training.train_run import train
+        from engine.jobs.train.run import train
 
         return partial(train, measure=measure)
-    from engine.training.curate_run import curate
+    from engine.jobs.curate.run import curate
 
     return curate
 

@@ -16,7 +16,7 @@ from textual import events
 from textual.app import SystemCommand
 from textual.screen import Screen
 
-from engine.runs.events import Notice
+from engine.core.events import Notice
 from skillos_tui import messages
 from skillos_tui.command import main
 from skillos_tui.keymap import KEYMAP, bindings

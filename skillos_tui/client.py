@@ -29,15 +29,15 @@ from textual.message import Message
 from textual.worker import Worker, get_current_worker
 
 from engine.config import ConfigError, load_profile, to_toml
-from engine.preflight import check
+from engine.core.events import EditProposed, RunKind, StepStarted
 from engine.runs import supervisor
 from engine.runs.commands import Pause
+from engine.runs.directory import EditRecord, Run, Shown, Stored
 from engine.runs.errors import RunError
-from engine.runs.events import EditProposed, RunKind, StepStarted
 from engine.runs.listing import RunListing
 from engine.runs.status import shown_state
-from engine.runs.store import EditRecord, Run, Shown, Stored
-from engine.skills.files import read_text, skill_files, skill_path
+from engine.skills.repo.layout import read_text, skill_files, skill_path
+from engine.system.preflight import check
 from skillos_tui.decisions import Action, Decisions, shown
 from skillos_tui.episodes import EPISODE_KINDS, Episode, EpisodeEvent, Followed
 from skillos_tui.messages import (
@@ -70,7 +70,7 @@ MAX_RECENT = 20_000
 RECENT_STEPS: dict[RunKind, int] = {"train": 2, "curate": 6}
 """Steps whose episodes are read when a run is opened: where the newest has none yet, those of the one before are shown."""
 WATCH_MS = 50
-"""How often edits by hand are looked for; see `engine.skills.watch` for what that costs."""
+"""How often edits by hand are looked for; see `engine.skills.repo.watch` for what that costs."""
 GONE, NOT_TOLD, BROKEN = 0, -1, -2
 SILENT_SECONDS = 30
 
@@ -275,7 +275,7 @@ class Client:
 
     def resume(self) -> None:
         """Let the run go on; a dead engine is started again."""
-        self._with_run("act", lambda run: supervisor.resume(run, user(), patience=_while_open()))
+        self._with_run("act", lambda run: supervisor.resume(run, user(), check=check, patience=_while_open()))
 
     def stop(self) -> None:
         """Ask the engine to give up the present step and end. A resume may wait for an engine that loads. This does not wait
@@ -347,8 +347,8 @@ def _while_open() -> supervisor.Patience:
 
 
 def _reviews() -> ModuleType:
-    """`engine.runs.reviews`, which brings git along: loaded with the first decision, not with the first paint."""
-    from engine.runs import reviews
+    """`engine.review.decisions`, which brings git along: loaded with the first decision, not with the first paint."""
+    from engine.review import decisions as reviews
 
     return reviews
 
@@ -364,7 +364,7 @@ def _decided(run: Run, edit: str, action: Action, reason: str, seen: Shown) -> E
         case "undo":
             record = reviews.undo(run, edit, user(), shown=seen)
         case "ask again":
-            record = reviews.ask_again(run, edit, user())
+            record = reviews.requeue(run, edit, user())
     return cast("EditRecord", record)
 
 
@@ -374,8 +374,8 @@ async def _end_of(taking: Future[None]) -> None:
 
 
 def _watching() -> ModuleType:
-    """`engine.skills.watch`, which brings watchfiles along."""
-    from engine.skills import watch
+    """`engine.skills.repo.watch`, which brings watchfiles along."""
+    from engine.skills.repo import watch
 
     return watch
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from engine.runs.store import Shown
+from engine.runs.directory import Shown
 from skillos_tui.view import Edit
 
 Action = Literal["approve", "veto", "undo", "ask again"]

@@ -11,7 +11,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engine.runs.events import Address, CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, RunKind, TurnTaken
+from engine.core.events import (
+    CurationMade,
+    CurationSkipped,
+    EpisodeEnded,
+    EpisodeStarted,
+    PositionId,
+    RunKind,
+    TurnTaken,
+)
 
 MAX_EPISODES = 12
 """Episodes that are kept."""
@@ -57,11 +65,11 @@ class Followed:
             episode.curation = event
         return True
 
-    def at(self, at: Address) -> Episode | None:
+    def at(self, at: PositionId) -> Episode | None:
         """The episode at this address, if it is followed and has begun."""
         return next((item for item in reversed(self.episodes) if item.started.at == at), None) if self.has(at) else None
 
-    def has(self, at: Address) -> bool:
+    def has(self, at: PositionId) -> bool:
         """Whether this address belongs to the rollout that is followed."""
         return self.kind == "curate" or (at.group, at.rollout) == (self.group, self.rollout)
 
@@ -91,7 +99,7 @@ def _place(episode: Episode) -> tuple[int, int]:
     return episode.started.at.step, episode.started.at.position
 
 
-def where(at: Address, kind: RunKind) -> str:
+def where(at: PositionId, kind: RunKind) -> str:
     """An address in short: "step 3 · g0 r2 p4" (group, rollout, position), "held-out step 10 · g3 p2", or "task 7"."""
     if at.held_out:
         return f"held-out step {at.step} · g{at.group} p{at.position}"

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal
 from textual.events import Key
 from textual.message import Message
 
-from engine.runs.events import AnyEvent, EditDecided
+from engine.core.events import AnyEvent, EditDecided
 from skillos_tui.view import Episode, Part
 
 if TYPE_CHECKING:
+    from engine.runs.directory import EditRecord
     from engine.runs.status import ShownState
-    from engine.runs.store import EditRecord
     from skillos_tui.decisions import Action
 
 

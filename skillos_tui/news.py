@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.runs.events import (
+from engine.core.events import (
     AnyEvent,
     EditDecided,
     EditProposed,
@@ -19,8 +19,8 @@ from engine.runs.events import (
     StepEnded,
     UpdateMade,
 )
-from engine.runs.store import Run
-from engine.runs.text import counted
+from engine.core.text import counted
+from engine.runs.directory import Run
 
 KINDS = (
     "step_ended",

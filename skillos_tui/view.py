@@ -14,8 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from engine.outcomes import Outcome
-from engine.runs.events import (
+from engine.core.events import (
     AnyEvent,
     CurationMade,
     CurationSkipped,
@@ -39,6 +38,7 @@ from engine.runs.events import (
     TurnTaken,
     UpdateMade,
 )
+from engine.core.outcomes import Outcome
 from skillos_tui.episodes import EPISODE_KINDS, MAX_EPISODES, Episode, EpisodeEvent, Followed, where
 
 __all__ = ["EPISODE_KINDS", "MAX_EPISODES", "Episode", "EpisodeEvent", "RunView", "where"]

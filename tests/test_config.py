@@ -11,7 +11,7 @@ from engine.config_migration import migrate
 from engine.core.parts import kind_of
 from engine.environments.alfworld.settings import AlfworldSettings
 from engine.environments.household.settings import HouseholdSettings
-from engine.rollouts.groups.families import FamiliesSettings
+from engine.rollouts.groups.families_kind import FamiliesSettings
 
 BEFORE = Path(__file__).parent / "configs_before_kinds"
 """What the version before open sections wrote into run directories."""
@@ -165,7 +165,7 @@ def every_type():
 
 @pytest.mark.parametrize(("section", "kind", "settings"), every_type())
 def test_every_field_has_words_for_what_it_takes(section, kind, settings):
-    """A type that `engine.refusals` cannot describe would be a traceback."""
+    """A type that `engine.core.refusals` cannot describe would be a traceback."""
     for field in msgspec.structs.fields(settings):
         chosen = [f"{section}.kind={kind}"] if kind else []
         with pytest.raises(ConfigError, match=rf"{section}\.{field.name} = {{}} cannot be used; expected "):

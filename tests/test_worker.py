@@ -6,7 +6,7 @@ import pytest
 
 from engine import worker
 from engine.config import load_profile, to_toml
-from engine.runs.store import Run
+from engine.runs.directory import Run
 
 
 @pytest.fixture

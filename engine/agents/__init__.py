@@ -1,0 +1,1 @@
+"""The executor, the curator, their prompts and the judges."""

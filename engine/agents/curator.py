@@ -19,8 +19,8 @@ import msgspec
 from engine.agents.executor import Trajectory
 from engine.agents.prompting import Prompts, SkillShown, Turn
 from engine.agents.settings import CuratorSettings
-from engine.models.contract import ChatModel, Completion, Message, ModelUnavailable, PromptTooLong, Sampling
-from engine.runs.events import Veto
+from engine.core.events import Veto
+from engine.models.base import ChatModel, Completion, Message, ModelUnavailable, PromptTooLong, Sampling
 from engine.skills import TOOLS
 
 

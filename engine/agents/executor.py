@@ -4,7 +4,7 @@
 
 Each turn is a chat of its own: task, skills, the last turns, what is seen, what can be done. The answer is a thought in
 `<think>` tags, then one action in `<action>` tags. An answer that does not parse, or an action that is not admissible, is
-given to the world as it is (which answers that nothing happens) and counted as coerced.
+given to the world as it is (which answers that nothing happens) and counted as invalid.
 
 A prompt over its cap says less, for the rest of the episode: it loses the lowest-ranked skill, then the next, and with no
 skill left the quoted turns. Only what does not fit even then is unmeasured: skills too long to show never take a failed
@@ -12,8 +12,8 @@ task out of the reward (`method.md`, lessons 1 and 4).
 
 With the decoding `choose` (`ExecutorSettings.decoding`) the model writes nothing: the thought stays empty, and the action
 is the one whose text it finds likeliest between the `<action>` tags, or at a temperature a draw by likelihood. Offered are
-the admissible actions less those already taken when this same text was seen, or all when none is left: so nothing is ever
-coerced, and a model that would repeat itself goes on to its next best action.
+the admissible actions less those already taken when this same text was seen, or all when none is left: so no action is ever
+invalid, and a model that would repeat itself goes on to its next best action.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ import msgspec
 
 from engine.agents.prompting import Prompts, SkillShown, Turn
 from engine.agents.settings import ExecutorSettings
-from engine.environments.contract import Task, World, WorldError
-from engine.models.contract import ChatModel, ModelUnavailable, PromptTooLong, Sampling
-from engine.outcomes import FAILED, SUCCEEDED, Outcome, unmeasured
+from engine.core.outcomes import FAILED, SUCCEEDED, Outcome, unmeasured
+from engine.environments.base import Task, TaskSource, TaskSourceError
+from engine.models.base import ChatModel, ModelUnavailable, PromptTooLong, Sampling
 
 _THOUGHT = re.compile(r"<think>(.*?)(?:</think>|<action>|$)", re.DOTALL)
 _ACTION = re.compile(r"<action>([^<]*)</action>")
@@ -67,13 +67,13 @@ class Trajectory(msgspec.Struct, frozen=True):
     shortened: bool = False
 
     @property
-    def coerced(self) -> int:
-        """How many turns were not admissible as answered."""
-        return sum(turn.coerced for turn in self.turns)
+    def invalid_actions(self) -> int:
+        """How many actions were invalid."""
+        return sum(turn.invalid_action for turn in self.turns)
 
 
 async def play(
-    world: World,
+    world: TaskSource,
     task: Task,
     skills: Sequence[SkillShown],
     *,
@@ -93,7 +93,7 @@ async def play(
     try:
         environment = world.start(task)
         observation = environment.reset()
-    except WorldError as error:
+    except TaskSourceError as error:
         on_start("")
         return Trajectory(task, "", [], unmeasured(f"broken task: {error}"))
     opening = observation.text
@@ -115,15 +115,15 @@ async def play(
                     quoted = less
                     continue
                 shown = shown or quoted.skills
-                coerced = action not in observation.admissible
+                invalid = action not in observation.admissible
                 observation = environment.step(action)
                 seen.append(observation.text)
-                turns.append(Turn(thought, action, observation.text, coerced))
+                turns.append(Turn(thought, action, observation.text, invalid))
                 on_turn(len(turns), turns[-1], len(quoted.skills))
         outcome = SUCCEEDED if observation.won else FAILED
     except TimeoutError:
         outcome = unmeasured(f"the episode took over {settings.deadline_seconds:g} s")
-    except WorldError as error:
+    except TaskSourceError as error:
         outcome = unmeasured(f"broken task: {error}")
     except (ModelUnavailable, PromptTooLong) as error:
         outcome = unmeasured(f"executor: {error}")

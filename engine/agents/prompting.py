@@ -18,17 +18,17 @@ import jinja2
 import msgspec
 
 from engine.config import ConfigError
-from engine.models.contract import Message
-from engine.runs.events import Veto
+from engine.core.events import Veto
+from engine.models.base import Message
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """One executor turn: its thought, its action, what the world answered, and whether the action had to be coerced."""
+    """One executor turn: its thought, its action, what the world answered, and whether the action was invalid."""
 
     thought: str
     action: str
     observation: str
-    coerced: bool
+    invalid_action: bool
 
 
 class SkillShown(msgspec.Struct, frozen=True):

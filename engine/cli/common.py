@@ -14,9 +14,9 @@ import msgspec
 
 from engine.config import Config, Implied, load_config, load_profile, profiles, user_profiles
 from engine.core.errors import SkillosError
+from engine.core.text import printable
 from engine.runs import supervisor
-from engine.runs.store import Run
-from engine.runs.text import printable
+from engine.runs.directory import Run
 
 SLOW_SECONDS = 5.0
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"

@@ -9,6 +9,7 @@ from engine.runs import supervisor
 from engine.runs.commands import Pause
 from engine.runs.errors import RunError
 from engine.runs.status import status
+from engine.system.preflight import check
 
 
 def add_commands(commands: Commands) -> None:
@@ -28,7 +29,7 @@ def _pause(options: argparse.Namespace) -> int:
 
 def _resume(options: argparse.Namespace) -> int:
     with open_run(options) as run:
-        pid = supervisor.resume(run, user_name(), worker=options.worker, patience=patience_with_notice())
+        pid = supervisor.resume(run, user_name(), check=check, worker=options.worker, patience=patience_with_notice())
     print(f"goes on in process {pid}")
     return 0
 

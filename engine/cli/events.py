@@ -10,7 +10,7 @@ import msgspec
 
 from engine.cli.common import Commands, add_command, open_run
 from engine.cli.follow import POLL_SECONDS, has_ended
-from engine.runs.events import AnyEvent
+from engine.core.events import AnyEvent
 from engine.runs.text import event_line
 
 PAGE = 1000

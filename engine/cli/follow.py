@@ -7,10 +7,10 @@ import time
 
 from engine.cli import exit_codes
 from engine.cli.common import lines
+from engine.core.events import HeldOutMeasured, Notice, StepEnded, UpdateMade
 from engine.runs import supervisor
-from engine.runs.events import HeldOutMeasured, Notice, StepEnded, UpdateMade
+from engine.runs.directory import FINAL_STATES, Run
 from engine.runs.status import shown_state, status
-from engine.runs.store import FINAL_STATES, Run
 from engine.runs.text import held_out_line, step_line, waiting
 
 POLL_SECONDS = 0.2

@@ -14,14 +14,14 @@ import msgspec
 from engine.cli import exit_codes
 from engine.cli.common import CommandError, Commands, add_command, natural, open_run, positive, print_json
 from engine.config import Config
+from engine.core.events import AnyEvent, HeldOutMeasured, Progress, RewardBreakdown
 from engine.core.parts import kind_of
 from engine.environments.registry import ENVIRONMENTS
 from engine.jobs.registry import JOBS
-from engine.models.contract import NotFinite, not_finite_in
+from engine.models.base import NotFinite, not_finite_in
 from engine.models.settings import local_settings
-from engine.runs.events import AnyEvent, HeldOutMeasured, Parts, Progress
-from engine.runs.held_out import measurements
-from engine.runs.store import Run
+from engine.runs.directory import Run
+from engine.runs.measurements import measurements
 from engine.runs.text import held_out_line, progress_line
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Measured(msgspec.Struct, frozen=True):
     r_task: float | None
     standard_error: float | None
     unmeasured: int
-    parts: Parts
+    rewards: RewardBreakdown
     logged: HeldOutMeasured | None
     same: bool | None
 
@@ -76,7 +76,7 @@ def _measure(options: argparse.Namespace) -> int:
         r_task=again.r_task,
         standard_error=again.standard_error,
         unmeasured=again.unmeasured,
-        parts=again.parts,
+        rewards=again.rewards,
         logged=logged,
         same=_same(again, logged),
     )
@@ -89,8 +89,8 @@ def _measure(options: argparse.Namespace) -> int:
 
 def _checkpoint(run: Run, step: int | None) -> tuple[int, Path | None]:
     """The step to measure and its checkpoint, None for the untrained curator; by default the newest."""
+    from engine.jobs.loading import saved
     from engine.training.checkpoints import fault_of
-    from engine.training.loading import saved
 
     found = saved(run.checkpoints)
     if step is None:
@@ -111,16 +111,16 @@ async def _evaluated(config: Config, adapter: Path | None, step: int, groups: in
     from transformers.utils import logging as transformers_logging
 
     from engine.evaluation.held_out import evaluate
+    from engine.jobs import loading
     from engine.system import memory
-    from engine.training import loading
 
     memory.keep_freed()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.set_num_threads(local_settings(config.model).threads)
     show = _progress()
     player = loading.load_player(config, adapter, lambda what: show(Progress("loading", what)))
-    _, held_out = loading.load_worlds(config, lambda what: None, held_out=True)
-    return await evaluate(loading.agents_of(config, held_out, player), groups, step=step, emit=show)
+    _, held_out = loading.load_sources(config, lambda what: None, held_out=True)
+    return await evaluate(loading.rollout_context(config, held_out, player), groups, step=step, emit=show)
 
 
 def _progress() -> Callable[[AnyEvent], None]:
@@ -139,12 +139,12 @@ def _same(again: HeldOut, logged: HeldOutMeasured | None) -> bool | None:
     if logged is None or logged.groups != again.groups or logged.r_task is None:
         return None
     same = all(getattr(again, name) == getattr(logged, name) for name in SAME_FIELDS)
-    return same and (logged.parts is None or logged.parts == again.parts)
+    return same and (logged.rewards is None or logged.rewards == again.rewards)
 
 
 def _line(result: Measured) -> str:
     measured = HeldOutMeasured(
-        result.step, result.groups, result.r_task, result.standard_error, result.unmeasured, 0.0, result.parts
+        result.step, result.groups, result.r_task, result.standard_error, result.unmeasured, 0.0, result.rewards
     )
     beside = {
         None: "the log has no result of these groups",

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from engine.cli.common import Commands, add_command, lines, open_run, print_json, user_name
+from engine.core.text import printable
+from engine.runs.directory import EditRecord, Run
 from engine.runs.errors import RunError
-from engine.runs.store import EditRecord, Run
-from engine.runs.text import printable
 
 
 def add_commands(commands: Commands) -> None:
@@ -23,7 +23,7 @@ def add_commands(commands: Commands) -> None:
 
 def _review(options: argparse.Namespace) -> int:
     """List, show or decide. libgit2 is only loaded for this."""
-    from engine.runs import reviews
+    from engine.review import decisions as reviews
 
     with open_run(options) as run:
         if options.action == "list":
@@ -42,7 +42,7 @@ def _review(options: argparse.Namespace) -> int:
             case "undo":
                 return _undo(run, options)
             case _:
-                record = reviews.ask_again(run, options.edit, user_name())
+                record = reviews.requeue(run, options.edit, user_name())
         print(_edit_line(record))
         if record.state == "conflicted":
             print(
@@ -56,7 +56,7 @@ def _review(options: argparse.Namespace) -> int:
 
 def _undo(run: Run, options: argparse.Namespace) -> int:
     """Undo one decision, say which, and how to decide again."""
-    from engine.runs import reviews
+    from engine.review import decisions as reviews
 
     before = run.edit(options.edit)
     record = reviews.undo(run, options.edit, user_name(), shown=before.shown)
@@ -74,7 +74,7 @@ def _undo(run: Run, options: argparse.Namespace) -> int:
 
 def _show(run: Run, options: argparse.Namespace) -> int:
     """An edit's diff, then what its checks and its audit found."""
-    from engine.runs import reviews
+    from engine.review import decisions as reviews
 
     record = run.edit(options.edit)
     if options.json:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from engine.cli.common import Commands, add_command, print_json
 from engine.cli.status import summary_line
+from engine.core.text import printable
 from engine.runs import supervisor
-from engine.runs.text import printable
 
 
 def add_commands(commands: Commands) -> None:

@@ -21,15 +21,15 @@ from engine.cli.common import Commands, add_command, add_config_options, load, p
 from engine.cli.follow import follow
 from engine.config import SECTIONS, Config, to_toml
 from engine.core.options import Implied, Option
+from engine.core.refusals import choices
 from engine.environments import registry as environments
 from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
-from engine.preflight import absolute, check
-from engine.refusals import choices
 from engine.runs import supervisor
+from engine.runs.directory import DATABASE, Run
 from engine.runs.errors import RunError
-from engine.runs.held_out import finished_incomplete
-from engine.runs.store import DATABASE, Run
+from engine.runs.measurements import finished_incomplete
+from engine.system.preflight import absolute, check
 
 _LEFT = """
 The engine goes on without this terminal.

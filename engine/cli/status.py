@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 
 from engine.cli.common import Commands, add_command, open_run, print_json
-from engine.runs.held_out import measurements
+from engine.core.text import printable
+from engine.runs.measurements import measurements
 from engine.runs.status import Status, status
-from engine.runs.text import held_out_line, printable, step_line, waiting
+from engine.runs.text import held_out_line, step_line, waiting
 
 
 def add_commands(commands: Commands) -> None:

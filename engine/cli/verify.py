@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from engine.cli import exit_codes
 from engine.cli.common import Commands, add_command, open_run
 from engine.config import Config, ConfigError
+from engine.core.text import printable
 from engine.environments.alfworld import GamesError
-from engine.environments.contract import World
-from engine.environments.worlds import open_held_out, open_world
-from engine.runs.text import printable
+from engine.environments.base import TaskSource
+from engine.environments.opening import open_held_out, open_source
 
 if TYPE_CHECKING:
     from engine.evaluation.verify import Report, Tokens
@@ -52,10 +52,10 @@ def _tokens(config: Config) -> tuple[Tokens | None, str]:
         return None, str(error)
 
 
-def _worlds(config: Config) -> tuple[World | None, World | None]:
+def _worlds(config: Config) -> tuple[TaskSource | None, TaskSource | None]:
     """The run's world and that of its held-out groups; None where its files cannot be read."""
     try:
-        world = open_world(config.environment)
+        world = open_source(config.environment)
     except GamesError:
         return None, None
     try:

@@ -26,7 +26,7 @@ import msgspec
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One section of the configuration: fields with defaults, of types that `engine.refusals.allowed` can describe."""
+    """One section of the configuration: fields with defaults, of types that `engine.core.refusals.allowed` can describe."""
 
     def absolute(self) -> Self:
         """The same settings with absolute paths. A section that has paths overrides this."""

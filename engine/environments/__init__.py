@@ -1,0 +1,1 @@
+"""What agents act in: one package an environment, and the registry that names them."""

@@ -34,7 +34,7 @@ OPTIONS = (
             Implied(
                 "executor.decoding=loglikelihood",
                 profile="pocket",
-                why="the pocket model cannot write these games' actions, so it chooses among them",
+                why="the pocket model cannot write these games' actions, so it takes the likeliest",
             ),
         ),
     ),

@@ -1,0 +1,1 @@
+"""Measuring a curator, and recomputing every number of a run from its log."""

@@ -1,8 +1,8 @@
 """A fixed evaluation: r_task of a curator over held-out groups, the same groups and seeds every time.
 
-    result = await evaluate(agents, groups=96)
+    result = await evaluate(context, groups=96)
     result.r_task, result.standard_error
-    event = await measure(agents, step=10, emit=writer.emit)        # of a run: its episodes are events too
+    event = await measure(context, step=10, emit=writer.emit)        # of a run: its episodes are events too
 
 Each group is one rollout from an empty repository. Positions without an outcome or without a decision are counted as
 unmeasured; an outcome that is not known is left out, never taken as a failure.
@@ -17,14 +17,14 @@ from statistics import stdev
 
 import msgspec
 
-from engine.environments.contract import World
-from engine.rollouts.groups.families import FamiliesSettings
-from engine.runs.events import AnyEvent, GroupDrawn, HeldOutMeasured, MeasurementStarted, Parts, Sink
-from engine.seeds import seed_of
-from engine.training.groups import Group, draw_group
-from engine.training.reporting import Pace
-from engine.training.rewards import average, score
-from engine.training.rollout import Agents, collect
+from engine.core.events import AnyEvent, GroupDrawn, HeldOutMeasured, MeasurementStarted, RewardBreakdown, Sink
+from engine.core.seeds import seed_of
+from engine.environments.base import TaskSource
+from engine.rollouts.groups.families import Group, draw_group
+from engine.rollouts.groups.families_kind import FamiliesSettings
+from engine.rollouts.reporting import Pace
+from engine.rollouts.rewards import average, score
+from engine.rollouts.rollout import RolloutContext, collect
 from engine.training.settings import TrainingSettings
 
 FIRST_SEED = 2_000_000_000
@@ -34,7 +34,7 @@ class HeldOut(msgspec.Struct, frozen=True):
     """Means over the groups; `standard_error` is that of r_task over groups; None is unmeasured."""
 
     groups: int
-    parts: Parts
+    rewards: RewardBreakdown
     standard_error: float | None
     unmeasured: int
     operations: dict[str, int]
@@ -42,10 +42,10 @@ class HeldOut(msgspec.Struct, frozen=True):
     @property
     def r_task(self) -> float | None:
         """Mean success over positions 2..|G|."""
-        return self.parts.r_task
+        return self.rewards.r_task
 
 
-def held_out_groups(world: World, tasks: int, count: int) -> list[Group]:
+def held_out_groups(world: TaskSource, tasks: int, count: int) -> list[Group]:
     """The first `count` held-out groups of `world`, of `tasks` tasks each, however training draws its own."""
     settings = TrainingSettings(tasks=tasks)
     grouping = FamiliesSettings(weighting="natural", order="drawn")
@@ -56,15 +56,17 @@ def _ignore(event: AnyEvent) -> None:
     """What happens in an evaluation that is of no run."""
 
 
-async def evaluate(agents: Agents, groups: int, *, seed: int = 0, step: int = 0, emit: Sink = _ignore) -> HeldOut:
+async def evaluate(
+    context: RolloutContext, groups: int, *, seed: int = 0, step: int = 0, emit: Sink = _ignore
+) -> HeldOut:
     """Play `groups` held-out groups of the agents' world once each. `seed` varies the curator's draws, never the groups.
 
     What happens is emitted at addresses of `step` that are held out. The world is one whose games are not trained on, see
-    `engine.environments.worlds.open_held_out`.
+    `engine.environments.opening.open_held_out`.
     """
-    training = msgspec.structs.replace(agents.config.training, rollouts=1)
-    players = msgspec.structs.replace(agents, config=msgspec.structs.replace(agents.config, training=training))
-    drawn = held_out_groups(agents.world, training.tasks, groups)
+    training = msgspec.structs.replace(context.config.training, rollouts=1)
+    players = msgspec.structs.replace(context, config=msgspec.structs.replace(context.config, training=training))
+    drawn = held_out_groups(context.source, training.tasks, groups)
     groups_drawn = [
         GroupDrawn(group.id, group.family, group.seed, [task.id for task in group.tasks]) for group in drawn
     ]
@@ -72,7 +74,7 @@ async def evaluate(agents: Agents, groups: int, *, seed: int = 0, step: int = 0,
     rows = await collect(
         drawn,
         step=step,
-        agents=players,
+        context=players,
         vetoes=[],
         emit=Pace(emit, "measuring", sum(len(group.tasks) for group in drawn)),
         held_out=True,
@@ -80,7 +82,7 @@ async def evaluate(agents: Agents, groups: int, *, seed: int = 0, step: int = 0,
     )
     rollouts = [row[0] for row in rows]
     parts = [
-        score([position.measures for position in rollout.positions], agents.config.rewards) for rollout in rollouts
+        score([position.measures for position in rollout.positions], context.config.rewards) for rollout in rollouts
     ]
     positions = [position for rollout in rollouts for position in rollout.positions]
     operations: dict[str, int] = {}
@@ -89,7 +91,7 @@ async def evaluate(agents: Agents, groups: int, *, seed: int = 0, step: int = 0,
             operations[edit.operation.kind] = operations.get(edit.operation.kind, 0) + 1
     return HeldOut(
         groups=groups,
-        parts=average(parts),
+        rewards=average(parts),
         standard_error=standard_error([part.r_task for part in parts]),
         unmeasured=sum(not position.measured for position in positions),
         operations=operations,
@@ -102,13 +104,13 @@ def standard_error(values: Sequence[float | None]) -> float | None:
     return stdev(measured) / math.sqrt(len(measured)) if len(measured) > 1 else None
 
 
-async def measure(agents: Agents, step: int, emit: Sink) -> HeldOutMeasured:
+async def measure(context: RolloutContext, step: int, emit: Sink) -> HeldOutMeasured:
     """The fixed evaluation of a training run after `step` updates, as its event; the groups are `evaluate_groups`.
 
     The episodes are emitted, the result is not.
     """
     began = time.monotonic()
-    result = await evaluate(agents, agents.config.training.evaluate_groups, step=step, emit=emit)
+    result = await evaluate(context, context.config.training.evaluate_groups, step=step, emit=emit)
     return HeldOutMeasured(
         step=step,
         groups=result.groups,
@@ -116,5 +118,5 @@ async def measure(agents: Agents, step: int, emit: Sink) -> HeldOutMeasured:
         standard_error=result.standard_error,
         unmeasured=result.unmeasured,
         seconds=time.monotonic() - began,
-        parts=result.parts,
+        rewards=result.rewards,
     )

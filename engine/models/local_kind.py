@@ -1,4 +1,4 @@
-"""The local backend, as far as it is known without torch; `engine.models.local` does the work."""
+"""The local backend, as far as it is known without torch; `engine.models.local.model` does the work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from engine.models.settings import LocalModelSettings
 
 def check(settings: LocalModelSettings) -> None:
     """Raises `ConfigError` where the model cannot be loaded, or not be put on its device."""
-    from engine.model_files import check_model
+    from engine.models.files import check_model
 
     check_model(settings)
 

@@ -1,1 +1,1 @@
-"""Review: which edits are admitted, and who decides on them."""
+"""From a proposed edit to a commit: checks, queue, decisions."""

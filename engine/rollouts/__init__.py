@@ -1,1 +1,1 @@
-"""Rollouts: groups of tasks that are played and curated, and the rewards of what was curated."""
+"""Rollouts of task groups: play, curate, score."""

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from engine.runs.derived import TABLES as DERIVED_TABLES
 from engine.runs.errors import NotARun, RunError, WriteFailed
+from engine.runs.projections import TABLES as DERIVED_TABLES
 
 APPLICATION_ID = 0x534B696C  # "SKil"
 SCHEMA_VERSION = 1

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
+from engine.runs.directory import DATABASE, FINAL_STATES
 from engine.runs.errors import RunError
 from engine.runs.process import LOCK_FILE, engine_of
-from engine.runs.store import DATABASE, FINAL_STATES
 from engine.runs.supervisor import RunSummary, summary_of
 
 WATCHED = (DATABASE, f"{DATABASE}-wal", LOCK_FILE)

@@ -8,7 +8,6 @@ it is locked while somebody starts one.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Self
 import msgspec
 import psutil
 
+from engine.core.files import try_lock
 from engine.runs.errors import RunError, RunLocked
 
 LOCK_FILE = "engine.lock"
@@ -102,13 +102,13 @@ class _LockedFile:
         except OSError as error:
             raise RunError(f"cannot open {path}: {error.strerror}; check that you may write there") from error
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._file)
-            raise RunLocked(self._refusal()) from error
+            taken = try_lock(self._file)
         except OSError as error:
             os.close(self._file)
             raise RunError(f"cannot lock {path}: {error.strerror}; is it on a file system with locks?") from error
+        if not taken:
+            os.close(self._file)
+            raise RunLocked(self._refusal())
 
     def _refusal(self) -> str:
         """What to tell when another process holds the file."""

@@ -13,10 +13,10 @@ from typing import Literal
 import msgspec
 
 from engine.config import ConfigError
-from engine.runs.events import RunKind, RunStarted, State, StepEnded, UpdateMade
-from engine.runs.held_out import measurements
+from engine.core.events import RunKind, RunStarted, State, StepEnded, UpdateMade
+from engine.runs.directory import FINAL_STATES, Run, RunState
+from engine.runs.measurements import measurements
 from engine.runs.process import EngineProcess, engine_of, started_for
-from engine.runs.store import FINAL_STATES, Run, RunState
 
 ShownState = State | Literal["interrupted"]
 NEW_SECONDS = 60.0
@@ -24,7 +24,7 @@ NEW_SECONDS = 60.0
 
 
 class StepRewards(msgspec.Struct, frozen=True):
-    """A finished step: rewards averaged over its rollouts, `spread` of r inside groups, counts of positions.
+    """A finished step: rewards averaged over its rollouts, `reward_std` of r inside groups, counts of positions.
 
     `skipped_curations`, `shortened` and `dropped_skills` are counted as in `StepEnded`. `skipped_update` is the reason why
     the step left weights and optimiser as they were, "" where it updated them.
@@ -36,10 +36,10 @@ class StepRewards(msgspec.Struct, frozen=True):
     r_fc: float | None
     r_cnt: float | None
     r_comp: float | None
-    spread: float | None
+    reward_std: float | None
     measured: int
     unmeasured: int
-    coercion_rate: float | None
+    invalid_action_rate: float | None
     operations: dict[str, int]
     skipped_curations: int
     shortened: int
@@ -156,15 +156,15 @@ def _planned(run: Run) -> tuple[str, int]:
 def _rewards(ended: StepEnded, made: UpdateMade | None) -> StepRewards:
     return StepRewards(
         step=ended.step,
-        r=ended.parts.r,
-        r_task=ended.parts.r_task,
-        r_fc=ended.parts.r_fc,
-        r_cnt=ended.parts.r_cnt,
-        r_comp=ended.parts.r_comp,
-        spread=ended.spread,
+        r=ended.rewards.r,
+        r_task=ended.rewards.r_task,
+        r_fc=ended.rewards.r_fc,
+        r_cnt=ended.rewards.r_cnt,
+        r_comp=ended.rewards.r_comp,
+        reward_std=ended.reward_std,
         measured=ended.measured,
         unmeasured=ended.unmeasured,
-        coercion_rate=ended.coercion_rate,
+        invalid_action_rate=ended.invalid_action_rate,
         operations=ended.operations,
         skipped_curations=ended.skipped_curations,
         shortened=ended.shortened,

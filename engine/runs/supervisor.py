@@ -24,14 +24,14 @@ from typing import TypeAlias
 import msgspec
 import platformdirs
 
-from engine.preflight import check
+from engine.config import Config
+from engine.core.events import RunKind, StateChanged
 from engine.runs.commands import Resume, Stop
+from engine.runs.directory import FINAL_STATES, Run
 from engine.runs.errors import RunError, RunLocked
-from engine.runs.events import StateChanged
-from engine.runs.held_out import finished_incomplete
+from engine.runs.measurements import finished_incomplete
 from engine.runs.process import EngineProcess, StartLock
 from engine.runs.status import Status, loading, shown_state, status
-from engine.runs.store import FINAL_STATES, Run
 
 WORKER: Sequence[str] = (sys.executable, "-P", "-u", "-m", "engine.worker")
 """What runs an engine; the run's directory is added. `-P` keeps the folder it starts in from shadowing modules."""
@@ -39,6 +39,9 @@ WORKER: Sequence[str] = (sys.executable, "-P", "-u", "-m", "engine.worker")
 TAIL_LINES = 20
 POLL_SECONDS = 0.02
 END_SECONDS = 10.0
+
+Check: TypeAlias = Callable[[Config, RunKind], None]
+"""Raises `ConfigError` for a configuration that a run of the kind could not work by."""
 
 Patience: TypeAlias = Callable[[float], bool]
 """Whether to wait longer for an engine, after so many seconds."""
@@ -150,11 +153,11 @@ def _launch(run: Run, worker: Sequence[str]) -> tuple[subprocess.Popen[bytes], i
         return child, offset
 
 
-def resume(run: Run, by: str, *, worker: Sequence[str] = WORKER, patience: Patience = endless) -> int:
+def resume(run: Run, by: str, *, check: Check, worker: Sequence[str] = WORKER, patience: Patience = endless) -> int:
     """Let a run go on: a living engine is told so, a dead one is started again. Returns the engine's pid.
 
-    Raises `RunError` when the run has finished, `ConfigError` when a dead engine could not work by the run's settings, which
-    may have been edited since, or as `start` does.
+    `check` (`engine.system.preflight.check`) is asked whether a new engine could work by the run's settings, which may have
+    been edited since. Raises `RunError` when the run has finished, `ConfigError` as `check` does, or as `start` does.
     """
     engine = run.engine()
     if engine is not None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 import msgspec
 
-from engine.runs.events import (
-    Address,
+from engine.core.events import (
     AnyEvent,
     EditDecided,
     EditProposed,
     HeldOutMeasured,
     MeasurementStarted,
     Notice,
+    PositionId,
     Progress,
     RunKind,
     StateChanged,
@@ -21,25 +19,10 @@ from engine.runs.events import (
     TurnTaken,
     kind_of,
 )
+from engine.core.text import counted, printable
 
 WIDTH = 160
 UNMEASURED = "unmeasured"
-
-
-def printable(text: str, width: int | None = None) -> str:
-    """`text` on one line, safe for a terminal: control and format characters as escapes, cut to `width` characters."""
-    if width is not None and len(text) > width:
-        text = text[: width - 1] + "…"
-    return "".join(c if c == " " or not _hidden(c) else c.encode("unicode_escape").decode() for c in text)
-
-
-def _hidden(character: str) -> bool:
-    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-
-
-def counted(count: int, what: str) -> str:
-    """A count of things: "1 edit", "2 edits", "1,200 edits"."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def waiting(edits: int) -> str:
@@ -57,13 +40,13 @@ def step_line(ended: StepEnded, steps: int, kind: RunKind, skipped_update: str =
 
     `skipped_update` is the reason why the step's update was skipped.
     """
-    parts = ended.parts
+    parts = ended.rewards
     operations = " ".join(f"{name} {count}" for name, count in sorted(ended.operations.items())) or "none"
     success = f"success {number(ended.success_rate, '.0%')}"
     rewards = f"r {number(parts.r)} (task {number(parts.r_task)} fc {number(parts.r_fc)} "
-    rewards += f"cnt {number(parts.r_cnt)} comp {number(parts.r_comp)}) spread {number(ended.spread)}"
+    rewards += f"cnt {number(parts.r_cnt)} comp {number(parts.r_comp)}) spread {number(ended.reward_std)}"
     measured = _measured(ended)
-    coerced = f"coerced {number(ended.coercion_rate, '.1%')}"
+    coerced = f"coerced {number(ended.invalid_action_rate, '.1%')}"
     rest = f"{success}  {measured}  {coerced}  calls {operations}  {ended.seconds:.1f} s"
     if kind == "train":
         skipped = f"  update skipped: {skipped_update}" if skipped_update else ""
@@ -83,7 +66,7 @@ def _measured(ended: StepEnded) -> str:
     return f"{measured} ({counts})" if counts else measured
 
 
-def place(at: Address) -> str:
+def place(at: PositionId) -> str:
     """Where in a run something happened, in full: "step 3 group 0 rollout 2 position 1"."""
     where = f"held out after step {at.step}" if at.held_out else f"step {at.step}"
     return f"{where} group {at.group} rollout {at.rollout} position {at.position}"
@@ -124,7 +107,7 @@ def event_line(event: AnyEvent) -> str:
         case MeasurementStarted():
             what = after(event.step, len(event.groups))
         case StepEnded():
-            what = f"step {event.step}: r {number(event.parts.r)} {_measured(event)}"
+            what = f"step {event.step}: r {number(event.rewards.r)} {_measured(event)}"
         case HeldOutMeasured():
             what = held_out_line(event)
         case EditProposed():

@@ -16,8 +16,8 @@ import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
+from engine.core.events import AnyEvent, decode, encode
 from engine.runs.errors import RunError, WriteFailed
-from engine.runs.events import AnyEvent, decode, encode
 
 BATCH_SECONDS = 0.1
 RETRY_SECONDS = 1.0

@@ -19,9 +19,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.skills.header import Finding
-    from engine.skills.history import BlamedLine, Commit, Conflict, FileChange, History, HistoryError
-    from engine.skills.operations import (
+    from engine.core.findings import Finding
+    from engine.skills.format.skill import Skill
+    from engine.skills.history.history import BlamedLine, Commit, Conflict, FileChange, History, HistoryError
+    from engine.skills.operations.operation import (
         TOOLS,
         Delete,
         Edit,
@@ -31,11 +32,9 @@ if TYPE_CHECKING:
         Update,
         parse_operations,
     )
-    from engine.skills.repo import Refused, RepoError, SkillRepo
-    from engine.skills.review import NotAllowed, check, transition
-    from engine.skills.search import SkillIndex, Trials, find
-    from engine.skills.skill import Skill
-    from engine.skills.watch import Changes, follow
+    from engine.skills.repo.repository import Refused, RepoError, SkillRepo
+    from engine.skills.repo.watch import Changes, follow
+    from engine.skills.search import SkillIndex, SkillUsage, find
 
 __all__ = [
     "TOOLS",
@@ -51,31 +50,29 @@ __all__ = [
     "HistoryError",
     "Insert",
     "Malformed",
-    "NotAllowed",
     "Operation",
     "Refused",
     "RepoError",
     "Skill",
     "SkillIndex",
     "SkillRepo",
-    "Trials",
+    "SkillUsage",
     "Update",
-    "check",
     "find",
     "follow",
     "parse_operations",
-    "transition",
 ]
 
 _NAMES = {
-    "engine.skills.header": ("Finding",),
-    "engine.skills.history": ("BlamedLine", "Commit", "Conflict", "FileChange", "History", "HistoryError"),
-    "engine.skills.operations": tuple("TOOLS Delete Edit Insert Malformed Operation Update parse_operations".split()),
-    "engine.skills.repo": ("Refused", "RepoError", "SkillRepo"),
-    "engine.skills.review": ("NotAllowed", "check", "transition"),
-    "engine.skills.search": ("SkillIndex", "Trials", "find"),
-    "engine.skills.skill": ("Skill",),
-    "engine.skills.watch": ("Changes", "follow"),
+    "engine.core.findings": ("Finding",),
+    "engine.skills.history.history": ("BlamedLine", "Commit", "Conflict", "FileChange", "History", "HistoryError"),
+    "engine.skills.operations.operation": tuple(
+        "TOOLS Delete Edit Insert Malformed Operation Update parse_operations".split()
+    ),
+    "engine.skills.repo.repository": ("Refused", "RepoError", "SkillRepo"),
+    "engine.skills.search": ("SkillIndex", "SkillUsage", "find"),
+    "engine.skills.format.skill": ("Skill",),
+    "engine.skills.repo.watch": ("Changes", "follow"),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -1,0 +1,1 @@
+"""The machine: memory, and what is checked before a run is created."""

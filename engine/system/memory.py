@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import psutil
 
-from engine.runs.events import MemoryMeasured
+from engine.core.events import MemoryMeasured
 
 GLIBC = MappingProxyType({-8: 1, -3: 2**25, -1: 2**31 - 1, -2: 2**28})
 """M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_TOP_PAD of malloc.h; the last three in bytes."""

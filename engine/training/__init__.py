@@ -1,0 +1,1 @@
+"""GRPO steps: samples, the trainer, checkpoints."""

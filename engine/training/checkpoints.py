@@ -24,6 +24,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from engine.core.files import publish, sync
 from engine.runs.errors import RunError, WriteFailed
 
 PARTIAL = ".partial"
@@ -57,12 +58,10 @@ def settle(written: Path, checkpoints: Path, step: int) -> Path:
         raise UnfitCheckpoint(f"the checkpoint of step {step} is not kept: {fault}. The checkpoints before it are safe")
     final = checkpoints / f"step-{step:04d}"
     try:
-        for path in (*written.rglob("*"), written):
-            _sync(path)
+        sync(written)
         if final.exists():
             final.rename(checkpoints / f".replaced-{step:04d}-{os.getpid()}")
-        written.rename(final)
-        _sync(checkpoints)
+        publish(written, final)
     except OSError as error:
         raise WriteFailed(
             f"the checkpoint of step {step} cannot be kept in {checkpoints}: {error.strerror}; free some space and resume. "
@@ -71,15 +70,6 @@ def settle(written: Path, checkpoints: Path, step: int) -> Path:
     for replaced in checkpoints.glob(f".replaced-{step:04d}-*"):
         shutil.rmtree(replaced, ignore_errors=True)  # what cannot be removed costs space alone
     return final
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def latest(checkpoints: Path) -> tuple[int, Path] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.config import Config
-from engine.models.contract import NotFinite
+from engine.models.base import NotFinite
 from engine.runs.errors import RunError
 from engine.training import checkpoints
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import msgspec
 
-from engine.runs.events import Parts
-from engine.training.rollout import Position, Rollout
+from engine.core.events import RewardBreakdown
+from engine.rollouts.rollout import Position, Rollout
 
 ZERO_GRADIENT = "the gradient is zero"
 """Why an update is skipped though its samples should have a gradient."""
@@ -50,7 +50,7 @@ def sample_of(position: Position, reward: float | None, padding: int) -> Trainin
 
 
 def step_samples(
-    rollouts: Sequence[Sequence[Rollout]], parts: Sequence[Sequence[Parts]], padding: int
+    rollouts: Sequence[Sequence[Rollout]], parts: Sequence[Sequence[RewardBreakdown]], padding: int
 ) -> list[TrainingSample]:
     """The samples of a step, by group, rollout and position; `rollouts` and `parts` are `[group][rollout]`."""
     return [

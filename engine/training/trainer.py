@@ -38,11 +38,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallba
 from trl import GRPOConfig, GRPOTrainer
 
 from engine.config import Config
-from engine.models.contract import NotFinite, not_finite_in
-from engine.models.local import LocalModel
+from engine.models.base import NotFinite, not_finite_in
+from engine.models.local.model import LocalModel
 from engine.models.settings import local_settings
-from engine.preflight import check_training_sampling
 from engine.runs.errors import RunError, WriteFailed
+from engine.system.preflight import check_training_sampling
 from engine.training import checkpoints as saved
 from engine.training.diverged import Diverged, diverged_in_answer, diverged_in_update
 from engine.training.samples import ZERO_GRADIENT, TrainingSample, all_finite, as_columns, why_skipped

@@ -5,8 +5,8 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Container
 
-from engine.runs.events import Notice
-from engine.runs.text import counted
+from engine.core.events import Notice
+from engine.core.text import counted
 from skillos_tui.keymap import bindings
 from skillos_tui.messages import Reply, SkillRead
 from skillos_tui.screens.base import RoomScreen

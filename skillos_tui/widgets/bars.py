@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from textual.geometry import Size
 
-from engine.runs.events import Notice
+from engine.core.events import Notice
 from skillos_tui.keymap import KEYMAP, Key
 from skillos_tui.text import Line, clip, crop, line, wrap
 from skillos_tui.widgets.pane import Pane

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from engine.runs.events import EditDecided
+from engine.core.events import EditDecided
 from skillos_tui.text import Line, line, say
 from skillos_tui.view import Edit, EditState, RunView
 from skillos_tui.widgets.listing import Item, ListPane

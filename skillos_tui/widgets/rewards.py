@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from engine.runs.events import StepEnded
+from engine.core.events import StepEnded
 from skillos_tui.chart import Values, bars, bounds, braille
 from skillos_tui.text import Line, crop, fit, line, short, widest, width_of
 from skillos_tui.view import RunView
@@ -114,8 +114,8 @@ def _series(view: RunView) -> tuple[str, Values, Values]:
     ended = _by_step(view)
     return (
         "r_task",
-        [step.parts.r_task if step else None for step in ended],
-        [step.parts.r if step else None for step in ended],
+        [step.rewards.r_task if step else None for step in ended],
+        [step.rewards.r if step else None for step in ended],
     )
 
 
@@ -130,16 +130,18 @@ def reward_facts(view: RunView) -> list[Fact]:
     facts = _outcome_facts(view) if view.kind == "curate" else []
     if last is None:
         return facts
-    parts = last.parts
+    parts = last.rewards
     unit = "task" if view.kind == "curate" else "step"
     facts.append((f"last {unit}", f"{last.step} of {view.planned or '?'}", ""))
     facts += _losses(view, last)
     facts += [_number(name, getattr(parts, name)) for name in ("r", "r_task", "r_fc", "r_cnt", "r_comp")]
     if view.kind == "train":
-        facts.append(_number("spread", last.spread, f" · {last.flat_groups} flat" if last.flat_groups else ""))
+        facts.append(
+            _number("reward_std", last.reward_std, f" · {last.zero_std_groups} flat" if last.zero_std_groups else "")
+        )
         facts.append(("measured", short(last.measured), ""))
         facts.append(("unmeasured", short(last.unmeasured), "warn" if last.unmeasured else "muted"))
-    facts.append(_coercion(last.coercion_rate))
+    facts.append(_coercion(last.invalid_action_rate))
     facts.append(("calls", _operations(last), ""))
     facts.append(("invalid", short(last.invalid_calls), "" if last.invalid_calls else "muted"))
     return facts

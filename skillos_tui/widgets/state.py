@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.runs.events import Progress, StepEnded
+from engine.core.events import Progress, StepEnded
 from skillos_tui.text import Line, clip, crop, line, short_name, width_of
 from skillos_tui.view import RunView
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from engine.outcomes import Outcome
-from engine.runs.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, RunKind, TurnTaken
-from engine.runs.text import counted
+from engine.core.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, RunKind, TurnTaken
+from engine.core.outcomes import Outcome
+from engine.core.text import counted
 from skillos_tui.text import Line, clip, line, say
 from skillos_tui.view import Episode
 from skillos_tui.widgets.pane import Pane
@@ -72,13 +72,13 @@ def _opening(started: EpisodeStarted, kind: RunKind, width: int) -> list[Line]:
 
 def _turn(turn: TurnTaken) -> list[Line]:
     lines = say(turn.thought, "thought", prefix="     ") if turn.thought.strip() else []
-    mark = "warn:  (coerced)" if turn.coerced else ""
+    mark = "warn:  (coerced)" if turn.invalid_action else ""
     lines.append(line(f"muted:{turn.turn:>3}  ", f"action:{clip(turn.action, 500)}", mark, indent=5))
     return lines + say(turn.observation, "muted", prefix="     ")
 
 
 def _ending(ended: EpisodeEnded) -> list[Line]:
-    coerced = f", {ended.coerced} coerced" if ended.coerced else ""
+    coerced = f", {ended.invalid_actions} coerced" if ended.invalid_actions else ""
     turns = f"{counted(ended.turns, 'turn')}{coerced}"
     return [line(":  ", outcome_span(ended.outcome), f"muted: in {turns}", indent=4)]
 

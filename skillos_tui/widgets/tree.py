@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from engine.runs.text import counted
+from engine.core.text import counted
 from skillos_tui.keymap import bindings
 from skillos_tui.text import Line, line
 from skillos_tui.view import Change, Edit, RunView, where

@@ -1,6 +1,6 @@
 """A chat model that says what a test tells it to: the model is not what these tests are about."""
 
-from engine.models.contract import Choice, Completion, ModelUnavailable, PromptTooLong
+from engine.models.base import Choice, Completion, ModelUnavailable, PromptTooLong
 
 
 class Scripted:

@@ -6,9 +6,9 @@ from engine.agents import curator
 from engine.agents.executor import Trajectory
 from engine.agents.prompting import Prompts, SkillShown, Turn, Veto
 from engine.agents.settings import CuratorSettings
-from engine.environments.contract import Task
-from engine.models.contract import ModelUnavailable
-from engine.outcomes import SUCCEEDED
+from engine.core.outcomes import SUCCEEDED
+from engine.environments.base import Task
+from engine.models.base import ModelUnavailable
 from tests.agents.scripted import OUTAGE, Scripted
 
 TASK = Task("t", "f", "Get a mug.")

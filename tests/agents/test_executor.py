@@ -1,4 +1,4 @@
-"""The executor: one chat a turn, three-valued outcomes, coercion counted."""
+"""The executor: one chat a turn, three-valued outcomes, invalid actions counted."""
 
 import asyncio
 
@@ -8,11 +8,11 @@ import pytest
 from engine.agents.executor import parse_answer, play
 from engine.agents.prompting import Prompts, SkillShown
 from engine.agents.settings import ExecutorSettings
-from engine.environments.household.world import HouseholdWorld, errand_of, house_of
-from engine.outcomes import FAILED, SUCCEEDED
+from engine.core.outcomes import FAILED, SUCCEEDED
+from engine.environments.household.source import HouseholdTasks, errand_of, house_of
 from tests.agents.scripted import OUTAGE, Scripted, act
 
-WORLD = HouseholdWorld()
+WORLD = HouseholdTasks()
 TASK = next(
     task
     for task in WORLD.stream(4, 16)
@@ -32,7 +32,7 @@ async def test_a_knowing_executor_succeeds():
     trajectory, _ = await run(act(f"go {HOME}"), act(f"take {THING}"))
     assert trajectory.outcome == SUCCEEDED
     assert [turn.action for turn in trajectory.turns] == [f"go {HOME}", f"take {THING}"]
-    assert trajectory.coerced == 0
+    assert trajectory.invalid_actions == 0
 
 
 async def test_an_executor_that_runs_into_the_step_cap_has_failed():
@@ -41,9 +41,9 @@ async def test_an_executor_that_runs_into_the_step_cap_has_failed():
     assert len(trajectory.turns) == WORLD.max_turns(TASK)
 
 
-async def test_an_answer_that_does_not_parse_is_coerced_and_costs_a_turn():
+async def test_an_answer_that_does_not_parse_is_invalid_and_costs_a_turn():
     trajectory, _ = await run("I would look around.", act("fly away"), act(f"go {HOME}"), act(f"take {THING}"))
-    assert [turn.coerced for turn in trajectory.turns] == [True, True, False, False]
+    assert [turn.invalid_action for turn in trajectory.turns] == [True, True, False, False]
     assert trajectory.turns[0].observation == "Nothing happens."
     assert trajectory.outcome == SUCCEEDED
 

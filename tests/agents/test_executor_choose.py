@@ -6,8 +6,8 @@ import pytest
 from engine.agents.executor import play
 from engine.agents.prompting import Prompts
 from engine.agents.settings import ExecutorSettings
-from engine.environments.contract import Observation, Task
-from engine.outcomes import FAILED, SUCCEEDED
+from engine.core.outcomes import FAILED, SUCCEEDED
+from engine.environments.base import Observation, Task
 from tests.agents.scripted import OUTAGE, Scripted
 
 TASK = Task("t1", "f1", "Get the mug.")
@@ -48,7 +48,7 @@ async def run(*answers, world=None, settings=SETTINGS):
 async def test_what_is_offered_are_the_admissible_actions_in_the_form_of_an_answer():
     trajectory, model = await run("go box", "take mug")
     assert trajectory.outcome == SUCCEEDED
-    assert [(turn.thought, turn.action, turn.coerced) for turn in trajectory.turns] == [
+    assert [(turn.thought, turn.action, turn.invalid_action) for turn in trajectory.turns] == [
         ("", "go box", False),
         ("", "take mug", False),
     ]
@@ -60,7 +60,7 @@ async def test_an_action_is_not_offered_again_at_the_same_view_while_another_is_
     hall = [[option.split(">")[3].removesuffix("</action") for option in model.offered[turn]] for turn in (0, 2, 4)]
     assert hall == [["go box", "go rack"], ["go box"], ["go box", "go rack"]]
     assert trajectory.outcome == FAILED
-    assert trajectory.coerced == 0
+    assert trajectory.invalid_actions == 0
 
 
 async def test_turns_draw_from_different_seeds_at_the_settings_temperature():
@@ -70,9 +70,9 @@ async def test_turns_draw_from_different_seeds_at_the_settings_temperature():
     assert len({sampling.seed for _, _, sampling in model.asked}) == 4
 
 
-async def test_where_nothing_can_be_done_the_turn_passes_and_is_counted_as_coerced():
+async def test_where_nothing_can_be_done_the_turn_passes_and_is_counted_as_invalid():
     trajectory, model = await run(world=Maze("void", cap=2))
-    assert [(turn.action, turn.coerced) for turn in trajectory.turns] == [("", True)] * 2
+    assert [(turn.action, turn.invalid_action) for turn in trajectory.turns] == [("", True)] * 2
     assert model.asked == []
 
 

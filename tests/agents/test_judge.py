@@ -3,10 +3,10 @@
 import pytest
 
 from engine.agents.executor import Trajectory
-from engine.agents.judge import MAX_BODY_WORDS, UNWRITTEN, rubric
+from engine.agents.judges.rubric import MAX_BODY_WORDS, UNWRITTEN, rubric
 from engine.agents.prompting import Turn
-from engine.environments.contract import Task
-from engine.outcomes import SUCCEEDED
+from engine.core.outcomes import SUCCEEDED
+from engine.environments.base import Task
 from engine.skills import Delete, Insert, Update
 
 TASK = Task("t", "house-1", "Get a hot mug.")

@@ -16,7 +16,7 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from engine.runs.text import printable
+from engine.core.text import printable
 from engine.skills import Skill
 from engine.skills.audit import Context, DuplicateIndex, Finding, audit
 

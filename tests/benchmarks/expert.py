@@ -17,9 +17,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.core.seeds import stream
 from engine.environments.alfworld import AlfworldEnvironment, Game, load_games
-from engine.environments.alfworld.planning import Planner
-from engine.seeds import stream
+from engine.environments.alfworld.expert.planning import Planner
 
 RANDOM_COMMANDS = (1, 5, 10, 30, 100)
 COLUMNS = {

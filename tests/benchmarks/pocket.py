@@ -22,15 +22,15 @@ import torch
 
 from engine.agents.prompting import Prompts
 from engine.config import Config, load_profile
-from engine.environments.household.world import HouseholdWorld
+from engine.environments.household.source import HouseholdTasks
 from engine.evaluation.held_out import HeldOut, evaluate
-from engine.models.local import LocalModel, load_base, load_tokenizer
+from engine.models.local.model import LocalModel, load_base, load_tokenizer
 from engine.recipes.pocket.arms import play_arms
+from engine.rollouts.groups.families import draw_groups
+from engine.rollouts.rollout import RolloutContext, collect
+from engine.rollouts.summary import score_rollouts, summary
 from engine.system.memory import keep_freed
-from engine.training.groups import draw_groups
-from engine.training.rollout import Agents, collect
 from engine.training.samples import TrainingSample, step_samples
-from engine.training.step import score_rollouts, summary
 from engine.training.trainer import GrpoSession, Update
 
 
@@ -52,14 +52,14 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """The whole table, printed as it comes."""
     config = load_profile("pocket", arguments.settings)
     torch.set_num_threads(config.model.threads)
-    agents = agents_of(config, LocalModel(load_base(config.model), load_tokenizer(config.model)))
-    arms = await play_arms(agents, arguments.groups)
-    print(f"{'executor':<28}{'success':>10}{'± s.e.':>8}{'tasks':>7}{'coerced':>9}{'episodes/s':>12}")
+    context = rollout_context(config, LocalModel(load_base(config.model), load_tokenizer(config.model)))
+    arms = await play_arms(context, arguments.groups)
+    print(f"{'executor':<28}{'success':>10}{'± s.e.':>8}{'tasks':>7}{'invalid':>9}{'episodes/s':>12}")
     for name, arm in arms.items():
-        numbers = f"{arm.success:>10.3f}{arm.standard_error:>8.3f}{arm.tasks:>7}{arm.coercion_rate:>9.3f}"
+        numbers = f"{arm.success:>10.3f}{arm.standard_error:>8.3f}{arm.tasks:>7}{arm.invalid_action_rate:>9.3f}"
         print(f"{'skills: ' + name:<28}{numbers}{arm.episodes_per_second:>12.1f}", flush=True)
     print(f"\n{'curator':<28}{'r_task':>10}{'± s.e.':>8}{'r_fc':>7}{'r_cnt':>9}{'s/step':>12}{'minutes':>9}")
-    before = await evaluate(agents, arguments.groups)
+    before = await evaluate(context, arguments.groups)
     _row("untrained", before)
     runs = []
     for seed in arguments.seeds:
@@ -72,16 +72,16 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 async def train(config: Config, groups: int) -> tuple[HeldOut, list[float]]:
     """Train in a throw-away folder; the held-out result of the last step, and each step's seconds."""
-    world, seconds, began = HouseholdWorld(), [], [0.0]
+    world, seconds, began = HouseholdTasks(), [], [0.0]
 
     async def play(step: int) -> list[TrainingSample]:
         began[0] = time.monotonic()
         drawn = draw_groups(world, config.training, config.grouping, step)
-        agents = agents_of(config, session.model)
-        rollouts = await collect(drawn, step=step, agents=agents, vetoes=[], emit=lambda event: None)
+        context = rollout_context(config, session.model)
+        rollouts = await collect(drawn, step=step, context=context, vetoes=[], emit=lambda event: None)
         parts = score_rollouts(rollouts, config.rewards, lambda event: None)
         told = summary(step, rollouts, parts, rollout_seconds=time.monotonic() - began[0], seconds=0)
-        print(f"  step {step:>3}  r_task {told.parts.r_task:.3f}  r_fc {told.parts.r_fc:.3f}", end="", flush=True)
+        print(f"  step {step:>3}  r_task {told.rewards.r_task:.3f}  r_fc {told.rewards.r_fc:.3f}", end="", flush=True)
         return step_samples(rollouts, parts, int(session.model.tokenizer.pad_token_id))
 
     async def after_update(update: Update) -> None:
@@ -102,17 +102,17 @@ async def train(config: Config, groups: int) -> tuple[HeldOut, list[float]]:
             after_step=after_step,
         )
         await session.run(None)
-        return await evaluate(agents_of(config, session.model), groups), seconds
+        return await evaluate(rollout_context(config, session.model), groups), seconds
 
 
-def agents_of(config: Config, model: LocalModel) -> Agents:
-    """The pocket profile's agents over `model`."""
+def rollout_context(config: Config, model: LocalModel) -> RolloutContext:
+    """The pocket profile's context over `model`."""
     prompts = Prompts.load(config.executor.prompts), Prompts.load(config.curator.prompts)
-    return Agents(HouseholdWorld(), model, *prompts, config)
+    return RolloutContext(HouseholdTasks(), model, *prompts, config)
 
 
 def _row(name: str, result: HeldOut, seconds: Sequence[float] = ()) -> None:
-    parts = result.parts
+    parts = result.rewards
     row = f"{name:<28}{parts.r_task:>10.3f}{result.standard_error:>8.3f}{parts.r_fc:>7.3f}{parts.r_cnt:>9.3f}"
     if seconds:
         row += f"{sum(seconds) / len(seconds):>12.1f}{sum(seconds) / 60:>9.1f}"

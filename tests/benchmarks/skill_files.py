@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from engine.skills import Insert, Skill, SkillRepo, Update
-from engine.skills.exchange.conform import conform
+from engine.skills.exchange.normalize import conform
 
 FORKED = 1_000
 ROUNDS = 200
@@ -121,7 +121,7 @@ def main() -> None:
     options = parser.parse_args()
     files = read(options.skills)
     skills, parsed = parse(files)
-    findings = Counter(code for skill in skills for code in {finding.code for finding in skill.findings})
+    findings = Counter(code for skill in skills for code in {finding.rule for finding in skill.findings})
     measured: dict[str, Any] = {**parsed, **verdicts(skills), **opened(skills), **forks(skills)}
     if options.json:
         print(json.dumps({**measured, "findings": dict(findings)}))

@@ -22,7 +22,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from engine.skills import Skill, SkillIndex, SkillRepo
-from engine.skills.watch import Changes, follow
+from engine.skills.repo.watch import Changes, follow
 
 LIMIT_SECONDS = 2.0
 KINDS = ("new folder", "edit", "atomic replace", "rename", "delete")
@@ -120,7 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--edits", type=int, default=200, help="of each kind")
     parser.add_argument("--skills", type=int, default=1000, help="how many lie in the repository beside them")
-    parser.add_argument("--step", type=int, default=5, help="milliseconds, see engine.skills.watch")
+    parser.add_argument("--step", type=int, default=5, help="milliseconds, see engine.skills.repo.watch")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

@@ -25,8 +25,8 @@ from typing import Any
 
 import psutil
 
-from engine.runs.events import AnyEvent, StateChanged
-from engine.runs.store import Run
+from engine.core.events import AnyEvent, StateChanged
+from engine.runs.directory import Run
 from tests.workbench.ptys import Terminal, keep
 from tests.workbench.recording import record_training, skill_text, step_events
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.cli import exit_codes
-from engine.runs.store import Run
+from engine.runs.directory import Run
 from tests.runs.engines import ROOT, SECONDS, following, kill_engine
 from tests.runs.samples import CONFIG, turn
 

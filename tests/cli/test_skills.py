@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine.config import load_profile, to_toml
-from engine.runs.store import Run
+from engine.runs.directory import Run
 from engine.skills import History, Insert, Skill, SkillRepo, Update
 from tests.cli.shell import shell
 

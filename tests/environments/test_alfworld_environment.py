@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.environments.alfworld import AlfworldEnvironment, Game, load_games
-from engine.environments.contract import Observation
+from engine.environments.base import Observation
 from tests.environments.alfworld_games import (
     DATA,
     LAMPS_DOMAIN,

@@ -10,16 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.environments.alfworld import (
-    AlfworldEnvironment,
-    Expert,
-    Game,
-    GamesError,
-    Turn,
-    demonstration,
-    load_games,
-    planning,
-)
+from engine.environments.alfworld import AlfworldEnvironment, Expert, Game, GamesError, Turn, demonstration, load_games
+from engine.environments.alfworld.expert import planning
 from engine.environments.alfworld.generation import generate, write
 from tests.benchmarks.expert import first_of_each_family, is_lost, measure, wandered
 from tests.environments.alfworld_games import (

@@ -19,11 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.environments.alfworld import AlfworldEnvironment, Game, GamesError, load_games
-from engine.environments.alfworld.game import Content
 from engine.environments.alfworld.generation import FAMILIES, SIZES, generate, write
 from engine.environments.alfworld.generation.families import FAMILY, rooms
 from engine.environments.alfworld.generation.tables import POSSIBLE, tables, text
-from engine.environments.alfworld.program import Library
+from engine.environments.alfworld.play.game import Content
+from engine.environments.alfworld.play.program import Library
 from tests.environments.alfworld_games import DATA, LAMPS_GRAMMAR, needs_data, write_official, write_packed
 
 CHANGING = ("atLocation", "inReceptacle", "holds", "opened", "isClean", "isHot", "isCool", "isToggled", "isSliced")

@@ -9,8 +9,9 @@ from typing import TypeAlias
 
 import pytest
 
-from engine.environments.alfworld import GamesError, load_games, packed
-from engine.environments.alfworld.records import MAX_GAME, MAX_TEXT
+from engine.environments.alfworld import GamesError, load_games
+from engine.environments.alfworld.files import packed
+from engine.environments.alfworld.files.records import MAX_GAME, MAX_TEXT
 from tests.environments.alfworld_games import (
     LAMPS_DOMAIN,
     LAMPS_GRAMMAR,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.environments.alfworld import AlfworldEnvironment, Game
-from engine.environments.contract import Observation
+from engine.environments.base import Observation
 from tests.environments.alfworld_games import needs_data, official, recordings
 
 pytestmark = needs_data

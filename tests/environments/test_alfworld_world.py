@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.environments.alfworld import AlfworldWorld, GamesError
-from engine.environments.contract import Task
+from engine.environments.alfworld import AlfworldTasks, GamesError
+from engine.environments.base import Task
 from tests.environments.alfworld_games import (
     DATA,
     LAMPS_TASK,
@@ -26,16 +26,16 @@ FAMILIES = ("light_all", "light_one", "darken")
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> AlfworldWorld:
+def world(tmp_path: Path) -> AlfworldTasks:
     ids = [f"valid/{family}-{number}/trial" for family in FAMILIES for number in range(4)]
-    return AlfworldWorld.at(write_packed(tmp_path / "games", *map(lamps_line, ids)), max_turns=12)
+    return AlfworldTasks.at(write_packed(tmp_path / "games", *map(lamps_line, ids)), max_turns=12)
 
 
-def test_every_seed_may_draw_from_all_families(world: AlfworldWorld) -> None:
+def test_every_seed_may_draw_from_all_families(world: AlfworldTasks) -> None:
     assert world.families(1) == world.families(2) == dict.fromkeys(FAMILIES, 4)
 
 
-def test_tasks_are_of_the_family_and_repeat_none_before_all_were_dealt(world: AlfworldWorld) -> None:
+def test_tasks_are_of_the_family_and_repeat_none_before_all_were_dealt(world: AlfworldTasks) -> None:
     for seed in range(20):
         tasks = world.tasks("light_one", seed, 6)
         assert {task.family for task in tasks} == {"light_one"}
@@ -43,25 +43,25 @@ def test_tasks_are_of_the_family_and_repeat_none_before_all_were_dealt(world: Al
         assert {(task.prompt, task.difficulty) for task in tasks} == {(LAMPS_TASK, len(LAMPS_WALKTHROUGH))}
 
 
-def test_a_family_that_is_not_there_is_told_with_those_that_are(world: AlfworldWorld) -> None:
+def test_a_family_that_is_not_there_is_told_with_those_that_are(world: AlfworldTasks) -> None:
     with pytest.raises(GamesError, match="family cook; expected one of: darken, light_all, light_one"):
         world.tasks("cook", 1, 1)
 
 
 def test_a_game_without_a_walkthrough_is_of_unknown_difficulty(tmp_path: Path) -> None:
-    world = AlfworldWorld.at(write_packed(tmp_path / "games", lamps_line(walkthrough=[])))
+    world = AlfworldTasks.at(write_packed(tmp_path / "games", lamps_line(walkthrough=[])))
     assert world.tasks("light_all", 1, 1)[0].difficulty is None
 
 
-def test_a_stream_keeps_families_together(world: AlfworldWorld) -> None:
+def test_a_stream_keeps_families_together(world: AlfworldTasks) -> None:
     tasks = world.stream(3, 12)
     assert len({task.id for task in tasks}) == 12
     assert len([family for family, _ in groupby(task.family for task in tasks)]) == 3
 
 
-def test_the_seed_alone_decides_in_any_process(world: AlfworldWorld, tmp_path: Path) -> None:
+def test_the_seed_alone_decides_in_any_process(world: AlfworldTasks, tmp_path: Path) -> None:
     code = (
-        "import sys; from engine.environments.alfworld import AlfworldWorld as W; w = W.at(sys.argv[1]);"
+        "import sys; from engine.environments.alfworld import AlfworldTasks as W; w = W.at(sys.argv[1]);"
         "print([t.id for t in w.tasks('darken', 7, 3) + w.stream(7, 5)])"
     )
     run = [sys.executable, "-c", code, str(tmp_path / "games")]
@@ -78,11 +78,11 @@ def test_the_seed_alone_decides_in_any_process(world: AlfworldWorld, tmp_path: P
 def test_a_games_file_is_read_once_it_is_drawn_and_no_other(tmp_path: Path) -> None:
     """A file that is listed, since it ends as an object does, and cannot be read, shows when its task is started."""
     files = [write_official(tmp_path, f"train/light_all-{number}/trial") for number in range(12)]
-    drawn = AlfworldWorld.at(tmp_path).tasks("light_all", 5, 3)
+    drawn = AlfworldTasks.at(tmp_path).tasks("light_all", 5, 3)
     for file in files:
         if not any(task.id in str(file) for task in drawn):
             file.write_text('{"pddl_domain": oops}')
-    world = AlfworldWorld.at(tmp_path)
+    world = AlfworldTasks.at(tmp_path)
     assert world.families(5) == {"light_all": 12}
     assert world.tasks("light_all", 5, 3) == drawn
     broken = world.tasks("light_all", 5, 4)[-1]
@@ -95,14 +95,14 @@ def test_official_and_packed_the_same_games_deal_the_same_tasks(tmp_path: Path) 
     ids = [f"valid/{family}-{number}/trial" for family in FAMILIES for number in range(3)]
     for id in reversed(ids):
         write_official(tmp_path / "official", id)
-    worlds = AlfworldWorld.at(tmp_path / "official"), AlfworldWorld.at(write_packed(tmp_path, *map(lamps_line, ids)))
+    worlds = AlfworldTasks.at(tmp_path / "official"), AlfworldTasks.at(write_packed(tmp_path, *map(lamps_line, ids)))
     dealt = [[*world.tasks("darken", 3, 5), *world.stream(3, 9)] for world in worlds]
     assert dealt[0] == dealt[1]
 
 
 @needs_data
 def test_the_official_games_are_dealt_with_the_difficulty_of_their_walkthroughs() -> None:
-    world, games = AlfworldWorld.at(DATA, "valid_seen"), official("valid_seen")
+    world, games = AlfworldTasks.at(DATA, "valid_seen"), official("valid_seen")
     assert world.families(1) == {
         "look_at_obj_in_light": 13,
         "pick_and_place_simple": 35,
@@ -115,13 +115,13 @@ def test_the_official_games_are_dealt_with_the_difficulty_of_their_walkthroughs(
         assert task.difficulty == len(games[task.id].walkthrough)
 
 
-def test_a_task_starts_its_game_with_the_cap_of_the_world(world: AlfworldWorld) -> None:
+def test_a_task_starts_its_game_with_the_cap_of_the_world(world: AlfworldTasks) -> None:
     task = world.stream(0, 1)[0]
     environment = world.start(task)
     assert LAMPS_TASK in environment.reset().text
     assert world.max_turns(task) == 12
 
 
-def test_a_task_of_another_world_is_refused(world: AlfworldWorld) -> None:
+def test_a_task_of_another_world_is_refused(world: AlfworldTasks) -> None:
     with pytest.raises(GamesError, match="nowhere is not among the 12 games"):
         world.start(Task("nowhere", "light_all", ""))

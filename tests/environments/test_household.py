@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from engine.environments.household.environment import Errand, HouseholdEnvironment
 from engine.environments.household.house import TREATMENTS, draw_house, nouns
-from engine.environments.household.world import HouseholdWorld, errand_of, house_of
+from engine.environments.household.source import HouseholdTasks, errand_of, house_of
 
-WORLD = HouseholdWorld()
+WORLD = HouseholdTasks()
 
 
 def group(seed, count):
@@ -101,7 +101,7 @@ def test_a_groups_tasks_share_one_house_and_are_all_different():
 
 def test_the_same_seed_draws_the_same_tasks_in_another_process():
     program = (
-        "from engine.environments.household.world import HouseholdWorld as W;"
+        "from engine.environments.household.source import HouseholdTasks as W;"
         "print([t.id for t in W().tasks('house-7', 7, 5)])"
     )
     other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)

@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.environments.contract import Observation
+from engine.environments.base import Observation
 
 PACKAGES = ("textworld", "fast_downward", "alfworld", "jericho")
 installed = all(map(find_spec, PACKAGES))

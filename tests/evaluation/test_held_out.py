@@ -6,11 +6,11 @@ import pytest
 from engine.agents.executor import SEEDS_AN_EPISODE
 from engine.agents.prompting import Prompts
 from engine.config import load_profile
-from engine.environments.household.world import HouseholdWorld
+from engine.core.seeds import seed_of
+from engine.environments.household.source import HouseholdTasks
 from engine.evaluation.held_out import FIRST_SEED, evaluate
-from engine.models.local import LocalModel, load_base, load_tokenizer
-from engine.seeds import seed_of
-from engine.training.rollout import Agents
+from engine.models.local.model import LocalModel, load_base, load_tokenizer
+from engine.rollouts.rollout import RolloutContext
 from tests.training.answering import DOWN, Answering, call, skill
 
 GROUPS, TASKS = 2, 3
@@ -32,7 +32,7 @@ def agents(model, **executor):
     settings = msgspec.structs.replace(config.executor, **executor)
     config = msgspec.structs.replace(config, training=training, executor=settings)
     prompts = Prompts.load("pocket")
-    return Agents(HouseholdWorld(), model, prompts, prompts, config)
+    return RolloutContext(HouseholdTasks(), model, prompts, prompts, config)
 
 
 def answering(**roles):
@@ -46,13 +46,13 @@ async def test_each_group_is_one_rollout_and_its_edits_are_counted():
     assert result.groups == GROUPS
     assert result.operations == {"insert": GROUPS * TASKS}
     assert result.unmeasured == 0
-    assert result.r_task == 0.0 and result.parts.r_fc == 1.0
+    assert result.r_task == 0.0 and result.rewards.r_fc == 1.0
     assert result.standard_error == 0.0
 
 
 async def test_what_was_not_measured_is_none_and_counted_and_never_zero():
     result = await evaluate(answering(executor=lambda asked: DOWN), GROUPS)
-    assert result.r_task is None and result.parts.r is None and result.standard_error is None
+    assert result.r_task is None and result.rewards.r is None and result.standard_error is None
     assert result.unmeasured == GROUPS * TASKS
     assert result.operations == {}
 
@@ -88,4 +88,4 @@ async def test_the_shipped_model_gets_the_same_result_from_the_same_seed():
     assert result.r_task is not None and 0 <= result.r_task <= 1
     again = await evaluate(players, GROUPS)
     assert again.operations == result.operations
-    assert msgspec.structs.astuple(again.parts) == pytest.approx(msgspec.structs.astuple(result.parts))
+    assert msgspec.structs.astuple(again.rewards) == pytest.approx(msgspec.structs.astuple(result.rewards))

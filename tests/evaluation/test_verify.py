@@ -2,8 +2,8 @@
 
 import pytest
 
+from engine.core.events import CurationMade, RunStarted, StepEnded, UpdateMade
 from engine.evaluation.verify import verify
-from engine.runs.events import CurationMade, RunStarted, StepEnded, UpdateMade
 from tests.training.answering import CONFIG, DOWN, Answering, stored, told_in_full
 
 

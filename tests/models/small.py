@@ -7,7 +7,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from engine.models.local import load_tokenizer
+from engine.models.local.model import load_tokenizer
 from engine.models.settings import LocalModelSettings
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from engine.models import choosing
-from engine.models.contract import Message, PromptTooLong, Sampling
-from engine.models.local import LocalModel
+from engine.models.base import Message, PromptTooLong, Sampling
+from engine.models.local import loglikelihood as choosing
+from engine.models.local.model import LocalModel
 from engine.recipes.pocket.tokenizer import train_tokenizer
 from tests.models import small
 

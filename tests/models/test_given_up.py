@@ -6,9 +6,9 @@ import threading
 import pytest
 import torch
 
-from engine.models import choosing
-from engine.models.contract import Message, NotFinite, Sampling
-from engine.models.local import LocalModel, ModelBusy
+from engine.models.base import Message, NotFinite, Sampling
+from engine.models.local import loglikelihood as choosing
+from engine.models.local.model import LocalModel, ModelBusy
 from tests.models import small
 
 LONG = Sampling(temperature=1.0, max_tokens=30, seed=3)

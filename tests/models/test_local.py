@@ -9,8 +9,8 @@ import pytest
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 
-from engine.models.contract import Message, PromptTooLong, Sampling
-from engine.models.local import LocalModel
+from engine.models.base import Message, PromptTooLong, Sampling
+from engine.models.local.model import LocalModel
 from tests.models import small
 
 GREEDY = Sampling(temperature=0, max_tokens=12)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.runs.store import Run
+from engine.runs.directory import Run
 from tests.runs.samples import CONFIG
 
 NOBODY = 65534

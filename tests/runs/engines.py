@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from engine.runs.directory import Run
 from engine.runs.status import loading
-from engine.runs.store import Run
 
 STAND_IN = [sys.executable, "-m", "tests.runs.stand_in"]
 ROOT = Path(__file__).parents[2]

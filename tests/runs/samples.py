@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from engine.outcomes import SUCCEEDED
-from engine.runs.events import Address, EditProposed, Parts, StepEnded, StepStarted, TurnTaken
+from engine.core.events import EditProposed, PositionId, RewardBreakdown, StepEnded, StepStarted, TurnTaken
+from engine.core.outcomes import SUCCEEDED
 
 CONFIG = 'profile = "pocket"\n\n[training]\nsteps = 3\n'
 
 
 def turn(number: int) -> TurnTaken:
-    return TurnTaken(Address(step=1), number, "think", f"go box {number}", "You are at the box.", False)
+    return TurnTaken(PositionId(step=1), number, "think", f"go box {number}", "You are at the box.", False)
 
 
 def step_started(step: int) -> StepStarted:
@@ -19,13 +19,13 @@ def step_started(step: int) -> StepStarted:
 def step_ended(step: int, *, r: float | None = 1.25, r_cnt: float | None = None) -> StepEnded:
     return StepEnded(
         step=step,
-        parts=Parts(r=r, r_task=0.5, r_fc=0.75, r_cnt=r_cnt, r_comp=0.9),
-        spread=0.125,
-        flat_groups=0,
+        rewards=RewardBreakdown(r=r, r_task=0.5, r_fc=0.75, r_cnt=r_cnt, r_comp=0.9),
+        reward_std=0.125,
+        zero_std_groups=0,
         measured=8,
         unmeasured=1,
         success_rate=0.5,
-        coercion_rate=0.02,
+        invalid_action_rate=0.02,
         operations={"insert": 3},
         invalid_calls=1,
         episodes=9,
@@ -37,7 +37,7 @@ def step_ended(step: int, *, r: float | None = 1.25, r_cnt: float | None = None)
 def proposed(edit: str, *, skill: str = "heat-things") -> EditProposed:
     return EditProposed(
         edit=edit,
-        at=Address(step=1),
+        at=PositionId(step=1),
         operation="insert",
         skill=skill,
         new_name="",

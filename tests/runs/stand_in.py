@@ -15,10 +15,10 @@ import sys
 import time
 from pathlib import Path
 
+from engine.core.events import HeldOutMeasured, RunStarted, State, StateChanged
 from engine.runs.commands import Pause, Resume, Stop
-from engine.runs.events import HeldOutMeasured, RunStarted, State, StateChanged
-from engine.runs.held_out import missing
-from engine.runs.store import Run
+from engine.runs.directory import Run
+from engine.runs.measurements import missing
 from engine.runs.writer import EventWriter
 from tests.runs.samples import step_ended, step_started, turn
 

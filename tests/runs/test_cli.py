@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from engine.cli import main
+from engine.core.events import PositionId, StateChanged, TurnTaken
+from engine.core.outcomes import SUCCEEDED
 from engine.core.parts import kind_of
-from engine.outcomes import SUCCEEDED
-from engine.runs import reviews
-from engine.runs.events import Address, StateChanged, TurnTaken
+from engine.review import decisions as reviews
+from engine.runs.directory import Run
 from engine.runs.status import loading, status
-from engine.runs.store import Run
 from engine.runs.supervisor import log_tail, start
 from engine.skills import Insert, Skill, SkillRepo
 from tests.runs.engines import SECONDS, following, kill, kill_engine, spawn, wait_until, worker
@@ -252,7 +252,7 @@ def test_events_are_one_json_object_a_line(shell: Shell, run: Run) -> None:
         "turn_taken",
         "go box 1",
     )
-    assert second["event"]["parts"]["r_cnt"] is None
+    assert second["event"]["rewards"]["r_cnt"] is None
 
 
 def test_what_a_model_wrote_cannot_steer_the_terminal(shell: Shell, run: Run) -> None:
@@ -297,7 +297,7 @@ def test_commands_to_a_dead_engine_are_refused(shell: Shell, run: Run) -> None:
 
 def propose(run: Run, name: str, body: str = "Mugs are in the safe.\n") -> str:
     operation = Insert(name, Skill.make(name, f"Use when {name} is wanted.", body).text)
-    given = {"at": Address(step=1), "task": "t", "outcome": SUCCEEDED, "reason": "seen", "proposer": "curator"}
+    given = {"at": PositionId(step=1), "task": "t", "outcome": SUCCEEDED, "reason": "seen", "proposer": "curator"}
     with run.writer() as writer:
         return str(reviews.propose(run, writer, operation, **given))  # type: ignore[arg-type]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from engine.runs.commands import Pause, Resume, Sent, Stop
-from engine.runs.store import Run
+from engine.runs.directory import Run
 
 
 def test_commands_are_taken_once_in_order(run: Run) -> None:

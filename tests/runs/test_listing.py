@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from engine.config import load_profile, to_toml
-from engine.runs.events import RunStarted, StateChanged
+from engine.core.events import RunStarted, StateChanged
+from engine.runs.directory import Run
 from engine.runs.listing import RunListing
-from engine.runs.store import Run
 from engine.runs.supervisor import RunSummary, find_runs
 
 STARTED = RunStarted(run_kind="train", profile="pocket", steps=4, pid=1)
@@ -72,7 +72,7 @@ def test_an_event_a_new_run_and_a_removed_run_are_noticed(tmp_path: Path) -> Non
 def test_the_heartbeat_of_a_living_engine_is_no_change_and_its_death_is(tmp_path: Path) -> None:
     make(tmp_path / "run", state="running").close()
     code = (
-        "import sys, time\nfrom engine.runs.store import Run\nrun = Run.open(sys.argv[1])\n"
+        "import sys, time\nfrom engine.runs.directory import Run\nrun = Run.open(sys.argv[1])\n"
         "with run.lock():\n    print('ready', flush=True)\n    time.sleep(600)\n"
     )
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

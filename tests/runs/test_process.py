@@ -11,9 +11,9 @@ import time
 import msgspec
 import pytest
 
+from engine.runs.directory import Run
 from engine.runs.errors import RunError, RunLocked
 from engine.runs.process import LOCK_FILE, START_FILE, EngineProcess, engine_of, identity_of, started_for
-from engine.runs.store import Run
 from tests.runs.engines import kill, spawn, wait_until
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.outcomes import FAILED, SUCCEEDED
-from engine.runs import reviews
+from engine.core.events import EditDecided, PositionId, ProposalsWithheld
+from engine.core.outcomes import FAILED, SUCCEEDED
+from engine.review import decisions as reviews
+from engine.review.decisions import AlreadyDecided, ReviewError
+from engine.runs.directory import Run
 from engine.runs.errors import RunError
-from engine.runs.events import Address, EditDecided, ProposalsWithheld
-from engine.runs.reviews import AlreadyDecided, ReviewError
-from engine.runs.store import Run
 from engine.skills import Delete, Insert, Operation, Skill, SkillRepo, Update
 from tests.runs.engines import ROOT
 
@@ -27,7 +27,7 @@ def text(name: str, body: str = "Mugs are in the safe.\n") -> str:
 def propose(run: Run, operation: Operation, **more: object) -> str | None:
     given: dict[str, object] = {"task": "task-1", "outcome": SUCCEEDED, "reason": "seen to work", "proposer": "curator"}
     with run.writer() as writer:
-        return reviews.propose(run, writer, operation, at=Address(step=2), **{**given, **more})  # type: ignore[arg-type]
+        return reviews.propose(run, writer, operation, at=PositionId(step=2), **{**given, **more})  # type: ignore[arg-type]
 
 
 def proposed(run: Run, operation: Operation) -> str:
@@ -229,7 +229,7 @@ def test_what_changed_since_is_never_overwritten_and_can_be_asked_again(run: Run
     assert "-First." in reviews.diff(run, second) and "+Second." in reviews.diff(run, second)
     with pytest.raises(ReviewError, match="ask again"):
         reviews.approve(run, second, "ann")
-    again = reviews.ask_again(run, second, "ann")
+    again = reviews.requeue(run, second, "ann")
     assert (again.state, again.proposal.operation, again.proposal.before) == (
         "pending",
         "update",
@@ -260,10 +260,10 @@ def test_a_file_changed_by_hand_is_a_conflict(run: Run) -> None:
 def test_only_conflicted_and_undone_edits_are_asked_again(run: Run) -> None:
     edit_id = proposed(run, Insert("one", text("one")))
     with pytest.raises(ReviewError, match="is pending"):
-        reviews.ask_again(run, edit_id, "ann")
+        reviews.requeue(run, edit_id, "ann")
     reviews.approve(run, edit_id, "ann")
     reviews.undo(run, edit_id, "ann")
-    assert reviews.ask_again(run, edit_id, "ann").state == "pending"
+    assert reviews.requeue(run, edit_id, "ann").state == "pending"
 
 
 # Crashes
@@ -271,9 +271,9 @@ def test_only_conflicted_and_undone_edits_are_asked_again(run: Run) -> None:
 
 DYING = """
 import os, signal, sys
-from engine.runs import reviews
-from engine.runs.store import Run
-from engine.skills.history import History
+from engine.review import decisions as reviews
+from engine.runs.directory import Run
+from engine.skills.history.history import History
 
 def dying(real, moment):
     def call(*arguments, **named):

@@ -11,27 +11,27 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.outcomes import SUCCEEDED
-from engine.runs import reviews
-from engine.runs.events import (
-    Address,
+from engine.core.events import (
     EditDecided,
     EditProposed,
     EpisodeStarted,
+    PositionId,
     ProposalsWithheld,
     StepStarted,
     TurnTaken,
     decode,
 )
-from engine.runs.reviews import AlreadyDecided, ReviewError
-from engine.runs.store import Run
+from engine.core.outcomes import SUCCEEDED
+from engine.review import decisions as reviews
+from engine.review.decisions import AlreadyDecided, ReviewError
+from engine.runs.directory import Run
 from engine.skills import Delete, Insert, Operation, Skill, SkillRepo, Update
 from engine.skills.audit import DuplicateIndex
-from engine.skills.history import History
+from engine.skills.history.history import History
 from tests.runs.engines import ROOT
 from tests.runs.samples import CONFIG
 
-AT = Address(step=2, group=1, rollout=3, position=2)
+AT = PositionId(step=2, group=1, rollout=3, position=2)
 LONG = "Go to the place where the thing is kept. Open it when it is shut. Take the thing, and nothing else.\n"
 LONG += "Come back to the table with it. Put it down before you look for the next one, and stop when all lie there.\n"
 
@@ -44,7 +44,7 @@ def propose(
     run: Run,
     operation: Operation,
     *,
-    at: Address = AT,
+    at: PositionId = AT,
     max_pending: int | None = None,
     others: DuplicateIndex | None = None,
 ) -> str | None:
@@ -111,7 +111,7 @@ def test_the_runs_own_policy_counts(tmp_path: Path) -> None:
         assert [finding.severity for finding in run.edit(edit_id).proposal.audit] == ["danger"]
 
 
-def record_episode(run: Run, at: Address, observation: str) -> None:
+def record_episode(run: Run, at: PositionId, observation: str) -> None:
     run.append(
         EpisodeStarted(at, "task-1", "f", "Get a mug.", [], "You are in the hall.", 9),
         TurnTaken(at, 1, "mug 7 it is", "go shelf", observation, False),
@@ -119,7 +119,7 @@ def record_episode(run: Run, at: Address, observation: str) -> None:
 
 
 def test_names_copied_from_the_edits_own_trajectory_are_told(run: Run) -> None:
-    other = Address(step=2, group=1, rollout=3, position=1)
+    other = PositionId(step=2, group=1, rollout=3, position=1)
     run.append(StepStarted(2, []))
     record_episode(run, AT, "It was another try: mug 5.")
     run.append(StepStarted(2, []))  # the step again, after a resume
@@ -143,7 +143,7 @@ def test_a_conflict_asked_again_is_audited_again(run: Run) -> None:
     reviews.approve(run, proposed(run, Insert("one", text("one", "Other.\n"))), "ann")
     assert run.edit(edit_id).proposal.audit == []
     assert reviews.approve(run, edit_id, "ann").state == "conflicted"
-    again = reviews.ask_again(run, edit_id, "ann")
+    again = reviews.requeue(run, edit_id, "ann")
     assert [finding.rule for finding in again.proposal.audit] == ["duplicate"]
 
 
@@ -217,7 +217,7 @@ def test_an_amended_text_survives_a_conflict(run: Run) -> None:
     record = reviews.amend(run, edit_id, "ann", text("one", "Mine.\n"))
     assert record.state == "conflicted" and skills(run) == {"one": text("one", "By hand.\n")}
     assert "-By hand." in reviews.diff(run, edit_id) and "+Mine." in reviews.diff(run, edit_id)
-    again = reviews.ask_again(run, edit_id, "ann")
+    again = reviews.requeue(run, edit_id, "ann")
     assert (again.proposal.after, again.proposal.original) == (text("one", "Mine.\n"), text("one", "Vague.\n"))
     reviews.approve(run, edit_id, "bob")
     assert skills(run) == {"one": text("one", "Mine.\n")}
@@ -232,9 +232,9 @@ def test_an_amended_edit_is_undone_like_any_other(run: Run) -> None:
 
 DYING = """
 import os, signal, sys
-from engine.runs import reviews
-from engine.runs.store import Run
-from engine.skills.history import History
+from engine.review import decisions as reviews
+from engine.runs.directory import Run
+from engine.skills.history.history import History
 
 path, edit, moment, amended = sys.argv[1:]
 commit = History.commit
@@ -278,7 +278,7 @@ def test_in_a_full_queue_a_newer_edit_takes_the_place_of_the_oldest(run: Run) ->
 
 def test_a_superseded_edit_is_asked_again_as_the_newest(run: Run) -> None:
     first, second = (proposed(run, Insert(name, text(name)), max_pending=1) for name in ("a", "b"))
-    assert reviews.ask_again(run, first, "ann").state == "pending"
+    assert reviews.requeue(run, first, "ann").state == "pending"
     assert [record.id for record in reviews.pending(run)] == [second, first]
     third = proposed(run, Insert("c", text("c")), max_pending=2)
     assert [record.id for record in reviews.pending(run)] == [first, third]
@@ -289,7 +289,7 @@ def test_what_gave_way_is_proposed_again_by_another_rollout_but_not_by_the_same_
     first, _ = (proposed(run, Insert(name, text(name)), max_pending=1) for name in ("a", "b"))
     assert propose(run, Insert("a", text("a")), max_pending=1) is None
     assert withheld(run) == [f"the same edit was superseded: {first}"]
-    assert propose(run, Insert("a", text("a")), at=Address(step=3), max_pending=1) is not None
+    assert propose(run, Insert("a", text("a")), at=PositionId(step=3), max_pending=1) is not None
     assert [record.proposal.skill for record in reviews.pending(run)] == ["a"]
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.runs import reviews
-from engine.runs.reviews import AlreadyDecided, ReviewError
-from engine.runs.store import Run
+from engine.review import decisions as reviews
+from engine.review.decisions import AlreadyDecided, ReviewError
+from engine.runs.directory import Run
 from engine.skills import Insert, Update
 from tests.runs.test_reviews import commits, proposed, skills, text
 
@@ -17,7 +17,7 @@ def test_an_edit_that_was_asked_again_is_not_approved_by_its_old_diff(run: Run) 
     seen = run.edit(second).shown
     reviews.approve(run, first, "ann")
     reviews.approve(run, second, "bob")
-    reviews.ask_again(run, second, "bob")
+    reviews.requeue(run, second, "bob")
     for decide in (reviews.approve, reviews.veto):
         with pytest.raises(ReviewError, match="has changed since it was shown; nothing was done"):
             decide(run, second, "ann", shown=seen)
@@ -32,7 +32,7 @@ def test_an_edit_that_was_amended_and_undone_elsewhere_is_not_approved_by_its_ol
     with pytest.raises(AlreadyDecided, match="amended by bob"):
         reviews.approve(run, edit, "ann", shown=seen)
     reviews.undo(run, edit, "bob")
-    reviews.ask_again(run, edit, "bob")
+    reviews.requeue(run, edit, "bob")
     with pytest.raises(ReviewError, match="has changed since"):
         reviews.approve(run, edit, "ann", shown=seen)
     assert skills(run) == {}
@@ -45,7 +45,7 @@ def test_undo_reverts_the_commit_that_was_shown_or_none(run: Run) -> None:
     reviews.undo(run, edit, "bob")
     with pytest.raises(AlreadyDecided, match=r"undone by bob at .*; it can be asked again"):
         reviews.undo(run, edit, "ann", shown=seen)
-    reviews.ask_again(run, edit, "bob")
+    reviews.requeue(run, edit, "bob")
     reviews.approve(run, edit, "bob")
     count = commits(run)
     with pytest.raises(ReviewError, match="has changed since it was shown"):
@@ -62,7 +62,7 @@ def test_an_undo_is_taken_back_by_asking_again(run: Run) -> None:
         assert skills(run) == {"one": text("one", "Better.\n")}
         reviews.undo(run, edit, "ann")
         assert skills(run) == {"one": text("one")}
-        assert reviews.ask_again(run, edit, "ann").state == "pending"
+        assert reviews.requeue(run, edit, "ann").state == "pending"
 
 
 def test_an_undone_veto_is_vetoed_again_with_another_reason(run: Run) -> None:

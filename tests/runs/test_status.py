@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from engine.runs.events import RunStarted, StateChanged, UpdateMade
+from engine.core.events import RunStarted, StateChanged, UpdateMade
+from engine.runs.directory import Run
 from engine.runs.status import shown_state, status, updates
-from engine.runs.store import Run
 from tests.runs.engines import kill, spawn, wait_until
 from tests.runs.samples import proposed, step_ended
 
@@ -26,10 +26,10 @@ def test_status_carries_the_rewards_and_unmeasured_is_null(run: Run) -> None:
         "r_fc": 0.75,
         "r_cnt": None,
         "r_comp": 0.9,
-        "spread": 0.125,
+        "reward_std": 0.125,
         "measured": 8,
         "unmeasured": 1,
-        "coercion_rate": 0.02,
+        "invalid_action_rate": 0.02,
         "operations": {"insert": 3},
         "skipped_curations": 0,
         "shortened": 0,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.core.events import EditDecided, Notice, RunStarted, StateChanged
 from engine.runs.database import SCHEMA_VERSION
+from engine.runs.directory import Run
 from engine.runs.errors import NotARun, RunError, RunExists
-from engine.runs.events import EditDecided, Notice, RunStarted, StateChanged
-from engine.runs.store import Run
 from tests.runs.samples import CONFIG, proposed, step_ended, step_started, turn
 
 
@@ -64,7 +64,7 @@ def test_an_empty_folder_becomes_a_run_and_a_full_one_is_refused(tmp_path: Path)
 def test_creating_on_a_full_disk_says_so_and_leaves_nothing(tmp_path: Path) -> None:
     """The kernel's limit on file size stands for the disk: the database cannot grow to its schema."""
     code = (
-        "import resource, sys; from engine.runs.store import Run; from engine.runs.errors import RunError\n"
+        "import resource, sys; from engine.runs.directory import Run; from engine.runs.errors import RunError\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))\n"
         "try: Run.create(sys.argv[1], kind='train', config_text='')\n"
         "except RunError as error: print(error)"
@@ -211,7 +211,7 @@ def test_a_resume_takes_back_the_steps_after_its_checkpoint(run: Run) -> None:
     run.append(started(), step_ended(1), step_ended(2, r=0.5), started(resumed_from=1))
     assert [s.step for s in run.steps()] == [1] and run.state().step == 1
     run.append(step_ended(2, r=0.75))
-    assert [s.parts.r for s in run.steps()] == [1.25, 0.75]
+    assert [s.rewards.r for s in run.steps()] == [1.25, 0.75]
 
 
 def test_an_edit_is_pending_until_decided(run: Run) -> None:

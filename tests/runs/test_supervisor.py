@@ -17,13 +17,14 @@ import msgspec
 import pytest
 
 from engine.config import ConfigError
+from engine.core.events import StateChanged
 from engine.runs.commands import Pause, Stop
+from engine.runs.directory import Run
 from engine.runs.errors import RunError, RunLocked
-from engine.runs.events import StateChanged
 from engine.runs.process import START_FILE, EngineProcess
 from engine.runs.status import loading, status
-from engine.runs.store import Run
 from engine.runs.supervisor import find_runs, log_tail, new_run_path, resume, start, stop
+from engine.system.preflight import check
 from tests.runs.engines import SECONDS, STAND_IN, kill_engine, wait_until, worker
 from tests.runs.samples import CONFIG
 from tests.runs.stand_in import go_file
@@ -139,7 +140,7 @@ def test_a_slow_engine_that_is_killed_while_nobody_waits_reads_interrupted_and_c
     assert status(cleaned).state == "starting"
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: status(cleaned).state == "interrupted")
-    resume(cleaned, by="ann", worker=STAND_IN)
+    resume(cleaned, by="ann", check=check, worker=STAND_IN)
     wait_until(lambda: cleaned.state().state == "finished")
 
 
@@ -155,7 +156,7 @@ def test_a_second_start_is_refused_while_the_first_engine_loads_and_leaves_no_tr
     pid = start(cleaned.path, worker=worker("slow"), patience=lambda seconds: "loading" not in log_tail(cleaned))
     cleaned.send(Pause(), by="ann")
     before = (cleaned.events(), cleaned.log_file.read_bytes())
-    for again in (start, lambda path, worker: resume(cleaned, by="bob", worker=worker)):
+    for again in (start, lambda path, worker: resume(cleaned, by="bob", check=check, worker=worker)):
         with pytest.raises(RunLocked, match=rf"is loading already \(process {pid}, .*skillos-engine stop"):
             again(cleaned.path, worker=worker("die"))
     assert (cleaned.events(), cleaned.log_file.read_bytes()) == before
@@ -224,12 +225,12 @@ def test_after_kill_9_a_run_resumes_from_its_last_step(cleaned: Run) -> None:
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not cleaned.engine_alive())
     assert status(cleaned).state == "interrupted"
-    resume(cleaned, by="ann", worker=STAND_IN)
+    resume(cleaned, by="ann", check=check, worker=STAND_IN)
     wait_until(lambda: cleaned.state().state == "finished")
     assert [s.step for s in cleaned.steps()] == [1, 2, 3]
     wait_until(lambda: not cleaned.engine_alive())
     with pytest.raises(RunError, match="has finished"):
-        resume(cleaned, by="ann", worker=STAND_IN)
+        resume(cleaned, by="ann", check=check, worker=STAND_IN)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +247,7 @@ def test_settings_edited_into_what_cannot_be_used_are_refused_before_an_engine_s
     run.append(StateChanged("stopped"))
     (run.path / "config.toml").write_text(CONFIG + settings)
     with Run.open(run.path) as edited, pytest.raises(ConfigError, match=why):
-        resume(edited, by="ann", worker=worker("idle"))
+        resume(edited, by="ann", check=check, worker=worker("idle"))
     assert run.state().state == "stopped" and not run.log_file.exists()
 
 
@@ -254,7 +255,7 @@ def test_a_paused_engine_is_told_to_go_on(cleaned: Run) -> None:
     pid = start(cleaned.path, worker=worker("idle"))
     cleaned.send(Pause(), by="ann")
     wait_until(lambda: cleaned.state().state == "paused")
-    assert resume(cleaned, by="bob") == pid
+    assert resume(cleaned, by="bob", check=check) == pid
     wait_until(lambda: cleaned.state().state == "running")
     assert cleaned.state().reason == "asked by bob"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.runs.events import HeldOutMeasured, Notice, StateChanged
-from engine.runs.text import counted, event_line, held_out_line, waiting
+from engine.core.events import HeldOutMeasured, Notice, StateChanged
+from engine.core.text import counted
+from engine.runs.text import event_line, held_out_line, waiting
 
 
 @pytest.mark.parametrize(("count", "said"), [(0, "0 edits"), (1, "1 edit"), (2, "2 edits"), (1200, "1,200 edits")])

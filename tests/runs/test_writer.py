@@ -7,9 +7,9 @@ import threading
 import msgspec
 import pytest
 
+from engine.core.events import AnyEvent, Notice
+from engine.runs.directory import Run
 from engine.runs.errors import RunError, WriteFailed
-from engine.runs.events import AnyEvent, Notice
-from engine.runs.store import Run
 from engine.runs.writer import EventWriter
 from tests.runs.engines import wait_until
 from tests.runs.samples import turn

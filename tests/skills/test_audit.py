@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.core.findings import MAX_FINDINGS
 from engine.skills import Skill, SkillRepo
 from engine.skills.audit import Context, audit, audit_repo
-from engine.skills.finding import MAX_FINDINGS
 
 ROOT = Path(__file__).parent.parent.parent
 HEAD = "---\nname: a-skill\ndescription: Use when it is wanted.\n---\n"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from engine.skills import History, Skill
 from engine.skills.exchange import ExchangeError, export_skills, read_folder, read_git, read_repo, read_zip
-from engine.skills.exchange.conform import conform
+from engine.skills.exchange.normalize import conform
 from tests.skills.test_history import files, put
 from tests.skills.test_skill import headers, texts
 

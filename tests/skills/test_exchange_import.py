@@ -75,7 +75,7 @@ def test_the_report_says_what_came_and_what_did_not_and_why(source: Path, tmp_pa
         ("flat", "added", 1),
         ("mugs", "added", 2),
     ]
-    assert [finding.code for finding in report.imported[0].findings] == ["no-frontmatter"]
+    assert [finding.rule for finding in report.imported[0].findings] == ["no-frontmatter"]
     assert [skipped.place for skipped in report.skipped] == ["skills/No Name/SKILL.md"]
     assert msgspec.json.decode(msgspec.json.encode(report), type=ImportReport) == report
 

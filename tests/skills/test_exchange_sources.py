@@ -98,7 +98,7 @@ def test_a_name_comes_from_the_folder_else_from_the_file_or_the_skill_is_left_ou
     put(tmp_path, "No Name/SKILL.md", "---\nname: No Name\ndescription: d\n---\nBody.\n")
     found = read_folder(tmp_path)
     assert names(found) == ["mugs", "plates"]
-    assert [finding.code for finding in found.packages[0].skill.findings] == ["name-differs"]
+    assert [finding.rule for finding in found.packages[0].skill.findings] == ["name-differs"]
     assert list(why(found)) == ["No Name/SKILL.md"]
 
 
@@ -117,7 +117,7 @@ def test_documents_are_no_skills_and_broken_skills_are(tmp_path: Path) -> None:
     put(tmp_path, "latin/SKILL.md", text("latin").encode() + b"caf\xe9\n")
     found = read_folder(tmp_path)
     assert names(found) == ["broken", "latin"]
-    assert [[finding.code for finding in package.skill.findings] for package in found.packages] == [
+    assert [[finding.rule for finding in package.skill.findings] for package in found.packages] == [
         ["no-frontmatter"],
         ["not-utf8"],
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.skills import Delete, History, Insert, Skill, SkillRepo, Update
-from engine.skills.files import other_files, skill_files, skill_path
+from engine.skills.repo.layout import other_files, skill_files, skill_path
 from tests.skills.processes import without_rights
 
 
@@ -25,7 +25,7 @@ def put(root: Path, path: str, content: str | bytes) -> None:
 
 
 def codes(root: Path, name: str) -> list[str]:
-    return [finding.code for finding in SkillRepo.open(root)[name].findings]
+    return [finding.rule for finding in SkillRepo.open(root)[name].findings]
 
 
 def test_what_lies_beside_a_skill_is_listed_and_kept(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_names_that_differ_by_case_or_accents_alone_are_told(tmp_path: Path) -> 
     assert {"case-clash", "name-invalid"} <= set(codes(tmp_path, "Mugs"))
     assert "case-clash" in codes(tmp_path, "caf\u00e9")
     assert codes(tmp_path, "cups") == []
-    [told] = [finding for finding in SkillRepo.open(tmp_path)["mugs"].findings if finding.code == "case-clash"]
+    [told] = [finding for finding in SkillRepo.open(tmp_path)["mugs"].findings if finding.rule == "case-clash"]
     assert "'mugs'" not in told.message
 
 
@@ -151,7 +151,7 @@ def test_what_may_not_be_read_is_shown_as_such(shared: Path) -> None:
         assert repo["open"].findings == ()
         for name in ("file", "folder"):
             [finding] = repo[name].findings
-            assert (finding.code, "Permission denied" in finding.message) == ("unreadable", True)
+            assert (finding.rule, "Permission denied" in finding.message) == ("unreadable", True)
         assert repo.files("folder") == ()
 
     assert without_rights(look) == 0

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-import engine.skills.history
+import engine.skills.history.history
+from engine.core.files import folder_lock
 from engine.skills import Delete, Edit, History, HistoryError, Insert, Operation, Skill, SkillRepo, Update
 from engine.skills.exchange import ExchangeError, read_git
-from engine.skills.lock import folder_lock
-from engine.skills.places import explained
+from engine.skills.history.repository import explained
 from tests.skills.processes import in_child, killed_at, start, status_of, without_rights
 from tests.skills.test_history import MUGS, NEW_MUGS, files, git, messages, put
 
-assert engine.skills.history  # loaded here, so that a child that gave up its rights need not
+assert engine.skills.history.history  # loaded here, so that a child that gave up its rights need not
 
 
 def edit(root: Path, operation: Operation) -> Edit:
@@ -307,7 +307,7 @@ def test_without_permission_nothing_changes_and_the_message_says_where(shared: P
 
     def unreadable() -> None:
         (shared / "cups.md").chmod(0)
-        assert [finding.code for finding in SkillRepo.open(shared)["cups"].findings] == ["unreadable"]
+        assert [finding.rule for finding in SkillRepo.open(shared)["cups"].findings] == ["unreadable"]
         assert History.open(shared).record() is None
         with pytest.raises(HistoryError, match="Permission denied"):
             History.open(shared).commit(edit(shared, Delete("cups")), message="edit", trailers={})

@@ -36,7 +36,7 @@ def commit(root: Path, operation: Operation, step: int, run: str = "r1") -> str:
     return History.open(root).commit(edit, message=f"{operation.kind} at {step}", trailers=trailers)
 
 
-def blamed(root: Path, skill: str) -> dict[str, str]:
+def translated_errors(root: Path, skill: str) -> dict[str, str]:
     """The edit that each line of the body is from, by the line's second word; "" for none."""
     lines = [line for line in History.open(root).blame(skill) if line.text.startswith("Line")]
     return {line.text.split()[1]: line.commit.trailers.get("Edit", "") if line.commit else "hand" for line in lines}
@@ -155,7 +155,16 @@ def test_each_line_is_blamed_on_the_edit_that_it_came_with(root: Path) -> None:
     commit(root, Update("mugs", "glasses"), 2)
     both = [*changed(3)[:5], "Line 6 is new.", *LINES[6:]]
     commit(root, Update("glasses", "pots", text("pots", both)), 3)
-    assert blamed(root, "pots") == {"1": "", "2": "", "3": "e1", "4": "", "5": "", "6": "e3", "7": "", "8": ""}
+    assert translated_errors(root, "pots") == {
+        "1": "",
+        "2": "",
+        "3": "e1",
+        "4": "",
+        "5": "",
+        "6": "e3",
+        "7": "",
+        "8": "",
+    }
     third = next(line for line in History.open(root).blame("pots") if line.text == "Line 3 is new.")
     assert third.commit is not None
     assert third.commit.trailers["Task"] == "task-1" and third.commit.step == 1
@@ -165,10 +174,10 @@ def test_each_line_is_blamed_on_the_edit_that_it_came_with(root: Path) -> None:
 def test_what_was_changed_by_hand_since_is_blamed_on_nobody_yet(root: Path) -> None:
     commit(root, Update("mugs", None, text("mugs", changed(3))), 1)
     put(root, "mugs/SKILL.md", text("mugs", ["Line 0 is by hand.", *changed(3)]).replace("\n", "\r\n"))
-    found = blamed(root, "mugs")
+    found = translated_errors(root, "mugs")
     assert (found["0"], found["3"], found["4"]) == ("hand", "e1", "")
     put(root, "new/SKILL.md", text("new", LINES))
-    assert set(blamed(root, "new").values()) == {"hand"}
+    assert set(translated_errors(root, "new").values()) == {"hand"}
 
 
 def test_lines_brought_back_are_blamed_on_whoever_wrote_them(root: Path) -> None:
@@ -177,14 +186,14 @@ def test_lines_brought_back_are_blamed_on_whoever_wrote_them(root: Path) -> None
     wanted = {"1": "", "2": "", "3": "e1", "4": "", "5": "", "6": "", "7": "", "8": ""}
     history = History.open(root)
     undone = history.revert(second, trailers={"Step": "2", "Edit": "e2"})
-    assert blamed(root, "mugs") == wanted
+    assert translated_errors(root, "mugs") == wanted
     again = history.revert(undone, trailers={"Edit": "e2"})
-    assert blamed(root, "mugs") == {"3": "e2"}
+    assert translated_errors(root, "mugs") == {"3": "e2"}
     history.revert(again, trailers={"Edit": "e2"})
-    assert blamed(root, "mugs") == wanted
+    assert translated_errors(root, "mugs") == wanted
     commit(root, Delete("mugs"), 3)
     history.restore(first, trailers={"Edit": "not this"})
-    assert blamed(root, "mugs") == wanted
+    assert translated_errors(root, "mugs") == wanted
 
 
 def test_trailers_that_name_no_commit_or_a_wrong_one_mislead_nobody(root: Path) -> None:
@@ -193,7 +202,7 @@ def test_trailers_that_name_no_commit_or_a_wrong_one_mislead_nobody(root: Path) 
     for forged in ("Reverts: nonsense", "Reverts: " + "0" * 40, f"Restores: {head}", "Restores: " + "f" * 40):
         put(root, "mugs/SKILL.md", text("mugs", [*LINES, f"Line 9 is {forged}"]))
         git(root, "commit", "-q", "-a", "-m", f"forged\n\nEdit: forged\n{forged}\n")
-        assert blamed(root, "mugs")["9"] == "forged"
+        assert translated_errors(root, "mugs")["9"] == "forged"
 
 
 def test_blaming_what_is_not_there_is_an_error(root: Path) -> None:

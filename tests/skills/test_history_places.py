@@ -10,7 +10,8 @@ from pathlib import Path
 import pygit2
 import pytest
 
-from engine.skills import Delete, History, HistoryError, SkillRepo, Update, worktree
+from engine.skills import Delete, History, HistoryError, SkillRepo, Update
+from engine.skills.history import checkout as worktree
 from tests.skills.test_history import MUGS, NEW_MUGS, commit, files, git, put, root
 
 __all__ = ["root"]

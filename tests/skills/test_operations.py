@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.skills import Delete, Edit, Insert, Operation, Refused, Skill, SkillRepo, Update
-from engine.skills.operations import MAX_CONTENT_BYTES
+from engine.skills.operations.operation import MAX_CONTENT_BYTES
 
 
 def text(name: str, body: str = "Body.\n") -> str:

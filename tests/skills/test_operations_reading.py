@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from engine.skills import TOOLS, Delete, Insert, Malformed, Operation, Update, parse_operations
-from engine.skills.calls import MAX_BROKEN
+from engine.skills.operations.tool_calls import MAX_BROKEN
 from tests.skills.dialects import DIALECTS
 
 CONTENT = "---\nname: find-mugs\n---\nUse `<tool_call>`, é and <think>.\n```sh\nls \\\n```\n"

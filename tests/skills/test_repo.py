@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.skills import Refused, RepoError, Skill, SkillIndex, SkillRepo
-from engine.skills.skill import MAX_BYTES
+from engine.skills.format.skill import MAX_BYTES
 
 SAMPLES = Path(__file__).parents[2] / "sample_repos"
 
@@ -24,7 +24,7 @@ def put(root: Path, path: str, content: str | bytes) -> None:
 
 
 def codes(skill: Skill) -> list[str]:
-    return [finding.code for finding in skill.findings]
+    return [finding.rule for finding in skill.findings]
 
 
 def test_folders_and_flat_files_are_skills_and_the_rest_is_not(tmp_path: Path) -> None:

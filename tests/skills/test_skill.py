@@ -12,8 +12,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.skills import Skill, SkillRepo, header
-from engine.skills.skill import MAX_BYTES, name_problem
+from engine.skills import Skill, SkillRepo
+from engine.skills.format import frontmatter as header
+from engine.skills.format.skill import MAX_BYTES, name_problem
 
 GOOD = "---\nname: find-mugs\ndescription: Use when a mug is wanted.\n---\nMugs are in the safe.\n"
 SAMPLE = Path(__file__).parents[2] / "../shared/data/skills/skills-sample.jsonl.xz"
@@ -25,7 +26,7 @@ headers = st.text(st.sampled_from("-:#[]{}&*!|>'\"%@` \n\tabn0?,~=<"), max_size=
 
 
 def codes(text: str, name: str | None = None) -> list[str]:
-    return [finding.code for finding in Skill.parse(text, name=name).findings]
+    return [finding.rule for finding in Skill.parse(text, name=name).findings]
 
 
 def test_a_good_file_says_its_name_when_to_use_it_and_what_to_do() -> None:
@@ -38,7 +39,7 @@ def test_a_good_file_says_its_name_when_to_use_it_and_what_to_do() -> None:
 def test_the_repository_s_name_counts_and_a_file_that_says_otherwise_is_told() -> None:
     skill = Skill.parse(GOOD, name="find-cups")
     assert skill.name == "find-cups"
-    assert [(finding.code, finding.line) for finding in skill.findings] == [("name-differs", 2)]
+    assert [(finding.rule, finding.line) for finding in skill.findings] == [("name-differs", 2)]
     assert Skill.parse(GOOD).name == "find-mugs"
     assert Skill.parse("no frontmatter").name == ""
 
@@ -89,7 +90,7 @@ def test_the_repository_s_name_counts_and_a_file_that_says_otherwise_is_told() -
     ],
 )
 def test_each_problem_is_a_finding_with_its_line(text: str, code: str, line: int) -> None:
-    found = [(finding.code, finding.line) for finding in Skill.parse(text).findings]
+    found = [(finding.rule, finding.line) for finding in Skill.parse(text).findings]
     assert (code, line) in found
     assert Skill.parse(text).write() == text
 
@@ -118,8 +119,8 @@ def test_what_nests_deeper_than_16_levels_is_told_whatever_the_loader_bears(
 ) -> None:
     """The mapping at the root is the first level."""
     text = f"---\n{before}{opening * levels}\n---\nbody"
-    (found,) = [finding for finding in Skill.parse(text).findings if finding.code != "fence-inside"]
-    assert (found.code, found.message) == ("yaml-too-deep", "the frontmatter nests deeper than 16 levels")
+    (found,) = [finding for finding in Skill.parse(text).findings if finding.rule != "fence-inside"]
+    assert (found.rule, found.message) == ("yaml-too-deep", "the frontmatter nests deeper than 16 levels")
     assert Skill.parse(text).write() == text
 
 
@@ -153,12 +154,12 @@ def test_what_nests_less_or_only_looks_nested_is_read(block: str) -> None:
 )
 def test_the_first_fault_is_told_and_not_the_depth_behind_it(block: str, code: str) -> None:
     (found,) = Skill.parse(f"---\n{block}\n---\nbody").errors
-    assert found.code == code
+    assert found.rule == code
 
 
 def test_only_errors_make_a_skill_invalid() -> None:
     assert Skill.parse("\ufeff" + GOOD).errors == ()
-    assert [finding.code for finding in Skill.parse("---\nname: a\n---\nbody").errors] == ["description-missing"]
+    assert [finding.rule for finding in Skill.parse("---\nname: a\n---\nbody").errors] == ["description-missing"]
 
 
 def test_scalars_keep_the_spelling_of_the_file() -> None:

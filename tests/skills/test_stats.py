@@ -9,7 +9,7 @@ import pytest
 
 from engine.skills import Delete, History, Insert, Operation, Skill, SkillRepo, Update
 from engine.skills.exchange import import_skills, plan_import, read_folder
-from engine.skills.stats import RepoStats, Spread, StepStats, stats
+from engine.skills.history.stats import RepoStats, Spread, StepStats, stats
 from tests.skills.test_history import put
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-import engine.skills.watch
+import engine.skills.repo.watch
 from engine.skills import History, Insert, Skill, SkillIndex, SkillRepo, Update
-from engine.skills.watch import Changes, follow, watch
+from engine.skills.repo.watch import Changes, follow, watch
 
 SECONDS = 10.0
 
@@ -179,7 +179,7 @@ async def test_the_folder_may_be_absent_removed_made_again_and_replaced(tmp_path
 async def test_what_is_taken_away_and_put_back_untouched_is_told_both_times(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine.skills.watch, "FLOOD", 1)  # so that the whole folder is looked through each time
+    monkeypatch.setattr(engine.skills.repo.watch, "FLOOD", 1)  # so that the whole folder is looked through each time
     async with watching(root) as told:
         for _ in range(3):
             (root / "mugs").rename(root.parent / "away")
@@ -253,7 +253,7 @@ async def test_without_watches_the_folder_is_looked_through(root: Path, monkeypa
     def no_watches(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(engine.skills.watch, "RustNotify", no_watches)
+    monkeypatch.setattr(engine.skills.repo.watch, "RustNotify", no_watches)
     async with watching(root) as told:
         put(root, "plates")
         assert (await told.next()) == Changes(added=("plates",))

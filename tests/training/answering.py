@@ -6,15 +6,15 @@ import msgspec
 
 from engine import config
 from engine.agents.prompting import Prompts
-from engine.environments.household.world import HouseholdWorld
-from engine.models.contract import Completion, ModelUnavailable
-from engine.runs.events import StepStarted, UpdateMade
-from engine.runs.store import Stored
-from engine.training.groups import draw_groups
-from engine.training.rollout import Agents, collect
+from engine.core.events import StepStarted, UpdateMade
+from engine.environments.household.source import HouseholdTasks
+from engine.models.base import Completion, ModelUnavailable
+from engine.rollouts.groups.families import draw_groups
+from engine.rollouts.rollout import RolloutContext, collect
+from engine.rollouts.summary import advantages, score_rollouts, summary
+from engine.runs.directory import Stored
 from engine.training.samples import why_untrainable
 from engine.training.settings import TrainingSettings
-from engine.training.step import advantages, score_rollouts, summary
 
 TRAINING = TrainingSettings(groups=2, rollouts=2, tasks=3)
 CONFIG = msgspec.structs.replace(config.load_profile("pocket"), training=TRAINING)
@@ -53,9 +53,9 @@ class Answering:
 async def played(model, step=1):
     """A step's rollouts, and the events that tell of them."""
     events = []
-    agents = Agents(HouseholdWorld(), model, Prompts.load("pocket"), Prompts.load("pocket"), CONFIG)
-    groups = draw_groups(agents.world, TRAINING, CONFIG.grouping, step)
-    rollouts = await collect(groups, step=step, agents=agents, vetoes=[], emit=events.append)
+    context = RolloutContext(HouseholdTasks(), model, Prompts.load("pocket"), Prompts.load("pocket"), CONFIG)
+    groups = draw_groups(context.source, TRAINING, CONFIG.grouping, step)
+    rollouts = await collect(groups, step=step, context=context, vetoes=[], emit=events.append)
     return rollouts, events
 
 

@@ -1,13 +1,13 @@
 """Rollouts as the engine makes them, put together by hand: the plays are not what these tests are about."""
 
 from engine.agents.executor import Trajectory
-from engine.environments.contract import Task
-from engine.models.contract import Completion
-from engine.outcomes import FAILED, SUCCEEDED, unmeasured
-from engine.runs.events import Address
-from engine.training.groups import Group
-from engine.training.rewards import Measures
-from engine.training.rollout import Position, Rollout
+from engine.core.events import PositionId
+from engine.core.outcomes import FAILED, SUCCEEDED, unmeasured
+from engine.environments.base import Task
+from engine.models.base import Completion
+from engine.rollouts.groups.families import Group
+from engine.rollouts.rewards import PositionMetrics
+from engine.rollouts.rollout import Position, Rollout
 
 OUTAGE = unmeasured("the model server timed out after 60 s")
 
@@ -19,8 +19,8 @@ def completion(*ids, prompt=(1, 2, 3)):
 def position(number, answer, *, outcome=SUCCEEDED, group=0, rollout=0):
     """One position; `answer` None is a curator that did not answer."""
     trajectory = Trajectory(Task(f"task {number}", "house", f"get {number}"), "You see a box.", [], outcome)
-    measures = Measures(outcome) if answer is None else Measures(outcome, True, 1, 1, 0.5, 10, 100)
-    return Position(Address(1, group, rollout, number), trajectory, answer, [], measures)
+    measures = PositionMetrics(outcome) if answer is None else PositionMetrics(outcome, True, 1, 1, 0.5, 10, 100)
+    return Position(PositionId(1, group, rollout, number), trajectory, answer, [], measures)
 
 
 def rollout(group, index, *answers, outcomes=()):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import torch
 
-from engine.models.contract import Message, Sampling
+from engine.models.base import Message, Sampling
 from engine.runs.errors import RunError
 from engine.training.checkpoints import latest
 from engine.training.diverged import Diverged

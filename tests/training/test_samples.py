@@ -2,11 +2,11 @@
 
 import pytest
 
-from engine.models.contract import Completion
-from engine.outcomes import SUCCEEDED
+from engine.core.outcomes import SUCCEEDED
+from engine.models.base import Completion
 from engine.rollouts.settings import RewardSettings
+from engine.rollouts.summary import score_rollouts
 from engine.training.samples import TrainingSample, all_finite, as_columns, sample_of, step_samples, why_skipped
-from engine.training.step import score_rollouts
 from tests.training.played import OUTAGE, completion, position, rollout
 
 PADDING = 0

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from engine.config import Config
+from engine.rollouts import rewards
 from engine.runs.errors import WriteFailed
-from engine.training import rewards
 from engine.training.samples import TrainingSample
 from engine.training.settings import TrainingSettings
 from engine.training.trainer import GrpoSession

@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 from engine.agents.settings import CuratorSettings
 from engine.config import ConfigError
 from engine.models.settings import LocalModelSettings
-from engine.training import rewards
+from engine.rollouts import rewards
 from engine.training.trainer import GrpoSession, _arguments
 from tests.models import small
 from tests.training import by_hand

@@ -6,8 +6,8 @@ import threading
 import pytest
 import torch
 
-from engine.models.contract import Message, Sampling
-from engine.training.control import Control, StopRequested
+from engine.jobs.control import Control, StopRequested
+from engine.models.base import Message, Sampling
 from engine.training.trainer import GrpoSession
 from tests.models import small
 from tests.training import by_hand

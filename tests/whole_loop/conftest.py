@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.runs.store import Run
+from engine.runs.directory import Run
 from tests.whole_loop.shell import TINY, clear_away, told
 
 

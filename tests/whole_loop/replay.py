@@ -1,6 +1,6 @@
 """What a log says, put back together: trajectories, prompts, repositories.
 
-episode = episodes(run.events())[Address(1, 0, 0, 2)]
+episode = episodes(run.events())[PositionId(1, 0, 0, 2)]
 episode.made.prompt_tokens == tokens_of(prompt(episode, skills, vetoes))
 """
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from engine.agents.executor import Trajectory
 from engine.agents.prompting import Prompts, SkillShown, Turn
-from engine.environments.contract import Task
-from engine.models.contract import Message
-from engine.runs.events import CurationMade, EpisodeEnded, EpisodeStarted, TurnTaken
+from engine.core.events import CurationMade, EpisodeEnded, EpisodeStarted, TurnTaken
+from engine.environments.base import Task
+from engine.models.base import Message
 from engine.skills import TOOLS
 
 
@@ -37,7 +37,7 @@ def episodes(stored):
             case EpisodeStarted():
                 found[event.at] = Episode(event)
             case TurnTaken():
-                found[event.at].turns.append(Turn(event.thought, event.action, event.observation, event.coerced))
+                found[event.at].turns.append(Turn(event.thought, event.action, event.observation, event.invalid_action))
             case EpisodeEnded():
                 found[event.at].ended = event
             case CurationMade():

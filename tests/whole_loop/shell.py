@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from engine.environments.worlds import open_world
+from engine.environments.opening import open_source
 from engine.evaluation.verify import verify
 from engine.evaluation.verify.tokens import load
 from engine.models.settings import LocalModelSettings
+from engine.runs.directory import Run
 from engine.runs.status import loading
-from engine.runs.store import Run
 
 ROOT = Path(__file__).parents[2]
 TINY = [
@@ -83,7 +83,7 @@ def copy_of(run, folder, *without):
 
 def verified(run):
     """The whole verification of a run of the pocket model, by its own tokenizer and world."""
-    world = open_world(run.config.environment)
+    world = open_source(run.config.environment)
     return verify(run.events(), run.config, run.kind, tokens=pocket_tokens(), world=world, held_out=world)
 
 

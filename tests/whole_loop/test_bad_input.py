@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from engine.runs.store import Run
+from engine.runs.directory import Run
 from tests.whole_loop.shell import (
     ROOT,
     ROWS,

@@ -11,13 +11,13 @@ import pygit2
 import pytest
 
 from engine.agents.prompting import Prompts
-from engine.models.local import load_tokenizer
+from engine.core.text import counted
+from engine.jobs.proposals import vetoes_of
+from engine.models.local.model import load_tokenizer
 from engine.models.settings import LocalModelSettings
-from engine.runs.store import Run
-from engine.runs.text import counted
+from engine.rollouts.rollout import RolloutContext
+from engine.runs.directory import Run
 from engine.skills import SkillRepo
-from engine.training.proposals import vetoes_of
-from engine.training.rollout import Agents
 from tests.whole_loop.replay import curator_prompt, episodes, tokens_of
 from tests.whole_loop.shell import (
     ROOT,
@@ -121,7 +121,7 @@ def test_the_veto_and_its_reason_stand_in_every_later_prompt_of_the_curator(aske
     run, tokenizer = asked.run, load_tokenizer(LocalModelSettings())
     counting = SimpleNamespace(count_tokens=lambda text: len(tokenizer(text)["input_ids"]))
     prompts = Prompts.load(run.config.curator.prompts)
-    vetoes = vetoes_of(run, Agents(None, counting, prompts, prompts, run.config))
+    vetoes = vetoes_of(run, RolloutContext(None, counting, prompts, prompts, run.config))
     assert [(veto.skill, veto.reason) for veto in vetoes] == [
         (run.edit(edit).proposal.skill, REASON) for edit in reversed(asked.vetoed)
     ]

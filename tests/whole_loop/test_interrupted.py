@@ -11,10 +11,10 @@ import subprocess
 import msgspec
 import pytest
 
-from engine.runs.held_out import measurements
+from engine.runs.directory import Run
+from engine.runs.measurements import measurements
 from engine.runs.process import EngineProcess
 from engine.runs.status import Status
-from engine.runs.store import Run
 from tests.whole_loop.replay import episodes
 from tests.whole_loop.shell import (
     ROOT,

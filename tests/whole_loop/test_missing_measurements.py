@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.cli import main
-from engine.runs.events import kind_of
-from engine.runs.held_out import measurements
-from engine.runs.store import Run
+from engine.core.events import kind_of
+from engine.runs.directory import Run
+from engine.runs.measurements import measurements
 from tests.whole_loop.shell import (
     SMALLEST,
     clear_away,
@@ -99,7 +99,7 @@ def test_a_run_that_an_older_engine_called_finished_makes_up_for_all_that_is_mis
         found = measurements(again)
         assert again.state().state == "finished"
         for step in (0, 2):
-            assert (found[step].r_task, found[step].parts) == (expected[step].r_task, expected[step].parts)
+            assert (found[step].r_task, found[step].rewards) == (expected[step].r_task, expected[step].rewards)
         assert (found[1].r_task, found[1].standard_error, found[1].unmeasured) == (None, None, 4)
         [notice] = [stored.event.message for stored in again.events(after=last, kinds=["notice"])]
         assert "the curator after step 1 cannot be measured any more: its checkpoint is gone" in notice
@@ -158,7 +158,7 @@ def test_a_measurement_missed_at_an_earlier_step_is_made_before_the_run_goes_on(
     told("resume", path)
     told("events", path, "--follow")
     expected, found = measurements(run), measurements(again)
-    assert [found[step].parts for step in range(STEPS + 1)] == [expected[step].parts for step in range(STEPS + 1)]
+    assert [found[step].rewards for step in range(STEPS + 1)] == [expected[step].rewards for step in range(STEPS + 1)]
     kinds = ["held_out_measured", "step_started"]
     order = dict.fromkeys((kind_of(stored.event), stored.event.step) for stored in again.events(kinds=kinds))
     assert list(order) == [(kinds[0], 0), (kinds[1], 1), (kinds[0], 1), (kinds[1], 2), (kinds[0], 2)]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine.runs.store import Run
+from engine.runs.directory import Run
 from tests.whole_loop.shell import skillos
 
 SETTINGS = ("groups=1", "rollouts=2", "tasks=2", "micro_batch=4", "evaluate_every=0", "steps=2")

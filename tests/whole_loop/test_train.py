@@ -4,16 +4,16 @@ from itertools import pairwise
 
 import pytest
 
-from engine.agents.judge import rubric
-from engine.models.local import load_tokenizer
+from engine.agents.judges.rubric import rubric
+from engine.models.local.model import load_tokenizer
 from engine.models.settings import LocalModelSettings
+from engine.rollouts.rollout import apply_calls
 from engine.skills import SkillIndex, SkillRepo, parse_operations
-from engine.training.rollout import apply_calls
 from tests.whole_loop.replay import curator_prompt, episodes, tokens_of
 from tests.whole_loop.shell import ROWS, status, verified
 
 STEP_KEYS = {
-    *("step", "r", "r_task", "r_fc", "r_cnt", "r_comp", "spread", "measured", "unmeasured", "coercion_rate"),
+    *("step", "r", "r_task", "r_fc", "r_cnt", "r_comp", "reward_std", "measured", "unmeasured", "invalid_action_rate"),
     *("operations", "skipped_curations", "shortened", "dropped_skills"),
 }
 COUNTS = {"step", "measured", "unmeasured", "operations", "skipped_curations", "shortened", "dropped_skills"}
@@ -76,7 +76,7 @@ def test_the_log_says_which_tasks_were_drawn_and_all_rollouts_of_a_group_walk_th
 def test_what_the_best_rollout_edited_waits_for_review_and_nothing_was_written(run):
     best = {}
     for event in (stored.event for stored in run.events(kinds=["rollout_scored"])):
-        if event.step not in best or event.parts.r > best[event.step].parts.r:
+        if event.step not in best or event.rewards.r > best[event.step].rewards.r:
             best[event.step] = event
     for record in run.edits():
         at = record.proposal.at
@@ -122,7 +122,9 @@ def test_what_the_rewards_are_made_of_follows_from_the_completions(run):
 def test_the_advantages_are_rewards_less_their_mean(run):
     for update in (stored.event for stored in run.events(kinds=["update_made"])):
         r = [
-            stored.event.parts.r for stored in run.events(kinds=["rollout_scored"]) if stored.event.step == update.step
+            stored.event.rewards.r
+            for stored in run.events(kinds=["rollout_scored"])
+            if stored.event.step == update.step
         ]
         assert update.advantages == [[pytest.approx(value - sum(r) / 2) for value in r]]
         assert update.samples == ROWS

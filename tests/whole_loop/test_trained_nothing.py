@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from engine.runs.store import Run
+from engine.runs.directory import Run
 from tests.whole_loop.shell import SMALLEST, copy_of, skillos, status, told, verified
 
 NO_ROOM = ["model.context=100"]

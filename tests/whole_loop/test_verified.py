@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.cli import main
-from engine.model_files import weights_path
-from engine.runs.store import Run
+from engine.models.files import weights_path
+from engine.runs.directory import Run
 from tests.whole_loop.shell import ROWS, copy_of, skillos, told, verified
 
 
@@ -75,10 +75,10 @@ CHANGES = {
     "a turn's number": ("turn_taken", more(["turn"], 1)),
     "an action": ("turn_taken", more(["action"], "x")),
     "an observation": ("turn_taken", more(["observation"], " It rains.")),
-    "a turn's coercion": ("turn_taken", more(["coerced"], lambda coerced: not coerced)),
+    "a turn's invalid action": ("turn_taken", more(["invalid_action"], lambda invalid: not invalid)),
     "the skills of a turn's prompt": ("turn_taken", more(["skills"], 7)),
     "a count of turns": ("episode_ended", more(["turns"], 1)),
-    "a count of coerced turns": ("episode_ended", more(["coerced"], 1)),
+    "a count of invalid actions": ("episode_ended", more(["invalid_actions"], 1)),
     "a reason of an outcome that is known": ("episode_ended", more(["outcome", "reason"], "x")),
     "an outcome": ("episode_ended", more(["outcome", "kind"], other("failed", "succeeded"))),
     "the skills shown": ("episode_ended", lambda event: event["shown"].append("a")),
@@ -101,19 +101,19 @@ CHANGES = {
     "dropped turns": ("curation_made", more(["dropped_turns"], 1)),
     "dropped vetoes": ("curation_made", more(["dropped_vetoes"], 1)),
     "a judge's reason": ("curation_made", more(["judge_reason"], "x")),
-    "r": ("rollout_scored", more(["parts", "r"], 1e-6)),
-    "r_task": ("rollout_scored", more(["parts", "r_task"], 0.25)),
-    "an unmeasured r_fc": ("rollout_scored", more(["parts", "r_fc"], lambda value: None)),
+    "r": ("rollout_scored", more(["rewards", "r"], 1e-6)),
+    "r_task": ("rollout_scored", more(["rewards", "r_task"], 0.25)),
+    "an unmeasured r_fc": ("rollout_scored", more(["rewards", "r_fc"], lambda value: None)),
     "how many were measured": ("rollout_scored", more(["measured"], -1)),
     "an advantage": ("update_made", more(["advantages", 0, 0], 1e-6)),
     "a rollout too many": ("update_made", lambda event: event["advantages"][0].append(0.0)),
     "how many samples": ("update_made", more(["samples"], 1)),
     "an update that was not skipped": ("update_made", more(["skipped"], "nothing was measured")),
-    "a step's r_comp": ("step_ended", more(["parts", "r_comp"], 1e-6)),
-    "a step's spread": ("step_ended", more(["spread"], 1e-6)),
-    "a step's flat groups": ("step_ended", more(["flat_groups"], 1)),
+    "a step's r_comp": ("step_ended", more(["rewards", "r_comp"], 1e-6)),
+    "a step's spread": ("step_ended", more(["reward_std"], 1e-6)),
+    "a step's flat groups": ("step_ended", more(["zero_std_groups"], 1)),
     "a step's success": ("step_ended", more(["success_rate"], 0.1)),
-    "a step's coercion rate": ("step_ended", more(["coercion_rate"], 0.1)),
+    "a step's rate of invalid actions": ("step_ended", more(["invalid_action_rate"], 0.1)),
     "a step's operations": ("step_ended", lambda event: event["operations"].update(delete=9)),
     "a step's invalid calls": ("step_ended", more(["invalid_calls"], 1)),
     "a step's episodes": ("step_ended", more(["episodes"], 1)),
@@ -126,7 +126,7 @@ CHANGES = {
     "a held-out count": ("held_out_measured", more(["unmeasured"], 1)),
     "the held-out groups": ("held_out_measured", more(["groups"], 1)),
     "the step of a held-out result": ("held_out_measured", more(["step"], 1)),
-    "a held-out part": ("held_out_measured", more(["parts", "r_cnt"], 1e-6)),
+    "a held-out part": ("held_out_measured", more(["rewards", "r_cnt"], 1e-6)),
 }
 
 
@@ -204,7 +204,7 @@ def test_what_cannot_be_checked_is_counted_and_never_called_verified(run, copied
     """An older log, and a model that is no more where it was."""
     with sqlite3.connect(copied / "run.db") as connection:
         connection.execute("DELETE FROM events WHERE kind = 'measurement_started'")
-        connection.execute("UPDATE events SET data = json_remove(data, '$.parts') WHERE kind = 'held_out_measured'")
+        connection.execute("UPDATE events SET data = json_remove(data, '$.rewards') WHERE kind = 'held_out_measured'")
         connection.execute(
             "DELETE FROM events WHERE kind IN (?, ?, ?, ?) AND json_extract(data, '$.at.held_out')", OF_POSITIONS
         )
@@ -237,7 +237,7 @@ def test_a_checkpoint_measured_again_gives_exactly_what_the_log_has_and_writes_n
     logged = {event.step: event for event in (s.event for s in run.events(kinds=["held_out_measured"]))}[2]
     assert (shown["step"], shown["groups"], shown["same"]) == (2, 2, True)
     assert (shown["r_task"], shown["standard_error"]) == (logged.r_task, logged.standard_error)
-    assert shown["parts"] == msgspec.to_builtins(logged.parts) == shown["logged"]["parts"]
+    assert shown["rewards"] == msgspec.to_builtins(logged.rewards) == shown["logged"]["rewards"]
     assert files_of(run) == before and run.last_id() == events
 
 

@@ -3,7 +3,7 @@
     run = record_training(path, steps=3)       # a training run as an engine would have left it
     add_step(run, 4)                           # and goes on
 
-No engine, no model: what an engine writes is the contract of `engine.runs.events`, and these are such events.
+No engine, no model: what an engine writes is the contract of `engine.core.events`, and these are such events.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ import random
 from pathlib import Path
 
 from engine.config import load_profile, to_toml
-from engine.outcomes import FAILED, SUCCEEDED, Outcome, unmeasured
-from engine.runs.events import (
-    Address,
+from engine.core.events import (
     AnyEvent,
     Call,
     CurationMade,
@@ -26,8 +24,9 @@ from engine.runs.events import (
     HeldOutMeasured,
     MeasurementStarted,
     MemoryMeasured,
-    Parts,
+    PositionId,
     Progress,
+    RewardBreakdown,
     RolloutScored,
     RunStarted,
     SkillFound,
@@ -37,7 +36,8 @@ from engine.runs.events import (
     TurnTaken,
     UpdateMade,
 )
-from engine.runs.store import Run
+from engine.core.outcomes import FAILED, SUCCEEDED, Outcome, unmeasured
+from engine.runs.directory import Run
 
 GROUPS, ROLLOUTS, TASKS = 2, 4, 3
 THINGS = ("mug", "apple", "towel", "lamp", "kettle")
@@ -86,7 +86,7 @@ def step_events(step: int) -> list[AnyEvent]:
         for rollout in range(ROLLOUTS):
             events += _rollout(step, group, rollout, dice)
     success = min(0.95, 0.3 + 0.03 * step + dice.uniform(-0.05, 0.05))
-    parts = Parts(success + 0.9, success, 0.6 + 0.01 * step, 0.4, 0.8)
+    parts = RewardBreakdown(success + 0.9, success, 0.6 + 0.01 * step, 0.4, 0.8)
     advantages: list[list[float | None]] = [[0.1, -0.1, 0.0, 0.0] for _ in range(GROUPS)]
     events.append(UpdateMade(step, advantages, 24, 0.01, 0.5, 1.2, None, 3e-3, 2.8))
     events.append(_summary(step, parts))
@@ -98,17 +98,17 @@ def _tasks(step: int, group: int) -> list[str]:
     return [f"put the {THINGS[(step + group + at) % len(THINGS)]} on the table" for at in range(TASKS)]
 
 
-def _summary(step: int, parts: Parts) -> StepEnded:
+def _summary(step: int, parts: RewardBreakdown) -> StepEnded:
     lost = 1 if step == 2 else 0
     return StepEnded(
         step=step,
-        parts=parts,
-        spread=0.12,
-        flat_groups=1 if step == 1 else 0,
+        rewards=parts,
+        reward_std=0.12,
+        zero_std_groups=1 if step == 1 else 0,
         measured=GROUPS * ROLLOUTS * TASKS - lost,
         unmeasured=lost,
         success_rate=parts.r_task,
-        coercion_rate=0.031,
+        invalid_action_rate=0.031,
         operations={"insert": 20, "update": 2},
         invalid_calls=3,
         episodes=GROUPS * ROLLOUTS * TASKS,
@@ -121,7 +121,7 @@ def _rollout(step: int, group: int, rollout: int, dice: random.Random) -> list[A
     events: list[AnyEvent] = []
     fork: dict[str, str] = {}
     for position in range(1, TASKS + 1):
-        at = Address(step, group, rollout, position)
+        at = PositionId(step, group, rollout, position)
         lost = (step, group, rollout, position) == (2, 0, 0, 2)
         won = dice.random() < 0.5
         outcome = unmeasured("the model did not answer in 60 s") if lost else SUCCEEDED if won else FAILED
@@ -135,11 +135,11 @@ def _rollout(step: int, group: int, rollout: int, dice: random.Random) -> list[A
         if position == 2:
             calls.append(Call("update", "find-nothing", "refused", "there is no skill find-nothing"))
         events.append(curation(at, calls, fork))
-    events.append(RolloutScored(step, group, rollout, Parts(1.2, 0.5, 0.66, 0.4, 0.8), TASKS, 0))
+    events.append(RolloutScored(step, group, rollout, RewardBreakdown(1.2, 0.5, 0.66, 0.4, 0.8), TASKS, 0))
     return events
 
 
-def episode(at: Address, outcome: Outcome, skills: dict[str, str] | None = None) -> list[AnyEvent]:
+def episode(at: PositionId, outcome: Outcome, skills: dict[str, str] | None = None) -> list[AnyEvent]:
     """An episode of two turns; the second answer was coerced."""
     thing = THINGS[(at.step + at.position) % len(THINGS)]
     found = [SkillFound(name, 2.31) for name in sorted(skills or {})[:3]]
@@ -159,7 +159,7 @@ def episode(at: Address, outcome: Outcome, skills: dict[str, str] | None = None)
     ]
 
 
-def curation(at: Address, calls: list[Call], repo: dict[str, str]) -> CurationMade:
+def curation(at: PositionId, calls: list[Call], repo: dict[str, str]) -> CurationMade:
     """The curator's answer after an episode."""
     return CurationMade(
         at=at,
@@ -179,7 +179,7 @@ def proposal(step: int, number: int, *, edit: str = "", after: str | None = None
     thing = THINGS[(step + number) % len(THINGS)] + ("" if step < 5 else f"-{step}")
     return EditProposed(
         edit=edit or f"s{step}-{number}",
-        at=Address(step, 0, 1, number + 1),
+        at=PositionId(step, 0, 1, number + 1),
         operation="insert",
         skill=f"find-{thing}",
         new_name="",
@@ -205,7 +205,7 @@ def measuring_events(step: int, done: int, *, seconds: float = 5.0) -> list[AnyE
     ]
     for number in range(1, done + 1):
         position, group = divmod(number - 1, HELD_OUT_GROUPS)
-        at = Address(step, group, 0, position + 1, held_out=True)
+        at = PositionId(step, group, 0, position + 1, held_out=True)
         events += episode(at, SUCCEEDED if group % 2 else FAILED)
         events.append(curation(at, [Call("insert", "held-out-skill", "valid")], {"held-out-skill": "never proposed"}))
         events.append(Progress("measuring", "", number, total, "episodes", seconds * number / total))

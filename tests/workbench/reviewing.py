@@ -8,8 +8,8 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from engine.runs.events import EditDecided, StateChanged
-from engine.runs.store import Run
+from engine.core.events import EditDecided, StateChanged
+from engine.runs.directory import Run
 from skillos_tui.session import Session
 from skillos_tui.widgets.pane import Pane
 from tests.workbench.recording import create, proposal, record_training

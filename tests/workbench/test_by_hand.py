@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from engine.runs import reviews
-from engine.runs.store import Run
+from engine.review import decisions as reviews
+from engine.runs.directory import Run
 from tests.workbench.recording import record_training
 from tests.workbench.stage import on_screen, until, workbench
 

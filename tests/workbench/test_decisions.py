@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.runs.events import EditDecided
+from engine.core.events import EditDecided
 from skillos_tui.decisions import Decisions, Taken
 from skillos_tui.view import Edit
 from tests.workbench.recording import proposal

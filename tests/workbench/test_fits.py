@@ -10,17 +10,16 @@ import msgspec
 import pytest
 from rich.cells import cell_len
 
-from engine.outcomes import SUCCEEDED
-from engine.runs.events import (
-    Address,
+from engine.core.events import (
     EditProposed,
     EpisodeEnded,
     EpisodeStarted,
     HeldOutMeasured,
     Notice,
-    Parts,
+    PositionId,
     Progress,
     ProposalsWithheld,
+    RewardBreakdown,
     RunStarted,
     SkillFound,
     StateChanged,
@@ -28,6 +27,7 @@ from engine.runs.events import (
     TurnTaken,
     UpdateMade,
 )
+from engine.core.outcomes import SUCCEEDED
 from skillos_tui.episodes import Episode
 from skillos_tui.messages import RunRow
 from skillos_tui.text import Line, width_of
@@ -42,23 +42,23 @@ from tests.workbench.recording import create, proposal, step_events
 from tests.workbench.stage import on_screen, screen_lines, until, workbench
 
 WIDTHS = range(40, 201)
-UNKNOWN = Parts(None, None, None, None, None)
-KNOWN = Parts(-1.234, 0.445, 0.63, 0.4, 0.8)
+UNKNOWN = RewardBreakdown(None, None, None, None, None)
+KNOWN = RewardBreakdown(-1.234, 0.445, 0.63, 0.4, 0.8)
 
 
 def text(line: Line) -> str:
     return "".join(part for part, _ in line.spans)
 
 
-def ended(step: int, parts: Parts, *, count: int) -> StepEnded:
+def ended(step: int, parts: RewardBreakdown, *, count: int) -> StepEnded:
     """A step's summary with counts of this size everywhere."""
     like = next(event for event in step_events(1) if isinstance(event, StepEnded))
     return msgspec.structs.replace(
         like,
         step=step,
-        parts=parts,
-        spread=parts.r and 0.12,
-        coercion_rate=parts.r and 1.0,
+        rewards=parts,
+        reward_std=parts.r and 0.12,
+        invalid_action_rate=parts.r and 1.0,
         measured=count,
         unmeasured=count,
         invalid_calls=count,
@@ -69,7 +69,7 @@ def ended(step: int, parts: Parts, *, count: int) -> StepEnded:
     )
 
 
-def run(parts: Parts, count: int, last: int = 40) -> RunView:
+def run(parts: RewardBreakdown, count: int, last: int = 40) -> RunView:
     """A training run after step `last`, with everything that can be said of it."""
     view, planned = RunView(), 99_999
     view.fold(RunStarted(run_kind="train", profile="a-profile-of-mine", steps=planned, pid=1))
@@ -91,7 +91,7 @@ def pane_text(view: RunView, width: int, height: int = 12) -> list[str]:
 
 @pytest.mark.parametrize("parts", [KNOWN, UNKNOWN], ids=["measured", "unmeasured"])
 @pytest.mark.parametrize("count", [0, 3, 9_999, 123_456, 12_345_678])
-def test_labels_and_values_of_the_reward_pane_never_touch(parts: Parts, count: int) -> None:
+def test_labels_and_values_of_the_reward_pane_never_touch(parts: RewardBreakdown, count: int) -> None:
     assert_apart(run(parts, count), WIDTHS)
 
 
@@ -112,7 +112,7 @@ def assert_apart(view: RunView, widths: Sequence[int]) -> None:
 
 
 @pytest.mark.parametrize("parts", [KNOWN, UNKNOWN], ids=["measured", "unmeasured"])
-def test_the_held_out_row_is_whole_and_stands_apart_from_the_facts(parts: Parts) -> None:
+def test_the_held_out_row_is_whole_and_stands_apart_from_the_facts(parts: RewardBreakdown) -> None:
     newest = "0.445 ±0.055" if parts.r_task is not None else "n/m"
     for width in WIDTHS:
         row = next(line for line in pane_text(run(parts, 9_999), width) if "held-out" in line)
@@ -189,7 +189,7 @@ def test_a_run_s_name_loses_the_date_first_and_keeps_its_end() -> None:
 
 
 def test_an_action_and_a_notice_that_are_cut_say_so() -> None:
-    at = Address(1)
+    at = PositionId(1)
     started = EpisodeStarted(at, "t", "家" * 60, "p", [SkillFound("s" * 80, 1.0)], "o", 9)
     episode = Episode(started, {1: TurnTaken(at, 1, "", "go " * 400, "", False)}, EpisodeEnded(at, SUCCEEDED, 1, 0))
     assert any(text(line).rstrip().endswith("…") for line in episode_lines(episode, "train", 60))
@@ -201,7 +201,7 @@ async def test_long_values_in_all_panes_are_whole_or_cut_with_a_sign(tmp_path: P
     opened = create(tmp_path / "20261125-181716-train-pocket")
     name = "find-" + "家具" * 30
     edit: EditProposed = msgspec.structs.replace(proposal(99_998, 0, edit="e"), skill=name)
-    at = Address(99_998, 12, 7, 5)
+    at = PositionId(99_998, 12, 7, 5)
     reason = "its file is not valid: the description is missing, and the header has a key that no reader knows"
     opened.append(
         RunStarted(run_kind="train", profile="pocket", steps=99_999, pid=1),

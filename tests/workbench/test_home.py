@@ -6,8 +6,8 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from engine.runs.events import RunStarted
-from engine.runs.store import Run
+from engine.core.events import RunStarted
+from engine.runs.directory import Run
 from engine.runs.supervisor import find_runs
 from skillos_tui.widgets.runs import RunList
 from tests.workbench.recording import create, record_training

@@ -11,7 +11,7 @@ import pytest
 
 from engine.runs import supervisor
 from engine.runs.commands import Stop
-from engine.runs.store import Run
+from engine.runs.directory import Run
 from skillos_tui.screens.home import HomeScreen
 from skillos_tui.screens.live import LiveScreen
 from tests.runs.engines import wait_until, worker

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from engine.runs.events import (
-    Address,
+from engine.core.events import (
     Call,
     EditDecided,
     EpisodeStarted,
     MemoryMeasured,
     Notice,
+    PositionId,
     ProposalsWithheld,
     RunStarted,
     SkillFound,
@@ -20,7 +20,7 @@ from engine.runs.events import (
     StepStarted,
     TurnTaken,
 )
-from engine.runs.store import Run
+from engine.runs.directory import Run
 from tests.workbench.recording import create, curation, proposal
 from tests.workbench.stage import on_screen, until, workbench
 
@@ -38,7 +38,7 @@ HOSTILE = {
 def record(path: Path, text: str) -> Run:
     """A run in which every field that others choose is `text`."""
     run = create(path)
-    at = Address(1)
+    at = PositionId(1)
     run.append(
         RunStarted(run_kind="train", profile=text[:300], steps=4, pid=1),
         StepStarted(1, []),

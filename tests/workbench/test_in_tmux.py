@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.runs.store import Run
+from engine.runs.directory import Run
 from tests.workbench.ptys import ROOT, WORKBENCH, keep
 from tests.workbench.recording import record_training
 from tests.workbench.test_phantoms import decisions

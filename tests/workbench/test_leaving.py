@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.runs.store import Run
+from engine.runs.directory import Run
 from tests.workbench.ptys import ROOT, WORKBENCH, Terminal, keep
 from tests.workbench.recording import record_training
 

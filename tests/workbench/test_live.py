@@ -8,19 +8,19 @@ from pathlib import Path
 
 import msgspec
 
-from engine.outcomes import SUCCEEDED
-from engine.runs.commands import Pause, Resume, Stop
-from engine.runs.events import (
-    Address,
+from engine.core.events import (
     EpisodeEnded,
     MemoryMeasured,
     Notice,
-    Parts,
+    PositionId,
+    RewardBreakdown,
     RunStarted,
     StateChanged,
     StepEnded,
     StepStarted,
 )
+from engine.core.outcomes import SUCCEEDED
+from engine.runs.commands import Pause, Resume, Stop
 from skillos_tui.widgets.pane import Pane
 from tests.workbench.recording import add_step, create, episode, record_training, step_events
 from tests.workbench.stage import at_once, on_screen, screen_lines, until, workbench
@@ -56,26 +56,32 @@ async def test_the_panes_move_as_the_engine_writes(tmp_path: Path) -> None:
         add_step(run, 2)
         await until(pilot, "step 2 of 12")
         assert "Executor · step 2" in on_screen(pilot)
-        run.append(StepStarted(3, []), *episode(Address(3), SUCCEEDED)[:2])
+        run.append(StepStarted(3, []), *episode(PositionId(3), SUCCEEDED)[:2])
         await until(pilot, lambda: "go safe" in pane(pilot, "transcript") and "step 3" in on_screen(pilot))
         assert "succeeded" not in pane(pilot, "transcript")
-        run.append(EpisodeEnded(Address(3), SUCCEEDED, 1, 0))
+        run.append(EpisodeEnded(PositionId(3), SUCCEEDED, 1, 0))
         await until(pilot, lambda: "✓ succeeded in 1 turn" in pane(pilot, "transcript"))
 
 
 async def test_what_was_not_measured_is_never_a_number(tmp_path: Path) -> None:
     run = create(tmp_path / "run")
-    unknown = Parts(None, None, None, None, None)
+    unknown = RewardBreakdown(None, None, None, None, None)
     summary = next(event for event in step_events(1) if isinstance(event, StepEnded))
     lost = msgspec.structs.replace(
-        summary, parts=unknown, spread=None, coercion_rate=None, success_rate=None, measured=0, unmeasured=24
+        summary,
+        rewards=unknown,
+        reward_std=None,
+        invalid_action_rate=None,
+        success_rate=None,
+        measured=0,
+        unmeasured=24,
     )
     run.append(RunStarted(run_kind="train", profile="pocket", steps=4, pid=1), lost)
     run.append(MemoryMeasured(source="cgroup", total=0, available=0, engine=0))
     async with workbench(run.path) as pilot:
         await until(pilot, "unmeasured")
         rewards = pane(pilot, "rewards")
-        for name in ("r", "r_task", "r_fc", "r_cnt", "r_comp", "spread", "coerced"):
+        for name in ("r", "r_task", "r_fc", "r_cnt", "r_comp", "reward_std", "coerced"):
             assert f"{name:<11} n/m" in rewards
         assert "r_task n/m" in rewards and "0.000" not in rewards
         assert "GPU       n/a" in pane(pilot, "memory") and "available n/a / n/a" in pane(pilot, "memory")

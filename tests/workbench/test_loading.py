@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from engine.runs import supervisor
+from engine.runs.directory import Run
 from engine.runs.status import loading, status
-from engine.runs.store import Run
 from tests.runs.engines import kill_engine, wait_until, worker
 from tests.runs.samples import CONFIG
 from tests.runs.stand_in import go_file

@@ -6,16 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.outcomes import FAILED, SUCCEEDED
-from engine.runs.events import (
-    Address,
-    AnyEvent,
-    MeasurementStarted,
-    Progress,
-    RunStarted,
-    StateChanged,
-    StepStarted,
-)
+from engine.core.events import AnyEvent, MeasurementStarted, PositionId, Progress, RunStarted, StateChanged, StepStarted
+from engine.core.outcomes import FAILED, SUCCEEDED
 from skillos_tui.episodes import where
 from skillos_tui.view import RunView
 from skillos_tui.widgets.state import meter, state_line, time_left
@@ -81,7 +73,7 @@ def test_the_episodes_of_training_stay_until_those_of_the_measurement_begin_and_
 def test_after_the_first_measurement_its_episodes_stay_until_training_has_some() -> None:
     view = folded(TRAIN, *measuring_events(0, 2), measured(0), StepStarted(1, []))
     assert places(view) == [(0, 1, True)]
-    folded(*episode(Address(1), SUCCEEDED)[:1], view=view)
+    folded(*episode(PositionId(1), SUCCEEDED)[:1], view=view)
     assert places(view) == [(1, 1, False)]
 
 
@@ -100,7 +92,7 @@ def test_another_group_of_the_measurement_can_be_followed_and_the_rollout_of_tra
 def test_an_interrupted_measurement_is_seen_until_it_is_made_again_and_the_two_are_not_mixed() -> None:
     view = folded(TRAIN, *measuring_events(0, HELD_OUT_GROUPS + 1), StateChanged("failed", "killed"), RESUMED)
     assert places(view) == [(0, 1, True), (0, 2, True)]
-    at = Address(0, 0, 0, 1, held_out=True)
+    at = PositionId(0, 0, 0, 1, held_out=True)
     folded(MeasurementStarted(0, []), *episode(at, FAILED)[:2], view=view)
     (only,) = view.shown.episodes
     assert len(only.turns) == 1 and only.ended is None and only.curation is None
@@ -116,7 +108,7 @@ def test_the_same_events_again_from_the_last_step_on_give_the_same_view() -> Non
 
 
 def test_an_address_says_that_it_is_held_out() -> None:
-    assert where(Address(10, 3, 0, 2, held_out=True), "train") == "held-out step 10 · g3 p2"
+    assert where(PositionId(10, 3, 0, 2, held_out=True), "train") == "held-out step 10 · g3 p2"
 
 
 # What the engine does now
@@ -199,7 +191,7 @@ async def test_the_first_measurement_streams_into_the_transcript(tmp_path: Path)
             await pilot.press("right_square_bracket")
             await until(pilot, "measuring after step 0 · group 1")
             await until(pilot, lambda: "position 2" in pane(pilot, "transcript"))
-            run.append(measured(0), StepStarted(1, []), *episode(Address(1), SUCCEEDED)[:2])
+            run.append(measured(0), StepStarted(1, []), *episode(PositionId(1), SUCCEEDED)[:2])
             await until(pilot, "Executor · step 1 · group 0 · rollout 0")
             assert "measuring" not in on_screen(pilot)
 
@@ -246,7 +238,7 @@ async def test_a_resume_that_is_watched_leaves_the_transcript_until_new_episodes
             run.append(RunStarted(run_kind="train", profile="pocket", steps=12, pid=2, resumed_from=1))
             await until(pilot, "● running")
             assert "position 3" in pane(pilot, "transcript")
-            run.append(StepStarted(2, []), *episode(Address(2), FAILED)[:2])
+            run.append(StepStarted(2, []), *episode(PositionId(2), FAILED)[:2])
             await until(pilot, lambda: "position 3" not in pane(pilot, "transcript"))
             assert pane(pilot, "transcript").count("position 1") == 1
 

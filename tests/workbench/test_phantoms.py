@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from engine.runs.store import Run, Stored
+from engine.runs.directory import Run, Stored
 from tests.workbench.ptys import ANSWERS, ATTRIBUTES, BACKGROUND, Delayed, Terminal, keep
 from tests.workbench.recording import record_training
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.runs.events import StateChanged
-from engine.runs.store import Run
+from engine.core.events import StateChanged
+from engine.runs.directory import Run
 from skillos_tui.terminal.driver import START_SECONDS
 from tests.workbench.ptys import ANSWERS, Terminal
 from tests.workbench.recording import add_step, record_training

@@ -14,10 +14,10 @@ from textual import events
 from textual.pilot import Pilot
 
 import skillos_tui.app
-from engine.runs import reviews
+from engine.core.events import EditDecided
+from engine.review import decisions as reviews
+from engine.runs.directory import Run
 from engine.runs.errors import RunError
-from engine.runs.events import EditDecided
-from engine.runs.store import Run
 from skillos_tui.app import SkillosApp
 from skillos_tui.client import user
 from skillos_tui.screens.base import RoomScreen
@@ -58,7 +58,7 @@ class Watched(SkillosApp):
             self.diff_of = ""
 
 
-class World:
+class TaskSource:
     """What others do to the run meanwhile: the engine proposes and supersedes, bob decides in another terminal."""
 
     def __init__(self, run: Run, dice: random.Random) -> None:
@@ -72,7 +72,7 @@ class World:
             lambda edit: reviews.approve(self.run, edit, "bob"),
             lambda edit: reviews.veto(self.run, edit, "bob", "no"),
             lambda edit: reviews.undo(self.run, edit, "bob"),
-            lambda edit: reviews.ask_again(self.run, edit, "bob"),
+            lambda edit: reviews.requeue(self.run, edit, "bob"),
             self._by_hand,
         ]
         edit = self.dice.choice([record.id for record in self.run.edits()])
@@ -98,7 +98,7 @@ class World:
 async def play(run: Run, seed: int, count: int) -> None:
     """Press `count` keys, and judge afterwards."""
     dice = random.Random(seed)
-    world = World(run, random.Random(seed + 1))
+    world = TaskSource(run, random.Random(seed + 1))
     pressed: Counter[tuple[str, str]] = Counter()
     async with workbench(run.path, folder=run.path.parent, kind=Watched) as pilot:
         app = pilot.app

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
-from engine.runs import reviews
-from engine.runs.events import EditDecided
-from engine.runs.store import Run
+from engine.core.events import EditDecided
+from engine.review import decisions as reviews
+from engine.runs.directory import Run
 from skillos_tui.screens.reason import ReasonScreen
 from skillos_tui.screens.review import ReviewScreen
 from skillos_tui.session import Session

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.runs.events import EditDecided, HeldOutMeasured, Notice, StateChanged
-from engine.runs.store import Run
+from engine.core.events import EditDecided, HeldOutMeasured, Notice, StateChanged
+from engine.runs.directory import Run
 from skillos_tui.news import news
 from skillos_tui.returning import chosen_look, last_run, place_of
 from skillos_tui.session import Place, Saved, Session

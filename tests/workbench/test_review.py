@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from engine.runs import reviews
-from engine.runs.events import EditDecided
-from engine.runs.store import Run
+from engine.core.events import EditDecided
+from engine.review import decisions as reviews
+from engine.runs.directory import Run
 from engine.skills.audit import Finding
 from skillos_tui.messages import Reply, TrajectoryRead
 from tests.workbench.recording import proposal, record_training

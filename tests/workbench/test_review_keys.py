@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.runs import reviews
-from engine.runs.events import EditDecided
+from engine.core.events import EditDecided
+from engine.review import decisions as reviews
 from skillos_tui import client
 from skillos_tui.app import SkillosApp
 from skillos_tui.keyguard import UNREAD_SECONDS
@@ -195,7 +195,7 @@ async def test_a_diff_that_was_put_anew_elsewhere_is_not_under_a_key(tmp_path: P
         reviews.approve(run, "e0", "bob")
         (run.repo_path / skill_of(run, "e0") / "SKILL.md").write_text("---\nname: x\ndescription: y\n---\nby hand\n")
         run.append(EditDecided("e0", "conflicted", "bob", "changed"))
-        reviews.ask_again(run, "e0", "bob")
+        reviews.requeue(run, "e0", "bob")
         await until(pilot, "- by hand")
         await pilot.press("a")
         await until(pilot, "has just come; look at it first")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.runs.commands import Stop
-from engine.runs.store import Run
+from engine.runs.directory import Run
 from tests.workbench.ptys import ANSWERS, WORKBENCH, Terminal
 from tests.workbench.recording import record_training
 

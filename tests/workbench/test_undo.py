@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.runs import reviews
-from engine.runs.events import EditDecided
+from engine.core.events import EditDecided
+from engine.review import decisions as reviews
 from tests.workbench.reviewing import bottom, commit_of, decided, decisions, review, skill_of, title, waiting_run
 from tests.workbench.stage import on_screen, seconds, until, workbench
 

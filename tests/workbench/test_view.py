@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import random
 
-from engine.outcomes import FAILED, SUCCEEDED, unmeasured
-from engine.runs.events import (
-    Address,
+from engine.core.events import (
     AnyEvent,
     Call,
     EditDecided,
     EpisodeEnded,
+    PositionId,
     RunStarted,
     StateChanged,
     StepStarted,
     TurnTaken,
 )
+from engine.core.outcomes import FAILED, SUCCEEDED, unmeasured
 from skillos_tui.view import EPISODE_KINDS, MAX_EPISODES, MAX_SUPERSEDED, RunView
 from tests.workbench.recording import GROUPS, ROLLOUTS, TASKS, curation, episode, proposal, step_events
 
@@ -52,7 +52,7 @@ def test_following_another_rollout_begins_anew_and_goes_around() -> None:
 
 
 def test_events_that_come_twice_or_in_disorder_give_the_same_episodes() -> None:
-    at = [Address(1, 0, 0, position) for position in (1, 2)]
+    at = [PositionId(1, 0, 0, position) for position in (1, 2)]
     events = [*episode(at[0], SUCCEEDED), *episode(at[1], FAILED)]
     straight = folded(TRAIN, *events)
     turns = [event for event in events if isinstance(event, TurnTaken)]
@@ -74,12 +74,12 @@ def test_a_resume_takes_unfinished_steps_back_and_their_episodes_stay_until_new_
     folded(RESUMED, view=view)
     assert sorted(view.steps) == [1] and view.state == "running"
     assert [item.started.at.position for item in view.shown.episodes] == [1, 2, 3]
-    folded(*episode(Address(2, 0, 0, 1), FAILED)[:2], view=view)
+    folded(*episode(PositionId(2, 0, 0, 1), FAILED)[:2], view=view)
     assert [(len(item.turns), item.ended) for item in view.shown.episodes] == [(1, None)]
 
 
 def test_the_episodes_of_a_step_that_is_done_again_are_not_mixed_with_those_before() -> None:
-    at = Address(2, 0, 0, 1)
+    at = PositionId(2, 0, 0, 1)
     first = [*episode(at, SUCCEEDED), curation(at, [], {})]
     again = episode(at, FAILED)[:2]
     view = folded(TRAIN, *step_events(1), StepStarted(2, []), *first, RESUMED, StepStarted(2, []), *again)
@@ -89,17 +89,17 @@ def test_the_episodes_of_a_step_that_is_done_again_are_not_mixed_with_those_befo
 def test_a_resumed_curate_run_shows_the_tasks_before_and_the_present_one_anew() -> None:
     view = folded(CURATE)
     for task in (1, 2):
-        folded(StepStarted(task, []), *episode(Address(task), SUCCEEDED), view=view)
+        folded(StepStarted(task, []), *episode(PositionId(task), SUCCEEDED), view=view)
     folded(RunStarted(run_kind="curate", profile="pocket", steps=60, pid=2, resumed_from=1), view=view)
     assert [item.started.at.step for item in view.episodes] == [1, 2]
-    folded(StepStarted(2, []), *episode(Address(2), FAILED)[:1], view=view)
+    folded(StepStarted(2, []), *episode(PositionId(2), FAILED)[:1], view=view)
     assert [(item.started.at.step, len(item.turns)) for item in view.episodes] == [(1, 2), (2, 0)]
 
 
 def test_the_newest_change_of_the_fork_is_told() -> None:
-    at = Address(1, 0, 0, 1)
+    at = PositionId(1, 0, 0, 1)
     view = folded(TRAIN, *episode(at, SUCCEEDED), curation(at, [Call("insert", "a", "valid")], {"a": "one\n"}))
-    later = Address(1, 0, 0, 2)
+    later = PositionId(1, 0, 0, 2)
     folded(*episode(later, SUCCEEDED), curation(later, [Call("update", "a", "valid")], {"a": "two\n"}), view=view)
     assert view.change is not None
     assert (view.change.skill, view.change.before, view.change.after) == ("a", "one\n", "two\n")
@@ -130,19 +130,19 @@ def test_a_curate_run_has_a_success_rate_over_measured_tasks_only() -> None:
     view = folded(CURATE)
     outcomes = [SUCCEEDED, unmeasured("outage"), FAILED]
     for task, outcome in enumerate(outcomes, 1):
-        folded(StepStarted(task, []), EpisodeEnded(Address(task), outcome, 2, 0), view=view)
+        folded(StepStarted(task, []), EpisodeEnded(PositionId(task), outcome, 2, 0), view=view)
     assert view.success() == [1.0, 1.0, 0.5]
 
 
 def test_a_curate_run_keeps_the_newest_episodes_across_tasks() -> None:
     view = folded(CURATE)
     for task in range(1, 30):
-        folded(StepStarted(task, []), *episode(Address(task), SUCCEEDED), view=view)
+        folded(StepStarted(task, []), *episode(PositionId(task), SUCCEEDED), view=view)
     assert [item.started.at.step for item in view.episodes] == list(range(30 - MAX_EPISODES, 30))
 
 
 def test_the_kinds_of_an_episode_are_all_that_the_fold_needs_for_one() -> None:
-    from engine.runs.events import kind_of
+    from engine.core.events import kind_of
 
     events = [event for event in step_events(1) if kind_of(event) in EPISODE_KINDS]
     assert folded(*events).episodes == folded(*step_events(1)).episodes

@@ -1,1 +1,1 @@
-"""Judges of what a curator writes: one module a judge, and the registry that names them."""
+"""The content judges: how good is what an edit writes, in [0, 1]."""

@@ -11,4 +11,4 @@ class JudgeKind(PartKind, frozen=True):
 
 
 DEFAULT = "rubric"
-JUDGES = Registry[JudgeKind]("judge", "skillos.judges", {"rubric": "engine.agents.judges.rubric:KIND"})
+JUDGES = Registry[JudgeKind]("judge", "skillos.judges", {"rubric": "engine.agents.judges.rubric_kind:KIND"})

@@ -13,8 +13,8 @@ import msgspec
 
 from engine.cli.common import CommandError, Commands, add_command, print_json, user_name
 from engine.cli.skills.target import policy_of, root_of
+from engine.core.text import printable
 from engine.review.settings import AuditSettings
-from engine.runs.text import printable
 
 if TYPE_CHECKING:
     from engine.skills.exchange import ImportPlan, Package

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.cli.common import CommandError, Commands, add_command, lines, positive, print_json, user_name
 from engine.cli.skills.target import open_repo, skill_named
-from engine.runs.text import printable
+from engine.core.text import printable
 
 if TYPE_CHECKING:
     from engine.skills import Commit, History

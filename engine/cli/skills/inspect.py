@@ -8,8 +8,8 @@ import msgspec
 
 from engine.cli.common import Commands, add_command, lines, positive, print_json
 from engine.cli.skills.target import open_repo, policy_of, root_of, skill_named, texts_beside
+from engine.core.text import printable
 from engine.review.settings import AuditSettings
-from engine.runs.text import printable
 from engine.skills import Finding, SkillRepo
 from engine.skills.audit import Finding as AuditFinding
 
@@ -135,7 +135,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _line(name: str, finding: Finding) -> str:
-    return printable(f"{name}:{finding.line}: {finding.severity}: {finding.code}: {finding.message}", 400)
+    return printable(f"{name}:{finding.line}: {finding.severity}: {finding.rule}: {finding.message}", 400)
 
 
 def _audit(options: argparse.Namespace) -> int:
@@ -170,7 +170,7 @@ def _audited(repo: SkillRepo, names: list[str], policy: AuditSettings) -> dict[s
 
 def _stats(options: argparse.Namespace) -> int:
     from engine.skills import History
-    from engine.skills.stats import stats
+    from engine.skills.history.stats import stats
 
     root = root_of(options.repo)
     told = stats(SkillRepo.open(root), History.existing(root))

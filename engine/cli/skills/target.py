@@ -9,9 +9,9 @@ from pathlib import Path
 
 from engine.cli.common import CommandError
 from engine.review.settings import AuditSettings
-from engine.runs.store import DATABASE, Run
+from engine.runs.directory import DATABASE, Run
 from engine.skills import Skill, SkillRepo
-from engine.skills.files import read_text, skill_path
+from engine.skills.repo.layout import read_text, skill_path
 
 
 def root_of(path: Path) -> Path:

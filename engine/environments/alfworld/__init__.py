@@ -14,20 +14,20 @@ grammar, `program` puts them together, `environment` plays, and `world` draws ta
 `planning`) wins from nearly any state; `generation` makes games of our own.
 """
 
-from engine.environments.alfworld.environment import AlfworldEnvironment
 from engine.environments.alfworld.errors import GamesError
-from engine.environments.alfworld.expert import Expert, Turn, demonstration
-from engine.environments.alfworld.game import Game, Games
-from engine.environments.alfworld.loading import load_games
+from engine.environments.alfworld.expert.player import Expert, Turn, demonstration
+from engine.environments.alfworld.files.loading import load_games
+from engine.environments.alfworld.play.environment import AlfworldEnvironment
+from engine.environments.alfworld.play.game import Game, Games
 from engine.environments.alfworld.settings import AlfworldSettings, check, check_held_out
-from engine.environments.alfworld.world import AlfworldWorld
+from engine.environments.alfworld.source import AlfworldTasks
 from engine.environments.registry import EnvironmentKind
 
 __all__ = [
     "KIND",
     "AlfworldEnvironment",
     "AlfworldSettings",
-    "AlfworldWorld",
+    "AlfworldTasks",
     "Expert",
     "Game",
     "Games",

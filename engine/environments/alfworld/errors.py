@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
-from engine.environments.contract import WorldError
+from engine.core.errors import SkillosError
+from engine.environments.base import TaskSourceError
 
 MAX_MESSAGE = 600
 MAX_WORD = 200
 
 
-class FormatError(ValueError):
+class FormatError(SkillosError, ValueError):
     """A domain, problem or grammar that cannot be read or played. `tokens` are the words at fault, to find their line."""
 
     def __init__(self, what: str, tokens: tuple[str, ...] = ()) -> None:
@@ -28,7 +29,7 @@ class FormatError(ValueError):
         return text.count("\n", 0, found.start()) + 1 if found else None
 
 
-class GamesError(WorldError):
+class GamesError(TaskSourceError):
     """Games that cannot be found, read or played. The message names the file, the line, and what was expected.
 
     It may quote the file, so it is cut to `MAX_MESSAGE` characters, and what a terminal would obey is escaped.

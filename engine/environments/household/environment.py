@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import msgspec
 
-from engine.environments.contract import Observation
+from engine.environments.base import Observation
 from engine.environments.household.house import House, nouns
 
 

@@ -15,7 +15,7 @@ from importlib import resources
 
 import msgspec
 
-from engine.seeds import stream
+from engine.core.seeds import stream
 
 TREATMENTS = ("hot", "cold", "clean")
 

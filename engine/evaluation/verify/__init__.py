@@ -1,6 +1,6 @@
 """Check a run's log against itself: recompute what follows from it, and say where the log has something else.
 
-    report = verify(run.events(), config, run.kind, tokens=load(config.model), world=open_world(config.environment))
+    report = verify(run.events(), config, run.kind, tokens=load(config.model), world=open_source(config.environment))
     report.differences, report.checked["tokens"], report.unchecked
 
 Recomputed are rewards, advantages, summaries and held-out results; the drawn tasks and the plays (each logged action is

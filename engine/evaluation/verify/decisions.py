@@ -8,17 +8,17 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.agents.curator import Quoted, curator_chat
-from engine.agents.judge import JUDGES
+from engine.agents.judges.rubric import JUDGES
 from engine.agents.prompting import Prompts, SkillShown
 from engine.config import Config
+from engine.core.events import Call, CurationMade, EpisodeEnded, EpisodeStarted, RunKind
 from engine.core.parts import kind_of
 from engine.evaluation.verify.report import Value
 from engine.evaluation.verify.scope import Fork, Played, Scope
 from engine.evaluation.verify.tokens import Tokens
-from engine.runs.events import Call, CurationMade, EpisodeEnded, EpisodeStarted, RunKind
+from engine.rollouts.rollout import apply_calls, changed
 from engine.runs.text import place
 from engine.skills import Edit, SkillIndex, SkillRepo, find, parse_operations
-from engine.training.rollout import apply_calls, changed
 
 NO_TOKENIZER = "the run's tokenizer cannot be loaded here"
 NO_BEFORE = "the log does not hold the repository before it, as in older ones"
@@ -44,7 +44,7 @@ class Decisions:
             scope.checks.skip("searches", BY_HAND)
             return
         fork, settings = scope.fork(started.at), self._config.executor
-        found = find(fork.index, fork.trials, started.prompt, settings.skills, settings.reliability_weight)
+        found = find(fork.index, fork.usage, started.prompt, settings.skills, settings.reliability_weight)
         logged: dict[str, Value] = {"skills found": ", ".join(skill.name for skill in started.skills)}
         again: dict[str, Value] = {"skills found": ", ".join(name for name, _ in found)}
         logged |= {f"score of {skill.name}": skill.score for skill in started.skills}
@@ -54,7 +54,7 @@ class Decisions:
     def ended(self, ended: EpisodeEnded, scope: Scope) -> None:
         """Remember for later searches how the task went that skills were shown for."""
         names = scope.at(ended.at).found if ended.shown is None else ended.shown
-        scope.fork(ended.at).trials.record(names, ended.outcome)
+        scope.fork(ended.at).usage.record(names, ended.outcome)
 
     def made(self, event_id: int, made: CurationMade, scope: Scope) -> None:
         """Everything that a decision says of itself."""
@@ -71,7 +71,7 @@ class Decisions:
             self._apply(event_id, made, played, fork, scope)
         if self._kind == "train" and dict(scope.fork(made.at).repo.texts()) != made.repo:
             repo = SkillRepo.of(made.repo)  # go on from what the log has: one fault is one difference
-            scope.forks[made.at.group, made.at.rollout] = Fork(repo, SkillIndex.of(repo), scope.fork(made.at).trials)
+            scope.forks[made.at.group, made.at.rollout] = Fork(repo, SkillIndex.of(repo), scope.fork(made.at).usage)
 
     def _before(self, made: CurationMade, scope: Scope) -> Fork | None:
         """The repository before a decision: that of the rollout, or in a curate run what the decision did not change, and

@@ -10,14 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.config import Config
-from engine.environments.contract import World
-from engine.evaluation.verify import scores
-from engine.evaluation.verify.decisions import Decisions
-from engine.evaluation.verify.plays import Plays
-from engine.evaluation.verify.report import Checks, Report, Values, report_of
-from engine.evaluation.verify.scope import Scope
-from engine.evaluation.verify.tokens import Tokens
-from engine.runs.events import (
+from engine.core.events import (
     CurationMade,
     CurationSkipped,
     EpisodeEnded,
@@ -33,7 +26,14 @@ from engine.runs.events import (
     TurnTaken,
     UpdateMade,
 )
-from engine.runs.store import Stored
+from engine.environments.base import TaskSource
+from engine.evaluation.verify import scores
+from engine.evaluation.verify.decisions import Decisions
+from engine.evaluation.verify.plays import Plays
+from engine.evaluation.verify.report import Checks, Report, Values, report_of
+from engine.evaluation.verify.scope import Scope
+from engine.evaluation.verify.tokens import Tokens
+from engine.runs.directory import Stored
 from engine.runs.text import place
 
 
@@ -43,8 +43,8 @@ def verify(
     kind: RunKind,
     *,
     tokens: Tokens | None = None,
-    world: World | None = None,
-    held_out: World | None = None,
+    world: TaskSource | None = None,
+    held_out: TaskSource | None = None,
 ) -> Report:
     """Go through a log once. What needs `tokens` or a `world` is counted as not checked where there is none.
 
@@ -174,7 +174,7 @@ class _Ledger:
 
     def _measured(self, event_id: int, measured: HeldOutMeasured) -> None:
         """A held-out result, which ends its measurement."""
-        if self._open is None and measured.parts is None:  # as in older logs, or where the checkpoint was gone
+        if self._open is None and measured.rewards is None:  # as in older logs, or where the checkpoint was gone
             self._scope(measured.step, held_out=True).checks.skip("held-out", scores.NO_EPISODES)
             return
         self._ended(event_id, measured.step, held_out=True)

@@ -7,24 +7,24 @@ from functools import cached_property
 from typing import TypeVar
 
 from engine.config import Config
-from engine.environments.contract import Task, World, WorldError
-from engine.evaluation.held_out import held_out_groups
-from engine.evaluation.verify.report import Values
-from engine.evaluation.verify.scope import Scope
-from engine.outcomes import FAILED, SUCCEEDED
-from engine.rollouts.groups.families import families_settings
-from engine.runs.events import (
-    Address,
+from engine.core.events import (
     EpisodeEnded,
     EpisodeStarted,
     GroupDrawn,
     MeasurementStarted,
+    PositionId,
     RunKind,
     StepStarted,
     TurnTaken,
 )
+from engine.core.outcomes import FAILED, SUCCEEDED
+from engine.environments.base import Task, TaskSource, TaskSourceError
+from engine.evaluation.held_out import held_out_groups
+from engine.evaluation.verify.report import Values
+from engine.evaluation.verify.scope import Scope
+from engine.rollouts.groups.families import Group, draw_groups
+from engine.rollouts.groups.families_kind import families_settings
 from engine.runs.text import place
-from engine.training.groups import Group, draw_groups
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ NOT_DRAWN = "its task was not drawn again"
 class Plays:
     """Checks against the `world` of a run, and that of its held-out groups; without them it says that nothing is checked."""
 
-    def __init__(self, config: Config, kind: RunKind, world: World | None, held_out: World | None) -> None:
+    def __init__(self, config: Config, kind: RunKind, world: TaskSource | None, held_out: TaskSource | None) -> None:
         self._config = config
         self._kind = kind
         self._world = world
@@ -50,7 +50,7 @@ class Plays:
             return
         try:
             drawn = self._drawn(world, began)
-        except WorldError as error:
+        except TaskSourceError as error:
             scope.checks.skip("draws", str(error))
             return
         where = f"{'held out after ' if isinstance(began, MeasurementStarted) else ''}step {began.step}"
@@ -73,7 +73,7 @@ class Plays:
         try:
             game = world.start(task)
             seen = game.reset()
-        except WorldError as error:
+        except TaskSourceError as error:
             scope.checks.skip("plays", str(error))
             return
         scope.games[at] = game, seen
@@ -98,17 +98,17 @@ class Plays:
         if turn.at not in scope.games:
             return
         game, seen = scope.games[turn.at]
-        coerced = turn.action not in seen.admissible
+        invalid = turn.action not in seen.admissible
         try:
             seen = game.step(turn.action)
-        except WorldError as error:
+        except TaskSourceError as error:
             del scope.games[turn.at]
             scope.checks.skip("plays", str(error))
             return
         scope.games[turn.at] = game, seen
         where = f"{place(turn.at)} turn {turn.turn}"
-        logged: Values = {"observation": turn.observation, "coerced": turn.coerced}
-        again: Values = {"observation": seen.text, "coerced": coerced}
+        logged: Values = {"observation": turn.observation, "invalid_action": turn.invalid_action}
+        again: Values = {"observation": seen.text, "invalid_action": invalid}
         scope.checks.compare(event_id, where, "plays", logged, again, counts=0)
 
     def ended(self, event_id: int, ended: EpisodeEnded, scope: Scope) -> None:
@@ -121,7 +121,7 @@ class Plays:
         again: Values = {"outcome": outcome.kind, "reason": outcome.reason}
         scope.checks.compare(event_id, place(ended.at), "plays", logged, again, counts=0)
 
-    def _drawn(self, world: World, began: StepStarted | MeasurementStarted) -> list[Group]:
+    def _drawn(self, world: TaskSource, began: StepStarted | MeasurementStarted) -> list[Group]:
         training = self._config.training
         if isinstance(began, MeasurementStarted):
             return held_out_groups(world, training.tasks, len(began.groups))
@@ -137,7 +137,7 @@ class Plays:
         return self._world.stream(self._config.curate.seed, self._config.curate.tasks)
 
 
-def _task_at(groups: Sequence[Sequence[T]], at: Address) -> T | None:
+def _task_at(groups: Sequence[Sequence[T]], at: PositionId) -> T | None:
     """The task of a position, `[group][position - 1]`; None where there is none."""
     tasks = groups[at.group] if 0 <= at.group < len(groups) else ()
     return tasks[at.position - 1] if 0 < at.position <= len(tasks) else None

@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 
 from engine.agents.executor import Trajectory
 from engine.agents.prompting import Turn
-from engine.environments.contract import Environment, Observation, Task
-from engine.evaluation.verify.report import Checks
-from engine.outcomes import Outcome, unmeasured
-from engine.runs.events import (
-    Address,
+from engine.core.events import (
     CurationMade,
     EpisodeEnded,
     EpisodeStarted,
     GroupDrawn,
-    Parts,
+    PositionId,
+    RewardBreakdown,
     TurnTaken,
     Veto,
 )
-from engine.skills import SkillIndex, SkillRepo, Trials
-from engine.training.rewards import Measures
+from engine.core.outcomes import Outcome, unmeasured
+from engine.environments.base import Environment, Observation, Task
+from engine.evaluation.verify.report import Checks
+from engine.rollouts.rewards import PositionMetrics
+from engine.skills import SkillIndex, SkillRepo, SkillUsage
 
 UNTOLD = unmeasured("the log does not say how the episode ended")
 
@@ -78,12 +78,12 @@ class Played:
         return len(set(self.found) - shown)
 
     @property
-    def measures(self) -> Measures:
+    def measures(self) -> PositionMetrics:
         """What the position contributes to its rollout's reward."""
         made = self.made
         if made is None:
-            return Measures(self.outcome)
-        return Measures(
+            return PositionMetrics(self.outcome)
+        return PositionMetrics(
             outcome=self.outcome,
             curated=True,
             calls=len(made.calls),
@@ -96,7 +96,7 @@ class Played:
     def trajectory(self, started: EpisodeStarted) -> Trajectory:
         """The episode as the curator and the judge saw it."""
         task = Task(started.task, started.family, started.prompt)
-        turns = [Turn(turn.thought, turn.action, turn.observation, turn.coerced) for turn in self.turns]
+        turns = [Turn(turn.thought, turn.action, turn.observation, turn.invalid_action) for turn in self.turns]
         return Trajectory(task, started.observation, turns, self.outcome)
 
 
@@ -106,7 +106,7 @@ class Fork:
 
     repo: SkillRepo = field(default_factory=SkillRepo.empty)
     index: SkillIndex = field(default_factory=SkillIndex)
-    trials: Trials = field(default_factory=Trials)
+    usage: SkillUsage = field(default_factory=SkillUsage)
 
 
 @dataclass
@@ -120,17 +120,17 @@ class Scope:
     vetoes: list[Veto] | None = None
     tasks: list[list[Task]] = field(default_factory=list)
     forks: dict[tuple[int, int], Fork] = field(default_factory=dict)
-    games: dict[Address, tuple[Environment, Observation]] = field(default_factory=dict)
-    played: dict[Address, Played] = field(default_factory=dict)
-    parts: dict[tuple[int, int], Parts] = field(default_factory=dict)
+    games: dict[PositionId, tuple[Environment, Observation]] = field(default_factory=dict)
+    played: dict[PositionId, Played] = field(default_factory=dict)
+    parts: dict[tuple[int, int], RewardBreakdown] = field(default_factory=dict)
     updated: bool = False
     checks: Checks = field(default_factory=Checks)
 
-    def at(self, at: Address) -> Played:
+    def at(self, at: PositionId) -> Played:
         """What is known of a position."""
         return self.played.setdefault(at, Played())
 
-    def fork(self, at: Address) -> Fork:
+    def fork(self, at: PositionId) -> Fork:
         """The repository of a position's rollout."""
         return self.forks.setdefault((at.group, at.rollout), Fork())
 
@@ -140,5 +140,5 @@ class Scope:
         return [self.played[at] for at in places]
 
 
-def _position(at: Address) -> int:
+def _position(at: PositionId) -> int:
     return at.position

@@ -6,23 +6,23 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from engine.evaluation.held_out import standard_error
-from engine.evaluation.verify.report import Values
-from engine.evaluation.verify.scope import Played, Scope
-from engine.outcomes import SUCCEEDED
-from engine.rollouts.settings import RewardSettings
-from engine.runs.events import (
-    Address,
+from engine.core.events import (
     HeldOutMeasured,
-    Parts,
+    PositionId,
+    RewardBreakdown,
     RolloutScored,
     RunKind,
     StepEnded,
     TurnTaken,
     UpdateMade,
 )
+from engine.core.outcomes import SUCCEEDED
+from engine.evaluation.held_out import standard_error
+from engine.evaluation.verify.report import Values
+from engine.evaluation.verify.scope import Played, Scope
+from engine.rollouts import rewards
+from engine.rollouts.settings import RewardSettings
 from engine.runs.text import place
-from engine.training import rewards
 from engine.training.samples import ZERO_GRADIENT, why_untrainable
 
 NO_EPISODES = "its episodes are not in the log, as in older ones"
@@ -39,7 +39,7 @@ def check_rollout(event_id: int, scored: RolloutScored, scope: Scope, settings: 
         event_id,
         f"step {scored.step} group {scored.group} rollout {scored.rollout}",
         "rewards",
-        {**_named(scored.parts), "measured": scored.measured, "unmeasured": scored.unmeasured},
+        {**_named(scored.rewards), "measured": scored.measured, "unmeasured": scored.unmeasured},
         {**_named(parts), "measured": measured, "unmeasured": len(positions) - measured},
     )
     _check_decisions(event_id, f"step {scored.step} group {scored.group} rollout {scored.rollout}", positions, scope)
@@ -89,7 +89,15 @@ def check_step(event_id: int, ended: StepEnded, scope: Scope, kind: RunKind) -> 
     if kind == "train" and not scope.updated:
         absent = {"update": "an update_made event"}
         scope.checks.compare(event_id, f"step {ended.step}", "advantages", {}, absent, counts=0)
-    names = ["spread", "flat_groups", "measured", "unmeasured", "success_rate", "coercion_rate", "invalid_calls"]
+    names = [
+        "reward_std",
+        "zero_std_groups",
+        "measured",
+        "unmeasured",
+        "success_rate",
+        "invalid_action_rate",
+        "invalid_calls",
+    ]
     names.append("episodes")
     if not any(played.old for played in scope.played.values()):
         names += ["skipped_curations", "shortened", "dropped_skills"]
@@ -98,7 +106,7 @@ def check_step(event_id: int, ended: StepEnded, scope: Scope, kind: RunKind) -> 
         event_id,
         f"step {ended.step}",
         "steps",
-        {**_named(ended.parts), **{name: getattr(ended, name) for name in names}, **ended.operations},
+        {**_named(ended.rewards), **{name: getattr(ended, name) for name in names}, **ended.operations},
         {name: value for name, value in again.items() if name in names or name not in StepEnded.__struct_fields__},
     )
 
@@ -108,7 +116,7 @@ def check_held_out(event_id: int, measured: HeldOutMeasured, scope: Scope, setti
     parts, unmeasured = [], 0
     where = f"held out after step {measured.step}"
     for number, group in enumerate(scope.groups):
-        places = [Address(measured.step, number, 0, index, True) for index in range(1, len(group.tasks) + 1)]
+        places = [PositionId(measured.step, number, 0, index, True) for index in range(1, len(group.tasks) + 1)]
         rollout = [scope.at(at) for at in places]
         parts.append(rewards.score([played.measures for played in rollout], settings))
         _check_decisions(event_id, f"{where} group {number}", rollout, scope)
@@ -126,8 +134,8 @@ def check_held_out(event_id: int, measured: HeldOutMeasured, scope: Scope, setti
         "standard error": standard_error([part.r_task for part in parts]),
         "unmeasured": unmeasured,
     }
-    if measured.parts is not None:
-        logged = {**logged, **{f"{name} of its parts": value for name, value in _named(measured.parts).items()}}
+    if measured.rewards is not None:
+        logged = {**logged, **{f"{name} of its parts": value for name, value in _named(measured.rewards).items()}}
         again = {**again, **{f"{name} of its parts": value for name, value in _named(mean).items()}}
     scope.checks.compare(event_id, where, "held-out", logged, again)
 
@@ -142,15 +150,15 @@ def check_turn(event_id: int, turn: TurnTaken, scope: Scope) -> None:
     scope.checks.compare(event_id, place(turn.at), "episodes", logged, again, counts=0)
 
 
-def check_episode(event_id: int, at: Address, scope: Scope, history: int) -> None:
+def check_episode(event_id: int, at: PositionId, scope: Scope, history: int) -> None:
     """An episode's count of turns, and which skills were in its prompts."""
     played = scope.at(at)
     ended, found = played.ended, played.found
     assert ended is not None
-    logged: dict[str, float | str | None] = {"turns": ended.turns, "coerced": ended.coerced}
+    logged: dict[str, float | str | None] = {"turns": ended.turns, "invalid_actions": ended.invalid_actions}
     again: dict[str, float | str | None] = {
         "turns": len(played.turns),
-        "coerced": sum(turn.coerced for turn in played.turns),
+        "invalid_actions": sum(turn.invalid_action for turn in played.turns),
     }
     if ended.shown is not None:
         counts = [turn.skills or 0 for turn in played.turns]
@@ -165,20 +173,20 @@ def check_episode(event_id: int, at: Address, scope: Scope, history: int) -> Non
 
 def _summary(scope: Scope) -> Values:
     groups = _groups(scope).values()
-    spreads = [spread for row in groups if (spread := rewards.spread([part.r for part in row])) is not None]
+    spreads = [spread for row in groups if (spread := rewards.reward_std([part.r for part in row])) is not None]
     played = [position for position in scope.played.values() if position.ended is not None]
     outcomes = [position.outcome for position in played if position.outcome.measured]
     measured = sum(position.measured for position in played)
-    turns = [turn.coerced for position in played for turn in position.turns]
+    turns = [turn.invalid_action for position in played for turn in position.turns]
     calls = [call for position in scope.played.values() if position.made for call in position.made.calls]
     return {
         **_named(rewards.average([part for row in groups for part in row])),
-        "spread": fmean(spreads) if spreads else None,
-        "flat_groups": sum(spread == 0 for spread in spreads),
+        "reward_std": fmean(spreads) if spreads else None,
+        "zero_std_groups": sum(spread == 0 for spread in spreads),
         "measured": measured,
         "unmeasured": len(played) - measured,
         "success_rate": fmean(outcome == SUCCEEDED for outcome in outcomes) if outcomes else None,
-        "coercion_rate": fmean(turns) if turns else None,
+        "invalid_action_rate": fmean(turns) if turns else None,
         "invalid_calls": sum(call.verdict != "valid" for call in calls),
         "episodes": len(played),
         "skipped_curations": len(outcomes) - measured,
@@ -188,16 +196,16 @@ def _summary(scope: Scope) -> Values:
     }
 
 
-def _groups(scope: Scope) -> dict[int, list[Parts]]:
+def _groups(scope: Scope) -> dict[int, list[RewardBreakdown]]:
     """The rollouts' parts by group."""
-    rows: dict[int, list[Parts]] = defaultdict(list)
+    rows: dict[int, list[RewardBreakdown]] = defaultdict(list)
     for group, rollout in sorted(scope.parts):
         rows[group].append(scope.parts[group, rollout])
     return rows
 
 
-def _named(parts: Parts) -> Values:
-    return {name: getattr(parts, name) for name in Parts.__struct_fields__}
+def _named(parts: RewardBreakdown) -> Values:
+    return {name: getattr(parts, name) for name in RewardBreakdown.__struct_fields__}
 
 
 def _advantages(rows: Mapping[int, list[float | None]]) -> Values:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from engine.models.contract import Message
+from engine.models.base import Message
 from engine.models.settings import ModelSettings, local_settings
 from engine.skills import TOOLS
 
@@ -45,6 +45,6 @@ class _Counted:
 
 def load(settings: ModelSettings) -> Tokens:
     """The tokens of the run's model. Raises `ConfigError` where its tokenizer cannot be had."""
-    from engine.models.local import load_tokenizer
+    from engine.models.local.model import load_tokenizer
 
     return _Counted(load_tokenizer(local_settings(settings)))

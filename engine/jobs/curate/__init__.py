@@ -11,7 +11,7 @@ from engine.jobs.base import JobKind
 
 def check(config: Config) -> None:
     """Raises `ConfigError` where `curate.adapter` names neither a checkpoint nor a train run that has one."""
-    from engine.model_files import check_adapter
+    from engine.models.files import check_adapter
 
     source = config.curate.adapter
     if not source:

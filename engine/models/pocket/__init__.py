@@ -1,0 +1,1 @@
+"""The shipped model of a few million parameters."""

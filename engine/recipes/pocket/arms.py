@@ -1,6 +1,6 @@
 """Executor arms of the household world: the same held-out tasks with different skills in the prompt.
 
-    results = await play_arms(agents, groups=96)
+    results = await play_arms(context, groups=96)
     results["oracle"].success
 
 `none` shows no skills; `oracle` a right one-fact skill about everything in the house, found by the search that runs use;
@@ -18,35 +18,35 @@ import msgspec
 
 from engine.agents.executor import Trajectory, play
 from engine.agents.prompting import SkillShown
-from engine.environments.contract import Task
+from engine.core.outcomes import SUCCEEDED
+from engine.core.seeds import seed_of, stream
+from engine.environments.base import Task
 from engine.environments.household.house import draw_house
-from engine.environments.household.world import errand_of, house_of
+from engine.environments.household.source import errand_of, house_of
 from engine.evaluation.held_out import held_out_groups
-from engine.outcomes import SUCCEEDED
 from engine.recipes.pocket.files import File, about, facts_of
 from engine.recipes.pocket.play import OPENING
-from engine.seeds import seed_of, stream
+from engine.rollouts.rollout import RolloutContext
 from engine.skills import Skill, SkillIndex
-from engine.training.rollout import Agents
 
 
 class Arm(msgspec.Struct, frozen=True):
-    """One arm's result over its measured tasks; `coercion_rate` is per turn."""
+    """One arm's result over its measured tasks; `invalid_action_rate` is per turn."""
 
     tasks: int
     measured: int
     success: float
     standard_error: float
-    coercion_rate: float
+    invalid_action_rate: float
     episodes_per_second: float
 
 
-async def play_arms(agents: Agents, groups: int) -> dict[str, Arm]:
+async def play_arms(context: RolloutContext, groups: int) -> dict[str, Arm]:
     """Play every arm over the tasks of `groups` held-out houses, one arm after the other."""
-    drawn = held_out_groups(agents.world, agents.config.training.tasks, groups)
+    drawn = held_out_groups(context.source, context.config.training.tasks, groups)
     tasks = [task for group in drawn for task in group.tasks]
     choosers = {"none": lambda task: [], "oracle": oracle, "irrelevant": irrelevant}
-    return {name: await _play(agents, tasks, chooser) for name, chooser in choosers.items()}
+    return {name: await _play(context, tasks, chooser) for name, chooser in choosers.items()}
 
 
 def oracle(task: Task) -> list[SkillShown]:
@@ -66,16 +66,16 @@ def irrelevant(task: Task) -> list[SkillShown]:
     return [_shown(about(subject, facts[subject], rng)) for subject in rng.sample(others, 3)]
 
 
-async def _play(agents: Agents, tasks: list[Task], chooser: Callable[[Task], list[SkillShown]]) -> Arm:
+async def _play(context: RolloutContext, tasks: list[Task], chooser: Callable[[Task], list[SkillShown]]) -> Arm:
     began = time.monotonic()
     playing = [
         play(
-            agents.world,
+            context.source,
             task,
             chooser(task),
-            model=agents.model,
-            prompts=agents.executor_prompts,
-            settings=agents.config.executor,
+            model=context.model,
+            prompts=context.executor_prompts,
+            settings=context.config.executor,
             seed=seed_of("arm", task.id),
         )
         for task in tasks
@@ -91,7 +91,7 @@ def _result(trajectories: list[Trajectory], seconds: float) -> Arm:
         measured=len(measured),
         success=success,
         standard_error=math.sqrt(success * (1 - success) / len(measured)),
-        coercion_rate=sum(t.coerced for t in trajectories) / sum(len(t.turns) for t in trajectories),
+        invalid_action_rate=sum(t.invalid_actions for t in trajectories) / sum(len(t.turns) for t in trajectories),
         episodes_per_second=len(trajectories) / seconds,
     )
 

@@ -17,14 +17,14 @@ from typing import Any
 import msgspec
 
 from engine.agents.prompting import Prompts, SkillShown, Turn
-from engine.environments.contract import Task
+from engine.core.events import Veto
+from engine.core.seeds import stream
+from engine.environments.base import Task
 from engine.environments.household.house import TREATMENTS, House, draw_house, nouns
-from engine.environments.household.world import HouseholdWorld, errand_of, house_of
-from engine.models.contract import Message
+from engine.environments.household.source import HouseholdTasks, errand_of, house_of
+from engine.models.base import Message
 from engine.recipes.pocket import curation, play
 from engine.recipes.pocket.files import File, about, facts_of
-from engine.runs.events import Veto
-from engine.seeds import stream
 from engine.skills import TOOLS, Skill, SkillIndex
 
 TASKS = 5
@@ -53,7 +53,7 @@ def chats(lives: range, seed: int) -> Iterator[Chat]:
 
 
 def _life(house_seed: int, rng: random.Random, prompts: Prompts) -> Iterator[Chat]:
-    world = HouseholdWorld()
+    world = HouseholdTasks()
     tasks = world.tasks(f"house-{house_seed}", house_seed, TASKS)
     repo = Repo()
     for file in _start(draw_house(house_seed), tasks, rng):
@@ -165,7 +165,7 @@ def _blur(subject: str, value: str, rng: random.Random) -> str | None:
 
 
 def _play(
-    world: HouseholdWorld, task: Task, shown: list[File], prompts: Prompts, rng: random.Random
+    world: HouseholdTasks, task: Task, shown: list[File], prompts: Prompts, rng: random.Random
 ) -> tuple[list[Turn], bool, list[Chat]]:
     """Play `task` by the script; the chats are the executor's turns."""
     facts = {file.subject: file.value for file in reversed(shown) if file.value is not None}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-from engine.environments.contract import Observation
+from engine.environments.base import Observation
 from engine.environments.household.environment import Errand
 
 Facts = Mapping[str, str]

@@ -23,10 +23,10 @@ import torch.distributed as dist
 import torch.multiprocessing
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from engine.core.seeds import stream
 from engine.recipes.pocket.corpus import Chat, chats
 from engine.recipes.pocket.muon import Muon
 from engine.recipes.pocket.tokenizer import train_tokenizer
-from engine.seeds import stream
 
 VOCABULARY = 1024
 PROMPT_WEIGHT = 0.2

@@ -1,1 +1,1 @@
-"""Groupings: which tasks make a training group, and in which order. One module a grouping; `registry` names them."""
+"""What makes related tasks a group."""

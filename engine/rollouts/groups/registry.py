@@ -12,5 +12,5 @@ class GroupingKind(PartKind, frozen=True):
 
 DEFAULT = "families"
 GROUPINGS = Registry[GroupingKind](
-    "grouping", "skillos.groupings", {"families": "engine.rollouts.groups.families:KIND"}
+    "grouping", "skillos.groupings", {"families": "engine.rollouts.groups.families_kind:KIND"}
 )

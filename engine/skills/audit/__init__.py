@@ -16,10 +16,10 @@ from collections.abc import Collection, Iterator, Mapping
 
 import msgspec
 
+from engine.core.findings import Finding, Severity
 from engine.review.settings import AuditSettings
 from engine.skills.audit.duplicates import DuplicateIndex
-from engine.skills.finding import Finding, Severity
-from engine.skills.skill import MAX_BYTES, Skill
+from engine.skills.format.skill import MAX_BYTES, Skill
 
 __all__ = ["Context", "DuplicateIndex", "Finding", "Severity", "audit", "audit_repo"]
 

@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping
 from typing import Self
 from zlib import crc32
 
-from engine.skills.skill import Skill
+from engine.skills.format.skill import Skill
 
 SKETCH = 16
 MAX_COMPARED = 50

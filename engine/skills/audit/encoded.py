@@ -6,9 +6,9 @@ import base64
 import re
 from collections.abc import Iterator
 
+from engine.core.findings import Finding, bounded, quoted
 from engine.skills.audit import patterns
 from engine.skills.audit.reading import Reading
-from engine.skills.finding import Finding, bounded, quoted
 
 MIN_BASE64 = 160
 MIN_HEX = 160

@@ -9,8 +9,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 
+from engine.core.findings import Finding, Severity, bounded
 from engine.skills.audit.reading import Reading
-from engine.skills.finding import Finding, Severity, bounded
 
 _FLAG = re.compile("\U0001f3f4[\U000e0061-\U000e007a\U000e0030-\U000e0039]{2,6}\U000e007f")
 _TAGS = re.compile("[\U000e0000-\U000e007f]+")

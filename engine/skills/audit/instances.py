@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from engine.core.findings import Finding, bounded, quoted
 from engine.skills.audit.reading import Reading
-from engine.skills.finding import Finding, bounded, quoted
 
 _NUMBERED = re.compile(r"(?<![\w-])([a-z]{2,30})[ _-]?#?(\d{1,6})(?![\w%-]|[.,]\d)")
 _TOKEN = re.compile(r"(?<![\w.~/\\:-])[\w.~/\\:-]{4,300}+")

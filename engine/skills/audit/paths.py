@@ -10,8 +10,8 @@ import posixpath
 import re
 from collections.abc import Iterator
 
+from engine.core.findings import Finding, Severity, bounded, quoted
 from engine.skills.audit.reading import Reading
-from engine.skills.finding import Finding, Severity, bounded, quoted
 
 _LINK = re.compile(r"\]\([ ]?<?([^)\s>]{1,400})")
 _CLIMB = re.compile(r"\.\./[^\s`'\")\]>]{0,200}")

@@ -11,8 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from engine.core.findings import Finding, Severity, bounded, quoted
 from engine.skills.audit.reading import CONTINUED, Reading
-from engine.skills.finding import Finding, Severity, bounded, quoted
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,8 +14,8 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Protocol
 
+from engine.core.findings import Finding, Severity, bounded
 from engine.skills.audit.reading import Reading
-from engine.skills.finding import Finding, Severity, bounded
 
 PIECE = 240
 OVERLAP = 100

@@ -19,9 +19,9 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from engine.core.errors import SkillosError
-from engine.skills.files import NOT_SKILLS, SKILL_FILES, decoded, printable
-from engine.skills.skill import MAX_BYTES, Skill, name_problem
-from engine.skills.worktree import TEMPORARY
+from engine.skills.format.skill import MAX_BYTES, Skill, name_problem
+from engine.skills.history.checkout import TEMPORARY
+from engine.skills.repo.layout import NOT_SKILLS, SKILL_FILES, decoded, decoded_name
 
 MAX_ENTRIES = 500_000
 MAX_FILE = 16 * 1024**2
@@ -36,7 +36,7 @@ class ExchangeError(SkillosError):
     """An import or export that cannot be done; the message says what, where and what to do. Nothing was changed."""
 
 
-class Unreadable(Exception):
+class Unreadable(SkillosError):
     """One file that cannot be read, and why."""
 
 
@@ -124,7 +124,7 @@ class _Gathering:
         )
 
     def _skip(self, place: str, why: str) -> None:
-        self._skipped.append(Skipped(printable(place)[:MAX_PATH], why))
+        self._skipped.append(Skipped(decoded_name(place)[:MAX_PATH], why))
 
     def _safe(self, entries: Iterable[Entry]) -> dict[str, Entry]:
         """The entries by their paths, but for those that no skill may hold."""
@@ -233,7 +233,7 @@ def _above(path: str) -> Iterator[str]:
 def _path_problem(path: str) -> str:
     """Why no skill may hold a file under `path`, or ""."""
     parts = path.split("/")
-    if printable(path) != path or "\ufffd" in path:
+    if decoded_name(path) != path or "\ufffd" in path:
         return "its name is not UTF-8"
     if path.startswith("/") or "\\" in path or ".." in parts or re.match(r"[A-Za-z]:", path):
         return "its path leads out of the source"

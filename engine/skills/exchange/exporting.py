@@ -10,7 +10,6 @@ loses nothing (`conform`). The target appears complete or not at all, and the sa
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import tempfile
 import zipfile
@@ -18,9 +17,10 @@ from pathlib import Path
 
 import msgspec
 
+from engine.core.files import publish
 from engine.skills.exchange.bundle import Bundle, ExchangeError, File, Package, Skipped
-from engine.skills.exchange.conform import conform
-from engine.skills.files import SKILL_FILE
+from engine.skills.exchange.normalize import conform
+from engine.skills.repo.layout import SKILL_FILE
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -79,7 +79,7 @@ def _write(target: Path, files: dict[str, File]) -> None:
         beside = Path(tempfile.mkdtemp(prefix=".skillos-export-", dir=target.parent))
         try:
             fill(beside / "made", files)
-            _appear(beside / "made", target)
+            publish(beside / "made", target)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     except OSError as error:
@@ -87,13 +87,6 @@ def _write(target: Path, files: dict[str, File]) -> None:
         why = "something stands there already" if taken else error.strerror or str(error)
         advice = "name a place that is free" if taken else "name a place that you may write to, with room enough"
         raise ExchangeError(f"cannot export to {target}: {why}; {advice}") from error
-
-
-def _appear(made: Path, target: Path) -> None:
-    """Put what was made in its place, at once, and over nothing but an empty folder."""
-    if made.is_file() and os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    made.rename(target)
 
 
 def _fill_folder(folder: Path, files: dict[str, File]) -> None:

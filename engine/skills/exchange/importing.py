@@ -17,11 +17,11 @@ from typing import Literal, get_args
 
 import msgspec
 
+from engine.core.findings import Finding
 from engine.skills.exchange.bundle import Bundle, ExchangeError, File, Package, Skipped
-from engine.skills.files import NOT_SKILLS, other_files, skill_file
-from engine.skills.header import Finding
-from engine.skills.history import History
-from engine.skills.skill import MAX_NAME
+from engine.skills.format.skill import MAX_NAME
+from engine.skills.history.history import History
+from engine.skills.repo.layout import NOT_SKILLS, other_files, skill_file
 
 Clash = Literal["refuse", "rename", "replace"]
 CLASHES: tuple[Clash, ...] = get_args(Clash)
@@ -86,7 +86,7 @@ def plan_import(bundle: Bundle, root: Path, *, clash: Clash = "refuse") -> Impor
             clashes.append(package.name)
             continue
         if action == "renamed":
-            if any(finding.code == "not-utf8" for finding in package.skill.findings):
+            if any(finding.rule == "not-utf8" for finding in package.skill.findings):
                 skipped.append(
                     Skipped(package.place, "its name is taken, and its file is not UTF-8 and cannot be renamed")
                 )

@@ -22,8 +22,6 @@ from pathlib import Path, PurePosixPath
 import pygit2
 from pygit2.enums import FileMode, SortMode
 
-from engine.skills import places, worktree
-from engine.skills.commits import at_step, commit_of
 from engine.skills.exchange.bundle import (
     MAX_ENTRIES,
     MAX_FILE,
@@ -35,7 +33,10 @@ from engine.skills.exchange.bundle import (
     Unreadable,
     gather,
 )
-from engine.skills.files import is_inside
+from engine.skills.history import checkout as worktree
+from engine.skills.history import repository as places
+from engine.skills.history.commits import at_step, commit_of
+from engine.skills.repo.layout import is_inside
 
 MAX_ARCHIVE = 256 * 1024**2
 MAX_DIRECTORY = 64 * 1024**2
@@ -175,10 +176,10 @@ def read_git(path: Path, *, ref: str = "", step: int | None = None, run: str = "
     """The skills of one commit of the repository that `path` is or lies inside of; then only those under `path`.
 
     `ref` is a commit, branch or tag, by default the newest commit; a `step` of a `run`, by default of the newest one,
-    is what the trailers of our own commits tell (`engine.skills.commits.at_step`). Raises `ExchangeError`.
+    is what the trailers of our own commits tell (`engine.skills.history.commits.at_step`). Raises `ExchangeError`.
     """
     try:
-        with places.explained(path, "read the commits"):
+        with places.translate_errors(path, "read the commits"):
             repository = places.any_repository(path)
             commit = _commit(repository, path, ref, step, run)
             inside = _inside(repository, path)

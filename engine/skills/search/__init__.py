@@ -8,6 +8,6 @@ re-ranks by how tasks went.
 """
 
 from engine.skills.search.index import SkillIndex
-from engine.skills.search.reliability import Trials, find, wilson_lower_bound
+from engine.skills.search.reliability import SkillUsage, find, wilson_lower_bound
 
-__all__ = ["SkillIndex", "Trials", "find", "wilson_lower_bound"]
+__all__ = ["SkillIndex", "SkillUsage", "find", "wilson_lower_bound"]

@@ -23,12 +23,12 @@ from typing import Self
 
 import numpy as np
 
-from engine.skills.repo import SkillRepo
+from engine.skills.format.skill import Skill
+from engine.skills.repo.repository import SkillRepo
 from engine.skills.search import saved
 from engine.skills.search.inverted import InvertedField
 from engine.skills.search.okapi import Field, OkapiField
 from engine.skills.search.words import count_words
-from engine.skills.skill import Skill
 
 WEIGHTS = (1.0, 2.0, 2.0)
 SMALL = 256

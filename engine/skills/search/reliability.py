@@ -1,6 +1,6 @@
 """Search that also asks how reliable a skill has proved, by the lower end of Wilson's interval.
 
-    trials = Trials()
+    trials = SkillUsage()
     found = find(index, trials, task.prompt, k=5, weight=0.3)
     trials.record([name for name, _ in found], outcome)
 
@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable
 from statistics import NormalDist
 
-from engine.outcomes import SUCCEEDED, Outcome
+from engine.core.outcomes import SUCCEEDED, Outcome
 from engine.skills.search.index import SkillIndex
 
 CONFIDENCE = 0.95
@@ -36,7 +36,7 @@ def wilson_lower_bound(successes: int, trials: int, confidence: float = CONFIDEN
     return max(0.0, (rate + spread / 2 - half) / (1 + spread))
 
 
-class Trials:
+class SkillUsage:
     """How the tasks went that each skill was shown for."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Trials:
         return wilson_lower_bound(self._successes[name], trials) if trials else None
 
 
-def find(index: SkillIndex, trials: Trials, query: str, k: int, weight: float) -> list[tuple[str, float]]:
+def find(index: SkillIndex, trials: SkillUsage, query: str, k: int, weight: float) -> list[tuple[str, float]]:
     """`index.search`, re-ranked: a score becomes score · (1 − weight + weight · lower bound), of the best `DEPTH` · k.
 
     A skill that is unmeasured counts as the mean of the measured ones found beside it, so that a new skill is neither

@@ -9,7 +9,7 @@ may come from anywhere: links are not followed, and the bytes become plain data 
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
 import stat
 import sys
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.core.files import try_lock
 from engine.skills.search.inverted import Postings
 from engine.skills.search.words import STEMMER
 
@@ -67,7 +68,8 @@ def write(root: Path, state: State) -> None:
     (root / FOLDER).mkdir(exist_ok=True)
     folder = os.open(root / FOLDER, _OPEN_FOLDER)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not try_lock(folder):
+            raise BlockingIOError(errno.EWOULDBLOCK, "another process writes it at this moment", str(root / FOLDER))
         with suppress(FileExistsError):
             _write(folder, ".gitignore", b"*\n")
         with suppress(FileNotFoundError):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.outcomes import FAILED, SUCCEEDED, unmeasured
-from engine.skills import Skill, SkillIndex, Trials, find
+from engine.core.outcomes import FAILED, SUCCEEDED, unmeasured
+from engine.skills import Skill, SkillIndex, SkillUsage, find
 from engine.skills.search import wilson_lower_bound
 
 Z = 1.959963984540054
@@ -20,9 +20,9 @@ def index_of(*names: str) -> SkillIndex:
     return SkillIndex.of({name: Skill.make(name, "Use for mugs.", "Mugs are in the safe.") for name in names})
 
 
-def trials_of(**results: tuple[int, int]) -> Trials:
+def usage_of(**results: tuple[int, int]) -> SkillUsage:
     """Successes and failures by skill."""
-    trials = Trials()
+    trials = SkillUsage()
     for name, (successes, failures) in results.items():
         for outcome in [SUCCEEDED] * successes + [FAILED] * failures:
             trials.record([name], outcome)
@@ -54,7 +54,7 @@ def test_what_is_no_rate_has_no_bound(successes: int, trials: int) -> None:
 
 
 def test_an_unmeasured_task_is_no_trial() -> None:
-    trials = Trials()
+    trials = SkillUsage()
     trials.record(["a"], unmeasured("the server timed out"))
     assert trials.lower_bound("a") is None
     trials.record(["a", "b"], FAILED)
@@ -65,13 +65,13 @@ def test_an_unmeasured_task_is_no_trial() -> None:
 def test_without_weight_or_trials_nothing_changes() -> None:
     index = index_of("a", "b", "c")
     plain = index.search("mugs", 2)
-    assert find(index, trials_of(b=(9, 0)), "mugs", 2, 0.0) == plain
-    assert find(index, Trials(), "mugs", 2, 1.0) == plain
+    assert find(index, usage_of(b=(9, 0)), "mugs", 2, 0.0) == plain
+    assert find(index, SkillUsage(), "mugs", 2, 1.0) == plain
 
 
 def test_what_proved_reliable_comes_first_and_the_untried_in_the_middle() -> None:
     index = index_of("bad", "good", "new")
-    found = find(index, trials_of(bad=(0, 9), good=(9, 0)), "mugs", 3, 0.5)
+    found = find(index, usage_of(bad=(0, 9), good=(9, 0)), "mugs", 3, 0.5)
     assert [name for name, _ in found] == ["good", "new", "bad"]
     scores = dict(found)
     assert scores["new"] == pytest.approx((scores["good"] + scores["bad"]) / 2)
@@ -80,7 +80,7 @@ def test_what_proved_reliable_comes_first_and_the_untried_in_the_middle() -> Non
 def test_a_reliable_skill_can_come_up_from_below_the_cut_but_none_without_a_word() -> None:
     index = index_of("a", "b", "c", "d")
     index.insert("plates", Skill.make("plates", "Use for plates.", ""))
-    trials = trials_of(a=(0, 9), b=(0, 9), d=(9, 0), plates=(9, 0))
+    trials = usage_of(a=(0, 9), b=(0, 9), d=(9, 0), plates=(9, 0))
     assert [name for name, _ in find(index, trials, "mugs", 1, 0.3)] == ["d"]
     assert "plates" not in dict(find(index, trials, "mugs", 5, 1.0))
 
@@ -88,4 +88,4 @@ def test_a_reliable_skill_can_come_up_from_below_the_cut_but_none_without_a_word
 def test_among_skills_that_always_failed_the_search_decides() -> None:
     index = index_of("a", "b")
     index.insert("mugs", Skill.make("mugs", "Use for mugs.", "Mugs are in the safe."))
-    assert [name for name, _ in find(index, trials_of(a=(0, 3), mugs=(0, 3)), "mugs", 3, 1.0)] == ["mugs", "a", "b"]
+    assert [name for name, _ in find(index, usage_of(a=(0, 3), mugs=(0, 3)), "mugs", 3, 1.0)] == ["mugs", "a", "b"]

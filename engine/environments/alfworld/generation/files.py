@@ -10,11 +10,12 @@ from pathlib import Path
 
 import msgspec
 
+from engine.core.files import publish
 from engine.environments.alfworld.errors import GamesError
-from engine.environments.alfworld.game import Content, Game
+from engine.environments.alfworld.files.loading import GAME, OFFICIAL, OfficialGame
 from engine.environments.alfworld.generation.games import SPLIT
-from engine.environments.alfworld.loading import GAME, OFFICIAL, OfficialGame
-from engine.environments.alfworld.program import PLACE_OF_TASK
+from engine.environments.alfworld.play.game import Content, Game
+from engine.environments.alfworld.play.program import PLACE_OF_TASK
 
 TRAJECTORY = "traj_data.json"
 PLAIN = re.compile(r"[\w.-]*\w[\w.-]*")
@@ -47,7 +48,7 @@ def _write(game: Game, unfinished: Path, root: Path) -> Path:
     (draft / GAME).write_bytes(_official(game.content()))
     (draft / TRAJECTORY).write_bytes(msgspec.json.encode({"task_type": game.family, "task_id": folder.name}))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    draft.rename(folder)
+    publish(draft, folder)
     return folder / GAME
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from engine.environments.alfworld.environment import AlfworldEnvironment
+from engine.core.seeds import stream
 from engine.environments.alfworld.errors import GamesError
-from engine.environments.alfworld.game import Content, Game
 from engine.environments.alfworld.generation.families import FAMILIES, FAMILY, Goal
 from engine.environments.alfworld.generation.house import draw_house
 from engine.environments.alfworld.generation.problem import problem
 from engine.environments.alfworld.generation.rules import RuleTexts, our_rules, rules_at
 from engine.environments.alfworld.generation.tables import tables
 from engine.environments.alfworld.generation.walkthrough import shortest
-from engine.environments.alfworld.program import Library
-from engine.seeds import stream
+from engine.environments.alfworld.play.environment import AlfworldEnvironment
+from engine.environments.alfworld.play.game import Content, Game
+from engine.environments.alfworld.play.program import Library
 
 SIZES = ("small", "medium", "large")
 SPLIT = "synthetic"

@@ -1,6 +1,6 @@
 """Names of receptacles, things and locations, mangled as in the benchmark's problems: `Mug_bar__plus_01_dot_20_bar_…`.
 
-The player is told `mug 1` for them, by the rule of `engine.environments.alfworld.naming`.
+The player is told `mug 1` for them, by the rule of `engine.environments.alfworld.play.naming`.
 """
 
 from __future__ import annotations

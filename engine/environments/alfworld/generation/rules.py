@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.environments.alfworld.errors import GamesError
+from engine.environments.alfworld.files.loading import DOMAIN, GRAMMAR, load_games
+from engine.environments.alfworld.files.records import read_text
 from engine.environments.alfworld.generation.tables import text
-from engine.environments.alfworld.loading import DOMAIN, GRAMMAR, load_games
-from engine.environments.alfworld.program import PLACE_OF_TASK
-from engine.environments.alfworld.records import read_text
+from engine.environments.alfworld.play.program import PLACE_OF_TASK
 
 WHY = "synthetic games were to be played by its rules"
 

@@ -1,0 +1,406 @@
+"""Everything that can happen in a run, as plain data.
+
+The event log is the run's truth: it alone is enough to recompute every reward (`method.md` §2). Any room may emit
+events through a `Sink`; only `store` knows that they end up in SQLite. `encode` and `decode` turn an event into JSON
+and back.
+
+    sink(TurnTaken(at=PositionId(step=1, group=0, rollout=2, position=3), turn=1, action="go box", ...))
+
+Rewards are floats or None, and None means *not measured*: it is never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from engine.core.findings import Finding
+from engine.core.outcomes import Outcome
+
+RunKind = str
+"""The name of a kind of run in `engine.jobs.registry`."""
+State = Literal["starting", "running", "paused", "stopping", "stopped", "finished", "failed"]
+Verdict = Literal["valid", "malformed", "refused"]
+Decision = Literal["approved", "amended", "vetoed", "superseded", "undone", "conflicted"]
+
+
+class PositionId(msgspec.Struct, frozen=True):
+    """Where in a run something happened. Steps and positions count from 1, groups and rollouts from 0.
+
+    In a curate run `step` is the number of the task in the stream, and group, rollout are 0, position is 1. With
+    `held_out`, it is a position of the fixed evaluation after `step` updates, and trains nothing.
+    """
+
+    step: int
+    group: int = 0
+    rollout: int = 0
+    position: int = 1
+    held_out: bool = False
+
+
+class GroupDrawn(msgspec.Struct, frozen=True):
+    """One group of related tasks; `seed` reproduces it on any machine."""
+
+    id: str
+    family: str
+    seed: int
+    tasks: list[str]
+
+
+class SkillFound(msgspec.Struct, frozen=True):
+    """A skill that retrieval put into the executor's prompt, with the score that ranked it."""
+
+    name: str
+    score: float
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One call of the curator: what it was, whether it applied, and why not.
+
+    `operation` is insert, update, delete, or the unknown name; `skill` is the skill it is about ("" when unreadable).
+    """
+
+    operation: str
+    skill: str
+    verdict: Verdict
+    why: str = ""
+
+
+def _tag(name: str) -> str:
+    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="kind", tag=_tag):
+    """The base of all events; `kind` in JSON is the class name in snake case."""
+
+
+class RunStarted(Event, frozen=True):
+    """An engine process began (or resumed) the run's work."""
+
+    run_kind: RunKind
+    profile: str
+    steps: int
+    pid: int
+    resumed_from: int = 0
+
+
+class StateChanged(Event, frozen=True):
+    state: State
+    reason: str = ""
+
+
+class Veto(msgspec.Struct, frozen=True):
+    """A vetoed edit as it is quoted to the curator: which skill, why, and each field on one line.
+
+    `operation` is insert, update or delete, `content` a piece of what the skill would have said; both are "" where unknown.
+    """
+
+    skill: str
+    reason: str
+    operation: str = ""
+    content: str = ""
+
+
+class StepStarted(Event, frozen=True):
+    """A step begins. `vetoes` are quoted to the curator in all of it, as many as its prompt holds; None in older logs."""
+
+    step: int
+    groups: list[GroupDrawn]
+    vetoes: list[Veto] | None = None
+
+
+class Progress(Event, frozen=True):
+    """How far the engine is in what it does now: `done` of `total` `unit`s after `seconds`; a `total` of 0 is not known.
+
+    `what` names the thing in a few words ("the pocket model"). A new phase, or the event that ends the present one
+    (`StepEnded`, `HeldOutMeasured`, a `StateChanged` to anything but running), takes its place.
+    """
+
+    phase: Literal["loading", "measuring", "rollouts", "update"]
+    what: str = ""
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    seconds: float = 0.0
+
+
+class MeasurementStarted(Event, frozen=True):
+    """The fixed evaluation after `step` updates begins. Its episodes follow, at addresses with `held_out`; those of an
+    earlier evaluation of the same step that did not end do not count."""
+
+    step: int
+    groups: list[GroupDrawn]
+
+
+class EpisodeStarted(Event, frozen=True):
+    """An episode's beginning. `difficulty` is the number of actions that a knowing player wins in; None is unknown."""
+
+    at: PositionId
+    task: str
+    family: str
+    prompt: str
+    skills: list[SkillFound]
+    observation: str
+    max_turns: int
+    difficulty: int | None = None
+
+
+class TurnTaken(Event, frozen=True):
+    """One executor turn. `invalid_action`: the answer did not parse or was not admissible (`method.md`, lesson 9).
+
+    `skills` is how many of the skills found, the best first, were in the prompt of this turn; None in older logs.
+    """
+
+    at: PositionId
+    turn: int
+    thought: str
+    action: str
+    observation: str
+    invalid_action: bool
+    skills: int | None = None
+
+
+class EpisodeEnded(Event, frozen=True):
+    """An episode's end. `shown` are the skills that were in the prompt of at least one turn; None in older logs.
+
+    `shortened`: the executor's prompt had to leave out skills that were found, or turns that it should quote.
+    """
+
+    at: PositionId
+    outcome: Outcome
+    turns: int
+    invalid_actions: int
+    shown: list[str] | None = None
+    shortened: bool = False
+
+
+class CurationMade(Event, frozen=True):
+    """One curation decision c_i and everything its rewards need.
+
+    `repo` is the repository's text after it (file text by skill name), `repo_tokens` its tokens |S_i|, `prompt_tokens`
+    the tokens of the curator's input |χ_i|, `judge` the content score in [0, 1] or None with `judge_reason` set. `shown`
+    are the skills in the curator's prompt (None in older logs); `dropped_turns` and `dropped_vetoes` did not fit into it.
+    `before` is what the decision changed: the file text, before it, of each skill that it wrote, renamed or deleted, None
+    where there was none. `canonical`: the completion's text has the same number of tokens when it is tokenized again.
+    """
+
+    at: PositionId
+    completion: str
+    calls: list[Call]
+    prompt_tokens: int
+    completion_tokens: int
+    finish: Literal["stop", "length"]
+    repo: dict[str, str]
+    repo_tokens: int
+    judge: float | None
+    judge_reason: str = ""
+    shown: list[str] | None = None
+    dropped_turns: int = 0
+    dropped_vetoes: int = 0
+    before: dict[str, str | None] | None = None
+    canonical: bool | None = None
+
+
+class CurationSkipped(Event, frozen=True):
+    """The curator was not asked or did not answer, so the position has no training sample."""
+
+    at: PositionId
+    reason: str
+
+
+class RewardBreakdown(msgspec.Struct, frozen=True):
+    """The composite reward r and its four parts, of a rollout or averaged over a step; None is unmeasured."""
+
+    r: float | None
+    r_task: float | None
+    r_fc: float | None
+    r_cnt: float | None
+    r_comp: float | None
+
+
+class RolloutScored(Event, frozen=True):
+    """A rollout's rewards. `measured` counts its positions with an outcome and a decision, `unmeasured` the others."""
+
+    step: int
+    group: int
+    rollout: int
+    rewards: RewardBreakdown
+    measured: int
+    unmeasured: int
+
+
+class UpdateMade(Event, frozen=True):
+    """One optimiser step. `advantages[group][rollout]` is A = r - mean(r); None where the rollout was unmeasured.
+
+    `skipped` says why weights and optimiser were left as they were ("" where they were updated).
+    """
+
+    step: int
+    advantages: list[list[float | None]]
+    samples: int
+    loss: float | None
+    grad_norm: float | None
+    entropy: float | None
+    kl: float | None
+    learning_rate: float
+    seconds: float
+    skipped: str = ""
+
+
+class StepEnded(Event, frozen=True):
+    """A step's summary. `reward_std` is the mean over groups of the standard deviation of r inside a group, and
+    `zero_std_groups` the number of groups in which it is 0. `operations` counts valid calls by name. Rates are in [0, 1].
+
+    `measured` counts the positions with an outcome and a curator's decision, `unmeasured` the others, and of those
+    `skipped_curations` the ones that have an outcome but no decision. `shortened` counts the positions at which a prompt was
+    cut to its limit, `dropped_skills` the skills that were found there and are in no prompt.
+    """
+
+    step: int
+    rewards: RewardBreakdown
+    reward_std: float | None
+    zero_std_groups: int
+    measured: int
+    unmeasured: int
+    success_rate: float | None
+    invalid_action_rate: float | None
+    operations: dict[str, int]
+    invalid_calls: int
+    episodes: int
+    rollout_seconds: float
+    seconds: float
+    skipped_curations: int = 0
+    shortened: int = 0
+    dropped_skills: int = 0
+
+
+class HeldOutMeasured(Event, frozen=True):
+    """The fixed evaluation after `step` updates (0: the untrained curator): the same held-out groups and seeds each time.
+
+    Unlike a step's own r_task, which is of that step's groups, these can be compared. `standard_error` is over groups;
+    `unmeasured` counts the positions without an outcome or without a decision; `rewards` are averaged over the
+    groups (None in older logs).
+    """
+
+    step: int
+    groups: int
+    r_task: float | None
+    standard_error: float | None
+    unmeasured: int
+    seconds: float
+    rewards: RewardBreakdown | None = None
+
+
+class EditProposed(Event, frozen=True):
+    """An edit that entered the review queue. `before` and `after` are the file's text, None where there is no file.
+
+    `checks` tell what in the new file is odd, `audit` what could do harm. Where a person, `amended_by`, changed the text,
+    `original` is what was proposed at first.
+    """
+
+    edit: str
+    at: PositionId
+    operation: Literal["insert", "update", "delete"]
+    skill: str
+    new_name: str
+    before: str | None
+    after: str | None
+    task: str
+    outcome: Outcome
+    reason: str
+    checks: list[str]
+    proposer: str = "curator"
+    audit: list[Finding] = []
+    original: str | None = None
+    amended_by: str = ""
+
+
+class EditDecided(Event, frozen=True):
+    """A decision on an edit, once written: `commit` is the git commit that holds it ("" where none was made).
+
+    `superseded` is the queue's own: it was full, and a newer edit took the place of this one, which may be asked again.
+    """
+
+    edit: str
+    decision: Decision
+    by: str
+    reason: str = ""
+    commit: str = ""
+
+
+class ProposalsWithheld(Event, frozen=True):
+    """Edits that were not put to review, and why (they do not apply, or the audit blocks them)."""
+
+    step: int
+    count: int
+    reason: str
+
+
+class CheckpointSaved(Event, frozen=True):
+    step: int
+    path: str
+    bytes: int
+
+
+class MemoryMeasured(Event, frozen=True):
+    """Bytes of memory. `source` says where the figures come from; None means that the machine does not tell."""
+
+    source: str
+    total: int
+    available: int
+    engine: int
+    gpu: int | None = None
+
+
+class Notice(Event, frozen=True):
+    """Something that a person should know: `level` info, warning or error, what happened, and what to do."""
+
+    level: Literal["info", "warning", "error"]
+    message: str
+
+
+AnyEvent = (
+    RunStarted
+    | StateChanged
+    | StepStarted
+    | Progress
+    | MeasurementStarted
+    | EpisodeStarted
+    | TurnTaken
+    | EpisodeEnded
+    | CurationMade
+    | CurationSkipped
+    | RolloutScored
+    | UpdateMade
+    | HeldOutMeasured
+    | StepEnded
+    | EditProposed
+    | EditDecided
+    | ProposalsWithheld
+    | CheckpointSaved
+    | MemoryMeasured
+    | Notice
+)
+
+Sink = Callable[[AnyEvent], None]
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(AnyEvent)
+
+
+def kind_of(event: AnyEvent) -> str:
+    """The event's kind, as stored and as shown: `turn_taken`, `step_ended`, …"""
+    return _tag(type(event).__name__)
+
+
+def encode(event: AnyEvent) -> bytes:
+    """The event as JSON, its kind included."""
+    return _encoder.encode(event)
+
+
+def decode(data: bytes | str) -> AnyEvent:
+    """The event of one JSON object. Raises `msgspec.ValidationError` for anything else."""
+    event: AnyEvent = _decoder.decode(data)
+    return event

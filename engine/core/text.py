@@ -1,0 +1,21 @@
+"""Text that is safe and right to print, whatever models, games and files wrote."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def printable(text: str, width: int | None = None) -> str:
+    """`text` on one line, safe for a terminal: control and format characters as escapes, cut to `width` characters."""
+    if width is not None and len(text) > width:
+        text = text[: width - 1] + "…"
+    return "".join(c if c == " " or not _hidden(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _hidden(character: str) -> bool:
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+
+
+def counted(count: int, what: str) -> str:
+    """A count of things: "1 edit", "2 edits", "1,200 edits"."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""A scripted player that wins from nearly any state: oracle and demonstrator."""

@@ -1,0 +1,214 @@
+"""Finds commands that win a game from where an environment stands, by the game's walkthrough.
+
+    planner = Planner(game)
+    commands = planner.plan(environment)
+
+The planner knows no rules: it tries commands on copies of the environment and looks at the states they lead to. What a
+step of the walkthrough is for is learnt from playing it once: what it makes true and false. A plan is
+
+1. the latest suffix of the walkthrough that wins as it stands; else
+2. the walkthrough from its first step on, where a step whose ends are reached is passed over, and one that cannot be
+   done is replaced by the result of a breadth-first search for its ends; then, as long as the game is not won, the same
+   for each fact that the walkthrough leaves alone, and over again; at last without the commands that it wins without
+   ("action elimination": Nakhost and Müller, 2010).
+
+A search tries only commands about what the step concerns (where its things are now, what is held instead), and then
+those about any one more thing, such as a place to put down what is held.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from engine.core.errors import SkillosError
+from engine.environments.alfworld.errors import GamesError
+from engine.environments.alfworld.play.environment import AlfworldEnvironment
+from engine.environments.alfworld.play.game import Game
+from engine.environments.base import Observation
+
+State: TypeAlias = frozenset[tuple[str, ...]]
+
+MAX_STEPS = 5_000
+NAME = re.compile(r"(?<!\S)\S+ \d+(?!\S)")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """An end on the way: `gains` hold and `losses` do not, as after `command` in the walkthrough's state `before`.
+
+    Without a command, it is a fact that the walkthrough leaves alone and that winning may depend on.
+    """
+
+    command: str
+    before: State
+    gains: State
+    losses: State = frozenset()
+
+    def reached(self, state: State) -> bool:
+        return self.gains <= state and self.losses.isdisjoint(state)
+
+    def concerned(self, state: State) -> set[str]:
+        """The names in the command and the gains, and those that a fact links to them now and did not then."""
+        names = {*NAME.findall(self.command), *_names(self.gains)}
+        return names.union(*(row for _, *row in state - self.before if not names.isdisjoint(row)))
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """An environment after the commands of `path`, with the last answer."""
+
+    environment: AlfworldEnvironment
+    observation: Observation
+    path: tuple[str, ...] = ()
+
+
+class NoWay(SkillosError):
+    """No plan was found, or none within `MAX_STEPS`."""
+
+
+class Planner:
+    """Plans for states of one game. Raises `GamesError` for a game that cannot be played or whose walkthrough fails."""
+
+    def __init__(self, game: Game) -> None:
+        self._stages = _stages(game)
+        self._walkthrough = [stage.command for stage in self._stages if stage.command]
+        self.steps = 0
+
+    def plan(self, environment: AlfworldEnvironment) -> tuple[str, ...] | None:
+        """Commands that win from where `environment` stands, none if it is won; None where no way was found.
+
+        At most `MAX_STEPS` steps are simulated, `steps` in fact. The environment itself stays as it is.
+        """
+        self.steps = 0
+        root = Branch(environment, environment.copy().step(""))
+        if root.observation.won:
+            return ()
+        try:
+            return self._suffix(root) or self._trimmed(root, self._repaired(root))
+        except NoWay:
+            return None
+
+    def _do(self, branch: Branch, command: str) -> Branch:
+        if self.steps >= MAX_STEPS:
+            raise NoWay
+        self.steps += 1
+        environment = branch.environment.copy()
+        return Branch(environment, environment.step(command), (*branch.path, command))
+
+    def _suffix(self, root: Branch) -> tuple[str, ...] | None:
+        for first in reversed(range(len(self._walkthrough))):
+            branch = root
+            for command in self._walkthrough[first:]:
+                if command not in branch.observation.admissible:
+                    break
+                branch = self._do(branch, command)
+                if branch.observation.won:
+                    return branch.path
+        return None
+
+    def _repaired(self, branch: Branch) -> tuple[str, ...]:
+        """Rounds over the stages until the game is won; a round that ends where an earlier one did leads nowhere."""
+        ends: set[State] = set()
+        while not branch.observation.won:
+            for stage in self._stages:
+                branch = self._reached(branch, stage)
+            end = branch.environment.state()
+            if end in ends:
+                raise NoWay
+            ends.add(end)
+        return branch.path
+
+    def _reached(self, branch: Branch, stage: Stage) -> Branch:
+        if branch.observation.won or stage.reached(branch.environment.state()):
+            return branch
+        if stage.command in branch.observation.admissible:
+            return self._do(branch, stage.command)
+        return self._search(branch, stage)
+
+    def _search(self, root: Branch, stage: Stage) -> Branch:
+        """The first branch found, breadth first, that reaches the stage or wins.
+
+        Only when commands about what is concerned lead nowhere are those tried that are also about one thing more, each
+        such thing beginning from the root; `seen` has the states by that thing.
+        """
+        start = root.environment.state()
+        concerned = stage.concerned(start)
+        seen = {(start, "")}
+        frontier = deque([(root, "")])
+        more = _unconcerned(root, concerned)
+        while frontier:
+            branch, thing = frontier.popleft()
+            for command in _about(branch, concerned | {thing}):
+                after = self._do(branch, command)
+                state = after.environment.state()
+                if after.observation.won or stage.reached(state):
+                    return after
+                if seen.isdisjoint([(state, ""), (state, thing)]):
+                    seen.add((state, thing))
+                    frontier.append((after, thing))
+            if not frontier:
+                frontier.extend((root, thing) for thing in more)
+                more = []
+        raise NoWay
+
+    def _trimmed(self, root: Branch, path: Sequence[str]) -> tuple[str, ...]:
+        """The path without each command (and those that it alone makes admissible) that it wins without."""
+        kept, rest = root, path
+        while rest:
+            shorter = self._follow(kept, rest[1:])
+            if shorter.observation.won:
+                rest = shorter.path[len(kept.path) :]
+            else:
+                kept, rest = self._do(kept, rest[0]), rest[1:]
+        return kept.path
+
+    def _follow(self, branch: Branch, commands: Iterable[str]) -> Branch:
+        """Does those of the commands that are admissible in their turn, until the game is won."""
+        for command in commands:
+            if branch.observation.won:
+                break
+            if command in branch.observation.admissible:
+                branch = self._do(branch, command)
+        return branch
+
+
+def _stages(game: Game) -> list[Stage]:
+    """The walkthrough's steps, and behind them the facts that it leaves alone, first those about what it uses."""
+    environment = AlfworldEnvironment(game)
+    observation = environment.reset()
+    before = kept = environment.state()
+    stages: list[Stage] = []
+    for command in game.walkthrough:
+        observation = environment.step(command)
+        after = environment.state()
+        stages.append(Stage(command, before, gains=after - before, losses=before - after))
+        before, kept = after, kept & after
+    if not observation.won:
+        raise GamesError(
+            f"{game.where}: the walkthrough's {len(stages)} commands do not win; the expert needs some that do"
+        )
+    changed = _names(fact for stage in stages for fact in stage.gains)
+    untouched = sorted(kept, key=lambda fact: (changed.isdisjoint(fact[1:]), fact))
+    return stages + [Stage("", before, gains=frozenset([fact])) for fact in untouched]
+
+
+def _names(facts: Iterable[tuple[str, ...]]) -> set[str]:
+    return {name for _, *row in facts for name in row}
+
+
+def _about(branch: Branch, things: set[str]) -> Iterator[str]:
+    """The admissible commands that name something, and nothing but `things`."""
+    for command in branch.observation.admissible:
+        names = NAME.findall(command)
+        if names and things.issuperset(names):
+            yield command
+
+
+def _unconcerned(branch: Branch, concerned: set[str]) -> list[str]:
+    """What else the admissible commands name."""
+    names = [name for command in branch.observation.admissible for name in NAME.findall(command)]
+    return list(dict.fromkeys(name for name in names if name not in concerned))

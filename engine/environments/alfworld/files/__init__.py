@@ -1,0 +1,1 @@
+"""ALFWorld games on disk: the official layout and packed splits."""

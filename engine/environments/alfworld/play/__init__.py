@@ -1,0 +1,1 @@
+"""One game in play: its grammar, its sentences, its compiled program, and the environment."""

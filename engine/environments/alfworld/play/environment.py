@@ -1,0 +1,100 @@
+"""Plays one ALFWorld text game.
+
+    environment = AlfworldEnvironment(game)
+    observation = environment.reset()
+    observation = environment.step("go to desk 1")
+
+Environments share nothing that changes: any number may run at once, in threads or not. `copy()` branches an episode.
+"""
+
+from __future__ import annotations
+
+import copy
+
+from engine.environments.alfworld.play.game import Game
+from engine.environments.alfworld.play.program import Moves
+from engine.environments.base import Observation
+
+NOTHING = "Nothing happens."
+
+
+class AlfworldEnvironment:
+    """Implements `engine.environments.base.Environment`. Raises `GamesError` for a game that cannot be played.
+
+    The reward is 1.0 for a step after which the goal holds, else 0.0; `done` is `won`. A command is admissible exactly
+    as listed, with blanks around it or not; whatever else an action is, nothing happens.
+    """
+
+    def __init__(self, game: Game) -> None:
+        self.game = game
+        self._program = game.program()
+        self._begin()
+
+    def reset(self) -> Observation:
+        """Begins again; the text is the game's introduction with the task."""
+        self._begin()
+        return Observation(self._program.opening, self._admissible, done=self._won, won=self._won)
+
+    def step(self, action: str) -> Observation:
+        """Does `action` where it is admissible; of two actions with the same command, the one the domain lists first."""
+        command = action.strip() if isinstance(action, str) else ""
+        text = NOTHING
+        for number, moves in enumerate(self._moves):
+            if command in moves:
+                with self.game.translated_errors():
+                    text, changed = self._program.do(number, self._facts, moves[command])
+                    self._follow(changed)
+                break
+        return Observation(text, self._admissible, float(self._won), self._won, self._won)
+
+    def copy(self) -> AlfworldEnvironment:
+        """An independent environment in the same state."""
+        other = copy.copy(self)
+        other._facts = self._facts.copy()
+        other._moves = list(self._moves)
+        return other
+
+    def facts(self, predicate: str) -> frozenset[tuple[str, ...]]:
+        """The facts of a predicate that are true now, as names of the problem. Raises `KeyError` for an unknown one."""
+        names = self._facts.objects.names
+        rows = self._facts.rows[self._facts.frame.predicates[predicate.lower()]]
+        return frozenset(tuple(names[number] for number in row) for row in rows)
+
+    def state(self) -> frozenset[tuple[str, ...]]:
+        """The facts that decide what can be done, now or later, and whether it wins: predicate, then names as displayed.
+
+        Environments of one game in the same state play on alike, but for what looking around says.
+        """
+        facts, program = self._facts, self._program
+        names, predicates = facts.entities["name"], facts.frame.predicates
+        deciding = program.goal_reads.union(*(command.action.decided_by for command in program.rules.commands))
+        return frozenset(
+            (predicate, *[names[object_number].strip() for object_number in row])
+            for predicate, number in predicates.items()
+            if number in deciding
+            for row in facts.rows[number]
+        )
+
+    def _begin(self) -> None:
+        self._facts = self._program.start.copy()
+        self._moves: list[Moves] = [*self._program.first_moves]
+        self._won = self._program.won_at_start
+        self._list()
+
+    def _follow(self, changed: set[int]) -> None:
+        """Brings the admissible commands and the goal up to date with what changed, and only that."""
+        if not changed:
+            return
+        touched = False
+        for number, command in enumerate(self._program.rules.commands):
+            if not command.reads.isdisjoint(changed):
+                moves = self._program.moves(number, self._facts)
+                touched = touched or moves != self._moves[number]
+                self._moves[number] = moves
+        if touched:
+            self._list()
+        if not self._program.goal_reads.isdisjoint(changed):
+            self._won = self._program.won(self._facts)
+
+    def _list(self) -> None:
+        self._admissible = tuple(sorted(set().union(*self._moves)))

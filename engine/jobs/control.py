@@ -1,0 +1,75 @@
+"""Where a run may be paused or stopped: between steps, and a stop also in the middle of one.
+
+control.pause(); control.resume(); control.stop()        # from the commands that the worker reads
+control.fail(error)                                      # what runs beside the work broke: end it with that error
+await control.gate()                                     # between steps: waits while paused
+rollouts = await control.interruptible(collect(...))     # raises StopRequested at once
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from engine.core.errors import SkillosError
+from engine.core.events import State
+
+T = TypeVar("T")
+
+
+class StopRequested(SkillosError):
+    """A person asked the run to stop; what was committed stays."""
+
+
+class Control:
+    """One run's switches; `tell(state, reason)` is called when a switch takes effect."""
+
+    def __init__(self, tell: Callable[[State, str], None]) -> None:
+        self._tell = tell
+        self._go = asyncio.Event()
+        self._go.set()
+        self._stop = asyncio.Event()
+        self._why: BaseException = StopRequested()
+
+    def pause(self) -> None:
+        """Pause at the next gate."""
+        self._go.clear()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._go.set()
+
+    def stop(self) -> None:
+        """Stop as soon as possible, also when paused."""
+        self._stop.set()
+        self._go.set()
+
+    def fail(self, error: BaseException) -> None:
+        """Stop as soon as possible, the work then ending with `error` instead of `StopRequested`."""
+        self._why = error
+        self.stop()
+
+    async def gate(self) -> None:
+        """Wait while paused. Raises `StopRequested`."""
+        if not self._go.is_set():
+            self._tell("paused", "")
+            await self._go.wait()
+            if not self._stop.is_set():
+                self._tell("running", "")
+        if self._stop.is_set():
+            raise self._why
+
+    async def interruptible(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`, cancelled with `StopRequested` when a stop is asked for."""
+        working = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise self._why
+            return working.result()
+        finally:
+            for task in (working, stopping):
+                task.cancel()
+            await asyncio.gather(working, stopping, return_exceptions=True)

@@ -1,0 +1,80 @@
+"""One training step's numbers: rollouts scored, summarised and told.
+
+parts = score_rollouts(rollouts, config.rewards, emit)
+emit(summary(step, rollouts, parts, …))
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from statistics import fmean
+
+from engine.core.events import RewardBreakdown, RolloutScored, Sink, StepEnded
+from engine.core.outcomes import SUCCEEDED
+from engine.rollouts import rewards
+from engine.rollouts.rollout import Position, Rollout
+from engine.rollouts.settings import RewardSettings
+
+
+def score_rollouts(
+    rollouts: Sequence[Sequence[Rollout]], settings: RewardSettings, emit: Sink
+) -> list[list[RewardBreakdown]]:
+    """The parts of every rollout, `[group][rollout]`, each emitted."""
+    return [[_score(rollout, settings, emit) for rollout in row] for row in rollouts]
+
+
+def _score(rollout: Rollout, settings: RewardSettings, emit: Sink) -> RewardBreakdown:
+    parts = rewards.score([position.measures for position in rollout.positions], settings)
+    measured = sum(position.measured for position in rollout.positions)
+    step = rollout.positions[0].at.step
+    emit(RolloutScored(step, rollout.group.number, rollout.index, parts, measured, len(rollout.positions) - measured))
+    return parts
+
+
+def advantages(parts: Sequence[Sequence[RewardBreakdown]]) -> list[list[float | None]]:
+    """A of every rollout, `[group][rollout]`."""
+    return [rewards.advantages([part.r for part in row]) for row in parts]
+
+
+def summary(
+    step: int,
+    rollouts: Sequence[Sequence[Rollout]],
+    parts: Sequence[Sequence[RewardBreakdown]],
+    *,
+    rollout_seconds: float,
+    seconds: float,
+) -> StepEnded:
+    """What the step's rollouts say together. Success is a share of the positions with an outcome, decided or not."""
+    positions = [position for row in rollouts for rollout in row for position in rollout.positions]
+    outcomes = [position.trajectory.outcome for position in positions if position.trajectory.outcome.measured]
+    measured = sum(position.measured for position in positions)
+    spreads = [spread for row in parts if (spread := rewards.reward_std([part.r for part in row])) is not None]
+    return StepEnded(
+        step=step,
+        rewards=rewards.average([part for row in parts for part in row]),
+        reward_std=fmean(spreads) if spreads else None,
+        zero_std_groups=sum(spread == 0 for spread in spreads),
+        measured=measured,
+        unmeasured=len(positions) - measured,
+        success_rate=_share([outcome == SUCCEEDED for outcome in outcomes]),
+        invalid_action_rate=_coercion(positions),
+        operations=dict(Counter(edit.operation.kind for position in positions for edit in position.edits)),
+        invalid_calls=sum(position.measures.calls - position.measures.valid_calls for position in positions),
+        episodes=len(positions),
+        rollout_seconds=rollout_seconds,
+        seconds=seconds,
+        skipped_curations=len(outcomes) - measured,
+        shortened=sum(position.shortened for position in positions),
+        dropped_skills=sum(position.dropped_skills for position in positions),
+    )
+
+
+def _coercion(positions: Sequence[Position]) -> float | None:
+    """Coerced turns as a share of all turns."""
+    turns = sum(len(position.trajectory.turns) for position in positions)
+    return sum(position.trajectory.invalid_actions for position in positions) / turns if turns else None
+
+
+def _share(flags: Sequence[bool]) -> float | None:
+    return fmean(flags) if flags else None

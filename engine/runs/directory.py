@@ -1,0 +1,370 @@
+"""A run on disk: create it, open it, write its events, read them.
+
+    run = Run.create(path, kind="train", config_text=to_toml(config))
+    with run.lock(), run.writer() as writer:
+        writer.emit(Notice("info", "hello"))
+
+    run = Run.open(path)
+    for stored in run.events(after=seen):
+        print(stored.id, stored.event)
+
+The directory holds run.db (SQLite), config.toml, engine.lock, repo/, checkpoints/ and logs/. Everything here may be
+used from any thread and from any number of processes; only one engine at a time may hold `lock()`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from engine.config import Config, load_file
+from engine.core.events import (
+    AnyEvent,
+    Decision,
+    EditDecided,
+    EditProposed,
+    RunKind,
+    State,
+    StepEnded,
+    decode,
+    encode,
+    kind_of,
+)
+from engine.core.files import publish
+from engine.runs import database, process
+from engine.runs import projections as derived
+from engine.runs.commands import AnyCommand, Sent, decode_command, encode_command
+from engine.runs.database import Database
+from engine.runs.errors import NotARun, RunError, RunExists
+from engine.runs.writer import EventWriter, Timed
+
+DATABASE, CONFIG, REPO, CHECKPOINTS, LOGS = "run.db", "config.toml", "repo", "checkpoints", "logs"
+FINAL_STATES: frozenset[State] = frozenset({"stopped", "finished", "failed"})
+
+EditState = Literal["pending"] | Decision
+Shown = tuple[EditProposed, EditDecided | None]
+"""An edit as a person saw it: what was proposed, and the decision that stood then."""
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An event as it lies in the log: ids grow by one, `at` is the unix time in seconds when it was emitted."""
+
+    id: int
+    at: float
+    event: AnyEvent
+
+
+class RunState(msgspec.Struct, frozen=True):
+    """Where a run is, as its events say (a dead engine does not change it: see `status`).
+
+    `step` is the one at work, or the last; `steps` is 0 and `profile` "" until an engine first started; `since` is when
+    the state began, in unix time, None before any event.
+    """
+
+    state: State
+    reason: str
+    since: float | None
+    profile: str
+    step: int
+    steps: int
+    resumed_from: int
+
+
+class EditRecord(msgspec.Struct, frozen=True):
+    """An edit of the review queue: what was proposed, in which state it is, and the last decision, if one stands."""
+
+    proposal: EditProposed
+    state: EditState
+    at: float
+    decision: EditDecided | None = None
+    decided_at: float | None = None
+
+    @property
+    def id(self) -> str:
+        """The edit's id, unique in its run."""
+        return self.proposal.edit
+
+    @property
+    def shown(self) -> Shown:
+        """The edit as whoever reads this record sees it."""
+        return self.proposal, self.decision
+
+
+class Run:
+    """One run directory. Make it with `create` or `open`; `close` it, or use it as a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.db = Database(path / DATABASE)
+        try:
+            row = self.db.one("SELECT id, kind, created, repo FROM run")
+        except NotARun:
+            raise
+        except RunError as error:
+            self.db.close()
+            raise NotARun(f"{path} is not a run that can be read: {error}") from error
+        if row is None:
+            raise NotARun(f"{path / DATABASE} says nothing about its run; it is damaged")
+        self.id: str = row[0]
+        self.kind: RunKind = row[1]
+        self.created: float = row[2]
+        self.repo_path: Path = Path(row[3]) if row[3] else path / REPO
+
+    @classmethod
+    def create(cls, path: Path | str, *, kind: RunKind, config_text: str, repo: Path | None = None) -> Run:
+        """Make a run directory at `path`, which must be absent or an empty folder, and open it.
+
+        It appears complete or not at all. `repo` is the skill repository to work on, made if absent; by default one of
+        the run's own. Raises `RunExists`, or `RunError` when the folder cannot be written.
+        """
+        path = Path(path).absolute()
+        if repo is not None and repo.absolute() == path:
+            raise RunError(f"{path} cannot be the run and its skill repository; give each a directory of its own")
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise RunExists(f"{path} already exists and is not empty; give another directory for a new run")
+        building = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if repo is not None:
+                repo.mkdir(parents=True, exist_ok=True)
+            building = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            building.chmod(0o755)
+            _fill(building, path.name, kind, config_text, repo)
+            publish(building, path)
+        except (OSError, RunError) as error:
+            if building is not None:
+                shutil.rmtree(building, ignore_errors=True)
+            raise RunError(f"cannot create a run at {path}: {error}; check permissions and free space") from error
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path | str) -> Run:
+        """Open a run directory. Raises `NotARun` when there is none, `RunError` when it may not be written."""
+        path = Path(path).absolute()
+        if not path.exists():
+            raise NotARun(f"there is no run at {path}: no such folder")
+        if not path.is_dir():
+            raise NotARun(f"{path} is a file; give the directory of a run")
+        database_file = path / DATABASE
+        try:
+            present = database_file.is_file()
+        except OSError as error:
+            raise RunError(f"cannot look into {path}: {error.strerror}") from error
+        if not present:
+            raise NotARun(f"{path} is not a run: it has no {DATABASE}; give a directory that skillos-engine made")
+        for item in (path, database_file):
+            if not os.access(item, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+                raise RunError(f"no permission to read and write {item}; open the run as the user who made it")
+        return cls(path)
+
+    def close(self) -> None:
+        """Close the database connections."""
+        self.db.close()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def config(self) -> Config:
+        """The configuration that the run was created with. Raises `ConfigError`."""
+        return load_file(self.path / CONFIG)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints lie."""
+        return self.path / CHECKPOINTS
+
+    @property
+    def log_file(self) -> Path:
+        """What the engine process printed."""
+        return self.path / LOGS / "engine.log"
+
+    # Writing
+
+    def writer(self) -> EventWriter:
+        """A thread-safe writer that commits in batches; a context manager."""
+        return EventWriter(self._commit, self.id)
+
+    def append(self, *events: AnyEvent) -> None:
+        """Write events at once, in one transaction. For the few events of other processes than the engine."""
+        with self.transaction() as transaction:
+            transaction.append(*events)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Events and other rows, all or none. Raises `WriteFailed`."""
+        with self.db.transaction() as connection:
+            yield Transaction(connection)
+
+    def _commit(self, batch: Sequence[Timed]) -> None:
+        with self.db.transaction() as connection:
+            _write(connection, batch)
+
+    def rebuild_derived(self) -> None:
+        """Derive the tables of state, steps and edits again from the events alone."""
+        with self.db.transaction() as connection:
+            derived.rebuild(connection)
+
+    # Reading
+
+    def events(
+        self, after: int = 0, limit: int | None = None, kinds: Sequence[str] | None = None, until: int | None = None
+    ) -> list[Stored]:
+        """The events with `after` < id <= `until`, oldest first, at most `limit`, only of `kinds` (`turn_taken`, …)."""
+        where, values = _condition(after, until, kinds)
+        rows = self.db.all(f"SELECT id, at, data FROM events WHERE {where} ORDER BY id LIMIT ?", [*values, _n(limit)])
+        return [self._stored(*row) for row in rows]
+
+    def tail(self, limit: int, kinds: Sequence[str] | None = None, until: int | None = None) -> list[Stored]:
+        """The last `limit` events up to `until`, oldest first."""
+        where, values = _condition(0, until, kinds)
+        rows = self.db.all(f"SELECT id, at, data FROM events WHERE {where} ORDER BY id DESC LIMIT ?", [*values, limit])
+        return [self._stored(*row) for row in reversed(rows)]
+
+    def _stored(self, event_id: int, at: float, data: bytes) -> Stored:
+        try:
+            return Stored(event_id, at, decode(data))
+        except msgspec.DecodeError as error:
+            raise RunError(
+                f"event {event_id} of {self.path} cannot be read: {error}; was it written by a newer skillos-tui?"
+            ) from error
+
+    def last_id(self) -> int:
+        """The id of the newest event; 0 when there is none."""
+        return int(self.db.one("SELECT coalesce(max(id), 0) FROM events")[0])
+
+    def data_version(self) -> int:
+        """A number that differs from the one before when anything was committed since, by anyone. Cheap to poll."""
+        return self.db.data_version()
+
+    def state(self) -> RunState:
+        """Where the run is, as its events say."""
+        row = self.db.one("SELECT state, reason, since, profile, step, steps, resumed_from FROM state")
+        return RunState(*row)
+
+    def steps(self) -> list[StepEnded]:
+        """The summaries of the finished steps, in order; steps that a resume took back are not among them."""
+        rows = self.db.all("SELECT data FROM steps ORDER BY step")
+        return [msgspec.json.decode(row[0], type=StepEnded) for row in rows]
+
+    def edits(self, state: EditState | None = None, *, newest: int | None = None) -> list[EditRecord]:
+        """The edits proposed so far, oldest first; only those in `state`, only the `newest` of them, if given."""
+        where, values = ("WHERE state = ?", [state]) if state else ("", [])
+        sql = f"SELECT {_EDIT} FROM edits {where} ORDER BY event DESC LIMIT ?"
+        return [_edit(row) for row in reversed(self.db.all(sql, [*values, _n(newest)]))]
+
+    def edit(self, edit_id: str) -> EditRecord:
+        """One edit. Raises `RunError` when the run has none of that id."""
+        row = self.db.one(f"SELECT {_EDIT} FROM edits WHERE edit = ?", [edit_id])
+        if row is None:
+            raise RunError(f"{self.path} has no edit {edit_id!r}; see: skillos-engine review {self.path} list")
+        return _edit(row)
+
+    def count_edits(self, state: EditState) -> int:
+        """How many edits are in `state`."""
+        return int(self.db.one("SELECT count(*) FROM edits WHERE state = ?", [state])[0])
+
+    # The engine process
+
+    def lock(self) -> process.EngineLock:
+        """Become the engine of this run (a context manager). Raises `RunLocked` while another engine is."""
+        return process.EngineLock(self.path)
+
+    def beat(self) -> None:
+        """Write the heartbeat; the engine calls it about once a second."""
+        process.beat(self.path)
+
+    def heartbeat_age(self) -> float | None:
+        """Seconds since the last heartbeat; None when no engine has ever worked on the run."""
+        return process.heartbeat_age(self.path)
+
+    def engine(self) -> process.EngineProcess | None:
+        """The engine process, if it lives."""
+        engine = process.engine_of(self.path)
+        return engine if engine is not None and engine.alive() else None
+
+    def engine_alive(self) -> bool:
+        """Whether an engine process holds this run; a reused pid is not mistaken for it."""
+        return self.engine() is not None
+
+    # Commands to the engine
+
+    def send(self, command: AnyCommand, by: str) -> None:
+        """Leave a command for the engine; `by` says who."""
+        with self.db.transaction() as connection:
+            values = (time.time(), by, encode_command(command))
+            connection.execute("INSERT INTO commands (at, by, data) VALUES (?, ?, ?)", values)
+
+    def take_commands(self) -> list[Sent]:
+        """The commands left since the last call, oldest first. Each is given out once."""
+        if self.db.one("SELECT 1 FROM commands LIMIT 1") is None:
+            return []
+        with self.db.transaction() as connection:
+            rows = connection.execute("SELECT at, by, data FROM commands ORDER BY id").fetchall()
+            connection.execute("DELETE FROM commands")
+        return [Sent(at, by, decode_command(data)) for at, by, data in rows]
+
+
+class Transaction:
+    """One open write transaction of a run."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def append(self, *events: AnyEvent) -> None:
+        """Add events, stamped with the present time."""
+        now = time.time()
+        _write(self.connection, [(now, event) for event in events])
+
+
+def _fill(folder: Path, run_id: str, kind: RunKind, config_text: str, repo: Path | None) -> None:
+    for name in (REPO, CHECKPOINTS, LOGS):
+        if name != REPO or repo is None:
+            (folder / name).mkdir()
+    (folder / CONFIG).write_text(config_text, encoding="utf-8")
+    database.create(folder / DATABASE, run_id, kind, time.time(), str(repo.absolute()) if repo else None)
+
+
+def _write(connection: sqlite3.Connection, batch: Sequence[Timed]) -> None:
+    """Insert events and what derives from them, inside the caller's write transaction."""
+    first = int(connection.execute("SELECT coalesce(max(id), 0) + 1 FROM events").fetchone()[0])
+    rows = [(first + i, at, kind_of(event), encode(event)) for i, (at, event) in enumerate(batch)]
+    connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
+    for i, (at, event) in enumerate(batch):
+        derived.apply(connection, first + i, at, event)
+
+
+def _condition(after: int, until: int | None, kinds: Sequence[str] | None) -> tuple[str, list[int | str]]:
+    where = "id > ?"
+    values: list[int | str] = [after]
+    if until is not None:
+        where, values = f"{where} AND id <= ?", [*values, until]
+    if kinds is not None:
+        where, values = f"{where} AND kind IN ({', '.join('?' * len(kinds))})", [*values, *kinds]
+    return where, values
+
+
+def _n(limit: int | None) -> int:
+    """SQLite's LIMIT; -1 is none."""
+    return -1 if limit is None else limit
+
+
+_EDIT = "proposal, state, at, decision, decided_at"
+
+
+def _edit(row: tuple[bytes, EditState, float, bytes | None, float | None]) -> EditRecord:
+    proposal, state, at, decision, decided_at = row
+    decided = msgspec.json.decode(decision, type=EditDecided) if decision is not None else None
+    return EditRecord(msgspec.json.decode(proposal, type=EditProposed), state, at, decided, decided_at)

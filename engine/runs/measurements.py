@@ -1,0 +1,47 @@
+"""The held-out measurements of a run, by its log: those that were made, and those that are due and missing.
+
+    measurements(run)[20].r_task
+    missing(run, done=20)       # of [0, 10, 20] the steps without a result
+    finished_incomplete(run)
+
+A measurement is due before the first step, after every `training.evaluate_every` steps, and after the last. One of a step
+that a resume took back does not count.
+"""
+
+from __future__ import annotations
+
+from engine.core.events import HeldOutMeasured, RunStarted
+from engine.runs.directory import Run
+from engine.training.settings import TrainingSettings
+
+
+def due(training: TrainingSettings, step: int) -> bool:
+    """Whether the curator is to be measured after `step` updates."""
+    every = training.evaluate_every
+    return bool(every) and (step % every == 0 or step == training.steps)
+
+
+def measurements(run: Run) -> dict[int, HeldOutMeasured]:
+    """The held-out results that stand, by step, in the order of the steps."""
+    found: dict[int, HeldOutMeasured] = {}
+    for stored in run.events(kinds=["run_started", "held_out_measured"]):
+        match stored.event:
+            case RunStarted(resumed_from=last):
+                found = {step: result for step, result in found.items() if step <= last}
+            case HeldOutMeasured(step=step) as result:
+                found[step] = result
+    return dict(sorted(found.items()))
+
+
+def missing(run: Run, done: int) -> list[int]:
+    """The steps up to `done`, the last that is saved, after which a measurement is due and has no result."""
+    if run.kind != "train":
+        return []
+    measured = measurements(run)
+    training = run.config.training
+    return [step for step in range(min(done, training.steps) + 1) if due(training, step) and step not in measured]
+
+
+def finished_incomplete(run: Run) -> bool:
+    """Whether the log says "finished" though a measurement is missing, as logs of older engines may."""
+    return run.state().state == "finished" and bool(missing(run, run.state().steps))

@@ -1,0 +1,1 @@
+"""The skill file: YAML frontmatter and a Markdown body."""

@@ -1,0 +1,221 @@
+"""One skill: a Markdown file with YAML frontmatter, in the Agent Skills format.
+
+    skill = Skill.parse(text, name="find-mugs")
+    skill.name, skill.description, skill.body
+    [f"{finding.line}: {finding.message}" for finding in skill.findings]
+    skill.write() == text                       # an untouched skill writes back byte for byte
+
+Parsing never raises: whatever is wrong with a file is a `Finding`, and the rest of the file is still there to be read.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from engine.core.findings import Finding
+from engine.skills.format.frontmatter import Header, read_as, read_header, write_header
+
+MAX_BYTES = 1_048_576
+MAX_NAME = 64
+MAX_DESCRIPTION = 1_024
+MAX_COMPATIBILITY = 500
+FIELDS = ("name", "description", "license", "compatibility", "metadata", "allowed-tools")
+
+STRICT = frozenset(
+    {"unknown-field", "usage-alias", "bom", "flow-style", "yaml-tag", "yaml-anchor", "yaml-tab", "fence-inside"}
+)
+"""Warnings about what the format's own checker, skills-ref, refuses although its meaning is plain."""
+
+_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
+def name_problem(name: str) -> str | None:
+    """Why `name` cannot name a new skill, or None: 1 to 64 lower-case letters, digits and single hyphens."""
+    if not name:
+        return "the name is empty"
+    if len(name) > MAX_NAME:
+        return f"the name has {len(name)} characters, {MAX_NAME} are allowed"
+    if "/" in name or "\\" in name or name.startswith("."):
+        return f"{name!r} is a path; a skill's name stays inside the repository"
+    if not _NAME.fullmatch(name):
+        return f"{name!r} is not lower-case letters, digits and single hyphens"
+    return None
+
+
+class Skill(msgspec.Struct, frozen=True):
+    """A skill file, read. `text` is the whole file; `body` is what follows the frontmatter, exactly.
+
+    `name` is the name by which the repository knows the skill (its folder) where one was given, else what the file
+    says, else "". `description` is "" where the file gives none. `metadata` is the frontmatter; scalars are strings.
+    """
+
+    text: str
+    name: str
+    description: str
+    body: str
+    metadata: dict[str, Any]
+    findings: tuple[Finding, ...]
+
+    @classmethod
+    def parse(cls, text: str, *, name: str | None = None) -> Skill:
+        """Read a file's text; `name` is what the repository calls it. Never raises for what the text contains."""
+        problem = _text_problem(text)
+        header = Header() if problem else read_header(text)
+        findings = [problem] if problem else [*header.findings, *_check(header, name), *_check_body(text, header)]
+        declared = header.metadata.get("name")
+        return cls(
+            text=text,
+            name=name if name is not None else declared if isinstance(declared, str) else "",
+            description=_described(header)[1],
+            body=text[header.body_start :],
+            metadata=header.metadata,
+            findings=tuple(sorted(findings, key=lambda finding: finding.line)),
+        )
+
+    @classmethod
+    def make(cls, name: str, description: str, body: str) -> Skill:
+        """A new skill; its file is written with `name` and `description` as frontmatter."""
+        header = write_header({"name": name, "description": description})
+        return cls.parse(f"---\n{header}---\n{body}", name=name)
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings for which an edit that writes this file is refused."""
+        return tuple(finding for finding in self.findings if finding.severity == "error")
+
+    @property
+    def valid(self) -> bool:
+        """Whether this is an Agent Skill to the letter, as skills-ref has it: no error, and nothing of `STRICT`."""
+        return not any(finding.severity == "error" or finding.rule in STRICT for finding in self.findings)
+
+    def write(self) -> str:
+        """The file's text."""
+        return self.text
+
+    def renamed(self, name: str) -> Skill:
+        """The same skill under another name: only the frontmatter's name changes, the body keeps its bytes."""
+        header = read_header(self.text)
+        if not header.metadata:
+            return Skill.parse(self.text, name=name)
+        wanted = {**header.metadata, "name": name} if "name" in header.metadata else {"name": name, **header.metadata}
+        text = _with_name(self.text, header, name)
+        if read_header(text).metadata != wanted:
+            text = self.text[: header.block_start] + write_header(wanted) + self.text[header.block_end :]
+        return Skill.parse(text, name=name)
+
+
+def _with_name(text: str, header: Header, name: str) -> str:
+    """`text` with the name put where the old one stands, or as the first line of the frontmatter."""
+    value = write_header({"name": name}).partition(": ")[2].strip()
+    span = header.spans.get("name")
+    if span is None:
+        return f"{text[: header.block_start]}name: {value}\n{text[header.block_start :]}"
+    return text[: span.start] + value + text[span.end :]
+
+
+def _text_problem(text: str) -> Finding | None:
+    """Why the text cannot be a UTF-8 file of a bearable size."""
+    if len(text) > MAX_BYTES:
+        return Finding("too-large", "error", 1, f"the file is larger than {MAX_BYTES:,} bytes")
+    try:
+        size = len(text.encode("utf-8"))
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        return Finding("not-unicode", "error", line, "the text holds half of a surrogate pair, which no file can hold")
+    return (
+        Finding("too-large", "error", 1, f"the file is larger than {MAX_BYTES:,} bytes") if size > MAX_BYTES else None
+    )
+
+
+def _check(header: Header, name: str | None) -> list[Finding]:
+    """What the frontmatter breaks of the Agent Skills format."""
+    if header.body_start == 0 or (not header.metadata and any(f.severity == "error" for f in header.findings)):
+        return []
+    findings = [*_check_name(header, name), *_check_description(header)]
+    for key, line in header.lines.items():
+        if key not in FIELDS and key != "usage":
+            findings.append(Finding("unknown-field", "warning", line, f"the format has no field {key[:60]!r}"))
+    return [*findings, *_check_compatibility(header)]
+
+
+def _check_compatibility(header: Header) -> list[Finding]:
+    compatibility = header.metadata.get("compatibility", "")
+    line = header.lines.get("compatibility", 1)
+    if not isinstance(compatibility, str):
+        return [Finding("compatibility-not-text", "error", line, "the compatibility is a list or a mapping, not text")]
+    if len(compatibility) > MAX_COMPATIBILITY:
+        message = f"the compatibility has {len(compatibility)} characters, {MAX_COMPATIBILITY} are allowed"
+        return [Finding("compatibility-too-long", "error", line, message)]
+    return []
+
+
+def _check_name(header: Header, name: str | None) -> list[Finding]:
+    declared = header.metadata.get("name")
+    line = header.lines.get("name", 1)
+    if declared is None or declared == "" or (_plain(header, "name") and read_as(declared) == "null"):
+        return [Finding("name-missing", "error", line, "the frontmatter gives no name")]
+    if not isinstance(declared, str):
+        return [Finding("name-not-text", "error", line, "the name is a list or a mapping, not text")]
+    findings = []
+    reading = read_as(declared) if _plain(header, "name") else None
+    if reading is not None:
+        message = f"YAML reads the name {declared!r} as {reading}; quote it"
+        findings.append(Finding("name-ambiguous", "warning", line, message))
+    problem = name_problem(declared)
+    if problem is not None:
+        findings.append(Finding("name-invalid", "error", line, problem))
+    if name is not None and declared != name:
+        findings.append(
+            Finding("name-differs", "error", line, f"the file says {declared[:80]!r}, its place says {name[:80]!r}")
+        )
+    return findings
+
+
+def _check_description(header: Header) -> list[Finding]:
+    key, description = _described(header)
+    line = header.lines.get(key, 1)
+    if not isinstance(header.metadata.get(key, ""), str):
+        return [Finding("description-not-text", "error", line, f"the {key} is a list or a mapping, not text")]
+    if not description.strip():
+        return [
+            Finding(
+                "description-missing", "error", line, "the frontmatter gives no description of when to use the skill"
+            )
+        ]
+    findings = []
+    if key == "usage":
+        findings.append(Finding("usage-alias", "warning", line, "'usage' is read as the description"))
+    if len(description) > MAX_DESCRIPTION:
+        message = f"the description has {len(description):,} characters, {MAX_DESCRIPTION:,} are allowed"
+        findings.append(Finding("description-too-long", "error", line, message))
+    return findings
+
+
+def _described(header: Header) -> tuple[str, str]:
+    """The key that holds the description (`usage` is an alias) and its text, "" where there is none."""
+    key = "usage" if "usage" in header.metadata and "description" not in header.metadata else "description"
+    value = header.metadata.get(key, "")
+    if not isinstance(value, str) or (_plain(header, key) and read_as(value) == "null"):
+        return key, ""
+    return key, value
+
+
+def _plain(header: Header, key: str) -> bool:
+    return key in header.spans and header.spans[key].plain
+
+
+def _check_body(text: str, header: Header) -> list[Finding]:
+    findings = []
+    if not text[header.body_start :].strip():
+        line = text.count("\n", 0, header.body_start) + 1
+        findings.append(Finding("empty-body", "warning", line, "nothing follows the frontmatter"))
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        findings.append(Finding("nul", "error", line, "the file holds a NUL byte"))
+    if "\r\n" in text:
+        line = text.count("\n", 0, text.index("\r\n")) + 1
+        findings.append(Finding("crlf", "warning", line, "lines end with CR LF"))
+    return findings

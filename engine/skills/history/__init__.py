@@ -1,0 +1,1 @@
+"""The git history of a repository of skills."""

@@ -1,0 +1,110 @@
+"""Commits as plain data, and the trailers at the end of their messages that say what caused them.
+
+text = message_with("Correct mugs", {"Run": "r1", "Step": "3", "Reviewer": "ada"})
+commit_of(repository[oid]).trailers["Step"]         # "3"
+at_step(commits, step=2, run="r1")                  # the commit that the folder stood at when step 2 was over
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import pygit2
+
+MAX_TRAILER = 1_000
+
+_KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+_TRAILER = re.compile(rf"({_KEY.pattern}): (.*)")
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """One commit. `time` is in seconds since 1970; `message` is without its trailers."""
+
+    id: str
+    time: int
+    author: str
+    message: str
+    trailers: dict[str, str]
+
+    @property
+    def subject(self) -> str:
+        """The message's first line."""
+        return self.message.partition("\n")[0]
+
+    @property
+    def step(self) -> int | None:
+        """The step of the run that caused it, None where no trailer tells one."""
+        step = self.trailers.get("Step", "")
+        return int(step) if step.isascii() and step.isdecimal() and len(step) < 16 else None
+
+
+class FileChange(msgspec.Struct, frozen=True):
+    """One file in a commit: its text before and after, None where there was none."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+
+class BlamedLine(msgspec.Struct, frozen=True):
+    """A line of a skill's file as it lies now, and the commit that it came with; None: by hand, not yet committed.
+
+    `path` and `line` say where it stood in that commit; its trailers name the run, step, task and edit, and so the
+    trajectory, that caused it. What an undoing or a restoring brought back belongs to the commit that it first came with.
+    """
+
+    number: int
+    text: str
+    commit: Commit | None
+    path: str
+    line: int
+
+
+def commit_of(commit: pygit2.Commit) -> Commit:
+    """A commit as plain data; its trailers are the last paragraph, if each of its lines is one."""
+    body, _, last = commit.message.rstrip("\n").rpartition("\n\n")
+    matches = [_TRAILER.fullmatch(line) for line in last.split("\n")]
+    if not body or not all(matches):
+        return Commit(str(commit.id), commit.commit_time, commit.author.name, commit.message.strip(), {})
+    trailers = {match[1]: match[2] for match in matches if match}
+    return Commit(str(commit.id), commit.commit_time, commit.author.name, body.strip(), trailers)
+
+
+def message_with(message: str, trailers: Mapping[str, str]) -> str:
+    """A commit message with its trailers. Raises `ValueError` for a key that git would not read."""
+    for key in trailers:
+        if not _KEY.fullmatch(key):
+            raise ValueError(f"{key!r} cannot be a trailer; use letters, digits and hyphens")
+    subject, _, rest = message.replace("\0", " ").strip().encode("utf-8", "replace").decode("utf-8").partition("\n")
+    lines = [f"{key}: {one_line(value)}" for key, value in trailers.items() if value.strip()]
+    parts = [one_line(subject) or "Edit", rest.strip(), "\n".join(lines)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def one_line(text: str) -> str:
+    """Text that fits a trailer: one line, bounded, and valid UTF-8."""
+    clean = " ".join(text.replace("\0", " ").split())[:MAX_TRAILER]
+    return clean.encode("utf-8", "replace").decode("utf-8")
+
+
+def at_step(commits: Sequence[Commit], step: int | None = None, run: str = "") -> Commit:
+    """The commit of `commits` (newest first) that the folder stood at when a step of a run was over.
+
+    That is the last one before the run's first commit of a later step; without `step`, the run's newest. `run` is by
+    default the newest that the trailers name. Raises `LookupError`, which says what there is.
+    """
+    runs = list(dict.fromkeys(commit.trailers["Run"] for commit in commits if "Run" in commit.trailers))
+    wanted = run or next(iter(runs), "")
+    theirs = [place for place, commit in enumerate(commits) if commit.trailers.get("Run", "") == wanted]
+    theirs = [place for place in theirs if commits[place].step is not None]
+    if not theirs:
+        known = f"the runs are {', '.join(runs[:5])}" if runs else "no commit names a run"
+        raise LookupError(f"there is no commit of {f'the run {run!r}' if run else 'a run'}; {known}")
+    later = [place for place in theirs if step is not None and (commits[place].step or 0) > step]
+    if not later:
+        return commits[theirs[0]]
+    if later[-1] + 1 == len(commits):
+        raise LookupError(f"nothing was there before step {commits[later[-1]].step}, the first of {wanted!r}")
+    return commits[later[-1] + 1]

@@ -1,0 +1,1 @@
+"""The curator's calls: read from a completion, checked, applied."""

@@ -1,0 +1,1 @@
+"""A folder of skills: its layout, its contents, its changes by hand."""

@@ -1,0 +1,143 @@
+"""A repository of skills: a folder, or a cheap copy in memory.
+
+    repo = SkillRepo.open(path)
+    repo["find-mugs"].description, len(repo), "find-mugs" in repo, list(repo)      # names are sorted
+    fork = repo.fork()                       # edits of the fork stay in memory; the disk is written by `history` alone
+
+A rollout starts from `SkillRepo.empty()` and edits its own state; forks share their skills until one changes.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from engine.core.errors import SkillosError
+from engine.core.findings import Finding
+from engine.skills.format.skill import Skill
+from engine.skills.repo.layout import other_files, read_text, skill_file, skill_files, skill_path
+
+
+class RepoError(SkillosError):
+    """A folder that cannot be opened as a repository; the message says which, why, and what to do."""
+
+
+class Refused(SkillosError):
+    """A well-formed operation that the repository does not allow; `why` says the reason."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class SkillRepo(Mapping[str, Skill]):
+    """Skills by name. `path` is the folder it was opened from, or None; iteration is sorted by name."""
+
+    def __init__(self, skills: Mapping[str, Skill], *, path: Path | None = None) -> None:
+        self._skills = dict(skills)
+        self.path = path
+
+    @classmethod
+    def empty(cls) -> Self:
+        """A repository without skills: where every training rollout starts."""
+        return cls({})
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """The skills of a folder, broken files with their findings. Raises `RepoError` for the folder itself."""
+        root = Path(path)
+        try:
+            files = skill_files(root)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise RepoError(
+                f"cannot open the skill repository {root}: {why}; name a folder that you may read"
+            ) from error
+        clashes = _clashes(files)
+        return cls({name: _read(root, name, file, clashes.get(name)) for name, file in files.items()}, path=root)
+
+    @classmethod
+    def of(cls, texts: Mapping[str, str]) -> Self:
+        """A repository in memory from file text by name: the inverse of `texts`."""
+        return cls({name: Skill.parse(text, name=name) for name, text in texts.items()})
+
+    def __getitem__(self, name: str) -> Skill:
+        return self._skills[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._skills))
+
+    def __len__(self) -> int:
+        return len(self._skills)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._skills
+
+    def __repr__(self) -> str:
+        return f"SkillRepo({len(self)} skills{f' of {self.path}' if self.path else ''})"
+
+    def texts(self) -> dict[str, str]:
+        """The text of every file, by skill name."""
+        return {name: self._skills[name].text for name in self}
+
+    def files(self, name: str) -> tuple[str, ...]:
+        """What lies beside the file of the skill `name` (scripts, references) in its folder on disk, sorted."""
+        return () if self.path is None else other_files(self.path, skill_path(self.path, name))
+
+    def fork(self) -> Self:
+        """An independent copy in memory that shares the skills, which never change."""
+        return type(self)(self._skills, path=self.path)
+
+    def insert(self, skill: Skill) -> None:
+        """Add `skill` under its name. Raises `Refused` where the name is taken."""
+        if skill.name in self._skills:
+            raise Refused(f"there is already a skill {skill.name!r}; use update_skill to change it")
+        self._skills[skill.name] = skill
+
+    def update(self, name: str, skill: Skill) -> None:
+        """Put `skill` in the place of the skill `name`; its own name may be new. Raises `Refused`."""
+        self._known(name)
+        if skill.name != name and skill.name in self._skills:
+            raise Refused(f"the new name {skill.name!r} is taken by another skill")
+        del self._skills[name]
+        self._skills[skill.name] = skill
+
+    def delete(self, name: str) -> None:
+        """Remove the skill `name`. Raises `Refused` where there is none."""
+        self._known(name)
+        del self._skills[name]
+
+    def _known(self, name: str) -> None:
+        if name not in self._skills:
+            raise Refused(f"there is no skill {name[:80]!r} in the repository")
+
+
+def read_skill(root: Path, name: str) -> Skill | None:
+    """The skill `name` as it lies in the folder `root` now; None where there is none."""
+    file = skill_file(root, name)
+    return None if file is None else _read(root, name, file, None)
+
+
+def _clashes(names: Iterable[str]) -> dict[str, Finding]:
+    """A finding for each name that others differ from by case (or by the form of its accents) only."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(unicodedata.normalize("NFC", name).casefold(), []).append(name)
+    found = {}
+    for others in alike.values():
+        for name in others if len(others) > 1 else ():
+            other = next(other for other in others if other != name)
+            found[name] = Finding("case-clash", "warning", 1, f"{other!r} is the same name on many disks")
+    return found
+
+
+def _read(root: Path, name: str, file: str, clash: Finding | None) -> Skill:
+    """One skill of a folder, with what stood in the way of reading it among its findings."""
+    text, findings = read_text(root, file)
+    skill = Skill.parse(text, name=name)
+    found = (*findings, *(skill.findings if text or not findings else ()), *([clash] if clash else []))
+    return skill if found == skill.findings else msgspec.structs.replace(skill, findings=found)

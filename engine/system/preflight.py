@@ -1,0 +1,76 @@
+"""What can be known of a configuration before a run of it is created: in milliseconds, without torch.
+
+    config = absolute(load_profile("pocket", settings))
+    check(config, "train")                    # raises ConfigError with one sentence
+
+`engine.config` refuses what no run could use; this module refuses what a kind of run, or this machine, cannot use. Whoever
+creates a run calls `check` first: what it finds would otherwise end the run after minutes. Each part that the configuration
+chooses, and the kind of run, checks what it knows of.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import msgspec
+
+from engine.agents.settings import CuratorSettings
+from engine.config import OPEN, Config, ConfigError
+from engine.core.parts import kind_of
+from engine.core.refusals import nearest
+from engine.jobs.registry import JOBS
+from engine.models.registry import BACKENDS
+
+
+def check(config: Config, kind: str) -> None:
+    """Raises `ConfigError` for what a run of `kind` would only find out later."""
+    job = JOBS.load(kind)
+    if job.trains:
+        check_training_sampling(config.curator)
+    job.check(config)
+    _check_prompts(config)
+    _check_room(config)
+    for name, section in OPEN.items():
+        settings = getattr(config, name)
+        section.part(kind_of(settings)).check(settings)
+
+
+def absolute(config: Config) -> Config:
+    """`config` with absolute paths: the engine works in another directory than the person who named them."""
+    sections = {name: settings.absolute() for name, settings in config.sections().items()}
+    return msgspec.structs.replace(config, **sections)
+
+
+def check_training_sampling(curator: CuratorSettings) -> None:
+    """Raises `ConfigError` for a curator that draws from another distribution than the one that the update trains."""
+    why = "" if curator.temperature else "curator.temperature=0 always draws the same answer, so no rollout differs"
+    if curator.top_p < 1:
+        why = f"curator.top_p={curator.top_p:g} leaves out tokens that the update's probabilities include"
+    if curator.top_k:
+        why = f"curator.top_k={curator.top_k} leaves out tokens that the update's probabilities include"
+    if why:
+        raise ConfigError(
+            f"{why}: a train run needs curator.temperature over 0 (1.0 as published), curator.top_p=1 and curator.top_k=0; "
+            "a curate run may use other values"
+        )
+
+
+def _check_prompts(config: Config) -> None:
+    folder = resources.files("engine") / "agents" / "prompts"
+    known = sorted(item.name for item in folder.iterdir() if item.is_dir())
+    for role, name in {"executor": config.executor.prompts, "curator": config.curator.prompts}.items():
+        if name not in known:
+            raise ConfigError(
+                f"{role}.prompts: there are no prompts called {name!r}{nearest(name, known)}; there are: {', '.join(known)}"
+            )
+
+
+def _check_room(config: Config) -> None:
+    """An executor whose answer alone fills the context cannot be asked anything."""
+    answer = config.executor.max_tokens
+    context = BACKENDS.load(kind_of(config.model)).context(config.model)
+    if context is not None and config.executor.decoding == "generate" and answer >= context:
+        raise ConfigError(
+            f"executor.max_tokens={answer} leaves no room for a prompt in model.context={context}: "
+            "raise the one or lower the other"
+        )
