@@ -267,8 +267,8 @@ def test_another_kind_starts_from_its_own_settings():
         ("model.kind=3", r"model\.kind = 3 cannot be used; expected a name"),
         ("judge.kind=oracle", r"there is no judge called 'oracle'; there are: rubric.*skillos\.judges"),
         ('review.gates=["adit"]', r"review\.gates: there is no gate called 'adit' \(did you mean audit\?\)"),
-        ("review.gates=[1]", r"review\.gates = \[1\] cannot be used; expected a list of texts"),
-        ("review.gates=audit", r"review\.gates = 'audit' cannot be used; expected a list of texts"),
+        ("review.gates=[1]", r"review\.gates = \[1\] cannot be used; expected a list, each a text on one line"),
+        ("review.gates=audit", r"review\.gates = 'audit' cannot be used; expected a list, each a text on one line"),
     ],
 )
 def test_a_part_that_there_is_not_is_told_with_the_nearest(setting, told):

@@ -48,7 +48,7 @@ def _named(config: Config, key: str | None) -> list[Section]:
     sections = described(config)
     if key is None:
         return sections
-    if found := [section for section in sections if section.name == key]:
+    if found := [section for section in sections if key in (section.name, section.kind and f"{section.name}.kind")]:
         return found
     found = [
         msgspec.structs.replace(section, settings=settings)

@@ -22,6 +22,7 @@ from engine.cli.follow import follow
 from engine.config import SECTIONS, Config, to_toml
 from engine.core.options import Implied, Option
 from engine.core.refusals import choices
+from engine.core.registry import UnknownPart
 from engine.environments import registry as environments
 from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
@@ -40,19 +41,25 @@ The engine goes on without this terminal.
 
 def add_commands(commands: Commands) -> None:
     for name in JOBS.names():
-        job = JOBS.load(name)
-        parser = add_command(commands, name, job.about or f"start a {name} run", partial(_start, job))
-        add_config_options(parser)
-        parser.add_argument(
-            "--run", type=Path, metavar="DIR", help="the run's directory; an unfinished run there goes on"
-        )
-        parser.add_argument("--detach", action="store_true", help="return as soon as the engine works")
-        if not job.forks:
-            parser.add_argument(
-                "--repo", type=Path, required=True, help="the skill repository to work on, made if absent"
-            )
-        for option in _short_options(job):
-            _add_option(parser, option)
+        try:
+            _add_command(commands, JOBS.load(name))
+        except UnknownPart as error:  # an installed package's fault, which must not keep other commands from working
+            add_command(commands, name, "cannot be started: its package is broken", partial(_refuse, error))
+
+
+def _refuse(error: UnknownPart, options: argparse.Namespace) -> int:
+    raise error
+
+
+def _add_command(commands: Commands, job: JobKind) -> None:
+    parser = add_command(commands, job.name, job.about or f"start a {job.name} run", partial(_start, job))
+    add_config_options(parser)
+    parser.add_argument("--run", type=Path, metavar="DIR", help="the run's directory; an unfinished run there goes on")
+    parser.add_argument("--detach", action="store_true", help="return as soon as the engine works")
+    if not job.forks:
+        parser.add_argument("--repo", type=Path, required=True, help="the skill repository to work on, made if absent")
+    for option in _short_options(job):
+        _add_option(parser, option)
 
 
 def _short_options(job: JobKind) -> tuple[Option, ...]:

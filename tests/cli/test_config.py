@@ -31,6 +31,12 @@ def test_every_section_and_kind_is_listed_with_what_it_is_for() -> None:
     assert '[environment] kind = "alfworld"  (not chosen: environment.kind is another)' in listed
 
 
+@pytest.mark.parametrize("key", ["environment", "environment.kind"])
+def test_a_section_of_a_kind_is_listed_with_every_kind(key: str) -> None:
+    listed = shell("config", key).out
+    assert 'kind = "household"' in listed and 'kind = "alfworld"' in listed and "[training]" not in listed
+
+
 def test_without_a_profile_the_defaults_are_listed_and_with_one_its_values_beside_them() -> None:
     assert "training.steps = 60\n" in shell("config", "training").out
     assert "training.steps = 40  (default 60)\n" in shell("config", "training", "--profile", "pocket").out
