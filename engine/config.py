@@ -265,7 +265,7 @@ def _resolve_named(layers: Sequence[Layer]) -> Config:
     """`layers`, of which the first names the profile."""
     name = layers[0].data.get("profile")
     if not isinstance(name, str):
-        raise ConfigError(f"{layers[0].where}: profile is missing, or no text: it is the name of the profile")
+        raise ConfigError(f"{layers[0].where}: profile is missing or not a text; it is the name of the profile")
     return _resolve(name, layers)
 
 

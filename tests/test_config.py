@@ -35,7 +35,7 @@ def test_settings_override_the_profile_whatever_their_type():
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ("training.stepz=3", r"no setting training\.stepz \(did you mean training\.steps\?\)"),
         ("training.Steps=3", r"did you mean training\.steps\?"),
@@ -62,13 +62,13 @@ def test_settings_override_the_profile_whatever_their_type():
         ("", r"section\.key=value"),
     ],
 )
-def test_a_name_that_is_no_setting_is_told_with_the_nearest_that_is(setting, told):
-    with pytest.raises(ConfigError, match=told):
+def test_a_name_that_is_no_setting_is_refused_with_the_nearest_that_is(setting, message):
+    with pytest.raises(ConfigError, match=message):
         load_profile("pocket", [setting])
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("profile = 'x'\n[traning]\nsteps = 3", r"no section 'traning' \(did you mean training\?\)"),
         ("profile = 'x'\n[training]\nstep = 3", r"no setting training\.step \(did you mean training\.steps\?\)"),
@@ -80,21 +80,21 @@ def test_a_name_that_is_no_setting_is_told_with_the_nearest_that_is(setting, tol
         (f"profile = 'x'\ntraining = {'[' * 5000}", "nest too deep"),
     ],
 )
-def test_a_file_is_read_as_strictly_as_a_setting(tmp_path, text, told):
+def test_a_file_is_read_as_strictly_as_a_setting(tmp_path, text, message):
     path = tmp_path / "config.toml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match=told) as raised:
+    with pytest.raises(ConfigError, match=message) as raised:
         load_file(path)
     assert str(path) in str(raised.value)
 
 
 @pytest.mark.parametrize("name", ["pockt", "Pocket", "pocket.toml"])
-def test_a_profile_that_is_not_there_is_told_with_the_nearest_and_all(name):
+def test_a_profile_that_is_not_there_is_refused_with_the_nearest_and_all(name):
     with pytest.raises(ConfigError, match=r"\(did you mean pocket\?\); the profiles are: .*pocket"):
         load_profile(name)
 
 
-def test_a_profile_like_none_is_told_with_those_that_are():
+def test_a_profile_like_none_is_refused_with_those_that_are():
     with pytest.raises(ConfigError, match=r"no profile 'huge'; the profiles are: .*pocket"):
         load_profile("huge")
 
@@ -103,7 +103,7 @@ def test_a_profile_like_none_is_told_with_those_that_are():
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ("training.steps=many", "training.steps = 'many' cannot be used; expected a whole number, at least 1"),
         ("training.steps=0", "training.steps = 0 cannot be used; expected a whole number, at least 1"),
@@ -137,14 +137,14 @@ def test_a_profile_like_none_is_told_with_those_that_are():
         ("model.weights=a\udcffb", "expected a text on one line"),
     ],
 )
-def test_a_value_that_is_not_taken_is_told_with_what_is(setting, told):
-    with pytest.raises(ConfigError, match=told) as raised:
+def test_a_value_that_is_not_taken_is_refused_with_what_is(setting, message):
+    with pytest.raises(ConfigError, match=message) as raised:
         load_profile("pocket", [setting])
     assert len(str(raised.value)) < 300 and str(raised.value).isprintable()
 
 
 @pytest.mark.parametrize(("size", "near"), [(7, "as 5 and 8 do"), (159, "as 80 and 160 do"), (500, "as 160 does")])
-def test_a_micro_batch_that_does_not_divide_a_step_is_told_with_the_nearest_that_do(size, near):
+def test_a_micro_batch_that_does_not_divide_a_step_is_refused_with_the_nearest_that_do(size, near):
     with pytest.raises(ConfigError, match=f"micro_batch is {size}; it must divide the 160 samples.*{near}"):
         load_profile("pocket", [f"training.micro_batch={size}"])
 
@@ -217,7 +217,7 @@ def test_a_users_own_profile_is_found_by_its_file_name_and_may_be_layered_on_a_s
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "message"),
     [
         ("pocket", "", r"pocket\.toml has the name of a shipped profile; rename it"),
         ("long", 'profile = "nowhere"', r"long\.toml: profile = 'nowhere' is no shipped profile \(pocket\)"),
@@ -226,8 +226,8 @@ def test_a_users_own_profile_is_found_by_its_file_name_and_may_be_layered_on_a_s
         ("long", "steps =", r"long\.toml is not TOML"),
     ],
 )
-def test_a_mistake_in_a_users_own_profile_is_told_with_its_file(mine, name, text, told):
-    with pytest.raises(ConfigError, match=told):
+def test_a_mistake_in_a_users_own_profile_is_refused_with_its_file(mine, name, text, message):
+    with pytest.raises(ConfigError, match=message):
         load_profile(name, folder=mine(name, text))
 
 
@@ -261,7 +261,7 @@ def test_another_kind_starts_from_its_own_settings():
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ("environment.kind=alfwrold", r"environment\.kind = 'alfwrold' cannot be used; .* \(did you mean alfworld\?\)"),
         ("model.kind=3", r"model\.kind = 3 cannot be used; expected a name"),
@@ -271,8 +271,8 @@ def test_another_kind_starts_from_its_own_settings():
         ("review.gates=audit", r"review\.gates = 'audit' cannot be used; expected a list, each a text on one line"),
     ],
 )
-def test_a_part_that_there_is_not_is_told_with_the_nearest(setting, told):
-    with pytest.raises(ConfigError, match=told):
+def test_a_part_that_there_is_not_is_refused_with_the_nearest(setting, message):
+    with pytest.raises(ConfigError, match=message):
         load_profile("pocket", [setting])
 
 
@@ -310,7 +310,7 @@ def test_only_a_runs_own_configuration_may_use_old_names(tmp_path):
     assert load_file(path).environment == HouseholdSettings()
 
 
-def test_a_kept_configuration_that_is_no_text_is_told_with_its_path(tmp_path):
+def test_a_kept_configuration_that_is_no_text_is_refused_with_its_path(tmp_path):
     path = tmp_path / "config.toml"
     path.write_bytes(b"profile = \xff")
     with pytest.raises(ConfigError, match=r"config\.toml is not UTF-8"):

@@ -23,7 +23,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 class CommandError(SkillosError):
-    """What a command cannot do; the message says what, why, and what to do."""
+    """A command cannot do what it was asked."""
 
 
 class UsageError(CommandError):
@@ -80,21 +80,21 @@ def open_run(options: argparse.Namespace) -> Run:
 
 
 def patience_with_notice() -> supervisor.Patience:
-    """Waits for an engine for as long as it takes, and says once that this takes a while."""
+    """Waits for an engine without a limit, and prints once that it is still loading."""
     printed = False
 
     def patience(seconds: float) -> bool:
         nonlocal printed
         if seconds > SLOW_SECONDS and not printed:
             printed = True
-            print("the engine is loading; Ctrl+C leaves it to load", file=sys.stderr, flush=True)
+            print("the engine is loading; after Ctrl+C it continues to load", file=sys.stderr, flush=True)
         return True
 
     return patience
 
 
 def user_name() -> str:
-    """Who decides, for the record; the numeric id where the system knows no name."""
+    """The user's name, for the record; the numeric id where the system has no name."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

@@ -65,10 +65,10 @@ def _named(config: Config, key: str | None) -> list[Section]:
 def _lines(section: Section, config: Config) -> list[str]:
     kind = f" kind = {_value(section.kind)}" if section.kind else ""
     other = "" if section.chosen else f"  (not chosen: {section.name}.kind is another)"
-    told = [f"[{section.name}]{kind}{other}", *TEXT.wrap(section.doc)]
+    text = [f"[{section.name}]{kind}{other}", *TEXT.wrap(section.doc)]
     for setting in section.settings:
-        told += ["", *_setting_lines(setting, section.chosen and config.profile != "")]
-    return told
+        text += ["", *_setting_lines(setting, section.chosen and config.profile != "")]
+    return text
 
 
 def _setting_lines(setting: Setting, resolved: bool) -> list[str]:

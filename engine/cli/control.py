@@ -13,9 +13,9 @@ from engine.system.preflight import check
 
 
 def add_commands(commands: Commands) -> None:
-    add_command(commands, "pause", "let a run wait", _pause, run=True)
-    add_command(commands, "resume", "let a run go on, also after its engine was killed", _resume, run=True)
-    add_command(commands, "stop", "end a run at the next good moment; it can be resumed", _stop, run=True)
+    add_command(commands, "pause", "pause a run", _pause, run=True)
+    add_command(commands, "resume", "resume a run, also after its engine was killed", _resume, run=True)
+    add_command(commands, "stop", "stop a run; it can be resumed", _stop, run=True)
 
 
 def _pause(options: argparse.Namespace) -> int:
@@ -23,14 +23,14 @@ def _pause(options: argparse.Namespace) -> int:
         if not run.engine_alive():
             raise RunError(f"no engine works on {run.path}; the run is {status(run).state}")
         run.send(Pause(), user_name())
-    print("asked to pause after what is in hand")
+    print("asked to pause; the present work is finished first")
     return 0
 
 
 def _resume(options: argparse.Namespace) -> int:
     with open_run(options) as run:
         pid = supervisor.resume(run, user_name(), check=check, worker=options.worker, patience=patience_with_notice())
-    print(f"goes on in process {pid}")
+    print(f"the run continues in process {pid}")
     return 0
 
 
@@ -38,7 +38,7 @@ def _stop(options: argparse.Namespace) -> int:
     with open_run(options) as run:
         at_work = supervisor.stop(run, user_name())
     print(
-        "asked to stop; what is saved stays, and resume goes on from there"
+        "asked to stop; resume continues from what is saved"
         if at_work
         else "stopped, before its engine began; resume starts it again"
     )

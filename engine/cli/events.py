@@ -1,4 +1,4 @@
-"""`events`: print a run's events, and with `--follow` those to come."""
+"""`events`: print a run's events; with `--follow`, until the run ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGE = 1000
 
 def add_commands(commands: Commands) -> None:
     events = add_command(commands, "events", "print a run's events", _events, run=True)
-    events.add_argument("--follow", action="store_true", help="go on until the run ends")
+    events.add_argument("--follow", action="store_true", help="follow the run until it ends")
     events.add_argument("--json", action="store_true", help="one JSON object a line")
 
 

@@ -31,22 +31,23 @@ def follow(run: Run, seen: int) -> int:
                     print(step_line(step, run.state().steps, run.kind, skipped), flush=True)
                 case HeldOutMeasured() as measured:
                     print(held_out_line(measured), flush=True)
-                case Notice(level="warning", message=message):  # an error is the reason of the verdict
+                case Notice(level="warning", message=message):  # an error is the reason that the last line gives
                     print(f"warning: {lines(message)}", file=sys.stderr, flush=True)
         if ended:
-            return _verdict(run)
+            return _conclude(run)
         time.sleep(POLL_SECONDS)
 
 
 def has_ended(run: Run) -> bool:
-    """Whether no more events will come: the engine is gone, or wrote its last state and had time to exit."""
+    """Whether no more events will come: the engine has exited, or wrote its last state and had time to exit."""
     state = shown_state(run)
     if state not in FINAL_STATES:
         return state == "interrupted"
     return not run.engine_alive() or time.time() - (run.state().since or 0.0) > END_SECONDS
 
 
-def _verdict(run: Run) -> int:
+def _conclude(run: Run) -> int:
+    """Print how the run ended; its exit code."""
     end = status(run)
     if end.state == "finished":
         print(f"finished: {end.step} of {end.steps}, {waiting(end.pending_reviews)}", flush=True)
@@ -56,5 +57,5 @@ def _verdict(run: Run) -> int:
         reason = " (its engine was killed, or could not write how it ended); its log ends with:"
         reason += f"\n{supervisor.log_tail(run)}"
     print(f"skillos-engine: the run is {end.state} at {end.step} of {end.steps}{lines(reason)}", file=sys.stderr)
-    print(f"To go on: skillos-engine resume {run.path}", file=sys.stderr)
+    print(f"To continue: skillos-engine resume {run.path}", file=sys.stderr)
     return exit_codes.FAILED

@@ -1,4 +1,4 @@
-"""The commands that start a run, one for each kind of run: create it, or take up an unfinished one, and follow it.
+"""The commands that start a run, one for each kind of run: create it, or continue an unfinished one, and follow it.
 
     skillos-engine train --profile pocket --steps 3
     skillos-engine curate --config mine.toml --repo skills --set review.policy=auto
@@ -33,7 +33,7 @@ from engine.runs.measurements import finished_incomplete
 from engine.system.preflight import absolute, check
 
 _LEFT = """
-The engine goes on without this terminal.
+The engine continues without this terminal.
   watch it:  skillos-tui {0}
              skillos-engine events {0} --follow
   stop it:   skillos-engine stop {0}"""
@@ -54,7 +54,9 @@ def _refuse(error: UnknownPart, options: argparse.Namespace) -> int:
 def _add_command(commands: Commands, job: JobKind) -> None:
     parser = add_command(commands, job.name, job.about or f"start a {job.name} run", partial(_start, job))
     add_config_options(parser)
-    parser.add_argument("--run", type=Path, metavar="DIR", help="the run's directory; an unfinished run there goes on")
+    parser.add_argument(
+        "--run", type=Path, metavar="DIR", help="the run's directory; an unfinished run there is continued"
+    )
     parser.add_argument("--detach", action="store_true", help="return as soon as the engine works")
     if not job.forks:
         parser.add_argument("--repo", type=Path, required=True, help="the skill repository to work on, made if absent")
@@ -81,9 +83,9 @@ def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
 
 
 def _start(job: JobKind, options: argparse.Namespace) -> int:
-    """Create the run, or take up the unfinished one in the directory named, start its engine, and follow it.
+    """Create the run, or continue the unfinished one in the named directory: start its engine and follow it.
 
-    Ctrl+C ends the following only.
+    Ctrl+C ends only this command.
     """
     config, repo = absolute(_config(job, options)), None if job.forks else options.repo.absolute()
     check(config, job.name)
@@ -146,8 +148,8 @@ def _run_for(path: Path | None, kind: str, config: Config, repo: Path | None) ->
 
 
 def _check_same(run: Run, kind: str, config: Config, repo: Path | None) -> None:
-    """A run is only taken up as what it was. Raises `RunError` that says what differs."""
-    advice = f"go on with it by: skillos-engine resume {run.path}; or name another directory"
+    """Raises `RunError` where the run is of another kind, has ended, or has other settings."""
+    advice = f"to continue it: skillos-engine resume {run.path}; or name another directory"
     if run.kind != kind:
         raise RunError(f"{run.path} is a {run.kind} run, not a {kind} run; {advice}")
     if run.state().state == "finished" and not finished_incomplete(run):
@@ -156,7 +158,7 @@ def _check_same(run: Run, kind: str, config: Config, repo: Path | None) -> None:
         raise RunError(f"{run.path} works on {run.repo_path}, not on {repo}; {advice}")
     before, now = _flat(run.config), _flat(config)
     both = [key for key in now if key in before]  # the settings of another kind have no counterpart
-    changed = [f"{key} ({before[key]} there, {now[key]} asked for)" for key in both if before[key] != now[key]]
+    changed = [f"{key} ({before[key]} there, {now[key]} requested)" for key in both if before[key] != now[key]]
     if changed:
         raise RunError(f"{run.path} was started with other settings: {', '.join(changed)}; {advice}")
 

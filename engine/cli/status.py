@@ -1,4 +1,4 @@
-"""`status`: show where a run is."""
+"""`status`: show the state and the results of a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.runs.text import held_out_line, step_line, waiting
 
 
 def add_commands(commands: Commands) -> None:
-    add_command(commands, "status", "show where a run is", _status, run=True, json=True)
+    add_command(commands, "status", "show the state and the results of a run", _status, run=True, json=True)
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""What is said of a setting that cannot be used: the nearest name there is, and what is allowed.
+"""The messages about a setting that cannot be used: the nearest name, and what is allowed.
 
 nearest("polict", ["policy", "wait_seconds"])                # " (did you mean policy?)"
 why_refused(0, Annotated[int, msgspec.Meta(ge=1)])           # "expected a whole number, at least 1"

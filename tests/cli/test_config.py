@@ -65,7 +65,7 @@ def test_as_toml_it_is_the_configuration_that_a_run_would_keep(tmp_path: Path) -
     assert shell("config", "--config", tmp_path / "mine.toml", "--toml").out == printed.out
 
 
-def test_a_key_that_there_is_not_is_told_with_the_nearest() -> None:
+def test_a_key_that_there_is_not_is_refused_with_the_nearest() -> None:
     done = shell("config", "training.stepz")
     assert done.code == 1 and "(did you mean training.steps?)" in done.err
 
@@ -77,7 +77,7 @@ def test_a_file_is_layered_on_the_profile_it_names_and_set_on_both(tmp_path: Pat
     assert parse(printed) == load_profile("pocket", ["training.steps=7", "training.seed=6"])
 
 
-def test_a_mistake_in_a_file_is_told_with_the_file_and_the_key(tmp_path: Path) -> None:
+def test_a_mistake_in_a_file_is_refused_with_the_file_and_the_key(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('profile = "pocket"\n[training]\nstepz = 7\n')
     done = shell("config", "--config", path)

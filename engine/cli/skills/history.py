@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from engine.skills import Commit, History
 
 SHORT = 10
-TOLD = ("Run", "Step", "Task", "Outcome", "Proposer", "Reviewer")
+SHOWN = ("Run", "Step", "Task", "Outcome", "Proposer", "Reviewer")
 
 
 def add_actions(actions: Commands) -> None:
@@ -25,10 +25,10 @@ def add_actions(actions: Commands) -> None:
     _commit_options(diff)
     blame = add_command(actions, "blame", "show which task each line of a skill came from", _blame)
     blame.add_argument("name", metavar="NAME")
-    revert = add_command(actions, "revert", "undo one commit by a new one", _revert)
+    revert = add_command(actions, "revert", "undo one commit with a new one", _revert)
     revert.add_argument("commit", metavar="COMMIT")
     revert.add_argument("--reason", default="", help="kept in the new commit")
-    restore = add_command(actions, "restore", "bring the whole repository back, by a new commit", _restore)
+    restore = add_command(actions, "restore", "restore the whole repository with a new commit", _restore)
     _commit_options(restore)
     restore.add_argument("--reason", default="", help="kept in the new commit")
 
@@ -60,9 +60,9 @@ def _log(options: argparse.Namespace) -> int:
 
 
 def _commit_line(commit: Commit) -> str:
-    told = ", ".join(f"{key.lower()} {commit.trailers[key]}" for key in TOLD if key in commit.trailers)
+    shown = ", ".join(f"{key.lower()} {commit.trailers[key]}" for key in SHOWN if key in commit.trailers)
     at = time.strftime("%Y-%m-%d %H:%M", time.localtime(commit.time))
-    return printable(f"{commit.id[:SHORT]}  {at}  {commit.subject}" + (f"  ({told})" if told else ""), 300)
+    return printable(f"{commit.id[:SHORT]}  {at}  {commit.subject}" + (f"  ({shown})" if shown else ""), 300)
 
 
 def _diff(options: argparse.Namespace) -> int:
@@ -93,7 +93,7 @@ def _blame(options: argparse.Namespace) -> int:
 
 def _revert(options: argparse.Namespace) -> int:
     made = _history(options).revert(options.commit, trailers=_by_whom(options))
-    return _told(options, made, f"undone by {made[:SHORT]}")
+    return _report(options, made, f"undone by {made[:SHORT]}")
 
 
 def _restore(options: argparse.Namespace) -> int:
@@ -102,17 +102,17 @@ def _restore(options: argparse.Namespace) -> int:
         raise CommandError("to which state? name a COMMIT, or --step N of a run (see log)")
     commit = history.at(options.commit, step=options.step, run=options.of_run)
     made = history.restore(commit.id, trailers=_by_whom(options))
-    told = f"restored to {commit.id[:SHORT]} by {made[:SHORT]}" if made else f"it is as at {commit.id[:SHORT]} already"
-    return _told(options, made, told)
+    text = f"restored to {commit.id[:SHORT]} by {made[:SHORT]}" if made else f"it is as at {commit.id[:SHORT]} already"
+    return _report(options, made, text)
 
 
 def _by_whom(options: argparse.Namespace) -> dict[str, str]:
     return {"Reviewer": user_name(), "Reason": options.reason}
 
 
-def _told(options: argparse.Namespace, commit: str | None, told: str) -> int:
+def _report(options: argparse.Namespace, commit: str | None, text: str) -> int:
     if options.json:
         print_json({"commit": commit})
     else:
-        print(told)
+        print(text)
     return 0

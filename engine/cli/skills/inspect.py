@@ -173,19 +173,19 @@ def _stats(options: argparse.Namespace) -> int:
     from engine.skills.history.stats import stats
 
     root = root_of(options.repo)
-    told = stats(SkillRepo.open(root), History.existing(root))
+    found = stats(SkillRepo.open(root), History.existing(root))
     if options.json:
-        print_json(told)
+        print_json(found)
         return 0
-    print(f"skills    {told.skills:,}, {told.valid:,} valid, {told.files:,} files beside them")
-    print(f"bytes     {told.bytes.total:,} in all, {told.bytes.median:,.0f} median, {told.bytes.largest:,} largest")
-    print(f"words     {told.words.total:,} in all, {told.words.median:,.0f} median, {told.words.largest:,} largest")
-    print(f"commits   {told.commits:,}")
-    tables = {"findings": told.findings, "edits": told.operations, "proposers": told.proposers}
-    for title, counts in {**tables, "reviewers": told.reviewers, "outcomes": told.outcomes}.items():
+    print(f"skills    {found.skills:,}, {found.valid:,} valid, {found.files:,} files beside them")
+    print(f"bytes     {found.bytes.total:,} in all, {found.bytes.median:,.0f} median, {found.bytes.largest:,} largest")
+    print(f"words     {found.words.total:,} in all, {found.words.median:,.0f} median, {found.words.largest:,} largest")
+    print(f"commits   {found.commits:,}")
+    tables = {"findings": found.findings, "edits": found.operations, "proposers": found.proposers}
+    for title, counts in {**tables, "reviewers": found.reviewers, "outcomes": found.outcomes}.items():
         if counts:
             print(printable(f"{title:<9} {', '.join(f'{key} {count:,}' for key, count in counts.items())}"))
-    for step in told.steps:
+    for step in found.steps:
         done = ", ".join(f"{count} {kind}" for kind, count in step.operations.items())
         print(printable(f"{step.run} step {step.step}: {done}; then {step.skills:,} skills, {step.bytes:,} bytes"))
     return 0
