@@ -24,9 +24,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from engine import config
 from engine.agents.drawing import pick
 from engine.agents.prompting import Prompts, SkillShown, Turn
+from engine.agents.settings import ExecutorSettings
 from engine.core.errors import SkillosError
 from engine.core.outcomes import FAILED, SUCCEEDED, Outcome, unmeasured
 from engine.environments.base import Task, TaskSource, TaskSourceError
@@ -91,7 +91,7 @@ async def play(
     *,
     model: ChatModel,
     prompts: Prompts,
-    settings: config.Executor,
+    settings: ExecutorSettings,
     seed: int,
     on_turn: Callable[[int, Turn, int], None] = lambda number, turn, shown: None,
     on_start: Callable[[str], None] = lambda opening: None,
@@ -151,7 +151,7 @@ async def _decide(
     turns: Sequence[Turn],
     model: ChatModel,
     prompts: Prompts,
-    settings: config.Executor,
+    settings: ExecutorSettings,
     seed: int,
     deadline: float | None,
 ) -> tuple[str, str]:

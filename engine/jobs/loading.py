@@ -14,6 +14,7 @@ from engine.agents.prompting import Prompts
 from engine.config import Config
 from engine.environments.base import TaskSource
 from engine.environments.opening import open_held_out, open_source
+from engine.models import registry
 from engine.models.base import Models, Opened
 from engine.rollouts.rollout import RolloutContext
 from engine.training.checkpoints import newest_first
@@ -31,9 +32,7 @@ def load_sources(config: Config, report: Report, *, held_out: bool) -> tuple[Tas
 
 def open_models(config: Config, adapter: Path | None, report: Report) -> Opened:
     """The run's models, the curator being the `adapter` of a checkpoint, or untrained. Raises `ConfigError`."""
-    from engine.models.local.opening import open_models
-
-    return open_models(config.model, adapter, report)
+    return registry.open_models(config.model, adapter, report)
 
 
 def rollout_context(config: Config, world: TaskSource, models: Models) -> RolloutContext:

@@ -31,6 +31,7 @@ from engine.core.events import (
     TurnTaken,
     Veto,
 )
+from engine.core.parts import kind_of
 from engine.core.seeds import seed_of
 from engine.environments.base import Task, TaskSource
 from engine.models.base import Completion, Models, ModelUnavailable
@@ -226,7 +227,7 @@ def _apply(
         curated=True,
         calls=len(calls),
         valid_calls=len(edits),
-        judge=JUDGES[context.config.rewards.judge]([edit.operation for edit in edits], trajectory),
+        judge=JUDGES[kind_of(context.config.judge)]([edit.operation for edit in edits], trajectory),
         repo_tokens=sum(context.models.tokenizer.count(text) for text in texts.values()),
         prompt_tokens=completion.usage.prompt,
     )

@@ -24,6 +24,7 @@ Three rules stand around each update:
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import warnings
 from collections.abc import Callable, Coroutine, Sequence
@@ -31,11 +32,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+import torch
 from datasets import Dataset
 from peft import LoraConfig
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PreTrainedModel, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from engine.config import Config
@@ -113,6 +115,7 @@ class GrpoSession:
 
     def _make_trainer(self) -> GRPOTrainer:
         """TRL's trainer over a new adapter on the base. It prints nothing: its messages arrive as metrics."""
+        logging.getLogger("trl").setLevel(logging.ERROR)  # it would log every prompt of an unmeasured rollout
         adapter = LoraConfig(
             r=self._config.training.lora_rank,
             lora_alpha=self._config.training.lora_alpha,
@@ -120,11 +123,12 @@ class GrpoSession:
             target_modules="all-linear",
             task_type="CAUSAL_LM",
         )
+        base = self._policy.lend()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
             trainer = _Trainer(
-                model=self._policy.lend(),
-                args=_arguments(self._config, self.checkpoints / saved.PARTIAL),
+                model=base,
+                args=_arguments(self._config, base, self.checkpoints / saved.PARTIAL),
                 processing_class=self._policy.vocabulary,
                 train_dataset=_tickets(self._config),
                 reward_funcs=[_reward],
@@ -347,7 +351,7 @@ def _tickets(config: Config) -> Dataset:
     return Dataset.from_list([{"prompt": msgspec.json.encode(ticket).decode()} for ticket in tickets])
 
 
-def _arguments(config: Config, output: Path) -> GRPOConfig:
+def _arguments(config: Config, base: PreTrainedModel, output: Path) -> GRPOConfig:
     """TRL's settings. Whatever the method fixes is fixed here, and what decides on the update is left to no default: no
     division by the standard deviation, one update a batch, plain AdamW. Raises `ConfigError` as `check_training_sampling`.
     """
@@ -382,8 +386,8 @@ def _arguments(config: Config, output: Path) -> GRPOConfig:
         temperature=config.curator.temperature,
         shuffle_dataset=False,
         gradient_checkpointing=False,
-        bf16=config.model.dtype == "bfloat16" and config.model.device != "cpu",
-        use_cpu=config.model.device == "cpu",
+        bf16=base.dtype == torch.bfloat16 and base.device.type != "cpu",
+        use_cpu=base.device.type == "cpu",
         seed=training.seed,
         save_strategy="steps",
         save_steps=1,

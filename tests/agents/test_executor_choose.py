@@ -6,13 +6,13 @@ import pytest
 from engine.agents.drawing import pick
 from engine.agents.executor import CannotScore, play
 from engine.agents.prompting import Prompts
-from engine.config import Executor
+from engine.agents.settings import ExecutorSettings
 from engine.core.outcomes import FAILED, SUCCEEDED
 from engine.environments.base import Observation, Task
 from tests.agents.scripted import OUTAGE, Scoring, Scripted
 
 TASK = Task("t1", "f1", "Get the mug.")
-SETTINGS = Executor(decoding="loglikelihood", temperature=0, deadline_seconds=5)
+SETTINGS = ExecutorSettings(decoding="loglikelihood", temperature=0, deadline_seconds=5)
 ROOMS = {"hall": ("go box", "go rack", "help"), "box": ("go hall", "take mug"), "rack": ("go hall",), "void": ()}
 
 

@@ -7,13 +7,13 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from engine import config
 from engine.models.local.models import LocalModels
 from engine.models.local.weights import load_tokenizer
+from engine.models.settings import LocalModelSettings
 
 
 def tokenizer():
-    return load_tokenizer(config.Model())
+    return load_tokenizer(LocalModelSettings())
 
 
 def lent(model=None):

@@ -82,7 +82,7 @@ def curating(tmp_path):
     small.base().save_pretrained(tmp_path / "weights")
     small.tokenizer().save_pretrained(tmp_path / "weights")
     settings = ["curate.tasks=2", "executor.decoding=loglikelihood", "curator.max_tokens=8", "environment.max_turns=2"]
-    places = [f"model.weights={tmp_path / 'weights'}", "environment.name=alfworld", f"environment.path={games}"]
+    places = [f"model.weights={tmp_path / 'weights'}", "environment.kind=alfworld", f"environment.path={games}"]
     chosen = config.load_profile("pocket", settings + places)
     with Run.create(tmp_path / "run", kind="curate", config_text=config.to_toml(chosen), repo=tmp_path / "repo") as run:
         yield run, chosen

@@ -2,9 +2,9 @@
 
 import pytest
 
-from engine.config import Rewards
 from engine.core.outcomes import SUCCEEDED
 from engine.models.base import Completion, Tokens, Usage
+from engine.rollouts.settings import RewardSettings
 from engine.rollouts.summary import score_rollouts
 from engine.training.samples import (
     NoTokens,
@@ -21,7 +21,7 @@ PADDING = 0
 
 
 def parts_of(rollouts):
-    return score_rollouts(rollouts, Rewards(), lambda event: None)
+    return score_rollouts(rollouts, RewardSettings(), lambda event: None)
 
 
 def test_an_answer_without_token_ids_cannot_be_trained_on():

@@ -18,11 +18,12 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from engine import config
+from engine.core.errors import ConfigError
 from engine.models.files import NO_TEMPLATE, check_adapter, check_model, unloadable, unloadable_adapter, weights_path
+from engine.models.settings import LocalModelSettings
 
 
-def load_tokenizer(settings: config.Model) -> PreTrainedTokenizerBase:
+def load_tokenizer(settings: LocalModelSettings) -> PreTrainedTokenizerBase:
     """The tokenizer of the model. Raises `ConfigError` when it cannot be had, or has no chat template that works."""
     with _blaming(settings):
         tokenizer = AutoTokenizer.from_pretrained(weights_path(settings.weights))
@@ -42,7 +43,7 @@ def load_tokenizer(settings: config.Model) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_base(settings: config.Model) -> PreTrainedModel:
+def load_base(settings: LocalModelSettings) -> PreTrainedModel:
     """The frozen base model on its device. Raises `ConfigError` when it cannot be had, or not put there."""
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.dtype]
     with _blaming(settings):
@@ -52,14 +53,14 @@ def load_base(settings: config.Model) -> PreTrainedModel:
 
 
 @contextmanager
-def _blaming(settings: config.Model, what: str = "") -> Iterator[None]:
+def _blaming(settings: LocalModelSettings, what: str = "") -> Iterator[None]:
     """One sentence for what is wrong with the files of the model, and for what transformers and torch raise."""
     check_model(settings)
     try:
         yield
     except (OSError, ValueError, RuntimeError, AssertionError, SafetensorError) as error:
         if what:
-            raise config.ConfigError(f"{what}: {_first_line(error)}") from error
+            raise ConfigError(f"{what}: {_first_line(error)}") from error
         raise unloadable(settings, _first_line(error)) from error
 
 
