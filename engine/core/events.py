@@ -21,7 +21,7 @@ from engine.core.outcomes import Outcome
 from engine.core.position import PositionId as PositionId
 
 RunKind = str
-"""The name of a kind of run, in `engine.jobs.registry.JOBS`."""
+"""The name of a kind of run in `engine.jobs.registry`."""
 State = Literal["starting", "running", "paused", "stopping", "stopped", "finished", "failed"]
 Verdict = Literal["valid", "malformed", "refused"]
 

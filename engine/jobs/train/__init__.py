@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.config import Config
+from engine.core.options import Option
 from engine.core.parts import kind_of
 from engine.environments.registry import ENVIRONMENTS
 from engine.jobs.base import JobKind
@@ -21,5 +22,7 @@ KIND = JobKind(
     trains=True,
     forks=True,
     work="engine.jobs.train.run:train",
+    about="train a curator",
+    options=(Option("--steps", "training.steps", "GRPO steps"),),
     check=check,
 )
