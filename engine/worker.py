@@ -94,7 +94,7 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
     writer.emit(Progress("loading", "PyTorch and transformers"))
     writer.emit(RunStarted(run.kind, config.profile, steps, os.getpid(), await _done(run)))
     writer.flush()
-    recover(run)
+    await asyncio.to_thread(recover, run)
     work = await asyncio.to_thread(_work_of, run.kind)
     await work(run, config, writer, control)
 

@@ -448,7 +448,7 @@ def _row(summary: supervisor.RunSummary) -> RunRow:
     path = Path(summary.path)
     if status is None:
         return RunRow(path, path.name, summary.created, trouble=summary.problem.removeprefix(f"{path} "))
-    success = [step.r_task for step in status.rewards if step.r_task is not None]
+    success = [step.rewards.r_task for step in status.ended if step.rewards.r_task is not None]
     return RunRow(
         path=path,
         id=status.run,

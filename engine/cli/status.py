@@ -6,7 +6,6 @@ import argparse
 
 from engine.cli.common import Commands, add_command, open_run, print_json
 from engine.core.text import printable
-from engine.runs.measurements import measurements
 from engine.runs.status import Status, status
 from engine.runs.text import held_out_line, step_line, waiting
 
@@ -22,9 +21,9 @@ def _status(options: argparse.Namespace) -> int:
             print_json(now)
             return 0
         print(summary_line(now))
-        for step, rewards in zip(run.steps(), now.rewards, strict=False):
-            print(step_line(step, now.steps, run.kind, rewards.skipped_update))
-        for measured in measurements(run).values():
+        for step in now.ended:
+            print(step_line(step, now.steps, run.kind, now.skipped_updates.get(step.step, "")))
+        for measured in now.held_out:
             print(held_out_line(measured))
         if now.heartbeat_age_s is not None:
             print(f"{waiting(now.pending_reviews)}; last heartbeat {now.heartbeat_age_s:.0f} s ago")

@@ -114,7 +114,7 @@ class Progress(Event, frozen=True):
 
 class MeasurementStarted(Event, frozen=True):
     """The fixed evaluation after `step` updates begins. Its episodes follow, at addresses with `held_out`; those of an
-    earlier evaluation of the same step that did not end do not count."""
+    earlier evaluation of the same step that did not end are excluded."""
 
     step: int
     groups: list[GroupDrawn]
@@ -317,7 +317,7 @@ class CheckpointSaved(Event, frozen=True):
 
 
 class MemoryMeasured(Event, frozen=True):
-    """Bytes of memory. `source` says where the figures come from; None means that the machine does not tell."""
+    """Bytes of memory. `source` says where the figures come from; None means that the machine does not report it."""
 
     source: str
     total: int

@@ -1,4 +1,4 @@
-"""The SQLite file of a run: its schema, its connections, and its errors in words.
+"""The SQLite file of a run: its schema and its connections.
 
 WAL, so that a reader never blocks a writer; `synchronous=NORMAL`, so that a commit costs no fsync and a crash of the
 process loses nothing that was committed (a power cut may lose the last commits, never the file); waits for the write
@@ -14,12 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from engine.runs.errors import NotARun, RunError, WriteFailed
+from engine.runs.errors import BUSY_SECONDS, NotARun, translate_errors
 from engine.runs.migration import SCHEMA_VERSION, migrate
 from engine.runs.projections import TABLES as DERIVED_TABLES
 
 APPLICATION_ID = 0x534B696C  # "SKil"
-BUSY_SECONDS = 10.0
 
 SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
@@ -35,14 +34,10 @@ CREATE TABLE decisions (
 {DERIVED_TABLES}
 """
 
-_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
-_DENIED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
-_DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
-
 
 def create(path: Path, run_id: str, kind: str, created: float, repo: str | None) -> None:
     """Make a new run database at `path`, which must not exist. Raises `RunError`."""
-    with in_words(path):
+    with translate_errors(path):
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -78,7 +73,7 @@ class Database:
         """A connection for the caller alone, until the block ends."""
         with self._guard:
             connection = self._idle.pop() if self._idle else None
-        with in_words(self.path):
+        with translate_errors(self.path):
             connection = connection or self._connect()
             try:
                 yield connection
@@ -111,7 +106,7 @@ class Database:
 
     def data_version(self) -> int:
         """A number that changes whenever anyone, this process included, has committed."""
-        with self._guard, in_words(self.path):
+        with self._guard, translate_errors(self.path):
             self._watcher = self._watcher or self._connect()
             return int(self._watcher.execute("PRAGMA data_version").fetchone()[0])
 
@@ -137,32 +132,3 @@ class Database:
             connection.close()
             raise
         return connection
-
-
-@contextmanager
-def in_words(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors about `path` into a `RunError` that says what to do."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _translate(error, path) from error
-
-
-def _translate(error: sqlite3.Error, path: Path) -> RunError:
-    extended = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    code = extended & 0xFF
-    if code in _FULL:
-        return WriteFailed(
-            f"cannot use {path}: {error}. The disk is probably full or failing; free some space. "
-            "Everything written before is safe"
-        )
-    if code in _DENIED:
-        return WriteFailed(f"cannot use {path}: {error}. Check that you may write to this file and to its folder")
-    if code == sqlite3.SQLITE_BUSY:
-        return WriteFailed(
-            f"{path} was kept locked by another process for {BUSY_SECONDS:g} s; "
-            "look for a suspended skillos process and continue or end it"
-        )
-    if code in _DAMAGED:
-        return NotARun(f"{path} is damaged or is not a run's database: {error}")
-    return RunError(f"{path}: {error}")

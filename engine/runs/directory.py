@@ -50,7 +50,7 @@ FINAL_STATES: frozenset[State] = frozenset({"stopped", "finished", "failed"})
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """An event as it lies in the log: ids grow by one, `at` is the unix time in seconds when it was emitted."""
+    """An event of the log: ids grow by one, `at` is the unix time in seconds when it was emitted."""
 
     id: int
     at: float
@@ -229,7 +229,7 @@ class Run:
         return RunState(*row)
 
     def steps(self) -> list[StepEnded]:
-        """The summaries of the finished steps, in order; steps that a resume took back are not among them."""
+        """The summaries of the finished steps, in order, without those that a resume undid."""
         rows = self.db.all("SELECT data FROM steps ORDER BY step")
         return [msgspec.json.decode(row[0], type=StepEnded) for row in rows]
 

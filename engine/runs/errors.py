@@ -1,8 +1,20 @@
-"""What can go wrong with a run on disk. Each message tells what happened, where, and what to do."""
+"""What can go wrong with a run on disk. Each message says what happened, where, and what to do."""
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from engine.core.errors import SkillosError
+
+BUSY_SECONDS = 10.0
+"""How long a process waits for the write lock of a database."""
+
+_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+_DENIED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
+_DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 
 
 class RunError(SkillosError):
@@ -14,7 +26,7 @@ class NotARun(RunError):
 
 
 class RunExists(RunError):
-    """A run cannot be created where something already lies."""
+    """A run cannot be created where something is already."""
 
 
 class RunLocked(RunError):
@@ -23,3 +35,32 @@ class RunLocked(RunError):
 
 class WriteFailed(RunError):
     """The run's database could not be written (no space, no permission). What was committed before is safe."""
+
+
+@contextmanager
+def translate_errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors about `path` into a `RunError` that says what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _translate(error, path) from error
+
+
+def _translate(error: sqlite3.Error, path: Path) -> RunError:
+    extended = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    code = extended & 0xFF
+    if code in _FULL:
+        return WriteFailed(
+            f"cannot use {path}: {error}. The disk is probably full or failing; free some space. "
+            "Everything written before is safe"
+        )
+    if code in _DENIED:
+        return WriteFailed(f"cannot use {path}: {error}. Check that you may write to this file and to its folder")
+    if code == sqlite3.SQLITE_BUSY:
+        return WriteFailed(
+            f"{path} was kept locked by another process for {BUSY_SECONDS:g} s; "
+            "look for a suspended skillos process and continue or end it"
+        )
+    if code in _DAMAGED:
+        return NotARun(f"{path} is damaged or is not a run's database: {error}")
+    return RunError(f"{path}: {error}")

@@ -23,7 +23,7 @@ from engine.runs.supervisor import RunSummary, summary_of
 WATCHED = (DATABASE, f"{DATABASE}-wal", LOCK_FILE)
 
 Mark = tuple[int, int, int, int] | None
-"""What tells a file from its earlier and later selves: inode, permissions, size, and time of the last write in ns; None
+"""What distinguishes the versions of a file: inode, permissions, size, and time of the last write in ns; None
 without a file. (Its time of change will not do: SQLite changes that of the log by opening it.)"""
 
 

@@ -4,8 +4,8 @@
     missing(run, done=20)       # of [0, 10, 20] the steps without a result
     finished_incomplete(run)
 
-A measurement is due before the first step, after every `training.evaluate_every` steps, and after the last. One of a step
-that a resume took back does not count.
+A measurement is due before the first step, after every `training.evaluate_every` steps, and after the last. Those of steps
+that a resume undid are excluded.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ _RECORD_BYTES = 256
 class EngineProcess(msgspec.Struct, frozen=True):
     """The process that last took a run's lock, or was last started to take it, at the unix time `since`.
 
-    `identity` tells it from a later process with the same pid.
+    `identity` distinguishes it from a later process with the same pid.
     """
 
     pid: int
@@ -42,7 +42,7 @@ class EngineProcess(msgspec.Struct, frozen=True):
 
 
 def identity_of(pid: int) -> str | None:
-    """What tells process `pid` from any other that had or will have its pid; None when it is not running.
+    """What distinguishes process `pid` from any other that had or will have its pid; None when it is not running.
 
     On Linux the boot's id and the start time in clock ticks since boot, which no change of the clock moves; elsewhere
     the time of its creation. A zombie does not run.
@@ -111,7 +111,7 @@ class _LockedFile:
             raise RunLocked(self._refusal())
 
     def _refusal(self) -> str:
-        """What to tell when another process holds the file."""
+        """The message for when another process holds the file."""
         raise NotImplementedError
 
     def _write(self, pid: int) -> None:

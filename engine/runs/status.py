@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from engine.config import ConfigError
-from engine.core.events import RunKind, RunStarted, State, StepEnded, UpdateMade
+from engine.core.events import HeldOutMeasured, RunKind, RunStarted, State, StepEnded, UpdateMade
 from engine.runs.directory import FINAL_STATES, Run, RunState
 from engine.runs.measurements import measurements
 from engine.runs.process import EngineProcess, engine_of, started_for
@@ -23,42 +23,12 @@ NEW_SECONDS = 60.0
 """How long a run reads "starting" before any process was started for it: whoever made it is about to do that."""
 
 
-class StepRewards(msgspec.Struct, frozen=True):
-    """A finished step: rewards averaged over its rollouts, `reward_std` of r inside groups, counts of positions.
-
-    `skipped_curations`, `shortened` and `dropped_skills` are counted as in `StepEnded`. `skipped_update` is the reason why
-    the step left weights and optimiser as they were, "" where it updated them.
-    """
-
-    step: int
-    r: float | None
-    r_task: float | None
-    r_fc: float | None
-    r_cnt: float | None
-    r_comp: float | None
-    reward_std: float | None
-    measured: int
-    unmeasured: int
-    invalid_action_rate: float | None
-    operations: dict[str, int]
-    skipped_curations: int
-    shortened: int
-    dropped_skills: int
-    skipped_update: str
-
-
-class HeldOutResult(msgspec.Struct, frozen=True):
-    """The fixed evaluation after `step` updates; `standard_error` is over its groups, `unmeasured` counts positions."""
-
-    step: int
-    groups: int
-    r_task: float | None
-    standard_error: float | None
-    unmeasured: int
-
-
 class Status(msgspec.Struct, frozen=True):
-    """Where a run is. `step` is the one at work, or the last; `heartbeat_age_s` is None when no engine ever started."""
+    """Where a run is. `step` is the one at work, or the last; `heartbeat_age_s` is None when no engine ever started.
+
+    `ended` are the summaries of the steps that ended, and `held_out` the results of the fixed evaluation; both exclude what
+    a resume undid. `skipped_updates` maps a step that left weights and optimizer as they were to the reason.
+    """
 
     run: str
     path: str
@@ -68,8 +38,9 @@ class Status(msgspec.Struct, frozen=True):
     reason: str
     step: int
     steps: int
-    rewards: list[StepRewards]
-    held_out: list[HeldOutResult]
+    ended: list[StepEnded]
+    skipped_updates: dict[int, str]
+    held_out: list[HeldOutMeasured]
     pending_reviews: int
     heartbeat_age_s: float | None
 
@@ -77,7 +48,6 @@ class Status(msgspec.Struct, frozen=True):
 def status(run: Run) -> Status:
     """The present status of `run`."""
     state = run.state()
-    made = updates(run)
     profile, steps = (state.profile, state.steps) if state.profile else _planned(run)
     return Status(
         run=run.id,
@@ -88,15 +58,16 @@ def status(run: Run) -> Status:
         reason=state.reason,
         step=state.step,
         steps=steps,
-        rewards=[_rewards(step, made.get(step.step)) for step in run.steps()],
-        held_out=_held_out(run),
+        ended=run.steps(),
+        skipped_updates={step: made.skipped for step, made in updates(run).items() if made.skipped},
+        held_out=[*measurements(run).values()],
         pending_reviews=run.count_edits("pending"),
         heartbeat_age_s=run.heartbeat_age(),
     )
 
 
 def updates(run: Run) -> dict[int, UpdateMade]:
-    """The updates of a train run by step; those that a resume took back are not among them."""
+    """The updates of a train run by step, without those that a resume undid."""
     found: dict[int, UpdateMade] = {}
     for stored in run.events(kinds=["run_started", "update_made"]):
         match stored.event:
@@ -107,15 +78,8 @@ def updates(run: Run) -> dict[int, UpdateMade]:
     return found
 
 
-def _held_out(run: Run) -> list[HeldOutResult]:
-    return [
-        HeldOutResult(event.step, event.groups, event.r_task, event.standard_error, event.unmeasured)
-        for event in measurements(run).values()
-    ]
-
-
 def shown_state(run: Run) -> ShownState:
-    """The state that the run's events tell, or "interrupted" when its engine died without ending the run."""
+    """The state in the run's events, or "interrupted" when its engine died without ending the run."""
     state = run.state()
     while state.state not in FINAL_STATES and not run.engine_alive() and not _launching(run, state):
         before, state = state, run.state()
@@ -151,23 +115,3 @@ def _planned(run: Run) -> tuple[str, int]:
     except ConfigError:
         return "", 0
     return config.profile, config.training.steps if run.kind == "train" else config.curate.tasks
-
-
-def _rewards(ended: StepEnded, made: UpdateMade | None) -> StepRewards:
-    return StepRewards(
-        step=ended.step,
-        r=ended.rewards.r,
-        r_task=ended.rewards.r_task,
-        r_fc=ended.rewards.r_fc,
-        r_cnt=ended.rewards.r_cnt,
-        r_comp=ended.rewards.r_comp,
-        reward_std=ended.reward_std,
-        measured=ended.measured,
-        unmeasured=ended.unmeasured,
-        invalid_action_rate=ended.invalid_action_rate,
-        operations=ended.operations,
-        skipped_curations=ended.skipped_curations,
-        shortened=ended.shortened,
-        dropped_skills=ended.dropped_skills,
-        skipped_update=made.skipped if made else "",
-    )

@@ -232,7 +232,7 @@ def _spawn(run: Run, worker: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def _import_path() -> dict[str, str]:
-    """PYTHONPATH for a child that shall import this very package, where it lies outside the installed ones."""
+    """PYTHONPATH for a child that shall import this very package, where it is not installed."""
     root = Path(__file__).parents[2]
     if str(root) in sysconfig.get_paths().values():
         return {}

@@ -71,7 +71,7 @@ def test_train_prints_a_line_for_each_step_and_ends_with_0(shell: Shell, place: 
     assert (run.kind, run.config.training.steps, run.config.training.seed) == ("train", 2, 7)
     code, out, _ = shell("status", place, "--json")
     shown = json.loads(out)
-    assert (code, shown["state"], shown["step"], len(shown["rewards"])) == (0, "finished", 2, 2)
+    assert (code, shown["state"], shown["step"], len(shown["ended"])) == (0, "finished", 2, 2)
 
 
 def test_without_a_directory_the_run_goes_to_the_users_home_and_is_found_by_name(shell: Shell, home: Path) -> None:

@@ -77,7 +77,7 @@ def test_the_status_of_an_old_train_run(tmp_path: Path) -> None:
     with Run.open(unpack("train", tmp_path)) as run:
         shown = status(run)
     assert (shown.state, shown.step, shown.steps, shown.pending_reviews) == ("finished", 2, 2, 3)
-    assert [step.reward_std for step in shown.rewards] == [
+    assert [step.reward_std for step in shown.ended] == [
         pytest.approx(0.251, abs=1e-3),
         pytest.approx(0.146, abs=1e-3),
     ]

@@ -71,7 +71,7 @@ def assert_goes_on(path, steps, positions=ROWS):
     told("events", path, "--follow")
     shown = status(path)
     assert shown["state"] == "finished"
-    ended = [(step["step"], step["measured"]) for step in shown["rewards"]]
+    ended = [(step["step"], step["measured"]) for step in shown["ended"]]
     assert ended == [(step, positions) for step in range(1, steps + 1)]
     printed = told("verify", path)
     assert f"steps {steps}, " in printed and ": 0 differences" in printed

@@ -256,7 +256,7 @@ def test_official_games_are_played_and_leave_a_repository_that_opens(place):
     )
     run = Run.open(path)
     shown = status(path)
-    assert (shown["state"], [step["measured"] for step in shown["rewards"]]) == ("finished", [1, 1])
+    assert (shown["state"], [step["measured"] for step in shown["ended"]]) == ("finished", [1, 1])
     assert all(event.turns > 0 for event in events(run, "episode_ended"))
     approved = [record for record in run.edits() if record.state == "committed"]
     assert len(SkillRepo.open(repo)) <= len(approved) < len(commits(repo))

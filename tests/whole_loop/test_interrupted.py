@@ -126,7 +126,7 @@ def test_closing_the_terminal_kills_the_command_and_not_the_engine(story):
 
 def test_after_kill_9_the_status_says_interrupted_and_shows_what_is_saved(story):
     assert story.killed.state == "interrupted"
-    assert (story.killed.step, [step.step for step in story.killed.rewards]) == (2, [1])
+    assert (story.killed.step, [step.step for step in story.killed.ended]) == (2, [1])
 
 
 def test_resume_goes_on_after_the_last_saved_step(story):
@@ -158,9 +158,9 @@ def test_a_killed_and_resumed_run_gets_what_an_uninterrupted_run_gets(story, tra
 def test_each_step_is_there_once_and_whole(story):
     shown = seen(story.run)
     assert (shown.state, shown.step, shown.steps) == ("finished", STEPS, STEPS)
-    assert [step.step for step in shown.rewards] == [1, 2, 3]
-    assert all((step.measured, step.unmeasured) == (ROWS, 0) for step in shown.rewards)
-    assert shown.rewards[0] == story.killed.rewards[0]
+    assert [step.step for step in shown.ended] == [1, 2, 3]
+    assert all((step.measured, step.unmeasured) == (ROWS, 0) for step in shown.ended)
+    assert shown.ended[0] == story.killed.ended[0]
     assert sorted(path.name for path in story.run.checkpoints.glob("[!.]*")) == ["step-0001", "step-0002", "step-0003"]
 
 
@@ -188,7 +188,7 @@ def test_the_tables_of_the_status_can_be_derived_again_from_the_log(story):
 
 def test_a_pause_lets_the_step_end_and_nothing_begins_until_the_resume(story):
     assert story.paused.state == "paused"
-    assert [step.step for step in story.paused.rewards] == [1, 2]
+    assert [step.step for step in story.paused.ended] == [1, 2]
     changes = story.run.events(kinds=["state_changed"])
     paused = next(stored.id for stored in changes if stored.event.state == "paused")
     resumed = next(stored.id for stored in changes if stored.id > paused)
@@ -199,7 +199,7 @@ def test_a_pause_lets_the_step_end_and_nothing_begins_until_the_resume(story):
 
 def test_a_stop_breaks_the_step_off_and_takes_nothing_away(story):
     assert story.stopped.state == "stopped"
-    assert [step.step for step in story.stopped.rewards] == [1, 2]
+    assert [step.step for step in story.stopped.ended] == [1, 2]
     told_in_order = [state for state in states(story.run) if state not in ("starting", "running")]
     assert told_in_order == ["paused", "stopping", "stopped", "finished"]
 

@@ -12,12 +12,6 @@ from engine.skills import SkillIndex, SkillRepo, parse_operations
 from tests.whole_loop.replay import curator_prompt, episodes, tokens_of
 from tests.whole_loop.shell import ROWS, status, verified
 
-STEP_KEYS = {
-    *("step", "r", "r_task", "r_fc", "r_cnt", "r_comp", "reward_std", "measured", "unmeasured", "invalid_action_rate"),
-    *("operations", "skipped_curations", "shortened", "dropped_skills"),
-}
-COUNTS = {"step", "measured", "unmeasured", "operations", "skipped_curations", "shortened", "dropped_skills"}
-
 
 @pytest.fixture(scope="module")
 def run(trained):
@@ -42,14 +36,16 @@ def test_status_shows_every_step_with_every_position_measured(run):
     shown = status(run.path)
     assert (shown["state"], shown["step"], shown["steps"]) == ("finished", 2, 2)
     assert shown["pending_reviews"] == len(run.edits("pending")) and shown["heartbeat_age_s"] >= 0
-    assert [step["step"] for step in shown["rewards"]] == [1, 2]
-    for step in shown["rewards"]:
-        assert set(step) == {*STEP_KEYS, "skipped_update"} and step["skipped_update"] == ""
+    assert [step["step"] for step in shown["ended"]] == [1, 2]
+    assert shown["skipped_updates"] == {}
+    for step in shown["ended"]:
         assert (step["measured"], step["unmeasured"]) == (ROWS, 0)
         assert (step["skipped_curations"], step["shortened"], step["dropped_skills"]) == (0, 0, 0)
-        assert all(isinstance(step[name], float) for name in STEP_KEYS - COUNTS)
-        assert step["r"] == pytest.approx(
-            step["r_task"] + 1.0 * step["r_fc"] + 0.1 * step["r_cnt"] + 0.05 * step["r_comp"]
+        assert all(isinstance(step[name], float) for name in ("reward_std", "success_rate", "invalid_action_rate"))
+        parts = step["rewards"]
+        assert all(isinstance(part, float) for part in parts.values())
+        assert parts["r"] == pytest.approx(
+            parts["r_task"] + 1.0 * parts["r_fc"] + 0.1 * parts["r_cnt"] + 0.05 * parts["r_comp"]
         )
 
 

@@ -36,7 +36,7 @@ def test_a_train_run_whose_steps_trained_nothing_fails_and_says_why(untrained):
 def test_each_step_shows_that_its_update_was_skipped(untrained):
     run, done = untrained
     why = "nothing was measured"
-    assert [step["skipped_update"] for step in status(run.path)["rewards"]] == [why, why]
+    assert status(run.path)["skipped_updates"] == {"1": why, "2": why}
     for printed in (done.stdout, told("status", run.path)):
         assert printed.count(f"update skipped: {why}") == 2
 
@@ -49,7 +49,7 @@ def test_a_warning_is_printed_in_full(untrained):
 
 def test_a_position_without_a_decision_is_not_measured_and_is_counted(untrained):
     run, done = untrained
-    for step in status(run.path)["rewards"]:
+    for step in status(run.path)["ended"]:
         assert (step["measured"], step["unmeasured"], step["skipped_curations"]) == (0, 4, 4)
     scored = [stored.event for stored in run.events(kinds=["rollout_scored"])]
     assert {(event.measured, event.unmeasured) for event in scored} == {(0, 2)}
@@ -103,5 +103,5 @@ def test_a_curate_run_whose_curator_never_decided_fails_and_says_why(place):
     assert done.returncode == 1
     assert "the curator made no decision in any of the 2 tasks" in done.stderr
     shown = status(place / "run")
-    assert (shown["state"], [step["measured"] for step in shown["rewards"]]) == ("failed", [0, 0])
+    assert (shown["state"], [step["measured"] for step in shown["ended"]]) == ("failed", [0, 0])
     assert "no trajectory fits the curator's prompt" in shown["reason"]
