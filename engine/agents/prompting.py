@@ -1,7 +1,7 @@
 """Prompts: Markdown files with Jinja fields, one folder a profile, rendered into chats.
 
     prompts = Prompts.load("pocket")
-    messages = prompts.executor(task=…, skills=…, observation=…, admissible=…, turns=[])
+    messages = prompts.executor(task=…, skills=…, observation=…, actions=…, turns=[])
 
 A folder holds `executor.system.md`, `executor.user.md`, `curator.system.md`, `curator.user.md`, and `curator.veto.md`, one
 vetoed edit as the curator is told of it. What the fields hold comes from models, people and files, so chat control tokens
@@ -69,19 +69,22 @@ class Prompts:
         task: str,
         skills: Sequence[SkillShown],
         observation: str,
-        admissible: Sequence[str],
+        actions: Sequence[str] | None,
         turns: Sequence[Turn],
         history: int = 3,
     ) -> list[Message]:
-        """The chat of one executor turn; `turns` are all taken so far, of which the last `history` are quoted."""
+        """The chat of one executor turn; `turns` are all taken so far, of which the last `history` are quoted.
+
+        `actions` are the legal ones, None where any text is. The template's field `untried` lists those that no turn took.
+        """
         tried = {turn.action for turn in turns}
         return self._chat(
             "executor",
             task=task,
             skills=skills,
             observation=observation,
-            admissible=admissible,
-            untried=[action for action in admissible if action not in tried],
+            actions=actions,
+            untried=None if actions is None else [action for action in actions if action not in tried],
             turns=turns,
             history=list(turns[-history:]) if history else [],
         )

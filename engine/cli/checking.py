@@ -15,14 +15,12 @@ from engine.cli.common import CommandError, Commands, add_command, natural, open
 from engine.config import Config, ConfigError
 from engine.core.events import AnyEvent, HeldOutMeasured, Progress, RewardBreakdown
 from engine.core.text import printable
-from engine.environments.alfworld import GamesError
-from engine.environments.base import TaskSource
-from engine.environments.opening import open_held_out, open_source
+from engine.environments.base import TaskSource, TaskSourceError
+from engine.environments.registry import kind_of, open_held_out, open_source
 from engine.models.base import NotFinite, not_finite_in
 from engine.runs.directory import Run
 from engine.runs.measurements import measurements
 from engine.runs.text import held_out_line, progress_line
-from engine.system.preflight import check_held_out
 
 if TYPE_CHECKING:
     from engine.evaluation.held_out import HeldOut
@@ -91,11 +89,11 @@ def _worlds(config: Config) -> tuple[TaskSource | None, TaskSource | None]:
     """The run's world and that of its held-out groups; None where its files cannot be read."""
     try:
         world = open_source(config.environment)
-    except GamesError:
+    except TaskSourceError:
         return None, None
     try:
         return world, open_held_out(config.environment, world)
-    except (GamesError, ConfigError):
+    except (TaskSourceError, ConfigError):
         return world, None
 
 
@@ -119,7 +117,7 @@ def _measure(options: argparse.Namespace) -> int:
     with open_run(options) as run:
         if run.kind != "train":
             raise CommandError(f"{run.path} is a {run.kind} run; only a train run has checkpoints to measure")
-        check_held_out(run.config.environment)
+        kind_of(run.config.environment).check_held_out(run.config.environment)
         step, adapter = _checkpoint(run, options.step)
         logged = measurements(run).get(step)
         config = run.config

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from engine.agents.prompting import Prompts
 from engine.config import Config
 from engine.environments.base import TaskSource
-from engine.environments.opening import open_held_out, open_source
+from engine.environments.registry import kind_of, open_held_out, open_source
 from engine.models.base import ChatModel
 from engine.models.local.model import LocalModel, load_base, load_curator, load_tokenizer
 from engine.rollouts.rollout import RolloutContext
@@ -54,10 +54,12 @@ def local(config: Config, model: object, tokenizer: PreTrainedTokenizerBase) -> 
 
 
 def rollout_context(config: Config, world: TaskSource, model: ChatModel) -> RolloutContext:
-    """`model` in `world`, with the configuration's prompts. Raises `ConfigError` where there are none of that name."""
-    return RolloutContext(
-        world, model, Prompts.load(config.executor.prompts), Prompts.load(config.curator.prompts), config
-    )
+    """`model` in `world`, with the configuration's prompts; the executor's are its environment's where none are named.
+
+    Raises `ConfigError` where there are no prompts of a name.
+    """
+    executor_prompts = Prompts.load(config.executor.prompts or kind_of(config.environment).prompts)
+    return RolloutContext(world, model, executor_prompts, Prompts.load(config.curator.prompts), config)
 
 
 def saved(checkpoints: Path) -> dict[int, Path]:

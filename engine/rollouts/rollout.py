@@ -33,6 +33,7 @@ from engine.core.events import (
 )
 from engine.core.seeds import seed_of
 from engine.environments.base import Task, TaskSource
+from engine.environments.registry import kind_of
 from engine.models.base import ChatModel, Completion, ModelUnavailable
 from engine.rollouts.groups.families import Group
 from engine.rollouts.rewards import PositionMetrics
@@ -194,6 +195,7 @@ async def _play(
         context.source,
         task,
         shown,
+        kind=kind_of(context.config.environment),
         model=context.model,
         prompts=context.executor_prompts,
         settings=context.config.executor,
@@ -203,7 +205,15 @@ async def _play(
     )
     turns = len(trajectory.turns)
     emit(
-        EpisodeEnded(at, trajectory.outcome, turns, trajectory.invalid_actions, trajectory.shown, trajectory.shortened)
+        EpisodeEnded(
+            at,
+            trajectory.outcome,
+            turns,
+            trajectory.invalid_actions,
+            trajectory.shown,
+            trajectory.shortened,
+            trajectory.score,
+        )
     )
     return trajectory
 

@@ -15,8 +15,9 @@ from typing import Literal
 
 import msgspec
 
-from engine.config import Config, ConfigError, Curator, Environment
+from engine.config import Config, ConfigError, Curator
 from engine.core.refusals import nearest
+from engine.environments.registry import kind_of
 from engine.models.files import check_adapter, check_model
 
 
@@ -25,8 +26,8 @@ def check(config: Config, kind: Literal["train", "curate"]) -> None:
     if kind == "train":
         check_training_sampling(config.curator)
         if config.training.evaluate_every:
-            check_held_out(config.environment)
-    _check_games(config.environment)
+            kind_of(config.environment).check_held_out(config.environment)
+    kind_of(config.environment).check(config.environment)
     _check_prompts(config)
     _check_room(config)
     if kind == "curate":
@@ -65,27 +66,6 @@ def check_training_sampling(curator: Curator) -> None:
             f"{why}: a train run needs curator.temperature over 0 (1.0 as published), curator.top_p=1 and curator.top_k=0; "
             "a curate run may use other values"
         )
-
-
-def check_held_out(settings: Environment) -> None:
-    """Raises `ConfigError` where held-out groups would be drawn from the games that are trained on."""
-    if settings.name == "household":
-        return
-    if not settings.split or not settings.evaluate_split or settings.split == settings.evaluate_split:
-        raise ConfigError(
-            "held-out groups must not be of the games that are trained on: name two splits, such as "
-            "environment.split=train and environment.evaluate_split=valid_seen "
-            f"(they are {settings.split!r} and {settings.evaluate_split!r}), or measure nothing held out by "
-            "training.evaluate_every=0"
-        )
-
-
-def _check_games(settings: Environment) -> None:
-    if settings.name == "alfworld":
-        if not settings.path:
-            raise ConfigError("ALFWorld needs its games: give --games PATH (environment.path)")
-        if not Path(settings.path).expanduser().exists():
-            raise ConfigError(f"there are no games at {settings.path}: no such directory; nothing was created")
 
 
 def _check_prompts(config: Config) -> None:

@@ -7,7 +7,7 @@ from engine.agents.executor import play
 from engine.agents.prompting import Prompts
 from engine.config import Executor
 from engine.core.outcomes import FAILED, SUCCEEDED
-from engine.environments.base import Observation, Task
+from engine.environments.base import EnvironmentKind, Observation, Result, Task
 from tests.agents.scripted import OUTAGE, Scripted
 
 TASK = Task("t1", "f1", "Get the mug.")
@@ -21,7 +21,7 @@ class Maze:
     name = "maze"
 
     def __init__(self, start="hall", cap=6):
-        self.room, self.cap = start, cap
+        self.room, self.cap, self.won = start, cap, False
 
     def start(self, task):
         return self
@@ -33,16 +33,26 @@ class Maze:
         return Observation(f"You are at the {self.room}.", ROOMS[self.room])
 
     def step(self, action):
-        won = action == "take mug" and action in ROOMS[self.room]
+        self.won = action == "take mug" and action in ROOMS[self.room]
         if action in ROOMS[self.room] and action.startswith("go "):
             self.room = action.removeprefix("go ")
-        return Observation(f"You are at the {self.room}.", ROOMS[self.room], float(won), won, won)
+        return Observation(f"You are at the {self.room}.", ROOMS[self.room])
+
+    def result(self):
+        return Result(SUCCEEDED) if self.won else None
+
+
+KIND = EnvironmentKind(
+    name="maze", open=lambda settings: Maze(), held_out=lambda settings, source: source, unlisted=("help",)
+)
 
 
 async def run(*answers, world=None, settings=SETTINGS):
     model = Scripted(*answers)
     prompts = Prompts.load("pocket")
-    return await play(world or Maze(), TASK, [], model=model, prompts=prompts, settings=settings, seed=3), model
+    return await play(
+        world or Maze(), TASK, [], kind=KIND, model=model, prompts=prompts, settings=settings, seed=3
+    ), model
 
 
 async def test_what_is_offered_are_the_admissible_actions_in_the_form_of_an_answer():

@@ -83,7 +83,7 @@ def test_the_executor_sees_task_observation_skills_and_untried_actions(prompts):
             task="Get a mug.",
             skills=[SkillShown("find-mug", "Where mugs are.", "Go to the safe.")],
             observation="You are in the hall.",
-            admissible=["go box", "go safe"],
+            actions=["go box", "go safe"],
             turns=[],
         )
     )
@@ -93,7 +93,7 @@ def test_the_executor_sees_task_observation_skills_and_untried_actions(prompts):
 
 def test_the_pocket_executor_is_not_shown_what_it_tried_already():
     messages = Prompts.load("pocket").executor(
-        task="T", skills=[], observation="O", admissible=["go box", "go safe"], turns=[TURN]
+        task="T", skills=[], observation="O", actions=["go box", "go safe"], turns=[TURN]
     )
     assert "box" not in text(messages) and "safe" in text(messages)
 

@@ -3,8 +3,8 @@
 import pytest
 
 from engine.config import ConfigError, Environment
-from engine.environments.alfworld import GamesError
-from engine.environments.opening import open_held_out, open_source
+from engine.environments.alfworld.errors import GamesError
+from engine.environments.registry import open_held_out, open_source
 from tests.environments.alfworld_games import write_official
 
 APART = {"split": "train", "evaluate_split": "valid_seen"}

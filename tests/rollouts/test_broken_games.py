@@ -9,7 +9,8 @@ from engine import config
 from engine.agents.executor import play
 from engine.agents.prompting import Prompts
 from engine.core.events import CurationSkipped, EpisodeEnded, EpisodeStarted, Notice
-from engine.environments.alfworld import AlfworldTasks, load_games
+from engine.environments.alfworld.files.loading import load_games
+from engine.environments.alfworld.source import AlfworldTasks
 from engine.jobs.control import Control
 from engine.jobs.curate.run import curate
 from engine.rollouts.groups.families import Group

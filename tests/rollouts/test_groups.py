@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.config import Training
 from engine.core.events import EpisodeStarted
-from engine.environments.alfworld import AlfworldTasks
+from engine.environments.alfworld.source import AlfworldTasks
 from engine.environments.base import Task
 from engine.environments.household.source import HouseholdTasks
 from engine.rollouts.groups.families import draw_family, draw_group, draw_groups, easy_to_hard
@@ -29,7 +29,7 @@ ELSEWHERE = """
 import sys
 import msgspec
 from engine.config import Training
-from engine.environments.alfworld import AlfworldTasks
+from engine.environments.alfworld.source import AlfworldTasks
 from engine.environments.household.source import HouseholdTasks
 from engine.rollouts.groups.families import draw_groups
 settings = msgspec.json.decode(sys.argv[2], type=Training)

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from engine.config import Model
-from engine.environments.opening import open_source
+from engine.environments.registry import open_source
 from engine.evaluation.verify import verify
 from engine.evaluation.verify.tokens import load
 from engine.runs.directory import Run

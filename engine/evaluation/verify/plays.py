@@ -17,8 +17,7 @@ from engine.core.events import (
     StepStarted,
     TurnTaken,
 )
-from engine.core.outcomes import FAILED, SUCCEEDED
-from engine.environments.base import Task, TaskSource, TaskSourceError
+from engine.environments.base import Task, TaskSource, TaskSourceError, final_result
 from engine.evaluation.held_out import held_out_groups
 from engine.evaluation.verify.report import Values
 from engine.evaluation.verify.scope import Scope
@@ -97,7 +96,7 @@ class Plays:
         if turn.at not in scope.games:
             return
         game, seen = scope.games[turn.at]
-        invalid = turn.action not in seen.admissible
+        invalid = not seen.allows(turn.action)
         try:
             seen = game.step(turn.action)
         except TaskSourceError as error:
@@ -111,13 +110,20 @@ class Plays:
         scope.checks.compare(event_id, where, "plays", logged, again, counts=0)
 
     def ended(self, event_id: int, ended: EpisodeEnded, scope: Scope) -> None:
-        """Whether the game ended as the log says; why an outcome is unmeasured is not to be checked."""
-        _, seen = scope.games.pop(ended.at, (None, None))
-        if seen is None or not ended.outcome.measured:
+        """Whether the environment gives the result that the log has; why an outcome is unmeasured is not checked."""
+        game, _ = scope.games.pop(ended.at, (None, None))
+        if game is None or not ended.outcome.measured:
             return
-        outcome = SUCCEEDED if seen.won else FAILED
-        logged: Values = {"outcome": ended.outcome.kind, "reason": ended.outcome.reason}
-        again: Values = {"outcome": outcome.kind, "reason": outcome.reason}
+        try:
+            result = final_result(game)
+        except TaskSourceError as error:
+            scope.checks.skip("plays", str(error))
+            return
+        if not result.outcome.measured:
+            scope.checks.skip("plays", f"played again, an episode is {result.outcome}")
+            return
+        logged: Values = {"outcome": ended.outcome.kind, "reason": ended.outcome.reason, "score": ended.score}
+        again: Values = {"outcome": result.outcome.kind, "reason": result.outcome.reason, "score": result.score}
         scope.checks.compare(event_id, place(ended.at), "plays", logged, again, counts=0)
 
     def _drawn(self, world: TaskSource, began: StepStarted | MeasurementStarted) -> list[Group]:

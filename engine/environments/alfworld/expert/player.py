@@ -44,7 +44,7 @@ class Expert:
 
         Planning simulates at most `MAX_STEPS` steps, on copies.
         """
-        if self._environment.step("").won:
+        if self._environment.won:
             return None
         state = self._environment.state()
         if state not in self._plan:
@@ -73,7 +73,7 @@ def demonstration(start: Game | AlfworldEnvironment, observation: Observation | 
     while (command := expert.act()) is not None:
         turns.append(Turn(observation, command))
         observation = environment.step(command)
-    if not observation.won:
+    if not environment.won:
         raise GamesError(
             f"{environment.game.where}: the expert found no way to win within {MAX_STEPS:,} simulated steps; "
             "perhaps there is none from here (what is held may fit nowhere)"

@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import copy
 
+from engine.core.outcomes import SUCCEEDED
 from engine.environments.alfworld.play.game import Game
 from engine.environments.alfworld.play.program import Moves
-from engine.environments.base import Observation
+from engine.environments.base import Observation, Result
 
 NOTHING = "Nothing happens."
+WON = Result(SUCCEEDED)
 
 
 class AlfworldEnvironment:
     """Implements `engine.environments.base.Environment`. Raises `GamesError` for a game that cannot be played.
 
-    The reward is 1.0 for a step after which the goal holds, else 0.0; `done` is `won`. A command is admissible exactly
-    as listed, with blanks around it or not; whatever else an action is, nothing happens.
+    The episode is won after the first step after which the goal holds, and lost by nothing but the step cap. A command is
+    legal exactly as listed, with blanks around it or not; the answer to any other action is that nothing happens.
     """
 
     def __init__(self, game: Game) -> None:
@@ -33,10 +35,10 @@ class AlfworldEnvironment:
     def reset(self) -> Observation:
         """Begins again; the text is the game's introduction with the task."""
         self._begin()
-        return Observation(self._program.opening, self._admissible, done=self._won, won=self._won)
+        return Observation(self._program.opening, self._actions)
 
     def step(self, action: str) -> Observation:
-        """Does `action` where it is admissible; of two actions with the same command, the one the domain lists first."""
+        """Does `action` where it is legal; of two actions with the same command, the one the domain lists first."""
         command = action.strip() if isinstance(action, str) else ""
         text = NOTHING
         for number, moves in enumerate(self._moves):
@@ -45,7 +47,21 @@ class AlfworldEnvironment:
                     text, changed = self._program.do(number, self._facts, moves[command])
                     self._follow(changed)
                 break
-        return Observation(text, self._admissible, float(self._won), self._won, self._won)
+        return Observation(text, self._actions)
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """The legal commands, sorted."""
+        return self._actions
+
+    @property
+    def won(self) -> bool:
+        """Whether the goal holds now."""
+        return self._won
+
+    def result(self) -> Result | None:
+        """Success while the goal holds, otherwise nothing."""
+        return WON if self._won else None
 
     def copy(self) -> AlfworldEnvironment:
         """An independent environment in the same state."""
@@ -82,7 +98,7 @@ class AlfworldEnvironment:
         self._list()
 
     def _follow(self, changed: set[int]) -> None:
-        """Brings the admissible commands and the goal up to date with what changed, and only that."""
+        """Brings the legal commands and the goal up to date with what changed, and only that."""
         if not changed:
             return
         touched = False
@@ -97,4 +113,4 @@ class AlfworldEnvironment:
             self._won = self._program.won(self._facts)
 
     def _list(self) -> None:
-        self._admissible = tuple(sorted(set().union(*self._moves)))
+        self._actions = tuple(sorted(set().union(*self._moves)))
