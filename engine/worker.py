@@ -18,6 +18,7 @@ from engine.config import Config
 from engine.core.errors import SkillosError
 from engine.core.events import Notice, Progress, RunKind, RunStarted, StateChanged
 from engine.jobs.control import Control, StopRequested
+from engine.models.settings import local_settings
 from engine.review import decisions as reviews
 from engine.runs.commands import CheckpointNow, Pause, Resume, Stop
 from engine.runs.directory import Run
@@ -130,7 +131,7 @@ def _prepare(config: Config) -> None:
     import torch
     from transformers.utils import logging as transformers_logging
 
-    torch.set_num_threads(config.model.threads)
+    torch.set_num_threads(local_settings(config.model).threads)
     transformers_logging.disable_progress_bar()
     logging.getLogger("trl").setLevel(logging.ERROR)
 

@@ -1,9 +1,19 @@
 """The configuration: a profile and its settings, resolved once; what cannot be used is named, with what could be."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
-from engine.config import Config, ConfigError, load_file, load_profile, parse, profiles, to_toml
+from engine.config import OPEN, SECTIONS, ConfigError, load_config, load_file, load_profile, parse, profiles, to_toml
+from engine.config_migration import migrate
+from engine.core.parts import kind_of
+from engine.environments.alfworld.settings import AlfworldSettings
+from engine.environments.household.settings import HouseholdSettings
+from engine.rollouts.groups.families_kind import FamiliesSettings
+
+BEFORE = Path(__file__).parent / "configs_before_kinds"
+"""What the version before open sections wrote into run directories."""
 
 
 @pytest.mark.parametrize("name", profiles())
@@ -42,6 +52,12 @@ def test_settings_override_the_profile_whatever_their_type():
         ("steps=3", r"section\.key=value.*did you mean training\.steps\?"),
         ("deadline=3", r"did you mean executor\.deadline_seconds or curator\.deadline_seconds\?"),
         ("training.steps", r"section\.key=value"),
+        ("environment.name=alfworld", r"no setting environment\.name; it is called environment\.kind"),
+        ("training.families=uniform", r"no setting training\.families; it is called grouping\.weighting"),
+        ("training.order=drawn", r"no setting training\.order; it is called grouping\.order"),
+        ("rewards.judge=rubric", r"no setting rewards\.judge; it is called judge\.kind"),
+        ("environment.split=train", r"no setting environment\.split unless environment\.kind=alfworld"),
+        ("judge.temperature=1", r"did you mean executor\.temperature or curator\.temperature\?"),
         ("", r"section\.key=value"),
     ],
 )
@@ -137,12 +153,88 @@ def test_a_step_without_bounds_is_refused_at_once():
         load_profile("pocket", ["training.groups=100000000", "training.micro_batch=7"])
 
 
-def test_every_field_has_words_for_what_it_takes():
+def every_type():
+    """Every type of settings that a section can have, as (section, kind or "", type)."""
+    for section, base in SECTIONS.items():
+        if section in OPEN:
+            yield from ((section, kind, OPEN[section].part(kind).settings) for kind in OPEN[section].parts.names())
+        else:
+            yield section, "", base
+
+
+@pytest.mark.parametrize(("section", "kind", "settings"), every_type())
+def test_every_field_has_words_for_what_it_takes(section, kind, settings):
     """A type that `engine.core.refusals` cannot describe would be a traceback."""
-    for section in msgspec.structs.fields(Config)[1:]:
-        for field in msgspec.structs.fields(section.type):
-            with pytest.raises(ConfigError, match=rf"{section.name}\.{field.name} = {{}} cannot be used; expected "):
-                load_profile("pocket", [f"{section.name}.{field.name}={{}}"])
+    for field in msgspec.structs.fields(settings):
+        chosen = [f"{section}.kind={kind}"] if kind else []
+        with pytest.raises(ConfigError, match=rf"{section}\.{field.name} = {{}} cannot be used; expected "):
+            load_profile("pocket", [*chosen, f"{section}.{field.name}={{}}"])
+
+
+# Sections of a kind
+
+
+@pytest.mark.parametrize("section", OPEN)
+def test_a_section_without_a_kind_is_of_the_default_kind(section):
+    config = parse("profile = 'x'")
+    assert kind_of(getattr(config, section)) == OPEN[section].default
+
+
+def test_a_kinds_own_settings_are_read_and_kept():
+    config = load_profile("pocket", ["environment.path=/games", "environment.kind=alfworld"])
+    assert config.environment == AlfworldSettings(path="/games")
+    assert parse(to_toml(config)) == config
+
+
+def test_another_kind_starts_from_its_own_settings():
+    """What the profile says of the kind before does not apply to it."""
+    text = "profile = 'x'\n[environment]\nkind = 'alfworld'\nsplit = 'train'\n"
+    assert parse(text, ["environment.kind=household"]).environment == HouseholdSettings()
+    assert parse(text, ["environment.kind=alfworld"]).environment == AlfworldSettings(split="train")
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("environment.kind=alfwrold", r"environment\.kind = 'alfwrold' cannot be used; .* \(did you mean alfworld\?\)"),
+        ("model.kind=3", r"model\.kind = 3 cannot be used; expected a name"),
+        ("judge.kind=oracle", r"there is no judge called 'oracle'; there are: rubric.*skillos\.judges"),
+        ('review.gates=["adit"]', r"review\.gates: there is no gate called 'adit' \(did you mean audit\?\)"),
+        ("review.gates=[1]", r"review\.gates = \[1\] cannot be used; expected a list of texts"),
+        ("review.gates=audit", r"review\.gates = 'audit' cannot be used; expected a list of texts"),
+    ],
+)
+def test_a_part_that_there_is_not_is_told_with_the_nearest(setting, told):
+    with pytest.raises(ConfigError, match=told):
+        load_profile("pocket", [setting])
+
+
+# Runs made before sections had kinds
+
+
+def test_a_run_made_before_sections_had_kinds_opens_with_the_same_settings():
+    config = load_file(BEFORE / "household.toml")
+    now = load_profile("pocket", ["rewards.lambda_f=0.5", "grouping.weighting=uniform", "grouping.order=easy_to_hard"])
+    assert config == now
+    assert config.grouping == FamiliesSettings("uniform", "easy_to_hard")
+
+
+def test_a_run_of_games_made_before_keeps_their_place_and_splits():
+    config = load_file(BEFORE / "alfworld.toml")
+    assert config.environment == AlfworldSettings("/games", "train", "valid_seen", 12)
+
+
+def test_what_has_todays_names_is_not_changed_by_the_migration():
+    data = {"profile": "x", "environment": {"kind": "household", "path": "/games"}, "training": 3}
+    assert migrate(data) == data
+
+
+def test_only_a_runs_own_configuration_may_use_old_names(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('profile = "pocket"\n[environment]\nname = "household"\n')
+    with pytest.raises(ConfigError, match=r"mine\.toml: there is no setting environment\.name; it is called"):
+        load_config(path)
+    assert load_file(path).environment == HouseholdSettings()
 
 
 def test_a_kept_configuration_that_is_no_text_is_told_with_its_path(tmp_path):

@@ -11,7 +11,7 @@ A prompt over its cap is shortened for the rest of the episode: it loses the low
 skill left the quoted turns. Only a prompt that does not fit even then makes the outcome unmeasured: skills that are too long
 never take a failed task out of the reward (`method.md`, lessons 1 and 4).
 
-With the decoding `loglikelihood` (`config.Executor.decoding`) the model writes nothing: the thought stays empty, and the
+With the decoding `loglikelihood` (`ExecutorSettings.decoding`) the model writes nothing: the thought stays empty, and the
 action is the one whose text it finds likeliest between the `<action>` tags, or at a temperature a draw by likelihood. The
 options are the listed actions less those already taken at this same observation, or all when none is left: so no action is
 ever invalid, and a model that would repeat itself goes on to its next best action. An environment that lists no actions
@@ -27,8 +27,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from engine import config
 from engine.agents.prompting import Prompts, SkillShown, Turn
+from engine.agents.settings import ExecutorSettings
+from engine.core.errors import ConfigError
 from engine.core.outcomes import Outcome, unmeasured
 from engine.environments.answers import Answer
 from engine.environments.base import (
@@ -89,7 +90,7 @@ async def play(
     kind: EnvironmentKind,
     model: ChatModel,
     prompts: Prompts,
-    settings: config.Executor,
+    settings: ExecutorSettings,
     seed: int,
     on_turn: Callable[[int, Turn, int], None] = lambda number, turn, shown: None,
     on_start: Callable[[str], None] = lambda opening: None,
@@ -148,7 +149,7 @@ async def _decide(
     kind: EnvironmentKind,
     model: ChatModel,
     prompts: Prompts,
-    settings: config.Executor,
+    settings: ExecutorSettings,
     seed: int,
 ) -> Answer:
     """The answer of one turn; `observation` is the last of `seen`. Raises what the model raises."""
@@ -173,7 +174,7 @@ async def _decide(
     if settings.decoding == "generate":
         return kind.parse_action(await _written(model, messages, sampling))
     if actions is None:
-        raise config.ConfigError(
+        raise ConfigError(
             f"executor.decoding=loglikelihood needs an environment that lists its actions, and {kind.name} takes any text: "
             "set executor.decoding=generate"
         )

@@ -16,8 +16,9 @@ from engine.config import Config, ConfigError
 from engine.core.events import AnyEvent, HeldOutMeasured, Progress, RewardBreakdown
 from engine.core.text import printable
 from engine.environments.base import TaskSource, TaskSourceError
-from engine.environments.registry import kind_of, open_held_out, open_source
+from engine.environments.registry import environment_kind, open_held_out, open_source
 from engine.models.base import NotFinite, not_finite_in
+from engine.models.settings import local_settings
 from engine.runs.directory import Run
 from engine.runs.measurements import measurements
 from engine.runs.text import held_out_line, progress_line
@@ -117,7 +118,7 @@ def _measure(options: argparse.Namespace) -> int:
     with open_run(options) as run:
         if run.kind != "train":
             raise CommandError(f"{run.path} is a {run.kind} run; only a train run has checkpoints to measure")
-        kind_of(run.config.environment).check_held_out(run.config.environment)
+        environment_kind(run.config.environment).check_held_out(run.config.environment)
         step, adapter = _checkpoint(run, options.step)
         logged = measurements(run).get(step)
         config = run.config
@@ -174,7 +175,7 @@ async def _evaluated(config: Config, adapter: Path | None, step: int, groups: in
 
     memory.keep_freed()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    torch.set_num_threads(config.model.threads)
+    torch.set_num_threads(local_settings(config.model).threads)
     show = _progress()
     player = loading.load_player(config, adapter, lambda what: show(Progress("loading", what)))
     _, held_out = loading.load_sources(config, lambda what: None, held_out=True)

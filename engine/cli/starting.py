@@ -62,7 +62,7 @@ def _curate(options: argparse.Namespace) -> int:
     ]
     if options.games is not None:
         games = _given("environment.path", _quoted(options.games))
-        settings = [*_decoding(options), *settings, "environment.name=alfworld", *games]
+        settings = [*_decoding(options), *settings, "environment.kind=alfworld", *games]
     return _start(options, "curate", load_profile(options.profile, settings), options.repo.absolute())
 
 
@@ -71,8 +71,11 @@ def _decoding(options: argparse.Namespace) -> list[str]:
     key = "executor.decoding"
     if options.profile != "pocket" or any(setting.partition("=")[0].strip() == key for setting in options.set):
         return []
-    print(f"{key}=choose: the pocket model cannot write these games' actions, so it chooses among them", flush=True)
-    return [f"{key}=choose"]
+    print(
+        f"{key}=loglikelihood: the pocket model cannot write these games' actions, so it takes the likeliest",
+        flush=True,
+    )
+    return [f"{key}=loglikelihood"]
 
 
 def _quoted(path: Path | None) -> str | None:

@@ -20,6 +20,7 @@ KINDS = {
     "FloatType": "a finite number",
     "StrType": "a text on one line",
     "BoolType": "true or false",
+    "VarTupleType": 'a list of texts, such as ["a", "b"]',
 }
 
 Sections = Mapping[str, Mapping[str, Any]]
@@ -58,7 +59,8 @@ def why_refused(value: Any, kind: Any) -> str | None:
     expected = f"expected {allowed(kind)}"
     if isinstance(value, float) and not math.isfinite(value):
         return expected
-    if isinstance(value, str) and not value.isprintable():  # neither control characters nor what is no Unicode
+    texts = value if isinstance(value, list) else [value]
+    if any(isinstance(text, str) and not text.isprintable() for text in texts):  # control characters, no Unicode
         return expected
     try:
         msgspec.convert(value, kind)

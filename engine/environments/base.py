@@ -18,6 +18,7 @@ import msgspec
 
 from engine.core.errors import SkillosError
 from engine.core.outcomes import FAILED, Outcome
+from engine.core.parts import PartKind, accept
 from engine.environments.answers import Answer, parse_answer
 
 
@@ -136,29 +137,22 @@ class TaskSource(Protocol):
         ...
 
 
-def accept(settings: Any) -> None:
-    """The check of settings that have nothing to check."""
-
-
-class EnvironmentKind(msgspec.Struct, frozen=True, kw_only=True):
+class EnvironmentKind(PartKind, frozen=True, kw_only=True):
     """One environment in the registry. The module that defines one is cheap to import: its functions import what they need.
 
     `open(settings)` is the task source of the settings. `held_out(settings, source)` is that of a training's held-out
     groups, where `source` is the one trained on: a generated source serves both, from different seeds; a finite one opens
     another split. Both raise `TaskSourceError` where files cannot be read; `held_out` raises what `check_held_out` does.
 
-    `check(settings)` and `check_held_out(settings)` raise `ConfigError` for what would only fail later in a run: the second
-    where the held-out groups would be of the tasks that are trained on.
+    `check_held_out(settings)` raises `ConfigError` where the held-out groups would be of the tasks that are trained on.
 
     `prompts` names the executor's prompts where `executor.prompts` is empty (`engine.agents.prompting.Prompts.load`).
     `parse_action(text)` reads an executor's answer; it raises nothing, whatever the text is. `unlisted` are legal actions
     that a prompt does not list and that loglikelihood decoding never chooses, such as ALFWorld's `help`.
     """
 
-    name: str
     open: Callable[[Any], TaskSource]
     held_out: Callable[[Any, TaskSource], TaskSource]
-    check: Callable[[Any], None] = accept
     check_held_out: Callable[[Any], None] = accept
     prompts: str = "standard"
     parse_action: Callable[[str], Answer] = parse_answer

@@ -1,5 +1,6 @@
-"""The environments that a configuration can name, and how their task sources are opened.
+"""The environments that `environment.kind` can name, and how the task sources of a configuration are opened.
 
+    ENVIRONMENTS.load("alfworld").settings
     source = open_source(config.environment)
     held_out = open_held_out(config.environment, source)
 
@@ -8,10 +9,12 @@ An environment is one folder and one line here, or one entry point of an install
 
 from __future__ import annotations
 
-from engine import config
+from engine.core.parts import kind_of
 from engine.core.registry import Registry
 from engine.environments.base import EnvironmentKind, TaskSource
+from engine.environments.settings import EnvironmentSettings
 
+DEFAULT = "household"
 ENVIRONMENTS = Registry[EnvironmentKind](
     "environment",
     "skillos.environments",
@@ -19,19 +22,19 @@ ENVIRONMENTS = Registry[EnvironmentKind](
 )
 
 
-def kind_of(settings: config.Environment) -> EnvironmentKind:
-    """The environment that `settings` name. Raises `UnknownPart`."""
-    return ENVIRONMENTS.load(settings.name)
+def environment_kind(settings: EnvironmentSettings) -> EnvironmentKind:
+    """The environment that `settings` are of. Raises `UnknownPart`."""
+    return ENVIRONMENTS.load(kind_of(settings))
 
 
-def open_source(settings: config.Environment) -> TaskSource:
+def open_source(settings: EnvironmentSettings) -> TaskSource:
     """The task source of `settings`. Raises `TaskSourceError` where its files cannot be read."""
-    return kind_of(settings).open(settings)
+    return environment_kind(settings).open(settings)
 
 
-def open_held_out(settings: config.Environment, source: TaskSource) -> TaskSource:
+def open_held_out(settings: EnvironmentSettings, source: TaskSource) -> TaskSource:
     """The source of the held-out groups beside the training's `source` of the same settings.
 
     Raises `ConfigError` where they would be of the tasks that are trained on, and `TaskSourceError`.
     """
-    return kind_of(settings).held_out(settings, source)
+    return environment_kind(settings).held_out(settings, source)

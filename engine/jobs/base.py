@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from engine.config import Config
+from engine.core.parts import accept
 
 
 class JobKind(msgspec.Struct, frozen=True):
@@ -18,7 +19,8 @@ class JobKind(msgspec.Struct, frozen=True):
 
     `trains`: it updates a curator, so its units have updates, rewards that are compared inside a group, and held-out
     measurements. `forks`: each rollout edits a repository of its own, from empty; otherwise the units follow each other
-    over the run's lasting repository. `work` is "module:attribute" of the `Job`.
+    over the run's lasting repository. `check(config)` raises `ConfigError` for what would only fail later in a run of this
+    kind. `work` is "module:attribute" of the `Job`.
     """
 
     name: str
@@ -27,3 +29,4 @@ class JobKind(msgspec.Struct, frozen=True):
     trains: bool
     forks: bool
     work: str
+    check: Callable[[Config], None] = accept

@@ -15,9 +15,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from engine.agents.prompting import Prompts
 from engine.config import Config
 from engine.environments.base import TaskSource
-from engine.environments.registry import kind_of, open_held_out, open_source
+from engine.environments.registry import environment_kind, open_held_out, open_source
 from engine.models.base import ChatModel
 from engine.models.local.model import LocalModel, load_base, load_curator, load_tokenizer
+from engine.models.settings import local_settings
 from engine.rollouts.rollout import RolloutContext
 from engine.training.checkpoints import newest_first
 
@@ -34,10 +35,11 @@ def load_sources(config: Config, report: Report, *, held_out: bool) -> tuple[Tas
 
 def load_model(config: Config, report: Report) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The base model and its tokenizer. Raises `ConfigError`."""
+    model = local_settings(config.model)
     report("the tokenizer")
-    tokenizer = load_tokenizer(config.model)
-    report("the pocket model" if config.model.weights == "pocket" else f"the model {config.model.weights}")
-    return load_base(config.model), tokenizer
+    tokenizer = load_tokenizer(model)
+    report("the pocket model" if model.weights == "pocket" else f"the model {model.weights}")
+    return load_base(model), tokenizer
 
 
 def load_player(config: Config, adapter: Path | None, report: Report) -> LocalModel:
@@ -50,7 +52,8 @@ def load_player(config: Config, adapter: Path | None, report: Report) -> LocalMo
 
 def local(config: Config, model: object, tokenizer: PreTrainedTokenizerBase) -> LocalModel:
     """`model` as the configuration batches and bounds it."""
-    return LocalModel(model, tokenizer, max_batch=config.model.max_batch, context=config.model.context)
+    settings = local_settings(config.model)
+    return LocalModel(model, tokenizer, max_batch=settings.max_batch, context=settings.context)
 
 
 def rollout_context(config: Config, world: TaskSource, model: ChatModel) -> RolloutContext:
@@ -58,7 +61,7 @@ def rollout_context(config: Config, world: TaskSource, model: ChatModel) -> Roll
 
     Raises `ConfigError` where there are no prompts of a name.
     """
-    executor_prompts = Prompts.load(config.executor.prompts or kind_of(config.environment).prompts)
+    executor_prompts = Prompts.load(config.executor.prompts or environment_kind(config.environment).prompts)
     return RolloutContext(world, model, executor_prompts, Prompts.load(config.curator.prompts), config)
 
 

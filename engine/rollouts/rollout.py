@@ -31,9 +31,10 @@ from engine.core.events import (
     TurnTaken,
     Veto,
 )
+from engine.core.parts import kind_of
 from engine.core.seeds import seed_of
 from engine.environments.base import Task, TaskSource
-from engine.environments.registry import kind_of
+from engine.environments.registry import environment_kind
 from engine.models.base import ChatModel, Completion, ModelUnavailable
 from engine.rollouts.groups.families import Group
 from engine.rollouts.rewards import PositionMetrics
@@ -195,7 +196,7 @@ async def _play(
         context.source,
         task,
         shown,
-        kind=kind_of(context.config.environment),
+        kind=environment_kind(context.config.environment),
         model=context.model,
         prompts=context.executor_prompts,
         settings=context.config.executor,
@@ -236,7 +237,7 @@ def _apply(
         curated=True,
         calls=len(calls),
         valid_calls=len(edits),
-        judge=JUDGES[context.config.rewards.judge]([edit.operation for edit in edits], trajectory),
+        judge=JUDGES[kind_of(context.config.judge)]([edit.operation for edit in edits], trajectory),
         repo_tokens=sum(context.model.count_tokens(text) for text in texts.values()),
         prompt_tokens=len(completion.prompt_ids),
     )

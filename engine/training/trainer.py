@@ -40,6 +40,7 @@ from trl import GRPOConfig, GRPOTrainer
 from engine.config import Config
 from engine.models.base import NotFinite, not_finite_in
 from engine.models.local.model import LocalModel
+from engine.models.settings import local_settings
 from engine.runs.errors import RunError, WriteFailed
 from engine.system.preflight import check_training_sampling
 from engine.training import checkpoints as saved
@@ -106,9 +107,8 @@ class GrpoSession:
         self._holding = False
         self.skipped = ""
         self._trainer = self._make_trainer(base, tokenizer)
-        self.model = LocalModel(
-            self._trainer.model, tokenizer, max_batch=config.model.max_batch, context=config.model.context
-        )
+        model = local_settings(config.model)
+        self.model = LocalModel(self._trainer.model, tokenizer, max_batch=model.max_batch, context=model.context)
 
     def _make_trainer(self, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> GRPOTrainer:
         """TRL's trainer over a new adapter. It prints nothing: what it says arrives as metrics."""
@@ -341,7 +341,7 @@ def _arguments(config: Config, output: Path) -> GRPOConfig:
     division by the standard deviation, one update a batch, plain AdamW. Raises `ConfigError` as `check_training_sampling`.
     """
     check_training_sampling(config.curator)
-    training = config.training
+    training, model = config.training, local_settings(config.model)
     rows = training.groups * training.rollouts * training.tasks
     if rows % training.micro_batch:
         raise ValueError(f"training.micro_batch = {training.micro_batch} must divide the {rows} samples of a step")
@@ -371,8 +371,8 @@ def _arguments(config: Config, output: Path) -> GRPOConfig:
         temperature=config.curator.temperature,
         shuffle_dataset=False,
         gradient_checkpointing=False,
-        bf16=config.model.dtype == "bfloat16" and config.model.device != "cpu",
-        use_cpu=config.model.device == "cpu",
+        bf16=model.dtype == "bfloat16" and model.device != "cpu",
+        use_cpu=model.device == "cpu",
         seed=training.seed,
         save_strategy="steps",
         save_steps=1,

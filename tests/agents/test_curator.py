@@ -5,7 +5,7 @@ import pytest
 from engine.agents import curator
 from engine.agents.executor import Trajectory
 from engine.agents.prompting import Prompts, SkillShown, Turn, Veto
-from engine.config import Curator
+from engine.agents.settings import CuratorSettings
 from engine.core.outcomes import SUCCEEDED
 from engine.environments.base import Task
 from engine.models.base import ModelUnavailable
@@ -24,7 +24,7 @@ VETOES = [Veto(name, f"{name} " * 30) for name in ("newest", "oldest")]
 
 async def decide(model, skills=(), vetoes=()):
     return await curator.decide(
-        TRAJECTORY, skills, vetoes, model=model, prompts=Prompts.load("pocket"), settings=Curator(), seed=1
+        TRAJECTORY, skills, vetoes, model=model, prompts=Prompts.load("pocket"), settings=CuratorSettings(), seed=1
     )
 
 

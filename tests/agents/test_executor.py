@@ -7,7 +7,7 @@ import pytest
 
 from engine.agents.executor import play
 from engine.agents.prompting import Prompts, SkillShown
-from engine.config import Executor
+from engine.agents.settings import ExecutorSettings
 from engine.core.outcomes import FAILED, SUCCEEDED
 from engine.environments.answers import Answer, parse_answer
 from engine.environments.household import KIND
@@ -21,7 +21,7 @@ TASK = next(
     if not errand_of(task).treatment and house_of(task).homes[errand_of(task).thing] not in house_of(task).shut
 )
 THING, HOME = errand_of(TASK).thing, house_of(TASK).homes[errand_of(TASK).thing]
-SETTINGS = Executor(history=2, deadline_seconds=5)
+SETTINGS = ExecutorSettings(history=2, deadline_seconds=5)
 
 
 async def run(*answers, settings=SETTINGS, skills=(), name="standard", limit=None):

@@ -5,13 +5,14 @@ import pytest
 
 from engine.agents.executor import play
 from engine.agents.prompting import Prompts
-from engine.config import Executor
+from engine.agents.settings import ExecutorSettings
 from engine.core.outcomes import FAILED, SUCCEEDED
 from engine.environments.base import EnvironmentKind, Observation, Result, Task
+from engine.environments.settings import EnvironmentSettings
 from tests.agents.scripted import OUTAGE, Scripted
 
 TASK = Task("t1", "f1", "Get the mug.")
-SETTINGS = Executor(decoding="loglikelihood", temperature=0, deadline_seconds=5)
+SETTINGS = ExecutorSettings(decoding="loglikelihood", temperature=0, deadline_seconds=5)
 ROOMS = {"hall": ("go box", "go rack", "help"), "box": ("go hall", "take mug"), "rack": ("go hall",), "void": ()}
 
 
@@ -43,7 +44,11 @@ class Maze:
 
 
 KIND = EnvironmentKind(
-    name="maze", open=lambda settings: Maze(), held_out=lambda settings, source: source, unlisted=("help",)
+    name="maze",
+    settings=EnvironmentSettings,
+    open=lambda settings: Maze(),
+    held_out=lambda settings, source: source,
+    unlisted=("help",),
 )
 
 

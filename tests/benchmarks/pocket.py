@@ -76,7 +76,7 @@ async def train(config: Config, groups: int) -> tuple[HeldOut, list[float]]:
 
     async def play(step: int) -> list[TrainingSample]:
         began[0] = time.monotonic()
-        drawn = draw_groups(world, config.training, step)
+        drawn = draw_groups(world, config.training, config.grouping, step)
         context = rollout_context(config, session.model)
         rollouts = await collect(drawn, step=step, context=context, vetoes=[], emit=lambda event: None)
         parts = score_rollouts(rollouts, config.rewards, lambda event: None)

@@ -7,12 +7,12 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from engine import config
 from engine.models.local.model import load_tokenizer
+from engine.models.settings import LocalModelSettings
 
 
 def tokenizer():
-    return load_tokenizer(config.Model())
+    return load_tokenizer(LocalModelSettings())
 
 
 def base(seed=0):

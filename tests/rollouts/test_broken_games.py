@@ -9,6 +9,7 @@ from engine import config
 from engine.agents.executor import play
 from engine.agents.prompting import Prompts
 from engine.core.events import CurationSkipped, EpisodeEnded, EpisodeStarted, Notice
+from engine.environments.alfworld import KIND
 from engine.environments.alfworld.files.loading import load_games
 from engine.environments.alfworld.source import AlfworldTasks
 from engine.jobs.control import Control
@@ -31,7 +32,8 @@ async def played(folder, *answers):
     world = AlfworldTasks(load_games(folder))
     (task,) = world.stream(1, 1)
     prompts = Prompts.load("standard")
-    return await play(world, task, [], model=Scripted(*answers), prompts=prompts, settings=CONFIG.executor, seed=1)
+    model, settings = Scripted(*answers), CONFIG.executor
+    return await play(world, task, [], kind=KIND, model=model, prompts=prompts, settings=settings, seed=1)
 
 
 async def test_a_game_that_cannot_begin_is_unmeasured_and_says_where_it_lies(tmp_path):
@@ -83,7 +85,7 @@ def curating(tmp_path):
     small.base().save_pretrained(tmp_path / "weights")
     small.tokenizer().save_pretrained(tmp_path / "weights")
     settings = ["curate.tasks=2", "executor.decoding=loglikelihood", "curator.max_tokens=8", "environment.max_turns=2"]
-    places = [f"model.weights={tmp_path / 'weights'}", "environment.name=alfworld", f"environment.path={games}"]
+    places = [f"model.weights={tmp_path / 'weights'}", "environment.kind=alfworld", f"environment.path={games}"]
     chosen = config.load_profile("pocket", settings + places)
     with Run.create(tmp_path / "run", kind="curate", config_text=config.to_toml(chosen), repo=tmp_path / "repo") as run:
         yield run, chosen

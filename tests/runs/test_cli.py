@@ -17,6 +17,7 @@ import pytest
 from engine.cli import main
 from engine.core.events import PositionId, StateChanged, TurnTaken
 from engine.core.outcomes import SUCCEEDED
+from engine.core.parts import kind_of
 from engine.review import decisions as reviews
 from engine.runs.directory import Run
 from engine.runs.status import loading, status
@@ -163,7 +164,7 @@ def test_games_are_kept_in_the_configuration_by_their_absolute_path(
     arguments = ["curate", "--profile", "pocket", "--repo", "R", "--tasks", 1, "--games", 'games "of" mine']
     assert shell(*arguments, "--run", place)[0] == 0
     world = Run.open(place).config.environment
-    assert (world.name, world.path) == ("alfworld", str(tmp_path / 'games "of" mine'))
+    assert (kind_of(world), world.path) == ("alfworld", str(tmp_path / 'games "of" mine'))
 
 
 def test_the_pocket_model_chooses_in_official_games_and_says_so_unless_the_user_says_how_it_acts(
@@ -172,7 +173,7 @@ def test_the_pocket_model_chooses_in_official_games_and_says_so_unless_the_user_
     arguments = ["curate", "--profile", "pocket", "--repo", tmp_path / "R", "--tasks", 1]
     for name, more, decoding in [
         ("home", [], "generate"),
-        ("games", ["--games", tmp_path], "choose"),
+        ("games", ["--games", tmp_path], "loglikelihood"),
         ("asked", ["--games", tmp_path, "--set", "executor.decoding=generate"], "generate"),
     ]:
         code, out, err = shell(*arguments, "--run", tmp_path / name, *more)
@@ -188,8 +189,8 @@ def test_the_pocket_model_chooses_in_official_games_and_says_so_unless_the_user_
     ("arguments", "why"),
     [
         (["curate", "--profile", "pocket", "--repo", "R", "--games", "absent"], "no games at .*absent"),
-        (["curate", "--profile", "pocket", "--repo", "R", "--set", "environment.name=alfworld"], "give --games PATH"),
-        (["train", "--profile", "pocket", "--set", "environment.name=alfworld"], "held-out groups .* name two splits"),
+        (["curate", "--profile", "pocket", "--repo", "R", "--set", "environment.kind=alfworld"], "give --games PATH"),
+        (["train", "--profile", "pocket", "--set", "environment.kind=alfworld"], "held-out groups .* name two splits"),
         (["train", "--profile", "nowhere"], "no profile 'nowhere'"),
         (["train", "--profile", "pocket", "--steps", "0"], r"training\.steps = 0 .* at least 1"),
         (["train", "--profile", "pocket", "--set", "training.pace=3"], "pace"),

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from engine.cli import main
-from engine.config import ConfigError, Model, load_profile
+from engine.config import ConfigError, load_profile
 from engine.models.files import check_model, weights_path
 from engine.models.local.model import load_base, load_curator, load_tokenizer
+from engine.models.settings import LocalModelSettings
 from engine.runs.directory import Run
 from engine.system.preflight import absolute, check
 from skillos_tui import client
@@ -55,10 +56,10 @@ def test_a_shipped_profile_passes(profile, kind):
         (["curator.prompts=pokket"], r"curator.prompts: there are no prompts called 'pokket' (did you mean pocket?)"),
         (["executor.prompts=nowhere"], "executor.prompts: there are no prompts called 'nowhere'; there are: pocket"),
         (["executor.max_tokens=4096"], "executor.max_tokens=4096 leaves no room for a prompt in model.context=4096"),
-        (["environment.name=alfworld", "training.evaluate_every=0"], "ALFWorld needs its games"),
-        (["environment.name=alfworld", "environment.path=/no/games"], "held-out groups must not be of the games"),
+        (["environment.kind=alfworld", "training.evaluate_every=0"], "ALFWorld needs its games"),
+        (["environment.kind=alfworld", "environment.path=/no/games"], "held-out groups must not be of the games"),
         (
-            ["environment.name=alfworld", "environment.path=/no/games", "training.evaluate_every=0"],
+            ["environment.kind=alfworld", "environment.path=/no/games", "training.evaluate_every=0"],
             "there are no games at /no/games",
         ),
         (["model.device=nowhere"], "model.device=nowhere cannot be used: expected cpu, cuda"),
@@ -129,9 +130,9 @@ SPOILT = {
 
 @pytest.mark.parametrize(("spoil", "told"), SPOILT.values(), ids=SPOILT)
 def test_a_folder_that_is_no_model_is_told_before_and_by_the_engine_in_the_same_words(model, spoil, told):
-    check_model(Model(weights=str(model)))
+    check_model(LocalModelSettings(weights=str(model)))
     spoil(model)
-    settings = Model(weights=str(model))
+    settings = LocalModelSettings(weights=str(model))
     with pytest.raises(ConfigError) as before:
         check_model(settings)
     assert str(before.value).startswith(f"model.weights={model} cannot be loaded: ") and told in str(before.value)
@@ -145,14 +146,14 @@ def test_a_template_may_stand_in_the_tokenizers_configuration(model):
     template = (model / "chat_template.jinja").read_text()
     (model / "chat_template.jinja").unlink()
     edited("tokenizer_config.json", chat_template=template)(model)
-    check_model(Model(weights=str(model)))
-    assert load_tokenizer(Model(weights=str(model))).chat_template == template
+    check_model(LocalModelSettings(weights=str(model)))
+    assert load_tokenizer(LocalModelSettings(weights=str(model))).chat_template == template
 
 
 def test_a_template_that_fails_is_told_when_it_is_loaded(model):
     (model / "chat_template.jinja").write_text("{% for %}")
     with pytest.raises(ConfigError, match="its tokenizer's chat template fails"):
-        load_tokenizer(Model(weights=str(model)))
+        load_tokenizer(LocalModelSettings(weights=str(model)))
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ def test_a_name_of_the_hub_is_told_where_the_hub_cannot_be_reached(monkeypatch, 
 
 def test_paths_are_made_absolute_since_the_engine_works_elsewhere(model, monkeypatch):
     monkeypatch.chdir(model.parent)
-    settings = ["model.weights=model", "environment.path=games", "curate.adapter=run"]
+    settings = ["model.weights=model", "environment.kind=alfworld", "environment.path=games", "curate.adapter=run"]
     config = absolute(load_profile("pocket", settings))
     here = model.parent
     assert (config.model.weights, config.environment.path) == (str(model), str(here / "games"))

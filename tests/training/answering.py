@@ -14,8 +14,9 @@ from engine.rollouts.rollout import RolloutContext, collect
 from engine.rollouts.summary import advantages, score_rollouts, summary
 from engine.runs.directory import Stored
 from engine.training.samples import why_untrainable
+from engine.training.settings import TrainingSettings
 
-TRAINING = config.Training(groups=2, rollouts=2, tasks=3)
+TRAINING = TrainingSettings(groups=2, rollouts=2, tasks=3)
 CONFIG = msgspec.structs.replace(config.load_profile("pocket"), training=TRAINING)
 DOWN = ModelUnavailable("connection refused by 127.0.0.1:9")
 
@@ -53,7 +54,7 @@ async def played(model, step=1):
     """A step's rollouts, and the events that tell of them."""
     events = []
     context = RolloutContext(HouseholdTasks(), model, Prompts.load("pocket"), Prompts.load("pocket"), CONFIG)
-    groups = draw_groups(context.source, TRAINING, step)
+    groups = draw_groups(context.source, TRAINING, CONFIG.grouping, step)
     rollouts = await collect(groups, step=step, context=context, vetoes=[], emit=events.append)
     return rollouts, events
 

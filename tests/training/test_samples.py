@@ -2,9 +2,9 @@
 
 import pytest
 
-from engine.config import Rewards
 from engine.core.outcomes import SUCCEEDED
 from engine.models.base import Completion
+from engine.rollouts.settings import RewardSettings
 from engine.rollouts.summary import score_rollouts
 from engine.training.samples import TrainingSample, all_finite, as_columns, sample_of, step_samples, why_skipped
 from tests.training.played import OUTAGE, completion, position, rollout
@@ -13,7 +13,7 @@ PADDING = 0
 
 
 def parts_of(rollouts):
-    return score_rollouts(rollouts, Rewards(), lambda event: None)
+    return score_rollouts(rollouts, RewardSettings(), lambda event: None)
 
 
 def test_a_sample_is_the_call_as_it_was_drawn():

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from engine.config import Config, Training
+from engine.config import Config
 from engine.rollouts import rewards
 from engine.runs.errors import WriteFailed
 from engine.training.samples import TrainingSample
+from engine.training.settings import TrainingSettings
 from engine.training.trainer import GrpoSession
 from tests.models import small
 
@@ -34,7 +35,7 @@ def config(**training):
         "lora_alpha": 8,
         "micro_batch": 4,
     }
-    return Config("test", training=Training(**{**settings, **training}))
+    return Config("test", training=TrainingSettings(**{**settings, **training}))
 
 
 def samples(step, rollout_rewards):

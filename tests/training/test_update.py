@@ -11,7 +11,9 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from engine.config import ConfigError, Curator, Model
+from engine.agents.settings import CuratorSettings
+from engine.config import ConfigError
+from engine.models.settings import LocalModelSettings
 from engine.rollouts import rewards
 from engine.training.trainer import GrpoSession, _arguments
 from tests.models import small
@@ -47,7 +49,7 @@ async def trained(path, *, steps=REWARDS, temperature=1.0, callback=None, **trai
 
     settings = config(steps=len(steps), **training)
     session = GrpoSession(
-        msgspec.structs.replace(settings, curator=Curator(temperature=temperature)),
+        msgspec.structs.replace(settings, curator=CuratorSettings(temperature=temperature)),
         small.base(),
         small.tokenizer(),
         checkpoints=path,
@@ -373,11 +375,11 @@ async def test_a_rollout_without_a_reward_takes_no_part_in_its_groups_update(tmp
 )
 def test_a_curator_that_draws_from_another_distribution_is_refused(tmp_path, sampling, told):
     with pytest.raises(ConfigError, match=told):
-        _arguments(msgspec.structs.replace(config(), curator=Curator(**sampling)), tmp_path)
+        _arguments(msgspec.structs.replace(config(), curator=CuratorSettings(**sampling)), tmp_path)
 
 
 def test_the_device_and_the_type_of_the_numbers_are_handed_on(tmp_path):
     made = _arguments(config(), tmp_path)
     assert (made.use_cpu, made.bf16, made.gradient_checkpointing) == (True, False, False)
-    half = _arguments(msgspec.structs.replace(config(), model=Model(dtype="bfloat16")), tmp_path)
+    half = _arguments(msgspec.structs.replace(config(), model=LocalModelSettings(dtype="bfloat16")), tmp_path)
     assert (half.use_cpu, half.bf16) == (True, False)

@@ -10,11 +10,11 @@ import msgspec
 import pygit2
 import pytest
 
-from engine import config
 from engine.agents.prompting import Prompts
 from engine.core.text import counted
 from engine.jobs.proposals import vetoes_of
 from engine.models.local.model import load_tokenizer
+from engine.models.settings import LocalModelSettings
 from engine.rollouts.rollout import RolloutContext
 from engine.runs.directory import Run
 from engine.skills import SkillRepo
@@ -118,7 +118,7 @@ def test_a_vetoed_edit_is_no_commit(asked):
 
 def test_the_veto_and_its_reason_stand_in_every_later_prompt_of_the_curator(asked):
     """The tokens that were counted are those of the prompt with the veto in it, and not those of one without."""
-    run, tokenizer = asked.run, load_tokenizer(config.Model())
+    run, tokenizer = asked.run, load_tokenizer(LocalModelSettings())
     counting = SimpleNamespace(count_tokens=lambda text: len(tokenizer(text)["input_ids"]))
     prompts = Prompts.load(run.config.curator.prompts)
     vetoes = vetoes_of(run, RolloutContext(None, counting, prompts, prompts, run.config))

@@ -14,8 +14,8 @@ import msgspec
 
 from engine.cli.common import CommandError, Commands, add_command, lines, positive, print_json, user_name
 from engine.cli.skills.place import in_words, open_repo, policy_of, root_of, skill_named
-from engine.config import Audit
 from engine.core.text import printable
+from engine.review.settings import AuditSettings
 
 if TYPE_CHECKING:
     from engine.skills import Commit, History
@@ -174,7 +174,7 @@ def _import(options: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_danger(plan: ImportPlan, policy: Audit) -> None:
+def _refuse_danger(plan: ImportPlan, policy: AuditSettings) -> None:
     """Raises `CommandError` for what the policy blocks, in a skill or in a text file beside it."""
     from engine.skills.audit import audit
 

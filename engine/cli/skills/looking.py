@@ -8,8 +8,8 @@ import msgspec
 
 from engine.cli.common import Commands, add_command, lines, positive, print_json
 from engine.cli.skills.place import in_words, open_repo, policy_of, root_of, skill_named, texts_beside
-from engine.config import Audit
 from engine.core.text import printable
+from engine.review.settings import AuditSettings
 from engine.skills import Finding, SkillRepo
 from engine.skills.audit import Finding as AuditFinding
 
@@ -155,7 +155,7 @@ def _audit(options: argparse.Namespace) -> int:
     return 1 if any(each.severity in failing for each in found) else 0
 
 
-def _audited(repo: SkillRepo, names: list[str], policy: Audit) -> dict[str, list[AuditFinding]]:
+def _audited(repo: SkillRepo, names: list[str], policy: AuditSettings) -> dict[str, list[AuditFinding]]:
     """The findings by skill, those in a file beside it by `skill/file`."""
     from engine.skills.audit import audit, audit_repo
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from engine.cli.common import CommandError
-from engine.config import Audit
+from engine.review.settings import AuditSettings
 from engine.runs.directory import DATABASE, Run
 from engine.skills import RepoError, Skill, SkillRepo
 from engine.skills.repo.layout import read_text, skill_path
@@ -22,10 +22,10 @@ def root_of(path: Path) -> Path:
         return run.repo_path
 
 
-def policy_of(path: Path) -> Audit:
+def policy_of(path: Path) -> AuditSettings:
     """What audits lead to there: as a run is configured, or the defaults."""
     if not (path / DATABASE).exists():
-        return Audit()
+        return AuditSettings()
     with Run.open(path) as run:
         return run.config.audit
 

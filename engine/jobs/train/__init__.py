@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from engine.config import Config
+from engine.environments.registry import environment_kind
 from engine.jobs.base import JobKind
+
+
+def check(config: Config) -> None:
+    """Raises `ConfigError` where held-out groups would be of tasks that are trained on."""
+    if config.training.evaluate_every:
+        environment_kind(config.environment).check_held_out(config.environment)
+
 
 KIND = JobKind(
     name="train",
@@ -11,4 +20,5 @@ KIND = JobKind(
     trains=True,
     forks=True,
     work="engine.jobs.train.run:train",
+    check=check,
 )

@@ -39,6 +39,7 @@ from engine.jobs.control import Control
 from engine.jobs.proposals import Proposals, net_edits, vetoes_of
 from engine.models.base import ChatModel, NotFinite, not_finite_in
 from engine.rollouts.groups.families import draw_groups
+from engine.rollouts.groups.families_kind import families_settings
 from engine.rollouts.reporting import LossWarnings, Pace, nothing_trained
 from engine.rollouts.rollout import Rollout, RolloutContext, collect
 from engine.rollouts.summary import advantages, score_rollouts, summary
@@ -142,7 +143,8 @@ class TrainRun:
         """The rollouts of `step`, scored."""
         await self._control.gate()
         self._began = time.monotonic()
-        groups = draw_groups(self._context.source, self._config.training, step)
+        grouping = families_settings(self._config.grouping)
+        groups = draw_groups(self._context.source, self._config.training, grouping, step)
         tasks = [GroupDrawn(group.id, group.family, group.seed, [task.id for task in group.tasks]) for group in groups]
         vetoes = vetoes_of(self._run, self._context)
         self._writer.emit(StepStarted(step, tasks, vetoes))

@@ -47,6 +47,7 @@ from engine.core.errors import SkillosError
 from engine.models.base import Choice, Completion, Message, NotFinite, PromptTooLong, Role, Sampling
 from engine.models.files import NO_TEMPLATE, check_adapter, check_model, unloadable, unloadable_adapter, weights_path
 from engine.models.local import loglikelihood as choosing
+from engine.models.settings import LocalModelSettings
 
 HOLD_SECONDS = 600.0
 """How long `LocalModel.hold` waits for the batch in work: a cancelled request ends with the present forward pass."""
@@ -56,7 +57,7 @@ class ModelBusy(SkillosError):
     """The model still answered requests when the wait for it ended."""
 
 
-def load_tokenizer(settings: config.Model) -> PreTrainedTokenizerBase:
+def load_tokenizer(settings: LocalModelSettings) -> PreTrainedTokenizerBase:
     """The tokenizer of the model. Raises `ConfigError` when it cannot be had, or has no chat template that works."""
     with _blaming(settings):
         tokenizer = AutoTokenizer.from_pretrained(weights_path(settings.weights))
@@ -76,7 +77,7 @@ def load_tokenizer(settings: config.Model) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_base(settings: config.Model) -> PreTrainedModel:
+def load_base(settings: LocalModelSettings) -> PreTrainedModel:
     """The frozen base model on its device. Raises `ConfigError` when it cannot be had, or not put there."""
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.dtype]
     with _blaming(settings):
@@ -86,7 +87,7 @@ def load_base(settings: config.Model) -> PreTrainedModel:
 
 
 @contextmanager
-def _blaming(settings: config.Model, what: str = "") -> Iterator[None]:
+def _blaming(settings: LocalModelSettings, what: str = "") -> Iterator[None]:
     """One sentence for what is wrong with the files of the model, and for what transformers and torch raise."""
     check_model(settings)
     try:
