@@ -20,7 +20,7 @@ from engine.core.events import Notice, Progress, RunKind, RunStarted, StateChang
 from engine.jobs.control import Control, StopRequested
 from engine.models.settings import local_settings
 from engine.review import decisions as reviews
-from engine.runs.commands import CheckpointNow, Pause, Resume, Stop
+from engine.runs.commands import Pause, Resume, Stop
 from engine.runs.directory import Run
 from engine.runs.writer import EventWriter
 from engine.system import memory
@@ -154,8 +154,6 @@ async def _obey(run: Run, writer: EventWriter, control: Control) -> None:
                 case Stop():
                     writer.emit(StateChanged("stopping", f"asked by {sent.by}"))
                     control.stop()
-                case CheckpointNow():
-                    writer.emit(Notice("info", "a checkpoint is saved after every step; the last one is the newest"))
         await asyncio.sleep(COMMAND_SECONDS)
 
 

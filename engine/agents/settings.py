@@ -16,7 +16,7 @@ class ExecutorSettings(Settings, frozen=True):
     environment's own."""
 
     decoding: Literal["generate", "loglikelihood"] = "generate"
-    """`generate`: it writes a thought and an action. `choose`: it takes the admissible action with the highest likelihood,
+    """`generate`: it writes a thought and an action. `loglikelihood`: it takes the likeliest admissible action,
     for a model too small to write the actions of an environment that it was not trained on."""
 
     temperature: NonNegative = 0.6

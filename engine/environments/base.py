@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 import msgspec
 
 from engine.core.errors import SkillosError
+from engine.core.options import Option
 from engine.core.outcomes import FAILED, Outcome
 from engine.core.parts import PartKind, accept
 from engine.environments.answers import Answer, parse_answer
@@ -149,6 +150,7 @@ class EnvironmentKind(PartKind, frozen=True, kw_only=True):
     `prompts` names the executor's prompts where `executor.prompts` is empty (`engine.agents.prompting.Prompts.load`).
     `parse_action(text)` reads an executor's answer; it raises nothing, whatever the text is. `unlisted` are legal actions
     that a prompt does not list and that loglikelihood decoding never chooses, such as ALFWorld's `help`.
+    `options` are short options of the command line for its settings.
     """
 
     open: Callable[[Any], TaskSource]
@@ -157,3 +159,4 @@ class EnvironmentKind(PartKind, frozen=True, kw_only=True):
     prompts: str = "standard"
     parse_action: Callable[[str], Answer] = parse_answer
     unlisted: tuple[str, ...] = ()
+    options: tuple[Option, ...] = ()

@@ -9,8 +9,9 @@ An environment is one folder and one line here, or one entry point of an install
 
 from __future__ import annotations
 
+from engine.core.options import Option
 from engine.core.parts import kind_of
-from engine.core.registry import Registry
+from engine.core.registry import Registry, UnknownPart
 from engine.environments.base import EnvironmentKind, TaskSource
 from engine.environments.settings import EnvironmentSettings
 
@@ -38,3 +39,18 @@ def open_held_out(settings: EnvironmentSettings, source: TaskSource) -> TaskSour
     Raises `ConfigError` where they would be of the tasks that are trained on, and `TaskSourceError`.
     """
     return environment_kind(settings).held_out(settings, source)
+
+
+def short_options() -> tuple[Option, ...]:
+    """The command line's short options for environments: those that each kind lists, the first of each flag.
+
+    An installed package that cannot be imported has none; it must not keep the commands from working.
+    """
+    options: dict[str, Option] = {}
+    for name in ENVIRONMENTS.names():
+        try:
+            kind = ENVIRONMENTS.load(name)
+        except UnknownPart:
+            continue
+        options = {option.flag: option for option in kind.options} | options
+    return tuple(options.values())

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import msgspec
 
+from engine.core.options import Implied, Option
 from engine.environments.alfworld.settings import AlfworldSettings, check, check_held_out
 from engine.environments.base import EnvironmentKind, TaskSource
 
@@ -43,4 +44,20 @@ KIND = EnvironmentKind(
     check=check,
     check_held_out=check_held_out,
     unlisted=("help",),
+    options=(
+        Option(
+            "--games",
+            "environment.path",
+            "play the ALFWorld games of this directory",
+            path=True,
+            implies=(
+                Implied("environment.kind=alfworld"),
+                Implied(
+                    "executor.decoding=loglikelihood",
+                    profile="pocket",
+                    why="the pocket model cannot write these games' actions, so it takes the likeliest",
+                ),
+            ),
+        ),
+    ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.config import Config
+from engine.core.options import Option
 from engine.environments.registry import environment_kind
 from engine.jobs.base import JobKind
 
@@ -20,5 +21,7 @@ KIND = JobKind(
     trains=True,
     forks=True,
     work="engine.jobs.train.run:train",
+    about="train a curator",
+    options=(Option("--steps", "training.steps", "GRPO steps"),),
     check=check,
 )
