@@ -52,5 +52,6 @@ def short_options() -> tuple[Option, ...]:
             kind = ENVIRONMENTS.load(name)
         except UnknownPart:
             continue
-        options = {option.flag: option for option in kind.options} | options
+        for option in kind.options:
+            options.setdefault(option.flag, option)
     return tuple(options.values())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from engine.core.options import Option
 from engine.core.outcomes import SUCCEEDED, unmeasured
 from engine.environments.base import Answer, EnvironmentKind, Observation, Result, Task, TaskSource, TaskSourceError
 from engine.environments.settings import EnvironmentSettings
@@ -19,6 +20,9 @@ UNJUDGED = Task("sums/?", "sums", "Add what nobody knows.")
 
 class SumSettings(EnvironmentSettings, frozen=True, tag="sums"):
     """Sums to answer."""
+
+    count: int = 9
+    """How many sums there are."""
 
 
 class Sum:
@@ -60,8 +64,11 @@ class Sums:
     name = "sums"
     warnings: Sequence[str] = ()
 
+    def __init__(self, count: int = 9) -> None:
+        self._count = count
+
     def families(self, seed: int) -> dict[str, int]:
-        return {"sums": 9}
+        return {"sums": self._count}
 
     def tasks(self, family: str, seed: int, count: int) -> list[Task]:
         return [Task(f"sums/{seed}+{number}", "sums", f"Add {seed} and {number}.") for number in range(count)]
@@ -91,8 +98,9 @@ def same(settings: SumSettings, source: TaskSource) -> TaskSource:
 KIND = EnvironmentKind(
     name="sums",
     settings=SumSettings,
-    open=lambda settings: Sums(),
+    open=lambda settings: Sums(settings.count),
     held_out=same,
     prompts="tests.environments:toy_prompts",
     parse_action=boxed,
+    options=(Option("--sums", "environment.count", "how many sums there are"),),
 )

@@ -10,7 +10,7 @@ from engine.core.registry import UnknownPart
 from engine.environments.alfworld.errors import GamesError
 from engine.environments.alfworld.settings import AlfworldSettings
 from engine.environments.household.settings import HouseholdSettings
-from engine.environments.registry import ENVIRONMENTS, environment_kind, open_held_out, open_source
+from engine.environments.registry import ENVIRONMENTS, environment_kind, open_held_out, open_source, short_options
 from tests.environments.alfworld_games import write_official
 from tests.environments.free_text import KIND, Sums, SumSettings
 
@@ -102,6 +102,12 @@ def test_an_installed_package_adds_an_environment_by_one_line(installed):
     assert environment_kind(SumSettings()) is KIND
     source = open_source(SumSettings())
     assert isinstance(source, Sums) and open_held_out(SumSettings(), source) is source
+
+
+def test_the_command_line_has_the_short_options_of_every_environment_that_can_be_imported(installed, tmp_path):
+    entries = tmp_path / "sums-1.0.dist-info" / "entry_points.txt"
+    entries.write_text(entries.read_text() + "broken = no.such.module:KIND\n")
+    assert [option.flag for option in short_options()] == ["--games", "--sums"]
 
 
 def test_an_environment_that_nobody_installed_is_refused_with_those_that_are():
