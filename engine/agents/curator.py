@@ -77,11 +77,11 @@ async def decide(
     )
     quoted = Quoted(trajectory.turns, skills, vetoes)
     try:
-        async with asyncio.timeout(settings.deadline_seconds):
+        async with asyncio.timeout(settings.deadline_seconds) as limit:
             while True:
                 messages = curator_chat(trajectory, quoted, prompts)
                 try:
-                    completion = await model.complete(messages, role="curator", sampling=sampling, tools=TOOLS)
+                    completion = await model.complete(messages, sampling, TOOLS, limit.when())
                     break
                 except PromptTooLong as error:
                     if (less := quoted.less()) is None:

@@ -12,10 +12,10 @@ skill left the quoted turns. Only a prompt that does not fit even then makes the
 never take a failed task out of the reward (`method.md`, lessons 1 and 4).
 
 With the decoding `loglikelihood` (`ExecutorSettings.decoding`) the model writes nothing: the thought stays empty, and the
-action is the one whose text it finds likeliest between the `<action>` tags, or at a temperature a draw by likelihood. The
-options are the listed actions less those already taken at this same observation, or all when none is left: so no action is
-ever invalid, and a model that would repeat itself goes on to its next best action. An environment that lists no actions
-cannot be played so.
+action is the one whose text the model (a `Scorer`) finds likeliest between the `<action>` tags, or at a temperature a draw
+by likelihood. The options are the listed actions less those already taken at this same observation, or all when none is
+left: so no action is ever invalid, and a model that would repeat itself goes on to its next best action. An environment that
+lists no actions cannot be played so.
 
 The environment decides the result; an episode that ends by its step cap has `engine.environments.base.final_result`.
 """
@@ -27,9 +27,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from engine.agents.drawing import pick
 from engine.agents.prompting import Prompts, SkillShown, Turn
 from engine.agents.settings import ExecutorSettings
-from engine.core.errors import ConfigError
+from engine.core.errors import ConfigError, SkillosError
 from engine.core.outcomes import Outcome, unmeasured
 from engine.environments.answers import Answer
 from engine.environments.base import (
@@ -41,11 +42,21 @@ from engine.environments.base import (
     TaskSourceError,
     final_result,
 )
-from engine.models.base import ChatModel, Message, ModelUnavailable, PromptTooLong, Sampling
+from engine.models.base import ChatModel, Message, ModelUnavailable, PromptTooLong, Sampling, Scorer
 
 ANSWER = "<think></think><action>"
 ANSWER_END = "</action>"
 SEEDS_AN_EPISODE = 1000
+
+
+class CannotScore(SkillosError):
+    """The executor's model does not say how likely given texts are, which the decoding loglikelihood needs."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "executor.decoding=loglikelihood needs a model that scores given texts, and the executor's model does not; "
+            "use executor.decoding=generate, or another model.kind"
+        )
 
 
 class Quoted(msgspec.Struct, frozen=True):
@@ -114,10 +125,12 @@ async def play(
     quoted = whole = Quoted(skills, settings.history)
     shown: Sequence[SkillShown] = ()
     try:
-        async with asyncio.timeout(settings.deadline_seconds):
+        async with asyncio.timeout(settings.deadline_seconds) as limit:
             while environment.result() is None and len(turns) < source.max_turns(task):
                 try:
-                    answer = await _decide(task, quoted, seen, observation, turns, kind, model, prompts, settings, seed)
+                    answer = await _decide(
+                        task, quoted, seen, observation, turns, kind, model, prompts, settings, seed, limit.when()
+                    )
                 except PromptTooLong:
                     if (less := quoted.less()) is None:
                         raise
@@ -151,6 +164,7 @@ async def _decide(
     prompts: Prompts,
     settings: ExecutorSettings,
     seed: int,
+    deadline: float | None,
 ) -> Answer:
     """The answer of one turn; `observation` is the last of `seen`. Raises what the model raises."""
     listed = observation.actions
@@ -172,27 +186,26 @@ async def _decide(
         seed=seed * SEEDS_AN_EPISODE + len(turns),
     )
     if settings.decoding == "generate":
-        return kind.parse_action(await _written(model, messages, sampling))
+        completion = await model.complete(messages, sampling, deadline=deadline)
+        return kind.parse_action(completion.text)
     if actions is None:
         raise ConfigError(
             f"executor.decoding=loglikelihood needs an environment that lists its actions, and {kind.name} takes any text: "
-            "set executor.decoding=generate"
+            "use executor.decoding=generate"
         )
     untried = _untried(actions, seen, turns)
-    return Answer("", await _likeliest(model, messages, untried, sampling) if untried else "")
+    return Answer("", await _likeliest(model, messages, untried, sampling, deadline) if untried else "")
 
 
-async def _written(model: ChatModel, messages: list[Message], sampling: Sampling) -> str:
-    """The text that the model writes."""
-    completion = await model.complete(messages, role="executor", sampling=sampling)
-    return completion.text
-
-
-async def _likeliest(model: ChatModel, messages: list[Message], actions: Sequence[str], sampling: Sampling) -> str:
-    """The one of `actions` that the model chooses by likelihood."""
+async def _likeliest(
+    model: ChatModel, messages: list[Message], actions: Sequence[str], sampling: Sampling, deadline: float | None
+) -> str:
+    """The one of `actions` that the model's likelihoods choose. Raises `CannotScore`."""
+    if not isinstance(model, Scorer):
+        raise CannotScore
     options = [action + ANSWER_END for action in actions]
-    choice = await model.choose(messages, options, role="executor", prefix=ANSWER, sampling=sampling)
-    return actions[choice.index]
+    scores = await model.loglikelihood(messages, ANSWER, options, sampling.max_prompt_tokens, deadline)
+    return actions[pick(scores, sampling.temperature, sampling.seed)]
 
 
 def _untried(actions: Sequence[str], seen: Sequence[str], turns: Sequence[Turn]) -> list[str]:

@@ -148,8 +148,9 @@ class EnvironmentKind(PartKind, frozen=True, kw_only=True):
     `check_held_out(settings)` raises `ConfigError` where the held-out groups would be of the tasks that are trained on.
 
     `prompts` names the executor's prompts where `executor.prompts` is empty (`engine.agents.prompting.Prompts.load`).
-    `parse_action(text)` reads an executor's answer; it raises nothing, whatever the text is. `unlisted` are legal actions
-    that a prompt does not list and that loglikelihood decoding never chooses, such as ALFWorld's `help`.
+    `parse_action(text)` reads an executor's answer; it raises nothing, whatever the text is. `lists_actions`: every
+    observation lists its actions, which loglikelihood decoding needs. `unlisted` are legal actions that a prompt does not
+    list and that loglikelihood decoding never chooses, such as ALFWorld's `help`.
     `options` are short options of the command line for its settings.
     """
 
@@ -158,5 +159,6 @@ class EnvironmentKind(PartKind, frozen=True, kw_only=True):
     check_held_out: Callable[[Any], None] = accept
     prompts: str = "standard"
     parse_action: Callable[[str], Answer] = parse_answer
+    lists_actions: bool = True
     unlisted: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()

@@ -1,8 +1,8 @@
 """Loading what plays, piece by piece; `report(what)` is called before each piece, since each may take seconds.
 
 world, held_out = load_sources(config, report)
-model = load_player(config, checkpoint, report)
-context = rollout_context(config, world, model)
+opened = open_models(config, checkpoint, report)
+context = rollout_context(config, world, opened.models)
 """
 
 from __future__ import annotations
@@ -10,15 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
 from engine.agents.prompting import Prompts
 from engine.config import Config
 from engine.environments.base import TaskSource
 from engine.environments.registry import environment_kind, open_held_out, open_source
-from engine.models.base import ChatModel
-from engine.models.local.model import LocalModel, load_base, load_curator, load_tokenizer
-from engine.models.settings import local_settings
+from engine.models import registry
+from engine.models.base import Models, Opened
 from engine.rollouts.rollout import RolloutContext
 from engine.training.checkpoints import newest_first
 
@@ -33,36 +30,18 @@ def load_sources(config: Config, report: Report, *, held_out: bool) -> tuple[Tas
     return world, open_held_out(config.environment, world) if held_out else world
 
 
-def load_model(config: Config, report: Report) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The base model and its tokenizer. Raises `ConfigError`."""
-    model = local_settings(config.model)
-    report("the tokenizer")
-    tokenizer = load_tokenizer(model)
-    report("the pocket model" if model.weights == "pocket" else f"the model {model.weights}")
-    return load_base(model), tokenizer
+def open_models(config: Config, adapter: Path | None, report: Report) -> Opened:
+    """The run's models, the curator being the `adapter` of a checkpoint, or untrained. Raises `ConfigError`."""
+    return registry.open_models(config.model, adapter, report)
 
 
-def load_player(config: Config, adapter: Path | None, report: Report) -> LocalModel:
-    """The model in both roles, its curator being the `adapter` of a checkpoint, or untrained. Raises `ConfigError`."""
-    base, tokenizer = load_model(config, report)
-    if adapter is not None:
-        report(f"the adapter {adapter.name}")
-    return local(config, load_curator(base, adapter), tokenizer)
-
-
-def local(config: Config, model: object, tokenizer: PreTrainedTokenizerBase) -> LocalModel:
-    """`model` as the configuration batches and bounds it."""
-    settings = local_settings(config.model)
-    return LocalModel(model, tokenizer, max_batch=settings.max_batch, context=settings.context)
-
-
-def rollout_context(config: Config, world: TaskSource, model: ChatModel) -> RolloutContext:
-    """`model` in `world`, with the configuration's prompts; the executor's are its environment's where none are named.
+def rollout_context(config: Config, source: TaskSource, models: Models) -> RolloutContext:
+    """`models` in `source`, with the configuration's prompts; the executor's are its environment's where none are named.
 
     Raises `ConfigError` where there are no prompts of a name.
     """
     executor_prompts = Prompts.load(config.executor.prompts or environment_kind(config.environment).prompts)
-    return RolloutContext(world, model, executor_prompts, Prompts.load(config.curator.prompts), config)
+    return RolloutContext(source, models, executor_prompts, Prompts.load(config.curator.prompts), config)
 
 
 def saved(checkpoints: Path) -> dict[int, Path]:

@@ -17,6 +17,7 @@ from engine.agents.settings import CuratorSettings
 from engine.config import OPEN, Config, ConfigError
 from engine.core.parts import kind_of
 from engine.environments.registry import environment_kind
+from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
 from engine.models.registry import BACKENDS
 
@@ -28,6 +29,7 @@ def check(config: Config, kind: str) -> None:
         check_training_sampling(config.curator)
     job.check(config)
     _check_prompts(config)
+    _check_abilities(config, job)
     _check_room(config)
     for name, section in OPEN.items():
         settings = getattr(config, name)
@@ -57,6 +59,27 @@ def check_training_sampling(curator: CuratorSettings) -> None:
 def _check_prompts(config: Config) -> None:
     check_prompts(config.executor.prompts or environment_kind(config.environment).prompts, "executor")
     check_prompts(config.curator.prompts, "curator")
+
+
+def _check_abilities(config: Config, job: JobKind) -> None:
+    """A backend, or an environment, that cannot do what the run needs."""
+    backend = BACKENDS.load(kind_of(config.model))
+    if job.trains and not backend.trains:
+        raise ConfigError(
+            f"model.kind={backend.name} cannot be trained: a {job.name} run needs a backend that reports token ids and "
+            "takes adapters, such as local; a run that trains nothing works with it"
+        )
+    if config.executor.decoding == "loglikelihood" and not backend.scores:
+        raise ConfigError(
+            "executor.decoding=loglikelihood needs a model that scores given texts, and "
+            f"model.kind={backend.name} does not: use executor.decoding=generate, or another model.kind such as local"
+        )
+    environment = environment_kind(config.environment)
+    if config.executor.decoding == "loglikelihood" and not environment.lists_actions:
+        raise ConfigError(
+            "executor.decoding=loglikelihood needs an environment that lists its actions, and "
+            f"environment.kind={environment.name} takes any text: use executor.decoding=generate"
+        )
 
 
 def _check_room(config: Config) -> None:

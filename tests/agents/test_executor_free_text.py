@@ -61,7 +61,7 @@ async def test_a_broken_task_is_unmeasured():
 
 async def test_its_prompts_come_from_its_own_package():
     _, model = await run("[[41]]", "[[42]]")
-    system, user = model.asked[1][1]
+    system, user = model.asked[1][0]
     assert system.content == "Answer in a box, such as [[7]]."
     assert user.content == "Add 40 and 2. Wrong. You said 41: Wrong."
 
@@ -69,13 +69,13 @@ async def test_its_prompts_come_from_its_own_package():
 @pytest.mark.parametrize("prompts", ["pocket", "standard"])
 async def test_the_prompts_that_ship_say_nothing_of_a_list_of_actions(prompts):
     _, model = await run("[[42]]", prompts=prompts)
-    text = "\n".join(message.content for message in model.asked[0][1])
+    text = "\n".join(message.content for message in model.asked[0][0])
     assert "Add 40 and 2." in text and "Answer with a number." in text
     assert "dmissible" not in text and "None" not in text and "copied" not in text
 
 
 async def test_loglikelihood_decoding_needs_listed_actions():
     with pytest.raises(
-        ConfigError, match=r"needs an environment that lists its actions, and sums takes any text: set exec"
+        ConfigError, match=r"needs an environment that lists its actions, and sums takes any text: use exec"
     ):
         await run("[[42]]", decoding="loglikelihood")

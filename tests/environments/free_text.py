@@ -102,5 +102,6 @@ KIND = EnvironmentKind(
     held_out=same,
     prompts="tests.environments:toy_prompts",
     parse_action=boxed,
+    lists_actions=False,
     options=(Option("--sums", "environment.count", "how many sums there are"),),
 )

@@ -28,7 +28,7 @@ def run(tmp_path):
 def agents(prompts="standard", **curator):
     settings = msgspec.structs.replace(CuratorSettings(), prompts=prompts, **curator)
     loaded = Prompts.load(prompts)
-    return RolloutContext(HouseholdTasks(), Answering(), loaded, loaded, config.Config("test", curator=settings))
+    return RolloutContext(HouseholdTasks(), Answering().models, loaded, loaded, config.Config("test", curator=settings))
 
 
 def text(name, body="Mugs are in the safe.\n"):

@@ -62,7 +62,7 @@ async def test_the_other_positions_of_a_rollout_are_played_and_measured(tmp_path
     world = AlfworldTasks(load_games(write_packed(tmp_path, *lines)))
     tasks = sorted(world.stream(1, 3), key=lambda task: task.id)
     settings = msgspec.structs.replace(CONFIG, training=msgspec.structs.replace(CONFIG.training, rollouts=1))
-    context = RolloutContext(world, Answering(), Prompts.load("pocket"), Prompts.load("pocket"), settings)
+    context = RolloutContext(world, Answering().models, Prompts.load("pocket"), Prompts.load("pocket"), settings)
     events = []
     group = Group("group", 0, 1, "light_all", tasks)
     rollouts = await collect([group], step=1, context=context, vetoes=[], emit=events.append)

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from engine.agents.judges.rubric import rubric
-from engine.models.local.model import load_tokenizer
+from engine.models.local.weights import load_tokenizer
 from engine.models.settings import LocalModelSettings
 from engine.rollouts.rollout import apply_calls
 from engine.skills import SkillIndex, SkillRepo, parse_operations

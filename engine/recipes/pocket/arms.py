@@ -75,7 +75,7 @@ async def _play(context: RolloutContext, tasks: list[Task], chooser: Callable[[T
             task,
             chooser(task),
             kind=KIND,
-            model=context.model,
+            model=context.models.executor,
             prompts=context.executor_prompts,
             settings=context.config.executor,
             seed=seed_of("arm", task.id),
