@@ -32,7 +32,7 @@ from engine.core.findings import Finding
 from engine.core.outcomes import Outcome, unmeasured
 from engine.core.position import PositionId
 
-Operation = Literal["insert", "update", "delete"]
+OperationName = Literal["insert", "update", "delete"]
 State = Literal["proposed", "refused", "pending", "committed", "conflicted", "vetoed", "superseded", "undone"]
 Action = Literal["admit", "refuse", "amend", "approve", "conflict", "veto", "supersede", "undo", "requeue"]
 
@@ -131,7 +131,7 @@ class Edit(msgspec.Struct, frozen=True):
     is the last one, None while there is none to undo.
     """
 
-    operation: Operation
+    operation: OperationName
     skill: str
     before: str | None
     after: str | None

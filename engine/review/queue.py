@@ -40,6 +40,7 @@ class ReviewQueue:
         self._writer = writer
         self._max_pending = max_pending
         self._gates = Gates(run, measure)
+        self._one_at_a_time = asyncio.Lock()
 
     async def propose(self, edit: Edit) -> Edit:
         """Put an edit into the queue. The edit that is returned is "pending", or "refused" and not in the queue.
@@ -48,16 +49,20 @@ class ReviewQueue:
         vetoed before, or it was put to review from this very position before (a crash repeats a step). Each refusal is
         logged as `ProposalsWithheld`, with the reason. An edit that nobody is deciding on is superseded to make room.
         """
-        try:
-            ready, repo = await asyncio.to_thread(self._ready, edit)
-            checked = await self._gates.check(ready, repo)
-            return await asyncio.to_thread(self._admit, checked)
-        except EditRefused as refusal:
-            position = edit.provenance.position
-            about = "" if isinstance(refusal, NoPlace) else f"{edit.operation} {edit.skill[:80]!r}: "
-            withheld = ProposalsWithheld(position.step if position else 0, 1, f"{about}{refusal.why}")
-            await asyncio.to_thread(self._run.append, withheld)
-            return edit.decided(Decision("refuse", GATES, refusal.why))
+        async with self._one_at_a_time:
+            try:
+                ready, repo = await asyncio.to_thread(self._ready, edit)
+                checked = await self._gates.check(ready, repo)
+                return await asyncio.to_thread(self._admit, checked)
+            except EditRefused as refusal:
+                return await asyncio.to_thread(self._refuse, edit, refusal)
+
+    def _refuse(self, edit: Edit, refusal: EditRefused) -> Edit:
+        """Log why the edit is not in the queue."""
+        position = edit.provenance.position
+        about = "" if isinstance(refusal, NoPlace) else f"{edit.operation} {edit.skill[:80]!r}: "
+        self._run.append(ProposalsWithheld(position.step if position else 0, 1, f"{about}{refusal.why}"))
+        return edit.decided(Decision("refuse", GATES, refusal.why))
 
     def _ready(self, edit: Edit) -> tuple[Edit, SkillRepo]:
         """The edit on the present repository, if it is new. Raises `EditRefused`, and `NoPlace` if not."""
