@@ -45,10 +45,10 @@ def step_line(ended: StepEnded, steps: int, kind: RunKind, skipped_update: str =
     operations = " ".join(f"{name} {count}" for name, count in sorted(ended.operations.items())) or "none"
     success = f"success {number(ended.success_rate, '.0%')}"
     rewards = f"r {number(parts.r)} (task {number(parts.r_task)} fc {number(parts.r_fc)} "
-    rewards += f"cnt {number(parts.r_cnt)} comp {number(parts.r_comp)}) spread {number(ended.reward_std)}"
+    rewards += f"cnt {number(parts.r_cnt)} comp {number(parts.r_comp)}) std {number(ended.reward_std)}"
     measured = _measured(ended)
-    coerced = f"coerced {number(ended.invalid_action_rate, '.1%')}"
-    rest = f"{success}  {measured}  {coerced}  calls {operations}  {ended.seconds:.1f} s"
+    invalid = f"invalid actions {number(ended.invalid_action_rate, '.1%')}"
+    rest = f"{success}  {measured}  {invalid}  calls {operations}  {ended.seconds:.1f} s"
     if kind == "train":
         skipped = f"  update skipped: {skipped_update}" if skipped_update else ""
         return f"step {ended.step}/{steps}  {rewards}  {rest}{printable(skipped)}"

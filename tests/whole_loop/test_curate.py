@@ -104,7 +104,7 @@ def test_the_next_task_waits_until_every_edit_of_the_last_is_decided(asked):
     for event in events(asked.run, "edit_proposed", "edit_decided", "step_started"):
         match type(event).__name__:
             case "EditProposed":
-                undecided.add(event.edit)
+                undecided.add(event.edit.id)
             case "EditDecided":
                 undecided.discard(event.edit)
             case _:

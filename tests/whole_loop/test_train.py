@@ -8,7 +8,7 @@ from engine.agents.judges.rubric import rubric
 from engine.models.local.weights import load_tokenizer
 from engine.models.settings import LocalModelSettings
 from engine.rollouts.rollout import apply_calls
-from engine.skills import SkillIndex, SkillRepo, parse_operations
+from engine.skills import SkillIndex, SkillRepo, operation_of, parse_operations
 from tests.whole_loop.replay import curator_prompt, episodes, tokens_of
 from tests.whole_loop.shell import ROWS, status, verified
 
@@ -112,7 +112,7 @@ def test_what_the_rewards_are_made_of_follows_from_the_completions(run):
         assert episode.made.repo == repo.texts()
         tokens = sum(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in repo.texts().values())
         assert episode.made.repo_tokens == tokens
-        assert episode.made.judge == rubric([edit.operation for edit in edits], episode.trajectory)
+        assert episode.made.judge == rubric([operation_of(edit) for edit in edits], episode.trajectory)
 
 
 def test_the_advantages_are_rewards_less_their_mean(run):
