@@ -18,7 +18,8 @@ from engine.core.events import EditDecided, EditProposed, ProposalsWithheld
 from engine.review.checking import Gates, applied, open_repo
 from engine.review.errors import EditRefused, NoPlace
 from engine.review.gates.base import Measure
-from engine.runs.directory import Run, Transaction
+from engine.runs.directory import Run
+from engine.runs.log import Transaction
 from engine.runs.writer import EventWriter
 from engine.skills.repo.repository import SkillRepo
 

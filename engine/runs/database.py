@@ -16,7 +16,7 @@ from typing import Any
 
 from engine.runs.errors import BUSY_SECONDS, NotARun, translate_errors
 from engine.runs.migration import SCHEMA_VERSION, migrate
-from engine.runs.projections import TABLES as DERIVED_TABLES
+from engine.runs.projections import TABLES as PROJECTIONS
 
 APPLICATION_ID = 0x534B696C  # "SKil"
 
@@ -31,7 +31,7 @@ CREATE TABLE decisions (
     edit TEXT NOT NULL, round INTEGER NOT NULL, action TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL,
     at REAL NOT NULL, token TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (edit, round)
 );
-{DERIVED_TABLES}
+{PROJECTIONS}
 """
 
 

@@ -16,11 +16,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
@@ -33,28 +32,17 @@ from engine.core.events import (
     RunKind,
     State,
     StepEnded,
-    decode,
-    encode,
-    kind_of,
 )
 from engine.core.files import publish
-from engine.runs import database, process
-from engine.runs import projections as derived
+from engine.runs import database, process, projections
 from engine.runs.commands import AnyCommand, Sent, decode_command, encode_command
 from engine.runs.database import Database
 from engine.runs.errors import NotARun, RunError, RunExists
-from engine.runs.writer import EventWriter, Timed
+from engine.runs.log import Log, Stored, Transaction
+from engine.runs.writer import EventWriter
 
 DATABASE, CONFIG, REPO, CHECKPOINTS, LOGS = "run.db", "config.toml", "repo", "checkpoints", "logs"
 FINAL_STATES: frozenset[State] = frozenset({"stopped", "finished", "failed"})
-
-
-class Stored(msgspec.Struct, frozen=True):
-    """An event of the log: ids grow by one, `at` is the unix time in seconds when it was emitted."""
-
-    id: int
-    at: float
-    event: AnyEvent
 
 
 class RunState(msgspec.Struct, frozen=True):
@@ -79,6 +67,7 @@ class Run:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.db = Database(path / DATABASE)
+        self._log = Log(self.db)
         try:
             row = self.db.one("SELECT id, kind, created, repo FROM run")
         except NotARun:
@@ -169,27 +158,21 @@ class Run:
 
     def writer(self) -> EventWriter:
         """A thread-safe writer that commits in batches; a context manager."""
-        return EventWriter(self._commit, self.id)
+        return EventWriter(self._log.append, self.id)
 
     def append(self, *events: AnyEvent) -> None:
         """Write events at once, in one transaction. For the few events of other processes than the engine."""
         with self.transaction() as transaction:
             transaction.append(*events)
 
-    @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self) -> AbstractContextManager[Transaction]:
         """Events and other rows, all or none. Raises `WriteFailed`."""
-        with self.db.transaction() as connection:
-            yield Transaction(connection)
+        return self._log.transaction()
 
-    def _commit(self, batch: Sequence[Timed]) -> None:
-        with self.db.transaction() as connection:
-            _write(connection, batch)
-
-    def rebuild_derived(self) -> None:
+    def rebuild_projections(self) -> None:
         """Derive the tables of state, steps and edits again from the events alone."""
         with self.db.transaction() as connection:
-            derived.rebuild(connection)
+            projections.rebuild(connection)
 
     # Reading
 
@@ -197,27 +180,15 @@ class Run:
         self, after: int = 0, limit: int | None = None, kinds: Sequence[str] | None = None, until: int | None = None
     ) -> list[Stored]:
         """The events with `after` < id <= `until`, oldest first, at most `limit`, only of `kinds` (`turn_taken`, …)."""
-        where, values = _condition(after, until, kinds)
-        rows = self.db.all(f"SELECT id, at, data FROM events WHERE {where} ORDER BY id LIMIT ?", [*values, _n(limit)])
-        return [self._stored(*row) for row in rows]
+        return self._log.read(after, limit, kinds, until)
 
     def tail(self, limit: int, kinds: Sequence[str] | None = None, until: int | None = None) -> list[Stored]:
-        """The last `limit` events up to `until`, oldest first."""
-        where, values = _condition(0, until, kinds)
-        rows = self.db.all(f"SELECT id, at, data FROM events WHERE {where} ORDER BY id DESC LIMIT ?", [*values, limit])
-        return [self._stored(*row) for row in reversed(rows)]
-
-    def _stored(self, event_id: int, at: float, data: bytes) -> Stored:
-        try:
-            return Stored(event_id, at, decode(data))
-        except msgspec.DecodeError as error:
-            raise RunError(
-                f"event {event_id} of {self.path} cannot be read: {error}; was it written by a newer skillos-tui?"
-            ) from error
+        """The last `limit` events up to `until`, oldest first; a negative `limit` is none."""
+        return self._log.tail(limit, kinds, until)
 
     def last_id(self) -> int:
         """The id of the newest event; 0 when there is none."""
-        return int(self.db.one("SELECT coalesce(max(id), 0) FROM events")[0])
+        return self._log.last_id()
 
     def data_version(self) -> int:
         """A number that differs from the one before when anything was committed since, by anyone. Cheap to poll."""
@@ -237,7 +208,7 @@ class Run:
         """The edits of the review queue, oldest first; only those in `state`, only the `newest` of them, if given."""
         where, values = ("WHERE state = ?", [state]) if state else ("", [])
         sql = f"SELECT data FROM edits {where} ORDER BY event DESC LIMIT ?"
-        return [_decode_edit(row[0]) for row in reversed(self.db.all(sql, [*values, _n(newest)]))]
+        return [_decode_edit(row[0]) for row in reversed(self.db.all(sql, [*values, -1 if newest is None else newest]))]
 
     def edit(self, edit_id: str) -> Edit:
         """One edit. Raises `RunError` when the run has none of that id."""
@@ -291,48 +262,12 @@ class Run:
         return [Sent(at, by, decode_command(data)) for at, by, data in rows]
 
 
-class Transaction:
-    """One open write transaction of a run."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
-
-    def append(self, *events: AnyEvent) -> None:
-        """Add events, stamped with the present time."""
-        now = time.time()
-        _write(self.connection, [(now, event) for event in events])
-
-
 def _fill(folder: Path, run_id: str, kind: RunKind, config_text: str, repo: Path | None) -> None:
     for name in (REPO, CHECKPOINTS, LOGS):
         if name != REPO or repo is None:
             (folder / name).mkdir()
     (folder / CONFIG).write_text(config_text, encoding="utf-8")
     database.create(folder / DATABASE, run_id, kind, time.time(), str(repo.absolute()) if repo else None)
-
-
-def _write(connection: sqlite3.Connection, batch: Sequence[Timed]) -> None:
-    """Insert events and what derives from them, inside the caller's write transaction."""
-    first = int(connection.execute("SELECT coalesce(max(id), 0) + 1 FROM events").fetchone()[0])
-    rows = [(first + i, at, kind_of(event), encode(event)) for i, (at, event) in enumerate(batch)]
-    connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
-    for i, (at, event) in enumerate(batch):
-        derived.apply(connection, first + i, at, event)
-
-
-def _condition(after: int, until: int | None, kinds: Sequence[str] | None) -> tuple[str, list[int | str]]:
-    where = "id > ?"
-    values: list[int | str] = [after]
-    if until is not None:
-        where, values = f"{where} AND id <= ?", [*values, until]
-    if kinds is not None:
-        where, values = f"{where} AND kind IN ({', '.join('?' * len(kinds))})", [*values, *kinds]
-    return where, values
-
-
-def _n(limit: int | None) -> int:
-    """SQLite's LIMIT; -1 is none."""
-    return -1 if limit is None else limit
 
 
 _decode_edit = msgspec.json.Decoder(Edit).decode

@@ -117,7 +117,7 @@ def test_the_projections_take_what_the_table_allows_and_nothing_else(run: Run, s
         run.append(event_of(action))
         assert run.edit("e1").state == TRANSITIONS[state, action]
         folded = run.edits()
-        run.rebuild_derived()
+        run.rebuild_projections()
         assert run.edits() == folded
         return
     with pytest.raises(NotAllowed):

@@ -186,7 +186,7 @@ def test_a_log_whose_decisions_contradict_each_other_is_refused_and_kept(tmp_pat
 def test_the_projections_are_those_of_the_log(tmp_path: Path) -> None:
     with Run.open(unpack("curate", tmp_path)) as run:
         before = (run.state(), run.steps(), run.edits())
-        run.rebuild_derived()
+        run.rebuild_projections()
         assert (run.state(), run.steps(), run.edits()) == before
 
 

@@ -258,5 +258,5 @@ def test_the_derived_tables_can_be_rebuilt_from_the_log_alone(run: Run) -> None:
     before = tables(run)
     for table in before:
         run.db.one(f"DELETE FROM {table}")
-    run.rebuild_derived()
+    run.rebuild_projections()
     assert tables(run) == before

@@ -12,7 +12,7 @@ from engine.models.base import Completion, Models, ModelUnavailable, Tokens, Usa
 from engine.rollouts.groups.families import draw_groups
 from engine.rollouts.rollout import RolloutContext, collect
 from engine.rollouts.summary import advantages, score_rollouts, summary
-from engine.runs.directory import Stored
+from engine.runs.log import Stored
 from engine.training.samples import why_untrainable
 from engine.training.settings import TrainingSettings
 

@@ -179,7 +179,7 @@ def test_no_edit_is_in_the_queue_twice(story):
 
 def test_the_tables_of_the_status_can_be_derived_again_from_the_log(story):
     before = (story.run.state(), story.run.steps(), story.run.edits())
-    story.run.rebuild_derived()
+    story.run.rebuild_projections()
     assert (story.run.state(), story.run.steps(), story.run.edits()) == before
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from engine.runs.directory import Run, Stored
+from engine.runs.directory import Run
+from engine.runs.log import Stored
 from tests.workbench.ptys import ANSWERS, ATTRIBUTES, BACKGROUND, Delayed, Terminal, keep
 from tests.workbench.recording import record_training
 

@@ -33,7 +33,7 @@ from engine.evaluation.verify.plays import Plays
 from engine.evaluation.verify.report import Checks, Report, Values, report_of
 from engine.evaluation.verify.scope import Scope
 from engine.evaluation.verify.tokens import Tokens
-from engine.runs.directory import Stored
+from engine.runs.log import Stored
 from engine.runs.text import place
 
 
