@@ -17,21 +17,21 @@ from textual.app import SystemCommand
 from textual.screen import Screen
 
 from engine.runs.events import Notice
-from skillos_tui import messages
+from skillos_tui.client import messages
 from skillos_tui.command import main
 from skillos_tui.keymap import KEYMAP, bindings
-from skillos_tui.returning import Keeper, chosen_look, last_run, state_home
+from skillos_tui.model.session import Session
+from skillos_tui.model.view import Part, RunView
+from skillos_tui.render.text import Line, line, safe
 from skillos_tui.screens.base import RoomScreen
-from skillos_tui.session import Session
+from skillos_tui.screens.place import Keeper, chosen_look, last_run, state_home
 from skillos_tui.terminal.app import TerminalApp
-from skillos_tui.text import Line, line, safe
 from skillos_tui.themes import Look, ThemeError, load_looks
-from skillos_tui.view import Part, RunView
 from skillos_tui.widgets.state import state_line
 
 if TYPE_CHECKING:
     from engine.runs.status import ShownState
-    from skillos_tui.client import Client
+    from skillos_tui.client.client import Client
     from skillos_tui.command import Options
     from skillos_tui.terminal.tty import Tty
     from skillos_tui.widgets.bars import Fitting
@@ -45,7 +45,11 @@ MAX_TOLD = 6
 class SkillosApp(TerminalApp[str]):
     """The program: one run at most is open; `view` is what its events have told so far."""
 
-    CSS_PATH: ClassVar = ["app.tcss", "screens/home.tcss", "screens/live.tcss"]  # the first screen is one of these
+    CSS_PATH: ClassVar = [
+        "app.tcss",
+        "screens/home/screen.tcss",
+        "screens/live/screen.tcss",
+    ]
     BINDINGS = bindings("app")
     TITLE = "SkillOS"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-wide")]  # noqa: RUF012 - Textual declares it so
@@ -98,10 +102,10 @@ class SkillosApp(TerminalApp[str]):
     def _new_screen(self, room: str) -> Screen[Any]:
         """A screen of a room; its module is loaded when the first is made."""
         if room == "home":
-            from skillos_tui.screens.home import HomeScreen
+            from skillos_tui.screens.home.screen import HomeScreen
 
             return HomeScreen()
-        from skillos_tui.screens.live import LiveScreen
+        from skillos_tui.screens.live.screen import LiveScreen
 
         return LiveScreen()
 
@@ -116,7 +120,7 @@ class SkillosApp(TerminalApp[str]):
     @cached_property
     def client(self) -> Client:
         """What talks to runs; loaded after the first paint, which does not need it."""
-        from skillos_tui.client import Client
+        from skillos_tui.client.client import Client
 
         return Client(self, self.folder)
 
@@ -315,7 +319,7 @@ class SkillosApp(TerminalApp[str]):
         yield SystemCommand("Picture", "Save a picture of this screen as SVG", self.action_picture)
 
     async def action_keys(self) -> None:
-        from skillos_tui.screens.keys import KeysScreen
+        from skillos_tui.screens.keys.screen import KeysScreen
 
         await self.push_screen(KeysScreen(getattr(self.screen, "room", "app")))
 

@@ -58,7 +58,7 @@ KEYMAP: dict[str, tuple[Key, ...]] = {
         Key("shift+tab", "previous_pane", "previous pane", "Go to the pane before"),
         Key("right_square_bracket", "follow(1)", "next rollout", "Follow the next rollout", True),
         Key("left_square_bracket", "follow(-1)", "previous rollout", "Follow the rollout before"),
-        Key("x", "dismiss", "dismiss", "Take the notice line away"),
+        Key("x", "clear_notice", "dismiss", "Take the notice line away"),
         Key("escape,h", "home", "runs", "Back to the list of runs; the engine goes on", True),
     ),
     "review": (

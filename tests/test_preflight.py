@@ -15,8 +15,8 @@ from engine.model_files import check_model, weights_path
 from engine.models.local import load_base, load_curator, load_tokenizer
 from engine.preflight import absolute, check
 from engine.runs.store import Run
-from skillos_tui import client
-from skillos_tui.messages import RunCreated, StartRefused
+from skillos_tui.client import client
+from skillos_tui.client.messages import RunCreated, StartRefused
 
 POCKET = Path(weights_path("pocket"))
 
@@ -245,7 +245,8 @@ def test_the_workbench_says_so_and_creates_nothing(tmp_path, monkeypatch):
 
 def test_the_check_brings_no_heavy_library_into_the_workbenchs_process():
     code = (
-        "import sys; import skillos_tui.client; from engine.preflight import check; from engine.config import load_profile\n"
+        "import sys; import skillos_tui.client.client; from engine.preflight import check\n"
+        "from engine.config import load_profile\n"
         "check(load_profile('pocket'), 'train')\n"
         "try: check(load_profile('pocket', ['model.weights=/no/where']), 'train')\n"
         "except Exception as error: print(error)\n"

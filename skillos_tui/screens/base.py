@@ -9,8 +9,8 @@ from textual import events
 from textual.screen import Screen
 from textual.widget import Widget
 
-from skillos_tui.keyguard import PAUSE_SECONDS, Typing
-from skillos_tui.messages import Listener
+from skillos_tui.client.messages import Listener
+from skillos_tui.model.keyguard import PAUSE_SECONDS, Typing
 from skillos_tui.widgets.answer import AnswerBar
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import platformdirs
 
-from skillos_tui.text import safe
+from skillos_tui.render.text import safe
 
 MAX_MESSAGE = 200
 MAX_REPORTS = 20

@@ -71,15 +71,17 @@ class Pace:
             return
         size, at = self._on_way.popleft()
         self.answered_frames = self.sent_frames - len(self._on_way)
-        took = self._took(now - at)
-        if took > self.fastest * PROMPT[0] + PROMPT[1]:
+        took = now - at
+        fastest = self._took(took)
+        if took > fastest * PROMPT[0] + PROMPT[1]:
             self.window = max(LEAST_WINDOW, self.window // 2)
         elif size * 2 >= self.window:
             self.window = min(MOST_WINDOW, self.window * 2)
 
     def _took(self, seconds: float) -> float:
+        """Note how long a reply took; returns the shortest time so far."""
         self.fastest = seconds if self.fastest is None else min(seconds, self.fastest)
-        return seconds
+        return self.fastest
 
     @property
     def deadline(self) -> float | None:

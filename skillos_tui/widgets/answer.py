@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.runs.text import counted
-from skillos_tui.text import Line, crop, line
+from skillos_tui.render.text import Line, crop, line
 from skillos_tui.widgets.bars import KeyBar
 
 

@@ -8,7 +8,7 @@ from textual.geometry import Size
 
 from engine.runs.events import Notice
 from skillos_tui.keymap import KEYMAP, Key
-from skillos_tui.text import Line, clip, crop, line, wrap
+from skillos_tui.render.text import Line, clip, crop, line, wrap
 from skillos_tui.widgets.pane import Pane
 
 Fitting = Callable[[int], Line]

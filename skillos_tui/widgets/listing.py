@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from rich.cells import cell_len
 from textual import events
 from textual.message import Message
 
-from skillos_tui.text import Line, Spans, crop, wrap
+from skillos_tui.render.text import Line, Spans, crop, wrap
 from skillos_tui.widgets.pane import Pane
 
 
@@ -48,7 +48,15 @@ class Rows(Sequence[Spans]):
     def __len__(self) -> int:
         return len(self._places)
 
-    def __getitem__(self, row: int) -> Spans:
+    @overload
+    def __getitem__(self, row: int) -> Spans: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> Sequence[Spans]: ...
+
+    def __getitem__(self, row: int | slice) -> Spans | Sequence[Spans]:
+        if isinstance(row, slice):
+            return [self[at] for at in range(*row.indices(len(self)))]
         at, part = self._places[row]
         if at in self._wrapped:
             return self._wrapped[at][part]

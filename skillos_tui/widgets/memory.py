@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.runs.events import MemoryMeasured
-from skillos_tui.text import Line, line
+from skillos_tui.render.text import Line, line
 from skillos_tui.widgets.pane import Pane
 
 NOT_KNOWN = "n/a"

@@ -1,7 +1,7 @@
 """The base of every pane: rows of styled text by the line API, repainting only the rows that changed.
 
-A pane says what it shows in `build(width, height)`, as lines (`skillos_tui.text`); `renew()` builds again and repaints
-the difference. Panes with `follow` stay at the end while the end is in view. Text can be selected with the mouse.
+A pane returns what it shows from `build(width, height)`, as lines (`skillos_tui.render.text`); `renew()` builds again and
+repaints the difference. Panes with `follow` stay at the end while the end is in view. Text can be selected with the mouse.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from skillos_tui.keymap import bindings
-from skillos_tui.text import Line, Spans, safe, wrap
+from skillos_tui.render.text import Line, Spans, safe, wrap
 
 if TYPE_CHECKING:
     from skillos_tui.app import SkillosApp

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from engine.runs.events import EditDecided
-from skillos_tui.text import Line, line, say
-from skillos_tui.view import Edit, EditState, RunView
+from skillos_tui.model.view import Edit, EditState, RunView
+from skillos_tui.render.text import Line, line, say
 from skillos_tui.widgets.listing import Item, ListPane
 from skillos_tui.widgets.transcript import outcome_span
 from skillos_tui.widgets.tree import SIGNS

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from engine.runs.events import StepEnded
-from skillos_tui.chart import Values, bars, bounds, braille
-from skillos_tui.text import Line, crop, fit, line, short, widest, width_of
-from skillos_tui.view import RunView
+from skillos_tui.model.view import RunView
+from skillos_tui.render.chart import Values, bars, bounds, braille
+from skillos_tui.render.text import Line, crop, fit, line, short, widest, width_of
 from skillos_tui.widgets.pane import Pane
 
 NOT_MEASURED = "n/m"

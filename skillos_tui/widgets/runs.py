@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rich.cells import cell_len
 
-from skillos_tui.messages import RunRow
-from skillos_tui.text import Line, clip, fit, line, safe, short, short_name, tail
+from skillos_tui.client.messages import RunRow
+from skillos_tui.render.text import Line, clip, fit, line, safe, short, short_name, tail
 from skillos_tui.widgets.listing import Item, ListPane
 from skillos_tui.widgets.state import STATES
 

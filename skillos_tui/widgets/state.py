@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.runs.events import Progress, StepEnded
-from skillos_tui.text import Line, clip, crop, line, short_name, width_of
-from skillos_tui.view import RunView
+from skillos_tui.model.view import RunView
+from skillos_tui.render.text import Line, clip, crop, line, short_name, width_of
 
 if TYPE_CHECKING:
     from engine.runs.status import ShownState

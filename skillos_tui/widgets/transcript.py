@@ -9,8 +9,8 @@ from rich.cells import cell_len
 from engine.outcomes import Outcome
 from engine.runs.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, RunKind, TurnTaken
 from engine.runs.text import counted
-from skillos_tui.text import Line, clip, line, say
-from skillos_tui.view import Episode
+from skillos_tui.model.view import Episode
+from skillos_tui.render.text import Line, clip, line, say
 from skillos_tui.widgets.pane import Pane
 
 VERDICTS = {"valid": "good:✓", "malformed": "bad:✗", "refused": "bad:✗"}

@@ -10,8 +10,8 @@ from functools import partial
 
 from engine.runs.text import counted
 from skillos_tui.keymap import bindings
-from skillos_tui.text import Line, line
-from skillos_tui.view import Change, Edit, RunView, where
+from skillos_tui.model.view import Change, Edit, RunView, where
+from skillos_tui.render.text import Line, line
 from skillos_tui.widgets.listing import Item, ListPane
 
 SIGNS = {"insert": "good:+", "update": "warn:~", "delete": "bad:-"}

@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from engine.runs.events import EditDecided, StateChanged
 from engine.runs.store import Run
-from skillos_tui.session import Session
+from skillos_tui.model.session import Session
 from skillos_tui.widgets.pane import Pane
 from tests.workbench.recording import create, proposal, record_training
 from tests.workbench.stage import screen_lines, until, workbench

@@ -12,7 +12,7 @@ from textual import events
 from textual.pilot import Pilot
 
 from skillos_tui.app import SkillosApp
-from skillos_tui.session import Session
+from skillos_tui.model.session import Session
 from skillos_tui.themes import load_looks
 
 

@@ -90,7 +90,8 @@ def test_an_unknown_theme_is_an_error_that_names_the_known_ones() -> None:
 
 def test_loading_the_program_loads_nothing_heavy() -> None:
     code = (
-        "import skillos_tui.app, skillos_tui.client, skillos_tui.screens.home, skillos_tui.screens.live, sys\n"
+        "import skillos_tui.app, skillos_tui.client.client, sys\n"
+        "import skillos_tui.screens.home.screen, skillos_tui.screens.live.screen\n"
         "print([name for name in ('torch', 'transformers', 'trl', 'peft', 'pygit2') if name in sys.modules])"
     )
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
@@ -100,7 +101,7 @@ def test_loading_the_program_loads_nothing_heavy() -> None:
 
 def test_the_first_paint_of_a_run_needs_no_skills_and_no_database() -> None:
     code = (
-        "import skillos_tui.app, skillos_tui.screens.live, sys\n"
+        "import skillos_tui.app, skillos_tui.screens.live.screen, sys\n"
         "print([name for name in ('engine.config', 'frontmatter', 'psutil', 'sqlite3', 'tomllib') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skillos_tui.chart import bars, bounds, braille
+from skillos_tui.render.chart import bars, bounds, braille
 
 
 def test_a_rising_curve_rises() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skillos_tui.diff import counts, difference
+from skillos_tui.render.diff import counts, difference
 
 lines_of = st.lists(st.sampled_from(["a", "b", "c", ""]), max_size=12).map(
     lambda parts: "".join(f"{p}\n" for p in parts)

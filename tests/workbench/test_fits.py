@@ -28,10 +28,10 @@ from engine.runs.events import (
     TurnTaken,
     UpdateMade,
 )
-from skillos_tui.episodes import Episode
-from skillos_tui.messages import RunRow
-from skillos_tui.text import Line, width_of
-from skillos_tui.view import RunView
+from skillos_tui.client.messages import RunRow
+from skillos_tui.model.episodes import Episode
+from skillos_tui.model.view import RunView
+from skillos_tui.render.text import Line, width_of
 from skillos_tui.widgets.bars import notice_line
 from skillos_tui.widgets.queue import ReviewQueue
 from skillos_tui.widgets.rewards import RewardPane, fact_columns, reward_facts

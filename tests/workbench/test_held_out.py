@@ -3,7 +3,7 @@
 import pytest
 
 from engine.runs.events import HeldOutMeasured
-from skillos_tui.view import RunView
+from skillos_tui.model.view import RunView
 from skillos_tui.widgets.rewards import curves
 
 

@@ -12,8 +12,8 @@ import pytest
 from engine.runs import supervisor
 from engine.runs.commands import Stop
 from engine.runs.store import Run
-from skillos_tui.screens.home import HomeScreen
-from skillos_tui.screens.live import LiveScreen
+from skillos_tui.screens.home.screen import HomeScreen
+from skillos_tui.screens.live.screen import LiveScreen
 from tests.runs.engines import wait_until, worker
 from tests.workbench.recording import record_training
 from tests.workbench.reviewing import bottom

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from textual.events import Key
 
-from skillos_tui.keyguard import MAX_IGNORED_SECONDS, PAUSE_SECONDS, UNREAD_SECONDS, Reading, Typing
+from skillos_tui.model.keyguard import MAX_IGNORED_SECONDS, PAUSE_SECONDS, UNREAD_SECONDS, Reading, Typing
 
 
 def key(name: str, at: float) -> Key:

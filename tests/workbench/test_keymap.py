@@ -6,9 +6,9 @@ import pytest
 
 from skillos_tui.app import SkillosApp
 from skillos_tui.keymap import KEYMAP
-from skillos_tui.screens.home import HomeScreen
-from skillos_tui.screens.live import LiveScreen
-from skillos_tui.screens.review import ReviewScreen
+from skillos_tui.screens.home.screen import HomeScreen
+from skillos_tui.screens.live.screen import LiveScreen
+from skillos_tui.screens.review.screen import ReviewScreen
 from skillos_tui.widgets.pane import Pane
 from skillos_tui.widgets.tree import SkillTree
 

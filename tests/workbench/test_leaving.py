@@ -25,7 +25,7 @@ import sys, threading, asyncio
 from skillos_tui.app import SkillosApp
 from skillos_tui.command import main
 from skillos_tui.terminal.driver import TerminalDriver
-from skillos_tui.screens.live import LiveScreen
+from skillos_tui.screens.live.screen import LiveScreen
 from skillos_tui.widgets.transcript import TranscriptPane
 def fault(*_, **__):
     raise ValueError("the fault of the test")

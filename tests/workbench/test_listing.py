@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skillos_tui.text import Line, line
+from skillos_tui.render.text import Line, line
 from skillos_tui.widgets.listing import Item, ListPane
 from skillos_tui.widgets.tree import SkillTree
 from tests.workbench.recording import record_training

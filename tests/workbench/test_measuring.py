@@ -16,8 +16,8 @@ from engine.runs.events import (
     StateChanged,
     StepStarted,
 )
-from skillos_tui.episodes import where
-from skillos_tui.view import RunView
+from skillos_tui.model.episodes import where
+from skillos_tui.model.view import RunView
 from skillos_tui.widgets.state import meter, state_line, time_left
 from tests.workbench.recording import (
     HELD_OUT_GROUPS,

@@ -19,11 +19,11 @@ from engine.runs.errors import RunError
 from engine.runs.events import EditDecided
 from engine.runs.store import Run
 from skillos_tui.app import SkillosApp
-from skillos_tui.client import user
+from skillos_tui.client.client import user
 from skillos_tui.screens.base import RoomScreen
-from skillos_tui.screens.home import HomeScreen
-from skillos_tui.screens.live import LiveScreen
-from skillos_tui.screens.review import ReviewScreen
+from skillos_tui.screens.home.screen import HomeScreen
+from skillos_tui.screens.live.screen import LiveScreen
+from skillos_tui.screens.review.screen import ReviewScreen
 from tests.workbench.recording import proposal
 from tests.workbench.reviewing import decisions, waiting_run
 from tests.workbench.stage import until, workbench

@@ -12,9 +12,9 @@ from textual.widgets import Input
 from engine.runs import reviews
 from engine.runs.events import EditDecided
 from engine.runs.store import Run
-from skillos_tui.screens.reason import ReasonScreen
-from skillos_tui.screens.review import ReviewScreen
-from skillos_tui.session import Session
+from skillos_tui.model.session import Session
+from skillos_tui.screens.reason.screen import ReasonScreen
+from skillos_tui.screens.review.screen import ReviewScreen
 from tests.workbench.recording import proposal
 from tests.workbench.reviewing import bottom, decided, decisions, pane, reason, review, skill_of, title, waiting_run
 from tests.workbench.stage import at_once, seconds, until

@@ -20,9 +20,9 @@ import pytest
 
 from engine.runs.events import EditDecided, HeldOutMeasured, Notice, StateChanged
 from engine.runs.store import Run
-from skillos_tui.news import news
-from skillos_tui.returning import chosen_look, last_run, place_of
-from skillos_tui.session import Place, Saved, Session
+from skillos_tui.model.news import news
+from skillos_tui.model.session import Place, Saved, Session
+from skillos_tui.screens.place import chosen_look, last_run, place_of
 from skillos_tui.themes import load_looks
 from skillos_tui.widgets.diff import DiffPane
 from skillos_tui.widgets.queue import ReviewQueue

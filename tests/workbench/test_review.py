@@ -13,7 +13,7 @@ from engine.runs import reviews
 from engine.runs.events import EditDecided
 from engine.runs.store import Run
 from engine.skills.audit import Finding
-from skillos_tui.messages import Reply, TrajectoryRead
+from skillos_tui.client.messages import Reply, TrajectoryRead
 from tests.workbench.recording import proposal, record_training
 from tests.workbench.reviewing import commit_of, pane, reason, review, title, waiting_run
 from tests.workbench.stage import at_once, on_screen, until, workbench

@@ -11,11 +11,11 @@ import pytest
 
 from engine.runs import reviews
 from engine.runs.events import EditDecided
-from skillos_tui import client
 from skillos_tui.app import SkillosApp
-from skillos_tui.keyguard import UNREAD_SECONDS
-from skillos_tui.screens.review import REASON_PAUSE_SECONDS, ReviewScreen
-from skillos_tui.session import Place, Session
+from skillos_tui.client import client
+from skillos_tui.model.keyguard import UNREAD_SECONDS
+from skillos_tui.model.session import Place, Session
+from skillos_tui.screens.review.screen import REASON_PAUSE_SECONDS, ReviewScreen
 from tests.workbench.recording import proposal
 from tests.workbench.reviewing import (
     bottom,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from skillos_tui.text import Line, crop, fit, line, safe, say, wrap
+from skillos_tui.render.text import Line, crop, fit, line, safe, say, wrap
 
 CONTROL = [
     ("\x1b[31mred\x1b[0m", "␛[31mred␛[0m"),

@@ -16,7 +16,7 @@ from engine.runs.events import (
     StepStarted,
     TurnTaken,
 )
-from skillos_tui.view import EPISODE_KINDS, MAX_EPISODES, MAX_SUPERSEDED, RunView
+from skillos_tui.model.view import EPISODE_KINDS, MAX_EPISODES, MAX_SUPERSEDED, RunView
 from tests.workbench.recording import GROUPS, ROLLOUTS, TASKS, curation, episode, proposal, step_events
 
 TRAIN = RunStarted(run_kind="train", profile="pocket", steps=40, pid=1)

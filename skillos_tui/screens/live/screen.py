@@ -7,11 +7,11 @@ from textual.containers import Container
 
 from engine.runs.events import Notice
 from engine.runs.text import counted
+from skillos_tui.client.messages import Reply, SkillRead
 from skillos_tui.keymap import bindings
-from skillos_tui.messages import Reply, SkillRead
+from skillos_tui.model.view import Change, Part, RunView
+from skillos_tui.render.text import line
 from skillos_tui.screens.base import RoomScreen
-from skillos_tui.text import line
-from skillos_tui.view import Change, Part, RunView
 from skillos_tui.widgets.bars import Bar, KeyBar, NoticeBar, notice_line
 from skillos_tui.widgets.diff import DiffPane, summary
 from skillos_tui.widgets.listing import ListPane
@@ -27,7 +27,7 @@ class LiveScreen(RoomScreen):
     """The panes of one run. Each is built anew only when an event touches what it shows."""
 
     room = "live"
-    CSS_PATH = "live.tcss"
+    CSS_PATH = "screen.tcss"
     BINDINGS = bindings("live")
     PANES = ("transcript", "skills", "diff", "rewards", "memory")
 
@@ -93,7 +93,7 @@ class LiveScreen(RoomScreen):
     def _serious(self) -> list[Notice]:
         return [notice for notice in self.workbench.view.notices if notice.level != "info"]
 
-    def action_dismiss(self) -> None:
+    def action_clear_notice(self) -> None:
         """Take the line of news or the warning away that is shown."""
         if self.workbench.news:
             self.workbench.news = ""
@@ -149,7 +149,7 @@ class LiveScreen(RoomScreen):
             self.renew({"transcript", "skills"})
 
     async def action_review(self) -> None:
-        from skillos_tui.screens.review import ReviewScreen
+        from skillos_tui.screens.review.screen import ReviewScreen
 
         await self.app.push_screen(ReviewScreen())
 
@@ -173,7 +173,7 @@ class LiveScreen(RoomScreen):
             self.notify("The run goes on." if state in GOING else "Starting the engine again.")
 
     async def action_stop(self) -> None:
-        from skillos_tui.screens.confirm import ConfirmScreen
+        from skillos_tui.screens.confirm.screen import ConfirmScreen
 
         if not self._can_act():
             return
@@ -203,8 +203,7 @@ def transcript_titles(view: RunView) -> tuple[str, str]:
     if view.measurement is not None and view.shown is view.measurement.followed:
         what = "measuring" if view.measuring and view.state in GOING else "measured"
         title = f"{what} after step {view.measurement.step} · group {view.measurement.followed.group}"
-        groups = view.measurement.groups
-        return title, counted(groups, "held-out group")
+        return title, counted(view.measurement.groups, "held-out group")
     if view.kind == "curate":
         return "Executor", ""
     step = episodes[-1].started.at.step if episodes else view.step

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import pairwise
 
-from skillos_tui.text import Line, safe
+from skillos_tui.render.text import Line, safe
 
 MAX_WORK = 200_000
 """Up to this much work lines that occur several times are matched; beyond it all old lines go and new ones come, so that

@@ -10,12 +10,12 @@ from textual.events import Key
 from textual.message import Message
 
 from engine.runs.events import AnyEvent, EditDecided
-from skillos_tui.view import Episode, Part
+from skillos_tui.model.view import Episode, Part
 
 if TYPE_CHECKING:
     from engine.runs.status import ShownState
     from engine.runs.store import EditRecord
-    from skillos_tui.decisions import Action
+    from skillos_tui.model.decisions import Action
 
 
 @dataclass

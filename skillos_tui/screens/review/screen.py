@@ -1,7 +1,7 @@
 """Review: one edit at a time. What would change, why it was proposed, what led to it; approve, veto, undo.
 
 A key acts on the edit under the cursor, as it is shown, or says why it cannot. It does not act on an edit that was not on
-the screen when the key was pressed, or that came up by itself less than 0.7 s before (`skillos_tui.keyguard`).
+the screen when the key was pressed, or that came up by itself less than 0.7 s before (`skillos_tui.model.keyguard`).
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container
 
-from skillos_tui.decisions import DONE, Action, Decisions, shown
-from skillos_tui.keyguard import PAUSE_SECONDS, Reading
+from skillos_tui.client.messages import DecisionRefused, DecisionTaken, Reply, TrajectoryRead
 from skillos_tui.keymap import bindings
-from skillos_tui.messages import DecisionRefused, DecisionTaken, Reply, TrajectoryRead
+from skillos_tui.model.decisions import DONE, Action, Decisions, shown
+from skillos_tui.model.keyguard import PAUSE_SECONDS, Reading
+from skillos_tui.model.view import Edit, Part, where
+from skillos_tui.render.text import Line, safe
 from skillos_tui.screens.base import RoomScreen
-from skillos_tui.text import Line, safe
-from skillos_tui.view import Edit, Part, where
+from skillos_tui.screens.review.keys import ALLOWED, ReviewBar, commit_of, no_use
 from skillos_tui.widgets.bars import Bar
 from skillos_tui.widgets.diff import DiffPane, summary
 from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.pane import Pane
 from skillos_tui.widgets.queue import ReviewQueue, reasons
-from skillos_tui.widgets.reviewkeys import ALLOWED, ReviewBar, commit_of, no_use
 from skillos_tui.widgets.transcript import TranscriptPane
 from skillos_tui.widgets.tree import edit_change
 
 if TYPE_CHECKING:
-    from skillos_tui.screens.reason import ReasonScreen
+    from skillos_tui.screens.reason.screen import ReasonScreen
 
 NO_EDIT = "No edit has been proposed yet."
 REASON_PAUSE_SECONDS = 1.5
@@ -62,7 +62,7 @@ class ReviewScreen(RoomScreen):
     """
 
     room = "review"
-    CSS_PATH = "review.tcss"
+    CSS_PATH = "screen.tcss"
     BINDINGS = bindings("review")
     PANES = ("diff", "why", "trajectory", "queue")
 
@@ -251,7 +251,7 @@ class ReviewScreen(RoomScreen):
             self._decide(edit, ALLOWED[edit.state]["a"])
 
     async def action_veto(self) -> None:
-        from skillos_tui.screens.reason import ReasonScreen
+        from skillos_tui.screens.reason.screen import ReasonScreen
 
         edit, run = self._to_act("v", REASON_PAUSE_SECONDS), self.workbench.path
         if edit is not None and run is not None:

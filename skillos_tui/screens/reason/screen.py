@@ -14,11 +14,11 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from skillos_tui.decisions import shown
-from skillos_tui.messages import Listener
+from skillos_tui.client.messages import Listener
+from skillos_tui.model.decisions import shown
+from skillos_tui.model.view import Edit, Part
+from skillos_tui.render.text import safe
 from skillos_tui.screens.dialog import DialogScreen
-from skillos_tui.text import safe
-from skillos_tui.view import Edit, Part
 
 if TYPE_CHECKING:
     from skillos_tui.app import SkillosApp

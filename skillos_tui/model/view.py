@@ -39,7 +39,7 @@ from engine.runs.events import (
     TurnTaken,
     UpdateMade,
 )
-from skillos_tui.episodes import EPISODE_KINDS, MAX_EPISODES, Episode, EpisodeEvent, Followed, where
+from skillos_tui.model.episodes import EPISODE_KINDS, MAX_EPISODES, Episode, EpisodeEvent, Followed, where
 
 __all__ = ["EPISODE_KINDS", "MAX_EPISODES", "Episode", "EpisodeEvent", "RunView", "where"]
 

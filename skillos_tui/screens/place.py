@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skillos_tui.session import Place, Session
-from skillos_tui.text import safe
+from skillos_tui.model.session import Place, Session
+from skillos_tui.render.text import safe
 
 if TYPE_CHECKING:
     from skillos_tui.app import SkillosApp
@@ -100,7 +100,7 @@ class Keeper:
         """Show the screen, the selection, the focus and the scroll of this place; the run's events have been folded."""
         app = self.app
         if place.screen == "review" and app.view.edits:
-            from skillos_tui.screens.review import ReviewScreen
+            from skillos_tui.screens.review.screen import ReviewScreen
 
             await app.push_screen(ReviewScreen(by_itself=True))
         room: RoomScreen = app.screen  # type: ignore[assignment]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from engine.runs.store import Shown
-from skillos_tui.view import Edit
+from skillos_tui.model.view import Edit
 
 Action = Literal["approve", "veto", "undo", "ask again"]
 

@@ -38,9 +38,7 @@ from engine.runs.listing import RunListing
 from engine.runs.status import shown_state
 from engine.runs.store import EditRecord, Run, Shown, Stored
 from engine.skills.files import read_text, skill_files, skill_path
-from skillos_tui.decisions import Action, Decisions, shown
-from skillos_tui.episodes import EPISODE_KINDS, Episode, EpisodeEvent, Followed
-from skillos_tui.messages import (
+from skillos_tui.client.messages import (
     DecisionRefused,
     DecisionTaken,
     EngineSeen,
@@ -57,8 +55,10 @@ from skillos_tui.messages import (
     Told,
     TrajectoryRead,
 )
-from skillos_tui.news import news
-from skillos_tui.view import FOLDED_AGAIN, FOLDED_RECENT, FOLDED_WHOLE, Edit
+from skillos_tui.model.decisions import Action, Decisions, shown
+from skillos_tui.model.episodes import EPISODE_KINDS, Episode, EpisodeEvent, Followed
+from skillos_tui.model.news import news
+from skillos_tui.model.view import FOLDED_AGAIN, FOLDED_RECENT, FOLDED_WHOLE, Edit
 
 BATCH_SECONDS = 0.3
 """Events are taken no more often than this, so that the screen is painted in batches."""

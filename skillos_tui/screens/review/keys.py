@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from skillos_tui.decisions import Action
 from skillos_tui.keymap import Key
-from skillos_tui.view import Edit, EditState
+from skillos_tui.model.decisions import Action
+from skillos_tui.model.view import Edit, EditState
 from skillos_tui.widgets.answer import AnswerBar
 
 ALLOWED: dict[EditState, dict[str, Action]] = {

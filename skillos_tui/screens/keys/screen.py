@@ -10,8 +10,8 @@ from textual.binding import Binding
 from textual.containers import Vertical
 
 from skillos_tui.keymap import KEYMAP
+from skillos_tui.render.text import Line, fit, line
 from skillos_tui.screens.dialog import DialogScreen
-from skillos_tui.text import Line, fit, line
 from skillos_tui.widgets.pane import Pane
 
 TITLES = {"pane": "In the focused pane", "tree": "In the tree of skills", "app": "Everywhere"}

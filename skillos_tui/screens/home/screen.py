@@ -8,8 +8,8 @@ from typing import Literal
 from textual import events
 from textual.app import ComposeResult
 
+from skillos_tui.client.messages import Reply, RunCreated, RunsFound, StartRefused
 from skillos_tui.keymap import bindings
-from skillos_tui.messages import Reply, RunCreated, RunsFound, StartRefused
 from skillos_tui.screens.base import RoomScreen
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.listing import ListPane
@@ -25,7 +25,7 @@ class HomeScreen(RoomScreen):
     """
 
     room = "home"
-    CSS_PATH = "home.tcss"
+    CSS_PATH = "screen.tcss"
     BINDINGS = bindings("home")
     PANES = ("runs",)
 
