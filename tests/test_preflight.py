@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from engine.models.local import load_base, load_curator, load_tokenizer
 from engine.preflight import absolute, check
 from engine.runs.store import Run
 from skillos_tui.client import client
-from skillos_tui.client.messages import RunCreated, StartRefused
+from skillos_tui.client.messages import RunCreated, StartRefused, StartRun
 
 POCKET = Path(weights_path("pocket"))
 
@@ -231,14 +230,12 @@ class Screen:
         self.told.append(message)
 
 
-def test_the_workbench_says_so_and_creates_nothing(tmp_path, monkeypatch):
-    bad = load_profile("pocket", ["curator.temperature=0"])
-    monkeypatch.setattr(client, "load_profile", lambda name: bad)
+def test_the_workbench_says_so_and_creates_nothing(tmp_path):
     screen = Screen()
     works = client.Client(screen, tmp_path / "runs")
-    works._attempt(partial(works._start, "train"))
+    works._start(StartRun("train", "pocket", ("curator.temperature=0",)))
     assert [type(message) for message in screen.told] == [StartRefused]
-    assert screen.told[0].why.startswith("curator.temperature=0")
+    assert screen.told[0].field == "settings" and screen.told[0].why.startswith("curator.temperature=0")
     assert not [message for message in screen.told if isinstance(message, RunCreated)]
     assert not (tmp_path / "runs").exists()
 

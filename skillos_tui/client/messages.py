@@ -1,4 +1,4 @@
-"""What the client tells the app: small messages, and nothing else goes that way."""
+"""The messages that the client sends to the app, and the request to start a run. Cheap to import."""
 
 from __future__ import annotations
 
@@ -6,21 +6,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from textual.events import Key
 from textual.message import Message
 
 from engine.runs.events import AnyEvent, EditDecided
-from skillos_tui.model.view import Episode, Part
+from skillos_tui.model.episodes import Episode
 
 if TYPE_CHECKING:
+    from engine.jobs.base import JobKind
     from engine.runs.status import ShownState
     from engine.runs.store import EditRecord
     from skillos_tui.model.decisions import Action
 
 
+Field = Literal["", "kind", "profile", "settings", "repo", "path"]
+"""A field of `StartRun`; "" for an error that concerns none of them."""
+
+
+@dataclass(frozen=True)
+class StartRun:
+    """The request to start a run.
+
+    `kind` is a name in `engine.jobs.registry.JOBS`, `profile` one of `engine.config.profiles()`, each setting is
+    "section.key=value". `path` is the run's directory, by default a new one in the runs' folder. `repo` is the skill
+    repository to work on, made if absent; by default one of the run's own. A kind whose rollouts fork takes no `repo`.
+    """
+
+    kind: str
+    profile: str
+    settings: tuple[str, ...] = ()
+    path: Path | None = None
+    repo: Path | None = None
+
+
 @dataclass
 class RunsFound(Message):
-    """The runs under the runs' folder, newest first; `trouble` says why they could not be listed."""
+    """The runs in the runs' folder, newest first; `trouble` is why they could not be listed."""
 
     runs: tuple[RunRow, ...]
     folder: Path
@@ -29,7 +49,7 @@ class RunsFound(Message):
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run in the list. `started` is unix time in seconds; `trouble` says why a run cannot be read."""
+    """A run in the list. `started` is unix time in seconds; `trouble` is why the run cannot be read."""
 
     path: Path
     id: str
@@ -46,15 +66,17 @@ class RunRow:
 
 @dataclass
 class RunOpened(Message):
-    """A run is open, and its events will come."""
+    """A run is open; its events follow. `job` is None when the run's kind is not installed."""
 
     path: Path
     id: str
+    kind: str
+    job: JobKind | None
 
 
 @dataclass
 class RunLost(Message):
-    """The run cannot be read (any more), and why."""
+    """The run cannot be read, or cannot be read any more, and why."""
 
     path: Path
     why: str
@@ -62,8 +84,8 @@ class RunLost(Message):
 
 @dataclass
 class EventsRead(Message):
-    """Events of the run, in order; `live` is false for those that were there when it was opened. `last` is the id of the
-    newest event that was read."""
+    """Events of the run, in order; `live` is false for those that were in the log when it was opened. `last` is the id of
+    the newest one."""
 
     path: Path
     events: tuple[AnyEvent, ...]
@@ -73,7 +95,7 @@ class EventsRead(Message):
 
 @dataclass
 class PastRead(Message):
-    """All that was in the log when the run was opened has been told; `news` is what happened since the person left."""
+    """All events that were in the log at the opening have been sent; `news` summarises those since the last visit."""
 
     path: Path
     news: str = ""
@@ -81,8 +103,8 @@ class PastRead(Message):
 
 @dataclass
 class EngineSeen(Message):
-    """The run's state as its events and its engine's process tell together, whether the engine lives, and for how long
-    a living one has given no sign (seconds; 0 while it does)."""
+    """The run's state by its events and its engine's process, whether the engine is alive, and for how many seconds a
+    living engine has been silent (0 while it is not)."""
 
     path: Path
     state: ShownState
@@ -109,7 +131,7 @@ class SkillRead(Message):
 
 @dataclass
 class TrajectoryRead(Message):
-    """What happened at the place where an edit was proposed; None when the log does not hold it."""
+    """The episode in which an edit was proposed; None when the log does not have it."""
 
     path: Path
     edit: str
@@ -125,14 +147,15 @@ class RunCreated(Message):
 
 @dataclass
 class StartRefused(Message):
-    """A run could not be made, and why."""
+    """A run was not created, and why. `field` is the field of the request that was refused, "" for none of them."""
 
     why: str
+    field: Field = ""
 
 
 @dataclass
 class DecisionTaken(Message):
-    """A decision was taken; `record` is the edit after it, `before` the decision that stood until then."""
+    """A decision was taken; `record` is the edit after it, `before` the decision that it replaces."""
 
     path: Path
     edit: str
@@ -143,7 +166,7 @@ class DecisionTaken(Message):
 
 @dataclass
 class DecisionRefused(Message):
-    """A decision on an edit was not taken, and why; the edit is as it was."""
+    """A decision on an edit was refused, and why; the edit has not changed."""
 
     path: Path
     edit: str
@@ -152,7 +175,7 @@ class DecisionRefused(Message):
 
 
 @dataclass
-class Told(Message):
+class Notified(Message):
     """Something a person should know: what was done, or what went wrong and what to do."""
 
     level: Literal["information", "warning", "error"]
@@ -160,18 +183,4 @@ class Told(Message):
 
 
 Reply = RunsFound | RunCreated | StartRefused | SkillRead | TrajectoryRead | DecisionTaken | DecisionRefused
-"""Messages that answer what a screen asked for."""
-
-
-class Listener:
-    """A screen that shows a run or a reply; the app calls it."""
-
-    def renew(self, parts: set[Part]) -> None:
-        """Parts of the run have changed; `app.view` has them."""
-
-    def take(self, reply: Reply) -> None:
-        """An answer has come."""
-
-    def hear(self, key: Key) -> bool:
-        """A key was pressed while this screen is on top, and is about to act; False drops it."""
-        return True
+"""Messages that answer a screen's request."""

@@ -21,7 +21,7 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
-from skillos_tui.keymap import bindings
+from skillos_tui.keymap import Key, bindings
 from skillos_tui.render.text import Line, Spans, safe, wrap
 
 if TYPE_CHECKING:
@@ -30,15 +30,25 @@ if TYPE_CHECKING:
 RESTORE_SECONDS = 2.0
 """For how long a restored scroll waits for the rows that it needs."""
 
+PANE_KEYS = (
+    Key("up,k", "scroll_rows(-1)", "up", "One line up"),
+    Key("down,j", "scroll_rows(1)", "down", "One line down"),
+    Key("pageup,ctrl+u", "scroll_pages(-1)", "page up", "One page up"),
+    Key("pagedown,ctrl+d", "scroll_pages(1)", "page down", "One page down"),
+    Key("home,g", "to_top", "top", "To the first line"),
+    Key("end,G", "to_end", "end", "To the last line, and follow new ones"),
+)
+
 Row = tuple[Spans, str]
-"""What one row shows: its spans, and the character of the scroll mark beside it ("" where all rows fit)."""
+"""The content of a row: its spans, and the character of the scroll mark beside it ("" where all rows fit)."""
 
 
 class Pane(Widget, can_focus=True):
     """A titled, scrollable list of lines. `words` breaks long lines after spaces, else anywhere."""
 
-    ROOMS: ClassVar[tuple[str, ...]] = ("pane",)
-    BINDINGS = bindings("pane")
+    KEYS_TITLE: ClassVar[str] = "In the focused pane"
+    KEYS: ClassVar[tuple[Key, ...]] = PANE_KEYS
+    BINDINGS = bindings(PANE_KEYS)
     ALLOW_SELECT = True
     follow = False
     words = True
@@ -156,8 +166,8 @@ class Pane(Widget, can_focus=True):
 
     @property
     def styles_by_name(self) -> dict[str, Style]:
-        """The theme's looks."""
-        return cast("SkillosApp", self.app).look.styles
+        """The theme's styles."""
+        return cast("SkillosApp", self.app).own_theme.styles
 
     def _selected(self, segments: list[Segment], row: int) -> list[Segment]:
         """The segments with what the mouse has selected in the selection's colours."""

@@ -81,7 +81,7 @@ def curves(view: RunView, width: int, height: int) -> list[Line]:
     if composite:
         shown = bars(composite, total, width, *bounds(composite, least=0.2))
         lines.append(line("muted:   r ", "axis:│", f"muted:{shown}"))
-    first = "task 1" if view.kind == "curate" else "step 1"
+    first = f"{view.unit} 1"
     last = f" {total:>{width - len(first) - 1}}" if len(first) + 1 + len(str(total)) <= width else ""
     return [*lines, line(f"muted:{'':{AXIS}}{first}{last}")]
 
@@ -109,8 +109,8 @@ def _last(values: Values) -> str:
 
 
 def _series(view: RunView) -> tuple[str, Values, Values]:
-    if view.kind == "curate":
-        return f"success, last {WINDOW} tasks", view.success(WINDOW), []
+    if not view.trains:
+        return f"success, last {WINDOW} {view.unit}s", view.success(WINDOW), []
     ended = _by_step(view)
     return (
         "r_task",
@@ -127,15 +127,14 @@ def _by_step(view: RunView) -> list[StepEnded | None]:
 def reward_facts(view: RunView) -> list[Fact]:
     """The parts of the last finished step, each as label, value and style."""
     last = view.steps[max(view.steps)] if view.steps else None
-    facts = _outcome_facts(view) if view.kind == "curate" else []
+    facts = [] if view.trains else _outcome_facts(view)
     if last is None:
         return facts
     parts = last.parts
-    unit = "task" if view.kind == "curate" else "step"
-    facts.append((f"last {unit}", f"{last.step} of {view.planned or '?'}", ""))
+    facts.append((f"last {view.unit}", f"{last.step} of {view.planned or '?'}", ""))
     facts += _losses(view, last)
     facts += [_number(name, getattr(parts, name)) for name in ("r", "r_task", "r_fc", "r_cnt", "r_comp")]
-    if view.kind == "train":
+    if view.trains:
         facts.append(_number("spread", last.spread, f" · {last.flat_groups} flat" if last.flat_groups else ""))
         facts.append(("measured", short(last.measured), ""))
         facts.append(("unmeasured", short(last.unmeasured), "warn" if last.unmeasured else "muted"))

@@ -121,8 +121,7 @@ def _step(view: RunView, progress: Progress | None) -> Piece:
     """The present step and how many are planned. Empty before the first one where a phase is shown."""
     if progress and not view.step:
         return [line()]
-    unit = "task" if view.kind == "curate" else "step"
-    whole = line(f"muted:{unit} ", f"strong:{view.step}", f"muted: of {view.planned}" if view.planned else "")
+    whole = line(f"muted:{view.unit} ", f"strong:{view.step}", f"muted: of {view.planned}" if view.planned else "")
     short = line(f"strong:{view.step}", f"muted:/{view.planned}" if view.planned else "")
     return [whole, short, line()] if progress else [whole, short]
 
@@ -131,10 +130,10 @@ def _work(view: RunView, progress: Progress | None) -> Piece:
     """The kind of work, its profile, seconds a step over the last five, and what is left at that pace."""
     what = [f":{view.kind}", f"muted: {view.profile}"]
     last: list[StepEnded] = [view.steps[step] for step in sorted(view.steps)[-5:]]
-    if not last or view.kind == "curate":
+    if not last or not view.trains:
         return [line(*what), line(*what), line(*what), line()]
     seconds = sum(step.seconds for step in last) / len(last)
-    pace = f"muted:, {seconds:.1f} s a step"
+    pace = f"muted:, {seconds:.1f} s a {view.unit}"
     left = (view.planned - max(view.steps)) * seconds
     time = f"muted:, about {duration(left)} left" if left > 0 and view.state == "running" else ""
     return [line(*what, pace, time), line(*what, pace), line(*what), line()]

@@ -1,4 +1,4 @@
-"""What the executor does, and what the curator makes of it: the episodes of one rollout, oldest first."""
+"""The transcript of one rollout: for each episode the task, the executor's turns, the outcome and the curator's calls."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from engine.outcomes import Outcome
-from engine.runs.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, RunKind, TurnTaken
+from engine.runs.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, TurnTaken
 from engine.runs.text import counted
-from skillos_tui.model.view import Episode
+from skillos_tui.model.episodes import Episode
+from skillos_tui.model.view import RunView
 from skillos_tui.render.text import Line, clip, line, say
 from skillos_tui.widgets.pane import Pane
 
@@ -24,12 +25,12 @@ class TranscriptPane(Pane):
     def __init__(self, title: str, *, id: str | None = None, classes: str = "pane") -> None:
         super().__init__(title, id=id, classes=classes)
         self.episodes: list[Episode] = []
-        self.kind: RunKind = "train"
+        self.view = RunView()
         self.waiting = "Waiting for the first episode …"
 
-    def show(self, episodes: list[Episode], kind: RunKind) -> None:
-        """Show these episodes as they are now."""
-        self.episodes, self.kind = episodes, kind
+    def show(self, episodes: list[Episode], view: RunView) -> None:
+        """Show these episodes of the run."""
+        self.episodes, self.view = episodes, view
         self.renew()
 
     def build(self, width: int, height: int) -> Sequence[Line]:
@@ -39,13 +40,13 @@ class TranscriptPane(Pane):
         for episode in self.episodes:
             if lines:
                 lines.append(line())
-            lines += episode_lines(episode, self.kind, width)
+            lines += episode_lines(episode, self.view, width)
         return lines
 
 
-def episode_lines(episode: Episode, kind: RunKind, width: int) -> list[Line]:
-    """One episode, from its task to the curator's calls."""
-    lines = _opening(episode.started, kind, width)
+def episode_lines(episode: Episode, view: RunView, width: int) -> list[Line]:
+    """The lines of one episode."""
+    lines = _opening(episode.started, view, width)
     for _, turn in sorted(episode.turns.items()):
         lines += _turn(turn)
     if episode.ended is not None:
@@ -57,9 +58,9 @@ def episode_lines(episode: Episode, kind: RunKind, width: int) -> list[Line]:
     return lines
 
 
-def _opening(started: EpisodeStarted, kind: RunKind, width: int) -> list[Line]:
+def _opening(started: EpisodeStarted, view: RunView, width: int) -> list[Line]:
     at = started.at
-    name = f"task {at.step}" if kind == "curate" and not at.held_out else f"position {at.position}"
+    name = f"position {at.position}" if view.forks or at.held_out else f"{view.unit} {at.step}"
     title = f"── {name} · "
     family = line(f"accent:{title}", f"accent:{started.family}", "accent: ").spans
     used = sum(cell_len(text) for text, _ in family)

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from engine.runs.text import counted
-from skillos_tui.keymap import bindings
-from skillos_tui.model.view import Change, Edit, RunView, where
+from skillos_tui.keymap import Key, bindings
+from skillos_tui.model.view import Change, Edit, RunView
 from skillos_tui.render.text import Line, line
 from skillos_tui.widgets.listing import Item, ListPane
 
@@ -24,8 +24,12 @@ Place = tuple[str, str]
 class SkillTree(ListPane):
     """The tree; `change()` is what to show beside it."""
 
-    ROOMS = ("tree", "pane")
-    BINDINGS = bindings("tree")
+    KEYS_TITLE = "In the tree of skills"
+    KEYS = (
+        Key("enter", "fold", "fold", "Fold or unfold the branch"),
+        Key("0", "newest", "newest edit", "Show the newest edit again"),
+    )
+    BINDINGS = bindings(KEYS)
 
     def __init__(self, title: str, *, id: str | None = None, classes: str = "pane") -> None:
         super().__init__(title, id=id, classes=classes)
@@ -48,7 +52,7 @@ class SkillTree(ListPane):
             edits = counted(len(waiting), "edit")
             note = f"{edits} to review" if width >= len(edits) + 21 else edits
             items += [self._head("waiting", note), *self._waiting(waiting)]
-        if self.view.kind == "train" and self.view.fork:
+        if self.view.forks and self.view.fork:
             skills = counted(len(self.view.fork), "skill")
             whole = f"of group {self.view.group} rollout {self.view.rollout} · {skills}"
             note = whole if width >= len(whole) + 8 else f"g{self.view.group} r{self.view.rollout} · {skills}"
@@ -145,7 +149,7 @@ def edit_change(edit: Edit, view: RunView) -> Change:
     """An edit of the queue as a change."""
     proposed = edit.proposed
     name = f"{proposed.skill} → {proposed.new_name}" if proposed.new_name else proposed.skill
-    return Change(name, proposed.before, proposed.after, where(proposed.at, view.kind))
+    return Change(name, proposed.before, proposed.after, view.place(proposed.at))
 
 
 def _leaf(sign: str, name: str) -> Line:

@@ -12,6 +12,7 @@ import random
 from pathlib import Path
 
 from engine.config import load_profile, to_toml
+from engine.jobs.registry import JOBS
 from engine.outcomes import FAILED, SUCCEEDED, Outcome, unmeasured
 from engine.runs.events import (
     Address,
@@ -38,6 +39,7 @@ from engine.runs.events import (
     UpdateMade,
 )
 from engine.runs.store import Run
+from skillos_tui.model.view import RunView
 
 GROUPS, ROLLOUTS, TASKS = 2, 4, 3
 THINGS = ("mug", "apple", "towel", "lamp", "kettle")
@@ -56,6 +58,18 @@ def skill_text(thing: str, place: str) -> str:
 def create(path: Path, kind: str = "train") -> Run:
     """An empty run of the pocket profile."""
     return Run.create(path, kind=kind, config_text=to_toml(load_profile("pocket")))
+
+
+def training_view() -> RunView:
+    """The state of a train run before its first event."""
+    return view_of("train")
+
+
+def view_of(kind: str) -> RunView:
+    """The state of a run of this kind before its first event."""
+    view = RunView()
+    view.identify(kind, JOBS.load(kind))
+    return view
 
 
 def record_training(path: Path, steps: int = 3, *, planned: int = 12, state: str = "finished") -> Run:

@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 
 from skillos_tui.app import SkillosApp
 from skillos_tui.model.session import Session
-from skillos_tui.themes import load_looks
+from skillos_tui.themes import load_themes
 
 
 @asynccontextmanager
@@ -22,13 +22,13 @@ async def workbench(
     *,
     folder: Path = Path("/none"),
     size: tuple[int, int] = (120, 40),
-    look: str = "dark",
+    theme: str = "dark",
     session: Session | None = None,
     kind: type[SkillosApp] = SkillosApp,
     reopened: bool = False,
 ) -> AsyncIterator[Pilot[str]]:
     """The running workbench, on `run` or at home with the runs of `folder`; without a `session` it keeps nothing."""
-    app = kind(load_looks(), look, folder, run, session, reopened=reopened)
+    app = kind(load_themes(), theme, folder, run, session, reopened=reopened)
     async with app.run_test(size=size, notifications=True) as pilot:
         yield pilot
 

@@ -32,13 +32,13 @@ from skillos_tui.client.messages import RunRow
 from skillos_tui.model.episodes import Episode
 from skillos_tui.model.view import RunView
 from skillos_tui.render.text import Line, width_of
+from skillos_tui.screens.home.runs import columns_for, run_row
 from skillos_tui.widgets.bars import notice_line
 from skillos_tui.widgets.queue import ReviewQueue
 from skillos_tui.widgets.rewards import RewardPane, fact_columns, reward_facts
-from skillos_tui.widgets.runs import columns_for, run_row
 from skillos_tui.widgets.state import state_line
 from skillos_tui.widgets.transcript import episode_lines
-from tests.workbench.recording import create, proposal, step_events
+from tests.workbench.recording import create, proposal, step_events, training_view
 from tests.workbench.stage import on_screen, screen_lines, until, workbench
 
 WIDTHS = range(40, 201)
@@ -71,7 +71,7 @@ def ended(step: int, parts: Parts, *, count: int) -> StepEnded:
 
 def run(parts: Parts, count: int, last: int = 40) -> RunView:
     """A training run after step `last`, with everything that can be said of it."""
-    view, planned = RunView(), 99_999
+    view, planned = training_view(), 99_999
     view.fold(RunStarted(run_kind="train", profile="a-profile-of-mine", steps=planned, pid=1))
     for step in (0, last - 1, last):
         error = 0.055 if parts.r_task is not None else None
@@ -128,7 +128,7 @@ def test_facts_that_cannot_stand_in_a_column_are_cut_with_a_sign() -> None:
 
 
 def test_counts_of_a_step_are_shown_only_where_something_was_lost() -> None:
-    lost, fine = run(KNOWN, 3), RunView()
+    lost, fine = run(KNOWN, 3), training_view()
     fine.fold(ended(1, KNOWN, count=0))
     facts = {label: (value, style) for label, value, style in reward_facts(lost)}
     assert facts["skipped"] == ("2 updates", "warn") and facts["no curator"] == ("3", "warn")
@@ -192,7 +192,7 @@ def test_an_action_and_a_notice_that_are_cut_say_so() -> None:
     at = Address(1)
     started = EpisodeStarted(at, "t", "家" * 60, "p", [SkillFound("s" * 80, 1.0)], "o", 9)
     episode = Episode(started, {1: TurnTaken(at, 1, "", "go " * 400, "", False)}, EpisodeEnded(at, SUCCEEDED, 1, 0))
-    assert any(text(line).rstrip().endswith("…") for line in episode_lines(episode, "train", 60))
+    assert any(text(line).rstrip().endswith("…") for line in episode_lines(episode, training_view(), 60))
     assert text(notice_line(Notice("error", "x" * 900))).endswith("…")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.runs.events import RunStarted
 from engine.runs.store import Run
 from engine.runs.supervisor import find_runs
-from skillos_tui.widgets.runs import RunList
+from skillos_tui.screens.home.runs import RunList
 from tests.workbench.recording import create, record_training
 from tests.workbench.stage import on_screen, screen_lines, seconds, until, workbench
 

@@ -16,7 +16,6 @@ from engine.runs.events import (
     StateChanged,
     StepStarted,
 )
-from skillos_tui.model.episodes import where
 from skillos_tui.model.view import RunView
 from skillos_tui.widgets.state import meter, state_line, time_left
 from tests.workbench.recording import (
@@ -29,6 +28,7 @@ from tests.workbench.recording import (
     measuring_events,
     record_training,
     step_events,
+    training_view,
 )
 from tests.workbench.stage import on_screen, screen_lines, until, workbench
 from tests.workbench.test_live import pane
@@ -116,7 +116,7 @@ def test_the_same_events_again_from_the_last_step_on_give_the_same_view() -> Non
 
 
 def test_an_address_says_that_it_is_held_out() -> None:
-    assert where(Address(10, 3, 0, 2, held_out=True), "train") == "held-out step 10 · g3 p2"
+    assert training_view().place(Address(10, 3, 0, 2, held_out=True)) == "held-out step 10 · g3 p2"
 
 
 # What the engine does now

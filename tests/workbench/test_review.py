@@ -263,13 +263,13 @@ async def test_a_fast_cursor_reads_only_what_led_to_the_edit_where_it_stops(tmp_
     async with review(run) as pilot:
         await until(pilot, "The log does not hold")
         read: list[str] = []
-        heard = pilot.app._hand_on  # type: ignore[attr-defined]
+        heard = pilot.app._pass_on  # type: ignore[attr-defined]
 
         def listen(reply: Reply) -> None:
             read.extend([reply.edit] if isinstance(reply, TrajectoryRead) else [])
             heard(reply)
 
-        pilot.app._hand_on = listen  # type: ignore[attr-defined]
+        pilot.app._pass_on = listen  # type: ignore[attr-defined]
         gate = threading.Event()
         busy = [asyncio.get_running_loop().run_in_executor(None, gate.wait) for _ in range(64)]
         await pilot.press(*"nnnnnnnn")

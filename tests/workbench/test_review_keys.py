@@ -268,7 +268,7 @@ async def test_review_that_is_opened_by_the_program_is_read_first(tmp_path: Path
     run = waiting_run(tmp_path / "run")
     async with workbench(run.path) as pilot:
         await until(pilot, "3 to review")
-        await pilot.app.push_screen(ReviewScreen(by_itself=True))
+        await app_of(pilot).open_screen("review", restored=True)
         await until(pilot, "insert · find-")
         await pilot.press("a")
         await until(pilot, "has just come; look at it first")
@@ -279,8 +279,9 @@ async def test_an_edit_that_the_program_goes_to_in_a_review_it_opened_is_read_fi
     run = waiting_run(tmp_path / "run")
     async with workbench(run.path) as pilot:
         await until(pilot, "3 to review")
-        screen = ReviewScreen(by_itself=True)
-        await pilot.app.push_screen(screen)
+        await app_of(pilot).open_screen("review", restored=True)
+        screen = pilot.app.screen
+        assert isinstance(screen, ReviewScreen)
         await until(pilot, "insert · find-")
         await seconds(pilot, UNREAD_SECONDS)
         screen.queue.move(2)
@@ -302,8 +303,8 @@ async def test_review_shows_no_edit_and_decides_on_none_until_the_whole_log_is_r
     run, session, gate = waiting_run(tmp_path / "run", 2), Session(), threading.Event()
     run.append(EditDecided("e0", "vetoed", "bob", ""))
     session.keep_place(run.path, Place(seen=1))
-    whole = client.news
-    monkeypatch.setattr(client, "news", lambda run, since: gate.wait(60) and whole(run, since))
+    whole = client.news_since
+    monkeypatch.setattr(client, "news_since", lambda run, since, unit: gate.wait(60) and whole(run, since, unit))
     async with workbench(run.path, session=session) as pilot:
         await until(pilot, "1 to review")
         await pilot.press("r")

@@ -16,15 +16,16 @@ from engine.runs.events import (
     StepStarted,
     TurnTaken,
 )
-from skillos_tui.model.view import EPISODE_KINDS, MAX_EPISODES, MAX_SUPERSEDED, RunView
-from tests.workbench.recording import GROUPS, ROLLOUTS, TASKS, curation, episode, proposal, step_events
+from skillos_tui.model.episodes import EPISODE_KINDS, MAX_EPISODES
+from skillos_tui.model.view import MAX_SUPERSEDED, RunView
+from tests.workbench.recording import GROUPS, ROLLOUTS, TASKS, curation, episode, proposal, step_events, view_of
 
 TRAIN = RunStarted(run_kind="train", profile="pocket", steps=40, pid=1)
 CURATE = RunStarted(run_kind="curate", profile="pocket", steps=60, pid=1)
 
 
 def folded(*events: AnyEvent, view: RunView | None = None) -> RunView:
-    view = view or RunView()
+    view = view or view_of(next((event.run_kind for event in events if isinstance(event, RunStarted)), "train"))
     for event in events:
         view.fold(event)
     return view
@@ -32,7 +33,7 @@ def folded(*events: AnyEvent, view: RunView | None = None) -> RunView:
 
 def test_a_step_tells_its_size_its_rewards_and_its_proposals() -> None:
     view = folded(TRAIN, *step_events(1))
-    assert (view.step, view.groups, view.rollouts, view.tasks) == (1, GROUPS, ROLLOUTS, TASKS)
+    assert (view.step, view.groups, view.rollouts) == (1, GROUPS, ROLLOUTS)
     assert view.steps[1].measured == GROUPS * ROLLOUTS * TASKS
     assert [edit.state for edit in view.edits.values()] == ["pending", "pending"]
 

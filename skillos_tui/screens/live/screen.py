@@ -8,10 +8,10 @@ from textual.containers import Container
 from engine.runs.events import Notice
 from engine.runs.text import counted
 from skillos_tui.client.messages import Reply, SkillRead
-from skillos_tui.keymap import bindings
+from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.view import Change, Part, RunView
 from skillos_tui.render.text import line
-from skillos_tui.screens.base import RoomScreen
+from skillos_tui.screens.base import FullScreen
 from skillos_tui.widgets.bars import Bar, KeyBar, NoticeBar, notice_line
 from skillos_tui.widgets.diff import DiffPane, summary
 from skillos_tui.widgets.listing import ListPane
@@ -23,12 +23,24 @@ from skillos_tui.widgets.tree import SkillTree
 GOING = ("starting", "running", "paused", "stopping")
 
 
-class LiveScreen(RoomScreen):
+class LiveScreen(FullScreen):
     """The panes of one run. Each is built anew only when an event touches what it shows."""
 
-    room = "live"
+    NAME = "live"
     CSS_PATH = "screen.tcss"
-    BINDINGS = bindings("live")
+    KEYS_TITLE = "On the live screen"
+    KEYS = (
+        Key("r", "app.show_screen('review')", "review", "Decide on the edits that wait", True),
+        NEXT_PANE,
+        Key("p", "pause", "pause/resume", "Pause the run, or resume it; starts a new engine if there is none", True),
+        Key("s", "stop", "stop", "Stop the run; asks first, and the run can be resumed later", True),
+        PREVIOUS_PANE,
+        Key("right_square_bracket", "follow(1)", "next rollout", "Follow the next rollout", True),
+        Key("left_square_bracket", "follow(-1)", "previous rollout", "Follow the previous rollout"),
+        Key("x", "clear_notice", "dismiss", "Remove the notice line"),
+        Key("escape,h", "home", "runs", "Back to the list of runs; the engine continues", True),
+    )
+    BINDINGS = bindings(KEYS)
     PANES = ("transcript", "skills", "diff", "rewards", "memory")
 
     def __init__(self) -> None:
@@ -47,7 +59,7 @@ class LiveScreen(RoomScreen):
             with Container(id="right", classes="column"):
                 yield TranscriptPane("Executor", id="transcript")
                 yield RewardPane("Reward", id="rewards")
-        yield KeyBar(self.room)
+        yield KeyBar(self.KEYS)
 
     def on_mount(self) -> None:
         self.composed = True
@@ -105,7 +117,7 @@ class LiveScreen(RoomScreen):
         view = self.workbench.view
         pane = self.query_one(TranscriptPane)
         pane.retitle(*transcript_titles(view))
-        pane.show(view.shown.episodes, view.kind)
+        pane.show(view.shown.episodes, view)
 
     def _show_change(self) -> None:
         tree = self.query_one(SkillTree)
@@ -147,11 +159,6 @@ class LiveScreen(RoomScreen):
             view.follow(*view.neighbour(by))
             self.workbench.client.read_followed()
             self.renew({"transcript", "skills"})
-
-    async def action_review(self) -> None:
-        from skillos_tui.screens.review.screen import ReviewScreen
-
-        await self.app.push_screen(ReviewScreen())
 
     def action_pause(self) -> None:
         """Pause what runs, let go on what is paused, start again what is not at work."""
@@ -204,9 +211,9 @@ def transcript_titles(view: RunView) -> tuple[str, str]:
         what = "measuring" if view.measuring and view.state in GOING else "measured"
         title = f"{what} after step {view.measurement.step} · group {view.measurement.followed.group}"
         return title, counted(view.measurement.groups, "held-out group")
-    if view.kind == "curate":
+    if not view.forks:
         return "Executor", ""
     step = episodes[-1].started.at.step if episodes else view.step
-    title = f"Executor · step {step} · group {view.group} · rollout {view.rollout}"
+    title = f"Executor · {view.unit} {step} · group {view.group} · rollout {view.rollout}"
     groups = counted(view.groups, "group")
     return title, f"{groups} of {view.rollouts}" if view.rollouts > 1 else ""

@@ -14,10 +14,10 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from skillos_tui.client.messages import Listener
 from skillos_tui.model.decisions import shown
 from skillos_tui.model.view import Edit, Part
 from skillos_tui.render.text import safe
+from skillos_tui.screens.base import Listener
 from skillos_tui.screens.dialog import DialogScreen
 
 if TYPE_CHECKING:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from skillos_tui.keymap import Key
 from skillos_tui.model.decisions import Action
 from skillos_tui.model.view import Edit, EditState
@@ -49,8 +51,8 @@ def no_use(key: str, edit: Edit) -> str:
 class ReviewBar(AnswerBar):
     """The keys of Review; those for decisions are shown as far as they act on the edit under the cursor."""
 
-    def __init__(self) -> None:
-        super().__init__("review")
+    def __init__(self, keys: Sequence[Key]) -> None:
+        super().__init__(keys)
         self.labels = {"a": "", "v": "", "u": ""}
 
     def show_edit(self, edit: Edit | None, deciding: bool) -> None:

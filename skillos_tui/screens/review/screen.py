@@ -16,12 +16,12 @@ from textual.app import ComposeResult
 from textual.containers import Container
 
 from skillos_tui.client.messages import DecisionRefused, DecisionTaken, Reply, TrajectoryRead
-from skillos_tui.keymap import bindings
+from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.decisions import DONE, Action, Decisions, shown
 from skillos_tui.model.keyguard import PAUSE_SECONDS, Reading
-from skillos_tui.model.view import Edit, Part, where
+from skillos_tui.model.view import Edit, Part
 from skillos_tui.render.text import Line, safe
-from skillos_tui.screens.base import RoomScreen
+from skillos_tui.screens.base import FullScreen
 from skillos_tui.screens.review.keys import ALLOWED, ReviewBar, commit_of, no_use
 from skillos_tui.widgets.bars import Bar
 from skillos_tui.widgets.diff import DiffPane, summary
@@ -55,25 +55,37 @@ class WhyPane(Pane):
         return self.lines
 
 
-class ReviewScreen(RoomScreen):
-    """The queue of one run. The cursor stays on its edit whatever else comes; only keys and a decision move it.
+class ReviewScreen(FullScreen):
+    """The queue of one run. The cursor stays on its edit whatever else comes; only keys and a decision move it."""
 
-    `by_itself` says that it was not a key of the person that opened this screen.
-    """
-
-    room = "review"
+    NAME = "review"
     CSS_PATH = "screen.tcss"
-    BINDINGS = bindings("review")
+    KEYS_TITLE = "On the review screen"
+    KEYS = (
+        Key("a", "approve", "approve", "Approve and commit the edit; ask a conflicted or superseded one again", True),
+        Key("v", "veto", "veto", "Veto the edit, with a reason that the curator will read", True),
+        Key(
+            "u", "undo", "undo", "Undo the decision on this edit: revert its commit, or queue a vetoed one again", True
+        ),
+        Key("n", "move(1)", "next", "The next edit", True),
+        Key("p", "move(-1)", "previous", "The previous edit", True),
+        Key("left_square_bracket", "decision(-1)", "my decisions", "Go to the decision taken here before this one"),
+        Key("right_square_bracket", "decision(1)", "next decision", "Go to the decision taken here after this one"),
+        NEXT_PANE,
+        PREVIOUS_PANE,
+        Key("escape,l", "back", "live", "Back to the live screen", True),
+    )
+    BINDINGS = bindings(KEYS)
     PANES = ("diff", "why", "trajectory", "queue")
 
-    def __init__(self, *, by_itself: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self._shown = ""
         self._idle = False
-        self._by_itself = self._unattended = by_itself
+        self._by_itself = self._unattended = False
         self._reading = Reading()
         self._place: int | None = None
-        self.state_bar, self.key_bar = Bar(id="state"), ReviewBar()
+        self.state_bar, self.key_bar = Bar(id="state"), ReviewBar(self.KEYS)
         self.queue = ReviewQueue("Review", id="queue")
         self.diff = DiffPane("Edit", id="diff")
         self.diff.nothing = "The run is being read …"
@@ -94,6 +106,7 @@ class ReviewScreen(RoomScreen):
 
     def on_mount(self) -> None:
         self.composed = True
+        self._by_itself = self._unattended = self.restored
         self.go_to("diff")
         self.renew({"review"})
         self._by_itself = True  # from here on: what comes without a key
@@ -158,10 +171,10 @@ class ReviewScreen(RoomScreen):
         diff.retitle(f"{edit.proposed.operation} · {change.skill}", f"{edit.state} · {summary(change)}")
         diff.show(change)
         name = edit.proposed.edit
-        why.show(reasons(edit, where(edit.proposed.at, view.kind), self._draft(name)))
+        why.show(reasons(edit, view.place(edit.proposed.at), self._draft(name)))
         if self._shown != name:
             self._shown = name
-            self.trajectory.show([], view.kind)
+            self.trajectory.show([], view)
             self.workbench.client.read_trajectory(name)
 
     def _draft(self, edit: str) -> str:
@@ -178,7 +191,7 @@ class ReviewScreen(RoomScreen):
         elif isinstance(reply, TrajectoryRead) and (reply.path, reply.edit) == (self.workbench.path, self._shown):
             pane = self.trajectory
             pane.waiting = "The log does not hold what led to this edit."
-            pane.show([reply.episode] if reply.episode else [], self.workbench.view.kind)
+            pane.show([reply.episode] if reply.episode else [], self.workbench.view)
             pane.action_to_top()
 
     def _tell(self, taken: DecisionTaken) -> None:
@@ -289,9 +302,6 @@ class ReviewScreen(RoomScreen):
             self._show_edit()
         what = f"{DONE[gone.action]} {safe(gone.skill)}"
         self.answer(f"Decision {self._place + 1} of {len(taken)} taken here: {what}; {now}.", "accent")
-
-    def action_back(self) -> None:
-        self.dismiss()
 
     def _to_act(self, key: str, pause: float = PAUSE_SECONDS) -> Edit | None:
         """The edit that a key acts on; None when it cannot act, after saying why."""

@@ -1,4 +1,4 @@
-"""The first thing a person sees: what can be started, and the runs there are, newest first."""
+"""The list on Home: what can be started with one key, and the runs, newest first."""
 
 from __future__ import annotations
 
@@ -6,20 +6,34 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.cells import cell_len
 
-from skillos_tui.client.messages import RunRow
+from skillos_tui.client.messages import RunRow, StartRun
 from skillos_tui.render.text import Line, clip, fit, line, safe, short, short_name, tail
 from skillos_tui.widgets.listing import Item, ListPane
 from skillos_tui.widgets.state import STATES
 
-TRAIN, CURATE = "train", "curate"
 
-ACTIONS = (
-    (TRAIN, "t", "Train the pocket model", "real GRPO steps on this CPU; no network"),
-    (CURATE, "c", "Live curation", "tasks stream by; you decide on each edit"),
-)
+class Start(NamedTuple):
+    """A line of the list that starts a run; without a `request` it opens the dialog in which one is made."""
+
+    key: str
+    label: str
+    help: str
+    request: StartRun | None = None
+
+
+STARTS = {
+    "train": Start(
+        "t", "Train the pocket model", "real GRPO steps on this CPU; no network", StartRun("train", "pocket")
+    ),
+    "curate": Start("c", "Live curation", "tasks stream by; you decide on each edit", StartRun("curate", "pocket")),
+    "new": Start("n", "Another run …", "any kind, profile and settings"),
+}
+FIRST = next(iter(STARTS))
+"""What Enter starts where there is no run."""
 WIDE = {"state": 15, "kind": 9, "progress": 13, "success": 10, "review": 9, "begun": 13}
 """The widths of the columns of the list, in cells, the gap after each included; the run's name has what is left."""
 NARROW = {"state": 14, "kind": 7, "progress": 9, "success": 8, "review": 7, "begun": 11}
@@ -36,7 +50,7 @@ SAME_SECONDS = 20.0
 
 
 class RunList(ListPane):
-    """Actions first, then the runs. The cursor starts on the newest run; where there is none, on training."""
+    """What can be started, then the runs. The cursor starts on the newest run; where there is none, on `FIRST`."""
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id, classes="plain")
@@ -44,19 +58,19 @@ class RunList(ListPane):
         self.folder = Path()
         self._shown = 0.0
         self.trouble = ""
-        self.value = TRAIN
+        self.value = FIRST
 
     def show(self, runs: tuple[RunRow, ...], folder: Path, trouble: str = "") -> None:
-        """Show these runs, or why they cannot be listed; until the cursor has been moved, it is on the newest.
+        """Show these runs, or why they cannot be listed. Until a person moves the cursor, it is on the newest.
 
-        The same runs are painted again only after a while, for how long ago they began.
+        The same runs are painted again only after a while, to update how long ago they started.
         """
         same = runs is self.runs and trouble == self.trouble
         if same and time.monotonic() - self._shown < SAME_SECONDS:
             return
         self.runs, self.folder, self.trouble, self._shown = runs, folder, trouble, time.monotonic()
         if not self.moved:
-            self.value = runs[0].path if runs and not runs[0].trouble else TRAIN
+            self.value = runs[0].path if runs and not runs[0].trouble else FIRST
         self.renew()
 
     def items(self, width: int) -> Sequence[Item]:
@@ -65,8 +79,8 @@ class RunList(ListPane):
             Item(line("muted:Watch a curator of skills learn, and decide what it may keep.")),
         ]
         items.append(Item(line()))
-        for value, key, label, help in ACTIONS:
-            items.append(Item(line(f"key:  {key}  ", f":{fit(label, 26)}", f"muted:{help}"), value))
+        for name, start in STARTS.items():
+            items.append(Item(line(f"key:  {start.key}  ", f":{fit(start.label, 26)}", f"muted:{start.help}"), name))
         items += [Item(line()), *self._runs(width)]
         return items
 
