@@ -70,7 +70,7 @@ class HomeScreen(FullScreen):
             self._do_as_chosen(reply)
         elif isinstance(reply, RunCreated):
             self._starting = False
-        elif isinstance(reply, StartRefused):
+        elif isinstance(reply, StartRefused) and self._starting:
             self._starting = False
             self.answer(reply.why, "bad")
 

@@ -83,6 +83,10 @@ class StartScreen(DialogScreen[StartRun], Listener):
         self.query_one("#kind").focus()
         self._show_repo()
 
+    def on_descendant_focus(self) -> None:
+        for field in self.query(".field"):
+            field.set_class(self.focused is not None and field in self.focused.ancestors, "-current")
+
     def on_select_changed(self) -> None:
         self._show_repo()
 
