@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _show(options: Options, tty: Tty) -> tuple[SkillosApp, str | None]:
     """Show the workbench until it is left; returns the app and the farewell to print, if there is one."""
     if not options.theme:
-        tty.ask()  # the terminal answers while the app is loaded
+        tty.ask()  # the terminal replies while the app is loaded
     app = make_app(options, tty)
     gc.freeze()
     threading.excepthook = lambda failed: app.fail_from_thread(failed.exc_value)

@@ -1,4 +1,4 @@
-"""The one-line bars: the state of the run above, a notice under it when there is one, the keys below."""
+"""The one-line bars: the state of the run at the top, a notice below it if there is one, the keys at the bottom."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from skillos_tui.app import SkillosApp
 
 RESTORE_SECONDS = 2.0
-"""For how long a restored scroll waits for the rows that it needs."""
+"""How long a restored scroll position waits for the rows that it needs."""
 
 PANE_KEYS = (
     Key("up,k", "scroll_rows(-1)", "up", "One line up"),
@@ -78,7 +78,7 @@ class Pane(Widget, can_focus=True):
         self._repaint(before)
 
     def make_rows(self, width: int, height: int) -> Sequence[Spans]:
-        """The rows of what `build` says, long lines wrapped."""
+        """The rows of the lines of `build`, long lines wrapped."""
         return [row for item in self.build(width, height) for row in wrap(item, width, words=self.words)]
 
     @property
@@ -87,12 +87,12 @@ class Pane(Widget, can_focus=True):
         return self._at_end
 
     def restore(self, top: int) -> None:
-        """Put row `top` first as soon as there are rows enough, unless a person scrolls before."""
+        """Scroll to row `top` as soon as there are enough rows, unless a person scrolls first."""
         self._goal = (top, time.monotonic() + RESTORE_SECONDS)
         self.renew()
 
     def _approach_goal(self) -> None:
-        """Go to the row that is to be restored, if it is there; for a while also after other rows have come."""
+        """Scroll to the row that is to be restored, if it exists; for a while also after more rows have been added."""
         if self._goal is None or self._goal[0] > self._last_top:
             return
         top, until = self._goal
@@ -131,7 +131,7 @@ class Pane(Widget, can_focus=True):
         return row, "" if not thumb else "▐" if y in thumb else " "
 
     def _repaint(self, before: list[Row]) -> None:
-        """Mark what differs from `before`, one region for each run of rows."""
+        """Refresh the rows that differ from `before`, one region for each run of rows."""
         width = self.content_size.width
         after = self._visible()
         start = None
@@ -144,7 +144,7 @@ class Pane(Widget, can_focus=True):
                 start = None
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Build first what was never built, so that the first frame shows it and not an empty box."""
+        """Build before the first frame, so that it does not show an empty box."""
         if not self.rows:
             self.renew()
         return super().render_lines(crop)
@@ -170,7 +170,7 @@ class Pane(Widget, can_focus=True):
         return cast("SkillosApp", self.app).own_theme.styles
 
     def _selected(self, segments: list[Segment], row: int) -> list[Segment]:
-        """The segments with what the mouse has selected in the selection's colours."""
+        """The segments, with those that the mouse has selected in the colours of a selection."""
         selection = self.text_selection
         span = selection.get_span(row) if selection else None
         if span is None:
@@ -226,4 +226,4 @@ class Pane(Widget, can_focus=True):
 
 
 FILLED = frozenset({"added", "removed", "cursor", "rest"})
-"""Styles whose background goes on to the edge of the pane."""
+"""Styles whose background continues to the edge of the pane."""

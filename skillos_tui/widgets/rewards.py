@@ -1,7 +1,7 @@
 """The reward, step by step: a curve of the success, a row of the composite reward, and the last step's parts.
 
-What was not measured is "n/m", never 0. A training run shows r_task and r; a curate run shows the success rate over the
-last ten measured tasks.
+A value that was not measured is "n/m", never 0. A run that trains shows r_task and r; any other one shows the success rate
+over the last ten measured episodes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PARTS = 27
 """The least width of the facts beside the curve."""
 LABEL = 10
 GAP = 2
-"""Cells between two things that stand side by side."""
+"""Cells between two columns."""
 LEAST_CURVE = 30
 MUCH_COERCION = 0.1
 OPERATIONS = {"insert": "+", "update": "~", "delete": "-"}
@@ -87,9 +87,9 @@ def curves(view: RunView, width: int, height: int) -> list[Line]:
 
 
 def _held_out_line(view: RunView, width: int) -> list[Line]:
-    """The fixed evaluation, the only row whose values are of the same tasks: "held-out r_task  0.318 → 0.479 ±0.050".
+    """The held-out evaluation, the only row whose values are of the same tasks: "held-out r_task  0.318 → 0.479 ±0.050".
 
-    Where it is too wide the value between goes first, then the word r_task, then the first value.
+    If it is too wide, the middle value is left out, then the word r_task, then the first value.
     """
     measured = [view.held_out[step] for step in sorted(view.held_out)]
     if not measured:
@@ -145,7 +145,7 @@ def reward_facts(view: RunView) -> list[Fact]:
 
 
 def _losses(view: RunView, last: StepEnded) -> list[Fact]:
-    """What did not go as it should: updates of the run that were skipped, and what the last step had to leave out."""
+    """The losses: updates of the run that were skipped, and what the last step left out."""
     skipped = view.skipped_updates
     counts = [
         ("skipped", skipped, f"{short(skipped)} update{'' if skipped == 1 else 's'}"),

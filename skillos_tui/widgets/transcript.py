@@ -11,7 +11,7 @@ from engine.runs.events import CurationMade, CurationSkipped, EpisodeEnded, Epis
 from engine.runs.text import counted
 from skillos_tui.model.episodes import Episode
 from skillos_tui.model.view import RunView
-from skillos_tui.render.text import Line, clip, line, say
+from skillos_tui.render.text import Line, clip, line, text_lines
 from skillos_tui.widgets.pane import Pane
 
 VERDICTS = {"valid": "good:✓", "malformed": "bad:✗", "refused": "bad:✗"}
@@ -54,7 +54,7 @@ def episode_lines(episode: Episode, view: RunView, width: int) -> list[Line]:
     if isinstance(episode.curation, CurationMade):
         lines += _curation(episode.curation)
     elif isinstance(episode.curation, CurationSkipped):
-        lines += say(episode.curation.reason, "warn", prefix="  curator not asked: ")
+        lines += text_lines(episode.curation.reason, "warn", prefix="  curator not asked: ")
     return lines
 
 
@@ -65,17 +65,17 @@ def _opening(started: EpisodeStarted, view: RunView, width: int) -> list[Line]:
     family = line(f"accent:{title}", f"accent:{started.family}", "accent: ").spans
     used = sum(cell_len(text) for text, _ in family)
     lines = [Line((*family, ("─" * max(0, width - used), "axis")), 3)]
-    lines += say(started.prompt, "strong", prefix="  ")
+    lines += text_lines(started.prompt, "strong", prefix="  ")
     skills = "  ".join(f"{skill.name} {skill.score:.2f}" for skill in started.skills)
     lines.append(line("muted:  skills  ", f"accent:{skills}" if skills else "muted:none found", indent=10))
-    return lines + say(started.observation, "muted", prefix="  ")
+    return lines + text_lines(started.observation, "muted", prefix="  ")
 
 
 def _turn(turn: TurnTaken) -> list[Line]:
-    lines = say(turn.thought, "thought", prefix="     ") if turn.thought.strip() else []
+    lines = text_lines(turn.thought, "thought", prefix="     ") if turn.thought.strip() else []
     mark = "warn:  (coerced)" if turn.coerced else ""
     lines.append(line(f"muted:{turn.turn:>3}  ", f"action:{clip(turn.action, 500)}", mark, indent=5))
-    return lines + say(turn.observation, "muted", prefix="     ")
+    return lines + text_lines(turn.observation, "muted", prefix="     ")
 
 
 def _ending(ended: EpisodeEnded) -> list[Line]:

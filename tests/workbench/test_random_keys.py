@@ -20,7 +20,7 @@ from engine.runs.events import EditDecided
 from engine.runs.store import Run
 from skillos_tui.app import SkillosApp
 from skillos_tui.client.client import user
-from skillos_tui.screens.base import RoomScreen
+from skillos_tui.screens.base import FullScreen
 from skillos_tui.screens.home.screen import HomeScreen
 from skillos_tui.screens.live.screen import LiveScreen
 from skillos_tui.screens.review.screen import ReviewScreen
@@ -54,7 +54,7 @@ class Watched(SkillosApp):
         super()._display(screen, renderable)  # type: ignore[arg-type]
         if isinstance(screen, ReviewScreen):
             self.diff_of = screen.queue.current.proposed.edit if screen.queue.current else ""
-        elif isinstance(screen, RoomScreen):
+        elif isinstance(screen, FullScreen):
             self.diff_of = ""
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from skillos_tui.render.text import Line, crop, fit, line, safe, say, wrap
+from skillos_tui.render.text import Line, crop, fit, line, safe, text_lines, wrap
 
 CONTROL = [
     ("\x1b[31mred\x1b[0m", "␛[31mred␛[0m"),
@@ -61,7 +61,7 @@ def test_wrapping_prefers_spaces_and_indents_what_follows() -> None:
 
 
 def test_a_long_text_is_cut_and_says_by_how_much() -> None:
-    lines = say("x" * 5000, limit=100)
+    lines = text_lines("x" * 5000, limit=100)
     assert lines[-1].spans[0][0] == "… 4,900 more characters"
 
 

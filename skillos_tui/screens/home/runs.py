@@ -40,7 +40,7 @@ NARROW = {"state": 14, "kind": 7, "progress": 9, "success": 8, "review": 7, "beg
 TINY = {"state": 14, "progress": 9}
 INDENT = 5
 NAME = 24
-"""Cells that a run's name should have; with fewer the columns are narrow, and what other columns say is left out of it."""
+"""Cells for the run's name; with fewer the columns are narrow, and the name is shown without the parts in other columns."""
 TIME = 6
 """Cells of the time at the beginning of a name."""
 SHORT_NAME = 8
@@ -137,8 +137,8 @@ def progress(row: RunRow, width: int) -> str:
 
 
 def run_name(row: RunRow, width: int) -> str:
-    """The run's name in `width` cells. Where it is too long it goes without what other columns say (the date, the kind),
-    then without its middle: names differ by the time, or at their end."""
+    """The run's name in `width` cells. If it is too long, the parts that are in other columns (the date, the kind) are left
+    out, then its middle: names differ by the time, or at their end."""
     name = safe(row.id)
     time_first = short_name(name) != name
     for shorter in (name, short_name(name), short_name(name).replace(f"-{row.kind}-", "-", 1)):
@@ -149,7 +149,7 @@ def run_name(row: RunRow, width: int) -> str:
 
 
 def ago(started: float) -> str:
-    """When something began, as a person would say it."""
+    """How long ago something started: "12 min ago"."""
     seconds = max(0, time.time() - started)
     if seconds < 60:
         return "just now"

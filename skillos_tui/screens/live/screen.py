@@ -1,4 +1,4 @@
-"""Live: what the run is doing now. Skills and the newest edit, the executor's transcript, the reward, memory."""
+"""Live: the present state of a run. Skills and the newest edit, the executor's transcript, the reward, memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GOING = ("starting", "running", "paused", "stopping")
 
 
 class LiveScreen(FullScreen):
-    """The panes of one run. Each is built anew only when an event touches what it shows."""
+    """The panes of one run. Each is built again only when an event changes what it shows."""
 
     NAME = "live"
     CSS_PATH = "screen.tcss"
@@ -90,8 +90,7 @@ class LiveScreen(FullScreen):
             self.query_one(MemoryPane).show(app.view.memory)
 
     def _show_notice(self) -> None:
-        """What happened since the person left; else the newest warning or error, until a newer one comes or it is taken
-        away."""
+        """Show what happened since the last visit, else the newest warning or error that was not dismissed."""
         serious = self._serious()
         bar = self.query_one("#notice", NoticeBar)
         news = self.workbench.news
@@ -106,7 +105,7 @@ class LiveScreen(FullScreen):
         return [notice for notice in self.workbench.view.notices if notice.level != "info"]
 
     def action_clear_notice(self) -> None:
-        """Take the line of news or the warning away that is shown."""
+        """Dismiss the news or the warning that is shown."""
         if self.workbench.news:
             self.workbench.news = ""
         else:
@@ -137,7 +136,7 @@ class LiveScreen(FullScreen):
     def take(self, reply: Reply) -> None:
         tree = self.query_one(SkillTree)
         if isinstance(reply, SkillRead) and reply.name == tree.wanted:
-            change = tree.as_it_lies(reply.name, reply.text)
+            change = tree.repository_change(reply.name, reply.text)
             self._show(change, "Skill" if change.before == change.after else "Edit")
 
     def on_list_pane_moved(self, message: ListPane.Moved) -> None:
@@ -146,7 +145,7 @@ class LiveScreen(FullScreen):
     # Keys
 
     def _can_act(self) -> bool:
-        """Whether there is a run to act on; says that there is none."""
+        """Whether there is a run to act on; if not, the person is notified."""
         if self.workbench.lost:
             self.notify("The run cannot be read any more; h shows the runs that are there.", severity="warning")
         return not self.workbench.lost
@@ -161,7 +160,7 @@ class LiveScreen(FullScreen):
             self.renew({"transcript", "skills"})
 
     def action_pause(self) -> None:
-        """Pause what runs, let go on what is paused, start again what is not at work."""
+        """Pause a running run, resume a paused one, start a new engine for one that has none."""
         app = self.workbench
         state = app.shown_state
         if not self._can_act():
@@ -205,7 +204,7 @@ class LiveScreen(FullScreen):
 
 
 def transcript_titles(view: RunView) -> tuple[str, str]:
-    """Whose episodes the transcript shows, and out of how many."""
+    """The rollout that the transcript shows, and how many there are."""
     episodes = view.shown.episodes
     if view.measurement is not None and view.shown is view.measurement.followed:
         what = "measuring" if view.measuring and view.state in GOING else "measured"

@@ -1,7 +1,8 @@
-"""Review: one edit at a time. What would change, why it was proposed, what led to it; approve, veto, undo.
+"""Review: one edit at a time. Its diff, its reason, the trajectory that led to it; approve, veto, undo.
 
-A key acts on the edit under the cursor, as it is shown, or says why it cannot. It does not act on an edit that was not on
-the screen when the key was pressed, or that came up by itself less than 0.7 s before (`skillos_tui.model.keyguard`).
+A key acts on the edit under the cursor, as it is shown, or the bottom line gives the reason why not. It does not act on an
+edit that was not on the screen when the key was pressed, or that the program showed less than 0.7 s before
+(`skillos_tui.model.keyguard`).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 NO_EDIT = "No edit has been proposed yet."
 REASON_PAUSE_SECONDS = 1.5
-"""A pause that ends a reason which was typed although no dialog was there; people stop to think between its words."""
+"""The pause that ends a reason which was typed without a dialog; people stop to think between its words."""
 
 
 class WhyPane(Pane):
@@ -56,7 +57,7 @@ class WhyPane(Pane):
 
 
 class ReviewScreen(FullScreen):
-    """The queue of one run. The cursor stays on its edit whatever else comes; only keys and a decision move it."""
+    """The queue of one run. The cursor stays on its edit when others arrive; only keys and a decision move it."""
 
     NAME = "review"
     CSS_PATH = "screen.tcss"
@@ -91,7 +92,7 @@ class ReviewScreen(FullScreen):
         self.diff.nothing = "The run is being read …"
         self.why = WhyPane("Why", id="why")
         self.trajectory = TranscriptPane("Trajectory", id="trajectory")
-        self.trajectory.follow, self.trajectory.waiting = False, "What led to the edit stands here."
+        self.trajectory.follow, self.trajectory.waiting = False, "The trajectory that led to the edit appears here."
 
     def compose(self) -> ComposeResult:
         yield self.state_bar
@@ -113,7 +114,7 @@ class ReviewScreen(FullScreen):
 
     @property
     def decisions(self) -> Decisions:
-        """What was decided here about the open run."""
+        """The decisions of this session on the open run."""
         app = self.workbench
         return app.client.decisions(app.path) if app.path else Decisions()
 
@@ -133,7 +134,7 @@ class ReviewScreen(FullScreen):
         self._show_edit(by_itself=self._by_itself and queue.value not in mine)
 
     def _follow_arrivals(self) -> None:
-        """Go to an edit that has come, when all was decided and the cursor is still on the last decision."""
+        """Go to an edit that has arrived, if all others are decided and the cursor is still on the last decision."""
         queue, decisions = self.queue, self.decisions
         waiting = [edit.proposed.edit for edit in self.workbench.view.pending]
         others = [name for name in waiting if name not in decisions.under_way and name != queue.value]
@@ -144,10 +145,10 @@ class ReviewScreen(FullScreen):
         self._idle = decided and not others
 
     def _show_edit(self, *, by_itself: bool = False) -> None:
-        """Show the edit under the cursor; `by_itself` when it was no key of the person that brought or changed it."""
+        """Show the edit under the cursor; `by_itself` when the program brought or changed it, not a key of the person."""
         app, queue = self.workbench, self.queue
         if not app.caught_up and not app.lost:
-            return  # what waits in the part of the log that has been read may be decided in the rest
+            return  # an edit that waits in the part of the log that has been read may be decided in the rest
         queue.show(app.view, self.decisions.under_way)
         edit = queue.current
         thing = shown(edit) if edit is not None else None
@@ -187,22 +188,22 @@ class ReviewScreen(FullScreen):
             edit = self.workbench.view.edits.get(reply.edit)
             self.answer(f"{safe(edit.proposed.skill)}: {reply.why}" if edit else reply.why, "bad")
         elif isinstance(reply, DecisionTaken):
-            self._tell(reply)
+            self._report(reply)
         elif isinstance(reply, TrajectoryRead) and (reply.path, reply.edit) == (self.workbench.path, self._shown):
             pane = self.trajectory
             pane.waiting = "The log does not hold what led to this edit."
             pane.show([reply.episode] if reply.episode else [], self.workbench.view)
             pane.action_to_top()
 
-    def _tell(self, taken: DecisionTaken) -> None:
-        """Say what a decision did, where the queue alone would not tell."""
+    def _report(self, taken: DecisionTaken) -> None:
+        """Report the effect of a decision where the queue does not show it."""
         record, skill = taken.record, safe(taken.record.proposal.skill)
         here = self.queue.value == taken.edit
         if record.state == "conflicted":
             key = "Press a" if here else "[ goes back to it, and a asks"
-            told = f"Nothing was written: {skill} has changed since. {key} for the new diff."
-            self.notify(told, severity="warning", markup=False)
-            self.answer(told)
+            report = f"Nothing was written: {skill} has changed since. {key} for the new diff."
+            self.notify(report, severity="warning", markup=False)
+            self.answer(report)
         elif taken.action == "undo" and record.state == "undone":
             commit = taken.before.commit[:10] if taken.before else ""
             self.answer(f"Reverted commit {commit} of {skill}. a asks for the edit again.", "accent")
@@ -214,7 +215,7 @@ class ReviewScreen(FullScreen):
     # What has been seen
 
     def _look(self) -> None:
-        """Note that the edit has been painted, as soon as the screen has been refreshed with its diff."""
+        """Note that the edit has been painted, after the next refresh that includes its diff."""
         if not self._reading.painted and self._is_built():
             seen = partial(self._note_painted, self._reading.thing)
             self.call_after_refresh(self.workbench.when_seen, seen)
@@ -224,7 +225,7 @@ class ReviewScreen(FullScreen):
             self._reading.paint(monotonic())
 
     def _is_built(self) -> bool:
-        """Whether the pane of the diff is on the screen, on top, and holds the lines of the edit under the cursor."""
+        """Whether the pane of the diff is visible and has the lines of the edit under the cursor."""
         diff = self.diff
         return self.app.screen is self and diff.is_on_screen and diff.built is diff.change
 
@@ -258,7 +259,7 @@ class ReviewScreen(FullScreen):
         self._show_edit()
 
     def action_approve(self) -> None:
-        """Approve what waits; what conflicts, was superseded or was undone is asked again first, with its new diff."""
+        """Approve an edit that waits; a conflicted, superseded or undone one is queued again first, with its new diff."""
         edit = self._to_act("a")
         if edit is not None:
             self._decide(edit, ALLOWED[edit.state]["a"])
@@ -272,14 +273,14 @@ class ReviewScreen(FullScreen):
             await self.app.push_screen(dialog, partial(self._veto, edit, dialog))
 
     def _veto(self, edit: Edit, dialog: ReasonScreen, reason: str | None) -> None:
-        """Send the veto, if the edit is still the one that the dialog was about."""
+        """Send the veto, if the edit has not changed since the dialog opened."""
         if reason is not None and shown(edit) == dialog.bound:
             self._decide(edit, "veto", reason)
         elif reason is not None:
             self.refuse(f"{safe(edit.proposed.skill)} is {edit.state} by now: nothing was sent; your text is kept.")
 
     def action_undo(self) -> None:
-        """Undo what was decided about the edit under the cursor."""
+        """Undo the decision on the edit under the cursor."""
         edit = self._to_act("u")
         if edit is not None:
             what = "Taking the veto back" if edit.state == "vetoed" else f"Reverting commit {commit_of(edit)}"
@@ -287,7 +288,7 @@ class ReviewScreen(FullScreen):
                 self.answer(f"{what} of {safe(edit.proposed.skill)} …", "accent")
 
     def action_decision(self, by: int) -> None:
-        """Go to the decision taken here before or after the one gone to last."""
+        """Go to the decision before or after the one that was gone to last."""
         taken = self.decisions.taken
         if not taken:
             self.answer("No decision has been taken here yet.")
@@ -304,7 +305,7 @@ class ReviewScreen(FullScreen):
         self.answer(f"Decision {self._place + 1} of {len(taken)} taken here: {what}; {now}.", "accent")
 
     def _to_act(self, key: str, pause: float = PAUSE_SECONDS) -> Edit | None:
-        """The edit that a key acts on; None when it cannot act, after saying why."""
+        """The edit that a key acts on; None if it may not act, after showing the reason."""
         self._show_edit()  # a move of the cursor may not have been shown yet
         edit = self.queue.current
         why = self._why_not(key, edit)
@@ -327,7 +328,7 @@ class ReviewScreen(FullScreen):
         return self._reading.refusal(self.pressed)
 
     def _decide(self, edit: Edit, action: Action, reason: str = "") -> bool:
-        """Send a decision; after one about what waits, go on to the next edit that waits. False when no run is open."""
+        """Send a decision; after one on an edit that waits, move to the next that waits. False when no run is open."""
         if not self.workbench.client.decide(edit, action, reason):
             self.refuse("The run is not open yet; nothing was decided.")
             return False
