@@ -41,14 +41,13 @@ from skillos_tui.client.messages import (
     RunCreated,
     RunLost,
     RunOpened,
-    RunRow,
     RunsFound,
     SkillRead,
     StartRefused,
     StartRun,
     TrajectoryRead,
 )
-from skillos_tui.client.records import job_of, news_since, row_of, trajectory
+from skillos_tui.client.records import job_of, news_since, trajectory
 from skillos_tui.client.start import StartError, create_run
 from skillos_tui.client.tail import Tail
 from skillos_tui.model.decisions import Action, Decisions, shown
@@ -67,8 +66,7 @@ class Client:
         self._tail: Tail | None = None
         self._stop = threading.Event()
         self._listing = RunListing(self.folder)
-        self._found: list[supervisor.RunSummary] = []
-        self._rows: tuple[RunRow, ...] = ()
+        self._found: tuple[supervisor.RunSummary, ...] = ()
         self._finding = threading.Lock()
         self._commands = asyncio.Lock()
         self._decider = ThreadPoolExecutor(1, "decide")
@@ -83,13 +81,13 @@ class Client:
     def _find(self) -> None:
         try:
             with self._finding:
-                summaries = self._listing.look()
-                if len(summaries) != len(self._found) or any(map(is_not, summaries, self._found)):
-                    self._found, self._rows = summaries, tuple(row_of(summary) for summary in summaries)
+                found = self._listing.look()
+                if len(found) != len(self._found) or any(map(is_not, found, self._found)):
+                    self._found = tuple(found)  # the same tuple while nothing changes, which the list does not repaint
         except REFUSED as error:
             self._post(RunsFound((), self.folder, str(error)))
         else:
-            self._post(RunsFound(self._rows, self.folder))
+            self._post(RunsFound(self._found, self.folder))
 
     def open(self, path: Path, since: int = 0) -> None:
         """Open a run and follow it: `RunOpened` and then its events, or `RunLost`. `since` is the last event that the

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from engine.jobs.base import JobKind
     from engine.runs.status import ShownState
     from engine.runs.store import EditRecord
+    from engine.runs.supervisor import RunSummary
     from skillos_tui.model.decisions import Action
 
 
@@ -42,25 +43,8 @@ class StartRun:
 class RunsFound(Message):
     """The runs in the runs' folder, newest first; `trouble` is why they could not be listed."""
 
-    runs: tuple[RunRow, ...]
+    runs: tuple[RunSummary, ...]
     folder: Path
-    trouble: str = ""
-
-
-@dataclass(frozen=True)
-class RunRow:
-    """A run in the list. `started` is unix time in seconds; `trouble` is why the run cannot be read."""
-
-    path: Path
-    id: str
-    started: float
-    kind: str = ""
-    profile: str = ""
-    state: ShownState | None = None
-    step: int = 0
-    steps: int = 0
-    success: float | None = None
-    pending: int = 0
     trouble: str = ""
 
 

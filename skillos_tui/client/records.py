@@ -1,17 +1,14 @@
-"""Single reads of a run: pages of events, the newest episodes, the trajectory of an edit, news, a row of the list."""
+"""Single reads of a run: pages of events, the newest episodes, the trajectory of an edit, news."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from engine.core.registry import UnknownPart
 from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
 from engine.runs.events import EditProposed, StepStarted
 from engine.runs.store import Run, Stored
-from engine.runs.supervisor import RunSummary
-from skillos_tui.client.messages import RunRow
 from skillos_tui.model.episodes import EPISODE_KINDS, Episode, EpisodeEvent, Followed
 from skillos_tui.model.news import KINDS, news
 
@@ -73,24 +70,3 @@ def news_since(run: Run, since: int, unit: str) -> str:
     events = [stored.event for stored in run.events(since, None, KINDS)]
     before = [stored.event for stored in run.tail(1, ["held_out_measured"], since)] if events else []
     return news(events, before, unit)
-
-
-def row_of(summary: RunSummary) -> RunRow:
-    """A run as a row of the list."""
-    status = summary.status
-    path = Path(summary.path)
-    if status is None:
-        return RunRow(path, path.name, summary.created, trouble=summary.problem.removeprefix(f"{path} "))
-    success = [step.r_task for step in status.rewards if step.r_task is not None]
-    return RunRow(
-        path=path,
-        id=status.run,
-        started=summary.created,
-        kind=status.kind,
-        profile=status.profile,
-        state=status.state,
-        step=status.step,
-        steps=status.steps,
-        success=success[-1] if success else None,
-        pending=status.pending_reviews,
-    )

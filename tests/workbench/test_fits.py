@@ -28,7 +28,8 @@ from engine.runs.events import (
     TurnTaken,
     UpdateMade,
 )
-from skillos_tui.client.messages import RunRow
+from engine.runs.status import ShownState, Status, StepRewards
+from engine.runs.supervisor import RunSummary
 from skillos_tui.model.episodes import Episode
 from skillos_tui.model.view import RunView
 from skillos_tui.render.text import Line, width_of
@@ -44,6 +45,16 @@ from tests.workbench.stage import on_screen, screen_lines, until, workbench
 WIDTHS = range(40, 201)
 UNKNOWN = Parts(None, None, None, None, None)
 KNOWN = Parts(-1.234, 0.445, 0.63, 0.4, 0.8)
+
+
+def summary(
+    name: str, kind: str, state: ShownState, step: int, steps: int, success: float | None = None, pending: int = 0
+) -> RunSummary:
+    """A run of the list; `success` is the r_task of its last step."""
+    rewards = [StepRewards(1, None, success, *[None] * 4, 0, 0, None, {}, 0, 0, 0, "")]
+    return RunSummary(
+        f"/r/{name}", 0.0, Status(name, "/r", kind, "p", state, "", step, steps, rewards, [], pending, None)
+    )
 
 
 def text(line: Line) -> str:
@@ -163,9 +174,7 @@ def test_the_columns_of_the_list_of_runs_stand_apart_and_names_differ() -> None:
 
 def assert_columns(width: int) -> None:
     rows = [
-        RunRow(
-            Path("/r"), f"20261125-1817{at:02d}-train-a-long-profile-name", 0.0, "curate", "p", "interrupted", *steps
-        )
+        summary(f"20261125-1817{at:02d}-train-a-long-profile-name", "curate", "interrupted", *steps)
         for at, steps in enumerate(
             [(12_345, 99_999, 0.123, 4_321), (0, 0, None, 0), (1_234_567, 9_999_999, 1.0, 123_456)]
         )
@@ -181,10 +190,10 @@ def assert_columns(width: int) -> None:
 
 
 def test_a_run_s_name_loses_the_date_first_and_keeps_its_end() -> None:
-    row = RunRow(Path("/r"), "20261125-181716-train-pocket-2", 0.0, "train", "pocket", "running", 1, 40)
+    row = summary("20261125-181716-train-pocket-2", "train", "running", 1, 40)
     assert text(run_row(row, 120)).endswith("  20261125-181716-train-pocket-2")
     assert text(run_row(row, 80)).endswith(" 181716-pocket-2")
-    own = RunRow(Path("/r"), "my-own-experiment-with-a-long-name-b", 0.0, "train", "p", "running", 1, 40)
+    own = summary("my-own-experiment-with-a-long-name-b", "train", "running", 1, 40)
     assert text(run_row(own, 80)).endswith(" my-own…-long-name-b")
 
 

@@ -67,7 +67,7 @@ async def test_what_is_no_run_is_listed_as_unreadable(tmp_path: Path) -> None:
     async with workbench(folder=tmp_path) as pilot:
         await until(pilot, "unreadable")
         assert "finished" in on_screen(pilot)
-        assert pilot.app.screen.query_one(RunList).value == tmp_path / "good"
+        assert pilot.app.screen.query_one(RunList).value == str(tmp_path / "good")
 
 
 async def test_a_place_that_cannot_be_written_is_said_and_nothing_is_started(tmp_path: Path) -> None:

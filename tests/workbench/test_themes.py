@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from skillos_tui.terminal import is_dark
+from skillos_tui.terminal.tty import is_dark
 from skillos_tui.themes import STYLES, ThemeError, load_themes, parse_theme
 
 DARK = (Path(__file__).parents[2] / "themes" / "dark.yaml").read_text(encoding="utf-8")

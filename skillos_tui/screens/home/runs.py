@@ -6,14 +6,18 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.cells import cell_len
 
-from skillos_tui.client.messages import RunRow, StartRun
+from skillos_tui.client.messages import StartRun
 from skillos_tui.render.text import Line, clip, fit, line, safe, short, short_name, tail
 from skillos_tui.widgets.listing import Item, ListPane
 from skillos_tui.widgets.state import STATES
+
+if TYPE_CHECKING:
+    from engine.runs.status import Status
+    from engine.runs.supervisor import RunSummary
 
 
 class Start(NamedTuple):
@@ -54,13 +58,13 @@ class RunList(ListPane):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id, classes="plain")
-        self.runs: tuple[RunRow, ...] | None = None
+        self.runs: tuple[RunSummary, ...] | None = None
         self.folder = Path()
         self._shown = 0.0
         self.trouble = ""
         self.value = FIRST
 
-    def show(self, runs: tuple[RunRow, ...], folder: Path, trouble: str = "") -> None:
+    def show(self, runs: tuple[RunSummary, ...], folder: Path, trouble: str = "") -> None:
         """Show these runs, or why they cannot be listed. Until a person moves the cursor, it is on the newest.
 
         The same runs are painted again only after a while, to update how long ago they started.
@@ -70,7 +74,7 @@ class RunList(ListPane):
             return
         self.runs, self.folder, self.trouble, self._shown = runs, folder, trouble, time.monotonic()
         if not self.moved:
-            self.value = runs[0].path if runs and not runs[0].trouble else FIRST
+            self.value = runs[0].path if runs and runs[0].status else FIRST
         self.renew()
 
     def items(self, width: int) -> Sequence[Item]:
@@ -96,7 +100,7 @@ class RunList(ListPane):
             ]
         columns = columns_for(width)
         head = "".join(fit(name, size) for name, size in columns.items())
-        rows = [Item(partial(run_row, row, width), row.path) for row in self.runs]
+        rows = [Item(partial(run_row, run, width), run.path) for run in self.runs]
         return [Item(line(f"muted:{'':{INDENT}}{head}run")), *rows]
 
 
@@ -106,7 +110,7 @@ def columns_for(width: int) -> dict[str, int]:
     return next((columns for columns, name in sizes if width >= INDENT + sum(columns.values()) + name), TINY)
 
 
-def run_row(row: RunRow, width: int) -> Line:
+def run_row(run: RunSummary, width: int) -> Line:
     """One run in a row of `width` cells."""
     columns = columns_for(width)
 
@@ -115,33 +119,37 @@ def run_row(row: RunRow, width: int) -> Line:
         return f"{style}:{fit(text, columns[name] - 1)} " if name in columns else ""
 
     indent = f":{'':{INDENT}}"
-    if row.trouble:
-        return line(indent, cell("state", "bad", "✗ unreadable"), f":{clip(row.id, NAME)}  ", f"muted:{row.trouble}")
-    style, _, word = STATES[row.state].partition(":") if row.state else ("", "", "")
+    status = run.status
+    if status is None:
+        name, problem = Path(run.path).name, run.problem.removeprefix(f"{run.path} ")
+        return line(indent, cell("state", "bad", "✗ unreadable"), f":{clip(name, NAME)}  ", f"muted:{problem}")
+    style, _, word = STATES[status.state].partition(":")
+    success = [step.r_task for step in status.rewards if step.r_task is not None]
+    pending = status.pending_reviews
     return line(
         indent,
         cell("state", style, word),
-        cell("kind", "", row.kind),
-        cell("progress", "muted", progress(row, columns["progress"] - 1)),
-        cell("success", "muted", "n/m" if row.success is None else f"{row.success:.3f}"),
-        cell("review", "warn" if row.pending else "muted", short(row.pending) if row.pending else "-"),
-        cell("begun", "muted", ago(row.started)),
-        f":{run_name(row, max(4, width - INDENT - sum(columns.values())))}",
+        cell("kind", "", status.kind),
+        cell("progress", "muted", progress(status, columns["progress"] - 1)),
+        cell("success", "muted", f"{success[-1]:.3f}" if success else "n/m"),
+        cell("review", "warn" if pending else "muted", short(pending) if pending else "-"),
+        cell("begun", "muted", ago(run.created)),
+        f":{run_name(status, max(4, width - INDENT - sum(columns.values())))}",
     )
 
 
-def progress(row: RunRow, width: int) -> str:
+def progress(status: Status, width: int) -> str:
     """The step and how many are planned: "12/40"; in thousands where that is too long."""
-    exact = f"{row.step}/{row.steps}" if row.steps else f"{row.step}"
-    return exact if len(exact) <= width else f"{short(row.step)}/{short(row.steps)}"
+    exact = f"{status.step}/{status.steps}" if status.steps else f"{status.step}"
+    return exact if len(exact) <= width else f"{short(status.step)}/{short(status.steps)}"
 
 
-def run_name(row: RunRow, width: int) -> str:
+def run_name(status: Status, width: int) -> str:
     """The run's name in `width` cells. If it is too long, the parts that are in other columns (the date, the kind) are left
     out, then its middle: names differ by the time, or at their end."""
-    name = safe(row.id)
+    name = safe(status.run)
     time_first = short_name(name) != name
-    for shorter in (name, short_name(name), short_name(name).replace(f"-{row.kind}-", "-", 1)):
+    for shorter in (name, short_name(name), short_name(name).replace(f"-{status.kind}-", "-", 1)):
         if cell_len(shorter) <= width:
             return shorter
     head = min(TIME, width - 2 if time_first else (width - 1) // 2)

@@ -79,7 +79,7 @@ class HomeScreen(FullScreen):
         chosen, self._chosen = self._chosen, False
         if not chosen or self.app.screen is not self:
             return
-        if found.trouble or (found.runs and all(row.trouble for row in found.runs)):
+        if found.trouble or (found.runs and all(run.status is None for run in found.runs)):
             self.refuse("The runs cannot be read; enter did nothing. t trains, c curates.")
         else:
             self.answer("")
@@ -104,10 +104,10 @@ class HomeScreen(FullScreen):
 
     async def _choose(self) -> None:
         value = self.query_one(RunList).value
-        if isinstance(value, Path):
-            await self.workbench.open_run(value)
-        elif value in STARTS:
+        if value in STARTS:
             await self.action_start(str(value))
+        elif isinstance(value, str):
+            await self.workbench.open_run(Path(value))
 
     async def action_start(self, name: str) -> None:
         """Start the run that a line names, once: a second press while it starts does nothing. Or open the dialog."""
