@@ -73,7 +73,7 @@ def pane(pilot: Pilot[str], name: str) -> str:
 
 
 def title(pilot: Pilot[str], name: str = "diff") -> str:
-    """What stands in a pane's border."""
+    """The text of a pane's border."""
     widget = pilot.app.screen.query_one(f"#{name}", Pane)
     return f"{widget.border_title} {widget.border_subtitle}"
 

@@ -1,4 +1,4 @@
-"""Helpers for driving the real workbench: start it on a run, read what stands on its screen."""
+"""Helpers for driving the real workbench: start it on a run, read the text of its screen."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def workbench(
 
 
 def screen_lines(pilot: Pilot[str]) -> list[str]:
-    """What stands on the screen, row by row."""
+    """The text of the screen, row by row."""
     return [strip.text for strip in pilot.app.screen._compositor.render_strips()]
 
 
@@ -44,7 +44,7 @@ def on_screen(pilot: Pilot[str]) -> str:
 
 
 async def until(pilot: Pilot[str], wanted: str | Callable[[], bool], seconds: float = 60.0) -> None:
-    """Return once the text stands on the screen (or the condition holds); else fail with the screen as it is."""
+    """Return when the text is on the screen (or the condition holds); else fail with the text of the screen."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         await pilot.pause()

@@ -47,6 +47,6 @@ def test_a_line_moved_or_changed_leaves_the_others_unchanged() -> None:
     assert counts(before, after) == (2, 2)
 
 
-def test_no_text_makes_it_stand_still() -> None:
+def test_no_text_blocks_it() -> None:
     assert counts("a\n" * 2000, "a\nb\n" * 1000)[0] >= 1000
     assert counts("".join(f"x{n}\n" for n in range(9000)), "".join(f"y{n}\n" for n in range(9000))) == (9000, 9000)

@@ -123,7 +123,7 @@ def assert_apart(view: RunView, widths: Sequence[int]) -> None:
 
 
 @pytest.mark.parametrize("parts", [KNOWN, UNKNOWN], ids=["measured", "unmeasured"])
-def test_the_held_out_row_is_whole_and_stands_apart_from_the_facts(parts: Parts) -> None:
+def test_the_held_out_row_is_whole_and_separate_from_the_facts(parts: Parts) -> None:
     newest = "0.445 ±0.055" if parts.r_task is not None else "n/m"
     for width in WIDTHS:
         row = next(line for line in pane_text(run(parts, 9_999), width) if "held-out" in line)
@@ -133,7 +133,7 @@ def test_the_held_out_row_is_whole_and_stands_apart_from_the_facts(parts: Parts)
         )
 
 
-def test_facts_that_cannot_stand_in_a_column_are_cut_with_a_sign() -> None:
+def test_facts_that_do_not_fit_a_column_are_cut_with_a_sign() -> None:
     (row,) = fact_columns([("a label that is long", "a value that is long " * 9, "")], 30)
     assert text(row) == "a label t…  a value that is l…"
 
@@ -147,7 +147,7 @@ def test_counts_of_a_step_are_shown_only_where_something_was_lost() -> None:
     assert not {"skipped", "no curator", "shortened", "left out"} & {label for label, _, _ in reward_facts(fine)}
 
 
-def test_the_state_line_fits_and_its_parts_stand_apart() -> None:
+def test_the_state_line_fits_and_its_parts_are_separate() -> None:
     for width in WIDTHS:
         assert_state_line(width)
 
@@ -167,7 +167,7 @@ def assert_state_line(width: int) -> None:
         assert "about" in line or " left" in line
 
 
-def test_the_columns_of_the_list_of_runs_stand_apart_and_names_differ() -> None:
+def test_the_columns_of_the_list_of_runs_are_separate_and_names_differ() -> None:
     for width in WIDTHS:
         assert_columns(width)
 
@@ -197,7 +197,7 @@ def test_a_run_s_name_loses_the_date_first_and_keeps_its_end() -> None:
     assert text(run_row(own, 80)).endswith(" my-own…-long-name-b")
 
 
-def test_an_action_and_a_notice_that_are_cut_say_so() -> None:
+def test_an_action_and_a_notice_that_are_cut_are_marked() -> None:
     at = Address(1)
     started = EpisodeStarted(at, "t", "家" * 60, "p", [SkillFound("s" * 80, 1.0)], "o", 9)
     episode = Episode(started, {1: TurnTaken(at, 1, "", "go " * 400, "", False)}, EpisodeEnded(at, SUCCEEDED, 1, 0))
@@ -235,7 +235,7 @@ async def test_long_values_in_all_panes_are_whole_or_cut_with_a_sign(tmp_path: P
         assert reason in re.sub(r"\s+", " ", shown) and "12345" in on_screen(pilot)
 
 
-def test_a_pane_s_line_is_never_wider_than_it_says() -> None:
+def test_a_pane_s_line_is_never_wider_than_its_width() -> None:
     view = run(KNOWN, 123_456)
     pane = RewardPane("Reward")
     pane.view = view

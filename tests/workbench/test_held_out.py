@@ -19,7 +19,7 @@ def test_the_first_value_and_the_newest_are_shown_with_their_error():
     assert "held-out r_task  0.318 → 0.410 → 0.471 ±0.041" in text
 
 
-def test_what_was_not_measured_is_said_so():
+def test_what_was_not_measured_is_marked():
     assert "held-out r_task  n/m" in shown((0, None, None))
 
 

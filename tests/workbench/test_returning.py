@@ -1,4 +1,4 @@
-"""Coming back: the place that was left is there again, however the program ended, and what happened meanwhile is said."""
+"""The place is restored at the next start, however the program ended, and what happened since is shown."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def leave(run: Run, session: Session, *keys: str, wanted: str) -> None:
         await pilot.press("q")
 
 
-async def test_the_review_screen_comes_back_with_its_edit_focus_and_scroll(tmp_path: Path) -> None:
+async def test_the_review_screen_is_restored_with_its_edit_focus_and_scroll(tmp_path: Path) -> None:
     run, session = record_training(tmp_path / "run", steps=3), Session.load(tmp_path / "state")
     async with workbench(run.path, session=session, size=(80, 24)) as pilot:
         await until(pilot, "6 to review")
@@ -107,7 +107,7 @@ async def test_the_review_screen_comes_back_with_its_edit_focus_and_scroll(tmp_p
         await until(pilot, "Executor")
 
 
-async def test_the_live_screen_comes_back_with_the_skill_under_the_cursor_and_the_rollout(tmp_path: Path) -> None:
+async def test_the_live_screen_is_restored_with_the_skill_under_the_cursor_and_the_rollout(tmp_path: Path) -> None:
     run, session = record_training(tmp_path / "run", steps=2), Session.load(tmp_path / "state")
     for at in range(30):
         (run.repo_path / f"skill-{at:02d}").mkdir(parents=True)
@@ -234,7 +234,7 @@ def test_a_first_measurement_and_an_unmeasured_one_are_no_change_from_0(tmp_path
     assert news_since(run, since, "step") == "since you left: held-out 0.320 → n/m"
 
 
-async def test_the_news_stand_on_the_screen_until_they_are_taken_away(tmp_path: Path) -> None:
+async def test_the_news_are_shown_until_they_are_dismissed(tmp_path: Path) -> None:
     run, session = record_training(tmp_path / "run", steps=1, state="running"), Session()
     await leave(run, session, wanted="2 to review")
     add_step(run, 2)
@@ -296,7 +296,7 @@ class Program:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
-def test_a_killed_program_comes_back_where_it_was(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_killed_program_starts_again_where_it_was(tmp_path: Path, number: signal.Signals) -> None:
     run = record_training(tmp_path / "runs" / "run", steps=2)
     state = tmp_path / "state"
     first = Program(str(run.path), "--state", str(state))

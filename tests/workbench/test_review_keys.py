@@ -123,7 +123,7 @@ async def test_escape_ends_the_ignoring(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["a", "v", "u"])
-async def test_where_there_is_no_edit_a_key_says_so(tmp_path: Path, key: str) -> None:
+async def test_a_key_without_an_edit_is_answered(tmp_path: Path, key: str) -> None:
     run = empty_run(tmp_path / "run")
     async with workbench(run.path) as pilot:
         await until(pilot, "repository")
@@ -135,7 +135,7 @@ async def test_where_there_is_no_edit_a_key_says_so(tmp_path: Path, key: str) ->
         assert decided(run) == {}
 
 
-async def test_on_a_run_that_is_lost_a_key_says_so(tmp_path: Path) -> None:
+async def test_a_key_on_a_lost_run_is_answered(tmp_path: Path) -> None:
     run = waiting_run(tmp_path / "run")
     async with review(run) as pilot:
         run.close()
@@ -147,7 +147,7 @@ async def test_on_a_run_that_is_lost_a_key_says_so(tmp_path: Path) -> None:
             await pilot.press("escape", "tab")
 
 
-async def test_the_first_edit_that_comes_is_not_under_a_key(tmp_path: Path) -> None:
+async def test_the_first_edit_that_arrives_is_not_decided_by_an_earlier_key(tmp_path: Path) -> None:
     run = empty_run(tmp_path / "run")
     async with workbench(run.path) as pilot:
         await until(pilot, "repository")

@@ -97,9 +97,7 @@ async def test_the_dialog_starts_another_kind_on_a_repository(engines: Path, tmp
 
 
 @pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 12)])
-async def test_a_refusal_stands_below_its_field_and_what_was_entered_stays(
-    tmp_path: Path, size: tuple[int, int]
-) -> None:
+async def test_a_refusal_is_shown_below_its_field_and_the_input_is_kept(tmp_path: Path, size: tuple[int, int]) -> None:
     async with workbench(folder=tmp_path / "runs", size=size) as pilot:
         await pilot.press("n")
         await until(pilot, "Start a run")

@@ -60,7 +60,7 @@ def test_wrapping_prefers_spaces_and_indents_what_follows() -> None:
     assert ["".join(text for text, _ in row) for row in rows] == ["one two ", "  three ", "  four"]
 
 
-def test_a_long_text_is_cut_and_says_by_how_much() -> None:
+def test_a_long_text_is_cut_with_the_number_of_missing_characters() -> None:
     lines = text_lines("x" * 5000, limit=100)
     assert lines[-1].spans[0][0] == "… 4,900 more characters"
 

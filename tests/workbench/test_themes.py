@@ -46,5 +46,5 @@ def test_a_broken_theme_is_an_error_that_names_the_fault(change: tuple[str, str]
         (b"typed ahead", None),
     ],
 )
-def test_the_terminals_answer_says_whether_it_is_dark(reply: bytes, dark: bool | None) -> None:
+def test_the_terminals_reply_gives_whether_it_is_dark(reply: bytes, dark: bool | None) -> None:
     assert is_dark(reply) is dark

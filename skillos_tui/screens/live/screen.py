@@ -20,7 +20,7 @@ from skillos_tui.widgets.rewards import RewardPane
 from skillos_tui.widgets.transcript import TranscriptPane
 from skillos_tui.widgets.tree import SkillTree
 
-GOING = ("starting", "running", "paused", "stopping")
+ACTIVE = ("starting", "running", "paused", "stopping")
 
 
 class LiveScreen(FullScreen):
@@ -97,7 +97,7 @@ class LiveScreen(FullScreen):
         left = serious[-1:] if len(serious) > self._dismissed else []
         bar.set_class(not news and not left, "-empty")
         if news:
-            bar.show(line(f"accent:i {news}", "muted:   x takes this away", indent=2))
+            bar.show(line(f"accent:i {news}", "muted:   x dismisses this", indent=2))
         elif left:
             bar.show(notice_line(left[0]))
 
@@ -168,7 +168,7 @@ class LiveScreen(FullScreen):
         if state in ("running", "starting") and not self._pausing:
             self._pausing = True
             app.client.pause()
-            self.notify("Asked the engine to pause; it finishes what is in hand first. p takes that back.")
+            self.notify("Asked the engine to pause; it finishes its present work first. p resumes the run.")
         elif state == "stopping":
             self.notify("The run is stopping; it can be resumed when it has stopped.", severity="warning")
         elif state == "finished":
@@ -176,25 +176,25 @@ class LiveScreen(FullScreen):
         else:
             self._pausing = False
             app.client.resume()
-            self.notify("The run goes on." if state in GOING else "Starting the engine again.")
+            self.notify("Asked the engine to continue." if state in ACTIVE else "Starting the engine again.")
 
     async def action_stop(self) -> None:
         from skillos_tui.screens.confirm.screen import ConfirmScreen
 
         if not self._can_act():
             return
-        if self.workbench.shown_state not in GOING:
-            self.notify("The run is not going on; there is nothing to stop.", severity="warning")
+        if self.workbench.shown_state not in ACTIVE:
+            self.notify("The run is not active; there is nothing to stop.", severity="warning")
             return
         question = "Stop this run?"
-        more = "The engine gives up the step at work and ends; every finished step is saved. p resumes it later."
+        more = "The engine abandons the present step and ends; every finished step is saved. p resumes it later."
         await self.app.push_screen(ConfirmScreen(question, more, "stop"), self._stop)
 
     def _stop(self, sure: bool | None) -> None:
         if not sure or not self._can_act():
             return
-        if self.workbench.shown_state not in GOING:
-            self.notify("The run has ended meanwhile; there was nothing to stop.", severity="warning")
+        if self.workbench.shown_state not in ACTIVE:
+            self.notify("The run has already ended; there was nothing to stop.", severity="warning")
         else:
             self.workbench.client.stop()
             self.notify("Asked the engine to stop.")
@@ -207,7 +207,7 @@ def transcript_titles(view: RunView) -> tuple[str, str]:
     """The rollout that the transcript shows, and how many there are."""
     episodes = view.shown.episodes
     if view.measurement is not None and view.shown is view.measurement.followed:
-        what = "measuring" if view.measuring and view.state in GOING else "measured"
+        what = "measuring" if view.measuring and view.state in ACTIVE else "measured"
         title = f"{what} after step {view.measurement.step} · group {view.measurement.followed.group}"
         return title, counted(view.measurement.groups, "held-out group")
     if not view.forks:

@@ -208,7 +208,7 @@ class ReviewScreen(FullScreen):
             commit = taken.before.commit[:10] if taken.before else ""
             self.answer(f"Reverted commit {commit} of {skill}. a asks for the edit again.", "accent")
         elif taken.action == "undo":
-            self.answer(f"The veto of {skill} is taken back; v has its reason still.", "accent")
+            self.answer(f"The veto of {skill} is taken back; v still has its reason.", "accent")
         elif taken.action == "ask again":
             self.answer("Asked again against the present repository: read the diff, then decide.", "accent")
 
@@ -277,7 +277,7 @@ class ReviewScreen(FullScreen):
         if reason is not None and shown(edit) == dialog.bound:
             self._decide(edit, "veto", reason)
         elif reason is not None:
-            self.refuse(f"{safe(edit.proposed.skill)} is {edit.state} by now: nothing was sent; your text is kept.")
+            self.refuse(f"{safe(edit.proposed.skill)} is {edit.state} already: nothing was sent; your text is kept.")
 
     def action_undo(self) -> None:
         """Undo the decision on the edit under the cursor."""
