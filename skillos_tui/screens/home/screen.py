@@ -1,32 +1,40 @@
-"""Home: start a run at once, or open one that is there."""
+"""Home: start a run with one key, start any other one by a dialog, or open one of the list."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from textual import events
 from textual.app import ComposeResult
 
-from skillos_tui.keymap import bindings
-from skillos_tui.messages import Reply, RunCreated, RunsFound, StartRefused
-from skillos_tui.screens.base import RoomScreen
+from skillos_tui.client.messages import Reply, RunCreated, RunsFound, StartRefused, StartRun
+from skillos_tui.keymap import Key, bindings
+from skillos_tui.screens.base import FullScreen
+from skillos_tui.screens.home.runs import STARTS, RunList
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.listing import ListPane
-from skillos_tui.widgets.runs import CURATE, TRAIN, RunList
 
 FIND_SECONDS = 3.0
 
 
-class HomeScreen(RoomScreen):
+class HomeScreen(FullScreen):
     """The list of runs. Enter on a machine without runs trains; with runs it opens the newest.
 
-    Enter before the list has come is done once it is there, unless another key was pressed meanwhile.
+    An Enter that is pressed before the list has arrived takes effect when it does, unless another key follows.
     """
 
-    room = "home"
-    CSS_PATH = "home.tcss"
-    BINDINGS = bindings("home")
+    NAME = "home"
+    CSS_PATH = "screen.tcss"
+    KEYS_TITLE = "On the home screen"
+    KEYS = (
+        Key("enter", "choose", "open", "Open the run under the cursor, or start what the line names", True),
+        *(
+            Key(start.key, f"start('{name}')", name, f"{start.label}: {start.help}", True)
+            for name, start in STARTS.items()
+        ),
+        Key("r", "reload", "reload", "Look for runs again"),
+    )
+    BINDINGS = bindings(KEYS)
     PANES = ("runs",)
 
     def __init__(self) -> None:
@@ -34,11 +42,13 @@ class HomeScreen(RoomScreen):
         self._looking = False
         self._starting = False
         self._chosen = False
-        """Enter was pressed before the list came."""
+        """Whether Enter was pressed before the list arrived."""
+        self._draft = StartRun("", "")
+        """What was entered last in the dialog."""
 
     def compose(self) -> ComposeResult:
         yield RunList(id="runs")
-        yield AnswerBar(self.room)
+        yield AnswerBar(self.KEYS)
 
     def on_mount(self) -> None:
         self.go_to("runs")
@@ -48,7 +58,7 @@ class HomeScreen(RoomScreen):
         self.call_after_refresh(self._look_again)
 
     def _look_again(self) -> None:
-        """Look for runs, unless a slow disk has not answered the last look yet."""
+        """Look for runs, unless the last search has not ended yet."""
         if self.app.screen is self and not self._looking:
             self._looking = True
             self.workbench.client.find()
@@ -60,23 +70,23 @@ class HomeScreen(RoomScreen):
             self._do_as_chosen(reply)
         elif isinstance(reply, RunCreated):
             self._starting = False
-        elif isinstance(reply, StartRefused):
+        elif isinstance(reply, StartRefused) and self._starting:
             self._starting = False
             self.answer(reply.why, "bad")
 
     def _do_as_chosen(self, found: RunsFound) -> None:
-        """Do what Enter meant before the list was there."""
+        """Do what Enter asked for before the list arrived."""
         chosen, self._chosen = self._chosen, False
         if not chosen or self.app.screen is not self:
             return
-        if found.trouble or (found.runs and all(row.trouble for row in found.runs)):
+        if found.trouble or (found.runs and all(run.status is None for run in found.runs)):
             self.refuse("The runs cannot be read; enter did nothing. t trains, c curates.")
         else:
             self.answer("")
             self.app.call_next(self._choose)
 
     def hear(self, key: events.Key) -> bool:
-        """Any other key than Enter says that the person has moved on."""
+        """Any other key than Enter cancels an Enter that is pending."""
         self._chosen = self._chosen and key.key == "enter"
         return super().hear(key)
 
@@ -84,7 +94,7 @@ class HomeScreen(RoomScreen):
         self._chosen = False
 
     async def action_choose(self) -> None:
-        """Do what the line under the cursor says, once it is known which runs there are."""
+        """Do what the line under the cursor names, when it is known which runs there are."""
         runs = self.query_one(RunList)
         if runs.runs is None and not runs.moved:
             self._chosen = True
@@ -94,25 +104,27 @@ class HomeScreen(RoomScreen):
 
     async def _choose(self) -> None:
         value = self.query_one(RunList).value
-        if isinstance(value, Path):
-            await self.workbench.open_run(value)
-        elif value in (TRAIN, CURATE):
-            self._start("train" if value == TRAIN else "curate")
+        if value in STARTS:
+            await self.action_start(str(value))
+        elif isinstance(value, str):
+            await self.workbench.open_run(Path(value))
 
-    def action_train(self) -> None:
-        self._start("train")
-
-    def action_curate(self) -> None:
-        self._start("curate")
-
-    def _start(self, kind: Literal["train", "curate"]) -> None:
-        """Start a run, once: a second press while it begins starts no second one."""
+    async def action_start(self, name: str) -> None:
+        """Start the run that a line names, once: a second press while it starts does nothing. Or open the dialog."""
+        request = STARTS[name].request
         if self._starting:
             self.refuse("A run is being started already.")
-        else:
+        elif request is not None:
             self._starting = True
-            self.answer(f"Starting to {kind} …", "accent")
-            self.workbench.client.start(kind)
+            self.answer(f"Starting to {name} …", "accent")
+            self.workbench.client.start(request)
+        else:
+            from skillos_tui.screens.start.screen import StartScreen
+
+            await self.app.push_screen(StartScreen(self._draft), self._keep_draft)
+
+    def _keep_draft(self, draft: StartRun | None) -> None:
+        self._draft = draft or self._draft
 
     def action_reload(self) -> None:
         self._look_again()

@@ -1,4 +1,4 @@
-"""The difference of two texts as lines to show: every line of both, nothing left out unless asked.
+"""The difference of two texts as lines to show: every line of both, unless `context` limits them.
 
 difference(before, after)                  # the whole file, for a decision
 difference(before, after, context=2)       # the changes with two lines around them, for a glance
@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import pairwise
 
-from skillos_tui.text import Line, safe
+from skillos_tui.render.text import Line, safe
 
 MAX_WORK = 200_000
-"""Up to this much work lines that occur several times are matched; beyond it all old lines go and new ones come, so that
-no text can make the workbench stand still."""
+"""The most work for matching lines that occur several times; beyond it all old lines are removed and all new ones added, so
+that no text can block the workbench."""
 MAX_DEPTH = 20
 
 Row = tuple[str, str]
@@ -42,7 +42,7 @@ def counts(before: str | None, after: str | None) -> tuple[int, int]:
 
 
 def _split(text: str | None) -> list[str]:
-    """Lines by line feeds only: whatever else might end a line is shown, not obeyed."""
+    """Lines by line feeds only: any other line separator is shown as a character."""
     if not text:
         return []
     lines = text.split("\n")
@@ -52,7 +52,7 @@ def _split(text: str | None) -> list[str]:
 
 
 def _rows(old: Sequence[str], new: Sequence[str], depth: int = 0) -> Iterator[Row]:
-    """The rows of a patience diff: what is equal at both ends, then between lines that each text has exactly once."""
+    """The rows of a patience diff: the equal lines at both ends, then between lines that occur once in each text."""
     head = 0
     while head < min(len(old), len(new)) and old[head] == new[head]:
         head += 1
@@ -79,7 +79,7 @@ def _middle(old: Sequence[str], new: Sequence[str], depth: int) -> Iterator[Row]
 
 
 def _anchors(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
-    """The places of lines that occur once in each text, as many as keep their order in both."""
+    """The positions of lines that occur once in each text: the longest sequence that is in order in both."""
     count, others = Counter(old), Counter(new)
     place = {text: at for at, text in enumerate(new) if others[text] == 1}
     pairs = [(at, place[text]) for at, text in enumerate(old) if count[text] == 1 and text in place]
@@ -99,7 +99,7 @@ def _anchors(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _work(old: Sequence[str], new: Sequence[str]) -> int:
-    """About how much comparing line by line would cost: equal pairs, times the shorter text."""
+    """An estimate of the cost of comparing line by line: equal pairs, times the shorter text."""
     others = Counter(new)
     return sum(others[text] for text in old) * min(len(old), len(new))
 

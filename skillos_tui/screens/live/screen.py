@@ -1,4 +1,4 @@
-"""Live: what the run is doing now. Skills and the newest edit, the executor's transcript, the reward, memory."""
+"""Live: the present state of a run. Skills and the newest edit, the executor's transcript, the reward, memory."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from textual.containers import Container
 
 from engine.core.events import Notice
 from engine.core.text import counted
-from skillos_tui.keymap import bindings
-from skillos_tui.messages import Reply, SkillRead
-from skillos_tui.screens.base import RoomScreen
-from skillos_tui.text import line
-from skillos_tui.view import Change, Part, RunView
+from skillos_tui.client.messages import Reply, SkillRead
+from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
+from skillos_tui.model.view import Change, Part, RunView
+from skillos_tui.render.text import line
+from skillos_tui.screens.base import FullScreen
 from skillos_tui.widgets.bars import Bar, KeyBar, NoticeBar, notice_line
 from skillos_tui.widgets.diff import DiffPane, summary
 from skillos_tui.widgets.listing import ListPane
@@ -20,15 +20,27 @@ from skillos_tui.widgets.rewards import RewardPane
 from skillos_tui.widgets.transcript import TranscriptPane
 from skillos_tui.widgets.tree import SkillTree
 
-GOING = ("starting", "running", "paused", "stopping")
+ACTIVE = ("starting", "running", "paused", "stopping")
 
 
-class LiveScreen(RoomScreen):
-    """The panes of one run. Each is built anew only when an event touches what it shows."""
+class LiveScreen(FullScreen):
+    """The panes of one run. Each is built again only when an event changes what it shows."""
 
-    room = "live"
-    CSS_PATH = "live.tcss"
-    BINDINGS = bindings("live")
+    NAME = "live"
+    CSS_PATH = "screen.tcss"
+    KEYS_TITLE = "On the live screen"
+    KEYS = (
+        Key("r", "app.show_screen('review')", "review", "Decide on the edits that wait", True),
+        NEXT_PANE,
+        Key("p", "pause", "pause/resume", "Pause the run, or resume it; starts a new engine if there is none", True),
+        Key("s", "stop", "stop", "Stop the run; asks first, and the run can be resumed later", True),
+        PREVIOUS_PANE,
+        Key("right_square_bracket", "follow(1)", "next rollout", "Follow the next rollout", True),
+        Key("left_square_bracket", "follow(-1)", "previous rollout", "Follow the previous rollout"),
+        Key("x", "clear_notice", "dismiss", "Remove the notice line"),
+        Key("escape,h", "home", "runs", "Back to the list of runs; the engine continues", True),
+    )
+    BINDINGS = bindings(KEYS)
     PANES = ("transcript", "skills", "diff", "rewards", "memory")
 
     def __init__(self) -> None:
@@ -47,7 +59,7 @@ class LiveScreen(RoomScreen):
             with Container(id="right", classes="column"):
                 yield TranscriptPane("Executor", id="transcript")
                 yield RewardPane("Reward", id="rewards")
-        yield KeyBar(self.room)
+        yield KeyBar(self.KEYS)
 
     def on_mount(self) -> None:
         self.composed = True
@@ -78,23 +90,22 @@ class LiveScreen(RoomScreen):
             self.query_one(MemoryPane).show(app.view.memory)
 
     def _show_notice(self) -> None:
-        """What happened since the person left; else the newest warning or error, until a newer one comes or it is taken
-        away."""
+        """Show what happened since the last visit, else the newest warning or error that was not dismissed."""
         serious = self._serious()
         bar = self.query_one("#notice", NoticeBar)
         news = self.workbench.news
         left = serious[-1:] if len(serious) > self._dismissed else []
         bar.set_class(not news and not left, "-empty")
         if news:
-            bar.show(line(f"accent:i {news}", "muted:   x takes this away", indent=2))
+            bar.show(line(f"accent:i {news}", "muted:   x dismisses this", indent=2))
         elif left:
             bar.show(notice_line(left[0]))
 
     def _serious(self) -> list[Notice]:
         return [notice for notice in self.workbench.view.notices if notice.level != "info"]
 
-    def action_dismiss(self) -> None:
-        """Take the line of news or the warning away that is shown."""
+    def action_clear_notice(self) -> None:
+        """Dismiss the news or the warning that is shown."""
         if self.workbench.news:
             self.workbench.news = ""
         else:
@@ -105,7 +116,7 @@ class LiveScreen(RoomScreen):
         view = self.workbench.view
         pane = self.query_one(TranscriptPane)
         pane.retitle(*transcript_titles(view))
-        pane.show(view.shown.episodes, view.kind)
+        pane.show(view.shown.episodes, view)
 
     def _show_change(self) -> None:
         tree = self.query_one(SkillTree)
@@ -125,7 +136,7 @@ class LiveScreen(RoomScreen):
     def take(self, reply: Reply) -> None:
         tree = self.query_one(SkillTree)
         if isinstance(reply, SkillRead) and reply.name == tree.wanted:
-            change = tree.as_it_lies(reply.name, reply.text)
+            change = tree.repository_change(reply.name, reply.text)
             self._show(change, "Skill" if change.before == change.after else "Edit")
 
     def on_list_pane_moved(self, message: ListPane.Moved) -> None:
@@ -134,7 +145,7 @@ class LiveScreen(RoomScreen):
     # Keys
 
     def _can_act(self) -> bool:
-        """Whether there is a run to act on; says that there is none."""
+        """Whether there is a run to act on; if not, the person is notified."""
         if self.workbench.lost:
             self.notify("The run cannot be read any more; h shows the runs that are there.", severity="warning")
         return not self.workbench.lost
@@ -148,13 +159,8 @@ class LiveScreen(RoomScreen):
             self.workbench.client.read_followed()
             self.renew({"transcript", "skills"})
 
-    async def action_review(self) -> None:
-        from skillos_tui.screens.review import ReviewScreen
-
-        await self.app.push_screen(ReviewScreen())
-
     def action_pause(self) -> None:
-        """Pause what runs, let go on what is paused, start again what is not at work."""
+        """Pause a running run, resume a paused one, start a new engine for one that has none."""
         app = self.workbench
         state = app.shown_state
         if not self._can_act():
@@ -162,7 +168,7 @@ class LiveScreen(RoomScreen):
         if state in ("running", "starting") and not self._pausing:
             self._pausing = True
             app.client.pause()
-            self.notify("Asked the engine to pause; it finishes what is in hand first. p takes that back.")
+            self.notify("Asked the engine to pause; it finishes its present work first. p resumes the run.")
         elif state == "stopping":
             self.notify("The run is stopping; it can be resumed when it has stopped.", severity="warning")
         elif state == "finished":
@@ -170,25 +176,25 @@ class LiveScreen(RoomScreen):
         else:
             self._pausing = False
             app.client.resume()
-            self.notify("The run goes on." if state in GOING else "Starting the engine again.")
+            self.notify("Asked the engine to continue." if state in ACTIVE else "Starting the engine again.")
 
     async def action_stop(self) -> None:
-        from skillos_tui.screens.confirm import ConfirmScreen
+        from skillos_tui.screens.confirm.screen import ConfirmScreen
 
         if not self._can_act():
             return
-        if self.workbench.shown_state not in GOING:
-            self.notify("The run is not going on; there is nothing to stop.", severity="warning")
+        if self.workbench.shown_state not in ACTIVE:
+            self.notify("The run is not active; there is nothing to stop.", severity="warning")
             return
         question = "Stop this run?"
-        more = "The engine gives up the step at work and ends; every finished step is saved. p resumes it later."
+        more = "The engine abandons the present step and ends; every finished step is saved. p resumes it later."
         await self.app.push_screen(ConfirmScreen(question, more, "stop"), self._stop)
 
     def _stop(self, sure: bool | None) -> None:
         if not sure or not self._can_act():
             return
-        if self.workbench.shown_state not in GOING:
-            self.notify("The run has ended meanwhile; there was nothing to stop.", severity="warning")
+        if self.workbench.shown_state not in ACTIVE:
+            self.notify("The run has already ended; there was nothing to stop.", severity="warning")
         else:
             self.workbench.client.stop()
             self.notify("Asked the engine to stop.")
@@ -198,16 +204,15 @@ class LiveScreen(RoomScreen):
 
 
 def transcript_titles(view: RunView) -> tuple[str, str]:
-    """Whose episodes the transcript shows, and out of how many."""
+    """The rollout that the transcript shows, and how many there are."""
     episodes = view.shown.episodes
     if view.measurement is not None and view.shown is view.measurement.followed:
-        what = "measuring" if view.measuring and view.state in GOING else "measured"
+        what = "measuring" if view.measuring and view.state in ACTIVE else "measured"
         title = f"{what} after step {view.measurement.step} · group {view.measurement.followed.group}"
-        groups = view.measurement.groups
-        return title, counted(groups, "held-out group")
-    if view.kind == "curate":
+        return title, counted(view.measurement.groups, "held-out group")
+    if not view.forks:
         return "Executor", ""
     step = episodes[-1].started.at.step if episodes else view.step
-    title = f"Executor · step {step} · group {view.group} · rollout {view.rollout}"
+    title = f"Executor · {view.unit} {step} · group {view.group} · rollout {view.rollout}"
     groups = counted(view.groups, "group")
     return title, f"{groups} of {view.rollouts}" if view.rollouts > 1 else ""

@@ -1,13 +1,13 @@
-"""Which keys may act: not those meant for something else.
+"""Which keys may act: a key that was meant for something else is refused.
 
     reading = Reading()
-    reading.show(edit, by_itself=True)      # another edit is under the cursor, and no key of the person brought it
+    reading.show(edit, by_itself=True)      # another edit is under the cursor; the program moved it there
     reading.paint(now)                      # it is on the screen
-    reading.refusal(pressed)                # "" once a key pressed at that time may decide on it, else why not
+    reading.refusal(pressed)                # "" if a key pressed at that time may decide on it, else why not
 
     typing = Typing()
-    typing.ignore(now, pause=1.5)           # a key could not act: what follows at once was meant for its dialog
-    typing.takes(key)                       # whether this key belongs to that, and is dropped
+    typing.ignore(now, pause=1.5)           # a key was refused: the keys after it were meant for its dialog
+    typing.takes(key)                       # whether this is one of those keys, which are dropped
 
 Pure state machines. All times are in seconds of the monotonic clock, as `Message.time` of Textual has them.
 """
@@ -19,15 +19,15 @@ import math
 from textual.events import Key
 
 UNREAD_SECONDS = 0.7
-"""For so long after a thing came up by itself no decision on it is taken: the key was meant for another."""
+"""How long a decision is refused after the program changed what is shown: the key was meant for something else."""
 PAUSE_SECONDS = 0.7
 """A pause in typing after which keys act again."""
 MAX_IGNORED_SECONDS = 30.0
-"""Typing is ignored no longer than this, even without a pause."""
+"""The longest time for which typing is ignored, even without a pause."""
 
 
 class Reading:
-    """What is before the person, whether it has been painted, and whether it came by itself."""
+    """What is shown, whether it has been painted, and whether the program or a key of the person brought it."""
 
     def __init__(self) -> None:
         self.thing: object = None
@@ -41,20 +41,20 @@ class Reading:
         return self._painted < math.inf
 
     def show(self, thing: object, *, by_itself: bool, diff: object = None) -> None:
-        """Another thing is to be seen now; `by_itself` when it was not a key of the person that brought it.
+        """Something else is shown now; `by_itself` when the program brought it, not a key of the person.
 
-        Where such a key only changed the state of what is shown, and its `diff` is the same, there is nothing new to see.
+        If a key changed only the state of what is shown and the `diff` is the same, there is nothing new to read.
         """
         if by_itself or diff is None or diff != self._diff:
             self._by_itself, self._painted = by_itself, math.inf
         self.thing, self._diff = thing, diff
 
     def paint(self, now: float) -> None:
-        """The thing is on the screen since `now`."""
+        """Note that it is on the screen since `now`."""
         self._painted = min(self._painted, now)
 
     def refusal(self, pressed: float) -> str:
-        """Why a key pressed at this time may not decide on the thing; "" when it may."""
+        """Why a key pressed at this time may not decide; "" if it may."""
         if not self.painted:
             return "The diff of this edit is not on the screen yet; look at it first."
         if pressed < self._painted:
@@ -65,7 +65,7 @@ class Reading:
 
 
 class Typing:
-    """What is typed right after a key that could not act, until there is a pause."""
+    """Ignores what is typed right after a key that was refused, until there is a pause."""
 
     def __init__(self) -> None:
         self.ignored = 0
@@ -82,7 +82,7 @@ class Typing:
         return min(self._last + self._pause, self._began + MAX_IGNORED_SECONDS)
 
     def takes(self, key: Key) -> bool:
-        """Whether the key is one of those to be ignored: a character, or one that edits or sends a text. Escape ends it."""
+        """Whether the key is ignored: a character, or a key that edits or sends a text. Escape ends the ignoring."""
         if key.time >= self.ends():
             return False
         if key.key == "escape":

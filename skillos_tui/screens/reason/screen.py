@@ -1,7 +1,7 @@
-"""The reason of a veto, in a line; the curator is shown it later.
+"""The reason of a veto, in a line; the curator reads it later.
 
-The dialog is bound to the edit as it was when it was opened. When the edit changes meanwhile, the dialog says how, keeps
-the text and sends nothing any more. What is typed is kept as a draft at each key, until it has been sent.
+The dialog concerns the edit as it was when it opened. If the edit changes, the dialog shows how, keeps the text and does not
+send it. The text is saved as a draft at each key, until it has been sent.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from skillos_tui.decisions import shown
-from skillos_tui.messages import Listener
+from skillos_tui.model.decisions import shown
+from skillos_tui.model.view import Edit, Part
+from skillos_tui.render.text import safe
+from skillos_tui.screens.base import Listener
 from skillos_tui.screens.dialog import DialogScreen
-from skillos_tui.text import safe
-from skillos_tui.view import Edit, Part
 
 if TYPE_CHECKING:
     from skillos_tui.app import SkillosApp
@@ -28,7 +28,7 @@ HINT = "Why? The curator reads it before it writes the next edits."
 
 
 class ReasonScreen(DialogScreen[str | None], Listener):
-    """Answers the reason, which may be empty, or None when nothing is to be vetoed."""
+    """Returns the reason, which may be empty, or None when it was cancelled."""
 
     BINDINGS: ClassVar = [
         Binding("enter", "send", "veto", priority=True),
@@ -40,7 +40,7 @@ class ReasonScreen(DialogScreen[str | None], Listener):
         self.run, self.draft = run, draft
         self.edit, self.skill, self.bound = edit.proposed.edit, edit.proposed.skill, shown(edit)
         self.changed = ""
-        """What has happened to the edit since, as a sentence."""
+        """How the edit has changed since, as a sentence; "" if it has not."""
         self._left = False
 
     @property
@@ -62,7 +62,7 @@ class ReasonScreen(DialogScreen[str | None], Listener):
         self.renew({"review"})
 
     def renew(self, parts: set[Part]) -> None:
-        """Say what has happened to the edit; from then on nothing is sent from here."""
+        """Show how the edit has changed; from then on nothing is sent."""
         self.changed = self.changed or self._change()
         if self.changed and self.is_mounted:
             self.query_one("#hint", Static).update(f"{self.changed}\nNothing was sent; your text is kept.")
@@ -94,7 +94,7 @@ class ReasonScreen(DialogScreen[str | None], Listener):
         self.query_one(Input).call_later(self._leave, send=False)
 
     def _leave(self, *, send: bool) -> None:
-        """Close the dialog, once; called in the field's own order, after what was typed before and before what was after."""
+        """Close the dialog, once. Runs in the field's message queue, after the characters that were typed before the key."""
         if self._left or (send and self.changed):
             return
         self._left = True

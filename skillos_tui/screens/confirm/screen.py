@@ -1,4 +1,4 @@
-"""A question before something that a person may not want: y or n."""
+"""Asks before something that a person may not want: y or n."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from skillos_tui.screens.dialog import DialogScreen
 
 
 class ConfirmScreen(DialogScreen[bool]):
-    """Answers true for y and false for n or escape; Enter does nothing, so that a habit does not answer."""
+    """Returns true for y, false for n or escape. Enter does nothing, so that a habit does not confirm."""
 
     BINDINGS: ClassVar = [Binding("y", "answer(True)", "yes"), Binding("n,escape", "answer(False)", "no")]
 

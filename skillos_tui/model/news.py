@@ -1,8 +1,6 @@
-"""What happened in a run while nobody looked, in one line.
+"""A summary of the events since a person left a run, as one line.
 
-    news(run, since=41_800)     # "since you left: 12 steps, 4 new edits wait, held-out 0.320 → 0.410, paused 2 times"
-
-Read from the log after event `since`, and only kinds of which there are few.
+news(events, before, "step")    # "since you left: 12 steps, 4 new edits wait, held-out 0.320 → 0.410, paused 2 times"
 """
 
 from __future__ import annotations
@@ -20,7 +18,6 @@ from engine.core.events import (
     UpdateMade,
 )
 from engine.core.text import counted
-from engine.runs.directory import Run
 
 KINDS = (
     "step_ended",
@@ -31,16 +28,15 @@ KINDS = (
     "state_changed",
     "notice",
 )
+"""The kinds of events that are summarised; all of them are few."""
 ENDS = ("stopped", "finished", "failed")
 
 
-def news(run: Run, since: int) -> str:
-    """What happened after event `since`; "" when it was nothing that a person asks for."""
-    events = [stored.event for stored in run.events(since, None, KINDS)]
-    if not events:
-        return ""
-    before = [stored.event for stored in run.tail(1, ["held_out_measured"], since)]
-    unit = "task" if run.kind == "curate" else "step"
+def news(events: list[AnyEvent], before: list[AnyEvent], unit: str) -> str:
+    """The line about `events`, which are of `KINDS`; "" when there is nothing to report.
+
+    `before` holds the last held-out measurement before them, `unit` is what the run counts.
+    """
     said = [part for part in (*_work(events, unit), *_held_out(before, events), *_state(events)) if part]
     return f"since you left: {', '.join(said)}" if said else ""
 

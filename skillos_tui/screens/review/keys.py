@@ -1,10 +1,12 @@
-"""What a, v and u would do to the edit under the cursor: for the key line, and for the answer when they can do nothing."""
+"""The effect of a, v and u on the edit under the cursor: for the key line, and for the answer when they have none."""
 
 from __future__ import annotations
 
-from skillos_tui.decisions import Action
+from collections.abc import Sequence
+
 from skillos_tui.keymap import Key
-from skillos_tui.view import Edit, EditState
+from skillos_tui.model.decisions import Action
+from skillos_tui.model.view import Edit, EditState
 from skillos_tui.widgets.answer import AnswerBar
 
 ALLOWED: dict[EditState, dict[str, Action]] = {
@@ -25,7 +27,7 @@ def commit_of(edit: Edit) -> str:
 
 
 def label(key: str, edit: Edit) -> str:
-    """What a key does to the edit, for the key line; "" when it does nothing."""
+    """The effect of a key on the edit, for the key line; "" if it has none."""
     action = ALLOWED[edit.state].get(key)
     if action == "undo":
         return "take back the veto" if edit.state == "vetoed" else f"revert {commit_of(edit)}"
@@ -33,7 +35,7 @@ def label(key: str, edit: Edit) -> str:
 
 
 def no_use(key: str, edit: Edit) -> str:
-    """Why a key does nothing to the edit, and which key does something."""
+    """Why a key has no effect on the edit, and which key has one."""
     if key == "u" and edit.state == "pending":
         return "Nothing to undo: this edit waits. a approves, v vetoes it."
     if key == "u" and edit.state == "conflicted":
@@ -47,14 +49,14 @@ def no_use(key: str, edit: Edit) -> str:
 
 
 class ReviewBar(AnswerBar):
-    """The keys of Review; those for decisions are shown as far as they act on the edit under the cursor."""
+    """The keys of Review; those for decisions are shown if they act on the edit under the cursor."""
 
-    def __init__(self) -> None:
-        super().__init__("review")
+    def __init__(self, keys: Sequence[Key]) -> None:
+        super().__init__(keys)
         self.labels = {"a": "", "v": "", "u": ""}
 
     def show_edit(self, edit: Edit | None, deciding: bool) -> None:
-        """Show what acts on this edit; nothing does while it is being decided on."""
+        """Show the keys that act on this edit; none does while a decision on it is in progress."""
         labels = {key: label(key, edit) if edit is not None and not deciding else "" for key in self.labels}
         if labels != self.labels:
             self.labels = labels

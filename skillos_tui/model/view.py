@@ -1,18 +1,19 @@
-"""What the screens know of one run: a fold over its events, and nothing else.
+"""The state of one run as the screens show it: a fold over its events, and nothing else.
 
     view = RunView()
-    changed = view.fold(event)        # the parts of the screen that this event touches
+    view.identify("train", JOBS.load("train"))
+    changed = view.fold(event)        # the parts of the screen that this event changes
 
-Pure data; no widget, no file. Only the newest episodes of the rollout that is followed are kept, so that a run of a
-million events costs no more than one of a hundred. Events come in the log's order; those of `FOLDED_AGAIN` may come once
-more, from the last step on. The episodes of a held-out measurement are kept apart from those that train.
+Pure data; no widget, no file. Only the newest episodes of the rollout that is followed are kept, so that the memory does
+not grow with the number of events. Events arrive in the log's order; those of `FOLDED_AGAIN` may arrive a second time, from
+the last step on. The episodes of a held-out measurement are kept separately from those of training.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine.core.events import (
     AnyEvent,
@@ -27,9 +28,9 @@ from engine.core.events import (
     MeasurementStarted,
     MemoryMeasured,
     Notice,
+    PositionId,
     Progress,
     ProposalsWithheld,
-    RunKind,
     RunStarted,
     State,
     StateChanged,
@@ -39,16 +40,17 @@ from engine.core.events import (
     UpdateMade,
 )
 from engine.core.outcomes import Outcome
-from skillos_tui.episodes import EPISODE_KINDS, MAX_EPISODES, Episode, EpisodeEvent, Followed, where
+from skillos_tui.model.episodes import EPISODE_KINDS, Episode, EpisodeEvent, Followed
 
-__all__ = ["EPISODE_KINDS", "MAX_EPISODES", "Episode", "EpisodeEvent", "RunView", "where"]
+if TYPE_CHECKING:
+    from engine.jobs.base import JobKind
 
 Part = Literal["state", "skills", "transcript", "rewards", "memory", "review", "notice"]
 EditState = Literal["pending"] | Decision
 
 MAX_NOTICES = 50
 MAX_SUPERSEDED = 20
-"""Edits that were superseded by newer ones and are kept: a training run has thousands, and the log has them all."""
+"""How many superseded edits are kept: a training run has thousands, and the log has all of them."""
 
 FOLDED_WHOLE = (
     "run_started",
@@ -63,9 +65,9 @@ FOLDED_WHOLE = (
     "proposals_withheld",
     "notice",
 )
-"""Kinds that are few, and read from the beginning of the log; of the others the newest are enough."""
+"""Event kinds with few events, which are read from the beginning of the log; of the others the newest are enough."""
 FOLDED_RECENT = (*EPISODE_KINDS, "memory_measured", "progress")
-"""Kinds that are many; the fold needs those since the last steps began."""
+"""Event kinds with many events; the fold needs those of the last steps."""
 FOLDED_AGAIN = (
     *EPISODE_KINDS,
     "state_changed",
@@ -74,12 +76,12 @@ FOLDED_AGAIN = (
     "held_out_measured",
     "progress",
 )
-"""What a view that follows another rollout now needs once more, in the same order."""
+"""Event kinds that a view needs a second time, in the same order, when it follows another rollout."""
 
 
 @dataclass
 class Edit:
-    """An edit of the review queue and what was decided about it, if anything was."""
+    """An edit of the review queue, and the last decision on it, if there is one."""
 
     proposed: EditProposed
     state: EditState = "pending"
@@ -88,7 +90,7 @@ class Edit:
 
 @dataclass
 class Change:
-    """A skill's file before and after something changed it, and where that was; None where there is no file."""
+    """A skill's file before and after a change, and where the change was made; None where there is no file."""
 
     skill: str
     before: str | None
@@ -99,7 +101,7 @@ class Change:
 @dataclass
 class Measurement:
     """The newest held-out measurement: after which step, of how many groups, and the episodes of the group that is
-    followed. `begun` with its first episode; `over` once it has ended, or training goes on without its result."""
+    followed. `begun` is set by its first episode; `over` when it has ended, or training continues without its result."""
 
     step: int
     groups: int = 1
@@ -110,22 +112,25 @@ class Measurement:
 
 @dataclass
 class RunView:
-    """A run, as far as its events tell. `training` holds the rollout that is followed, `trained` says whether any episode
-    of training was seen; `progress` is what the engine does
-    now, if it said so; `withheld` counts the edits that were not put to review, by reason, the newest last; `superseded`
-    those that newer ones superseded in a full queue, of which `edits` holds the newest."""
+    """The state of a run.
 
-    kind: RunKind = "train"
+    `kind` is the name of the run's kind, "" before the run is open. `job` describes the kind; it is None when the package
+    that adds the kind is not installed. `training` holds the episodes of the rollout that is followed; `trained` is true
+    after the first episode that is not held out. `progress` is the engine's present work, if it has reported any.
+    `withheld` counts the edits that were not put to review, by reason, the newest last. `superseded` counts the edits that
+    newer ones replaced in a full queue; `edits` holds the newest of them.
+    """
+
+    kind: str = ""
+    job: JobKind | None = None
     profile: str = ""
     planned: int = 0
-    pid: int = 0
     state: State = "starting"
     reason: str = ""
     step: int = 0
     progress: Progress | None = None
     groups: int = 1
     rollouts: int = 1
-    tasks: int = 1
     steps: dict[int, StepEnded] = field(default_factory=dict)
     updates: dict[int, UpdateMade] = field(default_factory=dict)
     held_out: dict[int, HeldOutMeasured] = field(default_factory=dict)
@@ -141,20 +146,48 @@ class RunView:
     memory: MemoryMeasured | None = None
     notices: list[Notice] = field(default_factory=list)
 
+    def identify(self, kind: str, job: JobKind | None) -> None:
+        """Set the run's kind; before the first event."""
+        self.kind, self.job = kind, job
+        self.training.forks = self.forks
+
+    @property
+    def unit(self) -> str:
+        """What the run counts: "step", "task"; "step" for a kind that is not installed."""
+        return self.job.unit if self.job else "step"
+
+    @property
+    def trains(self) -> bool:
+        """Whether the run updates a curator; false for a kind that is not installed."""
+        return self.job is not None and self.job.trains
+
+    @property
+    def forks(self) -> bool:
+        """Whether each rollout edits a repository of its own; false for a kind that is not installed, so that the
+        episodes of all its rollouts are shown."""
+        return self.job is not None and self.job.forks
+
+    def place(self, at: PositionId) -> str:
+        """An address in short: "step 3 · g0 r2 p4" (group, rollout, position), "held-out step 10 · g3 p2", or "task 7"."""
+        if at.held_out:
+            return f"held-out step {at.step} · g{at.group} p{at.position}"
+        rollout = f" · g{at.group} r{at.rollout} p{at.position}" if self.forks else ""
+        return f"{self.unit} {at.step}{rollout}"
+
     def fold(self, event: AnyEvent) -> set[Part]:
-        """Take in one event; answers which parts of the screen it changes."""
+        """Apply one event; returns the parts of the screen that it changes."""
         rule = _RULES.get(type(event))
         return rule(self, event) if rule else set()
 
     @property
     def measuring(self) -> Measurement | None:
-        """The held-out measurement that goes on, None while there is none."""
+        """The held-out measurement that is running, or None."""
         return self.measurement if self.measurement and not self.measurement.over else None
 
     @property
     def shown(self) -> Followed:
-        """The rollout whose episodes are to be seen: that of the measurement once it has begun and while it goes on, else
-        that of training; before any training episode that of the newest measurement."""
+        """The rollout whose episodes are shown: that of a running measurement after its first episode, else that of
+        training; before the first training episode that of the newest measurement."""
         if self.measurement and (not self.trained or (self.measuring and self.measurement.begun)):
             return self.measurement.followed
         return self.training
@@ -176,26 +209,26 @@ class RunView:
 
     @property
     def skipped_updates(self) -> int:
-        """How many updates of the run left the weights as they were."""
+        """How many updates of the run did not change the weights."""
         return sum(bool(update.skipped) for update in self.updates.values())
 
     def follow(self, group: int, rollout: int) -> None:
-        """Follow another rollout, or group of the measurement that goes on; its episodes have to be folded in anew."""
+        """Follow another rollout, or another group of the running measurement; its episodes have to be folded again."""
         if self.measuring:
             self.measuring.followed = Followed(group=group, rollout=rollout)
         else:
-            self.training = Followed(self.kind, group, rollout)
+            self.training = Followed(self.forks, group, rollout)
             self.fork, self.change = {}, None
 
     def decided_here(self, proposed: EditProposed, state: EditState, decided: EditDecided | None) -> set[Part]:
-        """Take in an edit as it is after a decision of this program, before the events that tell the same are read."""
+        """Apply a decision of this program at once, before its events are read from the log."""
         if proposed.edit in self.edits:
             edit = self.edits[proposed.edit]
             edit.proposed, edit.state, edit.decided = proposed, state, decided
         return {"review", "skills", "state"}
 
     def neighbour(self, by: int) -> tuple[int, int]:
-        """The (group, rollout) that lies `by` further than the one followed, around the end."""
+        """The (group, rollout) that is `by` after the one followed; after the last comes the first."""
         if self.measuring:
             return (self.measuring.followed.group + by) % self.measuring.groups, 0
         place = self.group * self.rollouts + self.rollout
@@ -207,7 +240,7 @@ class RunView:
         return [edit for edit in self.edits.values() if edit.state in ("pending", "conflicted")]
 
     def success(self, window: int = 10) -> list[float | None]:
-        """A curate run's success rate by task, over the last `window` measured tasks; None where none was measured."""
+        """The success rate by step, over the last `window` measured episodes; None where none was measured."""
         rates: list[float | None] = []
         measured: list[float] = []
         for step in sorted(self.outcomes):
@@ -219,12 +252,11 @@ class RunView:
         return rates
 
     def _run_started(self, event: RunStarted) -> set[Part]:
-        self.kind, self.profile, self.planned, self.pid = event.run_kind, event.profile, event.steps, event.pid
+        self.profile, self.planned = event.profile, event.steps
         self.state, self.reason, self.step = "running", "", event.resumed_from
         for table in (self.steps, self.updates, self.outcomes):
             for step in [step for step in table if step > event.resumed_from]:
                 del table[step]
-        self.training.kind = event.run_kind
         self.training.restart()
         if self.measurement:
             self.measurement.followed.restart()
@@ -242,7 +274,7 @@ class RunView:
         return {"state"}
 
     def _end_phase(self, *phases: str) -> None:
-        """Forget the progress of these phases: another one has begun, or they have ended."""
+        """Forget the progress of these phases: they have ended, or another one has started."""
         if self.progress is not None and self.progress.phase in phases:
             self.progress = None
 
@@ -250,7 +282,6 @@ class RunView:
         self.step = event.step
         if event.groups:
             self.groups = len(event.groups)
-            self.tasks = max(len(group.tasks) for group in event.groups)
         if self.measurement:
             self.measurement.over = True
         self.training.restart()
@@ -273,19 +304,19 @@ class RunView:
         changed: set[Part] = set()
         if isinstance(event, EpisodeStarted):
             self.trained, self.rollouts = True, max(self.rollouts, event.at.rollout + 1)
-        if isinstance(event, EpisodeEnded) and self.kind == "curate":
+        if isinstance(event, EpisodeEnded) and not self.trains:
             self.outcomes[event.at.step] = event.outcome
             changed.add("rewards")
         if not self.training.fold(event):
             return changed
-        if isinstance(event, EpisodeStarted) and self.kind == "train" and len(self.training.episodes) == 1:
+        if isinstance(event, EpisodeStarted) and self.forks and len(self.training.episodes) == 1:
             self.fork = {}
         if isinstance(event, CurationMade):
             self._note_fork(event)
         return changed | ({"transcript", "skills"} if isinstance(event, CurationMade) else {"transcript"})
 
     def _measured(self, event: EpisodeEvent) -> set[Part]:
-        """An event of a held-out episode, which trains nothing: it is shown, and counts nowhere."""
+        """Apply an event of a held-out episode: it is shown, and enters no count."""
         if self.measurement is None:
             self.measurement = Measurement(event.at.step)
         measurement = self.measurement
@@ -295,11 +326,11 @@ class RunView:
         return {"transcript"} if measurement.followed.fold(event) else set()
 
     def _note_fork(self, event: CurationMade) -> None:
-        before = self.fork if event.at.position > 1 or self.kind == "curate" else {}
+        before = self.fork if event.at.position > 1 or not self.forks else {}
         names = [name for name in {**before, **event.repo} if before.get(name) != event.repo.get(name)]
-        if names and (before or self.kind == "train"):
+        if names and (before or self.forks):
             name = names[-1]
-            self.change = Change(name, before.get(name), event.repo.get(name), where(event.at, self.kind))
+            self.change = Change(name, before.get(name), event.repo.get(name), self.place(event.at))
         self.fork = event.repo
 
     def _step_ended(self, event: StepEnded) -> set[Part]:
@@ -323,7 +354,7 @@ class RunView:
         return changed
 
     def _edit_proposed(self, event: EditProposed) -> set[Part]:
-        self.edits[event.edit] = Edit(event)  # also when it is asked again, against the present text
+        self.edits[event.edit] = Edit(event)  # also when it is queued again, against the present text
         return {"review", "skills", "state"}
 
     def _edit_decided(self, event: EditDecided) -> set[Part]:

@@ -1,38 +1,30 @@
-"""The episodes of the one rollout that a pane follows: a fold over the events at its addresses.
+"""The episodes of one rollout: a fold over its events.
 
-    followed = Followed(group=0, rollout=2)
-    followed.fold(event)          # True when the event is about an episode that is kept
-    followed.restart()            # an engine began anew: its first episode replaces what is kept
+    followed = Followed(forks=True, group=0, rollout=2)
+    followed.fold(event)          # True when the event changes an episode that is kept
+    followed.restart()            # a new engine has started: its first episode replaces those that are kept
 
-Only the newest episodes are kept. An episode's events may come twice and in any order.
+Only the newest episodes are kept. An episode's events may arrive twice and in any order.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engine.core.events import (
-    CurationMade,
-    CurationSkipped,
-    EpisodeEnded,
-    EpisodeStarted,
-    PositionId,
-    RunKind,
-    TurnTaken,
-)
+from engine.core.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, PositionId, TurnTaken
 
 MAX_EPISODES = 12
-"""Episodes that are kept."""
+"""How many episodes are kept."""
 
 EpisodeEvent = EpisodeStarted | TurnTaken | EpisodeEnded | CurationMade | CurationSkipped
 EPISODE_KINDS = ("episode_started", "turn_taken", "episode_ended", "curation_made", "curation_skipped")
-"""What happens at one address."""
+"""The kinds of the events of an episode."""
 
 
 @dataclass
 class Episode:
-    """One position of a rollout, as far as it has got. `turns` are by their number; `old` says that the engine has begun
-    anew since, so that a new episode takes its place."""
+    """One position of a rollout. `turns` is by turn number; `old` is true when a new engine has started since, whose
+    episodes replace this one."""
 
     started: EpisodeStarted
     turns: dict[int, TurnTaken] = field(default_factory=dict)
@@ -43,15 +35,19 @@ class Episode:
 
 @dataclass
 class Followed:
-    """The newest episodes of one rollout. In a train run they are of one step, in a curate run of the last tasks."""
+    """The newest episodes of one rollout: those of one step in a run that forks its repository at each step, else those of
+    the last steps.
 
-    kind: RunKind = "train"
+    In a run that does not fork there is only one rollout, so `group` and `rollout` are ignored.
+    """
+
+    forks: bool = True
     group: int = 0
     rollout: int = 0
     episodes: list[Episode] = field(default_factory=list)
 
     def fold(self, event: EpisodeEvent) -> bool:
-        """Take in one event; answers whether it changes what is kept."""
+        """Apply one event; returns whether it changes an episode that is kept."""
         if isinstance(event, EpisodeStarted):
             return self._started(event)
         episode = self.at(event.at)
@@ -66,15 +62,15 @@ class Followed:
         return True
 
     def at(self, at: PositionId) -> Episode | None:
-        """The episode at this address, if it is followed and has begun."""
+        """The episode at this address, if the rollout is followed and the episode has started."""
         return next((item for item in reversed(self.episodes) if item.started.at == at), None) if self.has(at) else None
 
     def has(self, at: PositionId) -> bool:
         """Whether this address belongs to the rollout that is followed."""
-        return self.kind == "curate" or (at.group, at.rollout) == (self.group, self.rollout)
+        return not self.forks or (at.group, at.rollout) == (self.group, self.rollout)
 
     def restart(self) -> None:
-        """The episodes so far stay until the next one begins."""
+        """Keep the present episodes until the next one starts."""
         for episode in self.episodes:
             episode.old = True
 
@@ -82,14 +78,14 @@ class Followed:
         at = event.at
         if not self.has(at):
             return False
-        if self.kind == "curate":
-            kept = [item for item in self.episodes if not (item.old and item.started.at.step >= at.step)]
-        else:
+        if self.forks:
             kept = [item for item in self.episodes if not item.old]
+        else:
+            kept = [item for item in self.episodes if not (item.old and item.started.at.step >= at.step)]
         newest = max((item.started.at.step for item in kept), default=0)
-        if any(item.started.at == at for item in kept) or (self.kind == "train" and at.step < newest):
+        if any(item.started.at == at for item in kept) or (self.forks and at.step < newest):
             return False
-        if self.kind == "train" and at.step > newest:
+        if self.forks and at.step > newest:
             kept = []
         self.episodes = sorted([*kept, Episode(event)], key=_place)[-MAX_EPISODES:]
         return True
@@ -97,10 +93,3 @@ class Followed:
 
 def _place(episode: Episode) -> tuple[int, int]:
     return episode.started.at.step, episode.started.at.position
-
-
-def where(at: PositionId, kind: RunKind) -> str:
-    """An address in short: "step 3 · g0 r2 p4" (group, rollout, position), "held-out step 10 · g3 p2", or "task 7"."""
-    if at.held_out:
-        return f"held-out step {at.step} · g{at.group} p{at.position}"
-    return f"task {at.step}" if kind == "curate" else f"step {at.step} · g{at.group} r{at.rollout} p{at.position}"

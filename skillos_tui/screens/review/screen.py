@@ -1,7 +1,8 @@
-"""Review: one edit at a time. What would change, why it was proposed, what led to it; approve, veto, undo.
+"""Review: one edit at a time. Its diff, its reason, the trajectory that led to it; approve, veto, undo.
 
-A key acts on the edit under the cursor, as it is shown, or says why it cannot. It does not act on an edit that was not on
-the screen when the key was pressed, or that came up by itself less than 0.7 s before (`skillos_tui.keyguard`).
+A key acts on the edit under the cursor, as it is shown, or the bottom line gives the reason why not. It does not act on an
+edit that was not on the screen when the key was pressed, or that the program showed less than 0.7 s before
+(`skillos_tui.model.keyguard`).
 """
 
 from __future__ import annotations
@@ -15,28 +16,28 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container
 
-from skillos_tui.decisions import DONE, Action, Decisions, shown
-from skillos_tui.keyguard import PAUSE_SECONDS, Reading
-from skillos_tui.keymap import bindings
-from skillos_tui.messages import DecisionRefused, DecisionTaken, Reply, TrajectoryRead
-from skillos_tui.screens.base import RoomScreen
-from skillos_tui.text import Line, safe
-from skillos_tui.view import Edit, Part, where
+from skillos_tui.client.messages import DecisionRefused, DecisionTaken, Reply, TrajectoryRead
+from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
+from skillos_tui.model.decisions import DONE, Action, Decisions, shown
+from skillos_tui.model.keyguard import PAUSE_SECONDS, Reading
+from skillos_tui.model.view import Edit, Part
+from skillos_tui.render.text import Line, safe
+from skillos_tui.screens.base import FullScreen
+from skillos_tui.screens.review.keys import ALLOWED, ReviewBar, commit_of, no_use
 from skillos_tui.widgets.bars import Bar
 from skillos_tui.widgets.diff import DiffPane, summary
 from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.pane import Pane
 from skillos_tui.widgets.queue import ReviewQueue, reasons
-from skillos_tui.widgets.reviewkeys import ALLOWED, ReviewBar, commit_of, no_use
 from skillos_tui.widgets.transcript import TranscriptPane
 from skillos_tui.widgets.tree import edit_change
 
 if TYPE_CHECKING:
-    from skillos_tui.screens.reason import ReasonScreen
+    from skillos_tui.screens.reason.screen import ReasonScreen
 
 NO_EDIT = "No edit has been proposed yet."
 REASON_PAUSE_SECONDS = 1.5
-"""A pause that ends a reason which was typed although no dialog was there; people stop to think between its words."""
+"""The pause that ends a reason which was typed without a dialog; people stop to think between its words."""
 
 
 class WhyPane(Pane):
@@ -55,31 +56,43 @@ class WhyPane(Pane):
         return self.lines
 
 
-class ReviewScreen(RoomScreen):
-    """The queue of one run. The cursor stays on its edit whatever else comes; only keys and a decision move it.
+class ReviewScreen(FullScreen):
+    """The queue of one run. The cursor stays on its edit when others arrive; only keys and a decision move it."""
 
-    `by_itself` says that it was not a key of the person that opened this screen.
-    """
-
-    room = "review"
-    CSS_PATH = "review.tcss"
-    BINDINGS = bindings("review")
+    NAME = "review"
+    CSS_PATH = "screen.tcss"
+    KEYS_TITLE = "On the review screen"
+    KEYS = (
+        Key("a", "approve", "approve", "Approve and commit the edit; ask a conflicted or superseded one again", True),
+        Key("v", "veto", "veto", "Veto the edit, with a reason that the curator will read", True),
+        Key(
+            "u", "undo", "undo", "Undo the decision on this edit: revert its commit, or queue a vetoed one again", True
+        ),
+        Key("n", "move(1)", "next", "The next edit", True),
+        Key("p", "move(-1)", "previous", "The previous edit", True),
+        Key("left_square_bracket", "decision(-1)", "my decisions", "Go to the decision taken here before this one"),
+        Key("right_square_bracket", "decision(1)", "next decision", "Go to the decision taken here after this one"),
+        NEXT_PANE,
+        PREVIOUS_PANE,
+        Key("escape,l", "back", "live", "Back to the live screen", True),
+    )
+    BINDINGS = bindings(KEYS)
     PANES = ("diff", "why", "trajectory", "queue")
 
-    def __init__(self, *, by_itself: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self._shown = ""
         self._idle = False
-        self._by_itself = self._unattended = by_itself
+        self._by_itself = self._unattended = False
         self._reading = Reading()
         self._place: int | None = None
-        self.state_bar, self.key_bar = Bar(id="state"), ReviewBar()
+        self.state_bar, self.key_bar = Bar(id="state"), ReviewBar(self.KEYS)
         self.queue = ReviewQueue("Review", id="queue")
         self.diff = DiffPane("Edit", id="diff")
         self.diff.nothing = "The run is being read …"
         self.why = WhyPane("Why", id="why")
         self.trajectory = TranscriptPane("Trajectory", id="trajectory")
-        self.trajectory.follow, self.trajectory.waiting = False, "What led to the edit stands here."
+        self.trajectory.follow, self.trajectory.waiting = False, "The trajectory that led to the edit appears here."
 
     def compose(self) -> ComposeResult:
         yield self.state_bar
@@ -94,13 +107,14 @@ class ReviewScreen(RoomScreen):
 
     def on_mount(self) -> None:
         self.composed = True
+        self._by_itself = self._unattended = self.restored
         self.go_to("diff")
         self.renew({"review"})
         self._by_itself = True  # from here on: what comes without a key
 
     @property
     def decisions(self) -> Decisions:
-        """What was decided here about the open run."""
+        """The decisions of this session on the open run."""
         app = self.workbench
         return app.client.decisions(app.path) if app.path else Decisions()
 
@@ -120,7 +134,7 @@ class ReviewScreen(RoomScreen):
         self._show_edit(by_itself=self._by_itself and queue.value not in mine)
 
     def _follow_arrivals(self) -> None:
-        """Go to an edit that has come, when all was decided and the cursor is still on the last decision."""
+        """Go to an edit that has arrived, if all others are decided and the cursor is still on the last decision."""
         queue, decisions = self.queue, self.decisions
         waiting = [edit.proposed.edit for edit in self.workbench.view.pending]
         others = [name for name in waiting if name not in decisions.under_way and name != queue.value]
@@ -131,10 +145,10 @@ class ReviewScreen(RoomScreen):
         self._idle = decided and not others
 
     def _show_edit(self, *, by_itself: bool = False) -> None:
-        """Show the edit under the cursor; `by_itself` when it was no key of the person that brought or changed it."""
+        """Show the edit under the cursor; `by_itself` when the program brought or changed it, not a key of the person."""
         app, queue = self.workbench, self.queue
         if not app.caught_up and not app.lost:
-            return  # what waits in the part of the log that has been read may be decided in the rest
+            return  # an edit that waits in the part of the log that has been read may be decided in the rest
         queue.show(app.view, self.decisions.under_way)
         edit = queue.current
         thing = shown(edit) if edit is not None else None
@@ -158,10 +172,10 @@ class ReviewScreen(RoomScreen):
         diff.retitle(f"{edit.proposed.operation} · {change.skill}", f"{edit.state} · {summary(change)}")
         diff.show(change)
         name = edit.proposed.edit
-        why.show(reasons(edit, where(edit.proposed.at, view.kind), self._draft(name)))
+        why.show(reasons(edit, view.place(edit.proposed.at), self._draft(name)))
         if self._shown != name:
             self._shown = name
-            self.trajectory.show([], view.kind)
+            self.trajectory.show([], view)
             self.workbench.client.read_trajectory(name)
 
     def _draft(self, edit: str) -> str:
@@ -174,34 +188,34 @@ class ReviewScreen(RoomScreen):
             edit = self.workbench.view.edits.get(reply.edit)
             self.answer(f"{safe(edit.proposed.skill)}: {reply.why}" if edit else reply.why, "bad")
         elif isinstance(reply, DecisionTaken):
-            self._tell(reply)
+            self._report(reply)
         elif isinstance(reply, TrajectoryRead) and (reply.path, reply.edit) == (self.workbench.path, self._shown):
             pane = self.trajectory
             pane.waiting = "The log does not hold what led to this edit."
-            pane.show([reply.episode] if reply.episode else [], self.workbench.view.kind)
+            pane.show([reply.episode] if reply.episode else [], self.workbench.view)
             pane.action_to_top()
 
-    def _tell(self, taken: DecisionTaken) -> None:
-        """Say what a decision did, where the queue alone would not tell."""
+    def _report(self, taken: DecisionTaken) -> None:
+        """Report the effect of a decision where the queue does not show it."""
         record, skill = taken.record, safe(taken.record.proposal.skill)
         here = self.queue.value == taken.edit
         if record.state == "conflicted":
             key = "Press a" if here else "[ goes back to it, and a asks"
-            told = f"Nothing was written: {skill} has changed since. {key} for the new diff."
-            self.notify(told, severity="warning", markup=False)
-            self.answer(told)
+            report = f"Nothing was written: {skill} has changed since. {key} for the new diff."
+            self.notify(report, severity="warning", markup=False)
+            self.answer(report)
         elif taken.action == "undo" and record.state == "undone":
             commit = taken.before.commit[:10] if taken.before else ""
             self.answer(f"Reverted commit {commit} of {skill}. a asks for the edit again.", "accent")
         elif taken.action == "undo":
-            self.answer(f"The veto of {skill} is taken back; v has its reason still.", "accent")
+            self.answer(f"The veto of {skill} is taken back; v still has its reason.", "accent")
         elif taken.action == "ask again":
             self.answer("Asked again against the present repository: read the diff, then decide.", "accent")
 
     # What has been seen
 
     def _look(self) -> None:
-        """Note that the edit has been painted, as soon as the screen has been refreshed with its diff."""
+        """Note that the edit has been painted, after the next refresh that includes its diff."""
         if not self._reading.painted and self._is_built():
             seen = partial(self._note_painted, self._reading.thing)
             self.call_after_refresh(self.workbench.when_seen, seen)
@@ -211,7 +225,7 @@ class ReviewScreen(RoomScreen):
             self._reading.paint(monotonic())
 
     def _is_built(self) -> bool:
-        """Whether the pane of the diff is on the screen, on top, and holds the lines of the edit under the cursor."""
+        """Whether the pane of the diff is visible and has the lines of the edit under the cursor."""
         diff = self.diff
         return self.app.screen is self and diff.is_on_screen and diff.built is diff.change
 
@@ -245,13 +259,13 @@ class ReviewScreen(RoomScreen):
         self._show_edit()
 
     def action_approve(self) -> None:
-        """Approve what waits; what conflicts, was superseded or was undone is asked again first, with its new diff."""
+        """Approve an edit that waits; a conflicted, superseded or undone one is queued again first, with its new diff."""
         edit = self._to_act("a")
         if edit is not None:
             self._decide(edit, ALLOWED[edit.state]["a"])
 
     async def action_veto(self) -> None:
-        from skillos_tui.screens.reason import ReasonScreen
+        from skillos_tui.screens.reason.screen import ReasonScreen
 
         edit, run = self._to_act("v", REASON_PAUSE_SECONDS), self.workbench.path
         if edit is not None and run is not None:
@@ -259,14 +273,14 @@ class ReviewScreen(RoomScreen):
             await self.app.push_screen(dialog, partial(self._veto, edit, dialog))
 
     def _veto(self, edit: Edit, dialog: ReasonScreen, reason: str | None) -> None:
-        """Send the veto, if the edit is still the one that the dialog was about."""
+        """Send the veto, if the edit has not changed since the dialog opened."""
         if reason is not None and shown(edit) == dialog.bound:
             self._decide(edit, "veto", reason)
         elif reason is not None:
-            self.refuse(f"{safe(edit.proposed.skill)} is {edit.state} by now: nothing was sent; your text is kept.")
+            self.refuse(f"{safe(edit.proposed.skill)} is {edit.state} already: nothing was sent; your text is kept.")
 
     def action_undo(self) -> None:
-        """Undo what was decided about the edit under the cursor."""
+        """Undo the decision on the edit under the cursor."""
         edit = self._to_act("u")
         if edit is not None:
             what = "Taking the veto back" if edit.state == "vetoed" else f"Reverting commit {commit_of(edit)}"
@@ -274,7 +288,7 @@ class ReviewScreen(RoomScreen):
                 self.answer(f"{what} of {safe(edit.proposed.skill)} …", "accent")
 
     def action_decision(self, by: int) -> None:
-        """Go to the decision taken here before or after the one gone to last."""
+        """Go to the decision before or after the one that was gone to last."""
         taken = self.decisions.taken
         if not taken:
             self.answer("No decision has been taken here yet.")
@@ -290,11 +304,8 @@ class ReviewScreen(RoomScreen):
         what = f"{DONE[gone.action]} {safe(gone.skill)}"
         self.answer(f"Decision {self._place + 1} of {len(taken)} taken here: {what}; {now}.", "accent")
 
-    def action_back(self) -> None:
-        self.dismiss()
-
     def _to_act(self, key: str, pause: float = PAUSE_SECONDS) -> Edit | None:
-        """The edit that a key acts on; None when it cannot act, after saying why."""
+        """The edit that a key acts on; None if it may not act, after showing the reason."""
         self._show_edit()  # a move of the cursor may not have been shown yet
         edit = self.queue.current
         why = self._why_not(key, edit)
@@ -317,7 +328,7 @@ class ReviewScreen(RoomScreen):
         return self._reading.refusal(self.pressed)
 
     def _decide(self, edit: Edit, action: Action, reason: str = "") -> bool:
-        """Send a decision; after one about what waits, go on to the next edit that waits. False when no run is open."""
+        """Send a decision; after one on an edit that waits, move to the next that waits. False when no run is open."""
         if not self.workbench.client.decide(edit, action, reason):
             self.refuse("The run is not open yet; nothing was decided.")
             return False

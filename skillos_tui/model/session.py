@@ -1,12 +1,12 @@
-"""What the workbench keeps between two starts: which run and screen were open, and texts that were not sent yet.
+"""What is kept between two starts: the run and the screen that were open, and texts that were not sent.
 
     session = Session.load(folder)             # a folder of the user's state directory; Session() keeps nothing on disk
     session.keep_draft(run, "s1-0", "too va")  # on the disk when this returns
     session.draft(run, "s1-0")                 # "too va", also after the terminal was closed
 
 One JSON file in `folder`, replaced as a whole, so that it is never half written. A file that cannot be read counts as
-empty: it holds conveniences, and no decision. A change is made to the file as it is then, so that two workbenches do not
-drop each other's texts; any thread may make one.
+empty: it holds no decisions. Each change reads the file first, so that two workbenches do not drop each other's texts. Any
+thread may make a change.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ import msgspec
 
 FILE = "session.json"
 MAX_RUNS = 50
-"""Runs whose place is remembered; the ones opened longest ago are forgotten."""
+"""The number of runs whose place is kept; those opened longest ago are dropped."""
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a person was in a run. `screen` is a room of the keymap, `selected` an edit's id, `focus` a pane's id, `tops`
-    the first visible row by pane, `seen` the id of the last event that was on the screen, `drafts` half-typed texts by
-    edit. `tree` is the branch and the name under the cursor of the tree of skills (empty until it was moved), `follows` the
-    group and the rollout that are followed."""
+    """Where a person was in a run.
+
+    `screen` is a name in the registry of screens, `selected` an edit's id, `focus` a pane's id, `tops` the first visible row
+    by pane, `seen` the id of the last event that was on the screen, `drafts` half-typed texts by edit, `tree` the branch and
+    the name under the cursor of the tree of skills (empty until it was moved), `follows` the group and the rollout that are
+    followed.
+    """
 
     screen: str = "live"
     selected: str = ""
@@ -70,7 +73,7 @@ class Session:
         return self.saved.places.get(str(run), Place())
 
     def keep_place(self, run: Path, place: Place) -> None:
-        """Remember the place, and that this run was the last one open. The texts are those of `keep_draft`."""
+        """Keep the place, and that this run was the last one open. The drafts are those of `keep_draft`."""
         self._keep(partial(_with_place, run=str(run), place=place))
 
     def draft(self, run: Path, edit: str) -> str:
@@ -82,15 +85,15 @@ class Session:
         self._keep(partial(_with_draft, run=str(run), edit=edit, text=text))
 
     def keep_home(self) -> None:
-        """Remember that Home was open."""
+        """Keep that Home was open."""
         self._keep(lambda saved: msgspec.structs.replace(saved, last=""))
 
     def keep_theme(self, name: str) -> None:
-        """Remember the theme that a person chose."""
+        """Keep the theme that a person chose."""
         self._keep(lambda saved: msgspec.structs.replace(saved, theme=name))
 
     def _keep(self, change: Callable[[Saved], Saved]) -> None:
-        """Write the file if it changes. A disk that takes nothing costs the memory of it, never the program."""
+        """Write the file if it changes. If the disk refuses it, the change is kept in memory."""
         with self._changing:
             present = (_read(self.folder) if self.folder and not self._ahead else None) or self.saved
             self.saved = change(present)
@@ -117,7 +120,7 @@ def _with_draft(saved: Saved, run: str, edit: str, text: str) -> Saved:
 
 
 def _read(folder: Path) -> Saved | None:
-    """What the file holds; None where it cannot be read."""
+    """The content of the file; None if it cannot be read."""
     try:
         return msgspec.json.decode((folder / FILE).read_bytes(), type=Saved)
     except (OSError, ValueError, RecursionError):  # msgspec raises ValueErrors, also for text that is not UTF-8
@@ -125,7 +128,7 @@ def _read(folder: Path) -> Saved | None:
 
 
 def _write(folder: Path, saved: Saved) -> bool:
-    """Replace the file; False where the disk does not take it."""
+    """Replace the file; false if the disk refuses it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{FILE}.", dir=folder)

@@ -1,11 +1,11 @@
-"""Text as panes show it: styled lines, and whatever a model or a file wrote made safe to put on a terminal.
+"""Styled lines of text, and untrusted text of models and files made safe for a terminal.
 
     line("muted:step ", f"strong:{step}")            # a line of two spans; the part before the first colon is the style
-    say(observation, "muted")                        # lines of untrusted text
+    text_lines(observation, "muted")                 # lines of untrusted text
 
-A span's style is a name that the theme gives a look (`themes/*.yaml`). Nothing here parses markup: text is data. What a
-terminal would obey (escape sequences) or what a reader would not see (bidirectional and zero-width characters) is
-replaced by something visible, so that a diff cannot show less than the file holds.
+A span's style is a name that the theme defines (`themes/*.yaml`). Markup is never parsed. Escape sequences, which a terminal
+would execute, and bidirectional and zero-width characters, which a reader would not see, are replaced by something visible,
+so that a diff cannot show less than the file has.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from rich.cells import cell_len
 
 MAX_MARKS = 2
-"""Combining marks that one character may carry; more would climb into the lines above."""
+"""The combining marks that one character may have; more would overlap the lines above."""
 
 Spans = tuple[tuple[str, str], ...]
 """Pieces of one row, each (text, style name)."""
@@ -42,7 +42,7 @@ _MARKS = re.compile(f"({_MARK}{{{MAX_MARKS}}}){_MARK}+")
 
 
 def safe(text: str) -> str:
-    """`text` with everything that is not visible replaced by something that is; one line, no control characters.
+    """`text` as one line without control characters; invisible characters are replaced by visible ones.
 
     Tabs become spaces, other control characters their Unicode pictures (␛), and hidden, bidirectional, private and
     unassigned characters their code points (⟨202E⟩).
@@ -66,8 +66,8 @@ def line(*spans: str, indent: int = 0) -> Line:
     return Line(tuple((safe(text), style) for style, _, text in split if text), indent)
 
 
-def say(text: str, style: str = "", *, prefix: str = "", limit: int = 2000) -> list[Line]:
-    """Untrusted `text` as safe lines, each behind `prefix`; what is over `limit` characters is cut, and said so."""
+def text_lines(text: str, style: str = "", *, prefix: str = "", limit: int = 2000) -> list[Line]:
+    """Untrusted `text` as safe lines, each after `prefix`; cut after `limit` characters, with a line that gives the rest."""
     cut = len(text) - limit
     shown = text[:limit] if cut > 0 else text
     lines = [Line(((prefix + safe(part), style),), len(prefix)) for part in shown.rstrip("\n").split("\n")]
@@ -162,12 +162,12 @@ def clip(text: str, length: int) -> str:
 
 
 def width_of(item: Line) -> int:
-    """How many cells the line takes where it is not wrapped."""
+    """The width of the line in cells, if it is not wrapped."""
     return sum(cell_len(text) for text, _ in item.spans)
 
 
 def widest(width: int, *items: Line) -> Line:
-    """The first of `items` that fits into `width` cells; where none does, the last one cut."""
+    """The first of `items` that fits into `width` cells; if none does, the last one, cut."""
     return next((item for item in items if width_of(item) <= width), crop(items[-1], width))
 
 
