@@ -1,4 +1,4 @@
-"""Tasks dealt from the official games: reproducible anywhere, one family together, a game's file read once it is drawn."""
+"""Tasks drawn from the official games: reproducible anywhere, one family together, a game's file read once it is drawn."""
 
 from __future__ import annotations
 
@@ -27,40 +27,40 @@ FAMILIES = ("light_all", "light_one", "darken")
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> AlfworldTasks:
+def source(tmp_path: Path) -> AlfworldTasks:
     ids = [f"valid/{family}-{number}/trial" for family in FAMILIES for number in range(4)]
     return AlfworldTasks.at(write_packed(tmp_path / "games", *map(lamps_line, ids)), max_turns=12)
 
 
-def test_every_seed_may_draw_from_all_families(world: AlfworldTasks) -> None:
-    assert world.families(1) == world.families(2) == dict.fromkeys(FAMILIES, 4)
+def test_every_seed_may_draw_from_all_families(source: AlfworldTasks) -> None:
+    assert source.families(1) == source.families(2) == dict.fromkeys(FAMILIES, 4)
 
 
-def test_tasks_are_of_the_family_and_repeat_none_before_all_were_dealt(world: AlfworldTasks) -> None:
+def test_tasks_are_of_the_family_and_repeat_none_before_all_were_drawn(source: AlfworldTasks) -> None:
     for seed in range(20):
-        tasks = world.tasks("light_one", seed, 6)
+        tasks = source.tasks("light_one", seed, 6)
         assert {task.family for task in tasks} == {"light_one"}
         assert len({task.id for task in tasks[:4]}) == 4 and len(tasks) == 6
         assert {(task.prompt, task.difficulty) for task in tasks} == {(LAMPS_TASK, len(LAMPS_WALKTHROUGH))}
 
 
-def test_a_family_that_is_not_there_is_told_with_those_that_are(world: AlfworldTasks) -> None:
+def test_a_family_that_is_not_there_is_refused_with_those_that_are(source: AlfworldTasks) -> None:
     with pytest.raises(GamesError, match="family cook; expected one of: darken, light_all, light_one"):
-        world.tasks("cook", 1, 1)
+        source.tasks("cook", 1, 1)
 
 
 def test_a_game_without_a_walkthrough_is_of_unknown_difficulty(tmp_path: Path) -> None:
-    world = AlfworldTasks.at(write_packed(tmp_path / "games", lamps_line(walkthrough=[])))
-    assert world.tasks("light_all", 1, 1)[0].difficulty is None
+    source = AlfworldTasks.at(write_packed(tmp_path / "games", lamps_line(walkthrough=[])))
+    assert source.tasks("light_all", 1, 1)[0].difficulty is None
 
 
-def test_a_stream_keeps_families_together(world: AlfworldTasks) -> None:
-    tasks = world.stream(3, 12)
+def test_a_stream_keeps_families_together(source: AlfworldTasks) -> None:
+    tasks = source.stream(3, 12)
     assert len({task.id for task in tasks}) == 12
     assert len([family for family, _ in groupby(task.family for task in tasks)]) == 3
 
 
-def test_the_seed_alone_decides_in_any_process(world: AlfworldTasks, tmp_path: Path) -> None:
+def test_the_seed_alone_decides_in_any_process(source: AlfworldTasks, tmp_path: Path) -> None:
     code = (
         "import sys; from engine.environments.alfworld.source import AlfworldTasks as W; w = W.at(sys.argv[1]);"
         "print([t.id for t in w.tasks('darken', 7, 3) + w.stream(7, 5)])"
@@ -72,8 +72,8 @@ def test_the_seed_alone_decides_in_any_process(world: AlfworldTasks, tmp_path: P
         ).stdout
         for salt in ("1", "2")
     }
-    assert printed == {f"{[task.id for task in world.tasks('darken', 7, 3) + world.stream(7, 5)]}\n"}
-    assert world.stream(7, 5) != world.stream(8, 5)
+    assert printed == {f"{[task.id for task in source.tasks('darken', 7, 3) + source.stream(7, 5)]}\n"}
+    assert source.stream(7, 5) != source.stream(8, 5)
 
 
 def test_a_games_file_is_read_once_it_is_drawn_and_no_other(tmp_path: Path) -> None:
@@ -83,28 +83,28 @@ def test_a_games_file_is_read_once_it_is_drawn_and_no_other(tmp_path: Path) -> N
     for file in files:
         if not any(task.id in str(file) for task in drawn):
             file.write_text('{"pddl_domain": oops}')
-    world = AlfworldTasks.at(tmp_path)
-    assert world.families(5) == {"light_all": 12}
-    assert world.tasks("light_all", 5, 3) == drawn
-    broken = world.tasks("light_all", 5, 4)[-1]
+    source = AlfworldTasks.at(tmp_path)
+    assert source.families(5) == {"light_all": 12}
+    assert source.tasks("light_all", 5, 3) == drawn
+    broken = source.tasks("light_all", 5, 4)[-1]
     assert (broken.family, broken.prompt, broken.difficulty) == ("light_all", "", None)
     with pytest.raises(GamesError, match=r"light_all-\d+/trial/game\.tw-pddl, line 1: broken JSON"):
-        world.start(broken)
+        source.start(broken)
 
 
 def test_official_and_packed_the_same_games_deal_the_same_tasks(tmp_path: Path) -> None:
     ids = [f"valid/{family}-{number}/trial" for family in FAMILIES for number in range(3)]
     for id in reversed(ids):
         write_official(tmp_path / "official", id)
-    worlds = AlfworldTasks.at(tmp_path / "official"), AlfworldTasks.at(write_packed(tmp_path, *map(lamps_line, ids)))
-    dealt = [[*world.tasks("darken", 3, 5), *world.stream(3, 9)] for world in worlds]
-    assert dealt[0] == dealt[1]
+    sources = AlfworldTasks.at(tmp_path / "official"), AlfworldTasks.at(write_packed(tmp_path, *map(lamps_line, ids)))
+    drawn_tasks = [[*source.tasks("darken", 3, 5), *source.stream(3, 9)] for source in sources]
+    assert drawn_tasks[0] == drawn_tasks[1]
 
 
 @needs_data
 def test_the_official_games_are_dealt_with_the_difficulty_of_their_walkthroughs() -> None:
-    world, games = AlfworldTasks.at(DATA, "valid_seen"), official("valid_seen")
-    assert world.families(1) == {
+    source, games = AlfworldTasks.at(DATA, "valid_seen"), official("valid_seen")
+    assert source.families(1) == {
         "look_at_obj_in_light": 13,
         "pick_and_place_simple": 35,
         "pick_clean_then_place_in_recep": 27,
@@ -112,17 +112,17 @@ def test_the_official_games_are_dealt_with_the_difficulty_of_their_walkthroughs(
         "pick_heat_then_place_in_recep": 16,
         "pick_two_obj_and_place": 24,
     }
-    for task in world.stream(1, 140):
+    for task in source.stream(1, 140):
         assert task.difficulty == len(games[task.id].walkthrough)
 
 
-def test_a_task_starts_its_game_with_the_cap_of_the_world(world: AlfworldTasks) -> None:
-    task = world.stream(0, 1)[0]
-    environment = world.start(task)
+def test_a_task_starts_its_game_with_the_cap_of_its_source(source: AlfworldTasks) -> None:
+    task = source.stream(0, 1)[0]
+    environment = source.start(task)
     assert LAMPS_TASK in environment.reset().text
-    assert world.max_turns(task) == 12
+    assert source.max_turns(task) == 12
 
 
-def test_a_task_of_another_world_is_refused(world: AlfworldTasks) -> None:
+def test_a_task_of_another_source_is_refused(source: AlfworldTasks) -> None:
     with pytest.raises(GamesError, match="nowhere is not among the 12 games"):
-        world.start(Task("nowhere", "light_all", ""))
+        source.start(Task("nowhere", "light_all", ""))

@@ -1,4 +1,4 @@
-"""The executor that chooses: every action is admissible, and none is repeated while another is untried."""
+"""Loglikelihood decoding: every action is a listed one, and none is repeated while another is untried."""
 
 import msgspec
 import pytest
@@ -18,7 +18,7 @@ ROOMS = {"hall": ("go box", "go rack", "help"), "box": ("go hall", "take mug"), 
 
 
 class Maze:
-    """A world whose rooms look the same at every visit."""
+    """An environment whose rooms look the same at every visit."""
 
     name = "maze"
 
@@ -53,15 +53,15 @@ KIND = EnvironmentKind(
 )
 
 
-async def run(*answers, world=None, settings=SETTINGS):
+async def run(*answers, source=None, settings=SETTINGS):
     model = (Scoring if settings.decoding == "loglikelihood" else Scripted)(*answers)
     prompts = Prompts.load("pocket")
     return await play(
-        world or Maze(), TASK, [], kind=KIND, model=model, prompts=prompts, settings=settings, seed=3
+        source or Maze(), TASK, [], kind=KIND, model=model, prompts=prompts, settings=settings, seed=3
     ), model
 
 
-async def test_what_is_offered_are_the_admissible_actions_in_the_form_of_an_answer():
+async def test_the_options_are_the_listed_actions_in_the_form_of_an_answer():
     trajectory, model = await run("go box", "take mug")
     assert trajectory.outcome == SUCCEEDED
     assert [(turn.thought, turn.action, turn.invalid_action) for turn in trajectory.turns] == [
@@ -94,7 +94,7 @@ async def test_a_model_that_scores_no_texts_ends_the_work_with_a_sentence():
 
 
 async def test_where_nothing_can_be_done_the_turn_passes_and_is_counted_as_invalid():
-    trajectory, model = await run(world=Maze("void", cap=2))
+    trajectory, model = await run(source=Maze("void", cap=2))
     assert [(turn.action, turn.invalid_action) for turn in trajectory.turns] == [("", True)] * 2
     assert model.asked == []
 
