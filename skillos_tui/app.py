@@ -338,12 +338,11 @@ class SkillosApp(TerminalApp[str]):
         """Drop the draft of a reason that was sent; restore that of a veto that was undone."""
         if message.action == "veto":
             self.session.keep_draft(message.path, message.edit, "")
-        elif message.action == "undo" and message.before is not None and message.before.decision == "vetoed":
-            draft = self.session.draft(message.path, message.edit) or message.before.reason
+        elif message.action == "undo" and message.before.state == "vetoed" and message.before.decision is not None:
+            draft = self.session.draft(message.path, message.edit) or message.before.decision.reason
             self.session.keep_draft(message.path, message.edit, draft)
         if message.path == self.path:
-            record = message.record
-            self._changed(self.view.decided_here(record.proposal, record.state, record.decision))
+            self._changed(self.view.decided_here(message.before, message.after))
             self._pass_on(message)
 
     def on_decision_refused(self, message: messages.DecisionRefused) -> None:

@@ -25,10 +25,11 @@ from textual.message import Message
 from textual.worker import get_current_worker
 
 from engine.config import ConfigError
+from engine.core.edit import Action, Edit
 from engine.core.errors import SkillosError
 from engine.runs import supervisor
 from engine.runs.commands import Pause
-from engine.runs.directory import Run, Shown
+from engine.runs.directory import Run
 from engine.runs.errors import RunError
 from engine.runs.listing import RunListing
 from engine.skills.repo.layout import read_text, skill_path
@@ -50,8 +51,7 @@ from skillos_tui.client.messages import (
 from skillos_tui.client.records import job_of, news_since, trajectory
 from skillos_tui.client.start import StartError, create_run
 from skillos_tui.client.tail import Tail
-from skillos_tui.model.decisions import Action, Decisions, shown
-from skillos_tui.model.view import Edit
+from skillos_tui.model.decisions import Decisions
 
 REFUSED = (SkillosError, RunError, ConfigError, OSError)
 """The errors that are shown to the person; any other one is a bug."""
@@ -198,17 +198,17 @@ class Client:
         if tail is None:
             return False
         self.decisions(tail.run.path).begin(edit, action)
-        done = self._decider.submit(self._decide, tail.run, edit.proposed.edit, action, reason, shown(edit))
+        done = self._decider.submit(self._decide, tail.run, edit, action, reason)
         self.app.run_worker(_end_of(done), name="decide", group="decide")
         return True
 
-    def _decide(self, run: Run, edit: str, action: Action, reason: str, seen: Shown) -> None:
+    def _decide(self, run: Run, edit: Edit, action: Action, reason: str) -> None:
         try:
-            record = decide(run, edit, action, reason, seen)
+            after = decide(run, edit.id, action, reason, edit)
         except REFUSED as error:
-            self._post(DecisionRefused(run.path, edit, action, str(error)))
+            self._post(DecisionRefused(run.path, edit.id, action, str(error)))
         else:
-            self._post(DecisionTaken(run.path, edit, action, record, seen[1]))
+            self._post(DecisionTaken(run.path, action, edit, after))
 
     # Threads and messages
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import getpass
 import os
 
-from engine.runs.directory import EditRecord, Run, Shown
-from skillos_tui.model.decisions import Action
+from engine.core.edit import Action, Edit
+from engine.runs.directory import Run
 
 
-def decide(run: Run, edit: str, action: Action, reason: str, seen: Shown) -> EditRecord:
+def decide(run: Run, edit: str, action: Action, reason: str, seen: Edit) -> Edit:
     """The edit after a decision on it. `seen` is the edit as the person saw it.
 
     Raises `RunError` when the decision is refused, also because the edit has changed since, and `OSError`.
@@ -23,8 +23,9 @@ def decide(run: Run, edit: str, action: Action, reason: str, seen: Shown) -> Edi
             return reviews.veto(run, edit, user(), reason, shown=seen)
         case "undo":
             return reviews.undo(run, edit, user(), shown=seen)
-        case "ask again":
+        case "requeue":
             return reviews.requeue(run, edit, user())
+    raise ValueError(f"the workbench does not {action} edits")
 
 
 def user() -> str:

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Literal
 
 from textual.message import Message
 
-from engine.core.events import AnyEvent, EditDecided
+from engine.core.edit import Action, Edit
+from engine.core.events import AnyEvent
 from skillos_tui.model.episodes import Episode
 
 if TYPE_CHECKING:
     from engine.jobs.base import JobKind
-    from engine.runs.directory import EditRecord
     from engine.runs.status import ShownState
     from engine.runs.supervisor import RunSummary
-    from skillos_tui.model.decisions import Action
 
 
 Field = Literal["", "kind", "profile", "settings", "repo", "path"]
@@ -139,13 +138,17 @@ class StartRefused(Message):
 
 @dataclass
 class DecisionTaken(Message):
-    """A decision was taken; `record` is the edit after it, `before` the decision that it replaces."""
+    """A decision was taken: the edit `before` and `after` it."""
 
     path: Path
-    edit: str
     action: Action
-    record: EditRecord
-    before: EditDecided | None
+    before: Edit
+    after: Edit
+
+    @property
+    def edit(self) -> str:
+        """The edit's id."""
+        return self.after.id
 
 
 @dataclass

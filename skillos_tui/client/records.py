@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from engine.core.edit import Edit
 from engine.core.events import EditProposed, StepStarted
 from engine.core.registry import UnknownPart
 from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
-from engine.runs.directory import Run, Stored
+from engine.runs.directory import Run
+from engine.runs.log import Stored
 from skillos_tui.model.episodes import EPISODE_KINDS, Episode, EpisodeEvent, Followed
 from skillos_tui.model.news import KINDS, news
 
@@ -48,14 +50,14 @@ def recent(run: Run, last: int, *, forks: bool) -> int:
 
 def trajectory(run: Run, edit: str) -> Episode | None:
     """The episode in which an edit was proposed, from the events of its step; None if the log does not have it."""
-    proposed: EditProposed | None = None
+    proposed: Edit | None = None
     last = 0
     for stored in run.tail(-1, ["edit_proposed"]):
-        if isinstance(stored.event, EditProposed) and stored.event.edit == edit:
-            proposed, last = stored.event, stored.id
-    if proposed is None:
+        if isinstance(stored.event, EditProposed) and stored.event.edit.id == edit:
+            proposed, last = stored.event.edit, stored.id
+    at = proposed.provenance.position if proposed else None
+    if at is None:
         return None
-    at = proposed.at
     starts = run.tail(-1, ["step_started"], last)
     started = [s.id for s in starts if isinstance(s.event, StepStarted) and s.event.step == at.step]
     followed = Followed(True, at.group, at.rollout)

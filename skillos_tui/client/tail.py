@@ -22,7 +22,8 @@ from textual.message import Message
 from textual.worker import Worker
 
 from engine.jobs.base import JobKind
-from engine.runs.directory import Run, Stored
+from engine.runs.directory import Run
+from engine.runs.log import Stored
 from engine.runs.status import shown_state
 from engine.skills.repo.layout import skill_files
 from skillos_tui.client.messages import EngineSeen, EventsRead, Notified, RepoRead

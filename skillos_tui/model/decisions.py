@@ -12,19 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
-from engine.runs.directory import Shown
-from skillos_tui.model.view import Edit
-
-Action = Literal["approve", "veto", "undo", "ask again"]
-
-DONE: dict[Action, str] = {"approve": "approved", "veto": "vetoed", "undo": "undone", "ask again": "asked again"}
-
-
-def shown(edit: Edit) -> Shown:
-    """The edit as it is on the screen now; a decision is valid for exactly this."""
-    return edit.proposed, edit.decided
+from engine.core.edit import PAST, Action, Edit
 
 
 @dataclass(frozen=True)
@@ -41,12 +30,12 @@ class Decisions:
     """The decisions of this session on one run, oldest first; `under_way` holds those that are not in the log yet."""
 
     taken: list[Taken] = field(default_factory=list)
-    under_way: dict[str, tuple[Action, Shown]] = field(default_factory=dict)
+    under_way: dict[str, tuple[Action, Edit]] = field(default_factory=dict)
 
     def begin(self, edit: Edit, action: Action) -> None:
         """Note that a decision on this edit, as it is shown now, has been sent."""
-        self.under_way[edit.proposed.edit] = action, shown(edit)
-        self.taken.append(Taken(edit.proposed.edit, edit.proposed.skill, action))
+        self.under_way[edit.id] = action, edit
+        self.taken.append(Taken(edit.id, edit.skill, action))
 
     def refuse(self, edit: str) -> None:
         """Note that the decision in progress was refused."""
@@ -57,9 +46,7 @@ class Decisions:
 
     def catch_up(self, edits: Mapping[str, Edit]) -> set[str]:
         """Forget the decisions that are in the log now; returns their edits."""
-        changed = {
-            name for name, (_, before) in self.under_way.items() if name not in edits or shown(edits[name]) != before
-        }
+        changed = {name for name, (_, before) in self.under_way.items() if edits.get(name) != before}
         for name in changed:
             del self.under_way[name]
         return changed
@@ -68,4 +55,4 @@ class Decisions:
         """The decision in progress on this edit, as in "this edit is being approved"; "" for none."""
         if edit not in self.under_way:
             return ""
-        return f"being {DONE[self.under_way[edit][0]]}"
+        return f"being {PAST[self.under_way[edit][0]]}"

@@ -50,10 +50,10 @@ def _work(events: list[AnyEvent], unit: str) -> Iterable[str]:
     decided: set[str] = set()
     for event in events:
         if isinstance(event, EditProposed):
-            waiting.add(event.edit)
+            waiting.add(event.edit.id)
         elif isinstance(event, EditDecided):
             waiting.discard(event.edit)
-            decided |= {event.edit} if event.decision != "superseded" else set()
+            decided |= {event.edit} if event.decision.action != "supersede" else set()
     yield f"{counted(len(waiting), 'new edit')} wait{'s' if len(waiting) == 1 else ''}" if waiting else ""
     yield f"{counted(len(decided), 'edit')} decided" if decided else ""
 

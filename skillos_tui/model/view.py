@@ -15,11 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from engine.core.edit import OPEN, Edit
 from engine.core.events import (
     AnyEvent,
     CurationMade,
     CurationSkipped,
-    Decision,
     EditDecided,
     EditProposed,
     EpisodeEnded,
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from engine.jobs.base import JobKind
 
 Part = Literal["state", "skills", "transcript", "rewards", "memory", "review", "notice"]
-EditState = Literal["pending"] | Decision
 
 MAX_NOTICES = 50
 MAX_SUPERSEDED = 20
@@ -80,15 +79,6 @@ FOLDED_AGAIN = (
 
 
 @dataclass
-class Edit:
-    """An edit of the review queue, and the last decision on it, if there is one."""
-
-    proposed: EditProposed
-    state: EditState = "pending"
-    decided: EditDecided | None = None
-
-
-@dataclass
 class Change:
     """A skill's file before and after a change, and where the change was made; None where there is no file."""
 
@@ -118,7 +108,8 @@ class RunView:
     that adds the kind is not installed. `training` holds the episodes of the rollout that is followed; `trained` is true
     after the first episode that is not held out. `progress` is the engine's present work, if it has reported any.
     `withheld` counts the edits that were not put to review, by reason, the newest last. `superseded` counts the edits that
-    newer ones replaced in a full queue; `edits` holds the newest of them.
+    newer ones replaced in a full queue; `edits` holds the newest of them. `unread` holds the edits before the decisions that
+    were taken here and are not read from the log yet.
     """
 
     kind: str = ""
@@ -141,6 +132,7 @@ class RunView:
     fork: dict[str, str] = field(default_factory=dict)
     change: Change | None = None
     edits: dict[str, Edit] = field(default_factory=dict)
+    unread: dict[str, Edit] = field(default_factory=dict)
     withheld: dict[str, int] = field(default_factory=dict)
     superseded: int = 0
     memory: MemoryMeasured | None = None
@@ -167,8 +159,10 @@ class RunView:
         episodes of all its rollouts are shown."""
         return self.job is not None and self.job.forks
 
-    def place(self, at: PositionId) -> str:
+    def place(self, at: PositionId | None) -> str:
         """An address in short: "step 3 · g0 r2 p4" (group, rollout, position), "held-out step 10 · g3 p2", or "task 7"."""
+        if at is None:
+            return "no single position"
         if at.held_out:
             return f"held-out step {at.step} · g{at.group} p{at.position}"
         rollout = f" · g{at.group} r{at.rollout} p{at.position}" if self.forks else ""
@@ -220,11 +214,13 @@ class RunView:
             self.training = Followed(self.forks, group, rollout)
             self.fork, self.change = {}, None
 
-    def decided_here(self, proposed: EditProposed, state: EditState, decided: EditDecided | None) -> set[Part]:
-        """Apply a decision of this program at once, before its events are read from the log."""
-        if proposed.edit in self.edits:
-            edit = self.edits[proposed.edit]
-            edit.proposed, edit.state, edit.decided = proposed, state, decided
+    def decided_here(self, before: Edit, after: Edit) -> set[Part]:
+        """Show the effect of a decision of this program at once, before its event is read from the log.
+
+        A decision is valid for the edit as it was `before`, so its event is the next one of this edit.
+        """
+        if self.edits.get(after.id) == before:
+            self.unread[after.id], self.edits[after.id] = before, after
         return {"review", "skills", "state"}
 
     def neighbour(self, by: int) -> tuple[int, int]:
@@ -237,7 +233,7 @@ class RunView:
     @property
     def pending(self) -> list[Edit]:
         """Edits that wait for a decision, oldest first."""
-        return [edit for edit in self.edits.values() if edit.state in ("pending", "conflicted")]
+        return [edit for edit in self.edits.values() if edit.state in OPEN]
 
     def success(self, window: int = 10) -> list[float | None]:
         """The success rate by step, over the last `window` measured episodes; None where none was measured."""
@@ -354,18 +350,18 @@ class RunView:
         return changed
 
     def _edit_proposed(self, event: EditProposed) -> set[Part]:
-        self.edits[event.edit] = Edit(event)  # also when it is queued again, against the present text
+        edit = event.edit
+        before = self.unread.pop(edit.id, None) or self.edits.get(edit.id)
+        known = before is not None or event.action == "admit"  # the view does not hold every superseded edit
+        self.edits[edit.id] = event.applied(before) if known else edit
         return {"review", "skills", "state"}
 
     def _edit_decided(self, event: EditDecided) -> set[Part]:
-        edit = self.edits.get(event.edit)
-        if edit is None:
+        before = self.unread.pop(event.edit, None) or self.edits.get(event.edit)
+        if before is None:
             return set()
-        if event.decision == "undone" and edit.state in ("vetoed", "pending"):
-            edit.state, edit.decided = "pending", None
-        else:
-            edit.state, edit.decided = event.decision, event
-        if event.decision == "superseded":
+        edit = self.edits[event.edit] = event.applied(before)
+        if edit.state == "superseded":
             self.superseded += 1
             names = [name for name, other in self.edits.items() if other.state == "superseded"]
             for name in names[:-MAX_SUPERSEDED]:

@@ -108,7 +108,7 @@ class PlaceKeeper:
         if not isinstance(screen, FullScreen) or place.screen != screen.NAME:
             return  # the person has opened another screen already
         app.call_after_refresh(_restore_panes, screen, place)
-        names = [edit.proposed.skill for edit in app.view.pending if edit.proposed.edit in place.drafts]
+        names = [edit.skill for edit in app.view.pending if edit.id in place.drafts]
         if names:
             about = safe(", ".join(names[:3]))
             app.notify(f"An unsent reason is kept, about {about}: v there continues it.", markup=False, timeout=12)

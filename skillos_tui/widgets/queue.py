@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from engine.core.events import EditDecided
-from skillos_tui.model.view import Edit, EditState, RunView
+from engine.core.edit import PAST, Decision, Edit, State
+from engine.core.findings import Severity
+from skillos_tui.model.view import RunView
 from skillos_tui.render.text import Line, line, text_lines
 from skillos_tui.widgets.listing import Item, ListPane
 from skillos_tui.widgets.transcript import outcome_span
 from skillos_tui.widgets.tree import SIGNS
 
-DECIDED: dict[EditState, str] = {
-    "approved": "good:✓",
-    "amended": "good:✓",
+DECIDED: dict[State, str] = {
+    "committed": "good:✓",
     "vetoed": "bad:✗",
     "superseded": "muted:»",
     "undone": "muted:↶",
     "conflicted": "warn:!",
 }
-SEVERITY = {"danger": "bad", "warning": "warn", "info": "muted"}
+SEVERITY: dict[Severity, str] = {"error": "bad", "danger": "bad", "warning": "warn", "info": "muted"}
 MAX_DECIDED = 100
 MAX_REASONS = 8
 
@@ -40,7 +40,7 @@ class ReviewQueue(ListPane):
         """
         before = self._order
         self.view, self.under_way = view, under_way
-        self._order = [edit.proposed.edit for part in _parts(view) for edit in part]
+        self._order = [edit.id for part in _parts(view) for edit in part]
         if self._order and self.value not in view.edits:
             place = before.index(self.value) if isinstance(self.value, str) and self.value in before else 0
             left = [name for name in before[place:] if name in view.edits]
@@ -64,7 +64,7 @@ class ReviewQueue(ListPane):
         """The edit to decide on after this one: the next that waits and is not being decided on, else the first; None
         when there is none."""
         names = list(self.view.edits)
-        waiting = [other.proposed.edit for other in self.view.pending]
+        waiting = [other.id for other in self.view.pending]
         left = [name for name in waiting if name != edit and name not in self.under_way]
         place = {name: at for at, name in enumerate(names)}
         behind = [name for name in left if place[name] > place.get(edit, -1)]
@@ -88,47 +88,50 @@ class ReviewQueue(ListPane):
         return items
 
     def _entry(self, edit: Edit) -> Item:
-        proposed = edit.proposed
         sign = f"{DECIDED[edit.state]} " if edit.state in DECIDED else ":  "
-        if proposed.edit in self.under_way:
+        if edit.id in self.under_way:
             sign = "muted:… "
-        return Item(line(sign, SIGNS[proposed.operation], f": {proposed.skill}"), proposed.edit)
+        return Item(line(sign, SIGNS[edit.operation], f": {edit.skill}"), edit.id)
 
 
 def _parts(view: RunView) -> tuple[list[Edit], list[Edit], list[Edit]]:
     """The edits that wait, oldest first; then those decided, and those that were superseded, newest first."""
     newest = list(reversed(view.edits.values()))
-    decided = [edit for edit in newest if edit.state in ("approved", "amended", "vetoed", "undone")]
+    decided = [edit for edit in newest if edit.state in ("committed", "vetoed", "undone")]
     return view.pending, decided, [edit for edit in newest if edit.state == "superseded"]
 
 
 def reasons(edit: Edit, where: str, draft: str = "") -> list[Line]:
-    """The reason of the edit, the results of checks and audit, and the decision; `draft` is a reason for a veto that was
-    not sent."""
-    proposed = edit.proposed
+    """Why the edit was proposed, what the gates found, and what was decided; `draft` is a reason for a veto that was written
+    and not sent."""
+    cause = edit.provenance
     lines = [line("muted:not sent  ", f"warn:{draft.strip()}", indent=10)] if draft.strip() else []
-    lines.append(line("muted:task      ", f":{proposed.task}", indent=10))
-    lines.append(line("muted:outcome   ", outcome_span(proposed.outcome), f"muted:   {where}", indent=10))
-    if proposed.reason.strip():
-        first, *more = text_lines(proposed.reason, prefix=" " * 10)
+    lines.append(line("muted:task      ", f":{cause.task}", indent=10))
+    lines.append(line("muted:outcome   ", outcome_span(cause.outcome), f"muted:   {where}", indent=10))
+    if cause.reason.strip():
+        first, *more = text_lines(cause.reason, prefix=" " * 10)
         lines += [Line((("reason    ", "muted"), (first.spans[0][0][10:], "")), 10), *more]
-    for at, check in enumerate(proposed.checks or ["none noted"]):
-        lines.append(line("muted:checks    " if at == 0 else "muted:          ", f":{check}", indent=10))
-    for at, finding in enumerate(proposed.audit):
+    if not edit.findings:
+        lines.append(line("muted:findings  ", ":none", indent=10))
+    for at, finding in enumerate(edit.findings):
         severity = f"{SEVERITY[finding.severity]}:{finding.severity}"
         found = f":  line {finding.line}  {finding.rule}: {finding.message}"
-        lines.append(line("muted:audit     " if at == 0 else "muted:          ", severity, found, indent=10))
-    if proposed.amended_by:
-        lines.append(line("muted:amended   ", f":by {proposed.amended_by}; the log keeps what was proposed", indent=10))
-    if edit.decided is not None:
-        lines += _decision(edit.state, edit.decided)
+        lines.append(line("muted:findings  " if at == 0 else "muted:          ", severity, found, indent=10))
+    for at, (gate, score) in enumerate(edit.scores.items()):
+        lines.append(line("muted:scores    " if at == 0 else "muted:          ", f":{gate} {score:.3f}", indent=10))
+    if edit.amended_by:
+        lines.append(line("muted:amended   ", f":by {edit.amended_by}; the log keeps what was proposed", indent=10))
+    if edit.decision is not None:
+        lines += _decision(edit.state, edit.decision)
     return lines
 
 
-def _decision(state: EditState, decided: EditDecided) -> list[Line]:
+def _decision(state: State, decision: Decision) -> list[Line]:
     style = DECIDED[state].partition(":")[0]
-    commit = f"muted: · commit {decided.commit[:10]}" if decided.commit else ""
-    lines = [line("muted:decision  ", f"{style}:{state}", f"muted: by {decided.by}", commit, indent=10)]
-    if decided.reason:
-        lines.append(line(f":          {decided.reason}", indent=10))
+    commit = f"muted: · commit {decision.commit[:10]}" if decision.commit else ""
+    lines = [
+        line("muted:decision  ", f"{style}:{PAST[decision.action]}", f"muted: by {decision.by}", commit, indent=10)
+    ]
+    if decision.reason:
+        lines.append(line(f":          {decision.reason}", indent=10))
     return lines

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from engine.core.edit import Edit
 from engine.core.text import counted
 from skillos_tui.keymap import Key, bindings
-from skillos_tui.model.view import Change, Edit, RunView
+from skillos_tui.model.view import Change, RunView
 from skillos_tui.render.text import Line, line
 from skillos_tui.widgets.listing import Item, ListPane
 
@@ -67,9 +68,7 @@ class SkillTree(ListPane):
         """The leaves of the repository; the list is kept until a name or a sign changes, since it may be long."""
         if "repository" in self._folded:
             return []
-        signs = {
-            edit.proposed.new_name or edit.proposed.skill: edit.proposed.operation for edit in self._approved()[-5:]
-        }
+        signs = {edit.name: edit.operation for edit in self._committed()[-5:]}
         if self._leaves[0] != (names, signs):
             leaves = [
                 Item(partial(_leaf, SIGNS.get(signs.get(name, ""), ": "), name), ("repository", name)) for name in names
@@ -92,12 +91,12 @@ class SkillTree(ListPane):
             items.append(Item(partial(_leaf, sign, name), ("fork", name)))
         return items
 
-    def _approved(self) -> list[Edit]:
-        return [edit for edit in self.view.edits.values() if edit.state in ("approved", "amended")]
+    def _committed(self) -> list[Edit]:
+        return [edit for edit in self.view.edits.values() if edit.state == "committed"]
 
     def newest(self) -> Change | None:
         """The newest change: of the edits that wait, else of the fork, else of the repository."""
-        edits = self.view.pending or ([] if self.view.change else self._approved())
+        edits = self.view.pending or ([] if self.view.change else self._committed())
         return edit_change(edits[-1], self.view) if edits else self.view.change
 
     def change(self) -> Change | None:
@@ -130,8 +129,8 @@ class SkillTree(ListPane):
         return change if change.after == text else Change(name, change.after, text, f"changed since {change.where}")
 
     def _last_edit(self, name: str) -> Edit | None:
-        """The newest approved edit that wrote a skill of this name."""
-        edits = [edit for edit in self._approved() if (edit.proposed.new_name or edit.proposed.skill) == name]
+        """The newest committed edit that wrote a skill of this name."""
+        edits = [edit for edit in self._committed() if edit.name == name]
         return edits[-1] if edits else None
 
     def action_fold(self) -> None:
@@ -147,9 +146,8 @@ class SkillTree(ListPane):
 
 def edit_change(edit: Edit, view: RunView) -> Change:
     """An edit of the queue as a change."""
-    proposed = edit.proposed
-    name = f"{proposed.skill} → {proposed.new_name}" if proposed.new_name else proposed.skill
-    return Change(name, proposed.before, proposed.after, view.place(proposed.at))
+    name = f"{edit.skill} → {edit.new_name}" if edit.new_name else edit.skill
+    return Change(name, edit.before, edit.after, view.place(edit.provenance.position))
 
 
 def _leaf(sign: str, name: str) -> Line:
@@ -158,8 +156,7 @@ def _leaf(sign: str, name: str) -> Line:
 
 def _newest(edits: list[Edit]) -> Iterator[Item]:
     for edit in reversed(edits[-MAX_SHOWN_EDITS:]):
-        proposed = edit.proposed
         note = f"muted:  {edit.state}" if edit.state != "pending" else ""
-        yield Item(line(":  ", SIGNS[proposed.operation], f": {proposed.skill}", note), ("waiting", proposed.edit))
+        yield Item(line(":  ", SIGNS[edit.operation], f": {edit.skill}", note), ("waiting", edit.id))
     if len(edits) > MAX_SHOWN_EDITS:
         yield Item(line(f"muted:    … {len(edits) - MAX_SHOWN_EDITS} older"))

@@ -23,7 +23,7 @@ from engine.runs.errors import NotARun, RunError
 from engine.runs.migration import SCHEMA_VERSION
 from engine.runs.process import EngineProcess, identity_of
 from engine.runs.status import status
-from skillos_tui.view import RunView
+from skillos_tui.model.view import RunView
 from tests.runs.old import unpack
 
 ROOT = Path(__file__).parents[2]
@@ -100,11 +100,12 @@ def test_an_old_run_still_verifies(name: str, tmp_path: Path, capsys: pytest.Cap
 
 
 def test_the_workbench_folds_an_old_run(tmp_path: Path) -> None:
-    view = RunView("run")
-    with Run.open(unpack("train", tmp_path)) as run:
-        for stored in run.events():
-            view.fold(stored.event)
-    assert len(view.pending) == 3
+    for name in RUNS:
+        view = RunView(name)
+        with Run.open(unpack(name, tmp_path)) as run:
+            for stored in run.events():
+                view.fold(stored.event)
+            assert view.edits == {edit.id: edit for edit in run.edits()}
 
 
 # Edits

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Literal
 
 from engine.config import load_profile, to_toml
+from engine.core.edit import Action, Decision, Edit, Provenance
 from engine.core.events import (
     AnyEvent,
     Call,
     CurationMade,
     CurationSkipped,
+    EditDecided,
     EditProposed,
     EpisodeEnded,
     EpisodeStarted,
@@ -36,6 +39,7 @@ from engine.core.events import (
     TurnTaken,
     UpdateMade,
 )
+from engine.core.findings import Finding
 from engine.core.outcomes import FAILED, SUCCEEDED, Outcome, unmeasured
 from engine.jobs.registry import JOBS
 from engine.runs.directory import Run
@@ -188,22 +192,38 @@ def curation(at: PositionId, calls: list[Call], repo: dict[str, str]) -> Curatio
     )
 
 
-def proposal(step: int, number: int, *, edit: str = "", after: str | None = None) -> EditProposed:
+def proposal(
+    step: int,
+    number: int,
+    *,
+    edit: str = "",
+    after: str | None = None,
+    action: Literal["admit", "amend", "requeue"] = "admit",
+) -> EditProposed:
     """An edit for the review queue, from the first group's best rollout."""
     thing = THINGS[(step + number) % len(THINGS)] + ("" if step < 5 else f"-{step}")
+    found = Finding("format", "warning", 2, "there is no key 'colour'")
+    reason = f"The {thing} was found only after three places had been searched."
     return EditProposed(
-        edit=edit or f"s{step}-{number}",
-        at=PositionId(step, 0, 1, number + 1),
-        operation="insert",
-        skill=f"find-{thing}",
-        new_name="",
-        before=None,
-        after=after if after is not None else skill_text(thing, PLACES[step % len(PLACES)]),
-        task=f"put the {thing} on the table",
-        outcome=SUCCEEDED,
-        reason=f"The {thing} was found only after three places had been searched.",
-        checks=["parses", "applies to the run's repository"],
+        Edit(
+            "insert",
+            f"find-{thing}",
+            None,
+            after if after is not None else skill_text(thing, PLACES[step % len(PLACES)]),
+            id=edit or f"s{step}-{number}",
+            provenance=Provenance(
+                PositionId(step, 0, 1, number + 1), f"put the {thing} on the table", SUCCEEDED, "curator", reason
+            ),
+            findings=(found,),
+            state="pending",
+        ),
+        action,
     )
+
+
+def decision(edit: str, action: Action, by: str, reason: str = "", commit: str = "") -> EditDecided:
+    """A decision on an edit, as the log has it."""
+    return EditDecided(edit, Decision(action, by, reason, commit))
 
 
 HELD_OUT_GROUPS = 4

@@ -64,7 +64,7 @@ def commit_of(run: Run, edit: str) -> str:
 
 
 def skill_of(run: Run, edit: str) -> str:
-    return run.edit(edit).proposal.skill
+    return run.edit(edit).skill
 
 
 def pane(pilot: Pilot[str], name: str) -> str:

@@ -52,7 +52,7 @@ def put_again(run: Run) -> None:
 async def test_what_was_changed_since_an_approved_edit_is_shown_against_it(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     reviews.approve(run, "s1-0", "ann")
-    name = run.edit("s1-0").proposal.skill
+    name = run.edit("s1-0").skill
     file = run.repo_path / name / "SKILL.md"
     async with workbench(run.path) as pilot:
         await until(pilot, "repository  1 skill")

@@ -209,7 +209,7 @@ def test_an_action_and_a_notice_that_are_cut_are_marked() -> None:
 async def test_long_values_in_all_panes_are_whole_or_cut_with_a_sign(tmp_path: Path, size: tuple[int, int]) -> None:
     opened = create(tmp_path / "20261125-181716-train-pocket")
     name = "find-" + "家具" * 30
-    edit: EditProposed = msgspec.structs.replace(proposal(99_998, 0, edit="e"), skill=name)
+    edit = EditProposed(msgspec.structs.replace(proposal(99_998, 0, edit="e").edit, skill=name))
     at = PositionId(99_998, 12, 7, 5)
     reason = "its file is not valid: the description is missing, and the header has a key that no reader knows"
     opened.append(

@@ -8,7 +8,6 @@ import pytest
 
 from engine.core.events import (
     Call,
-    EditDecided,
     EpisodeStarted,
     MemoryMeasured,
     Notice,
@@ -21,7 +20,7 @@ from engine.core.events import (
     TurnTaken,
 )
 from engine.runs.directory import Run
-from tests.workbench.recording import create, curation, proposal
+from tests.workbench.recording import create, curation, decision, proposal
 from tests.workbench.stage import on_screen, until, workbench
 
 HOSTILE = {
@@ -49,7 +48,7 @@ def record(path: Path, text: str) -> Run:
         proposal(1, 0, edit="e1", after=text),
         proposal(1, 1, edit=text or "e2", after=text),
         ProposalsWithheld(1, 1, text),
-        EditDecided("e1", "vetoed", text, text, text),
+        decision("e1", "veto", text, text, text),
         Notice("error", text),
         StateChanged("failed", text),
     )

@@ -14,17 +14,17 @@ from textual import events
 from textual.pilot import Pilot
 
 import skillos_tui.app
-from engine.core.events import EditDecided
+from engine.core.errors import SkillosError
 from engine.review import decisions as reviews
+from engine.review.queue import QUEUE
 from engine.runs.directory import Run
-from engine.runs.errors import RunError
 from skillos_tui.app import SkillosApp
 from skillos_tui.client.client import user
 from skillos_tui.screens.base import FullScreen
 from skillos_tui.screens.home.screen import HomeScreen
 from skillos_tui.screens.live.screen import LiveScreen
 from skillos_tui.screens.review.screen import ReviewScreen
-from tests.workbench.recording import proposal
+from tests.workbench.recording import decision, proposal
 from tests.workbench.reviewing import decisions, waiting_run
 from tests.workbench.stage import until, workbench
 
@@ -40,7 +40,7 @@ KEYS = [
     "space",
     "backspace",
 ]
-DECIDES = {"a": ("approved", "conflicted"), "v": ("vetoed",), "u": ("undone",)}
+DECIDES = {"a": ("approve", "conflict"), "v": ("veto",), "u": ("undo",)}
 SIZES = [(120, 40), (80, 24), (60, 16), (200, 50)]
 
 
@@ -53,7 +53,7 @@ class Watched(SkillosApp):
     def _display(self, screen: object, renderable: object) -> None:
         super()._display(screen, renderable)  # type: ignore[arg-type]
         if isinstance(screen, ReviewScreen):
-            self.diff_of = screen.queue.current.proposed.edit if screen.queue.current else ""
+            self.diff_of = screen.queue.current.id if screen.queue.current else ""
         elif isinstance(screen, FullScreen):
             self.diff_of = ""
 
@@ -78,7 +78,7 @@ class TaskSource:
         edit = self.dice.choice([record.id for record in self.run.edits()])
         try:
             self.dice.choice(moves)(edit)
-        except RunError:
+        except SkillosError:
             return  # it was not to be done to this edit
 
     def _propose(self, edit: str) -> None:
@@ -87,10 +87,10 @@ class TaskSource:
 
     def _supersede(self, edit: str) -> None:
         if self.run.edit(edit).state == "pending":
-            self.run.append(EditDecided(edit, "superseded", reviews.QUEUE, "room was needed"))
+            self.run.append(decision(edit, "supersede", QUEUE, "room was needed"))
 
     def _by_hand(self, edit: str) -> None:
-        file = self.run.repo_path / self.run.edit(edit).proposal.skill / "SKILL.md"
+        file = self.run.repo_path / self.run.edit(edit).skill / "SKILL.md"
         if file.exists():
             file.write_text(f"---\nname: x\ndescription: y\n---\nby hand {self.dice.random()}\n")
 
@@ -131,7 +131,7 @@ def press(pilot: Pilot[str], key: str) -> None:
 
 def judge(run: Run, pressed: Counter[tuple[str, str]]) -> None:
     """Every decision of ours has a key of its kind that was pressed while its edit was on the screen."""
-    made = Counter((decision.edit, decision.decision) for decision in decisions(run) if decision.by == user())
+    made = Counter((event.edit, event.decision.action) for event in decisions(run) if event.decision.by == user())
     for edit in {edit for edit, _ in made}:
         for key, kinds in DECIDES.items():
             taken = sum(made[edit, kind] for kind in kinds)

@@ -9,37 +9,37 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
-from engine.core.events import EditDecided
 from engine.review import decisions as reviews
+from engine.review.queue import QUEUE
 from engine.runs.directory import Run
 from skillos_tui.model.session import Session
 from skillos_tui.screens.reason.screen import ReasonScreen
 from skillos_tui.screens.review.screen import ReviewScreen
-from tests.workbench.recording import proposal
+from tests.workbench.recording import decision, proposal
 from tests.workbench.reviewing import bottom, decided, decisions, pane, reason, review, skill_of, title, waiting_run
 from tests.workbench.stage import at_once, seconds, until
 
 
 def superseded(run: Run) -> None:
-    run.append(EditDecided("e0", "superseded", reviews.QUEUE, "e9 took its place"))
+    run.append(decision("e0", "supersede", QUEUE, "e9 took its place"))
 
 
 def superseded_and_forgotten(run: Run) -> None:
     names = [f"x{at}" for at in range(25)]
     run.append(*(proposal(at + 50, 0, edit=name) for at, name in enumerate(names)))
-    run.append(*(EditDecided(name, "superseded", reviews.QUEUE, "") for name in ("e0", *names)))
+    run.append(*(decision(name, "supersede", QUEUE, "") for name in ("e0", *names)))
 
 
 def conflicted(run: Run) -> None:
-    run.append(EditDecided("e0", "conflicted", "bob", "the file has changed"))
+    run.append(decision("e0", "conflict", "bob", "the file has changed"))
 
 
 def asked_again(run: Run) -> None:
-    run.append(proposal(9, 1, edit="e0"))
+    run.append(proposal(9, 1, edit="e0", action="amend"))
 
 
 def amended(run: Run) -> None:
-    text = run.edit("e0").proposal.after
+    text = run.edit("e0").after
     assert text is not None
     reviews.amend(run, "e0", "bob", text + "\nMore.\n")
 
@@ -47,7 +47,7 @@ def amended(run: Run) -> None:
 ELSEWHERE: dict[str, tuple[Callable[[Run], object], str]] = {
     "approved": (lambda run: reviews.approve(run, "e0", "bob"), "was approved by bob"),
     "vetoed": (lambda run: reviews.veto(run, "e0", "bob", "mine"), "was vetoed by bob"),
-    "amended": (amended, "was amended by bob"),
+    "amended": (amended, "was approved by bob"),
     "superseded": (superseded, "was superseded by the queue's"),
     "forgotten": (superseded_and_forgotten, "superseded this one"),
     "conflicted": (conflicted, "was conflicted by bob"),
@@ -78,7 +78,7 @@ async def test_a_change_of_the_edit_is_shown_and_enter_does_nothing(
         await until(pilot, lambda: isinstance(pilot.app.screen, ReviewScreen))
         await seconds(pilot, 0.5)
         if what != "lost":
-            assert not [decision for decision in decisions(run) if decision.by not in ("bob", reviews.QUEUE)]
+            assert not [event for event in decisions(run) if event.decision.by not in ("bob", QUEUE)]
             assert run.edit("e1").state == run.edit("e2").state == "pending"
         assert Session.load(tmp_path / "state").draft(run.path, "e0") == "too vague"
         assert pilot.app.is_running
@@ -123,7 +123,7 @@ async def test_a_veto_that_is_second_keeps_its_text(tmp_path: Path) -> None:
         reviews.approve(run, "e0", "bob")
         at_once(pilot, "enter")
         await until(pilot, "was approved by bob")
-        assert decided(run) == {"e0": "approved"}
+        assert decided(run) == {"e0": "committed"}
         assert Session.load(tmp_path / "state").draft(run.path, "e0") == "too vague"
 
 
@@ -205,7 +205,7 @@ async def test_keys_typed_behind_escape_are_no_part_of_the_text(tmp_path: Path) 
         await until(pilot, "not sent  no")
         await seconds(pilot, 0.5)
         assert "not sent  no " in f"{pane(pilot, 'why').splitlines()[0]} "
-        assert set(decided(run).values()) <= {"approved"}
+        assert set(decided(run).values()) <= {"committed"}
 
 
 async def test_the_text_of_another_run_s_edit_is_not_mixed_up(tmp_path: Path) -> None:

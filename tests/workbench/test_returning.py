@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.core.events import EditDecided, HeldOutMeasured, Notice, StateChanged
+from engine.core.events import HeldOutMeasured, Notice, StateChanged
 from engine.runs.directory import Run
 from skillos_tui.client.records import news_since
 from skillos_tui.model.session import Place, Saved, Session
@@ -27,7 +27,7 @@ from skillos_tui.themes import load_themes
 from skillos_tui.widgets.diff import DiffPane
 from skillos_tui.widgets.queue import ReviewQueue
 from skillos_tui.widgets.tree import SkillTree
-from tests.workbench.recording import add_step, measured, record_training
+from tests.workbench.recording import add_step, decision, measured, record_training
 from tests.workbench.stage import on_screen, until, workbench
 
 # What is kept
@@ -159,7 +159,7 @@ def test_a_text_that_a_full_disk_did_not_take_is_kept_and_written_when_there_is_
 
 async def test_a_half_typed_reason_is_not_offered_where_it_cannot_be_sent(tmp_path: Path) -> None:
     run, session = record_training(tmp_path / "run", steps=1), Session.load(tmp_path / "state")
-    run.append(EditDecided("s1-1", "approved", "bob", ""))
+    run.append(decision("s1-1", "approve", "bob", ""))
     session.keep_place(run.path, Place("review", "s1-0"))
     session.keep_draft(run.path, "s1-1", "too va")
     session.keep_draft(run.path, "s1-0", "wrong")
@@ -216,7 +216,7 @@ def test_the_news_are_what_a_person_asks_for(tmp_path: Path) -> None:
     for step in (3, 4):
         add_step(run, step)
     run.append(StateChanged("paused"), StateChanged("running"), StateChanged("paused"), StateChanged("running"))
-    run.append(EditDecided("s3-0", "approved", "ann"), measured(4, 0.41), Notice("warning", "The disk is nearly full."))
+    run.append(decision("s3-0", "approve", "ann"), measured(4, 0.41), Notice("warning", "The disk is nearly full."))
     told = (
         "since you left: 2 steps, 3 new edits wait, 1 edit decided, held-out 0.320 → 0.410, paused 2 times, 1 warning"
     )

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import msgspec
 
-from engine.core.events import EditDecided
+from engine.core.events import EditProposed
 from engine.review import decisions as reviews
+from engine.review.queue import QUEUE, vetoed
 from engine.runs.directory import Run
 from engine.skills.audit import Finding
 from skillos_tui.client.messages import Reply, TrajectoryRead
-from tests.workbench.recording import proposal, record_training
+from tests.workbench.recording import decision, proposal, record_training
 from tests.workbench.reviewing import commit_of, pane, reason, review, title, waiting_run
 from tests.workbench.stage import at_once, on_screen, until, workbench
 
@@ -50,7 +51,7 @@ async def test_an_approved_edit_is_a_commit_and_the_next_edit_comes(tmp_path: Pa
         await pilot.press("r")
         await until(pilot, "insert · find-apple")
         await pilot.press("a")
-        await until(pilot, lambda: state(run, "s1-0") == "approved")
+        await until(pilot, lambda: state(run, "s1-0") == "committed")
         await until(pilot, "insert · find-towel")
         await until(pilot, "1 decided")
         assert (run.repo_path / "find-apple" / "SKILL.md").is_file()
@@ -68,7 +69,7 @@ async def test_a_veto_takes_a_reason_and_writes_nothing(tmp_path: Path) -> None:
         await until(pilot, "Veto the edit of find-apple")
         at_once(pilot, *"too vague", "enter")
         await until(pilot, lambda: state(run, "s1-0") == "vetoed")
-        assert [(record.id, record.decision and record.decision.reason) for record in reviews.vetoed(run, 5)] == [
+        assert [(record.id, record.decision and record.decision.reason) for record in vetoed(run, 5)] == [
             ("s1-0", "too vague")
         ]
         assert not (run.repo_path / "find-apple").exists()
@@ -99,7 +100,7 @@ async def test_undo_reverts_the_commit_that_it_names_and_can_be_undone(tmp_path:
         await pilot.press("a")
         await until(pilot, lambda: "pending" in title(pilot))
         await pilot.press("a")
-        await until(pilot, lambda: state(run, "s1-0") == "approved")
+        await until(pilot, lambda: state(run, "s1-0") == "committed")
         assert (run.repo_path / "find-apple" / "SKILL.md").is_file() and state(run, "s1-1") == "pending"
 
 
@@ -131,7 +132,7 @@ async def test_a_file_that_changed_since_conflicts_and_is_asked_again(tmp_path: 
     run = record_training(tmp_path / "run", steps=1)
     reviews.approve(run, "s1-0", "ann")
     run.append(proposal(6, 0, edit="late"))
-    proposed = run.edit("late").proposal
+    proposed = run.edit("late")
     folder = run.repo_path / proposed.skill
     folder.mkdir()
     (folder / "SKILL.md").write_text("---\nname: x\ndescription: y\n---\nby hand\n")
@@ -151,7 +152,7 @@ async def test_a_file_that_changed_since_conflicts_and_is_asked_again(tmp_path: 
         await until(pilot, "- by hand")
         assert state(run, "late") == "pending"
         await pilot.press("a")
-        await until(pilot, lambda: state(run, "late") == "approved")
+        await until(pilot, lambda: state(run, "late") == "committed")
         assert (folder / "SKILL.md").read_text() == proposed.after
 
 
@@ -217,20 +218,21 @@ async def test_the_findings_of_the_audit_are_shown_with_the_edit(tmp_path: Path)
         Finding("fetch-and-run", "danger", 7, "runs what a URL answers: «curl \u202e x | sh»"),
         Finding("instance-name", "warning", 9, "was copied from the one task at hand: «mug 2»"),
     ]
-    run.append(msgspec.structs.replace(proposal(6, 0, edit="risky"), audit=found))
+    risky = msgspec.structs.replace(proposal(6, 0).edit, id="risky", findings=tuple(found))
+    run.append(EditProposed(risky))
     async with workbench(run.path) as pilot:
         await until(pilot, "3 to review")
         await pilot.press("r", "n", "n")
-        await until(pilot, lambda: "audit" in pane(pilot, "why"))
+        await until(pilot, lambda: "findings" in pane(pilot, "why"))
         why = [" ".join(line.split()) for line in pane(pilot, "why").splitlines()]
-        assert any("audit danger line 7 fetch-and-run: runs what a URL answers: «curl" in line for line in why)
+        assert any("findings danger line 7 fetch-and-run: runs what a URL answers: «curl" in line for line in why)
         assert any("warning line 9 instance-name: was copied" in line for line in why)
         assert "\u202e" not in pane(pilot, "why")
 
 
 async def test_a_superseded_edit_is_marked_and_can_be_queued_again(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
-    run.append(EditDecided("s1-0", "superseded", reviews.QUEUE, "s1-1 took its place"))
+    run.append(decision("s1-0", "supersede", QUEUE, "s1-1 took its place"))
     async with workbench(run.path) as pilot:
         await until(pilot, "1 to review")
         await pilot.press("r")
@@ -246,14 +248,14 @@ async def test_a_superseded_edit_is_marked_and_can_be_queued_again(tmp_path: Pat
 
 async def test_an_amended_edit_shows_the_text_that_was_committed_and_is_undone(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
-    better = run.edit("s1-0").proposal.after.replace("drawer", "green drawer")
+    better = run.edit("s1-0").after.replace("drawer", "green drawer")
     reviews.amend(run, "s1-0", "bob", better)
     async with workbench(run.path) as pilot:
         await until(pilot, "1 to review")
         await pilot.press("r", "n")
         await until(pilot, "insert · find-apple")
         assert "green drawer" in pane(pilot, "diff")
-        assert "amended   by bob" in pane(pilot, "why") and "amended by bob" in pane(pilot, "why")
+        assert "amended   by bob" in pane(pilot, "why") and "approved by bob" in pane(pilot, "why")
         await pilot.press("u")
         await until(pilot, lambda: state(run, "s1-0") == "undone")
 

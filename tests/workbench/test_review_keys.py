@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from engine.core.events import EditDecided
 from engine.review import decisions as reviews
+from engine.review.queue import QUEUE
 from skillos_tui.app import SkillosApp
 from skillos_tui.client import client
 from skillos_tui.model.keyguard import UNREAD_SECONDS
 from skillos_tui.model.session import Place, Session
 from skillos_tui.screens.review.screen import REASON_PAUSE_SECONDS, ReviewScreen
-from tests.workbench.recording import proposal
+from tests.workbench.recording import decision, proposal
 from tests.workbench.reviewing import (
     bottom,
     decided,
@@ -35,7 +35,7 @@ async def test_a_fast_reviewer_approves_what_was_on_the_screen(tmp_path: Path) -
     run = waiting_run(tmp_path / "run")
     async with review(run) as pilot:
         await pilot.press("a", "a", "a")
-        await until(pilot, lambda: decided(run) == {"e0": "approved", "e1": "approved", "e2": "approved"})
+        await until(pilot, lambda: decided(run) == {"e0": "committed", "e1": "committed", "e2": "committed"})
         assert [decision.edit for decision in decisions(run)] == ["e0", "e1", "e2"]
 
 
@@ -48,16 +48,16 @@ async def test_keys_typed_ahead_decide_on_nothing_that_was_not_there(tmp_path: P
         await seconds(pilot, 1)
         assert decided(run) == {} and isinstance(pilot.app.screen, ReviewScreen)
         await pilot.press("a")
-        await until(pilot, lambda: decided(run) == {"e0": "approved"})
+        await until(pilot, lambda: decided(run) == {"e0": "committed"})
 
 
 async def test_of_keys_in_one_go_only_the_first_decides(tmp_path: Path) -> None:
     run = waiting_run(tmp_path / "run")
     async with review(run) as pilot:
         at_once(pilot, "a", "a", "a")
-        await until(pilot, lambda: decided(run) == {"e0": "approved"})
+        await until(pilot, lambda: decided(run) == {"e0": "committed"})
         await seconds(pilot, 1)
-        assert decided(run) == {"e0": "approved"}
+        assert decided(run) == {"e0": "committed"}
 
 
 async def test_the_palette_decides_on_the_edit_under_it(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ async def test_the_palette_decides_on_the_edit_under_it(tmp_path: Path) -> None:
         at_once(pilot, *"approve")
         await until(pilot, "Approve and commit")
         await pilot.press("enter", "enter")
-        await until(pilot, lambda: decided(run) == {"e0": "approved"})
+        await until(pilot, lambda: decided(run) == {"e0": "committed"})
 
 
 async def test_keys_keep_their_order_when_the_cursor_moves(tmp_path: Path) -> None:
@@ -104,12 +104,12 @@ async def test_a_reason_typed_where_nothing_can_be_vetoed_is_dropped(tmp_path: P
         await until(pilot, "This edit is approved already")
         at_once(pilot, *"u are a vague quip", "enter")
         await until(pilot, lambda: "keys ignored" in bottom(pilot))
-        assert decided(run) == {"e2": "approved"} and skill_of(run, "e2") in title(pilot)
+        assert decided(run) == {"e2": "committed"} and skill_of(run, "e2") in title(pilot)
         await seconds(pilot, REASON_PAUSE_SECONDS + 0.1)
         await pilot.press("p")
         await until(pilot, lambda: skill_of(run, "e1") in title(pilot) and "ignored" not in bottom(pilot))
         await pilot.press("a")
-        await until(pilot, lambda: decided(run) == {"e1": "approved", "e2": "approved"})
+        await until(pilot, lambda: decided(run) == {"e1": "committed", "e2": "committed"})
 
 
 async def test_escape_ends_the_ignoring(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ async def test_escape_ends_the_ignoring(tmp_path: Path) -> None:
         await pilot.press("u")
         await until(pilot, "Nothing to undo: this edit waits.")
         await pilot.press("escape", "a")
-        await until(pilot, lambda: decided(run) == {"e0": "approved"})
+        await until(pilot, lambda: decided(run) == {"e0": "committed"})
         assert isinstance(pilot.app.screen, ReviewScreen)
 
 
@@ -161,13 +161,13 @@ async def test_the_first_edit_that_arrives_is_not_decided_by_an_earlier_key(tmp_
         await seconds(pilot, REASON_PAUSE_SECONDS + 0.1)
         assert decided(run) == {}
         await pilot.press("a")
-        await until(pilot, lambda: decided(run) == {"e0": "approved"})
+        await until(pilot, lambda: decided(run) == {"e0": "committed"})
 
 
 async def test_an_edit_that_takes_the_place_of_a_superseded_one_is_not_under_a_key(tmp_path: Path) -> None:
     run = waiting_run(tmp_path / "run", 23)
     async with review(run) as pilot:
-        run.append(*(EditDecided(f"e{at}", "superseded", reviews.QUEUE, "room") for at in range(21)))
+        run.append(*(decision(f"e{at}", "supersede", QUEUE, "room") for at in range(21)))
         await until(pilot, "2 waiting")
         await until(pilot, lambda: "e0" not in app_of(pilot).view.edits)
         await pilot.press("a")
@@ -180,11 +180,11 @@ async def test_an_edit_decided_elsewhere_under_the_cursor_is_not_undone_by_a_key
     run = waiting_run(tmp_path / "run")
     async with review(run) as pilot:
         reviews.approve(run, "e0", "bob")
-        await until(pilot, lambda: "approved" in title(pilot))
+        await until(pilot, lambda: "committed" in title(pilot))
         await pilot.press("u")
         await until(pilot, "has just come; look at it first")
         await seconds(pilot, UNREAD_SECONDS)
-        assert decided(run) == {"e0": "approved"}
+        assert decided(run) == {"e0": "committed"}
         await pilot.press("u")
         await until(pilot, lambda: decided(run) == {"e0": "undone"})
 
@@ -194,7 +194,7 @@ async def test_a_diff_that_was_put_anew_elsewhere_is_not_under_a_key(tmp_path: P
     async with review(run) as pilot:
         reviews.approve(run, "e0", "bob")
         (run.repo_path / skill_of(run, "e0") / "SKILL.md").write_text("---\nname: x\ndescription: y\n---\nby hand\n")
-        run.append(EditDecided("e0", "conflicted", "bob", "changed"))
+        run.append(decision("e0", "conflict", "bob", "changed"))
         reviews.requeue(run, "e0", "bob")
         await until(pilot, "- by hand")
         await pilot.press("a")
@@ -216,7 +216,7 @@ async def test_a_second_key_while_a_decision_is_under_way_does_nothing_more(tmp_
     run = waiting_run(tmp_path / "run", 1)
     async with review(run) as pilot:
         at_once(pilot, "a", "a", "v", "u")
-        await until(pilot, lambda: decided(run) == {"e0": "approved"})
+        await until(pilot, lambda: decided(run) == {"e0": "committed"})
         await seconds(pilot, 1)
         assert len(decisions(run)) == 1 and isinstance(pilot.app.screen, ReviewScreen)
 
@@ -226,7 +226,7 @@ async def test_after_the_last_edit_of_the_list_the_first_that_waits_comes(tmp_pa
     async with review(run) as pilot:
         await pilot.press("n", "n", "a")
         await until(pilot, lambda: skill_of(run, "e0") in title(pilot))
-        await until(pilot, lambda: decided(run) == {"e2": "approved"})
+        await until(pilot, lambda: decided(run) == {"e2": "committed"})
         await pilot.press("a")
         await until(pilot, lambda: skill_of(run, "e1") in title(pilot))
         await pilot.press("v")
@@ -251,7 +251,7 @@ async def test_on_a_narrow_terminal_an_edit_whose_diff_was_not_shown_is_not_deci
         await pilot.press("n")
         await until(pilot, f"insert · {skill_of(run, 'e2')}")
         await pilot.press("a")
-        await until(pilot, lambda: decided(run) == {"e2": "approved"})
+        await until(pilot, lambda: decided(run) == {"e2": "committed"})
 
 
 async def test_decisions_that_were_sent_are_taken_although_the_program_is_left(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ async def test_decisions_that_were_sent_are_taken_although_the_program_is_left(t
     deadline = asyncio.get_running_loop().time() + 10
     while len(decided(run)) < 3 and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(0.05)
-    assert decided(run) == {"e0": "approved", "e1": "approved", "e2": "approved"}
+    assert decided(run) == {"e0": "committed", "e1": "committed", "e2": "committed"}
 
 
 async def test_review_that_is_opened_by_the_program_is_read_first(tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ async def test_review_shows_no_edit_and_decides_on_none_until_the_whole_log_is_r
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, session, gate = waiting_run(tmp_path / "run", 2), Session(), threading.Event()
-    run.append(EditDecided("e0", "vetoed", "bob", ""))
+    run.append(decision("e0", "veto", "bob", ""))
     session.keep_place(run.path, Place(seen=1))
     whole = client.news_since
     monkeypatch.setattr(client, "news_since", lambda run, since, unit: gate.wait(60) and whole(run, since, unit))

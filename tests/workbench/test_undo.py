@@ -16,10 +16,10 @@ async def test_undo_without_a_decision_gives_the_reason_and_reverts_nothing_else
     run = waiting_run(tmp_path / "run")
     async with review(run) as pilot:
         await pilot.press("a")
-        await until(pilot, lambda: decided(run) == {"e0": "approved"} and skill_of(run, "e1") in title(pilot))
+        await until(pilot, lambda: decided(run) == {"e0": "committed"} and skill_of(run, "e1") in title(pilot))
         await pilot.press("u")
         await until(pilot, "Nothing to undo: this edit waits. a approves, v vetoes it.")
-        assert decided(run) == {"e0": "approved"}
+        assert decided(run) == {"e0": "committed"}
 
 
 @pytest.mark.parametrize("state", ["undone", "superseded", "conflicted"])
@@ -32,7 +32,7 @@ async def test_undo_on_an_edit_that_is_not_decided_any_more_reverts_nothing(tmp_
         run.append(EditDecided("e2", state, "bob", "why"))  # type: ignore[arg-type]
     async with review(run) as pilot:
         await pilot.press("a")
-        await until(pilot, lambda: decided(run)["e0"] == "approved")
+        await until(pilot, lambda: decided(run)["e0"] == "committed")
         while skill_of(run, "e2") not in title(pilot):
             await pilot.press("n")
         count = len(decisions(run))
@@ -40,7 +40,7 @@ async def test_undo_on_an_edit_that_is_not_decided_any_more_reverts_nothing(tmp_
         await until(pilot, lambda: "a ask" in bottom(pilot))
         assert ("has changed" if state == "conflicted" else f"This edit is {state} already") in bottom(pilot)
         await seconds(pilot, 1)
-        assert len(decisions(run)) == count and decided(run)["e0"] == "approved"
+        assert len(decisions(run)) == count and decided(run)["e0"] == "committed"
         await pilot.press("a")
         await until(pilot, lambda: "e2" not in decided(run))
 
@@ -68,7 +68,7 @@ async def test_undo_and_back_again_as_often_as_one_likes(tmp_path: Path) -> None
     async with review(run) as pilot:
         for _ in range(3):
             await pilot.press("a")
-            await until(pilot, lambda: "approved" in title(pilot))
+            await until(pilot, lambda: "committed" in title(pilot))
             assert file.is_file()
             await pilot.press("u")
             await until(pilot, lambda: "undone" in title(pilot))
@@ -84,10 +84,10 @@ async def test_an_undo_that_would_lose_a_later_change_is_refused_with_a_message(
     async with workbench(run.path) as pilot:
         await until(pilot, "repository  1 skill")
         await pilot.press("r")
-        await until(pilot, lambda: "approved" in title(pilot))
+        await until(pilot, lambda: "committed" in title(pilot))
         await pilot.press("u")
         await until(pilot, lambda: "cannot be undone, for the skill changed since" in bottom(pilot))
-        assert decided(run) == {"e0": "approved"}
+        assert decided(run) == {"e0": "committed"}
         await seconds(pilot, 0.8)
         await pilot.press("n")
         await until(pilot, lambda: "u revert" in bottom(pilot))
@@ -101,7 +101,7 @@ async def test_one_s_decisions_are_walked_in_their_order_with_their_state(tmp_pa
         await pilot.press("a")
         await until(pilot, lambda: skill_of(run, "e1") in title(pilot))
         await pilot.press("v", "n", "o", "enter")
-        await until(pilot, lambda: decided(run) == {"e0": "approved", "e1": "vetoed"})
+        await until(pilot, lambda: decided(run) == {"e0": "committed", "e1": "vetoed"})
         reviews.undo(run, "e0", "bob")
         first, second = skill_of(run, "e0"), skill_of(run, "e1")
         await pilot.press("[")

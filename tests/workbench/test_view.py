@@ -7,7 +7,6 @@ import random
 from engine.core.events import (
     AnyEvent,
     Call,
-    EditDecided,
     EpisodeEnded,
     PositionId,
     RunStarted,
@@ -18,7 +17,17 @@ from engine.core.events import (
 from engine.core.outcomes import FAILED, SUCCEEDED, unmeasured
 from skillos_tui.model.episodes import EPISODE_KINDS, MAX_EPISODES
 from skillos_tui.model.view import MAX_SUPERSEDED, RunView
-from tests.workbench.recording import GROUPS, ROLLOUTS, TASKS, curation, episode, proposal, step_events, view_of
+from tests.workbench.recording import (
+    GROUPS,
+    ROLLOUTS,
+    TASKS,
+    curation,
+    decision,
+    episode,
+    proposal,
+    step_events,
+    view_of,
+)
 
 TRAIN = RunStarted(run_kind="train", profile="pocket", steps=40, pid=1)
 CURATE = RunStarted(run_kind="curate", profile="pocket", steps=60, pid=1)
@@ -108,10 +117,10 @@ def test_the_newest_change_of_the_fork_is_known() -> None:
 
 def test_an_undone_veto_waits_again_and_an_undone_approval_does_not() -> None:
     view = folded(TRAIN, proposal(1, 0, edit="e1"), proposal(1, 1, edit="e2"))
-    folded(EditDecided("e1", "vetoed", "ann", "vague"), EditDecided("e2", "approved", "ann", commit="abc"), view=view)
+    folded(decision("e1", "veto", "ann", "vague"), decision("e2", "approve", "ann", commit="abc"), view=view)
     assert view.pending == []
-    folded(EditDecided("e1", "undone", "ann"), EditDecided("e2", "undone", "ann", commit="def"), view=view)
-    assert [edit.proposed.edit for edit in view.pending] == ["e1"]
+    folded(decision("e1", "undo", "ann"), decision("e2", "undo", "ann", commit="def"), view=view)
+    assert [edit.id for edit in view.pending] == ["e1"]
     assert view.edits["e2"].state == "undone"
 
 
@@ -119,12 +128,12 @@ def test_the_newest_superseded_edits_are_kept_and_all_are_counted() -> None:
     view = folded(TRAIN)
     names = [f"e{number}" for number in range(MAX_SUPERSEDED + 5)]
     for name in names:
-        folded(proposal(1, 0, edit=name), EditDecided(name, "superseded", "the queue's limit"), view=view)
+        folded(proposal(1, 0, edit=name), decision(name, "supersede", "the queue's limit"), view=view)
     folded(proposal(1, 0, edit="last"), view=view)
     assert list(view.edits) == [*names[5:], "last"] and view.superseded == len(names)
-    assert [edit.proposed.edit for edit in view.pending] == ["last"]
+    assert [edit.id for edit in view.pending] == ["last"]
     folded(proposal(1, 0, edit=names[7]), view=view)
-    assert {edit.proposed.edit for edit in view.pending} == {"last", names[7]}
+    assert {edit.id for edit in view.pending} == {"last", names[7]}
 
 
 def test_a_curate_run_has_a_success_rate_over_measured_tasks_only() -> None:

@@ -124,7 +124,7 @@ def run_row(run: RunSummary, width: int) -> Line:
         name, problem = Path(run.path).name, run.problem.removeprefix(f"{run.path} ")
         return line(indent, cell("state", "bad", "✗ unreadable"), f":{clip(name, NAME)}  ", f"muted:{problem}")
     style, _, word = STATES[status.state].partition(":")
-    success = [step.r_task for step in status.rewards if step.r_task is not None]
+    success = [step.rewards.r_task for step in status.ended if step.rewards.r_task is not None]
     pending = status.pending_reviews
     return line(
         indent,

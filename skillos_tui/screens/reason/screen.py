@@ -14,8 +14,8 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from skillos_tui.model.decisions import shown
-from skillos_tui.model.view import Edit, Part
+from engine.core.edit import PAST, Edit
+from skillos_tui.model.view import Part
 from skillos_tui.render.text import safe
 from skillos_tui.screens.base import Listener
 from skillos_tui.screens.dialog import DialogScreen
@@ -38,7 +38,7 @@ class ReasonScreen(DialogScreen[str | None], Listener):
     def __init__(self, run: Path, edit: Edit, draft: str) -> None:
         super().__init__()
         self.run, self.draft = run, draft
-        self.edit, self.skill, self.bound = edit.proposed.edit, edit.proposed.skill, shown(edit)
+        self.edit, self.skill, self.bound = edit.id, edit.skill, edit
         self.changed = ""
         """How the edit has changed since, as a sentence; "" if it has not."""
         self._left = False
@@ -77,11 +77,11 @@ class ReasonScreen(DialogScreen[str | None], Listener):
             return "The run cannot be read any more."
         if edit is None:
             return "Newer edits superseded this one."
-        if shown(edit) == self.bound:
+        if edit == self.bound:
             return ""
-        if edit.decided is None:
+        if edit.decision is None:
             return "This edit was put to review anew, with another diff."
-        return f"Meanwhile this edit was {edit.state} by {safe(edit.decided.by)}."
+        return f"Meanwhile this edit was {PAST[edit.decision.action]} by {safe(edit.decision.by)}."
 
     def on_input_changed(self, event: Input.Changed) -> None:
         if not self._left:

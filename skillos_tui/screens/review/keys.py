@@ -4,31 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine.core.edit import Action, Edit, actions
 from skillos_tui.keymap import Key
-from skillos_tui.model.decisions import Action
-from skillos_tui.model.view import Edit, EditState
 from skillos_tui.widgets.answer import AnswerBar
 
-ALLOWED: dict[EditState, dict[str, Action]] = {
-    "pending": {"a": "approve", "v": "veto"},
-    "conflicted": {"a": "ask again", "v": "veto"},
-    "approved": {"u": "undo"},
-    "amended": {"u": "undo"},
-    "vetoed": {"u": "undo"},
-    "superseded": {"a": "ask again"},
-    "undone": {"a": "ask again"},
-}
-"""The keys that act on an edit, by its state."""
+KEYS: dict[str, tuple[Action, ...]] = {"a": ("approve", "requeue"), "v": ("veto",), "u": ("undo",)}
+"""The actions of each key; the state of the edit allows at most one of them."""
+
+
+def action_of(key: str, edit: Edit) -> Action | None:
+    """What a key does to the edit; None if it has no effect."""
+    return next((action for action in KEYS[key] if action in actions(edit.state)), None)
 
 
 def commit_of(edit: Edit) -> str:
-    """The commit that an approved edit became, in short."""
-    return edit.decided.commit[:10] if edit.decided else ""
+    """The commit that an edit became, in short."""
+    return edit.decision.commit[:10] if edit.decision else ""
 
 
 def label(key: str, edit: Edit) -> str:
     """The effect of a key on the edit, for the key line; "" if it has none."""
-    action = ALLOWED[edit.state].get(key)
+    action = action_of(key, edit)
+    if action == "requeue":
+        return "ask again"
     if action == "undo":
         return "take back the veto" if edit.state == "vetoed" else f"revert {commit_of(edit)}"
     return action or ""
@@ -39,10 +37,9 @@ def no_use(key: str, edit: Edit) -> str:
     if key == "u" and edit.state == "pending":
         return "Nothing to undo: this edit waits. a approves, v vetoes it."
     if key == "u" and edit.state == "conflicted":
-        return f"Nothing was written, so there is nothing to undo: {edit.proposed.skill} has changed. a asks again."
+        return f"Nothing was written, so there is nothing to undo: {edit.skill} has changed. a asks again."
     does = {
-        "approved": f"u reverts its commit {commit_of(edit)}",
-        "amended": f"u reverts its commit {commit_of(edit)}",
+        "committed": f"u reverts its commit {commit_of(edit)}",
         "vetoed": "u takes the veto back",
     }
     return f"This edit is {edit.state} already; {does.get(edit.state, 'a asks for it again')}."

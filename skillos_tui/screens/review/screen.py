@@ -16,14 +16,15 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container
 
+from engine.core.edit import PAST, Action, Edit
 from skillos_tui.client.messages import DecisionRefused, DecisionTaken, Reply, TrajectoryRead
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
-from skillos_tui.model.decisions import DONE, Action, Decisions, shown
+from skillos_tui.model.decisions import Decisions
 from skillos_tui.model.keyguard import PAUSE_SECONDS, Reading
-from skillos_tui.model.view import Edit, Part
+from skillos_tui.model.view import Part
 from skillos_tui.render.text import Line, safe
 from skillos_tui.screens.base import FullScreen
-from skillos_tui.screens.review.keys import ALLOWED, ReviewBar, commit_of, no_use
+from skillos_tui.screens.review.keys import ReviewBar, action_of, commit_of, no_use
 from skillos_tui.widgets.bars import Bar
 from skillos_tui.widgets.diff import DiffPane, summary
 from skillos_tui.widgets.listing import ListPane
@@ -129,14 +130,14 @@ class ReviewScreen(FullScreen):
             return
         mine = self.decisions.catch_up(app.view.edits)
         if queue.current is None and app.view.edits and queue.value is None:
-            queue.value = next(iter(app.view.pending or reversed([*app.view.edits.values()]))).proposed.edit
+            queue.value = next(iter(app.view.pending or reversed([*app.view.edits.values()]))).id
         self._follow_arrivals()
         self._show_edit(by_itself=self._by_itself and queue.value not in mine)
 
     def _follow_arrivals(self) -> None:
         """Go to an edit that has arrived, if all others are decided and the cursor is still on the last decision."""
         queue, decisions = self.queue, self.decisions
-        waiting = [edit.proposed.edit for edit in self.workbench.view.pending]
+        waiting = [edit.id for edit in self.workbench.view.pending]
         others = [name for name in waiting if name not in decisions.under_way and name != queue.value]
         if self._idle and others:
             queue.value = others[0]
@@ -151,11 +152,11 @@ class ReviewScreen(FullScreen):
             return  # an edit that waits in the part of the log that has been read may be decided in the rest
         queue.show(app.view, self.decisions.under_way)
         edit = queue.current
-        thing = shown(edit) if edit is not None else None
+        thing = edit
         if thing != self._reading.thing:
             by_itself = by_itself or self._unattended
-            self._reading.show(thing, by_itself=by_itself, diff=edit.proposed if edit else None)
-        self.key_bar.show_edit(edit, edit is not None and edit.proposed.edit in self.decisions.under_way)
+            self._reading.show(thing, by_itself=by_itself, diff=edit.change if edit else None)
+        self.key_bar.show_edit(edit, edit is not None and edit.id in self.decisions.under_way)
         self._fill(edit)
         self._look()
 
@@ -169,10 +170,10 @@ class ReviewScreen(FullScreen):
             why.show([])
             return
         change = edit_change(edit, view)
-        diff.retitle(f"{edit.proposed.operation} · {change.skill}", f"{edit.state} · {summary(change)}")
+        diff.retitle(f"{edit.operation} · {change.skill}", f"{edit.state} · {summary(change)}")
         diff.show(change)
-        name = edit.proposed.edit
-        why.show(reasons(edit, view.place(edit.proposed.at), self._draft(name)))
+        name = edit.id
+        why.show(reasons(edit, view.place(edit.provenance.position), self._draft(name)))
         if self._shown != name:
             self._shown = name
             self.trajectory.show([], view)
@@ -186,7 +187,7 @@ class ReviewScreen(FullScreen):
         if isinstance(reply, DecisionRefused):
             self._show_edit(by_itself=True)
             edit = self.workbench.view.edits.get(reply.edit)
-            self.answer(f"{safe(edit.proposed.skill)}: {reply.why}" if edit else reply.why, "bad")
+            self.answer(f"{safe(edit.skill)}: {reply.why}" if edit else reply.why, "bad")
         elif isinstance(reply, DecisionTaken):
             self._report(reply)
         elif isinstance(reply, TrajectoryRead) and (reply.path, reply.edit) == (self.workbench.path, self._shown):
@@ -197,19 +198,18 @@ class ReviewScreen(FullScreen):
 
     def _report(self, taken: DecisionTaken) -> None:
         """Report the effect of a decision where the queue does not show it."""
-        record, skill = taken.record, safe(taken.record.proposal.skill)
+        edit, skill = taken.after, safe(taken.after.skill)
         here = self.queue.value == taken.edit
-        if record.state == "conflicted":
+        if edit.state == "conflicted":
             key = "Press a" if here else "[ goes back to it, and a asks"
             report = f"Nothing was written: {skill} has changed since. {key} for the new diff."
             self.notify(report, severity="warning", markup=False)
             self.answer(report)
-        elif taken.action == "undo" and record.state == "undone":
-            commit = taken.before.commit[:10] if taken.before else ""
-            self.answer(f"Reverted commit {commit} of {skill}. a asks for the edit again.", "accent")
+        elif taken.action == "undo" and edit.state == "undone":
+            self.answer(f"Reverted commit {commit_of(taken.before)} of {skill}. a asks for the edit again.", "accent")
         elif taken.action == "undo":
             self.answer(f"The veto of {skill} is taken back; v still has its reason.", "accent")
-        elif taken.action == "ask again":
+        elif taken.action == "requeue":
             self.answer("Asked again against the present repository: read the diff, then decide.", "accent")
 
     # What has been seen
@@ -261,23 +261,23 @@ class ReviewScreen(FullScreen):
     def action_approve(self) -> None:
         """Approve an edit that waits; a conflicted, superseded or undone one is queued again first, with its new diff."""
         edit = self._to_act("a")
-        if edit is not None:
-            self._decide(edit, ALLOWED[edit.state]["a"])
+        if edit is not None and (action := action_of("a", edit)) is not None:
+            self._decide(edit, action)
 
     async def action_veto(self) -> None:
         from skillos_tui.screens.reason.screen import ReasonScreen
 
         edit, run = self._to_act("v", REASON_PAUSE_SECONDS), self.workbench.path
         if edit is not None and run is not None:
-            dialog = ReasonScreen(run, edit, self._draft(edit.proposed.edit))
+            dialog = ReasonScreen(run, edit, self._draft(edit.id))
             await self.app.push_screen(dialog, partial(self._veto, edit, dialog))
 
     def _veto(self, edit: Edit, dialog: ReasonScreen, reason: str | None) -> None:
         """Send the veto, if the edit has not changed since the dialog opened."""
-        if reason is not None and shown(edit) == dialog.bound:
+        if reason is not None and edit == dialog.bound:
             self._decide(edit, "veto", reason)
         elif reason is not None:
-            self.refuse(f"{safe(edit.proposed.skill)} is {edit.state} already: nothing was sent; your text is kept.")
+            self.refuse(f"{safe(edit.skill)} is {edit.state} already: nothing was sent; your text is kept.")
 
     def action_undo(self) -> None:
         """Undo the decision on the edit under the cursor."""
@@ -285,7 +285,7 @@ class ReviewScreen(FullScreen):
         if edit is not None:
             what = "Taking the veto back" if edit.state == "vetoed" else f"Reverting commit {commit_of(edit)}"
             if self._decide(edit, "undo"):
-                self.answer(f"{what} of {safe(edit.proposed.skill)} …", "accent")
+                self.answer(f"{what} of {safe(edit.skill)} …", "accent")
 
     def action_decision(self, by: int) -> None:
         """Go to the decision before or after the one that was gone to last."""
@@ -301,7 +301,7 @@ class ReviewScreen(FullScreen):
         if edit is not None:
             self.queue.select(gone.edit)
             self._show_edit()
-        what = f"{DONE[gone.action]} {safe(gone.skill)}"
+        what = f"{PAST[gone.action]} {safe(gone.skill)}"
         self.answer(f"Decision {self._place + 1} of {len(taken)} taken here: {what}; {now}.", "accent")
 
     def _to_act(self, key: str, pause: float = PAUSE_SECONDS) -> Edit | None:
@@ -320,10 +320,10 @@ class ReviewScreen(FullScreen):
             return "The run is still being read; wait a moment."
         if edit is None:
             return "There is no edit to decide on."
-        under_way = self.decisions.word(edit.proposed.edit)
+        under_way = self.decisions.word(edit.id)
         if under_way:
             return f"This edit is {under_way}; wait a moment."
-        if key not in ALLOWED[edit.state]:
+        if action_of(key, edit) is None:
             return no_use(key, edit)
         return self._reading.refusal(self.pressed)
 
@@ -335,7 +335,7 @@ class ReviewScreen(FullScreen):
         self._place = None
         if action in ("approve", "veto"):
             self.queue.show(self.workbench.view, self.decisions.under_way)
-            following = self.queue.next_waiting(edit.proposed.edit)
+            following = self.queue.next_waiting(edit.id)
             self._idle = following is None
             if following is not None:
                 self.queue.select(following)
