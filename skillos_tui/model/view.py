@@ -108,8 +108,8 @@ class RunView:
     that adds the kind is not installed. `training` holds the episodes of the rollout that is followed; `trained` is true
     after the first episode that is not held out. `progress` is the engine's present work, if it has reported any.
     `withheld` counts the edits that were not put to review, by reason, the newest last. `superseded` counts the edits that
-    newer ones replaced in a full queue; `edits` holds the newest of them. `unread` holds the edits before the decisions that
-    were taken here and are not read from the log yet.
+    newer ones replaced in a full queue; `edits` holds the newest of them. `unread` holds, for an edit that was decided
+    on here, the edit as the log has been read, and how many of its decisions are still to be read.
     """
 
     kind: str = ""
@@ -132,7 +132,7 @@ class RunView:
     fork: dict[str, str] = field(default_factory=dict)
     change: Change | None = None
     edits: dict[str, Edit] = field(default_factory=dict)
-    unread: dict[str, Edit] = field(default_factory=dict)
+    unread: dict[str, tuple[Edit, int]] = field(default_factory=dict)
     withheld: dict[str, int] = field(default_factory=dict)
     superseded: int = 0
     memory: MemoryMeasured | None = None
@@ -220,7 +220,8 @@ class RunView:
         A decision is valid for the edit as it was `before`, so its event is the next one of this edit.
         """
         if self.edits.get(after.id) == before:
-            self.unread[after.id], self.edits[after.id] = before, after
+            read, count = self.unread.get(after.id, (before, 0))
+            self.unread[after.id], self.edits[after.id] = (read, count + 1), after
         return {"review", "skills", "state"}
 
     def neighbour(self, by: int) -> tuple[int, int]:
@@ -350,23 +351,35 @@ class RunView:
         return changed
 
     def _edit_proposed(self, event: EditProposed) -> set[Part]:
-        edit = event.edit
-        before = self.unread.pop(edit.id, None) or self.edits.get(edit.id)
+        name = event.edit.id
+        before = self._read(name)
         known = before is not None or event.action == "admit"  # the view does not hold every superseded edit
-        self.edits[edit.id] = event.applied(before) if known else edit
+        self._show(event.applied(before) if known else event.edit)
         return {"review", "skills", "state"}
 
     def _edit_decided(self, event: EditDecided) -> set[Part]:
-        before = self.unread.pop(event.edit, None) or self.edits.get(event.edit)
+        before = self._read(event.edit)
         if before is None:
             return set()
-        edit = self.edits[event.edit] = event.applied(before)
-        if edit.state == "superseded":
+        self._show(event.applied(before))
+        if event.decision.action == "supersede":
             self.superseded += 1
             names = [name for name, other in self.edits.items() if other.state == "superseded"]
             for name in names[:-MAX_SUPERSEDED]:
                 del self.edits[name]
         return {"review", "skills", "state"}
+
+    def _read(self, name: str) -> Edit | None:
+        """An edit as the events before the present one have it."""
+        return self.unread[name][0] if name in self.unread else self.edits.get(name)
+
+    def _show(self, edit: Edit) -> None:
+        """Show an edit after an event, unless further decisions on it were taken here."""
+        _, count = self.unread.pop(edit.id, (edit, 1))
+        if count > 1:
+            self.unread[edit.id] = edit, count - 1
+        else:
+            self.edits[edit.id] = edit
 
     def _withheld(self, event: ProposalsWithheld) -> set[Part]:
         self.withheld[event.reason] = self.withheld.pop(event.reason, 0) + event.count

@@ -39,7 +39,7 @@ async def test_one_edit_with_all_that_a_decision_needs(tmp_path: Path) -> None:
         assert "+ In this house the apple is in the drawer." in pane(pilot, "diff")
         why = pane(pilot, "why")
         assert "put the apple on the table" in why and "✓ succeeded" in why and "step 1 · g0 r1 p1" in why
-        assert "was found only after three places" in why and "applies to the run's repository" in why
+        assert "was found only after three places" in why and "there is no key 'colour'" in why
         await until(pilot, lambda: "go safe" in pane(pilot, "trajectory"))
         assert "insert find-towel" in pane(pilot, "trajectory")
 
@@ -90,7 +90,7 @@ async def test_undo_reverts_the_commit_that_it_names_and_can_be_undone(tmp_path:
         await until(pilot, "1 decided")
         commit = commit_of(run, "s1-0")
         await pilot.press("left_square_bracket")
-        await until(pilot, "Decision 1 of 1 taken here: approved find-apple; it is approved now.")
+        await until(pilot, "Decision 1 of 1 taken here: approved find-apple; it is committed now.")
         await pilot.press("tab")
         await until(pilot, f"u revert {commit}")
         await pilot.press("u")

@@ -89,8 +89,8 @@ async def test_a_reason_typed_behind_v_goes_into_the_dialog(tmp_path: Path) -> N
         await until(pilot, "a vague quip")
         await pilot.press("enter")
         await until(pilot, lambda: decided(run) == {"e0": "vetoed"})
-        (decision,) = decisions(run)
-        assert decision.reason == "a vague quip"
+        (event,) = decisions(run)
+        assert event.decision.reason == "a vague quip"
 
 
 @pytest.mark.parametrize("size", [(80, 24), (60, 16)])
@@ -101,7 +101,7 @@ async def test_a_reason_typed_where_nothing_can_be_vetoed_is_dropped(tmp_path: P
         await pilot.press("n", "n")
         await until(pilot, lambda: skill_of(run, "e2") in title(pilot))
         await pilot.press("v")
-        await until(pilot, "This edit is approved already")
+        await until(pilot, "This edit is committed already")
         at_once(pilot, *"u are a vague quip", "enter")
         await until(pilot, lambda: "keys ignored" in bottom(pilot))
         assert decided(run) == {"e2": "committed"} and skill_of(run, "e2") in title(pilot)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.core.events import EditDecided
 from engine.review import decisions as reviews
+from tests.workbench.recording import decision
 from tests.workbench.reviewing import bottom, commit_of, decided, decisions, review, skill_of, title, waiting_run
 from tests.workbench.stage import on_screen, seconds, until, workbench
 
@@ -29,7 +29,7 @@ async def test_undo_on_an_edit_that_is_not_decided_any_more_reverts_nothing(tmp_
         reviews.approve(run, "e2", "bob")
         reviews.undo(run, "e2", "bob")
     else:
-        run.append(EditDecided("e2", state, "bob", "why"))  # type: ignore[arg-type]
+        run.append(decision("e2", "supersede" if state == "superseded" else "conflict", "bob", "why"))
     async with review(run) as pilot:
         await pilot.press("a")
         await until(pilot, lambda: decided(run)["e0"] == "committed")
