@@ -28,7 +28,7 @@ from engine.core.events import (
     UpdateMade,
 )
 from engine.core.outcomes import SUCCEEDED
-from engine.runs.status import ShownState, Status, StepRewards
+from engine.runs.status import ShownState, Status
 from engine.runs.supervisor import RunSummary
 from skillos_tui.model.episodes import Episode
 from skillos_tui.model.view import RunView
@@ -51,9 +51,9 @@ def summary(
     name: str, kind: str, state: ShownState, step: int, steps: int, success: float | None = None, pending: int = 0
 ) -> RunSummary:
     """A run of the list; `success` is the r_task of its last step."""
-    rewards = [StepRewards(1, None, success, *[None] * 4, 0, 0, None, {}, 0, 0, 0, "")]
+    last = ended(1, RewardBreakdown(None, success, None, None, None), count=0)
     return RunSummary(
-        f"/r/{name}", 0.0, Status(name, "/r", kind, "p", state, "", step, steps, rewards, [], pending, None)
+        f"/r/{name}", 0.0, Status(name, "/r", kind, "p", state, "", step, steps, [last], {}, [], pending, None)
     )
 
 
