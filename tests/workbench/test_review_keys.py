@@ -192,9 +192,10 @@ async def test_an_edit_decided_elsewhere_under_the_cursor_is_not_undone_by_a_key
 async def test_a_diff_that_was_put_anew_elsewhere_is_not_under_a_key(tmp_path: Path) -> None:
     run = waiting_run(tmp_path / "run")
     async with review(run) as pilot:
-        reviews.approve(run, "e0", "bob")
-        (run.repo_path / skill_of(run, "e0") / "SKILL.md").write_text("---\nname: x\ndescription: y\n---\nby hand\n")
-        run.append(decision("e0", "conflict", "bob", "changed"))
+        file = run.repo_path / skill_of(run, "e0") / "SKILL.md"
+        file.parent.mkdir()
+        file.write_text("---\nname: x\ndescription: y\n---\nby hand\n")
+        assert reviews.approve(run, "e0", "bob").state == "conflicted"
         reviews.requeue(run, "e0", "bob")
         await until(pilot, "- by hand")
         await pilot.press("a")
