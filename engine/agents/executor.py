@@ -6,9 +6,9 @@ Each turn is a chat of its own: task, skills, the last turns, what is seen, what
 `<think>` tags, then one action in `<action>` tags. An answer that does not parse, or an action that is not admissible, is
 given to the world as it is (which answers that nothing happens) and counted as invalid.
 
-A prompt over its cap says less, for the rest of the episode: it loses the lowest-ranked skill, then the next, and with no
-skill left the quoted turns. Only what does not fit even then is unmeasured: skills too long to show never take a failed
-task out of the reward (`method.md`, lessons 1 and 4).
+A prompt over its cap is shortened for the rest of the episode: it loses the lowest-ranked skill, then the next, with no
+skill left the quoted turns, and then the briefing. Only what does not fit even then is unmeasured: skills too long to show
+never take a failed task out of the reward (`method.md`, lessons 1 and 4).
 
 With the decoding `choose` (`ExecutorSettings.decoding`) the model writes nothing: the thought stays empty, and the action
 is the one whose text it finds likeliest between the `<action>` tags, or at a temperature a draw by likelihood. Offered are
@@ -40,16 +40,20 @@ SEEDS_AN_EPISODE = 1000
 
 
 class Quoted(msgspec.Struct, frozen=True):
-    """What a prompt tells beside the task and the view: `skills`, best first, and how many of the last turns."""
+    """What a prompt shows beside the task and the observation: `skills`, best first, how many of the last turns, and a
+    `briefing` ("": none)."""
 
     skills: Sequence[SkillShown]
     history: int
+    briefing: str = ""
 
     def less(self) -> Quoted | None:
-        """Without the last skill; without the turns when no skill is left; None when nothing can be left out."""
+        """Without the last skill; then without the turns; then without the briefing; None when nothing can be left out."""
         if self.skills:
-            return Quoted(self.skills[:-1], self.history)
-        return Quoted((), 0) if self.history else None
+            return Quoted(self.skills[:-1], self.history, self.briefing)
+        if self.history:
+            return Quoted((), 0, self.briefing)
+        return Quoted((), 0) if self.briefing else None
 
 
 class Trajectory(msgspec.Struct, frozen=True):
@@ -65,6 +69,7 @@ class Trajectory(msgspec.Struct, frozen=True):
     outcome: Outcome
     shown: list[str] = []
     shortened: bool = False
+    score: float | None = None
 
     @property
     def invalid_actions(self) -> int:
@@ -81,10 +86,12 @@ async def play(
     prompts: Prompts,
     settings: ExecutorSettings,
     seed: int,
+    briefing: str = "",
     on_turn: Callable[[int, Turn, int], None] = lambda number, turn, shown: None,
     on_start: Callable[[str], None] = lambda opening: None,
 ) -> Trajectory:
-    """Play `task` to its end, its step cap or the episode's deadline. `skills` come best first.
+    """Play `task` to its end, its step cap or the episode's deadline. `skills` come best first;
+    `briefing` is Markdown that its prompts show too.
 
     `on_turn(number, turn, shown)` is called after each turn; the first `shown` skills were in its prompt.
     A broken task, an outage, a time-out, or a prompt that fits its cap with neither skills nor history is an unmeasured
@@ -100,7 +107,7 @@ async def play(
     on_start(opening)
     seen = [opening]
     turns: list[Turn] = []
-    quoted = whole = Quoted(skills, settings.history)
+    quoted = whole = Quoted(skills, settings.history, briefing)
     shown: Sequence[SkillShown] = ()
     try:
         async with asyncio.timeout(settings.deadline_seconds):
@@ -151,6 +158,7 @@ async def _decide(
         admissible=shown,
         turns=turns,
         history=quoted.history,
+        briefing=quoted.briefing,
     )
     sampling = Sampling(
         temperature=settings.temperature,

@@ -72,8 +72,12 @@ class Prompts:
         admissible: Sequence[str],
         turns: Sequence[Turn],
         history: int = 3,
+        briefing: str = "",
     ) -> list[Message]:
-        """The chat of one executor turn; `turns` are all taken so far, of which the last `history` are quoted."""
+        """The chat of one executor turn; `turns` are all taken so far, of which the last `history` are quoted.
+
+        A `briefing` of "" leaves no trace in the prompt.
+        """
         tried = {turn.action for turn in turns}
         return self._chat(
             "executor",
@@ -84,6 +88,7 @@ class Prompts:
             untried=[action for action in admissible if action not in tried],
             turns=turns,
             history=list(turns[-history:]) if history else [],
+            briefing=briefing,
         )
 
     def curator(

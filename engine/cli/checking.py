@@ -20,6 +20,7 @@ from engine.environments.alfworld import GamesError
 from engine.environments.base import TaskSource
 from engine.environments.opening import open_held_out, open_source
 from engine.environments.registry import ENVIRONMENTS
+from engine.jobs.registry import JOBS
 from engine.models.base import NotFinite, not_finite_in
 from engine.models.settings import local_settings
 from engine.runs.directory import Run
@@ -119,8 +120,8 @@ def _shown(value: float | str | None) -> str:
 def _measure(options: argparse.Namespace) -> int:
     """0 where the log has the same result or none of the same groups, 1 where it has another one."""
     with open_run(options) as run:
-        if run.kind != "train":
-            raise CommandError(f"{run.path} is a {run.kind} run; only a train run has checkpoints to measure")
+        if not JOBS.load(run.kind).trains:
+            raise CommandError(f"{run.path} is a {run.kind} run; only a run that trains has checkpoints to measure")
         ENVIRONMENTS.load(kind_of(run.config.environment)).check_held_out(run.config.environment)
         step, adapter = _checkpoint(run, options.step)
         logged = measurements(run).get(step)
@@ -174,6 +175,7 @@ async def _evaluated(config: Config, adapter: Path | None, step: int, groups: in
 
     from engine.evaluation.held_out import evaluate
     from engine.jobs import loading
+    from engine.rollouts.context import RolloutContext
     from engine.system import memory
 
     memory.keep_freed()
@@ -182,7 +184,7 @@ async def _evaluated(config: Config, adapter: Path | None, step: int, groups: in
     show = _progress()
     player = loading.load_player(config, adapter, lambda what: show(Progress("loading", what)))
     _, held_out = loading.load_sources(config, lambda what: None, held_out=True)
-    return await evaluate(loading.rollout_context(config, held_out, player), groups, step=step, emit=show)
+    return await evaluate(RolloutContext.open(config, held_out, player), groups, step=step, emit=show)
 
 
 def _progress() -> Callable[[AnyEvent], None]:

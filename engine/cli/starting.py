@@ -11,7 +11,6 @@ import msgspec
 from engine.cli.common import Commands, add_command, patience_with_notice
 from engine.cli.following import follow
 from engine.config import Config, load_profile, profiles, to_toml
-from engine.core.events import RunKind
 from engine.runs import supervisor
 from engine.runs.directory import DATABASE, Run
 from engine.runs.errors import RunError
@@ -71,7 +70,10 @@ def _decoding(options: argparse.Namespace) -> list[str]:
     key = "executor.decoding"
     if options.profile != "pocket" or any(setting.partition("=")[0].strip() == key for setting in options.set):
         return []
-    print(f"{key}=loglikelihood: the pocket model cannot write these games' actions, so it takes the likeliest", flush=True)
+    print(
+        f"{key}=loglikelihood: the pocket model cannot write these games' actions, so it takes the likeliest",
+        flush=True,
+    )
     return [f"{key}=loglikelihood"]
 
 
@@ -84,7 +86,7 @@ def _given(key: str, value: object) -> list[str]:
     return [] if value is None else [f"{key}={value}"]
 
 
-def _start(options: argparse.Namespace, kind: RunKind, config: Config, repo: Path | None) -> int:
+def _start(options: argparse.Namespace, kind: str, config: Config, repo: Path | None) -> int:
     """Create the run, or take up the unfinished one in the directory named, start its engine, and follow it.
 
     Ctrl+C ends the following only.
@@ -102,7 +104,7 @@ def _start(options: argparse.Namespace, kind: RunKind, config: Config, repo: Pat
             return 130
 
 
-def _run_for(path: Path | None, kind: RunKind, config: Config, repo: Path | None) -> Run:
+def _run_for(path: Path | None, kind: str, config: Config, repo: Path | None) -> Run:
     """The unfinished run in the directory that was named, or a new one there or in the runs' home."""
     if path is not None and (path / DATABASE).exists():
         run = Run.open(path)
@@ -118,7 +120,7 @@ def _run_for(path: Path | None, kind: RunKind, config: Config, repo: Path | None
         raise
 
 
-def _check_same(run: Run, kind: RunKind, config: Config, repo: Path | None) -> None:
+def _check_same(run: Run, kind: str, config: Config, repo: Path | None) -> None:
     """A run is only taken up as what it was. Raises `RunError` that says what differs."""
     advice = f"go on with it by: skillos-engine resume {run.path}; or name another directory"
     if run.kind != kind:

@@ -2,7 +2,7 @@
 
 world, held_out = load_sources(config, report)
 model = load_player(config, checkpoint, report)
-context = rollout_context(config, world, model)
+context = RolloutContext.open(config, world, model)
 """
 
 from __future__ import annotations
@@ -12,14 +12,11 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from engine.agents.prompting import Prompts
 from engine.config import Config
 from engine.environments.base import TaskSource
 from engine.environments.opening import open_held_out, open_source
-from engine.models.base import ChatModel
 from engine.models.local.model import LocalModel, load_base, load_curator, load_tokenizer
 from engine.models.settings import local_settings
-from engine.rollouts.rollout import RolloutContext
 from engine.training.checkpoints import newest_first
 
 ADAPTER = "adapter_config.json"
@@ -54,13 +51,6 @@ def local(config: Config, model: object, tokenizer: PreTrainedTokenizerBase) -> 
     """`model` as the configuration batches and bounds it."""
     settings = local_settings(config.model)
     return LocalModel(model, tokenizer, max_batch=settings.max_batch, context=settings.context)
-
-
-def rollout_context(config: Config, world: TaskSource, model: ChatModel) -> RolloutContext:
-    """`model` in `world`, with the configuration's prompts. Raises `ConfigError` where there are none of that name."""
-    return RolloutContext(
-        world, model, Prompts.load(config.executor.prompts), Prompts.load(config.curator.prompts), config
-    )
 
 
 def saved(checkpoints: Path) -> dict[int, Path]:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from engine.core.events import Veto
 from engine.core.text import counted
 from engine.review import decisions as reviews
-from engine.rollouts.rollout import Position, Rollout, RolloutContext
+from engine.rollouts.context import RolloutContext
+from engine.rollouts.position import Position
+from engine.rollouts.rollout import Rollout
 from engine.runs.directory import EditRecord, Run
 from engine.runs.writer import EventWriter
 from engine.skills import Insert, Operation, Skill

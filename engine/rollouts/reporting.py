@@ -94,9 +94,10 @@ class LossWarnings:
         self._left_out(at, ended.shown or [], ended.turns > 0, "executor")
 
     def _curation(self, at: PositionId, made: CurationMade) -> None:
-        shown = made.shown or []
-        self._left_out(at, shown, True, "curator")
-        fewer = len(shown) < len(self._found.pop(at, []))
+        if made.shown is not None:
+            self._left_out(at, made.shown, True, "curator")
+        found = self._found.pop(at, [])
+        fewer = made.shown is not None and len(made.shown) < len(found)
         if made.dropped_turns or made.dropped_vetoes or fewer:
             self._warn("shortened", f"{place(at)}: the curator's prompt was over its limit and leaves something out")
 

@@ -13,7 +13,8 @@ from typing import Literal
 import msgspec
 
 from engine.config import ConfigError
-from engine.core.events import RunKind, RunStarted, State, StepEnded, UpdateMade
+from engine.core.events import RunStarted, State, StepEnded, UpdateMade
+from engine.jobs.registry import JOBS
 from engine.runs.directory import FINAL_STATES, Run, RunState
 from engine.runs.measurements import measurements
 from engine.runs.process import EngineProcess, engine_of, started_for
@@ -62,7 +63,7 @@ class Status(msgspec.Struct, frozen=True):
 
     run: str
     path: str
-    kind: RunKind
+    kind: str
     profile: str
     state: ShownState
     reason: str
@@ -150,7 +151,7 @@ def _planned(run: Run) -> tuple[str, int]:
         config = run.config
     except ConfigError:
         return "", 0
-    return config.profile, config.training.steps if run.kind == "train" else config.curate.tasks
+    return config.profile, JOBS.load(run.kind).total(config)
 
 
 def _rewards(ended: StepEnded, made: UpdateMade | None) -> StepRewards:

@@ -20,18 +20,18 @@ from typing import Any
 import msgspec
 import torch
 
-from engine.agents.prompting import Prompts
 from engine.config import Config, load_profile
 from engine.environments.household.source import HouseholdTasks
 from engine.evaluation.held_out import HeldOut, evaluate
 from engine.models.local.model import LocalModel, load_base, load_tokenizer
-from engine.recipes.pocket.arms import play_arms
-from engine.rollouts.groups.families import draw_groups
-from engine.rollouts.rollout import RolloutContext, collect
+from engine.rollouts.context import RolloutContext
+from engine.rollouts.groups.base import open_grouping
+from engine.rollouts.rollout import collect
 from engine.rollouts.summary import score_rollouts, summary
 from engine.system.memory import keep_freed
 from engine.training.samples import TrainingSample, step_samples
 from engine.training.trainer import GrpoSession, Update
+from tests.benchmarks.arms import play_arms
 
 
 def main() -> None:
@@ -52,7 +52,9 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """The whole table, printed as it comes."""
     config = load_profile("pocket", arguments.settings)
     torch.set_num_threads(config.model.threads)
-    context = rollout_context(config, LocalModel(load_base(config.model), load_tokenizer(config.model)))
+    context = RolloutContext.open(
+        config, HouseholdTasks(), LocalModel(load_base(config.model), load_tokenizer(config.model))
+    )
     arms = await play_arms(context, arguments.groups)
     print(f"{'executor':<28}{'success':>10}{'± s.e.':>8}{'tasks':>7}{'invalid':>9}{'episodes/s':>12}")
     for name, arm in arms.items():
@@ -76,8 +78,8 @@ async def train(config: Config, groups: int) -> tuple[HeldOut, list[float]]:
 
     async def play(step: int) -> list[TrainingSample]:
         began[0] = time.monotonic()
-        drawn = draw_groups(world, config.training, config.grouping, step)
-        context = rollout_context(config, session.model)
+        drawn = open_grouping(config.grouping).groups(world, config.training, step)
+        context = RolloutContext.open(config, HouseholdTasks(), session.model)
         rollouts = await collect(drawn, step=step, context=context, vetoes=[], emit=lambda event: None)
         parts = score_rollouts(rollouts, config.rewards, lambda event: None)
         told = summary(step, rollouts, parts, rollout_seconds=time.monotonic() - began[0], seconds=0)
@@ -102,13 +104,7 @@ async def train(config: Config, groups: int) -> tuple[HeldOut, list[float]]:
             after_step=after_step,
         )
         await session.run(None)
-        return await evaluate(rollout_context(config, session.model), groups), seconds
-
-
-def rollout_context(config: Config, model: LocalModel) -> RolloutContext:
-    """The pocket profile's context over `model`."""
-    prompts = Prompts.load(config.executor.prompts), Prompts.load(config.curator.prompts)
-    return RolloutContext(HouseholdTasks(), model, *prompts, config)
+        return await evaluate(RolloutContext.open(config, HouseholdTasks(), session.model), groups), seconds
 
 
 def _row(name: str, result: HeldOut, seconds: Sequence[float] = ()) -> None:

@@ -10,12 +10,11 @@ import msgspec
 import pygit2
 import pytest
 
-from engine.agents.prompting import Prompts
 from engine.core.text import counted
 from engine.jobs.proposals import vetoes_of
 from engine.models.local.model import load_tokenizer
 from engine.models.settings import LocalModelSettings
-from engine.rollouts.rollout import RolloutContext
+from engine.rollouts.context import RolloutContext
 from engine.runs.directory import Run
 from engine.skills import SkillRepo
 from tests.whole_loop.replay import curator_prompt, episodes, tokens_of
@@ -120,8 +119,7 @@ def test_the_veto_and_its_reason_stand_in_every_later_prompt_of_the_curator(aske
     """The tokens that were counted are those of the prompt with the veto in it, and not those of one without."""
     run, tokenizer = asked.run, load_tokenizer(LocalModelSettings())
     counting = SimpleNamespace(count_tokens=lambda text: len(tokenizer(text)["input_ids"]))
-    prompts = Prompts.load(run.config.curator.prompts)
-    vetoes = vetoes_of(run, RolloutContext(None, counting, prompts, prompts, run.config))
+    vetoes = vetoes_of(run, RolloutContext.open(run.config, None, counting))
     assert [(veto.skill, veto.reason) for veto in vetoes] == [
         (run.edit(edit).proposal.skill, REASON) for edit in reversed(asked.vetoed)
     ]

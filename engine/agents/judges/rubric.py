@@ -1,19 +1,19 @@
-"""The content judge: how good is what an edit writes, in [0, 1]. For the pocket profile a rule-based rubric, named so.
+"""The rubric: a judge of content by rules, for profiles without a model that could judge.
 
     score = rubric([operation, …], trajectory)
 
-The paper's judge is a 32B model. The rubric asks the same four questions by rules that anyone can check: is it free of
-instance names (abstraction), does its description say when to use it (reusability), does its body say something that the
-task's own sentence does not (actionability), and does what it says stand in the observations (faithfulness).
+The paper's judge is a 32B model. The rubric answers the same four questions by rules: is the skill free of instance names
+(abstraction), does its description say when to use it (reusability), does its body say something that the task's own
+sentence does not (actionability), and is most of what it says in the observations (faithfulness).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
 from engine.agents.executor import Trajectory
+from engine.agents.judges.base import JudgedDecision, Judgement
 from engine.skills import Delete, Insert, Operation, Skill, Update
 
 _WORD = re.compile(r"[a-z]{3,}")
@@ -34,8 +34,12 @@ def rubric(operations: Sequence[Operation], trajectory: Trajectory) -> float:
     return sum(_score(operation, trajectory) for operation in operations) / len(operations)
 
 
-JUDGES: Mapping[str, Callable[[Sequence[Operation], Trajectory], float]] = MappingProxyType({"rubric": rubric})
-"""The judges that `judge.kind` can name."""
+class Rubric:
+    """The rubric as a judge."""
+
+    async def score(self, decision: JudgedDecision, trajectory: Trajectory) -> Judgement:
+        """The rubric's score, which is always measured."""
+        return Judgement(rubric([edit.operation for edit in decision.edits], trajectory))
 
 
 def _score(operation: Operation, trajectory: Trajectory) -> float:

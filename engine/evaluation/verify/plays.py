@@ -13,7 +13,6 @@ from engine.core.events import (
     GroupDrawn,
     MeasurementStarted,
     PositionId,
-    RunKind,
     StepStarted,
     TurnTaken,
 )
@@ -22,8 +21,8 @@ from engine.environments.base import Task, TaskSource, TaskSourceError
 from engine.evaluation.held_out import held_out_groups
 from engine.evaluation.verify.report import Values
 from engine.evaluation.verify.scope import Scope
-from engine.rollouts.groups.families import Group, draw_groups
-from engine.rollouts.groups.families_kind import families_settings
+from engine.jobs.base import JobKind
+from engine.rollouts.groups.base import Group, open_grouping
 from engine.runs.text import place
 
 T = TypeVar("T")
@@ -36,9 +35,9 @@ NOT_DRAWN = "its task was not drawn again"
 class Plays:
     """Checks against the `world` of a run, and that of its held-out groups; without them it says that nothing is checked."""
 
-    def __init__(self, config: Config, kind: RunKind, world: TaskSource | None, held_out: TaskSource | None) -> None:
+    def __init__(self, config: Config, job: JobKind, world: TaskSource | None, held_out: TaskSource | None) -> None:
         self._config = config
-        self._kind = kind
+        self._job = job
         self._world = world
         self._held_out = held_out
 
@@ -125,8 +124,8 @@ class Plays:
         training = self._config.training
         if isinstance(began, MeasurementStarted):
             return held_out_groups(world, training.tasks, len(began.groups))
-        if self._kind == "train":
-            return draw_groups(world, training, families_settings(self._config.grouping), began.step)
+        if self._job.trains:
+            return open_grouping(self._config.grouping).groups(world, training, began.step)
         seed = self._config.curate.seed
         tasks = self._stream[began.step - 1 : began.step]
         return [Group(f"stream-{seed}", 0, seed, task.family, [task]) for task in tasks]

@@ -28,6 +28,7 @@ KIND = JobKind(
     total=lambda config: config.curate.tasks,
     trains=False,
     forks=False,
-    work="engine.jobs.curate.run:curate",
+    work="engine.jobs.curate.run:CurateJob",
     check=check,
+    loads="PyTorch and transformers",
 )

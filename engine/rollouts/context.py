@@ -1,0 +1,62 @@
+"""What plays and what is measured: the parts that a configuration names, opened once for many rollouts.
+
+context = RolloutContext.open(config, source, model)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.agents.judges.base import Judge, open_judge
+from engine.agents.prompting import Prompts
+from engine.config import Config
+from engine.core.events import PositionId, Sink, Veto
+from engine.curation.base import CurationStrategy, Retriever, StrategyContext
+from engine.curation.registry import StrategyKind, strategy_kind
+from engine.environments.base import TaskSource
+from engine.models.base import ChatModel
+
+
+class RolloutContext(msgspec.Struct, frozen=True):
+    """Everything that a rollout needs: the tasks, the models, their prompts, the strategy, the judge, the configuration."""
+
+    source: TaskSource
+    model: ChatModel
+    strategy: StrategyKind
+    judge: Judge
+    executor_prompts: Prompts
+    curator_prompts: Prompts
+    config: Config
+
+    @classmethod
+    def open(cls, config: Config, source: TaskSource, model: ChatModel) -> RolloutContext:
+        """The parts that `config` names. Raises `ConfigError` where there are no prompts of the name."""
+        return cls(
+            source=source,
+            model=model,
+            strategy=strategy_kind(config.strategy),
+            judge=open_judge(config.judge, model),
+            executor_prompts=Prompts.load(config.executor.prompts),
+            curator_prompts=Prompts.load(config.curator.prompts),
+            config=config,
+        )
+
+    def open_strategy(
+        self, at: PositionId, retriever: Retriever, *, vetoes: Sequence[Veto], seed: int, emit: Sink
+    ) -> CurationStrategy:
+        """The strategy for one position."""
+        strategy: CurationStrategy = self.strategy.open(
+            StrategyContext(
+                at=at,
+                config=self.config,
+                curator=self.model,
+                prompts=self.curator_prompts,
+                retriever=retriever,
+                vetoes=vetoes,
+                seed=seed,
+                emit=emit,
+            )
+        )
+        return strategy
