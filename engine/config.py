@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
+import platformdirs
 import tomli_w
 
 from engine.agents.judges import registry as judges
@@ -43,7 +44,21 @@ from engine.rollouts.groups.settings import GroupingSettings
 from engine.rollouts.settings import RewardSettings
 from engine.training.settings import TrainingSettings
 
-__all__ = ["OPEN", "Config", "ConfigError", "load_config", "load_file", "load_profile", "parse", "profiles", "to_toml"]
+__all__ = [
+    "OPEN",
+    "SECTIONS",
+    "Config",
+    "ConfigError",
+    "Implied",
+    "default_config",
+    "load_config",
+    "load_file",
+    "load_profile",
+    "parse",
+    "profiles",
+    "to_toml",
+    "user_profiles",
+]
 
 MAX_SAMPLES = 1_000_000
 
@@ -120,21 +135,37 @@ def profiles(folder: Path | None = None) -> list[str]:
     return [*shipped, *own]
 
 
+def user_profiles() -> Path:
+    """The folder of this user's own profiles, which need not exist."""
+    return platformdirs.user_config_path("skillos-tui", appauthor=False) / "profiles"
+
+
 def _shipped() -> list[str]:
     folder = resources.files("engine") / "profiles"
     return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
 
 
-def load_profile(name: str, settings: Iterable[str] = (), *, folder: Path | None = None) -> Config:
+Implied = Callable[[str], Iterable[str]]
+"""Settings for the profile of a name, which apply under what a user sets."""
+
+
+def load_profile(
+    name: str, settings: Iterable[str] = (), *, folder: Path | None = None, implied: Implied = lambda name: ()
+) -> Config:
     """The profile `name`, shipped or from the user's `folder`, with `settings` ("section.key=value") applied.
 
     Raises `ConfigError`.
     """
-    return _resolve(name, [*_profile_layers(name, folder), _layer_of(settings)])
+    return _resolve(name, [*_profile_layers(name, folder), _layer_of(implied(name)), _layer_of(settings)])
 
 
 def load_config(
-    path: Path, settings: Iterable[str] = (), *, profile: str | None = None, folder: Path | None = None
+    path: Path,
+    settings: Iterable[str] = (),
+    *,
+    profile: str | None = None,
+    folder: Path | None = None,
+    implied: Implied = lambda name: (),
 ) -> Config:
     """The TOML file at `path`, layered on `profile` or else on the one that it names, with `settings` applied.
 
@@ -144,7 +175,12 @@ def load_config(
     name = profile if profile is not None else layer.data.get("profile")
     if not isinstance(name, str):
         raise ConfigError(f'{path} names no profile: write profile = "pocket" at its top, or give --profile')
-    return _resolve(name, [*_profile_layers(name, folder), layer, _layer_of(settings)])
+    return _resolve(name, [*_profile_layers(name, folder), _layer_of(implied(name)), layer, _layer_of(settings)])
+
+
+def default_config() -> Config:
+    """What the settings are where nothing sets them. It has no profile."""
+    return Config("")
 
 
 def load_file(path: Path) -> Config:
@@ -229,7 +265,7 @@ def _resolve_named(layers: Sequence[Layer]) -> Config:
     """`layers`, of which the first names the profile."""
     name = layers[0].data.get("profile")
     if not isinstance(name, str):
-        raise ConfigError(f"{layers[0].where}: profile is missing, or no text: it is the name of the profile")
+        raise ConfigError(f"{layers[0].where}: profile is missing or not a text; it is the name of the profile")
     return _resolve(name, layers)
 
 

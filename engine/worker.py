@@ -19,7 +19,7 @@ from engine.jobs.control import Control, StopRequested
 from engine.jobs.job import Job, JobContext
 from engine.jobs.registry import JOBS
 from engine.review import decisions as reviews
-from engine.runs.commands import CheckpointNow, Pause, Resume, Stop
+from engine.runs.commands import Pause, Resume, Stop
 from engine.runs.directory import Run
 from engine.runs.writer import EventWriter
 from engine.system import memory
@@ -118,8 +118,6 @@ async def _obey(run: Run, writer: EventWriter, control: Control) -> None:
                 case Stop():
                     writer.emit(StateChanged("stopping", f"asked by {sent.by}"))
                     control.stop()
-                case CheckpointNow():
-                    writer.emit(Notice("info", "a checkpoint is saved after every step; the last one is the newest"))
         await asyncio.sleep(COMMAND_SECONDS)
 
 

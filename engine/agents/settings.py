@@ -15,7 +15,7 @@ class ExecutorSettings(Settings, frozen=True):
     """The folder of `engine/agents/prompts` with its prompts."""
 
     decoding: Literal["generate", "loglikelihood"] = "generate"
-    """`generate`: it writes a thought and an action. `choose`: it takes the admissible action with the highest likelihood,
+    """`generate`: it writes a thought and an action. `loglikelihood`: it takes the likeliest admissible action,
     for a model too small to write the actions of an environment that it was not trained on."""
 
     temperature: NonNegative = 0.6

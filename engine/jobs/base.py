@@ -16,6 +16,7 @@ import msgspec
 
 from engine.config import Config
 from engine.core.events import StepEnded
+from engine.core.options import Option
 from engine.core.parts import accept
 
 
@@ -43,7 +44,7 @@ class JobKind(msgspec.Struct, frozen=True):
     `trains`: it updates a curator, so its units have updates, rewards that are compared inside a group, and held-out
     measurements. `forks`: each rollout edits a repository of its own, from empty; otherwise the units follow each other
     over the run's lasting repository. `check(config)` raises `ConfigError` for what would only fail later in a run of this
-    kind.
+    kind. `about` is one line for the help, and `options` are short options of the command that starts a run of the kind.
 
     `work` is "module:attribute" of the class of the `Job`, and `loads` what the process shows while it imports it ("":
     nothing). `resume_at(run)` is the last unit that is done and saved: a resume undoes the events of later ones. It may take
@@ -56,6 +57,8 @@ class JobKind(msgspec.Struct, frozen=True):
     trains: bool
     forks: bool
     work: str
+    about: str = ""
+    options: tuple[Option, ...] = ()
     check: Callable[[Config], None] = accept
     loads: str = ""
     resume_at: Callable[[StartedRun], int] = after_last_step

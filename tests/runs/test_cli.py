@@ -88,12 +88,12 @@ def test_a_failed_run_ends_with_1_and_its_reason(shell: Shell, place: Path) -> N
     assert code == 1 and "the model server is gone" in err and f"resume {place}" in err
 
 
-def test_an_engine_that_does_not_begin_is_told_with_its_log(shell: Shell, place: Path) -> None:
+def test_an_engine_that_does_not_begin_is_reported_with_its_log(shell: Shell, place: Path) -> None:
     code, _, err = shell("train", "--profile", "pocket", "--run", place, behaviour="die")
     assert code == 1 and "weights are missing" in err
 
 
-def test_an_engine_killed_while_followed_is_told(place: Path) -> None:
+def test_an_engine_killed_while_followed_is_reported(place: Path) -> None:
     command = following(place)
     assert command.stdout is not None and command.stdout.readline().startswith("run ")
     with Run.open(place) as run:
@@ -111,16 +111,16 @@ def test_ctrl_c_ends_the_watching_and_not_the_engine(place: Path) -> None:
     command.send_signal(signal.SIGINT)
     _, err = command.communicate(timeout=SECONDS)
     assert command.returncode == 130
-    assert "goes on without this terminal" in err and f"stop {place}" in err
+    assert "continues without this terminal" in err and f"stop {place}" in err
     assert Run.open(place).engine_alive()
 
 
-def test_a_slow_engine_is_told_and_ctrl_c_leaves_it_to_load(place: Path) -> None:
+def test_a_slow_engine_is_reported_and_ctrl_c_leaves_it_to_load(place: Path) -> None:
     command = following(place, "slow")
     assert command.stderr is not None and "the engine is loading" in command.stderr.readline()
     command.send_signal(signal.SIGINT)
     out, err = command.communicate(timeout=SECONDS)
-    assert (command.returncode, out) == (130, "") and "goes on without this terminal" in err
+    assert (command.returncode, out) == (130, "") and "continues without this terminal" in err
     with Run.open(place) as run:
         assert status(run).state == "starting"
         go_file(place).write_text("steps")
@@ -206,7 +206,7 @@ def test_bad_requests_create_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unfinished_run_goes_on_when_asked_for_again(shell: Shell, place: Path) -> None:
+def test_an_unfinished_run_is_continued_when_asked_for_again(shell: Shell, place: Path) -> None:
     again = ["train", "--profile", "pocket", "--steps", 3, "--run", place]
     shell(*again, "--detach", behaviour="idle")
     run = Run.open(place)
@@ -227,7 +227,7 @@ def test_a_run_of_another_kind_or_with_other_settings_is_not_taken_up(shell: She
     code, _, err = shell("curate", "--profile", "pocket", "--repo", tmp_path / "R", "--run", run.path)
     assert code == 1 and "is a train run, not a curate run" in err
     code, _, err = shell("train", "--profile", "pocket", "--steps", 9, "--run", run.path)
-    assert code == 1 and "training.steps (3 there, 9 asked for)" in err
+    assert code == 1 and "training.steps (3 there, 9 requested)" in err
 
 
 def test_a_directory_of_something_else_is_left_as_it_is(shell: Shell, tmp_path: Path) -> None:

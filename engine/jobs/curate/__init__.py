@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.config import Config, ConfigError
+from engine.core.options import Option
 from engine.jobs.base import JobKind
 
 
@@ -29,6 +30,12 @@ KIND = JobKind(
     trains=False,
     forks=False,
     work="engine.jobs.curate.run:CurateJob",
+    about="curate a lasting repository, task after task",
+    options=(
+        Option("--tasks", "curate.tasks", "how many tasks"),
+        Option("--review", "review.policy", "who decides on edits"),
+        Option("--curator", "curate.adapter", "a train run or checkpoint whose adapter curates", path=True),
+    ),
     check=check,
     loads="PyTorch and transformers",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.config import Config, ConfigError
+from engine.core.options import Option
 from engine.core.parts import kind_of
 from engine.curation.registry import strategy_kind
 from engine.environments.registry import ENVIRONMENTS
@@ -35,6 +36,8 @@ KIND = JobKind(
     trains=True,
     forks=True,
     work="engine.jobs.train.run:TrainJob",
+    about="train a curator",
+    options=(Option("--steps", "training.steps", "GRPO steps"),),
     check=check,
     loads="PyTorch and transformers",
     resume_at=resume_at,
