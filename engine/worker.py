@@ -97,7 +97,7 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
     writer.flush()
     reviews.recover(run)
     job: Job = (await asyncio.to_thread(resolve, kind.work))()
-    await job.run(JobContext(run, config, writer, control))
+    await job.run(JobContext(run, config, writer, control, done))
 
 
 async def _beat(run: Run) -> None:

@@ -19,7 +19,6 @@ from engine.core.parts import kind_of
 from engine.environments.registry import ENVIRONMENTS
 from engine.jobs.registry import JOBS
 from engine.models.base import NotFinite, not_finite_in
-from engine.models.settings import local_settings
 from engine.runs.directory import Run
 from engine.runs.measurements import measurements
 from engine.runs.text import held_out_line, progress_line
@@ -107,21 +106,16 @@ def _checkpoint(run: Run, step: int | None) -> tuple[int, Path | None]:
 
 async def _evaluated(config: Config, adapter: Path | None, step: int, groups: int) -> HeldOut:
     """The held-out evaluation, played as the engine plays it."""
-    import torch
-    from transformers.utils import logging as transformers_logging
-
     from engine.evaluation.held_out import evaluate
     from engine.jobs import loading
     from engine.rollouts.context import RolloutContext
     from engine.system import memory
 
     memory.keep_freed()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    torch.set_num_threads(local_settings(config.model).threads)
     show = _progress()
-    player = loading.load_player(config, adapter, lambda what: show(Progress("loading", what)))
+    opened = loading.open_models(config, adapter, lambda what: show(Progress("loading", what)))
     _, held_out = loading.load_sources(config, lambda what: None, held_out=True)
-    return await evaluate(RolloutContext.open(config, held_out, player), groups, step=step, emit=show)
+    return await evaluate(RolloutContext.open(config, held_out, opened.models), groups, step=step, emit=show)
 
 
 def _progress() -> Callable[[AnyEvent], None]:

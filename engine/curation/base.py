@@ -8,7 +8,7 @@ A strategy is opened anew for each position and keeps nothing between them: what
 retriever, which a resumed run restores from its log. A `BatchStrategy` works on many trajectories at once.
 
 All completions of a position train, those of `before` and of `after`, with the advantage of the rollout. So a strategy
-returns only completions of the model that is trained (`StrategyContext.curator`).
+returns only completions of the model that is trained, `models.curator`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from engine.config import Config
 from engine.core.events import Call, PositionId, Sink, SkillFound, Veto
 from engine.core.outcomes import Outcome
 from engine.environments.base import Task
-from engine.models.base import ChatModel, Completion
+from engine.models.base import Completion, Models
 from engine.skills import Edit, SkillRepo
 
 Measure = Callable[[SkillRepo], Awaitable[float | None]]
@@ -82,14 +82,14 @@ class Retriever(Protocol):
 class StrategyContext(msgspec.Struct, frozen=True):
     """What a strategy gets for one position.
 
-    `curator` is the model that is trained. `vetoes` are the edits that people vetoed, newest first. `seed` is the
+    `models.curator` is the one that is trained. `vetoes` are the edits that people vetoed, newest first. `seed` is the
     position's own; a strategy that samples more than once derives others by `engine.core.seeds.seed_of`. `emit` takes
     notices for people.
     """
 
     at: PositionId
     config: Config
-    curator: ChatModel
+    models: Models
     prompts: Prompts
     retriever: Retriever
     vetoes: Sequence[Veto]

@@ -3,7 +3,7 @@
     class CountJob:
         async def run(self, context: JobContext) -> None:
             context.writer.emit(StateChanged("running"))
-            for game in range(context.run.state().resumed_from, 3):
+            for game in range(context.done, 3):
                 await context.control.gate()
                 ...
 
@@ -23,12 +23,16 @@ from engine.runs.writer import EventWriter
 
 
 class JobContext(msgspec.Struct, frozen=True):
-    """What a job gets: the run, its configuration, the writer of its events, and the switches of people."""
+    """What a job gets: the run, its configuration, the writer of its events, and the control that people have over it.
+
+    `done` is the last unit that is done and saved (`JobKind.resume_at`); the work goes on after it.
+    """
 
     run: Run
     config: Config
     writer: EventWriter
     control: Control
+    done: int = 0
 
 
 class Job(Protocol):

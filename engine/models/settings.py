@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from engine.core.errors import ConfigError
 from engine.core.fields import Positive
-from engine.core.parts import Settings, absolute_path, kind_of
+from engine.core.parts import Settings, absolute_path
 
 
 class ModelSettings(Settings, frozen=True, tag_field="kind"):
@@ -41,10 +40,3 @@ class LocalModelSettings(ModelSettings, frozen=True, tag="local"):
         path = absolute_path(self.weights)
         is_path = self.weights != "pocket" and self.weights and Path(path).exists()
         return msgspec.structs.replace(self, weights=path) if is_path else self
-
-
-def local_settings(settings: ModelSettings) -> LocalModelSettings:
-    """`settings`, which must be the local backend's. Raises `ConfigError` for another kind."""
-    if not isinstance(settings, LocalModelSettings):
-        raise ConfigError(f"this needs a model in the engine's own process; model.kind is {kind_of(settings)}")
-    return settings

@@ -1,6 +1,6 @@
 """What plays and what is measured: the parts that a configuration names, opened once for many rollouts.
 
-context = RolloutContext.open(config, source, model)
+context = RolloutContext.open(config, source, models)
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from engine.core.events import PositionId, Sink, Veto
 from engine.curation.base import CurationStrategy, Retriever, StrategyContext
 from engine.curation.registry import StrategyKind, strategy_kind
 from engine.environments.base import TaskSource
-from engine.models.base import ChatModel
+from engine.models.base import Models
 
 
 class RolloutContext(msgspec.Struct, frozen=True):
     """Everything that a rollout needs: the tasks, the models, their prompts, the strategy, the judge, the configuration."""
 
     source: TaskSource
-    model: ChatModel
+    models: Models
     strategy: StrategyKind
     judge: Judge
     executor_prompts: Prompts
@@ -31,13 +31,13 @@ class RolloutContext(msgspec.Struct, frozen=True):
     config: Config
 
     @classmethod
-    def open(cls, config: Config, source: TaskSource, model: ChatModel) -> RolloutContext:
+    def open(cls, config: Config, source: TaskSource, models: Models) -> RolloutContext:
         """The parts that `config` names. Raises `ConfigError` where there are no prompts of the name."""
         return cls(
             source=source,
-            model=model,
+            models=models,
             strategy=strategy_kind(config.strategy),
-            judge=open_judge(config.judge, model),
+            judge=open_judge(config.judge, models.judge),
             executor_prompts=Prompts.load(config.executor.prompts),
             curator_prompts=Prompts.load(config.curator.prompts),
             config=config,
@@ -51,7 +51,7 @@ class RolloutContext(msgspec.Struct, frozen=True):
             StrategyContext(
                 at=at,
                 config=self.config,
-                curator=self.model,
+                models=self.models,
                 prompts=self.curator_prompts,
                 retriever=retriever,
                 vetoes=vetoes,

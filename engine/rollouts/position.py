@@ -102,7 +102,7 @@ async def _play(task: Task, at: PositionId, shown: Shown, seed: int, context: Ro
         context.source,
         task,
         shown.skills,
-        model=context.model,
+        model=context.models.executor,
         prompts=context.executor_prompts,
         settings=context.config.executor,
         seed=seed,
@@ -139,7 +139,7 @@ def _completions(
     at: PositionId, phase: Literal["before", "after"], completions: Sequence[Completion], emit: Sink
 ) -> None:
     for made in completions:
-        emit(CompletionMade(at, phase, made.text, len(made.prompt_ids), len(made.completion_ids), made.finish))
+        emit(CompletionMade(at, phase, made.text, made.usage.prompt, made.usage.completion, made.finish))
 
 
 async def _curated(
@@ -164,18 +164,18 @@ async def _curated(
         calls=len(curation.calls),
         valid_calls=sum(call.verdict == "valid" for call in curation.calls),
         judge=judgement.score,
-        repo_tokens=sum(context.model.count_tokens(text) for text in texts.values()),
-        prompt_tokens=sum(len(completion.prompt_ids) for completion in completions),
+        repo_tokens=sum(context.models.tokenizer.count(text) for text in texts.values()),
+        prompt_tokens=sum(completion.usage.prompt for completion in completions),
     )
     _completions(at, "after", curation.completions[:-1], emit)
     text, finish = (last.text, last.finish) if last else ("", "stop")
-    tokens = len(last.completion_ids) if last else 0
+    tokens = last.usage.completion if last else 0
     emit(
         CurationMade(
             at=at,
             completion=text,
             calls=list(curation.calls),
-            prompt_tokens=len(last.prompt_ids) if last else 0,
+            prompt_tokens=last.usage.prompt if last else 0,
             completion_tokens=tokens,
             finish=finish,
             repo=texts,
@@ -186,7 +186,7 @@ async def _curated(
             dropped_turns=curation.dropped_turns,
             dropped_vetoes=curation.dropped_vetoes,
             before=changed(curation.edits),
-            canonical=context.model.count_tokens(text) + (finish == "stop") == tokens if last else None,
+            canonical=context.models.tokenizer.count(text) + (finish == "stop") == tokens if last else None,
         )
     )
     names = {skill.name for skill in shown.skills}

@@ -18,6 +18,7 @@ from engine.agents.settings import CuratorSettings
 from engine.config import OPEN, Config, ConfigError
 from engine.core.parts import kind_of
 from engine.core.refusals import nearest
+from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
 from engine.models.registry import BACKENDS
 
@@ -29,6 +30,7 @@ def check(config: Config, kind: str) -> None:
         check_training_sampling(config.curator)
     job.check(config)
     _check_prompts(config)
+    _check_abilities(config, job)
     _check_room(config)
     for name, section in OPEN.items():
         settings = getattr(config, name)
@@ -63,6 +65,21 @@ def _check_prompts(config: Config) -> None:
             raise ConfigError(
                 f"{role}.prompts: there are no prompts called {name!r}{nearest(name, known)}; there are: {', '.join(known)}"
             )
+
+
+def _check_abilities(config: Config, job: JobKind) -> None:
+    """A backend that cannot do what the run needs."""
+    backend = BACKENDS.load(kind_of(config.model))
+    if job.trains and not backend.trains:
+        raise ConfigError(
+            f"model.kind={backend.name} cannot be trained: a {job.name} run needs a backend that reports token ids and "
+            "takes adapters, such as local; a run that trains nothing works with it"
+        )
+    if config.executor.decoding == "loglikelihood" and not backend.scores:
+        raise ConfigError(
+            "executor.decoding=loglikelihood needs a model that scores given texts, and "
+            f"model.kind={backend.name} does not: use executor.decoding=generate, or another model.kind such as local"
+        )
 
 
 def _check_room(config: Config) -> None:

@@ -18,9 +18,10 @@ from typing import Any
 import msgspec
 
 from engine.config import Config
+from engine.core.errors import SkillosError
 from engine.core.events import RewardBreakdown
 from engine.curation.registry import strategy_kind
-from engine.models.base import Completion
+from engine.models.base import AdapterSink, Completion, Opened, TrainablePolicy
 from engine.rollouts.position import Position
 from engine.rollouts.rollout import Rollout
 
@@ -50,23 +51,60 @@ class TrainingSample(msgspec.Struct, frozen=True):
     reward: float | None
 
 
+class NoTokens(SkillosError):
+    """The curator's backend does not report token ids, so its answers cannot be trained on."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the curator's backend does not report token ids and log-probabilities, which training needs: a train run needs "
+            "another model.kind, such as local; a curate run works with this one"
+        )
+
+
+class NotTrainable(SkillosError):
+    """The backend can neither lend its base to a trainer nor take its adapters."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a train run needs a model that can be trained in this process, and this backend has none: use another "
+            "model.kind, such as local; a curate run works with this one"
+        )
+
+
+class TooManyCompletions(SkillosError):
+    """A curation strategy made more completions at a position than its kind declares."""
+
+    def __init__(self, position: Position, count: int) -> None:
+        at = position.at
+        super().__init__(
+            f"the curation strategy made {len(position.completions)} completions at group {at.group} rollout {at.rollout} "
+            f"position {at.position} of step {at.step}; its kind declares samples_per_position={count}: raise that number"
+        )
+
+
+def trainable(opened: Opened) -> tuple[TrainablePolicy, AdapterSink]:
+    """What a trainer needs of a backend. Raises `NotTrainable` where it has none."""
+    if opened.policy is None or opened.sink is None:
+        raise NotTrainable
+    return opened.policy, opened.sink
+
+
 def samples_of(position: Position, reward: float | None, padding: int, count: int) -> list[TrainingSample]:
     """The `count` samples of one position: its completions in order, then rows of `padding` tokens.
 
-    Without a reward nothing of them trains. Raises `ValueError` for more completions than the strategy declares.
+    Without a reward nothing of them trains. Raises `NoTokens` for a completion without token ids, and `TooManyCompletions`.
     """
     if len(position.completions) > count:
-        raise ValueError(
-            f"the curation strategy made {len(position.completions)} completions at {position.at}, and declares "
-            f"samples_per_position={count}"
-        )
+        raise TooManyCompletions(position, count)
     missing = [TrainingSample([padding], [padding], [0.0], [0], reward)] * (count - len(position.completions))
     return [*(_sample(completion, reward) for completion in position.completions), *missing]
 
 
 def _sample(completion: Completion, reward: float | None) -> TrainingSample:
-    mask = [int(reward is not None)] * len(completion.completion_ids)
-    return TrainingSample(completion.prompt_ids, completion.completion_ids, completion.logprobs, mask, reward)
+    if (tokens := completion.tokens) is None:
+        raise NoTokens
+    mask = [int(reward is not None)] * len(tokens.completion_ids)
+    return TrainingSample(tokens.prompt_ids, tokens.completion_ids, tokens.logprobs, mask, reward)
 
 
 def step_samples(

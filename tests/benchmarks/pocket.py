@@ -23,7 +23,7 @@ import torch
 from engine.config import Config, load_profile
 from engine.environments.household.source import HouseholdTasks
 from engine.evaluation.held_out import HeldOut, evaluate
-from engine.models.local.model import LocalModel, load_base, load_tokenizer
+from engine.models.local.opening import open_models
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import open_grouping
 from engine.rollouts.rollout import collect
@@ -52,9 +52,7 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """The whole table, printed as it comes."""
     config = load_profile("pocket", arguments.settings)
     torch.set_num_threads(config.model.threads)
-    context = RolloutContext.open(
-        config, HouseholdTasks(), LocalModel(load_base(config.model), load_tokenizer(config.model))
-    )
+    context = RolloutContext.open(config, HouseholdTasks(), open_models(config.model, None, print).models)
     arms = await play_arms(context, arguments.groups)
     print(f"{'executor':<28}{'success':>10}{'± s.e.':>8}{'tasks':>7}{'invalid':>9}{'episodes/s':>12}")
     for name, arm in arms.items():
@@ -75,16 +73,17 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 async def train(config: Config, groups: int) -> tuple[HeldOut, list[float]]:
     """Train in a throw-away folder; the held-out result of the last step, and each step's seconds."""
     world, seconds, began = HouseholdTasks(), [], [0.0]
+    opened = open_models(config.model, None, lambda what: None)
+    context = RolloutContext.open(config, world, opened.models)
 
     async def play(step: int) -> list[TrainingSample]:
         began[0] = time.monotonic()
         drawn = open_grouping(config.grouping).groups(world, config.training, step)
-        context = RolloutContext.open(config, HouseholdTasks(), session.model)
         rollouts = await collect(drawn, step=step, context=context, vetoes=[], emit=lambda event: None)
         parts = score_rollouts(rollouts, config.rewards, lambda event: None)
         told = summary(step, rollouts, parts, rollout_seconds=time.monotonic() - began[0], seconds=0)
         print(f"  step {step:>3}  r_task {told.rewards.r_task:.3f}  r_fc {told.rewards.r_fc:.3f}", end="", flush=True)
-        return step_samples(rollouts, parts, int(session.model.tokenizer.pad_token_id))
+        return step_samples(rollouts, parts, int(opened.policy.vocabulary.pad_token_id))
 
     async def after_update(update: Update) -> None:
         seconds.append(time.monotonic() - began[0])
@@ -96,15 +95,15 @@ async def train(config: Config, groups: int) -> tuple[HeldOut, list[float]]:
     with tempfile.TemporaryDirectory() as folder:
         session = GrpoSession(
             config,
-            load_base(config.model),
-            load_tokenizer(config.model),
+            opened.policy,
+            opened.sink,
             checkpoints=Path(folder),
             play=play,
             after_update=after_update,
             after_step=after_step,
         )
         await session.run(None)
-        return await evaluate(RolloutContext.open(config, HouseholdTasks(), session.model), groups), seconds
+        return await evaluate(context, groups), seconds
 
 
 def _row(name: str, result: HeldOut, seconds: Sequence[float] = ()) -> None:

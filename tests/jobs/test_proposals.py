@@ -27,7 +27,7 @@ def run(tmp_path):
 
 def agents(prompts="standard", **curator):
     settings = msgspec.structs.replace(CuratorSettings(), prompts=prompts, **curator)
-    return RolloutContext.open(config.Config("test", curator=settings), HouseholdTasks(), Answering())
+    return RolloutContext.open(config.Config("test", curator=settings), HouseholdTasks(), Answering().models)
 
 
 def text(name, body="Mugs are in the safe.\n"):

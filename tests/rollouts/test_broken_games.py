@@ -60,7 +60,7 @@ async def test_the_other_positions_of_a_rollout_are_played_and_measured(tmp_path
     world = AlfworldTasks(load_games(write_packed(tmp_path, *lines)))
     tasks = sorted(world.stream(1, 3), key=lambda task: task.id)
     settings = msgspec.structs.replace(CONFIG, training=msgspec.structs.replace(CONFIG.training, rollouts=1))
-    context = RolloutContext.open(settings, world, Answering())
+    context = RolloutContext.open(settings, world, Answering().models)
     events = []
     group = Group("group", 0, 1, "light_all", tasks)
     rollouts = await collect([group], step=1, context=context, vetoes=[], emit=events.append)

@@ -17,7 +17,7 @@ from tests.training.answering import CONFIG, Answering, played_one, skill
 def agents(weight):
     executor = msgspec.structs.replace(CONFIG.executor, skills=1, reliability_weight=weight)
     config = msgspec.structs.replace(CONFIG, executor=executor)
-    return RolloutContext.open(config, HouseholdTasks(), Answering())
+    return RolloutContext.open(config, HouseholdTasks(), Answering().models)
 
 
 @pytest.mark.parametrize(("weight", "shown"), [(0.0, "first"), (0.5, "second")])

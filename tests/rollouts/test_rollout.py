@@ -93,11 +93,11 @@ class Cramped(Answering):
         super().__init__(**roles)
         self.limits = limits
 
-    async def complete(self, messages, *, role, sampling, tools=None):
+    async def complete(self, name, messages, sampling):
         words = sum(len(message.content.split()) for message in messages)
-        if words > self.limits.get(role, words):
-            raise PromptTooLong(words, self.limits[role])
-        return await super().complete(messages, role=role, sampling=sampling, tools=tools)
+        if words > self.limits.get(name, words):
+            raise PromptTooLong(words, self.limits[name])
+        return await super().complete(name, messages, sampling)
 
 
 def insert_long(asked):
@@ -135,7 +135,7 @@ async def test_a_skill_that_was_not_in_the_prompt_is_not_tried():
     index.sync(repo)
     (task,) = HouseholdTasks().stream(1, 1)
     for model, tried in ((Cramped({"executor": 99}), False), (Answering(), True)):
-        context = RolloutContext.open(CONFIG, HouseholdTasks(), model)
+        context = RolloutContext.open(CONFIG, HouseholdTasks(), model.models)
         await played_one(context, task, repo, SkillRetriever(index, usage, 0.0))
         assert (usage.lower_bound("long") is not None) == tried
 

@@ -12,7 +12,7 @@ import pytest
 from engine.cli import main
 from engine.config import ConfigError, load_profile
 from engine.models.files import check_model, weights_path
-from engine.models.local.model import load_base, load_curator, load_tokenizer
+from engine.models.local.weights import load_base, load_tokenizer, put_adapter
 from engine.models.settings import LocalModelSettings
 from engine.runs.directory import Run
 from engine.system.preflight import absolute, check
@@ -284,7 +284,7 @@ def test_a_folder_that_holds_no_whole_adapter_is_refused_by_the_check_and_by_the
     assert str(refused.value).startswith(f"the adapter {tmp_path} cannot be loaded: ")
     assert str(refused.value).endswith(why)
     with pytest.raises(ConfigError) as loaded:
-        load_curator(load_base(config.model), tmp_path)
+        put_adapter(load_base(config.model), tmp_path)
     assert str(loaded.value) == str(refused.value)
 
 

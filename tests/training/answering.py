@@ -7,7 +7,7 @@ import msgspec
 from engine import config
 from engine.core.events import PositionId, StepStarted, UpdateMade
 from engine.environments.household.source import HouseholdTasks
-from engine.models.base import Completion, ModelUnavailable
+from engine.models.base import Completion, Models, ModelUnavailable, Tokens, Usage
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import open_grouping
 from engine.rollouts.position import play_position
@@ -31,30 +31,46 @@ def skill(name, body="Mugs are in the safe."):
 
 
 class Answering:
-    """A chat model that answers by `executor(asked)` and `curator(asked)`, whatever the order of its requests."""
+    """Two chat models that answer by `executor(asked)` and `curator(asked)`, whatever the order of their requests."""
 
     def __init__(self, *, executor=lambda asked: "<think>so</think><action>wait</action>", curator=lambda asked: ""):
         self._answer = {"executor": executor, "curator": curator}
         self.asked = []
 
-    async def complete(self, messages, *, role, sampling, tools=None):
-        self.asked.append((role, messages[-1].content, sampling.seed))
-        said = self._answer[role](sum(asked[0] == role for asked in self.asked))
+    @property
+    def models(self):
+        return Models(_Named(self, "executor"), _Named(self, "curator"), None, self)
+
+    async def complete(self, name, messages, sampling):
+        self.asked.append((name, messages[-1].content, sampling.seed))
+        said = self._answer[name](sum(asked[0] == name for asked in self.asked))
         if isinstance(said, Exception):
             raise said
-        return Completion(said, [1] * len(messages[-1].content.split()), list(said.encode()), [0.0] * len(said), "stop")
+        tokens = Tokens([1] * len(messages[-1].content.split()), list(said.encode()), [0.0] * len(said))
+        usage = Usage(len(tokens.prompt_ids), len(tokens.completion_ids))
+        return Completion(said, "stop", usage, tokens)
 
-    def count_tokens(self, text):
+    def count(self, text):
         return len(text.split())
 
-    def seeds(self, role):
-        return [seed for asked, _, seed in self.asked if asked == role]
+    def seeds(self, name):
+        return [seed for asked, _, seed in self.asked if asked == name]
+
+
+class _Named:
+    """One of the models of an `Answering`."""
+
+    def __init__(self, answering, name):
+        self._answering, self._name = answering, name
+
+    async def complete(self, messages, sampling, tools=None, deadline=None):
+        return await self._answering.complete(self._name, messages, sampling)
 
 
 async def played(model, step=1):
     """A step's rollouts, and the events that tell of them."""
     events = []
-    context = RolloutContext.open(CONFIG, HouseholdTasks(), model)
+    context = RolloutContext.open(CONFIG, HouseholdTasks(), model.models)
     groups = open_grouping(CONFIG.grouping).groups(context.source, TRAINING, step)
     rollouts = await collect(groups, step=step, context=context, vetoes=[], emit=events.append)
     return rollouts, events

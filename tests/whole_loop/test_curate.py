@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 
 import msgspec
 import pygit2
@@ -12,7 +11,9 @@ import pytest
 
 from engine.core.text import counted
 from engine.jobs.proposals import vetoes_of
-from engine.models.local.model import load_tokenizer
+from engine.models.base import Models
+from engine.models.local.models import LocalTokenizer
+from engine.models.local.weights import load_tokenizer
 from engine.models.settings import LocalModelSettings
 from engine.rollouts.context import RolloutContext
 from engine.runs.directory import Run
@@ -118,7 +119,7 @@ def test_a_vetoed_edit_is_no_commit(asked):
 def test_the_veto_and_its_reason_stand_in_every_later_prompt_of_the_curator(asked):
     """The tokens that were counted are those of the prompt with the veto in it, and not those of one without."""
     run, tokenizer = asked.run, load_tokenizer(LocalModelSettings())
-    counting = SimpleNamespace(count_tokens=lambda text: len(tokenizer(text)["input_ids"]))
+    counting = Models(None, None, None, LocalTokenizer(tokenizer))
     vetoes = vetoes_of(run, RolloutContext.open(run.config, None, counting))
     assert [(veto.skill, veto.reason) for veto in vetoes] == [
         (run.edit(edit).proposal.skill, REASON) for edit in reversed(asked.vetoed)

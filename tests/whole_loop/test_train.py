@@ -7,7 +7,7 @@ import pytest
 from engine.agents.judges.rubric import rubric
 from engine.curation.calls import apply_calls
 from engine.curation.retrieval import SkillRetriever
-from engine.models.local.model import load_tokenizer
+from engine.models.local.weights import load_tokenizer
 from engine.models.settings import LocalModelSettings
 from engine.skills import SkillIndex, SkillRepo, SkillUsage, parse_operations
 from tests.whole_loop.replay import curator_prompt, episodes, tokens_of

@@ -29,7 +29,7 @@ class Skillos:
             trajectory,
             shown.skills,
             context.vetoes,
-            model=context.curator,
+            model=context.models.curator,
             prompts=context.prompts,
             settings=context.config.curator,
             seed=context.seed,

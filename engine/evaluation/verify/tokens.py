@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from engine.models.base import Message
-from engine.models.settings import ModelSettings, local_settings
+from engine.models.registry import load_vocabulary
+from engine.models.settings import ModelSettings
 from engine.skills import TOOLS
 
 
@@ -45,6 +46,4 @@ class _Counted:
 
 def load(settings: ModelSettings) -> Tokens:
     """The tokens of the run's model. Raises `ConfigError` where its tokenizer cannot be had."""
-    from engine.models.local.model import load_tokenizer
-
-    return _Counted(load_tokenizer(local_settings(settings)))
+    return _Counted(load_vocabulary(settings))

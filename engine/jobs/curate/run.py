@@ -29,10 +29,8 @@ from engine.core.seeds import seed_of
 from engine.curation.retrieval import SkillRetriever
 from engine.environments.base import Task
 from engine.jobs import loading
-from engine.jobs.base import after_last_step
 from engine.jobs.curate.reviewing import Reviewing
 from engine.jobs.job import JobContext
-from engine.jobs.libraries import prepare
 from engine.jobs.proposals import vetoes_of
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import Group
@@ -56,7 +54,6 @@ class CurateJob:
 
     async def run(self, context: JobContext) -> None:
         """Play the tasks that are left of the stream. Raises `StopRequested` and `NeverCurated`."""
-        await asyncio.to_thread(prepare, context.config)
         work = await asyncio.to_thread(CurateRun, context)
         await work.work()
 
@@ -70,11 +67,12 @@ class CurateRun:
         self._writer = job.writer
         self._emit = LossWarnings(job.writer.emit)
         self._control = job.control
+        self._done = job.done
         self._reviewing = Reviewing(job)
         self._retriever: SkillRetriever | None = None
         source, _ = loading.load_sources(job.config, self._report, held_out=False)
-        model = loading.load_player(job.config, _adapter(job.config.curate.adapter), self._report)
-        self._context = RolloutContext.open(job.config, source, model)
+        opened = loading.open_models(job.config, _adapter(job.config.curate.adapter), self._report)
+        self._context = RolloutContext.open(job.config, source, opened.models)
 
     async def work(self) -> None:
         """Every task that has not ended yet, in the stream's order. Raises `HistoryError` for an unusable repository."""
@@ -85,7 +83,7 @@ class CurateRun:
         settings = self._config.curate
         tasks = self._context.source.stream(settings.seed, settings.tasks)
         group = Group(f"stream-{settings.seed}", 0, settings.seed, tasks[0].family, tasks)
-        done = after_last_step(self._run)
+        done = self._done
         usage = usage_of(self._run, done)
         await self._reviewing.approve_left(done + 1)
         await self._reviewing.wait()

@@ -1,7 +1,7 @@
 """The held-out measurements of a train run (`engine.runs.measurements` says which are due), each with its events.
 
 measuring = Measuring(job, emit, measure, report)
-await measuring.saved(10, held_out)          # a missing one, with the checkpoint of its step
+await measuring.saved(10, held_out, sink)          # a missing one, with the checkpoint of its step
 await measuring.where_due(20, held_out)      # the curator that is training now
 """
 
@@ -12,12 +12,10 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from engine.core.events import HeldOutMeasured, Notice, Sink, StateChanged
 from engine.jobs import loading
 from engine.jobs.job import JobContext
-from engine.models.base import NotFinite, not_finite_in
+from engine.models.base import AdapterSink, NotFinite, not_finite_in
 from engine.rollouts.context import RolloutContext
 from engine.runs.measurements import due, measurements
 from engine.training import checkpoints
@@ -44,8 +42,9 @@ class Measuring:
         if due(self._config.training, step) and step not in measurements(self._run):
             await self._evaluate(step, context)
 
-    async def saved(self, step: int, context: RolloutContext) -> None:
-        """Make a measurement that is missing, with the checkpoint of its step; step 0 is the context's own curator.
+    async def saved(self, step: int, context: RolloutContext, sink: AdapterSink) -> None:
+        """Make a measurement that is missing, with the checkpoint of its step, which is published to `sink`; step 0 is the
+        curator without an adapter.
 
         Where the checkpoint is gone or damaged, an unmeasured result is logged, and a warning gives the reason.
         """
@@ -60,8 +59,9 @@ class Measuring:
             positions = training.evaluate_groups * training.tasks
             self._writer.emit(HeldOutMeasured(step, training.evaluate_groups, None, None, positions, 0.0))
             return
-        player = await asyncio.to_thread(loading.load_player, self._config, checkpoint, self._report)
-        await self._evaluate_or_diverge(step, msgspec.structs.replace(context, model=player), checkpoint)
+        self._report(f"the adapter {checkpoint.name}")
+        await sink.publish(checkpoint, step)
+        await self._evaluate_or_diverge(step, context, checkpoint)
 
     async def _evaluate_or_diverge(self, step: int, context: RolloutContext, checkpoint: Path | None) -> None:
         """Measure outside a session, where nothing else gives advice on an answer that is not finite."""

@@ -34,7 +34,6 @@ from engine.core.events import (
 from engine.evaluation.held_out import measure
 from engine.jobs import loading
 from engine.jobs.job import JobContext
-from engine.jobs.libraries import prepare
 from engine.jobs.proposals import Proposals, net_edits, vetoes_of
 from engine.jobs.train.measuring import Measure, Measuring
 from engine.rollouts.context import RolloutContext
@@ -45,7 +44,7 @@ from engine.rollouts.summary import advantages, score_rollouts, summary
 from engine.runs.errors import RunError
 from engine.runs.measurements import missing
 from engine.training import checkpoints
-from engine.training.samples import TrainingSample, step_samples
+from engine.training.samples import TrainingSample, step_samples, trainable
 
 if TYPE_CHECKING:
     from engine.training.trainer import GrpoSession, Update
@@ -66,7 +65,6 @@ class TrainJob:
 
         Raises `StopRequested` and `NothingTrained`.
         """
-        await asyncio.to_thread(prepare, context.config)
         await TrainRun(context, self._measure).work()
 
 
@@ -100,11 +98,9 @@ class TrainRun:
             self._writer.emit(Notice("warning", warning))
         self._note_checkpoints(done)
         for step in missing(self._run, done):
-            await self._measuring.saved(step, self._held_out)
+            await self._measuring.saved(step, self._held_out, self._sink)
         if done < self._config.training.steps:
             session = await asyncio.to_thread(self._open_session, asyncio.get_running_loop())
-            self._context = msgspec.structs.replace(self._context, model=session.model)
-            self._held_out = msgspec.structs.replace(self._held_out, model=session.model)
             await session.run(newest[1] if newest else None)
         self._writer.flush()
         if why := nothing_trained(self._run):
@@ -115,23 +111,23 @@ class TrainRun:
         self._writer.emit(Progress("loading", what))
 
     def _load(self) -> None:
-        """Load the task sources, and the base model, which is the untrained curator too."""
+        """Load the task sources and the models; the curator is untrained. Raises `NotTrainable`."""
         evaluated = bool(self._config.training.evaluate_every)
         source, held_out = loading.load_sources(self._config, self._report, held_out=evaluated)
-        self._base, self._tokenizer = loading.load_model(self._config, self._report)
-        player = loading.local(self._config, self._base, self._tokenizer)
-        self._context = RolloutContext.open(self._config, source, player)
+        opened = loading.open_models(self._config, None, self._report)
+        self._policy, self._sink = trainable(opened)
+        self._context = RolloutContext.open(self._config, source, opened.models)
         self._held_out = msgspec.structs.replace(self._context, source=held_out)
 
     def _open_session(self, loop: asyncio.AbstractEventLoop) -> GrpoSession:
-        """The GRPO session over the base model, which gets its adapter in place."""
+        """The GRPO session over the curator's base model, which gets its adapter in place."""
         self._report("the trainer")
         from engine.training.trainer import GrpoSession
 
         return GrpoSession(
             self._config,
-            self._base,
-            self._tokenizer,
+            self._policy,
+            self._sink,
             checkpoints=self._run.checkpoints,
             play=self._play,
             after_update=self._after_update,
@@ -162,7 +158,7 @@ class TrainRun:
         self._played = time.monotonic()
         self._writer.emit(Progress("update", f"of step {step}"))
         per_position = self._context.strategy.samples_per_position
-        return step_samples(self._rollouts, self._parts, int(self._tokenizer.pad_token_id), per_position)
+        return step_samples(self._rollouts, self._parts, int(self._policy.vocabulary.pad_token_id), per_position)
 
     async def _after_update(self, update: Update) -> None:
         """Emit the update and the step's summary, and propose the step's best edits.
