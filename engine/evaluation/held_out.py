@@ -62,7 +62,7 @@ async def evaluate(
     """Play `groups` held-out groups of the context's source once each. `seed` varies the strategy's draws, never the groups.
 
     The events have held-out position ids of `step`. The source is one whose tasks are not trained on, see
-    `engine.environments.opening.open_held_out`.
+    `engine.environments.registry.open_held_out`.
     """
     training = msgspec.structs.replace(context.config.training, rollouts=1)
     players = msgspec.structs.replace(context, config=msgspec.structs.replace(context.config, training=training))

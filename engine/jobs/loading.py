@@ -12,7 +12,7 @@ from pathlib import Path
 
 from engine.config import Config
 from engine.environments.base import TaskSource
-from engine.environments.opening import open_held_out, open_source
+from engine.environments.registry import open_held_out, open_source
 from engine.models import registry
 from engine.models.base import Opened
 from engine.training.checkpoints import newest_first

@@ -16,6 +16,7 @@ from engine.core.events import PositionId, Sink, Veto
 from engine.curation.base import CurationStrategy, Retriever, StrategyContext
 from engine.curation.registry import StrategyKind, strategy_kind
 from engine.environments.base import TaskSource
+from engine.environments.registry import environment_kind
 from engine.models.base import Models
 
 
@@ -32,13 +33,16 @@ class RolloutContext(msgspec.Struct, frozen=True):
 
     @classmethod
     def open(cls, config: Config, source: TaskSource, models: Models) -> RolloutContext:
-        """The parts that `config` names. Raises `ConfigError` where there are no prompts of the name."""
+        """The parts that `config` names; the executor's prompts are its environment's where none are named.
+
+        Raises `ConfigError` where there are no prompts of a name.
+        """
         return cls(
             source=source,
             models=models,
             strategy=strategy_kind(config.strategy),
             judge=open_judge(config.judge, models.judge),
-            executor_prompts=Prompts.load(config.executor.prompts),
+            executor_prompts=Prompts.load(config.executor.prompts or environment_kind(config.environment).prompts),
             curator_prompts=Prompts.load(config.curator.prompts),
             config=config,
         )

@@ -26,7 +26,8 @@ from engine.core.outcomes import unmeasured
 from engine.curation.base import Curation, CurationStrategy, Shown
 from engine.curation.calls import changed
 from engine.environments.base import Task
-from engine.models.base import Completion, ModelUnavailable, PromptTooLong
+from engine.environments.registry import environment_kind
+from engine.models.base import Completion, ModelUnavailable, PromptTooLong, Tokenizer
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.rewards import NO_DECISION, PositionMetrics
 from engine.skills import Edit, SkillRepo
@@ -102,6 +103,7 @@ async def _play(task: Task, at: PositionId, shown: Shown, seed: int, context: Ro
         context.source,
         task,
         shown.skills,
+        kind=environment_kind(context.config.environment),
         model=context.models.executor,
         prompts=context.executor_prompts,
         settings=context.config.executor,
@@ -186,7 +188,7 @@ async def _curated(
             dropped_turns=curation.dropped_turns,
             dropped_vetoes=curation.dropped_vetoes,
             before=changed(curation.edits),
-            canonical=context.models.tokenizer.count(text) + (finish == "stop") == tokens if last else None,
+            canonical=_is_canonical(last, context.models.tokenizer) if last else None,
         )
     )
     names = {skill.name for skill in shown.skills}
@@ -210,3 +212,11 @@ async def _judgement(
         return Judgement(None, NO_DECISION)
     decision = JudgedDecision(curation.edits, last.text if last else "")
     return await judged(context.judge, decision, trajectory, seconds=context.config.judge.deadline_seconds)
+
+
+def _is_canonical(completion: Completion, tokenizer: Tokenizer) -> bool | None:
+    """Whether the text of `completion` has as many tokens when it is tokenized again; None without its token ids."""
+    if completion.tokens is None:
+        return None
+    again = tokenizer.count(completion.text) + (completion.finish == "stop")
+    return again == len(completion.tokens.completion_ids)

@@ -4,9 +4,9 @@
 
 A step always has groups × N × |G| × samples per position rows, as TRL wants. A completion that is missing becomes a row of
 two padding tokens with mask 0, which trains nothing. An unmeasured rollout has reward None, which TRL leaves out of the
-mean, and mask 0 in all its rows: they add nothing to the loss's count of tokens and carry no KL term.
+mean, and mask 0 in all its rows: they add nothing to the loss's count of tokens and have no KL term.
 
-A step whose samples teach nothing must not move the adapter: `why_skipped` says so before the update.
+A step whose samples have no gradient must not change the adapter: `why_skipped` finds it before the update.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from engine.config import Config
 from engine.core.errors import SkillosError
 from engine.core.events import RewardBreakdown
 from engine.curation.registry import strategy_kind
-from engine.models.base import AdapterSink, Completion, Opened, TrainablePolicy
+from engine.models.base import Completion
 from engine.rollouts.position import Position
 from engine.rollouts.rollout import Rollout
 
@@ -61,16 +61,6 @@ class NoTokens(SkillosError):
         )
 
 
-class NotTrainable(SkillosError):
-    """The backend can neither lend its base to a trainer nor take its adapters."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "a train run needs a model that can be trained in this process, and this backend has none: use another "
-            "model.kind, such as local; a curate run works with this one"
-        )
-
-
 class TooManyCompletions(SkillosError):
     """A curation strategy made more completions at a position than its kind declares."""
 
@@ -80,13 +70,6 @@ class TooManyCompletions(SkillosError):
             f"the curation strategy made {len(position.completions)} completions at group {at.group} rollout {at.rollout} "
             f"position {at.position} of step {at.step}; its kind declares samples_per_position={count}: raise that number"
         )
-
-
-def trainable(opened: Opened) -> tuple[TrainablePolicy, AdapterSink]:
-    """What a trainer needs of a backend. Raises `NotTrainable` where it has none."""
-    if opened.policy is None or opened.sink is None:
-        raise NotTrainable
-    return opened.policy, opened.sink
 
 
 def samples_of(position: Position, reward: float | None, padding: int, count: int) -> list[TrainingSample]:

@@ -85,7 +85,7 @@ async def test_the_executor_is_shown_the_briefing_and_the_log_has_it(config):
 
 @pytest.mark.parametrize("prompts", ["pocket", "standard"])
 def test_no_briefing_leaves_no_trace_in_the_prompt(prompts):
-    fields = {"task": "T", "skills": [], "observation": "O", "admissible": ["go box"], "turns": []}
+    fields = {"task": "T", "skills": [], "observation": "O", "actions": ["go box"], "turns": []}
     loaded = Prompts.load(prompts)
     assert loaded.executor(**fields, briefing="") == loaded.executor(**fields)
     assert "B" in loaded.executor(**fields, briefing="B")[0].content

@@ -6,7 +6,7 @@ from engine.config import Config, ConfigError
 from engine.core.options import Option
 from engine.core.parts import kind_of
 from engine.curation.registry import strategy_kind
-from engine.environments.registry import ENVIRONMENTS
+from engine.environments.registry import environment_kind
 from engine.jobs.base import JobKind, StartedRun
 
 
@@ -18,7 +18,7 @@ def check(config: Config) -> None:
             "strategy, such as strategy.kind=skillos"
         )
     if config.training.evaluate_every:
-        ENVIRONMENTS.load(kind_of(config.environment)).check_held_out(config.environment)
+        environment_kind(config.environment).check_held_out(config.environment)
 
 
 def resume_at(run: StartedRun) -> int:

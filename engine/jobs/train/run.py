@@ -44,7 +44,7 @@ from engine.rollouts.summary import advantages, score_rollouts, summary
 from engine.runs.errors import RunError
 from engine.runs.measurements import missing
 from engine.training import checkpoints
-from engine.training.samples import TrainingSample, step_samples, trainable
+from engine.training.samples import TrainingSample, step_samples
 
 if TYPE_CHECKING:
     from engine.training.trainer import GrpoSession, Update
@@ -115,7 +115,7 @@ class TrainRun:
         evaluated = bool(self._config.training.evaluate_every)
         source, held_out = loading.load_sources(self._config, self._report, held_out=evaluated)
         opened = loading.open_models(self._config, None, self._report)
-        self._policy, self._sink = trainable(opened)
+        self._policy, self._sink = opened.for_training()
         self._context = RolloutContext.open(self._config, source, opened.models)
         self._held_out = msgspec.structs.replace(self._context, source=held_out)
 
