@@ -49,10 +49,11 @@ class Shown(msgspec.Struct, frozen=True):
 
 
 class Curation(msgspec.Struct, frozen=True):
-    """A decision: the `calls` that were asked for, and the `edits` that applied, both in order.
+    """A decision: the `calls` that were asked for, and the `edits` that applied, both in order: one a valid call.
 
     `completions` are those that were asked for it; the last one is logged as the decision's text. `shown` names the skills
-    in the prompt (None: it shows none); so many turns and vetoes did not fit into it.
+    in the prompt (None: it shows none); `dropped_turns` and `dropped_vetoes` did not fit into it. A strategy that edits
+    without calls gets them from `engine.curation.calls.calls_of`. Raises `ValueError` where calls and edits do not match.
     """
 
     calls: Sequence[Call] = ()
@@ -61,6 +62,12 @@ class Curation(msgspec.Struct, frozen=True):
     shown: Sequence[str] | None = None
     dropped_turns: int = 0
     dropped_vetoes: int = 0
+
+    def __post_init__(self) -> None:
+        valid = [call.operation for call in self.calls if call.verdict == "valid"]
+        kinds = [edit.operation.kind for edit in self.edits]
+        if valid != kinds:
+            raise ValueError(f"a curation needs one edit for each valid call, in order: calls {valid}, edits {kinds}")
 
 
 class Retriever(Protocol):

@@ -38,6 +38,11 @@ def apply_calls(
     return calls, edits
 
 
+def calls_of(edits: Sequence[Edit]) -> list[Call]:
+    """The valid calls that `edits` stand for, one each: for a strategy that edits without the calls of a model."""
+    return [Call(edit.operation.kind, edit.operation.skill_name, "valid") for edit in edits]
+
+
 def changed(edits: Sequence[Edit]) -> dict[str, str | None]:
     """The text that each skill of a decision had before it, by name; None where there was none."""
     before: dict[str, str | None] = {}

@@ -157,7 +157,7 @@ async def _curated(
     texts = repo.texts()
     completions = [*shown.completions, *curation.completions]
     last = curation.completions[-1] if curation.completions else None
-    asked = bool(completions or curation.calls or curation.edits)
+    asked = bool(completions or curation.calls)
     judgement = await _judgement(trajectory, curation, last, context, asked=asked)
     measures = PositionMetrics(
         outcome=trajectory.outcome,

@@ -6,6 +6,7 @@ import pytest
 from engine.agents.prompting import Prompts
 from engine.config import ConfigError, load_profile
 from engine.core.events import (
+    Call,
     CompletionMade,
     CurationMade,
     CurationSkipped,
@@ -15,6 +16,8 @@ from engine.core.events import (
     StepStarted,
     UpdateMade,
 )
+from engine.curation.base import Curation
+from engine.curation.calls import calls_of
 from engine.environments.household.source import HouseholdTasks
 from engine.evaluation.verify import verify
 from engine.models.base import PromptTooLong
@@ -23,6 +26,7 @@ from engine.rollouts.groups.base import open_grouping
 from engine.rollouts.reporting import LossWarnings
 from engine.rollouts.rollout import collect
 from engine.rollouts.summary import advantages, score_rollouts, summary
+from engine.skills import Delete, Insert, SkillRepo
 from engine.system.preflight import check
 from engine.training.samples import TooManyCompletions, group_rows, samples_of, step_samples
 from tests.parts.installed import install
@@ -178,3 +182,21 @@ def test_without_curation_a_run_does_not_train(none):
     with pytest.raises(ConfigError, match=r"strategy\.kind=none makes no completions .*such as strategy\.kind=skillos"):
         check(none, "train")
     check(none, "curate")
+
+
+# What a decision is
+
+
+def test_a_decision_has_one_edit_for_each_valid_call():
+    repo = SkillRepo.empty()
+    edits = [Insert("a-skill", skill("a-skill")).apply(repo), Delete("a-skill").apply(repo)]
+    calls = calls_of(edits)
+    assert [(made.operation, made.skill, made.verdict) for made in calls] == [
+        ("insert", "a-skill", "valid"),
+        ("delete", "a-skill", "valid"),
+    ]
+    refused = Call("update", "b-skill", "refused", "there is no such skill")
+    assert Curation([calls[0], refused, calls[1]], edits).edits == edits
+    for wrong in (calls[:1], [], [*reversed(calls)]):
+        with pytest.raises(ValueError, match="one edit for each valid call"):
+            Curation(wrong, edits)

@@ -91,9 +91,8 @@ class Played:
 
     @property
     def asked(self) -> bool:
-        """Whether the strategy asked a model for anything, or called or changed anything."""
-        made = self.made
-        return bool(self.samples or (made is not None and (made.calls or made.before)))
+        """Whether the strategy asked a model for anything, or called anything."""
+        return bool(self.samples or (self.made is not None and self.made.calls))
 
     @property
     def measures(self) -> PositionMetrics:
