@@ -25,7 +25,7 @@ MAX_CONTENT = 240
 
 
 class Proposals:
-    """What an engine puts to review in a run; where `max_pending` wait, the newest take the place of the oldest."""
+    """Puts edits to review in a run; where `max_pending` wait, the newest take the place of the oldest."""
 
     def __init__(self, run: Run, writer: EventWriter, *, max_pending: int | None = None) -> None:
         self._run = run
@@ -34,7 +34,7 @@ class Proposals:
         self._others = DuplicateIndex()
 
     def propose(self, position: Position, operation: Operation) -> str | None:
-        """Put an edit that a position's curator made to review; its id, or None where it is withheld (which is logged)."""
+        """Put an edit of a position to review; its id, or None where it is withheld, which is logged."""
         trajectory = position.trajectory
         outcome = trajectory.outcome
         return reviews.propose(
@@ -52,7 +52,7 @@ class Proposals:
 
 
 def net_edits(rollout: Rollout) -> list[tuple[Position, Insert]]:
-    """What a rollout that began with nothing leaves behind: each skill once, in its final text, with who wrote it last."""
+    """The skills that a rollout ends with: each once, in its final text, with the position that wrote it last."""
     left: dict[str, tuple[Position, Insert]] = {}
     for position in rollout.positions:
         for edit in position.edits:
@@ -78,7 +78,7 @@ def vetoes_of(run: Run, context: RolloutContext) -> list[Veto]:
 
 
 def _veto(record: EditRecord) -> Veto:
-    """A vetoed edit as it may be quoted: whatever people and models wrote stays on a line of its own."""
+    """A vetoed edit as it may be quoted: the text of people and models stays on one line each."""
     proposal = record.proposal
     skill = Skill.parse(proposal.after or "")
     return Veto(

@@ -16,6 +16,6 @@ def test_its_groups_are_drawn_and_drawn_again(tmp_path, monkeypatch):
     groups = open_grouping(config.grouping).groups(source, config.training, 3)
     assert [(group.number, group.family, len(group.tasks)) for group in groups] == [(n, "mixed", 5) for n in range(4)]
     drawn = [GroupDrawn(group.id, group.family, group.seed, [task.id for task in group.tasks]) for group in groups]
-    assert verify(stored([StepStarted(3, drawn)]), config, "train", world=source).differences == []
+    assert verify(stored([StepStarted(3, drawn)]), config, "train", source=source).differences == []
     others = [GroupDrawn(group.id, group.family, group.seed + 1, group.tasks) for group in drawn]
-    assert verify(stored([StepStarted(3, others)]), config, "train", world=source).differences
+    assert verify(stored([StepStarted(3, others)]), config, "train", source=source).differences

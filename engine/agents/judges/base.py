@@ -1,4 +1,4 @@
-"""What a judge is: it scores the content that a decision wrote, in [0, 1], or says why it cannot.
+"""What a judge is: it scores the content that a decision wrote, in [0, 1], or gives the reason why it cannot.
 
     judge = open_judge(config.judge, model)
     judgement = await judged(judge, JudgedDecision(edits, text), trajectory, seconds=60.0)
@@ -32,7 +32,7 @@ class JudgedDecision(msgspec.Struct, frozen=True):
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """`score` is in [0, 1]; None is unmeasured, and then `reason` says why."""
+    """`score` is in [0, 1]; None is unmeasured, and then `reason` is set."""
 
     score: float | None
     reason: str = ""

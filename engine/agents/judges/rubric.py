@@ -3,8 +3,8 @@
     score = rubric([operation, …], trajectory)
 
 The paper's judge is a 32B model. The rubric answers the same four questions by rules: is the skill free of instance names
-(abstraction), does its description say when to use it (reusability), does its body say something that the task's own
-sentence does not (actionability), and is most of what it says in the observations (faithfulness).
+(abstraction), does its description give a case of use (reusability), has its body a word that the task's own sentence
+has not (actionability), and are most of those words in the observations (faithfulness).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _COMMON = frozenset(
 )
 MAX_BODY_WORDS = 400
 UNWRITTEN = 0.5
-"""The score of a deletion or a renaming, which the four questions say nothing about."""
+"""The score of a deletion or a renaming, to which the four questions do not apply."""
 
 
 def rubric(operations: Sequence[Operation], trajectory: Trajectory) -> float:
@@ -43,7 +43,7 @@ class Rubric:
 
 
 def _score(operation: Operation, trajectory: Trajectory) -> float:
-    """The share of the four questions that one operation answers well; `UNWRITTEN` where it writes nothing."""
+    """The share of the four questions that one operation passes; `UNWRITTEN` where it writes nothing."""
     match operation:
         case Insert(content=content):
             text: str | None = content

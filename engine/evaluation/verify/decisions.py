@@ -37,7 +37,7 @@ NOT_CANONICAL = "its text has another number of tokens than were drawn"
 
 
 class Decisions:
-    """Checks of what search found and of what the curator decided."""
+    """Checks of the skills found and of the decisions."""
 
     def __init__(self, config: Config, job: JobKind, tokens: Tokens | None) -> None:
         self._config = config
@@ -67,7 +67,7 @@ class Decisions:
         scope.fork(ended.at).usage.record(names, ended.outcome)
 
     def made(self, event_id: int, made: CurationMade, scope: Scope) -> None:
-        """Everything that a decision says of itself."""
+        """Every field of a decision."""
         self._count_repo(event_id, made, scope)
         self._count_completion(event_id, made, scope)
         played = scope.at(made.at)

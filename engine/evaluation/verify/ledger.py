@@ -1,8 +1,8 @@
 """The one pass over a log that feeds every check.
 
-A step that was begun again after a crash counts from its last beginning, and what a resume took back does not count; that
-the numbers of both agree with their own events is checked all the same. The same holds for held-out measurements.
-A step or a measurement that has no end in the log, though the engine went on to the next one, is a difference.
+A step that was begun again after a crash counts from its last beginning, and events undone by a resume are excluded from the
+counts; that the numbers of both agree with their own events is checked all the same. The same holds for held-out
+measurements. A step or a measurement without an end in the log, after which the engine began the next one, is a difference.
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ def verify(
     kind: str,
     *,
     tokens: Tokens | None = None,
-    world: TaskSource | None = None,
+    source: TaskSource | None = None,
     held_out: TaskSource | None = None,
 ) -> Report:
-    """Go through the log of a run of `kind` once. What needs `tokens` or a `world` is counted as not checked without it.
+    """Go through the log of a run of `kind` once. What needs `tokens` or a `source` is counted as not checked without it.
 
     Raises `ConfigError` where the configuration names prompts that do not exist, and `UnknownPart` for an unknown kind.
     """
     job = JOBS.load(kind)
-    ledger = _Ledger(config, job, Decisions(config, job, tokens), Plays(config, job, world, held_out))
+    ledger = _Ledger(config, job, Decisions(config, job, tokens), Plays(config, job, source, held_out))
     for stored in events:
         ledger.take(stored)
     return ledger.report()
 
 
 class _Ledger:
-    """What the log has said so far, by step and by held-out measurement."""
+    """The log up to the present event, by step and by held-out measurement."""
 
     def __init__(self, config: Config, job: JobKind, decisions: Decisions, plays: Plays) -> None:
         self._config = config
@@ -99,7 +99,7 @@ class _Ledger:
                 self._measured(stored.id, event)
 
     def report(self) -> Report:
-        """What stands, and every difference."""
+        """The counts of what was not undone, and every difference."""
         differences = [found for checks in self._all for found in checks.differences]
         return report_of([scope.checks for scope in self._scopes.values()], differences)
 

@@ -28,7 +28,7 @@ NOT_ENDED = unmeasured("the log does not say how the episode ended")
 
 @dataclass
 class Played:
-    """What the log says of one position, as it was last played."""
+    """One position by the log, as it was last played."""
 
     started: EpisodeStarted | None = None
     turns: list[TurnTaken] = field(default_factory=list)
@@ -121,7 +121,7 @@ class Played:
 
 @dataclass
 class Fork:
-    """The repository that a rollout grows, with what search knows of it."""
+    """The growing repository of a rollout, with its index and the usage of its skills."""
 
     repo: SkillRepo = field(default_factory=SkillRepo.empty)
     index: SkillIndex = field(default_factory=SkillIndex)

@@ -1,4 +1,4 @@
-"""Rewards, advantages, summaries and held-out results, recomputed from what the positions of a scope say."""
+"""Rewards, advantages, summaries and held-out results, recomputed from the positions of a scope."""
 
 from __future__ import annotations
 

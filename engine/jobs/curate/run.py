@@ -2,8 +2,8 @@
 
     await CurateJob().run(JobContext(run, config, writer, control))
 
-The repository is read anew before each task, so what a person changes by hand counts too; its history begins with the run,
-also where no edit is ever approved. Who decides on the edits: `engine.jobs.curate.reviewing`.
+The repository is read again before each task, so what a person changes by hand is used; its history begins with the run,
+even if no edit is ever approved. `engine.jobs.curate.reviewing` proposes the edits and waits for the decisions.
 """
 
 from __future__ import annotations

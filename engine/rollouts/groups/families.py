@@ -2,8 +2,7 @@
 
     groups = Families(FamiliesSettings(order="easy_to_hard")).groups(source, config.training, step=3)
 
-The source says which families there are and draws a family's tasks; which family a group is of, and the order of its tasks,
-are decided here.
+The source lists the families and draws a family's tasks; this grouping draws the family of a group and orders its tasks.
 """
 
 from __future__ import annotations
