@@ -19,8 +19,6 @@ import msgspec
 from engine.core.findings import Finding
 from engine.core.outcomes import Outcome
 
-RunKind = str
-"""The name of a kind of run in `engine.jobs.registry`."""
 State = Literal["starting", "running", "paused", "stopping", "stopped", "finished", "failed"]
 Verdict = Literal["valid", "malformed", "refused"]
 Decision = Literal["approved", "amended", "vetoed", "superseded", "undone", "conflicted"]

@@ -14,6 +14,7 @@ import msgspec
 
 from engine.config import ConfigError
 from engine.core.events import RunStarted, State, StepEnded, UpdateMade
+from engine.core.registry import UnknownPart
 from engine.jobs.registry import JOBS
 from engine.runs.directory import FINAL_STATES, Run, RunState
 from engine.runs.measurements import measurements
@@ -146,12 +147,15 @@ def _launching(run: Run, state: RunState) -> bool:
 
 
 def _planned(run: Run) -> tuple[str, int]:
-    """Profile and number of steps of a run that no engine has started yet."""
+    """Profile and number of steps of a run that no engine has started yet; 0 where its kind is not installed here."""
     try:
         config = run.config
     except ConfigError:
         return "", 0
-    return config.profile, JOBS.load(run.kind).total(config)
+    try:
+        return config.profile, JOBS.load(run.kind).total(config)
+    except UnknownPart:
+        return config.profile, 0
 
 
 def _rewards(ended: StepEnded, made: UpdateMade | None) -> StepRewards:
