@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from engine.agents.prompting import Prompts
-from engine.config import ConfigError, load_profile
+from engine.config import ConfigError, load_profile, to_toml
 from engine.core.events import (
     Call,
     CompletionMade,
@@ -20,12 +20,16 @@ from engine.curation.base import Curation
 from engine.curation.calls import calls_of
 from engine.environments.household.source import HouseholdTasks
 from engine.evaluation.verify import verify
+from engine.jobs.control import Control
+from engine.jobs.curate.run import CurateJob
+from engine.jobs.job import JobContext
 from engine.models.base import PromptTooLong
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import open_grouping
 from engine.rollouts.reporting import LossWarnings
 from engine.rollouts.rollout import collect
 from engine.rollouts.summary import advantages, score_rollouts, summary
+from engine.runs.directory import Run
 from engine.skills import Delete, Insert, SkillRepo
 from engine.system.preflight import check
 from engine.training.samples import TooManyCompletions, group_rows, samples_of, step_samples
@@ -200,3 +204,13 @@ def test_a_decision_has_one_edit_for_each_valid_call():
     for wrong in (calls[:1], [], [*reversed(calls)]):
         with pytest.raises(ValueError, match="one edit for each valid call"):
             Curation(wrong, edits)
+
+
+async def test_a_curate_run_without_curation_is_played_to_its_end(tmp_path):
+    settings = ["strategy.kind=none", "curate.tasks=2", "executor.decoding=loglikelihood"]
+    config = load_profile("pocket", settings)
+    with Run.create(tmp_path / "run", kind="curate", config_text=to_toml(config), repo=tmp_path / "repo") as run:
+        with run.lock(), run.writer() as writer:
+            await CurateJob().run(JobContext(run, config, writer, Control(lambda state, reason: None)))
+        assert [(step.measured, step.operations) for step in run.steps()] == [(1, {}), (1, {})]
+        assert run.edits() == []
