@@ -17,9 +17,10 @@ import engine.skills.history.history
 from engine.core.files import folder_lock
 from engine.skills import Delete, Edit, History, HistoryError, Insert, Operation, Skill, SkillRepo, Update
 from engine.skills.exchange import ExchangeError, read_git
-from engine.skills.history.repository import explained
+from engine.skills.history.errors import translate_errors
+from tests.skills.folders import MUGS, NEW_MUGS, files, git, put
+from tests.skills.history.edits import messages
 from tests.skills.processes import in_child, killed_at, start, status_of, without_rights
-from tests.skills.test_history import MUGS, NEW_MUGS, files, git, messages, put
 
 assert engine.skills.history.history  # loaded here, so that a child that gave up its rights need not
 
@@ -64,7 +65,7 @@ def test_a_repository_that_lacks_an_object_is_an_error_that_names_it(root: Path)
 
 
 def test_a_fault_of_our_own_is_not_told_as_one_of_the_folder(root: Path) -> None:
-    with pytest.raises(KeyError), explained(root, "read the history"):
+    with pytest.raises(KeyError), translate_errors(root, "read the history"):
         raise KeyError("a name that our own code looked up")
 
 

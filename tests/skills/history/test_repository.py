@@ -11,10 +11,9 @@ import pygit2
 import pytest
 
 from engine.skills import Delete, History, HistoryError, SkillRepo, Update
-from engine.skills.history import checkout as worktree
-from tests.skills.test_history import MUGS, NEW_MUGS, commit, files, git, put, root
-
-__all__ = ["root"]
+from engine.skills.history import checkout
+from tests.skills.folders import MUGS, NEW_MUGS, files, git, put
+from tests.skills.history.edits import commit
 
 
 def test_inside_a_larger_repository_its_index_and_branch_stay_as_they_are(root: Path) -> None:
@@ -88,7 +87,7 @@ def test_neither_git_nor_a_home_is_needed(root: Path) -> None:
         "h.commit(Delete('cups').apply(SkillRepo.open(r)), message='m', trailers={}); print(len(h.log()), h.log()[0].author)"
     )
     environment = {"PATH": "", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path) or "."}
-    here = Path(__file__).parents[2]
+    here = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", code, root], env=environment, cwd=here, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("2 SkillOS\n", "")
 
@@ -147,12 +146,12 @@ def test_looking_for_a_history_changes_nothing(root: Path) -> None:
     assert History.existing(root) is None
     assert git(root, "rev-list", "--all") == ""
     head = History.open(root).head
-    put(root, f".git/{worktree.MARKER}", head)
+    put(root, f".git/{checkout.MARKER}", head)
     history = History.existing(root)
     assert history is not None and history.head == head
-    assert (root / ".git" / worktree.MARKER).exists()
+    assert (root / ".git" / checkout.MARKER).exists()
     commit(root, Delete("cups"))
-    assert not (root / ".git" / worktree.MARKER).exists()
+    assert not (root / ".git" / checkout.MARKER).exists()
 
 
 def test_a_linked_working_tree_moves_its_own_branch(tmp_path: Path) -> None:
@@ -249,14 +248,14 @@ def test_a_commit_that_somebody_made_meanwhile_is_never_left_behind(
     history = History.open(root)
     update = Update("mugs", None, NEW_MUGS).apply(SkillRepo.open(root))
     before = files(root)
-    move = worktree.point_to
+    move = checkout.point_to
 
     def slow(repository: pygit2.Repository, new: pygit2.Oid, old: pygit2.Oid | None) -> None:
         git(root, "commit", "-q", "--allow-empty", "-m", "meanwhile")
         move(repository, new, old)
 
-    monkeypatch.setattr(worktree, "point_to", slow)
-    with pytest.raises(HistoryError, match="somebody else committed meanwhile"):
+    monkeypatch.setattr(checkout, "point_to", slow)
+    with pytest.raises(HistoryError, match="another process committed meanwhile"):
         history.commit(update, message="edit", trailers={})
     monkeypatch.undo()
     assert files(root) == before

@@ -9,8 +9,8 @@ import pytest
 
 from engine.skills import Delete, History, Insert, Operation, Skill, SkillRepo, Update
 from engine.skills.exchange import import_skills, plan_import, read_folder
-from engine.skills.history.stats import RepoStats, Spread, StepStats, stats
-from tests.skills.test_history import put
+from engine.skills.history.stats import Distribution, RepoStats, StepStats, stats
+from tests.skills.folders import put
 
 
 def text(name: str, body: str = "Body.\n") -> str:
@@ -36,7 +36,7 @@ def test_files_and_findings_are_counted(root: Path) -> None:
     told = stats(SkillRepo.open(root))
     assert (told.skills, told.valid, told.files, told.commits) == (3, 1, 1, 0)
     sizes = sorted(len(skill.text) for skill in SkillRepo.open(root).values())
-    assert told.bytes == Spread(sum(sizes), sizes[1], sizes[2])
+    assert told.bytes == Distribution(sum(sizes), sizes[1], sizes[2])
     assert told.words.largest == len((root / "cups.md").read_text().split())
     assert told.findings == {"no-frontmatter": 1, "unknown-field": 1}
     assert told.steps == () and not (root / ".git").exists()
@@ -76,7 +76,7 @@ def test_steps_tell_how_the_repository_grew(root: Path) -> None:
 
 
 def test_a_repository_of_nothing_has_numbers_too(tmp_path: Path) -> None:
-    assert stats(SkillRepo.empty()).bytes == Spread(0, 0.0, 0)
+    assert stats(SkillRepo.empty()).bytes == Distribution(0, 0.0, 0)
     History.open(tmp_path / "new")
     told = stats(SkillRepo.open(tmp_path / "new"), History.existing(tmp_path / "new"))
     assert (told.skills, told.commits, told.operations) == (0, 1, {"other": 1})

@@ -18,8 +18,8 @@ from engine.skills.exchange import (
     read_folder,
     read_git,
 )
+from tests.skills.folders import MUGS, files, git, put
 from tests.skills.processes import killed_at
-from tests.skills.test_history import MUGS, files, git, put
 
 
 def text(name: str, body: str = "Body.\n") -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.skills import Conflict, Delete, History, HistoryError, Insert, Operation, Skill, SkillRepo, Update
-from tests.skills.test_history import MUGS, files, git, put
+from tests.skills.folders import MUGS, files, git, put
 
 LINES = [f"Line {number} says that the mug is in place {number * 7919 % 1013}." for number in range(1, 9)]
 

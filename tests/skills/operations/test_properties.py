@@ -22,9 +22,9 @@ from engine.skills import (
     Update,
     parse_operations,
 )
-from tests.skills.dialects import DIALECTS, TAGS
-from tests.skills.fuzzing.corpus import HEADERS
-from tests.skills.fuzzing.mutations import CHARACTERS, TOKENS
+from tests.skills.operations.dialects import DIALECTS, TAGS
+from tests.skills.operations.fuzzing.corpus import HEADERS
+from tests.skills.operations.fuzzing.mutations import CHARACTERS, TOKENS
 
 # Reading
 

@@ -14,8 +14,8 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any
 
-from tests.skills.dialects import DIALECTS, Call
-from tests.skills.fuzzing.corpus import NAMES, Corpus
+from tests.skills.operations.dialects import DIALECTS, Call
+from tests.skills.operations.fuzzing.corpus import NAMES, Corpus
 
 MAX_CHARACTERS = 400_000
 

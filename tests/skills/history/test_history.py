@@ -4,59 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from engine.skills import Conflict, Delete, Edit, History, HistoryError, Insert, Operation, Skill, SkillRepo, Update
-
-GIT = shutil.which("git")
-MUGS = Skill.make("mugs", "Use when a mug is wanted.", "Mugs are in the safe.\n").text
-NEW_MUGS = MUGS.replace("safe", "box")
-
-
-def put(root: Path, path: str, content: str | bytes) -> None:
-    file = root / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content.encode() if isinstance(content, str) else content)
-
-
-def files(root: Path) -> dict[str, bytes]:
-    """Every file under `root` but git's own, by path."""
-    found = (file for file in sorted(root.rglob("*")) if file.is_file() and ".git" not in file.relative_to(root).parts)
-    return {file.relative_to(root).as_posix(): file.read_bytes() for file in found}
-
-
-def git(root: Path, *arguments: str) -> str:
-    if GIT is None:
-        pytest.skip("git is not installed")
-    command = [GIT, "-c", "safe.directory=*", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-def edit(root: Path, operation: Operation) -> Edit:
-    return operation.apply(SkillRepo.open(root))
-
-
-def commit(root: Path, operation: Operation, **trailers: str) -> str:
-    return History.open(root).commit(edit(root, operation), message=f"{operation.kind}", trailers=trailers)
-
-
-def messages(root: Path) -> list[str]:
-    return [found.message for found in History.open(root).log()]
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A folder with one skill that has a script, one flat skill, and something else; no git yet."""
-    folder = tmp_path / "skills"
-    put(folder, "mugs/SKILL.md", MUGS)
-    put(folder, "mugs/scripts/look.sh", "ls\r\n")
-    (folder / "mugs/scripts/look.sh").chmod(0o755)
-    put(folder, "cups.md", Skill.make("cups", "Use for cups.", "Cups.\r\n").text)
-    put(folder, "notes.bin", b"\x00\xff")
-    return folder
+from engine.skills import Conflict, Delete, History, HistoryError, Insert, Operation, Skill, SkillRepo, Update
+from tests.skills.folders import MUGS, NEW_MUGS, files, git, put
+from tests.skills.history.edits import commit, edit, messages
 
 
 def test_the_first_opening_keeps_what_is_there_byte_for_byte(root: Path) -> None:

@@ -15,8 +15,8 @@ import pytest
 from engine.skills import Delete, History, Insert, Skill, SkillRepo, Update
 from engine.skills.exchange import Bundle, ExchangeError, read_folder, read_git, read_repo, read_source, read_zip
 from engine.skills.exchange import bundle as bundles
+from tests.skills.folders import git, put
 from tests.skills.processes import without_rights
-from tests.skills.test_history import git, put
 
 MUGS = Skill.make("mugs", "Use when a mug is wanted.", "Mugs are in the safe.\n").text
 
@@ -107,7 +107,7 @@ def test_two_skills_of_one_name_are_not_mixed(tmp_path: Path) -> None:
     put(tmp_path, "b/mugs/SKILL.md", text("mugs") + "Other.\n")
     found = read_folder(tmp_path)
     assert [package.place for package in found.packages] == ["a/mugs/SKILL.md"]
-    assert why(found) == {"b/mugs/SKILL.md": "a/mugs/SKILL.md is a skill 'mugs' too"}
+    assert why(found) == {"b/mugs/SKILL.md": "a/mugs/SKILL.md has the same name, 'mugs'"}
 
 
 def test_documents_are_no_skills_and_broken_skills_are(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_files_that_differ_by_case_alone_would_overwrite_each_other(tmp_path: Pa
     put(tmp_path, "mugs/run.sh", "one")
     put(tmp_path, "mugs/Run.sh", "two")
     assert names(read_folder(tmp_path)) == []
-    assert "same name on many disks" in why(read_folder(tmp_path))["mugs/SKILL.md"]
+    assert "same name on many file systems" in why(read_folder(tmp_path))["mugs/SKILL.md"]
 
 
 @pytest.mark.parametrize("source", ["absent", "file.txt", "empty.zip", "broken.zip", "cut.zip"])

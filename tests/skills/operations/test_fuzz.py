@@ -14,13 +14,13 @@ import pytest
 
 from engine.skills import SkillRepo
 from tests.benchmarks.fuzz_operations import FAULTS
-from tests.skills.dialects import DIALECTS
-from tests.skills.fuzzing.corpus import OUTSIDE, Corpus
-from tests.skills.fuzzing.mutations import output
-from tests.skills.fuzzing.play import Disk, Watch, play
+from tests.skills.operations.dialects import DIALECTS
+from tests.skills.operations.fuzzing.corpus import OUTSIDE, Corpus
+from tests.skills.operations.fuzzing.mutations import output
+from tests.skills.operations.fuzzing.play import Disk, Watch, play
 from tests.skills.processes import in_child
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def fuzz(*options: str) -> tuple[int, dict[str, Any]]:

@@ -10,7 +10,7 @@ import pytest
 
 from engine.skills import TOOLS, Delete, Insert, Malformed, Operation, Update, parse_operations
 from engine.skills.operations.tool_calls import MAX_BROKEN
-from tests.skills.dialects import DIALECTS
+from tests.skills.operations.dialects import DIALECTS
 
 CONTENT = "---\nname: find-mugs\n---\nUse `<tool_call>`, é and <think>.\n```sh\nls \\\n```\n"
 INSERT, DELETE = Insert("find-mugs", CONTENT), Delete("old")

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.skills.dialects import Call
+from tests.skills.operations.dialects import Call
 
-SAMPLE_REPOS = Path(__file__).parents[3] / "sample_repos"
+SAMPLE_REPOS = Path(__file__).parents[4] / "sample_repos"
 BASE_SKILLS = 60
 
 FUNCTIONS = {

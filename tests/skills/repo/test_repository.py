@@ -10,7 +10,7 @@ import pytest
 from engine.skills import Refused, RepoError, Skill, SkillIndex, SkillRepo
 from engine.skills.format.skill import MAX_BYTES
 
-SAMPLES = Path(__file__).parents[2] / "sample_repos"
+SAMPLES = Path(__file__).parents[3] / "sample_repos"
 
 
 def text(name: str, body: str = "Body.\n") -> str:

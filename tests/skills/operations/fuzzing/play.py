@@ -33,7 +33,7 @@ from engine.skills import (
     Update,
     parse_operations,
 )
-from tests.skills.fuzzing.corpus import OUTSIDE
+from tests.skills.operations.fuzzing.corpus import OUTSIDE
 
 Verdict = tuple[str, str]
 """valid, malformed or refused, and why."""

@@ -17,7 +17,7 @@ from engine.skills.format import frontmatter as header
 from engine.skills.format.skill import MAX_BYTES, name_problem
 
 GOOD = "---\nname: find-mugs\ndescription: Use when a mug is wanted.\n---\nMugs are in the safe.\n"
-SAMPLE = Path(__file__).parents[2] / "../shared/data/skills/skills-sample.jsonl.xz"
+SAMPLE = Path(__file__).parents[3] / "../shared/data/skills/skills-sample.jsonl.xz"
 
 words = st.text(st.sampled_from("abcdefghijklmnopqrstuvwxyz0123456789"), min_size=1, max_size=8)
 names = st.lists(words, min_size=1, max_size=4).map("-".join)

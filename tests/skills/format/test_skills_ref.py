@@ -13,7 +13,7 @@ import pytest
 from engine.skills import Skill
 
 skills_ref = pytest.importorskip("skills_ref", reason="skills-ref is not installed")
-SAMPLE = Path(__file__).parents[2] / "../shared/data/skills/skills-sample.jsonl.xz"
+SAMPLE = Path(__file__).parents[3] / "../shared/data/skills/skills-sample.jsonl.xz"
 
 
 def reference(root: Path, folder: str, text: str | bytes) -> bool | None:

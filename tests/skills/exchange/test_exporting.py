@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from engine.skills import History, Skill
 from engine.skills.exchange import ExchangeError, export_skills, read_folder, read_git, read_repo, read_zip
-from engine.skills.exchange.normalize import conform
-from tests.skills.test_history import files, put
-from tests.skills.test_skill import headers, texts
+from engine.skills.exchange.normalize import normalize
+from tests.skills.folders import files, put
+from tests.skills.format.test_skill import headers, texts
 
 skills_ref = pytest.importorskip("skills_ref", reason="skills-ref is not installed")
-SAMPLE = Path(__file__).parents[2] / "../shared/data/skills/skills-sample.jsonl.xz"
+SAMPLE = Path(__file__).parents[3] / "../shared/data/skills/skills-sample.jsonl.xz"
 
 
 def assert_valid(root: Path) -> None:
@@ -82,7 +82,7 @@ def test_nothing_is_overwritten_and_nothing_left_of_what_failed(root: Path, tmp_
     for link in ("link", "link.zip"):
         (tmp_path / link).symlink_to("nowhere")
     before = sorted(path.name for path in tmp_path.iterdir())
-    with pytest.raises(ExchangeError, match=r"something stands there already; name a place that is free"):
+    with pytest.raises(ExchangeError, match=r"it exists already; name a path that is free"):
         export_skills(read_repo(root), tmp_path / target)
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     assert files(tmp_path / "full") == {"mine.txt": b"mine"}
@@ -118,7 +118,7 @@ MENDED = {
 
 @pytest.mark.parametrize(("before", "after"), MENDED.values(), ids=MENDED)
 def test_what_breaks_the_format_is_mended_where_nothing_is_lost(tmp_path: Path, before: str, after: str) -> None:
-    made = conform(Skill.parse(before, name="a"), "a")
+    made = normalize(Skill.parse(before, name="a"), "a")
     assert made.text == after
     assert made.mended and not made.why
     put(tmp_path, "a/SKILL.md", after)
@@ -142,9 +142,9 @@ def test_what_breaks_the_format_is_mended_where_nothing_is_lost(tmp_path: Path, 
     ],
 )
 def test_what_cannot_be_made_valid_is_told_and_not_written(text: str, why: str) -> None:
-    made = conform(Skill.parse(text, name="a"), "a")
+    made = normalize(Skill.parse(text, name="a"), "a")
     assert made.text is None and why in made.why
-    assert conform(Skill.parse(text, name="a"), "No Name").text is None
+    assert normalize(Skill.parse(text, name="a"), "No Name").text is None
 
 
 def test_what_is_not_utf8_is_left_out_and_not_rewritten(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_what_is_not_utf8_is_left_out_and_not_rewritten(tmp_path: Path) -> None:
 @given(st.builds("---\nname: a\ndescription: d\n{}\n---\n{}".format, headers, texts))
 def test_whatever_is_made_valid_keeps_its_body_and_says_the_same(text: str) -> None:
     before = Skill.parse(text, name="a")
-    made = conform(before, "a")
+    made = normalize(before, "a")
     if made.text is not None:
         after = Skill.parse(made.text, name="a")
         assert after.valid
@@ -173,7 +173,7 @@ def exported_sample(step: int, root: Path) -> int:
     with lzma.open(SAMPLE, "rt", encoding="utf-8") as lines:
         for record in map(json.loads, islice(lines, 0, None, step)):
             folder = PurePosixPath(record["path"]).parent.name
-            made = conform(Skill.parse(record["text"], name=folder), folder)
+            made = normalize(Skill.parse(record["text"], name=folder), folder)
             if made.text is not None:
                 count += 1
                 put(root, f"{count}/{folder}/SKILL.md", made.text)

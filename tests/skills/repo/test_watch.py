@@ -6,11 +6,12 @@ import asyncio
 import os
 import shutil
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
+import watchfiles
 
 import engine.skills.repo.watch
 from engine.skills import History, Insert, Skill, SkillIndex, SkillRepo, Update
@@ -250,10 +251,11 @@ async def test_what_its_owner_wrote_is_no_change_to_him(root: Path) -> None:
 
 
 async def test_without_watches_the_folder_is_looked_through(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_watches(*arguments: object) -> None:
+    def no_watches(*paths: Path, **settings: object) -> Iterator[set[tuple[watchfiles.Change, str]]]:
         raise OSError(28, "No space left on device")
+        yield set()
 
-    monkeypatch.setattr(engine.skills.repo.watch, "RustNotify", no_watches)
+    monkeypatch.setattr(watchfiles, "watch", no_watches)
     async with watching(root) as told:
         put(root, "plates")
         assert (await told.next()) == Changes(added=("plates",))
