@@ -144,7 +144,7 @@ class _Gathering:
             else:
                 safe[entry.path] = entry
         for path in sorted(duplicates):
-            self._skip(path, "the source has two files of this path, so which one is meant is ambiguous")
+            self._skip(path, "the source has this path twice, so it is ambiguous which file is meant")
         return safe
 
     def _homes(self, paths: Iterable[str]) -> dict[str, str]:

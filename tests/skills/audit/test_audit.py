@@ -14,7 +14,7 @@ from engine.core.findings import MAX_FINDINGS
 from engine.skills import Skill, SkillRepo
 from engine.skills.audit import Context, audit, audit_repo
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 HEAD = "---\nname: a-skill\ndescription: Use when it is wanted.\n---\n"
 GITHUB = "ghp_" + "aZ4bY8cX2dW6eV0fU3gT7hS1iR5jQ9kP2lO6"
 AWS = "AKIA" + "Z7QX2MB4NV6KC8DJ"

@@ -6,7 +6,7 @@ import random
 
 from engine.skills import Skill
 from engine.skills.audit import DuplicateIndex, audit_repo
-from engine.skills.audit.duplicates import MAX_NEAR, likeness, shingles
+from engine.skills.audit.duplicates import MAX_NEAR, jaccard, shingles
 
 WORDS = [f"word{number}" for number in range(400)]
 
@@ -23,8 +23,8 @@ def changed(words: list[str], share: float, dice: random.Random) -> list[str]:
 def test_likeness_is_the_share_of_common_word_triples() -> None:
     one, other = shingles(skill(list("abcdef"))), shingles(skill(list("abcdxy")))
     assert len(one) == len(other) == 6  # "use it a", "it a b", "a b c", …
-    assert likeness(one, other) == 4 / 8
-    assert likeness(one, one) == 1.0 and likeness(set(), set()) == 1.0
+    assert jaccard(one, other) == 4 / 8
+    assert jaccard(one, one) == 1.0 and jaccard(set(), set()) == 1.0
 
 
 def test_the_index_finds_what_comparing_all_pairs_finds() -> None:
@@ -37,10 +37,10 @@ def test_the_index_finds_what_comparing_all_pairs_finds() -> None:
     index = DuplicateIndex.of(skills)
     sets = {name: shingles(item) for name, item in skills.items()}
     for name, item in skills.items():
-        near = {other for other in skills if other != name and likeness(sets[name], sets[other]) >= 0.8}
+        near = {other for other in skills if other != name and jaccard(sets[name], sets[other]) >= 0.8}
         found = index.near(item, 0.8, {name})
         assert {other for other, _ in found} <= near and len(found) == min(len(near), MAX_NEAR)
-        assert all(value == likeness(sets[name], sets[other]) for other, value in found)
+        assert all(value == jaccard(sets[name], sets[other]) for other, value in found)
         assert [value for _, value in found] == sorted((value for _, value in found), reverse=True)
 
 

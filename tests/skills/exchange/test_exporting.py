@@ -52,7 +52,7 @@ def test_an_export_is_a_folder_of_valid_skills_and_a_report_of_the_rest(root: Pa
         "versioned/SKILL.md": b"---\nname: versioned\ndescription: d\nmetadata:\n  version: '1.10'\n---\nBody.\n",
     }
     assert os.access(tmp_path / "out/mugs/scripts/look.sh", os.X_OK)
-    assert {done.name: done.mended for done in report.exported if done.mended} == {
+    assert {done.name: done.repairs for done in report.exported if done.repairs} == {
         "versioned": ("moved into 'metadata': version",)
     }
     [skipped] = report.skipped
@@ -120,7 +120,7 @@ MENDED = {
 def test_what_breaks_the_format_is_mended_where_nothing_is_lost(tmp_path: Path, before: str, after: str) -> None:
     made = normalize(Skill.parse(before, name="a"), "a")
     assert made.text == after
-    assert made.mended and not made.why
+    assert made.repairs and not made.why
     put(tmp_path, "a/SKILL.md", after)
     assert skills_ref.validate(tmp_path / "a") == []
     assert Skill.parse(after, name="a").description == Skill.parse(before, name="a").description
@@ -162,7 +162,7 @@ def test_whatever_is_made_valid_keeps_its_body_and_says_the_same(text: str) -> N
         after = Skill.parse(made.text, name="a")
         assert after.valid
         assert (after.body, after.description) == (before.body, before.description)
-        assert (made.text == text) == (not made.mended)
+        assert (made.text == text) == (not made.repairs)
 
 
 def exported_sample(step: int, root: Path) -> int:
