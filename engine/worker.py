@@ -7,7 +7,6 @@ run is finished, stopped or failed. Whatever it prints is in the run's `logs/eng
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sys
 import traceback
@@ -19,7 +18,7 @@ from engine.core.errors import SkillosError
 from engine.core.events import Notice, Progress, RunKind, RunStarted, StateChanged
 from engine.jobs.control import Control, StopRequested
 from engine.review import decisions as reviews
-from engine.runs.commands import CheckpointNow, Pause, Resume, Stop
+from engine.runs.commands import Pause, Resume, Stop
 from engine.runs.directory import Run
 from engine.runs.writer import EventWriter
 from engine.system import memory
@@ -96,7 +95,6 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
     writer.emit(RunStarted(run.kind, config.profile, steps, os.getpid(), await _done(run)))
     writer.flush()
     reviews.recover(run)
-    await asyncio.to_thread(_prepare, config)
     work = await asyncio.to_thread(_work_of, run.kind)
     await work(run, config, writer, control)
 
@@ -121,20 +119,6 @@ async def _done(run: Run) -> int:
     return max((step.step for step in run.steps()), default=0)
 
 
-def _prepare(config: Config) -> None:
-    """Import torch and say how many threads it may use: contended threads are far slower than few.
-
-    What the libraries would print beside the events (progress bars, every prompt of an unmeasured rollout) stays out of
-    the log.
-    """
-    import torch
-    from transformers.utils import logging as transformers_logging
-
-    torch.set_num_threads(config.model.threads)
-    transformers_logging.disable_progress_bar()
-    logging.getLogger("trl").setLevel(logging.ERROR)
-
-
 async def _beat(run: Run) -> None:
     while True:
         run.beat()
@@ -153,8 +137,6 @@ async def _obey(run: Run, writer: EventWriter, control: Control) -> None:
                 case Stop():
                     writer.emit(StateChanged("stopping", f"asked by {sent.by}"))
                     control.stop()
-                case CheckpointNow():
-                    writer.emit(Notice("info", "a checkpoint is saved after every step; the last one is the newest"))
         await asyncio.sleep(COMMAND_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""The command `skillos-tui [RUN] [--home] [--runs DIR] [--theme NAME] [--state DIR]`.
+"""The command `skillos-tui [RUN] [--home] [--runs DIR] [--theme NAME] [--state DIR] [--completion SHELL]`.
 
 What can be refused or answered without the app is: the app is loaded after that. However the program ends, the terminal
 is as it was, and the exit status says how: 0, 1 after an error, 2 where the workbench cannot be shown, or the signal.
@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from engine.core.completion import SHELLS, script
 from skillos_tui.terminal.tty import Tty, trouble
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Options(argparse.Namespace):
     theme: str | None
     state: Path | None
     version: bool
+    completion: str | None
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -97,6 +99,18 @@ def _say(text: str) -> None:
 
 
 def _options(arguments: list[str] | None) -> Options:
+    parser = _parser()
+    options = parser.parse_args(arguments, Options())
+    if options.version:
+        print(f"skillos-tui {_version()}")
+        sys.exit(0)
+    if options.completion:
+        print(script(parser, options.completion))
+        sys.exit(0)
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("skillos-tui", description="Watch, review and undo what a skill curator learns.")
     parser.add_argument(
         "run",
@@ -111,11 +125,10 @@ def _options(arguments: list[str] | None) -> Options:
     )
     parser.add_argument("--state", metavar="DIR", type=Path, help="where your place and half-typed texts are kept")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
-    options = parser.parse_args(arguments, Options())
-    if options.version:
-        print(f"skillos-tui {_version()}")
-        sys.exit(0)
-    return options
+    parser.add_argument(
+        "--completion", choices=SHELLS, help="print the script that completes the options in a shell, and exit"
+    )
+    return parser
 
 
 def _version() -> str:

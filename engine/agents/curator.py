@@ -16,9 +16,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from engine import config
 from engine.agents.executor import Trajectory
 from engine.agents.prompting import Prompts, SkillShown, Turn
+from engine.agents.settings import CuratorSettings
 from engine.core.events import Veto
 from engine.models.base import ChatModel, Completion, Message, ModelUnavailable, PromptTooLong, Sampling
 from engine.skills import TOOLS
@@ -60,7 +60,7 @@ async def decide(
     *,
     model: ChatModel,
     prompts: Prompts,
-    settings: config.Curator,
+    settings: CuratorSettings,
     seed: int,
 ) -> Decision:
     """One curation decision. `skills` come best first, `vetoes` newest first.
@@ -77,11 +77,11 @@ async def decide(
     )
     quoted = Quoted(trajectory.turns, skills, vetoes)
     try:
-        async with asyncio.timeout(settings.deadline_seconds):
+        async with asyncio.timeout(settings.deadline_seconds) as limit:
             while True:
                 messages = curator_chat(trajectory, quoted, prompts)
                 try:
-                    completion = await model.complete(messages, role="curator", sampling=sampling, tools=TOOLS)
+                    completion = await model.complete(messages, sampling, TOOLS, limit.when())
                     break
                 except PromptTooLong as error:
                     if (less := quoted.less()) is None:

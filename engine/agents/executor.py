@@ -10,9 +10,9 @@ A prompt over its cap says less, for the rest of the episode: it loses the lowes
 skill left the quoted turns. Only what does not fit even then is unmeasured: skills too long to show never take a failed
 task out of the reward (`method.md`, lessons 1 and 4).
 
-With the decoding `choose` (`config.Executor.decoding`) the model writes nothing: the thought stays empty, and the action
-is the one whose text it finds likeliest between the `<action>` tags, or at a temperature a draw by likelihood. Offered are
-the admissible actions less those already taken when this same text was seen, or all when none is left: so no action is ever
+With the decoding `loglikelihood` the model writes nothing: the thought stays empty, and the action is the one whose text the
+model (a `Scorer`) finds likeliest between the `<action>` tags, or at a temperature a draw by likelihood. Offered are the
+admissible actions less those already taken when this same text was seen, or all when none is left: so no action is ever
 invalid, and a model that would repeat itself goes on to its next best action.
 """
 
@@ -24,11 +24,13 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from engine import config
+from engine.agents.drawing import pick
 from engine.agents.prompting import Prompts, SkillShown, Turn
+from engine.agents.settings import ExecutorSettings
+from engine.core.errors import SkillosError
 from engine.core.outcomes import FAILED, SUCCEEDED, Outcome, unmeasured
 from engine.environments.base import Task, TaskSource, TaskSourceError
-from engine.models.base import ChatModel, ModelUnavailable, PromptTooLong, Sampling
+from engine.models.base import ChatModel, ModelUnavailable, PromptTooLong, Sampling, Scorer
 
 _THOUGHT = re.compile(r"<think>(.*?)(?:</think>|<action>|$)", re.DOTALL)
 _ACTION = re.compile(r"<action>([^<]*)</action>")
@@ -37,6 +39,16 @@ HIDDEN = "help"
 ANSWER = "<think></think><action>"
 ANSWER_END = "</action>"
 SEEDS_AN_EPISODE = 1000
+
+
+class CannotScore(SkillosError):
+    """The executor's model does not say how likely given texts are, which the decoding loglikelihood needs."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "executor.decoding=loglikelihood needs a model that scores given texts, and the executor's model does not; "
+            "use executor.decoding=generate, or another model.kind"
+        )
 
 
 class Quoted(msgspec.Struct, frozen=True):
@@ -79,7 +91,7 @@ async def play(
     *,
     model: ChatModel,
     prompts: Prompts,
-    settings: config.Executor,
+    settings: ExecutorSettings,
     seed: int,
     on_turn: Callable[[int, Turn, int], None] = lambda number, turn, shown: None,
     on_start: Callable[[str], None] = lambda opening: None,
@@ -103,11 +115,11 @@ async def play(
     quoted = whole = Quoted(skills, settings.history)
     shown: Sequence[SkillShown] = ()
     try:
-        async with asyncio.timeout(settings.deadline_seconds):
+        async with asyncio.timeout(settings.deadline_seconds) as limit:
             while not observation.done and len(turns) < world.max_turns(task):
                 try:
                     thought, action = await _decide(
-                        task, quoted, seen, observation.admissible, turns, model, prompts, settings, seed
+                        task, quoted, seen, observation.admissible, turns, model, prompts, settings, seed, limit.when()
                     )
                 except PromptTooLong:
                     if (less := quoted.less()) is None:
@@ -139,8 +151,9 @@ async def _decide(
     turns: Sequence[Turn],
     model: ChatModel,
     prompts: Prompts,
-    settings: config.Executor,
+    settings: ExecutorSettings,
     seed: int,
+    deadline: float | None,
 ) -> tuple[str, str]:
     """The (thought, action) of one turn, of which the last of `seen` is the view. Raises what the model raises."""
     shown = [action for action in admissible if action != HIDDEN]
@@ -161,14 +174,16 @@ async def _decide(
         seed=seed * SEEDS_AN_EPISODE + len(turns),
     )
     if settings.decoding == "generate":
-        completion = await model.complete(messages, role="executor", sampling=sampling)
+        completion = await model.complete(messages, sampling, deadline=deadline)
         return parse_answer(completion.text)
     actions = _untried(shown, seen, turns)
     if not actions:
         return "", ""
     options = [action + ANSWER_END for action in actions]
-    choice = await model.choose(messages, options, role="executor", prefix=ANSWER, sampling=sampling)
-    return "", actions[choice.index]
+    if not isinstance(model, Scorer):
+        raise CannotScore
+    scores = await model.loglikelihood(messages, ANSWER, options, sampling.max_prompt_tokens, deadline)
+    return "", actions[pick(scores, sampling.temperature, sampling.seed)]
 
 
 def _untried(actions: Sequence[str], seen: Sequence[str], turns: Sequence[Turn]) -> list[str]:

@@ -3,10 +3,10 @@
     skillos-engine train --profile pocket --steps 3 --run DIR
     skillos-engine status DIR --json
 
-A run is named by its directory, or by its name among the runs of this user. Exit codes: 0 done, 1 refused or failed
-(the reason is on standard error), 2 wrong usage, 130 interrupted by Ctrl+C. Nothing heavy is imported here: the work is
-done by `engine.worker` in a process and session of its own, and only `verify` and `measure` load a model's libraries.
-Each family of commands is a module with `add_commands`.
+A run is named by its directory, or by its name among the runs of this user. `exit_codes` has the exit codes. Nothing heavy
+is imported here: the work is done by `engine.worker` in a process and session of its own, and only `verify` and `measure`
+load a model's libraries. Each command is a module with `add_commands`; a kind of run is a command by its registry
+(`engine.jobs.registry`).
 """
 
 from __future__ import annotations
@@ -16,33 +16,55 @@ import os
 import sys
 from collections.abc import Sequence
 
-from engine.cli import checking, following, games, reviewing, skills, starting
-from engine.cli.common import lines
+from engine.cli import (
+    completion,
+    config,
+    control,
+    events,
+    exit_codes,
+    games,
+    measure,
+    review,
+    runs,
+    skills,
+    start,
+    status,
+    verify,
+)
+from engine.cli.common import UsageError, lines
 from engine.core.errors import SkillosError
 from engine.runs import supervisor
 
-FAMILIES = (starting, following, checking, reviewing, games, skills)
+PROGRAM = "skillos-engine"
+COMMANDS = (start, status, events, control, runs, verify, measure, review, config, games, skills, completion)
+"""The modules of the commands, in the order of the help."""
 
 
 def main(arguments: Sequence[str] | None = None, *, worker: Sequence[str] = supervisor.WORKER) -> int:
     """Run one command and return its exit code. `worker` is the command that runs an engine."""
-    options = _parser().parse_args(arguments)
-    options.worker = worker
+    command_line = parser()
+    options = command_line.parse_args(arguments, argparse.Namespace(worker=worker, parser=command_line))
     try:
-        return int(options.run_command(options))
+        code = int(options.run_command(options))
+        sys.stdout.flush()
+        return code
     except SkillosError as error:
-        print(f"skillos-engine: {lines(str(error))}", file=sys.stderr)
-        return 1
+        print(f"{PROGRAM}: {lines(str(error))}", file=sys.stderr)
+        return exit_codes.USAGE if isinstance(error, UsageError) else exit_codes.FAILED
+    except PermissionError as error:
+        print(f"{PROGRAM}: {lines(f'{error.filename}: you have no permission for it')}", file=sys.stderr)
+        return exit_codes.FAILED
     except KeyboardInterrupt:
-        return 130
+        return exit_codes.INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at the end
+        return exit_codes.CLOSED_PIPE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="skillos-engine", description="Train skill curators, and watch and steer it.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for family in FAMILIES:
-        family.add_commands(commands)
-    return parser
+def parser() -> argparse.ArgumentParser:
+    """The command line with every command."""
+    whole = argparse.ArgumentParser(prog=PROGRAM, description="Train skill curators, and watch and steer it.")
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in COMMANDS:
+        module.add_commands(commands)
+    return whole

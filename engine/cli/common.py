@@ -1,4 +1,4 @@
-"""What the families of commands share: how a command is added, how a run is named, how results are printed."""
+"""What the commands share: how a command is added, how a run is named, how results are printed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import argparse
 import getpass
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
 
+from engine.config import Config, Implied, load_config, load_profile, profiles, user_profiles
 from engine.core.errors import SkillosError
 from engine.core.text import printable
 from engine.runs import supervisor
@@ -22,7 +23,11 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 class CommandError(SkillosError):
-    """What a command cannot do; the message says what, why, and what to do."""
+    """A command cannot do what it was asked."""
+
+
+class UsageError(CommandError):
+    """A command line that argparse accepts and that is wrong all the same; the exit code is that of wrong usage."""
 
 
 def add_command(
@@ -75,21 +80,21 @@ def open_run(options: argparse.Namespace) -> Run:
 
 
 def patience_with_notice() -> supervisor.Patience:
-    """Waits for an engine for as long as it takes, and says once that this takes a while."""
+    """Waits for an engine without a limit, and prints once that it is still loading."""
     printed = False
 
     def patience(seconds: float) -> bool:
         nonlocal printed
         if seconds > SLOW_SECONDS and not printed:
             printed = True
-            print("the engine is loading; Ctrl+C leaves it to load", file=sys.stderr, flush=True)
+            print("the engine is loading; after Ctrl+C it continues to load", file=sys.stderr, flush=True)
         return True
 
     return patience
 
 
 def user_name() -> str:
-    """Who decides, for the record; the numeric id where the system knows no name."""
+    """The user's name, for the record; the numeric id where the system has no name."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):
@@ -99,3 +104,20 @@ def user_name() -> str:
 def lines(text: str) -> str:
     """A message of several lines, safe for a terminal."""
     return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say which configuration is meant."""
+    parser.add_argument("--profile", help=f"one of: {', '.join(profiles())}; or one of your own, in {user_profiles()}")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file over the profile, which it may name")
+    parser.add_argument("--set", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="training.seed=2, …")
+
+
+def load(options: argparse.Namespace, settings: Sequence[str], *, implied: Implied = lambda name: ()) -> Config:
+    """The configuration that `add_config_options` asks for, with `settings` applied. Raises `ConfigError`, `UsageError`."""
+    folder = user_profiles()
+    if options.config is not None:
+        return load_config(options.config, settings, profile=options.profile, folder=folder, implied=implied)
+    if options.profile is None:
+        raise UsageError(f"which configuration? give --profile ({', '.join(profiles(folder))}) or --config FILE")
+    return load_profile(options.profile, settings, folder=folder, implied=implied)

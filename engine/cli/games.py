@@ -119,13 +119,13 @@ def table(listing: Listing) -> str:
     rows += [[family, *(f"{counts.get(family, 0):,}" for counts in columns.values())] for family in families]
     rows += [[ALL, *(f"{sum(counts.values()):,}" for counts in columns.values())]]
     first, *others = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    told = [
+    lines_of_rows = [
         f"{row[0]:<{first}}" + "".join(f"{cell:>{width + 3}}" for cell, width in zip(row[1:], others, strict=True))
         for row in rows
     ]
     how = "each compiled" if listing.checked else "not compiled: --check does that"
     left_out = f", {len(listing.left_out):,} left out" if listing.left_out else ""
-    return "\n".join([f"{listing.path}: {sum(everything.values()):,} games ({how}){left_out}", "", *told])
+    return "\n".join([f"{listing.path}: {sum(everything.values()):,} games ({how}){left_out}", "", *lines_of_rows])
 
 
 # Showing
@@ -136,8 +136,8 @@ def _show(options: argparse.Namespace) -> int:
     if options.json:
         print_json(shown)
         return 0
-    told = chain.from_iterable((text.strip(), f"> {command}") for text, command in shown.turns)
-    print(lines("\n\n".join([f"{shown.id}\n{shown.where}", *told, shown.last.strip()])))
+    turns = chain.from_iterable((text.strip(), f"> {command}") for text, command in shown.turns)
+    print(lines("\n\n".join([f"{shown.id}\n{shown.where}", *turns, shown.last.strip()])))
     print(f"\nwon after {len(shown.turns)} commands")
     return 0
 

@@ -1,4 +1,4 @@
-"""The base of every error that is meant for a user."""
+"""The base of every error that is meant for a user, and the error of the configuration."""
 
 from __future__ import annotations
 
@@ -8,3 +8,7 @@ class SkillosError(Exception):
 
     Whoever shows errors (the worker, the command line, the workbench) catches this one class; anything else is a bug.
     """
+
+
+class ConfigError(SkillosError):
+    """A profile or a setting that cannot be used. The message names it, says why, and what is allowed."""

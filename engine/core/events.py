@@ -19,7 +19,8 @@ import msgspec
 from engine.core.findings import Finding
 from engine.core.outcomes import Outcome
 
-RunKind = Literal["train", "curate"]
+RunKind = str
+"""The name of a kind of run in `engine.jobs.registry`."""
 State = Literal["starting", "running", "paused", "stopping", "stopped", "finished", "failed"]
 Verdict = Literal["valid", "malformed", "refused"]
 Decision = Literal["approved", "amended", "vetoed", "superseded", "undone", "conflicted"]

@@ -1,4 +1,4 @@
-"""What is said of a setting that cannot be used: the nearest name there is, and what is allowed.
+"""The messages about a setting that cannot be used: the nearest name, and what is allowed.
 
 nearest("polict", ["policy", "wait_seconds"])                # " (did you mean policy?)"
 why_refused(0, Annotated[int, msgspec.Meta(ge=1)])           # "expected a whole number, at least 1"
@@ -20,6 +20,7 @@ KINDS = {
     "FloatType": "a finite number",
     "StrType": "a text on one line",
     "BoolType": "true or false",
+    "NoneType": "nothing",
 }
 
 Sections = Mapping[str, Mapping[str, Any]]
@@ -55,30 +56,44 @@ def elsewhere(key: str, known: Sections) -> str:
 
 def why_refused(value: Any, kind: Any) -> str | None:
     """What a setting of type `kind` takes, where `value` is not that; None where it is."""
-    expected = f"expected {allowed(kind)}"
-    if isinstance(value, float) and not math.isfinite(value):
-        return expected
-    if isinstance(value, str) and not value.isprintable():  # neither control characters nor what is no Unicode
-        return expected
+    if not _is_plain(value):
+        return f"expected {allowed(kind)}"
     try:
         msgspec.convert(value, kind)
     except (msgspec.ValidationError, OverflowError):
-        choices = _choices(kind)
-        return expected + (nearest(value, choices) if choices and isinstance(value, str) else "")
+        names = choices(kind)
+        near = nearest(value, names) if names and isinstance(value, str) else ""
+        return f"expected {allowed(kind)}{near}"
     return None
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether numbers are finite and texts have neither control characters nor what is no Unicode, in lists too."""
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return math.isfinite(value) if isinstance(value, float) else not isinstance(value, str) or value.isprintable()
 
 
 def allowed(kind: Any) -> str:
     """What a setting of type `kind` takes: "a whole number of at least 1", "one of: natural, uniform"."""
-    if choices := _choices(kind):
-        return f"one of: {', '.join(choices)}"
-    info = inspect.type_info(kind)
+    return _described(inspect.type_info(kind))
+
+
+def _described(info: inspect.Type) -> str:
+    match info:
+        case inspect.LiteralType(values=values):
+            return f"one of: {', '.join(map(str, values))}"
+        case inspect.UnionType(types=types):
+            return " or ".join(map(_described, types))
+        case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
+            return f"a list, each {_described(item)}"
     bounds = [
         f"{word} {bound:g}" if isinstance(bound, float) else f"{word} {bound}"
         for name, word in {"ge": "at least", "gt": "over", "le": "at most", "lt": "below"}.items()
         if (bound := getattr(info, name, None)) is not None
     ]
-    return KINDS[type(info).__name__] + (f", {' and '.join(bounds)}" if bounds else "")
+    name = type(info).__name__
+    return KINDS.get(name, f"a value of the type {name}") + (f", {' and '.join(bounds)}" if bounds else "")
 
 
 def shown(value: Any) -> str:
@@ -87,6 +102,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
 
 
-def _choices(kind: Any) -> list[str]:
+def choices(kind: Any) -> list[str]:
+    """The names that a setting of type `kind` takes, where these are all it takes."""
     info = inspect.type_info(kind)
     return [str(choice) for choice in info.values] if isinstance(info, inspect.LiteralType) else []

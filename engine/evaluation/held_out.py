@@ -17,14 +17,15 @@ from statistics import stdev
 
 import msgspec
 
-from engine.config import Training
 from engine.core.events import AnyEvent, GroupDrawn, HeldOutMeasured, MeasurementStarted, RewardBreakdown, Sink
 from engine.core.seeds import seed_of
 from engine.environments.base import TaskSource
 from engine.rollouts.groups.families import Group, draw_group
+from engine.rollouts.groups.families_kind import FamiliesSettings
 from engine.rollouts.reporting import Pace
 from engine.rollouts.rewards import average, score
 from engine.rollouts.rollout import RolloutContext, collect
+from engine.training.settings import TrainingSettings
 
 FIRST_SEED = 2_000_000_000
 
@@ -46,8 +47,9 @@ class HeldOut(msgspec.Struct, frozen=True):
 
 def held_out_groups(world: TaskSource, tasks: int, count: int) -> list[Group]:
     """The first `count` held-out groups of `world`, of `tasks` tasks each, however training draws its own."""
-    settings = Training(tasks=tasks, families="natural", order="drawn")
-    return [draw_group(world, settings, FIRST_SEED + number, number) for number in range(count)]
+    settings = TrainingSettings(tasks=tasks)
+    grouping = FamiliesSettings(weighting="natural", order="drawn")
+    return [draw_group(world, settings, grouping, FIRST_SEED + number, number) for number in range(count)]
 
 
 def _ignore(event: AnyEvent) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import msgspec
 
 from engine.config import Config
+from engine.core.options import Option
+from engine.core.parts import accept
 
 
 class JobKind(msgspec.Struct, frozen=True):
@@ -18,7 +20,9 @@ class JobKind(msgspec.Struct, frozen=True):
 
     `trains`: it updates a curator, so its units have updates, rewards that are compared inside a group, and held-out
     measurements. `forks`: each rollout edits a repository of its own, from empty; otherwise the units follow each other
-    over the run's lasting repository. `work` is "module:attribute" of the `Job`.
+    over the run's lasting repository. `check(config)` raises `ConfigError` for what would only fail later in a run of this
+    kind. `work` is "module:attribute" of the `Job`. `about` says in one line what a run of the kind does, and `options` are
+    short options of the command that starts one.
     """
 
     name: str
@@ -27,3 +31,6 @@ class JobKind(msgspec.Struct, frozen=True):
     trains: bool
     forks: bool
     work: str
+    about: str = ""
+    options: tuple[Option, ...] = ()
+    check: Callable[[Config], None] = accept

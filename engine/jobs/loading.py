@@ -1,8 +1,8 @@
 """Loading what plays, piece by piece; `report(what)` is called before each piece, since each may take seconds.
 
 world, held_out = load_sources(config, report)
-model = load_player(config, checkpoint, report)
-context = rollout_context(config, world, model)
+opened = open_models(config, checkpoint, report)
+context = rollout_context(config, world, opened.models)
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
 from engine.agents.prompting import Prompts
 from engine.config import Config
 from engine.environments.base import TaskSource
 from engine.environments.opening import open_held_out, open_source
-from engine.models.base import ChatModel
-from engine.models.local.model import LocalModel, load_base, load_curator, load_tokenizer
+from engine.models import registry
+from engine.models.base import Models, Opened
 from engine.rollouts.rollout import RolloutContext
 from engine.training.checkpoints import newest_first
 
@@ -32,31 +30,15 @@ def load_sources(config: Config, report: Report, *, held_out: bool) -> tuple[Tas
     return world, open_held_out(config.environment, world) if held_out else world
 
 
-def load_model(config: Config, report: Report) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The base model and its tokenizer. Raises `ConfigError`."""
-    report("the tokenizer")
-    tokenizer = load_tokenizer(config.model)
-    report("the pocket model" if config.model.weights == "pocket" else f"the model {config.model.weights}")
-    return load_base(config.model), tokenizer
+def open_models(config: Config, adapter: Path | None, report: Report) -> Opened:
+    """The run's models, the curator being the `adapter` of a checkpoint, or untrained. Raises `ConfigError`."""
+    return registry.open_models(config.model, adapter, report)
 
 
-def load_player(config: Config, adapter: Path | None, report: Report) -> LocalModel:
-    """The model in both roles, its curator being the `adapter` of a checkpoint, or untrained. Raises `ConfigError`."""
-    base, tokenizer = load_model(config, report)
-    if adapter is not None:
-        report(f"the adapter {adapter.name}")
-    return local(config, load_curator(base, adapter), tokenizer)
-
-
-def local(config: Config, model: object, tokenizer: PreTrainedTokenizerBase) -> LocalModel:
-    """`model` as the configuration batches and bounds it."""
-    return LocalModel(model, tokenizer, max_batch=config.model.max_batch, context=config.model.context)
-
-
-def rollout_context(config: Config, world: TaskSource, model: ChatModel) -> RolloutContext:
-    """`model` in `world`, with the configuration's prompts. Raises `ConfigError` where there are none of that name."""
+def rollout_context(config: Config, world: TaskSource, models: Models) -> RolloutContext:
+    """`models` in `world`, with the configuration's prompts. Raises `ConfigError` where there are none of that name."""
     return RolloutContext(
-        world, model, Prompts.load(config.executor.prompts), Prompts.load(config.curator.prompts), config
+        world, models, Prompts.load(config.executor.prompts), Prompts.load(config.curator.prompts), config
     )
 
 

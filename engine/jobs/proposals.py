@@ -68,7 +68,7 @@ def vetoes_of(run: Run, context: RolloutContext) -> list[Veto]:
     vetoes: list[Veto] = []
     for record in reviews.vetoed(run, settings.max_vetoes):
         veto = _veto(record)
-        room -= context.model.count_tokens(context.curator_prompts.veto(veto))
+        room -= context.models.tokenizer.count(context.curator_prompts.veto(veto))
         if room < 0:
             break
         vetoes.append(veto)

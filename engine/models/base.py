@@ -1,14 +1,22 @@
-"""What a chat model is, whichever machine or server it runs on."""
+"""What a chat model is, on whichever machine or server it runs.
+
+    models = open_models(config, report)             # engine.jobs.loading, by the registry of backends
+    completion = await models.curator.complete(messages, Sampling(temperature=1.0, seed=7), tools=TOOLS)
+    models.tokenizer.count(completion.text)
+
+A backend implements `ChatModel`. What only some backends can do is optional: `Scorer` gives the likelihood of given texts,
+`AdapterSink` and `TrainablePolicy` serve a trainer, and `Completion.tokens` is None where token ids are not reported.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
 from engine.core.errors import SkillosError
-
-Role = Literal["executor", "curator"]
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -33,23 +41,34 @@ class Sampling(msgspec.Struct, frozen=True):
     seed: int = 0
 
 
-class Completion(msgspec.Struct, frozen=True):
-    """What a model answered. `logprobs` (natural log, one a completion token) are those of the unfiltered distribution."""
+class Usage(msgspec.Struct, frozen=True):
+    """How many tokens the prompt and the completion have; the completion's end token counts."""
 
-    text: str
+    prompt: int
+    completion: int
+
+
+class Tokens(msgspec.Struct, frozen=True):
+    """The token ids of a prompt and its completion. `logprobs`, one a completion token, are natural logarithms of its
+    probability in the unfiltered distribution at temperature 1."""
+
     prompt_ids: list[int]
     completion_ids: list[int]
     logprobs: list[float]
-    finish: Literal["stop", "length"]
 
 
-class Choice(msgspec.Struct, frozen=True):
-    """Which of several texts a model chose. `logprobs`, one an option, are mean natural log-probabilities of its tokens."""
+class Completion(msgspec.Struct, frozen=True):
+    """The answer of a model. `tokens` is None where the backend does not report them.
 
-    index: int
+    `version` is the number under which the adapter that answered was published (`AdapterSink.publish`); 0 is what the model
+    was opened with.
+    """
+
     text: str
-    logprobs: list[float]
-    prompt_ids: list[int]
+    finish: Literal["stop", "length"]
+    usage: Usage
+    tokens: Tokens | None = None
+    version: int = 0
 
 
 class ModelUnavailable(SkillosError):
@@ -57,17 +76,17 @@ class ModelUnavailable(SkillosError):
 
 
 class NotFinite(SkillosError):
-    """The model answered with log-probabilities that are NaN or infinite. Nothing that it says is to be used: the work ends.
+    """The model answered with log-probabilities that are NaN or infinite. None of its answers can be used: the work ends.
 
-    `role` is who was asked.
+    `model` is the name of the model that was asked: "executor", "curator" or "judge".
     """
 
-    def __init__(self, role: Role) -> None:
+    def __init__(self, model: str) -> None:
         super().__init__(
-            f"the {role}'s log-probabilities are not finite (NaN or infinite): the model's weights, or those of the "
+            f"the {model}'s log-probabilities are not finite (NaN or infinite): the model's weights, or those of the "
             "adapter on it, are damaged or out of the range of model.dtype"
         )
-        self.role = role
+        self.model = model
 
 
 def not_finite_in(error: BaseException) -> NotFinite | None:
@@ -81,7 +100,7 @@ def not_finite_in(error: BaseException) -> NotFinite | None:
 
 
 class PromptTooLong(SkillosError):
-    """The rendered prompt exceeds its cap; say less and ask again. `tokens` and `limit` are in tokens.
+    """The rendered prompt exceeds its cap; shorten it and ask again. `tokens` and `limit` are in tokens.
 
     A `limit` of 0 or less: the answer alone may fill the model's context.
     """
@@ -95,29 +114,112 @@ class PromptTooLong(SkillosError):
 
 
 class ChatModel(Protocol):
-    """A model that answers chats in one of two roles: executor (the frozen base) or curator (the trained adapter)."""
+    """A model that answers chats."""
 
     async def complete(
-        self, messages: list[Message], *, role: Role, sampling: Sampling, tools: list[dict[str, Any]] | None = None
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        tools: list[dict[str, Any]] | None = None,
+        deadline: float | None = None,
     ) -> Completion:
-        """Answer one chat. Raises `ModelUnavailable`, `PromptTooLong` or `NotFinite`.
+        """Answer one chat. `tools` are JSON schemas of functions that the answer may call, in the form of OpenAI's API.
 
-        A request whose task is cancelled is given up at its next token.
+        Cancelling the task gives the request up. The caller does so at `deadline`, a time of the running event loop's clock;
+        a backend that asks a server passes it on, so that the server gives up too. Raises `ModelUnavailable`,
+        `PromptTooLong` or `NotFinite`.
         """
         ...
 
-    async def choose(
-        self, messages: list[Message], options: list[str], *, role: Role, prefix: str, sampling: Sampling
-    ) -> Choice:
-        """Answer one chat by `prefix` and one of `options`, chosen by likelihood.
 
-        An option's likelihood is the mean log-probability of its tokens right of the prompt and `prefix`, of the unfiltered
-        distribution, so a long option is not worse for its length. At `sampling.temperature` 0 the likeliest is taken, else
-        one is drawn from softmax(likelihoods / temperature) by the seed; `top_p`, `top_k` and `max_tokens` have no meaning
-        here. Raises as `complete` does, and `ValueError` for no options or an empty one.
+@runtime_checkable
+class Scorer(Protocol):
+    """A model that also says how likely given texts are."""
+
+    async def loglikelihood(
+        self,
+        messages: Sequence[Message],
+        prefix: str,
+        options: Sequence[str],
+        max_prompt_tokens: int | None = None,
+        deadline: float | None = None,
+    ) -> list[float]:
+        """Per option the mean natural log-probability of its tokens as the continuation of the chat and `prefix`.
+
+        The distribution is the unfiltered one at temperature 1. It is a mean, so a long option is not worse for its length.
+        `deadline` and errors are those of `ChatModel.complete`; `ValueError` for no options or an empty one.
         """
         ...
 
-    def count_tokens(self, text: str) -> int:
-        """How many tokens `text` is in this model's tokenizer, special tokens not added."""
+
+class Tokenizer(Protocol):
+    """Counts tokens as the models do."""
+
+    def count(self, text: str) -> int:
+        """How many tokens `text` has; special tokens are not added."""
         ...
+
+
+class Models(msgspec.Struct, frozen=True):
+    """The models of a run: the frozen executor, the curator, the judge where one is configured, and their tokenizer."""
+
+    executor: ChatModel
+    curator: ChatModel
+    judge: ChatModel | None
+    tokenizer: Tokenizer
+
+
+class NotPublished(SkillosError):
+    """The model that answers is not the adapter that was published. The message gives the reason."""
+
+
+class AdapterSink(Protocol):
+    """Where a trainer's adapters go: the curator that answers during training."""
+
+    async def publish(self, adapter: Path, version: int) -> None:
+        """Make the curator the LoRA adapter in the folder `adapter`; its completions carry `version` from then on.
+
+        Returns when it is proved that the served curator has these weights. Raises `NotPublished` where it does not.
+        """
+        ...
+
+
+class TrainablePolicy(Protocol):
+    """A curator whose base model a trainer in this process can borrow, so that one base is in memory.
+
+    The trainer puts its adapter on the borrowed base and gives the result to `serve`. It holds the models while weights
+    change, from before the first one is written until `AdapterSink.publish` has returned.
+    """
+
+    @property
+    def vocabulary(self) -> Any:
+        """The tokenizer of transformers (`PreTrainedTokenizerBase`); its `pad_token_id` is set."""
+        ...
+
+    def lend(self) -> Any:
+        """The base model (`PreTrainedModel`), any adapter taken off. Nothing may be asked until `serve`."""
+        ...
+
+    def serve(self, trained: Any) -> None:
+        """Let `trained`, the base with the trainer's adapter on it (`PeftModel`), answer as the curator from now on."""
+        ...
+
+    async def hold(self, seconds: float = 600.0) -> None:
+        """Wait until no request is in work, and let none begin until `release`. Raises an error after `seconds`."""
+        ...
+
+    def release(self) -> None:
+        """Let requests begin again, after `hold`."""
+        ...
+
+    async def idle(self, seconds: float = 600.0) -> None:
+        """Wait until no request is in work. Raises an error after `seconds`."""
+        ...
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """What a backend opens: the models, and what a trainer needs; None where the backend cannot be trained."""
+
+    models: Models
+    sink: AdapterSink | None = None
+    policy: TrainablePolicy | None = None

@@ -18,7 +18,8 @@ from collections.abc import Collection, Iterator
 from importlib import resources
 from pathlib import Path
 
-from engine.config import ConfigError, Model
+from engine.config import ConfigError
+from engine.models.settings import LocalModelSettings
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 HUB_SECONDS = 5
@@ -31,7 +32,7 @@ NO_TEMPLATE = "its tokenizer has no chat template, so nothing could be asked of 
 EXPECTED = "expected pocket, a folder with a model, or the name of a model on the Hugging Face hub that can be reached"
 
 
-def check_model(settings: Model) -> None:
+def check_model(settings: LocalModelSettings) -> None:
     """Raises `ConfigError` that says why the model cannot be loaded, or not be put on its device."""
     if fault := _fault_of_device(settings.device):
         raise ConfigError(f"model.device={settings.device} cannot be used: {fault}")
@@ -65,7 +66,7 @@ def _fault_of_adapter(folder: Path) -> str:
         return str(error)
 
 
-def unloadable(settings: Model, fault: str) -> ConfigError:
+def unloadable(settings: LocalModelSettings, fault: str) -> ConfigError:
     """The error for weights that cannot be loaded."""
     return ConfigError(f"model.weights={settings.weights} cannot be loaded: {fault}; {EXPECTED}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from engine.config import Audit
+from engine.review.settings import AuditSettings
 from engine.skills.audit import Context, DuplicateIndex, Finding, audit
 from engine.skills.format.skill import Skill
 from engine.skills.operations.operation import Edit, Malformed, Operation
@@ -29,7 +29,7 @@ def check(
     operation: Operation | Malformed,
     repo: SkillRepo,
     *,
-    policy: Audit | None = None,
+    policy: AuditSettings | None = None,
     seen: str = "",
     others: DuplicateIndex | None = None,
 ) -> Checked:
@@ -47,14 +47,14 @@ def check(
     if edit.after is None:
         return Checked(edit)
     skill = Skill.parse(edit.after, name=edit.new_name or edit.skill)
-    policy = policy or Audit()
+    policy = policy or AuditSettings()
     others = others if others is not None else DuplicateIndex()
     others.follow(repo)
     context = Context(seen=seen, others=others, itself=(edit.skill, skill.name), similarity=policy.similarity)
     return _judged(edit, skill, audit(skill, context=context), policy)
 
 
-def _judged(edit: Edit, skill: Skill, found: list[Finding], policy: Audit) -> Checked:
+def _judged(edit: Edit, skill: Skill, found: list[Finding], policy: AuditSettings) -> Checked:
     """What the policy makes of an audit's findings."""
     leads_to = {"danger": policy.danger, "warning": policy.warning, "info": policy.info}
     blocking = [finding for finding in found if leads_to[finding.severity] == "block"]

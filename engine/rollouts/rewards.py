@@ -14,9 +14,9 @@ from statistics import fmean, pstdev
 
 import msgspec
 
-from engine import config
 from engine.core.events import RewardBreakdown
 from engine.core.outcomes import SUCCEEDED, Outcome
+from engine.rollouts.settings import RewardSettings
 
 
 class PositionMetrics(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ class PositionMetrics(msgspec.Struct, frozen=True):
 
 
 def score(
-    positions: Sequence[PositionMetrics], settings: config.Rewards, *, first_counts: bool = False
+    positions: Sequence[PositionMetrics], settings: RewardSettings, *, first_counts: bool = False
 ) -> RewardBreakdown:
     """The reward of a rollout and its parts, over positions 1..|G| in order.
 
@@ -54,7 +54,7 @@ def score(
     return RewardBreakdown(r, r_task, r_fc, r_cnt, r_comp)
 
 
-def validity(position: PositionMetrics, settings: config.Rewards) -> float:
+def validity(position: PositionMetrics, settings: RewardSettings) -> float:
     """valid(c_i): the fraction of the decision's calls that parse and apply; a named setting where it calls nothing."""
     return position.valid_calls / position.calls if position.calls else settings.empty_call_validity
 

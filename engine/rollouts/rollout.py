@@ -31,19 +31,20 @@ from engine.core.events import (
     TurnTaken,
     Veto,
 )
+from engine.core.parts import kind_of
 from engine.core.seeds import seed_of
 from engine.environments.base import Task, TaskSource
-from engine.models.base import ChatModel, Completion, ModelUnavailable
+from engine.models.base import Completion, Models, ModelUnavailable
 from engine.rollouts.groups.families import Group
 from engine.rollouts.rewards import PositionMetrics
 from engine.skills import Edit, Malformed, Operation, Refused, SkillIndex, SkillRepo, SkillUsage, find, parse_operations
 
 
 class RolloutContext(msgspec.Struct, frozen=True):
-    """Everything that plays: the world, the model in both roles, their prompts, and the configuration."""
+    """Everything that plays: the world, the models, their prompts, and the configuration."""
 
     source: TaskSource
-    model: ChatModel
+    models: Models
     executor_prompts: Prompts
     curator_prompts: Prompts
     config: config.Config
@@ -147,7 +148,7 @@ async def play_position(
             trajectory,
             shown,
             vetoes,
-            model=context.model,
+            model=context.models.curator,
             prompts=context.curator_prompts,
             settings=context.config.curator,
             seed=seeds[1],
@@ -194,7 +195,7 @@ async def _play(
         context.source,
         task,
         shown,
-        model=context.model,
+        model=context.models.executor,
         prompts=context.executor_prompts,
         settings=context.config.executor,
         seed=seed,
@@ -226,9 +227,9 @@ def _apply(
         curated=True,
         calls=len(calls),
         valid_calls=len(edits),
-        judge=JUDGES[context.config.rewards.judge]([edit.operation for edit in edits], trajectory),
-        repo_tokens=sum(context.model.count_tokens(text) for text in texts.values()),
-        prompt_tokens=len(completion.prompt_ids),
+        judge=JUDGES[kind_of(context.config.judge)]([edit.operation for edit in edits], trajectory),
+        repo_tokens=sum(context.models.tokenizer.count(text) for text in texts.values()),
+        prompt_tokens=completion.usage.prompt,
     )
     emit(
         CurationMade(
@@ -236,7 +237,7 @@ def _apply(
             completion=completion.text,
             calls=calls,
             prompt_tokens=measures.prompt_tokens,
-            completion_tokens=len(completion.completion_ids),
+            completion_tokens=completion.usage.completion,
             finish=completion.finish,
             repo=texts,
             repo_tokens=measures.repo_tokens,
@@ -245,8 +246,8 @@ def _apply(
             dropped_turns=decision.dropped_turns,
             dropped_vetoes=decision.dropped_vetoes,
             before=changed(edits),
-            canonical=context.model.count_tokens(completion.text) + (completion.finish == "stop")
-            == len(completion.completion_ids),
+            canonical=context.models.tokenizer.count(completion.text) + (completion.finish == "stop")
+            == completion.usage.completion,
         )
     )
     return Position(at, trajectory, completion, edits, measures)

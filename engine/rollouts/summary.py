@@ -10,21 +10,21 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
 
-from engine import config
 from engine.core.events import RewardBreakdown, RolloutScored, Sink, StepEnded
 from engine.core.outcomes import SUCCEEDED
 from engine.rollouts import rewards
 from engine.rollouts.rollout import Position, Rollout
+from engine.rollouts.settings import RewardSettings
 
 
 def score_rollouts(
-    rollouts: Sequence[Sequence[Rollout]], settings: config.Rewards, emit: Sink
+    rollouts: Sequence[Sequence[Rollout]], settings: RewardSettings, emit: Sink
 ) -> list[list[RewardBreakdown]]:
     """The parts of every rollout, `[group][rollout]`, each emitted."""
     return [[_score(rollout, settings, emit) for rollout in row] for row in rollouts]
 
 
-def _score(rollout: Rollout, settings: config.Rewards, emit: Sink) -> RewardBreakdown:
+def _score(rollout: Rollout, settings: RewardSettings, emit: Sink) -> RewardBreakdown:
     parts = rewards.score([position.measures for position in rollout.positions], settings)
     measured = sum(position.measured for position in rollout.positions)
     step = rollout.positions[0].at.step

@@ -22,11 +22,7 @@ class Stop(Command, frozen=True):
     the step or task that was given up again."""
 
 
-class CheckpointNow(Command, frozen=True):
-    """Save a checkpoint at the next moment when the run's state is whole."""
-
-
-AnyCommand = Pause | Resume | Stop | CheckpointNow
+AnyCommand = Pause | Resume | Stop
 
 
 class Sent(msgspec.Struct, frozen=True):

@@ -10,12 +10,12 @@ that a resume took back does not count.
 
 from __future__ import annotations
 
-from engine.config import Training
 from engine.core.events import HeldOutMeasured, RunStarted
 from engine.runs.directory import Run
+from engine.training.settings import TrainingSettings
 
 
-def due(training: Training, step: int) -> bool:
+def due(training: TrainingSettings, step: int) -> bool:
     """Whether the curator is to be measured after `step` updates."""
     every = training.evaluate_every
     return bool(every) and (step % every == 0 or step == training.steps)

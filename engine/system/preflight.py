@@ -4,56 +4,46 @@
     check(config, "train")                    # raises ConfigError with one sentence
 
 `engine.config` refuses what no run could use; this module refuses what a kind of run, or this machine, cannot use. Whoever
-creates a run calls `check` first: what it finds would otherwise end the run after minutes.
+creates a run calls `check` first: what it finds would otherwise end the run after minutes. Each part that the configuration
+chooses, and the kind of run, checks what it knows of.
 """
 
 from __future__ import annotations
 
 from importlib import resources
-from pathlib import Path
-from typing import Literal
 
 import msgspec
 
-from engine.config import Config, ConfigError, Curator, Environment
+from engine.agents.settings import CuratorSettings
+from engine.config import OPEN, Config, ConfigError
+from engine.core.parts import kind_of
 from engine.core.refusals import nearest
-from engine.models.files import check_adapter, check_model
+from engine.jobs.base import JobKind
+from engine.jobs.registry import JOBS
+from engine.models.registry import BACKENDS
 
 
-def check(config: Config, kind: Literal["train", "curate"]) -> None:
+def check(config: Config, kind: str) -> None:
     """Raises `ConfigError` for what a run of `kind` would only find out later."""
-    if kind == "train":
+    job = JOBS.load(kind)
+    if job.trains:
         check_training_sampling(config.curator)
-        if config.training.evaluate_every:
-            check_held_out(config.environment)
-    _check_games(config.environment)
+    job.check(config)
     _check_prompts(config)
+    _check_abilities(config, job)
     _check_room(config)
-    if kind == "curate":
-        _check_adapter(config.curate.adapter)
-    check_model(config.model)
+    for name, section in OPEN.items():
+        settings = getattr(config, name)
+        section.part(kind_of(settings)).check(settings)
 
 
 def absolute(config: Config) -> Config:
     """`config` with absolute paths: the engine works in another directory than the person who named them."""
-    environment, model, curate = config.environment, config.model, config.curate
-    if environment.path:
-        environment = msgspec.structs.replace(environment, path=_absolute(environment.path))
-    if model.weights not in ("pocket", "") and Path(_absolute(model.weights)).exists():
-        model = msgspec.structs.replace(model, weights=_absolute(model.weights))
-    if curate.adapter:
-        curate = msgspec.structs.replace(curate, adapter=_absolute(curate.adapter))
-    return msgspec.structs.replace(config, environment=environment, model=model, curate=curate)
+    sections = {name: settings.absolute() for name, settings in config.sections().items()}
+    return msgspec.structs.replace(config, **sections)
 
 
-def _absolute(path: str) -> str:
-    try:
-        return str(Path(path).expanduser().absolute())
-    except RuntimeError:  # a ~ without a home
-        return path
-
-
-def check_training_sampling(curator: Curator) -> None:
+def check_training_sampling(curator: CuratorSettings) -> None:
     """Raises `ConfigError` for a curator that draws from another distribution than the one that the update trains."""
     why = "" if curator.temperature else "curator.temperature=0 always draws the same answer, so no rollout differs"
     if curator.top_p < 1:
@@ -67,27 +57,6 @@ def check_training_sampling(curator: Curator) -> None:
         )
 
 
-def check_held_out(settings: Environment) -> None:
-    """Raises `ConfigError` where held-out groups would be drawn from the games that are trained on."""
-    if settings.name == "household":
-        return
-    if not settings.split or not settings.evaluate_split or settings.split == settings.evaluate_split:
-        raise ConfigError(
-            "held-out groups must not be of the games that are trained on: name two splits, such as "
-            "environment.split=train and environment.evaluate_split=valid_seen "
-            f"(they are {settings.split!r} and {settings.evaluate_split!r}), or measure nothing held out by "
-            "training.evaluate_every=0"
-        )
-
-
-def _check_games(settings: Environment) -> None:
-    if settings.name == "alfworld":
-        if not settings.path:
-            raise ConfigError("ALFWorld needs its games: give --games PATH (environment.path)")
-        if not Path(settings.path).expanduser().exists():
-            raise ConfigError(f"there are no games at {settings.path}: no such directory; nothing was created")
-
-
 def _check_prompts(config: Config) -> None:
     folder = resources.files("engine") / "agents" / "prompts"
     known = sorted(item.name for item in folder.iterdir() if item.is_dir())
@@ -98,21 +67,27 @@ def _check_prompts(config: Config) -> None:
             )
 
 
+def _check_abilities(config: Config, job: JobKind) -> None:
+    """A backend that cannot do what the run needs."""
+    backend = BACKENDS.load(kind_of(config.model))
+    if job.trains and not backend.trains:
+        raise ConfigError(
+            f"model.kind={backend.name} cannot be trained: a {job.name} run needs a backend that reports token ids and "
+            "takes adapters, such as local; a run that trains nothing works with it"
+        )
+    if config.executor.decoding == "loglikelihood" and not backend.scores:
+        raise ConfigError(
+            "executor.decoding=loglikelihood needs a model that scores given texts, and "
+            f"model.kind={backend.name} does not: use executor.decoding=generate, or another model.kind such as local"
+        )
+
+
 def _check_room(config: Config) -> None:
     """An executor whose answer alone fills the context cannot be asked anything."""
-    answer, context = config.executor.max_tokens, config.model.context
-    if config.executor.decoding == "generate" and answer >= context:
+    answer = config.executor.max_tokens
+    context = BACKENDS.load(kind_of(config.model)).context(config.model)
+    if context is not None and config.executor.decoding == "generate" and answer >= context:
         raise ConfigError(
             f"executor.max_tokens={answer} leaves no room for a prompt in model.context={context}: "
             "raise the one or lower the other"
         )
-
-
-def _check_adapter(source: str) -> None:
-    if not source:
-        return
-    path = Path(source).expanduser()
-    if (path / "adapter_config.json").is_file():
-        check_adapter(path)
-    elif not any(path.glob("checkpoints/step-*/adapter_config.json")):
-        raise ConfigError(f"curate.adapter = {source!r} is neither a checkpoint nor a train run that has one")

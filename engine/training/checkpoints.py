@@ -48,7 +48,7 @@ class UnfitCheckpoint(RunError):
     """A checkpoint that holds NaN or infinite numbers, or that cannot be read back: it is not kept."""
 
 
-def settle(written: Path, checkpoints: Path, step: int) -> Path:
+def keep(written: Path, checkpoints: Path, step: int) -> Path:
     """Move the finished folder `written` to its name under `checkpoints`, and make sure that it is on the disk.
 
     A checkpoint of the same step is removed once the new one is in its place, never before. Raises `WriteFailed`, and

@@ -19,8 +19,8 @@ class Diverged(RunError):
 
 
 def diverged_in_answer(where: str, found: NotFinite, config: Config, checkpoint: Path | None) -> Diverged:
-    """For an answer of the model. `checkpoint` holds the curator's present weights; None before the first update."""
-    if found.role == "executor" or checkpoint is None:
+    """For an answer of a model. `checkpoint` holds the curator's present weights; None before the first update."""
+    if found.model != "curator" or checkpoint is None:
         advice = "training is not the cause, so check model.weights, or use model.dtype=float32"
     else:
         advice = f"{_lower_rate(config)}, remove {checkpoint}, from which these numbers come, and resume"

@@ -17,7 +17,9 @@ from typing import Any
 
 import msgspec
 
+from engine.core.errors import SkillosError
 from engine.core.events import RewardBreakdown
+from engine.models.base import AdapterSink, Opened, TrainablePolicy
 from engine.rollouts.rollout import Position, Rollout
 
 ZERO_GRADIENT = "the gradient is zero"
@@ -40,13 +42,45 @@ class TrainingSample(msgspec.Struct, frozen=True):
     reward: float | None
 
 
+class NoTokens(SkillosError):
+    """The curator's backend does not report token ids, so its answers cannot be trained on."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the curator's backend does not report token ids and log-probabilities, which training needs: a train run needs "
+            "another model.kind, such as local; a curate run works with this one"
+        )
+
+
+class NotTrainable(SkillosError):
+    """The backend can neither lend its base to a trainer nor take its adapters."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a train run needs a model that can be trained in this process, and this backend has none: use another "
+            "model.kind, such as local; a curate run works with this one"
+        )
+
+
+def trainable(opened: Opened) -> tuple[TrainablePolicy, AdapterSink]:
+    """What a trainer needs of a backend. Raises `NotTrainable` where it has none."""
+    if opened.policy is None or opened.sink is None:
+        raise NotTrainable
+    return opened.policy, opened.sink
+
+
 def sample_of(position: Position, reward: float | None, padding: int) -> TrainingSample:
-    """The sample of one position; without an answer a row of `padding` tokens. Without a reward nothing of it trains."""
+    """The sample of one position; without an answer a row of `padding` tokens. Without a reward nothing of it trains.
+
+    Raises `NoTokens` for an answer without token ids.
+    """
     completion = position.completion
     if completion is None:
         return TrainingSample([padding], [padding], [0.0], [0], reward)
-    mask = [int(reward is not None)] * len(completion.completion_ids)
-    return TrainingSample(completion.prompt_ids, completion.completion_ids, completion.logprobs, mask, reward)
+    if (tokens := completion.tokens) is None:
+        raise NoTokens
+    mask = [int(reward is not None)] * len(tokens.completion_ids)
+    return TrainingSample(tokens.prompt_ids, tokens.completion_ids, tokens.logprobs, mask, reward)
 
 
 def step_samples(

@@ -1,7 +1,7 @@
 """GRPO steps by TRL's `GRPOTrainer`, fed through `rollout_func` with samples that the engine's own rollouts made.
 
     session = GrpoSession(
-        config, base, tokenizer, checkpoints=run.checkpoints, play=play, after_update=told, after_step=saved
+        config, opened.policy, opened.sink, checkpoints=run.checkpoints, play=play, after_update=told, after_step=saved
     )
     await session.run(resume_from=None)
 
@@ -11,8 +11,9 @@ is N·|G| rows (`num_generations`), so TRL's A = r − mean(r) over the rows is 
 
 Three rules stand around each update:
 
-- From the moment at which the samples are complete until the optimiser has written, the session holds the model
-  (`LocalModel.hold`): requests that were given up have ended, and none begins.
+- From the moment at which the samples are complete until the new adapter is published, the session holds the models
+  (`TrainablePolicy.hold`): requests that were given up have ended, and none begins. `AdapterSink.publish` returns when it is
+  proved that the curator that answers is the adapter of the checkpoint.
 - A step that teaches nothing (`samples.why_skipped`, or a gradient that is zero everywhere) leaves weights and optimiser
   as they are, bit for bit. The gradients are taken away before AdamW, which would otherwise go on by its momentum. The step
   counts, its checkpoint is written, and its `Update` says why it was skipped.
@@ -23,6 +24,7 @@ Three rules stand around each update:
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import warnings
 from collections.abc import Callable, Coroutine, Sequence
@@ -30,16 +32,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+import torch
 from datasets import Dataset
 from peft import LoraConfig
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
+from transformers import PreTrainedModel, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from engine.config import Config
-from engine.models.base import NotFinite, not_finite_in
-from engine.models.local.model import LocalModel
+from engine.models.base import AdapterSink, NotFinite, TrainablePolicy, not_finite_in
 from engine.runs.errors import RunError, WriteFailed
 from engine.system.preflight import check_training_sampling
 from engine.training import checkpoints as saved
@@ -75,7 +77,7 @@ Play = Callable[[int], Coroutine[Any, Any, list[TrainingSample]]]
 
 
 class GrpoSession:
-    """One training session over a base model. `model` answers both roles while it trains.
+    """One training session over the base that `policy` lends. Each step's adapter is published to `sink`.
 
     `play(step)` makes the samples of a step; `after_update(update)` comes before the checkpoint is in place,
     `after_step(step, checkpoint)` after; each runs on `loop` (the running one by default), and what they raise ends the
@@ -85,8 +87,8 @@ class GrpoSession:
     def __init__(
         self,
         config: Config,
-        base: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        policy: TrainablePolicy,
+        sink: AdapterSink,
         *,
         checkpoints: Path,
         play: Play,
@@ -95,6 +97,8 @@ class GrpoSession:
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._config = config
+        self._policy = policy
+        self._sink = sink
         self._play = play
         self.after_update = after_update
         self.after_step = after_step
@@ -105,13 +109,13 @@ class GrpoSession:
         self._ended: asyncio.Task[None] | None = None
         self._holding = False
         self.skipped = ""
-        self._trainer = self._make_trainer(base, tokenizer)
-        self.model = LocalModel(
-            self._trainer.model, tokenizer, max_batch=config.model.max_batch, context=config.model.context
-        )
+        self._resumed: Path | None = None
+        self._trainer = self._make_trainer()
+        policy.serve(self._trainer.model)
 
-    def _make_trainer(self, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> GRPOTrainer:
-        """TRL's trainer over a new adapter. It prints nothing: what it says arrives as metrics."""
+    def _make_trainer(self) -> GRPOTrainer:
+        """TRL's trainer over a new adapter on the base. It prints nothing: its messages arrive as metrics."""
+        logging.getLogger("trl").setLevel(logging.ERROR)  # it would log every prompt of an unmeasured rollout
         adapter = LoraConfig(
             r=self._config.training.lora_rank,
             lora_alpha=self._config.training.lora_alpha,
@@ -119,12 +123,13 @@ class GrpoSession:
             target_modules="all-linear",
             task_type="CAUSAL_LM",
         )
+        base = self._policy.lend()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
             trainer = _Trainer(
                 model=base,
-                args=_arguments(self._config, self.checkpoints / saved.PARTIAL),
-                processing_class=tokenizer,
+                args=_arguments(self._config, base, self.checkpoints / saved.PARTIAL),
+                processing_class=self._policy.vocabulary,
                 train_dataset=_tickets(self._config),
                 reward_funcs=[_reward],
                 rollout_func=self._rollouts,
@@ -136,11 +141,13 @@ class GrpoSession:
         return trainer
 
     async def run(self, resume_from: Path | None) -> None:
-        """Train to the last step. However it ends, TRL's thread has ended by then and the model is idle.
+        """Train to the last step. However it ends, TRL's thread has ended by then and the models are idle.
 
-        Raises whatever `play` or the callbacks raised, `Diverged`, and `RunError` for a checkpoint without a file it needs.
+        Raises whatever `play` or the callbacks raised, `Diverged`, `NotPublished`, and `RunError` for a checkpoint without a
+        file it needs.
         """
         self._ending = False
+        self._resumed = resume_from
         if resume_from is not None:
             _check_resumable(resume_from)
         training = asyncio.ensure_future(
@@ -161,7 +168,7 @@ class GrpoSession:
         if training.done() and not training.cancelled():
             training.exception()  # was raised, unless the session was cancelled before
         await self._release()
-        await self.model.idle()
+        await self._policy.idle()
 
     def wait_for(self, awaitable: Coroutine[Any, Any, T]) -> T:
         """Let the event loop do `awaitable` while TRL's thread waits; it is cancelled when the session is."""
@@ -189,18 +196,25 @@ class GrpoSession:
         """The error for `what` is not finite in an update, or in the samples for it."""
         return diverged_in_update(f"step {step}, {phase}: {what}", self._config, self.checkpoints)
 
-    def update_done(self) -> None:
-        """Let the model answer again."""
+    def begun(self, step: int) -> None:
+        """Publish the checkpoint that the session goes on from, whose weights TRL has loaded by now."""
+        if self._resumed is not None:
+            self.wait_for(self._hold())
+            self.published(self._resumed, step)
+
+    def published(self, checkpoint: Path, step: int) -> None:
+        """Publish the adapter of `checkpoint` and let the models answer again."""
+        self.wait_for(self._sink.publish(checkpoint, step))
         self.wait_for(self._release())
 
     async def _hold(self) -> None:
-        await self.model.hold()
+        await self._policy.hold()
         self._holding = True
 
     async def _release(self) -> None:
         if self._holding:
             self._holding = False
-            self.model.release()
+            self._policy.release()
 
     def _rollouts(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
         """TRL's `rollout_func`: the samples of the step whose tickets `prompts` are."""
@@ -265,6 +279,9 @@ class _Progress(TrainerCallback):
     def __init__(self, session: GrpoSession) -> None:
         self._session = session
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._session.begun(state.global_step)
+
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Take the gradients away where nothing is learned: AdamW passes over a parameter that has none."""
         session = self._session
@@ -279,9 +296,6 @@ class _Progress(TrainerCallback):
         """Refuse what the optimiser wrote where it is not finite, before it becomes a checkpoint."""
         if not all(bool(tensor.isfinite().all()) for tensor in _written(model, optimizer)):
             raise self._session.diverged(state.global_step + 1, "update", "the adapter or the optimiser is not finite")
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._session.update_done()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         logs = logs or {}
@@ -301,7 +315,8 @@ class _Progress(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         written = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         step = state.global_step
-        final = saved.settle(written, self._session.checkpoints, step)
+        final = saved.keep(written, self._session.checkpoints, step)
+        self._session.published(final, step)
         self._session.ask(self._session.after_step(step, final), step, "after the update")
 
 
@@ -336,7 +351,7 @@ def _tickets(config: Config) -> Dataset:
     return Dataset.from_list([{"prompt": msgspec.json.encode(ticket).decode()} for ticket in tickets])
 
 
-def _arguments(config: Config, output: Path) -> GRPOConfig:
+def _arguments(config: Config, base: PreTrainedModel, output: Path) -> GRPOConfig:
     """TRL's settings. Whatever the method fixes is fixed here, and what decides on the update is left to no default: no
     division by the standard deviation, one update a batch, plain AdamW. Raises `ConfigError` as `check_training_sampling`.
     """
@@ -371,8 +386,8 @@ def _arguments(config: Config, output: Path) -> GRPOConfig:
         temperature=config.curator.temperature,
         shuffle_dataset=False,
         gradient_checkpointing=False,
-        bf16=config.model.dtype == "bfloat16" and config.model.device != "cpu",
-        use_cpu=config.model.device == "cpu",
+        bf16=base.dtype == torch.bfloat16 and base.device.type != "cpu",
+        use_cpu=base.device.type == "cpu",
         seed=training.seed,
         save_strategy="steps",
         save_steps=1,

@@ -1,6 +1,6 @@
 """A chat model that says what a test tells it to: the model is not what these tests are about."""
 
-from engine.models.base import Choice, Completion, ModelUnavailable, PromptTooLong
+from engine.models.base import Completion, ModelUnavailable, PromptTooLong, Tokens, Usage
 
 
 class Scripted:
@@ -13,38 +13,44 @@ class Scripted:
         self.limit = limit
         self.refused = 0
 
-    async def complete(self, messages, *, role, sampling, tools=None):
+    async def complete(self, messages, sampling, tools=None, deadline=None):
         size = self._fit(messages)
-        self.asked.append((role, messages, sampling))
-        answer = self.answers.pop(0)
-        if isinstance(answer, BaseException):
-            raise answer
+        self.asked.append((messages, sampling))
+        answer = self._next()
         if callable(answer):
             answer = await answer()
         ids = list(answer.encode())
-        return Completion(answer, list(range(size)), ids, [0.0] * len(ids), "stop")
+        return Completion(
+            answer, "stop", Usage(size, len(ids)), Tokens(list(range(size)), ids, [0.0] * len(ids)), version=0
+        )
 
-    async def choose(self, messages, options, *, role, prefix, sampling):
-        """Chooses the option that begins with the next of `answers`; keeps the options in `offered`."""
-        self._fit(messages)
-        self.asked.append((role, messages, sampling))
-        self.offered.append([prefix + option for option in options])
+    def _next(self):
         answer = self.answers.pop(0)
         if isinstance(answer, BaseException):
             raise answer
-        index = next(index for index, option in enumerate(options) if option.startswith(answer))
-        return Choice(index, options[index], [0.0] * len(options), [])
+        return answer
 
     def _fit(self, messages):
         """The size of `messages`, which is within the limit."""
-        size = self.count_tokens("".join(message.content for message in messages))
+        size = self.count("".join(message.content for message in messages))
         if self.limit is not None and size > self.limit:
             self.refused += 1
             raise PromptTooLong(size, self.limit)
         return size
 
-    def count_tokens(self, text):
+    def count(self, text):
         return len(text.split())
+
+
+class Scoring(Scripted):
+    """Finds the option likeliest that begins with the next of `answers`; keeps the options in `offered`."""
+
+    async def loglikelihood(self, messages, prefix, options, max_prompt_tokens=None, deadline=None):
+        self._fit(messages)
+        self.asked.append((messages, max_prompt_tokens))
+        self.offered.append([prefix + option for option in options])
+        answer = self._next()
+        return [-0.1 if option.startswith(answer) else -9.0 for option in options]
 
 
 def act(action, thought="so"):

@@ -7,7 +7,7 @@ import pytest
 
 from engine.agents.executor import parse_answer, play
 from engine.agents.prompting import Prompts, SkillShown
-from engine.config import Executor
+from engine.agents.settings import ExecutorSettings
 from engine.core.outcomes import FAILED, SUCCEEDED
 from engine.environments.household.source import HouseholdTasks, errand_of, house_of
 from tests.agents.scripted import OUTAGE, Scripted, act
@@ -19,7 +19,7 @@ TASK = next(
     if not errand_of(task).treatment and house_of(task).homes[errand_of(task).thing] not in house_of(task).shut
 )
 THING, HOME = errand_of(TASK).thing, house_of(TASK).homes[errand_of(TASK).thing]
-SETTINGS = Executor(history=2, deadline_seconds=5)
+SETTINGS = ExecutorSettings(history=2, deadline_seconds=5)
 
 
 async def run(*answers, settings=SETTINGS, skills=(), name="standard", limit=None):
@@ -71,11 +71,11 @@ WAITING = [act("wait")] * WORLD.max_turns(TASK)
 
 
 def sizes(model):
-    return [model.count_tokens(text) for text in texts(model)]
+    return [model.count(text) for text in texts(model)]
 
 
 def texts(model):
-    return ["".join(m.content for m in messages) for _, messages, _ in model.asked]
+    return ["".join(m.content for m in messages) for messages, _ in model.asked]
 
 
 async def test_a_prompt_over_its_cap_loses_the_lowest_ranked_skills_first_and_for_the_whole_episode():
@@ -143,20 +143,19 @@ async def test_a_prompt_that_fits_with_neither_skills_nor_history_is_unmeasured(
 async def test_every_turn_is_a_chat_of_its_own_with_task_skills_recent_turns_and_admissible_actions():
     skill = SkillShown("find-it", "Where it is kept.", "Go to the moon.")
     _, model = await run(*[act(f"go {HOME}")] * WORLD.max_turns(TASK), skills=[skill])
-    for role, messages, _ in model.asked:
+    for messages, _ in model.asked:
         text = "\n".join(message.content for message in messages)
-        assert role == "executor"
         assert (TASK.prompt in text and "Go to the moon." in text and f"- go {HOME}" in text) or f"go {HOME}" in text
-    last = model.asked[-1][1][-1].content
+    last = model.asked[-1][0][-1].content
     assert last.count("- did:") == 2
 
 
 async def test_turns_draw_from_different_seeds_and_the_same_seed_asks_the_same():
     _, first = await run(*[act("wait")] * WORLD.max_turns(TASK))
     _, second = await run(*[act("wait")] * WORLD.max_turns(TASK))
-    seeds = [sampling.seed for _, _, sampling in first.asked]
+    seeds = [sampling.seed for _, sampling in first.asked]
     assert len(set(seeds)) == len(seeds)
-    assert seeds == [sampling.seed for _, _, sampling in second.asked] == [1000 + turn for turn in range(len(seeds))]
+    assert seeds == [sampling.seed for _, sampling in second.asked] == [1000 + turn for turn in range(len(seeds))]
 
 
 @pytest.mark.parametrize(

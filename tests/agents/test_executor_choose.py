@@ -3,15 +3,16 @@
 import msgspec
 import pytest
 
-from engine.agents.executor import play
+from engine.agents.drawing import pick
+from engine.agents.executor import CannotScore, play
 from engine.agents.prompting import Prompts
-from engine.config import Executor
+from engine.agents.settings import ExecutorSettings
 from engine.core.outcomes import FAILED, SUCCEEDED
 from engine.environments.base import Observation, Task
-from tests.agents.scripted import OUTAGE, Scripted
+from tests.agents.scripted import OUTAGE, Scoring, Scripted
 
 TASK = Task("t1", "f1", "Get the mug.")
-SETTINGS = Executor(decoding="loglikelihood", temperature=0, deadline_seconds=5)
+SETTINGS = ExecutorSettings(decoding="loglikelihood", temperature=0, deadline_seconds=5)
 ROOMS = {"hall": ("go box", "go rack", "help"), "box": ("go hall", "take mug"), "rack": ("go hall",), "void": ()}
 
 
@@ -40,7 +41,7 @@ class Maze:
 
 
 async def run(*answers, world=None, settings=SETTINGS):
-    model = Scripted(*answers)
+    model = (Scoring if settings.decoding == "loglikelihood" else Scripted)(*answers)
     prompts = Prompts.load("pocket")
     return await play(world or Maze(), TASK, [], model=model, prompts=prompts, settings=settings, seed=3), model
 
@@ -65,9 +66,15 @@ async def test_an_action_is_not_offered_again_at_the_same_view_while_another_is_
 
 async def test_turns_draw_from_different_seeds_at_the_settings_temperature():
     warm = msgspec.structs.replace(SETTINGS, temperature=0.5)
-    _, model = await run("go rack", "go hall", "go box", "take mug", settings=warm)
-    assert [sampling.temperature for _, _, sampling in model.asked] == [0.5] * 4
-    assert len({sampling.seed for _, _, sampling in model.asked}) == 4
+    trajectory, model = await run(*[""] * 6, settings=warm)  # every option is as likely as another
+    offered = [[option.split(">")[3].removesuffix("</action") for option in options] for options in model.offered]
+    drawn = [options[pick([-0.1] * len(options), 0.5, 3000 + turn)] for turn, options in enumerate(offered)]
+    assert [turn.action for turn in trajectory.turns] == drawn
+
+
+async def test_a_model_that_scores_no_texts_ends_the_work_with_a_sentence():
+    with pytest.raises(CannotScore, match=r"executor\.decoding=loglikelihood needs a model that scores given texts"):
+        await play(Maze(), TASK, [], model=Scripted(), prompts=Prompts.load("pocket"), settings=SETTINGS, seed=3)
 
 
 async def test_where_nothing_can_be_done_the_turn_passes_and_is_counted_as_invalid():
@@ -85,7 +92,7 @@ async def test_an_outage_is_unmeasured_as_ever():
 async def test_a_model_is_never_asked_to_choose_unless_that_is_set():
     generating = msgspec.structs.replace(SETTINGS, decoding="generate")
     _, model = await run("<action>go box</action>", "<action>take mug</action>", settings=generating)
-    assert model.offered == []
+    assert not hasattr(model, "loglikelihood") and len(model.asked) == 2
 
 
 @pytest.mark.parametrize("decoding", ["loglikelihood", "generate"])
@@ -96,5 +103,5 @@ async def test_both_decodings_read_the_same_prompt(decoding):
         else ["<action>go box</action>", "<action>take mug</action>"]
     )
     _, model = await run(*answers, settings=msgspec.structs.replace(SETTINGS, decoding=decoding))
-    shown = model.asked[0][1][-1].content
+    shown = model.asked[0][0][-1].content
     assert "You are at the hall." in shown and TASK.prompt in shown and "go: box rack" in shown and "help" not in shown

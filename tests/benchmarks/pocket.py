@@ -24,7 +24,8 @@ from engine.agents.prompting import Prompts
 from engine.config import Config, load_profile
 from engine.environments.household.source import HouseholdTasks
 from engine.evaluation.held_out import HeldOut, evaluate
-from engine.models.local.model import LocalModel, load_base, load_tokenizer
+from engine.models.base import Models
+from engine.models.local.opening import open_models
 from engine.recipes.pocket.arms import play_arms
 from engine.rollouts.groups.families import draw_groups
 from engine.rollouts.rollout import RolloutContext, collect
@@ -52,7 +53,7 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """The whole table, printed as it comes."""
     config = load_profile("pocket", arguments.settings)
     torch.set_num_threads(config.model.threads)
-    context = rollout_context(config, LocalModel(load_base(config.model), load_tokenizer(config.model)))
+    context = rollout_context(config, open_models(config.model, None, print).models)
     arms = await play_arms(context, arguments.groups)
     print(f"{'executor':<28}{'success':>10}{'± s.e.':>8}{'tasks':>7}{'invalid':>9}{'episodes/s':>12}")
     for name, arm in arms.items():
@@ -73,16 +74,17 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 async def train(config: Config, groups: int) -> tuple[HeldOut, list[float]]:
     """Train in a throw-away folder; the held-out result of the last step, and each step's seconds."""
     world, seconds, began = HouseholdTasks(), [], [0.0]
+    opened = open_models(config.model, None, lambda what: None)
+    context = rollout_context(config, opened.models)
 
     async def play(step: int) -> list[TrainingSample]:
         began[0] = time.monotonic()
-        drawn = draw_groups(world, config.training, step)
-        context = rollout_context(config, session.model)
+        drawn = draw_groups(world, config.training, config.grouping, step)
         rollouts = await collect(drawn, step=step, context=context, vetoes=[], emit=lambda event: None)
         parts = score_rollouts(rollouts, config.rewards, lambda event: None)
         told = summary(step, rollouts, parts, rollout_seconds=time.monotonic() - began[0], seconds=0)
         print(f"  step {step:>3}  r_task {told.rewards.r_task:.3f}  r_fc {told.rewards.r_fc:.3f}", end="", flush=True)
-        return step_samples(rollouts, parts, int(session.model.tokenizer.pad_token_id))
+        return step_samples(rollouts, parts, int(opened.policy.vocabulary.pad_token_id))
 
     async def after_update(update: Update) -> None:
         seconds.append(time.monotonic() - began[0])
@@ -94,21 +96,21 @@ async def train(config: Config, groups: int) -> tuple[HeldOut, list[float]]:
     with tempfile.TemporaryDirectory() as folder:
         session = GrpoSession(
             config,
-            load_base(config.model),
-            load_tokenizer(config.model),
+            opened.policy,
+            opened.sink,
             checkpoints=Path(folder),
             play=play,
             after_update=after_update,
             after_step=after_step,
         )
         await session.run(None)
-        return await evaluate(rollout_context(config, session.model), groups), seconds
+        return await evaluate(context, groups), seconds
 
 
-def rollout_context(config: Config, model: LocalModel) -> RolloutContext:
-    """The pocket profile's context over `model`."""
+def rollout_context(config: Config, models: Models) -> RolloutContext:
+    """The pocket profile's context over `models`."""
     prompts = Prompts.load(config.executor.prompts), Prompts.load(config.curator.prompts)
-    return RolloutContext(HouseholdTasks(), model, *prompts, config)
+    return RolloutContext(HouseholdTasks(), models, *prompts, config)
 
 
 def _row(name: str, result: HeldOut, seconds: Sequence[float] = ()) -> None:

@@ -50,7 +50,7 @@ def test_the_official_games_are_all_listed() -> None:
     assert counts == {"train": 3553, "valid_train": 200, "valid_seen": 140}
 
 
-def test_what_is_left_out_is_counted_and_told_and_the_rest_is_listed(tmp_path: Path) -> None:
+def test_what_is_left_out_is_counted_and_reported_and_the_rest_is_listed(tmp_path: Path) -> None:
     write_packed(tmp_path, lamps_line(FIRST), "{broken\n")
     done = shell("games", "--path", tmp_path)
     assert done.code == 0
@@ -67,7 +67,7 @@ def test_a_fault_inside_a_game_is_found_by_checking(tmp_path: Path) -> None:
     assert "valid.jsonl, line 2" in done.err and "no :goal" in done.err
 
 
-def test_games_that_the_official_player_leaves_out_too_are_told_and_are_no_fault(tmp_path: Path) -> None:
+def test_games_that_the_official_player_leaves_out_too_are_reported_and_are_no_fault(tmp_path: Path) -> None:
     write_official(tmp_path, FIRST)
     write_official(tmp_path, SECOND, solvable=False)
     done = shell("games", "--path", tmp_path, "--check")

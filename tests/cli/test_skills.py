@@ -96,9 +96,9 @@ def test_an_audit_reads_the_scripts_beside_a_skill_too(repo: Path) -> None:
 
 
 def test_stats_count_skills_and_edits_step_by_step(repo: Path) -> None:
-    told = answer(repo, "stats")
-    assert (told["skills"], told["operations"]["insert"], told["operations"]["update"]) == (1, 1, 1)
-    assert [(step["run"], step["step"]) for step in told["steps"]] == [("r1", 1), ("r1", 2)]
+    counted = answer(repo, "stats")
+    assert (counted["skills"], counted["operations"]["insert"], counted["operations"]["update"]) == (1, 1, 1)
+    assert [(step["run"], step["step"]) for step in counted["steps"]] == [("r1", 1), ("r1", 2)]
     assert "r1 step 2: 1 update" in shell("skills", repo, "stats").out
 
 
@@ -239,7 +239,7 @@ def test_it_is_said_in_a_sentence(arguments: list[object], why: str) -> None:
     assert done.err.startswith("skillos-engine: ") and why in done.err
 
 
-def test_commits_that_are_not_there_are_told(repo: Path) -> None:
+def test_commits_that_are_not_there_are_reported(repo: Path) -> None:
     for arguments in (["diff", "0123456789"], ["revert", "0123456789"], ["restore", "--step", 1, "--run", "r9"]):
         done = shell("skills", repo, *arguments)
         assert (done.code, done.out) == (1, "") and done.err.startswith("skillos-engine: ")

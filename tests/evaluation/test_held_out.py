@@ -9,7 +9,8 @@ from engine.config import load_profile
 from engine.core.seeds import seed_of
 from engine.environments.household.source import HouseholdTasks
 from engine.evaluation.held_out import FIRST_SEED, evaluate
-from engine.models.local.model import LocalModel, load_base, load_tokenizer
+from engine.models.local.models import LocalModels
+from engine.models.local.weights import load_base, load_tokenizer
 from engine.rollouts.rollout import RolloutContext
 from tests.training.answering import DOWN, Answering, call, skill
 
@@ -19,24 +20,24 @@ GROUPS, TASKS = 2, 3
 class FirstGroupDown(Answering):
     """No answer to the executor in the first held-out group."""
 
-    async def complete(self, messages, *, role, sampling, tools=None):
+    async def complete(self, name, messages, sampling):
         down = {seed_of("play", FIRST_SEED, number) for number in range(1, TASKS + 1)}
-        if role == "executor" and sampling.seed // SEEDS_AN_EPISODE in down:
+        if name == "executor" and sampling.seed // SEEDS_AN_EPISODE in down:
             raise DOWN
-        return await super().complete(messages, role=role, sampling=sampling, tools=tools)
+        return await super().complete(name, messages, sampling)
 
 
-def agents(model, **executor):
+def agents(models, **executor):
     config = load_profile("pocket")
     training = msgspec.structs.replace(config.training, tasks=TASKS, rollouts=4)
     settings = msgspec.structs.replace(config.executor, **executor)
     config = msgspec.structs.replace(config, training=training, executor=settings)
     prompts = Prompts.load("pocket")
-    return RolloutContext(HouseholdTasks(), model, prompts, prompts, config)
+    return RolloutContext(HouseholdTasks(), models, prompts, prompts, config)
 
 
 def answering(**roles):
-    return agents(Answering(**roles), decoding="generate")
+    return agents(Answering(**roles).models, decoding="generate")
 
 
 async def test_each_group_is_one_rollout_and_its_edits_are_counted():
@@ -58,7 +59,7 @@ async def test_what_was_not_measured_is_none_and_counted_and_never_zero():
 
 
 async def test_a_group_without_a_measured_task_counts_neither_in_the_mean_nor_in_its_error():
-    result = await evaluate(agents(FirstGroupDown(), decoding="generate"), GROUPS)
+    result = await evaluate(agents(FirstGroupDown().models, decoding="generate"), GROUPS)
     assert result.unmeasured == TASKS
     assert result.r_task == 0.0
     assert result.standard_error is None
@@ -71,18 +72,18 @@ async def test_one_group_has_no_standard_error():
 
 
 async def test_seeds_vary_the_curators_draws_and_never_the_groups():
-    one, again, other = (answering() for _ in range(3))
-    for players, seed in ((one, 0), (again, 0), (other, 1)):
-        await evaluate(players, GROUPS, seed=seed)
+    one, again, other = (Answering() for _ in range(3))
+    for answers, seed in ((one, 0), (again, 0), (other, 1)):
+        await evaluate(agents(answers.models, decoding="generate"), GROUPS, seed=seed)
     for role, same in (("executor", True), ("curator", False)):
-        seeds = [sorted(players.model.seeds(role)) for players in (one, again, other)]
+        seeds = [sorted(answers.seeds(role)) for answers in (one, again, other)]
         assert seeds[0] == seeds[1]
         assert (seeds[0] == seeds[2]) is same
 
 
 async def test_the_shipped_model_gets_the_same_result_from_the_same_seed():
     config = load_profile("pocket").model
-    players = agents(LocalModel(load_base(config), load_tokenizer(config)))
+    players = agents(LocalModels(load_base(config), load_tokenizer(config)).models)
     result = await evaluate(players, GROUPS)
     assert result.unmeasured == 0
     assert result.r_task is not None and 0 <= result.r_task <= 1

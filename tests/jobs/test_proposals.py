@@ -5,6 +5,7 @@ import pytest
 
 from engine import config
 from engine.agents.prompting import Prompts
+from engine.agents.settings import CuratorSettings
 from engine.core.events import ProposalsWithheld
 from engine.environments.household.source import HouseholdTasks
 from engine.jobs.proposals import MAX_CONTENT, MAX_REASON, Proposals, vetoes_of
@@ -25,9 +26,9 @@ def run(tmp_path):
 
 
 def agents(prompts="standard", **curator):
-    settings = msgspec.structs.replace(config.Curator(), prompts=prompts, **curator)
+    settings = msgspec.structs.replace(CuratorSettings(), prompts=prompts, **curator)
     loaded = Prompts.load(prompts)
-    return RolloutContext(HouseholdTasks(), Answering(), loaded, loaded, config.Config("test", curator=settings))
+    return RolloutContext(HouseholdTasks(), Answering().models, loaded, loaded, config.Config("test", curator=settings))
 
 
 def text(name, body="Mugs are in the safe.\n"):

@@ -17,7 +17,7 @@ def settings(tmp_path):
         write_official(tmp_path / "games", f"{split}/light_all-Lamp-1/trial")
     small.base().save_pretrained(tmp_path / "weights")
     small.tokenizer().save_pretrained(tmp_path / "weights")
-    environment = ["environment.name=alfworld", f"environment.path={tmp_path / 'games'}", "environment.split=train"]
+    environment = ["environment.kind=alfworld", f"environment.path={tmp_path / 'games'}", "environment.split=train"]
     return [*environment, f"model.weights={tmp_path / 'weights'}", "training.evaluate_every=1"]
 
 

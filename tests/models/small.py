@@ -7,12 +7,19 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from engine import config
-from engine.models.local.model import load_tokenizer
+from engine.models.local.models import LocalModels
+from engine.models.local.weights import load_tokenizer
+from engine.models.settings import LocalModelSettings
 
 
 def tokenizer():
-    return load_tokenizer(config.Model())
+    return load_tokenizer(LocalModelSettings())
+
+
+def lent(model=None):
+    """The policy and the sink of a training session over a small model."""
+    local = LocalModels(base() if model is None else model, tokenizer(), context=20480)
+    return local, local
 
 
 def base(seed=0):

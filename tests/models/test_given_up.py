@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from engine.models.base import Message, NotFinite, Sampling
-from engine.models.local import loglikelihood as choosing
-from engine.models.local.model import LocalModel, ModelBusy
+from engine.models.local.batching import ModelBusy
+from engine.models.local.loglikelihood import QUESTIONS_AT_ONCE
+from engine.models.local.models import LocalModels
 from tests.models import small
 
 LONG = Sampling(temperature=1.0, max_tokens=30, seed=3)
@@ -69,8 +70,7 @@ def cancelling(loop, tasks):
 
 def asked(model, count, role="curator", sampling=LONG):
     return [
-        asyncio.create_task(model.complete(chat(f"mug {number}"), role=role, sampling=sampling))
-        for number in range(count)
+        asyncio.create_task(getattr(model, role).complete(chat(f"mug {number}"), sampling)) for number in range(count)
     ]
 
 
@@ -79,7 +79,7 @@ def asked(model, count, role="curator", sampling=LONG):
 
 @pytest.mark.parametrize("role", ["executor", "curator"])
 async def test_a_batch_that_nobody_waits_for_ends_at_its_next_token(network, words, role):
-    model, tasks = LocalModel(network, words, context=512), []
+    model, tasks = LocalModels(network, words, context=512), []
     passes = Passes(network, {5: cancelling(asyncio.get_running_loop(), tasks)})
     tasks += asked(model, 3, role)
     await asyncio.wait(tasks)
@@ -89,7 +89,7 @@ async def test_a_batch_that_nobody_waits_for_ends_at_its_next_token(network, wor
 
 
 async def test_who_still_waits_draws_what_he_would_have_drawn(network, words):
-    model = LocalModel(network, words, context=512)
+    model = LocalModels(network, words, context=512)
     expected = [await task for task in asked(model, 4)]
     tasks, given_up = [], []
     Passes(network, {5: cancelling(asyncio.get_running_loop(), given_up)})
@@ -98,16 +98,16 @@ async def test_who_still_waits_draws_what_he_would_have_drawn(network, words):
     await asyncio.wait(tasks)
     for number in (1, 3):
         answer = tasks[number].result()
-        assert answer.completion_ids == expected[number].completion_ids
-        assert answer.logprobs == pytest.approx(expected[number].logprobs, abs=1e-4)
+        assert answer.tokens.completion_ids == expected[number].tokens.completion_ids
+        assert answer.tokens.logprobs == pytest.approx(expected[number].tokens.logprobs, abs=1e-4)
     assert tasks[0].cancelled() and tasks[2].cancelled()
-    assert (await model.complete(chat("mug 0"), role="curator", sampling=LONG)).completion_ids == expected[
+    assert (await model.curator.complete(chat("mug 0"), LONG)).tokens.completion_ids == expected[
         0
-    ].completion_ids
+    ].tokens.completion_ids
 
 
 async def test_a_request_whose_time_is_over_ends_there(network, words):
-    model = LocalModel(network, words, context=512)
+    model = LocalModels(network, words, context=512)
     began = asyncio.Event()
     loop = asyncio.get_running_loop()
     passes = Passes(network, {2: lambda: loop.call_soon_threadsafe(began.set)})
@@ -115,19 +115,17 @@ async def test_a_request_whose_time_is_over_ends_there(network, words):
         async with asyncio.timeout(None) as limit:
             task = asyncio.create_task(began.wait())
             task.add_done_callback(lambda _: limit.reschedule(loop.time()))
-            await model.complete(chat(), role="executor", sampling=LONG)
+            await model.executor.complete(chat(), LONG)
     await model.idle(SECONDS)
     assert passes.count < 30
 
 
-async def test_a_choice_that_nobody_waits_for_ends_before_the_next_forward_pass(network, words):
-    model, tasks = LocalModel(network, words, context=512), []
+async def test_scores_that_nobody_waits_for_end_before_the_next_forward_pass(network, words):
+    model, tasks = LocalModels(network, words, context=512), []
     passes = Passes(network, {1: cancelling(asyncio.get_running_loop(), tasks)})
     tasks += [
-        asyncio.create_task(
-            model.choose(chat(f"mug {n}"), ["go", "look around"], role="executor", prefix="<action>", sampling=LONG)
-        )
-        for n in range(3 * choosing.QUESTIONS_AT_ONCE)
+        asyncio.create_task(model.executor.loglikelihood(chat(f"mug {n}"), "<action>", ["go", "look around"]))
+        for n in range(3 * QUESTIONS_AT_ONCE)
     ]
     await asyncio.wait(tasks)
     await model.idle(SECONDS)
@@ -135,33 +133,30 @@ async def test_a_choice_that_nobody_waits_for_ends_before_the_next_forward_pass(
     assert all(task.cancelled() for task in tasks)
 
 
-async def test_choices_given_up_do_not_change_the_others(network, words):
-    model = LocalModel(network, words, context=512)
+async def test_scores_given_up_do_not_change_the_others(network, words):
+    model = LocalModels(network, words, context=512)
 
-    def choose():
+    def score():
         return [
-            asyncio.create_task(
-                model.choose(chat(f"mug {n}"), ["go", "look around", "wait"], role="curator", prefix="", sampling=LONG)
-            )
-            for n in range(choosing.QUESTIONS_AT_ONCE + 2)
+            asyncio.create_task(model.curator.loglikelihood(chat(f"mug {n}"), "", ["go", "look around", "wait"]))
+            for n in range(QUESTIONS_AT_ONCE + 2)
         ]
 
-    expected = [await task for task in choose()]
+    expected = [await task for task in score()]
     given_up = []
     Passes(network, {1: cancelling(asyncio.get_running_loop(), given_up)})
-    tasks = choose()
+    tasks = score()
     given_up += tasks[1:-1]
     await asyncio.wait(tasks)
     for number in (0, -1):
-        assert tasks[number].result().index == expected[number].index
-        assert tasks[number].result().logprobs == pytest.approx(expected[number].logprobs, abs=1e-4)
+        assert tasks[number].result() == pytest.approx(expected[number], abs=1e-4)
 
 
 # Held
 
 
 async def test_who_holds_the_model_waits_for_the_batch_in_work_and_lets_none_begin(network, words):
-    model, order = LocalModel(network, words, context=512), []
+    model, order = LocalModels(network, words, context=512), []
     passes = Passes(network)
     short = Sampling(max_tokens=5)
     first = asked(model, 2, sampling=short)
@@ -181,7 +176,7 @@ async def test_who_holds_the_model_waits_for_the_batch_in_work_and_lets_none_beg
 
 
 async def test_a_hold_is_bounded(network, words):
-    model, go_on = LocalModel(network, words, context=512), threading.Event()
+    model, go_on = LocalModels(network, words, context=512), threading.Event()
     Passes(network, {1: go_on.wait})
     tasks = asked(model, 1, sampling=Sampling(max_tokens=2))
     await asyncio.sleep(0.01)
@@ -213,25 +208,25 @@ def spoilt(network, value, after=1):
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
 async def test_nothing_is_drawn_from_what_is_no_number(network, words, after, value, role, temperature):
     """argmax of NaN is a token like any other: it must not be written as if the model had chosen it."""
-    model = LocalModel(network, words, context=512)
+    model = LocalModels(network, words, context=512)
     passes = spoilt(network, value, after)
     sampling = Sampling(temperature=temperature, top_k=5, top_p=0.9, max_tokens=20)
     tasks = asked(model, 3, role, sampling)
     await asyncio.wait(tasks)
     errors = [task.exception() for task in tasks]
-    assert all(isinstance(error, NotFinite) and error.role == role for error in errors)
+    assert all(isinstance(error, NotFinite) and error.model == role for error in errors)
     assert len(set(map(id, errors))) == 3
     assert f"the {role}'s log-probabilities are not finite" in str(errors[0])
     assert passes.count == after
 
 
 @pytest.mark.parametrize("role", ["executor", "curator"])
-async def test_nothing_is_chosen_by_what_is_no_number(network, words, role):
-    model = LocalModel(network, words, context=512)
+async def test_scores_that_are_not_finite_are_refused(network, words, role):
+    model = LocalModels(network, words, context=512)
     spoilt(network, float("nan"))
-    for temperature in (0.0, 1.0):
-        with pytest.raises(NotFinite):
-            await model.choose(chat(), ["go", "look"], role=role, prefix="", sampling=Sampling(temperature=temperature))
+    with pytest.raises(NotFinite) as raised:
+        await getattr(model, role).loglikelihood(chat(), "", ["go", "look"])
+    assert raised.value.model == role
 
 
 async def test_damaged_weights_are_found_at_the_first_token(words):
@@ -239,7 +234,7 @@ async def test_damaged_weights_are_found_at_the_first_token(words):
     with torch.no_grad():
         base.model.layers[1].mlp.down_proj.weight[0, 0] = float("nan")
     with pytest.raises(NotFinite):
-        await LocalModel(base, words).complete(chat(), role="executor", sampling=LONG)
+        await LocalModels(base, words).executor.complete(chat(), LONG)
 
 
 async def test_what_comes_after_the_end_of_an_answer_is_nobodys_concern(words):
@@ -255,7 +250,7 @@ async def test_what_comes_after_the_end_of_an_answer_is_nobodys_concern(words):
     count = [0]
     base.register_forward_pre_hook(lambda module, given: count.__setitem__(0, count[0] + 1))
     base.lm_head.register_forward_hook(shape)
-    model = LocalModel(base, words)
+    model = LocalModels(base, words)
     answers = await asyncio.gather(*asked(model, 2, sampling=Sampling(temperature=0, max_tokens=4)))
-    assert answers[0].completion_ids == [ended]
-    assert len(answers[1].completion_ids) >= 1
+    assert answers[0].tokens.completion_ids == [ended]
+    assert len(answers[1].tokens.completion_ids) >= 1

@@ -10,7 +10,7 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 
 from engine.models.base import Message, PromptTooLong, Sampling
-from engine.models.local.model import LocalModel
+from engine.models.local.models import LocalModels
 from tests.models import small
 
 GREEDY = Sampling(temperature=0, max_tokens=12)
@@ -38,15 +38,15 @@ def adapted():
 
 @pytest.fixture
 def model(adapted, words):
-    return LocalModel(adapted, words, max_batch=16, context=256)
+    return LocalModels(adapted, words, max_batch=16, context=256)
 
 
 def forward(network, completion):
     """The logits at each completion token, from a forward pass over the whole sequence by itself."""
-    ids = torch.tensor([completion.prompt_ids + completion.completion_ids])
+    ids = torch.tensor([completion.tokens.prompt_ids + completion.tokens.completion_ids])
     with torch.inference_mode():
         logits = network(ids).logits[0]
-    return logits[len(completion.prompt_ids) - 1 : -1].float()
+    return logits[len(completion.tokens.prompt_ids) - 1 : -1].float()
 
 
 # Two roles
@@ -54,30 +54,30 @@ def forward(network, completion):
 
 @pytest.mark.parametrize("sampling", [GREEDY, FREE], ids=["greedy", "drawn"])
 async def test_the_executor_is_the_base_whatever_the_adapter_learned(model, words, sampling):
-    alone = LocalModel(small.base(), words)
+    alone = LocalModels(small.base(), words)
     for number in range(4):
         ask = chat(f"where is mug {number}?")
-        executor = await model.complete(ask, role="executor", sampling=sampling)
-        base = await alone.complete(ask, role="executor", sampling=sampling)
-        curator = await model.complete(ask, role="curator", sampling=sampling)
-        assert executor.completion_ids == base.completion_ids
-        assert executor.logprobs == pytest.approx(base.logprobs, abs=1e-5)
-        assert curator.completion_ids != base.completion_ids
+        executor = await model.executor.complete(ask, sampling)
+        base = await alone.executor.complete(ask, sampling)
+        curator = await model.curator.complete(ask, sampling)
+        assert executor.tokens.completion_ids == base.tokens.completion_ids
+        assert executor.tokens.logprobs == pytest.approx(base.tokens.logprobs, abs=1e-5)
+        assert curator.tokens.completion_ids != base.tokens.completion_ids
 
 
 async def test_the_roles_do_not_leak_into_each_other_when_they_wait_together(model):
     ask = chat("get a hot mug")
-    alone = [await model.complete(ask, role=role, sampling=FREE) for role in ("executor", "curator")]
-    together = await asyncio.gather(
-        *(model.complete(ask, role=role, sampling=FREE) for role in ("executor", "curator") * 3)
-    )
-    assert [answer.completion_ids for answer in together] == [answer.completion_ids for answer in alone] * 3
+    alone = [await getattr(model, role).complete(ask, FREE) for role in ("executor", "curator")]
+    together = await asyncio.gather(*(getattr(model, role).complete(ask, FREE) for role in ("executor", "curator") * 3))
+    assert [answer.tokens.completion_ids for answer in together] == [
+        answer.tokens.completion_ids for answer in alone
+    ] * 3
 
 
 async def test_answering_leaves_the_model_as_it_was_found(model, adapted):
     adapted.train()
     try:
-        await model.complete(chat("hello"), role="executor", sampling=GREEDY)
+        await model.executor.complete(chat("hello"), GREEDY)
         assert adapted.training
         assert not any(layer.disable_adapters for layer in adapted.modules() if isinstance(layer, BaseTunerLayer))
     finally:
@@ -90,30 +90,28 @@ async def test_answering_leaves_the_model_as_it_was_found(model, adapted):
 async def test_the_log_probabilities_are_those_of_a_forward_pass(model, adapted):
     for seed, temperature in enumerate([0.0, 0.5, 1.0, 1.5]):
         sampling = Sampling(temperature=temperature, top_k=5, top_p=0.9, max_tokens=20, seed=seed)
-        completion = await model.complete(chat("clean the pot"), role="curator", sampling=sampling)
+        completion = await model.curator.complete(chat("clean the pot"), sampling)
         expected = forward(adapted, completion).log_softmax(-1)
-        chosen = expected.gather(-1, torch.tensor(completion.completion_ids)[:, None])[:, 0]
-        assert completion.logprobs == pytest.approx(chosen.tolist(), abs=1e-4)
+        chosen = expected.gather(-1, torch.tensor(completion.tokens.completion_ids)[:, None])[:, 0]
+        assert completion.tokens.logprobs == pytest.approx(chosen.tolist(), abs=1e-4)
 
 
 async def test_at_temperature_zero_each_token_is_the_likeliest(model, adapted):
-    completion = await model.complete(chat("heat the egg"), role="curator", sampling=GREEDY)
-    assert completion.completion_ids == forward(adapted, completion).argmax(-1).tolist()
-    again = await model.complete(chat("heat the egg"), role="curator", sampling=Sampling(0.0, max_tokens=12, seed=99))
-    assert again.completion_ids == completion.completion_ids
+    completion = await model.curator.complete(chat("heat the egg"), GREEDY)
+    assert completion.tokens.completion_ids == forward(adapted, completion).argmax(-1).tolist()
+    again = await model.curator.complete(chat("heat the egg"), Sampling(0.0, max_tokens=12, seed=99))
+    assert again.tokens.completion_ids == completion.tokens.completion_ids
 
 
 async def frequencies(model, sampling, draws=1600):
     """How often each first token is drawn over as many seeds; the distribution that a forward pass gives; the count."""
     asked = [
-        model.complete(
-            chat("cool it"), role="curator", sampling=Sampling(**{**sampling, "max_tokens": 1, "seed": seed})
-        )
+        model.curator.complete(chat("cool it"), Sampling(**{**sampling, "max_tokens": 1, "seed": seed}))
         for seed in range(draws)
     ]
     completions = await asyncio.gather(*asked)
-    counts = Counter(completion.completion_ids[0] for completion in completions)
-    logits = forward(model.model, completions[0])[0]
+    counts = Counter(completion.tokens.completion_ids[0] for completion in completions)
+    logits = forward(model.network, completions[0])[0]
     return counts, (logits / sampling["temperature"]).softmax(-1), draws
 
 
@@ -147,8 +145,8 @@ async def test_top_k_and_top_p_leave_the_rest_out_and_keep_the_proportions(model
 
 async def test_another_seed_draws_another_completion_and_the_same_seed_the_same(model):
     seeds = [Sampling(temperature=1.0, max_tokens=12, seed=seed) for seed in (1, 2, 1)]
-    one, two, again = [await model.complete(chat("go"), role="curator", sampling=seed) for seed in seeds]
-    assert one.completion_ids == again.completion_ids != two.completion_ids
+    one, two, again = [await model.curator.complete(chat("go"), seed) for seed in seeds]
+    assert one.tokens.completion_ids == again.tokens.completion_ids != two.tokens.completion_ids
 
 
 # Batches
@@ -156,35 +154,34 @@ async def test_another_seed_draws_another_completion_and_the_same_seed_the_same(
 
 @pytest.mark.parametrize("company", [1, 7, 40])
 async def test_a_request_gets_the_same_answer_whoever_else_waits(model, company):
-    alone = await model.complete(chat("where are cups?"), role="executor", sampling=FREE)
+    alone = await model.executor.complete(chat("where are cups?"), FREE)
     asked = [
-        model.complete(other, role="executor", sampling=Sampling(temperature=0.8, max_tokens=12, seed=number))
+        model.executor.complete(other, Sampling(temperature=0.8, max_tokens=12, seed=number))
         for number, other in enumerate(others(company))
     ]
-    *_, answer = await asyncio.gather(*asked, model.complete(chat("where are cups?"), role="executor", sampling=FREE))
-    assert answer.completion_ids == alone.completion_ids
-    assert answer.logprobs == pytest.approx(alone.logprobs, abs=1e-4)
+    *_, answer = await asyncio.gather(*asked, model.executor.complete(chat("where are cups?"), FREE))
+    assert answer.tokens.completion_ids == alone.tokens.completion_ids
+    assert answer.tokens.logprobs == pytest.approx(alone.tokens.logprobs, abs=1e-4)
 
 
 async def test_a_completion_ends_with_its_stop_token_or_says_that_it_was_cut(model, words):
     asked = [
-        model.complete(other, role="curator", sampling=Sampling(max_tokens=60, seed=number))
-        for number, other in enumerate(others(48))
+        model.curator.complete(other, Sampling(max_tokens=60, seed=number)) for number, other in enumerate(others(48))
     ]
     for completion in await asyncio.gather(*asked):
-        stops = [token == words.eos_token_id for token in completion.completion_ids]
-        assert len(completion.logprobs) == len(completion.completion_ids) <= 60
+        stops = [token == words.eos_token_id for token in completion.tokens.completion_ids]
+        assert len(completion.tokens.logprobs) == len(completion.tokens.completion_ids) <= 60
         if completion.finish == "stop":
             assert stops == [False] * (len(stops) - 1) + [True]
-            assert completion.text == words.decode(completion.completion_ids[:-1])
+            assert completion.text == words.decode(completion.tokens.completion_ids[:-1])
         else:
             assert len(stops) == 60 and not any(stops)
-            assert completion.text == words.decode(completion.completion_ids)
+            assert completion.text == words.decode(completion.tokens.completion_ids)
 
 
 async def test_who_no_longer_waits_disturbs_nobody(model):
-    expected = [await model.complete(other, role="executor", sampling=FREE) for other in others(4)]
-    waiters = [asyncio.create_task(model.complete(other, role="executor", sampling=FREE)) for other in others(4)]
+    expected = [await model.executor.complete(other, FREE) for other in others(4)]
+    waiters = [asyncio.create_task(model.executor.complete(other, FREE)) for other in others(4)]
     await asyncio.sleep(0)
     waiters[0].cancel()  # before the batch begins
     await asyncio.sleep(0.01)
@@ -192,22 +189,24 @@ async def test_who_no_longer_waits_disturbs_nobody(model):
     gone = await asyncio.gather(*waiters[:2], return_exceptions=True)
     assert [type(error) for error in gone] == [asyncio.CancelledError] * 2
     left = await asyncio.wait_for(asyncio.gather(*waiters[2:]), 20)
-    assert [answer.completion_ids for answer in left] == [answer.completion_ids for answer in expected[2:]]
-    after = await asyncio.wait_for(model.complete(others(1)[0], role="executor", sampling=FREE), 20)
-    assert after.completion_ids == expected[0].completion_ids
+    assert [answer.tokens.completion_ids for answer in left] == [
+        answer.tokens.completion_ids for answer in expected[2:]
+    ]
+    after = await asyncio.wait_for(model.executor.complete(others(1)[0], FREE), 20)
+    assert after.tokens.completion_ids == expected[0].tokens.completion_ids
 
 
 async def test_a_batch_that_fails_tells_each_waiter_and_the_next_one_is_answered(words):
     network = small.base()
-    model = LocalModel(network, words)
+    model = LocalModels(network, words)
     weights = network.lm_head.weight
     network.lm_head.weight = torch.nn.Parameter(weights[:, :-1])
-    asked = [model.complete(other, role="executor", sampling=GREEDY) for other in others(3)]
+    asked = [model.executor.complete(other, GREEDY) for other in others(3)]
     errors = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
     assert all("the model failed on a batch" in str(error) for error in errors)
     assert len({id(error) for error in errors}) == 3
     network.lm_head.weight = weights
-    assert (await model.complete(chat("again"), role="executor", sampling=GREEDY)).completion_ids
+    assert (await model.executor.complete(chat("again"), GREEDY)).tokens.completion_ids
 
 
 # Prompts
@@ -215,42 +214,40 @@ async def test_a_batch_that_fails_tells_each_waiter_and_the_next_one_is_answered
 
 async def test_a_prompt_over_its_cap_is_refused_with_its_length(model):
     text = "word " * 40
-    fits = await model.complete(chat(text), role="executor", sampling=GREEDY)
-    tokens = len(fits.prompt_ids)
+    fits = await model.executor.complete(chat(text), GREEDY)
+    tokens = len(fits.tokens.prompt_ids)
     with pytest.raises(PromptTooLong) as refused:
-        await model.complete(
-            chat(text), role="executor", sampling=Sampling(max_tokens=12, max_prompt_tokens=tokens - 1)
-        )
+        await model.executor.complete(chat(text), Sampling(max_tokens=12, max_prompt_tokens=tokens - 1))
     assert (refused.value.tokens, refused.value.limit) == (tokens, tokens - 1)
     exact = Sampling(temperature=0, max_tokens=12, max_prompt_tokens=tokens)
-    assert (await model.complete(chat(text), role="executor", sampling=exact)).completion_ids == fits.completion_ids
+    assert (await model.executor.complete(chat(text), exact)).tokens.completion_ids == fits.tokens.completion_ids
 
 
 async def test_prompt_and_completion_together_stay_inside_the_context(model):
     room = Sampling(max_tokens=200)
     with pytest.raises(PromptTooLong) as refused:
-        await model.complete(chat("word " * 60), role="executor", sampling=room)
+        await model.executor.complete(chat("word " * 60), room)
     assert refused.value.limit == 256 - 200
     with pytest.raises(PromptTooLong, match=r"model\.context has no room for a prompt beside an answer"):
-        await model.complete(chat("hi"), role="executor", sampling=Sampling(max_tokens=300))
+        await model.executor.complete(chat("hi"), Sampling(max_tokens=300))
 
 
 async def test_the_tools_stand_in_the_curators_prompt(model, words):
     tool = {"type": "function", "function": {"name": "insert_skill", "parameters": {"properties": {"content": {}}}}}
-    with_tools = await model.complete(chat("hi"), role="curator", sampling=GREEDY, tools=[tool])
-    without = await model.complete(chat("hi"), role="curator", sampling=GREEDY)
-    assert "insert_skill" in words.decode(with_tools.prompt_ids)
-    assert "insert_skill" not in words.decode(without.prompt_ids)
+    with_tools = await model.curator.complete(chat("hi"), GREEDY, tools=[tool])
+    without = await model.curator.complete(chat("hi"), GREEDY)
+    assert "insert_skill" in words.decode(with_tools.tokens.prompt_ids)
+    assert "insert_skill" not in words.decode(without.tokens.prompt_ids)
 
 
 def test_any_text_can_be_read_and_counted(model, words):
     for text in ["", "mug", "käse 🧀 \x00 \u202e", "<|im_end|> is a token", "\n\n\t"]:
         ids = words(text, add_special_tokens=False)["input_ids"]
-        assert model.count_tokens(text) == len(ids)
+        assert model.tokenizer.count(text) == len(ids)
         assert words.decode(ids) == text
 
 
 async def test_what_is_in_a_batch_does_not_change_the_weights(model, adapted):
     before = copy.deepcopy(adapted.state_dict())
-    await asyncio.gather(*(model.complete(other, role="curator", sampling=FREE) for other in others(5)))
+    await asyncio.gather(*(model.curator.complete(other, FREE) for other in others(5)))
     assert all(torch.equal(before[name], tensor) for name, tensor in adapted.state_dict().items())

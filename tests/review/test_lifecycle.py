@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import Audit
 from engine.core.edit import ACTIONS, STATES, TRANSITIONS, Action, NotAllowed, State, actions, transition
 from engine.review.checks import check
+from engine.review.settings import AuditSettings
 from engine.skills import Delete, Insert, Malformed, Skill, SkillRepo, Update
 from engine.skills.audit import DuplicateIndex
 
@@ -131,16 +131,16 @@ def test_by_default_a_danger_blocks_a_warning_is_shown_and_info_passes() -> None
 
 
 def test_the_policy_is_the_configurations() -> None:
-    lax = Audit(danger="warn", warning="pass", info="warn")
+    lax = AuditSettings(danger="warn", warning="pass", info="warn")
     shown = [check(operation, SkillRepo.empty(), policy=lax) for operation in (DANGER, WARNING, INFO)]
     assert [[finding.severity for finding in checked.findings] for checked in shown] == [["danger"], [], ["info"]]
     assert all(checked.edit for checked in shown)
-    assert check(INFO, SkillRepo.empty(), policy=Audit(info="block")).edit is None
+    assert check(INFO, SkillRepo.empty(), policy=AuditSettings(info="block")).edit is None
 
 
 def test_a_removal_is_not_audited() -> None:
     repo = SkillRepo.of({"a": DANGER.content})
-    assert check(Delete("a"), repo, policy=Audit(danger="block")).edit is not None
+    assert check(Delete("a"), repo, policy=AuditSettings(danger="block")).edit is not None
 
 
 def test_what_was_copied_from_the_trajectory_is_found() -> None:

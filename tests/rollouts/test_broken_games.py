@@ -59,7 +59,7 @@ async def test_the_other_positions_of_a_rollout_are_played_and_measured(tmp_path
     world = AlfworldTasks(load_games(write_packed(tmp_path, *lines)))
     tasks = sorted(world.stream(1, 3), key=lambda task: task.id)
     settings = msgspec.structs.replace(CONFIG, training=msgspec.structs.replace(CONFIG.training, rollouts=1))
-    context = RolloutContext(world, Answering(), Prompts.load("pocket"), Prompts.load("pocket"), settings)
+    context = RolloutContext(world, Answering().models, Prompts.load("pocket"), Prompts.load("pocket"), settings)
     events = []
     group = Group("group", 0, 1, "light_all", tasks)
     rollouts = await collect([group], step=1, context=context, vetoes=[], emit=events.append)
@@ -82,7 +82,7 @@ def curating(tmp_path):
     small.base().save_pretrained(tmp_path / "weights")
     small.tokenizer().save_pretrained(tmp_path / "weights")
     settings = ["curate.tasks=2", "executor.decoding=loglikelihood", "curator.max_tokens=8", "environment.max_turns=2"]
-    places = [f"model.weights={tmp_path / 'weights'}", "environment.name=alfworld", f"environment.path={games}"]
+    places = [f"model.weights={tmp_path / 'weights'}", "environment.kind=alfworld", f"environment.path={games}"]
     chosen = config.load_profile("pocket", settings + places)
     with Run.create(tmp_path / "run", kind="curate", config_text=config.to_toml(chosen), repo=tmp_path / "repo") as run:
         yield run, chosen

@@ -10,17 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import Training
 from engine.core.events import EpisodeStarted
 from engine.environments.alfworld import AlfworldTasks
 from engine.environments.base import Task
 from engine.environments.household.source import HouseholdTasks
 from engine.rollouts.groups.families import draw_family, draw_group, draw_groups, easy_to_hard
+from engine.rollouts.groups.families_kind import FamiliesSettings
+from engine.training.settings import TrainingSettings
 from tests.environments.alfworld_games import DATA, lamps_line, needs_data, write_packed
 from tests.training.answering import Answering, played
 
 HOUSEHOLD = HouseholdTasks()
-SETTINGS = Training(groups=3, tasks=5, seed=7)
+SETTINGS = TrainingSettings(groups=3, tasks=5, seed=7)
+NATURAL = FamiliesSettings()
 GAMES = {"light_all": 12, "light_one": 6, "darken": 2}
 CHI_SQUARE_OF_1000 = {2: 13.82, 5: 20.52}
 """What chance exceeds once in 1,000 times, by degrees of freedom."""
@@ -28,12 +30,14 @@ CHI_SQUARE_OF_1000 = {2: 13.82, 5: 20.52}
 ELSEWHERE = """
 import sys
 import msgspec
-from engine.config import Training
+from engine.training.settings import TrainingSettings
 from engine.environments.alfworld import AlfworldTasks
 from engine.environments.household.source import HouseholdTasks
+from engine.rollouts.groups.families_kind import FamiliesSettings
 from engine.rollouts.groups.families import draw_groups
-settings = msgspec.json.decode(sys.argv[2], type=Training)
-groups = [draw_groups(world, settings, 4) for world in (HouseholdTasks(), AlfworldTasks.at(sys.argv[1]))]
+settings = msgspec.json.decode(sys.argv[2], type=TrainingSettings)
+grouping = msgspec.json.decode(sys.argv[3], type=FamiliesSettings)
+groups = [draw_groups(world, settings, grouping, 4) for world in (HouseholdTasks(), AlfworldTasks.at(sys.argv[1]))]
 print(msgspec.json.encode(groups).decode())
 """
 
@@ -75,24 +79,24 @@ def chi_square(drawn, weights):
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "4711"])
-@pytest.mark.parametrize("choices", [{}, {"families": "uniform", "order": "easy_to_hard"}])
+@pytest.mark.parametrize("choices", [{}, {"weighting": "uniform", "order": "easy_to_hard"}])
 def test_another_process_draws_the_same_groups(hash_seed, choices, games, alfworld):
     """Python's own hash is salted by process; the groups are not."""
-    settings = msgspec.structs.replace(SETTINGS, **choices)
+    grouping = FamiliesSettings(**choices)
     done = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE, str(games), msgspec.json.encode(settings)],
+        [sys.executable, "-c", ELSEWHERE, str(games), msgspec.json.encode(SETTINGS), msgspec.json.encode(grouping)],
         cwd=Path(__file__).parents[2],
         env={"PYTHONHASHSEED": hash_seed, "PATH": ""},
         capture_output=True,
         check=True,
     )
-    here = [draw_groups(world, settings, 4) for world in (HOUSEHOLD, alfworld)]
+    here = [draw_groups(world, SETTINGS, grouping, 4) for world in (HOUSEHOLD, alfworld)]
     assert done.stdout.strip() == msgspec.json.encode(here)
 
 
 def test_a_groups_seed_alone_draws_it_again(world):
-    for number, group in enumerate(draw_groups(world, SETTINGS, 2)):
-        assert draw_group(world, SETTINGS, group.seed, number) == group
+    for number, group in enumerate(draw_groups(world, SETTINGS, NATURAL, 2)):
+        assert draw_group(world, SETTINGS, NATURAL, group.seed, number) == group
 
 
 def test_steps_numbers_and_seeds_draw_other_groups(world):
@@ -100,7 +104,7 @@ def test_steps_numbers_and_seeds_draw_other_groups(world):
         group
         for seed in (1, 2)
         for step in (1, 2)
-        for group in draw_groups(world, Training(groups=3, tasks=5, seed=seed), step)
+        for group in draw_groups(world, TrainingSettings(groups=3, tasks=5, seed=seed), NATURAL, step)
     ]
     assert len({group.seed for group in drawn}) == len({group.id for group in drawn}) == 12
     assert len({tuple(ids(group)) for group in drawn}) == 12
@@ -110,12 +114,12 @@ def test_steps_numbers_and_seeds_draw_other_groups(world):
     ("choices", "drawn"),
     [
         ({}, ["light_all 2 6 11 0 8", "light_one 4 3 5 1 2", "light_one 0 2 4 5 1"]),
-        ({"families": "uniform"}, ["darken 0 1 1 0 0", "light_one 4 3 5 1 2", "light_one 0 2 4 5 1"]),
+        ({"weighting": "uniform"}, ["darken 0 1 1 0 0", "light_one 4 3 5 1 2", "light_one 0 2 4 5 1"]),
         ({"order": "easy_to_hard"}, ["light_all 6 0 2 11 8", "light_one 3 4 1 5 2", "light_one 0 4 1 2 5"]),
     ],
 )
 def test_no_later_version_draws_other_games(choices, drawn, alfworld):
-    groups = draw_groups(alfworld, msgspec.structs.replace(SETTINGS, **choices), 1)
+    groups = draw_groups(alfworld, SETTINGS, FamiliesSettings(**choices), 1)
     numbers = [" ".join(id.split("/")[1].partition("-")[2] for id in ids(group)) for group in groups]
     assert [f"{group.family} {said}" for group, said in zip(groups, numbers, strict=True)] == drawn
 
@@ -124,17 +128,17 @@ def test_no_later_version_draws_other_games(choices, drawn, alfworld):
 
 
 def test_the_tasks_of_a_group_are_of_one_family_and_differ(world):
-    for group in draw_groups(world, msgspec.structs.replace(SETTINGS, tasks=2), 1):
+    for group in draw_groups(world, msgspec.structs.replace(SETTINGS, tasks=2), NATURAL, 1):
         assert {task.family for task in group.tasks} == {group.family}
         assert len(set(ids(group))) == len(group.tasks) == 2
 
 
-@pytest.mark.parametrize(("families", "weights"), [("natural", GAMES), ("uniform", dict.fromkeys(GAMES, 1))])
-def test_families_are_drawn_as_often_as_the_settings_say(families, weights, alfworld):
-    settings = Training(groups=1000, tasks=2, families=families)
-    drawn = [group.family for group in draw_groups(alfworld, settings, 1)]
+@pytest.mark.parametrize(("weighting", "weights"), [("natural", GAMES), ("uniform", dict.fromkeys(GAMES, 1))])
+def test_families_are_drawn_as_often_as_the_settings_say(weighting, weights, alfworld):
+    settings = TrainingSettings(groups=1000, tasks=2)
+    drawn = [group.family for group in draw_groups(alfworld, settings, FamiliesSettings(weighting), 1)]
     assert chi_square(drawn, weights) < CHI_SQUARE_OF_1000[len(GAMES) - 1]
-    other = GAMES if families == "uniform" else dict.fromkeys(GAMES, 1)
+    other = GAMES if weighting == "uniform" else dict.fromkeys(GAMES, 1)
     assert chi_square(drawn, other) > 100
 
 
@@ -149,15 +153,14 @@ def test_the_official_families_are_drawn_as_often_as_the_settings_say(families):
 
 def test_a_generated_world_knows_no_difference_between_natural_and_uniform():
     natural, uniform = (
-        draw_groups(HOUSEHOLD, msgspec.structs.replace(SETTINGS, families=families), 1)
-        for families in ("natural", "uniform")
+        draw_groups(HOUSEHOLD, SETTINGS, FamiliesSettings(weighting), 1) for weighting in ("natural", "uniform")
     )
     assert natural == uniform
 
 
-@given(seed=st.integers(0, 2**48), tasks=st.integers(2, 30), families=st.sampled_from(["natural", "uniform"]))
-def test_each_game_is_played_at_most_once_before_any_repeats(seed, tasks, families, alfworld):
-    group = draw_group(alfworld, Training(tasks=tasks, families=families), seed)
+@given(seed=st.integers(0, 2**48), tasks=st.integers(2, 30), weighting=st.sampled_from(["natural", "uniform"]))
+def test_each_game_is_played_at_most_once_before_any_repeats(seed, tasks, weighting, alfworld):
+    group = draw_group(alfworld, TrainingSettings(tasks=tasks), FamiliesSettings(weighting), seed)
     size = GAMES[group.family]
     laps = [ids(group)[start : start + size] for start in range(0, tasks, size)]
     assert sum(map(len, laps)) == tasks
@@ -169,8 +172,8 @@ def test_each_game_is_played_at_most_once_before_any_repeats(seed, tasks, famili
 
 @given(seed=st.integers(0, 2**48), tasks=st.integers(2, 20))
 def test_easy_to_hard_sorts_the_tasks_that_are_drawn_and_draws_no_others(seed, tasks, alfworld):
-    drawn = draw_group(alfworld, Training(tasks=tasks), seed)
-    ordered = draw_group(alfworld, Training(tasks=tasks, order="easy_to_hard"), seed)
+    drawn = draw_group(alfworld, TrainingSettings(tasks=tasks), NATURAL, seed)
+    ordered = draw_group(alfworld, TrainingSettings(tasks=tasks), FamiliesSettings(order="easy_to_hard"), seed)
     assert ordered.tasks == easy_to_hard(drawn.tasks)
     assert (ordered.id, ordered.seed, ordered.family) == (drawn.id, drawn.seed, drawn.family)
 

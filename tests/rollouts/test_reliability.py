@@ -17,7 +17,7 @@ from tests.training.answering import CONFIG, Answering, skill
 def agents(weight):
     executor = msgspec.structs.replace(CONFIG.executor, skills=1, reliability_weight=weight)
     config = msgspec.structs.replace(CONFIG, executor=executor)
-    return RolloutContext(HouseholdTasks(), Answering(), Prompts.load("pocket"), Prompts.load("pocket"), config)
+    return RolloutContext(HouseholdTasks(), Answering().models, Prompts.load("pocket"), Prompts.load("pocket"), config)
 
 
 @pytest.mark.parametrize(("weight", "shown"), [(0.0, "first"), (0.5, "second")])

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import Rewards
 from engine.core.outcomes import FAILED, SUCCEEDED, unmeasured
 from engine.rollouts.rewards import PositionMetrics, advantages, average, reward_std, score
+from engine.rollouts.settings import RewardSettings
 
-SETTINGS = Rewards()
+SETTINGS = RewardSettings()
 
 
 def position(outcome, *, calls=1, valid=1, judge=0.5, repo=20, prompt=100):
@@ -57,7 +57,7 @@ def test_a_rollout_without_a_measured_later_position_has_no_reward_and_not_zero(
 def test_silence_is_paid_as_the_configuration_says():
     silent = position(FAILED, calls=0, valid=0)
     assert score([silent, silent], SETTINGS).r_fc == 0
-    assert score([silent, silent], Rewards(empty_call_validity=1.0)).r_fc == 1
+    assert score([silent, silent], RewardSettings(empty_call_validity=1.0)).r_fc == 1
 
 
 def test_advantages_are_the_rewards_less_their_mean_and_not_divided_by_the_deviation():

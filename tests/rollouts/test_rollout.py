@@ -92,11 +92,11 @@ class Cramped(Answering):
         super().__init__(**roles)
         self.limits = limits
 
-    async def complete(self, messages, *, role, sampling, tools=None):
+    async def complete(self, name, messages, sampling):
         words = sum(len(message.content.split()) for message in messages)
-        if words > self.limits.get(role, words):
-            raise PromptTooLong(words, self.limits[role])
-        return await super().complete(messages, role=role, sampling=sampling, tools=tools)
+        if words > self.limits.get(name, words):
+            raise PromptTooLong(words, self.limits[name])
+        return await super().complete(name, messages, sampling)
 
 
 def insert_long(asked):
@@ -135,7 +135,7 @@ async def test_a_skill_that_was_not_in_the_prompt_is_not_tried():
     (task,) = HouseholdTasks().stream(1, 1)
     prompts = Prompts.load("pocket")
     for model, tried in ((Cramped({"executor": 99}), False), (Answering(), True)):
-        context = RolloutContext(HouseholdTasks(), model, prompts, prompts, CONFIG)
+        context = RolloutContext(HouseholdTasks(), model.models, prompts, prompts, CONFIG)
         await play_position(
             *(task, PositionId(1), repo, index, usage, (1, 2)), context=context, vetoes=[], emit=lambda event: None
         )

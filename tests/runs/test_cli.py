@@ -17,6 +17,7 @@ import pytest
 from engine.cli import main
 from engine.core.events import PositionId, StateChanged, TurnTaken
 from engine.core.outcomes import SUCCEEDED
+from engine.core.parts import kind_of
 from engine.review import decisions as reviews
 from engine.runs.directory import Run
 from engine.runs.status import loading, status
@@ -87,12 +88,12 @@ def test_a_failed_run_ends_with_1_and_its_reason(shell: Shell, place: Path) -> N
     assert code == 1 and "the model server is gone" in err and f"resume {place}" in err
 
 
-def test_an_engine_that_does_not_begin_is_told_with_its_log(shell: Shell, place: Path) -> None:
+def test_an_engine_that_does_not_begin_is_reported_with_its_log(shell: Shell, place: Path) -> None:
     code, _, err = shell("train", "--profile", "pocket", "--run", place, behaviour="die")
     assert code == 1 and "weights are missing" in err
 
 
-def test_an_engine_killed_while_followed_is_told(place: Path) -> None:
+def test_an_engine_killed_while_followed_is_reported(place: Path) -> None:
     command = following(place)
     assert command.stdout is not None and command.stdout.readline().startswith("run ")
     with Run.open(place) as run:
@@ -110,16 +111,16 @@ def test_ctrl_c_ends_the_watching_and_not_the_engine(place: Path) -> None:
     command.send_signal(signal.SIGINT)
     _, err = command.communicate(timeout=SECONDS)
     assert command.returncode == 130
-    assert "goes on without this terminal" in err and f"stop {place}" in err
+    assert "continues without this terminal" in err and f"stop {place}" in err
     assert Run.open(place).engine_alive()
 
 
-def test_a_slow_engine_is_told_and_ctrl_c_leaves_it_to_load(place: Path) -> None:
+def test_a_slow_engine_is_reported_and_ctrl_c_leaves_it_to_load(place: Path) -> None:
     command = following(place, "slow")
     assert command.stderr is not None and "the engine is loading" in command.stderr.readline()
     command.send_signal(signal.SIGINT)
     out, err = command.communicate(timeout=SECONDS)
-    assert (command.returncode, out) == (130, "") and "goes on without this terminal" in err
+    assert (command.returncode, out) == (130, "") and "continues without this terminal" in err
     with Run.open(place) as run:
         assert status(run).state == "starting"
         go_file(place).write_text("steps")
@@ -163,7 +164,7 @@ def test_games_are_kept_in_the_configuration_by_their_absolute_path(
     arguments = ["curate", "--profile", "pocket", "--repo", "R", "--tasks", 1, "--games", 'games "of" mine']
     assert shell(*arguments, "--run", place)[0] == 0
     world = Run.open(place).config.environment
-    assert (world.name, world.path) == ("alfworld", str(tmp_path / 'games "of" mine'))
+    assert (kind_of(world), world.path) == ("alfworld", str(tmp_path / 'games "of" mine'))
 
 
 def test_the_pocket_model_chooses_in_official_games_and_says_so_unless_the_user_says_how_it_acts(
@@ -172,7 +173,7 @@ def test_the_pocket_model_chooses_in_official_games_and_says_so_unless_the_user_
     arguments = ["curate", "--profile", "pocket", "--repo", tmp_path / "R", "--tasks", 1]
     for name, more, decoding in [
         ("home", [], "generate"),
-        ("games", ["--games", tmp_path], "choose"),
+        ("games", ["--games", tmp_path], "loglikelihood"),
         ("asked", ["--games", tmp_path, "--set", "executor.decoding=generate"], "generate"),
     ]:
         code, out, err = shell(*arguments, "--run", tmp_path / name, *more)
@@ -188,8 +189,8 @@ def test_the_pocket_model_chooses_in_official_games_and_says_so_unless_the_user_
     ("arguments", "why"),
     [
         (["curate", "--profile", "pocket", "--repo", "R", "--games", "absent"], "no games at .*absent"),
-        (["curate", "--profile", "pocket", "--repo", "R", "--set", "environment.name=alfworld"], "give --games PATH"),
-        (["train", "--profile", "pocket", "--set", "environment.name=alfworld"], "held-out groups .* name two splits"),
+        (["curate", "--profile", "pocket", "--repo", "R", "--set", "environment.kind=alfworld"], "give --games PATH"),
+        (["train", "--profile", "pocket", "--set", "environment.kind=alfworld"], "held-out groups .* name two splits"),
         (["train", "--profile", "nowhere"], "no profile 'nowhere'"),
         (["train", "--profile", "pocket", "--steps", "0"], r"training\.steps = 0 .* at least 1"),
         (["train", "--profile", "pocket", "--set", "training.pace=3"], "pace"),
@@ -205,7 +206,7 @@ def test_bad_requests_create_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unfinished_run_goes_on_when_asked_for_again(shell: Shell, place: Path) -> None:
+def test_an_unfinished_run_is_continued_when_asked_for_again(shell: Shell, place: Path) -> None:
     again = ["train", "--profile", "pocket", "--steps", 3, "--run", place]
     shell(*again, "--detach", behaviour="idle")
     run = Run.open(place)
@@ -226,7 +227,7 @@ def test_a_run_of_another_kind_or_with_other_settings_is_not_taken_up(shell: She
     code, _, err = shell("curate", "--profile", "pocket", "--repo", tmp_path / "R", "--run", run.path)
     assert code == 1 and "is a train run, not a curate run" in err
     code, _, err = shell("train", "--profile", "pocket", "--steps", 9, "--run", run.path)
-    assert code == 1 and "training.steps (3 there, 9 asked for)" in err
+    assert code == 1 and "training.steps (3 there, 9 requested)" in err
 
 
 def test_a_directory_of_something_else_is_left_as_it_is(shell: Shell, tmp_path: Path) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import threading
 
-from engine.runs.commands import CheckpointNow, Pause, Resume, Sent, Stop
+from engine.runs.commands import Pause, Resume, Sent, Stop
 from engine.runs.directory import Run
 
 
 def test_commands_are_taken_once_in_order(run: Run) -> None:
     assert run.take_commands() == []
     other = Run.open(run.path)
-    for command in (Pause(), Resume(), CheckpointNow(), Stop()):
+    for command in (Pause(), Resume(), Stop()):
         other.send(command, by="ann")
     taken = run.take_commands()
-    assert [sent.command for sent in taken] == [Pause(), Resume(), CheckpointNow(), Stop()]
+    assert [sent.command for sent in taken] == [Pause(), Resume(), Stop()]
     assert {sent.by for sent in taken} == {"ann"}
     assert run.take_commands() == [] and other.take_commands() == []
 

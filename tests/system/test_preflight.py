@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from engine.cli import main
-from engine.config import ConfigError, Model, load_profile
+from engine.config import ConfigError, load_profile
 from engine.models.files import check_model, weights_path
-from engine.models.local.model import load_base, load_curator, load_tokenizer
+from engine.models.local.weights import load_base, load_tokenizer, put_adapter
+from engine.models.settings import LocalModelSettings
 from engine.runs.directory import Run
 from engine.system.preflight import absolute, check
 from skillos_tui import client
@@ -38,8 +39,8 @@ def refused(*settings, kind="train"):
 
 @pytest.mark.parametrize("setting", ["curator.temperature=0", "curator.top_p=0.9", "curator.top_k=20"])
 def test_only_a_train_run_needs_the_curators_whole_distribution(setting):
-    told = refused(setting)
-    assert told.startswith(setting) and "curate run may" in told
+    message = refused(setting)
+    assert message.startswith(setting) and "curate run may" in message
     check(load_profile("pocket", [setting]), "curate")
 
 
@@ -50,27 +51,27 @@ def test_a_shipped_profile_passes(profile, kind):
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         (["curator.prompts=pokket"], r"curator.prompts: there are no prompts called 'pokket' (did you mean pocket?)"),
         (["executor.prompts=nowhere"], "executor.prompts: there are no prompts called 'nowhere'; there are: pocket"),
         (["executor.max_tokens=4096"], "executor.max_tokens=4096 leaves no room for a prompt in model.context=4096"),
-        (["environment.name=alfworld", "training.evaluate_every=0"], "ALFWorld needs its games"),
-        (["environment.name=alfworld", "environment.path=/no/games"], "held-out groups must not be of the games"),
+        (["environment.kind=alfworld", "training.evaluate_every=0"], "ALFWorld needs its games"),
+        (["environment.kind=alfworld", "environment.path=/no/games"], "held-out groups must not be of the games"),
         (
-            ["environment.name=alfworld", "environment.path=/no/games", "training.evaluate_every=0"],
+            ["environment.kind=alfworld", "environment.path=/no/games", "training.evaluate_every=0"],
             "there are no games at /no/games",
         ),
         (["model.device=nowhere"], "model.device=nowhere cannot be used: expected cpu, cuda"),
         (["model.device=cuda:x"], "model.device=cuda:x cannot be used: expected cpu, cuda"),
     ],
 )
-def test_what_would_only_fail_later_is_told_now(settings, told):
-    assert told in refused(*settings)
+def test_what_would_only_fail_later_is_reported_now(settings, message):
+    assert message in refused(*settings)
 
 
 @pytest.mark.parametrize("made", ["", "checkpoints", "checkpoints/step-0001"])
-def test_an_adapter_that_is_none_is_told_for_the_run_that_uses_it(tmp_path, made):
+def test_an_adapter_that_is_none_is_reported_for_the_run_that_uses_it(tmp_path, made):
     (tmp_path / "run" / made).mkdir(parents=True)
     setting = f'curate.adapter="{tmp_path / "run"}"'
     assert "is neither a checkpoint nor a train run that has one" in refused(setting, kind="curate")
@@ -127,14 +128,14 @@ SPOILT = {
 }
 
 
-@pytest.mark.parametrize(("spoil", "told"), SPOILT.values(), ids=SPOILT)
-def test_a_folder_that_is_no_model_is_told_before_and_by_the_engine_in_the_same_words(model, spoil, told):
-    check_model(Model(weights=str(model)))
+@pytest.mark.parametrize(("spoil", "message"), SPOILT.values(), ids=SPOILT)
+def test_a_folder_that_is_no_model_is_reported_before_and_by_the_engine_in_the_same_words(model, spoil, message):
+    check_model(LocalModelSettings(weights=str(model)))
     spoil(model)
-    settings = Model(weights=str(model))
+    settings = LocalModelSettings(weights=str(model))
     with pytest.raises(ConfigError) as before:
         check_model(settings)
-    assert str(before.value).startswith(f"model.weights={model} cannot be loaded: ") and told in str(before.value)
+    assert str(before.value).startswith(f"model.weights={model} cannot be loaded: ") and message in str(before.value)
     for load in (load_tokenizer, load_base):
         with pytest.raises(ConfigError) as at_load:
             load(settings)
@@ -145,18 +146,18 @@ def test_a_template_may_stand_in_the_tokenizers_configuration(model):
     template = (model / "chat_template.jinja").read_text()
     (model / "chat_template.jinja").unlink()
     edited("tokenizer_config.json", chat_template=template)(model)
-    check_model(Model(weights=str(model)))
-    assert load_tokenizer(Model(weights=str(model))).chat_template == template
+    check_model(LocalModelSettings(weights=str(model)))
+    assert load_tokenizer(LocalModelSettings(weights=str(model))).chat_template == template
 
 
-def test_a_template_that_fails_is_told_when_it_is_loaded(model):
+def test_a_template_that_fails_is_reported_when_it_is_loaded(model):
     (model / "chat_template.jinja").write_text("{% for %}")
     with pytest.raises(ConfigError, match="its tokenizer's chat template fails"):
-        load_tokenizer(Model(weights=str(model)))
+        load_tokenizer(LocalModelSettings(weights=str(model)))
 
 
 @pytest.mark.parametrize(
-    ("weights", "told"),
+    ("weights", "message"),
     [
         ("{place}", "it has no config.json"),
         ("{place}/letter.txt", "is no folder"),
@@ -167,33 +168,33 @@ def test_a_template_that_fails_is_told_when_it_is_loaded(model):
         ("", "it is empty"),
     ],
 )
-def test_a_path_without_a_model_is_told(tmp_path, weights, told):
+def test_a_path_without_a_model_is_reported(tmp_path, weights, message):
     (tmp_path / "letter.txt").write_text("dear")
-    assert told.format(place=tmp_path) in refused(f'model.weights="{weights.format(place=tmp_path)}"')
+    assert message.format(place=tmp_path) in refused(f'model.weights="{weights.format(place=tmp_path)}"')
 
 
-def test_a_name_of_the_hub_is_told_where_the_hub_is_switched_off(monkeypatch, tmp_path):
+def test_a_name_of_the_hub_is_reported_where_the_hub_is_switched_off(monkeypatch, tmp_path):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    told = refused("model.weights=nobody/no-such-model")
-    assert "the hub is switched off" in told and "expected pocket, a folder with a model" in told
+    message = refused("model.weights=nobody/no-such-model")
+    assert "the hub is switched off" in message and "expected pocket, a folder with a model" in message
 
 
-def test_a_name_of_the_hub_is_told_where_the_hub_cannot_be_reached(monkeypatch, tmp_path):
+def test_a_name_of_the_hub_is_reported_where_the_hub_cannot_be_reached(monkeypatch, tmp_path):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    told = refused("model.weights=nobody/no-such-model")
-    assert "no folder has this name, and the hub cannot be reached" in told
+    message = refused("model.weights=nobody/no-such-model")
+    assert "no folder has this name, and the hub cannot be reached" in message
 
 
 def test_paths_are_made_absolute_since_the_engine_works_elsewhere(model, monkeypatch):
     monkeypatch.chdir(model.parent)
-    settings = ["model.weights=model", "environment.path=games", "curate.adapter=run"]
+    settings = ["model.weights=model", "environment.kind=alfworld", "environment.path=games", "curate.adapter=run"]
     config = absolute(load_profile("pocket", settings))
     here = model.parent
     assert (config.model.weights, config.environment.path) == (str(model), str(here / "games"))
@@ -225,10 +226,10 @@ class Screen:
     """What the client tells an app."""
 
     def __init__(self):
-        self.told = []
+        self.message = []
 
     def post_message(self, message):
-        self.told.append(message)
+        self.message.append(message)
 
 
 def test_the_workbench_says_so_and_creates_nothing(tmp_path, monkeypatch):
@@ -237,9 +238,9 @@ def test_the_workbench_says_so_and_creates_nothing(tmp_path, monkeypatch):
     screen = Screen()
     works = client.Client(screen, tmp_path / "runs")
     works._attempt(partial(works._start, "train"))
-    assert [type(message) for message in screen.told] == [StartRefused]
-    assert screen.told[0].why.startswith("curator.temperature=0")
-    assert not [message for message in screen.told if isinstance(message, RunCreated)]
+    assert [type(message) for message in screen.message] == [StartRefused]
+    assert screen.message[0].why.startswith("curator.temperature=0")
+    assert not [message for message in screen.message if isinstance(message, RunCreated)]
     assert not (tmp_path / "runs").exists()
 
 
@@ -253,8 +254,8 @@ def test_the_check_brings_no_heavy_library_into_the_workbenchs_process():
         "print([name for name in ('torch', 'transformers', 'trl', 'peft', 'huggingface_hub') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    told, loaded = done.stdout.splitlines()
-    assert told.startswith("model.weights=/no/where cannot be loaded") and loaded == "[]"
+    message, loaded = done.stdout.splitlines()
+    assert message.startswith("model.weights=/no/where cannot be loaded") and loaded == "[]"
 
 
 def test_a_run_may_be_started_with_a_model_in_a_relative_folder(model, monkeypatch, tmp_path):
@@ -283,7 +284,7 @@ def test_a_folder_that_holds_no_whole_adapter_is_refused_by_the_check_and_by_the
     assert str(refused.value).startswith(f"the adapter {tmp_path} cannot be loaded: ")
     assert str(refused.value).endswith(why)
     with pytest.raises(ConfigError) as loaded:
-        load_curator(load_base(config.model), tmp_path)
+        put_adapter(load_base(config.model), tmp_path)
     assert str(loaded.value) == str(refused.value)
 
 

@@ -8,14 +8,15 @@ from engine import config
 from engine.agents.prompting import Prompts
 from engine.core.events import StepStarted, UpdateMade
 from engine.environments.household.source import HouseholdTasks
-from engine.models.base import Completion, ModelUnavailable
+from engine.models.base import Completion, Models, ModelUnavailable, Tokens, Usage
 from engine.rollouts.groups.families import draw_groups
 from engine.rollouts.rollout import RolloutContext, collect
 from engine.rollouts.summary import advantages, score_rollouts, summary
 from engine.runs.directory import Stored
 from engine.training.samples import why_untrainable
+from engine.training.settings import TrainingSettings
 
-TRAINING = config.Training(groups=2, rollouts=2, tasks=3)
+TRAINING = TrainingSettings(groups=2, rollouts=2, tasks=3)
 CONFIG = msgspec.structs.replace(config.load_profile("pocket"), training=TRAINING)
 DOWN = ModelUnavailable("connection refused by 127.0.0.1:9")
 
@@ -29,31 +30,47 @@ def skill(name, body="Mugs are in the safe."):
 
 
 class Answering:
-    """A chat model that answers by `executor(asked)` and `curator(asked)`, whatever the order of its requests."""
+    """Two chat models that answer by `executor(asked)` and `curator(asked)`, whatever the order of their requests."""
 
     def __init__(self, *, executor=lambda asked: "<think>so</think><action>wait</action>", curator=lambda asked: ""):
         self._answer = {"executor": executor, "curator": curator}
         self.asked = []
 
-    async def complete(self, messages, *, role, sampling, tools=None):
-        self.asked.append((role, messages[-1].content, sampling.seed))
-        said = self._answer[role](sum(asked[0] == role for asked in self.asked))
+    @property
+    def models(self):
+        return Models(_Named(self, "executor"), _Named(self, "curator"), None, self)
+
+    async def complete(self, name, messages, sampling):
+        self.asked.append((name, messages[-1].content, sampling.seed))
+        said = self._answer[name](sum(asked[0] == name for asked in self.asked))
         if isinstance(said, Exception):
             raise said
-        return Completion(said, [1] * len(messages[-1].content.split()), list(said.encode()), [0.0] * len(said), "stop")
+        tokens = Tokens([1] * len(messages[-1].content.split()), list(said.encode()), [0.0] * len(said))
+        usage = Usage(len(tokens.prompt_ids), len(tokens.completion_ids))
+        return Completion(said, "stop", usage, tokens)
 
-    def count_tokens(self, text):
+    def count(self, text):
         return len(text.split())
 
-    def seeds(self, role):
-        return [seed for asked, _, seed in self.asked if asked == role]
+    def seeds(self, name):
+        return [seed for asked, _, seed in self.asked if asked == name]
+
+
+class _Named:
+    """One of the models of an `Answering`."""
+
+    def __init__(self, answering, name):
+        self._answering, self._name = answering, name
+
+    async def complete(self, messages, sampling, tools=None, deadline=None):
+        return await self._answering.complete(self._name, messages, sampling)
 
 
 async def played(model, step=1):
     """A step's rollouts, and the events that tell of them."""
     events = []
-    context = RolloutContext(HouseholdTasks(), model, Prompts.load("pocket"), Prompts.load("pocket"), CONFIG)
-    groups = draw_groups(context.source, TRAINING, step)
+    context = RolloutContext(HouseholdTasks(), model.models, Prompts.load("pocket"), Prompts.load("pocket"), CONFIG)
+    groups = draw_groups(context.source, TRAINING, CONFIG.grouping, step)
     rollouts = await collect(groups, step=step, context=context, vetoes=[], emit=events.append)
     return rollouts, events
 

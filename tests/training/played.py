@@ -4,7 +4,7 @@ from engine.agents.executor import Trajectory
 from engine.core.events import PositionId
 from engine.core.outcomes import FAILED, SUCCEEDED, unmeasured
 from engine.environments.base import Task
-from engine.models.base import Completion
+from engine.models.base import Completion, Tokens, Usage
 from engine.rollouts.groups.families import Group
 from engine.rollouts.rewards import PositionMetrics
 from engine.rollouts.rollout import Position, Rollout
@@ -13,7 +13,8 @@ OUTAGE = unmeasured("the model server timed out after 60 s")
 
 
 def completion(*ids, prompt=(1, 2, 3)):
-    return Completion("said", list(prompt), list(ids), [-0.1 * number for number in ids], "stop")
+    tokens = Tokens(list(prompt), list(ids), [-0.1 * number for number in ids])
+    return Completion("said", "stop", Usage(len(prompt), len(ids)), tokens)
 
 
 def position(number, answer, *, outcome=SUCCEEDED, group=0, rollout=0):

@@ -29,16 +29,16 @@ async def answered(session, role, way):
     async with asyncio.TaskGroup() as group:
         for _ in range(2):
             if way == "complete":
-                group.create_task(session.model.complete(messages, role=role, sampling=SHORT))
+                group.create_task(getattr(session._policy, role).complete(messages, SHORT))
             else:
-                group.create_task(session.model.choose(messages, ["go", "wait"], role=role, prefix="", sampling=SHORT))
+                group.create_task(getattr(session._policy, role).loglikelihood(messages, "", ["go", "wait"]))
 
 
-@pytest.mark.parametrize("way", ["complete", "choose"])
+@pytest.mark.parametrize("way", ["complete", "score"])
 @pytest.mark.parametrize("role", ["executor", "curator"])
 async def test_from_the_start_the_base_model_is_at_fault(tmp_path, role, way):
     async def play(step):
-        spoil(session.model.model, "down_proj.base_layer")
+        spoil(session._trainer.model, "down_proj.base_layer")
         await answered(session, role, way)
 
     session = make(tmp_path, play)
@@ -53,7 +53,7 @@ async def test_from_the_start_the_base_model_is_at_fault(tmp_path, role, way):
 async def test_after_some_steps_the_learning_rate_is_and_the_checkpoint_of_these_weights_is_named(tmp_path):
     async def play(step):
         if step == 3:
-            spoil(session.model.model, "lora_B")
+            spoil(session._trainer.model, "lora_B")
             await answered(session, "curator", "complete")
         return samples(step, TEACHES)
 
@@ -69,7 +69,7 @@ async def test_after_some_steps_the_learning_rate_is_and_the_checkpoint_of_these
 
 async def test_a_measurement_after_a_step_says_so_too(tmp_path):
     async def after_step(step, checkpoint):
-        spoil(session.model.model, "lora_A")
+        spoil(session._trainer.model, "lora_A")
         await answered(session, "curator", "complete")
 
     async def play(step):
@@ -104,7 +104,7 @@ async def test_a_loss_that_is_no_number_ends_the_session_before_the_optimiser(tm
 
     async def play(step):
         if step == 2:
-            spoil(session.model.model, weight)
+            spoil(session._trainer.model, weight)
         return samples(step, TEACHES)
 
     async def after_update(update):
@@ -122,7 +122,7 @@ async def test_a_gradient_that_is_no_number_ends_the_session_before_the_optimise
 
     async def play(step):
         if step == 2:
-            for name, weight in session.model.model.named_parameters():
+            for name, weight in session._trainer.model.named_parameters():
                 if "lora_B" in name:
                     weight.register_hook(lambda gradient: gradient * 1e30)
         return samples(step, TEACHES)

@@ -2,22 +2,36 @@
 
 import pytest
 
-from engine.config import Rewards
 from engine.core.outcomes import SUCCEEDED
-from engine.models.base import Completion
+from engine.models.base import Completion, Tokens, Usage
+from engine.rollouts.settings import RewardSettings
 from engine.rollouts.summary import score_rollouts
-from engine.training.samples import TrainingSample, all_finite, as_columns, sample_of, step_samples, why_skipped
+from engine.training.samples import (
+    NoTokens,
+    TrainingSample,
+    all_finite,
+    as_columns,
+    sample_of,
+    step_samples,
+    why_skipped,
+)
 from tests.training.played import OUTAGE, completion, position, rollout
 
 PADDING = 0
 
 
 def parts_of(rollouts):
-    return score_rollouts(rollouts, Rewards(), lambda event: None)
+    return score_rollouts(rollouts, RewardSettings(), lambda event: None)
+
+
+def test_an_answer_without_token_ids_cannot_be_trained_on():
+    said = Completion("hi", "stop", Usage(2, 3))
+    with pytest.raises(NoTokens, match=r"a train run needs another model\.kind"):
+        sample_of(position(1, said), 1.25, PADDING)
 
 
 def test_a_sample_is_the_call_as_it_was_drawn():
-    said = Completion("hi", [5, 6], [7, 8, 2], [-0.5, -1.0, -0.1], "stop")
+    said = Completion("hi", "stop", Usage(2, 3), Tokens([5, 6], [7, 8, 2], [-0.5, -1.0, -0.1]))
     sample = sample_of(position(1, said), 1.25, PADDING)
     assert (sample.prompt_ids, sample.completion_ids, sample.logprobs) == ([5, 6], [7, 8, 2], [-0.5, -1.0, -0.1])
     assert (sample.mask, sample.reward) == ([1, 1, 1], 1.25)

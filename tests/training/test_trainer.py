@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from engine.config import Config, Training
+from engine.config import Config
 from engine.rollouts import rewards
 from engine.runs.errors import WriteFailed
 from engine.training.samples import TrainingSample
+from engine.training.settings import TrainingSettings
 from engine.training.trainer import GrpoSession
 from tests.models import small
 
@@ -34,7 +35,7 @@ def config(**training):
         "lora_alpha": 8,
         "micro_batch": 4,
     }
-    return Config("test", training=Training(**{**settings, **training}))
+    return Config("test", training=TrainingSettings(**{**settings, **training}))
 
 
 def samples(step, rollout_rewards):
@@ -66,8 +67,7 @@ def make(path, play, *, after_update=idle, after_step=idle, **training):
     torch.manual_seed(3)
     return GrpoSession(
         config(**training),
-        small.base(),
-        small.tokenizer(),
+        *small.lent(),
         checkpoints=path,
         play=play,
         after_update=after_update,
@@ -83,7 +83,7 @@ def playing(rollout_rewards):
 
 
 def adapter_of(session):
-    return {name: value.clone() for name, value in session.model.model.named_parameters() if value.requires_grad}
+    return {name: value.clone() for name, value in session._trainer.model.named_parameters() if value.requires_grad}
 
 
 # The advantage, the loss and its gradient
@@ -112,7 +112,7 @@ async def test_the_loss_and_its_gradient_are_the_methods_own(tmp_path):
     seen, updates = {}, []
 
     async def play(step):
-        network = session.model.model
+        network = session._trainer.model
         with torch.enable_grad():
             loss = sum(
                 -advantage * torch.exp(logprob - logprob.detach()).sum() / tokens
@@ -154,13 +154,15 @@ async def test_equal_rewards_teach_nothing(tmp_path):
 
 async def test_the_adapter_learns_and_the_base_stays(tmp_path):
     session = make(tmp_path, playing([1.0, 3.0, 0.25, 0.5]))
-    base = copy.deepcopy({name: value for name, value in session.model.model.named_parameters() if "lora" not in name})
+    base = copy.deepcopy(
+        {name: value for name, value in session._trainer.model.named_parameters() if "lora" not in name}
+    )
     before = adapter_of(session)
     await session.run(None)
     after = adapter_of(session)
     assert set(before) and all("lora" in name for name in before)
     assert any(not torch.equal(before[name], after[name]) for name in before)
-    now = dict(session.model.model.named_parameters())
+    now = dict(session._trainer.model.named_parameters())
     assert all(torch.equal(value, now[name]) for name, value in base.items())
 
 

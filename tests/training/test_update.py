@@ -11,7 +11,8 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from engine.config import ConfigError, Curator, Model
+from engine.agents.settings import CuratorSettings
+from engine.config import ConfigError
 from engine.rollouts import rewards
 from engine.training.trainer import GrpoSession, _arguments
 from tests.models import small
@@ -47,9 +48,8 @@ async def trained(path, *, steps=REWARDS, temperature=1.0, callback=None, **trai
 
     settings = config(steps=len(steps), **training)
     session = GrpoSession(
-        msgspec.structs.replace(settings, curator=Curator(temperature=temperature)),
-        small.base(),
-        small.tokenizer(),
+        msgspec.structs.replace(settings, curator=CuratorSettings(temperature=temperature)),
+        *small.lent(),
         checkpoints=path,
         play=play,
         after_update=after_update,
@@ -63,7 +63,7 @@ async def trained(path, *, steps=REWARDS, temperature=1.0, callback=None, **trai
 
 
 def adapter_of(session):
-    return by_hand.pairs(dict(session.model.model.named_parameters()))
+    return by_hand.pairs(dict(session._trainer.model.named_parameters()))
 
 
 @pytest.mark.parametrize(
@@ -190,8 +190,7 @@ def test_the_clip_bounds_the_importance_ratio_on_both_sides(tmp_path, clip):
     rows, advantages = samples(1, REWARDS[0]), advantages_of(REWARDS[0])
     session = GrpoSession(
         config(clip=clip, micro_batch=8),
-        small.base(),
-        small.tokenizer(),
+        *small.lent(),
         checkpoints=tmp_path,
         play=idle,
         after_update=idle,
@@ -262,8 +261,7 @@ async def states(path, steps, **training):
 
     session = GrpoSession(
         config(steps=len(steps), **training),
-        small.base(),
-        small.tokenizer(),
+        *small.lent(),
         checkpoints=path,
         play=play,
         after_update=after_update,
@@ -323,8 +321,7 @@ async def test_skipped_from_the_first_step_on_a_run_can_be_resumed(tmp_path):
 
     session = GrpoSession(
         config(steps=3),
-        small.base(),
-        small.tokenizer(),
+        *small.lent(),
         checkpoints=tmp_path,
         play=play,
         after_update=idle,
@@ -373,11 +370,11 @@ async def test_a_rollout_without_a_reward_takes_no_part_in_its_groups_update(tmp
 )
 def test_a_curator_that_draws_from_another_distribution_is_refused(tmp_path, sampling, told):
     with pytest.raises(ConfigError, match=told):
-        _arguments(msgspec.structs.replace(config(), curator=Curator(**sampling)), tmp_path)
+        _arguments(msgspec.structs.replace(config(), curator=CuratorSettings(**sampling)), small.base(), tmp_path)
 
 
 def test_the_device_and_the_type_of_the_numbers_are_handed_on(tmp_path):
-    made = _arguments(config(), tmp_path)
+    made = _arguments(config(), small.base(), tmp_path)
     assert (made.use_cpu, made.bf16, made.gradient_checkpointing) == (True, False, False)
-    half = _arguments(msgspec.structs.replace(config(), model=Model(dtype="bfloat16")), tmp_path)
+    half = _arguments(config(), small.base().bfloat16(), tmp_path)
     assert (half.use_cpu, half.bf16) == (True, False)

@@ -27,8 +27,7 @@ class Watched:
         self.reached, self.go_on = threading.Event(), threading.Event()
         self.session = GrpoSession(
             config(steps=steps),
-            base,
-            small.tokenizer(),
+            *small.lent(base),
             checkpoints=path,
             play=play,
             after_update=idle,
@@ -56,18 +55,18 @@ class Watched:
 
     async def asking(self, role, way):
         """A request that has been given up in mid-token, whose thread goes on a while after."""
-        messages, model = [Message("user", "where is the mug?")], self.session.model
+        messages, model = [Message("user", "where is the mug?")], self.session._policy
         if way == "complete":
-            request = model.complete(messages, role=role, sampling=LONG)
+            request = getattr(model, role).complete(messages, LONG)
         else:
-            request = model.choose(messages, ["go", "look around"], role=role, prefix="", sampling=LONG)
+            request = getattr(model, role).loglikelihood(messages, "", ["go", "look around"])
         task = asyncio.create_task(request)
         assert await asyncio.to_thread(self.reached.wait, SECONDS)
         asyncio.get_running_loop().call_later(0.1, self.go_on.set)
         return task
 
 
-@pytest.mark.parametrize("way", ["complete", "choose"])
+@pytest.mark.parametrize("way", ["complete", "score"])
 @pytest.mark.parametrize("role", ["executor", "curator"])
 async def test_the_update_begins_after_the_last_token_of_what_timed_out(tmp_path, role, way):
     """With the adapter off, as the executor has it, the loss would not even have a gradient."""
@@ -111,15 +110,15 @@ async def test_what_is_asked_during_the_update_is_answered_by_the_new_adapter(tm
         return begin(model, inputs)
 
     async def ask(messages):
-        task = asyncio.create_task(session.model.complete(messages, role="curator", sampling=short))
+        task = asyncio.create_task(session._policy.curator.complete(messages, short))
         await asyncio.sleep(0.05)
         return task
 
     watched._update = ask_then_update
     await asyncio.wait_for(session.run(None), SECONDS)
     assert watched.order[:3] == ["update", "update", "a token begins"]
-    again = await session.model.complete([Message("user", "where?")], role="curator", sampling=short)
-    assert answers[0].completion_ids == again.completion_ids
+    again = await session._policy.curator.complete([Message("user", "where?")], short)
+    assert answers[0].tokens.completion_ids == again.tokens.completion_ids
 
 
 @pytest.mark.parametrize("how", ["an error", "a group of tasks", "a stop", "the session is cancelled"])
@@ -155,7 +154,7 @@ async def test_however_a_session_ends_in_mid_token_nothing_works_on_its_model_af
         await asyncio.wait_for(asyncio.shield(running), SECONDS)
     assert watched.order == ["a token begins", "a token ends"]
     assert by_hand.distance(adapter_of(watched.session), watched.first) == 0
-    assert not watched.session.model._turn.locked()
+    assert not watched.session._policy._batcher.held
     assert not [thread for thread in threading.enumerate() if "train" in thread.name]
 
 
@@ -197,5 +196,5 @@ async def test_cancelled_in_mid_update_and_more_than_once_the_session_ends_after
     running = asyncio.create_task(watched.session.run(None))
     with pytest.raises(asyncio.CancelledError):
         await running
-    await watched.session.model.idle(SECONDS)
+    await watched.session._policy.idle(SECONDS)
     assert played == [1] and watched.order == ["update", "update"]

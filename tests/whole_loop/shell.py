@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from engine.config import Model
 from engine.environments.opening import open_source
 from engine.evaluation.verify import verify
 from engine.evaluation.verify.tokens import load
+from engine.models.settings import LocalModelSettings
 from engine.runs.directory import Run
 from engine.runs.status import loading
 
@@ -89,7 +89,7 @@ def verified(run):
 
 @cache
 def pocket_tokens():
-    return load(Model())
+    return load(LocalModelSettings())
 
 
 @contextmanager

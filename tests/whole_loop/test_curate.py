@@ -4,17 +4,18 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 
 import msgspec
 import pygit2
 import pytest
 
-from engine import config
 from engine.agents.prompting import Prompts
 from engine.core.text import counted
 from engine.jobs.proposals import vetoes_of
-from engine.models.local.model import load_tokenizer
+from engine.models.base import Models
+from engine.models.local.models import LocalTokenizer
+from engine.models.local.weights import load_tokenizer
+from engine.models.settings import LocalModelSettings
 from engine.rollouts.rollout import RolloutContext
 from engine.runs.directory import Run
 from engine.skills import SkillRepo
@@ -118,8 +119,8 @@ def test_a_vetoed_edit_is_no_commit(asked):
 
 def test_the_veto_and_its_reason_stand_in_every_later_prompt_of_the_curator(asked):
     """The tokens that were counted are those of the prompt with the veto in it, and not those of one without."""
-    run, tokenizer = asked.run, load_tokenizer(config.Model())
-    counting = SimpleNamespace(count_tokens=lambda text: len(tokenizer(text)["input_ids"]))
+    run, tokenizer = asked.run, load_tokenizer(LocalModelSettings())
+    counting = Models(None, None, None, LocalTokenizer(tokenizer))
     prompts = Prompts.load(run.config.curator.prompts)
     vetoes = vetoes_of(run, RolloutContext(None, counting, prompts, prompts, run.config))
     assert [(veto.skill, veto.reason) for veto in vetoes] == [

@@ -4,9 +4,9 @@ from itertools import pairwise
 
 import pytest
 
-from engine import config
 from engine.agents.judges.rubric import rubric
-from engine.models.local.model import load_tokenizer
+from engine.models.local.weights import load_tokenizer
+from engine.models.settings import LocalModelSettings
 from engine.rollouts.rollout import apply_calls
 from engine.skills import SkillIndex, SkillRepo, parse_operations
 from tests.whole_loop.replay import curator_prompt, episodes, tokens_of
@@ -101,7 +101,7 @@ def test_the_rewards_and_advantages_are_what_the_log_gives(run):
 
 def test_what_the_rewards_are_made_of_follows_from_the_completions(run):
     """Played again from the log: each call's verdict, the repository, its tokens, the judge, the prompt's tokens."""
-    tokenizer = load_tokenizer(config.Model())
+    tokenizer = load_tokenizer(LocalModelSettings())
     played = episodes(run.events())
     assert len(played) == 2 * ROWS
     repos = {}

@@ -35,7 +35,7 @@ def rubric(operations: Sequence[Operation], trajectory: Trajectory) -> float:
 
 
 JUDGES: Mapping[str, Callable[[Sequence[Operation], Trajectory], float]] = MappingProxyType({"rubric": rubric})
-"""The judges that `rewards.judge` can name."""
+"""The judges that `judge.kind` can name."""
 
 
 def _score(operation: Operation, trajectory: Trajectory) -> float:

@@ -5,8 +5,7 @@
     skillos-engine skills REPO import collection.zip --clash rename
 
 REPO is a folder of skills, or a run's directory for the repository that the run works on. Looking changes no skill and
-begins no history (a large repository keeps the index of its searches in `.skillos`). `looking` has what only reads,
-`changing` the history and what writes.
+begins no history (a large repository keeps the index of its searches in `.skillos`).
 """
 
 from __future__ import annotations
@@ -15,15 +14,15 @@ import argparse
 from pathlib import Path
 
 from engine.cli.common import Commands, add_command
-from engine.cli.skills import changing, looking
+from engine.cli.skills import exchange, history, inspect
 
 
 def add_commands(commands: Commands) -> None:
-    skills = add_command(commands, "skills", "look at, check, search, and undo in a skill repository", looking.overview)
+    skills = add_command(commands, "skills", "look at, check, search, and undo in a skill repository", inspect.overview)
     skills.add_argument("repo", type=Path, metavar="REPO", help="a folder of skills, or a run's directory")
     actions: Commands = skills.add_subparsers(metavar="ACTION")
-    looking.add_actions(actions)
-    changing.add_actions(actions)
+    for module in (inspect, history, exchange):
+        module.add_actions(actions)
     for action in actions.choices.values():
         action.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
     skills.add_argument("--json", action="store_true", help="print JSON")

@@ -19,10 +19,14 @@ from engine.environments.alfworld.expert.player import Expert, Turn, demonstrati
 from engine.environments.alfworld.files.loading import load_games
 from engine.environments.alfworld.play.environment import AlfworldEnvironment
 from engine.environments.alfworld.play.game import Game, Games
+from engine.environments.alfworld.settings import AlfworldSettings, check, check_held_out
 from engine.environments.alfworld.source import AlfworldTasks
+from engine.environments.registry import EnvironmentKind
 
 __all__ = [
+    "KIND",
     "AlfworldEnvironment",
+    "AlfworldSettings",
     "AlfworldTasks",
     "Expert",
     "Game",
@@ -32,3 +36,5 @@ __all__ = [
     "demonstration",
     "load_games",
 ]
+
+KIND = EnvironmentKind(name="alfworld", settings=AlfworldSettings, check=check, check_held_out=check_held_out)

@@ -12,6 +12,7 @@ from engine.agents.judges.rubric import JUDGES
 from engine.agents.prompting import Prompts, SkillShown
 from engine.config import Config
 from engine.core.events import Call, CurationMade, EpisodeEnded, EpisodeStarted, RunKind
+from engine.core.parts import kind_of
 from engine.evaluation.verify.report import Value
 from engine.evaluation.verify.scope import Fork, Played, Scope
 from engine.evaluation.verify.tokens import Tokens
@@ -101,7 +102,7 @@ class Decisions:
 
     def _judge(self, event_id: int, made: CurationMade, played: Played, edits: Sequence[Edit], scope: Scope) -> None:
         assert played.started is not None
-        judge = JUDGES[self._config.rewards.judge]
+        judge = JUDGES[kind_of(self._config.judge)]
         score = judge([edit.operation for edit in edits], played.trajectory(played.started))
         logged: dict[str, Value] = {"judge": made.judge, "reason": made.judge_reason}
         again: dict[str, Value] = {"judge": score, "reason": ""}

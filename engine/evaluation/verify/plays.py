@@ -23,6 +23,7 @@ from engine.evaluation.held_out import held_out_groups
 from engine.evaluation.verify.report import Values
 from engine.evaluation.verify.scope import Scope
 from engine.rollouts.groups.families import Group, draw_groups
+from engine.rollouts.groups.families_kind import families_settings
 from engine.runs.text import place
 
 T = TypeVar("T")
@@ -125,7 +126,7 @@ class Plays:
         if isinstance(began, MeasurementStarted):
             return held_out_groups(world, training.tasks, len(began.groups))
         if self._kind == "train":
-            return draw_groups(world, training, began.step)
+            return draw_groups(world, training, families_settings(self._config.grouping), began.step)
         seed = self._config.curate.seed
         tasks = self._stream[began.step - 1 : began.step]
         return [Group(f"stream-{seed}", 0, seed, task.family, [task]) for task in tasks]

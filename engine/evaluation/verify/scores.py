@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from engine import config
 from engine.core.events import (
     HeldOutMeasured,
     PositionId,
@@ -22,13 +21,14 @@ from engine.evaluation.held_out import standard_error
 from engine.evaluation.verify.report import Values
 from engine.evaluation.verify.scope import Played, Scope
 from engine.rollouts import rewards
+from engine.rollouts.settings import RewardSettings
 from engine.runs.text import place
 from engine.training.samples import ZERO_GRADIENT, why_untrainable
 
 NO_EPISODES = "its episodes are not in the log, as in older ones"
 
 
-def check_rollout(event_id: int, scored: RolloutScored, scope: Scope, settings: config.Rewards, kind: RunKind) -> None:
+def check_rollout(event_id: int, scored: RolloutScored, scope: Scope, settings: RewardSettings, kind: RunKind) -> None:
     """A rollout's parts, and how many of its positions were measured."""
     key = (scored.group, scored.rollout)
     positions = scope.rollout(*key)
@@ -111,7 +111,7 @@ def check_step(event_id: int, ended: StepEnded, scope: Scope, kind: RunKind) -> 
     )
 
 
-def check_held_out(event_id: int, measured: HeldOutMeasured, scope: Scope, settings: config.Rewards) -> None:
+def check_held_out(event_id: int, measured: HeldOutMeasured, scope: Scope, settings: RewardSettings) -> None:
     """A held-out result, from every position of its groups; one that the log does not have is unmeasured."""
     parts, unmeasured = [], 0
     where = f"held out after step {measured.step}"

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from engine import config
 from engine.models.base import Message
+from engine.models.registry import load_vocabulary
+from engine.models.settings import ModelSettings
 from engine.skills import TOOLS
 
 
@@ -43,8 +44,6 @@ class _Counted:
         )
 
 
-def load(settings: config.Model) -> Tokens:
+def load(settings: ModelSettings) -> Tokens:
     """The tokens of the run's model. Raises `ConfigError` where its tokenizer cannot be had."""
-    from engine.models.local.model import load_tokenizer
-
-    return _Counted(load_tokenizer(settings))
+    return _Counted(load_vocabulary(settings))

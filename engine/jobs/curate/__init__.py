@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from engine.config import Config, ConfigError
+from engine.core.options import Option
 from engine.jobs.base import JobKind
+
+
+def check(config: Config) -> None:
+    """Raises `ConfigError` where `curate.adapter` names neither a checkpoint nor a train run that has one."""
+    from engine.models.files import check_adapter
+
+    source = config.curate.adapter
+    if not source:
+        return
+    path = Path(source).expanduser()
+    if (path / "adapter_config.json").is_file():
+        check_adapter(path)
+    elif not any(path.glob("checkpoints/step-*/adapter_config.json")):
+        raise ConfigError(f"curate.adapter = {source!r} is neither a checkpoint nor a train run that has one")
+
 
 KIND = JobKind(
     name="curate",
@@ -11,4 +30,11 @@ KIND = JobKind(
     trains=False,
     forks=False,
     work="engine.jobs.curate.run:curate",
+    about="curate a lasting repository, task after task",
+    options=(
+        Option("--tasks", "curate.tasks", "how many tasks"),
+        Option("--review", "review.policy", "who decides on edits"),
+        Option("--curator", "curate.adapter", "a train run or checkpoint whose adapter curates", path=True),
+    ),
+    check=check,
 )

@@ -73,8 +73,8 @@ class CurateRun:
         self._skills: SkillIndex | None = None
         self._trials = SkillUsage()
         world, _ = loading.load_sources(config, self._report, held_out=False)
-        model = loading.load_player(config, _adapter(config.curate.adapter), self._report)
-        self._context = loading.rollout_context(config, world, model)
+        opened = loading.open_models(config, _adapter(config.curate.adapter), self._report)
+        self._context = loading.rollout_context(config, world, opened.models)
 
     async def work(self) -> None:
         """Every task that has not ended yet, in the stream's order. Raises `HistoryError` for an unusable repository."""

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from engine.config import Config
+from engine.core.options import Option
+from engine.core.parts import kind_of
+from engine.environments.registry import ENVIRONMENTS
 from engine.jobs.base import JobKind
+
+
+def check(config: Config) -> None:
+    """Raises `ConfigError` where held-out groups would be of tasks that are trained on."""
+    if config.training.evaluate_every:
+        ENVIRONMENTS.load(kind_of(config.environment)).check_held_out(config.environment)
+
 
 KIND = JobKind(
     name="train",
@@ -11,4 +22,7 @@ KIND = JobKind(
     trains=True,
     forks=True,
     work="engine.jobs.train.run:train",
+    about="train a curator",
+    options=(Option("--steps", "training.steps", "GRPO steps"),),
+    check=check,
 )

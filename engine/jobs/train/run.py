@@ -37,8 +37,9 @@ from engine.core.events import (
 from engine.jobs import loading
 from engine.jobs.control import Control
 from engine.jobs.proposals import Proposals, net_edits, vetoes_of
-from engine.models.base import ChatModel, NotFinite, not_finite_in
+from engine.models.base import NotFinite, not_finite_in
 from engine.rollouts.groups.families import draw_groups
+from engine.rollouts.groups.families_kind import families_settings
 from engine.rollouts.reporting import LossWarnings, Pace, nothing_trained
 from engine.rollouts.rollout import Rollout, RolloutContext, collect
 from engine.rollouts.summary import advantages, score_rollouts, summary
@@ -48,7 +49,7 @@ from engine.runs.measurements import due, measurements, missing
 from engine.runs.writer import EventWriter
 from engine.training import checkpoints
 from engine.training.diverged import diverged_in_answer
-from engine.training.samples import TrainingSample, step_samples
+from engine.training.samples import TrainingSample, step_samples, trainable
 
 if TYPE_CHECKING:
     from engine.training.trainer import GrpoSession, Update
@@ -97,7 +98,6 @@ class TrainRun:
             await self._evaluate_saved(step)
         if done < self._config.training.steps:
             session = await asyncio.to_thread(self._open_session, asyncio.get_running_loop())
-            self._context = msgspec.structs.replace(self._context, model=session.model)
             await session.run(newest[1] if newest else None)
         self._writer.flush()
         if why := nothing_trained(self._run):
@@ -108,22 +108,22 @@ class TrainRun:
         self._writer.emit(Progress("loading", what))
 
     def _load(self) -> None:
-        """What plays: the worlds, and the base model, which is the untrained curator too."""
+        """What plays: the worlds, and the models; the curator is untrained. Raises `NotTrainable`."""
         evaluated = bool(self._config.training.evaluate_every)
         world, self._held_out = loading.load_sources(self._config, self._report, held_out=evaluated)
-        self._base, self._tokenizer = loading.load_model(self._config, self._report)
-        player = loading.local(self._config, self._base, self._tokenizer)
-        self._context = loading.rollout_context(self._config, world, player)
+        opened = loading.open_models(self._config, None, self._report)
+        self._policy, self._sink = trainable(opened)
+        self._context = loading.rollout_context(self._config, world, opened.models)
 
     def _open_session(self, loop: asyncio.AbstractEventLoop) -> GrpoSession:
-        """The GRPO session over the base model, which gets its adapter in place."""
+        """The GRPO session over the curator's base model, which gets its adapter in place."""
         self._report("the trainer")
         from engine.training.trainer import GrpoSession
 
         return GrpoSession(
             self._config,
-            self._base,
-            self._tokenizer,
+            self._policy,
+            self._sink,
             checkpoints=self._run.checkpoints,
             play=self._play,
             after_update=self._after_update,
@@ -142,7 +142,8 @@ class TrainRun:
         """The rollouts of `step`, scored."""
         await self._control.gate()
         self._began = time.monotonic()
-        groups = draw_groups(self._context.source, self._config.training, step)
+        grouping = families_settings(self._config.grouping)
+        groups = draw_groups(self._context.source, self._config.training, grouping, step)
         tasks = [GroupDrawn(group.id, group.family, group.seed, [task.id for task in group.tasks]) for group in groups]
         vetoes = vetoes_of(self._run, self._context)
         self._writer.emit(StepStarted(step, tasks, vetoes))
@@ -153,7 +154,7 @@ class TrainRun:
         self._parts = score_rollouts(self._rollouts, self._config.rewards, self._writer.emit)
         self._played = time.monotonic()
         self._writer.emit(Progress("update", f"of step {step}"))
-        return step_samples(self._rollouts, self._parts, int(self._tokenizer.pad_token_id))
+        return step_samples(self._rollouts, self._parts, int(self._policy.vocabulary.pad_token_id))
 
     async def _after_update(self, update: Update) -> None:
         """Tell what the update did and how the step went, and propose the step's best edits.
@@ -201,7 +202,7 @@ class TrainRun:
         self._writer.emit(CheckpointSaved(step, str(checkpoint), checkpoints.size_of(checkpoint)))
         self._writer.flush()
         if due(self._config.training, step) and step not in measurements(self._run):
-            await self._evaluate(step, self._context.model)
+            await self._evaluate(step)
 
     async def _evaluate_saved(self, step: int) -> None:
         """Make a measurement that was missed, with the checkpoint of its step.
@@ -209,7 +210,7 @@ class TrainRun:
         Where that is gone or damaged, an unmeasured result is logged, and a warning gives the reason.
         """
         if step == 0:
-            await self._evaluate_or_diverge(0, self._context.model, None)
+            await self._evaluate_or_diverge(0, None)
             return
         checkpoint = loading.saved(self._run.checkpoints).get(step)
         fault = await asyncio.to_thread(checkpoints.fault_of, checkpoint) if checkpoint else "its checkpoint is gone"
@@ -219,23 +220,24 @@ class TrainRun:
             positions = training.evaluate_groups * training.tasks
             self._writer.emit(HeldOutMeasured(step, training.evaluate_groups, None, None, positions, 0.0))
             return
-        player = await asyncio.to_thread(loading.load_player, self._config, checkpoint, self._report)
-        await self._evaluate_or_diverge(step, player, checkpoint)
+        self._report(f"the adapter {checkpoint.name}")
+        await self._sink.publish(checkpoint, step)
+        await self._evaluate_or_diverge(step, checkpoint)
 
-    async def _evaluate_or_diverge(self, step: int, model: ChatModel, checkpoint: Path | None) -> None:
+    async def _evaluate_or_diverge(self, step: int, checkpoint: Path | None) -> None:
         """Measure outside a session, where nothing else gives advice on an answer that is not finite."""
         try:
-            await self._evaluate(step, model)
+            await self._evaluate(step)
         except (NotFinite, BaseExceptionGroup) as error:
             if (found := not_finite_in(error)) is None:
                 raise
             raise diverged_in_answer(f"held-out groups after step {step}", found, self._config, checkpoint) from error
 
-    async def _evaluate(self, step: int, model: ChatModel) -> None:
-        """Measure `model`, the curator after `step` updates, on the held-out groups. Raises what the model raises."""
+    async def _evaluate(self, step: int) -> None:
+        """Measure the curator that answers, after `step` updates, on the held-out groups. Raises what the models raise."""
         await self._control.gate()
         groups = self._config.training.evaluate_groups
-        context = msgspec.structs.replace(self._context, source=self._held_out, model=model)
+        context = msgspec.structs.replace(self._context, source=self._held_out)
         self._writer.emit(StateChanged("running", f"measuring on {groups} held-out groups"))
         self._writer.emit(await self._control.interruptible(self._measure(context, step, self._emit)))
         self._writer.emit(StateChanged("running"))

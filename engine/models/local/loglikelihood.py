@@ -1,4 +1,4 @@
-"""Choosing one of several texts by likelihood: what `LocalModel.choose` computes.
+"""The likelihood of several texts as the continuation of one prompt: what `LocalModel.loglikelihood` computes.
 
     question = pose(tokenizer, prompt_ids, "<action>", ["go box</action>", "take mug</action>"])
     [scores] = score(model, [question])            # mean ln p of a token of each option, given all before it
@@ -54,7 +54,7 @@ _NOTHING = _Pack(0, ())
 def pose(tokenizer: PreTrainedTokenizerBase, prompt_ids: list[int], prefix: str, options: Sequence[str]) -> Question:
     """The question which of `options` follows the prompt and `prefix`. Raises `ValueError` for none, or an empty one."""
     if not options or not all(options):
-        raise ValueError(f"a choice needs options, none of them empty; these are: {list(options)!r}")
+        raise ValueError(f"scoring needs options, none of them empty; these are: {list(options)!r}")
     encoded = tokenizer([prefix + option for option in options], add_special_tokens=False, return_offsets_mapping=True)
     tails, starts = encoded["input_ids"], []
     for offsets in encoded["offset_mapping"]:
@@ -96,21 +96,11 @@ def _any_wanted(wanted: Callable[[int], bool], questions: Sequence[int]) -> bool
     return any(wanted(index) for index in questions)
 
 
-def pick(scores: Sequence[float], temperature: float, seed: int) -> int:
-    """The index of the best score at temperature 0, else a draw from softmax(scores / temperature) by Gumbel-max."""
-    values = torch.tensor(scores, dtype=torch.float64)
-    if temperature:
-        uniform = torch.rand(len(scores), generator=torch.Generator().manual_seed(seed % 2**63), dtype=torch.float64)
-        values = values / temperature - torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
-    return int(values.argmax())
-
-
 def _check(model: Any) -> None:
     kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or ["full_attention"])
     if kinds != {"full_attention"}:
         raise ValueError(
-            f"a model with layers of {', '.join(sorted(kinds))} cannot choose by likelihood; "
-            "use executor.decoding=generate"
+            f"a model with layers of {', '.join(sorted(kinds))} cannot score options; use executor.decoding=generate"
         )
 
 

@@ -73,7 +73,7 @@ async def _play(context: RolloutContext, tasks: list[Task], chooser: Callable[[T
             context.source,
             task,
             chooser(task),
-            model=context.model,
+            model=context.models.executor,
             prompts=context.executor_prompts,
             settings=context.config.executor,
             seed=seed_of("arm", task.id),

@@ -1,6 +1,6 @@
 """Task groups: |G| related tasks that the N rollouts of one GRPO group walk in the same order with the same seeds.
 
-    groups = draw_groups(world, config.training, step=3)
+    groups = draw_groups(world, config.training, families_settings(config.grouping), step=3)
 
 A group is drawn from (training seed, step, number) by SHA-256, and its seed travels with it into every event and prompt
 seed, so the same configuration draws the same groups on any machine (`method.md`, lesson 3). Related means of one family;
@@ -14,9 +14,10 @@ from typing import Literal
 
 import msgspec
 
-from engine import config
 from engine.core.seeds import seed_of, stream
 from engine.environments.base import Task, TaskSource
+from engine.rollouts.groups.families_kind import FamiliesSettings
+from engine.training.settings import TrainingSettings
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -29,19 +30,21 @@ class Group(msgspec.Struct, frozen=True):
     tasks: list[Task]
 
 
-def draw_groups(world: TaskSource, settings: config.Training, step: int) -> list[Group]:
+def draw_groups(world: TaskSource, settings: TrainingSettings, grouping: FamiliesSettings, step: int) -> list[Group]:
     """The groups of `step` (counted from 1)."""
     return [
-        draw_group(world, settings, seed_of("group", settings.seed, step, number), number)
+        draw_group(world, settings, grouping, seed_of("group", settings.seed, step, number), number)
         for number in range(settings.groups)
     ]
 
 
-def draw_group(world: TaskSource, settings: config.Training, seed: int, number: int = 0) -> Group:
-    """The group of `seed`: tasks of one family, as many and in the order that `settings` says."""
-    family = draw_family(world.families(seed), settings.families, seed)
+def draw_group(
+    world: TaskSource, settings: TrainingSettings, grouping: FamiliesSettings, seed: int, number: int = 0
+) -> Group:
+    """The group of `seed`: tasks of one family, as many as `settings` says, drawn and ordered as `grouping` says."""
+    family = draw_family(world.families(seed), grouping.weighting, seed)
     tasks = world.tasks(family, seed, settings.tasks)
-    if settings.order == "easy_to_hard":
+    if grouping.order == "easy_to_hard":
         tasks = easy_to_hard(tasks)
     return Group(id=f"{world.name}-{seed:012x}", number=number, seed=seed, family=family, tasks=tasks)
 

@@ -16,14 +16,14 @@ from collections.abc import Collection, Iterator, Mapping
 
 import msgspec
 
-from engine.config import Audit
 from engine.core.findings import Finding, Severity
+from engine.review.settings import AuditSettings
 from engine.skills.audit.duplicates import DuplicateIndex
 from engine.skills.format.skill import MAX_BYTES, Skill
 
 __all__ = ["Context", "DuplicateIndex", "Finding", "Severity", "audit", "audit_repo"]
 
-_SIMILARITY = Audit().similarity
+_SIMILARITY = AuditSettings().similarity
 _ORDER = {"danger": 0, "warning": 1, "info": 2}
 
 

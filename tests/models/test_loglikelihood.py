@@ -1,23 +1,20 @@
-"""Choosing by likelihood: the scores are the model's own, whoever else asks at the same time."""
+"""The likelihood of options: the scores are the model's own, whoever else asks at the same time."""
 
 import asyncio
-import math
 
-import msgspec
 import pytest
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from engine.models.base import Message, PromptTooLong, Sampling
-from engine.models.local import loglikelihood as choosing
-from engine.models.local.model import LocalModel
+from engine.models.local.loglikelihood import pose, score
+from engine.models.local.models import LocalModels
 from engine.recipes.pocket.tokenizer import train_tokenizer
 from tests.models import small
 
 ACTIONS = ["look", "go to box 1", "go to box 12", "take the old mug from the rack é", "wait"]
 OPTIONS = [f"{action}</action>" for action in ACTIONS]
 PREFIX = "<think></think><action>"
-GREEDY = Sampling(temperature=0)
 TOLERANCE = 1e-4
 
 
@@ -33,15 +30,15 @@ def base():
 
 @pytest.fixture
 def model(base, tokenizer):
-    return LocalModel(base, tokenizer, context=512)
+    return LocalModels(base, tokenizer, context=512)
 
 
 def chat(text="Get the mug."):
     return [Message("user", text)]
 
 
-def ask(model, messages, options=OPTIONS, *, sampling=GREEDY, role="executor", prefix=PREFIX):
-    return model.choose(messages, list(options), role=role, prefix=prefix, sampling=sampling)
+def ask(model, messages, options=OPTIONS, *, role="executor", prefix=PREFIX, cap=None):
+    return getattr(model, role).loglikelihood(messages, prefix, list(options), cap)
 
 
 def alone(model, tokenizer, messages, option):
@@ -57,77 +54,62 @@ def alone(model, tokenizer, messages, option):
 
 
 async def test_a_score_is_that_of_a_forward_pass_over_prompt_and_option(model, base, tokenizer):
-    choice = await ask(model, chat())
+    scores = await ask(model, chat())
     expected = [alone(base, tokenizer, chat(), option) for option in OPTIONS]
-    assert choice.logprobs == pytest.approx(expected, abs=TOLERANCE)
+    assert scores == pytest.approx(expected, abs=TOLERANCE)
     assert max(expected) - min(expected) > 0.1
 
 
-async def test_at_temperature_zero_the_likeliest_is_taken_wherever_it_stands(model):
-    first = await ask(model, chat())
-    assert first.index == max(range(len(OPTIONS)), key=first.logprobs.__getitem__)
-    assert first.text == OPTIONS[first.index]
-    assert (await ask(model, chat(), OPTIONS[::-1])).text == first.text
+async def test_a_score_does_not_depend_on_the_order_of_the_options(model):
+    assert (await ask(model, chat(), OPTIONS[::-1]))[::-1] == pytest.approx(await ask(model, chat()), abs=TOLERANCE)
 
 
-async def test_the_answer_is_the_same_alone_and_in_a_batch_with_others(model, base, tokenizer):
+async def test_scores_are_the_same_alone_and_in_a_batch_with_others(model, base, tokenizer):
     chats = [chat("Get the mug. " * length) for length in (1, 7, 3, 2) * 3]
     offered = [OPTIONS, OPTIONS[:2], ["wait</action>"]] * 4
     together = await asyncio.gather(*map(ask, [model] * len(chats), chats, offered))
-    for messages, options, choice in zip(chats, offered, together, strict=True):
-        single = await ask(LocalModel(base, tokenizer, context=512), messages, options)
-        assert (choice.index, choice.prompt_ids) == (single.index, single.prompt_ids)
-        assert choice.logprobs == pytest.approx(single.logprobs, abs=TOLERANCE)
+    for messages, options, scores in zip(chats, offered, together, strict=True):
+        single = await ask(LocalModels(base, tokenizer, context=512), messages, options)
+        assert scores == pytest.approx(single, abs=TOLERANCE)
 
 
-async def test_choices_and_completions_that_wait_together_do_not_disturb_each_other(model):
+async def test_scores_and_completions_that_wait_together_do_not_disturb_each_other(model):
     writing = Sampling(max_tokens=8, seed=3)
-    completion = await model.complete(chat(), role="executor", sampling=writing)
-    choice = await ask(model, chat())
+    completion = await model.executor.complete(chat(), writing)
+    scores = await ask(model, chat())
     mixed = await asyncio.gather(
-        ask(model, chat()), model.complete(chat(), role="executor", sampling=writing), ask(model, chat("Wait."))
+        ask(model, chat()), model.executor.complete(chat(), writing), ask(model, chat("Wait."))
     )
-    assert mixed[1].completion_ids == completion.completion_ids
-    assert mixed[0].index == choice.index
+    assert mixed[1].tokens == completion.tokens
+    assert mixed[0] == pytest.approx(scores, abs=TOLERANCE)
 
 
 @pytest.mark.parametrize("tokens_at_once", [1, 9, 1000])
 def test_reading_the_options_in_pieces_changes_nothing(base, tokenizer, tokens_at_once):
     prompts = [tokenizer(text)["input_ids"] for text in ("go to box 1", "look at the old rack in the hall")]
     questions = [
-        choosing.pose(tokenizer, prompt, PREFIX, options)
+        pose(tokenizer, prompt, PREFIX, options)
         for prompt, options in zip(prompts, (OPTIONS, OPTIONS[3:]), strict=True)
     ]
-    whole = [choosing.score(base, [question])[0] for question in questions]
-    pieces = choosing.score(base, questions, tokens_at_once)
+    whole = [score(base, [question])[0] for question in questions]
+    pieces = score(base, questions, tokens_at_once)
     assert [len(row) for row in pieces] == [len(OPTIONS), 2]
     for row, expected in zip(pieces, whole, strict=True):
         assert row == pytest.approx(expected, abs=TOLERANCE)
 
 
-async def test_draws_follow_the_likelihoods_and_the_seed_alone(model):
-    hot = [Sampling(temperature=0.7, seed=seed) for seed in range(600)]
-    scores = (await ask(model, chat())).logprobs
-    drawn = [choosing.pick(scores, sampling.temperature, sampling.seed) for sampling in hot]
-    weights = [math.exp(score / 0.7) for score in scores]
-    for index, weight in enumerate(weights):
-        assert drawn.count(index) / len(hot) == pytest.approx(weight / sum(weights), abs=0.07)
-    together = await asyncio.gather(*(ask(model, chat(), sampling=sampling) for sampling in hot[:40]))
-    assert [choice.index for choice in together] == drawn[:40]
-
-
-async def test_the_executor_chooses_without_the_curators_adapter(base, tokenizer):
-    bare = await ask(LocalModel(base, tokenizer, context=512), chat())
+async def test_the_executor_scores_without_the_curators_adapter(base, tokenizer):
+    bare = await ask(LocalModels(base, tokenizer, context=512), chat())
     adapted = small.with_adapter(small.base()).train()
-    model = LocalModel(adapted, tokenizer, context=512)
-    assert (await ask(model, chat())).logprobs == pytest.approx(bare.logprobs, abs=TOLERANCE)
-    assert (await ask(model, chat(), role="curator")).logprobs != pytest.approx(bare.logprobs, abs=0.05)
+    model = LocalModels(adapted, tokenizer, context=512)
+    assert await ask(model, chat()) == pytest.approx(bare, abs=TOLERANCE)
+    assert await ask(model, chat(), role="curator") != pytest.approx(bare, abs=0.05)
     assert adapted.training
 
 
 def test_a_token_across_the_border_of_prefix_and_option_is_scored_with_the_option():
     merging = train_tokenizer(["You are in the hall."] * 2, 300)
-    question = choosing.pose(merging, [5], "You are in the ha", ["ll.", " rack"])
+    question = pose(merging, [5], "You are in the ha", ["ll.", " rack"])
     scored = [merging.decode(ids[start:]) for ids, start in zip(question.branches, question.starts, strict=True)]
     assert scored == [" hall.", " rack"]
 
@@ -136,13 +118,12 @@ async def test_a_prompt_that_leaves_no_room_for_the_longest_option_is_too_long(m
     with pytest.raises(PromptTooLong) as caught:
         await ask(model, chat("mug " * 600))
     assert caught.value.limit < 512
-    capped = msgspec.structs.replace(GREEDY, max_prompt_tokens=5)
     with pytest.raises(PromptTooLong, match="limit of 5"):
-        await ask(model, chat(), sampling=capped)
+        await ask(model, chat(), cap=5)
 
 
 @pytest.mark.parametrize("options", [[], ["go", ""]])
-async def test_a_choice_needs_options_that_say_something(model, options):
+async def test_options_that_are_none_or_empty_are_refused(model, options):
     with pytest.raises(ValueError, match="options"):
         await ask(model, chat(), options)
 
@@ -152,6 +133,6 @@ def test_a_model_that_cannot_look_at_branches_side_by_side_is_refused(tokenizer)
         vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
         num_key_value_heads=2, head_dim=8, use_sliding_window=True, sliding_window=4, max_window_layers=1,
     )  # fmt: skip
-    question = choosing.pose(tokenizer, [5], PREFIX, OPTIONS)
+    question = pose(tokenizer, [5], PREFIX, OPTIONS)
     with pytest.raises(ValueError, match="sliding_attention"):
-        choosing.score(Qwen3ForCausalLM(sliding), [question])
+        score(Qwen3ForCausalLM(sliding), [question])

@@ -1,4 +1,4 @@
-"""Checking a run: `verify` recomputes the results in its log, `measure` measures one of its checkpoints again."""
+"""`measure`: measure a checkpoint of a train run on the held-out groups again, and compare with the log."""
 
 from __future__ import annotations
 
@@ -11,24 +11,21 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.cli import exit_codes
 from engine.cli.common import CommandError, Commands, add_command, natural, open_run, positive, print_json
-from engine.config import Config, ConfigError
+from engine.config import Config
 from engine.core.events import AnyEvent, HeldOutMeasured, Progress, RewardBreakdown
-from engine.core.text import printable
-from engine.environments.alfworld import GamesError
-from engine.environments.base import TaskSource
-from engine.environments.opening import open_held_out, open_source
+from engine.core.parts import kind_of
+from engine.environments.registry import ENVIRONMENTS
+from engine.jobs.registry import JOBS
 from engine.models.base import NotFinite, not_finite_in
 from engine.runs.directory import Run
 from engine.runs.measurements import measurements
 from engine.runs.text import held_out_line, progress_line
-from engine.system.preflight import check_held_out
 
 if TYPE_CHECKING:
     from engine.evaluation.held_out import HeldOut
-    from engine.evaluation.verify import Report, Tokens
 
-KINDS = ("rewards", "advantages", "steps", "draws", "episodes", "plays", "searches", "completions", "tokens", "judge")
 SAME_FIELDS = ("r_task", "standard_error")
 
 
@@ -47,7 +44,6 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 def add_commands(commands: Commands) -> None:
-    add_command(commands, "verify", "recompute the results in a run's log, and list what differs", _verify, run=True)
     measure = add_command(
         commands, "measure", "measure a checkpoint on the held-out groups again", _measure, run=True, json=True
     )
@@ -55,71 +51,14 @@ def add_commands(commands: Commands) -> None:
     measure.add_argument("--groups", type=positive, metavar="N", help="how many groups (training.evaluate_groups)")
 
 
-# verify
-
-
-def _verify(options: argparse.Namespace) -> int:
-    """0 where everything that could be recomputed is what the log says, 1 where something differs."""
-    from engine.evaluation.verify import verify
-
-    with open_run(options) as run:
-        config = run.config
-        tokens, problem = _tokens(config)
-        world, held_out = _worlds(config)
-        report = verify(run.events(), config, run.kind, tokens=tokens, world=world, held_out=held_out)
-    for difference in report.differences:
-        logged, again = _shown(difference.logged), _shown(difference.recomputed)
-        print(f"event {difference.event}, {printable(difference.where)}: logged {logged}, its events give {again}")
-    _print_unchecked(report, problem)
-    kinds = [*KINDS, *sorted(report.checked.keys() - set(KINDS))]
-    counts = ", ".join(f"{kind} {report.checked.get(kind, 0)}" for kind in kinds)
-    print(f"recomputed {counts}: {len(report.differences)} differences")
-    return 1 if report.differences else 0
-
-
-def _tokens(config: Config) -> tuple[Tokens | None, str]:
-    """The run's tokenizer, or why it cannot be had."""
-    from engine.evaluation.verify.tokens import load
-
-    try:
-        return load(config.model), ""
-    except ConfigError as error:
-        return None, str(error)
-
-
-def _worlds(config: Config) -> tuple[TaskSource | None, TaskSource | None]:
-    """The run's world and that of its held-out groups; None where its files cannot be read."""
-    try:
-        world = open_source(config.environment)
-    except GamesError:
-        return None, None
-    try:
-        return world, open_held_out(config.environment, world)
-    except (GamesError, ConfigError):
-        return world, None
-
-
-def _print_unchecked(report: Report, problem: str) -> None:
-    for kind, reasons in sorted(report.unchecked.items()):
-        for reason, count in reasons.items():
-            print(f"not checked: {kind} {count} ({printable(reason)})")
-    if problem:
-        print(f"the tokenizer: {printable(problem)}")
-
-
-def _shown(value: float | str | None) -> str:
-    return f"«{printable(value)}»" if isinstance(value, str) else str(value)
-
-
-# measure
-
-
 def _measure(options: argparse.Namespace) -> int:
     """0 where the log has the same result or none of the same groups, 1 where it has another one."""
     with open_run(options) as run:
-        if run.kind != "train":
-            raise CommandError(f"{run.path} is a {run.kind} run; only a train run has checkpoints to measure")
-        check_held_out(run.config.environment)
+        if not JOBS.load(run.kind).trains:
+            raise CommandError(
+                f"{run.path} is a {run.kind} run, which trains nothing: it has no checkpoints to measure"
+            )
+        ENVIRONMENTS.load(kind_of(run.config.environment)).check_held_out(run.config.environment)
         step, adapter = _checkpoint(run, options.step)
         logged = measurements(run).get(step)
         config = run.config
@@ -144,7 +83,7 @@ def _measure(options: argparse.Namespace) -> int:
         print_json(result)
     else:
         print(_line(result))
-    return 1 if result.same is False else 0
+    return exit_codes.FAILED if result.same is False else exit_codes.DONE
 
 
 def _checkpoint(run: Run, step: int | None) -> tuple[int, Path | None]:
@@ -167,20 +106,15 @@ def _checkpoint(run: Run, step: int | None) -> tuple[int, Path | None]:
 
 async def _evaluated(config: Config, adapter: Path | None, step: int, groups: int) -> HeldOut:
     """The held-out evaluation, played as the engine plays it."""
-    import torch
-    from transformers.utils import logging as transformers_logging
-
     from engine.evaluation.held_out import evaluate
     from engine.jobs import loading
     from engine.system import memory
 
     memory.keep_freed()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    torch.set_num_threads(config.model.threads)
     show = _progress()
-    player = loading.load_player(config, adapter, lambda what: show(Progress("loading", what)))
+    opened = loading.open_models(config, adapter, lambda what: show(Progress("loading", what)))
     _, held_out = loading.load_sources(config, lambda what: None, held_out=True)
-    return await evaluate(loading.rollout_context(config, held_out, player), groups, step=step, emit=show)
+    return await evaluate(loading.rollout_context(config, held_out, opened.models), groups, step=step, emit=show)
 
 
 def _progress() -> Callable[[AnyEvent], None]:

@@ -1,4 +1,4 @@
-"""`review`: list the edits of a run that wait, show one, and decide on it."""
+"""`review`: list the pending edits of a run, show one, and decide on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def add_commands(commands: Commands) -> None:
     review.add_argument("action", choices=["list", "show", "approve", "amend", "veto", "undo", "again"])
     review.add_argument("edit", nargs="?", metavar="ID")
     review.add_argument("--reason", default="", help="why an edit is vetoed (quoted to the curator) or amended")
-    review.add_argument("--text", metavar="FILE", help="the file that an amended edit shall write; - is standard input")
+    review.add_argument("--text", metavar="FILE", help="the text of an amended edit; - is standard input")
     review.add_argument("--all", action="store_true", help="list decided edits too")
 
 

@@ -1,16 +1,16 @@
-"""Which repository is meant, which skill of it, and faults in a user's words."""
+"""Which repository is meant, and which skill of it."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
 from engine.cli.common import CommandError
-from engine.config import Audit
+from engine.review.settings import AuditSettings
 from engine.runs.directory import DATABASE, Run
-from engine.skills import RepoError, Skill, SkillRepo
+from engine.skills import Skill, SkillRepo
 from engine.skills.repo.layout import read_text, skill_path
 
 
@@ -22,10 +22,10 @@ def root_of(path: Path) -> Path:
         return run.repo_path
 
 
-def policy_of(path: Path) -> Audit:
+def policy_of(path: Path) -> AuditSettings:
     """What audits lead to there: as a run is configured, or the defaults."""
     if not (path / DATABASE).exists():
-        return Audit()
+        return AuditSettings()
     with Run.open(path) as run:
         return run.config.audit
 
@@ -51,20 +51,3 @@ def texts_beside(repo: SkillRepo, name: str) -> Iterator[tuple[str, str]]:
             text, problems = read_text(repo.path, f"{folder}/{file}")
             if not problems:
                 yield file, text
-
-
-def in_words(action: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """`action`, with what the repository, its history and the exchange refuse as a `CommandError`."""
-
-    def answer(options: argparse.Namespace) -> int:
-        from engine.skills import HistoryError
-        from engine.skills.exchange import ExchangeError
-
-        try:
-            return action(options)
-        except (RepoError, HistoryError, ExchangeError) as error:
-            raise CommandError(str(error)) from error
-        except PermissionError as error:
-            raise CommandError(f"{error.filename}: you have no permission to read it; give yourself one") from error
-
-    return answer

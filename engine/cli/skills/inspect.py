@@ -7,9 +7,9 @@ import argparse
 import msgspec
 
 from engine.cli.common import Commands, add_command, lines, positive, print_json
-from engine.cli.skills.place import in_words, open_repo, policy_of, root_of, skill_named, texts_beside
-from engine.config import Audit
+from engine.cli.skills.target import open_repo, policy_of, root_of, skill_named, texts_beside
 from engine.core.text import printable
+from engine.review.settings import AuditSettings
 from engine.skills import Finding, SkillRepo
 from engine.skills.audit import Finding as AuditFinding
 
@@ -54,23 +54,22 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 def add_actions(actions: Commands) -> None:
-    add_command(actions, "list", "list the skills", in_words(overview))
-    show = add_command(actions, "show", "print one skill's file", in_words(_show))
+    add_command(actions, "list", "list the skills", overview)
+    show = add_command(actions, "show", "print one skill's file", _show)
     show.add_argument("name", metavar="NAME")
-    search = add_command(actions, "search", "find skills by BM25, as the executor does", in_words(_search))
+    search = add_command(actions, "search", "find skills by BM25, as the executor does", _search)
     search.add_argument("query", nargs="+", metavar="WORD")
     search.add_argument("-k", type=positive, default=5, help="how many at most (5)")
-    check = add_command(actions, "check", "check the format; exit code 1 if a skill is not valid", in_words(_check))
+    check = add_command(actions, "check", "check the format; exit code 1 if a skill is not valid", _check)
     check.add_argument("names", nargs="*", metavar="NAME", help="all by default")
-    audit = add_command(actions, "audit", "look for what is hidden, secret, dangerous or copied", in_words(_audit))
+    audit = add_command(actions, "audit", "look for what is hidden, secret, dangerous or copied", _audit)
     audit.add_argument("names", nargs="*", metavar="NAME", help="all by default")
     audit.add_argument(
         "--fail-on", choices=[*SEVERITIES, "never"], default="danger", help="from which severity on to exit with 1"
     )
-    add_command(actions, "stats", "count skills, findings and edits, step by step", in_words(_stats))
+    add_command(actions, "stats", "count skills, findings and edits, step by step", _stats)
 
 
-@in_words
 def overview(options: argparse.Namespace) -> int:
     repo = open_repo(options)
     listed = [
@@ -155,7 +154,7 @@ def _audit(options: argparse.Namespace) -> int:
     return 1 if any(each.severity in failing for each in found) else 0
 
 
-def _audited(repo: SkillRepo, names: list[str], policy: Audit) -> dict[str, list[AuditFinding]]:
+def _audited(repo: SkillRepo, names: list[str], policy: AuditSettings) -> dict[str, list[AuditFinding]]:
     """The findings by skill, those in a file beside it by `skill/file`."""
     from engine.skills.audit import audit, audit_repo
 
@@ -174,19 +173,19 @@ def _stats(options: argparse.Namespace) -> int:
     from engine.skills.history.stats import stats
 
     root = root_of(options.repo)
-    told = stats(SkillRepo.open(root), History.existing(root))
+    found = stats(SkillRepo.open(root), History.existing(root))
     if options.json:
-        print_json(told)
+        print_json(found)
         return 0
-    print(f"skills    {told.skills:,}, {told.valid:,} valid, {told.files:,} files beside them")
-    print(f"bytes     {told.bytes.total:,} in all, {told.bytes.median:,.0f} median, {told.bytes.largest:,} largest")
-    print(f"words     {told.words.total:,} in all, {told.words.median:,.0f} median, {told.words.largest:,} largest")
-    print(f"commits   {told.commits:,}")
-    tables = {"findings": told.findings, "edits": told.operations, "proposers": told.proposers}
-    for title, counts in {**tables, "reviewers": told.reviewers, "outcomes": told.outcomes}.items():
+    print(f"skills    {found.skills:,}, {found.valid:,} valid, {found.files:,} files beside them")
+    print(f"bytes     {found.bytes.total:,} in all, {found.bytes.median:,.0f} median, {found.bytes.largest:,} largest")
+    print(f"words     {found.words.total:,} in all, {found.words.median:,.0f} median, {found.words.largest:,} largest")
+    print(f"commits   {found.commits:,}")
+    tables = {"findings": found.findings, "edits": found.operations, "proposers": found.proposers}
+    for title, counts in {**tables, "reviewers": found.reviewers, "outcomes": found.outcomes}.items():
         if counts:
             print(printable(f"{title:<9} {', '.join(f'{key} {count:,}' for key, count in counts.items())}"))
-    for step in told.steps:
+    for step in found.steps:
         done = ", ".join(f"{count} {kind}" for kind, count in step.operations.items())
         print(printable(f"{step.run} step {step.step}: {done}; then {step.skills:,} skills, {step.bytes:,} bytes"))
     return 0

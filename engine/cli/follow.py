@@ -1,0 +1,61 @@
+"""Following a run until it ends, for the commands that start one and for `events --follow`."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from engine.cli import exit_codes
+from engine.cli.common import lines
+from engine.core.events import HeldOutMeasured, Notice, StepEnded, UpdateMade
+from engine.runs import supervisor
+from engine.runs.directory import FINAL_STATES, Run
+from engine.runs.status import shown_state, status
+from engine.runs.text import held_out_line, step_line, waiting
+
+POLL_SECONDS = 0.2
+END_SECONDS = 10.0
+
+
+def follow(run: Run, seen: int) -> int:
+    """Print a line for each finished step after event `seen` until the run ends; its exit code."""
+    skipped = ""
+    while True:
+        ended = has_ended(run)
+        for stored in run.events(after=seen, kinds=["update_made", "step_ended", "held_out_measured", "notice"]):
+            seen = stored.id
+            match stored.event:
+                case UpdateMade() as made:
+                    skipped = made.skipped
+                case StepEnded() as step:
+                    print(step_line(step, run.state().steps, run.kind, skipped), flush=True)
+                case HeldOutMeasured() as measured:
+                    print(held_out_line(measured), flush=True)
+                case Notice(level="warning", message=message):  # an error is the reason that the last line gives
+                    print(f"warning: {lines(message)}", file=sys.stderr, flush=True)
+        if ended:
+            return _conclude(run)
+        time.sleep(POLL_SECONDS)
+
+
+def has_ended(run: Run) -> bool:
+    """Whether no more events will come: the engine has exited, or wrote its last state and had time to exit."""
+    state = shown_state(run)
+    if state not in FINAL_STATES:
+        return state == "interrupted"
+    return not run.engine_alive() or time.time() - (run.state().since or 0.0) > END_SECONDS
+
+
+def _conclude(run: Run) -> int:
+    """Print how the run ended; its exit code."""
+    end = status(run)
+    if end.state == "finished":
+        print(f"finished: {end.step} of {end.steps}, {waiting(end.pending_reviews)}", flush=True)
+        return exit_codes.DONE
+    reason = f": {end.reason}" if end.reason else ""
+    if end.state == "interrupted":
+        reason = " (its engine was killed, or could not write how it ended); its log ends with:"
+        reason += f"\n{supervisor.log_tail(run)}"
+    print(f"skillos-engine: the run is {end.state} at {end.step} of {end.steps}{lines(reason)}", file=sys.stderr)
+    print(f"To continue: skillos-engine resume {run.path}", file=sys.stderr)
+    return exit_codes.FAILED

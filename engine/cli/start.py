@@ -1,0 +1,173 @@
+"""The commands that start a run, one for each kind of run: create it, or continue an unfinished one, and follow it.
+
+    skillos-engine train --profile pocket --steps 3
+    skillos-engine curate --config mine.toml --repo skills --set review.policy=auto
+
+A kind of run is a command by its line in `engine.jobs.registry`, with the short options that it lists.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from engine.cli import exit_codes
+from engine.cli.common import Commands, add_command, add_config_options, load, patience_with_notice
+from engine.cli.follow import follow
+from engine.config import SECTIONS, Config, to_toml
+from engine.core.options import Implied, Option
+from engine.core.refusals import choices
+from engine.core.registry import UnknownPart
+from engine.environments import registry as environments
+from engine.jobs.base import JobKind
+from engine.jobs.registry import JOBS
+from engine.runs import supervisor
+from engine.runs.directory import DATABASE, Run
+from engine.runs.errors import RunError
+from engine.runs.measurements import finished_incomplete
+from engine.system.preflight import absolute, check
+
+_LEFT = """
+The engine continues without this terminal.
+  watch it:  skillos-tui {0}
+             skillos-engine events {0} --follow
+  stop it:   skillos-engine stop {0}"""
+
+
+def add_commands(commands: Commands) -> None:
+    for name in JOBS.names():
+        try:
+            _add_command(commands, JOBS.load(name))
+        except UnknownPart as error:  # an installed package's fault, which must not keep other commands from working
+            add_command(commands, name, "cannot be started: its package is broken", partial(_refuse, error))
+
+
+def _refuse(error: UnknownPart, options: argparse.Namespace) -> int:
+    raise error
+
+
+def _add_command(commands: Commands, job: JobKind) -> None:
+    parser = add_command(commands, job.name, job.about or f"start a {job.name} run", partial(_start, job))
+    add_config_options(parser)
+    parser.add_argument(
+        "--run", type=Path, metavar="DIR", help="the run's directory; an unfinished run there is continued"
+    )
+    parser.add_argument("--detach", action="store_true", help="return as soon as the engine works")
+    if not job.forks:
+        parser.add_argument("--repo", type=Path, required=True, help="the skill repository to work on, made if absent")
+    for option in _short_options(job):
+        _add_option(parser, option)
+
+
+def _short_options(job: JobKind) -> tuple[Option, ...]:
+    return (*job.options, *environments.OPTIONS)
+
+
+def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
+    section, _, key = option.key.partition(".")
+    types = {field.name: field.type for field in msgspec.structs.fields(SECTIONS[section])}
+    values = choices(types[key]) if key in types else []
+    parser.add_argument(
+        option.flag,
+        dest=option.key,
+        type=Path if option.path else str,
+        choices=values or None,
+        metavar=None if values else "PATH" if option.path else key.upper(),
+        help=f"{option.help} ({option.key})",
+    )
+
+
+def _start(job: JobKind, options: argparse.Namespace) -> int:
+    """Create the run, or continue the unfinished one in the named directory: start its engine and follow it.
+
+    Ctrl+C ends only this command.
+    """
+    config, repo = absolute(_config(job, options)), None if job.forks else options.repo.absolute()
+    check(config, job.name)
+    with _run_for(options.run, job.name, config, repo) as run:
+        seen = run.last_id()
+        try:
+            supervisor.start(run.path, worker=options.worker, patience=patience_with_notice())
+            print(f"run {run.path}", flush=True)
+            return exit_codes.DONE if options.detach else follow(run, seen)
+        except KeyboardInterrupt:
+            print(_LEFT.format(run.path), file=sys.stderr)
+            return exit_codes.INTERRUPTED
+
+
+# The configuration
+
+
+def _config(job: JobKind, options: argparse.Namespace) -> Config:
+    """The configuration that the options ask for. What an option implies is printed, where it says why."""
+    given = [option for option in _short_options(job) if getattr(options, option.key) is not None]
+    short = [_setting(option, getattr(options, option.key)) for option in given]
+    implied = [each for option in given for each in option.implies]
+    config = load(options, [*options.set, *short], implied=_of_profile(implied))
+    values = _flat(config)
+    for each in implied:
+        key, _, value = each.setting.partition("=")
+        asked = any(setting.partition("=")[0].strip() == key for setting in options.set)
+        if each.why and each.profile == config.profile and str(values.get(key)) == value and not asked:
+            print(f"{each.setting}: {each.why}", flush=True)
+    return config
+
+
+def _of_profile(implied: Iterable[Implied]) -> Callable[[str], list[str]]:
+    return lambda profile: [each.setting for each in implied if each.profile in ("", profile)]
+
+
+def _setting(option: Option, value: str | Path) -> str:
+    """ "section.key=value"; a path as the engine, which works elsewhere, can find it, in TOML's quotes."""
+    text = msgspec.json.encode(str(value.absolute())).decode() if isinstance(value, Path) else value
+    return f"{option.key}={text}"
+
+
+# The run
+
+
+def _run_for(path: Path | None, kind: str, config: Config, repo: Path | None) -> Run:
+    """The unfinished run in the directory that was named, or a new one there or in the runs' home."""
+    if path is not None and (path / DATABASE).exists():
+        run = Run.open(path)
+        _check_same(run, kind, config, repo)
+        return run
+    if path is not None:
+        return Run.create(path, kind=kind, config_text=to_toml(config), repo=repo)
+    reserved = supervisor.new_run_path(supervisor.runs_home(), kind, config.profile)
+    try:
+        return Run.create(reserved, kind=kind, config_text=to_toml(config), repo=repo)
+    except RunError:
+        reserved.rmdir()
+        raise
+
+
+def _check_same(run: Run, kind: str, config: Config, repo: Path | None) -> None:
+    """Raises `RunError` where the run is of another kind, has ended, or has other settings."""
+    advice = f"to continue it: skillos-engine resume {run.path}; or name another directory"
+    if run.kind != kind:
+        raise RunError(f"{run.path} is a {run.kind} run, not a {kind} run; {advice}")
+    if run.state().state == "finished" and not finished_incomplete(run):
+        raise RunError(f"{run.path} has finished; name another directory for a new run")
+    if repo is not None and repo != run.repo_path:
+        raise RunError(f"{run.path} works on {run.repo_path}, not on {repo}; {advice}")
+    before, now = _flat(run.config), _flat(config)
+    both = [key for key in now if key in before]  # the settings of another kind have no counterpart
+    changed = [f"{key} ({before[key]} there, {now[key]} requested)" for key in both if before[key] != now[key]]
+    if changed:
+        raise RunError(f"{run.path} was started with other settings: {', '.join(changed)}; {advice}")
+
+
+def _flat(config: Config) -> dict[str, object]:
+    """Every setting by "section.key", the profile by "profile"."""
+    sections = msgspec.to_builtins(config)
+    return {
+        f"{section}.{key}" if isinstance(values, dict) else section: value
+        for section, values in sections.items()
+        for key, value in (values.items() if isinstance(values, dict) else [("", values)])
+    }

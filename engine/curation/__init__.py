@@ -1,0 +1,1 @@
+"""Curation strategies: what is shown before a task, and how the repository is edited after it."""

@@ -1,0 +1,30 @@
+"""The local backend, as far as it is known without torch; `engine.models.local.models` does the work."""
+
+from __future__ import annotations
+
+from engine.models.registry import ModelBackend
+from engine.models.settings import LocalModelSettings
+
+
+def check(settings: LocalModelSettings) -> None:
+    """Raises `ConfigError` where the model cannot be loaded, or not be put on its device."""
+    from engine.models.files import check_model
+
+    check_model(settings)
+
+
+def context(settings: LocalModelSettings) -> int:
+    """The most tokens of a prompt and its answer together."""
+    return int(settings.context)
+
+
+KIND = ModelBackend(
+    name="local",
+    settings=LocalModelSettings,
+    check=check,
+    opens="engine.models.local.opening:open_models",
+    scores=True,
+    trains=True,
+    context=context,
+    vocabulary="engine.models.local.weights:load_tokenizer",
+)

@@ -1,0 +1,107 @@
+"""Loading the tokenizer, the base model and a LoRA adapter of the local backend.
+
+    tokenizer, base = load_tokenizer(config.model), load_base(config.model)
+    network = put_adapter(base, run.checkpoints / "step-0007")
+
+What cannot be loaded raises `ConfigError` with one sentence, also for what transformers, peft and torch raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from engine.core.errors import ConfigError
+from engine.models.files import NO_TEMPLATE, check_adapter, check_model, unloadable, unloadable_adapter, weights_path
+from engine.models.settings import LocalModelSettings
+
+
+def load_tokenizer(settings: LocalModelSettings) -> PreTrainedTokenizerBase:
+    """The tokenizer of the model. Raises `ConfigError` when it cannot be had, or has no chat template that works."""
+    with _blaming(settings):
+        tokenizer = AutoTokenizer.from_pretrained(weights_path(settings.weights))
+    if tokenizer.eos_token_id is None:
+        raise unloadable(settings, "its tokenizer has no token that ends an answer (eos_token)")
+    if not tokenizer.chat_template:
+        raise unloadable(settings, NO_TEMPLATE)
+    try:
+        tokenizer.apply_chat_template(
+            [{"role": "user", "content": "hello"}], add_generation_prompt=True, tokenize=False
+        )
+    except (jinja2.TemplateError, ValueError, TypeError) as error:
+        raise unloadable(settings, f"its tokenizer's chat template fails: {_first_line(error)}") from error
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_base(settings: LocalModelSettings) -> PreTrainedModel:
+    """The frozen base model on its device. Raises `ConfigError` when it cannot be had, or not put there."""
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.dtype]
+    with _blaming(settings):
+        model: Any = AutoModelForCausalLM.from_pretrained(weights_path(settings.weights), dtype=dtype)
+    with _blaming(settings, f"model.device={settings.device} cannot be used"):
+        return model.to(settings.device).eval()
+
+
+@contextmanager
+def _blaming(settings: LocalModelSettings, what: str = "") -> Iterator[None]:
+    """One sentence for what is wrong with the files of the model, and for what transformers and torch raise."""
+    check_model(settings)
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, AssertionError, SafetensorError) as error:
+        if what:
+            raise ConfigError(f"{what}: {_first_line(error)}") from error
+        raise unloadable(settings, _first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
+
+
+def put_adapter(base: PreTrainedModel, adapter: Path) -> Any:
+    """The base with the LoRA adapter of a folder on it (`PeftModel`); `base` itself is changed.
+
+    Raises `ConfigError` for an adapter that cannot be read, or that was trained on another base.
+    """
+    check_adapter(adapter)
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(base, str(adapter)).eval()
+    except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
+        raise unloadable_adapter(adapter, _first_line(error)) from error
+
+
+def differences(network: Any, adapter: Path) -> str:
+    """What of the adapter in a folder `network` does not have, tensor by tensor; "" where all are equal.
+
+    Raises `ConfigError` for a file that cannot be read.
+    """
+    if not hasattr(network, "peft_config"):
+        return "it has no adapter"
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    try:
+        saved = load_file(adapter / "adapter_model.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise unloadable_adapter(adapter, _first_line(error)) from error
+    served = get_peft_model_state_dict(network, save_embedding_layers=False)
+    if alone := sorted(saved.keys() ^ served.keys()):
+        return f"{alone[0]} is in one of the two only"
+    differing = [name for name, tensor in saved.items() if not _same(tensor, served[name])]
+    return f"{len(differing)} of {len(saved)} tensors differ, the first is {differing[0]}" if differing else ""
+
+
+def _same(saved: torch.Tensor, served: torch.Tensor) -> bool:
+    return torch.equal(saved.to(served.dtype), served.detach().to(saved.device))

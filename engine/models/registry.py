@@ -1,0 +1,58 @@
+"""The model backends that `model.kind` can name: `BACKENDS.load("local").settings`. Cheap to import.
+
+    KIND = ModelBackend(name="maze", settings=MazeModelSettings, opens="maze.model:open_models")
+
+    def open_models(settings: MazeModelSettings, adapter: Path | None, report: Callable[[str], None]) -> Opened: ...
+
+The function that `opens` names is imported only by a process that asks the models. `adapter` is the folder of the curator's
+LoRA adapter, None for the untrained curator; `report(what)` announces each part that takes seconds to load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from engine.core.errors import ConfigError
+from engine.core.parts import PartKind, Settings, kind_of
+from engine.core.registry import Registry, resolve
+from engine.models.base import Opened
+
+
+def unbounded(settings: Any) -> int | None:
+    """The context of a backend that does not say how long it is."""
+    return None
+
+
+class ModelBackend(PartKind, frozen=True):
+    """A model backend. `opens` is "module:attribute" of the function that opens its models.
+
+    `scores`: its models are `Scorer`s. `trains`: it opens a `TrainablePolicy` and an `AdapterSink`, and its completions have
+    token ids. `context(settings)` is the most tokens of a prompt and its answer together; None is unknown. `vocabulary` is
+    "module:attribute" of a function of the settings that loads the tokenizer of transformers; "" where there is none.
+    """
+
+    opens: str = ""
+    scores: bool = False
+    trains: bool = False
+    context: Callable[[Any], int | None] = unbounded
+    vocabulary: str = ""
+
+
+DEFAULT = "local"
+BACKENDS = Registry[ModelBackend]("model backend", "skillos.models", {"local": "engine.models.local.kind:KIND"})
+
+
+def open_models(settings: Settings, adapter: Path | None, report: Callable[[str], None]) -> Opened:
+    """The models of the backend that `settings` are of. Raises `ConfigError` where they cannot be loaded."""
+    opened: Opened = resolve(BACKENDS.load(kind_of(settings)).opens)(settings, adapter, report)
+    return opened
+
+
+def load_vocabulary(settings: Settings) -> Any:
+    """The tokenizer of transformers that the models of a backend use. Raises `ConfigError` where it cannot be loaded."""
+    backend = BACKENDS.load(kind_of(settings))
+    if not backend.vocabulary:
+        raise ConfigError(f"the model backend {backend.name} has no tokenizer, so tokens cannot be counted again")
+    return resolve(backend.vocabulary)(settings)

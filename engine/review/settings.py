@@ -1,0 +1,43 @@
+"""The settings of the review queue and of the audit gate."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from engine.core.fields import Count, Fraction, Seconds
+from engine.core.parts import Settings
+
+Action = Literal["block", "warn", "pass"]
+
+
+class ReviewSettings(Settings, frozen=True):
+    """Who decides on edits, and which gates they pass before."""
+
+    policy: Literal["ask", "auto"] = "ask"
+    """`ask` waits for a person's decision in a curate run; `auto` approves every edit that the gates admit."""
+
+    gates: tuple[str, ...] = ("format", "audit")
+    """The gates that an edit passes, in this order. An edit that one of them refuses never waits for a person."""
+
+    wait_seconds: Seconds = 3600.0
+    """How long a curate run waits for a decision before the next task. An undecided edit stays in the queue."""
+
+    max_pending: Count = 20
+    """The most undecided edits of a train run. A newer edit supersedes the oldest, and an event records it."""
+
+
+class AuditSettings(Settings, frozen=True):
+    """What the audit of an edit leads to, by the severity of a finding. `block` refuses the edit, with the finding as the
+    reason; `warn` shows the finding beside the edit; `pass` drops it."""
+
+    danger: Action = "block"
+    """For a finding of the severity `danger`, such as a command that deletes everything."""
+
+    warning: Action = "warn"
+    """For a finding of the severity `warning`."""
+
+    info: Action = "pass"
+    """For a finding of the severity `info`."""
+
+    similarity: Fraction = 0.8
+    """The Jaccard similarity of word triples from which two skills count as near-identical."""
