@@ -1,25 +1,28 @@
 """The executor π_L: a frozen model that plays one task with the skills that retrieval found (`method.md` §3).
 
-    trajectory = await play(world, task, skills, model=model, prompts=prompts, settings=config.executor, seed=7)
+    trajectory = await play(source, task, skills, kind=kind, model=model, prompts=prompts, settings=settings, seed=7)
 
-Each turn is a chat of its own: task, skills, the last turns, what is seen, what can be done. The answer is a thought in
-`<think>` tags, then one action in `<action>` tags. An answer that does not parse, or an action that is not admissible, is
-given to the world as it is (which answers that nothing happens) and counted as invalid.
+Each turn is a chat of its own: task, skills, the last turns, the observation, and the legal actions where the environment
+lists them. With the decoding `generate` the model writes an answer, and the environment's kind parses it into a thought and
+an action. The environment gets every action as it is. An action is invalid, and counted, where the environment lists the
+legal ones and it is not among them; where any text is legal no action is invalid.
 
-A prompt over its cap says less, for the rest of the episode: it loses the lowest-ranked skill, then the next, and with no
-skill left the quoted turns. Only what does not fit even then is unmeasured: skills too long to show never take a failed
-task out of the reward (`method.md`, lessons 1 and 4).
+A prompt over its cap is shortened for the rest of the episode: it loses the lowest-ranked skill, then the next, and with no
+skill left the quoted turns. Only a prompt that does not fit even then makes the outcome unmeasured: skills that are too long
+never take a failed task out of the reward (`method.md`, lessons 1 and 4).
 
-With the decoding `loglikelihood` the model writes nothing: the thought stays empty, and the action is the one whose text the
-model (a `Scorer`) finds likeliest between the `<action>` tags, or at a temperature a draw by likelihood. Offered are the
-admissible actions less those already taken when this same text was seen, or all when none is left: so no action is ever
-invalid, and a model that would repeat itself goes on to its next best action.
+With the decoding `loglikelihood` (`ExecutorSettings.decoding`) the model writes nothing: the thought stays empty, and the
+action is the one whose text the model (a `Scorer`) finds likeliest between the `<action>` tags, or at a temperature a draw
+by likelihood. The options are the listed actions less those already taken at this same observation, or all when none is
+left: so no action is ever invalid, and a model that would repeat itself goes on to its next best action. An environment that
+lists no actions cannot be played so.
+
+The environment decides the result; an episode that ends by its step cap has `engine.environments.base.final_result`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -27,15 +30,20 @@ import msgspec
 from engine.agents.drawing import pick
 from engine.agents.prompting import Prompts, SkillShown, Turn
 from engine.agents.settings import ExecutorSettings
-from engine.core.errors import SkillosError
-from engine.core.outcomes import FAILED, SUCCEEDED, Outcome, unmeasured
-from engine.environments.base import Task, TaskSource, TaskSourceError
-from engine.models.base import ChatModel, ModelUnavailable, PromptTooLong, Sampling, Scorer
+from engine.core.errors import ConfigError, SkillosError
+from engine.core.outcomes import Outcome, unmeasured
+from engine.environments.answers import Answer
+from engine.environments.base import (
+    EnvironmentKind,
+    Observation,
+    Result,
+    Task,
+    TaskSource,
+    TaskSourceError,
+    final_result,
+)
+from engine.models.base import ChatModel, Message, ModelUnavailable, PromptTooLong, Sampling, Scorer
 
-_THOUGHT = re.compile(r"<think>(.*?)(?:</think>|<action>|$)", re.DOTALL)
-_ACTION = re.compile(r"<action>([^<]*)</action>")
-MAX_ACTION = 200
-HIDDEN = "help"
 ANSWER = "<think></think><action>"
 ANSWER_END = "</action>"
 SEEDS_AN_EPISODE = 1000
@@ -52,7 +60,7 @@ class CannotScore(SkillosError):
 
 
 class Quoted(msgspec.Struct, frozen=True):
-    """What a prompt tells beside the task and the view: `skills`, best first, and how many of the last turns."""
+    """What a prompt shows beside the task and the observation: `skills`, best first, and how many of the last turns."""
 
     skills: Sequence[SkillShown]
     history: int
@@ -65,7 +73,7 @@ class Quoted(msgspec.Struct, frozen=True):
 
 
 class Trajectory(msgspec.Struct, frozen=True):
-    """ξ: one played task. `opening` is the first observation.
+    """ξ: one played task. `opening` is the text of the first observation; `score` is in [0, 1], None where there is none.
 
     `shown` names the skills that were in the prompt of at least one turn; `shortened`: a prompt had to leave out skills or
     turns.
@@ -77,6 +85,7 @@ class Trajectory(msgspec.Struct, frozen=True):
     outcome: Outcome
     shown: list[str] = []
     shortened: bool = False
+    score: float | None = None
 
     @property
     def invalid_actions(self) -> int:
@@ -85,10 +94,11 @@ class Trajectory(msgspec.Struct, frozen=True):
 
 
 async def play(
-    world: TaskSource,
+    source: TaskSource,
     task: Task,
     skills: Sequence[SkillShown],
     *,
+    kind: EnvironmentKind,
     model: ChatModel,
     prompts: Prompts,
     settings: ExecutorSettings,
@@ -96,14 +106,14 @@ async def play(
     on_turn: Callable[[int, Turn, int], None] = lambda number, turn, shown: None,
     on_start: Callable[[str], None] = lambda opening: None,
 ) -> Trajectory:
-    """Play `task` to its end, its step cap or the episode's deadline. `skills` come best first.
+    """Play `task` to its end, its step cap or the episode's deadline. `kind` is the source's; `skills` come best first.
 
     `on_turn(number, turn, shown)` is called after each turn; the first `shown` skills were in its prompt.
-    A broken task, an outage, a time-out, or a prompt that fits its cap with neither skills nor history is an unmeasured
-    outcome.
+    A broken task, an outage, a time-out, or a prompt over its cap with neither skills nor history is an unmeasured outcome.
+    Raises `ConfigError` where the decoding needs listed actions and the environment lists none.
     """
     try:
-        environment = world.start(task)
+        environment = source.start(task)
         observation = environment.reset()
     except TaskSourceError as error:
         on_start("")
@@ -116,10 +126,10 @@ async def play(
     shown: Sequence[SkillShown] = ()
     try:
         async with asyncio.timeout(settings.deadline_seconds) as limit:
-            while not observation.done and len(turns) < world.max_turns(task):
+            while environment.result() is None and len(turns) < source.max_turns(task):
                 try:
-                    thought, action = await _decide(
-                        task, quoted, seen, observation.admissible, turns, model, prompts, settings, seed, limit.when()
+                    answer = await _decide(
+                        task, quoted, seen, observation, turns, kind, model, prompts, settings, seed, limit.when()
                     )
                 except PromptTooLong:
                     if (less := quoted.less()) is None:
@@ -127,41 +137,43 @@ async def play(
                     quoted = less
                     continue
                 shown = shown or quoted.skills
-                invalid = action not in observation.admissible
-                observation = environment.step(action)
+                invalid = not observation.allows(answer.action)
+                observation = environment.step(answer.action)
                 seen.append(observation.text)
-                turns.append(Turn(thought, action, observation.text, invalid))
+                turns.append(Turn(answer.thought, answer.action, observation.text, invalid))
                 on_turn(len(turns), turns[-1], len(quoted.skills))
-        outcome = SUCCEEDED if observation.won else FAILED
+        result = final_result(environment)
     except TimeoutError:
-        outcome = unmeasured(f"the episode took over {settings.deadline_seconds:g} s")
+        result = Result(unmeasured(f"the episode took over {settings.deadline_seconds:g} s"))
     except TaskSourceError as error:
-        outcome = unmeasured(f"broken task: {error}")
+        result = Result(unmeasured(f"broken task: {error}"))
     except (ModelUnavailable, PromptTooLong) as error:
-        outcome = unmeasured(f"executor: {error}")
+        result = Result(unmeasured(f"executor: {error}"))
     names = [skill.name for skill in shown]
-    return Trajectory(task, opening, turns, outcome, names, shortened=quoted is not whole)
+    return Trajectory(task, opening, turns, result.outcome, names, quoted is not whole, result.score)
 
 
 async def _decide(
     task: Task,
     quoted: Quoted,
     seen: Sequence[str],
-    admissible: Sequence[str],
+    observation: Observation,
     turns: Sequence[Turn],
+    kind: EnvironmentKind,
     model: ChatModel,
     prompts: Prompts,
     settings: ExecutorSettings,
     seed: int,
     deadline: float | None,
-) -> tuple[str, str]:
-    """The (thought, action) of one turn, of which the last of `seen` is the view. Raises what the model raises."""
-    shown = [action for action in admissible if action != HIDDEN]
+) -> Answer:
+    """The answer of one turn; `observation` is the last of `seen`. Raises what the model raises."""
+    listed = observation.actions
+    actions = None if listed is None else [action for action in listed if action not in kind.unlisted]
     messages = prompts.executor(
         task=task.prompt,
         skills=quoted.skills,
-        observation=seen[-1],
-        admissible=shown,
+        observation=observation.text,
+        actions=actions,
         turns=turns,
         history=quoted.history,
     )
@@ -175,26 +187,28 @@ async def _decide(
     )
     if settings.decoding == "generate":
         completion = await model.complete(messages, sampling, deadline=deadline)
-        return parse_answer(completion.text)
-    actions = _untried(shown, seen, turns)
-    if not actions:
-        return "", ""
-    options = [action + ANSWER_END for action in actions]
+        return kind.parse_action(completion.text)
+    if actions is None:
+        raise ConfigError(
+            f"executor.decoding=loglikelihood needs an environment that lists its actions, and {kind.name} takes any text: "
+            "use executor.decoding=generate"
+        )
+    untried = _untried(actions, seen, turns)
+    return Answer("", await _likeliest(model, messages, untried, sampling, deadline) if untried else "")
+
+
+async def _likeliest(
+    model: ChatModel, messages: list[Message], actions: Sequence[str], sampling: Sampling, deadline: float | None
+) -> str:
+    """The one of `actions` that the model's likelihoods choose. Raises `CannotScore`."""
     if not isinstance(model, Scorer):
         raise CannotScore
+    options = [action + ANSWER_END for action in actions]
     scores = await model.loglikelihood(messages, ANSWER, options, sampling.max_prompt_tokens, deadline)
-    return "", actions[pick(scores, sampling.temperature, sampling.seed)]
+    return actions[pick(scores, sampling.temperature, sampling.seed)]
 
 
 def _untried(actions: Sequence[str], seen: Sequence[str], turns: Sequence[Turn]) -> list[str]:
-    """`actions` less those that were taken at the view that `seen` ends with, or all of them when none is left."""
+    """`actions` less those that were taken at the observation that `seen` ends with, or all when none is left."""
     taken = {turn.action for view, turn in zip(seen[:-1], turns, strict=True) if view == seen[-1]}
     return [action for action in actions if action not in taken] or list(actions)
-
-
-def parse_answer(text: str) -> tuple[str, str]:
-    """The (thought, action) of an answer; the action is "" when there is not exactly one well-formed pair of tags."""
-    thought = _THOUGHT.search(text)
-    actions = _ACTION.findall(text.rpartition("</think>")[2])
-    action = " ".join(actions[0].split())[:MAX_ACTION] if len(actions) == 1 else ""
-    return (thought[1].strip() if thought else "", action)

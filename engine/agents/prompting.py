@@ -1,29 +1,29 @@
-"""Prompts: Markdown files with Jinja fields, one folder a profile, rendered into chats.
+"""Prompts: Markdown files with Jinja fields, rendered into chats.
 
-    prompts = Prompts.load("pocket")
-    messages = prompts.executor(task=…, skills=…, observation=…, admissible=…, turns=[])
+    prompts = Prompts.load("pocket")             # a folder that ships; "package:folder" names one of an installed package
+    messages = prompts.executor(task=…, skills=…, observation=…, actions=…, turns=[])
 
-A folder holds `executor.system.md`, `executor.user.md`, `curator.system.md`, `curator.user.md`, and `curator.veto.md`, one
-vetoed edit as the curator is told of it. What the fields hold comes from models, people and files, so chat control tokens
-inside a field are broken up and cannot end a turn.
+A folder holds `executor.system.md` and `executor.user.md`, or `curator.system.md`, `curator.user.md` and `curator.veto.md`
+(one vetoed edit as the curator's chat quotes it), or all of them. Models, people and files write what the fields hold, so
+chat control tokens inside a field are broken up and cannot end a turn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from importlib import resources
 from typing import Any
 
 import jinja2
 import msgspec
 
-from engine.config import ConfigError
+from engine.agents.prompts.registry import prompt_folder
+from engine.core.errors import ConfigError
 from engine.core.events import Veto
 from engine.models.base import Message
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """One executor turn: its thought, its action, what the world answered, and whether the action was invalid."""
+    """One executor turn: its thought, its action, the environment's answer, and whether the action was invalid."""
 
     thought: str
     action: str
@@ -40,19 +40,23 @@ class SkillShown(msgspec.Struct, frozen=True):
 
 
 class Prompts:
-    """The templates of one folder of `engine/agents/prompts`."""
+    """The templates of one folder; `reference` names it."""
 
-    def __init__(self, environment: jinja2.Environment) -> None:
+    def __init__(self, reference: str, environment: jinja2.Environment) -> None:
+        self.reference = reference
         self._environment = environment
 
     @classmethod
-    def load(cls, name: str) -> Prompts:
-        """The prompts called `name`. Raises `ConfigError` when there are none."""
-        folder = resources.files(__package__) / "prompts"
-        known = sorted(item.name for item in folder.iterdir() if item.is_dir())
-        if name not in known:
-            raise ConfigError(f"there are no prompts called {name!r}; there are: {', '.join(known)}")
-        files = {item.name: item.read_text("utf-8") for item in (folder / name).iterdir() if item.name.endswith(".md")}
+    def load(cls, reference: str) -> Prompts:
+        """The prompts that ship under this name, or those that "package:folder" names.
+
+        Raises `ConfigError` where there are none, or where one is no template.
+        """
+        files = {
+            item.name: item.read_text("utf-8")
+            for item in prompt_folder(reference).iterdir()
+            if item.name.endswith(".md")
+        }
         environment = jinja2.Environment(
             loader=jinja2.DictLoader(files),
             undefined=jinja2.StrictUndefined,
@@ -61,7 +65,12 @@ class Prompts:
             finalize=_inert,
         )
         environment.filters["by_verb"] = by_verb
-        return cls(environment)
+        for name in files:
+            try:
+                environment.get_template(name)
+            except jinja2.TemplateSyntaxError as error:
+                raise ConfigError(f"the prompts {reference!r}: {name}, line {error.lineno}: {error.message}") from error
+        return cls(reference, environment)
 
     def executor(
         self,
@@ -69,19 +78,22 @@ class Prompts:
         task: str,
         skills: Sequence[SkillShown],
         observation: str,
-        admissible: Sequence[str],
+        actions: Sequence[str] | None,
         turns: Sequence[Turn],
         history: int = 3,
     ) -> list[Message]:
-        """The chat of one executor turn; `turns` are all taken so far, of which the last `history` are quoted."""
+        """The chat of one executor turn; `turns` are all taken so far, of which the last `history` are quoted.
+
+        `actions` are the legal ones, None where any text is. The template's field `untried` lists those that no turn took.
+        """
         tried = {turn.action for turn in turns}
         return self._chat(
             "executor",
             task=task,
             skills=skills,
             observation=observation,
-            admissible=admissible,
-            untried=[action for action in admissible if action not in tried],
+            actions=actions,
+            untried=None if actions is None else [action for action in actions if action not in tried],
             turns=turns,
             history=list(turns[-history:]) if history else [],
         )
@@ -104,13 +116,24 @@ class Prompts:
 
     def veto(self, veto: Veto) -> str:
         """A vetoed edit as the curator's chat quotes it."""
-        return self._environment.get_template("curator.veto.md").render(veto=veto).strip()
+        return self._text("curator.veto.md", veto=veto)
 
     def _chat(self, role: str, **fields: Any) -> list[Message]:
-        system = self._environment.get_template(f"{role}.system.md").render(fields).strip()
-        user = self._environment.get_template(f"{role}.user.md").render(fields).strip()
+        system, user = (self._text(f"{role}.{part}.md", **fields) for part in ("system", "user"))
         messages = [Message("system", system)] if system else []
         return [*messages, Message("user", user)]
+
+    def _text(self, name: str, **fields: Any) -> str:
+        """One template, rendered. Raises `ConfigError` for a template that is not there, or that names an unknown field."""
+        try:
+            return self._environment.get_template(name).render(fields).strip()
+        except jinja2.TemplateNotFound as error:
+            raise ConfigError(f"the prompts {self.reference!r} have no {name}") from error
+        except jinja2.UndefinedError as error:
+            known = ", ".join(fields)
+            raise ConfigError(
+                f"the prompts {self.reference!r}: {name}: {error.message}; its fields: {known}"
+            ) from error
 
 
 def by_verb(actions: Iterable[str], separator: str = ", ") -> str:

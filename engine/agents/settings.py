@@ -11,8 +11,9 @@ from engine.core.parts import Settings
 class ExecutorSettings(Settings, frozen=True):
     """How the frozen executor plays a task."""
 
-    prompts: str = "standard"
-    """The folder of `engine/agents/prompts` with its prompts."""
+    prompts: str = ""
+    """The prompts: a folder of `engine/agents/prompts`, or "package:folder" for one of an installed package; "" is the
+    environment's own."""
 
     decoding: Literal["generate", "loglikelihood"] = "generate"
     """`generate`: it writes a thought and an action. `loglikelihood`: it takes the likeliest admissible action,
@@ -51,7 +52,7 @@ class CuratorSettings(Settings, frozen=True):
     the whole distribution at `temperature`, so a train run needs a temperature over 0, `top_p` 1 and `top_k` 0."""
 
     prompts: str = "standard"
-    """The folder of `engine/agents/prompts` with its prompts."""
+    """The prompts: a folder of `engine/agents/prompts`, or "package:folder" for one of an installed package."""
 
     temperature: NonNegative = 1.0
     """The sampling temperature; a train run needs more than 0."""

@@ -16,8 +16,12 @@ from pathlib import Path
 import msgspec
 
 from engine.cli.common import Commands, add_command, lines, print_json
-from engine.environments.alfworld import AlfworldEnvironment, Game, Games, GamesError, demonstration, load_games
+from engine.environments.alfworld.errors import GamesError
+from engine.environments.alfworld.expert.player import demonstration
+from engine.environments.alfworld.files.loading import load_games
 from engine.environments.alfworld.generation import FAMILIES, SIZES, SPLIT, generate, write
+from engine.environments.alfworld.play.environment import AlfworldEnvironment
+from engine.environments.alfworld.play.game import Game, Games
 
 ALL = "all"
 TASK_TYPE = "task type"

@@ -15,8 +15,7 @@ from engine.cli import exit_codes
 from engine.cli.common import CommandError, Commands, add_command, natural, open_run, positive, print_json
 from engine.config import Config
 from engine.core.events import AnyEvent, HeldOutMeasured, Progress, RewardBreakdown
-from engine.core.parts import kind_of
-from engine.environments.registry import ENVIRONMENTS
+from engine.environments.registry import environment_kind
 from engine.jobs.registry import JOBS
 from engine.models.base import NotFinite, not_finite_in
 from engine.runs.directory import Run
@@ -58,7 +57,7 @@ def _measure(options: argparse.Namespace) -> int:
             raise CommandError(
                 f"{run.path} is a {run.kind} run, which trains nothing: it has no checkpoints to measure"
             )
-        ENVIRONMENTS.load(kind_of(run.config.environment)).check_held_out(run.config.environment)
+        environment_kind(run.config.environment).check_held_out(run.config.environment)
         step, adapter = _checkpoint(run, options.step)
         logged = measurements(run).get(step)
         config = run.config

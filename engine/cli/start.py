@@ -65,7 +65,7 @@ def _add_command(commands: Commands, job: JobKind) -> None:
 
 
 def _short_options(job: JobKind) -> tuple[Option, ...]:
-    return (*job.options, *environments.OPTIONS)
+    return (*job.options, *environments.short_options())
 
 
 def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:

@@ -9,9 +9,8 @@ from engine.cli import exit_codes
 from engine.cli.common import Commands, add_command, open_run
 from engine.config import Config, ConfigError
 from engine.core.text import printable
-from engine.environments.alfworld import GamesError
-from engine.environments.base import TaskSource
-from engine.environments.opening import open_held_out, open_source
+from engine.environments.base import TaskSource, TaskSourceError
+from engine.environments.registry import open_held_out, open_source
 
 if TYPE_CHECKING:
     from engine.evaluation.verify import Report, Tokens
@@ -30,8 +29,8 @@ def _verify(options: argparse.Namespace) -> int:
     with open_run(options) as run:
         config = run.config
         tokens, problem = _tokens(config)
-        world, held_out = _worlds(config)
-        report = verify(run.events(), config, run.kind, tokens=tokens, world=world, held_out=held_out)
+        source, held_out = _sources(config)
+        report = verify(run.events(), config, run.kind, tokens=tokens, world=source, held_out=held_out)
     for difference in report.differences:
         logged, again = _shown(difference.logged), _shown(difference.recomputed)
         print(f"event {difference.event}, {printable(difference.where)}: logged {logged}, its events give {again}")
@@ -52,16 +51,16 @@ def _tokens(config: Config) -> tuple[Tokens | None, str]:
         return None, str(error)
 
 
-def _worlds(config: Config) -> tuple[TaskSource | None, TaskSource | None]:
-    """The run's world and that of its held-out groups; None where its files cannot be read."""
+def _sources(config: Config) -> tuple[TaskSource | None, TaskSource | None]:
+    """The run's task source and that of its held-out groups; None where its files cannot be read."""
     try:
-        world = open_source(config.environment)
-    except GamesError:
+        source = open_source(config.environment)
+    except TaskSourceError:
         return None, None
     try:
-        return world, open_held_out(config.environment, world)
-    except (GamesError, ConfigError):
-        return world, None
+        return source, open_held_out(config.environment, source)
+    except (TaskSourceError, ConfigError):
+        return source, None
 
 
 def _print_unchecked(report: Report, problem: str) -> None:

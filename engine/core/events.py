@@ -148,7 +148,8 @@ class EpisodeStarted(Event, frozen=True):
 
 
 class TurnTaken(Event, frozen=True):
-    """One executor turn. `invalid_action`: the answer did not parse or was not admissible (`method.md`, lesson 9).
+    """One executor turn. `invalid_action`: the environment lists actions, and the answer was none of them or
+    did not parse (`method.md`, lesson 9).
 
     `skills` is how many of the skills found, the best first, were in the prompt of this turn; None in older logs.
     """
@@ -165,7 +166,8 @@ class TurnTaken(Event, frozen=True):
 class EpisodeEnded(Event, frozen=True):
     """An episode's end. `shown` are the skills that were in the prompt of at least one turn; None in older logs.
 
-    `shortened`: the executor's prompt had to leave out skills that were found, or turns that it should quote.
+    `shortened`: the executor's prompt had to leave out skills that were found, or turns that it should quote. `score` is the
+    environment's, in [0, 1]; None where it gave none.
     """
 
     at: PositionId
@@ -174,6 +176,7 @@ class EpisodeEnded(Event, frozen=True):
     invalid_actions: int
     shown: list[str] | None = None
     shortened: bool = False
+    score: float | None = None
 
 
 class CurationMade(Event, frozen=True):

@@ -1,27 +1,34 @@
-"""What a world is: tasks that are pure data, and environments that play one task.
+"""What an environment is: tasks that are pure data, observations, and a result that the environment decides.
 
-environment = world.start(task)
-observation = environment.reset()
-while not observation.done:
-    observation = environment.step(choose(observation.admissible))
+    environment = source.start(task)
+    observation = environment.reset()
+    while (result := environment.result()) is None:
+        observation = environment.step(choose(observation))
+
+An environment lists the actions of each observation, or takes any text. It alone decides how an episode ended: success,
+failure or unmeasured, and a score where it has one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
 from engine.core.errors import SkillosError
+from engine.core.options import Option
+from engine.core.outcomes import FAILED, Outcome
+from engine.core.parts import PartKind, accept
+from engine.environments.answers import Answer, parse_answer
 
 
 class Task(msgspec.Struct, frozen=True):
-    """One task, as data that says everything that replays it.
+    """One task, as data that replays it.
 
-    `id` is unique in its world, `family` groups related tasks (a house, an ALFWorld task type), `prompt` is the task's
+    `id` is unique in its source, `family` groups related tasks (a house, an ALFWorld task type), `prompt` is the task's
     sentence, which is also the retrieval query, and `seed` decides whatever the environment draws. `difficulty` is the
-    number of actions that a knowing player wins in (ALFWorld: the walkthrough's length), None where nobody knows it.
+    number of actions that a knowing player wins in (ALFWorld: the walkthrough's length), None where it is unknown.
     """
 
     id: str
@@ -32,39 +39,82 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Observation(msgspec.Struct, frozen=True):
-    """What the player sees: text, the admissible actions, and whether the episode is over and won."""
+    """What the player sees. `actions` are the legal actions; None where any text is legal."""
 
     text: str
-    admissible: tuple[str, ...]
-    reward: float = 0.0
-    done: bool = False
-    won: bool = False
+    actions: tuple[str, ...] | None
+
+    def allows(self, action: str) -> bool:
+        """Whether `action` is legal here. Where no actions are listed every text is."""
+        return self.actions is None or action in self.actions
+
+
+class Result(msgspec.Struct, frozen=True):
+    """How an episode ended. `score` is in [0, 1], or None where the environment measures nothing beside the outcome.
+
+    An environment that cannot judge an episode (a broken verifier, a time-out) gives an unmeasured outcome with its reason
+    and no score. Raises `ValueError` for a score out of its range, or beside an unmeasured outcome.
+    """
+
+    outcome: Outcome
+    score: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.score is not None and not 0 <= self.score <= 1:
+            raise ValueError(f"a score must be in [0, 1], and this one is {self.score}")
+        if self.score is not None and not self.outcome.measured:
+            raise ValueError(f"an episode that is {self.outcome} has no score, and this one is {self.score}")
 
 
 class TaskSourceError(SkillosError):
-    """A world's files cannot be read, or a task of theirs cannot be played. The message says which, and is for users."""
+    """A source's files cannot be read, or a task of theirs cannot be played. The message names which, and is for users."""
 
 
 class Environment(Protocol):
-    """One episode of one task. `step` never raises for what an action contains: an unknown action changes nothing.
+    """One episode of one task. `step` never raises for what an action contains: an illegal action changes nothing.
 
-    Both may raise `TaskSourceError`: the task is broken, and its outcome unmeasured.
+    Each method may raise `TaskSourceError`: the task is broken, and its outcome unmeasured.
     """
 
     def reset(self) -> Observation: ...
 
     def step(self, action: str) -> Observation: ...
 
+    def result(self) -> Result | None:
+        """How the episode ended; None while it goes on."""
+        ...
+
+
+@runtime_checkable
+class PartialCredit(Protocol):
+    """An optional ability of an environment: a score for an episode that its step cap ended."""
+
+    def partial_score(self) -> float | None:
+        """The score of the episode as it stands, in [0, 1]; None where there is none yet."""
+        ...
+
+
+def final_result(environment: Environment) -> Result:
+    """The result of an episode that is played no further.
+
+    It is the environment's own where there is one. An episode that its step cap ended without one has failed: the task was
+    not done within the turns that it gives. Its score is the environment's partial credit, if it gives any.
+    """
+    result = environment.result()
+    if result is not None:
+        return result
+    return Result(FAILED, environment.partial_score() if isinstance(environment, PartialCredit) else None)
+
 
 class TaskSource(Protocol):
-    """Which tasks there are and how they start. What makes a group of them is `engine.rollouts.groups.families`' to say.
+    """Which tasks there are and how they start. `engine.rollouts.groups` decides what makes a group of them.
 
-    A finite world has the same families for every seed; a generated one has the family that it generates from the seed.
+    A finite source has the same families for every seed; a generated one has the family that it generates from the seed.
     """
 
     name: str
     warnings: Sequence[str]
-    """What a person should be told of the world when a run begins, such as how many games were left out, and why."""
+    """What a user must know of the source when a run begins, such as how many games were left out, and why."""
 
     def start(self, task: Task) -> Environment:
         """A fresh environment for `task`; the caller resets it. Raises `TaskSourceError` for a broken one."""
@@ -86,3 +136,29 @@ class TaskSource(Protocol):
     def stream(self, seed: int, count: int) -> list[Task]:
         """`count` tasks for a curate run over one lasting repository, by `seed` alone."""
         ...
+
+
+class EnvironmentKind(PartKind, frozen=True, kw_only=True):
+    """One environment in the registry. The module that defines one is cheap to import: its functions import what they need.
+
+    `open(settings)` is the task source of the settings. `held_out(settings, source)` is that of a training's held-out
+    groups, where `source` is the one trained on: a generated source serves both, from different seeds; a finite one opens
+    another split. Both raise `TaskSourceError` where files cannot be read; `held_out` raises what `check_held_out` does.
+
+    `check_held_out(settings)` raises `ConfigError` where the held-out groups would be of the tasks that are trained on.
+
+    `prompts` names the executor's prompts where `executor.prompts` is empty (`engine.agents.prompting.Prompts.load`).
+    `parse_action(text)` reads an executor's answer; it raises nothing, whatever the text is. `lists_actions`: every
+    observation lists its actions, which loglikelihood decoding needs. `unlisted` are legal actions that a prompt does not
+    list and that loglikelihood decoding never chooses, such as ALFWorld's `help`.
+    `options` are short options of the command line for its settings.
+    """
+
+    open: Callable[[Any], TaskSource]
+    held_out: Callable[[Any, TaskSource], TaskSource]
+    check_held_out: Callable[[Any], None] = accept
+    prompts: str = "standard"
+    parse_action: Callable[[str], Answer] = parse_answer
+    lists_actions: bool = True
+    unlisted: tuple[str, ...] = ()
+    options: tuple[Option, ...] = ()

@@ -1,21 +1,19 @@
-"""The environments that `environment.kind` can name: `ENVIRONMENTS.load("household").settings`. Cheap to import."""
+"""The environments that `environment.kind` can name, and how the task sources of a configuration are opened.
+
+    ENVIRONMENTS.load("alfworld").settings
+    source = open_source(config.environment)
+    held_out = open_held_out(config.environment, source)
+
+An environment is one folder and one line here, or one entry point of an installed package. Cheap to import.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from engine.core.options import Implied, Option
-from engine.core.parts import PartKind, accept
-from engine.core.registry import Registry
-
-
-class EnvironmentKind(PartKind, frozen=True):
-    """An environment. `check_held_out(settings)` raises `ConfigError` where the held-out groups would be of tasks that are
-    trained on."""
-
-    check_held_out: Callable[[Any], None] = accept
-
+from engine.core.options import Option
+from engine.core.parts import kind_of
+from engine.core.registry import Registry, UnknownPart
+from engine.environments.base import EnvironmentKind, TaskSource
+from engine.environments.settings import EnvironmentSettings
 
 DEFAULT = "household"
 ENVIRONMENTS = Registry[EnvironmentKind](
@@ -23,20 +21,37 @@ ENVIRONMENTS = Registry[EnvironmentKind](
     "skillos.environments",
     {"household": "engine.environments.household:KIND", "alfworld": "engine.environments.alfworld:KIND"},
 )
-OPTIONS = (
-    Option(
-        "--games",
-        "environment.path",
-        "play the ALFWorld games of this directory",
-        path=True,
-        implies=(
-            Implied("environment.kind=alfworld"),
-            Implied(
-                "executor.decoding=loglikelihood",
-                profile="pocket",
-                why="the pocket model cannot write these games' actions, so it takes the likeliest",
-            ),
-        ),
-    ),
-)
-"""Short options of the command line that choose an environment."""
+
+
+def environment_kind(settings: EnvironmentSettings) -> EnvironmentKind:
+    """The environment that `settings` are of. Raises `UnknownPart`."""
+    return ENVIRONMENTS.load(kind_of(settings))
+
+
+def open_source(settings: EnvironmentSettings) -> TaskSource:
+    """The task source of `settings`. Raises `TaskSourceError` where its files cannot be read."""
+    return environment_kind(settings).open(settings)
+
+
+def open_held_out(settings: EnvironmentSettings, source: TaskSource) -> TaskSource:
+    """The source of the held-out groups beside the training's `source` of the same settings.
+
+    Raises `ConfigError` where they would be of the tasks that are trained on, and `TaskSourceError`.
+    """
+    return environment_kind(settings).held_out(settings, source)
+
+
+def short_options() -> tuple[Option, ...]:
+    """The command line's short options for environments: those that each kind lists, the first of each flag.
+
+    An installed package that cannot be imported has none; it must not keep the commands from working.
+    """
+    options: dict[str, Option] = {}
+    for name in ENVIRONMENTS.names():
+        try:
+            kind = ENVIRONMENTS.load(name)
+        except UnknownPart:
+            continue
+        for option in kind.options:
+            options.setdefault(option.flag, option)
+    return tuple(options.values())

@@ -62,7 +62,7 @@ async def evaluate(
     """Play `groups` held-out groups of the agents' world once each. `seed` varies the curator's draws, never the groups.
 
     What happens is emitted at addresses of `step` that are held out. The world is one whose games are not trained on, see
-    `engine.environments.opening.open_held_out`.
+    `engine.environments.registry.open_held_out`.
     """
     training = msgspec.structs.replace(context.config.training, rollouts=1)
     players = msgspec.structs.replace(context, config=msgspec.structs.replace(context.config, training=training))

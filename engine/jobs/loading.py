@@ -13,7 +13,7 @@ from pathlib import Path
 from engine.agents.prompting import Prompts
 from engine.config import Config
 from engine.environments.base import TaskSource
-from engine.environments.opening import open_held_out, open_source
+from engine.environments.registry import environment_kind, open_held_out, open_source
 from engine.models import registry
 from engine.models.base import Models, Opened
 from engine.rollouts.rollout import RolloutContext
@@ -35,11 +35,13 @@ def open_models(config: Config, adapter: Path | None, report: Report) -> Opened:
     return registry.open_models(config.model, adapter, report)
 
 
-def rollout_context(config: Config, world: TaskSource, models: Models) -> RolloutContext:
-    """`models` in `world`, with the configuration's prompts. Raises `ConfigError` where there are none of that name."""
-    return RolloutContext(
-        world, models, Prompts.load(config.executor.prompts), Prompts.load(config.curator.prompts), config
-    )
+def rollout_context(config: Config, source: TaskSource, models: Models) -> RolloutContext:
+    """`models` in `source`, with the configuration's prompts; the executor's are its environment's where none are named.
+
+    Raises `ConfigError` where there are no prompts of a name.
+    """
+    executor_prompts = Prompts.load(config.executor.prompts or environment_kind(config.environment).prompts)
+    return RolloutContext(source, models, executor_prompts, Prompts.load(config.curator.prompts), config)
 
 
 def saved(checkpoints: Path) -> dict[int, Path]:

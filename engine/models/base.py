@@ -217,9 +217,25 @@ class TrainablePolicy(Protocol):
         ...
 
 
+class NotTrainable(SkillosError):
+    """The backend can neither lend its base to a trainer nor take its adapters."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a train run needs a model that can be trained in this process, and this backend has none: use another "
+            "model.kind, such as local; a curate run works with this one"
+        )
+
+
 class Opened(msgspec.Struct, frozen=True):
     """What a backend opens: the models, and what a trainer needs; None where the backend cannot be trained."""
 
     models: Models
     sink: AdapterSink | None = None
     policy: TrainablePolicy | None = None
+
+    def for_training(self) -> tuple[TrainablePolicy, AdapterSink]:
+        """The policy and the sink of a trainer. Raises `NotTrainable` where the backend has none."""
+        if self.policy is None or self.sink is None:
+            raise NotTrainable
+        return self.policy, self.sink

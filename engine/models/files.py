@@ -2,7 +2,7 @@
 
     check_model(config.model)            # raises ConfigError with one sentence, as the engine's own load does
 
-A folder needs a config.json, weights, a tokenizer, and a chat template. A hub name is looked for in the local cache, then on
+A folder needs a config.json, weights, a tokenizer, and a chat template. A hub name is looked up in the local cache, then on
 the hub.
 """
 
@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterator
 from importlib import resources
 from pathlib import Path
 
-from engine.config import ConfigError
+from engine.core.errors import ConfigError
 from engine.models.settings import LocalModelSettings
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -28,7 +28,7 @@ GPU_FILES = ("nvidia*", "kfd", "dxg", "nvhost-gpu", "nvgpu", "nvmap")
 """Names in /dev of the GPUs that torch's cuda can use, NVIDIA's or AMD's."""
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model")
 TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
-NO_TEMPLATE = "its tokenizer has no chat template, so nothing could be asked of it"
+NO_TEMPLATE = "its tokenizer has no chat template, so it cannot answer a chat"
 EXPECTED = "expected pocket, a folder with a model, or the name of a model on the Hugging Face hub that can be reached"
 
 

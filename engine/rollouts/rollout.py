@@ -34,7 +34,8 @@ from engine.core.events import (
 from engine.core.parts import kind_of
 from engine.core.seeds import seed_of
 from engine.environments.base import Task, TaskSource
-from engine.models.base import Completion, Models, ModelUnavailable
+from engine.environments.registry import environment_kind
+from engine.models.base import Completion, Models, ModelUnavailable, Tokenizer
 from engine.rollouts.groups.families import Group
 from engine.rollouts.rewards import PositionMetrics
 from engine.skills import Edit, Malformed, Operation, Refused, SkillIndex, SkillRepo, SkillUsage, find, parse_operations
@@ -195,6 +196,7 @@ async def _play(
         context.source,
         task,
         shown,
+        kind=environment_kind(context.config.environment),
         model=context.models.executor,
         prompts=context.executor_prompts,
         settings=context.config.executor,
@@ -204,7 +206,15 @@ async def _play(
     )
     turns = len(trajectory.turns)
     emit(
-        EpisodeEnded(at, trajectory.outcome, turns, trajectory.invalid_actions, trajectory.shown, trajectory.shortened)
+        EpisodeEnded(
+            at,
+            trajectory.outcome,
+            turns,
+            trajectory.invalid_actions,
+            trajectory.shown,
+            trajectory.shortened,
+            trajectory.score,
+        )
     )
     return trajectory
 
@@ -246,11 +256,18 @@ def _apply(
             dropped_turns=decision.dropped_turns,
             dropped_vetoes=decision.dropped_vetoes,
             before=changed(edits),
-            canonical=context.models.tokenizer.count(completion.text) + (completion.finish == "stop")
-            == completion.usage.completion,
+            canonical=_is_canonical(completion, context.models.tokenizer),
         )
     )
     return Position(at, trajectory, completion, edits, measures)
+
+
+def _is_canonical(completion: Completion, tokenizer: Tokenizer) -> bool | None:
+    """Whether the text of `completion` has as many tokens when it is tokenized again; None without its token ids."""
+    if completion.tokens is None:
+        return None
+    again = tokenizer.count(completion.text) + (completion.finish == "stop")
+    return again == len(completion.tokens.completion_ids)
 
 
 def apply_calls(

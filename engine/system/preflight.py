@@ -10,14 +10,13 @@ chooses, and the kind of run, checks what it knows of.
 
 from __future__ import annotations
 
-from importlib import resources
-
 import msgspec
 
+from engine.agents.prompts.registry import check_prompts
 from engine.agents.settings import CuratorSettings
 from engine.config import OPEN, Config, ConfigError
 from engine.core.parts import kind_of
-from engine.core.refusals import nearest
+from engine.environments.registry import environment_kind
 from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
 from engine.models.registry import BACKENDS
@@ -58,17 +57,12 @@ def check_training_sampling(curator: CuratorSettings) -> None:
 
 
 def _check_prompts(config: Config) -> None:
-    folder = resources.files("engine") / "agents" / "prompts"
-    known = sorted(item.name for item in folder.iterdir() if item.is_dir())
-    for role, name in {"executor": config.executor.prompts, "curator": config.curator.prompts}.items():
-        if name not in known:
-            raise ConfigError(
-                f"{role}.prompts: there are no prompts called {name!r}{nearest(name, known)}; there are: {', '.join(known)}"
-            )
+    check_prompts(config.executor.prompts or environment_kind(config.environment).prompts, "executor")
+    check_prompts(config.curator.prompts, "curator")
 
 
 def _check_abilities(config: Config, job: JobKind) -> None:
-    """A backend that cannot do what the run needs."""
+    """A backend, or an environment, that cannot do what the run needs."""
     backend = BACKENDS.load(kind_of(config.model))
     if job.trains and not backend.trains:
         raise ConfigError(
@@ -79,6 +73,12 @@ def _check_abilities(config: Config, job: JobKind) -> None:
         raise ConfigError(
             "executor.decoding=loglikelihood needs a model that scores given texts, and "
             f"model.kind={backend.name} does not: use executor.decoding=generate, or another model.kind such as local"
+        )
+    environment = environment_kind(config.environment)
+    if config.executor.decoding == "loglikelihood" and not environment.lists_actions:
+        raise ConfigError(
+            "executor.decoding=loglikelihood needs an environment that lists its actions, and "
+            f"environment.kind={environment.name} takes any text: use executor.decoding=generate"
         )
 
 

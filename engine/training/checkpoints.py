@@ -3,10 +3,10 @@
     checkpoints/step-0007/…
 
     step, path = checkpoints.latest(run.checkpoints)         # the newest that can be trained from
-    checkpoints.damaged(run.checkpoints)                     # why newer ones are passed over
+    checkpoints.damaged(run.checkpoints)                     # why newer ones are skipped
 
-A checkpoint is written under a temporary name and renamed when it is whole and all its numbers are finite, so one that can
-be read is one to trust (`method.md`, lesson 13). What has been damaged since is found by reading it.
+A checkpoint is written under a temporary name. It gets its final name when it is complete and all its numbers are finite
+(`method.md`, lesson 13). Later damage is found by reading its files.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ UNREADABLE = (
     zipfile.BadZipFile,
     SafetensorError,
 )
-"""What safetensors, zipfile and torch raise for a file that is not as it was written."""
+"""What safetensors, zipfile and torch raise for a damaged file."""
 
 
 class UnfitCheckpoint(RunError):
@@ -49,10 +49,10 @@ class UnfitCheckpoint(RunError):
 
 
 def keep(written: Path, checkpoints: Path, step: int) -> Path:
-    """Move the finished folder `written` to its name under `checkpoints`, and make sure that it is on the disk.
+    """Move the finished folder `written` to its name under `checkpoints`, and flush it to the disk; its path there.
 
-    A checkpoint of the same step is removed once the new one is in its place, never before. Raises `WriteFailed`, and
-    `UnfitCheckpoint` for one that nothing could be trained from.
+    An older checkpoint of the same step is removed after the new one is in place. Raises `WriteFailed`, and
+    `UnfitCheckpoint` for one that training cannot go on from.
     """
     if fault := fault_of(written):
         raise UnfitCheckpoint(f"the checkpoint of step {step} is not kept: {fault}. The checkpoints before it are safe")
@@ -68,7 +68,7 @@ def keep(written: Path, checkpoints: Path, step: int) -> Path:
             "The checkpoints before it are safe"
         ) from error
     for replaced in checkpoints.glob(f".replaced-{step:04d}-*"):
-        shutil.rmtree(replaced, ignore_errors=True)  # what cannot be removed costs space alone
+        shutil.rmtree(replaced, ignore_errors=True)  # a rest costs space only
     return final
 
 
@@ -78,7 +78,7 @@ def latest(checkpoints: Path) -> tuple[int, Path] | None:
 
 
 def damaged(checkpoints: Path) -> list[str]:
-    """Of each checkpoint that is newer than the `latest` one, in a sentence why it is passed over."""
+    """Why each checkpoint newer than the `latest` one is skipped; a sentence each."""
     sentences = []
     for step, path in newest_first(checkpoints):
         if not (fault := fault_of(path)):
@@ -88,13 +88,13 @@ def damaged(checkpoints: Path) -> list[str]:
 
 
 def newest_first(checkpoints: Path) -> list[tuple[int, Path]]:
-    """Every checkpoint by its step, the newest first, whatever is in it."""
+    """Every checkpoint with its step, the newest first. Their files are not read."""
     numbered = [(path.name.removeprefix("step-"), path) for path in checkpoints.glob("step-*") if path.is_dir()]
     return sorted(((int(number), path) for number, path in numbered if number.isdecimal()), reverse=True)
 
 
 def fault_of(checkpoint: Path) -> str:
-    """What is wrong with the files of a checkpoint: not readable, or a number that is not finite; "" where nothing is."""
+    """Why a checkpoint cannot be used: a file that cannot be read, or a number that is not finite; "" where nothing is."""
     for path in sorted(checkpoint.glob("*")):
         try:
             finite = all(bool(tensor.isfinite().all()) for tensor in _tensors(path))
@@ -134,7 +134,7 @@ def _tensors_in(value: Any) -> Iterator[Any]:
 
 
 def lacking(checkpoint: Path) -> list[str]:
-    """The files that training cannot go on without and that the checkpoint does not have."""
+    """The files that the checkpoint does not have and that training needs to go on."""
     return [name for name in NEEDED if not (checkpoint / name).is_file()]
 
 

@@ -15,7 +15,7 @@ from engine.training import checkpoints
 
 
 class Diverged(RunError):
-    """A number that must be finite is not. The message says in which step and phase, and what to do."""
+    """A number that must be finite is not. The message names the step, the phase and what to do."""
 
 
 def diverged_in_answer(where: str, found: NotFinite, config: Config, checkpoint: Path | None) -> Diverged:

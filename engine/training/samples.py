@@ -4,9 +4,9 @@
 
 A step always has groups × N × |G| rows, as TRL wants. A position without a curator's answer becomes a row of two padding
 tokens with mask 0, which trains nothing. An unmeasured rollout has reward None, which TRL leaves out of the mean, and
-mask 0 in all its rows: they add nothing to the loss's count of tokens and carry no KL term.
+mask 0 in all its rows: they add nothing to the loss's count of tokens and have no KL term.
 
-A step whose samples teach nothing must not move the adapter: `why_skipped` says so before the update.
+A step whose samples have no gradient must not change the adapter: `why_skipped` finds it before the update.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import msgspec
 
 from engine.core.errors import SkillosError
 from engine.core.events import RewardBreakdown
-from engine.models.base import AdapterSink, Opened, TrainablePolicy
 from engine.rollouts.rollout import Position, Rollout
 
 ZERO_GRADIENT = "the gradient is zero"
@@ -50,23 +49,6 @@ class NoTokens(SkillosError):
             "the curator's backend does not report token ids and log-probabilities, which training needs: a train run needs "
             "another model.kind, such as local; a curate run works with this one"
         )
-
-
-class NotTrainable(SkillosError):
-    """The backend can neither lend its base to a trainer nor take its adapters."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "a train run needs a model that can be trained in this process, and this backend has none: use another "
-            "model.kind, such as local; a curate run works with this one"
-        )
-
-
-def trainable(opened: Opened) -> tuple[TrainablePolicy, AdapterSink]:
-    """What a trainer needs of a backend. Raises `NotTrainable` where it has none."""
-    if opened.policy is None or opened.sink is None:
-        raise NotTrainable
-    return opened.policy, opened.sink
 
 
 def sample_of(position: Position, reward: float | None, padding: int) -> TrainingSample:

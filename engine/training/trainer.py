@@ -6,19 +6,19 @@
     await session.run(resume_from=None)
 
 TRL's loop runs in a thread; each step it calls back for the step's samples, which are played on this event loop. One group
-is N·|G| rows (`num_generations`), so TRL's A = r − mean(r) over the rows is the rollouts' own, since every rollout has
-|G| rows. TRL and PEFT take seconds to import: this module is imported only by the engine's worker.
+is N·|G| rows (`num_generations`). Every rollout has |G| rows, so TRL's A = r − mean(r) over the rows is that over the
+rollouts. TRL and PEFT take seconds to import: only the engine's worker imports this module.
 
-Three rules stand around each update:
+Three rules hold for each update:
 
 - From the moment at which the samples are complete until the new adapter is published, the session holds the models
   (`TrainablePolicy.hold`): requests that were given up have ended, and none begins. `AdapterSink.publish` returns when it is
   proved that the curator that answers is the adapter of the checkpoint.
-- A step that teaches nothing (`samples.why_skipped`, or a gradient that is zero everywhere) leaves weights and optimiser
-  as they are, bit for bit. The gradients are taken away before AdamW, which would otherwise go on by its momentum. The step
-  counts, its checkpoint is written, and its `Update` says why it was skipped.
-- What is NaN or infinite ends the session with `Diverged`: a log-probability, the loss, the gradient, a weight or the
-  optimiser's state. It is found before the checkpoint, so the newest checkpoint is always one to go on from.
+- A step without a gradient (`samples.why_skipped`, or a gradient that is zero everywhere) leaves weights and optimiser
+  as they are, bit for bit. The gradients are removed before AdamW, which would otherwise go on by its momentum. The step
+  counts, its checkpoint is written, and its `Update` has the reason why it was skipped.
+- A NaN or infinite number ends the session with `Diverged`: a log-probability, the loss, the gradient, a weight or the
+  optimiser's state. It is found before the checkpoint is written, so training can go on from the newest checkpoint.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ from engine.training.samples import ZERO_GRADIENT, TrainingSample, all_finite, a
 
 END_SECONDS = 600.0
 """How long a session that is cancelled waits for TRL's thread, which ends at its next callback."""
-TORCH_WRITER = ("inline_container", "iostream error")  # in what torch's file writer says, which has no error class
+TORCH_WRITER = ("inline_container", "iostream error")  # in messages of torch's file writer, which has no error class
 
 
 class Update(msgspec.Struct, frozen=True):
-    """What one optimiser step reports; None where TRL does not say. `skipped` says why nothing was updated, or is ""."""
+    """What one optimiser step reports; None where TRL does not. `skipped` is the reason why nothing was updated, or ""."""
 
     step: int
     loss: float | None
@@ -237,10 +237,10 @@ class GrpoSession:
 
 
 class _Trainer(GRPOTrainer):
-    """TRL's trainer. It ends with `Diverged` at the first loss or gradient that is not finite, and says in a sentence when a
-    checkpoint cannot be written: torch's own error names no disk.
+    """TRL's trainer. It raises `Diverged` at the first loss or gradient that is not finite, and `WriteFailed` where a
+    checkpoint cannot be written: torch's own error does not name the disk.
 
-    Only what writing files raises is told so: OSError, safetensors' error, and the RuntimeError of torch's file writer.
+    Only errors of writing files become `WriteFailed`: OSError, safetensors' error, and the RuntimeError of torch's writer.
     """
 
     session: GrpoSession
@@ -274,7 +274,7 @@ class _Trainer(GRPOTrainer):
 
 
 class _Progress(TrainerCallback):
-    """Stands around each optimiser step, and hands TRL's metrics and finished checkpoints to the session."""
+    """Checks each optimiser step, and gives TRL's metrics and finished checkpoints to the session."""
 
     def __init__(self, session: GrpoSession) -> None:
         self._session = session
@@ -283,7 +283,7 @@ class _Progress(TrainerCallback):
         self._session.begun(state.global_step)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        """Take the gradients away where nothing is learned: AdamW passes over a parameter that has none."""
+        """Remove the gradients of a step that is skipped: AdamW ignores a parameter without one."""
         session = self._session
         if not session.skipped and not any(bool(gradient.any()) for gradient in _gradients(model)):
             session.skipped = ZERO_GRADIENT
@@ -293,7 +293,7 @@ class _Progress(TrainerCallback):
     def on_optimizer_step(
         self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None, **kwargs: Any
     ) -> None:
-        """Refuse what the optimiser wrote where it is not finite, before it becomes a checkpoint."""
+        """Refuse weights and optimiser states that are not finite, before they become a checkpoint."""
         if not all(bool(tensor.isfinite().all()) for tensor in _written(model, optimizer)):
             raise self._session.diverged(state.global_step + 1, "update", "the adapter or the optimiser is not finite")
 
@@ -352,7 +352,7 @@ def _tickets(config: Config) -> Dataset:
 
 
 def _arguments(config: Config, base: PreTrainedModel, output: Path) -> GRPOConfig:
-    """TRL's settings. Whatever the method fixes is fixed here, and what decides on the update is left to no default: no
+    """TRL's settings for training on `base`, with every value that changes the update, also where it is TRL's default: no
     division by the standard deviation, one update a batch, plain AdamW. Raises `ConfigError` as `check_training_sampling`.
     """
     check_training_sampling(config.curator)

@@ -5,10 +5,12 @@ import asyncio
 import msgspec
 import pytest
 
-from engine.agents.executor import parse_answer, play
+from engine.agents.executor import play
 from engine.agents.prompting import Prompts, SkillShown
 from engine.agents.settings import ExecutorSettings
 from engine.core.outcomes import FAILED, SUCCEEDED
+from engine.environments.answers import Answer, parse_answer
+from engine.environments.household import KIND
 from engine.environments.household.source import HouseholdTasks, errand_of, house_of
 from tests.agents.scripted import OUTAGE, Scripted, act
 
@@ -24,7 +26,9 @@ SETTINGS = ExecutorSettings(history=2, deadline_seconds=5)
 
 async def run(*answers, settings=SETTINGS, skills=(), name="standard", limit=None):
     model = Scripted(*answers, limit=limit)
-    trajectory = await play(WORLD, TASK, skills, model=model, prompts=Prompts.load(name), settings=settings, seed=1)
+    trajectory = await play(
+        WORLD, TASK, skills, kind=KIND, model=model, prompts=Prompts.load(name), settings=settings, seed=1
+    )
     return trajectory, model
 
 
@@ -107,6 +111,7 @@ async def test_each_turn_is_told_with_how_many_skills_its_prompt_held():
     prompts = Prompts.load("standard")
     await play(
         *(WORLD, TASK, SKILLS),
+        kind=KIND,
         model=model,
         prompts=prompts,
         settings=SETTINGS,
@@ -175,9 +180,9 @@ async def test_turns_draw_from_different_seeds_and_the_same_seed_asks_the_same()
     ],
 )
 def test_an_answer_is_a_thought_and_exactly_one_action(text, expected):
-    assert parse_answer(text) == expected
+    assert parse_answer(text) == Answer(*expected)
 
 
 def test_a_huge_answer_is_read_in_linear_time_and_its_action_is_bounded():
-    assert len(parse_answer("<action>" + "a" * 1_000_000 + "</action>")[1]) == 200
-    assert parse_answer("<think>" * 200_000 + "<action>" * 200_000)[1] == ""
+    assert len(parse_answer("<action>" + "a" * 1_000_000 + "</action>").action) == 200
+    assert parse_answer("<think>" * 200_000 + "<action>" * 200_000).action == ""

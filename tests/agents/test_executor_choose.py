@@ -8,7 +8,8 @@ from engine.agents.executor import CannotScore, play
 from engine.agents.prompting import Prompts
 from engine.agents.settings import ExecutorSettings
 from engine.core.outcomes import FAILED, SUCCEEDED
-from engine.environments.base import Observation, Task
+from engine.environments.base import EnvironmentKind, Observation, Result, Task
+from engine.environments.settings import EnvironmentSettings
 from tests.agents.scripted import OUTAGE, Scoring, Scripted
 
 TASK = Task("t1", "f1", "Get the mug.")
@@ -22,7 +23,7 @@ class Maze:
     name = "maze"
 
     def __init__(self, start="hall", cap=6):
-        self.room, self.cap = start, cap
+        self.room, self.cap, self.won = start, cap, False
 
     def start(self, task):
         return self
@@ -34,16 +35,30 @@ class Maze:
         return Observation(f"You are at the {self.room}.", ROOMS[self.room])
 
     def step(self, action):
-        won = action == "take mug" and action in ROOMS[self.room]
+        self.won = action == "take mug" and action in ROOMS[self.room]
         if action in ROOMS[self.room] and action.startswith("go "):
             self.room = action.removeprefix("go ")
-        return Observation(f"You are at the {self.room}.", ROOMS[self.room], float(won), won, won)
+        return Observation(f"You are at the {self.room}.", ROOMS[self.room])
+
+    def result(self):
+        return Result(SUCCEEDED) if self.won else None
+
+
+KIND = EnvironmentKind(
+    name="maze",
+    settings=EnvironmentSettings,
+    open=lambda settings: Maze(),
+    held_out=lambda settings, source: source,
+    unlisted=("help",),
+)
 
 
 async def run(*answers, world=None, settings=SETTINGS):
     model = (Scoring if settings.decoding == "loglikelihood" else Scripted)(*answers)
     prompts = Prompts.load("pocket")
-    return await play(world or Maze(), TASK, [], model=model, prompts=prompts, settings=settings, seed=3), model
+    return await play(
+        world or Maze(), TASK, [], kind=KIND, model=model, prompts=prompts, settings=settings, seed=3
+    ), model
 
 
 async def test_what_is_offered_are_the_admissible_actions_in_the_form_of_an_answer():
@@ -74,7 +89,8 @@ async def test_turns_draw_from_different_seeds_at_the_settings_temperature():
 
 async def test_a_model_that_scores_no_texts_ends_the_work_with_a_sentence():
     with pytest.raises(CannotScore, match=r"executor\.decoding=loglikelihood needs a model that scores given texts"):
-        await play(Maze(), TASK, [], model=Scripted(), prompts=Prompts.load("pocket"), settings=SETTINGS, seed=3)
+        prompts = Prompts.load("pocket")
+        await play(Maze(), TASK, [], kind=KIND, model=Scripted(), prompts=prompts, settings=SETTINGS, seed=3)
 
 
 async def test_where_nothing_can_be_done_the_turn_passes_and_is_counted_as_invalid():

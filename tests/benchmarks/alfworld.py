@@ -21,8 +21,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import harmonic_mean, mean
 
-from engine.environments.alfworld import AlfworldEnvironment, Game, load_games
+from engine.environments.alfworld.files.loading import load_games
 from engine.environments.alfworld.generation import write
+from engine.environments.alfworld.play.environment import AlfworldEnvironment
+from engine.environments.alfworld.play.game import Game
 from tests.environments.textworld_engine import Session, installed, play_in_textworld
 
 ROWS = {
@@ -72,7 +74,9 @@ def play(environments: Sequence[AlfworldEnvironment], walkthroughs: Sequence[Seq
     """Steps per second over all walkthroughs, each of which must win."""
     began = time.perf_counter()
     for environment, actions in zip(environments, walkthroughs, strict=True):
-        if not [environment.step(action) for action in actions][-1].won:
+        for action in actions:
+            environment.step(action)
+        if environment.result() is None:
             raise SystemExit(f"{environment.game.id}: the walkthrough does not win")
     return sum(map(len, walkthroughs)) / (time.perf_counter() - began)
 

@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.core.seeds import stream
-from engine.environments.alfworld import AlfworldEnvironment, Game, load_games
 from engine.environments.alfworld.expert.planning import Planner
+from engine.environments.alfworld.files.loading import load_games
+from engine.environments.alfworld.play.environment import AlfworldEnvironment
+from engine.environments.alfworld.play.game import Game
 
 RANDOM_COMMANDS = (1, 5, 10, 30, 100)
 COLUMNS = {
@@ -53,7 +55,7 @@ def measure(games: Sequence[Game]) -> dict[tuple[str, int], list[Plan]]:
         planner = Planner(game)
         for count in RANDOM_COMMANDS:
             environment = wandered(game, count)
-            if not environment.copy().step("").won:
+            if not environment.won:
                 plan = timed_plan(planner, environment)
                 found[game.family, count].append(plan)
                 found["all", count].append(plan)
@@ -63,11 +65,10 @@ def measure(games: Sequence[Game]) -> dict[tuple[str, int], list[Plan]]:
 def wandered(game: Game, count: int, seed: int = 0) -> AlfworldEnvironment:
     """The game after `count` random admissible commands, fewer if they win it."""
     environment = AlfworldEnvironment(game)
-    observation = environment.reset()
     draw = stream("expert", game.id, count, seed)
     for _ in range(count):
-        if not observation.done:
-            observation = environment.step(draw.choice(observation.admissible))
+        if not environment.won:
+            environment.step(draw.choice(environment.actions))
     return environment
 
 
@@ -77,7 +78,9 @@ def timed_plan(planner: Planner, environment: AlfworldEnvironment) -> Plan:
     commands = planner.plan(environment)
     milliseconds = (time.perf_counter() - began) * 1e3
     lost = commands is None and is_lost(environment)
-    if commands is not None and not [environment.step(command) for command in commands][-1].won:
+    for command in commands or ():
+        environment.step(command)
+    if commands is not None and not environment.won:
         raise SystemExit(f"{environment.game.id}: a plan does not win: {', '.join(commands)}")
     more = None if commands is None else len(commands) - len(environment.game.walkthrough)
     return Plan(more, lost, milliseconds, planner.steps)
@@ -93,14 +96,17 @@ def is_lost(environment: AlfworldEnvironment) -> bool:
 
 def places(environment: AlfworldEnvironment) -> Iterator[tuple[str, ...]]:
     """What can be done here and at each place, and there with each thing opened."""
-    here = environment.copy().step("").admissible
+    here = environment.actions
     for going in ("", *(command for command in here if command.startswith("go to "))):
         there = environment.copy()
-        admissible = there.step(going).admissible
+        there.step(going)
+        admissible = there.actions
         yield admissible
         for command in admissible:
             if command.startswith("open "):
-                yield there.copy().step(command).admissible
+                opened = there.copy()
+                opened.step(command)
+                yield opened.actions
 
 
 def row(plans: Sequence[Plan]) -> dict[str, float]:

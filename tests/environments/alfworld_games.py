@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import lzma
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.environments.alfworld import AlfworldEnvironment, Game, load_games
+from engine.environments.alfworld.files.loading import load_games
+from engine.environments.alfworld.play.environment import AlfworldEnvironment
+from engine.environments.alfworld.play.game import Game
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "alfworld"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the official games are not at {DATA}")
@@ -138,3 +141,14 @@ def recordings(split: str, kind: str) -> list[dict[str, Any]]:
 def official(split: str) -> dict[str, Game]:
     """The official games of a split by id."""
     return {game.id: game for game in load_games(DATA, split)}
+
+
+def won_after_each(game: Game, commands: Sequence[str]) -> list[bool]:
+    """Whether the game is won at the start and after each command."""
+    environment = AlfworldEnvironment(game)
+    environment.reset()
+    won = [environment.won]
+    for command in commands:
+        environment.step(command)
+        won.append(environment.won)
+    return won

@@ -13,8 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.environments.alfworld import AlfworldEnvironment, Game, load_games
-from engine.environments.base import Observation
+from engine.core.outcomes import SUCCEEDED
+from engine.environments.alfworld.files.loading import load_games
+from engine.environments.alfworld.play.environment import AlfworldEnvironment
+from engine.environments.alfworld.play.game import Game
+from engine.environments.base import Observation, Result
 from tests.environments.alfworld_games import (
     DATA,
     LAMPS_DOMAIN,
@@ -26,30 +29,30 @@ from tests.environments.alfworld_games import (
 
 
 def test_the_introduction_comes_from_the_grammar(tmp_path: Path) -> None:
-    observation = play_lamps(tmp_path).reset()
+    environment = play_lamps(tmp_path)
+    observation = environment.reset()
     assert observation.text == (
         "You wake up.\n\nHere: candle 1, lamp 3, at last a lit lamp 2.\n\nYou are asked to: light every lamp."
     )
-    assert observation.admissible == ("press lamp 2", "press lamp 3", "walk to attic 1")
-    assert (observation.reward, observation.done, observation.won) == (0.0, False, False)
+    assert observation.actions == ("press lamp 2", "press lamp 3", "walk to attic 1")
+    assert environment.result() is None
 
 
 def test_the_last_step_of_the_walkthrough_wins(tmp_path: Path) -> None:
     environment = play_lamps(tmp_path)
-    seen = [environment.step(action) for action in LAMPS_WALKTHROUGH]
-    assert [each.text for each in seen] == ["lamp 3 shines.", "Off you go. There: lamp 1.", "lamp 1 shines."]
-    assert [each.done for each in seen] == [False, False, True]
-    assert (seen[-1].won, seen[-1].reward) == (True, 1.0)
+    seen = [(environment.step(action), environment.result()) for action in LAMPS_WALKTHROUGH]
+    assert [each.text for each, _ in seen] == ["lamp 3 shines.", "Off you go. There: lamp 1.", "lamp 1 shines."]
+    assert [result for _, result in seen] == [None, None, Result(SUCCEEDED)]
 
 
 def test_a_universal_precondition_opens_and_shuts_an_action(tmp_path: Path) -> None:
     condition = "(imply (and (stands ?l ?r) (not (broken ?l))) (lit ?l))"
     environment = play_lamps(tmp_path, domain=LAMPS_DOMAIN.replace("(imply (stands ?l ?r) (lit ?l))", condition))
-    assert "darken hall 1" not in environment.reset().admissible
-    assert "darken hall 1" in environment.step("press lamp 3").admissible
+    assert "darken hall 1" not in environment.reset().actions
+    assert "darken hall 1" in environment.step("press lamp 3").actions
     after = environment.step("darken hall 1")
     assert after.text == "Dark: candle 1, lamp 3, at last lamp 2."
-    assert "darken hall 1" not in after.admissible
+    assert "darken hall 1" not in after.actions
     assert environment.facts("lit") == frozenset()
 
 
@@ -61,8 +64,8 @@ def test_a_conditional_effect_sees_the_facts_before_the_action(tmp_path: Path) -
 
 def test_going_to_where_one_is_does_not_exist(tmp_path: Path) -> None:
     environment = play_lamps(tmp_path, domain=LAMPS_DOMAIN.replace("(or (linked ?here ?to) (linked ?to ?here))", ""))
-    assert "walk to hall 1" not in environment.reset().admissible
-    assert "walk to hall 1" in environment.step("walk to attic 1").admissible
+    assert "walk to hall 1" not in environment.reset().actions
+    assert "walk to hall 1" in environment.step("walk to attic 1").actions
 
 
 def test_an_enumeration_without_members_uses_the_grammars_word(tmp_path: Path) -> None:
@@ -121,7 +124,7 @@ NONSENSE: list[Any] = [
 def test_what_is_not_admissible_changes_nothing(tmp_path: Path, action: Any) -> None:
     environment = play_lamps(tmp_path)
     before = environment.reset()
-    assert environment.step(action) == Observation("Nothing happens.", before.admissible)
+    assert environment.step(action) == Observation("Nothing happens.", before.actions)
     assert environment.step("press lamp 3").text == "lamp 3 shines."
 
 
@@ -134,7 +137,7 @@ def test_a_command_has_single_blanks_and_is_never_empty(tmp_path: Path) -> None:
         '"press {l}"', "\"{l.name and ''}\""
     )
     environment = play_lamps(tmp_path, grammar=grammar)
-    assert environment.reset().admissible == ("walk to attic 1",)
+    assert environment.reset().actions == ("walk to attic 1",)
     assert environment.step("").text == "Nothing happens."
     assert environment.step("walk to attic 1").text == "Off you go. There: lamp 1."
 
@@ -152,7 +155,7 @@ def test_a_copy_goes_its_own_way(tmp_path: Path) -> None:
     environment.step("press lamp 3")
     branch = environment.copy()
     environment.step("walk to attic 1")
-    assert "press lamp 3" in branch.step("dance").admissible
+    assert "press lamp 3" in branch.step("dance").actions
     assert branch.facts("in") == {("hall_bar_1",)} and environment.facts("in") == {("attic_bar_1",)}
 
 
@@ -188,7 +191,7 @@ def played(number: int, picks: Sequence[int]) -> Iterator[tuple[AlfworldEnvironm
     observation = environment.reset()
     yield environment, "", observation
     for pick in picks:
-        command = chosen(observation.admissible, pick)
+        command = chosen(observation.actions, pick)
         observation = environment.step(command)
         yield environment, command, observation
 
@@ -238,8 +241,7 @@ def test_at_most_one_thing_is_held_and_the_player_is_in_one_place(number: int, p
 def test_every_admissible_command_does_something(number: int, picks: list[int]) -> None:
     for _, command, observation in played(number, picks):
         assert observation.text != "Nothing happens.", command
-        assert observation.admissible == tuple(sorted(set(observation.admissible)))
-        assert observation.done == observation.won == (observation.reward == 1.0) or not command
+        assert observation.actions == tuple(sorted(set(observation.actions)))
 
 
 @needs_data
@@ -247,14 +249,14 @@ def test_every_admissible_command_does_something(number: int, picks: list[int]) 
 @given(chosen_game, choices)
 def test_a_closed_receptacle_shows_nothing_and_gives_and_takes_nothing(number: int, picks: list[int]) -> None:
     for environment, command, observation in played(number, picks):
-        for shut in [each.removeprefix("open ") for each in observation.admissible if each.startswith("open ")]:
+        for shut in [each.removeprefix("open ") for each in observation.actions if each.startswith("open ")]:
             examined = environment.copy().step(f"examine {shut}").text
             assert examined == f"The {shut} is closed."
             if command in (f"go to {shut}", f"close {shut}", f"examine {shut}"):
                 assert observation.text in (f"You arrive at {shut}. {examined}", f"You close the {shut}.", examined)
             for inside in places(environment)[shut]:
-                assert f"examine {inside}" not in observation.admissible or len(places(environment)[inside]) > 1
-            using = [each for each in observation.admissible if each.endswith((f" from {shut}", f" to {shut}"))]
+                assert f"examine {inside}" not in observation.actions or len(places(environment)[inside]) > 1
+            using = [each for each in observation.actions if each.endswith((f" from {shut}", f" to {shut}"))]
             assert not [each for each in using if not each.startswith("go to ")]
 
 
@@ -275,9 +277,9 @@ def test_a_copy_and_its_original_answer_alike_and_apart(number: int, before: lis
     *_, (environment, _, observation) = played(number, before)
     branch = environment.copy()
     other = branch.step("")
-    assert other.admissible == observation.admissible and branch.state() == environment.state()
-    walked = walk(environment, observation.admissible, after)
-    assert walk(branch, other.admissible, after) == walked
+    assert other.actions == observation.actions and branch.state() == environment.state()
+    walked = walk(environment, environment.actions, after)
+    assert walk(branch, branch.actions, after) == walked
     assert branch.state() == environment.state()
 
 
@@ -285,7 +287,7 @@ def walk(environment: AlfworldEnvironment, admissible: Sequence[str], picks: Seq
     seen = []
     for pick in picks:
         seen.append(environment.step(chosen(admissible, pick)))
-        admissible = seen[-1].admissible
+        admissible = seen[-1].actions
     return seen
 
 
@@ -295,9 +297,9 @@ def walk(environment: AlfworldEnvironment, admissible: Sequence[str], picks: Seq
 def test_looking_around_changes_no_state(number: int, picks: list[int]) -> None:
     for environment, _, observation in played(number, picks):
         branch = environment.copy()
-        for command in observation.admissible:
+        for command in observation.actions:
             if command.startswith(("look", "inventory", "help", "examine ")):
-                assert branch.step(command).admissible == observation.admissible
+                assert branch.step(command).actions == observation.actions
         assert branch.state() == environment.state()
 
 

@@ -10,9 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.environments.alfworld import AlfworldEnvironment, Expert, Game, GamesError, Turn, demonstration, load_games
+from engine.environments.alfworld.errors import GamesError
 from engine.environments.alfworld.expert import planning
+from engine.environments.alfworld.expert.player import Expert, Turn, demonstration
+from engine.environments.alfworld.files.loading import load_games
 from engine.environments.alfworld.generation import generate, write
+from engine.environments.alfworld.play.environment import AlfworldEnvironment
+from engine.environments.alfworld.play.game import Game
 from tests.benchmarks.expert import first_of_each_family, is_lost, measure, wandered
 from tests.environments.alfworld_games import (
     DATA,
@@ -36,7 +40,7 @@ def commands(turns: Sequence[Turn]) -> list[str]:
 def after(environment: AlfworldEnvironment, *given: str) -> AlfworldEnvironment:
     """The environment after commands, all of which must be admissible."""
     for command in given:
-        assert command in environment.step("").admissible, command
+        assert command in environment.actions, command
         environment.step(command)
     return environment
 
@@ -65,10 +69,10 @@ def test_it_wins_the_house_of_lamps_from_any_state(tmp_path_factory: pytest.Temp
     environment = play_lamps(tmp_path_factory.getbasetemp() / "lamps")
     observation = environment.reset()
     for pick in picks:
-        observation = environment.step(observation.admissible[pick % len(observation.admissible)])
+        observation = environment.step(environment.actions[pick % len(environment.actions)])
     turns = demonstration(environment, observation)
-    assert bool(turns) != observation.won
-    assert not turns or after(environment, *commands(turns)).step("").won
+    assert bool(turns) != environment.won
+    assert not turns or after(environment, *commands(turns)).won
 
 
 def test_a_demonstration_begins_with_what_was_seen_and_leaves_the_environment_as_it_is(tmp_path: Path) -> None:
@@ -78,14 +82,14 @@ def test_a_demonstration_begins_with_what_was_seen_and_leaves_the_environment_as
     first, second = demonstration(environment, observation)
     assert first == Turn(observation, "walk to attic 1")
     assert second.observation.text == "Off you go. There: lamp 1."
-    assert environment.state() == state and environment.step("").admissible == observation.admissible
+    assert environment.state() == state and environment.actions == observation.actions
 
 
 def test_acting_changes_nothing_until_the_caller_gives_the_command(tmp_path: Path) -> None:
     environment = play_lamps(tmp_path)
     expert = Expert(environment)
     assert [expert.act(), expert.act()] == ["press lamp 3", "press lamp 3"]
-    assert environment.step("").admissible == environment.reset().admissible
+    assert environment.step("").actions == environment.reset().actions
 
 
 class Watched(AlfworldEnvironment):
@@ -109,7 +113,7 @@ def test_it_keeps_its_plan_and_plans_anew_only_where_others_act(tmp_path: Path) 
     environment.step("press lamp 2")
     while (command := expert.act()) is not None:
         environment.step(command)
-    assert environment.step("").won
+    assert environment.won
     assert environment.copies > planned
 
 
@@ -262,8 +266,8 @@ def test_it_wins_generated_games_from_where_a_random_player_has_left_them(tmp_pa
     write(generate(count=12, seed=5), tmp_path)
     for game in load_games(tmp_path):
         environment = wandered(game, 20)
-        turns = [] if environment.step("").won else demonstration(environment)
-        assert is_lost(environment) or after(environment, *commands(turns)).step("").won, game.id
+        turns = [] if environment.won else demonstration(environment)
+        assert is_lost(environment) or after(environment, *commands(turns)).won, game.id
 
 
 def test_it_stops_where_the_game_is_won_before_the_walkthrough_ends() -> None:

@@ -18,13 +18,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.environments.alfworld import AlfworldEnvironment, Game, GamesError, load_games
+from engine.environments.alfworld.errors import GamesError
+from engine.environments.alfworld.files.loading import load_games
 from engine.environments.alfworld.generation import FAMILIES, SIZES, generate, write
 from engine.environments.alfworld.generation.families import FAMILY, rooms
 from engine.environments.alfworld.generation.tables import POSSIBLE, tables, text
-from engine.environments.alfworld.play.game import Content
+from engine.environments.alfworld.play.environment import AlfworldEnvironment
+from engine.environments.alfworld.play.game import Content, Game
 from engine.environments.alfworld.play.program import Library
-from tests.environments.alfworld_games import DATA, LAMPS_GRAMMAR, needs_data, write_official, write_packed
+from tests.environments.alfworld_games import (
+    DATA,
+    LAMPS_GRAMMAR,
+    needs_data,
+    won_after_each,
+    write_official,
+    write_packed,
+)
 
 CHANGING = ("atLocation", "inReceptacle", "holds", "opened", "isClean", "isHot", "isCool", "isToggled", "isSliced")
 TELLING = re.compile("look|inventory|help|examine .*")
@@ -32,12 +41,6 @@ TELLING = re.compile("look|inventory|help|examine .*")
 
 def content(games: Iterator[Game]) -> list[tuple[str, Content]]:
     return [(game.id, game.content()) for game in games]
-
-
-def won_after_each(game: Game, commands: tuple[str, ...]) -> list[bool]:
-    """Whether the game is won at the start and after each command."""
-    environment = AlfworldEnvironment(game)
-    return [environment.reset().won, *(environment.step(command).won for command in commands)]
 
 
 def types(environment: AlfworldEnvironment, predicate: str) -> dict[str, str]:
@@ -75,7 +78,7 @@ def test_the_task_names_what_is_asked_for_in_the_words_of_the_commands() -> None
 def shorter_way(game: Game) -> bool:
     """Whether any commands, fewer than the walkthrough's, win: every one is tried from every state."""
     start = AlfworldEnvironment(game)
-    reached, edge = set(), [(start, start.reset().admissible)]
+    reached, edge = set(), [(start, start.actions)]
     for _ in game.walkthrough[1:]:
         behind, edge = edge, []
         for environment, admissible in behind:
@@ -83,13 +86,13 @@ def shorter_way(game: Game) -> bool:
                 if TELLING.fullmatch(command):
                     continue
                 after = environment.copy()
-                observation = after.step(command)
-                if observation.won:
+                after.step(command)
+                if after.won:
                     return True
                 state = tuple(after.facts(predicate) for predicate in CHANGING)
                 if state not in reached:
                     reached.add(state)
-                    edge.append((after, observation.admissible))
+                    edge.append((after, after.actions))
     return False
 
 
@@ -252,8 +255,8 @@ def test_by_the_official_rules_the_same_problems_are_played_in_the_same_way() ->
         one, other = AlfworldEnvironment(game), AlfworldEnvironment(official)
         left, right = one.reset(), other.reset()
         for _ in range(40):
-            assert left.admissible == right.admissible and (left.won, left.done) == (right.won, right.done)
-            command = draw.choice(left.admissible)
+            assert left.actions == right.actions and one.result() == other.result()
+            command = draw.choice(one.actions)
             left, right = one.step(command), other.step(command)
 
 

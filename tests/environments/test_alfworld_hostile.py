@@ -9,8 +9,9 @@ from typing import TypeAlias
 
 import pytest
 
-from engine.environments.alfworld import GamesError, load_games
+from engine.environments.alfworld.errors import GamesError
 from engine.environments.alfworld.files import packed
+from engine.environments.alfworld.files.loading import load_games
 from engine.environments.alfworld.files.records import MAX_GAME, MAX_TEXT
 from tests.environments.alfworld_games import (
     LAMPS_DOMAIN,

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.environments.alfworld import AlfworldEnvironment, GamesError, load_games
+from engine.environments.alfworld.errors import GamesError
+from engine.environments.alfworld.files.loading import load_games
+from engine.environments.alfworld.play.environment import AlfworldEnvironment
 from tests.environments.alfworld_games import (
     DATA,
     LAMPS_DOMAIN,
@@ -22,6 +24,7 @@ from tests.environments.alfworld_games import (
     lamps_line,
     needs_data,
     play_lamps,
+    won_after_each,
     write_official,
     write_packed,
 )
@@ -56,8 +59,7 @@ def test_the_official_layout_reads_from_the_root_a_split_or_one_file(tmp_path: P
     assert len(load_games(tmp_path / "json_2.1.1" / "train")) == 1
     (game,) = load_games(file)
     assert (game.id, game.family, game.task) == ("valid_seen/light_all-Lamp-1/trial_1", "light_all", LAMPS_TASK)
-    environment = AlfworldEnvironment(game)
-    assert [environment.step(action) for action in game.walkthrough][-1].won
+    assert won_after_each(game, game.walkthrough)[-1]
 
 
 def test_an_official_task_may_be_more_than_plain_words(tmp_path: Path) -> None:

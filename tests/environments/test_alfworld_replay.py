@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from engine.environments.alfworld import AlfworldEnvironment, Game
-from engine.environments.base import Observation
-from tests.environments.alfworld_games import needs_data, official, recordings
+from engine.core.outcomes import SUCCEEDED
+from engine.environments.alfworld.play.environment import AlfworldEnvironment
+from engine.environments.alfworld.play.game import Game
+from engine.environments.base import Observation, Result
+from tests.environments.alfworld_games import needs_data, official, recordings, won_after_each
 
 pytestmark = needs_data
 
@@ -25,12 +27,12 @@ FAMILIES = {
 def replay(game: Game, trace: dict[str, Any]) -> None:
     environment = AlfworldEnvironment(game)
     start = environment.reset()
-    assert (start.text, list(start.admissible)) == (trace["observation"], trace["admissible"])
+    assert (start.text, list(start.actions)) == (trace["observation"], trace["admissible"])
     for number, step in enumerate(trace["steps"]):
-        expected = Observation(
-            step["observation"], tuple(step["admissible"]), float(step["reward"]), step["done"], step["won"]
-        )
-        assert environment.step(step["action"]) == expected, f"{game.id}, step {number}: {step['action']!r}"
+        expected = Observation(step["observation"], tuple(step["admissible"]))
+        where = f"{game.id}, step {number}: {step['action']!r}"
+        assert environment.step(step["action"]) == expected, where
+        assert step["won"] == step["done"] == bool(step["reward"]) == (environment.result() == Result(SUCCEEDED)), where
 
 
 @pytest.mark.parametrize("kind", ["walkthrough", "explore"])
@@ -52,11 +54,7 @@ def test_the_recordings_of_train_play_alike(kind: str) -> None:
 def test_every_walkthrough_of_valid_seen_wins_at_its_last_step() -> None:
     won: dict[str, int] = dict.fromkeys(FAMILIES, 0)
     for game in official("valid_seen").values():
-        environment = AlfworldEnvironment(game)
-        environment.reset()
-        *before, last = [environment.step(action) for action in game.walkthrough]
-        assert not any(observation.done or observation.won or observation.reward for observation in before), game.id
-        assert last.done and last.won and last.reward == 1.0, game.id
+        assert won_after_each(game, game.walkthrough) == [False] * len(game.walkthrough) + [True], game.id
         won[game.family] += 1
     assert won == FAMILIES
 
@@ -65,5 +63,4 @@ def test_every_walkthrough_of_valid_seen_wins_at_its_last_step() -> None:
 @pytest.mark.parametrize("split", ["train", "valid_train"])
 def test_every_other_walkthrough_wins(split: str) -> None:
     for game in official(split).values():
-        environment = AlfworldEnvironment(game)
-        assert [environment.step(action) for action in game.walkthrough][-1].won, game.id
+        assert won_after_each(game, game.walkthrough)[-1], game.id

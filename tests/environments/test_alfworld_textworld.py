@@ -12,10 +12,12 @@ from random import Random
 
 import pytest
 
-from engine.environments.alfworld import AlfworldEnvironment, Game
 from engine.environments.alfworld.generation import FAMILIES, SIZES, generate, write
+from engine.environments.alfworld.play.environment import AlfworldEnvironment
+from engine.environments.alfworld.play.game import Game
+from engine.environments.base import Observation
 from tests.environments.alfworld_games import DATA, needs_data, official
-from tests.environments.textworld_engine import Session, listed, needs_textworld, play_in_textworld
+from tests.environments.textworld_engine import Answered, Session, listed, needs_textworld, play_in_textworld
 
 pytestmark = needs_textworld
 
@@ -47,8 +49,8 @@ def wander(game: Game, seed: str, turns: int) -> list[str]:
     random, environment = Random(seed), AlfworldEnvironment(game)
     observation, seen, actions = environment.reset(), set[str](), list[str]()
     for _ in range(turns):
-        seen.update(observation.admissible)
-        action, kind = random.choice(observation.admissible), random.random()
+        seen.update(observation.actions)
+        action, kind = random.choice(observation.actions), random.random()
         if kind < 0.15:
             action = random.choice(NONSENSE)
         elif kind < 0.25:
@@ -71,10 +73,22 @@ def assert_alike(games: Sequence[Game], folder: Path, turns: int = TURNS) -> Non
     for game, session, played in zip(games, sessions, play_in_textworld(sessions), strict=True):
         environment = AlfworldEnvironment(game)
         for actions, (start, *answers) in zip(session.episodes, played.episodes, strict=True):
-            assert environment.reset() == start, game.id
+            assert answered(environment, environment.reset()) == shown(start), game.id
             for number, (action, answer) in enumerate(zip(actions, answers, strict=True)):
-                assert environment.step(action) == answer, f"{game.id}, step {number}: {action[:100]!r}"
+                where = f"{game.id}, step {number}: {action[:100]!r}"
+                assert answered(environment, environment.step(action)) == shown(answer), where
+                assert answer.done == answer.won == bool(answer.reward), where
         assert played.episodes[0][len(game.walkthrough)].won, game.id
+
+
+def answered(environment: AlfworldEnvironment, observation: Observation) -> tuple[str, tuple[str, ...] | None, bool]:
+    """What our engine answers: text, legal actions, and whether the game is won."""
+    return observation.text, observation.actions, environment.result() is not None
+
+
+def shown(answer: Answered) -> tuple[str, tuple[str, ...] | None, bool]:
+    """The same of TextWorld's."""
+    return answer.text, answer.admissible, answer.won
 
 
 def of_family(family: str, count: int) -> list[Game]:

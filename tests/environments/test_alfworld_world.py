@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.environments.alfworld import AlfworldTasks, GamesError
+from engine.environments.alfworld.errors import GamesError
+from engine.environments.alfworld.source import AlfworldTasks
 from engine.environments.base import Task
 from tests.environments.alfworld_games import (
     DATA,
@@ -61,7 +62,7 @@ def test_a_stream_keeps_families_together(world: AlfworldTasks) -> None:
 
 def test_the_seed_alone_decides_in_any_process(world: AlfworldTasks, tmp_path: Path) -> None:
     code = (
-        "import sys; from engine.environments.alfworld import AlfworldTasks as W; w = W.at(sys.argv[1]);"
+        "import sys; from engine.environments.alfworld.source import AlfworldTasks as W; w = W.at(sys.argv[1]);"
         "print([t.id for t in w.tasks('darken', 7, 3) + w.stream(7, 5)])"
     )
     run = [sys.executable, "-c", code, str(tmp_path / "games")]

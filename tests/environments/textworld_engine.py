@@ -23,8 +23,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.environments.base import Observation
-
 PACKAGES = ("textworld", "fast_downward", "alfworld", "jericho")
 installed = all(map(find_spec, PACKAGES))
 needs_textworld = pytest.mark.skipif(not installed, reason="TextWorld is not installed: see docs/textworld.md")
@@ -37,13 +35,23 @@ class Session(msgspec.Struct, frozen=True):
     episodes: list[list[str]]
 
 
+class Answered(msgspec.Struct, frozen=True):
+    """One answer of the engine."""
+
+    text: str
+    admissible: tuple[str, ...]
+    reward: float
+    done: bool
+    won: bool
+
+
 class Played(msgspec.Struct, frozen=True):
     """What the engine answered: for each episode the first observation and then one an action.
 
     A reset has no reward, and nothing says whether it is `done`: 0.0 and `won` stand there.
     """
 
-    episodes: list[list[Observation]]
+    episodes: list[list[Answered]]
     load_seconds: float
     reset_seconds: list[float]
     step_seconds: list[float]
@@ -118,8 +126,8 @@ def _session(environment: Any, session: Session) -> Played:
     return played
 
 
-def _observation(state: Any, reward: float, done: bool) -> Observation:
-    return Observation(state["feedback"], tuple(state["admissible_commands"]), float(reward), done, state["won"])
+def _observation(state: Any, reward: float, done: bool) -> Answered:
+    return Answered(state["feedback"], tuple(state["admissible_commands"]), float(reward), done, state["won"])
 
 
 def _listed(folder: str) -> list[str]:

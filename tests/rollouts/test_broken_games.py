@@ -9,7 +9,9 @@ from engine import config
 from engine.agents.executor import play
 from engine.agents.prompting import Prompts
 from engine.core.events import CurationSkipped, EpisodeEnded, EpisodeStarted, Notice
-from engine.environments.alfworld import AlfworldTasks, load_games
+from engine.environments.alfworld import KIND
+from engine.environments.alfworld.files.loading import load_games
+from engine.environments.alfworld.source import AlfworldTasks
 from engine.jobs.control import Control
 from engine.jobs.curate.run import curate
 from engine.rollouts.groups.families import Group
@@ -30,7 +32,8 @@ async def played(folder, *answers):
     world = AlfworldTasks(load_games(folder))
     (task,) = world.stream(1, 1)
     prompts = Prompts.load("standard")
-    return await play(world, task, [], model=Scripted(*answers), prompts=prompts, settings=CONFIG.executor, seed=1)
+    model, settings = Scripted(*answers), CONFIG.executor
+    return await play(world, task, [], kind=KIND, model=model, prompts=prompts, settings=settings, seed=1)
 
 
 async def test_a_game_that_cannot_begin_is_unmeasured_and_says_where_it_lies(tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.events import EpisodeStarted
-from engine.environments.alfworld import AlfworldTasks
+from engine.environments.alfworld.source import AlfworldTasks
 from engine.environments.base import Task
 from engine.environments.household.source import HouseholdTasks
 from engine.rollouts.groups.families import draw_family, draw_group, draw_groups, easy_to_hard
@@ -31,7 +31,7 @@ ELSEWHERE = """
 import sys
 import msgspec
 from engine.training.settings import TrainingSettings
-from engine.environments.alfworld import AlfworldTasks
+from engine.environments.alfworld.source import AlfworldTasks
 from engine.environments.household.source import HouseholdTasks
 from engine.rollouts.groups.families_kind import FamiliesSettings
 from engine.rollouts.groups.families import draw_groups

@@ -154,7 +154,7 @@ async def test_however_a_session_ends_in_mid_token_nothing_works_on_its_model_af
         await asyncio.wait_for(asyncio.shield(running), SECONDS)
     assert watched.order == ["a token begins", "a token ends"]
     assert by_hand.distance(adapter_of(watched.session), watched.first) == 0
-    assert not watched.session._policy._batcher.held
+    assert not watched.session._policy._batcher._turn.locked()
     assert not [thread for thread in threading.enumerate() if "train" in thread.name]
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from engine.environments.opening import open_source
+from engine.environments.registry import open_source
 from engine.evaluation.verify import verify
 from engine.evaluation.verify.tokens import load
 from engine.models.settings import LocalModelSettings

@@ -1,6 +1,7 @@
 """ALFWorld's official text games, played from their own files: domain, grammar and problem.
 
-    from engine.environments.alfworld import AlfworldEnvironment, load_games
+    from engine.environments.alfworld.files.loading import load_games
+    from engine.environments.alfworld.play.environment import AlfworldEnvironment
 
     game = load_games("~/alfworld", split="valid_seen")[0]
     environment = AlfworldEnvironment(game)
@@ -8,33 +9,55 @@
     for action in game.walkthrough:
         observation = environment.step(action)
 
-The way from file to play: `loading` (on `packed` and `records`) finds games, `pddl` and `grammar` parse them, `facts`
-numbers predicates and objects, `conditions` (on `joins`) and `actions` compile the domain, `text` (with `naming`) the
-grammar, `program` puts them together, `environment` plays, and `world` draws tasks. `expert` (on
-`planning`) wins from nearly any state; `generation` makes games of our own.
+From file to play: `files` finds and reads games, `pddl` parses and compiles domains and problems, `play` has the grammar,
+the compiled program and the environment, and `source` draws tasks. `expert` wins from nearly any state; `generation` makes
+games of our own.
 """
 
-from engine.environments.alfworld.errors import GamesError
-from engine.environments.alfworld.expert.player import Expert, Turn, demonstration
-from engine.environments.alfworld.files.loading import load_games
-from engine.environments.alfworld.play.environment import AlfworldEnvironment
-from engine.environments.alfworld.play.game import Game, Games
+from __future__ import annotations
+
+import msgspec
+
+from engine.core.options import Implied, Option
 from engine.environments.alfworld.settings import AlfworldSettings, check, check_held_out
-from engine.environments.alfworld.source import AlfworldTasks
-from engine.environments.registry import EnvironmentKind
+from engine.environments.base import EnvironmentKind, TaskSource
 
-__all__ = [
-    "KIND",
-    "AlfworldEnvironment",
-    "AlfworldSettings",
-    "AlfworldTasks",
-    "Expert",
-    "Game",
-    "Games",
-    "GamesError",
-    "Turn",
-    "demonstration",
-    "load_games",
-]
 
-KIND = EnvironmentKind(name="alfworld", settings=AlfworldSettings, check=check, check_held_out=check_held_out)
+def open_source(settings: AlfworldSettings) -> TaskSource:
+    """The games under `settings.path`, of one split or of all. Raises `GamesError`."""
+    from engine.environments.alfworld.source import AlfworldTasks
+
+    return AlfworldTasks.at(settings.path, split=settings.split, max_turns=settings.max_turns)
+
+
+def held_out(settings: AlfworldSettings, source: TaskSource) -> TaskSource:
+    """The games of `settings.evaluate_split`. Raises `ConfigError` as `check_held_out` does, and `GamesError`."""
+    check_held_out(settings)
+    return open_source(msgspec.structs.replace(settings, split=settings.evaluate_split))
+
+
+KIND = EnvironmentKind(
+    name="alfworld",
+    settings=AlfworldSettings,
+    open=open_source,
+    held_out=held_out,
+    check=check,
+    check_held_out=check_held_out,
+    unlisted=("help",),
+    options=(
+        Option(
+            "--games",
+            "environment.path",
+            "play the ALFWorld games of this directory",
+            path=True,
+            implies=(
+                Implied("environment.kind=alfworld"),
+                Implied(
+                    "executor.decoding=loglikelihood",
+                    profile="pocket",
+                    why="the pocket model cannot write these games' actions, so it takes the likeliest",
+                ),
+            ),
+        ),
+    ),
+)

@@ -1,11 +1,11 @@
-"""The world of ALFWorld's official text games: each game is one task, its task type the family.
+"""The tasks of ALFWorld's official text games: each game is one task, its task type the family.
 
-    world = AlfworldTasks.at("~/alfworld", split="train")
-    tasks = world.tasks("look_at_obj_in_light", seed=7, count=10)
-    environment = world.start(tasks[0])
+    source = AlfworldTasks.at("~/alfworld", split="train")
+    tasks = source.tasks("look_at_obj_in_light", seed=7, count=10)
+    environment = source.start(tasks[0])
 
 Draws depend on the seed and the games' ids alone (SHA-256), so the same games give the same tasks on any machine. A game's
-file is read once the game is drawn.
+file is read only when the game is drawn.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ class AlfworldTasks:
 
     def __init__(self, games: Sequence[Game], max_turns: int = MAX_TURNS) -> None:
         if not games:
-            raise GamesError("a world needs at least one game")
+            raise GamesError("there are no games to play")
         self._games = {game.id: game for game in sorted(games, key=lambda game: game.id)}
         self._families: dict[str, list[Game]] = {}
         for game in self._games.values():
             self._families.setdefault(game.family, []).append(game)
         self._max_turns = max_turns
-        self.warnings: Sequence[str] = _remarks(games) if isinstance(games, Games) else ()
+        self.warnings: Sequence[str] = _warnings(games) if isinstance(games, Games) else ()
 
     @classmethod
     def at(cls, path: Path | str, split: str = "", max_turns: int = MAX_TURNS) -> AlfworldTasks:
-        """The world of the games under `path`, of one split or (`""`) of all. Raises `GamesError`."""
+        """The games under `path`, of one split or (`""`) of all. Raises `GamesError`."""
         return cls(load_games(path, split or None), max_turns)
 
     def families(self, seed: int) -> dict[str, int]:
@@ -63,7 +63,7 @@ class AlfworldTasks:
     def start(self, task: Task) -> AlfworldEnvironment:
         """A fresh episode of `task`. Raises `GamesError` for a task that is not among the games, or a broken game."""
         if task.id not in self._games:
-            raise GamesError(f"{task.id} is not among the {len(self._games)} games of this world")
+            raise GamesError(f"{task.id} is not among the {len(self._games)} games that were found")
         return AlfworldEnvironment(self._games[task.id])
 
     def max_turns(self, task: Task) -> int:
@@ -72,9 +72,9 @@ class AlfworldTasks:
 
 
 def _task(game: Game) -> Task:
-    """The game as a task; its file is read here. A game without a walkthrough is of unknown difficulty.
+    """The game as a task; its file is read here. The difficulty of a game without a walkthrough is unknown.
 
-    One that cannot be read is a task too, without a prompt: it says what is wrong when it is started.
+    A game that cannot be read is a task too, without a prompt: starting it raises the error.
     """
     try:
         content = game.content()
@@ -83,12 +83,12 @@ def _task(game: Game) -> Task:
     return Task(id=game.id, family=game.family, prompt=content.task, difficulty=len(content.walkthrough) or None)
 
 
-def _remarks(games: Games) -> tuple[str, ...]:
-    """How many broken games were left out, and what is wrong with the first; none where none is."""
+def _warnings(games: Games) -> tuple[str, ...]:
+    """How many broken games were left out, and the error of the first; empty where none was."""
     if not games.broken:
         return ()
     what = f"broken games left out: {len(games.broken)} of {len(games.broken) + len(games)}"
-    return (f"{what}; the first: {games.broken[0]} (`skillos-engine games --check` tells of all)",)
+    return (f"{what}; the first: {games.broken[0]} (`skillos-engine games --check` lists all)",)
 
 
 def _laps(games: list[Game], count: int, draw: random.Random) -> list[Game]:

@@ -1,8 +1,21 @@
-"""A generated household: groups of related tasks in one house, without any data to download."""
+"""A generated household: groups of related tasks in one house. It needs no files."""
 
 from __future__ import annotations
 
+from engine.environments.base import EnvironmentKind, TaskSource
 from engine.environments.household.settings import HouseholdSettings
-from engine.environments.registry import EnvironmentKind
 
-KIND = EnvironmentKind(name="household", settings=HouseholdSettings)
+
+def open_source(settings: HouseholdSettings) -> TaskSource:
+    """All houses; there is nothing to set."""
+    from engine.environments.household.source import HouseholdTasks
+
+    return HouseholdTasks()
+
+
+def held_out(settings: HouseholdSettings, source: TaskSource) -> TaskSource:
+    """The same source: held-out groups are drawn in houses of other seeds."""
+    return source
+
+
+KIND = EnvironmentKind(name="household", settings=HouseholdSettings, open=open_source, held_out=held_out)

@@ -7,14 +7,15 @@
     environment.step("take mug").text        # You have the mug.
     environment.step("use urn").text         # The mug gets hot by the urn.
 
-The task is won when the thing is in hand and as asked for. An action that is not admissible changes nothing.
+The task is won when the thing is in hand and as asked for. An action that is not listed changes nothing.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from engine.environments.base import Observation
+from engine.core.outcomes import SUCCEEDED
+from engine.environments.base import Observation, Result
 from engine.environments.household.house import House, nouns
 
 
@@ -49,8 +50,8 @@ class HouseholdEnvironment:
         return self._observe("You are in the hall.")
 
     def step(self, action: str) -> Observation:
-        """Do `action`; anything that is not admissible answers that nothing happens."""
-        if self._won or action not in self._admissible():
+        """Do `action`; the answer to one that is not listed is that nothing happens."""
+        if self._won or action not in self._actions():
             return self._observe("Nothing happens.")
         verb, _, noun = action.partition(" ")
         if verb == "go":
@@ -62,6 +63,10 @@ class HouseholdEnvironment:
         if verb == "use":
             return self._observe(self._use(noun))
         return self._observe(self._force(verb, noun))
+
+    def result(self) -> Result | None:
+        """Success as soon as the thing is in hand and as asked for; until then nothing."""
+        return Result(SUCCEEDED) if self._won else None
 
     @property
     def _won(self) -> bool:
@@ -87,7 +92,7 @@ class HouseholdEnvironment:
                 return f"The {self._held} gets {treatment} by the {machine}."
         return f"The {machine} does nothing to the {self._held}."
 
-    def _admissible(self) -> tuple[str, ...]:
+    def _actions(self) -> tuple[str, ...]:
         actions = [f"go {place}" for place in sorted(self._house.places) if place != self._at]
         if self._held:
             return (*actions, *(f"use {machine}" for machine in self._house.all_machines))
@@ -97,4 +102,4 @@ class HouseholdEnvironment:
         return (*actions, f"take {thing}") if thing else tuple(actions)
 
     def _observe(self, text: str) -> Observation:
-        return Observation(text, () if self._won else self._admissible(), float(self._won), self._won, self._won)
+        return Observation(text, () if self._won else self._actions())

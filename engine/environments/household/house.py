@@ -1,4 +1,4 @@
-"""Houses: what differs from one to the next, and what an executor therefore cannot know without being told.
+"""Houses: what differs from one to the next, so that an executor cannot know it without skills.
 
 In each house every kind of thing is kept in a place of its own, some places are shut and open only by this house's way
 (pull, push or turn), and of the machines that stand there one heats, one cools, one cleans and one does nothing. A house is
@@ -21,7 +21,7 @@ TREATMENTS = ("hot", "cold", "clean")
 
 
 class Nouns(msgspec.Struct, frozen=True):
-    """The words of the world; no word stands in two lists."""
+    """The word lists; no word is in two of them."""
 
     places: list[str]
     things: list[str]
@@ -43,7 +43,7 @@ class House(msgspec.Struct, frozen=True):
 
     @property
     def all_machines(self) -> tuple[str, ...]:
-        """Every machine's name in alphabetical order, which tells nothing about what it does."""
+        """Every machine's name in alphabetical order, which does not show what it does."""
         return tuple(sorted([*self.machines.values(), self.idle]))
 
 

@@ -1,12 +1,12 @@
-"""The household world: groups of related tasks in one generated house, embedded so that it needs no data.
+"""The household's tasks: groups of related errands in one generated house. They need no files.
 
-A task is data: its `family` is the house ("house-7"), its `seed` the house's seed, its `id` says the errand. All tasks of a
+A task is data: its `family` is the house ("house-7"), its `seed` the house's seed, its `id` names the errand. All tasks of a
 group share a house, so that a skill learned in one helps in the next and helps in no other house. The step caps leave a
 blind search a modest chance (about 0.28 over all errands) and a knowing player a sure one.
 
-    world = HouseholdTasks()
-    tasks = world.tasks("house-7", seed=7, count=5)
-    world.start(tasks[0]).reset()
+    source = HouseholdTasks()
+    tasks = source.tasks("house-7", seed=7, count=5)
+    source.start(tasks[0]).reset()
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class HouseholdTasks:
     def tasks(self, family: str, seed: int, count: int) -> list[Task]:
         """`count` tasks about two things and two treatments of a house, each errand once before any repeats.
 
-        Raises `ValueError` for a family of another world.
+        Raises `ValueError` for a family of another environment.
         """
         house, draw = draw_house(_house_seed(family)), stream("group", seed, count)
         things = draw.sample(sorted(house.homes), GROUP_THINGS)
@@ -51,7 +51,7 @@ class HouseholdTasks:
         return _errands(house, sorted(house.homes), TREATMENTS, count, draw)
 
     def start(self, task: Task) -> HouseholdEnvironment:
-        """A fresh episode of `task`. Raises `ValueError` for a task of another world."""
+        """A fresh episode of `task`. Raises `ValueError` for a task of another environment."""
         return HouseholdEnvironment(draw_house(task.seed), errand_of(task))
 
     def max_turns(self, task: Task) -> int:
@@ -65,7 +65,7 @@ def house_of(task: Task) -> House:
 
 
 def errand_of(task: Task) -> Errand:
-    """What `task` asks for. Raises `ValueError` for a task that is not of this world."""
+    """The errand of `task`. Raises `ValueError` for a task of another environment."""
     parts = task.id.split("/")
     if len(parts) != 4 or parts[0] != "household":
         raise ValueError(
@@ -76,7 +76,7 @@ def errand_of(task: Task) -> Errand:
 
 
 def _house_seed(family: str) -> int:
-    """Which house a family is."""
+    """The seed of a family's house."""
     found = re.fullmatch(r"house-(-?\d+)", family)
     if found is None:
         raise ValueError(f"{family!r} is not a household family (house-SEED)")

@@ -1,4 +1,4 @@
-"""Drawn tasks and plays: tasks are drawn again, and each logged action is taken again in the world."""
+"""Drawn tasks and plays: tasks are drawn again, and each logged action is taken again in a fresh environment."""
 
 from __future__ import annotations
 
@@ -17,39 +17,42 @@ from engine.core.events import (
     StepStarted,
     TurnTaken,
 )
-from engine.core.outcomes import FAILED, SUCCEEDED
-from engine.environments.base import Task, TaskSource, TaskSourceError
+from engine.environments.base import Task, TaskSource, TaskSourceError, final_result
 from engine.evaluation.held_out import held_out_groups
 from engine.evaluation.verify.report import Values
 from engine.evaluation.verify.scope import Scope
+from engine.jobs.registry import JOBS
 from engine.rollouts.groups.families import Group, draw_groups
 from engine.rollouts.groups.families_kind import families_settings
 from engine.runs.text import place
 
 T = TypeVar("T")
 
-NO_WORLD = "the games cannot be opened here"
+NO_SOURCE = "the tasks cannot be opened on this machine"
 NO_GROUPS = "the log names no groups"
 NOT_DRAWN = "its task was not drawn again"
 
 
 class Plays:
-    """Checks against the `world` of a run, and that of its held-out groups; without them it says that nothing is checked."""
+    """Checks against the task `source` of a run, and that of its held-out groups.
 
-    def __init__(self, config: Config, kind: RunKind, world: TaskSource | None, held_out: TaskSource | None) -> None:
+    Checks that need one that is None are counted as not done.
+    """
+
+    def __init__(self, config: Config, kind: RunKind, source: TaskSource | None, held_out: TaskSource | None) -> None:
         self._config = config
-        self._kind = kind
-        self._world = world
+        self._forks = JOBS.load(kind).forks
+        self._source = source
         self._held_out = held_out
 
     def began(self, event_id: int, began: StepStarted | MeasurementStarted, scope: Scope) -> None:
         """The groups of a step or of a measurement."""
-        world = self._held_out if isinstance(began, MeasurementStarted) else self._world
-        if world is None or not began.groups:
-            scope.checks.skip("draws", NO_WORLD if began.groups else NO_GROUPS)
+        source = self._held_out if isinstance(began, MeasurementStarted) else self._source
+        if source is None or not began.groups:
+            scope.checks.skip("draws", NO_SOURCE if began.groups else NO_GROUPS)
             return
         try:
-            drawn = self._drawn(world, began)
+            drawn = self._drawn(source, began)
         except TaskSourceError as error:
             scope.checks.skip("draws", str(error))
             return
@@ -60,18 +63,18 @@ class Plays:
             scope.tasks = [group.tasks for group in drawn]
 
     def started(self, event_id: int, started: EpisodeStarted, scope: Scope) -> None:
-        """An episode's task and opening."""
+        """The task and the opening of an episode."""
         at = started.at
         if scope.groups:
             drawn = _task_at([group.tasks for group in scope.groups], at)
             scope.checks.compare(event_id, place(at), "episodes", {"task": started.task}, {"task": drawn}, counts=0)
         task = _task_at(scope.tasks, at)
-        world = self._held_out if at.held_out else self._world
-        if task is None or world is None:
+        source = self._held_out if at.held_out else self._source
+        if task is None or source is None:
             scope.checks.skip("plays", NOT_DRAWN)
             return
         try:
-            game = world.start(task)
+            game = source.start(task)
             seen = game.reset()
         except TaskSourceError as error:
             scope.checks.skip("plays", str(error))
@@ -88,17 +91,17 @@ class Plays:
             "family": task.family,
             "prompt": task.prompt,
             "difficulty": task.difficulty,
-            "cap": world.max_turns(task),
+            "cap": source.max_turns(task),
             "opening": seen.text,
         }
         scope.checks.compare(event_id, place(at), "plays", logged, again)
 
     def turned(self, event_id: int, turn: TurnTaken, scope: Scope) -> None:
-        """What the world answers to an action."""
+        """The environment's answer to an action."""
         if turn.at not in scope.games:
             return
         game, seen = scope.games[turn.at]
-        invalid = turn.action not in seen.admissible
+        invalid = not seen.allows(turn.action)
         try:
             seen = game.step(turn.action)
         except TaskSourceError as error:
@@ -112,29 +115,36 @@ class Plays:
         scope.checks.compare(event_id, where, "plays", logged, again, counts=0)
 
     def ended(self, event_id: int, ended: EpisodeEnded, scope: Scope) -> None:
-        """Whether the game ended as the log says; why an outcome is unmeasured is not to be checked."""
-        _, seen = scope.games.pop(ended.at, (None, None))
-        if seen is None or not ended.outcome.measured:
+        """Whether the environment gives the result that the log has; why an outcome is unmeasured is not checked."""
+        game, _ = scope.games.pop(ended.at, (None, None))
+        if game is None or not ended.outcome.measured:
             return
-        outcome = SUCCEEDED if seen.won else FAILED
-        logged: Values = {"outcome": ended.outcome.kind, "reason": ended.outcome.reason}
-        again: Values = {"outcome": outcome.kind, "reason": outcome.reason}
+        try:
+            result = final_result(game)
+        except TaskSourceError as error:
+            scope.checks.skip("plays", str(error))
+            return
+        if not result.outcome.measured:
+            scope.checks.skip("plays", f"played again, an episode is {result.outcome}")
+            return
+        logged: Values = {"outcome": ended.outcome.kind, "reason": ended.outcome.reason, "score": ended.score}
+        again: Values = {"outcome": result.outcome.kind, "reason": result.outcome.reason, "score": result.score}
         scope.checks.compare(event_id, place(ended.at), "plays", logged, again, counts=0)
 
-    def _drawn(self, world: TaskSource, began: StepStarted | MeasurementStarted) -> list[Group]:
+    def _drawn(self, source: TaskSource, began: StepStarted | MeasurementStarted) -> list[Group]:
         training = self._config.training
         if isinstance(began, MeasurementStarted):
-            return held_out_groups(world, training.tasks, len(began.groups))
-        if self._kind == "train":
-            return draw_groups(world, training, families_settings(self._config.grouping), began.step)
+            return held_out_groups(source, training.tasks, len(began.groups))
+        if self._forks:
+            return draw_groups(source, training, families_settings(self._config.grouping), began.step)
         seed = self._config.curate.seed
         tasks = self._stream[began.step - 1 : began.step]
         return [Group(f"stream-{seed}", 0, seed, task.family, [task]) for task in tasks]
 
     @cached_property
     def _stream(self) -> list[Task]:
-        assert self._world is not None
-        return self._world.stream(self._config.curate.seed, self._config.curate.tasks)
+        assert self._source is not None
+        return self._source.stream(self._config.curate.seed, self._config.curate.tasks)
 
 
 def _task_at(groups: Sequence[Sequence[T]], at: PositionId) -> T | None:

@@ -97,7 +97,8 @@ class Played:
         """The episode as the curator and the judge saw it."""
         task = Task(started.task, started.family, started.prompt)
         turns = [Turn(turn.thought, turn.action, turn.observation, turn.invalid_action) for turn in self.turns]
-        return Trajectory(task, started.observation, turns, self.outcome)
+        score = self.ended.score if self.ended else None
+        return Trajectory(task, started.observation, turns, self.outcome, score=score)
 
 
 @dataclass

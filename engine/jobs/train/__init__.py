@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from engine.config import Config
 from engine.core.options import Option
-from engine.core.parts import kind_of
-from engine.environments.registry import ENVIRONMENTS
+from engine.environments.registry import environment_kind
 from engine.jobs.base import JobKind
 
 
 def check(config: Config) -> None:
     """Raises `ConfigError` where held-out groups would be of tasks that are trained on."""
     if config.training.evaluate_every:
-        ENVIRONMENTS.load(kind_of(config.environment)).check_held_out(config.environment)
+        environment_kind(config.environment).check_held_out(config.environment)
 
 
 KIND = JobKind(

@@ -49,7 +49,7 @@ from engine.runs.measurements import due, measurements, missing
 from engine.runs.writer import EventWriter
 from engine.training import checkpoints
 from engine.training.diverged import diverged_in_answer
-from engine.training.samples import TrainingSample, step_samples, trainable
+from engine.training.samples import TrainingSample, step_samples
 
 if TYPE_CHECKING:
     from engine.training.trainer import GrpoSession, Update
@@ -112,7 +112,7 @@ class TrainRun:
         evaluated = bool(self._config.training.evaluate_every)
         world, self._held_out = loading.load_sources(self._config, self._report, held_out=evaluated)
         opened = loading.open_models(self._config, None, self._report)
-        self._policy, self._sink = trainable(opened)
+        self._policy, self._sink = opened.for_training()
         self._context = loading.rollout_context(self._config, world, opened.models)
 
     def _open_session(self, loop: asyncio.AbstractEventLoop) -> GrpoSession:

@@ -76,11 +76,6 @@ class Batcher:
         """Let batches begin again, after `hold`."""
         self._turn.release()
 
-    @property
-    def held(self) -> bool:
-        """Whether a batch is in work, or somebody holds the queue."""
-        return self._turn.locked()
-
     async def _serve(self) -> None:
         """Answer batch after batch until nobody waits."""
         while self._waiting:

@@ -3,10 +3,9 @@
     question = pose(tokenizer, prompt_ids, "<action>", ["go box</action>", "take mug</action>"])
     [scores] = score(model, [question])            # mean ln p of a token of each option, given all before it
 
-A prompt goes through the model once. Its options are then laid side by side right of it in one row, each seeing the
-prompt and itself alone (an attention mask in the shape of a tree) at the positions that it would have alone, so the cached
-prompt is never copied, and a score is what a forward pass of prompt and option would give. Needs a model whose every layer
-is full attention.
+A prompt goes through the model once. Its options follow it side by side in one row. An attention mask in the shape of a tree
+lets each option see the prompt and itself only, at the positions that it has alone. So the cached prompt is never copied,
+and a score equals that of a forward pass over prompt and option. Every layer of the model must be full attention.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ import msgspec
 import torch
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
-QUESTIONS_AT_ONCE = 8  # more make nothing faster on a CPU: each forward pass copies the cache of all
+QUESTIONS_AT_ONCE = 8  # more are not faster on a CPU: each forward pass copies the cache of all
 TOKENS_AT_ONCE = 1024
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A prompt and the options for what comes next, as token ids too.
+    """A prompt and the options that may follow it, as texts and as token ids.
 
-    `root` is what comes before every option, `branches` what is right of it, one an option; `starts[i]` is the index in
-    `branches[i]` of the first token that holds a character of the option.
+    `root` holds the tokens before every option, `branches` the tokens after it, one list an option; `starts[i]` is the index
+    in `branches[i]` of the first token that holds a character of the option.
     """
 
     options: Sequence[str]
@@ -52,7 +51,7 @@ _NOTHING = _Pack(0, ())
 
 
 def pose(tokenizer: PreTrainedTokenizerBase, prompt_ids: list[int], prefix: str, options: Sequence[str]) -> Question:
-    """The question which of `options` follows the prompt and `prefix`. Raises `ValueError` for none, or an empty one."""
+    """The question how likely `options` are after the prompt and `prefix`. Raises `ValueError` for none, or an empty one."""
     if not options or not all(options):
         raise ValueError(f"scoring needs options, none of them empty; these are: {list(options)!r}")
     encoded = tokenizer([prefix + option for option in options], add_special_tokens=False, return_offsets_mapping=True)

@@ -25,7 +25,7 @@ from engine.models.settings import LocalModelSettings
 
 def load_tokenizer(settings: LocalModelSettings) -> PreTrainedTokenizerBase:
     """The tokenizer of the model. Raises `ConfigError` when it cannot be had, or has no chat template that works."""
-    with _blaming(settings):
+    with _translated_errors(settings):
         tokenizer = AutoTokenizer.from_pretrained(weights_path(settings.weights))
     if tokenizer.eos_token_id is None:
         raise unloadable(settings, "its tokenizer has no token that ends an answer (eos_token)")
@@ -46,15 +46,15 @@ def load_tokenizer(settings: LocalModelSettings) -> PreTrainedTokenizerBase:
 def load_base(settings: LocalModelSettings) -> PreTrainedModel:
     """The frozen base model on its device. Raises `ConfigError` when it cannot be had, or not put there."""
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.dtype]
-    with _blaming(settings):
+    with _translated_errors(settings):
         model: Any = AutoModelForCausalLM.from_pretrained(weights_path(settings.weights), dtype=dtype)
-    with _blaming(settings, f"model.device={settings.device} cannot be used"):
+    with _translated_errors(settings, f"model.device={settings.device} cannot be used"):
         return model.to(settings.device).eval()
 
 
 @contextmanager
-def _blaming(settings: LocalModelSettings, what: str = "") -> Iterator[None]:
-    """One sentence for what is wrong with the files of the model, and for what transformers and torch raise."""
+def _translated_errors(settings: LocalModelSettings, what: str = "") -> Iterator[None]:
+    """Check the files of the model, and raise `ConfigError` with one sentence for errors of transformers and torch."""
     check_model(settings)
     try:
         yield

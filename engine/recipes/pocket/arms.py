@@ -21,6 +21,7 @@ from engine.agents.prompting import SkillShown
 from engine.core.outcomes import SUCCEEDED
 from engine.core.seeds import seed_of, stream
 from engine.environments.base import Task
+from engine.environments.household import KIND
 from engine.environments.household.house import draw_house
 from engine.environments.household.source import errand_of, house_of
 from engine.evaluation.held_out import held_out_groups
@@ -73,6 +74,7 @@ async def _play(context: RolloutContext, tasks: list[Task], chooser: Callable[[T
             context.source,
             task,
             chooser(task),
+            kind=KIND,
             model=context.models.executor,
             prompts=context.executor_prompts,
             settings=context.config.executor,

@@ -173,20 +173,21 @@ def _play(
     observation = environment.reset()
     turns: list[Turn] = []
     examples: list[Chat] = []
-    while not observation.done and len(turns) < world.max_turns(task):
-        thought, action = play.decide(errand_of(task), observation, [turn.action for turn in turns], facts, rng)
+    while environment.result() is None and len(turns) < world.max_turns(task):
+        actions = observation.actions or ()
+        thought, action = play.decide(errand_of(task), actions, [turn.action for turn in turns], facts, rng)
         messages = prompts.executor(
             task=task.prompt,
             skills=[_shown(file) for file in shown],
             observation=observation.text,
-            admissible=observation.admissible,
+            actions=actions,
             turns=turns,
             history=0,
         )
         examples.append(Chat(messages, play.reply(thought, action)))
         observation = environment.step(action)
         turns.append(Turn(thought, action, observation.text, False))
-    return turns, observation.won, examples
+    return turns, environment.result() is not None, examples
 
 
 def _subjects(task: Task) -> list[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-from engine.environments.base import Observation
 from engine.environments.household.environment import Errand
 
 Facts = Mapping[str, str]
@@ -18,17 +17,17 @@ OPENING = "shut"
 
 
 def decide(
-    errand: Errand, observation: Observation, tried: Sequence[str], facts: Facts, rng: random.Random
+    errand: Errand, actions: Sequence[str], tried: Sequence[str], facts: Facts, rng: random.Random
 ) -> tuple[str, str]:
-    """The (thought, action) of one turn."""
-    untried = [action for action in observation.admissible if action not in tried]
+    """The (thought, action) of one turn; `actions` are the legal ones."""
+    untried = [action for action in actions if action not in tried]
     take = f"take {errand.thing}"
-    if take in observation.admissible:
+    if take in actions:
         return f"{errand.thing}: here", take
     uses = _of(untried, "use")
-    if any(action.startswith("use ") for action in observation.admissible):
-        return _follow(errand.treatment, facts, "use", uses or _of(observation.admissible, "use"), rng)
-    goes = _of(untried, "go") or _of(observation.admissible, "go")
+    if any(action.startswith("use ") for action in actions):
+        return _follow(errand.treatment, facts, "use", uses or _of(actions, "use"), rng)
+    goes = _of(untried, "go") or _of(actions, "go")
     forces = [action for action in untried if action.split()[0] in ("pull", "push", "turn")]
     if forces:
         here = forces[0].split()[1]

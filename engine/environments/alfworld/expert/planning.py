@@ -28,7 +28,6 @@ from engine.core.errors import SkillosError
 from engine.environments.alfworld.errors import GamesError
 from engine.environments.alfworld.play.environment import AlfworldEnvironment
 from engine.environments.alfworld.play.game import Game
-from engine.environments.base import Observation
 
 State: TypeAlias = frozenset[tuple[str, ...]]
 
@@ -59,10 +58,9 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """An environment after the commands of `path`, with the last answer."""
+    """An environment after the commands of `path`."""
 
     environment: AlfworldEnvironment
-    observation: Observation
     path: tuple[str, ...] = ()
 
 
@@ -84,8 +82,8 @@ class Planner:
         At most `MAX_STEPS` steps are simulated, `steps` in fact. The environment itself stays as it is.
         """
         self.steps = 0
-        root = Branch(environment, environment.copy().step(""))
-        if root.observation.won:
+        root = Branch(environment)
+        if root.environment.won:
             return ()
         try:
             return self._suffix(root) or self._trimmed(root, self._repaired(root))
@@ -97,23 +95,24 @@ class Planner:
             raise NoWay
         self.steps += 1
         environment = branch.environment.copy()
-        return Branch(environment, environment.step(command), (*branch.path, command))
+        environment.step(command)
+        return Branch(environment, (*branch.path, command))
 
     def _suffix(self, root: Branch) -> tuple[str, ...] | None:
         for first in reversed(range(len(self._walkthrough))):
             branch = root
             for command in self._walkthrough[first:]:
-                if command not in branch.observation.admissible:
+                if command not in branch.environment.actions:
                     break
                 branch = self._do(branch, command)
-                if branch.observation.won:
+                if branch.environment.won:
                     return branch.path
         return None
 
     def _repaired(self, branch: Branch) -> tuple[str, ...]:
         """Rounds over the stages until the game is won; a round that ends where an earlier one did leads nowhere."""
         ends: set[State] = set()
-        while not branch.observation.won:
+        while not branch.environment.won:
             for stage in self._stages:
                 branch = self._reached(branch, stage)
             end = branch.environment.state()
@@ -123,9 +122,9 @@ class Planner:
         return branch.path
 
     def _reached(self, branch: Branch, stage: Stage) -> Branch:
-        if branch.observation.won or stage.reached(branch.environment.state()):
+        if branch.environment.won or stage.reached(branch.environment.state()):
             return branch
-        if stage.command in branch.observation.admissible:
+        if stage.command in branch.environment.actions:
             return self._do(branch, stage.command)
         return self._search(branch, stage)
 
@@ -145,7 +144,7 @@ class Planner:
             for command in _about(branch, concerned | {thing}):
                 after = self._do(branch, command)
                 state = after.environment.state()
-                if after.observation.won or stage.reached(state):
+                if after.environment.won or stage.reached(state):
                     return after
                 if seen.isdisjoint([(state, ""), (state, thing)]):
                     seen.add((state, thing))
@@ -160,7 +159,7 @@ class Planner:
         kept, rest = root, path
         while rest:
             shorter = self._follow(kept, rest[1:])
-            if shorter.observation.won:
+            if shorter.environment.won:
                 rest = shorter.path[len(kept.path) :]
             else:
                 kept, rest = self._do(kept, rest[0]), rest[1:]
@@ -169,9 +168,9 @@ class Planner:
     def _follow(self, branch: Branch, commands: Iterable[str]) -> Branch:
         """Does those of the commands that are admissible in their turn, until the game is won."""
         for command in commands:
-            if branch.observation.won:
+            if branch.environment.won:
                 break
-            if command in branch.observation.admissible:
+            if command in branch.environment.actions:
                 branch = self._do(branch, command)
         return branch
 
@@ -179,15 +178,14 @@ class Planner:
 def _stages(game: Game) -> list[Stage]:
     """The walkthrough's steps, and behind them the facts that it leaves alone, first those about what it uses."""
     environment = AlfworldEnvironment(game)
-    observation = environment.reset()
     before = kept = environment.state()
     stages: list[Stage] = []
     for command in game.walkthrough:
-        observation = environment.step(command)
+        environment.step(command)
         after = environment.state()
         stages.append(Stage(command, before, gains=after - before, losses=before - after))
         before, kept = after, kept & after
-    if not observation.won:
+    if not environment.won:
         raise GamesError(
             f"{game.where}: the walkthrough's {len(stages)} commands do not win; the expert needs some that do"
         )
@@ -202,7 +200,7 @@ def _names(facts: Iterable[tuple[str, ...]]) -> set[str]:
 
 def _about(branch: Branch, things: set[str]) -> Iterator[str]:
     """The admissible commands that name something, and nothing but `things`."""
-    for command in branch.observation.admissible:
+    for command in branch.environment.actions:
         names = NAME.findall(command)
         if names and things.issuperset(names):
             yield command
@@ -210,5 +208,5 @@ def _about(branch: Branch, things: set[str]) -> Iterator[str]:
 
 def _unconcerned(branch: Branch, concerned: set[str]) -> list[str]:
     """What else the admissible commands name."""
-    names = [name for command in branch.observation.admissible for name in NAME.findall(command)]
+    names = [name for command in branch.environment.actions for name in NAME.findall(command)]
     return list(dict.fromkeys(name for name in names if name not in concerned))

@@ -7,7 +7,7 @@
     for turn in demonstration(game):
         print(turn.observation.text, turn.command)
 
-How it finds its way is told in `planning`.
+`planning` describes how it finds its way.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from engine.environments.base import Observation
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """What was seen, and the command that was given then."""
+    """An observation, and the command that answers it."""
 
     observation: Observation
     command: str
 
 
 class Expert:
-    """Plays on in `environment`, whoever else acts there: it plans anew where the state is none of its plan.
+    """Plays in `environment`, whoever else acts there: it plans again where the state is not in its plan.
 
     Raises `GamesError` for a walkthrough that does not win.
     """
@@ -40,11 +40,11 @@ class Expert:
         self._plan: dict[State, str] = {}
 
     def act(self) -> str | None:
-        """The next command, which the caller gives; None where the game is won, or where no way to win was found.
+        """The next command, which the caller executes; None where the game is won, or where no way to win was found.
 
         Planning simulates at most `MAX_STEPS` steps, on copies.
         """
-        if self._environment.step("").won:
+        if self._environment.won:
             return None
         state = self._environment.state()
         if state not in self._plan:
@@ -57,10 +57,10 @@ class Expert:
 
 
 def demonstration(start: Game | AlfworldEnvironment, observation: Observation | None = None) -> list[Turn]:
-    """The turns that win a game from its start, or from where an environment stands, which stays as it is.
+    """The turns that win a game from its start, or from the state of an environment, which is not changed.
 
-    `observation` is what was seen there last (if not given, the answer to an action that does nothing). A won game has
-    no turns. Raises `GamesError` where the expert cannot win, or the walkthrough does not.
+    `observation` is the last one there (if not given, the answer to an action that does nothing). A won game has no turns.
+    Raises `GamesError` where the expert cannot win, or the walkthrough does not.
     """
     if isinstance(start, AlfworldEnvironment):
         environment = start.copy()
@@ -73,7 +73,7 @@ def demonstration(start: Game | AlfworldEnvironment, observation: Observation | 
     while (command := expert.act()) is not None:
         turns.append(Turn(observation, command))
         observation = environment.step(command)
-    if not observation.won:
+    if not environment.won:
         raise GamesError(
             f"{environment.game.where}: the expert found no way to win within {MAX_STEPS:,} simulated steps; "
             "perhaps there is none from here (what is held may fit nowhere)"

@@ -81,7 +81,10 @@ def _reader(content: Content) -> Callable[[], Content]:
 def _verified(game: Game) -> Game:
     """Play the walkthrough of `game` and return it. The last command, and no earlier one, must win."""
     environment = AlfworldEnvironment(game)
-    won = [environment.reset().won, *(environment.step(action).won for action in game.walkthrough)]
+    won = [environment.won]
+    for action in game.walkthrough:
+        environment.step(action)
+        won.append(environment.won)
     if won != [False] * len(game.walkthrough) + [True]:
         raise GamesError(f"{game.id}: the walkthrough {', '.join(game.walkthrough)} does not win with its last command")
     return game

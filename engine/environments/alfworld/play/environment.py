@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import copy
 
+from engine.core.outcomes import SUCCEEDED
 from engine.environments.alfworld.play.game import Game
 from engine.environments.alfworld.play.program import Moves
-from engine.environments.base import Observation
+from engine.environments.base import Observation, Result
 
 NOTHING = "Nothing happens."
+WON = Result(SUCCEEDED)
 
 
 class AlfworldEnvironment:
     """Implements `engine.environments.base.Environment`. Raises `GamesError` for a game that cannot be played.
 
-    The reward is 1.0 for a step after which the goal holds, else 0.0; `done` is `won`. A command is admissible exactly
-    as listed, with blanks around it or not; whatever else an action is, nothing happens.
+    The episode ends in success as soon as the goal holds; there is no other end but the step cap. A command is legal exactly
+    as listed, with or without blanks around it; the answer to any other action is that nothing happens.
     """
 
     def __init__(self, game: Game) -> None:
@@ -31,12 +33,12 @@ class AlfworldEnvironment:
         self._begin()
 
     def reset(self) -> Observation:
-        """Begins again; the text is the game's introduction with the task."""
+        """Begin again; the text is the game's introduction with the task."""
         self._begin()
-        return Observation(self._program.opening, self._admissible, done=self._won, won=self._won)
+        return Observation(self._program.opening, self._actions)
 
     def step(self, action: str) -> Observation:
-        """Does `action` where it is admissible; of two actions with the same command, the one the domain lists first."""
+        """Do `action` where it is legal; of two actions with the same command, the one that the domain lists first."""
         command = action.strip() if isinstance(action, str) else ""
         text = NOTHING
         for number, moves in enumerate(self._moves):
@@ -45,7 +47,21 @@ class AlfworldEnvironment:
                     text, changed = self._program.do(number, self._facts, moves[command])
                     self._follow(changed)
                 break
-        return Observation(text, self._admissible, float(self._won), self._won, self._won)
+        return Observation(text, self._actions)
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """The legal commands, sorted."""
+        return self._actions
+
+    @property
+    def won(self) -> bool:
+        """Whether the goal holds now."""
+        return self._won
+
+    def result(self) -> Result | None:
+        """Success while the goal holds, otherwise nothing."""
+        return WON if self._won else None
 
     def copy(self) -> AlfworldEnvironment:
         """An independent environment in the same state."""
@@ -61,9 +77,9 @@ class AlfworldEnvironment:
         return frozenset(tuple(names[number] for number in row) for row in rows)
 
     def state(self) -> frozenset[tuple[str, ...]]:
-        """The facts that decide what can be done, now or later, and whether it wins: predicate, then names as displayed.
+        """The facts that decide which actions are legal, now or later, and which win: predicate, then names as displayed.
 
-        Environments of one game in the same state play on alike, but for what looking around says.
+        Two environments of one game in the same state continue alike, except for the answers to looking around.
         """
         facts, program = self._facts, self._program
         names, predicates = facts.entities["name"], facts.frame.predicates
@@ -82,7 +98,7 @@ class AlfworldEnvironment:
         self._list()
 
     def _follow(self, changed: set[int]) -> None:
-        """Brings the admissible commands and the goal up to date with what changed, and only that."""
+        """Update the legal commands and the goal by the predicates that changed, and only those."""
         if not changed:
             return
         touched = False
@@ -97,4 +113,4 @@ class AlfworldEnvironment:
             self._won = self._program.won(self._facts)
 
     def _list(self) -> None:
-        self._admissible = tuple(sorted(set().union(*self._moves)))
+        self._actions = tuple(sorted(set().union(*self._moves)))

@@ -1,4 +1,4 @@
-"""A game, wherever its file lies, and the games that were found (see `loading`)."""
+"""A game, wherever its file is, and the games that were found (see `engine.environments.alfworld.files.loading`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.environments.alfworld.play.program import BrokenGame, Library, Progr
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """All that a game's file says; in `grammar`, `PLACE_OF_TASK` may stand for the task's sentence."""
+    """The content of a game's file; in `grammar`, `PLACE_OF_TASK` may stand for the task's sentence."""
 
     domain: str
     grammar: str
@@ -52,7 +52,7 @@ class Game:
         return self._read().walkthrough
 
     def content(self) -> Content:
-        """All that the game's file says."""
+        """The content of the game's file."""
         return self._read()
 
     def program(self) -> Program:
@@ -67,7 +67,7 @@ class Game:
 
     @contextmanager
     def translated_errors(self) -> Iterator[None]:
-        """Names this game's file in what is wrong with it."""
+        """Raise errors of the game as `GamesError`s that name its file."""
         try:
             yield
         except BrokenGame as error:

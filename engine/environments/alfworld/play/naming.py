@@ -1,4 +1,4 @@
-"""What the objects of a game are called: ALFWorld's names (`cabinet 2`) for the problem's (`cabinet_bar__plus_01…`).
+"""The names of a game's objects: ALFWorld's (`cabinet 2`) for the problem's (`cabinet_bar__plus_01…`).
 
 An object's kind is its name up to the first `_bar_`; of each kind, the last in the order of the names has number 1. An
 object that no fact mentions at the start takes no number.
@@ -17,7 +17,7 @@ ATTRIBUTES = ("id", "name", "type", "definite", "indefinite")
 
 
 def name_entities(objects: Objects, initial: Sequence[set[Row]]) -> Mapping[str, Sequence[str]]:
-    """What a grammar may say of each object: the `ATTRIBUTES`, each by object number."""
+    """The `ATTRIBUTES` that a grammar can use, each by object number."""
     mentioned = {number for rows in initial for row in rows for number in row}
     kinds = {number: _kind(objects.names[number]) for number in mentioned if BAR in objects.names[number]}
     left = Counter(kinds.values())

@@ -3,8 +3,8 @@
     library = Library()
     program = library.program(domain_text, grammar_text, problem_text, task)
 
-Nothing in either changes while a game is played, except memories of what was computed before; any number of
-environments, in threads or not, share a program, and a library's programs share their rules.
+While a game is played, only caches in them change. Any number of environments, in threads or not, share a program, and a
+library's programs share their rules.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Rules:
 class Program:
     """One game. `goal_reads` are the predicates that decide whether it is won.
 
-    `opening`, `first_moves` (by action) and `won_at_start` are what an episode begins with. What can be done where few
-    facts decide, and commands, are remembered, `MEMORY` of them in all. Everything raises `BrokenGame`.
+    `opening`, `first_moves` (by action) and `won_at_start` describe the start of an episode. Commands, and the moves of
+    actions that few facts decide, are cached, `MEMORY` of them in all. Every method raises `BrokenGame`.
     """
 
     rules: Rules
@@ -84,7 +84,7 @@ class Program:
         actions = range(len(self.rules.commands))
         self._commands = [{} for _ in actions]
         self._moves = [{} for _ in actions]
-        self.opening = self._told(self.rules.intro, self.start, ())
+        self.opening = self._text(self.rules.intro, self.start, ())
         self.first_moves = tuple([self.moves(number, self.start) for number in actions])
         self.won_at_start = self.won(self.start)
 
@@ -110,14 +110,14 @@ class Program:
         return known
 
     def do(self, number: int, facts: Facts, row: Row) -> tuple[str, set[int]]:
-        """Does an action, which begins a step; returns the answer and the predicates that changed."""
+        """Do an action, which begins a step; return the answer and the predicates that changed."""
         command = self.rules.commands[number]
         facts.work_left = MAX_PLAYING
         try:
             changed = facts.apply(*command.action.changes(facts, row))
         except FormatError as error:
             raise BrokenGame(f"pddl_domain: the effect of {command.action.name} {error.what}") from None
-        return self._told(command.feedback, facts, row), changed
+        return self._text(command.feedback, facts, row), changed
 
     def _search(self, number: int, facts: Facts) -> Moves:
         action = self.rules.commands[number].action
@@ -133,18 +133,18 @@ class Program:
         return moves
 
     def _command(self, number: int, facts: Facts, row: Row) -> str:
-        """What is typed, with single blanks; "" cannot be typed."""
+        """The command that a player types, with single blanks; "" where there is none."""
         command = self.rules.commands[number]
         key = command.key(row) if command.key else None
         text = self._commands[number].get(key)
         if text is None:
-            text = " ".join(self._told(command.template, facts, row).split())
+            text = " ".join(self._text(command.template, facts, row).split())
             if command.key and self._room:
                 self._room -= 1
                 self._commands[number][key] = text
         return text
 
-    def _told(self, sentence: Sentence, facts: Facts, row: Row) -> str:
+    def _text(self, sentence: Sentence, facts: Facts, row: Row) -> str:
         try:
             text = sentence(facts, row)
             if PLACE_OF_TASK in text:
@@ -231,7 +231,7 @@ def _commands(writer: Writer, schemas: Sequence[Schema], actions: Sequence[Actio
 
 @contextmanager
 def _reading(part: str, text: str) -> Iterator[None]:
-    """Names the part of the game and the line in it."""
+    """Raise errors as `BrokenGame`s that name the part of the game and the line in it."""
     try:
         yield
     except FormatError as error:
