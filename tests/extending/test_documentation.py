@@ -56,9 +56,11 @@ def test_the_backend_answers_for_the_executor(shell: Shell, tmp_path: Path) -> N
 
 
 @needs("engine.curation.base")
-def test_the_strategy_the_judge_and_the_grouping_are_trained(shell: Shell, tmp_path: Path) -> None:
-    settings = ("strategy.kind=briefing", "judge.kind=brevity", "grouping.kind=random", *SMALL)
-    shell.engine("train", "--profile=pocket", "--steps=1", f"--run={tmp_path / 'run'}", *_set(settings))
+@pytest.mark.parametrize("parts", [("strategy.kind=briefing", "grouping.kind=random"), ("judge.kind=brevity",)])
+def test_the_strategy_the_judge_and_the_grouping_are_trained(
+    shell: Shell, tmp_path: Path, parts: tuple[str, ...]
+) -> None:
+    shell.engine("train", "--profile=pocket", "--steps=1", f"--run={tmp_path / 'run'}", *_set((*parts, *SMALL)))
     (step,) = Run.open(tmp_path / "run").steps()
     assert step.step == 1
 
@@ -76,6 +78,20 @@ def test_the_job_is_a_command(shell: Shell, tmp_path: Path) -> None:
     notices = [stored.event for stored in Run.open(tmp_path / "run").events(kinds=["notice"])]
     texts = [notice.message for notice in notices if isinstance(notice, Notice)]
     assert texts == ["counted to 1", "counted to 2", "counted to 3"]
+
+
+@needs("skillos_tui.screens.registry")
+async def test_the_screen_is_opened_by_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.workbench.recording import record_training
+    from tests.workbench.stage import until, workbench
+
+    install(tmp_path / "packages")
+    monkeypatch.syspath_prepend(str(tmp_path / "packages"))
+    run = record_training(tmp_path / "run", steps=1, state="running")
+    async with workbench(run.path) as pilot:
+        await until(pilot, lambda: bool(pilot.app.screen_keys))
+        await pilot.press("N")
+        await until(pilot, " edits")
 
 
 def _set(settings: tuple[str, ...] | list[str]) -> list[str]:
