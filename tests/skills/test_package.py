@@ -1,4 +1,4 @@
-"""`engine.skills` by itself: its example runs, its names are there, and importing it is light."""
+"""The package `engine.skills`: its example runs, its names exist, and its import is cheap."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import engine.skills
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_example_does_what_it_says() -> None:
+def test_the_example_of_the_docstring_runs() -> None:
     result = doctest.testmod(engine.skills)
     assert result.attempted > 5
     assert result.failed == 0
 
 
-def test_the_readmes_example_does_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     (example,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
     result = doctest.DocTestRunner().run(doctest.DocTestParser().get_doctest(example, {}, "README.md", "README.md", 0))
@@ -29,13 +29,13 @@ def test_the_readmes_example_does_what_it_says(monkeypatch: pytest.MonkeyPatch) 
     assert result.failed == 0
 
 
-def test_every_public_name_is_there() -> None:
+def test_every_public_name_exists() -> None:
     assert all(getattr(engine.skills, name) is not None for name in engine.skills.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Repository'"):
         engine.skills.Repository  # noqa: B018
 
 
-def test_importing_the_room_loads_nothing_heavy() -> None:
+def test_the_import_loads_no_heavy_library() -> None:
     heavy = "{'numpy', 'pygit2', 'rank_bm25', 'torch', 'transformers', 'textual', 'yaml'}"
     code = f"import sys, engine.skills; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

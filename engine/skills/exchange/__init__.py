@@ -12,7 +12,6 @@ A source is hostile until it is parsed: no link is followed, nothing is unpacked
 from engine.skills.exchange.bundle import Bundle, ExchangeError, File, Package, Skipped
 from engine.skills.exchange.exporting import Exported, ExportReport, export_skills
 from engine.skills.exchange.importing import (
-    CLASHES,
     Clash,
     Imported,
     ImportPlan,
@@ -24,7 +23,6 @@ from engine.skills.exchange.importing import (
 from engine.skills.exchange.sources import read_folder, read_git, read_repo, read_source, read_zip
 
 __all__ = [
-    "CLASHES",
     "Bundle",
     "Clash",
     "ExchangeError",

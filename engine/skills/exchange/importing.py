@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Set
 from itertools import count
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 
@@ -24,7 +24,6 @@ from engine.skills.history.history import History
 from engine.skills.repo.layout import NOT_SKILLS, other_files, skill_file
 
 Clash = Literal["refuse", "rename", "replace"]
-CLASHES: tuple[Clash, ...] = get_args(Clash)
 Action = Literal["added", "renamed", "replaced", "same"]
 
 

@@ -1,4 +1,4 @@
-"""Near-identical skills: the index finds what comparing every pair would, also while skills come and go."""
+"""Near-duplicates: the index finds the same as comparing every pair, also while skills are added and removed."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ def skill(words: list[str]) -> Skill:
 
 
 def changed(words: list[str], share: float, dice: random.Random) -> list[str]:
-    """`words` with so large a share of them replaced."""
+    """`words` with a share of them replaced."""
     return [dice.choice(WORDS) if dice.random() < share else word for word in words]
 
 
-def test_likeness_is_the_share_of_common_word_triples() -> None:
+def test_the_similarity_is_the_jaccard_coefficient_of_word_trigrams() -> None:
     one, other = shingles(skill(list("abcdef"))), shingles(skill(list("abcdxy")))
     assert len(one) == len(other) == 6  # "use it a", "it a b", "a b c", …
     assert jaccard(one, other) == 4 / 8
     assert jaccard(one, one) == 1.0 and jaccard(set(), set()) == 1.0
 
 
-def test_the_index_finds_what_comparing_all_pairs_finds() -> None:
+def test_the_index_finds_the_same_as_comparing_all_pairs() -> None:
     dice = random.Random(1)
     families = [[dice.choice(WORDS) for _ in range(dice.randint(5, 120))] for _ in range(40)]
     skills = {
@@ -44,7 +44,7 @@ def test_the_index_finds_what_comparing_all_pairs_finds() -> None:
         assert [value for _, value in found] == sorted((value for _, value in found), reverse=True)
 
 
-def test_what_was_deleted_or_replaced_is_found_no_more() -> None:
+def test_deleted_and_replaced_skills_are_not_found() -> None:
     one, other = skill(WORDS[:50]), skill(WORDS[100:150])
     index = DuplicateIndex.of({"a": one, "b": other})
     assert index.near(one, 0.8) == [("a", 1.0)]
@@ -61,13 +61,13 @@ def test_short_and_empty_skills_are_compared_too() -> None:
     assert index.near(Skill.parse(""), 0.8) == [("b", 1.0)]
 
 
-def test_a_repository_of_the_same_skill_many_times_is_audited_at_once() -> None:
+def test_many_copies_of_one_skill_are_audited_in_bounded_time() -> None:
     repo = {f"s{number}": skill(WORDS) for number in range(60)}
     found = audit_repo(repo)
     assert list(found) == list(repo)
     assert all(len(findings) == 1 and findings[0].rule == "duplicate" for findings in found.values())
 
 
-def test_skills_without_a_body_are_no_copies_of_each_other() -> None:
+def test_skills_without_a_body_are_not_duplicates() -> None:
     audited = audit_repo({name: Skill.parse("", name=name) for name in ("empty", "unreadable")})
     assert audited == {"empty": [], "unreadable": []}

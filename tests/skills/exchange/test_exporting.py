@@ -1,4 +1,4 @@
-"""What is exported is valid by the format's own checker, or is reported and not written."""
+"""Every exported skill is valid by skills-ref; the others are reported and not written."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_an_export_is_a_folder_of_valid_skills_and_a_report_of_the_rest(root: Pa
     assert_valid(tmp_path / "out")
 
 
-def test_a_zip_holds_the_same_and_is_always_the_same(root: Path, tmp_path: Path) -> None:
+def test_a_zip_has_the_same_files_and_is_deterministic(root: Path, tmp_path: Path) -> None:
     export_skills(read_repo(root), tmp_path / "out")
     export_skills(read_repo(root), tmp_path / "out.zip")
     export_skills(read_git(root), tmp_path / "again.zip")
@@ -74,7 +74,7 @@ def test_a_zip_holds_the_same_and_is_always_the_same(root: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("target", ["taken", "taken.zip", "full", "link", "link.zip", "file/below"])
-def test_nothing_is_overwritten_and_nothing_left_of_what_failed(root: Path, tmp_path: Path, target: str) -> None:
+def test_nothing_is_overwritten_and_a_failed_export_leaves_nothing(root: Path, tmp_path: Path, target: str) -> None:
     put(tmp_path, "taken", "mine")
     put(tmp_path, "taken.zip", "mine")
     put(tmp_path, "file", "mine")
@@ -88,7 +88,7 @@ def test_nothing_is_overwritten_and_nothing_left_of_what_failed(root: Path, tmp_
     assert files(tmp_path / "full") == {"mine.txt": b"mine"}
 
 
-def test_an_empty_folder_and_folders_that_are_missing_are_used(root: Path, tmp_path: Path) -> None:
+def test_an_empty_target_and_missing_parents_are_allowed(root: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for target in ("empty", "new/deep/out", "new/deep/out.zip"):
         export_skills(read_repo(root), tmp_path / target)
@@ -117,7 +117,7 @@ MENDED = {
 
 
 @pytest.mark.parametrize(("before", "after"), MENDED.values(), ids=MENDED)
-def test_what_breaks_the_format_is_mended_where_nothing_is_lost(tmp_path: Path, before: str, after: str) -> None:
+def test_an_invalid_skill_is_repaired_where_nothing_is_lost(tmp_path: Path, before: str, after: str) -> None:
     made = normalize(Skill.parse(before, name="a"), "a")
     assert made.text == after
     assert made.repairs and not made.why
@@ -141,13 +141,13 @@ def test_what_breaks_the_format_is_mended_where_nothing_is_lost(tmp_path: Path, 
         ("---\nname: a\nname: b\ndescription: d\n---\nB", "stands twice"),
     ],
 )
-def test_what_cannot_be_made_valid_is_told_and_not_written(text: str, why: str) -> None:
+def test_a_skill_that_cannot_be_made_valid_is_skipped_with_the_reason(text: str, why: str) -> None:
     made = normalize(Skill.parse(text, name="a"), "a")
     assert made.text is None and why in made.why
     assert normalize(Skill.parse(text, name="a"), "No Name").text is None
 
 
-def test_what_is_not_utf8_is_left_out_and_not_rewritten(tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf8_is_skipped(tmp_path: Path) -> None:
     put(tmp_path / "repo", "cafe/SKILL.md", b"---\nname: cafe\ndescription: d\n---\nCaf\xe9\n")
     report = export_skills(read_repo(tmp_path / "repo"), tmp_path / "out")
     assert report.exported == ()
@@ -155,7 +155,7 @@ def test_what_is_not_utf8_is_left_out_and_not_rewritten(tmp_path: Path) -> None:
 
 
 @given(st.builds("---\nname: a\ndescription: d\n{}\n---\n{}".format, headers, texts))
-def test_whatever_is_made_valid_keeps_its_body_and_says_the_same(text: str) -> None:
+def test_a_repaired_skill_keeps_its_body_and_its_fields(text: str) -> None:
     before = Skill.parse(text, name="a")
     made = normalize(before, "a")
     if made.text is not None:
@@ -166,7 +166,7 @@ def test_whatever_is_made_valid_keeps_its_body_and_says_the_same(text: str) -> N
 
 
 def exported_sample(step: int, root: Path) -> int:
-    """Export every `step`-th real file; how many could be made valid."""
+    """Export every `step`-th real file. Returns how many could be made valid."""
     if not SAMPLE.exists():
         pytest.skip(f"the sample of real skills is not at {SAMPLE}")
     count = 0

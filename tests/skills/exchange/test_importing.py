@@ -1,4 +1,4 @@
-"""An import is one commit or nothing, says what came, what did not and why, and loses nothing that was there."""
+"""An import is one commit or nothing, reports what it imported and skipped, and loses no existing text."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def bring(root: Path, bundle: Bundle, clash: Clash = "refuse") -> ImportReport:
     return import_skills(root, plan_import(bundle, root, clash=clash), trailers={"Reviewer": "ada"})
 
 
-def test_skills_come_in_byte_for_byte_as_one_commit(source: Path, tmp_path: Path) -> None:
+def test_skills_are_imported_byte_for_byte_as_one_commit(source: Path, tmp_path: Path) -> None:
     root = tmp_path / "new"
     report = bring(root, read_folder(source))
     assert files(root) == {
@@ -68,7 +68,7 @@ def test_skills_come_in_byte_for_byte_as_one_commit(source: Path, tmp_path: Path
     assert git(root, "status", "--short") == ""
 
 
-def test_the_report_says_what_came_and_what_did_not_and_why(source: Path, tmp_path: Path) -> None:
+def test_the_report_lists_imported_and_skipped_skills_with_reasons(source: Path, tmp_path: Path) -> None:
     report = bring(tmp_path / "new", read_folder(source))
     assert [(done.name, done.action, done.files) for done in report.imported] == [
         ("broken", "added", 1),
@@ -80,7 +80,7 @@ def test_the_report_says_what_came_and_what_did_not_and_why(source: Path, tmp_pa
     assert msgspec.json.decode(msgspec.json.encode(report), type=ImportReport) == report
 
 
-def test_a_name_that_is_taken_stops_the_whole_import(source: Path, root: Path) -> None:
+def test_a_taken_name_refuses_the_whole_import(source: Path, root: Path) -> None:
     before, head = files(root), History.open(root).head
     with pytest.raises(NameClash, match="taken by other skills: mugs; import them under new names") as clash:
         bring(root, read_folder(source))
@@ -88,7 +88,7 @@ def test_a_name_that_is_taken_stops_the_whole_import(source: Path, root: Path) -
     assert (files(root), History.open(root).head) == (before, head)
 
 
-def test_a_name_that_is_taken_can_be_given_a_number(source: Path, root: Path) -> None:
+def test_a_taken_name_can_get_a_number(source: Path, root: Path) -> None:
     put(root, "mugs-2/SKILL.md", text("mugs-2"))
     put(source, "mugs-3/SKILL.md", text("mugs-3"))
     report = bring(root, read_folder(source), "rename")
@@ -100,7 +100,7 @@ def test_a_name_that_is_taken_can_be_given_a_number(source: Path, root: Path) ->
     assert repo.files("mugs-4") == ("scripts/look.sh",)
 
 
-def test_what_is_replaced_stays_in_the_history(source: Path, root: Path) -> None:
+def test_replaced_skills_stay_in_the_history(source: Path, root: Path) -> None:
     put(root, "mugs/SKILL.md", "by hand")
     put(root, "flat/SKILL.md", text("flat", "Was a folder.\n"))
     before = files(root)
@@ -118,7 +118,7 @@ def test_what_is_replaced_stays_in_the_history(source: Path, root: Path) -> None
     assert files(root) == before
 
 
-def test_what_is_there_already_is_the_same_and_no_clash(source: Path, root: Path) -> None:
+def test_an_identical_skill_is_no_clash(source: Path, root: Path) -> None:
     bring(root, read_folder(source), "replace")
     report = bring(root, read_folder(source))
     assert report.commit is None
@@ -146,7 +146,7 @@ def test_a_long_name_still_fits_with_its_number(tmp_path: Path) -> None:
     assert done.name == "a" * 62 + "-2"
 
 
-def test_a_skill_that_cannot_be_given_another_name_is_left_out(root: Path, tmp_path: Path) -> None:
+def test_a_skill_that_cannot_be_renamed_is_skipped(root: Path, tmp_path: Path) -> None:
     put(tmp_path, "source/mugs/SKILL.md", b"---\nname: mugs\ndescription: caf\xe9\n---\n")
     report = bring(root, read_folder(tmp_path / "source"), "rename")
     assert (report.commit, report.imported) == (None, ())
@@ -162,7 +162,7 @@ def test_a_name_taken_since_the_plan_was_made_is_not_overwritten(source: Path, t
     assert files(root) == {"flat/SKILL.md": b"somebody else's"}
 
 
-def test_another_run_s_repository_comes_in_at_a_step(root: Path, tmp_path: Path) -> None:
+def test_another_run_s_repository_is_imported_at_a_step(root: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     put(other, "cups/SKILL.md", text("cups"))
     begin = History.open(other).head
@@ -173,7 +173,7 @@ def test_another_run_s_repository_comes_in_at_a_step(root: Path, tmp_path: Path)
     assert History.open(root).log()[0].trailers["Origin"] == f"other@{begin[:12]}"
 
 
-def test_killed_anywhere_an_import_is_whole_or_did_not_begin(source: Path, tmp_path: Path) -> None:
+def test_a_kill_anywhere_leaves_a_whole_import_or_none(source: Path, tmp_path: Path) -> None:
     number, whole = 1, None
     while True:
         root = tmp_path / f"r{number}"

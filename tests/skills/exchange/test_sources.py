@@ -1,4 +1,4 @@
-"""What is read from folders, zips and git: every skill with its files, and nothing that leads out, explodes or misleads."""
+"""Skills from folders, zips and git: every skill with its files, and no unsafe path, zip bomb or ambiguous name."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_skills_are_found_at_any_depth_with_all_their_files(tmp_path: Path) -> N
     assert mugs.skill == Skill.parse(MUGS, name="mugs")
 
 
-def test_a_repository_of_ours_holds_skills_at_the_top_and_all_below_is_theirs(tmp_path: Path) -> None:
+def test_a_skill_repository_has_skills_at_the_top_and_their_files_below(tmp_path: Path) -> None:
     put(tmp_path, "mugs/SKILL.md", MUGS)
     put(tmp_path, "mugs/inner/SKILL.md", text("inner"))
     put(tmp_path, "deep/down/SKILL.md", text("down"))
@@ -82,7 +82,7 @@ def test_a_repository_of_ours_holds_skills_at_the_top_and_all_below_is_theirs(tm
     }
 
 
-def test_one_skill_alone_is_a_source_too(tmp_path: Path) -> None:
+def test_a_single_skill_is_a_source(tmp_path: Path) -> None:
     put(tmp_path, "any folder/SKILL.md", MUGS)
     put(tmp_path, "any folder/scripts/look.sh", "ls")
     [package] = read_folder(tmp_path / "any folder").packages
@@ -92,7 +92,7 @@ def test_one_skill_alone_is_a_source_too(tmp_path: Path) -> None:
     assert package.name == "kettles"
 
 
-def test_a_name_comes_from_the_folder_else_from_the_file_or_the_skill_is_left_out(tmp_path: Path) -> None:
+def test_a_name_comes_from_the_folder_or_else_from_the_file(tmp_path: Path) -> None:
     put(tmp_path, "mugs/SKILL.md", text("cups"))
     put(tmp_path, "My Plates/SKILL.md", text("plates"))
     put(tmp_path, "No Name/SKILL.md", "---\nname: No Name\ndescription: d\n---\nBody.\n")
@@ -110,7 +110,7 @@ def test_two_skills_of_one_name_are_not_mixed(tmp_path: Path) -> None:
     assert why(found) == {"b/mugs/SKILL.md": "a/mugs/SKILL.md has the same name, 'mugs'"}
 
 
-def test_documents_are_no_skills_and_broken_skills_are(tmp_path: Path) -> None:
+def test_documents_are_not_skills_but_invalid_skills_are(tmp_path: Path) -> None:
     put(tmp_path, "README.md", "# For people")
     put(tmp_path, "notes.md", "# Notes")
     put(tmp_path, "broken/SKILL.md", "no frontmatter")
@@ -125,7 +125,7 @@ def test_documents_are_no_skills_and_broken_skills_are(tmp_path: Path) -> None:
     assert "document" in why(found)["notes.md"] and "README.md" not in why(found)
 
 
-def test_links_pipes_and_what_is_too_large_are_left_out_and_said(tmp_path: Path) -> None:
+def test_links_pipes_and_large_files_are_skipped_with_the_reason(tmp_path: Path) -> None:
     put(tmp_path, "secret.txt", "secret")
     root = tmp_path / "source"
     put(root, "mugs/SKILL.md", MUGS)
@@ -149,7 +149,7 @@ def test_links_pipes_and_what_is_too_large_are_left_out_and_said(tmp_path: Path)
     assert "2,000,000 bytes" in why(found)["big/SKILL.md"] and "link" in why(found)["linked/SKILL.md"]
 
 
-def test_files_that_differ_by_case_alone_would_overwrite_each_other(tmp_path: Path) -> None:
+def test_files_that_differ_only_by_case_are_skipped(tmp_path: Path) -> None:
     put(tmp_path, "mugs/SKILL.md", MUGS)
     put(tmp_path, "mugs/run.sh", "one")
     put(tmp_path, "mugs/Run.sh", "two")
@@ -158,7 +158,7 @@ def test_files_that_differ_by_case_alone_would_overwrite_each_other(tmp_path: Pa
 
 
 @pytest.mark.parametrize("source", ["absent", "file.txt", "empty.zip", "broken.zip", "cut.zip"])
-def test_a_source_that_is_none_is_an_error_that_names_it(tmp_path: Path, source: str) -> None:
+def test_an_invalid_source_is_an_error_that_names_it(tmp_path: Path, source: str) -> None:
     put(tmp_path, "file.txt", "text")
     put(tmp_path, "empty.zip", "")
     put(tmp_path, "broken.zip", b"PK\x03\x04" + b"\0" * 100)
@@ -171,7 +171,7 @@ def test_a_source_that_is_none_is_an_error_that_names_it(tmp_path: Path, source:
 # Zips
 
 
-def test_a_zip_is_read_as_a_folder_is(tmp_path: Path) -> None:
+def test_a_zip_is_read_like_a_folder(tmp_path: Path) -> None:
     script = zipfile.ZipInfo("repo-main/skills/mugs/look.sh")
     script.external_attr = 0o100755 << 16
     path = zipped(tmp_path / "a.zip", ("repo-main/skills/mugs/SKILL.md", MUGS), (script, "ls"), ("repo-main/x/", ""))
@@ -204,35 +204,35 @@ def test_a_zip_is_read_as_a_folder_is(tmp_path: Path) -> None:
         "mugs/" + "\u00e9" * 200 + "/SKILL.md",
     ],
 )
-def test_a_path_that_leads_out_or_astray_is_left_out(tmp_path: Path, name: str) -> None:
+def test_an_unsafe_path_is_skipped(tmp_path: Path, name: str) -> None:
     found = read_zip(zipped(tmp_path / "a.zip", (name, MUGS), ("cups/SKILL.md", text("cups"))))
     assert names(found) == ["cups"]
     assert len(found.skipped) == 1
     assert list(tmp_path.iterdir()) == [tmp_path / "a.zip"]
 
 
-def test_a_name_that_ends_at_a_nul_byte_for_some_is_left_out(tmp_path: Path) -> None:
+def test_a_name_with_a_nul_byte_is_skipped(tmp_path: Path) -> None:
     path = zipped(tmp_path / "a.zip", ("mugs/SKILL.mdX/../../evil", MUGS))
     path.write_bytes(path.read_bytes().replace(b"SKILL.mdX", b"SKILL.md\0"))
     found = read_zip(path)
     assert (names(found), len(found.skipped)) == ([], 1)
 
 
-def test_links_in_a_zip_are_not_made(tmp_path: Path) -> None:
+def test_links_in_a_zip_are_skipped(tmp_path: Path) -> None:
     link = zipfile.ZipInfo("mugs/SKILL.md")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     found = read_zip(zipped(tmp_path / "a.zip", (link, "/etc/passwd")))
     assert names(found) == [] and "link" in why(found)["mugs/SKILL.md"]
 
 
-def test_a_file_that_stands_twice_in_a_zip_is_neither(tmp_path: Path) -> None:
+def test_a_path_that_is_twice_in_a_zip_is_skipped(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Duplicate name"):
         path = zipped(tmp_path / "a.zip", *[("mugs/SKILL.md", text(name)) for name in ("mugs", "evil", "third")])
     found = read_zip(path)
     assert names(found) == [] and "twice" in why(found)["mugs/SKILL.md"]
 
 
-def test_bombs_do_not_go_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zip_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     zeros = b"\0" * 30_000_000
     found = read_zip(
         zipped(tmp_path / "a.zip", ("mugs/SKILL.md", MUGS), ("mugs/zeros", zeros), ("cups/SKILL.md", zeros))
@@ -277,7 +277,7 @@ def unknown_method(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("harm", [lie_about_the_size, damage_the_content, encrypt, unknown_method])
-def test_a_damaged_or_lying_file_is_left_out_and_the_rest_read(tmp_path: Path, harm: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_file_is_skipped_and_the_rest_is_read(tmp_path: Path, harm: Callable[[bytes], bytes]) -> None:
     path = zipped(tmp_path / "a.zip", ("mugs/SKILL.md", MUGS), ("cups/SKILL.md", text("cups")))
     path.write_bytes(harm(path.read_bytes()))
     found = read_zip(path)
@@ -289,7 +289,7 @@ def _in_the_end_record(end: bytes) -> bytes:
 
 
 def _behind_a_false_signature(end: bytes) -> bytes:
-    """The two fields that zipfile does not look at hold the record's own signature."""
+    """The two fields that zipfile ignores contain the signature of the record."""
     return end[:4] + end[:4] + _in_the_end_record(end)[8:]
 
 
@@ -299,7 +299,7 @@ def _in_a_zip64_record(end: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("harm", [_in_the_end_record, _behind_a_false_signature, _in_a_zip64_record])
-def test_an_endless_list_of_contents_is_not_read(tmp_path: Path, harm: Callable[[bytes], bytes]) -> None:
+def test_a_huge_central_directory_is_refused(tmp_path: Path, harm: Callable[[bytes], bytes]) -> None:
     path = zipped(tmp_path / "a.zip", ("mugs/SKILL.md", MUGS))
     data = path.read_bytes()
     path.write_bytes(data[:-22] + harm(data[-22:]))
@@ -312,7 +312,7 @@ def test_an_endless_list_of_contents_is_not_read(tmp_path: Path, harm: Callable[
 
 @pytest.fixture
 def history(tmp_path: Path) -> Path:
-    """A repository of ours with edits of two runs."""
+    """A skill repository with edits of two runs."""
     root = tmp_path / "repo"
     put(root, "mugs/SKILL.md", MUGS)
     put(root, "mugs/scripts/look.sh", "ls\n")
@@ -340,7 +340,7 @@ def test_another_run_s_repository_is_read_at_a_step(history: Path) -> None:
     assert names(read_source(history, step=0, run="r1")) == ["mugs"]
 
 
-def test_a_checkout_is_read_as_it_lies_or_at_a_ref_and_a_bare_one_at_its_head(history: Path) -> None:
+def test_a_working_tree_is_read_as_it_is_or_at_a_ref_and_a_bare_repository_at_its_head(history: Path) -> None:
     git(history, "tag", "v1", "HEAD~1")
     git(history.parent, "clone", "-q", "--bare", str(history), "bare.git")
     assert names(read_source(history)) == ["mugs"]
@@ -349,7 +349,7 @@ def test_a_checkout_is_read_as_it_lies_or_at_a_ref_and_a_bare_one_at_its_head(hi
     assert names(read_source(history.parent / "bare.git", ref="v1")) == ["cups", "mugs"]
 
 
-def test_a_folder_inside_a_larger_checkout_is_read_alone(tmp_path: Path) -> None:
+def test_a_folder_inside_a_larger_repository_is_read_alone(tmp_path: Path) -> None:
     put(tmp_path, "project/skills/mugs/SKILL.md", MUGS)
     put(tmp_path, "project/other/cups/SKILL.md", text("cups"))
     (tmp_path / "project/skills/mugs/link").symlink_to("/etc/passwd")
@@ -371,12 +371,12 @@ def test_a_folder_inside_a_larger_checkout_is_read_alone(tmp_path: Path) -> None
         ({"step": 1, "ref": "HEAD"}, "not both"),
     ],
 )
-def test_a_commit_that_is_none_is_an_error(history: Path, options: dict[str, object], message: str) -> None:
+def test_an_unknown_ref_is_an_error(history: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(ExchangeError, match=message):
         read_git(history, **options)  # type: ignore[arg-type]
 
 
-def test_a_repository_that_is_none_or_empty_is_an_error(tmp_path: Path) -> None:
+def test_an_absent_or_empty_repository_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     git(tmp_path / "empty", "init", "-q")
     with pytest.raises(ExchangeError, match="no commit yet"):
@@ -385,7 +385,7 @@ def test_a_repository_that_is_none_or_empty_is_an_error(tmp_path: Path) -> None:
         read_git(tmp_path / "absent")
 
 
-def test_a_folder_that_may_not_be_looked_into_is_told_and_not_left_out_in_silence() -> None:
+def test_an_unreadable_folder_is_reported() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         root.chmod(0o755)

@@ -29,14 +29,14 @@ def codes(text: str, name: str | None = None) -> list[str]:
     return [finding.rule for finding in Skill.parse(text, name=name).findings]
 
 
-def test_a_good_file_says_its_name_when_to_use_it_and_what_to_do() -> None:
+def test_a_valid_file_has_a_name_a_description_and_a_body() -> None:
     skill = Skill.parse(GOOD, name="find-mugs")
     assert (skill.name, skill.description) == ("find-mugs", "Use when a mug is wanted.")
     assert skill.body == "Mugs are in the safe.\n"
     assert skill.findings == ()
 
 
-def test_the_repository_s_name_counts_and_a_file_that_says_otherwise_is_told() -> None:
+def test_the_repository_s_name_takes_precedence_and_another_name_in_the_file_is_a_finding() -> None:
     skill = Skill.parse(GOOD, name="find-cups")
     assert skill.name == "find-cups"
     assert [(finding.rule, finding.line) for finding in skill.findings] == [("name-differs", 2)]
@@ -97,7 +97,7 @@ def test_each_problem_is_a_finding_with_its_line(text: str, code: str, line: int
 
 @pytest.fixture(params=["CBaseLoader", "BaseLoader"])
 def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both loaders of PyYAML. Which bound on the depth each has of its own differs between its releases."""
+    """Both loaders of PyYAML. Their own depth limits differ between releases."""
     monkeypatch.setattr(header, "_LOADER", getattr(yaml, request.param))
 
 
@@ -114,9 +114,7 @@ DEEP = {
 @pytest.mark.usefixtures("loader")
 @pytest.mark.parametrize("levels", [16, 999, 1_000, 1_001, 3_000])
 @pytest.mark.parametrize(("before", "opening"), DEEP.values(), ids=DEEP)
-def test_what_nests_deeper_than_16_levels_is_told_whatever_the_loader_bears(
-    before: str, opening: str, levels: int
-) -> None:
+def test_more_than_16_levels_are_a_finding_with_every_loader(before: str, opening: str, levels: int) -> None:
     """The mapping at the root is the first level."""
     text = f"---\n{before}{opening * levels}\n---\nbody"
     (found,) = [finding for finding in Skill.parse(text).findings if finding.rule != "fence-inside"]
@@ -137,7 +135,7 @@ def test_what_nests_deeper_than_16_levels_is_told_whatever_the_loader_bears(
         "name: a\ndescription: d # " + "[" * 1_020,
     ],
 )
-def test_what_nests_less_or_only_looks_nested_is_read(block: str) -> None:
+def test_fewer_levels_and_brackets_in_strings_are_parsed(block: str) -> None:
     assert Skill.parse(f"---\n{block}\n---\nbody").errors == ()
 
 
@@ -152,7 +150,7 @@ def test_what_nests_less_or_only_looks_nested_is_read(block: str) -> None:
         ("name: 'one\n" + "[" * 1_000, "bad-yaml"),
     ],
 )
-def test_the_first_fault_is_told_and_not_the_depth_behind_it(block: str, code: str) -> None:
+def test_an_error_before_the_deep_part_is_the_one_reported(block: str, code: str) -> None:
     (found,) = Skill.parse(f"---\n{block}\n---\nbody").errors
     assert found.rule == code
 
@@ -215,7 +213,7 @@ def test_no_text_makes_parsing_raise_and_every_text_is_written_back(text: str) -
 
 
 @given(names, texts.filter(str.strip), texts)
-def test_what_is_made_is_read_back(name: str, description: str, body: str) -> None:
+def test_a_made_skill_is_parsed_back(name: str, description: str, body: str) -> None:
     skill = Skill.make(name, description, body)
     assert (skill.name, skill.body) == (name, body)
     assert skill.metadata == {"name": name, "description": description}

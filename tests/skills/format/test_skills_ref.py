@@ -1,4 +1,4 @@
-"""Our verdict on a skill is that of skills-ref, the format's own checker; where the two differ, the reason is here."""
+"""Our verdict on a skill equals that of skills-ref, the checker of the format, with the exceptions listed here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAMPLE = Path(__file__).parents[3] / "../shared/data/skills/skills-sample.jsonl.
 
 
 def reference(root: Path, folder: str, text: str | bytes) -> bool | None:
-    """skills-ref's verdict on a skill that lies on disk; None where it ends in an exception."""
+    """The verdict of skills-ref on a skill on disk; None if it raises an exception."""
     path = root / folder / "SKILL.md"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(text.encode() if isinstance(text, str) else text)
@@ -62,14 +62,14 @@ AGREED = {
 
 
 @pytest.mark.parametrize(("header", "valid"), AGREED.values(), ids=AGREED)
-def test_both_say_the_same(tmp_path: Path, header: str, valid: bool) -> None:
+def test_the_verdicts_agree(tmp_path: Path, header: str, valid: bool) -> None:
     for end in ("\n", "\r\n"):
         text = f"---\n{header}\n---\nBody.\n".replace("\n", end)
         assert reference(tmp_path, "a", text) == Skill.parse(text, name="a").valid == valid
 
 
 @pytest.mark.parametrize("name", ["1", "1e3", "true", "no", "2024-01-02", "0x1f"])
-def test_names_that_yaml_takes_for_something_else_are_names(tmp_path: Path, name: str) -> None:
+def test_names_that_yaml_reads_as_other_types_are_names(tmp_path: Path, name: str) -> None:
     text = f"---\nname: {name}\ndescription: d\n---\nBody.\n"
     skill = Skill.parse(text, name=name)
     assert skill.name == skill.metadata["name"] == name
@@ -91,7 +91,7 @@ DISAGREED = {
 
 
 @pytest.mark.parametrize(("folder", "header", "theirs"), DISAGREED.values(), ids=DISAGREED)
-def test_they_differ_where_the_reference_would_misread_or_could_harm(
+def test_the_verdicts_differ_where_the_reference_misreads_or_is_unsafe(
     tmp_path: Path, folder: str, header: str, theirs: bool
 ) -> None:
     text = f"---\n{header}\n---\nBody.\n"
@@ -99,7 +99,7 @@ def test_they_differ_where_the_reference_would_misread_or_could_harm(
     assert Skill.parse(text, name=folder).valid != theirs
 
 
-def test_they_differ_on_bodies_which_the_reference_does_not_look_at(tmp_path: Path) -> None:
+def test_the_verdicts_differ_on_bodies_which_the_reference_ignores(tmp_path: Path) -> None:
     good = "---\nname: a\ndescription: d\n---\n"
     assert reference(tmp_path, "a", good + "a\0b") is True
     assert not Skill.parse(good + "a\0b", name="a").valid
@@ -125,10 +125,10 @@ def disagreements(files: Iterable[tuple[str, str]], root: Path) -> list[str]:
     ]
 
 
-def test_no_real_file_of_a_subset_divides_them(tmp_path: Path) -> None:
+def test_the_verdicts_agree_on_a_subset_of_real_files(tmp_path: Path) -> None:
     assert disagreements(islice(real_files(), 0, None, 40), tmp_path) == []
 
 
 @pytest.mark.slow
-def test_no_real_file_divides_them(tmp_path: Path) -> None:
+def test_the_verdicts_agree_on_all_real_files(tmp_path: Path) -> None:
     assert disagreements(real_files(), tmp_path) == []

@@ -1,4 +1,4 @@
-"""Back to a step, and from a line to what caused it: the past is found, shown and restored, and nothing of it is lost."""
+"""Blame and restore: old states are found, shown and restored, each line has its origin, and no text is lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def text(name: str, lines: list[str]) -> str:
 
 
 def changed(number: int) -> list[str]:
-    """The lines, one of them written anew."""
+    """The lines, with one of them replaced."""
     return [*LINES[: number - 1], f"Line {number} is new.", *LINES[number:]]
 
 
@@ -45,7 +45,7 @@ def translated_errors(root: Path, skill: str) -> dict[str, str]:
 # Restoring
 
 
-def test_restoring_brings_every_file_back_by_a_new_commit_that_can_be_undone(root: Path) -> None:
+def test_restore_makes_a_new_commit_with_every_old_file_that_can_be_undone(root: Path) -> None:
     first = History.open(root).head
     before = files(root)
     commit(root, Update("mugs", "glasses", text("glasses", changed(3))), 1)
@@ -65,7 +65,7 @@ def test_restoring_brings_every_file_back_by_a_new_commit_that_can_be_undone(roo
     assert git(root, "status", "--short") == ""
 
 
-def test_what_was_changed_by_hand_is_recorded_before_a_restoring(root: Path) -> None:
+def test_manual_changes_are_committed_before_a_restore(root: Path) -> None:
     first = History.open(root).head
     commit(root, Delete("cups"), 1)
     put(root, "mugs/SKILL.md", "by hand")
@@ -81,13 +81,13 @@ def test_what_was_changed_by_hand_is_recorded_before_a_restoring(root: Path) -> 
     }
 
 
-def test_restoring_what_is_there_already_makes_no_commit(root: Path) -> None:
+def test_restoring_the_present_state_makes_no_commit(root: Path) -> None:
     history = History.open(root)
     assert history.restore(history.head, trailers={}) is None
     assert len(history.log()) == 1
 
 
-def test_what_no_commit_holds_is_not_overwritten_by_a_restoring(root: Path) -> None:
+def test_a_restore_does_not_overwrite_uncommitted_files(root: Path) -> None:
     put(root, ".gitignore", "")
     first = History.open(root).head
     history = History.open(root)
@@ -119,7 +119,7 @@ def test_a_step_is_found_by_its_trailers(root: Path) -> None:
         history.at(step=1, run="r9")
 
 
-def test_a_step_that_nothing_came_before_or_of_no_run_is_an_error(root: Path) -> None:
+def test_a_step_without_an_earlier_commit_or_of_an_unknown_run_is_an_error(root: Path) -> None:
     history = History.open(root)
     with pytest.raises(HistoryError, match="no commit names a run"):
         history.at(step=1)
@@ -150,7 +150,7 @@ def test_the_commits_of_one_skill_are_found_under_its_former_names(root: Path) -
     assert steps("nothing") == []
 
 
-def test_each_line_is_blamed_on_the_edit_that_it_came_with(root: Path) -> None:
+def test_each_line_is_blamed_on_the_edit_that_added_it(root: Path) -> None:
     commit(root, Update("mugs", None, text("mugs", changed(3))), 1)
     commit(root, Update("mugs", "glasses"), 2)
     both = [*changed(3)[:5], "Line 6 is new.", *LINES[6:]]
@@ -171,7 +171,7 @@ def test_each_line_is_blamed_on_the_edit_that_it_came_with(root: Path) -> None:
     assert (third.number, third.path, third.line) == (7, "mugs/SKILL.md", 7)
 
 
-def test_what_was_changed_by_hand_since_is_blamed_on_nobody_yet(root: Path) -> None:
+def test_uncommitted_lines_have_no_commit(root: Path) -> None:
     commit(root, Update("mugs", None, text("mugs", changed(3))), 1)
     put(root, "mugs/SKILL.md", text("mugs", ["Line 0 is by hand.", *changed(3)]).replace("\n", "\r\n"))
     found = translated_errors(root, "mugs")
@@ -180,7 +180,7 @@ def test_what_was_changed_by_hand_since_is_blamed_on_nobody_yet(root: Path) -> N
     assert set(translated_errors(root, "new").values()) == {"hand"}
 
 
-def test_lines_brought_back_are_blamed_on_whoever_wrote_them(root: Path) -> None:
+def test_restored_lines_are_blamed_on_their_first_commit(root: Path) -> None:
     first = commit(root, Update("mugs", None, text("mugs", changed(3))), 1)
     second = commit(root, Update("mugs", None, text("mugs", ["Line 3 is gone."])), 2)
     wanted = {"1": "", "2": "", "3": "e1", "4": "", "5": "", "6": "", "7": "", "8": ""}
@@ -196,7 +196,7 @@ def test_lines_brought_back_are_blamed_on_whoever_wrote_them(root: Path) -> None
     assert translated_errors(root, "mugs") == wanted
 
 
-def test_trailers_that_name_no_commit_or_a_wrong_one_mislead_nobody(root: Path) -> None:
+def test_trailers_with_an_unknown_or_a_wrong_commit_are_ignored(root: Path) -> None:
     put(root, "mugs/SKILL.md", text("mugs", changed(2)))
     head = History.open(root).record()
     for forged in ("Reverts: nonsense", "Reverts: " + "0" * 40, f"Restores: {head}", "Restores: " + "f" * 40):
@@ -205,7 +205,7 @@ def test_trailers_that_name_no_commit_or_a_wrong_one_mislead_nobody(root: Path) 
         assert translated_errors(root, "mugs")["9"] == "forged"
 
 
-def test_blaming_what_is_not_there_is_an_error(root: Path) -> None:
+def test_blaming_an_absent_skill_is_an_error(root: Path) -> None:
     for name in ("nothing", "../secret", "", "a\0b"):
         with pytest.raises(HistoryError, match=r"cannot blame|no skill"):
             History.open(root).blame(name)

@@ -1,4 +1,4 @@
-"""The history when things go wrong: killed anywhere, a full disk, no permission, two writers at once."""
+"""The history under failures: kills at any point, a full disk, missing permissions, two writers at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.skills.folders import MUGS, NEW_MUGS, files, git, put
 from tests.skills.history.edits import messages
 from tests.skills.processes import in_child, killed_at, start, status_of, without_rights
 
-assert engine.skills.history.history  # loaded here, so that a child that gave up its rights need not
+assert engine.skills.history.history  # loaded here, because a child without rights may not be able to
 
 
 def edit(root: Path, operation: Operation) -> Edit:
@@ -54,17 +54,17 @@ def test_a_repository_that_lacks_an_object_is_an_error_that_names_it(root: Path)
     ]
     for lost in list((root / ".git/objects").glob("??/*")):
         lost.rename(root.parent / "lost")
-        told = []
+        errors = []
         for ask in asked:
             try:
                 ask(History.open(root))
             except (HistoryError, ExchangeError) as error:
-                told.append(str(error))
-        assert told and all(str(root) in message for message in told)
+                errors.append(str(error))
+        assert errors and all(str(root) in message for message in errors)
         (root.parent / "lost").rename(lost)
 
 
-def test_a_fault_of_our_own_is_not_told_as_one_of_the_folder(root: Path) -> None:
+def test_a_programming_error_is_not_translated(root: Path) -> None:
     with pytest.raises(KeyError), translate_errors(root, "read the history"):
         raise KeyError("a name that our own code looked up")
 
@@ -73,7 +73,7 @@ def test_a_fault_of_our_own_is_not_told_as_one_of_the_folder(root: Path) -> None
 
 
 def points(work: Callable[[Path], None], fresh: Callable[[], Path]) -> Iterator[Path]:
-    """A fresh folder after `work` was killed on it, once for every place where it can be."""
+    """A new folder after `work` was killed on it, once for every disk operation."""
     number = 1
     while True:
         root = fresh()
@@ -85,7 +85,7 @@ def points(work: Callable[[Path], None], fresh: Callable[[], Path]) -> Iterator[
 
 
 def assert_sound(root: Path) -> None:
-    """The folder is what the newest commit says, and git finds nothing to complain about."""
+    """The folder equals the newest commit, and `git fsck` finds no error."""
     History.open(root)
     assert not list(root.rglob(".skillos-*"))
     assert git(root, "status", "--short") == ""
@@ -101,7 +101,7 @@ def assert_sound(root: Path) -> None:
         Delete("mugs"),
     ],
 )
-def test_killed_anywhere_in_a_commit_it_is_one_commit_or_the_other(tmp_path: Path, operation: Operation) -> None:
+def test_a_kill_anywhere_in_a_commit_leaves_one_commit_or_the_other(tmp_path: Path, operation: Operation) -> None:
     number = 0
 
     def fresh() -> Path:
@@ -129,7 +129,7 @@ def test_killed_anywhere_in_a_commit_it_is_one_commit_or_the_other(tmp_path: Pat
 
 
 @pytest.mark.parametrize("back", ["revert", "restore"])
-def test_killed_anywhere_on_the_way_back_it_is_one_commit_or_the_other(tmp_path: Path, back: str) -> None:
+def test_a_kill_anywhere_in_an_undo_or_a_restore_leaves_one_commit_or_the_other(tmp_path: Path, back: str) -> None:
     number = 0
 
     def fresh() -> Path:
@@ -162,8 +162,8 @@ def test_killed_anywhere_on_the_way_back_it_is_one_commit_or_the_other(tmp_path:
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_from_outside_it_is_one_commit_or_the_other(tmp_path: Path) -> None:
-    """Unlike the other tests this one strikes inside libgit2 too: at random moments, some 0.1 ms apart."""
+def test_a_kill_from_outside_at_any_moment_leaves_one_commit_or_the_other(tmp_path: Path) -> None:
+    """Unlike the other tests, this one also kills inside libgit2: at random moments, about 0.1 ms apart."""
     dice, struck = random.Random(0), 0
     texts = [MUGS, NEW_MUGS]
     root = tmp_path / "skills"
@@ -189,7 +189,7 @@ def test_killed_at_any_moment_from_outside_it_is_one_commit_or_the_other(tmp_pat
     assert_sound(root)
 
 
-def test_killed_anywhere_in_the_first_opening_it_can_be_opened_again(tmp_path: Path) -> None:
+def test_a_folder_can_be_opened_again_after_a_kill_anywhere_in_the_first_open(tmp_path: Path) -> None:
     number = 0
 
     def fresh() -> Path:
@@ -207,7 +207,7 @@ def test_killed_anywhere_in_the_first_opening_it_can_be_opened_again(tmp_path: P
         assert len(messages(root)) == 1
 
 
-def test_locks_that_libgit2_left_when_it_was_killed_are_removed(root: Path) -> None:
+def test_locks_of_a_killed_libgit2_are_removed(root: Path) -> None:
     history = History.open(root)
     put(root, ".git/skillos-pending", history.head)
     put(root, ".git/index.lock", "")
@@ -216,7 +216,7 @@ def test_locks_that_libgit2_left_when_it_was_killed_are_removed(root: Path) -> N
     assert_sound(root)
 
 
-def test_a_git_at_work_is_not_disturbed(root: Path) -> None:
+def test_nothing_is_written_while_git_holds_the_index_lock(root: Path) -> None:
     history = History.open(root)
     put(root, ".git/index.lock", "")
     with pytest.raises(HistoryError, match=r"git is at work .*index\.lock"):
@@ -224,7 +224,7 @@ def test_a_git_at_work_is_not_disturbed(root: Path) -> None:
     assert (root / "cups.md").exists()
 
 
-def test_a_file_changed_after_a_crash_is_left_alone(root: Path) -> None:
+def test_a_file_changed_after_a_crash_is_kept(root: Path) -> None:
     update = edit(root, Update("mugs", None, NEW_MUGS))
     done = History.open(root).commit(update, message="edit", trailers={})
     put(root, "mugs/SKILL.md", "by hand, after the crash")
@@ -233,12 +233,12 @@ def test_a_file_changed_after_a_crash_is_left_alone(root: Path) -> None:
     assert (root / "mugs/SKILL.md").read_text() == "by hand, after the crash"
 
 
-# What the system refuses
+# Errors of the system
 
 
 @pytest.mark.parametrize("limit", [10, 150, 1_000, 5_000])
-def test_a_full_disk_changes_nothing_and_says_what_to_do(root: Path, limit: int) -> None:
-    """Stands for a full disk: no file may grow beyond `limit` bytes, so objects, staged files or the index fail."""
+def test_a_full_disk_changes_nothing_and_the_message_says_what_to_do(root: Path, limit: int) -> None:
+    """Simulates a full disk: no file can grow beyond `limit` bytes, so objects, staged files or the index fail."""
     History.open(root)
     before, first = files(root), messages(root)
     big = Skill.make("big", "Use.", "".join(f"{n} {n * 7919 % 1013}\n" for n in range(6_000))).text
@@ -258,7 +258,7 @@ def test_a_full_disk_changes_nothing_and_says_what_to_do(root: Path, limit: int)
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A folder that the powerless user owns; pytest's own lie where only their owner may look."""
+    """A folder of a user without rights; pytest's own folders can be read by their owner only."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         folder = Path(name) / "skills"
@@ -291,7 +291,7 @@ def test_without_permission_nothing_changes_and_the_message_says_where(shared: P
         history.commit(update, message="edit", trailers={})
 
     def closed_in_part() -> None:
-        """The script cannot leave its folder: that shows only when the branch has moved already."""
+        """The script cannot be moved out of its folder, and the error occurs after the branch has moved."""
         put(shared, "plates/SKILL.md", MUGS.replace("mugs", "plates"))
         put(shared, "plates/scripts/look.sh", "ls")
         history = History.open(shared)
@@ -322,7 +322,7 @@ def test_without_permission_nothing_changes_and_the_message_says_where(shared: P
 # Two writers
 
 
-def test_a_writer_waits_only_so_long_for_another_and_says_so(root: Path) -> None:
+def test_the_wait_for_another_writer_is_bounded(root: Path) -> None:
     history = History.open(root, wait=0.1)
     with (
         folder_lock(root, wait=1),
@@ -333,7 +333,7 @@ def test_a_writer_waits_only_so_long_for_another_and_says_so(root: Path) -> None
     history.commit(edit(root, Delete("cups")), message="edit", trailers={})
 
 
-def test_the_lock_of_a_killed_process_is_free(root: Path) -> None:
+def test_a_kill_releases_the_lock(root: Path) -> None:
     def hold() -> None:
         with folder_lock(root, wait=1):
             os.kill(os.getpid(), signal.SIGKILL)

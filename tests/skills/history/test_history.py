@@ -1,4 +1,4 @@
-"""The history: each approved edit is one commit that can be shown and undone, and nothing is ever lost or overwritten."""
+"""The history: each approved edit is one commit that can be shown and undone, and no text is lost or overwritten."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.skills.folders import MUGS, NEW_MUGS, files, git, put
 from tests.skills.history.edits import commit, edit, messages
 
 
-def test_the_first_opening_keeps_what_is_there_byte_for_byte(root: Path) -> None:
+def test_the_first_open_keeps_every_file_byte_for_byte(root: Path) -> None:
     before = files(root)
     history = History.open(root)
     assert files(root) == before
@@ -25,7 +25,7 @@ def test_the_first_opening_keeps_what_is_there_byte_for_byte(root: Path) -> None
     assert files(root.parent / "copy") == before
 
 
-def test_a_missing_folder_is_made(tmp_path: Path) -> None:
+def test_a_missing_folder_is_created(tmp_path: Path) -> None:
     history = History.open(tmp_path / "new" / "skills")
     assert len(history.log()) == 1
     assert commit(tmp_path / "new" / "skills", Insert("mugs", MUGS))
@@ -95,7 +95,7 @@ def test_a_commit_is_found_by_its_trailer(root: Path) -> None:
     assert len(history.log(1)) == 1
 
 
-def test_what_stands_in_trailers_and_messages_cannot_forge_others(root: Path) -> None:
+def test_the_text_of_trailers_and_messages_cannot_forge_other_trailers(root: Path) -> None:
     history = History.open(root)
     history.commit(
         edit(root, Delete("cups")),
@@ -125,7 +125,7 @@ def test_a_file_that_changed_since_is_not_overwritten(root: Path, present: str |
     assert files(root).get("mugs/SKILL.md") == (None if present is None else present.encode())
 
 
-def test_a_place_that_is_taken_by_now_is_not_overwritten(root: Path) -> None:
+def test_a_name_that_was_taken_meanwhile_is_not_overwritten(root: Path) -> None:
     insert, rename = edit(root, Insert("plates", MUGS.replace("mugs", "plates"))), edit(root, Update("mugs", "plates"))
     put(root, "plates/SKILL.md", "somebody else's")
     before = files(root)
@@ -137,7 +137,7 @@ def test_a_place_that_is_taken_by_now_is_not_overwritten(root: Path) -> None:
     assert files(root) == before
 
 
-def test_what_cannot_be_read_is_not_overwritten(root: Path) -> None:
+def test_an_unreadable_file_is_not_overwritten(root: Path) -> None:
     put(root, "large/SKILL.md", b"x" * 2_000_000)
     (root / "linked").symlink_to(root.parent)
     (root / "alias").symlink_to("mugs")
@@ -155,7 +155,7 @@ def test_what_cannot_be_read_is_not_overwritten(root: Path) -> None:
     assert not (root.parent / "SKILL.md").exists()
 
 
-def test_a_skill_that_cannot_be_read_can_be_deleted_and_comes_back(root: Path) -> None:
+def test_an_unreadable_skill_can_be_deleted_and_restored(root: Path) -> None:
     put(root, "large/SKILL.md", b"x" * 2_000_000)
     commit(root, Delete("large"))
     assert not (root / "large").exists()
@@ -173,7 +173,7 @@ def test_a_skill_that_cannot_be_read_can_be_deleted_and_comes_back(root: Path) -
         ("inner/SKILL.md", "../../outside/SKILL.md"),
     ],
 )
-def test_deleting_a_link_removes_the_link_and_nothing_that_it_leads_to(root: Path, link: str, target: str) -> None:
+def test_deleting_a_link_removes_the_link_and_not_its_target(root: Path, link: str, target: str) -> None:
     put(root.parent, "outside/SKILL.md", MUGS)
     (root / link).parent.mkdir(exist_ok=True)
     (root / link).symlink_to(target)
@@ -193,7 +193,7 @@ def test_an_edit_never_writes_through_a_link(root: Path) -> None:
     assert str((root / "alias.md").readlink()) == "mugs/SKILL.md"
 
 
-def test_what_git_cannot_keep_is_not_deleted(root: Path) -> None:
+def test_a_file_that_git_cannot_hold_is_not_deleted(root: Path) -> None:
     (root / "pipe").mkdir()
     os.mkfifo(root / "pipe/SKILL.md")
     with pytest.raises(HistoryError, match="remove it by hand"):
@@ -201,7 +201,7 @@ def test_what_git_cannot_keep_is_not_deleted(root: Path) -> None:
     assert (root / "pipe/SKILL.md").exists()
 
 
-def test_what_was_changed_by_hand_is_kept_by_a_commit_of_its_own(root: Path) -> None:
+def test_manual_changes_get_a_commit_of_their_own(root: Path) -> None:
     history = History.open(root)
     by_hand = MUGS.replace("safe", "attic")
     put(root, "mugs/SKILL.md", by_hand)
@@ -235,7 +235,7 @@ def test_what_was_changed_by_hand_is_kept_by_a_commit_of_its_own(root: Path) -> 
         Delete("cups"),
     ],
 )
-def test_undoing_restores_every_byte_and_can_be_undone(root: Path, operation: Operation) -> None:
+def test_an_undo_restores_every_byte_and_can_be_undone(root: Path, operation: Operation) -> None:
     before = files(root)
     done = commit(root, operation)
     after = files(root)
@@ -250,7 +250,7 @@ def test_undoing_restores_every_byte_and_can_be_undone(root: Path, operation: Op
     assert len(history.log()) == 4
 
 
-def test_an_edit_is_undone_also_when_others_followed_elsewhere(root: Path) -> None:
+def test_an_edit_can_be_undone_after_edits_of_other_skills(root: Path) -> None:
     done = commit(root, Update("mugs", None, NEW_MUGS))
     commit(root, Delete("cups"))
     History.open(root).revert(done, trailers={})
@@ -258,7 +258,7 @@ def test_an_edit_is_undone_also_when_others_followed_elsewhere(root: Path) -> No
     assert not (root / "cups.md").exists()
 
 
-def test_an_edit_on_top_of_which_something_was_changed_is_not_undone(root: Path) -> None:
+def test_an_edit_cannot_be_undone_after_a_later_edit_of_the_same_file(root: Path) -> None:
     done = commit(root, Update("mugs", None, NEW_MUGS))
     put(root, "mugs/SKILL.md", "by hand")
     with pytest.raises(Conflict, match="undo the later edit first"):
@@ -267,7 +267,7 @@ def test_an_edit_on_top_of_which_something_was_changed_is_not_undone(root: Path)
 
 
 @pytest.mark.parametrize("commit_id", ["", "HEAD", "0" * 40, "a1b2c3d", "--all", "main", "x" * 1000])
-def test_what_is_no_commit_is_an_error(root: Path, commit_id: str) -> None:
+def test_an_unknown_commit_is_an_error(root: Path, commit_id: str) -> None:
     history = History.open(root)
     for ask in (history.show, history.diff, lambda it: history.revert(it, trailers={})):
         with pytest.raises(HistoryError, match="no commit"):

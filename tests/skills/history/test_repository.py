@@ -1,4 +1,4 @@
-"""Where a history can be: a folder without git, with its own, inside somebody's larger one; and where it cannot."""
+"""The folders that can have a history (without git, with their own, inside a larger repository) and those that cannot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.skills.folders import MUGS, NEW_MUGS, files, git, put
 from tests.skills.history.edits import commit
 
 
-def test_inside_a_larger_repository_its_index_and_branch_stay_as_they_are(root: Path) -> None:
+def test_the_index_and_branch_of_an_enclosing_repository_do_not_change(root: Path) -> None:
     outer = root.parent
     put(outer, "code.py", "pass")
     git(outer, "init", "-q")
@@ -31,7 +31,7 @@ def test_inside_a_larger_repository_its_index_and_branch_stay_as_they_are(root: 
     assert (root / ".git").is_dir()
 
 
-def test_an_existing_repository_keeps_its_branch_its_past_and_what_is_staged(root: Path) -> None:
+def test_an_existing_repository_keeps_its_branch_its_commits_and_its_staged_files(root: Path) -> None:
     git(root, "init", "-q", "-b", "trunk")
     git(root, "add", "mugs")
     git(root, "commit", "-q", "-m", "mine")
@@ -41,7 +41,7 @@ def test_an_existing_repository_keeps_its_branch_its_past_and_what_is_staged(roo
     assert git(root, "status", "--short").splitlines() == ["A  notes.bin", "?? cups.md"]
 
 
-def test_a_detached_head_moves_on(root: Path) -> None:
+def test_a_detached_head_follows_the_commits(root: Path) -> None:
     History.open(root)
     git(root, "checkout", "-q", "--detach")
     done = commit(root, Delete("cups"))
@@ -49,7 +49,7 @@ def test_a_detached_head_moves_on(root: Path) -> None:
     assert git(root, "rev-parse", "main").strip() != done
 
 
-def test_ignored_files_stay_out_and_skills_stay_in(root: Path) -> None:
+def test_ignored_files_are_not_committed_but_skills_are(root: Path) -> None:
     put(root, ".gitignore", "*.log\n*.md\n")
     put(root, "mugs/run.log", "log")
     history = History.open(root)
@@ -57,7 +57,7 @@ def test_ignored_files_stay_out_and_skills_stay_in(root: Path) -> None:
     assert paths == [".gitignore", "cups.md", "mugs/SKILL.md", "mugs/scripts/look.sh", "notes.bin"]
 
 
-def test_ignored_files_move_and_go_with_their_skill_and_come_back_with_it(root: Path) -> None:
+def test_ignored_files_are_moved_deleted_and_restored_with_their_skill(root: Path) -> None:
     put(root, ".gitignore", "*.log\n")
     put(root, "mugs/run.log", "log")
     commit(root, Update("mugs", "plates"))
@@ -69,7 +69,7 @@ def test_ignored_files_move_and_go_with_their_skill_and_come_back_with_it(root: 
     assert files(root)["plates/run.log"] == b"log"
 
 
-def test_links_pipes_odd_names_and_other_repositories_do_no_harm(root: Path) -> None:
+def test_links_pipes_odd_names_and_nested_repositories_are_handled(root: Path) -> None:
     (root / "link").symlink_to("/etc")
     os.mkfifo(root / "mugs" / "pipe")
     (root / os.fsdecode(b"caf\xe9")).write_text("odd")
@@ -81,7 +81,7 @@ def test_links_pipes_odd_names_and_other_repositories_do_no_harm(root: Path) -> 
     assert (root / "link").is_symlink()
 
 
-def test_neither_git_nor_a_home_is_needed(root: Path) -> None:
+def test_git_and_a_home_folder_are_not_needed(root: Path) -> None:
     code = (
         "from engine.skills import *; import sys; r = sys.argv[1]; h = History.open(r)\n"
         "h.commit(Delete('cups').apply(SkillRepo.open(r)), message='m', trailers={}); print(len(h.log()), h.log()[0].author)"
@@ -92,7 +92,7 @@ def test_neither_git_nor_a_home_is_needed(root: Path) -> None:
     assert (done.stdout, done.stderr) == ("2 SkillOS\n", "")
 
 
-def test_a_git_folder_that_works_elsewhere_is_not_used(root: Path) -> None:
+def test_a_git_folder_with_another_working_tree_is_refused(root: Path) -> None:
     History.open(root)
     put(root.parent, "elsewhere/kept.md", "mine")
     with (root / ".git/config").open("a") as config:
@@ -104,7 +104,7 @@ def test_a_git_folder_that_works_elsewhere_is_not_used(root: Path) -> None:
         History.open(root)
 
 
-def test_a_git_folder_that_is_none_is_an_error_that_names_the_place(root: Path) -> None:
+def test_an_invalid_git_folder_is_an_error_that_names_the_path(root: Path) -> None:
     (root / ".git").mkdir()
     with pytest.raises(HistoryError, match=str(root)):
         History.open(root)
@@ -121,7 +121,7 @@ def test_no_hook_is_run(root: Path) -> None:
     assert not list(root.parent.glob("*-was-run"))
 
 
-def test_another_version_that_somebody_staged_stays_staged(root: Path) -> None:
+def test_a_version_that_a_user_staged_stays_staged(root: Path) -> None:
     git(root, "init", "-q", "-b", "main")
     git(root, "add", ".")
     git(root, "commit", "-q", "-m", "mine")
@@ -135,13 +135,13 @@ def test_another_version_that_somebody_staged_stays_staged(root: Path) -> None:
     assert git(root, "status", "--short").splitlines() == ["D  cups.md", "MM mugs/SKILL.md", "?? cups.md"]
 
 
-def test_a_branch_without_a_commit_gets_its_first(root: Path) -> None:
+def test_a_branch_without_commits_gets_its_first_commit(root: Path) -> None:
     git(root, "init", "-q", "-b", "trunk")
     commit(root, Delete("cups"))
     assert git(root, "log", "--format=%s", "trunk") == "delete\nBegin the history with what is here\n"
 
 
-def test_looking_for_a_history_changes_nothing(root: Path) -> None:
+def test_existing_changes_nothing(root: Path) -> None:
     git(root, "init", "-q", "-b", "trunk")
     assert History.existing(root) is None
     assert git(root, "rev-list", "--all") == ""
@@ -183,7 +183,7 @@ def test_a_submodule_is_a_repository_like_any_other(tmp_path: Path) -> None:
     assert git(outer, "status", "--short").split() == ["M", "skills"]
 
 
-def test_a_shallow_clone_goes_on_from_where_it_begins(root: Path) -> None:
+def test_a_shallow_clone_accepts_commits(root: Path) -> None:
     for operation in (Update("mugs", None, NEW_MUGS), Delete("cups")):
         commit(root, operation)
     git(root.parent, "clone", "-q", "--depth", "1", f"file://{root}", "shallow")
@@ -204,7 +204,9 @@ def test_a_shallow_clone_goes_on_from_where_it_begins(root: Path) -> None:
         (["sparse-checkout", "set", "mugs"], "a sparse checkout, whose absent files look deleted"),
     ],
 )
-def test_what_libgit2_cannot_read_is_named_and_left_alone(root: Path, options: list[str], why: str) -> None:
+def test_a_repository_that_libgit2_cannot_read_is_refused_with_the_reason(
+    root: Path, options: list[str], why: str
+) -> None:
     if options[0] != "init":
         git(root, "init", "-q", "-b", "main")
         git(root, "add", ".")
@@ -218,7 +220,7 @@ def test_what_libgit2_cannot_read_is_named_and_left_alone(root: Path, options: l
     assert files(root) == before
 
 
-def test_the_inside_of_a_repository_is_no_folder_of_skills(root: Path) -> None:
+def test_the_inside_of_a_repository_is_refused(root: Path) -> None:
     History.open(root)
     git(root.parent, "clone", "-q", "--bare", str(root), "bare.git")
     for inside in (root / ".git", root.parent / "bare.git"):
@@ -227,7 +229,7 @@ def test_the_inside_of_a_repository_is_no_folder_of_skills(root: Path) -> None:
         assert not (inside / ".git").exists()
 
 
-def test_nothing_is_written_while_a_merge_waits_for_its_end(root: Path) -> None:
+def test_nothing_is_written_during_an_unfinished_merge(root: Path) -> None:
     update = Update("mugs", None, NEW_MUGS).apply(SkillRepo.open(root))
     git(root, "init", "-q", "-b", "main")
     git(root, "add", ".")
@@ -242,9 +244,7 @@ def test_nothing_is_written_while_a_merge_waits_for_its_end(root: Path) -> None:
     assert History.open(root).commit(update, message="edit", trailers={})
 
 
-def test_a_commit_that_somebody_made_meanwhile_is_never_left_behind(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_concurrent_commit_is_never_lost(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     history = History.open(root)
     update = Update("mugs", None, NEW_MUGS).apply(SkillRepo.open(root))
     before = files(root)

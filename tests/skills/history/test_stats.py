@@ -1,4 +1,4 @@
-"""The numbers of a repository are what its files and its commits say, no more."""
+"""The statistics of a repository follow from its files and its commits."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_files_and_findings_are_counted(root: Path) -> None:
-    told = stats(SkillRepo.open(root))
-    assert (told.skills, told.valid, told.files, told.commits) == (3, 1, 1, 0)
+    reported = stats(SkillRepo.open(root))
+    assert (reported.skills, reported.valid, reported.files, reported.commits) == (3, 1, 1, 0)
     sizes = sorted(len(skill.text) for skill in SkillRepo.open(root).values())
-    assert told.bytes == Distribution(sum(sizes), sizes[1], sizes[2])
-    assert told.words.largest == len((root / "cups.md").read_text().split())
-    assert told.findings == {"no-frontmatter": 1, "unknown-field": 1}
-    assert told.steps == () and not (root / ".git").exists()
+    assert reported.bytes == Distribution(sum(sizes), sizes[1], sizes[2])
+    assert reported.words.largest == len((root / "cups.md").read_text().split())
+    assert reported.findings == {"no-frontmatter": 1, "unknown-field": 1}
+    assert reported.steps == () and not (root / ".git").exists()
 
 
-def test_edits_are_counted_by_what_their_trailers_say(root: Path) -> None:
+def test_edits_are_counted_by_their_trailers(root: Path) -> None:
     begin = History.open(root).head
     commit(root, Insert("plates", text("plates")), 1)
     commit(root, Delete("broken"), 1, outcome="failed")
@@ -53,38 +53,46 @@ def test_edits_are_counted_by_what_their_trailers_say(root: Path) -> None:
     import_skills(root, plan_import(read_folder(root.parent / "more"), root), trailers={"Reviewer": "bob"})
     commit(root, Delete("cups"), 1, run="r2")
     history.restore(begin, trailers={})
-    told = stats(SkillRepo.open(root), History.existing(root))
-    assert told.commits == 8
-    assert told.operations == {"delete": 2, "import": 1, "insert": 1, "other": 1, "restore": 1, "undo": 1, "update": 1}
-    assert told.proposers == {"curator": 4}
-    assert told.reviewers == {"ada": 4, "bob": 2}
-    assert told.outcomes == {"succeeded": 2, "failed": 1, "unmeasured": 1}
+    reported = stats(SkillRepo.open(root), History.existing(root))
+    assert reported.commits == 8
+    assert reported.operations == {
+        "delete": 2,
+        "import": 1,
+        "insert": 1,
+        "other": 1,
+        "restore": 1,
+        "undo": 1,
+        "update": 1,
+    }
+    assert reported.proposers == {"curator": 4}
+    assert reported.reviewers == {"ada": 4, "bob": 2}
+    assert reported.outcomes == {"succeeded": 2, "failed": 1, "unmeasured": 1}
 
 
-def test_steps_tell_how_the_repository_grew(root: Path) -> None:
+def test_steps_have_the_size_of_the_repository(root: Path) -> None:
     commit(root, Insert("plates", text("plates")), 1)
     commit(root, Delete("broken"), 1)
     after_one = sum(len(skill.text) for skill in SkillRepo.open(root).values())
     commit(root, Update("mugs", "glasses"), 2)
     commit(root, Update("glasses", None, text("glasses", "More, and longer.\n")), 2)
     after_two = sum(len(skill.text) for skill in SkillRepo.open(root).values())
-    told = stats(SkillRepo.open(root), History.existing(root))
-    assert told.steps == (
+    reported = stats(SkillRepo.open(root), History.existing(root))
+    assert reported.steps == (
         StepStats("r1", 1, {"delete": 1, "insert": 1}, 3, after_one),
         StepStats("r1", 2, {"update": 2}, 3, after_two),
     )
 
 
-def test_a_repository_of_nothing_has_numbers_too(tmp_path: Path) -> None:
+def test_an_empty_repository_has_statistics(tmp_path: Path) -> None:
     assert stats(SkillRepo.empty()).bytes == Distribution(0, 0.0, 0)
     History.open(tmp_path / "new")
-    told = stats(SkillRepo.open(tmp_path / "new"), History.existing(tmp_path / "new"))
-    assert (told.skills, told.commits, told.operations) == (0, 1, {"other": 1})
+    reported = stats(SkillRepo.open(tmp_path / "new"), History.existing(tmp_path / "new"))
+    assert (reported.skills, reported.commits, reported.operations) == (0, 1, {"other": 1})
     assert History.existing(tmp_path / "nothing") is None
     assert not (tmp_path / "nothing").exists()
 
 
-def test_the_numbers_can_be_written_and_read(root: Path) -> None:
+def test_statistics_can_be_encoded_and_decoded(root: Path) -> None:
     commit(root, Delete("broken"), 1)
-    told = stats(SkillRepo.open(root), History.existing(root))
-    assert msgspec.json.decode(msgspec.json.encode(told), type=RepoStats) == told
+    reported = stats(SkillRepo.open(root), History.existing(root))
+    assert msgspec.json.decode(msgspec.json.encode(reported), type=RepoStats) == reported

@@ -1,4 +1,4 @@
-"""The ways in which models write function calls, to be read back by `parse_operations`.
+"""The dialects in which models write function calls, for `parse_operations`.
 
 DIALECTS["hermes"]([("delete_skill", {"skill_name": "old"})])
 """
@@ -35,7 +35,7 @@ def hermes(calls: Sequence[Call]) -> str:
 
 
 def hermes_unescaped(calls: Sequence[Call]) -> str:
-    """As models write it that do not escape line breaks and letters beyond ASCII."""
+    """The form of models that do not escape line breaks and non-ASCII letters."""
     dumped = [json.dumps(_object(call), ensure_ascii=False) for call in calls]
     return "\n".join(f"<tool_call>{_ESCAPED_BREAK.sub(_broken_line, call)}</tool_call>" for call in dumped)
 
@@ -139,4 +139,4 @@ DIALECTS: Mapping[str, Callable[[Sequence[Call]], str]] = MappingProxyType(
 )
 
 TAGS = frozenset({"anthropic_tags", "qwen_coder"})
-"""The dialects that write values as they are, between tags."""
+"""The dialects that write raw values between tags."""

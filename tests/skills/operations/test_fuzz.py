@@ -1,4 +1,4 @@
-"""A few thousand mutated curator outputs through the benchmark's own machinery, and what that machinery would notice."""
+"""A few thousand mutated curator outputs through the machinery of the benchmark, and tests that it detects violations."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def test_mutated_outputs_neither_crash_nor_hang_nor_write_outside() -> None:
 
 
 @pytest.mark.slow
-def test_the_verdicts_are_the_same_whatever_the_number_of_processes() -> None:
+def test_the_verdicts_do_not_depend_on_the_number_of_processes() -> None:
     digests = {fuzz("--count", "9000", "--processes", processes)[1]["digest"] for processes in ("1", "3")}
     assert len(digests) == 1
 
 
-def test_an_output_is_told_by_its_number() -> None:
+def test_an_output_depends_only_on_its_number() -> None:
     corpus = Corpus.load()
     assert [output(corpus, 1, number) for number in (5, 3)] == [output(Corpus.load(), 1, number) for number in (5, 3)]
     assert output(corpus, 1, 3) != output(corpus, 2, 3)
 
 
-# What the machinery notices
+# What the machinery detects
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_edits_of_links_are_refused_and_nothing_outside_is_touched(disk: Disk) -
     assert disk.commits > 0 and disk.faults() == []
 
 
-def test_a_change_outside_is_noticed(disk: Disk) -> None:
+def test_a_change_outside_is_detected(disk: Disk) -> None:
     (disk.root / "canary").write_text("touched")
     (disk.root / "work" / "new").mkdir()
     (disk.folder / "link-up").unlink()
@@ -83,7 +83,7 @@ def test_a_change_outside_is_noticed(disk: Disk) -> None:
         assert what in told
 
 
-def test_what_python_sets_out_to_write_elsewhere_is_noticed(tmp_path: Path) -> None:
+def test_a_write_outside_is_detected(tmp_path: Path) -> None:
     def work() -> None:
         watch = Watch()
         sys.addaudithook(watch)
@@ -108,7 +108,7 @@ def test_what_python_sets_out_to_write_elsewhere_is_noticed(tmp_path: Path) -> N
     assert in_child(work) == 0
 
 
-def test_a_broken_promise_is_a_crash() -> None:
+def test_a_failed_assertion_is_a_crash() -> None:
     class Forgetful(SkillRepo):
         def delete(self, name: str) -> None:
             super().delete(name)

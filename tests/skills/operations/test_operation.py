@@ -1,4 +1,4 @@
-"""The curator's calls, applied: an edit is made wholly or not at all, and says what it did."""
+"""Applying the curator's calls: an edit is applied completely or not at all, and describes what it did."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_update_replaces_the_whole_file(repo: SkillRepo) -> None:
     assert repo["a"].body == "New.\n"
 
 
-def test_a_rename_carries_the_name_into_the_file(repo: SkillRepo) -> None:
+def test_a_rename_changes_the_name_in_the_file(repo: SkillRepo) -> None:
     edit = Update("a", new_name="c").apply(repo)
     assert (edit.skill, edit.new_name, edit.before, edit.after) == (
         "a",
@@ -53,7 +53,7 @@ def test_delete_removes_the_file(repo: SkillRepo) -> None:
     assert "a" not in repo
 
 
-def test_a_broken_skill_can_be_mended_and_deleted(repo: SkillRepo) -> None:
+def test_an_invalid_skill_can_be_updated_and_deleted(repo: SkillRepo) -> None:
     assert Update("broken", new_content=text("broken")).apply(repo.fork()).before == "no frontmatter"
     assert Delete("broken").apply(repo.fork()).before == "no frontmatter"
 

@@ -1,5 +1,5 @@
-"""What holds of all operations: any text is read, any call is read back as it was written, and a repository, its forks and
-its index agree with what the edits tell."""
+"""Properties of all operations: any text is parsed, any call is parsed back as written, and a repository, its forks and its
+index agree with the edits."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def written(operation: Operation) -> tuple[str, dict[str, Any]]:
 @given(operations=st.lists(calls, max_size=4))
 def test_calls_are_read_back_as_they_were_written(dialect: str, operations: list[Operation]) -> None:
     listed = [written(operation) for operation in operations]
-    if dialect in TAGS:  # there nothing tells a tag inside a value, or no value, from that text
+    if dialect in TAGS:  # these dialects cannot distinguish a tag, or an absent value, from that text
         assume(not any("<" in value or value.strip() == "null" for _, given in listed for value in given.values()))
     if dialect == "anthropic_tags":
         assume(not any(value.startswith("\n") for _, given in listed for value in given.values()))
@@ -81,7 +81,7 @@ repositories = st.dictionaries(st.sampled_from(["a", "b", "c"]), contents)
 
 
 def apply(operation: Operation, repo: SkillRepo, told: dict[str, str], index: SkillIndex) -> None:
-    """Apply an operation to all three, the index and the told files by what the edit says alone."""
+    """Apply an operation to all three; the index and the reported files are updated from the edit alone."""
     try:
         edit = operation.apply(repo)
     except Refused as refusal:
@@ -118,7 +118,7 @@ def test_repository_index_and_edits_agree_and_forks_do_not_touch_each_other(
 
 
 @given(repositories, operations)
-def test_what_is_refused_changes_nothing_and_is_refused_again(texts: dict[str, str], operation: Operation) -> None:
+def test_a_refused_operation_changes_nothing_and_is_refused_again(texts: dict[str, str], operation: Operation) -> None:
     repo = SkillRepo.of(texts)
     before = dict(repo.items())
     try:

@@ -1,4 +1,4 @@
-"""The curator's calls, read: every spelling is understood, every fault is named, and a thought is no call."""
+"""Parsing the curator's calls: every spelling is read, every error has a reason, and a thought is no call."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_every_dialect_is_read(dialect: str) -> None:
         BOTH.removesuffix("ool_call>"),
     ],
 )
-def test_the_same_calls_otherwise_told_are_read(completion: str) -> None:
+def test_variants_of_the_same_calls_are_read(completion: str) -> None:
     assert parse_operations(completion) == [INSERT, DELETE]
 
 
@@ -86,7 +86,7 @@ def test_updates_take_either_or_both_of_their_arguments() -> None:
     assert only(DIALECTS["qwen_coder"]([("update_skill", nulls)])) == Update("a", None, "c")
 
 
-def test_the_text_between_tags_is_taken_as_it_stands() -> None:
+def test_the_text_between_tags_is_kept_exactly() -> None:
     for value in ("", "a", "\n\na\n\n", ' {"a": "b"} ', "&lt;", "<parameter>", "<tool_call>x</tool_call>"):
         assert only(DIALECTS["qwen_coder"]([("insert_skill", {"skill_name": "a", "content": value})])) == Insert(
             "a", value
@@ -135,7 +135,7 @@ def test_a_thought_that_began_in_the_prompt_ends_with_its_tag(dialect: str) -> N
     ]
 
 
-def test_a_thought_may_speak_of_tags() -> None:
+def test_a_thought_can_mention_tags() -> None:
     assert parse_operations(f"I answer with <tool_call> tags.</think>{BOTH}") == [INSERT, DELETE]
     assert parse_operations(f"<think>I answer with <tool_call> or <think> tags.</think>{BOTH}") == [INSERT, DELETE]
 
@@ -179,11 +179,11 @@ def test_the_end_of_a_thought_hides_calls_only_once() -> None:
         ("<function=drop><parameter=a>b</parameter></function>", "no function 'drop'"),
     ],
 )
-def test_a_call_that_cannot_be_read_says_why(completion: str, reason: str) -> None:
+def test_an_unreadable_call_has_a_reason(completion: str, reason: str) -> None:
     assert reason in why(completion)
 
 
-def test_a_parameter_without_an_end_does_not_swallow_the_next_call() -> None:
+def test_an_unclosed_parameter_does_not_include_the_next_call() -> None:
     broken = "<function=delete_skill><parameter=skill_name>a</function>\n"
     first, second = parse_operations(broken + DIALECTS["qwen_coder"]([("delete_skill", {"skill_name": "old"})]))
     assert isinstance(first, Malformed) and "has no end before the next call" in first.why
@@ -191,8 +191,8 @@ def test_a_parameter_without_an_end_does_not_swallow_the_next_call() -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_last_call_that_is_cut_off_is_malformed_and_spares_the_others(dialect: str) -> None:
-    """Cut at any character: whole calls are kept, and of the rest there is one malformed call, at most."""
+def test_a_truncated_last_call_is_malformed_and_the_others_are_read(dialect: str) -> None:
+    """Truncated at any character: complete calls are kept, and the rest is at most one malformed call."""
     completion = DIALECTS[dialect](CALLS)
     for cut in range(len(completion)):
         found = parse_operations(completion[:cut])
@@ -205,15 +205,15 @@ def test_a_last_call_that_is_cut_off_is_malformed_and_spares_the_others(dialect:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_cut_inside_a_call_is_never_silent(dialect: str) -> None:
+def test_a_truncation_inside_a_call_is_always_reported(dialect: str) -> None:
     completion = DIALECTS[dialect](CALLS[1:])
     for cut in range(completion.index("delete_skill") + 1, completion.index("old") + 3):
         assert isinstance(only(completion[:cut]), Malformed)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_what_a_cut_off_call_says_is_not_read_as_calls(dialect: str) -> None:
-    """A file that speaks of calls, cut off, neither is a call nor hides the calls before it."""
+def test_the_content_of_a_truncated_call_is_not_read_as_calls(dialect: str) -> None:
+    """A truncated file that mentions calls is no call, and does not hide the calls before it."""
     for told in (hermes(delete_call()), DIALECTS["llama_function"](CALLS), "<tool_call>", "<think>", "</think>"):
         content = f"---\nname: a\n---\nOne writes {told}, says the manual."
         completion = DIALECTS[dialect]([CALLS[1], ("insert_skill", {"skill_name": "a", "content": content})])
@@ -221,7 +221,7 @@ def test_what_a_cut_off_call_says_is_not_read_as_calls(dialect: str) -> None:
         assert whole == ([] if dialect == "one_block" else [DELETE]) and isinstance(last, Malformed)
 
 
-def test_a_malformed_call_names_what_it_was_about_where_that_can_be_read() -> None:
+def test_a_malformed_call_has_the_skill_s_name_if_it_is_readable() -> None:
     [unknown, lacking] = parse_operations(
         hermes(call("drop_skill", skill_name="a"), call("skill_update", skill_name="b", size="1"))
     )
@@ -243,8 +243,8 @@ def test_a_malformed_call_can_be_stored_whatever_it_holds(completion: str) -> No
 
 
 @pytest.mark.parametrize("opening", ['[{"name": "x", "arguments": ', '<tool_call>[{"name": "x", "arguments": '])
-def test_json_that_nests_as_deep_as_can_just_be_read_is_malformed(opening: str) -> None:
-    """Just below the depth at which decoding fails, encoding used to."""
+def test_json_nested_to_the_limit_of_the_parser_is_malformed(opening: str) -> None:
+    """Just below the depth at which decoding fails, encoding fails."""
     for depth in range(900, 1_000):
         assert why(f"{opening}{'[' * depth}{']' * depth}}}]")
 
@@ -280,14 +280,14 @@ PIECES = [
 @pytest.mark.parametrize(
     "start", ["", "<tool_call>", '{"name": "', '<tool_call>{"name": "', "<function=a><parameter=b>"]
 )
-def test_hostile_repetition_ends(piece: str, start: str) -> None:
-    """A reader that took quadratic time or space would not finish a megabyte while anybody waits."""
+def test_hostile_repetition_takes_bounded_time(piece: str, start: str) -> None:
+    """A parser with quadratic time or space would not finish a megabyte in a useful time."""
     completion = start + piece * (1_000_000 // len(piece))
     found = parse_operations(completion)
     assert sum(len(one.text) for one in found if isinstance(one, Malformed)) <= 2 * len(completion)
 
 
-def test_reading_stops_after_many_broken_calls_and_says_so() -> None:
+def test_reading_stops_after_many_malformed_calls_with_a_reason() -> None:
     found = parse_operations("<tool_call>x</tool_call>" * 1000)
     assert len(found) == MAX_BROKEN + 1
     assert isinstance(found[-1], Malformed) and "reading stopped" in found[-1].why

@@ -1,4 +1,4 @@
-"""Files as they lie in the wild: what is a skill, what lies beside it, and what may stand in the way of reading."""
+"""The layout of real folders: which files are skills, which belong to a skill, and which cannot be read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def codes(root: Path, name: str) -> list[str]:
     return [finding.rule for finding in SkillRepo.open(root)[name].findings]
 
 
-def test_what_lies_beside_a_skill_is_listed_and_kept(tmp_path: Path) -> None:
+def test_the_other_files_of_a_skill_are_listed_and_kept(tmp_path: Path) -> None:
     put(tmp_path, "mugs/SKILL.md", text("mugs"))
     put(tmp_path, "mugs/scripts/look.sh", "ls")
     put(tmp_path, "mugs/references/deep/more.md", "more")
@@ -42,7 +42,7 @@ def test_what_lies_beside_a_skill_is_listed_and_kept(tmp_path: Path) -> None:
     assert repo.fork().files("mugs") == repo.files("mugs")
 
 
-def test_a_skill_s_file_may_have_a_small_name_and_keeps_it(tmp_path: Path) -> None:
+def test_a_lower_case_skill_md_keeps_its_name(tmp_path: Path) -> None:
     put(tmp_path, "mugs/skill.md", text("mugs"))
     put(tmp_path, "both/skill.md", "notes")
     put(tmp_path, "both/SKILL.md", text("both"))
@@ -94,15 +94,15 @@ def test_keys_keep_their_order_and_the_body_its_bytes_when_a_skill_is_renamed(tm
     assert (tmp_path / "b/SKILL.md").read_bytes().decode() == before.replace("name: a", "name: b")
 
 
-def test_names_that_differ_by_case_or_accents_alone_are_told(tmp_path: Path) -> None:
+def test_names_that_differ_only_by_case_or_accents_are_findings(tmp_path: Path) -> None:
     for name in ("mugs", "Mugs", "MUGS", "cups", "caf\u00e9", "cafe\u0301"):
         put(tmp_path, f"{name}/SKILL.md", text(name))
     assert "case-clash" in codes(tmp_path, "mugs")
     assert {"case-clash", "name-invalid"} <= set(codes(tmp_path, "Mugs"))
     assert "case-clash" in codes(tmp_path, "caf\u00e9")
     assert codes(tmp_path, "cups") == []
-    [told] = [finding for finding in SkillRepo.open(tmp_path)["mugs"].findings if finding.rule == "case-clash"]
-    assert "'mugs'" not in told.message
+    [finding] = [finding for finding in SkillRepo.open(tmp_path)["mugs"].findings if finding.rule == "case-clash"]
+    assert "'mugs'" not in finding.message
 
 
 def test_ten_megabytes_and_nul_bytes_open(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_ten_megabytes_and_nul_bytes_open(tmp_path: Path) -> None:
     assert codes(tmp_path, "zeros") == ["no-frontmatter", "nul"]
 
 
-def test_links_that_lead_out_or_nowhere_are_told_and_not_followed(tmp_path: Path) -> None:
+def test_links_out_of_the_repository_and_dangling_links_are_findings(tmp_path: Path) -> None:
     put(tmp_path, "out/SKILL.md", text("out"))
     put(tmp_path, "out/secret.txt", "secret")
     root = tmp_path / "repo"
@@ -132,7 +132,7 @@ def test_links_that_lead_out_or_nowhere_are_told_and_not_followed(tmp_path: Path
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A folder of the user without rights; pytest's own lie where only their owner may look."""
+    """A folder of a user without rights; pytest's own folders can be read by their owner only."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         folder = Path(name) / "skills"
@@ -144,7 +144,7 @@ def shared() -> Iterator[Path]:
         (folder / "folder").chmod(0o755)
 
 
-def test_what_may_not_be_read_is_shown_as_such(shared: Path) -> None:
+def test_files_without_read_permission_are_findings(shared: Path) -> None:
     def look() -> None:
         repo = SkillRepo.open(shared)
         assert list(repo) == ["file", "folder", "open"]
@@ -157,7 +157,7 @@ def test_what_may_not_be_read_is_shown_as_such(shared: Path) -> None:
     assert without_rights(look) == 0
 
 
-def test_the_place_of_a_new_skill_is_a_folder_and_of_an_old_one_where_it_is(tmp_path: Path) -> None:
+def test_the_path_of_a_new_skill_is_a_folder_and_of_an_existing_one_its_own(tmp_path: Path) -> None:
     put(tmp_path, "flat.md", text("flat"))
     put(tmp_path, "mugs/skill.md", text("mugs"))
     assert skill_path(tmp_path, "flat") == "flat.md"

@@ -1,4 +1,4 @@
-"""Repositories: a folder of real files, however broken, and forks in memory that share nothing they change."""
+"""Repositories: folders of real files, also invalid ones, and independent forks in memory."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def test_folders_and_flat_files_are_skills_and_the_rest_is_not(tmp_path: Path) -
     assert repo.texts() == {"cool": text("cool"), "heat": text("heat")}
 
 
-def test_a_folder_wins_over_a_flat_file_of_the_same_name(tmp_path: Path) -> None:
+def test_a_folder_takes_precedence_over_a_flat_file_of_the_same_name(tmp_path: Path) -> None:
     put(tmp_path, "heat/SKILL.md", text("heat", "folder"))
     put(tmp_path, "heat.md", text("heat", "flat"))
     assert SkillRepo.open(tmp_path)["heat"].body == "folder"
 
 
-def test_broken_files_are_shown_with_findings_and_stop_nothing(tmp_path: Path) -> None:
+def test_invalid_files_are_included_with_findings(tmp_path: Path) -> None:
     put(tmp_path, "good/SKILL.md", text("good"))
     put(tmp_path, "latin/SKILL.md", text("latin").encode() + b"caf\xe9\n")
     put(tmp_path, "large/SKILL.md", b"x" * (MAX_BYTES + 1))
@@ -85,7 +85,7 @@ def test_links_out_of_the_repository_are_not_followed(tmp_path: Path) -> None:
     assert repo["alias"].text == text("real")
 
 
-def test_a_folder_that_is_none_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
     put(tmp_path, "file", "")
     for path in (tmp_path / "absent", tmp_path / "file"):
         with pytest.raises(RepoError, match=str(path)):
@@ -110,7 +110,7 @@ def test_a_fork_is_independent_of_its_origin() -> None:
     assert fork["b"].body == "New.\n"
 
 
-def test_state_is_guarded() -> None:
+def test_the_repository_refuses_invalid_changes() -> None:
     repo = SkillRepo.of({"a": text("a"), "b": text("b")})
     with pytest.raises(Refused, match="already a skill 'a'"):
         repo.insert(repo["a"])
@@ -122,7 +122,7 @@ def test_state_is_guarded() -> None:
     assert len(SkillRepo.empty()) == 0
 
 
-def test_the_household_sample_is_valid_and_found_by_the_tasks_of_its_world() -> None:
+def test_the_household_sample_is_valid_and_found_by_household_tasks() -> None:
     repo = SkillRepo.open(SAMPLES / "household")
     assert len(repo) >= 6
     assert {name: repo[name].findings for name in repo} == dict.fromkeys(repo, ())

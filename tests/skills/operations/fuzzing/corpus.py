@@ -1,4 +1,4 @@
-"""What the fuzz tests start from: skill files, names, and the calls that a curator would make of them.
+"""The corpus of the fuzz tests: skill files, names, and the calls of a curator with them.
 
 corpus = Corpus.load(Path("../shared/data/skills/skills-sample.jsonl.xz"))      # or None: the sample repositories
 calls = corpus.calls(random.Random(1))             # [("insert_skill", {"skill_name": ..., "content": ...}), ...]
@@ -25,7 +25,7 @@ FUNCTIONS = {
     "delete": ("delete_skill", "skill_delete"),
 }
 OUTSIDE = ("link-out", "link-file", "link-flat", "link-dangling", "link-absent", "link-up")
-"""Names in the folder on disk that are links, or hold links, to what lies outside it; see `play.Disk`."""
+"""Names in the folder on disk that are, or contain, links out of it; see `play.Disk`."""
 
 NAMES = (
     *("", "a b", "a\x00b", "a\nb", "a\r", "a\u202eb", "\ud800", "é", "ａ", "a" * 64, "a" * 65, "x" * 100_000),
@@ -94,7 +94,7 @@ class Corpus:
         return cls((*ours.values(), *real.values()), base)
 
     def calls(self, rng: random.Random) -> list[Call]:
-        """The calls of one decision: most would apply, some are about the wrong names, with hostile files or arguments."""
+        """The calls of one decision: most of them apply, some have wrong names, hostile files or hostile arguments."""
         return [self._call(rng) for _ in range(rng.choice((0, 1, 1, 1, 1, 2, 2, 3, 5)))]
 
     def _call(self, rng: random.Random) -> Call:
@@ -116,7 +116,7 @@ class Corpus:
         return rng.choice(FUNCTIONS.get(kind, FUNCTIONS["update"])), arguments
 
     def name(self, rng: random.Random) -> str:
-        """A name that is free, taken, or no name at all."""
+        """A name that is free, taken, or invalid."""
         draw = rng.random()
         if draw < 0.75:
             return f"new-{rng.randrange(10**6)}"
@@ -135,7 +135,7 @@ class Corpus:
 
 
 def _packed(path: Path) -> dict[str, str]:
-    """Real skill files by the name of their folder; the first of each name."""
+    """Real skill files by the name of their folder, the first one of each name."""
     found: dict[str, str] = {}
     with lzma.open(path, "rt", encoding="utf-8") as lines:
         for line in lines:

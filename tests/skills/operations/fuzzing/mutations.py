@@ -1,6 +1,6 @@
-"""Mutated curator outputs: any number, each told by its number alone.
+"""Mutated curator outputs, each of which depends only on its number.
 
-    output(corpus, seed=1, number=7)       # always the same text, in whatever process and order
+    output(corpus, seed=1, number=7)       # always the same text, in any process and order
 
 A decision's calls are deformed as JSON, written in one of the dialects among thoughts and prose, and then deformed as
 text: bytes, tokens, Unicode, lengths, and pieces of other outputs.
@@ -45,7 +45,7 @@ _CURLY = str.maketrans("\"'", "”’")
 
 
 def output(corpus: Corpus, seed: int, number: int) -> str:
-    """The mutated output of this number, at most `MAX_CHARACTERS` long but for rare huge ones (see `_HUGE`)."""
+    """The mutated output of this number, at most `MAX_CHARACTERS` long except for rare huge ones (see `_HUGE`)."""
     rng = random.Random(f"{seed}:{number}")
     draw = rng.random()
     if draw < 0.001:
@@ -60,7 +60,7 @@ def output(corpus: Corpus, seed: int, number: int) -> str:
 
 
 def _written(corpus: Corpus, rng: random.Random) -> str:
-    """A decision as a model writes it, its calls perhaps deformed."""
+    """A decision as a model writes it, possibly with deformed calls."""
     calls = [_deformed(call, rng) if rng.random() < 0.25 else call for call in corpus.calls(rng)]
     text = rng.choice(list(DIALECTS.values()))(calls)
     draw = rng.random()
@@ -76,7 +76,7 @@ def _written(corpus: Corpus, rng: random.Random) -> str:
 
 
 def _deformed(call: Call, rng: random.Random) -> Call:
-    """A call with a fault in its structure."""
+    """A call with a structural error."""
     name, arguments = call
     keys = list(arguments)
     key = rng.choice(keys)
@@ -149,7 +149,7 @@ def put_token(text: str, rng: random.Random, corpus: Corpus) -> str:
 
 
 def replace_token(text: str, rng: random.Random, corpus: Corpus) -> str:
-    """Another token, or none, in the place of one that stands in the text."""
+    """Replace or delete a token of the text."""
     token = rng.choice(TOKENS)
     at = text.find(token, _place(text, rng))
     start, end = (at, at + len(token)) if at >= 0 else _span(text, rng)
@@ -244,7 +244,7 @@ _MUTATIONS: tuple[Mutation, ...] = (
 
 
 def _deep(rng: random.Random) -> str:
-    """Brackets nested as deep as Python can, or cannot, go."""
+    """Brackets nested to the limit of Python, and beyond."""
     depth = rng.choice((*range(900, 1_000), 3_000, 100_000))
     opening, closing = rng.choice((("[", "]"), ('{"a":', "}"), ('[{"name":', "}]"), ('{"content":[', "]}")))
     value = opening * depth + "1" + closing * rng.choice((depth, depth - 1, 0))

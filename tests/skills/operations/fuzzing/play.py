@@ -1,9 +1,9 @@
-"""Outputs of a curator played through the whole machinery: read, applied to a fork, and some committed to a real folder.
+"""Play outputs of a curator through all rooms: parse them, apply them to a fork, and commit some to a real folder.
 
     with tempfile.TemporaryDirectory() as folder, Disk(Path(folder), corpus.base, watch) as disk:
         verdicts = play(text, SkillRepo.of(corpus.base))          # [("valid", ""), ("refused", "there is no skill 'a' …")]
         disk.play(text)
-        disk.faults()                                             # what is not as it must be; [] after any output
+        disk.faults()                                             # violations of the invariants; [] after any output
 
 Anything that is raised here but `Refused` and `HistoryError` is a fault of the machinery, and so is an `AssertionError`.
 """
@@ -36,7 +36,7 @@ from engine.skills import (
 from tests.skills.operations.fuzzing.corpus import OUTSIDE
 
 Verdict = tuple[str, str]
-"""valid, malformed or refused, and why."""
+"""valid, malformed or refused, with the reason."""
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGED = MappingProxyType(
@@ -46,7 +46,7 @@ _CHANGED = MappingProxyType(
         "os.symlink": (1,),
     }
 )
-"""Which arguments of an audit event are the paths that it changes."""
+"""The arguments of an audit event that are changed paths."""
 _FOREIGN = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.chdir", "socket.connect")
 _SEARCHES = ("when to use it", "file test run error", "mug drawer clean", "branch commit merge")
 
@@ -74,7 +74,7 @@ def play(text: str, base: SkillRepo) -> list[Verdict]:
 
 
 def check(edit: Edit, before: Mapping[str, str], after: SkillRepo) -> None:
-    """Assert that the edit tells just what became of the repository."""
+    """Assert that the edit describes exactly the change of the repository."""
     name = edit.new_name or edit.skill
     told = dict(before)
     assert told.pop(edit.skill, None) == edit.before
@@ -89,7 +89,7 @@ def check(edit: Edit, before: Mapping[str, str], after: SkillRepo) -> None:
 
 
 class Watch:
-    """Sees, by Python's audit events, every change to the file system that this process sets out to make.
+    """Records, by Python's audit events, every change of the file system by this process.
 
     What is changed outside `inside` within its context is kept in `seen`. Audit hooks cannot be taken off: one a process.
     """
@@ -121,7 +121,7 @@ class Watch:
 
 
 class Disk:
-    """A real folder of skills with links that lead out of it, among canaries that nothing may touch."""
+    """A real folder of skills with links out of it, next to canary files that nothing may change."""
 
     def __init__(self, root: Path, base: Mapping[str, str], watch: Watch) -> None:
         self.root = root
@@ -160,7 +160,7 @@ class Disk:
         (self.folder / "link-up").symlink_to("..")
 
     def play(self, text: str) -> None:
-        """Read an output and commit each of its calls that applies; what the history refuses changes nothing."""
+        """Parse an output and commit each of its calls that applies. What the history refuses changes nothing."""
         for call in parse_operations(text):
             if not isinstance(call, Malformed):
                 self._commit(call)
@@ -175,7 +175,7 @@ class Disk:
             return
         self.commits += 1
         self._repo = fork
-        if edit.after is None:  # the link itself may go, and nothing that it leads to
+        if edit.after is None:  # the link itself may be deleted, but not its target
             for place in (edit.skill, f"{edit.skill}.md", f"{edit.skill}/SKILL.md"):
                 self._before.pop(f"work/skills/{place}", None)
         if edit.before is not None:
@@ -184,7 +184,7 @@ class Disk:
             self._index.insert(edit.new_name or edit.skill, fork[edit.new_name or edit.skill])
 
     def faults(self) -> list[str]:
-        """What the outputs did that they must not: outside the folder, to its links and git, or unseen by the repository."""
+        """Forbidden changes by the outputs: outside the folder, of its links and git, or missing from the repository."""
         found = [f"outside: {seen}" for seen in self._watch.seen]
         self._watch.seen = []
         after = self._surroundings()
@@ -199,7 +199,7 @@ class Disk:
         return found
 
     def _surroundings(self) -> dict[str, tuple[object, ...]]:
-        """All that lies around the folder, and the links, hooks and settings inside it, as it is now."""
+        """The present state of everything around the folder, and of the links, hooks and settings inside it."""
         found: dict[str, tuple[object, ...]] = {}
         for here, folders, names in os.walk(self.root):
             inside = Path(here).is_relative_to(self.folder)
