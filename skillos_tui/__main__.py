@@ -1,4 +1,4 @@
-"""`python -m skillos_tui`: the same as the command `skillos-tui`."""
+"""`python -m skillos_tui` is the command `skillos-tui`."""
 
 from skillos_tui.command import main
 

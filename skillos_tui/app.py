@@ -1,7 +1,7 @@
 """The app of the workbench; `skillos_tui.command` starts it.
 
-It shows runs and takes decisions; the work is done by engines in processes of their own, so closing this program, or
-the terminal it runs in, stops nothing.
+It shows runs and takes decisions. Engines do the work, in processes of their own, so closing this program, or the terminal
+it runs in, stops nothing.
 """
 
 from __future__ import annotations
@@ -17,36 +17,44 @@ from textual.app import SystemCommand
 from textual.screen import Screen
 
 from engine.core.events import Notice
-from skillos_tui import messages
-from skillos_tui.command import main
-from skillos_tui.keymap import KEYMAP, bindings
-from skillos_tui.returning import Keeper, chosen_look, last_run, state_home
-from skillos_tui.screens.base import RoomScreen
-from skillos_tui.session import Session
+from engine.core.registry import UnknownPart
+from skillos_tui.client import messages
+from skillos_tui.keymap import APP_KEYS, APP_TITLE, Key, bindings, sections_of
+from skillos_tui.model.session import Session
+from skillos_tui.model.view import Part, RunView
+from skillos_tui.render.text import Line, line, safe
+from skillos_tui.screens.base import FullScreen, Listener
+from skillos_tui.screens.kind import ScreenKind
+from skillos_tui.screens.place import PlaceKeeper
+from skillos_tui.screens.registry import SCREENS, make_screen
 from skillos_tui.terminal.app import TerminalApp
-from skillos_tui.text import Line, line, safe
-from skillos_tui.themes import Look, ThemeError, load_looks
-from skillos_tui.view import Part, RunView
+from skillos_tui.themes import Theme
 from skillos_tui.widgets.state import state_line
 
 if TYPE_CHECKING:
     from engine.runs.status import ShownState
-    from skillos_tui.client import Client
-    from skillos_tui.command import Options
-    from skillos_tui.terminal.tty import Tty
+    from skillos_tui.client.client import Client
     from skillos_tui.widgets.bars import Fitting
 
+HOME, RUN = "home", "run"
+LOWEST = {HOME: "home", RUN: "live"}
+"""The modes of the app, and the lowest screen of each."""
 NEWS_SECONDS = 60.0
-"""For how long it is said what happened while the person was away."""
-MAX_TOLD = 6
-"""Lines of a message that are shown; of a longer one the first and the last."""
+"""How long the summary of what happened since the last visit is shown."""
+MAX_LINES = 6
+"""Lines of a notification; of a longer one the first and the last are shown."""
 
 
 class SkillosApp(TerminalApp[str]):
-    """The program: one run at most is open; `view` is what its events have told so far."""
+    """The program. At most one run is open; `view` is the state of it."""
 
-    CSS_PATH: ClassVar = ["app.tcss", "screens/home.tcss", "screens/live.tcss"]  # the first screen is one of these
-    BINDINGS = bindings("app")
+    CSS_PATH: ClassVar = [
+        "app.tcss",
+        "screens/home/screen.tcss",
+        "screens/live/screen.tcss",
+    ]  # parsed once, at the start
+    KEYS_TITLE, KEYS = APP_TITLE, APP_KEYS
+    BINDINGS = bindings(APP_KEYS, priority=False)
     TITLE = "SkillOS"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-wide")]  # noqa: RUF012 - Textual declares it so
     VERTICAL_BREAKPOINTS = [(0, "-low"), (18, "-middling"), (32, "-high")]  # noqa: RUF012
@@ -54,23 +62,24 @@ class SkillosApp(TerminalApp[str]):
 
     def __init__(
         self,
-        looks: dict[str, Look],
-        look: str,
+        themes: dict[str, Theme],
+        theme: str,
         folder: Path | None,
         run: Path | None = None,
         session: Session | None = None,
         *,
         reopened: bool = False,
     ) -> None:
-        """`reopened` says that the run is the one of the last time, not one that was asked for."""
-        self.looks = looks
-        self.look = looks[look]
+        """`reopened` is true when the run is the one of the last time, not one that was asked for."""
+        self.themes = themes
+        self.own_theme = themes[theme]
+        self.DEFAULT_MODE = RUN if run else HOME  # type: ignore[misc]  # Textual reads it once, in its own __init__
         super().__init__()
         self.folder = folder
         self.session = session or Session()
         self.path = run
         self.reopened = reopened
-        self.keeper = Keeper(self)
+        self.keeper = PlaceKeeper(self)
         self.seen = 0
         self.news = ""
         self._place = self.session.place(run) if run else None
@@ -80,51 +89,38 @@ class SkillosApp(TerminalApp[str]):
         self.names: tuple[str, ...] | None = None
         self.lost = False
         self.caught_up = False
-        """Whether all that was in the log when the run was opened has been folded."""
-        for each in looks.values():
-            self.register_theme(each.theme)
-        self._begin_with(self.look)
+        """Whether all events that were in the log when the run was opened have been folded."""
+        self.screen_kinds: tuple[ScreenKind, ...] = ()
+        """The full screens, those of installed packages included; empty until they have been looked up."""
+        for each in themes.values():
+            self.register_theme(each.textual)
+        self._set_first_theme(self.own_theme)
 
-    def _begin_with(self, look: Look) -> None:
-        """Take the theme for the first one. To set `theme` here would have every style sheet parsed twice at the start."""
-        self.set_reactive(SkillosApp.theme, look.theme.name)
+    def _set_first_theme(self, theme: Theme) -> None:
+        """Set the theme of the first paint. Setting `self.theme` here would parse every style sheet twice."""
+        self.set_reactive(SkillosApp.theme, theme.textual.name)
         self.stylesheet.set_variables(self.get_css_variables())
-        self.set_class(look.theme.dark, "-dark-mode", update=False)
-        self.set_class(not look.theme.dark, "-light-mode", update=False)
+        self.set_class(theme.textual.dark, "-dark-mode", update=False)
+        self.set_class(not theme.textual.dark, "-light-mode", update=False)
 
     def get_default_screen(self) -> Screen[Any]:
-        return self._new_screen("live" if self.path else "home")
-
-    def _new_screen(self, room: str) -> Screen[Any]:
-        """A screen of a room; its module is loaded when the first is made."""
-        if room == "home":
-            from skillos_tui.screens.home import HomeScreen
-
-            return HomeScreen()
-        from skillos_tui.screens.live import LiveScreen
-
-        return LiveScreen()
-
-    async def _go(self, room: str) -> None:
-        """Show the room's screen: the one below if there is one, else a new one."""
-        if any(getattr(screen, "room", "") == room for screen in self.screen_stack):
-            while getattr(self.screen, "room", "") != room:
-                await self.pop_screen()
-        else:
-            await self.push_screen(self._new_screen(room))
+        """The first screen. A mode that is listed in `MODES` would parse all style sheets again before the first paint."""
+        return make_screen(LOWEST[self.current_mode])
 
     @cached_property
     def client(self) -> Client:
-        """What talks to runs; loaded after the first paint, which does not need it."""
-        from skillos_tui.client import Client
+        """Reads and changes runs; loaded after the first paint, which does not need it."""
+        from skillos_tui.client.client import Client
 
         return Client(self, self.folder)
 
     def on_mount(self) -> None:
+        for mode, name in LOWEST.items():
+            self.add_mode(mode, partial(make_screen, name))
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
-        """What can wait for the first paint."""
+        """Start what can wait for the first paint."""
         gc.enable()
         self.keeper.begin()
         if self.path and self._place:
@@ -132,80 +128,157 @@ class SkillosApp(TerminalApp[str]):
             self.client.open(self.path, self._place.seen)
         else:
             self.session.keep_home()
+        self.run_worker(self._find_screens, name="screens", thread=True)
 
     def on_unmount(self) -> None:
         self.client.close()
 
     @property
     def shown_state(self) -> ShownState:
-        """The run's state, as its events and its engine's process tell together."""
+        """The run's state by its events and its engine's process."""
         return self.engine.state if self.engine else self.view.state
 
     @property
     def state_line(self) -> Line | Fitting:
-        """The line of run state that stands above every screen of a run."""
+        """The line of run state at the top of every screen of a run."""
         if self.lost:
             return line("bad:✗ cannot be read", "axis:  │  ", f"muted:{self.path}")
         return partial(state_line, self.view, self.shown_state, self.run_id, self.silent)
 
     @property
     def silent(self) -> int:
-        """For how many seconds a living engine has given no sign; 0 while it does."""
+        """How many seconds a living engine has been silent; 0 while it is not."""
         return self.engine.silent if self.engine else 0
 
     async def on_event(self, event: events.Event) -> None:
-        """Let the screen hear of each key first; it may drop one that was not meant for it."""
+        """Pass each key to the screen first, which may drop it."""
         if isinstance(event, events.Key) and not event.is_forwarded and self.screen_stack:
             screen = self.screen
-            if isinstance(screen, messages.Listener) and not screen.hear(event):
+            if isinstance(screen, Listener) and not screen.hear(event):
                 self.note_input(event)
                 return
         await super().on_event(event)
 
+    # Screens
+
+    def _find_screens(self) -> None:
+        """Look up the screens that packages add, in a thread: reading the metadata of all packages takes 7 to 20 ms."""
+        kinds: list[ScreenKind] = []
+        for name in SCREENS.names():
+            try:
+                kinds.append(SCREENS.load(name))
+            except UnknownPart as error:
+                self.call_from_thread(self.on_notified, messages.Notified("warning", str(error)))
+        self.call_from_thread(self._add_screens, tuple(kinds))
+
+    def _add_screens(self, kinds: tuple[ScreenKind, ...]) -> None:
+        self.screen_kinds = kinds
+        for key in self.screen_keys:
+            self.bind(key.keys, key.action, description=key.label, show=False)
+
+    @property
+    def screen_keys(self) -> tuple[Key, ...]:
+        """The keys that open a screen from any other one."""
+        return tuple(
+            Key(kind.key, f"show_screen('{kind.name}')", kind.title.lower(), kind.help)
+            for kind in self.screen_kinds
+            if kind.key
+        )
+
+    def _offered(self, screen: Screen[Any]) -> list[ScreenKind]:
+        """The screens that can be opened from this one."""
+        here = screen.NAME if isinstance(screen, FullScreen) else ""
+        return [kind for kind in self.screen_kinds if kind.name != here and (self.path or not kind.needs_run)]
+
+    async def action_show_screen(self, name: str) -> None:
+        """Show a full screen by its name in the registry."""
+        try:
+            kind = SCREENS.load(name)
+            if kind.needs_run and self.path is None:
+                self.notify(f"{kind.title} shows a run; open one first.", severity="warning", markup=False)
+            elif name == "home":
+                await self.go_home()
+            else:
+                await self.open_screen(name)
+        except UnknownPart as error:
+            self.on_notified(messages.Notified("error", str(error)))
+
+    @property
+    def shown_screen(self) -> str:
+        """The name of the full screen on top; "" where it is a dialog."""
+        return self.screen.NAME if isinstance(self.screen, FullScreen) else ""
+
+    async def open_screen(self, name: str, *, restored: bool = False) -> None:
+        """Close the screens above the lowest one, and open this one on it, unless it is open. Raises `UnknownPart`."""
+        if self.shown_screen == name:
+            return
+        await self._close_upper()
+        if self.shown_screen != name:
+            screen = make_screen(name)
+            screen.restored = restored
+            await self.push_screen(screen)
+
+    async def _close_upper(self) -> None:
+        while len(self.screen_stack) > 1:
+            await self.pop_screen()
+
     # Runs
 
     async def open_run(self, path: Path) -> None:
-        """Leave the run that is open, if one is, and show another."""
+        """Close the run that is open, if one is, and show another."""
         self.path, self.run_id, self.view, self.engine, self.names = path, "", RunView(), None, None
         self.lost, self.caught_up, self.reopened, self.seen, self.news, self._place = False, False, False, 0, "", None
         self.client.open(path, self.session.place(path).seen)
-        await self._go("live")
+        await self.switch_mode(HOME)
+        await self.remove_mode(RUN)
+        self.add_mode(RUN, partial(make_screen, LOWEST[RUN]))
+        await self.switch_mode(RUN)
 
     async def go_home(self) -> None:
-        """Back to the list of runs; the run's engine goes on."""
+        """Back to the list of runs; the run's engine continues."""
         self.keeper.keep()
         self.client.close()
         self.path = None
         self.session.keep_home()
-        await self._go("home")
+        await self.switch_mode(HOME)
+        await self._close_upper()
 
     async def on_run_created(self, message: messages.RunCreated) -> None:
         """Show the new run, unless another one has been opened meanwhile."""
-        self._hand_on(message)
+        self._pass_on(message)
         if self.path is None:
             covered = self.screen.is_modal
             await self.open_run(message.path)
-            if covered and isinstance(self.screen, RoomScreen):
-                self.screen.refuse("The new run has come up.")
+            if covered and isinstance(self.screen, FullScreen):
+                self.screen.refuse("The new run has started.")
         else:
             self.notify(f"The new run has started: {message.path.name}", markup=False)
 
     def on_start_refused(self, message: messages.StartRefused) -> None:
-        self.on_told(messages.Told("error", message.why))
-        self._hand_on(message)
+        if not (
+            self.screen.is_modal and isinstance(self.screen, Listener)
+        ):  # else the dialog shows it beside the field
+            self.on_notified(messages.Notified("error", message.why))
+        self._pass_on(message)
 
     def on_run_opened(self, message: messages.RunOpened) -> None:
-        if message.path == self.path:
-            self.run_id = message.id
-            self.client.follow_skills()
-            self._changed({"state"})
+        if message.path != self.path:
+            return
+        self.run_id = message.id
+        self.view.identify(message.kind, message.job)
+        self.client.follow_skills()
+        changed: set[Part] = {"state"}
+        if message.job is None:
+            missing = f"no installed package has runs of the kind {message.kind!r}: its events are shown as steps"
+            changed |= self.view.fold(Notice("warning", missing))
+        self._changed(changed)
 
     async def on_run_lost(self, message: messages.RunLost) -> None:
         if message.path != self.path:
             return
         if self.reopened and not self.seen:
             await self.go_home()
-            self.on_told(messages.Told("warning", f"The run of the last time cannot be opened: {message.why}"))
+            self.on_notified(messages.Notified("warning", f"The run of the last time cannot be opened: {message.why}"))
         else:
             self.lost = True
             self.view.fold(Notice("error", message.why))
@@ -221,7 +294,7 @@ class SkillosApp(TerminalApp[str]):
         self._changed(parts)
 
     async def on_past_read(self, message: messages.PastRead) -> None:
-        """The run is on the screen: go to where the person was, and say what happened since."""
+        """The run is on the screen: restore the place, and show what happened since the last visit."""
         if message.path != self.path:
             return
         self.caught_up = True
@@ -233,9 +306,9 @@ class SkillosApp(TerminalApp[str]):
             self._changed({"notice"})
         if place:
             await self.keeper.restore(place)
-        if message.news and getattr(self.screen, "room", "") != "live":
+        if message.news and self.shown_screen != "live":
             self.notify(safe(message.news), markup=False, timeout=12)
-        self.call_after_refresh(self.keeper.arrived, message.path)
+        self.call_after_refresh(self.keeper.restored, message.path)
 
     def _end_news(self, news: str) -> None:
         if self.news == news:
@@ -253,16 +326,16 @@ class SkillosApp(TerminalApp[str]):
             self._changed({"skills"})
 
     def on_runs_found(self, message: messages.RunsFound) -> None:
-        self._hand_on(message)
+        self._pass_on(message)
 
     def on_skill_read(self, message: messages.SkillRead) -> None:
-        self._hand_on(message)
+        self._pass_on(message)
 
     def on_trajectory_read(self, message: messages.TrajectoryRead) -> None:
-        self._hand_on(message)
+        self._pass_on(message)
 
     def on_decision_taken(self, message: messages.DecisionTaken) -> None:
-        """A reason that was sent is no draft any more; that of a veto that was undone is one again."""
+        """Drop the draft of a reason that was sent; restore that of a veto that was undone."""
         if message.action == "veto":
             self.session.keep_draft(message.path, message.edit, "")
         elif message.action == "undo" and message.before is not None and message.before.decision == "vetoed":
@@ -271,59 +344,58 @@ class SkillosApp(TerminalApp[str]):
         if message.path == self.path:
             record = message.record
             self._changed(self.view.decided_here(record.proposal, record.state, record.decision))
-            self._hand_on(message)
+            self._pass_on(message)
 
     def on_decision_refused(self, message: messages.DecisionRefused) -> None:
         self.client.decisions(message.path).refuse(message.edit)
-        self.on_told(messages.Told("error", message.why))
+        self.on_notified(messages.Notified("error", message.why))
         if message.path == self.path:
-            self._hand_on(message)
+            self._pass_on(message)
 
-    def on_told(self, message: messages.Told) -> None:
+    def on_notified(self, message: messages.Notified) -> None:
         lines = [safe(text) for text in message.text.strip().splitlines()]
-        shown = lines if len(lines) <= MAX_TOLD else [lines[0], "…", *lines[2 - MAX_TOLD :]]
+        shown = lines if len(lines) <= MAX_LINES else [lines[0], "…", *lines[2 - MAX_LINES :]]
         seconds = 12 if message.level == "error" else 5
         self.notify("\n".join(shown), severity=message.level, timeout=seconds, markup=False)
 
-    def _hand_on(self, message: messages.Reply) -> None:
-        """Give a reply to the screens that asked for it."""
+    def _pass_on(self, message: messages.Reply) -> None:
+        """Give a reply to the screens."""
         for screen in self._listeners():
             screen.take(message)
 
     def _changed(self, parts: set[Part]) -> None:
-        """Tell the screens which parts of the run have changed."""
+        """Renew the screens where these parts of the run are shown."""
         for screen in self._listeners() if parts else ():
             screen.renew(parts)
 
-    def _listeners(self) -> list[messages.Listener]:
-        """The screens to be told; none while the app ends, for then they lose their panes one by one."""
-        return (
-            [screen for screen in self.screen_stack if isinstance(screen, messages.Listener)] if self.is_running else []
-        )
+    def _listeners(self) -> list[Listener]:
+        """The screens of the present mode; none while the app ends and removes their panes one by one."""
+        return [screen for screen in self.screen_stack if isinstance(screen, Listener)] if self.is_running else []
 
     # Actions of all screens
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Every action of the screen and of the app, for the palette."""
-        focused = screen.focused
-        places = [(getattr(screen, "room", ""), screen), *((room, focused) for room in getattr(focused, "ROOMS", ()))]
-        for room, place in (*places, ("app", self)):
-            for key in KEYMAP.get(room, ()):
+        """Every screen, and every action of the screen, of its focused pane and of the app, for the palette."""
+        for kind in self._offered(screen):
+            run = partial(self.run_action, f"show_screen('{kind.name}')", self)
+            yield SystemCommand(f"{kind.title} (screen)", kind.help, run)
+        for owner in (screen, screen.focused, self):
+            for key in (key for _, keys in sections_of(owner) for key in keys):
                 if key.action != "command_palette":
-                    run = partial(self.run_action, key.action, place)
+                    run = partial(self.run_action, key.action, owner)
                     yield SystemCommand(key.label.capitalize(), f"{key.help}  ({key.shown})", run)
         yield SystemCommand("Picture", "Save a picture of this screen as SVG", self.action_picture)
 
     async def action_keys(self) -> None:
-        from skillos_tui.screens.keys import KeysScreen
+        from skillos_tui.screens.keys.screen import KeysScreen
 
-        await self.push_screen(KeysScreen(getattr(self.screen, "room", "app")))
+        await self.push_screen(KeysScreen(self.screen, self.screen_keys))
 
     def action_switch_theme(self) -> None:
-        names = list(self.looks)
-        self.look = self.looks[names[(names.index(self.look.name) + 1) % len(names)]]
-        self.theme = self.look.theme.name
-        self.session.keep_theme(self.look.name)
+        names = list(self.themes)
+        self.own_theme = self.themes[names[(names.index(self.own_theme.name) + 1) % len(names)]]
+        self.theme = self.own_theme.textual.name
+        self.session.keep_theme(self.own_theme.name)
 
     def action_picture(self) -> None:
         try:
@@ -339,53 +411,7 @@ class SkillosApp(TerminalApp[str]):
         self.action_leave()
 
     def action_leave(self) -> None:
-        """Quit, and say what goes on."""
+        """Quit, and print how to return to the run if its engine continues."""
         self.keeper.keep()
         alive = self.engine is not None and self.engine.alive and self.path is not None
         self.exit(f"The engine goes on. See it again: skillos-tui {self.path}" if alive else None)
-
-
-def make(options: Options, tty: Tty) -> SkillosApp:
-    """The app that the command's options ask for, in this terminal. Ends the program where they name what is not there."""
-    looks = shipped_looks(options.theme)
-    session = Session.load(options.state or state_home())
-    look = options.theme or chosen_look(session, looks) or ("light" if tty.dark() is False else "dark")
-    folder = options.runs.expanduser().absolute() if options.runs else None
-    run = find_run(options.run, folder) if options.run else None
-    last = None if options.run or options.home else last_run(session, folder)
-    app = SkillosApp(looks, look, folder, run or last, session, reopened=last is not None)
-    app.tty = tty
-    return app
-
-
-def shipped_looks(named: str | None) -> dict[str, Look]:
-    """The themes by name. Ends the program where one cannot be used, or where there is none of the name."""
-    try:
-        looks = load_looks()
-    except ThemeError as error:
-        raise SystemExit(f"skillos-tui: {error}") from error
-    if named and named not in looks:
-        raise SystemExit(f"skillos-tui: there is no theme {named!r}; the themes are: {', '.join(looks)}")
-    return looks
-
-
-def find_run(name: str, folder: Path | None) -> Path:
-    """The run's directory from a path, or from an id in `folder`. Ends the program when there is none."""
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return path.absolute()
-    folder = folder or runs_home()
-    if (folder / name).is_dir():
-        return folder / name
-    raise SystemExit(f"skillos-tui: there is no run {name!r}: neither a directory, nor a run in {folder}")
-
-
-def runs_home() -> Path:
-    """Where runs are kept unless a folder is named."""
-    from engine.runs import supervisor
-
-    return supervisor.runs_home()
-
-
-if __name__ == "__main__":
-    main()

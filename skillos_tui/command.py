@@ -1,7 +1,7 @@
 """The command `skillos-tui [RUN] [--home] [--runs DIR] [--theme NAME] [--state DIR] [--completion SHELL]`.
 
-What can be refused or answered without the app is: the app is loaded after that. However the program ends, the terminal
-is as it was, and the exit status says how: 0, 1 after an error, 2 where the workbench cannot be shown, or the signal.
+The app is loaded only after the arguments and the terminal have been checked. However the program ends, the terminal is
+restored. Exit status: 0, 1 after an error, 2 where the workbench cannot be shown, or the signal that ended it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from skillos_tui.terminal.tty import Tty, trouble
 
 if TYPE_CHECKING:
     from skillos_tui.app import SkillosApp
+    from skillos_tui.themes import Theme
 
 INSTEAD = "`skillos-engine status` and `skillos-engine events RUN` show runs without one"
 
@@ -41,12 +42,10 @@ def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
     if why := trouble():
         if options.theme:
-            from skillos_tui.app import shipped_looks
-
-            shipped_looks(options.theme)  # a theme that does not exist is wrong anywhere
+            shipped_themes(options.theme)  # an unknown theme is an error with or without a terminal
         _say(f"skillos-tui needs a terminal, and {why}; {INSTEAD}.")
         sys.exit(2)
-    gc.disable()  # until the first paint: what is loaded stays, and looking through it costs a fifth of the start
+    gc.disable()  # until the first paint: modules stay in memory, and collecting them costs a fifth of the start
     try:
         with Tty() as tty:
             app, farewell = _show(options, tty)
@@ -64,15 +63,57 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _show(options: Options, tty: Tty) -> tuple[SkillosApp, str | None]:
-    """Show the workbench until it is left; what is to be said then."""
+    """Show the workbench until it is left; returns the app and the farewell to print, if there is one."""
     if not options.theme:
-        tty.ask()  # the terminal answers while the app is loaded
-    from skillos_tui.app import make
-
-    app = make(options, tty)
+        tty.ask()  # the terminal replies while the app is loaded
+    app = make_app(options, tty)
     gc.freeze()
     threading.excepthook = lambda failed: app.fail_from_thread(failed.exc_value)
     return app, app.run()
+
+
+def make_app(options: Options, tty: Tty) -> SkillosApp:
+    """The app for these options in this terminal. Ends the program where an option names something that does not exist."""
+    from skillos_tui.app import SkillosApp
+    from skillos_tui.model.session import Session
+    from skillos_tui.screens.place import chosen_theme, last_run, state_home
+
+    themes = shipped_themes(options.theme)
+    session = Session.load(options.state or state_home())
+    theme = options.theme or chosen_theme(session, themes) or ("light" if tty.dark() is False else "dark")
+    folder = options.runs.expanduser().absolute() if options.runs else None
+    run = find_run(options.run, folder) if options.run else None
+    last = None if options.run or options.home else last_run(session, folder)
+    app = SkillosApp(themes, theme, folder, run or last, session, reopened=last is not None)
+    app.tty = tty
+    return app
+
+
+def shipped_themes(named: str | None) -> dict[str, Theme]:
+    """The themes by name. Ends the program where one cannot be used, or where none is called `named`."""
+    from skillos_tui.themes import ThemeError, load_themes
+
+    try:
+        themes = load_themes()
+    except ThemeError as error:
+        raise SystemExit(f"skillos-tui: {error}") from error
+    if named and named not in themes:
+        raise SystemExit(f"skillos-tui: there is no theme {named!r}; the themes are: {', '.join(themes)}")
+    return themes
+
+
+def find_run(name: str, folder: Path | None) -> Path:
+    """The run's directory from a path, or from an id in `folder`. Ends the program when there is none."""
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path.absolute()
+    if folder is None:
+        from engine.runs import supervisor
+
+        folder = supervisor.runs_home()
+    if (folder / name).is_dir():
+        return folder / name
+    raise SystemExit(f"skillos-tui: there is no run {name!r}: neither a directory, nor a run in {folder}")
 
 
 def _fail(error: BaseException) -> NoReturn:
@@ -83,7 +124,7 @@ def _fail(error: BaseException) -> NoReturn:
 
 
 def _die(number: int) -> NoReturn:
-    """End by the signal that asked for it, so that the caller sees that."""
+    """End by the signal that asked for it, so that the caller sees the signal."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     sys.exit(128 + number)
@@ -95,7 +136,7 @@ def _say(text: str) -> None:
         try:
             print(text, file=sys.__stderr__, flush=True)
         except OSError:
-            return  # nobody can be told
+            return  # standard error is closed
 
 
 def _options(arguments: list[str] | None) -> Options:

@@ -1,18 +1,24 @@
-"""Every key of the workbench, as data: the bindings, the key line, the `?` screen and the palette are made from it.
+"""Keys as data: the bindings, the key line, the `?` screen and the palette are made from them.
 
-A room is a screen, "app" (works everywhere), "pane" (whatever pane has the focus) or "tree" (the tree of skills).
+    class LiveScreen(FullScreen):
+        KEYS_TITLE = "On the live screen"
+        KEYS = (Key("r", "review", "review", "Decide on the edits that wait", line=True),)
+        BINDINGS = bindings(KEYS)
+
+Each screen and each widget with keys of its own has `KEYS` and `KEYS_TITLE`; those of the app are here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from textual.binding import Binding, BindingType
 
 
 class Key(NamedTuple):
-    """One key. `keys` are Textual's names, comma separated; `label` is what it does, in a word or two; with `line`, the
-    key line at the bottom shows it, earlier keys first."""
+    """One key. `keys` are Textual's names, comma separated; `label` is what it does, in one or two words; keys with `line`
+    are shown in the key line at the bottom, in their order, as far as they fit."""
 
     keys: str
     action: str
@@ -22,8 +28,8 @@ class Key(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The keys as a person would say them."""
-        return " ".join(_SAID.get(key, key) for key in self.keys.split(","))
+        """The keys as they are printed on a keyboard."""
+        return " ".join(_PRINTED.get(key, key) for key in self.keys.split(","))
 
     @property
     def first(self) -> str:
@@ -31,7 +37,7 @@ class Key(NamedTuple):
         return self.shown.split(" ")[0]
 
 
-_SAID = {
+_PRINTED = {
     "question_mark": "?",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
@@ -43,69 +49,34 @@ _SAID = {
     "down": "↓",
 }
 
-KEYMAP: dict[str, tuple[Key, ...]] = {
-    "home": (
-        Key("enter", "choose", "open", "Open the run under the cursor, or do what the line says", True),
-        Key("t", "train", "train", "Start training the pocket model at once", True),
-        Key("c", "curate", "curate", "Start a live curation, in which you decide on each edit", True),
-        Key("r", "reload", "reload", "Look for runs again"),
-    ),
-    "live": (
-        Key("r", "review", "review", "Decide on the edits that wait", True),
-        Key("tab", "next_pane", "next pane", "Go to the next pane", True),
-        Key("p", "pause", "pause/resume", "Pause the run, or let it go on; starts an engine that is gone", True),
-        Key("s", "stop", "stop", "Stop the run; asks first, and the run can be resumed later", True),
-        Key("shift+tab", "previous_pane", "previous pane", "Go to the pane before"),
-        Key("right_square_bracket", "follow(1)", "next rollout", "Follow the next rollout", True),
-        Key("left_square_bracket", "follow(-1)", "previous rollout", "Follow the rollout before"),
-        Key("x", "dismiss", "dismiss", "Take the notice line away"),
-        Key("escape,h", "home", "runs", "Back to the list of runs; the engine goes on", True),
-    ),
-    "review": (
-        Key("a", "approve", "approve", "Approve and commit the edit; ask a conflicted or superseded one again", True),
-        Key("v", "veto", "veto", "Veto the edit, with a reason that the curator will read", True),
-        Key(
-            "u",
-            "undo",
-            "undo",
-            "Undo the decision on this edit: revert its commit, or let a vetoed one wait again",
-            True,
-        ),
-        Key("n", "move(1)", "next", "The next edit", True),
-        Key("p", "move(-1)", "previous", "The edit before", True),
-        Key("left_square_bracket", "decision(-1)", "my decisions", "Go to the decision taken here before this one"),
-        Key("right_square_bracket", "decision(1)", "next decision", "Go to the decision taken here after this one"),
-        Key("tab", "next_pane", "next pane", "Go to the next pane", True),
-        Key("shift+tab", "previous_pane", "previous pane", "Go to the pane before"),
-        Key("escape,l", "back", "live", "Back to the live screen", True),
-    ),
-    "pane": (
-        Key("up,k", "scroll_rows(-1)", "up", "One line up"),
-        Key("down,j", "scroll_rows(1)", "down", "One line down"),
-        Key("pageup,ctrl+u", "scroll_pages(-1)", "page up", "One page up"),
-        Key("pagedown,ctrl+d", "scroll_pages(1)", "page down", "One page down"),
-        Key("home,g", "to_top", "top", "To the first line"),
-        Key("end,G", "to_end", "end", "To the last line, and follow what comes"),
-    ),
-    "tree": (
-        Key("enter", "fold", "fold", "Fold or unfold the branch"),
-        Key("0", "newest", "newest edit", "Show the newest edit again"),
-    ),
-    "app": (
-        Key("question_mark", "keys", "keys", "Show all keys", True),
-        Key("ctrl+p", "command_palette", "palette", "Find any action by name"),
-        Key("D", "switch_theme", "dark/light", "Switch between the dark and the light theme"),
-        Key("ctrl+l", "redraw", "redraw", "Draw the whole screen again"),
-        Key("ctrl+z", "suspend_process", "suspend", "Stop the workbench; `fg` in the shell brings it back"),
-        Key("q", "leave", "quit", "Leave the workbench; the engine goes on", True),
-    ),
-}
+NEXT_PANE = Key("tab", "next_pane", "next pane", "Go to the next pane", True)
+PREVIOUS_PANE = Key("shift+tab", "previous_pane", "previous pane", "Go to the previous pane")
+
+APP_TITLE = "Everywhere"
+APP_KEYS = (
+    Key("question_mark", "keys", "keys", "Show all keys", True),
+    Key("ctrl+p", "command_palette", "palette", "Find any action or screen by name"),
+    Key("D", "switch_theme", "dark/light", "Switch between the dark and the light theme"),
+    Key("ctrl+l", "redraw", "redraw", "Draw the whole screen again"),
+    Key("ctrl+z", "suspend_process", "suspend", "Suspend the workbench; `fg` in the shell resumes it"),
+    Key("q", "leave", "quit", "Leave the workbench; the engine continues", True),
+)
+
+Section = tuple[str, tuple[Key, ...]]
+"""A heading, and the keys under it."""
 
 
-def bindings(room: str) -> list[BindingType]:
-    """The room's keys as Textual bindings (the key line shows them, not Textual's footer).
+def bindings(keys: Sequence[Key], *, priority: bool = True) -> list[BindingType]:
+    """The keys as Textual bindings (the key line shows them, not Textual's footer).
 
-    Keys of the app are left to the focused text field first. All others have priority, which lets the app run them itself,
-    one after the other: a key that opens a dialog has done so before the next key is looked at.
+    Keys with priority are run by the app itself, one after the other: a key that opens a dialog has done so before the next
+    key is handled. Those of the app have none, so that a focused text field receives them first.
     """
-    return [Binding(key.keys, key.action, key.label, show=False, priority=room != "app") for key in KEYMAP[room]]
+    return [Binding(key.keys, key.action, key.label, show=False, priority=priority) for key in keys]
+
+
+def sections_of(owner: object) -> Iterator[Section]:
+    """The keys of a screen or a widget: of its class first, then of the classes that it derives from."""
+    for kind in type(owner).__mro__:
+        if vars(kind).get("KEYS"):
+            yield vars(kind)["KEYS_TITLE"], vars(kind)["KEYS"]

@@ -1,6 +1,6 @@
-"""Themes from YAML: Textual's colours, and the looks that panes ask for by name.
+"""Themes from YAML: Textual's colours, and the styles that panes refer to by name.
 
-looks = load_looks()                 # {"dark": Look, "light": Look}
+themes = load_themes()               # {"dark": Theme, "light": Theme}
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import yaml
 from rich.errors import StyleSyntaxError
 from rich.style import Style
 from textual.color import Color, ColorParseError
-from textual.theme import Theme
+from textual.theme import Theme as TextualTheme
+
+from engine.core.errors import SkillosError
 
 STYLES = frozenset(
     (
@@ -23,42 +25,42 @@ STYLES = frozenset(
         *("cursor", "rest", "key", "chart", "axis"),
     )
 )
-"""The looks that every theme has to have."""
+"""The styles that every theme must have."""
 MAX_DEPTH = 8
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class ThemeError(Exception):
-    """A theme that cannot be used; the message says which, why, and what is expected."""
+class ThemeError(SkillosError):
+    """A theme that cannot be used; the message names it, the reason, and what is expected."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """One theme: Textual's, and Rich styles by name for what panes draw themselves."""
+class Theme:
+    """One theme: Textual's, and the Rich styles of the panes by name."""
 
     name: str
-    theme: Theme
+    textual: TextualTheme
     styles: dict[str, Style]
 
 
-def load_looks() -> dict[str, Look]:
+def load_themes() -> dict[str, Theme]:
     """The shipped themes by name. Raises `ThemeError`."""
     files = (item for item in _folder().iterdir() if item.name.endswith(".yaml"))
-    looks = [parse_look(item.read_text(encoding="utf-8"), item.name) for item in files]
-    return {look.name: look for look in sorted(looks, key=lambda look: look.name)}
+    themes = [parse_theme(item.read_text(encoding="utf-8"), item.name) for item in files]
+    return {theme.name: theme for theme in sorted(themes, key=lambda theme: theme.name)}
 
 
 def _folder() -> Traversable:
-    """Where the themes lie: inside the installed package, or beside it in a checkout."""
+    """The folder of the themes: inside the installed package, or beside it in a checkout."""
     installed = resources.files("skillos_tui") / "data" / "themes"
     return installed if installed.is_dir() else Path(__file__).parent.parent / "themes"
 
 
-def parse_look(text: str, where: str) -> Look:
+def parse_theme(text: str, where: str) -> Theme:
     """A theme from YAML text. Raises `ThemeError` that names the key."""
     try:
         _check_depth(text)
-        return _look(yaml.load(text, _LOADER))
+        return _theme(yaml.load(text, _LOADER))
     except (yaml.YAMLError, KeyError, TypeError, ValueError, StyleSyntaxError, ColorParseError) as error:
         raise ThemeError(f"the theme {where} cannot be used: {error}; compare it with themes/dark.yaml") from error
 
@@ -72,13 +74,13 @@ def _check_depth(text: str) -> None:
             raise ValueError(f"it nests deeper than {MAX_DEPTH} levels")
 
 
-def _look(data: dict[str, Any]) -> Look:
+def _theme(data: dict[str, Any]) -> Theme:
     wrong = STYLES.symmetric_difference(data["styles"])
     if wrong:
         raise ValueError(f"missing or unknown styles: {', '.join(sorted(wrong))}")
     for color in (*data["colors"].values(), data["border"]):
         Color.parse(color)
-    theme = Theme(
+    textual = TextualTheme(
         name=f"skillos-{data['name']}",
         dark=data["dark"],
         variables={
@@ -88,4 +90,4 @@ def _look(data: dict[str, Any]) -> Look:
         },
         **data["colors"],
     )
-    return Look(data["name"], theme, {name: Style.parse(style) for name, style in data["styles"].items()})
+    return Theme(data["name"], textual, {name: Style.parse(style) for name, style in data["styles"].items()})

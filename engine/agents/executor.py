@@ -118,6 +118,7 @@ async def play(
     except TaskSourceError as error:
         on_start("")
         return Trajectory(task, "", [], unmeasured(f"broken task: {error}"))
+    player = _Player(kind, model, prompts, settings, seed)
     opening = observation.text
     on_start(opening)
     seen = [opening]
@@ -128,9 +129,7 @@ async def play(
         async with asyncio.timeout(settings.deadline_seconds) as limit:
             while environment.result() is None and len(turns) < source.max_turns(task):
                 try:
-                    answer = await _decide(
-                        task, quoted, seen, observation, turns, kind, model, prompts, settings, seed, limit.when()
-                    )
+                    answer = await player.answer(task, quoted, seen, observation, turns, limit.when())
                 except PromptTooLong:
                     if (less := quoted.less()) is None:
                         raise
@@ -153,59 +152,64 @@ async def play(
     return Trajectory(task, opening, turns, result.outcome, names, quoted is not whole, result.score)
 
 
-async def _decide(
-    task: Task,
-    quoted: Quoted,
-    seen: Sequence[str],
-    observation: Observation,
-    turns: Sequence[Turn],
-    kind: EnvironmentKind,
-    model: ChatModel,
-    prompts: Prompts,
-    settings: ExecutorSettings,
-    seed: int,
-    deadline: float | None,
-) -> Answer:
-    """The answer of one turn; `observation` is the last of `seen`. Raises what the model raises."""
-    listed = observation.actions
-    actions = None if listed is None else [action for action in listed if action not in kind.unlisted]
-    messages = prompts.executor(
-        task=task.prompt,
-        skills=quoted.skills,
-        observation=observation.text,
-        actions=actions,
-        turns=turns,
-        history=quoted.history,
-    )
-    sampling = Sampling(
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        top_k=settings.top_k,
-        max_tokens=settings.max_tokens,
-        max_prompt_tokens=settings.max_prompt_tokens,
-        seed=seed * SEEDS_AN_EPISODE + len(turns),
-    )
-    if settings.decoding == "generate":
-        completion = await model.complete(messages, sampling, deadline=deadline)
-        return kind.parse_action(completion.text)
-    if actions is None:
-        raise ConfigError(
-            f"executor.decoding=loglikelihood needs an environment that lists its actions, and {kind.name} takes any text: "
-            "use executor.decoding=generate"
+class _Player(msgspec.Struct, frozen=True):
+    """Who plays an episode, and how."""
+
+    kind: EnvironmentKind
+    model: ChatModel
+    prompts: Prompts
+    settings: ExecutorSettings
+    seed: int
+
+    async def answer(
+        self,
+        task: Task,
+        quoted: Quoted,
+        seen: Sequence[str],
+        observation: Observation,
+        turns: Sequence[Turn],
+        deadline: float | None,
+    ) -> Answer:
+        """The answer of one turn; `observation` is the last of `seen`. Raises what the model raises."""
+        listed = observation.actions
+        actions = None if listed is None else [action for action in listed if action not in self.kind.unlisted]
+        messages = self.prompts.executor(
+            task=task.prompt,
+            skills=quoted.skills,
+            observation=observation.text,
+            actions=actions,
+            turns=turns,
+            history=quoted.history,
         )
-    untried = _untried(actions, seen, turns)
-    return Answer("", await _likeliest(model, messages, untried, sampling, deadline) if untried else "")
+        settings = self.settings
+        sampling = Sampling(
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            top_k=settings.top_k,
+            max_tokens=settings.max_tokens,
+            max_prompt_tokens=settings.max_prompt_tokens,
+            seed=self.seed * SEEDS_AN_EPISODE + len(turns),
+        )
+        if settings.decoding == "generate":
+            completion = await self.model.complete(messages, sampling, deadline=deadline)
+            return self.kind.parse_action(completion.text)
+        if actions is None:
+            raise ConfigError(
+                f"executor.decoding=loglikelihood needs an environment that lists its actions, and {self.kind.name} takes "
+                "any text: use executor.decoding=generate"
+            )
+        untried = _untried(actions, seen, turns)
+        return Answer("", await self._likeliest(messages, untried, sampling, deadline) if untried else "")
 
-
-async def _likeliest(
-    model: ChatModel, messages: list[Message], actions: Sequence[str], sampling: Sampling, deadline: float | None
-) -> str:
-    """The one of `actions` that the model's likelihoods choose. Raises `CannotScore`."""
-    if not isinstance(model, Scorer):
-        raise CannotScore
-    options = [action + ANSWER_END for action in actions]
-    scores = await model.loglikelihood(messages, ANSWER, options, sampling.max_prompt_tokens, deadline)
-    return actions[pick(scores, sampling.temperature, sampling.seed)]
+    async def _likeliest(
+        self, messages: list[Message], actions: Sequence[str], sampling: Sampling, deadline: float | None
+    ) -> str:
+        """The one of `actions` that the model's likelihoods choose. Raises `CannotScore`."""
+        if not isinstance(self.model, Scorer):
+            raise CannotScore
+        options = [action + ANSWER_END for action in actions]
+        scores = await self.model.loglikelihood(messages, ANSWER, options, sampling.max_prompt_tokens, deadline)
+        return actions[pick(scores, sampling.temperature, sampling.seed)]
 
 
 def _untried(actions: Sequence[str], seen: Sequence[str], turns: Sequence[Turn]) -> list[str]:

@@ -73,7 +73,8 @@ class TaskSourceError(SkillosError):
 class Environment(Protocol):
     """One episode of one task. `step` never raises for what an action contains: an illegal action changes nothing.
 
-    Each method may raise `TaskSourceError`: the task is broken, and its outcome unmeasured.
+    Each method may raise `TaskSourceError`: the task is broken, and its outcome unmeasured. The methods run on the event
+    loop, beside all other episodes, so each returns within milliseconds.
     """
 
     def reset(self) -> Observation: ...

@@ -1,4 +1,4 @@
-"""Loading what plays, piece by piece; `report(what)` is called before each piece, since each may take seconds.
+"""Loading the parts of a run that play: tasks and models. `report(what)` is called before each part that takes seconds.
 
 world, held_out = load_sources(config, report)
 opened = open_models(config, checkpoint, report)

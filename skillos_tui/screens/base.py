@@ -1,4 +1,18 @@
-"""What the full screens share: a room of the keymap, panes to walk through, one pane alone where space is short."""
+"""The base of full screens: keys, panes to walk through, a single pane where space is short.
+
+class SkillsScreen(FullScreen):
+    NAME = "skills"                       # its name in the registry
+    CSS_PATH = "screen.tcss"
+    KEYS_TITLE, KEYS = "On the skills screen", (Key("escape", "back", "live", "Back to the live screen", True),)
+    BINDINGS = bindings(KEYS)
+    PANES = ("skills",)                   # ids, in the order of the tab key
+
+    def compose(self) -> ComposeResult:
+        yield SkillList(id="skills")
+        yield AnswerBar(self.KEYS)
+
+    def renew(self, parts: set[Part]) -> None: ...     # `self.workbench.view` has changed
+"""
 
 from __future__ import annotations
 
@@ -9,22 +23,40 @@ from textual import events
 from textual.screen import Screen
 from textual.widget import Widget
 
-from skillos_tui.keyguard import PAUSE_SECONDS, Typing
-from skillos_tui.messages import Listener
+from skillos_tui.client.messages import Reply
+from skillos_tui.keymap import Key
+from skillos_tui.model.keyguard import PAUSE_SECONDS, Typing
+from skillos_tui.model.view import Part
 from skillos_tui.widgets.answer import AnswerBar
 
 if TYPE_CHECKING:
     from skillos_tui.app import SkillosApp
 
 
-class RoomScreen(Screen[None], Listener):
-    """A screen whose keys are the room's of `keymap`. `PANES` are the ids of its panes, in the order of the tab key.
+class Listener:
+    """A screen that shows a run or a reply; the app calls it."""
 
-    The focused pane, or the last one that was, has the class `-current`; the styles show it alone where space is short.
+    def renew(self, parts: set[Part]) -> None:
+        """RewardBreakdown of the run have changed; `app.view` has them."""
+
+    def take(self, reply: Reply) -> None:
+        """A reply of the client has arrived."""
+
+    def hear(self, key: events.Key) -> bool:
+        """A key was pressed while this screen is on top; returning false drops it."""
+        return True
+
+
+class FullScreen(Screen[None], Listener):
+    """A screen that fills the terminal.
+
+    The focused pane, or the last one that was, has the class `-current`; where space is short it alone is shown.
     """
 
-    AUTO_FOCUS = ""  # `go_to` gives the focus; where panes are hidden, another one would be shown
-    room: ClassVar[str]
+    AUTO_FOCUS = ""  # `go_to` sets the focus; where panes are hidden, Textual would focus and show another one
+    NAME: ClassVar[str]
+    KEYS_TITLE: ClassVar[str] = ""
+    KEYS: ClassVar[tuple[Key, ...]] = ()
     PANES: ClassVar[tuple[str, ...]] = ()
     composed = False
 
@@ -32,7 +64,9 @@ class RoomScreen(Screen[None], Listener):
         super().__init__()
         self.typing = Typing()
         self.pressed = 0.0
-        """When the key that acts now was pressed, by the monotonic clock."""
+        """When the key that is handled now was pressed, by the monotonic clock."""
+        self.restored = False
+        """Whether the program opened this screen at its start, not a key of the person."""
 
     @property
     def workbench(self) -> SkillosApp:
@@ -40,7 +74,7 @@ class RoomScreen(Screen[None], Listener):
         return cast("SkillosApp", self.app)
 
     def hear(self, key: events.Key) -> bool:
-        """Drop what is typed right after a key that could not act, and show that; another key clears the answer."""
+        """Drop what is typed right after a key that was refused, and show the count; another key clears the answer."""
         if self.typing.takes(key):
             self.set_timer(0.05, self._show_ignored)
             return False
@@ -49,22 +83,21 @@ class RoomScreen(Screen[None], Listener):
         return True
 
     def answer(self, text: str, style: str = "warn") -> None:
-        """Say something in the place of the key line, until the next key."""
+        """Show an answer instead of the key line, until the next key."""
         for bar in self.query(AnswerBar):
             bar.answer(text, style)
 
     def refuse(self, why: str, pause: float = PAUSE_SECONDS) -> None:
-        """Say that a key cannot act, and ignore what is typed until there is a pause of so many seconds."""
+        """Answer that a key does nothing, and ignore what is typed until a pause of so many seconds."""
         self.typing.ignore(monotonic(), pause=pause)
         self.answer(why)
 
     def _show_ignored(self) -> None:
-        """Say how much of what was typed was ignored."""
         for bar in self.query(AnswerBar):
             bar.note(self.typing.ignored)
 
     def go_to(self, pane: str) -> None:
-        """Give a pane the focus, shown if it was not."""
+        """Focus a pane, and show it if it was hidden."""
         self._mark(pane)
         self.query_one(f"#{pane}").focus()
 
@@ -73,11 +106,15 @@ class RoomScreen(Screen[None], Listener):
             self._mark(self.focused.id)
 
     def _mark(self, pane: str) -> None:
-        """Make a pane the current one, and the column that it is in."""
+        """Make a pane and its column the current ones."""
         for name in self.PANES:
             self.query_one(f"#{name}").set_class(name == pane, "-current")
         for column in self.query(".column"):
             column.set_class(any(child.id == pane for child in column.children), "-current")
+
+    def action_back(self) -> None:
+        """Close this screen; the one below is shown again."""
+        self.dismiss()
 
     def action_next_pane(self) -> None:
         self._step(1)

@@ -1,28 +1,32 @@
-"""The base of dialogs: a box over the screen below, which is shown as it is.
+"""The base of dialogs: a box over the screen below, which stays visible.
 
-Nothing below is tinted, so that only the box has to be sent; and the screen below is copied row by row rather than
-rendered through Rich again, which takes three times as long as all else that opens a dialog.
+The screen below is not tinted, so that only the box has to be sent. Its rows are copied instead of being rendered through
+Rich again, as Textual's `ModalScreen` does: that takes three times as long as everything else that opens a dialog.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar, Generic
 
 from textual.geometry import Region
 from textual.screen import ModalScreen, ScreenResultType
 from textual.strip import Strip
 
+DIALOG_STYLE = Path(__file__).with_name("dialog.tcss")
+"""The style of all dialogs; a dialog with a style of its own has `CSS_PATH = [DIALOG_STYLE, "screen.tcss"]`."""
+
 
 class DialogScreen(ModalScreen[ScreenResultType], Generic[ScreenResultType]):
-    """A modal screen; what it composes is placed in the middle."""
+    """A modal screen; what it composes is centered."""
 
-    CSS_PATH: ClassVar = "dialog.tcss"
+    CSS_PATH: ClassVar = [DIALOG_STYLE]
 
     def render_lines(self, crop: Region) -> list[Strip]:
         stack = self.app.screen_stack
         below = stack[stack.index(self) - 1] if self in stack else None
         if below is None or below is self:
             return super().render_lines(crop)
-        rows = below._compositor.render_strips()  # of another size than this screen, until it has been laid out anew
+        rows = below._compositor.render_strips()  # of another size than this screen, until the next layout
         cut = [rows[y] if y < len(rows) else Strip.blank(crop.right) for y in crop.line_range]
         return [row.crop_extend(crop.x, crop.right, None).discard_meta() for row in cut]

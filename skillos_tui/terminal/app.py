@@ -1,4 +1,4 @@
-"""The base of the app in a terminal: how frames go out, what pasted text does, suspension, and what ends the program."""
+"""The base of the app in a terminal: frames, pasted text, suspension, failures and signals."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from skillos_tui.terminal.tty import Tty
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ENDING_SECONDS = 3.0
-"""How long an orderly end may take after a signal."""
+"""How long a normal exit may take after a signal."""
 
 
 class TerminalApp(App[ReturnType], Generic[ReturnType]):
-    """An app that is shown by `TerminalDriver`. `tty` is the terminal as the command found it.
+    """An app with a `TerminalDriver`. `tty` is the terminal as the command found it.
 
-    `failure` is the first error that nobody caught, and `signal` what ended the program; the command reports them.
+    `failure` is the first uncaught error, and `signal` the signal that ended the program; the command reports them.
     """
 
     def __init__(self) -> None:
@@ -63,13 +63,13 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
             self._close_messages_no_wait()
 
     def fail_from_thread(self, error: BaseException | None) -> None:
-        """The same from another thread, as `threading.excepthook` needs it."""
+        """End the program because of an error in another thread, as `threading.excepthook` needs it."""
         driver = self._driver
         if error is not None and driver is not None and not driver._loop.is_closed():
             driver._loop.call_soon_threadsafe(self.fail, error)
 
     def _handle_exception(self, error: Exception) -> None:
-        """Textual's way to end after an error, without its own report on the screen."""
+        """End as Textual does after an error, but without its report on the screen."""
         self._return_code = 1
         if self.failure is None:
             self.failure = error.error if isinstance(error, WorkerFailed) else error
@@ -79,12 +79,12 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
         self._close_messages_no_wait()
 
     def listen_to_signals(self) -> None:
-        """End in order when a signal says so. In the main thread."""
+        """Exit normally when a signal asks for it. In the main thread."""
         for number in ENDING:
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, _: object) -> None:
-        if self.signal:  # the second one: an orderly end takes too long
+        if self.signal:  # the second one: a normal exit takes too long
             if self.tty is not None:
                 self.tty.restore()
             signal.signal(number, signal.SIG_DFL)
@@ -92,7 +92,7 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
         self.end(number)
 
     def end(self, number: int) -> None:
-        """End in order, for the reason that this signal stands for, or after `ENDING_SECONDS` without order."""
+        """Exit normally because of this signal; after `ENDING_SECONDS` at once."""
         if self.signal:
             return
         self.signal = number
@@ -119,7 +119,7 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
         self.post_display_hook()
 
     def action_redraw(self) -> None:
-        """Send the whole screen again, for a terminal that something else has written to."""
+        """Send the whole screen again, after another program has written to the terminal."""
         if isinstance(self._driver, TerminalDriver):
             self._driver.cells.forget()
         self.refresh(layout=True)
@@ -127,14 +127,14 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
     # Input
 
     def when_seen(self, callback: Callable[[], None]) -> None:
-        """Call back once the terminal shows what has been painted until now."""
+        """Call back when the terminal shows what has been painted until now."""
         if isinstance(self._driver, TerminalDriver):
             self._driver.when_seen(callback)
         else:
             callback()
 
     def note_input(self, event: events.Event) -> None:
-        """Let the frames that answer a person's key or click go out at once."""
+        """Send the frames that follow a key or click at once."""
         if isinstance(self._driver, TerminalDriver) and isinstance(
             event,
             events.Key | events.Paste | events.Click | events.MouseDown | events.MouseScrollUp | events.MouseScrollDown,
@@ -150,13 +150,13 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
 
     @property
     def in_text(self) -> bool:
-        """Whether what is typed is text now."""
+        """Whether a text field has the focus."""
         from textual.widgets import Input, TextArea  # not needed for the first paint
 
         return isinstance(self.focused, Input | TextArea)
 
     async def _type(self, keys: list[events.Key]) -> None:
-        """Pasted text from a terminal that does not mark it: text where text is typed, and no keys elsewhere."""
+        """Pasted text from a terminal that does not mark pastes: it goes into a text field, and is dropped elsewhere."""
         for key in keys:
             if not self.in_text:
                 self.notify("Pasted text is not taken for keys.")
@@ -166,12 +166,12 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
     # Suspension
 
     def action_suspend_process(self) -> None:
-        """Stop the program, as ctrl+z does elsewhere; `fg` brings it back. In a text field the key does nothing."""
+        """Suspend the program, as ctrl+z does in a shell; `fg` resumes it. In a text field the key does nothing."""
         if not self.in_text:
             self.suspend_job()
 
     def suspend_job(self) -> None:
-        """Give the terminal back, and stop until the shell continues this job in the foreground."""
+        """Restore the terminal, and stop until the shell continues this job in the foreground."""
         if not isinstance(self._driver, TerminalDriver):
             return
         with self.suspend():
@@ -179,7 +179,7 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
         self.action_redraw()
 
     def come_back(self) -> None:
-        """Take over a terminal that others have used meanwhile."""
+        """Take over the terminal after other programs have used it."""
         with self.suspend():
             pass
         self.action_redraw()
@@ -191,10 +191,10 @@ def _stop_until_foreground() -> None:
     try:
         while True:
             os.kill(0, signal.SIGTSTP)
-            time.sleep(0.01)  # the signal is taken before this ends
+            time.sleep(0.01)  # the signal is handled before this ends
             if os.tcgetpgrp(0) == os.getpgrp():
                 return
     except OSError:
-        return  # the terminal is gone; reading it will tell
+        return  # the terminal is gone; the next read ends the program
     finally:
         signal.signal(signal.SIGTSTP, before)

@@ -1,11 +1,11 @@
-"""The cells of the screen, as they should be and as the terminal has them, so that only those that differ are sent.
+"""The cells of the screen, wanted and sent, so that only those that differ are sent.
 
     cells.put(update, color_system)       # a frame, as Textual's compositor makes it
-    text = cells.changes(1500)            # what to write, about 1,500 bytes of it; "" when nothing differs
-    cells.forget()                        # the terminal shows something else: send all of it again
+    text = cells.changes(1500)            # about 1,500 bytes to write; "" when nothing differs
+    cells.forget()                        # the terminal shows something else: all cells are sent again
 
-What is not sent yet is overtaken by a later frame. A wide character and what follows it is placed by column, so that a
-terminal that counts other widths is wrong in that character only.
+A later frame replaces what has not been sent yet. The text after a wide character is placed by column, so that a terminal
+with another idea of its width is wrong in that character only.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.strip import Strip
 
 Cell = tuple[str, str]
-"""Its character and the SGR parameters of its look. The cell right of a wide character holds ""."""
-Look = tuple[frozenset[str], str, str]
+"""A character and the SGR parameters of its style. The cell to the right of a wide character has ""."""
+Style = tuple[frozenset[str], str, str]
 """Attributes, foreground and background, as SGR parameters."""
 
 UNKNOWN: Cell = ("", "?")
 SAME_RUN = 6
-"""Cells that do not differ and lie between two that do are sent with them, up to this many: a move costs as much."""
+"""Up to so many equal cells between two that differ are sent too: moving the cursor costs as many bytes."""
 LEAST_ERASED = 16
-"""So many blank cells are erased rather than written."""
+"""From so many blank cells on, they are erased instead of written."""
 
 
 class Cells:
-    """The screen. Rows are counted from 0. `erases` says whether the terminal erases in the background's colour."""
+    """The screen. Rows are counted from 0. `erases` is true if the terminal erases in the background's colour."""
 
     def __init__(self, *, erases: bool = True) -> None:
         self.erases = erases
@@ -43,19 +43,19 @@ class Cells:
         self._from = 0
 
     def resize(self, width: int, height: int) -> None:
-        """Change the size, in cells; nothing is known about the terminal's content afterwards."""
+        """Change the size, in cells; the terminal's content is unknown afterwards."""
         self.size = (width, height)
         self.want = [[UNKNOWN] * width for _ in range(height)]
         self.forget()
 
     def forget(self) -> None:
-        """The terminal shows something else than it was sent."""
+        """Note that the terminal shows something else than what was sent."""
         width, height = self.size
         self.shown = [[UNKNOWN] * width for _ in range(height)]
         self.differing = set(range(height))
 
     def put(self, update: LayoutUpdate | ChopsUpdate, system: ColorSystem) -> None:
-        """Take over a frame, or a part of one."""
+        """Apply a frame, or a part of one."""
         for y, x, strip in _strips(update):
             if 0 <= y < len(self.want):
                 self._put_strip(self.want[y], x, strip, system)
@@ -73,14 +73,14 @@ class Cells:
             return
         end = x + len(cells)
         if x > 0 and row[x][0] == "" and row[x] != UNKNOWN:
-            row[x - 1] = (" ", row[x - 1][1])  # the left half of a wide character is left over
+            row[x - 1] = (" ", row[x - 1][1])  # the right half of a wide character is overwritten
         if end < len(row) and row[end][0] == "" and row[end] != UNKNOWN:
             row[end] = (" ", row[end][1])
         row[x:end] = cells
 
     def changes(self, limit: int, *, from_top: bool = False) -> str:
-        """The sequences that bring the terminal nearer to what it should show, whole rows, until `limit` bytes; from the
-        top, or from where the last ones ended."""
+        """The sequences that update whole rows of the terminal, about `limit` bytes of them; from the top, or from the row
+        after the last ones."""
         parts: list[str] = []
         size = 0
         pen = Pen()
@@ -107,12 +107,12 @@ class Cells:
 
 
 def _written(cells: list[Cell], column: int, pen: Pen, least: int) -> Iterator[str]:
-    """The cells as text, from a column on, where the cursor is; from `least` blanks on they are erased."""
-    for (blank, look), group in groupby(cells, key=lambda cell: (cell[0] == " ", cell[1])):
+    """The cells as text, from the column of the cursor on; `least` blanks or more are erased."""
+    for (blank, style), group in groupby(cells, key=lambda cell: (cell[0] == " ", cell[1])):
         piece = [char for char, _ in group]
         column += len(piece)
         text = "".join(piece)
-        yield pen.take(piece[0], look)
+        yield pen.take(piece[0], style)
         if blank and len(piece) >= least:
             yield f"\x1b[{len(piece)}X\x1b[{column + 1}G"
         elif "" not in piece and len(text) == len(piece):
@@ -122,7 +122,7 @@ def _written(cells: list[Cell], column: int, pen: Pen, least: int) -> Iterator[s
 
 
 def _placed(piece: list[str], column: int) -> Iterator[str]:
-    """Characters of which some take more than a column, or more than a code: what follows those is placed by column."""
+    """Characters of which some take several columns or code points: the text after those is placed by column."""
     exact = True
     for x, char in enumerate(piece, column + 1):
         if char:
@@ -135,23 +135,23 @@ def _placed(piece: list[str], column: int) -> Iterator[str]:
 
 
 class Pen:
-    """The look that the terminal writes with, and the sequence that changes it."""
+    """The style that the terminal writes with, and the sequences that change it."""
 
     def __init__(self) -> None:
-        self._look = ""
+        self._style = ""
 
-    def take(self, char: str, look: str) -> str:
-        """The shortest change to the look of a character; "" if none is needed."""
-        if look == self._look or (char == " " and look == _blank(self._look)):
+    def take(self, char: str, style: str) -> str:
+        """The shortest change to the style of a character; "" if none is needed."""
+        if style == self._style or (char == " " and style == _blank(self._style)):
             return ""
-        change = _change(self._look, look)
-        self._look = look
+        change = _change(self._style, style)
+        self._style = style
         return change
 
 
 @lru_cache(maxsize=4096)
 def _change(before: str, after: str) -> str:
-    old, new = _look(before), _look(after)
+    old, new = _split(before), _split(after)
     if not old[0] <= new[0]:
         return f"\x1b[0;{after}m" if after else "\x1b[0m"
     codes = [*sorted(new[0] - old[0]), *(code for was, code in zip(old[1:], new[1:], strict=True) if was != code)]
@@ -159,8 +159,8 @@ def _change(before: str, after: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _look(codes: str) -> Look:
-    """SGR parameters, as Rich writes them, by what they set."""
+def _split(codes: str) -> Style:
+    """SGR parameters, as Rich writes them, split into attributes, foreground and background."""
     attributes, foreground, background = set(), "39", "49"
     parts = iter(codes.split(";") if codes else ())
     for code in parts:
@@ -181,37 +181,37 @@ _BACKGROUNDS = frozenset(str(code) for code in (*range(40, 48), 49, *range(100, 
 
 
 @lru_cache(maxsize=4096)
-def _blank(look: str) -> str:
-    """What can be seen of a look where no character stands: the background, unless a line or reversal shows the rest."""
-    attributes, _, background = _look(look)
-    return look if attributes & _SEEN_IN_BLANKS else "" if background == "49" else background
+def _blank(style: str) -> str:
+    """The part of a style that a blank shows: the background, and all of it if it has a line or is reversed."""
+    attributes, _, background = _split(style)
+    return style if attributes & _SEEN_IN_BLANKS else "" if background == "49" else background
 
 
 _SEEN_IN_BLANKS = frozenset({"4", "7", "9", "21", "51", "52", "53"})
 
 
-def _cells(text: str, look: str) -> list[Cell]:
+def _cells(text: str, style: str) -> list[Cell]:
     """One cell for each column that the text takes."""
-    blank = (" ", _blank(look))
+    blank = (" ", _blank(style))
     if text.isascii():
-        return [blank if char == " " else (char, look) for char in text]
+        return [blank if char == " " else (char, style) for char in text]
     cells: list[Cell] = []
     for char in text:
         width = 1 if char.isascii() else cell_len(char)
         if width:
-            cells += [blank if char == " " else (char, look), *[("", look)] * (width - 1)]
+            cells += [blank if char == " " else (char, style), *[("", style)] * (width - 1)]
         else:
             place = next((at for at in range(len(cells) - 1, -1, -1) if cells[at][0]), None)
-            if place is not None:  # a combining mark stands in the cell of the character before it
-                cells[place] = (cells[place][0] + char, look)
+            if place is not None:  # a combining mark belongs to the cell of the character before it
+                cells[place] = (cells[place][0] + char, style)
     wanted = cell_len(text)
-    if len(cells) != wanted:  # characters that make one together: Rich knows their width, and they stay together
-        cells = [(text, look), *[("", look)] * (wanted - 1)] if wanted else []
+    if len(cells) != wanted:  # characters that form one: Rich knows their width, and they stay together
+        cells = [(text, style), *[("", style)] * (wanted - 1)] if wanted else []
     return cells
 
 
 def _runs(want: list[Cell], shown: list[Cell]) -> Iterator[tuple[int, int]]:
-    """Where the rows differ, from a word's beginning to a word's end, near runs together; unknown cells are left out."""
+    """Where the rows differ, in whole words, close runs joined; unknown cells are left out."""
     start, end = 0, -SAME_RUN - 1
     for x, cell in enumerate(want):
         if x < end or cell == shown[x] or cell == UNKNOWN:

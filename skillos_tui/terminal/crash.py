@@ -1,4 +1,4 @@
-"""The report of an error that nobody caught: a sentence for the person, and a file with the traceback.
+"""The report of an uncaught error: a sentence for the person, and a file with the traceback.
 
 print(report(error), file=sys.stderr)
 """
@@ -14,11 +14,11 @@ from pathlib import Path
 
 import platformdirs
 
-from skillos_tui.text import safe
+from skillos_tui.render.text import safe
 
 MAX_MESSAGE = 200
 MAX_REPORTS = 20
-"""Reports that are kept; the oldest are removed."""
+"""The number of reports that are kept; the oldest are removed."""
 
 
 def folder() -> Path:
@@ -27,7 +27,7 @@ def folder() -> Path:
 
 
 def report(error: BaseException) -> str:
-    """Write the traceback to a file and answer one sentence that names it; with the traceback where it cannot be written."""
+    """Write the traceback to a file and return a sentence that names it, or the traceback itself if it cannot be written."""
     what = f"skillos-tui ended because of an internal error: {_message(error)}"
     trace = "".join(traceback.format_exception(error))
     try:

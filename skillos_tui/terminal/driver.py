@@ -1,5 +1,5 @@
-"""Textual's driver for Linux and macOS, with the parts of this package: replies never reach the parser of keys, and
-frames are sent as cells that differ, as fast as the terminal takes them."""
+"""Textual's driver for Linux and macOS with the parts of this package: replies never reach the parser of keys, and frames
+are sent as the cells that differ, as fast as the terminal accepts them."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     from skillos_tui.terminal.app import TerminalApp
 
 START_SECONDS = 1.5
-"""For how long the first frames are sent without waiting for replies."""
+"""How long the first frames are sent without waiting for replies."""
 ANSWER_SECONDS = 0.5
-"""For how long after a key frames count as its answer."""
+"""How long after a key frames count as its answer."""
 LAST_REPLY_SECONDS = 1.0
-"""How long the last replies are waited for before the terminal is given back, at most."""
+"""The longest wait for the last replies before the terminal is restored."""
 MAX_READ = 1 << 16
 TOGETHER_SECONDS = 0.003
-"""What comes this soon after other bytes came together with them."""
+"""Bytes that arrive within this time belong to one read."""
 MAX_SEQUENCE = 32
-"""Textual's parser takes longer sequences for typed text."""
+"""Textual's parser treats longer sequences as typed text."""
 
 
 class Burst(events.InputEvent):
-    """Characters that came as only pasted text does, from a terminal that does not mark pastes."""
+    """Characters that arrived as fast as only pasted text does, from a terminal that does not mark pastes."""
 
     def __init__(self, keys: list[events.Key]) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Burst(events.InputEvent):
 
 
 class Output:
-    """What the driver's writing thread writes to: the terminal, until it is gone; `lost` is called then, once."""
+    """The file that the driver's writing thread writes to: the terminal. `lost` is called once, when it is gone."""
 
     def __init__(self, lost: Callable[[], None]) -> None:
         self._lost: Callable[[], None] | None = lost
@@ -67,7 +67,7 @@ class Output:
                 lost()
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Nothing is buffered."""
 
     def fileno(self) -> int:
         return 1
@@ -94,7 +94,7 @@ class TerminalDriver(LinuxDriver):
         self._reader: Thread | None = None
 
     def _in_loop(self, call: Callable[..., object], *arguments: object) -> None:
-        """Call it in the app's thread; a loop that is closed needs it no more."""
+        """Call it in the app's thread, unless the loop is closed."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *arguments)
 
@@ -125,7 +125,7 @@ class TerminalDriver(LinuxDriver):
             os.close(end)
 
     def _read_last_replies(self) -> None:
-        """Wait a moment for replies that are on their way: the shell would take them for typed text."""
+        """Wait a moment for the last replies, which the shell would treat as typed text."""
         fastest = self.pace.fastest or 0.0
         until = time.monotonic() + min(LAST_REPLY_SECONDS, 0.1 + 2 * fastest)
         while self.pace.pending and self.source.asked(Query.STATUS) and (left := until - time.monotonic()) > 0:
@@ -140,7 +140,7 @@ class TerminalDriver(LinuxDriver):
         self._in_loop(self.owner.suspend_job)
 
     def _sigcont_application(self, *_: object) -> None:
-        """The program was stopped by a signal that it cannot see (SIGSTOP), and the shell has used the terminal since."""
+        """The program was stopped by a signal that it cannot handle (SIGSTOP), and the shell has used the terminal since."""
         if self._auto_restart:
             self._in_loop(self.owner.come_back)
 
@@ -159,7 +159,7 @@ class TerminalDriver(LinuxDriver):
     # Reading
 
     def _run_input_thread(self) -> None:
-        """Textual's thread for this would keep a program alive that failed; the reading is done in one that does not."""
+        """Read in a daemon thread: Textual's own thread would keep a failed program alive."""
         assert self._wake is not None
         self._reader = Thread(target=self._read, args=(self._wake[0],), name="input", daemon=True)
         self._reader.start()
@@ -171,7 +171,7 @@ class TerminalDriver(LinuxDriver):
             self._in_loop(self.owner.fail, error)
 
     def _read_until(self, wake: int) -> None:
-        """Read the terminal until it ends, or something can be read from `wake`."""
+        """Read the terminal until it ends, or `wake` becomes readable."""
         early, self.tty.early = self.tty.early, []
         self._handle(early)
         while True:
@@ -189,7 +189,7 @@ class TerminalDriver(LinuxDriver):
                 return
 
     def _read_some(self) -> bytes:
-        """All that can be read now, some at least; none when the terminal is gone. What came at once stays together."""
+        """All bytes that can be read now, at least one; none when the terminal is gone."""
         data = b""
         try:
             while len(data) < MAX_READ:
@@ -207,7 +207,7 @@ class TerminalDriver(LinuxDriver):
                 self.process_message(message)
 
     def _messages(self, item: Item) -> Iterator[Message]:
-        """What Textual makes of an item."""
+        """The messages of an item for Textual."""
         match item:
             case Escape():
                 yield events.Key("escape", "\x1b")
@@ -232,13 +232,13 @@ class TerminalDriver(LinuxDriver):
         text = data.decode("latin-1" if data.startswith(b"\x1b[M") else "utf-8", errors="replace")
         if len(text) > MAX_SEQUENCE:
             return []
-        if text.endswith("R"):  # Textual's parser takes F3 with a modifier for the position of the cursor
+        if text.endswith("R"):  # Textual's parser mistakes F3 with a modifier for a cursor position report
             return list(self._parser._sequence_to_key_events(text))
         return self._parsed(text, keep=text[1] not in "[O" or len(text) == 2)
 
     def _parsed(self, text: str, *, keep: bool = True) -> list[Message]:
-        """What Textual's parser makes of a whole item. Without `keep`, a sequence that it does not know is dropped;
-        otherwise it would wait for more, and then take the characters for typed ones."""
+        """The messages of Textual's parser for a whole item. Without `keep`, an unknown sequence is dropped; Textual would
+        wait for more, and then treat its characters as typed."""
         found = list(self._parser.feed(text)) if text else []
         if self._parser._timeout_time is not None:
             self._parser._timeout_time = 0.0
@@ -249,11 +249,11 @@ class TerminalDriver(LinuxDriver):
     # Painting
 
     def answer_soon(self) -> None:
-        """A person has done something: the next frames answer it, and need not wait."""
+        """Send the next frames without waiting, since they answer a key or click."""
         self._urgent_until = self._loop.time() + ANSWER_SECONDS
 
     def paint(self, update: LayoutUpdate | ChopsUpdate, cursor: tuple[int, int]) -> None:
-        """Take over a frame and send what the terminal can take now. In the app's thread."""
+        """Apply a frame and send what the terminal accepts now. In the app's thread."""
         size = self.owner.size
         if self.cells.size != (size.width, size.height):
             self.cells.resize(size.width, size.height)
@@ -262,7 +262,7 @@ class TerminalDriver(LinuxDriver):
         self._send()
 
     def when_seen(self, callback: Callable[[], None]) -> None:
-        """Call back once the terminal shows all that has been painted until now. In the app's thread."""
+        """Call back when the terminal shows all that has been painted until now. In the app's thread."""
         self._seen.watch(callback)
         self._send()
 

@@ -1,19 +1,19 @@
-"""Takes apart the bytes that a terminal sends: typed characters, key sequences, pastes, and replies to queries.
+"""Splits the bytes that a terminal sends into typed characters, key sequences, pastes, and replies to queries.
 
     source = Input()
     source.expect(Query.BACKGROUND)                  # before the query is written
     for item in source.feed(data, time.monotonic()): # Typed, Sequence, Escape, Paste or Reply
     for item in source.tick(time.monotonic()):       # when `source.deadline` has passed
 
-A reply is never a key, whole or split, whenever its pieces come. Control strings (OSC, DCS, APC, PM, SOS) and reports
-(`CSI ? ...`, `CSI 0 n`, a cursor position) are replies also when nobody asked. Three rules decide about pieces:
+A reply never becomes a key, whole or in pieces, whenever the pieces arrive. Control strings (OSC, DCS, APC, PM, SOS) and
+reports (`CSI ? ...`, `CSI 0 n`, a cursor position) are replies also without a query. Three rules decide about pieces:
 
 - A prefix that a person can type (ESC alone, or ESC and one of `[ ] P X ^ _ O`, which is alt and that key) becomes a key
   after `ESCAPE_SECONDS`. A longer prefix is held until it is whole, for however long.
-- What follows a prefix that became a key is still read as its continuation: at once if two bytes of it came together,
-  else if it matches the reply to a query that was asked.
-- Nothing is filtered inside a bracketed paste. Many different characters in one read are pasted text as well: no
-  person types like that.
+- The bytes after a prefix that became a key are still read as its continuation: at once if two bytes of it arrived
+  together, else if they match the reply to a query that was sent.
+- Nothing is filtered inside a bracketed paste. Many different characters in one read are pasted text as well, since no
+  person types so fast.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 ESCAPE_SECONDS = 0.1
-"""For how long a prefix that may be a key waits for more; Textual's own value."""
+"""How long a prefix that may be a key waits for more; Textual's own value."""
 PASTE_SECONDS = 10.0
 """A paste without an end is dropped after this silence."""
 MAX_PASTE = 1 << 20
-"""Bytes of a paste that are kept."""
+"""The most bytes of a paste that are kept."""
 MAX_HELD = 256
-"""Bytes of an unfinished sequence that are kept; it is followed to its end all the same."""
+"""The most bytes of an unfinished sequence that are kept; the rest of it is read and dropped."""
 MAX_CHANGES = 16
-"""How often the character may change in text that came at once, and still was typed."""
+"""How often the character may change in one read of typed text."""
 BURST_SECONDS = 0.25
-"""Text that comes this soon after pasted text belongs to it."""
+"""Text that arrives within this time after pasted text belongs to it."""
 
 ESC = 0x1B
 PASTE_START, PASTE_END = b"\x1b[200~", b"\x1b[201~"
 
 
 class Query(enum.Enum):
-    """What a terminal can be asked."""
+    """The queries that are sent to a terminal."""
 
     BACKGROUND = "OSC 11"
     ATTRIBUTES = "DA1"
@@ -54,7 +54,7 @@ class Query(enum.Enum):
 
 @dataclass(frozen=True)
 class Typed:
-    """Characters that a person typed, as UTF-8; with `burst`, they came as fast as only pasted text does."""
+    """Characters that a person typed, as UTF-8; with `burst`, they arrived as fast as only pasted text does."""
 
     text: bytes
     burst: bool = False
@@ -62,7 +62,7 @@ class Typed:
 
 @dataclass(frozen=True)
 class Sequence:
-    """A whole escape sequence that is a key, the mouse or the focus."""
+    """A whole escape sequence of a key, the mouse or the focus."""
 
     data: bytes
 
@@ -81,7 +81,7 @@ class Paste:
 
 @dataclass(frozen=True)
 class Reply:
-    """A reply or a report; `query` is None where none is known that it would answer."""
+    """A reply or a report; `query` is the query that it answers, None if it is not known."""
 
     data: bytes
     query: Query | None
@@ -116,7 +116,7 @@ PLAUSIBLE_STRING = re.compile(rb"\x1b(?:\][0-9]|P[0-9>!$+]|_G)")
 
 
 class Shape(enum.Enum):
-    """What a held sequence is so far."""
+    """What an unfinished sequence may be."""
 
     KEY = "may be a key, may be the beginning of more"
     OPEN = "can only be the beginning of more"
@@ -165,7 +165,7 @@ def _control_string(held: bytes, last: int) -> Shape:
 
 
 def _alt_character(held: bytes, last: int) -> Shape:
-    """Alt and a character outside ASCII: as many bytes as its first one says."""
+    """Alt and a character outside ASCII, whose first byte gives its length."""
     lead = held[1]
     size = 2 if lead >> 5 == 0b110 else 3 if lead >> 4 == 0b1110 else 4 if lead >> 3 == 0b11110 else 1
     if len(held) > 2 and last >> 6 != 0b10:
@@ -189,16 +189,16 @@ class Input:
         self._burst = -BURST_SECONDS
 
     def expect(self, query: Query) -> None:
-        """A query is about to be sent. It counts as asked until its reply came."""
+        """Note that a query is about to be sent. It counts as asked until its reply arrives."""
         with self._lock:
             self._asked[query] = min(self._asked[query] + 1, 100)
 
     def asked(self, query: Query) -> bool:
-        """Whether a reply to this query is still to come."""
+        """Whether a reply to this query is missing."""
         return self._asked[query] > 0
 
     def feed(self, data: bytes, now: float) -> list[Item]:
-        """What the bytes hold; `now` is in seconds."""
+        """The items in the bytes; `now` is in seconds."""
         self._now = now
         for byte in data:
             self._take(byte)
@@ -217,7 +217,7 @@ class Input:
 
     @property
     def deadline(self) -> float | None:
-        """When `tick` has something to do; None while nothing is held that time decides about."""
+        """When `tick` has something to do; None if nothing depends on time."""
         if self._paste is not None:
             return self._last + PASTE_SECONDS
         if len(self._held) > self._given and self._may_be_keys:
@@ -226,11 +226,11 @@ class Input:
 
     @property
     def _may_be_keys(self) -> bool:
-        """Whether a person can have typed what is held."""
+        """Whether a person can have typed the held bytes."""
         return len(self._held) < 4 if self._given >= 2 else len(self._held) < 3
 
     def _give(self) -> None:
-        """Let the held bytes be keys, and remember them: their continuation may still come."""
+        """Turn the held bytes into keys, and keep them: their continuation may still arrive."""
         if self._given == 0:
             self._emit(Escape() if len(self._held) == 1 else Sequence(bytes(self._held)))
         else:
@@ -254,7 +254,7 @@ class Input:
             self._typed.append(byte)
 
     def _restart(self, byte: int) -> None:
-        """Forget what is held; the byte stands for itself."""
+        """Drop the held bytes, and start with this byte."""
         self._held, self._given = bytearray(), 0
         self._start(byte)
 
@@ -277,7 +277,7 @@ class Input:
             before = self._held[:-1]
             if before == b"\x1b":
                 self._emit(Escape())
-            elif before.endswith(b"\x1b"):  # a control string that was given up for a new sequence
+            elif before.endswith(b"\x1b"):  # an unfinished control string, and a new sequence
                 self._held, self._given = bytearray((ESC,)), 0
                 if self._now - self._last >= ESCAPE_SECONDS:
                     self._give()
@@ -286,7 +286,7 @@ class Input:
             self._restart(byte)
 
     def _continue_given(self, byte: int) -> None:
-        """A byte after a prefix that has become keys."""
+        """Handle a byte after a prefix that has become keys."""
         held = bytes(self._held) + bytes((byte,))
         if not self._is_continuation(held):
             if len(self._held) < 4:
@@ -298,7 +298,7 @@ class Input:
             self._finish()
 
     def _is_continuation(self, held: bytes) -> bool:
-        """Whether `held`, of which some bytes were keys, is one sequence all the same."""
+        """Whether `held`, of which some bytes have become keys, is one sequence."""
         found = shape(held)
         if found is Shape.BROKEN:
             return False
@@ -310,7 +310,7 @@ class Input:
         return PLAUSIBLE_STRING.match(held) is not None
 
     def _finish(self) -> None:
-        """The held sequence is whole."""
+        """Handle the held sequence, which is whole."""
         data = bytes(self._held)
         self._held, self._given = bytearray(), 0
         if data == PASTE_START:
@@ -328,7 +328,7 @@ class Input:
         return REPORT.fullmatch(data) is not None and not WINDOW_SIZE.fullmatch(data)
 
     def _answered(self, data: bytes) -> Query | None:
-        """The query that was asked and that this answers; it is asked no more."""
+        """The query that this answers, which is not expected any more; None if none was sent."""
         with self._lock:
             for query, pattern in WHOLE_REPLY.items():
                 if self._asked[query] and pattern.fullmatch(data):

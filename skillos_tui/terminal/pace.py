@@ -1,15 +1,15 @@
-"""How much may be sent before the terminal has answered, so that a slow line never holds more than a moment's text.
+"""How much may be sent before the terminal has replied, so that a slow line never has a long backlog.
 
     pace = Pace()
     room = pace.room(now, urgent=False)     # bytes that may be sent now; 0 means wait for `answered` or `deadline`
     pace.sent(size, now)                    # then ask the terminal (DSR 5), if `pace.asking`
     pace.answered(now)                      # its reply came
 
-A frame of run events waits until nothing is on its way. One that answers a key is sent at once, as long as no more than
-`KEY_WINDOW` bytes are on their way; what is left of it follows, or is overtaken by the answer to the next key.
+A frame of run events waits until no bytes are in transit. One that answers a key is sent at once, as long as no more than
+`KEY_WINDOW` bytes are in transit; the rest of it follows, or is replaced by the answer to the next key.
 
-A terminal that never answers is asked `MAX_MISSES` times, and nothing waits for it after that. Inside tmux it is tmux that
-answers, so the line behind it is not measured.
+A terminal that never replies is asked `MAX_MISSES` times, and not waited for after that. Inside tmux it is tmux that
+replies, so the line to the terminal is not measured.
 """
 
 from __future__ import annotations
@@ -17,21 +17,20 @@ from __future__ import annotations
 from collections import deque
 
 LEAST_WINDOW, MOST_WINDOW = 1_500, 65_536
-"""Bytes of a frame of run events. A prompt reply to so many doubles the window, a slow reply halves it."""
+"""The window: the bytes of a frame of run events. A prompt reply doubles it, a slow reply halves it."""
 KEY_WINDOW = 3_000
 PROMPT = 1.5, 0.03
-"""A reply is prompt that takes no longer than the fastest one times the first, plus the second in seconds."""
+"""A reply is prompt if it takes no longer than the fastest one times the first number, plus the second in seconds."""
 FIRST_SECONDS, LATER_SECONDS = 0.5, 5.0
-"""How long a reply is waited for: before the terminal has ever answered, and after."""
+"""How long to wait for a reply: before the first reply of the terminal, and after it."""
 MAX_MISSES = 3
 UNLIMITED = 1 << 30
 
 
 class Pace:
-    """The bytes on their way, and what their replies showed.
+    """The bytes in transit, and the times of the replies.
 
-    `sent_frames` counts the frames since the start, and `answered_frames` those that the terminal has answered for, or that
-    it is not waited for any more.
+    `sent_frames` counts the frames since the start, and `answered_frames` those whose reply has arrived or was given up.
     """
 
     def __init__(self) -> None:
@@ -54,7 +53,7 @@ class Pace:
         return 0 if on_way else self.window
 
     def sent(self, size: int, now: float) -> None:
-        """A frame of `size` bytes was written, and the terminal asked after it."""
+        """Note that a frame of `size` bytes was written, and a query after it."""
         self.sent_frames += 1
         if self.asking:
             self._on_way.append((size, now))
@@ -62,7 +61,7 @@ class Pace:
             self._nothing_on_way()
 
     def answered(self, now: float) -> None:
-        """The terminal has answered the oldest question."""
+        """Note that the reply to the oldest query has arrived."""
         self.asking, self._misses = True, 0
         if self._late:
             self._took(now - self._late.popleft())
@@ -71,30 +70,32 @@ class Pace:
             return
         size, at = self._on_way.popleft()
         self.answered_frames = self.sent_frames - len(self._on_way)
-        took = self._took(now - at)
-        if took > self.fastest * PROMPT[0] + PROMPT[1]:
+        took = now - at
+        fastest = self._took(took)
+        if took > fastest * PROMPT[0] + PROMPT[1]:
             self.window = max(LEAST_WINDOW, self.window // 2)
         elif size * 2 >= self.window:
             self.window = min(MOST_WINDOW, self.window * 2)
 
     def _took(self, seconds: float) -> float:
+        """Note how long a reply took; returns the shortest time so far."""
         self.fastest = seconds if self.fastest is None else min(seconds, self.fastest)
-        return seconds
+        return self.fastest
 
     @property
     def deadline(self) -> float | None:
-        """When the oldest question is given up; None when nothing is on its way."""
+        """When the oldest query is given up; None when nothing is in transit."""
         if not self._on_way:
             return None
         return self._on_way[0][1] + (FIRST_SECONDS if self.fastest is None else LATER_SECONDS)
 
     @property
     def pending(self) -> bool:
-        """Whether a reply is still to come, from a terminal that does answer."""
+        """Whether a reply is missing, from a terminal that does reply."""
         return self.fastest is not None and bool(self._on_way)
 
     def forget(self) -> None:
-        """Nothing is on its way any more: the terminal was left."""
+        """Forget the bytes in transit: the terminal was left."""
         self._nothing_on_way()
 
     def _nothing_on_way(self) -> None:
@@ -102,7 +103,7 @@ class Pace:
         self.answered_frames = self.sent_frames
 
     def expire(self, now: float) -> None:
-        """Wait no more for replies that are too late."""
+        """Give up the replies that are too late."""
         if self.deadline is not None and now >= self.deadline:
             self._late = deque() if self.fastest is not None else self._late + deque(at for _, at in self._on_way)
             self._nothing_on_way()

@@ -1,4 +1,4 @@
-"""When a frame is on the person's screen: the terminal has answered for everything that was sent up to it.
+"""When a frame is on the person's screen: the terminal has replied to everything that was sent up to it.
 
     seen = Seen(now)
     seen.watch(callback)                 # a frame was painted
@@ -6,8 +6,8 @@
     for callback in seen.due(pace.answered_frames, now, ever=pace.fastest is not None):
         callback()
 
-Before the terminal has ever answered, a slow line and a terminal that never answers look the same: for `UNKNOWN_SECONDS`
-nothing counts as seen then, and everything that was sent does afterwards.
+Before the first reply, a slow line cannot be distinguished from a terminal that never replies: for `UNKNOWN_SECONDS` nothing
+counts as seen, and after that everything that was sent does.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 UNKNOWN_SECONDS = 4.0
-"""Longer than the round trip of any line that a person would work on."""
+"""Longer than the round trip of any usable line."""
 
 
 class Seen:
-    """The frames whose arrival somebody waits for. Times are in seconds of the caller's clock."""
+    """The frames that callbacks wait for. Times are in seconds of the caller's clock."""
 
     def __init__(self, began: float) -> None:
         self._began = began
@@ -30,17 +30,17 @@ class Seen:
         return bool(self._waiting or self._sent)
 
     def watch(self, callback: Callable[[], None]) -> None:
-        """Wait for what is painted now."""
+        """Wait for what has been painted until now."""
         self._waiting.append(callback)
 
     def complete(self, frames: int) -> None:
-        """All that was painted has been sent, in `frames` frames since the start."""
+        """Note that all that was painted has been sent, in `frames` frames since the start."""
         self._sent += [(frames, callback) for callback in self._waiting]
         self._waiting = []
 
     def due(self, answered: int, now: float, *, ever: bool) -> list[Callable[[], None]]:
-        """Who need not wait any more, when the terminal has answered for `answered` frames; `ever` is whether it has
-        answered at all since the start."""
+        """The callbacks that are due when the terminal has replied to `answered` frames; `ever` is whether it has replied
+        at all since the start."""
         if not ever and now < self._began + UNKNOWN_SECONDS:
             return []
         found = [callback for frames, callback in self._sent if frames <= answered]
@@ -48,5 +48,5 @@ class Seen:
         return found
 
     def deadline(self, *, ever: bool) -> float | None:
-        """When `due` may have something although nothing is answered; None when only answers matter."""
+        """When `due` may return callbacks without a reply; None if only replies matter."""
         return None if ever or not self else self._began + UNKNOWN_SECONDS

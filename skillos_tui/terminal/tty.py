@@ -1,13 +1,13 @@
-"""The terminal before Textual starts and after it has ended: who it is, its modes, and its background colour.
+"""The terminal before Textual starts and after it has ended: its modes and its background colour.
 
-    problem = trouble()                 # why the workbench cannot be shown here, "" when it can
-    with Tty() as tty:                  # no echo from here on; at the end the terminal is as it was before
-        tty.ask()                       # asks for the background, and does not wait
+    problem = trouble()                 # why the workbench cannot be shown here, "" if it can
+    with Tty() as tty:                  # no echo from here on; the terminal is restored at the end
+        tty.ask()                       # queries the background, and does not wait
         ...                             # load what the program needs
-        dark = tty.dark()               # True, False, or None where the terminal did not say in time
+        dark = tty.dark()               # True, False, or None if the terminal did not reply in time
 
-What a person types meanwhile is kept in `early` and reaches the app as any other key. A reply that comes too late is
-taken out by `source`, which the driver goes on reading with.
+Keys that are typed before the app starts are kept in `early` and reach the app. A reply that is too late is removed by
+`source`, which the driver reads from as well.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from typing import Any, Self
 from skillos_tui.terminal.input import Input, Item, Query, Reply
 
 ASK = b"\x1b]11;?\x1b\\\x1b[c"
-"""Ask for the background (OSC 11), then for the attributes, which every terminal answers."""
+"""Queries of the background (OSC 11) and of the attributes, to which every terminal replies."""
 BACKGROUND_SECONDS = 1.0
 WRITE_SECONDS = 0.5
-"""How long a terminal that takes nothing is waited for when it is given back."""
+"""How long to wait for a terminal that accepts no output when it is restored."""
 LEAVE = (
     b"\x1b[?2026l\x1b[?2004l\x1b[?7h\x1b[?2048l\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?1016l\x1b[?1004l"
     b"\x1b[0m\x1b[<u\x1b[?1049l\x1b[?25h"
 )
-"""Turns off all that the driver turns on: synchronized output, pastes in brackets, the mouse, focus reports, Kitty's
+"""Turns off what the driver turns on: synchronized output, pastes in brackets, the mouse, focus reports, Kitty's
 keys, the alternate screen and the hidden cursor."""
 COLOR = re.compile(rb"\x1b\]11;rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})")
 DUMB = ("", "dumb")
 
 
 def trouble() -> str:
-    """Why the workbench cannot be shown here, in a few words; "" when it can."""
+    """Why the workbench cannot be shown here, in a few words; "" if it can."""
     for name, file in (("input", sys.__stdin__), ("output", sys.__stdout__)):
         if file is None or file.closed:
             return f"its {name} is closed"
@@ -71,17 +71,17 @@ class Tty:
         return self
 
     def _read_typed_ahead(self) -> None:
-        """Take what was typed before the program began. The terminal turned Enter into a newline until then."""
+        """Read what was typed before the program started, when the terminal still turned Enter into a newline."""
         if self.saved[0] & termios.ICRNL and select.select([0], [], [], 0)[0]:
             typed = os.read(0, 4096).replace(b"\n", b"\r")
             self.early += self.source.feed(typed, time.monotonic())
 
     def __exit__(self, *_: object) -> None:
-        self.dark()  # a reply that is still on its way would be text in the shell
+        self.dark()  # the shell would treat a late reply as typed text
         self.restore()
 
     def restore(self) -> None:
-        """Give the terminal back as it was. May be called twice, from any thread, and when the terminal is gone."""
+        """Restore the terminal. May be called twice, from any thread, and when the terminal is gone."""
         try:
             if self.entered and select.select([], [1], [], WRITE_SECONDS)[1]:
                 os.write(1, LEAVE)
@@ -91,14 +91,14 @@ class Tty:
             return  # the terminal is gone, and nothing is left to restore
 
     def ask(self) -> None:
-        """Ask for the background colour."""
+        """Query the background colour."""
         self._asked = time.monotonic()
         self.source.expect(Query.BACKGROUND)
         self.source.expect(Query.ATTRIBUTES)
         os.write(1, ASK)
 
     def dark(self) -> bool | None:
-        """Whether the background is dark; None when it is not known within `BACKGROUND_SECONDS` of the question."""
+        """Whether the background is dark; None if it is not known within `BACKGROUND_SECONDS` after the query."""
         found = None
         while self.source.asked(Query.ATTRIBUTES):
             now = time.monotonic()

@@ -1,7 +1,7 @@
-"""The bottom line of a screen: its keys, or for the moment the answer to a key that was pressed.
+"""The bottom line of a screen: its keys, or the answer to the last key.
 
 bar.answer("This edit is vetoed already; u takes the veto back.")
-bar.note(12)                  # 12 characters were typed since and ignored; said beside the answer
+bar.note(12)                  # 12 characters were typed since and ignored; shown after the answer
 bar.answer("")                # the keys again
 """
 
@@ -10,25 +10,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.core.text import counted
-from skillos_tui.text import Line, crop, line
+from skillos_tui.keymap import Key
+from skillos_tui.render.text import Line, crop, line
 from skillos_tui.widgets.bars import KeyBar
 
 
 class AnswerBar(KeyBar):
-    """The keys of a room, until there is something to say."""
+    """The keys of a screen, or an answer."""
 
-    def __init__(self, room: str) -> None:
-        super().__init__(room)
+    def __init__(self, keys: Sequence[Key]) -> None:
+        super().__init__(keys)
         self.text, self.style, self.ignored = "", "", 0
 
     def answer(self, text: str, style: str = "warn") -> None:
-        """Show this text in the place of the keys; "" shows the keys."""
+        """Show this text instead of the keys; "" shows the keys."""
         if (text, style, 0) != (self.text, self.style, self.ignored):
             self.text, self.style, self.ignored = text, style, 0
             self.renew()
 
     def note(self, ignored: int) -> None:
-        """Say that so many keys were ignored."""
+        """Show how many keys were ignored."""
         if ignored != self.ignored:
             self.ignored = ignored
             self.renew()

@@ -1,4 +1,4 @@
-"""The one-line bars: the state of the run above, a notice under it when there is one, the keys below."""
+"""The one-line bars: the state of the run at the top, a notice below it if there is one, the keys at the bottom."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from textual.geometry import Size
 
 from engine.core.events import Notice
-from skillos_tui.keymap import KEYMAP, Key
-from skillos_tui.text import Line, clip, crop, line, wrap
+from skillos_tui.keymap import APP_KEYS, Key
+from skillos_tui.render.text import Line, clip, crop, line, wrap
 from skillos_tui.widgets.pane import Pane
 
 Fitting = Callable[[int], Line]
@@ -53,19 +53,22 @@ class NoticeBar(Bar):
 
 
 class KeyBar(Bar):
-    """The keys of a screen, as many as fit, the app's own last."""
+    """The keys of a screen, as many as fit, and those of the app after them.
 
-    def __init__(self, room: str) -> None:
+    Textual's `Footer` is one widget a key and hides those that do not fit behind a scroll bar; this is one line of text.
+    """
+
+    def __init__(self, keys: Sequence[Key]) -> None:
         super().__init__(id="keys")
-        self.room = room
+        self.keys = keys
 
     def own_keys(self) -> list[Key]:
-        """The keys of the screen that the line shows."""
-        return [key for key in KEYMAP[self.room] if key.line]
+        """The keys of the screen that are shown."""
+        return [key for key in self.keys if key.line]
 
     def build(self, width: int, height: int) -> Sequence[Line]:
         own = self.own_keys()
-        always = [key for key in KEYMAP["app"] if key.line]
+        always = [key for key in APP_KEYS if key.line]
         gap = 3 if width >= 76 else 2
         left = width + gap - sum(_width(key, gap) for key in always)
         shown: list[Key] = []

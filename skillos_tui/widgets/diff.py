@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from textual.message import Message
 
-from skillos_tui.diff import counts, difference
-from skillos_tui.text import Line, line
-from skillos_tui.view import Change
+from skillos_tui.model.view import Change
+from skillos_tui.render.diff import counts, difference
+from skillos_tui.render.text import Line, line
 from skillos_tui.widgets.pane import Pane
 
 

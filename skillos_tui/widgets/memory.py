@@ -1,6 +1,6 @@
-"""Memory: what there is, what is free, what the engine and the GPU take, and where the figures come from.
+"""Memory: total, free, used by the engine and by the GPU, and the source of the figures.
 
-What the machine does not tell is "n/a", never 0.
+A figure that the machine does not report is "n/a", never 0.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.core.events import MemoryMeasured
-from skillos_tui.text import Line, line
+from skillos_tui.render.text import Line, line
 from skillos_tui.widgets.pane import Pane
 
 NOT_KNOWN = "n/a"

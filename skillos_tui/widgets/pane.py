@@ -1,7 +1,7 @@
 """The base of every pane: rows of styled text by the line API, repainting only the rows that changed.
 
-A pane says what it shows in `build(width, height)`, as lines (`skillos_tui.text`); `renew()` builds again and repaints
-the difference. Panes with `follow` stay at the end while the end is in view. Text can be selected with the mouse.
+A pane returns what it shows from `build(width, height)`, as lines (`skillos_tui.render.text`); `renew()` builds again and
+repaints the difference. Panes with `follow` stay at the end while the end is in view. Text can be selected with the mouse.
 """
 
 from __future__ import annotations
@@ -21,24 +21,34 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
-from skillos_tui.keymap import bindings
-from skillos_tui.text import Line, Spans, safe, wrap
+from skillos_tui.keymap import Key, bindings
+from skillos_tui.render.text import Line, Spans, safe, wrap
 
 if TYPE_CHECKING:
     from skillos_tui.app import SkillosApp
 
 RESTORE_SECONDS = 2.0
-"""For how long a restored scroll waits for the rows that it needs."""
+"""How long a restored scroll position waits for the rows that it needs."""
+
+PANE_KEYS = (
+    Key("up,k", "scroll_rows(-1)", "up", "One line up"),
+    Key("down,j", "scroll_rows(1)", "down", "One line down"),
+    Key("pageup,ctrl+u", "scroll_pages(-1)", "page up", "One page up"),
+    Key("pagedown,ctrl+d", "scroll_pages(1)", "page down", "One page down"),
+    Key("home,g", "to_top", "top", "To the first line"),
+    Key("end,G", "to_end", "end", "To the last line, and follow new ones"),
+)
 
 Row = tuple[Spans, str]
-"""What one row shows: its spans, and the character of the scroll mark beside it ("" where all rows fit)."""
+"""The content of a row: its spans, and the character of the scroll mark beside it ("" where all rows fit)."""
 
 
 class Pane(Widget, can_focus=True):
     """A titled, scrollable list of lines. `words` breaks long lines after spaces, else anywhere."""
 
-    ROOMS: ClassVar[tuple[str, ...]] = ("pane",)
-    BINDINGS = bindings("pane")
+    KEYS_TITLE: ClassVar[str] = "In the focused pane"
+    KEYS: ClassVar[tuple[Key, ...]] = PANE_KEYS
+    BINDINGS = bindings(PANE_KEYS)
     ALLOW_SELECT = True
     follow = False
     words = True
@@ -68,7 +78,7 @@ class Pane(Widget, can_focus=True):
         self._repaint(before)
 
     def make_rows(self, width: int, height: int) -> Sequence[Spans]:
-        """The rows of what `build` says, long lines wrapped."""
+        """The rows of the lines of `build`, long lines wrapped."""
         return [row for item in self.build(width, height) for row in wrap(item, width, words=self.words)]
 
     @property
@@ -77,12 +87,12 @@ class Pane(Widget, can_focus=True):
         return self._at_end
 
     def restore(self, top: int) -> None:
-        """Put row `top` first as soon as there are rows enough, unless a person scrolls before."""
+        """Scroll to row `top` as soon as there are enough rows, unless a person scrolls first."""
         self._goal = (top, time.monotonic() + RESTORE_SECONDS)
         self.renew()
 
     def _approach_goal(self) -> None:
-        """Go to the row that is to be restored, if it is there; for a while also after other rows have come."""
+        """Scroll to the row that is to be restored, if it exists; for a while also after more rows have been added."""
         if self._goal is None or self._goal[0] > self._last_top:
             return
         top, until = self._goal
@@ -121,7 +131,7 @@ class Pane(Widget, can_focus=True):
         return row, "" if not thumb else "▐" if y in thumb else " "
 
     def _repaint(self, before: list[Row]) -> None:
-        """Mark what differs from `before`, one region for each run of rows."""
+        """Refresh the rows that differ from `before`, one region for each run of rows."""
         width = self.content_size.width
         after = self._visible()
         start = None
@@ -134,7 +144,7 @@ class Pane(Widget, can_focus=True):
                 start = None
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Build first what was never built, so that the first frame shows it and not an empty box."""
+        """Build before the first frame, so that it does not show an empty box."""
         if not self.rows:
             self.renew()
         return super().render_lines(crop)
@@ -156,11 +166,11 @@ class Pane(Widget, can_focus=True):
 
     @property
     def styles_by_name(self) -> dict[str, Style]:
-        """The theme's looks."""
-        return cast("SkillosApp", self.app).look.styles
+        """The theme's styles."""
+        return cast("SkillosApp", self.app).own_theme.styles
 
     def _selected(self, segments: list[Segment], row: int) -> list[Segment]:
-        """The segments with what the mouse has selected in the selection's colours."""
+        """The segments, with those that the mouse has selected in the colours of a selection."""
         selection = self.text_selection
         span = selection.get_span(row) if selection else None
         if span is None:
@@ -216,4 +226,4 @@ class Pane(Widget, can_focus=True):
 
 
 FILLED = frozenset({"added", "removed", "cursor", "rest"})
-"""Styles whose background goes on to the edge of the pane."""
+"""Styles whose background continues to the edge of the pane."""

@@ -1,12 +1,12 @@
-"""The review queue: what waits, oldest first, and under it what was decided or superseded, newest first."""
+"""The review queue: the edits that wait, oldest first; below them those decided or superseded, newest first."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
 from engine.core.events import EditDecided
-from skillos_tui.text import Line, line, say
-from skillos_tui.view import Edit, EditState, RunView
+from skillos_tui.model.view import Edit, EditState, RunView
+from skillos_tui.render.text import Line, line, text_lines
 from skillos_tui.widgets.listing import Item, ListPane
 from skillos_tui.widgets.transcript import outcome_span
 from skillos_tui.widgets.tree import SIGNS
@@ -36,7 +36,7 @@ class ReviewQueue(ListPane):
     def show(self, view: RunView, under_way: Collection[str] = ()) -> None:
         """Show the queue of this run; `under_way` are the edits that are being decided on.
 
-        Where the edit under the cursor is gone, the cursor goes to the one that took its place.
+        If the edit under the cursor is gone, the cursor moves to the one in its place.
         """
         before = self._order
         self.view, self.under_way = view, under_way
@@ -53,7 +53,7 @@ class ReviewQueue(ListPane):
         return self.view.edits.get(self.value) if isinstance(self.value, str) else None
 
     def move(self, by: int) -> None:
-        """Go `by` edits further, also while the list itself is not on the screen."""
+        """Move the cursor by `by` edits, also while the list is not on the screen."""
         if self._order:
             place = self._order.index(str(self.value)) if self.value in self._order else 0
             self.select(self._order[max(0, min(len(self._order) - 1, place + by))])
@@ -103,14 +103,14 @@ def _parts(view: RunView) -> tuple[list[Edit], list[Edit], list[Edit]]:
 
 
 def reasons(edit: Edit, where: str, draft: str = "") -> list[Line]:
-    """Why the edit was proposed, what the checks and the audit say, and what was decided; `draft` is a reason for a veto
-    that was written and not sent."""
+    """The reason of the edit, the results of checks and audit, and the decision; `draft` is a reason for a veto that was
+    not sent."""
     proposed = edit.proposed
     lines = [line("muted:not sent  ", f"warn:{draft.strip()}", indent=10)] if draft.strip() else []
     lines.append(line("muted:task      ", f":{proposed.task}", indent=10))
     lines.append(line("muted:outcome   ", outcome_span(proposed.outcome), f"muted:   {where}", indent=10))
     if proposed.reason.strip():
-        first, *more = say(proposed.reason, prefix=" " * 10)
+        first, *more = text_lines(proposed.reason, prefix=" " * 10)
         lines += [Line((("reason    ", "muted"), (first.spans[0][0][10:], "")), 10), *more]
     for at, check in enumerate(proposed.checks or ["none noted"]):
         lines.append(line("muted:checks    " if at == 0 else "muted:          ", f":{check}", indent=10))

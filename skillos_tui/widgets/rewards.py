@@ -1,7 +1,7 @@
 """The reward, step by step: a curve of the success, a row of the composite reward, and the last step's parts.
 
-What was not measured is "n/m", never 0. A training run shows r_task and r; a curate run shows the success rate over the
-last ten measured tasks.
+A value that was not measured is "n/m", never 0. A run that trains shows r_task and r; any other one shows the success rate
+over the last ten measured episodes.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from engine.core.events import StepEnded
-from skillos_tui.chart import Values, bars, bounds, braille
-from skillos_tui.text import Line, crop, fit, line, short, widest, width_of
-from skillos_tui.view import RunView
+from skillos_tui.model.view import RunView
+from skillos_tui.render.chart import Values, bars, bounds, braille
+from skillos_tui.render.text import Line, crop, fit, line, short, widest, width_of
 from skillos_tui.widgets.pane import Pane
 
 NOT_MEASURED = "n/m"
@@ -23,9 +23,9 @@ PARTS = 27
 """The least width of the facts beside the curve."""
 LABEL = 10
 GAP = 2
-"""Cells between two things that stand side by side."""
+"""Cells between two columns."""
 LEAST_CURVE = 30
-MUCH_COERCION = 0.1
+MANY_INVALID = 0.1
 OPERATIONS = {"insert": "+", "update": "~", "delete": "-"}
 
 Fact = tuple[str, str, str]
@@ -81,15 +81,15 @@ def curves(view: RunView, width: int, height: int) -> list[Line]:
     if composite:
         shown = bars(composite, total, width, *bounds(composite, least=0.2))
         lines.append(line("muted:   r ", "axis:│", f"muted:{shown}"))
-    first = "task 1" if view.kind == "curate" else "step 1"
+    first = f"{view.unit} 1"
     last = f" {total:>{width - len(first) - 1}}" if len(first) + 1 + len(str(total)) <= width else ""
     return [*lines, line(f"muted:{'':{AXIS}}{first}{last}")]
 
 
 def _held_out_line(view: RunView, width: int) -> list[Line]:
-    """The fixed evaluation, the only row whose values are of the same tasks: "held-out r_task  0.318 → 0.479 ±0.050".
+    """The held-out evaluation, the only row whose values are of the same tasks: "held-out r_task  0.318 → 0.479 ±0.050".
 
-    Where it is too wide the value between goes first, then the word r_task, then the first value.
+    If it is too wide, the middle value is left out, then the word r_task, then the first value.
     """
     measured = [view.held_out[step] for step in sorted(view.held_out)]
     if not measured:
@@ -109,8 +109,8 @@ def _last(values: Values) -> str:
 
 
 def _series(view: RunView) -> tuple[str, Values, Values]:
-    if view.kind == "curate":
-        return f"success, last {WINDOW} tasks", view.success(WINDOW), []
+    if not view.trains:
+        return f"success, last {WINDOW} {view.unit}s", view.success(WINDOW), []
     ended = _by_step(view)
     return (
         "r_task",
@@ -127,28 +127,26 @@ def _by_step(view: RunView) -> list[StepEnded | None]:
 def reward_facts(view: RunView) -> list[Fact]:
     """The parts of the last finished step, each as label, value and style."""
     last = view.steps[max(view.steps)] if view.steps else None
-    facts = _outcome_facts(view) if view.kind == "curate" else []
+    facts = [] if view.trains else _outcome_facts(view)
     if last is None:
         return facts
     parts = last.rewards
-    unit = "task" if view.kind == "curate" else "step"
-    facts.append((f"last {unit}", f"{last.step} of {view.planned or '?'}", ""))
+    facts.append((f"last {view.unit}", f"{last.step} of {view.planned or '?'}", ""))
     facts += _losses(view, last)
     facts += [_number(name, getattr(parts, name)) for name in ("r", "r_task", "r_fc", "r_cnt", "r_comp")]
-    if view.kind == "train":
-        facts.append(
-            _number("reward_std", last.reward_std, f" · {last.zero_std_groups} flat" if last.zero_std_groups else "")
-        )
+    if view.trains:
+        zero = f" · {last.zero_std_groups} at 0" if last.zero_std_groups else ""
+        facts.append(_number("reward std", last.reward_std, zero))
         facts.append(("measured", short(last.measured), ""))
         facts.append(("unmeasured", short(last.unmeasured), "warn" if last.unmeasured else "muted"))
-    facts.append(_coercion(last.invalid_action_rate))
+    facts.append(_invalid_actions(last.invalid_action_rate))
     facts.append(("calls", _operations(last), ""))
-    facts.append(("invalid", short(last.invalid_calls), "" if last.invalid_calls else "muted"))
+    facts.append(("bad calls", short(last.invalid_calls), "" if last.invalid_calls else "muted"))
     return facts
 
 
 def _losses(view: RunView, last: StepEnded) -> list[Fact]:
-    """What did not go as it should: updates of the run that were skipped, and what the last step had to leave out."""
+    """The losses: updates of the run that were skipped, and what the last step left out."""
     skipped = view.skipped_updates
     counts = [
         ("skipped", skipped, f"{short(skipped)} update{'' if skipped == 1 else 's'}"),
@@ -177,10 +175,10 @@ def _number(label: str, value: float | None, note: str = "") -> Fact:
     return (label, NOT_MEASURED, "warn") if value is None else (label, f"{value:.3f}{note}", "warn" if note else "")
 
 
-def _coercion(rate: float | None) -> Fact:
+def _invalid_actions(rate: float | None) -> Fact:
     if rate is None:
-        return ("coerced", NOT_MEASURED, "warn")
-    return ("coerced", f"{rate:.1%}", "warn" if rate > MUCH_COERCION else "")
+        return ("actions", NOT_MEASURED, "warn")
+    return ("actions", f"{rate:.1%} invalid", "warn" if rate > MANY_INVALID else "")
 
 
 def _operations(step: StepEnded) -> str:

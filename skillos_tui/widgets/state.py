@@ -1,8 +1,8 @@
-"""The line of run state above every screen of a run, in the width that there is.
+"""The line of run state at the top of every screen of a run, fitted to its width.
 
     bar.show(partial(state_line, view, "running", "20261125-101010-train-pocket", 0))
 
-It is made of pieces. Each piece has forms, the longest first; where the line does not fit, pieces take shorter forms in
+It is made of pieces. Each piece has several forms, the longest first; if the line does not fit, pieces take shorter forms in
 the order of `SHORTENED`.
 """
 
@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.core.events import Progress, StepEnded
-from skillos_tui.text import Line, clip, crop, line, short_name, width_of
-from skillos_tui.view import RunView
+from skillos_tui.model.view import RunView
+from skillos_tui.render.text import Line, clip, crop, line, short_name, width_of
 
 if TYPE_CHECKING:
     from engine.runs.status import ShownState
@@ -28,7 +28,7 @@ STATES: dict[ShownState, str] = {
     "interrupted": "bad:✗ interrupted",
 }
 AT_WORK: tuple[ShownState, ...] = ("starting", "running")
-"""States in which the engine does what its last `Progress` says."""
+"""States in which the last `Progress` of the engine is its present work."""
 SHORTENED = tuple("run work run work phase work state phase step waiting state phase state step".split())
 METER = 8
 """Cells of the bar of a progress."""
@@ -38,9 +38,9 @@ Piece = list[Line]
 
 
 def state_line(view: RunView, shown: ShownState, run_id: str, silent: int, width: int) -> Line:
-    """What the engine does, how far it is, how long that takes, what waits for a decision; at most `width` cells.
+    """The engine's state, its progress, the time left, and the number of edits that wait; at most `width` cells.
 
-    `silent` is for how many seconds a living engine has given no sign.
+    `silent` is how many seconds a living engine has been silent.
     """
     progress = view.progress if shown in AT_WORK else None
     pieces: dict[str, Piece] = {
@@ -71,7 +71,7 @@ def _joined(pieces: dict[str, Piece], form: dict[str, int]) -> Line:
 
 
 def _state(view: RunView, shown: ShownState, progress: Progress | None, silent: int) -> Piece:
-    """The state, its reason unless the phase says more, and whether the engine is silent."""
+    """The state, its reason unless a phase is shown, and whether the engine is silent."""
     no_sign = f"bad: (no sign of the engine for {silent} s)" if silent else ""
     if progress and progress.phase == "loading":
         return [line(f"accent:◌ loading {clip(progress.what, most)}".rstrip(), no_sign) for most in (60, 24)]
@@ -82,8 +82,8 @@ def _state(view: RunView, shown: ShownState, progress: Progress | None, silent: 
 
 
 def _phase(progress: Progress, silent: int) -> Piece:
-    """What the engine does now: a count, a bar, and the time left at the pace so far, which a silent engine has not."""
-    loading = progress.phase == "loading"  # the state says what is loaded
+    """The engine's present work: a count, a bar, and the time left at the pace so far, unless the engine is silent."""
+    loading = progress.phase == "loading"  # the state names what is loaded
     name = "" if loading else progress.phase
     what = "" if loading or not progress.what else f" {clip(progress.what, 40)}"
     count = f" {progress.done:,}/{progress.total:,}" if progress.total > 0 else ""
@@ -118,30 +118,29 @@ def time_left(progress: Progress) -> str:
 
 
 def _step(view: RunView, progress: Progress | None) -> Piece:
-    """The present step and how many are planned. Empty before the first one where a phase is shown."""
+    """The present step and how many are planned. Empty before the first step if a phase is shown."""
     if progress and not view.step:
         return [line()]
-    unit = "task" if view.kind == "curate" else "step"
-    whole = line(f"muted:{unit} ", f"strong:{view.step}", f"muted: of {view.planned}" if view.planned else "")
+    whole = line(f"muted:{view.unit} ", f"strong:{view.step}", f"muted: of {view.planned}" if view.planned else "")
     short = line(f"strong:{view.step}", f"muted:/{view.planned}" if view.planned else "")
     return [whole, short, line()] if progress else [whole, short]
 
 
 def _work(view: RunView, progress: Progress | None) -> Piece:
-    """The kind of work, its profile, seconds a step over the last five, and what is left at that pace."""
+    """The kind of the run, its profile, seconds a step over the last five, and the time left at that pace."""
     what = [f":{view.kind}", f"muted: {view.profile}"]
     last: list[StepEnded] = [view.steps[step] for step in sorted(view.steps)[-5:]]
-    if not last or view.kind == "curate":
+    if not last or not view.trains:
         return [line(*what), line(*what), line(*what), line()]
     seconds = sum(step.seconds for step in last) / len(last)
-    pace = f"muted:, {seconds:.1f} s a step"
+    pace = f"muted:, {seconds:.1f} s a {view.unit}"
     left = (view.planned - max(view.steps)) * seconds
     time = f"muted:, about {duration(left)} left" if left > 0 and view.state == "running" else ""
     return [line(*what, pace, time), line(*what, pace), line(*what), line()]
 
 
 def duration(seconds: float) -> str:
-    """A time to come in the accuracy that it deserves: "8 s", "40 s", "12 min", "3.4 h"."""
+    """An estimated time, rounded: "8 s", "40 s", "12 min", "3.4 h"."""
     if seconds < 90:
         return f"{max(1, round(seconds)) if seconds < 20 else round(seconds / 10) * 10} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""What the executor does, and what the curator makes of it: the episodes of one rollout, oldest first."""
+"""The transcript of one rollout: for each episode the task, the executor's turns, the outcome and the curator's calls."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from engine.core.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, RunKind, TurnTaken
+from engine.core.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, TurnTaken
 from engine.core.outcomes import Outcome
 from engine.core.text import counted
-from skillos_tui.text import Line, clip, line, say
-from skillos_tui.view import Episode
+from skillos_tui.model.episodes import Episode
+from skillos_tui.model.view import RunView
+from skillos_tui.render.text import Line, clip, line, text_lines
 from skillos_tui.widgets.pane import Pane
 
 VERDICTS = {"valid": "good:✓", "malformed": "bad:✗", "refused": "bad:✗"}
@@ -24,12 +25,12 @@ class TranscriptPane(Pane):
     def __init__(self, title: str, *, id: str | None = None, classes: str = "pane") -> None:
         super().__init__(title, id=id, classes=classes)
         self.episodes: list[Episode] = []
-        self.kind: RunKind = "train"
+        self.view = RunView()
         self.waiting = "Waiting for the first episode …"
 
-    def show(self, episodes: list[Episode], kind: RunKind) -> None:
-        """Show these episodes as they are now."""
-        self.episodes, self.kind = episodes, kind
+    def show(self, episodes: list[Episode], view: RunView) -> None:
+        """Show these episodes of the run."""
+        self.episodes, self.view = episodes, view
         self.renew()
 
     def build(self, width: int, height: int) -> Sequence[Line]:
@@ -39,13 +40,13 @@ class TranscriptPane(Pane):
         for episode in self.episodes:
             if lines:
                 lines.append(line())
-            lines += episode_lines(episode, self.kind, width)
+            lines += episode_lines(episode, self.view, width)
         return lines
 
 
-def episode_lines(episode: Episode, kind: RunKind, width: int) -> list[Line]:
-    """One episode, from its task to the curator's calls."""
-    lines = _opening(episode.started, kind, width)
+def episode_lines(episode: Episode, view: RunView, width: int) -> list[Line]:
+    """The lines of one episode."""
+    lines = _opening(episode.started, view, width)
     for _, turn in sorted(episode.turns.items()):
         lines += _turn(turn)
     if episode.ended is not None:
@@ -53,33 +54,33 @@ def episode_lines(episode: Episode, kind: RunKind, width: int) -> list[Line]:
     if isinstance(episode.curation, CurationMade):
         lines += _curation(episode.curation)
     elif isinstance(episode.curation, CurationSkipped):
-        lines += say(episode.curation.reason, "warn", prefix="  curator not asked: ")
+        lines += text_lines(episode.curation.reason, "warn", prefix="  curator not asked: ")
     return lines
 
 
-def _opening(started: EpisodeStarted, kind: RunKind, width: int) -> list[Line]:
+def _opening(started: EpisodeStarted, view: RunView, width: int) -> list[Line]:
     at = started.at
-    name = f"task {at.step}" if kind == "curate" and not at.held_out else f"position {at.position}"
+    name = f"position {at.position}" if view.forks or at.held_out else f"{view.unit} {at.step}"
     title = f"── {name} · "
     family = line(f"accent:{title}", f"accent:{started.family}", "accent: ").spans
     used = sum(cell_len(text) for text, _ in family)
     lines = [Line((*family, ("─" * max(0, width - used), "axis")), 3)]
-    lines += say(started.prompt, "strong", prefix="  ")
+    lines += text_lines(started.prompt, "strong", prefix="  ")
     skills = "  ".join(f"{skill.name} {skill.score:.2f}" for skill in started.skills)
     lines.append(line("muted:  skills  ", f"accent:{skills}" if skills else "muted:none found", indent=10))
-    return lines + say(started.observation, "muted", prefix="  ")
+    return lines + text_lines(started.observation, "muted", prefix="  ")
 
 
 def _turn(turn: TurnTaken) -> list[Line]:
-    lines = say(turn.thought, "thought", prefix="     ") if turn.thought.strip() else []
-    mark = "warn:  (coerced)" if turn.invalid_action else ""
+    lines = text_lines(turn.thought, "thought", prefix="     ") if turn.thought.strip() else []
+    mark = "warn:  (invalid)" if turn.invalid_action else ""
     lines.append(line(f"muted:{turn.turn:>3}  ", f"action:{clip(turn.action, 500)}", mark, indent=5))
-    return lines + say(turn.observation, "muted", prefix="     ")
+    return lines + text_lines(turn.observation, "muted", prefix="     ")
 
 
 def _ending(ended: EpisodeEnded) -> list[Line]:
-    coerced = f", {ended.invalid_actions} coerced" if ended.invalid_actions else ""
-    turns = f"{counted(ended.turns, 'turn')}{coerced}"
+    invalid = f", {ended.invalid_actions} invalid" if ended.invalid_actions else ""
+    turns = f"{counted(ended.turns, 'turn')}{invalid}"
     return [line(":  ", outcome_span(ended.outcome), f"muted: in {turns}", indent=4)]
 
 

@@ -1,4 +1,4 @@
-"""The skills of a run as a tree: its repository, what waits for a decision, and the fork of the rollout followed.
+"""The skills of a run as a tree: its repository, the edits that wait, and the fork of the rollout that is followed.
 
 Signs: + new, ~ changed, - removed. Enter folds a branch.
 """
@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from engine.core.text import counted
-from skillos_tui.keymap import bindings
-from skillos_tui.text import Line, line
-from skillos_tui.view import Change, Edit, RunView, where
+from skillos_tui.keymap import Key, bindings
+from skillos_tui.model.view import Change, Edit, RunView
+from skillos_tui.render.text import Line, line
 from skillos_tui.widgets.listing import Item, ListPane
 
 SIGNS = {"insert": "good:+", "update": "warn:~", "delete": "bad:-"}
@@ -24,8 +24,12 @@ Place = tuple[str, str]
 class SkillTree(ListPane):
     """The tree; `change()` is what to show beside it."""
 
-    ROOMS = ("tree", "pane")
-    BINDINGS = bindings("tree")
+    KEYS_TITLE = "In the tree of skills"
+    KEYS = (
+        Key("enter", "fold", "fold", "Fold or unfold the branch"),
+        Key("0", "newest", "newest edit", "Show the newest edit again"),
+    )
+    BINDINGS = bindings(KEYS)
 
     def __init__(self, title: str, *, id: str | None = None, classes: str = "pane") -> None:
         super().__init__(title, id=id, classes=classes)
@@ -48,7 +52,7 @@ class SkillTree(ListPane):
             edits = counted(len(waiting), "edit")
             note = f"{edits} to review" if width >= len(edits) + 21 else edits
             items += [self._head("waiting", note), *self._waiting(waiting)]
-        if self.view.kind == "train" and self.view.fork:
+        if self.view.forks and self.view.fork:
             skills = counted(len(self.view.fork), "skill")
             whole = f"of group {self.view.group} rollout {self.view.rollout} · {skills}"
             note = whole if width >= len(whole) + 8 else f"g{self.view.group} r{self.view.rollout} · {skills}"
@@ -92,12 +96,12 @@ class SkillTree(ListPane):
         return [edit for edit in self.view.edits.values() if edit.state in ("approved", "amended")]
 
     def newest(self) -> Change | None:
-        """The newest change: of the edits that wait, else of the fork followed, else of the repository."""
+        """The newest change: of the edits that wait, else of the fork, else of the repository."""
         edits = self.view.pending or ([] if self.view.change else self._approved())
         return edit_change(edits[-1], self.view) if edits else self.view.change
 
     def change(self) -> Change | None:
-        """What belongs to the cursor once it has been moved, else the newest change. None: see `wanted`."""
+        """The change under the cursor after it has been moved, else the newest change. None: see `wanted`."""
         branch, name = self.value if self.moved and isinstance(self.value, tuple) else ("", "")
         if not name:
             return self.newest()
@@ -112,13 +116,13 @@ class SkillTree(ListPane):
 
     @property
     def wanted(self) -> str | None:
-        """The repository's skill under the cursor: its file says how it lies there now."""
+        """The name of the repository's skill under the cursor, whose file has to be read; None for anything else."""
         branch, name = self.value if self.moved and isinstance(self.value, tuple) else ("", "")
         return name if branch == "repository" and name else None
 
-    def as_it_lies(self, name: str, text: str) -> Change:
-        """What to show of a skill of the repository whose file holds `text`: the edit that it is from, or what was
-        changed by hand since, or all of it."""
+    def repository_change(self, name: str, text: str) -> Change:
+        """What to show of a skill of the repository whose file has this `text`: the edit that made it, or the changes
+        by hand since, or the whole text."""
         edit = self._last_edit(name)
         if edit is None:
             return Change(name, text, text, "in the repository")
@@ -126,7 +130,7 @@ class SkillTree(ListPane):
         return change if change.after == text else Change(name, change.after, text, f"changed since {change.where}")
 
     def _last_edit(self, name: str) -> Edit | None:
-        """The newest approved edit that left a skill of this name."""
+        """The newest approved edit that wrote a skill of this name."""
         edits = [edit for edit in self._approved() if (edit.proposed.new_name or edit.proposed.skill) == name]
         return edits[-1] if edits else None
 
@@ -145,7 +149,7 @@ def edit_change(edit: Edit, view: RunView) -> Change:
     """An edit of the queue as a change."""
     proposed = edit.proposed
     name = f"{proposed.skill} → {proposed.new_name}" if proposed.new_name else proposed.skill
-    return Change(name, proposed.before, proposed.after, where(proposed.at, view.kind))
+    return Change(name, proposed.before, proposed.after, view.place(proposed.at))
 
 
 def _leaf(sign: str, name: str) -> Line:

@@ -14,10 +14,10 @@ from engine.environments.household import KIND
 from engine.environments.household.source import HouseholdTasks, errand_of, house_of
 from tests.agents.scripted import OUTAGE, Scripted, act
 
-WORLD = HouseholdTasks()
+SOURCE = HouseholdTasks()
 TASK = next(
     task
-    for task in WORLD.stream(4, 16)
+    for task in SOURCE.stream(4, 16)
     if not errand_of(task).treatment and house_of(task).homes[errand_of(task).thing] not in house_of(task).shut
 )
 THING, HOME = errand_of(TASK).thing, house_of(TASK).homes[errand_of(TASK).thing]
@@ -27,7 +27,7 @@ SETTINGS = ExecutorSettings(history=2, deadline_seconds=5)
 async def run(*answers, settings=SETTINGS, skills=(), name="standard", limit=None):
     model = Scripted(*answers, limit=limit)
     trajectory = await play(
-        WORLD, TASK, skills, kind=KIND, model=model, prompts=Prompts.load(name), settings=settings, seed=1
+        SOURCE, TASK, skills, kind=KIND, model=model, prompts=Prompts.load(name), settings=settings, seed=1
     )
     return trajectory, model
 
@@ -40,9 +40,9 @@ async def test_a_knowing_executor_succeeds():
 
 
 async def test_an_executor_that_runs_into_the_step_cap_has_failed():
-    trajectory, _ = await run(*[act(f"go {HOME}")] * WORLD.max_turns(TASK))
+    trajectory, _ = await run(*[act(f"go {HOME}")] * SOURCE.max_turns(TASK))
     assert trajectory.outcome == FAILED
-    assert len(trajectory.turns) == WORLD.max_turns(TASK)
+    assert len(trajectory.turns) == SOURCE.max_turns(TASK)
 
 
 async def test_an_answer_that_does_not_parse_is_invalid_and_costs_a_turn():
@@ -71,7 +71,7 @@ async def test_an_episode_past_its_deadline_is_unmeasured():
 # A prompt over its cap
 
 SKILLS = [SkillShown(name, "Where it is kept.", f"{name} " * 50) for name in ("best", "middle", "worst")]
-WAITING = [act("wait")] * WORLD.max_turns(TASK)
+WAITING = [act("wait")] * SOURCE.max_turns(TASK)
 
 
 def sizes(model):
@@ -87,7 +87,7 @@ async def test_a_prompt_over_its_cap_loses_the_lowest_ranked_skills_first_and_fo
     limit = max(sizes(roomy))
     trajectory, model = await run(*WAITING, skills=SKILLS, limit=limit)
     assert trajectory.outcome == FAILED
-    assert len(trajectory.turns) == WORLD.max_turns(TASK)
+    assert len(trajectory.turns) == SOURCE.max_turns(TASK)
     assert sizes(model) == sizes(roomy)
     assert model.refused == 1
     assert all("best best" in text and "middle middle" in text and "worst" not in text for text in texts(model))
@@ -110,7 +110,7 @@ async def test_each_turn_is_told_with_how_many_skills_its_prompt_held():
     model = Scripted(*WAITING, limit=sizes(roomy)[0])  # the first turn fits whole; the next quotes a turn too
     prompts = Prompts.load("standard")
     await play(
-        *(WORLD, TASK, SKILLS),
+        *(SOURCE, TASK, SKILLS),
         kind=KIND,
         model=model,
         prompts=prompts,
@@ -147,7 +147,7 @@ async def test_a_prompt_that_fits_with_neither_skills_nor_history_is_unmeasured(
 
 async def test_every_turn_is_a_chat_of_its_own_with_task_skills_recent_turns_and_admissible_actions():
     skill = SkillShown("find-it", "Where it is kept.", "Go to the moon.")
-    _, model = await run(*[act(f"go {HOME}")] * WORLD.max_turns(TASK), skills=[skill])
+    _, model = await run(*[act(f"go {HOME}")] * SOURCE.max_turns(TASK), skills=[skill])
     for messages, _ in model.asked:
         text = "\n".join(message.content for message in messages)
         assert (TASK.prompt in text and "Go to the moon." in text and f"- go {HOME}" in text) or f"go {HOME}" in text
@@ -156,8 +156,8 @@ async def test_every_turn_is_a_chat_of_its_own_with_task_skills_recent_turns_and
 
 
 async def test_turns_draw_from_different_seeds_and_the_same_seed_asks_the_same():
-    _, first = await run(*[act("wait")] * WORLD.max_turns(TASK))
-    _, second = await run(*[act("wait")] * WORLD.max_turns(TASK))
+    _, first = await run(*[act("wait")] * SOURCE.max_turns(TASK))
+    _, second = await run(*[act("wait")] * SOURCE.max_turns(TASK))
     seeds = [sampling.seed for _, sampling in first.asked]
     assert len(set(seeds)) == len(seeds)
     assert seeds == [sampling.seed for _, sampling in second.asked] == [1000 + turn for turn in range(len(seeds))]

@@ -1,4 +1,4 @@
-"""The household world: rules that differ by house, tasks that are pure data, episodes that a knowing player wins."""
+"""The household: rules that differ by house, tasks that are pure data, episodes that a knowing player wins."""
 
 import subprocess
 import sys
@@ -13,12 +13,12 @@ from engine.environments.household.environment import Errand, HouseholdEnvironme
 from engine.environments.household.house import TREATMENTS, draw_house, nouns
 from engine.environments.household.source import HouseholdTasks, errand_of, house_of
 
-WORLD = HouseholdTasks()
+SOURCE = HouseholdTasks()
 
 
 def group(seed, count):
     """Tasks of the house of `seed`."""
-    return WORLD.tasks(f"house-{seed}", seed, count)
+    return SOURCE.tasks(f"house-{seed}", seed, count)
 
 
 def know(house, errand):
@@ -33,7 +33,7 @@ def know(house, errand):
 
 
 def play(task):
-    environment = WORLD.start(task)
+    environment = SOURCE.start(task)
     observation = environment.reset()
     turn = 0
     for turn, action in enumerate(know(house_of(task), errand_of(task)), start=1):  # noqa: B007
@@ -47,13 +47,13 @@ def test_who_knows_the_house_wins_every_task_within_the_cap(seed):
     for task in group(seed, 6):
         turns, _, result = play(task)
         assert result == Result(SUCCEEDED)
-        assert turns == task.difficulty <= WORLD.max_turns(task)
+        assert turns == task.difficulty <= SOURCE.max_turns(task)
 
 
 def test_nobody_wins_in_fewer_actions_than_a_task_is_difficult():
     def wins(task, actions):
         """Whether some continuation of `actions` wins within one action less than the difficulty."""
-        environment = WORLD.start(task)
+        environment = SOURCE.start(task)
         observation = environment.reset()
         for action in actions:
             observation = environment.step(action)
@@ -61,25 +61,25 @@ def test_nobody_wins_in_fewer_actions_than_a_task_is_difficult():
             return environment.result() is not None
         return any(wins(task, [*actions, action]) for action in observation.actions)
 
-    tasks = WORLD.stream(3, 16)
+    tasks = SOURCE.stream(3, 16)
     assert {task.difficulty for task in tasks} == {2, 3, 4}
     assert not any(wins(task, []) for task in tasks)
 
 
 def test_a_seed_has_one_family_its_house_with_all_its_errands():
-    assert WORLD.families(7) == {"house-7": len({task.prompt for task in WORLD.stream(7, 100)})}
+    assert SOURCE.families(7) == {"house-7": len({task.prompt for task in SOURCE.stream(7, 100)})}
 
 
 def test_a_house_may_be_drawn_from_by_any_seed():
-    tasks = WORLD.tasks("house-7", 8, 5)
+    tasks = SOURCE.tasks("house-7", 8, 5)
     assert {task.family for task in tasks} == {"house-7"} and {task.seed for task in tasks} == {7}
     assert tasks != group(7, 5)
 
 
 @pytest.mark.parametrize("family", ["", "house-", "house-seven", "house-7/1", "pick_and_place_simple"])
-def test_a_family_of_another_world_is_refused_by_name(family):
+def test_a_family_of_another_environment_is_refused_by_name(family):
     with pytest.raises(ValueError, match="not a household family"):
-        WORLD.tasks(family, 1, 1)
+        SOURCE.tasks(family, 1, 1)
 
 
 def test_the_words_of_a_house_are_distinct_so_that_a_skill_can_name_them():
@@ -155,11 +155,11 @@ def test_whatever_is_done_one_thing_is_held_at_most_and_only_the_asked_treatment
 
 
 def test_a_stream_covers_every_errand_of_the_house_before_any_repeats():
-    tasks = WORLD.stream(1, 16)
+    tasks = SOURCE.stream(1, 16)
     assert len({task.prompt for task in tasks}) == 16
     assert {errand_of(task).treatment for task in tasks} == {"", *TREATMENTS}
 
 
-def test_a_task_of_another_world_is_refused_by_name():
+def test_a_task_of_another_environment_is_refused_by_name():
     with pytest.raises(ValueError, match="not a household task"):
         errand_of(type(group(1, 1)[0])("alfworld/1", "f", "p"))

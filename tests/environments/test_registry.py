@@ -5,12 +5,17 @@ import sys
 
 import pytest
 
+from engine.config import load_profile
 from engine.core.errors import ConfigError
 from engine.core.registry import UnknownPart
 from engine.environments.alfworld.errors import GamesError
 from engine.environments.alfworld.settings import AlfworldSettings
 from engine.environments.household.settings import HouseholdSettings
 from engine.environments.registry import ENVIRONMENTS, environment_kind, open_held_out, open_source, short_options
+from engine.jobs.loading import rollout_context
+from engine.models.base import Models
+from engine.system.preflight import check
+from tests.agents.scripted import Scripted
 from tests.environments.alfworld_games import write_official
 from tests.environments.free_text import KIND, Sums, SumSettings
 
@@ -102,6 +107,22 @@ def test_an_installed_package_adds_an_environment_by_one_line(installed):
     assert environment_kind(SumSettings()) is KIND
     source = open_source(SumSettings())
     assert isinstance(source, Sums) and open_held_out(SumSettings(), source) is source
+
+
+def test_loglikelihood_decoding_of_free_text_is_refused_before_a_run(installed):
+    settings = ["environment.kind=sums", "executor.decoding=loglikelihood"]
+    with pytest.raises(
+        ConfigError, match=r"lists its actions, and environment\.kind=sums takes any text: use executor"
+    ):
+        check(load_profile("pocket", settings), "train")
+    check(load_profile("pocket", settings[:1]), "train")
+
+
+def test_a_run_without_prompts_of_its_own_has_those_of_its_environment(installed):
+    config = load_profile("pocket", ["environment.kind=sums", "executor.prompts="])
+    check(config, "train")
+    models = Models(Scripted(), Scripted(), None, Scripted())
+    assert rollout_context(config, Sums(), models).executor_prompts.reference == "tests.environments:toy_prompts"
 
 
 def test_the_command_line_has_the_short_options_of_every_environment_that_can_be_imported(installed, tmp_path):

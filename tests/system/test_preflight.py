@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,8 @@ from engine.models.local.weights import load_base, load_tokenizer, put_adapter
 from engine.models.settings import LocalModelSettings
 from engine.runs.directory import Run
 from engine.system.preflight import absolute, check
-from skillos_tui import client
-from skillos_tui.messages import RunCreated, StartRefused
+from skillos_tui.client import client
+from skillos_tui.client.messages import RunCreated, StartRefused, StartRun
 
 POCKET = Path(weights_path("pocket"))
 
@@ -232,22 +231,20 @@ class Screen:
         self.message.append(message)
 
 
-def test_the_workbench_says_so_and_creates_nothing(tmp_path, monkeypatch):
-    bad = load_profile("pocket", ["curator.temperature=0"])
-    monkeypatch.setattr(client, "load_profile", lambda name: bad)
+def test_the_workbench_says_so_and_creates_nothing(tmp_path):
     screen = Screen()
     works = client.Client(screen, tmp_path / "runs")
-    works._attempt(partial(works._start, "train"))
+    works._start(StartRun("train", "pocket", ("curator.temperature=0",)))
     assert [type(message) for message in screen.message] == [StartRefused]
-    assert screen.message[0].why.startswith("curator.temperature=0")
+    assert screen.message[0].field == "settings" and screen.message[0].why.startswith("curator.temperature=0")
     assert not [message for message in screen.message if isinstance(message, RunCreated)]
     assert not (tmp_path / "runs").exists()
 
 
 def test_the_check_brings_no_heavy_library_into_the_workbenchs_process():
     code = (
-        "import sys; import skillos_tui.client\n"
-        "from engine.config import load_profile; from engine.system.preflight import check\n"
+        "import sys; import skillos_tui.client.client; from engine.system.preflight import check\n"
+        "from engine.config import load_profile\n"
         "check(load_profile('pocket'), 'train')\n"
         "try: check(load_profile('pocket', ['model.weights=/no/where']), 'train')\n"
         "except Exception as error: print(error)\n"

@@ -27,7 +27,7 @@ def main() -> None:
 async def picture(options: argparse.Namespace) -> str:
     """The screen once the run's events are on it and the keys have been pressed."""
     width, height = map(int, options.size.split("x"))
-    async with workbench(options.run.absolute(), size=(width, height), look=options.theme) as pilot:
+    async with workbench(options.run.absolute(), size=(width, height), theme=options.theme) as pilot:
         await until(pilot, lambda: bool(pilot.app.view.planned))  # type: ignore[attr-defined]
         for key in options.keys:
             await pilot.press(key)

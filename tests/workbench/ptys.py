@@ -1,4 +1,4 @@
-"""A terminal for tests: a program behind a pseudo-terminal, and what stands on its screen.
+"""A terminal for tests: a program behind a pseudo-terminal, and the text on its screen.
 
 with Terminal("--theme", "dark", str(run.path)) as terminal:
     terminal.until("Executor")             # reads, and answers the program's questions, until the screen shows it

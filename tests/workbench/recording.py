@@ -37,7 +37,9 @@ from engine.core.events import (
     UpdateMade,
 )
 from engine.core.outcomes import FAILED, SUCCEEDED, Outcome, unmeasured
+from engine.jobs.registry import JOBS
 from engine.runs.directory import Run
+from skillos_tui.model.view import RunView
 
 GROUPS, ROLLOUTS, TASKS = 2, 4, 3
 THINGS = ("mug", "apple", "towel", "lamp", "kettle")
@@ -56,6 +58,18 @@ def skill_text(thing: str, place: str) -> str:
 def create(path: Path, kind: str = "train") -> Run:
     """An empty run of the pocket profile."""
     return Run.create(path, kind=kind, config_text=to_toml(load_profile("pocket")))
+
+
+def training_view() -> RunView:
+    """The state of a train run before its first event."""
+    return view_of("train")
+
+
+def view_of(kind: str) -> RunView:
+    """The state of a run of this kind before its first event."""
+    view = RunView()
+    view.identify(kind, JOBS.load(kind))
+    return view
 
 
 def record_training(path: Path, steps: int = 3, *, planned: int = 12, state: str = "finished") -> Run:
@@ -140,7 +154,7 @@ def _rollout(step: int, group: int, rollout: int, dice: random.Random) -> list[A
 
 
 def episode(at: PositionId, outcome: Outcome, skills: dict[str, str] | None = None) -> list[AnyEvent]:
-    """An episode of two turns; the second answer was coerced."""
+    """An episode of two turns; the second action was invalid."""
     thing = THINGS[(at.step + at.position) % len(THINGS)]
     found = [SkillFound(name, 2.31) for name in sorted(skills or {})[:3]]
     return [

@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from engine.core.events import EditDecided, StateChanged
 from engine.runs.directory import Run
-from skillos_tui.session import Session
+from skillos_tui.model.session import Session
 from skillos_tui.widgets.pane import Pane
 from tests.workbench.recording import create, proposal, record_training
 from tests.workbench.stage import screen_lines, until, workbench
@@ -73,7 +73,7 @@ def pane(pilot: Pilot[str], name: str) -> str:
 
 
 def title(pilot: Pilot[str], name: str = "diff") -> str:
-    """What stands in a pane's border."""
+    """The text of a pane's border."""
     widget = pilot.app.screen.query_one(f"#{name}", Pane)
     return f"{widget.border_title} {widget.border_subtitle}"
 

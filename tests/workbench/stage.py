@@ -1,4 +1,4 @@
-"""Helpers for driving the real workbench: start it on a run, read what stands on its screen."""
+"""Helpers for driving the real workbench: start it on a run, read the text of its screen."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from textual import events
 from textual.pilot import Pilot
 
 from skillos_tui.app import SkillosApp
-from skillos_tui.session import Session
-from skillos_tui.themes import load_looks
+from skillos_tui.model.session import Session
+from skillos_tui.themes import load_themes
 
 
 @asynccontextmanager
@@ -22,19 +22,19 @@ async def workbench(
     *,
     folder: Path = Path("/none"),
     size: tuple[int, int] = (120, 40),
-    look: str = "dark",
+    theme: str = "dark",
     session: Session | None = None,
     kind: type[SkillosApp] = SkillosApp,
     reopened: bool = False,
 ) -> AsyncIterator[Pilot[str]]:
     """The running workbench, on `run` or at home with the runs of `folder`; without a `session` it keeps nothing."""
-    app = kind(load_looks(), look, folder, run, session, reopened=reopened)
+    app = kind(load_themes(), theme, folder, run, session, reopened=reopened)
     async with app.run_test(size=size, notifications=True) as pilot:
         yield pilot
 
 
 def screen_lines(pilot: Pilot[str]) -> list[str]:
-    """What stands on the screen, row by row."""
+    """The text of the screen, row by row."""
     return [strip.text for strip in pilot.app.screen._compositor.render_strips()]
 
 
@@ -44,7 +44,7 @@ def on_screen(pilot: Pilot[str]) -> str:
 
 
 async def until(pilot: Pilot[str], wanted: str | Callable[[], bool], seconds: float = 60.0) -> None:
-    """Return once the text stands on the screen (or the condition holds); else fail with the screen as it is."""
+    """Return when the text is on the screen (or the condition holds); else fail with the text of the screen."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         await pilot.pause()

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from skillos_tui.app import find_run, main
-from skillos_tui.keymap import KEYMAP
+from skillos_tui.command import find_run, main
+from skillos_tui.keymap import APP_KEYS
+from skillos_tui.screens.base import FullScreen
+from skillos_tui.screens.live.screen import LiveScreen
+from skillos_tui.screens.review.screen import ReviewScreen
+from skillos_tui.widgets.pane import PANE_KEYS
 from tests.workbench.recording import record_training
 from tests.workbench.stage import on_screen, until, workbench
 
@@ -21,23 +25,21 @@ async def test_the_question_mark_shows_every_key_of_the_screen(tmp_path: Path) -
         await until(pilot, "step 1")
         await pilot.press("question_mark")
         await until(pilot, "On the live screen")
-        assert all(key.help.split(";")[0] in on_screen(pilot).replace("\n", "") for key in KEYMAP["live"][:1])
+        assert all(key.help.split(";")[0] in on_screen(pilot).replace("\n", "") for key in LiveScreen.KEYS)
         await pilot.press("escape")
         await until(pilot, "Executor")
 
 
-@pytest.mark.parametrize("room", ["live", "review"])
-async def test_the_palette_has_every_action(tmp_path: Path, room: str) -> None:
+@pytest.mark.parametrize("kind", [LiveScreen, ReviewScreen])
+async def test_the_palette_has_every_action(tmp_path: Path, kind: type[FullScreen]) -> None:
     run = record_training(tmp_path / "run", steps=1)
     async with workbench(run.path) as pilot:
         await until(pilot, "step 1")
-        if room == "review":
+        if kind is ReviewScreen:
             await pilot.press("r")
             await until(pilot, "insert · find-apple")
         titles = {command.title.lower() for command in pilot.app.get_system_commands(pilot.app.screen)}
-        wanted = {
-            key.label for each in (room, "pane", "app") for key in KEYMAP[each] if key.action != "command_palette"
-        }
+        wanted = {key.label for key in (*kind.KEYS, *PANE_KEYS, *APP_KEYS) if key.action != "command_palette"}
         assert wanted <= titles and "picture" in titles
 
 
@@ -90,7 +92,8 @@ def test_an_unknown_theme_is_an_error_that_names_the_known_ones() -> None:
 
 def test_loading_the_program_loads_nothing_heavy() -> None:
     code = (
-        "import skillos_tui.app, skillos_tui.client, skillos_tui.screens.home, skillos_tui.screens.live, sys\n"
+        "import skillos_tui.app, skillos_tui.client.client, sys\n"
+        "import skillos_tui.screens.home.screen, skillos_tui.screens.live.screen\n"
         "print([name for name in ('torch', 'transformers', 'trl', 'peft', 'pygit2') if name in sys.modules])"
     )
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
@@ -100,7 +103,7 @@ def test_loading_the_program_loads_nothing_heavy() -> None:
 
 def test_the_first_paint_of_a_run_needs_no_skills_and_no_database() -> None:
     code = (
-        "import skillos_tui.app, skillos_tui.screens.live, sys\n"
+        "import skillos_tui.app, skillos_tui.screens.live.screen, sys\n"
         "print([name for name in ('engine.config', 'frontmatter', 'psutil', 'sqlite3', 'tomllib') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

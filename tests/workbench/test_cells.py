@@ -88,7 +88,7 @@ def test_nothing_is_sent_where_nothing_differs_and_a_word_as_a_whole_where_a_let
     assert "446" in sent and "r_task" not in sent and len(sent) < 70
 
 
-def test_a_limit_sends_whole_rows_and_goes_on_where_it_stopped() -> None:
+def test_a_limit_sends_whole_rows_and_continues_where_it_stopped() -> None:
     cells = Cells()
     cells.resize(20, 4)
     for y in range(4):

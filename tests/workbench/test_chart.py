@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skillos_tui.chart import bars, bounds, braille
+from skillos_tui.render.chart import bars, bounds, braille
 
 
 def test_a_rising_curve_rises() -> None:
@@ -11,7 +11,7 @@ def test_a_rising_curve_rises() -> None:
     assert rows[-1][0] != " " and rows[-1][-1] == " "
 
 
-def test_the_width_stands_for_all_that_is_planned() -> None:
+def test_the_width_covers_all_planned_steps() -> None:
     rows = braille([0.5, 0.5], 20, 10, 1, 0.0, 1.0)
     assert rows[0].rstrip() == rows[0].strip() and len(rows[0].rstrip()) <= 2
 

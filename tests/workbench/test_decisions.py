@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from engine.core.events import EditDecided
-from skillos_tui.decisions import Decisions, Taken
-from skillos_tui.view import Edit
+from skillos_tui.model.decisions import Decisions, Taken
+from skillos_tui.model.view import Edit
 from tests.workbench.recording import proposal
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skillos_tui.diff import counts, difference
+from skillos_tui.render.diff import counts, difference
 
 lines_of = st.lists(st.sampled_from(["a", "b", "c", ""]), max_size=12).map(
     lambda parts: "".join(f"{p}\n" for p in parts)
@@ -47,6 +47,6 @@ def test_a_line_moved_or_changed_leaves_the_others_unchanged() -> None:
     assert counts(before, after) == (2, 2)
 
 
-def test_no_text_makes_it_stand_still() -> None:
+def test_no_text_blocks_it() -> None:
     assert counts("a\n" * 2000, "a\nb\n" * 1000)[0] >= 1000
     assert counts("".join(f"x{n}\n" for n in range(9000)), "".join(f"y{n}\n" for n in range(9000))) == (9000, 9000)

@@ -28,22 +28,33 @@ from engine.core.events import (
     UpdateMade,
 )
 from engine.core.outcomes import SUCCEEDED
-from skillos_tui.episodes import Episode
-from skillos_tui.messages import RunRow
-from skillos_tui.text import Line, width_of
-from skillos_tui.view import RunView
+from engine.runs.status import ShownState, Status, StepRewards
+from engine.runs.supervisor import RunSummary
+from skillos_tui.model.episodes import Episode
+from skillos_tui.model.view import RunView
+from skillos_tui.render.text import Line, width_of
+from skillos_tui.screens.home.runs import columns_for, run_row
 from skillos_tui.widgets.bars import notice_line
 from skillos_tui.widgets.queue import ReviewQueue
 from skillos_tui.widgets.rewards import RewardPane, fact_columns, reward_facts
-from skillos_tui.widgets.runs import columns_for, run_row
 from skillos_tui.widgets.state import state_line
 from skillos_tui.widgets.transcript import episode_lines
-from tests.workbench.recording import create, proposal, step_events
+from tests.workbench.recording import create, proposal, step_events, training_view
 from tests.workbench.stage import on_screen, screen_lines, until, workbench
 
 WIDTHS = range(40, 201)
 UNKNOWN = RewardBreakdown(None, None, None, None, None)
 KNOWN = RewardBreakdown(-1.234, 0.445, 0.63, 0.4, 0.8)
+
+
+def summary(
+    name: str, kind: str, state: ShownState, step: int, steps: int, success: float | None = None, pending: int = 0
+) -> RunSummary:
+    """A run of the list; `success` is the r_task of its last step."""
+    rewards = [StepRewards(1, None, success, *[None] * 4, 0, 0, None, {}, 0, 0, 0, "")]
+    return RunSummary(
+        f"/r/{name}", 0.0, Status(name, "/r", kind, "p", state, "", step, steps, rewards, [], pending, None)
+    )
 
 
 def text(line: Line) -> str:
@@ -71,7 +82,7 @@ def ended(step: int, parts: RewardBreakdown, *, count: int) -> StepEnded:
 
 def run(parts: RewardBreakdown, count: int, last: int = 40) -> RunView:
     """A training run after step `last`, with everything that can be said of it."""
-    view, planned = RunView(), 99_999
+    view, planned = training_view(), 99_999
     view.fold(RunStarted(run_kind="train", profile="a-profile-of-mine", steps=planned, pid=1))
     for step in (0, last - 1, last):
         error = 0.055 if parts.r_task is not None else None
@@ -112,7 +123,7 @@ def assert_apart(view: RunView, widths: Sequence[int]) -> None:
 
 
 @pytest.mark.parametrize("parts", [KNOWN, UNKNOWN], ids=["measured", "unmeasured"])
-def test_the_held_out_row_is_whole_and_stands_apart_from_the_facts(parts: RewardBreakdown) -> None:
+def test_the_held_out_row_is_whole_and_separate_from_the_facts(parts: RewardBreakdown) -> None:
     newest = "0.445 ±0.055" if parts.r_task is not None else "n/m"
     for width in WIDTHS:
         row = next(line for line in pane_text(run(parts, 9_999), width) if "held-out" in line)
@@ -122,13 +133,13 @@ def test_the_held_out_row_is_whole_and_stands_apart_from_the_facts(parts: Reward
         )
 
 
-def test_facts_that_cannot_stand_in_a_column_are_cut_with_a_sign() -> None:
+def test_facts_that_do_not_fit_a_column_are_cut_with_a_sign() -> None:
     (row,) = fact_columns([("a label that is long", "a value that is long " * 9, "")], 30)
     assert text(row) == "a label t…  a value that is l…"
 
 
 def test_counts_of_a_step_are_shown_only_where_something_was_lost() -> None:
-    lost, fine = run(KNOWN, 3), RunView()
+    lost, fine = run(KNOWN, 3), training_view()
     fine.fold(ended(1, KNOWN, count=0))
     facts = {label: (value, style) for label, value, style in reward_facts(lost)}
     assert facts["skipped"] == ("2 updates", "warn") and facts["no curator"] == ("3", "warn")
@@ -136,7 +147,7 @@ def test_counts_of_a_step_are_shown_only_where_something_was_lost() -> None:
     assert not {"skipped", "no curator", "shortened", "left out"} & {label for label, _, _ in reward_facts(fine)}
 
 
-def test_the_state_line_fits_and_its_parts_stand_apart() -> None:
+def test_the_state_line_fits_and_its_parts_are_separate() -> None:
     for width in WIDTHS:
         assert_state_line(width)
 
@@ -156,16 +167,14 @@ def assert_state_line(width: int) -> None:
         assert "about" in line or " left" in line
 
 
-def test_the_columns_of_the_list_of_runs_stand_apart_and_names_differ() -> None:
+def test_the_columns_of_the_list_of_runs_are_separate_and_names_differ() -> None:
     for width in WIDTHS:
         assert_columns(width)
 
 
 def assert_columns(width: int) -> None:
     rows = [
-        RunRow(
-            Path("/r"), f"20261125-1817{at:02d}-train-a-long-profile-name", 0.0, "curate", "p", "interrupted", *steps
-        )
+        summary(f"20261125-1817{at:02d}-train-a-long-profile-name", "curate", "interrupted", *steps)
         for at, steps in enumerate(
             [(12_345, 99_999, 0.123, 4_321), (0, 0, None, 0), (1_234_567, 9_999_999, 1.0, 123_456)]
         )
@@ -181,18 +190,18 @@ def assert_columns(width: int) -> None:
 
 
 def test_a_run_s_name_loses_the_date_first_and_keeps_its_end() -> None:
-    row = RunRow(Path("/r"), "20261125-181716-train-pocket-2", 0.0, "train", "pocket", "running", 1, 40)
+    row = summary("20261125-181716-train-pocket-2", "train", "running", 1, 40)
     assert text(run_row(row, 120)).endswith("  20261125-181716-train-pocket-2")
     assert text(run_row(row, 80)).endswith(" 181716-pocket-2")
-    own = RunRow(Path("/r"), "my-own-experiment-with-a-long-name-b", 0.0, "train", "p", "running", 1, 40)
+    own = summary("my-own-experiment-with-a-long-name-b", "train", "running", 1, 40)
     assert text(run_row(own, 80)).endswith(" my-own…-long-name-b")
 
 
-def test_an_action_and_a_notice_that_are_cut_say_so() -> None:
+def test_an_action_and_a_notice_that_are_cut_are_marked() -> None:
     at = PositionId(1)
     started = EpisodeStarted(at, "t", "家" * 60, "p", [SkillFound("s" * 80, 1.0)], "o", 9)
     episode = Episode(started, {1: TurnTaken(at, 1, "", "go " * 400, "", False)}, EpisodeEnded(at, SUCCEEDED, 1, 0))
-    assert any(text(line).rstrip().endswith("…") for line in episode_lines(episode, "train", 60))
+    assert any(text(line).rstrip().endswith("…") for line in episode_lines(episode, training_view(), 60))
     assert text(notice_line(Notice("error", "x" * 900))).endswith("…")
 
 
@@ -226,7 +235,7 @@ async def test_long_values_in_all_panes_are_whole_or_cut_with_a_sign(tmp_path: P
         assert reason in re.sub(r"\s+", " ", shown) and "12345" in on_screen(pilot)
 
 
-def test_a_pane_s_line_is_never_wider_than_it_says() -> None:
+def test_a_pane_s_line_is_never_wider_than_its_width() -> None:
     view = run(KNOWN, 123_456)
     pane = RewardPane("Reward")
     pane.view = view

@@ -1,4 +1,4 @@
-"""Home: one key starts, one key opens; what goes wrong is said and the workbench goes on."""
+"""Home: one key starts, one key opens; errors are reported and the workbench continues."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.core.events import RunStarted
 from engine.runs.directory import Run
 from engine.runs.supervisor import find_runs
-from skillos_tui.widgets.runs import RunList
+from skillos_tui.screens.home.runs import RunList
 from tests.workbench.recording import create, record_training
 from tests.workbench.stage import on_screen, screen_lines, seconds, until, workbench
 
@@ -21,7 +21,7 @@ async def test_a_fresh_machine_offers_training_on_enter(tmp_path: Path) -> None:
         assert "Train the pocket model" in on_screen(pilot) and "Live curation" in on_screen(pilot)
 
 
-async def test_runs_stand_newest_first_with_their_state_and_enter_opens_the_newest(tmp_path: Path) -> None:
+async def test_runs_are_listed_newest_first_with_their_state_and_enter_opens_the_newest(tmp_path: Path) -> None:
     for name in ("a-first", "b-second"):
         record_training(tmp_path / name, steps=2, planned=12).close()
         await asyncio.sleep(0.01)
@@ -67,10 +67,10 @@ async def test_what_is_no_run_is_listed_as_unreadable(tmp_path: Path) -> None:
     async with workbench(folder=tmp_path) as pilot:
         await until(pilot, "unreadable")
         assert "finished" in on_screen(pilot)
-        assert pilot.app.screen.query_one(RunList).value == tmp_path / "good"
+        assert pilot.app.screen.query_one(RunList).value == str(tmp_path / "good")
 
 
-async def test_a_place_that_cannot_be_written_is_said_and_nothing_is_started(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_written_is_reported_and_nothing_is_started(tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_text("a file, so that no run can be made in it")
     async with workbench(folder=blocked / "runs") as pilot:
@@ -80,13 +80,13 @@ async def test_a_place_that_cannot_be_written_is_said_and_nothing_is_started(tmp
         assert "Live curation" in on_screen(pilot)
 
 
-async def test_a_directory_of_something_else_is_said_on_the_live_screen(tmp_path: Path) -> None:
+async def test_a_directory_of_something_else_is_reported_on_the_live_screen(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a run")
     async with workbench(tmp_path) as pilot:
         await until(pilot, "is not a run")
 
 
-async def test_a_run_that_vanishes_is_said(tmp_path: Path) -> None:
+async def test_a_run_that_is_removed_is_reported(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     async with workbench(run.path) as pilot:
         await until(pilot, "step 1")
@@ -115,7 +115,7 @@ async def test_a_run_that_has_vanished_keeps_what_is_shown_and_refuses_its_keys(
         assert "repository  1 skill" in on_screen(pilot)
 
 
-async def test_an_interrupted_run_is_told_from_a_running_one(tmp_path: Path) -> None:
+async def test_an_interrupted_run_is_distinguished_from_a_running_one(tmp_path: Path) -> None:
     run = create(tmp_path / "dead")
     with run.lock():
         run.append(RunStarted(run_kind="train", profile="pocket", steps=4, pid=1))
@@ -124,7 +124,7 @@ async def test_an_interrupted_run_is_told_from_a_running_one(tmp_path: Path) -> 
         await until(pilot, "interrupted")
 
 
-async def test_an_event_of_a_newer_version_is_said(tmp_path: Path) -> None:
+async def test_an_event_of_a_newer_version_is_reported(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     with run.transaction() as transaction:
         values = (run.last_id() + 1, 0.0, "notice", b'{"kind": "dreamt"}')

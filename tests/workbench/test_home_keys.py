@@ -1,4 +1,4 @@
-"""Enter on Home, however early: it does once what the person meant, and nothing waits for the list but the answer."""
+"""Enter on Home, however early: it does once what the person meant, and only the answer waits for the list."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from engine.runs import supervisor
 from engine.runs.commands import Stop
 from engine.runs.directory import Run
-from skillos_tui.screens.home import HomeScreen
-from skillos_tui.screens.live import LiveScreen
+from skillos_tui.screens.home.screen import HomeScreen
+from skillos_tui.screens.live.screen import LiveScreen
 from tests.runs.engines import wait_until, worker
 from tests.workbench.recording import record_training
 from tests.workbench.reviewing import bottom
@@ -66,7 +66,7 @@ async def test_enter_pressed_again_while_a_run_begins_starts_no_second_one(engin
         assert len(names(engines)) == 1
 
 
-async def test_enter_before_the_list_has_come_opens_the_newest_once_it_has(tmp_path: Path) -> None:
+async def test_enter_before_the_list_has_arrived_opens_the_newest_when_it_does(tmp_path: Path) -> None:
     for name in ("a-first", "b-second"):
         record_training(tmp_path / name, steps=1).close()
     held = hold(tmp_path / "a-first")
@@ -103,7 +103,7 @@ async def test_a_line_that_was_chosen_by_hand_needs_no_list(engines: Path, tmp_p
             assert run.kind == "curate"
 
 
-async def test_a_folder_that_cannot_be_read_is_said_and_enter_starts_nothing(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_read_is_reported_and_enter_starts_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "runs"
     folder.write_text("a file where the runs should be")
     async with workbench(folder=folder, size=(80, 24)) as pilot:

@@ -1,4 +1,4 @@
-"""Text that a model, a game or a file chose reaches every pane, and does nothing there but stand."""
+"""Text of a model, a game or a file is shown in every pane, and never interpreted."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def test_escape_and_alt_keys_are_keys_after_a_moment() -> None:
     assert read(Input(), b"\x1b\x1b[A") == [Escape(), Sequence(b"\x1b[A")]
 
 
-def test_an_arrow_whose_escape_came_too_early_is_still_no_letter() -> None:
+def test_an_arrow_whose_escape_arrived_early_is_no_letter() -> None:
     assert read(Input(), b"\x1b", b"[A", apart=0.2) == [Escape(), Sequence(b"\x1b[A")]
 
 

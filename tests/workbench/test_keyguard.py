@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from textual.events import Key
 
-from skillos_tui.keyguard import MAX_IGNORED_SECONDS, PAUSE_SECONDS, UNREAD_SECONDS, Reading, Typing
+from skillos_tui.model.keyguard import MAX_IGNORED_SECONDS, PAUSE_SECONDS, UNREAD_SECONDS, Reading, Typing
 
 
 def key(name: str, at: float) -> Key:
@@ -23,7 +23,7 @@ def test_what_has_not_been_painted_is_not_decided_on() -> None:
     assert reading.refusal(100.0) == ""
 
 
-def test_what_came_by_itself_is_first_looked_at() -> None:
+def test_what_the_program_brought_is_read_first() -> None:
     reading = Reading()
     reading.show("a", by_itself=True)
     reading.paint(100.0)

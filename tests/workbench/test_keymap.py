@@ -1,35 +1,33 @@
-"""The keymap is the truth: every key has its action, and no key means two things in one place."""
+"""Every key has its action, and no key has two meanings in one place."""
 
 from __future__ import annotations
 
 import pytest
 
 from skillos_tui.app import SkillosApp
-from skillos_tui.keymap import KEYMAP
-from skillos_tui.screens.home import HomeScreen
-from skillos_tui.screens.live import LiveScreen
-from skillos_tui.screens.review import ReviewScreen
-from skillos_tui.widgets.pane import Pane
+from skillos_tui.keymap import APP_KEYS, Key, sections_of
+from skillos_tui.screens.base import FullScreen
+from skillos_tui.screens.registry import SCREENS, make_screen
+from skillos_tui.widgets.pane import PANE_KEYS, Pane
 from skillos_tui.widgets.tree import SkillTree
 
-ROOMS = {
-    "home": HomeScreen,
-    "live": LiveScreen,
-    "review": ReviewScreen,
-    "pane": Pane,
-    "tree": SkillTree,
-    "app": SkillosApp,
-}
+OWNERS = [SkillosApp, Pane, SkillTree, *(type(make_screen(name)) for name in SCREENS.names())]
 
 
-@pytest.mark.parametrize("room", KEYMAP)
-def test_every_key_has_an_action_of_its_room(room: str) -> None:
-    for key in KEYMAP[room]:
-        assert hasattr(ROOMS[room], f"action_{key.action.partition('(')[0]}"), key
+def action_of(owner: type, key: Key) -> object:
+    target, _, action = key.action.partition("(")[0].rpartition(".")
+    return getattr(SkillosApp if target == "app" else owner, f"action_{action}", None)
 
 
-@pytest.mark.parametrize("room", ["home", "live", "review"])
-def test_no_key_means_two_things_on_one_screen(room: str) -> None:
-    rooms = [room, "pane", "app"]
-    keys = [name for each in rooms for key in KEYMAP[each] for name in key.keys.split(",")]
-    assert len(keys) == len(set(keys))
+@pytest.mark.parametrize("owner", OWNERS)
+def test_every_key_has_an_action_of_its_owner(owner: type[SkillosApp | Pane | FullScreen]) -> None:
+    assert owner.KEYS and owner.KEYS_TITLE
+    for key in owner.KEYS:
+        assert callable(action_of(owner, key)), key
+
+
+@pytest.mark.parametrize("name", SCREENS.names())
+def test_no_key_has_two_meanings_on_one_screen(name: str) -> None:
+    keys = [key for section in sections_of(make_screen(name)) for key in section[1]]
+    names = [name for key in (*keys, *PANE_KEYS, *APP_KEYS) for name in key.keys.split(",")]
+    assert len(names) == len(set(names))

@@ -25,7 +25,7 @@ import sys, threading, asyncio
 from skillos_tui.app import SkillosApp
 from skillos_tui.command import main
 from skillos_tui.terminal.driver import TerminalDriver
-from skillos_tui.screens.live import LiveScreen
+from skillos_tui.screens.live.screen import LiveScreen
 from skillos_tui.widgets.transcript import TranscriptPane
 def fault(*_, **__):
     raise ValueError("the fault of the test")
@@ -199,9 +199,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("how", "why"), REFUSED.values(), ids=REFUSED)
-def test_without_a_terminal_it_says_so_in_one_line_and_names_the_commands_that_need_none(
-    how: dict[str, object], why: str
-) -> None:
+def test_without_a_terminal_one_line_names_the_commands_that_need_none(how: dict[str, object], why: str) -> None:
     done = call(**how)  # type: ignore[arg-type]
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

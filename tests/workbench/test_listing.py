@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skillos_tui.text import Line, line
+from skillos_tui.render.text import Line, line
 from skillos_tui.widgets.listing import Item, ListPane
 from skillos_tui.widgets.tree import SkillTree
 from tests.workbench.recording import record_training
@@ -84,7 +84,7 @@ async def test_a_heading_that_is_too_long_is_wrapped_and_the_cursor_knows_its_ro
         assert pane.value == MANY - 1
 
 
-async def test_the_cursor_stays_on_its_item_when_others_come_and_go(tmp_path: Path) -> None:
+async def test_the_cursor_stays_on_its_item_when_others_are_added_and_removed(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     names = [f"skill-{at:05d}" for at in range(MANY)]
     async with workbench(run.path) as pilot:

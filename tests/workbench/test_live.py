@@ -42,10 +42,12 @@ async def test_four_panes_and_the_state_show_a_finished_run(tmp_path: Path) -> N
         assert "fork  of group 0 rollout 0" in pane(pilot, "skills")
         assert "+ name: find-kettle" in pane(pilot, "diff")
         transcript = pane(pilot, "transcript")
-        assert "position 1 · house-30" in transcript and "go safe" in transcript and "(coerced)" in transcript
+        assert "position 1 · house-30" in transcript and "go safe" in transcript and "(invalid)" in transcript
         assert "insert find-apple" in transcript and "refused: there is no skill" in transcript
         rewards = pane(pilot, "rewards")
-        assert "r_fc        0.630" in rewards and "spread      0.120" in rewards and "coerced     3.1%" in rewards
+        assert (
+            "r_fc        0.630" in rewards and "reward std  0.120" in rewards and "actions     3.1% invalid" in rewards
+        )
         assert "available 9.0 / 16.0 GiB" in pane(pilot, "memory")
 
 
@@ -81,13 +83,13 @@ async def test_what_was_not_measured_is_never_a_number(tmp_path: Path) -> None:
     async with workbench(run.path) as pilot:
         await until(pilot, "unmeasured")
         rewards = pane(pilot, "rewards")
-        for name in ("r", "r_task", "r_fc", "r_cnt", "r_comp", "reward_std", "coerced"):
+        for name in ("r", "r_task", "r_fc", "r_cnt", "r_comp", "reward std", "actions"):
             assert f"{name:<11} n/m" in rewards
         assert "r_task n/m" in rewards and "0.000" not in rewards
         assert "GPU       n/a" in pane(pilot, "memory") and "available n/a / n/a" in pane(pilot, "memory")
 
 
-async def test_an_unmeasured_outcome_tells_its_reason(tmp_path: Path) -> None:
+async def test_an_unmeasured_outcome_has_its_reason(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=2)
     async with workbench(run.path) as pilot:
         await until(pilot, lambda: "not measured: the model did not answer in 60 s" in pane(pilot, "transcript"))
@@ -127,7 +129,7 @@ async def test_pause_and_stop_reach_the_engine_and_stop_asks_first(tmp_path: Pat
             await until(pilot, lambda: [sent.command for sent in run.take_commands()] == [Stop()])
 
 
-async def test_a_dead_engine_is_told_from_a_running_one(tmp_path: Path) -> None:
+async def test_a_dead_engine_is_distinguished_from_a_running_one(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1, state="running")
     async with workbench(run.path) as pilot:
         await until(pilot, "interrupted")
@@ -201,7 +203,7 @@ async def test_resizing_from_small_to_large_and_back_keeps_the_panes(tmp_path: P
         await until(pilot, lambda: "Memory" not in on_screen(pilot))
 
 
-async def test_a_pause_that_has_not_begun_can_be_taken_back(tmp_path: Path) -> None:
+async def test_a_pause_that_has_not_started_can_be_cancelled(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1, state="running")
     with run.lock():
         async with workbench(run.path) as pilot:
@@ -213,7 +215,7 @@ async def test_a_pause_that_has_not_begun_can_be_taken_back(tmp_path: Path) -> N
             assert sent == [Pause(), Resume()]
 
 
-async def test_what_the_run_waits_for_is_said(tmp_path: Path) -> None:
+async def test_what_the_run_waits_for_is_shown(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1, state="running")
     with run.lock():
         run.append(StateChanged("running", "waiting for a decision on 2 edits"))
@@ -221,7 +223,7 @@ async def test_what_the_run_waits_for_is_said(tmp_path: Path) -> None:
             await until(pilot, "● running (waiting for a decision on 2 edits)")
 
 
-async def test_an_engine_that_lives_but_gives_no_sign_is_said(tmp_path: Path) -> None:
+async def test_a_living_engine_that_is_silent_is_shown(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1, state="running")
     with run.lock():
         long_ago = time.time() - 70

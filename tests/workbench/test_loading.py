@@ -37,7 +37,9 @@ def run(tmp_path: Path, waited: list[int], monkeypatch: pytest.MonkeyPatch) -> I
         kill_engine(run)
 
 
-async def test_the_workbench_is_left_while_an_engine_loads_and_the_engine_goes_on(run: Run, waited: list[int]) -> None:
+async def test_the_workbench_is_left_while_an_engine_loads_and_the_engine_continues(
+    run: Run, waited: list[int]
+) -> None:
     async with workbench(run.path, folder=run.path.parent) as pilot:
         await until(pilot, "stopped")
         pilot.app.client.resume()

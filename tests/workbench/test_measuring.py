@@ -8,8 +8,7 @@ import pytest
 
 from engine.core.events import AnyEvent, MeasurementStarted, PositionId, Progress, RunStarted, StateChanged, StepStarted
 from engine.core.outcomes import FAILED, SUCCEEDED
-from skillos_tui.episodes import where
-from skillos_tui.view import RunView
+from skillos_tui.model.view import RunView
 from skillos_tui.widgets.state import meter, state_line, time_left
 from tests.workbench.recording import (
     HELD_OUT_GROUPS,
@@ -21,6 +20,7 @@ from tests.workbench.recording import (
     measuring_events,
     record_training,
     step_events,
+    training_view,
 )
 from tests.workbench.stage import on_screen, screen_lines, until, workbench
 from tests.workbench.test_live import pane
@@ -60,7 +60,7 @@ def test_a_held_out_episode_is_no_outcome_of_a_curate_run() -> None:
     assert folded(curate, *measuring_events(0, 3)).outcomes == {}
 
 
-def test_the_episodes_of_training_stay_until_those_of_the_measurement_begin_and_come_back_at_its_end() -> None:
+def test_the_episodes_of_training_are_shown_until_a_measurement_starts_and_again_after_it() -> None:
     trained = [(1, position, False) for position in (1, 2, 3)]
     view = folded(TRAIN, *step_events(1), *measuring_events(1, 0))
     assert places(view) == trained
@@ -107,8 +107,8 @@ def test_the_same_events_again_from_the_last_step_on_give_the_same_view() -> Non
     assert (places(view), view.measuring, view.progress, view.fork) == before
 
 
-def test_an_address_says_that_it_is_held_out() -> None:
-    assert where(PositionId(10, 3, 0, 2, held_out=True), "train") == "held-out step 10 · g3 p2"
+def test_a_held_out_address_is_marked() -> None:
+    assert training_view().place(PositionId(10, 3, 0, 2, held_out=True)) == "held-out step 10 · g3 p2"
 
 
 # What the engine does now
@@ -118,7 +118,7 @@ def progress(phase: str, done: int = 0, total: int = 0, seconds: float = 0.0, wh
     return Progress(phase, what, done, total, "episodes" if total else "", seconds)  # type: ignore[arg-type]
 
 
-def test_loading_says_what_is_loaded() -> None:
+def test_loading_names_what_is_loaded() -> None:
     view = folded(StateChanged("starting"), progress("loading", what="the pocket model"))
     assert state(view, "starting").startswith("◌ loading the pocket model  │  ")
     assert state(folded(TRAIN, view=view), "running").startswith("◌ loading the pocket model")
@@ -164,7 +164,7 @@ def test_no_time_is_claimed_where_none_is_known() -> None:
     assert meter(progress("measuring", 158, 160)) == "▮▮▮▮▮▮▮▯" and meter(progress("measuring", 12, 9)) == "▮" * 8
 
 
-def test_a_silent_engine_is_said_and_promises_no_time() -> None:
+def test_a_silent_engine_is_shown_without_a_time_left() -> None:
     line = state(folded(TRAIN, progress("measuring", 55, 160, 4.2)), silent=60)
     assert "(no sign of the engine for 60 s)" in line and "measuring 55/160" in line and "left" not in line
 

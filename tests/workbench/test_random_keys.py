@@ -19,11 +19,11 @@ from engine.review import decisions as reviews
 from engine.runs.directory import Run
 from engine.runs.errors import RunError
 from skillos_tui.app import SkillosApp
-from skillos_tui.client import user
-from skillos_tui.screens.base import RoomScreen
-from skillos_tui.screens.home import HomeScreen
-from skillos_tui.screens.live import LiveScreen
-from skillos_tui.screens.review import ReviewScreen
+from skillos_tui.client.client import user
+from skillos_tui.screens.base import FullScreen
+from skillos_tui.screens.home.screen import HomeScreen
+from skillos_tui.screens.live.screen import LiveScreen
+from skillos_tui.screens.review.screen import ReviewScreen
 from tests.workbench.recording import proposal
 from tests.workbench.reviewing import decisions, waiting_run
 from tests.workbench.stage import until, workbench
@@ -54,7 +54,7 @@ class Watched(SkillosApp):
         super()._display(screen, renderable)  # type: ignore[arg-type]
         if isinstance(screen, ReviewScreen):
             self.diff_of = screen.queue.current.proposed.edit if screen.queue.current else ""
-        elif isinstance(screen, RoomScreen):
+        elif isinstance(screen, FullScreen):
             self.diff_of = ""
 
 

@@ -12,9 +12,9 @@ from textual.widgets import Input
 from engine.core.events import EditDecided
 from engine.review import decisions as reviews
 from engine.runs.directory import Run
-from skillos_tui.screens.reason import ReasonScreen
-from skillos_tui.screens.review import ReviewScreen
-from skillos_tui.session import Session
+from skillos_tui.model.session import Session
+from skillos_tui.screens.reason.screen import ReasonScreen
+from skillos_tui.screens.review.screen import ReviewScreen
 from tests.workbench.recording import proposal
 from tests.workbench.reviewing import bottom, decided, decisions, pane, reason, review, skill_of, title, waiting_run
 from tests.workbench.stage import at_once, seconds, until
@@ -57,7 +57,7 @@ ELSEWHERE: dict[str, tuple[Callable[[Run], object], str]] = {
 
 
 @pytest.mark.parametrize(("what", "size"), [*((what, (120, 40)) for what in ELSEWHERE), ("approved", (80, 24))])
-async def test_what_happens_to_the_edit_meanwhile_is_said_and_enter_does_nothing(
+async def test_a_change_of_the_edit_is_shown_and_enter_does_nothing(
     tmp_path: Path, what: str, size: tuple[int, int]
 ) -> None:
     run = waiting_run(tmp_path / "run")
@@ -84,7 +84,7 @@ async def test_what_happens_to_the_edit_meanwhile_is_said_and_enter_does_nothing
         assert pilot.app.is_running
 
 
-async def test_a_reason_that_was_not_sent_stands_beside_the_edit(tmp_path: Path) -> None:
+async def test_a_reason_that_was_not_sent_is_shown_with_the_edit(tmp_path: Path) -> None:
     run = waiting_run(tmp_path / "run")
     async with review(run, size=(80, 24)) as pilot:
         await pilot.press("v")
@@ -112,7 +112,7 @@ async def test_an_edit_that_was_put_anew_can_be_vetoed_with_the_text_that_was_ke
         assert reason(run, "e0") == "too vague"
 
 
-async def test_a_veto_that_comes_second_keeps_its_text(tmp_path: Path) -> None:
+async def test_a_veto_that_is_second_keeps_its_text(tmp_path: Path) -> None:
     """The other decision is in the log, and the screen does not know yet."""
     run = waiting_run(tmp_path / "run")
     session = Session(tmp_path / "state")

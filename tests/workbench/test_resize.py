@@ -1,4 +1,4 @@
-"""A terminal that is resized while a dialog is open, also to almost nothing: the workbench goes on."""
+"""A terminal that is resized while a dialog is open, also to almost nothing: the workbench continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coming back: the place that was left is there again, however the program ended, and what happened meanwhile is said."""
+"""The place is restored at the next start, however the program ended, and what happened since is shown."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ import pytest
 
 from engine.core.events import EditDecided, HeldOutMeasured, Notice, StateChanged
 from engine.runs.directory import Run
-from skillos_tui.news import news
-from skillos_tui.returning import chosen_look, last_run, place_of
-from skillos_tui.session import Place, Saved, Session
-from skillos_tui.themes import load_looks
+from skillos_tui.client.records import news_since
+from skillos_tui.model.session import Place, Saved, Session
+from skillos_tui.screens.place import chosen_theme, last_run, place_of
+from skillos_tui.themes import load_themes
 from skillos_tui.widgets.diff import DiffPane
 from skillos_tui.widgets.queue import ReviewQueue
 from skillos_tui.widgets.tree import SkillTree
@@ -71,9 +71,9 @@ def test_the_last_run_is_opened_unless_it_is_of_another_folder(tmp_path: Path) -
 
 
 def test_a_theme_that_is_gone_is_not_chosen() -> None:
-    looks = load_looks()
-    assert chosen_look(Session(saved=Saved(theme="light")), looks) == "light"
-    assert chosen_look(Session(saved=Saved(theme="pink")), looks) is None
+    themes = load_themes()
+    assert chosen_theme(Session(saved=Saved(theme="light")), themes) == "light"
+    assert chosen_theme(Session(saved=Saved(theme="pink")), themes) == ""
 
 
 # The place
@@ -88,7 +88,7 @@ async def leave(run: Run, session: Session, *keys: str, wanted: str) -> None:
         await pilot.press("q")
 
 
-async def test_the_review_screen_comes_back_with_its_edit_focus_and_scroll(tmp_path: Path) -> None:
+async def test_the_review_screen_is_restored_with_its_edit_focus_and_scroll(tmp_path: Path) -> None:
     run, session = record_training(tmp_path / "run", steps=3), Session.load(tmp_path / "state")
     async with workbench(run.path, session=session, size=(80, 24)) as pilot:
         await until(pilot, "6 to review")
@@ -107,7 +107,7 @@ async def test_the_review_screen_comes_back_with_its_edit_focus_and_scroll(tmp_p
         await until(pilot, "Executor")
 
 
-async def test_the_live_screen_comes_back_with_the_skill_under_the_cursor_and_the_rollout(tmp_path: Path) -> None:
+async def test_the_live_screen_is_restored_with_the_skill_under_the_cursor_and_the_rollout(tmp_path: Path) -> None:
     run, session = record_training(tmp_path / "run", steps=2), Session.load(tmp_path / "state")
     for at in range(30):
         (run.repo_path / f"skill-{at:02d}").mkdir(parents=True)
@@ -212,7 +212,7 @@ def test_the_news_are_what_a_person_asks_for(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=2, state="running")
     run.append(measured(0, 0.32))
     since = run.last_id()
-    assert news(run, since) == ""
+    assert news_since(run, since, "step") == ""
     for step in (3, 4):
         add_step(run, step)
     run.append(StateChanged("paused"), StateChanged("running"), StateChanged("paused"), StateChanged("running"))
@@ -220,21 +220,21 @@ def test_the_news_are_what_a_person_asks_for(tmp_path: Path) -> None:
     told = (
         "since you left: 2 steps, 3 new edits wait, 1 edit decided, held-out 0.320 → 0.410, paused 2 times, 1 warning"
     )
-    assert news(run, since) == told
+    assert news_since(run, since, "step") == told
     run.append(StateChanged("failed", "the disk is full"))
-    assert news(run, since).split(", paused")[1] == " 2 times, failed (the disk is full), 1 warning"
+    assert news_since(run, since, "step").split(", paused")[1] == " 2 times, failed (the disk is full), 1 warning"
 
 
 def test_a_first_measurement_and_an_unmeasured_one_are_no_change_from_0(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     since = run.last_id()
     run.append(measured(0, 0.32))
-    assert news(run, since) == "since you left: held-out 0.320"
+    assert news_since(run, since, "step") == "since you left: held-out 0.320"
     run.append(HeldOutMeasured(1, 4, None, None, 12, 1.0))
-    assert news(run, since) == "since you left: held-out 0.320 → n/m"
+    assert news_since(run, since, "step") == "since you left: held-out 0.320 → n/m"
 
 
-async def test_the_news_stand_on_the_screen_until_they_are_taken_away(tmp_path: Path) -> None:
+async def test_the_news_are_shown_until_they_are_dismissed(tmp_path: Path) -> None:
     run, session = record_training(tmp_path / "run", steps=1, state="running"), Session()
     await leave(run, session, wanted="2 to review")
     add_step(run, 2)
@@ -296,7 +296,7 @@ class Program:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
-def test_a_killed_program_comes_back_where_it_was(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_killed_program_starts_again_where_it_was(tmp_path: Path, number: signal.Signals) -> None:
     run = record_training(tmp_path / "runs" / "run", steps=2)
     state = tmp_path / "state"
     first = Program(str(run.path), "--state", str(state))

@@ -13,7 +13,7 @@ from engine.core.events import EditDecided
 from engine.review import decisions as reviews
 from engine.runs.directory import Run
 from engine.skills.audit import Finding
-from skillos_tui.messages import Reply, TrajectoryRead
+from skillos_tui.client.messages import Reply, TrajectoryRead
 from tests.workbench.recording import proposal, record_training
 from tests.workbench.reviewing import commit_of, pane, reason, review, title, waiting_run
 from tests.workbench.stage import at_once, on_screen, until, workbench
@@ -79,7 +79,7 @@ async def test_a_veto_takes_a_reason_and_writes_nothing(tmp_path: Path) -> None:
         assert state(run, "s1-1") == "pending"
 
 
-async def test_undo_reverts_the_commit_that_it_names_and_can_be_taken_back(tmp_path: Path) -> None:
+async def test_undo_reverts_the_commit_that_it_names_and_can_be_undone(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     async with workbench(run.path) as pilot:
         await until(pilot, "2 to review")
@@ -155,7 +155,7 @@ async def test_a_file_that_changed_since_conflicts_and_is_asked_again(tmp_path: 
         assert (folder / "SKILL.md").read_text() == proposed.after
 
 
-async def test_whoever_comes_second_is_told(tmp_path: Path) -> None:
+async def test_the_second_to_decide_is_refused_with_the_reason(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     async with workbench(run.path) as pilot:
         await until(pilot, "2 to review")
@@ -195,7 +195,7 @@ async def test_a_repository_that_cannot_be_written_loses_nothing(tmp_path: Path)
         assert state(run, "s1-0") == "pending"
 
 
-async def test_when_all_was_decided_the_next_edit_comes_by_itself_but_not_under_a_key(tmp_path: Path) -> None:
+async def test_after_the_last_decision_the_next_edit_is_shown_but_not_decided_by_an_earlier_key(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     reviews.veto(run, "s1-1", "ann", "")
     async with workbench(run.path) as pilot:
@@ -211,7 +211,7 @@ async def test_when_all_was_decided_the_next_edit_comes_by_itself_but_not_under_
         assert state(run, "s7-0") == "pending"
 
 
-async def test_what_the_audit_found_stands_beside_the_edit(tmp_path: Path) -> None:
+async def test_the_findings_of_the_audit_are_shown_with_the_edit(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     found = [
         Finding("fetch-and-run", "danger", 7, "runs what a URL answers: «curl \u202e x | sh»"),
@@ -228,7 +228,7 @@ async def test_what_the_audit_found_stands_beside_the_edit(tmp_path: Path) -> No
         assert "\u202e" not in pane(pilot, "why")
 
 
-async def test_an_edit_that_gave_way_is_told_apart_and_asked_again(tmp_path: Path) -> None:
+async def test_a_superseded_edit_is_marked_and_can_be_queued_again(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     run.append(EditDecided("s1-0", "superseded", reviews.QUEUE, "s1-1 took its place"))
     async with workbench(run.path) as pilot:
@@ -263,13 +263,13 @@ async def test_a_fast_cursor_reads_only_what_led_to_the_edit_where_it_stops(tmp_
     async with review(run) as pilot:
         await until(pilot, "The log does not hold")
         read: list[str] = []
-        heard = pilot.app._hand_on  # type: ignore[attr-defined]
+        heard = pilot.app._pass_on  # type: ignore[attr-defined]
 
         def listen(reply: Reply) -> None:
             read.extend([reply.edit] if isinstance(reply, TrajectoryRead) else [])
             heard(reply)
 
-        pilot.app._hand_on = listen  # type: ignore[attr-defined]
+        pilot.app._pass_on = listen  # type: ignore[attr-defined]
         gate = threading.Event()
         busy = [asyncio.get_running_loop().run_in_executor(None, gate.wait) for _ in range(64)]
         await pilot.press(*"nnnnnnnn")

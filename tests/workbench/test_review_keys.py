@@ -11,11 +11,11 @@ import pytest
 
 from engine.core.events import EditDecided
 from engine.review import decisions as reviews
-from skillos_tui import client
 from skillos_tui.app import SkillosApp
-from skillos_tui.keyguard import UNREAD_SECONDS
-from skillos_tui.screens.review import REASON_PAUSE_SECONDS, ReviewScreen
-from skillos_tui.session import Place, Session
+from skillos_tui.client import client
+from skillos_tui.model.keyguard import UNREAD_SECONDS
+from skillos_tui.model.session import Place, Session
+from skillos_tui.screens.review.screen import REASON_PAUSE_SECONDS, ReviewScreen
 from tests.workbench.recording import proposal
 from tests.workbench.reviewing import (
     bottom,
@@ -123,7 +123,7 @@ async def test_escape_ends_the_ignoring(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["a", "v", "u"])
-async def test_where_there_is_no_edit_a_key_says_so(tmp_path: Path, key: str) -> None:
+async def test_a_key_without_an_edit_is_answered(tmp_path: Path, key: str) -> None:
     run = empty_run(tmp_path / "run")
     async with workbench(run.path) as pilot:
         await until(pilot, "repository")
@@ -135,7 +135,7 @@ async def test_where_there_is_no_edit_a_key_says_so(tmp_path: Path, key: str) ->
         assert decided(run) == {}
 
 
-async def test_on_a_run_that_is_lost_a_key_says_so(tmp_path: Path) -> None:
+async def test_a_key_on_a_lost_run_is_answered(tmp_path: Path) -> None:
     run = waiting_run(tmp_path / "run")
     async with review(run) as pilot:
         run.close()
@@ -147,7 +147,7 @@ async def test_on_a_run_that_is_lost_a_key_says_so(tmp_path: Path) -> None:
             await pilot.press("escape", "tab")
 
 
-async def test_the_first_edit_that_comes_is_not_under_a_key(tmp_path: Path) -> None:
+async def test_the_first_edit_that_arrives_is_not_decided_by_an_earlier_key(tmp_path: Path) -> None:
     run = empty_run(tmp_path / "run")
     async with workbench(run.path) as pilot:
         await until(pilot, "repository")
@@ -268,7 +268,7 @@ async def test_review_that_is_opened_by_the_program_is_read_first(tmp_path: Path
     run = waiting_run(tmp_path / "run")
     async with workbench(run.path) as pilot:
         await until(pilot, "3 to review")
-        await pilot.app.push_screen(ReviewScreen(by_itself=True))
+        await app_of(pilot).open_screen("review", restored=True)
         await until(pilot, "insert · find-")
         await pilot.press("a")
         await until(pilot, "has just come; look at it first")
@@ -279,8 +279,9 @@ async def test_an_edit_that_the_program_goes_to_in_a_review_it_opened_is_read_fi
     run = waiting_run(tmp_path / "run")
     async with workbench(run.path) as pilot:
         await until(pilot, "3 to review")
-        screen = ReviewScreen(by_itself=True)
-        await pilot.app.push_screen(screen)
+        await app_of(pilot).open_screen("review", restored=True)
+        screen = pilot.app.screen
+        assert isinstance(screen, ReviewScreen)
         await until(pilot, "insert · find-")
         await seconds(pilot, UNREAD_SECONDS)
         screen.queue.move(2)
@@ -302,8 +303,8 @@ async def test_review_shows_no_edit_and_decides_on_none_until_the_whole_log_is_r
     run, session, gate = waiting_run(tmp_path / "run", 2), Session(), threading.Event()
     run.append(EditDecided("e0", "vetoed", "bob", ""))
     session.keep_place(run.path, Place(seen=1))
-    whole = client.news
-    monkeypatch.setattr(client, "news", lambda run, since: gate.wait(60) and whole(run, since))
+    whole = client.news_since
+    monkeypatch.setattr(client, "news_since", lambda run, since, unit: gate.wait(60) and whole(run, since, unit))
     async with workbench(run.path, session=session) as pilot:
         await until(pilot, "1 to review")
         await pilot.press("r")

@@ -40,7 +40,7 @@ def test_a_frame_that_was_complete_before_is_seen_at_once() -> None:
     assert due(seen, pace, 1.0) == 1
 
 
-def test_a_reply_that_never_comes_is_waited_for_no_longer_than_any_other() -> None:
+def test_a_missing_reply_is_waited_for_no_longer_than_any_other() -> None:
     pace, seen = answering(), Seen(0.0)
     pace.sent(100, 1.0)
     seen.watch(lambda: None)
@@ -63,7 +63,7 @@ def test_a_terminal_that_never_answers_is_believed_after_a_while() -> None:
     assert due(seen, pace, UNKNOWN_SECONDS) == 1
 
 
-def test_replies_to_frames_that_were_given_up_say_nothing_of_later_ones() -> None:
+def test_replies_to_frames_that_were_given_up_do_not_count_for_later_ones() -> None:
     pace, seen = Pace(), Seen(0.0)
     pace.sent(100, 0.0)
     pace.expire(FIRST_SECONDS)

@@ -30,9 +30,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
     ("answers", "paper"),
     [(LIGHT + ATTRIBUTES, LIGHT_PAPER), (DARK + ATTRIBUTES, DARK_PAPER), (ATTRIBUTES, DARK_PAPER), (b"", DARK_PAPER)],
 )
-def test_the_theme_follows_the_terminal_and_is_dark_where_it_does_not_tell(
-    run: Run, answers: bytes, paper: bytes
-) -> None:
+def test_the_theme_follows_the_terminal_and_is_dark_without_a_reply(run: Run, answers: bytes, paper: bytes) -> None:
     said = {**ANSWERS, b"\x1b]11;?\x1b\\": answers, b"\x1b[c": b""}
     with Terminal(str(run.path), answers=said) as terminal:
         terminal.until(paper)
@@ -60,7 +58,7 @@ def test_a_named_theme_asks_nothing(run: Run) -> None:
         assert terminal.wait() == 0
 
 
-def test_leaving_says_that_the_engine_goes_on(run: Run) -> None:
+def test_leaving_prints_that_the_engine_continues(run: Run) -> None:
     with run.lock(), Terminal(str(run.path), "--theme", "dark") as terminal:
         terminal.until("running")
         terminal.quiet(0.5)  # the engine's process is looked at after the events were read

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from skillos_tui.text import Line, crop, fit, line, safe, say, wrap
+from skillos_tui.render.text import Line, crop, fit, line, safe, text_lines, wrap
 
 CONTROL = [
     ("\x1b[31mred\x1b[0m", "␛[31mred␛[0m"),
@@ -60,8 +60,8 @@ def test_wrapping_prefers_spaces_and_indents_what_follows() -> None:
     assert ["".join(text for text, _ in row) for row in rows] == ["one two ", "  three ", "  four"]
 
 
-def test_a_long_text_is_cut_and_says_by_how_much() -> None:
-    lines = say("x" * 5000, limit=100)
+def test_a_long_text_is_cut_with_the_number_of_missing_characters() -> None:
+    lines = text_lines("x" * 5000, limit=100)
     assert lines[-1].spans[0][0] == "… 4,900 more characters"
 
 

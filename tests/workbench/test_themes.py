@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from skillos_tui.terminal import is_dark
-from skillos_tui.themes import STYLES, ThemeError, load_looks, parse_look
+from skillos_tui.terminal.tty import is_dark
+from skillos_tui.themes import STYLES, ThemeError, load_themes, parse_theme
 
 DARK = (Path(__file__).parents[2] / "themes" / "dark.yaml").read_text(encoding="utf-8")
 
 
 def test_one_theme_is_dark_and_one_is_light_and_both_have_every_style() -> None:
-    looks = load_looks()
-    assert {name: look.theme.dark for name, look in looks.items()} == {"dark": True, "light": False}
-    assert all(set(look.styles) == STYLES for look in looks.values())
+    themes = load_themes()
+    assert {name: theme.textual.dark for name, theme in themes.items()} == {"dark": True, "light": False}
+    assert all(set(theme.styles) == STYLES for theme in themes.values())
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_one_theme_is_dark_and_one_is_light_and_both_have_every_style() -> None:
 )
 def test_a_broken_theme_is_an_error_that_names_the_fault(change: tuple[str, str], named: str) -> None:
     with pytest.raises(ThemeError, match=named):
-        parse_look(DARK.replace(*change), "dark.yaml")
+        parse_theme(DARK.replace(*change), "dark.yaml")
 
 
 @pytest.mark.parametrize(
@@ -46,5 +46,5 @@ def test_a_broken_theme_is_an_error_that_names_the_fault(change: tuple[str, str]
         (b"typed ahead", None),
     ],
 )
-def test_the_terminals_answer_says_whether_it_is_dark(reply: bytes, dark: bool | None) -> None:
+def test_the_terminals_reply_gives_whether_it_is_dark(reply: bytes, dark: bool | None) -> None:
     assert is_dark(reply) is dark

@@ -12,7 +12,7 @@ from tests.workbench.reviewing import bottom, commit_of, decided, decisions, rev
 from tests.workbench.stage import on_screen, seconds, until, workbench
 
 
-async def test_undo_on_what_has_no_decision_says_why_and_reverts_nothing_else(tmp_path: Path) -> None:
+async def test_undo_without_a_decision_gives_the_reason_and_reverts_nothing_else(tmp_path: Path) -> None:
     run = waiting_run(tmp_path / "run")
     async with review(run) as pilot:
         await pilot.press("a")
@@ -46,7 +46,7 @@ async def test_undo_on_an_edit_that_is_not_decided_any_more_reverts_nothing(tmp_
 
 
 @pytest.mark.parametrize("size", [(120, 40), (80, 24)])
-async def test_the_key_line_says_what_each_key_would_do(tmp_path: Path, size: tuple[int, int]) -> None:
+async def test_the_key_line_shows_the_effect_of_each_key(tmp_path: Path, size: tuple[int, int]) -> None:
     run = waiting_run(tmp_path / "run")
     reviews.approve(run, "e1", "bob")
     reviews.veto(run, "e2", "bob", "no")
@@ -77,7 +77,7 @@ async def test_undo_and_back_again_as_often_as_one_likes(tmp_path: Path) -> None
             await until(pilot, lambda: "pending" in title(pilot))
 
 
-async def test_an_undo_that_would_lose_a_later_change_is_refused_and_said(tmp_path: Path) -> None:
+async def test_an_undo_that_would_lose_a_later_change_is_refused_with_a_message(tmp_path: Path) -> None:
     run = waiting_run(tmp_path / "run", 1)
     reviews.approve(run, "e0", "ann")
     (run.repo_path / skill_of(run, "e0") / "SKILL.md").write_text("by hand")

@@ -16,23 +16,24 @@ from engine.core.events import (
     TurnTaken,
 )
 from engine.core.outcomes import FAILED, SUCCEEDED, unmeasured
-from skillos_tui.view import EPISODE_KINDS, MAX_EPISODES, MAX_SUPERSEDED, RunView
-from tests.workbench.recording import GROUPS, ROLLOUTS, TASKS, curation, episode, proposal, step_events
+from skillos_tui.model.episodes import EPISODE_KINDS, MAX_EPISODES
+from skillos_tui.model.view import MAX_SUPERSEDED, RunView
+from tests.workbench.recording import GROUPS, ROLLOUTS, TASKS, curation, episode, proposal, step_events, view_of
 
 TRAIN = RunStarted(run_kind="train", profile="pocket", steps=40, pid=1)
 CURATE = RunStarted(run_kind="curate", profile="pocket", steps=60, pid=1)
 
 
 def folded(*events: AnyEvent, view: RunView | None = None) -> RunView:
-    view = view or RunView()
+    view = view or view_of(next((event.run_kind for event in events if isinstance(event, RunStarted)), "train"))
     for event in events:
         view.fold(event)
     return view
 
 
-def test_a_step_tells_its_size_its_rewards_and_its_proposals() -> None:
+def test_a_step_sets_the_size_the_rewards_and_the_proposals() -> None:
     view = folded(TRAIN, *step_events(1))
-    assert (view.step, view.groups, view.rollouts, view.tasks) == (1, GROUPS, ROLLOUTS, TASKS)
+    assert (view.step, view.groups, view.rollouts) == (1, GROUPS, ROLLOUTS)
     assert view.steps[1].measured == GROUPS * ROLLOUTS * TASKS
     assert [edit.state for edit in view.edits.values()] == ["pending", "pending"]
 
@@ -51,7 +52,7 @@ def test_following_another_rollout_begins_anew_and_goes_around() -> None:
     assert {item.started.at.rollout for item in folded(*step_events(1), view=view).episodes} == {1}
 
 
-def test_events_that_come_twice_or_in_disorder_give_the_same_episodes() -> None:
+def test_events_that_arrive_twice_or_out_of_order_give_the_same_episodes() -> None:
     at = [PositionId(1, 0, 0, position) for position in (1, 2)]
     events = [*episode(at[0], SUCCEEDED), *episode(at[1], FAILED)]
     straight = folded(TRAIN, *events)
@@ -60,7 +61,7 @@ def test_events_that_come_twice_or_in_disorder_give_the_same_episodes() -> None:
     assert folded(TRAIN, *events, *turns, *events).episodes == straight.episodes
 
 
-def test_an_older_step_read_late_does_not_come_back() -> None:
+def test_an_older_step_that_is_read_late_is_ignored() -> None:
     view = folded(TRAIN, *step_events(2))
     late = [event for event in step_events(1) if type(event).__name__ != "StepStarted"]
     assert folded(*late, view=view).episodes[0].started.at.step == 2
@@ -96,7 +97,7 @@ def test_a_resumed_curate_run_shows_the_tasks_before_and_the_present_one_anew() 
     assert [(item.started.at.step, len(item.turns)) for item in view.episodes] == [(1, 2), (2, 0)]
 
 
-def test_the_newest_change_of_the_fork_is_told() -> None:
+def test_the_newest_change_of_the_fork_is_known() -> None:
     at = PositionId(1, 0, 0, 1)
     view = folded(TRAIN, *episode(at, SUCCEEDED), curation(at, [Call("insert", "a", "valid")], {"a": "one\n"}))
     later = PositionId(1, 0, 0, 2)
@@ -114,7 +115,7 @@ def test_an_undone_veto_waits_again_and_an_undone_approval_does_not() -> None:
     assert view.edits["e2"].state == "undone"
 
 
-def test_of_what_gave_way_in_a_full_queue_the_newest_are_kept_and_all_are_counted() -> None:
+def test_the_newest_superseded_edits_are_kept_and_all_are_counted() -> None:
     view = folded(TRAIN)
     names = [f"e{number}" for number in range(MAX_SUPERSEDED + 5)]
     for name in names:

@@ -1,0 +1,258 @@
+"""The runs, as the screens need them. Works in threads and answers with messages (`skillos_tui.client.messages`).
+
+    client = Client(app, runs_folder)
+    client.find()                                  # RunsFound
+    client.open(path)                              # RunOpened, then EventsRead as the engine works, or RunLost
+    client.decide(edit, "approve")                 # DecisionTaken or DecisionRefused; the event arrives by EventsRead
+    client.start(StartRun("train", "pocket"))      # RunCreated or StartRefused
+
+No call blocks the app's thread. What the disk or a run refuses becomes a message; other errors end the program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from operator import is_not
+from pathlib import Path
+from typing import Any
+
+from textual.app import App
+from textual.message import Message
+from textual.worker import get_current_worker
+
+from engine.config import ConfigError
+from engine.core.errors import SkillosError
+from engine.runs import supervisor
+from engine.runs.commands import Pause
+from engine.runs.directory import Run, Shown
+from engine.runs.errors import RunError
+from engine.runs.listing import RunListing
+from engine.skills.repo.layout import read_text, skill_path
+from skillos_tui.client.decide import decide, user
+from skillos_tui.client.messages import (
+    DecisionRefused,
+    DecisionTaken,
+    Notified,
+    PastRead,
+    RunCreated,
+    RunLost,
+    RunOpened,
+    RunsFound,
+    SkillRead,
+    StartRefused,
+    StartRun,
+    TrajectoryRead,
+)
+from skillos_tui.client.records import job_of, news_since, trajectory
+from skillos_tui.client.start import StartError, create_run
+from skillos_tui.client.tail import Tail
+from skillos_tui.model.decisions import Action, Decisions, shown
+from skillos_tui.model.view import Edit
+
+REFUSED = (SkillosError, RunError, ConfigError, OSError)
+"""The errors that are shown to the person; any other one is a bug."""
+
+
+class Client:
+    """The runs in `folder`, by default the user's, of which at most one is open."""
+
+    def __init__(self, app: App[Any], folder: Path | None) -> None:
+        self.app = app
+        self.folder = folder or supervisor.runs_home()
+        self._tail: Tail | None = None
+        self._stop = threading.Event()
+        self._listing = RunListing(self.folder)
+        self._found: tuple[supervisor.RunSummary, ...] = ()
+        self._finding = threading.Lock()
+        self._commands = asyncio.Lock()
+        self._decider = ThreadPoolExecutor(1, "decide")
+        self._decisions: dict[Path, Decisions] = {}
+
+    # Finding and opening
+
+    def find(self) -> None:
+        """Look for runs; always answered by `RunsFound`."""
+        self._work("find", self._find, exclusive=True)
+
+    def _find(self) -> None:
+        try:
+            with self._finding:
+                found = self._listing.look()
+                if len(found) != len(self._found) or any(map(is_not, found, self._found)):
+                    self._found = tuple(found)  # the same tuple while nothing changes, which the list does not repaint
+        except REFUSED as error:
+            self._post(RunsFound((), self.folder, str(error)))
+        else:
+            self._post(RunsFound(self._found, self.folder))
+
+    def open(self, path: Path, since: int = 0) -> None:
+        """Open a run and follow it: `RunOpened` and then its events, or `RunLost`. `since` is the last event that the
+        person saw, for the news in `PastRead`."""
+        self.close()
+        self._work("tail", partial(self._follow, path, since), exclusive=True)
+
+    def close(self) -> None:
+        """Stop following the open run."""
+        self.app.workers.cancel_group(self.app, "tail")
+        self._tail = None
+        self._stop.set()
+
+    def _follow(self, path: Path, since: int) -> None:
+        """The thread that follows a run until it is cancelled."""
+        worker = get_current_worker()
+        stop = self._stop = threading.Event()
+        try:
+            with Run.open(path) as run:
+                if worker.is_cancelled:
+                    return
+                job = job_of(run.kind)
+                tail = self._tail = Tail(run, job, self._post)
+                self._post(RunOpened(run.path, run.id, run.kind, job))
+                last = tail.read_past()
+                unit = job.unit if job else "step"
+                self._post(PastRead(run.path, news_since(run, since, unit) if 0 < since < last else ""))
+                tail.follow(last, worker, stop)
+        except FileNotFoundError:
+            self._post(RunLost(path, f"{path} is gone: it was removed; the screen shows its last known state"))
+        except REFUSED as error:
+            self._post(RunLost(path, str(error)))
+
+    def follow_skills(self) -> None:
+        """Watch the repository of the open run: `RepoRead` at each change, until another run is opened."""
+        if self._tail is not None:
+            self.app.run_worker(self._tail.follow_skills(), name="skills", group="tail")
+
+    # Reading more of the open run
+
+    def read_followed(self) -> None:
+        """Send the newest episodes again, for a view that follows another rollout."""
+        self._with_run("read", Tail.read_followed)
+
+    def read_skill(self, name: str) -> None:
+        """The text of a skill of the repository: `SkillRead`."""
+
+        def read(tail: Tail) -> None:
+            repo = tail.run.repo_path
+            text, findings = read_text(repo, skill_path(repo, name))
+            notes = "\n".join(f"({finding.message})" for finding in findings)
+            self._post(SkillRead(tail.run.path, name, text or notes))
+
+        self._with_run("skill", read, newest=True)
+
+    def read_trajectory(self, edit: str) -> None:
+        """The episode in which an edit was proposed: `TrajectoryRead`."""
+
+        def read(tail: Tail) -> None:
+            self._post(TrajectoryRead(tail.run.path, edit, trajectory(tail.run, edit)))
+
+        self._with_run("trajectory", read, newest=True)
+
+    # Runs
+
+    def start(self, request: StartRun) -> None:
+        """Create a run and start its engine: `RunCreated` at once, or `StartRefused`; `Notified` if the engine fails to
+        start."""
+        self._work("start", partial(self._start, request))
+
+    def _start(self, request: StartRun) -> None:
+        try:
+            path = create_run(request, self.folder)
+        except StartError as error:
+            self._post(StartRefused(str(error), error.field))
+            return
+        self._post(RunCreated(path))
+        supervisor.start(path, patience=_while_open())
+
+    def pause(self) -> None:
+        """Ask the engine to pause."""
+        self._command(lambda tail: tail.run.send(Pause(), user()))
+
+    def resume(self) -> None:
+        """Resume the run; a dead engine is started again."""
+        from engine.system.preflight import check
+
+        self._command(lambda tail: supervisor.resume(tail.run, user(), check=check, patience=_while_open()))
+
+    def stop(self) -> None:
+        """Ask the engine to abandon the present step and end. This does not wait for a resume, which may wait for an engine
+        that is loading, since it may have to end that engine."""
+        self._with_run("stop", lambda tail: supervisor.stop(tail.run, user()))
+
+    # Decisions
+
+    def decisions(self, path: Path) -> Decisions:
+        """The decisions on the edits of a run that were taken here since the program started."""
+        return self._decisions.setdefault(path, Decisions())
+
+    def decide(self, edit: Edit, action: Action, reason: str = "") -> bool:
+        """Decide on an edit as it is shown now: `DecisionTaken`, or `DecisionRefused`, also when it has changed by then.
+
+        Decisions keep their order, and those that were sent are completed even if the program ends. Returns false, and sends
+        nothing, when no run is open.
+        """
+        tail = self._tail
+        if tail is None:
+            return False
+        self.decisions(tail.run.path).begin(edit, action)
+        done = self._decider.submit(self._decide, tail.run, edit.proposed.edit, action, reason, shown(edit))
+        self.app.run_worker(_end_of(done), name="decide", group="decide")
+        return True
+
+    def _decide(self, run: Run, edit: str, action: Action, reason: str, seen: Shown) -> None:
+        try:
+            record = decide(run, edit, action, reason, seen)
+        except REFUSED as error:
+            self._post(DecisionRefused(run.path, edit, action, str(error)))
+        else:
+            self._post(DecisionTaken(run.path, edit, action, record, seen[1]))
+
+    # Threads and messages
+
+    def _with_run(self, name: str, action: Callable[[Tail], object], *, newest: bool = False) -> None:
+        """Run `action` on the open run. With `newest`, a waiting one of the same name is dropped for it."""
+        if (tail := self._open_tail()) is not None:
+            self._work(name, partial(action, tail), exclusive=newest)
+
+    def _command(self, action: Callable[[Tail], object]) -> None:
+        """Run `action` on the open run after the commands before it, so that commands keep their order."""
+        if (tail := self._open_tail()) is not None:
+            self.app.run_worker(self._in_order(partial(action, tail)), name="command", group="command")
+
+    async def _in_order(self, action: Callable[[], object]) -> None:
+        async with self._commands:
+            await asyncio.to_thread(self._attempt, action)
+
+    def _open_tail(self) -> Tail | None:
+        """The open run; reports that there is none."""
+        if self._tail is None:
+            self._post(Notified("warning", "No run is open yet."))
+        return self._tail
+
+    def _work(self, group: str, action: Callable[[], object], *, exclusive: bool = False) -> None:
+        """Run `action` in a thread of the group."""
+        self.app.run_worker(partial(self._attempt, action), name=group, group=group, thread=True, exclusive=exclusive)
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        """Run `action`; a refusal becomes a message."""
+        try:
+            action()
+        except REFUSED as error:
+            self._post(Notified("error", str(error)))
+
+    def _post(self, message: Message) -> None:
+        self.app.post_message(message)
+
+
+def _while_open() -> supervisor.Patience:
+    """Waits for an engine until the workbench is left."""
+    worker = get_current_worker()
+    return lambda seconds: not worker.is_cancelled
+
+
+async def _end_of(done: Future[None]) -> None:
+    """Wait for work in another thread, so that an error in it ends the program; leaving the program does not cancel it."""
+    await asyncio.shield(asyncio.wrap_future(done))

@@ -1,0 +1,170 @@
+"""The messages that the client sends to the app, and the request to start a run. Cheap to import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from textual.message import Message
+
+from engine.core.events import AnyEvent, EditDecided
+from skillos_tui.model.episodes import Episode
+
+if TYPE_CHECKING:
+    from engine.jobs.base import JobKind
+    from engine.runs.directory import EditRecord
+    from engine.runs.status import ShownState
+    from engine.runs.supervisor import RunSummary
+    from skillos_tui.model.decisions import Action
+
+
+Field = Literal["", "kind", "profile", "settings", "repo", "path"]
+"""A field of `StartRun`; "" for an error that concerns none of them."""
+
+
+@dataclass(frozen=True)
+class StartRun:
+    """The request to start a run.
+
+    `kind` is a name in `engine.jobs.registry.JOBS`, `profile` one of `engine.config.profiles()`, each setting is
+    "section.key=value". `path` is the run's directory, by default a new one in the runs' folder. `repo` is the skill
+    repository to work on, made if absent; by default one of the run's own. A kind whose rollouts fork takes no `repo`.
+    """
+
+    kind: str
+    profile: str
+    settings: tuple[str, ...] = ()
+    path: Path | None = None
+    repo: Path | None = None
+
+
+@dataclass
+class RunsFound(Message):
+    """The runs in the runs' folder, newest first; `trouble` is why they could not be listed."""
+
+    runs: tuple[RunSummary, ...]
+    folder: Path
+    trouble: str = ""
+
+
+@dataclass
+class RunOpened(Message):
+    """A run is open; its events follow. `job` is None when the run's kind is not installed."""
+
+    path: Path
+    id: str
+    kind: str
+    job: JobKind | None
+
+
+@dataclass
+class RunLost(Message):
+    """The run cannot be read, or cannot be read any more, and why."""
+
+    path: Path
+    why: str
+
+
+@dataclass
+class EventsRead(Message):
+    """Events of the run, in order; `live` is false for those that were in the log when it was opened. `last` is the id of
+    the newest one."""
+
+    path: Path
+    events: tuple[AnyEvent, ...]
+    live: bool
+    last: int = 0
+
+
+@dataclass
+class PastRead(Message):
+    """All events that were in the log at the opening have been sent; `news` summarises those since the last visit."""
+
+    path: Path
+    news: str = ""
+
+
+@dataclass
+class EngineSeen(Message):
+    """The run's state by its events and its engine's process, whether the engine is alive, and for how many seconds a
+    living engine has been silent (0 while it is not)."""
+
+    path: Path
+    state: ShownState
+    alive: bool
+    silent: int = 0
+
+
+@dataclass
+class RepoRead(Message):
+    """The names of the skills in the run's repository."""
+
+    path: Path
+    names: tuple[str, ...]
+
+
+@dataclass
+class SkillRead(Message):
+    """The text of one skill of the run's repository."""
+
+    path: Path
+    name: str
+    text: str
+
+
+@dataclass
+class TrajectoryRead(Message):
+    """The episode in which an edit was proposed; None when the log does not have it."""
+
+    path: Path
+    edit: str
+    episode: Episode | None
+
+
+@dataclass
+class RunCreated(Message):
+    """A new run exists, and its engine has been started."""
+
+    path: Path
+
+
+@dataclass
+class StartRefused(Message):
+    """A run was not created, and why. `field` is the field of the request that was refused, "" for none of them."""
+
+    why: str
+    field: Field = ""
+
+
+@dataclass
+class DecisionTaken(Message):
+    """A decision was taken; `record` is the edit after it, `before` the decision that it replaces."""
+
+    path: Path
+    edit: str
+    action: Action
+    record: EditRecord
+    before: EditDecided | None
+
+
+@dataclass
+class DecisionRefused(Message):
+    """A decision on an edit was refused, and why; the edit has not changed."""
+
+    path: Path
+    edit: str
+    action: Action
+    why: str
+
+
+@dataclass
+class Notified(Message):
+    """Something a person should know: what was done, or what went wrong and what to do."""
+
+    level: Literal["information", "warning", "error"]
+    text: str
+
+
+Reply = RunsFound | RunCreated | StartRefused | SkillRead | TrajectoryRead | DecisionTaken | DecisionRefused
+"""Messages that answer a screen's request."""

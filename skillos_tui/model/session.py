@@ -1,0 +1,144 @@
+"""What is kept between two starts: the run and the screen that were open, and texts that were not sent.
+
+    session = Session.load(folder)             # a folder of the user's state directory; Session() keeps nothing on disk
+    session.keep_draft(run, "s1-0", "too va")  # on the disk when this returns
+    session.draft(run, "s1-0")                 # "too va", also after the terminal was closed
+
+One JSON file in `folder`, replaced as a whole, so that it is never half written. A file that cannot be read counts as
+empty: it holds no decisions. Each change reads the file first, so that two workbenches do not drop each other's texts. Any
+thread may make a change.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+FILE = "session.json"
+MAX_RUNS = 50
+"""The number of runs whose place is kept; those opened longest ago are dropped."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a person was in a run.
+
+    `screen` is a name in the registry of screens, `selected` an edit's id, `focus` a pane's id, `tops` the first visible row
+    by pane, `seen` the id of the last event that was on the screen, `drafts` half-typed texts by edit, `tree` the branch and
+    the name under the cursor of the tree of skills (empty until it was moved), `follows` the group and the rollout that are
+    followed.
+    """
+
+    screen: str = "live"
+    selected: str = ""
+    focus: str = ""
+    tops: dict[str, int] = {}
+    seen: int = 0
+    drafts: dict[str, str] = {}
+    tree: tuple[str, str] = ("", "")
+    follows: tuple[int, int] = (0, 0)
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """The file's content. `last` is the run that was open ("" when it was Home); `places` are by run directory, the one
+    opened last at the end."""
+
+    theme: str = ""
+    last: str = ""
+    places: dict[str, Place] = {}
+
+
+class Session:
+    """The saved state in memory and on the disk. Every method that changes something writes it."""
+
+    def __init__(self, folder: Path | None = None, saved: Saved | None = None) -> None:
+        self.folder = folder
+        self.saved = saved or Saved()
+        self._changing = threading.Lock()
+        self._ahead = False
+        """Whether the memory holds more than the file, which could not be written."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Session:
+        """The session kept in `folder`, or an empty one."""
+        return cls(folder, _read(folder))
+
+    def place(self, run: Path) -> Place:
+        """Where a person was in this run; the beginning for a run that is not known."""
+        return self.saved.places.get(str(run), Place())
+
+    def keep_place(self, run: Path, place: Place) -> None:
+        """Keep the place, and that this run was the last one open. The drafts are those of `keep_draft`."""
+        self._keep(partial(_with_place, run=str(run), place=place))
+
+    def draft(self, run: Path, edit: str) -> str:
+        """The half-typed text about an edit, "" when there is none."""
+        return self.place(run).drafts.get(edit, "")
+
+    def keep_draft(self, run: Path, edit: str, text: str) -> None:
+        """Keep a half-typed text; an empty one is dropped."""
+        self._keep(partial(_with_draft, run=str(run), edit=edit, text=text))
+
+    def keep_home(self) -> None:
+        """Keep that Home was open."""
+        self._keep(lambda saved: msgspec.structs.replace(saved, last=""))
+
+    def keep_theme(self, name: str) -> None:
+        """Keep the theme that a person chose."""
+        self._keep(lambda saved: msgspec.structs.replace(saved, theme=name))
+
+    def _keep(self, change: Callable[[Saved], Saved]) -> None:
+        """Write the file if it changes. If the disk refuses it, the change is kept in memory."""
+        with self._changing:
+            present = (_read(self.folder) if self.folder and not self._ahead else None) or self.saved
+            self.saved = change(present)
+            if self.folder is not None and (self.saved != present or self._ahead):
+                self._ahead = not _write(self.folder, self.saved)
+
+
+def _with_place(saved: Saved, run: str, place: Place) -> Saved:
+    drafts = saved.places[run].drafts if run in saved.places else {}
+    places = {name: kept for name, kept in saved.places.items() if name != run}
+    newest = [*places.items(), (run, msgspec.structs.replace(place, drafts=drafts))][-MAX_RUNS:]
+    return msgspec.structs.replace(saved, last=run, places=dict(newest))
+
+
+def _with_draft(saved: Saved, run: str, edit: str, text: str) -> Saved:
+    place = saved.places.get(run, Place())
+    drafts = {name: kept for name, kept in place.drafts.items() if name != edit}
+    drafts.update({edit: text} if text else {})
+    if drafts == place.drafts:
+        return saved
+    places = {name: kept for name, kept in saved.places.items() if name != run}
+    newest = [*places.items(), (run, msgspec.structs.replace(place, drafts=drafts))][-MAX_RUNS:]
+    return msgspec.structs.replace(saved, places=dict(newest))
+
+
+def _read(folder: Path) -> Saved | None:
+    """The content of the file; None if it cannot be read."""
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=Saved)
+    except (OSError, ValueError, RecursionError):  # msgspec raises ValueErrors, also for text that is not UTF-8
+        return None
+
+
+def _write(folder: Path, saved: Saved) -> bool:
+    """Replace the file; false if the disk refuses it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{FILE}.", dir=folder)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(msgspec.json.encode(saved))
+            Path(name).replace(folder / FILE)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            return False
+    except OSError:
+        return False
+    return True

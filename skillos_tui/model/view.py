@@ -1,0 +1,407 @@
+"""The state of one run as the screens show it: a fold over its events, and nothing else.
+
+    view = RunView()
+    view.identify("train", JOBS.load("train"))
+    changed = view.fold(event)        # the parts of the screen that this event changes
+
+Pure data; no widget, no file. Only the newest episodes of the rollout that is followed are kept, so that the memory does
+not grow with the number of events. Events arrive in the log's order; those of `FOLDED_AGAIN` may arrive a second time, from
+the last step on. The episodes of a held-out measurement are kept separately from those of training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from engine.core.events import (
+    AnyEvent,
+    CurationMade,
+    CurationSkipped,
+    Decision,
+    EditDecided,
+    EditProposed,
+    EpisodeEnded,
+    EpisodeStarted,
+    HeldOutMeasured,
+    MeasurementStarted,
+    MemoryMeasured,
+    Notice,
+    PositionId,
+    Progress,
+    ProposalsWithheld,
+    RunStarted,
+    State,
+    StateChanged,
+    StepEnded,
+    StepStarted,
+    TurnTaken,
+    UpdateMade,
+)
+from engine.core.outcomes import Outcome
+from skillos_tui.model.episodes import EPISODE_KINDS, Episode, EpisodeEvent, Followed
+
+if TYPE_CHECKING:
+    from engine.jobs.base import JobKind
+
+Part = Literal["state", "skills", "transcript", "rewards", "memory", "review", "notice"]
+EditState = Literal["pending"] | Decision
+
+MAX_NOTICES = 50
+MAX_SUPERSEDED = 20
+"""How many superseded edits are kept: a training run has thousands, and the log has all of them."""
+
+FOLDED_WHOLE = (
+    "run_started",
+    "state_changed",
+    "step_started",
+    "step_ended",
+    "update_made",
+    "measurement_started",
+    "held_out_measured",
+    "edit_proposed",
+    "edit_decided",
+    "proposals_withheld",
+    "notice",
+)
+"""Event kinds with few events, which are read from the beginning of the log; of the others the newest are enough."""
+FOLDED_RECENT = (*EPISODE_KINDS, "memory_measured", "progress")
+"""Event kinds with many events; the fold needs those of the last steps."""
+FOLDED_AGAIN = (
+    *EPISODE_KINDS,
+    "state_changed",
+    "step_ended",
+    "measurement_started",
+    "held_out_measured",
+    "progress",
+)
+"""Event kinds that a view needs a second time, in the same order, when it follows another rollout."""
+
+
+@dataclass
+class Edit:
+    """An edit of the review queue, and the last decision on it, if there is one."""
+
+    proposed: EditProposed
+    state: EditState = "pending"
+    decided: EditDecided | None = None
+
+
+@dataclass
+class Change:
+    """A skill's file before and after a change, and where the change was made; None where there is no file."""
+
+    skill: str
+    before: str | None
+    after: str | None
+    where: str
+
+
+@dataclass
+class Measurement:
+    """The newest held-out measurement: after which step, of how many groups, and the episodes of the group that is
+    followed. `begun` is set by its first episode; `over` when it has ended, or training continues without its result."""
+
+    step: int
+    groups: int = 1
+    begun: bool = False
+    over: bool = False
+    followed: Followed = field(default_factory=Followed)
+
+
+@dataclass
+class RunView:
+    """The state of a run.
+
+    `kind` is the name of the run's kind, "" before the run is open. `job` describes the kind; it is None when the package
+    that adds the kind is not installed. `training` holds the episodes of the rollout that is followed; `trained` is true
+    after the first episode that is not held out. `progress` is the engine's present work, if it has reported any.
+    `withheld` counts the edits that were not put to review, by reason, the newest last. `superseded` counts the edits that
+    newer ones replaced in a full queue; `edits` holds the newest of them.
+    """
+
+    kind: str = ""
+    job: JobKind | None = None
+    profile: str = ""
+    planned: int = 0
+    state: State = "starting"
+    reason: str = ""
+    step: int = 0
+    progress: Progress | None = None
+    groups: int = 1
+    rollouts: int = 1
+    steps: dict[int, StepEnded] = field(default_factory=dict)
+    updates: dict[int, UpdateMade] = field(default_factory=dict)
+    held_out: dict[int, HeldOutMeasured] = field(default_factory=dict)
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    training: Followed = field(default_factory=Followed)
+    trained: bool = False
+    measurement: Measurement | None = None
+    fork: dict[str, str] = field(default_factory=dict)
+    change: Change | None = None
+    edits: dict[str, Edit] = field(default_factory=dict)
+    withheld: dict[str, int] = field(default_factory=dict)
+    superseded: int = 0
+    memory: MemoryMeasured | None = None
+    notices: list[Notice] = field(default_factory=list)
+
+    def identify(self, kind: str, job: JobKind | None) -> None:
+        """Set the run's kind; before the first event."""
+        self.kind, self.job = kind, job
+        self.training.forks = self.forks
+
+    @property
+    def unit(self) -> str:
+        """What the run counts: "step", "task"; "step" for a kind that is not installed."""
+        return self.job.unit if self.job else "step"
+
+    @property
+    def trains(self) -> bool:
+        """Whether the run updates a curator; false for a kind that is not installed."""
+        return self.job is not None and self.job.trains
+
+    @property
+    def forks(self) -> bool:
+        """Whether each rollout edits a repository of its own; false for a kind that is not installed, so that the
+        episodes of all its rollouts are shown."""
+        return self.job is not None and self.job.forks
+
+    def place(self, at: PositionId) -> str:
+        """An address in short: "step 3 · g0 r2 p4" (group, rollout, position), "held-out step 10 · g3 p2", or "task 7"."""
+        if at.held_out:
+            return f"held-out step {at.step} · g{at.group} p{at.position}"
+        rollout = f" · g{at.group} r{at.rollout} p{at.position}" if self.forks else ""
+        return f"{self.unit} {at.step}{rollout}"
+
+    def fold(self, event: AnyEvent) -> set[Part]:
+        """Apply one event; returns the parts of the screen that it changes."""
+        rule = _RULES.get(type(event))
+        return rule(self, event) if rule else set()
+
+    @property
+    def measuring(self) -> Measurement | None:
+        """The held-out measurement that is running, or None."""
+        return self.measurement if self.measurement and not self.measurement.over else None
+
+    @property
+    def shown(self) -> Followed:
+        """The rollout whose episodes are shown: that of a running measurement after its first episode, else that of
+        training; before the first training episode that of the newest measurement."""
+        if self.measurement and (not self.trained or (self.measuring and self.measurement.begun)):
+            return self.measurement.followed
+        return self.training
+
+    @property
+    def episodes(self) -> list[Episode]:
+        """The newest training episodes of the rollout that is followed."""
+        return self.training.episodes
+
+    @property
+    def group(self) -> int:
+        """The group of the training rollout that is followed."""
+        return self.training.group
+
+    @property
+    def rollout(self) -> int:
+        """The number of the training rollout that is followed, in its group."""
+        return self.training.rollout
+
+    @property
+    def skipped_updates(self) -> int:
+        """How many updates of the run did not change the weights."""
+        return sum(bool(update.skipped) for update in self.updates.values())
+
+    def follow(self, group: int, rollout: int) -> None:
+        """Follow another rollout, or another group of the running measurement; its episodes have to be folded again."""
+        if self.measuring:
+            self.measuring.followed = Followed(group=group, rollout=rollout)
+        else:
+            self.training = Followed(self.forks, group, rollout)
+            self.fork, self.change = {}, None
+
+    def decided_here(self, proposed: EditProposed, state: EditState, decided: EditDecided | None) -> set[Part]:
+        """Apply a decision of this program at once, before its events are read from the log."""
+        if proposed.edit in self.edits:
+            edit = self.edits[proposed.edit]
+            edit.proposed, edit.state, edit.decided = proposed, state, decided
+        return {"review", "skills", "state"}
+
+    def neighbour(self, by: int) -> tuple[int, int]:
+        """The (group, rollout) that is `by` after the one followed; after the last comes the first."""
+        if self.measuring:
+            return (self.measuring.followed.group + by) % self.measuring.groups, 0
+        place = self.group * self.rollouts + self.rollout
+        return divmod((place + by) % (self.groups * self.rollouts), self.rollouts)
+
+    @property
+    def pending(self) -> list[Edit]:
+        """Edits that wait for a decision, oldest first."""
+        return [edit for edit in self.edits.values() if edit.state in ("pending", "conflicted")]
+
+    def success(self, window: int = 10) -> list[float | None]:
+        """The success rate by step, over the last `window` measured episodes; None where none was measured."""
+        rates: list[float | None] = []
+        measured: list[float] = []
+        for step in sorted(self.outcomes):
+            outcome = self.outcomes[step]
+            if outcome.measured:
+                measured.append(1.0 if outcome.kind == "succeeded" else 0.0)
+            last = measured[-window:]
+            rates.append(sum(last) / len(last) if last else None)
+        return rates
+
+    def _run_started(self, event: RunStarted) -> set[Part]:
+        self.profile, self.planned = event.profile, event.steps
+        self.state, self.reason, self.step = "running", "", event.resumed_from
+        for table in (self.steps, self.updates, self.outcomes):
+            for step in [step for step in table if step > event.resumed_from]:
+                del table[step]
+        self.training.restart()
+        if self.measurement:
+            self.measurement.followed.restart()
+        self._end_phase("measuring", "rollouts", "update")
+        return {"state", "rewards", "transcript", "skills"}
+
+    def _state_changed(self, event: StateChanged) -> set[Part]:
+        self.state, self.reason = event.state, event.reason
+        if event.state != "running":
+            self.progress = None
+        return {"state"}
+
+    def _progress(self, event: Progress) -> set[Part]:
+        self.progress = event
+        return {"state"}
+
+    def _end_phase(self, *phases: str) -> None:
+        """Forget the progress of these phases: they have ended, or another one has started."""
+        if self.progress is not None and self.progress.phase in phases:
+            self.progress = None
+
+    def _step_started(self, event: StepStarted) -> set[Part]:
+        self.step = event.step
+        if event.groups:
+            self.groups = len(event.groups)
+        if self.measurement:
+            self.measurement.over = True
+        self.training.restart()
+        self._end_phase("loading", "measuring", "update")
+        return {"state", "transcript"}
+
+    def _measurement_started(self, event: MeasurementStarted) -> set[Part]:
+        before = self.measurement
+        again = before is not None and before.step == event.step and not before.over
+        group = before.followed.group if before and before.followed.group < len(event.groups) else 0
+        followed = before.followed if before and again else Followed(group=group)
+        followed.restart()
+        self.measurement = Measurement(event.step, max(1, len(event.groups)), again, followed=followed)
+        self._end_phase("loading", "rollouts", "update")
+        return {"state", "transcript"}
+
+    def _episode(self, event: EpisodeEvent) -> set[Part]:
+        if event.at.held_out:
+            return self._measured(event)
+        changed: set[Part] = set()
+        if isinstance(event, EpisodeStarted):
+            self.trained, self.rollouts = True, max(self.rollouts, event.at.rollout + 1)
+        if isinstance(event, EpisodeEnded) and not self.trains:
+            self.outcomes[event.at.step] = event.outcome
+            changed.add("rewards")
+        if not self.training.fold(event):
+            return changed
+        if isinstance(event, EpisodeStarted) and self.forks and len(self.training.episodes) == 1:
+            self.fork = {}
+        if isinstance(event, CurationMade):
+            self._note_fork(event)
+        return changed | ({"transcript", "skills"} if isinstance(event, CurationMade) else {"transcript"})
+
+    def _measured(self, event: EpisodeEvent) -> set[Part]:
+        """Apply an event of a held-out episode: it is shown, and enters no count."""
+        if self.measurement is None:
+            self.measurement = Measurement(event.at.step)
+        measurement = self.measurement
+        if measurement.step != event.at.step:
+            return set()
+        measurement.begun, measurement.groups = True, max(measurement.groups, event.at.group + 1)
+        return {"transcript"} if measurement.followed.fold(event) else set()
+
+    def _note_fork(self, event: CurationMade) -> None:
+        before = self.fork if event.at.position > 1 or not self.forks else {}
+        names = [name for name in {**before, **event.repo} if before.get(name) != event.repo.get(name)]
+        if names and (before or self.forks):
+            name = names[-1]
+            self.change = Change(name, before.get(name), event.repo.get(name), self.place(event.at))
+        self.fork = event.repo
+
+    def _step_ended(self, event: StepEnded) -> set[Part]:
+        self.steps[event.step] = event
+        self.progress = None
+        return {"rewards", "state"}
+
+    def _update_made(self, event: UpdateMade) -> set[Part]:
+        self.updates[event.step] = event
+        return {"rewards"}
+
+    def _held_out(self, event: HeldOutMeasured) -> set[Part]:
+        self.held_out[event.step] = event
+        changed: set[Part] = {"rewards"}
+        if self.progress is not None:
+            self.progress = None
+            changed.add("state")
+        if self.measurement and self.measurement.step == event.step:
+            self.measurement.over = True
+            changed.add("transcript")
+        return changed
+
+    def _edit_proposed(self, event: EditProposed) -> set[Part]:
+        self.edits[event.edit] = Edit(event)  # also when it is queued again, against the present text
+        return {"review", "skills", "state"}
+
+    def _edit_decided(self, event: EditDecided) -> set[Part]:
+        edit = self.edits.get(event.edit)
+        if edit is None:
+            return set()
+        if event.decision == "undone" and edit.state in ("vetoed", "pending"):
+            edit.state, edit.decided = "pending", None
+        else:
+            edit.state, edit.decided = event.decision, event
+        if event.decision == "superseded":
+            self.superseded += 1
+            names = [name for name, other in self.edits.items() if other.state == "superseded"]
+            for name in names[:-MAX_SUPERSEDED]:
+                del self.edits[name]
+        return {"review", "skills", "state"}
+
+    def _withheld(self, event: ProposalsWithheld) -> set[Part]:
+        self.withheld[event.reason] = self.withheld.pop(event.reason, 0) + event.count
+        return {"review", "state"}
+
+    def _memory(self, event: MemoryMeasured) -> set[Part]:
+        self.memory = event
+        return {"memory"}
+
+    def _notice(self, event: Notice) -> set[Part]:
+        self.notices = [*self.notices[1 - MAX_NOTICES :], event]
+        return {"notice"}
+
+
+_RULES: dict[type, Callable[[RunView, Any], set[Part]]] = {
+    RunStarted: RunView._run_started,
+    StateChanged: RunView._state_changed,
+    StepStarted: RunView._step_started,
+    Progress: RunView._progress,
+    MeasurementStarted: RunView._measurement_started,
+    EpisodeStarted: RunView._episode,
+    TurnTaken: RunView._episode,
+    EpisodeEnded: RunView._episode,
+    CurationMade: RunView._episode,
+    CurationSkipped: RunView._episode,
+    StepEnded: RunView._step_ended,
+    UpdateMade: RunView._update_made,
+    HeldOutMeasured: RunView._held_out,
+    EditProposed: RunView._edit_proposed,
+    EditDecided: RunView._edit_decided,
+    ProposalsWithheld: RunView._withheld,
+    MemoryMeasured: RunView._memory,
+    Notice: RunView._notice,
+}

@@ -1,0 +1,1 @@
+"""The dialog that asks before something that a person may not want."""

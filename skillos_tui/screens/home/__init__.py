@@ -1,0 +1,11 @@
+"""Home: the list of runs, and what can be started."""
+
+from skillos_tui.screens.kind import ScreenKind
+
+KIND = ScreenKind(
+    name="home",
+    title="Runs",
+    help="Back to the list of runs; the engine continues",
+    screen="skillos_tui.screens.home.screen:HomeScreen",
+    needs_run=False,
+)

@@ -1,0 +1,168 @@
+"""The list on Home: what can be started with one key, and the runs, newest first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.cells import cell_len
+
+from skillos_tui.client.messages import StartRun
+from skillos_tui.render.text import Line, clip, fit, line, safe, short, short_name, tail
+from skillos_tui.widgets.listing import Item, ListPane
+from skillos_tui.widgets.state import STATES
+
+if TYPE_CHECKING:
+    from engine.runs.status import Status
+    from engine.runs.supervisor import RunSummary
+
+
+class Start(NamedTuple):
+    """A line of the list that starts a run; without a `request` it opens the dialog in which one is made."""
+
+    key: str
+    label: str
+    help: str
+    request: StartRun | None = None
+
+
+STARTS = {
+    "train": Start(
+        "t", "Train the pocket model", "real GRPO steps on this CPU; no network", StartRun("train", "pocket")
+    ),
+    "curate": Start("c", "Live curation", "tasks stream by; you decide on each edit", StartRun("curate", "pocket")),
+    "new": Start("n", "Another run …", "any kind, profile and settings"),
+}
+FIRST = next(iter(STARTS))
+"""What Enter starts where there is no run."""
+WIDE = {"state": 15, "kind": 9, "progress": 13, "success": 10, "review": 9, "begun": 13}
+"""The widths of the columns of the list, in cells, the gap after each included; the run's name has what is left."""
+NARROW = {"state": 14, "kind": 7, "progress": 9, "success": 8, "review": 7, "begun": 11}
+TINY = {"state": 14, "progress": 9}
+INDENT = 5
+NAME = 24
+"""Cells for the run's name; with fewer the columns are narrow, and the name is shown without the parts in other columns."""
+TIME = 6
+"""Cells of the time at the beginning of a name."""
+SHORT_NAME = 8
+"""With fewer cells than these for the name, most columns are left out."""
+SAME_SECONDS = 20.0
+"""After this time the same runs are painted again."""
+
+
+class RunList(ListPane):
+    """What can be started, then the runs. The cursor starts on the newest run; where there is none, on `FIRST`."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id, classes="plain")
+        self.runs: tuple[RunSummary, ...] | None = None
+        self.folder = Path()
+        self._shown = 0.0
+        self.trouble = ""
+        self.value = FIRST
+
+    def show(self, runs: tuple[RunSummary, ...], folder: Path, trouble: str = "") -> None:
+        """Show these runs, or why they cannot be listed. Until a person moves the cursor, it is on the newest.
+
+        The same runs are painted again only after a while, to update how long ago they started.
+        """
+        same = runs is self.runs and trouble == self.trouble
+        if same and time.monotonic() - self._shown < SAME_SECONDS:
+            return
+        self.runs, self.folder, self.trouble, self._shown = runs, folder, trouble, time.monotonic()
+        if not self.moved:
+            self.value = runs[0].path if runs and runs[0].status else FIRST
+        self.renew()
+
+    def items(self, width: int) -> Sequence[Item]:
+        items = [
+            Item(line("strong:SkillOS")),
+            Item(line("muted:Watch a curator of skills learn, and decide what it may keep.")),
+        ]
+        items.append(Item(line()))
+        for name, start in STARTS.items():
+            items.append(Item(line(f"key:  {start.key}  ", f":{fit(start.label, 26)}", f"muted:{start.help}"), name))
+        items += [Item(line()), *self._runs(width)]
+        return items
+
+    def _runs(self, width: int) -> list[Item]:
+        if self.runs is None:
+            return [Item(line("muted:  Looking for runs …"))]
+        if self.trouble:
+            return [Item(line(f"bad:  ✗ {self.trouble}"))]
+        if not self.runs:
+            return [
+                Item(line(f"muted:  No runs yet in {self.folder}.", indent=2), whole=True),
+                Item(line("muted:  Press ", "key:enter", "muted: to train the pocket model.")),
+            ]
+        columns = columns_for(width)
+        head = "".join(fit(name, size) for name, size in columns.items())
+        rows = [Item(partial(run_row, run, width), run.path) for run in self.runs]
+        return [Item(line(f"muted:{'':{INDENT}}{head}run")), *rows]
+
+
+def columns_for(width: int) -> dict[str, int]:
+    """The columns of a list of this width."""
+    sizes = ((WIDE, NAME), (NARROW, SHORT_NAME))
+    return next((columns for columns, name in sizes if width >= INDENT + sum(columns.values()) + name), TINY)
+
+
+def run_row(run: RunSummary, width: int) -> Line:
+    """One run in a row of `width` cells."""
+    columns = columns_for(width)
+
+    def cell(name: str, style: str, text: str) -> str:
+        """A column's span; empty where the list is too narrow for the column."""
+        return f"{style}:{fit(text, columns[name] - 1)} " if name in columns else ""
+
+    indent = f":{'':{INDENT}}"
+    status = run.status
+    if status is None:
+        name, problem = Path(run.path).name, run.problem.removeprefix(f"{run.path} ")
+        return line(indent, cell("state", "bad", "✗ unreadable"), f":{clip(name, NAME)}  ", f"muted:{problem}")
+    style, _, word = STATES[status.state].partition(":")
+    success = [step.r_task for step in status.rewards if step.r_task is not None]
+    pending = status.pending_reviews
+    return line(
+        indent,
+        cell("state", style, word),
+        cell("kind", "", status.kind),
+        cell("progress", "muted", progress(status, columns["progress"] - 1)),
+        cell("success", "muted", f"{success[-1]:.3f}" if success else "n/m"),
+        cell("review", "warn" if pending else "muted", short(pending) if pending else "-"),
+        cell("begun", "muted", ago(run.created)),
+        f":{run_name(status, max(4, width - INDENT - sum(columns.values())))}",
+    )
+
+
+def progress(status: Status, width: int) -> str:
+    """The step and how many are planned: "12/40"; in thousands where that is too long."""
+    exact = f"{status.step}/{status.steps}" if status.steps else f"{status.step}"
+    return exact if len(exact) <= width else f"{short(status.step)}/{short(status.steps)}"
+
+
+def run_name(status: Status, width: int) -> str:
+    """The run's name in `width` cells. If it is too long, the parts that are in other columns (the date, the kind) are left
+    out, then its middle: names differ by the time, or at their end."""
+    name = safe(status.run)
+    time_first = short_name(name) != name
+    for shorter in (name, short_name(name), short_name(name).replace(f"-{status.kind}-", "-", 1)):
+        if cell_len(shorter) <= width:
+            return shorter
+    head = min(TIME, width - 2 if time_first else (width - 1) // 2)
+    return fit(shorter, head + 1)[:-1].rstrip() + tail(shorter, width - head)
+
+
+def ago(started: float) -> str:
+    """How long ago something started: "12 min ago"."""
+    seconds = max(0, time.time() - started)
+    if seconds < 60:
+        return "just now"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min ago"
+    if seconds < 129_600:
+        return f"{round(seconds / 3600)} h ago"
+    return time.strftime("%Y-%m-%d", time.localtime(started))

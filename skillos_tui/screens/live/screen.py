@@ -1,0 +1,218 @@
+"""Live: the present state of a run. Skills and the newest edit, the executor's transcript, the reward, memory."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Container
+
+from engine.core.events import Notice
+from engine.core.text import counted
+from skillos_tui.client.messages import Reply, SkillRead
+from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
+from skillos_tui.model.view import Change, Part, RunView
+from skillos_tui.render.text import line
+from skillos_tui.screens.base import FullScreen
+from skillos_tui.widgets.bars import Bar, KeyBar, NoticeBar, notice_line
+from skillos_tui.widgets.diff import DiffPane, summary
+from skillos_tui.widgets.listing import ListPane
+from skillos_tui.widgets.memory import MemoryPane
+from skillos_tui.widgets.rewards import RewardPane
+from skillos_tui.widgets.transcript import TranscriptPane
+from skillos_tui.widgets.tree import SkillTree
+
+ACTIVE = ("starting", "running", "paused", "stopping")
+
+
+class LiveScreen(FullScreen):
+    """The panes of one run. Each is built again only when an event changes what it shows."""
+
+    NAME = "live"
+    CSS_PATH = "screen.tcss"
+    KEYS_TITLE = "On the live screen"
+    KEYS = (
+        Key("r", "app.show_screen('review')", "review", "Decide on the edits that wait", True),
+        NEXT_PANE,
+        Key("p", "pause", "pause/resume", "Pause the run, or resume it; starts a new engine if there is none", True),
+        Key("s", "stop", "stop", "Stop the run; asks first, and the run can be resumed later", True),
+        PREVIOUS_PANE,
+        Key("right_square_bracket", "follow(1)", "next rollout", "Follow the next rollout", True),
+        Key("left_square_bracket", "follow(-1)", "previous rollout", "Follow the previous rollout"),
+        Key("x", "clear_notice", "dismiss", "Remove the notice line"),
+        Key("escape,h", "home", "runs", "Back to the list of runs; the engine continues", True),
+    )
+    BINDINGS = bindings(KEYS)
+    PANES = ("transcript", "skills", "diff", "rewards", "memory")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pausing = False
+        self._dismissed = 0
+
+    def compose(self) -> ComposeResult:
+        yield Bar(id="state")
+        yield NoticeBar(id="notice")
+        with Container(id="panes"):
+            with Container(id="left", classes="column"):
+                yield SkillTree("Skills", id="skills")
+                yield DiffPane("Newest edit", context=3, id="diff")
+                yield MemoryPane("Memory", id="memory")
+            with Container(id="right", classes="column"):
+                yield TranscriptPane("Executor", id="transcript")
+                yield RewardPane("Reward", id="rewards")
+        yield KeyBar(self.KEYS)
+
+    def on_mount(self) -> None:
+        self.composed = True
+        self.query_one("#notice").add_class("-empty")
+        self.go_to("transcript")
+        self.renew({"state", "skills", "transcript", "rewards", "memory", "notice"})
+
+    def on_screen_resume(self) -> None:
+        self.renew({"state", "skills", "transcript", "rewards", "memory", "notice"})
+
+    def renew(self, parts: set[Part]) -> None:
+        if not self.composed or not self.is_current:
+            return
+        app = self.workbench
+        if "state" in parts or "review" in parts:
+            self._pausing = self._pausing and app.shown_state in ("running", "starting")
+            self.query_one("#state", Bar).show(app.state_line)
+        if "notice" in parts:
+            self._show_notice()
+        if "skills" in parts or "review" in parts:
+            self.query_one(SkillTree).show(app.view, app.names)
+            self._show_change()
+        if "transcript" in parts:
+            self._show_transcript()
+        if "rewards" in parts:
+            self.query_one(RewardPane).show(app.view)
+        if "memory" in parts:
+            self.query_one(MemoryPane).show(app.view.memory)
+
+    def _show_notice(self) -> None:
+        """Show what happened since the last visit, else the newest warning or error that was not dismissed."""
+        serious = self._serious()
+        bar = self.query_one("#notice", NoticeBar)
+        news = self.workbench.news
+        left = serious[-1:] if len(serious) > self._dismissed else []
+        bar.set_class(not news and not left, "-empty")
+        if news:
+            bar.show(line(f"accent:i {news}", "muted:   x dismisses this", indent=2))
+        elif left:
+            bar.show(notice_line(left[0]))
+
+    def _serious(self) -> list[Notice]:
+        return [notice for notice in self.workbench.view.notices if notice.level != "info"]
+
+    def action_clear_notice(self) -> None:
+        """Dismiss the news or the warning that is shown."""
+        if self.workbench.news:
+            self.workbench.news = ""
+        else:
+            self._dismissed = len(self._serious())
+        self._show_notice()
+
+    def _show_transcript(self) -> None:
+        view = self.workbench.view
+        pane = self.query_one(TranscriptPane)
+        pane.retitle(*transcript_titles(view))
+        pane.show(view.shown.episodes, view)
+
+    def _show_change(self) -> None:
+        tree = self.query_one(SkillTree)
+        if tree.wanted is not None:
+            self.workbench.client.read_skill(tree.wanted)
+        else:
+            self._show(tree.change(), "Edit" if tree.moved else "Newest edit")
+
+    def _show(self, change: Change | None, title: str) -> None:
+        pane = self.query_one(DiffPane)
+        if change is None:
+            pane.retitle(title)
+        else:
+            pane.retitle(f"{title} · {change.skill}", f"{summary(change)} · {change.where}")
+        pane.show(change)
+
+    def take(self, reply: Reply) -> None:
+        tree = self.query_one(SkillTree)
+        if isinstance(reply, SkillRead) and reply.name == tree.wanted:
+            change = tree.repository_change(reply.name, reply.text)
+            self._show(change, "Skill" if change.before == change.after else "Edit")
+
+    def on_list_pane_moved(self, message: ListPane.Moved) -> None:
+        self._show_change()
+
+    # Keys
+
+    def _can_act(self) -> bool:
+        """Whether there is a run to act on; if not, the person is notified."""
+        if self.workbench.lost:
+            self.notify("The run cannot be read any more; h shows the runs that are there.", severity="warning")
+        return not self.workbench.lost
+
+    def action_follow(self, by: int) -> None:
+        view = self.workbench.view
+        if not self._can_act():
+            return
+        if view.neighbour(1) != view.neighbour(0):
+            view.follow(*view.neighbour(by))
+            self.workbench.client.read_followed()
+            self.renew({"transcript", "skills"})
+
+    def action_pause(self) -> None:
+        """Pause a running run, resume a paused one, start a new engine for one that has none."""
+        app = self.workbench
+        state = app.shown_state
+        if not self._can_act():
+            return
+        if state in ("running", "starting") and not self._pausing:
+            self._pausing = True
+            app.client.pause()
+            self.notify("Asked the engine to pause; it finishes its present work first. p resumes the run.")
+        elif state == "stopping":
+            self.notify("The run is stopping; it can be resumed when it has stopped.", severity="warning")
+        elif state == "finished":
+            self.notify("The run has finished; there is nothing to resume.", severity="warning")
+        else:
+            self._pausing = False
+            app.client.resume()
+            self.notify("Asked the engine to continue." if state in ACTIVE else "Starting the engine again.")
+
+    async def action_stop(self) -> None:
+        from skillos_tui.screens.confirm.screen import ConfirmScreen
+
+        if not self._can_act():
+            return
+        if self.workbench.shown_state not in ACTIVE:
+            self.notify("The run is not active; there is nothing to stop.", severity="warning")
+            return
+        question = "Stop this run?"
+        more = "The engine abandons the present step and ends; every finished step is saved. p resumes it later."
+        await self.app.push_screen(ConfirmScreen(question, more, "stop"), self._stop)
+
+    def _stop(self, sure: bool | None) -> None:
+        if not sure or not self._can_act():
+            return
+        if self.workbench.shown_state not in ACTIVE:
+            self.notify("The run has already ended; there was nothing to stop.", severity="warning")
+        else:
+            self.workbench.client.stop()
+            self.notify("Asked the engine to stop.")
+
+    async def action_home(self) -> None:
+        await self.workbench.go_home()
+
+
+def transcript_titles(view: RunView) -> tuple[str, str]:
+    """The rollout that the transcript shows, and how many there are."""
+    episodes = view.shown.episodes
+    if view.measurement is not None and view.shown is view.measurement.followed:
+        what = "measuring" if view.measuring and view.state in ACTIVE else "measured"
+        title = f"{what} after step {view.measurement.step} · group {view.measurement.followed.group}"
+        return title, counted(view.measurement.groups, "held-out group")
+    if not view.forks:
+        return "Executor", ""
+    step = episodes[-1].started.at.step if episodes else view.step
+    title = f"Executor · {view.unit} {step} · group {view.group} · rollout {view.rollout}"
+    groups = counted(view.groups, "group")
+    return title, f"{groups} of {view.rollouts}" if view.rollouts > 1 else ""

@@ -1,0 +1,37 @@
+"""The full screens by name. A screen that ships is one line here, one that a package adds is one entry point:
+
+    [project.entry-points."skillos.screens"]
+    skills = "my_package.skills:KIND"
+
+`KIND` is a `skillos_tui.screens.kind.ScreenKind`. Nothing here loads a screen before it is opened.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.core.registry import Registry, resolve
+from skillos_tui.screens.kind import ScreenKind
+
+if TYPE_CHECKING:
+    from skillos_tui.screens.base import FullScreen
+
+SCREENS = Registry[ScreenKind](
+    "screen",
+    "skillos.screens",
+    {
+        "home": "skillos_tui.screens.home:KIND",
+        "live": "skillos_tui.screens.live:KIND",
+        "review": "skillos_tui.screens.review:KIND",
+    },
+)
+
+
+def make_screen(name: str) -> FullScreen:
+    """A new screen; its module is loaded now. Raises `UnknownPart`.
+
+    Screens are made anew each time instead of being listed in Textual's `App.SCREENS`, which keeps one instance of each for
+    the life of the app: the cursor and the dismissed notices of one run would appear in another.
+    """
+    screen: FullScreen = resolve(SCREENS.load(name).screen)()
+    return screen

@@ -1,0 +1,170 @@
+"""A full screen is a folder and a line of the registry; one that a package adds is opened by its key and by the palette."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.core.events import StateChanged
+from engine.core.registry import UnknownPart
+from engine.runs.directory import Run
+from skillos_tui.model.session import Place, Session
+from skillos_tui.screens.base import FullScreen
+from skillos_tui.screens.registry import SCREENS, make_screen
+from tests.workbench.recording import create, record_training, step_events
+from tests.workbench.reviewing import title
+from tests.workbench.stage import on_screen, screen_lines, until, workbench
+
+PACKAGE = """
+from textual.app import ComposeResult
+from textual.widgets import Static
+from skillos_tui.keymap import Key, bindings
+from skillos_tui.screens.base import FullScreen
+from skillos_tui.screens.kind import ScreenKind
+
+KIND = ScreenKind("notes", "Notes", "Read the notes of the run", "added_notes:NotesScreen", key="N")
+
+class NotesScreen(FullScreen):
+    NAME = "notes"
+    CSS = "NotesScreen Static { color: red; }"
+    KEYS_TITLE, KEYS = "On the notes screen", (Key("escape", "back", "live", "Back to the live screen", True),)
+    BINDINGS = bindings(KEYS)
+
+    def compose(self) -> ComposeResult:
+        yield Static(f"notes of a {self.workbench.view.kind} run")
+
+    def renew(self, parts):
+        self.query_one(Static).update(f"the run is {self.workbench.view.state}")
+"""
+
+
+@pytest.fixture
+def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A package with a screen of its own is installed."""
+    folder = tmp_path / "packages"
+    about = folder / "added_notes-1.dist-info"
+    about.mkdir(parents=True)
+    (folder / "added_notes.py").write_text(PACKAGE)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: added-notes\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[skillos.screens]\nnotes = added_notes:KIND\n")
+    monkeypatch.syspath_prepend(str(folder))
+    yield
+    sys.modules.pop("added_notes", None)
+
+
+@pytest.mark.parametrize("name", SCREENS.names())
+def test_a_screen_has_the_name_of_its_kind_and_a_style_in_its_folder(name: str) -> None:
+    screen = make_screen(name)
+    assert isinstance(screen, FullScreen) and name == screen.NAME == SCREENS.load(name).name
+    (style,) = screen.css_path
+    assert (
+        style == Path(sys.modules[type(screen).__module__].__file__ or "").with_name("screen.tcss") and style.exists()
+    )
+
+
+def test_the_registry_loads_no_screen() -> None:
+    code = (
+        "import sys\nfrom skillos_tui.screens.registry import SCREENS\n"
+        "kinds = [SCREENS.load(name) for name in SCREENS.names()]\n"
+        "print([name for name in sys.modules if name.endswith('.screen') and name.startswith('skillos_tui')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+async def test_an_added_screen_is_opened_by_its_key_shows_the_run_and_leads_back(added: None, tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1, state="running")
+    async with workbench(run.path) as pilot:
+        await until(pilot, "step 1")
+        await until(pilot, lambda: bool(pilot.app.screen_keys))  # type: ignore[attr-defined]
+        await pilot.press("N")
+        await until(pilot, "notes of a train run")
+        run.append(StateChanged("failed"))
+        await until(pilot, "the run is failed")
+        await pilot.press("question_mark")
+        await until(pilot, "Read the notes of the run")
+        await pilot.press("escape", "escape")
+        await until(pilot, "Executor")
+
+
+async def test_the_palette_lists_every_screen(added: None, tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "step 1")
+        await until(pilot, lambda: bool(pilot.app.screen_keys))  # type: ignore[attr-defined]
+        titles = {command.title for command in pilot.app.get_system_commands(pilot.app.screen)}
+        assert {"Runs (screen)", "Review (screen)", "Notes (screen)"} <= titles and "Live (screen)" not in titles
+        await pilot.press("ctrl+p")
+        await pilot.pause()
+        await pilot.press(*"notes (screen)")
+        await until(pilot, "Read the notes of the run")
+        await pilot.press("down", "enter")
+        await until(pilot, "notes of a train run")
+
+
+async def test_a_screen_of_a_run_is_not_opened_without_one(added: None, tmp_path: Path) -> None:
+    async with workbench(folder=tmp_path / "runs") as pilot:
+        await until(pilot, lambda: bool(pilot.app.screen_keys))  # type: ignore[attr-defined]
+        await pilot.press("N")
+        await until(pilot, "Notes shows a run; open one first.")
+        titles = {command.title for command in pilot.app.get_system_commands(pilot.app.screen)}
+        assert not [title for title in titles if title.endswith("(screen)")]
+
+
+async def test_the_place_on_an_added_screen_is_restored(added: None, tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    session = Session()
+    session.keep_place(run.path, Place("notes"))
+    async with workbench(run.path, session=session) as pilot:
+        await until(pilot, "the run is finished")
+
+
+async def test_a_place_on_a_screen_that_was_removed_is_the_live_screen(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    session = Session()
+    session.keep_place(run.path, Place("notes"))
+    async with workbench(run.path, session=session) as pilot:
+        await until(pilot, lambda: pilot.app.caught_up)  # type: ignore[attr-defined]
+        await until(pilot, "Executor")
+    with pytest.raises(UnknownPart, match="there is no screen called 'notes'"):
+        make_screen("notes")
+
+
+async def test_another_run_is_shown_on_screens_of_its_own(tmp_path: Path) -> None:
+    from engine.core.events import Notice
+
+    for name in ("a-first", "b-second"):
+        with record_training(tmp_path / name, steps=1) as run:
+            run.append(Notice("warning", f"warning of {name}"))
+    async with workbench(tmp_path / "a-first", folder=tmp_path) as pilot:
+        await until(pilot, "warning of a-first")
+        await pilot.press("x")
+        await until(pilot, lambda: "warning of" not in on_screen(pilot))
+        await pilot.press("h")
+        await until(pilot, "b-second")
+        await pilot.press("enter")
+        await until(pilot, "warning of b-second")
+
+
+# The kind of a run
+
+
+def unknown_run(path: Path) -> Run:
+    """A run of a kind that no installed package has, with a finished step."""
+    run = create(path, kind="dream")
+    run.append(*(event for event in step_events(1) if type(event).__name__ != "RunStarted"), StateChanged("finished"))
+    return run
+
+
+async def test_a_run_of_a_kind_that_is_not_installed_is_shown_by_steps(tmp_path: Path) -> None:
+    run = unknown_run(tmp_path / "run")
+    async with workbench(run.path) as pilot:
+        await until(pilot, "no installed package has runs of the kind 'dream'")
+        await until(pilot, "last step")
+        assert "step 1" in screen_lines(pilot)[0] and "dream" in screen_lines(pilot)[0]
+        await pilot.press("r")
+        await until(pilot, lambda: "insert · find-" in title(pilot))

@@ -1,0 +1,122 @@
+"""Any kind of run, profile and settings can be started; a refusal names the field, and nothing has been created then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.config import profiles
+from engine.jobs.registry import JOBS
+from engine.runs.directory import Run
+from skillos_tui.client.messages import StartRun
+from skillos_tui.client.start import StartError, create_run
+from skillos_tui.screens.live.screen import LiveScreen
+from skillos_tui.screens.start.screen import StartScreen
+from tests.workbench.stage import at_once, on_screen, until, workbench
+from tests.workbench.test_home_keys import engines, names
+
+__all__ = ["engines"]
+
+
+@pytest.mark.parametrize("kind", JOBS.names())
+@pytest.mark.parametrize("profile", profiles())
+def test_every_kind_of_run_is_created_of_every_profile_with_settings(tmp_path: Path, kind: str, profile: str) -> None:
+    path = create_run(StartRun(kind, profile, ("training.steps=2", "curate.tasks=7")), tmp_path)
+    assert path.parent == tmp_path
+    with Run.open(path) as run:
+        assert run.kind == kind and run.config.profile == profile
+        assert (run.config.training.steps, run.config.curate.tasks) == (2, 7)
+
+
+def test_a_run_works_on_the_repository_and_in_the_directory_that_are_named(tmp_path: Path) -> None:
+    request = StartRun("curate", "pocket", path=tmp_path / "mine", repo=tmp_path / "skills")
+    assert create_run(request, tmp_path / "runs") == tmp_path / "mine"
+    with Run.open(tmp_path / "mine") as run:
+        assert run.repo_path == tmp_path / "skills" and run.repo_path.is_dir()
+    assert not (tmp_path / "runs").exists()
+
+
+REFUSED = [
+    (StartRun("tran", "pocket"), "kind", "did you mean train?"),
+    (StartRun("train", "poket"), "profile", "the profiles are: "),
+    (StartRun("train", "pocket", ("training.stepps=2",)), "settings", "training.stepps"),
+    (StartRun("train", "pocket", ("steps",)), "settings", "section.key=value"),
+    (StartRun("train", "pocket", ("curator.temperature=0",)), "settings", "curator.temperature=0"),
+    (StartRun("train", "pocket", repo=Path("/tmp/skills")), "repo", "makes its own repositories"),
+    (StartRun("curate", "pocket", repo=Path(__file__)), "repo", "is a file"),
+    (StartRun("curate", "pocket", repo=Path("/proc/none")), "repo", "cannot make /proc/none"),
+    (StartRun("curate", "pocket", repo=Path("~nobody-of-this-name/skills")), "repo", "nobody-of-this-name"),
+    (StartRun("train", "pocket", path=Path(__file__).parent), "path", "already exists and is not empty"),
+]
+
+
+@pytest.mark.parametrize(("request_", "field", "why"), REFUSED)
+def test_what_cannot_be_started_is_refused_with_its_field(
+    tmp_path: Path, request_: StartRun, field: str, why: str
+) -> None:
+    with pytest.raises(StartError) as refused:
+        create_run(request_, tmp_path / "runs")
+    assert refused.value.field == field and why in str(refused.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_that_cannot_be_created_leaves_no_repository(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(StartError, match="cannot make a run in"):
+        create_run(StartRun("curate", "pocket", repo=tmp_path / "my" / "skills"), tmp_path / "file" / "runs")
+    assert not (tmp_path / "my").exists()
+
+
+async def test_the_dialog_starts_a_run_of_the_entered_settings(engines: Path) -> None:
+    async with workbench(folder=engines) as pilot:
+        await until(pilot, "No runs yet")
+        at_once(pilot, "n")
+        await until(pilot, "Start a run")
+        await pilot.press("tab", "tab", *"curate.tasks=9", "enter", *"review.policy=auto", "ctrl+s")
+        await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen), 20)
+        (name,) = names(engines)
+        with Run.open(engines / name) as run:
+            assert run.kind == "train" and run.config.curate.tasks == 9 and run.config.review.policy == "auto"
+        await pilot.press("h")
+        await until(pilot, "Another run …")
+
+
+async def test_the_dialog_starts_another_kind_on_a_repository(engines: Path, tmp_path: Path) -> None:
+    async with workbench(folder=engines) as pilot:
+        await pilot.press("n")
+        await until(pilot, "Start a run")
+        assert "repository" not in on_screen(pilot)
+        await pilot.press("enter", "down", "enter")
+        await until(pilot, "repository")
+        await pilot.press("tab", "tab", "tab", *str(tmp_path / "skills"), "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen), 20)
+        (name,) = names(engines)
+        with Run.open(engines / name) as run:
+            assert run.kind == "curate" and run.repo_path == tmp_path / "skills"
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 12)])
+async def test_a_refusal_is_shown_below_its_field_and_the_input_is_kept(tmp_path: Path, size: tuple[int, int]) -> None:
+    async with workbench(folder=tmp_path / "runs", size=size) as pilot:
+        await pilot.press("n")
+        await until(pilot, "Start a run")
+        await pilot.press("tab", "tab", *"training.stepps=2", "ctrl+s")
+        await until(pilot, "did you mean")
+        assert isinstance(pilot.app.screen, StartScreen) and pilot.app.screen.request.settings == ("training.stepps=2",)
+        assert pilot.app.screen.query_one("#settings").has_focus
+        assert not (tmp_path / "runs").exists()
+        await pilot.press("escape")
+        await until(pilot, "Another run …")
+        await pilot.press("n")
+        await until(pilot, "training.stepps=2")
+
+
+async def test_a_runs_folder_that_cannot_be_written_is_reported_in_the_dialog(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    async with workbench(folder=tmp_path / "file" / "runs") as pilot:
+        await pilot.press("n")
+        await until(pilot, "Start a run")
+        await pilot.press("ctrl+s")
+        await until(pilot, "cannot make a run in")
+        assert isinstance(pilot.app.screen, StartScreen)
