@@ -10,7 +10,8 @@ import pytest
 
 from engine.core.events import EpisodeEnded, Notice, TurnTaken
 from engine.runs.directory import Run
-from tests.extending.words import PAGE, Shell, entry_points, install, modules
+from tests.extending.shell import Shell
+from tests.extending.words import PAGE, entry_points, install, modules
 
 SMALL = ("training.groups=1", "training.evaluate_every=0")
 SORTS = "environments models judges strategies gates groupings jobs screens".split()

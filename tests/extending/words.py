@@ -1,15 +1,11 @@
 """The package `words` of docs/architecture.md: its modules and entry points are read from the page and installed.
 
 install(folder)                                   # then put `folder` on the path
-shell = Shell(folder); shell.engine("train", …)   # commands that find the package
 """
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -46,22 +42,3 @@ def install(folder: Path) -> None:
         for line in (f"[{group}]", *(f"{name} = {value}" for name, value in points.items()))
     ]
     (about / "entry_points.txt").write_text("\n".join(lines) + "\n")
-
-
-class Shell:
-    """Runs `skillos-engine` in processes that find the package."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def engine(self, *arguments: str) -> str:
-        """The output of a command, which must succeed."""
-        done = subprocess.run(
-            [sys.executable, "-m", "engine.cli", *arguments],
-            env={**os.environ, "PYTHONPATH": f"{self._folder}{os.pathsep}{ROOT}"},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout

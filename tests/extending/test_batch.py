@@ -6,7 +6,7 @@ from engine.core.events import EpisodeEnded, EpisodeStarted, PositionId, RunStar
 from engine.core.outcomes import FAILED, SUCCEEDED
 from engine.jobs.batch import revise, trajectories
 from engine.runs.directory import Run
-from tests.parts.toys import Distil
+from tests.extending.toys.batch import Distil
 
 
 @pytest.fixture

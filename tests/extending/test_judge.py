@@ -17,7 +17,7 @@ from engine.rollouts.groups.base import open_grouping
 from engine.rollouts.rollout import collect
 from engine.rollouts.summary import score_rollouts
 from tests.agents.test_judge import PLAYED
-from tests.parts.installed import install
+from tests.extending.installed import install
 from tests.training.answering import Answering, call, skill, stored
 
 
@@ -69,7 +69,7 @@ async def test_a_damaged_model_and_a_bug_end_the_run(error):
 
 
 async def test_the_content_reward_is_the_mean_of_what_was_judged(tmp_path, monkeypatch):
-    install(tmp_path, monkeypatch, "skillos.judges", moody="tests.parts.toys:MOODY")
+    install(tmp_path, monkeypatch, "skillos.judges", moody="tests.extending.toys.judge:KIND")
     config = load_profile(
         "pocket",
         ["judge.kind=moody", "training.groups=1", "training.rollouts=2", "training.tasks=4", "training.micro_batch=8"],
@@ -91,7 +91,7 @@ async def test_the_content_reward_is_the_mean_of_what_was_judged(tmp_path, monke
 
 
 async def test_a_rollout_of_which_nothing_was_judged_has_no_reward(tmp_path, monkeypatch):
-    install(tmp_path, monkeypatch, "skillos.judges", moody="tests.parts.toys:MOODY")
+    install(tmp_path, monkeypatch, "skillos.judges", moody="tests.extending.toys.judge:KIND")
     config = load_profile("pocket", ["judge.kind=moody"])
     judge = open_judge(config.judge, None)
     first = await judged(judge, JudgedDecision([], ""), PLAYED, seconds=5)

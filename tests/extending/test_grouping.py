@@ -5,12 +5,12 @@ from engine.core.events import GroupDrawn, StepStarted
 from engine.environments.household.source import HouseholdTasks
 from engine.evaluation.verify import verify
 from engine.rollouts.groups.base import open_grouping
-from tests.parts.installed import install
+from tests.extending.installed import install
 from tests.training.answering import stored
 
 
 def test_its_groups_are_drawn_and_drawn_again(tmp_path, monkeypatch):
-    install(tmp_path, monkeypatch, "skillos.groupings", mixed="tests.parts.toys:MIXED")
+    install(tmp_path, monkeypatch, "skillos.groupings", mixed="tests.extending.toys.grouping:KIND")
     config = parse(to_toml(load_profile("pocket", ["grouping.kind=mixed"])))
     source = HouseholdTasks()
     groups = open_grouping(config.grouping).groups(source, config.training, 3)

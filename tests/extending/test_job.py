@@ -10,12 +10,12 @@ from engine.runs.directory import Run
 from engine.runs.measurements import missing
 from engine.runs.status import status
 from engine.runs.text import step_line
-from tests.parts.installed import install
+from tests.extending.installed import install
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    install(tmp_path / "packages", monkeypatch, "skillos.jobs", count="tests.parts.toys:COUNT")
+    install(tmp_path / "packages", monkeypatch, "skillos.jobs", count="tests.extending.toys.count:KIND")
     text = to_toml(load_profile("pocket", ["curate.tasks=3"]))
     with Run.create(tmp_path / "run", kind="count", config_text=text) as run:
         yield run

@@ -33,8 +33,8 @@ from engine.runs.directory import Run
 from engine.skills import Delete, Insert, SkillRepo
 from engine.system.preflight import check
 from engine.training.samples import TooManyCompletions, group_rows, samples_of, step_samples
-from tests.parts.installed import install
-from tests.parts.toys import BRIEF
+from tests.extending.installed import install
+from tests.extending.toys.strategy import BRIEF
 from tests.training.answering import DOWN, Answering, call, skill, stored
 
 SMALL = ["training.groups=2", "training.rollouts=2", "training.tasks=3", "training.micro_batch=6"]
@@ -43,7 +43,7 @@ WRITTEN = call("insert_skill", skill_name="get-things", content=skill("get-thing
 
 @pytest.fixture
 def config(tmp_path, monkeypatch):
-    install(tmp_path, monkeypatch, "skillos.strategies", briefing="tests.parts.toys:BRIEFING")
+    install(tmp_path, monkeypatch, "skillos.strategies", briefing="tests.extending.toys.strategy:KIND")
     return load_profile("pocket", [*SMALL, "strategy.kind=briefing", "strategy.words=7"])
 
 
