@@ -19,8 +19,6 @@ import msgspec
 from engine.core.findings import Finding
 from engine.core.outcomes import Outcome
 
-RunKind = str
-"""The name of a kind of run in `engine.jobs.registry`."""
 State = Literal["starting", "running", "paused", "stopping", "stopped", "finished", "failed"]
 Verdict = Literal["valid", "malformed", "refused"]
 Decision = Literal["approved", "amended", "vetoed", "superseded", "undone", "conflicted"]
@@ -77,9 +75,9 @@ class Event(msgspec.Struct, frozen=True, tag_field="kind", tag=_tag):
 
 
 class RunStarted(Event, frozen=True):
-    """An engine process began (or resumed) the run's work."""
+    """An engine process began (or resumed) the run's work. `run_kind` is a name in `engine.jobs.registry.JOBS`."""
 
-    run_kind: RunKind
+    run_kind: str
     profile: str
     steps: int
     pid: int
@@ -135,7 +133,10 @@ class MeasurementStarted(Event, frozen=True):
 
 
 class EpisodeStarted(Event, frozen=True):
-    """An episode's beginning. `difficulty` is the number of actions that a knowing player wins in; None is unknown."""
+    """An episode's beginning. `difficulty` is the number of actions that a knowing player wins in; None is unknown.
+
+    `skills` and `briefing` (Markdown, None: no briefing) are what the curation strategy showed to the executor.
+    """
 
     at: PositionId
     task: str
@@ -145,6 +146,7 @@ class EpisodeStarted(Event, frozen=True):
     observation: str
     max_turns: int
     difficulty: int | None = None
+    briefing: str | None = None
 
 
 class TurnTaken(Event, frozen=True):
@@ -179,12 +181,28 @@ class EpisodeEnded(Event, frozen=True):
     score: float | None = None
 
 
+class CompletionMade(Event, frozen=True):
+    """A completion that the curation strategy asked for beside the one in `CurationMade`; each is a training sample.
+
+    `phase`: it was made before the task was played, or after.
+    """
+
+    at: PositionId
+    phase: Literal["before", "after"]
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+    finish: Literal["stop", "length"]
+
+
 class CurationMade(Event, frozen=True):
     """One curation decision c_i and everything its rewards need.
 
+    `completion` is the last answer of the curator after the task; a strategy that asked none has "" and 0 `prompt_tokens`.
     `repo` is the repository's text after it (file text by skill name), `repo_tokens` its tokens |S_i|, `prompt_tokens`
     the tokens of the curator's input |χ_i|, `judge` the content score in [0, 1] or None with `judge_reason` set. `shown`
-    are the skills in the curator's prompt (None in older logs); `dropped_turns` and `dropped_vetoes` did not fit into it.
+    are the skills in the curator's prompt (None: it shows none, or in older logs); `dropped_turns` and `dropped_vetoes` did
+    not fit into it.
     `before` is what the decision changed: the file text, before it, of each skill that it wrote, renamed or deleted, None
     where there was none. `canonical`: the completion's text has the same number of tokens when it is tokenized again.
     """
@@ -373,6 +391,7 @@ AnyEvent = (
     | EpisodeStarted
     | TurnTaken
     | EpisodeEnded
+    | CompletionMade
     | CurationMade
     | CurationSkipped
     | RolloutScored

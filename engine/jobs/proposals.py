@@ -10,7 +10,9 @@ from __future__ import annotations
 from engine.core.events import Veto
 from engine.core.text import counted
 from engine.review import decisions as reviews
-from engine.rollouts.rollout import Position, Rollout, RolloutContext
+from engine.rollouts.context import RolloutContext
+from engine.rollouts.position import Position
+from engine.rollouts.rollout import Rollout
 from engine.runs.directory import EditRecord, Run
 from engine.runs.writer import EventWriter
 from engine.skills import Insert, Operation, Skill
@@ -23,7 +25,7 @@ MAX_CONTENT = 240
 
 
 class Proposals:
-    """What an engine puts to review in a run; where `max_pending` wait, the newest take the place of the oldest."""
+    """Puts edits to review in a run; where `max_pending` wait, the newest take the place of the oldest."""
 
     def __init__(self, run: Run, writer: EventWriter, *, max_pending: int | None = None) -> None:
         self._run = run
@@ -32,7 +34,7 @@ class Proposals:
         self._others = DuplicateIndex()
 
     def propose(self, position: Position, operation: Operation) -> str | None:
-        """Put an edit that a position's curator made to review; its id, or None where it is withheld (which is logged)."""
+        """Put an edit of a position to review; its id, or None where it is withheld, which is logged."""
         trajectory = position.trajectory
         outcome = trajectory.outcome
         return reviews.propose(
@@ -50,7 +52,7 @@ class Proposals:
 
 
 def net_edits(rollout: Rollout) -> list[tuple[Position, Insert]]:
-    """What a rollout that began with nothing leaves behind: each skill once, in its final text, with who wrote it last."""
+    """The skills that a rollout ends with: each once, in its final text, with the position that wrote it last."""
     left: dict[str, tuple[Position, Insert]] = {}
     for position in rollout.positions:
         for edit in position.edits:
@@ -76,7 +78,7 @@ def vetoes_of(run: Run, context: RolloutContext) -> list[Veto]:
 
 
 def _veto(record: EditRecord) -> Veto:
-    """A vetoed edit as it may be quoted: whatever people and models wrote stays on a line of its own."""
+    """A vetoed edit as it may be quoted: the text of people and models stays on one line each."""
     proposal = record.proposal
     skill = Skill.parse(proposal.after or "")
     return Veto(

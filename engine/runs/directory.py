@@ -32,7 +32,6 @@ from engine.core.events import (
     Decision,
     EditDecided,
     EditProposed,
-    RunKind,
     State,
     StepEnded,
     decode,
@@ -115,12 +114,12 @@ class Run:
         if row is None:
             raise NotARun(f"{path / DATABASE} says nothing about its run; it is damaged")
         self.id: str = row[0]
-        self.kind: RunKind = row[1]
+        self.kind: str = row[1]
         self.created: float = row[2]
         self.repo_path: Path = Path(row[3]) if row[3] else path / REPO
 
     @classmethod
-    def create(cls, path: Path | str, *, kind: RunKind, config_text: str, repo: Path | None = None) -> Run:
+    def create(cls, path: Path | str, *, kind: str, config_text: str, repo: Path | None = None) -> Run:
         """Make a run directory at `path`, which must be absent or an empty folder, and open it.
 
         It appears complete or not at all. `repo` is the skill repository to work on, made if absent; by default one of
@@ -329,7 +328,7 @@ class Transaction:
         _write(self.connection, [(now, event) for event in events])
 
 
-def _fill(folder: Path, run_id: str, kind: RunKind, config_text: str, repo: Path | None) -> None:
+def _fill(folder: Path, run_id: str, kind: str, config_text: str, repo: Path | None) -> None:
     for name in (REPO, CHECKPOINTS, LOGS):
         if name != REPO or repo is None:
             (folder / name).mkdir()

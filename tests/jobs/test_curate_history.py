@@ -7,7 +7,8 @@ from engine import config
 from engine.core.events import PositionId
 from engine.core.outcomes import SUCCEEDED
 from engine.jobs.control import Control
-from engine.jobs.curate.run import curate
+from engine.jobs.curate.run import CurateJob
+from engine.jobs.job import JobContext
 from engine.review import decisions as reviews
 from engine.runs.directory import Run
 from engine.skills import History, HistoryError, Insert, SkillRepo
@@ -42,7 +43,7 @@ async def run_two_tasks(folder, weights, repo, *more, left=()):
                 operation = Insert(name, SKILL.replace("find-mugs", name))
                 given = {"task": "t", "outcome": SUCCEEDED, "reason": "seen", "proposer": "curator"}
                 assert reviews.propose(run, writer, operation, at=PositionId(step), **given)
-            await curate(run, chosen, writer, Control(lambda state, reason: None))
+            await CurateJob().run(JobContext(run, chosen, writer, Control(lambda state, reason: None)))
         return run.steps()
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from engine.core.parts import PartKind
 from engine.core.registry import Registry
 
 
-class GroupingKind(PartKind, frozen=True):
-    """A grouping of tasks."""
+class GroupingKind(PartKind, frozen=True, kw_only=True):
+    """A grouping of tasks. `open(settings)` gives the `engine.rollouts.groups.base.Grouping`."""
+
+    open: Callable[[Any], Any]
 
 
 DEFAULT = "families"

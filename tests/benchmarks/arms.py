@@ -27,7 +27,7 @@ from engine.environments.household.source import errand_of, house_of
 from engine.evaluation.held_out import held_out_groups
 from engine.recipes.pocket.files import File, about, facts_of
 from engine.recipes.pocket.play import OPENING
-from engine.rollouts.rollout import RolloutContext
+from engine.rollouts.context import RolloutContext
 from engine.skills import Skill, SkillIndex
 
 
