@@ -56,7 +56,6 @@ def test_the_backend_answers_for_the_executor(shell: Shell, tmp_path: Path) -> N
     assert turns and all(isinstance(turn, TurnTaken) for turn in turns)
 
 
-@needs("engine.curation.base")
 @pytest.mark.parametrize("parts", [("strategy.kind=briefing", "grouping.kind=random"), ("judge.kind=brevity",)])
 def test_the_strategy_the_judge_and_the_grouping_are_trained(
     shell: Shell, tmp_path: Path, parts: tuple[str, ...]
@@ -73,7 +72,6 @@ def test_the_gate_refuses_edits(shell: Shell, tmp_path: Path) -> None:
     assert Run.open(tmp_path / "run").steps()
 
 
-@needs("engine.jobs.job")
 def test_the_job_is_a_command(shell: Shell, tmp_path: Path) -> None:
     shell.engine("count", "--profile=pocket", f"--run={tmp_path / 'run'}")
     notices = [stored.event for stored in Run.open(tmp_path / "run").events(kinds=["notice"])]
@@ -81,7 +79,6 @@ def test_the_job_is_a_command(shell: Shell, tmp_path: Path) -> None:
     assert texts == ["counted to 1", "counted to 2", "counted to 3"]
 
 
-@needs("skillos_tui.screens.registry")
 async def test_the_screen_is_opened_by_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.workbench.recording import record_training
     from tests.workbench.stage import until, workbench
