@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from engine.curation.registry import StrategyKind
 from engine.curation.settings import StrategySettings
 
@@ -12,10 +10,6 @@ class NoCurationSettings(StrategySettings, frozen=True, tag="none"):
     """Retrieval before a task, no edit after it. `[executor]` says how retrieval is done."""
 
 
-def _open(context: Any) -> Any:
-    from engine.curation.none.strategy import NoCuration
-
-    return NoCuration(context)
-
-
-KIND = StrategyKind(name="none", settings=NoCurationSettings, open=_open, replays=True)
+KIND = StrategyKind(
+    name="none", settings=NoCurationSettings, opens="engine.curation.none.strategy:NoCuration", replays=True
+)

@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from engine.core.parts import kind_of
+from engine.core.registry import resolve
 from engine.environments.base import Task, TaskSource
 from engine.rollouts.groups.registry import GROUPINGS
 from engine.rollouts.groups.settings import GroupingSettings
@@ -32,7 +33,7 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class Grouping(Protocol):
-    """A way to make groups. It has its own settings from `GroupingKind.open`."""
+    """A way to make groups. It is made with its own settings (`GroupingKind.opens`)."""
 
     def groups(self, source: TaskSource, settings: TrainingSettings, step: int) -> list[Group]:
         """The `settings.groups` groups of `step` (counted from 1), each of `settings.tasks` tasks.
@@ -44,5 +45,5 @@ class Grouping(Protocol):
 
 def open_grouping(settings: GroupingSettings) -> Grouping:
     """The grouping that `settings` are of."""
-    grouping: Grouping = GROUPINGS.load(kind_of(settings)).open(settings)
+    grouping: Grouping = resolve(GROUPINGS.load(kind_of(settings)).opens)(settings)
     return grouping

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from engine.rollouts.groups.registry import GroupingKind
 from engine.rollouts.groups.settings import GroupingSettings
@@ -19,10 +19,4 @@ class FamiliesSettings(GroupingSettings, frozen=True, tag="families"):
     """The order of a group's tasks: as they are `drawn`, or `easy_to_hard` by the actions that an expert needs."""
 
 
-def _open(settings: FamiliesSettings) -> Any:
-    from engine.rollouts.groups.families import Families
-
-    return Families(settings)
-
-
-KIND = GroupingKind(name="families", settings=FamiliesSettings, open=_open)
+KIND = GroupingKind(name="families", settings=FamiliesSettings, opens="engine.rollouts.groups.families:Families")
