@@ -12,7 +12,7 @@ from engine.core.registry import Registry
 
 
 class GroupingKind(PartKind, frozen=True, kw_only=True):
-    """A grouping of tasks. `opens` is "module:attribute" of its class, or of a function, of its settings; what it gives is an
+    """A grouping of tasks. `opens` is "module:attribute" of its class, or of a function, of its settings; it makes an
     `engine.rollouts.groups.base.Grouping`."""
 
     opens: str
