@@ -1,4 +1,4 @@
-"""RewardBreakdown of one sort by name: those that ship with the engine, and those that installed packages add.
+"""Parts of one sort by name: those that ship with the engine, and those that installed packages add.
 
     ENVIRONMENTS = Registry[EnvironmentKind](
         "environment", "skillos.environments", {"household": "engine.environments.household:KIND"}

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from engine.skills import Insert, Skill, SkillRepo, Update
-from engine.skills.exchange.normalize import conform
+from engine.skills.exchange.normalize import normalize
 
 FORKED = 1_000
 ROUNDS = 200
@@ -53,7 +53,7 @@ def parse(files: list[tuple[str, str]]) -> tuple[list[Skill], dict[str, float]]:
 
 def verdicts(skills: list[Skill]) -> dict[str, int]:
     """How many are valid by us, valid after an export, and judged otherwise by skills-ref (-1 where that is absent)."""
-    made = [conform(skill, skill.name) for skill in skills]
+    made = [normalize(skill, skill.name) for skill in skills]
     return {
         "valid": sum(skill.valid for skill in skills),
         "valid_after_export": sum(one.text is not None for one in made),
