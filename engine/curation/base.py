@@ -1,6 +1,6 @@
 """What a curation strategy is: what it shows before a task, and how it edits the repository after it.
 
-    strategy = Skillos(StrategyContext(at=at, config=config, …, seed=7, emit=emit))
+    strategy = strategy_kind(config.strategy).open(StrategyContext(at=at, config=config, …, seed=7, emit=emit))
     shown = await strategy.before(task, repo)                   # the executor plays with these skills and this briefing
     curation = await strategy.after(trajectory, shown, repo)    # its edits are in `repo`
 

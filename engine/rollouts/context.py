@@ -13,7 +13,6 @@ from engine.agents.judges.base import Judge, open_judge
 from engine.agents.prompting import Prompts
 from engine.config import Config
 from engine.core.events import PositionId, Sink, Veto
-from engine.core.registry import resolve
 from engine.curation.base import CurationStrategy, Retriever, StrategyContext
 from engine.curation.registry import StrategyKind, strategy_kind
 from engine.environments.base import TaskSource
@@ -52,7 +51,7 @@ class RolloutContext(msgspec.Struct, frozen=True):
         self, at: PositionId, retriever: Retriever, *, vetoes: Sequence[Veto], seed: int, emit: Sink
     ) -> CurationStrategy:
         """The strategy for one position."""
-        strategy: CurationStrategy = resolve(self.strategy.opens)(
+        strategy: CurationStrategy = self.strategy.open(
             StrategyContext(
                 at=at,
                 config=self.config,

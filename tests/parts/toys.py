@@ -55,9 +55,7 @@ class Briefing:
         return await self._context.models.curator.complete([Message("user", text)], sampling)
 
 
-BRIEFING = StrategyKind(
-    name="briefing", settings=BriefingSettings, opens="tests.parts.toys:Briefing", samples_per_position=2
-)
+BRIEFING = StrategyKind(name="briefing", settings=BriefingSettings, open=Briefing, samples_per_position=2)
 
 
 class MoodySettings(JudgeSettings, frozen=True, tag="moody"):
@@ -77,7 +75,7 @@ class Moody:
         return Judgement(None, "no mood") if asked % 2 else Judgement(0.75)
 
 
-MOODY = JudgeKind(name="moody", settings=MoodySettings, opens="tests.parts.toys:Moody")
+MOODY = JudgeKind(name="moody", settings=MoodySettings, open=Moody)
 
 
 class MixedSettings(GroupingSettings, frozen=True, tag="mixed"):
@@ -97,7 +95,7 @@ class Mixed(msgspec.Struct, frozen=True):
         ]
 
 
-MIXED = GroupingKind(name="mixed", settings=MixedSettings, opens="tests.parts.toys:Mixed")
+MIXED = GroupingKind(name="mixed", settings=MixedSettings, open=Mixed)
 
 
 class CountJob:

@@ -20,7 +20,6 @@ from engine.agents.judges.registry import JUDGES
 from engine.agents.judges.settings import JudgeSettings
 from engine.core.errors import SkillosError
 from engine.core.parts import kind_of
-from engine.core.registry import resolve
 from engine.models.base import ChatModel, NotFinite
 from engine.skills import Edit
 
@@ -52,7 +51,7 @@ class Judge(Protocol):
 
 
 class JudgeContext(msgspec.Struct, frozen=True):
-    """What a judge is made with. `model` answers for the judge; None where the backend has none for it."""
+    """What a judge gets from `JudgeKind.open`. `model` answers for the judge; None where the backend has none for it."""
 
     settings: JudgeSettings
     model: ChatModel | None
@@ -60,7 +59,7 @@ class JudgeContext(msgspec.Struct, frozen=True):
 
 def open_judge(settings: JudgeSettings, model: ChatModel | None) -> Judge:
     """The judge that `settings` are of."""
-    judge: Judge = resolve(JUDGES.load(kind_of(settings)).opens)(JudgeContext(settings, model))
+    judge: Judge = JUDGES.load(kind_of(settings)).open(JudgeContext(settings, model))
     return judge
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 
 from engine.agents.executor import Trajectory
-from engine.agents.judges.base import JudgeContext, JudgedDecision, Judgement
+from engine.agents.judges.base import JudgedDecision, Judgement
 from engine.skills import Delete, Insert, Operation, Skill, Update
 
 _WORD = re.compile(r"[a-z]{3,}")
@@ -35,10 +35,7 @@ def rubric(operations: Sequence[Operation], trajectory: Trajectory) -> float:
 
 
 class Rubric:
-    """The rubric as a judge. It needs nothing of its context."""
-
-    def __init__(self, context: JudgeContext) -> None:
-        pass
+    """The rubric as a judge."""
 
     async def score(self, decision: JudgedDecision, trajectory: Trajectory) -> Judgement:
         """The rubric's score, which is always measured."""

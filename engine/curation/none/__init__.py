@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from engine.curation.registry import StrategyKind
 from engine.curation.settings import StrategySettings
 
@@ -10,6 +12,10 @@ class NoCurationSettings(StrategySettings, frozen=True, tag="none"):
     """Retrieval before a task, no edit after it. `[executor]` says how retrieval is done."""
 
 
-KIND = StrategyKind(
-    name="none", settings=NoCurationSettings, opens="engine.curation.none.strategy:NoCuration", replays=True
-)
+def _open(context: Any) -> Any:
+    from engine.curation.none.strategy import NoCuration
+
+    return NoCuration(context)
+
+
+KIND = StrategyKind(name="none", settings=NoCurationSettings, open=_open, replays=True)

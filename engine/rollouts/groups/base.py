@@ -15,7 +15,6 @@ from typing import Protocol
 import msgspec
 
 from engine.core.parts import kind_of
-from engine.core.registry import resolve
 from engine.environments.base import Task, TaskSource
 from engine.rollouts.groups.registry import GROUPINGS
 from engine.rollouts.groups.settings import GroupingSettings
@@ -33,7 +32,7 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class Grouping(Protocol):
-    """A way to make groups. It is made with its own settings (`GroupingKind.opens`)."""
+    """A way to make groups. It has its own settings from `GroupingKind.open`."""
 
     def groups(self, source: TaskSource, settings: TrainingSettings, step: int) -> list[Group]:
         """The `settings.groups` groups of `step` (counted from 1), each of `settings.tasks` tasks.
@@ -45,5 +44,5 @@ class Grouping(Protocol):
 
 def open_grouping(settings: GroupingSettings) -> Grouping:
     """The grouping that `settings` are of."""
-    grouping: Grouping = resolve(GROUPINGS.load(kind_of(settings)).opens)(settings)
+    grouping: Grouping = GROUPINGS.load(kind_of(settings)).open(settings)
     return grouping
