@@ -11,7 +11,7 @@ from engine.config_migration import migrate
 from engine.core.parts import kind_of
 from engine.environments.alfworld.settings import AlfworldSettings
 from engine.environments.household.settings import HouseholdSettings
-from engine.rollouts.groups.families_kind import FamiliesSettings
+from engine.rollouts.groups.families_settings import FamiliesSettings
 
 BEFORE = Path(__file__).parent / "configs_before_kinds"
 """What the version before open sections wrote into run directories."""

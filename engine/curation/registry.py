@@ -1,4 +1,9 @@
-"""The curation strategies that `strategy.kind` can name: `STRATEGIES.load("skillos").settings`. Cheap to import."""
+"""The curation strategies that `strategy.kind` can name: `STRATEGIES.load("skillos").settings`. Cheap to import.
+
+    KIND = StrategyKind(name="brief", settings=BriefSettings, open=Brief, samples_per_position=2)
+
+A package adds one by an entry point in the group `skillos.strategies`: brief = "brief:KIND".
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from engine.environments.base import TaskSource
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import Group
 from engine.rollouts.groups.families import Families
-from engine.rollouts.groups.families_kind import FamiliesSettings
+from engine.rollouts.groups.families_settings import FamiliesSettings
 from engine.rollouts.reporting import Pace
 from engine.rollouts.rewards import average, score
 from engine.rollouts.rollout import collect

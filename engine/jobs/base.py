@@ -1,7 +1,5 @@
 """What a kind of run is, as far as it is known without loading what does its work.
 
-    KIND = JobKind(name="count", unit="game", total=lambda config: 3, trains=False, forks=False, work="counting:CountJob")
-
 The command line and the workbench read a `JobKind` to name a run's unit, to count its progress and to know which panes it
 fills. Only the engine's process loads `work`, an `engine.jobs.job.Job`.
 """

@@ -156,6 +156,26 @@ async def test_its_log_gives_every_reward_advantage_and_sample_again(config):
     assert [found.where for found in verify(stored(log), config, "train").differences] == ["step 1 samples"]
 
 
+async def test_a_briefing_that_does_not_fit_is_left_out_and_the_task_is_played(config):
+    """As with skills: a strategy that writes too much never takes a failed task out of the reward."""
+
+    class Cramped(Writing):
+        async def complete(self, name, messages, sampling):
+            words = sum(len(message.content.split()) for message in messages)
+            if name == "executor" and words > 99:
+                raise PromptTooLong(words, 99)
+            return await super().complete(name, messages, sampling)
+
+    log = [StepStarted(1, [])]
+    rollouts = await play(config, Cramped("on and on " * 99), log.append)
+    ended = of(log, EpisodeEnded)
+    assert {(event.outcome.kind, event.shortened) for event in ended} == {("failed", True)}
+    parts = score_rollouts(rollouts, config.rewards, log.append)
+    log.append(summary(1, rollouts, parts, rollout_seconds=1.0, seconds=2.0))
+    assert log[-1].shortened == 12
+    assert [found.where for found in verify(stored(log), config, "train").differences] == ["step 1 update"]
+
+
 # No curation
 
 

@@ -15,7 +15,7 @@ from engine.environments.alfworld.source import AlfworldTasks
 from engine.environments.base import Task
 from engine.environments.household.source import HouseholdTasks
 from engine.rollouts.groups.families import Families, draw_family, easy_to_hard
-from engine.rollouts.groups.families_kind import FamiliesSettings
+from engine.rollouts.groups.families_settings import FamiliesSettings
 from engine.training.settings import TrainingSettings
 from tests.environments.alfworld_games import DATA, lamps_line, needs_data, write_packed
 from tests.training.answering import Answering, played
@@ -33,7 +33,7 @@ import msgspec
 from engine.training.settings import TrainingSettings
 from engine.environments.alfworld.source import AlfworldTasks
 from engine.environments.household.source import HouseholdTasks
-from engine.rollouts.groups.families_kind import FamiliesSettings
+from engine.rollouts.groups.families_settings import FamiliesSettings
 from engine.rollouts.groups.families import Families
 settings = msgspec.json.decode(sys.argv[2], type=TrainingSettings)
 grouping = msgspec.json.decode(sys.argv[3], type=FamiliesSettings)

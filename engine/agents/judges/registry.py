@@ -1,4 +1,9 @@
-"""The judges that `judge.kind` can name: `JUDGES.load("rubric").settings`. Cheap to import."""
+"""The judges that `judge.kind` can name: `JUDGES.load("rubric").settings`. Cheap to import.
+
+    KIND = JudgeKind(name="strict", settings=StrictSettings, open=Strict)
+
+A package adds one by an entry point in the group `skillos.judges`: strict = "strict:KIND".
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import msgspec
 from engine.core.seeds import seed_of, stream
 from engine.environments.base import Task, TaskSource
 from engine.rollouts.groups.base import Group
-from engine.rollouts.groups.families_kind import FamiliesSettings
+from engine.rollouts.groups.families_settings import FamiliesSettings
 from engine.training.settings import TrainingSettings
 
 

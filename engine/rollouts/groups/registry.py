@@ -1,4 +1,9 @@
-"""The groupings that `grouping.kind` can name: `GROUPINGS.load("families").settings`. Cheap to import."""
+"""The groupings that `grouping.kind` can name: `GROUPINGS.load("families").settings`. Cheap to import.
+
+    KIND = GroupingKind(name="mixed", settings=MixedSettings, open=Mixed)
+
+A package adds one by an entry point in the group `skillos.groupings`: mixed = "mixed:KIND".
+"""
 
 from __future__ import annotations
 
