@@ -111,7 +111,7 @@ class PlaceKeeper:
         names = [edit.proposed.skill for edit in app.view.pending if edit.proposed.edit in place.drafts]
         if names:
             about = safe(", ".join(names[:3]))
-            app.notify(f"An unsent reason is kept, about {about}: v there continues it.", markup=False, timeout=12)
+            app.notify(f"A half-typed reason is kept, about {about}: v continues it.", markup=False, timeout=12)
 
 
 def place_of(screen: FullScreen, seen: int) -> Place:

@@ -2,6 +2,9 @@
 
 A pane returns what it shows from `build(width, height)`, as lines (`skillos_tui.render.text`); `renew()` builds again and
 repaints the difference. Panes with `follow` stay at the end while the end is in view. Text can be selected with the mouse.
+
+Measured on Textual 8.2: a diff of 5,000 lines takes 90 ms by the line API and 11.5 s as a widget a line; `RichLog` takes
+17 s for 100,000 lines, and its text cannot be selected.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ async def test_a_refusal_is_shown_below_its_field_and_the_input_is_kept(tmp_path
         await pilot.press("n")
         await until(pilot, "Start a run")
         await pilot.press("tab", "tab", *"training.stepps=2", "ctrl+s")
-        await until(pilot, "did you mean")
+        await until(pilot, "there is no setting")
         assert isinstance(pilot.app.screen, StartScreen) and pilot.app.screen.request.settings == ("training.stepps=2",)
         assert pilot.app.screen.query_one("#settings").has_focus
         assert not (tmp_path / "runs").exists()
