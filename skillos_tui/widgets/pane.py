@@ -28,7 +28,7 @@ from skillos_tui.keymap import Key, bindings
 from skillos_tui.render.text import Line, Spans, safe, wrap
 
 if TYPE_CHECKING:
-    from skillos_tui.app import SkillosApp
+    from skillos_tui.workbench import Workbench
 
 RESTORE_SECONDS = 2.0
 """How long a restored scroll position waits for the rows that it needs."""
@@ -170,7 +170,7 @@ class Pane(Widget, can_focus=True):
     @property
     def styles_by_name(self) -> dict[str, Style]:
         """The theme's styles."""
-        return cast("SkillosApp", self.app).own_theme.styles
+        return cast("Workbench", self.app).own_theme.styles
 
     def _selected(self, segments: list[Segment], row: int) -> list[Segment]:
         """The segments, with those that the mouse has selected in the colours of a selection."""

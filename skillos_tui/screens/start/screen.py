@@ -24,7 +24,7 @@ from skillos_tui.screens.base import Listener
 from skillos_tui.screens.dialog import DIALOG_STYLE, DialogScreen
 
 if TYPE_CHECKING:
-    from skillos_tui.app import SkillosApp
+    from skillos_tui.workbench import Workbench
 
 HINT = "ctrl+s start   tab next field   esc cancel"
 FIELDS: tuple[Field, ...] = ("kind", "profile", "settings", "repo", "")
@@ -125,7 +125,7 @@ class StartScreen(DialogScreen[StartRun], Listener):
             self._sent = True
             self._show_error("", "")
             self.query_one("#hint", Static).update("Starting …")
-            cast("SkillosApp", self.app).client.start(self.request)
+            cast("Workbench", self.app).client.start(self.request)
 
     def on_input_submitted(self) -> None:
         self._start()
