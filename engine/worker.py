@@ -1,7 +1,8 @@
 """The process that does a run's work: `python -m engine.worker RUN_DIR`, started by `engine.runs.supervisor`.
 
-It takes the run's lock, beats, obeys the commands that arrive through the run directory, and trains or curates until the
-run is finished, stopped or failed. Whatever it prints is in the run's `logs/engine.log`.
+It takes the run's lock, writes the heartbeat, carries out the commands that arrive through the run directory, and does the
+job of the run's kind (`engine.jobs`) until the run is finished, stopped or failed. Whatever it prints is in the run's
+`logs/engine.log`.
 """
 
 from __future__ import annotations
@@ -10,19 +11,18 @@ import asyncio
 import os
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
-from functools import partial
 
-from engine.config import Config
 from engine.core.errors import SkillosError
-from engine.core.events import Notice, Progress, RunKind, RunStarted, StateChanged
+from engine.core.events import Notice, Progress, RunStarted, StateChanged
+from engine.core.registry import resolve
 from engine.jobs.control import Control, StopRequested
+from engine.jobs.job import Job, JobContext
+from engine.jobs.registry import JOBS
 from engine.review.journal import recover
 from engine.runs.commands import Pause, Resume, Stop
 from engine.runs.directory import Run
 from engine.runs.writer import EventWriter
 from engine.system import memory
-from engine.training import checkpoints
 
 BEAT_SECONDS = 1.0
 COMMAND_SECONDS = 0.2
@@ -60,7 +60,7 @@ async def _work(run: Run, writer: EventWriter) -> None:
     except StopRequested:
         writer.emit(StateChanged("stopped", "asked to stop"))
     except Exception as error:
-        why = _in_words(error, run)
+        why = _message_of(error, run)
         writer.emit(Notice("error", why))
         writer.emit(StateChanged("failed", why))
         writer.flush()
@@ -72,13 +72,13 @@ async def _work(run: Run, writer: EventWriter) -> None:
 
 
 def _watcher_ended(watcher: asyncio.Task[None], control: Control) -> None:
-    """A run that nobody can command or that shows no heartbeat does not go on unseen."""
+    """A watcher that failed ends the run: nobody could command it, or see that it is alive."""
     if not watcher.cancelled() and (error := watcher.exception()) is not None:
         control.fail(error)
 
 
-def _in_words(error: BaseException, run: Run) -> str:
-    """What went wrong, of tasks that failed together the first; a traceback is printed for what is not foreseen."""
+def _message_of(error: BaseException, run: Run) -> str:
+    """What went wrong, of tasks that failed together the first. Of anything but a `SkillosError` a traceback is printed."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, SkillosError):
@@ -88,35 +88,16 @@ def _in_words(error: BaseException, run: Run) -> str:
 
 
 async def _run(run: Run, writer: EventWriter, control: Control) -> None:
-    """Train or curate. The heavy libraries are imported here, after the first heartbeat."""
-    config = run.config
-    steps = config.training.steps if run.kind == "train" else config.curate.tasks
-    writer.emit(Progress("loading", "PyTorch and transformers"))
-    writer.emit(RunStarted(run.kind, config.profile, steps, os.getpid(), await _done(run)))
+    """Do the job of the run's kind. What takes seconds to import is imported here, after the first heartbeat."""
+    config, kind = run.config, JOBS.load(run.kind)
+    if kind.loads:
+        writer.emit(Progress("loading", kind.loads))
+    done = await asyncio.to_thread(kind.resume_at, run)
+    writer.emit(RunStarted(kind.name, config.profile, kind.total(config), os.getpid(), done))
     writer.flush()
     await asyncio.to_thread(recover, run)
-    work = await asyncio.to_thread(_work_of, run.kind)
-    await work(run, config, writer, control)
-
-
-def _work_of(kind: RunKind) -> Callable[[Run, Config, EventWriter, Control], Awaitable[None]]:
-    """The coroutine function that does a run of `kind`. Its import takes seconds, so this is called off the event loop."""
-    if kind == "train":
-        from engine.evaluation.held_out import measure
-        from engine.jobs.train.run import train
-
-        return partial(train, measure=measure)
-    from engine.jobs.curate.run import curate
-
-    return curate
-
-
-async def _done(run: Run) -> int:
-    """The step after which the work goes on: that of the newest checkpoint, or the last task that ended."""
-    if run.kind == "train":
-        newest = await asyncio.to_thread(checkpoints.latest, run.checkpoints)  # may import torch
-        return newest[0] if newest else 0
-    return max((step.step for step in run.steps()), default=0)
+    job: Job = (await asyncio.to_thread(resolve, kind.work))()
+    await job.run(JobContext(run, config, writer, control, done))
 
 
 async def _beat(run: Run) -> None:

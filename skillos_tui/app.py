@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,19 +22,16 @@ from skillos_tui.client import messages
 from skillos_tui.keymap import APP_KEYS, APP_TITLE, Key, bindings, sections_of
 from skillos_tui.model.session import Session
 from skillos_tui.model.view import Part, RunView
-from skillos_tui.render.text import Line, line, safe
+from skillos_tui.render.text import safe
 from skillos_tui.screens.base import FullScreen, Listener
 from skillos_tui.screens.kind import ScreenKind
 from skillos_tui.screens.place import PlaceKeeper
 from skillos_tui.screens.registry import SCREENS, make_screen
-from skillos_tui.terminal.app import TerminalApp
 from skillos_tui.themes import Theme
-from skillos_tui.widgets.state import state_line
+from skillos_tui.workbench import Workbench
 
 if TYPE_CHECKING:
-    from engine.runs.status import ShownState
-    from skillos_tui.client.client import Client
-    from skillos_tui.widgets.bars import Fitting
+    pass
 
 HOME, RUN = "home", "run"
 LOWEST = {HOME: "home", RUN: "live"}
@@ -45,8 +42,8 @@ MAX_LINES = 6
 """Lines of a notification; of a longer one the first and the last are shown."""
 
 
-class SkillosApp(TerminalApp[str]):
-    """The program. At most one run is open; `view` is the state of it."""
+class SkillosApp(Workbench):
+    """The program."""
 
     CSS_PATH: ClassVar = [
         "app.tcss",
@@ -72,24 +69,11 @@ class SkillosApp(TerminalApp[str]):
     ) -> None:
         """`reopened` is true when the run is the one of the last time, not one that was asked for."""
         self.themes = themes
-        self.own_theme = themes[theme]
         self.DEFAULT_MODE = RUN if run else HOME  # type: ignore[misc]  # Textual reads it once, in its own __init__
-        super().__init__()
-        self.folder = folder
-        self.session = session or Session()
-        self.path = run
+        super().__init__(themes[theme], folder, run, session or Session())
         self.reopened = reopened
         self.keeper = PlaceKeeper(self)
-        self.seen = 0
-        self.news = ""
         self._place = self.session.place(run) if run else None
-        self.run_id = ""
-        self.view = RunView()
-        self.engine: messages.EngineSeen | None = None
-        self.names: tuple[str, ...] | None = None
-        self.lost = False
-        self.caught_up = False
-        """Whether all events that were in the log when the run was opened have been folded."""
         self.screen_kinds: tuple[ScreenKind, ...] = ()
         """The full screens, those of installed packages included; empty until they have been looked up."""
         for each in themes.values():
@@ -106,13 +90,6 @@ class SkillosApp(TerminalApp[str]):
     def get_default_screen(self) -> Screen[Any]:
         """The first screen. A mode that is listed in `MODES` would parse all style sheets again before the first paint."""
         return make_screen(LOWEST[self.current_mode])
-
-    @cached_property
-    def client(self) -> Client:
-        """Reads and changes runs; loaded after the first paint, which does not need it."""
-        from skillos_tui.client.client import Client
-
-        return Client(self, self.folder)
 
     def on_mount(self) -> None:
         for mode, name in LOWEST.items():
@@ -132,23 +109,6 @@ class SkillosApp(TerminalApp[str]):
 
     def on_unmount(self) -> None:
         self.client.close()
-
-    @property
-    def shown_state(self) -> ShownState:
-        """The run's state by its events and its engine's process."""
-        return self.engine.state if self.engine else self.view.state
-
-    @property
-    def state_line(self) -> Line | Fitting:
-        """The line of run state at the top of every screen of a run."""
-        if self.lost:
-            return line("bad:✗ cannot be read", "axis:  │  ", f"muted:{self.path}")
-        return partial(state_line, self.view, self.shown_state, self.run_id, self.silent)
-
-    @property
-    def silent(self) -> int:
-        """How many seconds a living engine has been silent; 0 while it is not."""
-        return self.engine.silent if self.engine else 0
 
     async def on_event(self, event: events.Event) -> None:
         """Pass each key to the screen first, which may drop it."""

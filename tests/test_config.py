@@ -11,7 +11,7 @@ from engine.config_migration import migrate
 from engine.core.parts import kind_of
 from engine.environments.alfworld.settings import AlfworldSettings
 from engine.environments.household.settings import HouseholdSettings
-from engine.rollouts.groups.families_kind import FamiliesSettings
+from engine.rollouts.groups.families_settings import FamiliesSettings
 
 BEFORE = Path(__file__).parent / "configs_before_kinds"
 """What the version before open sections wrote into run directories."""
@@ -51,7 +51,10 @@ def test_settings_override_the_profile_whatever_their_type():
         ("profile.steps=3", "profile is no section"),
         pytest.param(f"training.steps={'[' * 2000}", "training.steps: the value nests too deep", id="too-deep"),
         ("steps=3", r"section\.key=value.*did you mean training\.steps\?"),
-        ("deadline=3", r"did you mean executor\.deadline_seconds or curator\.deadline_seconds\?"),
+        (
+            "deadline=3",
+            r"did you mean executor\.deadline_seconds or curator\.deadline_seconds or judge\.deadline_seconds\?",
+        ),
         ("training.steps", r"section\.key=value"),
         ("environment.name=alfworld", r"no setting environment\.name; it is called environment\.kind"),
         ("training.families=uniform", r"no setting training\.families; it is called grouping\.weighting"),

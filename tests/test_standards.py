@@ -1,9 +1,12 @@
 """The house rules that a program can check: style, types, and which room may import which."""
 
+import re
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -30,3 +33,36 @@ def test_the_house_rules_hold(command):
 def test_no_file_of_code_has_over_five_hundred_lines():
     files = [path for package in ("engine", "skillos_tui") for path in (ROOT / package).rglob("*.py")]
     assert [str(path) for path in files if len(path.read_text("utf-8").splitlines()) > 500] == []
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    graph = grimp.build_graph("engine", "skillos_tui", cache_dir=None)  # imports for the type checker are in it
+    order = TopologicalSorter({module: graph.find_modules_directly_imported_by(module) for module in graph.modules})
+    try:
+        order.prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "allowed"),
+    [
+        (r"""kind (==|!=|in) .*"(train|curate|evaluate|distill)\"""", "engine/jobs/"),
+        (r"""\"(household|alfworld)\"""", "engine/environments/"),
+        (r"^class Finding\b", "engine/core/findings.py"),
+        (r"^def printable\b", "engine/core/text.py"),
+    ],
+    ids=["kinds of run", "environments", "findings", "printable text"],
+)
+def test_what_has_one_place_is_nowhere_else(pattern, allowed):
+    files = [path for package in ("engine", "skillos_tui") for path in (ROOT / package).rglob("*.*")]
+    found = [
+        str(path.relative_to(ROOT))
+        for path in files
+        if path.suffix in (".py", ".toml", ".md") and re.search(pattern, path.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert [path for path in found if not path.startswith(allowed)] == []
+
+
+def test_the_skills_are_in_rooms():
+    assert [path.name for path in (ROOT / "engine/skills").glob("*.py")] == ["__init__.py"]

@@ -3,10 +3,10 @@
     decision = await decide(trajectory, skills, vetoes, model=model, prompts=prompts, settings=config.curator, seed=7)
     operations = parse_operations(decision.completion.text)
 
-A decision is one call: one prompt, one response, one training sequence. A prompt over its cap says less: the trajectory
-loses its oldest turns, and the prompt says so; from the last turn alone on, the lowest-ranked skills are left out one by
-one, then the vetoes. Only what does not fit even then is unmeasured: skills too long to show never take a decision out of
-the reward (`method.md`, lessons 1 and 4).
+A decision is one call: one prompt, one response, one training sequence. A prompt over its cap is shortened: the trajectory
+loses its oldest turns, with a note in the prompt; when one turn is left, the lowest-ranked skills are left out one by one,
+then the vetoes. Only a prompt that is too long even then leaves the decision unmeasured: skills too long to show never take
+a decision out of the reward (`method.md`, lessons 1 and 4).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from engine.skills import TOOLS
 
 
 class Quoted(msgspec.Struct, frozen=True):
-    """What a prompt tells beside the task: the last turns, `skills` best first, and `vetoes` newest first."""
+    """What a prompt shows beside the task: the last turns, `skills` best first, and `vetoes` newest first."""
 
     turns: Sequence[Turn]
     skills: Sequence[SkillShown]
@@ -41,9 +41,9 @@ class Quoted(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """c_i: what the curator was shown and what it answered.
+    """c_i: the curator's prompt and its answer.
 
-    `shown` names the skills in the prompt; so many turns and vetoes did not fit into it.
+    `shown` names the skills in the prompt; `dropped_turns` and `dropped_vetoes` did not fit into it.
     """
 
     messages: list[Message]
@@ -99,7 +99,7 @@ async def decide(
 
 
 def curator_chat(trajectory: Trajectory, quoted: Quoted, prompts: Prompts) -> list[Message]:
-    """The chat that asks for a decision after `trajectory`, which says that turns are left out where they are."""
+    """The chat that asks for a decision after `trajectory`; turns that are left out leave a note."""
     dropped = len(trajectory.turns) - len(quoted.turns)
     note = [Turn("", "…", f"{dropped} earlier turns are left out.", False)] if dropped else []
     return prompts.curator(

@@ -7,9 +7,9 @@ lists them. With the decoding `generate` the model writes an answer, and the env
 an action. The environment gets every action as it is. An action is invalid, and counted, where the environment lists the
 legal ones and it is not among them; where any text is legal no action is invalid.
 
-A prompt over its cap is shortened for the rest of the episode: it loses the lowest-ranked skill, then the next, and with no
-skill left the quoted turns. Only a prompt that does not fit even then makes the outcome unmeasured: skills that are too long
-never take a failed task out of the reward (`method.md`, lessons 1 and 4).
+A prompt over its cap is shortened for the rest of the episode: it loses the lowest-ranked skill, then the next, with no
+skill left the quoted turns, and then the briefing. Only a prompt that does not fit even then makes the outcome unmeasured:
+skills that are too long never take a failed task out of the reward (`method.md`, lessons 1 and 4).
 
 With the decoding `loglikelihood` (`ExecutorSettings.decoding`) the model writes nothing: the thought stays empty, and the
 action is the one whose text the model (a `Scorer`) finds likeliest between the `<action>` tags, or at a temperature a draw
@@ -60,16 +60,20 @@ class CannotScore(SkillosError):
 
 
 class Quoted(msgspec.Struct, frozen=True):
-    """What a prompt shows beside the task and the observation: `skills`, best first, and how many of the last turns."""
+    """What a prompt shows beside the task and the observation: `skills`, best first, how many of the last turns, and a
+    `briefing` ("": none)."""
 
     skills: Sequence[SkillShown]
     history: int
+    briefing: str = ""
 
     def less(self) -> Quoted | None:
-        """Without the last skill; without the turns when no skill is left; None when nothing can be left out."""
+        """Without the last skill; then without the turns; then without the briefing; None when nothing can be left out."""
         if self.skills:
-            return Quoted(self.skills[:-1], self.history)
-        return Quoted((), 0) if self.history else None
+            return Quoted(self.skills[:-1], self.history, self.briefing)
+        if self.history:
+            return Quoted((), 0, self.briefing)
+        return Quoted((), 0) if self.briefing else None
 
 
 class Trajectory(msgspec.Struct, frozen=True):
@@ -103,10 +107,12 @@ async def play(
     prompts: Prompts,
     settings: ExecutorSettings,
     seed: int,
+    briefing: str = "",
     on_turn: Callable[[int, Turn, int], None] = lambda number, turn, shown: None,
     on_start: Callable[[str], None] = lambda opening: None,
 ) -> Trajectory:
-    """Play `task` to its end, its step cap or the episode's deadline. `kind` is the source's; `skills` come best first.
+    """Play `task` to its end, its step cap or the episode's deadline. `kind` is the source's; `skills` come best first;
+    `briefing` is Markdown that the prompts show too.
 
     `on_turn(number, turn, shown)` is called after each turn; the first `shown` skills were in its prompt.
     A broken task, an outage, a time-out, or a prompt over its cap with neither skills nor history is an unmeasured outcome.
@@ -123,7 +129,7 @@ async def play(
     on_start(opening)
     seen = [opening]
     turns: list[Turn] = []
-    quoted = whole = Quoted(skills, settings.history)
+    quoted = whole = Quoted(skills, settings.history, briefing)
     shown: Sequence[SkillShown] = ()
     try:
         async with asyncio.timeout(settings.deadline_seconds) as limit:
@@ -180,6 +186,7 @@ class _Player(msgspec.Struct, frozen=True):
             actions=actions,
             turns=turns,
             history=quoted.history,
+            briefing=quoted.briefing,
         )
         settings = self.settings
         sampling = Sampling(

@@ -81,10 +81,12 @@ class Prompts:
         actions: Sequence[str] | None,
         turns: Sequence[Turn],
         history: int = 3,
+        briefing: str = "",
     ) -> list[Message]:
         """The chat of one executor turn; `turns` are all taken so far, of which the last `history` are quoted.
 
         `actions` are the legal ones, None where any text is. The template's field `untried` lists those that no turn took.
+        A `briefing` of "" leaves no trace in the prompt.
         """
         tried = {turn.action for turn in turns}
         return self._chat(
@@ -96,6 +98,7 @@ class Prompts:
             untried=None if actions is None else [action for action in actions if action not in tried],
             turns=turns,
             history=list(turns[-history:]) if history else [],
+            briefing=briefing,
         )
 
     def curator(

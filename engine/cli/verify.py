@@ -30,7 +30,7 @@ def _verify(options: argparse.Namespace) -> int:
         config = run.config
         tokens, problem = _tokens(config)
         source, held_out = _sources(config)
-        report = verify(run.events(), config, run.kind, tokens=tokens, world=source, held_out=held_out)
+        report = verify(run.events(), config, run.kind, tokens=tokens, source=source, held_out=held_out)
     for difference in report.differences:
         logged, again = _shown(difference.logged), _shown(difference.recomputed)
         print(f"event {difference.event}, {printable(difference.where)}: logged {logged}, its events give {again}")

@@ -20,8 +20,6 @@ from engine.core.edit import Decision, Edit, transition
 from engine.core.outcomes import Outcome
 from engine.core.position import PositionId as PositionId
 
-RunKind = str
-"""The name of a kind of run in `engine.jobs.registry`."""
 State = Literal["starting", "running", "paused", "stopping", "stopped", "finished", "failed"]
 Verdict = Literal["valid", "malformed", "refused"]
 
@@ -121,7 +119,10 @@ class MeasurementStarted(Event, frozen=True):
 
 
 class EpisodeStarted(Event, frozen=True):
-    """An episode's beginning. `difficulty` is the number of actions that a knowing player wins in; None is unknown."""
+    """An episode's beginning. `difficulty` is the number of actions that a knowing player wins in; None is unknown.
+
+    `skills` and `briefing` (Markdown, None: no briefing) are what the curation strategy showed to the executor.
+    """
 
     at: PositionId
     task: str
@@ -131,6 +132,7 @@ class EpisodeStarted(Event, frozen=True):
     observation: str
     max_turns: int
     difficulty: int | None = None
+    briefing: str | None = None
 
 
 class TurnTaken(Event, frozen=True):
@@ -165,12 +167,28 @@ class EpisodeEnded(Event, frozen=True):
     score: float | None = None
 
 
+class CompletionMade(Event, frozen=True):
+    """A completion that the curation strategy asked for beside the one in `CurationMade`; each is a training sample.
+
+    `phase`: it was made before the task was played, or after.
+    """
+
+    at: PositionId
+    phase: Literal["before", "after"]
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+    finish: Literal["stop", "length"]
+
+
 class CurationMade(Event, frozen=True):
     """One curation decision c_i and everything its rewards need.
 
+    `completion` is the last answer of the curator after the task; a strategy that asked none has "" and 0 `prompt_tokens`.
     `repo` is the repository's text after it (file text by skill name), `repo_tokens` its tokens |S_i|, `prompt_tokens`
     the tokens of the curator's input |χ_i|, `judge` the content score in [0, 1] or None with `judge_reason` set. `shown`
-    are the skills in the curator's prompt (None in older logs); `dropped_turns` and `dropped_vetoes` did not fit into it.
+    are the skills in the curator's prompt (None: it shows none, or in older logs); `dropped_turns` and `dropped_vetoes` did
+    not fit into it.
     `before` is what the decision changed: the file text, before it, of each skill that it wrote, renamed or deleted, None
     where there was none. `canonical`: the completion's text has the same number of tokens when it is tokenized again.
     """
@@ -345,6 +363,7 @@ AnyEvent = (
     | EpisodeStarted
     | TurnTaken
     | EpisodeEnded
+    | CompletionMade
     | CurationMade
     | CurationSkipped
     | RolloutScored

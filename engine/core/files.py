@@ -1,10 +1,10 @@
-"""Files that appear whole or not at all, and locks that end with their process.
+"""Publish files atomically, and lock folders.
 
-    with folder_lock(path, wait=10.0):               # one writer at a time, also among processes
+    with folder_lock(path, wait=10.0):               # one writer at a time, across processes
         ...
-    publish(draft, path)                             # a finished file or folder gets its name
+    publish(draft, path)                             # renames a finished file or folder to its final name
 
-A lock is the kernel's (flock): it is free again however its holder ends, and it leaves nothing on the disk.
+The lock is the kernel's (flock): it is released whenever its process ends, and it leaves nothing on the disk.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _PAUSE = 0.02
 
 
 class Locked(SkillosError):
-    """Another process or thread held the lock for the whole wait."""
+    """Another process or thread held the lock for longer than the wait."""
 
 
 @contextmanager
 def folder_lock(folder: Path, wait: float) -> Iterator[None]:
-    """Hold the lock of `folder`, waiting at most `wait` seconds. Raises `Locked`, or `OSError` for the folder."""
+    """Hold the lock of `folder`. Waits at most `wait` seconds, then raises `Locked`. Raises `OSError` for the folder."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         deadline = time.monotonic() + wait
@@ -42,7 +42,7 @@ def folder_lock(folder: Path, wait: float) -> Iterator[None]:
 
 
 def try_lock(descriptor: int) -> bool:
-    """Lock an open file or folder until it is closed; False where somebody else holds the lock. Raises `OSError`."""
+    """Lock an open file or folder until it is closed. False if another holder has the lock. Raises `OSError`."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -51,9 +51,9 @@ def try_lock(descriptor: int) -> bool:
 
 
 def publish(draft: Path, path: Path) -> None:
-    """Give a finished file or folder its name: `path` is absent, or an empty folder where `draft` is a folder.
+    """Rename a finished `draft` to `path`, which must be absent, or an empty folder if `draft` is a folder.
 
-    What was written is on the disk before the name is, so after a power cut there is all of it or nothing. Raises `OSError`.
+    The content is synced before the rename, so after a power failure `path` is complete or absent. Raises `OSError`.
     """
     if draft.is_file() and os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
@@ -63,11 +63,11 @@ def publish(draft: Path, path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or a folder and all that is in it, is on the disk. Raises `OSError`."""
+    """Sync a file, or a folder with all its content, to the disk. Raises `OSError`."""
     if path.is_dir():
-        for inside in path.rglob("*"):
-            if not inside.is_symlink():
-                _sync_one(inside)
+        for content in path.rglob("*"):
+            if not content.is_symlink():
+                _sync_one(content)
     _sync_one(path)
 
 

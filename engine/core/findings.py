@@ -1,4 +1,4 @@
-"""What the checks of a skill find: one `Finding` a line of its file."""
+"""The findings of the checks of a skill. A finding is about one line of the skill's file."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import msgspec
 Severity = Literal["info", "warning", "danger", "error"]
 
 MAX_FINDINGS = 20
-"""Lines of one skill that one rule names; a text with more has said enough."""
+"""The maximum number of findings of one rule in one skill."""
 MAX_QUOTED = 80
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """Something in a skill's file that an author or a reviewer should know.
+    """A problem, or something unusual, in a skill's file.
 
-    The format finds an `error` (no edit may write such a file) or a `warning`. The audit finds a `danger` (it could harm
-    whoever follows the skill), a `warning` (it needs a look) or an `info` (it is ordinary in many good skills). `rule` names
-    the rule, `line` counts from 1 in the skill's file.
+    Severities of the format check: `error` (an edit that writes such a file is refused) and `warning`. Severities of the
+    audit: `danger` (the skill can harm its reader), `warning` (a reviewer should look at it) and `info` (common in good
+    skills). `rule` is the name of the rule. `line` is the line in the skill's file, from 1.
     """
 
     rule: str
@@ -32,7 +32,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def bounded(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """The first finding on each line, at most `MAX_FINDINGS`; what follows is not even looked for."""
+    """The first finding on each line, at most `MAX_FINDINGS`. Then `findings` is not consumed further."""
     lines: set[int] = set()
     for finding in findings:
         if finding.line not in lines:
@@ -43,7 +43,7 @@ def bounded(findings: Iterable[Finding]) -> Iterator[Finding]:
 
 
 def quoted(text: str) -> str:
-    """A piece of a skill in quotes, on one line, clipped, with what cannot be seen written as escapes."""
+    """Text of a skill in quotes: on one line, clipped, with unprintable characters as escapes."""
     flat = " ".join(text[: 4 * MAX_QUOTED].split())
     cut = flat if len(flat) <= MAX_QUOTED else flat[: MAX_QUOTED - 1] + "…"
     return "«" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut) + "»"

@@ -1,10 +1,10 @@
-"""RewardBreakdown of one sort by name: those that ship with the engine, and those that installed packages add.
+"""Parts of one sort by name: those that ship with the engine, and those that installed packages add.
 
     ENVIRONMENTS = Registry[EnvironmentKind](
-        "environment", "skillos.environments", {"household": "engine.environments.household:KIND"}
+        "environment", "skillos.environments", {"maze": "maze.environment:KIND"}
     )
     ENVIRONMENTS.names()               # every name; imports none of the parts
-    ENVIRONMENTS.load("household")     # imports the one that is named
+    ENVIRONMENTS.load("maze")          # imports the one that is named
 
 A part that ships is one line of the mapping. A package adds a part by one line too, an entry point
 (https://packaging.python.org/specifications/entry-points/) in the registry's group:

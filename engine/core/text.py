@@ -1,4 +1,4 @@
-"""Text that is safe and right to print, whatever models, games and files wrote."""
+"""Make text of models, games and files safe to print on a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import unicodedata
 
 
 def printable(text: str, width: int | None = None) -> str:
-    """`text` on one line, safe for a terminal: control and format characters as escapes, cut to `width` characters."""
+    """`text` on one line, cut to `width` characters, with control and format characters as escapes.
+
+    An escape has more characters than the one it replaces, so the result can be longer than `width`.
+    """
     if width is not None and len(text) > width:
         text = text[: width - 1] + "…"
     return "".join(c if c == " " or not _hidden(c) else c.encode("unicode_escape").decode() for c in text)
@@ -17,5 +20,5 @@ def _hidden(character: str) -> bool:
 
 
 def counted(count: int, what: str) -> str:
-    """A count of things: "1 edit", "2 edits", "1,200 edits"."""
+    """`count` with its noun: "1 edit", "2 edits", "1,200 edits"."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -1,16 +1,43 @@
-"""The curation strategies that `strategy.kind` can name: `STRATEGIES.load("skillos").settings`. Cheap to import."""
+"""The curation strategies that `strategy.kind` can name: `STRATEGIES.load("skillos").settings`. Cheap to import.
+
+    KIND = StrategyKind(name="brief", settings=BriefSettings, open=Brief, samples_per_position=2)
+
+A package adds one by an entry point in the group `skillos.strategies`: brief = "brief:KIND".
+"""
 
 from __future__ import annotations
 
-from engine.core.parts import PartKind
+from collections.abc import Callable
+from typing import Any
+
+from engine.core.parts import PartKind, kind_of
 from engine.core.registry import Registry
+from engine.curation.settings import StrategySettings
 
 
-class StrategyKind(PartKind, frozen=True):
-    """A curation strategy."""
+class StrategyKind(PartKind, frozen=True, kw_only=True):
+    """A curation strategy.
+
+    `open(context)` takes an `engine.curation.base.StrategyContext` and gives the `CurationStrategy`.
+    `samples_per_position` is the most completions that it makes at a position, before and after the task together: a
+    training step needs a fixed number of rows, and missing ones are padded. 0: it cannot be trained.
+    `replays`: it shows the skills that `engine.skills.find` finds, and its edits are the calls in its one completion, made
+    after the task by the curator's prompts. `skillos-engine verify` then derives both again from the log.
+    """
+
+    open: Callable[[Any], Any]
+    samples_per_position: int = 0
+    replays: bool = False
 
 
 DEFAULT = "skillos"
 STRATEGIES = Registry[StrategyKind](
-    "curation strategy", "skillos.strategies", {"skillos": "engine.curation.skillos:KIND"}
+    "curation strategy",
+    "skillos.strategies",
+    {"skillos": "engine.curation.skillos:KIND", "none": "engine.curation.none:KIND"},
 )
+
+
+def strategy_kind(settings: StrategySettings) -> StrategyKind:
+    """The kind that `settings` are of."""
+    return STRATEGIES.load(kind_of(settings))

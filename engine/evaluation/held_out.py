@@ -5,7 +5,7 @@
     event = await measure(context, step=10, emit=writer.emit)        # of a run: its episodes are events too
 
 Each group is one rollout from an empty repository. Positions without an outcome or without a decision are counted as
-unmeasured; an outcome that is not known is left out, never taken as a failure.
+unmeasured; an unknown outcome is left out of the mean, and is not a failure.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ import msgspec
 from engine.core.events import AnyEvent, GroupDrawn, HeldOutMeasured, MeasurementStarted, RewardBreakdown, Sink
 from engine.core.seeds import seed_of
 from engine.environments.base import TaskSource
-from engine.rollouts.groups.families import Group, draw_group
-from engine.rollouts.groups.families_kind import FamiliesSettings
+from engine.rollouts.context import RolloutContext
+from engine.rollouts.groups.base import Group
+from engine.rollouts.groups.families import Families
+from engine.rollouts.groups.families_settings import FamiliesSettings
 from engine.rollouts.reporting import Pace
 from engine.rollouts.rewards import average, score
-from engine.rollouts.rollout import RolloutContext, collect
-from engine.training.settings import TrainingSettings
+from engine.rollouts.rollout import collect
 
 FIRST_SEED = 2_000_000_000
 
@@ -45,23 +46,22 @@ class HeldOut(msgspec.Struct, frozen=True):
         return self.rewards.r_task
 
 
-def held_out_groups(world: TaskSource, tasks: int, count: int) -> list[Group]:
-    """The first `count` held-out groups of `world`, of `tasks` tasks each, however training draws its own."""
-    settings = TrainingSettings(tasks=tasks)
-    grouping = FamiliesSettings(weighting="natural", order="drawn")
-    return [draw_group(world, settings, grouping, FIRST_SEED + number, number) for number in range(count)]
+def held_out_groups(source: TaskSource, tasks: int, count: int) -> list[Group]:
+    """The first `count` held-out groups of `source`, of `tasks` tasks each, whatever `[grouping]` says."""
+    grouping = Families(FamiliesSettings(weighting="natural", order="drawn"))
+    return [grouping.group(source, tasks, FIRST_SEED + number, number) for number in range(count)]
 
 
 def _ignore(event: AnyEvent) -> None:
-    """What happens in an evaluation that is of no run."""
+    """The sink of an evaluation outside a run."""
 
 
 async def evaluate(
     context: RolloutContext, groups: int, *, seed: int = 0, step: int = 0, emit: Sink = _ignore
 ) -> HeldOut:
-    """Play `groups` held-out groups of the agents' world once each. `seed` varies the curator's draws, never the groups.
+    """Play `groups` held-out groups of the context's source once each. `seed` varies the strategy's draws, never the groups.
 
-    What happens is emitted at addresses of `step` that are held out. The world is one whose games are not trained on, see
+    The events have held-out position ids of `step`. The source is one whose tasks are not trained on, see
     `engine.environments.registry.open_held_out`.
     """
     training = msgspec.structs.replace(context.config.training, rollouts=1)

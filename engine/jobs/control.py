@@ -1,7 +1,7 @@
 """Where a run may be paused or stopped: between steps, and a stop also in the middle of one.
 
 control.pause(); control.resume(); control.stop()        # from the commands that the worker reads
-control.fail(error)                                      # what runs beside the work broke: end it with that error
+control.fail(error)                                      # something beside the work failed: end the work with that error
 await control.gate()                                     # between steps: waits while paused
 rollouts = await control.interruptible(collect(...))     # raises StopRequested at once
 """
@@ -23,10 +23,10 @@ class StopRequested(SkillosError):
 
 
 class Control:
-    """One run's switches; `tell(state, reason)` is called when a switch takes effect."""
+    """The control that people have over one run; `report(state, reason)` is called when a command takes effect."""
 
-    def __init__(self, tell: Callable[[State, str], None]) -> None:
-        self._tell = tell
+    def __init__(self, report: Callable[[State, str], None]) -> None:
+        self._report = report
         self._go = asyncio.Event()
         self._go.set()
         self._stop = asyncio.Event()
@@ -53,10 +53,10 @@ class Control:
     async def gate(self) -> None:
         """Wait while paused. Raises `StopRequested`."""
         if not self._go.is_set():
-            self._tell("paused", "")
+            self._report("paused", "")
             await self._go.wait()
             if not self._stop.is_set():
-                self._tell("running", "")
+                self._report("running", "")
         if self._stop.is_set():
             raise self._why
 

@@ -2,7 +2,7 @@
 
 world, held_out = load_sources(config, report)
 opened = open_models(config, checkpoint, report)
-context = rollout_context(config, world, opened.models)
+context = RolloutContext.open(config, world, opened.models)
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.agents.prompting import Prompts
 from engine.config import Config
 from engine.environments.base import TaskSource
-from engine.environments.registry import environment_kind, open_held_out, open_source
+from engine.environments.registry import open_held_out, open_source
 from engine.models import registry
-from engine.models.base import Models, Opened
-from engine.rollouts.rollout import RolloutContext
+from engine.models.base import Opened
 from engine.training.checkpoints import newest_first
 
 ADAPTER = "adapter_config.json"
@@ -33,15 +31,6 @@ def load_sources(config: Config, report: Report, *, held_out: bool) -> tuple[Tas
 def open_models(config: Config, adapter: Path | None, report: Report) -> Opened:
     """The run's models, the curator being the `adapter` of a checkpoint, or untrained. Raises `ConfigError`."""
     return registry.open_models(config.model, adapter, report)
-
-
-def rollout_context(config: Config, source: TaskSource, models: Models) -> RolloutContext:
-    """`models` in `source`, with the configuration's prompts; the executor's are its environment's where none are named.
-
-    Raises `ConfigError` where there are no prompts of a name.
-    """
-    executor_prompts = Prompts.load(config.executor.prompts or environment_kind(config.environment).prompts)
-    return RolloutContext(source, models, executor_prompts, Prompts.load(config.curator.prompts), config)
 
 
 def saved(checkpoints: Path) -> dict[int, Path]:

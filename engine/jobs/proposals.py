@@ -13,7 +13,9 @@ from engine.core.edit import Edit, Provenance
 from engine.core.events import Veto
 from engine.core.text import counted
 from engine.review.queue import ReviewQueue, vetoed
-from engine.rollouts.rollout import Position, Rollout, RolloutContext
+from engine.rollouts.context import RolloutContext
+from engine.rollouts.position import Position
+from engine.rollouts.rollout import Rollout
 from engine.runs.directory import Run
 from engine.runs.writer import EventWriter
 from engine.skills import Skill
@@ -25,13 +27,13 @@ MAX_CONTENT = 240
 
 
 class Proposals:
-    """What an engine puts to review in a run; where `max_pending` wait, the newest take the place of the oldest."""
+    """Puts edits to review in a run; where `max_pending` wait, the newest take the place of the oldest."""
 
     def __init__(self, run: Run, writer: EventWriter, *, max_pending: int | None = None) -> None:
         self._queue = ReviewQueue(run, writer, max_pending=max_pending)
 
     async def propose(self, position: Position, edit: Edit) -> Edit:
-        """Put an edit that a position's curator made to review. It is "pending", or "refused" (which is logged)."""
+        """Put an edit of a position to review. It is "pending", or "refused" (which is logged)."""
         trajectory = position.trajectory
         outcome = trajectory.outcome
         reason = f"after «{trajectory.task.prompt}» {outcome.kind} in {counted(len(trajectory.turns), 'turn')}"
@@ -40,7 +42,7 @@ class Proposals:
 
 
 def net_edits(rollout: Rollout) -> list[tuple[Position, Edit]]:
-    """What a rollout that began with nothing leaves behind: each skill once, in its final text, with who wrote it last."""
+    """The skills that a rollout ends with: each once, in its final text, with the position that wrote it last."""
     left: dict[str, tuple[Position, Edit]] = {}
     for position in rollout.positions:
         for edit in position.edits:
@@ -65,7 +67,7 @@ def vetoes_of(run: Run, context: RolloutContext) -> list[Veto]:
 
 
 def _veto(edit: Edit) -> Veto:
-    """A vetoed edit as it may be quoted: whatever people and models wrote stays on a line of its own."""
+    """A vetoed edit as it may be quoted: the text of people and models stays on one line each."""
     skill = Skill.parse(edit.after or "")
     return Veto(
         skill=_clipped(edit.name, MAX_REASON),

@@ -1,9 +1,9 @@
-"""Sinks between what plays and the log: they pass every event on and add what a person should know.
+"""Sinks between the rollouts and the log: they pass every event on and add progress and warnings.
 
-    emit = LossWarnings(writer.emit)                     # one notice for each kind of loss, the first time it happens
+    emit = LossWarnings(writer.emit)                # one notice for each kind of loss, the first time it happens
     emit = Pace(emit, "rollouts", total=160)        # how many episodes have ended, at a bounded rate
 
-What is true of a whole run is read from its log: `nothing_trained(run)`, `never_curated(run)`.
+The faults of a whole run are read from its log: `nothing_trained(run)`, `never_curated(run)`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PACE_SECONDS = 0.3
 
 
 class Pace:
-    """Says at the first, at the last, and about every 0.3 s how many of `total` episodes have ended."""
+    """Emits how many of `total` episodes have ended: at the first, at the last, and about every 0.3 s."""
 
     def __init__(self, emit: Sink, phase: Literal["measuring", "rollouts"], total: int) -> None:
         self._emit = emit
@@ -85,7 +85,7 @@ class LossWarnings:
 
     def _episode(self, at: PositionId, ended: EpisodeEnded) -> None:
         if not ended.outcome.measured:
-            self._found.pop(at, None)  # it is not curated either, which is no loss of its own
+            self._found.pop(at, None)  # it is not curated either, and needs no second warning
             self._warn(
                 "unmeasured", f"{place(at)}: the episode is {ended.outcome}, which is neither success nor failure"
             )
@@ -94,9 +94,10 @@ class LossWarnings:
         self._left_out(at, ended.shown or [], ended.turns > 0, "executor")
 
     def _curation(self, at: PositionId, made: CurationMade) -> None:
-        shown = made.shown or []
-        self._left_out(at, shown, True, "curator")
-        fewer = len(shown) < len(self._found.pop(at, []))
+        if made.shown is not None:
+            self._left_out(at, made.shown, True, "curator")
+        found = self._found.pop(at, [])
+        fewer = made.shown is not None and len(made.shown) < len(found)
         if made.dropped_turns or made.dropped_vetoes or fewer:
             self._warn("shortened", f"{place(at)}: the curator's prompt was over its limit and leaves something out")
 

@@ -3,8 +3,8 @@
     r = r_task + λ_f·r_fc + λ_u·r_cnt + λ_c·r_comp
     A_n = r_n − mean(r)
 
-Pure functions of what was measured. A part that could not be measured is None, and then so is r: never 0. What the paper
-leaves open is said where it is decided.
+Pure functions of what was measured. A part that was not measured is None, and then so is r: never 0. Choices that the paper
+leaves open are described where they are made.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ from engine.core.events import RewardBreakdown
 from engine.core.outcomes import SUCCEEDED, Outcome
 from engine.rollouts.settings import RewardSettings
 
+NO_DECISION = "the strategy asked no model and edited nothing"
+"""Why the content of a decision is not judged."""
+
 
 class PositionMetrics(msgspec.Struct, frozen=True):
     """What one position contributes. `valid_calls` of `calls` parsed and applied; `judge` is in [0, 1]; `repo_tokens` is
-    |S_i| and `prompt_tokens` |χ_i|. `curated` is false where the curator did not answer: then only the outcome counts."""
+    |S_i|; `prompt_tokens` is |χ_i|, of all prompts of the strategy together, 0 where it asked no model. `score` is the
+    environment's, in [0, 1]. `curated` is false where there is no decision: then only outcome and score count."""
 
     outcome: Outcome
     curated: bool = False
@@ -30,6 +34,7 @@ class PositionMetrics(msgspec.Struct, frozen=True):
     judge: float | None = None
     repo_tokens: int = 0
     prompt_tokens: int = 1
+    score: float | None = None
 
 
 def score(
@@ -37,21 +42,27 @@ def score(
 ) -> RewardBreakdown:
     """The reward of a rollout and its parts, over positions 1..|G| in order.
 
-    Position 1 plays on an empty repository and does not count in r_task; unmeasured outcomes leave its denominator
-    |G| − 1. Positions without a curator's answer leave the denominators of the other three. `first_counts` is for a
-    curate run, where a task already plays on the repository that earlier tasks made.
+    r_task is the mean of 1 for success and 0 for failure, or by `settings.task` of the environment's scores; what is
+    unmeasured, and an episode without a score, leaves its denominator |G| − 1. Position 1 plays on an empty repository and
+    does not count in it, but with `first_counts`: in a run over one lasting repository a task already plays on what earlier
+    tasks wrote. Positions without a decision leave the denominators of the other three parts, and so do decisions that
+    nothing was asked for; a decision that the judge could not score leaves that of r_cnt.
     """
-    outcomes = [position.outcome for position in positions[0 if first_counts else 1 :] if position.outcome.measured]
-    curated = [position for position in positions if position.curated]
-    judged = [position.judge for position in curated if position.judge is not None]
-    r_task = _mean(float(outcome == SUCCEEDED) for outcome in outcomes)
-    r_fc = _mean(validity(position, settings) for position in curated)
-    r_cnt = _mean(judged)
-    r_comp = _mean(1 - position.repo_tokens / position.prompt_tokens for position in curated)
+    played = [position for position in positions[0 if first_counts else 1 :] if position.outcome.measured]
+    decided = [position for position in positions if position.curated and (position.calls or position.prompt_tokens)]
+    r_task = _mean(value for position in played if (value := _result(position, settings)) is not None)
+    r_fc = _mean(validity(position, settings) for position in decided)
+    r_cnt = _mean(position.judge for position in decided if position.judge is not None)
+    r_comp = _mean(1 - position.repo_tokens / position.prompt_tokens for position in decided if position.prompt_tokens)
     if r_task is None or r_fc is None or r_cnt is None or r_comp is None:
         return RewardBreakdown(None, r_task, r_fc, r_cnt, r_comp)
     r = r_task + settings.lambda_f * r_fc + settings.lambda_u * r_cnt + settings.lambda_c * r_comp
     return RewardBreakdown(r, r_task, r_fc, r_cnt, r_comp)
+
+
+def _result(position: PositionMetrics, settings: RewardSettings) -> float | None:
+    """What a measured episode adds to r_task."""
+    return position.score if settings.task == "score" else float(position.outcome == SUCCEEDED)
 
 
 def validity(position: PositionMetrics, settings: RewardSettings) -> float:

@@ -1,4 +1,4 @@
-"""One training step's numbers: rollouts scored, summarised and told.
+"""One training step's numbers: the rewards of its rollouts, and their summary.
 
 parts = score_rollouts(rollouts, config.rewards, emit)
 emit(summary(step, rollouts, parts, …))
@@ -13,7 +13,8 @@ from statistics import fmean
 from engine.core.events import RewardBreakdown, RolloutScored, Sink, StepEnded
 from engine.core.outcomes import SUCCEEDED
 from engine.rollouts import rewards
-from engine.rollouts.rollout import Position, Rollout
+from engine.rollouts.position import Position
+from engine.rollouts.rollout import Rollout
 from engine.rollouts.settings import RewardSettings
 
 
@@ -45,7 +46,7 @@ def summary(
     rollout_seconds: float,
     seconds: float,
 ) -> StepEnded:
-    """What the step's rollouts say together. Success is a share of the positions with an outcome, decided or not."""
+    """The step's summary. Success is a share of the positions with an outcome, with a decision or without."""
     positions = [position for row in rollouts for rollout in row for position in rollout.positions]
     outcomes = [position.trajectory.outcome for position in positions if position.trajectory.outcome.measured]
     measured = sum(position.measured for position in positions)
@@ -58,7 +59,7 @@ def summary(
         measured=measured,
         unmeasured=len(positions) - measured,
         success_rate=_share([outcome == SUCCEEDED for outcome in outcomes]),
-        invalid_action_rate=_coercion(positions),
+        invalid_action_rate=_invalid_action_rate(positions),
         operations=dict(Counter(edit.operation for position in positions for edit in position.edits)),
         invalid_calls=sum(position.measures.calls - position.measures.valid_calls for position in positions),
         episodes=len(positions),
@@ -70,8 +71,8 @@ def summary(
     )
 
 
-def _coercion(positions: Sequence[Position]) -> float | None:
-    """Coerced turns as a share of all turns."""
+def _invalid_action_rate(positions: Sequence[Position]) -> float | None:
+    """Turns with an invalid action as a share of all turns."""
     turns = sum(len(position.trajectory.turns) for position in positions)
     return sum(position.trajectory.invalid_actions for position in positions) / turns if turns else None
 

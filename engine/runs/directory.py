@@ -29,7 +29,6 @@ from engine.core.edit import Edit
 from engine.core.edit import State as EditState
 from engine.core.events import (
     AnyEvent,
-    RunKind,
     State,
     StepEnded,
 )
@@ -78,12 +77,12 @@ class Run:
         if row is None:
             raise NotARun(f"{path / DATABASE} says nothing about its run; it is damaged")
         self.id: str = row[0]
-        self.kind: RunKind = row[1]
+        self.kind: str = row[1]
         self.created: float = row[2]
         self.repo_path: Path = Path(row[3]) if row[3] else path / REPO
 
     @classmethod
-    def create(cls, path: Path | str, *, kind: RunKind, config_text: str, repo: Path | None = None) -> Run:
+    def create(cls, path: Path | str, *, kind: str, config_text: str, repo: Path | None = None) -> Run:
         """Make a run directory at `path`, which must be absent or an empty folder, and open it.
 
         It appears complete or not at all. `repo` is the skill repository to work on, made if absent; by default one of
@@ -262,7 +261,7 @@ class Run:
         return [Sent(at, by, decode_command(data)) for at, by, data in rows]
 
 
-def _fill(folder: Path, run_id: str, kind: RunKind, config_text: str, repo: Path | None) -> None:
+def _fill(folder: Path, run_id: str, kind: str, config_text: str, repo: Path | None) -> None:
     for name in (REPO, CHECKPOINTS, LOGS):
         if name != REPO or repo is None:
             (folder / name).mkdir()

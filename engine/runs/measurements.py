@@ -11,6 +11,7 @@ that a resume undid are excluded.
 from __future__ import annotations
 
 from engine.core.events import HeldOutMeasured, RunStarted
+from engine.jobs.registry import JOBS
 from engine.runs.directory import Run
 from engine.training.settings import TrainingSettings
 
@@ -35,7 +36,7 @@ def measurements(run: Run) -> dict[int, HeldOutMeasured]:
 
 def missing(run: Run, done: int) -> list[int]:
     """The steps up to `done`, the last that is saved, after which a measurement is due and has no result."""
-    if run.kind != "train":
+    if not JOBS.load(run.kind).trains:
         return []
     measured = measurements(run)
     training = run.config.training

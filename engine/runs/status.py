@@ -13,7 +13,9 @@ from typing import Literal
 import msgspec
 
 from engine.config import ConfigError
-from engine.core.events import HeldOutMeasured, RunKind, RunStarted, State, StepEnded, UpdateMade
+from engine.core.events import HeldOutMeasured, RunStarted, State, StepEnded, UpdateMade
+from engine.core.registry import UnknownPart
+from engine.jobs.registry import JOBS
 from engine.runs.directory import FINAL_STATES, Run, RunState
 from engine.runs.measurements import measurements
 from engine.runs.process import EngineProcess, engine_of, started_for
@@ -32,7 +34,7 @@ class Status(msgspec.Struct, frozen=True):
 
     run: str
     path: str
-    kind: RunKind
+    kind: str
     profile: str
     state: ShownState
     reason: str
@@ -109,9 +111,12 @@ def _launching(run: Run, state: RunState) -> bool:
 
 
 def _planned(run: Run) -> tuple[str, int]:
-    """Profile and number of steps of a run that no engine has started yet."""
+    """Profile and number of steps of a run that no engine has started yet; 0 where its kind is not installed here."""
     try:
         config = run.config
     except ConfigError:
         return "", 0
-    return config.profile, config.training.steps if run.kind == "train" else config.curate.tasks
+    try:
+        return config.profile, JOBS.load(run.kind).total(config)
+    except UnknownPart:
+        return config.profile, 0

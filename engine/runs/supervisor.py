@@ -25,7 +25,7 @@ import msgspec
 import platformdirs
 
 from engine.config import Config
-from engine.core.events import RunKind, StateChanged
+from engine.core.events import StateChanged
 from engine.runs.commands import Resume, Stop
 from engine.runs.directory import FINAL_STATES, Run
 from engine.runs.errors import RunError, RunLocked
@@ -40,7 +40,7 @@ TAIL_LINES = 20
 POLL_SECONDS = 0.02
 END_SECONDS = 10.0
 
-Check: TypeAlias = Callable[[Config, RunKind], None]
+Check: TypeAlias = Callable[[Config, str], None]
 """Raises `ConfigError` for a configuration that a run of the kind could not work by."""
 
 Patience: TypeAlias = Callable[[float], bool]

@@ -14,13 +14,13 @@ from engine.core.events import (
     Notice,
     PositionId,
     Progress,
-    RunKind,
     StateChanged,
     StepEnded,
     TurnTaken,
     kind_of,
 )
 from engine.core.text import counted, printable
+from engine.jobs.registry import JOBS
 
 WIDTH = 160
 UNMEASURED = "unmeasured"
@@ -36,11 +36,12 @@ def number(value: float | None, form: str = ".3f") -> str:
     return UNMEASURED if value is None else format(value, form)
 
 
-def step_line(ended: StepEnded, steps: int, kind: RunKind, skipped_update: str = "") -> str:
-    """One finished step of a training run, or one finished task of a curate run.
+def step_line(ended: StepEnded, steps: int, kind: str, skipped_update: str = "") -> str:
+    """One finished unit of a run of `kind`: a step, a task, …
 
-    `skipped_update` is the reason why the step's update was skipped.
+    `skipped_update` is the reason why a step's update was skipped.
     """
+    job = JOBS.load(kind)
     parts = ended.rewards
     operations = " ".join(f"{name} {count}" for name, count in sorted(ended.operations.items())) or "none"
     success = f"success {number(ended.success_rate, '.0%')}"
@@ -49,10 +50,10 @@ def step_line(ended: StepEnded, steps: int, kind: RunKind, skipped_update: str =
     measured = _measured(ended)
     invalid = f"invalid actions {number(ended.invalid_action_rate, '.1%')}"
     rest = f"{success}  {measured}  {invalid}  calls {operations}  {ended.seconds:.1f} s"
-    if kind == "train":
+    if job.trains:
         skipped = f"  update skipped: {skipped_update}" if skipped_update else ""
-        return f"step {ended.step}/{steps}  {rewards}  {rest}{printable(skipped)}"
-    return f"task {ended.step}/{steps}  {rest}"
+        return f"{job.unit} {ended.step}/{steps}  {rewards}  {rest}{printable(skipped)}"
+    return f"{job.unit} {ended.step}/{steps}  {rest}"
 
 
 def _measured(ended: StepEnded) -> str:

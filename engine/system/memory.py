@@ -1,9 +1,9 @@
-"""How much memory there is and who has it, with the source named (`workbench.md`).
+"""Measure the memory of the host, the engine and the GPU; each figure names its source (`workbench.md`).
 
     event = measure()
 
-The host's figures are MemTotal and MemAvailable, which on a unified-memory machine are the GPU's too; the engine's is the
-resident size of this process and its children. The GPU's own share is told where torch can tell it, else it is None.
+The host's figures are MemTotal and MemAvailable, which include the GPU's on a unified-memory machine. The engine's figure is
+the resident set size of this process and its children. The GPU's figure is what torch has reserved, None where unknown.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ GLIBC = MappingProxyType({-8: 1, -3: 2**25, -1: 2**31 - 1, -2: 2**28})
 
 
 def keep_freed() -> None:
-    """Let glibc keep what this process frees. To be called before threads start; does nothing where there is no glibc.
+    """Make glibc keep freed memory in the process. Call it before threads start. Does nothing without glibc.
 
-    A decoded token replaces the key-value cache by new tensors, and fresh pages for each cost a rollout 15 % of its time.
+    Each decoded token replaces the tensors of the key-value cache. New pages for each of them cost 15 % of a rollout's time.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -32,13 +32,13 @@ def keep_freed() -> None:
 
 
 def measure() -> MemoryMeasured:
-    """The memory at this moment, in bytes."""
+    """The present memory use, in bytes."""
     host = psutil.virtual_memory()
     engine = psutil.Process()
-    family = [engine, *engine.children(recursive=True)]
+    processes = [engine, *engine.children(recursive=True)]
     gpu = _gpu()
     source = "host, resident set" if gpu is None else "host, resident set; GPU by torch"
-    return MemoryMeasured(source, host.total, host.available, sum(_resident(process) for process in family), gpu)
+    return MemoryMeasured(source, host.total, host.available, sum(_resident(process) for process in processes), gpu)
 
 
 def _resident(process: psutil.Process) -> int:
@@ -49,7 +49,7 @@ def _resident(process: psutil.Process) -> int:
 
 
 def _gpu() -> int | None:
-    """Bytes that torch holds on the GPU; None without a GPU, or while torch is not loaded to the end."""
+    """The bytes that torch has reserved on the GPU. None without a GPU, and until torch is fully imported."""
     torch = sys.modules.get("torch")
     if torch is None or getattr(torch.__spec__, "_initializing", False) or not torch.cuda.is_available():
         return None

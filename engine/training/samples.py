@@ -1,10 +1,10 @@
-"""Training samples: one curator call is one sequence, and all calls of a rollout share its advantage.
+"""Training samples: one completion of the strategy is one sequence, and all those of a rollout share its advantage.
 
     columns = as_columns(step_samples(rollouts, parts, padding))       # what TRL's `rollout_func` returns
 
-A step always has groups × N × |G| rows, as TRL wants. A position without a curator's answer becomes a row of two padding
-tokens with mask 0, which trains nothing. An unmeasured rollout has reward None, which TRL leaves out of the mean, and
-mask 0 in all its rows: they add nothing to the loss's count of tokens and have no KL term.
+A step always has groups × N × |G| × samples per position rows, as TRL wants. A completion that is missing becomes a row of
+two padding tokens with mask 0, which trains nothing. An unmeasured rollout has reward None, which TRL leaves out of the
+mean, and mask 0 in all its rows: they add nothing to the loss's count of tokens and have no KL term.
 
 A step whose samples have no gradient must not change the adapter: `why_skipped` finds it before the update.
 """
@@ -17,9 +17,13 @@ from typing import Any
 
 import msgspec
 
+from engine.config import Config
 from engine.core.errors import SkillosError
 from engine.core.events import RewardBreakdown
-from engine.rollouts.rollout import Position, Rollout
+from engine.curation.registry import strategy_kind
+from engine.models.base import Completion
+from engine.rollouts.position import Position
+from engine.rollouts.rollout import Rollout
 
 ZERO_GRADIENT = "the gradient is zero"
 """Why an update is skipped though its samples should have a gradient."""
@@ -28,8 +32,14 @@ FLAT = 1e-6
 would make whole steps of their rounding."""
 
 
+def group_rows(config: Config) -> int:
+    """The rows of one group: N · |G| · the samples of a position."""
+    training = config.training
+    return training.rollouts * training.tasks * strategy_kind(config.strategy).samples_per_position
+
+
 class TrainingSample(msgspec.Struct, frozen=True):
-    """One curator call. `mask` is 1 for tokens to train on; `logprobs` are the model's at temperature 1; lengths agree.
+    """One completion. `mask` is 1 for tokens to train on; `logprobs` are the model's at temperature 1; lengths agree.
 
     It holds the rollout's reward, not its advantage: A is taken over the whole group, by the trainer.
     """
@@ -51,14 +61,29 @@ class NoTokens(SkillosError):
         )
 
 
-def sample_of(position: Position, reward: float | None, padding: int) -> TrainingSample:
-    """The sample of one position; without an answer a row of `padding` tokens. Without a reward nothing of it trains.
+class TooManyCompletions(SkillosError):
+    """A curation strategy made more completions at a position than its kind declares."""
 
-    Raises `NoTokens` for an answer without token ids.
+    def __init__(self, position: Position, count: int) -> None:
+        at = position.at
+        super().__init__(
+            f"the curation strategy made {len(position.completions)} completions at group {at.group} rollout {at.rollout} "
+            f"position {at.position} of step {at.step}; its kind declares samples_per_position={count}: raise that number"
+        )
+
+
+def samples_of(position: Position, reward: float | None, padding: int, count: int) -> list[TrainingSample]:
+    """The `count` samples of one position: its completions in order, then rows of `padding` tokens.
+
+    Without a reward nothing of them trains. Raises `NoTokens` for a completion without token ids, and `TooManyCompletions`.
     """
-    completion = position.completion
-    if completion is None:
-        return TrainingSample([padding], [padding], [0.0], [0], reward)
+    if len(position.completions) > count:
+        raise TooManyCompletions(position, count)
+    missing = [TrainingSample([padding], [padding], [0.0], [0], reward)] * (count - len(position.completions))
+    return [*(_sample(completion, reward) for completion in position.completions), *missing]
+
+
+def _sample(completion: Completion, reward: float | None) -> TrainingSample:
     if (tokens := completion.tokens) is None:
         raise NoTokens
     mask = [int(reward is not None)] * len(tokens.completion_ids)
@@ -66,14 +91,18 @@ def sample_of(position: Position, reward: float | None, padding: int) -> Trainin
 
 
 def step_samples(
-    rollouts: Sequence[Sequence[Rollout]], parts: Sequence[Sequence[RewardBreakdown]], padding: int
+    rollouts: Sequence[Sequence[Rollout]],
+    parts: Sequence[Sequence[RewardBreakdown]],
+    padding: int,
+    per_position: int = 1,
 ) -> list[TrainingSample]:
     """The samples of a step, by group, rollout and position; `rollouts` and `parts` are `[group][rollout]`."""
     return [
-        sample_of(position, part.r, padding)
+        sample
         for row, scores in zip(rollouts, parts, strict=True)
         for rollout, part in zip(row, scores, strict=True)
         for position in rollout.positions
+        for sample in samples_of(position, part.r, padding, per_position)
     ]
 
 

@@ -6,8 +6,9 @@
     await session.run(resume_from=None)
 
 TRL's loop runs in a thread; each step it calls back for the step's samples, which are played on this event loop. One group
-is N·|G| rows (`num_generations`). Every rollout has |G| rows, so TRL's A = r − mean(r) over the rows is that over the
-rollouts. TRL and PEFT take seconds to import: only the engine's worker imports this module.
+is N·|G| rows (`num_generations`) times the samples of a position. Every rollout has equally many rows, so TRL's A = r −
+mean(r) over the rows is that over the rollouts. TRL and PEFT take seconds to import: only the engine's worker imports this
+module.
 
 Three rules hold for each update:
 
@@ -46,7 +47,14 @@ from engine.runs.errors import RunError, WriteFailed
 from engine.system.preflight import check_training_sampling
 from engine.training import checkpoints as saved
 from engine.training.diverged import Diverged, diverged_in_answer, diverged_in_update
-from engine.training.samples import ZERO_GRADIENT, TrainingSample, all_finite, as_columns, why_skipped
+from engine.training.samples import (
+    ZERO_GRADIENT,
+    TrainingSample,
+    all_finite,
+    as_columns,
+    group_rows,
+    why_skipped,
+)
 
 END_SECONDS = 600.0
 """How long a session that is cancelled waits for TRL's thread, which ends at its next callback."""
@@ -221,7 +229,7 @@ class GrpoSession:
         tickets = [msgspec.json.decode(prompt, type=Ticket) for prompt in prompts]
         step = trainer.state.global_step + 1
         expected = [Ticket(step, number) for number in range(self._config.training.groups)]
-        rows = self._config.training.rollouts * self._config.training.tasks
+        rows = group_rows(self._config)
         if tickets != [ticket for ticket in expected for _ in range(rows)]:
             raise RuntimeError(
                 f"TRL asked for {tickets[0]} … at step {step}: its data order is not the one we count on"
@@ -357,14 +365,14 @@ def _arguments(config: Config, base: PreTrainedModel, output: Path) -> GRPOConfi
     """
     check_training_sampling(config.curator)
     training = config.training
-    rows = training.groups * training.rollouts * training.tasks
+    rows = training.groups * group_rows(config)
     if rows % training.micro_batch:
         raise ValueError(f"training.micro_batch = {training.micro_batch} must divide the {rows} samples of a step")
     accumulation = rows // training.micro_batch
     return GRPOConfig(
         output_dir=str(output),
         max_steps=training.steps,
-        num_generations=training.rollouts * training.tasks,
+        num_generations=group_rows(config),
         per_device_train_batch_size=training.micro_batch,
         gradient_accumulation_steps=accumulation,
         steps_per_generation=accumulation,

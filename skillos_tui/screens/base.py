@@ -16,6 +16,7 @@ class SkillsScreen(FullScreen):
 
 from __future__ import annotations
 
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -27,17 +28,20 @@ from skillos_tui.client.messages import Reply
 from skillos_tui.keymap import Key
 from skillos_tui.model.keyguard import PAUSE_SECONDS, Typing
 from skillos_tui.model.view import Part
+from skillos_tui.render.text import Line, line
 from skillos_tui.widgets.answer import AnswerBar
+from skillos_tui.widgets.bars import Fitting
+from skillos_tui.widgets.state import state_line
 
 if TYPE_CHECKING:
-    from skillos_tui.app import SkillosApp
+    from skillos_tui.workbench import Workbench
 
 
 class Listener:
     """A screen that shows a run or a reply; the app calls it."""
 
     def renew(self, parts: set[Part]) -> None:
-        """RewardBreakdown of the run have changed; `app.view` has them."""
+        """These parts of the run have changed; `workbench.view` has them."""
 
     def take(self, reply: Reply) -> None:
         """A reply of the client has arrived."""
@@ -69,9 +73,17 @@ class FullScreen(Screen[None], Listener):
         """Whether the program opened this screen at its start, not a key of the person."""
 
     @property
-    def workbench(self) -> SkillosApp:
+    def workbench(self) -> Workbench:
         """The app, by its own type."""
-        return cast("SkillosApp", self.app)
+        return cast("Workbench", self.app)
+
+    @property
+    def state_line(self) -> Line | Fitting:
+        """The state of the run, the first line of its screens."""
+        app = self.workbench
+        if app.lost:
+            return line("bad:✗ cannot be read", "axis:  │  ", f"muted:{app.path}")
+        return partial(state_line, app.view, app.shown_state, app.run_id, app.engine.silent if app.engine else 0)
 
     def hear(self, key: events.Key) -> bool:
         """Drop what is typed right after a key that was refused, and show the count; another key clears the answer."""

@@ -22,7 +22,7 @@ from skillos_tui.render.text import safe
 from skillos_tui.screens.base import FullScreen
 
 if TYPE_CHECKING:
-    from skillos_tui.app import SkillosApp
+    from skillos_tui.workbench import Workbench
 
 KEEP_SECONDS = 1.0
 SEEN_SECONDS = 5.0
@@ -50,7 +50,7 @@ def chosen_theme(session: Session, themes: Collection[str]) -> str:
 class PlaceKeeper:
     """Saves the place in the open run. `kept` is the newest that was sent to the disk."""
 
-    def __init__(self, app: SkillosApp) -> None:
+    def __init__(self, app: Workbench) -> None:
         self.app = app
         self.kept: tuple[Path, Place] | None = None
         self._ready: Path | None = None
@@ -111,7 +111,7 @@ class PlaceKeeper:
         names = [edit.skill for edit in app.view.pending if edit.id in place.drafts]
         if names:
             about = safe(", ".join(names[:3]))
-            app.notify(f"An unsent reason is kept, about {about}: v there continues it.", markup=False, timeout=12)
+            app.notify(f"A half-typed reason is kept, about {about}: v continues it.", markup=False, timeout=12)
 
 
 def place_of(screen: FullScreen, seen: int) -> Place:

@@ -11,13 +11,15 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from threading import Thread
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 from rich.color import ColorSystem
+from rich.console import Console
 from textual import events
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
+from textual.geometry import Size
 from textual.message import Message
 
 from skillos_tui.terminal.cells import Cells
@@ -25,9 +27,6 @@ from skillos_tui.terminal.input import Escape, Item, Paste, Query, Reply, Sequen
 from skillos_tui.terminal.pace import Pace
 from skillos_tui.terminal.seen import Seen
 from skillos_tui.terminal.tty import Tty
-
-if TYPE_CHECKING:
-    from skillos_tui.terminal.app import TerminalApp
 
 START_SECONDS = 1.5
 """How long the first frames are sent without waiting for replies."""
@@ -73,12 +72,35 @@ class Output:
         return 1
 
 
+class Owner(Protocol):
+    """What the driver needs of its app."""
+
+    tty: Tty | None
+    _sync_available: bool
+
+    @property
+    def size(self) -> Size: ...
+
+    @property
+    def console(self) -> Console: ...
+
+    def listen_to_signals(self) -> None: ...
+
+    def suspend_job(self) -> None: ...
+
+    def come_back(self) -> None: ...
+
+    def end(self, number: int) -> None: ...
+
+    def fail(self, error: BaseException) -> None: ...
+
+
 class TerminalDriver(LinuxDriver):
-    """The driver of a `TerminalApp`."""
+    """The driver of a `skillos_tui.terminal.app.TerminalApp`."""
 
     def __init__(self, app: Any, **options: Any) -> None:
         super().__init__(app, **options)
-        self.owner = cast("TerminalApp[Any]", app)
+        self.owner = cast(Owner, app)
         self.tty: Tty = self.owner.tty or Tty()
         self.source = self.tty.source
         self.cells = Cells(erases=not os.environ.get("TERM", "").startswith("screen"))  # GNU screen uses its own colour

@@ -55,7 +55,8 @@ class NoticeBar(Bar):
 class KeyBar(Bar):
     """The keys of a screen, as many as fit, and those of the app after them.
 
-    Textual's `Footer` is one widget a key and hides those that do not fit behind a scroll bar; this is one line of text.
+    Textual's `Footer` is one widget a key, and cuts the last ones where space is short: this is one line of text, and the
+    keys of the app are always in it.
     """
 
     def __init__(self, keys: Sequence[Key]) -> None:

@@ -2,6 +2,9 @@
 
 A pane returns what it shows from `build(width, height)`, as lines (`skillos_tui.render.text`); `renew()` builds again and
 repaints the difference. Panes with `follow` stay at the end while the end is in view. Text can be selected with the mouse.
+
+Measured on Textual 8.2: a diff of 5,000 lines takes 90 ms by the line API and 11.5 s as a widget a line; `RichLog` takes
+17 s for 100,000 lines, and its text cannot be selected.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from skillos_tui.keymap import Key, bindings
 from skillos_tui.render.text import Line, Spans, safe, wrap
 
 if TYPE_CHECKING:
-    from skillos_tui.app import SkillosApp
+    from skillos_tui.workbench import Workbench
 
 RESTORE_SECONDS = 2.0
 """How long a restored scroll position waits for the rows that it needs."""
@@ -167,7 +170,7 @@ class Pane(Widget, can_focus=True):
     @property
     def styles_by_name(self) -> dict[str, Style]:
         """The theme's styles."""
-        return cast("SkillosApp", self.app).own_theme.styles
+        return cast("Workbench", self.app).own_theme.styles
 
     def _selected(self, segments: list[Segment], row: int) -> list[Segment]:
         """The segments, with those that the mouse has selected in the colours of a selection."""

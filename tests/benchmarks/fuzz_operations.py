@@ -37,9 +37,9 @@ from typing import Any
 import msgspec
 
 from engine.skills import SkillRepo
-from tests.skills.fuzzing.corpus import Corpus
-from tests.skills.fuzzing.mutations import output
-from tests.skills.fuzzing.play import Disk, Verdict, Watch, play
+from tests.skills.operations.fuzzing.corpus import Corpus
+from tests.skills.operations.fuzzing.mutations import output
+from tests.skills.operations.fuzzing.play import Disk, Verdict, Watch, play
 
 BLOCK = 2_000
 DISK_EVERY = 50

@@ -20,19 +20,18 @@ from typing import Any
 import msgspec
 import torch
 
-from engine.agents.prompting import Prompts
 from engine.config import Config, load_profile
 from engine.environments.household.source import HouseholdTasks
 from engine.evaluation.held_out import HeldOut, evaluate
-from engine.models.base import Models
 from engine.models.local.opening import open_models
-from engine.recipes.pocket.arms import play_arms
-from engine.rollouts.groups.families import draw_groups
-from engine.rollouts.rollout import RolloutContext, collect
+from engine.rollouts.context import RolloutContext
+from engine.rollouts.groups.base import open_grouping
+from engine.rollouts.rollout import collect
 from engine.rollouts.summary import score_rollouts, summary
 from engine.system.memory import keep_freed
 from engine.training.samples import TrainingSample, step_samples
 from engine.training.trainer import GrpoSession, Update
+from tests.benchmarks.arms import play_arms
 
 
 def main() -> None:
@@ -53,7 +52,7 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """The whole table, printed as it comes."""
     config = load_profile("pocket", arguments.settings)
     torch.set_num_threads(config.model.threads)
-    context = rollout_context(config, open_models(config.model, None, print).models)
+    context = RolloutContext.open(config, HouseholdTasks(), open_models(config.model, None, print).models)
     arms = await play_arms(context, arguments.groups)
     print(f"{'executor':<28}{'success':>10}{'± s.e.':>8}{'tasks':>7}{'invalid':>9}{'episodes/s':>12}")
     for name, arm in arms.items():
@@ -75,11 +74,11 @@ async def train(config: Config, groups: int) -> tuple[HeldOut, list[float]]:
     """Train in a throw-away folder; the held-out result of the last step, and each step's seconds."""
     world, seconds, began = HouseholdTasks(), [], [0.0]
     opened = open_models(config.model, None, lambda what: None)
-    context = rollout_context(config, opened.models)
+    context = RolloutContext.open(config, world, opened.models)
 
     async def play(step: int) -> list[TrainingSample]:
         began[0] = time.monotonic()
-        drawn = draw_groups(world, config.training, config.grouping, step)
+        drawn = open_grouping(config.grouping).groups(world, config.training, step)
         rollouts = await collect(drawn, step=step, context=context, vetoes=[], emit=lambda event: None)
         parts = score_rollouts(rollouts, config.rewards, lambda event: None)
         told = summary(step, rollouts, parts, rollout_seconds=time.monotonic() - began[0], seconds=0)
@@ -105,12 +104,6 @@ async def train(config: Config, groups: int) -> tuple[HeldOut, list[float]]:
         )
         await session.run(None)
         return await evaluate(context, groups), seconds
-
-
-def rollout_context(config: Config, models: Models) -> RolloutContext:
-    """The pocket profile's context over `models`."""
-    prompts = Prompts.load(config.executor.prompts), Prompts.load(config.curator.prompts)
-    return RolloutContext(HouseholdTasks(), models, *prompts, config)
 
 
 def _row(name: str, result: HeldOut, seconds: Sequence[float] = ()) -> None:

@@ -1,9 +1,9 @@
-"""Real skill files: that all of them open, what is wrong with how many, and how fast; forks and edits in memory.
+"""Real skill files: all of them open, with the number of each finding and the time; forks and edits in memory.
 
     python -m tests.benchmarks.skill_files --skills ../shared/data/skills/skills-sample.jsonl.xz [--json]
 
-Each file is parsed, written back (byte for byte, else the benchmark fails), renamed, and made valid as an export would;
-where skills-ref is installed, its verdict is compared with ours. Then all lie on a disk and are opened as a repository.
+Each file is parsed, written back (byte for byte, or the benchmark fails), renamed, and made valid as by an export. If
+skills-ref is installed, its verdict is compared with ours. Then all files are written to a disk and opened as a repository.
 Every exception ends the benchmark.
 """
 
@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from engine.skills import Insert, Skill, SkillRepo, Update
-from engine.skills.exchange.normalize import conform
+from engine.skills.exchange.normalize import normalize
 
 FORKED = 1_000
 ROUNDS = 200
@@ -53,7 +53,7 @@ def parse(files: list[tuple[str, str]]) -> tuple[list[Skill], dict[str, float]]:
 
 def verdicts(skills: list[Skill]) -> dict[str, int]:
     """How many are valid by us, valid after an export, and judged otherwise by skills-ref (-1 where that is absent)."""
-    made = [conform(skill, skill.name) for skill in skills]
+    made = [normalize(skill, skill.name) for skill in skills]
     return {
         "valid": sum(skill.valid for skill in skills),
         "valid_after_export": sum(one.text is not None for one in made),

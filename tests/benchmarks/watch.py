@@ -1,9 +1,9 @@
-"""How soon an edit by hand is known: from the system call to the change in the hands of who watches.
+"""The latency of a watch: from the system call of an edit to the change that `follow` yields.
 
     python -m tests.benchmarks.watch [--edits 200] [--skills 1000] [--step 5] [--json]
 
-Edits of each kind are made one after the other, at random moments, in a repository of that many skills; a search index
-follows each (`follow`). An edit that is not known within 2 s is missed.
+Edits of each kind are made one after the other, at random moments, in a repository of that many skills; a search index is
+updated by each (`follow`). An edit that is not reported within 2 s is missed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def write(path: Path, name: str, number: int) -> None:
 
 
 def edits(root: Path, kind: str, number: int) -> tuple[Callable[[], object], Callable[[Changes], bool]]:
-    """What to do for the `number`-th edit of a kind, and how to recognise its change."""
+    """The action of the `number`-th edit of a kind, and a test for its change."""
     name, other = f"watched-{number}", f"renamed-{number}"
     file = root / name / "SKILL.md"
     if kind == "new folder":
@@ -49,22 +49,22 @@ def edits(root: Path, kind: str, number: int) -> tuple[Callable[[], object], Cal
 
 
 def replace(file: Path, name: str) -> None:
-    """As editors save: a new file beside the old one, put in its place."""
+    """Save as editors do: write a new file and rename it over the old one."""
     beside = file.with_name(".SKILL.md.swp")
     write(beside, name, 2)
     os.replace(beside, file)  # noqa: PTH105
 
 
 async def measure(root: Path, count: int, step: int) -> dict[str, list[float]]:
-    """Milliseconds of every edit by its kind; infinite for those that were missed."""
+    """The latencies in milliseconds, by kind of edit; infinite for missed edits."""
     repo = SkillRepo.open(root)
     index = SkillIndex.of(repo)
-    told: asyncio.Queue[tuple[float, Changes]] = asyncio.Queue()
+    reported: asyncio.Queue[tuple[float, Changes]] = asyncio.Queue()
 
     async def listen() -> None:
         async with aclosing(follow(repo, index, step=step)) as changes:
             async for change in changes:
-                told.put_nowait((time.perf_counter(), change))
+                reported.put_nowait((time.perf_counter(), change))
 
     listener = asyncio.create_task(listen())
     await asyncio.sleep(1)
@@ -76,18 +76,20 @@ async def measure(root: Path, count: int, step: int) -> dict[str, list[float]]:
             act, wanted = edits(root, kind, number)
             began = time.perf_counter()
             act()
-            found.setdefault(kind, []).append(await arrival(told, wanted, began))
+            found.setdefault(kind, []).append(await arrival(reported, wanted, began))
     listener.cancel()
     assert len(index) == len(repo) == len(SkillRepo.open(root))
     return found
 
 
-async def arrival(told: asyncio.Queue[tuple[float, Changes]], wanted: Callable[[Changes], bool], began: float) -> float:
-    """Milliseconds from `began` until the wanted change was told."""
+async def arrival(
+    reported: asyncio.Queue[tuple[float, Changes]], wanted: Callable[[Changes], bool], began: float
+) -> float:
+    """Milliseconds from `began` until the wanted change was reported."""
     try:
         async with asyncio.timeout(LIMIT_SECONDS):
             while True:
-                at, change = await told.get()
+                at, change = await reported.get()
                 if wanted(change):
                     return (at - began) * 1e3
     except TimeoutError:
@@ -95,7 +97,7 @@ async def arrival(told: asyncio.Queue[tuple[float, Changes]], wanted: Callable[[
 
 
 async def idle(root: Path, step: int) -> float:
-    """Percent of a core that waiting takes."""
+    """The share of a core, in percent, that the wait takes."""
     listener = asyncio.create_task(anext(follow(SkillRepo.open(root), step=step)))
     await asyncio.sleep(1)
     began = time.process_time()
@@ -119,7 +121,7 @@ def row(values: list[float]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--edits", type=int, default=200, help="of each kind")
-    parser.add_argument("--skills", type=int, default=1000, help="how many lie in the repository beside them")
+    parser.add_argument("--skills", type=int, default=1000, help="the number of other skills in the repository")
     parser.add_argument("--step", type=int, default=5, help="milliseconds, see engine.skills.repo.watch")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     options = parser.parse_args()

@@ -12,8 +12,8 @@ from engine.environments.alfworld.errors import GamesError
 from engine.environments.alfworld.settings import AlfworldSettings
 from engine.environments.household.settings import HouseholdSettings
 from engine.environments.registry import ENVIRONMENTS, environment_kind, open_held_out, open_source, short_options
-from engine.jobs.loading import rollout_context
 from engine.models.base import Models
+from engine.rollouts.context import RolloutContext
 from engine.system.preflight import check
 from tests.agents.scripted import Scripted
 from tests.environments.alfworld_games import write_official
@@ -122,7 +122,7 @@ def test_a_run_without_prompts_of_its_own_has_those_of_its_environment(installed
     config = load_profile("pocket", ["environment.kind=sums", "executor.prompts="])
     check(config, "train")
     models = Models(Scripted(), Scripted(), None, Scripted())
-    assert rollout_context(config, Sums(), models).executor_prompts.reference == "tests.environments:toy_prompts"
+    assert RolloutContext.open(config, Sums(), models).executor_prompts.reference == "tests.environments:toy_prompts"
 
 
 def test_the_command_line_has_the_short_options_of_every_environment_that_can_be_imported(installed, tmp_path):

@@ -4,14 +4,13 @@ import msgspec
 import pytest
 
 from engine.agents.executor import SEEDS_AN_EPISODE
-from engine.agents.prompting import Prompts
 from engine.config import load_profile
 from engine.core.seeds import seed_of
 from engine.environments.household.source import HouseholdTasks
 from engine.evaluation.held_out import FIRST_SEED, evaluate
 from engine.models.local.models import LocalModels
 from engine.models.local.weights import load_base, load_tokenizer
-from engine.rollouts.rollout import RolloutContext
+from engine.rollouts.context import RolloutContext
 from tests.training.answering import DOWN, Answering, call, skill
 
 GROUPS, TASKS = 2, 3
@@ -32,8 +31,7 @@ def agents(models, **executor):
     training = msgspec.structs.replace(config.training, tasks=TASKS, rollouts=4)
     settings = msgspec.structs.replace(config.executor, **executor)
     config = msgspec.structs.replace(config, training=training, executor=settings)
-    prompts = Prompts.load("pocket")
-    return RolloutContext(HouseholdTasks(), models, prompts, prompts, config)
+    return RolloutContext.open(config, HouseholdTasks(), models)
 
 
 def answering(**roles):

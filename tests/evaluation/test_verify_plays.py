@@ -11,6 +11,7 @@ from engine.core.events import EpisodeEnded, EpisodeStarted, GroupDrawn, Positio
 from engine.core.outcomes import FAILED, SUCCEEDED, unmeasured
 from engine.evaluation.verify.plays import Plays
 from engine.evaluation.verify.scope import Scope
+from engine.jobs.registry import JOBS
 from tests.agents.scripted import Scripted
 from tests.environments.free_text import KIND, UNJUDGED, Sums
 
@@ -50,7 +51,7 @@ async def log_of(*answers):
 
 
 def checks_of(log, source=SUMS):
-    scope, plays = Scope(), Plays(CONFIG, "curate", source, source)
+    scope, plays = Scope(), Plays(CONFIG, JOBS.load("curate"), source, source)
     seed = CONFIG.curate.seed
     plays.began(1, StepStarted(STEP, [GroupDrawn(f"stream-{seed}", TASK.family, seed, [TASK.id])]), scope)
     for number, event in enumerate(log, start=2):

@@ -8,7 +8,8 @@ from engine.core.edit import Edit, Provenance
 from engine.core.events import PositionId
 from engine.core.outcomes import SUCCEEDED
 from engine.jobs.control import Control
-from engine.jobs.curate.run import curate
+from engine.jobs.curate.run import CurateJob
+from engine.jobs.job import JobContext
 from engine.review.queue import ReviewQueue
 from engine.runs.directory import Run
 from engine.skills import History, HistoryError, SkillRepo
@@ -43,7 +44,7 @@ async def run_two_tasks(folder, weights, repo, *more, left=()):
                 provenance = Provenance(PositionId(step), "t", SUCCEEDED, "curator", "seen")
                 edit = Edit("insert", name, None, SKILL.replace("find-mugs", name), provenance=provenance)
                 assert (await ReviewQueue(run, writer).propose(edit)).state == "pending"
-            await curate(run, chosen, writer, Control(lambda state, reason: None))
+            await CurateJob().run(JobContext(run, chosen, writer, Control(lambda state, reason: None)))
         return run.steps()
 
 

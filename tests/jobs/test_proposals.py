@@ -12,7 +12,7 @@ from engine.core.events import ProposalsWithheld
 from engine.environments.household.source import HouseholdTasks
 from engine.jobs.proposals import MAX_CONTENT, MAX_REASON, Proposals, vetoes_of
 from engine.review import decisions as reviews
-from engine.rollouts.rollout import RolloutContext
+from engine.rollouts.context import RolloutContext
 from engine.runs.directory import Run
 from engine.skills import Delete, Insert, Skill, SkillRepo
 from tests.training.answering import Answering
@@ -29,8 +29,7 @@ def run(tmp_path):
 
 def agents(prompts="standard", **curator):
     settings = msgspec.structs.replace(CuratorSettings(), prompts=prompts, **curator)
-    loaded = Prompts.load(prompts)
-    return RolloutContext(HouseholdTasks(), Answering().models, loaded, loaded, config.Config("test", curator=settings))
+    return RolloutContext.open(config.Config("test", curator=settings), HouseholdTasks(), Answering().models)
 
 
 def text(name, body="Mugs are in the safe.\n"):

@@ -4,7 +4,8 @@ import pytest
 
 from engine import config
 from engine.jobs.control import Control, StopRequested
-from engine.jobs.train.run import train
+from engine.jobs.job import JobContext
+from engine.jobs.train.run import TrainJob
 from engine.runs.directory import Run
 from tests.environments.alfworld_games import write_official
 from tests.models import small
@@ -33,7 +34,7 @@ async def measured_on(settings, folder):
 
     run = Run.create(folder / "run", kind="train", config_text=config.to_toml(chosen))
     with run, run.lock(), run.writer() as writer, pytest.raises(StopRequested):
-        await train(run, chosen, writer, Control(lambda state, reason: None), measure=measure)
+        await TrainJob(measure).run(JobContext(run, chosen, writer, Control(lambda state, reason: None)))
     return games
 
 

@@ -13,7 +13,8 @@ from engine.environments.alfworld import KIND
 from engine.environments.alfworld.files.loading import load_games
 from engine.environments.alfworld.source import AlfworldTasks
 from engine.jobs.control import Control
-from engine.jobs.curate.run import curate
+from engine.jobs.curate.run import CurateJob
+from engine.jobs.job import JobContext
 from engine.rollouts.groups.families import Group
 from engine.rollouts.rollout import RolloutContext, collect
 from engine.rollouts.summary import score_rollouts
@@ -62,7 +63,7 @@ async def test_the_other_positions_of_a_rollout_are_played_and_measured(tmp_path
     world = AlfworldTasks(load_games(write_packed(tmp_path, *lines)))
     tasks = sorted(world.stream(1, 3), key=lambda task: task.id)
     settings = msgspec.structs.replace(CONFIG, training=msgspec.structs.replace(CONFIG.training, rollouts=1))
-    context = RolloutContext(world, Answering().models, Prompts.load("pocket"), Prompts.load("pocket"), settings)
+    context = RolloutContext.open(settings, world, Answering().models)
     events = []
     group = Group("group", 0, 1, "light_all", tasks)
     rollouts = await collect([group], step=1, context=context, vetoes=[], emit=events.append)
@@ -94,7 +95,7 @@ def curating(tmp_path):
 async def test_a_run_says_what_was_left_out_and_goes_on_to_its_end(curating):
     run, chosen = curating
     with run.lock(), run.writer() as writer:
-        await curate(run, chosen, writer, Control(lambda state, reason: None))
+        await CurateJob().run(JobContext(run, chosen, writer, Control(lambda state, reason: None)))
     assert sorted((step.measured, step.unmeasured) for step in run.steps()) == [(0, 1), (1, 0)]
     notice, unmeasured = [stored.event for stored in run.events(kinds=["notice"])]
     assert isinstance(notice, Notice) and notice.level == unmeasured.level == "warning"

@@ -14,8 +14,8 @@ from engine.core.events import EpisodeStarted
 from engine.environments.alfworld.source import AlfworldTasks
 from engine.environments.base import Task
 from engine.environments.household.source import HouseholdTasks
-from engine.rollouts.groups.families import draw_family, draw_group, draw_groups, easy_to_hard
-from engine.rollouts.groups.families_kind import FamiliesSettings
+from engine.rollouts.groups.families import Families, draw_family, easy_to_hard
+from engine.rollouts.groups.families_settings import FamiliesSettings
 from engine.training.settings import TrainingSettings
 from tests.environments.alfworld_games import DATA, lamps_line, needs_data, write_packed
 from tests.training.answering import Answering, played
@@ -33,11 +33,11 @@ import msgspec
 from engine.training.settings import TrainingSettings
 from engine.environments.alfworld.source import AlfworldTasks
 from engine.environments.household.source import HouseholdTasks
-from engine.rollouts.groups.families_kind import FamiliesSettings
-from engine.rollouts.groups.families import draw_groups
+from engine.rollouts.groups.families_settings import FamiliesSettings
+from engine.rollouts.groups.families import Families
 settings = msgspec.json.decode(sys.argv[2], type=TrainingSettings)
 grouping = msgspec.json.decode(sys.argv[3], type=FamiliesSettings)
-groups = [draw_groups(world, settings, grouping, 4) for world in (HouseholdTasks(), AlfworldTasks.at(sys.argv[1]))]
+groups = [Families(grouping).groups(world, settings, 4) for world in (HouseholdTasks(), AlfworldTasks.at(sys.argv[1]))]
 print(msgspec.json.encode(groups).decode())
 """
 
@@ -90,13 +90,13 @@ def test_another_process_draws_the_same_groups(hash_seed, choices, games, alfwor
         capture_output=True,
         check=True,
     )
-    here = [draw_groups(world, SETTINGS, grouping, 4) for world in (HOUSEHOLD, alfworld)]
+    here = [Families(grouping).groups(world, SETTINGS, 4) for world in (HOUSEHOLD, alfworld)]
     assert done.stdout.strip() == msgspec.json.encode(here)
 
 
 def test_a_groups_seed_alone_draws_it_again(world):
-    for number, group in enumerate(draw_groups(world, SETTINGS, NATURAL, 2)):
-        assert draw_group(world, SETTINGS, NATURAL, group.seed, number) == group
+    for number, group in enumerate(Families(NATURAL).groups(world, SETTINGS, 2)):
+        assert Families(NATURAL).group(world, SETTINGS.tasks, group.seed, number) == group
 
 
 def test_steps_numbers_and_seeds_draw_other_groups(world):
@@ -104,7 +104,7 @@ def test_steps_numbers_and_seeds_draw_other_groups(world):
         group
         for seed in (1, 2)
         for step in (1, 2)
-        for group in draw_groups(world, TrainingSettings(groups=3, tasks=5, seed=seed), NATURAL, step)
+        for group in Families(NATURAL).groups(world, TrainingSettings(groups=3, tasks=5, seed=seed), step)
     ]
     assert len({group.seed for group in drawn}) == len({group.id for group in drawn}) == 12
     assert len({tuple(ids(group)) for group in drawn}) == 12
@@ -119,7 +119,7 @@ def test_steps_numbers_and_seeds_draw_other_groups(world):
     ],
 )
 def test_no_later_version_draws_other_games(choices, drawn, alfworld):
-    groups = draw_groups(alfworld, SETTINGS, FamiliesSettings(**choices), 1)
+    groups = Families(FamiliesSettings(**choices)).groups(alfworld, SETTINGS, 1)
     numbers = [" ".join(id.split("/")[1].partition("-")[2] for id in ids(group)) for group in groups]
     assert [f"{group.family} {said}" for group, said in zip(groups, numbers, strict=True)] == drawn
 
@@ -128,7 +128,7 @@ def test_no_later_version_draws_other_games(choices, drawn, alfworld):
 
 
 def test_the_tasks_of_a_group_are_of_one_family_and_differ(world):
-    for group in draw_groups(world, msgspec.structs.replace(SETTINGS, tasks=2), NATURAL, 1):
+    for group in Families(NATURAL).groups(world, msgspec.structs.replace(SETTINGS, tasks=2), 1):
         assert {task.family for task in group.tasks} == {group.family}
         assert len(set(ids(group))) == len(group.tasks) == 2
 
@@ -136,7 +136,7 @@ def test_the_tasks_of_a_group_are_of_one_family_and_differ(world):
 @pytest.mark.parametrize(("weighting", "weights"), [("natural", GAMES), ("uniform", dict.fromkeys(GAMES, 1))])
 def test_families_are_drawn_as_often_as_the_settings_say(weighting, weights, alfworld):
     settings = TrainingSettings(groups=1000, tasks=2)
-    drawn = [group.family for group in draw_groups(alfworld, settings, FamiliesSettings(weighting), 1)]
+    drawn = [group.family for group in Families(FamiliesSettings(weighting)).groups(alfworld, settings, 1)]
     assert chi_square(drawn, weights) < CHI_SQUARE_OF_1000[len(GAMES) - 1]
     other = GAMES if weighting == "uniform" else dict.fromkeys(GAMES, 1)
     assert chi_square(drawn, other) > 100
@@ -153,14 +153,14 @@ def test_the_official_families_are_drawn_as_often_as_the_settings_say(families):
 
 def test_a_generated_world_knows_no_difference_between_natural_and_uniform():
     natural, uniform = (
-        draw_groups(HOUSEHOLD, SETTINGS, FamiliesSettings(weighting), 1) for weighting in ("natural", "uniform")
+        Families(FamiliesSettings(weighting)).groups(HOUSEHOLD, SETTINGS, 1) for weighting in ("natural", "uniform")
     )
     assert natural == uniform
 
 
 @given(seed=st.integers(0, 2**48), tasks=st.integers(2, 30), weighting=st.sampled_from(["natural", "uniform"]))
 def test_each_game_is_played_at_most_once_before_any_repeats(seed, tasks, weighting, alfworld):
-    group = draw_group(alfworld, TrainingSettings(tasks=tasks), FamiliesSettings(weighting), seed)
+    group = Families(FamiliesSettings(weighting)).group(alfworld, tasks, seed)
     size = GAMES[group.family]
     laps = [ids(group)[start : start + size] for start in range(0, tasks, size)]
     assert sum(map(len, laps)) == tasks
@@ -172,8 +172,8 @@ def test_each_game_is_played_at_most_once_before_any_repeats(seed, tasks, weight
 
 @given(seed=st.integers(0, 2**48), tasks=st.integers(2, 20))
 def test_easy_to_hard_sorts_the_tasks_that_are_drawn_and_draws_no_others(seed, tasks, alfworld):
-    drawn = draw_group(alfworld, TrainingSettings(tasks=tasks), NATURAL, seed)
-    ordered = draw_group(alfworld, TrainingSettings(tasks=tasks), FamiliesSettings(order="easy_to_hard"), seed)
+    drawn = Families(NATURAL).group(alfworld, tasks, seed)
+    ordered = Families(FamiliesSettings(order="easy_to_hard")).group(alfworld, tasks, seed)
     assert ordered.tasks == easy_to_hard(drawn.tasks)
     assert (ordered.id, ordered.seed, ordered.family) == (drawn.id, drawn.seed, drawn.family)
 

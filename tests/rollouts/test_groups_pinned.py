@@ -6,7 +6,7 @@ import pytest
 from engine.config import load_profile
 from engine.environments.household.source import HouseholdTasks
 from engine.evaluation.held_out import held_out_groups
-from engine.rollouts.groups.families import draw_groups
+from engine.rollouts.groups.base import open_grouping
 
 WORLD = HouseholdTasks()
 POCKET = load_profile("pocket")
@@ -41,7 +41,7 @@ def errands(tasks):
     ],
 )
 def test_the_pocket_profile_draws_the_groups_that_it_always_drew(step, drawn):
-    groups = draw_groups(WORLD, POCKET.training, POCKET.grouping, step)
+    groups = open_grouping(POCKET.grouping).groups(WORLD, POCKET.training, step)
     assert {group.seed: errands(group.tasks) for group in groups} == drawn
     assert [group.number for group in groups] == [0, 1, 2, 3]
     for group in groups:

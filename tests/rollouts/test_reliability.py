@@ -3,21 +3,21 @@
 import msgspec
 import pytest
 
-from engine.agents.prompting import Prompts
 from engine.core.events import EpisodeEnded, EpisodeStarted, PositionId, SkillFound
 from engine.core.outcomes import FAILED, SUCCEEDED, unmeasured
+from engine.curation.retrieval import SkillRetriever
 from engine.environments.household.source import HouseholdTasks
 from engine.jobs.curate.run import usage_of
-from engine.rollouts.rollout import RolloutContext, play_position
+from engine.rollouts.context import RolloutContext
 from engine.runs.directory import Run
 from engine.skills import SkillIndex, SkillRepo, SkillUsage
-from tests.training.answering import CONFIG, Answering, skill
+from tests.training.answering import CONFIG, Answering, played_one, skill
 
 
 def agents(weight):
     executor = msgspec.structs.replace(CONFIG.executor, skills=1, reliability_weight=weight)
     config = msgspec.structs.replace(CONFIG, executor=executor)
-    return RolloutContext(HouseholdTasks(), Answering().models, Prompts.load("pocket"), Prompts.load("pocket"), config)
+    return RolloutContext.open(config, HouseholdTasks(), Answering().models)
 
 
 @pytest.mark.parametrize(("weight", "shown"), [(0.0, "first"), (0.5, "second")])
@@ -28,12 +28,8 @@ async def test_a_weight_shows_the_skill_with_which_tasks_went_well(weight, shown
     trials.record(["first"], FAILED)
     before = trials.lower_bound("second")
     (task,) = HouseholdTasks().stream(1, 1)
-    await play_position(
-        *(task, PositionId(1), repo, SkillIndex.of(repo), trials, (1, 2)),
-        context=agents(weight),
-        vetoes=[],
-        emit=events.append,
-    )
+    retriever = SkillRetriever(SkillIndex.of(repo), trials, weight)
+    await played_one(agents(weight), task, repo, retriever, emit=events.append)
     (started,) = [event for event in events if isinstance(event, EpisodeStarted)]
     assert [found.name for found in started.skills] == [shown]
     assert (trials.lower_bound("second") < before) == (shown == "second")

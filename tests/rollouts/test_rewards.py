@@ -90,3 +90,50 @@ def test_an_average_takes_each_part_where_it_was_measured():
 @pytest.mark.parametrize("count", [1, 3, 7, 8])
 def test_equal_rewards_have_advantages_of_exactly_0_whatever_their_mean_rounds_to(reward, count):
     assert advantages([reward] * count + [None]) == [0.0] * count + [None]
+
+
+# What r_task averages
+
+
+def scored(score, outcome=FAILED):
+    return PositionMetrics(outcome, True, 1, 1, 0.5, 20, 100, score=score)
+
+
+def test_by_score_the_tasks_count_with_what_their_environment_gave_them():
+    parts = score([scored(1.0), scored(0.25), scored(0.75, SUCCEEDED)], RewardSettings(task="score"))
+    assert parts.r_task == 0.5
+    assert parts.r == pytest.approx(0.5 + 1 + 0.1 * 0.5 + 0.05 * 0.8)
+
+
+def test_a_task_without_a_score_is_not_in_the_mean_and_alone_it_is_no_reward():
+    by_score = RewardSettings(task="score")
+    assert score([scored(1.0), scored(None), scored(0.75)], by_score).r_task == 0.75
+    alone = score([scored(1.0), scored(None)], by_score)
+    assert alone.r_task is None and alone.r is None
+    assert score([scored(1.0), scored(0.9, unmeasured("outage"))], by_score).r_task is None
+
+
+def test_by_success_a_score_does_not_count():
+    assert score([scored(1.0), scored(0.25), scored(0.75, SUCCEEDED)], SETTINGS).r_task == 0.5
+
+
+# Decisions that nothing was asked for
+
+
+def test_a_decision_that_asked_no_model_and_called_nothing_is_in_no_mean():
+    nothing = position(SUCCEEDED, calls=0, valid=0, judge=None, prompt=0)
+    parts = score([nothing, nothing], SETTINGS)
+    assert (parts.r_task, parts.r_fc, parts.r_cnt, parts.r_comp, parts.r) == (1.0, None, None, None, None)
+    mixed = score([nothing, position(FAILED, calls=2, valid=1)], SETTINGS)
+    assert (mixed.r_fc, mixed.r_cnt, mixed.r_comp) == (0.5, 0.5, 0.8)
+
+
+def test_calls_without_a_model_are_valid_or_not_and_have_no_compression():
+    by_rule = position(SUCCEEDED, calls=2, valid=1, prompt=0)
+    parts = score([by_rule, by_rule], SETTINGS)
+    assert (parts.r_fc, parts.r_cnt, parts.r_comp, parts.r) == (0.5, 0.5, None, None)
+
+
+def test_a_decision_without_a_judgement_leaves_the_mean_of_the_content_alone():
+    parts = score([position(SUCCEEDED, judge=None), position(SUCCEEDED, judge=0.25)], SETTINGS)
+    assert (parts.r_cnt, parts.r_fc) == (0.25, 1.0)

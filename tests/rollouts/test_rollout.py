@@ -1,13 +1,14 @@
 """Rollouts: the environment drives the positions, seeds travel, and what is not known is said and never guessed."""
 
-from engine.agents.prompting import Prompts
-from engine.core.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, PositionId, TurnTaken
+from engine.core.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, TurnTaken
+from engine.curation.calls import apply_calls
+from engine.curation.retrieval import SkillRetriever
 from engine.environments.household.source import HouseholdTasks
 from engine.models.base import PromptTooLong
-from engine.rollouts.rollout import RolloutContext, apply_calls, play_position
+from engine.rollouts.context import RolloutContext
 from engine.rollouts.summary import score_rollouts, summary
 from engine.skills import Malformed, SkillIndex, SkillRepo, SkillUsage, parse_operations
-from tests.training.answering import CONFIG, DOWN, Answering, call, played, skill
+from tests.training.answering import CONFIG, DOWN, Answering, call, played, played_one, skill
 
 
 def of(events, kind):
@@ -133,12 +134,9 @@ async def test_a_skill_that_was_not_in_the_prompt_is_not_tried():
     repo = SkillRepo.of({"long": skill("long", "Get things. " + "on and on " * 99)})
     index.sync(repo)
     (task,) = HouseholdTasks().stream(1, 1)
-    prompts = Prompts.load("pocket")
     for model, tried in ((Cramped({"executor": 99}), False), (Answering(), True)):
-        context = RolloutContext(HouseholdTasks(), model.models, prompts, prompts, CONFIG)
-        await play_position(
-            *(task, PositionId(1), repo, index, usage, (1, 2)), context=context, vetoes=[], emit=lambda event: None
-        )
+        context = RolloutContext.open(CONFIG, HouseholdTasks(), model.models)
+        await played_one(context, task, repo, SkillRetriever(index, usage, 0.0))
         assert (usage.lower_bound("long") is not None) == tried
 
 
@@ -155,6 +153,10 @@ async def test_a_measured_position_has_an_outcome_and_a_decision():
 # Applying calls
 
 
+def following(index):
+    return SkillRetriever(index, SkillUsage(), 0.0).follow
+
+
 def test_a_call_that_does_not_apply_says_why_and_changes_nothing():
     repo, index = SkillRepo.empty(), SkillIndex()
     text = "\n".join(
@@ -166,7 +168,7 @@ def test_a_call_that_does_not_apply_says_why_and_changes_nothing():
             call("burn_skill", skill_name="mugs"),
         ]
     )
-    calls, edits = apply_calls(parse_operations(text), repo, index)
+    calls, edits = apply_calls(parse_operations(text), repo, following(index))
     assert [made.verdict for made in calls] == ["valid", "refused", "refused", "malformed", "malformed"]
     assert [made.skill for made in calls] == ["mugs", "mugs", "cups", "pots", "mugs"]
     assert all(made.why for made in calls[1:])
@@ -177,7 +179,7 @@ def test_the_index_follows_inserts_renames_and_deletions():
     repo, index = SkillRepo.empty(), SkillIndex()
 
     def apply(text):
-        calls, _ = apply_calls(parse_operations(text), repo, index)
+        calls, _ = apply_calls(parse_operations(text), repo, following(index))
         assert [made.verdict for made in calls] == ["valid"]
         return [name for name, _ in index.search("where are mugs", 3)]
 
@@ -187,5 +189,5 @@ def test_the_index_follows_inserts_renames_and_deletions():
 
 
 def test_text_without_a_call_is_no_call():
-    assert apply_calls([], SkillRepo.empty(), SkillIndex()) == ([], [])
+    assert apply_calls([], SkillRepo.empty()) == ([], [])
     assert not [found for found in parse_operations("I would rather not.") if not isinstance(found, Malformed)]

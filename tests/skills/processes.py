@@ -1,4 +1,4 @@
-"""Work done in processes of its own: to be killed, to give up its rights, or to go on beside other work."""
+"""Run work in child processes: to kill it, without rights, or in parallel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TOUCHING = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlin
 
 
 def start(work: Callable[[], None]) -> int:
-    """Run `work` in a forked process that exits with 0 when it succeeds; the process id."""
+    """Run `work` in a forked process that exits with 0 if it succeeds. Returns the process id."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -27,7 +27,7 @@ def start(work: Callable[[], None]) -> int:
 
 
 def status_of(child: int) -> int:
-    """Wait for a child; its exit status, negative for the signal that killed it."""
+    """Wait for a child. Returns its exit status, negative for the signal that killed it."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
@@ -36,7 +36,7 @@ def in_child(work: Callable[[], None]) -> int:
 
 
 def killed_at(number: int, work: Callable[[], None]) -> bool:
-    """Run `work` in a child that kills itself before its `number`-th touch of the disk; whether it came that far."""
+    """Run `work` in a child that kills itself before its `number`-th disk operation. Returns whether it was killed."""
 
     def doomed() -> None:
         left = number
@@ -57,7 +57,7 @@ def killed_at(number: int, work: Callable[[], None]) -> bool:
 
 
 def without_rights(work: Callable[[], None]) -> int:
-    """Run `work` as a user who is not root, which no permission binds."""
+    """Run `work` as an unprivileged user, because permissions do not apply to root."""
 
     def powerless() -> None:
         if os.geteuid() == 0:

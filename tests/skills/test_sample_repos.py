@@ -1,4 +1,4 @@
-"""The repositories that we ship: valid by our reading, clean, of a readable size, and found by the words of a task."""
+"""The shipped repositories: valid, without findings, of a readable size, and found by the words of a task."""
 
 from __future__ import annotations
 

@@ -5,12 +5,13 @@ import json
 import msgspec
 
 from engine import config
-from engine.agents.prompting import Prompts
-from engine.core.events import StepStarted, UpdateMade
+from engine.core.events import PositionId, StepStarted, UpdateMade
 from engine.environments.household.source import HouseholdTasks
 from engine.models.base import Completion, Models, ModelUnavailable, Tokens, Usage
-from engine.rollouts.groups.families import draw_groups
-from engine.rollouts.rollout import RolloutContext, collect
+from engine.rollouts.context import RolloutContext
+from engine.rollouts.groups.base import open_grouping
+from engine.rollouts.position import play_position
+from engine.rollouts.rollout import collect
 from engine.rollouts.summary import advantages, score_rollouts, summary
 from engine.runs.log import Stored
 from engine.training.samples import why_untrainable
@@ -69,10 +70,17 @@ class _Named:
 async def played(model, step=1):
     """A step's rollouts, and the events that tell of them."""
     events = []
-    context = RolloutContext(HouseholdTasks(), model.models, Prompts.load("pocket"), Prompts.load("pocket"), CONFIG)
-    groups = draw_groups(context.source, TRAINING, CONFIG.grouping, step)
+    context = RolloutContext.open(CONFIG, HouseholdTasks(), model.models)
+    groups = open_grouping(CONFIG.grouping).groups(context.source, TRAINING, step)
     rollouts = await collect(groups, step=step, context=context, vetoes=[], emit=events.append)
     return rollouts, events
+
+
+async def played_one(context, task, repo, retriever, *, emit=lambda event: None):
+    """One position that is played with seeds of 1 and 2."""
+    at = PositionId(1)
+    strategy = context.open_strategy(at, retriever, vetoes=[], seed=2, emit=emit)
+    return await play_position(task, at, repo, strategy, 1, context=context, emit=emit)
 
 
 async def told_in_full(model, step=1):
@@ -80,9 +88,7 @@ async def told_in_full(model, step=1):
     rollouts, events = await played(model, step)
     log = [StepStarted(step, []), *events]
     parts = score_rollouts(rollouts, CONFIG.rewards, log.append)
-    samples = sum(
-        position.completion is not None for row in rollouts for rollout in row for position in rollout.positions
-    )
+    samples = sum(len(position.completions) for row in rollouts for rollout in row for position in rollout.positions)
     skipped = why_untrainable([[part.r for part in row] for row in parts], answered=bool(samples), kl=0.0)
     log.append(UpdateMade(step, advantages(parts), samples, 0.0, 0.0, 0.0, None, 1e-3, 1.0, skipped))
     log.append(summary(step, rollouts, parts, rollout_seconds=1.0, seconds=2.0))

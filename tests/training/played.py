@@ -5,9 +5,10 @@ from engine.core.events import PositionId
 from engine.core.outcomes import FAILED, SUCCEEDED, unmeasured
 from engine.environments.base import Task
 from engine.models.base import Completion, Tokens, Usage
-from engine.rollouts.groups.families import Group
+from engine.rollouts.groups.base import Group
+from engine.rollouts.position import Position
 from engine.rollouts.rewards import PositionMetrics
-from engine.rollouts.rollout import Position, Rollout
+from engine.rollouts.rollout import Rollout
 
 OUTAGE = unmeasured("the model server timed out after 60 s")
 
@@ -21,7 +22,8 @@ def position(number, answer, *, outcome=SUCCEEDED, group=0, rollout=0):
     """One position; `answer` None is a curator that did not answer."""
     trajectory = Trajectory(Task(f"task {number}", "house", f"get {number}"), "You see a box.", [], outcome)
     measures = PositionMetrics(outcome) if answer is None else PositionMetrics(outcome, True, 1, 1, 0.5, 10, 100)
-    return Position(PositionId(1, group, rollout, number), trajectory, answer, [], measures)
+    completions = [] if answer is None else [answer]
+    return Position(PositionId(1, group, rollout, number), trajectory, completions, [], measures)
 
 
 def rollout(group, index, *answers, outcomes=()):

@@ -11,7 +11,7 @@ from engine.training.samples import (
     TrainingSample,
     all_finite,
     as_columns,
-    sample_of,
+    samples_of,
     step_samples,
     why_skipped,
 )
@@ -27,18 +27,18 @@ def parts_of(rollouts):
 def test_an_answer_without_token_ids_cannot_be_trained_on():
     said = Completion("hi", "stop", Usage(2, 3))
     with pytest.raises(NoTokens, match=r"a train run needs another model\.kind"):
-        sample_of(position(1, said), 1.25, PADDING)
+        samples_of(position(1, said), 1.25, PADDING, 1)
 
 
 def test_a_sample_is_the_call_as_it_was_drawn():
     said = Completion("hi", "stop", Usage(2, 3), Tokens([5, 6], [7, 8, 2], [-0.5, -1.0, -0.1]))
-    sample = sample_of(position(1, said), 1.25, PADDING)
+    (sample,) = samples_of(position(1, said), 1.25, PADDING, 1)
     assert (sample.prompt_ids, sample.completion_ids, sample.logprobs) == ([5, 6], [7, 8, 2], [-0.5, -1.0, -0.1])
     assert (sample.mask, sample.reward) == ([1, 1, 1], 1.25)
 
 
 def test_a_position_without_an_answer_becomes_a_row_that_trains_nothing():
-    sample = sample_of(position(1, None, outcome=OUTAGE), 1.25, PADDING)
+    (sample,) = samples_of(position(1, None, outcome=OUTAGE), 1.25, PADDING, 1)
     assert sample.mask == [0]
     assert len(sample.prompt_ids) == len(sample.completion_ids) == len(sample.logprobs) == 1
 
@@ -79,7 +79,8 @@ def test_the_number_of_rows_does_not_depend_on_what_was_measured():
 
 
 def test_the_columns_are_what_trl_asks_for_row_by_row():
-    samples = [sample_of(position(1, completion(4, 5)), 0.5, PADDING), sample_of(position(2, None), None, PADDING)]
+    said, silent = position(1, completion(4, 5)), position(2, None)
+    samples = [*samples_of(said, 0.5, PADDING, 1), *samples_of(silent, None, PADDING, 1)]
     columns = as_columns(samples)
     assert set(columns) == {"prompt_ids", "completion_ids", "logprobs", "env_mask", "reward"}
     assert columns["env_mask"] == [[1, 1], [0]]

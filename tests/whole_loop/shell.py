@@ -84,7 +84,7 @@ def copy_of(run, folder, *without):
 def verified(run):
     """The whole verification of a run of the pocket model, by its own tokenizer and world."""
     world = open_source(run.config.environment)
-    return verify(run.events(), run.config, run.kind, tokens=pocket_tokens(), world=world, held_out=world)
+    return verify(run.events(), run.config, run.kind, tokens=pocket_tokens(), source=world, held_out=world)
 
 
 @cache

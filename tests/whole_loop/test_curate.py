@@ -9,14 +9,13 @@ import msgspec
 import pygit2
 import pytest
 
-from engine.agents.prompting import Prompts
 from engine.core.text import counted
 from engine.jobs.proposals import vetoes_of
 from engine.models.base import Models
 from engine.models.local.models import LocalTokenizer
 from engine.models.local.weights import load_tokenizer
 from engine.models.settings import LocalModelSettings
-from engine.rollouts.rollout import RolloutContext
+from engine.rollouts.context import RolloutContext
 from engine.runs.directory import Run
 from engine.skills import SkillRepo
 from tests.whole_loop.replay import curator_prompt, episodes, tokens_of
@@ -121,8 +120,7 @@ def test_the_veto_and_its_reason_stand_in_every_later_prompt_of_the_curator(aske
     """The tokens that were counted are those of the prompt with the veto in it, and not those of one without."""
     run, tokenizer = asked.run, load_tokenizer(LocalModelSettings())
     counting = Models(None, None, None, LocalTokenizer(tokenizer))
-    prompts = Prompts.load(run.config.curator.prompts)
-    vetoes = vetoes_of(run, RolloutContext(None, counting, prompts, prompts, run.config))
+    vetoes = vetoes_of(run, RolloutContext.open(run.config, None, counting))
     assert [(veto.skill, veto.reason) for veto in vetoes] == [
         (run.edit(edit).skill, REASON) for edit in reversed(asked.vetoed)
     ]

@@ -5,10 +5,11 @@ from itertools import pairwise
 import pytest
 
 from engine.agents.judges.rubric import rubric
+from engine.curation.calls import apply_calls
+from engine.curation.retrieval import SkillRetriever
 from engine.models.local.weights import load_tokenizer
 from engine.models.settings import LocalModelSettings
-from engine.rollouts.rollout import apply_calls
-from engine.skills import SkillIndex, SkillRepo, operation_of, parse_operations
+from engine.skills import SkillIndex, SkillRepo, SkillUsage, operation_of, parse_operations
 from tests.whole_loop.replay import curator_prompt, episodes, tokens_of
 from tests.whole_loop.shell import ROWS, status, verified
 
@@ -107,7 +108,9 @@ def test_what_the_rewards_are_made_of_follows_from_the_completions(run):
         assert [(skill.name, skill.score) for skill in episode.started.skills] == found
         chat = curator_prompt(episode, repo, [], run.config)
         assert episode.made.prompt_tokens == tokens_of(chat, tokenizer)
-        calls, edits = apply_calls(parse_operations(episode.made.completion), repo, index)
+        calls, edits = apply_calls(
+            parse_operations(episode.made.completion), repo, SkillRetriever(index, SkillUsage(), 0.0).follow
+        )
         assert episode.made.calls == calls
         assert episode.made.repo == repo.texts()
         tokens = sum(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in repo.texts().values())

@@ -209,7 +209,7 @@ async def test_a_pause_that_has_not_started_can_be_cancelled(tmp_path: Path) -> 
         async with workbench(run.path) as pilot:
             await until(pilot, "● running")
             await pilot.press("p", "p")
-            await until(pilot, "The run goes on")
+            await until(pilot, "Asked the engine to continue.")
             sent = []
             await until(pilot, lambda: len(sent.extend(each.command for each in run.take_commands()) or sent) == 2)
             assert sent == [Pause(), Resume()]

@@ -261,7 +261,7 @@ class Program:
         self.pid, self.file = pty.fork()
         if self.pid == 0:
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", PYTHONPATH=str(Path(__file__).parents[2]))
-            os.execv(sys.executable, [sys.executable, "-m", "skillos_tui.app", *arguments])
+            os.execv(sys.executable, [sys.executable, "-m", "skillos_tui", *arguments])
         fcntl.ioctl(self.file, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
 
     def until(self, wanted: bytes | Callable[[], bool], seconds: float = 20.0) -> None:

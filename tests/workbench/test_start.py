@@ -102,7 +102,7 @@ async def test_a_refusal_is_shown_below_its_field_and_the_input_is_kept(tmp_path
         await pilot.press("n")
         await until(pilot, "Start a run")
         await pilot.press("tab", "tab", *"training.stepps=2", "ctrl+s")
-        await until(pilot, "did you mean")
+        await until(pilot, "there is no setting")
         assert isinstance(pilot.app.screen, StartScreen) and pilot.app.screen.request.settings == ("training.stepps=2",)
         assert pilot.app.screen.query_one("#settings").has_focus
         assert not (tmp_path / "runs").exists()
@@ -120,3 +120,12 @@ async def test_a_runs_folder_that_cannot_be_written_is_reported_in_the_dialog(tm
         await pilot.press("ctrl+s")
         await until(pilot, "cannot make a run in")
         assert isinstance(pilot.app.screen, StartScreen)
+
+
+async def test_what_is_typed_in_one_burst_reaches_the_field_that_the_tabs_lead_to(tmp_path: Path) -> None:
+    async with workbench(folder=tmp_path / "runs") as pilot:
+        await pilot.press("n")
+        await until(pilot, "Start a run")
+        at_once(pilot, "tab", "tab", *"training.stepps=2", "ctrl+s")
+        await until(pilot, "there is no setting")
+        assert isinstance(pilot.app.screen, StartScreen) and pilot.app.screen.request.settings == ("training.stepps=2",)

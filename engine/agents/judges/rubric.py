@@ -1,20 +1,20 @@
-"""The content judge: how good is what an edit writes, in [0, 1]. For the pocket profile a rule-based rubric, named so.
+"""The rubric: a judge of content by rules, for profiles without a model that could judge.
 
     score = rubric([operation, …], trajectory)
 
-The paper's judge is a 32B model. The rubric asks the same four questions by rules that anyone can check: is it free of
-instance names (abstraction), does its description say when to use it (reusability), does its body say something that the
-task's own sentence does not (actionability), and does what it says stand in the observations (faithfulness).
+The paper's judge is a 32B model. The rubric answers the same four questions by rules: is the skill free of instance names
+(abstraction), does its description give a case of use (reusability), has its body a word that the task's own sentence
+has not (actionability), and are most of those words in the observations (faithfulness).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
 from engine.agents.executor import Trajectory
-from engine.skills import Delete, Insert, Operation, Skill, Update
+from engine.agents.judges.base import JudgedDecision, Judgement
+from engine.skills import Delete, Insert, Operation, Skill, Update, operation_of
 
 _WORD = re.compile(r"[a-z]{3,}")
 _INSTANCE = re.compile(r"\b[a-z]+ \d+\b")
@@ -24,7 +24,7 @@ _COMMON = frozenset(
 )
 MAX_BODY_WORDS = 400
 UNWRITTEN = 0.5
-"""The score of a deletion or a renaming, which the four questions say nothing about."""
+"""The score of a deletion or a renaming, to which the four questions do not apply."""
 
 
 def rubric(operations: Sequence[Operation], trajectory: Trajectory) -> float:
@@ -34,12 +34,16 @@ def rubric(operations: Sequence[Operation], trajectory: Trajectory) -> float:
     return sum(_score(operation, trajectory) for operation in operations) / len(operations)
 
 
-JUDGES: Mapping[str, Callable[[Sequence[Operation], Trajectory], float]] = MappingProxyType({"rubric": rubric})
-"""The judges that `judge.kind` can name."""
+class Rubric:
+    """The rubric as a judge."""
+
+    async def score(self, decision: JudgedDecision, trajectory: Trajectory) -> Judgement:
+        """The rubric's score, which is always measured."""
+        return Judgement(rubric([operation_of(edit) for edit in decision.edits], trajectory))
 
 
 def _score(operation: Operation, trajectory: Trajectory) -> float:
-    """The share of the four questions that one operation answers well; `UNWRITTEN` where it writes nothing."""
+    """The share of the four questions that one operation passes; `UNWRITTEN` where it writes nothing."""
     match operation:
         case Insert(content=content):
             text: str | None = content

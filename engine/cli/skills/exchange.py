@@ -100,8 +100,8 @@ def _export(options: argparse.Namespace) -> int:
         print_json(report)
         return 0
     for done in report.exported:
-        for mended in done.mended:
-            print(printable(f"mended    {done.name}: {mended}"))
+        for repair in done.repairs:
+            print(printable(f"repaired  {done.name}: {repair}"))
     for left in report.skipped:
         print(printable(f"skipped   {left.place}: {left.why}"), file=sys.stderr)
     print(f"{len(report.exported):,} skills written to {report.target}, {len(report.skipped):,} skipped")

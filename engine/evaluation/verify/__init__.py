@@ -1,11 +1,11 @@
-"""Check a run's log against itself: recompute what follows from it, and say where the log has something else.
+"""Check a run's log against itself: recompute what follows from it, and list where the log differs.
 
-    report = verify(run.events(), config, run.kind, tokens=load(config.model), world=open_source(config.environment))
+    report = verify(run.events(), config, run.kind, tokens=load(config.model), source=open_source(config.environment))
     report.differences, report.checked["tokens"], report.unchecked
 
 Recomputed are rewards, advantages, summaries and held-out results; the drawn tasks and the plays (each logged action is
-taken again in the world); what search found; each completion (parsed and applied again to the repository before it); the
-tokens of repositories, completions and the curator's prompts; and the judge's scores. A check that needs what the log or
+taken again in the environment); the skills found; each completion (parsed and applied again to the repository before it);
+the tokens of repositories, completions and the curator's prompts; and the judge's scores. A check that needs what the log or
 this machine does not have is counted as not checked, with the reason.
 
 Not derivable, and so never checked: thoughts, seconds, memory, and what the optimiser reports (loss, gradient, entropy, KL,

@@ -1,5 +1,5 @@
 """The curator's decisions: each completion is parsed and applied again to the repository before it, its tokens are counted
-again, and it is judged again."""
+again, and it is judged again where the judge goes by rules."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.agents.curator import Quoted, curator_chat
-from engine.agents.judges.rubric import JUDGES
+from engine.agents.judges.registry import JUDGES
 from engine.agents.prompting import Prompts, SkillShown
 from engine.config import Config
-from engine.core.events import Call, CurationMade, EpisodeEnded, EpisodeStarted, RunKind
+from engine.core.events import Call, CurationMade, EpisodeEnded, EpisodeStarted
 from engine.core.parts import kind_of
+from engine.core.registry import resolve
+from engine.curation.calls import apply_calls, changed
+from engine.curation.registry import strategy_kind
+from engine.curation.retrieval import SkillRetriever
 from engine.evaluation.verify.report import Value
 from engine.evaluation.verify.scope import Fork, Played, Scope
 from engine.evaluation.verify.tokens import Tokens
-from engine.rollouts.rollout import apply_calls, changed
+from engine.jobs.base import JobKind
+from engine.rollouts.rewards import NO_DECISION
 from engine.runs.text import place
 from engine.skills import Edit, SkillIndex, SkillRepo, find, operation_of, parse_operations
 
@@ -26,22 +31,27 @@ NO_EPISODE = "its episode is not in the log"
 BY_HAND = "a curate run's repository may be edited by hand between tasks"
 NOT_UTF8 = "a skill in it is not UTF-8, and the log holds its text alone"
 OLD_PROMPT = "an older log does not say what its prompts left out"
+NOT_REPLAYED = "the log does not hold all that this curation strategy goes by"
+NOT_JUDGED_AGAIN = "this judge does not go by rules alone"
 NOT_CANONICAL = "its text has another number of tokens than were drawn"
 
 
 class Decisions:
-    """Checks of what search found and of what the curator decided."""
+    """Checks of the skills found and of the decisions."""
 
-    def __init__(self, config: Config, kind: RunKind, tokens: Tokens | None) -> None:
+    def __init__(self, config: Config, job: JobKind, tokens: Tokens | None) -> None:
         self._config = config
-        self._kind = kind
+        self._job = job
         self._tokens = tokens
+        self._replays = strategy_kind(config.strategy).replays
+        judge = JUDGES.load(kind_of(config.judge))
+        self._rule = resolve(judge.rule) if judge.rule else None
         self._prompts = Prompts.load(config.curator.prompts)
 
     def started(self, event_id: int, started: EpisodeStarted, scope: Scope) -> None:
         """The skills that search found in the rollout's repository, and their scores."""
-        if self._kind == "curate":
-            scope.checks.skip("searches", BY_HAND)
+        if not self._job.forks or not self._replays:
+            scope.checks.skip("searches", NOT_REPLAYED if self._job.forks else BY_HAND)
             return
         fork, settings = scope.fork(started.at), self._config.executor
         found = find(fork.index, fork.usage, started.prompt, settings.skills, settings.reliability_weight)
@@ -57,26 +67,27 @@ class Decisions:
         scope.fork(ended.at).usage.record(names, ended.outcome)
 
     def made(self, event_id: int, made: CurationMade, scope: Scope) -> None:
-        """Everything that a decision says of itself."""
+        """Every field of a decision."""
         self._count_repo(event_id, made, scope)
         self._count_completion(event_id, made, scope)
         played = scope.at(made.at)
         fork = self._before(made, scope)
-        reason = NO_EPISODE if played.started is None or played.ended is None else NO_BEFORE
-        if fork is None or reason == NO_EPISODE:
+        reason = NO_EPISODE if played.started is None or played.ended is None else "" if fork else NO_BEFORE
+        reason = reason or ("" if self._replays else NOT_REPLAYED)
+        if fork is None or reason:
             for kind in ("completions", "judge", "tokens"):
                 scope.checks.skip(kind, reason)
         else:
             self._count_prompt(event_id, made, played, fork.repo, scope)
             self._apply(event_id, made, played, fork, scope)
-        if self._kind == "train" and dict(scope.fork(made.at).repo.texts()) != made.repo:
+        if self._job.forks and dict(scope.fork(made.at).repo.texts()) != made.repo:
             repo = SkillRepo.of(made.repo)  # go on from what the log has: one fault is one difference
             scope.forks[made.at.group, made.at.rollout] = Fork(repo, SkillIndex.of(repo), scope.fork(made.at).usage)
 
     def _before(self, made: CurationMade, scope: Scope) -> Fork | None:
-        """The repository before a decision: that of the rollout, or in a curate run what the decision did not change, and
-        what the log says of the rest."""
-        if self._kind == "train":
+        """The repository before a decision: that of the rollout, or of the run what the decision did not change, and the
+        rest by the log."""
+        if self._job.forks:
             return scope.fork(made.at)
         if made.before is None:
             return None
@@ -87,12 +98,12 @@ class Decisions:
     def _apply(self, event_id: int, made: CurationMade, played: Played, fork: Fork, scope: Scope) -> None:
         """The calls and their verdicts, the repository after them, and the judge's score."""
         where = place(made.at)
-        if self._kind == "curate" and any("not UTF-8" in call.why for call in made.calls):
+        if not self._job.forks and any("not UTF-8" in call.why for call in made.calls):
             scope.checks.skip("completions", NOT_UTF8)
             scope.checks.skip("judge", NOT_UTF8)
             return
-        index = fork.index if self._kind == "train" else None
-        calls, edits = apply_calls(parse_operations(made.completion), fork.repo, index)
+        follow = SkillRetriever(fork.index, fork.usage, 0.0).follow if self._job.forks else None
+        calls, edits = apply_calls(parse_operations(made.completion), fork.repo, follow)
         logged, again = {**_calls(made.calls), **_texts("after", made.repo)}, _calls(calls)
         again |= _texts("after", fork.repo.texts())
         if made.before is not None:
@@ -102,10 +113,14 @@ class Decisions:
 
     def _judge(self, event_id: int, made: CurationMade, played: Played, edits: Sequence[Edit], scope: Scope) -> None:
         assert played.started is not None
-        judge = JUDGES[kind_of(self._config.judge)]
-        score = judge([operation_of(edit) for edit in edits], played.trajectory(played.started))
+        again: dict[str, Value] = {"judge": None, "reason": NO_DECISION}
+        if played.asked:
+            if self._rule is None:
+                scope.checks.skip("judge", NOT_JUDGED_AGAIN)
+                return
+            score = self._rule([operation_of(edit) for edit in edits], played.trajectory(played.started))
+            again = {"judge": score, "reason": ""}
         logged: dict[str, Value] = {"judge": made.judge, "reason": made.judge_reason}
-        again: dict[str, Value] = {"judge": score, "reason": ""}
         scope.checks.compare(event_id, place(made.at), "judge", logged, again)
 
     def _count_repo(self, event_id: int, made: CurationMade, scope: Scope) -> None:
@@ -118,10 +133,15 @@ class Decisions:
 
     def _count_completion(self, event_id: int, made: CurationMade, scope: Scope) -> None:
         """The completion's tokens: those of its text and the one that ends it, where its text is what was drawn; a
-        completion that was cut off has as many as it may have."""
+        completion that was cut off has as many as it may have. Where there is none, it has no tokens."""
         logged: dict[str, Value] = {"tokens of the completion": made.completion_tokens}
-        if made.finish == "length":
-            again: dict[str, Value] = {"tokens of the completion": self._config.curator.max_tokens}
+        if not made.prompt_tokens:
+            again: dict[str, Value] = {"tokens of the completion": 0}
+        elif made.finish == "length" and not self._replays:
+            scope.checks.skip("tokens", NOT_REPLAYED)
+            return
+        elif made.finish == "length":
+            again = {"tokens of the completion": self._config.curator.max_tokens}
         elif self._tokens is None:
             scope.checks.skip("tokens", NO_TOKENIZER)
             return
@@ -138,6 +158,8 @@ class Decisions:
     def _count_prompt(self, event_id: int, made: CurationMade, played: Played, repo: SkillRepo, scope: Scope) -> None:
         """The curator's prompt, rendered again, and which skills were in it."""
         assert played.started is not None
+        if not made.prompt_tokens:
+            return
         shown = played.found if made.shown is None else made.shown
         vetoes = scope.vetoes or []
         if made.shown is not None:

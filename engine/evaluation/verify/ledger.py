@@ -1,8 +1,8 @@
 """The one pass over a log that feeds every check.
 
-A step that was begun again after a crash counts from its last beginning, and what a resume took back does not count; that
-the numbers of both agree with their own events is checked all the same. The same holds for held-out measurements.
-A step or a measurement that has no end in the log, though the engine went on to the next one, is a difference.
+A step that was begun again after a crash counts from its last beginning, and events undone by a resume are excluded from the
+counts; that the numbers of both agree with their own events is checked all the same. The same holds for held-out
+measurements. A step or a measurement without an end in the log, after which the engine began the next one, is a difference.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from engine.config import Config
 from engine.core.events import (
+    CompletionMade,
     CurationMade,
     CurationSkipped,
     EpisodeEnded,
@@ -18,7 +19,6 @@ from engine.core.events import (
     HeldOutMeasured,
     MeasurementStarted,
     RolloutScored,
-    RunKind,
     RunStarted,
     StateChanged,
     StepEnded,
@@ -33,6 +33,8 @@ from engine.evaluation.verify.plays import Plays
 from engine.evaluation.verify.report import Checks, Report, Values, report_of
 from engine.evaluation.verify.scope import Scope
 from engine.evaluation.verify.tokens import Tokens
+from engine.jobs.base import JobKind
+from engine.jobs.registry import JOBS
 from engine.runs.log import Stored
 from engine.runs.text import place
 
@@ -40,28 +42,29 @@ from engine.runs.text import place
 def verify(
     events: Iterable[Stored],
     config: Config,
-    kind: RunKind,
+    kind: str,
     *,
     tokens: Tokens | None = None,
-    world: TaskSource | None = None,
+    source: TaskSource | None = None,
     held_out: TaskSource | None = None,
 ) -> Report:
-    """Go through a log once. What needs `tokens` or a `world` is counted as not checked where there is none.
+    """Go through the log of a run of `kind` once. What needs `tokens` or a `source` is counted as not checked without it.
 
-    Raises `ConfigError` where the configuration names prompts that there are not.
+    Raises `ConfigError` where the configuration names prompts that do not exist, and `UnknownPart` for an unknown kind.
     """
-    ledger = _Ledger(config, kind, Decisions(config, kind, tokens), Plays(config, kind, world, held_out))
+    job = JOBS.load(kind)
+    ledger = _Ledger(config, job, Decisions(config, job, tokens), Plays(config, job, source, held_out))
     for stored in events:
         ledger.take(stored)
     return ledger.report()
 
 
 class _Ledger:
-    """What the log has said so far, by step and by held-out measurement."""
+    """The log up to the present event, by step and by held-out measurement."""
 
-    def __init__(self, config: Config, kind: RunKind, decisions: Decisions, plays: Plays) -> None:
+    def __init__(self, config: Config, job: JobKind, decisions: Decisions, plays: Plays) -> None:
         self._config = config
-        self._kind = kind
+        self._job = job
         self._decisions = decisions
         self._plays = plays
         self._scopes: dict[tuple[int, bool], Scope] = {}
@@ -81,20 +84,22 @@ class _Ledger:
                 self._went_on(stored.id)
             case StepStarted() | MeasurementStarted():
                 self._began(stored.id, event)
-            case EpisodeStarted() | TurnTaken() | EpisodeEnded() | CurationMade() | CurationSkipped():
+            case (
+                EpisodeStarted() | TurnTaken() | EpisodeEnded() | CompletionMade() | CurationMade() | CurationSkipped()
+            ):
                 self._played(stored.id, event, self._scope(event.at.step, held_out=event.at.held_out))
             case RolloutScored(step=step):
-                scores.check_rollout(stored.id, event, self._scope(step), self._config.rewards, self._kind)
+                scores.check_rollout(stored.id, event, self._scope(step), self._config.rewards, self._job)
             case UpdateMade(step=step):
                 scores.check_update(stored.id, event, self._scope(step), self._config.training.kl)
             case StepEnded(step=step):
                 self._ended(stored.id, step, held_out=False)
-                scores.check_step(stored.id, event, self._scope(step), self._kind)
+                scores.check_step(stored.id, event, self._scope(step), self._job)
             case HeldOutMeasured(step=step):
                 self._measured(stored.id, event)
 
     def report(self) -> Report:
-        """What stands, and every difference."""
+        """The counts of what was not undone, and every difference."""
         differences = [found for checks in self._all for found in checks.differences]
         return report_of([scope.checks for scope in self._scopes.values()], differences)
 
@@ -138,7 +143,7 @@ class _Ledger:
     def _played(
         self,
         event_id: int,
-        event: EpisodeStarted | TurnTaken | EpisodeEnded | CurationMade | CurationSkipped,
+        event: EpisodeStarted | TurnTaken | EpisodeEnded | CompletionMade | CurationMade | CurationSkipped,
         scope: Scope,
     ) -> None:
         played = scope.at(event.at)
@@ -159,6 +164,8 @@ class _Ledger:
                 scores.check_episode(event_id, event.at, scope, self._config.executor.history)
                 self._plays.ended(event_id, event, scope)
                 self._decisions.ended(event, scope)
+            case CompletionMade():
+                played.completions.append(event)
             case CurationMade():
                 played.made = event
                 self._decisions.made(event_id, event, scope)

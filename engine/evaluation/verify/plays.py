@@ -13,7 +13,6 @@ from engine.core.events import (
     GroupDrawn,
     MeasurementStarted,
     PositionId,
-    RunKind,
     StepStarted,
     TurnTaken,
 )
@@ -21,9 +20,8 @@ from engine.environments.base import Task, TaskSource, TaskSourceError, final_re
 from engine.evaluation.held_out import held_out_groups
 from engine.evaluation.verify.report import Values
 from engine.evaluation.verify.scope import Scope
-from engine.jobs.registry import JOBS
-from engine.rollouts.groups.families import Group, draw_groups
-from engine.rollouts.groups.families_kind import families_settings
+from engine.jobs.base import JobKind
+from engine.rollouts.groups.base import Group, open_grouping
 from engine.runs.text import place
 
 T = TypeVar("T")
@@ -39,9 +37,9 @@ class Plays:
     Checks that need one that is None are counted as not done.
     """
 
-    def __init__(self, config: Config, kind: RunKind, source: TaskSource | None, held_out: TaskSource | None) -> None:
+    def __init__(self, config: Config, job: JobKind, source: TaskSource | None, held_out: TaskSource | None) -> None:
         self._config = config
-        self._forks = JOBS.load(kind).forks
+        self._job = job
         self._source = source
         self._held_out = held_out
 
@@ -135,8 +133,8 @@ class Plays:
         training = self._config.training
         if isinstance(began, MeasurementStarted):
             return held_out_groups(source, training.tasks, len(began.groups))
-        if self._forks:
-            return draw_groups(source, training, families_settings(self._config.grouping), began.step)
+        if self._job.forks:
+            return open_grouping(self._config.grouping).groups(source, training, began.step)
         seed = self._config.curate.seed
         tasks = self._stream[began.step - 1 : began.step]
         return [Group(f"stream-{seed}", 0, seed, task.family, [task]) for task in tasks]

@@ -30,9 +30,9 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """`checked` counts, by kind, what stands in the log and was recomputed; `unchecked` what was not, by kind and reason.
+    """`checked` counts, by kind, what was recomputed; `unchecked` what was not, by kind and reason.
 
-    `differences` are those anywhere in the log, also in what a resume took back.
+    `differences` are those anywhere in the log, also in events that a resume undid.
     """
 
     checked: dict[str, int]
@@ -49,7 +49,7 @@ class Checks:
         self.differences: list[Difference] = []
 
     def compare(self, event: int, where: str, kind: str, logged: Values, again: Values, *, counts: int = 1) -> None:
-        """Note the names under which the two sides differ, also where one of them is silent; it was `counts` checks."""
+        """Note the names under which the two sides differ or one has no value; it was `counts` checks."""
         self.checked[kind] += counts
         for name in sorted({*logged, *again}):
             old, new = logged.get(name), again.get(name)
@@ -62,7 +62,7 @@ class Checks:
 
 
 def report_of(standing: Iterable[Checks], all_differences: Iterable[Difference]) -> Report:
-    """What the parts that stand add up to."""
+    """The sums over the parts that were not undone."""
     checked: Counter[str] = Counter()
     unchecked: dict[str, dict[str, int]] = {}
     for checks in standing:

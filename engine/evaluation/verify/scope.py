@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from engine.agents.executor import Trajectory
 from engine.agents.prompting import Turn
 from engine.core.events import (
+    CompletionMade,
     CurationMade,
     EpisodeEnded,
     EpisodeStarted,
@@ -22,23 +23,29 @@ from engine.evaluation.verify.report import Checks
 from engine.rollouts.rewards import PositionMetrics
 from engine.skills import SkillIndex, SkillRepo, SkillUsage
 
-UNTOLD = unmeasured("the log does not say how the episode ended")
+NOT_ENDED = unmeasured("the log does not say how the episode ended")
 
 
 @dataclass
 class Played:
-    """What the log says of one position, as it was last played."""
+    """One position by the log, as it was last played."""
 
     started: EpisodeStarted | None = None
     turns: list[TurnTaken] = field(default_factory=list)
     ended: EpisodeEnded | None = None
+    completions: list[CompletionMade] = field(default_factory=list)
     made: CurationMade | None = None
     skipped: bool = False
 
     @property
     def outcome(self) -> Outcome:
         """The episode's outcome; unmeasured where the log does not have it."""
-        return self.ended.outcome if self.ended else UNTOLD
+        return self.ended.outcome if self.ended else NOT_ENDED
+
+    @property
+    def score(self) -> float | None:
+        """The environment's score; None where it gave none."""
+        return self.ended.score if self.ended else None
 
     @property
     def old(self) -> bool:
@@ -62,10 +69,10 @@ class Played:
 
     @property
     def shortened(self) -> bool:
-        """Whether a prompt had to say less than it should."""
+        """Whether a prompt left something out that it should show."""
         made = self.made
         less = made is not None and (
-            made.dropped_turns or made.dropped_vetoes or len(made.shown or []) < len(self.found)
+            made.dropped_turns or made.dropped_vetoes or (made.shown is not None and len(made.shown) < len(self.found))
         )
         return bool(less or (self.ended and self.ended.shortened))
 
@@ -78,11 +85,21 @@ class Played:
         return len(set(self.found) - shown)
 
     @property
+    def samples(self) -> int:
+        """How many training samples the position has: the strategy's completions."""
+        return len(self.completions) + (self.made is not None and self.made.prompt_tokens > 0)
+
+    @property
+    def asked(self) -> bool:
+        """Whether the strategy asked a model for anything, or called anything."""
+        return bool(self.samples or (self.made is not None and self.made.calls))
+
+    @property
     def measures(self) -> PositionMetrics:
         """What the position contributes to its rollout's reward."""
         made = self.made
         if made is None:
-            return PositionMetrics(self.outcome)
+            return PositionMetrics(self.outcome, score=self.score)
         return PositionMetrics(
             outcome=self.outcome,
             curated=True,
@@ -90,7 +107,8 @@ class Played:
             valid_calls=sum(call.verdict == "valid" for call in made.calls),
             judge=made.judge,
             repo_tokens=made.repo_tokens,
-            prompt_tokens=made.prompt_tokens,
+            prompt_tokens=made.prompt_tokens + sum(completion.prompt_tokens for completion in self.completions),
+            score=self.score,
         )
 
     def trajectory(self, started: EpisodeStarted) -> Trajectory:
@@ -103,7 +121,7 @@ class Played:
 
 @dataclass
 class Fork:
-    """The repository that a rollout grows, with what search knows of it."""
+    """The growing repository of a rollout, with its index and the usage of its skills."""
 
     repo: SkillRepo = field(default_factory=SkillRepo.empty)
     index: SkillIndex = field(default_factory=SkillIndex)

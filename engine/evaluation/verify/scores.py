@@ -1,4 +1,4 @@
-"""Rewards, advantages, summaries and held-out results, recomputed from what the positions of a scope say."""
+"""Rewards, advantages, summaries and held-out results, recomputed from the positions of a scope."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from engine.core.events import (
     PositionId,
     RewardBreakdown,
     RolloutScored,
-    RunKind,
     StepEnded,
     TurnTaken,
     UpdateMade,
@@ -20,6 +19,7 @@ from engine.core.outcomes import SUCCEEDED
 from engine.evaluation.held_out import standard_error
 from engine.evaluation.verify.report import Values
 from engine.evaluation.verify.scope import Played, Scope
+from engine.jobs.base import JobKind
 from engine.rollouts import rewards
 from engine.rollouts.settings import RewardSettings
 from engine.runs.text import place
@@ -28,11 +28,11 @@ from engine.training.samples import ZERO_GRADIENT, why_untrainable
 NO_EPISODES = "its episodes are not in the log, as in older ones"
 
 
-def check_rollout(event_id: int, scored: RolloutScored, scope: Scope, settings: RewardSettings, kind: RunKind) -> None:
+def check_rollout(event_id: int, scored: RolloutScored, scope: Scope, settings: RewardSettings, job: JobKind) -> None:
     """A rollout's parts, and how many of its positions were measured."""
     key = (scored.group, scored.rollout)
     positions = scope.rollout(*key)
-    parts = rewards.score([played.measures for played in positions], settings, first_counts=kind == "curate")
+    parts = rewards.score([played.measures for played in positions], settings, first_counts=not job.forks)
     scope.parts[key] = parts
     measured = sum(played.measured for played in positions)
     scope.checks.compare(
@@ -64,7 +64,7 @@ def check_update(event_id: int, made: UpdateMade, scope: Scope, kl: float) -> No
         {**_advantages(dict(enumerate(made.advantages))), "samples": made.samples, "update skipped": made.skipped},
         {
             **_advantages(rows),
-            "samples": sum(played.made is not None for played in scope.played.values()),
+            "samples": sum(played.samples for played in scope.played.values()),
             "update skipped": _why_skipped(made.skipped, scope, kl),
         },
         counts=sum(map(len, rows.values())),
@@ -79,14 +79,14 @@ def _why_skipped(logged: str, scope: Scope, kl: float) -> str:
     answered = any(
         scope.parts[at.group, at.rollout].r is not None
         for at, played in scope.played.items()
-        if played.made is not None and (at.group, at.rollout) in scope.parts
+        if played.samples and (at.group, at.rollout) in scope.parts
     )
     return why_untrainable(groups, answered=answered, kl=kl) or (logged if logged == ZERO_GRADIENT else "")
 
 
-def check_step(event_id: int, ended: StepEnded, scope: Scope, kind: RunKind) -> None:
+def check_step(event_id: int, ended: StepEnded, scope: Scope, job: JobKind) -> None:
     """A step's summary, after its update. What older logs do not count is not compared."""
-    if kind == "train" and not scope.updated:
+    if job.trains and not scope.updated:
         absent = {"update": "an update_made event"}
         scope.checks.compare(event_id, f"step {ended.step}", "advantages", {}, absent, counts=0)
     names = [
@@ -165,7 +165,9 @@ def check_episode(event_id: int, at: PositionId, scope: Scope, history: int) -> 
         logged["skills shown"] = ", ".join(ended.shown)
         again["skills shown"] = ", ".join(found[: max(counts, default=0)])
         fewer = any(count < len(found) for count in counts)
-        unknown = history > 0 or not ended.outcome.measured  # turns left out of a prompt are not in the log
+        briefing = played.started is not None and played.started.briefing is not None
+        # turns and a briefing that were left out of a prompt are not in the log
+        unknown = history > 0 or briefing or not ended.outcome.measured
         logged["shortened"] = ended.shortened
         again["shortened"] = True if fewer else ended.shortened if unknown else False
     scope.checks.compare(event_id, place(at), "episodes", logged, again)

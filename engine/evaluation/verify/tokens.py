@@ -1,4 +1,4 @@
-"""Counting tokens as the run's model does, by code of its own.
+"""Counts tokens as the run's model does, with code that no run uses.
 
 tokens = load(config.model)
 tokens.count("a text"), tokens.chat(messages)

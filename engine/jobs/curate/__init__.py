@@ -29,7 +29,7 @@ KIND = JobKind(
     total=lambda config: config.curate.tasks,
     trains=False,
     forks=False,
-    work="engine.jobs.curate.run:curate",
+    work="engine.jobs.curate.run:CurateJob",
     about="curate a lasting repository, task after task",
     options=(
         Option("--tasks", "curate.tasks", "how many tasks"),
@@ -37,4 +37,5 @@ KIND = JobKind(
         Option("--curator", "curate.adapter", "a train run or checkpoint whose adapter curates", path=True),
     ),
     check=check,
+    loads="PyTorch and transformers",
 )

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from engine.config import Config
+from engine.config import Config, ConfigError
 from engine.core.options import Option
+from engine.core.parts import kind_of
+from engine.curation.registry import strategy_kind
 from engine.environments.registry import environment_kind
-from engine.jobs.base import JobKind
+from engine.jobs.base import JobKind, StartedRun
 
 
 def check(config: Config) -> None:
-    """Raises `ConfigError` where held-out groups would be of tasks that are trained on."""
+    """Raises `ConfigError` for a strategy without anything to train, and for held-out groups that are trained on."""
+    if not strategy_kind(config.strategy).samples_per_position:
+        raise ConfigError(
+            f"strategy.kind={kind_of(config.strategy)} makes no completions that can be trained: a train run needs another "
+            "strategy, such as strategy.kind=skillos"
+        )
     if config.training.evaluate_every:
         environment_kind(config.environment).check_held_out(config.environment)
+
+
+def resume_at(run: StartedRun) -> int:
+    """The step of the newest checkpoint that is not damaged; 0 where there is none."""
+    from engine.training import checkpoints
+
+    newest = checkpoints.latest(run.checkpoints)
+    return newest[0] if newest else 0
 
 
 KIND = JobKind(
@@ -20,8 +35,10 @@ KIND = JobKind(
     total=lambda config: config.training.steps,
     trains=True,
     forks=True,
-    work="engine.jobs.train.run:train",
+    work="engine.jobs.train.run:TrainJob",
     about="train a curator",
     options=(Option("--steps", "training.steps", "GRPO steps"),),
     check=check,
+    loads="PyTorch and transformers",
+    resume_at=resume_at,
 )

@@ -2,7 +2,7 @@
 
 A life is what a run will later be: related tasks in one house over one growing repository, played by the scripted
 executor with the skills that retrieval finds, curated by the scripted curator. Every executor turn and every curation
-decision becomes one chat, rendered by the same prompts that a run uses. Between lives stand drills: many facts to read
+decision becomes one chat, rendered by the same prompts that a run uses. Between lives there are drills: many facts to read
 and every one of them to recall, which teaches a small model to look things up long before lives alone would.
 
     for chat in chats(number_of_lives=10, seed=1): chat.messages, chat.reply, chat.tools
@@ -53,15 +53,15 @@ def chats(lives: range, seed: int) -> Iterator[Chat]:
 
 
 def _life(house_seed: int, rng: random.Random, prompts: Prompts) -> Iterator[Chat]:
-    world = HouseholdTasks()
-    tasks = world.tasks(f"house-{house_seed}", house_seed, TASKS)
+    source = HouseholdTasks()
+    tasks = source.tasks(f"house-{house_seed}", house_seed, TASKS)
     repo = Repo()
     for file in _start(draw_house(house_seed), tasks, rng):
         repo.put(file.name, file)
     vetoes: list[Veto] = []
     for task in tasks:
         shown = _mixed(repo.search(task.prompt), task, rng)
-        turns, won, played = _play(world, task, shown, prompts, rng)
+        turns, won, played = _play(source, task, shown, prompts, rng)
         yield from (chat for chat in played if rng.random() < KEPT_TURNS)
         if rng.random() < 0.08:
             name = about(rng.choice(_subjects(task)), None, rng).name
@@ -84,14 +84,14 @@ def _drill(rng: random.Random) -> Chat:
     """Facts of a random house, worded as skills and as observations, to be recalled in another order; some are not there."""
     facts = list(facts_of(draw_house(rng.randrange(FIRST_HOUSE, 2 * FIRST_HOUSE))).items())
     asked = rng.sample(facts, len(facts))
-    told = rng.sample(facts, rng.randint(5, len(facts)))
-    lines = [_line(subject, value, rng) for subject, value in told]
-    answers = [f" {subject}: {value if (subject, value) in told else 'unknown'}" for subject, value in asked]
+    given = rng.sample(facts, rng.randint(5, len(facts)))
+    lines = [_line(subject, value, rng) for subject, value in given]
+    answers = [f" {subject}: {value if (subject, value) in given else 'unknown'}" for subject, value in asked]
     return Chat([Message("user", "\n".join(lines))], f"<think>{';'.join(answers)}</think>")
 
 
 def _line(subject: str, value: str, rng: random.Random) -> str:
-    """A fact as a skill says it, or as a trajectory shows it."""
+    """A fact in the words of a skill, or of a trajectory."""
     file = about(subject, value, rng)
     if rng.random() < 0.5:
         return f"{file.name}: {file.description} {file.body}"
@@ -165,15 +165,15 @@ def _blur(subject: str, value: str, rng: random.Random) -> str | None:
 
 
 def _play(
-    world: HouseholdTasks, task: Task, shown: list[File], prompts: Prompts, rng: random.Random
+    source: HouseholdTasks, task: Task, shown: list[File], prompts: Prompts, rng: random.Random
 ) -> tuple[list[Turn], bool, list[Chat]]:
     """Play `task` by the script; the chats are the executor's turns."""
     facts = {file.subject: file.value for file in reversed(shown) if file.value is not None}
-    environment = world.start(task)
+    environment = source.start(task)
     observation = environment.reset()
     turns: list[Turn] = []
     examples: list[Chat] = []
-    while environment.result() is None and len(turns) < world.max_turns(task):
+    while environment.result() is None and len(turns) < source.max_turns(task):
         actions = observation.actions or ()
         thought, action = play.decide(errand_of(task), actions, [turn.action for turn in turns], facts, rng)
         messages = prompts.executor(

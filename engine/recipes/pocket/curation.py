@@ -1,6 +1,6 @@
 """A scripted curator of mixed quality: right, vague and broken calls in fixed proportions.
 
-The proportions are the point. An untrained curator that is mostly valid but often says nothing leaves it to the reward to
+The proportions matter. An untrained curator that is mostly valid but often unspecific leaves it to the reward to
 choose what is specific; one that is already good has nothing to learn (`QUALITY` below). Like the executor, the curator
 first thinks of the fact, word for word ("mug: safe", or "mug: unknown" for a vague file), and copies it from there.
 """
@@ -72,7 +72,7 @@ def _choose(
     shown: Sequence[File],
     rng: random.Random,
 ) -> tuple[str, str | None]:
-    """What to write about: a right call takes a fresh fact, or says again what a shown skill knows; others have no value."""
+    """What to write about: a right call takes a fresh fact, or repeats the fact of a shown skill; others have no value."""
     if right and fresh:
         subject = fresh.pop(0)
         return subject, facts[subject]

@@ -1,6 +1,6 @@
-"""A scripted executor: it follows the facts that it was told and otherwise tries at random what is untried.
+"""A scripted executor: it follows the facts that it is given and otherwise tries untried actions at random.
 
-A fact is (subject, value): ("mug", "safe") says where mugs are kept, ("hot", "urn") which machine heats, and
+A fact is (subject, value): ("mug", "safe") is where mugs are kept, ("hot", "urn") which machine heats, and
 ("shut", "turn") how shut places open. The thought names the fact in use and repeats its value word for word, so that a
 small model can copy it.
 """

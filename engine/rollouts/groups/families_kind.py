@@ -1,31 +1,17 @@
-"""Groups of one family of tasks, as the method has them (`method.md` §2); `engine.rollouts.groups.families` draws them."""
+"""The grouping by families as a configuration names it; `engine.rollouts.groups.families` draws the groups."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any
 
-from engine.core.errors import ConfigError
-from engine.core.parts import kind_of
+from engine.rollouts.groups.families_settings import FamiliesSettings
 from engine.rollouts.groups.registry import GroupingKind
-from engine.rollouts.groups.settings import GroupingSettings
 
 
-class FamiliesSettings(GroupingSettings, frozen=True, tag="families"):
-    """All tasks of a group are of one family. The paper leaves open how it is drawn and how the tasks are ordered."""
+def _open(settings: FamiliesSettings) -> Any:
+    from engine.rollouts.groups.families import Families
 
-    weighting: Literal["natural", "uniform"] = "natural"
-    """How a family is drawn: `natural`, in proportion to its tasks, or `uniform`, each equally likely. With one family a
-    group, as in the household, both are the same."""
-
-    order: Literal["drawn", "easy_to_hard"] = "drawn"
-    """The order of a group's tasks: as they are `drawn`, or `easy_to_hard` by the actions that an expert needs."""
+    return Families(settings)
 
 
-def families_settings(settings: GroupingSettings) -> FamiliesSettings:
-    """`settings`, which must be this grouping's. Raises `ConfigError` for another kind."""
-    if not isinstance(settings, FamiliesSettings):
-        raise ConfigError(f"groups of the kind {kind_of(settings)} cannot be drawn here")
-    return settings
-
-
-KIND = GroupingKind(name="families", settings=FamiliesSettings)
+KIND = GroupingKind(name="families", settings=FamiliesSettings, open=_open)

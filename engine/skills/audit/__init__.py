@@ -1,13 +1,13 @@
-"""The audit of a skill before a person sees it: what is hidden, stolen, dangerous, copied or there already.
+"""Audit a skill before review: hidden text, secrets, dangerous commands, copied instance names, duplicates.
 
     for finding in audit(text):
         print(finding)                              # "danger: line 7: fetch-and-run: runs what a URL answers: …"
     audit(skill, context=Context(seen="You see a mug 1.", others=DuplicateIndex.of(repo)))
     audit_repo(repo)                                # {"find-mugs": [finding, …], …}
 
-Rules look for signs: they can be wrong in both ways, and never replace reading the diff. Words and commands are data
-(`rules.toml`). What a severity leads to is the configuration's (`engine.config.Audit`). Time is linear in the text, whatever
-it holds.
+Rules are heuristics with false positives and false negatives; they do not replace reading the diff. The patterns are data
+(`rules.toml`). The configuration decides what a severity leads to (`engine.config.Audit`). The time is linear in the length
+of the text, also for hostile text.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _ORDER = {"danger": 0, "warning": 1, "info": 2}
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What an audit may compare a skill with.
+    """What an audit compares a skill with.
 
-    `seen` is the text of the trajectory that it was written from; `others` the skills that there are already, of which those
-    named `itself` are no duplicates of it; from `similarity` (Jaccard, of three words in a row) on two skills are
-    near-identical.
+    `seen` is the text of the trajectory from which the skill was written. `others` are the skills of the repository; those
+    named in `itself` are not reported as duplicates. Two skills are duplicates from `similarity` on (Jaccard coefficient of
+    word trigrams).
     """
 
     seen: str = ""
@@ -42,14 +42,14 @@ class Context(msgspec.Struct, frozen=True):
 
 
 def audit(skill: Skill | str, *, context: Context | None = None) -> list[Finding]:
-    """What the rules find, by line, the worst first on each. Never raises for what the text contains."""
+    """The findings of all rules, by line, on each line the most severe first. Raises nothing for any text."""
     skill = Skill.parse(skill) if isinstance(skill, str) else skill
     found = _findings(skill, context or Context())
     return sorted(found, key=lambda finding: (finding.line, _ORDER[finding.severity], finding.rule))
 
 
 def audit_repo(repo: Mapping[str, Skill], *, similarity: float = _SIMILARITY) -> dict[str, list[Finding]]:
-    """The findings of every skill by name, also of those without any."""
+    """The findings of every skill, by name, also of skills without findings."""
     others = DuplicateIndex.of(repo)
     return {
         name: audit(repo[name], context=Context(others=others, itself=(name,), similarity=similarity)) for name in repo
@@ -57,7 +57,7 @@ def audit_repo(repo: Mapping[str, Skill], *, similarity: float = _SIMILARITY) ->
 
 
 def _findings(skill: Skill, context: Context) -> Iterator[Finding]:
-    """Everything that is found. The rules are many patterns to compile: they are loaded with the first audit."""
+    """The findings in the order of the rules, whose many patterns are compiled at the first audit."""
     from engine.skills.audit import encoded, hidden, instances, paths, patterns, secrets
     from engine.skills.audit.reading import Reading
 

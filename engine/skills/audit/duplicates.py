@@ -1,13 +1,13 @@
-"""Near-identical skills: many of the same three words in a row, in thousands of skills as fast as in ten.
+"""Find near-duplicates of a skill, in a time that does not grow with the number of skills.
 
     index = DuplicateIndex.of(repo)
-    index.near(skill, 0.8, besides={"find-mugs"})          # [("find-cups", 0.91)], the most alike first
+    index.near(skill, 0.8, besides={"find-mugs"})          # [("find-cups", 0.91)], most similar first
     index.insert("find-pans", skill); index.delete("find-pans")
 
-The likeness of two skills is the Jaccard coefficient of their shingles: sets of three words in a row. Each skill is filed
-under its `SKETCH` smallest shingle hashes (a bottom-k sketch: Broder 1997); only skills that share enough of those are
-compared, at most `MAX_COMPARED`. A pair that is 80 % alike is missed with a chance of 3 in 100,000 (the same pair always or
-never); a pair that is found is measured exactly.
+The similarity of two skills is the Jaccard coefficient of their shingles (word trigrams). Each skill is indexed by its
+`SKETCH` smallest shingle hashes (a bottom-k sketch: Broder 1997). Only skills that share enough of them are compared, at
+most `MAX_COMPARED`, and their similarity is exact. A pair of similarity 0.8 is missed with a probability of 3 in 100,000
+(deterministic for a given pair).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _WORD = re.compile(r"\w+")
 
 
 def shingles(skill: Skill) -> set[int]:
-    """Hashes of every three words in a row of the skill's description and body."""
+    """The hashes of the word trigrams of the skill's description and body."""
     words = _WORD.findall(f"{skill.description}\n{skill.body}".lower()[: 16 * MAX_WORDS])[:MAX_WORDS]
     if len(words) < 3:
         words = [*words, *[""] * (3 - len(words))]
@@ -39,7 +39,7 @@ def shingles(skill: Skill) -> set[int]:
     }
 
 
-def likeness(one: Collection[int], other: Collection[int]) -> float:
+def jaccard(one: Collection[int], other: Collection[int]) -> float:
     """The Jaccard coefficient of two sets, 1.0 for two empty ones."""
     union = len(set(one) | set(other))
     return len(set(one) & set(other)) / union if union else 1.0
@@ -63,7 +63,7 @@ class DuplicateIndex:
         return len(self._skills)
 
     def follow(self, skills: Mapping[str, Skill]) -> None:
-        """Hold just these skills; only those whose text is another one than before are read."""
+        """Make this the index of `skills`. Only skills whose text changed are read."""
         for name in self._skills.keys() - skills.keys():
             self.delete(name)
         for name in skills:
@@ -75,24 +75,24 @@ class DuplicateIndex:
         self.delete(name)
         sketch = heapq.nsmallest(SKETCH, shingles(skill))
         self._skills[name] = (skill, sketch)
-        for mark in sketch:
-            self._names.setdefault(mark, set()).add(name)
+        for value in sketch:
+            self._names.setdefault(value, set()).add(name)
 
     def delete(self, name: str) -> None:
-        """Forget a skill; nothing where there is none."""
+        """Remove a skill, if it is there."""
         _, sketch = self._skills.pop(name, (None, []))
-        for mark in sketch:
-            self._names[mark].discard(name)
-            if not self._names[mark]:
-                del self._names[mark]
+        for value in sketch:
+            self._names[value].discard(name)
+            if not self._names[value]:
+                del self._names[value]
 
     def near(self, skill: Skill, threshold: float, besides: Collection[str] = ()) -> list[tuple[str, float]]:
-        """At most `MAX_NEAR` skills at least as alike as `threshold`, the most alike first; those of `besides` left out."""
+        """At most `MAX_NEAR` skills with a similarity of at least `threshold`, most similar first, without `besides`."""
         own = shingles(skill)
         sketch = heapq.nsmallest(SKETCH, own)
-        shared = Counter(name for mark in sketch for name in self._names.get(mark, ()))
+        shared = Counter(name for value in sketch for name in self._names.get(value, ()))
         enough = max(1, int(len(sketch) * threshold / 2))
         likely = [(-count, name) for name, count in shared.items() if count >= enough and name not in besides]
-        compared = [(likeness(own, shingles(self._skills[name][0])), name) for _, name in sorted(likely)[:MAX_COMPARED]]
+        compared = [(jaccard(own, shingles(self._skills[name][0])), name) for _, name in sorted(likely)[:MAX_COMPARED]]
         found = sorted((-value, name) for value, name in compared if value >= threshold)
         return [(name, -value) for value, name in found[:MAX_NEAR]]

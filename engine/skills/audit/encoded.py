@@ -1,4 +1,4 @@
-"""What is written so that a reader cannot read it: text in base64, and long runs of base64 or hexadecimal digits."""
+"""Find encoded content: text in base64, and long runs of base64 or hexadecimal digits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.skills.audit.reading import Reading
 MIN_BASE64 = 160
 MIN_HEX = 160
 MIN_LINES = 4
-"""So many whole lines of base64, one after the other, are one blob."""
+"""The number of consecutive lines of base64 from which on they are a blob."""
 
 _RUN = re.compile(rf"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{{{MIN_BASE64},}}+")
 _HEX = re.compile(rf"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{{2}}){{{MIN_HEX // 2},}}+")
@@ -24,30 +24,30 @@ _IMAGE = re.compile(r"data:(?:image|font)/[\w.+-]{1,40};base64,\Z")
 
 
 def findings(reading: Reading) -> Iterator[Finding]:
-    """Texts in base64, with what the other rules say of them, and blobs, an embedded picture as `info`."""
+    """Texts in base64 (`danger` if a pattern finds danger in the decoded text), and blobs (`info` for an image)."""
     yield from bounded(_texts(reading))
     yield from bounded(_blobs(reading))
 
 
 def _texts(reading: Reading) -> Iterator[Finding]:
     for match in _WORD.finditer(reading.text):
-        said = _decoded(match[0])
-        if said:
-            dangerous = any(finding.severity == "danger" for finding in patterns.findings(Reading(said)))
+        text = _decoded(match[0])
+        if text:
+            dangerous = any(finding.severity == "danger" for finding in patterns.findings(Reading(text)))
             line = reading.line(reading.text, match.start())
-            yield Finding("encoded-text", "danger" if dangerous else "warning", line, f"says in base64: {quoted(said)}")
+            yield Finding("encoded-text", "danger" if dangerous else "warning", line, f"says in base64: {quoted(text)}")
 
 
 def _decoded(word: str) -> str:
-    """The text that a word says in base64, "" where it says none."""
+    """The text that a word encodes in base64, "" if it encodes no printable text."""
     digits = word.rstrip("=").replace("-", "+").replace("_", "/")
     if len(digits) % 4 == 1:
         return ""
     try:
-        said = base64.b64decode(digits + "=" * (-len(digits) % 4)).decode("utf-8")
+        text = base64.b64decode(digits + "=" * (-len(digits) % 4)).decode("utf-8")
     except UnicodeDecodeError:
         return ""
-    return said if all(char.isprintable() or char in "\t\r\n" for char in said) else ""
+    return text if all(char.isprintable() or char in "\t\r\n" for char in text) else ""
 
 
 def _blobs(reading: Reading) -> Iterator[Finding]:
@@ -56,14 +56,14 @@ def _blobs(reading: Reading) -> Iterator[Finding]:
         for match in pattern.finditer(text):
             if not _dense(match[0], kind):
                 continue
-            picture = _IMAGE.search(text, max(0, match.start() - 60), match.start()) is not None
+            image = _IMAGE.search(text, max(0, match.start() - 60), match.start()) is not None
             message = f"{len(match[0]):,} characters of {kind} cannot be read"
             line = reading.line(text, match.start())
-            yield Finding("encoded-blob", "info" if picture else "warning", line, message)
+            yield Finding("encoded-blob", "info" if image else "warning", line, message)
 
 
 def _dense(run: str, kind: str) -> bool:
-    """Whether a run looks like encoded bytes, not like a path, a rule of dashes or a sequence of one protein."""
+    """Whether a run has the variety of encoded bytes, unlike a path, a line of dashes or a protein sequence."""
     chars = set(run[:2000])
     if kind != "base64":
         return len(chars) >= 8

@@ -1,6 +1,6 @@
-"""Characters that a reader does not see, or that show a line in another order than it is read.
+"""Find characters that are invisible, or that display a line in another order than it is stored.
 
-Emoji, flags and the joiners of scripts that need them are spared; `tests.benchmarks.audit` counts what is left.
+Emoji, flags and the joiners of scripts that need them are not reported; `tests.benchmarks.audit` counts false positives.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _MIXED = re.compile("[A-Za-z][\u0400-\u04ff]+[A-Za-z]|[\u0400-\u04ff][A-Za-z][\u
 
 
 def findings(reading: Reading) -> Iterator[Finding]:
-    """What is hidden in the text."""
+    """The hidden characters of the text."""
     text = reading.text
     if not text.isascii():
         bare = _FLAG.sub(lambda match: "." * len(match[0]), text)
-        yield from _each(_TAGS, bare, reading, "unicode-tags", "danger", _spelt)
+        yield from _each(_TAGS, bare, reading, "unicode-tags", "danger", _tags)
         yield from _each(
             _BIDI, text, reading, "unicode-bidi", "danger", lambda m: f"changes the reading order: {_name(m)}"
         )
@@ -70,10 +70,10 @@ def _name(match: re.Match[str]) -> str:
     return f"U+{ord(char):04X} {unicodedata.name(char, 'control character').lower()}"
 
 
-def _spelt(match: re.Match[str]) -> str:
-    """What tag characters say: each stands for an ASCII one."""
-    said = "".join(chr(ord(char) - 0xE0000) for char in match[0][:60] if 0x20 <= ord(char) - 0xE0000 < 0x7F)
-    return f"{len(match[0])} invisible tag characters say {said!r}"
+def _tags(match: re.Match[str]) -> str:
+    """The message with the ASCII text that tag characters encode."""
+    text = "".join(chr(ord(char) - 0xE0000) for char in match[0][:60] if 0x20 <= ord(char) - 0xE0000 < 0x7F)
+    return f"{len(match[0])} invisible tag characters say {text!r}"
 
 
 def _selectors(match: re.Match[str]) -> str:

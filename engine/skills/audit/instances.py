@@ -1,9 +1,9 @@
-"""Names of one instance: an object's id, a file or a number that only the task at hand had.
+"""Find instance names: object ids, files and numbers of one task, which a general skill must not contain.
 
     seen = instance_names("You see a mug 1 and /home/alice/x.csv.")        # {"mug 1", "/home/alice/x.csv", "x.csv"}
 
-What a skill and the trajectory that it was written from both name is copied, and helps with no other task. Without a
-trajectory only the folders of one person are told.
+A name that is in the skill and in the trajectory from which it was written is copied, and does not help with other tasks.
+Without a trajectory only home folders are reported.
 """
 
 from __future__ import annotations
@@ -46,23 +46,23 @@ _ANYBODY = frozenset(
 
 
 def instance_names(text: str) -> set[str]:
-    """What in `text` looks like the name of one instance, in lower case."""
+    """The instance names in `text`, in lower case."""
     low = text.lower()
     return {name for name, _ in _names(low)}
 
 
 def findings(reading: Reading, seen: str) -> Iterator[Finding]:
-    """The names that the text shares with `seen`, and the folders of one person."""
+    """The instance names that the text shares with `seen`, and home folders."""
     if seen:
         known = instance_names(seen)
         yield from bounded(
             Finding(
                 "instance-name",
                 "warning",
-                reading.line(reading.low, at),
+                reading.line(reading.low, offset),
                 f"was copied from the one task at hand: {quoted(name)}",
             )
-            for name, at in _names(reading.low)
+            for name, offset in _names(reading.low)
             if name in known
         )
     yield from bounded(
@@ -78,7 +78,7 @@ def findings(reading: Reading, seen: str) -> Iterator[Finding]:
 
 
 def _names(low: str) -> Iterator[tuple[str, int]]:
-    """Candidate names with their offsets; an object's id is written «mug 1», however it is joined."""
+    """The candidate names with their offsets. Object ids have the form "mug 1", whatever joins the two parts."""
     for match in _NUMBERED.finditer(low):
         if match[1] not in _COUNTED:
             yield f"{match[1]} {match[2]}", match.start()

@@ -1,7 +1,7 @@
-"""Paths that lead out of the skill's folder: in links, in commands, in prose.
+"""Find paths outside the skill's folder, in links, commands and prose.
 
-A link that climbs out of the folder breaks when the skill is copied and is a `warning`; a path named in a command or a
-sentence is `info`, since a skill about Linux names `/etc` and a skill about code names `../src`.
+A link out of the folder breaks when the skill is copied, so it is a `warning`. A path in a command or a sentence is `info`,
+because a skill about Linux names `/etc` and a skill about code names `../src`.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ _DRIVE = re.compile(r":\\[^\s`'\")\]>]{1,200}")
 
 
 _JOINED = tuple("._/:~$}-")
-"""What stands before a slash that goes on with a longer path or an address."""
+"""Characters before a slash that continues a longer path or an address."""
 
 
 def findings(reading: Reading) -> Iterator[Finding]:
-    """The ways out."""
+    """The paths out of the folder."""
     yield from bounded(_links(reading))
     yield from bounded(_mentions(reading))
 
 
 def _links(reading: Reading) -> Iterator[Finding]:
     for match in _LINK.finditer(reading.text):
-        severity = _leaves(match[1])
+        severity = _severity(match[1])
         if severity:
             line = reading.line(reading.text, match.start())
             yield Finding("outside-path", severity, line, f"links out of the skill's folder: {quoted(match[1])}")
 
 
-def _leaves(target: str) -> Severity | None:
-    """How bad it is that a link's target lies outside the skill's folder; None where it lies inside or on the web."""
+def _severity(target: str) -> Severity | None:
+    """The severity of a link to `target`; None for a target inside the folder or on the web."""
     if target.lower().startswith("file:"):
         return "warning"
     if target.startswith(("/", "~")) and not target.startswith("//"):

@@ -1,4 +1,4 @@
-"""The rules that are data: phrases and commands, from `rules.toml`."""
+"""The rules that are data (`rules.toml`): phrases and commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from engine.skills.audit.reading import CONTINUED, Reading
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One rule of `rules.toml`: a match of any of `starts` followed by `then` is a finding."""
+    """One rule of `rules.toml`. A match of any of `starts`, followed by `then`, is a finding."""
 
     id: str
     severity: Severity
@@ -26,7 +26,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     then: str = ""
 
     def patterns(self) -> Iterator[re.Pattern[str]]:
-        """One pattern for each start, so that the search can skip to its first characters."""
+        """One pattern for each start, so that `re` can search for its literal prefix."""
         blank = r"\s" if self.reads == "prose" else f"[ {CONTINUED}]"
         for start in self.starts:
             yield re.compile(
@@ -47,7 +47,7 @@ def rules() -> tuple[tuple[Rule, tuple[re.Pattern[str], ...]], ...]:
 
 
 def findings(reading: Reading) -> Iterator[Finding]:
-    """What the rules find."""
+    """The findings of the rules."""
     for rule, patterns in rules():
         form = reading.prose if rule.reads == "prose" else reading.commands
         yield from bounded(
@@ -59,7 +59,7 @@ def findings(reading: Reading) -> Iterator[Finding]:
 
 
 def _inside_word(form: str, start: int) -> bool:
-    """Whether a match begins in the middle of a word; scripts that put no space between words have no such middle."""
+    """Whether a match begins inside a word. False in scripts without spaces between words."""
     if start == 0 or not form[start].isascii() or not form[start].isalnum():
         return False
     return form[start - 1].isalnum() or form[start - 1] in "_-"

@@ -1,11 +1,11 @@
-"""A skill's text as the rules read it: as it is, as a shell would read it, and as a reader would hear it.
+"""The forms of a skill's text that the rules search: the text, its commands, its prose.
 
     reading = Reading(text)
-    reading.commands          # lower case, look-alikes as ASCII, hidden characters gone, continued lines joined
-    reading.prose             # the same without the marks of Markdown emphasis and quotation
+    reading.commands          # lower case, look-alikes as ASCII, no hidden characters, continued lines joined
+    reading.prose             # the same without Markdown emphasis and quotation marks
     reading.line(reading.commands, offset)
 
-Every form keeps the line breaks, so an offset in any of them has a line in the file. Characters are folded one by one:
+Every form keeps the line breaks, so that each offset has a line in the file. Characters are folded one by one, because
 `unicodedata.normalize` takes quadratic time for long runs of combining marks.
 """
 
@@ -17,7 +17,7 @@ from bisect import bisect_left
 from functools import cache, cached_property
 
 CONTINUED = "\v"
-"""Stands for a line break after a backslash, which joins two lines of a command into one."""
+"""Replaces a backslash and the line break after it, which join two lines of a command."""
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _CONTINUATION = re.compile(r"\\\r?\n")
@@ -34,7 +34,7 @@ _LOOKALIKES = dict(
 
 
 class Reading:
-    """One text, and what the rules make of it; each form is made when it is first asked for."""
+    """One text and its forms. Each form is computed at its first use."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -42,14 +42,14 @@ class Reading:
 
     @cached_property
     def commands(self) -> str:
-        """The text as a careless shell would take it."""
+        """The text normalized as a tolerant shell would read it."""
         ascii_text = self.text if self.text.isascii() else _NOT_ASCII.sub(lambda match: _folded(match[0]), self.text)
         joined = _CONTINUATION.sub(CONTINUED, ascii_text.replace(CONTINUED, " "))
         return _BLANKS.sub(" ", joined.lower())
 
     @cached_property
     def prose(self) -> str:
-        """The words alone."""
+        """The words without markup."""
         return _EMPHASIS.sub("", self.commands)
 
     @cached_property
@@ -68,6 +68,6 @@ class Reading:
 
 @cache
 def _folded(char: str) -> str:
-    """A character as its compatible or look-alike ASCII one; nothing for what cannot be seen."""
+    """The compatible or look-alike ASCII form of a character; "" for an invisible one."""
     kept = [part for part in unicodedata.normalize("NFKD", char) if unicodedata.category(part) not in _UNSEEN]
     return "".join(" " if part.isspace() else _LOOKALIKES.get(part, part) for part in kept)

@@ -1,8 +1,8 @@
-"""Secrets: keys, tokens and passwords, found by the plugins of detect-secrets and by a few shapes that they lack.
+"""Find secrets (keys, tokens, passwords) with the plugins of detect-secrets and a few patterns that they lack.
 
-The plugins look at pieces of lines in memory: none of detect-secrets' settings, files or network checks is used. Each is
-asked only about lines that hold one of its words, in pieces of bounded length, so that no line can make them slow. The
-library is loaded with the first audit. A finding never quotes what it found.
+The plugins get pieces of lines in memory; the settings, files and network checks of detect-secrets are not used. A plugin
+gets only lines that contain one of its words, in pieces of bounded length, so that no line makes it slow. The library is
+loaded at the first audit. A finding never quotes the secret.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ _PLUGINS = MappingProxyType(
         "keyword.KeywordDetector": ("key", "pass", "pwd", "secret", "contrase"),
     }
 )
-"""Which plugins are asked, each with the words that a line must hold, in lower case."""
+"""The plugins, each with the words of which a line must contain one, in lower case."""
 
 _GUESSES = frozenset({"basic_auth.BasicAuthDetector", "keyword.KeywordDetector", "jwt.JwtTokenDetector"})
-"""Plugins that go by a secret's surroundings, and so are more often wrong."""
+"""Plugins that match the context of a secret, so they have more false positives."""
 
 _SHAPES = (
     ("Anthropic key", re.compile(r"sk-ant-[\w-]{30,200}+")),
@@ -69,11 +69,11 @@ _SHAPES = (
     ("age key", re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]{50,60}+")),
 )
 
-_STAND_IN = re.compile(
+_PLACEHOLDER = re.compile(
     r"example|your|xxx|placeholder|change|dummy|fake|sample|insert|replace|todo|\.\.\.|…|\*\*|test|demo|12345|abcde|redact",
     re.IGNORECASE,
 )
-_STAND_IN_GUESS = re.compile(r"pass|secret|token|api_?key|env\b|environ|^\$|[<>{}()\[\] |]", re.IGNORECASE)
+_PLACEHOLDER_GUESS = re.compile(r"pass|secret|token|api_?key|env\b|environ|^\$|[<>{}()\[\] |]", re.IGNORECASE)
 _KEY = re.compile(r"[A-Za-z0-9+/]{40}")
 
 
@@ -87,21 +87,22 @@ class _Plugin(Protocol):
 @cache
 def _plugins() -> tuple[tuple[str, _Plugin, tuple[str, ...]], ...]:
     found = []
-    for place, words in _PLUGINS.items():
-        module, _, name = place.rpartition(".")
+    for path, words in _PLUGINS.items():
+        module, _, name = path.rpartition(".")
         plugin: _Plugin = getattr(import_module(f"detect_secrets.plugins.{module}"), name)()
-        found.append((place, plugin, words))
+        found.append((path, plugin, words))
     return tuple(found)
 
 
 @cache
-def _gate() -> re.Pattern[str]:
+def _any_word() -> re.Pattern[str]:
+    """Matches any word of any plugin."""
     words = sorted({word for words in _PLUGINS.values() for word in words})
     return re.compile("|".join(map(re.escape, words)))
 
 
 def findings(reading: Reading) -> Iterator[Finding]:
-    """The secrets of the text, by kind and line."""
+    """The secrets in the text, by kind and line."""
     yield from bounded(_shaped(reading))
     yield from bounded(_detected(reading))
 
@@ -109,42 +110,42 @@ def findings(reading: Reading) -> Iterator[Finding]:
 def _shaped(reading: Reading) -> Iterator[Finding]:
     for kind, pattern in _SHAPES:
         for match in pattern.finditer(reading.text):
-            if _real(match[0]):
+            if _is_real(match[0]):
                 yield _finding("danger", reading.line(reading.text, match.start()), kind)
 
 
 def _detected(reading: Reading) -> Iterator[Finding]:
-    gate = _gate()
+    any_word = _any_word()
     lines = reading.text.split("\n")
     for number, line in enumerate(lines, start=1):
         low = line.lower()
-        if gate.search(low) is None:
+        if any_word.search(low) is None:
             continue
         for start in range(0, max(1, len(line) - OVERLAP), PIECE - OVERLAP):
             piece, low_piece = line[start : start + PIECE], low[start : start + PIECE]
             after = "\n".join((piece, *(following[:PIECE] for following in lines[number : number + 2])))
-            for place, plugin, words in _plugins():
-                if any(word in low_piece for word in words) and _holds(place, plugin, piece, after):
-                    yield _finding("warning" if place in _GUESSES else "danger", number, plugin.secret_type)
+            for path, plugin, words in _plugins():
+                if any(word in low_piece for word in words) and _has_secret(path, plugin, piece, after):
+                    yield _finding("warning" if path in _GUESSES else "danger", number, plugin.secret_type)
 
 
-def _holds(place: str, plugin: _Plugin, piece: str, after: str) -> bool:
-    """Whether a plugin finds in a piece of a line what is no stand-in; `after` is the piece and what follows it."""
-    if place in _GUESSES:
-        return any(_real(secret, guessed=True) for secret in plugin.analyze_string(piece) if secret)
+def _has_secret(path: str, plugin: _Plugin, piece: str, after: str) -> bool:
+    """Whether a plugin finds a secret, and no placeholder, in a piece of a line. `after` is the piece and the next lines."""
+    if path in _GUESSES:
+        return any(_is_real(secret, guessed=True) for secret in plugin.analyze_string(piece) if secret)
     secrets = [match[0] for pattern in plugin.denylist for match in pattern.finditer(piece)]
-    if place == "private_key.PrivateKeyDetector":
+    if path == "private_key.PrivateKeyDetector":
         return bool(secrets) and _KEY.search(after) is not None
-    return any(map(_real, secrets))
+    return any(map(_is_real, secrets))
 
 
-def _real(secret: str, *, guessed: bool = False) -> bool:
-    """Whether what was found can be a secret, and does not only stand for one."""
-    if _STAND_IN.search(secret) or len(set(secret)) < 6:
+def _is_real(secret: str, *, guessed: bool = False) -> bool:
+    """Whether a match can be a real secret and not a placeholder."""
+    if _PLACEHOLDER.search(secret) or len(set(secret)) < 6:
         return False
     if not guessed:
         return True
-    return len(secret) >= 7 and any(c.isdigit() for c in secret) and not _STAND_IN_GUESS.search(secret)
+    return len(secret) >= 7 and any(c.isdigit() for c in secret) and not _PLACEHOLDER_GUESS.search(secret)
 
 
 def _finding(severity: Severity, line: int, kind: str) -> Finding:

@@ -1,18 +1,17 @@
-"""Skills in and out: from folders, zips, git and other runs into a repository; from a repository as valid Agent Skills.
+"""Import skills from folders, zips, git and other runs; export them as valid Agent Skills.
 
     bundle = read_source(Path("collection.zip"))                 # or a folder, or read_git(path, step=3, run="r1")
-    plan = plan_import(bundle, root, clash="rename")             # what would be done; changes nothing
+    plan = plan_import(bundle, root, clash="rename")             # what an import does; changes nothing
     report = import_skills(root, plan, trailers={"Reviewer": "ada"})             # one commit, or nothing
 
     report = export_skills(read_repo(root), Path("skills.zip"))                  # or a new folder
 
-What comes in is hostile until it has been read: nothing is followed, unpacked or run, and everything is bounded.
+A source is hostile until it is parsed: no link is followed, nothing is unpacked to the disk or run, every size is bounded.
 """
 
 from engine.skills.exchange.bundle import Bundle, ExchangeError, File, Package, Skipped
 from engine.skills.exchange.exporting import Exported, ExportReport, export_skills
 from engine.skills.exchange.importing import (
-    CLASHES,
     Clash,
     Imported,
     ImportPlan,
@@ -24,7 +23,6 @@ from engine.skills.exchange.importing import (
 from engine.skills.exchange.sources import read_folder, read_git, read_repo, read_source, read_zip
 
 __all__ = [
-    "CLASHES",
     "Bundle",
     "Clash",
     "ExchangeError",

@@ -1,11 +1,11 @@
-"""Skills with all their files, found in a listing of anything: a folder, an archive, a commit.
+"""Find skills, with all their files, in a list of files: of a folder, an archive or a commit.
 
     bundle = gather(entries, origin="collection.zip")
     bundle.packages[0].name, bundle.packages[0].files["SKILL.md"].data
     [f"{skipped.place}: {skipped.why}" for skipped in bundle.skipped]
 
-A skill is a folder with a SKILL.md, at any depth, or a flat `name.md` at the top; the innermost folder owns a file. Paths
-that lead out, links, and what is too large are left out, and said.
+A skill is a folder with a SKILL.md, at any depth, or a flat `name.md` at the top. A file belongs to the innermost skill
+folder above it. Paths that leave the source, links, and files that are too large are skipped and listed in `skipped`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 
 from engine.core.errors import SkillosError
 from engine.skills.format.skill import MAX_BYTES, Skill, name_problem
-from engine.skills.history.checkout import TEMPORARY
+from engine.skills.history.trees import TEMPORARY
 from engine.skills.repo.layout import NOT_SKILLS, SKILL_FILES, decoded, decoded_name
 
 MAX_ENTRIES = 500_000
@@ -33,18 +33,18 @@ NOT_SEARCHED = frozenset({".git", ".hg", ".skillos", "node_modules", "__pycache_
 
 
 class ExchangeError(SkillosError):
-    """An import or export that cannot be done; the message says what, where and what to do. Nothing was changed."""
+    """An import or export is not possible. The message says what, where and what to do. Nothing was changed."""
 
 
 class Unreadable(SkillosError):
-    """One file that cannot be read, and why."""
+    """A file cannot be read. The message says why."""
 
 
 Kind = Literal["file", "link", "other"]
 
 
 class Entry(NamedTuple):
-    """A file of a listing. `read` answers all its bytes; raises `Unreadable` and `OSError`."""
+    """A file of a source. `read` returns all its bytes; it raises `Unreadable` and `OSError`."""
 
     path: str
     size: int
@@ -54,23 +54,23 @@ class Entry(NamedTuple):
 
 
 class File(msgspec.Struct, frozen=True):
-    """A file's bytes, and whether it can be run."""
+    """The bytes of a file, and whether it is executable."""
 
     data: bytes
     executable: bool = False
 
 
 class Skipped(msgspec.Struct, frozen=True):
-    """What was left out: where it lay, and why."""
+    """A skipped file or skill: its path in the source (`place`), and the reason (`why`)."""
 
     place: str
     why: str
 
 
 class Package(msgspec.Struct, frozen=True):
-    """A skill with its files, by their paths in its folder; `path` is that of the skill's own file among them.
+    """A skill with its files, by their paths in its folder. `path` is the one of its SKILL.md.
 
-    `place` says where that lay in what was read; a `flat` skill has no folder and no other file.
+    `place` is the path of the SKILL.md in the source. A `flat` skill has no folder and no other file.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Package(msgspec.Struct, frozen=True):
 
 
 class Bundle(msgspec.Struct, frozen=True):
-    """The skills of a source, sorted by name, and what of it was left out. `origin` names the source."""
+    """The skills of a source, sorted by name, and what was skipped. `origin` names the source."""
 
     origin: str
     packages: tuple[Package, ...]
@@ -90,15 +90,15 @@ class Bundle(msgspec.Struct, frozen=True):
 
 
 def gather(entries: Iterable[Entry], origin: str, *, deep: bool = True) -> Bundle:
-    """The skills of a listing, read. `deep` finds them at any depth, else only where a repository keeps its own.
+    """Read the skills of a list of files: with `deep` at any depth, else only where a repository has its skills.
 
-    Raises `ExchangeError` for a source beyond all bounds.
+    Raises `ExchangeError` for a source with more than `MAX_ENTRIES` files or `MAX_TOTAL` bytes.
     """
     return _Gathering(origin, deep).run(entries)
 
 
 class _Gathering:
-    """The work of `gather`: what has been read so far, and what was left out."""
+    """The state of one `gather`: the skills that were read, and what was skipped."""
 
     def __init__(self, origin: str, deep: bool) -> None:
         self._origin = origin
@@ -127,9 +127,9 @@ class _Gathering:
         self._skipped.append(Skipped(decoded_name(place)[:MAX_PATH], why))
 
     def _safe(self, entries: Iterable[Entry]) -> dict[str, Entry]:
-        """The entries by their paths, but for those that no skill may hold."""
+        """The entries by path, without those that are not allowed in a skill."""
         safe: dict[str, Entry] = {}
-        twice: set[str] = set()
+        duplicates: set[str] = set()
         for number, entry in enumerate(entries, start=1):
             if number > MAX_ENTRIES:
                 raise ExchangeError(f"{self._origin} holds more than {MAX_ENTRIES:,} files; take a part of it")
@@ -138,22 +138,22 @@ class _Gathering:
             problem = _path_problem(entry.path)
             if problem:
                 self._skip(entry.path, problem)
-            elif entry.path in safe or entry.path in twice:
-                twice.add(entry.path)
+            elif entry.path in safe or entry.path in duplicates:
+                duplicates.add(entry.path)
                 safe.pop(entry.path, None)
             else:
                 safe[entry.path] = entry
-        for path in sorted(twice):
-            self._skip(path, "it stands there twice, and no one can tell which is meant")
+        for path in sorted(duplicates):
+            self._skip(path, "the source has this path twice, so it is ambiguous which file is meant")
         return safe
 
     def _homes(self, paths: Iterable[str]) -> dict[str, str]:
-        """The folders that are skills, and what their own files are called."""
+        """The folders that are skills, with the names of their SKILL.md files."""
         homes: dict[str, str] = {}
         for path in paths:
             home, _, file = path.rpartition("/")
             if file in SKILL_FILES and (self._deep or (home and "/" not in home)):
-                homes[home] = min(file, homes.get(home, file))  # capitals come first
+                homes[home] = min(file, homes.get(home, file))  # SKILL.md sorts before skill.md
         return dict(sorted(homes.items()))
 
     def _add_folder(self, home: str, path: str, entries: dict[str, Entry]) -> None:
@@ -167,7 +167,7 @@ class _Gathering:
             return
         clash = _case_clash(files)
         if clash:
-            self._skip(place, f"its files {clash} and another one have the same name on many disks")
+            self._skip(place, f"its file {clash} and another one have the same name on many file systems")
             return
         folder = home.rpartition("/")[2]
         self._add(
@@ -179,32 +179,32 @@ class _Gathering:
         if data is None:
             return
         if not Skill.parse(decoded(data)[0]).metadata:
-            self._skip(entry.path, "it has no frontmatter, and is taken for a document")
+            self._skip(entry.path, "it has no frontmatter, so it is a document and not a skill")
             return
         self._add(entry.path, entry.path, {entry.path: File(data, entry.executable)}, [entry.path[:-3]], [], flat=True)
 
     def _add(
         self, place: str, path: str, files: dict[str, File], first: list[str], last: list[str], flat: bool = False
     ) -> None:
-        """Admit a skill under the first of its names that a skill may have: its folder's, or what its file says."""
+        """Add a skill under the first valid name of: `first` (its folder's), the name in its file, `last`."""
         text, findings = decoded(files[path].data)
         declared = Skill.parse(text).name
         names = [*first, *([declared] if declared else []), *last]
         name = next((name for name in names if name_problem(name) is None), None)
         if name is None:
             self._skip(
-                place, f"neither its place nor its file gives it a name: {name_problem(names[0] if names else '')}"
+                place, f"neither its path nor its file gives a valid name: {name_problem(names[0] if names else '')}"
             )
             return
         if name in self._packages:
-            self._skip(place, f"{self._packages[name].place} is a skill {name!r} too")
+            self._skip(place, f"{self._packages[name].place} has the same name, {name!r}")
             return
         parsed = Skill.parse(text, name=name)
         skill = msgspec.structs.replace(parsed, findings=(*findings, *parsed.findings)) if findings else parsed
         self._packages[name] = Package(name, place, skill, path, files, flat)
 
     def _data(self, entry: Entry, limit: int) -> bytes | None:
-        """The bytes of a file, None (and said) where it is left out."""
+        """The bytes of a file, or None after it was recorded as skipped."""
         if entry.kind != "file":
             kind = "a link, and links are not followed" if entry.kind == "link" else "not a regular file"
             self._skip(entry.path, f"it is {kind}")
@@ -224,35 +224,35 @@ class _Gathering:
 
 
 def _above(path: str) -> Iterator[str]:
-    """The folders above a path, the innermost first; the last is ""."""
+    """The parent folders of a path, innermost first. The last one is ""."""
     while path:
         path = path.rpartition("/")[0]
         yield path
 
 
 def _path_problem(path: str) -> str:
-    """Why no skill may hold a file under `path`, or ""."""
+    """Why a skill must not contain a file at `path`, or ""."""
     parts = path.split("/")
     if decoded_name(path) != path or "\ufffd" in path:
         return "its name is not UTF-8"
     if path.startswith("/") or "\\" in path or ".." in parts or re.match(r"[A-Za-z]:", path):
         return "its path leads out of the source"
     if any(part in ("", ".") or part.startswith(TEMPORARY) or _is_git(part) for part in parts):
-        return "its path is not one that a skill may hold"
+        return "its path is not allowed in a skill"
     if any(unicodedata.category(character) == "Cc" for character in path):
-        return "its name holds control characters"
+        return "its name has control characters"
     if len(path) > MAX_PATH or len(parts) > MAX_DEPTH or any(len(part.encode()) > 255 for part in parts):
         return "its path is too long"
     return ""
 
 
 def _is_git(part: str) -> bool:
-    """Whether a file system may take a name for git's own folder: it may know no case and no invisible characters."""
+    """Whether a file system can resolve a name to `.git`: some ignore case and invisible characters."""
     return "".join(c for c in part if unicodedata.category(c) != "Cf").casefold().rstrip(" .") in (".git", "git~1")
 
 
 def _case_clash(paths: Iterable[str]) -> str:
-    """A path that another differs from by case, or by the form of its accents, alone; "" where there is none."""
+    """A path that differs from another one only by case or by Unicode normalization; "" where there is none."""
     seen: set[str] = set()
     for path in paths:
         alike = unicodedata.normalize("NFC", path).casefold()

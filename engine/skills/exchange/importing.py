@@ -1,11 +1,11 @@
-"""Import: skills that were read somewhere become one commit of a repository, or nothing does.
+"""Import skills into a repository, as one commit or not at all.
 
     plan = plan_import(bundle, root, clash="rename")
     report = import_skills(root, plan, trailers={"Reviewer": "ada"})
     [(done.name, done.action) for done in report.imported], [(left.place, left.why) for left in report.skipped]
 
-Files come in byte for byte; only a skill that takes another name has its frontmatter's name changed. Broken skills come
-in too, with their findings: a repository shows them. What is replaced stays in the history.
+Files are imported byte for byte; only a renamed skill gets another name in its frontmatter. Invalid skills are imported
+with their findings. A replaced skill stays in the history.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Set
 from itertools import count
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 
@@ -24,12 +24,11 @@ from engine.skills.history.history import History
 from engine.skills.repo.layout import NOT_SKILLS, other_files, skill_file
 
 Clash = Literal["refuse", "rename", "replace"]
-CLASHES: tuple[Clash, ...] = get_args(Clash)
 Action = Literal["added", "renamed", "replaced", "same"]
 
 
 class NameClash(ExchangeError):
-    """Skills of the import have the names of others that are there; `names` are those."""
+    """Imported skills have the names (`names`) of other skills in the repository."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
@@ -40,7 +39,7 @@ class NameClash(ExchangeError):
 
 
 class Imported(msgspec.Struct, frozen=True):
-    """One skill of an import. `origin` is the name that it came with; `same` ones are there already, file by file."""
+    """One imported skill. `origin` is its name in the source. `same`: the repository has it already, file by file."""
 
     name: str
     place: str
@@ -52,7 +51,7 @@ class Imported(msgspec.Struct, frozen=True):
 
 
 class ImportPlan(msgspec.Struct, frozen=True):
-    """What an import would do. `packages` are what it would write, by the names that they would have."""
+    """What an import will do. `packages` are the skills that it will write, by their new names."""
 
     origin: str
     imported: tuple[Imported, ...]
@@ -61,7 +60,7 @@ class ImportPlan(msgspec.Struct, frozen=True):
 
 
 class ImportReport(msgspec.Struct, frozen=True):
-    """What an import did; `commit` is None where there was nothing to write."""
+    """What an import did. `commit` is None where nothing had to be written."""
 
     origin: str
     commit: str | None
@@ -70,9 +69,10 @@ class ImportReport(msgspec.Struct, frozen=True):
 
 
 def plan_import(bundle: Bundle, root: Path, *, clash: Clash = "refuse") -> ImportPlan:
-    """What importing `bundle` into the repository at `root` would do; changes nothing.
+    """Plan the import of `bundle` into the repository at `root`. Changes nothing.
 
-    Raises `NameClash` for names that are taken, where `clash` is to refuse that, and `ExchangeError` for the folder.
+    `clash` says what to do about a skill whose name is taken by another one. Raises `NameClash` for `refuse`, and
+    `ExchangeError` where the folder cannot be read.
     """
     taken = _taken(root)
     used = {*taken, *(package.name for package in bundle.packages)}
@@ -104,10 +104,7 @@ def plan_import(bundle: Bundle, root: Path, *, clash: Clash = "refuse") -> Impor
 
 
 def import_skills(root: Path, plan: ImportPlan, *, trailers: Mapping[str, str], message: str = "") -> ImportReport:
-    """Do what `plan` says, as one commit, or nothing at all.
-
-    Raises `HistoryError`, and `Conflict` for a name that was taken since.
-    """
+    """Carry out `plan` as one commit. Raises `HistoryError`, and `Conflict` for a name that was taken since."""
     commit = None
     if plan.packages:
         names = ", ".join(list(plan.packages)[:3]) + (" …" if len(plan.packages) > 3 else "")
@@ -124,9 +121,9 @@ def import_skills(root: Path, plan: ImportPlan, *, trailers: Mapping[str, str], 
 
 
 def _action(package: Package, root: Path, taken: Set[str], clash: Clash) -> Action | None:
-    """What becomes of a skill; None for one whose name is taken, and that is to be refused.
+    """What to do with a skill; None to refuse it because its name is taken.
 
-    A skill whose name differs by case alone is not replaced: what would become of it depends on the disk.
+    A skill whose name differs by case alone is not replaced: the result would depend on the file system.
     """
     if package.name.casefold() not in taken:
         return "added"
@@ -138,12 +135,12 @@ def _action(package: Package, root: Path, taken: Set[str], clash: Clash) -> Acti
 
 
 def _path(package: Package, path: str) -> str:
-    """Where in a repository a file of a skill goes."""
+    """The path in a repository of a file of a skill."""
     return f"{package.name}.md" if package.flat else f"{package.name}/{path}"
 
 
 def _taken(root: Path) -> set[str]:
-    """Whatever stands at `root` where a skill could go, by the name that such a skill would have on any disk."""
+    """The names that are taken at `root`, case-folded because some file systems ignore case."""
     try:
         entries = list(root.iterdir())
     except FileNotFoundError:
@@ -157,12 +154,12 @@ def _taken(root: Path) -> set[str]:
 
 
 def _same(root: Path, package: Package) -> bool:
-    """Whether a skill is there already, with these files and no others."""
+    """Whether the repository has the skill already, with these files and no others."""
     file = skill_file(root, package.name)
     if file is None or ("/" in file) == package.flat:
         return False
-    there = {file.rpartition("/")[2], *other_files(root, file)}
-    if there != ({f"{package.name}.md"} if package.flat else set(package.files)):
+    present = {file.rpartition("/")[2], *other_files(root, file)}
+    if present != ({f"{package.name}.md"} if package.flat else set(package.files)):
         return False
     return all(_holds(root / _path(package, path), wanted.data) for path, wanted in package.files.items())
 
@@ -175,17 +172,17 @@ def _holds(path: Path, data: bytes) -> bool:
 
 
 def _free(name: str, used: Container[str]) -> str:
-    """`name` with the first number behind it that makes it free."""
+    """`name` with the smallest number appended that makes it unused."""
     for number in count(2):
         ending = f"-{number}"
         candidate = name[: MAX_NAME - len(ending)].rstrip("-") + ending
         if candidate not in used:
             return candidate
-    raise AssertionError("numbers do not end")
+    raise AssertionError("unreachable: `count` is infinite")
 
 
 def _renamed(package: Package, name: str) -> Package:
-    """A skill under another name."""
+    """The package of the skill under another name."""
     skill = package.skill.renamed(name)
     path = f"{name}.md" if package.flat else package.path
     others = {key: file for key, file in package.files.items() if key != package.path}

@@ -1,10 +1,10 @@
-"""Where skills come from: a folder, a zip, a commit of a git repository, a repository of ours.
+"""Read skills from a folder, a zip, a commit of a git repository, or a skill repository.
 
-    read_source(Path("collection.zip"))              # decides by what lies there
-    read_git(Path("project"), ref="v1.2")            # a checkout or a bare repository
-    read_git(run_repo, step=3, run="r1")             # another run's repository as it stood when step 3 was over
+    read_source(Path("collection.zip"))              # detects the kind of source
+    read_git(Path("project"), ref="v1.2")            # a working tree or a bare repository
+    read_git(run_repo, step=3, run="r1")             # another run's repository after its step 3
 
-All raise `ExchangeError` for a source that cannot be read as a whole; what is wrong with one file is in the bundle.
+All raise `ExchangeError` for a source that cannot be read at all. Problems of single files are in the bundle (`skipped`).
 """
 
 from __future__ import annotations
@@ -33,22 +33,23 @@ from engine.skills.exchange.bundle import (
     Unreadable,
     gather,
 )
-from engine.skills.history import checkout as worktree
-from engine.skills.history import repository as places
 from engine.skills.history.commits import at_step, commit_of
+from engine.skills.history.errors import HistoryError, translate_errors
+from engine.skills.history.repository import any_repository, is_bare
+from engine.skills.history.trees import blob, files
 from engine.skills.repo.layout import is_inside
 
 MAX_ARCHIVE = 256 * 1024**2
 MAX_DIRECTORY = 64 * 1024**2
-"""Bytes of an archive's list of contents."""
+"""Bytes of an archive's central directory."""
 
 _END = b"PK\x05\x06"
 _END_64 = b"PK\x06\x06"
 
 
 def read_source(path: Path, *, ref: str = "", step: int | None = None, run: str = "") -> Bundle:
-    """The skills of a zip, of a folder as it lies, or, with a ref, a step or a run, of a commit. Raises `ExchangeError`."""
-    if ref or step is not None or run or (path.is_dir() and places.is_bare(path)):
+    """The skills of a zip, a folder, or (with a ref, a step or a run) a commit. Raises `ExchangeError`."""
+    if ref or step is not None or run or (path.is_dir() and is_bare(path)):
         return read_git(path, ref=ref, step=step, run=run)
     return read_zip(path) if path.is_file() else read_folder(path)
 
@@ -62,7 +63,7 @@ def read_folder(path: Path) -> Bundle:
 
 
 def read_repo(path: Path) -> Bundle:
-    """The skills of a skill repository as it lies, with all their files. Raises `ExchangeError`."""
+    """The skills of a skill repository on disk, with all their files. Raises `ExchangeError`."""
     return _read_folder(path, deep=False)
 
 
@@ -70,7 +71,7 @@ def _read_folder(path: Path, *, deep: bool) -> Bundle:
     try:
         if not stat.S_ISDIR(path.stat().st_mode):
             raise ExchangeError(f"{path} is neither a folder nor a zip; name one")
-        os.listdir(path)  # noqa: PTH208  (what can be listed can be walked)
+        os.listdir(path)  # noqa: PTH208  (raises where `os.walk` would find nothing)
     except OSError as error:
         raise ExchangeError(
             f"cannot read {path}: {error.strerror or error}; name a folder that you may read"
@@ -79,8 +80,8 @@ def _read_folder(path: Path, *, deep: bool) -> Bundle:
 
 
 def _folder_entries(root: Path) -> Iterator[Entry]:
-    closed: list[OSError] = []
-    for here, folders, names in os.walk(root, onerror=closed.append):
+    unreadable: list[OSError] = []
+    for here, folders, names in os.walk(root, onerror=unreadable.append):
         folders[:] = sorted(name for name in folders if name not in NOT_SEARCHED)
         links = [name for name in folders if os.path.islink(os.path.join(here, name))]  # noqa: PTH114, PTH118
         for name in sorted([*names, *links]):
@@ -88,13 +89,13 @@ def _folder_entries(root: Path) -> Iterator[Entry]:
             try:
                 status = file.lstat()
             except OSError:
-                continue  # gone since
+                continue  # deleted meanwhile
             kind: Kind = "link" if stat.S_ISLNK(status.st_mode) else "file" if stat.S_ISREG(status.st_mode) else "other"
             path = file.relative_to(root).as_posix()
             yield Entry(
                 path, status.st_size, kind, bool(status.st_mode & stat.S_IXUSR), partial(_file_bytes, root, file)
             )
-    for error in closed:  # a folder that may not be looked into may hold a skill: it is told, not left out in silence
+    for error in unreadable:  # such a folder may hold a skill, so it is listed as one whose file cannot be read
         skill = Path(error.filename) / "SKILL.md"
         yield Entry(skill.relative_to(root).as_posix(), 0, "file", False, partial(_file_bytes, root, skill))
 
@@ -114,7 +115,7 @@ def _file_bytes(root: Path, file: Path) -> bytes:
 
 
 def read_zip(path: Path) -> Bundle:
-    """The skills of a zip, at any depth; nothing is unpacked to the disk. Raises `ExchangeError`."""
+    """The skills of a zip, at any depth. Nothing is unpacked to the disk. Raises `ExchangeError`."""
     try:
         _check_archive(path)
         with zipfile.ZipFile(path) as archive:
@@ -126,7 +127,7 @@ def read_zip(path: Path) -> Bundle:
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse an archive whose list of contents alone would fill the memory, before it is read."""
+    """Refuse an archive whose central directory is too large for the memory, before it is read."""
     size = path.stat().st_size
     if size > MAX_ARCHIVE:
         raise ExchangeError(f"{path} has {size:,} bytes, {MAX_ARCHIVE:,} are allowed; unpack it and name the folder")
@@ -138,7 +139,7 @@ def _check_archive(path: Path) -> None:
 
 
 def _directory_sizes(tail: bytes) -> Iterator[int]:
-    """The bytes of the list of contents, by whatever in an archive's last bytes a reader could take for its end record."""
+    """The size in bytes of the central directory, for each end record that a reader could find in the last bytes."""
     for record, field in ((_END, slice(12, 16)), (_END_64, slice(40, 48))):
         for found in re.finditer(record, tail):
             yield int.from_bytes(tail[found.start() :][field], "little")
@@ -153,19 +154,19 @@ def _zip_entries(archive: zipfile.ZipFile) -> Iterator[Entry]:
             continue
         mode = info.external_attr >> 16
         kind: Kind = "link" if stat.S_ISLNK(mode) else "file" if stat.S_IFMT(mode) in (0, stat.S_IFREG) else "other"
-        name = info.orig_filename  # as it stands in the archive, where the other one ends at a NUL byte
+        name = info.orig_filename  # the name in the archive; `filename` ends at a NUL byte
         yield Entry(name, info.file_size, kind, bool(mode & stat.S_IXUSR), partial(_zip_bytes, archive, info))
 
 
 def _zip_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """The bytes of a file of an archive, no more than it says that there are."""
+    """The bytes of a file of an archive. Reads at most one byte more than its declared size."""
     try:
         with archive.open(info) as file:
             data = file.read(info.file_size + 1)
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
         raise Unreadable(str(error) or "it is damaged") from error
     if len(data) != info.file_size:
-        raise Unreadable("it is not as long as the archive says")
+        raise Unreadable("its size is not the one in the archive's directory")
     return data
 
 
@@ -173,19 +174,19 @@ def _zip_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 
 def read_git(path: Path, *, ref: str = "", step: int | None = None, run: str = "") -> Bundle:
-    """The skills of one commit of the repository that `path` is or lies inside of; then only those under `path`.
+    """The skills of one commit of the repository at `path`. For a `path` inside a repository, only the skills below it.
 
-    `ref` is a commit, branch or tag, by default the newest commit; a `step` of a `run`, by default of the newest one,
-    is what the trailers of our own commits tell (`engine.skills.history.commits.at_step`). Raises `ExchangeError`.
+    `ref` is a commit, branch or tag, by default the newest commit. `step` of `run` (by default the newest run) selects a
+    commit by our trailers (`engine.skills.history.commits.at_step`). Raises `ExchangeError`.
     """
     try:
-        with places.translate_errors(path, "read the commits"):
-            repository = places.any_repository(path)
+        with translate_errors(path, "read the commits"):
+            repository = any_repository(path)
             commit = _commit(repository, path, ref, step, run)
             inside = _inside(repository, path)
             origin = f"{path.resolve().name}@{str(commit.id)[:12]}"
             return gather(_git_entries(repository, commit, inside), origin)
-    except places.HistoryError as error:
+    except HistoryError as error:
         raise ExchangeError(str(error)) from error
 
 
@@ -208,7 +209,7 @@ def _commit(repository: pygit2.Repository, path: Path, ref: str, step: int | Non
 
 
 def _inside(repository: pygit2.Repository, path: Path) -> str:
-    """Where in the working tree `path` lies, "" for all of it."""
+    """The path of `path` in the working tree, "" for the root."""
     if repository.workdir is None or not path.resolve().is_relative_to(Path(repository.workdir).resolve()):
         return ""
     inside = path.resolve().relative_to(Path(repository.workdir).resolve()).as_posix()
@@ -216,10 +217,10 @@ def _inside(repository: pygit2.Repository, path: Path) -> str:
 
 
 def _git_entries(repository: pygit2.Repository, commit: pygit2.Commit, inside: str) -> Iterator[Entry]:
-    for path, (oid, mode) in worktree.files(commit.tree, inside).items():
+    for path, (oid, mode) in files(commit.tree, inside).items():
         below = path.removeprefix(f"{inside}/") if inside else path
         if NOT_SEARCHED.intersection(PurePosixPath(below).parts):
             continue
         kind: Kind = "link" if mode == FileMode.LINK else "file"
         size = repository.odb.read_header(oid)[1]
-        yield Entry(below, size, kind, mode == FileMode.BLOB_EXECUTABLE, partial(worktree.blob, repository, oid))
+        yield Entry(below, size, kind, mode == FileMode.BLOB_EXECUTABLE, partial(blob, repository, oid))

@@ -3,11 +3,11 @@
     header = read_header(text)
     header.metadata["name"], header.lines["name"], text[header.body_start:]
 
-python-frontmatter does the reading with YAML's C loader, but only after a linear scan has found the block between the
-two `---` lines, capped its bytes, bounded its depth and refused aliases: building nested values overflows the stack,
-and aliases can grow without limit. The bound on the depth is ours, since the loaders have different ones: Python's
-recursion limit, the C stack at about 30,000 levels, and from libyaml 0.2.6 on 1,000 levels. Every scalar is kept as the
-text that stands in the file, so that a version `1.10` stays `1.10` and no value can fail to convert.
+python-frontmatter parses the block with YAML's C loader. A linear scan first finds the block between the two `---` lines,
+limits its size and depth, and refuses aliases. The library has none of these guards: nested values overflow the stack, and
+aliases expand without limit. The depth limit is ours because each loader has another one: Python's recursion limit, the C
+stack at about 30,000 levels, and 1,000 levels from libyaml 0.2.6 on. Every scalar stays the text of the file, so a version
+`1.10` stays `1.10` and no conversion can fail.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NOT_TEXT = {"int": "a number", "float": "a number", "bool": "a boolean", "times
 
 
 class Span(msgspec.Struct, frozen=True):
-    """Where a top-level value stands in the text: offsets [start, end); `plain` if it is neither quoted nor a block."""
+    """The offsets [start, end) of a top-level value in the text. `plain`: it is neither quoted nor a block."""
 
     start: int
     end: int
@@ -45,10 +45,10 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Header(msgspec.Struct, frozen=True):
-    """What the frontmatter says. `metadata` holds strings, lists and mappings; `lines` and `spans` go by top-level key.
+    """The frontmatter. `metadata` has strings, lists and mappings; `lines` and `spans` are by top-level key.
 
-    `block_start` and `block_end` are the offsets of the YAML between the fences, `body_start` that of what follows
-    them; all are 0 where there is no frontmatter.
+    `block_start` and `block_end` are the offsets of the YAML between the fences, `body_start` is the offset of the body.
+    All are 0 where there is no frontmatter.
     """
 
     metadata: dict[str, Any] = {}
@@ -61,7 +61,7 @@ class Header(msgspec.Struct, frozen=True):
 
 
 class _Unsafe(SkillosError):
-    """The block is not YAML that may be loaded; the finding says why."""
+    """The block must not be loaded as YAML. The finding says why."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.message)
@@ -100,7 +100,7 @@ def _skip_blank(text: str, start: int) -> int:
 
 
 def _load_block(block: str, line: int, header: Header) -> Header:
-    """`header` with what the YAML `block`, whose first line is `line`, contains."""
+    """`header` with the content of the YAML `block`, whose first line is line number `line`."""
     try:
         scan = _scan(block, line, header.block_start)
         metadata, _ = frontmatter.parse(block, handler=_Loader(block))
@@ -121,7 +121,7 @@ def _load_block(block: str, line: int, header: Header) -> Header:
 
 
 class _Loader(YAMLHandler):
-    """Hands python-frontmatter a block that is already cut out and scanned, and keeps every scalar a string."""
+    """Passes a block that is already extracted and scanned to python-frontmatter. Every scalar stays a string."""
 
     def __init__(self, block: str) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class _Loader(YAMLHandler):
 
 
 def _scan(block: str, line: int, offset: int) -> _Scan:
-    """What stands where in the `block`, whose first line is `line`. Raises `_Unsafe` and `yaml.YAMLError`."""
+    """Scan the `block`, whose first line is line number `line`. Raises `_Unsafe` and `yaml.YAMLError`."""
     if len(block.encode("utf-8")) > MAX_HEADER_BYTES:
         raise _Unsafe(
             Finding(
@@ -154,10 +154,10 @@ def _scan(block: str, line: int, offset: int) -> _Scan:
 
 
 def _scan_before(part: str, line: int, offset: int) -> None:
-    """What stands in `part`, the block up to a fault. Raises `_Unsafe`.
+    """Scan `part`, the block up to an error. Raises `_Unsafe`.
 
-    A loader reads up to 1,024 characters ahead, so it may complain of a fault, or of its own bound on the depth, before
-    it has given the events of what stands in front of that.
+    A loader reads up to 1,024 characters ahead, so it can report an error, or reach its own depth limit, before it has
+    emitted the events of the text before it.
     """
     scan = _Scan(part, line, offset, whole=False)
     with suppress(yaml.YAMLError):
@@ -166,10 +166,10 @@ def _scan_before(part: str, line: int, offset: int) -> None:
 
 
 class _Scan:
-    """Line and span of every top-level key of a block, and what is to be noted, gathered event by event.
+    """Line and span of every top-level key of a block, and the findings, collected event by event.
 
-    `_open` holds what is open: the keys so far of a mapping, None of a list; `_key_next` whether a key comes next there.
-    Where the block is not `whole`, a text at its root may be the beginning of a key.
+    `_open` is the stack of open collections: the keys so far of a mapping, None for a list. `_key_next` says for each if a
+    key comes next. If the block is not `whole`, a scalar at its root may be the beginning of a key.
     """
 
     def __init__(self, block: str, line: int, offset: int, *, whole: bool = True) -> None:
@@ -188,7 +188,7 @@ class _Scan:
             self._note("fence-inside", where, "skills-ref takes '---' anywhere for the end of the frontmatter")
 
     def take(self, event: yaml.Event) -> None:
-        """The next event. Raises `_Unsafe`."""
+        """Process the next event. Raises `_Unsafe`."""
         here = self._line + bisect_left(self._breaks, event.start_mark.index)
         if isinstance(event, yaml.AliasEvent):
             raise _Unsafe(Finding("yaml-alias", "error", here, "YAML aliases ('*name') are not read; quote the value"))
@@ -235,7 +235,7 @@ class _Scan:
             self.spans[self._key] = Span(start, end, bool(event.implicit[0]))
 
     def _check_style(self, event: yaml.NodeEvent, here: int) -> None:
-        """Note what is read, but not by the format's checker, whose YAML is a strict subset."""
+        """Warn of YAML that skills-ref refuses: the checker of the format reads strict YAML, a subset."""
         if getattr(event, "flow_style", False):
             self._note("flow-style", here, "lists and mappings in brackets are not strict YAML; use lines")
         if getattr(event, "tag", None):
@@ -246,7 +246,7 @@ class _Scan:
             self._note("yaml-tab", here, "a tab inside plain text is not strict YAML; quote the value")
 
     def _note(self, code: str, line: int, message: str) -> None:
-        """Warn once of each kind."""
+        """Add a warning, once for each code."""
         if all(finding.rule != code for finding in self.noted):
             self.noted.append(Finding(code, "warning", line, message))
 
@@ -256,15 +256,15 @@ def _short(value: str) -> str:
 
 
 def read_as(value: str) -> str | None:
-    """What YAML makes of the plain scalar `value`: "a number", "a boolean", "a date", "null", or None for text."""
+    """The YAML type of the plain scalar `value`: "a number", "a boolean", "a date", "null", or None for text."""
     tag = _RESOLVER.resolve(yaml.ScalarNode, value, (True, False))
     return _NOT_TEXT.get(tag.rpartition(":")[2])
 
 
 def write_header(metadata: dict[str, Any], style: str | None = None) -> str:
-    """The YAML of `metadata`, keys in their order, one line a value where YAML allows it, ending with a newline.
+    """The YAML of `metadata`, in key order, one line per value where YAML allows it, with a final newline.
 
-    `style` is how its texts are quoted, by default as each needs.
+    `style` is the quoting of its strings; by default each is quoted only if it must be.
     """
     dumped: str = yaml.dump(
         metadata,

@@ -5,7 +5,7 @@
     [f"{finding.line}: {finding.message}" for finding in skill.findings]
     skill.write() == text                       # an untouched skill writes back byte for byte
 
-Parsing never raises: whatever is wrong with a file is a `Finding`, and the rest of the file is still there to be read.
+Parsing never raises: every problem of a file is a `Finding`, and the rest of the file is still parsed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FIELDS = ("name", "description", "license", "compatibility", "metadata", "allowe
 STRICT = frozenset(
     {"unknown-field", "usage-alias", "bom", "flow-style", "yaml-tag", "yaml-anchor", "yaml-tab", "fence-inside"}
 )
-"""Warnings about what the format's own checker, skills-ref, refuses although its meaning is plain."""
+"""Warnings about text that skills-ref, the checker of the format, refuses although its meaning is clear."""
 
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
@@ -46,10 +46,10 @@ def name_problem(name: str) -> str | None:
 
 
 class Skill(msgspec.Struct, frozen=True):
-    """A skill file, read. `text` is the whole file; `body` is what follows the frontmatter, exactly.
+    """A parsed skill file. `text` is the whole file, `body` the exact text after the frontmatter.
 
-    `name` is the name by which the repository knows the skill (its folder) where one was given, else what the file
-    says, else "". `description` is "" where the file gives none. `metadata` is the frontmatter; scalars are strings.
+    `name` is the name in the repository (the folder's) if given, else the name in the file, else "". `description` is ""
+    where the file has none. `metadata` is the frontmatter; its scalars are strings.
     """
 
     text: str
@@ -61,7 +61,7 @@ class Skill(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str, *, name: str | None = None) -> Skill:
-        """Read a file's text; `name` is what the repository calls it. Never raises for what the text contains."""
+        """Parse a file's text. `name` is the skill's name in the repository. Raises nothing for any text."""
         problem = _text_problem(text)
         header = Header() if problem else read_header(text)
         findings = [problem] if problem else [*header.findings, *_check(header, name), *_check_body(text, header)]
@@ -77,18 +77,18 @@ class Skill(msgspec.Struct, frozen=True):
 
     @classmethod
     def make(cls, name: str, description: str, body: str) -> Skill:
-        """A new skill; its file is written with `name` and `description` as frontmatter."""
+        """A new skill, with `name` and `description` as frontmatter."""
         header = write_header({"name": name, "description": description})
         return cls.parse(f"---\n{header}---\n{body}", name=name)
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """The findings for which an edit that writes this file is refused."""
+        """The findings that refuse an edit which writes this file."""
         return tuple(finding for finding in self.findings if finding.severity == "error")
 
     @property
     def valid(self) -> bool:
-        """Whether this is an Agent Skill to the letter, as skills-ref has it: no error, and nothing of `STRICT`."""
+        """Whether skills-ref accepts the file: no error, and no warning of `STRICT`."""
         return not any(finding.severity == "error" or finding.rule in STRICT for finding in self.findings)
 
     def write(self) -> str:
@@ -96,7 +96,7 @@ class Skill(msgspec.Struct, frozen=True):
         return self.text
 
     def renamed(self, name: str) -> Skill:
-        """The same skill under another name: only the frontmatter's name changes, the body keeps its bytes."""
+        """The same skill under another name. Only the frontmatter's name changes; the body keeps its bytes."""
         header = read_header(self.text)
         if not header.metadata:
             return Skill.parse(self.text, name=name)
@@ -108,7 +108,7 @@ class Skill(msgspec.Struct, frozen=True):
 
 
 def _with_name(text: str, header: Header, name: str) -> str:
-    """`text` with the name put where the old one stands, or as the first line of the frontmatter."""
+    """`text` with its name replaced, or with a name inserted as the first line of the frontmatter."""
     value = write_header({"name": name}).partition(": ")[2].strip()
     span = header.spans.get("name")
     if span is None:
@@ -117,7 +117,7 @@ def _with_name(text: str, header: Header, name: str) -> str:
 
 
 def _text_problem(text: str) -> Finding | None:
-    """Why the text cannot be a UTF-8 file of a bearable size."""
+    """The finding that the text is not Unicode or larger than `MAX_BYTES`, or None."""
     if len(text) > MAX_BYTES:
         return Finding("too-large", "error", 1, f"the file is larger than {MAX_BYTES:,} bytes")
     try:
@@ -131,7 +131,7 @@ def _text_problem(text: str) -> Finding | None:
 
 
 def _check(header: Header, name: str | None) -> list[Finding]:
-    """What the frontmatter breaks of the Agent Skills format."""
+    """The violations of the Agent Skills format in the frontmatter."""
     if header.body_start == 0 or (not header.metadata and any(f.severity == "error" for f in header.findings)):
         return []
     findings = [*_check_name(header, name), *_check_description(header)]
@@ -195,7 +195,7 @@ def _check_description(header: Header) -> list[Finding]:
 
 
 def _described(header: Header) -> tuple[str, str]:
-    """The key that holds the description (`usage` is an alias) and its text, "" where there is none."""
+    """The key of the description (`usage` is an alias) and its text, "" where there is none."""
     key = "usage" if "usage" in header.metadata and "description" not in header.metadata else "description"
     value = header.metadata.get(key, "")
     if not isinstance(value, str) or (_plain(header, key) and read_as(value) == "null"):

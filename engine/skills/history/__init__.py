@@ -1,1 +1,1 @@
-"""The git history of a repository of skills."""
+"""The git history of a repository of skills. `history.History` is the entry point."""

@@ -1,11 +1,11 @@
-"""What the past of a repository tells: which commits changed a skill, and which commit each line of it came with.
+"""Blame: the commits that changed a skill, and the commit that first had each of its lines.
 
     for commit in touching(repository.walk(head), "mugs"): ...
     for origin in origins(repository, head, "mugs/SKILL.md"):
         origin.commit, origin.path, origin.line
 
-Both follow a skill through renames. A commit that undoes or restores brings old lines back; they are followed on into
-the past that it names, since whoever undid them did not write them.
+Both follow a skill through renames. A commit that undoes or restores adds old lines again. Their origin is the older commit
+that it names, because the author of the undo did not write them.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from typing import NamedTuple
 import pygit2
 from pygit2.enums import DeltaStatus
 
-from engine.skills.history.checkout import deltas
 from engine.skills.history.commits import commit_of
+from engine.skills.history.trees import deltas
 from engine.skills.repo.layout import SKILL_FILES, is_skill
 
 MAX_STEPS = 1_000
+"""How many restorations of one line are followed."""
 
 
 def touching(commits: Iterable[pygit2.Commit], skill: str) -> Iterator[pygit2.Commit]:
-    """Those of `commits` (newest first) that changed a skill, which goes by its former name before it was renamed."""
+    """The ones of `commits` (newest first) that changed a skill. Older commits are matched by its former name."""
     for commit in commits:
         parent = commit.parents[0] if commit.parents else None
-        now, before = _places(commit, skill), _places(parent, skill)
+        now, before = _entries(commit, skill), _entries(parent, skill)
         if now == before:
             continue
         yield commit
@@ -37,9 +38,9 @@ def touching(commits: Iterable[pygit2.Commit], skill: str) -> Iterator[pygit2.Co
             skill = _former_name(parent, commit, skill)
 
 
-def _places(commit: pygit2.Commit | None, skill: str) -> list[pygit2.Oid | None]:
-    """What a commit holds at the places where a skill can be."""
-    return [_entry(commit, place) for place in (skill, f"{skill}.md")]
+def _entries(commit: pygit2.Commit | None, skill: str) -> list[pygit2.Oid | None]:
+    """The objects of a commit at the two paths that a skill can have: its folder and its flat file."""
+    return [_entry(commit, path) for path in (skill, f"{skill}.md")]
 
 
 def _entry(commit: pygit2.Commit | None, path: str) -> pygit2.Oid | None:
@@ -47,7 +48,7 @@ def _entry(commit: pygit2.Commit | None, path: str) -> pygit2.Oid | None:
 
 
 def _former_name(parent: pygit2.Commit, commit: pygit2.Commit, skill: str) -> str:
-    """What a skill that `commit` brought was called before, if it was renamed, else the same name."""
+    """The name before `commit` of a skill that `commit` renamed or added; the same name if it was added."""
     files = {f"{skill}.md", *(f"{skill}/{name}" for name in SKILL_FILES)}
     difference = parent.tree.diff_to_tree(commit.tree)
     difference.find_similar()
@@ -58,14 +59,14 @@ def _former_name(parent: pygit2.Commit, commit: pygit2.Commit, skill: str) -> st
 
 
 class Size(NamedTuple):
-    """How many skills a commit holds, and the bytes of their own files."""
+    """The number of skills in a commit, and the bytes of their SKILL.md files."""
 
     skills: int
     bytes: int
 
 
 def sizes(repository: pygit2.Repository, commits: Iterable[pygit2.Commit]) -> Iterator[tuple[pygit2.Commit, Size]]:
-    """The size of the repository at each of `commits`, parents before their children."""
+    """The size of the repository at each of `commits`, which are ordered parents first."""
     known: dict[pygit2.Oid, Size] = {}
     for commit in commits:
         parent = next((parent for parent in commit.parents if parent.id in known), None)
@@ -83,7 +84,7 @@ def _bytes(repository: pygit2.Repository, oid: str | None) -> int:
 
 
 class Origin(NamedTuple):
-    """Where a line came from: the id of a commit, and its place (1 is the first line) in a file there."""
+    """The origin of a line: the id of a commit, a file in it, and the number of the line there, from 1."""
 
     commit: str
     path: str
@@ -91,7 +92,7 @@ class Origin(NamedTuple):
 
 
 def origins(repository: pygit2.Repository, commit: pygit2.Commit, path: str) -> list[Origin]:
-    """The origin of each line that the file `path` has at `commit`. Raises `KeyError` where there is none."""
+    """The origin of each line of the file `path` at `commit`. Raises `KeyError` where there is no such file."""
 
     @cache
     def of_file(commit_id: str, path: str) -> list[Origin]:
@@ -102,19 +103,19 @@ def origins(repository: pygit2.Repository, commit: pygit2.Commit, path: str) -> 
                 found.append(Origin(str(hunk.orig_commit_id), hunk.orig_path or path, line))
         return found
 
-    def settle(origin: Origin) -> Origin:
+    def first(origin: Origin) -> Origin:
         for _ in range(MAX_STEPS):
-            past = _brought_back(repository, origin)
+            past = _restored_from(repository, origin)
             if past is None:
                 break
             origin = of_file(str(past.id), origin.path)[origin.line - 1]
         return origin
 
-    return [settle(origin) for origin in of_file(str(commit.id), path)]
+    return [first(origin) for origin in of_file(str(commit.id), path)]
 
 
-def _brought_back(repository: pygit2.Repository, origin: Origin) -> pygit2.Commit | None:
-    """The commit whose file the commit of `origin` brought back as it was, None where it did no such thing."""
+def _restored_from(repository: pygit2.Repository, origin: Origin) -> pygit2.Commit | None:
+    """The commit from which the commit of `origin` restored the file, None where it did not restore it."""
     commit = repository[origin.commit]
     assert isinstance(commit, pygit2.Commit)
     trailers = commit_of(commit).trailers
@@ -133,7 +134,7 @@ def _commit(repository: pygit2.Repository, commit_id: str) -> pygit2.Commit | No
 
 
 def carry(origins: list[Origin], before: str, after: str) -> list[Origin | None]:
-    """The origins of the lines of `after`, given those of `before`; None for a line that is not in `before`."""
+    """The origins of the lines of `after`, given those of `before`. None for a line that is not in `before`."""
     old, new = git_lines(before), git_lines(after)
     carried: list[Origin | None] = [None] * len(new)
     for match in difflib.SequenceMatcher(None, old, new).get_matching_blocks():
@@ -142,6 +143,6 @@ def carry(origins: list[Origin], before: str, after: str) -> list[Origin | None]
 
 
 def git_lines(text: str) -> list[str]:
-    """The lines of a text as git counts them, without their ends."""
+    """The lines of a text as git counts them, without line ends."""
     lines = text.split("\n")
     return [line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1])]

@@ -1,126 +1,39 @@
-"""A git repository and its folder, moved together from one commit to the next.
+"""Move a branch and its folder together from one commit to the next.
 
-    advance(repository, new)        # the branch and every file that differs, or neither
+    advance(repository, new)        # changes the branch and every file that differs, or nothing
 
-The order makes a crash harmless: a marker that names the commit is written, new files are staged under temporary
-names, the branch moves, the staged files are renamed into place, the marker goes. `recover` finds the marker: if the
-branch had moved, it finishes the files; if not, nothing had happened. Blobs hold exact bytes: no filter touches line
-ends.
+The order of the steps survives a crash: write a marker that names the commit, stage the new files under temporary names,
+move the branch, rename the staged files, remove the marker. `recover` reads the marker: if the branch has moved, it
+finishes the files; if not, it removes the staged files.
+
+This is written by hand because libgit2's checkout writes the files in place, one after the other: a crash between two of
+them leaves a mix of two commits, and nothing records it. Filters and line-end settings change bytes there; here a file has
+exactly the bytes of its blob.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import msgspec
 import pygit2
-from pygit2.enums import DiffOption, FileMode
+from pygit2.enums import FileMode
 
+from engine.skills.history.trees import TEMPORARY, FileDelta, TreeEntry, blob, deltas, files, head_of
 from engine.skills.repo.layout import decoded_name
 
 MARKER = "skillos-pending"
-TEMPORARY = ".skillos-"
-
-
-class FileDelta(msgspec.Struct, frozen=True):
-    """One file that two trees hold differently: object ids (hex) and modes, None and 0 where a tree lacks the file."""
-
-    path: str
-    old: str | None
-    new: str | None
-    old_mode: int
-    new_mode: int
 
 
 def root_of(repository: pygit2.Repository) -> Path:
-    """The folder of a repository."""
+    """The folder (working tree) of a repository."""
     return Path(repository.workdir)
 
 
-def head_of(repository: pygit2.Repository) -> pygit2.Commit | None:
-    """The present commit, None before the first."""
-    return None if repository.head_is_unborn else repository.head.peel(pygit2.Commit)
-
-
-def deltas(old: pygit2.Commit | None, new: pygit2.Commit) -> list[FileDelta]:
-    """The files that differ from `old` (None is the empty tree) to `new`, sorted by path."""
-    flags = DiffOption.INCLUDE_TYPECHANGE | DiffOption.SKIP_BINARY_CHECK
-    difference = old.tree.diff_to_tree(new.tree, flags) if old else new.tree.diff_to_tree(flags=flags, swap=True)
-    found = []
-    for delta in difference.deltas:
-        was, now = (
-            (str(file.id), int(file.mode)) if file.mode not in (FileMode.UNREADABLE, FileMode.COMMIT) else (None, 0)
-            for file in (delta.old_file, delta.new_file)
-        )
-        if was != now:
-            path = os.fsdecode(delta.new_file.raw_path if now[0] else delta.old_file.raw_path)
-            found.append(FileDelta(path, was[0], now[0], was[1], now[1]))
-    return sorted(found, key=lambda delta: delta.path)
-
-
-def files(tree: pygit2.Tree, under: str = "") -> dict[str, tuple[str, int]]:
-    """Object id and mode of the files of a tree, by path; `under` names one folder or file. Submodules are left out."""
-    prefix = ""
-    if under:
-        if under not in tree:
-            return {}
-        found = tree[under]
-        if not isinstance(found, pygit2.Tree):
-            return {under: (str(found.id), int(found.filemode))} if isinstance(found, pygit2.Blob) else {}
-        tree, prefix = found, f"{under}/"
-    index = pygit2.Index()
-    index.read_tree(tree)
-    return {prefix + entry.path: (str(entry.id), int(entry.mode)) for entry in index if entry.mode != FileMode.COMMIT}
-
-
-def tree_with(
-    repository: pygit2.Repository, base: pygit2.Tree | None, changes: Mapping[str, tuple[str, int] | None]
-) -> pygit2.Oid:
-    """The id of `base` (None is the empty tree) with `changes` (object id and mode by path; None removes the file).
-
-    Only the folders that change are written. Raises `pygit2.GitError` for a path that is not one inside the folder.
-    """
-    return _built(repository, base, changes).write()
-
-
-def _built(
-    repository: pygit2.Repository, base: pygit2.Tree | None, changes: Mapping[str, tuple[str, int] | None]
-) -> pygit2.TreeBuilder:
-    builder = repository.TreeBuilder(base) if base is not None else repository.TreeBuilder()
-    below: dict[str, dict[str, tuple[str, int] | None]] = {}
-    for path, entry in sorted(changes.items(), key=lambda change: change[1] is not None):  # what goes makes room first
-        name, _, rest = path.partition("/")
-        if name.lower() in ("", ".", "..", ".git"):
-            raise pygit2.GitError(f"{path!r} is not a path inside the folder")
-        if rest:
-            below.setdefault(name, {})[rest] = entry
-        elif entry is not None:
-            builder.insert(name, pygit2.Oid(hex=entry[0]), FileMode(entry[1]))
-        elif builder.get(name) is not None:
-            builder.remove(name)
-    for name, inside in below.items():
-        old = builder.get(name)
-        folder = _built(repository, old if isinstance(old, pygit2.Tree) else None, inside)
-        if len(folder):
-            builder.insert(name, folder.write(), FileMode.TREE)
-        elif isinstance(old, pygit2.Tree):
-            builder.remove(name)
-    return builder
-
-
-def blob(repository: pygit2.Repository, oid: str) -> bytes:
-    """The bytes of a blob. Raises `pygit2.GitError` where the repository lacks it."""
-    found = repository.get(oid)
-    if not isinstance(found, pygit2.Blob):
-        raise pygit2.GitError(f"the object {oid} is missing")
-    return found.data
-
-
-def store_file(repository: pygit2.Repository, path: str) -> tuple[str, int] | None:
-    """Store a file of the folder; its object id and mode, or None for what git does not keep. Raises `OSError`."""
+def store_file(repository: pygit2.Repository, path: str) -> TreeEntry | None:
+    """Store a file of the folder as a blob. Returns its entry, None for what git cannot hold. Raises `OSError`."""
     full = root_of(repository) / path
     mode = full.lstat().st_mode
     if stat.S_ISLNK(mode):
@@ -133,10 +46,10 @@ def store_file(repository: pygit2.Repository, path: str) -> tuple[str, int] | No
 
 
 def walk(repository: pygit2.Repository, under: str = "") -> Iterator[str]:
-    """The paths of all files of the folder that git may keep, sorted; `under` names one folder or file of it.
+    """The paths of the files of the folder that git can hold, sorted. `under` selects one folder or file.
 
-    Left out are `.git` folders, other repositories inside this one, our temporary files, and names that are not UTF-8,
-    which libgit2 cannot be told; links are not followed.
+    Left out: `.git` folders, nested repositories, our temporary files, and names that are not UTF-8, which libgit2 does not
+    accept. Links are not followed.
     """
     root = root_of(repository)
     top = root / under
@@ -155,9 +68,9 @@ def walk(repository: pygit2.Repository, under: str = "") -> Iterator[str]:
 
 
 def point_to(repository: pygit2.Repository, new: pygit2.Oid, old: pygit2.Oid | None) -> None:
-    """Move the present branch (or a detached head) from the commit `old`, None before the first, to `new`.
+    """Move the current branch (or a detached HEAD) from the commit `old` (None: no commit yet) to `new`.
 
-    Raises `pygit2.GitError` where it is elsewhere by now: a commit that somebody made meanwhile is never left behind.
+    Raises `pygit2.GitError` where it no longer points to `old`, so that no commit of another process is lost.
     """
     head = repository.references["HEAD"]
     if isinstance(head.target, str):
@@ -166,12 +79,12 @@ def point_to(repository: pygit2.Repository, new: pygit2.Oid, old: pygit2.Oid | N
             return
         head = repository.references[head.target]
     if head.target != old:
-        raise pygit2.GitError("somebody else committed meanwhile")
+        raise pygit2.GitError("another process committed meanwhile")
     head.set_target(new)
 
 
 def refresh_index(repository: pygit2.Repository, changed: Iterable[FileDelta]) -> None:
-    """Let git's index say what the commit says, so that `git status` is clean; what somebody staged stays."""
+    """Update git's index to the new commit, so that `git status` is clean. Entries that a user staged are kept."""
     index = repository.index
     index.read(True)
     for delta in changed:
@@ -186,7 +99,7 @@ def refresh_index(repository: pygit2.Repository, changed: Iterable[FileDelta]) -
 
 
 def adopt(repository: pygit2.Repository, new: pygit2.Commit) -> None:
-    """Move the branch to the child `new` of the present commit, which holds what lies in the folder already.
+    """Move the branch to `new`, a child of the head commit whose files equal those of the folder.
 
     Needs the lock. Raises `OSError` and `pygit2.GitError`.
     """
@@ -198,7 +111,7 @@ def adopt(repository: pygit2.Repository, new: pygit2.Commit) -> None:
 
 
 def advance(repository: pygit2.Repository, new: pygit2.Commit) -> None:
-    """Move the branch and the folder from the present commit to its child `new`; on an error, neither.
+    """Move the branch and the folder from the head commit to its child `new`. On an error both are put back.
 
     Needs the lock. Raises `OSError` and `pygit2.GitError`.
     """
@@ -212,13 +125,13 @@ def advance(repository: pygit2.Repository, new: pygit2.Commit) -> None:
         _place(repository, changed)
         refresh_index(repository, changed)
     except (OSError, pygit2.GitError):
-        _retreat(repository, new, changed)
+        _roll_back(repository, new, changed)
         raise
     _marker(repository).unlink()
 
 
 def _refuse_links(root: Path, path: str) -> None:
-    """Raise `OSError` where a folder on the way to `path` is a link: writing there would leave the repository."""
+    """Raise `OSError` where a parent folder of `path` is a link: a write would leave the repository."""
     for folder in list((root / path).parents)[: path.count("/")]:
         if folder.is_symlink():
             raise OSError(f"{folder.name} is a link, and edits do not follow links")
@@ -229,7 +142,7 @@ def _temporary(path: Path) -> Path:
 
 
 def _stage(repository: pygit2.Repository, changed: list[FileDelta]) -> None:
-    """Write every new file under its temporary name, and see it on the disk."""
+    """Write every new file under its temporary name, synced to the disk."""
     for delta in changed:
         if delta.new is not None:
             path = root_of(repository) / delta.path
@@ -238,7 +151,7 @@ def _stage(repository: pygit2.Repository, changed: list[FileDelta]) -> None:
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
-    """Write a file of git's `mode`; a link is made as a link."""
+    """Write a file, or a link, with git's `mode`."""
     path.unlink(missing_ok=True)
     if mode == FileMode.LINK:
         path.symlink_to(os.fsdecode(data))
@@ -252,11 +165,11 @@ def _write(path: Path, data: bytes, mode: int) -> None:
 
 
 def _place(repository: pygit2.Repository, changed: list[FileDelta]) -> None:
-    """Rename the staged files into their places and remove those that are gone, with folders that this leaves empty."""
+    """Rename the staged files to their names. Remove deleted files, and the folders that become empty."""
     for delta in changed:
         path = root_of(repository) / delta.path
         if not holds(repository, path, delta.old):
-            raise OSError(f"{delta.path} was changed meanwhile")
+            raise OSError(f"another process changed {delta.path} meanwhile")
         if delta.new is not None:
             _temporary(path).replace(path)
         else:
@@ -265,7 +178,7 @@ def _place(repository: pygit2.Repository, changed: list[FileDelta]) -> None:
 
 
 def _prune(root: Path, folder: Path) -> None:
-    """Remove `folder` and what is above it up to `root`, as far as they are empty."""
+    """Remove `folder` and its parents below `root` while they are empty."""
     while folder != root:
         try:
             folder.rmdir()
@@ -274,8 +187,8 @@ def _prune(root: Path, folder: Path) -> None:
         folder = folder.parent
 
 
-def _retreat(repository: pygit2.Repository, new: pygit2.Commit, changed: list[FileDelta]) -> None:
-    """Put the files that were changed, and then the branch, back after a failed `advance`."""
+def _roll_back(repository: pygit2.Repository, new: pygit2.Commit, changed: list[FileDelta]) -> None:
+    """After a failed `advance`, put back the changed files and then the branch."""
     for delta in changed:
         path = root_of(repository) / delta.path
         _temporary(path).unlink(missing_ok=True)
@@ -288,7 +201,7 @@ def _retreat(repository: pygit2.Repository, new: pygit2.Commit, changed: list[Fi
 
 
 def _put(repository: pygit2.Repository, path: Path, oid: str | None, mode: int) -> None:
-    """See to it that `path` holds a blob, or nothing for None, replacing at once what stands there."""
+    """Make `path` hold a blob (None: no file) by one atomic replacement."""
     if oid is None:
         path.unlink(missing_ok=True)
     elif not holds(repository, path, oid):
@@ -298,7 +211,7 @@ def _put(repository: pygit2.Repository, path: Path, oid: str | None, mode: int) 
 
 
 def holds(repository: pygit2.Repository, path: Path, oid: str | None) -> bool:
-    """Whether `path` holds just this blob, or nothing for None."""
+    """Whether `path` holds exactly this blob (None: no file)."""
     if path.is_symlink():
         return oid is not None and os.fsencode(path.readlink()) == blob(repository, oid)
     if not path.is_file():
@@ -318,12 +231,12 @@ def _write_marker(repository: pygit2.Repository, commit: str) -> None:
 
 
 def interrupted(repository: pygit2.Repository) -> bool:
-    """Whether an `advance` was cut short and `recover` has work to do."""
+    """Whether a crash interrupted an `advance`, so that `recover` has work to do."""
     return _marker(repository).exists()
 
 
 def recover(repository: pygit2.Repository) -> None:
-    """Finish an `advance` that a crash cut short, leaving alone files that somebody changed since.
+    """Finish an `advance` that a crash interrupted. Files that were changed since are left as they are.
 
     Needs the lock. Raises `OSError` and `pygit2.GitError`.
     """
@@ -333,7 +246,7 @@ def recover(repository: pygit2.Repository) -> None:
     commit = repository.get(_marker(repository).read_text(encoding="ascii", errors="replace"))
     if isinstance(commit, pygit2.Commit):
         changed = deltas(_parent(commit), commit)
-        wanted = _still_wanted(repository, commit, changed)
+        wanted = _unfinished(repository, commit, changed)
         for delta in changed:
             path = root_of(repository) / delta.path
             _temporary(path).unlink(missing_ok=True)
@@ -344,19 +257,19 @@ def recover(repository: pygit2.Repository) -> None:
     _marker(repository).unlink()
 
 
-def _still_wanted(repository: pygit2.Repository, commit: pygit2.Commit, changed: Iterable[FileDelta]) -> set[FileDelta]:
-    """Those changes of `commit` that the branch has come to and still has, so that the files must follow."""
+def _unfinished(repository: pygit2.Repository, commit: pygit2.Commit, changed: Iterable[FileDelta]) -> set[FileDelta]:
+    """The changes of `commit` that the branch contains and no later commit overwrote: the files must get them."""
     head = head_of(repository)
     if head is None or (head != commit and not repository.descendant_of(head.id, commit.id)):
         return set()
-    there = files(head.tree)
-    return {delta for delta in changed if there.get(delta.path, (None, 0))[0] == delta.new}
+    present = files(head.tree)
+    return {delta for delta in changed if present.get(delta.path, (None, 0))[0] == delta.new}
 
 
 def _unlock(repository: pygit2.Repository) -> None:
-    """Remove the lock files that libgit2 left in a process that was killed while it moved a branch or wrote the index."""
+    """Remove the lock files of libgit2 in a killed process that was moving a branch or writing the index."""
     folder = Path(repository.path)
-    link = folder / "commondir"  # of a linked working tree, whose branches are another folder's
+    link = folder / "commondir"  # a linked working tree: its branches are in another folder
     common = folder / link.read_text(encoding="utf-8").strip() if link.exists() else folder
     for lock in [folder / "index.lock", folder / "HEAD.lock", *(common / "refs" / "heads").rglob("*.lock")]:
         lock.unlink(missing_ok=True)

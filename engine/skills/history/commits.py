@@ -1,8 +1,8 @@
-"""Commits as plain data, and the trailers at the end of their messages that say what caused them.
+"""Commits as plain data, with the trailers of their messages (Run, Step, Task, Edit, Reviewer, …).
 
 text = message_with("Correct mugs", {"Run": "r1", "Step": "3", "Reviewer": "ada"})
 commit_of(repository[oid]).trailers["Step"]         # "3"
-at_step(commits, step=2, run="r1")                  # the commit that the folder stood at when step 2 was over
+at_step(commits, step=2, run="r1")                  # the last commit before step 3 of the run
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class Commit(msgspec.Struct, frozen=True):
 
     @property
     def step(self) -> int | None:
-        """The step of the run that caused it, None where no trailer tells one."""
+        """The step of the run that caused the commit, None without such a trailer."""
         step = self.trailers.get("Step", "")
         return int(step) if step.isascii() and step.isdecimal() and len(step) < 16 else None
 
 
 class FileChange(msgspec.Struct, frozen=True):
-    """One file in a commit: its text before and after, None where there was none."""
+    """One file in a commit: its text before and after, None where it was absent."""
 
     path: str
     before: str | None
@@ -49,10 +49,10 @@ class FileChange(msgspec.Struct, frozen=True):
 
 
 class BlamedLine(msgspec.Struct, frozen=True):
-    """A line of a skill's file as it lies now, and the commit that it came with; None: by hand, not yet committed.
+    """A line of a skill's file on disk, and the commit that first had it. None: a manual change, not yet committed.
 
-    `path` and `line` say where it stood in that commit; its trailers name the run, step, task and edit, and so the
-    trajectory, that caused it. What an undoing or a restoring brought back belongs to the commit that it first came with.
+    `path` and `line` are its position in that commit. The trailers of the commit name the run, step, task and edit, and so
+    the trajectory, that caused it. A line that was undone and restored keeps its first commit.
     """
 
     number: int
@@ -63,7 +63,7 @@ class BlamedLine(msgspec.Struct, frozen=True):
 
 
 def commit_of(commit: pygit2.Commit) -> Commit:
-    """A commit as plain data; its trailers are the last paragraph, if each of its lines is one."""
+    """A commit as plain data. The last paragraph is the trailers if each of its lines is a trailer."""
     body, _, last = commit.message.rstrip("\n").rpartition("\n\n")
     matches = [_TRAILER.fullmatch(line) for line in last.split("\n")]
     if not body or not all(matches):
@@ -73,7 +73,7 @@ def commit_of(commit: pygit2.Commit) -> Commit:
 
 
 def message_with(message: str, trailers: Mapping[str, str]) -> str:
-    """A commit message with its trailers. Raises `ValueError` for a key that git would not read."""
+    """A commit message with its trailers. Raises `ValueError` for a key that git would not parse."""
     for key in trailers:
         if not _KEY.fullmatch(key):
             raise ValueError(f"{key!r} cannot be a trailer; use letters, digits and hyphens")
@@ -84,27 +84,27 @@ def message_with(message: str, trailers: Mapping[str, str]) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text that fits a trailer: one line, bounded, and valid UTF-8."""
+    """`text` as the value of a trailer: one line, at most `MAX_TRAILER` characters, valid UTF-8."""
     clean = " ".join(text.replace("\0", " ").split())[:MAX_TRAILER]
     return clean.encode("utf-8", "replace").decode("utf-8")
 
 
 def at_step(commits: Sequence[Commit], step: int | None = None, run: str = "") -> Commit:
-    """The commit of `commits` (newest first) that the folder stood at when a step of a run was over.
+    """The commit of `commits` (newest first) at which the folder was when a step of a run ended.
 
-    That is the last one before the run's first commit of a later step; without `step`, the run's newest. `run` is by
-    default the newest that the trailers name. Raises `LookupError`, which says what there is.
+    It is the last one before the run's first commit of a later step; without `step`, the run's newest. `run` defaults to the
+    newest run in the trailers. Raises `LookupError` with the known runs.
     """
     runs = list(dict.fromkeys(commit.trailers["Run"] for commit in commits if "Run" in commit.trailers))
     wanted = run or next(iter(runs), "")
-    theirs = [place for place, commit in enumerate(commits) if commit.trailers.get("Run", "") == wanted]
-    theirs = [place for place in theirs if commits[place].step is not None]
-    if not theirs:
+    of_run = [number for number, commit in enumerate(commits) if commit.trailers.get("Run", "") == wanted]
+    of_run = [number for number in of_run if commits[number].step is not None]
+    if not of_run:
         known = f"the runs are {', '.join(runs[:5])}" if runs else "no commit names a run"
         raise LookupError(f"there is no commit of {f'the run {run!r}' if run else 'a run'}; {known}")
-    later = [place for place in theirs if step is not None and (commits[place].step or 0) > step]
+    later = [number for number in of_run if step is not None and (commits[number].step or 0) > step]
     if not later:
-        return commits[theirs[0]]
+        return commits[of_run[0]]
     if later[-1] + 1 == len(commits):
         raise LookupError(f"nothing was there before step {commits[later[-1]].step}, the first of {wanted!r}")
     return commits[later[-1] + 1]

@@ -1,9 +1,9 @@
-"""What a repository holds and how it grew: counts, sizes, findings, and its edits by what their trailers say.
+"""Statistics of a repository and its growth: counts, sizes, findings, and the edits by their trailers.
 
-    told = stats(SkillRepo.open(root), History.existing(root))
-    told.skills, told.findings["unknown-field"], told.operations, told.steps[-1].skills
+    numbers = stats(SkillRepo.open(root), History.existing(root))
+    numbers.skills, numbers.findings["unknown-field"], numbers.operations, numbers.steps[-1].skills
 
-Counts of edits are of commits; what was undone stays counted as what it was, and once more as `undo`.
+Edits are counted as commits. An undone edit counts twice: as its operation and as `undo`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from engine.skills.history.commits import Commit
-from engine.skills.history.history import History
+from engine.skills.history.reader import HistoryReader
 from engine.skills.repo.repository import SkillRepo
 
 
-class Spread(msgspec.Struct, frozen=True):
-    """How a number is spread over the skills; zeros for none."""
+class Distribution(msgspec.Struct, frozen=True):
+    """The distribution of a number over the skills; zeros without skills."""
 
     total: int
     median: float
@@ -28,9 +28,9 @@ class Spread(msgspec.Struct, frozen=True):
 
 
 class StepStats(msgspec.Struct, frozen=True):
-    """What a step of a run did to the repository: commits by operation, and what it held after the last of them.
+    """What a step of a run did to the repository: commits by operation, and the skills after the last commit.
 
-    `bytes` are those of the skills' own files.
+    `bytes` counts the SKILL.md files only.
     """
 
     run: str
@@ -41,17 +41,17 @@ class StepStats(msgspec.Struct, frozen=True):
 
 
 class RepoStats(msgspec.Struct, frozen=True):
-    """A repository in numbers. `findings` counts, by code, the skills that have one; `files` those beside the skills' own.
+    """A repository in numbers. `findings` counts skills by rule; `files` counts the files beside the SKILL.md files.
 
-    `bytes` and `words` are of the skills' own files. `operations` (insert, update, delete, import, undo, restore, and
-    other for what no trailer tells), `proposers`, `reviewers` and `outcomes` count commits; `steps` is in order of time.
+    `bytes` and `words` are of the SKILL.md files. `operations` (insert, update, delete, import, undo, restore, or other for
+    a commit without trailers), `proposers`, `reviewers` and `outcomes` count commits. `steps` is ordered by time.
     """
 
     skills: int
     valid: int
     files: int
-    bytes: Spread
-    words: Spread
+    bytes: Distribution
+    words: Distribution
     findings: dict[str, int]
     commits: int
     operations: dict[str, int]
@@ -61,8 +61,8 @@ class RepoStats(msgspec.Struct, frozen=True):
     steps: tuple[StepStats, ...]
 
 
-def stats(repo: SkillRepo, history: History | None = None) -> RepoStats:
-    """The numbers of a repository and, where it has one, of its history. Raises `HistoryError`."""
+def stats(repo: SkillRepo, history: HistoryReader | None = None) -> RepoStats:
+    """The statistics of a repository and of its history, if given. Raises `HistoryError`."""
     skills = [repo[name] for name in repo]
     growth = history.growth() if history else []
     commits = [commit for commit, _, _ in growth]
@@ -71,8 +71,8 @@ def stats(repo: SkillRepo, history: History | None = None) -> RepoStats:
         skills=len(skills),
         valid=sum(skill.valid for skill in skills),
         files=sum(len(repo.files(name)) for name in repo),
-        bytes=_spread([len(skill.text.encode("utf-8", "replace")) for skill in skills]),
-        words=_spread([len(skill.text.split()) for skill in skills]),
+        bytes=_distribution([len(skill.text.encode("utf-8", "replace")) for skill in skills]),
+        words=_distribution([len(skill.text.split()) for skill in skills]),
         findings=_counts(findings),
         commits=len(commits),
         operations=_counts(Counter(operation(commit) for commit in commits)),
@@ -86,14 +86,14 @@ def stats(repo: SkillRepo, history: History | None = None) -> RepoStats:
 
 
 def operation(commit: Commit) -> str:
-    """What kind of change a commit is, by its trailers."""
+    """The kind of change of a commit, from its trailers."""
     if "Reverts" in commit.trailers:
         return "undo"
     return "restore" if "Restores" in commit.trailers else commit.trailers.get("Operation", "other")
 
 
 def _kind(outcome: str) -> str:
-    """An outcome without the reason in brackets that an unmeasured one gives."""
+    """An outcome without the reason in brackets of an unmeasured one."""
     return outcome.partition(" ")[0]
 
 
@@ -102,22 +102,22 @@ def _by_trailer(commits: Iterable[Commit], key: str) -> dict[str, int]:
 
 
 def _counts(counter: Counter[str]) -> dict[str, int]:
-    """The most frequent first, equals by name."""
+    """The most frequent first, ties by name."""
     return dict(sorted(counter.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _spread(values: Sequence[int]) -> Spread:
-    return Spread(sum(values), statistics.median(values) if values else 0.0, max(values, default=0))
+def _distribution(values: Sequence[int]) -> Distribution:
+    return Distribution(sum(values), statistics.median(values) if values else 0.0, max(values, default=0))
 
 
 def _steps(growth: Sequence[tuple[Commit, int, int]]) -> Iterable[StepStats]:
-    """The steps that trailers name, in the order in which they last changed the repository."""
+    """The steps in the trailers, in the order of their last commits."""
     last: dict[tuple[str, int], tuple[Counter[str], int, int]] = {}
     for commit, skills, size in growth:
         if commit.step is not None:
-            place = commit.trailers.get("Run", ""), commit.step
-            counted = last.pop(place, (Counter[str](), 0, 0))[0]
+            key = commit.trailers.get("Run", ""), commit.step
+            counted = last.pop(key, (Counter[str](), 0, 0))[0]
             counted[operation(commit)] += 1
-            last[place] = counted, skills, size
+            last[key] = counted, skills, size
     for (run, step), (counted, skills, size) in last.items():
         yield StepStats(run, step, _counts(counted), skills, size)

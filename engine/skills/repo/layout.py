@@ -1,10 +1,10 @@
-"""Where skills lie on disk: `<name>/SKILL.md`, or flat as `<name>.md`.
+"""The layout of a skill repository on disk: `<name>/SKILL.md`, or flat as `<name>.md`.
 
     for name, path in skill_files(root).items():
         text, findings = read_text(root, path)
         other_files(root, path)                       # ("scripts/look.sh",)
 
-Reading never leaves the repository, never blocks and never raises for one file: what cannot be read becomes a finding.
+Reads never leave the repository, never block, and never raise for one file: an unreadable file becomes a finding.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from engine.skills.format.skill import MAX_BYTES
 
 SKILL_FILE = "SKILL.md"
 SKILL_FILES = (SKILL_FILE, "skill.md")
-"""What a skill's file may be called in its folder; the first is preferred, as by skills-ref."""
+"""The names that a skill's file can have in its folder. The first one is preferred, as by skills-ref."""
 NOT_SKILLS = frozenset(
     {"readme", "license", "changelog", "contributing", "agents", "claude", "code_of_conduct", "security"}
 )
 
 
 def skill_files(root: Path) -> dict[str, str]:
-    """The file of every skill under `root`, as a path relative to it, by name. Raises `OSError` for `root` itself.
+    """The path, relative to `root`, of every skill's file, by name. Raises `OSError` for `root` itself.
 
-    A folder wins over a flat file of the same name. Names that start with a dot, and flat files that repositories keep
-    for people (README.md and its like), are no skills.
+    A folder takes precedence over a flat file of the same name. Names that start with a dot are not skills, and neither are
+    flat documents for people (README.md and others, `NOT_SKILLS`).
     """
     folders: dict[str, str] = {}
     flat: dict[str, str] = {}
@@ -61,25 +61,25 @@ def skill_file(root: Path, name: str) -> str | None:
 
 
 def skill_path(root: Path, name: str) -> str:
-    """The path, relative to `root`, of the skill `name`: where it lies now, or where a new one goes."""
+    """The path, relative to `root`, of the skill `name`: its present one, or that of a new skill."""
     return skill_file(root, name) or f"{name}/{SKILL_FILE}"
 
 
 def file_in(folder: str) -> str | None:
-    """The name of a skill's file in its folder, None where it holds none; one that may not be looked into holds one."""
+    """The name of a skill's file in its folder, None where there is none. A folder without read permission has one."""
     for file in SKILL_FILES:
         try:
             os.lstat(f"{folder}/{file}")
         except PermissionError:
             return file
-        except (OSError, ValueError):  # the latter for a NUL character
+        except (OSError, ValueError):  # ValueError: a NUL character in the path
             continue
         return file
     return None
 
 
 def is_skill(path: str) -> bool:
-    """Whether a file at `path` in a repository is a skill's own, by the rules of `skill_files`."""
+    """Whether `path` in a repository is the path of a skill's file, by the rules of `skill_files`."""
     folder, _, name = path.rpartition("/")
     if path.startswith(".") or "/" in folder:
         return False
@@ -87,9 +87,9 @@ def is_skill(path: str) -> bool:
 
 
 def other_files(root: Path, path: str) -> tuple[str, ...]:
-    """What lies beside the skill file `path` in its folder, relative to that, sorted; () for a flat skill.
+    """The other files in the folder of the skill file `path`, relative to the folder, sorted. () for a flat skill.
 
-    Links are named and not followed, folders of git left out; what cannot be listed is not there.
+    Links are listed and not followed. `.git` folders, and folders that cannot be listed, are left out.
     """
     folder = (root / path).parent
     if "/" not in path or not is_inside(root, folder):
@@ -103,20 +103,20 @@ def other_files(root: Path, path: str) -> tuple[str, ...]:
 
 
 def is_inside(root: Path, path: Path) -> bool:
-    """Whether `path` leads nowhere out of `root`, links followed. Raises `OSError` for a link back to itself."""
+    """Whether `path`, with links followed, is inside `root`. Raises `OSError` for a cycle of links."""
     if path.is_relative_to(root):
         steps = path.relative_to(root).parts
         below = [root.joinpath(*steps[: number + 1]) for number in range(len(steps))]
         if ".." not in steps and not any(step.is_symlink() for step in below):
-            return True  # nothing to resolve, which is most of the cost of reading a small file
+            return True  # `resolve`, the larger part of the time of reading a small file, is not needed
     try:
         return path.resolve().is_relative_to(root.resolve())
     except RuntimeError as error:
-        raise OSError("it is a link that leads back to itself") from error
+        raise OSError("it is a cycle of links") from error
 
 
 def read_text(root: Path, path: str) -> tuple[str, tuple[Finding, ...]]:
-    """A file's text ("" where it cannot be read) and what stood in the way."""
+    """The text of a file ("" where it cannot be read), and findings about the reading."""
     try:
         data = read_bytes(root, path)
     except TooLarge as error:
@@ -128,7 +128,7 @@ def read_text(root: Path, path: str) -> tuple[str, tuple[Finding, ...]]:
 
 
 def decoded(data: bytes) -> tuple[str, tuple[Finding, ...]]:
-    """Bytes as text, and the finding that they are not UTF-8 if they are not."""
+    """Bytes as text, with a finding if they are not UTF-8."""
     try:
         return data.decode("utf-8"), ()
     except UnicodeDecodeError as error:
@@ -137,11 +137,11 @@ def decoded(data: bytes) -> tuple[str, tuple[Finding, ...]]:
 
 
 class TooLarge(SkillosError, OSError):
-    """A file of more than `MAX_BYTES`."""
+    """A file has more than `MAX_BYTES`."""
 
 
 def read_bytes(root: Path, path: str) -> bytes:
-    """A regular file inside `root`, at most `MAX_BYTES` long. Raises `OSError` that says what is wrong."""
+    """The bytes of a regular file inside `root`, at most `MAX_BYTES`. Raises `OSError` with the reason."""
     full = root / path
     if not is_inside(root, full):
         raise OSError("it is a link that leads out of the repository")
@@ -156,5 +156,5 @@ def read_bytes(root: Path, path: str) -> bytes:
 
 
 def decoded_name(name: str) -> str:
-    """A file name that may not be UTF-8, as text that can be shown and stored."""
+    """A file name as text that can be shown and stored: bytes that are not UTF-8 become U+FFFD."""
     return os.fsencode(name).decode("utf-8", "replace")

@@ -2,9 +2,9 @@
 
     repo = SkillRepo.open(path)
     repo["find-mugs"].description, len(repo), "find-mugs" in repo, list(repo)      # names are sorted
-    fork = repo.fork()                       # edits of the fork stay in memory; the disk is written by `history` alone
+    fork = repo.fork()                       # edits of a fork stay in memory; only `history` writes to the disk
 
-A rollout starts from `SkillRepo.empty()` and edits its own state; forks share their skills until one changes.
+A rollout starts from `SkillRepo.empty()` and edits its own repository. Forks share their skills until one changes.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from engine.skills.repo.layout import other_files, read_text, skill_file, skill_
 
 
 class RepoError(SkillosError):
-    """A folder that cannot be opened as a repository; the message says which, why, and what to do."""
+    """A folder cannot be opened as a repository. The message says which, why, and what to do."""
 
 
 class Refused(SkillosError):
-    """A well-formed operation that the repository does not allow; `why` says the reason."""
+    """The repository does not allow a well-formed operation. `why` is the reason."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
@@ -35,7 +35,7 @@ class Refused(SkillosError):
 
 
 class SkillRepo(Mapping[str, Skill]):
-    """Skills by name. `path` is the folder it was opened from, or None; iteration is sorted by name."""
+    """Skills by name, iterated in sorted order. `path` is the folder that it was opened from, or None."""
 
     def __init__(self, skills: Mapping[str, Skill], *, path: Path | None = None) -> None:
         self._skills = dict(skills)
@@ -43,12 +43,12 @@ class SkillRepo(Mapping[str, Skill]):
 
     @classmethod
     def empty(cls) -> Self:
-        """A repository without skills: where every training rollout starts."""
+        """A repository without skills: the start of every training rollout."""
         return cls({})
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """The skills of a folder, broken files with their findings. Raises `RepoError` for the folder itself."""
+        """The skills of a folder. Invalid files are included, with findings. Raises `RepoError` for the folder itself."""
         root = Path(path)
         try:
             files = skill_files(root)
@@ -62,7 +62,7 @@ class SkillRepo(Mapping[str, Skill]):
 
     @classmethod
     def of(cls, texts: Mapping[str, str]) -> Self:
-        """A repository in memory from file text by name: the inverse of `texts`."""
+        """A repository in memory, from file texts by name: the inverse of `texts`."""
         return cls({name: Skill.parse(text, name=name) for name, text in texts.items()})
 
     def __getitem__(self, name: str) -> Skill:
@@ -85,11 +85,11 @@ class SkillRepo(Mapping[str, Skill]):
         return {name: self._skills[name].text for name in self}
 
     def files(self, name: str) -> tuple[str, ...]:
-        """What lies beside the file of the skill `name` (scripts, references) in its folder on disk, sorted."""
+        """The other files (scripts, references) in the folder on disk of the skill `name`, sorted."""
         return () if self.path is None else other_files(self.path, skill_path(self.path, name))
 
     def fork(self) -> Self:
-        """An independent copy in memory that shares the skills, which never change."""
+        """An independent copy in memory. It shares the skills, which are immutable."""
         return type(self)(self._skills, path=self.path)
 
     def insert(self, skill: Skill) -> None:
@@ -99,8 +99,8 @@ class SkillRepo(Mapping[str, Skill]):
         self._skills[skill.name] = skill
 
     def update(self, name: str, skill: Skill) -> None:
-        """Put `skill` in the place of the skill `name`; its own name may be new. Raises `Refused`."""
-        self._known(name)
+        """Replace the skill `name` by `skill`, whose name can be a new one. Raises `Refused`."""
+        self._check_exists(name)
         if skill.name != name and skill.name in self._skills:
             raise Refused(f"the new name {skill.name!r} is taken by another skill")
         del self._skills[name]
@@ -108,35 +108,35 @@ class SkillRepo(Mapping[str, Skill]):
 
     def delete(self, name: str) -> None:
         """Remove the skill `name`. Raises `Refused` where there is none."""
-        self._known(name)
+        self._check_exists(name)
         del self._skills[name]
 
-    def _known(self, name: str) -> None:
+    def _check_exists(self, name: str) -> None:
         if name not in self._skills:
             raise Refused(f"there is no skill {name[:80]!r} in the repository")
 
 
 def read_skill(root: Path, name: str) -> Skill | None:
-    """The skill `name` as it lies in the folder `root` now; None where there is none."""
+    """The skill `name` of the folder `root`, None where there is none."""
     file = skill_file(root, name)
     return None if file is None else _read(root, name, file, None)
 
 
 def _clashes(names: Iterable[str]) -> dict[str, Finding]:
-    """A finding for each name that others differ from by case (or by the form of its accents) only."""
-    alike: dict[str, list[str]] = {}
+    """A finding for each name that differs from another one only by case or by Unicode normalization."""
+    groups: dict[str, list[str]] = {}
     for name in names:
-        alike.setdefault(unicodedata.normalize("NFC", name).casefold(), []).append(name)
+        groups.setdefault(unicodedata.normalize("NFC", name).casefold(), []).append(name)
     found = {}
-    for others in alike.values():
-        for name in others if len(others) > 1 else ():
-            other = next(other for other in others if other != name)
-            found[name] = Finding("case-clash", "warning", 1, f"{other!r} is the same name on many disks")
+    for group in groups.values():
+        for name in group if len(group) > 1 else ():
+            other = next(other for other in group if other != name)
+            found[name] = Finding("case-clash", "warning", 1, f"{other!r} is the same name on many file systems")
     return found
 
 
 def _read(root: Path, name: str, file: str, clash: Finding | None) -> Skill:
-    """One skill of a folder, with what stood in the way of reading it among its findings."""
+    """One skill of a folder. Its findings include those about the reading."""
     text, findings = read_text(root, file)
     skill = Skill.parse(text, name=name)
     found = (*findings, *(skill.findings if text or not findings else ()), *([clash] if clash else []))

@@ -1,10 +1,10 @@
-"""Which skills fit a task.
+"""Search for the skills that fit a task.
 
     from engine.skills.search import SkillIndex
 
-`index` is the whole of it for most: BM25 that follows a repository edit by edit. `words` says what a word is, `okapi` and
-`inverted` score one field (few skills, many skills), `saved` keeps a large index beside its repository, and `reliability`
-re-ranks by how tasks went.
+`index` is the entry point: BM25 that is updated edit by edit. `words` is the tokenizer, `okapi` and `inverted` score one
+field (of few skills and of many), `saved` stores a large index in the folder of its repository, and `reliability` re-ranks
+by the success rates of the skills.
 """
 
 from engine.skills.search.index import SkillIndex

@@ -1,14 +1,14 @@
-"""The index of a repository: BM25 over name, description and body as three fields, summed 1 : 2 : 2.
+"""The search index of a repository: BM25 over the fields name, description and body, weighted 1 : 2 : 2.
 
     index = SkillIndex()
     index.insert("find-mugs", skill)
     index.search("put a hot mug in the safe", k=3)        # [("find-mugs", 0.41), ...], best first
 
-    index = SkillIndex.open(repo)                         # that of a large repository is kept in its folder
-    index.sync(repo)                                      # after edits that the index was not told of
+    index = SkillIndex.open(repo)                         # the index of a large repository is stored in its folder
+    index.sync(repo)                                      # after edits of the repository alone
 
-A skill without a word of the query is no result. Ties are broken by name, so the same skills are always found in the same
-order, whatever edits led to them. An index belongs to one thread.
+Only skills that share a word with the query are results. Ties are broken by name, so the result depends on the skills and
+not on the order of edits. An index belongs to one thread.
 """
 
 from __future__ import annotations
@@ -36,34 +36,34 @@ MAX_QUERY_WORDS = 1_024
 
 
 class SkillIndex:
-    """An index that follows its repository edit by edit.
+    """An index that is updated edit by edit.
 
-    Up to `SMALL` skills are searched with rank-bm25, more with an inverted index, which then stays. Of a longer query
-    `MAX_QUERY_WORDS` words count.
+    Up to `SMALL` skills are searched with rank-bm25. From then on an inverted index is used, even if the number falls again.
+    Only the first `MAX_QUERY_WORDS` words of a query count.
     """
 
     def __init__(self) -> None:
         self._slots: dict[str, int] = {}
-        self._names: list[str | None] = []  # by slot; None is an empty one
+        self._names: list[str | None] = []  # by slot; None for an empty slot
         self._digests: list[bytes] = []
         self._empty: list[int] = []
         self._fields: Sequence[Field] = [OkapiField() for _ in WEIGHTS]
 
     @classmethod
     def of(cls, skills: Mapping[str, Skill]) -> Self:
-        """The index of a whole repository, built now."""
+        """Build the index of a whole repository."""
         index = cls()
         index.sync(skills)
         return index
 
     @classmethod
     def open(cls, repo: SkillRepo) -> Self:
-        """The index of a repository. One of more than `SMALL` skills is kept in the repository's folder and only brought up
-        to date here; where that folder cannot be written, it is built anew each time.
+        """The index of a repository. That of more than `SMALL` skills is stored in the folder of the repository and updated
+        here; if the folder cannot be written, it is built on each call.
         """
         if repo.path is None or len(repo) <= SMALL:
             return cls.of(repo)
-        index = cls._kept(repo.path)
+        index = cls._saved(repo.path)
         if index.sync(repo):
             with suppress(OSError):
                 saved.write(repo.path, index._state())
@@ -73,20 +73,20 @@ class SkillIndex:
         return len(self._slots)
 
     def insert(self, name: str, skill: Skill) -> None:
-        """Add a skill. Raises `KeyError` where the name is indexed already."""
+        """Add a skill. Raises `KeyError` if the name is indexed already."""
         if name in self._slots:
             raise KeyError(f"the skill {name!r} is indexed already; use update")
         self._put(name, skill)
 
     def update(self, name: str, skill: Skill) -> None:
-        """Index the skill `name` anew. Raises `KeyError` where it is not indexed."""
+        """Replace the skill `name`. Raises `KeyError` if it is not indexed."""
         if name not in self._slots:
             raise KeyError(f"the skill {name!r} is not indexed; use insert")
         self.delete(name)
         self._put(name, skill)
 
     def delete(self, name: str) -> None:
-        """Forget a skill. Raises `KeyError` where it is not indexed."""
+        """Remove a skill. Raises `KeyError` if it is not indexed."""
         slot = self._slots.pop(name)
         for field in self._fields:
             field.drop(slot)
@@ -95,7 +95,7 @@ class SkillIndex:
         self._empty.append(slot)
 
     def sync(self, skills: Mapping[str, Skill]) -> int:
-        """Become the index of `skills`, reading only what is new or changed; how many were new, changed or gone."""
+        """Make this the index of `skills`; only new and changed ones are read. Returns the number of changes."""
         stale = [name for name in self._slots if name not in skills]
         fresh = [name for name, skill in skills.items() if not self._holds(name, skill)]
         for name in stale:
@@ -105,7 +105,7 @@ class SkillIndex:
         return len(stale) + len(fresh)
 
     def search(self, query: str, k: int) -> list[tuple[str, float]]:
-        """At most `k` skills that share a word with `query`, as (name, score > 0), best first."""
+        """The best `k` skills that share a word with `query`, as (name, score > 0), best first."""
         if k <= 0 or not self._slots:
             return []
         words = list(islice(Counter(count_words(query)).elements(), MAX_QUERY_WORDS))
@@ -145,8 +145,8 @@ class SkillIndex:
         return saved.State(self._names, self._digests, fields)
 
     @classmethod
-    def _kept(cls, root: Path) -> Self:
-        """The index that lies in the folder `root`; an empty one where there is none that can be used."""
+    def _saved(cls, root: Path) -> Self:
+        """The index stored in the folder `root`; an empty one if there is none or it is unusable."""
         index = cls()
         state = saved.read(root)
         if state is not None:
@@ -155,18 +155,18 @@ class SkillIndex:
         return index
 
     def _restore(self, state: saved.State) -> None:
-        """Fill an empty index. Raises `ValueError`, and stays empty, for what no index would keep."""
+        """Fill an empty index. Raises `ValueError`, and stays empty, if the state is inconsistent."""
         filled = [name is not None for name in state.names]
         slots = {name: slot for slot, name in enumerate(state.names) if name is not None}
         if len(slots) != sum(filled) or len(state.digests) != len(filled) or len(state.fields) != len(WEIGHTS):
-            raise ValueError("the skills of the stored index do not fit each other")
+            raise ValueError("the skills of the stored index are inconsistent")
         self._fields = [InvertedField.of(postings, filled) for postings in state.fields]
         self._slots, self._names, self._digests = slots, state.names, state.digests
         self._empty = [slot for slot, name in enumerate(state.names) if name is None]
 
 
 def _texts(name: str, skill: Skill) -> tuple[str, str, str]:
-    """What is indexed of a skill: its own name (where it has none, the one it is indexed by), description and body."""
+    """The indexed fields of a skill: its name (or else the one it is indexed by), description and body."""
     return skill.name or name, skill.description, skill.body
 
 
@@ -180,7 +180,7 @@ def _digest(texts: tuple[str, str, str]) -> bytes:
 
 
 def _inverted(field: Field, slots: Iterable[int]) -> Field:
-    """An inverted index of what is in the `slots` of `field`."""
+    """An inverted index of the `slots` of `field`."""
     if not isinstance(field, OkapiField):
         return field
     inverted = InvertedField()

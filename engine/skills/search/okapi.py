@@ -1,7 +1,7 @@
 """BM25 of one field by rank-bm25, with an idf that is positive in a repository of any size.
 
-Stock `rank_bm25.BM25Okapi` scores every skill of a repository of one or two at or below 0, which is where each training
-group starts. This is the reference for `inverted`, and what small repositories are searched with.
+Stock `rank_bm25.BM25Okapi` scores every skill at or below 0 in a repository of one or two skills, the size at which each
+training group starts. Small repositories are searched with this; it is also the reference for `inverted`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Scores = npt.NDArray[np.float64]
 
 
 class Field(Protocol):
-    """BM25 over one field of the skills. A skill is known by its slot, a small number; a slot may be empty.
+    """BM25 over one field of the skills. A skill is identified by its slot, a small number. A slot can be empty.
 
-    A skill whose field has no words counts as one of the N skills all the same.
+    A skill without words in the field counts as one of the N skills.
     """
 
     def put(self, slot: int, counts: Mapping[str, int]) -> None:
-        """Fill the empty `slot`: how often each word occurs there."""
+        """Fill the empty `slot` with the number of occurrences of each word."""
 
     def drop(self, slot: int) -> None:
         """Empty `slot`."""
@@ -37,9 +37,9 @@ class Field(Protocol):
         """Whether a skill has `word` in this field."""
 
     def get_scores(self, query: Sequence[str]) -> Scores:
-        """The BM25 score of each slot [slots], 0 without a word of `query`.
+        """The BM25 score of each slot [slots], 0 for a slot without a word of `query`.
 
-        `query` has words that are in the field, equal ones standing together; each counts as often as it stands there.
+        Every word of `query` is in the field. Equal words are adjacent; each occurrence counts.
         """
 
 
@@ -49,12 +49,12 @@ def idf(skills: int, with_word: int) -> float:
 
 
 class OkapiField(BM25Okapi):  # type: ignore[misc]
-    """`rank_bm25.BM25Okapi`, its scoring untouched, with Lucene's idf and with documents that come and go."""
+    """`rank_bm25.BM25Okapi` with its own scoring, Lucene's idf, and documents that can be added and removed."""
 
-    def __init__(self) -> None:  # the stock constructor counts a corpus once and for all, and fails over an empty one
+    def __init__(self) -> None:  # the stock constructor counts a fixed corpus, and fails for an empty one
         self.k1 = K1
         self.b = B
-        self.corpus_size = 0  # of the arrays: the slots, also the empty ones
+        self.corpus_size = 0  # the number of slots, empty ones included
         self.avgdl = 0.0
         self.doc_freqs: list[Mapping[str, int]] = []
         self.doc_len: list[int] = []
@@ -89,7 +89,7 @@ class OkapiField(BM25Okapi):  # type: ignore[misc]
         return self._with_word.get(word, 0) > 0
 
     def get_scores(self, query: Sequence[str]) -> Scores:
-        """The BM25 score of each slot; the idf is that of the skills there are now."""
+        """The BM25 score of each slot [slots], with the idf of the present skills."""
         self.idf = {word: idf(self._skills, self._with_word[word]) for word in query}
         self.avgdl = self._total / self._skills
         scores: Scores = super().get_scores(query)

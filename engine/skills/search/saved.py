@@ -1,10 +1,10 @@
-"""The index of a large repository, kept in its folder as `.skillos/search-index`.
+"""Store the index of a large repository in its folder, as `.skillos/search-index`.
 
     write(root, state)
-    read(root)                                # None where there is nothing, or nothing that this version wrote
+    read(root)                                # None if there is none, or if another version wrote it
 
-The file is replaced at once: a reader sees the old one or the new one. Git is told to ignore the folder. What lies there
-may come from anywhere: links are not followed, and the bytes become plain data behind a cap on their number and a checksum.
+The file is replaced atomically: a reader sees the old one or the new one. A `.gitignore` excludes the folder from git. The
+content is not trusted: links are not followed, and the bytes are decoded as plain data after a check of size and checksum.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from engine.skills.search.words import STEMMER
 FOLDER = ".skillos"
 FILE = "search-index"
 MAX_BYTES = 2 * 1024**3
-FORMAT = 1  # another number with every change of `State`, of `words` or of which text is indexed
+FORMAT = 1  # increase it with every change of `State`, of `words` or of the indexed fields
 VERSION = f"{FORMAT} {sys.byteorder} {STEMMER}"
 
 _TEMPORARY = f"{FILE}.tmp"
@@ -37,7 +37,7 @@ _OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class State(msgspec.Struct, frozen=True):
-    """An index as plain data. By slot: a skill's name, None in an empty slot, and the digest of its content."""
+    """An index as plain data. By slot: the name of the skill (None for an empty slot), and the digest of its content."""
 
     names: list[str | None]
     digests: list[bytes]
@@ -46,7 +46,7 @@ class State(msgspec.Struct, frozen=True):
 
 
 def read(root: Path) -> State | None:
-    """What is kept in the folder `root`, decoded but not yet believed; None for nothing, and for what cannot be read."""
+    """The state in the folder `root`, decoded but not checked for consistency. None if there is none or it is unreadable."""
     try:
         data = _read(root)
     except OSError:
@@ -62,7 +62,7 @@ def read(root: Path) -> State | None:
 
 
 def write(root: Path, state: State) -> None:
-    """Keep `state` in the folder `root`. Raises `OSError`, also where another process is just writing it."""
+    """Store `state` in the folder `root`. Raises `OSError`, also while another process writes it."""
     content = msgspec.msgpack.encode(state)
     digest = blake2b(content, digest_size=_DIGEST_BYTES).digest()
     (root / FOLDER).mkdir(exist_ok=True)
@@ -73,7 +73,7 @@ def write(root: Path, state: State) -> None:
         with suppress(FileExistsError):
             _write(folder, ".gitignore", b"*\n")
         with suppress(FileNotFoundError):
-            os.unlink(_TEMPORARY, dir_fd=folder)  # of a process that was killed
+            os.unlink(_TEMPORARY, dir_fd=folder)  # left by a killed process
         _write(folder, _TEMPORARY, digest, content)
         os.replace(_TEMPORARY, FILE, src_dir_fd=folder, dst_dir_fd=folder)
     finally:
@@ -89,7 +89,7 @@ def _read(root: Path) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
-            raise OSError("it is no file of a bearable size")
+            raise OSError("it is not a regular file, or too large")
         return file.read(MAX_BYTES)
 
 

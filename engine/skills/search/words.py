@@ -1,9 +1,9 @@
-"""Text as search sees it: lower-case words without stop words, stemmed by Snowball's English stemmer.
+"""The tokenizer of the search: lower-case words without stop words, stemmed by Snowball's English stemmer.
 
     count_words("Where mugs are: look for a mug in the safe.")      # {'mug': 2, 'look': 1, 'safe': 1}
 
-Chinese, Japanese and Korean are written without spaces between words (or with words that carry their particles), so a run
-of such characters counts as its pairs of neighbours, as in Lucene's CJK analysis.
+Chinese and Japanese have no spaces between words, and Korean words carry particles. A run of such characters is split into
+overlapping pairs, as in Lucene's CJK analysis.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WORD = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]{{1,255}}")
 
 
 def count_words(text: str) -> dict[str, int]:
-    """How often each stem occurs in `text`, in the order of first occurrence. Any text is readable, also a broken one."""
+    """The number of occurrences of each stem in `text`, in the order of first occurrence. Accepts any text."""
     found = Counter(_WORD.findall(text.lower()))
     if not text.isascii() and _RUN.search(text):
         found = _in_pairs(found)
@@ -40,7 +40,7 @@ def count_words(text: str) -> dict[str, int]:
 
 
 def _in_pairs(found: Counter[str]) -> Counter[str]:
-    """`found` with every run of Chinese, Japanese or Korean characters taken apart into overlapping pairs."""
+    """`found` with every run of Chinese, Japanese or Korean characters split into overlapping pairs."""
     pairs: Counter[str] = Counter()
     for word, count in found.items():
         if len(word) > 2 and _RUN.match(word):

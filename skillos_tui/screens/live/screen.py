@@ -76,7 +76,7 @@ class LiveScreen(FullScreen):
         app = self.workbench
         if "state" in parts or "review" in parts:
             self._pausing = self._pausing and app.shown_state in ("running", "starting")
-            self.query_one("#state", Bar).show(app.state_line)
+            self.query_one("#state", Bar).show(self.state_line)
         if "notice" in parts:
             self._show_notice()
         if "skills" in parts or "review" in parts:

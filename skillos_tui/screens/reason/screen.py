@@ -21,7 +21,7 @@ from skillos_tui.screens.base import Listener
 from skillos_tui.screens.dialog import DialogScreen
 
 if TYPE_CHECKING:
-    from skillos_tui.app import SkillosApp
+    from skillos_tui.workbench import Workbench
 
 MAX_REASON = 500
 HINT = "Why? The curator reads it before it writes the next edits."
@@ -44,9 +44,9 @@ class ReasonScreen(DialogScreen[str | None], Listener):
         self._left = False
 
     @property
-    def workbench(self) -> SkillosApp:
+    def workbench(self) -> Workbench:
         """The app, by its own type."""
-        return cast("SkillosApp", self.app)
+        return cast("Workbench", self.app)
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):

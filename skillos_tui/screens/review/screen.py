@@ -125,7 +125,7 @@ class ReviewScreen(FullScreen):
         if not self.composed or not parts & {"review", "state"}:
             return
         app, queue = self.workbench, self.queue
-        self.state_bar.show(app.state_line)
+        self.state_bar.show(self.state_line)
         if not app.caught_up and not app.lost:
             return
         mine = self.decisions.catch_up(app.view.edits)

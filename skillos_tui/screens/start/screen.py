@@ -6,6 +6,7 @@ been created then. It returns what was entered, which the next dialog begins wit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -23,7 +24,7 @@ from skillos_tui.screens.base import Listener
 from skillos_tui.screens.dialog import DIALOG_STYLE, DialogScreen
 
 if TYPE_CHECKING:
-    from skillos_tui.app import SkillosApp
+    from skillos_tui.workbench import Workbench
 
 HINT = "ctrl+s start   tab next field   esc cancel"
 FIELDS: tuple[Field, ...] = ("kind", "profile", "settings", "repo", "")
@@ -35,7 +36,9 @@ class StartScreen(DialogScreen[StartRun], Listener):
     CSS_PATH: ClassVar = [DIALOG_STYLE, "screen.tcss"]
     BINDINGS: ClassVar = [
         Binding("ctrl+s", "start", "start", priority=True),
-        Binding("escape", "cancel", "cancel"),
+        Binding("escape", "cancel", "cancel", priority=True),
+        Binding("tab", "app.focus_next", priority=True),  # at once: the next key belongs into the next field
+        Binding("shift+tab", "app.focus_previous", priority=True),
     ]
 
     def __init__(self, draft: StartRun) -> None:
@@ -108,17 +111,28 @@ class StartScreen(DialogScreen[StartRun], Listener):
         )
 
     def action_start(self) -> None:
+        self._after_typing(self._start)
+
+    def action_cancel(self) -> None:
+        self._after_typing(self._leave)
+
+    def _after_typing(self, act: Callable[[], None]) -> None:
+        """Act in the message queue of the field that has the focus, after the characters that were typed before the key."""
+        (self.focused or self).call_later(act)
+
+    def _start(self) -> None:
         if not self._sent:
             self._sent = True
             self._show_error("", "")
             self.query_one("#hint", Static).update("Starting …")
-            cast("SkillosApp", self.app).client.start(self.request)
+            cast("Workbench", self.app).client.start(self.request)
 
     def on_input_submitted(self) -> None:
-        self.action_start()
+        self._start()
 
-    def action_cancel(self) -> None:
-        self.dismiss(self.request)
+    def _leave(self) -> None:
+        if self.is_current:
+            self.dismiss(self.request)
 
     def take(self, reply: Reply) -> None:
         if self._sent and isinstance(reply, StartRefused):

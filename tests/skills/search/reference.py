@@ -1,4 +1,4 @@
-"""What search should answer, from rank-bm25 itself.
+"""The expected results of the search, from rank-bm25 itself.
 
 Reference({"find-mugs": skill}).search("where are mugs", 5)
 """
@@ -17,7 +17,7 @@ WEIGHTS = (("name", 1), ("description", 2), ("body", 2))
 
 
 class LuceneOkapi(BM25Okapi):
-    """Stock BM25, but for the idf."""
+    """Stock BM25 except for the idf."""
 
     def _calc_idf(self, nd: Mapping[str, int]) -> None:
         for word, count in nd.items():
@@ -25,7 +25,7 @@ class LuceneOkapi(BM25Okapi):
 
 
 class Reference:
-    """An Okapi index of each field; a field in which no skill has a word is left out."""
+    """An Okapi index of each field, without fields that have no words."""
 
     def __init__(self, skills: Mapping[str, Skill]) -> None:
         self._names = list(skills)
@@ -43,10 +43,10 @@ class Reference:
 
 
 def search(skills: Mapping[str, Skill], query: str, k: int) -> list[tuple[str, float]]:
-    """The answer for skills that are there for one query only."""
+    """The result for a repository of one query."""
     return Reference(skills).search(query, k)
 
 
 def words(text: str) -> list[str]:
-    """The stems of `text`, each as often as it occurs."""
+    """The stems of `text`, with repetitions."""
     return [word for word, count in count_words(text).items() for _ in range(count)]

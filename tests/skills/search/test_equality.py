@@ -1,4 +1,4 @@
-"""Search is rank-bm25 to the last bit, with few skills and with many, whatever edits led there."""
+"""Search equals rank-bm25 to the last bit, with few skills and with many, after any sequence of edits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ queries = st.lists(st.sampled_from([*WORDS, "kettle"]), max_size=30).map(" ".joi
 
 @cache
 def many() -> list[Skill]:
-    """More skills than are few, some of them equal but for the name."""
+    """More than `SMALL` skills, some of them equal except for the name."""
     return [
         Skill.make(f"filler-{number}", " ".join(WORDS[number % 3 : number % 7]), " ".join(WORDS[number % 5 :: 3]))
         for number in range(SMALL + 50)
@@ -46,7 +46,9 @@ edits = st.one_of(
 
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from([0, SMALL - 9, SMALL + 9]), st.lists(edits, max_size=20), queries)
-def test_no_edit_makes_a_difference_to_it(start: int, changes: list[tuple[str, list]], query: str) -> None:
+def test_the_scores_do_not_depend_on_the_order_of_edits(
+    start: int, changes: list[tuple[str, list]], query: str
+) -> None:
     repo = {skill.name: skill for skill in many()[:start]}
     index = SkillIndex.of(repo)
     for kind, values in [*changes, ("search", query)]:
@@ -63,7 +65,7 @@ def test_no_edit_makes_a_difference_to_it(start: int, changes: list[tuple[str, l
     assert index.search(query, 2 * SMALL) == reference.search(repo, query, 2 * SMALL)
 
 
-def test_nothing_that_was_deleted_is_left_behind() -> None:
+def test_deleted_skills_leave_no_postings() -> None:
     repo = {skill.name: skill for skill in many()}
     index = SkillIndex.of(repo)
     for name in list(repo):

@@ -1,4 +1,4 @@
-"""Search: Lucene's BM25, also in a repository of one or two skills, and always the same answer."""
+"""Search: Lucene's BM25, also in a repository of one or two skills, with deterministic results."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_name_description_and_body_all_count() -> None:
     assert all(index.search(query, 1) for query in ("MUGS", "coffee", "safe"))
 
 
-def test_skills_without_a_word_do_no_harm() -> None:
+def test_skills_without_words_are_allowed() -> None:
     index = SkillIndex()
     index.insert("the", skill("the"))
     assert index.search("the", 3) == []
@@ -94,7 +94,7 @@ def test_a_word_counts_by_its_field_and_by_the_formula() -> None:
     assert index.search("safe safe safe", 1) == [("mug-mug", pytest.approx(idf * 2 * 3))]
 
 
-def test_the_name_of_a_file_that_gives_none_is_what_it_is_indexed_by() -> None:
+def test_a_file_without_a_name_is_indexed_by_its_name_in_the_repository() -> None:
     index = SkillIndex()
     index.insert("collection/find-mugs", Skill.parse("Look into the safe."))
     index.insert("collection/other", Skill.parse("---\nname: find-cups\n---\nLook into the box."))
@@ -102,7 +102,7 @@ def test_the_name_of_a_file_that_gives_none_is_what_it_is_indexed_by() -> None:
     assert [name for name, _ in index.search("cups", 5)] == ["collection/other"]
 
 
-def test_only_what_changed_is_indexed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_changed_skills_are_indexed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     skills = {name: skill(name, "Use when a mug is wanted.", f"{name} is in the safe") for name in ("a1", "b1", "c1")}
     index = SkillIndex.of(skills)
     read: list[str] = []
@@ -140,7 +140,7 @@ def test_any_query_is_answered(query: str, count: int) -> None:
     assert [name for name, _ in found] == (["mugs-0", "mugs-1"] if "mug" in query else [])
 
 
-def test_of_a_long_query_so_many_words_count() -> None:
+def test_only_the_first_words_of_a_long_query_count() -> None:
     index = index_of(a="mug", b="cup")
     assert index.search("mug " * (MAX_QUERY_WORDS + 1), 1) == index.search("mug " * MAX_QUERY_WORDS, 1)
     assert index.search("mug " * MAX_QUERY_WORDS + "cup", 2) == index.search("mug " * MAX_QUERY_WORDS, 2)

@@ -1,4 +1,4 @@
-"""Re-ranking by how tasks went: Wilson's lower bound, and unmeasured is not 0."""
+"""Re-ranking by success rates: Wilson's lower bound, and unmeasured is not 0."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_bound_has_the_published_values(successes: int, trials: int, bound: 
 
 
 @given(counts)
-def test_the_bound_is_where_the_score_test_just_rejects(result: tuple[int, int]) -> None:
+def test_the_bound_is_the_rejection_point_of_the_score_test(result: tuple[int, int]) -> None:
     """The interval's definition: at its end the observed rate is z standard errors, by that end's own variance, away."""
     successes, trials = result
     bound = wilson_lower_bound(successes, trials)
@@ -48,7 +48,7 @@ def test_the_bound_is_where_the_score_test_just_rejects(result: tuple[int, int])
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 0), (2, 1), (-1, 3)])
-def test_what_is_no_rate_has_no_bound(successes: int, trials: int) -> None:
+def test_an_invalid_rate_has_no_bound(successes: int, trials: int) -> None:
     with pytest.raises(ValueError, match="no success rate"):
         wilson_lower_bound(successes, trials)
 
@@ -69,7 +69,7 @@ def test_without_weight_or_trials_nothing_changes() -> None:
     assert find(index, SkillUsage(), "mugs", 2, 1.0) == plain
 
 
-def test_what_proved_reliable_comes_first_and_the_untried_in_the_middle() -> None:
+def test_reliable_skills_rank_first_and_untried_skills_in_the_middle() -> None:
     index = index_of("bad", "good", "new")
     found = find(index, usage_of(bad=(0, 9), good=(9, 0)), "mugs", 3, 0.5)
     assert [name for name, _ in found] == ["good", "new", "bad"]
@@ -77,7 +77,7 @@ def test_what_proved_reliable_comes_first_and_the_untried_in_the_middle() -> Non
     assert scores["new"] == pytest.approx((scores["good"] + scores["bad"]) / 2)
 
 
-def test_a_reliable_skill_can_come_up_from_below_the_cut_but_none_without_a_word() -> None:
+def test_a_reliable_skill_below_the_cut_can_rank_up_but_not_one_without_a_common_word() -> None:
     index = index_of("a", "b", "c", "d")
     index.insert("plates", Skill.make("plates", "Use for plates.", ""))
     trials = usage_of(a=(0, 9), b=(0, 9), d=(9, 0), plates=(9, 0))

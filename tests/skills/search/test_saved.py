@@ -1,4 +1,4 @@
-"""A large repository's index lies in its folder: built once, believed only as far as it fits the skills."""
+"""The index of a large repository is stored in its folder: built once, and used only where it fits the skills."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write(root: Path, name: str, text: str) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A repository just large enough for its index to be kept."""
+    """A repository just large enough for its index to be stored."""
     for number in range(SMALL + 9):
         text = Skill.make(f"mug-{number}", "Use for a mug." if number % 3 else "", f"Mug {number} is in the safe.").text
         write(tmp_path, f"mug-{number}", text)
@@ -49,7 +49,7 @@ def expected(root: Path) -> list[tuple[str, float]]:
     return SkillIndex.of(SkillRepo.open(root)).search(QUERY, 9)
 
 
-def test_it_is_built_once(root: Path, reads: list[str]) -> None:
+def test_the_index_is_built_once(root: Path, reads: list[str]) -> None:
     first = SkillIndex.open(SkillRepo.open(root)).search(QUERY, 9)
     reads.clear()
     assert SkillIndex.open(SkillRepo.open(root)).search(QUERY, 9) == first
@@ -57,7 +57,7 @@ def test_it_is_built_once(root: Path, reads: list[str]) -> None:
     assert first == expected(root)
 
 
-def test_only_what_changed_on_the_disk_is_read_again(root: Path, reads: list[str]) -> None:
+def test_only_skills_that_changed_on_disk_are_read_again(root: Path, reads: list[str]) -> None:
     SkillIndex.open(SkillRepo.open(root))
     write(root, "mug-7", Skill.make("mug-7", "Use for a mug.", "Mug 7 is in the box.").text)
     write(root, "box", Skill.make("box", "", "Boxes are shut.").text)
@@ -74,7 +74,7 @@ def test_only_what_changed_on_the_disk_is_read_again(root: Path, reads: list[str
     assert again.search(QUERY, 9) == expected(root)
 
 
-def test_a_loaded_index_follows_edits_as_any_other(root: Path) -> None:
+def test_a_loaded_index_is_updated_by_edits(root: Path) -> None:
     SkillIndex.open(SkillRepo.open(root))
     repo = SkillRepo.open(root)
     index = SkillIndex.open(repo)
@@ -87,14 +87,14 @@ def test_a_loaded_index_follows_edits_as_any_other(root: Path) -> None:
     assert index.search(QUERY, 300) == SkillIndex.of(repo).search(QUERY, 300)
 
 
-def test_a_small_repository_keeps_nothing(tmp_path: Path) -> None:
+def test_the_index_of_a_small_repository_is_not_stored(tmp_path: Path) -> None:
     write(tmp_path, "mug", Skill.make("mug", "", "Mugs.").text)
     assert SkillIndex.open(SkillRepo.open(tmp_path)).search("mug", 1)
     assert not (tmp_path / ".skillos").exists()
     assert SkillIndex.open(SkillRepo.empty()).search("mug", 1) == []
 
 
-def test_neither_the_repository_nor_git_takes_it_for_content(root: Path) -> None:
+def test_the_stored_index_is_no_skill_and_git_ignores_it(root: Path) -> None:
     history = History.open(root)
     before = list(SkillRepo.open(root))
     SkillIndex.open(SkillRepo.open(root))
@@ -104,13 +104,13 @@ def test_neither_the_repository_nor_git_takes_it_for_content(root: Path) -> None
 
 
 def sealed(state: saved.State) -> bytes:
-    """A file whose checksum is right, whatever it says."""
+    """A file with a valid checksum and any content."""
     content = msgspec.msgpack.encode(state)
     return blake2b(content, digest_size=32).digest() + content
 
 
 def changed(**fields: object) -> Callable[[bytes], bytes]:
-    """The file with something else for the postings of the bodies."""
+    """The file with other postings of the bodies."""
 
     def change(data: bytes) -> bytes:
         state = msgspec.msgpack.decode(data[32:], type=saved.State)
@@ -159,7 +159,7 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("change", BROKEN.values(), ids=BROKEN)
-def test_a_broken_or_foreign_file_is_built_anew(root: Path, change: Callable[[bytes], bytes]) -> None:
+def test_an_invalid_stored_index_is_built_again(root: Path, change: Callable[[bytes], bytes]) -> None:
     SkillIndex.open(SkillRepo.open(root))
     good = file(root).read_bytes()
     file(root).write_bytes(change(good))
@@ -181,7 +181,7 @@ def a_folder_for_the_file(root: Path) -> None:
 
 
 @pytest.mark.parametrize("obstacle", [a_file, a_link_to_elsewhere, a_folder_for_the_file])
-def test_where_it_cannot_be_kept_search_works_all_the_same(root: Path, obstacle: Callable[[Path], None]) -> None:
+def test_search_works_where_the_index_cannot_be_stored(root: Path, obstacle: Callable[[Path], None]) -> None:
     obstacle(root)
     for _ in range(2):
         assert SkillIndex.open(SkillRepo.open(root)).search(QUERY, 9) == expected(root)
@@ -190,7 +190,7 @@ def test_where_it_cannot_be_kept_search_works_all_the_same(root: Path, obstacle:
 
 @pytest.mark.parametrize("name", ["search-index", "search-index.tmp"])
 @pytest.mark.parametrize("kind", ["link", "pipe"])
-def test_what_lies_in_its_place_is_neither_followed_nor_waited_for(root: Path, name: str, kind: str) -> None:
+def test_links_and_pipes_in_place_of_the_stored_index_are_refused(root: Path, name: str, kind: str) -> None:
     outside = root / "outside"
     outside.write_text("untouched")
     (root / ".skillos").mkdir()
@@ -203,8 +203,8 @@ def test_what_lies_in_its_place_is_neither_followed_nor_waited_for(root: Path, n
     assert file(root).is_file() and not file(root).is_symlink()
 
 
-def test_a_change_of_what_words_are_asks_for_a_new_format() -> None:
-    """Who changes the expected counts raises `saved.FORMAT`, or indexes built before answer wrongly."""
+def test_a_change_of_the_tokenizer_needs_a_new_format_number() -> None:
+    """If the expected counts change, increase `saved.FORMAT`, or older stored indexes give wrong results."""
     text = "The cats' naïve re-use of HTTP_2, über 数据库; I/O isn't 3.14, heating generously."
     expected = "cat naïv re use http 2 über 数据 据库 o isn t 3 14 heat generous"
     assert (saved.FORMAT, count_words(text)) == (1, dict.fromkeys(expected.split(), 1))

@@ -1,4 +1,4 @@
-"""What a word is: lower case, no stop words, English stems, pairs of characters where words have no spaces."""
+"""The tokenizer: lower case, no stop words, English stems, pairs of characters where words have no spaces."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ def test_any_text_counts_and_counts_add_up(first: str, second: str) -> None:
     ["a" * 2**20, "mug " * 2**18, "数" * 2**20, "\ud800" * 2**20, "\0" * 2**20],
     ids=["one word", "one word repeated", "han", "surrogates", "nul"],
 )
-def test_words_are_short_also_in_a_megabyte_without_blanks(text: str) -> None:
+def test_words_are_bounded_also_in_a_megabyte_without_blanks(text: str) -> None:
     assert all(len(word) <= 255 for word in count_words(text))

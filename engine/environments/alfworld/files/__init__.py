@@ -1,1 +1,1 @@
-"""ALFWorld games on disk: the official layout and packed splits."""
+"""ALFWorld games on disk, in the official layout or as packed splits."""

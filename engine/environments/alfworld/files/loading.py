@@ -1,4 +1,4 @@
-"""Finds ALFWorld games on disk, in the official layout or packed, and reads each when it is first needed.
+"""Find ALFWorld games on disk, in the official layout or packed. Each game is read at its first use.
 
     games = load_games("~/alfworld", split="valid_seen")
     games[0].task, games[0].walkthrough
@@ -35,11 +35,11 @@ TAIL = 16_384
 
 
 def load_games(path: Path | str, split: str | None = None) -> Games:
-    """The games under `path` (a directory of either kind, or one file), all splits or one, in the order of the files.
+    """The games under `path` (a directory of either layout, or one file), of all splits or one, in file order.
 
-    Raises `GamesError` for a missing path, an unknown or empty split; a broken line or file is left out, see `left_out`,
-    and what is broken inside a game is found when it is first played, or by `Games.checked`. Packed splits are unpacked
-    into a temporary file (190 MB for `train`); games are read from there, or from their own files, one by one.
+    Raises `GamesError` for a missing path and for an unknown or empty split. An invalid line or file is listed in
+    `left_out`. An error inside a game is raised when the game is first played, or by `Games.checked`. Packed splits are
+    unpacked into a temporary file (190 MB for `train`). Games are read from there, or from their own files, one by one.
     """
     path = Path(path).expanduser()
     if not path.exists():
@@ -68,7 +68,7 @@ def _is_packed(path: Path) -> bool:
 
 
 def _split_files(path: Path) -> dict[str, Path]:
-    """Packed splits by name; recordings of play lie beside them and are none."""
+    """The packed splits by name, without the recordings of play in the same folder."""
     files = sorted([*path.glob("*.jsonl"), *path.glob("*.jsonl.xz")])
     splits = [file for file in files if file.is_file() and not file.name.startswith(RECORDINGS)]
     return {file.name.partition(".jsonl")[0]: file for file in splits}
@@ -96,7 +96,7 @@ def _official(path: Path, split: str | None, library: Library) -> Iterator[Game 
 
 
 def _official_game(file: Path, library: Library) -> Game | GamesError:
-    """Listed by the end of its file, where `solvable` stands: the official player leaves out what is not."""
+    """A game from the last bytes of its file, which contain `solvable`. The official player omits unsolvable games."""
     id, where = "/".join(file.absolute().parts[-4:-1]), f"{file}, line 1"
     if any(word in id for word in UNSUPPORTED):
         return NotOffered(f"{file}: a task with movable receptacles or sliced objects, which the text games leave out")
@@ -135,9 +135,9 @@ class _OfficialReader:
 
 
 def _without_task(grammar: str) -> tuple[str, str]:
-    """The grammar with `PLACE_OF_TASK` for the task's sentence, so that games share it, and the sentence.
+    """The grammar with `PLACE_OF_TASK` instead of the task's sentence, so that games can share it; and the sentence.
 
-    The sentence is what the rule `task` says behind its colon; one that is more than plain words stays in the grammar.
+    The sentence is the text after the colon of the rule `task`. If it is not plain words, the grammar keeps it.
     """
     found = TASK_RULE.search(grammar)
     if found is None:
@@ -150,17 +150,17 @@ def _without_task(grammar: str) -> tuple[str, str]:
 
 
 def _unescaped(text: str) -> str:
-    """The inside of a JSON string as text; as it stands where it is not one."""
+    """The content of a JSON string as text; `text` itself if it is not valid JSON."""
     try:
         return str(json.loads(f'"{text}"', strict=False))
     except ValueError:
         return text
 
 
-def _chosen(places: dict[str, Path], split: str | None, path: Path) -> list[Path]:
+def _chosen(splits: dict[str, Path], split: str | None, path: Path) -> list[Path]:
     if split is None:
-        return list(places.values())
-    if split not in places:
-        known = ", ".join(sorted(places)) or "none"
+        return list(splits.values())
+    if split not in splits:
+        known = ", ".join(sorted(splits)) or "none"
         raise GamesError(f"{path}: no split {split}; expected one of: {known}")
-    return [places[split]]
+    return [splits[split]]

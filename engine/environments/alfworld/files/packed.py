@@ -1,8 +1,8 @@
-"""Packed splits: one game a line, plain or in xz, unpacked into a temporary file and read back game by game.
+"""Packed splits: one game per line, plain or xz, unpacked into a temporary file and read from it game by game.
 
     for game in packed_games(Path("train.jsonl.xz"), domain, grammar, library): ...
 
-What stays in memory of a game is where it lies. The file has no name and is gone with the last of its games.
+Only the offset of a game is kept in memory. The file has no name; the system deletes it with the last of its games.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_UNPACKED = 1_000_000_000
 
 
 def packed_games(file: Path, domain: str, grammar: str, library: Library) -> Iterator[Game | GamesError]:
-    """The games of a split in order, or why a line holds none. Raises `GamesError` where the temporary file is refused."""
+    """The games of a split in order, with an error for each invalid line. Raises `GamesError` for the temporary file."""
     spool = _Spool()
     number = 0
     try:
@@ -39,7 +39,7 @@ def packed_games(file: Path, domain: str, grammar: str, library: Library) -> Ite
 
 
 def _lines(stream: IO[bytes]) -> Iterator[bytes]:
-    """Lines, each cut behind its first `MAX_GAME` bytes. Raises `OSError` for a file that would never end."""
+    """The lines, each cut after `MAX_GAME` + 1 bytes. Raises `OSError` for more than `MAX_UNPACKED` or `MAX_LINES`."""
     unpacked = 0
     for _ in range(MAX_LINES):
         line = rest = stream.readline(MAX_GAME + 1)
@@ -70,14 +70,14 @@ def _packed_game(
 
 
 class _Spool:
-    """A temporary file without a name, written from one thread, then read from any. Raises `GamesError` in `add`."""
+    """A temporary file without a name. One thread writes it; then any thread can read it."""
 
     def __init__(self) -> None:
         self._size = 0
         self._file = -1
 
     def add(self, data: bytes) -> int:
-        """Writes `data` at the end and returns where it begins."""
+        """Append `data` and return its offset. Raises `GamesError`."""
         try:
             if self._file < 0:
                 self._file, name = tempfile.mkstemp()
@@ -93,7 +93,7 @@ class _Spool:
         return self._size - len(data)
 
     def read(self, start: int, length: int) -> bytes:
-        """What was written there."""
+        """`length` bytes from the offset `start`."""
         return os.pread(self._file, length, start)
 
 

@@ -1,4 +1,4 @@
-"""What games look like in files, and how much of a file is taken before it is refused.
+"""The records of game files, and the limits of their sizes.
 
 The limits are far above the official games (3,553 in a split, files of 0.14 MB, texts of 105,000 characters).
 """
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class PackedGame(msgspec.Struct, frozen=True):
-    """A line of a packed split, without its problem."""
+    """A line of a packed split. The problem is kept as raw JSON."""
 
     id: Id
     task: Task
@@ -42,7 +42,7 @@ class OfficialGame(msgspec.Struct, frozen=True):
 
 
 def decode(data: bytes | msgspec.Raw, kind: type[T], where: str) -> T:
-    """The JSON in `data`. Raises `GamesError` with what was expected."""
+    """Decode the JSON `data` as `kind`. Raises `GamesError` with the expected form."""
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -53,7 +53,7 @@ def decode(data: bytes | msgspec.Raw, kind: type[T], where: str) -> T:
 
 
 def check_id(id: str, where: str) -> None:
-    """Raises `GamesError` for an id that could not be shown in a terminal or stand in a path."""
+    """Raise `GamesError` for an id that cannot be printed on a terminal or used as a path."""
     if not id.isprintable() or any(part.strip() in ("", ".", "..") for part in id.split("/")):
         raise GamesError(
             f"{where}: the id {id!r} is none; expected printable names between /, and no . or .. among them"
@@ -61,7 +61,7 @@ def check_id(id: str, where: str) -> None:
 
 
 def read_text(file: Path, why: str) -> str:
-    """A text file, what is not UTF-8 in it replaced. Raises `GamesError`; `why` says what the file is needed for."""
+    """The text of a file, with invalid UTF-8 replaced. Raises `GamesError`; `why` says what the file is needed for."""
     try:
         if not file.is_file():
             raise FileNotFoundError("no such file")

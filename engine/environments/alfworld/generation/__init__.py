@@ -1,12 +1,12 @@
-"""Synthetic games in ALFWorld's format: new houses and tasks of the six families, each with a walkthrough that wins.
+"""Generate synthetic games in ALFWorld's format: new houses, and tasks of the six families, with winning walkthroughs.
 
     games = generate(count=60, seed=7)
     write(games, "~/synthetic")
     load_games("~/synthetic", split="synthetic")
 
-The way from a seed to a file: `tables` holds what houses are made of, `families` what is asked for, `house` draws a house
-and a goal (with `names`), `walkthrough` finds the shortest way there, `problem` says all that in PDDL, `rules` gives the
-domain and grammar, `games` puts them together and plays them, `files` writes them.
+The modules from a seed to a file: `tables` has the parts of houses, `families` the tasks, `house` draws a house and a goal
+(with `names`), `walkthrough` finds the shortest plan, `problem` writes the PDDL, `rules` gives the domain and the grammar,
+`games` combines them and plays each game, `files` writes the games.
 """
 
 from engine.environments.alfworld.generation.families import FAMILIES

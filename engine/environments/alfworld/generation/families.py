@@ -1,4 +1,4 @@
-"""The six task families: where each can be set, what is asked for, and when it is reached, as the benchmark says it."""
+"""The six task families: the rooms where each is possible, its goals, and the goal conditions as in the benchmark."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.environments.alfworld.generation.tables import POSSIBLE, SWITCHED, T
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """What is done to a thing on its way: the command's verb, the type of receptacle for it, what becomes true."""
+    """A treatment of a thing: the command's verb, the type of receptacle that it needs, the predicate that it makes true."""
 
     verb: str
     tool: str
@@ -25,7 +25,7 @@ COOL = Treatment("cool", "Fridge", "isCool")
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """`number` things are to be placed, after the treatment; or one is to be held by a lamp that has been used."""
+    """A task: place `number` things after the `treatment`; or, if `lit`, hold one thing next to a lamp that is on."""
 
     name: str
     number: int = 1
@@ -51,7 +51,7 @@ FAMILIES = tuple(FAMILY)
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A family with the type of thing that is asked for, and the type of receptacle (or lamp) where it should be."""
+    """A family with the type of the thing, and the type of the receptacle (or lamp) where it must be."""
 
     family: Family
     thing: str
@@ -59,17 +59,17 @@ class Goal:
 
     @property
     def avoided(self) -> str | None:
-        """The type of receptacle where no such thing lies at the start, or the task would be done in part."""
+        """The type of receptacle that must not contain the thing at the start, or the task would be partly done."""
         return None if self.family.lit or self.family.treatment else self.place
 
 
 def rooms(tables: Tables, family: Family) -> list[str]:
-    """The rooms where a family can always be set."""
+    """The rooms in which a family always has a goal."""
     return [name for name, room in tables.rooms.items() if goals(tables, family, name, room.always)]
 
 
 def goals(tables: Tables, family: Family, room: str, receptacles: Collection[str]) -> list[Goal]:
-    """What a family can ask for in a room with the types `receptacles`."""
+    """The goals of a family in a room with receptacles of the types `receptacles`."""
     places = {
         thing: [place for place in tables.places(thing) if place in receptacles] for thing in tables.found_in(room)
     }
@@ -87,7 +87,7 @@ def goals(tables: Tables, family: Family, room: str, receptacles: Collection[str
 
 
 def formula(goal: Goal) -> str:
-    """When a goal is reached, in PDDL."""
+    """The condition of a goal, in PDDL."""
     thing, place, treatment = f"{goal.thing}Type", f"{goal.place}Type", goal.family.treatment
     if goal.family.lit:
         return f"""(and

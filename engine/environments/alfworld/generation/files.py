@@ -1,4 +1,4 @@
-"""Writes games as the benchmark's own files lie: `json_2.1.1/<split>/<task>/<trial>/game.tw-pddl`."""
+"""Write games in the official layout: `json_2.1.1/<split>/<task>/<trial>/game.tw-pddl`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ PLAIN = re.compile(r"[\w.-]*\w[\w.-]*")
 
 
 def write(games: Iterable[Game], directory: Path | str, split: str = SPLIT) -> list[Path]:
-    """Writes each game whole or not at all, as it comes, and returns their files.
+    """Write each game atomically, one after the other. Returns their files.
 
-    Beside each game lies a small `traj_data.json`, by which the official player finds games and their task types.
-    Raises `GamesError` for a game that is there already, which is left as it is, and for what the disk refuses.
+    Each game gets a small `traj_data.json`, by which the official player finds games and their task types. Raises
+    `GamesError` for a game that exists already, which is not changed, and for an error of the file system.
     """
     root = Path(directory).expanduser() / OFFICIAL / split
     if not PLAIN.fullmatch(split):
@@ -39,7 +39,7 @@ def write(games: Iterable[Game], directory: Path | str, split: str = SPLIT) -> l
 
 
 def _write(game: Game, unfinished: Path, root: Path) -> Path:
-    """The finished folder is moved into place, which fails where another lies."""
+    """Write a game into a draft folder and publish it, which fails if the folder exists."""
     folder = root.joinpath(*game.id.split("/")[-2:])
     draft = unfinished / folder.name
     if folder.exists():

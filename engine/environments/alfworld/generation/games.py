@@ -1,4 +1,4 @@
-"""Makes synthetic games, each from its number alone, and plays each to its end before it is given out."""
+"""Generate synthetic games, each from its number, and play each to its end before it is returned."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def generate(
     size: str = "medium",
     rules: Path | str | None = None,
 ) -> Iterator[Game]:
-    """`count` games whose walkthroughs have been seen to win, the families by turns.
+    """`count` games with verified walkthroughs, the families in turn.
 
-    A game depends on its number, `seed`, `families`, `size` and the rules alone: ten games are the first ten of a
-    hundred, on any machine. `rules` is where other games lie whose domain and grammar are to be used; the tasks stay
-    in our words. Raises `GamesError` at once for what cannot be asked for, and later if a walkthrough does not win.
+    A game depends only on its number, `seed`, `families`, `size` and the rules: ten games are the first ten of a hundred,
+    on any machine. `rules` is a path of games whose domain and grammar are used; the sentences of the tasks are ours.
+    Raises `GamesError` at once for invalid arguments, and during iteration if a walkthrough does not win.
     """
     _check(count, seed, families, size)
     texts = our_rules() if rules is None else rules_at(rules)
@@ -70,7 +70,7 @@ def _game(seed: int, index: int, family: str, size: str, rules: RuleTexts, libra
 
 
 def _task_name(goal: Goal) -> str:
-    """In the benchmark's manner: family, thing, no movable receptacle, place, and where it happens."""
+    """The name in the form of the benchmark: family, thing, no movable receptacle, place, scene."""
     return f"{goal.family.name}-{goal.thing}-None-{goal.place}-synthetic"
 
 
@@ -79,7 +79,7 @@ def _reader(content: Content) -> Callable[[], Content]:
 
 
 def _verified(game: Game) -> Game:
-    """The game, played by its walkthrough: won by the last command and by none before."""
+    """Play the walkthrough of `game` and return it. The last command, and no earlier one, must win."""
     environment = AlfworldEnvironment(game)
     won = [environment.won]
     for action in game.walkthrough:

@@ -1,4 +1,4 @@
-"""A house, drawn from the tables: one room with its receptacles, the things in them, and where the player starts."""
+"""Draw a house from the tables: one room with its receptacles, the things in them, and the start of the player."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Receptacle:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A thing, and the receptacle where it lies at the start."""
+    """A thing, and the receptacle that contains it at the start."""
 
     name: str
     type: str
@@ -34,7 +34,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """`start` is a location without receptacles."""
+    """One room. `start` is the player's first location, which has no receptacles."""
 
     start: str
     receptacles: tuple[Receptacle, ...]
@@ -47,7 +47,7 @@ class House:
 
 
 def draw_house(draw: random.Random, tables: Tables, family: Family, size: str) -> tuple[House, Goal]:
-    """A house of `size` and a goal of `family` that can be reached in it and is not reached yet."""
+    """A house of `size`, and a goal of `family` that is possible in it and not yet reached."""
     room = draw.choice(rooms(tables, family))
     names = Names(draw)
     start = names.location()
@@ -62,7 +62,7 @@ def draw_house(draw: random.Random, tables: Tables, family: Family, size: str) -
 
 
 def _receptacles(draw: random.Random, tables: Tables, room: str, size: str, names: Names) -> tuple[Receptacle, ...]:
-    """Now and then one shares its location with another, as a coffee machine with the counter that it stands on."""
+    """The receptacles. A share of them (`SHARE_BESIDE`) is at the location of another one, like appliances on a counter."""
     table = tables.rooms[room]
     further = draw.randint(*table.receptacles[size]) - len(table.always)
     kinds = [*table.always, *draw.sample(list(table.more), further, counts=list(table.more.values()))]
@@ -77,7 +77,7 @@ def _receptacles(draw: random.Random, tables: Tables, room: str, size: str, name
 def _things(
     draw: random.Random, tables: Tables, room: str, size: str, goal: Goal, receptacles: Sequence[Receptacle]
 ) -> list[str]:
-    """The types of the things in the room: those of the goal first, then others."""
+    """The types of the things in the room, those of the goal first."""
     total = draw.randint(*tables.rooms[room].things[size])
     things = [goal.thing] * draw.randint(goal.family.number, MOST_WANTED)
     if goal.family.lit:
@@ -93,7 +93,7 @@ def _things(
 def _place(
     draw: random.Random, tables: Tables, thing: str, receptacles: Sequence[Receptacle], avoided: str | None
 ) -> Receptacle:
-    """One of the receptacles that hold `thing`; each type of them is as likely, however many there are."""
+    """A receptacle that can contain `thing`, uniform over the types and then over the receptacles of the type."""
     present = {each.type for each in receptacles} - {avoided}
     kind = draw.choice([kind for kind in tables.places(thing) if kind in present])
     return draw.choice([each for each in receptacles if each.type == kind])

@@ -1,6 +1,6 @@
 """Names of receptacles, things and locations, mangled as in the benchmark's problems: `Mug_bar__plus_01_dot_20_bar_…`.
 
-The player is told `mug 1` for them, by the rule of `engine.environments.alfworld.play.naming`.
+The player sees `mug 1` instead, by the rule of `engine.environments.alfworld.play.naming`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ FLOOR, SIDES, ANGLES = (-16, 16), (0, 3), (-2, 4)
 
 
 class Names:
-    """Draws names, none of them twice."""
+    """Draws unique names."""
 
     def __init__(self, draw: random.Random) -> None:
         self._draw = draw
         self._taken: set[str] = set()
 
     def entity(self, kind: str) -> str:
-        """A type with a position in centimetres; a basin is a part of what it is named after."""
+        """A type with a position in centimetres. The name of a basin starts with the type that it is a part of."""
 
         def name(*position: int) -> str:
             numbers = [
@@ -32,7 +32,7 @@ class Names:
         return self._new(name, ACROSS, UP, ACROSS)
 
     def location(self) -> str:
-        """A place on the floor in quarter metres, a side to face, and an angle to look down at."""
+        """A position on the floor in quarter metres, a direction, and an angle of view."""
 
         def name(x: int, z: int, side: int, angle: int) -> str:
             numbers = [f"_minus_{-number}" if number < 0 else str(number) for number in (x, z, side, 15 * angle)]
@@ -49,7 +49,7 @@ class Names:
 
 
 def labels(kinds: dict[str, str]) -> dict[str, str]:
-    """What the player reads for each name, given its type: of a type, the last in the order of names is number 1."""
+    """The label that the player sees for each name (`kinds`: types by name). Within a type, the last name is number 1."""
     read: dict[str, str] = {}
     numbers = dict.fromkeys(kinds.values(), 0)
     for name in sorted(kinds, key=str.lower, reverse=True):

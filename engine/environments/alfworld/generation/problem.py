@@ -1,4 +1,4 @@
-"""A house and a goal as a problem in PDDL, for the benchmark's domain as for our own."""
+"""Write a house and a goal as a PDDL problem, which fits the benchmark's domain and ours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAMED_BY_RULES = {
 
 
 def problem(name: str, house: House, goal: Goal, tables: Tables) -> str:
-    """The problem's text. All that is openable is closed, nothing is treated yet, and the hands are empty."""
+    """The text of the problem. At the start all receptacles are closed, nothing is treated, and the hands are empty."""
     declared = "\n    ".join(_objects(house))
     facts = "\n    ".join(f"({fact})" for fact in _facts(house, tables))
     return f"""(define (problem {name})
@@ -54,11 +54,11 @@ def _facts(house: House, tables: Tables) -> list[str]:
         facts += [f"{POSSIBLE[use]} {item.name}" for use in uses]
         if SWITCHED not in uses:
             facts.append(f"pickupable {item.name}")
-    return facts + _room_for(house, tables)
+    return facts + _containment(house, tables)
 
 
-def _room_for(house: House, tables: Tables) -> list[str]:
-    """Which types of receptacles can contain which types of things, of those in the house."""
+def _containment(house: House, tables: Tables) -> list[str]:
+    """The facts about which types of receptacles in the house can contain which types of things."""
     present = {each.type for each in house.receptacles}
     things = dict.fromkeys(item.type for item in house.items)
     return [

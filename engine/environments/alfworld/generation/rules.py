@@ -1,4 +1,4 @@
-"""The rules that synthetic games are played by: our own domain and grammar, or those of games that a user has."""
+"""The rules of synthetic games: our domain and grammar, or those of other games on disk."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ WHY = "synthetic games were to be played by its rules"
 
 @dataclass(frozen=True, slots=True)
 class RuleTexts:
-    """A domain in PDDL, and a grammar in which `PLACE_OF_TASK` stands for the task's sentence."""
+    """A PDDL domain, and a grammar with `PLACE_OF_TASK` instead of the task's sentence."""
 
     domain: str
     grammar: str
 
 
 def our_rules() -> RuleTexts:
-    """Those that come with this package."""
+    """The rules of this package."""
     return RuleTexts(text(DOMAIN), text(GRAMMAR))
 
 
 def rules_at(path: Path | str) -> RuleTexts:
-    """Those of the games under `path`, official or packed. Raises `GamesError` where there are none to be read."""
+    """The rules of the games under `path`, official or packed. Raises `GamesError` where none can be read."""
     path = Path(path).expanduser()
     if (path / DOMAIN).is_file() and (path / GRAMMAR).is_file():
         rules = RuleTexts(read_text(path / DOMAIN, WHY), read_text(path / GRAMMAR, WHY))

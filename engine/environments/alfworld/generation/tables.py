@@ -1,4 +1,4 @@
-"""What synthetic houses are made of, and what the player is told: the package's data files, read once."""
+"""The data of synthetic houses and task sentences (`house.toml`), read once."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ POSSIBLE = MappingProxyType(
 
 
 class Room(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`always` are receptacles that stand in every such room, `more` how many others there may be of a type.
+    """A type of room. `always`: receptacles of every such room; `more`: the maximum number of others, by type.
 
-    `receptacles` and `things` are by size how many there are altogether, from and to.
+    `receptacles` and `things` are the minimum and maximum totals, by size.
     """
 
     always: tuple[str, ...]
@@ -30,9 +30,9 @@ class Room(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Thing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A type of thing: the rooms where it is found, the receptacles (or groups of them) that hold it.
+    """A type of thing: the rooms where it is found, and the receptacles (or groups of them) that can contain it.
 
-    `can` are the verbs of what can be done with it, keys of `POSSIBLE`, which has the predicates that say so.
+    `can` are the verbs of its treatments: keys of `POSSIBLE`, which maps them to predicates.
     """
 
     rooms: tuple[str, ...]
@@ -41,7 +41,7 @@ class Thing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`house.toml`; `sentences` are by family how the task may be said."""
+    """The content of `house.toml`. `sentences` are the phrasings of the task, by family."""
 
     openable: tuple[str, ...]
     rooms: dict[str, Room]
@@ -50,11 +50,11 @@ class Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sentences: dict[str, tuple[str, ...]]
 
     def places(self, thing: str) -> tuple[str, ...]:
-        """The types of receptacles that hold a type of thing."""
+        """The types of receptacles that can contain a type of thing."""
         return tuple(dict.fromkeys(place for word in self.things[thing].on for place in self.groups.get(word, (word,))))
 
     def found_in(self, room: str) -> tuple[str, ...]:
-        """The types of things of a room."""
+        """The types of things that are found in a room."""
         return tuple(name for name, thing in self.things.items() if room in thing.rooms)
 
 
@@ -65,5 +65,5 @@ def tables() -> Tables:
 
 
 def text(name: str) -> str:
-    """A data file of this package."""
+    """The text of a data file of this package."""
     return (resources.files(__package__) / name).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a player who knows the house would do: the shortest of the ways to reach a goal."""
+"""Plan the shortest walkthrough of a goal for a player who knows the house."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from engine.environments.alfworld.generation.tables import Tables
 
 
 def shortest(house: House, goal: Goal, tables: Tables) -> tuple[str, ...]:
-    """The commands of the shortest way, the first of several."""
-    read = labels(house.types())
-    ways = _ways(house, goal, lambda: _Way(house.start, read, tables.openable))
-    return tuple(min(ways, key=lambda way: len(way.commands)).commands)
+    """The commands of the shortest plan, the first one of several."""
+    label_of = labels(house.types())
+    plans = _plans(house, goal, lambda: _Plan(house.start, label_of, tables.openable))
+    return tuple(min(plans, key=lambda plan: len(plan.commands)).commands)
 
 
-def _ways(house: House, goal: Goal, begin: Callable[[], _Way]) -> Iterator[_Way]:
-    """All choices of things, of what treats them or lights them, and of where to put them."""
+def _plans(house: House, goal: Goal, begin: Callable[[], _Plan]) -> Iterator[_Plan]:
+    """A plan for every choice of things, of the tool or lamp, and of the target receptacle."""
     things = [item for item in house.items if item.type == goal.thing]
     if goal.family.lit:
         for item, lamp in product(things, [item for item in house.items if item.type == goal.place]):
-            way = begin()
-            way.take(item)
-            way.use(lamp)
-            yield way
+            plan = begin()
+            plan.take(item)
+            plan.use(lamp)
+            yield plan
         return
     treatment = goal.family.treatment
     tools = [each for each in house.receptacles if each.type == treatment.tool] if treatment else [None]
     places = [each for each in house.receptacles if each.type == goal.place]
     for items, tool, place in product(combinations(things, goal.family.number), tools, places):
-        way = begin()
+        plan = begin()
         for item in items:
-            way.take(item)
+            plan.take(item)
             if treatment and tool:
-                way.treat(treatment.verb, item, tool)
-            way.put(item, place)
-        yield way
+                plan.treat(treatment.verb, item, tool)
+            plan.put(item, place)
+        yield plan
 
 
-class _Way:
-    """A player on the way: where they are, what they have opened, and the commands so far."""
+class _Plan:
+    """A plan under construction: the player's location, the opened receptacles, and the commands so far."""
 
     def __init__(self, start: str, labels: dict[str, str], openable: tuple[str, ...]) -> None:
         self.commands: list[str] = []

@@ -1,1 +1,1 @@
-"""The planning language PDDL: parsed, compiled into conditions and joins over facts, and its actions."""
+"""The planning language PDDL: a parser, and a compiler of conditions and actions into joins over facts."""

@@ -1,7 +1,7 @@
-"""An action schema, compiled for the games of a domain: where it can be done now, and what it changes.
+"""Compile an action schema for the games of a domain: the values with which it is applicable, and its effects.
 
-As in the official engine, an action whose effects its own preconditions already promise (going to where one is) does
-nothing and therefore does not exist.
+As in the official engine, an action whose effects are implied by its preconditions (going to the present location) changes
+nothing and is not applicable.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Pairs: TypeAlias = frozenset[tuple[int, int]]
 
 
 class Action:
-    """`reads` are the predicates that decide where the action can be done, `decided_by` also its effects."""
+    """A compiled action. `reads`: the predicates of its applicability; `decided_by`: those of its effects too."""
 
     def __init__(self, frame: Frame, schema: Schema, constants: Sequence[str]) -> None:
         self.name = schema.name
@@ -41,23 +41,23 @@ class Action:
         self.decided_by = self.reads | self._effects.reads
 
     def rows(self, facts: Facts) -> set[Row]:
-        """The values of the parameters with which the action can be done."""
+        """The values of the parameters with which the action is applicable."""
         found: set[Row] = set()
         for chain in self._chains:
             chain(facts, self._where.env(facts.constants), found)
         return found
 
     def changes(self, facts: Facts, row: Row) -> tuple[set[Change], set[Change]]:
-        """What becomes false and what becomes true when the action is done with `row`; nothing is changed yet."""
+        """The facts that the action with `row` makes false, and those that it makes true. `facts` is not changed."""
         env = self._effects.env(facts.constants, row)
-        gone: set[Change] = set()
-        come: set[Change] = set()
+        removed: set[Change] = set()
+        added: set[Change] = set()
         for predicate, slots, positive in self._plain:
-            (come if positive else gone).add((predicate, tuple([env[slot] for slot in slots])))
+            (added if positive else removed).add((predicate, tuple([env[slot] for slot in slots])))
         for chains, positive in self._guarded:
             for chain in chains:
-                chain(facts, env, come if positive else gone)
-        return gone - come, come
+                chain(facts, env, added if positive else removed)
+        return removed - added, added
 
     def _collect(self, facts: Facts, env: Env, out: Any) -> bool:
         if self._idle is None or not self._idle(env):
@@ -78,13 +78,13 @@ class Action:
 
 
 def constants_of(schema: Schema) -> set[str]:
-    """The objects that a schema names."""
+    """The objects that occur in a schema."""
     formulas = [schema.precondition, *(part for effect in schema.effects for part in (effect.atom, effect.condition))]
     return {term for formula in formulas for term in terms_of(formula) if not term.startswith("?")}
 
 
 def _check_variables(action: str, parameters: Sequence[str], effect: Effect) -> None:
-    """An effect's variables are parameters or quantified, and not both."""
+    """Raise `FormatError` unless each variable of an effect is either a parameter or quantified, not both."""
     quantified = {each.name for each in effect.variables}
     unknown = {term for term in effect.atom.terms if term.startswith("?")} - quantified - set(parameters)
     for name in sorted(unknown | (quantified & set(parameters))):
@@ -93,23 +93,23 @@ def _check_variables(action: str, parameters: Sequence[str], effect: Effect) -> 
 
 
 def _idle_test(compiler: Compiler, schema: Schema) -> Callable[[Env], bool] | None:
-    """Whether values of the parameters make an action change nothing, whatever the facts; None where none can.
+    """A test whether values of the parameters make an action change nothing, for any facts; None if no values do.
 
-    They do where each atom that becomes true is one that the precondition asks for, and each that becomes false is one
-    that it forbids or that becomes true after all.
+    They do if each atom that becomes true is required by the precondition, and each atom that becomes false is forbidden by
+    it or also becomes true.
     """
     if any(effect.condition != TRUE or effect.variables for effect in schema.effects):
         return None
     parts = _conjuncts(schema.precondition)
     true = [part for part in parts if isinstance(part, Atom)]
     false = [part.part for part in parts if isinstance(part, Not) and isinstance(part.part, Atom)]
-    come = [effect.atom for effect in schema.effects if effect.positive]
+    added = [effect.atom for effect in schema.effects if effect.positive]
     choices: set[frozenset[Pairs]] = set()
     for effect in schema.effects:
-        others = true if effect.positive else come + false
+        others = true if effect.positive else added + false
         compiler.frame.spend(len(others))
-        alike = [other for other in others if other.predicate == effect.atom.predicate]
-        choices.add(frozenset(_pairs(compiler, effect.atom, other) for other in alike))
+        same = [other for other in others if other.predicate == effect.atom.predicate]
+        choices.add(frozenset(_pairs(compiler, effect.atom, other) for other in same))
     if not all(choices):
         return None
     tests = [_any_equal([*choice]) for choice in choices]
@@ -117,7 +117,7 @@ def _idle_test(compiler: Compiler, schema: Schema) -> Callable[[Env], bool] | No
 
 
 def _any_equal(choice: Sequence[Pairs]) -> Callable[[Env], bool]:
-    """Whether all pairs of slots of one of the alternatives have equal values."""
+    """A test whether, in one of the alternatives, all pairs of slots have equal values."""
     if len(choice) == 1 and len(choice[0]) == 1:
         ((left, right),) = choice[0]
         return lambda env: env[left] == env[right]
@@ -125,7 +125,7 @@ def _any_equal(choice: Sequence[Pairs]) -> Callable[[Env], bool]:
 
 
 def _pairs(compiler: Compiler, left: Atom, right: Atom) -> Pairs:
-    """The slots that must be equal for two atoms of one predicate to be the same."""
+    """The pairs of slots that must be equal for two atoms of one predicate to be equal."""
     terms = zip(left.terms, right.terms, strict=True)
     slots = (sorted((compiler.slot(one), compiler.slot(other))) for one, other in terms if one != other)
     return frozenset((first, second) for first, second in slots)

@@ -1,8 +1,8 @@
-"""PDDL conditions, compiled: which values of the parameters make a condition true, and whether it holds.
+"""Compile PDDL conditions: find the values of the parameters that make a condition true, or test whether it holds.
 
-A condition is split into branches (a disjunction of conjunctions, its existential variables lifted out); each branch is
-joined fact by fact, the most selective first, judged by the frame's sample. A disjunction whose variables are all bound
-by then is tested in place, and a branch over a type that does not exist is dropped.
+A condition is split into branches (a disjunction of conjunctions, with existential variables lifted out). A branch is a join
+of facts, the most selective one first, as estimated by the frame's sample. A disjunction whose variables are all bound is
+tested in place. A branch over an unknown type is dropped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_PARTS = 100
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """All `atoms` and `tests` hold, for some value of `variables`. Raises `FormatError` for more than `MAX_PARTS`."""
+    """True if all `atoms` and `tests` hold for some values of `variables`. Raises `FormatError` above `MAX_PARTS`."""
 
     variables: tuple[Variable, ...] = ()
     atoms: tuple[Atom, ...] = ()
@@ -43,8 +43,8 @@ class Branch:
 class Compiler:
     """Compiles conditions that share one environment.
 
-    Its slots are those of `parameters`, of `constants` (objects by name), and of the variables that come up. `reads`
-    gathers the predicates that the compiled conditions look at and that actions change.
+    The environment has slots for `parameters`, `constants` (objects by name), and the variables of the conditions. `reads`
+    collects the predicates of the conditions that actions can change.
     """
 
     def __init__(self, frame: Frame, parameters: Sequence[str] = (), constants: Sequence[str] = ()) -> None:
@@ -52,7 +52,7 @@ class Compiler:
         self.reads: set[int] = set()
         self._given = len(parameters)
         self._slots = {name: slot for slot, name in enumerate((*parameters, *constants))}
-        self._before_room = len(self._slots)
+        self._given_slots = len(self._slots)
         self._names = count()
 
     def slot(self, term: str) -> int:
@@ -60,24 +60,24 @@ class Compiler:
         return self._slots.setdefault(term, len(self._slots))
 
     def env(self, constants: Sequence[int], values: Sequence[int] = ()) -> Env:
-        """An environment with the numbers of the constants, and of the parameters where they are known."""
-        room = [-1] * (len(self._slots) - self._before_room)
-        return [*(values or [-1] * self._given), *constants, *room]
+        """An environment with the numbers of the constants, and those of the parameters if given."""
+        free = [-1] * (len(self._slots) - self._given_slots)
+        return [*(values or [-1] * self._given), *constants, *free]
 
     def holds(self, formula: Formula, bound: Sequence[str] = ()) -> Test:
-        """Whether `formula` holds, the slots of the variables `bound` having values."""
+        """A test whether `formula` holds, given values in the slots of the variables `bound`."""
         return any_of(self.chains((), formula, stop, bound))
 
     def chains(
         self, parameters: Sequence[Variable], formula: Formula, end: Step, bound: Sequence[str] = ()
     ) -> list[Step]:
-        """Chains that call `end` for each way to bind `parameters` so that `formula` holds, perhaps more than once."""
+        """Chains that call `end` for each binding of `parameters` for which `formula` holds, possibly more than once."""
         given = Branch(tuple(parameters))
-        branches = [given + branch for branch in _branches(self._apart(_normal(formula), {}))]
+        branches = [given + branch for branch in _branches(self._renamed(_normal(formula), {}))]
         return [self._chain(branch, end, bound) for branch in branches if _types(branch) <= self.frame.types.keys()]
 
-    def _apart(self, formula: Formula, names: dict[str, str]) -> Formula:
-        """`formula` with its free variables renamed by `names`, and every existential variable to a name of its own."""
+    def _renamed(self, formula: Formula, names: dict[str, str]) -> Formula:
+        """`formula` with its free variables renamed by `names`, and a unique name for every existential variable."""
         self.frame.spend(1)
         match formula:
             case Atom(predicate, terms):
@@ -85,20 +85,20 @@ class Compiler:
             case Equal(left, right):
                 return Equal(names.get(left, left), names.get(right, right))
             case Not(part):
-                return Not(self._apart(part, names))
+                return Not(self._renamed(part, names))
             case And(parts) | Or(parts):
-                return type(formula)(tuple(self._apart(part, names) for part in parts))
+                return type(formula)(tuple(self._renamed(part, names) for part in parts))
             case Exists(variables, part):
                 fresh = {each.name: f"{each.name}#{next(self._names)}" for each in variables}
                 lifted = tuple(Variable(fresh[each.name], each.type) for each in variables)
-                return Exists(lifted, self._apart(part, names | fresh))
+                return Exists(lifted, self._renamed(part, names | fresh))
             case Forall(variables, part):
                 hidden = {each.name for each in variables}
                 inner = {old: new for old, new in names.items() if old not in hidden}
-                return Forall(variables, self._apart(part, inner))
+                return Forall(variables, self._renamed(part, inner))
 
     def _chain(self, branch: Branch, end: Step, bound: Sequence[str]) -> Step:
-        """The steps in order, then linked from the last to the first."""
+        """Order the steps of a branch, then link them from the last to the first."""
         self.frame.spend(branch.size**2)
         types = {each.name: self.frame.types[each.type] for each in branch.variables}
         known = {*bound, *(term for atom in branch.atoms for term in atom.terms if not term.startswith("?"))}
@@ -185,7 +185,7 @@ class Compiler:
 
 
 def _branches(formula: Formula) -> list[Branch]:
-    """The alternatives of a formula in which variables have names of their own and only atoms are negated."""
+    """The branches of a formula whose variables have unique names and in which only atoms are negated."""
     match formula:
         case Atom():
             return [Branch(atoms=(formula,))]
@@ -202,7 +202,7 @@ def _branches(formula: Formula) -> list[Branch]:
 
 
 def _joined(branches: Sequence[Branch], part: Formula) -> Iterator[Branch]:
-    """Each of `branches` and `part`; a disjunction of what a branch binds anyhow is tested in place."""
+    """Each of `branches` combined with `part`. A disjunction whose variables a branch binds is tested in place."""
     free = _free(part) if isinstance(part, Or) else None
     others: list[Branch] | None = None
     for branch in branches:
@@ -240,7 +240,7 @@ def _undeclared(names: set[str]) -> FormatError:
 
 
 def _normal(formula: Formula, positive: bool = True) -> Formula:
-    """Negation moved inwards to atoms and equalities; a negated existential becomes universal."""
+    """The negation normal form: only atoms and equalities are negated. A negated existential becomes universal."""
     match formula:
         case Not(part):
             return _normal(part, not positive)
@@ -260,7 +260,7 @@ def _free(formula: Formula) -> set[str]:
 
 
 def terms_of(formula: Formula) -> set[str]:
-    """The free variables of a formula and the objects that it names."""
+    """The free variables of a formula and the objects in it."""
     match formula:
         case Atom(_, terms):
             return set(terms)

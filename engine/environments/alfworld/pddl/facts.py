@@ -1,12 +1,11 @@
-"""What is true in a game: facts as rows of object numbers, found by any of their arguments in constant time.
+"""The facts of a game, as rows of object numbers. Indexes find the rows for given arguments in constant time.
 
-A `Frame` numbers the predicates and types of a domain and hands out indexes while rules are compiled; games of the
-domain share it. `Objects` numbers the objects of one game in the order of their names, so that rows sort as the names
-do. `Facts` are rows of these objects under that frame; predicates that no action changes are shared between copies.
+A `Frame` numbers the predicates and types of a domain, and registers the indexes that compiled rules need; the games of a
+domain share it. `Objects` numbers the objects of one game in the order of their names, so that rows sort like the names.
+`Facts` are the rows of one game. Copies share the predicates that no action changes.
 
-Games may be hostile, so work is counted, not timed: compiling the rules of a domain, or one step of an episode, that
-needs more than its share raises `FormatError`. (A step of the official games looks at about a hundred rows and writes
-some hundred characters.)
+Games can be hostile, so work is counted (not timed): compiling a domain, or one step of an episode, raises `FormatError`
+above its limit. (A step of the official games reads about a hundred rows and writes some hundred characters.)
 """
 
 from __future__ import annotations
@@ -30,10 +29,11 @@ MAX_INDEXES = 100
 
 @dataclass(slots=True)
 class Frame:
-    """`fluents` are the predicates that actions change, `negations` those of facts that an action has made false.
+    """The predicates, types and indexes of a domain.
 
-    `arities` are the numbers of arguments by predicate, `sample` has the facts of one game at the start, by which the order
-    of joins is judged, and `work_left` is what compiling may still spend.
+    `fluents` are the predicates that actions change. `negations` maps a predicate to the one of its facts that an action has
+    made false. `arities` are the numbers of arguments by predicate. `sample` has the initial facts of one game, by which the
+    order of joins is chosen. `work_left` is the remaining work for compiling.
     """
 
     predicates: Mapping[str, int]
@@ -58,17 +58,17 @@ class Frame:
         return cls(predicates, domain.predicates, types, fluents, [set() for _ in predicates], size=len(predicates))
 
     def extended(self) -> Frame:
-        """A copy that more indexes can be asked of; the numbers given out so far stay."""
+        """A copy to which more indexes can be added. The numbers of the present ones stay the same."""
         return replace(self, indexes=list(self.indexes), indexers=dict(self.indexers), work_left=MAX_COMPILING)
 
     def spend(self, work: int) -> None:
-        """Counts parts compiled and rows counted."""
+        """Count compiled parts and counted rows. Raises `FormatError` above the limit."""
         self.work_left -= work
         if self.work_left < 0:
             raise FormatError(f"takes more than {MAX_COMPILING:,} steps to compile")
 
     def negation(self, predicate: int) -> int:
-        """The predicate of the facts of `predicate` that an action has made false; nothing is at the start."""
+        """The predicate of the facts of `predicate` that an action has made false. It has no facts at the start."""
         if predicate not in self.negations:
             self.negations[predicate] = self.size
             self.fluents.add(self.size)
@@ -87,7 +87,7 @@ class Frame:
         return self.indexes.index(wanted)
 
     def fanout(self, predicate: int, positions: tuple[int, ...]) -> float:
-        """How many rows of the sample one value of the arguments at `positions` has: what a join step costs."""
+        """The mean number of rows of the sample for one value of the arguments at `positions`: the cost of a join step."""
         known = self._fanouts.get((predicate, positions))
         if known is None:
             rows = self.sample[predicate]
@@ -99,7 +99,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """The objects of a game by number. `members` has, for each type, a byte an object: 1 where it is of the type."""
+    """The objects of a game by number. `members` has, for each type, one byte per object: 1 if it is of the type."""
 
     names: tuple[str, ...]
     numbers: Mapping[str, int]
@@ -131,8 +131,8 @@ class Objects:
 class Facts:
     """`rows` by predicate, and `indexes`: the rows by the value (or tuple of values) of the indexed arguments.
 
-    `entities` is what a grammar may say of each object, `constants` are the objects that the domain's actions name, and
-    `work_left` is what the step may still spend.
+    `entities` are the words for each object in a grammar, `constants` the objects in the domain's actions, and `work_left`
+    is the remaining work of the step.
     """
 
     frame: Frame
@@ -152,7 +152,7 @@ class Facts:
         constants: Sequence[int],
         initial: Sequence[set[Row]],
     ) -> Facts:
-        """The facts `initial`, under all indexes that were asked of `frame` so far."""
+        """The facts `initial`, with all indexes of `frame`."""
         rows = [*initial, *[set[Row]() for _ in range(frame.size - len(initial))]]
         indexes = []
         for predicate, positions in frame.indexes:
@@ -163,13 +163,13 @@ class Facts:
         return cls(frame, objects, entities, constants, rows, indexes)
 
     def spend(self, work: int) -> None:
-        """Counts rows looked at and characters written, until `work_left` is set anew."""
+        """Count rows read and characters written. Raises `FormatError` when `work_left` is used up."""
         self.work_left -= work
         if self.work_left < 0:
             raise FormatError(f"takes more than {MAX_PLAYING:,} rows and characters at once")
 
     def add(self, predicate: int, row: Row) -> bool:
-        """Makes a fact true; returns whether it was not."""
+        """Make a fact true. Returns whether it was false."""
         rows = self.rows[predicate]
         if row in rows:
             return False
@@ -182,7 +182,7 @@ class Facts:
         return True
 
     def remove(self, predicate: int, row: Row) -> bool:
-        """Makes a fact false; returns whether it was not."""
+        """Make a fact false. Returns whether it was true."""
         rows = self.rows[predicate]
         if row not in rows:
             return False
@@ -195,7 +195,7 @@ class Facts:
         return True
 
     def apply(self, removed: Iterable[Change], added: Iterable[Change]) -> set[int]:
-        """Makes `removed` false, then `added` true; returns the predicates whose facts changed."""
+        """Make `removed` false, then `added` true. Returns the predicates whose facts changed."""
         changed: set[int] = set()
         negations = self.frame.negations
         for predicate, row in removed:
@@ -211,7 +211,7 @@ class Facts:
         return changed
 
     def copy(self) -> Facts:
-        """An independent copy; what no action changes is shared."""
+        """An independent copy. Predicates that no action changes are shared."""
         fluents = self.frame.fluents
         rows = [set(rows) if predicate in fluents else rows for predicate, rows in enumerate(self.rows)]
         indexes = [

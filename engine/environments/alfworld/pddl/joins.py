@@ -1,8 +1,8 @@
-"""Joins over facts, as chains of closures: each step binds some slots of an environment and calls the next.
+"""Joins over facts, as chains of closures: each step binds slots of an environment and calls the next step.
 
-An environment is a list of object numbers, one slot a variable. A step returns whether to stop, so that a chain that
-ends in `stop` says whether there is an answer, and one that ends in a collector gathers all of them. Steps spend the
-facts' work, a unit for each row that they look at.
+An environment is a list of object numbers, one slot per variable. A step returns whether to stop: a chain that ends in
+`stop` returns whether there is an answer, and a chain that ends in a collector collects all answers. A step spends one unit
+of work for each row that it reads.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Fresh: TypeAlias = tuple[int, int, int]
 
 
 def stop(facts: Facts, env: Env, out: Any) -> bool:
-    """The end of a chain that asks whether there is any answer."""
+    """The end of a chain that tests whether there is an answer."""
     return True
 
 
 def any_of(chains: Iterable[Step]) -> Test:
-    """Whether one of the chains (each ending in `stop`) has an answer."""
+    """A test whether one of the chains (each ends in `stop`) has an answer."""
     steps = tuple(chains)
     if len(steps) == 1:
         only = steps[0]
@@ -33,12 +33,12 @@ def any_of(chains: Iterable[Step]) -> Test:
 
 
 def check(test: Test, then: Step) -> Step:
-    """Goes on where `test` holds."""
+    """Continue if `test` holds."""
     return lambda facts, env, out: test(facts, env) and then(facts, env, out)
 
 
 def loop(slot: int, kind: int, then: Step) -> Step:
-    """Binds `slot` to each object of the type `kind`."""
+    """Bind `slot` to each object of the type `kind`."""
 
     def run(facts: Facts, env: Env, out: Any) -> bool:
         facts.spend(len(facts.objects.names))
@@ -52,7 +52,7 @@ def loop(slot: int, kind: int, then: Step) -> Step:
 
 
 def row_test(predicate: int, slots: tuple[int, ...]) -> Test:
-    """Whether the fact with the values of `slots` is true."""
+    """A test whether the fact with the values of `slots` is true."""
     if len(slots) == 1:
         only = slots[0]
         return lambda facts, env: (env[only],) in facts.rows[predicate]
@@ -70,9 +70,9 @@ def scan(
     repeats: list[tuple[int, int]],
     then: Step,
 ) -> Step:
-    """Binds the slots of `fresh` (argument, slot, type) to each fact whose arguments equal `bound` slots.
+    """Bind the slots of `fresh` (argument, slot, type) to each fact whose arguments equal the `bound` slots.
 
-    `bound` and `repeats` say which argument must equal which slot; those of `repeats` are bound by this very fact.
+    `bound` maps an argument to the slot that it must equal. So do the pairs of `repeats`, whose slots this fact binds.
     """
     rows = _candidates(frame, predicate, bound)
     if len(fresh) == 1 and not repeats:
@@ -117,7 +117,10 @@ def ordered_scan(
     repeats: list[tuple[int, int]],
     then: Step,
 ) -> Step:
-    """As `scan`, in the order of the objects' names, and no object for two variables: slots fill from the first on."""
+    """As `scan`, in the order of the objects' names, and with different objects for different variables.
+
+    Slots are filled from the first one on.
+    """
     rows = _candidates(frame, predicate, bound)
 
     def run(facts: Facts, env: Env, out: Any) -> bool:

@@ -1,14 +1,14 @@
-"""Domains and problems of the planning language PDDL, parsed into data.
+"""Parse domains and problems of the planning language PDDL into data.
 
     domain = parse_domain(text)
     problem = parse_problem(text, domain)
 
-Read are typing, constants, ADL conditions (`and or not imply exists forall =`) and effects (`and not forall when`);
-numeric fluents are skipped, since a game has no costs. As in Fast Downward, which the official games were made for,
-names are case-insensitive, `object` is every type's ancestor, and a type that nothing is declared with has no members.
+Supported are typing, constants, ADL conditions (`and or not imply exists forall =`) and effects (`and not forall when`).
+Numeric fluents are ignored, because games have no costs. As in Fast Downward, for which the official games were made, names
+are case-insensitive, `object` is the ancestor of every type, and an undeclared type has no members.
 
-A file may be hostile: the limits below keep what is declared, and with it each episode, small. They are far above the
-official games (32 predicates, 15 actions, up to 363 objects with names of up to 88 characters, 8 parentheses deep).
+A file can be hostile: the limits below bound the declarations, and so the work of each episode. They are far above the
+official games (32 predicates, 15 actions, up to 363 objects with names of up to 88 characters, 8 levels of parentheses).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Atom:
-    """A predicate applied to terms; terms that start with `?` are variables, the others are objects."""
+    """A predicate applied to terms. Terms that start with `?` are variables, the others are objects."""
 
     predicate: str
     terms: tuple[str, ...]
@@ -84,7 +84,7 @@ TRUE = And(())
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """`atom` becomes true (or false) for every value of `variables` for which `condition` held before the action."""
+    """`atom` becomes true (or false) for all values of `variables` for which `condition` holds before the action."""
 
     atom: Atom
     positive: bool
@@ -123,9 +123,9 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """The objects (the domain's constants among them), the facts that hold at the start, and the goal.
+    """The objects (with the domain's constants), the facts at the start, and the goal.
 
-    A fact is a predicate's name with those of its arguments.
+    A fact is the name of a predicate followed by the names of its arguments.
     """
 
     objects: tuple[Variable, ...]
@@ -134,7 +134,7 @@ class Problem:
 
 
 def parse_sexp(text: str) -> list[Sexp]:
-    """The one parenthesised expression in `text`, as nested lists of lower-case words. Raises `FormatError`."""
+    """The single parenthesised expression in `text`, as nested lists of lower-case words. Raises `FormatError`."""
     plain = re.sub(r";[^\n]*", "", text).lower()
     stack: list[list[Sexp]] = [[]]
     words = plain.replace("(", " ( ").replace(")", " ) ").split()
@@ -160,7 +160,7 @@ def parse_sexp(text: str) -> list[Sexp]:
 
 
 def parse_domain(text: str) -> Domain:
-    """The domain in `text`. Raises `FormatError` for what is not PDDL or uses a feature that games do not have."""
+    """The domain in `text`. Raises `FormatError` for invalid PDDL and for features that games do not have."""
     name, sections = _define(text, "domain")
     parents: dict[str, str] = {}
     constants: tuple[Variable, ...] = ()
@@ -193,7 +193,7 @@ def parse_domain(text: str) -> Domain:
 
 
 def parse_problem(text: str, domain: Domain) -> Problem:
-    """The problem in `text`. Raises `FormatError` where `domain` does not fit: an unknown predicate, object or type."""
+    """The problem in `text`. Raises `FormatError`, also for a predicate, object or type that `domain` does not declare."""
     _, sections = _define(text, "problem")
     objects = [*domain.constants]
     init: list[Sexp] = []
@@ -225,7 +225,7 @@ def parse_problem(text: str, domain: Domain) -> Problem:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Reads formulas and effects. Unknown predicates are refused, and unknown objects too where `objects` are known."""
+    """Parses formulas and effects. Refuses unknown predicates, and, if `objects` is given, unknown objects."""
 
     predicates: Mapping[str, int]
     objects: frozenset[str] | None = None
@@ -344,7 +344,7 @@ def _variables(sexp: Sexp) -> tuple[Variable, ...]:
 
 
 def _typed(sexp: Sexp) -> tuple[Variable, ...]:
-    """`a b - t c` as variables; what has no type is of the root type."""
+    """`a b - t c` as variables. A name without a type gets the root type."""
     found: list[Variable] = []
     untyped: list[str] = []
     words = iter(sexp)

@@ -1,0 +1,81 @@
+"""What a judge is: it scores the content that a decision wrote, in [0, 1], or gives the reason why it cannot.
+
+    judge = open_judge(config.judge, model)
+    judgement = await judged(judge, JudgedDecision(edits, text), trajectory, seconds=60.0)
+    judgement.score, judgement.reason
+
+A score that is missing is unmeasured, never 0: the decision then leaves the mean that is r_cnt (`engine.rollouts.rewards`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from engine.agents.executor import Trajectory
+from engine.agents.judges.registry import JUDGES
+from engine.agents.judges.settings import JudgeSettings
+from engine.core.errors import SkillosError
+from engine.core.parts import kind_of
+from engine.models.base import ChatModel, NotFinite
+from engine.skills import Edit
+
+
+class JudgedDecision(msgspec.Struct, frozen=True):
+    """What is judged: the edits of a decision that applied, in order, and the text of the answer that asked for them."""
+
+    edits: Sequence[Edit]
+    text: str
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """`score` is in [0, 1]; None is unmeasured, and then `reason` is set."""
+
+    score: float | None
+    reason: str = ""
+
+
+class Judge(Protocol):
+    """A judge of content. Several decisions are judged at the same time."""
+
+    async def score(self, decision: JudgedDecision, trajectory: Trajectory) -> Judgement:
+        """Score `decision`, which was made after `trajectory`.
+
+        A `SkillosError` leaves the decision unmeasured with the error's message as the reason, but for `NotFinite`, which
+        ends the run.
+        """
+        ...
+
+
+class JudgeContext(msgspec.Struct, frozen=True):
+    """What a judge gets from `JudgeKind.open`. `model` answers for the judge; None where the backend has none for it."""
+
+    settings: JudgeSettings
+    model: ChatModel | None
+
+
+def open_judge(settings: JudgeSettings, model: ChatModel | None) -> Judge:
+    """The judge that `settings` are of."""
+    judge: Judge = JUDGES.load(kind_of(settings)).open(JudgeContext(settings, model))
+    return judge
+
+
+async def judged(judge: Judge, decision: JudgedDecision, trajectory: Trajectory, *, seconds: float) -> Judgement:
+    """The judgement of `decision`; unmeasured where the judge takes over `seconds`, fails, or answers out of [0, 1]."""
+    try:
+        async with asyncio.timeout(seconds):
+            judgement = await judge.score(decision, trajectory)
+    except TimeoutError:
+        return Judgement(None, f"the judge took over {seconds:g} s")
+    except NotFinite:
+        raise
+    except SkillosError as error:
+        return Judgement(None, f"the judge failed: {error}")
+    if judgement.score is None:
+        return Judgement(None, judgement.reason or "the judge gave neither a score nor a reason")
+    if not 0 <= judgement.score <= 1:  # NaN is not in [0, 1] either
+        return Judgement(None, f"the judge's score {judgement.score} is not in [0, 1]")
+    return judgement

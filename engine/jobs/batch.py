@@ -1,0 +1,82 @@
+"""A batch strategy over the trajectories of a run, for jobs: its edits go to the run's review queue.
+
+    edits = await revise(strategy, run, writer, proposer="distill", measure=measure)
+
+The edits are the strategy's; the queue checks each against the run's repository, and logs those that it refuses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import msgspec
+
+from engine.agents.executor import Trajectory
+from engine.agents.prompting import Turn
+from engine.core.edit import Provenance
+from engine.core.events import EpisodeEnded, EpisodeStarted, PositionId, RunStarted, StepStarted, TurnTaken
+from engine.core.outcomes import Outcome, unmeasured
+from engine.core.text import counted
+from engine.curation.base import BatchStrategy, Measure
+from engine.environments.base import Task
+from engine.review.queue import ReviewQueue
+from engine.runs.directory import Run
+from engine.runs.writer import EventWriter
+from engine.skills import SkillRepo
+
+
+def trajectories(run: Run) -> dict[PositionId, Trajectory]:
+    """The episodes of a run's log that ended, in their order, each as it was last played.
+
+    Held-out episodes and those that a resume undid are excluded. A task has the fields that the log holds: its id, family,
+    prompt and difficulty.
+    """
+    found: dict[PositionId, Trajectory] = {}
+    started: dict[PositionId, EpisodeStarted] = {}
+    turns: dict[PositionId, list[Turn]] = {}
+    for stored in run.events(kinds=["run_started", "step_started", "episode_started", "turn_taken", "episode_ended"]):
+        match stored.event:
+            case RunStarted(resumed_from=last):
+                found = {at: trajectory for at, trajectory in found.items() if at.step <= last}
+            case StepStarted(step=step):
+                found = {at: trajectory for at, trajectory in found.items() if at.step != step}
+            case EpisodeStarted(at=at) as event:
+                started[at], turns[at] = event, []
+            case TurnTaken(at=at) as event:
+                turns[at].append(Turn(event.thought, event.action, event.observation, event.invalid_action))
+            case EpisodeEnded(at=at) as event if not at.held_out:
+                found[at] = _trajectory(started[at], turns[at], event)
+    return found
+
+
+def _trajectory(started: EpisodeStarted, turns: list[Turn], ended: EpisodeEnded) -> Trajectory:
+    task = Task(started.task, started.family, started.prompt, difficulty=started.difficulty)
+    return Trajectory(task, started.observation, turns, ended.outcome, ended.shown or [], ended.shortened, ended.score)
+
+
+async def revise(
+    strategy: BatchStrategy, run: Run, writer: EventWriter, *, proposer: str, measure: Measure
+) -> list[str]:
+    """Run `strategy` over the run's trajectories and put its edits to review; the ids of those that the queue took.
+
+    `proposer` is the name that reviewers see. The edits have the position of the newest trajectory. Raises what the strategy
+    raises, and `ReviewError` where the repository cannot be read.
+    """
+    writer.flush()
+    played = await asyncio.to_thread(trajectories, run)
+    repo = await asyncio.to_thread(SkillRepo.open, run.repo_path)
+    edits = await strategy.revise(list(played.values()), repo.fork(), measure)
+    at, task, outcome = _newest(played)
+    provenance = Provenance(at, task, outcome, proposer, f"after {counted(len(played), 'task')}")
+    queue = ReviewQueue(run, writer, measure=measure)
+    queued = [await queue.propose(msgspec.structs.replace(edit, provenance=provenance)) for edit in edits]
+    return [edit.id for edit in queued if edit.state == "pending"]
+
+
+def _newest(played: Mapping[PositionId, Trajectory]) -> tuple[PositionId | None, str, Outcome]:
+    """What the edits of many trajectories are attributed to: the newest, or no position where there is none."""
+    if not played:
+        return None, "", unmeasured("no task was played")
+    at, trajectory = list(played.items())[-1]
+    return at, trajectory.task.id, trajectory.outcome

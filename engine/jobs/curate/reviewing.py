@@ -1,0 +1,81 @@
+"""The edits of a curate run in the review queue: proposed, approved by the policy, or waited for.
+
+With the policy `ask` the next task waits for a person's decision, as long as `review.wait_seconds`; an edit that is not
+decided by then stays in the queue, and no later task waits for it. With `auto` an edit that passes the gates is approved by
+the policy, under its own name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from engine.core.events import Notice, StateChanged
+from engine.core.text import counted
+from engine.jobs.job import JobContext
+from engine.jobs.proposals import Proposals
+from engine.review.decisions import approve
+from engine.review.errors import AlreadyDecided, ReviewError
+from engine.review.queue import pending
+from engine.rollouts.position import Position
+
+POLL_SECONDS = 0.2
+POLICY = "policy auto"
+
+
+class Reviewing:
+    """The decisions on one run's edits."""
+
+    def __init__(self, job: JobContext) -> None:
+        self._run = job.run
+        self._writer = job.writer
+        self._control = job.control
+        self._settings = job.config.review
+        self._proposals = Proposals(job.run, job.writer)
+        self._given_up: set[str] = set()
+
+    async def propose(self, position: Position) -> None:
+        """Put a position's edits to review, in order, and approve each where the policy does."""
+        for edit in position.edits:
+            proposed = await self._proposals.propose(position, edit)
+            if proposed.state == "pending" and self._settings.policy == "auto":
+                await asyncio.to_thread(self._approve, proposed.id)
+
+    async def approve_left(self, step: int) -> None:
+        """Approve, where the policy does, what the task of `step` proposed before the engine died in it."""
+        if self._settings.policy == "auto":
+            for edit in pending(self._run):
+                if edit.provenance.position is not None and edit.provenance.position.step == step:
+                    await asyncio.to_thread(self._approve, edit.id)
+
+    def _approve(self, edit: str) -> None:
+        """Approve by the policy, unless a person was faster. What cannot be written stays in the queue, with a notice."""
+        try:
+            approve(self._run, edit, POLICY)
+        except AlreadyDecided:
+            return
+        except ReviewError as error:
+            self._writer.emit(Notice("warning", f"{edit} stays in the review queue: {error}"))
+
+    async def wait(self) -> None:
+        """Wait until nothing new is pending, for at most the policy's time."""
+        waiting = self._undecided()
+        if self._settings.policy == "auto" or not waiting:
+            return
+        limit = self._settings.wait_seconds
+        self._writer.emit(StateChanged("running", f"waiting for a decision on {counted(len(waiting), 'edit')}"))
+        try:
+            await self._control.interruptible(asyncio.wait_for(self._nothing_pending(), limit))
+            self._writer.emit(StateChanged("running"))
+        except TimeoutError:
+            self._given_up |= self._undecided()
+            self._writer.emit(
+                Notice("warning", f"nobody decided within {limit:g} s; the edits stay in the review queue")
+            )
+            self._writer.emit(StateChanged("running"))
+
+    async def _nothing_pending(self) -> None:
+        while self._undecided():
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _undecided(self) -> set[str]:
+        return {edit.id for edit in pending(self._run)} - self._given_up

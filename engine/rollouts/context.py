@@ -1,0 +1,66 @@
+"""What plays and what is measured: the parts that a configuration names, opened once for many rollouts.
+
+context = RolloutContext.open(config, source, models)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.agents.judges.base import Judge, open_judge
+from engine.agents.prompting import Prompts
+from engine.config import Config
+from engine.core.events import PositionId, Sink, Veto
+from engine.curation.base import CurationStrategy, Retriever, StrategyContext
+from engine.curation.registry import StrategyKind, strategy_kind
+from engine.environments.base import TaskSource
+from engine.environments.registry import environment_kind
+from engine.models.base import Models
+
+
+class RolloutContext(msgspec.Struct, frozen=True):
+    """Everything that a rollout needs: the tasks, the models, their prompts, the strategy, the judge, the configuration."""
+
+    source: TaskSource
+    models: Models
+    strategy: StrategyKind
+    judge: Judge
+    executor_prompts: Prompts
+    curator_prompts: Prompts
+    config: Config
+
+    @classmethod
+    def open(cls, config: Config, source: TaskSource, models: Models) -> RolloutContext:
+        """The parts that `config` names; the executor's prompts are its environment's where none are named.
+
+        Raises `ConfigError` where there are no prompts of a name.
+        """
+        return cls(
+            source=source,
+            models=models,
+            strategy=strategy_kind(config.strategy),
+            judge=open_judge(config.judge, models.judge),
+            executor_prompts=Prompts.load(config.executor.prompts or environment_kind(config.environment).prompts),
+            curator_prompts=Prompts.load(config.curator.prompts),
+            config=config,
+        )
+
+    def open_strategy(
+        self, at: PositionId, retriever: Retriever, *, vetoes: Sequence[Veto], seed: int, emit: Sink
+    ) -> CurationStrategy:
+        """The strategy for one position."""
+        strategy: CurationStrategy = self.strategy.open(
+            StrategyContext(
+                at=at,
+                config=self.config,
+                models=self.models,
+                prompts=self.curator_prompts,
+                retriever=retriever,
+                vetoes=vetoes,
+                seed=seed,
+                emit=emit,
+            )
+        )
+        return strategy

@@ -1,0 +1,222 @@
+"""One position of a rollout: a task is played with what the strategy shows, the strategy curates, and both are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from engine.agents import executor
+from engine.agents.executor import Trajectory
+from engine.agents.judges.base import JudgedDecision, Judgement, judged
+from engine.agents.prompting import Turn
+from engine.core.events import (
+    CompletionMade,
+    CurationMade,
+    CurationSkipped,
+    EpisodeEnded,
+    EpisodeStarted,
+    PositionId,
+    Sink,
+    SkillFound,
+    TurnTaken,
+)
+from engine.core.outcomes import unmeasured
+from engine.curation.base import Curation, CurationStrategy, Shown
+from engine.curation.calls import changed
+from engine.environments.base import Task
+from engine.environments.registry import environment_kind
+from engine.models.base import Completion, ModelUnavailable, PromptTooLong, Tokenizer
+from engine.rollouts.context import RolloutContext
+from engine.rollouts.rewards import NO_DECISION, PositionMetrics
+from engine.skills import Edit, SkillRepo
+
+
+class Position(msgspec.Struct, frozen=True):
+    """One position of a rollout. `completions` are the strategy's, in order, each a training sample; `edits` are those that
+    applied.
+
+    `shortened`: a prompt left something out that it should show; so many `dropped_skills` were found and are in no prompt.
+    """
+
+    at: PositionId
+    trajectory: Trajectory
+    completions: list[Completion]
+    edits: list[Edit]
+    measures: PositionMetrics
+    shortened: bool = False
+    dropped_skills: int = 0
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is both an outcome and a decision."""
+        return self.measures.outcome.measured and self.measures.curated
+
+
+async def play_position(
+    task: Task,
+    at: PositionId,
+    repo: SkillRepo,
+    strategy: CurationStrategy,
+    seed: int,
+    *,
+    context: RolloutContext,
+    emit: Sink,
+) -> Position:
+    """Play `task` with what `strategy` shows, and let it edit `repo`. `seed` is the executor's.
+
+    An unmeasured episode is not curated: nothing is known of it.
+    """
+    try:
+        shown = await strategy.before(task, repo)
+    except (ModelUnavailable, PromptTooLong) as error:
+        shown, trajectory = Shown(), Trajectory(task, "", [], unmeasured(f"curation strategy: {error}"))
+        _started(at, task, shown, "", context, emit)
+        _ended(at, trajectory, emit)
+    else:
+        trajectory = await _play(task, at, shown, seed, context, emit)
+    if not trajectory.outcome.measured:
+        return _skipped(at, trajectory, shown, f"the episode is {trajectory.outcome}", emit)
+    try:
+        curation = await strategy.after(trajectory, shown, repo)
+    except (ModelUnavailable, PromptTooLong) as error:
+        return _skipped(at, trajectory, shown, str(error), emit)
+    return await _curated(at, trajectory, shown, curation, repo, context, emit)
+
+
+def _skipped(at: PositionId, trajectory: Trajectory, shown: Shown, reason: str, emit: Sink) -> Position:
+    """A position without a decision, which is emitted with its reason."""
+    emit(CurationSkipped(at, reason))
+    dropped = len(shown.skills) - len(trajectory.shown) if trajectory.turns else 0
+    measures = PositionMetrics(trajectory.outcome, score=trajectory.score)
+    return Position(at, trajectory, list(shown.completions), [], measures, trajectory.shortened, dropped)
+
+
+async def _play(task: Task, at: PositionId, shown: Shown, seed: int, context: RolloutContext, emit: Sink) -> Trajectory:
+    """One episode, its events emitted."""
+
+    def turned(number: int, turn: Turn, skills: int) -> None:
+        emit(TurnTaken(at, number, turn.thought, turn.action, turn.observation, turn.invalid_action, skills))
+
+    trajectory = await executor.play(
+        context.source,
+        task,
+        shown.skills,
+        kind=environment_kind(context.config.environment),
+        model=context.models.executor,
+        prompts=context.executor_prompts,
+        settings=context.config.executor,
+        seed=seed,
+        briefing=shown.briefing,
+        on_start=lambda opening: _started(at, task, shown, opening, context, emit),
+        on_turn=turned,
+    )
+    _ended(at, trajectory, emit)
+    return trajectory
+
+
+def _started(at: PositionId, task: Task, shown: Shown, opening: str, context: RolloutContext, emit: Sink) -> None:
+    skills = [SkillFound(skill.name, skill.score) for skill in shown.skills]
+    cap, briefing = context.source.max_turns(task), shown.briefing or None
+    emit(EpisodeStarted(at, task.id, task.family, task.prompt, skills, opening, cap, task.difficulty, briefing))
+    _completions(at, "before", shown.completions, emit)
+
+
+def _ended(at: PositionId, trajectory: Trajectory, emit: Sink) -> None:
+    emit(
+        EpisodeEnded(
+            at,
+            trajectory.outcome,
+            len(trajectory.turns),
+            trajectory.invalid_actions,
+            trajectory.shown,
+            trajectory.shortened,
+            trajectory.score,
+        )
+    )
+
+
+def _completions(
+    at: PositionId, phase: Literal["before", "after"], completions: Sequence[Completion], emit: Sink
+) -> None:
+    for made in completions:
+        emit(CompletionMade(at, phase, made.text, made.usage.prompt, made.usage.completion, made.finish))
+
+
+async def _curated(
+    at: PositionId,
+    trajectory: Trajectory,
+    shown: Shown,
+    curation: Curation,
+    repo: SkillRepo,
+    context: RolloutContext,
+    emit: Sink,
+) -> Position:
+    """Measure a decision, whose edits `repo` has taken, and emit it."""
+    texts = repo.texts()
+    completions = [*shown.completions, *curation.completions]
+    last = curation.completions[-1] if curation.completions else None
+    asked = bool(completions or curation.calls)
+    judgement = await _judgement(trajectory, curation, last, context, asked=asked)
+    measures = PositionMetrics(
+        outcome=trajectory.outcome,
+        score=trajectory.score,
+        curated=True,
+        calls=len(curation.calls),
+        valid_calls=sum(call.verdict == "valid" for call in curation.calls),
+        judge=judgement.score,
+        repo_tokens=sum(context.models.tokenizer.count(text) for text in texts.values()),
+        prompt_tokens=sum(completion.usage.prompt for completion in completions),
+    )
+    _completions(at, "after", curation.completions[:-1], emit)
+    text, finish = (last.text, last.finish) if last else ("", "stop")
+    tokens = last.usage.completion if last else 0
+    emit(
+        CurationMade(
+            at=at,
+            completion=text,
+            calls=list(curation.calls),
+            prompt_tokens=last.usage.prompt if last else 0,
+            completion_tokens=tokens,
+            finish=finish,
+            repo=texts,
+            repo_tokens=measures.repo_tokens,
+            judge=judgement.score,
+            judge_reason=judgement.reason if judgement.score is None else "",
+            shown=None if curation.shown is None else list(curation.shown),
+            dropped_turns=curation.dropped_turns,
+            dropped_vetoes=curation.dropped_vetoes,
+            before=changed(curation.edits),
+            canonical=_is_canonical(last, context.models.tokenizer) if last else None,
+        )
+    )
+    names = {skill.name for skill in shown.skills}
+    fewer = curation.shown is not None and len(curation.shown) < len(names)
+    return Position(
+        at,
+        trajectory,
+        completions,
+        list(curation.edits),
+        measures,
+        shortened=trajectory.shortened or fewer or bool(curation.dropped_turns or curation.dropped_vetoes),
+        dropped_skills=len(names.difference(trajectory.shown, curation.shown or ())),
+    )
+
+
+async def _judgement(
+    trajectory: Trajectory, curation: Curation, last: Completion | None, context: RolloutContext, *, asked: bool
+) -> Judgement:
+    """The judge's answer; nothing is judged where the strategy neither asked a model nor called anything."""
+    if not asked:
+        return Judgement(None, NO_DECISION)
+    decision = JudgedDecision(curation.edits, last.text if last else "")
+    return await judged(context.judge, decision, trajectory, seconds=context.config.judge.deadline_seconds)
+
+
+def _is_canonical(completion: Completion, tokenizer: Tokenizer) -> bool | None:
+    """Whether the text of `completion` has as many tokens when it is tokenized again; None without its token ids."""
+    if completion.tokens is None:
+        return None
+    again = tokenizer.count(completion.text) + (completion.finish == "stop")
+    return again == len(completion.tokens.completion_ids)

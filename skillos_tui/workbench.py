@@ -1,0 +1,77 @@
+"""What screens and widgets see of the app: the run that is open, its state, and what opens another one.
+
+    self.workbench.view.edits                       # in a screen (`skillos_tui.screens.base`)
+    await self.workbench.open_run(path)
+
+`skillos_tui.app` is the app itself. It imports the screens, so they import this module in its place.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skillos_tui.client import messages
+from skillos_tui.model.session import Session
+from skillos_tui.model.view import RunView
+from skillos_tui.terminal.app import TerminalApp
+from skillos_tui.themes import Theme
+
+if TYPE_CHECKING:
+    from engine.runs.status import ShownState
+    from skillos_tui.client.client import Client
+
+
+class Workbench(TerminalApp[str]):
+    """The state of the app. At most one run is open: `path` is its directory, and `view` is folded from its events.
+
+    `lost` is true when the run cannot be read any more, `caught_up` when all events that were in the log when it was opened
+    have been folded. `names` are the skills of its repository; None until they were read. `seen` is the id of the newest
+    event, and `news` the summary of what happened since the last visit.
+    """
+
+    def __init__(self, theme: Theme, folder: Path | None, run: Path | None, session: Session) -> None:
+        """`folder` is where new runs are created and listed; None is the user's data folder."""
+        super().__init__()
+        self.own_theme = theme
+        self.folder = folder
+        self.session = session
+        self.path = run
+        self.run_id = ""
+        self.view = RunView()
+        self.names: tuple[str, ...] | None = None
+        self.engine: messages.EngineSeen | None = None
+        self.lost = False
+        self.caught_up = False
+        self.seen = 0
+        self.news = ""
+
+    @cached_property
+    def client(self) -> Client:
+        """Reads and changes runs; loaded after the first paint, which does not need it."""
+        from skillos_tui.client.client import Client
+
+        return Client(self, self.folder)
+
+    @property
+    def shown_state(self) -> ShownState:
+        """The run's state by its events and its engine's process."""
+        return self.engine.state if self.engine else self.view.state
+
+    @property
+    def shown_screen(self) -> str:
+        """The name of the full screen on top; "" where it is a dialog."""
+        raise NotImplementedError
+
+    async def open_screen(self, name: str, *, restored: bool = False) -> None:
+        """Close the screens above the lowest one, and open this one on it, unless it is open. Raises `UnknownPart`."""
+        raise NotImplementedError
+
+    async def open_run(self, path: Path) -> None:
+        """Close the run that is open, if one is, and show another."""
+        raise NotImplementedError
+
+    async def go_home(self) -> None:
+        """Back to the list of runs; the run's engine continues."""
+        raise NotImplementedError

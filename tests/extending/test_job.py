@@ -1,0 +1,60 @@
+"""A job of a package is run by the engine's own process, and its run reads like any other."""
+
+import pytest
+
+from engine import worker
+from engine.config import load_profile, to_toml
+from engine.core.events import Notice, RunStarted
+from engine.core.registry import UnknownPart
+from engine.runs.directory import Run
+from engine.runs.measurements import missing
+from engine.runs.status import status
+from engine.runs.text import step_line
+from tests.extending.installed import install
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    install(tmp_path / "packages", monkeypatch, "skillos.jobs", count="tests.extending.toys.count:KIND")
+    text = to_toml(load_profile("pocket", ["curate.tasks=3"]))
+    with Run.create(tmp_path / "run", kind="count", config_text=text) as run:
+        yield run
+
+
+async def work(run):
+    with run.lock(), run.writer() as writer:
+        await worker._work(run, writer)
+
+
+async def test_it_is_done_to_its_end(run):
+    await work(run)
+    assert (run.state().state, run.state().steps) == ("finished", 3)
+    assert [step.step for step in run.steps()] == [1, 2, 3]
+    [started] = [stored.event for stored in run.events(kinds=["run_started"])]
+    assert isinstance(started, RunStarted) and (started.run_kind, started.resumed_from) == ("count", 0)
+
+
+async def test_it_goes_on_after_the_last_unit_that_ended(run):
+    await work(run)
+    before = run.last_id()
+    await work(run)
+    assert run.state().resumed_from == 3
+    assert not [stored for stored in run.events(after=before, kinds=["step_ended"])]
+
+
+async def test_its_run_has_a_status_and_its_unit_a_line(run):
+    assert (status(run).kind, status(run).steps) == ("count", 3)
+    await work(run)
+    assert step_line(run.steps()[0], 3, run.kind).startswith("game 1/3  success 50%")
+    assert missing(run, 3) == []
+
+
+async def test_a_job_that_is_not_installed_fails_the_run_with_a_sentence(tmp_path, capfd):
+    with Run.create(tmp_path / "run", kind="cuont", config_text='profile = "pocket"\n') as run:
+        with pytest.raises(SystemExit):
+            await work(run)
+        assert "there is no kind of run called 'cuont'" in run.state().reason
+        assert [stored.event.level for stored in run.events(kinds=["notice"]) if isinstance(stored.event, Notice)]
+        assert "Traceback" not in capfd.readouterr().err
+        with pytest.raises(UnknownPart):
+            missing(run, 1)
