@@ -62,10 +62,11 @@ def test_the_trajectories_are_those_of_the_log_as_they_were_last_played(run):
 async def test_its_edits_wait_for_review_with_who_proposed_them_and_after_what(run):
     played(run)
     with run.writer() as writer:
-        (edit,) = await revise(Distil(), run, writer, proposer="distil", measure=better)
-    proposal = run.edit(edit).proposal
-    assert (proposal.proposer, proposal.reason, proposal.at) == ("distil", "after 3 tasks", PositionId(3))
-    assert "These were done: Get mug 1." in proposal.after
+        (name,) = await revise(Distil(), run, writer, proposer="distil", measure=better)
+    edit = run.edit(name)
+    cause = edit.provenance
+    assert (cause.proposer, cause.reason, cause.position) == ("distil", "after 3 tasks", PositionId(3))
+    assert "These were done: Get mug 1." in edit.after
     assert list(run.repo_path.iterdir()) == []
 
 

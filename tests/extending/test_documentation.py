@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,11 +13,6 @@ from tests.extending.words import PAGE, entry_points, install, modules
 
 SMALL = ("training.groups=1", "training.evaluate_every=0")
 SORTS = "environments models judges strategies gates groupings jobs screens".split()
-
-
-def needs(module: str) -> Callable[..., object]:
-    """Skip a test until its contract is merged; delete this then."""
-    return pytest.mark.skipif(find_spec(module) is None, reason=f"{module} is not merged yet")
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +58,11 @@ def test_the_strategy_the_judge_and_the_grouping_are_trained(
     assert step.step == 1
 
 
-@needs("engine.review.gates.base")
-def test_the_gate_refuses_edits(shell: Shell, tmp_path: Path) -> None:
+def test_the_gate_is_asked_before_a_person(shell: Shell, tmp_path: Path) -> None:
     settings = ('review.gates=["format","short"]', *SMALL)
     shell.engine("train", "--profile=pocket", "--steps=1", f"--run={tmp_path / 'run'}", *_set(settings))
-    assert Run.open(tmp_path / "run").steps()
+    waiting = Run.open(tmp_path / "run").edits("pending")
+    assert waiting and all(len(edit.after or "") < 2_000 for edit in waiting)
 
 
 def test_the_job_is_a_command(shell: Shell, tmp_path: Path) -> None:

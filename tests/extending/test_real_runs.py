@@ -71,15 +71,16 @@ def test_a_backend_without_token_ids_curates_and_cannot_be_trained(shell, tmp_pa
 
 def test_a_strategy_a_judge_a_grouping_and_a_gate_train_together(shell, tmp_path):
     parts = ("strategy.kind=briefing", "judge.kind=moody", "grouping.kind=mixed", 'review.gates=["format","modest"]')
-    shell.engine("train", *ONE_STEP, *settings(*parts, *SMALL), f"--run={tmp_path / 'run'}")
+    more = settings(*parts, *SMALL, "training.groups=2", "training.rollouts=3", "training.tasks=4")
+    shell.engine("train", *ONE_STEP, *more, f"--run={tmp_path / 'run'}")
     with Run.open(tmp_path / "run") as run:
         assert all(start.briefing for start in events(run, "episode_started"))
         (step_started,) = events(run, "step_started")
-        assert [group.family for group in step_started.groups] == ["mixed"]
+        assert [group.family for group in step_started.groups] == ["mixed", "mixed"]
         judged = [(made.judge, made.judge_reason) for made in events(run, "curation_made")]
         assert set(judged) == {(None, "no mood"), (0.75, "")}
         (made,) = events(run, "update_made")
-        assert made.samples == 2 * len(judged) == 12
+        assert made.samples == 2 * len(judged) == 48
         no_differences(shell, run)
 
 
