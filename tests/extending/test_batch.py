@@ -63,9 +63,10 @@ async def test_its_edits_wait_for_review_with_who_proposed_them_and_after_what(r
     played(run)
     with run.writer() as writer:
         (edit,) = await revise(Distil(), run, writer, proposer="distil", measure=better)
-    proposal = run.edit(edit).proposal
-    assert (proposal.proposer, proposal.reason, proposal.at) == ("distil", "after 3 tasks", PositionId(3))
-    assert "These were done: Get mug 1." in proposal.after
+    queued = run.edit(edit)
+    cause = queued.provenance
+    assert (cause.proposer, cause.reason, cause.position) == ("distil", "after 3 tasks", PositionId(3))
+    assert "These were done: Get mug 1." in queued.after
     assert list(run.repo_path.iterdir()) == []
 
 
