@@ -56,4 +56,4 @@ async def test_while_another_process_decides_the_event_loop_goes_on(run):
         await Reviewing(job).propose(edited("find-mugs"))
     ticking.cancel()
     assert ticks > 10
-    assert [(record.proposal.skill, record.state) for record in run.edits()] == [("find-mugs", "approved")]
+    assert [(edit.skill, edit.state) for edit in run.edits()] == [("find-mugs", "committed")]
