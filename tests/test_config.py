@@ -7,7 +7,7 @@ import pytest
 
 from engine.agents.settings import ExecutorSettings
 from engine.config import OPEN, SECTIONS, ConfigError, load_config, load_file, load_profile, parse, profiles, to_toml
-from engine.config_migration import migrate
+from engine.config.migration import migrate
 from engine.core.parts import kind_of
 from engine.environments.alfworld.settings import AlfworldSettings
 from engine.environments.household.settings import HouseholdSettings

@@ -15,7 +15,7 @@ import msgspec
 
 from engine.cli.common import CommandError, Commands, add_command, add_config_options, load, print_json
 from engine.config import Config, default_config, to_toml
-from engine.config_help import Section, Setting, described
+from engine.config.help import Section, Setting, described
 from engine.core.refusals import nearest
 
 TEXT = TextWrapper(100, break_on_hyphens=False)

@@ -26,7 +26,7 @@ import tomli_w
 from engine.agents.judges import registry as judges
 from engine.agents.judges.settings import JudgeSettings
 from engine.agents.settings import CuratorSettings, ExecutorSettings
-from engine.config_migration import RENAMED, migrate
+from engine.config.migration import RENAMED, migrate
 from engine.core.errors import ConfigError
 from engine.core.parts import PartKind, Settings
 from engine.core.refusals import elsewhere, nearest, no_section, no_setting, shown, why_refused
