@@ -67,4 +67,5 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in COMMANDS:
         module.add_commands(commands)
+    whole.epilog = "\n".join(start.add_package_commands(commands)).replace("%", "%%") or None
     return whole

@@ -43,7 +43,7 @@ def no_setting(section: str, key: str, known: Sections) -> str:
     """That a section has no such setting; the nearest one in it, or else a section that has it, or all that it has."""
     near = nearest(f"{section}.{key}", [f"{section}.{name}" for name in known[section]])
     near = near if nearest(key, known[section]) else elsewhere(key, known)
-    return f"there is no setting {section}.{key}{near or f'; {section} has: ' + ', '.join(known[section])}"
+    return f"there is no setting {section}.{key}{near or f'; {section} has: ' + (', '.join(known[section]) or 'none')}"
 
 
 def elsewhere(key: str, known: Sections) -> str:

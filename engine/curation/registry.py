@@ -31,9 +31,10 @@ class StrategyKind(PartKind, frozen=True, kw_only=True):
 
 
 DEFAULT = "skillos"
-STRATEGIES = Registry[StrategyKind](
+STRATEGIES = Registry(
     "curation strategy",
     "skillos.strategies",
+    StrategyKind,
     {"skillos": "engine.curation.skillos:KIND", "none": "engine.curation.none:KIND"},
 )
 

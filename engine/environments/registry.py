@@ -16,9 +16,10 @@ from engine.environments.base import EnvironmentKind, TaskSource
 from engine.environments.settings import EnvironmentSettings
 
 DEFAULT = "household"
-ENVIRONMENTS = Registry[EnvironmentKind](
+ENVIRONMENTS = Registry(
     "environment",
     "skillos.environments",
+    EnvironmentKind,
     {"household": "engine.environments.household:KIND", "alfworld": "engine.environments.alfworld:KIND"},
 )
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import msgspec
-
-from engine.config import Config
 from engine.core.events import StepEnded
 from engine.core.options import Option
-from engine.core.parts import accept
+from engine.core.parts import PartKind, Settings, accept
+
+if TYPE_CHECKING:
+    from engine.config import Config  # which imports the registry of jobs
 
 
 class StartedRun(Protocol):
@@ -32,24 +32,28 @@ class StartedRun(Protocol):
 
 
 def after_last_step(run: StartedRun) -> int:
-    """The last unit that ended, 0 before the first: where a run goes on that saves nothing but its log."""
+    """The last unit that ended, 0 before the first: where a run that saves only its log continues."""
     return max((step.step for step in run.steps()), default=0)
 
 
-class JobKind(msgspec.Struct, frozen=True):
+class JobKind(PartKind, frozen=True, kw_only=True):
     """A kind of run. `total(config)` is how many `unit`s ("step", "task") a run of it has.
 
     `trains`: it updates a curator, so its units have updates, rewards that are compared inside a group, and held-out
     measurements. `forks`: each rollout edits a repository of its own, from empty; otherwise the units follow each other
-    over the run's lasting repository. `check(config)` raises `ConfigError` for what would only fail later in a run of this
-    kind. `about` is one line for the help, and `options` are short options of the command that starts a run of the kind.
+    over the run's lasting repository. `about` is one line for the help, and `options` are short options of the command that
+    starts a run of the kind.
+
+    `settings` are the section of the configuration with the kind's name; a job reads them by `config.settings_of(KIND)`.
+    `check(config)` gets the whole configuration, and raises `ConfigError` for what would only fail later in the run.
 
     `work` is "module:attribute" of the class of the `Job`, and `loads` what the process shows while it imports it ("":
     nothing). `resume_at(run)` is the last unit that is done and saved: a resume undoes the events of later ones. It may take
     seconds.
     """
 
-    name: str
+    settings: type[Settings] = Settings
+    check: Callable[[Config], None] = accept
     unit: str
     total: Callable[[Config], int]
     trains: bool
@@ -57,6 +61,5 @@ class JobKind(msgspec.Struct, frozen=True):
     work: str
     about: str = ""
     options: tuple[Option, ...] = ()
-    check: Callable[[Config], None] = accept
     loads: str = ""
     resume_at: Callable[[StartedRun], int] = after_last_step

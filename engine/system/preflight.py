@@ -3,14 +3,12 @@
     config = absolute(load_profile("pocket", settings))
     check(config, "train")                    # raises ConfigError with one sentence
 
-`engine.config` refuses what no run could use; this module refuses what a kind of run, or this machine, cannot use. Whoever
-creates a run calls `check` first: what it finds would otherwise end the run after minutes. Each part that the configuration
-chooses, and the kind of run, checks what it knows of.
+`engine.config` refuses what no run could use; this module refuses what a kind of run, or this machine, cannot use. Call
+`check` before creating a run: the errors that it finds would otherwise end the run after minutes. Each part that the
+configuration chooses, and the kind of run, checks what it knows of.
 """
 
 from __future__ import annotations
-
-import msgspec
 
 from engine.agents.prompts.registry import check_prompts
 from engine.agents.settings import CuratorSettings
@@ -20,6 +18,7 @@ from engine.environments.registry import environment_kind
 from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
 from engine.models.registry import BACKENDS
+from engine.review.gates.registry import GATES
 
 
 def check(config: Config, kind: str) -> None:
@@ -34,12 +33,14 @@ def check(config: Config, kind: str) -> None:
     for name, section in OPEN.items():
         settings = getattr(config, name)
         section.part(kind_of(settings)).check(settings)
+    for name in config.review.gates:
+        gate = GATES.load(name)
+        gate.check(config.settings_of(gate))
 
 
 def absolute(config: Config) -> Config:
     """`config` with absolute paths: the engine works in another directory than the person who named them."""
-    sections = {name: settings.absolute() for name, settings in config.sections().items()}
-    return msgspec.structs.replace(config, **sections)
+    return config.absolute()
 
 
 def check_training_sampling(curator: CuratorSettings) -> None:

@@ -42,6 +42,7 @@ from transformers import PreTrainedModel, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from engine.config import Config
+from engine.curation.registry import strategy_kind
 from engine.models.base import AdapterSink, NotFinite, TrainablePolicy, not_finite_in
 from engine.runs.errors import RunError, WriteFailed
 from engine.system.preflight import check_training_sampling
@@ -55,6 +56,7 @@ from engine.training.samples import (
     group_rows,
     why_skipped,
 )
+from engine.training.settings import rows_of_step
 
 END_SECONDS = 600.0
 """How long a session that is cancelled waits for TRL's thread, which ends at its next callback."""
@@ -365,9 +367,7 @@ def _arguments(config: Config, base: PreTrainedModel, output: Path) -> GRPOConfi
     """
     check_training_sampling(config.curator)
     training = config.training
-    rows = training.groups * group_rows(config)
-    if rows % training.micro_batch:
-        raise ValueError(f"training.micro_batch = {training.micro_batch} must divide the {rows} samples of a step")
+    rows = rows_of_step(training, strategy_kind(config.strategy).samples_per_position)
     accumulation = rows // training.micro_batch
     return GRPOConfig(
         output_dir=str(output),

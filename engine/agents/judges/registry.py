@@ -26,4 +26,4 @@ class JudgeKind(PartKind, frozen=True, kw_only=True):
 
 
 DEFAULT = "rubric"
-JUDGES = Registry[JudgeKind]("judge", "skillos.judges", {"rubric": "engine.agents.judges.rubric_kind:KIND"})
+JUDGES = Registry("judge", "skillos.judges", JudgeKind, {"rubric": "engine.agents.judges.rubric_kind:KIND"})

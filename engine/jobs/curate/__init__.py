@@ -6,6 +6,7 @@ from pathlib import Path
 
 from engine.config import Config, ConfigError
 from engine.core.options import Option
+from engine.curation.settings import CurateSettings
 from engine.jobs.base import JobKind
 
 
@@ -25,6 +26,7 @@ def check(config: Config) -> None:
 
 KIND = JobKind(
     name="curate",
+    settings=CurateSettings,
     unit="task",
     total=lambda config: config.curate.tasks,
     trains=False,
