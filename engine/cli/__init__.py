@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None, *, worker: Sequence[str] = supe
     options = command_line.parse_args(arguments, argparse.Namespace(worker=worker, parser=command_line))
     try:
         code = int(options.run_command(options))
-        sys.stdout.flush()
+        print(end="", flush=True)  # there is no sys.stdout where the shell closed it
         return code
     except SkillosError as error:
         print(f"{PROGRAM}: {lines(str(error))}", file=sys.stderr)

@@ -14,7 +14,16 @@ from typing import Any
 
 import msgspec
 
-from engine.cli.common import CommandError, Commands, add_command, add_config_options, lines, load, print_json
+from engine.cli.common import (
+    CommandError,
+    Commands,
+    UsageError,
+    add_command,
+    add_config_options,
+    lines,
+    load,
+    print_json,
+)
 from engine.config import Config, default_config, to_toml
 from engine.config.help import Section, Setting, described, problems
 from engine.core.refusals import nearest
@@ -32,6 +41,8 @@ def add_commands(commands: Commands) -> None:
 
 
 def _config(options: argparse.Namespace) -> int:
+    if options.toml and options.key:
+        raise UsageError("--toml prints the whole configuration; leave out KEY")
     named = options.profile is not None or options.config is not None
     config = load(options, options.set) if options.toml or options.set or named else default_config()
     if options.toml:

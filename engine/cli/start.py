@@ -151,7 +151,7 @@ def _start(job: JobKind, options: argparse.Namespace) -> int:
 
 def _config(job: JobKind, options: argparse.Namespace) -> Config:
     """The configuration that the options ask for. What an option implies is printed, where it says why."""
-    given = [option for option in _short_options(job) if getattr(options, option.key) is not None]
+    given = [option for option in _short_options(job) if getattr(options, option.key, None) is not None]
     short = [_setting(option, getattr(options, option.key)) for option in given]
     implied = [each for option in given for each in option.implies]
     config = load(options, [*options.set, *short], implied=_of_profile(implied), job=job.name)

@@ -109,7 +109,7 @@ class Registry(Generic[T]):
 
 
 def _package(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist is not None else "(unknown)"
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else "(unknown)"
 
 
 def resolve(reference: str) -> Any:

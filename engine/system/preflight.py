@@ -27,6 +27,7 @@ def check(config: Config, kind: str) -> None:
     if job.trains:
         check_training_sampling(config.curator)
     job.check(config)
+    _check_total(config, job)
     _check_prompts(config)
     _check_abilities(config, job)
     _check_room(config)
@@ -55,6 +56,16 @@ def check_training_sampling(curator: CuratorSettings) -> None:
             f"{why}: a train run needs curator.temperature over 0 (1.0 as published), curator.top_p=1 and curator.top_k=0; "
             "a curate run may use other values"
         )
+
+
+def _check_total(config: Config, job: JobKind) -> None:
+    """A kind of run whose `total` fails: every status of its run would fail with it."""
+    try:
+        total = job.total(config)
+    except Exception as error:
+        raise ConfigError(f"the kind of run {job.name!r} cannot count its {job.unit}s: {error!r}") from error
+    if not isinstance(total, int) or total < 0:
+        raise ConfigError(f"the kind of run {job.name!r} counts {total!r} {job.unit}s, and a whole number is wanted")
 
 
 def _check_prompts(config: Config) -> None:
