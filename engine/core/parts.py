@@ -65,7 +65,7 @@ def fault_of(part: object, kind: type, name: str) -> str:
     Raises what the types of its settings raise when they are read.
     """
     if not isinstance(part, kind):
-        return f"it is a {type(part).__name__}, and a {kind.__name__} is wanted"
+        return f"it is of the type {type(part).__name__}, not {kind.__name__}"
     own = getattr(part, "name", None)
     if own != name:
         return f"it is declared as {name!r} and calls itself {own!r}"

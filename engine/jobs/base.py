@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 from engine.core.events import StepEnded
 from engine.core.options import Option
-from engine.core.parts import PartKind, Settings, accept
-
-if TYPE_CHECKING:
-    from engine.config import Config  # which imports the registry of jobs
+from engine.core.parts import PartKind, Settings
 
 
 class StartedRun(Protocol):
@@ -37,7 +34,7 @@ def after_last_step(run: StartedRun) -> int:
 
 
 class JobKind(PartKind, frozen=True, kw_only=True):
-    """A kind of run. `total(config)` is how many `unit`s ("step", "task") a run of it has.
+    """A kind of run. `total(config)` is how many `unit`s ("step", "task") a run of that `engine.config.Config` has.
 
     `trains`: it updates a curator, so its units have updates, rewards that are compared inside a group, and held-out
     measurements. `forks`: each rollout edits a repository of its own, from empty; otherwise the units follow each other
@@ -53,9 +50,8 @@ class JobKind(PartKind, frozen=True, kw_only=True):
     """
 
     settings: type[Settings] = Settings
-    check: Callable[[Config], None] = accept
     unit: str
-    total: Callable[[Config], int]
+    total: Callable[[Any], int]
     trains: bool
     forks: bool
     work: str

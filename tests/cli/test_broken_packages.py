@@ -84,8 +84,8 @@ BROKEN = {
     "its syntax is wrong": Broken("def (", "SyntaxError: invalid syntax"),
     "it imports what is not installed": Broken("import nowhere_at_all", "No module named 'nowhere_at_all'"),
     "it has no such attribute": Broken("", "has no attribute 'KIND'"),
-    "it is no kind": Broken('KIND = "hello"', "it is a str, and a JudgeKind is wanted"),
-    "it is another kind": Broken(JOB, "it is a JobKind, and a JudgeKind is wanted"),
+    "it is no kind": Broken('KIND = "hello"', "it is of the type str, not JudgeKind"),
+    "it is another kind": Broken(JOB, "it is of the type JobKind, not JudgeKind"),
     "it calls itself otherwise": Broken(
         JUDGE.replace('name="odd"', 'name="strange"'), "it is declared as 'odd' and calls itself 'strange'"
     ),
