@@ -1,11 +1,12 @@
 """What a chat model is, on whichever machine or server it runs.
 
-    models = open_models(config, report)             # engine.jobs.loading, by the registry of backends
-    completion = await models.curator.complete(messages, Sampling(temperature=1.0, seed=7), tools=TOOLS)
-    models.tokenizer.count(completion.text)
+    opened = open_models(config, adapter, report)    # engine.jobs.loading, by the registry of backends
+    completion = await opened.models.curator.complete(messages, Sampling(temperature=1.0, seed=7), tools=TOOLS)
+    opened.models.tokenizer.count(completion.text)
 
 A backend implements `ChatModel`. What only some backends can do is optional: `Scorer` gives the likelihood of given texts,
-`AdapterSink` and `TrainablePolicy` serve a trainer, and `Completion.tokens` is None where token ids are not reported.
+`AdapterSink`, `TrainableBase` and `SharedBase` serve a trainer, and `Completion.tokens` is None where token ids are not
+reported.
 """
 
 from __future__ import annotations
@@ -125,6 +126,9 @@ class ChatModel(Protocol):
     ) -> Completion:
         """Answer one chat. `tools` are JSON schemas of functions that the answer may call, in the form of OpenAI's API.
 
+        A backend whose server returns tool calls as data writes them into `text`, in one of the forms that
+        `engine.skills.parse_operations` reads. `finish` is "length" where the answer was cut, else "stop".
+
         Cancelling the task gives the request up. The caller does so at `deadline`, a time of the running event loop's clock;
         a backend that asks a server passes it on, so that the server gives up too. Raises `ModelUnavailable`,
         `PromptTooLong` or `NotFinite`.
@@ -161,7 +165,9 @@ class Tokenizer(Protocol):
 
 
 class Models(msgspec.Struct, frozen=True):
-    """The models of a run: the frozen executor, the curator, the judge where one is configured, and their tokenizer."""
+    """The models of a run: the frozen executor, the curator, the frozen judge, and their tokenizer.
+
+    `judge` is None where the backend has no model for it; `ModelBackend.judges` says so before it is opened."""
 
     executor: ChatModel
     curator: ChatModel
@@ -184,12 +190,8 @@ class AdapterSink(Protocol):
         ...
 
 
-class TrainablePolicy(Protocol):
-    """A curator whose base model a trainer in this process can borrow, so that one base is in memory.
-
-    The trainer puts its adapter on the borrowed base and gives the result to `serve`. It holds the models while weights
-    change, from before the first one is written until `AdapterSink.publish` has returned.
-    """
+class TrainableBase(Protocol):
+    """The base model that a trainer in this process puts its adapter on; the curator's own base has equal weights."""
 
     @property
     def vocabulary(self) -> Any:
@@ -197,8 +199,19 @@ class TrainablePolicy(Protocol):
         ...
 
     def lend(self) -> Any:
-        """The base model (`PreTrainedModel`), any adapter taken off. Nothing may be asked until `serve`."""
+        """The base model (`PreTrainedModel`) without an adapter. The trainer changes it. A `SharedBase` is asked nothing
+        from then until `serve`."""
         ...
+
+
+@runtime_checkable
+class SharedBase(Protocol):
+    """A `TrainableBase` whose models answer with the very weights that are trained, so that one base is in memory.
+
+    Optional: a backend whose curator is on a server, and loads only the adapters, is none. The trainer gives the base with
+    its adapter to `serve`. It holds the models while weights change, from before the first one is written until
+    `AdapterSink.publish` has returned.
+    """
 
     def serve(self, trained: Any) -> None:
         """Let `trained`, the base with the trainer's adapter on it (`PeftModel`), answer as the curator from now on."""
@@ -218,12 +231,12 @@ class TrainablePolicy(Protocol):
 
 
 class NotTrainable(SkillosError):
-    """The backend can neither lend its base to a trainer nor take its adapters."""
+    """The backend has no base for a trainer, or takes no adapters."""
 
     def __init__(self) -> None:
         super().__init__(
-            "a train run needs a model that can be trained in this process, and this backend has none: use another "
-            "model.kind, such as local; a curate run works with this one"
+            "a train run needs a base model that can be trained in this process and a curator that takes adapters, and this "
+            "backend has none: use another model.kind, such as local; a curate run works with this one"
         )
 
 
@@ -232,10 +245,10 @@ class Opened(msgspec.Struct, frozen=True):
 
     models: Models
     sink: AdapterSink | None = None
-    policy: TrainablePolicy | None = None
+    base: TrainableBase | None = None
 
-    def for_training(self) -> tuple[TrainablePolicy, AdapterSink]:
-        """The policy and the sink of a trainer. Raises `NotTrainable` where the backend has none."""
-        if self.policy is None or self.sink is None:
+    def for_training(self) -> tuple[TrainableBase, AdapterSink]:
+        """The base and the sink of a trainer. Raises `NotTrainable` where the backend has none."""
+        if self.base is None or self.sink is None:
             raise NotTrainable
-        return self.policy, self.sink
+        return self.base, self.sink

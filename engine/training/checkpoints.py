@@ -25,10 +25,11 @@ from typing import Any
 from safetensors import SafetensorError
 
 from engine.core.files import publish, sync
+from engine.models.adapters import WEIGHTS
 from engine.runs.errors import RunError, WriteFailed
 
 PARTIAL = ".partial"
-NEEDED = ("adapter_model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
+NEEDED = (WEIGHTS, "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
 TORCH_FILES = (".pt", ".pth")
 UNREADABLE = (
     OSError,
@@ -83,7 +84,7 @@ def damaged(checkpoints: Path) -> list[str]:
     for step, path in newest_first(checkpoints):
         if not (fault := fault_of(path)):
             break
-        sentences.append(f"the checkpoint of step {step} is passed over: {fault}")
+        sentences.append(f"the checkpoint of step {step} is skipped: {fault}")
     return sentences
 
 
