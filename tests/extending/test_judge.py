@@ -93,7 +93,7 @@ async def test_the_content_reward_is_the_mean_of_what_was_judged(tmp_path, monke
 async def test_a_rollout_of_which_nothing_was_judged_has_no_reward(tmp_path, monkeypatch):
     install(tmp_path, monkeypatch, "skillos.judges", moody="tests.extending.toys.judge:KIND")
     config = load_profile("pocket", ["judge.kind=moody"])
-    judge = open_judge(config.judge, None)
+    judge = open_judge(config.judge, None, seed=1)
     first = await judged(judge, JudgedDecision([], ""), PLAYED, seconds=5)
     assert (first.score, first.reason) == (None, "no mood")
     assert msgspec.to_builtins(config)["judge"] == {"kind": "moody", "deadline_seconds": 60.0}

@@ -1,6 +1,6 @@
 """What a judge is: it scores the content that a decision wrote, in [0, 1], or gives the reason why it cannot.
 
-    judge = open_judge(config.judge, model)
+    judge = open_judge(config.judge, models.judge, seed=1)
     judgement = await judged(judge, JudgedDecision(edits, text), trajectory, seconds=60.0)
     judgement.score, judgement.reason
 
@@ -18,6 +18,7 @@ import msgspec
 from engine.agents.executor import Trajectory
 from engine.agents.judges.registry import JUDGES
 from engine.agents.judges.settings import JudgeSettings
+from engine.agents.prompting import Prompts
 from engine.core.errors import SkillosError
 from engine.core.parts import kind_of
 from engine.models.base import ChatModel, NotFinite
@@ -51,15 +52,24 @@ class Judge(Protocol):
 
 
 class JudgeContext(msgspec.Struct, frozen=True):
-    """What a judge gets from `JudgeKind.open`. `model` answers for the judge; None where the backend has none for it."""
+    """What a judge gets from `JudgeKind.open`.
+
+    `model` answers for the judge; None where the backend has none for it. `prompts` are those of `JudgeKind.prompts`; None
+    where it names none. `seed` is the run's: a judge that samples derives the seed of each request from it and from what is
+    judged (`engine.core.seeds.seed_of`).
+    """
 
     settings: JudgeSettings
     model: ChatModel | None
+    prompts: Prompts | None = None
+    seed: int = 0
 
 
-def open_judge(settings: JudgeSettings, model: ChatModel | None) -> Judge:
-    """The judge that `settings` are of."""
-    judge: Judge = JUDGES.load(kind_of(settings)).open(JudgeContext(settings, model))
+def open_judge(settings: JudgeSettings, model: ChatModel | None, *, seed: int) -> Judge:
+    """The judge that `settings` are of. Raises `ConfigError` where its prompts cannot be read."""
+    kind = JUDGES.load(kind_of(settings))
+    prompts = Prompts.load(kind.prompts) if kind.prompts else None
+    judge: Judge = kind.open(JudgeContext(settings, model, prompts, seed))
     return judge
 
 
