@@ -19,6 +19,9 @@ import msgspec
 
 from engine.core.errors import SkillosError
 
+ROUNDING = 1e-3
+"""How far rounding may take a log-probability over 0."""
+
 
 class Message(msgspec.Struct, frozen=True):
     """One turn of a chat."""
@@ -42,24 +45,49 @@ class Sampling(msgspec.Struct, frozen=True):
     seed: int = 0
 
 
+class WrongCompletion(SkillosError):
+    """A backend reports token counts, token ids or log-probabilities that contradict each other."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"the model backend reports {what}: rewards and updates would be computed from it, so its answers cannot be used"
+        )
+
+
 class Usage(msgspec.Struct, frozen=True):
-    """How many tokens the prompt and the completion have; the completion's end token counts."""
+    """How many tokens the prompt and the completion have; the completion's end token counts.
+
+    Raises `WrongCompletion` for a negative number.
+    """
 
     prompt: int
     completion: int
 
+    def __post_init__(self) -> None:
+        if self.prompt < 0 or self.completion < 0:
+            raise WrongCompletion(f"a prompt of {self.prompt} and a completion of {self.completion} tokens")
+
 
 class Tokens(msgspec.Struct, frozen=True):
     """The token ids of a prompt and its completion. `logprobs`, one a completion token, are natural logarithms of its
-    probability in the unfiltered distribution at temperature 1."""
+    probability in the unfiltered distribution at temperature 1. Raises `WrongCompletion` where their numbers differ, or
+    where a probability is over 1."""
 
     prompt_ids: list[int]
     completion_ids: list[int]
     logprobs: list[float]
 
+    def __post_init__(self) -> None:
+        if len(self.logprobs) != len(self.completion_ids):
+            raise WrongCompletion(f"{len(self.logprobs)} log-probabilities of {len(self.completion_ids)} tokens")
+        if any(logprob > ROUNDING for logprob in self.logprobs):
+            raise WrongCompletion(f"the log-probability {max(self.logprobs):g}, which is over 0")
+
 
 class Completion(msgspec.Struct, frozen=True):
     """The answer of a model. `tokens` is None where the backend does not report them.
+
+    Raises `WrongCompletion` where `usage` and `tokens` differ.
 
     `version` is the number under which the adapter that answered was published (`AdapterSink.publish`); 0 is what the model
     was opened with.
@@ -70,6 +98,14 @@ class Completion(msgspec.Struct, frozen=True):
     usage: Usage
     tokens: Tokens | None = None
     version: int = 0
+
+    def __post_init__(self) -> None:
+        tokens, usage = self.tokens, self.usage
+        if tokens is not None and usage != Usage(len(tokens.prompt_ids), len(tokens.completion_ids)):
+            raise WrongCompletion(
+                f"a prompt of {usage.prompt} and a completion of {usage.completion} tokens, with the ids of "
+                f"{len(tokens.prompt_ids)} and {len(tokens.completion_ids)}"
+            )
 
 
 class ModelUnavailable(SkillosError):

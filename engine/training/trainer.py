@@ -55,6 +55,7 @@ from engine.training.samples import (
     as_columns,
     group_rows,
     why_skipped,
+    wrong_ids,
 )
 
 END_SECONDS = 600.0
@@ -242,6 +243,8 @@ class GrpoSession:
         samples = self.ask(self._play(step), step, "rollouts")
         if len(samples) != len(prompts):
             raise RuntimeError(f"step {step} made {len(samples)} samples where TRL needs {len(prompts)}")
+        if wrong := wrong_ids(samples, int(self._trainer.model.get_input_embeddings().num_embeddings)):
+            raise RunError(f"step {step}, rollouts: {wrong}. The models that answer are not the base that is trained")
         if not all_finite(samples):
             raise self.diverged(step, "rollouts", "a sample has a log-probability or a reward that is not finite")
         self.skipped = why_skipped(samples, rows, kl=self._config.training.kl)

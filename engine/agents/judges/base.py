@@ -39,14 +39,18 @@ class Judgement(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class WrongJudgement(SkillosError):
+    """A judge answered with what is no `Judgement`."""
+
+
 class Judge(Protocol):
     """A judge of content. Several decisions are judged at the same time."""
 
     async def score(self, decision: JudgedDecision, trajectory: Trajectory) -> Judgement:
         """Score `decision`, which was made after `trajectory`.
 
-        A `SkillosError` leaves the decision unmeasured with the error's message as the reason, but for `NotFinite`, which
-        ends the run.
+        A `SkillosError` or an `OSError` (an outage) leaves the decision unmeasured with the error's message as the reason,
+        but for `NotFinite`, which ends the run, as every other error does.
         """
         ...
 
@@ -74,7 +78,10 @@ def open_judge(settings: JudgeSettings, model: ChatModel | None, *, seed: int) -
 
 
 async def judged(judge: Judge, decision: JudgedDecision, trajectory: Trajectory, *, seconds: float) -> Judgement:
-    """The judgement of `decision`; unmeasured where the judge takes over `seconds`, fails, or answers out of [0, 1]."""
+    """The judgement of `decision`; unmeasured where the judge takes over `seconds`, fails, or answers out of [0, 1].
+
+    Raises `NotFinite`, and `WrongJudgement` for what is no `Judgement`.
+    """
     try:
         async with asyncio.timeout(seconds):
             judgement = await judge.score(decision, trajectory)
@@ -82,8 +89,10 @@ async def judged(judge: Judge, decision: JudgedDecision, trajectory: Trajectory,
         return Judgement(None, f"the judge took over {seconds:g} s")
     except NotFinite:
         raise
-    except SkillosError as error:
+    except (SkillosError, OSError) as error:
         return Judgement(None, f"the judge failed: {error}")
+    if not isinstance(judgement, Judgement):
+        raise WrongJudgement(f"the judge gave {judgement!r}, which is no Judgement(score, reason)")
     if judgement.score is None:
         return Judgement(None, judgement.reason or "the judge gave neither a score nor a reason")
     if not 0 <= judgement.score <= 1:  # NaN is not in [0, 1] either

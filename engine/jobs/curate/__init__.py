@@ -26,8 +26,8 @@ def check(config: Config) -> None:
     backend = BACKENDS.load(kind_of(config.model))
     if not backend.trains:
         raise ConfigError(
-            f"curate.adapter = {source!r}: model.kind={backend.name} takes no adapters: leave it out, or use another "
-            "model.kind, such as local"
+            f"curate.adapter = {source!r} cannot be used: model.kind={backend.name} takes no adapters. Leave it "
+            "out, or use another model.kind such as local"
         )
     path = Path(source).expanduser()
     if is_adapter(path):
