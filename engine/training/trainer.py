@@ -20,7 +20,7 @@ Three rules hold for each update:
   as they are, bit for bit. The gradients are removed before AdamW, whose momentum would otherwise still change the
   weights. The step counts, its checkpoint is written, and its `Update` has the reason why it was skipped.
 - A NaN or infinite number ends the session with `Diverged`: a log-probability, the loss, the gradient, a weight or the
-  optimiser's state. It is found before the checkpoint is written, so training can go on from the newest checkpoint.
+  optimiser's state. It is found before the checkpoint is written, so training can continue from the newest checkpoint.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Update(msgspec.Struct, frozen=True):
 
 
 class Ticket(msgspec.Struct, frozen=True):
-    """A dataset row: which group of which step it stands for."""
+    """A dataset row: the step and the group whose samples it asks for."""
 
     step: int
     number: int
@@ -169,7 +169,7 @@ class GrpoSession:
             await asyncio.shield(training)
         finally:
             self._ended = asyncio.create_task(self._end(training), name="end of the session")
-            await asyncio.shield(self._ended)  # also where whoever cancels the session does so twice
+            await asyncio.shield(self._ended)  # also where the session is cancelled twice
 
     async def _end(self, training: asyncio.Future[Any]) -> None:
         """Let TRL's thread end at its next callback, and then the requests that are in work."""
