@@ -14,10 +14,10 @@ from engine.config import Config
 from engine.environments.base import TaskSource
 from engine.environments.registry import open_held_out, open_source
 from engine.models import registry
+from engine.models.adapters import is_adapter
 from engine.models.base import Opened
 from engine.training.checkpoints import newest_first
 
-ADAPTER = "adapter_config.json"
 Report = Callable[[str], None]
 
 
@@ -35,4 +35,4 @@ def open_models(config: Config, adapter: Path | None, report: Report) -> Opened:
 
 def saved(checkpoints: Path) -> dict[int, Path]:
     """The checkpoints of a run that have an adapter, by step, in the order of the steps."""
-    return {step: path for step, path in reversed(newest_first(checkpoints)) if (path / ADAPTER).is_file()}
+    return {step: path for step, path in reversed(newest_first(checkpoints)) if is_adapter(path)}

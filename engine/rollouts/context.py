@@ -41,7 +41,7 @@ class RolloutContext(msgspec.Struct, frozen=True):
             source=source,
             models=models,
             strategy=strategy_kind(config.strategy),
-            judge=open_judge(config.judge, models.judge),
+            judge=open_judge(config.judge, models.judge, seed=config.training.seed),
             executor_prompts=Prompts.load(config.executor.prompts or environment_kind(config.environment).prompts),
             curator_prompts=Prompts.load(config.curator.prompts),
             config=config,

@@ -10,7 +10,8 @@ configuration chooses, and the kind of run, checks what it knows of.
 
 from __future__ import annotations
 
-from engine.agents.prompts.registry import check_prompts
+from engine.agents.judges.registry import JUDGES
+from engine.agents.prompts.registry import CURATOR, EXECUTOR, chat_files, check_prompts
 from engine.agents.settings import CuratorSettings
 from engine.config import OPEN, Config, ConfigError
 from engine.core.parts import kind_of
@@ -69,8 +70,12 @@ def _check_total(config: Config, job: JobKind) -> None:
 
 
 def _check_prompts(config: Config) -> None:
-    check_prompts(config.executor.prompts or environment_kind(config.environment).prompts, "executor")
-    check_prompts(config.curator.prompts, "curator")
+    check_prompts("executor.prompts", config.executor.prompts or environment_kind(config.environment).prompts, EXECUTOR)
+    check_prompts("curator.prompts", config.curator.prompts, CURATOR)
+    judge = JUDGES.load(kind_of(config.judge))
+    if judge.prompts:
+        files = [name for role in judge.roles for name in chat_files(role)]
+        check_prompts(f"judge.kind={judge.name}", judge.prompts, files)
 
 
 def _check_abilities(config: Config, job: JobKind) -> None:
@@ -80,6 +85,12 @@ def _check_abilities(config: Config, job: JobKind) -> None:
         raise ConfigError(
             f"model.kind={backend.name} cannot be trained: a {job.name} run needs a backend that reports token ids and "
             "takes adapters, such as local; a run that trains nothing works with it"
+        )
+    judge = JUDGES.load(kind_of(config.judge))
+    if judge.needs_model and not backend.judges:
+        raise ConfigError(
+            f"judge.kind={judge.name} needs a model that answers for it, and model.kind={backend.name} has none: use "
+            "another judge.kind such as rubric, or another model.kind such as local"
         )
     if config.executor.decoding == "loglikelihood" and not backend.scores:
         raise ConfigError(

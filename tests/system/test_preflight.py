@@ -10,9 +10,9 @@ import pytest
 
 from engine.cli import main
 from engine.config import ConfigError, load_profile
-from engine.models.files import check_model, weights_path
+from engine.models.local.files import check_model, weights_path
+from engine.models.local.settings import LocalModelSettings
 from engine.models.local.weights import load_base, load_tokenizer, put_adapter
-from engine.models.settings import LocalModelSettings
 from engine.runs.directory import Run
 from engine.system.preflight import absolute, check
 from skillos_tui.client import client

@@ -12,7 +12,6 @@ import asyncio
 import time
 from pathlib import Path
 
-from engine.config import ConfigError
 from engine.core.events import (
     EpisodeEnded,
     EpisodeStarted,
@@ -29,9 +28,11 @@ from engine.core.seeds import seed_of
 from engine.curation.retrieval import SkillRetriever
 from engine.environments.base import Task
 from engine.jobs import loading
+from engine.jobs.curate import no_adapter
 from engine.jobs.curate.reviewing import Reviewing
 from engine.jobs.job import JobContext
 from engine.jobs.proposals import vetoes_of
+from engine.models.adapters import is_adapter
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import Group
 from engine.rollouts.position import Position, play_position
@@ -158,6 +159,6 @@ def _adapter(source: str) -> Path | None:
     path = Path(source).expanduser()
     newest = checkpoints.latest(path / "checkpoints")
     found = newest[1] if newest else path
-    if not (found / "adapter_config.json").is_file():
-        raise ConfigError(f"curate.adapter = {source!r} is neither a checkpoint nor a train run that has one")
+    if not is_adapter(found):
+        raise no_adapter(source)
     return found

@@ -115,7 +115,7 @@ class TrainRun:
         evaluated = bool(self._config.training.evaluate_every)
         source, held_out = loading.load_sources(self._config, self._report, held_out=evaluated)
         opened = loading.open_models(self._config, None, self._report)
-        self._policy, self._sink = opened.for_training()
+        self._base, self._sink = opened.for_training()
         self._context = RolloutContext.open(self._config, source, opened.models)
         self._held_out = msgspec.structs.replace(self._context, source=held_out)
 
@@ -126,7 +126,7 @@ class TrainRun:
 
         return GrpoSession(
             self._config,
-            self._policy,
+            self._base,
             self._sink,
             checkpoints=self._run.checkpoints,
             play=self._play,
@@ -158,7 +158,7 @@ class TrainRun:
         self._played = time.monotonic()
         self._writer.emit(Progress("update", f"of step {step}"))
         per_position = self._context.strategy.samples_per_position
-        return step_samples(self._rollouts, self._parts, int(self._policy.vocabulary.pad_token_id), per_position)
+        return step_samples(self._rollouts, self._parts, int(self._base.vocabulary.pad_token_id), per_position)
 
     async def _after_update(self, update: Update) -> None:
         """Emit the update and the step's summary, and propose the step's best edits.
