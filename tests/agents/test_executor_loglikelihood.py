@@ -49,6 +49,7 @@ KIND = EnvironmentKind(
     settings=EnvironmentSettings,
     open=lambda settings: Maze(),
     held_out=lambda settings, source: source,
+    lists_actions=True,
     unlisted=("help",),
 )
 
