@@ -4,8 +4,9 @@
 
 Each turn is a chat of its own: task, skills, the last turns, the observation, and the legal actions where the environment
 lists them. With the decoding `generate` the model writes an answer, and the environment's kind parses it into a thought and
-an action. The environment gets every action as it is. An action is invalid, and counted, if it is not among the actions that
-the environment lists, or if the environment says so in the observation after it (`Observation.invalid`).
+an action. The environment gets every action as it is. An action is invalid, and counted, if the answer held none, if it is
+not among the actions that the environment lists, or if the environment says so in the observation after it
+(`Observation.invalid`).
 
 A prompt over its cap is shortened for the rest of the episode: it loses the lowest-ranked skill, then the next, with no
 skill left the quoted turns, and then the briefing. Only a prompt that does not fit even then makes the outcome unmeasured:
@@ -123,7 +124,7 @@ async def play(
             observation = await call(episode.start)
             seen.append(observation.text)
             on_start(observation.text)
-            while await call(episode.result) is None and len(turns) < source.max_turns(task):
+            while await call(episode.result) is None and len(turns) < episode.max_turns:
                 try:
                     answer = await player.answer(quoted, seen, observation, turns, limit.when())
                 except PromptTooLong:

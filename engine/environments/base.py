@@ -8,9 +8,10 @@
 An environment lists the actions of each observation, or takes any text. It alone decides how an episode ended: success,
 failure or unmeasured, and a score where it has one.
 
-A task that cannot be played (a broken file, a verifier that does not answer) is a `TaskSourceError`: its outcome is
-unmeasured, with the message as the reason. Any other exception of an environment is a bug. It ends the run as failed, with a
-message that names the environment and the task; the traceback is in the run's log file (`engine.environments.episode`).
+A task that cannot be played (a broken file, a verifier that does not answer) is a `TaskSourceError` or an `OSError`: its
+outcome is unmeasured, with the message as the reason. Any other exception of an environment is a bug. It ends the run as
+failed, with a message that names the environment and the task; the traceback is in the run's log file
+(`engine.environments.faults`).
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class Task(msgspec.Struct, frozen=True):
 class Observation(msgspec.Struct, frozen=True):
     """What the player sees. `actions` are the legal actions; None where they cannot be listed.
 
-    `invalid`: the action before it was not valid. Only an environment that takes some texts and refuses others sets it; an
-    action that is not among listed ones is invalid in any case.
+    `invalid`: the action before it was not valid. Only an environment that takes some texts and refuses others sets it. The
+    action "", and one that is not among listed ones, are invalid in any case.
     """
 
     text: str
@@ -55,8 +56,8 @@ class Observation(msgspec.Struct, frozen=True):
     invalid: bool = False
 
     def allows(self, action: str) -> bool:
-        """Whether `action` is among the listed ones. Where none are listed any text is allowed."""
-        return self.actions is None or action in self.actions
+        """Whether `action` is among the listed ones. Where none are listed any text but "" (no action) is allowed."""
+        return action != "" if self.actions is None else action in self.actions
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -88,9 +89,9 @@ class TaskSourceError(SkillosError):
 class Environment(Protocol):
     """One episode of one task. `step` never raises for what an action contains: an illegal action changes nothing.
 
-    Each method may raise `TaskSourceError`: the task cannot be played, and its outcome is unmeasured. The methods run on the
-    event loop, beside all other episodes, so each returns within milliseconds. The methods of an environment that blocks
-    (`EnvironmentKind.blocks`) run in a thread of the episode.
+    Each method may raise `TaskSourceError` or an `OSError`: the task cannot be played, and its outcome is unmeasured. The
+    methods run on the event loop, beside all other episodes, so each returns within milliseconds. The methods of an
+    environment that blocks (`EnvironmentKind.blocks`) run in a thread of the episode.
     """
 
     def reset(self) -> Observation: ...
@@ -138,7 +139,7 @@ class TaskSource(Protocol):
         ...
 
     def max_turns(self, task: Task) -> int:
-        """The step cap of `task`."""
+        """The step cap of `task`, from 1 on."""
         ...
 
     def families(self, seed: int) -> Mapping[str, int]:

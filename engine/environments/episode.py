@@ -6,8 +6,8 @@
         observation, invalid = episode.step(action)
     episode.final_result()
 
-The executor plays it; `verify` plays it again. Each method raises `TaskSourceError` as the environment does, and `PartFault`
-where the environment raises anything else or returns another type than its contract says.
+The executor plays it; `verify` plays it again. Each method raises as
+`engine.environments.faults` says, and `PartFault` where the environment returns another type than its contract says.
 """
 
 from __future__ import annotations
@@ -32,10 +32,15 @@ class Episode:
         self._source = source
         self._environment: Environment
         self._seen: Observation
+        self.max_turns = 0
+        """The step cap; 0 before `start`."""
 
     def start(self) -> Observation:
         """The first observation of a fresh environment."""
         self._environment = self._called("start", self._source.start, self.task)
+        self.max_turns = self._check("max_turns", self._called("max_turns", self._source.max_turns, self.task), int)
+        if self.max_turns < 1:
+            raise fault(self.kind.name, self._where("max_turns"), f"it is {self.max_turns}, and must be 1 or more")
         self._seen = self._observation("reset", self._called("reset", self._environment.reset))
         return self._seen
 
@@ -65,9 +70,9 @@ class Episode:
 
     def _observation(self, method: str, observation: Observation) -> Observation:
         self._check(method, observation, Observation)
-        self._check(f"{method}, the text of the observation", observation.text, str)
         if observation.actions is not None:
-            self._check(f"{method}, the actions of the observation", observation.actions, tuple)
+            self._check(f"the actions of {method}", observation.actions, tuple)
+        self._called(method, _encode, observation)
         return observation
 
     def _check(self, method: str, value: T, expected: type) -> T:
@@ -78,3 +83,8 @@ class Episode:
 
     def _where(self, method: str) -> str:
         return f"{method} (task {self.task.id})"
+
+
+def _encode(observation: Observation) -> bytes:
+    """Raises `TypeError` for anything but texts, and `UnicodeEncodeError` for a text with a lone surrogate."""
+    return "".join((observation.text, *(observation.actions or ()))).encode()

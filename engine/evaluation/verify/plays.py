@@ -99,7 +99,7 @@ class Plays:
             "family": task.family,
             "prompt": task.prompt,
             "difficulty": task.difficulty,
-            "cap": source.max_turns(task),
+            "cap": episode.max_turns,
             "opening": seen.text,
         }
         scope.checks.compare(event_id, place(at), "plays", logged, again)
