@@ -36,8 +36,8 @@ from engine.core.errors import SkillosError
 from engine.runs import supervisor
 
 PROGRAM = "skillos-engine"
-COMMANDS = (start, status, events, control, runs, verify, measure, review, config, environments, skills, completion)
-"""The modules of the commands, in the order of the help."""
+COMMANDS = (start, status, events, control, runs, verify, measure, review, config, skills, completion, environments)
+"""The modules of the commands, in the order of the help. Those of environments are last: a package replaces no command."""
 
 
 def main(arguments: Sequence[str] | None = None, *, worker: Sequence[str] = supervisor.WORKER) -> int:

@@ -34,7 +34,7 @@ def _add(commands: Commands, kind: EnvironmentKind) -> None:
     """The commands of `kind`. Where a package's cannot be added, a command named like the environment says why."""
     try:
         resolve(kind.command)(commands)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         why = f"the commands of the environment {kind.name} ({kind.command}) cannot be added: {error}"
         if kind.name in commands.choices:
             raise UnknownPart(why) from error

@@ -13,6 +13,8 @@ from engine.core.outcomes import FAILED, SUCCEEDED
 from engine.environments.base import EnvironmentKind, Observation, Result, Task, TaskSourceError
 from engine.environments.episode import Episode
 from engine.environments.registry import open_held_out, open_source
+from engine.rollouts.groups.families import Families
+from engine.rollouts.groups.families_settings import FamiliesSettings
 from tests.agents.scripted import Scripted
 from tests.environments.free_text import KIND, Sum, Sums, SumSettings
 from tests.extending.installed import install
@@ -176,6 +178,37 @@ def test_a_source_that_cannot_be_opened_is_named(opening, opens, error, what):
         open_source(SumSettings())
     with pytest.raises(error, match=what.replace("open", "held_out", 1)):
         open_held_out(SumSettings(), Sums())
+
+
+@pytest.mark.parametrize(
+    ("altered", "what"),
+    [
+        ({"families": lambda seed: {}}, "families: there is none for the seed 7"),
+        ({"families": lambda seed: [][seed]}, "families: IndexError"),
+        (
+            {"tasks": lambda family, seed, count: [TASK]},
+            "tasks: it drew 1 tasks of the family sums, and 3 were asked for",
+        ),
+        (
+            {"tasks": lambda *given: [TASK] * 3},
+            "the 3 tasks of the family sums have 1 different ids, though .* 9 tasks",
+        ),
+        ({"tasks": lambda *given: {}["path"]}, "tasks: KeyError: 'path'"),
+    ],
+)
+def test_a_source_that_draws_no_group_is_named(altered, what):
+    source = Sums()
+    for name, function in altered.items():
+        setattr(source, name, function)
+    with pytest.raises(PartFault, match=f"^the environment sums has a bug in .*{what}"):
+        Families(FamiliesSettings()).group(source, 3, 7)
+
+
+def test_a_family_that_is_smaller_than_a_group_is_drawn_again():
+    source = Sums()
+    source.families = lambda seed: {"sums": 1}
+    source.tasks = lambda family, seed, count: [TASK] * count
+    assert Families(FamiliesSettings()).group(source, 3, 7).tasks == [TASK] * 3
 
 
 def test_a_kind_says_whether_it_lists_its_actions():

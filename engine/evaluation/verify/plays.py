@@ -58,7 +58,7 @@ class Plays:
             return
         try:
             drawn = self._drawn(source, began)
-        except TaskSourceError as error:
+        except (TaskSourceError, PartFault) as error:
             scope.checks.skip("draws", str(error))
             return
         where = f"{'held out after ' if isinstance(began, MeasurementStarted) else ''}step {began.step}"
