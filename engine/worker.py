@@ -12,7 +12,7 @@ import os
 import sys
 import traceback
 
-from engine.core.errors import SkillosError
+from engine.core.errors import PartFault, SkillosError
 from engine.core.events import Notice, Progress, RunStarted, StateChanged
 from engine.core.registry import resolve
 from engine.jobs.control import Control, StopRequested
@@ -78,13 +78,15 @@ def _watcher_ended(watcher: asyncio.Task[None], control: Control) -> None:
 
 
 def _message_of(error: BaseException, run: Run) -> str:
-    """What went wrong, of tasks that failed together the first. Of anything but a `SkillosError` a traceback is printed."""
+    """What went wrong, of tasks that failed together the first. Of a bug a traceback is printed: a `PartFault`, or anything
+    but a `SkillosError`."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    if isinstance(error, SkillosError):
+    if isinstance(error, SkillosError) and not isinstance(error, PartFault):
         return str(error)
     traceback.print_exception(error)
-    return f"{type(error).__name__}: {error}; the traceback is in {run.log_file}"
+    what = str(error) if isinstance(error, PartFault) else f"{type(error).__name__}: {error}"
+    return f"{what}; the traceback is in {run.log_file}"
 
 
 async def _run(run: Run, writer: EventWriter, control: Control) -> None:

@@ -6,7 +6,7 @@
 A run is named by its directory, or by its name among the runs of this user. `exit_codes` has the exit codes. Nothing heavy
 is imported here: the work is done by `engine.worker` in a process and session of its own, and only `verify` and `measure`
 load a model's libraries. Each command is a module with `add_commands`; a kind of run is a command by its registry
-(`engine.jobs.registry`).
+(`engine.jobs.registry`), and an environment may have commands of its own (`engine.cli.environments`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from engine.cli import (
     completion,
     config,
     control,
+    environments,
     events,
     exit_codes,
-    games,
     measure,
     review,
     runs,
@@ -36,8 +36,8 @@ from engine.core.errors import SkillosError
 from engine.runs import supervisor
 
 PROGRAM = "skillos-engine"
-COMMANDS = (start, status, events, control, runs, verify, measure, review, config, games, skills, completion)
-"""The modules of the commands, in the order of the help."""
+COMMANDS = (start, status, events, control, runs, verify, measure, review, config, skills, completion, environments)
+"""The modules of the commands, in the order of the help. Those of environments are last: a package replaces no command."""
 
 
 def main(arguments: Sequence[str] | None = None, *, worker: Sequence[str] = supervisor.WORKER) -> int:

@@ -10,5 +10,12 @@ class SkillosError(Exception):
     """
 
 
+class PartFault(SkillosError):
+    """A part broke its contract: it raised an exception that the contract does not name, or returned another type.
+
+    It is a bug of the part. The message names the part. It is raised from the exception, whose traceback is printed too.
+    """
+
+
 class ConfigError(SkillosError):
     """A profile or a setting that cannot be used. The message names it, says why, and what is allowed."""

@@ -8,7 +8,7 @@ a kind:
         size: Positive = 5
         \"\"\"Rooms along one side.\"\"\"
 
-    KIND = EnvironmentKind(name="maze", settings=MazeSettings, open=open_source, held_out=held_out)
+    KIND = EnvironmentKind(name="maze", settings=MazeSettings, open=open_source, held_out=held_out, lists_actions=True)
 
 The section of a run's configuration then reads:
 

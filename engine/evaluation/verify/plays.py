@@ -1,4 +1,7 @@
-"""Drawn tasks and plays: tasks are drawn again, and each logged action is taken again in a fresh environment."""
+"""Drawn tasks and plays: tasks are drawn again, and each logged action is taken again in a fresh environment.
+
+Plays of an environment that does not repeat them (`EnvironmentKind.replays`) are counted as not checked.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from engine.config import Config
+from engine.core.errors import PartFault
 from engine.core.events import (
     EpisodeEnded,
     EpisodeStarted,
@@ -16,7 +20,9 @@ from engine.core.events import (
     StepStarted,
     TurnTaken,
 )
-from engine.environments.base import Task, TaskSource, TaskSourceError, final_result
+from engine.environments.base import EnvironmentKind, Task, TaskSource, TaskSourceError
+from engine.environments.episode import Episode
+from engine.environments.registry import environment_kind
 from engine.evaluation.held_out import held_out_groups
 from engine.evaluation.verify.report import Values
 from engine.evaluation.verify.scope import Scope
@@ -29,6 +35,7 @@ T = TypeVar("T")
 NO_SOURCE = "the tasks cannot be opened on this machine"
 NO_GROUPS = "the log names no groups"
 NOT_DRAWN = "its task was not drawn again"
+NOT_REPLAYED = "this environment's plays cannot be repeated"
 
 
 class Plays:
@@ -51,7 +58,7 @@ class Plays:
             return
         try:
             drawn = self._drawn(source, began)
-        except TaskSourceError as error:
+        except (TaskSourceError, PartFault) as error:
             scope.checks.skip("draws", str(error))
             return
         where = f"{'held out after ' if isinstance(began, MeasurementStarted) else ''}step {began.step}"
@@ -71,13 +78,16 @@ class Plays:
         if task is None or source is None:
             scope.checks.skip("plays", NOT_DRAWN)
             return
+        if not self._kind.replays:
+            scope.checks.skip("plays", NOT_REPLAYED)
+            return
+        episode = Episode(self._kind, source, task)
         try:
-            game = source.start(task)
-            seen = game.reset()
-        except TaskSourceError as error:
+            seen = episode.start()
+        except (TaskSourceError, PartFault) as error:
             scope.checks.skip("plays", str(error))
             return
-        scope.games[at] = game, seen
+        scope.episodes[at] = episode
         logged: Values = {
             "family": started.family,
             "prompt": started.prompt,
@@ -89,24 +99,21 @@ class Plays:
             "family": task.family,
             "prompt": task.prompt,
             "difficulty": task.difficulty,
-            "cap": source.max_turns(task),
+            "cap": episode.max_turns,
             "opening": seen.text,
         }
         scope.checks.compare(event_id, place(at), "plays", logged, again)
 
     def turned(self, event_id: int, turn: TurnTaken, scope: Scope) -> None:
         """The environment's answer to an action."""
-        if turn.at not in scope.games:
+        if turn.at not in scope.episodes:
             return
-        game, seen = scope.games[turn.at]
-        invalid = not seen.allows(turn.action)
         try:
-            seen = game.step(turn.action)
-        except TaskSourceError as error:
-            del scope.games[turn.at]
+            seen, invalid = scope.episodes[turn.at].step(turn.action)
+        except (TaskSourceError, PartFault) as error:
+            del scope.episodes[turn.at]
             scope.checks.skip("plays", str(error))
             return
-        scope.games[turn.at] = game, seen
         where = f"{place(turn.at)} turn {turn.turn}"
         logged: Values = {"observation": turn.observation, "invalid_action": turn.invalid_action}
         again: Values = {"observation": seen.text, "invalid_action": invalid}
@@ -114,12 +121,12 @@ class Plays:
 
     def ended(self, event_id: int, ended: EpisodeEnded, scope: Scope) -> None:
         """Whether the environment gives the result that the log has; why an outcome is unmeasured is not checked."""
-        game, _ = scope.games.pop(ended.at, (None, None))
-        if game is None or not ended.outcome.measured:
+        episode = scope.episodes.pop(ended.at, None)
+        if episode is None or not ended.outcome.measured:
             return
         try:
-            result = final_result(game)
-        except TaskSourceError as error:
+            result = episode.final_result()
+        except (TaskSourceError, PartFault) as error:
             scope.checks.skip("plays", str(error))
             return
         if not result.outcome.measured:
@@ -138,6 +145,10 @@ class Plays:
         seed = self._config.curate.seed
         tasks = self._stream[began.step - 1 : began.step]
         return [Group(f"stream-{seed}", 0, seed, task.family, [task]) for task in tasks]
+
+    @cached_property
+    def _kind(self) -> EnvironmentKind:
+        return environment_kind(self._config.environment)
 
     @cached_property
     def _stream(self) -> list[Task]:
