@@ -33,7 +33,7 @@ from engine.core.events import (
     StepEnded,
 )
 from engine.core.files import publish
-from engine.runs import database, process, projections
+from engine.runs import database, process
 from engine.runs.commands import AnyCommand, Sent, decode_command, encode_command
 from engine.runs.database import Database
 from engine.runs.errors import NotARun, RunError, RunExists
@@ -45,9 +45,9 @@ FINAL_STATES: frozenset[State] = frozenset({"stopped", "finished", "failed"})
 
 
 class RunState(msgspec.Struct, frozen=True):
-    """Where a run is, as its events say (a dead engine does not change it: see `status`).
+    """The state of a run according to its events (the death of an engine does not change it: see `status`).
 
-    `step` is the one at work, or the last; `steps` is 0 and `profile` "" until an engine first started; `since` is when
+    `step` is the present one, or the last; `steps` is 0 and `profile` "" until an engine first started; `since` is when
     the state began, in unix time, None before any event.
     """
 
@@ -75,7 +75,7 @@ class Run:
             self.db.close()
             raise NotARun(f"{path} is not a run that can be read: {error}") from error
         if row is None:
-            raise NotARun(f"{path / DATABASE} says nothing about its run; it is damaged")
+            raise NotARun(f"{path / DATABASE} has no entry for its run; the database is damaged")
         self.id: str = row[0]
         self.kind: str = row[1]
         self.created: float = row[2]
@@ -145,7 +145,7 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        """Where checkpoints lie."""
+        """The folder of the checkpoints."""
         return self.path / CHECKPOINTS
 
     @property
@@ -168,11 +168,6 @@ class Run:
         """Events and other rows, all or none. Raises `WriteFailed`."""
         return self._log.transaction()
 
-    def rebuild_projections(self) -> None:
-        """Derive the tables of state, steps and edits again from the events alone."""
-        with self.db.transaction() as connection:
-            projections.rebuild(connection)
-
     # Reading
 
     def events(
@@ -194,7 +189,7 @@ class Run:
         return self.db.data_version()
 
     def state(self) -> RunState:
-        """Where the run is, as its events say."""
+        """The state of the run according to its events."""
         row = self.db.one("SELECT state, reason, since, profile, step, steps, resumed_from FROM state")
         return RunState(*row)
 
@@ -235,7 +230,7 @@ class Run:
         return process.heartbeat_age(self.path)
 
     def engine(self) -> process.EngineProcess | None:
-        """The engine process, if it lives."""
+        """The engine process, if it is running."""
         engine = process.engine_of(self.path)
         return engine if engine is not None and engine.alive() else None
 

@@ -81,7 +81,7 @@ def progress_line(progress: Progress) -> str:
 
 
 def after(step: int, groups: int) -> str:
-    """Where a held-out measurement stands: "after 2 steps, 32 held-out groups"."""
+    """What a held-out measurement covers: "after 2 steps, 32 held-out groups"."""
     return f"after {counted(step, 'step')}, {counted(groups, 'held-out group')}"
 
 
