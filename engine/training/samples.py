@@ -24,7 +24,6 @@ from engine.curation.registry import strategy_kind
 from engine.models.base import Completion
 from engine.rollouts.position import Position
 from engine.rollouts.rollout import Rollout
-from engine.training import settings
 
 ZERO_GRADIENT = "the gradient is zero"
 """Why an update is skipped though its samples should have a gradient."""
@@ -37,11 +36,6 @@ def group_rows(config: Config) -> int:
     """The rows of one group: N · |G| · the samples of a position."""
     training = config.training
     return training.rollouts * training.tasks * strategy_kind(config.strategy).samples_per_position
-
-
-def rows_of_step(config: Config) -> int:
-    """The rows of a step: those of all its groups."""
-    return settings.rows_of_step(config.training, strategy_kind(config.strategy).samples_per_position)
 
 
 class TrainingSample(msgspec.Struct, frozen=True):

@@ -1,8 +1,7 @@
 """GRPO steps by TRL's `GRPOTrainer`, fed through `rollout_func` with samples that the engine's own rollouts made.
 
     session = GrpoSession(
-        config, opened.policy, opened.sink, checkpoints=run.checkpoints,
-        play=play, after_update=log_update, after_step=log_checkpoint,
+        config, opened.policy, opened.sink, checkpoints=run.checkpoints, play=play, after_update=told, after_step=saved
     )
     await session.run(resume_from=None)
 
@@ -17,8 +16,8 @@ Three rules hold for each update:
   (`TrainablePolicy.hold`): requests that were given up have ended, and none begins. `AdapterSink.publish` returns when it is
   proved that the curator that answers is the adapter of the checkpoint.
 - A step without a gradient (`samples.why_skipped`, or a gradient that is zero everywhere) leaves weights and optimiser
-  as they are, bit for bit. The gradients are removed before AdamW, whose momentum would otherwise still change the
-  weights. The step counts, its checkpoint is written, and its `Update` has the reason why it was skipped.
+  as they are, bit for bit. The gradients are removed before AdamW, which would otherwise go on by its momentum. The step
+  counts, its checkpoint is written, and its `Update` has the reason why it was skipped.
 - A NaN or infinite number ends the session with `Diverged`: a log-probability, the loss, the gradient, a weight or the
   optimiser's state. It is found before the checkpoint is written, so training can go on from the newest checkpoint.
 """
@@ -43,6 +42,7 @@ from transformers import PreTrainedModel, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from engine.config import Config
+from engine.curation.registry import strategy_kind
 from engine.models.base import AdapterSink, NotFinite, TrainablePolicy, not_finite_in
 from engine.runs.errors import RunError, WriteFailed
 from engine.system.preflight import check_training_sampling
@@ -54,9 +54,9 @@ from engine.training.samples import (
     all_finite,
     as_columns,
     group_rows,
-    rows_of_step,
     why_skipped,
 )
+from engine.training.settings import rows_of_step
 
 END_SECONDS = 600.0
 """How long a session that is cancelled waits for TRL's thread, which ends at its next callback."""
@@ -367,7 +367,8 @@ def _arguments(config: Config, base: PreTrainedModel, output: Path) -> GRPOConfi
     """
     check_training_sampling(config.curator)
     training = config.training
-    accumulation = rows_of_step(config) // training.micro_batch
+    rows = rows_of_step(training, strategy_kind(config.strategy).samples_per_position)
+    accumulation = rows // training.micro_batch
     return GRPOConfig(
         output_dir=str(output),
         max_steps=training.steps,
