@@ -12,6 +12,7 @@ load a model's libraries. Each command is a module with `add_commands`; a kind o
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -57,8 +58,19 @@ def main(arguments: Sequence[str] | None = None, *, worker: Sequence[str] = supe
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at the end
+        _discard_output()
         return exit_codes.CLOSED_PIPE
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _discard_output()
+        print(f"{PROGRAM}: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return exit_codes.FAILED
+
+
+def _discard_output() -> None:
+    """What Python still has to write when the process ends cannot be written either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser() -> argparse.ArgumentParser:

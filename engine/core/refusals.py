@@ -36,7 +36,10 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 def no_section(section: str, known: Sections) -> str:
     """That there is no such section, and which there are."""
-    return f"there is no section {section!r}{nearest(section, known)}; the sections are: {', '.join(known)}"
+    return (
+        f"there is no section {section!r}{nearest(section, known)}; the sections are: {', '.join(known)}, and those of the "
+        "gates and kinds of run of installed packages"
+    )
 
 
 def no_setting(section: str, key: str, known: Sections) -> str:
