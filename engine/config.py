@@ -32,7 +32,7 @@ from engine.core.parts import PartKind, Settings
 from engine.core.refusals import elsewhere, nearest, no_section, no_setting, shown, why_refused
 from engine.core.registry import Registry, UnknownPart
 from engine.curation import registry as strategies
-from engine.curation.settings import CurateSettings, StrategySettings
+from engine.curation.settings import BatchSettings, CurateSettings, StrategySettings
 from engine.environments import registry as environments
 from engine.environments.settings import EnvironmentSettings
 from engine.models import registry as models
@@ -81,6 +81,7 @@ OPEN: Mapping[str, OpenSection] = MappingProxyType(
         "model": OpenSection(models.BACKENDS, models.DEFAULT),
         "judge": OpenSection(judges.JUDGES, judges.DEFAULT),
         "strategy": OpenSection(strategies.STRATEGIES, strategies.DEFAULT),
+        "batch": OpenSection(strategies.BATCH_STRATEGIES, strategies.NO_BATCH),
         "grouping": OpenSection(groupings.GROUPINGS, groupings.DEFAULT),
     }
 )
@@ -99,6 +100,7 @@ class Config(msgspec.Struct, frozen=True):
     executor: ExecutorSettings = ExecutorSettings()
     curator: CuratorSettings = CuratorSettings()
     strategy: StrategySettings = msgspec.field(default_factory=_default("strategy"))
+    batch: BatchSettings = msgspec.field(default_factory=_default("batch"))
     judge: JudgeSettings = msgspec.field(default_factory=_default("judge"))
     rewards: RewardSettings = RewardSettings()
     grouping: GroupingSettings = msgspec.field(default_factory=_default("grouping"))

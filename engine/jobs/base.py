@@ -13,7 +13,6 @@ from typing import Protocol
 import msgspec
 
 from engine.config import Config
-from engine.core.events import StepEnded
 from engine.core.options import Option
 from engine.core.parts import accept
 
@@ -26,14 +25,14 @@ class StartedRun(Protocol):
         """The folder of the run's checkpoints."""
         ...
 
-    def steps(self) -> list[StepEnded]:
-        """The summaries of the finished units, in order."""
+    def last_ended(self) -> int:
+        """The number of the last unit that ended, 0 before the first."""
         ...
 
 
 def after_last_step(run: StartedRun) -> int:
-    """The last unit that ended, 0 before the first: where a run goes on that saves nothing but its log."""
-    return max((step.step for step in run.steps()), default=0)
+    """The last unit that ended, 0 before the first: where a run that saves only its log continues."""
+    return run.last_ended()
 
 
 class JobKind(msgspec.Struct, frozen=True):
@@ -43,6 +42,9 @@ class JobKind(msgspec.Struct, frozen=True):
     measurements. `forks`: each rollout edits a repository of its own, from empty; otherwise the units follow each other
     over the run's lasting repository. `check(config)` raises `ConfigError` for what would only fail later in a run of this
     kind. `about` is one line for the help, and `options` are short options of the command that starts a run of the kind.
+
+    `draws` is "module:attribute" of a function `(config, source)` that gives `groups(step)`: the groups that a step plays,
+    drawn from a task source. `skillos-engine verify` draws them again by it; "" where they cannot be.
 
     `work` is "module:attribute" of the class of the `Job`, and `loads` what the process shows while it imports it ("":
     nothing). `resume_at(run)` is the last unit that is done and saved: a resume undoes the events of later ones. It may take
@@ -55,6 +57,7 @@ class JobKind(msgspec.Struct, frozen=True):
     trains: bool
     forks: bool
     work: str
+    draws: str = ""
     about: str = ""
     options: tuple[Option, ...] = ()
     check: Callable[[Config], None] = accept

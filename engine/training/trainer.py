@@ -1,7 +1,8 @@
 """GRPO steps by TRL's `GRPOTrainer`, fed through `rollout_func` with samples that the engine's own rollouts made.
 
     session = GrpoSession(
-        config, opened.policy, opened.sink, checkpoints=run.checkpoints, play=play, after_update=told, after_step=saved
+        config, opened.policy, opened.sink, checkpoints=run.checkpoints,
+        play=play, after_update=log_update, after_step=log_checkpoint,
     )
     await session.run(resume_from=None)
 
@@ -16,8 +17,8 @@ Three rules hold for each update:
   (`TrainablePolicy.hold`): requests that were given up have ended, and none begins. `AdapterSink.publish` returns when it is
   proved that the curator that answers is the adapter of the checkpoint.
 - A step without a gradient (`samples.why_skipped`, or a gradient that is zero everywhere) leaves weights and optimiser
-  as they are, bit for bit. The gradients are removed before AdamW, which would otherwise go on by its momentum. The step
-  counts, its checkpoint is written, and its `Update` has the reason why it was skipped.
+  as they are, bit for bit. The gradients are removed before AdamW, whose momentum would otherwise still change the
+  weights. The step counts, its checkpoint is written, and its `Update` has the reason why it was skipped.
 - A NaN or infinite number ends the session with `Diverged`: a log-probability, the loss, the gradient, a weight or the
   optimiser's state. It is found before the checkpoint is written, so training can go on from the newest checkpoint.
 """
@@ -53,6 +54,7 @@ from engine.training.samples import (
     all_finite,
     as_columns,
     group_rows,
+    rows_of_step,
     why_skipped,
 )
 
@@ -365,10 +367,7 @@ def _arguments(config: Config, base: PreTrainedModel, output: Path) -> GRPOConfi
     """
     check_training_sampling(config.curator)
     training = config.training
-    rows = training.groups * group_rows(config)
-    if rows % training.micro_batch:
-        raise ValueError(f"training.micro_batch = {training.micro_batch} must divide the {rows} samples of a step")
-    accumulation = rows // training.micro_batch
+    accumulation = rows_of_step(config) // training.micro_batch
     return GRPOConfig(
         output_dir=str(output),
         max_steps=training.steps,
