@@ -59,7 +59,7 @@ async def _work(run: Run, writer: EventWriter) -> None:
         writer.emit(StateChanged("finished"))
     except StopRequested:
         writer.emit(StateChanged("stopped", "asked to stop"))
-    except Exception as error:
+    except Exception as error:  # the run ends with it: the log gets the message, the process exit code 1
         why = _message_of(error, run)
         writer.emit(Notice("error", why))
         writer.emit(StateChanged("failed", why))
@@ -72,7 +72,7 @@ async def _work(run: Run, writer: EventWriter) -> None:
 
 
 def _watcher_ended(watcher: asyncio.Task[None], control: Control) -> None:
-    """A watcher that failed ends the run: nobody could command it, or see that it is alive."""
+    """A watcher that failed ends the run: without it, commands or the heartbeat would be lost."""
     if not watcher.cancelled() and (error := watcher.exception()) is not None:
         control.fail(error)
 

@@ -34,7 +34,7 @@ from engine.core.parts import PartKind, Settings
 from engine.core.refusals import elsewhere, nearest, no_section, no_setting, shown, why_refused
 from engine.core.registry import Registry, UnknownPart
 from engine.curation import registry as strategies
-from engine.curation.settings import CurateSettings, StrategySettings
+from engine.curation.settings import BatchSettings, CurateSettings, StrategySettings
 from engine.environments import registry as environments
 from engine.environments.settings import EnvironmentSettings
 from engine.jobs.registry import JOBS
@@ -101,6 +101,7 @@ OPEN: Mapping[str, OpenSection] = MappingProxyType(
         "model": OpenSection(models.BACKENDS, models.DEFAULT, ModelSettings),
         "judge": OpenSection(judges.JUDGES, judges.DEFAULT, JudgeSettings),
         "strategy": OpenSection(strategies.STRATEGIES, strategies.DEFAULT, StrategySettings),
+        "batch": OpenSection(strategies.BATCH_STRATEGIES, strategies.NO_BATCH, BatchSettings),
         "grouping": OpenSection(groupings.GROUPINGS, groupings.DEFAULT, GroupingSettings),
     }
 )
@@ -119,6 +120,7 @@ class Config(msgspec.Struct, frozen=True):
     executor: ExecutorSettings = ExecutorSettings()
     curator: CuratorSettings = CuratorSettings()
     strategy: StrategySettings = msgspec.field(default_factory=_default("strategy"))
+    batch: BatchSettings = msgspec.field(default_factory=_default("batch"))
     judge: JudgeSettings = msgspec.field(default_factory=_default("judge"))
     rewards: RewardSettings = RewardSettings()
     grouping: GroupingSettings = msgspec.field(default_factory=_default("grouping"))

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from engine.core.events import StepEnded
 from engine.core.options import Option
 from engine.core.parts import PartKind, Settings
 
@@ -23,14 +22,14 @@ class StartedRun(Protocol):
         """The folder of the run's checkpoints."""
         ...
 
-    def steps(self) -> list[StepEnded]:
-        """The summaries of the finished units, in order."""
+    def last_ended(self) -> int:
+        """The number of the last unit that ended, 0 before the first."""
         ...
 
 
 def after_last_step(run: StartedRun) -> int:
     """The last unit that ended, 0 before the first: where a run that saves only its log continues."""
-    return max((step.step for step in run.steps()), default=0)
+    return run.last_ended()
 
 
 class JobKind(PartKind, frozen=True, kw_only=True):
@@ -44,6 +43,9 @@ class JobKind(PartKind, frozen=True, kw_only=True):
     `settings` are the section of the configuration with the kind's name; a job reads them by `config.settings_of(KIND)`.
     `check(config)` gets the whole configuration, and raises `ConfigError` for what would only fail later in the run.
 
+    `draws` is "module:attribute" of a function `(config, source)` that gives `groups(step)`: the groups that a step plays,
+    drawn from a task source. `skillos-engine verify` draws them again by it; "" where they cannot be.
+
     `work` is "module:attribute" of the class of the `Job`, and `loads` what the process shows while it imports it ("":
     nothing). `resume_at(run)` is the last unit that is done and saved: a resume undoes the events of later ones. It may take
     seconds.
@@ -55,6 +57,7 @@ class JobKind(PartKind, frozen=True, kw_only=True):
     trains: bool
     forks: bool
     work: str
+    draws: str = ""
     about: str = ""
     options: tuple[Option, ...] = ()
     loads: str = ""

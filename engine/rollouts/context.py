@@ -13,8 +13,8 @@ from engine.agents.judges.base import Judge, open_judge
 from engine.agents.prompting import Prompts
 from engine.config import Config
 from engine.core.events import PositionId, Sink, Veto
-from engine.curation.base import CurationStrategy, Retriever, StrategyContext
-from engine.curation.registry import StrategyKind, strategy_kind
+from engine.curation.base import BatchContext, BatchStrategy, CurationStrategy, Retriever, StrategyContext
+from engine.curation.registry import StrategyKind, batch_strategy_kind, strategy_kind
 from engine.environments.base import TaskSource
 from engine.environments.registry import environment_kind
 from engine.models.base import Models
@@ -54,6 +54,7 @@ class RolloutContext(msgspec.Struct, frozen=True):
         strategy: CurationStrategy = self.strategy.open(
             StrategyContext(
                 at=at,
+                settings=self.config.strategy,
                 config=self.config,
                 models=self.models,
                 prompts=self.curator_prompts,
@@ -62,5 +63,13 @@ class RolloutContext(msgspec.Struct, frozen=True):
                 seed=seed,
                 emit=emit,
             )
+        )
+        return strategy
+
+    def open_batch_strategy(self, emit: Sink) -> BatchStrategy:
+        """The batch strategy that `[batch]` selects."""
+        settings = self.config.batch
+        strategy: BatchStrategy = batch_strategy_kind(settings).open(
+            BatchContext(settings, self.config, self.models, self.curator_prompts, emit)
         )
         return strategy

@@ -31,6 +31,7 @@ from engine.core.events import (
     AnyEvent,
     State,
     StepEnded,
+    UnitEnded,
 )
 from engine.core.files import publish
 from engine.runs import database, process
@@ -195,8 +196,18 @@ class Run:
 
     def steps(self) -> list[StepEnded]:
         """The summaries of the finished steps, in order, without those that a resume undid."""
-        rows = self.db.all("SELECT data FROM steps ORDER BY step")
-        return [msgspec.json.decode(row[0], type=StepEnded) for row in rows]
+        return [ended for ended in self._ended() if isinstance(ended, StepEnded)]
+
+    def units(self) -> list[UnitEnded]:
+        """The finished units of a job that plays no rollouts, in order, without those that a resume undid."""
+        return [ended for ended in self._ended() if isinstance(ended, UnitEnded)]
+
+    def last_ended(self) -> int:
+        """The number of the last step or unit that ended and that no resume undid; 0 before the first."""
+        return int(self.db.one("SELECT coalesce(max(step), 0) FROM steps")[0])
+
+    def _ended(self) -> list[StepEnded | UnitEnded]:
+        return [_decode_ended(row[0]) for row in self.db.all("SELECT data FROM steps ORDER BY step")]
 
     def edits(self, state: EditState | None = None, *, newest: int | None = None) -> list[Edit]:
         """The edits of the review queue, oldest first; only those in `state`, only the `newest` of them, if given."""
@@ -265,3 +276,4 @@ def _fill(folder: Path, run_id: str, kind: str, config_text: str, repo: Path | N
 
 
 _decode_edit = msgspec.json.Decoder(Edit).decode
+_decode_ended = msgspec.json.Decoder(StepEnded | UnitEnded).decode

@@ -17,6 +17,7 @@ from engine.core.events import (
     StateChanged,
     StepEnded,
     TurnTaken,
+    UnitEnded,
     kind_of,
 )
 from engine.core.text import counted, printable
@@ -54,6 +55,11 @@ def step_line(ended: StepEnded, steps: int, kind: str, skipped_update: str = "")
         skipped = f"  update skipped: {skipped_update}" if skipped_update else ""
         return f"{job.unit} {ended.step}/{steps}  {rewards}  {rest}{printable(skipped)}"
     return f"{job.unit} {ended.step}/{steps}  {rest}"
+
+
+def unit_line(ended: UnitEnded, steps: int, kind: str) -> str:
+    """One finished unit of a run of `kind` that plays no rollouts."""
+    return f"{JOBS.load(kind).unit} {ended.step}/{steps}  {printable(ended.text)}  {ended.seconds:.1f} s"
 
 
 def _measured(ended: StepEnded) -> str:
@@ -110,6 +116,8 @@ def event_line(event: AnyEvent) -> str:
             what = after(event.step, len(event.groups))
         case StepEnded():
             what = f"step {event.step}: r {number(event.rewards.r)} {_measured(event)}"
+        case UnitEnded():
+            what = f"{event.step}: {event.text} ({event.seconds:.1f} s)"
         case HeldOutMeasured():
             what = held_out_line(event)
         case EditProposed():

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.core.events import EpisodeEnded, Notice, TurnTaken
+from engine.core.events import EpisodeEnded, TurnTaken
 from engine.runs.directory import Run
 from tests.extending.shell import Shell
 from tests.extending.words import PAGE, entry_points, install, modules
@@ -79,9 +79,8 @@ def test_the_judge_scores_what_is_trained_and_the_gate_is_asked_before_a_person(
 
 def test_the_job_is_a_command(shell: Shell, tmp_path: Path) -> None:
     shell.engine("count", "--profile=pocket", f"--run={tmp_path / 'run'}")
-    notices = [stored.event for stored in Run.open(tmp_path / "run").events(kinds=["notice"])]
-    texts = [notice.message for notice in notices if isinstance(notice, Notice)]
-    assert texts == ["counted to 1", "counted to 2", "counted to 3"]
+    units = Run.open(tmp_path / "run").units()
+    assert [unit.text for unit in units] == ["counted to 1", "counted to 2", "counted to 3"]
 
 
 async def test_the_screen_is_opened_by_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

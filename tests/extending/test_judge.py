@@ -102,7 +102,7 @@ async def test_the_content_reward_is_the_mean_of_what_was_judged(tmp_path, monke
         assert part.r_cnt == (0.75 if scores else None)
     report = verify(stored(log), config, "train")
     assert report.differences == []
-    assert report.unchecked["judge"] == {"this judge does not go by rules alone": 8}
+    assert report.unchecked["judge"] == {"this judge is not rule-based": 8}
 
 
 async def test_a_rollout_of_which_nothing_was_judged_has_no_reward(tmp_path, monkeypatch):

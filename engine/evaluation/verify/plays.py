@@ -5,7 +5,7 @@ Plays of an environment that does not repeat them (`EnvironmentKind.replays`) ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TypeVar
 
@@ -20,20 +20,22 @@ from engine.core.events import (
     StepStarted,
     TurnTaken,
 )
-from engine.environments.base import EnvironmentKind, Task, TaskSource, TaskSourceError
+from engine.core.registry import resolve
+from engine.environments.base import EnvironmentKind, TaskSource, TaskSourceError
 from engine.environments.episode import Episode
 from engine.environments.registry import environment_kind
 from engine.evaluation.held_out import held_out_groups
 from engine.evaluation.verify.report import Values
 from engine.evaluation.verify.scope import Scope
 from engine.jobs.base import JobKind
-from engine.rollouts.groups.base import Group, open_grouping
+from engine.rollouts.groups.base import Group
 from engine.runs.text import place
 
 T = TypeVar("T")
 
 NO_SOURCE = "the tasks cannot be opened on this machine"
 NO_GROUPS = "the log names no groups"
+NO_DRAWS = "this kind of run does not say how its tasks are drawn"
 NOT_DRAWN = "its task was not drawn again"
 NOT_REPLAYED = "this environment's plays cannot be repeated"
 
@@ -55,6 +57,9 @@ class Plays:
         source = self._held_out if isinstance(began, MeasurementStarted) else self._source
         if source is None or not began.groups:
             scope.checks.skip("draws", NO_SOURCE if began.groups else NO_GROUPS)
+            return
+        if isinstance(began, StepStarted) and not self._job.draws:
+            scope.checks.skip("draws", NO_DRAWS)
             return
         try:
             drawn = self._drawn(source, began)
@@ -140,20 +145,17 @@ class Plays:
         training = self._config.training
         if isinstance(began, MeasurementStarted):
             return held_out_groups(source, training.tasks, len(began.groups))
-        if self._job.forks:
-            return open_grouping(self._config.grouping).groups(source, training, began.step)
-        seed = self._config.curate.seed
-        tasks = self._stream[began.step - 1 : began.step]
-        return [Group(f"stream-{seed}", 0, seed, task.family, [task]) for task in tasks]
+        return self._groups(began.step)
 
     @cached_property
     def _kind(self) -> EnvironmentKind:
         return environment_kind(self._config.environment)
 
     @cached_property
-    def _stream(self) -> list[Task]:
-        assert self._source is not None
-        return self._source.stream(self._config.curate.seed, self._config.curate.tasks)
+    def _groups(self) -> Callable[[int], list[Group]]:
+        """The groups that a step of the job plays. Raises `TaskSourceError`."""
+        groups: Callable[[int], list[Group]] = resolve(self._job.draws)(self._config, self._source)
+        return groups
 
 
 def _task_at(groups: Sequence[Sequence[T]], at: PositionId) -> T | None:

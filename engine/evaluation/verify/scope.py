@@ -96,7 +96,7 @@ class Played:
         return bool(self.samples or (self.made is not None and self.made.calls))
 
     @property
-    def measures(self) -> PositionMetrics:
+    def metrics(self) -> PositionMetrics:
         """What the position contributes to its rollout's reward."""
         made = self.made
         if made is None:

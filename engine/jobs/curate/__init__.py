@@ -45,6 +45,7 @@ KIND = JobKind(
     trains=False,
     forks=False,
     work="engine.jobs.curate.run:CurateJob",
+    draws="engine.jobs.curate.run:draws",
     about="curate a lasting repository, task after task",
     options=(
         Option("--tasks", "curate.tasks", "how many tasks"),

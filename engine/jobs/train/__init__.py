@@ -61,6 +61,7 @@ KIND = JobKind(
     trains=True,
     forks=True,
     work="engine.jobs.train.run:TrainJob",
+    draws="engine.jobs.train.run:draws",
     about="train a curator",
     options=(Option("--steps", "training.steps", "GRPO steps"),),
     check=check,
