@@ -29,7 +29,7 @@ def test_each_sort_of_part_has_one_module_and_one_line() -> None:
     assert list(points) == [f"skillos.{sort}" for sort in SORTS]
     lines = [value for group in points.values() for value in group.values()]
     assert sorted(lines) == sorted(f"{path.removesuffix('.py').replace('/', '.')}:KIND" for path in modules())
-    assert len(PAGE.read_text("utf-8").splitlines()) <= 400
+    assert len(PAGE.read_text("utf-8").splitlines()) <= 500
 
 
 def test_the_environment_is_trained_on_its_scores(shell: Shell, tmp_path: Path) -> None:
