@@ -10,7 +10,7 @@ import gc
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from textual import events
 from textual.app import SystemCommand
@@ -29,9 +29,6 @@ from skillos_tui.screens.place import PlaceKeeper
 from skillos_tui.screens.registry import SCREENS, make_screen
 from skillos_tui.themes import Theme
 from skillos_tui.workbench import Workbench
-
-if TYPE_CHECKING:
-    pass
 
 HOME, RUN = "home", "run"
 LOWEST = {HOME: "home", RUN: "live"}
@@ -373,4 +370,4 @@ class SkillosApp(Workbench):
         """Quit, and print how to return to the run if its engine continues."""
         self.keeper.keep()
         alive = self.engine is not None and self.engine.alive and self.path is not None
-        self.exit(f"The engine goes on. See it again: skillos-tui {self.path}" if alive else None)
+        self.exit(f"The engine continues. To return: skillos-tui {self.path}" if alive else None)

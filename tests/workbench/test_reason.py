@@ -51,7 +51,7 @@ ELSEWHERE: dict[str, tuple[Callable[[Run], object], str]] = {
     "superseded": (superseded, "was superseded by the queue's"),
     "forgotten": (superseded_and_forgotten, "superseded this one"),
     "conflicted": (conflicted, "was conflicted by bob"),
-    "asked again": (asked_again, "was put to review anew"),
+    "asked again": (asked_again, "was queued again"),
     "lost": (lambda run: (run.close(), shutil.rmtree(run.path)), "The run cannot be read any more."),
 }
 

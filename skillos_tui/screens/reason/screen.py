@@ -80,7 +80,7 @@ class ReasonScreen(DialogScreen[str | None], Listener):
         if edit == self.bound:
             return ""
         if edit.decision is None:
-            return "This edit was put to review anew, with another diff."
+            return "This edit was queued again with another diff."
         return f"Meanwhile this edit was {PAST[edit.decision.action]} by {safe(edit.decision.by)}."
 
     def on_input_changed(self, event: Input.Changed) -> None:

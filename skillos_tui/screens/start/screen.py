@@ -15,10 +15,10 @@ from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Input, Label, Select, Static, TextArea
 
-from engine.config import profiles
 from engine.jobs.registry import JOBS
 from skillos_tui.client.messages import Field, Reply, RunCreated, StartRefused, StartRun
 from skillos_tui.client.records import job_of
+from skillos_tui.client.start import profile_names
 from skillos_tui.render.text import safe
 from skillos_tui.screens.base import Listener
 from skillos_tui.screens.dialog import DIALOG_STYLE, DialogScreen
@@ -47,7 +47,7 @@ class StartScreen(DialogScreen[StartRun], Listener):
         self._sent = False
 
     def compose(self) -> ComposeResult:
-        kinds, names = JOBS.names(), profiles()
+        kinds, names = JOBS.names(), profile_names()
         kind = self.draft.kind if self.draft.kind in kinds else kinds[0]
         profile = self.draft.profile if self.draft.profile in names else names[0]
         with VerticalScroll(id="dialog", can_focus=False):
