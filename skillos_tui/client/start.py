@@ -92,7 +92,8 @@ def _config(request: StartRun) -> Config:
         check(config, request.kind)
     except (ConfigError, OSError) as error:
         field: Field = "settings" if request.profile in profile_names() else "profile"
-        raise StartError(field, str(error)) from error
+        why = str(error).removeprefix("--set: ").removeprefix("--set ")  # the option of the command line
+        raise StartError(field, why) from error
     return config
 
 

@@ -22,6 +22,7 @@ from skillos_tui.client.start import profile_names
 from skillos_tui.render.text import safe
 from skillos_tui.screens.base import Listener
 from skillos_tui.screens.dialog import DIALOG_STYLE, DialogScreen
+from skillos_tui.widgets.field import LineField, TextField
 
 if TYPE_CHECKING:
     from skillos_tui.workbench import Workbench
@@ -62,7 +63,7 @@ class StartScreen(DialogScreen[StartRun], Listener):
             yield Static(id="profile-error", classes="error", markup=False)
             with Horizontal(classes="field"):
                 yield Label("settings")
-                yield TextArea(
+                yield TextField(
                     "\n".join(self.draft.settings),
                     placeholder="one a line: section.key=value",
                     tab_behavior="focus",
@@ -72,7 +73,7 @@ class StartScreen(DialogScreen[StartRun], Listener):
             yield Static(id="settings-error", classes="error", markup=False)
             with Horizontal(classes="field", id="repo-field"):
                 yield Label("repository")
-                yield Input(
+                yield LineField(
                     str(self.draft.repo or ""),
                     placeholder="a folder, made if absent; empty: the run's own",
                     compact=True,
