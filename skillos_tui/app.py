@@ -42,11 +42,8 @@ MAX_LINES = 6
 class SkillosApp(Workbench):
     """The program."""
 
-    CSS_PATH: ClassVar = [
-        "app.tcss",
-        "screens/home/screen.tcss",
-        "screens/live/screen.tcss",
-    ]  # parsed once, at the start
+    # With the styles of the lowest screens, since Textual parses every sheet again for each one that a screen adds.
+    CSS_PATH: ClassVar = ["app.tcss", *(f"screens/{name}/screen.tcss" for name in LOWEST.values())]
     KEYS_TITLE, KEYS = APP_TITLE, APP_KEYS
     BINDINGS = bindings(APP_KEYS, priority=False)
     TITLE = "SkillOS"

@@ -81,6 +81,7 @@ class StartScreen(DialogScreen[StartRun], Listener):
                 )
             yield Static(id="repo-error", classes="error", markup=False)
             yield Static(id="error", classes="error", markup=False)
+            yield Static(id="end")  # a free row above the keys, which stay in view
             yield Static(HINT, id="hint", classes="keys", markup=False)
 
     def on_mount(self) -> None:
