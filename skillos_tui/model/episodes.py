@@ -43,10 +43,10 @@ class Episode:
 
     started: EpisodeStarted
     turns: dict[int, TurnTaken] = field(default_factory=dict)
-    completions: list[CompletionMade] = field(default_factory=list)
     ended: EpisodeEnded | None = None
     curation: CurationMade | CurationSkipped | None = None
     old: bool = False
+    completions: list[CompletionMade] = field(default_factory=list)
 
 
 @dataclass
