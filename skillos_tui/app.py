@@ -10,7 +10,7 @@ import gc
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from textual import events
 from textual.app import SystemCommand
@@ -30,9 +30,6 @@ from skillos_tui.screens.registry import SCREENS, make_screen
 from skillos_tui.themes import Theme
 from skillos_tui.workbench import Workbench
 
-if TYPE_CHECKING:
-    pass
-
 HOME, RUN = "home", "run"
 LOWEST = {HOME: "home", RUN: "live"}
 """The modes of the app, and the lowest screen of each."""
@@ -45,11 +42,8 @@ MAX_LINES = 6
 class SkillosApp(Workbench):
     """The program."""
 
-    CSS_PATH: ClassVar = [
-        "app.tcss",
-        "screens/home/screen.tcss",
-        "screens/live/screen.tcss",
-    ]  # parsed once, at the start
+    # With the styles of the lowest screens, since Textual parses every sheet again for each one that a screen adds.
+    CSS_PATH: ClassVar = ["app.tcss", *(f"screens/{name}/screen.tcss" for name in LOWEST.values())]
     KEYS_TITLE, KEYS = APP_TITLE, APP_KEYS
     BINDINGS = bindings(APP_KEYS, priority=False)
     TITLE = "SkillOS"
@@ -373,4 +367,4 @@ class SkillosApp(Workbench):
         """Quit, and print how to return to the run if its engine continues."""
         self.keeper.keep()
         alive = self.engine is not None and self.engine.alive and self.path is not None
-        self.exit(f"The engine goes on. See it again: skillos-tui {self.path}" if alive else None)
+        self.exit(f"The engine continues. To return: skillos-tui {self.path}" if alive else None)

@@ -41,6 +41,8 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 
 OPEN: frozenset[State] = frozenset({"pending", "conflicted"})
 """The states in which an edit waits for a person."""
+DECIDED: frozenset[State] = frozenset({"committed", "vetoed", "undone"})
+"""The states in which a person's decision has taken effect."""
 PERSONAL: tuple[Action, ...] = ("approve", "amend", "veto", "undo", "requeue")
 """The actions that a person can take. The gates, the queue and the repository take the others."""
 

@@ -37,7 +37,7 @@ from engine.core.files import publish
 from engine.runs import database, process
 from engine.runs.commands import AnyCommand, Sent, decode_command, encode_command
 from engine.runs.database import Database
-from engine.runs.errors import NotARun, RunError, RunExists
+from engine.runs.errors import NotARun, RunError, RunExists, translate_errors
 from engine.runs.log import Log, Stored, Transaction
 from engine.runs.writer import EventWriter
 
@@ -207,20 +207,25 @@ class Run:
         return int(self.db.one("SELECT coalesce(max(step), 0) FROM steps")[0])
 
     def _ended(self) -> list[StepEnded | UnitEnded]:
-        return [_decode_ended(row[0]) for row in self.db.all("SELECT data FROM steps ORDER BY step")]
+        rows = self.db.all("SELECT data FROM steps ORDER BY step")
+        with translate_errors(self.db.path):
+            return [_decode_ended(row[0]) for row in rows]
 
     def edits(self, state: EditState | None = None, *, newest: int | None = None) -> list[Edit]:
         """The edits of the review queue, oldest first; only those in `state`, only the `newest` of them, if given."""
         where, values = ("WHERE state = ?", [state]) if state else ("", [])
         sql = f"SELECT data FROM edits {where} ORDER BY event DESC LIMIT ?"
-        return [_decode_edit(row[0]) for row in reversed(self.db.all(sql, [*values, -1 if newest is None else newest]))]
+        rows = self.db.all(sql, [*values, -1 if newest is None else newest])
+        with translate_errors(self.db.path):
+            return [_decode_edit(row[0]) for row in reversed(rows)]
 
     def edit(self, edit_id: str) -> Edit:
         """One edit. Raises `RunError` when the run has none of that id."""
         row = self.db.one("SELECT data FROM edits WHERE edit = ?", [edit_id])
         if row is None:
             raise RunError(f"{self.path} has no edit {edit_id!r}; see: skillos-engine review {self.path} list")
-        return _decode_edit(row[0])
+        with translate_errors(self.db.path):
+            return _decode_edit(row[0])
 
     def count_edits(self, state: EditState) -> int:
         """How many edits are in `state`."""

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from engine.core.errors import SkillosError
 
 BUSY_SECONDS = 10.0
@@ -39,11 +41,13 @@ class WriteFailed(RunError):
 
 @contextmanager
 def translate_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors about `path` into a `RunError` that says what to do."""
+    """Turn errors about the database at `path`, of SQLite or of what it holds, into a `RunError` that says what to do."""
     try:
         yield
     except sqlite3.Error as error:
         raise _translate(error, path) from error
+    except msgspec.DecodeError as error:
+        raise RunError(f"{path} cannot be read: {error}; was it written by a newer skillos-tui?") from error
 
 
 def _translate(error: sqlite3.Error, path: Path) -> RunError:

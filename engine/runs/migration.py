@@ -140,13 +140,15 @@ def _migrate_edits(connection: sqlite3.Connection, run: Path) -> None:
     changed = []
     for event_id, at, data in rows:
         old = msgspec.json.decode(data)
-        state = states.get(old["edit"], "proposed")
-        action = _action(old, state)
         try:
+            state = states.get(old["edit"], "proposed")
+            action = _action(old, state)
             states[old["edit"]] = transition(state, action)
+            new = _proposed(old, action) if old["kind"] == "edit_proposed" else _decided(old, action, at)
         except NotAllowed as error:
             raise RunError(f"event {event_id} of {run} cannot be migrated: {error}") from error
-        new = _proposed(old, action) if old["kind"] == "edit_proposed" else _decided(old, action, at)
+        except KeyError as error:
+            raise RunError(f"event {event_id} of {run} cannot be migrated: it has no known {error}") from error
         changed.append((_encode(new), event_id))
     connection.executemany("UPDATE events SET data = ? WHERE id = ?", changed)
 

@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from engine.config import ConfigError
+from engine.core.edit import OPEN
 from engine.core.events import HeldOutMeasured, RunStarted, State, StepEnded, UnitEnded, UpdateMade
 from engine.core.registry import UnknownPart
 from engine.jobs.registry import JOBS
@@ -22,7 +23,7 @@ from engine.runs.process import EngineProcess, engine_of, started_for
 
 ShownState = State | Literal["interrupted"]
 NEW_SECONDS = 60.0
-"""How long a run reads "starting" before any process was started for it: whoever made it is about to do that."""
+"""How long a run reads "starting" before any process was started for it: its creator is about to start one."""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -31,6 +32,7 @@ class Status(msgspec.Struct, frozen=True):
     `ended` are the summaries of the steps that ended, `units` the ends of units that play no rollouts, and `held_out` the
     results of the fixed evaluation; all exclude what a resume undid. `skipped_updates` maps a step that left weights and
     optimizer as they were to the reason.
+    `pending_reviews` counts the edits that wait for a person, those in conflict included.
     """
 
     run: str
@@ -66,7 +68,7 @@ def status(run: Run) -> Status:
         units=run.units(),
         skipped_updates={step: made.skipped for step, made in updates(run).items() if made.skipped},
         held_out=[*measurements(run).values()],
-        pending_reviews=run.count_edits("pending"),
+        pending_reviews=sum(run.count_edits(state) for state in OPEN),
         heartbeat_age_s=run.heartbeat_age(),
     )
 

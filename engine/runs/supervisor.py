@@ -25,6 +25,7 @@ import msgspec
 import platformdirs
 
 from engine.config import Config
+from engine.core.errors import SkillosError
 from engine.core.events import StateChanged
 from engine.runs.commands import Resume, Stop
 from engine.runs.directory import FINAL_STATES, Run
@@ -104,7 +105,7 @@ def summary_of(folder: Path) -> RunSummary:
     try:
         with Run.open(folder) as run:
             return RunSummary(str(folder), run.created, status(run))
-    except RunError as error:
+    except SkillosError as error:
         return RunSummary(str(folder), 0.0, None, str(error))
 
 

@@ -24,13 +24,11 @@ from textual.app import App
 from textual.message import Message
 from textual.worker import get_current_worker
 
-from engine.config import ConfigError
 from engine.core.edit import Action, Edit
 from engine.core.errors import SkillosError
 from engine.runs import supervisor
 from engine.runs.commands import Pause
 from engine.runs.directory import Run
-from engine.runs.errors import RunError
 from engine.runs.listing import RunListing
 from engine.skills.repo.layout import read_text, skill_path
 from skillos_tui.client.decide import decide, user
@@ -53,7 +51,7 @@ from skillos_tui.client.start import StartError, create_run
 from skillos_tui.client.tail import Tail
 from skillos_tui.model.decisions import Decisions
 
-REFUSED = (SkillosError, RunError, ConfigError, OSError)
+REFUSED = (SkillosError, OSError)
 """The errors that are shown to the person; any other one is a bug."""
 
 

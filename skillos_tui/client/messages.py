@@ -26,7 +26,7 @@ Field = Literal["", "kind", "profile", "settings", "repo", "path"]
 class StartRun:
     """The request to start a run.
 
-    `kind` is a name in `engine.jobs.registry.JOBS`, `profile` one of `engine.config.profiles()`, each setting is
+    `kind` is a name in `engine.jobs.registry.JOBS`, `profile` a shipped one or one of the user's own, each setting is
     "section.key=value". `path` is the run's directory, by default a new one in the runs' folder. `repo` is the skill
     repository to work on, made if absent; by default one of the run's own. A kind whose rollouts fork takes no `repo`.
     """

@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from engine.config import Config, ConfigError, load_profile, profiles, to_toml
+from engine.config import Config, ConfigError, load_profile, profiles, to_toml, user_profiles
 from engine.core.errors import SkillosError
 from engine.core.registry import UnknownPart
 from engine.jobs.base import JobKind
@@ -47,6 +46,14 @@ def create_run(request: StartRun, folder: Path) -> Path:
         raise
 
 
+def profile_names() -> list[str]:
+    """The shipped profiles, then the user's own; the shipped ones alone where those cannot be told apart."""
+    try:
+        return profiles(user_profiles())
+    except ConfigError:
+        return profiles()
+
+
 def _make_repo(repo: Path) -> None:
     try:
         repo.mkdir(parents=True, exist_ok=True)
@@ -56,9 +63,8 @@ def _make_repo(repo: Path) -> None:
 
 def _create(request: StartRun, config: Config, repo: Path | None, folder: Path) -> Path:
     path = request.path or _new_path(request, folder)
-    kind: Any = request.kind  # the engine's annotation lists the kinds that ship; an installed one is as good
     try:
-        Run.create(path, kind=kind, config_text=to_toml(config), repo=repo).close()
+        Run.create(path, kind=request.kind, config_text=to_toml(config), repo=repo).close()
     except (RunError, OSError) as error:
         if request.path is None:
             path.rmdir()
@@ -81,13 +87,13 @@ def _job(request: StartRun) -> JobKind:
 
 def _config(request: StartRun) -> Config:
     """The profile with the settings, checked for this kind of run."""
-    kind: Any = request.kind
     try:
-        config = absolute(load_profile(request.profile, list(request.settings)))
-        check(config, kind)
+        config = absolute(load_profile(request.profile, request.settings, folder=user_profiles()))
+        check(config, request.kind)
     except (ConfigError, OSError) as error:
-        known = request.profile in profiles()
-        raise StartError("settings" if known else "profile", str(error)) from error
+        field: Field = "settings" if request.profile in profile_names() else "profile"
+        why = str(error).removeprefix("--set: ").removeprefix("--set ")  # the option of the command line
+        raise StartError(field, why) from error
     return config
 
 

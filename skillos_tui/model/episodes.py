@@ -4,33 +4,49 @@
     followed.fold(event)          # True when the event changes an episode that is kept
     followed.restart()            # a new engine has started: its first episode replaces those that are kept
 
-Only the newest episodes are kept. An episode's events may arrive twice and in any order.
+Only the newest episodes are kept. An episode's events may arrive twice, and its turns in any order.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engine.core.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, PositionId, TurnTaken
+from engine.core.events import (
+    CompletionMade,
+    CurationMade,
+    CurationSkipped,
+    EpisodeEnded,
+    EpisodeStarted,
+    PositionId,
+    TurnTaken,
+)
 
 MAX_EPISODES = 12
 """How many episodes are kept."""
 
-EpisodeEvent = EpisodeStarted | TurnTaken | EpisodeEnded | CurationMade | CurationSkipped
-EPISODE_KINDS = ("episode_started", "turn_taken", "episode_ended", "curation_made", "curation_skipped")
+EpisodeEvent = EpisodeStarted | TurnTaken | EpisodeEnded | CompletionMade | CurationMade | CurationSkipped
+EPISODE_KINDS = (
+    "episode_started",
+    "turn_taken",
+    "episode_ended",
+    "completion_made",
+    "curation_made",
+    "curation_skipped",
+)
 """The kinds of the events of an episode."""
 
 
 @dataclass
 class Episode:
-    """One position of a rollout. `turns` is by turn number; `old` is true when a new engine has started since, whose
-    episodes replace this one."""
+    """One position of a rollout. `turns` is by turn number, `completions` are those that the strategy asked for beside the
+    decision; `old` is true when a new engine has started since, whose episodes replace this one."""
 
     started: EpisodeStarted
     turns: dict[int, TurnTaken] = field(default_factory=dict)
     ended: EpisodeEnded | None = None
     curation: CurationMade | CurationSkipped | None = None
     old: bool = False
+    completions: list[CompletionMade] = field(default_factory=list)
 
 
 @dataclass
@@ -57,6 +73,8 @@ class Followed:
             episode.turns[event.turn] = event
         elif isinstance(event, EpisodeEnded):
             episode.ended = event
+        elif isinstance(event, CompletionMade):
+            episode.completions.append(event)
         else:
             episode.curation = event
         return True
@@ -83,7 +101,10 @@ class Followed:
         else:
             kept = [item for item in self.episodes if not (item.old and item.started.at.step >= at.step)]
         newest = max((item.started.at.step for item in kept), default=0)
-        if any(item.started.at == at for item in kept) or (self.forks and at.step < newest):
+        again = next((item for item in kept if item.started.at == at), None)
+        if again is not None:
+            again.completions.clear()  # they follow once more
+        if again is not None or (self.forks and at.step < newest):
             return False
         if self.forks and at.step > newest:
             kept = []

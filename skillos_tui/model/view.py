@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.core.edit import OPEN, Edit
 from engine.core.events import (
     AnyEvent,
+    CompletionMade,
     CurationMade,
     CurationSkipped,
     EditDecided,
@@ -108,8 +109,8 @@ class RunView:
     `kind` is the name of the run's kind, "" before the run is open. `job` describes the kind; it is None when the package
     that adds the kind is not installed. `training` holds the episodes of the rollout that is followed; `trained` is true
     after the first episode that is not held out. `progress` is the engine's present work, if it has reported any.
-    `withheld` counts the edits that were not put to review, by reason, the newest last. `superseded` counts the edits that
-    newer ones replaced in a full queue; `edits` holds the newest of them. `unread` holds, for an edit that was decided
+    `withheld` counts the edits that were not queued, by reason, the newest last. `superseded` counts the edits that newer
+    ones replaced in a full queue; `edits` holds the newest of them. `unread` holds, for an edit that was decided
     on here, the edit as the log has been read, and how many of its decisions are still to be read.
     """
 
@@ -161,7 +162,7 @@ class RunView:
         return self.job is not None and self.job.forks
 
     def place(self, at: PositionId | None) -> str:
-        """An address in short: "step 3 · g0 r2 p4" (group, rollout, position), "held-out step 10 · g3 p2", or "task 7"."""
+        """A position in short: "step 3 · g0 r2 p4" (group, rollout, position), "held-out step 10 · g3 p2", or "task 7"."""
         if at is None:
             return "no single position"
         if at.held_out:
@@ -408,6 +409,7 @@ _RULES: dict[type, Callable[[RunView, Any], set[Part]]] = {
     EpisodeStarted: RunView._episode,
     TurnTaken: RunView._episode,
     EpisodeEnded: RunView._episode,
+    CompletionMade: RunView._episode,
     CurationMade: RunView._episode,
     CurationSkipped: RunView._episode,
     StepEnded: RunView._step_ended,

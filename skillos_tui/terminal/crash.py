@@ -34,7 +34,7 @@ def report(error: BaseException) -> str:
         path = _write(trace)
     except OSError as refused:
         return f"{what}. Its traceback could not be written to {folder()} ({refused.strerror}):\n{trace}"
-    return f"{what}. The traceback is in {path}; engines go on working."
+    return f"{what}. The traceback is in {path}; engines continue."
 
 
 def _message(error: BaseException) -> str:

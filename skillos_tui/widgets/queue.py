@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from engine.core.edit import PAST, Decision, Edit, State
+from engine.core.edit import DECIDED, PAST, Decision, Edit, State
 from engine.core.findings import Severity
 from skillos_tui.model.view import RunView
 from skillos_tui.render.text import Line, line, text_lines
@@ -12,7 +12,7 @@ from skillos_tui.widgets.listing import Item, ListPane
 from skillos_tui.widgets.transcript import outcome_span
 from skillos_tui.widgets.tree import SIGNS
 
-DECIDED: dict[State, str] = {
+MARKS: dict[State, str] = {
     "committed": "good:✓",
     "vetoed": "bad:✗",
     "superseded": "muted:»",
@@ -82,13 +82,13 @@ class ReviewQueue(ListPane):
             items += [self._entry(edit) for edit in superseded]
         if self.view.withheld:
             count = sum(self.view.withheld.values())
-            items += [Item(line()), Item(line(f"warn:{count} not put to review"), whole=True)]
+            items += [Item(line()), Item(line(f"warn:{count} not queued"), whole=True)]
             last = list(self.view.withheld.items())[: -MAX_REASONS - 1 : -1]
             items += [Item(line(f"muted:{count:>4} {reason}", indent=5), whole=True) for reason, count in last]
         return items
 
     def _entry(self, edit: Edit) -> Item:
-        sign = f"{DECIDED[edit.state]} " if edit.state in DECIDED else ":  "
+        sign = f"{MARKS[edit.state]} " if edit.state in MARKS else ":  "
         if edit.id in self.under_way:
             sign = "muted:… "
         return Item(line(sign, SIGNS[edit.operation], f": {edit.skill}"), edit.id)
@@ -97,7 +97,7 @@ class ReviewQueue(ListPane):
 def _parts(view: RunView) -> tuple[list[Edit], list[Edit], list[Edit]]:
     """The edits that wait, oldest first; then those decided, and those that were superseded, newest first."""
     newest = list(reversed(view.edits.values()))
-    decided = [edit for edit in newest if edit.state in ("committed", "vetoed", "undone")]
+    decided = [edit for edit in newest if edit.state in DECIDED]
     return view.pending, decided, [edit for edit in newest if edit.state == "superseded"]
 
 
@@ -127,7 +127,7 @@ def reasons(edit: Edit, where: str, draft: str = "") -> list[Line]:
 
 
 def _decision(state: State, decision: Decision) -> list[Line]:
-    style = DECIDED[state].partition(":")[0]
+    style = MARKS[state].partition(":")[0]
     commit = f"muted: · commit {decision.commit[:10]}" if decision.commit else ""
     lines = [
         line("muted:decision  ", f"{style}:{PAST[decision.action]}", f"muted: by {decision.by}", commit, indent=10)

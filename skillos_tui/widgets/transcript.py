@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from engine.core.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, TurnTaken
+from engine.core.events import CompletionMade, CurationMade, CurationSkipped, EpisodeEnded, TurnTaken
 from engine.core.outcomes import Outcome
 from engine.core.text import counted
 from skillos_tui.model.episodes import Episode
@@ -15,6 +15,10 @@ from skillos_tui.render.text import Line, clip, line, text_lines
 from skillos_tui.widgets.pane import Pane
 
 VERDICTS = {"valid": "good:✓", "malformed": "bad:✗", "refused": "bad:✗"}
+MAX_BRIEFING = 400
+"""Characters of a briefing that are shown."""
+MAX_COMPLETION = 200
+"""Characters of a completion that are shown."""
 
 
 class TranscriptPane(Pane):
@@ -46,11 +50,12 @@ class TranscriptPane(Pane):
 
 def episode_lines(episode: Episode, view: RunView, width: int) -> list[Line]:
     """The lines of one episode."""
-    lines = _opening(episode.started, view, width)
+    lines = _opening(episode, view, width)
     for _, turn in sorted(episode.turns.items()):
         lines += _turn(turn)
     if episode.ended is not None:
         lines += _ending(episode.ended)
+    lines += _completions(episode, "after")
     if isinstance(episode.curation, CurationMade):
         lines += _curation(episode.curation)
     elif isinstance(episode.curation, CurationSkipped):
@@ -58,8 +63,8 @@ def episode_lines(episode: Episode, view: RunView, width: int) -> list[Line]:
     return lines
 
 
-def _opening(started: EpisodeStarted, view: RunView, width: int) -> list[Line]:
-    at = started.at
+def _opening(episode: Episode, view: RunView, width: int) -> list[Line]:
+    started, at = episode.started, episode.started.at
     name = f"position {at.position}" if view.forks or at.held_out else f"{view.unit} {at.step}"
     title = f"── {name} · "
     family = line(f"accent:{title}", f"accent:{started.family}", "accent: ").spans
@@ -68,7 +73,30 @@ def _opening(started: EpisodeStarted, view: RunView, width: int) -> list[Line]:
     lines += text_lines(started.prompt, "strong", prefix="  ")
     skills = "  ".join(f"{skill.name} {skill.score:.2f}" for skill in started.skills)
     lines.append(line("muted:  skills  ", f"accent:{skills}" if skills else "muted:none found", indent=10))
+    if started.briefing:
+        lines += _briefing(started.briefing)
+    lines += _completions(episode, "before")
     return lines + text_lines(started.observation, "muted", prefix="  ")
+
+
+def _briefing(text: str) -> list[Line]:
+    """What the curation strategy wrote for the executor, its beginning."""
+    head = "  briefing  "
+    written = "\n".join(row for row in text.splitlines() if row.strip())
+    first, *more = text_lines(written, "accent", prefix=" " * len(head), limit=MAX_BRIEFING)
+    return [Line(((head, "muted"), (first.spans[0][0][len(head) :], "accent")), len(head)), *more]
+
+
+def _completions(episode: Episode, phase: str) -> list[Line]:
+    """What the curation strategy asked for beside its decision, each in short."""
+    return [_completion(made) for made in episode.completions if made.phase == phase]
+
+
+def _completion(made: CompletionMade) -> Line:
+    text = clip(" ".join(made.text.split()), MAX_COMPLETION)
+    cut = ", cut" if made.finish == "length" else ""
+    tokens = f"muted:  ({counted(made.completion_tokens, 'token')}{cut})"
+    return line("muted:  strategy  ", f"thought:{text}", tokens, indent=12)
 
 
 def _turn(turn: TurnTaken) -> list[Line]:

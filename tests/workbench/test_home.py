@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+
+import msgspec
+import pytest
 
 from engine.core.events import RunStarted
 from engine.runs.directory import Run
+from engine.runs.process import EngineProcess, identity_of
 from engine.runs.supervisor import find_runs
 from skillos_tui.screens.home.runs import RunList
+from tests.runs.old import unpack
 from tests.workbench.recording import create, record_training
 from tests.workbench.stage import on_screen, screen_lines, seconds, until, workbench
 
@@ -131,3 +139,67 @@ async def test_an_event_of_a_newer_version_is_reported(tmp_path: Path) -> None:
         transaction.connection.execute("INSERT INTO events VALUES (?, ?, ?, ?)", values)
     async with workbench(run.path) as pilot:
         await until(pilot, "cannot be read")
+
+
+def broken_step(run: Path) -> None:
+    """A summary of a step that this version does not know."""
+    record_training(run, steps=1).close()
+    with sqlite3.connect(run / "run.db") as connection:
+        connection.execute("""UPDATE steps SET data = '{"kind": "step_ended", "step": "one"}'""")
+
+
+def broken_update(run: Path) -> None:
+    """An event of the log that this version does not know."""
+    record_training(run, steps=1).close()
+    with sqlite3.connect(run / "run.db") as connection:
+        connection.execute("""UPDATE events SET data = '{"kind": "dreamt"}' WHERE kind = 'update_made'""")
+
+
+def broken_old_log(run: Path) -> None:
+    """A log of version 1 that cannot be decoded."""
+    unpack("train", run.parent).rename(run)
+    with sqlite3.connect(run / "run.db") as connection:
+        connection.execute("UPDATE events SET data = '{' WHERE kind = 'turn_taken'")
+
+
+def incomplete_old_edit(run: Path) -> None:
+    """A log of version 1 with an edit that lacks a field."""
+    unpack("train", run.parent).rename(run)
+    with sqlite3.connect(run / "run.db") as connection:
+        connection.execute("""UPDATE events SET data = '{"kind": "edit_proposed"}' WHERE kind = 'edit_proposed'""")
+
+
+def old_engine(run: Path) -> None:
+    """A run of version 1 on which an engine of that version works."""
+    unpack("train", run.parent).rename(run)
+    pid = os.getppid()
+    engine = EngineProcess(pid=pid, identity=identity_of(pid) or "", since=0.0)
+    (run / "engine.lock").write_bytes(msgspec.json.encode(engine))
+
+
+PROBLEMS = [
+    (broken_step, "cannot be read"),
+    (broken_update, "cannot be read"),
+    (broken_old_log, "cannot be read"),
+    (incomplete_old_edit, "cannot be migrated"),
+    (old_engine, "an engine of an older skillos-tui works on"),
+]
+
+
+@pytest.mark.parametrize(("make", "problem"), PROBLEMS, ids=lambda value: getattr(value, "__name__", ""))
+async def test_a_run_that_cannot_be_decoded_or_migrated_is_a_line_with_its_problem(
+    tmp_path: Path, make: Callable[[Path], None], problem: str
+) -> None:
+    make(tmp_path / "bad")
+    record_training(tmp_path / "good", steps=1).close()
+    (summary,) = [run for run in find_runs(tmp_path) if run.status is None]
+    assert Path(summary.path).name == "bad" and problem in summary.problem
+    async with workbench(folder=tmp_path, size=(200, 40)) as pilot:
+        await until(pilot, "✗ unreadable")
+        (line,) = [line for line in screen_lines(pilot) if "✗ unreadable" in line]
+        assert "bad" in line and problem in line
+        assert pilot.app.screen.query_one(RunList).value == str(tmp_path / "good")
+        await pilot.press("down", "enter")
+        await until(pilot, "Executor")
+        await pilot.press("h")
+        await until(pilot, "✗ unreadable")

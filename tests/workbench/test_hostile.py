@@ -8,6 +8,7 @@ import pytest
 
 from engine.core.events import (
     Call,
+    CompletionMade,
     EpisodeStarted,
     MemoryMeasured,
     Notice,
@@ -41,7 +42,8 @@ def record(path: Path, text: str) -> Run:
     run.append(
         RunStarted(run_kind="train", profile=text[:300], steps=4, pid=1),
         StepStarted(1, []),
-        EpisodeStarted(at, text, text, text, [SkillFound(text, 1.0)], text, 9),
+        EpisodeStarted(at, text, text, text, [SkillFound(text, 1.0)], text, 9, briefing=text),
+        CompletionMade(at, "before", text, 1, 1, "length"),
         TurnTaken(at, 1, text, text, text, True),
         curation(at, [Call(text, text, "malformed", text)], {text: text, "other": text}),
         MemoryMeasured(text, 1, 1, 1),

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from engine.core.events import (
+    CompletionMade,
     EpisodeEnded,
     MemoryMeasured,
     Notice,
@@ -22,7 +23,7 @@ from engine.core.events import (
 from engine.core.outcomes import SUCCEEDED
 from engine.runs.commands import Pause, Resume, Stop
 from skillos_tui.widgets.pane import Pane
-from tests.workbench.recording import add_step, create, episode, record_training, step_events
+from tests.workbench.recording import add_step, create, curation, episode, record_training, step_events
 from tests.workbench.stage import at_once, on_screen, screen_lines, until, workbench
 
 
@@ -230,3 +231,30 @@ async def test_a_living_engine_that_is_silent_is_shown(tmp_path: Path) -> None:
         os.utime(run.path / "engine.lock", (long_ago, long_ago))
         async with workbench(run.path) as pilot:
             await until(pilot, "no sign of the engine for 60 s")
+
+
+async def test_the_transcript_shows_a_briefing_and_the_other_completions_of_the_strategy(tmp_path: Path) -> None:
+    run = create(tmp_path / "run")
+    at = PositionId(1, 0, 0, 1)
+    started, *turns = episode(at, SUCCEEDED)
+    briefing = "# Before you start\n\nThe mug was in the safe last time.\n" + "and so on " * 100
+    run.append(
+        RunStarted(run_kind="train", profile="pocket", steps=4, pid=1),
+        StepStarted(1, []),
+        msgspec.structs.replace(started, briefing=briefing),
+        CompletionMade(at, "before", "Look into\nthe safe.", 40, 7, "stop"),
+        *turns,
+        CompletionMade(at, "after", "It was there. " * 50, 60, 200, "length"),
+        curation(at, [], {}),
+    )
+    async with workbench(run.path) as pilot:
+        await until(pilot, "Executor")
+        await until(pilot, lambda: "no call" in pane(pilot, "transcript"))
+        rows = [row.strip() for row in pane(pilot, "transcript").splitlines()]
+        assert "briefing  # Before you start" in rows and "The mug was in the safe last time." in rows
+        assert any(row.startswith("… ") and "more characters" in row for row in rows)
+        assert "strategy  Look into the safe.  (7 tokens)" in rows
+        whole = " ".join(rows)
+        assert "(200 tokens, cut)" in whole and whole.count("It was there.") < 20
+        order = [whole.index(part) for part in ("briefing", "Look into", "go safe", "succeeded", "It was", "no call")]
+        assert order == sorted(order)

@@ -28,7 +28,7 @@ def run(tmp_path: Path, waited: list[int], monkeypatch: pytest.MonkeyPatch) -> I
     """A run that was stopped, whose engines are slow stand-ins."""
     slowly = partial(supervisor.start, worker=worker("slow"))
     monkeypatch.setattr(
-        supervisor, "resume", lambda run, by, patience: waited.append(slowly(run.path, patience=patience))
+        supervisor, "resume", lambda run, by, check, patience: waited.append(slowly(run.path, patience=patience))
     )
     with Run.create(tmp_path / "run", kind="train", config_text=CONFIG) as run:
         slowly(run.path, patience=lambda seconds: False)

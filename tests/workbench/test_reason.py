@@ -51,7 +51,7 @@ ELSEWHERE: dict[str, tuple[Callable[[Run], object], str]] = {
     "superseded": (superseded, "was superseded by the queue's"),
     "forgotten": (superseded_and_forgotten, "superseded this one"),
     "conflicted": (conflicted, "was conflicted by bob"),
-    "asked again": (asked_again, "was put to review anew"),
+    "asked again": (asked_again, "was queued again"),
     "lost": (lambda run: (run.close(), shutil.rmtree(run.path)), "The run cannot be read any more."),
 }
 
@@ -218,3 +218,12 @@ async def test_the_text_of_another_run_s_edit_is_not_mixed_up(tmp_path: Path) ->
             assert pilot.app.screen.query_one(Input).value == ""
             await pilot.press(*name)
     assert [session.draft(tmp_path / name, "e0") for name in ("one", "two")] == ["one", "two"]
+
+
+async def test_editing_keys_of_one_burst_act_in_their_order(tmp_path: Path) -> None:
+    run = waiting_run(tmp_path / "run")
+    async with review(run) as pilot:
+        await pilot.press("v")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ReasonScreen))
+        at_once(pilot, *"abcd", "backspace", *"xyz", "left", "X", "enter")
+        await until(pilot, lambda: reason(run, "e0") == "abcxyXz")

@@ -116,11 +116,11 @@ async def test_an_undone_veto_waits_again_and_its_reason_is_there_for_the_next(t
         await until(pilot, "1 decided")
         assert state(run, "s1-0") == "vetoed"
         await pilot.press("n")
-        await until(pilot, "u take back the veto")
+        await until(pilot, "u undo the veto")
         await pilot.press("u")
         await until(pilot, lambda: state(run, "s1-0") == "pending")
         await until(pilot, "2 waiting")
-        await until(pilot, "The veto of find-apple is taken back")
+        await until(pilot, "The veto of find-apple is undone")
         await pilot.press("v")
         await until(pilot, "Veto the edit of find-apple")
         await pilot.press("enter")
@@ -165,7 +165,7 @@ async def test_the_second_to_decide_is_refused_with_the_reason(tmp_path: Path) -
         reviews.veto(run, "s1-0", "bob", "mine")
         await until(pilot, lambda: "vetoed by bob" in pane(pilot, "why"))
         await pilot.press("a")
-        await until(pilot, "This edit is vetoed already")
+        await until(pilot, "This edit is vetoed; u undoes the veto")
         assert state(run, "s1-0") == "vetoed"
 
 

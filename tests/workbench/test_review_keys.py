@@ -101,7 +101,7 @@ async def test_a_reason_typed_where_nothing_can_be_vetoed_is_dropped(tmp_path: P
         await pilot.press("n", "n")
         await until(pilot, lambda: skill_of(run, "e2") in title(pilot))
         await pilot.press("v")
-        await until(pilot, "This edit is committed already")
+        await until(pilot, "This edit is committed; u reverts its commit")
         at_once(pilot, *"u are a vague quip", "enter")
         await until(pilot, lambda: "keys ignored" in bottom(pilot))
         assert decided(run) == {"e2": "committed"} and skill_of(run, "e2") in title(pilot)
@@ -116,7 +116,7 @@ async def test_escape_ends_the_ignoring(tmp_path: Path) -> None:
     run = waiting_run(tmp_path / "run", 1)
     async with review(run) as pilot:
         await pilot.press("u")
-        await until(pilot, "Nothing to undo: this edit waits.")
+        await until(pilot, "Nothing to undo: this edit is pending;")
         await pilot.press("escape", "a")
         await until(pilot, lambda: decided(run) == {"e0": "committed"})
         assert isinstance(pilot.app.screen, ReviewScreen)

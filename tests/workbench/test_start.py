@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import profiles
+from engine.config import profiles, user_profiles
 from engine.jobs.registry import JOBS
 from engine.runs.directory import Run
 from skillos_tui.client.messages import StartRun
@@ -57,7 +57,7 @@ def test_what_cannot_be_started_is_refused_with_its_field(
 ) -> None:
     with pytest.raises(StartError) as refused:
         create_run(request_, tmp_path / "runs")
-    assert refused.value.field == field and why in str(refused.value)
+    assert refused.value.field == field and why in str(refused.value) and "--set" not in str(refused.value)
     assert not (tmp_path / "runs").exists()
 
 
@@ -129,3 +129,44 @@ async def test_what_is_typed_in_one_burst_reaches_the_field_that_the_tabs_lead_t
         at_once(pilot, "tab", "tab", *"training.stepps=2", "ctrl+s")
         await until(pilot, "there is no setting")
         assert isinstance(pilot.app.screen, StartScreen) and pilot.app.screen.request.settings == ("training.stepps=2",)
+
+
+async def test_editing_keys_of_one_burst_act_in_their_order(tmp_path: Path) -> None:
+    async with workbench(folder=tmp_path / "runs") as pilot:
+        await pilot.press("n")
+        await until(pilot, "Start a run")
+        at_once(pilot, "tab", "tab", *"abcd", "backspace", *"xyz", "left", "left", "1", "enter", "2", "home", "3")
+        screen = pilot.app.screen
+        assert isinstance(screen, StartScreen)
+        await until(pilot, lambda: screen.request.settings == ("abcx1", "32yz"))
+
+
+@pytest.fixture
+def own_profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the user's own profiles."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    user_profiles().mkdir(parents=True)
+    return user_profiles()
+
+
+async def test_a_run_of_the_users_own_profile_is_started_in_the_dialog(engines: Path, own_profiles: Path) -> None:
+    (own_profiles / "mine.toml").write_text('profile = "pocket"\n[training]\nsteps = 3\n')
+    async with workbench(folder=engines) as pilot:
+        await pilot.press("n")
+        await until(pilot, "Start a run")
+        await pilot.press("tab", "enter", "end", "enter")
+        await until(pilot, "mine")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen), 20)
+        (name,) = names(engines)
+        with Run.open(engines / name) as run:
+            assert run.config.profile == "mine" and run.config.training.steps == 3
+
+
+def test_a_mistake_in_a_profile_of_ones_own_names_the_file(tmp_path: Path, own_profiles: Path) -> None:
+    (own_profiles / "mine.toml").write_text("[training]\nstepps = 3\n")
+    with pytest.raises(StartError, match=r"mine.toml.*training.stepps"):
+        create_run(StartRun("train", "mine"), tmp_path / "runs")
+    (own_profiles / "pocket.toml").write_text("")
+    with pytest.raises(StartError, match="has the name of a shipped profile"):
+        create_run(StartRun("train", "pocket"), tmp_path / "runs")

@@ -64,7 +64,7 @@ def test_leaving_prints_that_the_engine_continues(run: Run) -> None:
         terminal.quiet(0.5)  # the engine's process is looked at after the events were read
         terminal.press(b"q")
         assert terminal.wait() == 0
-        assert terminal.farewell == f"The engine goes on. See it again: skillos-tui {run.path}\n"
+        assert terminal.farewell == f"The engine continues. To return: skillos-tui {run.path}\n"
         assert terminal.restored
 
 

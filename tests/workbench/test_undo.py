@@ -18,7 +18,7 @@ async def test_undo_without_a_decision_gives_the_reason_and_reverts_nothing_else
         await pilot.press("a")
         await until(pilot, lambda: decided(run) == {"e0": "committed"} and skill_of(run, "e1") in title(pilot))
         await pilot.press("u")
-        await until(pilot, "Nothing to undo: this edit waits. a approves, v vetoes it.")
+        await until(pilot, "Nothing to undo: this edit is pending; a approves it, v vetoes it.")
         assert decided(run) == {"e0": "committed"}
 
 
@@ -38,7 +38,7 @@ async def test_undo_on_an_edit_that_is_not_decided_any_more_reverts_nothing(tmp_
         count = len(decisions(run))
         await pilot.press("u")
         await until(pilot, lambda: "a ask" in bottom(pilot))
-        assert ("has changed" if state == "conflicted" else f"This edit is {state} already") in bottom(pilot)
+        assert f"Nothing to undo: this edit is {state}; a asks for it again" in bottom(pilot)
         await seconds(pilot, 1)
         assert len(decisions(run)) == count and decided(run)["e0"] == "committed"
         await pilot.press("a")
@@ -53,7 +53,7 @@ async def test_the_key_line_shows_the_effect_of_each_key(tmp_path: Path, size: t
     async with review(run, size=size) as pilot:
         await until(pilot, lambda: "a approve   v veto   n next" in bottom(pilot))
         await pilot.press("n")
-        await until(pilot, lambda: "u take back the veto   n next" in bottom(pilot) and "veto   v" not in bottom(pilot))
+        await until(pilot, lambda: "u undo the veto   n next" in bottom(pilot) and "veto   v" not in bottom(pilot))
         await pilot.press("n")
         await until(pilot, lambda: f"u revert {commit_of(run, 'e1')}   n next" in bottom(pilot))
         await pilot.press("u")

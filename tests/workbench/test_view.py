@@ -7,6 +7,7 @@ import random
 from engine.core.events import (
     AnyEvent,
     Call,
+    CompletionMade,
     EditProposed,
     EpisodeEnded,
     PositionId,
@@ -65,8 +66,10 @@ def test_following_another_rollout_begins_anew_and_goes_around() -> None:
 
 def test_events_that_arrive_twice_or_out_of_order_give_the_same_episodes() -> None:
     at = [PositionId(1, 0, 0, position) for position in (1, 2)]
-    events = [*episode(at[0], SUCCEEDED), *episode(at[1], FAILED)]
+    same = CompletionMade(at[0], "after", "What helps next time?", 9, 5, "stop")
+    events = [*episode(at[0], SUCCEEDED), same, same, *episode(at[1], FAILED)]
     straight = folded(TRAIN, *events)
+    assert straight.episodes[0].completions == [same, same]
     turns = [event for event in events if isinstance(event, TurnTaken)]
     random.Random(1).shuffle(turns)
     assert folded(TRAIN, *events, *turns, *events).episodes == straight.episodes

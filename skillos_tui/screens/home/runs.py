@@ -121,7 +121,7 @@ def run_row(run: RunSummary, width: int) -> Line:
     indent = f":{'':{INDENT}}"
     status = run.status
     if status is None:
-        name, problem = Path(run.path).name, run.problem.removeprefix(f"{run.path} ")
+        name, problem = Path(run.path).name, run.problem.removeprefix(run.path).removeprefix("/run.db").strip()
         return line(indent, cell("state", "bad", "✗ unreadable"), f":{clip(name, NAME)}  ", f"muted:{problem}")
     style, _, word = STATES[status.state].partition(":")
     success = [step.rewards.r_task for step in status.ended if step.rewards.r_task is not None]

@@ -19,6 +19,7 @@ from skillos_tui.model.view import Part
 from skillos_tui.render.text import safe
 from skillos_tui.screens.base import Listener
 from skillos_tui.screens.dialog import DialogScreen
+from skillos_tui.widgets.field import LineField
 
 if TYPE_CHECKING:
     from skillos_tui.workbench import Workbench
@@ -52,7 +53,7 @@ class ReasonScreen(DialogScreen[str | None], Listener):
         with Vertical(id="dialog"):
             yield Static(f"Veto the edit of {safe(self.skill)}", classes="question", markup=False)
             yield Static(HINT, id="hint", classes="more", markup=False)
-            yield Input(self.draft, placeholder="reason", max_length=MAX_REASON, id="reason", select_on_focus=False)
+            yield LineField(self.draft, placeholder="reason", max_length=MAX_REASON, id="reason", select_on_focus=False)
             yield Static("enter veto   esc cancel", id="hint-keys", classes="keys", markup=False)
 
     def on_mount(self) -> None:
@@ -80,7 +81,7 @@ class ReasonScreen(DialogScreen[str | None], Listener):
         if edit == self.bound:
             return ""
         if edit.decision is None:
-            return "This edit was put to review anew, with another diff."
+            return "This edit was queued again with another diff."
         return f"Meanwhile this edit was {PAST[edit.decision.action]} by {safe(edit.decision.by)}."
 
     def on_input_changed(self, event: Input.Changed) -> None:

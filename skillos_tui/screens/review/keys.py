@@ -24,25 +24,25 @@ def commit_of(edit: Edit) -> str:
 
 def label(key: str, edit: Edit) -> str:
     """The effect of a key on the edit, for the key line; "" if it has none."""
-    action = action_of(key, edit)
-    if action == "requeue":
-        return "ask again"
-    if action == "undo":
-        return "take back the veto" if edit.state == "vetoed" else f"revert {commit_of(edit)}"
-    return action or ""
+    match action_of(key, edit):
+        case "requeue":
+            return "ask again"
+        case "undo":
+            return f"revert {commit_of(edit)}" if commit_of(edit) else "undo the veto"
+        case action:
+            return action or ""
 
 
 def no_use(key: str, edit: Edit) -> str:
     """Why a key has no effect on the edit, and which key has one."""
-    if key == "u" and edit.state == "pending":
-        return "Nothing to undo: this edit waits. a approves, v vetoes it."
-    if key == "u" and edit.state == "conflicted":
-        return f"Nothing was written, so there is nothing to undo: {edit.skill} has changed. a asks again."
-    does = {
-        "committed": f"u reverts its commit {commit_of(edit)}",
-        "vetoed": "u takes the veto back",
+    effects = {
+        "approve": "a approves it",
+        "requeue": "a asks for it again",
+        "veto": "v vetoes it",
+        "undo": f"u reverts its commit {commit_of(edit)}" if commit_of(edit) else "u undoes the veto",
     }
-    return f"This edit is {edit.state} already; {does.get(edit.state, 'a asks for it again')}."
+    possible = ", ".join(effects[action] for other in KEYS if (action := action_of(other, edit)) is not None)
+    return f"{'Nothing to undo: this' if key == 'u' else 'This'} edit is {edit.state}; {possible}."
 
 
 class ReviewBar(AnswerBar):

@@ -208,7 +208,7 @@ class ReviewScreen(FullScreen):
         elif taken.action == "undo" and edit.state == "undone":
             self.answer(f"Reverted commit {commit_of(taken.before)} of {skill}. a asks for the edit again.", "accent")
         elif taken.action == "undo":
-            self.answer(f"The veto of {skill} is taken back; v still has its reason.", "accent")
+            self.answer(f"The veto of {skill} is undone. v keeps its reason.", "accent")
         elif taken.action == "requeue":
             self.answer("Asked again against the present repository: read the diff, then decide.", "accent")
 
@@ -283,7 +283,7 @@ class ReviewScreen(FullScreen):
         """Undo the decision on the edit under the cursor."""
         edit = self._to_act("u")
         if edit is not None:
-            what = "Taking the veto back" if edit.state == "vetoed" else f"Reverting commit {commit_of(edit)}"
+            what = "Undoing the veto" if edit.state == "vetoed" else f"Reverting commit {commit_of(edit)}"
             if self._decide(edit, "undo"):
                 self.answer(f"{what} of {safe(edit.skill)} …", "accent")
 

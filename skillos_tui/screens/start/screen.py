@@ -15,13 +15,14 @@ from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Input, Label, Select, Static, TextArea
 
-from engine.config import profiles
 from engine.jobs.registry import JOBS
 from skillos_tui.client.messages import Field, Reply, RunCreated, StartRefused, StartRun
 from skillos_tui.client.records import job_of
+from skillos_tui.client.start import profile_names
 from skillos_tui.render.text import safe
 from skillos_tui.screens.base import Listener
 from skillos_tui.screens.dialog import DIALOG_STYLE, DialogScreen
+from skillos_tui.widgets.field import LineField, TextField
 
 if TYPE_CHECKING:
     from skillos_tui.workbench import Workbench
@@ -47,7 +48,7 @@ class StartScreen(DialogScreen[StartRun], Listener):
         self._sent = False
 
     def compose(self) -> ComposeResult:
-        kinds, names = JOBS.names(), profiles()
+        kinds, names = JOBS.names(), profile_names()
         kind = self.draft.kind if self.draft.kind in kinds else kinds[0]
         profile = self.draft.profile if self.draft.profile in names else names[0]
         with VerticalScroll(id="dialog", can_focus=False):
@@ -62,7 +63,7 @@ class StartScreen(DialogScreen[StartRun], Listener):
             yield Static(id="profile-error", classes="error", markup=False)
             with Horizontal(classes="field"):
                 yield Label("settings")
-                yield TextArea(
+                yield TextField(
                     "\n".join(self.draft.settings),
                     placeholder="one a line: section.key=value",
                     tab_behavior="focus",
@@ -72,7 +73,7 @@ class StartScreen(DialogScreen[StartRun], Listener):
             yield Static(id="settings-error", classes="error", markup=False)
             with Horizontal(classes="field", id="repo-field"):
                 yield Label("repository")
-                yield Input(
+                yield LineField(
                     str(self.draft.repo or ""),
                     placeholder="a folder, made if absent; empty: the run's own",
                     compact=True,
@@ -80,6 +81,7 @@ class StartScreen(DialogScreen[StartRun], Listener):
                 )
             yield Static(id="repo-error", classes="error", markup=False)
             yield Static(id="error", classes="error", markup=False)
+            yield Static(id="end")  # a free row above the keys, which stay in view
             yield Static(HINT, id="hint", classes="keys", markup=False)
 
     def on_mount(self) -> None:

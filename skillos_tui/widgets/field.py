@@ -1,0 +1,34 @@
+"""Text fields that act on their keys in the order in which they were typed.
+
+Textual inserts a character in the field's message queue, and runs the field's bindings (backspace, cursor keys) in that of
+the app. So of keys that arrive in one burst, as over a slow line, a backspace would act after the characters that follow it.
+"""
+
+from __future__ import annotations
+
+from textual import events
+from textual.binding import BindingsMap
+from textual.widgets import Input, TextArea
+
+
+class LineField(Input):
+    """A field of one line."""
+
+    async def on_key(self, event: events.Key) -> None:
+        await _run_binding(self, event)
+
+
+class TextField(TextArea):
+    """A field of several lines."""
+
+    async def on_key(self, event: events.Key) -> None:
+        await _run_binding(self, event)
+
+
+async def _run_binding(field: Input | TextArea, event: events.Key) -> None:
+    """Run the field's own binding of a key now, if it has one."""
+    for binding in BindingsMap(field.BINDINGS).key_to_bindings.get(event.key, ()):
+        if await field.app.run_action(binding.action, field):
+            event.stop()
+            event.prevent_default()
+            return
