@@ -31,14 +31,14 @@ def add_commands(commands: Commands) -> None:
 
 
 def _add(commands: Commands, kind: EnvironmentKind) -> None:
-    """The commands of `kind`. Where a package's cannot be added, a command named like the environment says why."""
+    """The commands of `kind`. Where a package's cannot be added, a command named like the environment says why,
+    unless another command has this name."""
     try:
         resolve(kind.command)(commands)
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a package may raise anything; its command says so
         why = f"the commands of the environment {kind.name} ({kind.command}) cannot be added: {error}"
-        if kind.name in commands.choices:
-            raise UnknownPart(why) from error
-        add_command(commands, kind.name, "cannot be run: its package is broken", partial(_refuse, UnknownPart(why)))
+        if kind.name not in commands.choices:
+            add_command(commands, kind.name, "cannot be run: its package is broken", partial(_refuse, UnknownPart(why)))
 
 
 def _refuse(error: UnknownPart, options: argparse.Namespace) -> int:
