@@ -6,6 +6,7 @@ from engine import worker
 from engine.config import load_profile, to_toml
 from engine.core.events import Notice, Progress, RunStarted, UnitEnded
 from engine.core.registry import UnknownPart
+from engine.runs import projections
 from engine.runs.directory import Run
 from engine.runs.measurements import missing
 from engine.runs.status import status
@@ -54,7 +55,8 @@ def test_a_resume_undoes_later_units_and_a_job_names_its_own_phases(run):
     run.append(*(UnitEnded(game, 0.1) for game in (1, 2)))
     run.append(Progress("counting", "sheep"), RunStarted("count", "pocket", 3, 1, resumed_from=1))
     assert [unit.step for unit in run.units()] == [1] and run.last_ended() == 1
-    run.rebuild_projections()
+    with run.db.transaction() as connection:
+        projections.rebuild(connection)
     assert run.last_ended() == 1
 
 
