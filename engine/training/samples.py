@@ -38,11 +38,6 @@ def group_rows(config: Config) -> int:
     return training.rollouts * training.tasks * strategy_kind(config.strategy).samples_per_position
 
 
-def rows_of_step(config: Config) -> int:
-    """The rows of a step: those of all its groups."""
-    return config.training.groups * group_rows(config)
-
-
 class TrainingSample(msgspec.Struct, frozen=True):
     """One completion. `mask` is 1 for tokens to train on; `logprobs` are the model's at temperature 1; lengths agree.
 

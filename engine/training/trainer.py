@@ -54,7 +54,6 @@ from engine.training.samples import (
     all_finite,
     as_columns,
     group_rows,
-    rows_of_step,
     why_skipped,
 )
 
@@ -367,7 +366,10 @@ def _arguments(config: Config, base: PreTrainedModel, output: Path) -> GRPOConfi
     """
     check_training_sampling(config.curator)
     training = config.training
-    accumulation = rows_of_step(config) // training.micro_batch
+    rows = training.groups * group_rows(config)
+    if rows % training.micro_batch:
+        raise ValueError(f"training.micro_batch = {training.micro_batch} must divide the {rows} samples of a step")
+    accumulation = rows // training.micro_batch
     return GRPOConfig(
         output_dir=str(output),
         max_steps=training.steps,

@@ -103,3 +103,11 @@ async def test_a_game_whose_result_is_unmeasured_now_is_counted_as_not_checked()
     checks = checks_of([*rest, ended], Unjudged())
     reasons = [reason for kind, reason in checks.unchecked if kind == "plays"]
     assert reasons == ["played again, an episode is unmeasured (the verifier took over 2 s)"]
+
+
+def test_the_draws_of_a_job_that_does_not_say_how_are_not_checked():
+    job = msgspec.structs.replace(JOBS.load("curate"), draws="")
+    scope, plays = Scope(), Plays(CONFIG, job, SUMS, SUMS)
+    plays.began(1, StepStarted(STEP, [GroupDrawn("any", "any", 0, ["any"])]), scope)
+    assert not scope.checks.differences
+    assert dict(scope.checks.unchecked) == {("draws", "this kind of run does not say how its tasks are drawn"): 1}
