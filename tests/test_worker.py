@@ -80,7 +80,7 @@ async def test_a_setting_that_names_nothing_is_told_in_a_sentence(make, capfd, s
 async def test_a_fault_that_nobody_foresaw_is_named_with_where_its_traceback_is(make, capfd):
     run = make()
     with run.db.transaction() as connection:  # a row that no version of ours writes
-        connection.execute("INSERT INTO steps VALUES (1, 1, '{}')")
+        connection.execute("INSERT INTO edits VALUES ('e1', 1, 'pending', '{}')")
     with pytest.raises(SystemExit):
         await work(run)
     assert run.state().state == "failed"
