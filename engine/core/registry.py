@@ -39,15 +39,15 @@ class Registry(Generic[T]):
     def __init__(self, sort: str, group: str, shipped: Mapping[str, str]) -> None:
         self.sort = sort
         self.group = group
-        self._shipped = MappingProxyType(dict(shipped))
+        self.shipped = MappingProxyType(dict(shipped))
 
     def names(self) -> list[str]:
         """Every name: those that ship in their order, then those of installed packages by the alphabet."""
-        return [*self._shipped, *sorted(set(self._added()) - set(self._shipped))]
+        return [*self.shipped, *sorted(set(self._added()) - set(self.shipped))]
 
     def load(self, name: str) -> T:
         """The part called `name`, imported now. Raises `UnknownPart`."""
-        reference = self._shipped.get(name) or self._added().get(name)
+        reference = self.shipped.get(name) or self._added().get(name)
         if reference is None:
             names = self.names()
             near = difflib.get_close_matches(name, names, n=1)
@@ -59,7 +59,7 @@ class Registry(Generic[T]):
         try:
             return resolve(reference)  # type: ignore[no-any-return]
         except (ImportError, AttributeError, ValueError) as error:
-            if name in self._shipped:
+            if name in self.shipped:
                 raise
             raise UnknownPart(f"the {self.sort} {name!r} ({reference}) cannot be loaded: {error}") from error
 

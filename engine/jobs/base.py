@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from engine.config import Config
 from engine.core.events import StepEnded
 from engine.core.options import Option
 from engine.core.parts import accept
+
+if TYPE_CHECKING:  # the workbench loads the kinds before its first paint, and the configuration after it
+    from engine.config import Config
 
 
 class StartedRun(Protocol):
@@ -36,6 +38,18 @@ def after_last_step(run: StartedRun) -> int:
     return max((step.step for step in run.steps()), default=0)
 
 
+class Shortcut(msgspec.Struct, frozen=True):
+    """How the workbench offers a kind of run on its first screen: `key` starts one of the profile `profile`.
+
+    `label` is at most 24 cells long, and `help` one line.
+    """
+
+    key: str
+    label: str
+    help: str
+    profile: str
+
+
 class JobKind(msgspec.Struct, frozen=True):
     """A kind of run. `total(config)` is how many `unit`s ("step", "task") a run of it has.
 
@@ -46,7 +60,7 @@ class JobKind(msgspec.Struct, frozen=True):
 
     `work` is "module:attribute" of the class of the `Job`, and `loads` what the process shows while it imports it ("":
     nothing). `resume_at(run)` is the last unit that is done and saved: a resume undoes the events of later ones. It may take
-    seconds.
+    seconds. `shortcut`: how the workbench offers it on its first screen; None: only in the dialog for any run.
     """
 
     name: str
@@ -59,4 +73,5 @@ class JobKind(msgspec.Struct, frozen=True):
     options: tuple[Option, ...] = ()
     check: Callable[[Config], None] = accept
     loads: str = ""
+    shortcut: Shortcut | None = None
     resume_at: Callable[[StartedRun], int] = after_last_step

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine.config import Config, ConfigError
+from engine.core.errors import ConfigError
 from engine.core.options import Option
-from engine.jobs.base import JobKind
+from engine.jobs.base import JobKind, Shortcut
+
+if TYPE_CHECKING:
+    from engine.config import Config
 
 
 def check(config: Config) -> None:
@@ -38,4 +42,5 @@ KIND = JobKind(
     ),
     check=check,
     loads="PyTorch and transformers",
+    shortcut=Shortcut("c", "Live curation", "tasks stream by; you decide on each edit", "pocket"),
 )
