@@ -12,7 +12,7 @@ import os
 import sys
 import traceback
 
-from engine.core.errors import SkillosError
+from engine.core.errors import PartFault, SkillosError
 from engine.core.events import Notice, Progress, RunStarted, StateChanged
 from engine.core.registry import resolve
 from engine.jobs.control import Control, StopRequested
@@ -59,7 +59,7 @@ async def _work(run: Run, writer: EventWriter) -> None:
         writer.emit(StateChanged("finished"))
     except StopRequested:
         writer.emit(StateChanged("stopped", "asked to stop"))
-    except Exception as error:
+    except Exception as error:  # the run ends with it: the log gets the message, the process exit code 1
         why = _message_of(error, run)
         writer.emit(Notice("error", why))
         writer.emit(StateChanged("failed", why))
@@ -72,19 +72,21 @@ async def _work(run: Run, writer: EventWriter) -> None:
 
 
 def _watcher_ended(watcher: asyncio.Task[None], control: Control) -> None:
-    """A watcher that failed ends the run: nobody could command it, or see that it is alive."""
+    """A watcher that failed ends the run: without it, commands or the heartbeat would be lost."""
     if not watcher.cancelled() and (error := watcher.exception()) is not None:
         control.fail(error)
 
 
 def _message_of(error: BaseException, run: Run) -> str:
-    """What went wrong, of tasks that failed together the first. Of anything but a `SkillosError` a traceback is printed."""
+    """What went wrong, of tasks that failed together the first. Of a bug a traceback is printed: a `PartFault`, or anything
+    but a `SkillosError`."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    if isinstance(error, SkillosError):
+    if isinstance(error, SkillosError) and not isinstance(error, PartFault):
         return str(error)
     traceback.print_exception(error)
-    return f"{type(error).__name__}: {error}; the traceback is in {run.log_file}"
+    what = str(error) if isinstance(error, PartFault) else f"{type(error).__name__}: {error}"
+    return f"{what}; the traceback is in {run.log_file}"
 
 
 async def _run(run: Run, writer: EventWriter, control: Control) -> None:

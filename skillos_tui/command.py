@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from engine.core.completion import SHELLS, script
+from engine.core.shell_completion import SHELLS, script
 from skillos_tui.terminal.tty import Tty, trouble
 
 if TYPE_CHECKING:

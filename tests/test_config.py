@@ -7,7 +7,7 @@ import pytest
 
 from engine.agents.settings import ExecutorSettings
 from engine.config import OPEN, SECTIONS, ConfigError, load_config, load_file, load_profile, parse, profiles, to_toml
-from engine.config_migration import migrate
+from engine.config.migration import migrate
 from engine.core.parts import kind_of
 from engine.environments.alfworld.settings import AlfworldSettings
 from engine.environments.household.settings import HouseholdSettings
@@ -144,17 +144,6 @@ def test_a_value_that_is_not_taken_is_refused_with_what_is(setting, message):
     with pytest.raises(ConfigError, match=message) as raised:
         load_profile("pocket", [setting])
     assert len(str(raised.value)) < 300 and str(raised.value).isprintable()
-
-
-@pytest.mark.parametrize(("size", "near"), [(7, "as 5 and 8 do"), (159, "as 80 and 160 do"), (500, "as 160 does")])
-def test_a_micro_batch_that_does_not_divide_a_step_is_refused_with_the_nearest_that_do(size, near):
-    with pytest.raises(ConfigError, match=f"micro_batch is {size}; it must divide the 160 samples.*{near}"):
-        load_profile("pocket", [f"training.micro_batch={size}"])
-
-
-def test_a_step_without_bounds_is_refused_at_once():
-    with pytest.raises(ConfigError, match="a step would have 4000000000 samples"):
-        load_profile("pocket", ["training.groups=100000000", "training.micro_batch=7"])
 
 
 def every_type():

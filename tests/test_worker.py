@@ -6,6 +6,7 @@ import pytest
 
 from engine import worker
 from engine.config import load_profile, to_toml
+from engine.environments.household.environment import HouseholdEnvironment
 from engine.runs.directory import Run
 
 
@@ -85,6 +86,25 @@ async def test_a_fault_that_nobody_foresaw_is_named_with_where_its_traceback_is(
     assert run.state().state == "failed"
     assert str(run.log_file) in run.state().reason
     assert "Traceback" in capfd.readouterr().err
+
+
+async def test_a_bug_of_an_environment_ends_the_run_with_its_name_and_the_traceback_in_the_log(
+    make, capfd, monkeypatch
+):
+    bug = KeyError("mug")
+
+    def step(self, action):
+        raise bug
+
+    monkeypatch.setattr(HouseholdEnvironment, "step", step)
+    run = make()
+    with pytest.raises(SystemExit):
+        await work(run)
+    state = run.state()
+    assert state.state == "failed"
+    assert state.reason.startswith("the environment household has a bug in step (task household/")
+    assert state.reason.endswith(f"KeyError: 'mug'; the traceback is in {run.log_file}")
+    assert "raise bug" in capfd.readouterr().err
 
 
 async def test_when_nobody_decides_each_batch_of_edits_is_waited_for_once(make):

@@ -40,7 +40,7 @@ class Quoted(msgspec.Struct, frozen=True):
         return Quoted(self.turns, (), self.vetoes[:-1]) if self.vetoes else None
 
 
-class Decision(msgspec.Struct, frozen=True):
+class CuratorAnswer(msgspec.Struct, frozen=True):
     """c_i: the curator's prompt and its answer.
 
     `shown` names the skills in the prompt; `dropped_turns` and `dropped_vetoes` did not fit into it.
@@ -62,10 +62,11 @@ async def decide(
     prompts: Prompts,
     settings: CuratorSettings,
     seed: int,
-) -> Decision:
+) -> CuratorAnswer:
     """One curation decision. `skills` come best first, `vetoes` newest first.
 
-    Raises `ModelUnavailable`, also when the deadline passes or when not even the last turn alone fits the prompt's cap.
+    The model is given the deadline; `engine.rollouts.position` enforces it. Raises `ModelUnavailable`, also when not even
+    the last turn alone fits the prompt's cap.
     """
     sampling = Sampling(
         temperature=settings.temperature,
@@ -76,20 +77,17 @@ async def decide(
         seed=seed,
     )
     quoted = Quoted(trajectory.turns, skills, vetoes)
-    try:
-        async with asyncio.timeout(settings.deadline_seconds) as limit:
-            while True:
-                messages = curator_chat(trajectory, quoted, prompts)
-                try:
-                    completion = await model.complete(messages, sampling, TOOLS, limit.when())
-                    break
-                except PromptTooLong as error:
-                    if (less := quoted.less()) is None:
-                        raise ModelUnavailable(f"no trajectory fits the curator's prompt: {error}") from error
-                    quoted = less
-    except TimeoutError as error:
-        raise ModelUnavailable(f"the curator took over {settings.deadline_seconds:g} s") from error
-    return Decision(
+    deadline = asyncio.get_running_loop().time() + settings.deadline_seconds
+    while True:
+        messages = curator_chat(trajectory, quoted, prompts)
+        try:
+            completion = await model.complete(messages, sampling, TOOLS, deadline)
+            break
+        except PromptTooLong as error:
+            if (less := quoted.less()) is None:
+                raise ModelUnavailable(f"no trajectory fits the curator's prompt: {error}") from error
+            quoted = less
+    return CuratorAnswer(
         messages,
         completion,
         shown=[skill.name for skill in quoted.skills],

@@ -4,20 +4,22 @@
 
 Each turn is a chat of its own: task, skills, the last turns, the observation, and the legal actions where the environment
 lists them. With the decoding `generate` the model writes an answer, and the environment's kind parses it into a thought and
-an action. The environment gets every action as it is. An action is invalid, and counted, where the environment lists the
-legal ones and it is not among them; where any text is legal no action is invalid.
+an action. The environment gets every action as it is. An action is invalid, and counted, if the answer held none, if it is
+not among the actions that the environment lists, or if the environment says so in the observation after it
+(`Observation.invalid`).
 
 A prompt over its cap is shortened for the rest of the episode: it loses the lowest-ranked skill, then the next, with no
 skill left the quoted turns, and then the briefing. Only a prompt that does not fit even then makes the outcome unmeasured:
 skills that are too long never take a failed task out of the reward (`method.md`, lessons 1 and 4).
 
 With the decoding `loglikelihood` (`ExecutorSettings.decoding`) the model writes nothing: the thought stays empty, and the
-action is the one whose text the model (a `Scorer`) finds likeliest between the `<action>` tags, or at a temperature a draw
+action is the one whose text the model (a `Scorer`) finds likeliest in the kind's `answer_form`, or at a temperature a draw
 by likelihood. The options are the listed actions less those already taken at this same observation, or all when none is
-left: so no action is ever invalid, and a model that would repeat itself goes on to its next best action. An environment that
+left: so every action is a listed one, and a model that would repeat itself takes its next best action. An environment that
 lists no actions cannot be played so.
 
-The environment decides the result; an episode that ends by its step cap has `engine.environments.base.final_result`.
+The environment decides the result; an episode that ends by its step cap has `engine.environments.base.final_result`. An
+environment that blocks runs in a thread of the episode (`engine.environments.threads`).
 """
 
 from __future__ import annotations
@@ -33,19 +35,11 @@ from engine.agents.settings import ExecutorSettings
 from engine.core.errors import ConfigError, SkillosError
 from engine.core.outcomes import Outcome, unmeasured
 from engine.environments.answers import Answer
-from engine.environments.base import (
-    EnvironmentKind,
-    Observation,
-    Result,
-    Task,
-    TaskSource,
-    TaskSourceError,
-    final_result,
-)
+from engine.environments.base import EnvironmentKind, Observation, Result, Task, TaskSource, TaskSourceError
+from engine.environments.episode import Episode
+from engine.environments.threads import calls
 from engine.models.base import ChatModel, Message, ModelUnavailable, PromptTooLong, Sampling, Scorer
 
-ANSWER = "<think></think><action>"
-ANSWER_END = "</action>"
 SEEDS_AN_EPISODE = 1000
 
 
@@ -116,52 +110,50 @@ async def play(
 
     `on_turn(number, turn, shown)` is called after each turn; the first `shown` skills were in its prompt.
     A broken task, an outage, a time-out, or a prompt over its cap with neither skills nor history is an unmeasured outcome.
-    Raises `ConfigError` where the decoding needs listed actions and the environment lists none.
+    Raises `ConfigError` where the decoding needs listed actions and the environment lists none, and `PartFault` for a bug of
+    the environment.
     """
-    try:
-        environment = source.start(task)
-        observation = environment.reset()
-    except TaskSourceError as error:
-        on_start("")
-        return Trajectory(task, "", [], unmeasured(f"broken task: {error}"))
-    player = _Player(kind, model, prompts, settings, seed)
-    opening = observation.text
-    on_start(opening)
-    seen = [opening]
+    episode = Episode(kind, source, task)
+    player = _Player(episode, model, prompts, settings, seed)
+    seen: list[str] = []
     turns: list[Turn] = []
     quoted = whole = Quoted(skills, settings.history, briefing)
     shown: Sequence[SkillShown] = ()
     try:
-        async with asyncio.timeout(settings.deadline_seconds) as limit:
-            while environment.result() is None and len(turns) < source.max_turns(task):
+        async with asyncio.timeout(settings.deadline_seconds) as limit, calls(blocks=kind.blocks) as call:
+            observation = await call(episode.start)
+            seen.append(observation.text)
+            on_start(observation.text)
+            while await call(episode.result) is None and len(turns) < episode.max_turns:
                 try:
-                    answer = await player.answer(task, quoted, seen, observation, turns, limit.when())
+                    answer = await player.answer(quoted, seen, observation, turns, limit.when())
                 except PromptTooLong:
                     if (less := quoted.less()) is None:
                         raise
                     quoted = less
                     continue
                 shown = shown or quoted.skills
-                invalid = not observation.allows(answer.action)
-                observation = environment.step(answer.action)
+                observation, invalid = await call(episode.step, answer.action)
                 seen.append(observation.text)
                 turns.append(Turn(answer.thought, answer.action, observation.text, invalid))
                 on_turn(len(turns), turns[-1], len(quoted.skills))
-        result = final_result(environment)
+            result = await call(episode.final_result)
     except TimeoutError:
         result = Result(unmeasured(f"the episode took over {settings.deadline_seconds:g} s"))
     except TaskSourceError as error:
         result = Result(unmeasured(f"broken task: {error}"))
     except (ModelUnavailable, PromptTooLong) as error:
         result = Result(unmeasured(f"executor: {error}"))
+    if not seen:  # the environment did not start
+        on_start("")
     names = [skill.name for skill in shown]
-    return Trajectory(task, opening, turns, result.outcome, names, quoted is not whole, result.score)
+    return Trajectory(task, seen[0] if seen else "", turns, result.outcome, names, quoted is not whole, result.score)
 
 
 class _Player(msgspec.Struct, frozen=True):
     """Who plays an episode, and how."""
 
-    kind: EnvironmentKind
+    episode: Episode
     model: ChatModel
     prompts: Prompts
     settings: ExecutorSettings
@@ -169,7 +161,6 @@ class _Player(msgspec.Struct, frozen=True):
 
     async def answer(
         self,
-        task: Task,
         quoted: Quoted,
         seen: Sequence[str],
         observation: Observation,
@@ -177,10 +168,10 @@ class _Player(msgspec.Struct, frozen=True):
         deadline: float | None,
     ) -> Answer:
         """The answer of one turn; `observation` is the last of `seen`. Raises what the model raises."""
-        listed = observation.actions
-        actions = None if listed is None else [action for action in listed if action not in self.kind.unlisted]
+        kind, listed = self.episode.kind, observation.actions
+        actions = None if listed is None else [action for action in listed if action not in kind.unlisted]
         messages = self.prompts.executor(
-            task=task.prompt,
+            task=self.episode.task.prompt,
             skills=quoted.skills,
             observation=observation.text,
             actions=actions,
@@ -199,10 +190,10 @@ class _Player(msgspec.Struct, frozen=True):
         )
         if settings.decoding == "generate":
             completion = await self.model.complete(messages, sampling, deadline=deadline)
-            return self.kind.parse_action(completion.text)
+            return self.episode.parse(completion.text)
         if actions is None:
             raise ConfigError(
-                f"executor.decoding=loglikelihood needs an environment that lists its actions, and {self.kind.name} takes "
+                f"executor.decoding=loglikelihood needs an environment that lists its actions, and {kind.name} takes "
                 "any text: use executor.decoding=generate"
             )
         untried = _untried(actions, seen, turns)
@@ -214,8 +205,9 @@ class _Player(msgspec.Struct, frozen=True):
         """The one of `actions` that the model's likelihoods choose. Raises `CannotScore`."""
         if not isinstance(self.model, Scorer):
             raise CannotScore
-        options = [action + ANSWER_END for action in actions]
-        scores = await self.model.loglikelihood(messages, ANSWER, options, sampling.max_prompt_tokens, deadline)
+        before, after = self.episode.kind.answer_form
+        options = [action + after for action in actions]
+        scores = await self.model.loglikelihood(messages, before, options, sampling.max_prompt_tokens, deadline)
         return actions[pick(scores, sampling.temperature, sampling.seed)]
 
 

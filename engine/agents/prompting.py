@@ -3,9 +3,13 @@
     prompts = Prompts.load("pocket")             # a folder that ships; "package:folder" names one of an installed package
     messages = prompts.executor(task=…, skills=…, observation=…, actions=…, turns=[])
 
-A folder holds `executor.system.md` and `executor.user.md`, or `curator.system.md`, `curator.user.md` and `curator.veto.md`
-(one vetoed edit as the curator's chat quotes it), or all of them. Models, people and files write what the fields hold, so
-chat control tokens inside a field are broken up and cannot end a turn.
+A chat of the role `R` is made of `R.system.md` and `R.user.md`. The executor and the curator have fields of their own
+(`curator.veto.md` is one vetoed edit as the curator's chat quotes it). A part that a package adds names its own roles:
+
+    messages = Prompts.load("strict:prompts").chat("judge", task=…, edits=[…])
+
+Models, people and files write what the fields hold, so chat control tokens inside a field are broken up and cannot end a
+turn.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class SkillShown(msgspec.Struct, frozen=True):
-    """A skill as it stands in a prompt."""
+    """A skill as a prompt quotes it."""
 
     name: str
     description: str
@@ -89,7 +93,7 @@ class Prompts:
         A `briefing` of "" leaves no trace in the prompt.
         """
         tried = {turn.action for turn in turns}
-        return self._chat(
+        return self.chat(
             "executor",
             task=task,
             skills=skills,
@@ -113,7 +117,7 @@ class Prompts:
     ) -> list[Message]:
         """The chat of one curation decision."""
         quoted = [self.veto(veto) for veto in vetoes]
-        return self._chat(
+        return self.chat(
             "curator", task=task, skills=skills, vetoes=quoted, opening=opening, turns=turns, result=result
         )
 
@@ -121,7 +125,11 @@ class Prompts:
         """A vetoed edit as the curator's chat quotes it."""
         return self._text("curator.veto.md", veto=veto)
 
-    def _chat(self, role: str, **fields: Any) -> list[Message]:
+    def chat(self, role: str, **fields: Any) -> list[Message]:
+        """The chat of `role`: its system message, unless that is empty, and its user message, with `fields` in both.
+
+        Raises `ConfigError` for a template that is not there, or that names a field that is none of `fields`.
+        """
         system, user = (self._text(f"{role}.{part}.md", **fields) for part in ("system", "user"))
         messages = [Message("system", system)] if system else []
         return [*messages, Message("user", user)]

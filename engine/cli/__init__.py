@@ -6,12 +6,13 @@
 A run is named by its directory, or by its name among the runs of this user. `exit_codes` has the exit codes. Nothing heavy
 is imported here: the work is done by `engine.worker` in a process and session of its own, and only `verify` and `measure`
 load a model's libraries. Each command is a module with `add_commands`; a kind of run is a command by its registry
-(`engine.jobs.registry`).
+(`engine.jobs.registry`), and an environment may have commands of its own (`engine.cli.environments`).
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -20,9 +21,9 @@ from engine.cli import (
     completion,
     config,
     control,
+    environments,
     events,
     exit_codes,
-    games,
     measure,
     review,
     runs,
@@ -36,8 +37,8 @@ from engine.core.errors import SkillosError
 from engine.runs import supervisor
 
 PROGRAM = "skillos-engine"
-COMMANDS = (start, status, events, control, runs, verify, measure, review, config, games, skills, completion)
-"""The modules of the commands, in the order of the help."""
+COMMANDS = (start, status, events, control, runs, verify, measure, review, config, skills, completion, environments)
+"""The modules of the commands, in the order of the help. Those of environments are last: a package replaces no command."""
 
 
 def main(arguments: Sequence[str] | None = None, *, worker: Sequence[str] = supervisor.WORKER) -> int:
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None, *, worker: Sequence[str] = supe
     options = command_line.parse_args(arguments, argparse.Namespace(worker=worker, parser=command_line))
     try:
         code = int(options.run_command(options))
-        sys.stdout.flush()
+        print(end="", flush=True)  # there is no sys.stdout where the shell closed it
         return code
     except SkillosError as error:
         print(f"{PROGRAM}: {lines(str(error))}", file=sys.stderr)
@@ -57,8 +58,19 @@ def main(arguments: Sequence[str] | None = None, *, worker: Sequence[str] = supe
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at the end
+        _discard_output()
         return exit_codes.CLOSED_PIPE
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _discard_output()
+        print(f"{PROGRAM}: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return exit_codes.FAILED
+
+
+def _discard_output() -> None:
+    """What Python still has to write when the process ends cannot be written either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser() -> argparse.ArgumentParser:
@@ -67,4 +79,5 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in COMMANDS:
         module.add_commands(commands)
+    whole.epilog = "\n".join(start.add_package_commands(commands)).replace("%", "%%") or None
     return whole

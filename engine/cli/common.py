@@ -113,11 +113,14 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="training.seed=2, …")
 
 
-def load(options: argparse.Namespace, settings: Sequence[str], *, implied: Implied = lambda name: ()) -> Config:
-    """The configuration that `add_config_options` asks for, with `settings` applied. Raises `ConfigError`, `UsageError`."""
+def load(
+    options: argparse.Namespace, settings: Sequence[str], *, implied: Implied = lambda name: (), job: str = ""
+) -> Config:
+    """The configuration that `add_config_options` asks for, with `settings` applied, for the kind of run `job` if one is
+    meant. Raises `ConfigError`, `UsageError`."""
     folder = user_profiles()
     if options.config is not None:
-        return load_config(options.config, settings, profile=options.profile, folder=folder, implied=implied)
+        return load_config(options.config, settings, profile=options.profile, folder=folder, implied=implied, job=job)
     if options.profile is None:
         raise UsageError(f"which configuration? give --profile ({', '.join(profiles(folder))}) or --config FILE")
-    return load_profile(options.profile, settings, folder=folder, implied=implied)
+    return load_profile(options.profile, settings, folder=folder, implied=implied, job=job)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 
 from engine.cli.common import Commands, add_command
-from engine.core.completion import SHELLS, script
+from engine.core.shell_completion import SHELLS, script
 
 
 def add_commands(commands: Commands) -> None:

@@ -8,17 +8,28 @@ skillos-engine config --profile pocket --set training.seed=2 --toml
 from __future__ import annotations
 
 import argparse
+import sys
 from textwrap import TextWrapper
 from typing import Any
 
 import msgspec
 
-from engine.cli.common import CommandError, Commands, add_command, add_config_options, load, print_json
+from engine.cli.common import (
+    CommandError,
+    Commands,
+    UsageError,
+    add_command,
+    add_config_options,
+    lines,
+    load,
+    print_json,
+)
 from engine.config import Config, default_config, to_toml
-from engine.config_help import Section, Setting, described
+from engine.config.help import Section, Setting, described, problems
 from engine.core.refusals import nearest
 
 TEXT = TextWrapper(100, break_on_hyphens=False)
+NOT_CHOSEN = {True: "{} is another", False: "{} does not name it"}
 NOTES = TextWrapper(100, break_on_hyphens=False, initial_indent="    ", subsequent_indent="    ")
 
 
@@ -30,11 +41,15 @@ def add_commands(commands: Commands) -> None:
 
 
 def _config(options: argparse.Namespace) -> int:
+    if options.toml and options.key:
+        raise UsageError("--toml prints the whole configuration; leave out KEY")
     named = options.profile is not None or options.config is not None
     config = load(options, options.set) if options.toml or options.set or named else default_config()
     if options.toml:
         print(to_toml(config), end="")
         return 0
+    for problem in problems():
+        print(f"warning: {lines(problem)}", file=sys.stderr)
     sections = _named(config, options.key)
     if options.json:
         print_json(sections)
@@ -64,7 +79,7 @@ def _named(config: Config, key: str | None) -> list[Section]:
 
 def _lines(section: Section, config: Config) -> list[str]:
     kind = f" kind = {_value(section.kind)}" if section.kind else ""
-    other = "" if section.chosen else f"  (not chosen: {section.name}.kind is another)"
+    other = "" if section.chosen else f"  (not chosen: {NOT_CHOSEN[bool(section.kind)].format(section.chooser)})"
     text = [f"[{section.name}]{kind}{other}", *TEXT.wrap(section.doc)]
     for setting in section.settings:
         text += ["", *_setting_lines(setting, section.chosen and config.profile != "")]

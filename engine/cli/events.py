@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 
 import msgspec
@@ -32,7 +31,7 @@ def _events(options: argparse.Namespace) -> int:
                     line = msgspec.json.encode(stored).decode() if options.json else _timed(stored.at, stored.event)
                     print(line)
                 seen = page[-1].id
-            sys.stdout.flush()
+            print(end="", flush=True)
             if ended:
                 return 0
             time.sleep(POLL_SECONDS)

@@ -1,6 +1,6 @@
 """The exit codes of `skillos-engine`, as the README's table has them.
 
-A terminated command (SIGTERM) ends by that signal, which a shell shows as 143. An engine that it follows goes on.
+A terminated command (SIGTERM) ends by that signal, which a shell shows as 143. The engine that it follows continues.
 """
 
 from __future__ import annotations
@@ -18,4 +18,4 @@ INTERRUPTED = 130
 """Ctrl+C ended the command."""
 
 CLOSED_PIPE = 141
-"""The reader of the output went away first, as `head` does, so the result is not known."""
+"""The reader of the output closed the pipe, as `head` does, so the result is not known."""

@@ -7,14 +7,15 @@ import time
 
 from engine.cli import exit_codes
 from engine.cli.common import lines
-from engine.core.events import HeldOutMeasured, Notice, StepEnded, UpdateMade
+from engine.core.events import HeldOutMeasured, Notice, StepEnded, UnitEnded, UpdateMade
 from engine.runs import supervisor
 from engine.runs.directory import FINAL_STATES, Run
 from engine.runs.status import shown_state, status
-from engine.runs.text import held_out_line, step_line, waiting
+from engine.runs.text import held_out_line, step_line, unit_line, waiting
 
 POLL_SECONDS = 0.2
 END_SECONDS = 10.0
+FOLLOWED = ("update_made", "step_ended", "unit_ended", "held_out_measured", "notice")
 
 
 def follow(run: Run, seen: int) -> int:
@@ -22,13 +23,15 @@ def follow(run: Run, seen: int) -> int:
     skipped = ""
     while True:
         ended = has_ended(run)
-        for stored in run.events(after=seen, kinds=["update_made", "step_ended", "held_out_measured", "notice"]):
+        for stored in run.events(after=seen, kinds=FOLLOWED):
             seen = stored.id
             match stored.event:
                 case UpdateMade() as made:
                     skipped = made.skipped
                 case StepEnded() as step:
                     print(step_line(step, run.state().steps, run.kind, skipped), flush=True)
+                case UnitEnded() as unit:
+                    print(unit_line(unit, run.state().steps, run.kind), flush=True)
                 case HeldOutMeasured() as measured:
                     print(held_out_line(measured), flush=True)
                 case Notice(level="warning", message=message):  # an error is the reason that the last line gives

@@ -3,14 +3,18 @@
     skillos-engine train --profile pocket --steps 3
     skillos-engine curate --config mine.toml --repo skills --set review.policy=auto
 
-A kind of run is a command by its line in `engine.jobs.registry`, with the short options that it lists.
+A kind of run is a command by its line in `engine.jobs.registry`, or by a package's entry point, with the short options that
+it lists. A package's kind of run never keeps another command from working: one that cannot be a command is left out, or is
+a command that says why.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +23,7 @@ import msgspec
 from engine.cli import exit_codes
 from engine.cli.common import Commands, add_command, add_config_options, load, patience_with_notice
 from engine.cli.follow import follow
-from engine.config import SECTIONS, Config, to_toml
+from engine.config import SECTIONS, Config, has_section, to_tables, to_toml
 from engine.core.options import Implied, Option
 from engine.core.refusals import choices
 from engine.core.registry import UnknownPart
@@ -32,6 +36,7 @@ from engine.runs.errors import RunError
 from engine.runs.measurements import finished_incomplete
 from engine.system.preflight import absolute, check
 
+FLAG = re.compile(r"--[A-Za-z0-9][A-Za-z0-9-]*")
 _LEFT = """
 The engine continues without this terminal.
   watch it:  skillos-tui {0}
@@ -40,11 +45,39 @@ The engine continues without this terminal.
 
 
 def add_commands(commands: Commands) -> None:
-    for name in JOBS.names():
+    """The kinds of run that ship."""
+    for name in JOBS.shipped:
+        _add_command(commands, JOBS.load(name))
+
+
+def add_package_commands(commands: Commands) -> list[str]:
+    """The kinds of run of installed packages, after all other commands. A sentence for each that is left out."""
+    left_out = []
+    for name in JOBS.added():
+        if name in commands.choices:
+            left_out.append(
+                f"the kind of run {name!r} is left out: a command has this name; its package must rename it"
+            )
+            continue
         try:
-            _add_command(commands, JOBS.load(name))
-        except UnknownPart as error:  # an installed package's fault, which must not keep other commands from working
-            add_command(commands, name, "cannot be started: its package is broken", partial(_refuse, error))
+            job = JOBS.load(name)
+            _fill(argparse.ArgumentParser(), job)
+        except UnknownPart as error:
+            _add_refusal(commands, name, error)
+        except (argparse.ArgumentError, ValueError) as error:
+            why = f"the kind of run {name!r} cannot be started: its options cannot be used: {error}"
+            _add_refusal(commands, name, UnknownPart(why))
+        else:
+            _add_command(commands, job)
+    return left_out
+
+
+def _add_refusal(commands: Commands, name: str, error: UnknownPart) -> None:
+    """A command that accepts whatever follows it, and raises `error`."""
+    about = "cannot be started: its package is broken"
+    parser = commands.add_parser(name, help=about, add_help=False, prefix_chars="\0")
+    parser.add_argument("ignored", nargs="*", help=argparse.SUPPRESS)
+    parser.set_defaults(run_command=partial(_refuse, error))
 
 
 def _refuse(error: UnknownPart, options: argparse.Namespace) -> int:
@@ -52,7 +85,12 @@ def _refuse(error: UnknownPart, options: argparse.Namespace) -> int:
 
 
 def _add_command(commands: Commands, job: JobKind) -> None:
-    parser = add_command(commands, job.name, job.about or f"start a {job.name} run", partial(_start, job))
+    about = (job.about or f"start a {job.name} run").replace("%", "%%")
+    _fill(add_command(commands, job.name, about, partial(_start, job)), job)
+
+
+def _fill(parser: argparse.ArgumentParser, job: JobKind) -> None:
+    """The options of a command. Raises `ArgumentError` or `ValueError` for an option of `job` that cannot be one."""
     add_config_options(parser)
     parser.add_argument(
         "--run", type=Path, metavar="DIR", help="the run's directory; an unfinished run there is continued"
@@ -60,25 +98,33 @@ def _add_command(commands: Commands, job: JobKind) -> None:
     parser.add_argument("--detach", action="store_true", help="return as soon as the engine works")
     if not job.forks:
         parser.add_argument("--repo", type=Path, required=True, help="the skill repository to work on, made if absent")
-    for option in _short_options(job):
-        _add_option(parser, option)
+    for option in job.options:
+        _add_option(parser, option, job)
+    for option in environments.short_options():
+        with suppress(argparse.ArgumentError, ValueError):  # the command has this flag: --set sets the same
+            _add_option(parser, option, job)
 
 
 def _short_options(job: JobKind) -> tuple[Option, ...]:
-    return (*job.options, *environments.short_options())
+    """The options of a job, and those of the environments with another flag."""
+    flags = {option.flag for option in job.options}
+    return (*job.options, *(option for option in environments.short_options() if option.flag not in flags))
 
 
-def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
+def _add_option(parser: argparse.ArgumentParser, option: Option, job: JobKind) -> None:
+    if not FLAG.fullmatch(option.flag):
+        raise ValueError(f"{option.flag!r} is not of the form --flag")
     section, _, key = option.key.partition(".")
-    types = {field.name: field.type for field in msgspec.structs.fields(SECTIONS[section])}
-    values = choices(types[key]) if key in types else []
+    types = {**SECTIONS, **({job.name: job.settings} if has_section(job) else {})}
+    fields = {field.name: field.type for field in msgspec.structs.fields(types[section])} if section in types else {}
+    values = choices(fields[key]) if key in fields else []
     parser.add_argument(
         option.flag,
         dest=option.key,
         type=Path if option.path else str,
         choices=values or None,
         metavar=None if values else "PATH" if option.path else key.upper(),
-        help=f"{option.help} ({option.key})",
+        help=f"{option.help} ({option.key})".replace("%", "%%"),
     )
 
 
@@ -105,10 +151,10 @@ def _start(job: JobKind, options: argparse.Namespace) -> int:
 
 def _config(job: JobKind, options: argparse.Namespace) -> Config:
     """The configuration that the options ask for. What an option implies is printed, where it says why."""
-    given = [option for option in _short_options(job) if getattr(options, option.key) is not None]
+    given = [option for option in _short_options(job) if getattr(options, option.key, None) is not None]
     short = [_setting(option, getattr(options, option.key)) for option in given]
     implied = [each for option in given for each in option.implies]
-    config = load(options, [*options.set, *short], implied=_of_profile(implied))
+    config = load(options, [*options.set, *short], implied=_of_profile(implied), job=job.name)
     values = _flat(config)
     for each in implied:
         key, _, value = each.setting.partition("=")
@@ -165,7 +211,7 @@ def _check_same(run: Run, kind: str, config: Config, repo: Path | None) -> None:
 
 def _flat(config: Config) -> dict[str, object]:
     """Every setting by "section.key", the profile by "profile"."""
-    sections = msgspec.to_builtins(config)
+    sections = to_tables(config)
     return {
         f"{section}.{key}" if isinstance(values, dict) else section: value
         for section, values in sections.items()

@@ -7,7 +7,7 @@ import argparse
 from engine.cli.common import Commands, add_command, open_run, print_json
 from engine.core.text import printable
 from engine.runs.status import Status, status
-from engine.runs.text import held_out_line, step_line, waiting
+from engine.runs.text import held_out_line, step_line, unit_line, waiting
 
 
 def add_commands(commands: Commands) -> None:
@@ -23,6 +23,8 @@ def _status(options: argparse.Namespace) -> int:
         print(summary_line(now))
         for step in now.ended:
             print(step_line(step, now.steps, run.kind, now.skipped_updates.get(step.step, "")))
+        for unit in now.units:
+            print(unit_line(unit, now.steps, run.kind))
         for measured in now.held_out:
             print(held_out_line(measured))
         if now.heartbeat_age_s is not None:

@@ -13,20 +13,26 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterator
+from contextlib import suppress
 
 
 def field_docs(kind: type) -> dict[str, str]:
-    """The docstrings of the fields of `kind` and its bases, each on one line. Reads their source: milliseconds a class."""
+    """The docstrings of the fields of `kind` and its bases, each on one line. Reads their source: milliseconds a class.
+
+    A class without source to read, such as one of a package of compiled files, has none.
+    """
     docs: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         if base.__module__ not in ("builtins", "msgspec", "msgspec._core") and "__annotations__" in vars(base):
-            docs |= dict(_documented(base))
+            with suppress(OSError, SyntaxError, TypeError):
+                docs |= dict(_documented(base))
     return docs
 
 
 def _documented(kind: type) -> Iterator[tuple[str, str]]:
-    """The fields that `kind` itself declares and documents. Raises `OSError` where its source cannot be read."""
-    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    """The fields that `kind` itself declares and documents. Raises `OSError`, `TypeError` or `SyntaxError` where its source
+    cannot be read."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
     assert isinstance(tree, ast.ClassDef)
     for field, below in zip(tree.body, tree.body[1:], strict=False):
         match field, below:

@@ -101,7 +101,8 @@ def actions(state: State) -> tuple[Action, ...]:
 class Provenance(msgspec.Struct, frozen=True):
     """What caused an edit: the position of its trajectory, its task and outcome, who proposed it, and why.
 
-    `position` is None where no single trajectory caused the edit; `task` is "" then.
+    `position` is None where no single trajectory caused the edit, and `task` is "" then. `evidence` names the positions that
+    an edit after many tasks was made from.
     """
 
     position: PositionId | None = None
@@ -109,6 +110,7 @@ class Provenance(msgspec.Struct, frozen=True):
     outcome: Outcome = unmeasured("no trajectory caused it")
     proposer: str = ""
     reason: str = ""
+    evidence: tuple[PositionId, ...] = ()
 
 
 class Decision(msgspec.Struct, frozen=True):

@@ -6,7 +6,14 @@ from __future__ import annotations
 class SkillosError(Exception):
     """Something that cannot be done. The message is written for users: what happened, where, and what to do.
 
-    Whoever shows errors (the worker, the command line, the workbench) catches this one class; anything else is a bug.
+    The worker, the command line and the workbench catch this class and show the message. Any other exception is a bug.
+    """
+
+
+class PartFault(SkillosError):
+    """A part broke its contract: it raised an exception that the contract does not name, or returned another type.
+
+    It is a bug of the part. The message names the part. It is raised from the exception, whose traceback is printed too.
     """
 
 

@@ -1,8 +1,7 @@
 """Everything that can happen in a run, as plain data.
 
-The event log is the run's truth: it alone is enough to recompute every reward (`method.md` §2). Any room may emit
-events through a `Sink`; only `store` knows that they end up in SQLite. `encode` and `decode` turn an event into JSON
-and back.
+Every reward can be recomputed from the event log alone (`method.md` §2). Any room may emit events through a `Sink`; only
+`engine.runs.log` knows that they are stored in SQLite. `encode` and `decode` convert an event to JSON and back.
 
     sink(TurnTaken(at=PositionId(step=1, group=0, rollout=2, position=3), turn=1, action="go box", ...))
 
@@ -98,11 +97,12 @@ class StepStarted(Event, frozen=True):
 class Progress(Event, frozen=True):
     """How far the engine is in what it does now: `done` of `total` `unit`s after `seconds`; a `total` of 0 is not known.
 
-    `what` names the thing in a few words ("the pocket model"). A new phase, or the event that ends the present one
-    (`StepEnded`, `HeldOutMeasured`, a `StateChanged` to anything but running), takes its place.
+    `phase` is the job's word for it: "loading", "rollouts", "distilling". `what` names the thing in a few words ("the pocket
+    model"). A new phase replaces the present one, and so does the event that ends it (`StepEnded`, `UnitEnded`,
+    `HeldOutMeasured`, a `StateChanged` to anything but running).
     """
 
-    phase: Literal["loading", "measuring", "rollouts", "update"]
+    phase: str
     what: str = ""
     done: int = 0
     total: int = 0
@@ -111,15 +111,15 @@ class Progress(Event, frozen=True):
 
 
 class MeasurementStarted(Event, frozen=True):
-    """The fixed evaluation after `step` updates begins. Its episodes follow, at addresses with `held_out`; those of an
-    earlier evaluation of the same step that did not end are excluded."""
+    """The fixed evaluation after `step` updates begins. Its episodes follow, with position ids that have `held_out`; those
+    of an earlier evaluation of the same step that did not end are excluded."""
 
     step: int
     groups: list[GroupDrawn]
 
 
 class EpisodeStarted(Event, frozen=True):
-    """An episode's beginning. `difficulty` is the number of actions that a knowing player wins in; None is unknown.
+    """An episode's beginning. `difficulty` is the number of actions that an expert needs to win; None is unknown.
 
     `skills` and `briefing` (Markdown, None: no briefing) are what the curation strategy showed to the executor.
     """
@@ -283,6 +283,17 @@ class StepEnded(Event, frozen=True):
     dropped_skills: int = 0
 
 
+class UnitEnded(Event, frozen=True):
+    """The end of a unit that plays no rollouts; others end with `StepEnded`.
+
+    `step` is the unit's number from 1, and `text` its result for people, on one line.
+    """
+
+    step: int
+    seconds: float
+    text: str = ""
+
+
 class HeldOutMeasured(Event, frozen=True):
     """The fixed evaluation after `step` updates (0: the untrained curator): the same held-out groups and seeds each time.
 
@@ -370,6 +381,7 @@ AnyEvent = (
     | UpdateMade
     | HeldOutMeasured
     | StepEnded
+    | UnitEnded
     | EditProposed
     | EditDecided
     | ProposalsWithheld

@@ -36,14 +36,17 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 def no_section(section: str, known: Sections) -> str:
     """That there is no such section, and which there are."""
-    return f"there is no section {section!r}{nearest(section, known)}; the sections are: {', '.join(known)}"
+    return (
+        f"there is no section {section!r}{nearest(section, known)}; the sections are: {', '.join(known)}, and those of the "
+        "gates and kinds of run of installed packages"
+    )
 
 
 def no_setting(section: str, key: str, known: Sections) -> str:
     """That a section has no such setting; the nearest one in it, or else a section that has it, or all that it has."""
     near = nearest(f"{section}.{key}", [f"{section}.{name}" for name in known[section]])
     near = near if nearest(key, known[section]) else elsewhere(key, known)
-    return f"there is no setting {section}.{key}{near or f'; {section} has: ' + ', '.join(known[section])}"
+    return f"there is no setting {section}.{key}{near or f'; {section} has: ' + (', '.join(known[section]) or 'none')}"
 
 
 def elsewhere(key: str, known: Sections) -> str:

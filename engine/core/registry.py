@@ -1,10 +1,11 @@
 """Parts of one sort by name: those that ship with the engine, and those that installed packages add.
 
-    ENVIRONMENTS = Registry[EnvironmentKind](
-        "environment", "skillos.environments", {"maze": "maze.environment:KIND"}
+    ENVIRONMENTS = Registry(
+        "environment", "skillos.environments", EnvironmentKind, {"maze": "maze.environment:KIND"}
     )
     ENVIRONMENTS.names()               # every name; imports none of the parts
     ENVIRONMENTS.load("maze")          # imports the one that is named
+    parts, problems = ENVIRONMENTS.load_all()
 
 A part that ships is one line of the mapping. A package adds a part by one line too, an entry point
 (https://packaging.python.org/specifications/entry-points/) in the registry's group:
@@ -12,6 +13,7 @@ A part that ships is one line of the mapping. A package adds a part by one line 
     [project.entry-points."skillos.environments"]
     maze = "maze.environment:KIND"
 
+The entry point has the name of the part. A part that ships cannot be replaced: a package's part of the same name is ignored.
 Entry points are looked up only for a name that does not ship, so that a run of shipped parts reads no package's metadata.
 """
 
@@ -21,34 +23,45 @@ import difflib
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from engine.core.errors import SkillosError
+from engine.core.parts import fault_of
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
 
 class UnknownPart(SkillosError):
-    """No part has this name, or the package that declares it cannot be imported."""
+    """No part has this name, or the package that adds it is at fault. The message names the package and the entry point."""
 
 
 class Registry(Generic[T]):
-    """The parts of one sort. `sort` is what a message calls one ("environment"), `group` names the entry points,
-    `shipped` maps a name to "module:attribute"."""
+    """The parts of one sort. `sort` is what a message calls one ("environment"), `group` names the entry points, `kind` is
+    the type of a part, `shipped` maps a name to "module:attribute"."""
 
-    def __init__(self, sort: str, group: str, shipped: Mapping[str, str]) -> None:
+    def __init__(self, sort: str, group: str, kind: type[T], shipped: Mapping[str, str]) -> None:
         self.sort = sort
         self.group = group
         self.shipped = MappingProxyType(dict(shipped))
+        self._kind = kind
 
     def names(self) -> list[str]:
         """Every name: those that ship in their order, then those of installed packages by the alphabet."""
-        return [*self.shipped, *sorted(set(self._added()) - set(self.shipped))]
+        return [*self.shipped, *self.added()]
+
+    def added(self) -> list[str]:
+        """The names that installed packages add, by the alphabet."""
+        return sorted({entry.name for entry in self._entries()} - set(self.shipped))
 
     def load(self, name: str) -> T:
-        """The part called `name`, imported now. Raises `UnknownPart`."""
-        reference = self.shipped.get(name) or self._added().get(name)
-        if reference is None:
+        """The part called `name`, imported now. Raises `UnknownPart`, also for whatever a package's import raises."""
+        if name in self.shipped:
+            return resolve(self.shipped[name])  # type: ignore[no-any-return]
+        entries = [entry for entry in self._entries() if entry.name == name]
+        if not entries:
             names = self.names()
             near = difflib.get_close_matches(name, names, n=1)
             meant = f" (did you mean {near[0]}?)" if near else ""
@@ -56,17 +69,47 @@ class Registry(Generic[T]):
                 f"there is no {self.sort} called {name!r}{meant}; there are: {', '.join(names)}. "
                 f"A package adds one by an entry point in the group {self.group}"
             )
-        try:
-            return resolve(reference)  # type: ignore[no-any-return]
-        except (ImportError, AttributeError, ValueError) as error:
-            if name in self.shipped:
-                raise
-            raise UnknownPart(f"the {self.sort} {name!r} ({reference}) cannot be loaded: {error}") from error
+        if len({entry.value for entry in entries}) > 1:
+            packages = " and ".join(sorted({f"{_package(entry)} ({entry.value})" for entry in entries}))
+            raise UnknownPart(f"more than one package adds the {self.sort} {name!r}: {packages}; uninstall all but one")
+        return self._import(entries[0])
 
-    def _added(self) -> dict[str, str]:
+    def load_all(self) -> tuple[list[T], list[str]]:
+        """Every part that can be used, imported now, and a sentence for each that a package adds and that cannot be used."""
+        parts, problems = [], []
+        for name in self.names():
+            try:
+                parts.append(self.load(name))
+            except UnknownPart as error:
+                problems.append(str(error))
+        problems += [
+            f"the {self.sort} {entry.name!r} of the package {_package(entry)} is ignored: one of that name ships with the "
+            "engine; the package must rename it"
+            for entry in self._entries()
+            if entry.name in self.shipped
+        ]
+        return parts, problems
+
+    def _import(self, entry: EntryPoint) -> T:
+        try:
+            part = resolve(entry.value)
+            fault = fault_of(part, self._kind, entry.name)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a package may raise anything when it is imported
+            fault = " ".join(f"{type(error).__name__}: {error}".split())
+        if fault:
+            raise UnknownPart(
+                f"the {self.sort} {entry.name!r} of the package {_package(entry)} ({entry.value}) cannot be used: {fault}"
+            )
+        return part  # type: ignore[no-any-return]
+
+    def _entries(self) -> list[EntryPoint]:
         from importlib import metadata  # 13 ms, which the first paint of the workbench does not need
 
-        return {entry.name: entry.value for entry in metadata.entry_points(group=self.group)}
+        return list(metadata.entry_points(group=self.group))
+
+
+def _package(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else "(unknown)"
 
 
 def resolve(reference: str) -> Any:

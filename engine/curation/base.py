@@ -1,11 +1,12 @@
 """What a curation strategy is: what it shows before a task, and how it edits the repository after it.
 
-    strategy = strategy_kind(config.strategy).open(StrategyContext(at=at, config=config, …, seed=7, emit=emit))
+    strategy = strategy_kind(config.strategy).open(StrategyContext(at=at, settings=…, seed=7, emit=emit))
     shown = await strategy.before(task, repo)                   # the executor plays with these skills and this briefing
     curation = await strategy.after(trajectory, shown, repo)    # its edits are in `repo`
 
 A strategy is opened anew for each position and keeps nothing between them: what lasts is in the repository and in the
-retriever, which a resumed run restores from its log. A `BatchStrategy` works on many trajectories at once.
+retriever, which a resumed run restores from its log. A `BatchStrategy` works on many trajectories at once; `[batch]` selects
+it (`engine.curation.registry.BATCH_STRATEGIES`).
 
 All completions of a position train, those of `before` and of `after`, with the advantage of the rollout. So a strategy
 returns only completions of the model that is trained, `models.curator`.
@@ -13,8 +14,8 @@ returns only completions of the model that is trained, `models.curator`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -25,10 +26,8 @@ from engine.core.events import Call, PositionId, Sink, SkillFound, Veto
 from engine.core.outcomes import Outcome
 from engine.environments.base import Task
 from engine.models.base import Completion, Models
+from engine.review.gates.base import Measure
 from engine.skills import Edit, SkillRepo
-
-Measure = Callable[[SkillRepo], Awaitable[float | None]]
-"""How good a repository is: mean r_task of tasks that are played with it. None is unmeasured. The job gives it."""
 
 
 class RankedSkill(SkillShown, frozen=True):
@@ -89,12 +88,13 @@ class Retriever(Protocol):
 class StrategyContext(msgspec.Struct, frozen=True):
     """What a strategy gets for one position.
 
-    `models.curator` is the one that is trained. `vetoes` are the edits that people vetoed, newest first. `seed` is the
-    position's own; a strategy that samples more than once derives others by `engine.core.seeds.seed_of`. `emit` takes
-    notices for people.
+    `settings` are those of the strategy's kind. `models.curator` is the one that is trained. `vetoes` are the vetoed edits,
+    newest first. `seed` is the position's own; a strategy that samples more than once derives others by
+    `engine.core.seeds.seed_of`. `emit` takes notices for people.
     """
 
     at: PositionId
+    settings: Any
     config: Config
     models: Models
     prompts: Prompts
@@ -117,16 +117,30 @@ class CurationStrategy(Protocol):
     async def after(self, trajectory: Trajectory, shown: Shown, repo: SkillRepo) -> Curation:
         """Decide after a task whose outcome is measured, and apply the edits to `repo`.
 
-        Raises `ModelUnavailable` or `PromptTooLong` with `repo` as it was, and then there is no decision.
+        Raises `ModelUnavailable` or `PromptTooLong` with `repo` as it was, and then there is no decision. It is cancelled
+        after `curator.deadline_seconds`, as `before` is, so it edits `repo` after its last `await`.
         """
         ...
 
 
+class BatchContext(msgspec.Struct, frozen=True):
+    """What a batch strategy gets. `settings` are those of its kind, from `[batch]`; `emit` takes notices for people."""
+
+    settings: Any
+    config: Config
+    models: Models
+    prompts: Prompts
+    emit: Sink
+
+
 class BatchStrategy(Protocol):
-    """A strategy that works on many trajectories at once; `engine.jobs.batch` runs it over a run's log."""
+    """A strategy that works on many trajectories at once; a job runs it over its log with `engine.jobs.batch.revise`."""
 
     async def revise(self, trajectories: Sequence[Trajectory], repo: SkillRepo, measure: Measure) -> list[Edit]:
-        """The edits to propose, in order. `repo` is a copy that the strategy may change."""
+        """The edits to propose, in order. `repo` is a copy that the strategy may change.
+
+        An edit may name its own cause in `provenance`; what it leaves empty is filled in. Raises a `SkillosError`.
+        """
         ...
 
 

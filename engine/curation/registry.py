@@ -1,8 +1,10 @@
-"""The curation strategies that `strategy.kind` can name: `STRATEGIES.load("skillos").settings`. Cheap to import.
+"""The curation strategies that `strategy.kind` and `batch.kind` can name: `STRATEGIES.load("skillos").settings`. Cheap to
+import.
 
     KIND = StrategyKind(name="brief", settings=BriefSettings, open=Brief, samples_per_position=2)
 
-A package adds one by an entry point in the group `skillos.strategies`: brief = "brief:KIND".
+A package adds one by an entry point in the group `skillos.strategies`: brief = "brief:KIND". A batch strategy is a
+`BatchStrategyKind` in the group `skillos.batch_strategies`.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import Any
 
 from engine.core.parts import PartKind, kind_of
 from engine.core.registry import Registry
-from engine.curation.settings import StrategySettings
+from engine.curation.settings import BatchSettings, StrategySettings
 
 
 class StrategyKind(PartKind, frozen=True, kw_only=True):
@@ -30,14 +32,32 @@ class StrategyKind(PartKind, frozen=True, kw_only=True):
     replays: bool = False
 
 
+class BatchStrategyKind(PartKind, frozen=True, kw_only=True):
+    """A batch strategy. `open(context)` takes an `engine.curation.base.BatchContext` and gives the `BatchStrategy`."""
+
+    open: Callable[[Any], Any]
+
+
 DEFAULT = "skillos"
-STRATEGIES = Registry[StrategyKind](
+STRATEGIES = Registry(
     "curation strategy",
     "skillos.strategies",
+    StrategyKind,
     {"skillos": "engine.curation.skillos:KIND", "none": "engine.curation.none:KIND"},
+)
+
+
+NO_BATCH = "none"
+BATCH_STRATEGIES = Registry(
+    "batch strategy", "skillos.batch_strategies", BatchStrategyKind, {"none": "engine.curation.none:BATCH_KIND"}
 )
 
 
 def strategy_kind(settings: StrategySettings) -> StrategyKind:
     """The kind that `settings` are of."""
     return STRATEGIES.load(kind_of(settings))
+
+
+def batch_strategy_kind(settings: BatchSettings) -> BatchStrategyKind:
+    """The batch strategy that `settings` are of."""
+    return BATCH_STRATEGIES.load(kind_of(settings))

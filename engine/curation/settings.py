@@ -1,4 +1,4 @@
-"""The base of every curation strategy's settings, and the settings of a curate run."""
+"""The bases of the settings of curation strategies and of batch strategies, and the settings of a curate run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from engine.core.parts import Settings, absolute_path
 
 class StrategySettings(Settings, frozen=True, tag_field="kind"):
     """How skills are shown before a task, and how the repository is edited after it."""
+
+
+class BatchSettings(Settings, frozen=True, tag_field="kind"):
+    """How a repository is revised after many tasks, by the kinds of run that do so."""
 
 
 class CurateSettings(Settings, frozen=True):

@@ -15,6 +15,8 @@ import msgspec
 _THOUGHT = re.compile(r"<think>(.*?)(?:</think>|<action>|$)", re.DOTALL)
 _ACTION = re.compile(r"<action>([^<]*)</action>")
 MAX_ACTION = 200
+ANSWER_FORM = ("<think></think><action>", "</action>")
+"""What is before and after an action in an answer without a thought."""
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -2,11 +2,16 @@
 
     environment = source.start(task)
     observation = environment.reset()
-    while (result := environment.result()) is None:
+    while environment.result() is None:
         observation = environment.step(choose(observation))
 
 An environment lists the actions of each observation, or takes any text. It alone decides how an episode ended: success,
 failure or unmeasured, and a score where it has one.
+
+A task that cannot be played (a broken file, a verifier that does not answer) is a `TaskSourceError` or an `OSError`: its
+outcome is unmeasured, with the message as the reason. Any other exception of an environment is a bug. It ends the run as
+failed, with a message that names the environment and the task; the traceback is in the run's log file
+(`engine.environments.faults`).
 """
 
 from __future__ import annotations
@@ -20,7 +25,8 @@ from engine.core.errors import SkillosError
 from engine.core.options import Option
 from engine.core.outcomes import FAILED, Outcome
 from engine.core.parts import PartKind, accept
-from engine.environments.answers import Answer, parse_answer
+from engine.environments.answers import ANSWER_FORM, Answer, parse_answer
+from engine.environments.settings import EnvironmentSettings
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -28,7 +34,7 @@ class Task(msgspec.Struct, frozen=True):
 
     `id` is unique in its source, `family` groups related tasks (a house, an ALFWorld task type), `prompt` is the task's
     sentence, which is also the retrieval query, and `seed` decides whatever the environment draws. `difficulty` is the
-    number of actions that a knowing player wins in (ALFWorld: the walkthrough's length), None where it is unknown.
+    number of actions that an expert needs to win (ALFWorld: the walkthrough's length), None where it is unknown.
     """
 
     id: str
@@ -39,27 +45,37 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Observation(msgspec.Struct, frozen=True):
-    """What the player sees. `actions` are the legal actions; None where any text is legal."""
+    """What the player sees. `actions` are the legal actions; None where they cannot be listed.
+
+    `invalid`: the action before it was not valid. Only an environment that takes some texts and refuses others sets it. The
+    action "", and one that is not among listed ones, are invalid in any case.
+    """
 
     text: str
     actions: tuple[str, ...] | None
+    invalid: bool = False
 
     def allows(self, action: str) -> bool:
-        """Whether `action` is legal here. Where no actions are listed every text is."""
-        return self.actions is None or action in self.actions
+        """Whether `action` is among the listed ones. Where none are listed any text but "" (no action) is allowed."""
+        return action != "" if self.actions is None else action in self.actions
 
 
 class Result(msgspec.Struct, frozen=True):
     """How an episode ended. `score` is in [0, 1], or None where the environment measures nothing beside the outcome.
 
     An environment that cannot judge an episode (a broken verifier, a time-out) gives an unmeasured outcome with its reason
-    and no score. Raises `ValueError` for a score out of its range, or beside an unmeasured outcome.
+    and no score. Raises `ValueError` for a score out of its range, or beside an unmeasured outcome, and `TypeError` for an
+    outcome of another type.
     """
 
     outcome: Outcome
     score: float | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.outcome, Outcome):
+            raise TypeError(
+                f"an outcome must be SUCCEEDED, FAILED or unmeasured(reason), and this one is {self.outcome!r}"
+            )
         if self.score is not None and not 0 <= self.score <= 1:
             raise ValueError(f"a score must be in [0, 1], and this one is {self.score}")
         if self.score is not None and not self.outcome.measured:
@@ -73,8 +89,9 @@ class TaskSourceError(SkillosError):
 class Environment(Protocol):
     """One episode of one task. `step` never raises for what an action contains: an illegal action changes nothing.
 
-    Each method may raise `TaskSourceError`: the task is broken, and its outcome unmeasured. The methods run on the event
-    loop, beside all other episodes, so each returns within milliseconds.
+    Each method may raise `TaskSourceError` or an `OSError`: the task cannot be played, and its outcome is unmeasured. The
+    methods run on the event loop, beside all other episodes, so each returns within milliseconds. The methods of an
+    environment that blocks (`EnvironmentKind.blocks`) run in a thread of the episode.
     """
 
     def reset(self) -> Observation: ...
@@ -82,7 +99,7 @@ class Environment(Protocol):
     def step(self, action: str) -> Observation: ...
 
     def result(self) -> Result | None:
-        """How the episode ended; None while it goes on."""
+        """How the episode ended; None while it continues."""
         ...
 
 
@@ -91,7 +108,7 @@ class PartialCredit(Protocol):
     """An optional ability of an environment: a score for an episode that its step cap ended."""
 
     def partial_score(self) -> float | None:
-        """The score of the episode as it stands, in [0, 1]; None where there is none yet."""
+        """The score of the episode so far, in [0, 1]; None where there is none yet."""
         ...
 
 
@@ -122,7 +139,7 @@ class TaskSource(Protocol):
         ...
 
     def max_turns(self, task: Task) -> int:
-        """The step cap of `task`."""
+        """The step cap of `task`, from 1 on."""
         ...
 
     def families(self, seed: int) -> Mapping[str, int]:
@@ -149,10 +166,19 @@ class EnvironmentKind(PartKind, frozen=True, kw_only=True):
     `check_held_out(settings)` raises `ConfigError` where the held-out groups would be of the tasks that are trained on.
 
     `prompts` names the executor's prompts where `executor.prompts` is empty (`engine.agents.prompting.Prompts.load`).
-    `parse_action(text)` reads an executor's answer; it raises nothing, whatever the text is. `lists_actions`: every
-    observation lists its actions, which loglikelihood decoding needs. `unlisted` are legal actions that a prompt does not
-    list and that loglikelihood decoding never chooses, such as ALFWorld's `help`.
-    `options` are short options of the command line for its settings.
+    `parse_action(text)` reads an executor's answer; it raises nothing, whatever the text is. `answer_form` is the text
+    before and after an action in an answer without a thought; loglikelihood decoding scores actions between the two.
+    `lists_actions`: every observation lists its actions, which loglikelihood decoding needs. `unlisted` are legal actions
+    that a prompt does not list and that loglikelihood decoding never chooses, such as ALFWorld's `help`.
+
+    `blocks`: `start` and the environment's methods may take longer than milliseconds (a search over HTTP, a code runner);
+    they run in a thread of the episode. `replays`: the same actions give the same observations and the same result, at no
+    cost; if not, `verify` counts the plays as not checked.
+
+    `options` are short options of the command line for its settings. `command` is "module:function" of a function that adds
+    commands of its own to the command line (`engine.cli.environments`), "" for none.
+
+    Raises `ValueError` for a field that cannot be used.
     """
 
     open: Callable[[Any], TaskSource]
@@ -160,6 +186,20 @@ class EnvironmentKind(PartKind, frozen=True, kw_only=True):
     check_held_out: Callable[[Any], None] = accept
     prompts: str = "standard"
     parse_action: Callable[[str], Answer] = parse_answer
-    lists_actions: bool = True
+    answer_form: tuple[str, str] = ANSWER_FORM
+    lists_actions: bool
     unlisted: tuple[str, ...] = ()
+    blocks: bool = False
+    replays: bool = True
     options: tuple[Option, ...] = ()
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        for field in ("open", "held_out", "check", "check_held_out", "parse_action"):
+            if not callable(getattr(self, field)):
+                raise ValueError(f"`{field}` of the environment {self.name!r} must be a function")
+        if not (isinstance(self.settings, type) and issubclass(self.settings, EnvironmentSettings)):
+            raise ValueError(f"`settings` of the environment {self.name!r} must be a subclass of EnvironmentSettings")
+        form = self.answer_form
+        if not (isinstance(form, tuple) and len(form) == 2 and all(isinstance(part, str) for part in form)):
+            raise ValueError(f"`answer_form` of the environment {self.name!r} must be two texts")

@@ -13,14 +13,20 @@ from engine.core.options import Option
 from engine.core.parts import kind_of
 from engine.core.registry import Registry, UnknownPart
 from engine.environments.base import EnvironmentKind, TaskSource
+from engine.environments.faults import called, fault
 from engine.environments.settings import EnvironmentSettings
 
 DEFAULT = "household"
-ENVIRONMENTS = Registry[EnvironmentKind](
+ENVIRONMENTS = Registry(
     "environment",
     "skillos.environments",
+    EnvironmentKind,
     {"household": "engine.environments.household:KIND", "alfworld": "engine.environments.alfworld:KIND"},
 )
+
+
+_SOURCE = ("name", "warnings", "start", "max_turns", "families", "tasks", "stream")
+"""What a `TaskSource` has."""
 
 
 def environment_kind(settings: EnvironmentSettings) -> EnvironmentKind:
@@ -29,16 +35,25 @@ def environment_kind(settings: EnvironmentSettings) -> EnvironmentKind:
 
 
 def open_source(settings: EnvironmentSettings) -> TaskSource:
-    """The task source of `settings`. Raises `TaskSourceError` where its files cannot be read."""
-    return environment_kind(settings).open(settings)
+    """The task source of `settings`. Raises `TaskSourceError` where its files cannot be read, and `PartFault`."""
+    kind = environment_kind(settings)
+    return _source(kind, "open", called(kind.name, "open", kind.open, settings))
 
 
 def open_held_out(settings: EnvironmentSettings, source: TaskSource) -> TaskSource:
     """The source of the held-out groups beside the training's `source` of the same settings.
 
-    Raises `ConfigError` where they would be of the tasks that are trained on, and `TaskSourceError`.
+    Raises `ConfigError` where they would be of the tasks that are trained on, `TaskSourceError` and `PartFault`.
     """
-    return environment_kind(settings).held_out(settings, source)
+    kind = environment_kind(settings)
+    return _source(kind, "held_out", called(kind.name, "held_out", kind.held_out, settings, source))
+
+
+def _source(kind: EnvironmentKind, function: str, source: TaskSource) -> TaskSource:
+    missing = [name for name in _SOURCE if not hasattr(source, name)]
+    if missing:
+        raise fault(kind.name, function, f"it returned {type(source).__name__} without {', '.join(missing)}")
+    return source
 
 
 def short_options() -> tuple[Option, ...]:

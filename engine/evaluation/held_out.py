@@ -3,13 +3,15 @@
     result = await evaluate(context, groups=96)
     result.r_task, result.standard_error
     event = await measure(context, step=10, emit=writer.emit)        # of a run: its episodes are events too
+    score = await RepositoryScore(context)(repo)                     # of a repository, for gates and batch strategies
 
-Each group is one rollout from an empty repository. Positions without an outcome or without a decision are counted as
-unmeasured; an unknown outcome is left out of the mean, and is not a failure.
+Each group of an evaluation is one rollout from an empty repository. Positions without an outcome or without a decision are
+counted as unmeasured; an unknown outcome is left out of the mean, and is not a failure.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Sequence
@@ -19,7 +21,9 @@ import msgspec
 
 from engine.core.events import AnyEvent, GroupDrawn, HeldOutMeasured, MeasurementStarted, RewardBreakdown, Sink
 from engine.core.seeds import seed_of
+from engine.curation.registry import STRATEGIES
 from engine.environments.base import TaskSource
+from engine.environments.registry import open_held_out
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import Group
 from engine.rollouts.groups.families import Families
@@ -27,6 +31,7 @@ from engine.rollouts.groups.families_settings import FamiliesSettings
 from engine.rollouts.reporting import Pace
 from engine.rollouts.rewards import average, score
 from engine.rollouts.rollout import collect
+from engine.skills import SkillRepo
 
 FIRST_SEED = 2_000_000_000
 
@@ -82,7 +87,7 @@ async def evaluate(
     )
     rollouts = [row[0] for row in rows]
     parts = [
-        score([position.measures for position in rollout.positions], context.config.rewards) for rollout in rollouts
+        score([position.metrics for position in rollout.positions], context.config.rewards) for rollout in rollouts
     ]
     positions = [position for rollout in rollouts for position in rollout.positions]
     operations: dict[str, int] = {}
@@ -102,6 +107,54 @@ def standard_error(values: Sequence[float | None]) -> float | None:
     """The standard error of the mean over the groups that were measured; None below two."""
     measured = [value for value in values if value is not None]
     return stdev(measured) / math.sqrt(len(measured)) if len(measured) > 1 else None
+
+
+class RepositoryScore:
+    """The `Measure` of a job: r_task of held-out groups that are played with a repository and without curation.
+
+    `context` is the run's, over its own tasks. The held-out source is opened for the first score, so a run that asks for
+    none pays nothing. The groups are those of `measure`. Nothing is emitted.
+    """
+
+    def __init__(self, context: RolloutContext) -> None:
+        self._context = context
+        self._held_out: RolloutContext | None = None
+        self._opening = asyncio.Lock()
+
+    async def __call__(self, repo: SkillRepo) -> float | None:
+        """Mean r_task over all positions, in [0, 1]; None where nothing was measured. `repo` stays as it is.
+
+        Raises `ConfigError` where the held-out groups would be of the tasks that are trained on, and `TaskSourceError`.
+        """
+        async with self._opening:
+            if self._held_out is None:
+                self._held_out = await asyncio.to_thread(self._open)
+        return await repository_score(self._held_out, repo, self._context.config.training.evaluate_groups)
+
+    def _open(self) -> RolloutContext:
+        context = self._context
+        return msgspec.structs.replace(context, source=open_held_out(context.config.environment, context.source))
+
+
+async def repository_score(context: RolloutContext, repo: SkillRepo, groups: int) -> float | None:
+    """Mean r_task of `groups` held-out groups of the context's source, each played from `repo` without curation.
+
+    All positions count: the first one already plays with skills. None is unmeasured.
+    """
+    kind = STRATEGIES.load("none")
+    training = msgspec.structs.replace(context.config.training, rollouts=1)
+    config = msgspec.structs.replace(context.config, training=training, strategy=kind.settings())
+    players = msgspec.structs.replace(context, config=config, strategy=kind)
+    drawn = held_out_groups(context.source, training.tasks, groups)
+    rows = await collect(
+        drawn, step=0, context=players, vetoes=[], emit=_ignore, held_out=True, draws=seed_of("held-out", 0), start=repo
+    )
+    parts = [
+        score([position.metrics for position in rollout.positions], config.rewards, first_counts=True)
+        for row in rows
+        for rollout in row
+    ]
+    return average(parts).r_task
 
 
 async def measure(context: RolloutContext, step: int, emit: Sink) -> HeldOutMeasured:

@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
-from engine.core.events import StepEnded
 from engine.core.options import Option
-from engine.core.parts import accept
-
-if TYPE_CHECKING:  # the workbench loads the kinds before its first paint, and the configuration after it
-    from engine.config import Config
+from engine.core.parts import PartKind, Settings
 
 
 class StartedRun(Protocol):
@@ -28,14 +24,14 @@ class StartedRun(Protocol):
         """The folder of the run's checkpoints."""
         ...
 
-    def steps(self) -> list[StepEnded]:
-        """The summaries of the finished units, in order."""
+    def last_ended(self) -> int:
+        """The number of the last unit that ended, 0 before the first."""
         ...
 
 
 def after_last_step(run: StartedRun) -> int:
-    """The last unit that ended, 0 before the first: where a run goes on that saves nothing but its log."""
-    return max((step.step for step in run.steps()), default=0)
+    """The last unit that ended, 0 before the first: where a run that saves only its log continues."""
+    return run.last_ended()
 
 
 class Shortcut(msgspec.Struct, frozen=True):
@@ -50,28 +46,34 @@ class Shortcut(msgspec.Struct, frozen=True):
     profile: str
 
 
-class JobKind(msgspec.Struct, frozen=True):
-    """A kind of run. `total(config)` is how many `unit`s ("step", "task") a run of it has.
+class JobKind(PartKind, frozen=True, kw_only=True):
+    """A kind of run. `total(config)` is how many `unit`s ("step", "task") a run of that `engine.config.Config` has.
 
     `trains`: it updates a curator, so its units have updates, rewards that are compared inside a group, and held-out
     measurements. `forks`: each rollout edits a repository of its own, from empty; otherwise the units follow each other
-    over the run's lasting repository. `check(config)` raises `ConfigError` for what would only fail later in a run of this
-    kind. `about` is one line for the help, and `options` are short options of the command that starts a run of the kind.
+    over the run's lasting repository. `about` is one line for the help, and `options` are short options of the command that
+    starts a run of the kind.
+
+    `settings` are the section of the configuration with the kind's name; a job reads them by `config.settings_of(KIND)`.
+    `check(config)` gets the whole configuration, and raises `ConfigError` for what would only fail later in the run.
+
+    `draws` is "module:attribute" of a function `(config, source)` that gives `groups(step)`: the groups that a step plays,
+    drawn from a task source. `skillos-engine verify` draws them again by it; "" where they cannot be.
 
     `work` is "module:attribute" of the class of the `Job`, and `loads` what the process shows while it imports it ("":
     nothing). `resume_at(run)` is the last unit that is done and saved: a resume undoes the events of later ones. It may take
-    seconds. `shortcut`: how the workbench offers it on its first screen; None: only in the dialog for any run.
+    seconds. `shortcut`: how the workbench offers the kind on its first screen; None: only in the dialog for any run.
     """
 
-    name: str
+    settings: type[Settings] = Settings
     unit: str
-    total: Callable[[Config], int]
+    total: Callable[[Any], int]
     trains: bool
     forks: bool
     work: str
+    draws: str = ""
     about: str = ""
     options: tuple[Option, ...] = ()
-    check: Callable[[Config], None] = accept
     loads: str = ""
     shortcut: Shortcut | None = None
     resume_at: Callable[[StartedRun], int] = after_last_step

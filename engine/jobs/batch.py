@@ -1,6 +1,7 @@
 """A batch strategy over the trajectories of a run, for jobs: its edits go to the run's review queue.
 
-    edits = await revise(strategy, run, writer, proposer="distill", measure=measure)
+    strategy = context.open_batch_strategy(writer.emit)          # a RolloutContext; `[batch]` selects the strategy
+    edits = await revise(strategy, run, writer, proposer="distil", measure=RepositoryScore(context))
 
 The edits are the strategy's; the queue checks each against the run's repository, and logs those that it refuses.
 """
@@ -8,18 +9,17 @@ The edits are the strategy's; the queue checks each against the run's repository
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
 import msgspec
 
 from engine.agents.executor import Trajectory
 from engine.agents.prompting import Turn
-from engine.core.edit import Provenance
+from engine.core.edit import Edit
 from engine.core.events import EpisodeEnded, EpisodeStarted, PositionId, RunStarted, StepStarted, TurnTaken
-from engine.core.outcomes import Outcome, unmeasured
 from engine.core.text import counted
-from engine.curation.base import BatchStrategy, Measure
+from engine.curation.base import BatchStrategy
 from engine.environments.base import Task
+from engine.review.gates.base import Measure
 from engine.review.queue import ReviewQueue
 from engine.runs.directory import Run
 from engine.runs.writer import EventWriter
@@ -60,23 +60,25 @@ async def revise(
 ) -> list[str]:
     """Run `strategy` over the run's trajectories and put its edits to review; the ids of those that the queue took.
 
-    `proposer` is the name that reviewers see. The edits have the position of the newest trajectory. Raises what the strategy
-    raises, and `ReviewError` where the repository cannot be read.
+    `proposer` is the name that reviewers see. An edit whose strategy names no cause has no position, and all trajectories
+    as its evidence. Raises what the strategy raises, and `ReviewError` where the repository cannot be read.
     """
     writer.flush()
     played = await asyncio.to_thread(trajectories, run)
     repo = await asyncio.to_thread(SkillRepo.open, run.repo_path)
     edits = await strategy.revise(list(played.values()), repo.fork(), measure)
-    at, task, outcome = _newest(played)
-    provenance = Provenance(at, task, outcome, proposer, f"after {counted(len(played), 'task')}")
-    queue = ReviewQueue(run, writer, measure=measure)
-    queued = [await queue.propose(msgspec.structs.replace(edit, provenance=provenance)) for edit in edits]
+    queue = await asyncio.to_thread(lambda: ReviewQueue(run, writer, measure=measure))
+    queued = [await queue.propose(_caused(edit, proposer, tuple(played))) for edit in edits]
     return [edit.id for edit in queued if edit.state == "pending"]
 
 
-def _newest(played: Mapping[PositionId, Trajectory]) -> tuple[PositionId | None, str, Outcome]:
-    """What the edits of many trajectories are attributed to: the newest, or no position where there is none."""
-    if not played:
-        return None, "", unmeasured("no task was played")
-    at, trajectory = list(played.items())[-1]
-    return at, trajectory.task.id, trajectory.outcome
+def _caused(edit: Edit, proposer: str, played: tuple[PositionId, ...]) -> Edit:
+    """The edit with what its provenance lacks."""
+    cause = edit.provenance
+    filled = msgspec.structs.replace(
+        cause,
+        proposer=cause.proposer or proposer,
+        reason=cause.reason or f"after {counted(len(played), 'task')}",
+        evidence=cause.evidence or (() if cause.position else played),
+    )
+    return msgspec.structs.replace(edit, provenance=filled)

@@ -25,7 +25,7 @@ from engine.runs.writer import EventWriter
 class JobContext(msgspec.Struct, frozen=True):
     """What a job gets: the run, its configuration, the writer of its events, and the control that people have over it.
 
-    `done` is the last unit that is done and saved (`JobKind.resume_at`); the work goes on after it.
+    `done` is the last unit that is done and saved (`JobKind.resume_at`); the work continues after it.
     """
 
     run: Run

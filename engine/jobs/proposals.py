@@ -1,6 +1,6 @@
 """Between a run's rollouts and its review queue: edits out, vetoes back.
 
-queue = Proposals(run, writer, max_pending=20)
+queue = Proposals(run, writer, max_pending=20, measure=measure)
 edit = await queue.propose(position, edit)
 vetoes = vetoes_of(run, context)
 """
@@ -12,6 +12,7 @@ import msgspec
 from engine.core.edit import Edit, Provenance
 from engine.core.events import Veto
 from engine.core.text import counted
+from engine.review.gates.base import Measure
 from engine.review.queue import ReviewQueue, vetoed
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.position import Position
@@ -27,10 +28,12 @@ MAX_CONTENT = 240
 
 
 class Proposals:
-    """Puts edits to review in a run; where `max_pending` wait, the newest take the place of the oldest."""
+    """Puts edits to review in a run. Where `max_pending` wait, the newest supersede the oldest. Gates get `measure`."""
 
-    def __init__(self, run: Run, writer: EventWriter, *, max_pending: int | None = None) -> None:
-        self._queue = ReviewQueue(run, writer, max_pending=max_pending)
+    def __init__(
+        self, run: Run, writer: EventWriter, *, max_pending: int | None = None, measure: Measure | None = None
+    ) -> None:
+        self._queue = ReviewQueue(run, writer, max_pending=max_pending, measure=measure)
 
     async def propose(self, position: Position, edit: Edit) -> Edit:
         """Put an edit of a position to review. It is "pending", or "refused" (which is logged)."""

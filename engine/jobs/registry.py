@@ -10,6 +10,6 @@ from __future__ import annotations
 from engine.core.registry import Registry
 from engine.jobs.base import JobKind
 
-JOBS = Registry[JobKind](
-    "kind of run", "skillos.jobs", {"train": "engine.jobs.train:KIND", "curate": "engine.jobs.curate:KIND"}
+JOBS = Registry(
+    "kind of run", "skillos.jobs", JobKind, {"train": "engine.jobs.train:KIND", "curate": "engine.jobs.curate:KIND"}
 )

@@ -1,11 +1,12 @@
 """What a chat model is, on whichever machine or server it runs.
 
-    models = open_models(config, report)             # engine.jobs.loading, by the registry of backends
-    completion = await models.curator.complete(messages, Sampling(temperature=1.0, seed=7), tools=TOOLS)
-    models.tokenizer.count(completion.text)
+    opened = open_models(config, adapter, report)    # engine.jobs.loading, by the registry of backends
+    completion = await opened.models.curator.complete(messages, Sampling(temperature=1.0, seed=7), tools=TOOLS)
+    opened.models.tokenizer.count(completion.text)
 
 A backend implements `ChatModel`. What only some backends can do is optional: `Scorer` gives the likelihood of given texts,
-`AdapterSink` and `TrainablePolicy` serve a trainer, and `Completion.tokens` is None where token ids are not reported.
+`AdapterSink`, `TrainableBase` and `SharedBase` serve a trainer, and `Completion.tokens` is None where token ids are not
+reported.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import msgspec
 
 from engine.core.errors import SkillosError
+
+ROUNDING = 1e-3
+"""How far rounding may take a log-probability over 0."""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -41,24 +45,49 @@ class Sampling(msgspec.Struct, frozen=True):
     seed: int = 0
 
 
+class WrongCompletion(SkillosError):
+    """A backend reports token counts, token ids or log-probabilities that contradict each other."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"the model backend reports {what}: rewards and updates would be computed from it, so its answers cannot be used"
+        )
+
+
 class Usage(msgspec.Struct, frozen=True):
-    """How many tokens the prompt and the completion have; the completion's end token counts."""
+    """How many tokens the prompt and the completion have; the completion's end token counts.
+
+    Raises `WrongCompletion` for a negative number.
+    """
 
     prompt: int
     completion: int
 
+    def __post_init__(self) -> None:
+        if self.prompt < 0 or self.completion < 0:
+            raise WrongCompletion(f"a prompt of {self.prompt} and a completion of {self.completion} tokens")
+
 
 class Tokens(msgspec.Struct, frozen=True):
     """The token ids of a prompt and its completion. `logprobs`, one a completion token, are natural logarithms of its
-    probability in the unfiltered distribution at temperature 1."""
+    probability in the unfiltered distribution at temperature 1. Raises `WrongCompletion` where their numbers differ, or
+    where a probability is over 1."""
 
     prompt_ids: list[int]
     completion_ids: list[int]
     logprobs: list[float]
 
+    def __post_init__(self) -> None:
+        if len(self.logprobs) != len(self.completion_ids):
+            raise WrongCompletion(f"{len(self.logprobs)} log-probabilities of {len(self.completion_ids)} tokens")
+        if any(logprob > ROUNDING for logprob in self.logprobs):
+            raise WrongCompletion(f"the log-probability {max(self.logprobs):g}, which is over 0")
+
 
 class Completion(msgspec.Struct, frozen=True):
     """The answer of a model. `tokens` is None where the backend does not report them.
+
+    Raises `WrongCompletion` where `usage` and `tokens` differ.
 
     `version` is the number under which the adapter that answered was published (`AdapterSink.publish`); 0 is what the model
     was opened with.
@@ -69,6 +98,14 @@ class Completion(msgspec.Struct, frozen=True):
     usage: Usage
     tokens: Tokens | None = None
     version: int = 0
+
+    def __post_init__(self) -> None:
+        tokens, usage = self.tokens, self.usage
+        if tokens is not None and usage != Usage(len(tokens.prompt_ids), len(tokens.completion_ids)):
+            raise WrongCompletion(
+                f"a prompt of {usage.prompt} and a completion of {usage.completion} tokens, with the ids of "
+                f"{len(tokens.prompt_ids)} and {len(tokens.completion_ids)}"
+            )
 
 
 class ModelUnavailable(SkillosError):
@@ -125,6 +162,9 @@ class ChatModel(Protocol):
     ) -> Completion:
         """Answer one chat. `tools` are JSON schemas of functions that the answer may call, in the form of OpenAI's API.
 
+        A backend whose server returns tool calls as data writes them into `text`, in one of the forms that
+        `engine.skills.parse_operations` reads. `finish` is "length" where the answer was cut, else "stop".
+
         Cancelling the task gives the request up. The caller does so at `deadline`, a time of the running event loop's clock;
         a backend that asks a server passes it on, so that the server gives up too. Raises `ModelUnavailable`,
         `PromptTooLong` or `NotFinite`.
@@ -161,7 +201,9 @@ class Tokenizer(Protocol):
 
 
 class Models(msgspec.Struct, frozen=True):
-    """The models of a run: the frozen executor, the curator, the judge where one is configured, and their tokenizer."""
+    """The models of a run: the frozen executor, the curator, the frozen judge, and their tokenizer.
+
+    `judge` is None where the backend has no model for it; `ModelBackend.judges` says so before it is opened."""
 
     executor: ChatModel
     curator: ChatModel
@@ -184,12 +226,8 @@ class AdapterSink(Protocol):
         ...
 
 
-class TrainablePolicy(Protocol):
-    """A curator whose base model a trainer in this process can borrow, so that one base is in memory.
-
-    The trainer puts its adapter on the borrowed base and gives the result to `serve`. It holds the models while weights
-    change, from before the first one is written until `AdapterSink.publish` has returned.
-    """
+class TrainableBase(Protocol):
+    """The base model that a trainer in this process puts its adapter on; the curator's own base has equal weights."""
 
     @property
     def vocabulary(self) -> Any:
@@ -197,8 +235,19 @@ class TrainablePolicy(Protocol):
         ...
 
     def lend(self) -> Any:
-        """The base model (`PreTrainedModel`), any adapter taken off. Nothing may be asked until `serve`."""
+        """The base model (`PreTrainedModel`) without an adapter. The trainer changes it. A `SharedBase` is asked nothing
+        from then until `serve`."""
         ...
+
+
+@runtime_checkable
+class SharedBase(Protocol):
+    """A `TrainableBase` whose models answer with the very weights that are trained, so that one base is in memory.
+
+    Optional: a backend whose curator is on a server, and loads only the adapters, is none. The trainer gives the base with
+    its adapter to `serve`. It holds the models while weights change, from before the first one is written until
+    `AdapterSink.publish` has returned.
+    """
 
     def serve(self, trained: Any) -> None:
         """Let `trained`, the base with the trainer's adapter on it (`PeftModel`), answer as the curator from now on."""
@@ -218,12 +267,12 @@ class TrainablePolicy(Protocol):
 
 
 class NotTrainable(SkillosError):
-    """The backend can neither lend its base to a trainer nor take its adapters."""
+    """The backend has no base for a trainer, or takes no adapters."""
 
     def __init__(self) -> None:
         super().__init__(
-            "a train run needs a model that can be trained in this process, and this backend has none: use another "
-            "model.kind, such as local; a curate run works with this one"
+            "a train run needs a base model that can be trained in this process and a curator that takes adapters, and this "
+            "backend has none: use another model.kind, such as local; a curate run works with this one"
         )
 
 
@@ -232,10 +281,10 @@ class Opened(msgspec.Struct, frozen=True):
 
     models: Models
     sink: AdapterSink | None = None
-    policy: TrainablePolicy | None = None
+    base: TrainableBase | None = None
 
-    def for_training(self) -> tuple[TrainablePolicy, AdapterSink]:
-        """The policy and the sink of a trainer. Raises `NotTrainable` where the backend has none."""
-        if self.policy is None or self.sink is None:
+    def for_training(self) -> tuple[TrainableBase, AdapterSink]:
+        """The base and the sink of a trainer. Raises `NotTrainable` where the backend has none."""
+        if self.base is None or self.sink is None:
             raise NotTrainable
-        return self.policy, self.sink
+        return self.base, self.sink

@@ -25,23 +25,25 @@ def unbounded(settings: Any) -> int | None:
     return None
 
 
-class ModelBackend(PartKind, frozen=True):
+class ModelBackend(PartKind, frozen=True, kw_only=True):
     """A model backend. `opens` is "module:attribute" of the function that opens its models.
 
-    `scores`: its models are `Scorer`s. `trains`: it opens a `TrainablePolicy` and an `AdapterSink`, and its completions have
-    token ids. `context(settings)` is the most tokens of a prompt and its answer together; None is unknown. `vocabulary` is
-    "module:attribute" of a function of the settings that loads the tokenizer of transformers; "" where there is none.
+    `scores`: its models are `Scorer`s. `trains`: it takes the adapter of a curator, it opens a `TrainableBase` and an
+    `AdapterSink`, and its completions have token ids. `judges`: it opens a model for the judge. `context(settings)` is the
+    most tokens of a prompt and its answer together; None is unknown. `vocabulary` is "module:attribute" of a function of the
+    settings that loads the tokenizer of transformers; "" where there is none.
     """
 
-    opens: str = ""
+    opens: str
     scores: bool = False
     trains: bool = False
+    judges: bool = False
     context: Callable[[Any], int | None] = unbounded
     vocabulary: str = ""
 
 
 DEFAULT = "local"
-BACKENDS = Registry[ModelBackend]("model backend", "skillos.models", {"local": "engine.models.local.kind:KIND"})
+BACKENDS = Registry("model backend", "skillos.models", ModelBackend, {"local": "engine.models.local.kind:KIND"})
 
 
 def open_models(settings: Settings, adapter: Path | None, report: Callable[[str], None]) -> Opened:

@@ -31,9 +31,7 @@ class Gates:
             (
                 name,
                 (kind := GATES.load(name)).open(
-                    GateContext(
-                        getattr(config, name, None) or kind.settings(), lambda edit: trajectory_of(run, edit), measure
-                    )
+                    GateContext(config.settings_of(kind), lambda edit: trajectory_of(run, edit), measure)
                 ),
             )
             for name in config.review.gates

@@ -7,9 +7,9 @@
 
 `approve`, `veto` and `undo` take `shown`, the edit as the person saw it: when it has changed since, nothing is done.
 
-Whoever takes a decision applies it, whether or not an engine lives: an approved edit is one git commit in the run's
-repository, and nothing else is ever written there. `engine.review.journal` makes each decision survive a crash. Everything
-here blocks: in an event loop, call `await asyncio.to_thread(approve, run, "e3", "ann")`.
+The process that takes a decision applies it; no engine has to run. An approved edit is one git commit. Nothing else writes
+to the run's repository. `engine.review.journal` makes each decision survive a crash. Everything here blocks: in an event
+loop, call `await asyncio.to_thread(approve, run, "e3", "ann")`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def approve(run: Run, edit_id: str, by: str, reason: str = "", *, shown: Edit | 
 
 
 def amend(run: Run, edit_id: str, by: str, text: str, reason: str = "") -> Edit:
-    """Approve a pending edit with `text` as the skill's file in the place of what was proposed.
+    """Approve a pending edit with `text` as the skill's file instead of the proposed text.
 
     The text passes the gates like any proposal. It is kept with the edit, beside the original, whatever becomes of the
     commit: after a conflict it can be queued again. Raises `AlreadyDecided`, or `ReviewError` that says what is wrong with
@@ -51,7 +51,7 @@ def amend(run: Run, edit_id: str, by: str, text: str, reason: str = "") -> Edit:
     """
     recover(run)
     edit = run.edit(edit_id)
-    if text == edit.after or edit.state != "pending":
+    if text == edit.after or "amend" not in actions(edit.state):
         return approve(run, edit_id, by, reason)
     amended = _amended(run, edit, by, text)
     with deciding(run):
@@ -70,11 +70,11 @@ def veto(run: Run, edit_id: str, by: str, reason: str = "", *, shown: Edit | Non
 
 
 def undo(run: Run, edit_id: str, by: str, *, shown: Edit | None = None) -> Edit:
-    """Take a decision back: an approval by a git revert commit, a veto by putting the edit back into the queue.
+    """Undo a decision: an approval by a git revert commit, a veto by putting the edit back into the queue.
 
-    An undo is itself taken back by deciding again: on a veto at once, on an approval after `requeue`. Raises
-    `ReviewError` when there is nothing to undo, when the decision is not the one `shown`, or when the skill changed
-    since, which the revert would lose.
+    To reverse an undo, decide again: at once after a veto, after `requeue` for an approval. Raises `ReviewError` when
+    there is nothing to undo, when the decision is not the one `shown`, or when the skill changed since, which the revert
+    would lose.
     """
     with deciding(run):
         edit = run.edit(edit_id)
@@ -90,7 +90,7 @@ def requeue(run: Run, edit_id: str, by: str) -> Edit:
     """Put a conflicted, superseded or undone edit back into the queue, against the repository's present text.
 
     An insert of what exists by now becomes an update, an update of what is gone an insert. Raises `ReviewError` when
-    the edit no longer makes sense.
+    the edit no longer applies.
     """
     recover(run)
     edit = run.edit(edit_id)
@@ -106,7 +106,7 @@ def requeue(run: Run, edit_id: str, by: str) -> Edit:
     with deciding(run), run.transaction() as transaction:
         if run.edit(edit_id) != edit:
             raise ReviewError(f"{edit_id} has changed meanwhile; nothing was done: look at it as it is now")
-        transaction.append(EditProposed(_waiting(checked), "requeue"))
+        transaction.append(EditProposed(checked.decided(Decision("requeue", by)), "requeue"))
     return run.edit(edit_id)
 
 
@@ -118,9 +118,11 @@ def _amended(run: Run, edit: Edit, by: str, text: str) -> Edit:
     wanted = msgspec.structs.replace(edit, after=text, original=original, amended_by=by)
     repo = _as_proposed_on(edit, open_repo(run))
     try:
-        return _waiting(_checked(run, applied(wanted, repo), repo))
+        return _checked(run, applied(wanted, repo), repo)
     except EditRefused as refusal:
-        raise ReviewError(f"{edit.id} still waits, for this text cannot take its place: {refusal.why}") from refusal
+        raise ReviewError(
+            f"{edit.id} still waits; this text cannot replace the proposed one: {refusal.why}"
+        ) from refusal
 
 
 def _checked(run: Run, edit: Edit, repo: SkillRepo) -> Edit:
@@ -129,13 +131,8 @@ def _checked(run: Run, edit: Edit, repo: SkillRepo) -> Edit:
         return thread.submit(lambda: asyncio.run(Gates(run).check(edit, repo))).result()
 
 
-def _waiting(edit: Edit) -> Edit:
-    """The edit as one that waits for its first decision."""
-    return msgspec.structs.replace(edit, state="pending", decision=None)
-
-
 def _rebased(edit: Edit, repo: SkillRepo) -> Edit:
-    """What the edit wants of `repo` as it is now."""
+    """The edit, rebased on the present text of `repo`."""
     if edit.after is None:
         return edit
     present = repo.get(edit.skill)

@@ -17,7 +17,7 @@ def diff(run: Run, edit_id: str) -> str:
 
 
 def amendment(edit: Edit) -> str:
-    """What a person changed in what was proposed, as a unified diff; "" where nobody amended it."""
+    """What a person changed in what was proposed, as a unified diff; "" where it was not amended."""
     return _unified(edit.original, edit.after, "proposed", "amended") if edit.amended_by else ""
 
 

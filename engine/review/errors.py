@@ -14,10 +14,14 @@ class ReviewError(RunError):
 
 
 class AlreadyDecided(ReviewError):
-    """Somebody else decided first; `edit` holds who, when and what."""
+    """A decision that the edit's state does not allow (any more); `edit` holds who decided, when and what."""
 
     def __init__(self, edit: Edit) -> None:
         self.edit = edit
+        if edit.state == "conflicted":
+            why = "the skill changed since it was proposed; queue it again or veto it"
+            super().__init__(f"{edit.id} is conflicted: {why}")
+            return
         decision = edit.decision
         what, who = (PAST[decision.action], f" by {decision.by}") if decision else (edit.state, "")
         when = f" at {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(decision.time))}" if decision else ""

@@ -51,17 +51,13 @@ def note(
 ) -> str:
     """Note that `by` decides on an edit; a token that names the decision.
 
-    An `amended` edit takes the place of the pending one in the same moment. Raises `AlreadyDecided` when the edit's state
+    An `amended` edit replaces the pending one in the same transaction. Raises `AlreadyDecided` when the edit's state
     does not allow `action`, and `ReviewError` when the edit is not as it was `shown`.
     """
     token = uuid.uuid4().hex
     with run.transaction() as transaction:
         edit = run.edit(edit_id)
         if action not in actions(edit.state):
-            if edit.state == "conflicted":
-                raise ReviewError(
-                    f"{edit_id} is conflicted: the skill changed since it was proposed; queue it again or veto it"
-                )
             raise AlreadyDecided(edit)
         if shown is not None and shown != edit:
             raise ReviewError(f"{edit_id} has changed since it was shown; nothing was done: look at it as it is now")

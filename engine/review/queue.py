@@ -47,8 +47,9 @@ class ReviewQueue:
         """Put an edit into the queue. The edit that is returned is "pending", or "refused" and not in the queue.
 
         It is refused when it does not apply to the present repository, a gate refuses it, the same edit waits already or was
-        vetoed before, or it was put to review from this very position before (a crash repeats a step). Each refusal is
-        logged as `ProposalsWithheld`, with the reason. An edit that nobody is deciding on is superseded to make room.
+        vetoed before, or the same position has proposed it before (a crash repeats a step). Each refusal is
+        logged as `ProposalsWithheld`, with the reason. In a full queue the oldest edit without a decision under way is
+        superseded.
         """
         async with self._one_at_a_time:
             try:
@@ -96,7 +97,7 @@ def pending(run: Run) -> list[Edit]:
 
 
 def vetoed(run: Run, limit: int) -> list[Edit]:
-    """The newest `limit` vetoed edits, newest first: what the curator is told not to repeat."""
+    """The newest `limit` vetoed edits, newest first: the ones quoted to the curator."""
     edits = run.edits("vetoed")
     edits.sort(key=lambda edit: edit.decision.time if edit.decision else 0.0, reverse=True)
     return edits[:limit]
@@ -113,5 +114,5 @@ def _make_room(transaction: Transaction, max_pending: int, newer: str) -> None:
     if waiting - len(oldest) >= max_pending:
         raise NoPlace(f"{max_pending} edits wait for review already")
     for (edit_id,) in oldest:
-        why = f"{newer} took its place, for at most {max_pending} wait; it can be queued again"
+        why = f"superseded by {newer}: at most {max_pending} edits wait; it can be queued again"
         transaction.append(EditDecided(edit_id, Decision("supersede", QUEUE, why)))

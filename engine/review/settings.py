@@ -7,7 +7,7 @@ from typing import Literal
 from engine.core.fields import Count, Fraction, Seconds
 from engine.core.parts import Settings
 
-Action = Literal["block", "warn", "pass"]
+Consequence = Literal["block", "warn", "pass"]
 
 
 class ReviewSettings(Settings, frozen=True):
@@ -30,13 +30,13 @@ class AuditSettings(Settings, frozen=True):
     """What the audit of an edit leads to, by the severity of a finding. `block` refuses the edit, with the finding as the
     reason; `warn` shows the finding beside the edit; `pass` drops it."""
 
-    danger: Action = "block"
+    danger: Consequence = "block"
     """For a finding of the severity `danger`, such as a command that deletes everything."""
 
-    warning: Action = "warn"
+    warning: Consequence = "warn"
     """For a finding of the severity `warning`."""
 
-    info: Action = "pass"
+    info: Consequence = "pass"
     """For a finding of the severity `info`."""
 
     similarity: Fraction = 0.8

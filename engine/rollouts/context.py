@@ -13,8 +13,8 @@ from engine.agents.judges.base import Judge, open_judge
 from engine.agents.prompting import Prompts
 from engine.config import Config
 from engine.core.events import PositionId, Sink, Veto
-from engine.curation.base import CurationStrategy, Retriever, StrategyContext
-from engine.curation.registry import StrategyKind, strategy_kind
+from engine.curation.base import BatchContext, BatchStrategy, CurationStrategy, Retriever, StrategyContext
+from engine.curation.registry import StrategyKind, batch_strategy_kind, strategy_kind
 from engine.environments.base import TaskSource
 from engine.environments.registry import environment_kind
 from engine.models.base import Models
@@ -41,7 +41,7 @@ class RolloutContext(msgspec.Struct, frozen=True):
             source=source,
             models=models,
             strategy=strategy_kind(config.strategy),
-            judge=open_judge(config.judge, models.judge),
+            judge=open_judge(config.judge, models.judge, seed=config.training.seed),
             executor_prompts=Prompts.load(config.executor.prompts or environment_kind(config.environment).prompts),
             curator_prompts=Prompts.load(config.curator.prompts),
             config=config,
@@ -54,6 +54,7 @@ class RolloutContext(msgspec.Struct, frozen=True):
         strategy: CurationStrategy = self.strategy.open(
             StrategyContext(
                 at=at,
+                settings=self.config.strategy,
                 config=self.config,
                 models=self.models,
                 prompts=self.curator_prompts,
@@ -62,5 +63,13 @@ class RolloutContext(msgspec.Struct, frozen=True):
                 seed=seed,
                 emit=emit,
             )
+        )
+        return strategy
+
+    def open_batch_strategy(self, emit: Sink) -> BatchStrategy:
+        """The batch strategy that `[batch]` selects."""
+        settings = self.config.batch
+        strategy: BatchStrategy = batch_strategy_kind(settings).open(
+            BatchContext(settings, self.config, self.models, self.curator_prompts, emit)
         )
         return strategy

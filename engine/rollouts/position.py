@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -32,6 +33,8 @@ from engine.rollouts.context import RolloutContext
 from engine.rollouts.rewards import NO_DECISION, PositionMetrics
 from engine.skills import Edit, SkillRepo
 
+T = TypeVar("T")
+
 
 class Position(msgspec.Struct, frozen=True):
     """One position of a rollout. `completions` are the strategy's, in order, each a training sample; `edits` are those that
@@ -44,14 +47,14 @@ class Position(msgspec.Struct, frozen=True):
     trajectory: Trajectory
     completions: list[Completion]
     edits: list[Edit]
-    measures: PositionMetrics
+    metrics: PositionMetrics
     shortened: bool = False
     dropped_skills: int = 0
 
     @property
     def measured(self) -> bool:
         """Whether there is both an outcome and a decision."""
-        return self.measures.outcome.measured and self.measures.curated
+        return self.metrics.outcome.measured and self.metrics.curated
 
 
 async def play_position(
@@ -69,7 +72,7 @@ async def play_position(
     An unmeasured episode is not curated: nothing is known of it.
     """
     try:
-        shown = await strategy.before(task, repo)
+        shown = await _limited(strategy.before(task, repo), context)
     except (ModelUnavailable, PromptTooLong) as error:
         shown, trajectory = Shown(), Trajectory(task, "", [], unmeasured(f"curation strategy: {error}"))
         _started(at, task, shown, "", context, emit)
@@ -79,18 +82,30 @@ async def play_position(
     if not trajectory.outcome.measured:
         return _skipped(at, trajectory, shown, f"the episode is {trajectory.outcome}", emit)
     try:
-        curation = await strategy.after(trajectory, shown, repo)
+        curation = await _limited(strategy.after(trajectory, shown, repo), context)
     except (ModelUnavailable, PromptTooLong) as error:
         return _skipped(at, trajectory, shown, str(error), emit)
     return await _curated(at, trajectory, shown, curation, repo, context, emit)
+
+
+async def _limited(work: Coroutine[Any, Any, T], context: RolloutContext) -> T:
+    """What the strategy returns. Raises `ModelUnavailable` where it takes longer than the curator may."""
+    seconds = context.config.curator.deadline_seconds
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            return await work
+    except TimeoutError as error:
+        if not limit.expired():  # an error of the strategy's own
+            raise
+        raise ModelUnavailable(f"the strategy took over {seconds:g} s") from error
 
 
 def _skipped(at: PositionId, trajectory: Trajectory, shown: Shown, reason: str, emit: Sink) -> Position:
     """A position without a decision, which is emitted with its reason."""
     emit(CurationSkipped(at, reason))
     dropped = len(shown.skills) - len(trajectory.shown) if trajectory.turns else 0
-    measures = PositionMetrics(trajectory.outcome, score=trajectory.score)
-    return Position(at, trajectory, list(shown.completions), [], measures, trajectory.shortened, dropped)
+    metrics = PositionMetrics(trajectory.outcome, score=trajectory.score)
+    return Position(at, trajectory, list(shown.completions), [], metrics, trajectory.shortened, dropped)
 
 
 async def _play(task: Task, at: PositionId, shown: Shown, seed: int, context: RolloutContext, emit: Sink) -> Trajectory:
@@ -159,7 +174,7 @@ async def _curated(
     last = curation.completions[-1] if curation.completions else None
     asked = bool(completions or curation.calls)
     judgement = await _judgement(trajectory, curation, last, context, asked=asked)
-    measures = PositionMetrics(
+    metrics = PositionMetrics(
         outcome=trajectory.outcome,
         score=trajectory.score,
         curated=True,
@@ -181,7 +196,7 @@ async def _curated(
             completion_tokens=tokens,
             finish=finish,
             repo=texts,
-            repo_tokens=measures.repo_tokens,
+            repo_tokens=metrics.repo_tokens,
             judge=judgement.score,
             judge_reason=judgement.reason if judgement.score is None else "",
             shown=None if curation.shown is None else list(curation.shown),
@@ -198,7 +213,7 @@ async def _curated(
         trajectory,
         completions,
         list(curation.edits),
-        measures,
+        metrics,
         shortened=trajectory.shortened or fewer or bool(curation.dropped_turns or curation.dropped_vetoes),
         dropped_skills=len(names.difference(trajectory.shown, curation.shown or ())),
     )

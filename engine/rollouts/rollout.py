@@ -39,28 +39,41 @@ async def collect(
     emit: Sink,
     held_out: bool = False,
     draws: int | None = None,
+    start: SkillRepo | None = None,
 ) -> list[list[Rollout]]:
     """All rollouts of a step, `[group][rollout]`, played at the same time so that the model can batch them.
 
-    `draws` varies what the strategy draws; it is the step's number where none is given.
+    `draws` varies what the strategy draws; it is the step's number where none is given. Each rollout edits a copy of
+    `start`, or begins with an empty repository.
     """
     count = context.config.training.rollouts
     where = PositionId(step, held_out=held_out)
     curate = step if draws is None else draws
     async with asyncio.TaskGroup() as tasks:
         playing = [
-            [tasks.create_task(_rollout(group, index, where, curate, context, vetoes, emit)) for index in range(count)]
+            [
+                tasks.create_task(_rollout(group, index, where, curate, context, vetoes, emit, start))
+                for index in range(count)
+            ]
             for group in groups
         ]
     return [[task.result() for task in row] for row in playing]
 
 
 async def _rollout(
-    group: Group, index: int, where: PositionId, draws: int, context: RolloutContext, vetoes: Sequence[Veto], emit: Sink
+    group: Group,
+    index: int,
+    where: PositionId,
+    draws: int,
+    context: RolloutContext,
+    vetoes: Sequence[Veto],
+    emit: Sink,
+    start: SkillRepo | None,
 ) -> Rollout:
     """One rollout of the step, or of the evaluation, that `where` names."""
-    repo = SkillRepo.empty()
-    retriever = SkillRetriever(SkillIndex(), SkillUsage(), context.config.executor.reliability_weight)
+    repo = SkillRepo.empty() if start is None else start.fork()
+    skills = SkillIndex() if start is None else SkillIndex.of(repo)
+    retriever = SkillRetriever(skills, SkillUsage(), context.config.executor.reliability_weight)
     positions = []
     for number, task in enumerate(group.tasks, start=1):
         at = msgspec.structs.replace(where, group=group.number, rollout=index, position=number)

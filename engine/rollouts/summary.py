@@ -26,7 +26,7 @@ def score_rollouts(
 
 
 def _score(rollout: Rollout, settings: RewardSettings, emit: Sink) -> RewardBreakdown:
-    parts = rewards.score([position.measures for position in rollout.positions], settings)
+    parts = rewards.score([position.metrics for position in rollout.positions], settings)
     measured = sum(position.measured for position in rollout.positions)
     step = rollout.positions[0].at.step
     emit(RolloutScored(step, rollout.group.number, rollout.index, parts, measured, len(rollout.positions) - measured))
@@ -50,18 +50,18 @@ def summary(
     positions = [position for row in rollouts for rollout in row for position in rollout.positions]
     outcomes = [position.trajectory.outcome for position in positions if position.trajectory.outcome.measured]
     measured = sum(position.measured for position in positions)
-    spreads = [spread for row in parts if (spread := rewards.reward_std([part.r for part in row])) is not None]
+    deviations = [deviation for row in parts if (deviation := rewards.reward_std([part.r for part in row])) is not None]
     return StepEnded(
         step=step,
         rewards=rewards.average([part for row in parts for part in row]),
-        reward_std=fmean(spreads) if spreads else None,
-        zero_std_groups=sum(spread == 0 for spread in spreads),
+        reward_std=fmean(deviations) if deviations else None,
+        zero_std_groups=sum(deviation == 0 for deviation in deviations),
         measured=measured,
         unmeasured=len(positions) - measured,
         success_rate=_share([outcome == SUCCEEDED for outcome in outcomes]),
         invalid_action_rate=_invalid_action_rate(positions),
         operations=dict(Counter(edit.operation for position in positions for edit in position.edits)),
-        invalid_calls=sum(position.measures.calls - position.measures.valid_calls for position in positions),
+        invalid_calls=sum(position.metrics.calls - position.metrics.valid_calls for position in positions),
         episodes=len(positions),
         rollout_seconds=rollout_seconds,
         seconds=seconds,

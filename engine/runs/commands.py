@@ -14,7 +14,7 @@ class Pause(Command, frozen=True):
 
 
 class Resume(Command, frozen=True):
-    """Go on after `Pause`."""
+    """Continue after `Pause`."""
 
 
 class Stop(Command, frozen=True):

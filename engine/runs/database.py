@@ -111,7 +111,7 @@ class Database:
             return int(self._watcher.execute("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:
-        """Close the connections that nobody is using; the database may be used again and opens new ones."""
+        """Close the connections that no thread uses; the database may be used again and opens new ones."""
         with self._guard:
             connections = [*self._idle, *([self._watcher] if self._watcher else [])]
             self._idle, self._watcher = [], None

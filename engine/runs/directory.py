@@ -31,9 +31,10 @@ from engine.core.events import (
     AnyEvent,
     State,
     StepEnded,
+    UnitEnded,
 )
 from engine.core.files import publish
-from engine.runs import database, process, projections
+from engine.runs import database, process
 from engine.runs.commands import AnyCommand, Sent, decode_command, encode_command
 from engine.runs.database import Database
 from engine.runs.errors import NotARun, RunError, RunExists, translate_errors
@@ -45,9 +46,9 @@ FINAL_STATES: frozenset[State] = frozenset({"stopped", "finished", "failed"})
 
 
 class RunState(msgspec.Struct, frozen=True):
-    """Where a run is, as its events say (a dead engine does not change it: see `status`).
+    """The state of a run according to its events (the death of an engine does not change it: see `status`).
 
-    `step` is the one at work, or the last; `steps` is 0 and `profile` "" until an engine first started; `since` is when
+    `step` is the present one, or the last; `steps` is 0 and `profile` "" until an engine first started; `since` is when
     the state began, in unix time, None before any event.
     """
 
@@ -75,7 +76,7 @@ class Run:
             self.db.close()
             raise NotARun(f"{path} is not a run that can be read: {error}") from error
         if row is None:
-            raise NotARun(f"{path / DATABASE} says nothing about its run; it is damaged")
+            raise NotARun(f"{path / DATABASE} has no entry for its run; the database is damaged")
         self.id: str = row[0]
         self.kind: str = row[1]
         self.created: float = row[2]
@@ -145,7 +146,7 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        """Where checkpoints lie."""
+        """The folder of the checkpoints."""
         return self.path / CHECKPOINTS
 
     @property
@@ -168,11 +169,6 @@ class Run:
         """Events and other rows, all or none. Raises `WriteFailed`."""
         return self._log.transaction()
 
-    def rebuild_projections(self) -> None:
-        """Derive the tables of state, steps and edits again from the events alone."""
-        with self.db.transaction() as connection:
-            projections.rebuild(connection)
-
     # Reading
 
     def events(
@@ -194,15 +190,26 @@ class Run:
         return self.db.data_version()
 
     def state(self) -> RunState:
-        """Where the run is, as its events say."""
+        """The state of the run according to its events."""
         row = self.db.one("SELECT state, reason, since, profile, step, steps, resumed_from FROM state")
         return RunState(*row)
 
     def steps(self) -> list[StepEnded]:
         """The summaries of the finished steps, in order, without those that a resume undid."""
+        return [ended for ended in self._ended() if isinstance(ended, StepEnded)]
+
+    def units(self) -> list[UnitEnded]:
+        """The finished units of a job that plays no rollouts, in order, without those that a resume undid."""
+        return [ended for ended in self._ended() if isinstance(ended, UnitEnded)]
+
+    def last_ended(self) -> int:
+        """The number of the last step or unit that ended and that no resume undid; 0 before the first."""
+        return int(self.db.one("SELECT coalesce(max(step), 0) FROM steps")[0])
+
+    def _ended(self) -> list[StepEnded | UnitEnded]:
         rows = self.db.all("SELECT data FROM steps ORDER BY step")
         with translate_errors(self.db.path):
-            return [msgspec.json.decode(row[0], type=StepEnded) for row in rows]
+            return [_decode_ended(row[0]) for row in rows]
 
     def edits(self, state: EditState | None = None, *, newest: int | None = None) -> list[Edit]:
         """The edits of the review queue, oldest first; only those in `state`, only the `newest` of them, if given."""
@@ -239,7 +246,7 @@ class Run:
         return process.heartbeat_age(self.path)
 
     def engine(self) -> process.EngineProcess | None:
-        """The engine process, if it lives."""
+        """The engine process, if it is running."""
         engine = process.engine_of(self.path)
         return engine if engine is not None and engine.alive() else None
 
@@ -274,3 +281,4 @@ def _fill(folder: Path, run_id: str, kind: str, config_text: str, repo: Path | N
 
 
 _decode_edit = msgspec.json.Decoder(Edit).decode
+_decode_ended = msgspec.json.Decoder(StepEnded | UnitEnded).decode

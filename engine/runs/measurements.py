@@ -23,7 +23,7 @@ def due(training: TrainingSettings, step: int) -> bool:
 
 
 def measurements(run: Run) -> dict[int, HeldOutMeasured]:
-    """The held-out results that stand, by step, in the order of the steps."""
+    """The held-out results that no resume undid, by step, in the order of the steps."""
     found: dict[int, HeldOutMeasured] = {}
     for stored in run.events(kinds=["run_started", "held_out_measured"]):
         match stored.event:

@@ -2,9 +2,9 @@
 
     migrate(connection, run_folder)          # does nothing for a database of the present schema
 
-A migration is one SQLite transaction: it is done completely or not at all, whenever the process dies, and of two processes
-that open the run at once the second waits for the first. It is refused while an engine works on the run, since that engine
-is of the earlier version and would write events that this one cannot read.
+A migration is one SQLite transaction: it is done completely or not at all, even if the process is killed, and of two
+processes that open the run at once the second waits for the first. It is refused while an engine works on the run, since
+that engine is of the earlier version and would write events that this one cannot read.
 
 Each version has one function in `STEPS`, which rewrites the log. The projections are rebuilt from the log afterwards.
 """
@@ -77,7 +77,7 @@ def _checked_version(connection: sqlite3.Connection, run: Path) -> int:
 
 
 def _refuse_while_in_use(run: Path, version: int) -> None:
-    """Raise `RunError` where an engine lives, or is about to begin, that knows the old schema only."""
+    """Raise `RunError` where an engine that knows only the old schema runs or is about to start."""
     for process in (engine_of(run), started_for(run)):
         if process is not None and process.pid != os.getpid() and process.alive():
             raise RunError(

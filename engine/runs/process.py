@@ -1,4 +1,4 @@
-"""Which process is the engine of a run, and does it live.
+"""Find the engine process of a run, and whether it is running.
 
 `engine.lock` in the run directory is held with flock, which the kernel releases however the process ends. It contains
 the holder's pid and identity, and its modification time is the heartbeat, so that beating needs no space on the disk
@@ -37,7 +37,7 @@ class EngineProcess(msgspec.Struct, frozen=True):
     since: float
 
     def alive(self) -> bool:
-        """Whether this very process still runs."""
+        """Whether this very process is running."""
         return identity_of(self.pid) == self.identity
 
 
@@ -77,7 +77,7 @@ def _read(path: Path) -> EngineProcess | None:
 
 
 def beat(run: Path) -> None:
-    """Say that the engine of `run` is at work. Raises `RunError` when the run directory is gone or not writable."""
+    """Write the heartbeat of the engine of `run`. Raises `RunError` when the run directory is gone or not writable."""
     try:
         os.utime(run / LOCK_FILE)
     except OSError as error:
@@ -158,7 +158,7 @@ class EngineLock(_LockedFile):
         return f"another engine works on {self._run} ({who}); stop it first: skillos-engine stop {self._run}"
 
     def release(self) -> None:
-        """Give the run free; a second call does nothing."""
+        """Release the lock; a second call does nothing."""
         if self._file >= 0:
             os.ftruncate(self._file, 0)
         super().release()
@@ -178,5 +178,5 @@ class StartLock(_LockedFile):
         return f"another process starts an engine for {self._run} at this moment"
 
     def record(self, pid: int) -> None:
-        """Say that process `pid` was started to become the engine. Raises `RunError` when that cannot be written."""
+        """Record that process `pid` was started to become the engine. Raises `RunError` when it cannot be written."""
         self._write(pid)

@@ -25,6 +25,7 @@ from engine.core.events import (
     StateChanged,
     StepEnded,
     StepStarted,
+    UnitEnded,
     decode,
     encode,
 )
@@ -88,7 +89,7 @@ def _step_started(connection: sqlite3.Connection, event_id: int, at: float, even
     connection.execute("UPDATE state SET step = ?", (event.step,))
 
 
-def _step_ended(connection: sqlite3.Connection, event_id: int, at: float, event: StepEnded) -> None:
+def _step_ended(connection: sqlite3.Connection, event_id: int, at: float, event: StepEnded | UnitEnded) -> None:
     connection.execute("UPDATE state SET step = ?", (event.step,))
     connection.execute("INSERT OR REPLACE INTO steps VALUES (?, ?, ?)", (event.step, event_id, encode(event)))
 
@@ -123,6 +124,7 @@ _RULES: dict[type[Event], Callable[[sqlite3.Connection, int, float, Any], None]]
     StateChanged: _state_changed,
     StepStarted: _step_started,
     StepEnded: _step_ended,
+    UnitEnded: _step_ended,
     EditProposed: _edit_proposed,
     EditDecided: _edit_decided,
 }

@@ -14,7 +14,7 @@ import msgspec
 
 from engine.config import ConfigError
 from engine.core.edit import OPEN
-from engine.core.events import HeldOutMeasured, RunStarted, State, StepEnded, UpdateMade
+from engine.core.events import HeldOutMeasured, RunStarted, State, StepEnded, UnitEnded, UpdateMade
 from engine.core.registry import UnknownPart
 from engine.jobs.registry import JOBS
 from engine.runs.directory import FINAL_STATES, Run, RunState
@@ -29,8 +29,9 @@ NEW_SECONDS = 60.0
 class Status(msgspec.Struct, frozen=True):
     """Where a run is. `step` is the one at work, or the last; `heartbeat_age_s` is None when no engine ever started.
 
-    `ended` are the summaries of the steps that ended, and `held_out` the results of the fixed evaluation; both exclude what
-    a resume undid. `skipped_updates` maps a step that left weights and optimizer as they were to the reason.
+    `ended` are the summaries of the steps that ended, `units` the ends of units that play no rollouts, and `held_out` the
+    results of the fixed evaluation; all exclude what a resume undid. `skipped_updates` maps a step that left weights and
+    optimizer as they were to the reason.
     `pending_reviews` counts the edits that wait for a person, those in conflict included.
     """
 
@@ -43,6 +44,7 @@ class Status(msgspec.Struct, frozen=True):
     step: int
     steps: int
     ended: list[StepEnded]
+    units: list[UnitEnded]
     skipped_updates: dict[int, str]
     held_out: list[HeldOutMeasured]
     pending_reviews: int
@@ -63,6 +65,7 @@ def status(run: Run) -> Status:
         step=state.step,
         steps=steps,
         ended=run.steps(),
+        units=run.units(),
         skipped_updates={step: made.skipped for step, made in updates(run).items() if made.skipped},
         held_out=[*measurements(run).values()],
         pending_reviews=sum(run.count_edits(state) for state in OPEN),

@@ -1,5 +1,5 @@
-"""Starting, finding, resuming and stopping runs. An engine lives in a session of its own, so neither a closed terminal
-nor a dropped line reaches it.
+"""Starting, finding, resuming and stopping runs. An engine runs in its own session, so a closed terminal
+or a lost connection does not end it.
 
     path = new_run_path(runs_home(), "train", "pocket")
     Run.create(path, kind="train", config_text=to_toml(config))
@@ -49,7 +49,7 @@ Patience: TypeAlias = Callable[[float], bool]
 
 
 def endless(seconds: float) -> bool:
-    """Wait for as long as the engine's process lives."""
+    """Wait for as long as the engine's process runs."""
     return True
 
 
@@ -68,7 +68,7 @@ def runs_home() -> Path:
 
 
 def new_run_path(home: Path, kind: str, profile: str = "") -> Path:
-    """A directory for a new run, made empty so that nobody else takes it. Its name sorts by time of creation.
+    """A directory for a new run, made empty so that no other process takes it. Its name sorts by time of creation.
 
     Raises `RunError` when `home` cannot be written.
     """
@@ -112,9 +112,9 @@ def summary_of(folder: Path) -> RunSummary:
 def start(run_path: Path | str, *, worker: Sequence[str] = WORKER, patience: Patience = endless) -> int:
     """Start the engine of a run in its own session and return its pid once it holds the run's lock.
 
-    An engine that is slow to begin is waited for as long as its process lives, and meanwhile the run's state is
-    "starting". `patience` is asked all the while, with the seconds waited so far, whether to wait longer; when it says
-    no, or raises, the engine goes on without the caller. Commands that were left for an earlier engine are dropped.
+    Waits for a slow engine as long as its process runs; the run's state is "starting" meanwhile. `patience` gets the
+    seconds waited so far and returns whether to wait longer; when it returns False or raises, the engine continues
+    without the caller. Commands that were left for an earlier engine are dropped.
     Raises `RunLocked` when an engine works on the run or is about to, and `RunError` with the end of its log when the
     new one ends before it begins.
     """
@@ -155,7 +155,7 @@ def _launch(run: Run, worker: Sequence[str]) -> tuple[subprocess.Popen[bytes], i
 
 
 def resume(run: Run, by: str, *, check: Check, worker: Sequence[str] = WORKER, patience: Patience = endless) -> int:
-    """Let a run go on: a living engine is told so, a dead one is started again. Returns the engine's pid.
+    """Continue a run: send `Resume` to its running engine, or start a new engine. Returns the engine's pid.
 
     `check` (`engine.system.preflight.check`) is asked whether a new engine could work by the run's settings, which may have
     been edited since. Raises `RunError` when the run has finished, `ConfigError` as `check` does, or as `start` does.

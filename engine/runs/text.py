@@ -17,6 +17,7 @@ from engine.core.events import (
     StateChanged,
     StepEnded,
     TurnTaken,
+    UnitEnded,
     kind_of,
 )
 from engine.core.text import counted, printable
@@ -56,6 +57,11 @@ def step_line(ended: StepEnded, steps: int, kind: str, skipped_update: str = "")
     return f"{job.unit} {ended.step}/{steps}  {rest}"
 
 
+def unit_line(ended: UnitEnded, steps: int, kind: str) -> str:
+    """One finished unit of a run of `kind` that plays no rollouts."""
+    return f"{JOBS.load(kind).unit} {ended.step}/{steps}  {printable(ended.text)}  {ended.seconds:.1f} s"
+
+
 def _measured(ended: StepEnded) -> str:
     """How many positions were measured, and what a step lost, where it lost something."""
     lost = {
@@ -81,7 +87,7 @@ def progress_line(progress: Progress) -> str:
 
 
 def after(step: int, groups: int) -> str:
-    """Where a held-out measurement stands: "after 2 steps, 32 held-out groups"."""
+    """What a held-out measurement covers: "after 2 steps, 32 held-out groups"."""
     return f"after {counted(step, 'step')}, {counted(groups, 'held-out group')}"
 
 
@@ -110,6 +116,8 @@ def event_line(event: AnyEvent) -> str:
             what = after(event.step, len(event.groups))
         case StepEnded():
             what = f"step {event.step}: r {number(event.rewards.r)} {_measured(event)}"
+        case UnitEnded():
+            what = f"{event.step}: {event.text} ({event.seconds:.1f} s)"
         case HeldOutMeasured():
             what = held_out_line(event)
         case EditProposed():

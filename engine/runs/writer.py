@@ -5,7 +5,7 @@
         writer.flush()                            # everything emitted so far is on disk
 
 When a batch cannot be written (a full disk), nothing is dropped: the batch stays queued and is tried again every
-second, and meanwhile each `emit` raises and takes no more. So an engine may pause and go on when there is space, or
+second, and meanwhile each `emit` raises and takes no more. So an engine may pause and continue when there is space, or
 end.
 """
 
@@ -44,8 +44,8 @@ class EventWriter:
     def emit(self, event: AnyEvent) -> None:
         """Queue one event, stamped with the present time. Raises `RunError` while earlier events cannot be written.
 
-        Raises `msgspec.ValidationError` for an event whose fields are not what its type says: a fault of the emitter
-        shall not become a log that nobody can read.
+        Raises `msgspec.ValidationError` for an event whose fields are not what its type says, so that an invalid event
+        is never logged.
         """
         decode(encode(event))
         with self._changed:

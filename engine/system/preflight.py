@@ -3,16 +3,15 @@
     config = absolute(load_profile("pocket", settings))
     check(config, "train")                    # raises ConfigError with one sentence
 
-`engine.config` refuses what no run could use; this module refuses what a kind of run, or this machine, cannot use. Whoever
-creates a run calls `check` first: what it finds would otherwise end the run after minutes. Each part that the configuration
-chooses, and the kind of run, checks what it knows of.
+`engine.config` refuses what no run could use; this module refuses what a kind of run, or this machine, cannot use. Call
+`check` before creating a run: the errors that it finds would otherwise end the run after minutes. Each part that the
+configuration chooses, and the kind of run, checks what it knows of.
 """
 
 from __future__ import annotations
 
-import msgspec
-
-from engine.agents.prompts.registry import check_prompts
+from engine.agents.judges.registry import JUDGES
+from engine.agents.prompts.registry import CURATOR, EXECUTOR, chat_files, check_prompts
 from engine.agents.settings import CuratorSettings
 from engine.config import OPEN, Config, ConfigError
 from engine.core.parts import kind_of
@@ -20,6 +19,7 @@ from engine.environments.registry import environment_kind
 from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
 from engine.models.registry import BACKENDS
+from engine.review.gates.registry import GATES
 
 
 def check(config: Config, kind: str) -> None:
@@ -28,18 +28,21 @@ def check(config: Config, kind: str) -> None:
     if job.trains:
         check_training_sampling(config.curator)
     job.check(config)
+    _check_total(config, job)
     _check_prompts(config)
     _check_abilities(config, job)
     _check_room(config)
     for name, section in OPEN.items():
         settings = getattr(config, name)
         section.part(kind_of(settings)).check(settings)
+    for name in config.review.gates:
+        gate = GATES.load(name)
+        gate.check(config.settings_of(gate))
 
 
 def absolute(config: Config) -> Config:
     """`config` with absolute paths: the engine works in another directory than the person who named them."""
-    sections = {name: settings.absolute() for name, settings in config.sections().items()}
-    return msgspec.structs.replace(config, **sections)
+    return config.absolute()
 
 
 def check_training_sampling(curator: CuratorSettings) -> None:
@@ -56,9 +59,23 @@ def check_training_sampling(curator: CuratorSettings) -> None:
         )
 
 
+def _check_total(config: Config, job: JobKind) -> None:
+    """A kind of run whose `total` fails: every status of its run would fail with it."""
+    try:
+        total = job.total(config)
+    except Exception as error:
+        raise ConfigError(f"the kind of run {job.name!r} cannot count its {job.unit}s: {error!r}") from error
+    if not isinstance(total, int) or total < 0:
+        raise ConfigError(f"the kind of run {job.name!r} counts {total!r} {job.unit}s, and a whole number is wanted")
+
+
 def _check_prompts(config: Config) -> None:
-    check_prompts(config.executor.prompts or environment_kind(config.environment).prompts, "executor")
-    check_prompts(config.curator.prompts, "curator")
+    check_prompts("executor.prompts", config.executor.prompts or environment_kind(config.environment).prompts, EXECUTOR)
+    check_prompts("curator.prompts", config.curator.prompts, CURATOR)
+    judge = JUDGES.load(kind_of(config.judge))
+    if judge.prompts:
+        files = [name for role in judge.roles for name in chat_files(role)]
+        check_prompts(f"judge.kind={judge.name}", judge.prompts, files)
 
 
 def _check_abilities(config: Config, job: JobKind) -> None:
@@ -68,6 +85,12 @@ def _check_abilities(config: Config, job: JobKind) -> None:
         raise ConfigError(
             f"model.kind={backend.name} cannot be trained: a {job.name} run needs a backend that reports token ids and "
             "takes adapters, such as local; a run that trains nothing works with it"
+        )
+    judge = JUDGES.load(kind_of(config.judge))
+    if judge.needs_model and not backend.judges:
+        raise ConfigError(
+            f"judge.kind={judge.name} needs a model that answers for it, and model.kind={backend.name} has none: use "
+            "another judge.kind such as rubric, or another model.kind such as local"
         )
     if config.executor.decoding == "loglikelihood" and not backend.scores:
         raise ConfigError(

@@ -25,10 +25,11 @@ from typing import Any
 from safetensors import SafetensorError
 
 from engine.core.files import publish, sync
+from engine.models.adapters import WEIGHTS
 from engine.runs.errors import RunError, WriteFailed
 
 PARTIAL = ".partial"
-NEEDED = ("adapter_model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
+NEEDED = (WEIGHTS, "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
 TORCH_FILES = (".pt", ".pth")
 UNREADABLE = (
     OSError,
@@ -52,7 +53,7 @@ def keep(written: Path, checkpoints: Path, step: int) -> Path:
     """Move the finished folder `written` to its name under `checkpoints`, and flush it to the disk; its path there.
 
     An older checkpoint of the same step is removed after the new one is in place. Raises `WriteFailed`, and
-    `UnfitCheckpoint` for one that training cannot go on from.
+    `UnfitCheckpoint` for one that training cannot continue from.
     """
     if fault := fault_of(written):
         raise UnfitCheckpoint(f"the checkpoint of step {step} is not kept: {fault}. The checkpoints before it are safe")
@@ -83,7 +84,7 @@ def damaged(checkpoints: Path) -> list[str]:
     for step, path in newest_first(checkpoints):
         if not (fault := fault_of(path)):
             break
-        sentences.append(f"the checkpoint of step {step} is passed over: {fault}")
+        sentences.append(f"the checkpoint of step {step} is skipped: {fault}")
     return sentences
 
 
@@ -106,7 +107,7 @@ def fault_of(checkpoint: Path) -> str:
 
 
 def _tensors(path: Path) -> Iterator[Any]:
-    """The tensors that training goes on from: the adapter's and the optimiser's. Raises one of `UNREADABLE`."""
+    """The tensors that training continues from: the adapter's and the optimiser's. Raises one of `UNREADABLE`."""
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
@@ -134,7 +135,7 @@ def _tensors_in(value: Any) -> Iterator[Any]:
 
 
 def lacking(checkpoint: Path) -> list[str]:
-    """The files that the checkpoint does not have and that training needs to go on."""
+    """The files that the checkpoint does not have and that training needs to continue."""
     return [name for name in NEEDED if not (checkpoint / name).is_file()]
 
 

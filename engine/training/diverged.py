@@ -31,7 +31,7 @@ def diverged_in_update(what: str, config: Config, folder: Path) -> Diverged:
     """For a loss, a gradient, a weight or the optimiser's state. `folder` holds the run's checkpoints."""
     again = "resume"
     if newest := checkpoints.latest(folder):
-        again = f"resume: it goes on from step {newest[0]}, or from an earlier one if you remove {newest[1]}"
+        again = f"resume: the run continues from step {newest[0]}, or from an earlier one if you remove {newest[1]}"
     return Diverged(f"{what}. What to do: {_lower_rate(config)} and {again}")
 
 

@@ -129,6 +129,16 @@ def why_untrainable(groups: Sequence[Sequence[float | None]], *, answered: bool,
     return ""
 
 
+def wrong_ids(samples: Sequence[TrainingSample], vocabulary: int) -> str:
+    """What of the token ids a model with `vocabulary` tokens cannot be given; "" where it can be given all."""
+    for sample in samples:
+        if not sample.prompt_ids or not sample.completion_ids:
+            return "a prompt or an answer of the curator has no token"
+        if found := [number for number in (*sample.prompt_ids, *sample.completion_ids) if not 0 <= number < vocabulary]:
+            return f"the curator's backend reports the token id {found[0]}, and the base has {vocabulary} tokens"
+    return ""
+
+
 def all_finite(samples: Sequence[TrainingSample]) -> bool:
     """Whether every reward that was measured, and every log-probability, is a finite number."""
     return all(math.isfinite(value) for sample in samples for value in (sample.reward or 0.0, *sample.logprobs))

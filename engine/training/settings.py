@@ -9,9 +9,9 @@ from engine.core.parts import Settings
 
 
 class TrainingSettings(Settings, frozen=True):
-    """A train run. One step has `groups` × `rollouts` × `tasks` curator samples and one update: AdamW, without weight decay,
-    at a constant learning rate. A step is skipped where nothing was measured, or where the rewards inside each group are
-    equal and there is no KL term."""
+    """A train run. One step has `groups` × `rollouts` × `tasks` positions, each with the samples of the strategy, and one
+    update: AdamW, without weight decay, at a constant learning rate. A step is skipped where nothing was measured, or where
+    the rewards inside each group are equal and there is no KL term."""
 
     steps: Many = 60
     """How many GRPO steps the run has."""
@@ -59,3 +59,8 @@ class TrainingSettings(Settings, frozen=True):
 
     evaluate_groups: Positive = 32
     """How many held-out groups are measured. They are the same each time, whatever `[grouping]` says."""
+
+
+def rows_of_step(training: TrainingSettings, samples: int) -> int:
+    """How many samples a step has, where the strategy makes `samples` at each position."""
+    return training.groups * training.rollouts * training.tasks * samples

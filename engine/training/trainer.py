@@ -1,7 +1,8 @@
 """GRPO steps by TRL's `GRPOTrainer`, fed through `rollout_func` with samples that the engine's own rollouts made.
 
+    base, sink = opened.for_training()
     session = GrpoSession(
-        config, opened.policy, opened.sink, checkpoints=run.checkpoints, play=play, after_update=told, after_step=saved
+        config, base, sink, checkpoints=run.checkpoints, play=play, after_update=log_update, after_step=log_checkpoint
     )
     await session.run(resume_from=None)
 
@@ -12,14 +13,14 @@ module.
 
 Three rules hold for each update:
 
-- From the moment at which the samples are complete until the new adapter is published, the session holds the models
-  (`TrainablePolicy.hold`): requests that were given up have ended, and none begins. `AdapterSink.publish` returns when it is
-  proved that the curator that answers is the adapter of the checkpoint.
+- From the moment at which the samples are complete until the new adapter is published, the session holds models that answer
+  with the weights that it trains (`SharedBase.hold`): requests that were given up have ended, and none begins.
+  `AdapterSink.publish` returns when it is proved that the curator that answers is the adapter of the checkpoint.
 - A step without a gradient (`samples.why_skipped`, or a gradient that is zero everywhere) leaves weights and optimiser
-  as they are, bit for bit. The gradients are removed before AdamW, which would otherwise go on by its momentum. The step
-  counts, its checkpoint is written, and its `Update` has the reason why it was skipped.
+  as they are, bit for bit. The gradients are removed before AdamW, whose momentum would otherwise still change the
+  weights. The step counts, its checkpoint is written, and its `Update` has the reason why it was skipped.
 - A NaN or infinite number ends the session with `Diverged`: a log-probability, the loss, the gradient, a weight or the
-  optimiser's state. It is found before the checkpoint is written, so training can go on from the newest checkpoint.
+  optimiser's state. It is found before the checkpoint is written, so training can continue from the newest checkpoint.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ from transformers import PreTrainedModel, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from engine.config import Config
-from engine.models.base import AdapterSink, NotFinite, TrainablePolicy, not_finite_in
+from engine.curation.registry import strategy_kind
+from engine.models.base import AdapterSink, NotFinite, SharedBase, TrainableBase, not_finite_in
 from engine.runs.errors import RunError, WriteFailed
 from engine.system.preflight import check_training_sampling
 from engine.training import checkpoints as saved
@@ -54,7 +56,9 @@ from engine.training.samples import (
     as_columns,
     group_rows,
     why_skipped,
+    wrong_ids,
 )
+from engine.training.settings import rows_of_step
 
 END_SECONDS = 600.0
 """How long a session that is cancelled waits for TRL's thread, which ends at its next callback."""
@@ -74,7 +78,7 @@ class Update(msgspec.Struct, frozen=True):
 
 
 class Ticket(msgspec.Struct, frozen=True):
-    """A dataset row: which group of which step it stands for."""
+    """A dataset row: the step and the group whose samples it asks for."""
 
     step: int
     number: int
@@ -85,7 +89,7 @@ Play = Callable[[int], Coroutine[Any, Any, list[TrainingSample]]]
 
 
 class GrpoSession:
-    """One training session over the base that `policy` lends. Each step's adapter is published to `sink`.
+    """One training session over a base model. Each step's adapter is published to `sink`.
 
     `play(step)` makes the samples of a step; `after_update(update)` comes before the checkpoint is in place,
     `after_step(step, checkpoint)` after; each runs on `loop` (the running one by default), and what they raise ends the
@@ -95,7 +99,7 @@ class GrpoSession:
     def __init__(
         self,
         config: Config,
-        policy: TrainablePolicy,
+        base: TrainableBase,
         sink: AdapterSink,
         *,
         checkpoints: Path,
@@ -105,7 +109,8 @@ class GrpoSession:
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._config = config
-        self._policy = policy
+        self._base = base
+        self._shared = base if isinstance(base, SharedBase) else None
         self._sink = sink
         self._play = play
         self.after_update = after_update
@@ -119,7 +124,8 @@ class GrpoSession:
         self.skipped = ""
         self._resumed: Path | None = None
         self._trainer = self._make_trainer()
-        policy.serve(self._trainer.model)
+        if self._shared is not None:
+            self._shared.serve(self._trainer.model)
 
     def _make_trainer(self) -> GRPOTrainer:
         """TRL's trainer over a new adapter on the base. It prints nothing: its messages arrive as metrics."""
@@ -131,13 +137,13 @@ class GrpoSession:
             target_modules="all-linear",
             task_type="CAUSAL_LM",
         )
-        base = self._policy.lend()
+        base = self._base.lend()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
             trainer = _Trainer(
                 model=base,
                 args=_arguments(self._config, base, self.checkpoints / saved.PARTIAL),
-                processing_class=self._policy.vocabulary,
+                processing_class=self._base.vocabulary,
                 train_dataset=_tickets(self._config),
                 reward_funcs=[_reward],
                 rollout_func=self._rollouts,
@@ -149,7 +155,7 @@ class GrpoSession:
         return trainer
 
     async def run(self, resume_from: Path | None) -> None:
-        """Train to the last step. However it ends, TRL's thread has ended by then and the models are idle.
+        """Train to the last step. However it ends, TRL's thread has ended by then, and models that share the base are idle.
 
         Raises whatever `play` or the callbacks raised, `Diverged`, `NotPublished`, and `RunError` for a checkpoint without a
         file it needs.
@@ -165,10 +171,10 @@ class GrpoSession:
             await asyncio.shield(training)
         finally:
             self._ended = asyncio.create_task(self._end(training), name="end of the session")
-            await asyncio.shield(self._ended)  # also where whoever cancels the session does so twice
+            await asyncio.shield(self._ended)  # also where the session is cancelled twice
 
     async def _end(self, training: asyncio.Future[Any]) -> None:
-        """Let TRL's thread end at its next callback, and whatever the model still works on."""
+        """Let TRL's thread end at its next callback, and then the requests that are in work."""
         self._ending = True
         if self._callback is not None:
             self._callback.cancel()
@@ -176,7 +182,8 @@ class GrpoSession:
         if training.done() and not training.cancelled():
             training.exception()  # was raised, unless the session was cancelled before
         await self._release()
-        await self._policy.idle()
+        if self._shared is not None:
+            await self._shared.idle()
 
     def wait_for(self, awaitable: Coroutine[Any, Any, T]) -> T:
         """Let the event loop do `awaitable` while TRL's thread waits; it is cancelled when the session is."""
@@ -205,7 +212,7 @@ class GrpoSession:
         return diverged_in_update(f"step {step}, {phase}: {what}", self._config, self.checkpoints)
 
     def begun(self, step: int) -> None:
-        """Publish the checkpoint that the session goes on from, whose weights TRL has loaded by now."""
+        """Publish the checkpoint that the session continues from, whose weights TRL has loaded by now."""
         if self._resumed is not None:
             self.wait_for(self._hold())
             self.published(self._resumed, step)
@@ -216,13 +223,14 @@ class GrpoSession:
         self.wait_for(self._release())
 
     async def _hold(self) -> None:
-        await self._policy.hold()
-        self._holding = True
+        if self._shared is not None:
+            await self._shared.hold()
+            self._holding = True
 
     async def _release(self) -> None:
-        if self._holding:
+        if self._shared is not None and self._holding:
             self._holding = False
-            self._policy.release()
+            self._shared.release()
 
     def _rollouts(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
         """TRL's `rollout_func`: the samples of the step whose tickets `prompts` are."""
@@ -237,6 +245,8 @@ class GrpoSession:
         samples = self.ask(self._play(step), step, "rollouts")
         if len(samples) != len(prompts):
             raise RuntimeError(f"step {step} made {len(samples)} samples where TRL needs {len(prompts)}")
+        if wrong := wrong_ids(samples, int(self._trainer.model.get_input_embeddings().num_embeddings)):
+            raise RunError(f"step {step}, rollouts: {wrong}. The models that answer are not the base that is trained")
         if not all_finite(samples):
             raise self.diverged(step, "rollouts", "a sample has a log-probability or a reward that is not finite")
         self.skipped = why_skipped(samples, rows, kl=self._config.training.kl)
@@ -340,7 +350,7 @@ def _written(model: Any, optimizer: Any) -> list[Tensor]:
 
 
 def _check_resumable(checkpoint: Path) -> None:
-    """Raises `RunError` for a checkpoint that training cannot go on from."""
+    """Raises `RunError` for a checkpoint that training cannot continue from."""
     if lacking := saved.lacking(checkpoint):
         raise RunError(f"{checkpoint} cannot be resumed from: it lacks {', '.join(lacking)}")
     if fault := saved.fault_of(checkpoint):
@@ -365,9 +375,7 @@ def _arguments(config: Config, base: PreTrainedModel, output: Path) -> GRPOConfi
     """
     check_training_sampling(config.curator)
     training = config.training
-    rows = training.groups * group_rows(config)
-    if rows % training.micro_batch:
-        raise ValueError(f"training.micro_batch = {training.micro_batch} must divide the {rows} samples of a step")
+    rows = rows_of_step(training, strategy_kind(config.strategy).samples_per_position)
     accumulation = rows // training.micro_batch
     return GRPOConfig(
         output_dir=str(output),

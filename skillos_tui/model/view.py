@@ -38,6 +38,7 @@ from engine.core.events import (
     StepEnded,
     StepStarted,
     TurnTaken,
+    UnitEnded,
     UpdateMade,
 )
 from engine.core.outcomes import Outcome
@@ -336,6 +337,10 @@ class RunView:
         self.progress = None
         return {"rewards", "state"}
 
+    def _unit_ended(self, event: UnitEnded) -> set[Part]:
+        self.step, self.progress = event.step, None
+        return {"state"}
+
     def _update_made(self, event: UpdateMade) -> set[Part]:
         self.updates[event.step] = event
         return {"rewards"}
@@ -408,6 +413,7 @@ _RULES: dict[type, Callable[[RunView, Any], set[Part]]] = {
     CurationMade: RunView._episode,
     CurationSkipped: RunView._episode,
     StepEnded: RunView._step_ended,
+    UnitEnded: RunView._unit_ended,
     UpdateMade: RunView._update_made,
     HeldOutMeasured: RunView._held_out,
     EditProposed: RunView._edit_proposed,

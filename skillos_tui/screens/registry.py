@@ -16,9 +16,10 @@ from skillos_tui.screens.kind import ScreenKind
 if TYPE_CHECKING:
     from skillos_tui.screens.base import FullScreen
 
-SCREENS = Registry[ScreenKind](
+SCREENS = Registry(
     "screen",
     "skillos.screens",
+    ScreenKind,
     {
         "home": "skillos_tui.screens.home:KIND",
         "live": "skillos_tui.screens.live:KIND",

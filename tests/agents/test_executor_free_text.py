@@ -32,10 +32,10 @@ async def test_the_environment_parses_the_answer_and_gives_the_score():
     ]
 
 
-async def test_no_text_is_an_invalid_action_where_none_are_listed():
+async def test_where_no_actions_are_listed_only_an_answer_without_an_action_is_invalid():
     trajectory, _ = await run("I do not know.", "[[many]]", "[[42]]")
     assert [turn.action for turn in trajectory.turns] == ["", "many", "42"]
-    assert trajectory.invalid_actions == 0
+    assert [turn.invalid_action for turn in trajectory.turns] == [True, False, False]
 
 
 async def test_at_the_step_cap_an_episode_has_failed_with_the_environments_partial_credit():

@@ -8,6 +8,8 @@ from engine.agents.executor import CannotScore, play
 from engine.agents.prompting import Prompts
 from engine.agents.settings import ExecutorSettings
 from engine.core.outcomes import FAILED, SUCCEEDED
+from engine.environments import alfworld, household
+from engine.environments.answers import Answer
 from engine.environments.base import EnvironmentKind, Observation, Result, Task
 from engine.environments.settings import EnvironmentSettings
 from tests.agents.scripted import OUTAGE, Scoring, Scripted
@@ -49,15 +51,16 @@ KIND = EnvironmentKind(
     settings=EnvironmentSettings,
     open=lambda settings: Maze(),
     held_out=lambda settings, source: source,
+    lists_actions=True,
     unlisted=("help",),
 )
 
 
-async def run(*answers, source=None, settings=SETTINGS):
+async def run(*answers, source=None, settings=SETTINGS, kind=KIND):
     model = (Scoring if settings.decoding == "loglikelihood" else Scripted)(*answers)
     prompts = Prompts.load("pocket")
     return await play(
-        source or Maze(), TASK, [], kind=KIND, model=model, prompts=prompts, settings=settings, seed=3
+        source or Maze(), TASK, [], kind=kind, model=model, prompts=prompts, settings=settings, seed=3
     ), model
 
 
@@ -69,6 +72,19 @@ async def test_the_options_are_the_listed_actions_in_the_form_of_an_answer():
         ("", "take mug", False),
     ]
     assert model.offered[0] == [f"<think></think><action>go {place}</action>" for place in ("box", "rack")]
+
+
+async def test_the_options_have_the_form_that_the_environments_parser_reads():
+    kind = msgspec.structs.replace(KIND, answer_form=("Action: ", "."))
+    trajectory, model = await run("go box", "take mug", kind=kind)
+    assert trajectory.outcome == SUCCEEDED
+    assert model.offered[0] == ["Action: go box.", "Action: go rack."]
+
+
+@pytest.mark.parametrize("kind", [household.KIND, alfworld.KIND])
+def test_the_form_of_an_answer_is_one_that_the_parser_reads(kind):
+    before, after = kind.answer_form
+    assert kind.parse_action(f"{before}go box{after}") == Answer("", "go box")
 
 
 async def test_an_action_is_not_offered_again_at_the_same_view_while_another_is_left():

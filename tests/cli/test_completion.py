@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.core.completion import SHELLS
+from engine.core.shell_completion import SHELLS
 from tests.cli.shell import shell
 
 ROOT = Path(__file__).parents[2]

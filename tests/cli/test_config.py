@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.config import default_config, load_profile, parse
-from engine.config_help import described
+from engine.config.help import described
 from tests.cli.shell import shell
 
 SETTINGS = [setting for section in described(default_config()) for setting in section.settings]

@@ -39,8 +39,33 @@ def test_1_is_refused_or_failed(run: Run, tmp_path: Path) -> None:
     assert ended("train", "--profile", "pocket", "--set", "training.steps=0") == 1
 
 
+def test_1_is_also_a_full_disk_below_the_output() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*COMMAND, "config"], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == exit_codes.FAILED
+    assert done.stderr.decode().splitlines() == [
+        "skillos-engine: the output cannot be written: No space left on device"
+    ]
+
+
+@pytest.mark.parametrize("arguments", [["config"], ["events"]])
+def test_0_is_also_an_output_that_is_closed(run: Run, arguments: list[str]) -> None:
+    paths = [str(run.path)] if arguments == ["events"] else []
+    shell = ["sh", "-c", '"$@" >&-', "sh", *COMMAND, *arguments, *paths]
+    done = subprocess.run(shell, cwd=ROOT, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (exit_codes.DONE, b"")
+
+
 @pytest.mark.parametrize(
-    "arguments", [[], ["trian"], ["train", "--pace", "3"], ["train"], ["curate", "--profile", "pocket"]]
+    "arguments",
+    [
+        [],
+        ["trian"],
+        ["train", "--pace", "3"],
+        ["train"],
+        ["curate", "--profile", "pocket"],
+        ["config", "training", "--toml"],
+    ],
 )
 def test_2_is_wrong_usage(arguments: list[str]) -> None:
     assert ended(*arguments) == exit_codes.USAGE == 2

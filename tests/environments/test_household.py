@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.outcomes import SUCCEEDED
-from engine.environments.base import Result
+from engine.environments.base import Result, TaskSourceError
 from engine.environments.household.environment import Errand, HouseholdEnvironment
 from engine.environments.household.house import TREATMENTS, draw_house, nouns
 from engine.environments.household.source import HouseholdTasks, errand_of, house_of
@@ -78,7 +78,7 @@ def test_a_house_may_be_drawn_from_by_any_seed():
 
 @pytest.mark.parametrize("family", ["", "house-", "house-seven", "house-7/1", "pick_and_place_simple"])
 def test_a_family_of_another_environment_is_refused_by_name(family):
-    with pytest.raises(ValueError, match="not a household family"):
+    with pytest.raises(TaskSourceError, match="not a household family"):
         SOURCE.tasks(family, 1, 1)
 
 
@@ -161,5 +161,5 @@ def test_a_stream_covers_every_errand_of_the_house_before_any_repeats():
 
 
 def test_a_task_of_another_environment_is_refused_by_name():
-    with pytest.raises(ValueError, match="not a household task"):
+    with pytest.raises(TaskSourceError, match="not a household task"):
         errand_of(type(group(1, 1)[0])("alfworld/1", "f", "p"))

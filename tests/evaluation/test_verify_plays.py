@@ -13,7 +13,8 @@ from engine.evaluation.verify.plays import Plays
 from engine.evaluation.verify.scope import Scope
 from engine.jobs.registry import JOBS
 from tests.agents.scripted import Scripted
-from tests.environments.free_text import KIND, UNJUDGED, Sums
+from tests.environments.free_text import KIND, UNJUDGED, Sum, Sums, SumSettings
+from tests.extending.installed import install
 
 CONFIG = load_profile("pocket", ["curate.seed=40", "curate.tasks=3"])
 SUMS = Sums()
@@ -50,8 +51,8 @@ async def log_of(*answers):
     return [started, *turns, EpisodeEnded(AT, trajectory.outcome, len(turns), 0, score=trajectory.score)]
 
 
-def checks_of(log, source=SUMS):
-    scope, plays = Scope(), Plays(CONFIG, JOBS.load("curate"), source, source)
+def checks_of(log, source=SUMS, config=CONFIG):
+    scope, plays = Scope(), Plays(config, JOBS.load("curate"), source, source)
     seed = CONFIG.curate.seed
     plays.began(1, StepStarted(STEP, [GroupDrawn(f"stream-{seed}", TASK.family, seed, [TASK.id])]), scope)
     for number, event in enumerate(log, start=2):
@@ -63,6 +64,18 @@ def checks_of(log, source=SUMS):
             case EpisodeEnded():
                 plays.ended(number, event, scope)
     return scope.checks
+
+
+@pytest.fixture
+def environment(tmp_path, monkeypatch):
+    """Makes sums with other fields of their kind the run's environment."""
+
+    def make(**fields):
+        monkeypatch.setattr("tests.environments.free_text.KIND", msgspec.structs.replace(KIND, **fields))
+        install(tmp_path, monkeypatch, "skillos.environments", sums="tests.environments.free_text:KIND")
+        return msgspec.structs.replace(CONFIG, environment=SumSettings())
+
+    return make
 
 
 def differences(log):
@@ -103,3 +116,43 @@ async def test_a_game_whose_result_is_unmeasured_now_is_counted_as_not_checked()
     checks = checks_of([*rest, ended], Unjudged())
     reasons = [reason for kind, reason in checks.unchecked if kind == "plays"]
     assert reasons == ["played again, an episode is unmeasured (the verifier took over 2 s)"]
+
+
+async def test_plays_that_cannot_be_repeated_are_counted_as_not_checked_and_not_played(environment):
+    class Once(Sums):
+        def start(self, task):
+            raise AssertionError("it was played again")
+
+    log = await log_of("[[41]]", "[[42]]")
+    checks = checks_of(log, Once(), environment(replays=False))
+    assert checks.unchecked == {("plays", "this environment's plays cannot be repeated"): 1}
+    assert checks.checked["draws"] == 1 and checks.checked["plays"] == 0 and checks.differences == []
+
+
+async def test_a_bug_of_the_environment_is_counted_as_not_checked_with_its_message(environment):
+    class Broken(Sum):
+        def step(self, action):
+            return {}[action]
+
+    class Breaks(Sums):
+        def start(self, task):
+            return Broken(task)
+
+    checks = checks_of(await log_of("[[42]]"), Breaks(), environment())
+    (reason,) = [reason for kind, reason in checks.unchecked if kind == "plays"]
+    assert reason.startswith("the environment sums has a bug in step") and "KeyError: '42'" in reason
+
+
+async def test_what_the_environment_calls_invalid_is_checked():
+    class Strict(Sum):
+        def step(self, action):
+            return msgspec.structs.replace(super().step(action), invalid=True)
+
+    class Sterner(Sums):
+        def start(self, task):
+            return Strict(task)
+
+    found = checks_of(await log_of("[[42]]"), Sterner()).differences
+    assert [(each.where.split()[-1], each.logged, each.recomputed) for each in found] == [
+        ("invalid_action", False, True)
+    ]

@@ -1,12 +1,19 @@
 """A batch strategy works on the trajectories of a run's log; its edits go to the review queue of the run."""
 
+import msgspec
 import pytest
 
+from engine.core.edit import Provenance
 from engine.core.events import EpisodeEnded, EpisodeStarted, PositionId, RunStarted, StepStarted, TurnTaken
 from engine.core.outcomes import FAILED, SUCCEEDED
+from engine.curation.base import BatchContext
 from engine.jobs.batch import revise, trajectories
 from engine.runs.directory import Run
-from tests.extending.toys.batch import Distil
+from engine.skills import Insert
+from tests.extending.toys.batch import KIND, DistilSettings
+from tests.training.answering import skill
+
+STRATEGY = KIND.open(BatchContext(DistilSettings(), None, None, None, None))
 
 
 @pytest.fixture
@@ -37,11 +44,11 @@ def played(run):
 
 
 async def better(repo):
-    return 1.0 if "what-works" in repo else None
+    return 1.0 if "what-works" in repo else 0.5
 
 
-async def not_better(repo):
-    return None
+async def worse(repo):
+    return 0.0 if "what-works" in repo else 0.5
 
 
 def test_the_trajectories_are_those_of_the_log_as_they_were_last_played(run):
@@ -62,16 +69,29 @@ def test_the_trajectories_are_those_of_the_log_as_they_were_last_played(run):
 async def test_its_edits_wait_for_review_with_who_proposed_them_and_after_what(run):
     played(run)
     with run.writer() as writer:
-        (name,) = await revise(Distil(), run, writer, proposer="distil", measure=better)
+        (name,) = await revise(STRATEGY, run, writer, proposer="distil", measure=better)
     edit = run.edit(name)
     cause = edit.provenance
-    assert (cause.proposer, cause.reason, cause.position) == ("distil", "after 3 tasks", PositionId(3))
+    assert (cause.proposer, cause.reason, cause.position) == ("distil", "after 3 tasks", None)
+    assert cause.evidence == (PositionId(1), PositionId(2), PositionId(3))
     assert "These were done: Get mug 1." in edit.after
     assert list(run.repo_path.iterdir()) == []
 
 
-async def test_what_the_strategy_does_not_find_better_is_not_proposed(run):
+async def test_what_the_strategy_finds_worse_is_not_proposed(run):
     played(run)
     with run.writer() as writer:
-        assert await revise(Distil(), run, writer, proposer="distil", measure=not_better) == []
+        assert await revise(STRATEGY, run, writer, proposer="distil", measure=worse) == []
     assert run.edits() == []
+
+
+async def test_an_edit_keeps_the_cause_that_its_strategy_names(run):
+    class Naming:
+        async def revise(self, trajectories, repo, measure):
+            cause = Provenance(PositionId(1), "task-1", SUCCEEDED, "Naming", "of the first task")
+            return [msgspec.structs.replace(Insert("a", skill("a")).apply(repo), provenance=cause)]
+
+    played(run)
+    with run.writer() as writer:
+        (name,) = await revise(Naming(), run, writer, proposer="distil", measure=worse)
+    assert run.edit(name).provenance == Provenance(PositionId(1), "task-1", SUCCEEDED, "Naming", "of the first task")

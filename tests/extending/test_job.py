@@ -4,12 +4,12 @@ import pytest
 
 from engine import worker
 from engine.config import load_profile, to_toml
-from engine.core.events import Notice, RunStarted
+from engine.core.events import Notice, Progress, RunStarted, UnitEnded
 from engine.core.registry import UnknownPart
 from engine.runs.directory import Run
 from engine.runs.measurements import missing
 from engine.runs.status import status
-from engine.runs.text import step_line
+from engine.runs.text import unit_line
 from tests.extending.installed import install
 
 
@@ -29,7 +29,8 @@ async def work(run):
 async def test_it_is_done_to_its_end(run):
     await work(run)
     assert (run.state().state, run.state().steps) == ("finished", 3)
-    assert [step.step for step in run.steps()] == [1, 2, 3]
+    assert [unit.step for unit in run.units()] == [1, 2, 3]
+    assert run.steps() == []
     [started] = [stored.event for stored in run.events(kinds=["run_started"])]
     assert isinstance(started, RunStarted) and (started.run_kind, started.resumed_from) == ("count", 0)
 
@@ -39,14 +40,22 @@ async def test_it_goes_on_after_the_last_unit_that_ended(run):
     before = run.last_id()
     await work(run)
     assert run.state().resumed_from == 3
-    assert not [stored for stored in run.events(after=before, kinds=["step_ended"])]
+    assert not [stored for stored in run.events(after=before, kinds=["unit_ended"])]
 
 
 async def test_its_run_has_a_status_and_its_unit_a_line(run):
     assert (status(run).kind, status(run).steps) == ("count", 3)
     await work(run)
-    assert step_line(run.steps()[0], 3, run.kind).startswith("game 1/3  success 50%")
+    assert unit_line(status(run).units[0], 3, run.kind) == "game 1/3  counted to 1  0.5 s"
     assert missing(run, 3) == []
+
+
+def test_a_resume_undoes_later_units_and_a_job_names_its_own_phases(run):
+    run.append(*(UnitEnded(game, 0.1) for game in (1, 2)))
+    run.append(Progress("counting", "sheep"), RunStarted("count", "pocket", 3, 1, resumed_from=1))
+    assert [unit.step for unit in run.units()] == [1] and run.last_ended() == 1
+    run.rebuild_projections()
+    assert run.last_ended() == 1
 
 
 async def test_a_job_that_is_not_installed_fails_the_run_with_a_sentence(tmp_path, capfd):

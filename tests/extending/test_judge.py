@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
-from engine.agents.judges.base import JudgedDecision, Judgement, judged, open_judge
+from engine.agents.judges.base import JudgedDecision, Judgement, WrongJudgement, judged, open_judge
 from engine.config import load_profile
 from engine.core.errors import SkillosError
 from engine.core.events import CurationMade, StepStarted
@@ -42,6 +42,21 @@ async def test_a_judges_own_error_leaves_the_decision_unmeasured_with_its_messag
         raise Failed("the judge's server is down")
 
     assert await judgement(fail) == Judgement(None, "the judge failed: the judge's server is down")
+
+
+async def test_an_outage_leaves_the_decision_unmeasured():
+    async def fail():
+        raise ConnectionRefusedError("connection refused")
+
+    assert await judgement(fail) == Judgement(None, "the judge failed: connection refused")
+
+
+async def test_what_is_no_judgement_ends_the_run_with_a_sentence():
+    async def answer():
+        return 0.5
+
+    with pytest.raises(WrongJudgement, match=r"the judge gave 0\.5, which is no Judgement"):
+        await judgement(answer)
 
 
 @pytest.mark.parametrize("score", [-0.1, 1.5, float("nan")])
@@ -87,13 +102,13 @@ async def test_the_content_reward_is_the_mean_of_what_was_judged(tmp_path, monke
         assert part.r_cnt == (0.75 if scores else None)
     report = verify(stored(log), config, "train")
     assert report.differences == []
-    assert report.unchecked["judge"] == {"this judge does not go by rules alone": 8}
+    assert report.unchecked["judge"] == {"this judge is not rule-based": 8}
 
 
 async def test_a_rollout_of_which_nothing_was_judged_has_no_reward(tmp_path, monkeypatch):
     install(tmp_path, monkeypatch, "skillos.judges", moody="tests.extending.toys.judge:KIND")
     config = load_profile("pocket", ["judge.kind=moody"])
-    judge = open_judge(config.judge, None)
+    judge = open_judge(config.judge, None, seed=1)
     first = await judged(judge, JudgedDecision([], ""), PLAYED, seconds=5)
     assert (first.score, first.reason) == (None, "no mood")
     assert msgspec.to_builtins(config)["judge"] == {"kind": "moody", "deadline_seconds": 60.0}

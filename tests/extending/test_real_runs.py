@@ -90,17 +90,33 @@ def test_a_gate_refuses_edits_with_its_reason_and_attaches_what_it_found(shell, 
     with Run.open(tmp_path / "run") as run:
         waiting = run.edits()
         refused = [event.reason for event in events(run, "proposals_withheld")]
-        assert waiting or refused
-        assert all("modest" in [finding.rule for finding in edit.findings] for edit in waiting)
-        assert all("170 are allowed" in reason for reason in refused if "characters" in reason)
+        assert waiting and all("modest" in [finding.rule for finding in edit.findings] for edit in waiting)
+        assert all(0 <= edit.scores["modest"] < 1 for edit in waiting)
+        assert any("80 are allowed" in reason for reason in refused)
+
+
+@pytest.mark.parametrize("command", [("train", "--steps=1"), ("curate", "--tasks=3")])
+def test_a_gate_measures_the_repository_on_held_out_groups(shell, tmp_path, command):
+    groups = ("training.groups=1", "training.evaluate_every=0", "training.evaluate_groups=1", "review.wait_seconds=1")
+    more = settings('review.gates=["format","better"]', *groups)
+    repo = () if command[0] == "train" else (f"--repo={tmp_path / 'repo'}",)
+    shell.engine(*command, "--profile=pocket", *repo, *more, f"--run={tmp_path / 'run'}")
+    with Run.open(tmp_path / "run") as run:
+        scores = [edit.scores["better"] for edit in run.edits()]
+        assert scores and all(0 <= score <= 1 for score in scores)
+        assert not [event for event in events(run, "episode_started") if event.at.held_out]
+        no_differences(shell, run)
 
 
 def test_a_job_plays_and_a_batch_strategy_revises(shell, tmp_path):
-    more = settings("strategy.kind=none", "curate.tasks=2")
+    measured = ("training.evaluate_groups=1", "training.tasks=2", "training.micro_batch=1")
+    more = settings("strategy.kind=none", "batch.kind=distil", "batch.skill=distilled", "curate.tasks=2", *measured)
     shell.engine("distil", "--profile=pocket", f"--repo={tmp_path / 'repo'}", *more, f"--run={tmp_path / 'run'}")
     with Run.open(tmp_path / "run") as run:
         assert (status(run).state, len(run.steps())) == ("finished", 2)
-        assert [edit.skill for edit in run.edits("pending")] == ["what-works"]
+        (edit,) = run.edits("pending")
+        assert (edit.skill, edit.provenance.proposer, len(edit.provenance.evidence)) == ("distilled", "distil", 2)
+        no_differences(shell, run)
     assert "game 2/2" in shell.engine("events", str(tmp_path / "run")) + shell.engine("status", str(tmp_path / "run"))
 
 

@@ -115,7 +115,7 @@ async def test_the_prompts_of_all_completions_count_for_the_compression(config):
     rollouts = await play(config, Writing(), lambda event: None)
     for position in rollouts[0][0].positions:
         tokens = sum(completion.usage.prompt for completion in position.completions)
-        assert len(position.completions) == 2 and position.measures.prompt_tokens == tokens
+        assert len(position.completions) == 2 and position.metrics.prompt_tokens == tokens
 
 
 async def test_a_position_with_fewer_completions_is_padded_and_one_with_more_is_an_error(config):
@@ -149,7 +149,7 @@ async def test_its_log_gives_every_reward_advantage_and_sample_again(config):
     report = verify(stored(log), config, "train")
     assert report.differences == []
     assert [report.checked[kind] for kind in ("rewards", "advantages", "steps")] == [4, 4, 1]
-    assert report.unchecked["completions"] == {"the log does not hold all that this curation strategy goes by": 12}
+    assert report.unchecked["completions"] == {"this curation strategy cannot be replayed from the log": 12}
     [briefings] = [{event.phase for event in of(log, CompletionMade)}]
     assert briefings == {"before"}
     log[[type(event) for event in log].index(UpdateMade)] = msgspec.structs.replace(of(log, UpdateMade)[0], samples=12)

@@ -8,8 +8,8 @@ from peft import LoraConfig, get_peft_model
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from engine.models.local.models import LocalModels
+from engine.models.local.settings import LocalModelSettings
 from engine.models.local.weights import load_tokenizer
-from engine.models.settings import LocalModelSettings
 
 
 def tokenizer():

@@ -19,11 +19,12 @@ from engine.review.errors import EditRefused, ReviewError
 from engine.review.gates.audit import AuditGate
 from engine.review.gates.base import GateContext, Verdict
 from engine.review.gates.format import FormatGate
-from engine.review.gates.registry import GATES, GateKind
+from engine.review.gates.registry import GateKind
 from engine.review.queue import ReviewQueue
 from engine.review.settings import AuditSettings
 from engine.runs.directory import Run
 from engine.skills import Delete, Insert, Operation, Skill, SkillRepo, Update, operation_of
+from tests.extending.installed import install
 from tests.review.proposing import propose, proposed, withheld
 from tests.runs.samples import CONFIG
 
@@ -190,7 +191,7 @@ def gated(folder: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> Run:
     added = {name: f"tests.review.test_gates:{name.upper()}" for name in KINDS}
     for name, kind in KINDS.items():
         monkeypatch.setattr(f"tests.review.test_gates.{name.upper()}", kind, raising=False)
-    monkeypatch.setattr(GATES, "_added", lambda: added)
+    install(folder / "packages", monkeypatch, "skillos.gates", **added)
     listed = ", ".join(f'"{name}"' for name in names)
     return Run.create(folder / "run", kind="curate", config_text=f"{CONFIG}\n[review]\ngates = [{listed}]\n")
 

@@ -24,6 +24,7 @@ from engine.core.edit import (
 )
 from engine.core.events import AnyEvent, EditDecided, EditProposed
 from engine.review import decisions as reviews
+from engine.runs import projections
 from engine.runs.directory import Run
 from engine.skills import Insert
 from tests.review.proposing import proposed, text
@@ -117,7 +118,8 @@ def test_the_projections_take_what_the_table_allows_and_nothing_else(run: Run, s
         run.append(event_of(action))
         assert run.edit("e1").state == TRANSITIONS[state, action]
         folded = run.edits()
-        run.rebuild_projections()
+        with run.db.transaction() as connection:
+            projections.rebuild(connection)
         assert run.edits() == folded
         return
     with pytest.raises(NotAllowed):

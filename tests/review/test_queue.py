@@ -139,7 +139,7 @@ def test_an_update_that_renames_is_amended_under_its_new_name(run: Run) -> None:
 def test_a_text_that_does_not_pass_the_checks_changes_nothing(run: Run, wrong: str, why: str) -> None:
     edit_id = proposed(run, Insert("one", text("one")))
     before = run.edit(edit_id)
-    with pytest.raises(ReviewError, match=f"{edit_id} still waits, .*{why}"):
+    with pytest.raises(ReviewError, match=f"{edit_id} still waits; .*{why}"):
         reviews.amend(run, edit_id, "ann", wrong)
     assert run.edit(edit_id) == before and skills(run) == {}
     assert reviews.approve(run, edit_id, "ann").state == "committed"
@@ -218,7 +218,7 @@ def test_in_a_full_queue_a_newer_edit_takes_the_place_of_the_oldest(run: Run) ->
     assert [record.id for record in pending(run)] == [second, third]
     old = run.edit(first)
     assert old.state == "superseded" and old.decision is not None and old.decision.by == QUEUE
-    assert old.decision.reason == f"{third} took its place, for at most 2 wait; it can be queued again"
+    assert old.decision.reason == f"superseded by {third}: at most 2 edits wait; it can be queued again"
     assert withheld(run) == []
     with pytest.raises(AlreadyDecided, match="superseded by the queue's limit"):
         reviews.approve(run, first, "ann")

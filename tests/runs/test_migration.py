@@ -18,6 +18,7 @@ import pytest
 from engine.cli import main
 from engine.core.events import EpisodeEnded, HeldOutMeasured, PositionId, RolloutScored, StepEnded, TurnTaken
 from engine.review import decisions as reviews
+from engine.runs import projections
 from engine.runs.directory import Run
 from engine.runs.errors import NotARun, RunError
 from engine.runs.migration import SCHEMA_VERSION
@@ -187,7 +188,8 @@ def test_a_log_whose_decisions_contradict_each_other_is_refused_and_kept(tmp_pat
 def test_the_projections_are_those_of_the_log(tmp_path: Path) -> None:
     with Run.open(unpack("curate", tmp_path)) as run:
         before = (run.state(), run.steps(), run.edits())
-        run.rebuild_projections()
+        with run.db.transaction() as connection:
+            projections.rebuild(connection)
         assert (run.state(), run.steps(), run.edits()) == before
 
 

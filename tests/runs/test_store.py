@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.events import Notice, RunStarted, StateChanged
+from engine.runs import projections
 from engine.runs.database import SCHEMA_VERSION
 from engine.runs.directory import Run
 from engine.runs.errors import NotARun, RunError, RunExists
@@ -258,5 +259,6 @@ def test_the_derived_tables_can_be_rebuilt_from_the_log_alone(run: Run) -> None:
     before = tables(run)
     for table in before:
         run.db.one(f"DELETE FROM {table}")
-    run.rebuild_projections()
+    with run.db.transaction() as connection:
+        projections.rebuild(connection)
     assert tables(run) == before

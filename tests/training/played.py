@@ -21,9 +21,9 @@ def completion(*ids, prompt=(1, 2, 3)):
 def position(number, answer, *, outcome=SUCCEEDED, group=0, rollout=0):
     """One position; `answer` None is a curator that did not answer."""
     trajectory = Trajectory(Task(f"task {number}", "house", f"get {number}"), "You see a box.", [], outcome)
-    measures = PositionMetrics(outcome) if answer is None else PositionMetrics(outcome, True, 1, 1, 0.5, 10, 100)
+    metrics = PositionMetrics(outcome) if answer is None else PositionMetrics(outcome, True, 1, 1, 0.5, 10, 100)
     completions = [] if answer is None else [answer]
-    return Position(PositionId(1, group, rollout, number), trajectory, completions, [], measures)
+    return Position(PositionId(1, group, rollout, number), trajectory, completions, [], metrics)
 
 
 def rollout(group, index, *answers, outcomes=()):

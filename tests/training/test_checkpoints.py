@@ -135,7 +135,7 @@ def test_one_that_is_damaged_or_not_finite_is_never_the_newest_and_is_told(check
     spoil(checkpoints / "step-0002" / file, value)
     assert latest(checkpoints) == (1, checkpoints / "step-0001")
     (sentence,) = damaged(checkpoints)
-    assert sentence.startswith(f"the checkpoint of step 2 is passed over: {checkpoints / 'step-0002' / file}")
+    assert sentence.startswith(f"the checkpoint of step 2 is skipped: {checkpoints / 'step-0002' / file}")
     assert told in sentence
     spoil(checkpoints / "step-0001" / file, value)
     assert latest(checkpoints) is None and len(damaged(checkpoints)) == 2

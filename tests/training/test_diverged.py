@@ -29,9 +29,9 @@ async def answered(session, role, way):
     async with asyncio.TaskGroup() as group:
         for _ in range(2):
             if way == "complete":
-                group.create_task(getattr(session._policy, role).complete(messages, SHORT))
+                group.create_task(getattr(session._base, role).complete(messages, SHORT))
             else:
-                group.create_task(getattr(session._policy, role).loglikelihood(messages, "", ["go", "wait"]))
+                group.create_task(getattr(session._base, role).loglikelihood(messages, "", ["go", "wait"]))
 
 
 @pytest.mark.parametrize("way", ["complete", "score"])

@@ -14,6 +14,7 @@ from engine.training.samples import (
     samples_of,
     step_samples,
     why_skipped,
+    wrong_ids,
 )
 from tests.training.played import OUTAGE, completion, position, rollout
 
@@ -126,3 +127,17 @@ def test_what_is_no_number_is_found_in_rewards_and_log_probabilities(value):
     assert all_finite(rows(None, 0.0, -3.5))
     assert not all_finite(rows(1.0, value))
     assert not all_finite([*rows(1.0), TrainingSample([1], [2, 3], [-1.0, value], [0, 0], None)])
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer", "message"),
+    [
+        ([1, 2], [9], ""),
+        ([1, 2], [10], "the curator's backend reports the token id 10, and the base has 10 tokens"),
+        ([-1, 2], [9], "the curator's backend reports the token id -1, and the base has 10 tokens"),
+        ([1, 2], [], "a prompt or an answer of the curator has no token"),
+        ([], [9], "a prompt or an answer of the curator has no token"),
+    ],
+)
+def test_token_ids_that_the_base_does_not_have_are_found(prompt, answer, message):
+    assert wrong_ids([TrainingSample(prompt, answer, [-1.0] * len(answer), [1] * len(answer), 1.0)], 10) == message

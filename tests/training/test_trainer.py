@@ -293,11 +293,6 @@ async def test_whichever_file_cannot_be_written_the_disk_is_named(tmp_path, larg
     assert list((tmp_path / "full").glob("step-*")) == []
 
 
-async def test_a_micro_batch_that_does_not_divide_a_step_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"training\.micro_batch = 3 must divide the 8 samples"):
-        make(tmp_path, playing([]), micro_batch=3)
-
-
 async def test_it_prints_nothing_of_its_own(tmp_path, capfd, recwarn):
     await make(tmp_path, playing([1.0, 3.0, 0.25, 0.5])).run(None)
     printed = capfd.readouterr()

@@ -55,7 +55,7 @@ class Watched:
 
     async def asking(self, role, way):
         """A request that has been given up in mid-token, whose thread goes on a while after."""
-        messages, model = [Message("user", "where is the mug?")], self.session._policy
+        messages, model = [Message("user", "where is the mug?")], self.session._base
         if way == "complete":
             request = getattr(model, role).complete(messages, LONG)
         else:
@@ -110,14 +110,14 @@ async def test_what_is_asked_during_the_update_is_answered_by_the_new_adapter(tm
         return begin(model, inputs)
 
     async def ask(messages):
-        task = asyncio.create_task(session._policy.curator.complete(messages, short))
+        task = asyncio.create_task(session._base.curator.complete(messages, short))
         await asyncio.sleep(0.05)
         return task
 
     watched._update = ask_then_update
     await asyncio.wait_for(session.run(None), SECONDS)
     assert watched.order[:3] == ["update", "update", "a token begins"]
-    again = await session._policy.curator.complete([Message("user", "where?")], short)
+    again = await session._base.curator.complete([Message("user", "where?")], short)
     assert answers[0].tokens.completion_ids == again.tokens.completion_ids
 
 
@@ -154,7 +154,7 @@ async def test_however_a_session_ends_in_mid_token_nothing_works_on_its_model_af
         await asyncio.wait_for(asyncio.shield(running), SECONDS)
     assert watched.order == ["a token begins", "a token ends"]
     assert by_hand.distance(adapter_of(watched.session), watched.first) == 0
-    assert not watched.session._policy._batcher._turn.locked()
+    assert not watched.session._base._batcher._turn.locked()
     assert not [thread for thread in threading.enumerate() if "train" in thread.name]
 
 
@@ -196,5 +196,5 @@ async def test_cancelled_in_mid_update_and_more_than_once_the_session_ends_after
     running = asyncio.create_task(watched.session.run(None))
     with pytest.raises(asyncio.CancelledError):
         await running
-    await watched.session._policy.idle(SECONDS)
+    await watched.session._base.idle(SECONDS)
     assert played == [1] and watched.order == ["update", "update"]

@@ -18,7 +18,7 @@ from pathlib import Path
 from engine.environments.registry import open_source
 from engine.evaluation.verify import verify
 from engine.evaluation.verify.tokens import load
-from engine.models.settings import LocalModelSettings
+from engine.models.local.settings import LocalModelSettings
 from engine.runs.directory import Run
 from engine.runs.status import loading
 

@@ -13,8 +13,8 @@ from engine.core.text import counted
 from engine.jobs.proposals import vetoes_of
 from engine.models.base import Models
 from engine.models.local.models import LocalTokenizer
+from engine.models.local.settings import LocalModelSettings
 from engine.models.local.weights import load_tokenizer
-from engine.models.settings import LocalModelSettings
 from engine.rollouts.context import RolloutContext
 from engine.runs.directory import Run
 from engine.skills import SkillRepo

@@ -11,6 +11,7 @@ import subprocess
 import msgspec
 import pytest
 
+from engine.runs import projections
 from engine.runs.directory import Run
 from engine.runs.measurements import measurements
 from engine.runs.process import EngineProcess
@@ -179,7 +180,8 @@ def test_no_edit_is_in_the_queue_twice(story):
 
 def test_the_tables_of_the_status_can_be_derived_again_from_the_log(story):
     before = (story.run.state(), story.run.steps(), story.run.edits())
-    story.run.rebuild_projections()
+    with story.run.db.transaction() as connection:
+        projections.rebuild(connection)
     assert (story.run.state(), story.run.steps(), story.run.edits()) == before
 
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.cli import main
-from engine.models.files import weights_path
+from engine.models.local.files import weights_path
 from engine.runs.directory import Run
 from tests.whole_loop.shell import ROWS, copy_of, skillos, told, verified
 

@@ -1,6 +1,6 @@
 """What a judge is: it scores the content that a decision wrote, in [0, 1], or gives the reason why it cannot.
 
-    judge = open_judge(config.judge, model)
+    judge = open_judge(config.judge, models.judge, seed=1)
     judgement = await judged(judge, JudgedDecision(edits, text), trajectory, seconds=60.0)
     judgement.score, judgement.reason
 
@@ -18,6 +18,7 @@ import msgspec
 from engine.agents.executor import Trajectory
 from engine.agents.judges.registry import JUDGES
 from engine.agents.judges.settings import JudgeSettings
+from engine.agents.prompting import Prompts
 from engine.core.errors import SkillosError
 from engine.core.parts import kind_of
 from engine.models.base import ChatModel, NotFinite
@@ -38,33 +39,49 @@ class Judgement(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class WrongJudgement(SkillosError):
+    """A judge answered with what is no `Judgement`."""
+
+
 class Judge(Protocol):
     """A judge of content. Several decisions are judged at the same time."""
 
     async def score(self, decision: JudgedDecision, trajectory: Trajectory) -> Judgement:
         """Score `decision`, which was made after `trajectory`.
 
-        A `SkillosError` leaves the decision unmeasured with the error's message as the reason, but for `NotFinite`, which
-        ends the run.
+        A `SkillosError` or an `OSError` (an outage) leaves the decision unmeasured with the error's message as the reason,
+        but for `NotFinite`, which ends the run, as every other error does.
         """
         ...
 
 
 class JudgeContext(msgspec.Struct, frozen=True):
-    """What a judge gets from `JudgeKind.open`. `model` answers for the judge; None where the backend has none for it."""
+    """What a judge gets from `JudgeKind.open`.
+
+    `model` answers for the judge; None where the backend has none for it. `prompts` are those of `JudgeKind.prompts`; None
+    where it names none. `seed` is the run's: a judge that samples derives the seed of each request from it and from what is
+    judged (`engine.core.seeds.seed_of`).
+    """
 
     settings: JudgeSettings
     model: ChatModel | None
+    prompts: Prompts | None = None
+    seed: int = 0
 
 
-def open_judge(settings: JudgeSettings, model: ChatModel | None) -> Judge:
-    """The judge that `settings` are of."""
-    judge: Judge = JUDGES.load(kind_of(settings)).open(JudgeContext(settings, model))
+def open_judge(settings: JudgeSettings, model: ChatModel | None, *, seed: int) -> Judge:
+    """The judge that `settings` are of. Raises `ConfigError` where its prompts cannot be read."""
+    kind = JUDGES.load(kind_of(settings))
+    prompts = Prompts.load(kind.prompts) if kind.prompts else None
+    judge: Judge = kind.open(JudgeContext(settings, model, prompts, seed))
     return judge
 
 
 async def judged(judge: Judge, decision: JudgedDecision, trajectory: Trajectory, *, seconds: float) -> Judgement:
-    """The judgement of `decision`; unmeasured where the judge takes over `seconds`, fails, or answers out of [0, 1]."""
+    """The judgement of `decision`; unmeasured where the judge takes over `seconds`, fails, or answers out of [0, 1].
+
+    Raises `NotFinite`, and `WrongJudgement` for what is no `Judgement`.
+    """
     try:
         async with asyncio.timeout(seconds):
             judgement = await judge.score(decision, trajectory)
@@ -72,8 +89,10 @@ async def judged(judge: Judge, decision: JudgedDecision, trajectory: Trajectory,
         return Judgement(None, f"the judge took over {seconds:g} s")
     except NotFinite:
         raise
-    except SkillosError as error:
+    except (SkillosError, OSError) as error:
         return Judgement(None, f"the judge failed: {error}")
+    if not isinstance(judgement, Judgement):
+        raise WrongJudgement(f"the judge gave {judgement!r}, which is no Judgement(score, reason)")
     if judgement.score is None:
         return Judgement(None, judgement.reason or "the judge gave neither a score nor a reason")
     if not 0 <= judgement.score <= 1:  # NaN is not in [0, 1] either

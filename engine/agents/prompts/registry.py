@@ -2,29 +2,29 @@
 
     prompt_folder("standard")            # a folder that ships
     prompt_folder("maze:prompts")        # the folder `prompts` of the installed package `maze`
-    check_prompts("maze:prompts", "executor")
+    check_prompts("executor.prompts", "maze:prompts", EXECUTOR)
 
-A folder holds, for each role that it serves, the Markdown files of `FILES`.
+A folder holds the Markdown files of each role that it serves. Those of the roles of the engine are `EXECUTOR` and `CURATOR`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import PurePosixPath
-from types import MappingProxyType
-from typing import Literal
 
 from engine.core.errors import ConfigError
 from engine.core.refusals import nearest
 
-Role = Literal["executor", "curator"]
-FILES = MappingProxyType(
-    {
-        "executor": ("executor.system.md", "executor.user.md"),
-        "curator": ("curator.system.md", "curator.user.md", "curator.veto.md"),
-    }
-)
+
+def chat_files(role: str) -> tuple[str, ...]:
+    """The files of a chat of `role`: those that `engine.agents.prompting.Prompts.chat` renders."""
+    return (f"{role}.system.md", f"{role}.user.md")
+
+
+EXECUTOR = chat_files("executor")
+CURATOR = (*chat_files("curator"), "curator.veto.md")
 
 
 def prompt_names() -> list[str]:
@@ -55,14 +55,15 @@ def prompt_folder(reference: str) -> Traversable:
     return folder
 
 
-def check_prompts(reference: str, role: Role) -> None:
-    """Raises `ConfigError`, naming the setting, where there is no such folder, or where it lacks a file of `role`."""
+def check_prompts(what: str, reference: str, files: Sequence[str]) -> None:
+    """Raises `ConfigError` where there is no such folder, or where it lacks one of `files`.
+
+    `what` names who needs them in the message: a setting such as "executor.prompts", or a part such as "judge.kind=strict".
+    """
     try:
         folder = prompt_folder(reference)
     except ConfigError as error:
-        raise ConfigError(f"{role}.prompts: {error}") from error
-    missing = [name for name in FILES[role] if not (folder / name).is_file()]
+        raise ConfigError(f"{what}: {error}") from error
+    missing = [name for name in files if not (folder / name).is_file()]
     if missing:
-        raise ConfigError(
-            f"{role}.prompts: the folder {reference} has no {missing[0]}; the {role} needs {', '.join(FILES[role])}"
-        )
+        raise ConfigError(f"{what}: the folder {reference} has no {missing[0]}; it needs {', '.join(files)}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.curation.registry import StrategyKind
-from engine.curation.settings import StrategySettings
+from engine.curation.registry import BatchStrategyKind, StrategyKind
+from engine.curation.settings import BatchSettings, StrategySettings
 
 
 class NoCurationSettings(StrategySettings, frozen=True, tag="none"):
@@ -19,3 +19,16 @@ def _open(context: Any) -> Any:
 
 
 KIND = StrategyKind(name="none", settings=NoCurationSettings, open=_open, replays=True)
+
+
+class NoBatchSettings(BatchSettings, frozen=True, tag="none"):
+    """The repository is not revised after many tasks."""
+
+
+def _open_batch(context: Any) -> Any:
+    from engine.curation.none.strategy import NoBatch
+
+    return NoBatch()
+
+
+BATCH_KIND = BatchStrategyKind(name="none", settings=NoBatchSettings, open=_open_batch)

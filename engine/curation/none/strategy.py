@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from engine.agents.executor import Trajectory
 from engine.curation.base import Curation, Shown, StrategyContext, ranked
 from engine.environments.base import Task
-from engine.skills import SkillRepo
+from engine.review.gates.base import Measure
+from engine.skills import Edit, SkillRepo
 
 
 class NoCuration:
@@ -23,3 +26,11 @@ class NoCuration:
         """No edit."""
         self._context.retriever.record(trajectory.shown, trajectory.outcome)
         return Curation()
+
+
+class NoBatch:
+    """The batch strategy without edits."""
+
+    async def revise(self, trajectories: Sequence[Trajectory], repo: SkillRepo, measure: Measure) -> list[Edit]:
+        """No edit."""
+        return []

@@ -43,7 +43,9 @@ KIND = EnvironmentKind(
     held_out=held_out,
     check=check,
     check_held_out=check_held_out,
+    lists_actions=True,
     unlisted=("help",),
+    command="engine.cli.games:add_commands",
     options=(
         Option(
             "--games",

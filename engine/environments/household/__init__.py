@@ -18,4 +18,6 @@ def held_out(settings: HouseholdSettings, source: TaskSource) -> TaskSource:
     return source
 
 
-KIND = EnvironmentKind(name="household", settings=HouseholdSettings, open=open_source, held_out=held_out)
+KIND = EnvironmentKind(
+    name="household", settings=HouseholdSettings, open=open_source, held_out=held_out, lists_actions=True
+)

@@ -2,7 +2,7 @@
 
 A task is data: its `family` is the house ("house-7"), its `seed` the house's seed, its `id` names the errand. All tasks of a
 group share a house, so that a skill learned in one helps in the next and helps in no other house. The step caps leave a
-blind search a modest chance (about 0.28 over all errands) and a knowing player a sure one.
+blind search a success rate of about 0.28 over all errands; an expert always wins.
 
     source = HouseholdTasks()
     tasks = source.tasks("house-7", seed=7, count=5)
@@ -16,7 +16,7 @@ import re
 from collections.abc import Sequence
 
 from engine.core.seeds import stream
-from engine.environments.base import Task
+from engine.environments.base import Task, TaskSourceError
 from engine.environments.household.environment import Errand, HouseholdEnvironment
 from engine.environments.household.house import TREATMENTS, House, draw_house
 
@@ -39,7 +39,7 @@ class HouseholdTasks:
     def tasks(self, family: str, seed: int, count: int) -> list[Task]:
         """`count` tasks about two things and two treatments of a house, each errand once before any repeats.
 
-        Raises `ValueError` for a family of another environment.
+        Raises `TaskSourceError` for a family of another environment.
         """
         house, draw = draw_house(_house_seed(family)), stream("group", seed, count)
         things = draw.sample(sorted(house.homes), GROUP_THINGS)
@@ -51,7 +51,7 @@ class HouseholdTasks:
         return _errands(house, sorted(house.homes), TREATMENTS, count, draw)
 
     def start(self, task: Task) -> HouseholdEnvironment:
-        """A fresh episode of `task`. Raises `ValueError` for a task of another environment."""
+        """A fresh episode of `task`. Raises `TaskSourceError` for a task of another environment."""
         return HouseholdEnvironment(draw_house(task.seed), errand_of(task))
 
     def max_turns(self, task: Task) -> int:
@@ -65,10 +65,10 @@ def house_of(task: Task) -> House:
 
 
 def errand_of(task: Task) -> Errand:
-    """The errand of `task`. Raises `ValueError` for a task of another environment."""
+    """The errand of `task`. Raises `TaskSourceError` for a task of another environment."""
     parts = task.id.split("/")
     if len(parts) != 4 or parts[0] != "household":
-        raise ValueError(
+        raise TaskSourceError(
             f"{task.id!r} is not a household task (household/house-SEED/NUMBER/THING or …/THING-TREATMENT)"
         )
     thing, _, treatment = parts[3].partition("-")
@@ -79,7 +79,7 @@ def _house_seed(family: str) -> int:
     """The seed of a family's house."""
     found = re.fullmatch(r"house-(-?\d+)", family)
     if found is None:
-        raise ValueError(f"{family!r} is not a household family (house-SEED)")
+        raise TaskSourceError(f"{family!r} is not a household family (house-SEED)")
     return int(found[1])
 
 

@@ -1,5 +1,5 @@
 """The curator's decisions: each completion is parsed and applied again to the repository before it, its tokens are counted
-again, and it is judged again where the judge goes by rules."""
+again, and it is judged again where the judge is rule-based."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ NO_EPISODE = "its episode is not in the log"
 BY_HAND = "a curate run's repository may be edited by hand between tasks"
 NOT_UTF8 = "a skill in it is not UTF-8, and the log holds its text alone"
 OLD_PROMPT = "an older log does not say what its prompts left out"
-NOT_REPLAYED = "the log does not hold all that this curation strategy goes by"
-NOT_JUDGED_AGAIN = "this judge does not go by rules alone"
+NOT_REPLAYED = "this curation strategy cannot be replayed from the log"
+NOT_JUDGED_AGAIN = "this judge is not rule-based"
 NOT_CANONICAL = "its text has another number of tokens than were drawn"
 
 

@@ -1,7 +1,7 @@
 """The one pass over a log that feeds every check.
 
 A step that was begun again after a crash counts from its last beginning, and events undone by a resume are excluded from the
-counts; that the numbers of both agree with their own events is checked all the same. The same holds for held-out
+counts; their numbers are still checked against their own events. The same holds for held-out
 measurements. A step or a measurement without an end in the log, after which the engine began the next one, is a difference.
 """
 
@@ -120,7 +120,7 @@ class _Ledger:
         self._open = None
 
     def _went_on(self, event_id: int) -> None:
-        """The engine went on to the next step or measurement, or finished, so the one before must have ended."""
+        """The engine began the next step or measurement, or finished, so the previous one must have ended."""
         if self._open is not None:
             absent = {"end": f"a {'held_out_measured' if self._open[1] else 'step_ended'} event"}
             self._differs(event_id, self._open, absent)

@@ -1,12 +1,16 @@
-"""Drawn tasks and plays: tasks are drawn again, and each logged action is taken again in a fresh environment."""
+"""Drawn tasks and plays: tasks are drawn again, and each logged action is taken again in a fresh environment.
+
+Plays of an environment that does not repeat them (`EnvironmentKind.replays`) are counted as not checked.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TypeVar
 
 from engine.config import Config
+from engine.core.errors import PartFault
 from engine.core.events import (
     EpisodeEnded,
     EpisodeStarted,
@@ -16,19 +20,24 @@ from engine.core.events import (
     StepStarted,
     TurnTaken,
 )
-from engine.environments.base import Task, TaskSource, TaskSourceError, final_result
+from engine.core.registry import resolve
+from engine.environments.base import EnvironmentKind, TaskSource, TaskSourceError
+from engine.environments.episode import Episode
+from engine.environments.registry import environment_kind
 from engine.evaluation.held_out import held_out_groups
 from engine.evaluation.verify.report import Values
 from engine.evaluation.verify.scope import Scope
 from engine.jobs.base import JobKind
-from engine.rollouts.groups.base import Group, open_grouping
+from engine.rollouts.groups.base import Group
 from engine.runs.text import place
 
 T = TypeVar("T")
 
 NO_SOURCE = "the tasks cannot be opened on this machine"
 NO_GROUPS = "the log names no groups"
+NO_DRAWS = "this kind of run does not say how its tasks are drawn"
 NOT_DRAWN = "its task was not drawn again"
+NOT_REPLAYED = "this environment's plays cannot be repeated"
 
 
 class Plays:
@@ -49,9 +58,12 @@ class Plays:
         if source is None or not began.groups:
             scope.checks.skip("draws", NO_SOURCE if began.groups else NO_GROUPS)
             return
+        if isinstance(began, StepStarted) and not self._job.draws:
+            scope.checks.skip("draws", NO_DRAWS)
+            return
         try:
             drawn = self._drawn(source, began)
-        except TaskSourceError as error:
+        except (TaskSourceError, PartFault) as error:
             scope.checks.skip("draws", str(error))
             return
         where = f"{'held out after ' if isinstance(began, MeasurementStarted) else ''}step {began.step}"
@@ -71,13 +83,16 @@ class Plays:
         if task is None or source is None:
             scope.checks.skip("plays", NOT_DRAWN)
             return
+        if not self._kind.replays:
+            scope.checks.skip("plays", NOT_REPLAYED)
+            return
+        episode = Episode(self._kind, source, task)
         try:
-            game = source.start(task)
-            seen = game.reset()
-        except TaskSourceError as error:
+            seen = episode.start()
+        except (TaskSourceError, PartFault) as error:
             scope.checks.skip("plays", str(error))
             return
-        scope.games[at] = game, seen
+        scope.episodes[at] = episode
         logged: Values = {
             "family": started.family,
             "prompt": started.prompt,
@@ -89,24 +104,21 @@ class Plays:
             "family": task.family,
             "prompt": task.prompt,
             "difficulty": task.difficulty,
-            "cap": source.max_turns(task),
+            "cap": episode.max_turns,
             "opening": seen.text,
         }
         scope.checks.compare(event_id, place(at), "plays", logged, again)
 
     def turned(self, event_id: int, turn: TurnTaken, scope: Scope) -> None:
         """The environment's answer to an action."""
-        if turn.at not in scope.games:
+        if turn.at not in scope.episodes:
             return
-        game, seen = scope.games[turn.at]
-        invalid = not seen.allows(turn.action)
         try:
-            seen = game.step(turn.action)
-        except TaskSourceError as error:
-            del scope.games[turn.at]
+            seen, invalid = scope.episodes[turn.at].step(turn.action)
+        except (TaskSourceError, PartFault) as error:
+            del scope.episodes[turn.at]
             scope.checks.skip("plays", str(error))
             return
-        scope.games[turn.at] = game, seen
         where = f"{place(turn.at)} turn {turn.turn}"
         logged: Values = {"observation": turn.observation, "invalid_action": turn.invalid_action}
         again: Values = {"observation": seen.text, "invalid_action": invalid}
@@ -114,12 +126,12 @@ class Plays:
 
     def ended(self, event_id: int, ended: EpisodeEnded, scope: Scope) -> None:
         """Whether the environment gives the result that the log has; why an outcome is unmeasured is not checked."""
-        game, _ = scope.games.pop(ended.at, (None, None))
-        if game is None or not ended.outcome.measured:
+        episode = scope.episodes.pop(ended.at, None)
+        if episode is None or not ended.outcome.measured:
             return
         try:
-            result = final_result(game)
-        except TaskSourceError as error:
+            result = episode.final_result()
+        except (TaskSourceError, PartFault) as error:
             scope.checks.skip("plays", str(error))
             return
         if not result.outcome.measured:
@@ -133,16 +145,17 @@ class Plays:
         training = self._config.training
         if isinstance(began, MeasurementStarted):
             return held_out_groups(source, training.tasks, len(began.groups))
-        if self._job.forks:
-            return open_grouping(self._config.grouping).groups(source, training, began.step)
-        seed = self._config.curate.seed
-        tasks = self._stream[began.step - 1 : began.step]
-        return [Group(f"stream-{seed}", 0, seed, task.family, [task]) for task in tasks]
+        return self._groups(began.step)
 
     @cached_property
-    def _stream(self) -> list[Task]:
-        assert self._source is not None
-        return self._source.stream(self._config.curate.seed, self._config.curate.tasks)
+    def _kind(self) -> EnvironmentKind:
+        return environment_kind(self._config.environment)
+
+    @cached_property
+    def _groups(self) -> Callable[[int], list[Group]]:
+        """The groups that a step of the job plays. Raises `TaskSourceError`."""
+        groups: Callable[[int], list[Group]] = resolve(self._job.draws)(self._config, self._source)
+        return groups
 
 
 def _task_at(groups: Sequence[Sequence[T]], at: PositionId) -> T | None:

@@ -18,7 +18,8 @@ from engine.core.events import (
     Veto,
 )
 from engine.core.outcomes import Outcome, unmeasured
-from engine.environments.base import Environment, Observation, Task
+from engine.environments.base import Task
+from engine.environments.episode import Episode
 from engine.evaluation.verify.report import Checks
 from engine.rollouts.rewards import PositionMetrics
 from engine.skills import SkillIndex, SkillRepo, SkillUsage
@@ -95,7 +96,7 @@ class Played:
         return bool(self.samples or (self.made is not None and self.made.calls))
 
     @property
-    def measures(self) -> PositionMetrics:
+    def metrics(self) -> PositionMetrics:
         """What the position contributes to its rollout's reward."""
         made = self.made
         if made is None:
@@ -139,7 +140,7 @@ class Scope:
     vetoes: list[Veto] | None = None
     tasks: list[list[Task]] = field(default_factory=list)
     forks: dict[tuple[int, int], Fork] = field(default_factory=dict)
-    games: dict[PositionId, tuple[Environment, Observation]] = field(default_factory=dict)
+    episodes: dict[PositionId, Episode] = field(default_factory=dict)
     played: dict[PositionId, Played] = field(default_factory=dict)
     parts: dict[tuple[int, int], RewardBreakdown] = field(default_factory=dict)
     updated: bool = False

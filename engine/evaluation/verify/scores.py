@@ -32,7 +32,7 @@ def check_rollout(event_id: int, scored: RolloutScored, scope: Scope, settings: 
     """A rollout's parts, and how many of its positions were measured."""
     key = (scored.group, scored.rollout)
     positions = scope.rollout(*key)
-    parts = rewards.score([played.measures for played in positions], settings, first_counts=not job.forks)
+    parts = rewards.score([played.metrics for played in positions], settings, first_counts=not job.forks)
     scope.parts[key] = parts
     measured = sum(played.measured for played in positions)
     scope.checks.compare(
@@ -118,7 +118,7 @@ def check_held_out(event_id: int, measured: HeldOutMeasured, scope: Scope, setti
     for number, group in enumerate(scope.groups):
         places = [PositionId(measured.step, number, 0, index, True) for index in range(1, len(group.tasks) + 1)]
         rollout = [scope.at(at) for at in places]
-        parts.append(rewards.score([played.measures for played in rollout], settings))
+        parts.append(rewards.score([played.metrics for played in rollout], settings))
         _check_decisions(event_id, f"{where} group {number}", rollout, scope)
         unmeasured += sum(not played.measured for played in rollout)
     mean = rewards.average(parts)
@@ -175,7 +175,9 @@ def check_episode(event_id: int, at: PositionId, scope: Scope, history: int) -> 
 
 def _summary(scope: Scope) -> Values:
     groups = _groups(scope).values()
-    spreads = [spread for row in groups if (spread := rewards.reward_std([part.r for part in row])) is not None]
+    deviations = [
+        deviation for row in groups if (deviation := rewards.reward_std([part.r for part in row])) is not None
+    ]
     played = [position for position in scope.played.values() if position.ended is not None]
     outcomes = [position.outcome for position in played if position.outcome.measured]
     measured = sum(position.measured for position in played)
@@ -183,8 +185,8 @@ def _summary(scope: Scope) -> Values:
     calls = [call for position in scope.played.values() if position.made for call in position.made.calls]
     return {
         **_named(rewards.average([part for row in groups for part in row])),
-        "reward_std": fmean(spreads) if spreads else None,
-        "zero_std_groups": sum(spread == 0 for spread in spreads),
+        "reward_std": fmean(deviations) if deviations else None,
+        "zero_std_groups": sum(deviation == 0 for deviation in deviations),
         "measured": measured,
         "unmeasured": len(played) - measured,
         "success_rate": fmean(outcome == SUCCEEDED for outcome in outcomes) if outcomes else None,

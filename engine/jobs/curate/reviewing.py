@@ -15,6 +15,7 @@ from engine.jobs.job import JobContext
 from engine.jobs.proposals import Proposals
 from engine.review.decisions import approve
 from engine.review.errors import AlreadyDecided, ReviewError
+from engine.review.gates.base import Measure
 from engine.review.queue import pending
 from engine.rollouts.position import Position
 
@@ -23,14 +24,14 @@ POLICY = "policy auto"
 
 
 class Reviewing:
-    """The decisions on one run's edits."""
+    """The decisions on one run's edits. `measure` is given to the gates."""
 
-    def __init__(self, job: JobContext) -> None:
+    def __init__(self, job: JobContext, measure: Measure | None = None) -> None:
         self._run = job.run
         self._writer = job.writer
         self._control = job.control
         self._settings = job.config.review
-        self._proposals = Proposals(job.run, job.writer)
+        self._proposals = Proposals(job.run, job.writer, measure=measure)
         self._given_up: set[str] = set()
 
     async def propose(self, position: Position) -> None:

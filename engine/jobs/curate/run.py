@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from engine.config import ConfigError
+from engine.config import Config
 from engine.core.events import (
     EpisodeEnded,
     EpisodeStarted,
@@ -27,11 +28,14 @@ from engine.core.events import (
 from engine.core.outcomes import Outcome
 from engine.core.seeds import seed_of
 from engine.curation.retrieval import SkillRetriever
-from engine.environments.base import Task
+from engine.environments.base import TaskSource
+from engine.evaluation.held_out import RepositoryScore
 from engine.jobs import loading
+from engine.jobs.curate import no_adapter
 from engine.jobs.curate.reviewing import Reviewing
 from engine.jobs.job import JobContext
 from engine.jobs.proposals import vetoes_of
+from engine.models.adapters import is_adapter
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import Group
 from engine.rollouts.position import Position, play_position
@@ -68,11 +72,11 @@ class CurateRun:
         self._emit = LossWarnings(job.writer.emit)
         self._control = job.control
         self._done = job.done
-        self._reviewing = Reviewing(job)
         self._retriever: SkillRetriever | None = None
         source, _ = loading.load_sources(job.config, self._report, held_out=False)
         opened = loading.open_models(job.config, _adapter(job.config.curate.adapter), self._report)
         self._context = RolloutContext.open(job.config, source, opened.models)
+        self._reviewing = Reviewing(job, measure=RepositoryScore(self._context))
 
     async def work(self) -> None:
         """Every task that has not ended yet, in the stream's order. Raises `HistoryError` for an unusable repository."""
@@ -80,16 +84,15 @@ class CurateRun:
         self._writer.emit(StateChanged("running"))
         for warning in self._context.source.warnings:
             self._writer.emit(Notice("warning", warning))
-        settings = self._config.curate
-        tasks = self._context.source.stream(settings.seed, settings.tasks)
-        group = Group(f"stream-{settings.seed}", 0, settings.seed, tasks[0].family, tasks)
+        groups = await asyncio.to_thread(draws, self._config, self._context.source)
         done = self._done
         usage = usage_of(self._run, done)
         await self._reviewing.approve_left(done + 1)
         await self._reviewing.wait()
-        for number, task in enumerate(tasks[done:], start=done + 1):
+        for step in range(done + 1, self._config.curate.tasks + 1):
             await self._control.gate()
-            await self._one(number, task, group, usage)
+            (group,) = groups(step)
+            await self._one(step, group, usage)
             await self._reviewing.wait()
         self._writer.flush()
         if why := never_curated(self._run):
@@ -99,19 +102,16 @@ class CurateRun:
         """Emit what is loaded now."""
         self._writer.emit(Progress("loading", what))
 
-    async def _one(self, step: int, task: Task, group: Group, usage: SkillUsage) -> None:
-        """Play one task, propose its edits, and emit its summary."""
+    async def _one(self, step: int, group: Group, usage: SkillUsage) -> None:
+        """Play the task of a step, propose its edits, and emit its summary."""
         began = time.monotonic()
-        vetoes = vetoes_of(self._run, self._context)
+        (task,) = group.tasks
+        vetoes = await asyncio.to_thread(vetoes_of, self._run, self._context)
         self._writer.emit(StepStarted(step, [GroupDrawn(group.id, task.family, group.seed, [task.id])], vetoes))
-        repo = SkillRepo.open(self._run.repo_path)
-        if self._retriever is None:
-            weight = self._config.executor.reliability_weight
-            self._retriever = SkillRetriever(SkillIndex.open(repo), usage, weight)
-        self._retriever.index.sync(repo)
+        repo, retriever = await asyncio.to_thread(self._open_repo, usage)
         at = PositionId(step)
         seed = seed_of("curate", group.seed, step)
-        strategy = self._context.open_strategy(at, self._retriever, vetoes=vetoes, seed=seed, emit=self._emit)
+        strategy = self._context.open_strategy(at, retriever, vetoes=vetoes, seed=seed, emit=self._emit)
         play_seed = seed_of("play", group.seed, step)
         position = await self._control.interruptible(
             play_position(task, at, repo.fork(), strategy, play_seed, context=self._context, emit=self._emit)
@@ -119,13 +119,29 @@ class CurateRun:
         await self._reviewing.propose(position)
         self._ended(step, group, position, time.monotonic() - began)
 
+    def _open_repo(self, usage: SkillUsage) -> tuple[SkillRepo, SkillRetriever]:
+        """The repository as it is now, and the run's retriever over it."""
+        repo = SkillRepo.open(self._run.repo_path)
+        if self._retriever is None:
+            weight = self._config.executor.reliability_weight
+            self._retriever = SkillRetriever(SkillIndex.open(repo), usage, weight)
+        self._retriever.index.sync(repo)
+        return repo, self._retriever
+
     def _ended(self, step: int, group: Group, position: Position, seconds: float) -> None:
-        parts = score([position.measures], self._config.rewards, first_counts=True)
+        parts = score([position.metrics], self._config.rewards, first_counts=True)
         measured = int(position.measured)
         self._writer.emit(RolloutScored(step, 0, 0, parts, measured, 1 - measured))
         rollout = Rollout(group, 0, [position])
         self._writer.emit(summary(step, [[rollout]], [[parts]], rollout_seconds=seconds, seconds=seconds))
         self._writer.flush()
+
+
+def draws(config: Config, source: TaskSource) -> Callable[[int], list[Group]]:
+    """The group of each task of the stream: the task alone."""
+    seed = config.curate.seed
+    tasks = source.stream(seed, config.curate.tasks)
+    return lambda step: [Group(f"stream-{seed}", 0, seed, task.family, [task]) for task in tasks[step - 1 : step]]
 
 
 def usage_of(run: Run, steps: int) -> SkillUsage:
@@ -158,6 +174,6 @@ def _adapter(source: str) -> Path | None:
     path = Path(source).expanduser()
     newest = checkpoints.latest(path / "checkpoints")
     found = newest[1] if newest else path
-    if not (found / "adapter_config.json").is_file():
-        raise ConfigError(f"curate.adapter = {source!r} is neither a checkpoint nor a train run that has one")
+    if not is_adapter(found):
+        raise no_adapter(source)
     return found

@@ -10,20 +10,45 @@ from engine.core.parts import kind_of
 from engine.curation.registry import strategy_kind
 from engine.environments.registry import environment_kind
 from engine.jobs.base import JobKind, Shortcut, StartedRun
+from engine.training.settings import TrainingSettings, rows_of_step
 
 if TYPE_CHECKING:
     from engine.config import Config
 
+MAX_SAMPLES = 1_000_000
+"""The most samples of a step."""
+
 
 def check(config: Config) -> None:
-    """Raises `ConfigError` for a strategy without anything to train, and for held-out groups that are trained on."""
-    if not strategy_kind(config.strategy).samples_per_position:
+    """Raises `ConfigError` for a strategy without anything to train, a step that cannot be divided into micro batches, and
+    held-out groups that are trained on."""
+    samples = strategy_kind(config.strategy).samples_per_position
+    if not samples:
         raise ConfigError(
             f"strategy.kind={kind_of(config.strategy)} makes no completions that can be trained: a train run needs another "
             "strategy, such as strategy.kind=skillos"
         )
+    _check_micro_batch(config.training, samples)
     if config.training.evaluate_every:
         environment_kind(config.environment).check_held_out(config.environment)
+
+
+def _check_micro_batch(training: TrainingSettings, samples: int) -> None:
+    rows = rows_of_step(training, samples)
+    factors = f"{training.groups} groups × {training.rollouts} rollouts × {training.tasks} tasks"
+    if samples > 1:
+        factors += f" × {samples} samples of the strategy at each"
+    if rows > MAX_SAMPLES:
+        raise ConfigError(f"a step would have {rows} samples ({factors}); {MAX_SAMPLES} is the most")
+    if rows % training.micro_batch:
+        divisors = [size for size in range(1, rows + 1) if not rows % size]
+        below = max(size for size in divisors if size < training.micro_batch)
+        above = min((size for size in divisors if size > training.micro_batch), default=below)
+        near = f"{below} and {above} do" if above > below else f"{below} does"
+        raise ConfigError(
+            f"training.micro_batch is {training.micro_batch}; it must divide the {rows} samples of a step ({factors}), "
+            f"as {near}"
+        )
 
 
 def resume_at(run: StartedRun) -> int:
@@ -41,6 +66,7 @@ KIND = JobKind(
     trains=True,
     forks=True,
     work="engine.jobs.train.run:TrainJob",
+    draws="engine.jobs.train.run:draws",
     about="train a curator",
     options=(Option("--steps", "training.steps", "GRPO steps"),),
     check=check,

@@ -21,14 +21,14 @@ from engine.runs.measurements import due, measurements
 from engine.training import checkpoints
 from engine.training.diverged import diverged_in_answer
 
-Measure = Callable[[RolloutContext, int, Sink], Coroutine[Any, Any, HeldOutMeasured]]
+Evaluate = Callable[[RolloutContext, int, Sink], Coroutine[Any, Any, HeldOutMeasured]]
 """The fixed evaluation of a context's curator after so many steps; it emits the episodes and returns the result."""
 
 
 class Measuring:
     """Measures over contexts of the held-out source. `report(what)` is called before each piece that is loaded."""
 
-    def __init__(self, job: JobContext, emit: Sink, measure: Measure, report: Callable[[str], None]) -> None:
+    def __init__(self, job: JobContext, emit: Sink, measure: Evaluate, report: Callable[[str], None]) -> None:
         self._run = job.run
         self._config = job.config
         self._writer = job.writer

@@ -2,9 +2,9 @@
 
     await TrainJob().run(JobContext(run, config, writer, control))
 
-Rollouts edit forks of their own and wait for nobody. After each step the edits of each group's best rollout that still
-apply to the run's repository are put to review; in a full queue they take the place of the oldest that nobody decided on.
-What a person vetoed is quoted to the curator in the steps that follow.
+Each rollout edits its own fork; no rollout waits for a decision. After each step the edits of each group's best rollout that
+still apply to the run's repository are put to review. In a full queue they supersede the oldest undecided edits. What a
+person vetoed is quoted to the curator in the steps that follow.
 
 A run that is resumed first makes the measurements that are missing in its log (`engine.jobs.train.measuring`). The
 measurement before the first step needs the base model alone, so the trainer, whose libraries take seconds to import, is
@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.config import Config
 from engine.core.events import (
     CheckpointSaved,
     GroupDrawn,
@@ -31,18 +32,21 @@ from engine.core.events import (
     StepStarted,
     UpdateMade,
 )
-from engine.evaluation.held_out import measure
+from engine.environments.base import TaskSource
+from engine.evaluation.held_out import RepositoryScore, measure
 from engine.jobs import loading
 from engine.jobs.job import JobContext
 from engine.jobs.proposals import Proposals, net_edits, vetoes_of
-from engine.jobs.train.measuring import Measure, Measuring
+from engine.jobs.train.measuring import Evaluate, Measuring
+from engine.models.base import SharedBase
 from engine.rollouts.context import RolloutContext
-from engine.rollouts.groups.base import open_grouping
+from engine.rollouts.groups.base import Group, open_grouping
 from engine.rollouts.reporting import LossWarnings, Pace, nothing_trained
 from engine.rollouts.rollout import Rollout, collect
 from engine.rollouts.summary import advantages, score_rollouts, summary
 from engine.runs.errors import RunError
 from engine.runs.measurements import missing
+from engine.skills import SkillRepo
 from engine.training import checkpoints
 from engine.training.samples import TrainingSample, step_samples
 
@@ -57,7 +61,7 @@ class NothingTrained(RunError):
 class TrainJob:
     """The job of a train run. `measure` is the fixed evaluation of the curator."""
 
-    def __init__(self, measure: Measure = measure) -> None:
+    def __init__(self, measure: Evaluate = measure) -> None:
         self._measure = measure
 
     async def run(self, context: JobContext) -> None:
@@ -71,7 +75,7 @@ class TrainJob:
 class TrainRun:
     """The state of a train run between the callbacks of its GRPO session."""
 
-    def __init__(self, job: JobContext, measure: Measure) -> None:
+    def __init__(self, job: JobContext, measure: Evaluate) -> None:
         self._run = job.run
         self._config = job.config
         self._writer = job.writer
@@ -80,14 +84,15 @@ class TrainRun:
         self._measuring = Measuring(job, self._emit, measure, self._report)
         self._context: RolloutContext  # from `_load` on
         self._held_out: RolloutContext  # the same over the held-out source
-        self._grouping = open_grouping(job.config.grouping)
-        self._proposals = Proposals(job.run, job.writer, max_pending=job.config.review.max_pending)
+        self._groups: Callable[[int], list[Group]]  # of a step
+        self._proposals: Proposals  # from `work` on
         self._rollouts: list[list[Rollout]] = []
         self._parts: list[list[RewardBreakdown]] = []
         self._began = self._played = time.monotonic()
 
     async def work(self) -> None:
         """Make the missing measurements, then run the session."""
+        self._proposals = await asyncio.to_thread(self._open_proposals)
         newest = await asyncio.to_thread(checkpoints.latest, self._run.checkpoints)
         for why in await asyncio.to_thread(checkpoints.damaged, self._run.checkpoints):
             self._writer.emit(Notice("warning", why))
@@ -115,9 +120,31 @@ class TrainRun:
         evaluated = bool(self._config.training.evaluate_every)
         source, held_out = loading.load_sources(self._config, self._report, held_out=evaluated)
         opened = loading.open_models(self._config, None, self._report)
-        self._policy, self._sink = opened.for_training()
+        self._groups = draws(self._config, source)
+        self._base, self._sink = opened.for_training()
         self._context = RolloutContext.open(self._config, source, opened.models)
         self._held_out = msgspec.structs.replace(self._context, source=held_out)
+        self._repository_score = RepositoryScore(self._context)
+
+    def _open_proposals(self) -> Proposals:
+        return Proposals(
+            self._run, self._writer, max_pending=self._config.review.max_pending, measure=self._score_repository
+        )
+
+    async def _score_repository(self, repo: SkillRepo) -> float | None:
+        """The `Measure` of the gates.
+
+        Edits are proposed between an update and its publication, while the session holds the models. Only the executor is
+        asked here, and no update changes it, so it may answer.
+        """
+        held = self._base if isinstance(self._base, SharedBase) else None
+        if held is not None:
+            held.release()
+        try:
+            return await self._repository_score(repo)
+        finally:
+            if held is not None:
+                await held.hold()
 
     def _open_session(self, loop: asyncio.AbstractEventLoop) -> GrpoSession:
         """The GRPO session over the curator's base model, which gets its adapter in place."""
@@ -126,7 +153,7 @@ class TrainRun:
 
         return GrpoSession(
             self._config,
-            self._policy,
+            self._base,
             self._sink,
             checkpoints=self._run.checkpoints,
             play=self._play,
@@ -146,9 +173,9 @@ class TrainRun:
         """The rollouts of `step`, scored."""
         await self._control.gate()
         self._began = time.monotonic()
-        groups = self._grouping.groups(self._context.source, self._config.training, step)
+        groups = self._groups(step)
         tasks = [GroupDrawn(group.id, group.family, group.seed, [task.id for task in group.tasks]) for group in groups]
-        vetoes = vetoes_of(self._run, self._context)
+        vetoes = await asyncio.to_thread(vetoes_of, self._run, self._context)
         self._writer.emit(StepStarted(step, tasks, vetoes))
         episodes = sum(len(group.tasks) for group in groups) * self._config.training.rollouts
         emit = Pace(self._emit, "rollouts", episodes)
@@ -158,7 +185,7 @@ class TrainRun:
         self._played = time.monotonic()
         self._writer.emit(Progress("update", f"of step {step}"))
         per_position = self._context.strategy.samples_per_position
-        return step_samples(self._rollouts, self._parts, int(self._policy.vocabulary.pad_token_id), per_position)
+        return step_samples(self._rollouts, self._parts, int(self._base.vocabulary.pad_token_id), per_position)
 
     async def _after_update(self, update: Update) -> None:
         """Emit the update and the step's summary, and propose the step's best edits.
@@ -208,6 +235,12 @@ class TrainRun:
         """Put what a group's best rollout leaves behind to review; what is held back is logged with its reason."""
         for position, edit in net_edits(best):
             await self._proposals.propose(position, edit)
+
+
+def draws(config: Config, source: TaskSource) -> Callable[[int], list[Group]]:
+    """The groups of a training step, as `[grouping]` makes them."""
+    grouping = open_grouping(config.grouping)
+    return lambda step: grouping.groups(source, config.training, step)
 
 
 def best_rollout(rollouts: Sequence[Rollout], parts: Sequence[RewardBreakdown]) -> Rollout | None:

@@ -19,7 +19,6 @@ from typing import Any
 import msgspec
 
 from engine.core.errors import SkillosError
-from engine.models.base import NotFinite
 
 HOLD_SECONDS = 600.0
 """How long `hold` waits for the batch in work: a cancelled request ends with the present forward pass."""
@@ -57,7 +56,8 @@ class Batcher:
         self._turn = asyncio.Lock()
 
     async def ask(self, key: Hashable, job: Any, *, urgent: bool) -> Any:
-        """The answer to `job`, in a batch with other requests of the same `key`. Raises what `work` raises."""
+        """The answer to `job`, in a batch with other requests of the same `key`. Raises a `SkillosError` of `work`, and
+        `RuntimeError` for any other error of it."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append(Request(key, job, urgent, answer))
         if self._serving is None or self._serving.done():
@@ -114,8 +114,10 @@ class Batcher:
 
 def _copy(error: BaseException) -> BaseException:
     """An error for one request of many: each gets its own, so that tracebacks do not grow into each other."""
-    if isinstance(error, NotFinite):
-        return NotFinite(error.model)
-    copy = RuntimeError(f"the model failed on a batch: {type(error).__name__}: {error}")
+    if isinstance(error, SkillosError):
+        copy: BaseException = type(error).__new__(type(error), *error.args)  # `__init__` takes other values
+        copy.__dict__.update(error.__dict__)
+    else:
+        copy = RuntimeError(f"the model failed on a batch: {type(error).__name__}: {error}")
     copy.__cause__ = error
     return copy

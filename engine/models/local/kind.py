@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from engine.models.local.settings import LocalModelSettings
 from engine.models.registry import ModelBackend
-from engine.models.settings import LocalModelSettings
 
 
 def check(settings: LocalModelSettings) -> None:
     """Raises `ConfigError` where the model cannot be loaded, or not be put on its device."""
-    from engine.models.files import check_model
+    from engine.models.local.files import check_model
 
     check_model(settings)
 
@@ -24,6 +24,7 @@ KIND = ModelBackend(
     check=check,
     opens="engine.models.local.opening:open_models",
     scores=True,
+    judges=True,
     trains=True,
     context=context,
     vocabulary="engine.models.local.weights:load_tokenizer",

@@ -1,12 +1,13 @@
-"""The local backend: one base model in this process; the executor is the base, the curator the base with a LoRA adapter.
+"""The local backend: one base model in this process. The executor and the judge are the base, the curator is the base with
+a LoRA adapter.
 
     local = LocalModels(load_base(config.model), load_tokenizer(config.model))
     completion = await local.executor.complete(messages, Sampling(temperature=0))
     await local.publish(run.checkpoints / "step-0007", version=7)       # the curator is this adapter now
 
-Both models share one queue (`batching`), so that many rollouts share each forward pass; the executor's short turns go first.
-`LocalModels` is also the `AdapterSink` and the `TrainablePolicy` of a trainer in this process: the trainer borrows the base,
-puts its adapter on it, and `publish` then proves that the tensors that answer are those of the checkpoint.
+The models share one queue (`batching`), so that many rollouts share each forward pass; short turns of the executor go first.
+`LocalModels` is also the `AdapterSink`, the `TrainableBase` and the `SharedBase` of a trainer in this process: the trainer
+borrows the base, puts its adapter on it, and `publish` then proves that the tensors that answer are those of the checkpoint.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import torch
 from transformers import PreTrainedTokenizerBase
 
 from engine.models.base import (
     Completion,
     Message,
     Models,
+    ModelUnavailable,
     NotFinite,
     NotPublished,
     PromptTooLong,
@@ -39,7 +42,7 @@ from engine.models.local.weights import differences, put_adapter
 
 
 class LocalModels:
-    """One base model for both roles. `network` is the base, or the base with the curator's adapter on it."""
+    """One base model for all roles. `network` is the base, or the base with the curator's adapter on it."""
 
     def __init__(
         self, base: Any, tokenizer: PreTrainedTokenizerBase, *, max_batch: int = 64, context: int = 4096
@@ -50,13 +53,14 @@ class LocalModels:
         self._batcher = Batcher(self._answer, max_batch)
         self.executor = LocalModel("executor", tokenizer, self._batcher, context, adapter=False)
         self.curator = LocalModel("curator", tokenizer, self._batcher, context, adapter=True)
+        self.judge = LocalModel("judge", tokenizer, self._batcher, context, adapter=False)
         self._version = 0
         self._borrowed = False
 
     @property
     def models(self) -> Models:
-        """The executor, the curator and their tokenizer."""
-        return Models(self.executor, self.curator, None, self.tokenizer)
+        """The executor, the curator, the judge and their tokenizer."""
+        return Models(self.executor, self.curator, self.judge, self.tokenizer)
 
     # The sink: which adapter the curator is.
 
@@ -92,16 +96,16 @@ class LocalModels:
         if hasattr(self.network, "unload"):
             self.network = self.network.unload().eval()
 
-    # The policy that a trainer in this process borrows.
+    # The base that a trainer in this process borrows.
 
     def lend(self) -> Any:
-        """The base without an adapter; see `TrainablePolicy`."""
+        """The base without an adapter; see `TrainableBase`."""
         self._take_off()
         self._borrowed, self._version = True, 0
         return self.network
 
     def serve(self, trained: Any) -> None:
-        """Let `trained` answer as the curator from now on; see `TrainablePolicy`."""
+        """Let `trained` answer as the curator from now on; see `SharedBase`."""
         self.network = trained
 
     async def hold(self, seconds: float = HOLD_SECONDS) -> None:
@@ -120,9 +124,18 @@ class LocalModels:
     # Work on one batch, in the batcher's thread.
 
     def _answer(self, batch: list[Request]) -> Sequence[Any]:
+        """The answers to one batch. Raises `ModelUnavailable` where the device has no memory for it, and `NotFinite`."""
         model: LocalModel = batch[0].job.model
-        with self._acting_as(model):
-            return self._complete(batch, model) if isinstance(batch[0].job, _Chat) else self._score(batch, model)
+        try:
+            with self._acting_as(model):
+                return self._complete(batch, model) if isinstance(batch[0].job, _Chat) else self._score(batch, model)
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            raise ModelUnavailable(
+                f"{self.network.device} has no memory left for a batch of {len(batch)} for the {model.name}: lower "
+                "model.max_batch, or the lengths of prompts and answers"
+            ) from error
 
     def _complete(self, batch: list[Request], model: LocalModel) -> list[Completion]:
         """Completions of one batch; all its chats share the sampling but the seed."""
@@ -163,7 +176,7 @@ class LocalModels:
 
 
 class LocalModel:
-    """One of the two models of a `LocalModels`: a `ChatModel` and a `Scorer`. `adapter`: it is the trained one."""
+    """One of the models of a `LocalModels`: a `ChatModel` and a `Scorer`. `adapter`: it is the trained one."""
 
     def __init__(
         self, name: str, tokenizer: PreTrainedTokenizerBase, batcher: Batcher, context: int, *, adapter: bool
@@ -237,6 +250,11 @@ class LocalTokenizer:
     def count(self, text: str) -> int:
         """Tokens of `text`, special tokens not added."""
         return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether torch could not allocate memory; on a CPU it raises a plain `RuntimeError` for it."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _usage(tokens: Tokens) -> Usage:

@@ -10,8 +10,8 @@ from transformers.utils import logging as transformers_logging
 
 from engine.models.base import Opened
 from engine.models.local.models import LocalModels
+from engine.models.local.settings import LocalModelSettings
 from engine.models.local.weights import load_base, load_tokenizer
-from engine.models.settings import LocalModelSettings
 
 
 def open_models(settings: LocalModelSettings, adapter: Path | None, report: Callable[[str], None]) -> Opened:
@@ -25,4 +25,4 @@ def open_models(settings: LocalModelSettings, adapter: Path | None, report: Call
     if adapter is not None:
         report(f"the adapter {adapter.name}")
         local.put(adapter)
-    return Opened(local.models, sink=local, policy=local)
+    return Opened(local.models, sink=local, base=local)

@@ -19,8 +19,9 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.core.errors import ConfigError
-from engine.models.files import NO_TEMPLATE, check_adapter, check_model, unloadable, unloadable_adapter, weights_path
-from engine.models.settings import LocalModelSettings
+from engine.models.adapters import WEIGHTS, check_adapter, unloadable_adapter
+from engine.models.local.files import NO_TEMPLATE, check_model, unloadable, weights_path
+from engine.models.local.settings import LocalModelSettings
 
 
 def load_tokenizer(settings: LocalModelSettings) -> PreTrainedTokenizerBase:
@@ -93,7 +94,7 @@ def differences(network: Any, adapter: Path) -> str:
     from safetensors.torch import load_file
 
     try:
-        saved = load_file(adapter / "adapter_model.safetensors")
+        saved = load_file(adapter / WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise unloadable_adapter(adapter, _first_line(error)) from error
     served = get_peft_model_state_dict(network, save_embedding_layers=False)

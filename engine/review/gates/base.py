@@ -27,7 +27,7 @@ Measure = Callable[[SkillRepo], Awaitable[float | None]]
 
 class Verdict(msgspec.Struct, frozen=True):
     """What a gate says of an edit. `reason` is for an edit that did not pass. `findings` and `score` (None: nothing was
-    measured) are shown to whoever decides on an edit that passed."""
+    measured) are shown to the reviewer of an edit that passed."""
 
     passed: bool
     reason: str = ""

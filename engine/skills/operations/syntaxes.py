@@ -1,4 +1,4 @@
-"""The notations of a function call: what a JSON value, or an element of tags, says is to be called.
+"""The syntaxes of a function call: which function a JSON value or an element of tags calls, with which arguments.
 
     value, end, fault = decode(text, at)                # fault is None where JSON begins at `at`
     json_calls(value, text[at:end], tagged=False)       # of one call, of a list of them, of a message that wraps them
@@ -6,7 +6,7 @@
 
 A call in JSON is `{"name": ..., "arguments": {...}}` (Hermes, Qwen, Mistral), with `parameters` (Llama) or `input`
 (Anthropic) in place of `arguments`; OpenAI's `arguments` are the JSON text of an object. A call in tags is
-`<function=NAME>` (Qwen3-Coder, Llama) or `<invoke name="NAME">` (Anthropic); inside stands a JSON object, or a tag for
+`<function=NAME>` (Qwen3-Coder, Llama) or `<invoke name="NAME">` (Anthropic); it contains a JSON object, or a tag for
 each parameter, whose text is the value: exact, but for the line breaks that set it off from its tags; `null` is none.
 
 `ELEMENT` matches the opening of a call in tags, also one that the text's end cuts off, and `CUT_TAG` what the end leaves of
@@ -80,7 +80,7 @@ def decode(text: str, at: int) -> tuple[Any, int, Fault | None]:
 
 
 def _fault(error: json.JSONDecodeError, at: int) -> Fault:
-    """What is wrong with the JSON that began at `at`, in words for whoever wrote it."""
+    """What is wrong with the JSON that began at `at`, as a message for its author."""
     if error.msg.startswith("Unterminated string"):
         return Fault("it is cut off, or a quote is missing: a string of its JSON has no end", cut=True)
     if _CUT_TOKEN.match(error.doc, error.pos):
@@ -166,7 +166,7 @@ def read_element(text: str, opening: re.Match[str]) -> tuple[int, RawCall | Brok
 
 
 def _parameters(text: str, at: int) -> tuple[dict[str, str | None], int, Fault | None]:
-    """The parameters that stand in tags from `at` on, where they end, and why they cannot be read."""
+    """The parameters in tags from `at` on, where they end, and why they cannot be read."""
     found: dict[str, str | None] = {}
     while opening := _PARAMETER.match(text, at):
         name = opening[1] or opening[2] or ""

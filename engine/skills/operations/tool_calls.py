@@ -6,8 +6,8 @@
 
 Read are Hermes and Qwen blocks (`<tool_call>{"name": ..., "arguments": {...}}</tool_call>`), calls in tags of their own
 (`<function=NAME>`, `<invoke name="NAME">`) and, where a text has none of these, JSON objects and lists in the text or in
-code fences, OpenAI's `tool_calls` and Anthropic's `tool_use` among them (`notations.py`). Text around the calls is
-ignored, JSON that is no call too. A last call that was cut off is broken. What stands in a thought is no call: from
+code fences, OpenAI's `tool_calls` and Anthropic's `tool_use` among them (`syntaxes.py`). Text around the calls is
+ignored, JSON that is no call too. A last call that was cut off is broken. Text inside a thought is not a call: from
 `<think>` to `</think>` or the end, or up to a first `</think>` whose beginning was in the prompt.
 
 The time is linear in the text: what decodes is decoded once, and reading stops after `MAX_BROKEN` pieces that do not.

@@ -58,7 +58,7 @@ class HomeScreen(FullScreen):
 
     def _find_starts(self) -> None:
         """Look up the kinds of run that packages add, in a thread."""
-        more = starts_of(name for name in JOBS.names() if name not in JOBS.shipped)
+        more = starts_of(JOBS.added())
         self.app.call_from_thread(self._add_starts, more)
 
     def _add_starts(self, more: dict[str, Start]) -> None:

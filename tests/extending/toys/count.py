@@ -1,8 +1,7 @@
 """A toy job that counts games."""
 
-from engine.core.events import StateChanged
+from engine.core.events import StateChanged, UnitEnded
 from engine.jobs.base import JobKind
-from tests.runs.samples import step_ended
 
 
 class CountJob:
@@ -12,7 +11,7 @@ class CountJob:
         context.writer.emit(StateChanged("running"))
         for game in range(context.done + 1, KIND.total(context.config) + 1):
             await context.control.gate()
-            context.writer.emit(step_ended(game))
+            context.writer.emit(UnitEnded(game, 0.5, f"counted to {game}"))
 
 
 KIND = JobKind(

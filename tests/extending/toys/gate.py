@@ -5,7 +5,7 @@ from engine.core.parts import Settings
 from engine.review.gates.base import Verdict
 from engine.review.gates.registry import GateKind
 
-LIMIT = 170
+LIMIT = 80
 
 
 class Modest:

@@ -1,10 +1,11 @@
-"""A toy job: it plays the tasks of a stream without curation, then lets a batch strategy revise the repository."""
+"""A toy job: it plays the tasks of a stream from an empty repository, then lets a batch strategy revise the run's own."""
 
 import asyncio
 
-from engine.core.events import GroupDrawn, PositionId, StateChanged, StepStarted
+from engine.core.events import GroupDrawn, PositionId, RolloutScored, StateChanged, StepStarted
 from engine.core.seeds import seed_of
 from engine.curation.retrieval import SkillRetriever
+from engine.evaluation.held_out import RepositoryScore
 from engine.jobs import loading
 from engine.jobs.base import JobKind
 from engine.jobs.batch import revise
@@ -15,11 +16,10 @@ from engine.rollouts.rewards import score
 from engine.rollouts.rollout import Rollout
 from engine.rollouts.summary import summary
 from engine.skills import SkillIndex, SkillRepo, SkillUsage
-from tests.extending.toys.batch import Distil
 
 
 class DistilJob:
-    """Plays `curate.tasks` games, then proposes what `Distil` makes of them."""
+    """Plays `curate.tasks` games, then proposes what the strategy of `[batch]` makes of them."""
 
     async def run(self, context):
         config, emit = context.config, context.writer.emit
@@ -27,25 +27,32 @@ class DistilJob:
         opened = await asyncio.to_thread(loading.open_models, config, None, lambda what: None)
         players = RolloutContext.open(config, source, opened.models)
         emit(StateChanged("running"))
-        tasks = source.stream(config.curate.seed, config.curate.tasks)
-        for number, task in enumerate(tasks[context.done :], start=context.done + 1):
+        groups = draws(config, source)
+        for number in range(context.done + 1, config.curate.tasks + 1):
             await context.control.gate()
-            emit(StepStarted(number, [GroupDrawn("distil", task.family, 0, [task.id])]))
+            (group,) = groups(number)
+            (task,) = group.tasks
+            emit(StepStarted(number, [GroupDrawn(group.id, group.family, group.seed, [task.id])]))
             retriever = SkillRetriever(SkillIndex(), SkillUsage(), 0.0)
             at = PositionId(number)
             strategy = players.open_strategy(at, retriever, vetoes=[], seed=number, emit=emit)
             seed = seed_of("distil", number)
             playing = play_position(task, at, SkillRepo.empty(), strategy, seed, context=players, emit=emit)
             position = await context.control.interruptible(playing)
-            rollout = Rollout(Group("distil", 0, 0, task.family, [task]), 0, [position])
-            parts = score([position.measures], config.rewards, first_counts=True)
+            rollout = Rollout(group, 0, [position])
+            parts = score([position.metrics], config.rewards, first_counts=True)
+            measured = int(position.measured)
+            emit(RolloutScored(number, 0, 0, parts, measured, 1 - measured))
             emit(summary(number, [[rollout]], [[parts]], rollout_seconds=0.0, seconds=0.0))
         context.writer.flush()
+        measure = RepositoryScore(players)
+        await revise(players.open_batch_strategy(emit), context.run, context.writer, proposer="distil", measure=measure)
 
-        async def better(repo):
-            return 1.0
 
-        await revise(Distil(), context.run, context.writer, proposer="distil", measure=better)
+def draws(config, source):
+    """The groups of a step: one task of the stream."""
+    tasks = source.stream(config.curate.seed, config.curate.tasks)
+    return lambda step: [Group("distil", 0, 0, task.family, [task]) for task in tasks[step - 1 : step]]
 
 
 KIND = JobKind(
@@ -56,4 +63,5 @@ KIND = JobKind(
     forks=False,
     about="play games and distil one skill from them",
     work="tests.extending.toys.job:DistilJob",
+    draws="tests.extending.toys.job:draws",
 )

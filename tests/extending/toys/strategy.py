@@ -27,7 +27,7 @@ class Briefing:
         self._context = context
 
     async def before(self, task, repo):
-        words = self._context.config.strategy.words
+        words = self._context.settings.words
         made = await self._ask(f"{BRIEF} {task.prompt} ({words} words)", "brief")
         return Shown(briefing=made.text, completions=[made])
 

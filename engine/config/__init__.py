@@ -8,6 +8,8 @@ Each room declares its sections in its `settings.py`. A section in `OPEN` is of 
 a layer that changes the kind starts from the settings of that kind, and the layers below it no longer apply to the section.
 Nothing is read from environment variables. Unknown keys, wrong types and values out of range are errors that name the layer,
 the key, what is allowed, and the nearest name. What a kind of run cannot use is found by `engine.system.preflight.check`.
+
+A gate of `review.gates`, and a kind of run, that has settings has a section of its own name: `config.settings_of(kind)`.
 """
 
 from __future__ import annotations
@@ -26,15 +28,16 @@ import tomli_w
 from engine.agents.judges import registry as judges
 from engine.agents.judges.settings import JudgeSettings
 from engine.agents.settings import CuratorSettings, ExecutorSettings
-from engine.config_migration import RENAMED, migrate
+from engine.config.migration import RENAMED, migrate
 from engine.core.errors import ConfigError
 from engine.core.parts import PartKind, Settings
 from engine.core.refusals import elsewhere, nearest, no_section, no_setting, shown, why_refused
 from engine.core.registry import Registry, UnknownPart
 from engine.curation import registry as strategies
-from engine.curation.settings import CurateSettings, StrategySettings
+from engine.curation.settings import BatchSettings, CurateSettings, StrategySettings
 from engine.environments import registry as environments
 from engine.environments.settings import EnvironmentSettings
+from engine.jobs.registry import JOBS
 from engine.models import registry as models
 from engine.models.settings import ModelSettings
 from engine.review.gates.registry import GATES
@@ -56,32 +59,50 @@ __all__ = [
     "load_profile",
     "parse",
     "profiles",
+    "to_tables",
     "to_toml",
     "user_profiles",
 ]
 
-MAX_SAMPLES = 1_000_000
-
 
 class OpenSection(msgspec.Struct, frozen=True):
-    """A section whose settings are those of the part that its `kind` names, by default `default`."""
+    """A section whose settings are those of the part that its `kind` names, by default `default`; all extend `base`."""
 
     parts: Registry[Any]
     default: str
+    base: type[Settings]
 
     def part(self, kind: str) -> PartKind:
         """The part called `kind`. Raises `UnknownPart`."""
         part: PartKind = self.parts.load(kind)
+        if not self._fits(part):
+            raise UnknownPart(self._misfit(part))
         return part
+
+    def usable(self) -> tuple[list[PartKind], list[str]]:
+        """Every part that can be used, and a sentence for each of a package that cannot."""
+        parts, problems = self.parts.load_all()
+        problems += [self._misfit(part) for part in parts if not self._fits(part)]
+        return [part for part in parts if self._fits(part)], problems
+
+    def _fits(self, part: PartKind) -> bool:
+        return issubclass(part.settings, self.base) and part.settings.__struct_config__.tag == part.name
+
+    def _misfit(self, part: PartKind) -> str:
+        return (
+            f"the {self.parts.sort} {part.name!r} cannot be used: its settings ({part.settings.__name__}) must be a "
+            f'subclass of {self.base.__name__} with tag="{part.name}"'
+        )
 
 
 OPEN: Mapping[str, OpenSection] = MappingProxyType(
     {
-        "environment": OpenSection(environments.ENVIRONMENTS, environments.DEFAULT),
-        "model": OpenSection(models.BACKENDS, models.DEFAULT),
-        "judge": OpenSection(judges.JUDGES, judges.DEFAULT),
-        "strategy": OpenSection(strategies.STRATEGIES, strategies.DEFAULT),
-        "grouping": OpenSection(groupings.GROUPINGS, groupings.DEFAULT),
+        "environment": OpenSection(environments.ENVIRONMENTS, environments.DEFAULT, EnvironmentSettings),
+        "model": OpenSection(models.BACKENDS, models.DEFAULT, ModelSettings),
+        "judge": OpenSection(judges.JUDGES, judges.DEFAULT, JudgeSettings),
+        "strategy": OpenSection(strategies.STRATEGIES, strategies.DEFAULT, StrategySettings),
+        "batch": OpenSection(strategies.BATCH_STRATEGIES, strategies.NO_BATCH, BatchSettings),
+        "grouping": OpenSection(groupings.GROUPINGS, groupings.DEFAULT, GroupingSettings),
     }
 )
 
@@ -91,7 +112,7 @@ def _default(section: str) -> Callable[[], Any]:
 
 
 class Config(msgspec.Struct, frozen=True):
-    """Everything that a run needs to know, resolved."""
+    """Everything that a run needs to know, resolved. `more` has the sections of the chosen gates and of kinds of run."""
 
     profile: str
     environment: EnvironmentSettings = msgspec.field(default_factory=_default("environment"))
@@ -99,6 +120,7 @@ class Config(msgspec.Struct, frozen=True):
     executor: ExecutorSettings = ExecutorSettings()
     curator: CuratorSettings = CuratorSettings()
     strategy: StrategySettings = msgspec.field(default_factory=_default("strategy"))
+    batch: BatchSettings = msgspec.field(default_factory=_default("batch"))
     judge: JudgeSettings = msgspec.field(default_factory=_default("judge"))
     rewards: RewardSettings = RewardSettings()
     grouping: GroupingSettings = msgspec.field(default_factory=_default("grouping"))
@@ -106,16 +128,37 @@ class Config(msgspec.Struct, frozen=True):
     review: ReviewSettings = ReviewSettings()
     audit: AuditSettings = AuditSettings()
     curate: CurateSettings = CurateSettings()
+    more: Mapping[str, Settings] = msgspec.field(default_factory=dict)
 
     def sections(self) -> dict[str, Settings]:
         """Every section by its name."""
-        return {name: getattr(self, name) for name in SECTIONS}
+        return {**{name: getattr(self, name) for name in SECTIONS}, **self.more}
+
+    def settings_of(self, part: PartKind) -> Any:
+        """The settings of a gate or of a kind of run: the section of its name, or else its defaults."""
+        found = self.sections().get(part.name)
+        return found if type(found) is part.settings else part.settings()
+
+    def absolute(self) -> Config:
+        """The same configuration with absolute paths."""
+        fixed = {name: getattr(self, name).absolute() for name in SECTIONS}
+        more = {name: settings.absolute() for name, settings in self.more.items()}
+        return msgspec.structs.replace(self, **fixed, more=more)
 
 
 SECTIONS: Mapping[str, type[Settings]] = MappingProxyType(
-    {field.name: field.type for field in msgspec.structs.fields(Config) if field.name != "profile"}
+    {field.name: field.type for field in msgspec.structs.fields(Config) if field.name not in ("profile", "more")}
 )
-"""The type of every section; of an open one the base of its parts' settings."""
+"""The type of every section that any run has; of an open one the base of its parts' settings."""
+
+
+def has_section(part: PartKind) -> bool:
+    """Whether a gate or a kind of run has settings, for which the configuration has a section beside `SECTIONS`."""
+    return bool(msgspec.structs.fields(part.settings)) and part.settings is not SECTIONS.get(part.name)
+
+
+Tables = list[tuple[str, dict[str, Any]]]
+"""What the layers say of one section, each with where it says so."""
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -150,13 +193,18 @@ Implied = Callable[[str], Iterable[str]]
 
 
 def load_profile(
-    name: str, settings: Iterable[str] = (), *, folder: Path | None = None, implied: Implied = lambda name: ()
+    name: str,
+    settings: Iterable[str] = (),
+    *,
+    folder: Path | None = None,
+    implied: Implied = lambda name: (),
+    job: str = "",
 ) -> Config:
     """The profile `name`, shipped or from the user's `folder`, with `settings` ("section.key=value") applied.
 
-    Raises `ConfigError`.
+    `job` is a kind of run whose section is added, with its defaults where nothing sets it. Raises `ConfigError`.
     """
-    return _resolve(name, [*_profile_layers(name, folder), _layer_of(implied(name)), _layer_of(settings)])
+    return _resolve(name, [*_profile_layers(name, folder), _layer_of(implied(name)), _layer_of(settings)], job)
 
 
 def load_config(
@@ -166,16 +214,17 @@ def load_config(
     profile: str | None = None,
     folder: Path | None = None,
     implied: Implied = lambda name: (),
+    job: str = "",
 ) -> Config:
     """The TOML file at `path`, layered on `profile` or else on the one that it names, with `settings` applied.
 
-    Raises `ConfigError`.
+    `job` is as for `load_profile`. Raises `ConfigError`.
     """
     layer = _read(path)
     name = profile if profile is not None else layer.data.get("profile")
     if not isinstance(name, str):
         raise ConfigError(f'{path} names no profile: write profile = "pocket" at its top, or give --profile')
-    return _resolve(name, [*_profile_layers(name, folder), _layer_of(implied(name)), layer, _layer_of(settings)])
+    return _resolve(name, [*_profile_layers(name, folder), _layer_of(implied(name)), layer, _layer_of(settings)], job)
 
 
 def default_config() -> Config:
@@ -196,7 +245,14 @@ def parse(text: str, settings: Iterable[str] = (), *, where: str = "configuratio
 
 def to_toml(config: Config) -> str:
     """The configuration as TOML, one table a section; `parse` reads it back to an equal value."""
-    return tomli_w.dumps(msgspec.to_builtins(config))
+    return tomli_w.dumps(to_tables(config))
+
+
+def to_tables(config: Config) -> dict[str, Any]:
+    """The configuration as plain data: "profile", and a table for each section."""
+    tables: dict[str, Any] = msgspec.to_builtins(config)
+    more: dict[str, Any] = tables.pop("more")
+    return tables | more
 
 
 # Layers
@@ -269,45 +325,88 @@ def _resolve_named(layers: Sequence[Layer]) -> Config:
     return _resolve(name, layers)
 
 
-def _resolve(profile: str, layers: Sequence[Layer]) -> Config:
+def _resolve(profile: str, layers: Sequence[Layer], job: str = "") -> Config:
     """The configuration of the `layers`, a later one over an earlier one. Raises `ConfigError`."""
-    sections: dict[str, Any] = {}
     tables = _tables(layers)
-    types = {section: _type_of(section, tables[section]) for section in SECTIONS}
+    types = {section: _type_of(section, tables.get(section, ())) for section in SECTIONS}
+    fixed = _converted(types, tables, types)
+    where = ", ".join(layer.where for layer in layers if layer.data)
+    more = _more_types(fixed["review"].gates, job, tables, where)
+    return Config(profile, **fixed, more=_converted(more, tables, {**types, **more}))
+
+
+def _converted(
+    wanted: Mapping[str, type[Settings]], tables: Mapping[str, Tables], types: Mapping[str, type[Settings]]
+) -> dict[str, Any]:
+    """The settings of each section that is wanted. `types` has the sections that a message may name."""
     known = {section: _keys(section, kind) for section, kind in types.items()}
-    for section, kind in types.items():
+    sections: dict[str, Any] = {}
+    for section, kind in wanted.items():
         values: dict[str, Any] = {}
-        for where, table in tables[section]:
+        for where, table in tables.get(section, ()):
             for key, value in table.items():
                 _check_value(where, section, key, value, known)
             values |= table
         sections[section] = msgspec.convert(values, kind)
-    config = Config(profile, **sections)
-    where = ", ".join(layer.where for layer in layers if layer.data)
-    _check_micro_batch(config.training, where)
-    _check_gates(config.review, where)
-    return config
+    return sections
 
 
-def _tables(layers: Sequence[Layer]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+def _tables(layers: Sequence[Layer]) -> dict[str, Tables]:
     """What each layer says of each section, with where it says so; only from the last change of the section's kind on."""
-    tables: dict[str, list[tuple[str, dict[str, Any]]]] = {section: [] for section in SECTIONS}
+    tables: dict[str, Tables] = {}
     kinds = {section: each.default for section, each in OPEN.items()}
     for layer in layers:
         for section, table in layer.data.items():
             if section == "profile":
                 continue
-            if section not in SECTIONS:
-                raise ConfigError(f"{layer.where}: {no_section(section, _defaults())}")
             if not isinstance(table, dict):
+                if section not in SECTIONS:
+                    raise ConfigError(f"{layer.where}: {no_section(section, _defaults())}")
                 raise ConfigError(
                     f"{layer.where}: {section} is a section of settings, such as [{section}], and not a value"
                 )
             if section in OPEN and table.get("kind", kinds[section]) != kinds[section]:
                 kinds[section] = table["kind"]
                 tables[section] = []
-            tables[section].append((layer.where, table))
+            tables.setdefault(section, []).append((layer.where, table))
     return tables
+
+
+def _more_types(gates: Sequence[str], job: str, tables: Mapping[str, Tables], where: str) -> dict[str, type[Settings]]:
+    """The types of the sections beside `SECTIONS`: of the chosen gates, of `job`, and of the kinds of run in `tables`."""
+    types: dict[str, type[Settings]] = {}
+    for name in gates:
+        types |= _section_of(GATES, name, f"{where}: review.gates")
+    if job and job not in types:
+        types |= _section_of(JOBS, job, where)
+    for name, (first, *_) in tables.items():
+        if name in SECTIONS or name in types:
+            continue
+        if name in JOBS.added():
+            types |= _section_of(JOBS, name, first[0]) or {name: JOBS.load(name).settings}
+        elif name in GATES.names():
+            raise ConfigError(f"{first[0]}: there is no section {name} unless review.gates names the gate {name}")
+        else:
+            raise ConfigError(f"{first[0]}: {no_section(name, _defaults())}")
+    return types
+
+
+def _section_of(parts: Registry[Any], name: str, where: str) -> dict[str, type[Settings]]:
+    """The section of a gate or a kind of run, by its name; none where it has no settings or shares one of `SECTIONS`."""
+    try:
+        part: PartKind = parts.load(name)
+    except UnknownPart as error:
+        raise ConfigError(f"{where}: {error}") from error
+    if not has_section(part):
+        return {}
+    if name in SECTIONS or name in ("profile", "more"):
+        raise ConfigError(
+            f"{where}: the {parts.sort} {name!r} cannot have settings, for {name} is a name of the configuration's own; its "
+            "package must rename it"
+        )
+    if part.settings.__struct_config__.tag is not None:
+        raise ConfigError(f"{where}: the {parts.sort} {name!r} cannot be used: its settings must have no tag")
+    return {name: part.settings}
 
 
 def _type_of(section: str, tables: Sequence[tuple[str, Mapping[str, Any]]]) -> type[Settings]:
@@ -351,32 +450,8 @@ def _of_another_kind(section: str, key: str) -> str:
     """Which kinds of an open section have the setting `key`, or ""."""
     if section not in OPEN:
         return ""
-    found = [kind for kind in OPEN[section].parts.names() if key in _keys(section, OPEN[section].part(kind).settings)]
+    parts, _ = OPEN[section].usable()
+    found = [part.name for part in parts if key in _keys(section, part.settings)]
     if not found:
         return ""
     return f"there is no setting {section}.{key} unless {' or '.join(f'{section}.kind={kind}' for kind in found)}"
-
-
-def _check_gates(review: ReviewSettings, where: str) -> None:
-    for name in review.gates:
-        try:
-            GATES.load(name)
-        except UnknownPart as error:
-            raise ConfigError(f"{where}: review.gates: {error}") from error
-
-
-def _check_micro_batch(training: TrainingSettings, where: str) -> None:
-    samples = training.groups * training.rollouts * training.tasks
-    if samples > MAX_SAMPLES:
-        raise ConfigError(
-            f"{where}: a step would have {samples} samples (groups × rollouts × tasks); {MAX_SAMPLES} is the most"
-        )
-    if samples % training.micro_batch:
-        divisors = [size for size in range(1, samples + 1) if not samples % size]
-        below = max(size for size in divisors if size < training.micro_batch)
-        above = min((size for size in divisors if size > training.micro_batch), default=below)
-        near = f"{below} and {above} do" if above > below else f"{below} does"
-        raise ConfigError(
-            f"{where}: training.micro_batch is {training.micro_batch}; it must divide the {samples} samples of a step "
-            f"({training.groups} groups × {training.rollouts} rollouts × {training.tasks} tasks), as {near}"
-        )

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import struct
 import sys
 import urllib.error
 import urllib.request
@@ -19,7 +18,8 @@ from importlib import resources
 from pathlib import Path
 
 from engine.core.errors import ConfigError
-from engine.models.settings import LocalModelSettings
+from engine.models.local.settings import LocalModelSettings
+from engine.models.reading import is_whole, json_object
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 HUB_SECONDS = 5
@@ -38,32 +38,6 @@ def check_model(settings: LocalModelSettings) -> None:
         raise ConfigError(f"model.device={settings.device} cannot be used: {fault}")
     if fault := _fault_of(settings.weights):
         raise unloadable(settings, fault)
-
-
-def check_adapter(folder: Path) -> None:
-    """Raises `ConfigError` where the folder does not hold a whole LoRA adapter."""
-    if fault := _fault_of_adapter(folder):
-        raise unloadable_adapter(folder, fault)
-
-
-def unloadable_adapter(folder: Path, fault: str) -> ConfigError:
-    """The error for an adapter that cannot be loaded."""
-    return ConfigError(f"the adapter {folder} cannot be loaded: {fault}")
-
-
-def _fault_of_adapter(folder: Path) -> str:
-    weights = folder / "adapter_model.safetensors"
-    try:
-        kind = _json(folder / "adapter_config.json").get("peft_type")
-        if kind != "LORA":
-            return f"its adapter_config.json describes no LoRA adapter (peft_type is {kind!r})"
-        if not weights.is_file():
-            return f"it has no {weights.name}"
-        return "" if _is_whole(weights) else f"{weights.name} is not whole"
-    except OSError as error:
-        return f"{error.filename or folder} cannot be read: {error.strerror or error}"
-    except ValueError as error:
-        return str(error)
 
 
 def unloadable(settings: LocalModelSettings, fault: str) -> ConfigError:
@@ -116,18 +90,18 @@ def _fault_of_folder(folder: Path) -> str:
         names = {path.name for path in folder.iterdir()}
         if fault := _fault_of_names(names):
             return fault
-        config = _json(folder / "config.json")
+        config = json_object(folder / "config.json")
         if "model_type" not in config and "architectures" not in config:
             return "its config.json names no kind of model"
         for path in _weights(folder):
             if not path.is_file():
                 return f"{path.name} is missing"
-            if path.suffix == ".safetensors" and not _is_whole(path):
+            if path.suffix == ".safetensors" and not is_whole(path):
                 return f"{path.name} is not whole (interrupted, or a pointer of git-lfs)"
         for name in ("tokenizer.json", "tokenizer_config.json"):
             if name in names:
-                _json(folder / name)
-        if not names & set(TEMPLATES) and not _json(folder / "tokenizer_config.json").get("chat_template"):
+                json_object(folder / name)
+        if not names & set(TEMPLATES) and not json_object(folder / "tokenizer_config.json").get("chat_template"):
             return NO_TEMPLATE
     except OSError as error:
         return f"{error.filename or folder} cannot be read: {error.strerror or error}"
@@ -149,42 +123,16 @@ def _fault_of_names(names: Collection[str]) -> str:
     return ""
 
 
-def _json(path: Path) -> dict[str, object]:
-    """A JSON object in a file. Raises `ValueError` for anything else, and `OSError`."""
-    try:
-        value = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path.name} is not JSON") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{path.name} is not a JSON object")
-    return value
-
-
 def _weights(folder: Path) -> Iterator[Path]:
     """The files that hold the weights: those that an index names, or all."""
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        shards = _json(index).get("weight_map")
+        shards = json_object(index).get("weight_map")
         if not isinstance(shards, dict):
             raise ValueError(f"{index.name} names no weights")
         yield from (folder / str(name) for name in sorted(set(map(str, shards.values()))))
     else:
         yield from folder.glob("*.safetensors")
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether a file of safetensors is as long as its header says: 8 bytes of length, JSON, then the tensors."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(8)
-        if len(start) < 8 or (length := struct.unpack("<Q", start)[0]) > size - 8:
-            return False
-        try:
-            header = json.loads(file.read(length))
-            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-            return bool(size == 8 + length + max(ends, default=0))
-        except (ValueError, LookupError, TypeError, AttributeError):
-            return False
 
 
 def _fault_on_hub(name: str) -> str:

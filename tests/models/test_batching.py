@@ -1,0 +1,54 @@
+"""An error of a batch reaches each of its requests as what it is."""
+
+import asyncio
+
+import pytest
+import torch
+
+from engine.models.base import Message, ModelUnavailable, NotFinite, PromptTooLong, Sampling
+from engine.models.local.batching import Batcher
+from engine.models.local.models import LocalModels
+from tests.models import small
+
+CHAT = [Message("user", "where?")]
+
+
+@pytest.mark.parametrize("error", [NotFinite("judge"), PromptTooLong(9, 5), ModelUnavailable("the device is gone")])
+async def test_an_error_for_users_stays_what_it_is_and_each_request_gets_its_own(error):
+    def fail(batch):
+        raise error
+
+    batcher = Batcher(fail, 8)
+    raised = await asyncio.gather(*(batcher.ask("key", n, urgent=False) for n in range(3)), return_exceptions=True)
+    assert len(set(map(id, raised))) == 3
+    for each in raised:
+        assert (type(each), str(each), vars(each)) == (type(error), str(error), vars(error))
+        assert each.__cause__ is error
+
+
+async def test_a_bug_is_a_runtime_error_that_names_it():
+    def fail(batch):
+        raise KeyError("token")
+
+    with pytest.raises(RuntimeError, match="the model failed on a batch: KeyError: 'token'"):
+        await Batcher(fail, 8).ask("key", 1, urgent=False)
+
+
+async def test_a_device_without_memory_left_is_an_outage_with_a_sentence():
+    """The allocation is real: torch refuses it at once, whatever memory the machine has."""
+    base = small.base()
+    base.register_forward_pre_hook(lambda module, given: torch.empty(2**60))
+    local = LocalModels(base, small.tokenizer(), context=512)
+    with pytest.raises(
+        ModelUnavailable, match=r"cpu has no memory left for a batch of 1 for the executor: lower model\.max"
+    ):
+        await local.executor.complete(CHAT, Sampling(max_tokens=3))
+
+
+async def test_the_judge_is_the_base_without_the_adapter():
+    local = LocalModels(small.with_adapter(small.base()), small.tokenizer(), context=512)
+    greedy = Sampling(temperature=0, max_tokens=8)
+    judge, executor, curator = [
+        (await model.complete(CHAT, greedy)).text for model in (local.models.judge, local.executor, local.curator)
+    ]
+    assert judge == executor != curator
