@@ -59,7 +59,12 @@ async def _work(run: Run, writer: EventWriter) -> None:
         writer.emit(StateChanged("finished"))
     except StopRequested:
         writer.emit(StateChanged("stopped", "asked to stop"))
-    except Exception as error:  # the run ends with it: the log gets the message, the process exit code 1
+    except (
+        Exception,
+        asyncio.CancelledError,
+    ) as error:  # the run ends with it: the log gets the message, the process code 1
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise  # Ctrl+C, and not a part that raised it
         why = _message_of(error, run)
         writer.emit(Notice("error", why))
         writer.emit(StateChanged("failed", why))

@@ -60,12 +60,17 @@ class Control:
         if self._stop.is_set():
             raise self._why
 
-    async def interruptible(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work`, cancelled with `StopRequested` when a stop is asked for."""
+    async def interruptible(self, work: Coroutine[Any, Any, T], *, grace: float = 0.0) -> T:
+        """The result of `work`. When a stop is asked for, `work` has `grace` seconds left; then it is cancelled.
+
+        Raises `StopRequested` where it was cancelled.
+        """
         working = asyncio.ensure_future(work)
         stopping = asyncio.ensure_future(self._stop.wait())
         try:
             await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done() and grace:
+                await asyncio.wait({working}, timeout=grace)
             if not working.done():
                 raise self._why
             return working.result()

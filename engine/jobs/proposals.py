@@ -22,6 +22,8 @@ from engine.runs.writer import EventWriter
 from engine.skills import Skill
 
 PROPOSER = "curator"
+STOP_SECONDS = 10.0
+"""How long the gates may still take on an edit after a stop is asked for."""
 MAX_REASON = 300
 MAX_CONTENT = 240
 """Characters of a vetoed edit that are quoted."""

@@ -7,10 +7,11 @@ from engine.agents.executor import SEEDS_AN_EPISODE
 from engine.config import load_profile
 from engine.core.seeds import seed_of
 from engine.environments.household.source import HouseholdTasks
-from engine.evaluation.held_out import FIRST_SEED, evaluate
+from engine.evaluation.held_out import FIRST_SEED, RepositoryScore, evaluate
 from engine.models.local.models import LocalModels
 from engine.models.local.weights import load_base, load_tokenizer
 from engine.rollouts.context import RolloutContext
+from engine.skills import SkillRepo
 from tests.training.answering import DOWN, Answering, call, skill
 
 GROUPS, TASKS = 2, 3
@@ -88,3 +89,15 @@ async def test_the_shipped_model_gets_the_same_result_from_the_same_seed():
     again = await evaluate(players, GROUPS)
     assert again.operations == result.operations
     assert msgspec.structs.astuple(again.rewards) == pytest.approx(msgspec.structs.astuple(result.rewards))
+
+
+async def test_a_repository_is_scored_on_the_held_out_groups_without_curation():
+    model, repo = Answering(), SkillRepo.of({"mugs": skill("mugs", "Get each thing: mugs are in the safe.")})
+    config = load_profile("pocket", ["training.evaluate_groups=2", "training.tasks=3", "training.micro_batch=1"])
+    context = RolloutContext.open(config, HouseholdTasks(), model.models)
+    measure = RepositoryScore(context)
+    assert model.asked == []
+    assert await measure(repo) == 0.0
+    assert {name for name, _, _ in model.asked} == {"executor"} and list(repo) == ["mugs"]
+    model._answer["executor"] = lambda asked: DOWN
+    assert await measure(repo) is None

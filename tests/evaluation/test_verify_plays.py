@@ -156,3 +156,11 @@ async def test_what_the_environment_calls_invalid_is_checked():
     assert [(each.where.split()[-1], each.logged, each.recomputed) for each in found] == [
         ("invalid_action", False, True)
     ]
+
+
+def test_the_draws_of_a_job_that_does_not_say_how_are_not_checked():
+    job = msgspec.structs.replace(JOBS.load("curate"), draws="")
+    scope, plays = Scope(), Plays(CONFIG, job, SUMS, SUMS)
+    plays.began(1, StepStarted(STEP, [GroupDrawn("any", "any", 0, ["any"])]), scope)
+    assert not scope.checks.differences
+    assert dict(scope.checks.unchecked) == {("draws", "this kind of run does not say how its tasks are drawn"): 1}

@@ -1,16 +1,20 @@
 """A job of a package is run by the engine's own process, and its run reads like any other."""
 
+import asyncio
+
 import pytest
 
 from engine import worker
 from engine.config import load_profile, to_toml
 from engine.core.events import Notice, Progress, RunStarted, UnitEnded
 from engine.core.registry import UnknownPart
+from engine.runs import projections
 from engine.runs.directory import Run
 from engine.runs.measurements import missing
 from engine.runs.status import status
 from engine.runs.text import unit_line
 from tests.extending.installed import install
+from tests.extending.toys.count import CountJob
 
 
 @pytest.fixture
@@ -54,8 +58,19 @@ def test_a_resume_undoes_later_units_and_a_job_names_its_own_phases(run):
     run.append(*(UnitEnded(game, 0.1) for game in (1, 2)))
     run.append(Progress("counting", "sheep"), RunStarted("count", "pocket", 3, 1, resumed_from=1))
     assert [unit.step for unit in run.units()] == [1] and run.last_ended() == 1
-    run.rebuild_projections()
+    with run.db.transaction() as connection:
+        projections.rebuild(connection)
     assert run.last_ended() == 1
+
+
+async def test_a_part_that_raises_a_cancellation_fails_the_run(run, monkeypatch, capfd):
+    async def cancelled(self, context):
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(CountJob, "run", cancelled)
+    with pytest.raises(SystemExit):
+        await work(run)
+    assert run.state().state == "failed" and "CancelledError" in run.state().reason
 
 
 async def test_a_job_that_is_not_installed_fails_the_run_with_a_sentence(tmp_path, capfd):

@@ -1,5 +1,7 @@
 """A curation strategy of a package: its briefing is shown, and all its completions train with the rollout's advantage."""
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -13,10 +15,11 @@ from engine.core.events import (
     EpisodeEnded,
     EpisodeStarted,
     Notice,
+    PositionId,
     StepStarted,
     UpdateMade,
 )
-from engine.curation.base import Curation
+from engine.curation.base import Curation, Shown
 from engine.curation.calls import calls_of
 from engine.environments.household.source import HouseholdTasks
 from engine.evaluation.verify import verify
@@ -26,6 +29,7 @@ from engine.jobs.job import JobContext
 from engine.models.base import PromptTooLong
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import open_grouping
+from engine.rollouts.position import play_position
 from engine.rollouts.reporting import LossWarnings
 from engine.rollouts.rollout import collect
 from engine.rollouts.summary import advantages, score_rollouts, summary
@@ -174,6 +178,41 @@ async def test_a_briefing_that_does_not_fit_is_left_out_and_the_task_is_played(c
     log.append(summary(1, rollouts, parts, rollout_seconds=1.0, seconds=2.0))
     assert log[-1].shortened == 12
     assert [found.where for found in verify(stored(log), config, "train").differences] == ["step 1 update"]
+
+
+class Slow:
+    """A strategy that hangs before the task, or after it, or raises a time-out of its own."""
+
+    def __init__(self, when):
+        self._when = when
+
+    async def before(self, task, repo):
+        if self._when == "own":
+            raise TimeoutError("of its own")
+        await asyncio.sleep(60 if self._when == "before" else 0)
+        return Shown()
+
+    async def after(self, trajectory, shown, repo):
+        await asyncio.sleep(60)
+
+
+async def played_by(strategy, none):
+    curator = msgspec.structs.replace(none.curator, deadline_seconds=0.05)
+    none = msgspec.structs.replace(none, curator=curator)
+    context, events = RolloutContext.open(none, HouseholdTasks(), Answering().models), []
+    (task,) = context.source.stream(1, 1)
+    await play_position(task, PositionId(1), SkillRepo.empty(), strategy, 1, context=context, emit=events.append)
+    (ended,), (skipped,) = of(events, EpisodeEnded), of(events, CurationSkipped)
+    return ended.outcome, skipped.reason
+
+
+async def test_a_strategy_that_hangs_leaves_the_position_without_a_decision(none):
+    outcome, _ = await played_by(Slow("before"), none)
+    assert str(outcome) == "unmeasured (curation strategy: the strategy took over 0.05 s)"
+    outcome, reason = await played_by(Slow("after"), none)
+    assert outcome.measured and reason == "the strategy took over 0.05 s"
+    with pytest.raises(TimeoutError, match="of its own"):
+        await played_by(Slow("own"), none)
 
 
 # No curation

@@ -104,3 +104,11 @@ async def test_what_the_work_raises_is_raised(control):
 
     with pytest.raises(ValueError, match="broken"):
         await control.interruptible(work())
+
+
+async def test_work_with_a_grace_may_end_after_a_stop_but_not_hang():
+    control = Control(lambda state, reason: None)
+    control.stop()
+    assert await control.interruptible(asyncio.sleep(0.01, "ended"), grace=5.0) == "ended"
+    with pytest.raises(StopRequested):
+        await control.interruptible(asyncio.sleep(60), grace=0.01)

@@ -12,7 +12,7 @@ import asyncio
 from engine.core.events import Notice, StateChanged
 from engine.core.text import counted
 from engine.jobs.job import JobContext
-from engine.jobs.proposals import Proposals
+from engine.jobs.proposals import STOP_SECONDS, Proposals
 from engine.review.decisions import approve
 from engine.review.errors import AlreadyDecided, ReviewError
 from engine.review.gates.base import Measure
@@ -37,7 +37,8 @@ class Reviewing:
     async def propose(self, position: Position) -> None:
         """Put a position's edits to review, in order, and approve each where the policy does."""
         for edit in position.edits:
-            proposed = await self._proposals.propose(position, edit)
+            proposing = self._proposals.propose(position, edit)
+            proposed = await self._control.interruptible(proposing, grace=STOP_SECONDS)
             if proposed.state == "pending" and self._settings.policy == "auto":
                 await asyncio.to_thread(self._approve, proposed.id)
 

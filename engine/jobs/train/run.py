@@ -36,7 +36,7 @@ from engine.environments.base import TaskSource
 from engine.evaluation.held_out import RepositoryScore, measure
 from engine.jobs import loading
 from engine.jobs.job import JobContext
-from engine.jobs.proposals import Proposals, net_edits, vetoes_of
+from engine.jobs.proposals import STOP_SECONDS, Proposals, net_edits, vetoes_of
 from engine.jobs.train.measuring import Evaluate, Measuring
 from engine.models.base import SharedBase
 from engine.rollouts.context import RolloutContext
@@ -234,7 +234,7 @@ class TrainRun:
     async def _propose(self, best: Rollout) -> None:
         """Put what a group's best rollout leaves behind to review; what is held back is logged with its reason."""
         for position, edit in net_edits(best):
-            await self._proposals.propose(position, edit)
+            await self._control.interruptible(self._proposals.propose(position, edit), grace=STOP_SECONDS)
 
 
 def draws(config: Config, source: TaskSource) -> Callable[[int], list[Group]]:
