@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from engine.core.options import Option
 from engine.core.parts import PartKind, Settings
 
@@ -32,6 +34,18 @@ def after_last_step(run: StartedRun) -> int:
     return run.last_ended()
 
 
+class Shortcut(msgspec.Struct, frozen=True):
+    """How the workbench offers a kind of run on its first screen: `key` starts one of the profile `profile`.
+
+    `label` is at most 24 cells long, and `help` one line.
+    """
+
+    key: str
+    label: str
+    help: str
+    profile: str
+
+
 class JobKind(PartKind, frozen=True, kw_only=True):
     """A kind of run. `total(config)` is how many `unit`s ("step", "task") a run of that `engine.config.Config` has.
 
@@ -48,7 +62,7 @@ class JobKind(PartKind, frozen=True, kw_only=True):
 
     `work` is "module:attribute" of the class of the `Job`, and `loads` what the process shows while it imports it ("":
     nothing). `resume_at(run)` is the last unit that is done and saved: a resume undoes the events of later ones. It may take
-    seconds.
+    seconds. `shortcut`: how the workbench offers the kind on its first screen; None: only in the dialog for any run.
     """
 
     settings: type[Settings] = Settings
@@ -61,4 +75,5 @@ class JobKind(PartKind, frozen=True, kw_only=True):
     about: str = ""
     options: tuple[Option, ...] = ()
     loads: str = ""
+    shortcut: Shortcut | None = None
     resume_at: Callable[[StartedRun], int] = after_last_step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -137,3 +138,45 @@ async def test_a_run_that_begins_does_not_take_the_screen_from_another(engines: 
         assert "aa-old" in screen_lines(pilot)[0]
     other.close()
     other.path.rename(engines.with_name("aa-old"))  # the fixture waits for the engines of the others
+
+
+PACKAGE = """
+from engine.jobs.base import JobKind, Shortcut
+
+KIND = JobKind(
+    name="rehearse",
+    unit="scene",
+    total=lambda config: config.curate.tasks,
+    trains=False,
+    forks=True,
+    work="rehearsing:work",
+    shortcut=Shortcut("e", "Rehearse", "play every task twice", "pocket"),
+)
+"""
+
+
+@pytest.fixture
+def rehearse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A package with a kind of run that has a shortcut is installed."""
+    about = tmp_path / "packages" / "rehearsing-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about.parent / "rehearsing.py").write_text(PACKAGE)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: rehearsing\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[skillos.jobs]\nrehearse = rehearsing:KIND\n")
+    monkeypatch.syspath_prepend(str(about.parent))
+    yield
+    sys.modules.pop("rehearsing", None)
+
+
+@pytest.mark.parametrize("keys", [("e",), ("down", "down", "down", "enter")])
+async def test_a_kind_of_run_that_a_package_adds_starts_by_its_shortcut(
+    engines: Path, rehearse: None, keys: tuple[str, ...]
+) -> None:
+    async with workbench(folder=engines) as pilot:
+        await until(pilot, "No runs yet")
+        await until(pilot, "e  Rehearse")
+        await pilot.press(*keys)
+        await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen), 20)
+        (name,) = names(engines)
+        with Run.open(engines / name) as run:
+            assert run.kind == "rehearse" and run.config.profile == "pocket"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine.config import Config, ConfigError
+from engine.core.errors import ConfigError
 from engine.core.options import Option
 from engine.core.parts import kind_of
 from engine.curation.settings import CurateSettings
-from engine.jobs.base import JobKind
+from engine.jobs.base import JobKind, Shortcut
+
+if TYPE_CHECKING:
+    from engine.config import Config
 
 
 def no_adapter(source: str) -> ConfigError:
@@ -54,4 +58,5 @@ KIND = JobKind(
     ),
     check=check,
     loads="PyTorch and transformers",
+    shortcut=Shortcut("c", "Live curation", "tasks stream by; you decide on each edit", "pocket"),
 )

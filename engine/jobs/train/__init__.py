@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from engine.config import Config, ConfigError
+from typing import TYPE_CHECKING
+
+from engine.core.errors import ConfigError
 from engine.core.options import Option
 from engine.core.parts import kind_of
 from engine.curation.registry import strategy_kind
 from engine.environments.registry import environment_kind
-from engine.jobs.base import JobKind, StartedRun
+from engine.jobs.base import JobKind, Shortcut, StartedRun
 from engine.training.settings import TrainingSettings, rows_of_step
+
+if TYPE_CHECKING:
+    from engine.config import Config
 
 MAX_SAMPLES = 1_000_000
 """The most samples of a step."""
@@ -66,5 +71,6 @@ KIND = JobKind(
     options=(Option("--steps", "training.steps", "GRPO steps"),),
     check=check,
     loads="PyTorch and transformers",
+    shortcut=Shortcut("t", "Train the pocket model", "real GRPO steps on this CPU; no network", "pocket"),
     resume_at=resume_at,
 )

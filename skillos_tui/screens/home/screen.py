@@ -7,10 +7,11 @@ from pathlib import Path
 from textual import events
 from textual.app import ComposeResult
 
+from engine.jobs.registry import JOBS
 from skillos_tui.client.messages import Reply, RunCreated, RunsFound, StartRefused, StartRun
 from skillos_tui.keymap import Key, bindings
 from skillos_tui.screens.base import FullScreen
-from skillos_tui.screens.home.runs import STARTS, RunList
+from skillos_tui.screens.home.runs import NEW, STARTS, RunList, Start, starts_of
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.listing import ListPane
 
@@ -29,7 +30,7 @@ class HomeScreen(FullScreen):
     KEYS = (
         Key("enter", "choose", "open", "Open the run under the cursor, or start what the line names", True),
         *(
-            Key(start.key, f"start('{name}')", name, f"{start.label}: {start.help}", True)
+            Key(start.key, f"start('{name}')", "new" if name == NEW else name, f"{start.label}: {start.help}", True)
             for name, start in STARTS.items()
         ),
         Key("r", "reload", "reload", "Look for runs again"),
@@ -53,6 +54,24 @@ class HomeScreen(FullScreen):
     def on_mount(self) -> None:
         self.go_to("runs")
         self.set_interval(FIND_SECONDS, self._look_again)
+        self.run_worker(self._find_starts, thread=True)
+
+    def _find_starts(self) -> None:
+        """Look up the kinds of run that packages add, in a thread."""
+        more = starts_of(JOBS.added())
+        self.app.call_from_thread(self._add_starts, more)
+
+    def _add_starts(self, more: dict[str, Start]) -> None:
+        runs = self.query_one(RunList)
+        runs.starts = {**STARTS, **more}
+        runs.renew()
+
+    async def on_key(self, event: events.Key) -> None:
+        """Start a run of a kind that a package adds, by its key; the keys of the screen have been handled before."""
+        for name, start in self.query_one(RunList).starts.items():
+            if start.key == event.key:
+                event.stop()
+                await self.action_start(name)
 
     def on_screen_resume(self) -> None:
         self.call_after_refresh(self._look_again)
@@ -104,14 +123,14 @@ class HomeScreen(FullScreen):
 
     async def _choose(self) -> None:
         value = self.query_one(RunList).value
-        if value in STARTS:
+        if value in self.query_one(RunList).starts:
             await self.action_start(str(value))
         elif isinstance(value, str):
             await self.workbench.open_run(Path(value))
 
     async def action_start(self, name: str) -> None:
         """Start the run that a line names, once: a second press while it starts does nothing. Or open the dialog."""
-        request = STARTS[name].request
+        request = self.query_one(RunList).starts[name].request
         if self._starting:
             self.refuse("A run is being started already.")
         elif request is not None:
