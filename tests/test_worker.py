@@ -77,14 +77,16 @@ async def test_a_setting_that_names_nothing_is_told_in_a_sentence(make, capfd, s
     assert "Traceback" not in capfd.readouterr().err
 
 
-async def test_a_fault_that_nobody_foresaw_is_named_with_where_its_traceback_is(make, capfd):
+async def test_a_fault_that_nobody_foresaw_is_named_with_where_its_traceback_is(make, capfd, monkeypatch):
+    def recover(run):
+        raise ZeroDivisionError("a bug of ours")
+
+    monkeypatch.setattr(worker, "recover", recover)
     run = make()
-    with run.db.transaction() as connection:  # a row that no version of ours writes
-        connection.execute("INSERT INTO edits VALUES ('e1', 1, 'pending', '{}')")
     with pytest.raises(SystemExit):
         await work(run)
     assert run.state().state == "failed"
-    assert str(run.log_file) in run.state().reason
+    assert run.state().reason == f"ZeroDivisionError: a bug of ours; the traceback is in {run.log_file}"
     assert "Traceback" in capfd.readouterr().err
 
 
