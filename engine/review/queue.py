@@ -114,5 +114,5 @@ def _make_room(transaction: Transaction, max_pending: int, newer: str) -> None:
     if waiting - len(oldest) >= max_pending:
         raise NoPlace(f"{max_pending} edits wait for review already")
     for (edit_id,) in oldest:
-        why = f"superseded by {newer}: at most {max_pending} edits wait; it can be queued again"
+        why = f"{newer} took its place, for at most {max_pending} wait; it can be asked again"
         transaction.append(EditDecided(edit_id, Decision("supersede", QUEUE, why)))

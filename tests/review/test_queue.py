@@ -218,7 +218,7 @@ def test_in_a_full_queue_a_newer_edit_takes_the_place_of_the_oldest(run: Run) ->
     assert [record.id for record in pending(run)] == [second, third]
     old = run.edit(first)
     assert old.state == "superseded" and old.decision is not None and old.decision.by == QUEUE
-    assert old.decision.reason == f"superseded by {third}: at most 2 edits wait; it can be queued again"
+    assert old.decision.reason == f"{third} took its place, for at most 2 wait; it can be asked again"
     assert withheld(run) == []
     with pytest.raises(AlreadyDecided, match="superseded by the queue's limit"):
         reviews.approve(run, first, "ann")
