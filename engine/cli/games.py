@@ -3,6 +3,8 @@
 skillos-engine games --path ~/alfworld --check
 skillos-engine games show trial_T20190909_044715_250790 --path ~/alfworld
 skillos-engine games generate --out games --count 100 --seed 1
+
+Every command imports this module, so what plays and generates games is imported by the functions that need it.
 """
 
 from __future__ import annotations
@@ -12,16 +14,16 @@ import sys
 from collections import Counter
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from engine.cli.common import Commands, add_command, lines, print_json
 from engine.environments.alfworld.errors import GamesError
-from engine.environments.alfworld.expert.player import demonstration
-from engine.environments.alfworld.files.loading import load_games
-from engine.environments.alfworld.generation import FAMILIES, SIZES, SPLIT, generate, write
-from engine.environments.alfworld.play.environment import AlfworldEnvironment
-from engine.environments.alfworld.play.game import Game, Games
+from engine.environments.alfworld.generation.families import FAMILIES, SIZES, SPLIT
+
+if TYPE_CHECKING:
+    from engine.environments.alfworld.play.game import Game, Games
 
 ALL = "all"
 TASK_TYPE = "task type"
@@ -85,6 +87,8 @@ def _where(parser: argparse.ArgumentParser, default: str | None = None) -> None:
 
 
 def _loaded(options: argparse.Namespace) -> Games:
+    from engine.environments.alfworld.files.loading import load_games
+
     if options.path is None:
         raise GamesError("which games? give --path DIRECTORY, official or packed; or generate some")
     return load_games(options.path, options.split)
@@ -148,6 +152,9 @@ def _show(options: argparse.Namespace) -> int:
 
 def played(game: Game) -> Shown:
     """The expert's way through a game. Raises `GamesError` where it does not win."""
+    from engine.environments.alfworld.expert.player import demonstration
+    from engine.environments.alfworld.play.environment import AlfworldEnvironment
+
     turns = demonstration(game)
     environment = AlfworldEnvironment(game)
     last = environment.reset()
@@ -170,6 +177,9 @@ def _named(games: Games, name: str) -> Game:
 
 
 def _generate(options: argparse.Namespace) -> int:
+    from engine.environments.alfworld.generation.files import write
+    from engine.environments.alfworld.generation.games import generate
+
     games = generate(options.count, options.seed, options.families, options.size, options.rules)
     files = write(games, options.out, options.split)
     written = Written(str(options.out), len(files))

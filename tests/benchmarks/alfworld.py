@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import harmonic_mean, mean
 
 from engine.environments.alfworld.files.loading import load_games
-from engine.environments.alfworld.generation import write
+from engine.environments.alfworld.generation.files import write
 from engine.environments.alfworld.play.environment import AlfworldEnvironment
 from engine.environments.alfworld.play.game import Game
 from tests.environments.textworld_engine import Session, installed, play_in_textworld

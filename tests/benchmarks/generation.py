@@ -12,7 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from engine.environments.alfworld.generation import SIZES, generate, write
+from engine.environments.alfworld.generation.families import SIZES
+from engine.environments.alfworld.generation.files import write
+from engine.environments.alfworld.generation.games import generate
 
 ROWS = {
     "games_per_second": "games/s, verified",

@@ -14,7 +14,8 @@ from engine.environments.alfworld.errors import GamesError
 from engine.environments.alfworld.expert import planning
 from engine.environments.alfworld.expert.player import Expert, Turn, demonstration
 from engine.environments.alfworld.files.loading import load_games
-from engine.environments.alfworld.generation import generate, write
+from engine.environments.alfworld.generation.files import write
+from engine.environments.alfworld.generation.games import generate
 from engine.environments.alfworld.play.environment import AlfworldEnvironment
 from engine.environments.alfworld.play.game import Game
 from tests.benchmarks.expert import first_of_each_family, is_lost, measure, wandered

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from engine.environments.alfworld.errors import GamesError
 from engine.environments.alfworld.files.loading import load_games
-from engine.environments.alfworld.generation import FAMILIES, SIZES, generate, write
-from engine.environments.alfworld.generation.families import FAMILY, rooms
+from engine.environments.alfworld.generation.families import FAMILIES, FAMILY, SIZES, rooms
+from engine.environments.alfworld.generation.files import write
+from engine.environments.alfworld.generation.games import generate
 from engine.environments.alfworld.generation.tables import POSSIBLE, tables, text
 from engine.environments.alfworld.play.environment import AlfworldEnvironment
 from engine.environments.alfworld.play.game import Content, Game

@@ -12,7 +12,9 @@ from random import Random
 
 import pytest
 
-from engine.environments.alfworld.generation import FAMILIES, SIZES, generate, write
+from engine.environments.alfworld.generation.families import FAMILIES, SIZES
+from engine.environments.alfworld.generation.files import write
+from engine.environments.alfworld.generation.games import generate
 from engine.environments.alfworld.play.environment import AlfworldEnvironment
 from engine.environments.alfworld.play.game import Game
 from engine.environments.base import Observation

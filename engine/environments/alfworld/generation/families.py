@@ -47,6 +47,9 @@ FAMILY = MappingProxyType(
     }
 )
 FAMILIES = tuple(FAMILY)
+SIZES = ("small", "medium", "large")
+SPLIT = "synthetic"
+"""The split of generated games."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import msgspec
 from engine.core.files import publish
 from engine.environments.alfworld.errors import GamesError
 from engine.environments.alfworld.files.loading import GAME, OFFICIAL, OfficialGame
-from engine.environments.alfworld.generation.games import SPLIT
+from engine.environments.alfworld.generation.families import SPLIT
 from engine.environments.alfworld.play.game import Content, Game
 from engine.environments.alfworld.play.program import PLACE_OF_TASK
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.core.seeds import stream
 from engine.environments.alfworld.errors import GamesError
-from engine.environments.alfworld.generation.families import FAMILIES, FAMILY, Goal
+from engine.environments.alfworld.generation.families import FAMILIES, FAMILY, SIZES, SPLIT, Goal
 from engine.environments.alfworld.generation.house import draw_house
 from engine.environments.alfworld.generation.problem import problem
 from engine.environments.alfworld.generation.rules import RuleTexts, our_rules, rules_at
@@ -16,9 +16,6 @@ from engine.environments.alfworld.generation.walkthrough import shortest
 from engine.environments.alfworld.play.environment import AlfworldEnvironment
 from engine.environments.alfworld.play.game import Content, Game
 from engine.environments.alfworld.play.program import Library
-
-SIZES = ("small", "medium", "large")
-SPLIT = "synthetic"
 
 
 def generate(
