@@ -1,0 +1,168 @@
+"""Read and write files below a folder without following a link, also while another process swaps links in.
+
+    with Beneath(root) as folder:
+        folder.write("alpha/SKILL.md.tmp", data)                 # makes alpha/; must not exist yet
+        folder.rename("alpha/SKILL.md.tmp", "alpha/SKILL.md")
+        folder.read("alpha/SKILL.md", limit=1_000_000)
+
+Each part of a path is opened relative to the descriptor of the part before it, with O_NOFOLLOW. So no byte is written or
+read outside `root`, whatever changes between two calls. `root` itself may be reached through links. All paths are relative,
+in POSIX form, and may not contain "..". Every method raises `OSError`; where a link is in the way, `LinkInTheWay`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class LinkInTheWay(OSError):
+    """A part of a path is a link (or no folder), and links are not followed."""
+
+
+class Beneath:
+    """A folder that stays open. Close it, or use it as a context manager."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        """Close the folder; a second call does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def lstat(self, path: str) -> os.stat_result:
+        """The status of a file, folder or link."""
+        with self._parent(path) as (folder, name):
+            return os.stat(name, dir_fd=folder, follow_symlinks=False)
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file, a folder or a link at `path`. False below a link."""
+        try:
+            self.lstat(path)
+        except (FileNotFoundError, LinkInTheWay):
+            return False
+        return True
+
+    def names(self, path: str = "") -> list[str]:
+        """The names in a folder, sorted."""
+        with self._folder(path) as folder:
+            return sorted(os.listdir(folder))  # noqa: PTH208 - a descriptor, not a path
+
+    def read(self, path: str, limit: int) -> bytes:
+        """The bytes of a regular file, at most `limit` + 1 of them, so that a caller can see that there are more."""
+        with self._parent(path) as (folder, name):
+            descriptor = _opened(name, os.O_RDONLY | os.O_NONBLOCK, folder, path)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "it is not a regular file", path)
+            return file.read(limit + 1)
+
+    def readlink(self, path: str) -> str:
+        """Where a link leads."""
+        with self._parent(path) as (folder, name):
+            return os.readlink(name, dir_fd=folder)
+
+    def write(self, path: str, data: bytes, *, executable: bool = False) -> None:
+        """Write a new file and sync it to the disk; its folders are made. Raises `FileExistsError`."""
+        with self._parent(path, make=True) as (folder, name):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            descriptor = _opened(name, flags, folder, path, 0o777 if executable else 0o666)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+
+    def symlink(self, target: str, path: str) -> None:
+        """Make a link at `path`; its folders are made. Raises `FileExistsError`."""
+        with self._parent(path, make=True) as (folder, name):
+            os.symlink(target, name, dir_fd=folder)
+
+    def mkdir(self, path: str) -> None:
+        """Make a folder with its parents; one that exists is left as it is."""
+        with self._folder(path, make=True):
+            pass
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename a file or folder; a file at `new` is replaced."""
+        with self._parent(old) as (source, source_name), self._parent(new) as (target, target_name):
+            os.rename(source_name, target_name, src_dir_fd=source, dst_dir_fd=target)
+
+    def unlink(self, path: str, *, missing_ok: bool = False) -> None:
+        """Remove a file or a link."""
+        try:
+            with self._parent(path) as (folder, name):
+                os.unlink(name, dir_fd=folder)
+        except FileNotFoundError:
+            if not missing_ok:
+                raise
+
+    def rmdir(self, path: str) -> None:
+        """Remove an empty folder."""
+        with self._parent(path) as (folder, name):
+            os.rmdir(name, dir_fd=folder)
+
+    def sync(self, path: str = "") -> None:
+        """Sync the entries of a folder to the disk."""
+        with self._folder(path) as folder:
+            os.fsync(folder)
+
+    @contextmanager
+    def _parent(self, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
+        parent, _, name = path.rpartition("/")
+        if name in ("", ".", ".."):
+            raise OSError(errno.EINVAL, "it is not the path of a file", path)
+        with self._folder(parent, make=make) as folder:
+            yield folder, name
+
+    @contextmanager
+    def _folder(self, path: str, *, make: bool = False) -> Iterator[int]:
+        here = os.dup(self._descriptor)
+        try:
+            for name in path.split("/") if path else []:
+                if name in ("", ".", ".."):
+                    raise OSError(errno.EINVAL, "it is not a relative path in its shortest form", path)
+                if make:
+                    _make(name, here)
+                below = _opened(name, _FOLDER, here, path)
+                os.close(here)
+                here = below
+            yield here
+        finally:
+            os.close(here)
+
+
+def _make(name: str, folder: int) -> None:
+    try:
+        os.mkdir(name, dir_fd=folder)
+    except FileExistsError:
+        return
+
+
+def _opened(name: str, flags: int, folder: int, path: str, mode: int = 0o777) -> int:
+    try:
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise LinkInTheWay(
+                error.errno, f"{name} is a link or no folder, and links are not followed", path
+            ) from error
+        raise

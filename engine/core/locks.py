@@ -1,0 +1,136 @@
+"""Lock files: who holds one is what the kernel says, from any PID namespace, container or copy of the folder.
+
+    with file_lock(run / "decisions.lock", wait=10.0):          # one process at a time; raises `Locked`
+        ...
+    state = lock_state(run / "engine.lock")                     # state.held: True, False, or None where it cannot be known
+
+A lock is the kernel's (flock) on a file that only its owner can open (mode 0600). It is released whenever its process ends.
+A copy of the file is another file, so nobody holds it. A pid is only ever a hint for a person: it can belong to another
+PID namespace or host.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from engine.core.errors import SkillosError
+
+PROBE_SECONDS = 0.5
+"""How long a taker tries at least: `lock_state` of another process holds a shared lock for an instant."""
+_PAUSE = 0.02
+
+
+class Locked(SkillosError):
+    """Another process or thread held the lock for longer than the wait."""
+
+
+class LockState(msgspec.Struct, frozen=True):
+    """Whether a lock is held. `held` is None where that cannot be known, and `why` says so.
+
+    `pid` is the holder's in the PID namespace of this process; None where the system does not show it.
+    """
+
+    held: bool | None
+    pid: int | None = None
+    why: str = ""
+
+
+def open_lock(path: Path) -> int:
+    """Open a lock file, made with mode 0600 if absent; a descriptor. Raises `OSError`; a link is not followed."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file until it is closed. False if another holder has the lock. Raises `OSError`."""
+    return _flock(descriptor, fcntl.LOCK_EX)
+
+
+def wait_lock(descriptor: int, wait: float) -> bool:
+    """Lock an open file until it is closed, within `wait` seconds. False if another had it all the time."""
+    deadline = time.monotonic() + wait
+    while not try_lock(descriptor):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_PAUSE)
+    return True
+
+
+@contextmanager
+def file_lock(path: Path, wait: float) -> Iterator[None]:
+    """Hold the lock file `path`, made if absent. Raises `Locked` with the holder after `wait` seconds, and `OSError`."""
+    descriptor = open_lock(path)
+    try:
+        if not wait_lock(descriptor, max(wait, PROBE_SECONDS)):
+            raise Locked(f"{holder_of(path)} holds {path} and did not release it within {wait:g} s")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def lock_state(path: Path) -> LockState:
+    """Whether some process holds the lock file `path`. Writes nothing, and needs no right to write.
+
+    Where the file may not be opened, `/proc/locks` is asked. It lists no holder of another PID namespace, so a lock that
+    it does not list is unknown and not free.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return LockState(False)
+    except OSError as error:
+        pid = _listed(path)
+        why = "" if pid else f"{path} cannot be opened ({error.strerror}), and /proc/locks lists no holder"
+        return LockState(True if pid else None, pid, why)
+    try:
+        if _flock(descriptor, fcntl.LOCK_SH):
+            return LockState(False)
+        return LockState(True, _listed(path))
+    except OSError as error:
+        return LockState(None, None, f"{path} cannot be locked: {error.strerror}; is it on a file system with locks?")
+    finally:
+        os.close(descriptor)
+
+
+def holder_of(path: Path) -> str:
+    """Who holds a lock file, for a message: "process 123 (skillos-engine)" or "a process that is not visible from here"."""
+    pid = _listed(path)
+    if pid is None:
+        return "a process that is not visible from here"
+    try:
+        name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        name = ""
+    return f"process {pid}{f' ({name})' if name else ''}"
+
+
+def _flock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return False
+        raise
+    return True
+
+
+def _listed(path: Path) -> int | None:
+    """The pid that `/proc/locks` lists for a file, None for none. A line: "1: FLOCK ADVISORY WRITE 123 fe:00:456 0 EOF"."""
+    try:
+        found = path.stat()
+        listed = Path("/proc/locks").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    wanted = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    for line in listed.splitlines():
+        fields = line.split()
+        if len(fields) >= 8 and fields[1] == "FLOCK" and fields[5] == wanted and fields[4].isdecimal():
+            return int(fields[4]) or None
+    return None
