@@ -72,11 +72,20 @@ def print_json(value: object) -> None:
 
 def open_run(options: argparse.Namespace) -> Run:
     """The run that the user named, by path or by its name in the runs' home."""
+    run = Run.open(run_path(options))
+    if run.db.copied:
+        why = f"{run.path}: a private copy is read, since {run.read_only}"
+        print(printable(f"skillos-engine: {why}"), file=sys.stderr)
+    return run
+
+
+def run_path(options: argparse.Namespace) -> Path:
+    """The directory that the user named, whether or not there is a run."""
     path = Path(options.run)
-    if not path.exists() and path.name == options.run:
+    if not os.path.lexists(path) and path.name == options.run:
         at_home = supervisor.runs_home() / options.run
-        path = at_home if at_home.exists() else path
-    return Run.open(path)
+        path = at_home if os.path.lexists(at_home) else path
+    return path
 
 
 def patience_with_notice() -> supervisor.Patience:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from engine.cli import exit_codes
 from engine.cli.common import Commands, add_command, lines, open_run, print_json, user_name
 from engine.core.edit import OPEN, PAST, PERSONAL, Edit, actions
 from engine.core.text import printable
@@ -107,17 +108,21 @@ def _text(file: str | None) -> str:
 
 
 def _list_edits(run: Run, options: argparse.Namespace) -> int:
-    edits = [edit for edit in run.edits() if options.all or edit.state in OPEN]
+    """List the edits that can be read; those that cannot are named on standard error, and the exit code is 1."""
+    found = run.read_edits()
+    edits = [row.data for row in found.values if options.all or row.state in OPEN]
+    for row in found.damaged:
+        print(f"skillos-engine: {printable(str(row))}", file=sys.stderr)
     if options.json:
         print_json(edits)
-        return 0
+        return exit_codes.FAILED if found.damaged else exit_codes.DONE
     for edit in edits:
         print(_edit_line(edit))
         for finding in edit.findings:
             print(f"      {printable(str(finding), 200)}")
-    if not edits:
+    if not edits and not found.damaged:
         print("no edits wait for review")
-    return 0
+    return exit_codes.FAILED if found.damaged else exit_codes.DONE
 
 
 def _edit_line(edit: Edit) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from engine.cli.common import Commands, add_command, open_run, print_json
 from engine.core.text import printable
@@ -21,6 +22,7 @@ def _status(options: argparse.Namespace) -> int:
             print_json(now)
             return 0
         print(summary_line(now))
+        print_damage(now)
         for step in now.ended:
             print(step_line(step, now.steps, run.kind, now.skipped_updates.get(step.step, "")))
         for unit in now.units:
@@ -35,4 +37,13 @@ def _status(options: argparse.Namespace) -> int:
 def summary_line(now: Status) -> str:
     """A run in one line."""
     reason = f" ({printable(now.reason, 200)})" if now.reason else ""
-    return f"{now.run}: {now.kind} {now.profile}, {now.state}{reason}, {now.step} of {now.steps}"
+    what = f"{now.run}: {now.kind} {now.profile}, {now.state}{reason}, {now.step} of {now.steps}"
+    return printable(what + (", read-only" if now.read_only else ""))
+
+
+def print_damage(now: Status) -> None:
+    """What cannot be read of a run, and what can be done."""
+    for row in now.damaged:
+        print(f"  damaged: {printable(row)}")
+    if now.damaged:
+        print(printable(f"  repair it: skillos-engine repair {shlex.quote(now.path)}"))

@@ -146,6 +146,7 @@ def _committed(run: Run, token: str) -> Commit | None:
 
 @contextmanager
 def _locked(run: Run) -> Iterator[None]:
+    run.check_writable()
     try:
         with folder_lock(run.path, LOCK_SECONDS):
             yield

@@ -20,7 +20,9 @@ from engine.core.events import (
     UnitEnded,
     kind_of,
 )
+from engine.core.registry import UnknownPart
 from engine.core.text import counted, printable
+from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
 
 WIDTH = 160
@@ -42,7 +44,7 @@ def step_line(ended: StepEnded, steps: int, kind: str, skipped_update: str = "")
 
     `skipped_update` is the reason why a step's update was skipped.
     """
-    job = JOBS.load(kind)
+    job, unit = _job(kind), _unit(kind)
     parts = ended.rewards
     operations = " ".join(f"{name} {count}" for name, count in sorted(ended.operations.items())) or "none"
     success = f"success {number(ended.success_rate, '.0%')}"
@@ -51,15 +53,28 @@ def step_line(ended: StepEnded, steps: int, kind: str, skipped_update: str = "")
     measured = _measured(ended)
     invalid = f"invalid actions {number(ended.invalid_action_rate, '.1%')}"
     rest = f"{success}  {measured}  {invalid}  calls {operations}  {ended.seconds:.1f} s"
-    if job.trains:
+    if job is not None and job.trains:
         skipped = f"  update skipped: {skipped_update}" if skipped_update else ""
-        return f"{job.unit} {ended.step}/{steps}  {rewards}  {rest}{printable(skipped)}"
-    return f"{job.unit} {ended.step}/{steps}  {rest}"
+        return f"{unit} {ended.step}/{steps}  {rewards}  {rest}{printable(skipped)}"
+    return f"{unit} {ended.step}/{steps}  {rest}"
 
 
 def unit_line(ended: UnitEnded, steps: int, kind: str) -> str:
     """One finished unit of a run of `kind` that plays no rollouts."""
-    return f"{JOBS.load(kind).unit} {ended.step}/{steps}  {printable(ended.text)}  {ended.seconds:.1f} s"
+    return f"{_unit(kind)} {ended.step}/{steps}  {printable(ended.text)}  {ended.seconds:.1f} s"
+
+
+def _job(kind: str) -> JobKind | None:
+    """The description of a kind of run; None where no installed package has it."""
+    try:
+        return JOBS.load(kind)
+    except UnknownPart:
+        return None
+
+
+def _unit(kind: str) -> str:
+    job = _job(kind)
+    return job.unit if job is not None else "step"
 
 
 def _measured(ended: StepEnded) -> str:
