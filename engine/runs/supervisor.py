@@ -171,6 +171,7 @@ def resume(run: Run, by: str, *, check: Check, worker: Sequence[str] = WORKER, p
     `check` (`engine.system.preflight.check`) is asked whether a new engine could work by the run's settings, which may have
     been edited since. Raises `RunError` when the run has finished, `ConfigError` as `check` does, or as `start` does.
     """
+    run.check_writable()
     engine = run.engine()
     if engine is not None:
         run.send(Resume(), by)
@@ -186,6 +187,7 @@ def stop(run: Run, by: str) -> bool:
 
     Raises `RunError` when no engine works on the run.
     """
+    run.check_writable()
     if run.engine() is None and (process := loading(run)) is not None:
         with suppress(RunLocked), run.lock():  # while we hold the lock, that process cannot begin
             if loading(run) == process:

@@ -58,8 +58,15 @@ def theirs(folder: Path) -> Iterator[Run]:
 
 
 def shell(*arguments: object) -> tuple[int, str, str]:
-    """`skillos-engine` as a user who owns nothing."""
-    code = f"import os, sys; os.setuid({NOBODY}); from engine.cli import main; sys.exit(main(sys.argv[1:]))"
+    """`skillos-engine` as a user who owns nothing, and who may not read Python's files, so they are loaded before."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    code = (
+        "import os, sys, encodings.idna, pwd, random, string, engine.review.decisions, engine.review.diff, engine.jobs.train\n"
+        "from engine.jobs.registry import JOBS; [JOBS.load(name) for name in JOBS.shipped]\n"
+        "from engine.cli import main, parser; parser(); from engine.config import default_config; default_config()\n"
+        f"os.setgid({NOBODY}); os.setuid({NOBODY}); sys.exit(main(sys.argv[1:]))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=False
     )
