@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from engine.runs.chain import run_sum
 from engine.runs.errors import BUSY_SECONDS, NotARun, translate_errors
 from engine.runs.migration import SCHEMA_VERSION, migrate
 from engine.runs.projections import TABLES as PROJECTIONS
@@ -23,14 +24,19 @@ APPLICATION_ID = 0x534B696C  # "SKil"
 SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
-CREATE TABLE run (id TEXT NOT NULL, kind TEXT NOT NULL, created REAL NOT NULL, repo TEXT);
-CREATE TABLE events (id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, data BLOB NOT NULL);
+CREATE TABLE run (
+    id TEXT NOT NULL, kind TEXT NOT NULL, created REAL NOT NULL, repo TEXT, sum BLOB NOT NULL DEFAULT x''
+);
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, data BLOB NOT NULL, sum BLOB NOT NULL DEFAULT x''
+);
 CREATE INDEX events_by_kind ON events (kind, id);
 CREATE TABLE commands (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, by TEXT NOT NULL, data BLOB NOT NULL);
 CREATE TABLE decisions (
     edit TEXT NOT NULL, round INTEGER NOT NULL, action TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL,
     at REAL NOT NULL, token TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (edit, round)
 );
+CREATE TABLE reconciled (only INTEGER PRIMARY KEY CHECK (only = 1), head TEXT NOT NULL);
 {PROJECTIONS}
 """
 
@@ -42,7 +48,8 @@ def create(path: Path, run_id: str, kind: str, created: float, repo: str | None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(f"BEGIN; {SCHEMA} COMMIT;")
-            connection.execute("INSERT INTO run VALUES (?, ?, ?, ?)", (run_id, kind, created, repo))
+            row = (run_id, kind, created, repo)
+            connection.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?)", (*row, run_sum(*row)))
         finally:
             connection.close()
 
