@@ -23,7 +23,7 @@ def follow(run: Run, seen: int) -> int:
     skipped = ""
     while True:
         ended = has_ended(run)
-        for stored in run.events(after=seen, kinds=FOLLOWED):
+        for stored in run.stream(after=seen, kinds=FOLLOWED):
             seen = stored.id
             match stored.event:
                 case UpdateMade() as made:

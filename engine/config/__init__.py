@@ -56,6 +56,7 @@ __all__ = [
     "default_config",
     "load_config",
     "load_file",
+    "load_logged",
     "load_profile",
     "parse",
     "profiles",
@@ -236,6 +237,11 @@ def load_file(path: Path) -> Config:
     """The configuration kept in a run directory, also of an older run. Raises `ConfigError`."""
     layer = _read(path)
     return _resolve_named([Layer(layer.where, migrate(layer.data))])
+
+
+def load_logged(text: str, where: str) -> Config:
+    """The configuration that a start logged, also of an older run; `where` names it in errors. Raises `ConfigError`."""
+    return _resolve_named([Layer(where, migrate(_toml(text, where)))])
 
 
 def parse(text: str, settings: Iterable[str] = (), *, where: str = "configuration") -> Config:

@@ -13,10 +13,11 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.runs import access
 from engine.runs.access import Access
+from engine.runs.chain import run_sum
 from engine.runs.errors import (
     BUSY_SECONDS,
     Busy,
@@ -32,18 +33,24 @@ from engine.runs.projections import TABLES as PROJECTIONS
 
 APPLICATION_ID = 0x534B696C  # "SKil"
 READ_ATTEMPTS = 5
+T = TypeVar("T")
 
 SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
-CREATE TABLE run (id TEXT NOT NULL, kind TEXT NOT NULL, created REAL NOT NULL, repo TEXT);
-CREATE TABLE events (id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, data BLOB NOT NULL);
+CREATE TABLE run (
+    id TEXT NOT NULL, kind TEXT NOT NULL, created REAL NOT NULL, repo TEXT, sum BLOB NOT NULL DEFAULT x''
+);
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, data BLOB NOT NULL, sum BLOB NOT NULL DEFAULT x''
+);
 CREATE INDEX events_by_kind ON events (kind, id);
 CREATE TABLE commands (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, by TEXT NOT NULL, data BLOB NOT NULL);
 CREATE TABLE decisions (
     edit TEXT NOT NULL, round INTEGER NOT NULL, action TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL,
     at REAL NOT NULL, token TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (edit, round)
 );
+CREATE TABLE reconciled (only INTEGER PRIMARY KEY CHECK (only = 1), head TEXT NOT NULL);
 {PROJECTIONS}
 """
 
@@ -55,7 +62,8 @@ def create(path: Path, run_id: str, kind: str, created: float, repo: str | None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(f"BEGIN; {SCHEMA} COMMIT;")
-            connection.execute("INSERT INTO run VALUES (?, ?, ?, ?)", (run_id, kind, created, repo))
+            row = (run_id, kind, created, repo)
+            connection.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?)", (*row, run_sum(*row)))
         finally:
             connection.close()
 
@@ -183,21 +191,21 @@ class Database:
 
     def all(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """All rows of a query."""
-        return self._read(sql, parameters, sqlite3.Cursor.fetchall)
+        return self.read(lambda connection: connection.execute(sql, parameters).fetchall())
 
     def one(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         """The first row of a query, or None."""
-        return self._read(sql, parameters, sqlite3.Cursor.fetchone)
+        return self.read(lambda connection: connection.execute(sql, parameters).fetchone())
 
-    def _read(self, sql: str, parameters: Sequence[Any], fetch: Callable[[sqlite3.Cursor], Any]) -> Any:
-        """Run a query; again where a file that nobody was to write was written meanwhile."""
+    def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """What `query` reads; it is called again where a file that nobody was to write was written meanwhile."""
         for attempt in range(READ_ATTEMPTS):
             if self.read_only:
                 self._renew()
             used = self._access
             try:
                 with self.borrow() as connection:
-                    found = fetch(connection.execute(sql, parameters))
+                    found = query(connection)
             except DamagedRun:
                 if attempt == READ_ATTEMPTS - 1 or not self._written_since(used):
                     raise

@@ -5,7 +5,7 @@
         writer.emit(Notice("info", "hello"))
 
     run = Run.open(path)
-    for stored in run.events(after=seen):
+    for stored in run.stream(after=seen):
         print(stored.id, stored.event)
 
 The directory holds run.db (SQLite), config.toml, engine.lock, repo/, checkpoints/ and logs/. Everything here may be
@@ -18,7 +18,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from engine.core.events import (
 )
 from engine.core.files import publish
 from engine.runs import database, process, rows
+from engine.runs.chain import Row
 from engine.runs.commands import AnyCommand, Sent, encode_command
 from engine.runs.database import Database
 from engine.runs.errors import NotARun, RunError, RunExists
@@ -158,6 +159,15 @@ class Run:
     ) -> list[Stored]:
         """The events with `after` < id <= `until`, oldest first, at most `limit`, only of `kinds` (`turn_taken`, …)."""
         return self._log.read(after, limit, kinds, until)
+
+    def stream(self, after: int = 0, kinds: Sequence[str] | None = None, until: int | None = None) -> Iterator[Stored]:
+        """The same events one by one, read in pages, so that a long log is never in memory as a whole. `until` is by default
+        the last id at the beginning."""
+        return self._log.stream(after, kinds, until)
+
+    def rows(self, after: int = 0, kinds: Sequence[str] | None = None, until: int | None = None) -> Iterator[list[Row]]:
+        """The same events in pages as they are stored, with their checksums."""
+        return self._log.rows(after, kinds, until)
 
     def tail(self, limit: int, kinds: Sequence[str] | None = None, until: int | None = None) -> list[Stored]:
         """The last `limit` events up to `until`, oldest first; a negative `limit` is none."""

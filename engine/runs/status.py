@@ -81,7 +81,7 @@ def status(run: Run) -> Status:
 def updates(run: Run) -> dict[int, UpdateMade]:
     """The updates of a train run by step, without those that a resume undid."""
     found: dict[int, UpdateMade] = {}
-    for stored in run.events(kinds=["run_started", "update_made"]):
+    for stored in run.stream(kinds=["run_started", "update_made"]):
         match stored.event:
             case RunStarted(resumed_from=last):
                 found = {step: made for step, made in found.items() if step <= last}

@@ -18,6 +18,7 @@ from engine.core.events import (
     StepEnded,
     TurnTaken,
     UnitEnded,
+    Unreadable,
     kind_of,
 )
 from engine.core.registry import UnknownPart
@@ -114,9 +115,11 @@ def held_out_line(measured: HeldOutMeasured) -> str:
     return f"{after(measured.step, measured.groups)}: r_task {r_task}{error}{lost}"
 
 
-def event_line(event: AnyEvent) -> str:
+def event_line(event: AnyEvent | Unreadable) -> str:
     """Any event on one line: its kind and its main fields. A reason and a notice, which say what to do, are not cut."""
     match event:
+        case Unreadable():
+            what = f"cannot be read: {event.why}"
         case StateChanged():
             what = f"{event.state} {event.reason}"
         case Notice():
@@ -143,6 +146,7 @@ def event_line(event: AnyEvent) -> str:
             what = f"{event.edit} {PAST[decision.action]} by {decision.by} {decision.reason} {decision.commit[:10]}"
         case _:
             fields = msgspec.to_builtins(event)
+            fields.pop("settings", None)  # of a start: a text of a hundred lines
             what = " ".join(f"{name}={value}" for name, value in fields.items() if name != "kind")
-    width = None if isinstance(event, StateChanged | Notice) else WIDTH
+    width = None if isinstance(event, StateChanged | Notice | Unreadable) else WIDTH
     return printable(f"{kind_of(event):<18} {what}".rstrip(), width)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from textual.message import Message
 
 from engine.core.edit import Action, Edit
-from engine.core.events import AnyEvent
+from engine.core.events import AnyEvent, Unreadable
 from skillos_tui.model.episodes import Episode
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class EventsRead(Message):
     the newest one."""
 
     path: Path
-    events: tuple[AnyEvent, ...]
+    events: tuple[AnyEvent | Unreadable, ...]
     live: bool
     last: int = 0
 

@@ -152,7 +152,7 @@ def usage_of(run: Run, steps: int) -> SkillUsage:
     """
     shown: dict[PositionId, list[str]] = {}
     outcomes: dict[PositionId, Outcome] = {}
-    for stored in run.events(kinds=["episode_started", "episode_ended"]):
+    for stored in run.stream(kinds=["episode_started", "episode_ended"]):
         match stored.event:
             case EpisodeStarted(at=at, skills=skills):
                 shown[at] = [skill.name for skill in skills]
@@ -163,7 +163,7 @@ def usage_of(run: Run, steps: int) -> SkillUsage:
     usage = SkillUsage()
     for at, outcome in outcomes.items():
         if at.step <= steps and not at.held_out:
-            usage.record(shown[at], outcome)
+            usage.record(shown.get(at, []), outcome)
     return usage
 
 
