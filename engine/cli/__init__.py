@@ -25,6 +25,7 @@ from engine.cli import (
     events,
     exit_codes,
     measure,
+    repair,
     review,
     runs,
     skills,
@@ -37,7 +38,21 @@ from engine.core.errors import SkillosError
 from engine.runs import supervisor
 
 PROGRAM = "skillos-engine"
-COMMANDS = (start, status, events, control, runs, verify, measure, review, config, skills, completion, environments)
+COMMANDS = (
+    start,
+    status,
+    events,
+    control,
+    runs,
+    verify,
+    measure,
+    repair,
+    review,
+    config,
+    skills,
+    completion,
+    environments,
+)
 """The modules of the commands, in the order of the help. Those of environments are last: a package replaces no command."""
 
 

@@ -61,7 +61,7 @@ class Access(msgspec.Struct, frozen=True):
 
 def find(path: Path) -> Access:
     """The access to the database at `path`. Raises `RunError` where it may not even be read."""
-    why = _why_not_written(path)
+    why = why_not_written(path)
     return to_read(path, why) if why else Access(path)
 
 
@@ -70,7 +70,9 @@ def to_read(path: Path, why: str) -> Access:
     wal, shm = beside(path)
     marks = marks_of(path)
     if not os.access(path, os.R_OK, effective_ids=_EFFECTIVE):
-        raise RunError(f"no permission to read {path}, which belongs to {_owner(path)}; ask for it, or open it as that user")
+        raise RunError(
+            f"no permission to read {path}, which belongs to {_owner(path)}; ask for it, or open it as that user"
+        )
     if _readable(wal) and _readable(shm) and shm.stat().st_size >= SHM_BYTES:
         return Access(path, "mode=ro", why, marks)
     if marks[1] is None or marks[1][1] == 0:
@@ -133,7 +135,7 @@ def _mark(path: Path) -> Mark:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _why_not_written(path: Path) -> str:
+def why_not_written(path: Path) -> str:
     """Why a database may not be written; "" where it may."""
     for item in (path, *beside(path), path.parent):
         needed = os.W_OK | (os.X_OK if item == path.parent else os.R_OK)

@@ -34,9 +34,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     sum: bytes | None
 
 
-COLUMNS = (
-    "id, CASE typeof(at) WHEN 'real' THEN at END, CAST(kind AS BLOB), CAST(data AS BLOB), CAST(sum AS BLOB)"
-)
+COLUMNS = "id, CASE typeof(at) WHEN 'real' THEN at END, CAST(kind AS BLOB), CAST(data AS BLOB), CAST(sum AS BLOB)"
 """The columns of `events` as the fields of a `Row`: SQLite decodes no text, so nothing can fail."""
 
 

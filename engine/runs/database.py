@@ -32,6 +32,8 @@ from engine.runs.migration import SCHEMA_VERSION, migrate
 from engine.runs.projections import TABLES as PROJECTIONS
 
 APPLICATION_ID = 0x534B696C  # "SKil"
+REPAIRED = "run.db.repaired"
+"""A repaired database that is about to replace run.db (`engine.runs.repair`)."""
 READ_ATTEMPTS = 5
 T = TypeVar("T")
 
@@ -244,7 +246,7 @@ def _connect(to: Access) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
-    connection.text_factory = _text
+    connection.text_factory = text_or_bytes
     try:
         connection.execute("PRAGMA synchronous = NORMAL")
     except (sqlite3.Error, UnicodeDecodeError):
@@ -253,7 +255,7 @@ def _connect(to: Access) -> sqlite3.Connection:
     return connection
 
 
-def _text(data: bytes) -> str | bytes:
+def text_or_bytes(data: bytes) -> str | bytes:
     """A text value; its bytes where it is no UTF-8, so that only its own row is damaged."""
     try:
         return data.decode("utf-8")

@@ -37,7 +37,7 @@ from engine.runs import database, process, rows
 from engine.runs.chain import Row
 from engine.runs.commands import AnyCommand, Sent, encode_command
 from engine.runs.database import Database
-from engine.runs.errors import NotARun, RunError, RunExists
+from engine.runs.errors import DamagedRun, NotARun, RunError, RunExists
 from engine.runs.log import Log, Stored, Transaction
 from engine.runs.rows import CommandRow, EditRow, EditStateRow, Read, RunRow, RunState, StepRow
 from engine.runs.writer import EventWriter
@@ -293,7 +293,11 @@ def _check_folder(path: Path) -> None:
         raise NotARun(f"there is no run at {path}: no such folder") from error
     if not stat.S_ISDIR(found.st_mode):
         raise NotARun(f"{path} is a file; give the directory of a run")
+    if (path / database.REPAIRED).exists():
+        raise DamagedRun(path, DATABASE, "a repair of it was interrupted")
     try:
         (path / DATABASE).stat()
     except FileNotFoundError as error:
-        raise NotARun(f"{path} is not a run: it has no {DATABASE}; give a directory that skillos-engine made") from error
+        raise NotARun(
+            f"{path} is not a run: it has no {DATABASE}; give a directory that skillos-engine made"
+        ) from error
