@@ -1,8 +1,8 @@
 """The settings of a run's starts, which are in its log: config.toml can be edited between a stop and a resume.
 
-    for event in starting(run, config, steps=10, done=3):     # a `RunStarted`, and a `Notice` if settings have changed
-        writer.emit(event)
-    last_settings(run)                                        # TOML, None where the log has none
+for event in starting(run, config, steps=10, done=3):     # a `RunStarted`, and a `Notice` if settings have changed
+    writer.emit(event)
+last_settings(run)                                        # TOML, None where the log has none
 """
 
 from __future__ import annotations
