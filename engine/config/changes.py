@@ -1,7 +1,7 @@
 """Which settings differ between two configurations.
 
-    for change in changes(before_toml, to_toml(config)):
-        print(change)                       # "training.steps was 3 and is now 5"
+for change in changes(before_toml, to_toml(config)):
+    print(change)                       # "training.steps was 3 and is now 5"
 """
 
 from __future__ import annotations
@@ -30,9 +30,7 @@ class Change(msgspec.Struct, frozen=True):
 def changes(before: str, after: str) -> list[Change]:
     """The settings that differ between two configurations in TOML, by name. Raises `tomllib.TOMLDecodeError`."""
     old, new = dict(_flat(tomllib.loads(before))), dict(_flat(tomllib.loads(after)))
-    return [
-        Change(key, old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)
-    ]
+    return [Change(key, old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

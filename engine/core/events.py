@@ -397,6 +397,7 @@ AnyEvent = (
     | Notice
 )
 
+
 class Unreadable(msgspec.Struct, frozen=True):
     """What is read in the place of an event that this version cannot read: `kind` as it is stored, and why. It is never
     written. In JSON it is `{"kind": "dreamt", "unreadable": "…"}`."""

@@ -50,10 +50,11 @@ def event_sum(before: bytes, event_id: int, at: float, kind: bytes, data: bytes)
 
 
 class Chain:
-    """A walk through the rows of a log, oldest first. `start` is the checksum of the row of the run."""
+    """A walk through the rows of a log, oldest first. It begins with the checksum of the row of the run: as it is stored,
+    and as it should be."""
 
-    def __init__(self, start: bytes) -> None:
-        self._before = [start]
+    def __init__(self, *start: bytes) -> None:
+        self._before = [*start]
         self._last = 0
 
     def take(self, row: Row) -> str:
