@@ -1,0 +1,1 @@
+"""Faults that are injected into real runs and repositories, with counts."""
