@@ -18,7 +18,8 @@ from engine.core.registry import resolve
 from engine.jobs.control import Control, StopRequested
 from engine.jobs.job import Job, JobContext
 from engine.jobs.registry import JOBS
-from engine.review.journal import recover
+from engine.review.errors import ReviewError
+from engine.review.journal import reconcile
 from engine.runs.commands import Pause, Resume, Stop
 from engine.runs.directory import Run
 from engine.runs.writer import EventWriter
@@ -102,7 +103,12 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
     done = await asyncio.to_thread(kind.resume_at, run)
     writer.emit(RunStarted(kind.name, config.profile, kind.total(config), os.getpid(), done))
     writer.flush()
-    await asyncio.to_thread(recover, run)
+    try:
+        await asyncio.to_thread(reconcile, run)
+    except (
+        ReviewError
+    ) as error:  # another process decides, or the history cannot be read: it is tried before each decision
+        writer.emit(Notice("warning", str(error)))
     job: Job = (await asyncio.to_thread(resolve, kind.work))()
     await job.run(JobContext(run, config, writer, control, done))
 

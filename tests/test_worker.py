@@ -78,10 +78,10 @@ async def test_a_setting_that_names_nothing_is_told_in_a_sentence(make, capfd, s
 
 
 async def test_a_fault_that_nobody_foresaw_is_named_with_where_its_traceback_is(make, capfd, monkeypatch):
-    def recover(run):
+    def reconcile(run):
         raise ZeroDivisionError("a bug of ours")
 
-    monkeypatch.setattr(worker, "recover", recover)
+    monkeypatch.setattr(worker, "reconcile", reconcile)
     run = make()
     with pytest.raises(SystemExit):
         await work(run)
