@@ -18,7 +18,7 @@ def add_commands(commands: Commands) -> None:
 
 def _repair(options: argparse.Namespace) -> int:
     """0 where no event was lost, 1 where some could not be read. libgit2 is only loaded for this."""
-    from engine.review.journal import recover
+    from engine.review.journal import reconcile
 
     path = run_path(options)
     done = repair(path, user_name())
@@ -27,7 +27,7 @@ def _repair(options: argparse.Namespace) -> int:
     else:
         _print(done)
     with Run.open(path) as run:
-        logged = recover(run)
+        logged = reconcile(run)
     if logged and not options.json:
         print(printable(f"taken from the commits: decisions on {', '.join(logged)}"))
     return exit_codes.FAILED if done.lost else exit_codes.DONE
