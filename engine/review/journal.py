@@ -62,7 +62,8 @@ def reconcile(run: Run, *, wait: float = LOCK_SECONDS) -> list[str]:
     `ReviewError` where another process decides for longer than `wait` seconds, and `RunError`.
     """
     try:
-        if _missing(run) is None:
+        missing = _missing(run)
+        if missing is None or (run.read_only and not missing.commits):
             return []
         with _locked(run, wait):
             return _log_missing(run, _missing(run))

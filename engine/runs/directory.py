@@ -227,6 +227,16 @@ class Run:
         """The ids of all edits and their states, cheaper than the edits."""
         return rows.rows(self.db, "edits", EditStateRow)
 
+    def damaged(self) -> list[str]:
+        """What cannot be read of the finished steps and of the states of the edits: a sentence for each row."""
+        found: list[DamagedRun] = []
+        for read in (self.read_ended, self.edit_states):
+            try:
+                found += read().damaged
+            except DamagedRun as error:  # a whole table
+                found.append(error)
+        return [row.short for row in found]
+
     def count_edits(self, state: EditState) -> int:
         """How many edits are in `state`."""
         return int(self.db.one("SELECT count(*) FROM edits WHERE state = ?", [state])[0])

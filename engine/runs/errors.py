@@ -38,14 +38,14 @@ class NotARun(RunError):
 class DamagedRun(NotARun):
     """The run's database holds something that cannot be read; `place` names it, `why` says what is wrong with it.
 
-    Other rows and other runs are not concerned.
+    Other rows and other runs are not concerned. `newer`: a newer version may have written it.
     """
 
-    def __init__(self, run: Path, place: str, why: str) -> None:
+    def __init__(self, run: Path, place: str, why: str, *, newer: bool = False) -> None:
         self.run, self.place, self.why = run, place, why
-        super().__init__(
-            f"{run} is damaged: {place} cannot be read: {why}; repair it: skillos-engine repair {shlex.quote(str(run))}"
-        )
+        repair = f"repair it: skillos-engine repair {shlex.quote(str(run))}"
+        upgrade = ", or upgrade skillos-tui if a newer version wrote it" if newer else ""
+        super().__init__(f"{run} is damaged: {place} cannot be read: {why}; {repair}{upgrade}")
 
     @property
     def short(self) -> str:

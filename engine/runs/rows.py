@@ -11,6 +11,7 @@ SQLite has dynamic types: a damaged file, or another program, can put any value 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -123,6 +124,7 @@ class CommandRow(Row, frozen=True):
         return "id"
 
 
+_PLACE = re.compile(r"- at `\$\[(\d+)\]")
 R = TypeVar("R", bound=Row)
 
 
@@ -150,7 +152,9 @@ def rows(database: Database, table: str, kind: type[R], rest: str = "", values: 
         except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
             name = dict(zip(columns, raw, strict=True)).get(kind.key(), number)
             place = f"row {_shown(name)} of the table {table}" if kind.key() else f"the table {table}"
-            damaged.append(DamagedRun(database.path.parent, f"{place} in {database.path.name}", _why(error)))
+            newer = isinstance(error, msgspec.ValidationError)
+            place, why = f"{place} in {database.path.name}", _why(error, columns)
+            damaged.append(DamagedRun(database.path.parent, place, why, newer=newer))
     return Read(found, damaged)
 
 
@@ -178,12 +182,11 @@ def _decoded(data: object) -> object:
     return msgspec.json.decode(data)
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception, columns: Sequence[str]) -> str:
+    """What is wrong with a row; a column by its name, which msgspec calls by its number: "at `$[1].seconds`"."""
     if isinstance(error, RecursionError):
         return "its JSON nests too deep"
-    text = str(error)
-    newer = "; if a newer skillos-tui wrote it, upgrade skillos-tui"
-    return f"{text}{newer}" if isinstance(error, msgspec.ValidationError) else text
+    return _PLACE.sub(lambda found: f"in `{columns[int(found[1])]}", str(error))
 
 
 def _shown(value: object) -> str:

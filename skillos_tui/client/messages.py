@@ -49,12 +49,15 @@ class RunsFound(Message):
 
 @dataclass
 class RunOpened(Message):
-    """A run is open; its events follow. `job` is None when the run's kind is not installed."""
+    """A run is open; its events follow. `job` is None when the run's kind is not installed; `read_only` is why the run can
+    only be read, "" where it can be written. `damaged` are sentences about the rows that cannot be read."""
 
     path: Path
     id: str
     kind: str
     job: JobKind | None
+    read_only: str = ""
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass

@@ -98,7 +98,9 @@ def _try(home: Path, before: list[str]) -> dict[str, str]:
         verified = _command("verify", str(run))
         reported = "0 differences" not in verified or any("damaged" in text for text in shown)
         if shown != before and not reported:
-            found["changed and not found"] = next(new for new, old in zip(shown, before, strict=True) if new != old)[:200]
+            found["changed and not found"] = next(new for new, old in zip(shown, before, strict=True) if new != old)[
+                :200
+            ]
         _attempt(lambda: _view(run))
         if reported or "damaged" in listed:
             why = _repaired(run)
