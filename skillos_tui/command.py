@@ -1,7 +1,8 @@
 """The command `skillos-tui [RUN] [--home] [--runs DIR] [--theme NAME] [--state DIR] [--completion SHELL]`.
 
 The app is loaded only after the arguments and the terminal have been checked. However the program ends, the terminal is
-restored. Exit status: 0, 1 after an error, 2 where the workbench cannot be shown, or the signal that ended it.
+restored. Exit status: 0, 1 after an error, 2 where the workbench cannot be shown, 141 where the reader of its output went
+away, or the signal that ended it.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from engine.core.output import OutputFailed, Parser, finish, prepare, say, say_script
+from engine.core.paths import run_argument
 from engine.core.shell_completion import SHELLS, script
+from engine.core.text import printable_lines
 from skillos_tui.terminal.tty import Tty, trouble
 
 if TYPE_CHECKING:
     from skillos_tui.app import SkillosApp
     from skillos_tui.themes import Theme
 
+CLOSED_PIPE = 141
 INSTEAD = "`skillos-engine status` and `skillos-engine events RUN` show runs without one"
 
 
@@ -38,7 +43,17 @@ class Options(argparse.Namespace):
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command `skillos-tui`."""
+    """The command `skillos-tui`. Ends the program."""
+    prepare()
+    try:
+        _main(arguments)
+    except OutputFailed as error:
+        if error.closed:
+            sys.exit(CLOSED_PIPE)
+        _refuse(str(error))
+
+
+def _main(arguments: list[str] | None) -> NoReturn:
     options = _options(arguments)
     if why := trouble():
         if options.theme:
@@ -58,7 +73,8 @@ def main(arguments: list[str] | None = None) -> None:
     if app.signal:
         _die(app.signal)
     if farewell:
-        print(farewell)
+        say(farewell)
+        finish()
     sys.exit(app.return_code or 0)
 
 
@@ -81,7 +97,7 @@ def make_app(options: Options, tty: Tty) -> SkillosApp:
     themes = shipped_themes(options.theme)
     session = Session.load(options.state or state_home())
     theme = options.theme or chosen_theme(session, themes) or ("light" if tty.dark() is False else "dark")
-    folder = options.runs.expanduser().absolute() if options.runs else None
+    folder = options.runs.absolute() if options.runs else None
     run = find_run(options.run, folder) if options.run else None
     last = None if options.run or options.home else last_run(session, folder)
     app = SkillosApp(themes, theme, folder, run or last, session, reopened=last is not None)
@@ -96,15 +112,15 @@ def shipped_themes(named: str | None) -> dict[str, Theme]:
     try:
         themes = load_themes()
     except ThemeError as error:
-        raise SystemExit(f"skillos-tui: {error}") from error
+        _refuse(str(error))
     if named and named not in themes:
-        raise SystemExit(f"skillos-tui: there is no theme {named!r}; the themes are: {', '.join(themes)}")
+        _refuse(f"there is no theme {named!r}; the themes are: {', '.join(themes)}")
     return themes
 
 
 def find_run(name: str, folder: Path | None) -> Path:
     """The run's directory from a path, or from an id in `folder`. Ends the program when there is none."""
-    path = Path(name).expanduser()
+    path = Path(name)
     if path.is_dir():
         return path.absolute()
     if folder is None:
@@ -113,7 +129,12 @@ def find_run(name: str, folder: Path | None) -> Path:
         folder = supervisor.runs_home()
     if (folder / name).is_dir():
         return folder / name
-    raise SystemExit(f"skillos-tui: there is no run {name!r}: neither a directory, nor a run in {folder}")
+    _refuse(f"there is no run {name!r}: neither a directory, nor a run in {folder}")
+
+
+def _refuse(why: str) -> NoReturn:
+    _say(f"skillos-tui: {why}")
+    sys.exit(1)
 
 
 def _fail(error: BaseException) -> NoReturn:
@@ -134,28 +155,35 @@ def _say(text: str) -> None:
     """Write to standard error, if there is one."""
     if sys.__stderr__ is not None:
         try:
-            print(text, file=sys.__stderr__, flush=True)
+            sys.__stderr__.write(f"{printable_lines(text)}\n")
+            sys.__stderr__.flush()
         except OSError:
             return  # standard error is closed
 
 
 def _options(arguments: list[str] | None) -> Options:
     parser = _parser()
-    options = parser.parse_args(arguments, Options())
+    try:
+        options = parser.parse_args(arguments, Options())
+    except SystemExit:
+        finish()
+        raise
     if options.version:
-        print(f"skillos-tui {_version()}")
-        sys.exit(0)
-    if options.completion:
-        print(script(parser, options.completion))
-        sys.exit(0)
-    return options
+        say(f"skillos-tui {_version()}")
+    elif options.completion:
+        say_script(script(parser, options.completion))
+    else:
+        return options
+    finish()
+    sys.exit(0)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("skillos-tui", description="Watch, review and undo what a skill curator learns.")
+def _parser() -> Parser:
+    parser = Parser("skillos-tui", description="Watch, review and undo what a skill curator learns.")
     parser.add_argument(
         "run",
         nargs="?",
+        type=run_argument,
         metavar="RUN",
         help="a run's directory, or its name in the runs' folder; by default the run that was open the last time",
     )

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import time
 
-import msgspec
-
 from engine.cli.common import Commands, add_command, open_run
 from engine.cli.follow import POLL_SECONDS, has_ended
 from engine.core.events import AnyEvent
+from engine.core.output import say, say_json_line
 from engine.runs.text import event_line
 
 PAGE = 1000
@@ -28,10 +27,12 @@ def _events(options: argparse.Namespace) -> int:
             ended = not options.follow or has_ended(run)
             while page := run.events(after=seen, limit=PAGE):
                 for stored in page:
-                    line = msgspec.json.encode(stored).decode() if options.json else _timed(stored.at, stored.event)
-                    print(line)
+                    if options.json:
+                        say_json_line(stored)
+                    else:
+                        say(_timed(stored.at, stored.event))
                 seen = page[-1].id
-            print(end="", flush=True)
+            say(end="", flush=True)
             if ended:
                 return 0
             time.sleep(POLL_SECONDS)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.cli.common import Commands, add_command, print_json
 from engine.cli.status import summary_line
+from engine.core.output import say
 from engine.core.text import printable
 from engine.runs import supervisor
 
@@ -22,9 +23,9 @@ def _runs(options: argparse.Namespace) -> int:
         return 0
     for summary in found:
         if summary.status is None:
-            print(f"{Path(summary.path).name}: cannot be opened: {printable(summary.problem)}")
+            say(printable(f"{Path(summary.path).name}: cannot be opened: {summary.problem}"))
         else:
-            print(summary_line(summary.status))
+            say(summary_line(summary.status))
     if not found:
-        print(f"no runs yet in {supervisor.runs_home()}")
+        say(f"no runs yet in {supervisor.runs_home()}")
     return 0

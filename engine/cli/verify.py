@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from engine.cli import exit_codes
 from engine.cli.common import Commands, add_command, open_run
 from engine.config import Config, ConfigError
+from engine.core.output import say
 from engine.core.text import printable
 from engine.environments.base import TaskSource, TaskSourceError
 from engine.environments.registry import open_held_out, open_source
@@ -33,11 +34,11 @@ def _verify(options: argparse.Namespace) -> int:
         report = verify(run.events(), config, run.kind, tokens=tokens, source=source, held_out=held_out)
     for difference in report.differences:
         logged, again = _shown(difference.logged), _shown(difference.recomputed)
-        print(f"event {difference.event}, {printable(difference.where)}: logged {logged}, its events give {again}")
+        say(f"event {difference.event}, {printable(difference.where)}: logged {logged}, its events give {again}")
     _print_unchecked(report, problem)
     kinds = [*KINDS, *sorted(report.checked.keys() - set(KINDS))]
     counts = ", ".join(f"{kind} {report.checked.get(kind, 0)}" for kind in kinds)
-    print(f"recomputed {counts}: {len(report.differences)} differences")
+    say(f"recomputed {counts}: {len(report.differences)} differences")
     return exit_codes.FAILED if report.differences else exit_codes.DONE
 
 
@@ -66,9 +67,9 @@ def _sources(config: Config) -> tuple[TaskSource | None, TaskSource | None]:
 def _print_unchecked(report: Report, problem: str) -> None:
     for kind, reasons in sorted(report.unchecked.items()):
         for reason, count in reasons.items():
-            print(f"not checked: {kind} {count} ({printable(reason)})")
+            say(f"not checked: {kind} {count} ({printable(reason)})")
     if problem:
-        print(f"the tokenizer: {printable(problem)}")
+        say(f"the tokenizer: {printable(problem)}")
 
 
 def _shown(value: float | str | None) -> str:
