@@ -16,6 +16,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from engine.core.errors import SkillosError
 from engine.core.output import OutputFailed, Parser, finish, prepare, say, say_script
 from engine.core.paths import run_argument
 from engine.core.shell_completion import SHELLS, script
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 CLOSED_PIPE = 141
 INSTEAD = "`skillos-engine status` and `skillos-engine events RUN` show runs without one"
+
+
+class Refused(SkillosError):
+    """An option names something that does not exist or cannot be used."""
 
 
 class Options(argparse.Namespace):
@@ -47,10 +52,11 @@ def main(arguments: list[str] | None = None) -> None:
     prepare()
     try:
         _main(arguments)
-    except OutputFailed as error:
-        if error.closed:
+    except (Refused, OutputFailed) as error:
+        if isinstance(error, OutputFailed) and error.closed:
             sys.exit(CLOSED_PIPE)
-        _refuse(str(error))
+        _say(f"skillos-tui: {error}")
+        sys.exit(1)
 
 
 def _main(arguments: list[str] | None) -> NoReturn:
@@ -66,6 +72,8 @@ def _main(arguments: list[str] | None) -> NoReturn:
             app, farewell = _show(options, tty)
     except KeyboardInterrupt:
         _die(signal.SIGINT)
+    except Refused:
+        raise
     except Exception as error:  # noqa: BLE001 - it is reported, and the program ends with it
         _fail(error)
     if app.failure is not None:
@@ -89,7 +97,7 @@ def _show(options: Options, tty: Tty) -> tuple[SkillosApp, str | None]:
 
 
 def make_app(options: Options, tty: Tty) -> SkillosApp:
-    """The app for these options in this terminal. Ends the program where an option names something that does not exist."""
+    """The app for these options in this terminal. Raises `Refused` where an option names something that does not exist."""
     from skillos_tui.app import SkillosApp
     from skillos_tui.model.session import Session
     from skillos_tui.screens.place import chosen_theme, last_run, state_home
@@ -106,20 +114,20 @@ def make_app(options: Options, tty: Tty) -> SkillosApp:
 
 
 def shipped_themes(named: str | None) -> dict[str, Theme]:
-    """The themes by name. Ends the program where one cannot be used, or where none is called `named`."""
+    """The themes by name. Raises `Refused` where one cannot be used, or where none is called `named`."""
     from skillos_tui.themes import ThemeError, load_themes
 
     try:
         themes = load_themes()
     except ThemeError as error:
-        _refuse(str(error))
+        raise Refused(str(error)) from error
     if named and named not in themes:
-        _refuse(f"there is no theme {named!r}; the themes are: {', '.join(themes)}")
+        raise Refused(f"there is no theme {named!r}; the themes are: {', '.join(themes)}")
     return themes
 
 
 def find_run(name: str, folder: Path | None) -> Path:
-    """The run's directory from a path, or from an id in `folder`. Ends the program when there is none."""
+    """The run's directory from a path, or from an id in `folder`. Raises `Refused` when there is none."""
     path = Path(name)
     if path.is_dir():
         return path.absolute()
@@ -129,12 +137,7 @@ def find_run(name: str, folder: Path | None) -> Path:
         folder = supervisor.runs_home()
     if (folder / name).is_dir():
         return folder / name
-    _refuse(f"there is no run {name!r}: neither a directory, nor a run in {folder}")
-
-
-def _refuse(why: str) -> NoReturn:
-    _say(f"skillos-tui: {why}")
-    sys.exit(1)
+    raise Refused(f"there is no run {name!r}: neither a directory, nor a run in {folder}")
 
 
 def _fail(error: BaseException) -> NoReturn:

@@ -20,6 +20,7 @@ from engine.cli import (
     measure,
     review,
     runs,
+    service,
     skills,
     start,
     status,
@@ -34,7 +35,7 @@ from engine.runs import supervisor
 PROGRAM = "skillos-engine"
 COMMANDS = (
     *(start, status, events, control, runs, verify, measure, review, config, skills),
-    *(completion, environments),
+    *(service, completion, environments),
 )
 """The modules of the commands, in the order of the help. Those of environments are last: a package replaces no command."""
 

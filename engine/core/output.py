@@ -76,7 +76,7 @@ def say_script(text: str) -> None:
 
 
 def show_progress(text: str) -> None:
-    """Replace the last line of a terminal on standard error by `text`, "" to remove it; nothing where there is no terminal."""
+    """Replace the last line of standard error, where that is a terminal, by `text`; "" removes it."""
     if sys.stderr is not None and sys.stderr.isatty():
         _write(sys.stderr, f"\r\x1b[K{printable_lines(text)}", flush=True)
 

@@ -1,4 +1,4 @@
-"""Paths that a person wrote: on the command line, in a setting, in a dialog. `~` and `~name` at the start mean a home folder.
+"""Paths that a person wrote, on the command line, in a setting or in a dialog: `~` and `~name` mean a home folder.
 
     user_path("~/games")                          # /home/ann/games
     user_path("./~games")                         # a folder of this strange name, as an absolute path

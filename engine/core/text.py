@@ -13,10 +13,8 @@ import re
 import unicodedata
 from typing import Any
 
-import msgspec
-
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-"""The Unicode categories that a terminal obeys or does not show: control, format, surrogate, private, separators of lines."""
+"""The Unicode categories that a terminal obeys or does not show: control, format, surrogate, private, line separators."""
 
 _NOT_PLAIN = re.compile(r"[^\n\x20-\x7e]")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
@@ -68,6 +66,8 @@ def _escaped(found: re.Match[str]) -> str:
 def json_text(value: Any, *, indent: bool = False, ascii: bool = False) -> str:
     """Typed data as JSON in which no character steers a terminal: hidden ones are written as `\\uXXXX`, which reads back as
     the same text. `ascii` escapes everything that is not ASCII, for an output of another encoding than UTF-8."""
+    import msgspec  # `skillos-tui --version` prints no JSON
+
     try:
         encoded = msgspec.json.encode(value)
     except UnicodeEncodeError:  # a lone surrogate, as in a file name that is not UTF-8
