@@ -54,13 +54,13 @@ def step_line(ended: StepEnded, steps: int, kind: str, skipped_update: str = "")
     rest = f"{success}  {measured}  {invalid}  calls {operations}  {ended.seconds:.1f} s"
     if job.trains:
         skipped = f"  update skipped: {skipped_update}" if skipped_update else ""
-        return f"{job.unit} {ended.step}/{steps}  {rewards}  {rest}{printable(skipped)}"
-    return f"{job.unit} {ended.step}/{steps}  {rest}"
+        return printable(f"{job.unit} {ended.step}/{steps}  {rewards}  {rest}{skipped}")
+    return printable(f"{job.unit} {ended.step}/{steps}  {rest}")
 
 
 def unit_line(ended: UnitEnded, steps: int, kind: str) -> str:
     """One finished unit of a run of `kind` that plays no rollouts."""
-    return f"{JOBS.load(kind).unit} {ended.step}/{steps}  {printable(ended.text)}  {ended.seconds:.1f} s"
+    return printable(f"{JOBS.load(kind).unit} {ended.step}/{steps}  {ended.text}  {ended.seconds:.1f} s")
 
 
 def _measured(ended: StepEnded) -> str:
@@ -84,7 +84,7 @@ def place(at: PositionId) -> str:
 def progress_line(progress: Progress) -> str:
     """What the engine does now, and how far it is."""
     counted = f"{progress.done}/{progress.total} {progress.unit}".strip() if progress.total else ""
-    return " ".join(filter(None, [progress.phase, progress.what, counted]))
+    return printable(" ".join(filter(None, [progress.phase, progress.what, counted])))
 
 
 def after(step: int, groups: int) -> str:

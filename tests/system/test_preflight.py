@@ -174,7 +174,7 @@ def test_a_template_that_fails_is_reported_when_it_is_loaded(model):
         ("{place}/letter.txt", "is no folder"),
         ("{place}/nowhere", "there is no folder {place}/nowhere"),
         ("~/no-such-folder", "there is no folder"),
-        ("~nobody-of-that-name/x", "there is no folder"),
+        ("~nobody-of-that-name/x", "~nobody-of-that-name has no home folder"),
         ("./nowhere/at/all", "there is no folder"),
         ("", "it is empty"),
     ],
