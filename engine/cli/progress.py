@@ -1,7 +1,7 @@
 """A progress bar on standard error for work on a long log; nothing where standard error is no terminal.
 
-    with progress("verify", last=run.last_id()) as reached:
-        reached(1_000)                          # "verify ━━━━━━━━━━              1,000 of 3,000,000 events, 25 s left"
+with progress("verify", last=run.last_id()) as reached:
+    reached(1_000)                          # "verify ━━━━━━━━━━              1,000 of 3,000,000 events, 25 s left"
 """
 
 from __future__ import annotations
