@@ -17,9 +17,10 @@ from engine.core.registry import resolve
 from engine.jobs.control import Control, StopRequested
 from engine.jobs.job import Job, JobContext
 from engine.jobs.registry import JOBS
-from engine.review.journal import recover
+from engine.review.journal import reconcile
 from engine.runs.commands import Pause, Resume, Stop
 from engine.runs.directory import Run
+from engine.runs.errors import RunError
 from engine.runs.starts import starting
 from engine.runs.writer import EventWriter
 from engine.system import memory
@@ -103,7 +104,10 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
     for event in starting(run, config, steps=kind.total(config), done=done):
         writer.emit(event)
     writer.flush()
-    await asyncio.to_thread(recover, run)
+    try:
+        await asyncio.to_thread(reconcile, run)
+    except RunError as error:  # another process decides, or the history cannot be read; each decision tries it again
+        writer.emit(Notice("warning", str(error)))
     job: Job = (await asyncio.to_thread(resolve, kind.work))()
     await job.run(JobContext(run, config, writer, control, done))
 

@@ -1,13 +1,20 @@
 """The engine's process: what goes on beside the work, and how faults are told. The work itself: tests/whole_loop."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
 from engine import worker
 from engine.config import load_profile, to_toml
+from engine.core.locks import file_lock
 from engine.environments.household.environment import HouseholdEnvironment
+from engine.review.decisions import approve
+from engine.review.errors import NotLogged
+from engine.review.journal import LOCK_FILE, reconcile
 from engine.runs.directory import Run
+from engine.skills import Insert
+from tests.review.proposing import full_log, proposed, text
 
 
 @pytest.fixture
@@ -78,16 +85,39 @@ async def test_a_setting_that_names_nothing_is_told_in_a_sentence(make, capfd, s
 
 
 async def test_a_fault_that_nobody_foresaw_is_named_with_where_its_traceback_is(make, capfd, monkeypatch):
-    def recover(run):
+    def reconcile(run):
         raise ZeroDivisionError("a bug of ours")
 
-    monkeypatch.setattr(worker, "recover", recover)
+    monkeypatch.setattr(worker, "reconcile", reconcile)
     run = make()
     with pytest.raises(SystemExit):
         await work(run)
     assert run.state().state == "failed"
     assert run.state().reason == f"ZeroDivisionError: a bug of ours; the traceback is in {run.log_file}"
     assert "Traceback" in capfd.readouterr().err
+
+
+async def test_an_engine_that_starts_logs_the_decisions_that_only_the_repository_has(make):
+    run = make("curate.tasks=1", "review.wait_seconds=0.05")
+    edit = await asyncio.to_thread(proposed, run, Insert("one", text("one")))
+    with full_log(run), pytest.raises(NotLogged):
+        approve(run, edit, "ann")
+    await work(run)
+    assert run.edit(edit).state == "committed"
+    (decided,) = run.events(kinds=["edit_decided"])
+    (started,) = run.events(kinds=["step_started"])
+    assert decided.id < started.id
+
+
+async def test_an_engine_works_while_another_process_decides(make, monkeypatch):
+    run = make("curate.tasks=1", "review.wait_seconds=0.05")
+    edit = await asyncio.to_thread(proposed, run, Insert("one", text("one")))
+    with full_log(run), pytest.raises(NotLogged):
+        approve(run, edit, "ann")
+    monkeypatch.setattr(worker, "reconcile", partial(reconcile, wait=0.0))
+    with file_lock(run.path / LOCK_FILE, 1.0):
+        await work(run)
+    assert run.state().state == "finished" and "; try again" in notices(run, "warning")[0]
 
 
 async def test_a_bug_of_an_environment_ends_the_run_with_its_name_and_the_traceback_in_the_log(

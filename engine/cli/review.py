@@ -13,6 +13,9 @@ from engine.core.text import printable
 from engine.runs.directory import Run
 from engine.runs.errors import RunError
 
+LIST_SECONDS = 1.0
+"""How long a list waits for another process that decides."""
+
 
 def add_commands(commands: Commands) -> None:
     review = add_command(commands, "review", "decide on the edits of a run", _review, run=True, json=True)
@@ -28,6 +31,8 @@ def _review(options: argparse.Namespace) -> int:
     from engine.review import decisions as reviews
 
     with open_run(options) as run:
+        if options.action in ("list", "show"):
+            _reconcile(run)
         if options.action == "list":
             return _list_edits(run, options)
         if options.edit is None:
@@ -53,6 +58,19 @@ def _review(options: argparse.Namespace) -> int:
             )
             return 1
     return 0
+
+
+def _reconcile(run: Run) -> None:
+    """Log what was committed and not logged, before it is shown as an edit that waits."""
+    from engine.review.journal import reconcile
+
+    try:
+        logged = reconcile(run, wait=LIST_SECONDS)
+    except RunError as error:
+        print(f"the edits are shown as the log has them: {error}", file=sys.stderr)
+    else:
+        if logged:
+            print(f"logged now, since the repository has their commits: {', '.join(logged)}", file=sys.stderr)
 
 
 def _undo(run: Run, options: argparse.Namespace) -> int:

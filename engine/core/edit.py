@@ -116,7 +116,8 @@ class Provenance(msgspec.Struct, frozen=True):
 class Decision(msgspec.Struct, frozen=True):
     """What was decided on an edit, by whom and when (unix time in seconds).
 
-    `commit` is the git commit that the decision made, "" for none.
+    `commit` is the git commit that the decision made, "" for none. `token` is its trailer `Decision`, ""
+    without a commit and in older logs.
     """
 
     action: Action
@@ -124,6 +125,7 @@ class Decision(msgspec.Struct, frozen=True):
     reason: str = ""
     commit: str = ""
     time: float = msgspec.field(default_factory=time.time)
+    token: str = ""
 
 
 class Edit(msgspec.Struct, frozen=True):
@@ -158,6 +160,11 @@ class Edit(msgspec.Struct, frozen=True):
     def change(self) -> tuple[str, str, str | None, str | None]:
         """What the edit does to the repository; equal for edits that do the same."""
         return self.skill, self.new_name, self.before, self.after
+
+    def amended(self, text: str, by: str) -> Edit:
+        """The edit with a person's text, which replaces the proposed one. What gates found in that is dropped."""
+        original = self.after if self.original is None else self.original
+        return msgspec.structs.replace(self, after=text, original=original, amended_by=by, findings=(), scores={})
 
     def decided(self, decision: Decision) -> Edit:
         """The edit after `decision`. Raises `NotAllowed`."""

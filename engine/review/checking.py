@@ -2,11 +2,14 @@
 
 gates = Gates(run)
 edit = await gates.check(applied(edit, repo), repo)       # with findings and scores; raises `EditRefused`
+edit = gated(run, edit, repo)                             # the same outside of an event loop
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
@@ -52,6 +55,12 @@ class Gates:
             if verdict.score is not None:
                 scores[name] = verdict.score
         return msgspec.structs.replace(edit, findings=tuple(findings), scores=scores)
+
+
+def gated(run: Run, edit: Edit, repo: SkillRepo) -> Edit:
+    """The edit past the run's gates, which are awaited in a thread of their own. Raises `EditRefused`."""
+    with ThreadPoolExecutor(1, "gates") as thread:
+        return thread.submit(lambda: asyncio.run(Gates(run).check(edit, repo))).result()
 
 
 def applied(edit: Edit, repo: SkillRepo) -> Edit:

@@ -8,55 +8,52 @@
 `approve`, `veto` and `undo` take `shown`, the edit as the person saw it: when it has changed since, nothing is done.
 
 The process that takes a decision applies it; no engine has to run. An approved edit is one git commit. Nothing else writes
-to the run's repository. `engine.review.journal` makes each decision survive a crash. Everything here blocks: in an event
+to the run's repository. A decision that raises was not taken and never is later; only `NotLogged` says that its commit is
+made, and the log gets it when the run is opened next (`reconcile`). Everything here blocks: in an event
 loop, call `await asyncio.to_thread(approve, run, "e3", "ann")`.
 """
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
-
 import msgspec
 
 from engine.core.edit import OPEN, Decision, Edit, actions
-from engine.core.events import EditProposed
-from engine.review.checking import Gates, applied, open_repo
-from engine.review.errors import AlreadyDecided, EditRefused, ReviewError
-from engine.review.journal import commit, deciding, finish, note, recover, revert
+from engine.core.events import EditDecided, EditProposed
+from engine.review.checking import applied, gated, open_repo
+from engine.review.errors import AlreadyDecided, EditRefused, NotLogged, ReviewError
+from engine.review.journal import checked, commit, deciding, reconcile, revert
 from engine.runs.directory import Run
 from engine.skills.format.skill import Skill
 from engine.skills.repo.repository import SkillRepo
 
-__all__ = ["AlreadyDecided", "ReviewError", "amend", "approve", "recover", "requeue", "undo", "veto"]
+__all__ = ["AlreadyDecided", "NotLogged", "ReviewError", "amend", "approve", "reconcile", "requeue", "undo", "veto"]
 
 
 def approve(run: Run, edit_id: str, by: str, reason: str = "", *, shown: Edit | None = None) -> Edit:
     """Write a pending edit to the repository as one git commit.
 
     When the file changed since the proposal, nothing is written and the edit is `conflicted` (see `requeue`). Raises
-    `AlreadyDecided`, or `ReviewError` when the edit is not as it was `shown` or the repository cannot be written.
+    `AlreadyDecided`, or `ReviewError` when the edit is not as it was `shown` or the repository cannot be written, or
+    `NotLogged` when it is committed and the log could not be written.
     """
     with deciding(run):
-        token = note(run, edit_id, "approve", by, reason, shown=shown)
-        return commit(run, edit_id, by, token, reason)
+        return commit(run, checked(run, edit_id, "approve", shown), by, reason)
 
 
 def amend(run: Run, edit_id: str, by: str, text: str, reason: str = "") -> Edit:
     """Approve a pending edit with `text` as the skill's file instead of the proposed text.
 
-    The text passes the gates like any proposal. It is kept with the edit, beside the original, whatever becomes of the
-    commit: after a conflict it can be queued again. Raises `AlreadyDecided`, or `ReviewError` that says what is wrong with
-    the text (then nothing was changed).
+    The text passes the gates like any proposal. It is kept with the edit, beside the original, also after a conflict, so
+    that it can be queued again. Raises as `approve` does, and `ReviewError` that says what is wrong with the text; then
+    nothing was changed.
     """
-    recover(run)
+    reconcile(run)
     edit = run.edit(edit_id)
     if text == edit.after or "amend" not in actions(edit.state):
         return approve(run, edit_id, by, reason)
     amended = _amended(run, edit, by, text)
     with deciding(run):
-        token = note(run, edit_id, "approve", by, reason, shown=edit, amended=amended)
-        return commit(run, edit_id, by, token, reason)
+        return commit(run, checked(run, edit_id, "approve", edit), by, reason, amended=amended)
 
 
 def veto(run: Run, edit_id: str, by: str, reason: str = "", *, shown: Edit | None = None) -> Edit:
@@ -64,9 +61,11 @@ def veto(run: Run, edit_id: str, by: str, reason: str = "", *, shown: Edit | Non
 
     Raises `AlreadyDecided`, or `ReviewError` when the edit is not as it was `shown`.
     """
-    with deciding(run):
-        token = note(run, edit_id, "veto", by, reason, shown=shown)
-        return finish(run, token, edit_id, Decision("veto", by, reason))
+    with deciding(run, unread=True), run.transaction() as transaction:
+        edit = checked(run, edit_id, "veto", shown)
+        event = EditDecided(edit_id, Decision("veto", by, reason))
+        transaction.append(event)
+    return event.applied(edit)
 
 
 def undo(run: Run, edit_id: str, by: str, *, shown: Edit | None = None) -> Edit:
@@ -80,10 +79,12 @@ def undo(run: Run, edit_id: str, by: str, *, shown: Edit | None = None) -> Edit:
         edit = run.edit(edit_id)
         if edit.state in OPEN:
             raise ReviewError(f"{edit_id} is {edit.state}; there is no decision to undo")
-        token = note(run, edit_id, "undo", by, shown=shown)
-        if edit.state == "vetoed":
-            return finish(run, token, edit_id, Decision("undo", by))
-        return revert(run, edit, by, token)
+        checked(run, edit_id, "undo", shown)
+        if edit.state == "committed":
+            return revert(run, edit, by)
+        event = EditDecided(edit_id, Decision("undo", by))
+        run.append(event)
+    return event.applied(edit)
 
 
 def requeue(run: Run, edit_id: str, by: str) -> Edit:
@@ -92,7 +93,7 @@ def requeue(run: Run, edit_id: str, by: str) -> Edit:
     An insert of what exists by now becomes an update, an update of what is gone an insert. Raises `ReviewError` when
     the edit no longer applies.
     """
-    recover(run)
+    reconcile(run)
     edit = run.edit(edit_id)
     if "requeue" not in actions(edit.state):
         raise ReviewError(
@@ -100,35 +101,29 @@ def requeue(run: Run, edit_id: str, by: str) -> Edit:
         )
     repo = open_repo(run)
     try:
-        checked = _checked(run, applied(_rebased(edit, repo), repo), repo)
+        ready = gated(run, applied(_rebased(edit, repo), repo), repo)
     except EditRefused as refusal:
         raise ReviewError(f"{edit_id} cannot be queued again: {refusal.why}") from refusal
     with deciding(run), run.transaction() as transaction:
         if run.edit(edit_id) != edit:
             raise ReviewError(f"{edit_id} has changed meanwhile; nothing was done: look at it as it is now")
-        transaction.append(EditProposed(checked.decided(Decision("requeue", by)), "requeue"))
-    return run.edit(edit_id)
+        event = EditProposed(ready.decided(Decision("requeue", by)), "requeue")
+        transaction.append(event)
+    return event.applied(edit)
 
 
 def _amended(run: Run, edit: Edit, by: str, text: str) -> Edit:
     """The edit with a person's text, checked on the repository that it was proposed on. Raises `ReviewError`."""
     if edit.after is None:
         raise ReviewError(f"{edit.id} removes a skill; there is no text to amend: approve or veto it")
-    original = edit.after if edit.original is None else edit.original
-    wanted = msgspec.structs.replace(edit, after=text, original=original, amended_by=by)
+    wanted = edit.amended(text, by)
     repo = _as_proposed_on(edit, open_repo(run))
     try:
-        return _checked(run, applied(wanted, repo), repo)
+        return gated(run, applied(wanted, repo), repo)
     except EditRefused as refusal:
         raise ReviewError(
             f"{edit.id} still waits; this text cannot replace the proposed one: {refusal.why}"
         ) from refusal
-
-
-def _checked(run: Run, edit: Edit, repo: SkillRepo) -> Edit:
-    """The edit past the run's gates, which are awaited in a thread of their own. Raises `EditRefused`."""
-    with ThreadPoolExecutor(1, "gates") as thread:
-        return thread.submit(lambda: asyncio.run(Gates(run).check(edit, repo))).result()
 
 
 def _rebased(edit: Edit, repo: SkillRepo) -> Edit:

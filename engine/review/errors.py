@@ -29,6 +29,10 @@ class AlreadyDecided(ReviewError):
         super().__init__(f"{edit.id} was {what}{who}{when}{again}")
 
 
+class NotLogged(RunError):
+    """A decision that is done, a commit, and that could not be logged. `reconcile` logs it later; the message says so."""
+
+
 class EditRefused(SkillosError):
     """An edit that does not reach the review queue; `why` is the reason."""
 

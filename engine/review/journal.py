@@ -1,171 +1,342 @@
-"""How a decision survives a crash: it is first noted in the database, then done, then logged as an `EditDecided`.
+"""Decisions that are done and logged, or not done at all: what a command reported is what is true.
 
-    with deciding(run):                                     # one process at a time
-        token = note(run, edit_id, "approve", by="ann")     # raises `AlreadyDecided`, `ReviewError`
-        commit(run, edit_id, by="ann", token=token)         # a git commit that names the token, then the event
+    with deciding(run):                                     # one process at a time; commits that the log lacks are logged
+        edit = checked(run, "e3", "approve", shown)         # raises `AlreadyDecided`, `ReviewError`
+        edit = commit(run, edit, by="ann", reason="…")      # a git commit, then its event
+    reconcile(run)                                          # when a run is opened
 
-What a crash leaves between these steps is finished by `recover`: the next decision calls it, and so does an engine that
-starts. A commit carries the token of its decision, so that it is not made twice.
+Nothing is noted before it is done. A veto is one transaction of the database. An approval and an undo are a git commit and
+then an event. The message of the commit holds the whole decision: the trailers name the run, the edit, the action, the
+reviewer and the token of the decision, and the body is the person's reason. So where the process or the disk fails between
+the two, `reconcile` finds the commit by its token, and logs the decision. A commit that failed is never tried again.
 """
 
 from __future__ import annotations
 
-import time
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
-from engine.core.edit import Action, Decision, Edit, actions
+import msgspec
+
+from engine.core.edit import PAST, Action, Decision, Edit, actions
 from engine.core.events import EditDecided, EditProposed, Notice
-from engine.core.files import Locked, folder_lock
-from engine.review.errors import AlreadyDecided, ReviewError
+from engine.core.locks import Locked, file_lock
+from engine.review.checking import gated, open_repo
+from engine.review.errors import AlreadyDecided, EditRefused, NotLogged, ReviewError
+from engine.review.trailers import action_of, committed, is_early, new_token, of_run, reason_of, written
 from engine.runs.directory import Run
+from engine.runs.errors import RunError
+from engine.skills.history.commits import one_line
 from engine.skills.history.history import Commit, Conflict, History, HistoryError
 
+LOCK_FILE = "decisions.lock"
 LOCK_SECONDS = 10.0
+WALKED = 20
+"""The head of the history is stored with the next event, or where more commits than these were walked."""
+NOTICES = 10
+"""The most commits that are named one by one in the log where it cannot take them."""
 
-
-def recover(run: Run) -> list[str]:
-    """Finish the decisions that a crash cut off halfway; the ids of their edits. Raises `ReviewError`."""
-    with _locked(run):
-        return _recover(run)
+LogEvent = EditProposed | EditDecided
 
 
 @contextmanager
-def deciding(run: Run) -> Iterator[None]:
-    """The right to decide on this run's edits; decisions that a crash cut off are finished first."""
-    with _locked(run):
-        _recover(run)
+def deciding(run: Run, *, unread: bool = False) -> Iterator[None]:
+    """The right to decide on this run's edits. The commits that the log lacks are logged first.
+
+    Raises `ReviewError`, also where the history cannot be read; with `unread` it need not be, for what writes no commit.
+    """
+    with _locked(run, LOCK_SECONDS):
+        try:
+            _log_missing(run, _missing(run))
+        except HistoryError as error:
+            if not unread:
+                raise ReviewError(f"nothing was decided: {error}") from error
         yield
 
 
-def note(
-    run: Run,
-    edit_id: str,
-    action: Action,
-    by: str,
-    reason: str = "",
-    *,
-    shown: Edit | None = None,
-    amended: Edit | None = None,
-) -> str:
-    """Note that `by` decides on an edit; a token that names the decision.
+def reconcile(run: Run, *, wait: float = LOCK_SECONDS) -> list[str]:
+    """Log the decisions whose commits are in the repository and not in the log; the ids of their edits, in that order.
 
-    An `amended` edit replaces the pending one in the same transaction. Raises `AlreadyDecided` when the edit's state
-    does not allow `action`, and `ReviewError` when the edit is not as it was `shown`.
+    A commit of this run that does not fit the log becomes a `Notice`. Writes nothing where nothing is missing. Raises
+    `ReviewError` where another process decides for longer than `wait` seconds, and `RunError`.
     """
-    token = uuid.uuid4().hex
-    with run.transaction() as transaction:
-        edit = run.edit(edit_id)
-        if action not in actions(edit.state):
-            raise AlreadyDecided(edit)
-        if shown is not None and shown != edit:
-            raise ReviewError(f"{edit_id} has changed since it was shown; nothing was done: look at it as it is now")
-        if amended is not None:
-            transaction.append(EditProposed(amended, "amend"))
-        transaction.connection.execute(
-            "INSERT INTO decisions (edit, round, action, by, reason, at, token) "
-            "SELECT ?, count(*) + 1, ?, ?, ?, ?, ? FROM decisions WHERE edit = ?",
-            (edit_id, action, by, reason, time.time(), token, edit_id),
-        )
-    return token
+    try:
+        if _missing(run) is None:
+            return []
+        with _locked(run, wait):
+            return _log_missing(run, _missing(run))
+    except HistoryError as error:
+        raise ReviewError(f"the decisions of {run.path} cannot be compared with the history: {error}") from error
 
 
-def finish(run: Run, token: str, edit_id: str, decision: Decision) -> Edit:
-    """Log a decision that is done; the edit after it."""
-    with run.transaction() as transaction:
-        transaction.append(EditDecided(edit_id, decision))
-        transaction.connection.execute("UPDATE decisions SET done = 1 WHERE token = ?", (token,))
-    return run.edit(edit_id)
+def checked(run: Run, edit_id: str, action: Action, shown: Edit | None = None) -> Edit:
+    """The edit on which `action` may be taken.
 
-
-def commit(run: Run, edit_id: str, by: str, token: str, reason: str = "") -> Edit:
-    """Commit an edit whose approval is noted: it is "committed" then, or "conflicted" and nothing was written."""
+    Raises `AlreadyDecided` when the edit's state does not allow it, and `ReviewError` when the edit is not as `shown`.
+    """
     edit = run.edit(edit_id)
-    amended = " (amended)" if edit.amended_by else ""
+    if action not in actions(edit.state):
+        raise AlreadyDecided(edit)
+    if shown is not None and shown != edit:
+        raise ReviewError(f"{edit_id} has changed since it was shown; nothing was done: look at it as it is now")
+    return edit
+
+
+def commit(run: Run, edit: Edit, by: str, reason: str = "", *, amended: Edit | None = None) -> Edit:
+    """Commit a pending edit, or `amended` in its place: it is "committed" then, or "conflicted" and nothing was written.
+
+    Raises `ReviewError` where nothing was committed, and `NotLogged` where the log could not be written afterwards.
+    """
+    wanted = amended or edit
+    token = new_token(run)
+    subject = f"{wanted.operation} {one_line(wanted.name)}{' (amended)' if wanted.amended_by else ''}"
+    given = written(run, wanted, "approve", by, token, proposed=edit.after if amended else None)
+
+    def write(history: History) -> str:
+        return history.commit(wanted, message=f"{subject}\n\n{reason}", trailers=given)
+
+    _check_log(run)
     try:
-        made = History.open(run.repo_path).commit(
-            edit, message=f"{edit.operation} {edit.name}{amended}", trailers=_trailers(run, edit, by, token)
+        made = _made(run, token, f"{edit.id} could not be committed and still waits", write)
+    except Conflict as conflict:
+        return _log(run, edit, Decision("conflict", by, str(conflict)), amended)
+    decision = Decision("approve", by, reason, made, token=token)
+    return _log_commit(run, edit, decision, f"{edit.id} is committed as {made[:10]}", amended)
+
+
+def revert(run: Run, edit: Edit, by: str) -> Edit:
+    """Revert the commit of a committed edit. Raises `ReviewError`, and then it stays committed, and `NotLogged`."""
+    assert edit.decision is not None
+    undone = edit.decision.commit
+    token = new_token(run)
+    given = written(run, edit, "undo", by, token)
+    _check_log(run)
+    try:
+        made = _made(
+            run,
+            token,
+            f"{edit.id} could not be undone and stays committed",
+            lambda history: history.revert(undone, trailers=given),
         )
     except Conflict as conflict:
-        return finish(run, token, edit_id, Decision("conflict", by, str(conflict)))
-    except HistoryError as error:
-        _give_up(run, token)
-        raise ReviewError(f"{edit_id} could not be committed and still waits: {error}") from error
-    return finish(run, token, edit_id, Decision("approve", by, reason, made))
-
-
-def revert(run: Run, edit: Edit, by: str, token: str) -> Edit:
-    """Revert the commit of an edit whose undoing is noted. Raises `ReviewError`, and then the edit stays committed."""
-    assert edit.decision is not None
-    try:
-        made = History.open(run.repo_path).revert(edit.decision.commit, trailers=_trailers(run, edit, by, token))
-    except Conflict as conflict:
-        _give_up(run, token)
         raise ReviewError(f"{edit.id} cannot be undone, for the skill changed since: {conflict}") from conflict
-    except HistoryError as error:
-        _give_up(run, token)
-        raise ReviewError(f"{edit.id} could not be undone and stays committed: {error}") from error
-    return finish(run, token, edit.id, Decision("undo", by, commit=made))
+    decision = Decision("undo", by, commit=made, token=token)
+    return _log_commit(run, edit, decision, f"{edit.id} is undone by the commit {made[:10]}")
 
 
-def _recover(run: Run) -> list[str]:
-    rows = run.db.all("SELECT edit, action, by, reason, token FROM decisions WHERE done = 0 ORDER BY at")
-    for edit_id, action, by, reason, token in rows:
-        made = _committed(run, token)
-        edit = run.edit(edit_id)
-        if made is not None or action == "veto" or edit.state == "vetoed":
-            finish(run, token, edit_id, Decision(action, by, reason, made.id if made else ""))
-        elif action == "approve":
-            commit(run, edit_id, by, token, reason)
-        else:
-            _try_revert(run, edit, by, token)
-    return [row[0] for row in rows]
+def _made(run: Run, token: str, failed: str, write: Callable[[History], str]) -> str:
+    """The id of the commit that `write` makes. An error after which the commit stands is none.
 
-
-def _try_revert(run: Run, edit: Edit, by: str, token: str) -> None:
+    Raises `Conflict`, or `ReviewError` that begins with `failed`.
+    """
     try:
-        revert(run, edit, by, token)
-    except ReviewError as error:
-        run.append(Notice("warning", str(error)))
+        return write(History.open(run.repo_path))
+    except Conflict:
+        raise
+    except HistoryError as error:
+        try:
+            history = History.existing(run.repo_path)
+            found = history.find("Decision", token) if history else None
+        except HistoryError as unreadable:
+            raise ReviewError(
+                f"whether it was committed cannot be read ({unreadable}), after: {error}. If it was, the log gets it when "
+                f"the run is opened next: skillos-engine review {run.path} list --all"
+            ) from error
+        if found is None:
+            raise ReviewError(f"{failed}: {error}") from error
+        return found.id
 
 
-def _give_up(run: Run, token: str) -> None:
-    """Forget a decision that could not be done: the edit is as it was."""
+def _check_log(run: Run) -> None:
+    """Raise `RunError` where the log cannot be written now: before a commit that it could not record."""
+    with run.transaction():
+        pass
+
+
+def _log_commit(run: Run, edit: Edit, decision: Decision, done: str, amended: Edit | None = None) -> Edit:
+    try:
+        return _log(run, edit, decision, amended)
+    except RunError as error:
+        raise NotLogged(
+            f"{done}; the log could not be written: {error}; it is logged when the run is opened next"
+        ) from error
+
+
+def _log(run: Run, edit: Edit, decision: Decision, amended: Edit | None = None) -> Edit:
+    """Log a decision that is done; the edit after it. The queue can have superseded the edit since it was checked."""
     with run.transaction() as transaction:
-        transaction.connection.execute("DELETE FROM decisions WHERE token = ?", (token,))
+        present = run.edit(edit.id)
+        events = _events(present, decision, amended)
+        transaction.append(*events)
+    return _after(present, events)
 
 
-def _committed(run: Run, token: str) -> Commit | None:
-    """The commit of a decision, if it got that far."""
+def _events(edit: Edit, decision: Decision, amended: Edit | None) -> list[LogEvent]:
+    """What takes an edit through the table of states to a decision on it. An edit that left the queue returns to it."""
+    events: list[LogEvent] = []
+    if decision.action not in actions(edit.state) and "requeue" in actions(edit.state):
+        events.append(EditProposed(edit, "requeue"))
+    if amended is not None:
+        events.append(EditProposed(amended, "amend"))
+    return [*events, EditDecided(edit.id, decision)]
+
+
+def _after(edit: Edit, events: Sequence[LogEvent]) -> Edit:
+    for event in events:
+        edit = event.applied(edit)
+    return edit
+
+
+# Commits that the log lacks
+
+
+class _Missing(msgspec.Struct, frozen=True):
+    """The commits of this run up to the commit `head` that the log lacks, oldest first. Empty: only `head` is new."""
+
+    head: str
+    commits: list[Commit]
+    history: History
+
+
+def _missing(run: Run) -> _Missing | None:
+    """What the log lacks; None for nothing. Raises `HistoryError`."""
+    history = History.existing(run.repo_path)
+    if history is None:
+        return None
+    head = history.head
+    row = run.db.one("SELECT head FROM reconciled")
+    if row is not None and row[0] == head:
+        return None
+    walked = 0
+    found: dict[str, Commit] = {}
+    for made in history.since(row[0] if row else ""):
+        walked += 1
+        if of_run(run, made):
+            found.setdefault(made.trailers["Decision"], made)
+    lacking = _lacking(run, list(found.values())) if found else []
+    return _Missing(head, lacking, history) if lacking or walked > WALKED else None
+
+
+def unlogged(run: Run) -> list[Commit]:
+    """The commits of this run's decisions that its log lacks, of the whole history, oldest first; nothing is written.
+
+    Raises `HistoryError`.
+    """
+    history = History.existing(run.repo_path)
+    found = {made.trailers["Decision"]: made for made in history.since("") if of_run(run, made)} if history else {}
+    return _lacking(run, list(found.values()))
+
+
+def _lacking(run: Run, found: list[Commit]) -> list[Commit]:
+    """The commits whose decisions are not in the log.
+
+    The log of an earlier version names commits and no tokens: where the history was rewritten since, each of its decisions
+    stands for one commit of the same edit and action.
+    """
+    stored = [stored.event for stored in run.stream(kinds=["edit_decided"])]
+    logged = [event for event in stored if isinstance(event, EditDecided) and event.decision.commit]
+    tokens = {event.decision.token for event in logged}
+    ids = {event.decision.commit for event in logged}
+    present = {made.id for made in found}
+    rewritten = Counter(
+        (event.edit, event.decision.action)
+        for event in logged
+        if not event.decision.token and event.decision.commit not in present
+    )
+    lacking = []
+    for made in found:
+        if made.trailers["Decision"] in tokens or made.id in ids:
+            continue
+        decided = made.trailers.get("Edit", ""), action_of(made)
+        if is_early(made) and rewritten[decided] > 0:
+            rewritten[decided] -= 1
+            continue
+        lacking.append(made)
+    return lacking
+
+
+def _log_missing(run: Run, missing: _Missing | None) -> list[str]:
+    """Log the decisions of the missing commits, and up to which commit that was done, in one transaction."""
+    if missing is None:
+        return []
+    edits = {edit.id: edit for edit in run.edits()} if missing.commits else {}
+    events: list[LogEvent | Notice] = []
+    logged: list[str] = []
+    for made in missing.commits:
+        edit_id = made.trailers.get("Edit", "")
+        found = _stands_for(run, missing.history, made, edits.get(edit_id))
+        if isinstance(found, Notice):
+            events.append(found)
+            continue
+        events += found
+        edits[edit_id] = _after(edits[edit_id], found)
+        logged.append(edit_id)
+    with run.transaction() as transaction:
+        transaction.append(*_few(events, run))
+        transaction.connection.execute("INSERT OR REPLACE INTO reconciled VALUES (1, ?)", (missing.head,))
+    return logged
+
+
+def _stands_for(run: Run, history: History, made: Commit, edit: Edit | None) -> list[LogEvent] | Notice:
+    """The events that a commit stands for, or a notice of why the log cannot take them."""
+    if edit is None:
+        return _refusal(run, made, "the log has no such edit")
+    action, state = action_of(made), edit.state
+    decision = Decision(
+        action,
+        made.trailers.get("Reviewer", "unknown"),
+        reason_of(made),
+        made.id,
+        float(made.time),
+        made.trailers["Decision"],
+    )
+    if action == "undo":
+        if state != "committed" or edit.decision is None or edit.decision.commit != made.trailers["Reverts"]:
+            return _refusal(run, made, f"the log has {edit.id} as {state}, and not by the commit that was reverted")
+        return [EditDecided(edit.id, decision)]
+    if not {"approve", "requeue"} & set(actions(state)):
+        return _refusal(run, made, f"the log has {edit.id} as {state}")
+    wrote = committed(edit, made, history.show(made.id))
+    if wrote is None:
+        return _refusal(run, made, f"{edit.id} in the log is another edit, with another text")
+    return _events(edit, decision, None if wrote is edit else _with_findings(run, wrote))
+
+
+def _with_findings(run: Run, edit: Edit) -> Edit:
+    """An amended edit with what the gates find in its text, which had passed them."""
     try:
-        return History.open(run.repo_path).find("Decision", token)
-    except HistoryError as error:
-        raise ReviewError(str(error)) from error
+        return gated(run, edit, open_repo(run))
+    except EditRefused:
+        return edit
+
+
+def _refusal(run: Run, made: Commit, why: str) -> Notice:
+    about = f"{made.trailers.get('Edit', '?')[:40]} was {PAST[action_of(made)]} by {made.trailers.get('Reviewer', '?')[:80]}"
+    return Notice(
+        "warning",
+        f"the commit {made.id[:10]} of {run.repo_path} says that {about}, and the log of this run does not have it: {why}. "
+        f"Nothing was changed; look at it with: skillos-engine skills {run.repo_path} diff {made.id[:10]}",
+    )
+
+
+def _few(events: Sequence[LogEvent | Notice], run: Run) -> list[LogEvent | Notice]:
+    """The events with at most `NOTICES` notices, and the number of the others."""
+    notices = [event for event in events if isinstance(event, Notice)]
+    few: list[LogEvent | Notice] = [event for event in events if not isinstance(event, Notice)] + notices[:NOTICES]
+    if more := len(notices) - NOTICES if len(notices) > NOTICES else 0:
+        few.append(Notice("warning", f"{more} more commits of {run.repo_path} name this run and do not fit its log"))
+    return few
 
 
 @contextmanager
-def _locked(run: Run) -> Iterator[None]:
-    try:
-        with folder_lock(run.path, LOCK_SECONDS):
-            yield
-    except Locked as error:
-        raise ReviewError(f"{error}; try again") from error
-
-
-def _trailers(run: Run, edit: Edit, by: str, token: str) -> dict[str, str]:
-    """Who asked for a commit and why; `recover` finds it by `Decision`. The history keeps each on one line."""
-    cause, at = edit.provenance, edit.provenance.position
-    return {
-        "Run": run.id,
-        "Step": str(at.step) if at else "",
-        "Trajectory": f"group {at.group} rollout {at.rollout} position {at.position}" if at else "",
-        "Task": cause.task,
-        "Outcome": str(cause.outcome),
-        "Edit": edit.id,
-        "Proposer": cause.proposer,
-        "Reason": cause.reason,
-        "Reviewer": by,
-        "Amended": edit.amended_by,
-        "Decision": token,
-    }
+def _locked(run: Run, wait: float) -> Iterator[None]:
+    with ExitStack() as held:
+        try:
+            held.enter_context(file_lock(run.path / LOCK_FILE, wait))
+        except Locked as error:
+            raise ReviewError(f"nothing was decided: {error}; try again") from error
+        except OSError as error:
+            why = f"{run.path / LOCK_FILE} cannot be locked: {error.strerror}"
+            raise ReviewError(f"nothing was decided: {why}") from error
+        yield

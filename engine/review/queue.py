@@ -48,8 +48,8 @@ class ReviewQueue:
 
         It is refused when it does not apply to the present repository, a gate refuses it, the same edit waits already or was
         vetoed before, or the same position has proposed it before (a crash repeats a step). Each refusal is
-        logged as `ProposalsWithheld`, with the reason. In a full queue the oldest edit without a decision under way is
-        superseded.
+        logged as `ProposalsWithheld`, with the reason. In a full queue the oldest edit is superseded; an approval of it that
+        is under way is still logged, as that of an edit that was queued again.
         """
         async with self._one_at_a_time:
             try:
@@ -97,18 +97,22 @@ def pending(run: Run) -> list[Edit]:
 
 
 def vetoed(run: Run, limit: int) -> list[Edit]:
-    """The newest `limit` vetoed edits, newest first: the ones quoted to the curator."""
-    edits = run.edits("vetoed")
-    edits.sort(key=lambda edit: edit.decision.time if edit.decision else 0.0, reverse=True)
-    return edits[:limit]
+    """The newest `limit` vetoed edits, newest first: the ones quoted to the curator. The order is that of the log."""
+    edits = {edit.id: edit for edit in run.edits("vetoed")}
+    decided = run.events(kinds=["edit_decided"]) if edits else []
+    found = []
+    for stored in reversed(decided):
+        edit = edits.pop(stored.event.edit, None) if isinstance(stored.event, EditDecided) else None
+        if edit is not None:
+            found.append(edit)
+    return found[:limit]
 
 
 def _make_room(transaction: Transaction, max_pending: int, newer: str) -> None:
     """Supersede the oldest edits that wait, to make room for `newer`. Raises `NoPlace` where none can be."""
     (waiting,) = transaction.connection.execute("SELECT count(*) FROM edits WHERE state = 'pending'").fetchone()
     oldest = transaction.connection.execute(
-        "SELECT edit FROM edits WHERE state = 'pending' AND edit NOT IN (SELECT edit FROM decisions WHERE done = 0) "
-        "ORDER BY event LIMIT ?",
+        "SELECT edit FROM edits WHERE state = 'pending' ORDER BY event LIMIT ?",
         [max(0, waiting - max_pending + 1)],
     ).fetchall()
     if waiting - len(oldest) >= max_pending:

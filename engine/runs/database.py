@@ -32,10 +32,6 @@ CREATE TABLE events (
 );
 CREATE INDEX events_by_kind ON events (kind, id);
 CREATE TABLE commands (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, by TEXT NOT NULL, data BLOB NOT NULL);
-CREATE TABLE decisions (
-    edit TEXT NOT NULL, round INTEGER NOT NULL, action TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL,
-    at REAL NOT NULL, token TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (edit, round)
-);
 CREATE TABLE reconciled (only INTEGER PRIMARY KEY CHECK (only = 1), head TEXT NOT NULL);
 {PROJECTIONS}
 """

@@ -31,7 +31,7 @@ from engine.runs.commands import Pause
 from engine.runs.directory import Run
 from engine.runs.listing import RunListing
 from engine.skills.repo.layout import read_text, skill_path
-from skillos_tui.client.decide import decide, user
+from skillos_tui.client.decide import decide, reconcile, user
 from skillos_tui.client.messages import (
     DecisionRefused,
     DecisionTaken,
@@ -113,6 +113,7 @@ class Client:
                 last = tail.read_past()
                 unit = job.unit if job else "step"
                 self._post(PastRead(run.path, news_since(run, since, unit) if 0 < since < last else ""))
+                self._attempt(partial(reconcile, run))
                 tail.follow(last, worker, stop)
         except FileNotFoundError:
             self._post(RunLost(path, f"{path} is gone: it was removed; the screen shows its last known state"))

@@ -1,4 +1,8 @@
-"""Decisions on edits, taken in a run's log and repository."""
+"""Decisions on edits, taken in a run's log and repository.
+
+reconcile(run)                                     # when a run is opened: decisions that a crash kept from the log
+after = decide(run, "e3", "veto", "too narrow", seen)
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,8 @@ from engine.runs.directory import Run
 def decide(run: Run, edit: str, action: Action, reason: str, seen: Edit) -> Edit:
     """The edit after a decision on it. `seen` is the edit as the person saw it.
 
-    Raises `RunError` when the decision is refused, also because the edit has changed since, and `OSError`.
+    Raises `RunError` when the decision is refused, also because the edit has changed since, or when its commit is made and
+    the log could not be written, and `OSError`. The message says which.
     """
     from engine.review import decisions as reviews  # loads git: with the first decision, not with the first paint
 
@@ -26,6 +31,15 @@ def decide(run: Run, edit: str, action: Action, reason: str, seen: Edit) -> Edit
         case "requeue":
             return reviews.requeue(run, edit, user())
     raise ValueError(f"the workbench does not {action} edits")
+
+
+def reconcile(run: Run) -> None:
+    """Log the decisions whose commits the repository has and the log lacks. Raises `RunError`."""
+    if not run.edits(newest=1):
+        return
+    from engine.review import journal  # loads git, after the first paint of the run
+
+    journal.reconcile(run)
 
 
 def user() -> str:

@@ -7,10 +7,11 @@ import msgspec
 import pytest
 
 from engine.config import load_profile, to_toml
-from engine.core.files import folder_lock
+from engine.core.locks import file_lock
 from engine.jobs.control import Control
 from engine.jobs.curate.reviewing import Reviewing
 from engine.jobs.job import JobContext
+from engine.review.journal import LOCK_FILE
 from engine.runs.directory import Run
 from engine.skills import Insert, Skill, SkillRepo
 from tests.training.played import position
@@ -36,7 +37,7 @@ async def test_while_another_process_decides_the_event_loop_goes_on(run):
     held = threading.Event()
 
     def hold():
-        with folder_lock(run.path, 10.0):
+        with file_lock(run.path / LOCK_FILE, 10.0):
             held.set()
             threading.Event().wait(HELD_SECONDS)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -71,3 +73,16 @@ def commits(run: Run) -> int:
 def withheld(run: Run) -> list[str]:
     events = [stored.event for stored in run.events(kinds=["proposals_withheld"])]
     return [event.reason for event in events if isinstance(event, ProposalsWithheld)]
+
+
+@contextmanager
+def full_log(run: Run, kind: str = "edit_decided") -> Iterator[None]:
+    """The database takes no event of a kind."""
+    with run.db.transaction() as connection:
+        connection.execute(
+            f"CREATE TRIGGER full BEFORE INSERT ON events WHEN NEW.kind = '{kind}' "
+            "BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        )
+    yield
+    with run.db.transaction() as connection:
+        connection.execute("DROP TRIGGER full")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 
+from engine.core.edit import Decision
 from engine.core.events import EditDecided
 from engine.core.outcomes import FAILED, SUCCEEDED
 from engine.review import decisions as reviews
@@ -20,7 +18,6 @@ from engine.runs.directory import Run
 from engine.runs.errors import RunError
 from engine.skills import Delete, Insert, Operation, SkillRepo, Update
 from tests.review.proposing import commits, git, propose, proposed, skills, text, withheld
-from tests.runs.engines import ROOT
 
 # Proposing
 
@@ -108,6 +105,14 @@ def test_a_vetoed_edit_is_not_written_and_is_remembered_with_its_reason(run: Run
     quoted = vetoed(run, limit=1)
     assert [(r.id, r.decision.reason) for r in quoted if r.decision] == [(second, "too long")]
     assert [r.id for r in vetoed(run, limit=9)] == [second, first]
+
+
+def test_the_newest_vetoes_are_those_at_the_end_of_the_log_whatever_the_clock_said(run: Run) -> None:
+    names = ("one", "two", "three")
+    first, second, third = (proposed(run, Insert(name, text(name))) for name in names)
+    for edit_id, at in ((second, 3e9), (first, 1e9), (third, 2e9)):
+        run.append(EditDecided(edit_id, Decision("veto", "ann", time=at)))
+    assert [edit.id for edit in vetoed(run, limit=2)] == [third, first]
 
 
 def test_a_decision_is_taken_once_and_the_second_is_told_who_was_first(run: Run) -> None:
@@ -232,83 +237,6 @@ def test_only_conflicted_and_undone_edits_are_asked_again(run: Run) -> None:
     reviews.approve(run, edit_id, "ann")
     reviews.undo(run, edit_id, "ann")
     assert reviews.requeue(run, edit_id, "ann").state == "pending"
-
-
-# Crashes
-
-
-DYING = """
-import os, signal, sys
-from engine.review import decisions as reviews
-from engine.runs.directory import Run
-from engine.skills.history.history import History
-
-def dying(real, moment):
-    def call(*arguments, **named):
-        if moment == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        real(*arguments, **named)
-        os.kill(os.getpid(), signal.SIGKILL)
-    return call
-
-path, action, edit, moment = sys.argv[1:]
-History.commit = dying(History.commit, moment)
-History.revert = dying(History.revert, moment)
-if action == "veto":
-    reviews.finish = dying(reviews.finish, moment)
-getattr(reviews, action)(Run.open(path), edit, "ann")
-"""
-
-
-def die(run: Run, action: str, edit_id: str, moment: str) -> None:
-    """Take a decision in a process that is killed by SIGKILL just before or just after it is carried out."""
-    command = [sys.executable, "-c", DYING, str(run.path), action, edit_id, moment]
-    assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
-
-
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_an_approval_cut_off_by_a_crash_is_finished_once(run: Run, moment: str) -> None:
-    edit_id = proposed(run, Insert("one", text("one")))
-    die(run, "approve", edit_id, moment)
-    assert run.edit(edit_id).state == "pending"
-    assert reviews.recover(run) == [edit_id] and reviews.recover(run) == []
-    decision = run.edit(edit_id).decision
-    assert decision is not None and (decision.action, decision.by) == ("approve", "ann")
-    assert skills(run) == {"one": text("one")}
-    assert git(run, "rev-parse", "HEAD").strip() == decision.commit
-    assert git(run, "log", "--format=%(trailers:key=Edit,valueonly)").split() == [edit_id]
-
-
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_an_undo_cut_off_by_a_crash_is_finished_once(run: Run, moment: str) -> None:
-    edit_id = reviews.approve(run, proposed(run, Insert("one", text("one"))), "ann").id
-    count = commits(run)
-    die(run, "undo", edit_id, moment)
-    reviews.recover(run)
-    assert run.edit(edit_id).state == "undone" and skills(run) == {} and commits(run) == count + 1
-
-
-def test_a_veto_cut_off_by_a_crash_is_finished(run: Run) -> None:
-    edit_id = proposed(run, Insert("one", text("one")))
-    die(run, "veto", edit_id, "before")
-    assert reviews.recover(run) == [edit_id]
-    assert run.edit(edit_id).state == "vetoed" and skills(run) == {}
-
-
-def test_the_next_decider_finishes_what_a_crash_left_and_is_told(run: Run) -> None:
-    edit_id = proposed(run, Insert("one", text("one")))
-    die(run, "approve", edit_id, "before")
-    with pytest.raises(AlreadyDecided, match="approved by ann"):
-        reviews.veto(run, edit_id, "bob")
-
-
-def test_an_approval_cut_off_whose_file_changed_meanwhile_is_a_conflict(run: Run) -> None:
-    edit_id = proposed(run, Insert("one", text("one")))
-    die(run, "approve", edit_id, "before")
-    (run.repo_path / "one").mkdir()
-    (run.repo_path / "one" / "SKILL.md").write_text(text("one", "By hand.\n"))
-    reviews.recover(run)
-    assert run.edit(edit_id).state == "conflicted" and skills(run) == {"one": text("one", "By hand.\n")}
 
 
 # The repository

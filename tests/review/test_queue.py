@@ -3,10 +3,8 @@ and the newest proposals keep their place."""
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,13 +12,11 @@ from engine.core.events import EpisodeStarted, PositionId, StepStarted, TurnTake
 from engine.review import decisions as reviews
 from engine.review.diff import diff
 from engine.review.errors import AlreadyDecided, ReviewError
-from engine.review.journal import note
 from engine.review.queue import QUEUE, pending
 from engine.runs.directory import Run
 from engine.skills import Delete, Insert, Update
 from engine.skills.history.history import History
 from tests.review.proposing import AT, propose, proposed, skills, text, withheld
-from tests.runs.engines import ROOT
 from tests.runs.samples import CONFIG
 
 LONG = "Go to the place where the thing is kept. Open it when it is shut. Take the thing, and nothing else.\n"
@@ -178,38 +174,6 @@ def test_an_amended_edit_is_undone_like_any_other(run: Run) -> None:
     assert reviews.undo(run, edit_id, "bob").state == "undone" and skills(run) == {}
 
 
-DYING = """
-import os, signal, sys
-from engine.review import decisions as reviews
-from engine.runs.directory import Run
-from engine.skills.history.history import History
-
-path, edit, moment, amended = sys.argv[1:]
-commit = History.commit
-
-def dying(*arguments, **named):
-    if moment == "after":
-        commit(*arguments, **named)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-History.commit = dying
-reviews.amend(Run.open(path), edit, "ann", amended, "more exact")
-"""
-
-
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_an_amendment_cut_off_by_a_crash_is_finished_once(run: Run, moment: str) -> None:
-    edit_id = proposed(run, Insert("one", text("one", "Vague.\n")))
-    command = [sys.executable, "-c", DYING, str(run.path), edit_id, moment, text("one", "Exact.\n")]
-    assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
-    assert reviews.recover(run) == [edit_id] and reviews.recover(run) == []
-    decision = run.edit(edit_id).decision
-    assert decision is not None
-    assert (decision.action, decision.by, decision.reason) == ("approve", "ann", "more exact")
-    assert skills(run) == {"one": text("one", "Exact.\n")}
-    assert len(History.open(run.repo_path).log()) == 2
-
-
 # A full queue
 
 
@@ -241,15 +205,23 @@ def test_what_gave_way_is_proposed_again_by_another_rollout_but_not_by_the_same_
     assert [record.skill for record in pending(run)] == ["a"]
 
 
-def test_an_edit_that_somebody_is_deciding_on_keeps_its_place(run: Run) -> None:
+def test_an_approval_of_an_edit_that_the_queue_superseded_meanwhile_is_logged(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second = (proposed(run, Insert(name, text(name)), max_pending=2) for name in ("a", "b"))
-    note(run, first, "approve", "ann")  # noted, not yet done
-    third = proposed(run, Insert("c", text("c")), max_pending=2)
-    assert {record.id for record in pending(run)} == {first, third}
-    assert run.edit(second).state == "superseded"
-    note(run, third, "veto", "bob")
-    assert propose(run, Insert("d", text("d")), max_pending=2) is None
-    assert withheld(run) == ["2 edits wait for review already"]
+    commit = History.commit
+
+    def while_committing(*arguments: Any, **named: Any) -> str:
+        propose(run, Insert("c", text("c")), max_pending=2)
+        return commit(*arguments, **named)
+
+    monkeypatch.setattr(History, "commit", while_committing)
+    assert reviews.approve(run, first, "ann").state == "committed"
+    assert (run.edit(first).state, run.edit(second).state) == ("committed", "pending")
+    decided = [stored.event for stored in run.events(kinds=["edit_proposed", "edit_decided"])][2:]
+    assert [getattr(event, "action", None) or event.decision.action for event in decided] == [  # type: ignore[union-attr]
+        "supersede", "admit", "requeue", "approve"
+    ]  # fmt: skip
 
 
 def test_a_queue_of_none_takes_none(run: Run) -> None:

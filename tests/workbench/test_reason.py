@@ -167,9 +167,7 @@ async def test_a_veto_that_the_disk_refuses_keeps_its_text(tmp_path: Path) -> No
         at_once(pilot, *"too vague")
         await until(pilot, "too vague")
         with run.db.transaction() as connection:
-            connection.execute(
-                "CREATE TRIGGER full BEFORE INSERT ON decisions BEGIN SELECT RAISE(ABORT, 'no room'); END"
-            )
+            connection.execute("CREATE TRIGGER full BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'no room'); END")
         await pilot.press("enter")
         await until(pilot, lambda: "no room" in bottom(pilot))
         assert decided(run) == {}

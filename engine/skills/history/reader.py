@@ -72,6 +72,18 @@ class HistoryReader:
         with translate_errors(self.path, "read the history"):
             return next((found for found in map(commit_of, self._walk()) if found.trailers.get(key) == wanted), None)
 
+    def since(self, known: str) -> Iterator[Commit]:
+        """The commits that the newest one contains and the commit `known` does not, each after its parents.
+
+        All of them where `known` is no commit (any more). Raises `HistoryError`.
+        """
+        with translate_errors(self.path, "read the history"):
+            order = pygit2.enums.SortMode.TOPOLOGICAL | pygit2.enums.SortMode.REVERSE
+            walk = self._repository.walk(self._repository.head.target, order)
+            if _COMMIT_ID.fullmatch(known) and isinstance(self._repository.get(known), pygit2.Commit):
+                walk.hide(known)
+            yield from map(commit_of, walk)
+
     def show(self, commit_id: str) -> list[FileChange]:
         """What a commit changed, file by file. Raises `HistoryError` where there is no such commit."""
         with translate_errors(self.path, f"show {commit_id[:40]}"):

@@ -1,0 +1,502 @@
+"""What a command reported is what is true: a failed decision is never carried out, a commit is never a pending edit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.cli import main
+from engine.core.events import EditDecided, EditProposed, Notice
+from engine.core.locks import file_lock
+from engine.review import decisions as reviews
+from engine.review.errors import AlreadyDecided, NotLogged, ReviewError
+from engine.review.journal import LOCK_FILE, reconcile
+from engine.runs.directory import Run
+from engine.runs.errors import RunError
+from engine.skills import Delete, Insert, Update
+from engine.skills.history.history import History, HistoryError
+from tests.review.proposing import commits, full_log, git, propose, proposed, skills, text
+from tests.runs.engines import ROOT
+from tests.runs.samples import CONFIG
+
+DYING = """
+import os, signal, sys
+from engine.review import decisions as reviews
+from engine.runs.directory import Run
+from engine.skills.history.history import History
+
+def dying(real):
+    def call(*arguments, **named):
+        if moment == "after":
+            real(*arguments, **named)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return call
+
+path, action, edit, moment, *more = sys.argv[1:]
+History.commit, History.revert = dying(History.commit), dying(History.revert)
+getattr(reviews, action)(Run.open(path), edit, "ann", *more)
+"""
+
+
+def die(run: Run, action: str, edit_id: str, moment: str, *more: str) -> None:
+    """Take a decision in a process that is killed by SIGKILL just before or just after its commit."""
+    command = [sys.executable, "-c", DYING, str(run.path), action, edit_id, moment, *more]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
+
+
+@contextmanager
+def lost_events(run: Run) -> Iterator[None]:
+    """What the block writes to the database is lost, as with a lost WAL."""
+    run.close()
+    saved = run.path.with_name("saved.db")
+    with run.db.borrow() as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    run.close()
+    shutil.copy(run.path / "run.db", saved)
+    yield
+    run.close()
+    for name in ("run.db-wal", "run.db-shm"):
+        (run.path / name).unlink(missing_ok=True)
+    shutil.copy(saved, run.path / "run.db")
+
+
+def notices(run: Run) -> list[str]:
+    events = [stored.event for stored in run.events(kinds=["notice"])]
+    return [event.message for event in events if isinstance(event, Notice)]
+
+
+def states(run: Run) -> list[str]:
+    return [edit.state for edit in run.edits()]
+
+
+# A crash
+
+
+def test_an_approval_cut_off_before_its_commit_never_happens(run: Run) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    other = proposed(run, Insert("two", text("two")))
+    die(run, "approve", edit_id, "before")
+    assert reconcile(run) == []
+    reviews.approve(run, other, "bob")
+    assert states(run) == ["pending", "committed"] and skills(run) == {"two": text("two")}
+
+
+def test_an_approval_cut_off_after_its_commit_is_logged_once(run: Run) -> None:
+    edit_id = propose(run, Insert("one", text("one"))) or ""
+    die(run, "approve", edit_id, "after", "it is right,\n\nReviewer: the boss\nand short")
+    assert run.edit(edit_id).state == "pending"
+    assert reconcile(run) == [edit_id] and reconcile(run) == []
+    decision = run.edit(edit_id).decision
+    assert decision is not None and (decision.action, decision.by) == ("approve", "ann")
+    assert decision.reason == "it is right,\n\nReviewer: the boss\nand short"
+    assert git(run, "rev-parse", "HEAD").strip() == decision.commit
+    assert len(run.events(kinds=["edit_decided"])) == 1
+
+
+def test_an_undo_cut_off_by_a_crash_is_logged_where_its_commit_was_made(run: Run) -> None:
+    edit_id = reviews.approve(run, proposed(run, Insert("one", text("one"))), "ann").id
+    die(run, "undo", edit_id, "before")
+    assert reconcile(run) == [] and run.edit(edit_id).state == "committed"
+    die(run, "undo", edit_id, "after")
+    assert reconcile(run) == [edit_id]
+    assert run.edit(edit_id).state == "undone" and skills(run) == {}
+
+
+def test_an_amendment_cut_off_by_a_crash_is_logged_with_the_persons_text(run: Run) -> None:
+    edit_id = proposed(run, Insert("one", text("one", "Vague.\n")))
+    exact = text("one", "git push --force\n")
+    die(run, "amend", edit_id, "before", exact)
+    assert reconcile(run) == [] and run.edit(edit_id).after == text("one", "Vague.\n")
+    die(run, "amend", edit_id, "after", exact, "more exact")
+    assert reconcile(run) == [edit_id]
+    edit = run.edit(edit_id)
+    assert (edit.state, edit.after, edit.original, edit.amended_by) == (
+        "committed", exact, text("one", "Vague.\n"), "ann"
+    )  # fmt: skip
+    assert edit.decision is not None and edit.decision.reason == "more exact"
+    assert [finding.rule for finding in edit.findings] == ["destructive-command"]
+
+
+def test_the_next_decider_is_told_of_the_commit_that_the_log_lacked(run: Run) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    die(run, "approve", edit_id, "after")
+    with pytest.raises(AlreadyDecided, match="approved by ann"):
+        reviews.veto(run, edit_id, "bob")
+
+
+# An error
+
+
+def test_a_commit_that_could_not_be_logged_is_reported_and_logged_later(run: Run) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    with full_log(run), pytest.raises(NotLogged) as told:
+        reviews.approve(run, edit_id, "ann")
+    head = git(run, "rev-parse", "HEAD")
+    assert str(told.value).startswith(f"{edit_id} is committed as {head[:10]}; the log could not be written: ")
+    assert str(told.value).endswith("no room; it is logged when the run is opened next")
+    assert reconcile(run) == [edit_id] and states(run) == ["committed"]
+
+
+def test_an_undo_that_could_not_be_logged_is_reported_and_logged_later(run: Run) -> None:
+    edit_id = reviews.approve(run, proposed(run, Insert("one", text("one"))), "ann").id
+    with full_log(run), pytest.raises(NotLogged, match=f"{edit_id} is undone by the commit .*no room"):
+        reviews.undo(run, edit_id, "ann")
+    assert reconcile(run) == [edit_id] and states(run) == ["undone"]
+
+
+def test_the_command_line_says_that_a_decision_is_committed_and_not_logged(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    with full_log(run):
+        assert main(["review", str(run.path), "approve", edit_id]) == 1
+    assert f"{edit_id} is committed as " in capsys.readouterr().err
+    assert main(["review", str(run.path), "list", "--all"]) == 0
+    shown = capsys.readouterr()
+    assert f"logged now, since the repository has their commits: {edit_id}" in shown.err
+    assert f"{edit_id}    approved by" in shown.out
+
+
+def test_a_log_that_cannot_be_written_is_noticed_before_the_commit(run: Run, tmp_path: Path) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    with Run.open(run.path) as other, other.db.borrow() as connection:
+        connection.execute("PRAGMA busy_timeout = 10")
+        run.db.one("SELECT 1")
+        with run.db.borrow() as mine:
+            mine.execute("PRAGMA busy_timeout = 10")
+        connection.execute("BEGIN IMMEDIATE")
+        with pytest.raises(RunError, match="kept locked by another process"):
+            reviews.approve(run, edit_id, "ann")
+        connection.execute("ROLLBACK")
+    assert skills(run) == {} and states(run) == ["pending"]
+
+
+@pytest.mark.parametrize("action", ["approve", "undo"])
+def test_an_error_after_which_the_commit_stands_is_no_failure(
+    run: Run, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    if action == "undo":
+        reviews.approve(run, edit_id, "ann")
+    failing(monkeypatch, "commit" if action == "approve" else "revert", after=True)
+    after = getattr(reviews, action)(run, edit_id, "ann")
+    assert after == run.edit(edit_id) and after.state == ("committed" if action == "approve" else "undone")
+    assert after.decision is not None and git(run, "rev-parse", "HEAD").strip() == after.decision.commit
+
+
+@pytest.mark.parametrize("action", ["approve", "amend", "undo"])
+def test_what_failed_is_never_carried_out_later(run: Run, monkeypatch: pytest.MonkeyPatch, action: str) -> None:
+    edit_id, other = (proposed(run, Insert(name, text(name))) for name in ("one", "two"))
+    if action == "undo":
+        reviews.approve(run, edit_id, "ann")
+    before = run.edit(edit_id), skills(run)
+    with monkeypatch.context() as patched:
+        failing(patched, "revert" if action == "undo" else "commit", after=False)
+        with pytest.raises(
+            ReviewError, match=f"{edit_id} could not be .* and (still waits|stays committed): no permission"
+        ):
+            getattr(reviews, action)(run, edit_id, "ann", *([text("one", "Mine.\n")] if action == "amend" else []))
+    assert reconcile(run) == [] and (run.edit(edit_id), skills(run)) == before
+    reviews.approve(run, other, "bob")
+    assert run.edit(edit_id) == before[0] and skills(run) == {**before[1], "two": text("two")}
+
+
+def test_a_history_that_cannot_be_read_after_an_error_leaves_it_open_what_happened(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    with monkeypatch.context() as patched:
+        failing(patched, "commit", after=True)
+        failing(patched, "find", after=False)
+        with pytest.raises(ReviewError, match="whether it was committed cannot be read"):
+            reviews.approve(run, edit_id, "ann")
+    assert reconcile(run) == [edit_id]
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, method: str, *, after: bool) -> None:
+    """A method of the history raises, before or after it did its work."""
+    real = getattr(History, method)
+
+    def call(*arguments: Any, **named: Any) -> None:
+        if after:
+            real(*arguments, **named)
+        raise HistoryError("no permission")
+
+    monkeypatch.setattr(History, method, call)
+
+
+# A lost log
+
+
+def test_approvals_that_the_log_lost_are_logged_again_in_the_order_of_their_commits(run: Run) -> None:
+    names = ("a", "b", "c", "d")
+    ids = [proposed(run, Insert(name, text(name))) for name in names]
+    with lost_events(run):
+        for edit_id in (ids[2], ids[0], ids[3], ids[1]):
+            reviews.approve(run, edit_id, "ann")
+        reviews.undo(run, ids[0], "bob")
+        reviews.requeue(run, ids[0], "bob")
+        reviews.approve(run, ids[0], "bob")
+    assert states(run) == ["pending"] * 4
+    assert reconcile(run) == [ids[2], ids[0], ids[3], ids[1], ids[0], ids[0]]
+    assert [run.edit(edit_id).state for edit_id in ids] == ["committed"] * 4
+    assert reviews.undo(run, ids[0], "bob").state == "undone"
+
+
+def test_an_id_that_was_used_again_for_another_edit_is_not_taken_for_the_committed_one(run: Run) -> None:
+    with lost_events(run):
+        reviews.approve(run, proposed(run, Insert("one", text("one"))), "ann")
+    again = proposed(run, Update("one", None, text("one", "Other.\n")))
+    assert again == "e1" and reconcile(run) == []
+    (notice,) = notices(run)
+    assert git(run, "rev-parse", "--short=10", "HEAD").strip() in notice
+    assert "e1 was approved by ann" in notice and "e1 in the log is another edit, with another text" in notice
+    assert reconcile(run) == [] and len(notices(run)) == 1
+    assert reviews.approve(run, again, "bob").state == "committed"
+
+
+def test_a_commit_of_an_edit_that_the_log_does_not_know_is_one_notice(run: Run) -> None:
+    proposed(run, Insert("two", text("two")))
+    with lost_events(run):
+        reviews.approve(run, proposed(run, Insert("one", text("one"))), "ann")
+    assert reconcile(run) == [] and reconcile(run) == []
+    (notice,) = notices(run)
+    assert "the log has no such edit" in notice
+
+
+def test_a_commit_of_an_edit_that_was_vetoed_since_is_one_notice(run: Run) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    with lost_events(run):
+        reviews.approve(run, edit_id, "ann")
+    git(run, "branch", "away")
+    git(run, "reset", "-q", "--hard", "HEAD~1")
+    reviews.veto(run, edit_id, "bob")
+    git(run, "reset", "-q", "--hard", "away")
+    assert reconcile(run) == [] and "the log has e1 as vetoed" in notices(run)[0]
+    assert run.edit(edit_id).state == "vetoed"
+
+
+def test_a_lost_deletion_is_logged_again(run: Run) -> None:
+    reviews.approve(run, proposed(run, Insert("one", text("one"))), "ann")
+    edit_id = proposed(run, Delete("one"))
+    with lost_events(run):
+        reviews.approve(run, edit_id, "ann")
+    assert reconcile(run) == [edit_id]
+
+
+def test_the_undo_of_a_commit_that_the_log_does_not_have_is_one_notice(run: Run) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    first = reviews.approve(run, edit_id, "ann").decision
+    assert first is not None
+    with lost_events(run):
+        reviews.undo(run, edit_id, "ann")
+    with run.db.transaction() as connection:
+        for table in ("events", "edits"):
+            connection.execute(f"UPDATE {table} SET data = replace(data, ?, ?)", (first.commit, "0" * 40))
+    assert reconcile(run) == [] and "not by the commit that was reverted" in notices(run)[0]
+
+
+# Repositories that others use too
+
+
+def test_a_commit_of_another_run_of_the_same_name_is_not_ours(tmp_path: Path) -> None:
+    repo = tmp_path / "skills"
+    with (
+        Run.create(tmp_path / "a" / "run", kind="train", config_text=CONFIG, repo=repo) as one,
+        Run.create(tmp_path / "b" / "run", kind="train", config_text=CONFIG, repo=repo) as two,
+    ):
+        assert proposed(one, Insert("x", text("x"))) == proposed(two, Insert("x", text("x")))
+        reviews.approve(one, "e1", "ann")
+        assert reconcile(two) == [] and notices(two) == [] and states(two) == ["pending"]
+
+
+def test_a_copied_run_sees_what_the_original_committed_to_the_shared_repository(tmp_path: Path) -> None:
+    repo = tmp_path / "skills"
+    with Run.create(tmp_path / "run", kind="train", config_text=CONFIG, repo=repo) as original:
+        edit_id = proposed(original, Insert("x", text("x")))
+        original.close()
+        shutil.copytree(original.path, tmp_path / "copy")
+        reviews.approve(original, edit_id, "ann")
+        with Run.open(tmp_path / "copy") as copy:
+            with pytest.raises(AlreadyDecided, match="approved by ann"):
+                reviews.approve(copy, edit_id, "bob")
+            assert states(copy) == ["committed"]
+
+
+def test_a_copied_run_with_a_repository_of_its_own_decides_for_itself(run: Run, tmp_path: Path) -> None:
+    edit_id = proposed(run, Insert("x", text("x")))
+    run.close()
+    shutil.copytree(run.path, tmp_path / "copy")
+    reviews.approve(run, edit_id, "ann")
+    with Run.open(tmp_path / "copy") as copy:
+        assert reviews.veto(copy, edit_id, "bob").state == "vetoed"
+        assert skills(copy) == {} and skills(run) == {"x": text("x")}
+
+
+def test_a_rewritten_history_is_not_logged_twice(run: Run) -> None:
+    ids = [proposed(run, Insert(name, text(name))) for name in ("a", "b")]
+    for edit_id in ids:
+        reviews.approve(run, edit_id, "ann")
+    rewritten = "git -c safe.directory='*' filter-branch -f --env-filter 'export GIT_AUTHOR_NAME=other' HEAD"
+    environment = {**os.environ, "FILTER_BRANCH_SQUELCH_WARNING": "1"}
+    subprocess.run(rewritten, shell=True, cwd=run.repo_path, env=environment, check=True, capture_output=True)
+    before = run.last_id()
+    assert reconcile(run) == [] and run.last_id() == before
+    other = proposed(run, Insert("c", text("c")))
+    assert reviews.approve(run, other, "ann").state == "committed"
+    assert states(run) == ["committed"] * 3 and notices(run) == []
+
+
+def test_a_commit_that_was_reverted_by_hand_stays_what_was_decided(run: Run) -> None:
+    edit_id = reviews.approve(run, proposed(run, Insert("a", text("a"))), "ann").id
+    git(run, "-c", "user.name=x", "-c", "user.email=x@y", "revert", "--no-edit", "HEAD")
+    assert reconcile(run) == [] and states(run) == ["committed"] and notices(run) == []
+    with pytest.raises(ReviewError, match=f"{edit_id} cannot be undone, for the skill changed since"):
+        reviews.undo(run, edit_id, "ann")
+
+
+def test_a_commit_on_a_branch_that_is_merged_is_logged(run: Run) -> None:
+    first, second = (proposed(run, Insert(name, text(name))) for name in ("a", "b"))
+    reviews.approve(run, first, "ann")
+    main_branch = git(run, "branch", "--show-current").strip()
+    git(run, "checkout", "-q", "-b", "side")
+    with lost_events(run):
+        reviews.approve(run, second, "ann")
+    git(run, "checkout", "-q", main_branch)
+    assert reconcile(run) == [] and states(run) == ["committed", "pending"]
+    (run.repo_path / "note.txt").write_text("by hand\n")
+    git(run, "add", "note.txt")
+    who = ("-c", "user.name=x", "-c", "user.email=x@y")
+    git(run, *who, "commit", "-q", "-m", "By hand")
+    git(run, *who, "merge", "-q", "--no-edit", "side")
+    assert reconcile(run) == [second] and states(run) == ["committed", "committed"]
+
+
+def test_a_repository_that_was_replaced_leaves_the_log_as_it_is(run: Run) -> None:
+    edit_id = reviews.approve(run, proposed(run, Insert("a", text("a"))), "ann").id
+    shutil.rmtree(run.repo_path)
+    assert reconcile(run) == []
+    run.repo_path.mkdir()
+    History.open(run.repo_path)
+    assert reconcile(run) == [] and states(run) == ["committed"]
+    with pytest.raises(ReviewError, match=f"{edit_id} could not be undone and stays committed: .* has no commit"):
+        reviews.undo(run, edit_id, "ann")
+
+
+def test_many_commits_that_do_not_fit_are_few_notices(run: Run) -> None:
+    names = [f"s{number}" for number in range(14)]
+    with lost_events(run):
+        for name in names:
+            reviews.approve(run, proposed(run, Insert(name, text(name))), "ann")
+    assert reconcile(run) == []
+    assert len(notices(run)) == 11 and notices(run)[-1].startswith("4 more commits of")
+
+
+def test_what_was_compared_is_not_walked_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(25):
+        (run.repo_path / "note.txt").write_text(f"{number}\n")
+        History.open(run.repo_path).record()
+    assert reconcile(run) == []
+    monkeypatch.setattr(History, "since", None)
+    assert reconcile(run) == []
+
+
+# The log of an earlier version has no tokens
+
+
+def strip_tokens(run: Run) -> None:
+    with run.db.transaction() as connection:
+        for table in ("events", "edits"):
+            connection.execute(f"UPDATE {table} SET data = json_remove(data, '$.decision.token')")
+
+
+def early(run: Run) -> None:
+    """Rewrite the history as an earlier version would have made it: tokens without an origin."""
+    script = "sed 's/^Decision: [0-9a-f]*-/Decision: /'"
+    command = f"git -c safe.directory='*' filter-branch -f --msg-filter \"{script}\" HEAD"
+    environment = {**os.environ, "FILTER_BRANCH_SQUELCH_WARNING": "1"}
+    subprocess.run(command, shell=True, cwd=run.repo_path, env=environment, check=True, capture_output=True)
+
+
+def test_the_rewritten_history_of_an_earlier_version_is_not_logged_twice(run: Run) -> None:
+    edit_id, lost = (proposed(run, Insert(name, text(name))) for name in ("a", "b"))
+    reviews.approve(run, edit_id, "ann")
+    reviews.undo(run, edit_id, "ann")
+    reviews.requeue(run, edit_id, "ann")
+    strip_tokens(run)
+    with lost_events(run):
+        reviews.approve(run, lost, "ann")
+    early(run)
+    assert reconcile(run) == [lost]
+    assert (run.edit(edit_id).state, run.edit(lost).state) == ("pending", "committed")
+    assert notices(run) == []
+
+
+# Locks and processes
+
+
+def test_a_list_does_not_wait_long_for_another_decider(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    die(run, "approve", edit_id, "after")
+    with file_lock(run.path / LOCK_FILE, 1.0):
+        assert main(["review", str(run.path), "list"]) == 0
+    shown = capsys.readouterr()
+    assert edit_id in shown.out
+    assert "the edits are shown as the log has them: nothing was decided: process " in shown.err
+
+
+def test_a_lock_that_is_held_for_long_is_an_error_that_names_the_holder(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    monkeypatch.setattr("engine.review.journal.LOCK_SECONDS", 0.1)
+    with file_lock(run.path / LOCK_FILE, 1.0), pytest.raises(ReviewError, match=f"process {os.getpid()} .*; try again"):
+        reviews.veto(run, edit_id, "ann")
+    assert states(run) == ["pending"]
+
+
+def test_a_run_that_was_removed_is_not_made_again(run: Run) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    shutil.rmtree(run.path)
+    with pytest.raises(RunError):
+        reviews.veto(run, edit_id, "ann")
+    assert not run.path.exists()
+
+
+def test_a_veto_needs_no_history(run: Run) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    shutil.rmtree(run.repo_path)
+    run.repo_path.mkdir()
+    (run.repo_path / ".git").write_text("gitdir: nowhere\n")
+    with pytest.raises(ReviewError, match="nothing was decided: "):
+        reviews.approve(run, edit_id, "ann")
+    assert reviews.veto(run, edit_id, "ann").state == "vetoed"
+
+
+def test_a_long_reason_is_whole_in_the_commit_and_in_the_log(run: Run) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    reason = "because " * 400 + "\nof this"
+    decision = reviews.approve(run, edit_id, "ann", reason).decision
+    assert decision is not None and decision.reason == reason
+    commit = History.open(run.repo_path).find("Decision", decision.token)
+    assert commit is not None and reason.strip() in commit.message and commit.trailers["Action"] == "approve"
+
+
+def test_events_of_a_decision_are_one_transaction(run: Run) -> None:
+    edit_id = proposed(run, Insert("one", text("one", "Vague.\n")))
+    with full_log(run), pytest.raises(NotLogged):
+        reviews.amend(run, edit_id, "ann", text("one", "Exact.\n"))
+    assert run.edit(edit_id).after == text("one", "Vague.\n")
+    assert reconcile(run) == [edit_id]
+    events = [stored.event for stored in run.events(kinds=["edit_proposed", "edit_decided"])]
+    assert [type(event) for event in events] == [EditProposed, EditProposed, EditDecided]
+    assert commits(run) == 2
