@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import time
+from collections.abc import Sequence
 from functools import lru_cache
-
-import msgspec
 
 from engine.cli.common import Commands, add_command, open_run
 from engine.cli.follow import POLL_SECONDS, has_ended
 from engine.cli.progress import progress
 from engine.core.events import Unreadable
+from engine.core.output import say, say_json_line
 from engine.runs.chain import Row
-from engine.runs.log import stored_of
+from engine.runs.log import read_row, stored_of
 from engine.runs.text import event_line
-
-_SPACES = re.compile(r"[\t\n\r]")
 
 
 def add_commands(commands: Commands) -> None:
@@ -28,32 +25,33 @@ def add_commands(commands: Commands) -> None:
 
 
 def _events(options: argparse.Namespace) -> int:
-    line = _json_line if options.json else _line
+    show = _show_json if options.json else _show
     with open_run(options) as run:
         seen = 0
-        total = (
-            0 if sys.stdout.isatty() else run.last_id()
-        )  # on the terminal that gets the events a bar would be in the way
-        with progress("events", total) as advance:
+        last = (
+            0 if sys.stdout is None or sys.stdout.isatty() else run.last_id()
+        )  # a bar would be in the way of the events
+        with progress("events", last) as reached:
             while True:
                 ended = not options.follow or has_ended(run)
                 for page in run.rows(after=seen):
-                    sys.stdout.write("".join(map(line, page)))
-                    advance(len(page))
+                    show(page)
                     seen = page[-1].id
-                sys.stdout.flush()
+                    reached(seen)
+                say(end="", flush=True)
                 if ended:
                     return 0
                 time.sleep(POLL_SECONDS)
 
 
-def _line(row: Row) -> str:
-    """An event for people."""
-    return f"{_clock(None if row.at is None else int(row.at))} {event_line(stored_of(row).event)}\n"
+def _show(page: Sequence[Row]) -> None:
+    """Print events for people."""
+    lines = [f"{_clock(None if row.at is None else row.at // 1)} {event_line(read_row(row))}" for row in page]
+    say("\n".join(lines))
 
 
 @lru_cache(maxsize=64)
-def _clock(second: int | None) -> str:
+def _clock(second: float | None) -> str:
     """The local time of a unix time; dashes where the log has none, or one that no calendar has."""
     try:
         return "--:--:--" if second is None else time.strftime("%H:%M:%S", time.localtime(second))
@@ -61,22 +59,23 @@ def _clock(second: int | None) -> str:
         return "--:--:--"
 
 
-def _json_line(row: Row) -> str:
-    """An event for programs. What can be read is printed as it is stored, and not encoded again."""
-    stored = stored_of(row)
-    if row.data is None or isinstance(stored.event, Unreadable):
-        return _printable(msgspec.json.encode(stored).decode())
-    content = row.data.decode(errors="replace")  # a field that this version does not know is not checked
-    return _printable(f'{{"id":{row.id},"at":{row.at!r},"event":{content}}}')
+def _show_json(page: Sequence[Row]) -> None:
+    """Print events for programs."""
+    lines = [*map(_as_stored, page)]
+    if None not in lines:
+        say("\n".join(filter(None, lines)))
+        return
+    for row, line in zip(page, lines, strict=True):
+        if line is None:
+            say_json_line(stored_of(row))
+        else:
+            say(line)
 
 
-def _printable(json: str) -> str:
-    """One line of JSON without a control or format character: as an escape in a string, as a space between values."""
-    if not json.isprintable():
-        json = "".join(c if c.isprintable() else _escaped(c) for c in _SPACES.sub(" ", json))
-    return f"{json}\n"
-
-
-def _escaped(character: str) -> str:
-    units = character.encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+def _as_stored(row: Row) -> str | None:
+    """The JSON of an event with its content as it is stored, which is not encoded again; None where that cannot be read, or
+    is not of printable ASCII."""
+    content = (row.data or b"").decode("latin-1")
+    if row.at is None or not (content.isascii() and content.isprintable()) or isinstance(read_row(row), Unreadable):
+        return None
+    return f'{{"id":{row.id},"at":{row.at!r},"event":{content}}}'

@@ -1,29 +1,45 @@
 """A progress bar on standard error for work on a long log; nothing where standard error is no terminal.
 
-with progress("verify", total=run.last_id()) as advance:
-    advance(1_000)
+with progress("verify", last=run.last_id()) as reached:
+    reached(1_000)                          # "verify ━━━━━━━━━━              1,000 of 3,000,000 events, 25 s left"
 """
 
 from __future__ import annotations
 
-import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from engine.core.output import show_progress
+
 SHORT = 50_000
 """Work on fewer events takes about a second, and shows no bar."""
+WIDTH = 30
+SECONDS = 0.2
+"""The bar is drawn no more often than this."""
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar for `total` events; the function to call with how many more are done."""
-    if total < SHORT or not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def progress(what: str, last: int) -> Iterator[Callable[[int], None]]:
+    """A bar for the events up to the id `last`; the function to call with the id that was reached."""
+    began = drawn = time.monotonic()
 
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.advance(task, done)
+    def reached(event_id: int) -> None:
+        nonlocal drawn
+        now = time.monotonic()
+        if last >= SHORT and now - drawn >= SECONDS:
+            drawn = now
+            show_progress(_bar(what, event_id, last, now - began))
+
+    try:
+        yield reached
+    finally:
+        if drawn > began:
+            show_progress("")
+
+
+def _bar(what: str, done: int, total: int, seconds: float) -> str:
+    share = min(1.0, done / total)
+    left = seconds * (1 / share - 1) if share else 0.0
+    bar = "━" * round(WIDTH * share)
+    return f"{what} {bar:<{WIDTH}} {done:,} of {total:,} events, {left:.0f} s left"

@@ -6,6 +6,7 @@ import argparse
 
 from engine.cli import exit_codes
 from engine.cli.common import Commands, add_command, print_json, run_path, user_name
+from engine.core.output import say
 from engine.core.text import counted, printable
 from engine.runs.directory import Run
 from engine.runs.repair import Repaired, ranges, repair
@@ -29,17 +30,17 @@ def _repair(options: argparse.Namespace) -> int:
     with Run.open(path) as run:
         logged = reconcile(run)
     if logged and not options.json:
-        print(printable(f"taken from the commits: decisions on {', '.join(logged)}"))
+        say(printable(f"taken from the commits: decisions on {', '.join(logged)}"))
     return exit_codes.FAILED if done.lost else exit_codes.DONE
 
 
 def _print(done: Repaired) -> None:
     lost = sum(last - first + 1 for first, last in done.lost)
-    print(printable(f"{done.run}: {counted(done.events, 'event')} kept, {lost:,} lost"))
+    say(printable(f"{done.run}: {counted(done.events, 'event')} kept, {lost:,} lost"))
     if done.lost:
-        print(f"lost: event {ranges(done.lost)}")
-    print(f"derived again: the state, {counted(done.steps, 'step')}, {counted(done.edits, 'edit')}")
+        say(f"lost: event {ranges(done.lost)}")
+    say(f"derived again: the state, {counted(done.steps, 'step')}, {counted(done.edits, 'edit')}")
     for sentence in (*done.left_out, *done.notes):
-        print(printable(sentence))
+        say(printable(sentence))
     if done.original:
-        print(printable(f"the original is kept: {done.original}"))
+        say(printable(f"the original is kept: {done.original}"))

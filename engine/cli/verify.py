@@ -11,6 +11,7 @@ from engine.cli.common import Commands, add_command, open_run
 from engine.cli.progress import progress
 from engine.config import Config, ConfigError, to_toml
 from engine.config.changes import changes
+from engine.core.output import say
 from engine.core.text import counted, printable
 from engine.runs.directory import Run
 from engine.runs.starts import last_settings
@@ -44,19 +45,19 @@ def _verify(options: argparse.Namespace) -> int:
     with open_run(options) as run:
         config = _config(run, problems)
         stored = StoredRun(run)
-        with progress("verify", stored.last) as advance:
-            report = verify(_advancing(stored, advance), config, run.kind, means=means)
+        with progress("verify", stored.last) as reached:
+            report = verify(_reaching(stored, reached), config, run.kind, means=means)
         stored.finish()
         edited = _edited(run, config)
     for fault in stored.faults:
-        print(printable(fault))
+        say(printable(fault))
     for difference in report.differences:
         logged, again = _shown(difference.logged), _shown(difference.recomputed)
-        print(f"event {difference.event}, {printable(difference.where)}: logged {logged}, its events give {again}")
+        say(f"event {difference.event}, {printable(difference.where)}: logged {logged}, its events give {again}")
     if more := stored.more + report.more:
-        print(f"and {counted(more, 'difference')} more")
+        say(f"and {counted(more, 'difference')} more")
     for line in [*_unchecked(report), *problems, *edited]:
-        print(printable(line))
+        say(printable(line))
     return _conclude(stored, report)
 
 
@@ -65,7 +66,7 @@ def _conclude(stored: StoredRun, report: Report) -> int:
     kinds = [*KINDS, *sorted(report.checked.keys() - set(KINDS))]
     counts = ", ".join(f"{kind} {report.checked.get(kind, 0)}" for kind in kinds)
     found = len(stored.faults) + stored.more + len(report.differences) + report.more
-    print(f"read {counted(stored.checksums, 'event')}, recomputed {counts}: {found} differences")
+    say(f"read {counted(stored.checksums, 'event')}, recomputed {counts}: {found} differences")
     return exit_codes.FAILED if found or report.without_settings else exit_codes.DONE
 
 
@@ -78,12 +79,12 @@ def _config(run: Run, problems: dict[str, None]) -> Config | None:
         return None
 
 
-def _advancing(stored: StoredRun, advance: Callable[[int], None]) -> Iterator[Stored]:
-    """The events of a run; the progress moves every `PAGE`."""
+def _reaching(stored: StoredRun, reached: Callable[[int], None]) -> Iterator[Stored]:
+    """The events of a run; the progress is shown every `PAGE`."""
     for number, event in enumerate(stored.events(), start=1):
         yield event
         if not number % PAGE:
-            advance(PAGE)
+            reached(event.id)
 
 
 def _edited(run: Run, config: Config | None) -> list[str]:

@@ -414,6 +414,7 @@ _decoder = msgspec.json.Decoder(AnyEvent)
 
 _kinds: Mapping[type, str] = MappingProxyType({type_: type_.__struct_config__.tag for type_ in get_args(AnyEvent)})
 _known = frozenset(_kinds.values())
+_stored_kinds: Mapping[type, bytes] = MappingProxyType({type_: kind.encode() for type_, kind in _kinds.items()})
 
 
 def kind_of(event: AnyEvent | Unreadable) -> str:
@@ -434,14 +435,15 @@ def decode(data: bytes | str) -> AnyEvent:
 
 def read(kind: bytes, data: bytes) -> AnyEvent | Unreadable:
     """The event of a stored `kind` and its JSON, or why it cannot be read. Raises nothing, whatever the bytes are."""
-    name = kind.decode(errors="replace")
     try:
         event: AnyEvent = _decoder.decode(data)
+        if _stored_kinds[type(event)] == kind:
+            return event
+        name, why = kind.decode(errors="replace"), f"its content is of another kind: {kind_of(event)}"
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        if name not in _known:
-            return Unreadable(name, "this version does not know its kind; a newer skillos-tui may have written it")
+        name = kind.decode(errors="replace")
         why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-        return Unreadable(name, f"its content is not that of a {name} event: {why}")
-    if _kinds[type(event)] != name:
-        return Unreadable(name, f"its content is of another kind: {_kinds[type(event)]}")
-    return event
+        why = f"its content is not that of a {name} event: {why}"
+        if name not in _known:
+            why = "this version does not know its kind; a newer skillos-tui may have written it"
+    return Unreadable(name, why)

@@ -122,9 +122,13 @@ class Log:
 
 
 def stored_of(row: Row) -> Stored:
-    """The event of a row."""
-    at = math.nan if row.at is None else row.at
-    return Stored(row.id, at, read(row.kind or b"", row.data or b""))
+    """The event of a row, with its id and time."""
+    return Stored(row.id, math.nan if row.at is None else row.at, read_row(row))
+
+
+def read_row(row: Row) -> AnyEvent | Unreadable:
+    """The event of a row, or why it cannot be read."""
+    return read(row.kind or b"", row.data or b"")
 
 
 def _insert(connection: sqlite3.Connection, batch: Sequence[Timed]) -> None:

@@ -4,8 +4,8 @@ They are written in the transaction that writes the events, so a run with a mill
 be dropped and rebuilt from the log (`rebuild`) to equal tables.
 
 A `RunStarted` that resumes from step k deletes the steps after k: no checkpoint has them, and they are done again. The state
-of an edit follows from `engine.core.edit.TRANSITIONS`; an event that the table does not allow is refused. `state.last` is the
-id of the newest event, so that a log whose end is gone is noticed.
+of an edit follows from `engine.core.edit.TRANSITIONS`; an event that the table does not allow is refused. `state.last` is
+the id of the newest event, so that a log whose end is gone is noticed.
 """
 
 from __future__ import annotations

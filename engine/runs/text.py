@@ -56,13 +56,13 @@ def step_line(ended: StepEnded, steps: int, kind: str, skipped_update: str = "")
     rest = f"{success}  {measured}  {invalid}  calls {operations}  {ended.seconds:.1f} s"
     if job is not None and job.trains:
         skipped = f"  update skipped: {skipped_update}" if skipped_update else ""
-        return f"{unit} {ended.step}/{steps}  {rewards}  {rest}{printable(skipped)}"
-    return f"{unit} {ended.step}/{steps}  {rest}"
+        return printable(f"{unit} {ended.step}/{steps}  {rewards}  {rest}{skipped}")
+    return printable(f"{unit} {ended.step}/{steps}  {rest}")
 
 
 def unit_line(ended: UnitEnded, steps: int, kind: str) -> str:
     """One finished unit of a run of `kind` that plays no rollouts."""
-    return f"{_unit(kind)} {ended.step}/{steps}  {printable(ended.text)}  {ended.seconds:.1f} s"
+    return printable(f"{_unit(kind)} {ended.step}/{steps}  {ended.text}  {ended.seconds:.1f} s")
 
 
 def _job(kind: str) -> JobKind | None:
@@ -99,7 +99,7 @@ def place(at: PositionId) -> str:
 def progress_line(progress: Progress) -> str:
     """What the engine does now, and how far it is."""
     counted = f"{progress.done}/{progress.total} {progress.unit}".strip() if progress.total else ""
-    return " ".join(filter(None, [progress.phase, progress.what, counted]))
+    return printable(" ".join(filter(None, [progress.phase, progress.what, counted])))
 
 
 def after(step: int, groups: int) -> str:

@@ -16,14 +16,14 @@ from hashlib import blake2b
 import msgspec
 
 from engine.core.edit import Edit
-from engine.core.events import CheckpointSaved, EditDecided, StepEnded, StepStarted, UnitEnded, Unreadable
+from engine.core.events import CheckpointSaved, StepEnded, StepStarted, UnitEnded, Unreadable
+from engine.review.journal import unlogged
 from engine.runs import projections
 from engine.runs.chain import Chain, run_sum
 from engine.runs.directory import Run
 from engine.runs.errors import RunError
 from engine.runs.log import Stored, stored_of
 from engine.skills.history.errors import HistoryError
-from engine.skills.history.history import History
 from engine.training.checkpoints import newest_first
 
 MOST = 1_000
@@ -42,7 +42,6 @@ class StoredRun:
         self.faults: list[str] = []
         self.more = 0
         self.checksums = 0
-        self._commits: set[str] = set()
         self._begun = 0
         self._again = sqlite3.connect("", isolation_level=None)  # a temporary file: edits can be many
         self._again.executescript(f"BEGIN; {projections.TABLES}")
@@ -103,8 +102,6 @@ class StoredRun:
         if why := projections.refused(self._again, stored.id, stored.at, event):
             self._note(f"event {stored.id} does not follow from those before it: {why}")
         match event:
-            case EditDecided(decision=decision):
-                self._commits.add(decision.commit)
             case StepStarted(step=step) | CheckpointSaved(step=step):
                 self._begun = max(self._begun, step)
 
@@ -128,18 +125,14 @@ class StoredRun:
 
     def _check_commits(self) -> None:
         """A commit by a decision of this run that the log does not have."""
-        run = self._run
         try:
-            history = History.existing(run.repo_path)
-            commits = history.log(limit=MOST) if history is not None else []
+            commits = unlogged(self._run)
         except HistoryError as error:
             self._note(f"the commits of the skill repository cannot be read: {error}")
             return
         for commit in commits:
-            mine = commit.trailers.get("Run") == run.id and commit.trailers.get("Decision")
-            if mine and commit.time >= int(run.created) and commit.id not in self._commits:
-                edit = commit.trailers.get("Edit", "of unknown id")
-                self._note(f"commit {commit.id[:10]} is of edit {edit}, and the log has no such decision")
+            edit, reviewer = commit.trailers.get("Edit", "?"), commit.trailers.get("Reviewer", "?")
+            self._note(f"commit {commit.id[:10]} is a decision of {reviewer} on {edit}, which the log does not have")
 
     def _chain_of(self, connection: sqlite3.Connection) -> Chain:
         """The chain from the row of the run on."""

@@ -171,7 +171,7 @@ def _adapter(source: str) -> Path | None:
     """The folder of the curator's adapter: `source` itself, or the newest checkpoint of the run that it names."""
     if not source:
         return None
-    path = Path(source).expanduser()
+    path = Path(source)
     newest = checkpoints.latest(path / "checkpoints")
     found = newest[1] if newest else path
     if not is_adapter(found):

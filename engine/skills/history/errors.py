@@ -52,7 +52,7 @@ class Conflict(HistoryError):
 
 @contextmanager
 def translate_errors(root: Path, what: str) -> Iterator[None]:
-    """Raise `HistoryError` ("cannot `what` …") for an `OSError` or a `pygit2.GitError` of the block."""
+    """Raise `HistoryError` ("cannot `what` …") for an `OSError`, a `pygit2.GitError` or an absent object."""
     try:
         yield
     except OSError as error:
@@ -67,3 +67,8 @@ def translate_errors(root: Path, what: str) -> Iterator[None]:
             ) from error
         code = next((code for code in _ADVICE if os.strerror(code) in str(error)), 0)
         raise HistoryError(f"cannot {what} in {root}: {error}; {_ADVICE.get(code, _DEFAULT_ADVICE)}") from error
+    except KeyError as error:  # what pygit2 raises for an object
+        if not isinstance(error.args[0], pygit2.Oid):
+            raise
+        why = f"the object {error.args[0]} is missing or cannot be read; look at it with `git fsck`"
+        raise HistoryError(f"cannot {what} in {root}: {why}") from error

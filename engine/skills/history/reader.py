@@ -78,7 +78,8 @@ class HistoryReader:
         All of them where `known` is no commit (any more). Raises `HistoryError`.
         """
         with translate_errors(self.path, "read the history"):
-            walk = self._repository.walk(self._repository.head.target, SortMode.TOPOLOGICAL | SortMode.REVERSE)
+            order = pygit2.enums.SortMode.TOPOLOGICAL | pygit2.enums.SortMode.REVERSE
+            walk = self._repository.walk(self._repository.head.target, order)
             if _COMMIT_ID.fullmatch(known) and isinstance(self._repository.get(known), pygit2.Commit):
                 walk.hide(known)
             yield from map(commit_of, walk)

@@ -1,1 +1,1 @@
-"""Faults that are injected into real runs and repositories, with counts."""
+"""Injected faults: errors of system calls, kills, a full disk, races. Each module with `measure` is a kind of fault."""
