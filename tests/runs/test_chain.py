@@ -11,6 +11,7 @@ import pytest
 
 from engine.core.events import Notice, Unreadable
 from engine.evaluation.verify.stored import StoredRun
+from engine.runs import projections
 from engine.runs.chain import Chain, Row, event_sum, run_sum
 from engine.runs.directory import Run
 from tests.runs.samples import decided, proposed, step_ended, step_started, turn
@@ -211,7 +212,7 @@ def test_what_is_derived_skips_an_event_that_cannot_be_read(run: Run) -> None:
     written(run)
     run.db.one("UPDATE events SET data = '{' WHERE kind = 'step_ended'")
     with run.db.transaction() as connection:
-        left_out = _rebuild(connection)
+        left_out = projections.rebuild(connection)
     assert run.steps() == [] and [edit.state for edit in run.edits()] == ["vetoed", "pending"]
     assert len(left_out) == 1 and left_out[0].startswith("event 4: its content is not that of a step_ended event")
 
@@ -221,14 +222,8 @@ def test_what_is_derived_skips_a_decision_that_its_edit_does_not_allow(run: Run)
     run.db.one("INSERT INTO events (id, at, kind, data) SELECT 10, at, kind, data FROM events WHERE id = 7")
     assert "event 10 does not follow from those before it: an edit that is vetoed cannot veto" in " ".join(faults(run))
     with run.db.transaction() as connection:
-        assert len(_rebuild(connection)) == 1
+        assert len(projections.rebuild(connection)) == 1
     assert run.edit("e1").state == "vetoed"
-
-
-def _rebuild(connection: sqlite3.Connection) -> list[str]:
-    from engine.runs import projections
-
-    return projections.rebuild(connection)
 
 
 # Streams

@@ -3,8 +3,8 @@
 Each start names the settings that are in force until the next one; events before the first such start are checked by
 config.toml. A step that was begun again after a crash counts from its last beginning, and events undone by a resume are
 excluded from the counts; their numbers are still checked against their own events. The same holds for held-out measurements.
-Of a step that ended only counts are kept. A step or a measurement without an end in the log, after which the engine began the
-next one, is a difference.
+Of a step that ended only counts are kept. A step or a measurement without an end in the log, after which the engine began
+the next one, is a difference.
 """
 
 from __future__ import annotations
