@@ -50,7 +50,7 @@ async def test_events_without_settings_are_counted_with_the_reason_and_never_cal
 @pytest.fixture
 def run(tmp_path):
     with Run.create(tmp_path / "run", kind="train", config_text=to_toml(load_profile("pocket"))) as run:
-        run.append(started(load_profile("pocket")), Notice("info", "hello"))
+        run.append(Notice("info", "loading"), started(load_profile("pocket")))
         yield run
 
 

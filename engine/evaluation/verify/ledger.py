@@ -46,6 +46,21 @@ from engine.jobs.registry import JOBS
 from engine.runs.log import Stored
 from engine.runs.text import place
 
+CHECKED = (
+    StepStarted,
+    MeasurementStarted,
+    EpisodeStarted,
+    TurnTaken,
+    EpisodeEnded,
+    CompletionMade,
+    CurationMade,
+    CurationSkipped,
+    RolloutScored,
+    UpdateMade,
+    StepEnded,
+    HeldOutMeasured,
+)
+"""The events that the settings are needed for."""
 NO_SETTINGS = "the log does not have the settings, and config.toml cannot be read"
 
 
@@ -110,10 +125,10 @@ class _Ledger:
             self._resumed(event.resumed_from)
             if event.settings is not None:
                 self._started(stored.id, event.settings)
-        elif isinstance(self._rules, str):
-            self._without[self._rules] += 1
-        else:
+        elif not isinstance(self._rules, str):
             self._check(stored.id, event, self._rules)
+        elif isinstance(event, CHECKED):
+            self._without[self._rules] += 1
 
     def _check(self, event_id: int, event: AnyEvent | Unreadable, rules: _Rules) -> None:
         match event:
