@@ -41,8 +41,8 @@ class Salvaged(msgspec.Struct, frozen=True):
 def salvage(damaged: Path, draft: Path, folder: Path) -> Salvaged:
     """Copy what can be read of the database `damaged`, which may be changed, into a new database at `draft`.
 
-    `folder` is the run's directory, which stands in for what its row has lost. Raises `NotARun` where nothing of a run can be
-    read, and `sqlite3.Error` where the draft cannot be written.
+    `folder` is the run's directory, which stands in for what its row has lost. Raises `NotARun` where nothing of a run can
+    be read, and `sqlite3.Error` where the draft cannot be written.
     """
     version = _opened(damaged, draft)
     with closing(_connect(draft)) as connection:

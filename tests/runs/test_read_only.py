@@ -62,9 +62,10 @@ def shell(*arguments: object) -> tuple[int, str, str]:
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
     code = (
-        "import os, sys, encodings.idna, pwd, random, string, engine.review.decisions, engine.review.diff, engine.jobs.train\n"
+        "import os, sys, encodings.idna, pwd, engine.review.decisions, engine.review.diff, engine.runs.repair\n"
         "from engine.jobs.registry import JOBS; [JOBS.load(name) for name in JOBS.shipped]\n"
-        "from engine.cli import main, parser; parser(); from engine.config import default_config; default_config()\n"
+        "from engine.cli import main; from engine.cli.program import parser; parser()\n"
+        "from engine.config import default_config; default_config()\n"
         f"os.setgid({NOBODY}); os.setuid({NOBODY}); sys.exit(main(sys.argv[1:]))"
     )
     done = subprocess.run(
@@ -131,7 +132,7 @@ def test_a_private_copy_is_removed_at_the_end_and_said_once(folder: Path, monkey
     for path in (*run.rglob("*"), run):
         path.chmod(0o555 if path.is_dir() else 0o444)
     code, out, err = shell("status", run)
-    assert code == 0 and "finished, 2 of 2" in out
+    assert code == 0 and "finished, 2 of 2" in out, err
     assert err.count("private copy") == 1 and "write" in err
     assert not list(Path("/tmp").glob("skillos-copy-*"))
 

@@ -1,4 +1,4 @@
-"""One-bit flips in the database of a finished run: nothing crashes, no other run is hidden, no changed value is taken for right.
+"""One-bit flips in the database of a finished run: no reader crashes, no run is hidden, no changed value is taken for right.
 
     rows = measure(count=300, seed=1)
 
