@@ -147,7 +147,7 @@ def _code(error: Exception) -> int:
 
 
 def _others(connection: sqlite3.Connection) -> list[str]:
-    """The tables that are neither derived nor copied elsewhere. Commands are dropped: the engine that they were for is gone."""
+    """The tables that are neither derived nor copied elsewhere. Commands are dropped: their engine is gone."""
     made = connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
     known = {"run", "events", "commands", "state", "steps", "edits"}
     return [name for (name,) in made.fetchall() if name not in known]

@@ -180,11 +180,12 @@ def test_a_repair_waits_for_no_engine_and_no_program_that_has_the_run_open(path:
     with Run.open(path) as run:
         engine = spawn(run, "wait")
     try:
-        with pytest.raises(RunLocked, match="an engine works on it .* stop it first"):
+        with pytest.raises(RunLocked, match=r"an engine works on it .* stop it first"):
             repair(path, "ann")
     finally:
         kill(engine)
-    code = "import sys, time; from engine.runs.directory import Run; Run.open(sys.argv[1]); print(1, flush=True); time.sleep(60)"
+    code = "import sys, time; from engine.runs.directory import Run; Run.open(sys.argv[1]); print(1, flush=True); "
+    code += "time.sleep(60)"
     reader = subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE, cwd=ROOT)
     try:
         assert reader.stdout is not None and reader.stdout.readline() == b"1\n"
