@@ -41,7 +41,7 @@ from tests.runs.old import unpack
 
 FLIPPED, WHOLE = "flipped", "whole"
 SHOWN: Sequence[Sequence[str]] = (("status", "--json"), ("events", "--json"), ("review", "list", "--all", "--json"))
-LOST_EVENTS = 400
+LOST_EVENTS = 60
 """More events than are in the pages that one flip can make unreadable."""
 
 
