@@ -171,6 +171,13 @@ def test_an_edit_that_cannot_be_read_costs_that_edit(home: Path, shell: Shell, h
     assert shell("review", "bad", "veto", "e3")[0] == 0
 
 
+def test_no_repository_is_made_where_a_damaged_row_leads(home: Path, shell: Shell, tmp_path: Path) -> None:
+    damage(home, f"UPDATE run SET repo = '{tmp_path}/nowhere'")
+    code, _, err = shell("review", "bad", "approve", "e1")
+    assert code == 1 and f"e1 still waits: the run's repository {tmp_path}/nowhere is not there" in err
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_a_step_of_a_version_with_a_field_more_is_read(home: Path) -> None:
     bad = damage(home, "UPDATE steps SET data = json_set(CAST(data AS TEXT), '$.mood', 'good')")
     with Run.open(bad) as run:
