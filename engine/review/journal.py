@@ -97,6 +97,8 @@ def commit(run: Run, edit: Edit, by: str, reason: str = "", *, amended: Edit | N
     def write(history: History) -> str:
         return history.commit(wanted, message=f"{subject}\n\n{reason}", trailers=given)
 
+    if not run.repo_path.is_dir():
+        raise ReviewError(f"{edit.id} still waits: the run's repository {run.repo_path} is not there; put it back")
     _check_log(run)
     try:
         made = _made(run, token, f"{edit.id} could not be committed and still waits", write)

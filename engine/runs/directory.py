@@ -274,8 +274,10 @@ class Run:
             connection.execute("INSERT INTO commands (at, by, data) VALUES (?, ?, ?)", values)
 
     def take_commands(self) -> list[Sent]:
-        """The commands left since the last call, oldest first. Each is given out once. One that cannot be read is dropped, and
-        a notice says so."""
+        """The commands left since the last call, oldest first. Each is given out once.
+
+        One that cannot be read is dropped, and a notice says so.
+        """
         if self.db.one("SELECT 1 FROM commands LIMIT 1") is None:
             return []
         with self.transaction() as transaction:

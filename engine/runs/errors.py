@@ -23,7 +23,6 @@ _DAMAGED = {
     sqlite3.SQLITE_ERROR,  # a table or column that is missing, a text that is no UTF-8
     sqlite3.SQLITE_MISMATCH,
     sqlite3.SQLITE_TOOBIG,
-    sqlite3.SQLITE_CONSTRAINT,
 }
 
 

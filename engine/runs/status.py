@@ -17,9 +17,10 @@ from engine.core.edit import OPEN
 from engine.core.events import HeldOutMeasured, RunStarted, State, StepEnded, UnitEnded, UpdateMade
 from engine.core.registry import UnknownPart
 from engine.jobs.registry import JOBS
-from engine.runs.directory import FINAL_STATES, Run, RunState
+from engine.runs.directory import FINAL_STATES, Run
 from engine.runs.measurements import measurements
 from engine.runs.process import EngineProcess, engine_of, started_for
+from engine.runs.rows import RunState
 
 ShownState = State | Literal["interrupted"]
 NEW_SECONDS = 60.0
@@ -32,8 +33,8 @@ class Status(msgspec.Struct, frozen=True):
     `ended` are the summaries of the steps that ended, `units` the ends of units that play no rollouts, and `held_out` the
     results of the fixed evaluation; all exclude what a resume undid. `skipped_updates` maps a step that left weights and
     optimizer as they were to the reason.
-    `pending_reviews` counts the edits that wait for a person, those in conflict included. `damaged` says which rows cannot be
-    read, and are in none of the others; `read_only` why the run can only be read, "" where it can be written.
+    `pending_reviews` counts the edits that wait for a person, those in conflict included. `damaged` says which rows cannot
+    be read, and are in none of the others; `read_only` why the run can only be read, "" where it can be written.
     """
 
     run: str
