@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 import traceback
+from collections.abc import Callable
 
 from engine.core.errors import PartFault, SkillosError
 from engine.core.events import Notice, Progress, RunStarted, StateChanged
@@ -21,12 +23,15 @@ from engine.jobs.registry import JOBS
 from engine.review.journal import recover
 from engine.runs.commands import Pause, Resume, Stop
 from engine.runs.directory import Run
+from engine.runs.errors import RunGone
+from engine.runs.process import release_start
 from engine.runs.writer import EventWriter
 from engine.system import memory
 
 BEAT_SECONDS = 1.0
 COMMAND_SECONDS = 0.2
 MEMORY_SECONDS = 2.0
+GONE_SECONDS = 5.0
 
 
 def main() -> None:
@@ -36,18 +41,22 @@ def main() -> None:
     memory.keep_freed()
     try:
         with Run.open(sys.argv[1]) as run, run.lock(), run.writer() as writer:
-            asyncio.run(_work(run, writer))
+            release_start(run.path)
+            asyncio.run(_work(run, writer, gone=_end_soon))
     except SkillosError as error:
         sys.exit(f"skillos-engine: {error}")
 
 
-async def _work(run: Run, writer: EventWriter) -> None:
-    """The run's work with its watchers beside it. Ends the process with 1 after a failure, which the events then name."""
+async def _work(run: Run, writer: EventWriter, gone: Callable[[], None] = lambda: None) -> None:
+    """The run's work with its watchers beside it. Ends the process with 1 after a failure, which the events then name.
+
+    `gone` is called once the run is not at its path any more; then the events are written only where it was moved.
+    """
     control = Control(lambda state, reason: writer.emit(StateChanged(state, reason)))
     watchers = [
         asyncio.create_task(work, name=name)
         for name, work in {
-            "heartbeat": _beat(run),
+            "heartbeat": _beat(run, gone),
             "commands": _obey(run, writer, control),
             "memory": _measure(writer),
         }.items()
@@ -66,6 +75,10 @@ async def _work(run: Run, writer: EventWriter) -> None:
         if (task := asyncio.current_task()) is not None and task.cancelling():
             raise  # Ctrl+C, and not a part that raised it
         why = _message_of(error, run)
+        if isinstance(error, RunGone):
+            print(f"skillos-engine: {why}", file=sys.stderr, flush=True)
+            if not error.moved:
+                raise SystemExit(1) from error
         writer.emit(Notice("error", why))
         writer.emit(StateChanged("failed", why))
         writer.flush()
@@ -107,16 +120,27 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
     await job.run(JobContext(run, config, writer, control, done))
 
 
-async def _beat(run: Run) -> None:
+async def _beat(run: Run, gone: Callable[[], None]) -> None:
     while True:
-        run.beat()
+        try:
+            run.beat()
+        except RunGone:
+            gone()
+            raise
         await asyncio.sleep(BEAT_SECONDS)
+
+
+def _end_soon() -> None:
+    """End the process after `GONE_SECONDS`, whatever its threads still compute: nothing can be saved any more."""
+    ending = threading.Timer(GONE_SECONDS, os._exit, (1,))
+    ending.daemon = True
+    ending.start()
 
 
 async def _obey(run: Run, writer: EventWriter, control: Control) -> None:
     """Carry out the commands that people send."""
     while True:
-        for sent in run.take_commands():
+        for sent in await asyncio.to_thread(run.take_commands):  # which may wait long for the database
             match sent.command:
                 case Pause():
                     control.pause()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
-from engine.cli.common import Commands, add_command, open_run, patience_with_notice, user_name
+from engine.cli.common import Commands, add_command, lines, open_run, patience_with_notice, user_name
 from engine.runs import supervisor
-from engine.runs.commands import Pause
-from engine.runs.errors import RunError
-from engine.runs.status import status
 from engine.system.preflight import check
 
 
@@ -20,26 +18,35 @@ def add_commands(commands: Commands) -> None:
 
 def _pause(options: argparse.Namespace) -> int:
     with open_run(options) as run:
-        if not run.engine_alive():
-            raise RunError(f"no engine works on {run.path}; the run is {status(run).state}")
-        run.send(Pause(), user_name())
+        supervisor.pause(run, user_name())
+        _note(supervisor.silence(run))
     print("asked to pause; the present work is finished first")
     return 0
 
 
 def _resume(options: argparse.Namespace) -> int:
     with open_run(options) as run:
+        _note(supervisor.copy_notice(run))
         pid = supervisor.resume(run, user_name(), check=check, worker=options.worker, patience=patience_with_notice())
-    print(f"the run continues in process {pid}")
+        _note(supervisor.silence(run))
+    print(
+        f"the run continues in process {pid}" if pid else "the run continues in a process that is not visible from here"
+    )
     return 0
 
 
 def _stop(options: argparse.Namespace) -> int:
     with open_run(options) as run:
         at_work = supervisor.stop(run, user_name())
+        _note(supervisor.silence(run))
     print(
         "asked to stop; resume continues from what is saved"
         if at_work
         else "stopped, before its engine began; resume starts it again"
     )
     return 0
+
+
+def _note(text: str) -> None:
+    if text:
+        print(f"note: {lines(text)}", file=sys.stderr, flush=True)

@@ -21,14 +21,17 @@ def _status(options: argparse.Namespace) -> int:
             print_json(now)
             return 0
         print(summary_line(now))
+        if now.engine_note:
+            print(f"note: {printable(now.engine_note)}")
         for step in now.ended:
             print(step_line(step, now.steps, run.kind, now.skipped_updates.get(step.step, "")))
         for unit in now.units:
             print(unit_line(unit, now.steps, run.kind))
         for measured in now.held_out:
             print(held_out_line(measured))
-        if now.heartbeat_age_s is not None:
-            print(f"{waiting(now.pending_reviews)}; last heartbeat {now.heartbeat_age_s:.0f} s ago")
+        if (age := now.heartbeat_age_s) is not None:
+            when = f"{age:.0f} s ago" if age >= 0 else f"{-age:.0f} s in the future (a clock was changed)"
+            print(f"{waiting(now.pending_reviews)}; last heartbeat {when}")
     return 0
 
 

@@ -53,6 +53,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._wait = BUSY_SECONDS
         self._idle: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
         self._watcher: sqlite3.Connection | None = None
@@ -61,6 +62,11 @@ class Database:
         except BaseException:
             self.close()
             raise
+
+    def wait(self, seconds: float) -> None:
+        """Wait up to `seconds` for the write lock from now on, instead of `BUSY_SECONDS`."""
+        self._wait = seconds
+        self.close()
 
     def _check(self) -> None:
         if self.one("PRAGMA application_id")[0] != APPLICATION_ID:
@@ -73,7 +79,7 @@ class Database:
         """A connection for the caller alone, until the block ends."""
         with self._guard:
             connection = self._idle.pop() if self._idle else None
-        with translate_errors(self.path):
+        with translate_errors(self.path, self._wait):
             connection = connection or self._connect()
             try:
                 yield connection
@@ -122,7 +128,7 @@ class Database:
         connection = sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode=rw",
             uri=True,
-            timeout=BUSY_SECONDS,
+            timeout=self._wait,
             isolation_level=None,
             check_same_thread=False,
         )

@@ -167,7 +167,7 @@ class Client:
 
     def pause(self) -> None:
         """Ask the engine to pause."""
-        self._command(lambda tail: tail.run.send(Pause(), user()))
+        self._command(lambda tail: supervisor.pause(tail.run, user()))
 
     def resume(self) -> None:
         """Resume the run; a dead engine is started again."""
