@@ -23,7 +23,7 @@ from engine.jobs.registry import JOBS
 from engine.review.journal import recover
 from engine.runs.commands import Pause, Resume, Stop
 from engine.runs.directory import Run
-from engine.runs.errors import RunGone
+from engine.runs.errors import RunError, RunGone
 from engine.runs.process import release_start
 from engine.runs.writer import EventWriter
 from engine.system import memory
@@ -50,7 +50,8 @@ def main() -> None:
 async def _work(run: Run, writer: EventWriter, gone: Callable[[], None] = lambda: None) -> None:
     """The run's work with its watchers beside it. Ends the process with 1 after a failure, which the events then name.
 
-    `gone` is called once the run is not at its path any more; then the events are written only where it was moved.
+    `gone` is called once the run is not at its path any more. Then that is the failure, whatever failed first for it, and
+    events are written only where the run was moved.
     """
     control = Control(lambda state, reason: writer.emit(StateChanged(state, reason)))
     watchers = [
@@ -74,11 +75,12 @@ async def _work(run: Run, writer: EventWriter, gone: Callable[[], None] = lambda
     ) as error:  # the run ends with it: the log gets the message, the process code 1
         if (task := asyncio.current_task()) is not None and task.cancelling():
             raise  # Ctrl+C, and not a part that raised it
-        why = _message_of(error, run)
-        if isinstance(error, RunGone):
-            print(f"skillos-engine: {why}", file=sys.stderr, flush=True)
-            if not error.moved:
+        if (lost := _gone(run)) is not None:
+            gone()
+            print(f"skillos-engine: {lost}", file=sys.stderr, flush=True)
+            if not lost.moved:
                 raise SystemExit(1) from error
+        why = _message_of(lost or error, run)
         writer.emit(Notice("error", why))
         writer.emit(StateChanged("failed", why))
         writer.flush()
@@ -93,6 +95,17 @@ def _watcher_ended(watcher: asyncio.Task[None], control: Control) -> None:
     """A watcher that failed ends the run: without it, commands or the heartbeat would be lost."""
     if not watcher.cancelled() and (error := watcher.exception()) is not None:
         control.fail(error)
+
+
+def _gone(run: Run) -> RunGone | None:
+    """The error of a run that is not at its path any more."""
+    try:
+        run.beat()
+    except RunGone as error:
+        return error
+    except RunError:
+        return None
+    return None
 
 
 def _message_of(error: BaseException, run: Run) -> str:

@@ -338,15 +338,15 @@ class EngineLock(Idle):
                 f"the run's directory {self.run} was {moved} while its engine worked, so the engine ends", kept
             )
         if lock_state(self.path).held:
-            raise RunGone(f"{self.path} was replaced and another process holds it, so the engine ends", False)
+            raise RunGone(f"{self.path} was replaced and another process holds it, so the engine ends", moved=False)
         raise RunError(
-            f"cannot write the heartbeat of {self.run}: {LOCK_FILE} was {'replaced' if self.path.exists() else 'deleted'}, so "
-            f"a second engine could begin. To continue: skillos-engine resume {self.run}"
+            f"cannot write the heartbeat of {self.run}: {LOCK_FILE} was {'replaced' if self.path.exists() else 'deleted'}, "
+            f"so a second engine could begin. To continue: skillos-engine resume {self.run}"
         )
 
 
 class StartLock(_LockedFile):
-    """The right to start an engine for a run. The engine inherits `descriptor`, so this lasts until the engine works or ends.
+    """The right to start an engine for a run. The engine inherits `descriptor`, so this lasts until it works or ends.
 
     Raises `RunLocked` while another process starts one or is loading.
     """

@@ -221,7 +221,7 @@ def _send(run: Run, command: AnyCommand, by: str) -> int | None:
     """Leave a command for the engine at work; its pid. Raises `RunError` where none would obey it."""
     engine = _engine_at_work(run)
     run.send(command, by)
-    return engine.process.pid if engine.process else None
+    return engine.process.pid if engine.process and engine.process.alive() else None
 
 
 def _engine_at_work(run: Run) -> Engine:

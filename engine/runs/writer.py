@@ -58,7 +58,7 @@ class EventWriter:
             self._changed.notify_all()
 
     def flush(self) -> None:
-        """Return when every event emitted so far is committed. Raises `RunError` if that fails or takes over `FLUSH_SECONDS`."""
+        """Return when every event emitted so far is committed. Raises `RunError` if that fails or takes `FLUSH_SECONDS`."""
         with self._changed:
             goal = self._emitted
             self._urgent = True

@@ -27,7 +27,6 @@ from textual.worker import get_current_worker
 from engine.core.edit import Action, Edit
 from engine.core.errors import SkillosError
 from engine.runs import supervisor
-from engine.runs.commands import Pause
 from engine.runs.directory import Run
 from engine.runs.listing import RunListing
 from engine.skills.repo.layout import read_text, skill_path
