@@ -26,6 +26,7 @@ from engine.core.errors import SkillosError
 
 PROBE_SECONDS = 0.5
 """How long a taker tries at least: `lock_state` of another process holds a shared lock for an instant."""
+LOCK_READINGS = 3
 _PAUSE = 0.02
 
 
@@ -142,15 +143,24 @@ def _flock(descriptor: int, kind: int) -> bool:
 
 
 def _listed(path: Path) -> int | None:
-    """The pid that `/proc/locks` lists for a file, None for none. A line: "1: FLOCK ADVISORY WRITE 123 fe:00:456 0 EOF"."""
+    """The pid that `/proc/locks` lists for a file, None for none. A line: "1: FLOCK ADVISORY WRITE 123 fe:00:456 0 EOF".
+
+    The table is read page by page while it changes, so one reading may miss a line.
+    """
     try:
         found = path.lstat()
-        listed = Path("/proc/locks").read_text(encoding="ascii", errors="replace")
+        for _ in range(LOCK_READINGS):
+            listed = Path("/proc/locks").read_text(encoding="ascii", errors="replace")
+            if pid := _holder_in(listed, f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"):
+                return pid
     except OSError:
-        return None
-    wanted = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+        pass
+    return None
+
+
+def _holder_in(listed: str, file: str) -> int | None:
     for line in listed.splitlines():
         fields = line.split()
-        if len(fields) >= 8 and fields[1] == "FLOCK" and fields[5] == wanted and fields[4].isdecimal():
+        if len(fields) >= 8 and fields[1] == "FLOCK" and fields[5] == file and fields[4].isdecimal():
             return int(fields[4]) or None
     return None

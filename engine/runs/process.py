@@ -16,6 +16,7 @@ wakes no reader of the database.
 from __future__ import annotations
 
 import os
+import stat
 import time
 from pathlib import Path
 from types import TracebackType
@@ -86,7 +87,7 @@ def identity_of(pid: int) -> str | None:
     boot = Path("/proc/sys/kernel/random/boot_id")
     try:
         if boot.exists():
-            fields = _stat(pid)
+            fields = _fields(pid)
             return None if fields[0] in "ZX" else f"{boot.read_text().strip()}:{fields[19]}"
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
@@ -102,7 +103,7 @@ def suspended(pid: int) -> bool:
         return False
 
 
-def _stat(pid: int) -> list[str]:
+def _fields(pid: int) -> list[str]:
     """The fields of `/proc/PID/stat` after the name, the state first. Raises `OSError`."""
     return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
@@ -199,12 +200,12 @@ def heartbeat_age(run: Path) -> float | None:
     Negative where the heartbeat is in the future: the clock of this machine or of the engine's was changed.
     """
     try:
-        beaten = (run / LOCK_FILE).stat().st_mtime
+        lock = (run / LOCK_FILE).lstat()
     except OSError:
         return None
-    if not beaten or is_copy(run):
+    if not lock.st_mtime or not stat.S_ISREG(lock.st_mode) or is_copy(run):
         return None
-    age = time.time() - beaten
+    age = time.time() - lock.st_mtime
     return age if age < -FUTURE_SECONDS else max(0.0, age)
 
 

@@ -19,7 +19,7 @@ from engine.core.registry import UnknownPart
 from engine.jobs.registry import JOBS
 from engine.runs.directory import FINAL_STATES, Run, RunState
 from engine.runs.measurements import measurements
-from engine.runs.process import EngineProcess, engine_of, starting
+from engine.runs.process import LOCK_FILE, START_FILE, EngineProcess, engine_of, recorded, starting
 
 ShownState = State | Literal["interrupted"]
 NEW_SECONDS = 60.0
@@ -117,7 +117,8 @@ def _launching(run: Run, state: RunState) -> bool:
         return False
     if starting(run.path) is not None:
         return True
-    return state.since is None and 0 <= time.time() - run.created < NEW_SECONDS
+    begun = any(recorded(run.path / name) for name in (LOCK_FILE, START_FILE))
+    return not begun and state.since is None and 0 <= time.time() - run.created < NEW_SECONDS
 
 
 def _planned(run: Run) -> tuple[str, int]:

@@ -10,6 +10,7 @@ or a lost connection does not end it.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,6 +42,8 @@ TAIL_LINES = 20
 POLL_SECONDS = 0.02
 END_SECONDS = 10.0
 SILENT_SECONDS = 30.0
+MIN_FREE_BYTES = 64 * 1024
+"""With less than this free, an engine could not write its first events."""
 
 Check: TypeAlias = Callable[[Config, str], None]
 """Raises `ConfigError` for a configuration that a run of the kind could not work by."""
@@ -149,6 +152,10 @@ def _launch(run: Run, worker: Sequence[str]) -> tuple[subprocess.Popen[bytes], i
     """Start a process for `run`; it, and where in the log its output begins. Raises as `start` does."""
     if (engine := run.engine()) is not None:
         raise RunLocked(f"an engine works on {run.path} already ({engine})")
+    if (free := shutil.disk_usage(run.path).free) < MIN_FREE_BYTES:
+        raise RunError(
+            f"the disk of {run.path} is full ({free // 1024} KiB are free), so no engine was started; free some space"
+        )
     with StartLock(run.path) as lock:
         with Idle(run.path):
             run.take_commands()
@@ -174,6 +181,8 @@ def resume(
     or as `start` does.
     """
     if run.engine_alive():
+        if run.state().state == "stopping":
+            raise RunError(f"the engine of {run.path} is stopping; resume the run once it has ended")
         return _send(run, Resume(), by)
     if run.state().state == "finished" and not finished_incomplete(run):
         raise RunError(f"{run.path} has finished; there is nothing to resume")
