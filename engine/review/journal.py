@@ -84,7 +84,7 @@ def commit(run: Run, edit_id: str, by: str, token: str, reason: str = "") -> Edi
     edit = run.edit(edit_id)
     amended = " (amended)" if edit.amended_by else ""
     try:
-        made = History.open(run.repo_path).commit(
+        made = History.open(run.repo_path, parents=False).commit(
             edit, message=f"{edit.operation} {edit.name}{amended}", trailers=_trailers(run, edit, by, token)
         )
     except Conflict as conflict:
@@ -99,7 +99,9 @@ def revert(run: Run, edit: Edit, by: str, token: str) -> Edit:
     """Revert the commit of an edit whose undoing is noted. Raises `ReviewError`, and then the edit stays committed."""
     assert edit.decision is not None
     try:
-        made = History.open(run.repo_path).revert(edit.decision.commit, trailers=_trailers(run, edit, by, token))
+        made = History.open(run.repo_path, parents=False).revert(
+            edit.decision.commit, trailers=_trailers(run, edit, by, token)
+        )
     except Conflict as conflict:
         _give_up(run, token)
         raise ReviewError(f"{edit.id} cannot be undone, for the skill changed since: {conflict}") from conflict
@@ -139,7 +141,7 @@ def _give_up(run: Run, token: str) -> None:
 def _committed(run: Run, token: str) -> Commit | None:
     """The commit of a decision, if it got that far."""
     try:
-        return History.open(run.repo_path).find("Decision", token)
+        return History.open(run.repo_path, parents=False).find("Decision", token)
     except HistoryError as error:
         raise ReviewError(str(error)) from error
 

@@ -19,10 +19,11 @@ from engine.core.events import StateChanged
 from engine.core.locks import lock_state
 from engine.runs.commands import Stop
 from engine.runs.directory import Run
-from engine.runs.errors import RunError, RunLocked
+from engine.runs.errors import ENGINE_BUSY_SECONDS, RunError, RunLocked, WriteFailed
 from engine.runs.process import LOCK_FILE, START_FILE, EngineProcess, StartLock, engine_of, starting
 from engine.runs.status import loading, shown_state, status
 from engine.runs.supervisor import copy_notice, pause, resume, start, stop
+from engine.runs.writer import FLUSH_SECONDS
 from engine.system.preflight import check
 from tests.runs.conftest import NOBODY
 from tests.runs.engines import ROOT, STAND_IN, kill, kill_engine, spawn, wait_until, worker
@@ -456,3 +457,50 @@ def test_a_resume_on_a_full_disk_says_so_and_changes_nothing(tmp_path: Path) -> 
             wait_until(lambda: not run.engine_alive())
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
+
+
+# A database that another process keeps locked
+
+
+KEEP = """
+import sqlite3, sys, time
+database = sqlite3.connect(sys.argv[1], isolation_level=None); database.execute("BEGIN IMMEDIATE")
+print("kept", flush=True); time.sleep(float(sys.argv[2])); database.execute("ROLLBACK")
+"""
+
+
+def kept(run: Run, seconds: float) -> subprocess.Popen[str]:
+    """A process that has the database's write lock now, and for so many seconds."""
+    keeper = subprocess.Popen(
+        [sys.executable, "-c", KEEP, run.db.path, str(seconds)], stdout=subprocess.PIPE, text=True
+    )
+    assert keeper.stdout is not None and keeper.stdout.readline() == "kept\n"
+    return keeper
+
+
+def test_a_person_waits_a_bounded_time_for_the_database_and_an_engine_longer(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.runs.database.BUSY_SECONDS", 0.2)
+    with Run.open(run.path) as person, run.lock(), kept(run, 1.5) as keeper:
+        with pytest.raises(WriteFailed, match=r"kept locked by another process for 0.2 s"):
+            person.send(Stop(), "ann")
+        assert keeper.poll() is None
+        run.append(StateChanged("running"))
+        assert keeper.wait(60) == 0
+        person.send(Stop(), "ann")
+        assert [sent.by for sent in run.take_commands()] == ["ann"]
+    assert ENGINE_BUSY_SECONDS >= 120 and FLUSH_SECONDS > ENGINE_BUSY_SECONDS
+
+
+@pytest.mark.slow
+def test_a_database_that_is_locked_for_30_s_delays_the_engine_and_does_not_end_it(
+    run: Run, engine: subprocess.Popen[str]
+) -> None:
+    last = run.last_id()
+    with kept(run, 33):
+        time.sleep(15)
+        assert engine_of(run.path).works and 0 <= (run.heartbeat_age() or 0) < 10  # it beats meanwhile
+        assert run.last_id() == last
+    wait_until(lambda: run.last_id() > last)
+    assert engine.poll() is None and run.state().state == "running"
