@@ -15,11 +15,12 @@ wakes no reader of the database.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import msgspec
@@ -34,6 +35,14 @@ SILENT_SECONDS = 10.0
 """An engine whose lock cannot be asked is thought to work while its last heartbeat is not older."""
 FUTURE_SECONDS = 2.0
 """How far a heartbeat may be in the future before the clock must have been set: file systems round times."""
+_ADVICE = MappingProxyType(
+    {
+        **dict.fromkeys((errno.EACCES, errno.EPERM), "only the user who made the run can start its engine"),
+        **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space"),
+        errno.EROFS: "an engine cannot work on a read-only file system; copy the run to another",
+        errno.ENOENT: "was the run deleted or moved?",
+    }
+)
 _RECORD_BYTES = 256
 """Every record has this size, so that one write replaces another and no reader finds a part of it."""
 
@@ -243,9 +252,8 @@ class _LockedFile:
         try:
             self._file = open_lock(self.path)
         except OSError as error:
-            raise RunError(
-                f"cannot open {self.path}: {error.strerror}; only the user who made the run can start its engine"
-            ) from error
+            advice = _ADVICE.get(error.errno or 0, "delete it if no engine works on the run")
+            raise RunError(f"cannot open {self.path}: {error.strerror}; {advice}") from error
         try:
             if not wait_lock(self._file, PROBE_SECONDS):
                 raise RunLocked(self._refusal())
