@@ -47,7 +47,7 @@ def main() -> None:
         sys.exit(f"skillos-engine: {error}")
 
 
-async def _work(run: Run, writer: EventWriter, gone: Callable[[], None] = lambda: None) -> None:
+async def _work(run: Run, writer: EventWriter, gone: Callable[[RunGone], None] = lambda error: None) -> None:
     """The run's work with its watchers beside it. Ends the process with 1 after a failure, which the events then name.
 
     `gone` is called once the run is not at its path any more. Then that is the failure, whatever failed first for it, and
@@ -76,8 +76,8 @@ async def _work(run: Run, writer: EventWriter, gone: Callable[[], None] = lambda
         if (task := asyncio.current_task()) is not None and task.cancelling():
             raise  # Ctrl+C, and not a part that raised it
         if (lost := _gone(run)) is not None:
-            gone()
-            print(f"skillos-engine: {lost}", file=sys.stderr, flush=True)
+            if not watchers[0].done():  # else the heartbeat has noticed it first
+                gone(lost)
             if not lost.moved:
                 raise SystemExit(1) from error
         why = _message_of(lost or error, run)
@@ -133,18 +133,20 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
     await job.run(JobContext(run, config, writer, control, done))
 
 
-async def _beat(run: Run, gone: Callable[[], None]) -> None:
+async def _beat(run: Run, gone: Callable[[RunGone], None]) -> None:
     while True:
         try:
             run.beat()
-        except RunGone:
-            gone()
+        except RunGone as error:
+            gone(error)
             raise
         await asyncio.sleep(BEAT_SECONDS)
 
 
-def _end_soon() -> None:
-    """End the process after `GONE_SECONDS`, whatever its threads still compute: nothing can be saved any more."""
+def _end_soon(error: RunGone) -> None:
+    """Print why the engine ends, and end the process after `GONE_SECONDS`, whatever its threads still compute: nothing can
+    be saved any more."""
+    print(f"skillos-engine: {error}", file=sys.stderr, flush=True)
     ending = threading.Timer(GONE_SECONDS, os._exit, (1,))
     ending.daemon = True
     ending.start()

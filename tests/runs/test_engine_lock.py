@@ -15,8 +15,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from engine.cli.follow import has_ended
+from engine.core.errors import SkillosError
 from engine.core.events import StateChanged
 from engine.core.locks import lock_state
+from engine.review.decisions import approve
 from engine.runs.commands import Stop
 from engine.runs.directory import Run
 from engine.runs.errors import ENGINE_BUSY_SECONDS, RunError, RunLocked, WriteFailed
@@ -24,7 +27,9 @@ from engine.runs.process import LOCK_FILE, START_FILE, EngineProcess, StartLock,
 from engine.runs.status import loading, shown_state, status
 from engine.runs.supervisor import copy_notice, pause, resume, start, stop
 from engine.runs.writer import FLUSH_SECONDS
+from engine.skills import Insert, Skill
 from engine.system.preflight import check
+from tests.review.proposing import proposed
 from tests.runs.conftest import NOBODY
 from tests.runs.engines import ROOT, STAND_IN, kill, kill_engine, spawn, wait_until, worker
 from tests.runs.samples import CONFIG
@@ -130,6 +135,20 @@ def test_a_hard_linked_copy_is_not_taken_for_the_run_at_work(live: Run, tmp_path
     assert stop(live, "ann") is True
 
 
+def test_the_loading_engine_of_the_original_is_not_that_of_a_hard_linked_copy(run: Run, tmp_path: Path) -> None:
+    start(run.path, worker=worker("slow"), patience=lambda seconds: False)
+    process = loading(run)
+    shutil.copytree(run.path, tmp_path / "linked", copy_function=os.link)
+    with Run.open(tmp_path / "linked") as linked:
+        assert loading(linked) is None and shown_state(linked) == "interrupted"
+        with pytest.raises(RunError, match="no engine works"):
+            stop(linked, "ann")
+        with pytest.raises(RunLocked, match="hard link to a lock of another folder, where an engine is loading"):
+            start(linked.path, worker=worker("idle"))
+    assert process is not None and process.alive()
+    kill_engine(run)
+
+
 def test_a_link_to_the_directory_is_the_run_itself(live: Run, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(live.path)
     with Run.open(tmp_path / "link") as same:
@@ -224,12 +243,20 @@ def test_an_engine_loads_until_it_has_the_lock_also_without_the_process_that_sta
 
 
 def test_the_engine_lets_go_of_the_start_before_it_works(run: Run) -> None:
-    start(run.path, worker=[sys.executable, "-c", WORKER])
+    start(run.path, worker=[sys.executable, "-c", WORKER.replace("JOB", WAITS)])
     try:
         wait_until(lambda: run.state().state == "running")
         assert lock_state(run.path / LOCK_FILE).held and lock_state(run.path / START_FILE).held is False
     finally:
         kill_engine(run)
+
+
+def test_a_start_is_not_taken_for_that_of_the_process_started_before(run: Run) -> None:
+    start(run.path, worker=worker("fail"))
+    wait_until(lambda: not run.engine_alive())
+    with StartLock(run.path):
+        process = starting(run.path)
+        assert process is not None and process.pid is None and loading(run) is None
 
 
 def test_a_loading_process_that_cannot_be_identified_is_not_ended(run: Run) -> None:
@@ -271,7 +298,7 @@ def test_a_lock_that_is_no_file_is_named_and_nothing_waits_for_it(
 def test_another_users_lock_of_an_older_run_is_no_engine_and_is_named(
     run: Run, older: str, open_to_all: Callable[[Path], None]
 ) -> None:
-    run.append(StateChanged("running"))
+    run.append(StateChanged("starting"))
     lock = run.path / older
     lock.chmod(0o644)
     open_to_all(run.path)
@@ -317,11 +344,12 @@ def test_a_reader_that_may_not_open_the_lock_says_from_what_it_infers_the_state(
     assert asked().startswith(f"True {lock} cannot be opened (Permission denied)")
     assert re.search(r"the last heartbeat is \d s old: probably an engine works", asked())
     for beat, said in (
-        (-100, "100 s old: probably no"),
-        (100, "100 s in the future, so a clock was changed: probably no"),
+        (-100, r"10\d s old: probably no engine"),
+        (100, r"(9\d|100) s in the future, so a clock was changed: probably no engine"),
     ):
-        os.utime(lock, (0, time.time() + beat + 0.4))
-        assert asked().startswith("False ") and said in asked()
+        os.utime(lock, (0, time.time() + beat))
+        inferred = asked()
+        assert inferred.startswith("False ") and re.search(said, inferred)
 
 
 def test_only_the_owner_can_open_the_locks_from_the_first_moment_and_all_else_follows_the_umask(tmp_path: Path) -> None:
@@ -367,19 +395,27 @@ def test_an_engine_that_is_stopping_does_not_claim_to_continue(live: Run) -> Non
 
 
 WORKER = """
-import asyncio, sys; from engine import worker; from engine.core.events import RunStarted
+import asyncio, sys, time; from engine import worker; from engine.core.events import RunStarted
 async def wait(run, writer, control):
     writer.emit(RunStarted("train", "pocket", 3, 1)); writer.flush()
-    await control.interruptible(asyncio.sleep(60))
+    JOB
 worker._run = wait; worker.main()
 """
+WAITS = "await control.interruptible(asyncio.sleep(60))"
+COMPUTES = "await asyncio.to_thread(time.sleep, 60)"
+READS = "\n    while True: run.config; await asyncio.sleep(0.01)"
 
 
 @pytest.fixture
-def engine(run: Run) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(
-        [sys.executable, "-c", WORKER, run.path], cwd=ROOT, stderr=subprocess.PIPE, text=True
-    ) as engine:
+def job(request: pytest.FixtureRequest) -> str:
+    """What the job of the engine does."""
+    return str(getattr(request, "param", WAITS))
+
+
+@pytest.fixture
+def engine(run: Run, job: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", WORKER.replace("JOB", job), run.path]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as engine:
         wait_until(lambda: run.state().state == "running")
         yield engine
         engine.kill()
@@ -392,18 +428,47 @@ def end_of(engine: subprocess.Popen[str]) -> str:
     return said
 
 
+@pytest.mark.parametrize("job", [WAITS, COMPUTES, READS], ids=["waits", "computes", "reads"], indirect=True)
 def test_a_deleted_run_is_not_made_again_and_its_engine_says_so(run: Run, engine: subprocess.Popen[str]) -> None:
     shutil.rmtree(run.path)
     assert f"the run's directory {run.path} was deleted while its engine worked, so the engine ends" in end_of(engine)
     assert not run.path.exists()
 
 
+@pytest.mark.parametrize("job", [WAITS, READS], ids=["waits", "reads"], indirect=True)
 def test_a_moved_run_says_so_where_it_is_now(run: Run, engine: subprocess.Popen[str], tmp_path: Path) -> None:
     run.path.rename(tmp_path / "elsewhere")
     said = f"the run's directory {run.path} was moved away while its engine worked, so the engine ends"
     assert said in end_of(engine) and not run.path.exists()
     with Run.open(tmp_path / "elsewhere") as moved:
         assert (status(moved).state, status(moved).reason) == ("failed", said)
+
+
+def test_a_decision_on_a_deleted_run_makes_nothing_again(run: Run) -> None:
+    skill = Skill.make("one", "Use when one is wanted.", "Mugs are in the safe.\n")
+    edit = proposed(run, Insert("one", skill.text))
+    shutil.rmtree(run.path)
+    with pytest.raises((SkillosError, OSError)):
+        approve(run, edit, "ann")
+    assert not run.path.exists()
+
+
+def test_following_a_deleted_run_ends_with_the_reason(live: Run) -> None:
+    assert not has_ended(live)
+    shutil.rmtree(live.path)
+    with pytest.raises(RunError, match=rf"{live.path} is gone: it was deleted or moved"):
+        has_ended(live)
+
+
+@pytest.mark.parametrize("set_by", [-1000, 1000])
+def test_following_ends_with_the_run_though_the_clock_was_changed(
+    live: Run, monkeypatch: pytest.MonkeyPatch, set_by: float
+) -> None:
+    live.append(StateChanged("finished"))
+    assert not has_ended(live)  # its engine has time to exit
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + set_by)
+    assert has_ended(live)
 
 
 def test_a_run_in_the_place_of_a_deleted_one_is_left_alone(run: Run, engine: subprocess.Popen[str]) -> None:
