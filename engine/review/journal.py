@@ -134,7 +134,7 @@ def _made(run: Run, token: str, failed: str, write: Callable[[History], str]) ->
     Raises `Conflict`, or `ReviewError` that begins with `failed`.
     """
     try:
-        return write(History.open(run.repo_path))
+        return write(History.open(run.repo_path, parents=False))
     except Conflict:
         raise
     except HistoryError as error:

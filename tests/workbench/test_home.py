@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import msgspec
 import pytest
 
 from engine.core.events import RunStarted
+from engine.core.locks import open_lock, try_lock
 from engine.runs.directory import Run
 from engine.runs.process import EngineProcess, identity_of
 from engine.runs.supervisor import find_runs
@@ -155,12 +157,16 @@ def incomplete_old_edit(run: Path) -> None:
         connection.execute("""UPDATE events SET data = '{"kind": "edit_proposed"}' WHERE kind = 'edit_proposed'""")
 
 
-def old_engine(run: Path) -> None:
-    """A run of version 1 on which an engine of that version works."""
+def old_engine(run: Path) -> subprocess.Popen[bytes]:
+    """A run of version 1 on which an engine of that version works; the engine."""
     unpack("train", run.parent).rename(run)
-    pid = os.getppid()
-    engine = EngineProcess(pid=pid, identity=identity_of(pid) or "", since=0.0)
-    (run / "engine.lock").write_bytes(msgspec.json.encode(engine))
+    lock = open_lock(run / "engine.lock")
+    assert try_lock(lock)
+    engine = subprocess.Popen(["sleep", "60"], pass_fds=[lock])
+    os.close(lock)
+    record = EngineProcess(pid=engine.pid, identity=identity_of(engine.pid) or "", since=0.0)
+    (run / "engine.lock").write_bytes(msgspec.json.encode(record))
+    return engine
 
 
 PROBLEMS = [
@@ -172,9 +178,9 @@ PROBLEMS = [
 
 @pytest.mark.parametrize(("make", "problem"), PROBLEMS, ids=lambda value: getattr(value, "__name__", ""))
 async def test_a_run_that_cannot_be_decoded_or_migrated_is_a_line_with_its_problem(
-    tmp_path: Path, make: Callable[[Path], None], problem: str
+    tmp_path: Path, make: Callable[[Path], object], problem: str
 ) -> None:
-    make(tmp_path / "bad")
+    engine = make(tmp_path / "bad")
     record_training(tmp_path / "good", steps=1).close()
     (summary,) = [run for run in find_runs(tmp_path) if run.status is None]
     assert Path(summary.path).name == "bad" and problem in summary.problem
@@ -187,3 +193,7 @@ async def test_a_run_that_cannot_be_decoded_or_migrated_is_a_line_with_its_probl
         await until(pilot, "Executor")
         await pilot.press("h")
         await until(pilot, "✗ unreadable")
+
+    if isinstance(engine, subprocess.Popen):
+        engine.kill()
+        engine.wait()
