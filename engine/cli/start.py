@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from engine.cli import exit_codes
-from engine.cli.common import Commands, add_command, add_config_options, lines, load, patience_with_notice
+from engine.cli.common import Commands, add_command, add_config_options, load, patience_with_notice
 from engine.cli.follow import follow
 from engine.config import SECTIONS, Config, has_section, to_tables, to_toml
 from engine.core.options import Implied, Option

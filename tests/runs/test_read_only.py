@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import shutil
 import sqlite3
@@ -30,7 +31,8 @@ ROOT = Path(__file__).parents[2]
 
 @contextmanager
 def nobody() -> Iterator[None]:
-    """Be a user who owns nothing; only root can become one."""
+    """Be a user who owns nothing; only root can become one. What Python loads late may not be readable then."""
+    codecs.lookup("ascii")
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
     os.seteuid(NOBODY)
@@ -63,7 +65,8 @@ def shell(*arguments: object) -> tuple[int, str, str]:
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
     code = (
-        "import os, sys, encodings.idna, pwd, engine.review.decisions, engine.review.diff, engine.runs.repair\n"
+        "import os, sys, encodings.ascii, encodings.idna, pwd\n"
+        "import engine.review.decisions, engine.review.diff, engine.runs.repair\n"
         "from engine.jobs.registry import JOBS; [JOBS.load(name) for name in JOBS.shipped]\n"
         "from engine.cli import main; from engine.cli.program import parser; parser()\n"
         "from engine.config import default_config; default_config()\n"

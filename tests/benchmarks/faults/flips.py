@@ -3,8 +3,8 @@
     rows = measure(count=300, seed=1)
 
 The run is a real one of the pocket profile (`tests.runs.old`), migrated. Each flip is made in a fresh copy of it, beside a
-whole run. Then everything that reads runs is used: `runs`, `status`, `events`, `verify`, `review list`, the list of Home, and
-the reading of a run by the workbench. A flip is held where
+whole run. Then all that reads runs is used: `runs`, `status`, `events`, `verify`, `review list`, the list of Home, and what
+the workbench reads of a run. A flip is held where
 
 - no reader ends by an exception that is not a message for users;
 - the other run is listed as before;
