@@ -97,7 +97,7 @@ def commit(run: Run, edit: Edit, by: str, reason: str = "", *, amended: Edit | N
     def write(history: History) -> str:
         return history.commit(wanted, message=f"{subject}\n\n{reason}", trailers=given)
 
-    if not run.repo_path.is_dir():
+    if not run.repo_path.exists():
         raise ReviewError(f"{edit.id} still waits: the run's repository {run.repo_path} is not there; put it back")
     _check_log(run)
     try:
