@@ -77,7 +77,7 @@ def test_two_ways_to_cut_a_row_into_fields_have_two_checksums() -> None:
 
 NOT_WRITTEN = "is not what was written: its checksum does not follow from that of event"
 CHANGES: dict[str, tuple[str, list[str]]] = {
-    "a changed event": ("UPDATE events SET data = replace(data, 'box 1', 'box 9') WHERE id = 2", [f"event 2 {NOT_WRITTEN} 1"]),
+    "a changed event": ("UPDATE events SET data = replace(data, 'x 1', 'x 9') WHERE id = 2", [f"event 2 {NOT_WRITTEN} 1"]),
     "a changed time": ("UPDATE events SET at = at + 1 WHERE id = 3", [f"event 3 {NOT_WRITTEN} 2"]),
     "a changed kind": ("UPDATE events SET kind = 'notice' WHERE id = 3", [f"event 3 {NOT_WRITTEN} 2"]),
     "a changed checksum": ("UPDATE events SET sum = zeroblob(16) WHERE id = 3", [f"event 3 {NOT_WRITTEN} 2"]),
@@ -137,7 +137,7 @@ def test_a_checkpoint_of_a_step_that_the_log_does_not_have_is_found(run: Run) ->
 DERIVED: dict[str, tuple[str, str]] = {
     "state": ("UPDATE state SET step = 7", "table state: step is 7, and the events give 1"),
     "no state": ("DELETE FROM state", "table state: its row is missing"),
-    "a step": ("UPDATE steps SET data = replace(data, '0.125', '0.5')", "table steps: the row 1 is not what the events give"),
+    "a step": ("UPDATE steps SET data = replace(data, '25', '5')", "table steps: the row 1 is not what the events give"),
     "no step": ("DELETE FROM steps", "table steps: the row 1 is missing"),
     "an edit's state": ("UPDATE edits SET state = 'pending'", "table edits: the row e1 is not what the events give"),
     "an edit's text": (

@@ -59,7 +59,7 @@ def test_a_run_of_an_earlier_version_has_no_settings_to_compare_with(run: Run) -
 
 def test_logged_settings_that_are_damaged_are_a_notice_and_no_end_of_the_start(run: Run) -> None:
     run.append(RunStarted("train", "pocket", 3, 1, settings="[[["))
-    started, notice = start(run)
+    _, notice = start(run)
     assert isinstance(notice, Notice) and "are damaged in the log, and cannot be compared" in notice.message
 
 

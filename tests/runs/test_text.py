@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.core.events import HeldOutMeasured, Notice, StateChanged
+from engine.core.events import HeldOutMeasured, Notice, RunStarted, StateChanged, Unreadable
 from engine.core.text import counted
 from engine.runs.text import event_line, held_out_line, waiting
 
@@ -23,3 +23,13 @@ def test_a_measurement_of_one_group_after_one_step_is_said_in_the_singular() -> 
 @pytest.mark.parametrize("event", [StateChanged("failed", "why " * 100), Notice("warning", "why " * 100)])
 def test_a_reason_is_never_cut(event: StateChanged | Notice) -> None:
     assert event_line(event).count("why") == 100
+
+
+def test_an_event_that_cannot_be_read_is_one_safe_line_with_the_whole_reason() -> None:
+    line = event_line(Unreadable("dre\x1bamt", "why " * 100))
+    assert line.startswith("dre\\x1bamt") and "cannot be read: why" in line and line.count("why") == 100
+
+
+def test_the_settings_of_a_start_are_not_printed_among_the_events() -> None:
+    line = event_line(RunStarted("train", "pocket", 3, 1, 0, "profile = ...", ["training.steps"]))
+    assert "profile = ..." not in line and "changed=['training.steps']" in line

@@ -15,6 +15,7 @@ from engine.core.events import (
     StateChanged,
     StepStarted,
     TurnTaken,
+    Unreadable,
 )
 from engine.core.outcomes import FAILED, SUCCEEDED, unmeasured
 from skillos_tui.model.episodes import EPISODE_KINDS, MAX_EPISODES
@@ -161,3 +162,21 @@ def test_the_kinds_of_an_episode_are_all_that_the_fold_needs_for_one() -> None:
 
     events = [event for event in step_events(1) if kind_of(event) in EPISODE_KINDS]
     assert folded(*events).episodes == folded(*step_events(1)).episodes
+
+
+def test_an_event_that_cannot_be_read_is_a_notice_once_and_later_ones_are_folded() -> None:
+    view = folded(TRAIN)
+    assert view.fold(Unreadable("dreamt", "a newer version")) == {"notice"}
+    assert view.fold(Unreadable("dreamt", "a newer version")) == set()
+    [notice] = view.notices
+    assert "cannot be read (dreamt: a newer version)" in notice.message and "verify" in notice.message
+    assert folded(*step_events(1), view=view).steps[1].measured
+
+
+def test_a_decision_that_is_in_the_log_twice_is_a_notice_and_changes_nothing() -> None:
+    view = folded(TRAIN, *step_events(1))
+    [edit, *_] = view.edits
+    event = decision(edit, "veto", "ann")
+    before = dict(folded(event, view=view).edits)
+    assert view.fold(event) == {"notice"} and view.edits == before
+    assert "an edit that is vetoed cannot veto" in view.notices[-1].message
