@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import msgspec
 
@@ -128,8 +129,11 @@ def revert(run: Run, edit: Edit, by: str) -> Edit:
 def _made(run: Run, token: str, failed: str, write: Callable[[History], str]) -> str:
     """The id of the commit that `write` makes. An error after which the commit stands is none.
 
-    Raises `Conflict`, or `ReviewError` that begins with `failed`.
+    Raises `Conflict`, or `ReviewError` that begins with `failed`. A repository that is gone is not begun anew.
     """
+    if not run.repo_path.is_dir():
+        why = f"there is no folder {run.repo_path}; bring back the repository of this run: was it moved or not mounted?"
+        raise ReviewError(f"{failed}: {why}")
     try:
         return write(History.open(run.repo_path))
     except Conflict:
@@ -327,6 +331,15 @@ def _locked(run: Run, wait: float) -> Iterator[None]:
         except Locked as error:
             raise ReviewError(f"nothing was decided: {error}; try again") from error
         except OSError as error:
-            why = f"{run.path / LOCK_FILE} cannot be locked: {error.strerror}"
-            raise ReviewError(f"nothing was decided: {why}") from error
+            raise ReviewError(f"nothing was decided: {_no_lock(run.path / LOCK_FILE, error)}") from error
         yield
+
+
+def _no_lock(path: Path, error: OSError) -> str:
+    why = f"{path} cannot be locked: {error.strerror}"
+    if not isinstance(error, PermissionError):
+        return why
+    try:
+        return f"{why}; it belongs to the user {path.owner()}, who can decide"
+    except (OSError, KeyError):
+        return why

@@ -392,6 +392,16 @@ def test_a_repository_that_was_replaced_leaves_the_log_as_it_is(run: Run) -> Non
         reviews.undo(run, edit_id, "ann")
 
 
+def test_a_repository_that_is_gone_is_not_begun_anew(run: Run) -> None:
+    edit_id = proposed(run, Insert("a", text("a")))
+    run.repo_path.rename(run.path / "moved")
+    with pytest.raises(ReviewError, match=f"{edit_id} could not be committed and still waits: there is no folder"):
+        reviews.approve(run, edit_id, "ann")
+    assert not run.repo_path.exists()
+    (run.path / "moved").rename(run.repo_path)
+    assert reviews.approve(run, edit_id, "ann").state == "committed"
+
+
 def test_many_commits_that_do_not_fit_are_few_notices(run: Run) -> None:
     names = [f"s{number}" for number in range(14)]
     with lost_events(run):
