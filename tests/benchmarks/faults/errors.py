@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,9 @@ CALLS = frozenset(
 """The system calls on files that get errors."""
 ERRORS = ("EIO", "ENOSPC", "EPERM", "EINTR")
 _CALL = re.compile(r"(\d+) +(\w+)\(")
-_INSTALLED = re.compile(rf"/site-packages|/lib/python3|/proc/|/dev/null|{re.escape(str(ROOT))}")
+_INSTALLED = re.compile(
+    "|".join(map(re.escape, ("/site-packages/", sys.base_prefix, str(ROOT), "/proc/", "/dev/", "/etc/")))
+)
 
 
 def injections(scene: Scene, commands: Commands, folder: Path) -> list[str]:
