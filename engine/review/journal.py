@@ -87,7 +87,7 @@ def checked(run: Run, edit_id: str, action: Action, shown: Edit | None = None) -
 def commit(run: Run, edit: Edit, by: str, reason: str = "", *, amended: Edit | None = None) -> Edit:
     """Commit a pending edit, or `amended` in its place: it is "committed" then, or "conflicted" and nothing was written.
 
-    Raises `ReviewError` where nothing was committed, and `NotLogged` where the log could not be written afterwards.
+    Raises `ReviewError` where nothing was committed, `NotLogged` where it was and the log could not be written afterwards.
     """
     wanted = amended or edit
     token = new_token(run)
@@ -129,7 +129,8 @@ def revert(run: Run, edit: Edit, by: str) -> Edit:
 def _made(run: Run, token: str, failed: str, write: Callable[[History], str]) -> str:
     """The id of the commit that `write` makes. An error after which the commit stands is none.
 
-    Raises `Conflict`, or `ReviewError` that begins with `failed`. A repository that is gone is not begun anew.
+    Raises `Conflict`, `ReviewError` that begins with `failed`, or `NotLogged` where it may be made. A repository
+    that is gone is not begun anew.
     """
     if not run.repo_path.is_dir():
         why = f"there is no folder {run.repo_path}; bring back the repository of this run: was it moved or not mounted?"
@@ -143,7 +144,7 @@ def _made(run: Run, token: str, failed: str, write: Callable[[History], str]) ->
             history = History.existing(run.repo_path)
             found = history.find("Decision", token) if history else None
         except HistoryError as unreadable:
-            raise ReviewError(
+            raise NotLogged(
                 f"whether it was committed cannot be read ({unreadable}), after: {error}. If it was, the log gets it when "
                 f"the run is opened next: skillos-engine review {run.path} list --all"
             ) from error

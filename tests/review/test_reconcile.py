@@ -166,18 +166,30 @@ def test_the_command_line_says_that_a_decision_is_committed_and_not_logged(
     assert f"{edit_id}    approved by" in shown.out
 
 
-def test_a_log_that_cannot_be_written_is_noticed_before_the_commit(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("action", ["approve", "undo"])
+def test_a_log_that_cannot_be_written_is_noticed_before_the_commit(run: Run, action: str) -> None:
     edit_id = proposed(run, Insert("one", text("one")))
+    if action == "undo":
+        reviews.approve(run, edit_id, "ann")
+    before = states(run), skills(run), commits(run) if action == "undo" else 0
     with Run.open(run.path) as other, other.db.borrow() as connection:
-        connection.execute("PRAGMA busy_timeout = 10")
-        run.db.one("SELECT 1")
         with run.db.borrow() as mine:
             mine.execute("PRAGMA busy_timeout = 10")
         connection.execute("BEGIN IMMEDIATE")
         with pytest.raises(RunError, match="kept locked by another process"):
-            reviews.approve(run, edit_id, "ann")
+            getattr(reviews, action)(run, edit_id, "ann")
         connection.execute("ROLLBACK")
-    assert skills(run) == {} and states(run) == ["pending"]
+    assert (states(run), skills(run), commits(run) if action == "undo" else 0) == before
+
+
+@pytest.mark.parametrize("action", ["approve", "veto"])
+def test_an_edit_that_changed_since_it_was_shown_is_not_decided_on(run: Run, action: str) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    shown = run.edit(edit_id)
+    run.append(EditProposed(shown.amended(text("one", "Mine.\n"), "bob"), "amend"))
+    with pytest.raises(ReviewError, match=f"{edit_id} has changed since it was shown; nothing was done"):
+        getattr(reviews, action)(run, edit_id, "ann", shown=shown)
+    assert states(run) == ["pending"] and skills(run) == {}
 
 
 @pytest.mark.parametrize("action", ["approve", "undo"])
@@ -217,7 +229,7 @@ def test_a_history_that_cannot_be_read_after_an_error_leaves_it_open_what_happen
     with monkeypatch.context() as patched:
         failing(patched, "commit", after=True)
         failing(patched, "find", after=False)
-        with pytest.raises(ReviewError, match="whether it was committed cannot be read"):
+        with pytest.raises(NotLogged, match="whether it was committed cannot be read"):
             reviews.approve(run, edit_id, "ann")
     assert reconcile(run) == [edit_id]
 
