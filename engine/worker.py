@@ -8,12 +8,11 @@ job of the run's kind (`engine.jobs`) until the run is finished, stopped or fail
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import traceback
 
 from engine.core.errors import PartFault, SkillosError
-from engine.core.events import Notice, Progress, RunStarted, StateChanged
+from engine.core.events import Notice, Progress, StateChanged
 from engine.core.registry import resolve
 from engine.jobs.control import Control, StopRequested
 from engine.jobs.job import Job, JobContext
@@ -22,6 +21,7 @@ from engine.review.journal import reconcile
 from engine.runs.commands import Pause, Resume, Stop
 from engine.runs.directory import Run
 from engine.runs.errors import RunError
+from engine.runs.starts import starting
 from engine.runs.writer import EventWriter
 from engine.system import memory
 
@@ -101,7 +101,8 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
     if kind.loads:
         writer.emit(Progress("loading", kind.loads))
     done = await asyncio.to_thread(kind.resume_at, run)
-    writer.emit(RunStarted(kind.name, config.profile, kind.total(config), os.getpid(), done))
+    for event in starting(run, config, steps=kind.total(config), done=done):
+        writer.emit(event)
     writer.flush()
     try:
         await asyncio.to_thread(reconcile, run)

@@ -1,5 +1,5 @@
 """`python -m skillos_tui` is the command `skillos-tui`."""
 
-from skillos_tui.command import main
+from skillos_tui import main
 
 main()

@@ -7,6 +7,7 @@ it runs in, stops nothing.
 from __future__ import annotations
 
 import gc
+import shlex
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from textual.screen import Screen
 
 from engine.core.events import Notice
 from engine.core.registry import UnknownPart
+from engine.core.text import counted
 from skillos_tui.client import messages
 from skillos_tui.keymap import APP_KEYS, APP_TITLE, Key, bindings, sections_of
 from skillos_tui.model.session import Session
@@ -182,6 +184,7 @@ class SkillosApp(Workbench):
         """Close the run that is open, if one is, and show another."""
         self.path, self.run_id, self.view, self.engine, self.names = path, "", RunView(), None, None
         self.lost, self.caught_up, self.reopened, self.seen, self.news, self._place = False, False, False, 0, "", None
+        self.read_only = ""
         self.client.open(path, self.session.place(path).seen)
         await self.switch_mode(HOME)
         await self.remove_mode(RUN)
@@ -218,13 +221,17 @@ class SkillosApp(Workbench):
     def on_run_opened(self, message: messages.RunOpened) -> None:
         if message.path != self.path:
             return
-        self.run_id = message.id
+        self.run_id, self.read_only = message.id, message.read_only
         self.view.identify(message.kind, message.job)
         self.client.follow_skills()
         changed: set[Part] = {"state"}
         if message.job is None:
             missing = f"no installed package has runs of the kind {message.kind!r}: its events are shown as steps"
             changed |= self.view.fold(Notice("warning", missing))
+        if message.damaged:
+            more = f" (and {counted(len(message.damaged) - 1, 'more row')})" if len(message.damaged) > 1 else ""
+            repair = f"leave this run and repair it: skillos-engine repair {shlex.quote(str(message.path))}"
+            changed |= self.view.fold(Notice("warning", f"{message.damaged[0]}{more}; {repair}"))
         self._changed(changed)
 
     async def on_run_lost(self, message: messages.RunLost) -> None:

@@ -1,7 +1,8 @@
 """The command `skillos-tui [RUN] [--home] [--runs DIR] [--theme NAME] [--state DIR] [--completion SHELL]`.
 
 The app is loaded only after the arguments and the terminal have been checked. However the program ends, the terminal is
-restored. Exit status: 0, 1 after an error, 2 where the workbench cannot be shown, or the signal that ended it.
+restored. Exit status: 0, 1 after an error, 2 where the workbench cannot be shown, 141 where the reader of its output went
+away, or the signal that ended it.
 """
 
 from __future__ import annotations
@@ -15,14 +16,23 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from engine.core.errors import SkillosError
+from engine.core.output import OutputFailed, Parser, finish, prepare, say, say_script
+from engine.core.paths import run_argument
 from engine.core.shell_completion import SHELLS, script
+from engine.core.text import printable_lines
 from skillos_tui.terminal.tty import Tty, trouble
 
 if TYPE_CHECKING:
     from skillos_tui.app import SkillosApp
     from skillos_tui.themes import Theme
 
+CLOSED_PIPE = 141
 INSTEAD = "`skillos-engine status` and `skillos-engine events RUN` show runs without one"
+
+
+class Refused(SkillosError):
+    """An option names something that does not exist or cannot be used."""
 
 
 class Options(argparse.Namespace):
@@ -38,7 +48,18 @@ class Options(argparse.Namespace):
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command `skillos-tui`."""
+    """The command `skillos-tui`. Ends the program."""
+    prepare()
+    try:
+        _main(arguments)
+    except (Refused, OutputFailed) as error:
+        if isinstance(error, OutputFailed) and error.closed:
+            sys.exit(CLOSED_PIPE)
+        _say(f"skillos-tui: {error}")
+        sys.exit(1)
+
+
+def _main(arguments: list[str] | None) -> NoReturn:
     options = _options(arguments)
     if why := trouble():
         if options.theme:
@@ -51,6 +72,8 @@ def main(arguments: list[str] | None = None) -> None:
             app, farewell = _show(options, tty)
     except KeyboardInterrupt:
         _die(signal.SIGINT)
+    except Refused:
+        raise
     except Exception as error:  # noqa: BLE001 - it is reported, and the program ends with it
         _fail(error)
     if app.failure is not None:
@@ -58,7 +81,8 @@ def main(arguments: list[str] | None = None) -> None:
     if app.signal:
         _die(app.signal)
     if farewell:
-        print(farewell)
+        say(farewell)
+        finish()
     sys.exit(app.return_code or 0)
 
 
@@ -73,7 +97,7 @@ def _show(options: Options, tty: Tty) -> tuple[SkillosApp, str | None]:
 
 
 def make_app(options: Options, tty: Tty) -> SkillosApp:
-    """The app for these options in this terminal. Ends the program where an option names something that does not exist."""
+    """The app for these options in this terminal. Raises `Refused` where an option names something that does not exist."""
     from skillos_tui.app import SkillosApp
     from skillos_tui.model.session import Session
     from skillos_tui.screens.place import chosen_theme, last_run, state_home
@@ -81,7 +105,7 @@ def make_app(options: Options, tty: Tty) -> SkillosApp:
     themes = shipped_themes(options.theme)
     session = Session.load(options.state or state_home())
     theme = options.theme or chosen_theme(session, themes) or ("light" if tty.dark() is False else "dark")
-    folder = options.runs.expanduser().absolute() if options.runs else None
+    folder = options.runs.absolute() if options.runs else None
     run = find_run(options.run, folder) if options.run else None
     last = None if options.run or options.home else last_run(session, folder)
     app = SkillosApp(themes, theme, folder, run or last, session, reopened=last is not None)
@@ -90,21 +114,21 @@ def make_app(options: Options, tty: Tty) -> SkillosApp:
 
 
 def shipped_themes(named: str | None) -> dict[str, Theme]:
-    """The themes by name. Ends the program where one cannot be used, or where none is called `named`."""
+    """The themes by name. Raises `Refused` where one cannot be used, or where none is called `named`."""
     from skillos_tui.themes import ThemeError, load_themes
 
     try:
         themes = load_themes()
     except ThemeError as error:
-        raise SystemExit(f"skillos-tui: {error}") from error
+        raise Refused(str(error)) from error
     if named and named not in themes:
-        raise SystemExit(f"skillos-tui: there is no theme {named!r}; the themes are: {', '.join(themes)}")
+        raise Refused(f"there is no theme {named!r}; the themes are: {', '.join(themes)}")
     return themes
 
 
 def find_run(name: str, folder: Path | None) -> Path:
-    """The run's directory from a path, or from an id in `folder`. Ends the program when there is none."""
-    path = Path(name).expanduser()
+    """The run's directory from a path, or from an id in `folder`. Raises `Refused` when there is none."""
+    path = Path(name)
     if path.is_dir():
         return path.absolute()
     if folder is None:
@@ -113,7 +137,7 @@ def find_run(name: str, folder: Path | None) -> Path:
         folder = supervisor.runs_home()
     if (folder / name).is_dir():
         return folder / name
-    raise SystemExit(f"skillos-tui: there is no run {name!r}: neither a directory, nor a run in {folder}")
+    raise Refused(f"there is no run {name!r}: neither a directory, nor a run in {folder}")
 
 
 def _fail(error: BaseException) -> NoReturn:
@@ -134,28 +158,35 @@ def _say(text: str) -> None:
     """Write to standard error, if there is one."""
     if sys.__stderr__ is not None:
         try:
-            print(text, file=sys.__stderr__, flush=True)
+            sys.__stderr__.write(f"{printable_lines(text)}\n")
+            sys.__stderr__.flush()
         except OSError:
             return  # standard error is closed
 
 
 def _options(arguments: list[str] | None) -> Options:
     parser = _parser()
-    options = parser.parse_args(arguments, Options())
+    try:
+        options = parser.parse_args(arguments, Options())
+    except SystemExit:
+        finish()
+        raise
     if options.version:
-        print(f"skillos-tui {_version()}")
-        sys.exit(0)
-    if options.completion:
-        print(script(parser, options.completion))
-        sys.exit(0)
-    return options
+        say(f"skillos-tui {_version()}")
+    elif options.completion:
+        say_script(script(parser, options.completion))
+    else:
+        return options
+    finish()
+    sys.exit(0)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("skillos-tui", description="Watch, review and undo what a skill curator learns.")
+def _parser() -> Parser:
+    parser = Parser("skillos-tui", description="Watch, review and undo what a skill curator learns.")
     parser.add_argument(
         "run",
         nargs="?",
+        type=run_argument,
         metavar="RUN",
         help="a run's directory, or its name in the runs' folder; by default the run that was open the last time",
     )

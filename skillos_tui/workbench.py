@@ -27,7 +27,7 @@ class Workbench(TerminalApp[str]):
     """The state of the app. At most one run is open: `path` is its directory, and `view` is folded from its events.
 
     `lost` is true when the run cannot be read any more, `caught_up` when all events that were in the log when it was opened
-    have been folded. `names` are the skills of its repository; None until they were read. `seen` is the id of the newest
+    have been folded. `read_only` is why the run can only be read, "" where it can be written. `names` are the skills of its repository; None until they were read. `seen` is the id of the newest
     event, and `news` the summary of what happened since the last visit.
     """
 
@@ -43,6 +43,7 @@ class Workbench(TerminalApp[str]):
         self.names: tuple[str, ...] | None = None
         self.engine: messages.EngineSeen | None = None
         self.lost = False
+        self.read_only = ""
         self.caught_up = False
         self.seen = 0
         self.news = ""
@@ -58,6 +59,13 @@ class Workbench(TerminalApp[str]):
     def shown_state(self) -> ShownState:
         """The run's state by its events and its engine's process."""
         return self.engine.state if self.engine else self.view.state
+
+    @property
+    def refusal(self) -> str:
+        """Why the run cannot be decided on or commanded; "" where it can."""
+        if self.lost:
+            return "The run cannot be read any more; h shows the runs that are there."
+        return f"This run can only be read: {self.read_only}." if self.read_only else ""
 
     @property
     def shown_screen(self) -> str:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-import msgspec
-
 from engine.config import Config, Implied, load_config, load_profile, profiles, user_profiles
 from engine.core.errors import SkillosError
-from engine.core.text import printable
+from engine.core.output import note, say_json
+from engine.core.paths import run_argument
+from engine.core.text import printable_lines
 from engine.runs import supervisor
 from engine.runs.directory import Run
 
@@ -43,10 +42,15 @@ def add_command(
     parser = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
     parser.set_defaults(run_command=run_command)
     if run:
-        parser.add_argument("run", metavar="RUN", help="a run's directory, or its name among your runs")
+        add_run(parser)
     if json:
         parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """The argument that names a run, for `open_run`."""
+    parser.add_argument("run", type=run_argument, metavar="RUN", help="a run's directory, or its name among your runs")
 
 
 def positive(text: str) -> int:
@@ -67,16 +71,24 @@ def natural(text: str) -> int:
 
 def print_json(value: object) -> None:
     """Any typed data, as indented JSON."""
-    print(msgspec.json.format(msgspec.json.encode(value)).decode())
+    say_json(value)
 
 
 def open_run(options: argparse.Namespace) -> Run:
     """The run that the user named, by path or by its name in the runs' home."""
+    run = Run.open(run_path(options))
+    if run.db.copied:
+        note(f"skillos-engine: {run.path}: a private copy is read, since {run.read_only}")
+    return run
+
+
+def run_path(options: argparse.Namespace) -> Path:
+    """The directory that the user named, whether or not there is a run."""
     path = Path(options.run)
-    if not path.exists() and path.name == options.run:
+    if not os.path.lexists(path) and path.name == options.run:
         at_home = supervisor.runs_home() / options.run
-        path = at_home if at_home.exists() else path
-    return Run.open(path)
+        path = at_home if os.path.lexists(at_home) else path
+    return path
 
 
 def patience_with_notice() -> supervisor.Patience:
@@ -87,7 +99,7 @@ def patience_with_notice() -> supervisor.Patience:
         nonlocal printed
         if seconds > SLOW_SECONDS and not printed:
             printed = True
-            print("the engine is loading; after Ctrl+C it continues to load", file=sys.stderr, flush=True)
+            note("the engine is loading; after Ctrl+C it continues to load")
         return True
 
     return patience
@@ -103,7 +115,7 @@ def user_name() -> str:
 
 def lines(text: str) -> str:
     """A message of several lines, safe for a terminal."""
-    return "\n".join(printable(line) for line in text.split("\n"))
+    return printable_lines(text)
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 
 from engine.cli.common import Commands, add_command
+from engine.core.output import say_script
 from engine.core.shell_completion import SHELLS, script
 
 
@@ -17,5 +18,5 @@ def add_commands(commands: Commands) -> None:
 
 
 def _completion(options: argparse.Namespace) -> int:
-    print(script(options.parser, options.shell))
+    say_script(script(options.parser, options.shell))
     return 0

@@ -8,7 +8,6 @@ skillos-engine config --profile pocket --set training.seed=2 --toml
 from __future__ import annotations
 
 import argparse
-import sys
 from textwrap import TextWrapper
 from typing import Any
 
@@ -26,6 +25,7 @@ from engine.cli.common import (
 )
 from engine.config import Config, default_config, to_toml
 from engine.config.help import Section, Setting, described, problems
+from engine.core.output import note, say
 from engine.core.refusals import nearest
 
 TEXT = TextWrapper(100, break_on_hyphens=False)
@@ -46,15 +46,15 @@ def _config(options: argparse.Namespace) -> int:
     named = options.profile is not None or options.config is not None
     config = load(options, options.set) if options.toml or options.set or named else default_config()
     if options.toml:
-        print(to_toml(config), end="")
+        say(to_toml(config), end="")
         return 0
     for problem in problems():
-        print(f"warning: {lines(problem)}", file=sys.stderr)
+        note(f"warning: {lines(problem)}")
     sections = _named(config, options.key)
     if options.json:
         print_json(sections)
         return 0
-    print("\n\n".join("\n".join(_lines(section, config)) for section in sections))
+    say("\n\n".join("\n".join(_lines(section, config)) for section in sections))
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from engine.cli.common import Commands, add_command, open_run, patience_with_notice, user_name
+from engine.core.output import say
 from engine.runs import supervisor
 from engine.runs.commands import Pause
 from engine.runs.errors import RunError
@@ -23,21 +24,21 @@ def _pause(options: argparse.Namespace) -> int:
         if not run.engine_alive():
             raise RunError(f"no engine works on {run.path}; the run is {status(run).state}")
         run.send(Pause(), user_name())
-    print("asked to pause; the present work is finished first")
+    say("asked to pause; the present work is finished first")
     return 0
 
 
 def _resume(options: argparse.Namespace) -> int:
     with open_run(options) as run:
         pid = supervisor.resume(run, user_name(), check=check, worker=options.worker, patience=patience_with_notice())
-    print(f"the run continues in process {pid}")
+    say(f"the run continues in process {pid}")
     return 0
 
 
 def _stop(options: argparse.Namespace) -> int:
     with open_run(options) as run:
         at_work = supervisor.stop(run, user_name())
-    print(
+    say(
         "asked to stop; resume continues from what is saved"
         if at_work
         else "stopped, before its engine began; resume starts it again"

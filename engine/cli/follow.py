@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 from engine.cli import exit_codes
 from engine.cli.common import lines
 from engine.core.events import HeldOutMeasured, Notice, StepEnded, UnitEnded, UpdateMade
+from engine.core.output import note, say
 from engine.runs import supervisor
 from engine.runs.directory import FINAL_STATES, Run
 from engine.runs.status import shown_state, status
@@ -23,19 +23,19 @@ def follow(run: Run, seen: int) -> int:
     skipped = ""
     while True:
         ended = has_ended(run)
-        for stored in run.events(after=seen, kinds=FOLLOWED):
+        for stored in run.stream(after=seen, kinds=FOLLOWED):
             seen = stored.id
             match stored.event:
                 case UpdateMade() as made:
                     skipped = made.skipped
                 case StepEnded() as step:
-                    print(step_line(step, run.state().steps, run.kind, skipped), flush=True)
+                    say(step_line(step, run.state().steps, run.kind, skipped), flush=True)
                 case UnitEnded() as unit:
-                    print(unit_line(unit, run.state().steps, run.kind), flush=True)
+                    say(unit_line(unit, run.state().steps, run.kind), flush=True)
                 case HeldOutMeasured() as measured:
-                    print(held_out_line(measured), flush=True)
+                    say(held_out_line(measured), flush=True)
                 case Notice(level="warning", message=message):  # an error is the reason that the last line gives
-                    print(f"warning: {lines(message)}", file=sys.stderr, flush=True)
+                    note(f"warning: {lines(message)}")
         if ended:
             return _conclude(run)
         time.sleep(POLL_SECONDS)
@@ -53,12 +53,12 @@ def _conclude(run: Run) -> int:
     """Print how the run ended; its exit code."""
     end = status(run)
     if end.state == "finished":
-        print(f"finished: {end.step} of {end.steps}, {waiting(end.pending_reviews)}", flush=True)
+        say(f"finished: {end.step} of {end.steps}, {waiting(end.pending_reviews)}", flush=True)
         return exit_codes.DONE
     reason = f": {end.reason}" if end.reason else ""
     if end.state == "interrupted":
         reason = " (its engine was killed, or could not write how it ended); its log ends with:"
         reason += f"\n{supervisor.log_tail(run)}"
-    print(f"skillos-engine: the run is {end.state} at {end.step} of {end.steps}{lines(reason)}", file=sys.stderr)
-    print(f"To continue: skillos-engine resume {run.path}", file=sys.stderr)
+    note(f"skillos-engine: the run is {end.state} at {end.step} of {end.steps}{lines(reason)}")
+    note(f"To continue: skillos-engine resume {run.path}")
     return exit_codes.FAILED

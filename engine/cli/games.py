@@ -10,7 +10,6 @@ Every command imports this module, so what plays and generates games is imported
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
 from itertools import chain
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.cli.common import Commands, add_command, lines, print_json
+from engine.core.output import note, say
 from engine.environments.alfworld.errors import GamesError
 from engine.environments.alfworld.generation.families import FAMILIES, SIZES, SPLIT
 
@@ -104,9 +104,9 @@ def _list(options: argparse.Namespace) -> int:
     if options.json:
         print_json(listing)
     else:
-        print(lines(table(listing)))
+        say(lines(table(listing)))
         for problem in listing.left_out:
-            print(f"left out: {lines(problem)}", file=sys.stderr)
+            note(f"left out: {lines(problem)}")
     return 1 if options.check and games.broken else 0
 
 
@@ -145,8 +145,8 @@ def _show(options: argparse.Namespace) -> int:
         print_json(shown)
         return 0
     turns = chain.from_iterable((text.strip(), f"> {command}") for text, command in shown.turns)
-    print(lines("\n\n".join([f"{shown.id}\n{shown.where}", *turns, shown.last.strip()])))
-    print(f"\nwon after {len(shown.turns)} commands")
+    say(lines("\n\n".join([f"{shown.id}\n{shown.where}", *turns, shown.last.strip()])))
+    say(f"\nwon after {len(shown.turns)} commands")
     return 0
 
 
@@ -186,6 +186,6 @@ def _generate(options: argparse.Namespace) -> int:
     if options.json:
         print_json(written)
         return 0
-    print(f"{written.games:,} games, each won by its walkthrough, written to {options.out}")
-    print(f"see them: skillos-engine games --path {options.out}")
+    say(f"{written.games:,} games, each won by its walkthrough, written to {options.out}")
+    say(f"see them: skillos-engine games --path {options.out}")
     return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from engine.cli import exit_codes
 from engine.cli.common import CommandError, Commands, add_command, natural, open_run, positive, print_json
 from engine.config import Config
 from engine.core.events import AnyEvent, HeldOutMeasured, Progress, RewardBreakdown
+from engine.core.output import say, show_progress
 from engine.environments.registry import environment_kind
 from engine.jobs.registry import JOBS
 from engine.models.base import NotFinite, not_finite_in
@@ -81,7 +81,7 @@ def _measure(options: argparse.Namespace) -> int:
     if options.json:
         print_json(result)
     else:
-        print(_line(result))
+        say(_line(result))
     return exit_codes.FAILED if result.same is False else exit_codes.DONE
 
 
@@ -121,9 +121,9 @@ def _progress() -> Callable[[AnyEvent], None]:
     """A sink that shows on a terminal what is done now, and nothing elsewhere."""
 
     def show(event: AnyEvent) -> None:
-        if isinstance(event, Progress) and sys.stderr.isatty():
+        if isinstance(event, Progress):
             ended = event.total and event.done == event.total
-            print(f"\r\x1b[K{'' if ended else progress_line(event)}", end="", file=sys.stderr, flush=True)
+            show_progress("" if ended else progress_line(event))
 
     return show
 

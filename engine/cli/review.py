@@ -6,8 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from engine.cli import exit_codes
 from engine.cli.common import Commands, add_command, lines, open_run, print_json, user_name
 from engine.core.edit import OPEN, PAST, PERSONAL, Edit, actions
+from engine.core.output import note, say
 from engine.core.text import printable
 from engine.runs.directory import Run
 from engine.runs.errors import RunError
@@ -21,7 +23,7 @@ def add_commands(commands: Commands) -> None:
     review.add_argument("action", choices=["list", "show", *PERSONAL])
     review.add_argument("edit", nargs="?", metavar="ID")
     review.add_argument("--reason", default="", help="why an edit is vetoed (quoted to the curator) or amended")
-    review.add_argument("--text", metavar="FILE", help="the text of an amended edit; - is standard input")
+    review.add_argument("--text", type=Path, metavar="FILE", help="the text of an amended edit; - is standard input")
     review.add_argument("--all", action="store_true", help="list decided edits too")
 
 
@@ -49,12 +51,11 @@ def _review(options: argparse.Namespace) -> int:
                 return _undo(run, options)
             case _:
                 edit = reviews.requeue(run, options.edit, user_name())
-        print(_edit_line(edit))
+        say(_edit_line(edit))
         if edit.state == "conflicted":
-            print(
+            note(
                 f"{edit.skill} changed since this edit was proposed; nothing was written. "
                 f"Against the present text: skillos-engine review {options.run} requeue {edit.id}",
-                file=sys.stderr,
             )
             return 1
     return 0
@@ -67,10 +68,10 @@ def _reconcile(run: Run) -> None:
     try:
         logged = reconcile(run, wait=LIST_SECONDS)
     except RunError as error:
-        print(f"the edits are shown as the log has them: {error}", file=sys.stderr)
+        note(f"the edits are shown as the log has them: {error}")
     else:
         if logged:
-            print(f"logged now, since the repository has their commits: {', '.join(logged)}", file=sys.stderr)
+            note(f"logged now, since the repository has their commits: {', '.join(logged)}")
 
 
 def _undo(run: Run, options: argparse.Namespace) -> int:
@@ -79,12 +80,12 @@ def _undo(run: Run, options: argparse.Namespace) -> int:
 
     before = run.edit(options.edit)
     edit = reviews.undo(run, options.edit, user_name(), shown=before)
-    print(_edit_line(edit))
+    say(_edit_line(edit))
     if edit.state == "pending":
-        print("the veto is taken back: the edit waits for a decision again")
+        say("the veto is taken back: the edit waits for a decision again")
     else:
         commit = before.decision.commit[:10] if before.decision else ""
-        print(
+        say(
             printable(f"reverted commit {commit} of {before.skill}; to put the edit back into the queue:")
             + f" skillos-engine review {options.run} requeue {edit.id}"
         )
@@ -99,24 +100,24 @@ def _show(run: Run, options: argparse.Namespace) -> int:
     if options.json:
         print_json(edit)
         return 0
-    print(lines(diff(run, options.edit)))
+    say(lines(diff(run, options.edit)))
     for finding in edit.findings:
-        print(printable(str(finding)))
+        say(printable(str(finding)))
     for gate, score in edit.scores.items():
-        print(printable(f"{gate}: {score:.3f}"))
+        say(printable(f"{gate}: {score:.3f}"))
     if edit.amended_by:
-        print(printable(f"amended by {edit.amended_by}:"), lines(amendment(edit)), sep="\n")
+        say(f"{printable(f'amended by {edit.amended_by}:')}\n{amendment(edit)}")
     offered = [action for action in PERSONAL if action in actions(edit.state)]
-    print(f"{edit.id} is {edit.state}; it can: {', '.join(offered)}")
+    say(f"{edit.id} is {edit.state}; it can: {', '.join(offered)}")
     return 0
 
 
-def _text(file: str | None) -> str:
+def _text(file: Path | None) -> str:
     """The text of the file that the user named. Raises `RunError`."""
     if file is None:
         raise RunError("amend it to what? give the skill's whole new file: --text FILE, or --text - for standard input")
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
         return data.decode("utf-8")
     except OSError as error:
         raise RunError(f"cannot read {file}: {error.strerror}") from error
@@ -125,17 +126,21 @@ def _text(file: str | None) -> str:
 
 
 def _list_edits(run: Run, options: argparse.Namespace) -> int:
-    edits = [edit for edit in run.edits() if options.all or edit.state in OPEN]
+    """List the edits that can be read; those that cannot are named on standard error, and the exit code is 1."""
+    found = run.read_edits()
+    edits = [row.data for row in found.values if options.all or row.state in OPEN]
+    for row in found.damaged:
+        note(f"skillos-engine: {printable(str(row))}")
     if options.json:
         print_json(edits)
-        return 0
+        return exit_codes.FAILED if found.damaged else exit_codes.DONE
     for edit in edits:
-        print(_edit_line(edit))
+        say(_edit_line(edit))
         for finding in edit.findings:
-            print(f"      {printable(str(finding), 200)}")
-    if not edits:
-        print("no edits wait for review")
-    return 0
+            say(f"      {printable(str(finding), 200)}")
+    if not edits and not found.damaged:
+        say("no edits wait for review")
+    return exit_codes.FAILED if found.damaged else exit_codes.DONE
 
 
 def _edit_line(edit: Edit) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
@@ -25,6 +24,7 @@ from engine.cli.common import Commands, add_command, add_config_options, load, p
 from engine.cli.follow import follow
 from engine.config import SECTIONS, Config, has_section, to_tables, to_toml
 from engine.core.options import Implied, Option
+from engine.core.output import note, say
 from engine.core.refusals import choices
 from engine.core.registry import UnknownPart
 from engine.environments import registry as environments
@@ -139,10 +139,10 @@ def _start(job: JobKind, options: argparse.Namespace) -> int:
         seen = run.last_id()
         try:
             supervisor.start(run.path, worker=options.worker, patience=patience_with_notice())
-            print(f"run {run.path}", flush=True)
+            say(f"run {run.path}", flush=True)
             return exit_codes.DONE if options.detach else follow(run, seen)
         except KeyboardInterrupt:
-            print(_LEFT.format(run.path), file=sys.stderr)
+            note(_LEFT.format(run.path))
             return exit_codes.INTERRUPTED
 
 
@@ -160,7 +160,7 @@ def _config(job: JobKind, options: argparse.Namespace) -> Config:
         key, _, value = each.setting.partition("=")
         asked = any(setting.partition("=")[0].strip() == key for setting in options.set)
         if each.why and each.profile == config.profile and str(values.get(key)) == value and not asked:
-            print(f"{each.setting}: {each.why}", flush=True)
+            say(f"{each.setting}: {each.why}", flush=True)
     return config
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from engine.cli.common import Commands, add_command, open_run, print_json
+from engine.core.output import say
 from engine.core.text import printable
 from engine.runs.status import Status, status
 from engine.runs.text import held_out_line, step_line, unit_line, waiting
@@ -20,19 +22,29 @@ def _status(options: argparse.Namespace) -> int:
         if options.json:
             print_json(now)
             return 0
-        print(summary_line(now))
+        say(summary_line(now))
+        say_damage(now)
         for step in now.ended:
-            print(step_line(step, now.steps, run.kind, now.skipped_updates.get(step.step, "")))
+            say(step_line(step, now.steps, run.kind, now.skipped_updates.get(step.step, "")))
         for unit in now.units:
-            print(unit_line(unit, now.steps, run.kind))
+            say(unit_line(unit, now.steps, run.kind))
         for measured in now.held_out:
-            print(held_out_line(measured))
+            say(held_out_line(measured))
         if now.heartbeat_age_s is not None:
-            print(f"{waiting(now.pending_reviews)}; last heartbeat {now.heartbeat_age_s:.0f} s ago")
+            say(f"{waiting(now.pending_reviews)}; last heartbeat {now.heartbeat_age_s:.0f} s ago")
     return 0
 
 
 def summary_line(now: Status) -> str:
     """A run in one line."""
     reason = f" ({printable(now.reason, 200)})" if now.reason else ""
-    return f"{now.run}: {now.kind} {now.profile}, {now.state}{reason}, {now.step} of {now.steps}"
+    what = printable(f"{now.run}: {now.kind} {now.profile}, {now.state}")
+    return f"{what}{reason}, {now.step} of {now.steps}{', read-only' if now.read_only else ''}"
+
+
+def say_damage(now: Status) -> None:
+    """Print what cannot be read of a run, and what can be done."""
+    for row in now.damaged:
+        say(f"  damaged: {printable(row)}")
+    if now.damaged:
+        say(f"  repair it: skillos-engine repair {shlex.quote(now.path)}")

@@ -1,74 +1,112 @@
-"""`verify`: recompute the results in a run's log, and list what differs."""
+"""`verify`: recompute the results in a run's log, check what is stored of the run, and list what differs."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from engine.cli import exit_codes
 from engine.cli.common import Commands, add_command, open_run
-from engine.config import Config, ConfigError
-from engine.core.text import printable
-from engine.environments.base import TaskSource, TaskSourceError
-from engine.environments.registry import open_held_out, open_source
+from engine.cli.progress import progress
+from engine.config import Config, ConfigError, to_toml
+from engine.config.changes import changes
+from engine.core.output import say
+from engine.core.text import counted, printable
+from engine.runs.directory import Run
+from engine.runs.starts import last_settings
 
 if TYPE_CHECKING:
-    from engine.evaluation.verify import Report, Tokens
+    from engine.evaluation.verify import Means, Report
+    from engine.evaluation.verify.stored import StoredRun
+    from engine.runs.log import Stored
 
 KINDS = ("rewards", "advantages", "steps", "draws", "episodes", "plays", "searches", "completions", "tokens", "judge")
+PAGE = 1_000
 
 
 def add_commands(commands: Commands) -> None:
-    add_command(commands, "verify", "recompute the results in a run's log, and list what differs", _verify, run=True)
+    about = "recompute the results in a run's log, check what is stored of the run, and list what differs"
+    add_command(commands, "verify", about, _verify, run=True)
 
 
 def _verify(options: argparse.Namespace) -> int:
-    """0 where everything that could be recomputed is what the log says, 1 where something differs."""
-    from engine.evaluation.verify import verify
+    """0 where everything that could be checked is what the log says, 1 where something differs or cannot be read."""
+    from engine.evaluation.verify import open_means, verify
+    from engine.evaluation.verify.stored import StoredRun
+
+    problems: dict[str, None] = {}
+
+    def means(config: Config) -> Means:
+        found = open_means(config)
+        problems.update(dict.fromkeys(found.problems))
+        return found
 
     with open_run(options) as run:
-        config = run.config
-        tokens, problem = _tokens(config)
-        source, held_out = _sources(config)
-        report = verify(run.events(), config, run.kind, tokens=tokens, source=source, held_out=held_out)
+        config = _config(run, problems)
+        stored = StoredRun(run)
+        with progress("verify", stored.last) as reached:
+            report = verify(_reaching(stored, reached), config, run.kind, means=means)
+        stored.finish()
+        edited = _edited(run, config)
+    for fault in stored.faults:
+        say(printable(fault))
     for difference in report.differences:
         logged, again = _shown(difference.logged), _shown(difference.recomputed)
-        print(f"event {difference.event}, {printable(difference.where)}: logged {logged}, its events give {again}")
-    _print_unchecked(report, problem)
+        say(f"event {difference.event}, {printable(difference.where)}: logged {logged}, its events give {again}")
+    if more := stored.more + report.more:
+        say(f"and {counted(more, 'difference')} more")
+    for line in [*_unchecked(report), *problems, *edited]:
+        say(printable(line))
+    return _conclude(stored, report)
+
+
+def _conclude(stored: StoredRun, report: Report) -> int:
+    """Print how much was checked; the exit code."""
     kinds = [*KINDS, *sorted(report.checked.keys() - set(KINDS))]
     counts = ", ".join(f"{kind} {report.checked.get(kind, 0)}" for kind in kinds)
-    print(f"recomputed {counts}: {len(report.differences)} differences")
-    return exit_codes.FAILED if report.differences else exit_codes.DONE
+    found = len(stored.faults) + stored.more + len(report.differences) + report.more
+    say(f"read {counted(stored.checksums, 'event')}, recomputed {counts}: {found} differences")
+    return exit_codes.FAILED if found or report.without_settings else exit_codes.DONE
 
 
-def _tokens(config: Config) -> tuple[Tokens | None, str]:
-    """The run's tokenizer, or why it cannot be had."""
-    from engine.evaluation.verify.tokens import load
-
+def _config(run: Run, problems: dict[str, None]) -> Config | None:
+    """What config.toml says; None where it cannot be read, which `problems` then has."""
     try:
-        return load(config.model), ""
+        return run.config
     except ConfigError as error:
-        return None, str(error)
+        problems[str(error)] = None
+        return None
 
 
-def _sources(config: Config) -> tuple[TaskSource | None, TaskSource | None]:
-    """The run's task source and that of its held-out groups; None where its files cannot be read."""
+def _reaching(stored: StoredRun, reached: Callable[[int], None]) -> Iterator[Stored]:
+    """The events of a run; the progress is shown every `PAGE`."""
+    for number, event in enumerate(stored.events(), start=1):
+        yield event
+        if not number % PAGE:
+            reached(event.id)
+
+
+def _edited(run: Run, config: Config | None) -> list[str]:
+    """A line where config.toml is no longer what the last start logged. The log is checked by what is logged."""
+    logged = last_settings(run)
+    if config is None or logged is None:
+        return []
     try:
-        source = open_source(config.environment)
-    except TaskSourceError:
-        return None, None
-    try:
-        return source, open_held_out(config.environment, source)
-    except (TaskSourceError, ConfigError):
-        return source, None
+        changed = changes(logged, to_toml(config))
+    except ValueError:  # logged settings that are not TOML, which the report counts
+        return []
+    said = "; ".join(map(str, changed))
+    return [f"config.toml was edited after the last start, which does not count here: {said}"] if said else []
 
 
-def _print_unchecked(report: Report, problem: str) -> None:
+def _unchecked(report: Report) -> Iterator[str]:
+    """A line for each reason why something was not checked."""
+    for reason, count in report.without_settings.items():
+        yield f"not recomputed: {counted(count, 'event')} ({reason})"
     for kind, reasons in sorted(report.unchecked.items()):
         for reason, count in reasons.items():
-            print(f"not checked: {kind} {count} ({printable(reason)})")
-    if problem:
-        print(f"the tokenizer: {printable(problem)}")
+            yield f"not checked: {kind} {count} ({reason})"
 
 
 def _shown(value: float | str | None) -> str:

@@ -30,9 +30,12 @@ from engine.agents.judges.settings import JudgeSettings
 from engine.agents.settings import CuratorSettings, ExecutorSettings
 from engine.config.migration import RENAMED, migrate
 from engine.core.errors import ConfigError
+from engine.core.fields import path_kind
 from engine.core.parts import PartKind, Settings
+from engine.core.paths import SECRET, BadPath, user_path
 from engine.core.refusals import elsewhere, nearest, no_section, no_setting, shown, why_refused
 from engine.core.registry import Registry, UnknownPart
+from engine.core.text import has_credentials
 from engine.curation import registry as strategies
 from engine.curation.settings import BatchSettings, CurateSettings, StrategySettings
 from engine.environments import registry as environments
@@ -56,6 +59,7 @@ __all__ = [
     "default_config",
     "load_config",
     "load_file",
+    "load_logged",
     "load_profile",
     "parse",
     "profiles",
@@ -238,6 +242,11 @@ def load_file(path: Path) -> Config:
     return _resolve_named([Layer(layer.where, migrate(layer.data))])
 
 
+def load_logged(text: str, where: str) -> Config:
+    """The configuration that a start logged, also of an older run; `where` names it in errors. Raises `ConfigError`."""
+    return _resolve_named([Layer(where, migrate(_toml(text, where)))])
+
+
 def parse(text: str, settings: Iterable[str] = (), *, where: str = "configuration") -> Config:
     """A `Config` from TOML text and settings. Raises `ConfigError` that names the key and what was expected."""
     return _resolve_named([Layer(where, _toml(text, where)), _layer_of(settings)])
@@ -322,6 +331,8 @@ def _resolve_named(layers: Sequence[Layer]) -> Config:
     name = layers[0].data.get("profile")
     if not isinstance(name, str):
         raise ConfigError(f"{layers[0].where}: profile is missing or not a text; it is the name of the profile")
+    if not name.isprintable() or _holds_credentials(name):
+        raise ConfigError(f"{layers[0].where}: profile = {shown(name)} is not the name of a profile")
     return _resolve(name, layers)
 
 
@@ -346,7 +357,7 @@ def _converted(
         for where, table in tables.get(section, ()):
             for key, value in table.items():
                 _check_value(where, section, key, value, known)
-            values |= table
+                values[key] = _expanded(where, section, key, value, known)
         sections[section] = msgspec.convert(values, kind)
     return sections
 
@@ -435,6 +446,16 @@ def _defaults() -> dict[str, dict[str, Any]]:
     return {section: _keys(section, _type_of(section, ())) for section in SECTIONS}
 
 
+def _expanded(where: str, section: str, key: str, value: Any, known: Mapping[str, Mapping[str, Any]]) -> Any:
+    """A path with its home folder in place of `~`, any other value as it is. Raises `ConfigError`."""
+    if not path_kind(known[section][key]) or not isinstance(value, str) or not value.startswith(("~", "./~")):
+        return value
+    try:
+        return str(user_path(value))
+    except BadPath as error:
+        raise ConfigError(f"{where}: {section}.{key} = {shown(value)} cannot be used; {error}") from error
+
+
 def _check_value(where: str, section: str, key: str, value: Any, known: Mapping[str, Mapping[str, Any]]) -> None:
     """Raises `ConfigError` for a key that is no setting, or a value that the setting does not take."""
     name = f"{section}.{key}"
@@ -442,8 +463,19 @@ def _check_value(where: str, section: str, key: str, value: Any, known: Mapping[
         if name in RENAMED:
             raise ConfigError(f"{where}: there is no setting {name}; it is called {RENAMED[name]}")
         raise ConfigError(f"{where}: {_of_another_kind(section, key) or no_setting(section, key, known)}")
+    if _holds_credentials(value):
+        raise ConfigError(f"{where}: {name} {SECRET}")
     if (wrong := why_refused(value, known[section][key])) is not None:
         raise ConfigError(f"{where}: {name} = {shown(value)} cannot be used; {wrong}")
+
+
+def _holds_credentials(value: Any) -> bool:
+    """Whether a text, or one in a list or table, has a password or token in it."""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list):
+        return any(map(_holds_credentials, value))
+    return isinstance(value, str) and has_credentials(value)
 
 
 def _of_another_kind(section: str, key: str) -> str:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from engine.core.text import without_credentials
+
 
 class SkillosError(Exception):
     """Something that cannot be done. The message is written for users: what happened, where, and what to do.
 
     The worker, the command line and the workbench catch this class and show the message. Any other exception is a bug.
+    A message may quote what it is about: passwords and tokens of URLs are left out of it.
     """
+
+    def __str__(self) -> str:
+        return without_credentials(super().__str__())
 
 
 class PartFault(SkillosError):

@@ -10,8 +10,9 @@ Rewards are floats or None, and None means *not measured*: it is never 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Literal, get_args
 
 import msgspec
 
@@ -60,13 +61,19 @@ class Event(msgspec.Struct, frozen=True, tag_field="kind", tag=_tag):
 
 
 class RunStarted(Event, frozen=True):
-    """An engine process began (or resumed) the run's work. `run_kind` is a name in `engine.jobs.registry.JOBS`."""
+    """An engine process began (or resumed) the run's work. `run_kind` is a name in `engine.jobs.registry.JOBS`.
+
+    `settings` is the resolved configuration as TOML, which is in force until the next start; None in older logs. `changed`
+    names the settings ("training.steps") that differ from those of the start before.
+    """
 
     run_kind: str
     profile: str
     steps: int
     pid: int
     resumed_from: int = 0
+    settings: str | None = None
+    changed: list[str] = []
 
 
 class StateChanged(Event, frozen=True):
@@ -390,15 +397,29 @@ AnyEvent = (
     | Notice
 )
 
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """What is read in the place of an event that this version cannot read: `kind` as it is stored, and why. It is never
+    written. In JSON it is `{"kind": "dreamt", "unreadable": "…"}`."""
+
+    kind: str
+    why: str = msgspec.field(name="unreadable")
+
+
 Sink = Callable[[AnyEvent], None]
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(AnyEvent)
 
 
-def kind_of(event: AnyEvent) -> str:
+_kinds: Mapping[type, str] = MappingProxyType({type_: type_.__struct_config__.tag for type_ in get_args(AnyEvent)})
+_known = frozenset(_kinds.values())
+_stored_kinds: Mapping[type, bytes] = MappingProxyType({type_: kind.encode() for type_, kind in _kinds.items()})
+
+
+def kind_of(event: AnyEvent | Unreadable) -> str:
     """The event's kind, as stored and as shown: `turn_taken`, `step_ended`, …"""
-    return _tag(type(event).__name__)
+    return event.kind if isinstance(event, Unreadable) else _kinds[type(event)]
 
 
 def encode(event: AnyEvent) -> bytes:
@@ -410,3 +431,19 @@ def decode(data: bytes | str) -> AnyEvent:
     """The event of one JSON object. Raises `msgspec.ValidationError` for anything else."""
     event: AnyEvent = _decoder.decode(data)
     return event
+
+
+def read(kind: bytes, data: bytes) -> AnyEvent | Unreadable:
+    """The event of a stored `kind` and its JSON, or why it cannot be read. Raises nothing, whatever the bytes are."""
+    try:
+        event: AnyEvent = _decoder.decode(data)
+        if _stored_kinds[type(event)] == kind:
+            return event
+        name, why = kind.decode(errors="replace"), f"its content is of another kind: {kind_of(event)}"
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        name = kind.decode(errors="replace")
+        why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        why = f"its content is not that of a {name} event: {why}"
+        if name not in _known:
+            why = "this version does not know its kind; a newer skillos-tui may have written it"
+    return Unreadable(name, why)

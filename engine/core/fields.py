@@ -1,8 +1,12 @@
-"""The types that settings share. Each has its bounds in it, so that a message and the help can name them."""
+"""The types that settings share. Each has its bounds in it, so that a message and the help can name them.
+
+A setting that names a file or folder is a `UserPath`: a `~` at its start is a home folder, and a run keeps it as an absolute
+path. A `PathOrName` is a path only where it begins with `~` or exists.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -15,3 +19,12 @@ Seconds = Annotated[float, msgspec.Meta(gt=0)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Fraction = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+UserPath = Annotated[str, msgspec.Meta(extra={"path": "always"})]
+PathOrName = Annotated[str, msgspec.Meta(extra={"path": "perhaps"})]
+
+
+def path_kind(kind: Any) -> str:
+    """ "always" for `UserPath`, "perhaps" for `PathOrName`, "" for every other type of a setting."""
+    found = [meta.extra for meta in getattr(kind, "__metadata__", ()) if isinstance(meta, msgspec.Meta) and meta.extra]
+    return str(found[0].get("path", "")) if found else ""

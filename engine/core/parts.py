@@ -28,18 +28,26 @@ from typing import Any, Self
 
 import msgspec
 
+from engine.core.fields import path_kind
 from engine.core.options import Option
+from engine.core.paths import user_path
 from engine.core.refusals import allowed
 
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One section of the configuration: fields with defaults, of types that `engine.core.refusals.allowed` can describe."""
+    """One section of the configuration: fields with defaults, of types that `engine.core.refusals.allowed` can describe.
+
+    A field that names a file or folder is of the type `engine.core.fields.UserPath`.
+    """
 
     def absolute(self) -> Self:
-        """The same settings with absolute paths. A section that has paths overrides this."""
-        return self
+        """The same settings with absolute paths: each `UserPath`, and each `PathOrName` that exists."""
+        kinds = {field.name: path_kind(field.type) for field in msgspec.structs.fields(self)}
+        paths = {name: absolute_path(getattr(self, name)) for name, kind in kinds.items() if kind}
+        kept = {name: path for name, path in paths.items() if kinds[name] == "always" or Path(path).exists()}
+        return msgspec.structs.replace(self, **kept) if kept else self
 
 
 def accept(settings: Any) -> None:
@@ -93,8 +101,5 @@ def kind_of(settings: Settings) -> str:
 
 
 def absolute_path(path: str) -> str:
-    """`path` as an absolute one; the empty one, and a `~` without a home, as they are."""
-    try:
-        return str(Path(path).expanduser().absolute()) if path else path
-    except RuntimeError:
-        return path
+    """`path` as an absolute one; the empty one as it is. Raises `BadPath`."""
+    return str(user_path(path).absolute()) if path else path

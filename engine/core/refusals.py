@@ -14,6 +14,8 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from engine.core.text import without_credentials
+
 MAX_SHOWN = 80
 KINDS = {
     "IntType": "a whole number",
@@ -84,6 +86,8 @@ def allowed(kind: Any) -> str:
 
 def _described(info: inspect.Type) -> str:
     match info:
+        case inspect.Metadata(type=inner):
+            return "a path" if (info.extra or {}).get("path") == "always" else _described(inner)
         case inspect.LiteralType(values=values):
             return f"one of: {', '.join(map(str, values))}"
         case inspect.UnionType(types=types):
@@ -100,8 +104,8 @@ def _described(info: inspect.Type) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a message quotes it: one line, not long."""
-    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    """A value as a message quotes it: one line, not long, without passwords and tokens."""
+    text = without_credentials(str(value).lower() if isinstance(value, bool) else repr(value))
     return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
 
 

@@ -1,8 +1,43 @@
-"""Make text of models, games and files safe to print on a terminal."""
+"""Make text of models, games and files safe to print on a terminal, and take credentials out of messages.
+
+printable("a\x1bb")                                    # "a\\x1bb", on one line
+printable_lines(diff)                                  # each line so
+json_text(value)                                       # JSON that no terminal obeys
+without_credentials("GET https://me:pw@host failed")   # "GET https://…@host failed"
+"""
 
 from __future__ import annotations
 
+import json
+import re
 import unicodedata
+from typing import Any
+
+HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+"""The Unicode categories that a terminal obeys or does not show: control, format, surrogate, private, line separators."""
+
+_NOT_PLAIN = re.compile(r"[^\n\x20-\x7e]")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+
+_QUERY_NAMES = (
+    r"[\w.-]{0,40}(?:token|api[_-]?key|secret|passw(?:or)?d|passphrase|signature|credential)[\w.-]{0,40}"
+    r"|key|auth|pwd|pass|sig|sas"
+)
+_CREDENTIALS = re.compile(
+    rf"""(?P<url>\b[a-z][a-z0-9+.-]{{0,20}}:/{{1,3}})(?:
+          [^\s/?\#@:]{{0,300}}:[^\s/?\#]{{0,300}}                  # https://user:password@
+        | [^\s/?\#@:\[]{{1,300}}:(?!\d+(?:[/?\#]|$))\S{{0,300}}    # a password with / ? or # in it
+    )@
+    | (?P<web>\b(?:https?|ftp):/{{1,3}})[^\s/?\#@]{{1,300}}@       # a token in the place of the user
+    | (?P<name>[?&;](?:{_QUERY_NAMES})=)[^\s&;\#'"<>]+     # a parameter of a URL
+    | \b(?-i:gh[oprsu]_|github_pat_|glpat-|hf_|sk-(?:[a-z]+\d*-)?|xox[abprs]-|AKIA)[a-z0-9_]{{16,}}   # tokens of services
+    | (?P<bearer>\bBearer\s+)[a-z0-9._~+/=-]{{8,}}
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_SPACED = re.compile(r"://[^/?#@]*:[^/?#]*@")
+"""A password with blanks in it. In a longer text they could not be told from the words around them."""
+_BARE = re.compile(r"^(?://)?[^\s/@:]+:[^\s@]+@[\w-]+(?:\.[\w.-]+|:\d+)")
 
 
 def printable(text: str, width: int | None = None) -> str:
@@ -12,11 +47,59 @@ def printable(text: str, width: int | None = None) -> str:
     """
     if width is not None and len(text) > width:
         text = text[: width - 1] + "…"
-    return "".join(c if c == " " or not _hidden(c) else c.encode("unicode_escape").decode() for c in text)
+    return text if text.isprintable() else _NOT_PLAIN.sub(_escaped, text).replace("\n", "\\n")
 
 
-def _hidden(character: str) -> bool:
-    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+def printable_lines(text: str) -> str:
+    """A text of several lines, each safe for a terminal."""
+    if text.isascii() and text.replace("\n", "").isprintable():
+        return text
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    character = found[0]
+    hidden = not character.isprintable() and unicodedata.category(character) in HIDDEN
+    return character.encode("unicode_escape").decode() if hidden else character
+
+
+def json_text(value: Any, *, indent: bool = False, ascii: bool = False) -> str:
+    """Typed data as JSON in which no character steers a terminal: hidden ones are written as `\\uXXXX`, which reads back as
+    the same text. `ascii` escapes everything that is not ASCII, for an output of another encoding than UTF-8."""
+    import msgspec  # `skillos-tui --version` prints no JSON
+
+    try:
+        encoded = msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a lone surrogate, as in a file name that is not UTF-8
+        plain = msgspec.to_builtins(value, str_keys=True)
+        return json.dumps(plain, indent=2) if indent else json.dumps(plain, separators=(",", ":"))
+    text = (msgspec.json.format(encoded) if indent else encoded).decode()
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return (_NOT_ASCII if ascii else _NOT_PLAIN).sub(lambda found: _json_escaped(found[0], ascii), text)
+
+
+def _json_escaped(character: str, always: bool) -> str:
+    if not always and (character.isprintable() or unicodedata.category(character) not in HIDDEN):
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
+def without_credentials(text: str) -> str:
+    """`text` with `…` in place of passwords and tokens: of the user info and parameters of URLs, and of known services."""
+    return _CREDENTIALS.sub(_redacted, text)
+
+
+def _redacted(found: re.Match[str]) -> str:
+    if url := found["url"] or found["web"]:
+        return f"{url}…@"
+    return f"{found['name'] or found['bearer'] or ''}…"
+
+
+def has_credentials(value: str) -> bool:
+    """Whether a value that a person gave has a password or token in it, as `https://user:TOKEN@host` does."""
+    return any(pattern.search(value) for pattern in (_CREDENTIALS, _SPACED, _BARE))
 
 
 def counted(count: int, what: str) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from engine.core.fields import Many
-from engine.core.parts import Settings, absolute_path
+from engine.core.fields import Many, UserPath
+from engine.core.parts import Settings
 
 
 class StrategySettings(Settings, frozen=True, tag_field="kind"):
@@ -25,8 +23,5 @@ class CurateSettings(Settings, frozen=True):
     seed: int = 1
     """The seed that draws the tasks."""
 
-    adapter: str = ""
+    adapter: UserPath = ""
     """The curator's adapter: a checkpoint, or a train run's directory for its newest one; "" is the untrained curator."""
-
-    def absolute(self) -> CurateSettings:
-        return msgspec.structs.replace(self, adapter=absolute_path(self.adapter))

@@ -35,7 +35,7 @@ def trajectories(run: Run) -> dict[PositionId, Trajectory]:
     found: dict[PositionId, Trajectory] = {}
     started: dict[PositionId, EpisodeStarted] = {}
     turns: dict[PositionId, list[Turn]] = {}
-    for stored in run.events(kinds=["run_started", "step_started", "episode_started", "turn_taken", "episode_ended"]):
+    for stored in run.stream(kinds=["run_started", "step_started", "episode_started", "turn_taken", "episode_ended"]):
         match stored.event:
             case RunStarted(resumed_from=last):
                 found = {at: trajectory for at, trajectory in found.items() if at.step <= last}
@@ -43,9 +43,9 @@ def trajectories(run: Run) -> dict[PositionId, Trajectory]:
                 found = {at: trajectory for at, trajectory in found.items() if at.step != step}
             case EpisodeStarted(at=at) as event:
                 started[at], turns[at] = event, []
-            case TurnTaken(at=at) as event:
+            case TurnTaken(at=at) as event if at in turns:
                 turns[at].append(Turn(event.thought, event.action, event.observation, event.invalid_action))
-            case EpisodeEnded(at=at) as event if not at.held_out:
+            case EpisodeEnded(at=at) as event if at in started and not at.held_out:
                 found[at] = _trajectory(started[at], turns[at], event)
     return found
 

@@ -91,11 +91,11 @@ def trajectory_of(run: Run, edit: Edit) -> str:
     if at is None:
         return ""
     began = 0
-    for stored in run.events(kinds=["step_started"]):
+    for stored in run.stream(kinds=["step_started"]):
         if isinstance(stored.event, StepStarted) and stored.event.step == at.step:
             began = stored.id
     texts: list[str] = []
-    for stored in run.events(after=began, kinds=["episode_started", "turn_taken"]):
+    for stored in run.stream(after=began, kinds=["episode_started", "turn_taken"]):
         event = stored.event
         if isinstance(event, EpisodeStarted) and event.at == at:
             texts += [event.prompt, event.observation]

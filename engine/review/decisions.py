@@ -47,6 +47,7 @@ def amend(run: Run, edit_id: str, by: str, text: str, reason: str = "") -> Edit:
     that it can be queued again. Raises as `approve` does, and `ReviewError` that says what is wrong with the text; then
     nothing was changed.
     """
+    run.check_writable()
     reconcile(run)
     edit = run.edit(edit_id)
     if text == edit.after or "amend" not in actions(edit.state):
@@ -93,6 +94,7 @@ def requeue(run: Run, edit_id: str, by: str) -> Edit:
     An insert of what exists by now becomes an update, an update of what is gone an insert. Raises `ReviewError` when
     the edit no longer applies.
     """
+    run.check_writable()
     reconcile(run)
     edit = run.edit(edit_id)
     if "requeue" not in actions(edit.state):

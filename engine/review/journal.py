@@ -63,7 +63,8 @@ def reconcile(run: Run, *, wait: float = LOCK_SECONDS) -> list[str]:
     `ReviewError` where another process decides for longer than `wait` seconds, and `RunError`.
     """
     try:
-        if _missing(run) is None:
+        missing = _missing(run)
+        if missing is None or (run.read_only and not missing.commits):
             return []
         with _locked(run, wait):
             return _log_missing(run, _missing(run))
@@ -223,13 +224,23 @@ def _missing(run: Run) -> _Missing | None:
     return _Missing(head, lacking, history) if lacking or walked > WALKED else None
 
 
+def unlogged(run: Run) -> list[Commit]:
+    """The commits of this run's decisions that its log lacks, of the whole history, oldest first; nothing is written.
+
+    Raises `HistoryError`.
+    """
+    history = History.existing(run.repo_path)
+    found = {made.trailers["Decision"]: made for made in history.since("") if of_run(run, made)} if history else {}
+    return _lacking(run, list(found.values()))
+
+
 def _lacking(run: Run, found: list[Commit]) -> list[Commit]:
     """The commits whose decisions are not in the log.
 
     The log of an earlier version names commits and no tokens: where the history was rewritten since, each of its decisions
     stands for one commit of the same edit and action.
     """
-    stored = [stored.event for stored in run.events(kinds=["edit_decided"])]
+    stored = [stored.event for stored in run.stream(kinds=["edit_decided"])]
     logged = [event for event in stored if isinstance(event, EditDecided) and event.decision.commit]
     tokens = {event.decision.token for event in logged}
     ids = {event.decision.commit for event in logged}
@@ -326,6 +337,7 @@ def _few(events: Sequence[LogEvent | Notice], run: Run) -> list[LogEvent | Notic
 
 @contextmanager
 def _locked(run: Run, wait: float) -> Iterator[None]:
+    run.check_writable()
     with ExitStack() as held:
         try:
             held.enter_context(file_lock(run.path / LOCK_FILE, wait))

@@ -138,7 +138,7 @@ def never_curated(run: Run) -> str:
 
 def _first_skipped(run: Run) -> str:
     """The first reason in the log for a decision that was not made, to be put at a sentence's end."""
-    for stored in run.events(kinds=["curation_skipped"]):
+    for stored in run.stream(kinds=["curation_skipped"]):
         if isinstance(stored.event, CurationSkipped) and not stored.event.at.held_out:
             return f" ({place(stored.event.at)}: {stored.event.reason})"
     return ""

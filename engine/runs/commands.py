@@ -34,15 +34,8 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(AnyCommand)
 
 
 def encode_command(command: AnyCommand) -> bytes:
     """The command as JSON."""
     return _encoder.encode(command)
-
-
-def decode_command(data: bytes) -> AnyCommand:
-    """The command of one JSON object. Raises `msgspec.ValidationError`."""
-    command: AnyCommand = _decoder.decode(data)
-    return command

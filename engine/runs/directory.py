@@ -5,7 +5,7 @@
         writer.emit(Notice("info", "hello"))
 
     run = Run.open(path)
-    for stored in run.events(after=seen):
+    for stored in run.stream(after=seen):
         print(stored.id, stored.event)
 
 The directory holds run.db (SQLite), config.toml, engine.lock, repo/, checkpoints/ and logs/. Everything here may be
@@ -14,51 +14,36 @@ used from any thread and from any number of processes; only one engine at a time
 
 from __future__ import annotations
 
-import os
 import shutil
+import stat
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-
-import msgspec
 
 from engine.config import Config, load_file
 from engine.core.edit import Edit
 from engine.core.edit import State as EditState
 from engine.core.events import (
     AnyEvent,
+    Notice,
     State,
     StepEnded,
     UnitEnded,
 )
 from engine.core.files import publish
-from engine.runs import database, process
-from engine.runs.commands import AnyCommand, Sent, decode_command, encode_command
+from engine.runs import database, process, rows
+from engine.runs.chain import Row
+from engine.runs.commands import AnyCommand, Sent, encode_command
 from engine.runs.database import Database
-from engine.runs.errors import NotARun, RunError, RunExists, translate_errors
+from engine.runs.errors import DamagedRun, NotARun, RunError, RunExists
 from engine.runs.log import Log, Stored, Transaction
+from engine.runs.rows import CommandRow, EditRow, EditStateRow, Read, RunRow, RunState, StepRow
 from engine.runs.writer import EventWriter
 
 DATABASE, CONFIG, REPO, CHECKPOINTS, LOGS = "run.db", "config.toml", "repo", "checkpoints", "logs"
 FINAL_STATES: frozenset[State] = frozenset({"stopped", "finished", "failed"})
-
-
-class RunState(msgspec.Struct, frozen=True):
-    """The state of a run according to its events (the death of an engine does not change it: see `status`).
-
-    `step` is the present one, or the last; `steps` is 0 and `profile` "" until an engine first started; `since` is when
-    the state began, in unix time, None before any event.
-    """
-
-    state: State
-    reason: str
-    since: float | None
-    profile: str
-    step: int
-    steps: int
-    resumed_from: int
 
 
 class Run:
@@ -69,18 +54,12 @@ class Run:
         self.db = Database(path / DATABASE)
         self._log = Log(self.db)
         try:
-            row = self.db.one("SELECT id, kind, created, repo FROM run")
-        except NotARun:
-            raise
-        except RunError as error:
+            row = rows.one(self.db, "run", RunRow)
+        except RunError:
             self.db.close()
-            raise NotARun(f"{path} is not a run that can be read: {error}") from error
-        if row is None:
-            raise NotARun(f"{path / DATABASE} has no entry for its run; the database is damaged")
-        self.id: str = row[0]
-        self.kind: str = row[1]
-        self.created: float = row[2]
-        self.repo_path: Path = Path(row[3]) if row[3] else path / REPO
+            raise
+        self.id, self.kind, self.created = row.id, row.kind, row.created
+        self.repo_path = Path(row.repo) if row.repo else path / REPO
 
     @classmethod
     def create(cls, path: Path | str, *, kind: str, config_text: str, repo: Path | None = None) -> Run:
@@ -111,23 +90,17 @@ class Run:
 
     @classmethod
     def open(cls, path: Path | str) -> Run:
-        """Open a run directory. Raises `NotARun` when there is none, `RunError` when it may not be written."""
+        """Open a run directory; only to read (see `read_only`) where it may not be written.
+
+        Raises `NotARun` when there is none, `DamagedRun` (a `NotARun`) when its identity cannot be read, and `RunError` when
+        it may not be read.
+        """
         path = Path(path).absolute()
-        if not path.exists():
-            raise NotARun(f"there is no run at {path}: no such folder")
-        if not path.is_dir():
-            raise NotARun(f"{path} is a file; give the directory of a run")
-        database_file = path / DATABASE
         try:
-            present = database_file.is_file()
+            _check_folder(path)
+            return cls(path)
         except OSError as error:
-            raise RunError(f"cannot look into {path}: {error.strerror}") from error
-        if not present:
-            raise NotARun(f"{path} is not a run: it has no {DATABASE}; give a directory that skillos-engine made")
-        for item in (path, database_file):
-            if not os.access(item, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-                raise RunError(f"no permission to read and write {item}; open the run as the user who made it")
-        return cls(path)
+            raise RunError(f"cannot look into {path}: {error.strerror} ({error.filename})") from error
 
     def close(self) -> None:
         """Close the database connections."""
@@ -138,6 +111,15 @@ class Run:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    @property
+    def read_only(self) -> str:
+        """Why the run can only be read; "" where it may be written."""
+        return self.db.read_only
+
+    def check_writable(self) -> None:
+        """Raise `ReadOnlyRun` where the run can only be read."""
+        self.db.check_writable()
 
     @property
     def config(self) -> Config:
@@ -157,7 +139,8 @@ class Run:
     # Writing
 
     def writer(self) -> EventWriter:
-        """A thread-safe writer that commits in batches; a context manager."""
+        """A thread-safe writer that commits in batches; a context manager. Raises `ReadOnlyRun`."""
+        self.check_writable()
         return EventWriter(self._log.append, self.id)
 
     def append(self, *events: AnyEvent) -> None:
@@ -166,7 +149,7 @@ class Run:
             transaction.append(*events)
 
     def transaction(self) -> AbstractContextManager[Transaction]:
-        """Events and other rows, all or none. Raises `WriteFailed`."""
+        """Events and other rows, all or none. Raises `WriteFailed`, `ReadOnlyRun`."""
         return self._log.transaction()
 
     # Reading
@@ -176,6 +159,15 @@ class Run:
     ) -> list[Stored]:
         """The events with `after` < id <= `until`, oldest first, at most `limit`, only of `kinds` (`turn_taken`, …)."""
         return self._log.read(after, limit, kinds, until)
+
+    def stream(self, after: int = 0, kinds: Sequence[str] | None = None, until: int | None = None) -> Iterator[Stored]:
+        """The same events one by one, read in pages, so that a long log is never in memory as a whole. `until` is by default
+        the last id at the beginning."""
+        return self._log.stream(after, kinds, until)
+
+    def rows(self, after: int = 0, kinds: Sequence[str] | None = None, until: int | None = None) -> Iterator[list[Row]]:
+        """The same events in pages as they are stored, with their checksums."""
+        return self._log.rows(after, kinds, until)
 
     def tail(self, limit: int, kinds: Sequence[str] | None = None, until: int | None = None) -> list[Stored]:
         """The last `limit` events up to `until`, oldest first; a negative `limit` is none."""
@@ -190,42 +182,60 @@ class Run:
         return self.db.data_version()
 
     def state(self) -> RunState:
-        """The state of the run according to its events."""
-        row = self.db.one("SELECT state, reason, since, profile, step, steps, resumed_from FROM state")
-        return RunState(*row)
+        """The state of the run according to its events. Raises `DamagedRun`."""
+        return rows.one(self.db, "state", RunState)
 
     def steps(self) -> list[StepEnded]:
-        """The summaries of the finished steps, in order, without those that a resume undid."""
-        return [ended for ended in self._ended() if isinstance(ended, StepEnded)]
+        """The summaries of the finished steps, in order, without those that a resume undid. Raises `DamagedRun`."""
+        return [row.data for row in self.read_ended().whole() if isinstance(row.data, StepEnded)]
 
     def units(self) -> list[UnitEnded]:
-        """The finished units of a job that plays no rollouts, in order, without those that a resume undid."""
-        return [ended for ended in self._ended() if isinstance(ended, UnitEnded)]
+        """The finished units of a job that plays no rollouts, in order, without those that a resume undid. Raises
+        `DamagedRun`."""
+        return [row.data for row in self.read_ended().whole() if isinstance(row.data, UnitEnded)]
 
     def last_ended(self) -> int:
-        """The number of the last step or unit that ended and that no resume undid; 0 before the first."""
-        return int(self.db.one("SELECT coalesce(max(step), 0) FROM steps")[0])
+        """The number of the last step or unit that ended and that no resume undid; 0 before the first. Raises
+        `DamagedRun`."""
+        last = rows.rows(self.db, "steps", StepRow, "ORDER BY step DESC LIMIT 1").whole()
+        return last[0].step if last else 0
 
-    def _ended(self) -> list[StepEnded | UnitEnded]:
-        rows = self.db.all("SELECT data FROM steps ORDER BY step")
-        with translate_errors(self.db.path):
-            return [_decode_ended(row[0]) for row in rows]
+    def read_ended(self) -> Read[StepRow]:
+        """The finished steps and units, in order, and those that cannot be read."""
+        return rows.rows(self.db, "steps", StepRow, "ORDER BY step")
 
     def edits(self, state: EditState | None = None, *, newest: int | None = None) -> list[Edit]:
-        """The edits of the review queue, oldest first; only those in `state`, only the `newest` of them, if given."""
+        """The edits of the review queue, oldest first; only those in `state`, only the `newest` of them, if given. Raises
+        `DamagedRun`."""
+        return [row.data for row in self.read_edits(state, newest=newest).whole()]
+
+    def read_edits(self, state: EditState | None = None, *, newest: int | None = None) -> Read[EditRow]:
+        """The same edits, and those that cannot be read."""
         where, values = ("WHERE state = ?", [state]) if state else ("", [])
-        sql = f"SELECT data FROM edits {where} ORDER BY event DESC LIMIT ?"
-        rows = self.db.all(sql, [*values, -1 if newest is None else newest])
-        with translate_errors(self.db.path):
-            return [_decode_edit(row[0]) for row in reversed(rows)]
+        last = [*values, -1 if newest is None else newest]
+        found = rows.rows(self.db, "edits", EditRow, f"{where} ORDER BY event DESC LIMIT ?", last)
+        return Read(found.values[::-1], found.damaged[::-1])
 
     def edit(self, edit_id: str) -> Edit:
-        """One edit. Raises `RunError` when the run has none of that id."""
-        row = self.db.one("SELECT data FROM edits WHERE edit = ?", [edit_id])
-        if row is None:
+        """One edit. Raises `RunError` when the run has none of that id, `DamagedRun` when it cannot be read."""
+        found = rows.rows(self.db, "edits", EditRow, "WHERE edit = ?", [edit_id]).whole()
+        if not found:
             raise RunError(f"{self.path} has no edit {edit_id!r}; see: skillos-engine review {self.path} list")
-        with translate_errors(self.db.path):
-            return _decode_edit(row[0])
+        return found[0].data
+
+    def edit_states(self) -> Read[EditStateRow]:
+        """The ids of all edits and their states, cheaper than the edits."""
+        return rows.rows(self.db, "edits", EditStateRow)
+
+    def damaged(self) -> list[str]:
+        """What cannot be read of the finished steps and of the states of the edits: a sentence for each row."""
+        found: list[DamagedRun] = []
+        for read in (self.read_ended, self.edit_states):
+            try:
+                found += read().damaged
+            except DamagedRun as error:  # a whole table
+                found.append(error)
+        return [row.short for row in found]
 
     def count_edits(self, state: EditState) -> int:
         """How many edits are in `state`."""
@@ -234,7 +244,8 @@ class Run:
     # The engine process
 
     def lock(self) -> process.EngineLock:
-        """Become the engine of this run (a context manager). Raises `RunLocked` while another engine is."""
+        """Become the engine of this run (a context manager). Raises `RunLocked` while another engine is, `ReadOnlyRun`."""
+        self.check_writable()
         return process.EngineLock(self.path)
 
     def beat(self) -> None:
@@ -263,13 +274,17 @@ class Run:
             connection.execute("INSERT INTO commands (at, by, data) VALUES (?, ?, ?)", values)
 
     def take_commands(self) -> list[Sent]:
-        """The commands left since the last call, oldest first. Each is given out once."""
+        """The commands left since the last call, oldest first. Each is given out once. One that cannot be read is dropped, and
+        a notice says so."""
         if self.db.one("SELECT 1 FROM commands LIMIT 1") is None:
             return []
-        with self.db.transaction() as connection:
-            rows = connection.execute("SELECT at, by, data FROM commands ORDER BY id").fetchall()
-            connection.execute("DELETE FROM commands")
-        return [Sent(at, by, decode_command(data)) for at, by, data in rows]
+        with self.transaction() as transaction:
+            left = rows.rows(self.db, "commands", CommandRow, "ORDER BY id")
+            transaction.connection.execute("DELETE FROM commands")
+            transaction.append(
+                *(Notice("warning", f"{bad.short}; the command was dropped: send it again") for bad in left.damaged)
+            )
+        return [Sent(row.at, row.by, row.data) for row in left.values]
 
 
 def _fill(folder: Path, run_id: str, kind: str, config_text: str, repo: Path | None) -> None:
@@ -280,5 +295,19 @@ def _fill(folder: Path, run_id: str, kind: str, config_text: str, repo: Path | N
     database.create(folder / DATABASE, run_id, kind, time.time(), str(repo.absolute()) if repo else None)
 
 
-_decode_edit = msgspec.json.Decoder(Edit).decode
-_decode_ended = msgspec.json.Decoder(StepEnded | UnitEnded).decode
+def _check_folder(path: Path) -> None:
+    """Raise `NotARun` for what is not a run directory, and `OSError` where that cannot be seen."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotARun(f"there is no run at {path}: no such folder") from error
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotARun(f"{path} is a file; give the directory of a run")
+    if (path / database.REPAIRED).exists():
+        raise DamagedRun(path, DATABASE, "a repair of it was interrupted")
+    try:
+        (path / DATABASE).stat()
+    except FileNotFoundError as error:
+        raise NotARun(
+            f"{path} is not a run: it has no {DATABASE}; give a directory that skillos-engine made"
+        ) from error

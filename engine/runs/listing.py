@@ -18,7 +18,7 @@ import msgspec
 from engine.runs.directory import DATABASE, FINAL_STATES
 from engine.runs.errors import RunError
 from engine.runs.process import LOCK_FILE, engine_of
-from engine.runs.supervisor import RunSummary, summary_of
+from engine.runs.supervisor import RunSummary, empty, summary_of
 
 WATCHED = (DATABASE, f"{DATABASE}-wal", LOCK_FILE)
 
@@ -52,7 +52,7 @@ class RunListing:
         """
         try:
             with os.scandir(self.home) as entries:
-                names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+                names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and _is_folder(entry))
         except FileNotFoundError:
             names = []
         except OSError as error:
@@ -71,7 +71,7 @@ class RunListing:
         if before is not None and before.mode == mode and not _changed(before, marks, folder):
             return before
         alive = _alive(folder)
-        if mode is None or (marks[0] is None and _empty(folder)):
+        if mode is None or (marks[0] is None and empty(folder)):
             return None
         self.read += 1
         return _Known(mode, marks, alive, summary_of(folder))
@@ -89,7 +89,7 @@ def _changed(before: _Known, marks: tuple[Mark, ...], folder: Path) -> bool:
         return not _alive(folder)
     if before.marks[database] != marks[database]:
         return state not in FINAL_STATES or _alive(folder)
-    return marks[0] is None and _empty(folder)
+    return marks[0] is None and empty(folder)
 
 
 def _mark(path: str) -> Mark:
@@ -107,13 +107,13 @@ def _mode(path: str) -> int | None:
         return None
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
 def _alive(folder: Path) -> bool:
     engine = engine_of(folder)
     return engine is not None and engine.alive()
-
-
-def _empty(folder: Path) -> bool:
-    try:
-        return not any(folder.iterdir())
-    except OSError:
-        return False

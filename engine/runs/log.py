@@ -1,13 +1,17 @@
 """The event log of a run in its database: one row an event, written in the same transaction as the projections.
 
-log = Log(database)
-log.append([(time.time(), Notice("info", "hello"))])
-for stored in log.read(after=seen):
-    print(stored.id, stored.event)
+    log = Log(database)
+    log.append([(time.time(), Notice("info", "hello"))])
+    for stored in log.stream(after=seen):
+        print(stored.id, stored.event)
+
+Each row has a checksum that follows from the row before (`engine.runs.chain`). It is computed inside the transaction, since
+engine, command line and workbench all write. Reading never fails on an event: one that cannot be read is an `Unreadable`.
 """
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -15,19 +19,25 @@ from contextlib import contextmanager
 
 import msgspec
 
-from engine.core.events import AnyEvent, decode, encode, kind_of
+from engine.core.events import AnyEvent, Unreadable, encode, kind_of, read
 from engine.runs import projections
+from engine.runs.chain import COLUMNS, Row, event_sum, start_of
 from engine.runs.database import Database
-from engine.runs.errors import RunError
 from engine.runs.writer import Timed
+
+PAGE = 1_000
+"""Events that a stream reads at once, at most."""
+PAGE_BYTES = 4_000_000
+"""A stream reads no more of a page after so many bytes of events."""
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """An event of the log: ids grow by one, `at` is the unix time in seconds when it was emitted."""
+    """An event of the log: ids grow by one, `at` is the unix time in seconds when it was emitted; NaN where that cannot be
+    read."""
 
     id: int
     at: float
-    event: AnyEvent
+    event: AnyEvent | Unreadable
 
 
 class Transaction:
@@ -64,6 +74,21 @@ class Log:
         where, values = _condition(after, until, kinds)
         return self._select(f"WHERE {where} ORDER BY id LIMIT ?", [*values, -1 if limit is None else limit])
 
+    def rows(self, after: int, kinds: Sequence[str] | None, until: int | None) -> Iterator[list[Row]]:
+        """The rows with `after` < id <= `until`, oldest first, in pages. `until` is by default the last id at the beginning.
+
+        No transaction is open between two pages.
+        """
+        until = self.last_id() if until is None else until
+        while page := self._page(after, kinds, until):
+            yield page
+            after = page[-1].id
+
+    def stream(self, after: int, kinds: Sequence[str] | None, until: int | None) -> Iterator[Stored]:
+        """The events of `rows`, one by one."""
+        for page in self.rows(after, kinds, until):
+            yield from map(stored_of, page)
+
     def tail(self, limit: int, kinds: Sequence[str] | None, until: int | None) -> list[Stored]:
         """The last `limit` events up to `until`, oldest first; a negative `limit` is none."""
         where, values = _condition(0, until, kinds)
@@ -73,27 +98,52 @@ class Log:
         """The id of the newest event; 0 when there is none."""
         return int(self._database.one("SELECT coalesce(max(id), 0) FROM events")[0])
 
-    def _select(self, condition: str, values: Sequence[int | str]) -> list[Stored]:
-        rows = self._database.all(f"SELECT id, at, data FROM events {condition}", values)
-        return [self._stored(*row) for row in rows]
+    def _page(self, after: int, kinds: Sequence[str] | None, until: int) -> list[Row]:
+        where, values = _condition(after, until, kinds)
+        sql = f"SELECT {COLUMNS} FROM events WHERE {where} ORDER BY id LIMIT {PAGE}"
 
-    def _stored(self, event_id: int, at: float, data: bytes) -> Stored:
-        try:
-            return Stored(event_id, at, decode(data))
-        except msgspec.DecodeError as error:
-            folder = self._database.path.parent
-            raise RunError(
-                f"event {event_id} of {folder} cannot be read: {error}; was it written by a newer skillos-tui?"
-            ) from error
+        def read_page(connection: sqlite3.Connection) -> list[Row]:
+            page: list[Row] = []
+            size = 0
+            rows = connection.execute(sql, values)
+            for values_of_row in rows:
+                page.append(row := Row(*values_of_row))
+                size += len(row.data or b"")
+                if size > PAGE_BYTES:
+                    break
+            rows.close()
+            return page
+
+        return self._database.read(read_page)
+
+    def _select(self, condition: str, values: Sequence[int | str]) -> list[Stored]:
+        rows = self._database.all(f"SELECT {COLUMNS} FROM events {condition}", values)
+        return [stored_of(Row(*row)) for row in rows]
+
+
+def stored_of(row: Row) -> Stored:
+    """The event of a row, with its id and time."""
+    return Stored(row.id, math.nan if row.at is None else row.at, read_row(row))
+
+
+def read_row(row: Row) -> AnyEvent | Unreadable:
+    """The event of a row, or why it cannot be read."""
+    return read(row.kind or b"", row.data or b"")
 
 
 def _insert(connection: sqlite3.Connection, batch: Sequence[Timed]) -> None:
     """Insert events, and update the projections, inside the caller's write transaction."""
-    first = int(connection.execute("SELECT coalesce(max(id), 0) + 1 FROM events").fetchone()[0])
-    rows = [(first + i, at, kind_of(event), encode(event)) for i, (at, event) in enumerate(batch)]
-    connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
-    for i, (at, event) in enumerate(batch):
-        projections.apply(connection, first + i, at, event)
+    newest = connection.execute("SELECT id, CAST(sum AS BLOB) FROM events ORDER BY id DESC LIMIT 1").fetchone()
+    last, sum_ = newest or (0, start_of(connection))
+    rows = []
+    for event_id, (at, event) in enumerate(batch, last + 1):
+        kind, data = kind_of(event), encode(event)
+        sum_ = event_sum(sum_ or b"", event_id, at, kind.encode(), data)
+        rows.append((event_id, at, kind, data, sum_))
+    connection.executemany("INSERT INTO events (id, at, kind, data, sum) VALUES (?, ?, ?, ?, ?)", rows)
+    for event_id, (at, event) in enumerate(batch, last + 1):
+        projections.apply(connection, event_id, at, event)
+    projections.note_last(connection, last + len(rows))
 
 
 def _condition(after: int, until: int | None, kinds: Sequence[str] | None) -> tuple[str, list[int | str]]:

@@ -25,7 +25,7 @@ def due(training: TrainingSettings, step: int) -> bool:
 def measurements(run: Run) -> dict[int, HeldOutMeasured]:
     """The held-out results that no resume undid, by step, in the order of the steps."""
     found: dict[int, HeldOutMeasured] = {}
-    for stored in run.events(kinds=["run_started", "held_out_measured"]):
+    for stored in run.stream(kinds=["run_started", "held_out_measured"]):
         match stored.event:
             case RunStarted(resumed_from=last):
                 found = {step: result for step, result in found.items() if step <= last}

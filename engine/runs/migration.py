@@ -22,10 +22,11 @@ import msgspec
 
 from engine.core.edit import Action, NotAllowed, State, transition
 from engine.runs import projections
+from engine.runs.chain import rechain
 from engine.runs.errors import NotARun, RunError
 from engine.runs.process import engine_of, started_for
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 WAIT_MS = 120_000
 """How long a second opener waits for a migration; a log of a million events takes seconds."""
 BATCH = 5_000
@@ -49,6 +50,7 @@ def migrate(connection: sqlite3.Connection, run: Path) -> None:
             version = _checked_version(connection, run)
             if version < SCHEMA_VERSION:
                 _refuse_while_in_use(run, version)
+                _refuse_what_is_newer(connection, run, version)
                 for step in range(version, SCHEMA_VERSION):
                     STEPS[step](connection, run)
                 projections.create(connection)
@@ -85,6 +87,14 @@ def _refuse_while_in_use(run: Path, version: int) -> None:
                 f"skillos-tui writes version {SCHEMA_VERSION}); stop that engine with the older skillos-tui, or wait "
                 "until it ends, and open the run again"
             )
+
+
+def _refuse_what_is_newer(connection: sqlite3.Connection, run: Path, version: int) -> None:
+    """Raise `NotARun` where the tables are those of this version: the number was changed, not the schema."""
+    if any(column[1] == "sum" for column in connection.execute("PRAGMA table_info(events)")):
+        raise NotARun(
+            f"{run / 'run.db'} is damaged: it says schema version {version} and has the tables of version {SCHEMA_VERSION}"
+        )
 
 
 # Version 1 to 2
@@ -208,7 +218,19 @@ def _decided(old: dict[str, Any], action: Action, at: float) -> dict[str, Any]:
     return {"kind": "edit_decided", "edit": old["edit"], "decision": decision}
 
 
-STEPS: Mapping[int, Callable[[sqlite3.Connection, Path], None]] = MappingProxyType({1: _to_version_2})
+# Version 2 to 3
+
+
+def _to_version_3(connection: sqlite3.Connection, run: Path) -> None:
+    """A checksum for each event, and no notes of decisions to be done: a decision is one transaction, or its commit."""
+    for table in ("run", "events"):
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN sum BLOB NOT NULL DEFAULT x''")
+    rechain(connection)
+    connection.execute("DROP TABLE decisions")
+    connection.execute("CREATE TABLE reconciled (only INTEGER PRIMARY KEY CHECK (only = 1), head TEXT NOT NULL)")
+
+
+STEPS: Mapping[int, Callable[[sqlite3.Connection, Path], None]] = MappingProxyType({1: _to_version_2, 2: _to_version_3})
 """What leads from a version to the next one."""
 
 _encode = msgspec.json.Encoder().encode

@@ -4,7 +4,8 @@ They are written in the transaction that writes the events, so a run with a mill
 be dropped and rebuilt from the log (`rebuild`) to equal tables.
 
 A `RunStarted` that resumes from step k deletes the steps after k: no checkpoint has them, and they are done again. The state
-of an edit follows from `engine.core.edit.TRANSITIONS`; an event that the table does not allow is refused.
+of an edit follows from `engine.core.edit.TRANSITIONS`; an event that the table does not allow is refused. `state.last` is
+the id of the newest event, so that a log whose end is gone is noticed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from engine.core.edit import Edit
+from engine.core.edit import Edit, NotAllowed
 from engine.core.events import (
     AnyEvent,
     EditDecided,
@@ -26,15 +27,21 @@ from engine.core.events import (
     StepEnded,
     StepStarted,
     UnitEnded,
-    decode,
+    Unreadable,
     encode,
+    read,
 )
+from engine.runs.chain import COLUMNS, Row
+
+NAMES = ("state", "steps", "edits")
+PAGE = 1_000
+"""Events that are read at once."""
 
 TABLES = """
 CREATE TABLE state (
     only INTEGER PRIMARY KEY CHECK (only = 1), profile TEXT NOT NULL DEFAULT '', steps INTEGER NOT NULL DEFAULT 0,
     state TEXT NOT NULL DEFAULT 'starting', reason TEXT NOT NULL DEFAULT '', since REAL,
-    step INTEGER NOT NULL DEFAULT 0, resumed_from INTEGER NOT NULL DEFAULT 0
+    step INTEGER NOT NULL DEFAULT 0, resumed_from INTEGER NOT NULL DEFAULT 0, last INTEGER NOT NULL DEFAULT 0
 );
 INSERT INTO state (only) VALUES (1);
 CREATE TABLE steps (step INTEGER PRIMARY KEY, event INTEGER NOT NULL, data BLOB NOT NULL);
@@ -52,24 +59,48 @@ def apply(connection: sqlite3.Connection, event_id: int, at: float, event: AnyEv
         rule(connection, event_id, at, event)
 
 
+def note_last(connection: sqlite3.Connection, event_id: int) -> None:
+    """Note the id of the newest event, inside the caller's transaction."""
+    connection.execute("UPDATE state SET last = ?", (event_id,))
+
+
 def create(connection: sqlite3.Connection) -> None:
     """Make the tables, empty, in the place of those that there are, inside the caller's transaction."""
-    for table in ("state", "steps", "edits"):
+    for table in NAMES:
         connection.execute(f"DROP TABLE IF EXISTS {table}")
     for statement in TABLES.split(";"):
         connection.execute(statement)
 
 
-def rebuild(connection: sqlite3.Connection) -> None:
-    """Empty the derived tables and derive them again from the events, inside the caller's transaction."""
-    for table in ("state", "steps", "edits"):
+def rebuild(connection: sqlite3.Connection) -> list[str]:
+    """Empty the derived tables and derive them again from the events, inside the caller's transaction.
+
+    An event that cannot be read, or that does not follow from those before it, is left out; a sentence for each.
+    """
+    for table in NAMES:
         connection.execute(f"DELETE FROM {table}")
     connection.execute("INSERT INTO state (only) VALUES (1)")
-    kinds = [type_.__struct_config__.tag for type_ in _RULES]
-    marks = ", ".join("?" * len(kinds))
-    rows = connection.execute(f"SELECT id, at, data FROM events WHERE kind IN ({marks}) ORDER BY id", kinds)
-    for event_id, at, data in rows.fetchall():
-        apply(connection, event_id, at, decode(data))
+    marks = ", ".join("?" * len(KINDS))
+    rows = connection.execute(f"SELECT {COLUMNS} FROM events WHERE kind IN ({marks}) ORDER BY id", KINDS)
+    left_out = []
+    while page := rows.fetchmany(PAGE):
+        for row in (Row(*values) for values in page):
+            event = read(row.kind or b"", row.data or b"")
+            why = event.why if isinstance(event, Unreadable) else refused(connection, row.id, row.at or 0.0, event)
+            if why:
+                left_out.append(f"event {row.id}: {why}")
+    (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()
+    note_last(connection, last)
+    return left_out
+
+
+def refused(connection: sqlite3.Connection, event_id: int, at: float, event: AnyEvent) -> str:
+    """Apply an event that a log holds; why it cannot be applied, "" where it was."""
+    try:
+        apply(connection, event_id, at, event)
+    except (NotAllowed, OverflowError) as error:
+        return str(error)
+    return ""
 
 
 def _run_started(connection: sqlite3.Connection, event_id: int, at: float, event: RunStarted) -> None:
@@ -128,3 +159,6 @@ _RULES: dict[type[Event], Callable[[sqlite3.Connection, int, float, Any], None]]
     EditProposed: _edit_proposed,
     EditDecided: _edit_decided,
 }
+
+KINDS = tuple(type_.__struct_config__.tag for type_ in _RULES)
+"""The kinds of events that the tables derive from."""

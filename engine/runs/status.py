@@ -32,7 +32,8 @@ class Status(msgspec.Struct, frozen=True):
     `ended` are the summaries of the steps that ended, `units` the ends of units that play no rollouts, and `held_out` the
     results of the fixed evaluation; all exclude what a resume undid. `skipped_updates` maps a step that left weights and
     optimizer as they were to the reason.
-    `pending_reviews` counts the edits that wait for a person, those in conflict included.
+    `pending_reviews` counts the edits that wait for a person, those in conflict included. `damaged` says which rows cannot be
+    read, and are in none of the others; `read_only` why the run can only be read, "" where it can be written.
     """
 
     run: str
@@ -49,11 +50,13 @@ class Status(msgspec.Struct, frozen=True):
     held_out: list[HeldOutMeasured]
     pending_reviews: int
     heartbeat_age_s: float | None
+    damaged: list[str] = []
+    read_only: str = ""
 
 
 def status(run: Run) -> Status:
-    """The present status of `run`."""
-    state = run.state()
+    """The present status of `run`. Raises `DamagedRun` where the run's state cannot be read."""
+    state, ended, edits = run.state(), run.read_ended(), run.edit_states()
     profile, steps = (state.profile, state.steps) if state.profile else _planned(run)
     return Status(
         run=run.id,
@@ -64,19 +67,21 @@ def status(run: Run) -> Status:
         reason=state.reason,
         step=state.step,
         steps=steps,
-        ended=run.steps(),
-        units=run.units(),
+        ended=[row.data for row in ended.values if isinstance(row.data, StepEnded)],
+        units=[row.data for row in ended.values if isinstance(row.data, UnitEnded)],
         skipped_updates={step: made.skipped for step, made in updates(run).items() if made.skipped},
         held_out=[*measurements(run).values()],
-        pending_reviews=sum(run.count_edits(state) for state in OPEN),
+        pending_reviews=sum(edit.state in OPEN for edit in edits.values),
         heartbeat_age_s=run.heartbeat_age(),
+        damaged=[row.short for row in (*ended.damaged, *edits.damaged)],
+        read_only=run.read_only,
     )
 
 
 def updates(run: Run) -> dict[int, UpdateMade]:
     """The updates of a train run by step, without those that a resume undid."""
     found: dict[int, UpdateMade] = {}
-    for stored in run.events(kinds=["run_started", "update_made"]):
+    for stored in run.stream(kinds=["run_started", "update_made"]):
         match stored.event:
             case RunStarted(resumed_from=last):
                 found = {step: made for step, made in found.items() if step <= last}

@@ -92,7 +92,7 @@ def new_run_path(home: Path, kind: str, profile: str = "") -> Path:
 def find_runs(home: Path) -> list[RunSummary]:
     """Every run in `home`, newest first; directories that cannot be opened come last, with their problem."""
     try:
-        folders = sorted(p for p in home.iterdir() if p.is_dir() and not p.name.startswith(".") and any(p.iterdir()))
+        folders = sorted(p for p in home.iterdir() if p.is_dir() and not p.name.startswith(".") and not empty(p))
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -100,13 +100,23 @@ def find_runs(home: Path) -> list[RunSummary]:
     return sorted((summary_of(folder) for folder in folders), key=lambda summary: -summary.created)
 
 
+def empty(folder: Path) -> bool:
+    """Whether a folder has nothing in it, as the directory of a run that is being made; False where it cannot be listed."""
+    try:
+        return not any(folder.iterdir())
+    except OSError:
+        return False
+
+
 def summary_of(folder: Path) -> RunSummary:
-    """The run in a directory, or the problem that keeps it from being opened."""
+    """The run in a directory, or the problem that keeps it from being read."""
+    created = 0.0
     try:
         with Run.open(folder) as run:
-            return RunSummary(str(folder), run.created, status(run))
+            created = run.created
+            return RunSummary(str(folder), created, status(run))
     except SkillosError as error:
-        return RunSummary(str(folder), 0.0, None, str(error))
+        return RunSummary(str(folder), created, None, str(error))
 
 
 def start(run_path: Path | str, *, worker: Sequence[str] = WORKER, patience: Patience = endless) -> int:
@@ -133,6 +143,7 @@ def start(run_path: Path | str, *, worker: Sequence[str] = WORKER, patience: Pat
 
 def _launch(run: Run, worker: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:
     """Start a process for `run`; it, and where in the log its output begins. Raises as `start` does."""
+    run.check_writable()
     with StartLock(run.path) as lock:
         engine, process = run.engine(), loading(run)
         if engine is not None:
@@ -160,6 +171,7 @@ def resume(run: Run, by: str, *, check: Check, worker: Sequence[str] = WORKER, p
     `check` (`engine.system.preflight.check`) is asked whether a new engine could work by the run's settings, which may have
     been edited since. Raises `RunError` when the run has finished, `ConfigError` as `check` does, or as `start` does.
     """
+    run.check_writable()
     engine = run.engine()
     if engine is not None:
         run.send(Resume(), by)
@@ -175,6 +187,7 @@ def stop(run: Run, by: str) -> bool:
 
     Raises `RunError` when no engine works on the run.
     """
+    run.check_writable()
     if run.engine() is None and (process := loading(run)) is not None:
         with suppress(RunLocked), run.lock():  # while we hold the lock, that process cannot begin
             if loading(run) == process:

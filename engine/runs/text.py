@@ -18,9 +18,12 @@ from engine.core.events import (
     StepEnded,
     TurnTaken,
     UnitEnded,
+    Unreadable,
     kind_of,
 )
+from engine.core.registry import UnknownPart
 from engine.core.text import counted, printable
+from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
 
 WIDTH = 160
@@ -42,7 +45,7 @@ def step_line(ended: StepEnded, steps: int, kind: str, skipped_update: str = "")
 
     `skipped_update` is the reason why a step's update was skipped.
     """
-    job = JOBS.load(kind)
+    job, unit = _job(kind), _unit(kind)
     parts = ended.rewards
     operations = " ".join(f"{name} {count}" for name, count in sorted(ended.operations.items())) or "none"
     success = f"success {number(ended.success_rate, '.0%')}"
@@ -51,15 +54,28 @@ def step_line(ended: StepEnded, steps: int, kind: str, skipped_update: str = "")
     measured = _measured(ended)
     invalid = f"invalid actions {number(ended.invalid_action_rate, '.1%')}"
     rest = f"{success}  {measured}  {invalid}  calls {operations}  {ended.seconds:.1f} s"
-    if job.trains:
+    if job is not None and job.trains:
         skipped = f"  update skipped: {skipped_update}" if skipped_update else ""
-        return f"{job.unit} {ended.step}/{steps}  {rewards}  {rest}{printable(skipped)}"
-    return f"{job.unit} {ended.step}/{steps}  {rest}"
+        return printable(f"{unit} {ended.step}/{steps}  {rewards}  {rest}{skipped}")
+    return printable(f"{unit} {ended.step}/{steps}  {rest}")
 
 
 def unit_line(ended: UnitEnded, steps: int, kind: str) -> str:
     """One finished unit of a run of `kind` that plays no rollouts."""
-    return f"{JOBS.load(kind).unit} {ended.step}/{steps}  {printable(ended.text)}  {ended.seconds:.1f} s"
+    return printable(f"{_unit(kind)} {ended.step}/{steps}  {ended.text}  {ended.seconds:.1f} s")
+
+
+def _job(kind: str) -> JobKind | None:
+    """The description of a kind of run; None where no installed package has it."""
+    try:
+        return JOBS.load(kind)
+    except UnknownPart:
+        return None
+
+
+def _unit(kind: str) -> str:
+    job = _job(kind)
+    return job.unit if job is not None else "step"
 
 
 def _measured(ended: StepEnded) -> str:
@@ -83,7 +99,7 @@ def place(at: PositionId) -> str:
 def progress_line(progress: Progress) -> str:
     """What the engine does now, and how far it is."""
     counted = f"{progress.done}/{progress.total} {progress.unit}".strip() if progress.total else ""
-    return " ".join(filter(None, [progress.phase, progress.what, counted]))
+    return printable(" ".join(filter(None, [progress.phase, progress.what, counted])))
 
 
 def after(step: int, groups: int) -> str:
@@ -99,9 +115,11 @@ def held_out_line(measured: HeldOutMeasured) -> str:
     return f"{after(measured.step, measured.groups)}: r_task {r_task}{error}{lost}"
 
 
-def event_line(event: AnyEvent) -> str:
+def event_line(event: AnyEvent | Unreadable) -> str:
     """Any event on one line: its kind and its main fields. A reason and a notice, which say what to do, are not cut."""
     match event:
+        case Unreadable():
+            what = f"cannot be read: {event.why}"
         case StateChanged():
             what = f"{event.state} {event.reason}"
         case Notice():
@@ -128,6 +146,7 @@ def event_line(event: AnyEvent) -> str:
             what = f"{event.edit} {PAST[decision.action]} by {decision.by} {decision.reason} {decision.commit[:10]}"
         case _:
             fields = msgspec.to_builtins(event)
+            fields.pop("settings", None)  # of a start: a text of a hundred lines
             what = " ".join(f"{name}={value}" for name, value in fields.items() if name != "kind")
-    width = None if isinstance(event, StateChanged | Notice) else WIDTH
+    width = None if isinstance(event, StateChanged | Notice | Unreadable) else WIDTH
     return printable(f"{kind_of(event):<18} {what}".rstrip(), width)

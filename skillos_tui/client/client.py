@@ -109,7 +109,9 @@ class Client:
                     return
                 job = job_of(run.kind)
                 tail = self._tail = Tail(run, job, self._post)
-                self._post(RunOpened(run.path, run.id, run.kind, job))
+                self._post(RunOpened(run.path, run.id, run.kind, job, run.read_only, tuple(run.damaged())))
+                if run.db.copied:
+                    self._post(Notified("warning", f"A private copy of the run is read, since {run.read_only}."))
                 last = tail.read_past()
                 unit = job.unit if job else "step"
                 self._post(PastRead(run.path, news_since(run, since, unit) if 0 < since < last else ""))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from textual.message import Message
 
 from engine.core.edit import Action, Edit
-from engine.core.events import AnyEvent
+from engine.core.events import AnyEvent, Unreadable
 from skillos_tui.model.episodes import Episode
 
 if TYPE_CHECKING:
@@ -49,12 +49,15 @@ class RunsFound(Message):
 
 @dataclass
 class RunOpened(Message):
-    """A run is open; its events follow. `job` is None when the run's kind is not installed."""
+    """A run is open; its events follow. `job` is None when the run's kind is not installed; `read_only` is why the run can
+    only be read, "" where it can be written. `damaged` are sentences about the rows that cannot be read."""
 
     path: Path
     id: str
     kind: str
     job: JobKind | None
+    read_only: str = ""
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass
@@ -71,7 +74,7 @@ class EventsRead(Message):
     the newest one."""
 
     path: Path
-    events: tuple[AnyEvent, ...]
+    events: tuple[AnyEvent | Unreadable, ...]
     live: bool
     last: int = 0
 

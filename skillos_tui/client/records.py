@@ -1,11 +1,11 @@
-"""Single reads of a run: pages of events, the newest episodes, the trajectory of an edit, news."""
+"""Single reads of a run: the newest episodes, the trajectory of an edit, news."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 
 from engine.core.edit import Edit
-from engine.core.events import EditProposed, StepStarted
+from engine.core.events import AnyEvent, EditProposed, StepStarted, Unreadable
 from engine.core.registry import UnknownPart
 from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
@@ -14,8 +14,6 @@ from engine.runs.log import Stored
 from skillos_tui.model.episodes import EPISODE_KINDS, Episode, EpisodeEvent, Followed
 from skillos_tui.model.news import KINDS, news
 
-PAGE = 500
-"""Events that are read at once."""
 MAX_RECENT = 20_000
 """How far back in the log the newest episodes are looked for, in events."""
 FORKED_STEPS, SINGLE_STEPS = 2, 6
@@ -29,15 +27,6 @@ def job_of(kind: str) -> JobKind | None:
         return JOBS.load(kind)
     except UnknownPart:
         return None
-
-
-def pages(run: Run, after: int, until: int | None, kinds: Sequence[str] | None) -> Iterator[Stored]:
-    """The events with `after` < id <= `until`, read page by page, so that a long log is never in memory as a whole."""
-    while page := run.events(after, PAGE, kinds, until):
-        yield from page
-        after = page[-1].id
-        if len(page) < PAGE:
-            return
 
 
 def recent(run: Run, last: int, *, forks: bool) -> int:
@@ -61,7 +50,7 @@ def trajectory(run: Run, edit: str) -> Episode | None:
     starts = run.tail(-1, ["step_started"], last)
     started = [s.id for s in starts if isinstance(s.event, StepStarted) and s.event.step == at.step]
     followed = Followed(True, at.group, at.rollout)
-    for stored in pages(run, started[-1] if started else 0, last, EPISODE_KINDS):
+    for stored in run.stream(started[-1] if started else 0, EPISODE_KINDS, last):
         if isinstance(stored.event, EpisodeEvent) and stored.event.at == at:
             followed.fold(stored.event)
     return followed.episodes[-1] if followed.episodes else None
@@ -69,6 +58,10 @@ def trajectory(run: Run, edit: str) -> Episode | None:
 
 def news_since(run: Run, since: int, unit: str) -> str:
     """What happened after event `since`, as one line; "" if nothing did."""
-    events = [stored.event for stored in run.events(since, None, KINDS)]
-    before = [stored.event for stored in run.tail(1, ["held_out_measured"], since)] if events else []
+    events = _readable(run.stream(since, KINDS))
+    before = _readable(run.tail(1, ["held_out_measured"], since)) if events else []
     return news(events, before, unit)
+
+
+def _readable(stored: Iterable[Stored]) -> list[AnyEvent]:
+    return [each.event for each in stored if not isinstance(each.event, Unreadable)]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from engine.config import Config, ConfigError, load_profile, profiles, to_toml, user_profiles
 from engine.core.errors import SkillosError
+from engine.core.paths import BadPath, user_path
 from engine.core.registry import UnknownPart
 from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
@@ -104,9 +105,9 @@ def _repo(request: StartRun, job: JobKind) -> Path | None:
     if job.forks:
         raise StartError("repo", f"a {job.name} run makes its own repositories; leave the repository empty")
     try:
-        repo = request.repo.expanduser().absolute()
-    except RuntimeError as error:  # a ~ of an unknown user
-        raise StartError("repo", f"{request.repo}: {error}") from error
+        repo = user_path(str(request.repo)).absolute()
+    except BadPath as error:
+        raise StartError("repo", str(error)) from error
     if repo.exists() and not repo.is_dir():
         raise StartError("repo", f"{repo} is a file; give the folder of a skill repository, or one to be made")
     if repo.exists() and not os.access(repo, os.R_OK | os.W_OK | os.X_OK):

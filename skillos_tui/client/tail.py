@@ -27,12 +27,14 @@ from engine.runs.log import Stored
 from engine.runs.status import shown_state
 from engine.skills.repo.layout import skill_files
 from skillos_tui.client.messages import EngineSeen, EventsRead, Notified, RepoRead
-from skillos_tui.client.records import PAGE, pages, recent
+from skillos_tui.client.records import recent
 from skillos_tui.model.view import FOLDED_AGAIN, FOLDED_RECENT, FOLDED_WHOLE
 
 if TYPE_CHECKING:
     from engine.skills.repo.watch import Changes
 
+PAGE = 500
+"""Events of one message, at most."""
 BATCH_SECONDS = 0.3
 """Events are read no more often than this, so that the screen is painted in batches."""
 LOOK_SECONDS = 1.0
@@ -68,8 +70,8 @@ class Tail:
         after = recent(run, last, forks=self._forks)
         memory = [stored for stored in run.tail(1, ["memory_measured"], last) if stored.id <= after]
         with self._posting:
-            self._post_events(chain(pages(run, 0, after, whole), memory), live=False)
-            self._post_events(pages(run, after, last, [*FOLDED_WHOLE, *FOLDED_RECENT]), live=False)
+            self._post_events(chain(run.stream(0, whole, after), memory), live=False)
+            self._post_events(run.stream(after, [*FOLDED_WHOLE, *FOLDED_RECENT], last), live=False)
             self._last = last
         return last
 
@@ -77,9 +79,8 @@ class Tail:
         """Post the newest episodes again, for a view that follows another rollout."""
         with self._posting:  # no newer event is posted before the end, so that the view folds them in order
             last = self._last
-            self._post_events(
-                pages(self.run, recent(self.run, last, forks=self._forks), last, FOLDED_AGAIN), live=False
-            )
+            after = recent(self.run, last, forks=self._forks)
+            self._post_events(self.run.stream(after, FOLDED_AGAIN, last), live=False)
 
     def follow(self, last: int, worker: Worker[None], stop: threading.Event) -> None:
         """Post what is written after event `last`, until the worker is cancelled. Raises `FileNotFoundError` when the run
@@ -92,7 +93,7 @@ class Tail:
             written, version = now != version, now
             if written:
                 with self._posting:
-                    last = self._post_events(pages(self.run, last, None, None), live=True) or last
+                    last = self._post_events(self.run.stream(last), live=True) or last
                     self._last = last
             if written or time.monotonic() - looked >= LOOK_SECONDS:
                 looked = time.monotonic()

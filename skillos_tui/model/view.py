@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.core.edit import OPEN, Edit
+from engine.core.edit import OPEN, Edit, NotAllowed
 from engine.core.events import (
     AnyEvent,
     CompletionMade,
@@ -39,7 +39,9 @@ from engine.core.events import (
     StepStarted,
     TurnTaken,
     UnitEnded,
+    Unreadable,
     UpdateMade,
+    kind_of,
 )
 from engine.core.outcomes import Outcome
 from skillos_tui.model.episodes import EPISODE_KINDS, Episode, EpisodeEvent, Followed
@@ -170,10 +172,13 @@ class RunView:
         rollout = f" · g{at.group} r{at.rollout} p{at.position}" if self.forks else ""
         return f"{self.unit} {at.step}{rollout}"
 
-    def fold(self, event: AnyEvent) -> set[Part]:
-        """Apply one event; returns the parts of the screen that it changes."""
+    def fold(self, event: AnyEvent | Unreadable) -> set[Part]:
+        """Apply one event; returns the parts of the screen that it changes. One that cannot be applied becomes a notice."""
         rule = _RULES.get(type(event))
-        return rule(self, event) if rule else set()
+        try:
+            return rule(self, event) if rule else set()
+        except NotAllowed as error:
+            return self._unreadable(Unreadable(kind_of(event), str(error)))
 
     @property
     def measuring(self) -> Measurement | None:
@@ -399,6 +404,12 @@ class RunView:
         self.notices = [*self.notices[1 - MAX_NOTICES :], event]
         return {"notice"}
 
+    def _unreadable(self, event: Unreadable) -> set[Part]:
+        """Something in the log that cannot be shown; the same is said once."""
+        why = f"an event {event.kind} of the log is not shown: {event.why}. `skillos-engine verify` names each"
+        notice = Notice("warning", why)
+        return set() if notice in self.notices else self._notice(notice)
+
 
 _RULES: dict[type, Callable[[RunView, Any], set[Part]]] = {
     RunStarted: RunView._run_started,
@@ -421,4 +432,5 @@ _RULES: dict[type, Callable[[RunView, Any], set[Part]]] = {
     ProposalsWithheld: RunView._withheld,
     MemoryMeasured: RunView._memory,
     Notice: RunView._notice,
+    Unreadable: RunView._unreadable,
 }

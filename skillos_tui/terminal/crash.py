@@ -14,6 +14,7 @@ from pathlib import Path
 
 import platformdirs
 
+from engine.core.text import without_credentials
 from skillos_tui.render.text import safe
 
 MAX_MESSAGE = 200
@@ -29,7 +30,7 @@ def folder() -> Path:
 def report(error: BaseException) -> str:
     """Write the traceback to a file and return a sentence that names it, or the traceback itself if it cannot be written."""
     what = f"skillos-tui ended because of an internal error: {_message(error)}"
-    trace = "".join(traceback.format_exception(error))
+    trace = without_credentials("".join(traceback.format_exception(error)))
     try:
         path = _write(trace)
     except OSError as refused:
@@ -38,7 +39,7 @@ def report(error: BaseException) -> str:
 
 
 def _message(error: BaseException) -> str:
-    text = safe(" ".join(str(error).split()))
+    text = safe(" ".join(without_credentials(str(error)).split()))
     return f"{type(error).__name__}: {text[:MAX_MESSAGE]}" if text else type(error).__name__
 
 
@@ -48,6 +49,6 @@ def _write(trace: str) -> Path:
     for old in sorted(place.glob("crash-*.txt"))[: -MAX_REPORTS + 1]:
         old.unlink(missing_ok=True)
     path = place / f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
-    about = f"{' '.join(sys.argv)}\nPython {platform.python_version()}, {platform.platform()}\n\n"
+    about = f"{without_credentials(' '.join(sys.argv))}\nPython {platform.python_version()}, {platform.platform()}\n\n"
     path.write_text(about + trace, errors="backslashreplace")
     return path

@@ -37,13 +37,16 @@ Piece = list[Line]
 """The forms of one part of the line; an empty form leaves it out."""
 
 
-def state_line(view: RunView, shown: ShownState, run_id: str, silent: int, width: int) -> Line:
+def state_line(
+    view: RunView, shown: ShownState, run_id: str, silent: int, width: int, *, read_only: bool = False
+) -> Line:
     """The engine's state, its progress, the time left, and the number of edits that wait; at most `width` cells.
 
-    `silent` is how many seconds a living engine has been silent.
+    `silent` is how many seconds a living engine has been silent, `read_only` whether the run can only be read.
     """
     progress = view.progress if shown in AT_WORK else None
     pieces: dict[str, Piece] = {
+        "read_only": [line("warn:read-only" if read_only else "")],
         "state": _state(view, shown, progress, silent),
         "phase": _phase(progress, silent) if progress else [line()],
         "step": _step(view, progress),

@@ -9,7 +9,8 @@ from engine.core.seeds import seed_of
 from engine.environments.household.source import HouseholdTasks
 from engine.evaluation.held_out import FIRST_SEED, RepositoryScore, evaluate
 from engine.models.local.models import LocalModels
-from engine.models.local.weights import load_base, load_tokenizer
+from engine.models.local.tokenizer import load_tokenizer
+from engine.models.local.weights import load_base
 from engine.rollouts.context import RolloutContext
 from engine.skills import SkillRepo
 from tests.training.answering import DOWN, Answering, call, skill

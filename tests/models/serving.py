@@ -18,7 +18,8 @@ import msgspec
 from engine.models.base import Completion, Message, PromptTooLong, Sampling, Usage
 from engine.models.local.models import LocalModels
 from engine.models.local.settings import LocalModelSettings
-from engine.models.local.weights import load_base, load_tokenizer
+from engine.models.local.tokenizer import load_tokenizer
+from engine.models.local.weights import load_base
 
 
 class Asked(msgspec.Struct):

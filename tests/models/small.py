@@ -9,7 +9,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from engine.models.local.models import LocalModels
 from engine.models.local.settings import LocalModelSettings
-from engine.models.local.weights import load_tokenizer
+from engine.models.local.tokenizer import load_tokenizer
 
 
 def tokenizer():

@@ -1,4 +1,4 @@
-"""Runs of schema version 1 open, once, whole, and as what they were."""
+"""Runs of schema versions 1 and 2 open, once, whole, and as what they were."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ import msgspec
 import pytest
 
 from engine.cli import main
-from engine.core.events import EpisodeEnded, HeldOutMeasured, PositionId, RolloutScored, StepEnded, TurnTaken
+from engine.core.events import EpisodeEnded, HeldOutMeasured, Notice, PositionId, RolloutScored, StepEnded, TurnTaken
 from engine.review import decisions as reviews
 from engine.runs import projections
+from engine.runs.chain import Chain, run_sum
 from engine.runs.directory import Run
 from engine.runs.errors import NotARun, RunError
 from engine.runs.migration import SCHEMA_VERSION
@@ -29,6 +30,7 @@ from tests.runs.old import unpack
 
 ROOT = Path(__file__).parents[2]
 RUNS = ("train", "curate")
+ALL = (*RUNS, "train-2")
 
 
 def version(run: Path) -> int:
@@ -41,16 +43,16 @@ def rows(run: Path) -> list[tuple[int, float, str, bytes]]:
         return connection.execute("SELECT id, at, kind, data FROM events ORDER BY id").fetchall()
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", ALL)
 def test_an_old_run_opens_with_every_event(name: str, tmp_path: Path) -> None:
     path = unpack(name, tmp_path)
     before = rows(path)
-    assert version(path) == 1
+    assert version(path) == (2 if name == "train-2" else 1)
     with Run.open(path) as run:
         events = run.events()
         assert len(events) == len(before)
         assert [(stored.id, stored.at) for stored in events] == [row[:2] for row in before]
-        assert run.config.profile == "pocket" and run.kind == name and run.state().state == "finished"
+        assert run.config.profile == "pocket" and run.kind == name.partition("-")[0] and run.state().state == "finished"
     assert version(path) == SCHEMA_VERSION
 
 
@@ -92,7 +94,7 @@ def test_the_commands_read_an_old_run(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "find-pan" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", ALL)
 def test_an_old_run_still_verifies(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Rewards, plays, searches, completions and tokens are recomputed from the migrated log."""
     assert main(["verify", str(unpack(name, tmp_path))]) == 0
@@ -101,7 +103,7 @@ def test_an_old_run_still_verifies(name: str, tmp_path: Path, capsys: pytest.Cap
 
 
 def test_the_workbench_folds_an_old_run(tmp_path: Path) -> None:
-    for name in RUNS:
+    for name in ALL:
         view = RunView(name)
         with Run.open(unpack(name, tmp_path)) as run:
             for stored in run.events():
@@ -145,13 +147,63 @@ def test_the_decisions_of_an_old_run_can_be_undone_and_taken_again(tmp_path: Pat
         assert reviews.requeue(run, "e6", "ann").state == "pending"
 
 
-def test_a_decision_that_a_crash_cut_off_before_the_migration_is_finished_after_it(tmp_path: Path) -> None:
-    with Run.open(unpack("curate", tmp_path)) as run:
-        assert run.edit("e7").state == "pending"
-        assert reviews.recover(run) == ["e7"]
-        edit = run.edit("e7")
-        assert edit.state == "committed" and edit.decision is not None and edit.decision.by == "ann"
-        assert (run.repo_path / edit.skill / "SKILL.md").read_text() == edit.after
+@pytest.mark.parametrize(("name", "edit_id"), [("curate", "e7"), ("train-2", "e4")])
+def test_a_decision_that_a_crash_cut_off_before_the_migration_was_not_made(
+    name: str, edit_id: str, tmp_path: Path
+) -> None:
+    """Its command did not report it as made, and no commit has it: the edit still waits."""
+    with Run.open(unpack(name, tmp_path)) as run:
+        edit = run.edit(edit_id)
+        assert edit.state == "pending" and not (run.repo_path / edit.skill / "SKILL.md").exists()
+        assert not run.db.all("SELECT 1 FROM sqlite_schema WHERE name = 'decisions'")
+        assert reviews.approve(run, edit_id, "ann").state == "committed"
+
+
+def test_the_edits_of_version_2_keep_their_states_and_decisions(tmp_path: Path) -> None:
+    with Run.open(unpack("train-2", tmp_path)) as run:
+        edits = {edit.id: edit for edit in run.edits()}
+        assert [edits[name].state for name in ("e1", "e2", "e3", "e4")] == ["committed", "vetoed", "undone", "pending"]
+        decision = edits["e2"].decision
+        assert decision is not None and (decision.by, decision.reason) == ("root", "too vague")
+
+
+# The checksums
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_migrated_log_is_chained_and_its_content_is_as_it_was(name: str, tmp_path: Path) -> None:
+    path = unpack(name, tmp_path)
+    before = rows(path)
+    with Run.open(path) as run:
+        if name == "train-2":
+            assert rows(path) == before
+        [entry] = run.db.all("SELECT id, kind, created, repo FROM run")
+        chain = Chain(run_sum(*entry))
+        assert [chain.take(row) for page in run.rows() for row in page] == [""] * len(before)
+        run.append(Notice("info", "after the migration"))
+        [[row]] = run.rows(after=len(before))
+        assert chain.take(row) == ""
+
+
+def test_a_million_events_are_chained_within_seconds(tmp_path: Path) -> None:
+    """A tenth of that, in a tenth of 60 s, on a busy machine."""
+    path = unpack("train-2", tmp_path)
+    grow(path, 100_000)
+    began = time.monotonic()
+    Run.open(path).close()
+    assert time.monotonic() - began < 6
+
+
+def test_a_run_of_this_version_whose_version_number_was_changed_is_not_migrated_again(tmp_path: Path) -> None:
+    path = unpack("train-2", tmp_path)
+    Run.open(path).close()
+    for number in (1, 2):
+        with sqlite3.connect(path / "run.db") as connection:
+            connection.execute(f"PRAGMA user_version = {number}")
+        before = rows(path)
+        with pytest.raises(NotARun, match=rf"damaged: it says schema version {number} and has the tables of version"):
+            Run.open(path)
+        assert rows(path) == before
 
 
 def test_a_note_of_the_format_becomes_a_finding(tmp_path: Path) -> None:

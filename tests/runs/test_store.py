@@ -80,11 +80,6 @@ def test_creating_without_write_permission_says_so(not_mine: Path) -> None:
         Run.create(not_mine / "new", kind="train", config_text=CONFIG)
 
 
-def test_opening_without_write_permission_says_so(not_mine: Path) -> None:
-    with pytest.raises(RunError, match="no permission"):
-        Run.open(not_mine / "run")
-
-
 def test_what_is_not_a_run_is_refused_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "folder").mkdir()

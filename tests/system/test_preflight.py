@@ -12,7 +12,8 @@ from engine.cli import main
 from engine.config import ConfigError, load_profile
 from engine.models.local.files import check_model, weights_path
 from engine.models.local.settings import LocalModelSettings
-from engine.models.local.weights import load_base, load_tokenizer, put_adapter
+from engine.models.local.tokenizer import load_tokenizer
+from engine.models.local.weights import load_base, put_adapter
 from engine.runs.directory import Run
 from engine.system.preflight import absolute, check
 from skillos_tui.client import client
@@ -174,7 +175,7 @@ def test_a_template_that_fails_is_reported_when_it_is_loaded(model):
         ("{place}/letter.txt", "is no folder"),
         ("{place}/nowhere", "there is no folder {place}/nowhere"),
         ("~/no-such-folder", "there is no folder"),
-        ("~nobody-of-that-name/x", "there is no folder"),
+        ("~nobody-of-that-name/x", "~nobody-of-that-name has no home folder"),
         ("./nowhere/at/all", "there is no folder"),
         ("", "it is empty"),
     ],

@@ -14,7 +14,7 @@ from engine.jobs.proposals import vetoes_of
 from engine.models.base import Models
 from engine.models.local.models import LocalTokenizer
 from engine.models.local.settings import LocalModelSettings
-from engine.models.local.weights import load_tokenizer
+from engine.models.local.tokenizer import load_tokenizer
 from engine.rollouts.context import RolloutContext
 from engine.runs.directory import Run
 from engine.skills import SkillRepo

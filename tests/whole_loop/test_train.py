@@ -8,7 +8,7 @@ from engine.agents.judges.rubric import rubric
 from engine.curation.calls import apply_calls
 from engine.curation.retrieval import SkillRetriever
 from engine.models.local.settings import LocalModelSettings
-from engine.models.local.weights import load_tokenizer
+from engine.models.local.tokenizer import load_tokenizer
 from engine.skills import SkillIndex, SkillRepo, SkillUsage, operation_of, parse_operations
 from tests.whole_loop.replay import curator_prompt, episodes, tokens_of
 from tests.whole_loop.shell import ROWS, status, verified

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from skillos_tui.command import find_run, main
+from skillos_tui.command import Refused, find_run, main
 from skillos_tui.keymap import APP_KEYS
 from skillos_tui.screens.base import FullScreen
 from skillos_tui.screens.live.screen import LiveScreen
@@ -81,13 +81,14 @@ def test_a_run_is_named_by_its_path_or_by_its_id(tmp_path: Path) -> None:
     (tmp_path / "some-run").mkdir()
     assert find_run(str(tmp_path / "some-run"), Path("/none")) == tmp_path / "some-run"
     assert find_run("some-run", tmp_path) == tmp_path / "some-run"
-    with pytest.raises(SystemExit, match="there is no run 'other'"):
+    with pytest.raises(Refused, match="there is no run 'other'"):
         find_run("other", tmp_path)
 
 
-def test_an_unknown_theme_is_an_error_that_names_the_known_ones() -> None:
-    with pytest.raises(SystemExit, match="the themes are: dark, light"):
+def test_an_unknown_theme_is_an_error_that_names_the_known_ones(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="1"):
         main(["--theme", "pink"])
+    assert capfd.readouterr().err == "skillos-tui: there is no theme 'pink'; the themes are: dark, light\n"
 
 
 def test_loading_the_program_loads_nothing_heavy() -> None:

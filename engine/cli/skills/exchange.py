@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ import msgspec
 
 from engine.cli.common import CommandError, Commands, add_command, print_json, user_name
 from engine.cli.skills.target import policy_of, root_of
+from engine.core.output import note, say
 from engine.core.text import printable
 from engine.review.settings import AuditSettings
 
@@ -55,14 +55,14 @@ def _import(options: argparse.Namespace) -> int:
         print_json(report)
         return 0
     for done in report.imported:
-        print(printable(f"{done.action:<9} {done.name}  ({done.files} files, {len(done.findings)} findings)"))
+        say(printable(f"{done.action:<9} {done.name}  ({done.files} files, {len(done.findings)} findings)"))
     for left in report.skipped:
-        print(printable(f"skipped   {left.place}: {left.why}"), file=sys.stderr)
+        note(printable(f"skipped   {left.place}: {left.why}"))
     written = sum(done.action != "same" for done in report.imported)
     made = f"as {report.commit[:SHORT]}" if report.commit else "nothing was written"
     same = len(report.imported) - written
     kept = "to be imported" if options.dry_run else "imported"
-    print(f"{written:,} {kept}, {same:,} there already, {len(report.skipped):,} skipped: {made}")
+    say(f"{written:,} {kept}, {same:,} there already, {len(report.skipped):,} skipped: {made}")
     return 0
 
 
@@ -101,8 +101,8 @@ def _export(options: argparse.Namespace) -> int:
         return 0
     for done in report.exported:
         for repair in done.repairs:
-            print(printable(f"repaired  {done.name}: {repair}"))
+            say(printable(f"repaired  {done.name}: {repair}"))
     for left in report.skipped:
-        print(printable(f"skipped   {left.place}: {left.why}"), file=sys.stderr)
-    print(f"{len(report.exported):,} skills written to {report.target}, {len(report.skipped):,} skipped")
+        note(printable(f"skipped   {left.place}: {left.why}"))
+    say(f"{len(report.exported):,} skills written to {report.target}, {len(report.skipped):,} skipped")
     return 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.cli.common import CommandError, Commands, add_command, lines, positive, print_json, user_name
 from engine.cli.skills.target import open_repo, skill_named
+from engine.core.output import say
 from engine.core.text import printable
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _log(options: argparse.Namespace) -> int:
         print_json(commits)
         return 0
     for commit in commits:
-        print(_commit_line(commit))
+        say(_commit_line(commit))
     return 0
 
 
@@ -71,8 +72,8 @@ def _diff(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"commit": commit, "files": history.show(commit.id)})
         return 0
-    print(_commit_line(commit))
-    print(lines(history.diff(commit.id)).rstrip("\n"))
+    say(_commit_line(commit))
+    say(lines(history.diff(commit.id)).rstrip("\n"))
     return 0
 
 
@@ -87,7 +88,7 @@ def _blame(options: argparse.Namespace) -> int:
         trailers = line.commit.trailers if line.commit else {}
         where = f"step {trailers['Step']} {trailers.get('Task', '')}" if "Step" in trailers else ""
         source = f"{line.commit.id[:SHORT]} {where}".rstrip() if line.commit else "by hand, not committed"
-        print(printable(f"{line.number:>4}  {printable(source, 50):<50}  {line.text.rstrip()}", 300))
+        say(printable(f"{line.number:>4}  {printable(source, 50):<50}  {line.text.rstrip()}", 300))
     return 0
 
 
@@ -114,5 +115,5 @@ def _report(options: argparse.Namespace, commit: str | None, text: str) -> int:
     if options.json:
         print_json({"commit": commit})
     else:
-        print(text)
+        say(text)
     return 0

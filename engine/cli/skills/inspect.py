@@ -8,6 +8,7 @@ import msgspec
 
 from engine.cli.common import Commands, add_command, lines, positive, print_json
 from engine.cli.skills.target import open_repo, policy_of, root_of, skill_named, texts_beside
+from engine.core.output import say
 from engine.core.text import printable
 from engine.review.settings import AuditSettings
 from engine.skills import Finding, SkillRepo
@@ -83,8 +84,8 @@ def overview(options: argparse.Namespace) -> int:
     for each in listed:
         marks = [f"{each.findings} findings"] * bool(each.findings) + [f"{len(each.files)} files"] * bool(each.files)
         mark = f"  ({', '.join(marks)})" if marks else ""
-        print(f"{printable(each.name):<{wide}}  {each.words:>6,} words  {printable(each.description, WIDTH)}{mark}")
-    print(f"{len(listed):,} skills in {repo.path}")
+        say(f"{printable(each.name):<{wide}}  {each.words:>6,} words  {printable(each.description, WIDTH)}{mark}")
+    say(f"{len(listed):,} skills in {repo.path}")
     return 0
 
 
@@ -95,11 +96,11 @@ def _show(options: argparse.Namespace) -> int:
     if options.json:
         print_json(Shown(options.name, skill.description, skill.text, list(skill.findings), files))
         return 0
-    print(lines(skill.text).rstrip("\n"))
+    say(lines(skill.text).rstrip("\n"))
     for file in files:
-        print(printable(f"beside it: {file}"))
+        say(printable(f"beside it: {file}"))
     for finding in skill.findings:
-        print(_line(options.name, finding))
+        say(_line(options.name, finding))
     return 0
 
 
@@ -113,9 +114,9 @@ def _search(options: argparse.Namespace) -> int:
         print_json(found)
         return 0
     for each in found:
-        print(f"{each.score:8.3f}  {printable(each.name)}  {printable(each.description, WIDTH)}")
+        say(f"{each.score:8.3f}  {printable(each.name)}  {printable(each.description, WIDTH)}")
     if not found:
-        print("no skill has a word of this query")
+        say("no skill has a word of this query")
     return 0
 
 
@@ -129,8 +130,8 @@ def _check(options: argparse.Namespace) -> int:
     else:
         for each in checked:
             for finding in each.findings:
-                print(_line(each.name, finding))
-        print(f"{valid:,} of {len(checked):,} skills are valid")
+                say(_line(each.name, finding))
+        say(f"{valid:,} of {len(checked):,} skills are valid")
     return 0 if valid == len(checked) else 1
 
 
@@ -147,9 +148,9 @@ def _audit(options: argparse.Namespace) -> int:
     else:
         for name, findings in audited.items():
             for each in findings:
-                print(printable(f"{name}:{each.line}: {each.severity}: {each.rule}: {each.message}", 400))
+                say(printable(f"{name}:{each.line}: {each.severity}: {each.rule}: {each.message}", 400))
         counts = ", ".join(f"{sum(each.severity == s for each in found)} {s}" for s in reversed(SEVERITIES))
-        print(f"{len(audited):,} files audited: {counts}")
+        say(f"{len(audited):,} files audited: {counts}")
     failing = SEVERITIES[SEVERITIES.index(options.fail_on) :] if options.fail_on != "never" else ()
     return 1 if any(each.severity in failing for each in found) else 0
 
@@ -177,15 +178,15 @@ def _stats(options: argparse.Namespace) -> int:
     if options.json:
         print_json(found)
         return 0
-    print(f"skills    {found.skills:,}, {found.valid:,} valid, {found.files:,} files beside them")
-    print(f"bytes     {found.bytes.total:,} in all, {found.bytes.median:,.0f} median, {found.bytes.largest:,} largest")
-    print(f"words     {found.words.total:,} in all, {found.words.median:,.0f} median, {found.words.largest:,} largest")
-    print(f"commits   {found.commits:,}")
+    say(f"skills    {found.skills:,}, {found.valid:,} valid, {found.files:,} files beside them")
+    say(f"bytes     {found.bytes.total:,} in all, {found.bytes.median:,.0f} median, {found.bytes.largest:,} largest")
+    say(f"words     {found.words.total:,} in all, {found.words.median:,.0f} median, {found.words.largest:,} largest")
+    say(f"commits   {found.commits:,}")
     tables = {"findings": found.findings, "edits": found.operations, "proposers": found.proposers}
     for title, counts in {**tables, "reviewers": found.reviewers, "outcomes": found.outcomes}.items():
         if counts:
-            print(printable(f"{title:<9} {', '.join(f'{key} {count:,}' for key, count in counts.items())}"))
+            say(printable(f"{title:<9} {', '.join(f'{key} {count:,}' for key, count in counts.items())}"))
     for step in found.steps:
         done = ", ".join(f"{count} {kind}" for kind, count in step.operations.items())
-        print(printable(f"{step.run} step {step.step}: {done}; then {step.skills:,} skills, {step.bytes:,} bytes"))
+        say(printable(f"{step.run} step {step.step}: {done}; then {step.skills:,} skills, {step.bytes:,} bytes"))
     return 0

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
-
 from engine.core.errors import ConfigError
-from engine.core.fields import Positive
-from engine.core.parts import absolute_path
+from engine.core.fields import Positive, UserPath
 from engine.environments.settings import EnvironmentSettings
 
 
 class AlfworldSettings(EnvironmentSettings, frozen=True, tag="alfworld"):
     """ALFWorld's text games, from their own files."""
 
-    path: str = ""
+    path: UserPath = ""
     """The folder of the games, or a file of packed ones. There is no default: a run names it."""
 
     split: str = ""
@@ -27,15 +24,12 @@ class AlfworldSettings(EnvironmentSettings, frozen=True, tag="alfworld"):
     max_turns: Positive = 30
     """The step cap of a game, in actions."""
 
-    def absolute(self) -> AlfworldSettings:
-        return msgspec.structs.replace(self, path=absolute_path(self.path))
-
 
 def check(settings: AlfworldSettings) -> None:
     """Raises `ConfigError` where there are no games."""
     if not settings.path:
         raise ConfigError("ALFWorld needs its games: give --games PATH (environment.path)")
-    if not Path(settings.path).expanduser().exists():
+    if not Path(settings.path).exists():
         raise ConfigError(f"there are no games at {settings.path}: no such directory; nothing was created")
 
 

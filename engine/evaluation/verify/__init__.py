@@ -1,6 +1,6 @@
 """Check a run's log against itself: recompute what follows from it, and list where the log differs.
 
-    report = verify(run.events(), config, run.kind, tokens=load(config.model), source=open_source(config.environment))
+    report = verify(run.stream(), config, run.kind, means=open_means)
     report.differences, report.checked["tokens"], report.unchecked
 
 Recomputed are rewards, advantages, summaries and held-out results; the drawn tasks and the plays (each logged action is
@@ -13,7 +13,8 @@ learning rate).
 """
 
 from engine.evaluation.verify.ledger import verify
+from engine.evaluation.verify.means import Means, open_means
 from engine.evaluation.verify.report import Difference, Report
 from engine.evaluation.verify.tokens import Tokens
 
-__all__ = ["Difference", "Report", "Tokens", "verify"]
+__all__ = ["Difference", "Means", "Report", "Tokens", "open_means", "verify"]

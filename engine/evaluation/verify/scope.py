@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from engine.agents.executor import Trajectory
 from engine.agents.prompting import Turn
 from engine.core.events import (
@@ -29,14 +31,43 @@ NOT_ENDED = unmeasured("the log does not say how the episode ended")
 
 @dataclass
 class Played:
-    """One position by the log, as it was last played."""
+    """One position by the log, as it was last played.
+
+    `turns` are those of an episode that awaits its decision, at most one more than it may have. All turns are counted:
+    `taken`, those with an `invalid` action, the `most` and the `fewest` skills in a prompt, and
+    the skills in that of each of the last two.
+    """
 
     started: EpisodeStarted | None = None
-    turns: list[TurnTaken] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
+    taken: int = 0
+    invalid: int = 0
+    most: int = 0
+    fewest: int = 0
+    last_two: tuple[int | None, int | None] = (None, None)
     ended: EpisodeEnded | None = None
     completions: list[CompletionMade] = field(default_factory=list)
     made: CurationMade | None = None
     skipped: bool = False
+
+    def take(self, turn: TurnTaken) -> None:
+        """Count a turn, and keep its texts for the decision."""
+        self.taken += 1
+        self.invalid += turn.invalid_action
+        shown = turn.skills or 0
+        self.most = max(self.most, shown)
+        self.fewest = min(self.fewest, shown) if self.taken > 1 else shown
+        self.last_two = self.last_two[1], turn.skills
+        if self.started is not None and len(self.turns) <= self.started.max_turns:
+            self.turns.append(Turn(turn.thought, turn.action, turn.observation, turn.invalid_action))
+
+    def forget(self) -> None:
+        """Drop the texts, after the decision: only counts are needed from here on."""
+        self.turns = []
+        if self.started is not None:
+            self.started = replace(self.started, prompt="", observation="", briefing=None)
+        if self.made is not None:
+            self.made = replace(self.made, completion="", repo={}, before=None)
 
     @property
     def outcome(self) -> Outcome:
@@ -80,7 +111,7 @@ class Played:
     @property
     def dropped_skills(self) -> int:
         """The skills that were found and are in no prompt, where there was a prompt."""
-        if not self.turns and self.made is None:
+        if not self.taken and self.made is None:
             return 0
         shown = {*((self.ended.shown if self.ended else None) or []), *((self.made.shown if self.made else None) or [])}
         return len(set(self.found) - shown)
@@ -115,9 +146,8 @@ class Played:
     def trajectory(self, started: EpisodeStarted) -> Trajectory:
         """The episode as the curator and the judge saw it."""
         task = Task(started.task, started.family, started.prompt)
-        turns = [Turn(turn.thought, turn.action, turn.observation, turn.invalid_action) for turn in self.turns]
         score = self.ended.score if self.ended else None
-        return Trajectory(task, started.observation, turns, self.outcome, score=score)
+        return Trajectory(task, started.observation, self.turns, self.outcome, score=score)
 
 
 @dataclass

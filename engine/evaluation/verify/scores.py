@@ -143,10 +143,10 @@ def check_held_out(event_id: int, measured: HeldOutMeasured, scope: Scope, setti
 def check_turn(event_id: int, turn: TurnTaken, scope: Scope) -> None:
     """A turn's number, and that its prompt held no more skills than were found and than the prompt before it."""
     played = scope.at(turn.at)
-    before = played.turns[-2].skills if len(played.turns) > 1 else len(played.found)
+    before = played.last_two[0] if played.taken > 1 else len(played.found)
     most = turn.skills if turn.skills is None or before is None else min(turn.skills, before)
     logged: Values = {"turn": turn.turn, "skills shown": turn.skills}
-    again: Values = {"turn": len(played.turns), "skills shown": most}
+    again: Values = {"turn": played.taken, "skills shown": most}
     scope.checks.compare(event_id, place(turn.at), "episodes", logged, again, counts=0)
 
 
@@ -157,14 +157,13 @@ def check_episode(event_id: int, at: PositionId, scope: Scope, history: int) -> 
     assert ended is not None
     logged: dict[str, float | str | None] = {"turns": ended.turns, "invalid_actions": ended.invalid_actions}
     again: dict[str, float | str | None] = {
-        "turns": len(played.turns),
-        "invalid_actions": sum(turn.invalid_action for turn in played.turns),
+        "turns": played.taken,
+        "invalid_actions": played.invalid,
     }
     if ended.shown is not None:
-        counts = [turn.skills or 0 for turn in played.turns]
         logged["skills shown"] = ", ".join(ended.shown)
-        again["skills shown"] = ", ".join(found[: max(counts, default=0)])
-        fewer = any(count < len(found) for count in counts)
+        again["skills shown"] = ", ".join(found[: played.most])
+        fewer = bool(played.taken) and played.fewest < len(found)
         briefing = played.started is not None and played.started.briefing is not None
         # turns and a briefing that were left out of a prompt are not in the log
         unknown = history > 0 or briefing or not ended.outcome.measured
@@ -181,7 +180,7 @@ def _summary(scope: Scope) -> Values:
     played = [position for position in scope.played.values() if position.ended is not None]
     outcomes = [position.outcome for position in played if position.outcome.measured]
     measured = sum(position.measured for position in played)
-    turns = [turn.invalid_action for position in played for turn in position.turns]
+    turns = sum(position.taken for position in played)
     calls = [call for position in scope.played.values() if position.made for call in position.made.calls]
     return {
         **_named(rewards.average([part for row in groups for part in row])),
@@ -190,7 +189,7 @@ def _summary(scope: Scope) -> Values:
         "measured": measured,
         "unmeasured": len(played) - measured,
         "success_rate": fmean(outcome == SUCCEEDED for outcome in outcomes) if outcomes else None,
-        "invalid_action_rate": fmean(turns) if turns else None,
+        "invalid_action_rate": sum(position.invalid for position in played) / turns if turns else None,
         "invalid_calls": sum(call.verdict != "valid" for call in calls),
         "episodes": len(played),
         "skipped_curations": len(outcomes) - measured,

@@ -34,7 +34,7 @@ def check(config: Config) -> None:
             f"curate.adapter = {source!r} cannot be used: model.kind={backend.name} takes no adapters. Leave it "
             "out, or use another model.kind such as local"
         )
-    path = Path(source).expanduser()
+    path = Path(source)
     if is_adapter(path):
         check_adapter(path)
     elif not any(path.glob(f"checkpoints/step-*/{CONFIG}")):

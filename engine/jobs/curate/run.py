@@ -152,7 +152,7 @@ def usage_of(run: Run, steps: int) -> SkillUsage:
     """
     shown: dict[PositionId, list[str]] = {}
     outcomes: dict[PositionId, Outcome] = {}
-    for stored in run.events(kinds=["episode_started", "episode_ended"]):
+    for stored in run.stream(kinds=["episode_started", "episode_ended"]):
         match stored.event:
             case EpisodeStarted(at=at, skills=skills):
                 shown[at] = [skill.name for skill in skills]
@@ -163,7 +163,7 @@ def usage_of(run: Run, steps: int) -> SkillUsage:
     usage = SkillUsage()
     for at, outcome in outcomes.items():
         if at.step <= steps and not at.held_out:
-            usage.record(shown[at], outcome)
+            usage.record(shown.get(at, []), outcome)
     return usage
 
 
@@ -171,7 +171,7 @@ def _adapter(source: str) -> Path | None:
     """The folder of the curator's adapter: `source` itself, or the newest checkpoint of the run that it names."""
     if not source:
         return None
-    path = Path(source).expanduser()
+    path = Path(source)
     newest = checkpoints.latest(path / "checkpoints")
     found = newest[1] if newest else path
     if not is_adapter(found):

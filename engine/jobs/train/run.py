@@ -164,7 +164,8 @@ class TrainRun:
 
     def _note_checkpoints(self, done: int) -> None:
         """Log the checkpoints that were saved just before a crash."""
-        logged = {stored.event.step for stored in self._run.events(kinds=["checkpoint_saved"])}  # type: ignore[union-attr]
+        saved = self._run.stream(kinds=["checkpoint_saved"])
+        logged = {stored.event.step for stored in saved if isinstance(stored.event, CheckpointSaved)}
         for step, path in loading.saved(self._run.checkpoints).items():
             if step not in logged and step <= done:
                 self._writer.emit(CheckpointSaved(step, str(path), checkpoints.size_of(path)))

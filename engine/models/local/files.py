@@ -49,15 +49,8 @@ def weights_path(weights: str) -> str:
     """Where `weights` are: the shipped pocket model, a folder, or a hub name as it is."""
     if weights == "pocket":
         return str(resources.files("engine") / "models" / "pocket")
-    folder = _expanded(weights)
+    folder = Path(weights)
     return str(folder) if folder.is_dir() else weights
-
-
-def _expanded(weights: str) -> Path:
-    try:
-        return Path(weights).expanduser()
-    except RuntimeError:  # a ~ without a home
-        return Path(weights)
 
 
 def _fault_of_device(device: str) -> str:
@@ -82,7 +75,7 @@ def _fault_of(weights: str) -> str:
         return f"{path} is no folder"
     if HUB_NAME.fullmatch(weights):
         return _fault_on_hub(weights)
-    return f"there is no folder {_expanded(weights)}"
+    return f"there is no folder {Path(weights)}"
 
 
 def _fault_of_folder(folder: Path) -> str:

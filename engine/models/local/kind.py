@@ -27,5 +27,5 @@ KIND = ModelBackend(
     judges=True,
     trains=True,
     context=context,
-    vocabulary="engine.models.local.weights:load_tokenizer",
+    vocabulary="engine.models.local.tokenizer:load_tokenizer",
 )

@@ -11,7 +11,8 @@ from transformers.utils import logging as transformers_logging
 from engine.models.base import Opened
 from engine.models.local.models import LocalModels
 from engine.models.local.settings import LocalModelSettings
-from engine.models.local.weights import load_base, load_tokenizer
+from engine.models.local.tokenizer import load_tokenizer
+from engine.models.local.weights import load_base
 
 
 def open_models(settings: LocalModelSettings, adapter: Path | None, report: Callable[[str], None]) -> Opened:

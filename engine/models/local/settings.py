@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from engine.core.fields import Positive
-from engine.core.parts import absolute_path
+from engine.core.fields import PathOrName, Positive
 from engine.models.settings import ModelSettings
 
 
 class LocalModelSettings(ModelSettings, frozen=True, tag="local"):
     """One base model in the engine's own process, for all roles."""
 
-    weights: str = "pocket"
+    weights: PathOrName = "pocket"
     """`pocket` (shipped), a folder with a model, or the name of one on the Hugging Face hub."""
 
     device: str = "cpu"
@@ -34,6 +32,4 @@ class LocalModelSettings(ModelSettings, frozen=True, tag="local"):
     """The most tokens of a prompt and its answer together."""
 
     def absolute(self) -> LocalModelSettings:
-        path = absolute_path(self.weights)
-        is_path = self.weights != "pocket" and self.weights and Path(path).exists()
-        return msgspec.structs.replace(self, weights=path) if is_path else self
+        return self if self.weights == "pocket" else super().absolute()

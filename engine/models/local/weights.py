@@ -1,6 +1,6 @@
-"""Loading the tokenizer, the base model and a LoRA adapter of the local backend.
+"""Loading the base model and a LoRA adapter of the local backend.
 
-    tokenizer, base = load_tokenizer(config.model), load_base(config.model)
+    base = load_base(config.model)
     network = put_adapter(base, run.checkpoints / "step-0007")
 
 What cannot be loaded raises `ConfigError` with one sentence, also for what transformers, peft and torch raise.
@@ -8,65 +8,26 @@ What cannot be loaded raises `ConfigError` with one sentence, also for what tran
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from engine.core.errors import ConfigError
 from engine.models.adapters import WEIGHTS, check_adapter, unloadable_adapter
-from engine.models.local.files import NO_TEMPLATE, check_model, unloadable, weights_path
+from engine.models.local.files import weights_path
 from engine.models.local.settings import LocalModelSettings
-
-
-def load_tokenizer(settings: LocalModelSettings) -> PreTrainedTokenizerBase:
-    """The tokenizer of the model. Raises `ConfigError` when it cannot be had, or has no chat template that works."""
-    with _translated_errors(settings):
-        tokenizer = AutoTokenizer.from_pretrained(weights_path(settings.weights))
-    if tokenizer.eos_token_id is None:
-        raise unloadable(settings, "its tokenizer has no token that ends an answer (eos_token)")
-    if not tokenizer.chat_template:
-        raise unloadable(settings, NO_TEMPLATE)
-    try:
-        tokenizer.apply_chat_template(
-            [{"role": "user", "content": "hello"}], add_generation_prompt=True, tokenize=False
-        )
-    except (jinja2.TemplateError, ValueError, TypeError) as error:
-        raise unloadable(settings, f"its tokenizer's chat template fails: {_first_line(error)}") from error
-    tokenizer.padding_side = "left"
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
+from engine.models.local.tokenizer import first_line, translated_errors
 
 
 def load_base(settings: LocalModelSettings) -> PreTrainedModel:
     """The frozen base model on its device. Raises `ConfigError` when it cannot be had, or not put there."""
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.dtype]
-    with _translated_errors(settings):
+    with translated_errors(settings):
         model: Any = AutoModelForCausalLM.from_pretrained(weights_path(settings.weights), dtype=dtype)
-    with _translated_errors(settings, f"model.device={settings.device} cannot be used"):
+    with translated_errors(settings, f"model.device={settings.device} cannot be used"):
         return model.to(settings.device).eval()
-
-
-@contextmanager
-def _translated_errors(settings: LocalModelSettings, what: str = "") -> Iterator[None]:
-    """Check the files of the model, and raise `ConfigError` with one sentence for errors of transformers and torch."""
-    check_model(settings)
-    try:
-        yield
-    except (OSError, ValueError, RuntimeError, AssertionError, SafetensorError) as error:
-        if what:
-            raise ConfigError(f"{what}: {_first_line(error)}") from error
-        raise unloadable(settings, _first_line(error)) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
 
 
 def put_adapter(base: PreTrainedModel, adapter: Path) -> Any:
@@ -80,7 +41,7 @@ def put_adapter(base: PreTrainedModel, adapter: Path) -> Any:
     try:
         return PeftModel.from_pretrained(base, str(adapter)).eval()
     except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
-        raise unloadable_adapter(adapter, _first_line(error)) from error
+        raise unloadable_adapter(adapter, first_line(error)) from error
 
 
 def differences(network: Any, adapter: Path) -> str:
@@ -96,7 +57,7 @@ def differences(network: Any, adapter: Path) -> str:
     try:
         saved = load_file(adapter / WEIGHTS)
     except (OSError, SafetensorError) as error:
-        raise unloadable_adapter(adapter, _first_line(error)) from error
+        raise unloadable_adapter(adapter, first_line(error)) from error
     served = get_peft_model_state_dict(network, save_embedding_layers=False)
     if alone := sorted(saved.keys() ^ served.keys()):
         return f"{alone[0]} is in one of the two only"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.cells import cell_len
 
 from engine.core.registry import UnknownPart
+from engine.core.text import counted
 from engine.jobs.registry import JOBS
 from skillos_tui.client.messages import StartRun
 from skillos_tui.render.text import Line, clip, fit, line, safe, short, short_name, tail
@@ -58,6 +60,10 @@ WIDE = {"state": 15, "kind": 9, "progress": 13, "success": 10, "review": 9, "beg
 NARROW = {"state": 14, "kind": 7, "progress": 9, "success": 8, "review": 7, "begun": 11}
 TINY = {"state": 14, "progress": 9}
 INDENT = 5
+PROBLEM = 7
+"""Cells before what is wrong with a run, under its row."""
+DAMAGED = 2
+"""The most damaged rows of a run that are named in the list."""
 NAME = 24
 """Cells for the run's name; with fewer the columns are narrow, and the name is shown without the parts in other columns."""
 TIME = 6
@@ -116,8 +122,11 @@ class RunList(ListPane):
             ]
         columns = columns_for(width)
         head = "".join(fit(name, size) for name, size in columns.items())
-        rows = [Item(partial(run_row, run, width), run.path) for run in self.runs]
-        return [Item(line(f"muted:{'':{INDENT}}{head}run")), *rows]
+        rows = [Item(line(f"muted:{'':{INDENT}}{head}run"))]
+        for run in self.runs:
+            rows.append(Item(partial(run_row, run, width), run.path))
+            rows += [Item(line(f"muted:{'':{PROBLEM}}{each}", indent=PROBLEM), whole=True) for each in problems(run)]
+        return rows
 
 
 def columns_for(width: int) -> dict[str, int]:
@@ -137,8 +146,7 @@ def run_row(run: RunSummary, width: int) -> Line:
     indent = f":{'':{INDENT}}"
     status = run.status
     if status is None:
-        name, problem = Path(run.path).name, run.problem.removeprefix(run.path).removeprefix("/run.db").strip()
-        return line(indent, cell("state", "bad", "✗ unreadable"), f":{clip(name, NAME)}  ", f"muted:{problem}")
+        return line(indent, cell("state", "bad", "✗ unreadable"), f":{clip(Path(run.path).name, width)}")
     style, _, word = STATES[status.state].partition(":")
     success = [step.rewards.r_task for step in status.ended if step.rewards.r_task is not None]
     pending = status.pending_reviews
@@ -152,6 +160,16 @@ def run_row(run: RunSummary, width: int) -> Line:
         cell("begun", "muted", ago(run.created)),
         f":{run_name(status, max(4, width - INDENT - sum(columns.values())))}",
     )
+
+
+def problems(run: RunSummary) -> list[str]:
+    """What is wrong with a run, and what can be done: a sentence for each row that cannot be read."""
+    if run.status is None:
+        return [safe(run.problem.removeprefix(f"{run.path} "))]
+    damaged = [safe(each) for each in run.status.damaged]
+    more = [f"and {counted(len(damaged) - DAMAGED, 'more row')}"] if len(damaged) > DAMAGED else []
+    repair = [f"repair it: skillos-engine repair {shlex.quote(safe(run.path))}"] if damaged else []
+    return [*damaged[:DAMAGED], *more, *repair]
 
 
 def progress(status: Status, width: int) -> str:

@@ -10,7 +10,7 @@ from engine.core.text import counted
 from skillos_tui.client.messages import Reply, SkillRead
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.view import Change, Part, RunView
-from skillos_tui.render.text import line
+from skillos_tui.render.text import line, safe
 from skillos_tui.screens.base import FullScreen
 from skillos_tui.widgets.bars import Bar, KeyBar, NoticeBar, notice_line
 from skillos_tui.widgets.diff import DiffPane, summary
@@ -145,14 +145,16 @@ class LiveScreen(FullScreen):
     # Keys
 
     def _can_act(self) -> bool:
-        """Whether there is a run to act on; if not, the person is notified."""
-        if self.workbench.lost:
-            self.notify("The run cannot be read any more; h shows the runs that are there.", severity="warning")
-        return not self.workbench.lost
+        """Whether there is a run that can be paused and stopped; if not, the person is notified."""
+        refusal = self.workbench.refusal
+        if refusal:
+            self.notify(safe(refusal), severity="warning", markup=False)
+        return not refusal
 
     def action_follow(self, by: int) -> None:
         view = self.workbench.view
-        if not self._can_act():
+        if self.workbench.lost:
+            self.notify(self.workbench.refusal, severity="warning")
             return
         if view.neighbour(1) != view.neighbour(0):
             view.follow(*view.neighbour(by))

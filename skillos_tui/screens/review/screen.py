@@ -316,6 +316,8 @@ class ReviewScreen(FullScreen):
     def _why_not(self, key: str, edit: Edit | None) -> str:
         if self.workbench.lost:
             return "The run cannot be read any more; nothing can be decided."
+        if self.workbench.refusal:
+            return safe(self.workbench.refusal)
         if not self.workbench.caught_up:
             return "The run is still being read; wait a moment."
         if edit is None:

@@ -72,7 +72,7 @@ class Base:
 
     def __init__(self):
         from engine.models.local.settings import LocalModelSettings
-        from engine.models.local.weights import load_tokenizer
+        from engine.models.local.tokenizer import load_tokenizer
 
         self._settings = LocalModelSettings()
         self.vocabulary = load_tokenizer(self._settings)

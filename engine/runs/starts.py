@@ -1,0 +1,38 @@
+"""The settings of a run's starts, which are in its log: config.toml can be edited between a stop and a resume.
+
+for event in starting(run, config, steps=10, done=3):     # a `RunStarted`, and a `Notice` if settings have changed
+    writer.emit(event)
+last_settings(run)                                        # TOML, None where the log has none
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+
+from engine.config import Config, to_toml
+from engine.config.changes import changes
+from engine.core.events import AnyEvent, Notice, RunStarted
+from engine.runs.directory import Run
+
+
+def starting(run: Run, config: Config, *, steps: int, done: int) -> list[AnyEvent]:
+    """What an engine logs at its start: `steps` are planned, `done` are done and saved."""
+    before, settings = last_settings(run), to_toml(config)
+    try:
+        changed = [] if before is None else changes(before, settings)
+        said = "; ".join(map(str, changed))
+        notice = f"the settings are no longer those of the last start: {said}" if said else ""
+    except tomllib.TOMLDecodeError as error:
+        changed, notice = [], f"the settings of the last start are damaged in the log, and cannot be compared: {error}"
+    keys = [change.key for change in changed]
+    started = RunStarted(run.kind, config.profile, steps, os.getpid(), done, settings, keys)
+    return [started, Notice("warning", notice)] if notice else [started]
+
+
+def last_settings(run: Run) -> str | None:
+    """The settings that the last start logged; None before a start, and where it was of an older version."""
+    for stored in run.tail(1, ["run_started"]):
+        if isinstance(stored.event, RunStarted):
+            return stored.event.settings
+    return None
