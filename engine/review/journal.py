@@ -107,23 +107,24 @@ def commit(run: Run, edit: Edit, by: str, reason: str = "", *, amended: Edit | N
     return _log_commit(run, edit, decision, f"{edit.id} is committed as {made[:10]}", amended)
 
 
-def revert(run: Run, edit: Edit, by: str) -> Edit:
+def revert(run: Run, edit: Edit, by: str, reason: str = "") -> Edit:
     """Revert the commit of a committed edit. Raises `ReviewError`, and then it stays committed, and `NotLogged`."""
     assert edit.decision is not None
     undone = edit.decision.commit
     token = new_token(run)
     given = written(run, edit, "undo", by, token)
+    subject = f"Undo: {edit.operation} {one_line(edit.name)}"
     _check_log(run)
     try:
         made = _made(
             run,
             token,
             f"{edit.id} could not be undone and stays committed",
-            lambda history: history.revert(undone, trailers=given),
+            lambda history: history.revert(undone, trailers=given, message=f"{subject}\n\n{reason}"),
         )
     except Conflict as conflict:
         raise ReviewError(f"{edit.id} cannot be undone, for the skill changed since: {conflict}") from conflict
-    decision = Decision("undo", by, commit=made, token=token)
+    decision = Decision("undo", by, reason, made, token=token)
     return _log_commit(run, edit, decision, f"{edit.id} is undone by the commit {made[:10]}")
 
 
@@ -211,12 +212,12 @@ def _missing(run: Run) -> _Missing | None:
     if history is None:
         return None
     head = history.head
-    row = run.db.one("SELECT head FROM reconciled")
-    if row is not None and row[0] == head:
+    known = next((found for (found,) in run.db.all("SELECT head FROM reconciled") if isinstance(found, str)), "")
+    if known == head:
         return None
     walked = 0
     found: dict[str, Commit] = {}
-    for made in history.since(row[0] if row else ""):
+    for made in history.since(known):
         walked += 1
         if of_run(run, made):
             found.setdefault(made.trailers["Decision"], made)

@@ -111,6 +111,26 @@ def test_an_undo_cut_off_by_a_crash_is_logged_where_its_commit_was_made(run: Run
     assert run.edit(edit_id).state == "undone" and skills(run) == {}
 
 
+def test_the_reason_of_an_undo_is_kept_in_the_commit_and_the_log(run: Run) -> None:
+    edit_id = reviews.approve(run, proposed(run, Insert("one", text("one"))), "ann", "good").id
+    with full_log(run), pytest.raises(NotLogged):
+        reviews.undo(run, edit_id, "bob", "not so good")
+    reconcile(run)
+    decision = run.edit(edit_id).decision
+    assert decision is not None and (decision.action, decision.by, decision.reason) == ("undo", "bob", "not so good")
+
+
+@pytest.mark.parametrize("action", ["approve", "veto", "undo"])
+def test_a_reason_that_is_given_on_the_command_line_is_never_dropped(run: Run, action: str) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    if action == "undo":
+        reviews.approve(run, edit_id, "ann")
+    assert main(["review", str(run.path), action, edit_id, "--reason", "seen by hand"]) == 0
+    decision = run.edit(edit_id).decision
+    assert decision is not None and decision.reason == "seen by hand"
+    assert main(["review", str(run.path), "requeue", edit_id, "--reason", "again"]) != 0
+
+
 def test_an_amendment_cut_off_by_a_crash_is_logged_with_the_persons_text(run: Run) -> None:
     edit_id = proposed(run, Insert("one", text("one", "Vague.\n")))
     exact = text("one", "git push --force\n")
