@@ -35,6 +35,11 @@ def in_child(work: Callable[[], None]) -> int:
     return status_of(start(work))
 
 
+def reads(flags: object) -> bool:
+    """Whether the flags of an open file only allow to read it, so that a kill before it is the kill before the next write."""
+    return isinstance(flags, int) and not flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+
+
 def killed_at(number: int, work: Callable[[], None]) -> bool:
     """Run `work` in a child that kills itself before its `number`-th disk operation. Returns whether it was killed."""
 
@@ -43,7 +48,7 @@ def killed_at(number: int, work: Callable[[], None]) -> bool:
 
         def count(event: str, arguments: tuple[object, ...]) -> None:
             nonlocal left
-            if event in TOUCHING:
+            if event in TOUCHING and not (event == "open" and reads(arguments[2])):
                 left -= 1
                 if left == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
