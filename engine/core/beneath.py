@@ -203,9 +203,7 @@ class Beneath:
             for name in path.split("/") if path else []:
                 if name in ("", ".", ".."):
                     raise OSError(errno.EINVAL, "it is not a relative path in its shortest form", path)
-                if make:
-                    _make(name, here)
-                below = _opened(name, _FOLDER, here, path)
+                below = _opened_or_made(name, here, path) if make else _opened(name, _FOLDER, here, path)
                 os.close(here)
                 here = below
             yield here
@@ -221,11 +219,13 @@ class Beneath:
             error.filename = str(self.root / path)
 
 
-def _make(name: str, folder: int) -> None:
+def _opened_or_made(name: str, folder: int, path: str) -> int:
     try:
-        os.mkdir(name, dir_fd=folder)
-    except FileExistsError:
-        return
+        return _opened(name, _FOLDER, folder, path)
+    except FileNotFoundError:
+        with suppress(FileExistsError):
+            os.mkdir(name, dir_fd=folder)
+        return _opened(name, _FOLDER, folder, path)
 
 
 def _opened(name: str, flags: int, folder: int, path: str, mode: int = 0o777) -> int:

@@ -35,9 +35,11 @@ def in_child(work: Callable[[], None]) -> int:
     return status_of(start(work))
 
 
-def reads(flags: object) -> bool:
-    """Whether the flags of an open file only allow to read it, so that a kill before it is the kill before the next write."""
-    return isinstance(flags, int) and not flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+def touches_nothing(arguments: tuple[object, ...]) -> bool:
+    """Whether an "open" event only reads, or makes a file object of a descriptor: the next event is the next write."""
+    path, _, flags = arguments
+    writes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+    return isinstance(path, int) or not writes
 
 
 def killed_at(number: int, work: Callable[[], None]) -> bool:
@@ -48,7 +50,7 @@ def killed_at(number: int, work: Callable[[], None]) -> bool:
 
         def count(event: str, arguments: tuple[object, ...]) -> None:
             nonlocal left
-            if event in TOUCHING and not (event == "open" and reads(arguments[2])):
+            if event in TOUCHING and not (event == "open" and touches_nothing(arguments)):
                 left -= 1
                 if left == 0:
                     os.kill(os.getpid(), signal.SIGKILL)

@@ -83,11 +83,13 @@ class Checkout:
         below: list[str] = []
         for entry in self.folder.entries(under):
             path = prefix + entry.name
-            if entry.is_folder:
-                if entry.name not in (OWN, FOLDER) and not self.folder.exists(f"{path}/{OWN}"):
-                    below.append(path)
-            elif entry.name != OWN and not entry.name.startswith(TEMPORARY) and decoded_name(path) == path:
-                yield path
+            if entry.name in (OWN, FOLDER) or entry.name.startswith(TEMPORARY):
+                continue
+            if not entry.is_folder:
+                if decoded_name(path) == path:
+                    yield path
+            elif not self.folder.exists(f"{path}/{OWN}"):
+                below.append(path)
         for path in below:
             yield from self.walk(path)
 

@@ -79,7 +79,7 @@ def place_note(root: Path) -> str:
     around = repository_around(root)
     if not place.exists or around is None or _ignores(around, root):
         return ""
-    listed = f"git -C {shlex.quote(str(around))} rm -q --cached {shlex.quote(_below(around, root))}; "
+    listed = f"git -C {shlex.quote(str(around))} rm -q -f --cached {shlex.quote(_below(around, root))} && "
     return (
         f"{place.path} is a repository inside the repository {around}, which therefore does not see the skills as files; "
         f"to move the history: {listed if _tracks_as_repository(around, root) else ''}{_move(root)}"
