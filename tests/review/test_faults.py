@@ -57,9 +57,8 @@ def test_a_report_that_differs_from_what_is_true_is_found(made: dict[str, Scene]
     (halved / "run" / "repo" / "one" / "SKILL.md").write_bytes(scene.after["one/SKILL.md"])
     assert scene.judge(halved, failed).startswith("halved: the log says pending")
     left = scene.copy(tmp_path / "d")
-    (left / "run" / "repo" / ".git" / "skillos-pending").write_text("0" * 40)
-    (left / "run" / "repo" / ".git" / "refs" / "heads" / "main.lock").touch()
-    assert scene.judge(left, failed) in ("", "left over: run/repo/.git/refs/heads/main.lock")
+    (left / "run" / "draft.tmp").touch()
+    assert scene.judge(left, failed) == "left over: run/draft.tmp"
 
 
 @pytest.mark.slow
