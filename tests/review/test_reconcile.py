@@ -496,6 +496,21 @@ def test_a_list_does_not_wait_long_for_another_decider(run: Run, capsys: pytest.
     assert "the edits are shown as the log has them: nothing was decided: process " in shown.err
 
 
+def test_where_nothing_is_missing_no_lock_is_taken(run: Run) -> None:
+    reviews.approve(run, proposed(run, Insert("one", text("one"))), "ann")
+    with file_lock(run.path / LOCK_FILE, 1.0):
+        assert reconcile(run, wait=0.0) == []
+
+
+def test_a_history_that_cannot_be_read_is_told_beside_the_list(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    History.open(run.repo_path)
+    (run.repo_path / ".git" / "config").write_text("[core\n")
+    assert main(["review", str(run.path), "list"]) == 0
+    shown = capsys.readouterr()
+    assert edit_id in shown.out and "cannot be compared with the history: " in shown.err
+
+
 def test_a_lock_that_is_held_for_long_is_an_error_that_names_the_holder(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
