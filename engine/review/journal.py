@@ -100,11 +100,11 @@ def commit(run: Run, edit: Edit, by: str, reason: str = "", *, amended: Edit | N
 
     _check_log(run)
     try:
-        made = _made(run, token, f"{edit.id} could not be committed and still waits", write)
+        made, left = _made(run, token, f"{edit.id} could not be committed and still waits", write)
     except Conflict as conflict:
-        return _log(run, edit, Decision("conflict", by, str(conflict)), amended)
+        return _log(run, edit, Decision("conflict", by, str(conflict)), amended=amended)
     decision = Decision("approve", by, reason, made, token=token)
-    return _log_commit(run, edit, decision, f"{edit.id} is committed as {made[:10]}", amended)
+    return _log_commit(run, edit, decision, f"{edit.id} is committed as {made[:10]}", left, amended)
 
 
 def revert(run: Run, edit: Edit, by: str, reason: str = "") -> Edit:
@@ -116,7 +116,7 @@ def revert(run: Run, edit: Edit, by: str, reason: str = "") -> Edit:
     subject = f"Undo: {edit.operation} {one_line(edit.name)}"
     _check_log(run)
     try:
-        made = _made(
+        made, left = _made(
             run,
             token,
             f"{edit.id} could not be undone and stays committed",
@@ -125,11 +125,11 @@ def revert(run: Run, edit: Edit, by: str, reason: str = "") -> Edit:
     except Conflict as conflict:
         raise ReviewError(f"{edit.id} cannot be undone, for the skill changed since: {conflict}") from conflict
     decision = Decision("undo", by, reason, made, token=token)
-    return _log_commit(run, edit, decision, f"{edit.id} is undone by the commit {made[:10]}")
+    return _log_commit(run, edit, decision, f"{edit.id} is undone by the commit {made[:10]}", left)
 
 
-def _made(run: Run, token: str, failed: str, write: Callable[[History], str]) -> str:
-    """The id of the commit that `write` makes. An error after which the commit stands is none.
+def _made(run: Run, token: str, failed: str, write: Callable[[History], str]) -> tuple[str, str]:
+    """The id of the commit that `write` makes, and what is left to do there. An error after which the commit stands is none.
 
     Raises `Conflict`, `ReviewError` that begins with `failed`, or `NotLogged` where it may be made. A repository
     that is gone is not begun anew.
@@ -138,13 +138,14 @@ def _made(run: Run, token: str, failed: str, write: Callable[[History], str]) ->
         why = f"there is no folder {run.repo_path}; bring back the repository of this run: was it moved or not mounted?"
         raise ReviewError(f"{failed}: {why}")
     try:
-        return write(History.open(run.repo_path))
+        history = History.open(run.repo_path)
+        return write(history), history.warning
     except Conflict:
         raise
     except HistoryError as error:
         try:
-            history = History.existing(run.repo_path)
-            found = history.find("Decision", token) if history else None
+            present = History.existing(run.repo_path)
+            found = present.find("Decision", token) if present else None
         except HistoryError as unreadable:
             raise NotLogged(
                 f"whether it was committed cannot be read ({unreadable}), after: {error}. If it was, the log gets it when "
@@ -152,7 +153,7 @@ def _made(run: Run, token: str, failed: str, write: Callable[[History], str]) ->
             ) from error
         if found is None:
             raise ReviewError(f"{failed}: {error}") from error
-        return found.id
+        return found.id, str(error)
 
 
 def _check_log(run: Run) -> None:
@@ -161,21 +162,23 @@ def _check_log(run: Run) -> None:
         pass
 
 
-def _log_commit(run: Run, edit: Edit, decision: Decision, done: str, amended: Edit | None = None) -> Edit:
+def _log_commit(run: Run, edit: Edit, decision: Decision, done: str, left: str, amended: Edit | None = None) -> Edit:
+    """Log a decision whose commit is made, and what is `left` to do in the repository."""
+    notices = [Notice("warning", f"{done}, but: {left}")] if left else []
     try:
-        return _log(run, edit, decision, amended)
+        return _log(run, edit, decision, *notices, amended=amended)
     except RunError as error:
         raise NotLogged(
             f"{done}; the log could not be written: {error}; it is logged when the run is opened next"
         ) from error
 
 
-def _log(run: Run, edit: Edit, decision: Decision, amended: Edit | None = None) -> Edit:
+def _log(run: Run, edit: Edit, decision: Decision, *notices: Notice, amended: Edit | None = None) -> Edit:
     """Log a decision that is done; the edit after it. The queue can have superseded the edit since it was checked."""
     with run.transaction() as transaction:
         present = run.edit(edit.id)
         events = _events(present, decision, amended)
-        transaction.append(*events)
+        transaction.append(*events, *notices)
     return _after(present, events)
 
 
@@ -267,19 +270,19 @@ def _log_missing(run: Run, missing: _Missing | None) -> list[str]:
     """Log the decisions of the missing commits, and up to which commit that was done, in one transaction."""
     if missing is None:
         return []
-    edits = {edit.id: edit for edit in run.edits()} if missing.commits else {}
     events: list[LogEvent | Notice] = []
     logged: list[str] = []
-    for made in missing.commits:
-        edit_id = made.trailers.get("Edit", "")
-        found = _stands_for(run, missing.history, made, edits.get(edit_id))
-        if isinstance(found, Notice):
-            events.append(found)
-            continue
-        events += found
-        edits[edit_id] = _after(edits[edit_id], found)
-        logged.append(edit_id)
     with run.transaction() as transaction:
+        edits = {edit.id: edit for edit in run.edits()} if missing.commits else {}
+        for made in missing.commits:
+            edit_id = made.trailers.get("Edit", "")
+            found = _stands_for(run, missing.history, made, edits.get(edit_id))
+            if isinstance(found, Notice):
+                events.append(found)
+                continue
+            events += found
+            edits[edit_id] = _after(edits[edit_id], found)
+            logged.append(edit_id)
         transaction.append(*_few(events, run))
         transaction.connection.execute("INSERT OR REPLACE INTO reconciled VALUES (1, ?)", (missing.head,))
     return logged
@@ -331,7 +334,8 @@ def _few(events: Sequence[LogEvent | Notice], run: Run) -> list[LogEvent | Notic
     """The events with at most `NOTICES` notices, and the number of the others."""
     notices = [event for event in events if isinstance(event, Notice)]
     few: list[LogEvent | Notice] = [event for event in events if not isinstance(event, Notice)] + notices[:NOTICES]
-    if more := len(notices) - NOTICES if len(notices) > NOTICES else 0:
+    more = len(notices) - NOTICES
+    if more > 0:
         few.append(Notice("warning", f"{more} more commits of {run.repo_path} name this run and do not fit its log"))
     return few
 

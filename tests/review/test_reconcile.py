@@ -223,6 +223,7 @@ def test_an_error_after_which_the_commit_stands_is_no_failure(
     after = getattr(reviews, action)(run, edit_id, "ann")
     assert after == run.edit(edit_id) and after.state == ("committed" if action == "approve" else "undone")
     assert after.decision is not None and git(run, "rev-parse", "HEAD").strip() == after.decision.commit
+    assert notices(run)[0].endswith(f" {after.decision.commit[:10]}, but: no permission")
 
 
 @pytest.mark.parametrize("action", ["approve", "amend", "undo"])
