@@ -97,12 +97,13 @@ def _put(root: Path) -> None:
 
 def _restore(root: Path) -> None:
     history = History.open(root)
-    history.restore(history.log()[-2].id, trailers={})
+    log = history.log()
+    history.restore(log[min(1, len(log) - 1)].id, trailers={})
 
 
 def _revert(root: Path) -> None:
     history = History.open(root)
-    history.revert(history.log()[-3 if len(history.log()) > 2 else 0].id, trailers={})
+    history.revert(history.head, trailers={})
 
 
 def _record(root: Path) -> None:
