@@ -108,10 +108,8 @@ class Checkout:
         """Whether `path` holds exactly this blob (None: no file). Raises `OSError` and `pygit2.GitError`."""
         try:
             mode = self.folder.lstat(path).st_mode
-        except FileNotFoundError:
+        except (FileNotFoundError, LinkInTheWay):
             return oid is None
-        except LinkInTheWay:
-            return False
         if oid is None or not (stat.S_ISLNK(mode) or stat.S_ISREG(mode)):
             return False
         wanted = blob(self.repository, oid)
@@ -148,8 +146,8 @@ class Checkout:
             self._stage(changed)
             self.store.point_to(new.id, old.id)
         except (OSError, pygit2.GitError):
-            self._discard(changed)
-            self.store.unmark()
+            if self._discard(changed):
+                self.store.unmark()
             raise
         try:
             self._place(changed)
@@ -203,12 +201,18 @@ class Checkout:
             while path := path.rpartition("/")[0]:
                 self.folder.rmdir(path)
 
-    def _discard(self, changed: Iterable[FileDelta]) -> None:
-        """Remove the staged files, and the folders that were made for them, as far as that is possible."""
+    def _discard(self, changed: Iterable[FileDelta]) -> bool:
+        """Remove the staged files, and the folders that were made for them. Whether no staged file is left."""
+        clean = True
         for delta in changed:
-            with suppress(OSError):
+            try:
                 self.folder.unlink(_temporary(delta.path), missing_ok=True)
+            except LinkInTheWay:
+                continue  # somebody put a link in the place of its folder
+            except OSError:
+                clean = False
             self._prune(delta.path)
+        return clean
 
     def _put_back(self, new: pygit2.Commit, changed: list[FileDelta]) -> bool:
         """After a failed `_place`, put back the files and then the branch. False if that could not be done and verified.
@@ -245,8 +249,9 @@ class Checkout:
 
     def _complete(self, delta: FileDelta) -> None:
         """Give a file its new content, unless somebody changed it since. Raises `OSError` and `pygit2.GitError`."""
-        if self.holds(delta.path, delta.old):
-            self._put(delta.path, delta.new, delta.new_mode)
+        with suppress(LinkInTheWay):  # somebody put a link in the place of its folder
+            if self.holds(delta.path, delta.old):
+                self._put(delta.path, delta.new, delta.new_mode)
         self._discard([delta])
 
     def _close_commit(self, new: pygit2.Commit, changed: Iterable[FileDelta]) -> None:

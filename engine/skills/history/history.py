@@ -27,6 +27,7 @@ from pygit2.enums import FileMode
 from engine.core.beneath import Beneath, LinkInTheWay
 from engine.core.edit import Edit
 from engine.core.locks import PROBE_SECONDS, holder_of, wait_lock
+from engine.skills.format.skill import MAX_BYTES
 from engine.skills.history.checkout import Checkout
 from engine.skills.history.commits import BlamedLine, Commit, FileChange, commit_of, message_with
 from engine.skills.history.errors import Conflict, HistoryError, Uncertain, translate_errors
@@ -41,7 +42,7 @@ from engine.skills.history.repository import (
 )
 from engine.skills.history.store import MARKER
 from engine.skills.history.trees import TreeEntry, deltas, files, head_of
-from engine.skills.repo.layout import MAX_BYTES, TooLarge, is_skill, read_bytes, skill_path
+from engine.skills.repo.layout import TooLarge, is_skill, read_bytes, skill_path
 
 __all__ = ["BlamedLine", "Commit", "Conflict", "FileChange", "History", "HistoryError", "Uncertain"]
 

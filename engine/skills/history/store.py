@@ -18,7 +18,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -72,8 +72,9 @@ class Store:
         parents = [] if parent is None else [f"parent {parent.id}"]
         header = [f"tree {tree}", *parents, f"author {signature}", f"committer {signature}"]
         data = ("\n".join(header) + f"\n\n{message}").encode("utf-8")
-        found = self.repository[self._object("commit", len(data), lambda: [data])]
-        assert isinstance(found, pygit2.Commit)
+        found = self.repository.get(self._object("commit", len(data), lambda: [data]))
+        if not isinstance(found, pygit2.Commit):
+            raise pygit2.GitError("the commit cannot be read back; did another process move the repository?")
         return found
 
     def _object(self, kind: str, size: int, chunks: Callable[[], Iterable[bytes]]) -> str:
@@ -99,18 +100,34 @@ class Store:
         `OSError`. After an error the branch is where it was; if that cannot be verified, `Uncertain` is raised.
         """
         name = self._branch() or "HEAD"
-        lock = f"{name}.lock"
-        self.git.write(lock, f"{new}\n".encode("ascii"), sync=False)
         try:
-            present = self.repository.references.get(name)
-            if (present.target if present else None) != old:
-                raise pygit2.GitError("another process committed meanwhile")
-            self.git.rename(lock, name)
+            with self._replacing(name, f"{new}\n".encode("ascii")):
+                present = self.repository.references.get(name)
+                if (present.target if present else None) != old:
+                    raise pygit2.GitError("another process committed meanwhile")
         except (OSError, pygit2.GitError) as error:
-            with suppress(OSError):
-                self.git.unlink(lock, missing_ok=True)
             if not self._is_at(new, error):
                 raise
+
+    @contextmanager
+    def _replacing(self, path: str, data: bytes) -> Iterator[None]:
+        """Hold git's lock file of `path` during the block, and then replace `path` by it: a file with `data`.
+
+        Raises `OSError`, and `pygit2.GitError` where another process has the lock file.
+        """
+        lock = f"{path}.lock"
+        try:
+            self.git.write(lock, data, sync=False)
+            yield
+            self.git.rename(lock, path)
+        except FileExistsError as error:
+            raise pygit2.GitError(
+                f"git is at work there ({lock}); let it finish, or remove that file if no git is running"
+            ) from error
+        except (OSError, pygit2.GitError):
+            with suppress(OSError):
+                self.git.unlink(lock, missing_ok=True)
+            raise
 
     def _branch(self) -> str:
         """The branch that HEAD names; "" for a detached HEAD. Raises `pygit2.GitError`."""
@@ -143,7 +160,12 @@ class Store:
 
         Raises `OSError` and `pygit2.GitError`.
         """
-        with tempfile.TemporaryDirectory(prefix="skillos-") as private:
+        with self._replacing("index", self._index(changed)):
+            pass
+
+    def _index(self, changed: Iterable[FileDelta]) -> bytes:
+        """git's index with the changes. libgit2 writes it to a private folder."""
+        with tempfile.TemporaryDirectory(prefix="skillos-", ignore_cleanup_errors=True) as private:
             draft = Path(private) / "index"
             with suppress(FileNotFoundError):
                 draft.write_bytes(self.git.read("index", MAX_INDEX))
@@ -158,8 +180,7 @@ class Store:
                 elif staged is not None:
                     index.remove(delta.path)
             index.write()
-            self.git.write("index.lock", draft.read_bytes(), sync=False)
-            self.git.rename("index.lock", "index")
+            return draft.read_bytes()
 
     def mark(self, commit: pygit2.Oid) -> None:
         """Write the marker: the branch and the folder are about to move to `commit`. Raises `OSError`."""

@@ -80,7 +80,7 @@ def tree_with(
     `store` stores the bytes of one tree and returns its id; only changed folders are stored. Returns the id of the whole
     tree, None where no file is left. Raises `pygit2.GitError` for a path that is not inside the folder.
     """
-    present = {entry.raw_name: entry for entry in base or ()}
+    present = {entry.raw_name: entry for entry in base or () if entry.raw_name is not None}
     entries = {name: (str(entry.id), int(entry.filemode)) for name, entry in present.items()}
     below: dict[bytes, dict[str, TreeEntry | None]] = {}
     for path, entry in sorted(changes.items(), key=lambda change: change[1] is not None):  # removals first
