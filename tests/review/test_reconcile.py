@@ -19,6 +19,7 @@ from engine.core.events import EditDecided, EditProposed, Notice
 from engine.core.locks import file_lock
 from engine.review import decisions as reviews
 from engine.review.errors import AlreadyDecided, NotLogged, ReviewError
+from engine.review.heads import may_lack
 from engine.review.journal import LOCK_FILE, reconcile
 from engine.runs.directory import Run
 from engine.runs.errors import RunError
@@ -501,6 +502,35 @@ def test_where_nothing_is_missing_no_lock_is_taken(run: Run) -> None:
     reviews.approve(run, proposed(run, Insert("one", text("one"))), "ann")
     with file_lock(run.path / LOCK_FILE, 1.0):
         assert reconcile(run, wait=0.0) == []
+
+
+OPENING = """
+import sys
+from engine.runs.directory import Run
+from skillos_tui.client.decide import reconcile
+reconcile(Run.open(sys.argv[1]))
+print("pygit2" in sys.modules)
+"""
+
+
+def opened(run: Run) -> str:
+    """Compare a run with its history as the workbench does when it opens it; whether git was loaded for that."""
+    return subprocess.run(
+        [sys.executable, "-c", OPENING, run.path], cwd=ROOT, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_the_workbench_loads_git_only_where_the_log_may_lack_a_commit(run: Run) -> None:
+    assert opened(run) == "False"
+    edit_id, other = (proposed(run, Insert(name, text(name))) for name in ("one", "two"))
+    reviews.approve(run, edit_id, "ann")
+    assert opened(run) == "False"
+    die(run, "approve", other, "after")
+    assert opened(run) == "True" and run.edit(other).state == "committed"
+    git(run, "pack-refs", "--all")
+    assert opened(run) == "True"
+    (run.repo_path / ".git" / "HEAD").write_text("ref: refs/heads/../../../../run.db\n")
+    assert may_lack(run)
 
 
 def test_a_history_that_cannot_be_read_is_told_beside_the_list(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
