@@ -552,6 +552,15 @@ def test_a_lock_that_is_held_for_long_is_an_error_that_names_the_holder(
     assert states(run) == ["pending"]
 
 
+def test_a_link_in_the_place_of_the_lock_is_not_followed(run: Run, tmp_path: Path) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    (run.path / LOCK_FILE).unlink(missing_ok=True)
+    (run.path / LOCK_FILE).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ReviewError, match=r"decisions.lock cannot be locked: Too many levels of symbolic links$"):
+        reviews.veto(run, edit_id, "ann")
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_a_run_that_was_removed_is_not_made_again(run: Run) -> None:
     edit_id = proposed(run, Insert("one", text("one")))
     shutil.rmtree(run.path)
