@@ -26,12 +26,11 @@ from engine.core.locks import Locked, file_lock
 from engine.review.checking import gated, open_repo
 from engine.review.errors import AlreadyDecided, EditRefused, NotLogged, ReviewError
 from engine.review.trailers import action_of, committed, is_early, new_token, of_run, reason_of, written
-from engine.runs.directory import Run
+from engine.runs.directory import DECISIONS_LOCK, Run
 from engine.runs.errors import RunError
 from engine.skills.history.commits import one_line
 from engine.skills.history.history import Commit, Conflict, History, HistoryError
 
-LOCK_FILE = "decisions.lock"
 LOCK_SECONDS = 10.0
 WALKED = 20
 """The head of the history is stored with the next event, or where more commits than these were walked."""
@@ -345,11 +344,11 @@ def _locked(run: Run, wait: float) -> Iterator[None]:
     run.check_writable()
     with ExitStack() as held:
         try:
-            held.enter_context(file_lock(run.path / LOCK_FILE, wait))
+            held.enter_context(file_lock(run.path / DECISIONS_LOCK, wait))
         except Locked as error:
             raise ReviewError(f"nothing was decided: {error}; try again") from error
         except OSError as error:
-            raise ReviewError(f"nothing was decided: {_no_lock(run.path / LOCK_FILE, error)}") from error
+            raise ReviewError(f"nothing was decided: {_no_lock(run.path / DECISIONS_LOCK, error)}") from error
         yield
 
 

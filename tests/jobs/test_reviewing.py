@@ -12,8 +12,8 @@ from engine.jobs.control import Control
 from engine.jobs.curate.reviewing import Reviewing
 from engine.jobs.job import JobContext
 from engine.review.errors import NotLogged
-from engine.review.journal import LOCK_FILE, reconcile
-from engine.runs.directory import Run
+from engine.review.journal import reconcile
+from engine.runs.directory import DECISIONS_LOCK, Run
 from engine.skills import Insert, Skill, SkillRepo
 from tests.review.proposing import full_log
 from tests.training.played import position
@@ -39,7 +39,7 @@ async def test_while_another_process_decides_the_event_loop_goes_on(run):
     held = threading.Event()
 
     def hold():
-        with file_lock(run.path / LOCK_FILE, 10.0):
+        with file_lock(run.path / DECISIONS_LOCK, 10.0):
             held.set()
             threading.Event().wait(HELD_SECONDS)
 

@@ -20,8 +20,8 @@ from engine.core.locks import file_lock
 from engine.review import decisions as reviews
 from engine.review.errors import AlreadyDecided, NotLogged, ReviewError
 from engine.review.heads import may_lack
-from engine.review.journal import LOCK_FILE, reconcile
-from engine.runs.directory import Run
+from engine.review.journal import reconcile
+from engine.runs.directory import DECISIONS_LOCK, Run
 from engine.runs.errors import RunError
 from engine.skills import Delete, Insert, Update
 from engine.skills.history.history import History, HistoryError
@@ -491,7 +491,7 @@ def test_the_rewritten_history_of_an_earlier_version_is_not_logged_twice(run: Ru
 def test_a_list_does_not_wait_long_for_another_decider(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     edit_id = proposed(run, Insert("one", text("one")))
     die(run, "approve", edit_id, "after")
-    with file_lock(run.path / LOCK_FILE, 1.0):
+    with file_lock(run.path / DECISIONS_LOCK, 1.0):
         assert main(["review", str(run.path), "list"]) == 0
     shown = capsys.readouterr()
     assert edit_id in shown.out
@@ -500,7 +500,7 @@ def test_a_list_does_not_wait_long_for_another_decider(run: Run, capsys: pytest.
 
 def test_where_nothing_is_missing_no_lock_is_taken(run: Run) -> None:
     reviews.approve(run, proposed(run, Insert("one", text("one"))), "ann")
-    with file_lock(run.path / LOCK_FILE, 1.0):
+    with file_lock(run.path / DECISIONS_LOCK, 1.0):
         assert reconcile(run, wait=0.0) == []
 
 
@@ -542,20 +542,24 @@ def test_a_history_that_cannot_be_read_is_told_beside_the_list(run: Run, capsys:
     assert edit_id in shown.out and "cannot be compared with the history: " in shown.err
 
 
+def test_the_lock_of_decisions_is_made_with_the_run_for_its_owner_alone(run: Run) -> None:
+    assert (run.path / DECISIONS_LOCK).stat().st_mode & 0o777 == 0o600
+
+
 def test_a_lock_that_is_held_for_long_is_an_error_that_names_the_holder(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edit_id = proposed(run, Insert("one", text("one")))
     monkeypatch.setattr("engine.review.journal.LOCK_SECONDS", 0.1)
-    with file_lock(run.path / LOCK_FILE, 1.0), pytest.raises(ReviewError, match=f"process {os.getpid()} .*; try again"):
+    with file_lock(run.path / DECISIONS_LOCK, 1.0), pytest.raises(ReviewError, match=f"process {os.getpid()} .*; try again"):
         reviews.veto(run, edit_id, "ann")
     assert states(run) == ["pending"]
 
 
 def test_a_link_in_the_place_of_the_lock_is_not_followed(run: Run, tmp_path: Path) -> None:
     edit_id = proposed(run, Insert("one", text("one")))
-    (run.path / LOCK_FILE).unlink(missing_ok=True)
-    (run.path / LOCK_FILE).symlink_to(tmp_path / "elsewhere")
+    (run.path / DECISIONS_LOCK).unlink(missing_ok=True)
+    (run.path / DECISIONS_LOCK).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ReviewError, match=r"decisions.lock cannot be locked: Too many levels of symbolic links$"):
         reviews.veto(run, edit_id, "ann")
     assert not (tmp_path / "elsewhere").exists()
