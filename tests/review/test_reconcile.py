@@ -20,7 +20,7 @@ from engine.core.locks import file_lock
 from engine.review import decisions as reviews
 from engine.review.errors import AlreadyDecided, NotLogged, ReviewError
 from engine.review.heads import may_lack
-from engine.review.journal import reconcile
+from engine.review.journal import reconcile, unlogged
 from engine.runs.directory import DECISIONS_LOCK, Run
 from engine.runs.errors import RunError
 from engine.skills import Delete, Insert, Update
@@ -496,6 +496,16 @@ def test_a_list_does_not_wait_long_for_another_decider(run: Run, capsys: pytest.
     shown = capsys.readouterr()
     assert edit_id in shown.out
     assert "the edits are shown as the log has them: nothing was decided: process " in shown.err
+
+
+def test_what_the_log_lacks_is_counted_without_writing(run: Run) -> None:
+    assert unlogged(run) == []
+    edit_id = proposed(run, Insert("one", text("one")))
+    die(run, "approve", edit_id, "after")
+    before = run.last_id()
+    assert [commit.trailers["Edit"] for commit in unlogged(run)] == [edit_id] and run.last_id() == before
+    reconcile(run)
+    assert unlogged(run) == []
 
 
 def test_where_nothing_is_missing_no_lock_is_taken(run: Run) -> None:
