@@ -8,8 +8,11 @@ job of the run's kind (`engine.jobs`) until the run is finished, stopped or fail
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+import threading
 import traceback
+from collections.abc import Callable
 
 from engine.core.errors import PartFault, SkillosError
 from engine.core.events import Notice, Progress, StateChanged
@@ -20,7 +23,8 @@ from engine.jobs.registry import JOBS
 from engine.review.journal import reconcile
 from engine.runs.commands import Pause, Resume, Stop
 from engine.runs.directory import Run
-from engine.runs.errors import RunError
+from engine.runs.errors import RunError, RunGone
+from engine.runs.process import release_start
 from engine.runs.starts import starting
 from engine.runs.writer import EventWriter
 from engine.system import memory
@@ -28,6 +32,7 @@ from engine.system import memory
 BEAT_SECONDS = 1.0
 COMMAND_SECONDS = 0.2
 MEMORY_SECONDS = 2.0
+GONE_SECONDS = 5.0
 
 
 def main() -> None:
@@ -37,18 +42,23 @@ def main() -> None:
     memory.keep_freed()
     try:
         with Run.open(sys.argv[1]) as run, run.lock(), run.writer() as writer:
-            asyncio.run(_work(run, writer))
+            release_start(run.path)
+            asyncio.run(_work(run, writer, gone=_end_soon))
     except SkillosError as error:
         sys.exit(f"skillos-engine: {error}")
 
 
-async def _work(run: Run, writer: EventWriter) -> None:
-    """The run's work with its watchers beside it. Ends the process with 1 after a failure, which the events then name."""
+async def _work(run: Run, writer: EventWriter, gone: Callable[[RunGone], None] = lambda error: None) -> None:
+    """The run's work with its watchers beside it. Ends the process with 1 after a failure, which the events then name.
+
+    `gone` is called once the run is not at its path any more. Then that is the failure, whatever failed first for it, and
+    events are written only where the run was moved.
+    """
     control = Control(lambda state, reason: writer.emit(StateChanged(state, reason)))
     watchers = [
         asyncio.create_task(work, name=name)
         for name, work in {
-            "heartbeat": _beat(run),
+            "heartbeat": _beat(run, gone),
             "commands": _obey(run, writer, control),
             "memory": _measure(writer),
         }.items()
@@ -66,7 +76,12 @@ async def _work(run: Run, writer: EventWriter) -> None:
     ) as error:  # the run ends with it: the log gets the message, the process code 1
         if (task := asyncio.current_task()) is not None and task.cancelling():
             raise  # Ctrl+C, and not a part that raised it
-        why = _message_of(error, run)
+        if (lost := _gone(run)) is not None:
+            if not watchers[0].done():  # else the heartbeat has noticed it first
+                gone(lost)
+            if not lost.moved:
+                raise SystemExit(1) from error
+        why = _message_of(lost or error, run)
         writer.emit(Notice("error", why))
         writer.emit(StateChanged("failed", why))
         writer.flush()
@@ -81,6 +96,17 @@ def _watcher_ended(watcher: asyncio.Task[None], control: Control) -> None:
     """A watcher that failed ends the run: without it, commands or the heartbeat would be lost."""
     if not watcher.cancelled() and (error := watcher.exception()) is not None:
         control.fail(error)
+
+
+def _gone(run: Run) -> RunGone | None:
+    """The error of a run that is not at its path any more."""
+    try:
+        run.beat()
+    except RunGone as error:
+        return error
+    except RunError:
+        return None
+    return None
 
 
 def _message_of(error: BaseException, run: Run) -> str:
@@ -112,16 +138,29 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
     await job.run(JobContext(run, config, writer, control, done))
 
 
-async def _beat(run: Run) -> None:
+async def _beat(run: Run, gone: Callable[[RunGone], None]) -> None:
     while True:
-        run.beat()
+        try:
+            run.beat()
+        except RunGone as error:
+            gone(error)
+            raise
         await asyncio.sleep(BEAT_SECONDS)
+
+
+def _end_soon(error: RunGone) -> None:
+    """Print why the engine ends, and end the process after `GONE_SECONDS`, whatever its threads still compute: nothing can
+    be saved any more."""
+    print(f"skillos-engine: {error}", file=sys.stderr, flush=True)
+    ending = threading.Timer(GONE_SECONDS, os._exit, (1,))
+    ending.daemon = True
+    ending.start()
 
 
 async def _obey(run: Run, writer: EventWriter, control: Control) -> None:
     """Carry out the commands that people send."""
     while True:
-        for sent in run.take_commands():
+        for sent in await asyncio.to_thread(run.take_commands):  # which may wait long for the database
             match sent.command:
                 case Pause():
                     control.pause()

@@ -27,8 +27,9 @@ class Workbench(TerminalApp[str]):
     """The state of the app. At most one run is open: `path` is its directory, and `view` is folded from its events.
 
     `lost` is true when the run cannot be read any more, `caught_up` when all events that were in the log when it was opened
-    have been folded. `read_only` is why the run can only be read, "" where it can be written. `names` are the skills of its repository; None until they were read. `seen` is the id of the newest
-    event, and `news` the summary of what happened since the last visit.
+    have been folded. `read_only` is why the run can only be read, "" where it can be written. `names` are the skills of its
+    repository; None until they were read. `seen` is the id of the newest event, and `news` the summary of what happened
+    since the last visit.
     """
 
     def __init__(self, theme: Theme, folder: Path | None, run: Path | None, session: Session) -> None:

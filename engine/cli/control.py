@@ -5,11 +5,8 @@ from __future__ import annotations
 import argparse
 
 from engine.cli.common import Commands, add_command, open_run, patience_with_notice, user_name
-from engine.core.output import say
+from engine.core.output import note, say
 from engine.runs import supervisor
-from engine.runs.commands import Pause
-from engine.runs.errors import RunError
-from engine.runs.status import status
 from engine.system.preflight import check
 
 
@@ -21,26 +18,35 @@ def add_commands(commands: Commands) -> None:
 
 def _pause(options: argparse.Namespace) -> int:
     with open_run(options) as run:
-        if not run.engine_alive():
-            raise RunError(f"no engine works on {run.path}; the run is {status(run).state}")
-        run.send(Pause(), user_name())
+        supervisor.pause(run, user_name())
+        _note(supervisor.silence(run))
     say("asked to pause; the present work is finished first")
     return 0
 
 
 def _resume(options: argparse.Namespace) -> int:
     with open_run(options) as run:
+        _note(supervisor.copy_notice(run))
         pid = supervisor.resume(run, user_name(), check=check, worker=options.worker, patience=patience_with_notice())
-    say(f"the run continues in process {pid}")
+        _note(supervisor.silence(run))
+    say(
+        f"the run continues in process {pid}" if pid else "the run continues in a process that is not visible from here"
+    )
     return 0
 
 
 def _stop(options: argparse.Namespace) -> int:
     with open_run(options) as run:
         at_work = supervisor.stop(run, user_name())
+        _note(supervisor.silence(run))
     say(
         "asked to stop; resume continues from what is saved"
         if at_work
         else "stopped, before its engine began; resume starts it again"
     )
     return 0
+
+
+def _note(text: str) -> None:
+    if text:
+        note(f"note: {text}")

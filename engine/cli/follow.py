@@ -10,6 +10,7 @@ from engine.core.events import HeldOutMeasured, Notice, StepEnded, UnitEnded, Up
 from engine.core.output import note, say
 from engine.runs import supervisor
 from engine.runs.directory import FINAL_STATES, Run
+from engine.runs.errors import RunError
 from engine.runs.status import shown_state, status
 from engine.runs.text import held_out_line, step_line, unit_line, waiting
 
@@ -42,11 +43,16 @@ def follow(run: Run, seen: int) -> int:
 
 
 def has_ended(run: Run) -> bool:
-    """Whether no more events will come: the engine has exited, or wrote its last state and had time to exit."""
+    """Whether no more events will come: the engine has exited, or wrote its last state and had time to exit.
+
+    Raises `RunError` for a run that was deleted or moved.
+    """
+    if not run.path.is_dir():
+        raise RunError(f"{run.path} is gone: it was deleted or moved while it was followed")
     state = shown_state(run)
     if state not in FINAL_STATES:
         return state == "interrupted"
-    return not run.engine_alive() or time.time() - (run.state().since or 0.0) > END_SECONDS
+    return not run.engine_alive() or abs(time.time() - (run.state().since or 0.0)) > END_SECONDS
 
 
 def _conclude(run: Run) -> int:

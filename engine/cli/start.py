@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from engine.cli import exit_codes
-from engine.cli.common import Commands, add_command, add_config_options, load, patience_with_notice
+from engine.cli.common import Commands, add_command, add_config_options, lines, load, patience_with_notice
 from engine.cli.follow import follow
 from engine.config import SECTIONS, Config, has_section, to_tables, to_toml
 from engine.core.options import Implied, Option
@@ -137,6 +137,8 @@ def _start(job: JobKind, options: argparse.Namespace) -> int:
     check(config, job.name)
     with _run_for(options.run, job.name, config, repo) as run:
         seen = run.last_id()
+        if notice := supervisor.copy_notice(run):
+            note(f"note: {notice}")
         try:
             supervisor.start(run.path, worker=options.worker, patience=patience_with_notice())
             say(f"run {run.path}", flush=True)

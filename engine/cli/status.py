@@ -24,14 +24,17 @@ def _status(options: argparse.Namespace) -> int:
             return 0
         say(summary_line(now))
         say_damage(now)
+        if now.engine_note:
+            say(f"note: {printable(now.engine_note)}")
         for step in now.ended:
             say(step_line(step, now.steps, run.kind, now.skipped_updates.get(step.step, "")))
         for unit in now.units:
             say(unit_line(unit, now.steps, run.kind))
         for measured in now.held_out:
             say(held_out_line(measured))
-        if now.heartbeat_age_s is not None:
-            say(f"{waiting(now.pending_reviews)}; last heartbeat {now.heartbeat_age_s:.0f} s ago")
+        if (age := now.heartbeat_age_s) is not None:
+            when = f"{age:.0f} s ago" if age >= 0 else f"{-age:.0f} s in the future (a clock was changed)"
+            say(f"{waiting(now.pending_reviews)}; last heartbeat {when}")
     return 0
 
 

@@ -97,7 +97,8 @@ def _edited(run: Run, config: Config | None) -> list[str]:
     except ValueError:  # logged settings that are not TOML, which the report counts
         return []
     said = "; ".join(map(str, changed))
-    return [f"config.toml was edited after the last start, which does not count here: {said}"] if said else []
+    where = "config.toml was edited after the last start, whose own settings the log has"
+    return [f"{where}: {said}"] if said else []
 
 
 def _unchecked(report: Report) -> Iterator[str]:

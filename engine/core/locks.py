@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +26,7 @@ from engine.core.errors import SkillosError
 
 PROBE_SECONDS = 0.5
 """How long a taker tries at least: `lock_state` of another process holds a shared lock for an instant."""
+LOCK_READINGS = 3
 _PAUSE = 0.02
 
 
@@ -35,17 +37,22 @@ class Locked(SkillosError):
 class LockState(msgspec.Struct, frozen=True):
     """Whether a lock is held. `held` is None where that cannot be known, and `why` says so.
 
-    `pid` is the holder's in the PID namespace of this process; None where the system does not show it.
+    `pid` is the holder's in the PID namespace of this process; None where the system does not show it. `listed` is True
+    where the file could not be opened, so that only `/proc/locks` says that it is held.
     """
 
     held: bool | None
     pid: int | None = None
     why: str = ""
+    listed: bool = False
 
 
 def open_lock(path: Path) -> int:
-    """Open a lock file, made with mode 0600 if absent; a descriptor. Raises `OSError`; a link is not followed."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    """Open a lock file, made with mode 0600 if absent; a descriptor.
+
+    Raises `OSError`, also for what is no regular file; a link is not followed.
+    """
+    return _open(path, os.O_RDWR | os.O_CREAT)
 
 
 def try_lock(descriptor: int) -> bool:
@@ -83,13 +90,13 @@ def lock_state(path: Path) -> LockState:
     it does not list is unknown and not free.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = _open(path, os.O_RDONLY)
     except FileNotFoundError:
         return LockState(False)
     except OSError as error:
         pid = _listed(path)
         why = "" if pid else f"{path} cannot be opened ({error.strerror}), and /proc/locks lists no holder"
-        return LockState(True if pid else None, pid, why)
+        return LockState(True if pid else None, pid, why, listed=pid is not None)
     try:
         if _flock(descriptor, fcntl.LOCK_SH):
             return LockState(False)
@@ -112,6 +119,20 @@ def holder_of(path: Path) -> str:
     return f"process {pid}{f' ({name})' if name else ''}"
 
 
+def _open(path: Path, flags: int) -> int:
+    """A descriptor of a regular file. Does not wait for the other end of a pipe, and follows no link."""
+    try:
+        descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP and path.is_symlink():
+            raise OSError(errno.ELOOP, "it is a symbolic link", str(path)) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return descriptor
+
+
 def _flock(descriptor: int, kind: int) -> bool:
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
@@ -123,15 +144,24 @@ def _flock(descriptor: int, kind: int) -> bool:
 
 
 def _listed(path: Path) -> int | None:
-    """The pid that `/proc/locks` lists for a file, None for none. A line: "1: FLOCK ADVISORY WRITE 123 fe:00:456 0 EOF"."""
+    """The pid that `/proc/locks` lists for a file, None for none. A line: "1: FLOCK ADVISORY WRITE 123 fe:00:456 0 EOF".
+
+    The table is read page by page while it changes, so one reading may miss a line.
+    """
     try:
-        found = path.stat()
-        listed = Path("/proc/locks").read_text(encoding="ascii", errors="replace")
+        found = path.lstat()
+        for _ in range(LOCK_READINGS):
+            listed = Path("/proc/locks").read_text(encoding="ascii", errors="replace")
+            if pid := _holder_in(listed, f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"):
+                return pid
     except OSError:
-        return None
-    wanted = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+        pass
+    return None
+
+
+def _holder_in(listed: str, file: str) -> int | None:
     for line in listed.splitlines():
         fields = line.split()
-        if len(fields) >= 8 and fields[1] == "FLOCK" and fields[5] == wanted and fields[4].isdecimal():
+        if len(fields) >= 8 and fields[1] == "FLOCK" and fields[5] == file and fields[4].isdecimal():
             return int(fields[4]) or None
     return None

@@ -137,7 +137,7 @@ def _made(run: Run, token: str, failed: str, write: Callable[[History], str]) ->
         why = f"there is no folder {run.repo_path}; bring back the repository of this run: was it moved or not mounted?"
         raise ReviewError(f"{failed}: {why}")
     try:
-        history = History.open(run.repo_path)
+        history = History.open(run.repo_path, parents=False)
         return write(history), history.warning
     except Conflict:
         raise

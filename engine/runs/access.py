@@ -100,8 +100,9 @@ def to_copy(path: Path, why: str) -> Access:
     except OSError as error:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+        place = tempfile.gettempdir()
         raise RunError(
-            f"{path} can only be read as a copy ({why}), and it cannot be copied to {tempfile.gettempdir()}: {error.strerror}"
+            f"{path} can only be read as a copy ({why}), and it cannot be copied to {place}: {error.strerror}"
         ) from error
     shutil.rmtree(folder, ignore_errors=True)
     raise RunError(f"{path} can only be read as a copy ({why}), and it is written all the time; try again later")

@@ -78,6 +78,7 @@ class Database:
         self._access = Access(path)
         self._forget: Callable[[], object] = int
         self._renewing = threading.RLock()
+        self._wait = BUSY_SECONDS
         self._idle: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
         self._watcher: sqlite3.Connection | None = None
@@ -97,6 +98,11 @@ class Database:
     def copied(self) -> bool:
         """Whether a private copy is read."""
         return self._access.copied
+
+    def wait(self, seconds: float) -> None:
+        """Wait up to `seconds` for the write lock from now on, instead of `BUSY_SECONDS`."""
+        self._wait = seconds
+        self.close()
 
     def _check(self) -> None:
         """Migrate the database. Where that or the first read needs to write and cannot, read it in another way."""
@@ -156,8 +162,8 @@ class Database:
         with self._guard:
             used = self._access
             connection = self._idle.pop() if self._idle else None
-        with translate_errors(self.path):
-            connection = connection or _connect(used)
+        with translate_errors(self.path, self._wait):
+            connection = connection or _connect(used, self._wait)
             try:
                 yield connection
             finally:
@@ -222,7 +228,7 @@ class Database:
             if self._access.immutable or self.copied:
                 return hash(access.marks_of(self.path))
         with self._guard, translate_errors(self.path):
-            self._watcher = self._watcher or _connect(self._access)
+            self._watcher = self._watcher or _connect(self._access, self._wait)
             return int(self._watcher.execute("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:
@@ -234,11 +240,11 @@ class Database:
             connection.close()
 
 
-def _connect(to: Access) -> sqlite3.Connection:
+def _connect(to: Access, wait: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{to.file.absolute().as_uri()}?{to.options}",
         uri=True,
-        timeout=BUSY_SECONDS,
+        timeout=wait,
         isolation_level=None,
         check_same_thread=False,
     )

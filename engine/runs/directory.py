@@ -15,9 +15,9 @@ used from any thread and from any number of processes; only one engine at a time
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -39,7 +39,7 @@ from engine.runs import database, process, rows
 from engine.runs.chain import Row
 from engine.runs.commands import AnyCommand, Sent, encode_command
 from engine.runs.database import Database
-from engine.runs.errors import DamagedRun, NotARun, RunError, RunExists
+from engine.runs.errors import ENGINE_BUSY_SECONDS, DamagedRun, NotARun, RunError, RunExists
 from engine.runs.log import Log, Stored, Transaction
 from engine.runs.rows import CommandRow, EditRow, EditStateRow, Read, RunRow, RunState, StepRow
 from engine.runs.writer import EventWriter
@@ -57,6 +57,7 @@ class Run:
         self.path = path
         self.db = Database(path / DATABASE)
         self._log = Log(self.db)
+        self._lock: process.EngineLock | None = None
         try:
             row = rows.one(self.db, "run", RunRow)
         except RunError:
@@ -82,8 +83,8 @@ class Run:
             path.parent.mkdir(parents=True, exist_ok=True)
             if repo is not None:
                 repo.mkdir(parents=True, exist_ok=True)
-            building = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-            building.chmod(0o755)
+            building = path.parent / f".{path.name}.{secrets.token_hex(4)}"
+            building.mkdir()
             _fill(building, path.name, kind, config_text, repo)
             publish(building, path)
         except (OSError, RunError) as error:
@@ -248,26 +249,33 @@ class Run:
     # The engine process
 
     def lock(self) -> process.EngineLock:
-        """Become the engine of this run (a context manager). Raises `RunLocked` while another engine is, `ReadOnlyRun`."""
+        """Become the engine of this run (a context manager). Raises `RunLocked` while another engine is, and `ReadOnlyRun`.
+
+        An engine waits longer than a person for the database.
+        """
         self.check_writable()
-        return process.EngineLock(self.path)
+        self._lock = process.EngineLock(self.path)
+        self.db.wait(ENGINE_BUSY_SECONDS)
+        return self._lock
 
     def beat(self) -> None:
-        """Write the heartbeat; the engine calls it about once a second."""
-        process.beat(self.path)
+        """Write the heartbeat; the engine, which holds `lock()`, calls it about once a second. Raises `RunError`, and
+        `RunGone` when the run is not at its path any more."""
+        assert self._lock is not None, "only an engine beats"
+        self._lock.beat()
 
     def heartbeat_age(self) -> float | None:
-        """Seconds since the last heartbeat; None when no engine has ever worked on the run."""
+        """Seconds since the last heartbeat; None when no engine has worked in this directory. Negative when a clock was
+        changed."""
         return process.heartbeat_age(self.path)
 
     def engine(self) -> process.EngineProcess | None:
-        """The engine process, if it is running."""
-        engine = process.engine_of(self.path)
-        return engine if engine is not None and engine.alive() else None
+        """The engine process while an engine works, as the run's lock says; its pid is a hint."""
+        return process.engine_of(self.path).process
 
     def engine_alive(self) -> bool:
-        """Whether an engine process holds this run; a reused pid is not mistaken for it."""
-        return self.engine() is not None
+        """Whether an engine works on this run, as the run's lock says."""
+        return process.engine_of(self.path).works
 
     # Commands to the engine
 
@@ -278,8 +286,10 @@ class Run:
             connection.execute("INSERT INTO commands (at, by, data) VALUES (?, ?, ?)", values)
 
     def take_commands(self) -> list[Sent]:
-        """The commands left since the last call, oldest first. Each is given out once. One that cannot be read is dropped, and
-        a notice says so."""
+        """The commands left since the last call, oldest first. Each is given out once.
+
+        One that cannot be read is dropped, and a notice says so.
+        """
         if self.db.one("SELECT 1 FROM commands LIMIT 1") is None:
             return []
         with self.transaction() as transaction:
@@ -295,6 +305,7 @@ def _fill(folder: Path, run_id: str, kind: str, config_text: str, repo: Path | N
     for name in (REPO, CHECKPOINTS, LOGS):
         if name != REPO or repo is None:
             (folder / name).mkdir()
+    process.create_locks(folder)
     (folder / CONFIG).write_text(config_text, encoding="utf-8")
     database.create(folder / DATABASE, run_id, kind, time.time(), str(repo.absolute()) if repo else None)
     os.close(open_lock(folder / DECISIONS_LOCK))

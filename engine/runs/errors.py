@@ -13,7 +13,9 @@ import msgspec
 from engine.core.errors import SkillosError
 
 BUSY_SECONDS = 10.0
-"""How long a process waits for the write lock of a database."""
+"""How long a person's command waits for the write lock of a database."""
+ENGINE_BUSY_SECONDS = 120.0
+"""How long an engine waits for it: a backup or a suspended process delays a run, and does not end it."""
 
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _DENIED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
@@ -23,7 +25,6 @@ _DAMAGED = {
     sqlite3.SQLITE_ERROR,  # a table or column that is missing, a text that is no UTF-8
     sqlite3.SQLITE_MISMATCH,
     sqlite3.SQLITE_TOOBIG,
-    sqlite3.SQLITE_CONSTRAINT,
 }
 
 
@@ -68,6 +69,17 @@ class RunLocked(RunError):
     """Another engine works on the run."""
 
 
+class RunGone(RunError):
+    """The run's directory was deleted, moved or taken over while its engine worked. Nothing is written to its path any more.
+
+    `moved` is True where the directory is elsewhere now, with its database.
+    """
+
+    def __init__(self, message: str, moved: bool) -> None:
+        super().__init__(message)
+        self.moved = moved
+
+
 class WriteFailed(RunError):
     """The run's database could not be written (no space, no permission). What was committed before is safe."""
 
@@ -77,17 +89,20 @@ class Busy(WriteFailed):
 
 
 @contextmanager
-def translate_errors(path: Path) -> Iterator[None]:
-    """Turn errors about the database at `path`, of SQLite or of what it holds, into a `RunError` that says what to do."""
+def translate_errors(path: Path, waited: float = BUSY_SECONDS) -> Iterator[None]:
+    """Turn errors about the database at `path`, of SQLite or of what it holds, into a `RunError` that says what to do.
+
+    `waited` is how long, in seconds, the connection waits for the write lock.
+    """
     try:
         yield
     except (sqlite3.Error, sqlite3.Warning) as error:
-        raise _translate(error, path) from error
+        raise _translate(error, path, waited) from error
     except (msgspec.DecodeError, OverflowError, UnicodeDecodeError) as error:  # Python converts values and messages
         raise DamagedRun(path.parent, path.name, str(error)) from error
 
 
-def _translate(error: Exception, path: Path) -> RunError:
+def _translate(error: Exception, path: Path, waited: float) -> RunError:
     extended = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     code = extended & 0xFF
     if code in _FULL:
@@ -99,7 +114,7 @@ def _translate(error: Exception, path: Path) -> RunError:
         return WriteFailed(f"cannot use {path}: {error}. Check that you may write to this file and to its folder")
     if code == sqlite3.SQLITE_BUSY:
         return Busy(
-            f"{path} was kept locked by another process for {BUSY_SECONDS:g} s; "
+            f"{path} was kept locked by another process for {waited:g} s; "
             "look for a suspended skillos process and continue or end it"
         )
     if code in _DAMAGED:

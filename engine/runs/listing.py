@@ -18,7 +18,7 @@ import msgspec
 from engine.runs.directory import DATABASE, FINAL_STATES
 from engine.runs.errors import RunError
 from engine.runs.process import LOCK_FILE, engine_of
-from engine.runs.supervisor import RunSummary, empty, summary_of
+from engine.runs.supervisor import RunSummary, empty, newest_first, summary_of
 
 WATCHED = (DATABASE, f"{DATABASE}-wal", LOCK_FILE)
 
@@ -59,7 +59,7 @@ class RunListing:
             raise RunError(f"cannot list {self.home}: {error.strerror} ({error.filename})") from error
         looked = {name: self._look(name) for name in names}
         self._known = {name: known for name, known in looked.items() if known is not None}
-        return sorted((known.summary for known in self._known.values()), key=lambda summary: -summary.created)
+        return sorted((known.summary for known in self._known.values()), key=newest_first)
 
     def _look(self, name: str) -> _Known | None:
         """The run `name` as it is now; None for one that is gone, and for an empty folder, which a new run may be about to
@@ -115,5 +115,4 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _alive(folder: Path) -> bool:
-    engine = engine_of(folder)
-    return engine is not None and engine.alive()
+    return engine_of(folder).works

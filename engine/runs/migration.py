@@ -24,7 +24,7 @@ from engine.core.edit import Action, NotAllowed, State, transition
 from engine.runs import projections
 from engine.runs.chain import rechain
 from engine.runs.errors import NotARun, RunError
-from engine.runs.process import engine_of, started_for
+from engine.runs.process import engine_of, starting
 
 SCHEMA_VERSION = 3
 WAIT_MS = 120_000
@@ -80,10 +80,10 @@ def _checked_version(connection: sqlite3.Connection, run: Path) -> int:
 
 def _refuse_while_in_use(run: Path, version: int) -> None:
     """Raise `RunError` where an engine that knows only the old schema runs or is about to start."""
-    for process in (engine_of(run), started_for(run)):
-        if process is not None and process.pid != os.getpid() and process.alive():
+    for process in (engine_of(run).process, starting(run)):
+        if process is not None and process.pid != os.getpid():
             raise RunError(
-                f"an engine of an older skillos-tui works on {run} (process {process.pid}, schema version {version}; this "
+                f"an engine of an older skillos-tui works on {run} ({process}, schema version {version}; this "
                 f"skillos-tui writes version {SCHEMA_VERSION}); stop that engine with the older skillos-tui, or wait "
                 "until it ends, and open the run again"
             )

@@ -1,4 +1,4 @@
-"""Repairs a run directory: what is derived is derived again from the events, and what can be read of a damaged run.db is saved.
+"""Repairs a run directory: derives again what follows from the events, and saves what can be read of a damaged run.db.
 
     done = repair(Path("runs/r1"), by="ann")
     done.original                 # the run.db as it was, with its -wal, beside the new one

@@ -7,6 +7,7 @@ The events are copied as they are stored, with their checksums, so that `verify`
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -28,6 +29,8 @@ ROW_BYTES = 16
 """No event takes fewer bytes of the file, so a greater id than its size allows is damaged."""
 DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError, OverflowError)
 PAGE_BYTES = 4096
+ROWS_PAGE = b"\r"
+"""The first byte of a page of SQLite that holds rows."""
 
 
 class Salvaged(msgspec.Struct, frozen=True):
@@ -41,19 +44,22 @@ class Salvaged(msgspec.Struct, frozen=True):
 def salvage(damaged: Path, draft: Path, folder: Path) -> Salvaged:
     """Copy what can be read of the database `damaged`, which may be changed, into a new database at `draft`.
 
-    `folder` is the run's directory, which stands in for what its row has lost. Raises `NotARun` where nothing of a run can be
-    read, and `sqlite3.Error` where the draft cannot be written.
+    `folder` is the run's directory, which stands in for what its row has lost. Raises `NotARun` where nothing of a run can
+    be read, and `sqlite3.Error` where the draft cannot be written.
     """
     version = _opened(damaged, draft)
     with closing(_connect(draft)) as connection:
         connection.execute("ATTACH ? AS damaged", (f"{damaged.as_uri()}?mode=rw",))
+        connection.execute("PRAGMA main.journal_mode = MEMORY")
+        connection.execute("PRAGMA damaged.synchronous = OFF")
         if version < migration.SCHEMA_VERSION:
             _create_old(connection, version)
         else:
             connection.executescript(f"BEGIN; {database.SCHEMA} COMMIT;")
-        last = _copy_events(
-            connection, sum(path.stat().st_size for path in (damaged, *beside(damaged)) if path.exists())
-        )
+        size = sum(path.stat().st_size for path in (damaged, *beside(damaged)) if path.exists())
+        last = _copy_events(connection, size // ROW_BYTES)
+        if gaps(connection, last):
+            _copy_pages(connection, damaged, last)
         for table in _others(connection):
             with suppress(*DAMAGE):
                 connection.execute(f"INSERT OR IGNORE INTO main.{table} SELECT * FROM damaged.{table}")
@@ -102,9 +108,8 @@ def _create_old(connection: sqlite3.Connection, version: int) -> None:
     connection.execute(f"PRAGMA main.user_version = {version}")
 
 
-def _copy_events(connection: sqlite3.Connection, size: int) -> int:
-    """Copy the events; returns the greatest id that the database knows of."""
-    most = size // ROW_BYTES
+def _copy_events(connection: sqlite3.Connection, most: int) -> int:
+    """Copy the events with ids up to `most`; returns the greatest id that the database knows of."""
     last = max((found for found in _last_ids(connection) if found <= most), default=most // 4)
     for first in range(0, last, CHUNK):
         _copy_range(connection, first, min(first + CHUNK, last))
@@ -142,12 +147,37 @@ def _copy_range(connection: sqlite3.Connection, after: int, until: int) -> None:
             _copy_range(connection, middle, until)
 
 
+def _copy_pages(connection: sqlite3.Connection, damaged: Path, last: int) -> None:
+    """Copy the events that no page of the table leads to any more: each page of rows is read as if it were the table."""
+    with suppress(*DAMAGE):
+        connection.execute("PRAGMA damaged.wal_checkpoint(TRUNCATE)")
+    sums = "sum" in [column[1] for column in connection.execute("PRAGMA main.table_info(events)")]
+    event = "typeof(at) = 'real' AND typeof(kind) = 'text' AND CAST(data AS TEXT) LIKE '{\"kind\":%'"
+    event += " AND length(sum) = 16" if sums else ""
+    copied = f"INSERT OR IGNORE INTO main.events SELECT * FROM damaged.events NOT INDEXED WHERE id <= ? AND {event}"
+    connection.execute("PRAGMA writable_schema = ON")
+    for page in _row_pages(damaged):
+        with suppress(*DAMAGE):
+            (version,) = connection.execute("PRAGMA damaged.schema_version").fetchone()
+            connection.execute("UPDATE damaged.sqlite_master SET rootpage = ? WHERE name = 'events'", (page,))
+            connection.execute(f"PRAGMA damaged.schema_version = {version + 1}")
+            connection.execute(copied, (last,))
+    connection.execute("PRAGMA writable_schema = OFF")
+
+
+def _row_pages(damaged: Path) -> list[int]:
+    """The numbers of the pages that hold rows, of whatever table. The first page has number 1 and holds the schema."""
+    with damaged.open("rb") as file:
+        count = damaged.stat().st_size // PAGE_BYTES
+        return [at + 1 for at in range(1, count) if os.pread(file.fileno(), 1, at * PAGE_BYTES) == ROWS_PAGE]
+
+
 def _code(error: Exception) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _others(connection: sqlite3.Connection) -> list[str]:
-    """The tables that are neither derived nor copied elsewhere. Commands are dropped: the engine that they were for is gone."""
+    """The tables that are neither derived nor copied elsewhere. Commands are dropped: their engine is gone."""
     made = connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
     known = {"run", "events", "commands", "state", "steps", "edits"}
     return [name for (name,) in made.fetchall() if name not in known]

@@ -17,23 +17,27 @@ from engine.core.edit import OPEN
 from engine.core.events import HeldOutMeasured, RunStarted, State, StepEnded, UnitEnded, UpdateMade
 from engine.core.registry import UnknownPart
 from engine.jobs.registry import JOBS
-from engine.runs.directory import FINAL_STATES, Run, RunState
+from engine.runs.directory import FINAL_STATES, Run
 from engine.runs.measurements import measurements
-from engine.runs.process import EngineProcess, engine_of, started_for
+from engine.runs.process import LOCK_FILE, START_FILE, EngineProcess, engine_of, recorded, starting
+from engine.runs.rows import RunState
 
 ShownState = State | Literal["interrupted"]
 NEW_SECONDS = 60.0
-"""How long a run reads "starting" before any process was started for it: its creator is about to start one."""
+"""How long a new run reads "starting" before any engine was started for it: its creator is about to start one."""
 
 
 class Status(msgspec.Struct, frozen=True):
-    """Where a run is. `step` is the one at work, or the last; `heartbeat_age_s` is None when no engine ever started.
+    """Where a run is. `step` is the one at work, or the last; `heartbeat_age_s` is None when no engine ever started, and
+    negative when a clock was changed.
 
     `ended` are the summaries of the steps that ended, `units` the ends of units that play no rollouts, and `held_out` the
     results of the fixed evaluation; all exclude what a resume undid. `skipped_updates` maps a step that left weights and
     optimizer as they were to the reason.
-    `pending_reviews` counts the edits that wait for a person, those in conflict included. `damaged` says which rows cannot be
-    read, and are in none of the others; `read_only` why the run can only be read, "" where it can be written.
+    `pending_reviews` counts the edits that wait for a person, those in conflict included. `damaged` says which rows cannot
+    be read, and are in none of the others; `read_only` why the run can only be read, "" where it can be written.
+    `engine_note` is "" or a sentence about the engine: from what `state` is inferred where the run's lock could not be
+    asked, that the engine is suspended, or who else holds the lock.
     """
 
     run: str
@@ -52,6 +56,7 @@ class Status(msgspec.Struct, frozen=True):
     heartbeat_age_s: float | None
     damaged: list[str] = []
     read_only: str = ""
+    engine_note: str = ""
 
 
 def status(run: Run) -> Status:
@@ -75,6 +80,7 @@ def status(run: Run) -> Status:
         heartbeat_age_s=run.heartbeat_age(),
         damaged=[row.short for row in (*ended.damaged, *edits.damaged)],
         read_only=run.read_only,
+        engine_note=engine_of(run.path).note if state.state not in FINAL_STATES else "",
     )
 
 
@@ -91,9 +97,12 @@ def updates(run: Run) -> dict[int, UpdateMade]:
 
 
 def shown_state(run: Run) -> ShownState:
-    """The state in the run's events, or "interrupted" when its engine died without ending the run."""
+    """The state in the run's events, or "interrupted" when no engine works on a run that has not ended.
+
+    An engine that begins holds `engine.lock` before it lets go of `engine.starting`, so they are asked in the other order.
+    """
     state = run.state()
-    while state.state not in FINAL_STATES and not run.engine_alive() and not _launching(run, state):
+    while state.state not in FINAL_STATES and not _launching(run, state) and not run.engine_alive():
         before, state = state, run.state()
         if state == before:
             return "interrupted"
@@ -101,23 +110,21 @@ def shown_state(run: Run) -> ShownState:
 
 
 def loading(run: Run) -> EngineProcess | None:
-    """The process that was started to be the engine of `run` and lives, but does not hold the run's lock yet."""
-    process, holder = started_for(run.path), run.engine()
-    if process is None or not process.alive() or (holder is not None and holder.pid == process.pid):
+    """The process that is loading to become the engine of `run` and does not hold the run's lock yet."""
+    process = starting(run.path)
+    if process is None or process.pid is None or run.state().state != "starting" or run.engine_alive():
         return None
-    return process if run.state().state == "starting" else None
+    return process
 
 
 def _launching(run: Run, state: RunState) -> bool:
-    """Whether the run's engine is still to begin: its process lives, or will shortly be started."""
+    """Whether the run's engine is still to begin: it is loading, or the run is so new that it will shortly be started."""
     if state.state != "starting":
         return False
-    process, engine = started_for(run.path), engine_of(run.path)
-    if process is not None and process.alive():
+    if starting(run.path) is not None:
         return True
-    began = state.since or run.created
-    was_there = any(died is not None and died.since >= began for died in (process, engine))
-    return not was_there and time.time() - began < NEW_SECONDS
+    begun = any(recorded(run.path / name) for name in (LOCK_FILE, START_FILE))
+    return not begun and state.since is None and 0 <= time.time() - run.created < NEW_SECONDS
 
 
 def _planned(run: Run) -> tuple[str, int]:

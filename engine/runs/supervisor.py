@@ -10,6 +10,7 @@ or a lost connection does not end it.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,11 +28,11 @@ import platformdirs
 from engine.config import Config
 from engine.core.errors import SkillosError
 from engine.core.events import StateChanged
-from engine.runs.commands import Resume, Stop
+from engine.runs.commands import AnyCommand, Pause, Resume, Stop
 from engine.runs.directory import FINAL_STATES, Run
 from engine.runs.errors import RunError, RunLocked
 from engine.runs.measurements import finished_incomplete
-from engine.runs.process import EngineProcess, StartLock
+from engine.runs.process import Engine, EngineProcess, Idle, StartLock, engine_of, is_copy, starting
 from engine.runs.status import Status, loading, shown_state, status
 
 WORKER: Sequence[str] = (sys.executable, "-P", "-u", "-m", "engine.worker")
@@ -40,6 +41,9 @@ WORKER: Sequence[str] = (sys.executable, "-P", "-u", "-m", "engine.worker")
 TAIL_LINES = 20
 POLL_SECONDS = 0.02
 END_SECONDS = 10.0
+SILENT_SECONDS = 30.0
+MIN_FREE_BYTES = 64 * 1024
+"""With less than this free, an engine could not write its first events."""
 
 Check: TypeAlias = Callable[[Config, str], None]
 """Raises `ConfigError` for a configuration that a run of the kind could not work by."""
@@ -76,7 +80,7 @@ def new_run_path(home: Path, kind: str, profile: str = "") -> Path:
     try:
         home.mkdir(parents=True, exist_ok=True)
         for number in range(1, 1000):
-            path = home / (stem if number == 1 else f"{stem}-{number}")
+            path = home / (stem if number == 1 else f"{stem}-{number:03}")
             try:
                 path.mkdir()
             except FileExistsError:
@@ -92,12 +96,19 @@ def new_run_path(home: Path, kind: str, profile: str = "") -> Path:
 def find_runs(home: Path) -> list[RunSummary]:
     """Every run in `home`, newest first; directories that cannot be opened come last, with their problem."""
     try:
-        folders = sorted(p for p in home.iterdir() if p.is_dir() and not p.name.startswith(".") and not empty(p))
+        folders = [
+            path for path in home.iterdir() if not path.name.startswith(".") and path.is_dir() and not empty(path)
+        ]
     except FileNotFoundError:
         return []
     except OSError as error:
         raise RunError(f"cannot list {home}: {error.strerror} ({error.filename})") from error
-    return sorted((summary_of(folder) for folder in folders), key=lambda summary: -summary.created)
+    return sorted((summary_of(folder) for folder in folders), key=newest_first)
+
+
+def newest_first(summary: RunSummary) -> tuple[float, str]:
+    """The order of a list of runs; by name where the clock said the same."""
+    return -summary.created, summary.path
 
 
 def empty(folder: Path) -> bool:
@@ -144,19 +155,18 @@ def start(run_path: Path | str, *, worker: Sequence[str] = WORKER, patience: Pat
 def _launch(run: Run, worker: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:
     """Start a process for `run`; it, and where in the log its output begins. Raises as `start` does."""
     run.check_writable()
+    if (engine := run.engine()) is not None:
+        raise RunLocked(f"an engine works on {run.path} already ({engine})")
+    if (free := shutil.disk_usage(run.path).free) < MIN_FREE_BYTES:
+        raise RunError(
+            f"the disk of {run.path} is full ({free // 1024} KiB are free), so no engine was started; free some space"
+        )
     with StartLock(run.path) as lock:
-        engine, process = run.engine(), loading(run)
-        if engine is not None:
-            raise RunLocked(f"an engine works on {run.path} already (process {engine.pid})")
-        if process is not None:
-            raise RunLocked(
-                f"an engine of {run.path} is loading already (process {process.pid}, since {time.ctime(process.since)}); "
-                f"wait for it, or end it: skillos-engine stop {run.path}"
-            )
-        run.take_commands()
-        run.append(StateChanged("starting"))
-        offset = run.log_file.stat().st_size if run.log_file.exists() else 0
-        child = _spawn(run, worker)
+        with Idle(run.path):
+            run.take_commands()
+            run.append(StateChanged("starting"))
+            offset = run.log_file.stat().st_size if run.log_file.exists() else 0
+        child = _spawn(run, worker, lock.descriptor)
         try:
             lock.record(child.pid)
         except RunError:
@@ -165,46 +175,96 @@ def _launch(run: Run, worker: Sequence[str]) -> tuple[subprocess.Popen[bytes], i
         return child, offset
 
 
-def resume(run: Run, by: str, *, check: Check, worker: Sequence[str] = WORKER, patience: Patience = endless) -> int:
-    """Continue a run: send `Resume` to its running engine, or start a new engine. Returns the engine's pid.
+def resume(
+    run: Run, by: str, *, check: Check, worker: Sequence[str] = WORKER, patience: Patience = endless
+) -> int | None:
+    """Continue a run: send `Resume` to its running engine, or start a new engine. Returns the engine's pid, None where it is
+    not visible from here.
 
     `check` (`engine.system.preflight.check`) is asked whether a new engine could work by the run's settings, which may have
-    been edited since. Raises `RunError` when the run has finished, `ConfigError` as `check` does, or as `start` does.
+    been edited since. Raises `RunError` when the run has finished or its engine is suspended, `ConfigError` as `check` does,
+    or as `start` does.
     """
     run.check_writable()
-    engine = run.engine()
-    if engine is not None:
-        run.send(Resume(), by)
-        return engine.pid
+    if run.engine_alive():
+        if run.state().state == "stopping":
+            raise RunError(f"the engine of {run.path} is stopping; resume the run once it has ended")
+        return _send(run, Resume(), by)
     if run.state().state == "finished" and not finished_incomplete(run):
         raise RunError(f"{run.path} has finished; there is nothing to resume")
     check(run.config, run.kind)
     return start(run.path, worker=worker, patience=patience)
 
 
+def pause(run: Run, by: str) -> None:
+    """Ask the engine of a run to pause. Raises `RunError` when no engine works on the run, or a suspended one."""
+    _send(run, Pause(), by)
+
+
 def stop(run: Run, by: str) -> bool:
     """Ask the engine of a run to stop, or end it where it is still loading. True where it had begun to work.
 
-    Raises `RunError` when no engine works on the run.
+    Raises `RunError` when no engine works on the run, or a suspended one.
     """
     run.check_writable()
-    if run.engine() is None and (process := loading(run)) is not None:
-        with suppress(RunLocked), run.lock():  # while we hold the lock, that process cannot begin
-            if loading(run) == process:
+    process = loading(run)
+    if process is not None:
+        with suppress(RunLocked), Idle(run.path):  # while we hold the lock, that process cannot begin
+            if starting(run.path) == process:
                 _end(run, process, by)
                 return False
-    if run.engine() is None:
-        raise RunError(f"no engine works on {run.path}; the run is {shown_state(run)}")
-    run.send(Stop(), by)
+    _send(run, Stop(), by)
     return True
 
 
+def copy_notice(run: Run) -> str:
+    """What a person should know before a copy of a run is continued; "" for a run that is no copy."""
+    if not is_copy(run.path) or run.engine_alive():
+        return ""
+    shared = "" if run.repo_path.is_relative_to(run.path) else f". Both edit the skill repository {run.repo_path}"
+    return f"{run.path} is a copy of a run; it continues by itself, and the original is not touched{shared}"
+
+
+def silence(run: Run) -> str:
+    """That the engine at work has not shown for long that it lives; "" where it has."""
+    age = run.heartbeat_age() if run.engine_alive() else None
+    if age is None or age < SILENT_SECONDS:
+        return ""
+    return f"the engine has written no heartbeat for {age:.0f} s; it may be suspended, or its machine overloaded"
+
+
+def _send(run: Run, command: AnyCommand, by: str) -> int | None:
+    """Leave a command for the engine at work; its pid. Raises `RunError` where none would obey it."""
+    engine = _engine_at_work(run)
+    run.send(command, by)
+    return engine.process.pid if engine.process and engine.process.alive() else None
+
+
+def _engine_at_work(run: Run) -> Engine:
+    engine = engine_of(run.path)
+    if engine.suspended:
+        raise RunError(f"{engine.note}. Until then it obeys no command, and none was sent")
+    if engine.works:
+        return engine
+    if not engine.note and (process := starting(run.path)) is not None:
+        raise RunError(f"an engine of {run.path} is loading ({process}); try again when it works")
+    more = f". {engine.note}" if engine.note else ""
+    raise RunError(f"no engine works on {run.path}; the run is {shown_state(run)}{more}")
+
+
 def _end(run: Run, process: EngineProcess, by: str) -> None:
-    """Kill an engine that has not begun, so that nothing is lost, and wait until it is gone."""
+    """Kill an engine that has not begun, so that nothing is lost, and wait until it is gone. Raises `RunError`, also where
+    the process cannot be identified: its pid may belong to another process."""
+    if process.pid is None or not process.alive():
+        raise RunError(
+            f"an engine of {run.path} is loading ({process}), and it cannot be ended from here; stop it when it works, or "
+            "end it where it was started"
+        )
     try:
         os.kill(process.pid, 0)
         run.append(StateChanged("stopped", f"asked by {by}, before the engine began"))
-        os.kill(process.pid, signal.SIGKILL)
+        if process.alive():
+            os.kill(process.pid, signal.SIGKILL)
     except ProcessLookupError:
         return
     except OSError as error:
@@ -226,7 +286,7 @@ def log_tail(run: Run, offset: int = 0, lines: int = TAIL_LINES) -> str:
     return "\n".join(text.splitlines()[-lines:])
 
 
-def _spawn(run: Run, worker: Sequence[str]) -> subprocess.Popen[bytes]:
+def _spawn(run: Run, worker: Sequence[str], starting_lock: int) -> subprocess.Popen[bytes]:
     try:
         run.log_file.parent.mkdir(exist_ok=True)
         with run.log_file.open("ab") as log:
@@ -238,6 +298,7 @@ def _spawn(run: Run, worker: Sequence[str]) -> subprocess.Popen[bytes]:
                 cwd=run.path,
                 env={**os.environ, **_import_path()},
                 start_new_session=True,
+                pass_fds=[starting_lock],
             )
     except OSError as error:
         raise _failed(run, f"cannot be started: {error.strerror} ({error.filename})") from error

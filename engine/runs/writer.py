@@ -17,11 +17,11 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from engine.core.events import AnyEvent, decode, encode
-from engine.runs.errors import RunError, WriteFailed
+from engine.runs.errors import ENGINE_BUSY_SECONDS, RunError, WriteFailed
 
 BATCH_SECONDS = 0.1
 RETRY_SECONDS = 1.0
-FLUSH_SECONDS = 30.0
+FLUSH_SECONDS = ENGINE_BUSY_SECONDS + 10.0
 
 Timed = tuple[float, AnyEvent]
 
@@ -58,7 +58,7 @@ class EventWriter:
             self._changed.notify_all()
 
     def flush(self) -> None:
-        """Return when every event emitted so far is committed. Raises `RunError` if that fails or takes 30 s."""
+        """Return when every event emitted so far is committed. Raises `RunError` if that fails or takes `FLUSH_SECONDS`."""
         with self._changed:
             goal = self._emitted
             self._urgent = True

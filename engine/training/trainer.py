@@ -280,6 +280,9 @@ class _Trainer(GRPOTrainer):
         return self.session.diverged(self.state.global_step + 1, "update", what)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        run = self.session.checkpoints.parent
+        if not run.is_dir():  # Transformers would make it again
+            raise WriteFailed(f"the checkpoint of step {self.state.global_step} cannot be written: {run} is gone")
         try:
             super()._save_checkpoint(model, trial)
         except (OSError, SafetensorError, RuntimeError) as error:

@@ -27,7 +27,6 @@ from textual.worker import get_current_worker
 from engine.core.edit import Action, Edit
 from engine.core.errors import SkillosError
 from engine.runs import supervisor
-from engine.runs.commands import Pause
 from engine.runs.directory import Run
 from engine.runs.listing import RunListing
 from engine.skills.repo.layout import read_text, skill_path
@@ -170,7 +169,7 @@ class Client:
 
     def pause(self) -> None:
         """Ask the engine to pause."""
-        self._command(lambda tail: tail.run.send(Pause(), user()))
+        self._command(lambda tail: supervisor.pause(tail.run, user()))
 
     def resume(self) -> None:
         """Resume the run; a dead engine is started again."""

@@ -138,7 +138,7 @@ class Tail:
         run = self.run
         run.db.path.stat()
         age = run.heartbeat_age() if run.engine_alive() else None
-        silent = int((age or 0) // SILENT_SECONDS * SILENT_SECONDS)
+        silent = int(max(age or 0, 0) // SILENT_SECONDS * SILENT_SECONDS)
         seen = EngineSeen(run.path, shown_state(run), age is not None, silent)
         if before is None or (before.state, before.alive, before.silent) != (seen.state, seen.alive, seen.silent):
             self._post(seen)

@@ -406,7 +406,7 @@ class RunView:
 
     def _unreadable(self, event: Unreadable) -> set[Part]:
         """Something in the log that cannot be shown; the same is said once."""
-        why = f"an event {event.kind} of the log is not shown: {event.why}. `skillos-engine verify` names each"
+        why = f"an event of the log cannot be read ({event.kind}: {event.why}); `skillos-engine verify` names each"
         notice = Notice("warning", why)
         return set() if notice in self.notices else self._notice(notice)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -38,3 +38,15 @@ def not_mine() -> Iterator[Path]:
                 os.seteuid(0)
             folder.chmod(0o755)
             (folder / "run").chmod(0o755)
+
+
+@pytest.fixture
+def open_to_all(tmp_path: Path) -> Callable[[Path], None]:
+    """Lets every user reach a path below the test's folder."""
+
+    def open_it(path: Path) -> None:
+        for folder in (path, *path.parents):
+            if folder.is_relative_to(tmp_path.parent.parent):
+                folder.chmod(folder.stat().st_mode | 0o055)
+
+    return open_it

@@ -19,6 +19,7 @@ from engine.core.events import HeldOutMeasured, RunStarted, State, StateChanged
 from engine.runs.commands import Pause, Resume, Stop
 from engine.runs.directory import Run
 from engine.runs.measurements import missing
+from engine.runs.process import release_start
 from engine.runs.writer import EventWriter
 from tests.runs.samples import step_ended, step_started, turn
 
@@ -33,6 +34,7 @@ def main(path: str, behaviour: str = "steps") -> int:
         return 3
     run = Run.open(path)
     with run.lock(), run.writer() as writer:
+        release_start(run.path)
         run.beat()
         if behaviour == "wait":
             time.sleep(60)

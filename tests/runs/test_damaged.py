@@ -122,7 +122,7 @@ def test_a_run_whose_state_cannot_be_read_is_named_and_hides_no_other(home: Path
     code, out, err = shell("runs")
     assert (code, err) == (0, "") and "good: train pocket, stopped, 2 of 3" in out
     (line,) = [line for line in out.splitlines() if line.startswith("bad: ")]
-    assert line.startswith(f"bad: cannot be read: {bad} is damaged: ") and line.endswith(f"skillos-engine repair {bad}")
+    assert line.startswith(f"bad: cannot be read: {bad} is damaged: ") and f"skillos-engine repair {bad}" in line
     for found in (find_runs(home), RunListing(home).look()):
         assert [(Path(each.path).name, each.status is not None) for each in found] in (
             [("good", True), ("bad", False)],
@@ -169,6 +169,13 @@ def test_an_edit_that_cannot_be_read_costs_that_edit(home: Path, shell: Shell, h
         assert (code, out) == (1, "") and "row e2 of the table edits" in err and "skillos-engine repair" in err
     assert shell("review", "bad", "show", "e3")[0] == 0
     assert shell("review", "bad", "veto", "e3")[0] == 0
+
+
+def test_no_repository_is_made_where_a_damaged_row_leads(home: Path, shell: Shell, tmp_path: Path) -> None:
+    damage(home, f"UPDATE run SET repo = '{tmp_path}/nowhere'")
+    code, _, err = shell("review", "bad", "approve", "e1")
+    assert code == 1 and f"e1 still waits: the run's repository {tmp_path}/nowhere is not there" in err
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_step_of_a_version_with_a_field_more_is_read(home: Path) -> None:

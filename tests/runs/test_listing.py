@@ -94,16 +94,17 @@ def test_the_heartbeat_of_a_living_engine_is_no_change_and_its_death_is(tmp_path
         assert states(listing.look()) == {"run": "running"}
 
 
-def test_an_engine_that_was_started_is_looked_at_until_it_has_begun_or_time_is_up(
+def test_a_new_run_is_looked_at_until_its_engine_has_begun_or_time_is_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = make(tmp_path / "run", state="starting")
+    Run.create(tmp_path / "run", kind="train", config_text=to_toml(load_profile("pocket"))).close()
     listing = RunListing(tmp_path)
     assert states(listing.look()) == {"run": "starting"}
     later = time.time() + 100_000
     monkeypatch.setattr(time, "time", lambda: later)
     assert states(listing.look()) == {"run": "interrupted"}
-    run.close()
+    monkeypatch.setattr(time, "time", lambda: later - 200_000)  # a clock that was set back makes nothing start
+    assert states(listing.look()) == {"run": "interrupted"}
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

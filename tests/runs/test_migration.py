@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import signal
 import sqlite3
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 
 from engine.cli import main
 from engine.core.events import EpisodeEnded, HeldOutMeasured, Notice, PositionId, RolloutScored, StepEnded, TurnTaken
+from engine.core.locks import open_lock, try_lock
 from engine.review import decisions as reviews
 from engine.runs import projections
 from engine.runs.chain import Chain, run_sum
@@ -304,7 +306,10 @@ def test_killed_midway_it_is_as_it_was_and_migrates_next_time(moment: str, tmp_p
 def test_while_an_engine_of_the_older_version_lives_it_is_refused(file: str, tmp_path: Path) -> None:
     path = unpack("train", tmp_path)
     before = rows(path)
-    with subprocess.Popen(["sleep", "60"]) as engine:
+    lock = open_lock(path / file)
+    assert try_lock(lock)
+    with subprocess.Popen(["sleep", "60"], pass_fds=[lock]) as engine:
+        os.close(lock)
         known = EngineProcess(engine.pid, identity_of(engine.pid) or "", time.time())
         (path / file).write_bytes(msgspec.json.encode(known))
         with pytest.raises(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import msgspec
@@ -13,7 +12,7 @@ import pytest
 
 from engine.runs.directory import Run
 from engine.runs.errors import RunError, RunLocked
-from engine.runs.process import LOCK_FILE, START_FILE, EngineProcess, engine_of, identity_of, started_for
+from engine.runs.process import LOCK_FILE, START_FILE, EngineProcess, identity_of, recorded, starting
 from tests.runs.engines import kill, spawn, wait_until
 
 
@@ -48,18 +47,16 @@ def test_a_stopped_process_still_holds_its_run(run: Run) -> None:
         kill(engine)
 
 
-def test_another_process_with_the_pid_of_a_dead_engine_is_not_taken_for_it(run: Run) -> None:
-    alive = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    try:
-        mistaken = EngineProcess(pid=alive.pid, identity="an earlier boot:1", since=0.0)
-        (run.path / LOCK_FILE).write_bytes(msgspec.json.encode(mistaken))
-        assert not run.engine_alive()
-        true = EngineProcess(pid=alive.pid, identity=identity_of(alive.pid) or "", since=0.0)
-        (run.path / LOCK_FILE).write_bytes(msgspec.json.encode(true))
-        assert run.engine_alive()
-    finally:
-        alive.communicate(b"\n")
-    assert not run.engine_alive()
+def test_a_record_of_a_living_process_is_no_engine_while_nobody_holds_the_lock(run: Run) -> None:
+    alive = EngineProcess(pid=os.getpid(), identity=identity_of(os.getpid()) or "", since=0.0)
+    for name in (LOCK_FILE, START_FILE):
+        (run.path / name).write_bytes(msgspec.json.encode(alive))
+    assert alive.alive() and not run.engine_alive() and starting(run.path) is None
+
+
+def test_a_later_process_with_the_pid_is_not_the_recorded_one(run: Run) -> None:
+    assert not EngineProcess(pid=os.getpid(), identity="an earlier boot:1", since=0.0).alive()
+    assert not EngineProcess(pid=None, identity="", since=0.0).alive()
 
 
 def test_the_heartbeat_is_none_before_an_engine_and_young_after_a_beat(run: Run) -> None:
@@ -103,6 +100,10 @@ def test_what_a_killed_engine_had_committed_is_there(run: Run) -> None:
 def test_a_record_that_cannot_be_read_names_no_process(run: Run, content: bytes) -> None:
     for name in (LOCK_FILE, START_FILE):
         (run.path / name).write_bytes(content)
-    assert engine_of(run.path) is None and started_for(run.path) is None
+        assert recorded(run.path / name) is None
+        with (run.path / name).open() as file:  # held by a process that is not known
+            fcntl.flock(file, fcntl.LOCK_EX)
+            assert run.engine_alive() == (name == LOCK_FILE)
+            assert (starting(run.path) is not None) == (name == START_FILE)
     with run.lock():
-        assert run.engine_alive()
+        assert run.engine().pid == os.getpid()  # type: ignore[union-attr]

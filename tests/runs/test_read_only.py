@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,11 +41,11 @@ def nobody() -> Iterator[None]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder of runs that others may enter."""
-    for path in (tmp_path, *list(tmp_path.parents)[:2]):
-        path.chmod(0o755)
-    return tmp_path
+def folder() -> Iterator[Path]:
+    """A folder of runs that others may enter, which pytest's own folders are not."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 @pytest.fixture
@@ -62,9 +63,10 @@ def shell(*arguments: object) -> tuple[int, str, str]:
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
     code = (
-        "import os, sys, encodings.idna, pwd, random, string, engine.review.decisions, engine.review.diff, engine.jobs.train\n"
+        "import os, sys, encodings.idna, pwd, engine.review.decisions, engine.review.diff, engine.runs.repair\n"
         "from engine.jobs.registry import JOBS; [JOBS.load(name) for name in JOBS.shipped]\n"
-        "from engine.cli import main, parser; parser(); from engine.config import default_config; default_config()\n"
+        "from engine.cli import main; from engine.cli.program import parser; parser()\n"
+        "from engine.config import default_config; default_config()\n"
         f"os.setgid({NOBODY}); os.setuid({NOBODY}); sys.exit(main(sys.argv[1:]))"
     )
     done = subprocess.run(
@@ -131,7 +133,7 @@ def test_a_private_copy_is_removed_at_the_end_and_said_once(folder: Path, monkey
     for path in (*run.rglob("*"), run):
         path.chmod(0o555 if path.is_dir() else 0o444)
     code, out, err = shell("status", run)
-    assert code == 0 and "finished, 2 of 2" in out
+    assert code == 0 and "finished, 2 of 2" in out, err
     assert err.count("private copy") == 1 and "write" in err
     assert not list(Path("/tmp").glob("skillos-copy-*"))
 

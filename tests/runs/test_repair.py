@@ -136,6 +136,29 @@ def test_a_damaged_first_page_costs_no_event(path: Path, at: int) -> None:
     assert (done.lost, done.events) == ([], 1209)
 
 
+@pytest.mark.parametrize("content", [bytes(PAGE), os.urandom(PAGE)])
+def test_a_page_that_leads_to_other_pages_costs_no_event(path: Path, content: bytes) -> None:
+    """The first page of the table of events, without which SQLite finds none of them."""
+    whole = (path / "run.db").read_bytes()
+    root = int(str(sql(path, "SELECT rootpage FROM sqlite_master WHERE name = 'events'")[0][0]))
+    assert whole[(root - 1) * PAGE] == 5
+    with (path / "run.db").open("r+b") as file:
+        file.seek((root - 1) * PAGE)
+        file.write(content)
+    done = repair(path, "ann")
+    assert (done.lost, done.events) == ([], 1209)
+    with Run.open(path) as run:
+        assert faults(run) == []
+
+
+def test_a_file_that_was_cut_off_keeps_the_events_before(path: Path) -> None:
+    size = (path / "run.db").stat().st_size
+    os.truncate(path / "run.db", size // 2)
+    done = repair(path, "ann")
+    lost = sum(last - first + 1 for first, last in done.lost)
+    assert done.events > 300 and done.events + lost == 1209
+
+
 def test_a_changed_event_stays_as_it_is_so_that_verify_reports_it(path: Path) -> None:
     sql(path, "UPDATE events SET data = replace(CAST(data AS TEXT), 'go box 7', 'go box 8') WHERE id = 10")
     repair(path, "ann")
@@ -180,11 +203,12 @@ def test_a_repair_waits_for_no_engine_and_no_program_that_has_the_run_open(path:
     with Run.open(path) as run:
         engine = spawn(run, "wait")
     try:
-        with pytest.raises(RunLocked, match="an engine works on it .* stop it first"):
+        with pytest.raises(RunLocked, match=r"an engine works on it .* stop it first"):
             repair(path, "ann")
     finally:
         kill(engine)
-    code = "import sys, time; from engine.runs.directory import Run; Run.open(sys.argv[1]); print(1, flush=True); time.sleep(60)"
+    code = "import sys, time; from engine.runs.directory import Run; Run.open(sys.argv[1]); print(1, flush=True); "
+    code += "time.sleep(60)"
     reader = subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE, cwd=ROOT)
     try:
         assert reader.stdout is not None and reader.stdout.readline() == b"1\n"

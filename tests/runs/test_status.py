@@ -7,6 +7,7 @@ import pytest
 
 from engine.core.events import RunStarted, StateChanged, UpdateMade
 from engine.runs.directory import Run
+from engine.runs.process import StartLock
 from engine.runs.status import shown_state, status, updates
 from tests.runs.engines import kill, spawn, wait_until
 from tests.runs.samples import proposed, step_ended
@@ -56,13 +57,12 @@ def test_a_dead_engine_reads_interrupted_unless_the_run_had_ended(run: Run) -> N
     assert status(run).state == "finished"
 
 
-def test_a_run_whose_engine_is_just_being_started_reads_starting(run: Run) -> None:
-    engine = spawn(run, "idle")
-    kill(engine)
+def test_a_run_reads_starting_exactly_while_somebody_starts_its_engine(run: Run) -> None:
+    kill(spawn(run, "idle"))
     assert status(run).state == "interrupted"
     run.append(StateChanged("starting"))  # what the supervisor writes as it starts the next engine
-    assert status(run).state == "starting"
-    kill(spawn(run, "wait"))
+    with StartLock(run.path):
+        assert status(run).state == "starting"
     assert status(run).state == "interrupted"
 
 

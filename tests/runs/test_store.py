@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.core.events import Notice, RunStarted, StateChanged
+from engine.core.events import Notice, RunStarted, StateChanged, Unreadable
 from engine.runs import projections
 from engine.runs.database import SCHEMA_VERSION
 from engine.runs.directory import Run
@@ -133,11 +133,13 @@ def test_events_come_back_as_they_were_in_order(run: Run) -> None:
     assert [s.id for s in stored] == [1, 2, 3, 4, 5] and run.last_id() == 5
 
 
-def test_an_event_of_another_version_is_an_error_that_names_it(run: Run) -> None:
+def test_an_event_of_another_version_is_read_as_unreadable_and_hides_no_other(run: Run) -> None:
     run.append(turn(1))
-    run.db.one("INSERT INTO events VALUES (2, 0, 'dreamt', '{\"kind\":\"dreamt\"}')")
-    with pytest.raises(RunError, match=r"event 2 of .* newer"):
-        run.events()
+    run.db.one("INSERT INTO events (id, at, kind, data) VALUES (2, 0, 'dreamt', '{\"kind\":\"dreamt\"}')")
+    run.append(turn(3))
+    first, unknown, third = (stored.event for stored in run.events())
+    assert (first, third) == (turn(1), turn(3))
+    assert isinstance(unknown, Unreadable) and unknown.kind == "dreamt" and "newer" in unknown.why
 
 
 def test_events_can_be_asked_for_by_place_and_kind(run: Run) -> None:

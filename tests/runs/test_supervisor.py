@@ -21,7 +21,7 @@ from engine.core.events import StateChanged
 from engine.runs.commands import Pause, Stop
 from engine.runs.directory import Run
 from engine.runs.errors import RunError, RunLocked
-from engine.runs.process import START_FILE, EngineProcess
+from engine.runs.process import START_FILE, EngineProcess, identity_of
 from engine.runs.status import loading, status
 from engine.runs.supervisor import find_runs, log_tail, new_run_path, resume, start, stop
 from engine.system.preflight import check
@@ -144,10 +144,9 @@ def test_a_slow_engine_that_is_killed_while_nobody_waits_reads_interrupted_and_c
     wait_until(lambda: cleaned.state().state == "finished")
 
 
-@pytest.mark.usefixtures("no_grace")
 def test_another_process_with_the_pid_of_a_dead_slow_engine_is_not_taken_for_it(run: Run) -> None:
     run.append(StateChanged("starting"))
-    mistaken = EngineProcess(pid=os.getpid(), identity="an earlier boot:1", since=time.time())
+    mistaken = EngineProcess(pid=os.getpid(), identity=identity_of(os.getpid()) or "", since=time.time())
     (run.path / START_FILE).write_bytes(msgspec.json.encode(mistaken))
     assert status(run).state == "interrupted" and loading(run) is None
 
@@ -185,7 +184,11 @@ def test_of_starts_at_the_same_moment_one_succeeds(cleaned: Run, starter: Thread
 def test_an_engine_that_cannot_be_recorded_is_not_left_to_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[EngineProcess] = []
 
+    write = os.pwrite
+
     def full(file: int, record: bytes, offset: int) -> int:
+        if not record.strip():
+            return write(file, record, offset)
         started.append(msgspec.json.decode(record, type=EngineProcess))
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

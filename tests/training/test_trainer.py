@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import resource
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -276,6 +277,19 @@ async def test_another_fault_while_a_checkpoint_is_made_is_not_blamed_on_the_dis
     with pytest.raises(RuntimeError, match="illegal memory access") as raised:
         await session.run(None)
     assert not isinstance(raised.value, WriteFailed)
+
+
+async def test_a_checkpoint_does_not_make_a_deleted_run_again(tmp_path):
+    """Transformers makes every folder above what it writes."""
+    play = playing([1.0, 3.0, 0.25, 0.5])
+
+    async def play_and_delete(step):
+        shutil.rmtree(tmp_path / "run")
+        return await play(step)
+
+    with pytest.raises(WriteFailed, match=r"step 1 cannot be written: .*run is gone"):
+        await make(tmp_path / "run" / "checkpoints", play_and_delete).run(None)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("largest", ["adapter_model.safetensors", "optimizer.pt"])

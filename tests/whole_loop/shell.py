@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from engine.environments.registry import open_source
-from engine.evaluation.verify import verify
+from engine.evaluation.verify import Means, verify
 from engine.evaluation.verify.tokens import load
 from engine.models.local.settings import LocalModelSettings
 from engine.runs.directory import Run
@@ -84,7 +84,7 @@ def copy_of(run, folder, *without):
 def verified(run):
     """The whole verification of a run of the pocket model, by its own tokenizer and world."""
     world = open_source(run.config.environment)
-    return verify(run.events(), run.config, run.kind, tokens=pocket_tokens(), source=world, held_out=world)
+    return verify(run.stream(), run.config, run.kind, means=lambda config: Means(pocket_tokens(), world, world))
 
 
 @cache

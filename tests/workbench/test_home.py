@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import msgspec
 import pytest
 
 from engine.core.events import RunStarted
+from engine.core.locks import open_lock, try_lock
 from engine.runs.directory import Run
 from engine.runs.process import EngineProcess, identity_of
 from engine.runs.supervisor import find_runs
@@ -136,23 +138,9 @@ async def test_an_event_of_a_newer_version_is_reported(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     with run.transaction() as transaction:
         values = (run.last_id() + 1, 0.0, "notice", b'{"kind": "dreamt"}')
-        transaction.connection.execute("INSERT INTO events VALUES (?, ?, ?, ?)", values)
+        transaction.connection.execute("INSERT INTO events (id, at, kind, data) VALUES (?, ?, ?, ?)", values)
     async with workbench(run.path) as pilot:
-        await until(pilot, "cannot be read")
-
-
-def broken_step(run: Path) -> None:
-    """A summary of a step that this version does not know."""
-    record_training(run, steps=1).close()
-    with sqlite3.connect(run / "run.db") as connection:
-        connection.execute("""UPDATE steps SET data = '{"kind": "step_ended", "step": "one"}'""")
-
-
-def broken_update(run: Path) -> None:
-    """An event of the log that this version does not know."""
-    record_training(run, steps=1).close()
-    with sqlite3.connect(run / "run.db") as connection:
-        connection.execute("""UPDATE events SET data = '{"kind": "dreamt"}' WHERE kind = 'update_made'""")
+        await until(pilot, "an event notice of the log is not shown")
 
 
 def broken_old_log(run: Path) -> None:
@@ -169,17 +157,19 @@ def incomplete_old_edit(run: Path) -> None:
         connection.execute("""UPDATE events SET data = '{"kind": "edit_proposed"}' WHERE kind = 'edit_proposed'""")
 
 
-def old_engine(run: Path) -> None:
-    """A run of version 1 on which an engine of that version works."""
+def old_engine(run: Path) -> subprocess.Popen[bytes]:
+    """A run of version 1 on which an engine of that version works; the engine."""
     unpack("train", run.parent).rename(run)
-    pid = os.getppid()
-    engine = EngineProcess(pid=pid, identity=identity_of(pid) or "", since=0.0)
-    (run / "engine.lock").write_bytes(msgspec.json.encode(engine))
+    lock = open_lock(run / "engine.lock")
+    assert try_lock(lock)
+    engine = subprocess.Popen(["sleep", "60"], pass_fds=[lock])
+    os.close(lock)
+    record = EngineProcess(pid=engine.pid, identity=identity_of(engine.pid) or "", since=0.0)
+    (run / "engine.lock").write_bytes(msgspec.json.encode(record))
+    return engine
 
 
 PROBLEMS = [
-    (broken_step, "cannot be read"),
-    (broken_update, "cannot be read"),
     (broken_old_log, "cannot be read"),
     (incomplete_old_edit, "cannot be migrated"),
     (old_engine, "an engine of an older skillos-tui works on"),
@@ -188,18 +178,22 @@ PROBLEMS = [
 
 @pytest.mark.parametrize(("make", "problem"), PROBLEMS, ids=lambda value: getattr(value, "__name__", ""))
 async def test_a_run_that_cannot_be_decoded_or_migrated_is_a_line_with_its_problem(
-    tmp_path: Path, make: Callable[[Path], None], problem: str
+    tmp_path: Path, make: Callable[[Path], object], problem: str
 ) -> None:
-    make(tmp_path / "bad")
+    engine = make(tmp_path / "bad")
     record_training(tmp_path / "good", steps=1).close()
     (summary,) = [run for run in find_runs(tmp_path) if run.status is None]
     assert Path(summary.path).name == "bad" and problem in summary.problem
     async with workbench(folder=tmp_path, size=(200, 40)) as pilot:
         await until(pilot, "✗ unreadable")
-        (line,) = [line for line in screen_lines(pilot) if "✗ unreadable" in line]
-        assert "bad" in line and problem in line
+        (row,) = [at for at, line in enumerate(screen_lines(pilot)) if "✗ unreadable" in line]
+        assert "bad" in screen_lines(pilot)[row] and problem in " ".join(screen_lines(pilot)[row + 1 : row + 4])
         assert pilot.app.screen.query_one(RunList).value == str(tmp_path / "good")
         await pilot.press("down", "enter")
         await until(pilot, "Executor")
         await pilot.press("h")
         await until(pilot, "✗ unreadable")
+
+    if isinstance(engine, subprocess.Popen):
+        engine.kill()
+        engine.wait()

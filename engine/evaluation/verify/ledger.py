@@ -3,8 +3,8 @@
 Each start names the settings that are in force until the next one; events before the first such start are checked by
 config.toml. A step that was begun again after a crash counts from its last beginning, and events undone by a resume are
 excluded from the counts; their numbers are still checked against their own events. The same holds for held-out measurements.
-Of a step that ended only counts are kept. A step or a measurement without an end in the log, after which the engine began the
-next one, is a difference.
+Of a step that ended only counts are kept. A step or a measurement without an end in the log, after which the engine began
+the next one, is a difference.
 """
 
 from __future__ import annotations
@@ -46,6 +46,21 @@ from engine.jobs.registry import JOBS
 from engine.runs.log import Stored
 from engine.runs.text import place
 
+CHECKED = (
+    StepStarted,
+    MeasurementStarted,
+    EpisodeStarted,
+    TurnTaken,
+    EpisodeEnded,
+    CompletionMade,
+    CurationMade,
+    CurationSkipped,
+    RolloutScored,
+    UpdateMade,
+    StepEnded,
+    HeldOutMeasured,
+)
+"""The events that the settings are needed for."""
 NO_SETTINGS = "the log does not have the settings, and config.toml cannot be read"
 
 
@@ -110,10 +125,10 @@ class _Ledger:
             self._resumed(event.resumed_from)
             if event.settings is not None:
                 self._started(stored.id, event.settings)
-        elif isinstance(self._rules, str):
-            self._without[self._rules] += 1
-        else:
+        elif not isinstance(self._rules, str):
             self._check(stored.id, event, self._rules)
+        elif isinstance(event, CHECKED):
+            self._without[self._rules] += 1
 
     def _check(self, event_id: int, event: AnyEvent | Unreadable, rules: _Rules) -> None:
         match event:

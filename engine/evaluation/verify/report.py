@@ -35,8 +35,8 @@ class Report(msgspec.Struct, frozen=True):
     """`checked` counts, by kind, what was recomputed; `unchecked` what was not, by kind and reason.
 
     `differences` are those anywhere in the log, also in events that a resume undid, in the order of the events; `more` is
-    how many there are beside the first `MOST`. `without_settings` counts the events from which nothing could be recomputed, by
-    reason: the settings of their start cannot be read here.
+    how many there are beside the first `MOST`. `without_settings` counts the events from which nothing could be recomputed,
+    by reason: the settings of their start cannot be read here.
     """
 
     checked: dict[str, int]

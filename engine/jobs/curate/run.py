@@ -80,7 +80,7 @@ class CurateRun:
 
     async def work(self) -> None:
         """Every task that has not ended yet, in the stream's order. Raises `HistoryError` for an unusable repository."""
-        await asyncio.to_thread(History.open, self._run.repo_path)
+        await asyncio.to_thread(History.open, self._run.repo_path, parents=False)
         self._writer.emit(StateChanged("running"))
         for warning in self._context.source.warnings:
             self._writer.emit(Notice("warning", warning))

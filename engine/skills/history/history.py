@@ -67,15 +67,16 @@ class History(HistoryReader):
         self._wait = wait
 
     @classmethod
-    def open(cls, path: str | Path, *, wait: float = WAIT_SECONDS) -> Self:
+    def open(cls, path: str | Path, *, wait: float = WAIT_SECONDS, parents: bool = True) -> Self:
         """The history of the folder `path`. Creates the folder, its git directory and its first commit if they are absent.
 
-        `wait` is how long, in seconds, each later call waits at most for another writer. Raises `HistoryError`.
+        With `parents` false, the folder above must exist: a run that was deleted is not made again. `wait` is how long, in
+        seconds, each later call waits at most for another writer. Raises `HistoryError`.
         """
         root = Path(path)
         with translate_errors(root, "open the history"):
             ignore_user_git_config()
-            root.mkdir(parents=True, exist_ok=True)
+            root.mkdir(parents=parents, exist_ok=True)
             place = place_of(root)
             if not place.exists:
                 make_repository(place)

@@ -368,3 +368,11 @@ def test_two_processes_commit_all_their_edits_one_after_the_other(root: Path) ->
             f"{who}-{number}" for number in reversed(range(8))
         ]
     assert len(SkillRepo.open(root)) == 18
+
+
+def test_a_history_below_a_folder_that_was_deleted_is_not_made_again(tmp_path: Path) -> None:
+    with pytest.raises(HistoryError, match="No such file"):
+        History.open(tmp_path / "run" / "repo", parents=False)
+    assert not (tmp_path / "run").exists()
+    History.open(tmp_path / "repo", parents=False)
+    assert (tmp_path / "repo").is_dir()
