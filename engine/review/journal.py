@@ -13,6 +13,7 @@ the two, `reconcile` finds the commit by its token, and logs the decision. A com
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -325,7 +326,8 @@ def _refusal(run: Run, made: Commit, why: str) -> Notice:
     return Notice(
         "warning",
         f"the commit {made.id[:10]} of {run.repo_path} says that {about}, and the log of this run does not have it: {why}. "
-        f"Nothing was changed; look at it with: skillos-engine skills {run.repo_path} diff {made.id[:10]}",
+        f"Nothing was changed; look at it with: skillos-engine skills {shlex.quote(str(run.repo_path))} diff "
+        f"{made.id[:10]}",
     )
 
 
