@@ -147,6 +147,14 @@ def test_an_amendment_cut_off_by_a_crash_is_logged_with_the_persons_text(run: Ru
     assert [finding.rule for finding in edit.findings] == ["destructive-command"]
 
 
+def test_a_committed_amendment_is_logged_also_where_the_gates_refuse_it_now(run: Run) -> None:
+    edit_id = proposed(run, Insert("one", text("one", "Vague.\n")))
+    die(run, "amend", edit_id, "after", text("one", "git push --force\n"))
+    (run.path / "config.toml").write_text(f'{CONFIG}\n[audit]\nwarning = "block"\n')
+    assert reconcile(run) == [edit_id]
+    assert run.edit(edit_id).after == text("one", "git push --force\n") and run.edit(edit_id).findings == ()
+
+
 def test_the_next_decider_is_told_of_the_commit_that_the_log_lacked(run: Run) -> None:
     edit_id = proposed(run, Insert("one", text("one")))
     die(run, "approve", edit_id, "after")
