@@ -11,8 +11,8 @@ from engine.core.locks import file_lock
 from engine.environments.household.environment import HouseholdEnvironment
 from engine.review.decisions import approve
 from engine.review.errors import NotLogged
-from engine.review.journal import LOCK_FILE, reconcile
-from engine.runs.directory import Run
+from engine.review.journal import reconcile
+from engine.runs.directory import DECISIONS_LOCK, Run
 from engine.skills import Insert
 from tests.review.proposing import full_log, proposed, text
 
@@ -115,7 +115,7 @@ async def test_an_engine_works_while_another_process_decides(make, monkeypatch):
     with full_log(run), pytest.raises(NotLogged):
         approve(run, edit, "ann")
     monkeypatch.setattr(worker, "reconcile", partial(reconcile, wait=0.0))
-    with file_lock(run.path / LOCK_FILE, 1.0):
+    with file_lock(run.path / DECISIONS_LOCK, 1.0):
         await work(run)
     assert run.state().state == "finished" and "; try again" in notices(run, "warning")[0]
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from engine.cli import exit_codes
-from engine.cli.common import Commands, add_command, lines, open_run, print_json, user_name
+from engine.cli.common import Commands, UsageError, add_command, lines, open_run, print_json, user_name
 from engine.core.edit import OPEN, PAST, PERSONAL, Edit, actions
 from engine.core.output import note, say
 from engine.core.text import printable
@@ -22,7 +22,9 @@ def add_commands(commands: Commands) -> None:
     review = add_command(commands, "review", "decide on the edits of a run", _review, run=True, json=True)
     review.add_argument("action", choices=["list", "show", *PERSONAL])
     review.add_argument("edit", nargs="?", metavar="ID")
-    review.add_argument("--reason", default="", help="why an edit is vetoed (quoted to the curator) or amended")
+    review.add_argument(
+        "--reason", default="", help="why, kept with the decision; of a veto it is quoted to the curator"
+    )
     review.add_argument("--text", type=Path, metavar="FILE", help="the text of an amended edit; - is standard input")
     review.add_argument("--all", action="store_true", help="list decided edits too")
 
@@ -38,11 +40,13 @@ def _review(options: argparse.Namespace) -> int:
             return _list_edits(run, options)
         if options.edit is None:
             raise RunError(f"which edit? skillos-engine review {options.run} {options.action} ID")
+        if options.reason and options.action in ("show", "requeue"):
+            raise UsageError(f"--reason belongs to a decision, and {options.action} is none")
         if options.action == "show":
             return _show(run, options)
         match options.action:
             case "approve":
-                edit = reviews.approve(run, options.edit, user_name())
+                edit = reviews.approve(run, options.edit, user_name(), options.reason)
             case "amend":
                 edit = reviews.amend(run, options.edit, user_name(), _text(options.text), options.reason)
             case "veto":
@@ -79,7 +83,7 @@ def _undo(run: Run, options: argparse.Namespace) -> int:
     from engine.review import decisions as reviews
 
     before = run.edit(options.edit)
-    edit = reviews.undo(run, options.edit, user_name(), shown=before)
+    edit = reviews.undo(run, options.edit, user_name(), options.reason, shown=before)
     say(_edit_line(edit))
     if edit.state == "pending":
         say("the veto is taken back: the edit waits for a decision again")

@@ -17,7 +17,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -79,7 +79,8 @@ def file_lock(path: Path, wait: float) -> Iterator[None]:
             raise Locked(f"{holder_of(path)} holds {path} and did not release it within {wait:g} s")
         yield
     finally:
-        os.close(descriptor)
+        with suppress(OSError):  # what was done under the lock is done
+            os.close(descriptor)
 
 
 def lock_state(path: Path) -> LockState:

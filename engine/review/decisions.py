@@ -69,7 +69,7 @@ def veto(run: Run, edit_id: str, by: str, reason: str = "", *, shown: Edit | Non
     return event.applied(edit)
 
 
-def undo(run: Run, edit_id: str, by: str, *, shown: Edit | None = None) -> Edit:
+def undo(run: Run, edit_id: str, by: str, reason: str = "", *, shown: Edit | None = None) -> Edit:
     """Undo a decision: an approval by a git revert commit, a veto by putting the edit back into the queue.
 
     To reverse an undo, decide again: at once after a veto, after `requeue` for an approval. Raises `ReviewError` when
@@ -82,8 +82,8 @@ def undo(run: Run, edit_id: str, by: str, *, shown: Edit | None = None) -> Edit:
             raise ReviewError(f"{edit_id} is {edit.state}; there is no decision to undo")
         checked(run, edit_id, "undo", shown)
         if edit.state == "committed":
-            return revert(run, edit, by)
-        event = EditDecided(edit_id, Decision("undo", by))
+            return revert(run, edit, by, reason)
+        event = EditDecided(edit_id, Decision("undo", by, reason))
         run.append(event)
     return event.applied(edit)
 

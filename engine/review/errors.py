@@ -30,7 +30,10 @@ class AlreadyDecided(ReviewError):
 
 
 class NotLogged(RunError):
-    """A decision that is done, a commit, and that could not be logged. `reconcile` logs it later; the message says so."""
+    """A decision whose commit is made, or may be, and that could not be logged. The message says which.
+
+    `reconcile` logs it later.
+    """
 
 
 class EditRefused(SkillosError):

@@ -13,9 +13,11 @@ the two, `reconcile` finds the commit by its token, and logs the decision. A com
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import msgspec
 
@@ -25,12 +27,11 @@ from engine.core.locks import Locked, file_lock
 from engine.review.checking import gated, open_repo
 from engine.review.errors import AlreadyDecided, EditRefused, NotLogged, ReviewError
 from engine.review.trailers import action_of, committed, is_early, new_token, of_run, reason_of, written
-from engine.runs.directory import Run
+from engine.runs.directory import DECISIONS_LOCK, Run
 from engine.runs.errors import RunError
 from engine.skills.history.commits import one_line
 from engine.skills.history.history import Commit, Conflict, History, HistoryError
 
-LOCK_FILE = "decisions.lock"
 LOCK_SECONDS = 10.0
 WALKED = 20
 """The head of the history is stored with the next event, or where more commits than these were walked."""
@@ -87,7 +88,7 @@ def checked(run: Run, edit_id: str, action: Action, shown: Edit | None = None) -
 def commit(run: Run, edit: Edit, by: str, reason: str = "", *, amended: Edit | None = None) -> Edit:
     """Commit a pending edit, or `amended` in its place: it is "committed" then, or "conflicted" and nothing was written.
 
-    Raises `ReviewError` where nothing was committed, and `NotLogged` where the log could not be written afterwards.
+    Raises `ReviewError` where nothing was committed, `NotLogged` where it was and the log could not be written afterwards.
     """
     wanted = amended or edit
     token = new_token(run)
@@ -101,54 +102,60 @@ def commit(run: Run, edit: Edit, by: str, reason: str = "", *, amended: Edit | N
         raise ReviewError(f"{edit.id} still waits: the run's repository {run.repo_path} is not there; put it back")
     _check_log(run)
     try:
-        made = _made(run, token, f"{edit.id} could not be committed and still waits", write)
+        made, left = _made(run, token, f"{edit.id} could not be committed and still waits", write)
     except Conflict as conflict:
-        return _log(run, edit, Decision("conflict", by, str(conflict)), amended)
+        return _log(run, edit, Decision("conflict", by, str(conflict)), amended=amended)
     decision = Decision("approve", by, reason, made, token=token)
-    return _log_commit(run, edit, decision, f"{edit.id} is committed as {made[:10]}", amended)
+    return _log_commit(run, edit, decision, f"{edit.id} is committed as {made[:10]}", left, amended)
 
 
-def revert(run: Run, edit: Edit, by: str) -> Edit:
+def revert(run: Run, edit: Edit, by: str, reason: str = "") -> Edit:
     """Revert the commit of a committed edit. Raises `ReviewError`, and then it stays committed, and `NotLogged`."""
     assert edit.decision is not None
     undone = edit.decision.commit
     token = new_token(run)
     given = written(run, edit, "undo", by, token)
+    subject = f"Undo: {edit.operation} {one_line(edit.name)}"
     _check_log(run)
     try:
-        made = _made(
+        made, left = _made(
             run,
             token,
             f"{edit.id} could not be undone and stays committed",
-            lambda history: history.revert(undone, trailers=given),
+            lambda history: history.revert(undone, trailers=given, message=f"{subject}\n\n{reason}"),
         )
     except Conflict as conflict:
         raise ReviewError(f"{edit.id} cannot be undone, for the skill changed since: {conflict}") from conflict
-    decision = Decision("undo", by, commit=made, token=token)
-    return _log_commit(run, edit, decision, f"{edit.id} is undone by the commit {made[:10]}")
+    decision = Decision("undo", by, reason, made, token=token)
+    return _log_commit(run, edit, decision, f"{edit.id} is undone by the commit {made[:10]}", left)
 
 
-def _made(run: Run, token: str, failed: str, write: Callable[[History], str]) -> str:
-    """The id of the commit that `write` makes. An error after which the commit stands is none.
+def _made(run: Run, token: str, failed: str, write: Callable[[History], str]) -> tuple[str, str]:
+    """The id of the commit that `write` makes, and what is left to do there. An error after which the commit stands is none.
 
-    Raises `Conflict`, or `ReviewError` that begins with `failed`.
+    Raises `Conflict`, `ReviewError` that begins with `failed`, or `NotLogged` where it may be made. A repository
+    that is gone is not begun anew.
     """
+    if not run.repo_path.is_dir():
+        why = f"there is no folder {run.repo_path}; bring back the repository of this run: was it moved or not mounted?"
+        raise ReviewError(f"{failed}: {why}")
     try:
-        return write(History.open(run.repo_path, parents=False))
+        history = History.open(run.repo_path, parents=False)
+        return write(history), history.warning
     except Conflict:
         raise
     except HistoryError as error:
         try:
-            history = History.existing(run.repo_path)
-            found = history.find("Decision", token) if history else None
+            present = History.existing(run.repo_path)
+            found = present.find("Decision", token) if present else None
         except HistoryError as unreadable:
-            raise ReviewError(
+            raise NotLogged(
                 f"whether it was committed cannot be read ({unreadable}), after: {error}. If it was, the log gets it when "
                 f"the run is opened next: skillos-engine review {run.path} list --all"
             ) from error
         if found is None:
             raise ReviewError(f"{failed}: {error}") from error
-        return found.id
+        return found.id, str(error)
 
 
 def _check_log(run: Run) -> None:
@@ -157,21 +164,23 @@ def _check_log(run: Run) -> None:
         pass
 
 
-def _log_commit(run: Run, edit: Edit, decision: Decision, done: str, amended: Edit | None = None) -> Edit:
+def _log_commit(run: Run, edit: Edit, decision: Decision, done: str, left: str, amended: Edit | None = None) -> Edit:
+    """Log a decision whose commit is made, and what is `left` to do in the repository."""
+    notices = [Notice("warning", f"{done}, but: {left}")] if left else []
     try:
-        return _log(run, edit, decision, amended)
+        return _log(run, edit, decision, *notices, amended=amended)
     except RunError as error:
         raise NotLogged(
             f"{done}; the log could not be written: {error}; it is logged when the run is opened next"
         ) from error
 
 
-def _log(run: Run, edit: Edit, decision: Decision, amended: Edit | None = None) -> Edit:
+def _log(run: Run, edit: Edit, decision: Decision, *notices: Notice, amended: Edit | None = None) -> Edit:
     """Log a decision that is done; the edit after it. The queue can have superseded the edit since it was checked."""
     with run.transaction() as transaction:
         present = run.edit(edit.id)
         events = _events(present, decision, amended)
-        transaction.append(*events)
+        transaction.append(*events, *notices)
     return _after(present, events)
 
 
@@ -208,12 +217,12 @@ def _missing(run: Run) -> _Missing | None:
     if history is None:
         return None
     head = history.head
-    row = run.db.one("SELECT head FROM reconciled")
-    if row is not None and row[0] == head:
+    known = next((found for (found,) in run.db.all("SELECT head FROM reconciled") if isinstance(found, str)), "")
+    if known == head:
         return None
     walked = 0
     found: dict[str, Commit] = {}
-    for made in history.since(row[0] if row else ""):
+    for made in history.since(known):
         walked += 1
         if of_run(run, made):
             found.setdefault(made.trailers["Decision"], made)
@@ -263,19 +272,19 @@ def _log_missing(run: Run, missing: _Missing | None) -> list[str]:
     """Log the decisions of the missing commits, and up to which commit that was done, in one transaction."""
     if missing is None:
         return []
-    edits = {edit.id: edit for edit in run.edits()} if missing.commits else {}
     events: list[LogEvent | Notice] = []
     logged: list[str] = []
-    for made in missing.commits:
-        edit_id = made.trailers.get("Edit", "")
-        found = _stands_for(run, missing.history, made, edits.get(edit_id))
-        if isinstance(found, Notice):
-            events.append(found)
-            continue
-        events += found
-        edits[edit_id] = _after(edits[edit_id], found)
-        logged.append(edit_id)
     with run.transaction() as transaction:
+        edits = {edit.id: edit for edit in run.edits()} if missing.commits else {}
+        for made in missing.commits:
+            edit_id = made.trailers.get("Edit", "")
+            found = _stands_for(run, missing.history, made, edits.get(edit_id))
+            if isinstance(found, Notice):
+                events.append(found)
+                continue
+            events += found
+            edits[edit_id] = _after(edits[edit_id], found)
+            logged.append(edit_id)
         transaction.append(*_few(events, run))
         transaction.connection.execute("INSERT OR REPLACE INTO reconciled VALUES (1, ?)", (missing.head,))
     return logged
@@ -319,7 +328,8 @@ def _refusal(run: Run, made: Commit, why: str) -> Notice:
     return Notice(
         "warning",
         f"the commit {made.id[:10]} of {run.repo_path} says that {about}, and the log of this run does not have it: {why}. "
-        f"Nothing was changed; look at it with: skillos-engine skills {run.repo_path} diff {made.id[:10]}",
+        f"Nothing was changed; look at it with: skillos-engine skills {shlex.quote(str(run.repo_path))} diff "
+        f"{made.id[:10]}",
     )
 
 
@@ -327,7 +337,8 @@ def _few(events: Sequence[LogEvent | Notice], run: Run) -> list[LogEvent | Notic
     """The events with at most `NOTICES` notices, and the number of the others."""
     notices = [event for event in events if isinstance(event, Notice)]
     few: list[LogEvent | Notice] = [event for event in events if not isinstance(event, Notice)] + notices[:NOTICES]
-    if more := len(notices) - NOTICES if len(notices) > NOTICES else 0:
+    more = len(notices) - NOTICES
+    if more > 0:
         few.append(Notice("warning", f"{more} more commits of {run.repo_path} name this run and do not fit its log"))
     return few
 
@@ -337,10 +348,19 @@ def _locked(run: Run, wait: float) -> Iterator[None]:
     run.check_writable()
     with ExitStack() as held:
         try:
-            held.enter_context(file_lock(run.path / LOCK_FILE, wait))
+            held.enter_context(file_lock(run.path / DECISIONS_LOCK, wait))
         except Locked as error:
             raise ReviewError(f"nothing was decided: {error}; try again") from error
         except OSError as error:
-            why = f"{run.path / LOCK_FILE} cannot be locked: {error.strerror}"
-            raise ReviewError(f"nothing was decided: {why}") from error
+            raise ReviewError(f"nothing was decided: {_no_lock(run.path / DECISIONS_LOCK, error)}") from error
         yield
+
+
+def _no_lock(path: Path, error: OSError) -> str:
+    why = f"{path} cannot be locked: {error.strerror}"
+    if not isinstance(error, PermissionError):
+        return why
+    try:
+        return f"{why}; it belongs to the user {path.owner()}, who can decide"
+    except (OSError, KeyError):
+        return why

@@ -14,6 +14,7 @@ used from any thread and from any number of processes; only one engine at a time
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import stat
@@ -33,6 +34,7 @@ from engine.core.events import (
     UnitEnded,
 )
 from engine.core.files import publish
+from engine.core.locks import open_lock
 from engine.runs import database, process, rows
 from engine.runs.chain import Row
 from engine.runs.commands import AnyCommand, Sent, encode_command
@@ -43,6 +45,8 @@ from engine.runs.rows import CommandRow, EditRow, EditStateRow, Read, RunRow, Ru
 from engine.runs.writer import EventWriter
 
 DATABASE, CONFIG, REPO, CHECKPOINTS, LOGS = "run.db", "config.toml", "repo", "checkpoints", "logs"
+DECISIONS_LOCK = "decisions.lock"
+"""The lock of the process that takes a decision (`engine.review.journal`)."""
 FINAL_STATES: frozenset[State] = frozenset({"stopped", "finished", "failed"})
 
 
@@ -304,6 +308,7 @@ def _fill(folder: Path, run_id: str, kind: str, config_text: str, repo: Path | N
     process.create_locks(folder)
     (folder / CONFIG).write_text(config_text, encoding="utf-8")
     database.create(folder / DATABASE, run_id, kind, time.time(), str(repo.absolute()) if repo else None)
+    os.close(open_lock(folder / DECISIONS_LOCK))
 
 
 def _check_folder(path: Path) -> None:

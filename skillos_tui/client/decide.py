@@ -35,11 +35,12 @@ def decide(run: Run, edit: str, action: Action, reason: str, seen: Edit) -> Edit
 
 def reconcile(run: Run) -> None:
     """Log the decisions whose commits the repository has and the log lacks. Raises `RunError`."""
-    if not run.edits(newest=1):
-        return
-    from engine.review import journal  # loads git, after the first paint of the run
+    from engine.review.heads import may_lack
 
-    journal.reconcile(run)
+    if may_lack(run):
+        from engine.review import journal  # loads git
+
+        journal.reconcile(run)
 
 
 def user() -> str:

@@ -11,9 +11,11 @@ from engine.core.locks import file_lock
 from engine.jobs.control import Control
 from engine.jobs.curate.reviewing import Reviewing
 from engine.jobs.job import JobContext
-from engine.review.journal import LOCK_FILE
-from engine.runs.directory import Run
+from engine.review.errors import NotLogged
+from engine.review.journal import reconcile
+from engine.runs.directory import DECISIONS_LOCK, Run
 from engine.skills import Insert, Skill, SkillRepo
+from tests.review.proposing import full_log
 from tests.training.played import position
 
 HELD_SECONDS = 0.5
@@ -37,7 +39,7 @@ async def test_while_another_process_decides_the_event_loop_goes_on(run):
     held = threading.Event()
 
     def hold():
-        with file_lock(run.path / LOCK_FILE, 10.0):
+        with file_lock(run.path / DECISIONS_LOCK, 10.0):
             held.set()
             threading.Event().wait(HELD_SECONDS)
 
@@ -58,3 +60,13 @@ async def test_while_another_process_decides_the_event_loop_goes_on(run):
     ticking.cancel()
     assert ticks > 10
     assert [(edit.skill, edit.state) for edit in run.edits()] == [("find-mugs", "committed")]
+
+
+async def test_an_approval_by_the_policy_that_cannot_be_logged_ends_the_run_and_is_logged_by_the_next_engine(run):
+    with run.writer() as writer:
+        job = JobContext(run, run.config, writer, Control(lambda state, reason: None))
+        with full_log(run), pytest.raises(NotLogged, match="e1 is committed as "):
+            await Reviewing(job).propose(edited("find-mugs"))
+    assert [edit.state for edit in run.edits()] == ["pending"]
+    assert reconcile(run) == ["e1"]
+    assert [edit.state for edit in run.edits()] == ["committed"]

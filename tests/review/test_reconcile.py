@@ -19,8 +19,9 @@ from engine.core.events import EditDecided, EditProposed, Notice
 from engine.core.locks import file_lock
 from engine.review import decisions as reviews
 from engine.review.errors import AlreadyDecided, NotLogged, ReviewError
-from engine.review.journal import LOCK_FILE, reconcile
-from engine.runs.directory import Run
+from engine.review.heads import may_lack
+from engine.review.journal import reconcile, unlogged
+from engine.runs.directory import DECISIONS_LOCK, Run
 from engine.runs.errors import RunError
 from engine.skills import Delete, Insert, Update
 from engine.skills.history.history import History, HistoryError
@@ -111,6 +112,26 @@ def test_an_undo_cut_off_by_a_crash_is_logged_where_its_commit_was_made(run: Run
     assert run.edit(edit_id).state == "undone" and skills(run) == {}
 
 
+def test_the_reason_of_an_undo_is_kept_in_the_commit_and_the_log(run: Run) -> None:
+    edit_id = reviews.approve(run, proposed(run, Insert("one", text("one"))), "ann", "good").id
+    with full_log(run), pytest.raises(NotLogged):
+        reviews.undo(run, edit_id, "bob", "not so good")
+    reconcile(run)
+    decision = run.edit(edit_id).decision
+    assert decision is not None and (decision.action, decision.by, decision.reason) == ("undo", "bob", "not so good")
+
+
+@pytest.mark.parametrize("action", ["approve", "veto", "undo"])
+def test_a_reason_that_is_given_on_the_command_line_is_never_dropped(run: Run, action: str) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    if action == "undo":
+        reviews.approve(run, edit_id, "ann")
+    assert main(["review", str(run.path), action, edit_id, "--reason", "seen by hand"]) == 0
+    decision = run.edit(edit_id).decision
+    assert decision is not None and decision.reason == "seen by hand"
+    assert main(["review", str(run.path), "requeue", edit_id, "--reason", "again"]) != 0
+
+
 def test_an_amendment_cut_off_by_a_crash_is_logged_with_the_persons_text(run: Run) -> None:
     edit_id = proposed(run, Insert("one", text("one", "Vague.\n")))
     exact = text("one", "git push --force\n")
@@ -124,6 +145,14 @@ def test_an_amendment_cut_off_by_a_crash_is_logged_with_the_persons_text(run: Ru
     )  # fmt: skip
     assert edit.decision is not None and edit.decision.reason == "more exact"
     assert [finding.rule for finding in edit.findings] == ["destructive-command"]
+
+
+def test_a_committed_amendment_is_logged_also_where_the_gates_refuse_it_now(run: Run) -> None:
+    edit_id = proposed(run, Insert("one", text("one", "Vague.\n")))
+    die(run, "amend", edit_id, "after", text("one", "git push --force\n"))
+    (run.path / "config.toml").write_text(f'{CONFIG}\n[audit]\nwarning = "block"\n')
+    assert reconcile(run) == [edit_id]
+    assert run.edit(edit_id).after == text("one", "git push --force\n") and run.edit(edit_id).findings == ()
 
 
 def test_the_next_decider_is_told_of_the_commit_that_the_log_lacked(run: Run) -> None:
@@ -142,7 +171,7 @@ def test_a_commit_that_could_not_be_logged_is_reported_and_logged_later(run: Run
         reviews.approve(run, edit_id, "ann")
     head = git(run, "rev-parse", "HEAD")
     assert str(told.value).startswith(f"{edit_id} is committed as {head[:10]}; the log could not be written: ")
-    assert str(told.value).endswith("no room; it is logged when the run is opened next")
+    assert "no room" in str(told.value) and str(told.value).endswith("; it is logged when the run is opened next")
     assert reconcile(run) == [edit_id] and states(run) == ["committed"]
 
 
@@ -166,18 +195,30 @@ def test_the_command_line_says_that_a_decision_is_committed_and_not_logged(
     assert f"{edit_id}    approved by" in shown.out
 
 
-def test_a_log_that_cannot_be_written_is_noticed_before_the_commit(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("action", ["approve", "undo"])
+def test_a_log_that_cannot_be_written_is_noticed_before_the_commit(run: Run, action: str) -> None:
     edit_id = proposed(run, Insert("one", text("one")))
+    if action == "undo":
+        reviews.approve(run, edit_id, "ann")
+    before = states(run), skills(run), commits(run) if action == "undo" else 0
     with Run.open(run.path) as other, other.db.borrow() as connection:
-        connection.execute("PRAGMA busy_timeout = 10")
-        run.db.one("SELECT 1")
         with run.db.borrow() as mine:
             mine.execute("PRAGMA busy_timeout = 10")
         connection.execute("BEGIN IMMEDIATE")
         with pytest.raises(RunError, match="kept locked by another process"):
-            reviews.approve(run, edit_id, "ann")
+            getattr(reviews, action)(run, edit_id, "ann")
         connection.execute("ROLLBACK")
-    assert skills(run) == {} and states(run) == ["pending"]
+    assert (states(run), skills(run), commits(run) if action == "undo" else 0) == before
+
+
+@pytest.mark.parametrize("action", ["approve", "veto"])
+def test_an_edit_that_changed_since_it_was_shown_is_not_decided_on(run: Run, action: str) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    shown = run.edit(edit_id)
+    run.append(EditProposed(shown.amended(text("one", "Mine.\n"), "bob"), "amend"))
+    with pytest.raises(ReviewError, match=f"{edit_id} has changed since it was shown; nothing was done"):
+        getattr(reviews, action)(run, edit_id, "ann", shown=shown)
+    assert states(run) == ["pending"] and skills(run) == {}
 
 
 @pytest.mark.parametrize("action", ["approve", "undo"])
@@ -191,6 +232,7 @@ def test_an_error_after_which_the_commit_stands_is_no_failure(
     after = getattr(reviews, action)(run, edit_id, "ann")
     assert after == run.edit(edit_id) and after.state == ("committed" if action == "approve" else "undone")
     assert after.decision is not None and git(run, "rev-parse", "HEAD").strip() == after.decision.commit
+    assert notices(run)[0].endswith(f" {after.decision.commit[:10]}, but: no permission")
 
 
 @pytest.mark.parametrize("action", ["approve", "amend", "undo"])
@@ -217,7 +259,7 @@ def test_a_history_that_cannot_be_read_after_an_error_leaves_it_open_what_happen
     with monkeypatch.context() as patched:
         failing(patched, "commit", after=True)
         failing(patched, "find", after=False)
-        with pytest.raises(ReviewError, match="whether it was committed cannot be read"):
+        with pytest.raises(NotLogged, match="whether it was committed cannot be read"):
             reviews.approve(run, edit_id, "ann")
     assert reconcile(run) == [edit_id]
 
@@ -392,6 +434,16 @@ def test_a_repository_that_was_replaced_leaves_the_log_as_it_is(run: Run) -> Non
         reviews.undo(run, edit_id, "ann")
 
 
+def test_a_repository_that_is_gone_is_not_begun_anew(run: Run) -> None:
+    edit_id = proposed(run, Insert("a", text("a")))
+    run.repo_path.rename(run.path / "moved")
+    with pytest.raises(ReviewError, match=f"{edit_id} could not be committed and still waits: there is no folder"):
+        reviews.approve(run, edit_id, "ann")
+    assert not run.repo_path.exists()
+    (run.path / "moved").rename(run.repo_path)
+    assert reviews.approve(run, edit_id, "ann").state == "committed"
+
+
 def test_many_commits_that_do_not_fit_are_few_notices(run: Run) -> None:
     names = [f"s{number}" for number in range(14)]
     with lost_events(run):
@@ -447,11 +499,69 @@ def test_the_rewritten_history_of_an_earlier_version_is_not_logged_twice(run: Ru
 def test_a_list_does_not_wait_long_for_another_decider(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     edit_id = proposed(run, Insert("one", text("one")))
     die(run, "approve", edit_id, "after")
-    with file_lock(run.path / LOCK_FILE, 1.0):
+    with file_lock(run.path / DECISIONS_LOCK, 1.0):
         assert main(["review", str(run.path), "list"]) == 0
     shown = capsys.readouterr()
     assert edit_id in shown.out
     assert "the edits are shown as the log has them: nothing was decided: process " in shown.err
+
+
+def test_what_the_log_lacks_is_counted_without_writing(run: Run) -> None:
+    assert unlogged(run) == []
+    edit_id = proposed(run, Insert("one", text("one")))
+    die(run, "approve", edit_id, "after")
+    before = run.last_id()
+    assert [commit.trailers["Edit"] for commit in unlogged(run)] == [edit_id] and run.last_id() == before
+    reconcile(run)
+    assert unlogged(run) == []
+
+
+def test_where_nothing_is_missing_no_lock_is_taken(run: Run) -> None:
+    reviews.approve(run, proposed(run, Insert("one", text("one"))), "ann")
+    with file_lock(run.path / DECISIONS_LOCK, 1.0):
+        assert reconcile(run, wait=0.0) == []
+
+
+OPENING = """
+import sys
+from engine.runs.directory import Run
+from skillos_tui.client.decide import reconcile
+reconcile(Run.open(sys.argv[1]))
+print("pygit2" in sys.modules)
+"""
+
+
+def opened(run: Run) -> str:
+    """Compare a run with its history as the workbench does when it opens it; whether git was loaded for that."""
+    return subprocess.run(
+        [sys.executable, "-c", OPENING, run.path], cwd=ROOT, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_the_workbench_loads_git_only_where_the_log_may_lack_a_commit(run: Run) -> None:
+    assert opened(run) == "False"
+    edit_id, other = (proposed(run, Insert(name, text(name))) for name in ("one", "two"))
+    reviews.approve(run, edit_id, "ann")
+    assert opened(run) == "False"
+    die(run, "approve", other, "after")
+    assert opened(run) == "True" and run.edit(other).state == "committed"
+    git(run, "pack-refs", "--all")
+    assert opened(run) == "True"
+    (run.repo_path / ".git" / "HEAD").write_text("ref: refs/heads/../../../../run.db\n")
+    assert may_lack(run)
+
+
+def test_a_history_that_cannot_be_read_is_told_beside_the_list(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    History.open(run.repo_path)
+    (run.repo_path / ".git" / "config").write_text("[core\n")
+    assert main(["review", str(run.path), "list"]) == 0
+    shown = capsys.readouterr()
+    assert edit_id in shown.out and "cannot be compared with the history: " in shown.err
+
+
+def test_the_lock_of_decisions_is_made_with_the_run_for_its_owner_alone(run: Run) -> None:
+    assert (run.path / DECISIONS_LOCK).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_lock_that_is_held_for_long_is_an_error_that_names_the_holder(
@@ -459,9 +569,18 @@ def test_a_lock_that_is_held_for_long_is_an_error_that_names_the_holder(
 ) -> None:
     edit_id = proposed(run, Insert("one", text("one")))
     monkeypatch.setattr("engine.review.journal.LOCK_SECONDS", 0.1)
-    with file_lock(run.path / LOCK_FILE, 1.0), pytest.raises(ReviewError, match=f"process {os.getpid()} .*; try again"):
+    with file_lock(run.path / DECISIONS_LOCK, 1.0), pytest.raises(ReviewError, match=f"process {os.getpid()} .*; try again"):
         reviews.veto(run, edit_id, "ann")
     assert states(run) == ["pending"]
+
+
+def test_a_link_in_the_place_of_the_lock_is_not_followed(run: Run, tmp_path: Path) -> None:
+    edit_id = proposed(run, Insert("one", text("one")))
+    (run.path / DECISIONS_LOCK).unlink(missing_ok=True)
+    (run.path / DECISIONS_LOCK).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ReviewError, match=r"decisions.lock cannot be locked: it is a symbolic link$"):
+        reviews.veto(run, edit_id, "ann")
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_run_that_was_removed_is_not_made_again(run: Run) -> None:
@@ -474,9 +593,8 @@ def test_a_run_that_was_removed_is_not_made_again(run: Run) -> None:
 
 def test_a_veto_needs_no_history(run: Run) -> None:
     edit_id = proposed(run, Insert("one", text("one")))
-    shutil.rmtree(run.repo_path)
-    run.repo_path.mkdir()
-    (run.repo_path / ".git").write_text("gitdir: nowhere\n")
+    History.open(run.repo_path)
+    (run.repo_path / ".git" / "config").write_text("[core\n")
     with pytest.raises(ReviewError, match="nothing was decided: "):
         reviews.approve(run, edit_id, "ann")
     assert reviews.veto(run, edit_id, "ann").state == "vetoed"

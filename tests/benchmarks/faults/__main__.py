@@ -62,9 +62,8 @@ def main() -> int:
 def table(rows: list[Row]) -> str:
     lines = [f"{'fault':<44}{'tried':>8}{'held':>8}"]
     for row in rows:
-        lines.append(
-            f"{row.fault:<44}{row.tried:>8,}{row.held:>8,}" if row.tried else f"{row.fault:<44}  {row.unmeasured}"
-        )
+        counts = f"{row.tried:>8,}{row.held:>8,}" if row.tried else f"  {row.unmeasured or 'nothing was tried'}"
+        lines.append(f"{row.fault:<44}{counts}")
         lines += [f"    {line}" for line in row.broken[:SHOWN]]
         if len(row.broken) > SHOWN:
             lines.append(f"    and {len(row.broken) - SHOWN} more")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,7 +23,7 @@ CALLS = frozenset(
 """The system calls on files that get errors."""
 ERRORS = ("EIO", "ENOSPC", "EPERM", "EINTR")
 _CALL = re.compile(r"(\d+) +(\w+)\(")
-_INSTALLED = re.compile(rf"/site-packages|/lib/python3|/proc/|/dev/null|{re.escape(str(ROOT))}")
+_INSTALLED = re.compile("|".join(map(re.escape, (sys.base_prefix, sys.prefix, str(ROOT), "/proc/", "/dev/", "/etc/"))))
 
 
 def injections(scene: Scene, commands: Commands, folder: Path) -> list[str]:
@@ -46,6 +48,7 @@ def tried(scene: Scene, chosen: Sequence[str], commands: Commands, folder: Path)
         copy = scene.copy(folder / f"{scene.name}-{number}")
         ended = commands.run(scene.arguments, copy, inject=injection)
         yield injection, scene.judge(copy, ended)
+        shutil.rmtree(copy)
 
 
 def measure(count: int, seed: int) -> list[Row]:

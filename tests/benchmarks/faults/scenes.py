@@ -28,10 +28,12 @@ from tests.runs.samples import CONFIG
 
 Files = dict[str, bytes]
 
-DONE_ALL_THE_SAME = ("is committed as", "is undone by the commit")
+DONE_ALL_THE_SAME = ("is committed as", "is undone by the commit", "is written, but")
 """What a message says where the command failed after its commit."""
 NOT_KNOWN = "whether it was committed cannot be read"
 NO_OUTPUT = "the output cannot be written"
+SKIPPED = "skipped "
+"""What names a skill that could not be read and was left out by an import or an export."""
 
 
 class Scene(msgspec.Struct, frozen=True):
@@ -59,21 +61,24 @@ class Scene(msgspec.Struct, frozen=True):
         if "Traceback" in ended.said:
             return f"a traceback: {ended.said.strip().splitlines()[-1]}"
         try:
-            done = self._done(folder)
+            done = self._done(folder, ended.said)
             if isinstance(done, str):
                 return done
             if wrong := _contradicts(ended, done):
                 return wrong
             self._go_on(folder)
-            again = self._done(folder)
+            again = self._done(folder, ended.said)
         except (SkillosError, OSError) as error:
             return f"the folder cannot be used afterwards: {error}"
         if again is not done:
             return again if isinstance(again, str) else f"the next decision changed it from done={done} to done={again}"
-        return _left_over(folder)
+        return _left_over(folder, ended.said)
 
-    def _done(self, folder: Path) -> bool | str:
-        """Whether the command is done; what is halved where it is neither done nor not done."""
+    def _done(self, folder: Path, said: str) -> bool | str:
+        """Whether the command is done; what is halved where it is neither done nor not done.
+
+        An import or an export is done where what it lacks is named.
+        """
         state = ""
         if self.edit:
             with Run.open(folder / "run") as run:
@@ -88,6 +93,8 @@ class Scene(msgspec.Struct, frozen=True):
             if seen == want and state == self.states[done]:
                 recorded = History.open(folder / self.root).record() if (folder / self.root / ".git").exists() else None
                 return done if recorded is None else "the folder is not what the newest commit holds"
+        if SKIPPED in said and not self.edit and self.before.items() <= files.items() <= self.after.items():
+            return True
         names = {path: len(data) for path, data in files.items()}
         return f"halved: the log says {state or 'nothing'}, the folder holds {names}"
 
@@ -105,6 +112,8 @@ def _contradicts(ended: Ended, done: bool) -> str:
     """How the exit code and the message differ from what is true."""
     if ended.code < 0 or NOT_KNOWN in ended.said or NO_OUTPUT in ended.said:
         return "" if ended.code != 0 else "it reports success and an error at once"
+    if SKIPPED in ended.said and "nothing was written" not in ended.said:
+        return ""
     said_done = ended.code == 0 or any(message in ended.said for message in DONE_ALL_THE_SAME)
     if said_done == done:
         return "" if ended.code == 0 or ended.said.strip() else f"exit code {ended.code} without a word"
@@ -112,9 +121,10 @@ def _contradicts(ended: Ended, done: bool) -> str:
     return f"it is {what}, and was reported with exit code {ended.code}: {ended.said.strip()[-300:]!r}"
 
 
-def _left_over(folder: Path) -> str:
-    """Temporary files, locks of git and markers that are there after a further decision."""
-    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if _is_left_over(path)]
+def _left_over(folder: Path, said: str) -> str:
+    """Temporary files, locks of git and markers that are there after a further decision, and that no message names."""
+    found = [path for path in folder.rglob("*") if _is_left_over(path) and path.name not in said]
+    names = [path.relative_to(folder).as_posix() for path in found]
     return f"left over: {', '.join(sorted(names))}" if names else ""
 
 
