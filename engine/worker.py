@@ -55,10 +55,18 @@ async def _work(run: Run, writer: EventWriter, gone: Callable[[RunGone], None] =
     events are written only where the run was moved.
     """
     control = Control(lambda state, reason: writer.emit(StateChanged(state, reason)))
+    lost: RunGone | None = None
+
+    def lose(error: RunGone) -> None:
+        nonlocal lost
+        if lost is None:
+            lost = error
+            gone(error)
+
     watchers = [
         asyncio.create_task(work, name=name)
         for name, work in {
-            "heartbeat": _beat(run, gone),
+            "heartbeat": _beat(run, lose),
             "commands": _obey(run, writer, control),
             "memory": _measure(writer),
         }.items()
@@ -76,15 +84,16 @@ async def _work(run: Run, writer: EventWriter, gone: Callable[[RunGone], None] =
     ) as error:  # the run ends with it: the log gets the message, the process code 1
         if (task := asyncio.current_task()) is not None and task.cancelling():
             raise  # Ctrl+C, and not a part that raised it
-        if (lost := _gone(run)) is not None:
-            if not watchers[0].done():  # else the heartbeat has noticed it first
-                gone(lost)
-            if not lost.moved:
-                raise SystemExit(1) from error
+        _look_for(run, lose)
+        if lost is not None and not lost.moved:
+            raise SystemExit(1) from error
         why = _message_of(lost or error, run)
-        writer.emit(Notice("error", why))
-        writer.emit(StateChanged("failed", why))
-        writer.flush()
+        try:
+            writer.emit(Notice("error", why))
+            writer.emit(StateChanged("failed", why))
+            writer.flush()
+        finally:
+            _look_for(run, lose)  # again: a run that is being deleted loses its files one by one
         raise SystemExit(1) from error
     finally:
         for watcher in watchers:
@@ -98,15 +107,14 @@ def _watcher_ended(watcher: asyncio.Task[None], control: Control) -> None:
         control.fail(error)
 
 
-def _gone(run: Run) -> RunGone | None:
-    """The error of a run that is not at its path any more."""
+def _look_for(run: Run, lose: Callable[[RunGone], None]) -> None:
+    """Call `lose` if the run is not at its path any more."""
     try:
         run.beat()
     except RunGone as error:
-        return error
+        lose(error)
     except RunError:
-        return None
-    return None
+        return
 
 
 def _message_of(error: BaseException, run: Run) -> str:
@@ -138,12 +146,12 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
     await job.run(JobContext(run, config, writer, control, done))
 
 
-async def _beat(run: Run, gone: Callable[[RunGone], None]) -> None:
+async def _beat(run: Run, lose: Callable[[RunGone], None]) -> None:
     while True:
         try:
             run.beat()
         except RunGone as error:
-            gone(error)
+            lose(error)
             raise
         await asyncio.sleep(BEAT_SECONDS)
 

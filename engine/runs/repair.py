@@ -34,13 +34,12 @@ from engine.core.locks import Locked, file_lock
 from engine.core.text import counted
 from engine.runs import access, projections
 from engine.runs.database import REPAIRED, Database
-from engine.runs.directory import CONFIG, DATABASE
+from engine.runs.directory import CONFIG, DATABASE, DECISIONS_LOCK
 from engine.runs.errors import NotARun, ReadOnlyRun, RunError, RunLocked, translate_errors
 from engine.runs.log import Log
 from engine.runs.process import LOCK_FILE, START_FILE
 from engine.runs.salvage import Salvaged, gaps, salvage
 
-DECISIONS_LOCK = "decisions.lock"
 LOCK_SECONDS = 10.0
 _SQLITE_LOCKS = 0x40000000, 512
 """Where SQLite locks a database file, and how many bytes: whoever has it open holds one of them."""

@@ -399,7 +399,7 @@ import asyncio, sys, time; from engine import worker; from engine.core.events im
 async def wait(run, writer, control):
     writer.emit(RunStarted("train", "pocket", 3, 1)); writer.flush()
     JOB
-worker._run = wait; worker.main()
+worker._run, worker.GONE_SECONDS = wait, 1; worker.main()
 """
 WAITS = "await control.interruptible(asyncio.sleep(60))"
 COMPUTES = "await asyncio.to_thread(time.sleep, 60)"
