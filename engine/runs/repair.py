@@ -37,7 +37,7 @@ from engine.runs.database import REPAIRED, Database
 from engine.runs.directory import CONFIG, DATABASE, DECISIONS_LOCK
 from engine.runs.errors import NotARun, ReadOnlyRun, RunError, RunLocked, translate_errors
 from engine.runs.log import Log
-from engine.runs.process import LOCK_FILE, START_FILE
+from engine.runs.process import LOCK_FILE, START_FILE, Idle, StartLock
 from engine.runs.salvage import Salvaged, gaps, salvage
 
 LOCK_SECONDS = 10.0
@@ -230,16 +230,15 @@ def _free(file: Path) -> Path:
 def _alone(path: Path) -> Iterator[None]:
     """Hold the locks of the engine and of decisions. Raises `RunLocked`."""
     with ExitStack() as held:
-        for name, wait in ((START_FILE, 0.0), (LOCK_FILE, 0.0), (DECISIONS_LOCK, LOCK_SECONDS)):
-            try:
-                held.enter_context(file_lock(path / name, wait))
-            except Locked as error:
-                what = "somebody decides on its edits" if name == DECISIONS_LOCK else "an engine works on it"
-                advice = "try again" if name == DECISIONS_LOCK else f"stop it first: skillos-engine stop {path}"
-                raise RunLocked(f"{path} cannot be repaired now: {what} ({error}); {advice}") from error
-            if os.geteuid() == 0:
-                owner = path.stat()
-                os.chown(path / name, owner.st_uid, owner.st_gid)
+        held.enter_context(StartLock(path))
+        held.enter_context(Idle(path))
+        try:
+            held.enter_context(file_lock(path / DECISIONS_LOCK, LOCK_SECONDS))
+        except Locked as error:
+            raise RunLocked(f"{path} cannot be repaired now: {error}; try again") from error
+        if os.geteuid() == 0:
+            for name in (START_FILE, LOCK_FILE, DECISIONS_LOCK):
+                os.chown(path / name, path.stat().st_uid, path.stat().st_gid)
         yield
 
 

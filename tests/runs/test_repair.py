@@ -203,7 +203,7 @@ def test_a_repair_waits_for_no_engine_and_no_program_that_has_the_run_open(path:
     with Run.open(path) as run:
         engine = spawn(run, "wait")
     try:
-        with pytest.raises(RunLocked, match=r"an engine works on it .* stop it first"):
+        with pytest.raises(RunLocked, match=r"another engine works on .* stop it first"):
             repair(path, "ann")
     finally:
         kill(engine)
