@@ -39,8 +39,7 @@ class TrashError(SkillosError):
 
 
 class RunUse(msgspec.Struct, frozen=True):
-    """A run's disk use. Where the run cannot be read, `state` and `age_s` (the seconds in this state) are None, and `problem`
-    says why."""
+    """A run's disk use. `state` and `age_s`, the seconds in it, are None where the run cannot be read: `problem`."""
 
     name: str
     bytes: int
