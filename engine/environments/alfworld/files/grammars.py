@@ -20,7 +20,7 @@ from engine.environments.alfworld.errors import GamesError
 from engine.environments.alfworld.play.game import Game
 
 MAX_SAID = 4
-_TEMPLATE = re.compile(r'\btemplate\s*+::\s*+"([^"]*+)"')
+_TEMPLATE = re.compile(r'template\s*+::\s*+"([^"]*+)"')
 _PLACE = re.compile(r"\[?\{[^{}]*\}\]?")
 _NAMES = "XYZ"
 

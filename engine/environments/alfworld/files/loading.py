@@ -31,7 +31,7 @@ UNSUPPORTED = ("movable", "Sliced")
 UNSOLVABLE = re.compile(rb'"solvable"\s*+:\s*+false')
 TASK_RULE = re.compile(r'"task"\s*+:\s*+\[\s*+\{\s*+"rhs"\s*+:\s*+"((?:[^"\\]|\\.)*+)"')
 PLAIN = re.compile(r"[\w ,.'/()-]+")
-GRAMMAR_VALUE = re.compile(rb'"grammar"\s*+:\s*+("(?:[^"\\]|\\.)*+")', re.DOTALL)
+GRAMMAR_VALUE = re.compile(rb'"grammar"\s*+:\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+")', re.DOTALL)
 TAIL = 16_384
 HEAD = 65_536
 
