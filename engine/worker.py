@@ -15,6 +15,7 @@ import traceback
 from engine.core.errors import PartFault, SkillosError
 from engine.core.events import Notice, Progress, RunStarted, StateChanged
 from engine.core.registry import resolve
+from engine.core.text import without_credentials
 from engine.jobs.control import Control, StopRequested
 from engine.jobs.job import Job, JobContext
 from engine.jobs.registry import JOBS
@@ -89,8 +90,8 @@ def _message_of(error: BaseException, run: Run) -> str:
         error = error.exceptions[0]
     if isinstance(error, SkillosError) and not isinstance(error, PartFault):
         return str(error)
-    traceback.print_exception(error)
-    what = str(error) if isinstance(error, PartFault) else f"{type(error).__name__}: {error}"
+    print(without_credentials("".join(traceback.format_exception(error))), file=sys.stderr)
+    what = str(error) if isinstance(error, PartFault) else without_credentials(f"{type(error).__name__}: {error}")
     return f"{what}; the traceback is in {run.log_file}"
 
 
