@@ -132,6 +132,22 @@ def test_a_reader_that_went_away_is_141_and_no_line(command: list[str]) -> None:
     assert (done.returncode, done.stderr) == (exit_codes.CLOSED_PIPE, b"")
 
 
+@pytest.mark.parametrize("option", ["--run", "--repo", "--games"])
+def test_a_path_that_is_no_text_is_refused_before_anything_is_made(tmp_path: Path, option: str) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/x\xff")
+    given = {"--repo": tmp_path / "s", "--run": tmp_path / "r", option: odd}
+    done = shell("curate", "--profile", "pocket", *(word for pair in given.items() for word in pair))
+    assert done.code == 1 and "is not UTF-8" in done.err and "\\udcff" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_text_from_a_closed_standard_input_is_refused(tmp_path: Path) -> None:
+    with Run.create(tmp_path / "run", kind="train", config_text=CONFIG):
+        pass
+    done = program(*ENGINE, "review", tmp_path / "run", "amend", "e1", "--text", "-", redirected="<&-")
+    assert done.returncode == 1 and done.stderr.count(b"\n") == 1 and b"standard input" in done.stderr
+
+
 # Control characters
 
 
