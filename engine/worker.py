@@ -17,6 +17,7 @@ from collections.abc import Callable
 from engine.core.errors import PartFault, SkillosError
 from engine.core.events import Notice, Progress, StateChanged
 from engine.core.registry import resolve
+from engine.core.text import without_credentials
 from engine.jobs.control import Control, StopRequested
 from engine.jobs.job import Job, JobContext
 from engine.jobs.registry import JOBS
@@ -124,8 +125,8 @@ def _message_of(error: BaseException, run: Run) -> str:
         error = error.exceptions[0]
     if isinstance(error, SkillosError) and not isinstance(error, PartFault):
         return str(error)
-    traceback.print_exception(error)
-    what = str(error) if isinstance(error, PartFault) else f"{type(error).__name__}: {error}"
+    print(without_credentials("".join(traceback.format_exception(error))), file=sys.stderr)
+    what = str(error) if isinstance(error, PartFault) else without_credentials(f"{type(error).__name__}: {error}")
     return f"{what}; the traceback is in {run.log_file}"
 
 

@@ -1,20 +1,20 @@
 """The workbench. `main` is the command `skillos-tui`; it is in `skillos_tui.command`.
 
-This module imports nothing else, so that Ctrl+C during the imports ends the program as it does later.
+This module imports little, so that Ctrl+C during the imports ends the program without a traceback.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 
 
 def main() -> None:
     """The command `skillos-tui`."""
-    try:
-        from skillos_tui.command import main as run
-    except KeyboardInterrupt:
+    importing = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # a shell may have it ignored
+    if importing:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGINT)
-    else:
-        run()
+    from skillos_tui.command import main as run
+
+    if importing:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    run()

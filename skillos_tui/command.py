@@ -52,6 +52,8 @@ def main(arguments: list[str] | None = None) -> None:
     prepare()
     try:
         _main(arguments)
+    except KeyboardInterrupt:
+        _die(signal.SIGINT)
     except (Refused, OutputFailed) as error:
         if isinstance(error, OutputFailed) and error.closed:
             sys.exit(CLOSED_PIPE)

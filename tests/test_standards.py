@@ -1,5 +1,6 @@
 """The house rules that a program can check: style, types, and which room may import which."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -62,6 +63,21 @@ def test_what_has_one_place_is_nowhere_else(pattern, allowed):
         if path.suffix in (".py", ".toml", ".md") and re.search(pattern, path.read_text("utf-8"), re.MULTILINE)
     ]
     assert [path for path in found if not path.startswith(allowed)] == []
+
+
+def test_everything_is_printed_by_the_one_module_that_makes_it_safe():
+    """`print`, or writing to a standard stream, would let a text of others steer the terminal: see `engine.core.output`."""
+    bare = re.compile(r"print$|sys\.(__)?std(out|err)(__)?\.(write|buffer)")
+    found = set()
+    for path in (*(ROOT / "engine/cli").rglob("*.py"), *(ROOT / "skillos_tui").rglob("*.py")):
+        calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+        exits = [call for call in calls if ast.unparse(call.func) in ("SystemExit", "sys.exit") and call.args]
+        texts = [
+            call for call in exits if isinstance(call.args[0], ast.JoinedStr) or "str" in ast.unparse(call.args[0])
+        ]
+        if texts or any(bare.match(ast.unparse(call.func)) for call in calls):
+            found.add(str(path.relative_to(ROOT)))
+    assert found == {"skillos_tui/command.py"}  # `_say`: Textual may have replaced sys.stderr
 
 
 def test_the_skills_are_in_rooms():

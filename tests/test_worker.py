@@ -120,6 +120,20 @@ async def test_an_engine_works_while_another_process_decides(make, monkeypatch):
     assert run.state().state == "finished" and "; try again" in notices(run, "warning")[0]
 
 
+async def test_a_secret_in_the_message_of_a_bug_is_in_no_file_of_the_run(make, capfd, monkeypatch):
+    def reconcile(run):
+        raise ValueError("no answer from https://ann:tok3nV4lu3@host/v1?api_key=tok3nV4lu3")
+
+    monkeypatch.setattr(worker, "reconcile", reconcile)
+    run = make()
+    with pytest.raises(SystemExit):
+        await work(run)
+    printed = capfd.readouterr()
+    assert "https://…@host/v1?api_key=…" in run.state().reason and "https://…@host" in printed.err
+    assert "tok3nV4lu3" not in printed.out + printed.err
+    assert not any(b"tok3nV4lu3" in path.read_bytes() for path in run.path.rglob("*") if path.is_file())
+
+
 async def test_a_bug_of_an_environment_ends_the_run_with_its_name_and_the_traceback_in_the_log(
     make, capfd, monkeypatch
 ):

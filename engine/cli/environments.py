@@ -6,7 +6,8 @@
         maze = add_command(commands, "maze", "draw a maze", draw)     # both of engine.cli.common
         maze.add_argument("--size", type=int, default=5)
 
-The module is imported whenever the command line is built, so its import must be cheap.
+A command prints with `say` and `note` of `engine.core.output`. The module is imported whenever the command line is built,
+so its import must be cheap.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from engine.environments.alfworld.errors import GamesError
 from engine.environments.alfworld.generation.families import FAMILIES, SIZES, SPLIT
 
 if TYPE_CHECKING:
+    from engine.environments.alfworld.files.grammars import UsedGrammar
     from engine.environments.alfworld.play.game import Game, Games
 
 ALL = "all"
@@ -30,12 +31,14 @@ TASK_TYPE = "task type"
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """How many games of each task type each split has; `checked` says whether every one was compiled."""
+    """How many games of each task type each split has; `checked` says whether every one was compiled. `grammars` are then
+    those that the games are played by."""
 
     path: str
     splits: dict[str, dict[str, int]]
     left_out: list[str]
     checked: bool
+    grammars: list[UsedGrammar]
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -104,18 +107,26 @@ def _list(options: argparse.Namespace) -> int:
     if options.json:
         print_json(listing)
     else:
+        from engine.environments.alfworld.files.grammars import described
+
         say(lines(table(listing)))
+        if listing.grammars:
+            mixed = len(listing.grammars) > 1
+            say(f"\n{'games of several grammars' if mixed else 'grammar'}: {described(listing.grammars)}")
         for problem in listing.left_out:
             note(f"left out: {lines(problem)}")
     return 1 if options.check and games.broken else 0
 
 
 def listed(path: Path, games: Games, *, checked: bool) -> Listing:
-    """What `games` hold, by split and task type."""
+    """What `games` hold, by split and task type, and where they were checked by grammar."""
+    from engine.environments.alfworld.files.grammars import grammars
+
     splits: dict[str, dict[str, int]] = {}
     for (split, family), count in sorted(Counter((game.split, game.family) for game in games).items()):
         splits.setdefault(split, {})[family] = count
-    return Listing(str(path), splits, [str(problem) for problem in games.left_out], checked)
+    left_out = [str(problem) for problem in games.left_out]
+    return Listing(str(path), splits, left_out, checked, grammars(games) if checked else [])
 
 
 def table(listing: Listing) -> str:

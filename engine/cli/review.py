@@ -120,6 +120,8 @@ def _text(file: Path | None) -> str:
     """The text of the file that the user named. Raises `RunError`."""
     if file is None:
         raise RunError("amend it to what? give the skill's whole new file: --text FILE, or --text - for standard input")
+    if str(file) == "-" and sys.stdin is None:
+        raise RunError("the text is to be read from standard input, which is closed")
     try:
         data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
         return data.decode("utf-8")

@@ -25,6 +25,7 @@ from engine.cli.follow import follow
 from engine.config import SECTIONS, Config, has_section, to_tables, to_toml
 from engine.core.options import Implied, Option
 from engine.core.output import note, say
+from engine.core.paths import kept_path
 from engine.core.refusals import choices
 from engine.core.registry import UnknownPart
 from engine.environments import registry as environments
@@ -133,7 +134,7 @@ def _start(job: JobKind, options: argparse.Namespace) -> int:
 
     Ctrl+C ends only this command.
     """
-    config, repo = absolute(_config(job, options)), None if job.forks else options.repo.absolute()
+    config, repo = absolute(_config(job, options)), None if job.forks else kept_path(options.repo)
     check(config, job.name)
     with _run_for(options.run, job.name, config, repo) as run:
         seen = run.last_id()
@@ -172,7 +173,7 @@ def _of_profile(implied: Iterable[Implied]) -> Callable[[str], list[str]]:
 
 def _setting(option: Option, value: str | Path) -> str:
     """ "section.key=value"; a path as the engine, which works elsewhere, can find it, in TOML's quotes."""
-    text = msgspec.json.encode(str(value.absolute())).decode() if isinstance(value, Path) else value
+    text = msgspec.json.encode(str(kept_path(value))).decode() if isinstance(value, Path) else value
     return f"{option.key}={text}"
 
 
@@ -186,6 +187,7 @@ def _run_for(path: Path | None, kind: str, config: Config, repo: Path | None) ->
         _check_same(run, kind, config, repo)
         return run
     if path is not None:
+        path = kept_path(path)
         return Run.create(path, kind=kind, config_text=to_toml(config), repo=repo)
     reserved = supervisor.new_run_path(supervisor.runs_home(), kind, config.profile)
     try:

@@ -40,6 +40,15 @@ def user_path(text: str) -> Path:
     return path.absolute() if path.parts and path.parts[0].startswith("~") else path
 
 
+def kept_path(path: Path) -> Path:
+    """`path` as an absolute one that a run can keep as text. Raises `BadPath` for a name that is not UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise BadPath(f"{path} is not UTF-8, and a run keeps its paths as text; rename it") from error
+    return path.absolute()
+
+
 def argument_path(text: str) -> Path:
     """`user_path` as argparse's type of an argument."""
     try:

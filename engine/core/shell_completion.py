@@ -2,13 +2,15 @@
 
     print(script(parser, "bash"))             # eval "$(skillos-engine completion bash)"
 
-An option that takes a `Path` is completed with files.
+An argument that takes a `Path`, or names a run, is completed with files.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+from engine.core.paths import run_argument
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -23,7 +25,7 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
 
 def _complete_files(parser: argparse.ArgumentParser, file: object) -> None:
     for action in parser._actions:
-        if action.type is Path:
+        if action.type in (Path, run_argument):
             action.complete = file  # type: ignore[attr-defined]
         if isinstance(action, argparse._SubParsersAction):
             for child in action.choices.values():

@@ -34,7 +34,7 @@ class Task(msgspec.Struct, frozen=True):
 
     `id` is unique in its source, `family` groups related tasks (a house, an ALFWorld task type), `prompt` is the task's
     sentence, which is also the retrieval query, and `seed` decides whatever the environment draws. `difficulty` is the
-    number of actions that an expert needs to win (ALFWorld: the walkthrough's length), None where it is unknown.
+    number of actions that an expert needs to win (ALFWorld: the walkthrough's or plan's length), None if unknown.
     """
 
     id: str
@@ -131,7 +131,12 @@ class TaskSource(Protocol):
     """
 
     name: str
-    warnings: Sequence[str]
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Sentences that a person who starts a run must know, such as how many files are broken."""
+        ...
+
     """What a user must know of the source when a run begins, such as how many games were left out, and why."""
 
     def start(self, task: Task) -> Environment:

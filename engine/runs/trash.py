@@ -39,8 +39,7 @@ class TrashError(SkillosError):
 
 
 class RunUse(msgspec.Struct, frozen=True):
-    """A run's disk use. Where the run cannot be read, `state` and `age_s` (the seconds in this state) are None, and `problem`
-    says why."""
+    """A run's disk use. `state` and `age_s`, the seconds in it, are None where the run cannot be read: `problem`."""
 
     name: str
     bytes: int
@@ -89,19 +88,22 @@ def discard(home: Path, names: Sequence[str]) -> list[str]:
         _check_name(name)
         _check_run(home, name)
     moved: list[str] = []
-    with _opened(home) as folder, _trash(folder, home, make=True) as trash:
+    with ExitStack() as held:
+        for name in dict.fromkeys(names):
+            held.enter_context(_locked(home / name))
+        folder = held.enter_context(_opened(home))
+        trash = held.enter_context(_trash(folder, home, make=True))
         batch = _new_batch(trash)
-        with _opened(home / TRASH / batch) as into:
-            for name in dict.fromkeys(names):
-                try:
-                    with _locked(home / name):
-                        os.rename(name, name, src_dir_fd=folder, dst_dir_fd=into)
-                except OSError as error:
-                    with suppress(OSError):
-                        os.rmdir(batch, dir_fd=trash)
-                    done = f"; these were moved before: {', '.join(moved)}" if moved else ""
-                    raise TrashError(f"cannot move {home / name} into the trash: {error.strerror}{done}") from error
-                moved.append(name)
+        into = held.enter_context(_opened(home / TRASH / batch))
+        for name in dict.fromkeys(names):
+            try:
+                os.rename(name, name, src_dir_fd=folder, dst_dir_fd=into)
+            except OSError as error:
+                with suppress(OSError):  # others are in it
+                    os.rmdir(batch, dir_fd=trash)
+                done = f"; these were moved before: {', '.join(moved)}" if moved else ""
+                raise TrashError(f"cannot move {home / name} into the trash: {error.strerror}{done}") from error
+            moved.append(name)
     return moved
 
 
@@ -191,6 +193,8 @@ def _locked(run: Path) -> Iterator[None]:
                 locks.enter_context(file_lock(run / name, wait=0))
         except Locked as error:
             raise TrashError(f"an engine works on {run} or is about to: {error}") from error
+        except OSError as error:
+            raise TrashError(f"cannot lock {run}: {error.strerror}; is it yours?") from error
         yield
 
 

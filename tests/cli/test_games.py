@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.shell import shell
-from tests.environments.alfworld_games import DATA, lamps_line, needs_data, write_official, write_packed
+from tests.environments.alfworld_games import DATA, LAMPS_GRAMMAR, lamps_line, needs_data, write_official, write_packed
 
 FIRST, SECOND = "valid/light_all-Lamp-1/trial_1", "valid/darken_all-Lamp-1/trial_2"
 
@@ -95,7 +95,32 @@ def test_what_cannot_be_answered_is_said_in_a_sentence(
     assert done.err.startswith("skillos-engine: ") and why in done.err
 
 
+def test_checking_names_the_grammars_with_their_counts(tmp_path: Path) -> None:
+    write_official(tmp_path, FIRST)
+    write_official(tmp_path, SECOND, grammar=LAMPS_GRAMMAR.replace("press {l}", "push {l}"), walkthrough=[])
+    done = shell("games", "--path", tmp_path, "--check")
+    assert done.code == 0
+    assert "games of several grammars: 'press X' (1 games), 'push X' (1 games)" in done.out
+    listed = json.loads(shell("games", "--path", tmp_path, "--check", "--json").out)
+    assert [(each["says"], each["games"]) for each in listed["grammars"]] == [(["press X"], 1), (["push X"], 1)]
+    assert "grammar" not in shell("games", "--path", tmp_path).out
+
+
+@needs_data
+def test_checking_names_the_one_grammar_of_official_games(tmp_path: Path) -> None:
+    done = shell("games", "--path", DATA, "--split", "valid_seen", "--check")
+    assert "grammar: " in done.out and "'move X to Y' (140 games)" in done.out
+
+
 # Showing
+
+
+def test_a_game_without_a_walkthrough_is_shown_as_the_expert_plans_it(tmp_path: Path) -> None:
+    older = LAMPS_GRAMMAR.replace("press {l}", "push {l}")
+    write_official(tmp_path, FIRST, grammar=older, walkthrough=[])
+    done = shell("games", "show", "trial_1", "--path", tmp_path)
+    assert done.code == 0, done.err
+    assert done.out.count("> push lamp") == 2 and done.out.endswith("won after 3 commands\n")
 
 
 def test_a_game_is_shown_as_its_expert_plays_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -145,13 +146,45 @@ def test_the_work_on_a_plan_is_bounded_in_steps(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("walkthrough", [[], ["press lamp 3"], ["dance", "walk to the moon"]])
-def test_a_walkthrough_that_does_not_win_is_blamed_on_its_file(tmp_path: Path, walkthrough: list[str]) -> None:
+def test_a_game_whose_walkthrough_does_not_win_is_won_by_a_plan(tmp_path: Path, walkthrough: list[str]) -> None:
     game = load_games(write_packed(tmp_path / "packed", lamps_line(walkthrough=walkthrough)))[0]
-    blame = rf"valid\.jsonl, line 1: the walkthrough's {len(walkthrough)} commands do not win"
-    with pytest.raises(GamesError, match=blame):
-        Expert(AlfworldEnvironment(game))
-    with pytest.raises(GamesError, match=blame):
+    assert len(demonstration(game)) == len(LAMPS_WALKTHROUGH)
+    assert Expert(AlfworldEnvironment(game)).act() in AlfworldEnvironment(game).actions
+
+
+def test_a_game_that_no_plan_wins_is_blamed_on_its_file(tmp_path: Path) -> None:
+    hopeless = LAMPS_PROBLEM.replace("(or (lit ?l) (broken ?l))", "(and (lit ?l) (broken ?l))")
+    game = load_games(write_packed(tmp_path / "packed", lamps_line(walkthrough=["dance"], pddl_problem=hopeless)))[0]
+    blame = r"valid\.jsonl, line 1: the walkthrough's 1 commands do not win, and the expert found no plan"
+    for _ in range(2):  # it is sought once
+        with pytest.raises(GamesError, match=blame):
+            demonstration(game)
+
+
+def test_a_goal_that_could_mean_very_much_costs_bounded_work(tmp_path: Path) -> None:
+    variables = " ".join(f"?v{number}" for number in range(15))
+    goal = f"(:goal (exists ({variables} - lamp) (and (lit ?v0) (broken ?v14) (not (= ?v0 ?v14)) (lit Candle_bar_1))))"
+    problem = LAMPS_PROBLEM[: LAMPS_PROBLEM.index("(:goal")] + goal + ")"
+    game = load_games(write_packed(tmp_path / "packed", lamps_line(walkthrough=[], pddl_problem=problem)))[0]
+    began = time.monotonic()
+    with pytest.raises(GamesError, match="found no plan"):
         demonstration(game)
+    assert time.monotonic() - began < 20
+
+
+@needs_data
+def test_official_games_without_a_walkthrough_are_won_by_a_plan_of_about_its_length() -> None:
+    for game in first_of_each_family(list(official_tasks().values()), 2):
+        way = planning._sought(game)
+        assert after(AlfworldEnvironment(game), *way).won, game.id
+        assert len(way) <= len(game.walkthrough) + 2, game.id
+
+
+@needs_data
+@pytest.mark.slow
+def test_every_official_game_of_a_split_is_won_without_its_walkthrough() -> None:
+    for game in load_games(DATA, "valid_train"):
+        assert after(AlfworldEnvironment(game), *planning._sought(game)).won, game.id
 
 
 @cache

@@ -9,11 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from engine.environments.alfworld import KIND
 from engine.environments.alfworld.errors import GamesError
+from engine.environments.alfworld.files.grammars import commands_of
+from engine.environments.alfworld.files.loading import load_games
+from engine.environments.alfworld.settings import AlfworldSettings
 from engine.environments.alfworld.source import AlfworldTasks
 from engine.environments.base import Task
 from tests.environments.alfworld_games import (
     DATA,
+    LAMPS_DOMAIN,
+    LAMPS_GRAMMAR,
+    LAMPS_PROBLEM,
     LAMPS_TASK,
     LAMPS_WALKTHROUGH,
     lamps_line,
@@ -23,6 +30,7 @@ from tests.environments.alfworld_games import (
     write_packed,
 )
 
+HOPELESS = LAMPS_PROBLEM.replace("(or (lit ?l) (broken ?l))", "(and (lit ?l) (broken ?l))")
 FAMILIES = ("light_all", "light_one", "darken")
 
 
@@ -49,9 +57,47 @@ def test_a_family_that_is_not_there_is_refused_with_those_that_are(source: Alfwo
         source.tasks("cook", 1, 1)
 
 
-def test_a_game_without_a_walkthrough_is_of_unknown_difficulty(tmp_path: Path) -> None:
+def test_the_difficulty_of_a_game_without_a_walkthrough_is_the_length_of_the_experts_plan(tmp_path: Path) -> None:
     source = AlfworldTasks.at(write_packed(tmp_path / "games", lamps_line(walkthrough=[])))
+    assert source.tasks("light_all", 1, 1)[0].difficulty == len(LAMPS_WALKTHROUGH)
+
+
+def test_a_game_that_nobody_wins_is_of_unknown_difficulty(tmp_path: Path) -> None:
+    line = lamps_line(walkthrough=[], pddl_problem=HOPELESS)
+    source = AlfworldTasks.at(write_packed(tmp_path / "games", line))
     assert source.tasks("light_all", 1, 1)[0].difficulty is None
+
+
+def test_games_of_several_grammars_are_named_with_their_counts(tmp_path: Path) -> None:
+    for number in range(3):
+        write_official(tmp_path, f"train/light_all-{number}/trial")
+    older = LAMPS_GRAMMAR.replace("press {l}", "push {l}")
+    write_official(tmp_path, "train/light_all-9/trial", grammar=older, walkthrough=[])
+    (warning,) = AlfworldTasks.at(tmp_path).warnings
+    assert "2 grammars" in warning
+    assert "'press X' (3 games), 'push X' (1 games)" in warning
+
+
+def test_games_of_one_grammar_are_no_warning_though_their_task_sentences_differ(tmp_path: Path) -> None:
+    write_official(tmp_path, "train/light_all-1/trial")
+    write_official(tmp_path, "train/light_all-2/trial", grammar=LAMPS_GRAMMAR.replace("@@TASK@@", "darken it all."))
+    assert AlfworldTasks.at(tmp_path).warnings == ()
+
+
+def test_held_out_games_of_another_grammar_are_a_warning(tmp_path: Path) -> None:
+    write_official(tmp_path, "train/light_all-1/trial")
+    write_official(tmp_path, "valid/light_all-2/trial", grammar=LAMPS_GRAMMAR.replace("press {l}", "push {l}"))
+    settings = AlfworldSettings(path=str(tmp_path), split="train", evaluate_split="valid")
+    source = KIND.open(settings)
+    assert source.warnings == ()
+    (warning,) = KIND.held_out(settings, source).warnings
+    assert "held-out games have another grammar" in warning and "'push X' (1 games)" in warning
+
+
+def test_a_grammar_that_is_not_near_the_beginning_of_its_file_is_found(tmp_path: Path) -> None:
+    write_official(tmp_path, "train/light_all-1/trial", pddl_domain=LAMPS_DOMAIN + ";" * 100_000)
+    (game,) = load_games(tmp_path)
+    assert "press X" in commands_of(game.grammar())
 
 
 def test_a_stream_keeps_families_together(source: AlfworldTasks) -> None:

@@ -569,7 +569,10 @@ def test_a_lock_that_is_held_for_long_is_an_error_that_names_the_holder(
 ) -> None:
     edit_id = proposed(run, Insert("one", text("one")))
     monkeypatch.setattr("engine.review.journal.LOCK_SECONDS", 0.1)
-    with file_lock(run.path / DECISIONS_LOCK, 1.0), pytest.raises(ReviewError, match=f"process {os.getpid()} .*; try again"):
+    with (
+        file_lock(run.path / DECISIONS_LOCK, 1.0),
+        pytest.raises(ReviewError, match=f"process {os.getpid()} .*; try again"),
+    ):
         reviews.veto(run, edit_id, "ann")
     assert states(run) == ["pending"]
 

@@ -387,6 +387,6 @@ def test_a_closed_pipe_is_no_error(run: Run) -> None:
 
 
 def test_the_command_line_loads_nothing_heavy() -> None:
-    code = "import sys, engine.cli; print(sorted({'torch', 'transformers', 'textual', 'pygit2'} & set(sys.modules)))"
+    code = "import sys, engine.cli.program; print(sorted({'torch', 'transformers', 'textual', 'pygit2'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

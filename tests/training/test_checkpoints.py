@@ -1,14 +1,26 @@
 """Checkpoints: whole and finite, or absent; the newest by its number."""
 
 import asyncio
+import random
 import shutil
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from engine.jobs.loading import saved
 from engine.runs.errors import WriteFailed
-from engine.training.checkpoints import NEEDED, PARTIAL, UnfitCheckpoint, damaged, keep, lacking, latest, size_of
+from engine.training.checkpoints import (
+    NEEDED,
+    PARTIAL,
+    UnfitCheckpoint,
+    damaged,
+    keep,
+    lacking,
+    latest,
+    newest_first,
+    size_of,
+)
 from tests.training.test_trainer import make, playing
 
 
@@ -36,6 +48,38 @@ def test_the_newest_is_the_one_of_the_highest_step_and_not_of_the_last_name(tmp_
     for step in (2, 10, 9999, 10000):
         keep(written(tmp_path / PARTIAL / str(step)), tmp_path, step)
     assert latest(tmp_path) == (10000, tmp_path / "step-10000")
+
+
+def test_the_newest_is_found_in_whatever_order_the_directory_lists_them(tmp_path):
+    """Names are not padded from step 10,000 on, and a listing has the order in which a file system keeps them."""
+    steps = random.Random(7).sample(range(1, 200), 40)
+    for step in steps:
+        written(tmp_path / f"step-{step}")
+        (tmp_path / f"step-{step}" / "adapter_config.json").write_text("{}")
+    wanted = sorted(steps, reverse=True)
+    assert [path.name for path in sorted(tmp_path.iterdir())] != [f"step-{step}" for step in wanted]
+    assert newest_first(tmp_path) == [(step, tmp_path / f"step-{step}") for step in wanted]
+    assert latest(tmp_path) == (wanted[0], tmp_path / f"step-{wanted[0]}")
+    assert list(saved(tmp_path)) == wanted[::-1]
+
+
+@pytest.mark.parametrize("steps", [(9, 10), (10, 9), (99, 100, 11), (2, 1)])
+def test_step_10_is_newer_than_step_9_whichever_was_written_last(tmp_path, steps):
+    for step in steps:
+        written(tmp_path / f"step-{step}")
+    assert latest(tmp_path)[0] == max(steps)
+
+
+def test_a_newest_that_is_damaged_gives_way_to_the_highest_before_it(tmp_path):
+    for step in (8, 9, 10, 11):
+        written(tmp_path / f"step-{step}")
+    for step in (10, 11):
+        (tmp_path / f"step-{step}" / "trainer_state.json").write_text("{broken")
+    assert latest(tmp_path) == (9, tmp_path / "step-9")
+    assert [sentence.split(" is skipped")[0] for sentence in damaged(tmp_path)] == [
+        "the checkpoint of step 11",
+        "the checkpoint of step 10",
+    ]
 
 
 def test_a_step_done_again_takes_the_place_of_the_first_and_is_never_half_there(tmp_path):

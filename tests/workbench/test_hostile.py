@@ -77,3 +77,27 @@ async def test_markup_is_text(tmp_path: Path) -> None:
     run = record(tmp_path / "run", HOSTILE["markup"])
     async with workbench(run.path) as pilot:
         await until(pilot, "[red]RED[/red]")
+
+
+@pytest.mark.parametrize(
+    "name", ["x\x1b[2J\x07y\u202etxt\u2066z\x9b31m\x85", "[red]w[bold]"], ids=["escapes", "markup"]
+)
+async def test_the_name_of_a_runs_folder_is_shown_and_not_obeyed(tmp_path: Path, name: str) -> None:
+    """Home, the bar of an open run, a run that cannot be read, and what is reported of it."""
+    record(tmp_path / name, HOSTILE["escapes"]).close()
+    bad = tmp_path / f"bad{name[:40]}"
+    record(bad, "x").close()
+    (bad / "run.db").write_bytes(b"no database at all")
+    async with workbench(folder=tmp_path) as pilot:
+        await until(pilot, lambda: "failed" in on_screen(pilot))
+        seen = on_screen(pilot)
+        await pilot.press("enter")
+        await until(pilot, "q quit")
+        seen += on_screen(pilot)
+        await pilot.press("escape")
+        await until(pilot, "Live curation")
+        await pilot.press("down", "enter")
+        await pilot.pause()
+        seen += on_screen(pilot)
+        assert all(char.isprintable() or char == "\n" for char in seen)
+        assert pilot.app.is_running

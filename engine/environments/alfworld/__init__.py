@@ -16,8 +16,6 @@ games of our own.
 
 from __future__ import annotations
 
-import msgspec
-
 from engine.core.options import Implied, Option
 from engine.environments.alfworld.settings import AlfworldSettings, check, check_held_out
 from engine.environments.base import EnvironmentKind, TaskSource
@@ -32,8 +30,11 @@ def open_source(settings: AlfworldSettings) -> TaskSource:
 
 def held_out(settings: AlfworldSettings, source: TaskSource) -> TaskSource:
     """The games of `settings.evaluate_split`. Raises `ConfigError` as `check_held_out` does, and `GamesError`."""
+    from engine.environments.alfworld.source import AlfworldTasks
+
     check_held_out(settings)
-    return open_source(msgspec.structs.replace(settings, split=settings.evaluate_split))
+    tasks = AlfworldTasks.at(settings.path, split=settings.evaluate_split, max_turns=settings.max_turns)
+    return tasks.beside(source) if isinstance(source, AlfworldTasks) else tasks
 
 
 KIND = EnvironmentKind(

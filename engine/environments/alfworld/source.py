@@ -11,11 +11,13 @@ file is read only when the game is drawn.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from engine.core.seeds import stream
 from engine.environments.alfworld.errors import GamesError
+from engine.environments.alfworld.files.grammars import UsedGrammar, described, grammars
 from engine.environments.alfworld.files.loading import load_games
 from engine.environments.alfworld.play.environment import AlfworldEnvironment
 from engine.environments.alfworld.play.game import Game, Games
@@ -37,12 +39,38 @@ class AlfworldTasks:
         for game in self._games.values():
             self._families.setdefault(game.family, []).append(game)
         self._max_turns = max_turns
-        self.warnings: Sequence[str] = _warnings(games) if isinstance(games, Games) else ()
+        self._broken = games.broken if isinstance(games, Games) else ()
+        self._trained: AlfworldTasks | None = None
 
     @classmethod
     def at(cls, path: Path | str, split: str = "", max_turns: int = MAX_TURNS) -> AlfworldTasks:
         """The games under `path`, of one split or (`""`) of all. Raises `GamesError`."""
         return cls(load_games(path, split or None), max_turns)
+
+    def beside(self, trained: AlfworldTasks) -> AlfworldTasks:
+        """These tasks, held out from training on `trained`: a difference in the grammar is then a warning."""
+        self._trained = trained
+        return self
+
+    @cached_property
+    def warnings(self) -> Sequence[str]:
+        """Sentences about broken games, and about games of several grammars, which are read for it."""
+        return (*_broken(self._broken, len(self._games)), *self._grammar_warnings())
+
+    @cached_property
+    def grammars(self) -> list[UsedGrammar]:
+        """The grammars of the games, with how many games have each."""
+        return grammars(self._games.values())
+
+    def _grammar_warnings(self) -> Iterator[str]:
+        if len(self.grammars) > 1:
+            yield (
+                f"the games have {len(self.grammars)} grammars, and what one takes another does not: "
+                f"{described(self.grammars)}; name a split or folder of one release to play one"
+            )
+        if self._trained is not None and _commands(self) != _commands(self._trained):
+            both = grammars([*self._games.values(), *self._trained._games.values()])
+            yield f"the held-out games have another grammar than those that are trained on: {described(both)} in all"
 
     def families(self, seed: int) -> dict[str, int]:
         """Every task type with the number of its games, whatever `seed` is."""
@@ -72,7 +100,7 @@ class AlfworldTasks:
 
 
 def _task(game: Game) -> Task:
-    """The game as a task; its file is read here. The difficulty of a game without a walkthrough is unknown.
+    """The game as a task; its file is read here. The difficulty of a game without a walkthrough is the expert's plan's.
 
     A game that cannot be read is a task too, without a prompt: starting it raises the error.
     """
@@ -80,15 +108,30 @@ def _task(game: Game) -> Task:
         content = game.content()
     except GamesError:
         return Task(id=game.id, family=game.family, prompt="")
-    return Task(id=game.id, family=game.family, prompt=content.task, difficulty=len(content.walkthrough) or None)
+    difficulty = len(content.walkthrough) or _planned(game)
+    return Task(id=game.id, family=game.family, prompt=content.task, difficulty=difficulty)
 
 
-def _warnings(games: Games) -> tuple[str, ...]:
+def _planned(game: Game) -> int | None:
+    """The length of the expert's plan for a game without a walkthrough; None where there is none."""
+    from engine.environments.alfworld.expert.planning import winning_commands
+
+    try:
+        return len(winning_commands(game)) or None
+    except GamesError:
+        return None
+
+
+def _commands(source: AlfworldTasks) -> set[tuple[str, ...]]:
+    return {grammar.commands for grammar in source.grammars}
+
+
+def _broken(broken: Sequence[GamesError], good: int) -> tuple[str, ...]:
     """How many broken games were left out, and the error of the first; empty where none was."""
-    if not games.broken:
+    if not broken:
         return ()
-    what = f"broken games left out: {len(games.broken)} of {len(games.broken) + len(games)}"
-    return (f"{what}; the first: {games.broken[0]} (`skillos-engine games --check` lists all)",)
+    what = f"broken games left out: {len(broken)} of {len(broken) + good}"
+    return (f"{what}; the first: {broken[0]} (`skillos-engine games --check` lists all)",)
 
 
 def _laps(games: list[Game], count: int, draw: random.Random) -> list[Game]:

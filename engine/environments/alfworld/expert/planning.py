@@ -1,4 +1,4 @@
-"""Finds commands that win a game from where an environment stands, by the game's walkthrough.
+"""Finds commands that win a game from where an environment stands, by a walkthrough: the game's own, or one that is found.
 
     planner = Planner(game)
     commands = planner.plan(environment)
@@ -11,6 +11,9 @@ step of the walkthrough is for is learnt from playing it once: what it makes tru
    done is replaced by the result of a breadth-first search for its ends; then, as long as the game is not won, the same
    for each fact that the walkthrough leaves alone, and over again; at last without the commands that it wins without
    ("action elimination": Nakhost and Müller, 2010).
+
+A game without a walkthrough that wins gets one: each way to win that its goal allows (`goals`) is tried as the facts to
+reach, one after another; where none leads to the end, a breadth-first search over all commands.
 
 A search tries only commands about what the step concerns (where its things are now, what is held instead), and then
 those about any one more thing, such as a place to put down what is held.
@@ -26,12 +29,15 @@ from typing import TypeAlias
 
 from engine.core.errors import SkillosError
 from engine.environments.alfworld.errors import GamesError
+from engine.environments.alfworld.expert.goals import ways_to_win
 from engine.environments.alfworld.play.environment import AlfworldEnvironment
 from engine.environments.alfworld.play.game import Game
 
 State: TypeAlias = frozenset[tuple[str, ...]]
 
 MAX_STEPS = 5_000
+FEW_STEPS = 600
+MAX_SEEKING = 20_000
 NAME = re.compile(r"(?<!\S)\S+ \d+(?!\S)")
 
 
@@ -39,20 +45,22 @@ NAME = re.compile(r"(?<!\S)\S+ \d+(?!\S)")
 class Stage:
     """An end on the way: `gains` hold and `losses` do not, as after `command` in the walkthrough's state `before`.
 
-    Without a command, it is a fact that the walkthrough leaves alone and that winning may depend on.
+    Without a command, it is a fact that the walkthrough leaves alone and that winning may depend on, or one that the goal
+    asks for. `tools` are things that it may need.
     """
 
     command: str
     before: State
     gains: State
     losses: State = frozenset()
+    tools: frozenset[str] = frozenset()
 
     def reached(self, state: State) -> bool:
         return self.gains <= state and self.losses.isdisjoint(state)
 
     def concerned(self, state: State) -> set[str]:
         """The names in the command and the gains, and those that a fact links to them now and did not then."""
-        names = {*NAME.findall(self.command), *_names(self.gains)}
+        names = {*NAME.findall(self.command), *_names(self.gains), *self.tools}
         return names.union(*(row for _, *row in state - self.before if not names.isdisjoint(row)))
 
 
@@ -69,12 +77,20 @@ class NoWay(SkillosError):
 
 
 class Planner:
-    """Plans for states of one game. Raises `GamesError` for a game that cannot be played or whose walkthrough fails."""
+    """Plans for states of one game. Raises `GamesError` for a game that cannot be played or that no plan wins."""
 
     def __init__(self, game: Game) -> None:
-        self._stages = _stages(game)
-        self._walkthrough = [stage.command for stage in self._stages if stage.command]
+        self._walkthrough = winning_commands(game)
+        self._stages = _stages(game, self._walkthrough)
         self.steps = 0
+        self._limit: int | None = None
+
+    @classmethod
+    def _of(cls, stages: Sequence[Stage], limit: int) -> Planner:
+        """A planner for stages that no walkthrough gave."""
+        planner = cls.__new__(cls)
+        planner._stages, planner._walkthrough, planner.steps, planner._limit = list(stages), (), 0, limit
+        return planner
 
     def plan(self, environment: AlfworldEnvironment) -> tuple[str, ...] | None:
         """Commands that win from where `environment` stands, none if it is won; None where no way was found.
@@ -91,7 +107,7 @@ class Planner:
             return None
 
     def _do(self, branch: Branch, command: str) -> Branch:
-        if self.steps >= MAX_STEPS:
+        if self.steps >= (MAX_STEPS if self._limit is None else self._limit):
             raise NoWay
         self.steps += 1
         environment = branch.environment.copy()
@@ -175,20 +191,70 @@ class Planner:
         return branch
 
 
-def _stages(game: Game) -> list[Stage]:
+def winning_commands(game: Game) -> tuple[str, ...]:
+    """The commands of the game's walkthrough, or where they do not win those of a plan; it is found once for a game.
+
+    Raises `GamesError` where none is found within `MAX_SEEKING` steps.
+    """
+    if game.way is None:
+        environment = AlfworldEnvironment(game)
+        for command in game.walkthrough:
+            environment.step(command)
+        game.way = game.walkthrough if environment.won else _sought(game)
+    if game.way == () and not AlfworldEnvironment(game).won:
+        raise GamesError(
+            f"{game.where}: the walkthrough's {len(game.walkthrough)} commands do not win, and the expert found no plan "
+            f"within {MAX_SEEKING:,} simulated steps"
+        )
+    return game.way
+
+
+def _sought(game: Game) -> tuple[str, ...]:
+    """Commands that win, found from the goal; () where none are found."""
+    environment = AlfworldEnvironment(game)
+    ways = [
+        [Stage("", frozenset(), frozenset([wanted.fact]), tools=wanted.tools) for wanted in way]
+        for way in ways_to_win(game, environment)
+    ]
+    left = MAX_SEEKING
+    for limit in (FEW_STEPS, MAX_STEPS):
+        for stages in ways:
+            planner = Planner._of(stages, min(limit, left))
+            plan = planner.plan(environment)
+            left -= planner.steps
+            if plan is not None:
+                return plan
+    return _flooded(Branch(environment), left)
+
+
+def _flooded(root: Branch, limit: int) -> tuple[str, ...]:
+    """The commands of a breadth-first search over all of them; () where it does not win within `limit` steps."""
+    frontier, seen = deque([root]), {root.environment.state()}
+    while frontier:
+        branch = frontier.popleft()
+        for command in branch.environment.actions:
+            if (limit := limit - 1) < 0:
+                return ()
+            environment = branch.environment.copy()
+            environment.step(command)
+            if environment.won:
+                return (*branch.path, command)
+            if (state := environment.state()) not in seen:
+                seen.add(state)
+                frontier.append(Branch(environment, (*branch.path, command)))
+    return ()
+
+
+def _stages(game: Game, commands: Sequence[str]) -> list[Stage]:
     """The walkthrough's steps, and behind them the facts that it leaves alone, first those about what it uses."""
     environment = AlfworldEnvironment(game)
     before = kept = environment.state()
     stages: list[Stage] = []
-    for command in game.walkthrough:
+    for command in commands:
         environment.step(command)
         after = environment.state()
         stages.append(Stage(command, before, gains=after - before, losses=before - after))
         before, kept = after, kept & after
-    if not environment.won:
-        raise GamesError(
-            f"{game.where}: the walkthrough's {len(stages)} commands do not win; the expert needs some that do"
-        )
     changed = _names(fact for stage in stages for fact in stage.gains)
     untouched = sorted(kept, key=lambda fact: (changed.isdisjoint(fact[1:]), fact))
     return stages + [Stage("", before, gains=frozenset([fact])) for fact in untouched]

@@ -31,7 +31,9 @@ UNSUPPORTED = ("movable", "Sliced")
 UNSOLVABLE = re.compile(rb'"solvable"\s*+:\s*+false')
 TASK_RULE = re.compile(r'"task"\s*+:\s*+\[\s*+\{\s*+"rhs"\s*+:\s*+"((?:[^"\\]|\\.)*+)"')
 PLAIN = re.compile(r"[\w ,.'/()-]+")
+GRAMMAR_VALUE = re.compile(rb'"grammar"\s*+:\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+")', re.DOTALL)
 TAIL = 16_384
+HEAD = 65_536
 
 
 def load_games(path: Path | str, split: str | None = None) -> Games:
@@ -116,13 +118,23 @@ def _official_game(file: Path, library: Library) -> Game | GamesError:
         return GamesError(f"{where}: broken JSON: no closing brace at the end; expected one JSON object")
     if UNSOLVABLE.search(tail):
         return NotOffered(f'{where}: says "solvable": false')
-    return Game(id, where, _OfficialReader(file, where), library)
+    reader = _OfficialReader(file, where)
+    return Game(id, where, reader, library, reader.grammar)
 
 
 @dataclass(frozen=True, slots=True)
 class _OfficialReader:
     file: Path
     where: str
+
+    def grammar(self) -> str:
+        """The grammar, which official files have near their beginning. Raises `GamesError`."""
+        try:
+            with self.file.open("rb") as stream:
+                found = GRAMMAR_VALUE.search(stream.read(HEAD))
+        except OSError as error:
+            raise GamesError(f"{self.file}: cannot be read: {error}") from None
+        return decode(found[1], str, self.where) if found else self().grammar
 
     def __call__(self) -> Content:
         try:

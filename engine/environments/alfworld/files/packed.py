@@ -66,7 +66,8 @@ def _packed_game(
         check_id(id, where)
     except GamesError as error:
         return error
-    return Game(id, where, _Reader(spool, spool.add(line), len(line), where, domain, grammar), library)
+    reader = _Reader(spool, spool.add(line), len(line), where, domain, grammar)
+    return Game(id, where, reader, library, lambda: grammar)
 
 
 class _Spool:

@@ -76,6 +76,14 @@ class AlfworldEnvironment:
         rows = self._facts.rows[self._facts.frame.predicates[predicate.lower()]]
         return frozenset(tuple(names[number] for number in row) for row in rows)
 
+    def true_facts(self) -> frozenset[tuple[str, ...]]:
+        """All facts that are true now: predicate, then names of the problem."""
+        return frozenset((name, *row) for name in self._facts.frame.predicates for row in self.facts(name))
+
+    def shown_name(self, name: str) -> str:
+        """How an object of the problem is displayed."""
+        return str(self._facts.entities["name"][self._facts.objects.number(name)]).strip()
+
     def state(self) -> frozenset[tuple[str, ...]]:
         """The facts that decide which actions are legal, now or later, and which win: predicate, then names as displayed.
 

@@ -29,14 +29,24 @@ class Game:
     `family` is the task type, the task directory's name up to the first `-`; `where` names the file (and line).
     """
 
-    def __init__(self, id: str, where: str, read: Callable[[], Content], library: Library) -> None:
+    def __init__(
+        self,
+        id: str,
+        where: str,
+        read: Callable[[], Content],
+        library: Library,
+        read_grammar: Callable[[], str] | None = None,
+    ) -> None:
         self.id = id
         self.where = where
         self.split = id.split("/")[-3] if id.count("/") > 1 else ""
         self.family = id.split("/")[-2].partition("-")[0] if "/" in id else id.partition("-")[0]
         self._read = read
         self._library = library
+        self._read_grammar = read_grammar
         self._program: weakref.ref[Program] | None = None
+        self.way: tuple[str, ...] | None = None
+        """Commands that win, as the expert found them; None before it looked, () where it found none."""
 
     def __repr__(self) -> str:
         return f"Game({self.id!r})"
@@ -50,6 +60,10 @@ class Game:
     def walkthrough(self) -> tuple[str, ...]:
         """Commands that win."""
         return self._read().walkthrough
+
+    def grammar(self) -> str:
+        """The game's grammar, read without the rest of its file where that is possible."""
+        return self._read_grammar() if self._read_grammar else self._read().grammar
 
     def content(self) -> Content:
         """The content of the game's file."""
