@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 from engine.cli import main
+from engine.core.edit import Edit
 from engine.core.events import EditDecided, EditProposed, Notice
 from engine.core.locks import file_lock
+from engine.review import decisions
 from engine.review import decisions as reviews
 from engine.review.errors import AlreadyDecided, NotLogged, ReviewError
 from engine.review.heads import may_lack
@@ -31,6 +33,7 @@ from tests.runs.samples import CONFIG
 
 DYING = """
 import os, signal, sys
+from engine.review import decisions
 from engine.review import decisions as reviews
 from engine.runs.directory import Run
 from engine.skills.history.history import History
@@ -274,6 +277,27 @@ def failing(monkeypatch: pytest.MonkeyPatch, method: str, *, after: bool) -> Non
         raise HistoryError("no permission")
 
     monkeypatch.setattr(History, method, call)
+
+
+@pytest.mark.parametrize("action", ["requeue", "amend"])
+def test_an_edit_that_another_decides_on_while_the_gates_check_it_is_left_to_the_other(
+    run: Run, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    edit_id = proposed(run, Insert("one", text("one")), max_pending=1)
+    if action == "requeue":
+        proposed(run, Insert("two", text("two")), max_pending=1)
+    gated, meanwhile = decisions.gated, []
+
+    def slow(*arguments: Any) -> Edit:
+        if not meanwhile:
+            meanwhile.append(reviews.requeue if action == "requeue" else reviews.veto)
+            meanwhile[0](run, edit_id, "bob")
+        return gated(*arguments)
+
+    monkeypatch.setattr(decisions, "gated", slow)
+    with pytest.raises(ReviewError, match=r"has changed meanwhile|was vetoed by bob"):
+        getattr(reviews, action)(run, edit_id, "ann", *([text("one", "Mine.\n")] if action == "amend" else []))
+    assert run.edit(edit_id).state == ("pending" if action == "requeue" else "vetoed")
 
 
 # A lost log
@@ -569,7 +593,10 @@ def test_a_lock_that_is_held_for_long_is_an_error_that_names_the_holder(
 ) -> None:
     edit_id = proposed(run, Insert("one", text("one")))
     monkeypatch.setattr("engine.review.journal.LOCK_SECONDS", 0.1)
-    with file_lock(run.path / DECISIONS_LOCK, 1.0), pytest.raises(ReviewError, match=f"process {os.getpid()} .*; try again"):
+    with (
+        file_lock(run.path / DECISIONS_LOCK, 1.0),
+        pytest.raises(ReviewError, match=f"process {os.getpid()} .*; try again"),
+    ):
         reviews.veto(run, edit_id, "ann")
     assert states(run) == ["pending"]
 
