@@ -51,7 +51,7 @@ def test_an_approval_cut_off_after_its_commit_is_logged_once(run: Run) -> None:
     assert decision is not None and (decision.action, decision.by) == ("approve", "ann")
     assert decision.reason == "it is right,\n\nReviewer: the boss\nand short"
     assert git(run, "rev-parse", "HEAD").strip() == decision.commit
-    assert len(run.events(kinds=["edit_decided"])) == 1
+    assert [len(run.events(kinds=[kind])) for kind in ("edit_proposed", "edit_decided")] == [1, 1]
 
 
 def test_an_undo_cut_off_by_a_crash_is_logged_where_its_commit_was_made(run: Run) -> None:
