@@ -4,80 +4,31 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.cli import main
-from engine.core.events import EditDecided, EditProposed, Notice
+from engine.core.edit import Edit
+from engine.core.events import EditDecided, EditProposed
 from engine.core.locks import file_lock
+from engine.review import decisions
 from engine.review import decisions as reviews
 from engine.review.errors import AlreadyDecided, NotLogged, ReviewError
 from engine.review.heads import may_lack
-from engine.review.journal import reconcile, unlogged
+from engine.review.journal import reconcile
+from engine.review.missing import unlogged
 from engine.runs.directory import DECISIONS_LOCK, Run
 from engine.runs.errors import RunError
 from engine.skills import Delete, Insert, Update
 from engine.skills.history.history import History, HistoryError
+from tests.review.interrupted import die, lost_events, notices, states
 from tests.review.proposing import commits, full_log, git, propose, proposed, skills, text
 from tests.runs.engines import ROOT
 from tests.runs.samples import CONFIG
-
-DYING = """
-import os, signal, sys
-from engine.review import decisions as reviews
-from engine.runs.directory import Run
-from engine.skills.history.history import History
-
-def dying(real):
-    def call(*arguments, **named):
-        if moment == "after":
-            real(*arguments, **named)
-        os.kill(os.getpid(), signal.SIGKILL)
-    return call
-
-path, action, edit, moment, *more = sys.argv[1:]
-History.commit, History.revert = dying(History.commit), dying(History.revert)
-getattr(reviews, action)(Run.open(path), edit, "ann", *more)
-"""
-
-
-def die(run: Run, action: str, edit_id: str, moment: str, *more: str) -> None:
-    """Take a decision in a process that is killed by SIGKILL just before or just after its commit."""
-    command = [sys.executable, "-c", DYING, str(run.path), action, edit_id, moment, *more]
-    assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
-
-
-@contextmanager
-def lost_events(run: Run) -> Iterator[None]:
-    """What the block writes to the database is lost, as with a lost WAL."""
-    run.close()
-    saved = run.path.with_name("saved.db")
-    with run.db.borrow() as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    run.close()
-    shutil.copy(run.path / "run.db", saved)
-    yield
-    run.close()
-    for name in ("run.db-wal", "run.db-shm"):
-        (run.path / name).unlink(missing_ok=True)
-    shutil.copy(saved, run.path / "run.db")
-
-
-def notices(run: Run) -> list[str]:
-    events = [stored.event for stored in run.events(kinds=["notice"])]
-    return [event.message for event in events if isinstance(event, Notice)]
-
-
-def states(run: Run) -> list[str]:
-    return [edit.state for edit in run.edits()]
-
 
 # A crash
 
@@ -100,7 +51,7 @@ def test_an_approval_cut_off_after_its_commit_is_logged_once(run: Run) -> None:
     assert decision is not None and (decision.action, decision.by) == ("approve", "ann")
     assert decision.reason == "it is right,\n\nReviewer: the boss\nand short"
     assert git(run, "rev-parse", "HEAD").strip() == decision.commit
-    assert len(run.events(kinds=["edit_decided"])) == 1
+    assert [len(run.events(kinds=[kind])) for kind in ("edit_proposed", "edit_decided")] == [1, 1]
 
 
 def test_an_undo_cut_off_by_a_crash_is_logged_where_its_commit_was_made(run: Run) -> None:
@@ -276,6 +227,27 @@ def failing(monkeypatch: pytest.MonkeyPatch, method: str, *, after: bool) -> Non
     monkeypatch.setattr(History, method, call)
 
 
+@pytest.mark.parametrize("action", ["requeue", "amend"])
+def test_an_edit_that_another_decides_on_while_the_gates_check_it_is_left_to_the_other(
+    run: Run, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    edit_id = proposed(run, Insert("one", text("one")), max_pending=1)
+    if action == "requeue":
+        proposed(run, Insert("two", text("two")), max_pending=1)
+    gated, meanwhile = decisions.gated, []
+
+    def slow(*arguments: Any) -> Edit:
+        if not meanwhile:
+            meanwhile.append(reviews.requeue if action == "requeue" else reviews.veto)
+            meanwhile[0](run, edit_id, "bob")
+        return gated(*arguments)
+
+    monkeypatch.setattr(decisions, "gated", slow)
+    with pytest.raises(ReviewError, match=r"has changed meanwhile|was vetoed by bob"):
+        getattr(reviews, action)(run, edit_id, "ann", *([text("one", "Mine.\n")] if action == "amend" else []))
+    assert run.edit(edit_id).state == ("pending" if action == "requeue" else "vetoed")
+
+
 # A lost log
 
 
@@ -345,152 +317,6 @@ def test_the_undo_of_a_commit_that_the_log_does_not_have_is_one_notice(run: Run)
         for table in ("events", "edits"):
             connection.execute(f"UPDATE {table} SET data = replace(data, ?, ?)", (first.commit, "0" * 40))
     assert reconcile(run) == [] and "not by the commit that was reverted" in notices(run)[0]
-
-
-# Repositories that others use too
-
-
-def test_a_commit_of_another_run_of_the_same_name_is_not_ours(tmp_path: Path) -> None:
-    repo = tmp_path / "skills"
-    with (
-        Run.create(tmp_path / "a" / "run", kind="train", config_text=CONFIG, repo=repo) as one,
-        Run.create(tmp_path / "b" / "run", kind="train", config_text=CONFIG, repo=repo) as two,
-    ):
-        assert proposed(one, Insert("x", text("x"))) == proposed(two, Insert("x", text("x")))
-        reviews.approve(one, "e1", "ann")
-        assert reconcile(two) == [] and notices(two) == [] and states(two) == ["pending"]
-
-
-def test_a_copied_run_sees_what_the_original_committed_to_the_shared_repository(tmp_path: Path) -> None:
-    repo = tmp_path / "skills"
-    with Run.create(tmp_path / "run", kind="train", config_text=CONFIG, repo=repo) as original:
-        edit_id = proposed(original, Insert("x", text("x")))
-        original.close()
-        shutil.copytree(original.path, tmp_path / "copy")
-        reviews.approve(original, edit_id, "ann")
-        with Run.open(tmp_path / "copy") as copy:
-            with pytest.raises(AlreadyDecided, match="approved by ann"):
-                reviews.approve(copy, edit_id, "bob")
-            assert states(copy) == ["committed"]
-
-
-def test_a_copied_run_with_a_repository_of_its_own_decides_for_itself(run: Run, tmp_path: Path) -> None:
-    edit_id = proposed(run, Insert("x", text("x")))
-    run.close()
-    shutil.copytree(run.path, tmp_path / "copy")
-    reviews.approve(run, edit_id, "ann")
-    with Run.open(tmp_path / "copy") as copy:
-        assert reviews.veto(copy, edit_id, "bob").state == "vetoed"
-        assert skills(copy) == {} and skills(run) == {"x": text("x")}
-
-
-def test_a_rewritten_history_is_not_logged_twice(run: Run) -> None:
-    ids = [proposed(run, Insert(name, text(name))) for name in ("a", "b")]
-    for edit_id in ids:
-        reviews.approve(run, edit_id, "ann")
-    rewritten = "git -c safe.directory='*' filter-branch -f --env-filter 'export GIT_AUTHOR_NAME=other' HEAD"
-    environment = {**os.environ, "FILTER_BRANCH_SQUELCH_WARNING": "1"}
-    subprocess.run(rewritten, shell=True, cwd=run.repo_path, env=environment, check=True, capture_output=True)
-    before = run.last_id()
-    assert reconcile(run) == [] and run.last_id() == before
-    other = proposed(run, Insert("c", text("c")))
-    assert reviews.approve(run, other, "ann").state == "committed"
-    assert states(run) == ["committed"] * 3 and notices(run) == []
-
-
-def test_a_commit_that_was_reverted_by_hand_stays_what_was_decided(run: Run) -> None:
-    edit_id = reviews.approve(run, proposed(run, Insert("a", text("a"))), "ann").id
-    git(run, "-c", "user.name=x", "-c", "user.email=x@y", "revert", "--no-edit", "HEAD")
-    assert reconcile(run) == [] and states(run) == ["committed"] and notices(run) == []
-    with pytest.raises(ReviewError, match=f"{edit_id} cannot be undone, for the skill changed since"):
-        reviews.undo(run, edit_id, "ann")
-
-
-def test_a_commit_on_a_branch_that_is_merged_is_logged(run: Run) -> None:
-    first, second = (proposed(run, Insert(name, text(name))) for name in ("a", "b"))
-    reviews.approve(run, first, "ann")
-    main_branch = git(run, "branch", "--show-current").strip()
-    git(run, "checkout", "-q", "-b", "side")
-    with lost_events(run):
-        reviews.approve(run, second, "ann")
-    git(run, "checkout", "-q", main_branch)
-    assert reconcile(run) == [] and states(run) == ["committed", "pending"]
-    (run.repo_path / "note.txt").write_text("by hand\n")
-    git(run, "add", "note.txt")
-    who = ("-c", "user.name=x", "-c", "user.email=x@y")
-    git(run, *who, "commit", "-q", "-m", "By hand")
-    git(run, *who, "merge", "-q", "--no-edit", "side")
-    assert reconcile(run) == [second] and states(run) == ["committed", "committed"]
-
-
-def test_a_repository_that_was_replaced_leaves_the_log_as_it_is(run: Run) -> None:
-    edit_id = reviews.approve(run, proposed(run, Insert("a", text("a"))), "ann").id
-    shutil.rmtree(run.repo_path)
-    assert reconcile(run) == []
-    run.repo_path.mkdir()
-    History.open(run.repo_path)
-    assert reconcile(run) == [] and states(run) == ["committed"]
-    with pytest.raises(ReviewError, match=f"{edit_id} could not be undone and stays committed: .* has no commit"):
-        reviews.undo(run, edit_id, "ann")
-
-
-def test_a_repository_that_is_gone_is_not_begun_anew(run: Run) -> None:
-    edit_id = proposed(run, Insert("a", text("a")))
-    run.repo_path.rename(run.path / "moved")
-    with pytest.raises(ReviewError, match=f"{edit_id} could not be committed and still waits: there is no folder"):
-        reviews.approve(run, edit_id, "ann")
-    assert not run.repo_path.exists()
-    (run.path / "moved").rename(run.repo_path)
-    assert reviews.approve(run, edit_id, "ann").state == "committed"
-
-
-def test_many_commits_that_do_not_fit_are_few_notices(run: Run) -> None:
-    names = [f"s{number}" for number in range(14)]
-    with lost_events(run):
-        for name in names:
-            reviews.approve(run, proposed(run, Insert(name, text(name))), "ann")
-    assert reconcile(run) == []
-    assert len(notices(run)) == 11 and notices(run)[-1].startswith("4 more commits of")
-
-
-def test_what_was_compared_is_not_walked_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number in range(25):
-        (run.repo_path / "note.txt").write_text(f"{number}\n")
-        History.open(run.repo_path).record()
-    assert reconcile(run) == []
-    monkeypatch.setattr(History, "since", None)
-    assert reconcile(run) == []
-
-
-# The log of an earlier version has no tokens
-
-
-def strip_tokens(run: Run) -> None:
-    with run.db.transaction() as connection:
-        for table in ("events", "edits"):
-            connection.execute(f"UPDATE {table} SET data = json_remove(data, '$.decision.token')")
-
-
-def early(run: Run) -> None:
-    """Rewrite the history as an earlier version would have made it: tokens without an origin."""
-    script = "sed 's/^Decision: [0-9a-f]*-/Decision: /'"
-    command = f"git -c safe.directory='*' filter-branch -f --msg-filter \"{script}\" HEAD"
-    environment = {**os.environ, "FILTER_BRANCH_SQUELCH_WARNING": "1"}
-    subprocess.run(command, shell=True, cwd=run.repo_path, env=environment, check=True, capture_output=True)
-
-
-def test_the_rewritten_history_of_an_earlier_version_is_not_logged_twice(run: Run) -> None:
-    edit_id, lost = (proposed(run, Insert(name, text(name))) for name in ("a", "b"))
-    reviews.approve(run, edit_id, "ann")
-    reviews.undo(run, edit_id, "ann")
-    reviews.requeue(run, edit_id, "ann")
-    strip_tokens(run)
-    with lost_events(run):
-        reviews.approve(run, lost, "ann")
-    early(run)
-    assert reconcile(run) == [lost]
-    assert (run.edit(edit_id).state, run.edit(lost).state) == ("pending", "committed")
-    assert notices(run) == []
 
 
 # Locks and processes

@@ -17,7 +17,7 @@ import msgspec
 
 from engine.core.edit import Edit
 from engine.core.events import CheckpointSaved, StepEnded, StepStarted, UnitEnded, Unreadable
-from engine.review.journal import unlogged
+from engine.review.missing import unlogged
 from engine.runs import projections
 from engine.runs.chain import Chain, run_sum
 from engine.runs.directory import Run
