@@ -343,9 +343,8 @@ class EngineLock(Idle):
         kept = os.fstat(self._file).st_nlink > 0
         if not _is_folder(self.run, self._folder):
             moved = "moved away" if kept else "deleted"
-            raise RunGone(
-                f"the run's directory {self.run} was {moved} while its engine worked, so the engine ends", kept
-            )
+            why = f"the run's directory {self.run} was {moved} while its engine worked, so the engine ends"
+            raise RunGone(why, moved=kept and not self.run.exists())
         if lock_state(self.path).held:
             raise RunGone(f"{self.path} was replaced and another process holds it, so the engine ends", moved=False)
         raise RunError(

@@ -49,7 +49,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 def spawn(run: Run, behaviour: str) -> subprocess.Popen[bytes]:
     """A stand-in engine as a child process, once it holds the run's lock."""
     child = subprocess.Popen([*STAND_IN, str(run.path), behaviour], cwd=ROOT, stdout=subprocess.DEVNULL)
-    wait_until(run.engine_alive)
+    wait_until(lambda: (engine := run.engine()) is not None and engine.pid == child.pid)
     return child
 
 

@@ -23,7 +23,7 @@ from engine.review.decisions import approve
 from engine.runs.commands import Stop
 from engine.runs.directory import Run
 from engine.runs.errors import ENGINE_BUSY_SECONDS, RunError, RunLocked, WriteFailed
-from engine.runs.process import LOCK_FILE, START_FILE, EngineProcess, StartLock, engine_of, starting
+from engine.runs.process import LOCK_FILE, START_FILE, EngineProcess, StartLock, engine_of, release_start, starting
 from engine.runs.status import loading, shown_state, status
 from engine.runs.supervisor import copy_notice, pause, resume, start, stop
 from engine.runs.writer import FLUSH_SECONDS
@@ -259,6 +259,17 @@ def test_a_start_is_not_taken_for_that_of_the_process_started_before(run: Run) -
         assert process is not None and process.pid is None and loading(run) is None
 
 
+def test_an_engine_lets_go_of_an_inherited_start_only(run: Run) -> None:
+    with StartLock(run.path) as own:
+        release_start(run.path)
+        assert lock_state(run.path / START_FILE).held
+        inherited = os.dup(own.descriptor)
+        os.set_inheritable(inherited, True)
+        release_start(run.path)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(inherited)
+
+
 def test_a_loading_process_that_cannot_be_identified_is_not_ended(run: Run) -> None:
     run.append(StateChanged("starting"))
     with subprocess.Popen(["sleep", "60"]) as innocent, StartLock(run.path):
@@ -469,6 +480,15 @@ def test_following_ends_with_the_run_though_the_clock_was_changed(
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + set_by)
     assert has_ended(live)
+
+
+def test_a_run_in_the_place_of_a_moved_one_is_left_alone(
+    run: Run, engine: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    run.path.rename(tmp_path / "elsewhere")
+    with Run.create(run.path, kind="train", config_text=CONFIG) as new:
+        assert "was moved away while its engine worked" in end_of(engine)
+        assert new.events() == [] and new.db.one("PRAGMA integrity_check") == ("ok",)
 
 
 def test_a_run_in_the_place_of_a_deleted_one_is_left_alone(run: Run, engine: subprocess.Popen[str]) -> None:

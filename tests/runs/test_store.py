@@ -33,7 +33,8 @@ def test_a_new_run_holds_what_the_architecture_says(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "deep" / "r1", kind="train", config_text=CONFIG)
     assert (run.id, run.kind, run.repo_path) == ("r1", "train", run.path / "repo")
     names = {p.name for p in run.path.iterdir()}
-    assert names - {"run.db-wal", "run.db-shm"} == {"run.db", "config.toml", "repo", "checkpoints", "logs"}
+    locks = {"engine.lock", "engine.starting"}
+    assert names - {"run.db-wal", "run.db-shm"} == {"run.db", "config.toml", "repo", "checkpoints", "logs", *locks}
     assert run.config.training.steps == 3
     assert run.db.one("PRAGMA journal_mode") == ("wal",)
     assert run.last_id() == 0 and run.events() == [] and run.state().state == "starting"
