@@ -15,11 +15,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from engine.cli import main
 from engine.cli.follow import has_ended
 from engine.core.errors import SkillosError
 from engine.core.events import StateChanged
 from engine.core.locks import lock_state
 from engine.review.decisions import approve
+from engine.runs import supervisor
 from engine.runs.commands import Stop
 from engine.runs.directory import Run
 from engine.runs.errors import ENGINE_BUSY_SECONDS, RunError, RunLocked, WriteFailed
@@ -378,7 +380,9 @@ def test_only_the_owner_can_open_the_locks_from_the_first_moment_and_all_else_fo
 # Suspended
 
 
-def test_a_suspended_engine_is_said_to_be_suspended_and_gets_no_command(live: Run) -> None:
+def test_a_suspended_engine_is_said_to_be_suspended_and_gets_no_command(
+    live: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     engine = live.engine()
     assert engine is not None and engine.pid is not None
     os.kill(engine.pid, signal.SIGSTOP)
@@ -387,6 +391,8 @@ def test_a_suspended_engine_is_said_to_be_suspended_and_gets_no_command(live: Ru
     assert status(live).engine_note.endswith(
         f"(process {engine.pid}) is suspended; to continue it: kill -CONT {engine.pid}"
     )
+    assert main(["status", str(live.path)]) == 0
+    assert f"note: {status(live).engine_note}\n" in capsys.readouterr().out
     for command in (stop, pause, lambda run, by: resume(run, by, check=check)):
         with pytest.raises(RunError, match=rf"suspended; to continue it: kill -CONT {engine.pid}.*none was sent"):
             command(live, "ann")
@@ -394,6 +400,32 @@ def test_a_suspended_engine_is_said_to_be_suspended_and_gets_no_command(live: Ru
     os.kill(engine.pid, signal.SIGCONT)
     wait_until(lambda: not engine_of(live.path).suspended)
     assert stop(live, "ann") is True
+
+
+def test_an_engine_without_a_heartbeat_is_said_to_be_silent(run: Run) -> None:
+    engine = spawn(run, "wait")
+    try:
+        wait_until(lambda: supervisor.silence(run) == "")
+        os.utime(run.path / LOCK_FILE, (0, time.time() - 100))
+        assert re.match(r"the engine has written no heartbeat for 10\d s; it may be suspended", supervisor.silence(run))
+        assert stop(run, "ann") is True  # it is asked all the same
+    finally:
+        kill(engine)
+    assert supervisor.silence(run) == ""
+
+
+def test_a_heartbeat_in_the_future_is_said_to_be_one(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with run.lock():
+        os.utime(run.path / LOCK_FILE, (0, time.time() + 1000))
+        assert status(run).state == "starting" and -1001 < (status(run).heartbeat_age_s or 0) < -900
+        assert main(["status", str(run.path)]) == 0
+    assert re.search(r"last heartbeat \d{3,4} s in the future \(a clock was changed\)", capsys.readouterr().out)
+
+
+def test_runs_of_one_second_sort_by_their_creation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "strftime", lambda form: "20261126-010203")
+    paths = [supervisor.new_run_path(tmp_path, "train", "pocket") for _ in range(12)]
+    assert sorted(paths) == paths
 
 
 def test_an_engine_that_is_stopping_does_not_claim_to_continue(live: Run) -> None:
