@@ -364,7 +364,7 @@ def test_only_the_owner_can_open_the_locks_from_the_first_moment_and_all_else_fo
 # Suspended
 
 
-def test_a_suspended_engine_is_said_to_be_suspended_and_gets_no_command(
+def test_a_suspended_engine_is_said_to_be_suspended_and_obeys_once_it_is_continued(
     live: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     engine = live.engine()
@@ -377,13 +377,13 @@ def test_a_suspended_engine_is_said_to_be_suspended_and_gets_no_command(
     )
     assert main(["status", str(live.path)]) == 0
     assert f"note: {status(live).engine_note}\n" in capsys.readouterr().out
-    for command in (stop, pause, lambda run, by: resume(run, by, check=check)):
-        with pytest.raises(RunError, match=rf"suspended; to continue it: kill -CONT {engine.pid}.*none was sent"):
-            command(live, "ann")
+    with pytest.raises(RunError, match=rf"suspended; to continue it: kill -CONT {engine.pid}.*none was sent"):
+        resume(live, "ann", check=check)
     assert live.db.all("SELECT * FROM commands") == []
+    assert main(["stop", str(live.path)]) == 0
+    assert f"kill -CONT {engine.pid}; it obeys the command then" in capsys.readouterr().err
     os.kill(engine.pid, signal.SIGCONT)
-    wait_until(lambda: not engine_of(live.path).suspended)
-    assert stop(live, "ann") is True
+    wait_until(lambda: live.state().state == "stopped")
 
 
 def test_an_engine_without_a_heartbeat_is_said_to_be_silent(run: Run) -> None:
