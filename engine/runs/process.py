@@ -75,7 +75,8 @@ class Engine(msgspec.Struct, frozen=True):
     """Whether an engine works on a run, and in which process.
 
     `note` is a sentence that a person needs beside the state, or "": from what `works` is inferred where the lock could
-    not be asked, that the engine is suspended, or who else holds the lock. A suspended engine obeys commands once it is continued.
+    not be asked, that the engine is suspended, or who else holds the lock. A suspended engine obeys commands once it is
+    continued.
     """
 
     works: bool

@@ -191,11 +191,11 @@ def test_a_person_waits_a_bounded_time_for_the_database_and_an_engine_longer(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.runs.database.BUSY_SECONDS", 0.2)
-    with Run.open(run.path) as person, run.lock(), kept(run, 1.5) as keeper:
+    with Run.open(run.path) as person, Run.open(run.path) as engine, engine.lock(), kept(run, 1.5) as keeper:
         with pytest.raises(WriteFailed, match=r"kept locked by another process for 0.2 s"):
             person.send(Stop(), "ann")
         assert keeper.poll() is None
-        run.append(StateChanged("running"))
+        engine.append(StateChanged("running"))
         assert keeper.wait(60) == 0
         person.send(Stop(), "ann")
         assert [sent.by for sent in run.take_commands()] == ["ann"]
