@@ -75,7 +75,8 @@ class Engine(msgspec.Struct, frozen=True):
     """Whether an engine works on a run, and in which process.
 
     `note` is a sentence that a person needs beside the state, or "": from what `works` is inferred where the lock could
-    not be asked, that the engine is suspended, or who else holds the lock. A suspended engine obeys no command.
+    not be asked, that the engine is suspended, or who else holds the lock. A suspended engine obeys commands once it is
+    continued.
     """
 
     works: bool
@@ -343,9 +344,8 @@ class EngineLock(Idle):
         kept = os.fstat(self._file).st_nlink > 0
         if not _is_folder(self.run, self._folder):
             moved = "moved away" if kept else "deleted"
-            raise RunGone(
-                f"the run's directory {self.run} was {moved} while its engine worked, so the engine ends", kept
-            )
+            why = f"the run's directory {self.run} was {moved} while its engine worked, so the engine ends"
+            raise RunGone(why, moved=kept and not self.run.exists())
         if lock_state(self.path).held:
             raise RunGone(f"{self.path} was replaced and another process holds it, so the engine ends", moved=False)
         raise RunError(

@@ -187,6 +187,8 @@ def resume(
     """
     run.check_writable()
     if run.engine_alive():
+        if (engine := engine_of(run.path)).suspended:
+            raise RunError(f"{engine.note}. It obeys no command until then, and none was sent")
         if run.state().state == "stopping":
             raise RunError(f"the engine of {run.path} is stopping; resume the run once it has ended")
         return _send(run, Resume(), by)
@@ -197,14 +199,14 @@ def resume(
 
 
 def pause(run: Run, by: str) -> None:
-    """Ask the engine of a run to pause. Raises `RunError` when no engine works on the run, or a suspended one."""
+    """Ask the engine of a run to pause. Raises `RunError` when no engine works on the run."""
     _send(run, Pause(), by)
 
 
 def stop(run: Run, by: str) -> bool:
     """Ask the engine of a run to stop, or end it where it is still loading. True where it had begun to work.
 
-    Raises `RunError` when no engine works on the run, or a suspended one.
+    Raises `RunError` when no engine works on the run.
     """
     run.check_writable()
     process = loading(run)
@@ -226,15 +228,19 @@ def copy_notice(run: Run) -> str:
 
 
 def silence(run: Run) -> str:
-    """That the engine at work has not shown for long that it lives; "" where it has."""
-    age = run.heartbeat_age() if run.engine_alive() else None
+    """Why the engine at work may obey a command late: it is suspended, or has written no heartbeat for long; else ""."""
+    engine = engine_of(run.path)
+    if engine.suspended:
+        return f"{engine.note}; it obeys the command then"
+    age = run.heartbeat_age() if engine.works else None
     if age is None or age < SILENT_SECONDS:
         return ""
     return f"the engine has written no heartbeat for {age:.0f} s; it may be suspended, or its machine overloaded"
 
 
 def _send(run: Run, command: AnyCommand, by: str) -> int | None:
-    """Leave a command for the engine at work; its pid. Raises `RunError` where none would obey it."""
+    """Leave a command for the engine at work; its pid, None where it is not visible from here. Raises `RunError` where no
+    engine works."""
     engine = _engine_at_work(run)
     run.send(command, by)
     return engine.process.pid if engine.process and engine.process.alive() else None
@@ -242,8 +248,6 @@ def _send(run: Run, command: AnyCommand, by: str) -> int | None:
 
 def _engine_at_work(run: Run) -> Engine:
     engine = engine_of(run.path)
-    if engine.suspended:
-        raise RunError(f"{engine.note}. Until then it obeys no command, and none was sent")
     if engine.works:
         return engine
     if not engine.note and (process := starting(run.path)) is not None:

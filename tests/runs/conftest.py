@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 
 from engine.runs.directory import Run
+from tests.runs.engines import kill, spawn, wait_until
 from tests.runs.samples import CONFIG
 
 NOBODY = 65534
+
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user, or mount")
 
 
 @pytest.fixture
@@ -52,3 +56,12 @@ def open_to_all(tmp_path: Path) -> Callable[[Path], None]:
                 folder.chmod(folder.stat().st_mode | 0o055)
 
     return open_it
+
+
+@pytest.fixture
+def live(run: Run) -> Iterator[Run]:
+    """A run with an engine at work."""
+    engine = spawn(run, "idle")
+    wait_until(lambda: run.state().state == "running")
+    yield run
+    kill(engine)

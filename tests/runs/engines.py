@@ -15,6 +15,17 @@ from engine.runs.status import loading
 
 STAND_IN = [sys.executable, "-m", "tests.runs.stand_in"]
 ROOT = Path(__file__).parents[2]
+WORKER = """
+import asyncio, sys, time; from engine import worker; from engine.core.events import RunStarted
+async def wait(run, writer, control):
+    writer.emit(RunStarted("train", "pocket", 3, 1)); writer.flush()
+    JOB
+worker._run, worker.GONE_SECONDS = wait, 1; worker.main()
+"""
+"""The true worker with another job, for `true_worker`."""
+WAITS = "await control.interruptible(asyncio.sleep(60))"
+COMPUTES = "await asyncio.to_thread(time.sleep, 60)"
+READS = "\n    while True: run.config; await asyncio.sleep(0.01)"
 SECONDS = 120.0
 """A wait that takes longer is in vain, however slow the machine is."""
 
@@ -23,6 +34,11 @@ def worker(behaviour: str) -> list[str]:
     """The stand-in as a worker command; the supervisor adds the run's directory at the end."""
     code = f"import sys; from tests.runs.stand_in import main; sys.exit(main(sys.argv[1], {behaviour!r}))"
     return [sys.executable, "-c", code]
+
+
+def true_worker(job: str = WAITS) -> list[str]:
+    """The engine's worker, which does the code `job` instead of a run's job; the run's directory is added at the end."""
+    return [sys.executable, "-c", WORKER.replace("JOB", job)]
 
 
 def following(path: Path, behaviour: str = "idle") -> subprocess.Popen[str]:
@@ -49,7 +65,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 def spawn(run: Run, behaviour: str) -> subprocess.Popen[bytes]:
     """A stand-in engine as a child process, once it holds the run's lock."""
     child = subprocess.Popen([*STAND_IN, str(run.path), behaviour], cwd=ROOT, stdout=subprocess.DEVNULL)
-    wait_until(run.engine_alive)
+    wait_until(lambda: (engine := run.engine()) is not None and engine.pid == child.pid)
     return child
 
 

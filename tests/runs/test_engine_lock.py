@@ -15,28 +15,23 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.cli.follow import has_ended
-from engine.core.errors import SkillosError
+from engine.cli import main
 from engine.core.events import StateChanged
 from engine.core.locks import lock_state
-from engine.review.decisions import approve
+from engine.runs import supervisor
 from engine.runs.commands import Stop
 from engine.runs.directory import Run
-from engine.runs.errors import ENGINE_BUSY_SECONDS, RunError, RunLocked, WriteFailed
-from engine.runs.process import LOCK_FILE, START_FILE, EngineProcess, StartLock, engine_of, starting
+from engine.runs.errors import RunError, RunLocked
+from engine.runs.process import LOCK_FILE, START_FILE, EngineProcess, StartLock, engine_of, release_start, starting
 from engine.runs.status import loading, shown_state, status
 from engine.runs.supervisor import copy_notice, pause, resume, start, stop
-from engine.runs.writer import FLUSH_SECONDS
-from engine.skills import Insert, Skill
 from engine.system.preflight import check
-from tests.review.proposing import proposed
-from tests.runs.conftest import NOBODY
-from tests.runs.engines import ROOT, STAND_IN, kill, kill_engine, spawn, wait_until, worker
+from tests.runs.conftest import NOBODY, root_only
+from tests.runs.engines import ROOT, STAND_IN, kill, kill_engine, spawn, true_worker, wait_until, worker
 from tests.runs.samples import CONFIG
 from tests.runs.stand_in import go_file
 
 NAMESPACE = ("unshare", "-rpf", "--mount-proc")
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user, or mount")
 has_namespaces = pytest.mark.skipif(
     subprocess.run(["which", "unshare"], check=False, capture_output=True).returncode != 0
     or subprocess.run([*NAMESPACE, "true"], check=False, capture_output=True).returncode != 0,
@@ -44,15 +39,6 @@ has_namespaces = pytest.mark.skipif(
 )
 HOLD = "import fcntl, sys, time; file = open(sys.argv[1]); fcntl.flock(file, fcntl.LOCK_EX)\n"
 HOLD += "print('held', flush=True); time.sleep(60)"
-
-
-@pytest.fixture
-def live(run: Run) -> Iterator[Run]:
-    """A run with an engine at work."""
-    engine = spawn(run, "idle")
-    wait_until(lambda: run.state().state == "running")
-    yield run
-    kill(engine)
 
 
 @pytest.fixture
@@ -243,7 +229,7 @@ def test_an_engine_loads_until_it_has_the_lock_also_without_the_process_that_sta
 
 
 def test_the_engine_lets_go_of_the_start_before_it_works(run: Run) -> None:
-    start(run.path, worker=[sys.executable, "-c", WORKER.replace("JOB", WAITS)])
+    start(run.path, worker=true_worker())
     try:
         wait_until(lambda: run.state().state == "running")
         assert lock_state(run.path / LOCK_FILE).held and lock_state(run.path / START_FILE).held is False
@@ -257,6 +243,17 @@ def test_a_start_is_not_taken_for_that_of_the_process_started_before(run: Run) -
     with StartLock(run.path):
         process = starting(run.path)
         assert process is not None and process.pid is None and loading(run) is None
+
+
+def test_an_engine_lets_go_of_an_inherited_start_only(run: Run) -> None:
+    with StartLock(run.path) as own:
+        release_start(run.path)
+        assert lock_state(run.path / START_FILE).held
+        inherited = os.dup(own.descriptor)
+        os.set_inheritable(inherited, True)
+        release_start(run.path)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(inherited)
 
 
 def test_a_loading_process_that_cannot_be_identified_is_not_ended(run: Run) -> None:
@@ -367,7 +364,9 @@ def test_only_the_owner_can_open_the_locks_from_the_first_moment_and_all_else_fo
 # Suspended
 
 
-def test_a_suspended_engine_is_said_to_be_suspended_and_gets_no_command(live: Run) -> None:
+def test_a_suspended_engine_is_said_to_be_suspended_and_obeys_once_it_is_continued(
+    live: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     engine = live.engine()
     assert engine is not None and engine.pid is not None
     os.kill(engine.pid, signal.SIGSTOP)
@@ -376,196 +375,44 @@ def test_a_suspended_engine_is_said_to_be_suspended_and_gets_no_command(live: Ru
     assert status(live).engine_note.endswith(
         f"(process {engine.pid}) is suspended; to continue it: kill -CONT {engine.pid}"
     )
-    for command in (stop, pause, lambda run, by: resume(run, by, check=check)):
-        with pytest.raises(RunError, match=rf"suspended; to continue it: kill -CONT {engine.pid}.*none was sent"):
-            command(live, "ann")
+    assert main(["status", str(live.path)]) == 0
+    assert f"note: {status(live).engine_note}\n" in capsys.readouterr().out
+    with pytest.raises(RunError, match=rf"suspended; to continue it: kill -CONT {engine.pid}.*none was sent"):
+        resume(live, "ann", check=check)
     assert live.db.all("SELECT * FROM commands") == []
+    assert main(["stop", str(live.path)]) == 0
+    assert f"kill -CONT {engine.pid}; it obeys the command then" in capsys.readouterr().err
     os.kill(engine.pid, signal.SIGCONT)
-    wait_until(lambda: not engine_of(live.path).suspended)
-    assert stop(live, "ann") is True
+    wait_until(lambda: live.state().state == "stopped")
+
+
+def test_an_engine_without_a_heartbeat_is_said_to_be_silent(run: Run) -> None:
+    engine = spawn(run, "wait")
+    try:
+        wait_until(lambda: supervisor.silence(run) == "")
+        os.utime(run.path / LOCK_FILE, (0, time.time() - 100))
+        assert re.match(r"the engine has written no heartbeat for 10\d s; it may be suspended", supervisor.silence(run))
+        assert stop(run, "ann") is True  # it is asked all the same
+    finally:
+        kill(engine)
+    assert supervisor.silence(run) == ""
+
+
+def test_a_heartbeat_in_the_future_is_said_to_be_one(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with run.lock():
+        os.utime(run.path / LOCK_FILE, (0, time.time() + 1000))
+        assert status(run).state == "starting" and -1001 < (status(run).heartbeat_age_s or 0) < -900
+        assert main(["status", str(run.path)]) == 0
+    assert re.search(r"last heartbeat \d{3,4} s in the future \(a clock was changed\)", capsys.readouterr().out)
+
+
+def test_runs_of_one_second_sort_by_their_creation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "strftime", lambda form: "20261126-010203")
+    paths = [supervisor.new_run_path(tmp_path, "train", "pocket") for _ in range(12)]
+    assert sorted(paths) == paths
 
 
 def test_an_engine_that_is_stopping_does_not_claim_to_continue(live: Run) -> None:
     live.append(StateChanged("stopping", "asked by ann"))
     with pytest.raises(RunError, match="is stopping; resume the run once it has ended"):
         resume(live, "ann", check=check)
-
-
-# A run that is deleted, moved or taken over while its engine works: the true worker, with a job that waits
-
-
-WORKER = """
-import asyncio, sys, time; from engine import worker; from engine.core.events import RunStarted
-async def wait(run, writer, control):
-    writer.emit(RunStarted("train", "pocket", 3, 1)); writer.flush()
-    JOB
-worker._run, worker.GONE_SECONDS = wait, 1; worker.main()
-"""
-WAITS = "await control.interruptible(asyncio.sleep(60))"
-COMPUTES = "await asyncio.to_thread(time.sleep, 60)"
-READS = "\n    while True: run.config; await asyncio.sleep(0.01)"
-
-
-@pytest.fixture
-def job(request: pytest.FixtureRequest) -> str:
-    """What the job of the engine does."""
-    return str(getattr(request, "param", WAITS))
-
-
-@pytest.fixture
-def engine(run: Run, job: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", WORKER.replace("JOB", job), run.path]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as engine:
-        wait_until(lambda: run.state().state == "running")
-        yield engine
-        engine.kill()
-
-
-def end_of(engine: subprocess.Popen[str]) -> str:
-    """What the engine says as it ends by itself, within seconds."""
-    _, said = engine.communicate(timeout=15)
-    assert engine.returncode == 1 and "Traceback" not in said
-    return said
-
-
-@pytest.mark.parametrize("job", [WAITS, COMPUTES, READS], ids=["waits", "computes", "reads"], indirect=True)
-def test_a_deleted_run_is_not_made_again_and_its_engine_says_so(run: Run, engine: subprocess.Popen[str]) -> None:
-    shutil.rmtree(run.path)
-    assert f"the run's directory {run.path} was deleted while its engine worked, so the engine ends" in end_of(engine)
-    assert not run.path.exists()
-
-
-@pytest.mark.parametrize("job", [WAITS, READS], ids=["waits", "reads"], indirect=True)
-def test_a_moved_run_says_so_where_it_is_now(run: Run, engine: subprocess.Popen[str], tmp_path: Path) -> None:
-    run.path.rename(tmp_path / "elsewhere")
-    said = f"the run's directory {run.path} was moved away while its engine worked, so the engine ends"
-    assert said in end_of(engine) and not run.path.exists()
-    with Run.open(tmp_path / "elsewhere") as moved:
-        assert (status(moved).state, status(moved).reason) == ("failed", said)
-
-
-def test_a_decision_on_a_deleted_run_makes_nothing_again(run: Run) -> None:
-    skill = Skill.make("one", "Use when one is wanted.", "Mugs are in the safe.\n")
-    edit = proposed(run, Insert("one", skill.text))
-    shutil.rmtree(run.path)
-    with pytest.raises((SkillosError, OSError)):
-        approve(run, edit, "ann")
-    assert not run.path.exists()
-
-
-def test_following_a_deleted_run_ends_with_the_reason(live: Run) -> None:
-    assert not has_ended(live)
-    shutil.rmtree(live.path)
-    with pytest.raises(RunError, match=rf"{live.path} is gone: it was deleted or moved"):
-        has_ended(live)
-
-
-@pytest.mark.parametrize("set_by", [-1000, 1000])
-def test_following_ends_with_the_run_though_the_clock_was_changed(
-    live: Run, monkeypatch: pytest.MonkeyPatch, set_by: float
-) -> None:
-    live.append(StateChanged("finished"))
-    assert not has_ended(live)  # its engine has time to exit
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + set_by)
-    assert has_ended(live)
-
-
-def test_a_run_in_the_place_of_a_deleted_one_is_left_alone(run: Run, engine: subprocess.Popen[str]) -> None:
-    shutil.rmtree(run.path)
-    with Run.create(run.path, kind="train", config_text=CONFIG) as new:
-        assert "was deleted while its engine worked" in end_of(engine)
-        assert new.events() == [] and new.db.one("PRAGMA integrity_check") == ("ok",)
-
-
-def test_an_engine_whose_lock_another_took_ends_without_a_word_in_the_log(
-    run: Run, engine: subprocess.Popen[str]
-) -> None:
-    os.kill(engine.pid, signal.SIGSTOP)
-    (run.path / LOCK_FILE).unlink()
-    with run.lock():
-        os.kill(engine.pid, signal.SIGCONT)
-        assert f"{run.path / LOCK_FILE} was replaced and another process holds it, so the engine ends" in end_of(engine)
-        assert run.events(kinds=["state_changed", "notice"]) == []
-
-
-@pytest.mark.parametrize("replaced", [False, True])
-def test_an_engine_whose_lock_was_removed_ends_and_the_run_can_be_resumed(
-    run: Run, engine: subprocess.Popen[str], replaced: bool
-) -> None:
-    (run.path / LOCK_FILE).unlink()
-    if replaced:
-        (run.path / LOCK_FILE).touch()
-    end_of(engine)
-    assert status(run).state == "failed" and f"was {'replaced' if replaced else 'deleted'}" in status(run).reason
-    assert start(run.path, worker=STAND_IN)
-
-
-# A run whose disk is full
-
-
-@root_only
-def test_a_resume_on_a_full_disk_says_so_and_changes_nothing(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk], check=True)
-    try:
-        with Run.create(disk / "run", kind="train", config_text=CONFIG) as run:
-            run.append(StateChanged("stopped"))
-            before = run.events()
-            (disk / "fill").write_bytes(b"x" * (shutil.disk_usage(disk).free // 4096 * 4096))
-            with pytest.raises(RunError, match=r"the disk of .*run is full .*free some space"):
-                resume(run, "ann", check=check, worker=worker("idle"))
-            assert run.events() == before and starting(run.path) is None
-            (disk / "fill").unlink()
-            assert resume(run, "ann", check=check, worker=worker("fail"))
-            wait_until(lambda: not run.engine_alive())
-    finally:
-        subprocess.run(["umount", "-l", disk], check=True)
-
-
-# A database that another process keeps locked
-
-
-KEEP = """
-import sqlite3, sys, time
-database = sqlite3.connect(sys.argv[1], isolation_level=None); database.execute("BEGIN IMMEDIATE")
-print("kept", flush=True); time.sleep(float(sys.argv[2])); database.execute("ROLLBACK")
-"""
-
-
-def kept(run: Run, seconds: float) -> subprocess.Popen[str]:
-    """A process that has the database's write lock now, and for so many seconds."""
-    keeper = subprocess.Popen(
-        [sys.executable, "-c", KEEP, run.db.path, str(seconds)], stdout=subprocess.PIPE, text=True
-    )
-    assert keeper.stdout is not None and keeper.stdout.readline() == "kept\n"
-    return keeper
-
-
-def test_a_person_waits_a_bounded_time_for_the_database_and_an_engine_longer(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("engine.runs.database.BUSY_SECONDS", 0.2)
-    with Run.open(run.path) as person, run.lock(), kept(run, 1.5) as keeper:
-        with pytest.raises(WriteFailed, match=r"kept locked by another process for 0.2 s"):
-            person.send(Stop(), "ann")
-        assert keeper.poll() is None
-        run.append(StateChanged("running"))
-        assert keeper.wait(60) == 0
-        person.send(Stop(), "ann")
-        assert [sent.by for sent in run.take_commands()] == ["ann"]
-    assert ENGINE_BUSY_SECONDS >= 120 and FLUSH_SECONDS > ENGINE_BUSY_SECONDS
-
-
-@pytest.mark.slow
-def test_a_database_that_is_locked_for_30_s_delays_the_engine_and_does_not_end_it(
-    run: Run, engine: subprocess.Popen[str]
-) -> None:
-    last = run.last_id()
-    with kept(run, 33):
-        time.sleep(15)
-        assert engine_of(run.path).works and 0 <= (run.heartbeat_age() or 0) < 10  # it beats meanwhile
-        assert run.last_id() == last
-    wait_until(lambda: run.last_id() > last)
-    assert engine.poll() is None and run.state().state == "running"
