@@ -82,7 +82,10 @@ class Package(msgspec.Struct, frozen=True):
 
 
 class Bundle(msgspec.Struct, frozen=True):
-    """The skills of a source, sorted by name, and what was skipped. `origin` names the source."""
+    """The skills of a source, sorted by name and place, and what was skipped. `origin` names the source.
+
+    Two skills of one name (`alike`) may both be there; a skill repository has each name once.
+    """
 
     origin: str
     packages: tuple[Package, ...]
@@ -103,7 +106,7 @@ class _Gathering:
     def __init__(self, origin: str, deep: bool) -> None:
         self._origin = origin
         self._deep = deep
-        self._packages: dict[str, Package] = {}
+        self._packages: list[Package] = []
         self._skipped: list[Skipped] = []
         self._room = MAX_TOTAL
 
@@ -119,9 +122,8 @@ class _Gathering:
                 self._add_flat(entry)
         for home, file in homes.items():
             self._add_folder(home, file, owned[home])
-        return Bundle(
-            self._origin, tuple(self._packages[name] for name in sorted(self._packages)), tuple(self._skipped)
-        )
+        found = sorted(self._packages, key=lambda package: (package.name, package.place.count("/"), package.place))
+        return Bundle(self._origin, tuple(found), tuple(self._skipped))
 
     def _skip(self, place: str, why: str) -> None:
         self._skipped.append(Skipped(decoded_name(place)[:MAX_PATH], why))
@@ -196,12 +198,13 @@ class _Gathering:
                 place, f"neither its path nor its file gives a valid name: {name_problem(names[0] if names else '')}"
             )
             return
-        if name in self._packages:
-            self._skip(place, f"{self._packages[name].place} has the same name, {name!r}")
+        same = next((package for package in self._packages if package.name == name), None)
+        if same is not None and not self._deep:
+            self._skip(place, f"{same.place} has the same name, {name!r}")
             return
         parsed = Skill.parse(text, name=name)
         skill = msgspec.structs.replace(parsed, findings=(*findings, *parsed.findings)) if findings else parsed
-        self._packages[name] = Package(name, place, skill, path, files, flat)
+        self._packages.append(Package(name, place, skill, path, files, flat))
 
     def _data(self, entry: Entry, limit: int) -> bytes | None:
         """The bytes of a file, or None after it was recorded as skipped."""
@@ -221,6 +224,11 @@ class _Gathering:
         if self._room < 0:
             raise ExchangeError(f"the skills of {self._origin} have more than {MAX_TOTAL:,} bytes; take a part of them")
         return data
+
+
+def alike(name: str) -> str:
+    """What two names have in common that are the same name to a person: case and compatible characters do not count."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
 def _above(path: str) -> Iterator[str]:
