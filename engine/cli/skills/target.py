@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
 from engine.cli.common import CommandError
+from engine.core.events import FindingsAccepted
 from engine.review.settings import AuditSettings
 from engine.runs.directory import DATABASE, Run
 from engine.skills import Skill, SkillRepo
@@ -28,6 +29,13 @@ def policy_of(path: Path) -> AuditSettings:
         return AuditSettings()
     with Run.open(path) as run:
         return run.config.audit
+
+
+def log_accepted(path: Path, accepted: Collection[str], by: str) -> None:
+    """Log the accepted findings in the run that `path` names; of a folder, its history has them."""
+    if accepted and (path / DATABASE).exists():
+        with Run.open(path) as run:
+            run.append(FindingsAccepted(by, sorted(accepted)))
 
 
 def open_repo(options: argparse.Namespace) -> SkillRepo:

@@ -22,8 +22,9 @@ from typing import Literal
 import msgspec
 
 from engine.core.findings import Finding
+from engine.core.text import counted
 from engine.review.settings import AuditSettings
-from engine.skills.audit.accepted import SHORT, Acceptance, trailers_of
+from engine.skills.audit.accepted import Acceptance, trailers_of
 from engine.skills.audit.files import Located
 from engine.skills.exchange.bundle import Bundle, ExchangeError, File, Package, Skipped, alike
 from engine.skills.exchange.candidates import Candidate, candidates, place_in
@@ -123,7 +124,7 @@ def plan_import(
     """
     listed = candidates(bundle, root, settings=settings, accept=accept, by=by) if listed is None else listed
     _check_accepted(accept, listed)
-    planning = _Planning(root, clash, _by_place(choices or {}, listed), listed)
+    planning = _Planning(root, clash, by_place(choices or {}, listed), listed)
     packages = {package.place: package for package in bundle.packages}
     for candidate in listed:
         planning.add(candidate, packages[candidate.place])
@@ -237,8 +238,9 @@ class _Planning:
         self.left.append(Left(candidate.name, place or candidate.place, reason, why, blocking))
 
 
-def _by_place(choices: Mapping[str, Choice], listed: tuple[Candidate, ...]) -> dict[str, Choice]:
+def by_place(choices: Mapping[str, Choice], listed: Iterable[Candidate]) -> dict[str, Choice]:
     """The choices by the places of candidates. Raises `ExchangeError` for one that fits no candidate, or several."""
+    listed = tuple(listed)
     places = {place: each.place for each in listed for place in (each.place, *each.copies)}
     names: dict[str, list[str]] = {}
     for each in listed:
@@ -279,18 +281,14 @@ def _accepted(candidate: Candidate, origin: Package, package: Package) -> Iterab
 
 
 def _blocked(candidate: Candidate) -> str:
-    first = candidate.blocking[0]
-    more = f", and {len(candidate.blocking) - 1} more" if len(candidate.blocking) > 1 else ""
-    return (
-        f"the audit blocks it: {first.file}:{first.finding.line}: {first.finding.rule}: {first.finding.message} "
-        f"[{first.content[:SHORT]}]{more}"
-    )
+    rules = ", ".join(sorted({found.finding.rule for found in candidate.blocking}))
+    return f"the audit blocks it: {counted(len(candidate.blocking), 'finding')} ({rules})"
 
 
 def _taken(candidate: Candidate) -> str:
     if candidate.taken_by and candidate.taken_by != candidate.name:
-        return f"the repository has {candidate.taken_by!r}, which is the same name on many file systems; rename it"
-    return "its name is taken by another skill; rename it, or replace that one"
+        return f"the repository has {candidate.taken_by!r}, which is the same name on many file systems"
+    return "the repository has another skill of this name"
 
 
 def _free(name: str, used: Collection[str]) -> str:
