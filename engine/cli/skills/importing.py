@@ -42,13 +42,15 @@ def add_actions(actions: Commands) -> None:
         default="refuse",
         help="what to do with skills whose names are taken (refuse: leave them out)",
     )
-    named = {"action": "extend", "nargs": "+", "default": []}
-    bring.add_argument("--only", **named, metavar="NAME", help="leave out all skills but these")
-    bring.add_argument("--leave", **named, metavar="NAME", help="leave these skills out")
-    bring.add_argument("--take", **named, metavar="NAME=PLACE", help="of several skills of one name, the one at PLACE")
-    bring.add_argument("--rename", **named, metavar="OLD=NEW", help="import a skill under another name")
-    bring.add_argument("--replace", **named, metavar="NAME", help="replace the skill of this name in the repository")
-    bring.add_argument("--accept", **named, metavar="NAME:RULE:HASH", help="accept a finding that blocks a skill")
+    for option, form, about in (
+        ("--only", "NAME", "leave out all skills but these"),
+        ("--leave", "NAME", "leave these skills out"),
+        ("--take", "NAME=PLACE", "of several skills of one name, take the one at PLACE"),
+        ("--rename", "OLD=NEW", "import a skill under another name"),
+        ("--replace", "NAME", "replace the skill of this name in the repository"),
+        ("--accept", "NAME:RULE:HASH", "accept a finding that blocks a skill, for this content; this is logged"),
+    ):
+        bring.add_argument(option, action="extend", nargs="+", default=[], metavar=form, help=about)
     bring.add_argument("--plan", "--dry-run", action="store_true", dest="plan", help="print what would be done")
     bring.add_argument("--no-questions", action="store_true", help="ask nothing, also on a terminal")
 
@@ -171,7 +173,8 @@ def _advice(left: Left, candidate: Candidate | None) -> list[str]:
         case "twice":
             return [f"to import this one: --take {left.name}={left.place}"]
         case "taken":
-            replace = f", or --replace {left.name}" if candidate and candidate.taken_by == left.name else ""
-            return [f"to import it: --rename {left.name}=NEW-NAME{replace}"]
+            key = left.place if candidate and candidate.twins else left.name
+            replace = f", or --replace {key}" if candidate and candidate.taken_by == left.name else ""
+            return [f"to import it: --rename {key}=NEW-NAME{replace}"]
         case _:
             return []

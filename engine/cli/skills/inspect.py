@@ -1,4 +1,4 @@
-"""What only reads a skill repository: `list`, `show`, `search`, `check`, `audit`, `stats`."""
+"""What only reads a skill repository: `list`, `show`, `search`, `check`, `stats`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ import argparse
 import msgspec
 
 from engine.cli.common import Commands, add_command, lines, positive, print_json
-from engine.cli.skills.target import open_repo, policy_of, root_of, skill_named, texts_beside
+from engine.cli.skills.target import open_repo, root_of, skill_named
 from engine.core.text import printable
-from engine.review.settings import AuditSettings
 from engine.skills import Finding, SkillRepo
-from engine.skills.audit import Finding as AuditFinding
 
 WIDTH = 100
-SEVERITIES = ("info", "warning", "danger")
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -62,11 +59,6 @@ def add_actions(actions: Commands) -> None:
     search.add_argument("-k", type=positive, default=5, help="how many at most (5)")
     check = add_command(actions, "check", "check the format; exit code 1 if a skill is not valid", _check)
     check.add_argument("names", nargs="*", metavar="NAME", help="all by default")
-    audit = add_command(actions, "audit", "look for what is hidden, secret, dangerous or copied", _audit)
-    audit.add_argument("names", nargs="*", metavar="NAME", help="all by default")
-    audit.add_argument(
-        "--fail-on", choices=[*SEVERITIES, "never"], default="danger", help="from which severity on to exit with 1"
-    )
     add_command(actions, "stats", "count skills, findings and edits, step by step", _stats)
 
 
@@ -136,36 +128,6 @@ def _check(options: argparse.Namespace) -> int:
 
 def _line(name: str, finding: Finding) -> str:
     return printable(f"{name}:{finding.line}: {finding.severity}: {finding.rule}: {finding.message}", 400)
-
-
-def _audit(options: argparse.Namespace) -> int:
-    repo = open_repo(options)
-    audited = _audited(repo, options.names, policy_of(options.repo))
-    found = [finding for findings in audited.values() for finding in findings]
-    if options.json:
-        print_json(audited)
-    else:
-        for name, findings in audited.items():
-            for each in findings:
-                print(printable(f"{name}:{each.line}: {each.severity}: {each.rule}: {each.message}", 400))
-        counts = ", ".join(f"{sum(each.severity == s for each in found)} {s}" for s in reversed(SEVERITIES))
-        print(f"{len(audited):,} files audited: {counts}")
-    failing = SEVERITIES[SEVERITIES.index(options.fail_on) :] if options.fail_on != "never" else ()
-    return 1 if any(each.severity in failing for each in found) else 0
-
-
-def _audited(repo: SkillRepo, names: list[str], policy: AuditSettings) -> dict[str, list[AuditFinding]]:
-    """The findings by skill, those in a file beside it by `skill/file`."""
-    from engine.skills.audit import audit, audit_repo
-
-    for name in names:
-        skill_named(repo, name)
-    audited: dict[str, list[AuditFinding]] = {}
-    for name, findings in audit_repo(repo, similarity=policy.similarity).items():
-        if not names or name in names:
-            audited[name] = findings
-            audited |= {f"{name}/{file}": audit(text) for file, text in texts_beside(repo, name)}
-    return audited
 
 
 def _stats(options: argparse.Namespace) -> int:

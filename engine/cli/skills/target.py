@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from engine.core.events import FindingsAccepted
 from engine.review.settings import AuditSettings
 from engine.runs.directory import DATABASE, Run
 from engine.skills import Skill, SkillRepo
-from engine.skills.repo.layout import read_text, skill_path
 
 
 def root_of(path: Path) -> Path:
@@ -49,13 +48,3 @@ def skill_named(repo: SkillRepo, name: str) -> Skill:
         hint = f"; did you mean {', '.join(near)}?" if near else f"; it has {len(repo)} skills"
         raise CommandError(f"{repo.path} has no skill {name!r}{hint}")
     return repo[name]
-
-
-def texts_beside(repo: SkillRepo, name: str) -> Iterator[tuple[str, str]]:
-    """The other files of a skill that are text (scripts, references), with what they hold."""
-    if repo.path is not None:
-        folder = skill_path(repo.path, name).rpartition("/")[0]
-        for file in repo.files(name):
-            text, problems = read_text(repo.path, f"{folder}/{file}")
-            if not problems:
-                yield file, text

@@ -158,6 +158,7 @@ class _Planning:
         self._choices = choices
         self._used = {alike(candidate.taken_by) for candidate in listed if candidate.taken_by}
         self._reserved = {alike(candidate.name) for candidate in listed}
+        self._planned: set[str] = set()
         self.imported: list[Imported] = []
         self.left: list[Left] = []
         self.packages: dict[str, Package] = {}
@@ -177,6 +178,8 @@ class _Planning:
             self._leave(candidate, "blocked", _blocked(candidate), blocking=candidate.blocking)
         elif isinstance(choice, Rename):
             self._rename(candidate, package, choice.to)
+        elif alike(candidate.name) in self._planned:
+            self._leave(candidate, "taken", f"another skill of the source is imported as {candidate.name!r}")
         elif alike(candidate.name) not in self._used:
             self._import(candidate, package, "added")
         elif candidate.taken_by == candidate.name and (isinstance(choice, Replace) or self._clash == "replace"):
@@ -229,6 +232,7 @@ class _Planning:
             Imported(name, candidate.place, action, candidate.name, len(package.files), size, findings, accepted)
         )
         self._used.add(alike(name))
+        self._planned.add(alike(name))
         if action != "same":
             self.packages[name] = package
 
