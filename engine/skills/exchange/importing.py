@@ -19,7 +19,7 @@ import msgspec
 
 from engine.core.findings import Finding
 from engine.skills.exchange.bundle import Bundle, ExchangeError, File, Package, Skipped
-from engine.skills.format.skill import MAX_NAME
+from engine.skills.format.names import MAX_NAME
 from engine.skills.history.history import History
 from engine.skills.repo.layout import NOT_SKILLS, other_files, skill_file
 

@@ -11,25 +11,25 @@ from __future__ import annotations
 
 import lzma
 import os
+import posixpath
 import re
 import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pygit2
 from pygit2.enums import FileMode, SortMode
 
+from engine.core.beneath import Beneath
 from engine.skills.exchange.bundle import (
-    MAX_ENTRIES,
     MAX_FILE,
-    NOT_SEARCHED,
+    MAX_PATH,
     Bundle,
     Entry,
     ExchangeError,
-    Kind,
     Unreadable,
     gather,
 )
@@ -37,7 +37,8 @@ from engine.skills.history.commits import at_step, commit_of
 from engine.skills.history.errors import HistoryError, translate_errors
 from engine.skills.history.repository import any_repository, is_bare
 from engine.skills.history.trees import blob, files
-from engine.skills.repo.layout import is_inside
+from engine.skills.repo.listing import list_folder
+from engine.skills.repo.rule import MAX_ENTRIES, Kind
 
 MAX_ARCHIVE = 256 * 1024**2
 MAX_DIRECTORY = 64 * 1024**2
@@ -63,7 +64,7 @@ def read_folder(path: Path) -> Bundle:
 
 
 def read_repo(path: Path) -> Bundle:
-    """The skills of a skill repository on disk, with all their files. Raises `ExchangeError`."""
+    """The skills of a skill repository on disk, one of each name, with all their files. Raises `ExchangeError`."""
     return _read_folder(path, deep=False)
 
 
@@ -71,7 +72,7 @@ def _read_folder(path: Path, *, deep: bool) -> Bundle:
     try:
         if not stat.S_ISDIR(path.stat().st_mode):
             raise ExchangeError(f"{path} is neither a folder nor a zip; name one")
-        os.listdir(path)  # noqa: PTH208  (raises where `os.walk` would find nothing)
+        os.listdir(path)  # noqa: PTH208  (raises where the reading of the folder would, later)
     except OSError as error:
         raise ExchangeError(
             f"cannot read {path}: {error.strerror or error}; name a folder that you may read"
@@ -80,32 +81,19 @@ def _read_folder(path: Path, *, deep: bool) -> Bundle:
 
 
 def _folder_entries(root: Path) -> Iterator[Entry]:
-    unreadable: list[OSError] = []
-    for here, folders, names in os.walk(root, onerror=unreadable.append):
-        folders[:] = sorted(name for name in folders if name not in NOT_SEARCHED)
-        links = [name for name in folders if os.path.islink(os.path.join(here, name))]  # noqa: PTH114, PTH118
-        for name in sorted([*names, *links]):
-            file = Path(here) / name
-            try:
-                status = file.lstat()
-            except OSError:
-                continue  # deleted meanwhile
-            kind: Kind = "link" if stat.S_ISLNK(status.st_mode) else "file" if stat.S_ISREG(status.st_mode) else "other"
-            path = file.relative_to(root).as_posix()
-            yield Entry(
-                path, status.st_size, kind, bool(status.st_mode & stat.S_IXUSR), partial(_file_bytes, root, file)
-            )
-    for error in unreadable:  # such a folder may hold a skill, so it is listed as one whose file cannot be read
-        skill = Path(error.filename) / "SKILL.md"
-        yield Entry(skill.relative_to(root).as_posix(), 0, "file", False, partial(_file_bytes, root, skill))
+    for path, kind, target, why in list_folder(root):
+        try:
+            status = (root / path).lstat()
+        except OSError:
+            continue  # deleted meanwhile
+        link = posixpath.relpath(target or ".", posixpath.dirname(path) or ".") if kind == "link" and not why else ""
+        executable = bool(status.st_mode & stat.S_IXUSR)
+        yield Entry(path, status.st_size, kind, executable, partial(_file_bytes, root, path), link, why)
 
 
-def _file_bytes(root: Path, file: Path) -> bytes:
-    if not is_inside(root, file.parent):
-        raise Unreadable("it leads out of the folder")
-    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as opened:
-        data = opened.read(MAX_FILE + 1)
+def _file_bytes(root: Path, path: str) -> bytes:
+    with Beneath(root) as folder:
+        data = folder.read(path, MAX_FILE)
     if len(data) > MAX_FILE:
         raise Unreadable(f"it has more than {MAX_FILE:,} bytes")
     return data
@@ -219,8 +207,10 @@ def _inside(repository: pygit2.Repository, path: Path) -> str:
 def _git_entries(repository: pygit2.Repository, commit: pygit2.Commit, inside: str) -> Iterator[Entry]:
     for path, (oid, mode) in files(commit.tree, inside).items():
         below = path.removeprefix(f"{inside}/") if inside else path
-        if NOT_SEARCHED.intersection(PurePosixPath(below).parts):
-            continue
-        kind: Kind = "link" if mode == FileMode.LINK else "file"
         size = repository.odb.read_header(oid)[1]
-        yield Entry(below, size, kind, mode == FileMode.BLOB_EXECUTABLE, partial(blob, repository, oid))
+        read = partial(blob, repository, oid)
+        if mode == FileMode.LINK:
+            link = os.fsdecode(read()) if size <= MAX_PATH else ""
+            yield Entry(below, size, "link", False, read, link)
+        else:
+            yield Entry(below, size, "file", mode == FileMode.BLOB_EXECUTABLE, read)

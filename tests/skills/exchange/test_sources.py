@@ -64,22 +64,26 @@ def test_skills_are_found_at_any_depth_with_all_their_files(tmp_path: Path) -> N
         "mugs": ["SKILL.md", "scripts/look.sh"],
         "mugs-of-tea": ["SKILL.md"],
     }
-    assert found.skipped == ()
+    assert why(found) == {"node_modules": "folders of this name are not searched"}
     mugs = next(package for package in found.packages if package.name == "mugs")
     assert (mugs.place, mugs.path) == ("plugins/home/skills/mugs/SKILL.md", "SKILL.md")
     assert mugs.files["scripts/look.sh"].executable and not mugs.files["SKILL.md"].executable
     assert mugs.skill == Skill.parse(MUGS, name="mugs")
 
 
-def test_a_skill_repository_has_skills_at_the_top_and_their_files_below(tmp_path: Path) -> None:
+def test_a_skill_repository_has_skills_at_any_depth_and_one_of_each_name(tmp_path: Path) -> None:
     put(tmp_path, "mugs/SKILL.md", MUGS)
     put(tmp_path, "mugs/inner/SKILL.md", text("inner"))
+    put(tmp_path, "a/deep/mugs/SKILL.md", MUGS)
     put(tmp_path, "deep/down/SKILL.md", text("down"))
     put(tmp_path, ".skillos/search-index", "index")
     found = read_repo(tmp_path)
-    assert {package.name: sorted(package.files) for package in found.packages} == {
-        "mugs": ["SKILL.md", "inner/SKILL.md"]
+    assert {package.place: sorted(package.files) for package in found.packages} == {
+        "deep/down/SKILL.md": ["SKILL.md"],
+        "mugs/SKILL.md": ["SKILL.md"],
+        "mugs/inner/SKILL.md": ["SKILL.md"],
     }
+    assert list(why(found)) == ["a/deep/mugs/SKILL.md"]
 
 
 def test_a_single_skill_is_a_source(tmp_path: Path) -> None:
@@ -396,9 +400,7 @@ def test_an_unreadable_folder_is_reported() -> None:
         def read() -> None:
             bundle = read_repo(root)
             assert [package.name for package in bundle.packages] == ["mugs"]
-            assert [(left.place, "Permission denied" in left.why) for left in bundle.skipped] == [
-                ("cups/SKILL.md", True)
-            ]
+            assert [(left.place, "Permission denied" in left.why) for left in bundle.skipped] == [("cups", True)]
 
         assert without_rights(read) == 0
         (root / "cups").chmod(0o755)
