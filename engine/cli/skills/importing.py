@@ -164,7 +164,7 @@ def _advice(left: Left, candidate: Candidate | None) -> list[str]:
     match left.reason:
         case "blocked":
             shown = [
-                f"{found.file}:{found.finding.line}: {found.finding.rule}: {found.finding.message}"
+                f"{left.name}/{found.file}:{found.finding.line}: {found.finding.rule}: {found.finding.message}"
                 for found in left.blocking[:MAX_SHOWN]
             ]
             more = [f"and {len(left.blocking) - MAX_SHOWN:,} more"] * (len(left.blocking) > MAX_SHOWN)

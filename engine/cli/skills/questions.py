@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from engine.cli.common import CommandError
 from engine.core.text import counted, printable
 from engine.skills.audit.accepted import Acceptance
-from engine.skills.exchange.bundle import alike
 from engine.skills.exchange.candidates import Candidate
 from engine.skills.exchange.importing import Choice, Clash, Leave, Rename, Replace, Take, by_place
-from engine.skills.format.skill import name_problem
+from engine.skills.format.names import new_name_problem, same_on_some_disks
 
 
 def ask(
@@ -25,7 +24,7 @@ def ask(
     decided = by_place(choices, listed)
     groups: dict[str, list[Candidate]] = {}
     for each in listed:
-        groups.setdefault(alike(each.name), []).append(each)
+        groups.setdefault(same_on_some_disks(each.name), []).append(each)
     made: dict[str, Choice] = {}
     accepted: list[Acceptance] = []
     for group in groups.values():
@@ -70,7 +69,7 @@ def _about_the_name(each: Candidate) -> Choice:
             return Replace()
     while True:
         name = _line("new name: ")
-        problem = name_problem(name)
+        problem = new_name_problem(name)
         if problem is None:
             return Rename(name)
         print(printable(problem))

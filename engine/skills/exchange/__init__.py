@@ -1,4 +1,4 @@
-"""Import skills from folders, zips, git and other runs; export them as valid Agent Skills.
+"""Import skills from folders, archives, git and other runs; export them as valid Agent Skills.
 
     bundle = read_source(Path("collection.zip"))                 # or a folder, or read_git(path, step=3, run="r1")
     candidates(bundle, root)                                     # what can be chosen, for a list or a screen
@@ -27,7 +27,7 @@ from engine.skills.exchange.importing import (
     import_skills,
     plan_import,
 )
-from engine.skills.exchange.sources import read_folder, read_git, read_repo, read_source, read_zip
+from engine.skills.exchange.sources import read_archive, read_folder, read_git, read_repo, read_source
 
 __all__ = [
     "Bundle",
@@ -52,9 +52,9 @@ __all__ = [
     "export_skills",
     "import_skills",
     "plan_import",
+    "read_archive",
     "read_folder",
     "read_git",
     "read_repo",
     "read_source",
-    "read_zip",
 ]

@@ -9,18 +9,21 @@ chooses one of them by its place. Identical copies are one candidate, and their 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from engine.core.beneath import Beneath
 from engine.core.findings import Finding
 from engine.review.settings import AuditSettings
 from engine.skills.audit.accepted import Acceptance, accepted_in, marked
 from engine.skills.audit.files import Located, audit_files
-from engine.skills.exchange.bundle import Bundle, ExchangeError, Package, alike
-from engine.skills.repo.layout import NOT_SKILLS, other_files, skill_file
+from engine.skills.exchange.bundle import Bundle, ExchangeError, Package
+from engine.skills.format.names import same_on_some_disks
+from engine.skills.repo.layout import layout_of, other_files
+from engine.skills.repo.rule import NOT_SKILLS, is_flat
 
 State = Literal["new", "same", "differs"]
 
@@ -60,7 +63,7 @@ def candidates(
     `accept` are findings that the person `by` accepts now, beside those that the repository's history says were accepted.
     Raises `ExchangeError` where the folder cannot be read, and `HistoryError`.
     """
-    present = _present(root)
+    present = Present(root)
     settings = settings or AuditSettings()
     known: dict[Acceptance, str] | None = None
     made: list[Candidate] = []
@@ -78,13 +81,13 @@ def candidates(
                 else each
                 for each in found
             )
-            taken_by = present.get(alike(package.name), "")
+            taken_by = present.taken_by(package.name)
             made.append(
                 Candidate(
                     package.name,
                     package.place,
                     package.skill.description,
-                    "new" if not taken_by else "same" if _same(root, package) else "differs",
+                    "new" if not taken_by else "same" if present.has(package) else "differs",
                     taken_by,
                     tuple(place for place in firsts if place != package.place),
                     tuple(copy.place for copy in copies[1:]),
@@ -102,7 +105,7 @@ def groups(packages: Iterable[Package]) -> list[list[list[Package]]]:
     """The packages by name; those of a name by content. The nearest to the top is the first of its copies."""
     by_name: dict[str, list[list[Package]]] = {}
     for package in packages:
-        group = by_name.setdefault(alike(package.name), [])
+        group = by_name.setdefault(same_on_some_disks(package.name), [])
         copies = next((copies for copies in group if _equal(copies[0], package)), None)
         if copies is None:
             group.append([package])
@@ -120,29 +123,44 @@ def _contents(package: Package) -> dict[str, object]:
     return {("" if path == package.path else path): file for path, file in package.files.items()}
 
 
-def _present(root: Path) -> Mapping[str, str]:
-    """The names that are taken at `root`, by what makes two names alike, because some file systems ignore case."""
-    try:
-        entries = sorted(root.iterdir())
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise ExchangeError(
-            f"cannot import into {root}: {error.strerror or error}; name a folder you may read"
-        ) from error
-    names = [name.removesuffix(".md") for entry in entries if not (name := entry.name).startswith(".")]
-    return {alike(name): name for name in names if name.lower() not in NOT_SKILLS}
+class Present:
+    """The skills of the repository at `root`, and the names that are taken there. Raises `ExchangeError`."""
 
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        try:
+            self._files = layout_of(root).files
+            names = [entry.name for entry in sorted(root.iterdir()) if not entry.name.startswith(".")]
+        except FileNotFoundError:
+            self._files, names = {}, []
+        except OSError as error:
+            raise ExchangeError(
+                f"cannot import into {root}: {error.strerror or error}; name a folder that you may read"
+            ) from error
+        taken = [name.removesuffix(".md") for name in names if name.removesuffix(".md").lower() not in NOT_SKILLS]
+        self._taken = {same_on_some_disks(name): name for name in [*taken, *self._files]}
 
-def _same(root: Path, package: Package) -> bool:
-    """Whether the repository has the skill already, with these files and no others."""
-    file = skill_file(root, package.name)
-    if file is None or ("/" in file) == package.flat:
-        return False
-    present = {file.rpartition("/")[2], *other_files(root, file)}
-    if present != ({f"{package.name}.md"} if package.flat else set(package.files)):
-        return False
-    return all(_holds(root / place_in(package, path), wanted.data) for path, wanted in package.files.items())
+    def taken_by(self, name: str) -> str:
+        """What has this name, or one that some disks do not tell from it; "" where the name is free."""
+        return self._taken.get(same_on_some_disks(name), "")
+
+    def place(self, name: str) -> str:
+        """The path of the file of the skill `name`, "" where there is none."""
+        return self._files.get(name, "")
+
+    def has(self, package: Package) -> bool:
+        """Whether the repository has the skill with these files and no others."""
+        file = self.place(package.name)
+        if not file or (is_flat(file) and "/" not in file) != package.flat:
+            return False
+        folder, _, own = file.rpartition("/")
+        wanted = {f"{package.name}.md" if package.flat else path: data for path, data in package.files.items()}
+        if {own, *other_files(self._root, file)} != set(wanted):
+            return False
+        with Beneath(self._root) as below:
+            return all(
+                _holds(below, f"{folder}/{path}" if folder else path, each.data) for path, each in wanted.items()
+            )
 
 
 def place_in(package: Package, path: str) -> str:
@@ -150,8 +168,8 @@ def place_in(package: Package, path: str) -> str:
     return f"{package.name}.md" if package.flat else f"{package.name}/{path}"
 
 
-def _holds(path: Path, data: bytes) -> bool:
+def _holds(folder: Beneath, path: str, data: bytes) -> bool:
     try:
-        return not path.is_symlink() and path.stat().st_size == len(data) and path.read_bytes() == data
+        return folder.lstat(path).st_size == len(data) and folder.read(path, len(data)) == data
     except OSError:
         return False

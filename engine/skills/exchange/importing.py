@@ -26,11 +26,10 @@ from engine.core.text import counted
 from engine.review.settings import AuditSettings
 from engine.skills.audit.accepted import Acceptance, trailers_of
 from engine.skills.audit.files import Located
-from engine.skills.exchange.bundle import Bundle, ExchangeError, File, Package, Skipped, alike
-from engine.skills.exchange.candidates import Candidate, candidates, place_in
-from engine.skills.format.skill import MAX_NAME, name_problem
+from engine.skills.exchange.bundle import Bundle, ExchangeError, File, Package, Skipped
+from engine.skills.exchange.candidates import Candidate, Present, candidates, place_in
+from engine.skills.format.names import MAX_NAME, new_name_problem, same_on_some_disks
 from engine.skills.history.history import History
-from engine.skills.repo.layout import skill_file
 
 Clash = Literal["refuse", "rename", "replace"]
 Action = Literal["added", "renamed", "replaced", "same"]
@@ -153,11 +152,10 @@ class _Planning:
     """The state of one `plan_import`: what will be imported and what is left out."""
 
     def __init__(self, root: Path, clash: Clash, choices: Mapping[str, Choice], listed: tuple[Candidate, ...]) -> None:
-        self._root = root
+        self._present = Present(root)
         self._clash = clash
         self._choices = choices
-        self._used = {alike(candidate.taken_by) for candidate in listed if candidate.taken_by}
-        self._reserved = {alike(candidate.name) for candidate in listed}
+        self._reserved = {same_on_some_disks(candidate.name) for candidate in listed}
         self._planned: set[str] = set()
         self.imported: list[Imported] = []
         self.left: list[Left] = []
@@ -178,9 +176,9 @@ class _Planning:
             self._leave(candidate, "blocked", _blocked(candidate), blocking=candidate.blocking)
         elif isinstance(choice, Rename):
             self._rename(candidate, package, choice.to)
-        elif alike(candidate.name) in self._planned:
+        elif same_on_some_disks(candidate.name) in self._planned:
             self._leave(candidate, "taken", f"another skill of the source is imported as {candidate.name!r}")
-        elif alike(candidate.name) not in self._used:
+        elif not candidate.taken_by:
             self._import(candidate, package, "added")
         elif candidate.taken_by == candidate.name and (isinstance(choice, Replace) or self._clash == "replace"):
             self._replace(candidate, package)
@@ -207,14 +205,17 @@ class _Planning:
         return None
 
     def _replace(self, candidate: Candidate, package: Package) -> None:
-        if skill_file(self._root, candidate.name) is None:
+        file = self._present.place(candidate.name)
+        if not file:
             self._leave(candidate, "taken", f"{candidate.name} in the repository is no skill, so it is not replaced")
+        elif file.partition("/")[0].removesuffix(".md") != candidate.name:
+            self._leave(candidate, "taken", f"the repository has it at {file}, and only skills at the top are replaced")
         else:
             self._import(candidate, package, "replaced")
 
     def _rename(self, candidate: Candidate, package: Package, to: str) -> None:
-        name = to or _free(candidate.name, self._used | self._reserved)
-        if alike(name) in self._used or (alike(name) in self._reserved and alike(name) != alike(candidate.name)):
+        name = to or self._free(candidate)
+        if not self._is_free(name, candidate):
             raise ExchangeError(f"{candidate.name} cannot be renamed to {name}: the name is taken; choose another one")
         if any(finding.rule == "not-utf8" for finding in package.skill.findings):
             self._leave(
@@ -222,6 +223,21 @@ class _Planning:
             )
         else:
             self._import(candidate, package, "renamed", _renamed(package, name))
+
+    def _is_free(self, name: str, candidate: Candidate) -> bool:
+        """Whether no skill of the repository or of the source has this name, or one that some disks do not tell from it."""
+        key = same_on_some_disks(name)
+        reserved = key in self._reserved and key != same_on_some_disks(candidate.name)
+        return not (reserved or key in self._planned or self._present.taken_by(name))
+
+    def _free(self, candidate: Candidate) -> str:
+        """The candidate's name with the smallest number appended that makes it free."""
+        for number in count(2):
+            ending = f"-{number}"
+            name = candidate.name[: MAX_NAME - len(ending)].rstrip("-") + ending
+            if self._is_free(name, candidate):
+                return name
+        raise AssertionError("unreachable: `count` is infinite")
 
     def _import(self, candidate: Candidate, origin: Package, action: Action, renamed: Package | None = None) -> None:
         package = renamed or origin
@@ -231,8 +247,7 @@ class _Planning:
         self.imported.append(
             Imported(name, candidate.place, action, candidate.name, len(package.files), size, findings, accepted)
         )
-        self._used.add(alike(name))
-        self._planned.add(alike(name))
+        self._planned.add(same_on_some_disks(name))
         if action != "same":
             self.packages[name] = package
 
@@ -248,10 +263,10 @@ def by_place(choices: Mapping[str, Choice], listed: Iterable[Candidate]) -> dict
     places = {place: each.place for each in listed for place in (each.place, *each.copies)}
     names: dict[str, list[str]] = {}
     for each in listed:
-        names.setdefault(alike(each.name), []).append(each.place)
+        names.setdefault(same_on_some_disks(each.name), []).append(each.place)
     found: dict[str, Choice] = {}
     for key, choice in choices.items():
-        named = [places[key]] if key in places else names.get(alike(key), [])
+        named = [places[key]] if key in places else names.get(same_on_some_disks(key), [])
         if not named:
             near = get_close_matches(key, [*names, *places], n=3)
             hint = f"did you mean {', '.join(near)}?" if near else "--plan lists its skills"
@@ -295,19 +310,9 @@ def _taken(candidate: Candidate) -> str:
     return "the repository has another skill of this name"
 
 
-def _free(name: str, used: Collection[str]) -> str:
-    """`name` with the smallest number appended that makes it unused."""
-    for number in count(2):
-        ending = f"-{number}"
-        candidate = name[: MAX_NAME - len(ending)].rstrip("-") + ending
-        if alike(candidate) not in used:
-            return candidate
-    raise AssertionError("unreachable: `count` is infinite")
-
-
 def _renamed(package: Package, name: str) -> Package:
     """The package of the skill under another name. Raises `ExchangeError` for a name that is not valid."""
-    problem = name_problem(name)
+    problem = new_name_problem(name)
     if problem:
         raise ExchangeError(f"{package.name} cannot be renamed: {problem}")
     skill = package.skill.renamed(name)
