@@ -79,10 +79,10 @@ class Member(NamedTuple):
     read: Callable[[], bytes] = bytes
 
 
-def members(file: IO[bytes], name: str, *, limit: int = MAX_UNPACKED) -> Iterator[Member]:
+def members(file: IO[bytes], name: str, *, limit: int | None = None) -> Iterator[Member]:
     """The files and links of the archive that `file`, called `name`, contains. Raises `ArchiveError` and `OSError`.
 
-    `limit` is how many bytes a compressed tar may unpack to.
+    `limit` is how many bytes a compressed tar may unpack to, by default `MAX_UNPACKED`.
     """
     start = file.read(512)
     file.seek(0)
@@ -104,13 +104,14 @@ def is_archive(start: bytes) -> bool:
     return any(start.startswith(magic) for magic, _ in known) or _is_tar(start)
 
 
-def unpacked(file: IO[bytes], name: str, *, limit: int = MAX_UNPACKED) -> bytes:
+def unpacked(file: IO[bytes], name: str, *, limit: int | None = None) -> bytes:
     """The content of a file that is compressed with gzip, bzip2 or xz. Raises `ArchiveError`, also beyond `limit` bytes."""
     start = file.read(8)
     file.seek(0)
     opens = next((opens for magic, opens in _COMPRESSED if start.startswith(magic)), None)
     if opens is None:
         raise NotAnArchive(f"{name} is not compressed")
+    limit = MAX_UNPACKED if limit is None else limit
     whole = io.BytesIO()
     try:
         content = opens(file, "rb")
@@ -171,7 +172,7 @@ def _zip_members(name: str, file: IO[bytes]) -> Iterator[Member]:
     try:
         archive = zipfile.ZipFile(file)
     except (*_DAMAGED, NotImplementedError) as error:
-        raise NotAnArchive(f"{name} is no archive that can be read (zip or tar): {error}") from error
+        raise NotAnArchive(f"{name} is neither a folder nor an archive (zip or tar): {error}") from error
     listed = archive.infolist()
     if len(listed) > MAX_MEMBERS:
         raise ArchiveError(f"{name} holds more than {MAX_MEMBERS:,} files; take a part of it")
@@ -205,7 +206,7 @@ def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> M
     link = ""
     if not why and stat.S_ISLNK(mode):
         try:
-            link = read().decode("utf-8", "surrogateescape") if info.file_size <= MAX_LINK else ""
+            link = read().decode("utf-8", "surrogateescape").replace("\\", "/") if info.file_size <= MAX_LINK else ""
         except ArchiveError as error:
             why = f"it is a link that cannot be read: {error}"
         why = why or ("" if link else "it is a link without a target")

@@ -60,6 +60,8 @@ def _audit(options: argparse.Namespace) -> int:
         counts = ", ".join(f"{sum(e.finding.severity == s for e in open_):,} {s}" for s in reversed(SEVERITIES))
         files = f"{counted(report.audited, 'file')} of {counted(len(report.skills), 'skill')} audited"
         print(f"{files}, {len(report.unaudited):,} not audited: {counts}, {report.accepted:,} accepted")
+        if any(each.finding.severity == "danger" for each in open_):
+            print("what is harmless can be accepted for this content: --accept NAME:RULE:HASH", file=sys.stderr)
     failing = SEVERITIES[SEVERITIES.index(options.fail_on) :] if options.fail_on != "never" else ()
     found_one = any(
         each.finding.severity in failing and not each.accepted for skill in report.skills for each in skill.found

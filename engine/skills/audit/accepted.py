@@ -23,6 +23,8 @@ from engine.skills.history.history import History
 SHORT = 12
 TRAILER = "Accepted"
 MIN_HASH = 8
+FULL = 64
+"""Hexadecimal digits of a whole SHA-256."""
 
 _FORM = re.compile(r"(?P<skill>[^:\s]+):(?P<rule>[a-z0-9-]+):(?P<content>[0-9a-f]+)")
 
@@ -42,7 +44,7 @@ class Acceptance(msgspec.Struct, frozen=True, order=True):
     def parse(cls, text: str) -> Self:
         """Read `NAME:RULE:HASH`. Raises `NotAnAcceptance`."""
         match = _FORM.fullmatch(text.strip())
-        if match is None or not MIN_HASH <= len(match["content"]) <= 64:
+        if match is None or not MIN_HASH <= len(match["content"]) <= FULL:
             raise NotAnAcceptance(
                 f"{text[:120]!r} does not name a finding; write NAME:RULE:HASH, with at least {MIN_HASH} digits of the hash"
             )
@@ -71,7 +73,7 @@ def accepted_in(root: Path) -> dict[Acceptance, str]:
     known: dict[Acceptance, str] = {}
     for commit in history.log(limit=10**9) if history else ():
         for key, value in commit.trailers.items():
-            if key.startswith(TRAILER) and (match := _FORM.fullmatch(value)) and len(match["content"]) == 64:
+            if key.startswith(TRAILER) and (match := _FORM.fullmatch(value)) and len(match["content"]) == FULL:
                 known.setdefault(Acceptance(**match.groupdict()), commit.trailers.get("Reviewer") or "somebody")
     return known
 

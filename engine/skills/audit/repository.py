@@ -16,7 +16,7 @@ from engine.core.errors import SkillosError
 from engine.core.text import counted
 from engine.review.settings import AuditSettings
 from engine.skills.audit import Context, DuplicateIndex
-from engine.skills.audit.accepted import Acceptance, accepted_in, marked, trailers_of
+from engine.skills.audit.accepted import FULL, Acceptance, accepted_in, marked, trailers_of
 from engine.skills.audit.files import IN_PART, Located, audit_files
 from engine.skills.exchange.bundle import Package, Skipped
 from engine.skills.exchange.sources import read_repo
@@ -93,7 +93,8 @@ def _is_of(place: str, packages: Sequence[Package], names: Collection[str]) -> b
 def accept_findings(root: Path, report: RepoAudit, wanted: Collection[Acceptance], by: str) -> list[Acceptance]:
     """Record that the person `by` accepts findings, as a commit that changes no file. Returns them with their full hashes.
 
-    Raises `NothingToAccept` where one names no finding of `report`, and `HistoryError`.
+    A full hash can also be that of a text that is not in the repository yet, as the audit gate names it. Raises
+    `NothingToAccept` where a shorter one names no finding of `report`, and `HistoryError`.
     """
     made: list[Acceptance] = []
     for given in wanted:
@@ -103,6 +104,8 @@ def accept_findings(root: Path, report: RepoAudit, wanted: Collection[Acceptance
             for each in skill.found
             if given.covers(skill.skill, each)
         ]
+        if not fits and len(given.content) == FULL:
+            fits = [given]
         if not fits:
             raise NothingToAccept(f"{root} has no finding {given}; `audit` prints the findings that there are")
         made += fits

@@ -20,7 +20,7 @@ import msgspec
 import pygit2
 from pygit2.enums import FileMode, SortMode
 
-from engine.core.archives import ArchiveError, Member, NotAnArchive, members
+from engine.core.archives import ArchiveError, Member, members
 from engine.core.beneath import Beneath
 from engine.skills.exchange.bundle import (
     MAX_FILE,
@@ -110,8 +110,6 @@ def read_archive(path: Path) -> Bundle:
             bundle = gather([_archive_entry(member) for member in listed], path.name)
     except OSError as error:
         raise ExchangeError(f"cannot read {path}: {error.strerror or error}") from error
-    except NotAnArchive as error:
-        raise ExchangeError(f"{path} is neither a folder nor an archive (zip or tar): {error}") from error
     except ArchiveError as error:
         raise ExchangeError(str(error)) from error
     homes = tuple(package.place.removesuffix(package.path) for package in bundle.packages if not package.flat)
