@@ -25,4 +25,5 @@ def add_commands(commands: Commands) -> None:
         module.add_actions(actions)
     for action in actions.choices.values():
         action.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
+    skills.add_argument("--all", action="store_true", help=argparse.SUPPRESS)
     skills.add_argument("--json", action="store_true", help="print JSON")

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from engine.cli.common import Commands, UsageError, add_command, print_json, user_name
-from engine.cli.skills.target import log_accepted, open_repo, policy_of, root_of, skill_named
+from engine.cli.skills.target import found_name, is_empty, log_accepted, open_repo, policy_of, root_of
 from engine.core.errors import SkillosError
 from engine.core.text import counted, printable
 
@@ -37,13 +37,12 @@ def _audit(options: argparse.Namespace) -> int:
     except SkillosError as error:
         raise UsageError(str(error)) from error
     repo, root, by = open_repo(options), root_of(options.repo), user_name()
-    for name in options.names:
-        skill_named(repo, name)
-    report = audit_folder(root, policy_of(options.repo), options.names)
+    names = [found_name(repo, name) for name in options.names]
+    report = audit_folder(root, policy_of(options.repo), names)
     if wanted:
         accepted = accept_findings(root, report, wanted, by)
         log_accepted(options.repo, [str(each) for each in accepted], by)
-        report = audit_folder(root, policy_of(options.repo), options.names)
+        report = audit_folder(root, policy_of(options.repo), names)
     if options.json:
         print_json(report)
     else:
@@ -66,4 +65,4 @@ def _audit(options: argparse.Namespace) -> int:
     found_one = any(
         each.finding.severity in failing and not each.accepted for skill in report.skills for each in skill.found
     )
-    return 1 if found_one or (report.unaudited and "danger" in failing) else 0
+    return 1 if is_empty(repo) or found_one or (report.unaudited and "danger" in failing) else 0

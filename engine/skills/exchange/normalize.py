@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from engine.core.errors import SkillosError
-from engine.skills.format.frontmatter import read_header
+from engine.skills.format.frontmatter import mended, read_header
 from engine.skills.format.names import name_problem
 from engine.skills.format.rescue import FIELDS
 from engine.skills.format.skill import Skill
@@ -45,7 +45,8 @@ def normalize(skill: Skill, name: str) -> Normalized:
     if unread is not None:
         return Normalized(None, why=f"line {unread.line}: {unread.message}, and bytes of it would be lost")
     repairs: list[str] = []
-    text = _without_prelude(skill.text, repairs)
+    text, mends = mended(_without_prelude(skill.text, repairs))
+    repairs += mends
     parsed = Skill.parse(text, name=name)
     try:
         if not parsed.valid:

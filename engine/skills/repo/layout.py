@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -47,6 +48,7 @@ __all__ = [
     "TooLarge",
     "decoded",
     "decoded_name",
+    "find_places",
     "is_inside",
     "is_skill",
     "layout_of",
@@ -79,14 +81,23 @@ def skill_file(root: Path, name: str) -> str | None:
     """The path, relative to `root`, of the skill `name`; None where there is none.
 
     A skill at its usual place is found at once; otherwise, all of `root` is looked through, which takes 0.1 s for 10,000
-    skills. For many names, call `skill_files` once.
+    skills. For many names, call `find_places`.
     """
-    return usual_place(root, name) or _files_or_none(root).get(name)
+    return find_places(root, [name])[name]
 
 
 def skill_path(root: Path, name: str) -> str:
     """The path, relative to `root`, of the skill `name`: its present one, or that of a new skill."""
     return skill_file(root, name) or f"{name}/{SKILL_FILE}"
+
+
+def find_places(root: Path, names: Iterable[str]) -> dict[str, str | None]:
+    """The path, relative to `root`, of each of the skills `names`; None for a skill that is absent. One search at most."""
+    places = {name: usual_place(root, name) for name in names}
+    if None in places.values():
+        files = _files_or_none(root)
+        places = {name: place or files.get(name) for name, place in places.items()}
+    return places
 
 
 def usual_place(root: Path, name: str) -> str | None:

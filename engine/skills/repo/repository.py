@@ -20,7 +20,7 @@ from engine.core.errors import SkillosError
 from engine.core.findings import Finding
 from engine.skills.format.names import same_on_some_disks
 from engine.skills.format.skill import Skill
-from engine.skills.repo.layout import layout_of, other_files, read_text, skill_file
+from engine.skills.repo.layout import find_places, layout_of, other_files, read_text, skill_file
 from engine.skills.repo.rule import LeftOut, spelling_problem
 
 
@@ -141,8 +141,13 @@ class SkillRepo(Mapping[str, Skill]):
 
 def read_skill(root: Path, name: str) -> Skill | None:
     """The skill `name` of the folder `root`, None where there is none."""
-    file = skill_file(root, name)
-    return None if file is None else _read(root, name, file, None)
+    return read_skills(root, [name])[name]
+
+
+def read_skills(root: Path, names: Iterable[str]) -> dict[str, Skill | None]:
+    """The skills `names` of the folder `root`, None for one that is absent."""
+    places = find_places(root, names)
+    return {name: None if place is None else _read(root, name, place, None) for name, place in places.items()}
 
 
 def _clashes(names: Iterable[str]) -> dict[str, Finding]:

@@ -17,7 +17,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -52,6 +52,7 @@ MAX_DEPTH = 32
 _NEAR_MISS = re.compile(r"skills?(\.(md|mdx|markdown|mkd|txt|text|rst|html|yaml|yml|json))*", re.IGNORECASE)
 _MAX_LINKS = 40
 
+T = TypeVar("T")
 Kind = Literal["file", "folder", "link", "other"]
 
 
@@ -141,6 +142,22 @@ def is_skill(path: str) -> bool:
 def is_flat(name: str) -> bool:
     """Whether the name of a file at the top is that of a flat skill."""
     return name.endswith(".md") and not name.startswith(".") and name[:-3].lower() not in NOT_SKILLS
+
+
+def own_files(files: Mapping[str, T], place: str) -> dict[str, T]:
+    """Of the `files` below the folder of the skill file `place`, those that belong to no skill inside that folder."""
+    own = place.rpartition("/")[0]
+    inner = {path.rpartition("/")[0] for path in files if is_skill_file(path.rpartition("/")[2])} - {own}
+    if not inner:
+        return dict(files)
+    return {path: file for path, file in files.items() if path == place or inner.isdisjoint(_folders(path))}
+
+
+def _folders(path: str) -> Iterator[str]:
+    """The folders above `path` but for the top, innermost first."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
 
 
 # Links
@@ -267,7 +284,7 @@ def find_skills(files: Files, is_document: Callable[[str], str]) -> FoundSkills:
         ]
     for path in near:
         folder = path.rpartition("/")[0]
-        if folder not in spellings and not any(above in spellings for above in _above(folder)):
+        if spellings.keys().isdisjoint(_folders(path)):
             left.append(left_out(path, f"a skill's file is called {SKILL_FILE}"))
     return FoundSkills(tuple(sorted(places, key=_rank)), tuple(left))
 
@@ -301,13 +318,6 @@ def _rank(place: Place) -> tuple[bool, int, bool, str]:
     """Sorts skills of one name: not through a link, near to the top, in a folder of its own."""
     depth = place.folder.count("/") + 1
     return place.linked, depth, not place.folder, place.path
-
-
-def _above(folder: str) -> Iterator[str]:
-    """The folders above `folder` but for the top, innermost first."""
-    while "/" in folder:
-        folder = folder.rpartition("/")[0]
-        yield folder
 
 
 def name_of(place: Place, top: str) -> str:

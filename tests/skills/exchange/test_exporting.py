@@ -109,6 +109,7 @@ MENDED = {
         "---\nname: a\nversion: 1.10\ndescription: d\nmetadata:\n  x: y\ntags: [p, q]\n---\nB",
         "---\nname: a\ndescription: d\nmetadata:\n  x: y\n  version: '1.10'\n  tags: '[\"p\",\"q\"]'\n---\nB",
     ),
+    "an unquoted colon": ("---\nname: a\ndescription: d: e\n---\nB", "---\nname: a\ndescription: 'd: e'\n---\nB"),
     "three hyphens": (
         "---\nname: a\ndescription: d --- e\n---\nB",
         '---\n"name": "a"\n"description": "d \\x2d-- e"\n---\nB',
@@ -130,8 +131,6 @@ def test_an_invalid_skill_is_repaired_where_nothing_is_lost(tmp_path: Path, befo
     ("text", "why"),
     [
         ("no frontmatter", "no frontmatter"),
-        ("---\nname: a\ndescription: d\n", "closes the frontmatter"),
-        ("---\nname: a\ndescription: d: e\n---\nB", "not YAML"),
         ("---\nname: a\n---\nB", "no description"),
         (f"---\nname: a\ndescription: {'d' * 1025}\n---\nB", "1,025 characters"),
         ("---\nname: a\ndescription: d\ncompatibility:\n- c\n---\nB", "compatibility is a list"),
