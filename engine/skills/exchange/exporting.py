@@ -110,7 +110,7 @@ def _publish(folder: Beneath, name: str, files: dict[str, File]) -> None:
     try:
         if name.lower().endswith(".zip"):
             folder.write(draft, _zipped(files))
-            folder.link(draft, name)
+            _give_name(folder, draft, name)
         else:
             folder.mkdir(draft)
             for path, file in files.items():
@@ -119,6 +119,8 @@ def _publish(folder: Beneath, name: str, files: dict[str, File]) -> None:
                 folder.sync(path)
             folder.rename(draft, name)
     except OSError as error:
+        if _has_name(folder, draft, name):
+            raise _NotSynced(error.strerror or str(error)) from error
         _remove(folder, draft, error)
         raise
     try:
@@ -126,6 +128,27 @@ def _publish(folder: Beneath, name: str, files: dict[str, File]) -> None:
         folder.sync()
     except OSError as error:
         raise _NotSynced(error.strerror or str(error)) from error
+
+
+def _has_name(folder: Beneath, draft: str, name: str) -> bool:
+    """Whether the draft has the target's name already, although the call that gave it failed."""
+    try:
+        made = folder.lstat(name)
+        return not folder.exists(draft) or made.st_ino == folder.lstat(draft).st_ino
+    except OSError:
+        return False
+
+
+def _give_name(folder: Beneath, draft: str, name: str) -> None:
+    """Give the file `draft` the name `name`, which no file has. A disk without hard links cannot refuse a name that is new."""
+    try:
+        folder.link(draft, name)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+            raise
+        if folder.exists(name):
+            raise FileExistsError(errno.EEXIST, "it exists already", name) from error
+        folder.rename(draft, name)
 
 
 def _above(path: str) -> Iterator[str]:
@@ -137,12 +160,11 @@ def _above(path: str) -> Iterator[str]:
 
 def _remove(folder: Beneath, draft: str, error: OSError) -> None:
     """Remove what was written before `error`. Where that fails too, the error says what is left."""
+    folder.rmtree(draft)
     try:
-        if folder.exists(draft):
-            folder.rmtree(draft)
+        folder.unlink(draft, missing_ok=True)
     except OSError:
-        left = f"{folder.root / draft} is left and can be removed"
-        error.strerror = f"{error.strerror or error} ({left})"
+        error.strerror = f"{error.strerror or error} ({folder.root / draft} is left and can be removed)"
 
 
 def _zipped(files: dict[str, File]) -> bytes:

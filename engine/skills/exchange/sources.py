@@ -67,20 +67,22 @@ def _read_folder(path: Path, *, deep: bool) -> Bundle:
     try:
         if not stat.S_ISDIR(path.stat().st_mode):
             raise ExchangeError(f"{path} is neither a folder nor an archive; name one")
-        os.listdir(path)  # noqa: PTH208  (raises where the reading of the folder would, later)
+        return gather(_folder_entries(path), path.resolve().name, deep=deep)
     except OSError as error:
         raise ExchangeError(
             f"cannot read {path}: {error.strerror or error}; name a folder that you may read"
         ) from error
-    return gather(_folder_entries(path), path.resolve().name, deep=deep)
 
 
 def _folder_entries(root: Path) -> Iterator[Entry]:
     for path, kind, target, why in list_folder(root):
         try:
             status = (root / path).lstat()
-        except OSError:
+        except FileNotFoundError:
             continue  # deleted meanwhile
+        except OSError as error:
+            yield Entry(path, 0, kind, False, bytes, why=f"it cannot be read: {error.strerror}")
+            continue
         link = posixpath.relpath(target or ".", posixpath.dirname(path) or ".") if kind == "link" and not why else ""
         executable = bool(status.st_mode & stat.S_IXUSR)
         yield Entry(path, status.st_size, kind, executable, partial(_file_bytes, root, path), link, why)
