@@ -14,6 +14,7 @@ import io
 import secrets
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -86,8 +87,12 @@ def _write(target: Path, files: dict[str, File]) -> None:
     """Publish `target` with these files in it. No link is followed below the folder of `target`."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with Beneath(target.parent) as folder:
+        folder = Beneath(target.parent)
+        try:
             _publish(folder, target.name, files)
+        finally:
+            with suppress(OSError):  # a folder has nothing to write when it is closed
+                folder.close()
     except _NotSynced as error:
         raise ExchangeError(f"{target} is written, but the disk did not confirm it: {error}; look at it") from error
     except OSError as error:
