@@ -58,6 +58,7 @@ def add_actions(actions: Commands) -> None:
 def _import(options: argparse.Namespace) -> int:
     from engine.cli.skills.questions import ask
     from engine.skills.exchange import ImportReport, candidates, import_skills, plan_import, read_source
+    from engine.skills.exchange.candidates import accepting
 
     root, settings, by = root_of(options.repo), policy_of(options.repo), user_name()
     accept = _accepted(options.accept)
@@ -67,7 +68,7 @@ def _import(options: argparse.Namespace) -> int:
     if not options.plan and not options.json and not options.no_questions and _on_a_terminal():
         asked, more = ask(listed, choices, options.clash)
         choices, accept = {**choices, **asked}, [*accept, *more]
-        listed = candidates(bundle, root, settings=settings, accept=accept, by=by)
+        listed = accepting(listed, more, by, settings)
     plan = plan_import(bundle, root, clash=options.clash, choices=choices, accept=accept, listed=listed)
     report = ImportReport(plan.origin, None, plan.imported, plan.left, plan.skipped)
     if not options.plan:
@@ -135,7 +136,8 @@ def _print(report: ImportReport, listed: Sequence[Candidate], *, planned: bool) 
         for accepted in done.accepted:
             print(printable(f"accepted  {accepted.short()}"))
     for left in report.left:
-        print(printable(f"left out  {left.name} ({left.place}): {left.why}"), file=sys.stderr)
+        mark = "copy" if left.reason == "copy" else "left out"
+        print(printable(f"{mark:<9} {left.name} ({left.place}): {left.why}"), file=sys.stderr)
         for line in _advice(left, by_place.get(left.place)):
             print(printable(f"          {line}"), file=sys.stderr)
     for skipped in report.skipped:
@@ -146,8 +148,10 @@ def _print(report: ImportReport, listed: Sequence[Candidate], *, planned: bool) 
     if not listed:
         made = f"{report.origin} has no skill, which is a folder with a SKILL.md; {made}"
     kept = "to be imported" if planned else "imported"
-    out = f"{len(report.left):,} left out, {len(report.skipped):,} skipped"
-    print(printable(f"{written:,} {kept}, {same:,} there already, {out}: {made}"))
+    copies = sum(left.reason == "copy" for left in report.left)
+    out = f"{len(report.left) - copies:,} left out, {len(report.skipped):,} skipped"
+    twice = f", {copies:,} identical {'copy' if copies == 1 else 'copies'}" if copies else ""
+    print(printable(f"{written:,} {kept}, {same:,} there already{twice}, {out}: {made}"))
 
 
 def _line(each: Candidate) -> str:

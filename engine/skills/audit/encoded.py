@@ -42,6 +42,8 @@ _IMAGE = re.compile(r"data:(?:image|font)/[\w.+-]{1,40};base64,\Z")
 _ESCAPE = re.compile(r"\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\u\{[0-9A-Fa-f]{1,6}\}|\\[0-3]?[0-7]{2}(?![0-9])")
 _PERCENT = re.compile(r"%[2-7][0-9A-Fa-f]")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8});", re.IGNORECASE)
+_JOINT = re.compile(r"[\"'][ \t]*[+,\\]?[ \t]*$", re.MULTILINE)
+"""What ends a line of a string that goes on in the next line."""
 _NOT_DIGITS = re.compile(r"[^A-Za-z0-9+/_=-]")
 
 
@@ -98,6 +100,10 @@ def _base64(word: str) -> bytes:
     return base64.b64decode(digits + "=" * (-len(digits) % 4))
 
 
+def _wrapped(lines: str) -> bytes:
+    return _base64(_JOINT.sub("", lines))
+
+
 def _hex(word: str) -> bytes:
     digits = re.sub(r"0x|\\x|[^0-9A-Fa-f]", "", word)
     return bytes.fromhex(digits[: len(digits) // 2 * 2])
@@ -111,7 +117,7 @@ def _base32(word: str) -> bytes:
 _Decode = Callable[[str], bytes]
 _ENCODINGS: tuple[tuple[re.Pattern[str], _Decode, str, bool], ...] = (
     (_WORD, _base64, "base64", True),
-    (_WRAPPED, _base64, "base64", False),
+    (_WRAPPED, _wrapped, "base64", False),
     (_HEX_WORD, _hex, "hexadecimal", False),
     (_HEX_LIST, _hex, "hexadecimal", False),
     (_BASE32, _base32, "base32", False),

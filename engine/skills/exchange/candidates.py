@@ -9,7 +9,7 @@ chooses one of them by its place. Identical copies are one candidate, and their 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -55,7 +55,7 @@ def candidates(
     root: Path,
     *,
     settings: AuditSettings | None = None,
-    accept: Iterable[Acceptance] = (),
+    accept: Collection[Acceptance] = (),
     by: str = "",
 ) -> tuple[Candidate, ...]:
     """The candidates of `bundle` for the repository at `root`, by name and place. Changes nothing.
@@ -75,12 +75,6 @@ def candidates(
             if known is None and any(each.blocks(settings) for each in found):
                 known = accepted_in(root)
             found = marked(found, package.name, known or {})
-            found = tuple(
-                msgspec.structs.replace(each, accepted=by or "you")
-                if not each.accepted and any(given.covers(package.name, each) for given in accept)
-                else each
-                for each in found
-            )
             taken_by = present.taken_by(package.name)
             made.append(
                 Candidate(
@@ -98,6 +92,25 @@ def candidates(
                     tuple(each for each in found if each.blocks(settings)),
                 )
             )
+    return accepting(made, accept, by, settings)
+
+
+def accepting(
+    listed: Iterable[Candidate], accept: Collection[Acceptance], by: str, settings: AuditSettings | None = None
+) -> tuple[Candidate, ...]:
+    """The candidates with the findings `accept` marked as accepted by the person `by`."""
+    if not accept:
+        return tuple(listed)
+    made: list[Candidate] = []
+    for each in listed:
+        found = tuple(
+            msgspec.structs.replace(located, accepted=by or "you")
+            if not located.accepted and any(given.covers(each.name, located) for given in accept)
+            else located
+            for located in each.found
+        )
+        blocking = tuple(located for located in found if located.blocks(settings or AuditSettings()))
+        made.append(msgspec.structs.replace(each, found=found, blocking=blocking))
     return tuple(made)
 
 

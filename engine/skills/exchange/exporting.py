@@ -93,8 +93,8 @@ def _write(target: Path, files: dict[str, File]) -> None:
         finally:
             with suppress(OSError):  # a folder has nothing to write when it is closed
                 folder.close()
-    except _NotSynced as error:
-        raise ExchangeError(f"{target} is written, but the disk did not confirm it: {error}; look at it") from error
+    except _Written as error:
+        raise ExchangeError(f"{target} is written, but {error}") from error
     except OSError as error:
         taken = error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
         why = "it exists already" if taken else error.strerror or str(error)
@@ -102,8 +102,12 @@ def _write(target: Path, files: dict[str, File]) -> None:
         raise ExchangeError(f"cannot export to {target}: {why}; {advice}") from error
 
 
-class _NotSynced(SkillosError):
-    """The target has its name, and whether it would survive a power failure is not known."""
+class _Written(SkillosError):
+    """The target has its name, and something failed after that. The message says what."""
+
+    @classmethod
+    def unconfirmed(cls, error: OSError) -> _Written:
+        return cls(f"the disk did not confirm it: {error.strerror or error}; look at it")
 
 
 def _publish(folder: Beneath, name: str, files: dict[str, File]) -> None:
@@ -127,14 +131,18 @@ def _publish(folder: Beneath, name: str, files: dict[str, File]) -> None:
             folder.rename(draft, name)
     except OSError as error:
         if inode and _inode(folder, name) == inode:
-            raise _NotSynced(error.strerror or str(error)) from error
+            raise _Written.unconfirmed(error) from error
         _remove(folder, draft, error)
         raise
     try:
         folder.unlink(draft, missing_ok=True)
+    except OSError as error:
+        why = f"{folder.root / draft}, the same file, is left beside it and can be removed"
+        raise _Written(f"{why}: {error.strerror or error}") from error
+    try:
         folder.sync()
     except OSError as error:
-        raise _NotSynced(error.strerror or str(error)) from error
+        raise _Written.unconfirmed(error) from error
 
 
 def _inode(folder: Beneath, name: str) -> int:
