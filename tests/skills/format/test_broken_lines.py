@@ -1,4 +1,4 @@
-"""A broken line of a frontmatter costs that line: the others are read, its text is recovered, and a finding says the mend."""
+"""A broken line of a frontmatter costs that line: its text is recovered, the others are read, a finding says the mend."""
 
 from __future__ import annotations
 
