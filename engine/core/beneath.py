@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, NamedTuple, Self
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -28,12 +29,29 @@ class LinkInTheWay(OSError):
     """A part of a path is a link (or no folder), and links are not followed."""
 
 
+class Entry(NamedTuple):
+    """A name in a folder. A link is neither a folder nor a file here, wherever it leads."""
+
+    name: str
+    is_folder: bool
+    is_file: bool
+    is_link: bool
+
+
 class Beneath:
     """A folder that stays open. Close it, or use it as a context manager."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def below(self, path: str) -> Self:
+        """The folder at `path` as a folder of its own, which stays the same one when its name is given to another."""
+        with self._folder(path) as folder:
+            made = type(self).__new__(type(self))
+            made.root = self.root / path
+            made._descriptor = os.dup(folder)
+        return made
 
     def close(self) -> None:
         """Close the folder; a second call does nothing."""
@@ -67,13 +85,33 @@ class Beneath:
         with self._folder(path) as folder:
             return sorted(os.listdir(folder))  # noqa: PTH208 - a descriptor, not a path
 
-    def read(self, path: str, limit: int) -> bytes:
-        """The bytes of a regular file, at most `limit` + 1 of them, so that a caller can see that there are more."""
+    def entries(self, path: str = "") -> list[Entry]:
+        """The entries of a folder, sorted by name."""
+        with self._folder(path) as folder, os.scandir(folder) as found:
+            entries = [
+                Entry(
+                    each.name,
+                    each.is_dir(follow_symlinks=False),
+                    each.is_file(follow_symlinks=False),
+                    each.is_symlink(),
+                )
+                for each in found
+            ]
+        return sorted(entries)
+
+    def open(self, path: str) -> BinaryIO:
+        """A regular file, open for reading."""
         with self._parent(path) as (folder, name):
             descriptor = _opened(name, os.O_RDONLY | os.O_NONBLOCK, folder, path)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise OSError(errno.EINVAL, "it is not a regular file", path)
+        file = os.fdopen(descriptor, "rb")
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            file.close()
+            raise OSError(errno.EINVAL, "it is not a regular file", path)
+        return file
+
+    def read(self, path: str, limit: int) -> bytes:
+        """The bytes of a regular file, at most `limit` + 1 of them, so that a caller can see that there are more."""
+        with self.open(path) as file:
             return file.read(limit + 1)
 
     def readlink(self, path: str) -> str:
@@ -81,20 +119,41 @@ class Beneath:
         with self._parent(path) as (folder, name):
             return os.readlink(name, dir_fd=folder)
 
-    def write(self, path: str, data: bytes, *, executable: bool = False) -> None:
+    def write(self, path: str, data: bytes | Iterable[bytes], *, executable: bool = False, sync: bool = True) -> None:
         """Write a new file and sync it to the disk; its folders are made. Raises `FileExistsError`."""
+        self._write(path, data, os.O_CREAT | os.O_EXCL, 0o777 if executable else 0o666, sync)
+
+    def overwrite(self, path: str, data: bytes) -> None:
+        """Write a file in place; it is made if absent. After a crash it can hold a part of `data`."""
+        self._write(path, data, os.O_CREAT | os.O_TRUNC, 0o666, sync=False)
+
+    def append(self, path: str, data: bytes) -> None:
+        """Append to a file, which is made if absent, and its folders too."""
+        self._write(path, data, os.O_CREAT | os.O_APPEND, 0o666, sync=False)
+
+    def descriptor(self, path: str, flags: int, mode: int = 0o666) -> int:
+        """Open a file with the flags of `os.open`; its descriptor, which the caller closes."""
+        with self._parent(path) as (folder, name):
+            return _opened(name, flags, folder, path, mode)
+
+    def _write(self, path: str, data: bytes | Iterable[bytes], flags: int, mode: int, sync: bool) -> None:
         with self._parent(path, make=True) as (folder, name):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-            descriptor = _opened(name, flags, folder, path, 0o777 if executable else 0o666)
+            descriptor = _opened(name, os.O_WRONLY | os.O_NONBLOCK | flags, folder, path, mode)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
-            os.fsync(descriptor)
+            if sync:
+                os.fsync(descriptor)
 
     def symlink(self, target: str, path: str) -> None:
         """Make a link at `path`; its folders are made. Raises `FileExistsError`."""
         with self._parent(path, make=True) as (folder, name):
             os.symlink(target, name, dir_fd=folder)
+
+    def link(self, old: str, new: str) -> None:
+        """Give a file a second name, `new`, which must not exist yet. Raises `FileExistsError`."""
+        with self._parent(old) as (source, source_name), self._parent(new) as (target, target_name):
+            os.link(source_name, target_name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
 
     def mkdir(self, path: str) -> None:
         """Make a folder with its parents; one that exists is left as it is."""
@@ -120,6 +179,11 @@ class Beneath:
         with self._parent(path) as (folder, name):
             os.rmdir(name, dir_fd=folder)
 
+    def rmtree(self, path: str) -> None:
+        """Remove a folder with all its content, as far as that is possible. Raises nothing for what is left."""
+        with suppress(OSError), self._parent(path) as (folder, name):
+            shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
+
     def sync(self, path: str = "") -> None:
         """Sync the entries of a folder to the disk."""
         with self._folder(path) as folder:
@@ -131,7 +195,11 @@ class Beneath:
         if name in ("", ".", ".."):
             raise OSError(errno.EINVAL, "it is not the path of a file", path)
         with self._folder(parent, make=make) as folder:
-            yield folder, name
+            try:
+                yield folder, name
+            except OSError as error:
+                self._locate(error, path)
+                raise
 
     @contextmanager
     def _folder(self, path: str, *, make: bool = False) -> Iterator[int]:
@@ -140,21 +208,29 @@ class Beneath:
             for name in path.split("/") if path else []:
                 if name in ("", ".", ".."):
                     raise OSError(errno.EINVAL, "it is not a relative path in its shortest form", path)
-                if make:
-                    _make(name, here)
-                below = _opened(name, _FOLDER, here, path)
+                below = _opened_or_made(name, here, path) if make else _opened(name, _FOLDER, here, path)
                 os.close(here)
                 here = below
             yield here
+        except OSError as error:
+            self._locate(error, path)
+            raise
         finally:
             os.close(here)
 
+    def _locate(self, error: OSError, path: str) -> None:
+        """Give an error the whole path, where it has only the last part of it."""
+        if not (isinstance(error.filename, str) and error.filename.startswith(str(self.root))):
+            error.filename = str(self.root / path)
 
-def _make(name: str, folder: int) -> None:
+
+def _opened_or_made(name: str, folder: int, path: str) -> int:
     try:
-        os.mkdir(name, dir_fd=folder)
-    except FileExistsError:
-        return
+        return _opened(name, _FOLDER, folder, path)
+    except FileNotFoundError:
+        with suppress(FileExistsError):
+            os.mkdir(name, dir_fd=folder)
+        return _opened(name, _FOLDER, folder, path)
 
 
 def _opened(name: str, flags: int, folder: int, path: str, mode: int = 0o777) -> int:

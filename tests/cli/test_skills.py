@@ -250,16 +250,6 @@ def test_names_that_are_taken_are_refused_unless_it_is_said_what_to_do(repo: Pat
     assert body(repo) == "Mugs are on the shelf.\n"
 
 
-def test_what_is_dangerous_is_only_imported_when_that_is_accepted(repo: Path, tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "setup.md").write_text(skill("setup", CURL))
-    done = shell("skills", repo, "import", tmp_path / "other")
-    assert done.code == 1 and "fetch-and-run" in done.err and "--accept-danger" in done.err
-    assert "setup" not in SkillRepo.open(repo)
-    assert shell("skills", repo, "import", tmp_path / "other", "--accept-danger").code == 0
-    assert "setup" in SkillRepo.open(repo)
-
-
 def test_a_dangerous_script_beside_a_skill_is_not_imported(repo: Path, tmp_path: Path) -> None:
     other = tmp_path / "other" / "setup"
     (other / "scripts").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What only reads a skill repository: `list`, `show`, `search`, `check`, `audit`, `stats`."""
+"""What only reads a skill repository: `list`, `show`, `search`, `check`, `stats`."""
 
 from __future__ import annotations
 
@@ -12,20 +12,14 @@ from engine.cli.skills.target import (
     found_name,
     is_empty,
     open_repo,
-    policy_of,
     print_left_out,
     root_of,
-    skill_named,
-    texts_beside,
 )
 from engine.core.text import counted, printable
-from engine.review.settings import AuditSettings
 from engine.skills import Finding, SkillRepo
-from engine.skills.audit import Finding as AuditFinding
 from engine.skills.repo.rule import SKILL_FILE, LeftOut
 
 WIDTH = 100
-SEVERITIES = ("info", "warning", "danger")
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -97,11 +91,6 @@ def add_actions(actions: Commands) -> None:
     check.add_argument("names", nargs="*", metavar="NAME", help="all by default")
     for action in (search, check):
         add_all(action)
-    audit = add_command(actions, "audit", "look for what is hidden, secret, dangerous or copied", _audit)
-    audit.add_argument("names", nargs="*", metavar="NAME", help="all by default")
-    audit.add_argument(
-        "--fail-on", choices=[*SEVERITIES, "never"], default="danger", help="from which severity on to exit with 1"
-    )
     add_command(actions, "stats", "count skills, findings and edits, step by step", _stats)
 
 
@@ -187,36 +176,6 @@ def _check(options: argparse.Namespace) -> int:
 
 def _line(name: str, finding: Finding) -> str:
     return printable(f"{name}:{finding.line}: {finding.severity}: {finding.rule}: {finding.message}", 400)
-
-
-def _audit(options: argparse.Namespace) -> int:
-    repo = open_repo(options)
-    audited = _audited(repo, options.names, policy_of(options.repo))
-    found = [finding for findings in audited.values() for finding in findings]
-    if options.json:
-        print_json(audited)
-    else:
-        for name, findings in audited.items():
-            for each in findings:
-                print(printable(f"{name}:{each.line}: {each.severity}: {each.rule}: {each.message}", 400))
-        counts = ", ".join(f"{sum(each.severity == s for each in found)} {s}" for s in reversed(SEVERITIES))
-        print(f"{len(audited):,} files audited: {counts}")
-    failing = SEVERITIES[SEVERITIES.index(options.fail_on) :] if options.fail_on != "never" else ()
-    return 1 if any(each.severity in failing for each in found) else 0
-
-
-def _audited(repo: SkillRepo, names: list[str], policy: AuditSettings) -> dict[str, list[AuditFinding]]:
-    """The findings by skill, those in a file beside it by `skill/file`."""
-    from engine.skills.audit import audit, audit_repo
-
-    for name in names:
-        skill_named(repo, name)
-    audited: dict[str, list[AuditFinding]] = {}
-    for name, findings in audit_repo(repo, similarity=policy.similarity).items():
-        if not names or name in names:
-            audited[name] = findings
-            audited |= {f"{name}/{file}": audit(text) for file, text in texts_beside(repo, name)}
-    return audited
 
 
 def _stats(options: argparse.Namespace) -> int:

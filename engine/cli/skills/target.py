@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
 
 from engine.cli.common import CommandError
+from engine.core.events import FindingsAccepted
 from engine.core.text import counted, printable
 from engine.review.settings import AuditSettings
 from engine.runs.directory import DATABASE, Run
 from engine.skills import Skill, SkillRepo
 from engine.skills.format.names import normalized
-from engine.skills.repo.layout import read_text
 
 SHOWN = 5
 """How many files that are left out are named without `--all`."""
@@ -35,6 +35,13 @@ def policy_of(path: Path) -> AuditSettings:
         return AuditSettings()
     with Run.open(path) as run:
         return run.config.audit
+
+
+def log_accepted(path: Path, accepted: Collection[str], by: str) -> None:
+    """Log the accepted findings in the run that `path` names; of a folder, its history has them."""
+    if accepted and (path / DATABASE).exists():
+        with Run.open(path) as run:
+            run.append(FindingsAccepted(by, sorted(accepted)))
 
 
 def open_repo(options: argparse.Namespace) -> SkillRepo:
@@ -86,14 +93,3 @@ def is_empty(repo: SkillRepo) -> bool:
         rule = "a skill is a folder with a SKILL.md, or at the top a file name.md that begins with frontmatter"
         print(printable(f"no skill in {repo.path}: {rule}"), file=sys.stderr)
     return not len(repo)
-
-
-def texts_beside(repo: SkillRepo, name: str) -> Iterator[tuple[str, str]]:
-    """The other files of a skill that are text (scripts, references), with what they hold."""
-    place = repo.place(name)
-    if repo.path is not None and place is not None:
-        folder = place.rpartition("/")[0]
-        for file in repo.files(name):
-            text, problems = read_text(repo.path, f"{folder}/{file}" if folder else file)
-            if not problems:
-                yield file, text

@@ -20,7 +20,7 @@ import msgspec
 
 from engine.core.errors import SkillosError
 from engine.skills.format.frontmatter import DOCUMENT, begins_with_frontmatter
-from engine.skills.format.names import name_problem, normalized
+from engine.skills.format.names import name_problem, normalized, same_on_some_disks
 from engine.skills.format.skill import MAX_BYTES, Skill
 from engine.skills.history.trees import TEMPORARY
 from engine.skills.repo.layout import decoded, decoded_name
@@ -102,7 +102,10 @@ class Package(msgspec.Struct, frozen=True):
 
 
 class Bundle(msgspec.Struct, frozen=True):
-    """The skills of a source, sorted by name, and what was skipped. `origin` names the source."""
+    """The skills of a source, sorted by name, and what was skipped. `origin` names the source.
+
+    Several skills can have one name (`same_on_some_disks`), the nearest to the top first; in a skill repository, one has it.
+    """
 
     origin: str
     packages: tuple[Package, ...]
@@ -123,7 +126,8 @@ class _Gathering:
     def __init__(self, origin: str, deep: bool) -> None:
         self._origin = origin
         self._deep = deep
-        self._packages: dict[str, Package] = {}
+        self._packages: list[Package] = []
+        self._firsts: dict[str, str] = {}
         self._skipped: list[Skipped] = []
         self._folders: set[str] = set()
         self._room = MAX_TOTAL
@@ -145,9 +149,8 @@ class _Gathering:
                 self._add_flat(safe[files.real[place.path]]._replace(path=place.path))
             else:
                 self._add_folder(place, owned[place.folder])
-        return Bundle(
-            self._origin, tuple(self._packages[name] for name in sorted(self._packages)), tuple(self._skipped)
-        )
+        packages = sorted(self._packages, key=lambda package: package.name)
+        return Bundle(self._origin, tuple(packages), tuple(self._skipped))
 
     def _skip(self, place: str, why: str) -> None:
         self._skipped.append(Skipped(decoded_name(place)[:MAX_PATH], why))
@@ -171,7 +174,7 @@ class _Gathering:
             if not NOT_SEARCHED.isdisjoint(entry.path.split("/")[:-1]):
                 self._skip_folder(entry.path)
                 continue
-            problem = _path_problem(entry.path)
+            problem = entry.why or _path_problem(entry.path)
             if problem:
                 self._skip(entry.path, problem)
             elif entry.path in safe or entry.path in duplicates:
@@ -231,14 +234,15 @@ class _Gathering:
                 place, f"neither its path nor its file gives a valid name: {name_problem(names[0] if names else '')}"
             )
             return
-        if name in self._packages:
-            self._skip(place, f"{self._packages[name].place} has the same name, {name!r}")
+        nearest = self._firsts.setdefault(same_on_some_disks(name), place)
+        if nearest != place and not self._deep:
+            self._skip(place, f"{nearest} has the same name, {name!r}")
             return
         parsed = Skill.parse(text, name=name)
         spelling = spelling_problem(place)
         findings = (*findings, *((spelling,) if spelling else ()))
         skill = msgspec.structs.replace(parsed, findings=(*findings, *parsed.findings)) if findings else parsed
-        self._packages[name] = Package(name, place, skill, path, files, flat)
+        self._packages.append(Package(name, place, skill, path, files, flat))
 
     def _data(self, entry: Entry, limit: int) -> bytes | None:
         """The bytes of a file, or None after it was recorded as skipped."""

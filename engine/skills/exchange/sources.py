@@ -1,4 +1,4 @@
-"""Read skills from a folder, a zip, a commit of a git repository, or a skill repository.
+"""Read skills from a folder, an archive, a commit of a git repository, or a skill repository.
 
     read_source(Path("collection.zip"))              # detects the kind of source
     read_git(Path("project"), ref="v1.2")            # a working tree or a bare repository
@@ -9,20 +9,18 @@ All raise `ExchangeError` for a source that cannot be read at all. Problems of s
 
 from __future__ import annotations
 
-import lzma
 import os
 import posixpath
-import re
 import stat
-import zipfile
-import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pygit2
 from pygit2.enums import FileMode, SortMode
 
+from engine.core.archives import ArchiveError, Member, members
 from engine.core.beneath import Beneath
 from engine.skills.exchange.bundle import (
     MAX_FILE,
@@ -30,6 +28,7 @@ from engine.skills.exchange.bundle import (
     Bundle,
     Entry,
     ExchangeError,
+    Skipped,
     Unreadable,
     gather,
 )
@@ -38,21 +37,17 @@ from engine.skills.history.errors import HistoryError, translate_errors
 from engine.skills.history.repository import any_repository, is_bare
 from engine.skills.history.trees import blob, files
 from engine.skills.repo.listing import list_folder
-from engine.skills.repo.rule import MAX_ENTRIES, Kind
+from engine.skills.repo.rule import Kind
 
 MAX_ARCHIVE = 256 * 1024**2
-MAX_DIRECTORY = 64 * 1024**2
-"""Bytes of an archive's central directory."""
-
-_END = b"PK\x05\x06"
-_END_64 = b"PK\x06\x06"
+ARCHIVES = (".zip", ".skill", ".tar", ".tgz", ".gz", ".bz2", ".tbz2", ".xz", ".txz", ".7z", ".rar", ".zst")
 
 
 def read_source(path: Path, *, ref: str = "", step: int | None = None, run: str = "") -> Bundle:
-    """The skills of a zip, a folder, or (with a ref, a step or a run) a commit. Raises `ExchangeError`."""
+    """The skills of an archive, a folder, or (with a ref, a step or a run) a commit. Raises `ExchangeError`."""
     if ref or step is not None or run or (path.is_dir() and is_bare(path)):
         return read_git(path, ref=ref, step=step, run=run)
-    return read_zip(path) if path.is_file() else read_folder(path)
+    return read_archive(path) if path.is_file() else read_folder(path)
 
 
 # Folders
@@ -71,21 +66,23 @@ def read_repo(path: Path) -> Bundle:
 def _read_folder(path: Path, *, deep: bool) -> Bundle:
     try:
         if not stat.S_ISDIR(path.stat().st_mode):
-            raise ExchangeError(f"{path} is neither a folder nor a zip; name one")
-        os.listdir(path)  # noqa: PTH208  (raises where the reading of the folder would, later)
+            raise ExchangeError(f"{path} is neither a folder nor an archive; name one")
+        return gather(_folder_entries(path), path.resolve().name, deep=deep)
     except OSError as error:
         raise ExchangeError(
             f"cannot read {path}: {error.strerror or error}; name a folder that you may read"
         ) from error
-    return gather(_folder_entries(path), path.resolve().name, deep=deep)
 
 
 def _folder_entries(root: Path) -> Iterator[Entry]:
     for path, kind, target, why in list_folder(root):
         try:
             status = (root / path).lstat()
-        except OSError:
+        except FileNotFoundError:
             continue  # deleted meanwhile
+        except OSError as error:
+            yield Entry(path, 0, kind, False, bytes, why=f"it cannot be read: {error.strerror}")
+            continue
         link = posixpath.relpath(target or ".", posixpath.dirname(path) or ".") if kind == "link" and not why else ""
         executable = bool(status.st_mode & stat.S_IXUSR)
         yield Entry(path, status.st_size, kind, executable, partial(_file_bytes, root, path), link, why)
@@ -99,63 +96,44 @@ def _file_bytes(root: Path, path: str) -> bytes:
     return data
 
 
-# Zips
+# Archives
 
 
-def read_zip(path: Path) -> Bundle:
-    """The skills of a zip, at any depth. Nothing is unpacked to the disk. Raises `ExchangeError`."""
+def read_archive(path: Path) -> Bundle:
+    """The skills of a zip or a tar, at any depth. Nothing is unpacked to the disk. Raises `ExchangeError`."""
     try:
-        _check_archive(path)
-        with zipfile.ZipFile(path) as archive:
-            return gather(_zip_entries(archive), path.name)
+        size = path.stat().st_size
+        if size > MAX_ARCHIVE:
+            raise ExchangeError(
+                f"{path} has {size:,} bytes, {MAX_ARCHIVE:,} are allowed; unpack it and name the folder"
+            )
+        with path.open("rb") as file:
+            listed = list(members(file, str(path)))
+            bundle = gather([_archive_entry(member) for member in listed], path.name)
     except OSError as error:
         raise ExchangeError(f"cannot read {path}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError) as error:
-        raise ExchangeError(f"{path} is not a zip that can be read: {error}") from error
+    except ArchiveError as error:
+        raise ExchangeError(str(error)) from error
+    homes = tuple(package.place.removesuffix(package.path) for package in bundle.packages if not package.flat)
+    inner = [
+        Skipped(member.path, "it is an archive inside the archive; take it out, and import it by itself")
+        for member in listed
+        if member.path.lower().endswith(ARCHIVES) and not member.why and not member.path.startswith(homes or ("\0",))
+    ]
+    return msgspec.structs.replace(bundle, skipped=(*bundle.skipped, *inner))
 
 
-def _check_archive(path: Path) -> None:
-    """Refuse an archive whose central directory is too large for the memory, before it is read."""
-    size = path.stat().st_size
-    if size > MAX_ARCHIVE:
-        raise ExchangeError(f"{path} has {size:,} bytes, {MAX_ARCHIVE:,} are allowed; unpack it and name the folder")
-    with path.open("rb") as file:
-        file.seek(max(0, size - 66_000))
-        tail = file.read()
-    if any(size > MAX_DIRECTORY for size in _directory_sizes(tail)):
-        raise ExchangeError(f"{path} lists too many files; unpack it and name the folder")
+def _archive_entry(member: Member) -> Entry:
+    kind: Kind = "link" if member.link else "file"
+    read = partial(_archive_bytes, member)
+    return Entry(member.path, member.size, kind, member.executable, read, member.link, member.why)
 
 
-def _directory_sizes(tail: bytes) -> Iterator[int]:
-    """The size in bytes of the central directory, for each end record that a reader could find in the last bytes."""
-    for record, field in ((_END, slice(12, 16)), (_END_64, slice(40, 48))):
-        for found in re.finditer(record, tail):
-            yield int.from_bytes(tail[found.start() :][field], "little")
-
-
-def _zip_entries(archive: zipfile.ZipFile) -> Iterator[Entry]:
-    listed = archive.infolist()
-    if len(listed) > MAX_ENTRIES:
-        raise ExchangeError(f"{archive.filename} holds more than {MAX_ENTRIES:,} files; take a part of it")
-    for info in listed:
-        if info.is_dir():
-            continue
-        mode = info.external_attr >> 16
-        kind: Kind = "link" if stat.S_ISLNK(mode) else "file" if stat.S_IFMT(mode) in (0, stat.S_IFREG) else "other"
-        name = info.orig_filename  # the name in the archive; `filename` ends at a NUL byte
-        yield Entry(name, info.file_size, kind, bool(mode & stat.S_IXUSR), partial(_zip_bytes, archive, info))
-
-
-def _zip_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """The bytes of a file of an archive. Reads at most one byte more than its declared size."""
+def _archive_bytes(member: Member) -> bytes:
     try:
-        with archive.open(info) as file:
-            data = file.read(info.file_size + 1)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise Unreadable(str(error) or "it is damaged") from error
-    if len(data) != info.file_size:
-        raise Unreadable("its size is not the one in the archive's directory")
-    return data
+        return member.read()
+    except ArchiveError as error:
+        raise Unreadable(str(error)) from error
 
 
 # Git

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.skills import Delete, History, SkillRepo, Update
-from engine.skills.exchange import read_folder, read_git, read_repo, read_zip
+from engine.skills.exchange import read_archive, read_folder, read_git, read_repo
 from engine.skills.repo.layout import layout_of, skill_file, skill_path
 from engine.skills.repo.rule import (
     FoundSkills,
@@ -152,7 +152,9 @@ def test_a_folder_a_zip_and_a_commit_have_the_same_skills_and_the_same_left_out(
     entries = [
         (file.relative_to(root).as_posix(), file.read_bytes()) for file in sorted(root.rglob("*")) if file.is_file()
     ]
-    archive = read_zip(zipped(tmp_path / "a.zip", *[entry for entry in entries if not entry[0].startswith(".git/")]))
+    archive = read_archive(
+        zipped(tmp_path / "a.zip", *[entry for entry in entries if not entry[0].startswith(".git/")])
+    )
     git(root, "checkout", "-q", ".")
     folder, commit = read_folder(root), read_git(root)
     linked = {"alias", "alias/inner"}
