@@ -278,7 +278,7 @@ class _Snapshot:
         return {name: layout.files.get(name) for name in {*self._digests, *layout.files}}
 
     def _place(self, name: str) -> str | None:
-        """The file of one skill, None where it is absent. The folder is searched only for a name that several skills have."""
+        """The file of one skill, None where it is absent. All is searched only for a name that several skills have."""
         place = usual_place(self._root, name)
         if place is None and name in self._several:
             place = skill_file(self._root, name)
