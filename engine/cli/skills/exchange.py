@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.cli.common import CommandError, Commands, add_command, print_json, user_name
+from engine.cli.skills.history import print_place
 from engine.cli.skills.target import policy_of, root_of
 from engine.core.text import printable
 from engine.review.settings import AuditSettings
@@ -63,6 +64,7 @@ def _import(options: argparse.Namespace) -> int:
     same = len(report.imported) - written
     kept = "to be imported" if options.dry_run else "imported"
     print(f"{written:,} {kept}, {same:,} there already, {len(report.skipped):,} skipped: {made}")
+    print_place(root)
     return 0
 
 

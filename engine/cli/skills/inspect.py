@@ -7,6 +7,7 @@ import argparse
 import msgspec
 
 from engine.cli.common import Commands, add_command, lines, positive, print_json
+from engine.cli.skills.history import print_place
 from engine.cli.skills.target import open_repo, policy_of, root_of, skill_named, texts_beside
 from engine.core.text import printable
 from engine.review.settings import AuditSettings
@@ -131,6 +132,7 @@ def _check(options: argparse.Namespace) -> int:
             for finding in each.findings:
                 print(_line(each.name, finding))
         print(f"{valid:,} of {len(checked):,} skills are valid")
+    print_place(root_of(options.repo))
     return 0 if valid == len(checked) else 1
 
 
