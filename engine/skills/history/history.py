@@ -43,6 +43,7 @@ from engine.skills.history.repository import (
 from engine.skills.history.store import MARKER
 from engine.skills.history.trees import TreeEntry, deltas, files, head_of
 from engine.skills.repo.layout import TooLarge, is_skill, read_bytes, skill_path
+from engine.skills.repo.rule import own_files
 
 __all__ = ["BlamedLine", "Commit", "Conflict", "FileChange", "History", "HistoryError", "Uncertain"]
 
@@ -139,8 +140,9 @@ class History(HistoryReader):
             if replace:
                 self._record(checkout, _RECORD, "")
             known = self._committed("")
-            removed = {path for name in replace & places.keys() for path in self._committed(_folder(places[name]))}
-            changes: dict[str, TreeEntry | None] = dict.fromkeys(removed)
+            changes: dict[str, TreeEntry | None] = {}
+            for place in (places[name] for name in replace & places.keys()):
+                changes |= dict.fromkeys(own_files(self._committed(_folder(place)), place))
             for contents in skills.values():
                 for path, (data, executable) in contents.items():
                     mode = FileMode.BLOB_EXECUTABLE if executable else FileMode.BLOB
@@ -244,7 +246,7 @@ class History(HistoryReader):
 
     def _changes(self, checkout: Checkout, edit: Edit, path: str) -> dict[str, TreeEntry | None]:
         """The changed files of the new tree. A skill's other files are moved and deleted with it."""
-        present = self._committed(_folder(path))
+        present = own_files(self._committed(_folder(path)), path)
         if edit.after is None:
             if not present.keys() & {path, _folder(path)}:
                 raise HistoryError(
