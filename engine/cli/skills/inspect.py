@@ -7,6 +7,7 @@ import argparse
 import msgspec
 
 from engine.cli.common import Commands, add_command, lines, positive, print_json
+from engine.cli.skills.history import print_place
 from engine.cli.skills.target import (
     add_all,
     found_name,
@@ -171,6 +172,7 @@ def _check(options: argparse.Namespace) -> int:
         print_left_out(repo, options)
         if not is_empty(repo):
             print(f"{valid:,} of {counted(len(checked), 'skill')} {'is' if len(checked) == 1 else 'are'} valid")
+    print_place(root_of(options.repo))
     return 0 if checked and valid == len(checked) else 1
 
 
