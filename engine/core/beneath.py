@@ -120,7 +120,10 @@ class Beneath:
             return os.readlink(name, dir_fd=folder)
 
     def write(self, path: str, data: bytes | Iterable[bytes], *, executable: bool = False, sync: bool = True) -> None:
-        """Write a new file and sync it to the disk; its folders are made. Raises `FileExistsError`."""
+        """Write a new file and sync it to the disk; its folders are made. Raises `FileExistsError`.
+
+        After an error the file is removed again, as far as that is possible.
+        """
         self._write(path, data, os.O_CREAT | os.O_EXCL, 0o777 if executable else 0o666, sync)
 
     def overwrite(self, path: str, data: bytes) -> None:
@@ -139,11 +142,18 @@ class Beneath:
     def _write(self, path: str, data: bytes | Iterable[bytes], flags: int, mode: int, sync: bool) -> None:
         with self._parent(path, make=True) as (folder, name):
             descriptor = _opened(name, os.O_WRONLY | os.O_NONBLOCK | flags, folder, path, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.writelines([data] if isinstance(data, bytes) else data)
-            file.flush()
-            if sync:
-                os.fsync(descriptor)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.writelines([data] if isinstance(data, bytes) else data)
+                file.flush()
+                if sync:
+                    os.fsync(descriptor)
+        except OSError as error:
+            self._locate(error, path)
+            if flags & os.O_EXCL:
+                with suppress(OSError):
+                    self.unlink(path)
+            raise
 
     def symlink(self, target: str, path: str) -> None:
         """Make a link at `path`; its folders are made. Raises `FileExistsError`."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.cli.common import Commands, UsageError, add_command, print_json, user_name
+from engine.cli.skills.history import print_place
 from engine.cli.skills.target import log_accepted, policy_of, root_of
 from engine.core.errors import SkillosError
 from engine.core.text import counted, printable
@@ -77,6 +78,9 @@ def _import(options: argparse.Namespace) -> int:
         print_json({**msgspec.to_builtins(report), "candidates": listed} if options.plan else report)
     else:
         _print(report, listed, planned=options.plan)
+    if report.warning:
+        print(printable(report.warning, 1_000), file=sys.stderr)
+    print_place(root)
     if report.commit:
         log_accepted(options.repo, [str(each) for done in plan.imported for each in done.accepted], by)
     return 0 if report.imported or (options.plan and listed) else 1

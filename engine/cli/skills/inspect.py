@@ -7,6 +7,7 @@ import argparse
 import msgspec
 
 from engine.cli.common import Commands, add_command, lines, positive, print_json
+from engine.cli.skills.history import print_place
 from engine.cli.skills.target import (
     add_all,
     found_name,
@@ -17,7 +18,7 @@ from engine.cli.skills.target import (
 )
 from engine.core.text import counted, printable
 from engine.skills import Finding, SkillRepo
-from engine.skills.repo.rule import SKILL_FILE, LeftOut
+from engine.skills.repo.rule import SKILL_FILE, LeftOut, decoded_name
 
 WIDTH = 100
 
@@ -99,7 +100,7 @@ def overview(options: argparse.Namespace) -> int:
     listed = [
         Listed(
             name,
-            repo.place(name) or "",
+            decoded_name(repo.place(name) or ""),
             skill.description,
             len(skill.text.split()),
             len(skill.findings),
@@ -171,6 +172,7 @@ def _check(options: argparse.Namespace) -> int:
         print_left_out(repo, options)
         if not is_empty(repo):
             print(f"{valid:,} of {counted(len(checked), 'skill')} {'is' if len(checked) == 1 else 'are'} valid")
+    print_place(root_of(options.repo))
     return 0 if checked and valid == len(checked) else 1
 
 
@@ -187,7 +189,8 @@ def _stats(options: argparse.Namespace) -> int:
     if options.json:
         print_json(found)
         return 0
-    print(f"skills    {found.skills:,}, {found.valid:,} valid, {found.files:,} files beside them")
+    left = f", {found.left_out:,} left out" if found.left_out else ""
+    print(f"skills    {found.skills:,}, {found.valid:,} valid, {found.files:,} files beside them{left}")
     print(f"bytes     {found.bytes.total:,} in all, {found.bytes.median:,.0f} median, {found.bytes.largest:,} largest")
     print(f"words     {found.words.total:,} in all, {found.words.median:,.0f} median, {found.words.largest:,} largest")
     print(f"commits   {found.commits:,}")

@@ -94,13 +94,17 @@ class ImportPlan(msgspec.Struct, frozen=True):
 
 
 class ImportReport(msgspec.Struct, frozen=True):
-    """What an import did. `commit` is None where nothing had to be written."""
+    """What an import did. `commit` is None where nothing had to be written.
+
+    `warning` is what is left to do although the commit was made, "" for nothing.
+    """
 
     origin: str
     commit: str | None
     imported: tuple[Imported, ...]
     left: tuple[Left, ...]
     skipped: tuple[Skipped, ...]
+    warning: str = ""
 
 
 def plan_import(
@@ -132,11 +136,12 @@ def plan_import(
 
 def import_skills(root: Path, plan: ImportPlan, *, trailers: Mapping[str, str], message: str = "") -> ImportReport:
     """Carry out `plan` as one commit. Raises `HistoryError`, and `Conflict` for a name that was taken since."""
-    commit = None
+    commit, warning = None, ""
     if plan.packages:
         names = ", ".join(list(plan.packages)[:3]) + (" …" if len(plan.packages) > 3 else "")
         accepted = trailers_of(each for done in plan.imported for each in done.accepted)
-        commit = History.open(root).put(
+        history = History.open(root)
+        commit = history.put(
             {
                 name: {place_in(package, path): (file.data, file.executable) for path, file in package.files.items()}
                 for name, package in plan.packages.items()
@@ -145,7 +150,8 @@ def import_skills(root: Path, plan: ImportPlan, *, trailers: Mapping[str, str], 
             message=message or f"Import {len(plan.packages)} from {plan.origin}: {names}",
             trailers={**trailers, "Operation": "import", "Origin": plan.origin, **accepted},
         )
-    return ImportReport(plan.origin, commit, plan.imported, plan.left, plan.skipped)
+        warning = history.warning
+    return ImportReport(plan.origin, commit, plan.imported, plan.left, plan.skipped, warning)
 
 
 class _Planning:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 import pygit2
-from pygit2.enums import FileMode, SortMode
+from pygit2.enums import FileMode
 
 from engine.core.archives import ArchiveError, Member, members
 from engine.core.beneath import Beneath
@@ -35,7 +35,7 @@ from engine.skills.exchange.bundle import (
 from engine.skills.history.commits import at_step, commit_of
 from engine.skills.history.errors import HistoryError, translate_errors
 from engine.skills.history.repository import any_repository, is_bare
-from engine.skills.history.trees import blob, files
+from engine.skills.history.trees import blob, commits_from, files
 from engine.skills.repo.listing import list_folder
 from engine.skills.repo.rule import Kind
 
@@ -147,7 +147,7 @@ def read_git(path: Path, *, ref: str = "", step: int | None = None, run: str = "
     """
     try:
         with translate_errors(path, "read the commits"):
-            repository = any_repository(path)
+            repository = any_repository(path, ref)
             commit = _commit(repository, path, ref, step, run)
             inside = _inside(repository, path)
             origin = f"{path.resolve().name}@{str(commit.id)[:12]}"
@@ -164,8 +164,7 @@ def _commit(repository: pygit2.Repository, path: Path, ref: str, step: int | Non
     try:
         if step is None and not run:
             return repository.revparse_single(ref or "HEAD").peel(pygit2.Commit)
-        walk = repository.walk(repository.head.target, SortMode.TOPOLOGICAL | SortMode.TIME)
-        found = repository[at_step([commit_of(commit) for commit in walk], step, run).id]
+        found = repository[at_step([commit_of(commit) for commit in commits_from(repository)], step, run).id]
         assert isinstance(found, pygit2.Commit)
         return found
     except (KeyError, ValueError) as error:
@@ -176,7 +175,8 @@ def _commit(repository: pygit2.Repository, path: Path, ref: str, step: int | Non
 
 def _inside(repository: pygit2.Repository, path: Path) -> str:
     """The path of `path` in the working tree, "" for the root."""
-    if repository.workdir is None or not path.resolve().is_relative_to(Path(repository.workdir).resolve()):
+    at_git = Path(repository.path).resolve() == path.resolve()
+    if at_git or repository.workdir is None or not path.resolve().is_relative_to(Path(repository.workdir).resolve()):
         return ""
     inside = path.resolve().relative_to(Path(repository.workdir).resolve()).as_posix()
     return "" if inside == "." else inside

@@ -161,7 +161,7 @@ def _load_block(block: str, line: int, header: Header) -> Header:
         return _load_parts(parts, line, header)
     return msgspec.structs.replace(
         header,
-        metadata={**metadata, **scanned.raw},
+        metadata={**metadata, **scanned.raw} if scanned.raw else metadata,
         lines=scanned.lines,
         spans=scanned.spans,
         findings=(*header.findings, *scanned.noted),

@@ -9,12 +9,14 @@ normalization, which writes a letter in one way (skills-ref, `validator.py`).
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from engine.core.findings import Finding
 
 MAX_NAME = 64
 
+_USUAL = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _ALIKE = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU"})
 """Scripts with letters that look like those of another one. A name needs no more than one of them (UTS 39)."""
 
@@ -35,6 +37,8 @@ def same_on_some_disks(name: str) -> str:
 
 def name_problem(name: str) -> str | None:
     """Why `name` cannot name a skill, or None."""
+    if len(name) <= MAX_NAME and _USUAL.fullmatch(name):
+        return None
     if not name:
         return "the name is empty"
     wanted = normalized(name)
@@ -42,7 +46,7 @@ def name_problem(name: str) -> str | None:
         return f"the name has {len(wanted)} characters, {MAX_NAME} are allowed"
     if "/" in wanted or "\\" in wanted or wanted.startswith("."):
         return f"{name!r} is a path; a skill's name stays inside the repository"
-    unseen = _unseen(name)
+    unseen = "" if name.isprintable() and name.isascii() else _unseen(name)
     if unseen:
         return f"the name has an invisible character, {unseen}"
     letters = all(character.isalnum() or character == "-" for character in wanted)

@@ -40,7 +40,7 @@ class Part(NamedTuple):
     def own(self) -> str:
         """The lines of the part without the blank lines and the comments at its end, which may belong to the next part."""
         lines = rows(self.text)
-        while len(lines) > 1 and (not lines[-1].strip() or lines[-1].startswith("#")):
+        while len(lines) > 1 and (not lines[-1].strip(" \r\n") or lines[-1].startswith("#")):
             lines.pop()
         return "".join(lines)
 

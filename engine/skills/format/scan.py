@@ -155,18 +155,18 @@ class Scan:
             if top:
                 self._key = key
                 self.lines[key] = here
-                self._comment = _COMMENT_AS_VALUE.match(self._block, event.end_mark.index)
+                is_text = key in rescue.TEXTS
+                self._comment = _COMMENT_AS_VALUE.match(self._block, event.end_mark.index) if is_text else None
         elif top and isinstance(event, yaml.ScalarEvent):
             start, end = event.start_mark.index, event.end_mark.index
             self.spans[self._key] = Span(self._offset + start, self._offset + end, bool(event.implicit[0]))
-            self._take_raw(event, start, end)
+            if event.anchor is not None or not (event.tag or "tag:").startswith("tag:"):
+                self._take_raw(start, end)
             if self._key in rescue.TEXTS and event.implicit[0]:
                 self._take_comment(event.value, end, here)
 
-    def _take_raw(self, event: yaml.ScalarEvent, start: int, end: int) -> None:
+    def _take_raw(self, start: int, end: int) -> None:
         """Read a text that begins with '&' or '!' as the text that stands there, not as a name of it and what follows."""
-        if event.anchor is None and (event.tag or "tag:").startswith("tag:"):
-            return
         text = self._block[start:end].strip()
         self.raw[self._key] = text
         quoted = write_header({self._key: text}).partition(": ")[2].strip()

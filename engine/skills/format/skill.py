@@ -130,9 +130,10 @@ def _check(header: Header, name: str | None) -> list[Finding]:
     if header.body_start == 0 or (not header.metadata and any(f.severity == "error" for f in header.findings)):
         return []
     findings = [] if "name" in header.broken else _check_name(header, name)
-    findings += [] if _described(header)[0] in header.broken else _check_description(header)
+    described = _described(header)[0]
+    findings += [] if described in header.broken else _check_description(header)
     for key, line in header.lines.items():
-        if key not in FIELDS and key != "usage":
+        if key not in FIELDS and key != described:
             findings.append(Finding("unknown-field", "warning", line, f"the format has no field {key[:60]!r}"))
     return [*findings, *_check_compatibility(header)]
 

@@ -1,6 +1,6 @@
 """Blame: the commits that changed a skill, and the commit that first had each of its lines.
 
-    for commit in touching(repository.walk(head), "mugs"): ...
+    for commit in touching(repository.walk(head), "pack/mugs"): ...
     for origin in origins(repository, head, "mugs/SKILL.md"):
         origin.commit, origin.path, origin.line
 
@@ -27,36 +27,56 @@ MAX_STEPS = 1_000
 """How many restorations of one line are followed."""
 
 
-def touching(commits: Iterable[pygit2.Commit], skill: str) -> Iterator[pygit2.Commit]:
-    """The ones of `commits` (newest first) that changed a skill. Older commits are matched by its former name."""
+def touching(commits: Iterable[pygit2.Commit], place: str) -> Iterator[pygit2.Commit]:
+    """The ones of `commits` (newest first) that changed a skill: its folder, or its flat file, at `place`.
+
+    Older commits are matched by its former place.
+    """
     for commit in commits:
         parent = commit.parents[0] if commit.parents else None
-        now, before = _entries(commit, skill), _entries(parent, skill)
+        now, before = _entries(commit, place), _entries(parent, place)
         if now == before:
             continue
         yield commit
         if parent is not None and not any(before):
-            skill = _former_name(parent, commit, skill)
+            place = _former_place(parent, commit, place)
 
 
-def _entries(commit: pygit2.Commit | None, skill: str) -> list[pygit2.Oid | None]:
+def last_place(commits: Iterable[pygit2.Commit], skill: str) -> str:
+    """The folder, or the flat file, that the skill `skill` had last in `commits` (newest first); `skill` for none."""
+    for commit in commits:
+        for delta in deltas(commit.parents[0] if commit.parents else None, commit):
+            folder = place_of_skill(delta.path)
+            if is_skill(delta.path) and folder.rpartition("/")[2].removesuffix(".md") == skill:
+                return folder
+    return skill
+
+
+def place_of_skill(path: str) -> str:
+    """The folder of the skill file `path`, or the file itself where it is flat."""
+    return path.rpartition("/")[0] or path
+
+
+def _entries(commit: pygit2.Commit | None, place: str) -> list[pygit2.Oid | None]:
     """The objects of a commit at the two paths that a skill can have: its folder and its flat file."""
-    return [_entry(commit, path) for path in (skill, f"{skill}.md")]
+    folder = place.removesuffix(".md")
+    return [_entry(commit, path) for path in (folder, f"{folder}.md")]
 
 
 def _entry(commit: pygit2.Commit | None, path: str) -> pygit2.Oid | None:
     return commit.tree[path].id if commit is not None and path in commit.tree else None
 
 
-def _former_name(parent: pygit2.Commit, commit: pygit2.Commit, skill: str) -> str:
-    """The name before `commit` of a skill that `commit` renamed or added; the same name if it was added."""
-    files = {f"{skill}.md", *(f"{skill}/{name}" for name in SKILL_FILES)}
+def _former_place(parent: pygit2.Commit, commit: pygit2.Commit, place: str) -> str:
+    """The place before `commit` of a skill that `commit` renamed or added; the same place if it was added."""
+    folder = place.removesuffix(".md")
+    files = {f"{folder}.md", *(f"{folder}/{name}" for name in SKILL_FILES)}
     difference = parent.tree.diff_to_tree(commit.tree)
     difference.find_similar()
     for delta in difference.deltas:
         if delta.status == DeltaStatus.RENAMED and delta.new_file.path in files:
-            return delta.old_file.path.partition("/")[0].removesuffix(".md")
-    return skill
+            return place_of_skill(delta.old_file.path)
+    return place
 
 
 class Size(NamedTuple):

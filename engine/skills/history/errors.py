@@ -2,6 +2,9 @@
 
 with translate_errors(root, "commit the edit"):
     ...                                     # OSError and pygit2.GitError become HistoryError
+
+A writing method of `History` either returns, and then the commit is made (`History.warning` says what is left to do), or
+raises `HistoryError`, and then it is not made. Only `Uncertain` means that this could not be found out.
 """
 
 from __future__ import annotations
@@ -38,7 +41,14 @@ _UNSUPPORTED: Mapping[str, str] = MappingProxyType(
 
 
 class HistoryError(SkillosError):
-    """The history cannot do something. The message says what, where, and what to do. Nothing was changed."""
+    """The history cannot do something. The message says what, where, and what to do.
+
+    What was asked for was not done, not even in part. Changes that were made by hand may have been committed before.
+    """
+
+
+class Uncertain(HistoryError):
+    """It could not be read whether a commit was made. The log says it, once it can be read."""
 
 
 class Conflict(HistoryError):

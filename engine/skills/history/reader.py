@@ -11,12 +11,11 @@ from itertools import islice
 from pathlib import Path
 
 import pygit2
-from pygit2.enums import SortMode
 
-from engine.skills.history.blame import Origin, carry, git_lines, origins, sizes, touching
+from engine.skills.history.blame import Origin, carry, git_lines, last_place, origins, place_of_skill, sizes, touching
 from engine.skills.history.commits import BlamedLine, Commit, FileChange, at_step, commit_of, one_line
 from engine.skills.history.errors import HistoryError, translate_errors
-from engine.skills.history.trees import blob, deltas, head_of
+from engine.skills.history.trees import blob, commits_from, deltas, head_of
 from engine.skills.repo.layout import read_bytes, skill_file
 
 _COMMIT_ID = re.compile(r"[0-9a-f]{7,40}")
@@ -40,7 +39,10 @@ class HistoryReader:
         Raises `HistoryError`.
         """
         with translate_errors(self.path, "read the history"):
-            commits = touching(self._walk(), skill) if skill else self._walk()
+            commits = self._walk()
+            if skill:
+                file = skill_file(self.path, skill)
+                commits = touching(commits, place_of_skill(file) if file else last_place(self._walk(), skill))
             return [commit_of(commit) for commit in islice(commits, limit)]
 
     def growth(self) -> list[tuple[Commit, int, int]]:
@@ -123,7 +125,7 @@ class HistoryReader:
         return None if oid is None else blob(self._repository, oid).decode("utf-8", "replace")
 
     def _walk(self) -> Iterator[pygit2.Commit]:
-        return iter(self._repository.walk(self._repository.head.target, SortMode.TOPOLOGICAL | SortMode.TIME))
+        return commits_from(self._repository)
 
     def _lookup(self, commit_id: str) -> pygit2.Commit:
         try:

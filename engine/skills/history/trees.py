@@ -2,17 +2,17 @@
 
 head = head_of(repository)
 files(head.tree, "mugs")                    # {"mugs/SKILL.md": (object id, mode)}
-tree_with(repository, head.tree, {"mugs/SKILL.md": None})
+tree_with(head.tree, {"mugs/SKILL.md": None}, store)
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 import pygit2
-from pygit2.enums import DiffOption, FileMode
+from pygit2.enums import DiffOption, FileMode, SortMode
 
 TEMPORARY = ".skillos-"
 """Prefix of the names of our temporary files, which are never committed."""
@@ -34,6 +34,11 @@ class FileDelta(msgspec.Struct, frozen=True):
 def head_of(repository: pygit2.Repository) -> pygit2.Commit | None:
     """The commit that HEAD points to, None before the first commit."""
     return None if repository.head_is_unborn else repository.head.peel(pygit2.Commit)
+
+
+def commits_from(repository: pygit2.Repository) -> Iterator[pygit2.Commit]:
+    """The commits of the current branch, each before its parents. The order does not depend on their times."""
+    return iter(repository.walk(repository.head.target, SortMode.TOPOLOGICAL))
 
 
 def deltas(old: pygit2.Commit | None, new: pygit2.Commit) -> list[FileDelta]:
@@ -68,38 +73,38 @@ def files(tree: pygit2.Tree, under: str = "") -> dict[str, TreeEntry]:
 
 
 def tree_with(
-    repository: pygit2.Repository, base: pygit2.Tree | None, changes: Mapping[str, TreeEntry | None]
-) -> pygit2.Oid:
-    """Store the tree `base` (None: the empty tree) with `changes` (entries by path; None removes the file). Returns its id.
+    base: pygit2.Tree | None, changes: Mapping[str, TreeEntry | None], store: Callable[[bytes], str]
+) -> str | None:
+    """Store the tree `base` (None: the empty tree) with `changes` (entries by path; None removes the file).
 
-    Only changed folders are written. Raises `pygit2.GitError` for a path that is not inside the folder.
+    `store` stores the bytes of one tree and returns its id; only changed folders are stored. Returns the id of the whole
+    tree, None where no file is left. Raises `pygit2.GitError` for a path that is not inside the folder.
     """
-    return _builder(repository, base, changes).write()
-
-
-def _builder(
-    repository: pygit2.Repository, base: pygit2.Tree | None, changes: Mapping[str, TreeEntry | None]
-) -> pygit2.TreeBuilder:
-    builder = repository.TreeBuilder(base) if base is not None else repository.TreeBuilder()
-    below: dict[str, dict[str, TreeEntry | None]] = {}
+    present = {entry.raw_name: entry for entry in base or () if entry.raw_name is not None}
+    entries = {name: (str(entry.id), int(entry.filemode)) for name, entry in present.items()}
+    below: dict[bytes, dict[str, TreeEntry | None]] = {}
     for path, entry in sorted(changes.items(), key=lambda change: change[1] is not None):  # removals first
-        name, _, rest = path.partition("/")
-        if name.lower() in ("", ".", "..", ".git"):
+        first, _, rest = path.partition("/")
+        name = os.fsencode(first)
+        if first.lower() in ("", ".", "..", ".git") or b"\0" in name:
             raise pygit2.GitError(f"{path!r} is not a path inside the folder")
         if rest:
             below.setdefault(name, {})[rest] = entry
         elif entry is not None:
-            builder.insert(name, pygit2.Oid(hex=entry[0]), FileMode(entry[1]))
-        elif builder.get(name) is not None:
-            builder.remove(name)
+            entries[name] = entry
+        else:
+            entries.pop(name, None)
     for name, inside in below.items():
-        old = builder.get(name)
-        folder = _builder(repository, old if isinstance(old, pygit2.Tree) else None, inside)
-        if len(folder):
-            builder.insert(name, folder.write(), FileMode.TREE)
+        old = present.get(name) if name in entries else None
+        made = tree_with(old if isinstance(old, pygit2.Tree) else None, inside, store)
+        if made is not None:
+            entries[name] = (made, int(FileMode.TREE))
         elif isinstance(old, pygit2.Tree):
-            builder.remove(name)
-    return builder
+            del entries[name]
+    if not entries:
+        return None
+    ordered = sorted(entries.items(), key=lambda item: item[0] + b"/" * (item[1][1] == FileMode.TREE))
+    return store(b"".join(b"%o %b\0%b" % (mode, name, bytes.fromhex(oid)) for name, (oid, mode) in ordered))
 
 
 def blob(repository: pygit2.Repository, oid: str) -> bytes:

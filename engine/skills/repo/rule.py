@@ -100,10 +100,14 @@ class FoundSkills(NamedTuple):
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """The skills of a repository: the path of each one's file, by name; and what was left out."""
+    """The skills of a repository: the path of each one's file, by name; and what was left out.
+
+    `several` are the names of which there is more than one skill.
+    """
 
     files: dict[str, str]
     left_out: tuple[LeftOut, ...]
+    several: frozenset[str]
 
 
 def left_out(path: str, why: str) -> LeftOut:
@@ -320,6 +324,13 @@ def _rank(place: Place) -> tuple[bool, int, bool, str]:
     return place.linked, depth, not place.folder, place.path
 
 
+def _advantage(first: Place, other: Place) -> str:
+    """Why, of two skills with one name, `first` counts."""
+    if first.linked != other.linked:
+        return "is not behind a link"
+    return "is nearer to the top" if _rank(first)[1] < _rank(other)[1] else "comes first"
+
+
 def name_of(place: Place, top: str) -> str:
     """The name of a skill: that of its folder, of its flat file, or of the source (`top`)."""
     if place.flat:
@@ -329,11 +340,15 @@ def name_of(place: Place, top: str) -> str:
 
 def one_for_each_name(found: FoundSkills, top: str) -> Layout:
     """The layout of a repository: of skills with one name, the first of `found` counts, the others are left out."""
-    files: dict[str, str] = {}
+    counts: dict[str, Place] = {}
+    several: set[str] = set()
     left = list(found.left_out)
     for place in found.places:
         name = name_of(place, top)
-        first = files.setdefault(name, place.path)
-        if first != place.path:
-            left.append(left_out(place.path, f"the skill {name!r} is {decoded_name(first)}, and one of a name is read"))
-    return Layout(files, tuple(sorted(left, key=lambda each: each.place)))
+        first = counts.setdefault(name, place)
+        if first is not place:
+            several.add(name)
+            why = f"{decoded_name(first.path)} has the same name, {name!r}, and {_advantage(first, place)}"
+            left.append(left_out(place.path, why))
+    files = {name: place.path for name, place in counts.items()}
+    return Layout(files, tuple(sorted(left, key=lambda each: each.place)), frozenset(several))

@@ -138,6 +138,8 @@ def test_an_invalid_skill_is_repaired_where_nothing_is_lost(tmp_path: Path, befo
     ("text", "why"),
     [
         ("no frontmatter", "no frontmatter"),
+        ("---\nwords\nname: a\n", "closes the frontmatter"),
+        ("---\nname: a\ndescription: d\ndescription: e\n---\nB", "stands twice"),
         ("---\nname: a\n---\nB", "no description"),
         (f"---\nname: a\ndescription: {'d' * 1025}\n---\nB", "1,025 characters"),
         ("---\nname: a\ndescription: d\ncompatibility:\n- c\n---\nB", "compatibility is a list"),

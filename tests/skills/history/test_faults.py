@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import engine.skills.history.history
-from engine.core.files import folder_lock
+from engine.core.locks import file_lock
 from engine.skills import Delete, Edit, History, HistoryError, Insert, Operation, Skill, SkillRepo, Update
 from engine.skills.exchange import ExchangeError, read_git
 from engine.skills.history.errors import translate_errors
@@ -84,11 +84,16 @@ def points(work: Callable[[Path], None], fresh: Callable[[], Path]) -> Iterator[
     assert number > 5, "the work hardly touched the disk"
 
 
-def assert_sound(root: Path) -> None:
-    """The folder equals the newest commit, and `git fsck` finds no error."""
+def assert_at_a_commit(root: Path) -> None:
+    """The folder equals the newest commit, and nothing else is left in it."""
     History.open(root)
     assert not list(root.rglob(".skillos-*"))
     assert git(root, "status", "--short") == ""
+
+
+def assert_sound(root: Path) -> None:
+    """As `assert_at_a_commit`, and `git fsck` finds no error."""
+    assert_at_a_commit(root)
     assert git(root, "fsck", "--strict", "--no-dangling") == ""
 
 
@@ -119,7 +124,7 @@ def test_a_kill_anywhere_in_a_commit_leaves_one_commit_or_the_other(tmp_path: Pa
     origin, whole = fresh(), fresh()
     work(whole)
     for root in points(work, fresh):
-        assert_sound(root)
+        assert_at_a_commit(root)
         if History.open(root).find("Edit", "e1") is None:
             assert files(root) == files(origin)
             work(root)
@@ -152,7 +157,7 @@ def test_a_kill_anywhere_in_an_undo_or_a_restore_leaves_one_commit_or_the_other(
     origin, whole = fresh(), fresh()
     work(whole)
     for root in points(work, fresh):
-        assert_sound(root)
+        assert_at_a_commit(root)
         if History.open(root).find("Edit", "back") is None:
             assert files(root) == files(origin)
             work(root)
@@ -325,8 +330,10 @@ def test_without_permission_nothing_changes_and_the_message_says_where(shared: P
 def test_the_wait_for_another_writer_is_bounded(root: Path) -> None:
     history = History.open(root, wait=0.1)
     with (
-        folder_lock(root, wait=1),
-        pytest.raises(HistoryError, match=r"another process is writing to .* within 0\.1 s; wait for it or stop it"),
+        file_lock(root / ".git/skillos.lock", wait=1),
+        pytest.raises(
+            HistoryError, match=rf"process {os.getpid()} \(.*\) writes to .* within 0\.1 s; wait for it or stop"
+        ),
     ):
         history.commit(edit(root, Delete("cups")), message="edit", trailers={})
     assert len(history.log()) == 1
@@ -334,13 +341,14 @@ def test_the_wait_for_another_writer_is_bounded(root: Path) -> None:
 
 
 def test_a_kill_releases_the_lock(root: Path) -> None:
+    history = History.open(root, wait=0)
+
     def hold() -> None:
-        with folder_lock(root, wait=1):
+        with file_lock(root / ".git/skillos.lock", wait=1):
             os.kill(os.getpid(), signal.SIGKILL)
 
     assert in_child(hold) == -signal.SIGKILL
-    with folder_lock(root, wait=0):
-        pass
+    history.commit(edit(root, Delete("cups")), message="edit", trailers={})
 
 
 def test_two_processes_commit_all_their_edits_one_after_the_other(root: Path) -> None:

@@ -11,24 +11,9 @@ import pygit2
 import pytest
 
 from engine.skills import Delete, History, HistoryError, SkillRepo, Update
-from engine.skills.history import checkout
+from engine.skills.history.store import MARKER, Store
 from tests.skills.folders import MUGS, NEW_MUGS, files, git, put
 from tests.skills.history.edits import commit
-
-
-def test_the_index_and_branch_of_an_enclosing_repository_do_not_change(root: Path) -> None:
-    outer = root.parent
-    put(outer, "code.py", "pass")
-    git(outer, "init", "-q")
-    git(outer, "add", ".")
-    git(outer, "commit", "-q", "-m", "outer")
-    put(outer, "staged.py", "pass")
-    git(outer, "add", "staged.py")
-    head = git(outer, "rev-parse", "HEAD")
-    commit(root, Update("mugs", None, NEW_MUGS))
-    assert git(outer, "rev-parse", "HEAD") == head
-    assert git(outer, "status", "--short").split() == ["M", "skills/mugs/SKILL.md", "A", "staged.py"]
-    assert (root / ".git").is_dir()
 
 
 def test_an_existing_repository_keeps_its_branch_its_commits_and_its_staged_files(root: Path) -> None:
@@ -146,41 +131,12 @@ def test_existing_changes_nothing(root: Path) -> None:
     assert History.existing(root) is None
     assert git(root, "rev-list", "--all") == ""
     head = History.open(root).head
-    put(root, f".git/{checkout.MARKER}", head)
+    put(root, f".git/{MARKER}", head)
     history = History.existing(root)
     assert history is not None and history.head == head
-    assert (root / ".git" / checkout.MARKER).exists()
+    assert (root / ".git" / MARKER).exists()
     commit(root, Delete("cups"))
-    assert not (root / ".git" / checkout.MARKER).exists()
-
-
-def test_a_linked_working_tree_moves_its_own_branch(tmp_path: Path) -> None:
-    put(tmp_path, "main/mugs/SKILL.md", MUGS)
-    git(tmp_path / "main", "init", "-q", "-b", "main")
-    git(tmp_path / "main", "add", ".")
-    git(tmp_path / "main", "commit", "-q", "-m", "mine")
-    git(tmp_path / "main", "worktree", "add", "-q", "../linked", "-b", "side")
-    done = commit(tmp_path / "linked", Update("mugs", None, NEW_MUGS))
-    assert git(tmp_path / "main", "log", "--format=%s", "main") == "mine\n"
-    assert git(tmp_path / "main", "rev-parse", "side").strip() == done
-    assert (tmp_path / "main/mugs/SKILL.md").read_text() == MUGS
-    put(tmp_path, "main/.git/worktrees/linked/skillos-pending", done)
-    put(tmp_path, "main/.git/refs/heads/side.lock", "")
-    assert commit(tmp_path / "linked", Delete("mugs")) == History.open(tmp_path / "linked").head
-
-
-def test_a_submodule_is_a_repository_like_any_other(tmp_path: Path) -> None:
-    put(tmp_path, "skills/mugs/SKILL.md", MUGS)
-    History.open(tmp_path / "skills")
-    outer = tmp_path / "outer"
-    outer.mkdir()
-    git(outer, "init", "-q")
-    git(outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "../skills", "skills")
-    git(outer, "commit", "-q", "-m", "outer")
-    head = git(outer, "rev-parse", "HEAD")
-    commit(outer / "skills", Update("mugs", None, NEW_MUGS))
-    assert git(outer, "rev-parse", "HEAD") == head
-    assert git(outer, "status", "--short").split() == ["M", "skills"]
+    assert not (root / ".git" / MARKER).exists()
 
 
 def test_a_shallow_clone_accepts_commits(root: Path) -> None:
@@ -248,13 +204,13 @@ def test_a_concurrent_commit_is_never_lost(root: Path, monkeypatch: pytest.Monke
     history = History.open(root)
     update = Update("mugs", None, NEW_MUGS).apply(SkillRepo.open(root))
     before = files(root)
-    move = checkout.point_to
+    move = Store.point_to
 
-    def slow(repository: pygit2.Repository, new: pygit2.Oid, old: pygit2.Oid | None) -> None:
+    def slow(store: Store, new: pygit2.Oid, old: pygit2.Oid | None) -> None:
         git(root, "commit", "-q", "--allow-empty", "-m", "meanwhile")
-        move(repository, new, old)
+        move(store, new, old)
 
-    monkeypatch.setattr(checkout, "point_to", slow)
+    monkeypatch.setattr(Store, "point_to", slow)
     with pytest.raises(HistoryError, match="another process committed meanwhile"):
         history.commit(update, message="edit", trailers={})
     monkeypatch.undo()
