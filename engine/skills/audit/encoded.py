@@ -54,6 +54,10 @@ def findings(reading: Reading) -> Iterator[Finding]:
     yield from bounded(_blobs(reading))
 
 
+class _TooMuch(Exception):
+    """The compressed parts of a text unpack to more than `MAX_UNPACKED` bytes."""
+
+
 class _Decoding:
     """The decoding of one text. `_room` is how many bytes its compressed parts may still unpack to."""
 
@@ -63,10 +67,15 @@ class _Decoding:
     def texts(self, reading: Reading, depth: int) -> Iterator[Finding]:
         for pattern, decode, kind, reports in _ENCODINGS:
             for match in pattern.finditer(reading.text):
-                text = self._text(decode(match[0]))
+                line = reading.line(reading.text, match.start())
+                try:
+                    text = self._text(decode(match[0]))
+                except _TooMuch:
+                    why = f"the compressed parts unpack to more than {MAX_UNPACKED:,} bytes, and were not read to their end"
+                    yield Finding("encoded-text", "danger", line, why)
+                    return
                 if not text:
                     continue
-                line = reading.line(reading.text, match.start())
                 if self._dangerous(text, depth):
                     yield Finding("encoded-text", "danger", line, f"says in {kind}: {quoted(text)}")
                 elif reports and _printable(text):
@@ -83,10 +92,12 @@ class _Decoding:
         """Decoded bytes as text, "" where they are none: UTF-8 or UTF-16, also compressed."""
         if data[:2] in (b"\x1f\x8b", b"x\x01", b"x\x9c", b"x\xda"):
             try:
-                data = zlib.decompressobj(wbits=47).decompress(data, max(1, self._room))
+                data = zlib.decompressobj(wbits=47).decompress(data, self._room + 1)
             except zlib.error:
                 return ""
             self._room -= len(data)
+            if self._room < 0:
+                raise _TooMuch
         if data[1:8:2] == b"\0\0\0\0":
             return data.decode("utf-16-le", "ignore")
         text = data.decode("utf-8", "ignore")

@@ -7,7 +7,6 @@ import gzip
 import subprocess
 import sys
 import textwrap
-import time
 import zlib
 from pathlib import Path
 
@@ -378,8 +377,12 @@ def test_the_same_encodings_of_harmless_text_are_no_danger() -> None:
         assert not any(severity == "danger" for _, severity in rules(f"{encoded}\n"))
 
 
-def test_compressed_text_is_read_up_to_a_limit() -> None:
-    bombs = f"{_base64(zlib.compress(b'0' * 900_000, 9))}\n" * 200
-    began = time.perf_counter()
-    audit(bombs)
-    assert time.perf_counter() - began < 30
+def test_compressed_text_beyond_the_limit_does_not_hide_what_follows() -> None:
+    bomb = _base64(zlib.compress(b"0" * 900_000, 9))
+    assert ("encoded-text", "danger") not in rules(f"{bomb}\n")
+    assert ("encoded-text", "danger") in rules(f"{bomb}\n\n{bomb}\n")
+
+
+def test_slight_findings_are_bounded_too() -> None:
+    texts = "Say SGVsbG8gdGhlcmUsIG15IGZyaWVuZCE to it.\n" * 40
+    assert sum(rule == "encoded-text" for rule, _, _ in found(texts)) == MAX_FINDINGS

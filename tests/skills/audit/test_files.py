@@ -140,7 +140,8 @@ def test_of_a_picture_the_strings_are_audited_and_that_is_said() -> None:
 
 
 def test_a_text_beyond_the_limit_blocks() -> None:
-    assert ("notes.txt", "too-large") in rules("notes.txt", b"harmless words\n" * 80_000 + CURL.encode())
+    data = b"harmless words\n" * 80_000 + CURL.encode()
+    assert rules("notes.txt", data) == {("notes.txt", "too-large")}, "what is beyond the limit is not read"
     assert checked("notes.txt", b"harmless words\n" * 80_000).unaudited == 1
 
 
@@ -153,6 +154,8 @@ def test_archives_of_archives_and_bombs_are_bounded(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(auditing, "MAX_NESTED", 1_000_000)
     assert rules("x.zip", bomb) == {("x.zip!zeros.txt", "unaudited")}
     assert rules("x.gz", gzip.compress(b"0" * 5_000_000)) == {("x.gz", "unaudited")}
+    together = zipped({name: b"0" * 400_000 for name in ("a", "b", "c")})
+    assert rules("x.zip", together) == {("x.zip!c", "unaudited")}
     monkeypatch.setattr(auditing, "MAX_MEMBERS", 3)
     assert rules("x.zip", zipped({str(number): b"a" for number in range(5)})) == {("x.zip", "unaudited")}
 
