@@ -133,6 +133,17 @@ def test_what_cannot_be_read_is_a_finding_that_blocks(data: bytes, why: str) -> 
     assert (report.audited, report.unaudited) == (1, 1)
 
 
+@pytest.mark.parametrize("target", ["../../etc/passwd", "/etc/passwd"])
+def test_a_link_out_of_an_archive_blocks(target: str) -> None:
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w") as archive:
+        for name, where in (("out", target), ("inside", "run.sh")):
+            info = tarfile.TarInfo(f"x/{name}")
+            info.type, info.linkname = tarfile.SYMTYPE, where
+            archive.addfile(info)
+    assert rules("x.tar", whole.getvalue()) == {("x.tar!x/out", "unaudited")}
+
+
 def test_of_a_picture_the_strings_are_audited_and_that_is_said() -> None:
     report = checked("x.png", PNG)
     assert [(each.finding.rule, each.finding.severity) for each in report.found] == [("binary-file", "warning")]
