@@ -114,6 +114,7 @@ def test_a_plan_lists_the_candidates_and_writes_nothing(repo: Path, source: Path
         (["--take", "mugs=c/mugs/SKILL.md"], 2, "mugs is at a/mugs/SKILL.md, b/mugs/SKILL.md"),
         (["--leave", "cups", "--replace", "cups"], 2, "cups is named by two options"),
         (["--accept", "setup"], 2, "write NAME:RULE:HASH"),
+        (["--accept", "setup:fetch-and-run:0123456"], 2, "at least 8 digits of the hash"),
         (["--accept", "setup:fetch-and-run:0123456789ab"], 1, "so nothing was accepted; its findings are setup:fetch"),
         (["--only", "cup"], 1, "no skill 'cup'; did you mean cups"),
         (["--rename", "cups=plates"], 1, "cups cannot be renamed to plates: the name is taken"),
