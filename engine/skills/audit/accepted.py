@@ -73,7 +73,7 @@ def accepted_in(root: Path) -> dict[Acceptance, str]:
     known: dict[Acceptance, str] = {}
     for commit in history.log(limit=10**9) if history else ():
         for key, value in commit.trailers.items():
-            if key.startswith(TRAILER) and (match := _FORM.fullmatch(value)) and len(match["content"]) == FULL:
+            if key.startswith(TRAILER) and (match := _FORM.fullmatch(value)):
                 known.setdefault(Acceptance(**match.groupdict()), commit.trailers.get("Reviewer") or "somebody")
     return known
 

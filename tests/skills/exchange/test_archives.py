@@ -306,12 +306,13 @@ def test_a_tar_of_too_many_files_is_refused(tmp_path: Path, monkeypatch: pytest.
         read(tmp_path, tarred({str(number): "x" for number in range(5)}))
 
 
-def test_a_file_of_a_tar_that_claims_a_false_size_does_not_end_the_reading_in_a_loop(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [b"\xff" * 12, b"\xff" * 10 + b"\xfe\x00"], ids=["-1", "-512, which leads back"])
+def test_a_tar_whose_file_claims_a_negative_size_is_damaged_and_not_read_in_a_loop(tmp_path: Path, size: bytes) -> None:
     data = bytearray(tarred({"mugs/SKILL.md": MUGS, "cups/SKILL.md": CUPS}))
-    data[124:136] = b"\xff" * 12  # the size, as a negative number
+    data[124:136] = size
     data[148:156] = b" " * 8
     data[148:156] = b"%06o\0 " % sum(data[:512])
-    with pytest.raises(ExchangeError, match=r"damaged|cut off"):
+    with pytest.raises(ExchangeError, match=r"is damaged"):
         read(tmp_path, bytes(data))
 
 
@@ -324,3 +325,11 @@ def test_links_to_folders_of_links_do_not_multiply(tmp_path: Path) -> None:
 def test_reading_a_zip_again_gives_the_same(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(zipped(PLAIN))
     assert read_archive(tmp_path / "a.zip") == read_source(tmp_path / "a.zip")
+
+
+def test_a_file_that_is_too_large_for_an_archive_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "archive").open("wb") as file:
+        file.write(zipped(PLAIN))
+        file.truncate(256 * 1024**2 + 1)  # it takes no space on the disk
+    with pytest.raises(ExchangeError, match="268,435,456 are allowed; unpack it and name the folder"):
+        read_source(tmp_path / "archive")

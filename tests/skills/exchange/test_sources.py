@@ -263,6 +263,11 @@ def lie_about_the_size(data: bytes) -> bytes:
     return data[:at] + struct.pack("<I", 10) + data[at + 4 :]
 
 
+def claim_more(data: bytes) -> bytes:
+    at = data.index(b"PK\x01\x02") + 24
+    return data[:at] + struct.pack("<I", len(MUGS) + 50) + data[at + 4 :]
+
+
 def damage_the_content(data: bytes) -> bytes:
     at = data.index(b"SKILL.md") + 12
     return data[:at] + b"\xff\xff\xff" + data[at + 3 :]
@@ -280,7 +285,7 @@ def unknown_method(data: bytes) -> bytes:
     return data[:at] + struct.pack("<H", 99) + data[at + 2 :]
 
 
-@pytest.mark.parametrize("harm", [lie_about_the_size, damage_the_content, encrypt, unknown_method])
+@pytest.mark.parametrize("harm", [lie_about_the_size, claim_more, damage_the_content, encrypt, unknown_method])
 def test_a_damaged_file_is_skipped_and_the_rest_is_read(tmp_path: Path, harm: Callable[[bytes], bytes]) -> None:
     path = zipped(tmp_path / "a.zip", ("mugs/SKILL.md", MUGS), ("cups/SKILL.md", text("cups")))
     path.write_bytes(harm(path.read_bytes()))
