@@ -160,6 +160,11 @@ class Beneath:
         with self._parent(path, make=True) as (folder, name):
             os.symlink(target, name, dir_fd=folder)
 
+    def link(self, old: str, new: str) -> None:
+        """Give a file a second name, `new`, which must not exist yet. Raises `FileExistsError`."""
+        with self._parent(old) as (source, source_name), self._parent(new) as (target, target_name):
+            os.link(source_name, target_name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+
     def mkdir(self, path: str) -> None:
         """Make a folder with its parents; one that exists is left as it is."""
         with self._folder(path, make=True):

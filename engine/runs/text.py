@@ -9,11 +9,13 @@ from engine.core.events import (
     AnyEvent,
     EditDecided,
     EditProposed,
+    FindingsAccepted,
     HeldOutMeasured,
     MeasurementStarted,
     Notice,
     PositionId,
     Progress,
+    ProposalsWithheld,
     StateChanged,
     StepEnded,
     TurnTaken,
@@ -148,5 +150,6 @@ def event_line(event: AnyEvent | Unreadable) -> str:
             fields = msgspec.to_builtins(event)
             fields.pop("settings", None)  # of a start: a text of a hundred lines
             what = " ".join(f"{name}={value}" for name, value in fields.items() if name != "kind")
-    width = None if isinstance(event, StateChanged | Notice | Unreadable) else WIDTH
+    unbounded = StateChanged | Notice | ProposalsWithheld | FindingsAccepted | Unreadable
+    width = None if isinstance(event, unbounded) else WIDTH
     return printable(f"{kind_of(event):<18} {what}".rstrip(), width)

@@ -51,9 +51,9 @@ def body(root: Path, name: str = "find-mugs") -> str:
 
 
 def test_skills_are_listed_also_without_an_action() -> None:
-    names = [listed["name"] for listed in answer(SAMPLE, "list")]
+    names = [listed["name"] for listed in answer(SAMPLE, "list")["skills"]]
     assert names == sorted(path.name for path in SAMPLE.iterdir())
-    assert [listed["name"] for listed in answer(SAMPLE)] == names
+    assert [listed["name"] for listed in answer(SAMPLE)["skills"]] == names
     assert shell("skills", SAMPLE).out.endswith(f"8 skills in {SAMPLE}\n")
 
 
@@ -63,10 +63,11 @@ def test_a_skill_is_shown_as_its_file_is(repo: Path) -> None:
 
 
 def test_a_query_finds_the_best_skills_first() -> None:
-    found = answer(SAMPLE, "search", "get", "a", "hot", "mug", "-k", 2)
+    found = answer(SAMPLE, "search", "get", "a", "hot", "mug", "-k", 2)["found"]
     assert len(found) == 2 and found[0]["name"] == "heat-things"
     assert found[0]["score"] > found[1]["score"] > 0
-    assert "no skill" in shell("skills", SAMPLE, "search", "xylophone").out
+    nothing = shell("skills", SAMPLE, "search", "xylophone")
+    assert (nothing.code, nothing.out) == (1, "no skill has a word of this query\n")
 
 
 def test_checking_says_what_is_wrong_where_and_fails(repo: Path) -> None:
@@ -104,7 +105,7 @@ def test_stats_count_skills_and_edits_step_by_step(repo: Path) -> None:
 
 def test_a_run_stands_for_the_repository_that_it_works_on(repo: Path, tmp_path: Path) -> None:
     Run.create(tmp_path / "run", kind="curate", config_text=to_toml(load_profile("pocket")), repo=repo).close()
-    assert [listed["name"] for listed in answer(tmp_path / "run", "list")] == ["find-mugs"]
+    assert [listed["name"] for listed in answer(tmp_path / "run", "list")["skills"]] == ["find-mugs"]
 
 
 def test_looking_begins_no_history(tmp_path: Path) -> None:
@@ -114,6 +115,75 @@ def test_looking_begins_no_history(tmp_path: Path) -> None:
     done = shell("skills", tmp_path, "log")
     assert done.code == 1 and "no history yet" in done.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["heat.md"]
+
+
+def counts(root: Path) -> dict[str, list[str]]:
+    """The skills that each command knows, with what it left out."""
+    out = root.parent / "out"
+    listed, checked = answer(root, "list"), json.loads(shell("skills", root, "check", "--json").out)
+    found = answer(root, "search", "helps", "-k", 100)
+    exported = answer(root, "export", out)
+    return {
+        "list": [each["name"] for each in listed["skills"]],
+        "check": [each["name"] for each in checked["skills"]],
+        "search": sorted(each["name"] for each in found["found"]),
+        "export": [each["name"] for each in exported["exported"]],
+        "left out of list": [left["place"] for left in listed["left_out"]],
+        "left out of check": [left["place"] for left in checked["left_out"]],
+        "left out of search": [left["place"] for left in found["left_out"]],
+        "left out of export": sorted(left["place"] for left in exported["skipped"]),
+    }
+
+
+def test_every_command_knows_the_same_skills_and_names_what_it_leaves_out(tmp_path: Path) -> None:
+    root = tmp_path / "skills"
+    for place, name in (("team/a/mugs/SKILL.md", "mugs"), ("one/Skill.md", "one"), ("flat.md", "flat")):
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / place).write_text(skill(name))
+    (root / "TODO.md").write_text("# To do\n")
+    (root / "alias").symlink_to("one")
+    (root / "away").symlink_to("/etc")
+    (root / "node_modules").mkdir()
+    known = counts(root)
+    names, left = ["alias", "flat", "mugs", "one"], ["TODO.md", "away", "node_modules"]
+    assert known == {key: left if key.startswith("left") else names for key in known}
+    done = shell("skills", root, "list")
+    assert "3 left out: TODO.md, away, node_modules; list --all says why\n" in done.err
+    assert done.out.endswith(f"4 skills in {root}\n") and "at team/a/mugs/SKILL.md" in done.out
+    assert "left out  away: it is a link that leads out of the folder\n" in shell("skills", root, "list", "--all").err
+    assert shell("skills", tmp_path / "new", "import", root).code == 0
+
+
+@pytest.mark.parametrize("action", ["list", "check", "search"])
+def test_where_no_skill_is_found_the_command_says_so_and_fails(tmp_path: Path, action: str) -> None:
+    (tmp_path / "TODO.md").write_text("# To do\n")
+    done = shell("skills", tmp_path, action, *(["mugs"] if action == "search" else []))
+    assert done.code == 1 and f"no skill in {tmp_path}: a skill is a folder with a SKILL.md" in done.err
+    assert "1 left out: TODO.md" in done.err
+    found = shell("skills", tmp_path, action, *(["mugs"] if action == "search" else []), "--json")
+    assert found.code == 1 and json.loads(found.out)["left_out"][0]["place"] == "TODO.md"
+
+
+def test_a_skill_that_was_left_out_is_named_with_the_reason_when_it_is_asked_for(repo: Path) -> None:
+    (repo / "notes.md").write_text("# Notes\n")
+    done = shell("skills", repo, "show", "notes")
+    assert done.code == 1 and "notes.md was left out: it has no frontmatter, so it is a document" in done.err
+
+
+def test_a_name_can_be_typed_in_another_form_of_unicode_than_the_disk_has(repo: Path) -> None:
+    (repo / "cafe\u0301").mkdir()
+    (repo / "cafe\u0301" / "SKILL.md").write_text(skill("café"))
+    assert shell("skills", repo, "show", "caf\u00e9").code == 0
+    assert "2 of 2 skills are valid" in shell("skills", repo, "check").out
+
+
+def test_a_name_with_characters_that_are_not_shown_is_printed_as_escapes(repo: Path) -> None:
+    (repo / "a\u202eb").mkdir()
+    (repo / "a\u202eb" / "SKILL.md").write_text("---\nname: a\u202eb\ndescription: d\n---\nB\n")
+    for action in ("list", "check", "show"):
+        done = shell("skills", repo, action, *(["a\u202eb"] if action == "show" else []))
+        assert "\u202e" not in done.err and (action == "show" or "\\u202e" in done.out)
+    assert "\u202e" not in shell("skills", repo, "check").out
 
 
 # The history
@@ -178,16 +248,6 @@ def test_names_that_are_taken_are_refused_unless_it_is_said_what_to_do(repo: Pat
     assert body(repo) == "Mugs are in the box.\n"
     assert shell("skills", repo, "import", tmp_path / "other", "--clash", "replace").code == 0
     assert body(repo) == "Mugs are on the shelf.\n"
-
-
-def test_what_is_dangerous_is_only_imported_when_that_is_accepted(repo: Path, tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "setup.md").write_text(skill("setup", CURL))
-    done = shell("skills", repo, "import", tmp_path / "other")
-    assert done.code == 1 and "fetch-and-run" in done.err and "--accept-danger" in done.err
-    assert "setup" not in SkillRepo.open(repo)
-    assert shell("skills", repo, "import", tmp_path / "other", "--accept-danger").code == 0
-    assert "setup" in SkillRepo.open(repo)
 
 
 def test_a_dangerous_script_beside_a_skill_is_not_imported(repo: Path, tmp_path: Path) -> None:

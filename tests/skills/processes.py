@@ -46,21 +46,29 @@ def killed_at(number: int, work: Callable[[], None]) -> bool:
     """Run `work` in a child that kills itself before its `number`-th disk operation. Returns whether it was killed."""
 
     def doomed() -> None:
-        left = number
-
-        def count(event: str, arguments: tuple[object, ...]) -> None:
-            nonlocal left
-            if event in TOUCHING and not (event == "open" and touches_nothing(arguments)):
-                left -= 1
-                if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(count)
+        before_operation(number, lambda: os.kill(os.getpid(), signal.SIGKILL))
         work()
 
     status = in_child(doomed)
     assert status in (0, -signal.SIGKILL)
     return status != 0
+
+
+def before_operation(number: int, act: Callable[[], None], *, onwards: bool = False) -> None:
+    """Call `act` before the `number`-th disk operation of this process from now on, or `onwards` before each from it on.
+
+    An error that it raises fails the operation.
+    """
+    left = number
+
+    def count(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal left
+        if event in TOUCHING and not (event == "open" and touches_nothing(arguments)):
+            left -= 1
+            if left == 0 or (onwards and left < 0):
+                act()
+
+    sys.addaudithook(count)
 
 
 def without_rights(work: Callable[[], None]) -> int:

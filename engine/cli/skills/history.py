@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.cli.common import CommandError, Commands, add_command, lines, positive, print_json, user_name
-from engine.cli.skills.target import open_repo, skill_named
-from engine.core.output import say
+from engine.cli.skills.target import open_repo, root_of, skill_named
+from engine.core.output import note
 from engine.core.text import printable
 
 if TYPE_CHECKING:
@@ -40,13 +41,28 @@ def _commit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", default="", dest="of_run", help="which run's step (the newest)")
 
 
+def print_place(root: Path) -> None:
+    """Print, on standard error, where the history of a folder is if that is not its `.git`, or how to move it there."""
+    from engine.skills import HistoryError
+    from engine.skills.history.place import place_note
+
+    try:
+        note = place_note(root)
+    except HistoryError as error:
+        note = str(error)
+    if note:
+        note(printable(note, 1_000))
+
+
 def _history(options: argparse.Namespace) -> History:
     from engine.skills import History
 
-    root = open_repo(options).path
-    history = History.existing(root) if root else None
+    root = root_of(options.repo)
+    history = History.existing(root) if root.is_dir() else None
     if history is None:
+        open_repo(options)
         raise CommandError(f"{options.repo} has no history yet; it begins with the first edit or import")
+    print_place(root)
     return history
 
 
@@ -93,8 +109,9 @@ def _blame(options: argparse.Namespace) -> int:
 
 
 def _revert(options: argparse.Namespace) -> int:
-    made = _history(options).revert(options.commit, trailers=_by_whom(options))
-    return _report(options, made, f"undone by {made[:SHORT]}")
+    history = _history(options)
+    made = history.revert(options.commit, trailers=_by_whom(options))
+    return _report(options, history, made, f"undone by {made[:SHORT]}")
 
 
 def _restore(options: argparse.Namespace) -> int:
@@ -104,14 +121,16 @@ def _restore(options: argparse.Namespace) -> int:
     commit = history.at(options.commit, step=options.step, run=options.of_run)
     made = history.restore(commit.id, trailers=_by_whom(options))
     text = f"restored to {commit.id[:SHORT]} by {made[:SHORT]}" if made else f"it is as at {commit.id[:SHORT]} already"
-    return _report(options, made, text)
+    return _report(options, history, made, text)
 
 
 def _by_whom(options: argparse.Namespace) -> dict[str, str]:
     return {"Reviewer": user_name(), "Reason": options.reason}
 
 
-def _report(options: argparse.Namespace, commit: str | None, text: str) -> int:
+def _report(options: argparse.Namespace, history: History, commit: str | None, text: str) -> int:
+    if history.warning:
+        note(printable(history.warning, 1_000))
     if options.json:
         print_json({"commit": commit})
     else:

@@ -10,18 +10,23 @@ A valid skill is written byte for byte, a flat one as a folder. An invalid one i
 from __future__ import annotations
 
 import errno
-import shutil
-import tempfile
+import io
+import secrets
 import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from engine.core.files import publish
+from engine.core.beneath import Beneath
+from engine.core.errors import SkillosError
 from engine.skills.exchange.bundle import Bundle, ExchangeError, File, Package, Skipped
 from engine.skills.exchange.normalize import normalize
+from engine.skills.format.names import same_on_some_disks
 from engine.skills.repo.layout import SKILL_FILE
 
+_DRAFT = ".skillos-export-"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -46,12 +51,18 @@ class ExportReport(msgspec.Struct, frozen=True):
 def export_skills(bundle: Bundle, target: Path) -> ExportReport:
     """Write the skills of `bundle` to `target`: a zip if its name ends with `.zip`, else a new or empty folder.
 
-    Raises `ExchangeError` where `target` exists or cannot be written; then nothing is left there.
+    A bundle without a skill that can be exported writes nothing. Raises `ExchangeError` where `target` exists or cannot be
+    written; then nothing is left there.
     """
     exported: list[Exported] = []
     skipped = list(bundle.skipped)
     files: dict[str, File] = {}
+    places: dict[str, str] = {}
     for package in bundle.packages:
+        first = places.setdefault(same_on_some_disks(package.name), package.place)
+        if first != package.place:
+            skipped.append(Skipped(package.place, f"{first} has the same name, {package.name!r}"))
+            continue
         result = normalize(package.skill, package.name)
         if result.text is None:
             skipped.append(Skipped(package.place, f"it cannot be made valid: {result.why}"))
@@ -60,7 +71,8 @@ def export_skills(bundle: Bundle, target: Path) -> ExportReport:
         files.update({f"{package.name}/{path}": file for path, file in contents.items()})
         size = sum(len(file.data) for file in contents.values())
         exported.append(Exported(package.name, package.place, len(contents), size, result.repairs))
-    _write(target, files)
+    if exported:
+        _write(target, files)
     return ExportReport(str(target), tuple(exported), tuple(skipped))
 
 
@@ -72,16 +84,17 @@ def _contents(package: Package, text: str) -> dict[str, File]:
 
 
 def _write(target: Path, files: dict[str, File]) -> None:
-    """Publish `target` with these files in it."""
-    fill = _fill_zip if target.suffix.lower() == ".zip" else _fill_folder
+    """Publish `target` with these files in it. No link is followed below the folder of `target`."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".skillos-export-", dir=target.parent))
+        folder = Beneath(target.parent)
         try:
-            fill(draft / "made", files)
-            publish(draft / "made", target)
+            _publish(folder, target.name, files)
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            with suppress(OSError):  # a folder has nothing to write when it is closed
+                folder.close()
+    except _Written as error:
+        raise ExchangeError(f"{target} is written, but {error}") from error
     except OSError as error:
         taken = error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
         why = "it exists already" if taken else error.strerror or str(error)
@@ -89,20 +102,91 @@ def _write(target: Path, files: dict[str, File]) -> None:
         raise ExchangeError(f"cannot export to {target}: {why}; {advice}") from error
 
 
-def _fill_folder(folder: Path, files: dict[str, File]) -> None:
-    folder.mkdir()
-    for path, file in files.items():
-        full = folder / path
-        full.parent.mkdir(parents=True, exist_ok=True)
-        full.write_bytes(file.data)
-        if file.executable:
-            full.chmod(full.stat().st_mode | 0o111)
+class _Written(SkillosError):
+    """The target has its name, and something failed after that. The message says what."""
+
+    @classmethod
+    def unconfirmed(cls, error: OSError) -> _Written:
+        return cls(f"the disk did not confirm it: {error.strerror or error}; look at it")
 
 
-def _fill_zip(path: Path, files: dict[str, File]) -> None:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+def _publish(folder: Beneath, name: str, files: dict[str, File]) -> None:
+    """Write a draft beside the target, and give it the target's name, which no file and no filled folder may have.
+
+    Raises `OSError`; then the draft is gone, or a name that begins with `.skillos-export-` is left, which the error names.
+    """
+    draft, inode = f"{_DRAFT}{secrets.token_hex(8)}", 0
+    try:
+        if name.lower().endswith(".zip"):
+            folder.write(draft, _zipped(files))
+            inode = folder.lstat(draft).st_ino
+            _give_name(folder, draft, name)
+        else:
+            folder.mkdir(draft)
+            for path, file in files.items():
+                folder.write(f"{draft}/{path}", file.data, executable=file.executable)
+            for path in sorted({above for file in files for above in _above(f"{draft}/{file}")}, reverse=True):
+                folder.sync(path)
+            inode = folder.lstat(draft).st_ino
+            folder.rename(draft, name)
+    except OSError as error:
+        if inode and _inode(folder, name) == inode:
+            raise _Written.unconfirmed(error) from error
+        _remove(folder, draft, error)
+        raise
+    try:
+        folder.unlink(draft, missing_ok=True)
+    except OSError as error:
+        why = f"{folder.root / draft}, the same file, is left beside it and can be removed"
+        raise _Written(f"{why}: {error.strerror or error}") from error
+    try:
+        folder.sync()
+    except OSError as error:
+        raise _Written.unconfirmed(error) from error
+
+
+def _inode(folder: Beneath, name: str) -> int:
+    """The number of the file or folder `name`, 0 where there is none."""
+    try:
+        return folder.lstat(name).st_ino
+    except OSError:
+        return 0
+
+
+def _give_name(folder: Beneath, draft: str, name: str) -> None:
+    """Give the file `draft` a name that no file has. Without hard links, a file made in between is replaced."""
+    try:
+        folder.link(draft, name)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+            raise
+        if folder.exists(name):
+            raise FileExistsError(errno.EEXIST, "it exists already", name) from error
+        folder.rename(draft, name)
+
+
+def _above(path: str) -> Iterator[str]:
+    """The folders above a file, innermost first."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def _remove(folder: Beneath, draft: str, error: OSError) -> None:
+    """Remove what was written before `error`. Where that fails too, the error says what is left."""
+    folder.rmtree(draft)
+    try:
+        folder.unlink(draft, missing_ok=True)
+    except OSError:
+        error.strerror = f"{error.strerror or error} ({folder.root / draft} is left and can be removed)"
+
+
+def _zipped(files: dict[str, File]) -> bytes:
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, file in files.items():
             info = zipfile.ZipInfo(name, _EPOCH)
             info.external_attr = (0o100755 if file.executable else 0o100644) << 16
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, file.data)
+    return whole.getvalue()

@@ -4,7 +4,8 @@
     result.text, result.repairs                  # the repairs as sentences; () for a text that was valid
     result.why                                   # why it cannot be made valid; then `text` is None
 
-The body keeps its bytes. Unknown fields are moved into `metadata`. Nothing is added or shortened.
+The body keeps its bytes. A line of the frontmatter that is not YAML is quoted, and its neighbours keep their bytes. Unknown
+fields are moved into `metadata`. Nothing is added or shortened.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from typing import Any
 import msgspec
 
 from engine.core.errors import SkillosError
-from engine.skills.format.frontmatter import read_header, write_header
-from engine.skills.format.skill import FIELDS, Skill, name_problem
+from engine.skills.format.frontmatter import mended, read_header, with_text
+from engine.skills.format.names import name_problem
+from engine.skills.format.rescue import FIELDS
+from engine.skills.format.skill import Skill
+from engine.skills.format.writing import write_header
 
 REPAIRABLE = frozenset({"name-missing", "name-not-text", "name-invalid", "name-differs"})
 """Errors that are repaired by the name of the skill's folder."""
@@ -42,7 +46,7 @@ def normalize(skill: Skill, name: str) -> Normalized:
     if unread is not None:
         return Normalized(None, why=f"line {unread.line}: {unread.message}, and bytes of it would be lost")
     repairs: list[str] = []
-    text = _without_prelude(skill.text, repairs)
+    text = _mended(_without_prelude(skill.text, repairs), repairs)
     parsed = Skill.parse(text, name=name)
     try:
         if not parsed.valid:
@@ -66,6 +70,17 @@ def _without_prelude(text: str, repairs: list[str]) -> str:
         repairs.append("the blank text before the frontmatter was removed")
         return stripped
     return bare
+
+
+def _mended(text: str, repairs: list[str]) -> str:
+    """`text` with the lines of its frontmatter that are not YAML as YAML, and with its description as one text."""
+    text, mends = mended(text)
+    repairs.extend(mends)
+    skill = Skill.parse(text)
+    if isinstance(skill.metadata.get("description"), list | dict) and skill.description:
+        repairs.append("the description was a list or a mapping, and was written as text")
+        return with_text(text, "description", skill.description)
+    return text
 
 
 def _repaired(skill: Skill, name: str, repairs: list[str]) -> str:

@@ -1,6 +1,6 @@
 """Blame: the commits that changed a skill, and the commit that first had each of its lines.
 
-    for commit in touching(repository.walk(head), "mugs"): ...
+    for commit in touching(repository.walk(head), "pack/mugs"): ...
     for origin in origins(repository, head, "mugs/SKILL.md"):
         origin.commit, origin.path, origin.line
 
@@ -18,44 +18,65 @@ from typing import NamedTuple
 import pygit2
 from pygit2.enums import DeltaStatus
 
+from engine.skills.format.frontmatter import begins_with_frontmatter
 from engine.skills.history.commits import commit_of
-from engine.skills.history.trees import deltas
-from engine.skills.repo.layout import SKILL_FILES, is_skill
+from engine.skills.history.trees import blob, deltas
+from engine.skills.repo.rule import SKILL_FILES, is_skill, is_skill_file
 
 MAX_STEPS = 1_000
 """How many restorations of one line are followed."""
 
 
-def touching(commits: Iterable[pygit2.Commit], skill: str) -> Iterator[pygit2.Commit]:
-    """The ones of `commits` (newest first) that changed a skill. Older commits are matched by its former name."""
+def touching(commits: Iterable[pygit2.Commit], place: str) -> Iterator[pygit2.Commit]:
+    """The ones of `commits` (newest first) that changed a skill: its folder, or its flat file, at `place`.
+
+    Older commits are matched by its former place.
+    """
     for commit in commits:
         parent = commit.parents[0] if commit.parents else None
-        now, before = _entries(commit, skill), _entries(parent, skill)
+        now, before = _entries(commit, place), _entries(parent, place)
         if now == before:
             continue
         yield commit
         if parent is not None and not any(before):
-            skill = _former_name(parent, commit, skill)
+            place = _former_place(parent, commit, place)
 
 
-def _entries(commit: pygit2.Commit | None, skill: str) -> list[pygit2.Oid | None]:
+def last_place(commits: Iterable[pygit2.Commit], skill: str) -> str:
+    """The folder, or the flat file, that the skill `skill` had last in `commits` (newest first); `skill` for none."""
+    for commit in commits:
+        for delta in deltas(commit.parents[0] if commit.parents else None, commit):
+            folder = place_of_skill(delta.path)
+            if is_skill(delta.path) and folder.rpartition("/")[2].removesuffix(".md") == skill:
+                return folder
+    return skill
+
+
+def place_of_skill(path: str) -> str:
+    """The folder of the skill file `path`, or the file itself where it is flat."""
+    return path.rpartition("/")[0] or path
+
+
+def _entries(commit: pygit2.Commit | None, place: str) -> list[pygit2.Oid | None]:
     """The objects of a commit at the two paths that a skill can have: its folder and its flat file."""
-    return [_entry(commit, path) for path in (skill, f"{skill}.md")]
+    folder = place.removesuffix(".md")
+    return [_entry(commit, path) for path in (folder, f"{folder}.md")]
 
 
 def _entry(commit: pygit2.Commit | None, path: str) -> pygit2.Oid | None:
     return commit.tree[path].id if commit is not None and path in commit.tree else None
 
 
-def _former_name(parent: pygit2.Commit, commit: pygit2.Commit, skill: str) -> str:
-    """The name before `commit` of a skill that `commit` renamed or added; the same name if it was added."""
-    files = {f"{skill}.md", *(f"{skill}/{name}" for name in SKILL_FILES)}
+def _former_place(parent: pygit2.Commit, commit: pygit2.Commit, place: str) -> str:
+    """The place before `commit` of a skill that `commit` renamed or added; the same place if it was added."""
+    folder = place.removesuffix(".md")
+    files = {f"{folder}.md", *(f"{folder}/{name}" for name in SKILL_FILES)}
     difference = parent.tree.diff_to_tree(commit.tree)
     difference.find_similar()
     for delta in difference.deltas:
         if delta.status == DeltaStatus.RENAMED and delta.new_file.path in files:
-            return delta.old_file.path.partition("/")[0].removesuffix(".md")
-    return skill
+            return place_of_skill(delta.old_file.path)
+    return place
 
 
 class Size(NamedTuple):
@@ -73,10 +94,18 @@ def sizes(repository: pygit2.Repository, commits: Iterable[pygit2.Commit]) -> It
         skills, count = known[parent.id] if parent else Size(0, 0)
         for delta in deltas(parent, commit):
             if is_skill(delta.path):
-                skills += (delta.new is not None) - (delta.old is not None)
-                count += _bytes(repository, delta.new) - _bytes(repository, delta.old)
+                old, new = (oid if _has_skill(repository, delta.path, oid) else None for oid in (delta.old, delta.new))
+                skills += (new is not None) - (old is not None)
+                count += _bytes(repository, new) - _bytes(repository, old)
         known[commit.id] = Size(skills, count)
         yield commit, known[commit.id]
+
+
+def _has_skill(repository: pygit2.Repository, path: str, oid: str | None) -> bool:
+    """Whether a file that can be a skill's file by its path is one: a flat file needs frontmatter."""
+    if oid is None or "/" in path or is_skill_file(path):
+        return oid is not None
+    return begins_with_frontmatter(blob(repository, oid)[:4096].decode("utf-8", "replace"))
 
 
 def _bytes(repository: pygit2.Repository, oid: str | None) -> int:

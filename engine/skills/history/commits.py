@@ -20,13 +20,17 @@ _TRAILER = re.compile(rf"({_KEY.pattern}): (.*)")
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """One commit. `time` is in seconds since 1970; `message` is without its trailers."""
+    """One commit. `time` is in seconds since 1970; `message` is without its trailers.
+
+    `parent` is the id of the (first) commit before it, "" for none.
+    """
 
     id: str
     time: int
     author: str
     message: str
     trailers: dict[str, str]
+    parent: str = ""
 
     @property
     def subject(self) -> str:
@@ -66,10 +70,11 @@ def commit_of(commit: pygit2.Commit) -> Commit:
     """A commit as plain data. The last paragraph is the trailers if each of its lines is a trailer."""
     body, _, last = commit.message.rstrip("\n").rpartition("\n\n")
     matches = [_TRAILER.fullmatch(line) for line in last.split("\n")]
+    parent = str(commit.parent_ids[0]) if commit.parent_ids else ""
     if not body or not all(matches):
-        return Commit(str(commit.id), commit.commit_time, commit.author.name, commit.message.strip(), {})
+        return Commit(str(commit.id), commit.commit_time, commit.author.name, commit.message.strip(), {}, parent)
     trailers = {match[1]: match[2] for match in matches if match}
-    return Commit(str(commit.id), commit.commit_time, commit.author.name, body.strip(), trailers)
+    return Commit(str(commit.id), commit.commit_time, commit.author.name, body.strip(), trailers, parent)
 
 
 def message_with(message: str, trailers: Mapping[str, str]) -> str:
@@ -92,7 +97,7 @@ def one_line(text: str) -> str:
 def at_step(commits: Sequence[Commit], step: int | None = None, run: str = "") -> Commit:
     """The commit of `commits` (newest first) at which the folder was when a step of a run ended.
 
-    It is the last one before the run's first commit of a later step; without `step`, the run's newest. `run` defaults to the
+    It is the parent of the run's first commit of a later step; without `step`, the run's newest. `run` defaults to the
     newest run in the trailers. Raises `LookupError` with the known runs.
     """
     runs = list(dict.fromkeys(commit.trailers["Run"] for commit in commits if "Run" in commit.trailers))
@@ -105,6 +110,8 @@ def at_step(commits: Sequence[Commit], step: int | None = None, run: str = "") -
     later = [number for number in of_run if step is not None and (commits[number].step or 0) > step]
     if not later:
         return commits[of_run[0]]
-    if later[-1] + 1 == len(commits):
-        raise LookupError(f"nothing was there before step {commits[later[-1]].step}, the first of {wanted!r}")
-    return commits[later[-1] + 1]
+    first = commits[later[-1]]
+    before = next((commit for commit in commits if commit.id == first.parent), None)
+    if before is None:
+        raise LookupError(f"nothing was there before step {first.step}, the first of {wanted!r}")
+    return before

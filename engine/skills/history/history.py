@@ -28,6 +28,7 @@ from engine.core.beneath import Beneath, LinkInTheWay
 from engine.core.edit import Edit
 from engine.core.locks import PROBE_SECONDS, holder_of, wait_lock
 from engine.skills.format.skill import MAX_BYTES
+from engine.skills.history.blame import place_of_skill
 from engine.skills.history.checkout import Checkout
 from engine.skills.history.commits import BlamedLine, Commit, FileChange, commit_of, message_with
 from engine.skills.history.errors import Conflict, HistoryError, Uncertain, translate_errors
@@ -43,6 +44,7 @@ from engine.skills.history.repository import (
 from engine.skills.history.store import MARKER
 from engine.skills.history.trees import TreeEntry, deltas, files, head_of
 from engine.skills.repo.layout import TooLarge, is_skill, read_bytes, skill_path
+from engine.skills.repo.rule import own_files
 
 __all__ = ["BlamedLine", "Commit", "Conflict", "FileChange", "History", "HistoryError", "Uncertain"]
 
@@ -114,7 +116,7 @@ class History(HistoryReader):
             path = skill_path(self.path, edit.skill)
             self._check(checkout, edit, path)
             moves = edit.after is None or bool(edit.new_name)
-            self._record(checkout, f"{_RECORD} in {edit.skill}", _folder(path), ignored=moves)
+            self._record(checkout, f"{_RECORD} in {edit.skill}", place_of_skill(path), ignored=moves)
             return self._advance(checkout, self._changes(checkout, edit, path), text)
 
     def put(
@@ -140,8 +142,9 @@ class History(HistoryReader):
             if replace:
                 self._record(checkout, _RECORD, "")
             known = self._committed("")
-            removed = {path for name in replace & places.keys() for path in self._committed(_folder(places[name]))}
-            changes: dict[str, TreeEntry | None] = dict.fromkeys(removed)
+            changes: dict[str, TreeEntry | None] = {}
+            for place in (places[name] for name in replace & places.keys()):
+                changes |= dict.fromkeys(own_files(self._committed(place_of_skill(place)), place))
             for contents in skills.values():
                 for path, (data, executable) in contents.items():
                     mode = FileMode.BLOB_EXECUTABLE if executable else FileMode.BLOB
@@ -170,7 +173,7 @@ class History(HistoryReader):
                     why = f"{delta.path} was changed since; undo the later edit first"
                     raise Conflict(delta.path, self._on_disk(delta.path), why)
                 changes[delta.path] = (delta.old, delta.old_mode) if delta.old else None
-            for folder in {_folder(path) for path in changes}:
+            for folder in {place_of_skill(path) for path in changes}:
                 self._record(checkout, _RECORD, folder)
             subject = message or f"Undo: {commit_of(commit).subject}"
             return self._advance(checkout, changes, message_with(subject, {**trailers, "Reverts": str(commit.id)}))
@@ -206,7 +209,7 @@ class History(HistoryReader):
             raise Conflict(path, present, message)
         if edit.new_name:
             target = _renamed(path, path, edit)
-            taken = {_folder(target), target, edit.new_name, skill_path(self.path, edit.new_name)}
+            taken = {place_of_skill(target), target, edit.new_name, skill_path(self.path, edit.new_name)}
             if any(checkout.folder.exists(place) for place in taken):
                 message = f"{edit.new_name} exists already, so {edit.skill} cannot move there; choose another name"
                 raise Conflict(target, self._on_disk(target), message)
@@ -226,7 +229,7 @@ class History(HistoryReader):
 
     def _deletable(self, checkout: Checkout, path: str) -> str | None:
         """As `_text_of`, but as a repository reads it: through a link, and "" for what it cannot read."""
-        if not checkout.folder.exists(_folder(path)):
+        if not checkout.folder.exists(place_of_skill(path)):
             return None
         try:
             return read_bytes(self.path, path).decode("utf-8", "replace")
@@ -245,9 +248,9 @@ class History(HistoryReader):
 
     def _changes(self, checkout: Checkout, edit: Edit, path: str) -> dict[str, TreeEntry | None]:
         """The changed files of the new tree. A skill's other files are moved and deleted with it."""
-        present = self._committed(_folder(path))
+        present = own_files(self._committed(place_of_skill(path)), path)
         if edit.after is None:
-            if not present.keys() & {path, _folder(path)}:
+            if not present.keys() & {path, place_of_skill(path)}:
                 raise HistoryError(
                     f"{path} is nothing that git can hold, so it could not be restored; remove it by hand"
                 )
@@ -311,11 +314,6 @@ class History(HistoryReader):
                 self._record(checkout, "Begin the history with what is here", "")
             yield checkout
             self.warning = "; ".join(checkout.warnings)
-
-
-def _folder(path: str) -> str:
-    """The folder of a skill's file, or the file itself where it is flat."""
-    return path.rpartition("/")[0] or path
 
 
 def _renamed(path: str, skill: str, edit: Edit) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pygit2
 
-from engine.skills.history.blame import Origin, carry, git_lines, origins, sizes, touching
+from engine.skills.history.blame import Origin, carry, git_lines, last_place, origins, place_of_skill, sizes, touching
 from engine.skills.history.commits import BlamedLine, Commit, FileChange, at_step, commit_of, one_line
 from engine.skills.history.errors import HistoryError, translate_errors
 from engine.skills.history.trees import blob, commits_from, deltas, head_of
@@ -39,7 +39,10 @@ class HistoryReader:
         Raises `HistoryError`.
         """
         with translate_errors(self.path, "read the history"):
-            commits = touching(self._walk(), skill) if skill else self._walk()
+            commits = self._walk()
+            if skill:
+                file = skill_file(self.path, skill)
+                commits = touching(commits, place_of_skill(file) if file else last_place(self._walk(), skill))
             return [commit_of(commit) for commit in islice(commits, limit)]
 
     def growth(self) -> list[tuple[Commit, int, int]]:

@@ -42,6 +42,7 @@ class StepStats(msgspec.Struct, frozen=True):
 
 class RepoStats(msgspec.Struct, frozen=True):
     """A repository in numbers. `findings` counts skills by rule; `files` counts the files beside the SKILL.md files.
+    `left_out` counts what could be taken for a skill and is none.
 
     `bytes` and `words` are of the SKILL.md files. `operations` (insert, update, delete, import, undo, restore, or other for
     a commit without trailers), `proposers`, `reviewers` and `outcomes` count commits. `steps` is ordered by time.
@@ -50,6 +51,7 @@ class RepoStats(msgspec.Struct, frozen=True):
     skills: int
     valid: int
     files: int
+    left_out: int
     bytes: Distribution
     words: Distribution
     findings: dict[str, int]
@@ -71,6 +73,7 @@ def stats(repo: SkillRepo, history: HistoryReader | None = None) -> RepoStats:
         skills=len(skills),
         valid=sum(skill.valid for skill in skills),
         files=sum(len(repo.files(name)) for name in repo),
+        left_out=len(repo.left_out),
         bytes=_distribution([len(skill.text.encode("utf-8", "replace")) for skill in skills]),
         words=_distribution([len(skill.text.split()) for skill in skills]),
         findings=_counts(findings),

@@ -5,7 +5,13 @@ from __future__ import annotations
 import json
 import lzma
 import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 import zipfile
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -14,10 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.skills import History, Skill
-from engine.skills.exchange import ExchangeError, export_skills, read_folder, read_git, read_repo, read_zip
+from engine.skills.exchange import ExchangeError, export_skills, read_archive, read_folder, read_git, read_repo
 from engine.skills.exchange.normalize import normalize
 from tests.skills.folders import files, put
 from tests.skills.format.test_skill import headers, texts
+from tests.skills.processes import start, status_of
 
 skills_ref = pytest.importorskip("skills_ref", reason="skills-ref is not installed")
 SAMPLE = Path(__file__).parents[3] / "../shared/data/skills/skills-sample.jsonl.xz"
@@ -68,7 +75,7 @@ def test_a_zip_has_the_same_files_and_is_deterministic(root: Path, tmp_path: Pat
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         archive.extractall(tmp_path / "unpacked")
     assert files(tmp_path / "unpacked") == files(tmp_path / "out")
-    assert [package.files for package in read_zip(tmp_path / "out.zip").packages] == [
+    assert [package.files for package in read_archive(tmp_path / "out.zip").packages] == [
         package.files for package in read_folder(tmp_path / "out").packages
     ]
 
@@ -109,6 +116,7 @@ MENDED = {
         "---\nname: a\nversion: 1.10\ndescription: d\nmetadata:\n  x: y\ntags: [p, q]\n---\nB",
         "---\nname: a\ndescription: d\nmetadata:\n  x: y\n  version: '1.10'\n  tags: '[\"p\",\"q\"]'\n---\nB",
     ),
+    "an unquoted colon": ("---\nname: a\ndescription: d: e\n---\nB", "---\nname: a\ndescription: 'd: e'\n---\nB"),
     "three hyphens": (
         "---\nname: a\ndescription: d --- e\n---\nB",
         '---\n"name": "a"\n"description": "d \\x2d-- e"\n---\nB',
@@ -130,8 +138,8 @@ def test_an_invalid_skill_is_repaired_where_nothing_is_lost(tmp_path: Path, befo
     ("text", "why"),
     [
         ("no frontmatter", "no frontmatter"),
-        ("---\nname: a\ndescription: d\n", "closes the frontmatter"),
-        ("---\nname: a\ndescription: d: e\n---\nB", "not YAML"),
+        ("---\nwords\nname: a\n", "closes the frontmatter"),
+        ("---\nname: a\ndescription: d\ndescription: e\n---\nB", "stands twice"),
         ("---\nname: a\n---\nB", "no description"),
         (f"---\nname: a\ndescription: {'d' * 1025}\n---\nB", "1,025 characters"),
         ("---\nname: a\ndescription: d\ncompatibility:\n- c\n---\nB", "compatibility is a list"),
@@ -188,3 +196,70 @@ def test_real_skills_are_valid_after_an_export(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_all_real_skills_are_valid_after_an_export(tmp_path: Path) -> None:
     assert exported_sample(1, tmp_path) > 3_000
+
+
+def test_two_skills_of_one_name_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    put(tmp_path, "source/a/mugs/SKILL.md", "---\nname: mugs\ndescription: d\n---\nOne.\n")
+    put(tmp_path, "source/b/mugs/SKILL.md", "---\nname: mugs\ndescription: d\n---\nTwo.\n")
+    report = export_skills(read_folder(tmp_path / "source"), tmp_path / "out")
+    assert files(tmp_path / "out") == {"mugs/SKILL.md": b"---\nname: mugs\ndescription: d\n---\nOne.\n"}
+    assert [left.place for left in report.skipped] == ["b/mugs/SKILL.md"]
+
+
+def test_where_no_skill_can_be_exported_nothing_is_written(tmp_path: Path) -> None:
+    put(tmp_path, "repo/nothing/SKILL.md", "---\nname: nothing\n---\nBody.\n")
+    report = export_skills(read_repo(tmp_path / "repo"), tmp_path / "new/out")
+    assert (report.exported, len(report.skipped)) == ((), 1)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("target", ["out", "out.zip"])
+def test_a_racing_process_never_leads_an_export_outside(root: Path, tmp_path: Path, target: str) -> None:
+    place, outside = tmp_path / "place", tmp_path / "outside"
+    place.mkdir()
+    outside.mkdir()
+
+    def swap() -> None:
+        while True:
+            for draft in place.glob(".skillos-export-*"):
+                for folder in [draft, *draft.glob("*/scripts"), *draft.glob("*")]:
+                    with suppress(OSError):
+                        folder.rename(tmp_path / f"taken-{time.monotonic_ns()}")
+                        folder.symlink_to(outside)
+
+    racer = start(swap)
+    try:
+        for number in range(60):
+            with suppress(ExchangeError):
+                export_skills(read_repo(root), place / f"{number}-{target}")
+    finally:
+        os.kill(racer, signal.SIGKILL)
+        status_of(racer)
+    assert list(outside.iterdir()) == []
+
+
+STRACE = shutil.which("strace")
+
+
+@pytest.mark.skipif(STRACE is None, reason="strace is not installed")
+@pytest.mark.parametrize("target", ["out", "out.zip"])
+@pytest.mark.parametrize("call", ["write", "fsync", "mkdirat", "linkat", "renameat", "rename", "unlinkat"])
+def test_after_an_error_the_target_is_whole_or_absent_and_that_is_what_is_said(
+    root: Path, tmp_path: Path, call: str, target: str
+) -> None:
+    work = (
+        "import sys; from pathlib import Path; from engine.skills.exchange import *;"
+        "bundle = read_repo(Path(sys.argv[1])); target = Path(sys.argv[2]); target.parent.mkdir()\n"
+        "try: export_skills(bundle, target)\n"
+        "except ExchangeError as error: print(error)\n"
+        "else: print('done')"
+    )
+    place = tmp_path / "place"
+    inject = ["-e", f"trace={call}", "-e", f"inject={call}:error=EIO:when=1"]
+    command = [STRACE, "-o", "/dev/null", *inject, sys.executable, "-c", work, str(root), str(place / target)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3])  # type: ignore[arg-type]
+    written = (place / target).exists()
+    assert said.stderr == ""
+    assert written == ("done" in said.stdout or "is written, but" in said.stdout), said.stdout
+    left = [path.name for path in place.iterdir() if path.name != target] if place.exists() else []
+    assert all(name in said.stdout for name in left), f"{left} is left, and nobody said so: {said.stdout}"

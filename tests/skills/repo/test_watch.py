@@ -112,6 +112,33 @@ async def test_every_kind_of_edit_is_reported_by_the_skill_s_name(root: Path) ->
         await reported.until("beakers", "changed")
 
 
+async def test_skills_at_any_depth_are_watched(root: Path) -> None:
+    async with watching(root) as reported:
+        put(root / "team" / "kitchen", "plates")
+        assert (await reported.next()) == Changes(added=("plates",))
+        put(root / "team" / "kitchen", "plates", "New.\n")
+        assert (await reported.next()) == Changes(changed=("plates",))
+        (root / "team/kitchen/plates/SKILL.md").rename(root / "team/kitchen/plates/Skill.md")
+        (root / "team/kitchen/plates/Skill.md").write_text(text("plates", "Newer.\n"))
+        await reported.until("plates", "changed")
+        (root / "team").rename(root.parent / "away")
+        await reported.until("plates", "removed")
+        (root.parent / "away").rename(root / "team")
+        await reported.until("plates", "added")
+        put(root, "plates", "Nearer to the top.\n")
+        await reported.until("plates", "changed")
+
+
+async def test_a_flat_file_is_a_skill_while_it_begins_with_frontmatter(root: Path) -> None:
+    async with watching(root) as reported:
+        (root / "notes.md").write_text("# Notes\n")
+        assert await reported.sentinel(root) == []
+        (root / "notes.md").write_text(text("notes"))
+        assert (await reported.next()) == Changes(added=("notes",))
+        (root / "notes.md").write_text("# Notes\n")
+        assert (await reported.next()) == Changes(removed=("notes",))
+
+
 async def test_an_unchanged_text_is_no_change(root: Path) -> None:
     async with watching(root) as reported:
         os.utime(root / "mugs/SKILL.md")
