@@ -192,9 +192,6 @@ class Disk:
             return
         self.commits += 1
         self._repo = fork
-        if edit.after is None:  # the link itself may be deleted, but not its target
-            for place in (edit.skill, f"{edit.skill}.md", f"{edit.skill}/SKILL.md"):
-                self._before.pop(f"work/skills/{place}", None)
         if edit.before is not None:
             self._index.delete(edit.skill)
         if edit.after is not None:
