@@ -113,9 +113,8 @@ class Beneath:
     def read(self, path: str, limit: int) -> bytes:
         """The bytes of a regular file, at most `limit` + 1 of them, so that a caller can see that there are more."""
         with self.open(path) as file:
-            size = os.fstat(
-                file.fileno()
-            ).st_size  # `read` takes the memory that it is asked for, also for a small file
+            # `file.read` takes all the memory that it is asked for, also for a small file
+            size = os.fstat(file.fileno()).st_size
             return file.read(min(limit, max(size, _SMALL)) + 1)
 
     def readlink(self, path: str) -> str:
