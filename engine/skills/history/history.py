@@ -43,7 +43,7 @@ from engine.skills.history.repository import (
 )
 from engine.skills.history.store import MARKER
 from engine.skills.history.trees import TreeEntry, deltas, files, head_of
-from engine.skills.repo.layout import TooLarge, is_skill, read_bytes, skill_path
+from engine.skills.repo.layout import SKILL_FILE, TooLarge, find_places, is_skill, read_bytes, skill_path
 from engine.skills.repo.rule import own_files
 
 __all__ = ["BlamedLine", "Commit", "Conflict", "FileChange", "History", "HistoryError", "Uncertain"]
@@ -135,7 +135,7 @@ class History(HistoryReader):
         """
         text = message_with(message, trailers)
         with self._writing("write the skills") as checkout:
-            places = {name: skill_path(self.path, name) for name in skills}
+            places = {name: place or f"{name}/{SKILL_FILE}" for name, place in find_places(self.path, skills).items()}
             for name, path in places.items():
                 if name not in replace and (checkout.folder.exists(path) or checkout.folder.exists(name)):
                     raise Conflict(path, self._on_disk(path), f"{name} exists already; choose another name")
