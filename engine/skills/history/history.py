@@ -199,7 +199,7 @@ class History(HistoryReader):
 
     def _check(self, checkout: Checkout, edit: Edit, path: str) -> None:
         """Raise `Conflict` unless the files on disk are those that the edit was made from."""
-        present = self._deletable(checkout, path) if edit.after is None else self._text_of(checkout, path)
+        present = self._deletable(path) if edit.after is None else self._text_of(checkout, path)
         if present != edit.before:
             happened = "was deleted" if present is None else "exists already" if edit.before is None else "was changed"
             message = (
@@ -226,10 +226,8 @@ class History(HistoryReader):
             raise TooLarge(f"it has {size:,} bytes, {MAX_BYTES:,} are allowed")
         return data.decode("utf-8", "replace")
 
-    def _deletable(self, checkout: Checkout, path: str) -> str | None:
+    def _deletable(self, path: str) -> str | None:
         """As `_text_of`, but as a repository reads it: through a link, and "" for what it cannot read."""
-        if not checkout.folder.exists(place_of_skill(path)):
-            return None
         try:
             return read_bytes(self.path, path).decode("utf-8", "replace")
         except PermissionError:
