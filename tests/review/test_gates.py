@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,9 @@ from engine.review.gates.registry import GateKind
 from engine.review.queue import ReviewQueue
 from engine.review.settings import AuditSettings
 from engine.runs.directory import Run
-from engine.skills import Delete, Insert, Operation, Skill, SkillRepo, Update, operation_of
+from engine.skills import Delete, History, Insert, Operation, Skill, SkillRepo, Update, operation_of
+from engine.skills.audit.accepted import Acceptance
+from engine.skills.audit.repository import accept_findings, audit_folder
 from tests.extending.installed import install
 from tests.review.proposing import propose, proposed, withheld
 from tests.runs.samples import CONFIG
@@ -111,6 +114,20 @@ def test_the_policy_is_the_configurations() -> None:
     assert [[finding.severity for finding in verdict.findings] for verdict in shown] == [["danger"], [], ["info"]]
     assert all(verdict.passed for verdict in shown)
     assert not admit(INFO, settings=AuditSettings(info="block")).passed
+
+
+def test_a_refusal_names_rule_line_and_hash_and_what_is_accepted_for_this_text_passes(tmp_path: Path) -> None:
+    History.open(tmp_path)
+    repo = SkillRepo.open(tmp_path)
+    refused = admit(DANGER, repo)
+    content = sha256(DANGER.content.encode()).hexdigest()
+    assert "line 7: fetch-and-run" in refused.reason
+    assert refused.reason.endswith(f"audit --accept a:fetch-and-run:{content}")
+    accepted = [Acceptance.parse(refused.reason.rpartition(" ")[2])]
+    accept_findings(tmp_path, audit_folder(tmp_path, AuditSettings()), accepted, by="ada")
+    passed = admit(DANGER, repo)
+    assert passed.passed and passed.findings[0].message.endswith("(accepted by ada)")
+    assert not admit(Insert("a", DANGER.content + "More.\n"), repo).passed
 
 
 def test_a_removal_is_not_audited() -> None:

@@ -26,7 +26,6 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 _MEDIA = (
     (rb"\x89PNG\r\n\x1a\n", "a PNG image", ("png",)),
     (rb"\xff\xd8\xff", "a JPEG image", ("jpg", "jpeg")),
@@ -71,17 +70,22 @@ class Content(NamedTuple):
 
 def content_of(data: bytes, path: str) -> Content:
     """What a file says. `path` is for its extension: a picture is one by its content and by its name."""
+    bare = _without_nul(data)
     text = _wide(data)
     if text is not None:
-        return Content((text,))
+        return Content((text, *bare))
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         return _not_utf8(data, path, error)
-    if "\0" in text and _binary(text):
+    if bare and _binary(text) and text.count("\0") * 10 > len(text):
         return _unread(data, path)
-    variants = [text, text.replace("\0", "")] if "\0" in text else [text]
-    return Content((*variants, *_declared(data)))
+    return Content((text, *bare, *_declared(data)))
+
+
+def _without_nul(data: bytes) -> tuple[str, ...]:
+    """The text without its NUL characters, as a shell reads it; () for a file without them."""
+    return (data.replace(b"\0", b"").decode("utf-8", "ignore"),) if b"\0" in data else ()
 
 
 def unaudited(why: str) -> Finding:
@@ -95,18 +99,35 @@ def _wide(data: bytes) -> str | None:
         if data.startswith(mark):
             text = data[len(mark) :].decode(encoding, "replace")
             return text if text.count("\ufffd") * 50 <= len(text) else None
-    if b"\0" not in data[:_SAMPLE]:
+    encoding = _wide_encoding(data[:_SAMPLE])
+    if not encoding or _binary(data[:_SAMPLE].decode(encoding, "replace")):
         return None
-    for encoding in _WIDE:
-        width = 4 if "32" in encoding else 2
-        sample = data[: _SAMPLE - _SAMPLE % width]
-        if len(data) % width == 0 and not _binary(sample.decode(encoding, "replace")):
-            return data.decode(encoding, "replace")
-    return None
+    return data.decode(encoding, "replace")
+
+
+def _wide_encoding(sample: bytes) -> str:
+    """The encoding that puts NUL bytes where `sample` has them, "" where that is no UTF-16 or UTF-32."""
+    zeros = [sample[place::4].count(0) for place in range(4)]
+    quarter = len(sample) // 4
+    if sum(zeros) * 50 < len(sample):
+        return ""
+    if quarter and min(zeros[2], zeros[3]) > 0.9 * quarter:
+        return "utf-32-le"
+    if quarter and min(zeros[0], zeros[1]) > 0.9 * quarter:
+        return "utf-32-be"
+    little, big = zeros[1] + zeros[3], zeros[0] + zeros[2]
+    if little > 8 * big or big > 8 * little:
+        return "utf-16-le" if little > big else "utf-16-be"
+    try:
+        sample.decode("utf-8")
+    except UnicodeDecodeError:  # few NULs, as in Chinese: only in the right order is a line break a line break
+        ends = {encoding: sample.decode(encoding, "replace").count("\n") for encoding in ("utf-16-le", "utf-16-be")}
+        return max(ends, key=lambda encoding: ends[encoding]) if max(ends.values()) else ""
+    return ""
 
 
 def _binary(text: str) -> bool:
-    """Whether a reading of a file is no text: too many controls, unassigned characters, or characters of no one script."""
+    """Whether a reading of a file is no text: too many of its characters are controls, or none at all."""
     sample = text[:4_096]
     kinds = [unicodedata.category(char) for char in sample]
     strange = sum(kind in ("Cn", "Co", "Cs") or char == "\ufffd" for kind, char in zip(kinds, sample, strict=True))
@@ -125,7 +146,7 @@ def _not_utf8(data: bytes, path: str, error: UnicodeDecodeError) -> Content:
         line,
         f"byte {data[error.start]:#04x} is not UTF-8; the text was audited without such bytes",
     )
-    readings = (data.decode("utf-8", "replace"), data.decode("utf-8", "ignore").replace("\0", ""))
+    readings = (data.decode("utf-8", "replace"), data.decode("utf-8", "ignore"), *_without_nul(data))
     return Content((*readings, *_declared(data)), problem)
 
 

@@ -14,6 +14,7 @@ import io
 import secrets
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -86,8 +87,12 @@ def _write(target: Path, files: dict[str, File]) -> None:
     """Publish `target` with these files in it. No link is followed below the folder of `target`."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with Beneath(target.parent) as folder:
+        folder = Beneath(target.parent)
+        try:
             _publish(folder, target.name, files)
+        finally:
+            with suppress(OSError):  # a folder has nothing to write when it is closed
+                folder.close()
     except _NotSynced as error:
         raise ExchangeError(f"{target} is written, but the disk did not confirm it: {error}; look at it") from error
     except OSError as error:
@@ -106,10 +111,11 @@ def _publish(folder: Beneath, name: str, files: dict[str, File]) -> None:
 
     Raises `OSError`; then the draft is gone, or a name that begins with `.skillos-export-` is left, which the error names.
     """
-    draft = f"{_DRAFT}{secrets.token_hex(8)}"
+    draft, inode = f"{_DRAFT}{secrets.token_hex(8)}", 0
     try:
         if name.lower().endswith(".zip"):
             folder.write(draft, _zipped(files))
+            inode = folder.lstat(draft).st_ino
             _give_name(folder, draft, name)
         else:
             folder.mkdir(draft)
@@ -117,9 +123,10 @@ def _publish(folder: Beneath, name: str, files: dict[str, File]) -> None:
                 folder.write(f"{draft}/{path}", file.data, executable=file.executable)
             for path in sorted({above for file in files for above in _above(f"{draft}/{file}")}, reverse=True):
                 folder.sync(path)
+            inode = folder.lstat(draft).st_ino
             folder.rename(draft, name)
     except OSError as error:
-        if _has_name(folder, draft, name):
+        if inode and _inode(folder, name) == inode:
             raise _NotSynced(error.strerror or str(error)) from error
         _remove(folder, draft, error)
         raise
@@ -130,17 +137,16 @@ def _publish(folder: Beneath, name: str, files: dict[str, File]) -> None:
         raise _NotSynced(error.strerror or str(error)) from error
 
 
-def _has_name(folder: Beneath, draft: str, name: str) -> bool:
-    """Whether the draft has the target's name already, although the call that gave it failed."""
+def _inode(folder: Beneath, name: str) -> int:
+    """The number of the file or folder `name`, 0 where there is none."""
     try:
-        made = folder.lstat(name)
-        return not folder.exists(draft) or made.st_ino == folder.lstat(draft).st_ino
+        return folder.lstat(name).st_ino
     except OSError:
-        return False
+        return 0
 
 
 def _give_name(folder: Beneath, draft: str, name: str) -> None:
-    """Give the file `draft` the name `name`, which no file has. A disk without hard links cannot refuse a name that is new."""
+    """Give the file `draft` a name that no file has. Without hard links, a file made in between is replaced."""
     try:
         folder.link(draft, name)
     except OSError as error:

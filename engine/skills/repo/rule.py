@@ -100,10 +100,14 @@ class FoundSkills(NamedTuple):
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """The skills of a repository: the path of each one's file, by name; and what was left out."""
+    """The skills of a repository: the path of each one's file, by name; and what was left out.
+
+    `several` are the names of which there is more than one skill.
+    """
 
     files: dict[str, str]
     left_out: tuple[LeftOut, ...]
+    several: frozenset[str]
 
 
 def left_out(path: str, why: str) -> LeftOut:
@@ -337,12 +341,14 @@ def name_of(place: Place, top: str) -> str:
 def one_for_each_name(found: FoundSkills, top: str) -> Layout:
     """The layout of a repository: of skills with one name, the first of `found` counts, the others are left out."""
     counts: dict[str, Place] = {}
+    several: set[str] = set()
     left = list(found.left_out)
     for place in found.places:
         name = name_of(place, top)
         first = counts.setdefault(name, place)
         if first is not place:
+            several.add(name)
             why = f"{decoded_name(first.path)} has the same name, {name!r}, and {_advantage(first, place)}"
             left.append(left_out(place.path, why))
     files = {name: place.path for name, place in counts.items()}
-    return Layout(files, tuple(sorted(left, key=lambda each: each.place)))
+    return Layout(files, tuple(sorted(left, key=lambda each: each.place)), frozenset(several))

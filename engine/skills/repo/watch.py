@@ -9,8 +9,8 @@
         ...
 
 File system events (watchfiles) only say which skills to read again. A change is reported when the text of a skill differs
-from the last known text. After a folder was made, all is read again for a while, because the event of its first file can be
-missed. Events of one burst are reported as one change. The folder can be removed and created again.
+from the last known text. A new folder is read again for a while, because the event of its first file can be missed. Events
+of one burst are reported as one change. The folder can be removed and created again.
 
 An edit is reported after 10 ms (median; p99 20 ms), a removal after 62 ms. The wait takes one thread and, with a `step` of
 5 ms, 0.4 to 0.7 % of a core; longer steps cost less (`tests.benchmarks.watch`, 1,000 skills).
@@ -35,9 +35,10 @@ import msgspec
 import watchfiles
 
 from engine.skills.format.skill import Skill
-from engine.skills.repo.layout import find_places, read_text, skill_files
+from engine.skills.repo.layout import layout_of, read_text, skill_file, usual_place
+from engine.skills.repo.listing import list_folder
 from engine.skills.repo.repository import SkillRepo, read_skills
-from engine.skills.repo.rule import NOT_SEARCHED, is_skill_file
+from engine.skills.repo.rule import NOT_SEARCHED, Layout, is_skill_file
 
 if TYPE_CHECKING:
     from engine.skills.search import SkillIndex
@@ -119,16 +120,17 @@ async def follow(
         index.sync(repo)
     async with aclosing(watch(repo.path, repo, step=step)) as changes:
         async for change in changes:
-            applied = await _apply(repo, repo.path, index, change.skills)
+            applied = await _apply(repo, repo.path, index, change)
             if applied.skills:
                 yield applied
 
 
-async def _apply(repo: SkillRepo, root: Path, index: SkillIndex | None, names: tuple[str, ...]) -> Changes:
-    """Read the skills `names` from the folder into `repo` and `index`. Returns what changed in `repo`."""
+async def _apply(repo: SkillRepo, root: Path, index: SkillIndex | None, change: Changes) -> Changes:
+    """Read the skills of a change from the folder into `repo` and `index`. Returns what changed in `repo`."""
     added, changed, removed = [], [], []
-    read = await asyncio.to_thread(read_skills, root, names)
-    for name, new in read.items():
+    read = await asyncio.to_thread(read_skills, root, (*change.added, *change.changed))
+    for name in change.skills:
+        new = read.get(name)
         old = repo.get(name)
         if new is None and old is not None:
             repo.delete(name)
@@ -221,16 +223,17 @@ class _Snapshot:
         self._root = root
         self._digests = {name: _digest(skill.text) for name, skill in (known or {}).items()}
         self._places: dict[str, str] = {}
+        self._several: set[str] = set()
         self._stamps: dict[str, _Stamp] = {}
         self._absent_since: dict[str, float] = {}
         self._flooded = False
-        self._new_folder_until = 0.0
+        self._new_folders: dict[str, float] = {}
         self._seconds = 0.0
 
     @property
     def recheck(self) -> bool:
         """Whether `update` must be called again soon, also without events."""
-        return bool(self._absent_since) or self._flooded or time.monotonic() < self._new_folder_until
+        return bool(self._absent_since or self._new_folders) or self._flooded
 
     @property
     def poll_seconds(self) -> float:
@@ -241,8 +244,7 @@ class _Snapshot:
         """Read the skills that changes of `paths` concern, or all for None. Returns what changed since the last call."""
         now = time.monotonic()
         flood = paths is not None and len(paths) >= FLOOD
-        read_all = paths is None or flood or self._flooded or now < self._new_folder_until
-        names = None if paths is None or read_all else self._names(paths, now)
+        names = None if paths is None or flood or self._flooded else self._names(paths, now)
         self._flooded = flood
         added, changed, removed = [], [], []
         for name, file in self._files(names).items():
@@ -259,46 +261,68 @@ class _Snapshot:
                 added.append(name)
             elif before != self._digests[name]:
                 changed.append(name)
-        if added:
-            self._new_folder_until = 0.0
         self._seconds = time.monotonic() - now
         return Changes(tuple(sorted(added)), tuple(sorted(changed)), tuple(sorted(removed)))
 
     def _files(self, names: set[str] | None) -> dict[str, str | None]:
         """The file of each skill to read, None for a skill that is absent."""
         if names is not None:
-            found = find_places(self._root, {*names, *self._absent_since})
-            self._places.update({name: file for name, file in found.items() if file is not None})
-            return found
+            return {name: self._place(name) for name in {*names, *self._absent_since}}
         try:
-            files = skill_files(self._root)
+            layout = layout_of(self._root)
         except (FileNotFoundError, NotADirectoryError):
-            files = {}
+            layout = Layout({}, (), frozenset())
         except OSError:
             return {}  # the folder cannot be read now, so no change is known
-        self._places = dict(files)
-        return {name: files.get(name) for name in {*self._digests, *files}}
+        self._places, self._several = dict(layout.files), set(layout.several)
+        return {name: layout.files.get(name) for name in {*self._digests, *layout.files}}
+
+    def _place(self, name: str) -> str | None:
+        """The file of one skill, None where it is absent. All is searched only for a name that several skills have."""
+        place = usual_place(self._root, name)
+        if place is None and name in self._several:
+            place = skill_file(self._root, name)
+        elif place is None:
+            known = self._places.get(name, "")
+            is_deep = is_skill_file(known.rpartition("/")[2]) and _kind(self._root / known) == stat.S_IFREG
+            place = known if is_deep else None
+        if place is not None:
+            self._places[name] = place
+        return place
 
     def _names(self, paths: set[str], now: float) -> set[str] | None:
-        """The names of the skills that changes of `paths` concern. None for all, after a folder was made or moved here."""
+        """The names of the skills that changes of `paths` concern, and of those in new folders. None for all."""
         names: set[str] = set()
-        gone: set[str] = set()
+        folders: set[str] = set()
         for path in paths:
             folder, _, name = path.rpartition("/")
             kind = _kind(self._root / path)
-            if kind == stat.S_IFDIR:
-                self._new_folder_until = now + NEW_FOLDER_SECONDS
+            if kind == stat.S_IFLNK:
                 return None
-            if kind == 0:
-                gone.add(path)
+            if kind == stat.S_IFDIR:
+                self._new_folders.setdefault(path, now)
+            if kind in (stat.S_IFDIR, 0):
+                folders.add(path)
             if is_skill_file(name):
-                names.add(folder.rpartition("/")[2] or self._root.resolve().name)
+                names.add(self._seen(path, self._root.resolve().name))
             elif not folder and name.endswith(".md"):
                 names.add(name[:-3])
-        for name, place in self._places.items() if gone else ():
-            if place in gone or any(place[:end] in gone for end in _ends(place)):
+        for name, place in self._places.items() if folders else ():
+            if place in folders or any(place[:end] in folders for end in _ends(place)):
                 names.add(name)
+        for path, since in list(self._new_folders.items()):
+            found = _skills_below(self._root, path)
+            names |= {self._seen(place, "") for place in found}
+            if found or now - since > NEW_FOLDER_SECONDS:
+                del self._new_folders[path]
         return names
+
+    def _seen(self, place: str, top: str) -> str:
+        """The name of the skill at `place`, of which an event was seen. `top` is the name of the folder itself."""
+        name = place.rpartition("/")[0].rpartition("/")[2] or top
+        if self._places.setdefault(name, place) != place:
+            self._several.add(name)
+        return name
 
     def _is_removed(self, name: str, now: float) -> bool:
         """Whether an absent skill is reported as removed now. If it is too early to say, it is read again."""
@@ -308,6 +332,7 @@ class _Snapshot:
         if waiting and known and self._root.is_dir():
             return False
         del self._absent_since[name]
+        self._places.pop(name, None)
         return known
 
     def _digest_of(self, name: str, file: str, use_stamp: bool) -> bytes:
@@ -336,6 +361,15 @@ def _stamp(path: Path) -> _Stamp:
         return _Stamp(0, 0, 0, 0, False)
     settled = time.time_ns() - status.st_ctime_ns > CLOCK_TICK_NS
     return _Stamp(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, settled)
+
+
+def _skills_below(root: Path, path: str) -> list[str]:
+    """The files of the skills at and below the folder `path`."""
+    try:
+        found = [f"{path}/{each.path}" for each in list_folder(root / path) if each.kind == "file"]
+    except OSError:
+        return []
+    return [place for place in found if is_skill_file(place.rpartition("/")[2])]
 
 
 def _kind(path: Path) -> int:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.core.findings import MAX_FINDINGS
 from engine.skills import Skill, SkillRepo
-from engine.skills.audit import Context, audit, audit_repo
+from engine.skills.audit import Context, DuplicateIndex, audit, audit_repo
 
 ROOT = Path(__file__).parents[3]
 HEAD = "---\nname: a-skill\ndescription: Use when it is wanted.\n---\n"
@@ -286,3 +286,40 @@ def test_the_secrets_library_is_loaded_with_the_first_audit_only() -> None:
     code = "import sys, engine.skills.audit; print('detect_secrets' in sys.modules or 'requests' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+# Bounds of the rules
+
+
+@pytest.mark.parametrize("before", [0, 60, 139, 140, 141, 200, 239, 240, 241, 379, 400, 900])
+@pytest.mark.parametrize(
+    "secret", [GITHUB, AWS, "https://hooks.slack.com/services/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"]
+)
+def test_a_secret_is_found_wherever_it_is_in_a_long_line(before: int, secret: str) -> None:
+    line = "." * before + " " + secret + " " + "." * 300
+    assert ("secret", "danger") in rules(line + "\n"), f"after {before} characters"
+
+
+def test_a_secret_at_the_end_of_a_long_line_is_found() -> None:
+    for before in range(200, 300, 7):
+        assert ("secret", "danger") in rules("." * before + " " + GITHUB + "\n")
+
+
+@pytest.mark.parametrize(("shared", "added", "similarity"), [(80, 19, 0.81), (80, 20, 0.80), (79, 20, 0.798)])
+def test_two_skills_are_near_identical_from_the_default_threshold_of_80_percent_on(
+    shared: int, added: int, similarity: float
+) -> None:
+    words = [f"w{number}" for number in range(shared)]
+    more = [f"x{number}" for number in range(added)]
+    repo = SkillRepo.of(
+        {
+            "one": Skill.make("one", "Use it.", " ".join(words) + "\n").text,
+            "two": Skill.make("two", "Use it.", " ".join(words + more) + "\n").text,
+        }
+    )
+    found = {finding.rule for findings in audit_repo(repo).values() for finding in findings}
+    assert found == ({"duplicate"} if similarity >= 0.8 else set())
+    others = DuplicateIndex.of(repo)
+    for threshold in (similarity - 0.01, similarity + 0.01):
+        context = Context(others=others, itself=("one",), similarity=threshold)
+        assert bool(audit(repo["one"], context=context)) == (threshold <= similarity)
