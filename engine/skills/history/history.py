@@ -43,7 +43,7 @@ from engine.skills.history.repository import (
 )
 from engine.skills.history.store import MARKER
 from engine.skills.history.trees import TreeEntry, deltas, files, head_of
-from engine.skills.repo.layout import TooLarge, is_skill, read_bytes, skill_path
+from engine.skills.repo.layout import TooLarge, decoded_name, is_skill, read_bytes, skill_path
 from engine.skills.repo.rule import own_files
 
 __all__ = ["BlamedLine", "Commit", "Conflict", "FileChange", "History", "HistoryError", "Uncertain"]
@@ -266,7 +266,7 @@ class History(HistoryReader):
         """
         head = head_of(self._repository)
         known = self._committed(under)
-        changes: dict[str, TreeEntry | None] = dict.fromkeys(known)
+        changes: dict[str, TreeEntry | None] = {path: None for path in known if decoded_name(path) == path}
         for path in checkout.walk(under):
             if ignored or path in known or is_skill(path) or not self._repository.path_is_ignored(path):
                 try:

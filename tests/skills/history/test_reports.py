@@ -240,3 +240,17 @@ def test_a_crash_before_the_branch_moved_leaves_the_staged_files_to_be_removed(r
     assert files(root)["mugs/SKILL.md"] == MUGS.encode() and not list(root.rglob(".skillos-*"))
     History.open(root).restore(done, trailers={})
     assert files(root)["mugs/SKILL.md"] == NEW_MUGS.encode()
+
+
+def test_a_file_of_git_whose_name_is_not_utf8_is_kept_and_restored(root: Path) -> None:
+    first = History.open(root).head
+    odd = root / os.fsdecode(b"caf\xe9.txt")
+    odd.write_text("odd")
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "odd")
+    with_odd = git(root, "rev-parse", "HEAD").strip()
+    history = History.open(root)
+    assert history.record() is None
+    assert history.restore(first, trailers={}) and not odd.exists()
+    assert history.restore(with_odd, trailers={}) and odd.read_text() == "odd"
+    assert (history.warning, git(root, "status", "--short")) == ("", "")
