@@ -16,6 +16,7 @@ other. No link is followed, also where another process swaps one in meanwhile (`
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -206,9 +207,16 @@ class History(HistoryReader):
                 f"{path} {happened} since the edit was proposed; ask again to see the new diff, and decide on that"
             )
             raise Conflict(path, present, message)
+        if edit.before is None:
+            for place in (edit.skill, f"{edit.skill}.md"):
+                if checkout.folder.exists(place) and stat.S_ISLNK(checkout.folder.lstat(place).st_mode):
+                    raise HistoryError(
+                        f"{place} is a link, and edits do not follow links; remove it or choose another name"
+                    )
         if edit.new_name:
             target = _renamed(path, path, edit)
-            taken = {place_of_skill(target), target, edit.new_name, skill_path(self.path, edit.new_name)}
+            names = {edit.new_name, f"{edit.new_name}.md", skill_path(self.path, edit.new_name)}
+            taken = {place_of_skill(target), target, *names}
             if any(checkout.folder.exists(place) for place in taken):
                 message = f"{edit.new_name} exists already, so {edit.skill} cannot move there; choose another name"
                 raise Conflict(target, self._on_disk(target), message)

@@ -66,10 +66,11 @@ def test_edits_of_links_are_refused_and_nothing_outside_is_touched(disk: Disk) -
         disk.play(DIALECTS["hermes"]([("insert_skill", {"skill_name": name, "content": content})]))
         disk.play(DIALECTS["hermes"]([("update_skill", {"skill_name": name, "new_content": content})]))
         disk.play(DIALECTS["hermes"]([("update_skill", {"skill_name": "track-units", "new_name": name})]))
-    assert (disk.commits, disk.faults()) == (0, [])
-    for name in OUTSIDE:
         disk.play(DIALECTS["hermes"]([("delete_skill", {"skill_name": name})]))
-    assert disk.commits > 0 and disk.faults() == []
+    assert (disk.commits, disk.faults()) == (
+        0,
+        [],
+    )  # a link that leads out is no skill, so there is none to delete either
 
 
 def test_a_change_outside_is_detected(disk: Disk) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -41,9 +42,12 @@ Verdict = tuple[str, str]
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGED = MappingProxyType(
     {
-        **dict.fromkeys(("os.mkdir", "os.rmdir", "os.remove", "os.truncate", "os.chmod", "os.chown", "os.utime"), (0,)),
-        **dict.fromkeys(("os.rename", "os.link"), (0, 1)),
-        "os.symlink": (1,),
+        **dict.fromkeys(("os.rmdir", "os.remove"), ((0, 1),)),
+        **dict.fromkeys(("os.mkdir", "os.chmod"), ((0, 2),)),
+        **dict.fromkeys(("os.chown", "os.utime"), ((0, 3),)),
+        "os.truncate": ((0, None),),
+        **dict.fromkeys(("os.rename", "os.link"), ((0, 2), (1, 3))),
+        "os.symlink": ((1, 2),),
     }
 )
 """The arguments of an audit event that are changed paths."""
@@ -111,10 +115,22 @@ class Watch:
         if event in _FOREIGN:
             self.seen.append(f"{event} {arguments!r}"[:200])
         writes = event == "open" and arguments[2] & _WRITING
-        for place in (0,) if writes else _CHANGED.get(event, ()):
+        for place, folder in ((0, None),) if writes else _CHANGED.get(event, ()):
             path = arguments[place]
-            if isinstance(path, str | bytes | os.PathLike) and not self._is_inside(Path(os.fsdecode(path))):
-                self.seen.append(f"{event} {os.fsdecode(path)[:200]!r}")
+            if isinstance(path, str | bytes | os.PathLike):
+                full = self._resolved(os.fsdecode(path), arguments[folder] if folder else -1, opened=bool(writes))
+                if full is not None and not self._is_inside(full):
+                    self.seen.append(f"{event} {os.fsdecode(path)[:200]!r}")
+
+    def _resolved(self, path: str, folder: int, *, opened: bool) -> Path | None:
+        """The path of an event. None for one that is not watched.
+
+        "open" does not say in which folder a bare name is opened; those around are compared after (`Disk.faults`). git's
+        index is written to a private folder first.
+        """
+        full = Path(os.readlink(f"/proc/self/fd/{folder}")) / path if folder >= 0 else Path(path)  # noqa: PTH115
+        private = str(full).startswith(f"{tempfile.gettempdir()}/skillos-")
+        return None if private or (opened and "/" not in path) else full
 
     def _is_inside(self, path: Path) -> bool:
         return path.name not in ("", "..") and path.parent.resolve().is_relative_to(self.inside)
