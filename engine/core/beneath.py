@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
 
+_SMALL = 65_536
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -112,8 +113,9 @@ class Beneath:
     def read(self, path: str, limit: int) -> bytes:
         """The bytes of a regular file, at most `limit` + 1 of them, so that a caller can see that there are more."""
         with self.open(path) as file:
+            # `file.read` takes all the memory that it is asked for, also for a small file
             size = os.fstat(file.fileno()).st_size
-            return file.read(min(size, limit) + 1)  # as many bytes as are asked for are allocated at once
+            return file.read(min(limit, max(size, _SMALL)) + 1)
 
     def readlink(self, path: str) -> str:
         """Where a link leads."""

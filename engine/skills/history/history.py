@@ -16,7 +16,6 @@ other. No link is followed, also where another process swaps one in meanwhile (`
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,7 +43,7 @@ from engine.skills.history.repository import (
 )
 from engine.skills.history.store import MARKER
 from engine.skills.history.trees import TreeEntry, deltas, files, head_of
-from engine.skills.repo.layout import TooLarge, decoded_name, is_skill, read_bytes, skill_path
+from engine.skills.repo.layout import SKILL_FILE, TooLarge, decoded_name, find_places, is_skill, read_bytes, skill_path
 from engine.skills.repo.rule import own_files
 
 __all__ = ["BlamedLine", "Commit", "Conflict", "FileChange", "History", "HistoryError", "Uncertain"]
@@ -135,7 +134,7 @@ class History(HistoryReader):
         """
         text = message_with(message, trailers)
         with self._writing("write the skills") as checkout:
-            places = {name: skill_path(self.path, name) for name in skills}
+            places = {name: place or f"{name}/{SKILL_FILE}" for name, place in find_places(self.path, skills).items()}
             for name, path in places.items():
                 if name not in replace and (checkout.folder.exists(path) or checkout.folder.exists(name)):
                     raise Conflict(path, self._on_disk(path), f"{name} exists already; choose another name")
@@ -207,12 +206,6 @@ class History(HistoryReader):
                 f"{path} {happened} since the edit was proposed; ask again to see the new diff, and decide on that"
             )
             raise Conflict(path, present, message)
-        if edit.before is None:
-            for place in (edit.skill, f"{edit.skill}.md"):
-                if checkout.folder.exists(place) and stat.S_ISLNK(checkout.folder.lstat(place).st_mode):
-                    raise HistoryError(
-                        f"{place} is a link, and edits do not follow links; remove it or choose another name"
-                    )
         if edit.new_name:
             target = _renamed(path, path, edit)
             names = {edit.new_name, f"{edit.new_name}.md", skill_path(self.path, edit.new_name)}

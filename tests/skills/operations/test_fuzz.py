@@ -66,11 +66,10 @@ def test_edits_of_links_are_refused_and_nothing_outside_is_touched(disk: Disk) -
         disk.play(DIALECTS["hermes"]([("insert_skill", {"skill_name": name, "content": content})]))
         disk.play(DIALECTS["hermes"]([("update_skill", {"skill_name": name, "new_content": content})]))
         disk.play(DIALECTS["hermes"]([("update_skill", {"skill_name": "track-units", "new_name": name})]))
+    assert (disk.commits, disk.faults()) == (1, []), "only the new folder link-flat/ beside the link link-flat.md"
+    for name in OUTSIDE:
         disk.play(DIALECTS["hermes"]([("delete_skill", {"skill_name": name})]))
-    assert (disk.commits, disk.faults()) == (
-        0,
-        [],
-    )  # a link that leads out is no skill, so there is none to delete either
+    assert (disk.commits, disk.faults()) == (2, []), "only link-flat/ is deleted"
 
 
 def test_a_change_outside_is_detected(disk: Disk) -> None:

@@ -84,7 +84,7 @@ def test_a_file_that_is_not_utf8_is_replaced_or_deleted_but_not_rewritten(tmp_pa
         (Insert("c", "---\nname: c\n---\nBody"), "no description"),
         (Insert("c", "---\ndescription: d\n---\nBody"), "no name"),
         (Insert("c", "---\nname: c\ndescription: d\nBody"), "closes the frontmatter"),
-        (Insert("c", "---\nname: c\ndescription: d: e\n---\nBody"), "line 3: the frontmatter is not YAML"),
+        (Insert("c", "---\nname: c\ndescription: d: e\n---\nBody"), "line 3: 'description' is not YAML"),
         (Insert("c", text("c", "x" * MAX_CONTENT_BYTES)), "larger than 65,536 bytes"),
         (Insert("c", text("c", "ü" * (MAX_CONTENT_BYTES // 2))), "larger than 65,536 bytes"),
         (Insert("c", text("c") + "\ud800"), "surrogate"),

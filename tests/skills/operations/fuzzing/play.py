@@ -42,15 +42,15 @@ Verdict = tuple[str, str]
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGED = MappingProxyType(
     {
-        **dict.fromkeys(("os.rmdir", "os.remove"), ((0, 1),)),
         **dict.fromkeys(("os.mkdir", "os.chmod"), ((0, 2),)),
+        **dict.fromkeys(("os.rmdir", "os.remove"), ((0, 1),)),
         **dict.fromkeys(("os.chown", "os.utime"), ((0, 3),)),
-        "os.truncate": ((0, None),),
         **dict.fromkeys(("os.rename", "os.link"), ((0, 2), (1, 3))),
+        "os.truncate": ((0, None),),
         "os.symlink": ((1, 2),),
     }
 )
-"""The arguments of an audit event that are changed paths."""
+"""The arguments of an audit event that are changed paths, each with the argument that is the folder it is relative to."""
 _FOREIGN = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.chdir", "socket.connect")
 _SEARCHES = ("when to use it", "file test run error", "mug drawer clean", "branch commit merge")
 
@@ -114,26 +114,27 @@ class Watch:
             return
         if event in _FOREIGN:
             self.seen.append(f"{event} {arguments!r}"[:200])
-        writes = event == "open" and arguments[2] & _WRITING
-        for place, folder in ((0, None),) if writes else _CHANGED.get(event, ()):
-            path = arguments[place]
-            if isinstance(path, str | bytes | os.PathLike):
-                full = self._resolved(os.fsdecode(path), arguments[folder] if folder else -1, opened=bool(writes))
-                if full is not None and not self._is_inside(full):
-                    self.seen.append(f"{event} {os.fsdecode(path)[:200]!r}")
+        if event == "open" and arguments[2] & _WRITING and not _is_bare(arguments[0]):
+            self._check(event, arguments[0], None)
+        for place, folder in _CHANGED.get(event, ()):
+            self._check(event, arguments[place], None if folder is None else arguments[folder])
 
-    def _resolved(self, path: str, folder: int, *, opened: bool) -> Path | None:
-        """The path of an event. None for one that is not watched.
-
-        "open" does not say in which folder a bare name is opened; those around are compared after (`Disk.faults`). git's
-        index is written to a private folder first.
-        """
-        full = Path(os.readlink(f"/proc/self/fd/{folder}")) / path if folder >= 0 else Path(path)  # noqa: PTH115
-        private = str(full).startswith(f"{tempfile.gettempdir()}/skillos-")
-        return None if private or (opened and "/" not in path) else full
+    def _check(self, event: str, path: object, folder: int | None) -> None:
+        if isinstance(path, str | bytes | os.PathLike):
+            base = "" if folder is None or folder < 0 else os.readlink(f"/proc/self/fd/{folder}")  # noqa: PTH115
+            if not self._is_inside(base / Path(os.fsdecode(path))):
+                self.seen.append(f"{event} {os.fsdecode(path)[:200]!r}")
 
     def _is_inside(self, path: Path) -> bool:
+        """Whether a path is in the folder, or in a temporary folder of the history."""
+        if f"{path}/".startswith(f"{tempfile.gettempdir()}/skillos-") and ".." not in path.parts:
+            return True
         return path.name not in ("", "..") and path.parent.resolve().is_relative_to(self.inside)
+
+
+def _is_bare(path: object) -> bool:
+    """Whether a name is relative to an open folder, which the event of `open` does not name: `Disk` compares the folders."""
+    return isinstance(path, str | bytes) and "/" not in os.fsdecode(path)
 
 
 class Disk:
@@ -191,9 +192,6 @@ class Disk:
             return
         self.commits += 1
         self._repo = fork
-        if edit.after is None:  # the link itself may be deleted, but not its target
-            for place in (edit.skill, f"{edit.skill}.md", f"{edit.skill}/SKILL.md"):
-                self._before.pop(f"work/skills/{place}", None)
         if edit.before is not None:
             self._index.delete(edit.skill)
         if edit.after is not None:
