@@ -233,7 +233,9 @@ class Beneath:
 
     def _locate(self, error: OSError, path: str) -> None:
         """Give an error the whole path, where it has only the last part of it."""
-        if not (isinstance(error.filename, str) and error.filename.startswith(str(self.root))):
+        if error.errno is not None and not (
+            isinstance(error.filename, str) and error.filename.startswith(str(self.root))
+        ):
             error.filename = str(self.root / path)
 
 

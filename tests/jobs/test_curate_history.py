@@ -86,7 +86,7 @@ async def test_what_the_policy_had_no_time_to_approve_is_approved_when_the_run_g
 
 async def test_a_repository_that_cannot_have_a_history_ends_the_run_before_anything_is_played(tmp_path, weights):
     (tmp_path / "repo").mkdir()
-    (tmp_path / "repo" / ".git").write_text("not a repository")
+    (tmp_path / "repo" / ".git").mkdir()
     with pytest.raises(HistoryError, match="repo"):
         await run_two_tasks(tmp_path, weights, tmp_path / "repo")
     with Run.open(tmp_path / "run") as run:

@@ -48,7 +48,7 @@ def print_place(root: Path) -> None:
 
     try:
         note = place_note(root)
-    except HistoryError as error:
+    except (HistoryError, OSError) as error:
         note = str(error)
     if note:
         note(printable(note, 1_000))

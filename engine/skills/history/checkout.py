@@ -267,7 +267,11 @@ class Checkout:
     def _refresh_index(self, new: pygit2.Commit, changed: Iterable[FileDelta]) -> None:
         try:
             self.store.refresh_index(changed)
-        except (OSError, pygit2.GitError) as error:
+        except (
+            OSError,
+            pygit2.GitError,
+            UnicodeError,
+        ) as error:  # UnicodeError: libgit2 takes no name that is not UTF-8
             self.warnings.append(
                 f"the commit {new.id} was made, but git's index was not updated ({error}); `git reset` updates it"
             )

@@ -43,7 +43,7 @@ from engine.skills.history.repository import (
 )
 from engine.skills.history.store import MARKER
 from engine.skills.history.trees import TreeEntry, deltas, files, head_of
-from engine.skills.repo.layout import SKILL_FILE, TooLarge, find_places, is_skill, read_bytes, skill_path
+from engine.skills.repo.layout import SKILL_FILE, TooLarge, decoded_name, find_places, is_skill, read_bytes, skill_path
 from engine.skills.repo.rule import own_files
 
 __all__ = ["BlamedLine", "Commit", "Conflict", "FileChange", "History", "HistoryError", "Uncertain"]
@@ -200,7 +200,7 @@ class History(HistoryReader):
 
     def _check(self, checkout: Checkout, edit: Edit, path: str) -> None:
         """Raise `Conflict` unless the files on disk are those that the edit was made from."""
-        present = self._deletable(checkout, path) if edit.after is None else self._text_of(checkout, path)
+        present = self._deletable(path) if edit.after is None else self._text_of(checkout, path)
         if present != edit.before:
             happened = "was deleted" if present is None else "exists already" if edit.before is None else "was changed"
             message = (
@@ -209,7 +209,8 @@ class History(HistoryReader):
             raise Conflict(path, present, message)
         if edit.new_name:
             target = _renamed(path, path, edit)
-            taken = {place_of_skill(target), target, edit.new_name, skill_path(self.path, edit.new_name)}
+            names = {edit.new_name, f"{edit.new_name}.md", skill_path(self.path, edit.new_name)}
+            taken = {place_of_skill(target), target, *names}
             if any(checkout.folder.exists(place) for place in taken):
                 message = f"{edit.new_name} exists already, so {edit.skill} cannot move there; choose another name"
                 raise Conflict(target, self._on_disk(target), message)
@@ -227,10 +228,8 @@ class History(HistoryReader):
             raise TooLarge(f"it has {size:,} bytes, {MAX_BYTES:,} are allowed")
         return data.decode("utf-8", "replace")
 
-    def _deletable(self, checkout: Checkout, path: str) -> str | None:
+    def _deletable(self, path: str) -> str | None:
         """As `_text_of`, but as a repository reads it: through a link, and "" for what it cannot read."""
-        if not checkout.folder.exists(place_of_skill(path)):
-            return None
         try:
             return read_bytes(self.path, path).decode("utf-8", "replace")
         except PermissionError:
@@ -269,7 +268,7 @@ class History(HistoryReader):
         """
         head = head_of(self._repository)
         known = self._committed(under)
-        changes: dict[str, TreeEntry | None] = dict.fromkeys(known)
+        changes: dict[str, TreeEntry | None] = {path: None for path in known if decoded_name(path) == path}
         for path in checkout.walk(under):
             if ignored or path in known or is_skill(path) or not self._repository.path_is_ignored(path):
                 try:

@@ -68,7 +68,7 @@ def place_of(root: Path) -> Place:
 
 def repository_around(root: Path) -> Path | None:
     """The nearest folder above `root` that has a `.git`, links followed. None where there is none."""
-    return next((folder for folder in root.resolve().parents if os.path.lexists(folder / OWN)), None)
+    return next((folder for folder in _real(root).parents if os.path.lexists(folder / OWN)), None)
 
 
 def place_note(root: Path) -> str:
@@ -93,10 +93,12 @@ def _move(root: Path) -> str:
 
 def _why(root: Path, own: str, around: Path | None) -> str:
     if own in ("file", "link"):
-        return f"{root / OWN} is a {own} and leads to the repository of another project"
+        return f"{root / OWN} is a {own} that leads to a repository elsewhere, whose branches stay as they are"
     if around is not None:
         return f"the folder is inside the git repository {around}"
-    return f"it was made while the folder was inside another git repository, or beside the .git of {root}"
+    if own:
+        return f"it began before {root} had a .git of its own"
+    return "the folder was inside another git repository when it began"
 
 
 def _kind(path: Path) -> str:
@@ -112,8 +114,12 @@ def _is_folder(path: Path) -> bool:
     return _kind(path) == "folder"
 
 
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # `Path.resolve` raises for a cycle of links
+
+
 def _below(around: Path, root: Path) -> str:
-    return root.resolve().relative_to(around).as_posix()
+    return _real(root).relative_to(around).as_posix()
 
 
 def _opened(path: Path) -> pygit2.Repository | None:
@@ -121,7 +127,7 @@ def _opened(path: Path) -> pygit2.Repository | None:
     ignore_user_git_config()
     try:
         found = pygit2.Repository(str(path))
-        inside = found.workdir is not None and path.resolve().is_relative_to(Path(found.workdir).resolve())
+        inside = found.workdir is not None and _real(path).is_relative_to(_real(Path(found.workdir)))
         return found if inside else None
     except pygit2.GitError:
         return None
@@ -132,7 +138,7 @@ def _tracks(root: Path, path: str) -> bool:
     found = _opened(root)
     if found is None:
         return False
-    below = root.resolve().relative_to(Path(found.workdir).resolve()).as_posix()
+    below = _real(root).relative_to(_real(Path(found.workdir))).as_posix()
     return (path if below == "." else f"{below}/{path}") in found.index
 
 

@@ -33,7 +33,10 @@ BRANCH_APART = "skillos"
 
 
 def own_repository(place: Place) -> pygit2.Repository:
-    """The repository at `place`, with `place.root` as its working tree. Raises `HistoryError` where it cannot be used."""
+    """The repository at `place`, with `place.root` as its working tree. Raises `HistoryError` where it cannot be used.
+
+    A `.git` may read objects of another repository (alternates, as after `git clone --shared`): nothing is written there.
+    """
     flags = RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.NO_DOTGIT
     repository = pygit2.Repository(str(place.path), flags)
     if (place.path / "commondir").exists():

@@ -32,10 +32,8 @@ def bring(root: Path, source: Path) -> None:
     import_skills(root, plan_import(read_folder(source), root), trailers={})
 
 
-@pytest.mark.parametrize("place", [".claude/skills", ".agent/skills", "."])
+@pytest.mark.parametrize("place", [".claude/skills", ".agent/skills"])
 def test_the_project_around_the_skills_sees_them_as_plain_files(app: Path, place: str) -> None:
-    if place == ".":
-        return  # the project itself is the folder: see `test_a_git_folder_of_its_own_is_kept`
     put(app.parent, "source/mugs/SKILL.md", MUGS)
     root = app / place
     bring(root, app.parent / "source")
@@ -70,7 +68,7 @@ def test_the_index_and_branch_of_the_project_do_not_change(app: Path) -> None:
 
 
 def test_a_git_folder_of_its_own_is_kept(app: Path, root: Path) -> None:
-    commit(app, Delete("code")) if (app / "code.md").exists() else History.open(app)
+    History.open(app)
     assert place_of(app).inside == ".git" and not (app / ".skillos").exists()
     assert place_note(app) == "" == place_note(root)
     History.open(root)
@@ -87,7 +85,7 @@ def test_a_submodule_keeps_its_branch(app: Path) -> None:
     assert git(app / "skills", "rev-parse", "HEAD") == inner
     assert git(app / "skills", "status", "--short").split() == ["M", "mugs/SKILL.md"]
     assert (app / "skills" / APART).is_dir()
-    assert "is a file and leads to the repository of another project" in place_note(app / "skills")
+    assert "is a file that leads to a repository elsewhere" in place_note(app / "skills")
 
 
 def test_a_linked_working_tree_keeps_its_branch(app: Path) -> None:
@@ -106,7 +104,7 @@ def test_a_git_link_keeps_the_branch_that_it_leads_to(app: Path, root: Path) -> 
     before = files(app / ".git")
     commit(root, Update("mugs", None, NEW_MUGS))
     assert files(app / ".git") == before
-    assert "is a link and leads to the repository of another project" in place_note(root)
+    assert "is a link that leads to a repository elsewhere" in place_note(root)
 
 
 def test_a_repository_that_an_earlier_version_put_inside_a_project_is_kept_and_can_be_moved(

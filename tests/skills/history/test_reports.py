@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 import subprocess
@@ -13,7 +14,8 @@ from pathlib import Path
 import pygit2
 import pytest
 
-from engine.skills import Delete, History, HistoryError, Insert, Update
+from engine.core.beneath import Beneath
+from engine.skills import Conflict, Delete, History, HistoryError, Insert, Update
 from engine.skills.history.errors import Uncertain
 from engine.skills.history.store import MARKER, Store
 from tests.skills.folders import MUGS, NEW_MUGS, files, git, put
@@ -165,3 +167,90 @@ def test_an_error_of_the_system_around_the_moment_of_the_commit(prepared: Path, 
     assert history.head == (before if said == "nothing" else said)
     assert (prepared / "mugs/SKILL.md").read_text() == (MUGS if said == "nothing" else NEW_MUGS)
     assert history.commit(edit(prepared, Delete("mugs")), message="edit", trailers={})
+
+
+# Other processes
+
+
+def test_a_file_that_another_process_writes_during_a_commit_is_kept(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = History.open(root)
+    head, move = history.head, Store.point_to
+
+    def slow(store: Store, new: pygit2.Oid, old: pygit2.Oid | None) -> None:
+        move(store, new, old)
+        put(root, "mugs/scripts/look.sh", "by another process")
+
+    renamed = edit(root, Update("mugs", "glasses", NEW_MUGS.replace("mugs", "glasses")))
+    monkeypatch.setattr(Store, "point_to", slow)
+    with pytest.raises(HistoryError, match=r"another process changed mugs/scripts/look\.sh meanwhile"):
+        history.commit(renamed, message="edit", trailers={})
+    monkeypatch.undo()
+    assert history.head == head
+    assert (root / "mugs/scripts/look.sh").read_text() == "by another process"
+    assert (root / "mugs/SKILL.md").read_text() == MUGS and not (root / "glasses").exists()
+    assert not list(root.rglob(".skillos-*"))
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_stored_under_a_wrong_name(root: Path) -> None:
+    class Changing(io.FileIO):
+        def seek(self, offset: int, whence: int = 0, /) -> int:
+            put(root, "notes.bin", os.urandom(9))
+            return super().seek(offset, whence)
+
+    History.open(root)
+    before = sorted((root / ".git/objects").rglob("*"))
+    with Beneath(root / ".git") as directory, Changing(root / "notes.bin") as file:
+        store = Store(pygit2.Repository(str(root)), directory)
+        with pytest.raises(OSError, match="changed while it was read"):
+            store.blob_of(file)  # type: ignore[arg-type]
+    assert [path for path in sorted((root / ".git/objects").rglob("*")) if path.is_file()] == [
+        path for path in before if path.is_file()
+    ]
+
+
+def test_whole_skills_are_not_written_over_others(root: Path) -> None:
+    history = History.open(root)
+    before = files(root)
+    for name in ("mugs", "cups"):
+        with pytest.raises(Conflict, match=f"{name} exists already"):
+            history.put({name: {f"{name}/SKILL.md": (b"x", False)}}, message="put", trailers={})
+    assert (files(root), len(history.log())) == (before, 1)
+
+
+def test_a_merge_is_not_undone(root: Path) -> None:
+    history = History.open(root)
+    git(root, "checkout", "-q", "-b", "side")
+    git(root, "commit", "-q", "--allow-empty", "-m", "side")
+    git(root, "checkout", "-q", "main")
+    git(root, "merge", "-q", "--no-ff", "-m", "merge", "side")
+    with pytest.raises(HistoryError, match="is a merge and cannot be undone"):
+        history.revert(history.head, trailers={})
+
+
+def test_a_crash_before_the_branch_moved_leaves_the_staged_files_to_be_removed(root: Path) -> None:
+    history = History.open(root)
+    first = history.head
+    done = history.commit(edit(root, Update("mugs", None, NEW_MUGS)), message="edit", trailers={})
+    git(root, "reset", "-q", "--hard", first)
+    put(root, f".git/{MARKER}", done)
+    put(root, "mugs/.skillos-SKILL.md.tmp", NEW_MUGS)
+    assert History.open(root).head == first
+    assert files(root)["mugs/SKILL.md"] == MUGS.encode() and not list(root.rglob(".skillos-*"))
+    History.open(root).restore(done, trailers={})
+    assert files(root)["mugs/SKILL.md"] == NEW_MUGS.encode()
+
+
+def test_a_file_of_git_whose_name_is_not_utf8_is_kept_and_restored(root: Path) -> None:
+    first = History.open(root).head
+    odd = root / os.fsdecode(b"caf\xe9.txt")
+    odd.write_text("odd")
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "odd")
+    with_odd = git(root, "rev-parse", "HEAD").strip()
+    history = History.open(root)
+    assert history.record() is None
+    assert history.restore(first, trailers={}) and not odd.exists()
+    assert history.restore(with_odd, trailers={}) and odd.read_text() == "odd"
+    assert (history.warning, git(root, "status", "--short")) == ("", "")
