@@ -342,6 +342,13 @@ class ProposalsWithheld(Event, frozen=True):
     reason: str
 
 
+class FindingsAccepted(Event, frozen=True):
+    """The person `by` accepted findings of the audit in the run's repository, each as `NAME:RULE:SHA-256`."""
+
+    by: str
+    findings: list[str]
+
+
 class CheckpointSaved(Event, frozen=True):
     step: int
     path: str
@@ -385,6 +392,7 @@ AnyEvent = (
     | EditProposed
     | EditDecided
     | ProposalsWithheld
+    | FindingsAccepted
     | CheckpointSaved
     | MemoryMeasured
     | Notice

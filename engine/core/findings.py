@@ -10,7 +10,7 @@ import msgspec
 Severity = Literal["info", "warning", "danger", "error"]
 
 MAX_FINDINGS = 20
-"""The maximum number of findings of one rule in one skill."""
+"""The maximum number of findings of one rule and severity in one skill."""
 MAX_QUOTED = 80
 
 
@@ -32,13 +32,18 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def bounded(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """The first finding on each line, at most `MAX_FINDINGS`. Then `findings` is not consumed further."""
-    lines: set[int] = set()
+    """The first finding of each severity on each line, at most `MAX_FINDINGS` of a severity.
+
+    So no number of slight findings hides a severe one. Once there are `MAX_FINDINGS` of `danger`, `findings` is not consumed
+    further.
+    """
+    lines: dict[Severity, set[int]] = {}
     for finding in findings:
-        if finding.line not in lines:
-            lines.add(finding.line)
+        found = lines.setdefault(finding.severity, set())
+        if finding.line not in found and len(found) < MAX_FINDINGS:
+            found.add(finding.line)
             yield finding
-        if len(lines) == MAX_FINDINGS:
+        if len(lines.get("danger", ())) == MAX_FINDINGS:
             return
 
 

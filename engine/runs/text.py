@@ -9,11 +9,13 @@ from engine.core.events import (
     AnyEvent,
     EditDecided,
     EditProposed,
+    FindingsAccepted,
     HeldOutMeasured,
     MeasurementStarted,
     Notice,
     PositionId,
     Progress,
+    ProposalsWithheld,
     StateChanged,
     StepEnded,
     TurnTaken,
@@ -129,5 +131,5 @@ def event_line(event: AnyEvent) -> str:
         case _:
             fields = msgspec.to_builtins(event)
             what = " ".join(f"{name}={value}" for name, value in fields.items() if name != "kind")
-    width = None if isinstance(event, StateChanged | Notice) else WIDTH
+    width = None if isinstance(event, StateChanged | Notice | ProposalsWithheld | FindingsAccepted) else WIDTH
     return printable(f"{kind_of(event):<18} {what}".rstrip(), width)

@@ -51,9 +51,9 @@ def body(root: Path, name: str = "find-mugs") -> str:
 
 
 def test_skills_are_listed_also_without_an_action() -> None:
-    names = [listed["name"] for listed in answer(SAMPLE, "list")]
+    names = [listed["name"] for listed in answer(SAMPLE, "list")["skills"]]
     assert names == sorted(path.name for path in SAMPLE.iterdir())
-    assert [listed["name"] for listed in answer(SAMPLE)] == names
+    assert [listed["name"] for listed in answer(SAMPLE)["skills"]] == names
     assert shell("skills", SAMPLE).out.endswith(f"8 skills in {SAMPLE}\n")
 
 
@@ -63,10 +63,11 @@ def test_a_skill_is_shown_as_its_file_is(repo: Path) -> None:
 
 
 def test_a_query_finds_the_best_skills_first() -> None:
-    found = answer(SAMPLE, "search", "get", "a", "hot", "mug", "-k", 2)
+    found = answer(SAMPLE, "search", "get", "a", "hot", "mug", "-k", 2)["found"]
     assert len(found) == 2 and found[0]["name"] == "heat-things"
     assert found[0]["score"] > found[1]["score"] > 0
-    assert "no skill" in shell("skills", SAMPLE, "search", "xylophone").out
+    nothing = shell("skills", SAMPLE, "search", "xylophone")
+    assert (nothing.code, nothing.out) == (1, "no skill has a word of this query\n")
 
 
 def test_checking_says_what_is_wrong_where_and_fails(repo: Path) -> None:
@@ -104,7 +105,7 @@ def test_stats_count_skills_and_edits_step_by_step(repo: Path) -> None:
 
 def test_a_run_stands_for_the_repository_that_it_works_on(repo: Path, tmp_path: Path) -> None:
     Run.create(tmp_path / "run", kind="curate", config_text=to_toml(load_profile("pocket")), repo=repo).close()
-    assert [listed["name"] for listed in answer(tmp_path / "run", "list")] == ["find-mugs"]
+    assert [listed["name"] for listed in answer(tmp_path / "run", "list")["skills"]] == ["find-mugs"]
 
 
 def test_looking_begins_no_history(tmp_path: Path) -> None:
@@ -178,16 +179,6 @@ def test_names_that_are_taken_are_refused_unless_it_is_said_what_to_do(repo: Pat
     assert body(repo) == "Mugs are in the box.\n"
     assert shell("skills", repo, "import", tmp_path / "other", "--clash", "replace").code == 0
     assert body(repo) == "Mugs are on the shelf.\n"
-
-
-def test_what_is_dangerous_is_only_imported_when_that_is_accepted(repo: Path, tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "setup.md").write_text(skill("setup", CURL))
-    done = shell("skills", repo, "import", tmp_path / "other")
-    assert done.code == 1 and "fetch-and-run" in done.err and "--accept-danger" in done.err
-    assert "setup" not in SkillRepo.open(repo)
-    assert shell("skills", repo, "import", tmp_path / "other", "--accept-danger").code == 0
-    assert "setup" in SkillRepo.open(repo)
 
 
 def test_a_dangerous_script_beside_a_skill_is_not_imported(repo: Path, tmp_path: Path) -> None:

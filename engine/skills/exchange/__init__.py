@@ -1,7 +1,8 @@
-"""Import skills from folders, zips, git and other runs; export them as valid Agent Skills.
+"""Import skills from folders, archives, git and other runs; export them as valid Agent Skills.
 
     bundle = read_source(Path("collection.zip"))                 # or a folder, or read_git(path, step=3, run="r1")
-    plan = plan_import(bundle, root, clash="rename")             # what an import does; changes nothing
+    candidates(bundle, root)                                     # what can be chosen, for a list or a screen
+    plan = plan_import(bundle, root, choices={"mugs": Rename("cups")})           # what an import does; changes nothing
     report = import_skills(root, plan, trailers={"Reviewer": "ada"})             # one commit, or nothing
 
     report = export_skills(read_repo(root), Path("skills.zip"))                  # or a new folder
@@ -10,20 +11,28 @@ A source is hostile until it is parsed: no link is followed, nothing is unpacked
 """
 
 from engine.skills.exchange.bundle import Bundle, ExchangeError, File, Package, Skipped
+from engine.skills.exchange.candidates import Candidate, candidates
 from engine.skills.exchange.exporting import Exported, ExportReport, export_skills
 from engine.skills.exchange.importing import (
+    Choice,
     Clash,
     Imported,
     ImportPlan,
     ImportReport,
-    NameClash,
+    Leave,
+    Left,
+    Rename,
+    Replace,
+    Take,
     import_skills,
     plan_import,
 )
-from engine.skills.exchange.sources import read_folder, read_git, read_repo, read_source, read_zip
+from engine.skills.exchange.sources import read_archive, read_folder, read_git, read_repo, read_source
 
 __all__ = [
     "Bundle",
+    "Candidate",
+    "Choice",
     "Clash",
     "ExchangeError",
     "ExportReport",
@@ -32,15 +41,20 @@ __all__ = [
     "ImportPlan",
     "ImportReport",
     "Imported",
-    "NameClash",
+    "Leave",
+    "Left",
     "Package",
+    "Rename",
+    "Replace",
     "Skipped",
+    "Take",
+    "candidates",
     "export_skills",
     "import_skills",
     "plan_import",
+    "read_archive",
     "read_folder",
     "read_git",
     "read_repo",
     "read_source",
-    "read_zip",
 ]

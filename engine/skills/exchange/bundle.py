@@ -4,32 +4,47 @@
     bundle.packages[0].name, bundle.packages[0].files["SKILL.md"].data
     [f"{skipped.place}: {skipped.why}" for skipped in bundle.skipped]
 
-A skill is a folder with a SKILL.md, at any depth, or a flat `name.md` at the top. A file belongs to the innermost skill
-folder above it. Paths that leave the source, links, and files that are too large are skipped and listed in `skipped`.
+What a skill is, is decided by `engine.skills.repo.rule`, as for a repository. A file belongs to the innermost skill folder
+above it. Paths and links that leave the source, and files that are too large, are skipped and listed in `skipped`.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from engine.core.errors import SkillosError
-from engine.skills.format.skill import MAX_BYTES, Skill, name_problem
+from engine.skills.format.frontmatter import DOCUMENT, begins_with_frontmatter
+from engine.skills.format.names import name_problem, normalized, same_on_some_disks
+from engine.skills.format.skill import MAX_BYTES, Skill
 from engine.skills.history.trees import TEMPORARY
-from engine.skills.repo.layout import NOT_SKILLS, SKILL_FILES, decoded, decoded_name
+from engine.skills.repo.layout import decoded, decoded_name
+from engine.skills.repo.rule import (
+    MAX_DEPTH,
+    MAX_ENTRIES,
+    NOT_SEARCHED,
+    NOT_SEARCHED_WHY,
+    OURS,
+    Kind,
+    LeftOut,
+    Listed,
+    Place,
+    find_skills,
+    follow_links,
+    is_skill_file,
+    link_in,
+    spelling_problem,
+)
 
-MAX_ENTRIES = 500_000
 MAX_FILE = 16 * 1024**2
 MAX_TOTAL = 512 * 1024**2
 """Bytes that a bundle may hold in memory."""
 MAX_PATH = 1_024
-MAX_DEPTH = 32
-NOT_SEARCHED = frozenset({".git", ".hg", ".skillos", "node_modules", "__pycache__", ".venv", "venv", "__MACOSX"})
 
 
 class ExchangeError(SkillosError):
@@ -40,17 +55,26 @@ class Unreadable(SkillosError):
     """A file cannot be read. The message says why."""
 
 
-Kind = Literal["file", "link", "other"]
-
-
 class Entry(NamedTuple):
-    """A file of a source. `read` returns all its bytes; it raises `Unreadable` and `OSError`."""
+    """A file of a source. `read` returns all its bytes; it raises `Unreadable` and `OSError`.
+
+    `link` is the text of a link; without it, the link is not followed. With `why`, the entry is left out for this reason.
+    """
 
     path: str
     size: int
     kind: Kind
     executable: bool
     read: Callable[[], bytes]
+    link: str = ""
+    why: str = ""
+
+    def listed(self, links: Mapping[str, str]) -> Listed:
+        """The entry for the rule of what a skill is. `links` are the texts of the source's links, by path."""
+        if self.kind == "link" and not self.why:
+            known = Listed(self.path, "link", why="it is a link, and links are not followed")
+            return link_in(self.path, self.link, links) if self.link else known
+        return Listed(self.path, self.kind, why=self.why)
 
 
 class File(msgspec.Struct, frozen=True):
@@ -60,11 +84,7 @@ class File(msgspec.Struct, frozen=True):
     executable: bool = False
 
 
-class Skipped(msgspec.Struct, frozen=True):
-    """A skipped file or skill: its path in the source (`place`), and the reason (`why`)."""
-
-    place: str
-    why: str
+Skipped = LeftOut
 
 
 class Package(msgspec.Struct, frozen=True):
@@ -82,7 +102,10 @@ class Package(msgspec.Struct, frozen=True):
 
 
 class Bundle(msgspec.Struct, frozen=True):
-    """The skills of a source, sorted by name, and what was skipped. `origin` names the source."""
+    """The skills of a source, sorted by name, and what was skipped. `origin` names the source.
+
+    Several skills can have one name (`same_on_some_disks`), the nearest to the top first; in a skill repository, one has it.
+    """
 
     origin: str
     packages: tuple[Package, ...]
@@ -90,7 +113,7 @@ class Bundle(msgspec.Struct, frozen=True):
 
 
 def gather(entries: Iterable[Entry], origin: str, *, deep: bool = True) -> Bundle:
-    """Read the skills of a list of files: with `deep` at any depth, else only where a repository has its skills.
+    """Read the skills of a list of files. Without `deep`, of skills with one name the nearest to the top, as a repository.
 
     Raises `ExchangeError` for a source with more than `MAX_ENTRIES` files or `MAX_TOTAL` bytes.
     """
@@ -103,28 +126,43 @@ class _Gathering:
     def __init__(self, origin: str, deep: bool) -> None:
         self._origin = origin
         self._deep = deep
-        self._packages: dict[str, Package] = {}
+        self._packages: list[Package] = []
+        self._firsts: dict[str, str] = {}
         self._skipped: list[Skipped] = []
+        self._folders: set[str] = set()
         self._room = MAX_TOTAL
 
     def run(self, entries: Iterable[Entry]) -> Bundle:
         safe = self._safe(entries)
-        homes = self._homes(safe)
+        links = {path: entry.link for path, entry in safe.items() if entry.kind == "link" and entry.link}
+        files = follow_links(entry.listed(links) for entry in safe.values())
+        found = find_skills(files, lambda path: self._why_document(safe[files.real[path]]))
+        self._skipped += [Skipped(left.place[:MAX_PATH], left.why) for left in found.left_out]
+        homes = {place.folder: place.path for place in found.places if not place.flat}
         owned: dict[str, dict[str, Entry]] = {home: {} for home in homes}
-        for path, entry in safe.items():
+        for path, real in files.real.items():
             home = next((folder for folder in _above(path) if folder in homes), None)
-            if home is not None:
-                owned[home][path.removeprefix(f"{home}/")] = entry
-            elif "/" not in path and path.endswith(".md") and path[:-3].lower() not in NOT_SKILLS:
-                self._add_flat(entry)
-        for home, file in homes.items():
-            self._add_folder(home, file, owned[home])
-        return Bundle(
-            self._origin, tuple(self._packages[name] for name in sorted(self._packages)), tuple(self._skipped)
-        )
+            if home is not None and (path == homes[home] or not _is_spelling(path, home)):
+                owned[home][path.removeprefix(f"{home}/")] = safe[real]._replace(path=path)
+        for place in found.places:
+            if place.flat:
+                self._add_flat(safe[files.real[place.path]]._replace(path=place.path))
+            else:
+                self._add_folder(place, owned[place.folder])
+        packages = sorted(self._packages, key=lambda package: package.name)
+        return Bundle(self._origin, tuple(packages), tuple(self._skipped))
 
     def _skip(self, place: str, why: str) -> None:
         self._skipped.append(Skipped(decoded_name(place)[:MAX_PATH], why))
+
+    def _skip_folder(self, path: str) -> None:
+        """Record, once, the folder on `path` that is not searched."""
+        parts = path.split("/")
+        number = next(number for number, part in enumerate(parts) if part in NOT_SEARCHED)
+        folder = "/".join(parts[: number + 1])
+        if parts[number] not in OURS and folder not in self._folders:
+            self._folders.add(folder)
+            self._skip(folder, NOT_SEARCHED_WHY)
 
     def _safe(self, entries: Iterable[Entry]) -> dict[str, Entry]:
         """The entries by path, without those that are not allowed in a skill."""
@@ -133,9 +171,10 @@ class _Gathering:
         for number, entry in enumerate(entries, start=1):
             if number > MAX_ENTRIES:
                 raise ExchangeError(f"{self._origin} holds more than {MAX_ENTRIES:,} files; take a part of it")
-            if NOT_SEARCHED.intersection(entry.path.split("/")[:-1]):
+            if not NOT_SEARCHED.isdisjoint(entry.path.split("/")[:-1]):
+                self._skip_folder(entry.path)
                 continue
-            problem = _path_problem(entry.path)
+            problem = entry.why or _path_problem(entry.path)
             if problem:
                 self._skip(entry.path, problem)
             elif entry.path in safe or entry.path in duplicates:
@@ -147,17 +186,19 @@ class _Gathering:
             self._skip(path, "the source has this path twice, so it is ambiguous which file is meant")
         return safe
 
-    def _homes(self, paths: Iterable[str]) -> dict[str, str]:
-        """The folders that are skills, with the names of their SKILL.md files."""
-        homes: dict[str, str] = {}
-        for path in paths:
-            home, _, file = path.rpartition("/")
-            if file in SKILL_FILES and (self._deep or (home and "/" not in home)):
-                homes[home] = min(file, homes.get(home, file))  # SKILL.md sorts before skill.md
-        return dict(sorted(homes.items()))
+    def _why_document(self, entry: Entry) -> str:
+        """Why a flat file is no skill, or "". A file that cannot be read is skipped later, with the reason."""
+        if entry.size > MAX_BYTES:
+            return ""
+        try:
+            text = decoded(entry.read())[0]
+        except (Unreadable, OSError):
+            return ""
+        return "" if begins_with_frontmatter(text) else DOCUMENT
 
-    def _add_folder(self, home: str, path: str, entries: dict[str, Entry]) -> None:
-        place = f"{home}/{path}" if home else path
+    def _add_folder(self, found: Place, entries: dict[str, Entry]) -> None:
+        place, home = found.path, found.folder
+        path = place.rpartition("/")[2]
         files: dict[str, File] = {}
         for name, entry in entries.items():
             data = self._data(entry, MAX_BYTES if name == path else MAX_FILE)
@@ -178,9 +219,6 @@ class _Gathering:
         data = self._data(entry, MAX_BYTES)
         if data is None:
             return
-        if not Skill.parse(decoded(data)[0]).metadata:
-            self._skip(entry.path, "it has no frontmatter, so it is a document and not a skill")
-            return
         self._add(entry.path, entry.path, {entry.path: File(data, entry.executable)}, [entry.path[:-3]], [], flat=True)
 
     def _add(
@@ -190,18 +228,21 @@ class _Gathering:
         text, findings = decoded(files[path].data)
         declared = Skill.parse(text).name
         names = [*first, *([declared] if declared else []), *last]
-        name = next((name for name in names if name_problem(name) is None), None)
+        name = next((normalized(name) for name in names if name_problem(name) is None), None)
         if name is None:
             self._skip(
                 place, f"neither its path nor its file gives a valid name: {name_problem(names[0] if names else '')}"
             )
             return
-        if name in self._packages:
-            self._skip(place, f"{self._packages[name].place} has the same name, {name!r}")
+        nearest = self._firsts.setdefault(same_on_some_disks(name), place)
+        if nearest != place and not self._deep:
+            self._skip(place, f"{nearest} has the same name, {name!r}")
             return
         parsed = Skill.parse(text, name=name)
+        spelling = spelling_problem(place)
+        findings = (*findings, *((spelling,) if spelling else ()))
         skill = msgspec.structs.replace(parsed, findings=(*findings, *parsed.findings)) if findings else parsed
-        self._packages[name] = Package(name, place, skill, path, files, flat)
+        self._packages.append(Package(name, place, skill, path, files, flat))
 
     def _data(self, entry: Entry, limit: int) -> bytes | None:
         """The bytes of a file, or None after it was recorded as skipped."""
@@ -215,7 +256,7 @@ class _Gathering:
         try:
             data = entry.read()
         except (Unreadable, OSError) as error:
-            self._skip(entry.path, f"it cannot be read: {getattr(error, 'strerror', None) or error}")
+            self._skip(entry.path, _unread(error))
             return None
         self._room -= len(data)
         if self._room < 0:
@@ -228,6 +269,16 @@ def _above(path: str) -> Iterator[str]:
     while path:
         path = path.rpartition("/")[0]
         yield path
+
+
+def _unread(error: OSError | Unreadable) -> str:
+    return f"it cannot be read: {getattr(error, 'strerror', None) or error}"
+
+
+def _is_spelling(path: str, home: str) -> bool:
+    """Whether a file is another spelling of the SKILL.md of the skill folder `home`."""
+    folder, _, name = path.rpartition("/")
+    return folder == home and is_skill_file(name)
 
 
 def _path_problem(path: str) -> str:

@@ -14,8 +14,11 @@ from typing import Any
 import msgspec
 
 from engine.core.errors import SkillosError
-from engine.skills.format.frontmatter import read_header, write_header
-from engine.skills.format.skill import FIELDS, Skill, name_problem
+from engine.skills.format.frontmatter import mended, read_header
+from engine.skills.format.names import name_problem
+from engine.skills.format.rescue import FIELDS
+from engine.skills.format.skill import Skill
+from engine.skills.format.writing import write_header
 
 REPAIRABLE = frozenset({"name-missing", "name-not-text", "name-invalid", "name-differs"})
 """Errors that are repaired by the name of the skill's folder."""
@@ -42,7 +45,8 @@ def normalize(skill: Skill, name: str) -> Normalized:
     if unread is not None:
         return Normalized(None, why=f"line {unread.line}: {unread.message}, and bytes of it would be lost")
     repairs: list[str] = []
-    text = _without_prelude(skill.text, repairs)
+    text, mends = mended(_without_prelude(skill.text, repairs))
+    repairs += mends
     parsed = Skill.parse(text, name=name)
     try:
         if not parsed.valid:

@@ -1,4 +1,4 @@
-"""Read skills from a folder, a zip, a commit of a git repository, or a skill repository.
+"""Read skills from a folder, an archive, a commit of a git repository, or a skill repository.
 
     read_source(Path("collection.zip"))              # detects the kind of source
     read_git(Path("project"), ref="v1.2")            # a working tree or a bare repository
@@ -9,27 +9,26 @@ All raise `ExchangeError` for a source that cannot be read at all. Problems of s
 
 from __future__ import annotations
 
-import lzma
 import os
-import re
+import posixpath
 import stat
-import zipfile
-import zlib
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+import msgspec
 import pygit2
 from pygit2.enums import FileMode, SortMode
 
+from engine.core.archives import ArchiveError, Member, members
+from engine.core.beneath import Beneath
 from engine.skills.exchange.bundle import (
-    MAX_ENTRIES,
     MAX_FILE,
-    NOT_SEARCHED,
+    MAX_PATH,
     Bundle,
     Entry,
     ExchangeError,
-    Kind,
+    Skipped,
     Unreadable,
     gather,
 )
@@ -37,21 +36,18 @@ from engine.skills.history.commits import at_step, commit_of
 from engine.skills.history.errors import HistoryError, translate_errors
 from engine.skills.history.repository import any_repository, is_bare
 from engine.skills.history.trees import blob, files
-from engine.skills.repo.layout import is_inside
+from engine.skills.repo.listing import list_folder
+from engine.skills.repo.rule import Kind
 
 MAX_ARCHIVE = 256 * 1024**2
-MAX_DIRECTORY = 64 * 1024**2
-"""Bytes of an archive's central directory."""
-
-_END = b"PK\x05\x06"
-_END_64 = b"PK\x06\x06"
+ARCHIVES = (".zip", ".skill", ".tar", ".tgz", ".gz", ".bz2", ".tbz2", ".xz", ".txz", ".7z", ".rar", ".zst")
 
 
 def read_source(path: Path, *, ref: str = "", step: int | None = None, run: str = "") -> Bundle:
-    """The skills of a zip, a folder, or (with a ref, a step or a run) a commit. Raises `ExchangeError`."""
+    """The skills of an archive, a folder, or (with a ref, a step or a run) a commit. Raises `ExchangeError`."""
     if ref or step is not None or run or (path.is_dir() and is_bare(path)):
         return read_git(path, ref=ref, step=step, run=run)
-    return read_zip(path) if path.is_file() else read_folder(path)
+    return read_archive(path) if path.is_file() else read_folder(path)
 
 
 # Folders
@@ -63,15 +59,15 @@ def read_folder(path: Path) -> Bundle:
 
 
 def read_repo(path: Path) -> Bundle:
-    """The skills of a skill repository on disk, with all their files. Raises `ExchangeError`."""
+    """The skills of a skill repository on disk, one of each name, with all their files. Raises `ExchangeError`."""
     return _read_folder(path, deep=False)
 
 
 def _read_folder(path: Path, *, deep: bool) -> Bundle:
     try:
         if not stat.S_ISDIR(path.stat().st_mode):
-            raise ExchangeError(f"{path} is neither a folder nor a zip; name one")
-        os.listdir(path)  # noqa: PTH208  (raises where `os.walk` would find nothing)
+            raise ExchangeError(f"{path} is neither a folder nor an archive; name one")
+        os.listdir(path)  # noqa: PTH208  (raises where the reading of the folder would, later)
     except OSError as error:
         raise ExchangeError(
             f"cannot read {path}: {error.strerror or error}; name a folder that you may read"
@@ -80,94 +76,62 @@ def _read_folder(path: Path, *, deep: bool) -> Bundle:
 
 
 def _folder_entries(root: Path) -> Iterator[Entry]:
-    unreadable: list[OSError] = []
-    for here, folders, names in os.walk(root, onerror=unreadable.append):
-        folders[:] = sorted(name for name in folders if name not in NOT_SEARCHED)
-        links = [name for name in folders if os.path.islink(os.path.join(here, name))]  # noqa: PTH114, PTH118
-        for name in sorted([*names, *links]):
-            file = Path(here) / name
-            try:
-                status = file.lstat()
-            except OSError:
-                continue  # deleted meanwhile
-            kind: Kind = "link" if stat.S_ISLNK(status.st_mode) else "file" if stat.S_ISREG(status.st_mode) else "other"
-            path = file.relative_to(root).as_posix()
-            yield Entry(
-                path, status.st_size, kind, bool(status.st_mode & stat.S_IXUSR), partial(_file_bytes, root, file)
-            )
-    for error in unreadable:  # such a folder may hold a skill, so it is listed as one whose file cannot be read
-        skill = Path(error.filename) / "SKILL.md"
-        yield Entry(skill.relative_to(root).as_posix(), 0, "file", False, partial(_file_bytes, root, skill))
+    for path, kind, target, why in list_folder(root):
+        try:
+            status = (root / path).lstat()
+        except OSError:
+            continue  # deleted meanwhile
+        link = posixpath.relpath(target or ".", posixpath.dirname(path) or ".") if kind == "link" and not why else ""
+        executable = bool(status.st_mode & stat.S_IXUSR)
+        yield Entry(path, status.st_size, kind, executable, partial(_file_bytes, root, path), link, why)
 
 
-def _file_bytes(root: Path, file: Path) -> bytes:
-    if not is_inside(root, file.parent):
-        raise Unreadable("it leads out of the folder")
-    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as opened:
-        data = opened.read(MAX_FILE + 1)
+def _file_bytes(root: Path, path: str) -> bytes:
+    with Beneath(root) as folder:
+        data = folder.read(path, MAX_FILE)
     if len(data) > MAX_FILE:
         raise Unreadable(f"it has more than {MAX_FILE:,} bytes")
     return data
 
 
-# Zips
+# Archives
 
 
-def read_zip(path: Path) -> Bundle:
-    """The skills of a zip, at any depth. Nothing is unpacked to the disk. Raises `ExchangeError`."""
+def read_archive(path: Path) -> Bundle:
+    """The skills of a zip or a tar, at any depth. Nothing is unpacked to the disk. Raises `ExchangeError`."""
     try:
-        _check_archive(path)
-        with zipfile.ZipFile(path) as archive:
-            return gather(_zip_entries(archive), path.name)
+        size = path.stat().st_size
+        if size > MAX_ARCHIVE:
+            raise ExchangeError(
+                f"{path} has {size:,} bytes, {MAX_ARCHIVE:,} are allowed; unpack it and name the folder"
+            )
+        with path.open("rb") as file:
+            listed = list(members(file, str(path)))
+            bundle = gather([_archive_entry(member) for member in listed], path.name)
     except OSError as error:
         raise ExchangeError(f"cannot read {path}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError) as error:
-        raise ExchangeError(f"{path} is not a zip that can be read: {error}") from error
+    except ArchiveError as error:
+        raise ExchangeError(str(error)) from error
+    homes = tuple(package.place.removesuffix(package.path) for package in bundle.packages if not package.flat)
+    inner = [
+        Skipped(member.path, "it is an archive inside the archive; take it out, and import it by itself")
+        for member in listed
+        if member.path.lower().endswith(ARCHIVES) and not member.why and not member.path.startswith(homes or ("\0",))
+    ]
+    return msgspec.structs.replace(bundle, skipped=(*bundle.skipped, *inner))
 
 
-def _check_archive(path: Path) -> None:
-    """Refuse an archive whose central directory is too large for the memory, before it is read."""
-    size = path.stat().st_size
-    if size > MAX_ARCHIVE:
-        raise ExchangeError(f"{path} has {size:,} bytes, {MAX_ARCHIVE:,} are allowed; unpack it and name the folder")
-    with path.open("rb") as file:
-        file.seek(max(0, size - 66_000))
-        tail = file.read()
-    if any(size > MAX_DIRECTORY for size in _directory_sizes(tail)):
-        raise ExchangeError(f"{path} lists too many files; unpack it and name the folder")
+def _archive_entry(member: Member) -> Entry:
+    kind: Kind = "link" if member.link else "file"
+    read = partial(_archive_bytes, member)
+    return Entry(member.path, member.size, kind, member.executable, read, member.link, member.why)
 
 
-def _directory_sizes(tail: bytes) -> Iterator[int]:
-    """The size in bytes of the central directory, for each end record that a reader could find in the last bytes."""
-    for record, field in ((_END, slice(12, 16)), (_END_64, slice(40, 48))):
-        for found in re.finditer(record, tail):
-            yield int.from_bytes(tail[found.start() :][field], "little")
-
-
-def _zip_entries(archive: zipfile.ZipFile) -> Iterator[Entry]:
-    listed = archive.infolist()
-    if len(listed) > MAX_ENTRIES:
-        raise ExchangeError(f"{archive.filename} holds more than {MAX_ENTRIES:,} files; take a part of it")
-    for info in listed:
-        if info.is_dir():
-            continue
-        mode = info.external_attr >> 16
-        kind: Kind = "link" if stat.S_ISLNK(mode) else "file" if stat.S_IFMT(mode) in (0, stat.S_IFREG) else "other"
-        name = info.orig_filename  # the name in the archive; `filename` ends at a NUL byte
-        yield Entry(name, info.file_size, kind, bool(mode & stat.S_IXUSR), partial(_zip_bytes, archive, info))
-
-
-def _zip_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """The bytes of a file of an archive. Reads at most one byte more than its declared size."""
+def _archive_bytes(member: Member) -> bytes:
     try:
-        with archive.open(info) as file:
-            data = file.read(info.file_size + 1)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise Unreadable(str(error) or "it is damaged") from error
-    if len(data) != info.file_size:
-        raise Unreadable("its size is not the one in the archive's directory")
-    return data
+        return member.read()
+    except ArchiveError as error:
+        raise Unreadable(str(error)) from error
 
 
 # Git
@@ -219,8 +183,10 @@ def _inside(repository: pygit2.Repository, path: Path) -> str:
 def _git_entries(repository: pygit2.Repository, commit: pygit2.Commit, inside: str) -> Iterator[Entry]:
     for path, (oid, mode) in files(commit.tree, inside).items():
         below = path.removeprefix(f"{inside}/") if inside else path
-        if NOT_SEARCHED.intersection(PurePosixPath(below).parts):
-            continue
-        kind: Kind = "link" if mode == FileMode.LINK else "file"
         size = repository.odb.read_header(oid)[1]
-        yield Entry(below, size, kind, mode == FileMode.BLOB_EXECUTABLE, partial(blob, repository, oid))
+        read = partial(blob, repository, oid)
+        if mode == FileMode.LINK:
+            link = os.fsdecode(read()) if size <= MAX_PATH else ""
+            yield Entry(below, size, "link", False, read, link)
+        else:
+            yield Entry(below, size, "file", mode == FileMode.BLOB_EXECUTABLE, read)

@@ -4,17 +4,16 @@
     header.metadata["name"], header.lines["name"], text[header.body_start:]
 
 python-frontmatter parses the block with YAML's C loader. A linear scan first finds the block between the two `---` lines,
-limits its size and depth, and refuses aliases. The library has none of these guards: nested values overflow the stack, and
-aliases expand without limit. The depth limit is ours because each loader has another one: Python's recursion limit, the C
-stack at about 30,000 levels, and 1,000 levels from libyaml 0.2.6 on. Every scalar stays the text of the file, so a version
-`1.10` stays `1.10` and no conversion can fail.
+limits its size and depth, and refuses aliases (`engine.skills.format.scan`). Every scalar stays the text of the file, so a
+version `1.10` stays `1.10` and no conversion can fail. Where the block is not YAML, each top-level key is read on its own,
+and the text of a key that is not YAML is taken as it is (`engine.skills.format.rescue`): a broken line costs that line.
+
+    mended(text)                                 # the text with these lines as YAML, and what was repaired
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from contextlib import suppress
 from typing import Any
 
 import frontmatter
@@ -22,33 +21,27 @@ import msgspec
 import yaml
 from frontmatter.default_handlers import YAMLHandler
 
-from engine.core.errors import SkillosError
 from engine.core.findings import Finding
+from engine.skills.format import rescue, scan
+from engine.skills.format.scan import MAX_HEADER_BYTES, Mend, Scan, Span, Unsafe, cut, scan_block, twice
+from engine.skills.format.writing import write_header
 
-MAX_HEADER_BYTES = 16_384
-MAX_DEPTH = 16
-
-_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _RESOLVER = yaml.resolver.Resolver()
 _OPENING = re.compile(r"---[ \t]*\r?(?=\n|\Z)")
 _CLOSING = re.compile(r"^---[ \t]*\r?$", re.MULTILINE)
+DOCUMENT = "it has no frontmatter, so it is a document and not a skill"
+"""Why a flat Markdown file is no skill."""
+_NOT_YAML = "the frontmatter is not YAML: "
+_QUOTES = ("'", '"')
 _NOT_TEXT = {"int": "a number", "float": "a number", "bool": "a boolean", "timestamp": "a date", "null": "null"}
-
-
-class Span(msgspec.Struct, frozen=True):
-    """The offsets [start, end) of a top-level value in the text. `plain`: it is neither quoted nor a block."""
-
-    start: int
-    end: int
-    plain: bool
 
 
 class Header(msgspec.Struct, frozen=True):
     """The frontmatter. `metadata` has strings, lists and mappings; `lines` and `spans` are by top-level key.
 
     `block_start` and `block_end` are the offsets of the YAML between the fences, `body_start` is the offset of the body.
-    All are 0 where there is no frontmatter.
+    All are 0 where there is no frontmatter. `broken` are the keys whose lines are not YAML; where `metadata` has one of
+    them, the value is the text that stands there. `mends` make the frontmatter YAML with the same `metadata`.
     """
 
     metadata: dict[str, Any] = {}
@@ -58,14 +51,8 @@ class Header(msgspec.Struct, frozen=True):
     block_start: int = 0
     block_end: int = 0
     body_start: int = 0
-
-
-class _Unsafe(SkillosError):
-    """The block must not be loaded as YAML. The finding says why."""
-
-    def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.message)
-        self.finding = finding
+    broken: frozenset[str] = frozenset()
+    mends: tuple[Mend, ...] = ()
 
 
 def read_header(text: str) -> Header:
@@ -85,12 +72,76 @@ def read_header(text: str) -> Header:
         findings.append(Finding("blank-first-line", "error", 1, "blank text stands before the opening '---'"))
     closing = _CLOSING.search(text, opening.end())
     if closing is None:
-        findings.append(Finding("unclosed-frontmatter", "error", first_line, "no line '---' closes the frontmatter"))
-        return Header(findings=tuple(findings))
+        return _read_unclosed(text, min(opening.end() + 1, len(text)), first_line, findings)
     block_start = min(opening.end() + 1, closing.start())
     body_start = min(closing.end() + 1, len(text))
     header = Header(findings=tuple(findings), block_start=block_start, block_end=closing.start(), body_start=body_start)
     return _load_block(text[block_start : closing.start()], first_line + 1, header)
+
+
+def begins_with_frontmatter(text: str) -> bool:
+    """Whether the first lines of a file are those of a frontmatter: `---`, then a key. `text` can be a part of the file."""
+    start = 1 if text.startswith("\ufeff") else 0
+    opening = _OPENING.match(text, _skip_blank(text, start))
+    return opening is not None and _first_key(text, min(opening.end() + 1, len(text)))
+
+
+def _first_key(text: str, start: int) -> bool:
+    """Whether the first line at or after `start`, but for blank lines and comments, has a key."""
+    for row in text[start:].split("\n"):
+        if row.strip() and not row.lstrip().startswith("#"):
+            return bool(rescue.key_of(row.lstrip())[0])
+    return False
+
+
+def mended(text: str) -> tuple[str, tuple[str, ...]]:
+    """`text` with a frontmatter that is YAML and says the same, and the repairs as sentences. All other bytes are kept.
+
+    A text whose frontmatter is YAML, or cannot be read at all, is returned as it is.
+    """
+    mends = read_header(text).mends
+    for mend in reversed(mends):
+        text = text[: mend.start] + mend.text + text[mend.end :]
+    return text, tuple(dict.fromkeys(mend.repair for mend in mends))
+
+
+def with_text(text: str, key: str, value: str) -> str:
+    """`text` with `value` as that of the top-level field `key`, which it has. All other bytes are kept."""
+    header = read_header(text)
+    for part in rescue.split(text[header.block_start : header.block_end]):
+        if part.key == key:
+            mend = _rewritten(part, header.block_start + part.start, value)
+            return text[: mend.start] + mend.text + text[mend.end :]
+    return text
+
+
+def _read_unclosed(text: str, start: int, first_line: int, findings: list[Finding]) -> Header:
+    """The header of a `text` without a closing `---`: the lines from `start` on that look like those of a header."""
+    if not _first_key(text, start):
+        message = "no line '---' closes the frontmatter"
+        return Header(findings=(*findings, Finding("unclosed-frontmatter", "error", first_line, message)))
+    end = start
+    for row in rescue.rows(text[start : start + MAX_HEADER_BYTES]):
+        if not row.strip(" \t\r\n-.") or not (row[0] in " \t" or row.startswith("- ") or rescue.key_of(row)[0]):
+            break
+        end += len(row)
+    closing = re.compile(r"[ \t]*(---+|\.\.\.)[ \t]*\r?(\n|\Z)").match(text, end)
+    newline = "\r\n" if "\r\n" in text[:end] else "\n"
+    fence = f"---{newline}" if text[:end].endswith("\n") else f"{newline}---{newline}"
+    after = first_line + text.count("\n", 0, end) - text.count("\n", 0, start) + (not text[:end].endswith("\n"))
+    message = (
+        f"no line '---' closes the frontmatter; write it after line {after}, where the text that looks like one ends"
+    )
+    header = Header(
+        findings=(*findings, Finding("unclosed-frontmatter", "error", first_line, message)),
+        block_start=start,
+        block_end=end,
+        body_start=closing.end() if closing else end,
+        mends=(
+            Mend(end, closing.end() if closing else end, fence, "the missing '---' after the frontmatter was added"),
+        ),
+    )
+    return _load_block(text[start:end], first_line + 1, header)
 
 
 def _skip_blank(text: str, start: int) -> int:
@@ -102,22 +153,126 @@ def _skip_blank(text: str, start: int) -> int:
 def _load_block(block: str, line: int, header: Header) -> Header:
     """`header` with the content of the YAML `block`, whose first line is line number `line`."""
     try:
-        scan = _scan(block, line, header.block_start)
+        metadata, scanned = _loaded(block, line, header.block_start)
+    except Unsafe as unsafe:
+        parts = rescue.split(block)
+        if unsafe.finding.rule == "frontmatter-too-large" or not any(part.key for part in parts):
+            return msgspec.structs.replace(header, findings=(*header.findings, unsafe.finding))
+        return _load_parts(parts, line, header)
+    return msgspec.structs.replace(
+        header,
+        metadata={**metadata, **scanned.raw},
+        lines=scanned.lines,
+        spans=scanned.spans,
+        findings=(*header.findings, *scanned.noted),
+        mends=(*scanned.mends, *header.mends),
+    )
+
+
+def _loaded(block: str, line: int, offset: int) -> tuple[dict[str, Any], Scan]:
+    """The content of a YAML block. Raises `Unsafe`."""
+    try:
+        scanned = scan_block(block, line, offset)
         metadata, _ = frontmatter.parse(block, handler=_Loader(block))
-    except _Unsafe as unsafe:
-        return msgspec.structs.replace(header, findings=(*header.findings, unsafe.finding))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = line + (block.count("\n", 0, mark.index) if mark else 0)
         why = error.problem or error.context or "it cannot be read"
-        finding = Finding("bad-yaml", "error", where, f"the frontmatter is not YAML: {why}")
-        return msgspec.structs.replace(header, findings=(*header.findings, finding))
+        raise Unsafe(Finding("bad-yaml", "error", where, f"{_NOT_YAML}{why}")) from error
+    except yaml.reader.ReaderError as error:
+        where = line + block.count("\n", 0, error.position)
+        why = f"the character {_code(error.character)} is not allowed"
+        raise Unsafe(Finding("bad-yaml", "error", where, f"{_NOT_YAML}{why}")) from error
     except (yaml.YAMLError, ValueError) as error:
-        finding = Finding("bad-yaml", "error", line, f"the frontmatter is not YAML: {error}".replace("\n", " ")[:300])
-        return msgspec.structs.replace(header, findings=(*header.findings, finding))
+        why = f"{_NOT_YAML}{error}".replace("\n", " ")[:300]
+        raise Unsafe(Finding("bad-yaml", "error", line, why)) from error
+    return metadata, scanned
+
+
+def _code(character: int | str) -> str:
+    return f"U+{ord(character) if isinstance(character, str) else character:04X}"
+
+
+def _load_parts(parts: list[rescue.Part], line: int, header: Header) -> Header:
+    """`header` with the content of the `parts` of its block, each one read on its own."""
+    metadata: dict[str, Any] = {}
+    lines: dict[str, int] = {}
+    spans: dict[str, Span] = {}
+    findings, mends, broken = list(header.findings), list(header.mends), set()
+    for part in parts:
+        start = header.block_start + part.start
+        if part.key in lines:
+            findings.append(twice(part.key, line))
+        try:
+            if not part.key:
+                raise Unsafe(Finding("bad-yaml", "error", line, "the line is not 'key: value'"))
+            if part.text[0] in " \t":
+                raise Unsafe(Finding("bad-yaml", "error", line, "its indentation is not that of the other keys"))
+            content, scanned = _loaded(part.text, line, start)
+        except Unsafe as unsafe:
+            if part.text.strip():
+                finding, mend = _rescued(part, start, line, unsafe.finding, metadata)
+                findings.append(finding)
+                mends += [mend] if mend else []
+                if part.key:
+                    lines[part.key] = line
+                    broken.add(part.key)
+                    spans.pop(part.key, None)
+        else:
+            metadata |= {**content, **scanned.raw}
+            lines |= scanned.lines
+            spans |= scanned.spans
+            findings += scanned.noted
+            mends += scanned.mends
+        line += part.text.count("\n")
     return msgspec.structs.replace(
-        header, metadata=metadata, lines=scan.lines, spans=scan.spans, findings=(*header.findings, *scan.noted)
+        header,
+        metadata=metadata,
+        lines=lines,
+        spans=spans,
+        findings=tuple(findings),
+        broken=frozenset(broken),
+        mends=tuple(sorted(mends)),
     )
+
+
+def _rescued(
+    part: rescue.Part, start: int, line: int, finding: Finding, metadata: dict[str, Any]
+) -> tuple[Finding, Mend | None]:
+    """Put the value of a part that is not YAML into `metadata`. Returns the finding, and the repair of the text."""
+    own, why = part.own, finding.message.removeprefix(_NOT_YAML)
+    where = finding.line if finding.line < line + own.count("\n") else line
+    if not part.key:
+        said = f"{why}, so it is not read"
+        return Finding("bad-yaml", "error", where, said), Mend(
+            start, start + len(own), "".join(f"# {row}" for row in rescue.rows(own)), f"line {where} was made a comment"
+        )
+    if finding.rule == "yaml-too-deep":
+        return finding, None
+    rule = finding.rule
+    if rule == "not-a-mapping":
+        rule, why = "bad-yaml", "no blank follows the colon"
+    value = metadata[part.key] = rescue.value_of(part)
+    mend = _rewritten(part, start, value)
+    lines = mend.text.strip()
+    advice = (
+        "quote its values"
+        if "\n" in lines
+        else f"{'quote it' if lines[-1] in _QUOTES else 'write it so'}: {cut(lines)}"
+    )
+    return Finding(
+        rule, "error", where, f"{part.key!r} is not YAML ({why}), so it is read as plain text; {advice}"
+    ), mend
+
+
+def _rewritten(part: rescue.Part, start: int, value: object) -> Mend:
+    """The repair that writes the part at `start` as `value`, with the line ends that it has."""
+    written = write_header({part.key: value})
+    if part.own.endswith("\r\n"):
+        written = written.replace("\n", "\r\n")
+    if not part.own.endswith("\n"):
+        written = written.rstrip("\n")
+    return Mend(start, start + len(part.own), written, f"the value of {part.key!r} was quoted")
 
 
 class _Loader(YAMLHandler):
@@ -131,148 +286,10 @@ class _Loader(YAMLHandler):
         return self.block, ""
 
     def load(self, fm: str, **kwargs: object) -> Any:
-        return super().load(fm, Loader=_LOADER)
-
-
-def _scan(block: str, line: int, offset: int) -> _Scan:
-    """Scan the `block`, whose first line is line number `line`. Raises `_Unsafe` and `yaml.YAMLError`."""
-    if len(block.encode("utf-8")) > MAX_HEADER_BYTES:
-        raise _Unsafe(
-            Finding(
-                "frontmatter-too-large", "error", line, f"the frontmatter is larger than {MAX_HEADER_BYTES:,} bytes"
-            )
-        )
-    scan = _Scan(block, line, offset)
-    try:
-        for event in yaml.parse(block, Loader=_LOADER):
-            scan.take(event)
-    except yaml.MarkedYAMLError as error:
-        if mark := error.problem_mark or error.context_mark:
-            _scan_before(block[: mark.index], line, offset)
-        raise
-    return scan
-
-
-def _scan_before(part: str, line: int, offset: int) -> None:
-    """Scan `part`, the block up to an error. Raises `_Unsafe`.
-
-    A loader reads up to 1,024 characters ahead, so it can report an error, or reach its own depth limit, before it has
-    emitted the events of the text before it.
-    """
-    scan = _Scan(part, line, offset, whole=False)
-    with suppress(yaml.YAMLError):
-        for event in yaml.parse(part, Loader=_LOADER):
-            scan.take(event)
-
-
-class _Scan:
-    """Line and span of every top-level key of a block, and the findings, collected event by event.
-
-    `_open` is the stack of open collections: the keys so far of a mapping, None for a list. `_key_next` says for each if a
-    key comes next. If the block is not `whole`, a scalar at its root may be the beginning of a key.
-    """
-
-    def __init__(self, block: str, line: int, offset: int, *, whole: bool = True) -> None:
-        self.lines: dict[str, int] = {}
-        self.spans: dict[str, Span] = {}
-        self.noted: list[Finding] = []
-        self._line = line
-        self._offset = offset
-        self._whole = whole
-        self._breaks = [match.start() for match in re.finditer(r"\n", block)]
-        self._open: list[set[str] | None] = []
-        self._key_next: list[bool] = []
-        self._key = ""
-        if "---" in block:
-            where = line + block.count("\n", 0, block.index("---"))
-            self._note("fence-inside", where, "skills-ref takes '---' anywhere for the end of the frontmatter")
-
-    def take(self, event: yaml.Event) -> None:
-        """Process the next event. Raises `_Unsafe`."""
-        here = self._line + bisect_left(self._breaks, event.start_mark.index)
-        if isinstance(event, yaml.AliasEvent):
-            raise _Unsafe(Finding("yaml-alias", "error", here, "YAML aliases ('*name') are not read; quote the value"))
-        if isinstance(event, yaml.CollectionEndEvent):
-            self._open.pop()
-            self._key_next.pop()
-        if not isinstance(event, yaml.NodeEvent):
-            return
-        self._check_style(event, here)
-        if not self._open:
-            self._check_root(event, here)
-        elif self._open[-1] is not None:
-            self._take_in_mapping(event, self._open[-1], here)
-        if isinstance(event, yaml.CollectionStartEvent):
-            self._open.append(set() if isinstance(event, yaml.MappingStartEvent) else None)
-            self._key_next.append(True)
-            if len(self._open) > MAX_DEPTH:
-                raise _Unsafe(
-                    Finding("yaml-too-deep", "error", here, f"the frontmatter nests deeper than {MAX_DEPTH} levels")
-                )
-
-    def _check_root(self, event: yaml.NodeEvent, here: int) -> None:
-        if isinstance(event, yaml.SequenceStartEvent):
-            raise _Unsafe(Finding("not-a-mapping", "error", here, "the frontmatter is a list, not 'key: value' lines"))
-        if isinstance(event, yaml.ScalarEvent) and event.value and self._whole:
-            raise _Unsafe(
-                Finding("not-a-mapping", "error", here, "the frontmatter is plain text, not 'key: value' lines")
-            )
-
-    def _take_in_mapping(self, event: yaml.NodeEvent, keys: set[str], here: int) -> None:
-        is_key, top = self._key_next[-1], len(self._open) == 1
-        self._key_next[-1] = not is_key
-        if is_key:
-            key = event.value if isinstance(event, yaml.ScalarEvent) else ""
-            if key in keys:
-                message = f"{_short(key)} stands twice; the last one counts"
-                self.noted.append(Finding("duplicate-key", "error", here, message))
-            keys.add(key)
-            if top:
-                self._key = key
-                self.lines[key] = here
-        elif top and isinstance(event, yaml.ScalarEvent):
-            start, end = self._offset + event.start_mark.index, self._offset + event.end_mark.index
-            self.spans[self._key] = Span(start, end, bool(event.implicit[0]))
-
-    def _check_style(self, event: yaml.NodeEvent, here: int) -> None:
-        """Warn of YAML that skills-ref refuses: the checker of the format reads strict YAML, a subset."""
-        if getattr(event, "flow_style", False):
-            self._note("flow-style", here, "lists and mappings in brackets are not strict YAML; use lines")
-        if getattr(event, "tag", None):
-            self._note("yaml-tag", here, "YAML tags ('!name') are not strict YAML; leave them out")
-        if event.anchor:
-            self._note("yaml-anchor", here, "YAML anchors ('&name') are not strict YAML; quote the value")
-        if isinstance(event, yaml.ScalarEvent) and event.implicit[0] and "\t" in event.value:
-            self._note("yaml-tab", here, "a tab inside plain text is not strict YAML; quote the value")
-
-    def _note(self, code: str, line: int, message: str) -> None:
-        """Add a warning, once for each code."""
-        if all(finding.rule != code for finding in self.noted):
-            self.noted.append(Finding(code, "warning", line, message))
-
-
-def _short(value: str) -> str:
-    return repr(value if len(value) <= 60 else value[:60] + "…")
+        return super().load(fm, Loader=scan.LOADER)
 
 
 def read_as(value: str) -> str | None:
     """The YAML type of the plain scalar `value`: "a number", "a boolean", "a date", "null", or None for text."""
     tag = _RESOLVER.resolve(yaml.ScalarNode, value, (True, False))
     return _NOT_TEXT.get(tag.rpartition(":")[2])
-
-
-def write_header(metadata: dict[str, Any], style: str | None = None) -> str:
-    """The YAML of `metadata`, in key order, one line per value where YAML allows it, with a final newline.
-
-    `style` is the quoting of its strings; by default each is quoted only if it must be.
-    """
-    dumped: str = yaml.dump(
-        metadata,
-        Dumper=_DUMPER,
-        sort_keys=False,
-        allow_unicode=True,
-        width=2**30,
-        default_flow_style=False,
-        default_style=style,
-    )
-    return dumped

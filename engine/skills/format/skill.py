@@ -10,39 +10,34 @@ Parsing never raises: every problem of a file is a `Finding`, and the rest of th
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
 
 from engine.core.findings import Finding
-from engine.skills.format.frontmatter import Header, read_as, read_header, write_header
+from engine.skills.format.frontmatter import Header, read_as, read_header
+from engine.skills.format.names import name_findings, name_problem, normalized
+from engine.skills.format.rescue import FIELDS
+from engine.skills.format.writing import write_header
 
 MAX_BYTES = 1_048_576
-MAX_NAME = 64
 MAX_DESCRIPTION = 1_024
 MAX_COMPATIBILITY = 500
-FIELDS = ("name", "description", "license", "compatibility", "metadata", "allowed-tools")
 
 STRICT = frozenset(
-    {"unknown-field", "usage-alias", "bom", "flow-style", "yaml-tag", "yaml-anchor", "yaml-tab", "fence-inside"}
+    {
+        "unknown-field",
+        "usage-alias",
+        "bom",
+        "flow-style",
+        "yaml-tag",
+        "yaml-anchor",
+        "yaml-tab",
+        "fence-inside",
+        "file-name",
+    }
 )
 """Warnings about text that skills-ref, the checker of the format, refuses although its meaning is clear."""
-
-_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-
-
-def name_problem(name: str) -> str | None:
-    """Why `name` cannot name a new skill, or None: 1 to 64 lower-case letters, digits and single hyphens."""
-    if not name:
-        return "the name is empty"
-    if len(name) > MAX_NAME:
-        return f"the name has {len(name)} characters, {MAX_NAME} are allowed"
-    if "/" in name or "\\" in name or name.startswith("."):
-        return f"{name!r} is a path; a skill's name stays inside the repository"
-    if not _NAME.fullmatch(name):
-        return f"{name!r} is not lower-case letters, digits and single hyphens"
-    return None
 
 
 class Skill(msgspec.Struct, frozen=True):
@@ -134,7 +129,8 @@ def _check(header: Header, name: str | None) -> list[Finding]:
     """The violations of the Agent Skills format in the frontmatter."""
     if header.body_start == 0 or (not header.metadata and any(f.severity == "error" for f in header.findings)):
         return []
-    findings = [*_check_name(header, name), *_check_description(header)]
+    findings = [] if "name" in header.broken else _check_name(header, name)
+    findings += [] if _described(header)[0] in header.broken else _check_description(header)
     for key, line in header.lines.items():
         if key not in FIELDS and key != "usage":
             findings.append(Finding("unknown-field", "warning", line, f"the format has no field {key[:60]!r}"))
@@ -167,7 +163,9 @@ def _check_name(header: Header, name: str | None) -> list[Finding]:
     problem = name_problem(declared)
     if problem is not None:
         findings.append(Finding("name-invalid", "error", line, problem))
-    if name is not None and declared != name:
+    else:
+        findings += name_findings(declared, line)
+    if name is not None and normalized(declared) != normalized(name):
         findings.append(
             Finding("name-differs", "error", line, f"the file says {declared[:80]!r}, its place says {name[:80]!r}")
         )
@@ -195,12 +193,23 @@ def _check_description(header: Header) -> list[Finding]:
 
 
 def _described(header: Header) -> tuple[str, str]:
-    """The key of the description (`usage` is an alias) and its text, "" where there is none."""
-    key = "usage" if "usage" in header.metadata and "description" not in header.metadata else "description"
+    """The key of the description (`usage` is an alias) and its text, "" where there is none.
+
+    A list or a mapping, which is an error, is read as one line of text.
+    """
+    description = _text_of(header, "description")
+    if description.strip() or "usage" not in header.metadata or "description" in header.broken:
+        return "description", description
+    return "usage", _text_of(header, "usage")
+
+
+def _text_of(header: Header, key: str) -> str:
     value = header.metadata.get(key, "")
-    if not isinstance(value, str) or (_plain(header, key) and read_as(value) == "null"):
-        return key, ""
-    return key, value
+    if isinstance(value, list):
+        return ", ".join(item for item in value if isinstance(item, str))
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {item}" for key, item in value.items() if isinstance(item, str))
+    return "" if _plain(header, key) and read_as(value) == "null" else str(value)
 
 
 def _plain(header: Header, key: str) -> bool:

@@ -18,9 +18,10 @@ from typing import NamedTuple
 import pygit2
 from pygit2.enums import DeltaStatus
 
+from engine.skills.format.frontmatter import begins_with_frontmatter
 from engine.skills.history.commits import commit_of
-from engine.skills.history.trees import deltas
-from engine.skills.repo.layout import SKILL_FILES, is_skill
+from engine.skills.history.trees import blob, deltas
+from engine.skills.repo.rule import SKILL_FILES, is_skill, is_skill_file
 
 MAX_STEPS = 1_000
 """How many restorations of one line are followed."""
@@ -73,10 +74,18 @@ def sizes(repository: pygit2.Repository, commits: Iterable[pygit2.Commit]) -> It
         skills, count = known[parent.id] if parent else Size(0, 0)
         for delta in deltas(parent, commit):
             if is_skill(delta.path):
-                skills += (delta.new is not None) - (delta.old is not None)
-                count += _bytes(repository, delta.new) - _bytes(repository, delta.old)
+                old, new = (oid if _has_skill(repository, delta.path, oid) else None for oid in (delta.old, delta.new))
+                skills += (new is not None) - (old is not None)
+                count += _bytes(repository, new) - _bytes(repository, old)
         known[commit.id] = Size(skills, count)
         yield commit, known[commit.id]
+
+
+def _has_skill(repository: pygit2.Repository, path: str, oid: str | None) -> bool:
+    """Whether a file that can be a skill's file by its path is one: a flat file needs frontmatter."""
+    if oid is None or "/" in path or is_skill_file(path):
+        return oid is not None
+    return begins_with_frontmatter(blob(repository, oid)[:4096].decode("utf-8", "replace"))
 
 
 def _bytes(repository: pygit2.Repository, oid: str | None) -> int:

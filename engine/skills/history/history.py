@@ -38,6 +38,7 @@ from engine.skills.history.repository import (
 )
 from engine.skills.history.trees import FileDelta, TreeEntry, deltas, files, head_of, tree_with
 from engine.skills.repo.layout import is_skill, skill_path
+from engine.skills.repo.rule import own_files
 
 __all__ = ["BlamedLine", "Commit", "Conflict", "FileChange", "History", "HistoryError"]
 
@@ -214,7 +215,7 @@ class History(HistoryReader):
 
     def _changes(self, edit: Edit, path: str) -> dict[str, TreeEntry | None]:
         """The changed files of the new tree. A skill's other files are moved and deleted with it."""
-        present = self._committed(_folder(path))
+        present = own_files(self._committed(_folder(path)), path)
         if edit.after is None:
             if not present.keys() & {path, _folder(path)}:
                 raise HistoryError(

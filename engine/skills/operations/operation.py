@@ -19,7 +19,8 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from engine.core.edit import Edit
-from engine.skills.format.skill import Skill, name_problem
+from engine.skills.format.names import new_name_problem
+from engine.skills.format.skill import Skill
 from engine.skills.operations.syntaxes import Broken, RawCall
 from engine.skills.operations.tool_calls import read_calls
 from engine.skills.repo.repository import Refused, SkillRepo
@@ -36,7 +37,7 @@ class Insert(msgspec.Struct, frozen=True, tag="insert"):
 
     def apply(self, repo: SkillRepo) -> Edit:
         """Add the skill to `repo`. Raises `Refused`, and then `repo` is unchanged."""
-        problem = name_problem(self.skill_name)
+        problem = new_name_problem(self.skill_name)
         if problem is not None:
             raise Refused(problem)
         skill = _checked(self.content, self.skill_name)
@@ -58,7 +59,7 @@ class Update(msgspec.Struct, frozen=True, tag="update"):
             raise Refused(f"there is no skill {self.skill_name[:80]!r} in the repository")
         before = repo[self.skill_name]
         name = self.skill_name if self.new_name is None else self.new_name
-        problem = name_problem(name) if name != self.skill_name else None
+        problem = new_name_problem(name) if name != self.skill_name else None
         if problem is not None:
             raise Refused(f"new_name: {problem}")
         if self.new_content is None and any(finding.rule == "not-utf8" for finding in before.findings):

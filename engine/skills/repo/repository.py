@@ -9,7 +9,7 @@ A rollout starts from `SkillRepo.empty()` and edits its own repository. Forks sh
 
 from __future__ import annotations
 
-import unicodedata
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Self
@@ -18,8 +18,10 @@ import msgspec
 
 from engine.core.errors import SkillosError
 from engine.core.findings import Finding
+from engine.skills.format.names import same_on_some_disks
 from engine.skills.format.skill import Skill
-from engine.skills.repo.layout import other_files, read_text, skill_file, skill_files, skill_path
+from engine.skills.repo.layout import find_places, layout_of, other_files, read_text, skill_file
+from engine.skills.repo.rule import LeftOut, spelling_problem
 
 
 class RepoError(SkillosError):
@@ -35,11 +37,23 @@ class Refused(SkillosError):
 
 
 class SkillRepo(Mapping[str, Skill]):
-    """Skills by name, iterated in sorted order. `path` is the folder that it was opened from, or None."""
+    """Skills by name, iterated in sorted order.
 
-    def __init__(self, skills: Mapping[str, Skill], *, path: Path | None = None) -> None:
+    `path` is the folder that it was opened from, or None; `left_out` is what could be taken for a skill there and is none.
+    """
+
+    def __init__(
+        self,
+        skills: Mapping[str, Skill],
+        *,
+        path: Path | None = None,
+        places: Mapping[str, str] | None = None,
+        left_out: tuple[LeftOut, ...] = (),
+    ) -> None:
         self._skills = dict(skills)
+        self._places = places or {}
         self.path = path
+        self.left_out = left_out
 
     @classmethod
     def empty(cls) -> Self:
@@ -51,14 +65,15 @@ class SkillRepo(Mapping[str, Skill]):
         """The skills of a folder. Invalid files are included, with findings. Raises `RepoError` for the folder itself."""
         root = Path(path)
         try:
-            files = skill_files(root)
+            layout = layout_of(root)
         except OSError as error:
             why = error.strerror or str(error)
             raise RepoError(
                 f"cannot open the skill repository {root}: {why}; name a folder that you may read"
             ) from error
-        clashes = _clashes(files)
-        return cls({name: _read(root, name, file, clashes.get(name)) for name, file in files.items()}, path=root)
+        clashes = _clashes(layout.files)
+        skills = {name: _read(root, name, file, clashes.get(name)) for name, file in layout.files.items()}
+        return cls(skills, path=root, places=layout.files, left_out=layout.left_out)
 
     @classmethod
     def of(cls, texts: Mapping[str, str]) -> Self:
@@ -84,13 +99,21 @@ class SkillRepo(Mapping[str, Skill]):
         """The text of every file, by skill name."""
         return {name: self._skills[name].text for name in self}
 
+    def place(self, name: str) -> str | None:
+        """The path of the file of the skill `name` below `path`; None where the disk has none."""
+        if self.path is None:
+            return None
+        known = self._places.get(name)
+        return known if known and os.path.lexists(self.path / known) else skill_file(self.path, name)
+
     def files(self, name: str) -> tuple[str, ...]:
         """The other files (scripts, references) in the folder on disk of the skill `name`, sorted."""
-        return () if self.path is None else other_files(self.path, skill_path(self.path, name))
+        place = self.place(name)
+        return () if self.path is None or place is None else other_files(self.path, place)
 
     def fork(self) -> Self:
         """An independent copy in memory. It shares the skills, which are immutable."""
-        return type(self)(self._skills, path=self.path)
+        return type(self)(self._skills, path=self.path, places=self._places, left_out=self.left_out)
 
     def insert(self, skill: Skill) -> None:
         """Add `skill` under its name. Raises `Refused` where the name is taken."""
@@ -118,15 +141,20 @@ class SkillRepo(Mapping[str, Skill]):
 
 def read_skill(root: Path, name: str) -> Skill | None:
     """The skill `name` of the folder `root`, None where there is none."""
-    file = skill_file(root, name)
-    return None if file is None else _read(root, name, file, None)
+    return read_skills(root, [name])[name]
+
+
+def read_skills(root: Path, names: Iterable[str]) -> dict[str, Skill | None]:
+    """The skills `names` of the folder `root`, None for one that is absent."""
+    places = find_places(root, names)
+    return {name: None if place is None else _read(root, name, place, None) for name, place in places.items()}
 
 
 def _clashes(names: Iterable[str]) -> dict[str, Finding]:
-    """A finding for each name that differs from another one only by case or by Unicode normalization."""
+    """A finding for each name that another one is equal to on some disks: by case, or by Unicode's forms of a letter."""
     groups: dict[str, list[str]] = {}
     for name in names:
-        groups.setdefault(unicodedata.normalize("NFC", name).casefold(), []).append(name)
+        groups.setdefault(same_on_some_disks(name), []).append(name)
     found = {}
     for group in groups.values():
         for name in group if len(group) > 1 else ():
@@ -136,8 +164,14 @@ def _clashes(names: Iterable[str]) -> dict[str, Finding]:
 
 
 def _read(root: Path, name: str, file: str, clash: Finding | None) -> Skill:
-    """One skill of a folder. Its findings include those about the reading."""
+    """One skill of a folder. Its findings include those about the reading and about the name of its file."""
     text, findings = read_text(root, file)
     skill = Skill.parse(text, name=name)
-    found = (*findings, *(skill.findings if text or not findings else ()), *([clash] if clash else []))
+    spelling = spelling_problem(file)
+    found = (
+        *findings,
+        *((spelling,) if spelling else ()),
+        *(skill.findings if text or not findings else ()),
+        *((clash,) if clash else ()),
+    )
     return skill if found == skill.findings else msgspec.structs.replace(skill, findings=found)

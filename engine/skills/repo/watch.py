@@ -9,8 +9,8 @@
         ...
 
 File system events (watchfiles) only say which skills to read again. A change is reported when the text of a skill differs
-from the last known text. A new folder is read again for a while, because the event of its first file can be missed. Events
-of one burst are reported as one change. The folder can be removed and created again.
+from the last known text. After a folder was made, all is read again for a while, because the event of its first file can be
+missed. Events of one burst are reported as one change. The folder can be removed and created again.
 
 An edit is reported after 10 ms (median; p99 20 ms), a removal after 62 ms. The wait takes one thread and, with a `step` of
 5 ms, 0.4 to 0.7 % of a core; longer steps cost less (`tests.benchmarks.watch`, 1,000 skills).
@@ -23,7 +23,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
@@ -35,8 +35,9 @@ import msgspec
 import watchfiles
 
 from engine.skills.format.skill import Skill
-from engine.skills.repo.layout import read_text, skill_file, skill_files
-from engine.skills.repo.repository import SkillRepo, read_skill
+from engine.skills.repo.layout import find_places, read_text, skill_files
+from engine.skills.repo.repository import SkillRepo, read_skills
+from engine.skills.repo.rule import NOT_SEARCHED, is_skill_file
 
 if TYPE_CHECKING:
     from engine.skills.search import SkillIndex
@@ -88,17 +89,17 @@ async def watch(
     in_thread = partial(asyncio.get_running_loop().run_in_executor, executor)
     try:
         events = await in_thread(_Events, root, step, stop)
-        names: set[str] | None = None
+        paths: set[str] | None = None
         first = True
         while True:
-            changes = await in_thread(snapshot.update, names)
+            changes = await in_thread(snapshot.update, paths)
             if changes.skills and not (first and known is None):
                 yield changes
             first = False
-            names = await in_thread(events.wait, snapshot.recheck, snapshot.poll_seconds)
+            paths = await in_thread(events.wait, snapshot.recheck, snapshot.poll_seconds)
             if events.stale:
                 events = await in_thread(_Events, root, step, stop)
-                names = None
+                paths = None
     finally:
         stop.set()
         executor.shutdown(wait=False, cancel_futures=True)
@@ -126,8 +127,8 @@ async def follow(
 async def _apply(repo: SkillRepo, root: Path, index: SkillIndex | None, names: tuple[str, ...]) -> Changes:
     """Read the skills `names` from the folder into `repo` and `index`. Returns what changed in `repo`."""
     added, changed, removed = [], [], []
-    for name in names:
-        new = await asyncio.to_thread(read_skill, root, name)
+    read = await asyncio.to_thread(read_skills, root, names)
+    for name, new in read.items():
         old = repo.get(name)
         if new is None and old is not None:
             repo.delete(name)
@@ -148,7 +149,7 @@ async def _apply(repo: SkillRepo, root: Path, index: SkillIndex | None, names: t
 
 
 class _Events:
-    """The file system events of a folder, as names of skills. `stale` once the path names another folder."""
+    """The file system events of a folder, as paths in it. `stale` once the path of the folder names another folder."""
 
     def __init__(self, root: Path, step: int, stop: threading.Event) -> None:
         """Start to watch `root`. Events before the return of this call can be lost: read the whole folder next."""
@@ -176,12 +177,12 @@ class _Events:
                 self._paths = None
 
     def wait(self, recheck: bool, poll_seconds: float) -> set[str] | None:
-        """Wait for events. Returns the names of the skills to read, or None for all.
+        """Wait for events. Returns the paths that changed, or None to read all skills.
 
         Returns an empty set after `IDENTITY_SECONDS` without events, or after `RECHECK_MS` with `recheck`. A folder that is
         not watched is read after `poll_seconds`.
         """
-        names: set[str] | None = None
+        found: set[str] | None = None
         if self._paths is None:
             self._stop.wait(poll_seconds)
         else:
@@ -194,17 +195,17 @@ class _Events:
                 self._stop.wait(POLL_SECONDS)
                 self.stale = True
                 return None
-            names = self._skills(path for _, path in changes or ())
+            found = self._below(path for _, path in changes or ())
         self.stale = self.stale or _identity(self._root) != self._folder
-        return names
+        return found
 
-    def _skills(self, paths: Iterable[str]) -> set[str] | None:
-        """The names of the skills that own `paths`. None where a name is not UTF-8, which watchfiles does not report."""
-        tops = {os.path.relpath(path, self._root).partition(os.sep)[0] for path in paths}
-        self.stale = self.stale or os.curdir in tops
-        if any("\ufffd" in top for top in tops):
+    def _below(self, paths: Iterable[str]) -> set[str] | None:
+        """`paths` relative to the folder. None where one is not UTF-8, which watchfiles does not report."""
+        found = {os.path.relpath(path, self._root) for path in paths}
+        self.stale = self.stale or os.curdir in found
+        if any("\ufffd" in path for path in found):
             return None
-        return {name for top in tops if not top.startswith(".") for name in (top, top.removesuffix(".md"))}
+        return {path for path in found if path != os.curdir and NOT_SEARCHED.isdisjoint(path.split("/"))}
 
 
 def _has_linked_folders(root: Path) -> bool:
@@ -219,27 +220,29 @@ class _Snapshot:
     def __init__(self, root: Path, known: Mapping[str, Skill] | None) -> None:
         self._root = root
         self._digests = {name: _digest(skill.text) for name, skill in (known or {}).items()}
+        self._places: dict[str, str] = {}
         self._stamps: dict[str, _Stamp] = {}
         self._absent_since: dict[str, float] = {}
         self._flooded = False
+        self._new_folder_until = 0.0
         self._seconds = 0.0
 
     @property
     def recheck(self) -> bool:
         """Whether `update` must be called again soon, also without events."""
-        return bool(self._absent_since) or self._flooded
+        return bool(self._absent_since) or self._flooded or time.monotonic() < self._new_folder_until
 
     @property
     def poll_seconds(self) -> float:
         """The interval of polling: long enough to use at most a twentieth of a core."""
         return max(POLL_SECONDS, 20 * self._seconds)
 
-    def update(self, names: set[str] | None) -> Changes:
-        """Read the skills `names`, or all for None. Returns what changed since the last call."""
+    def update(self, paths: set[str] | None) -> Changes:
+        """Read the skills that changes of `paths` concern, or all for None. Returns what changed since the last call."""
         now = time.monotonic()
-        flood = names is not None and len(names) >= FLOOD
-        if flood or self._flooded:
-            names = None
+        flood = paths is not None and len(paths) >= FLOOD
+        read_all = paths is None or flood or self._flooded or now < self._new_folder_until
+        names = None if paths is None or read_all else self._names(paths, now)
         self._flooded = flood
         added, changed, removed = [], [], []
         for name, file in self._files(names).items():
@@ -256,27 +259,53 @@ class _Snapshot:
                 added.append(name)
             elif before != self._digests[name]:
                 changed.append(name)
+        if added:
+            self._new_folder_until = 0.0
         self._seconds = time.monotonic() - now
         return Changes(tuple(sorted(added)), tuple(sorted(changed)), tuple(sorted(removed)))
 
     def _files(self, names: set[str] | None) -> dict[str, str | None]:
         """The file of each skill to read, None for a skill that is absent."""
         if names is not None:
-            return {name: skill_file(self._root, name) for name in {*names, *self._absent_since}}
+            found = find_places(self._root, {*names, *self._absent_since})
+            self._places.update({name: file for name, file in found.items() if file is not None})
+            return found
         try:
             files = skill_files(self._root)
         except (FileNotFoundError, NotADirectoryError):
             files = {}
         except OSError:
             return {}  # the folder cannot be read now, so no change is known
+        self._places = dict(files)
         return {name: files.get(name) for name in {*self._digests, *files}}
+
+    def _names(self, paths: set[str], now: float) -> set[str] | None:
+        """The names of the skills that changes of `paths` concern. None for all, after a folder was made or moved here."""
+        names: set[str] = set()
+        gone: set[str] = set()
+        for path in paths:
+            folder, _, name = path.rpartition("/")
+            kind = _kind(self._root / path)
+            if kind == stat.S_IFDIR:
+                self._new_folder_until = now + NEW_FOLDER_SECONDS
+                return None
+            if kind == 0:
+                gone.add(path)
+            if is_skill_file(name):
+                names.add(folder.rpartition("/")[2] or self._root.resolve().name)
+            elif not folder and name.endswith(".md"):
+                names.add(name[:-3])
+        for name, place in self._places.items() if gone else ():
+            if place in gone or any(place[:end] in gone for end in _ends(place)):
+                names.add(name)
+        return names
 
     def _is_removed(self, name: str, now: float) -> bool:
         """Whether an absent skill is reported as removed now. If it is too early to say, it is read again."""
         since = self._absent_since.setdefault(name, now)
         known = name in self._digests
-        waiting = now - since < (RECHECK_MS / 1_000 if known else NEW_FOLDER_SECONDS)
-        if waiting and self._root.is_dir() and (known or (self._root / name).is_dir()):
+        waiting = now - since < RECHECK_MS / 1_000
+        if waiting and known and self._root.is_dir():
             return False
         del self._absent_since[name]
         return known
@@ -307,6 +336,19 @@ def _stamp(path: Path) -> _Stamp:
         return _Stamp(0, 0, 0, 0, False)
     settled = time.time_ns() - status.st_ctime_ns > CLOCK_TICK_NS
     return _Stamp(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, settled)
+
+
+def _kind(path: Path) -> int:
+    """The type of a file; 0 where there is none."""
+    try:
+        return stat.S_IFMT(path.lstat().st_mode)
+    except OSError:
+        return 0
+
+
+def _ends(path: str) -> Iterator[int]:
+    """The lengths of the folders of `path`."""
+    return (end for end, character in enumerate(path) if character == "/")
 
 
 def _identity(root: Path) -> tuple[int, int] | None:

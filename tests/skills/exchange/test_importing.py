@@ -12,7 +12,6 @@ from engine.skills.exchange import (
     Bundle,
     Clash,
     ImportReport,
-    NameClash,
     import_skills,
     plan_import,
     read_folder,
@@ -80,12 +79,13 @@ def test_the_report_lists_imported_and_skipped_skills_with_reasons(source: Path,
     assert msgspec.json.decode(msgspec.json.encode(report), type=ImportReport) == report
 
 
-def test_a_taken_name_refuses_the_whole_import(source: Path, root: Path) -> None:
-    before, head = files(root), History.open(root).head
-    with pytest.raises(NameClash, match="taken by other skills: mugs; import them under new names") as clash:
-        bring(root, read_folder(source))
-    assert clash.value.names == ("mugs",)
-    assert (files(root), History.open(root).head) == (before, head)
+def test_a_taken_name_leaves_that_skill_out_and_the_others_come_in(source: Path, root: Path) -> None:
+    report = bring(root, read_folder(source))
+    assert [(left.name, left.reason, left.why) for left in report.left] == [
+        ("mugs", "taken", "the repository has another skill of this name")
+    ]
+    assert [done.name for done in report.imported] == ["broken", "flat"]
+    assert SkillRepo.open(root)["mugs"].text == MUGS
 
 
 def test_a_taken_name_can_get_a_number(source: Path, root: Path) -> None:
@@ -124,17 +124,16 @@ def test_an_identical_skill_is_no_clash(source: Path, root: Path) -> None:
     assert report.commit is None
     assert {done.action for done in report.imported} == {"same"}
     put(source, "skills/mugs/scripts/more.sh", "ls")
-    with pytest.raises(NameClash):
-        bring(root, read_folder(source))
+    assert [left.reason for left in bring(root, read_folder(source)).left] == ["taken"]
 
 
 def test_names_that_differ_by_case_alone_clash_and_are_not_replaced(source: Path, tmp_path: Path) -> None:
     root = tmp_path / "repo"
     put(root, "Mugs/SKILL.md", MUGS)
     put(root, "FLAT", "no skill at all")
-    with pytest.raises(NameClash) as clash:
-        bring(root, read_folder(source), "replace")
-    assert clash.value.names == ("flat", "mugs")
+    plan = plan_import(read_folder(source), root, clash="replace")
+    assert [(left.name, left.reason) for left in plan.left] == [("flat", "taken"), ("mugs", "taken")]
+    assert "'Mugs', which is the same name on many file systems" in plan.left[1].why
     assert {done.name for done in bring(root, read_folder(source), "rename").imported} == {"broken", "flat-2", "mugs-2"}
 
 
@@ -150,7 +149,7 @@ def test_a_skill_that_cannot_be_renamed_is_skipped(root: Path, tmp_path: Path) -
     put(tmp_path, "source/mugs/SKILL.md", b"---\nname: mugs\ndescription: caf\xe9\n---\n")
     report = bring(root, read_folder(tmp_path / "source"), "rename")
     assert (report.commit, report.imported) == (None, ())
-    assert "not UTF-8" in report.skipped[0].why
+    assert "not UTF-8" in report.left[0].why
 
 
 def test_a_name_taken_since_the_plan_was_made_is_not_overwritten(source: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from engine.skills import Delete, History, Insert, Skill, SkillRepo, Update
-from engine.skills.exchange import Bundle, ExchangeError, read_folder, read_git, read_repo, read_source, read_zip
+from engine.skills.exchange import Bundle, ExchangeError, read_archive, read_folder, read_git, read_repo, read_source
 from engine.skills.exchange import bundle as bundles
 from tests.skills.folders import git, put
 from tests.skills.processes import without_rights
@@ -64,22 +64,26 @@ def test_skills_are_found_at_any_depth_with_all_their_files(tmp_path: Path) -> N
         "mugs": ["SKILL.md", "scripts/look.sh"],
         "mugs-of-tea": ["SKILL.md"],
     }
-    assert found.skipped == ()
+    assert why(found) == {"node_modules": "folders of this name are not searched"}
     mugs = next(package for package in found.packages if package.name == "mugs")
     assert (mugs.place, mugs.path) == ("plugins/home/skills/mugs/SKILL.md", "SKILL.md")
     assert mugs.files["scripts/look.sh"].executable and not mugs.files["SKILL.md"].executable
     assert mugs.skill == Skill.parse(MUGS, name="mugs")
 
 
-def test_a_skill_repository_has_skills_at_the_top_and_their_files_below(tmp_path: Path) -> None:
+def test_a_skill_repository_has_skills_at_any_depth_and_one_of_each_name(tmp_path: Path) -> None:
     put(tmp_path, "mugs/SKILL.md", MUGS)
     put(tmp_path, "mugs/inner/SKILL.md", text("inner"))
+    put(tmp_path, "a/deep/mugs/SKILL.md", MUGS)
     put(tmp_path, "deep/down/SKILL.md", text("down"))
     put(tmp_path, ".skillos/search-index", "index")
     found = read_repo(tmp_path)
-    assert {package.name: sorted(package.files) for package in found.packages} == {
-        "mugs": ["SKILL.md", "inner/SKILL.md"]
+    assert {package.place: sorted(package.files) for package in found.packages} == {
+        "deep/down/SKILL.md": ["SKILL.md"],
+        "mugs/SKILL.md": ["SKILL.md"],
+        "mugs/inner/SKILL.md": ["SKILL.md"],
     }
+    assert list(why(found)) == ["a/deep/mugs/SKILL.md"]
 
 
 def test_a_single_skill_is_a_source(tmp_path: Path) -> None:
@@ -88,7 +92,7 @@ def test_a_single_skill_is_a_source(tmp_path: Path) -> None:
     [package] = read_folder(tmp_path / "any folder").packages
     assert (package.name, sorted(package.files)) == ("mugs", ["SKILL.md", "scripts/look.sh"])
     nameless = "---\ndescription: d\n---\nBody.\n"
-    [package] = read_zip(zipped(tmp_path / "kettles.zip", ("SKILL.md", nameless))).packages
+    [package] = read_archive(zipped(tmp_path / "kettles.zip", ("SKILL.md", nameless))).packages
     assert package.name == "kettles"
 
 
@@ -102,12 +106,15 @@ def test_a_name_comes_from_the_folder_or_else_from_the_file(tmp_path: Path) -> N
     assert list(why(found)) == ["No Name/SKILL.md"]
 
 
-def test_two_skills_of_one_name_are_not_mixed(tmp_path: Path) -> None:
+def test_two_skills_of_one_name_are_both_there_and_a_repository_has_the_nearest(tmp_path: Path) -> None:
     put(tmp_path, "a/mugs/SKILL.md", MUGS)
-    put(tmp_path, "b/mugs/SKILL.md", text("mugs") + "Other.\n")
+    put(tmp_path, "a/b/mugs/SKILL.md", text("mugs") + "Other.\n")
     found = read_folder(tmp_path)
+    assert [package.place for package in found.packages] == ["a/mugs/SKILL.md", "a/b/mugs/SKILL.md"]
+    assert why(found) == {}
+    found = read_repo(tmp_path)
     assert [package.place for package in found.packages] == ["a/mugs/SKILL.md"]
-    assert why(found) == {"b/mugs/SKILL.md": "a/mugs/SKILL.md has the same name, 'mugs'"}
+    assert why(found) == {"a/b/mugs/SKILL.md": "a/mugs/SKILL.md has the same name, 'mugs'"}
 
 
 def test_documents_are_not_skills_but_invalid_skills_are(tmp_path: Path) -> None:
@@ -190,9 +197,6 @@ def test_a_zip_is_read_like_a_folder(tmp_path: Path) -> None:
         "C:/mugs/SKILL.md",
         "C:mugs/SKILL.md",
         "..\\mugs\\SKILL.md",
-        "mugs\\SKILL.md",
-        "mugs/./SKILL.md",
-        "mugs//SKILL.md",
         "mugs/.GIT/SKILL.md",
         "mugs/.g\u200cit/SKILL.md",
         "mugs/git~1/SKILL.md",
@@ -205,7 +209,7 @@ def test_a_zip_is_read_like_a_folder(tmp_path: Path) -> None:
     ],
 )
 def test_an_unsafe_path_is_skipped(tmp_path: Path, name: str) -> None:
-    found = read_zip(zipped(tmp_path / "a.zip", (name, MUGS), ("cups/SKILL.md", text("cups"))))
+    found = read_archive(zipped(tmp_path / "a.zip", (name, MUGS), ("cups/SKILL.md", text("cups"))))
     assert names(found) == ["cups"]
     assert len(found.skipped) == 1
     assert list(tmp_path.iterdir()) == [tmp_path / "a.zip"]
@@ -214,27 +218,27 @@ def test_an_unsafe_path_is_skipped(tmp_path: Path, name: str) -> None:
 def test_a_name_with_a_nul_byte_is_skipped(tmp_path: Path) -> None:
     path = zipped(tmp_path / "a.zip", ("mugs/SKILL.mdX/../../evil", MUGS))
     path.write_bytes(path.read_bytes().replace(b"SKILL.mdX", b"SKILL.md\0"))
-    found = read_zip(path)
+    found = read_archive(path)
     assert (names(found), len(found.skipped)) == ([], 1)
 
 
 def test_links_in_a_zip_are_skipped(tmp_path: Path) -> None:
     link = zipfile.ZipInfo("mugs/SKILL.md")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    found = read_zip(zipped(tmp_path / "a.zip", (link, "/etc/passwd")))
+    found = read_archive(zipped(tmp_path / "a.zip", (link, "/etc/passwd")))
     assert names(found) == [] and "link" in why(found)["mugs/SKILL.md"]
 
 
 def test_a_path_that_is_twice_in_a_zip_is_skipped(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Duplicate name"):
         path = zipped(tmp_path / "a.zip", *[("mugs/SKILL.md", text(name)) for name in ("mugs", "evil", "third")])
-    found = read_zip(path)
+    found = read_archive(path)
     assert names(found) == [] and "twice" in why(found)["mugs/SKILL.md"]
 
 
 def test_zip_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     zeros = b"\0" * 30_000_000
-    found = read_zip(
+    found = read_archive(
         zipped(tmp_path / "a.zip", ("mugs/SKILL.md", MUGS), ("mugs/zeros", zeros), ("cups/SKILL.md", zeros))
     )
     assert names(found) == ["mugs"]
@@ -242,7 +246,7 @@ def test_zip_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(bundles, "MAX_TOTAL", 100_000)
     many = zipped(tmp_path / "b.zip", ("mugs/SKILL.md", MUGS), *[(f"mugs/{n}", b"\0" * 20_000) for n in range(10)])
     with pytest.raises(ExchangeError, match="more than 100,000 bytes"):
-        read_zip(many)
+        read_archive(many)
     monkeypatch.setattr(bundles, "MAX_ENTRIES", 5)
     with pytest.raises(ExchangeError, match="more than 5 files"):
         read_folder_of(tmp_path / "many", 6)
@@ -280,7 +284,7 @@ def unknown_method(data: bytes) -> bytes:
 def test_a_damaged_file_is_skipped_and_the_rest_is_read(tmp_path: Path, harm: Callable[[bytes], bytes]) -> None:
     path = zipped(tmp_path / "a.zip", ("mugs/SKILL.md", MUGS), ("cups/SKILL.md", text("cups")))
     path.write_bytes(harm(path.read_bytes()))
-    found = read_zip(path)
+    found = read_archive(path)
     assert (names(found), list(why(found))) == (["cups"], ["mugs/SKILL.md"])
 
 
@@ -304,7 +308,7 @@ def test_a_huge_central_directory_is_refused(tmp_path: Path, harm: Callable[[byt
     data = path.read_bytes()
     path.write_bytes(data[:-22] + harm(data[-22:]))
     with pytest.raises(ExchangeError, match="lists too many files"):
-        read_zip(path)
+        read_archive(path)
 
 
 # Git
@@ -396,9 +400,7 @@ def test_an_unreadable_folder_is_reported() -> None:
         def read() -> None:
             bundle = read_repo(root)
             assert [package.name for package in bundle.packages] == ["mugs"]
-            assert [(left.place, "Permission denied" in left.why) for left in bundle.skipped] == [
-                ("cups/SKILL.md", True)
-            ]
+            assert [(left.place, "Permission denied" in left.why) for left in bundle.skipped] == [("cups", True)]
 
         assert without_rights(read) == 0
         (root / "cups").chmod(0o755)

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.skills import Skill, SkillRepo
-from engine.skills.format import frontmatter as header
-from engine.skills.format.skill import MAX_BYTES, name_problem
+from engine.skills.format import scan
+from engine.skills.format.names import name_problem
+from engine.skills.format.skill import MAX_BYTES
 
 GOOD = "---\nname: find-mugs\ndescription: Use when a mug is wanted.\n---\nMugs are in the safe.\n"
 SAMPLE = Path(__file__).parents[3] / "../shared/data/skills/skills-sample.jsonl.xz"
@@ -98,7 +99,7 @@ def test_each_problem_is_a_finding_with_its_line(text: str, code: str, line: int
 @pytest.fixture(params=["CBaseLoader", "BaseLoader"])
 def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both loaders of PyYAML. Their own depth limits differ between releases."""
-    monkeypatch.setattr(header, "_LOADER", getattr(yaml, request.param))
+    monkeypatch.setattr(scan, "LOADER", getattr(yaml, request.param))
 
 
 DEEP = {
@@ -151,7 +152,7 @@ def test_fewer_levels_and_brackets_in_strings_are_parsed(block: str) -> None:
     ],
 )
 def test_an_error_before_the_deep_part_is_the_one_reported(block: str, code: str) -> None:
-    (found,) = Skill.parse(f"---\n{block}\n---\nbody").errors
+    (found,) = [each for each in Skill.parse(f"---\n{block}\n---\nbody").errors if each.rule != "description-missing"]
     assert found.rule == code
 
 
@@ -197,7 +198,13 @@ def test_descriptions_may_span_lines() -> None:
         ("a/b", False),
         ("..", False),
         ("a\n", False),
-        ("mügs", False),
+        ("mügs", True),
+        ("数据-分析", True),
+        ("MÜGS", False),
+        ("a\u200bb", False),
+        ("a\u202eb", False),
+        ("a／b", False),
+        ("\u3164", False),
     ],
 )
 def test_names_are_lower_case_letters_digits_and_single_hyphens(name: str, good: bool) -> None:

@@ -115,7 +115,7 @@ def test_ten_megabytes_and_nul_bytes_open(tmp_path: Path) -> None:
     assert codes(tmp_path, "zeros") == ["no-frontmatter", "nul"]
 
 
-def test_links_out_of_the_repository_and_dangling_links_are_findings(tmp_path: Path) -> None:
+def test_links_out_of_the_repository_and_dangling_links_are_left_out_by_name(tmp_path: Path) -> None:
     put(tmp_path, "out/SKILL.md", text("out"))
     put(tmp_path, "out/secret.txt", "secret")
     root = tmp_path / "repo"
@@ -125,9 +125,10 @@ def test_links_out_of_the_repository_and_dangling_links_are_findings(tmp_path: P
     (root / "loop.md").symlink_to("loop.md")
     (root / "gone.md").symlink_to("nowhere")
     (root / "folder.md").symlink_to(tmp_path)
-    assert list(SkillRepo.open(root)) == ["away", "folder", "gone", "loop"]
-    assert all(codes(root, name) == ["unreadable"] for name in SkillRepo.open(root))
-    assert SkillRepo.open(root).files("away") == ()
+    repo = SkillRepo.open(root)
+    assert list(repo) == []
+    assert [left.place for left in repo.left_out] == ["away", "folder.md", "gone.md", "loop", "loop.md"]
+    assert repo.left_out[2].why == "it is a link to nothing"
 
 
 @pytest.fixture
@@ -147,12 +148,12 @@ def shared() -> Iterator[Path]:
 def test_files_without_read_permission_are_findings(shared: Path) -> None:
     def look() -> None:
         repo = SkillRepo.open(shared)
-        assert list(repo) == ["file", "folder", "open"]
+        assert list(repo) == ["file", "open"]
         assert repo["open"].findings == ()
-        for name in ("file", "folder"):
-            [finding] = repo[name].findings
-            assert (finding.rule, "Permission denied" in finding.message) == ("unreadable", True)
-        assert repo.files("folder") == ()
+        [finding] = repo["file"].findings
+        assert (finding.rule, "Permission denied" in finding.message) == ("unreadable", True)
+        [left] = repo.left_out
+        assert (left.place, left.why) == ("folder", "the folder cannot be listed: Permission denied")
 
     assert without_rights(look) == 0
 

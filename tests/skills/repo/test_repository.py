@@ -62,11 +62,12 @@ def test_invalid_files_are_included_with_findings(tmp_path: Path) -> None:
     assert repo["good"].findings == ()
     assert codes(repo["latin"]) == ["not-utf8"]
     assert repo["latin"].body.endswith("caf\ufffd\n")
-    assert [codes(repo[name]) for name in ("large", "folder", "pipe")] == [
-        ["too-large"],
-        ["unreadable"],
-        ["unreadable"],
-    ]
+    assert codes(repo["large"]) == ["too-large"]
+    assert "folder" not in repo and "pipe" not in repo
+    assert {left.place: left.why for left in repo.left_out} == {
+        "folder/SKILL.md": "it is an empty folder",
+        "pipe/SKILL.md": "it is not a regular file",
+    }
     assert "bad-yaml" in codes(repo["yaml"])
     assert codes(repo["nul"]) == ["nul"]
 
@@ -80,8 +81,11 @@ def test_links_out_of_the_repository_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "repo/loop/SKILL.md").symlink_to("SKILL.md")
     (tmp_path / "repo/alias").symlink_to("real")
     repo = SkillRepo.open(tmp_path / "repo")
-    assert [codes(repo[name]) for name in ("stolen", "loop")] == [["unreadable"]] * 2
-    assert "secret" not in repo["stolen"].text
+    assert list(repo) == ["alias", "real"]
+    assert {left.place: left.why for left in repo.left_out} == {
+        "loop/SKILL.md": "it is a cycle of links",
+        "stolen/SKILL.md": "it is a link that leads out of the folder",
+    }
     assert repo["alias"].text == text("real")
 
 
