@@ -55,11 +55,16 @@ class ImportScreen(DialogScreen[str], Listener):
             yield Static(id="about", classes="more", markup=False)
             yield CandidateList(id="candidates")
             yield Static(id="error", markup=False)
+            yield Static(id="end")  # a free row above the keys
             yield Static(ASK, id="hint", classes="keys", markup=False)
 
     def on_mount(self) -> None:
         self.query_one(CandidateList).display = False
         self.query_one("#source").focus()
+
+    def on_resize(self) -> None:
+        """Leave room for the source, the errors and the keys, which stay in view."""
+        self.query_one(CandidateList).styles.max_height = max(3, self.size.height - 15)
 
     def on_input_submitted(self) -> None:
         path = self.query_one("#source", Input).value.strip()
