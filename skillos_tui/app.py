@@ -312,6 +312,16 @@ class SkillosApp(Workbench):
         if message.path == self.path:
             self._pass_on(message)
 
+    def on_source_read(self, message: messages.SourceRead) -> None:
+        self._pass_on(message)
+
+    def on_import_refused(self, message: messages.ImportRefused) -> None:
+        self._pass_on(message)
+
+    def on_skills_imported(self, message: messages.SkillsImported) -> None:
+        self.on_notified(messages.Notified("information", message.text))
+        self._pass_on(message)
+
     def on_notified(self, message: messages.Notified) -> None:
         lines = [safe(text) for text in message.text.strip().splitlines()]
         shown = lines if len(lines) <= MAX_LINES else [lines[0], "…", *lines[2 - MAX_LINES :]]

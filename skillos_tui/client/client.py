@@ -5,6 +5,7 @@
     client.open(path)                              # RunOpened, then EventsRead as the engine works, or RunLost
     client.decide(edit, "approve")                 # DecisionTaken or DecisionRefused; the event arrives by EventsRead
     client.start(StartRun("train", "pocket"))      # RunCreated or StartRefused
+    client.read_source(Path("skills.zip"))         # SourceRead or ImportRefused; then import_skills
 
 No call blocks the app's thread. What the disk or a run refuses becomes a message; other errors end the program.
 """
@@ -13,12 +14,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from operator import is_not
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.app import App
 from textual.message import Message
@@ -34,6 +35,7 @@ from skillos_tui.client.decide import decide, reconcile, user
 from skillos_tui.client.messages import (
     DecisionRefused,
     DecisionTaken,
+    ImportRefused,
     Notified,
     PastRead,
     RunCreated,
@@ -41,6 +43,8 @@ from skillos_tui.client.messages import (
     RunOpened,
     RunsFound,
     SkillRead,
+    SkillsImported,
+    SourceRead,
     StartRefused,
     StartRun,
     TrajectoryRead,
@@ -49,6 +53,10 @@ from skillos_tui.client.records import job_of, news_since, trajectory
 from skillos_tui.client.start import StartError, create_run
 from skillos_tui.client.tail import Tail
 from skillos_tui.model.decisions import Decisions
+
+if TYPE_CHECKING:
+    from engine.skills.exchange import Choice
+    from skillos_tui.client.importing import Source
 
 REFUSED = (SkillosError, OSError)
 """The errors that are shown to the person; any other one is a bug."""
@@ -209,6 +217,31 @@ class Client:
             self._post(DecisionRefused(run.path, edit.id, action, str(error)))
         else:
             self._post(DecisionTaken(run.path, action, edit, after))
+
+    # Import
+
+    def read_source(self, path: Path) -> None:
+        """Read the skills of a source: `SourceRead`, or `ImportRefused`."""
+        from skillos_tui.client import importing
+
+        self._with_repo(lambda repo: SourceRead(importing.read(path, repo)))
+
+    def import_skills(self, source: Source, choices: Mapping[str, Choice]) -> None:
+        """Import skills as they were chosen, by place: `SkillsImported`, or `ImportRefused` and nothing was written."""
+        from skillos_tui.client import importing
+
+        self._with_repo(lambda repo: SkillsImported(importing.sentence(importing.bring(source, repo, choices, user()))))
+
+    def _with_repo(self, action: Callable[[Path], Message]) -> None:
+        """Answer with what `action` makes of the run's repository; a refusal is an `ImportRefused`."""
+
+        def work(tail: Tail) -> None:
+            try:
+                self._post(action(tail.run.repo_path))
+            except REFUSED as error:
+                self._post(ImportRefused(str(error)))
+
+        self._with_run("import", work)
 
     # Threads and messages
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from engine.jobs.base import JobKind
     from engine.runs.status import ShownState
     from engine.runs.supervisor import RunSummary
+    from skillos_tui.client.importing import Source
 
 
 Field = Literal["", "kind", "profile", "settings", "repo", "path"]
@@ -165,6 +166,27 @@ class DecisionRefused(Message):
 
 
 @dataclass
+class SourceRead(Message):
+    """The skills of a source that a person wants to import from."""
+
+    source: Source
+
+
+@dataclass
+class ImportRefused(Message):
+    """A source could not be read, or its skills could not be imported, and why; nothing was written."""
+
+    why: str
+
+
+@dataclass
+class SkillsImported(Message):
+    """Skills were imported, as one commit; `text` says which."""
+
+    text: str
+
+
+@dataclass
 class Notified(Message):
     """Something a person should know: what was done, or what went wrong and what to do."""
 
@@ -172,5 +194,16 @@ class Notified(Message):
     text: str
 
 
-Reply = RunsFound | RunCreated | StartRefused | SkillRead | TrajectoryRead | DecisionTaken | DecisionRefused
+Reply = (
+    RunsFound
+    | RunCreated
+    | StartRefused
+    | SkillRead
+    | TrajectoryRead
+    | DecisionTaken
+    | DecisionRefused
+    | SourceRead
+    | ImportRefused
+    | SkillsImported
+)
 """Messages that answer a screen's request."""

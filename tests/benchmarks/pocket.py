@@ -24,6 +24,7 @@ from engine.config import Config, load_profile
 from engine.environments.household.source import HouseholdTasks
 from engine.evaluation.held_out import HeldOut, evaluate
 from engine.models.local.opening import open_models
+from engine.models.local.settings import LocalModelSettings
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import open_grouping
 from engine.rollouts.rollout import collect
@@ -51,8 +52,8 @@ def main() -> None:
 async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """The whole table, printed as it comes."""
     config = load_profile("pocket", arguments.settings)
-    torch.set_num_threads(config.model.threads)
-    context = RolloutContext.open(config, HouseholdTasks(), open_models(config.model, None, print).models)
+    torch.set_num_threads(local(config).threads)
+    context = RolloutContext.open(config, HouseholdTasks(), open_models(local(config), None, print).models)
     arms = await play_arms(context, arguments.groups)
     print(f"{'executor':<28}{'success':>10}{'± s.e.':>8}{'tasks':>7}{'invalid':>9}{'episodes/s':>12}")
     for name, arm in arms.items():
@@ -70,10 +71,17 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"arms": msgspec.to_builtins(arms), "before": msgspec.to_builtins(before), "runs": runs}
 
 
+def local(config: Config) -> LocalModelSettings:
+    """The settings of the model, which this profile has in the process."""
+    assert isinstance(config.model, LocalModelSettings)
+    return config.model
+
+
 async def train(config: Config, groups: int) -> tuple[HeldOut, list[float]]:
     """Train in a throw-away folder; the held-out result of the last step, and each step's seconds."""
     world, seconds, began = HouseholdTasks(), [], [0.0]
-    opened = open_models(config.model, None, lambda what: None)
+    opened = open_models(local(config), None, lambda what: None)
+    base, sink = opened.for_training()
     context = RolloutContext.open(config, world, opened.models)
 
     async def play(step: int) -> list[TrainingSample]:
@@ -83,7 +91,7 @@ async def train(config: Config, groups: int) -> tuple[HeldOut, list[float]]:
         parts = score_rollouts(rollouts, config.rewards, lambda event: None)
         told = summary(step, rollouts, parts, rollout_seconds=time.monotonic() - began[0], seconds=0)
         print(f"  step {step:>3}  r_task {told.rewards.r_task:.3f}  r_fc {told.rewards.r_fc:.3f}", end="", flush=True)
-        return step_samples(rollouts, parts, int(opened.policy.vocabulary.pad_token_id))
+        return step_samples(rollouts, parts, int(base.vocabulary.pad_token_id))
 
     async def after_update(update: Update) -> None:
         seconds.append(time.monotonic() - began[0])
@@ -95,8 +103,8 @@ async def train(config: Config, groups: int) -> tuple[HeldOut, list[float]]:
     with tempfile.TemporaryDirectory() as folder:
         session = GrpoSession(
             config,
-            opened.policy,
-            opened.sink,
+            base,
+            sink,
             checkpoints=Path(folder),
             play=play,
             after_update=after_update,

@@ -184,7 +184,7 @@ def kept(index: SkillIndex, repo: dict[str, Skill]) -> dict[str, float]:
         root = Path(folder)
         write = timed(lambda: saved.write(root, index._state()))
         loaded: list[SkillIndex] = []
-        read = timed(lambda: loaded.append(SkillIndex._kept(root)))
+        read = timed(lambda: loaded.append(SkillIndex._saved(root)))
         check = timed(lambda: loaded[0].sync(repo))
         size = (root / saved.FOLDER / saved.FILE).stat().st_size
     if len(loaded[0]) != len(repo):

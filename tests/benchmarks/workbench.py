@@ -121,7 +121,7 @@ def starting(bench: Bench) -> None:
     ]
     bare, opened = (spread(times) for times in zip(*pairs, strict=True))
     times = opened["p50"] / bare["p50"]
-    bench.note("first paint, bare app", f"{bare['p50']:.0f} ms", **bare)
+    bench.note("first paint, bare app", f"{bare['p50']:.0f} ms", "", **bare)
     target = "1.3 times bare"
     bench.note(
         f"first paint, run of {bench.events:,} events", f"{opened['p50']:.0f} ms, {times:.2f} times", target, **opened
@@ -207,7 +207,7 @@ def keys(bench: Bench, when: str, target: str, rate: float | None = None) -> Non
         found = spread(
             [press(terminal, b"x", shows(f"pressed {n} times", terminal)) for n in range(1, bench.samples + 1)]
         )
-        bench.note(f"{when}: bare app's key", told(found), **found)
+        bench.note(f"{when}: bare app's key", told(found), "", **found)
     times: dict[str, list[float]] = {
         name: [] for name in ("? help", "q close help", "tab", "j", "r review", "esc back")
     }

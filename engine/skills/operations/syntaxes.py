@@ -4,10 +4,11 @@
     json_calls(value, text[at:end], tagged=False)       # of one call, of a list of them, of a message that wraps them
     end, call = read_element(text, ELEMENT.search(text))
 
-A call in JSON is `{"name": ..., "arguments": {...}}` (Hermes, Qwen, Mistral), with `parameters` (Llama) or `input`
-(Anthropic) in place of `arguments`; OpenAI's `arguments` are the JSON text of an object. A call in tags is
-`<function=NAME>` (Qwen3-Coder, Llama) or `<invoke name="NAME">` (Anthropic); it contains a JSON object, or a tag for
-each parameter, whose text is the value: exact, but for the line breaks that set it off from its tags; `null` is none.
+A call in JSON is `{"name": ..., "arguments": {...}}` (Hermes, Qwen, Mistral), with other keys (`_NAMES`, `_ARGUMENTS`) in
+the output of other models: `parameters` (Llama), `input` (Anthropic), `tool_name` (Command R). OpenAI's `arguments` are the
+JSON text of an object. A call in tags is `<function=NAME>` (Qwen3-Coder, Llama), `<invoke name="NAME">` (Anthropic, MiniMax,
+DeepSeek) or `<tool_call name="NAME">`; it contains a JSON object, or a tag for each parameter, whose text is the value:
+exact, but for the line breaks that set it off from its tags; `null` is none.
 
 `ELEMENT` matches the opening of a call in tags, also one that the text's end cuts off, and `CUT_TAG` what the end leaves of
 any tag, if only nothing.
@@ -21,17 +22,29 @@ from typing import Any
 
 import msgspec
 
-ELEMENT = re.compile(r'<function=(?:([^<>\s]+)\s*+>|[^<>]*+\Z)|<(?:\w+:)?invoke\s++(?:name="([^"<>]*)"\s*+>|[^<>]*+\Z)')
+FUNCTION_NAMES = frozenset(
+    {"insert_skill", "update_skill", "delete_skill", "new_skill_insert", "skill_update", "skill_delete"}
+)
+"""The curator's functions, the published spellings included."""
+
+_PREFIX = "(?:\\w+:|[｜|]DSML[｜|])?"
+_NAMED = f"(?:{_PREFIX}invoke|(?:tool_call|function_call|function|tool))"
+ELEMENT = re.compile(
+    rf"""<function=(?:([^<>\s]+)\s*+>|[^<>]*+\Z)|<{_NAMED}\s++(?:name=["']?([^"'<>]*)["']?\s*+>|[^<>]*+\Z)"""
+)
 CUT_TAG = re.compile(r"\s*+(?:<[^<>]*+)?\Z")
 
-_PARAMETER = re.compile(r'\s*+<parameter=([^<>\s]+)\s*+>|\s*+<(?:\w+:)?parameter\s++name="([^"<>]*)"\s*+>')
-_PARAMETER_END = re.compile(r"</(?:\w+:)?parameter>")
-_ELEMENT_END = re.compile(r"\s*+</(?:function|(?:\w+:)?invoke)>")
+_PARAMETER = re.compile(
+    rf"""\s*+<parameter=([^<>\s]+)\s*+>|\s*+<{_PREFIX}parameter\s++name=["']?([^"'<>\s]*)["']?(?:\s++string="\w++")?\s*+>"""
+)
+_PARAMETER_END = re.compile(rf"</{_PREFIX}parameter>")
+_ELEMENT_END = re.compile(rf"\s*+</{_NAMED}>")
 _NEXT = re.compile(rf"{ELEMENT.pattern}|</?tool_call>|</?think")
 _SPACE = re.compile(r"\s*")
 _CUT_TOKEN = re.compile(r"(?:[\w.+\\-]{0,8}|<[^<>]*+)\s*\Z")
 _DECODER = json.JSONDecoder(strict=False)
-_ARGUMENTS = ("arguments", "parameters", "input")
+_NAMES = ("name", "tool_name", "function_name", "function", "tool", "action")
+_ARGUMENTS = ("arguments", "parameters", "input", "args", "kwargs", "params", "tool_input", "action_input")
 _WRAPPERS = ("choices", "message", "output", "content", "tool_calls", "function_call", "function")
 
 
@@ -95,7 +108,8 @@ def json_calls(value: Any, text: str, *, tagged: bool) -> list[RawCall | Broken]
     """
     calls: list[RawCall | Broken] = []
     for item in _items(value):
-        named = isinstance(item, dict) and isinstance(item.get("name"), str)
+        item = _by_name(item)
+        named = isinstance(item, dict) and bool(_name_key(item))
         if not tagged and not (named and _arguments_key(item)):
             continue
         written = text if item is value else _written(item)
@@ -119,9 +133,21 @@ def _items(value: Any) -> list[Any]:
 
 def _wrapped(item: Any) -> list[Any] | None:
     """What a message, or a part of one, wraps; None for what is itself a call or nothing at all."""
-    if not isinstance(item, dict) or (isinstance(item.get("name"), str) and _arguments_key(item)):
+    if not isinstance(item, dict) or (_name_key(item) and _arguments_key(item)):
         return None
     return [item[key] for key in _WRAPPERS if isinstance(item.get(key), dict | list)] or None
+
+
+def _by_name(item: Any) -> Any:
+    """The call that `{"insert_skill": {...}}` is; any other value as it is."""
+    if isinstance(item, dict) and len(item) == 1 and FUNCTION_NAMES.issuperset(item):
+        [(name, arguments)] = item.items()
+        return {"name": name, "arguments": arguments}
+    return item
+
+
+def _name_key(call: dict[str, Any]) -> str:
+    return next((key for key in _NAMES if isinstance(call.get(key), str)), "")
 
 
 def _arguments_key(call: dict[str, Any]) -> str:
@@ -138,14 +164,14 @@ def _written(item: Any) -> str:
 
 def _json_call(call: dict[str, Any], text: str) -> RawCall | Broken:
     """One call whose name is known; its arguments may be an object, or the JSON text of one."""
-    arguments = call.get(_arguments_key(call), {})
+    name, arguments = call[_name_key(call)], call.get(_arguments_key(call), {})
     if isinstance(arguments, str):
         arguments, _, fault = decode(arguments, skip_space(arguments, 0))
         if fault:
-            return Broken(text, f"the arguments of {call['name'][:80]!r} are not JSON: {fault.why}")
+            return Broken(text, f"the arguments of {name[:80]!r} are not JSON: {fault.why}")
     if not isinstance(arguments, dict):
-        return Broken(text, f"the arguments of {call['name'][:80]!r} are not an object")
-    return RawCall(text, call["name"], arguments)
+        return Broken(text, f"the arguments of {name[:80]!r} are not an object")
+    return RawCall(text, name, arguments)
 
 
 # Tags
@@ -176,11 +202,11 @@ def _parameters(text: str, at: int) -> tuple[dict[str, str | None], int, Fault |
         value = text[opening.end() : closing.start()]
         if ELEMENT.search(value):
             return {}, at, Fault(f"the parameter {name[:80]!r} has no end before the next call")
-        found[name] = None if value.strip() == "null" else _unframed(value)
+        found[name] = None if value.strip() == "null" else unframed(value)
         at = closing.end()
     return found, at, None
 
 
-def _unframed(value: str) -> str:
+def unframed(value: str) -> str:
     """A tag's value without the line breaks that set it off from its tags."""
     return value[1:].removesuffix("\n") if value.startswith("\n") else value

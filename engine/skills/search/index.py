@@ -108,7 +108,8 @@ class SkillIndex:
         """The best `k` skills that share a word with `query`, as (name, score > 0), best first."""
         if k <= 0 or not self._slots:
             return []
-        words = list(islice(Counter(count_words(query)).elements(), MAX_QUERY_WORDS))
+        counts = count_words(query, lambda word: any(word in field for field in self._fields))
+        words = list(islice(Counter(counts).elements(), MAX_QUERY_WORDS))
         scores = np.zeros(len(self._names))
         for weight, field in zip(WEIGHTS, self._fields, strict=True):
             known = [word for word in words if word in field]

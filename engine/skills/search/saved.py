@@ -4,7 +4,8 @@
     read(root)                                # None if there is none, or if another version wrote it
 
 The file is replaced atomically: a reader sees the old one or the new one. A `.gitignore` excludes the folder from git. The
-content is not trusted: links are not followed, and the bytes are decoded as plain data after a check of size and checksum.
+content is not trusted: links are not followed, and the bytes are decoded as plain data after a check of size and of a digest
+with the user's own key (`key.py`), so that an index that came with the repository is built again.
 """
 
 from __future__ import annotations
@@ -14,23 +15,22 @@ import os
 import stat
 import sys
 from contextlib import suppress
-from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
 
-from engine.core.files import try_lock
+from engine.core.locks import try_lock
 from engine.skills.search.inverted import Postings
+from engine.skills.search.key import seal, unseal
 from engine.skills.search.words import STEMMER
 
 FOLDER = ".skillos"
 FILE = "search-index"
 MAX_BYTES = 2 * 1024**3
-FORMAT = 1  # increase it with every change of `State`, of `words` or of the indexed fields
+FORMAT = 2  # increase it with every change of `State`, of `words` or of the indexed fields
 VERSION = f"{FORMAT} {sys.byteorder} {STEMMER}"
 
 _TEMPORARY = f"{FILE}.tmp"
-_DIGEST_BYTES = 32
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -48,11 +48,10 @@ class State(msgspec.Struct, frozen=True):
 def read(root: Path) -> State | None:
     """The state in the folder `root`, decoded but not checked for consistency. None if there is none or it is unreadable."""
     try:
-        data = _read(root)
+        content = unseal(_read(root))
     except OSError:
         return None
-    digest, content = data[:_DIGEST_BYTES], memoryview(data)[_DIGEST_BYTES:]
-    if blake2b(content, digest_size=_DIGEST_BYTES).digest() != digest:
+    if content is None:
         return None
     try:
         state = msgspec.msgpack.decode(content, type=State)
@@ -63,8 +62,7 @@ def read(root: Path) -> State | None:
 
 def write(root: Path, state: State) -> None:
     """Store `state` in the folder `root`. Raises `OSError`, also while another process writes it."""
-    content = msgspec.msgpack.encode(state)
-    digest = blake2b(content, digest_size=_DIGEST_BYTES).digest()
+    data = seal(msgspec.msgpack.encode(state))
     (root / FOLDER).mkdir(exist_ok=True)
     folder = os.open(root / FOLDER, _OPEN_FOLDER)
     try:
@@ -74,7 +72,7 @@ def write(root: Path, state: State) -> None:
             _write(folder, ".gitignore", b"*\n")
         with suppress(FileNotFoundError):
             os.unlink(_TEMPORARY, dir_fd=folder)  # left by a killed process
-        _write(folder, _TEMPORARY, digest, content)
+        _write(folder, _TEMPORARY, data)
         os.replace(_TEMPORARY, FILE, src_dir_fd=folder, dst_dir_fd=folder)
     finally:
         os.close(folder)
@@ -93,6 +91,6 @@ def _read(root: Path) -> bytes:
         return file.read(MAX_BYTES)
 
 
-def _write(folder: int, name: str, *parts: bytes) -> None:
+def _write(folder: int, name: str, data: bytes) -> None:
     with os.fdopen(os.open(name, _OPEN_NEW, 0o666, dir_fd=folder), "wb") as file:
-        file.writelines(parts)
+        file.write(data)

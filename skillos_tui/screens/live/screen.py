@@ -37,6 +37,7 @@ class LiveScreen(FullScreen):
         PREVIOUS_PANE,
         Key("right_square_bracket", "follow(1)", "next rollout", "Follow the next rollout", True),
         Key("left_square_bracket", "follow(-1)", "previous rollout", "Follow the previous rollout"),
+        Key("i", "import_skills", "import", "Import skills into the run's repository, one by one as you choose"),
         Key("x", "clear_notice", "dismiss", "Remove the notice line"),
         Key("escape,h", "home", "runs", "Back to the list of runs; the engine continues", True),
     )
@@ -47,6 +48,8 @@ class LiveScreen(FullScreen):
         super().__init__()
         self._pausing = False
         self._dismissed = 0
+        self._source = ""
+        """The source that was entered last in the dialog that imports skills."""
 
     def compose(self) -> ComposeResult:
         yield Bar(id="state")
@@ -200,6 +203,15 @@ class LiveScreen(FullScreen):
         else:
             self.workbench.client.stop()
             self.notify("Asked the engine to stop.")
+
+    async def action_import_skills(self) -> None:
+        from skillos_tui.screens.importing.screen import ImportScreen
+
+        if self._can_act():
+            await self.app.push_screen(ImportScreen(self._source), self._keep_source)
+
+    def _keep_source(self, source: str | None) -> None:
+        self._source = source or ""
 
     async def action_home(self) -> None:
         await self.workbench.go_home()

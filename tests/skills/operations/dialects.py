@@ -126,6 +126,113 @@ def in_prose(calls: Sequence[Call]) -> str:
     return f"I {{first}} call {' and then '.join(json.dumps(_object(call)) for call in calls)}, and that is all."
 
 
+def _python_arguments(arguments: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+
+
+def pythonic(calls: Sequence[Call]) -> str:
+    return f"[{', '.join(f'{name}({_python_arguments(arguments)})' for name, arguments in calls)}]"
+
+
+def tool_code(calls: Sequence[Call]) -> str:
+    lines = [f"print(default_api.{name}({_python_arguments(arguments)}))" for name, arguments in calls]
+    return "\n".join(["Now.", "```tool_code", *lines, "```"])
+
+
+def python_dicts(calls: Sequence[Call]) -> str:
+    return "\n".join(f"```python\n{_object(call)!r}\n```" for call in calls)
+
+
+def mistral_name(calls: Sequence[Call]) -> str:
+    return "".join(f"[TOOL_CALLS]{name}{json.dumps(arguments)}" for name, arguments in calls)
+
+
+def mistral_arguments(calls: Sequence[Call]) -> str:
+    return "".join(f"[TOOL_CALLS]{name}[CALL_ID]a1B2[ARGS]{json.dumps(arguments)}" for name, arguments in calls)
+
+
+def deepseek(calls: Sequence[Call]) -> str:
+    begin, end = "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>"
+    made = [f"{begin}function<｜tool▁sep｜>{name}\n```json\n{json.dumps(given)}\n```{end}" for name, given in calls]
+    return "<｜tool▁calls▁begin｜>" + "\n".join(made) + "<｜tool▁calls▁end｜>"
+
+
+def deepseek_3_1(calls: Sequence[Call]) -> str:
+    begin, end = "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>"
+    made = [f"{begin}{name}<｜tool▁sep｜>{json.dumps(given)}{end}" for name, given in calls]
+    return "<｜tool▁calls▁begin｜>" + "".join(made) + "<｜tool▁calls▁end｜>"
+
+
+def deepseek_3_2(calls: Sequence[Call]) -> str:
+    tag = "｜DSML｜"
+    made = []
+    for name, given in calls:
+        inner = "".join(f'<{tag}parameter name="{k}" string="true">{v}</{tag}parameter>\n' for k, v in given.items())
+        made.append(f'<{tag}invoke name="{name}">\n{inner}</{tag}invoke>')
+    return f"<{tag}function_calls>\n" + "\n".join(made) + f"\n</{tag}function_calls>"
+
+
+def kimi(calls: Sequence[Call]) -> str:
+    made = [
+        f"<|tool_call_begin|>functions.{name}:{number}<|tool_call_argument_begin|>{json.dumps(given)}<|tool_call_end|>"
+        for number, (name, given) in enumerate(calls)
+    ]
+    return f"<|tool_calls_section_begin|>{''.join(made)}<|tool_calls_section_end|>"
+
+
+def harmony(calls: Sequence[Call]) -> str:
+    return "<|start|>assistant".join(
+        f"<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>{json.dumps(given)}<|call|>"
+        for name, given in calls
+    )
+
+
+def react(calls: Sequence[Call]) -> str:
+    return "\n".join(f"Thought: now\nAction: {name}\nAction Input: {json.dumps(given)}" for name, given in calls)
+
+
+def command_r(calls: Sequence[Call]) -> str:
+    made = [{"tool_name": name, "parameters": given} for name, given in calls]
+    return f"Action: ```json\n{json.dumps(made, indent=4)}\n```"
+
+
+def command_a(calls: Sequence[Call]) -> str:
+    made = [{"tool_call_id": str(n), "tool_name": name, "parameters": given} for n, (name, given) in enumerate(calls)]
+    return f"<|START_ACTION|>{json.dumps(made)}<|END_ACTION|>"
+
+
+def functionary(calls: Sequence[Call]) -> str:
+    return "\n".join(f"<|from|>assistant\n<|recipient|>{n}\n<|content|>{json.dumps(given)}" for n, given in calls)
+
+
+def named_tag(calls: Sequence[Call]) -> str:
+    return "\n".join(f'<tool_call name="{name}">{json.dumps(given)}</tool_call>' for name, given in calls)
+
+
+def name_in_block(calls: Sequence[Call]) -> str:
+    return "\n".join(f"<tool_call>{name}\n{json.dumps(given)}\n</tool_call>" for name, given in calls)
+
+
+def key_of_the_name(calls: Sequence[Call]) -> str:
+    return "\n".join(json.dumps({name: given}) for name, given in calls)
+
+
+def glm(calls: Sequence[Call]) -> str:
+    return "\n".join(
+        f"<tool_call>{name}\n"
+        + "".join(f"<arg_key>{key}</arg_key>\n<arg_value>{value}</arg_value>\n" for key, value in given.items())
+        + "</tool_call>"
+        for name, given in calls
+    )
+
+
+def own_tags(calls: Sequence[Call]) -> str:
+    return "\n".join(
+        f"<{name}>\n" + "".join(f"<{key}>\n{value}\n</{key}>\n" for key, value in given.items()) + f"</{name}>"
+        for name, given in calls
+    )
+
+
 DIALECTS: Mapping[str, Callable[[Sequence[Call]], str]] = MappingProxyType(
     {
         dialect.__name__: dialect
@@ -134,9 +241,18 @@ DIALECTS: Mapping[str, Callable[[Sequence[Call]], str]] = MappingProxyType(
             *(openai_message, openai_objects, openai_list, openai_response, openai_output, openai_function_call),
             *(anthropic_message, anthropic_tags, qwen_coder, llama_function, llama_parameters),
             *(mistral, fenced, in_prose),
+            *(pythonic, tool_code, python_dicts, mistral_name, mistral_arguments, named_tag, name_in_block),
+            *(deepseek, deepseek_3_1, deepseek_3_2, kimi, harmony, react, command_r, command_a, functionary),
+            *(key_of_the_name, glm, own_tags),
         )
     }
 )
 
-TAGS = frozenset({"anthropic_tags", "qwen_coder"})
+TAGS = frozenset({"anthropic_tags", "qwen_coder", "deepseek_3_2", "glm", "own_tags"})
 """The dialects that write raw values between tags."""
+
+BARE = frozenset({"pythonic", "tool_code", "react", "key_of_the_name", "own_tags"})
+"""The dialects in which no mark comes before the function's name."""
+
+OPEN = frozenset({"python_dicts", "own_tags", "glm"})
+"""The dialects in which half a call does not show where it ends: what follows may be a part of its text."""

@@ -10,7 +10,7 @@ import pytest
 
 from engine.skills import TOOLS, Delete, Insert, Malformed, Operation, Update, parse_operations
 from engine.skills.operations.tool_calls import MAX_BROKEN
-from tests.skills.operations.dialects import DIALECTS
+from tests.skills.operations.dialects import BARE, DIALECTS, OPEN
 
 CONTENT = "---\nname: find-mugs\n---\nUse `<tool_call>`, é and <think>.\n```sh\nls \\\n```\n"
 INSERT, DELETE = Insert("find-mugs", CONTENT), Delete("old")
@@ -104,6 +104,9 @@ def test_the_text_between_tags_is_kept_exactly() -> None:
         json.dumps({"role": "assistant", "content": "I call nothing.", "tool_calls": []}),
         json.dumps({"content": [{"type": "text", "text": "Nothing."}]}),
         "<function_calls></function_calls> and <function> and <invoke>",
+        "I do not need insert_skill here, and `delete_skill()` neither.",
+        "I could print(x) or f(a='b') or {'a': 1}.",
+        "Action: go to box 1\nObservation: it is open",
     ],
 )
 def test_text_without_a_call_is_no_call(completion: str) -> None:
@@ -129,10 +132,37 @@ def test_a_call_inside_a_thought_is_no_call(dialect: str) -> None:
 def test_a_thought_that_began_in_the_prompt_ends_with_its_tag(dialect: str) -> None:
     thought, real = DIALECTS[dialect]([("delete_skill", {"skill_name": "x"})]), DIALECTS[dialect](CALLS)
     assert parse_operations(f"Maybe {thought}?\n</think>\n{real}") == [INSERT, DELETE]
+    if dialect in OPEN:
+        return
     assert parse_operations(f"Maybe {thought[: len(thought) // 2]}</tool_call> …</think>{real}")[-2:] == [
         INSERT,
         DELETE,
     ]
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        ("[THINK]", "[/THINK]"),
+        ("<|START_THINKING|>", "<|END_THINKING|>"),
+        ("◁think▷", "◁/think▷"),
+        ("<|channel|>analysis<|message|>", "<|end|>"),
+    ],
+)
+@pytest.mark.parametrize("dialect", ["hermes", "pythonic", "harmony", "mistral_name"])
+def test_the_thoughts_of_other_models_are_no_calls(begin: str, end: str, dialect: str) -> None:
+    thought, real = DIALECTS[dialect]([("delete_skill", {"skill_name": "x"})]), DIALECTS[dialect](CALLS)
+    assert parse_operations(f"{begin}Maybe {thought}?{end}\n{real}") == [INSERT, DELETE]
+    assert parse_operations(f"{begin}Maybe {thought}") == []
+    assert parse_operations(f"{begin}Maybe {thought}?{end}No.") == []
+
+
+def test_python_strings_may_hold_line_breaks_and_json_words() -> None:
+    assert only('update_skill(skill_name="a", new_name=null, new_content="x\ny")') == Update("a", None, "x\ny")
+    assert only("update_skill(**{'skill_name': 'a', 'new_name': 'b'})") == Update("a", "b")
+    assert only("update_skill({'skill_name': 'a', 'new_name': None, 'new_content': '''c'd'''})") == Update(
+        "a", None, "c'd"
+    )
 
 
 def test_a_thought_can_mention_tags() -> None:
@@ -177,6 +207,32 @@ def test_the_end_of_a_thought_hides_calls_only_once() -> None:
         ("<function=delete_skill>old</function>", "what stands in its tag is no parameter"),
         ("<function=delete_skill><parameter=skill_name>a</function>", "the parameter 'skill_name' has no end"),
         ("<function=drop><parameter=a>b</parameter></function>", "no function 'drop'"),
+        ("[TOOL_CALLS]drop_skill{}", "no function 'drop_skill'"),
+        ("[TOOL_CALLS]delete_skill{skill_name}", "(it is in Mistral's notation)"),
+        ("[drop_skill(skill_name='a')]", "no function 'drop_skill'"),
+        ("delete_skill(skill_name=old)", "not all literals (it is in Python's notation)"),
+        ("delete_skill('old')", "its arguments have no names (it is in Python's notation)"),
+        ("delete_skill(skill_name='old'", "cut off"),
+        ("delete_skill(skill_name='old)", "a string has no end"),
+        ("delete_skill(skill_name=__import__('os'))", "not all literals"),
+        ("delete_skill(skill_name={'old'})", "not all literals"),
+        ("delete_skill(skill_name=b'old')", "not all literals"),
+        ("<delete_skill><skill_name>a", "cut off"),
+        ("Action: delete_skill\nAction Input: old", "they are no object (it is in ReAct's notation)"),
+        (
+            "<|channel|>commentary to=functions.delete_skill<|message|>old",
+            "they are no object (it is in gpt-oss",
+        ),
+        (
+            "<tool_call>delete_skill<arg_key>skill_name</arg_key>old</tool_call>",
+            "its block has no end (it is in GLM's notation)",
+        ),
+        ("{'name': 'delete_skill', 'arguments': {'skill_name': x}}", "no JSON"),
+        ("name: delete_skill\narguments:\n  skill_name: old", "unknown notation: delete_skill and skill_name"),
+        ("<<CALL>> delete_skill | skill_name = old", "unknown notation: delete_skill and skill_name"),
+        ("<|python_tag|>delete old", "unknown notation, with the mark '<|python_tag|>'"),
+        ("[TOOL_CALLS] none of these", "they are no object (it is in Mistral's notation)"),
+        ("[TOOL_CALLS] 1 and 2", "unknown notation, with the mark '[TOOL_CALLS]'"),
     ],
 )
 def test_an_unreadable_call_has_a_reason(completion: str, reason: str) -> None:
@@ -207,7 +263,7 @@ def test_a_truncated_last_call_is_malformed_and_the_others_are_read(dialect: str
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_truncation_inside_a_call_is_always_reported(dialect: str) -> None:
     completion = DIALECTS[dialect](CALLS[1:])
-    for cut in range(completion.index("delete_skill") + 1, completion.index("old") + 3):
+    for cut in range(completion.index("delete_skill") + (4 if dialect in BARE else 1), completion.index("old") + 3):
         assert isinstance(only(completion[:cut]), Malformed)
 
 
@@ -263,6 +319,38 @@ PIECES = [
         "```json\n{",
         "<think>",
         "</think>",
+    ),
+    *(
+        "insert_skill(a=",
+        "insert_skill(a='b",
+        "[insert_skill(",
+        "{'name': 'x'}",
+        "{'name': ",
+        "[{'a': ",
+        "(",
+        "'",
+        '"""',
+    ),
+    *(
+        "[TOOL_CALLS]a{",
+        "[TOOL_CALLS]a",
+        "<|tool_call_begin|>a",
+        "to=functions.a<|message|>{",
+        "Action: a\nAction Input: ",
+    ),
+    *(
+        "<insert_skill>",
+        "<insert_skill><a>b</a>",
+        "<tool_call>a<arg_key>",
+        "<arg_key>",
+        "functions.",
+        "default_api.",
+        "to=x",
+        "to=x ",
+        "Action: a\n",
+        ">>>a\n",
+        "x",
+        "\n",
     ),
     *(
         '<tool_call>{"name": "x"}',

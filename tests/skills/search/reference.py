@@ -6,7 +6,7 @@ Reference({"find-mugs": skill}).search("where are mugs", 5)
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from rank_bm25 import BM25Okapi
 
@@ -35,8 +35,9 @@ class Reference:
     def search(self, query: str, k: int) -> list[tuple[str, float]]:
         """The best `k` skills with their scores."""
         scores = [0.0] * len(self._names)
+        asked = words(query, lambda word: any(word in field.idf for _, field in self._fields))
         for weight, field in self._fields:
-            found = field.get_scores([word for word in words(query) if word in field.idf])
+            found = field.get_scores([word for word in asked if word in field.idf])
             scores = [score + weight * more for score, more in zip(scores, found.tolist(), strict=True)]
         ranked = sorted((-score, name) for name, score in zip(self._names, scores, strict=True) if score > 0)
         return [(name, -score) for score, name in ranked[:k]]
@@ -47,6 +48,6 @@ def search(skills: Mapping[str, Skill], query: str, k: int) -> list[tuple[str, f
     return Reference(skills).search(query, k)
 
 
-def words(text: str) -> list[str]:
+def words(text: str, is_indexed: Callable[[str], bool] | None = None) -> list[str]:
     """The stems of `text`, with repetitions."""
-    return [word for word, count in count_words(text).items() for _ in range(count)]
+    return [word for word, count in count_words(text, is_indexed).items() for _ in range(count)]

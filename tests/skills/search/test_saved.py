@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
@@ -12,7 +11,7 @@ import pytest
 
 from engine.skills import History, Skill, SkillIndex, SkillRepo
 from engine.skills.search import index as index_module
-from engine.skills.search import saved
+from engine.skills.search import key, saved
 from engine.skills.search.index import SMALL
 from engine.skills.search.words import count_words
 
@@ -33,11 +32,21 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def data_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's data folder, which holds the key."""
+    home = tmp_path_factory.mktemp("data")
+    monkeypatch.setenv("XDG_DATA_HOME", str(home))
+    return home
+
+
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The bodies and names that were indexed since the test began."""
     texts: list[str] = []
-    monkeypatch.setattr(index_module, "count_words", lambda text: texts.append(text) or count_words(text))
+    monkeypatch.setattr(
+        index_module, "count_words", lambda text, *known: texts.append(text) or count_words(text, *known)
+    )
     return texts
 
 
@@ -104,9 +113,8 @@ def test_the_stored_index_is_no_skill_and_git_ignores_it(root: Path) -> None:
 
 
 def sealed(state: saved.State) -> bytes:
-    """A file with a valid checksum and any content."""
-    content = msgspec.msgpack.encode(state)
-    return blake2b(content, digest_size=32).digest() + content
+    """A file that this user wrote, with any content."""
+    return key.seal(msgspec.msgpack.encode(state))
 
 
 def changed(**fields: object) -> Callable[[bytes], bytes]:
@@ -167,6 +175,31 @@ def test_an_invalid_stored_index_is_built_again(root: Path, change: Callable[[by
     assert saved.read(root) == msgspec.msgpack.decode(good[32:], type=saved.State)
 
 
+def test_an_index_that_came_with_the_repository_is_built_again(root: Path, data_home: Path) -> None:
+    """Somebody else's index is well formed and has the digests of the skills, but counts one word a thousandfold."""
+    SkillIndex.open(SkillRepo.open(root))
+    poisoned = changed(counts=lambda counts: of_ints(1000) + counts[4:])(file(root).read_bytes())
+    file(root).write_bytes(poisoned)
+    assert SkillIndex.open(SkillRepo.open(root)).search(QUERY, 9) != expected(root)
+    (data_home / "skillos-tui" / "search.key").unlink()
+    assert SkillIndex.open(SkillRepo.open(root)).search(QUERY, 9) == expected(root)
+    assert SkillIndex.open(SkillRepo.open(root)).search(QUERY, 9) == expected(root)
+
+
+def test_the_key_is_readable_by_its_user_only(root: Path, data_home: Path) -> None:
+    SkillIndex.open(SkillRepo.open(root))
+    assert key.key_file() == data_home / "skillos-tui" / "search.key"
+    assert key.key_file().stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("damage", [b"", b"short", b"x" * 33])
+def test_a_damaged_key_is_replaced(root: Path, damage: bytes) -> None:
+    SkillIndex.open(SkillRepo.open(root))
+    key.key_file().write_bytes(damage)
+    assert SkillIndex.open(SkillRepo.open(root)).search(QUERY, 9) == expected(root)
+    assert saved.read(root) is not None
+
+
 def a_file(root: Path) -> None:
     (root / ".skillos").write_text("mine")
 
@@ -206,5 +239,5 @@ def test_links_and_pipes_in_place_of_the_stored_index_are_refused(root: Path, na
 def test_a_change_of_the_tokenizer_needs_a_new_format_number() -> None:
     """If the expected counts change, increase `saved.FORMAT`, or older stored indexes give wrong results."""
     text = "The cats' naïve re-use of HTTP_2, über 数据库; I/O isn't 3.14, heating generously."
-    expected = "cat naïv re use http 2 über 数据 据库 o isn t 3 14 heat generous"
-    assert (saved.FORMAT, count_words(text)) == (1, dict.fromkeys(expected.split(), 1))
+    expected = "cat naiv re use http 2 uber 数据 据库 o isn t 3 14 heat generous"
+    assert (saved.FORMAT, count_words(text)) == (2, dict.fromkeys(expected.split(), 1))

@@ -22,6 +22,8 @@ MAX_CHARACTERS = 400_000
 TOKENS = (
     *"<tool_call> </tool_call> <tool_call <think> </think> <thinking> </thinking> <function_calls> [TOOL_CALLS]".split(),
     *"<function=delete_skill> <function= </function> <parameter=skill_name> <parameter= </parameter> </invoke>".split(),
+    *"<|tool_call_begin|> <｜tool▁sep｜> <|message|> to=functions.delete_skill <arg_key> [ARGS] [THINK]".split(),
+    *("delete_skill(", "Action: delete_skill\nAction Input: ", "<delete_skill>", "skill_name='", "```tool_code\n"),
     *('<invoke name="skill_delete">', '<parameter name="skill_name">', "```json\n", "```", '"tool_calls": [{'),
     *(
         '{"name": "delete_skill", "arguments": {"skill_name": "broken"}}',

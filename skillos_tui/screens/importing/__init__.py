@@ -1,0 +1,1 @@
+"""The dialog that imports skills, one by one as a person chooses."""
