@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.cli.common import CommandError, Commands, add_command, lines, positive, print_json, user_name
 from engine.cli.skills.target import open_repo, root_of, skill_named
-from engine.core.output import note
+from engine.core.output import note, say
 from engine.core.text import printable
 
 if TYPE_CHECKING:
