@@ -217,3 +217,15 @@ def test_an_acceptance_of_another_name_rule_or_content_accepts_nothing(
     put(source, "plates/SKILL.md", text("plates", CURL))
     with pytest.raises(ExchangeError, match="so nothing was accepted"):
         plan_import(read_folder(source), tmp_path / "new", accept=[accept])
+
+
+def test_a_skill_of_the_repository_that_is_deeper_is_not_replaced_by_one_beside_it(
+    source: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "new"
+    put(root, "team/plates/SKILL.md", text("plates", "Mine.\n"))
+    report = bring(root, source, {"plates": Replace()})
+    assert next(each.why for each in report.left if each.name == "plates") == (
+        "the repository has it at team/plates/SKILL.md, and only skills at the top are replaced"
+    )
+    assert SkillRepo.open(root)["plates"].body == "Mine.\n"
