@@ -1,53 +1,13 @@
-"""Publish files atomically, and lock folders.
+"""Publish files and folders atomically.
 
-    with folder_lock(path, wait=10.0):               # one writer at a time, across processes
-        ...
     publish(draft, path)                             # renames a finished file or folder to its final name
-
-The lock is the kernel's (flock): it is released whenever its process ends, and it leaves nothing on the disk.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-from engine.core.errors import SkillosError
-
-_PAUSE = 0.02
-
-
-class Locked(SkillosError):
-    """Another process or thread held the lock for longer than the wait."""
-
-
-@contextmanager
-def folder_lock(folder: Path, wait: float) -> Iterator[None]:
-    """Hold the lock of `folder`. Waits at most `wait` seconds, then raises `Locked`. Raises `OSError` for the folder."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        deadline = time.monotonic() + wait
-        while not try_lock(descriptor):
-            if time.monotonic() >= deadline:
-                raise Locked(f"another process is writing to {folder} and did not finish within {wait:g} s")
-            time.sleep(_PAUSE)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def try_lock(descriptor: int) -> bool:
-    """Lock an open file or folder until it is closed. False if another holder has the lock. Raises `OSError`."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def publish(draft: Path, path: Path) -> None:

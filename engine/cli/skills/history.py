@@ -47,11 +47,11 @@ def print_place(root: Path) -> None:
     from engine.skills.history.place import place_note
 
     try:
-        note = place_note(root)
+        where = place_note(root)
     except (HistoryError, OSError) as error:
-        note = str(error)
-    if note:
-        note(printable(note, 1_000))
+        where = str(error)
+    if where:
+        note(printable(where, 1_000))
 
 
 def _history(options: argparse.Namespace) -> History:
