@@ -1,6 +1,6 @@
 """Publish files and folders atomically.
 
-    publish(draft, path)                             # renames a finished file or folder to its final name
+publish(draft, path)                             # renames a finished file or folder to its final name
 """
 
 from __future__ import annotations
