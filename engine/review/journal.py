@@ -88,8 +88,6 @@ def commit(run: Run, edit: Edit, by: str, reason: str = "", *, amended: Edit | N
     def write(history: History) -> str:
         return history.commit(wanted, message=f"{subject}\n\n{reason}", trailers=given)
 
-    if not run.repo_path.exists():
-        raise ReviewError(f"{edit.id} still waits: the run's repository {run.repo_path} is not there; put it back")
     _check_log(run)
     try:
         made, left = _made(run, token, f"{edit.id} could not be committed and still waits", write)
@@ -188,6 +186,8 @@ def _locked(run: Run, wait: float) -> Iterator[None]:
 
 
 def _no_lock(path: Path, error: OSError) -> str:
+    if not path.parent.exists():
+        return f"there is no run at {path.parent} any more; was it deleted or moved?"
     why = f"{path} cannot be locked: {error.strerror}"
     if not isinstance(error, PermissionError):
         return why

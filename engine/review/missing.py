@@ -17,7 +17,7 @@ from engine.core.edit import PAST, Decision, Edit, actions
 from engine.core.events import EditDecided, EditProposed, Notice
 from engine.review.checking import gated, open_repo
 from engine.review.errors import EditRefused
-from engine.review.trailers import action_of, committed, is_early, of_run, reason_of
+from engine.review.trailers import action_of, committed, is_early, of_copy, of_run, reason_of
 from engine.runs.directory import Run
 from engine.skills.history.history import Commit, History
 
@@ -59,11 +59,11 @@ def missing(run: Run) -> Missing | None:
 def unlogged(run: Run) -> list[Commit]:
     """The commits of this run's decisions that its log lacks, of the whole history, oldest first; nothing is written.
 
-    Raises `HistoryError`.
+    Those of a copy of this run do not belong in its log. Raises `HistoryError`.
     """
     history = History.existing(run.repo_path)
     found = {made.trailers["Decision"]: made for made in history.since("") if of_run(run, made)} if history else {}
-    return _lacking(run, list(found.values()))
+    return [made for made in _lacking(run, list(found.values())) if not of_copy(run, made)]
 
 
 def _lacking(run: Run, found: list[Commit]) -> list[Commit]:
@@ -121,6 +121,8 @@ def log_missing(run: Run, found: Missing | None) -> list[str]:
 
 def _stands_for(run: Run, history: History, made: Commit, edit: Edit | None) -> list[LogEvent] | Notice:
     """The events that a commit stands for, or a notice of why the log cannot take them."""
+    if of_copy(run, made):
+        return _refusal(run, made, "a copy of this run made it, or this run before it was moved to another disk")
     if edit is None:
         return _refusal(run, made, "the log has no such edit")
     action, state = action_of(made), edit.state

@@ -3,6 +3,7 @@
     token = new_token(run)
     written(run, edit, "approve", by="ann", token=token)       # the trailers of the commit; its body is the person's reason
     of_run(run, commit)                                        # whether this run, and none of its name, made the commit
+    of_copy(run, commit)                                       # whether a copy of this run made it
     committed(edit, commit, changes)                           # the edit as the commit wrote it, None for another edit
 
 The history keeps each trailer on one line of at most 1,000 characters, so a reason of the person is never one.
@@ -17,18 +18,27 @@ from pathlib import PurePosixPath
 
 from engine.core.edit import Action, Edit
 from engine.runs.directory import Run
+from engine.runs.errors import RunError
 from engine.skills.history.commits import Commit, FileChange, one_line
 
 
 def new_token(run: Run) -> str:
-    """A token for one decision. It begins with the origin of the run, which another run of the same name does not have."""
-    return f"{_origin(run)}-{uuid.uuid4().hex}"
+    """A token for one decision. It begins with the origin of the run, which another run of the same name does not have, and
+    the inode of its directory, which a copy of the run does not have."""
+    return f"{_origin(run)}-{_folder(run)}-{uuid.uuid4().hex}"
 
 
 def of_run(run: Run, commit: Commit) -> bool:
     """Whether a commit names the run and a decision of it. Tokens of earlier versions have no origin."""
     origin, dash, _ = commit.trailers.get("Decision", "").partition("-")
     return commit.trailers.get("Run") == one_line(run.id) and bool(origin) and (not dash or origin == _origin(run))
+
+
+def of_copy(run: Run, commit: Commit) -> bool:
+    """Whether another directory than this one made the commit of this run: a copy that shares its skill repository, or the
+    run before it was moved to another disk. A repository inside the run is its own."""
+    parts = commit.trailers.get("Decision", "").split("-")
+    return len(parts) == 3 and parts[1] != _folder(run) and not run.repo_path.is_relative_to(run.path)
 
 
 def is_early(commit: Commit) -> bool:
@@ -92,6 +102,14 @@ def _is_file_of(skill: str, path: str) -> bool:
 
 def _origin(run: Run) -> str:
     return hashlib.sha256(f"{run.id}\n{run.created!r}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _folder(run: Run) -> str:
+    """The inode of the run's directory in hexadecimal digits. Raises `RunError`."""
+    try:
+        return f"{run.path.stat().st_ino:x}"
+    except OSError as error:
+        raise RunError(f"cannot look at {run.path}: {error.strerror}; was the run deleted or moved?") from error
 
 
 def _digest(text: str) -> str:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from engine.review import decisions as reviews
-from engine.review.errors import AlreadyDecided, ReviewError
+from engine.review.errors import NotLogged, ReviewError
 from engine.review.journal import reconcile
+from engine.review.missing import unlogged
 from engine.runs.directory import Run
 from engine.skills import Insert
 from engine.skills.history.history import History
 from tests.review.interrupted import lost_events, notices, states
-from tests.review.proposing import git, proposed, skills, text
+from tests.review.proposing import full_log, git, proposed, skills, text
 from tests.runs.samples import CONFIG
 
 # Repositories that others use too
@@ -33,17 +35,37 @@ def test_a_commit_of_another_run_of_the_same_name_is_not_ours(tmp_path: Path) ->
         assert reconcile(two) == [] and notices(two) == [] and states(two) == ["pending"]
 
 
-def test_a_copied_run_sees_what_the_original_committed_to_the_shared_repository(tmp_path: Path) -> None:
+def test_a_run_and_its_copy_do_not_take_each_others_commits_in_a_shared_repository(tmp_path: Path) -> None:
     repo = tmp_path / "skills"
     with Run.create(tmp_path / "run", kind="train", config_text=CONFIG, repo=repo) as original:
-        edit_id = proposed(original, Insert("x", text("x")))
+        first, second = (proposed(original, Insert(name, text(name))) for name in "xy")
         original.close()
         shutil.copytree(original.path, tmp_path / "copy")
-        reviews.approve(original, edit_id, "ann")
+        reviews.approve(original, first, "ann")
         with Run.open(tmp_path / "copy") as copy:
-            with pytest.raises(AlreadyDecided, match="approved by ann"):
-                reviews.approve(copy, edit_id, "bob")
-            assert states(copy) == ["committed"]
+            assert reconcile(copy) == [] and states(copy) == ["pending", "pending"] and unlogged(copy) == []
+            assert "e1 was approved by ann" in notices(copy)[0] and "a copy of this run made it" in notices(copy)[0]
+            assert reconcile(copy) == [] and len(notices(copy)) == 1
+            assert reviews.approve(copy, first, "bob").state == "conflicted"
+            assert reviews.approve(copy, second, "bob").state == "committed"
+        assert reconcile(original) == [] and states(original) == ["committed", "pending"] and unlogged(original) == []
+
+
+def test_a_commit_that_the_log_lacks_is_taken_in_a_shared_repository(tmp_path: Path) -> None:
+    with Run.create(tmp_path / "run", kind="train", config_text=CONFIG, repo=tmp_path / "skills") as run:
+        edit_id = proposed(run, Insert("x", text("x")))
+        with full_log(run), pytest.raises(NotLogged):
+            reviews.approve(run, edit_id, "ann")
+        assert reconcile(run) == [edit_id] and states(run) == ["committed"] and notices(run) == []
+
+
+@pytest.mark.parametrize("decide", [reviews.approve, reviews.veto, reviews.undo])
+def test_a_decision_in_a_deleted_run_says_that_the_run_is_gone(run: Run, decide: Callable[..., object]) -> None:
+    edit_id = proposed(run, Insert("x", text("x")))
+    shutil.rmtree(run.path)
+    with pytest.raises(ReviewError, match=r"nothing was decided: there is no run at .* any more"):
+        decide(run, edit_id, "ann")
+    assert not run.path.exists()
 
 
 def test_a_copied_run_with_a_repository_of_its_own_decides_for_itself(run: Run, tmp_path: Path) -> None:
@@ -145,7 +167,7 @@ def strip_tokens(run: Run) -> None:
 
 def early(run: Run) -> None:
     """Rewrite the history as an earlier version would have made it: tokens without an origin."""
-    script = "sed 's/^Decision: [0-9a-f]*-/Decision: /'"
+    script = "sed 's/^Decision: .*-/Decision: /'"
     command = f"git -c safe.directory='*' filter-branch -f --msg-filter \"{script}\" HEAD"
     environment = {**os.environ, "FILTER_BRANCH_SQUELCH_WARNING": "1"}
     subprocess.run(command, shell=True, cwd=run.repo_path, env=environment, check=True, capture_output=True)

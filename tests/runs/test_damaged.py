@@ -174,7 +174,7 @@ def test_an_edit_that_cannot_be_read_costs_that_edit(home: Path, shell: Shell, h
 def test_no_repository_is_made_where_a_damaged_row_leads(home: Path, shell: Shell, tmp_path: Path) -> None:
     damage(home, f"UPDATE run SET repo = '{tmp_path}/nowhere'")
     code, _, err = shell("review", "bad", "approve", "e1")
-    assert code == 1 and f"e1 still waits: the run's repository {tmp_path}/nowhere is not there" in err
+    assert code == 1 and f"e1 could not be committed and still waits: there is no folder {tmp_path}/nowhere" in err
     assert not (tmp_path / "nowhere").exists()
 
 

@@ -32,7 +32,7 @@ DONE_ALL_THE_SAME = ("is committed as", "is undone by the commit", "is written, 
 """What a message says where the command failed after its commit."""
 NOT_KNOWN = "whether it was committed cannot be read"
 NO_OUTPUT = "the output cannot be written"
-SKIPPED = "skipped "
+LEFT_OUT = ("skipped  ", "left out  ")
 """What names a skill that could not be read and was left out by an import or an export."""
 
 
@@ -93,7 +93,7 @@ class Scene(msgspec.Struct, frozen=True):
             if seen == want and state == self.states[done]:
                 recorded = History.open(folder / self.root).record() if (folder / self.root / ".git").exists() else None
                 return done if recorded is None else "the folder is not what the newest commit holds"
-        if SKIPPED in said and not self.edit and self.before.items() <= files.items() <= self.after.items():
+        if _names_left_out(said) and not self.edit and self.before.items() <= files.items() <= self.after.items():
             return True
         names = {path: len(data) for path, data in files.items()}
         return f"halved: the log says {state or 'nothing'}, the folder holds {names}"
@@ -112,13 +112,17 @@ def _contradicts(ended: Ended, done: bool) -> str:
     """How the exit code and the message differ from what is true."""
     if ended.code < 0 or NOT_KNOWN in ended.said or NO_OUTPUT in ended.said:
         return "" if ended.code != 0 else "it reports success and an error at once"
-    if SKIPPED in ended.said and "nothing was written" not in ended.said:
+    if _names_left_out(ended.said) and "nothing was written" not in ended.said:
         return ""
     said_done = ended.code == 0 or any(message in ended.said for message in DONE_ALL_THE_SAME)
     if said_done == done:
         return "" if ended.code == 0 or ended.said.strip() else f"exit code {ended.code} without a word"
     what = "done" if done else "not done"
     return f"it is {what}, and was reported with exit code {ended.code}: {ended.said.strip()[-300:]!r}"
+
+
+def _names_left_out(said: str) -> bool:
+    return any(mark in said for mark in LEFT_OUT)
 
 
 def _left_over(folder: Path, said: str) -> str:
