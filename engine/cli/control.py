@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import tomllib
 
 from engine.cli.common import Commands, add_command, open_run, patience_with_notice, user_name
+from engine.config import ConfigError
 from engine.core.output import note, say
 from engine.runs import supervisor
+from engine.runs.directory import Run
+from engine.runs.starts import changed_settings
 from engine.system.preflight import check
 
 
@@ -27,12 +31,23 @@ def _pause(options: argparse.Namespace) -> int:
 def _resume(options: argparse.Namespace) -> int:
     with open_run(options) as run:
         _note(supervisor.copy_notice(run))
+        edited = "" if run.engine_alive() else _edited(run)
         pid = supervisor.resume(run, user_name(), check=check, worker=options.worker, patience=patience_with_notice())
         _note(supervisor.silence(run))
+    _note(edited)
     say(
         f"the run continues in process {pid}" if pid else "the run continues in a process that is not visible from here"
     )
     return 0
+
+
+def _edited(run: Run) -> str:
+    """Which settings a new engine takes that the last start did not have; "" for none."""
+    try:
+        changed = changed_settings(run, run.config)
+    except (ConfigError, tomllib.TOMLDecodeError):  # of the first, the start says why; the second is in the log
+        return ""
+    return f"the settings are no longer those of the last start: {'; '.join(map(str, changed))}" if changed else ""
 
 
 def _stop(options: argparse.Namespace) -> int:

@@ -26,6 +26,8 @@ def _status(options: argparse.Namespace) -> int:
         say_damage(now)
         if now.engine_note:
             say(f"note: {printable(now.engine_note)}")
+        for warning in now.warnings:
+            say(f"warning: {printable(warning, 400)}")
         for step in now.ended:
             say(step_line(step, now.steps, run.kind, now.skipped_updates.get(step.step, "")))
         for unit in now.units:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from engine.cli import exit_codes
 from engine.cli.common import Commands, add_command, open_run
 from engine.cli.progress import progress
-from engine.config import Config, ConfigError, to_toml
-from engine.config.changes import changes
+from engine.config import Config, ConfigError
 from engine.core.output import say
 from engine.core.text import counted, printable
 from engine.runs.directory import Run
-from engine.runs.starts import last_settings
+from engine.runs.starts import changed_settings
 
 if TYPE_CHECKING:
     from engine.evaluation.verify import Means, Report
@@ -89,11 +88,10 @@ def _reaching(stored: StoredRun, reached: Callable[[int], None]) -> Iterator[Sto
 
 def _edited(run: Run, config: Config | None) -> list[str]:
     """A line where config.toml is no longer what the last start logged. The log is checked by what is logged."""
-    logged = last_settings(run)
-    if config is None or logged is None:
+    if config is None:
         return []
     try:
-        changed = changes(logged, to_toml(config))
+        changed = changed_settings(run, config)
     except ValueError:  # logged settings that are not TOML, which the report counts
         return []
     said = "; ".join(map(str, changed))

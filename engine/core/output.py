@@ -16,6 +16,7 @@ import argparse
 import io
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -36,7 +37,8 @@ def prepare() -> None:
     """Replace what a stream's encoding lacks, and keep the numbers of closed streams from other files."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            with suppress(OSError, ValueError):  # what cannot be written is reported by who writes
+                stream.reconfigure(errors="backslashreplace")
     for number in range(3):
         try:
             os.fstat(number)

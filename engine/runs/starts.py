@@ -3,6 +3,7 @@
 for event in starting(run, config, steps=10, done=3):     # a `RunStarted`, and a `Notice` if settings have changed
     writer.emit(event)
 last_settings(run)                                        # TOML, None where the log has none
+changed_settings(run, config)                             # those that differ from the last start's
 """
 
 from __future__ import annotations
@@ -11,23 +12,29 @@ import os
 import tomllib
 
 from engine.config import Config, to_toml
-from engine.config.changes import changes
+from engine.config.changes import Change, changes
 from engine.core.events import AnyEvent, Notice, RunStarted
 from engine.runs.directory import Run
 
 
 def starting(run: Run, config: Config, *, steps: int, done: int) -> list[AnyEvent]:
     """What an engine logs at its start: `steps` are planned, `done` are done and saved."""
-    before, settings = last_settings(run), to_toml(config)
     try:
-        changed = [] if before is None else changes(before, settings)
+        changed = changed_settings(run, config)
         said = "; ".join(map(str, changed))
         notice = f"the settings are no longer those of the last start: {said}" if said else ""
     except tomllib.TOMLDecodeError as error:
         changed, notice = [], f"the settings of the last start are damaged in the log, and cannot be compared: {error}"
     keys = [change.key for change in changed]
-    started = RunStarted(run.kind, config.profile, steps, os.getpid(), done, settings, keys)
+    started = RunStarted(run.kind, config.profile, steps, os.getpid(), done, to_toml(config), keys)
     return [started, Notice("warning", notice)] if notice else [started]
+
+
+def changed_settings(run: Run, config: Config) -> list[Change]:
+    """The settings in `config` that differ from those of the last start; none before a start. Raises
+    `tomllib.TOMLDecodeError` where those in the log are damaged."""
+    before = last_settings(run)
+    return [] if before is None else changes(before, to_toml(config))
 
 
 def last_settings(run: Run) -> str | None:

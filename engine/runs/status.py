@@ -14,7 +14,7 @@ import msgspec
 
 from engine.config import ConfigError
 from engine.core.edit import OPEN
-from engine.core.events import HeldOutMeasured, RunStarted, State, StepEnded, UnitEnded, UpdateMade
+from engine.core.events import HeldOutMeasured, Notice, RunStarted, State, StepEnded, UnitEnded, UpdateMade
 from engine.core.registry import UnknownPart
 from engine.jobs.registry import JOBS
 from engine.runs.directory import FINAL_STATES, Run
@@ -23,6 +23,9 @@ from engine.runs.process import LOCK_FILE, START_FILE, EngineProcess, engine_of,
 from engine.runs.rows import RunState
 
 ShownState = State | Literal["interrupted"]
+WARNINGS = 3
+NOTICES = 20
+"""How many of the newest notices are looked through for warnings."""
 NEW_SECONDS = 60.0
 """How long a new run reads "starting" before any engine was started for it: its creator is about to start one."""
 
@@ -36,6 +39,7 @@ class Status(msgspec.Struct, frozen=True):
     optimizer as they were to the reason.
     `pending_reviews` counts the edits that wait for a person, those in conflict included. `damaged` says which rows cannot
     be read, and are in none of the others; `read_only` why the run can only be read, "" where it can be written.
+    `warnings` are the last warnings that were logged since the last start.
     `engine_note` is "" or a sentence about the engine: from what `state` is inferred where the run's lock could not be
     asked, that the engine is suspended, or who else holds the lock.
     """
@@ -57,6 +61,7 @@ class Status(msgspec.Struct, frozen=True):
     damaged: list[str] = []
     read_only: str = ""
     engine_note: str = ""
+    warnings: list[str] = []
 
 
 def status(run: Run) -> Status:
@@ -81,7 +86,17 @@ def status(run: Run) -> Status:
         damaged=[row.short for row in (*ended.damaged, *edits.damaged)],
         read_only=run.read_only,
         engine_note=engine_of(run.path).note if state.state not in FINAL_STATES else "",
+        warnings=warnings(run),
     )
+
+
+def warnings(run: Run) -> list[str]:
+    """The last `WARNINGS` warnings in the log since the last start, oldest first."""
+    started = run.tail(1, ["run_started"])
+    after = started[0].id if started else 0
+    notices = [stored.event for stored in run.tail(NOTICES, ["notice"]) if stored.id > after]
+    found = [event.message for event in notices if isinstance(event, Notice) and event.level == "warning"]
+    return found[-WARNINGS:]
 
 
 def updates(run: Run) -> dict[int, UpdateMade]:

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from engine.cli import main
-from engine.core.events import StateChanged, TurnTaken
+from engine.config import load_profile, to_toml
+from engine.core.events import RunStarted, StateChanged, TurnTaken
 from engine.core.parts import kind_of
 from engine.runs.directory import Run
 from engine.runs.status import loading, status
@@ -23,7 +24,7 @@ from engine.runs.supervisor import log_tail, start
 from engine.skills import Insert, Skill, SkillRepo
 from tests.review.proposing import proposed
 from tests.runs.engines import SECONDS, following, kill, kill_engine, spawn, wait_until, worker
-from tests.runs.samples import step_ended, turn
+from tests.runs.samples import CONFIG, step_ended, turn
 from tests.runs.stand_in import go_file
 
 Shell = Callable[..., tuple[int, str, str]]
@@ -269,6 +270,18 @@ def test_following_events_ends_with_the_run(shell: Shell, run: Run) -> None:
     events = [json.loads(line)["event"] for line in out.splitlines()]
     assert code == 0 and events[-1] == {"kind": "state_changed", "state": "finished", "reason": ""}
     assert len(events) == run.last_id()
+
+
+def test_a_resume_prints_the_settings_that_were_edited_since_the_last_start(shell: Shell, run: Run) -> None:
+    run.append(RunStarted("train", "pocket", 3, 1, settings=to_toml(run.config)), StateChanged("stopped"))
+    code, _, err = shell("resume", run.path)
+    assert code == 0 and "settings" not in err
+    wait_until(lambda: not run.engine_alive())
+    (run.path / "config.toml").write_text(CONFIG.replace("steps = 3", "steps = 4"))
+    run.append(RunStarted("train", "pocket", 3, 1, settings=to_toml(load_profile("pocket", ["training.steps=3"]))))
+    run.append(StateChanged("stopped"))
+    code, _, err = shell("resume", run.path)
+    assert code == 0 and "training.steps was 3 and is now 4" in err
 
 
 def test_a_run_is_paused_resumed_and_stopped(shell: Shell, run: Run) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from engine.core.events import RunStarted, StateChanged, UpdateMade
+from engine.core.events import Notice, RunStarted, StateChanged, UpdateMade
 from engine.runs.directory import Run
 from engine.runs.process import StartLock
 from engine.runs.status import shown_state, status, updates
@@ -82,3 +82,10 @@ def test_an_engine_that_begins_while_one_looks_is_not_taken_for_dead(run: Run, m
     assert shown_state(run) == "running"
     kill(engines[0])
     assert shown_state(run) == "interrupted"
+
+
+def test_status_has_the_last_warnings_since_the_last_start(run: Run) -> None:
+    run.append(Notice("warning", "old"), RunStarted("train", "pocket", 3, 1), Notice("info", "no warning"))
+    assert status(run).warnings == []
+    run.append(*(Notice("warning", f"number {number}") for number in range(1, 6)))
+    assert status(run).warnings == ["number 3", "number 4", "number 5"]
