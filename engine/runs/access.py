@@ -145,6 +145,18 @@ def why_not_written(path: Path) -> str:
     return ""
 
 
+def why_failed(path: Path, error: BaseException) -> str:
+    """Why a database could not be opened to write. SQLite calls a full disk an "I/O error" where it has no room for the -shm
+    file."""
+    try:
+        free = shutil.disk_usage(path.parent).free
+    except OSError:
+        return str(error)
+    if free < SHM_BYTES:
+        return f"its disk is full ({free // 1024} KiB are free); free some space"
+    return str(error)
+
+
 def _reason(item: Path, name: str) -> str:
     if os.statvfs(item).f_flag & os.ST_RDONLY:
         return "it is on a read-only file system"

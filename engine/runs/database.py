@@ -112,7 +112,7 @@ class Database:
             raise
         except WriteFailed as error:
             if not self.read_only:
-                self._use(access.to_read(self.path, str(error.__cause__ or error)))
+                self._use(access.to_read(self.path, access.why_failed(self.path, error.__cause__ or error)))
             elif not self.copied:
                 self._use(access.to_copy(self.path, self.read_only))
             else:

@@ -321,9 +321,8 @@ def _check_folder(path: Path) -> None:
         raise NotARun(f"{path} is a file; give the directory of a run")
     if (path / database.REPAIRED).exists():
         raise DamagedRun(path, DATABASE, "a repair of it was interrupted")
-    try:
-        (path / DATABASE).stat()
-    except FileNotFoundError as error:
-        raise NotARun(
-            f"{path} is not a run: it has no {DATABASE}; give a directory that skillos-engine made"
-        ) from error
+    if not (path / DATABASE).exists():
+        raise NotARun(f"{path} is not a run: it has no {DATABASE}; give a directory that skillos-engine made")
+    for file in (path / DATABASE, path / f"{DATABASE}-wal", path / CONFIG):
+        if file.exists() and not file.is_file():  # a pipe would be waited for without end
+            raise NotARun(f"{path} is not a run: {file.name} is not a regular file")

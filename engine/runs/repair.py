@@ -82,7 +82,9 @@ def repair(path: Path | str, by: str) -> Repaired:
                 return _finished(path)
             return _repair(path, original, by)
     except (OSError, sqlite3.Error) as error:
-        raise RunError(f"{path} could not be repaired and is as it was: {error}") from error
+        raise RunError(
+            f"{path} could not be repaired and is as it was: {getattr(error, 'strerror', None) or error}"
+        ) from error
 
 
 def _repair(path: Path, original: int, by: str) -> Repaired:

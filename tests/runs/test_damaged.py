@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -221,3 +222,12 @@ def test_names_in_a_database_cannot_steer_the_terminal(home: Path, shell: Shell)
     for command in (["runs"], ["status", "bad"]):
         out = shell(*command)[1]
         assert not set(out) & {"\x1b", "\x9b"} and "evil\\x1b" in out
+
+
+@pytest.mark.parametrize("name", ["run.db", "run.db-wal", "config.toml"])
+def test_a_file_of_a_run_that_is_a_pipe_is_named_and_not_waited_for(run: Run, name: str) -> None:
+    run.close()
+    (run.path / name).unlink(missing_ok=True)
+    os.mkfifo(run.path / name)
+    [summary] = find_runs(run.path.parent)
+    assert summary.status is None and f"{name} is not a regular file" in summary.problem

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,7 @@ from engine.runs.directory import Run
 from engine.runs.errors import ReadOnlyRun, RunError
 from engine.runs.status import status
 from engine.runs.supervisor import find_runs
-from tests.runs.conftest import NOBODY
+from tests.runs.conftest import NOBODY, root_only
 from tests.runs.old import unpack
 from tests.runs.samples import CONFIG, proposed, step_ended, turn
 
@@ -227,3 +227,21 @@ def test_a_run_on_a_full_disk_is_read(run: Run) -> None:
     )
     assert done.stdout.startswith("2 stopped"), done.stderr
     assert sqlite3.connect(run.path / "run.db").execute("SELECT count(*) FROM events").fetchone() == (2,)
+
+
+@root_only
+def test_a_run_on_a_full_disk_is_read_and_the_reason_is_that_the_disk_is_full(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk], check=True)
+    try:
+        Run.create(disk / "run", kind="train", config_text=CONFIG).close()
+        with suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
+            while True:
+                filler.write(bytes(1024))
+        with Run.open(disk / "run") as run:
+            assert run.last_id() == 0
+            with pytest.raises(ReadOnlyRun, match=r"its disk is full \(\d+ KiB are free\); free some space"):
+                run.append(Notice("info", "x"))
+    finally:
+        subprocess.run(["umount", disk], check=True)
