@@ -172,6 +172,29 @@ def test_an_audit_counts_and_accepts(repo: Path) -> None:
     assert (report["audited"], report["accepted"], report["unaudited"]) == (2, 1, [])
 
 
+def test_an_audit_names_what_is_left_out_and_says_where_there_is_no_skill(repo: Path, tmp_path: Path) -> None:
+    put(repo, "notes.md", "# Notes\n")
+    put(repo, ".hidden/SKILL.md", text("hidden", "Body."))
+    listed = shell("skills", repo, "list", "--all").err
+    audited = shell("skills", repo, "audit", "--all").err
+    left = [line for line in listed.splitlines() if line.startswith("left out")]
+    assert len(left) >= 2 and all(place.split(":")[0].split()[-1] in audited for place in left)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = shell("skills", empty, "audit")
+    assert (done.code, done.out) == (1, "") and "no skill in" in done.err
+
+
+def test_an_audit_says_that_the_commits_of_others_accept_nothing(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(repo, "setup/SKILL.md", text("setup", CURL))
+    [(rule, sha)] = re.findall(r"danger: (\S+):.*\[([0-9a-f]+)\]", shell("skills", repo, "audit").out)
+    assert shell("skills", repo, "audit", "--accept", f"setup:{rule}:{sha}").code == 0
+    monkeypatch.setenv("XDG_DATA_HOME", str(repo.parent / "somebody-else"))
+    done = shell("skills", repo, "audit")
+    assert done.code == 1 and "1 danger, 0 warning, 0 info, 0 accepted, 1 accepted by others only" in done.out
+    assert re.search(r"\(accepted by .* in commit [0-9a-f]{10} of this repository, not by you\)", done.out)
+
+
 # On a terminal
 
 

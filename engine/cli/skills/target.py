@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from engine.review.settings import AuditSettings
 from engine.runs.directory import DATABASE, Run
 from engine.skills import Skill, SkillRepo
 from engine.skills.format.names import normalized
+from engine.skills.repo.rule import LeftOut
 
 SHOWN = 5
 """How many files that are left out are named without `--all`."""
@@ -76,15 +77,15 @@ def add_all(action: argparse.ArgumentParser) -> None:
     action.add_argument("--all", action="store_true", default=False, help="list each file that is left out, and why")
 
 
-def print_left_out(repo: SkillRepo, options: argparse.Namespace) -> None:
+def print_left_out(left_out: Sequence[LeftOut], options: argparse.Namespace) -> None:
     """Print, on standard error, what could be taken for a skill and is none: in short, or with `--all` with the reasons."""
     if getattr(options, "all", False):
-        for left in repo.left_out:
+        for left in left_out:
             note(printable(f"left out  {left.place}: {left.why}"))
-    elif repo.left_out:
-        places = ", ".join(left.place for left in repo.left_out[:SHOWN])
-        more = f" and {len(repo.left_out) - SHOWN:,} more" if len(repo.left_out) > SHOWN else ""
-        note(printable(f"{len(repo.left_out):,} left out: {places}{more}; list --all says why"))
+    elif left_out:
+        places = ", ".join(left.place for left in left_out[:SHOWN])
+        more = f" and {len(left_out) - SHOWN:,} more" if len(left_out) > SHOWN else ""
+        note(printable(f"{len(left_out):,} left out: {places}{more}; list --all says why"))
 
 
 def is_empty(repo: SkillRepo) -> bool:
