@@ -216,6 +216,7 @@ def asked(repo: Path, source: Path, answers: list[str], *options: str) -> tuple[
             if waiting and shown.rstrip(" ").endswith(("]", "new name:")):
                 answer = waiting.pop(0)
                 if answer == INTERRUPT:
+                    time.sleep(0.3)  # Python shows the question before it begins to read
                     process.send_signal(signal.SIGINT)
                 else:
                     os.write(controller, answer.encode())
