@@ -27,7 +27,7 @@ from engine.skills.search.words import STEMMER
 FOLDER = ".skillos"
 FILE = "search-index"
 MAX_BYTES = 2 * 1024**3
-FORMAT = 2  # increase it with every change of `State`, of `words` or of the indexed fields
+FORMAT = 3  # increase it with every change of `State`, of `words` or of the indexed fields
 VERSION = f"{FORMAT} {sys.byteorder} {STEMMER}"
 
 PURPOSE = "search-index"
