@@ -77,6 +77,8 @@ def _import(options: argparse.Namespace) -> int:
     report = ImportReport(plan.origin, None, plan.imported, plan.left, plan.skipped)
     if not options.plan:
         report = import_skills(root, plan, trailers={"Reviewer": by})
+    if report.commit:
+        log_accepted(options.repo, [str(each) for done in plan.imported for each in done.accepted], by)
     if options.json:
         print_json({**msgspec.to_builtins(report), "candidates": listed} if options.plan else report)
     else:
@@ -84,8 +86,6 @@ def _import(options: argparse.Namespace) -> int:
     if report.warning:
         note(printable(report.warning, 1_000))
     print_place(root)
-    if report.commit:
-        log_accepted(options.repo, [str(each) for done in plan.imported for each in done.accepted], by)
     return 0 if report.imported or (options.plan and listed) else 1
 
 
