@@ -195,6 +195,29 @@ def test_an_audit_says_that_the_commits_of_others_accept_nothing(repo: Path, mon
     assert re.search(r"\(accepted by .* in commit [0-9a-f]{10} of this repository, not by you\)", done.out)
 
 
+def test_a_damaged_index_of_git_is_a_sentence_and_the_commit_stands(tmp_path: Path) -> None:
+    repo, source = tmp_path / "repo", tmp_path / "more"
+    put(source, "mugs/SKILL.md", text("mugs", "Mugs."))
+    put(source, "cups/SKILL.md", text("cups", "Cups."))
+    assert bring(repo, source, "--only", "mugs").code == 0
+    (repo / ".git/index").write_bytes(b"DIRC" + b"x" * 60)
+    command = [sys.executable, "-m", "engine.cli", "skills", str(repo), "import", str(source), "--only", "cups"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0 and "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+    assert "index" in done.stderr and History.open(repo).log()[0].trailers["Operation"] == "import"
+
+
+def test_a_report_is_printed_also_where_the_log_of_the_run_cannot_record(tmp_path: Path, source: Path) -> None:
+    run = tmp_path / "run"
+    Run.create(run, kind="curate", config_text=to_toml(load_profile("pocket"))).close()
+    accepted = accept_option(bring(run, source).err)
+    (run / "run.db").chmod(0o444)
+    if os.access(run / "run.db", os.W_OK):
+        pytest.skip("root may write everything")
+    done = bring(run, source, "--accept", accepted)
+    assert done.code == 0 and "imported" in done.out and "the log of the run does not" in done.err
+
+
 # On a terminal
 
 

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from engine.cli.common import CommandError
+from engine.core.errors import SkillosError
 from engine.core.events import FindingsAccepted
 from engine.core.output import note
 from engine.core.text import counted, printable
@@ -39,10 +40,16 @@ def policy_of(path: Path) -> AuditSettings:
 
 
 def log_accepted(path: Path, accepted: Collection[str], by: str) -> None:
-    """Log the accepted findings in the run that `path` names; of a folder, its history has them."""
-    if accepted and (path / DATABASE).exists():
-        with Run.open(path) as run:
-            run.append(FindingsAccepted(by, sorted(accepted)))
+    """Log the accepted findings in the run that `path` names; of a folder, its history has them.
+
+    The history records them first, so an error here undoes nothing and is a note.
+    """
+    try:
+        if accepted and (path / DATABASE).exists():
+            with Run.open(path) as run:
+                run.append(FindingsAccepted(by, sorted(accepted)))
+    except (SkillosError, OSError) as error:
+        note(f"the history of the skills records the acceptance, but the log of the run does not: {error}")
 
 
 def open_repo(options: argparse.Namespace) -> SkillRepo:
