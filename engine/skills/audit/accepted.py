@@ -77,7 +77,7 @@ class Acceptance(msgspec.Struct, frozen=True, order=True):
 
 
 class Known(NamedTuple):
-    """What the commits of a repository say was accepted: by this user (`own`: who), or by somebody else (`claimed`: who, where)."""
+    """What the commits of a repository say was accepted: by this user (`own`: who), or by others (`claimed`: who, where)."""
 
     own: dict[Acceptance, str]
     claimed: dict[Acceptance, str]
@@ -114,7 +114,9 @@ def trailers_of(accepted: Iterable[Acceptance]) -> dict[str, str]:
         digest = seal(_content(made), TRAILER)
     except OSError as error:
         why = f"{error.strerror or error} ({error.filename})"
-        raise CannotSeal(f"nothing was accepted, because the key that marks your decisions cannot be used: {why}") from error
+        raise CannotSeal(
+            f"nothing was accepted, because the key that marks your decisions cannot be used: {why}"
+        ) from error
     return {**{f"{TRAILER}-{number}": str(each) for number, each in enumerate(made, start=1)}, SEAL: digest.hex()}
 
 

@@ -36,8 +36,8 @@ class Located(msgspec.Struct, frozen=True):
     """A finding in one file of a skill. `content` is the SHA-256 of that file's bytes.
 
     `file` is the path in the skill's folder; inside an archive, `archive.zip!path`. `accepted` says who accepted the finding
-    for this content, "" where nobody did. `claimed` says who accepted it in a commit that this user did not make, such as one
-    of a cloned repository: that does not count.
+    for this content, "" where nobody did. `claimed` says who accepted it in a commit that this user did not make, such as
+    one of a cloned repository: that does not count.
     """
 
     file: str

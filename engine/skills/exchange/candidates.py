@@ -62,8 +62,8 @@ def candidates(
     """The candidates of `bundle` for the repository at `root`, by name and place. Changes nothing.
 
     `accept` are findings that the person `by` accepts now, beside those that the repository's history says were accepted.
-    `reached` is called with the number of skills that are audited, and of all. Raises `ExchangeError` where the folder cannot
-    be read, and `HistoryError`.
+    `reached` is called with the number of skills that are audited, and of all. Raises `ExchangeError` where the folder
+    cannot be read, and `HistoryError`.
     """
     present = Present(root)
     settings = settings or AuditSettings()

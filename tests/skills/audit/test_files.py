@@ -235,7 +235,10 @@ def test_what_commits_of_somebody_else_accept_stays_open(root: Path, monkeypatch
     assert {each.claimed for skill in mine.skills for each in skill.found} == {f"mallory in commit {commit}"}
     assert any(each.blocks(AuditSettings()) for skill in mine.skills for each in skill.found)
     accept_findings(root, mine, wanted, by="ada")
-    assert (audit_folder(root, AuditSettings()).accepted, audit_folder(root, AuditSettings()).claimed) == (len(wanted), 0)
+    assert (audit_folder(root, AuditSettings()).accepted, audit_folder(root, AuditSettings()).claimed) == (
+        len(wanted),
+        0,
+    )
 
 
 def test_a_forged_or_copied_seal_accepts_nothing_else(root: Path) -> None:

@@ -111,7 +111,9 @@ def assert_sound(root: Path) -> None:
         Delete("mugs"),
     ],
 )
-def test_a_kill_anywhere_in_a_commit_leaves_one_commit_or_the_other(tmp_path: Path, operation: Operation, every: int) -> None:
+def test_a_kill_anywhere_in_a_commit_leaves_one_commit_or_the_other(
+    tmp_path: Path, operation: Operation, every: int
+) -> None:
     number = 0
 
     def fresh() -> Path:

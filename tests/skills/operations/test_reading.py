@@ -229,7 +229,10 @@ def test_the_end_of_a_thought_hides_calls_only_once() -> None:
             "its block has no end (it is in GLM's notation)",
         ),
         ("{'name': 'delete_skill', 'arguments': {'skill_name': x}}", "no JSON"),
-        ("name: delete_skill\narguments:\n  skill_name: old", "in YAML, which is not read: delete_skill and skill_name"),
+        (
+            "name: delete_skill\narguments:\n  skill_name: old",
+            "in YAML, which is not read: delete_skill and skill_name",
+        ),
         ("```yaml\n- tool: delete_skill\n  args:\n    skill_name: old\n```", "in YAML, which is not read"),
         ("<invoke><tool_name>delete_skill</tool_name><skill_name>old</skill_name></invoke>", "in XML of another form"),
         ('<tool_use name="delete_skill"><skill_name>old</skill_name></tool_use>', "in XML of another form"),
@@ -238,7 +241,10 @@ def test_the_end_of_a_thought_hides_calls_only_once() -> None:
         ('{"do": "delete_skill", "skill_name": "old"}', "in JSON of another form"),
         ("**Tool:** delete_skill\n**skill_name:** old", "in Markdown, which is not read"),
         ('Action: delete_skill Action Input: {"skill_name": "old"}', "in ReAct's notation without a line for"),
-        ("<<CALL>> delete_skill | skill_name = old", "an unknown notation, which is not read: delete_skill and skill_name"),
+        (
+            "<<CALL>> delete_skill | skill_name = old",
+            "an unknown notation, which is not read: delete_skill and skill_name",
+        ),
         ("<|python_tag|>delete old", "unknown notation, with the mark '<|python_tag|>'"),
         ("[TOOL_CALLS] none of these", "they are no object (it is in Mistral's notation)"),
         ("[TOOL_CALLS] 1 and 2", "unknown notation, with the mark '[TOOL_CALLS]'"),
