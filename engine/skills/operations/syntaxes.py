@@ -139,7 +139,7 @@ def _wrapped(item: Any) -> list[Any] | None:
 
 
 def _by_name(item: Any) -> Any:
-    """The call that `{"insert_skill": {...}}` or `{"tool": "insert_skill", "skill_name": ...}` is; other values as they are."""
+    """The call that `{"insert_skill": {...}}` or `{"tool": "insert_skill", "skill_name": ...}` is; others as they are."""
     if isinstance(item, dict) and len(item) == 1 and FUNCTION_NAMES.issuperset(item):
         [(name, arguments)] = item.items()
         return {"name": name, "arguments": arguments}

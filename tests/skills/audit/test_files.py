@@ -270,7 +270,9 @@ def test_what_is_no_finding_is_not_accepted(root: Path) -> None:
 def test_the_near_identical_are_still_found_there(root: Path) -> None:
     words = " ".join(f"word{number} leads on" for number in range(60)).encode()
     put(root, "one/SKILL.md", OWN.replace(b"a-skill", b"one") + words)
-    put(root, "two/SKILL.md", OWN.replace(b"a-skill", b"two") + words)
+    put(root, "two/SKILL.md", OWN.replace(b"a-skill", b"two") + words + b" and some more")
+    strict = audit_folder(root, AuditSettings(similarity=1.0)).skills
+    assert not any(each.finding.rule == "duplicate" for skill in strict for each in skill.found)
     rules = {
         each.finding.rule
         for skill in audit_folder(root, AuditSettings()).skills
