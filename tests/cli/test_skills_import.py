@@ -192,7 +192,7 @@ def test_an_audit_says_that_the_commits_of_others_accept_nothing(repo: Path, mon
     monkeypatch.setenv("XDG_DATA_HOME", str(repo.parent / "somebody-else"))
     done = shell("skills", repo, "audit")
     assert done.code == 1 and "1 danger, 0 warning, 0 info, 0 accepted, 1 accepted by others only" in done.out
-    assert re.search(r"\(accepted by .* in commit [0-9a-f]{10} of this repository, not by you\)", done.out)
+    assert re.search(r"\(accepted by .* in commit [0-9a-f]{10} of this repository, not by this account\)", done.out)
 
 
 def test_a_damaged_index_of_git_is_a_sentence_and_the_commit_stands(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def _audit(options: argparse.Namespace) -> int:
         claimed = f", {report.claimed:,} accepted by others only" if report.claimed else ""
         say(f"{files}, {len(report.unaudited):,} not audited: {counts}, {report.accepted:,} accepted{claimed}")
         if report.claimed:
-            note("commits that you did not make do not accept for you; look at such a finding and accept it yourself")
+            note("an acceptance counts for the account that made it; look at the finding, and accept it yourself")
         if any(each.finding.severity == "danger" for each in open_):
             note("what is harmless can be accepted for this content: --accept NAME:RULE:HASH")
     failing = SEVERITIES[SEVERITIES.index(options.fail_on) :] if options.fail_on != "never" else ()
@@ -100,5 +100,5 @@ def _report(options: argparse.Namespace, root: Path, names: list[str]) -> RepoAu
 def _mark(found: Located) -> str:
     """Who accepted a finding, and whether that counts."""
     if found.claimed:
-        return f"  (accepted by {found.claimed} of this repository, not by you)"
+        return f"  (accepted by {found.claimed} of this repository, not by this account)"
     return f"  (accepted by {found.accepted})" if found.accepted else ""
