@@ -72,6 +72,12 @@ _CUT_NAME = "|".join(sorted({name[:end] for name in FUNCTION_NAMES for end in ra
 CUT = re.compile(rf"""(?:[\[<{{"'.(]|Action:[ \t*]*)(?:{_CUT_NAME})["']?(?:\s*\n[ \t*]*[A-Z]?[\w :]{{0,16}})?\Z""")
 """A function's name, or the beginning of one, in the syntax of a call at the end of a text."""
 
+CUT_LIST = re.compile(
+    rf"(?:<{_BAR}?(?:[\w:]{{0,20}})tool{_LOW}?calls?(?:{_LOW}\w{{1,20}})?{_BAR}?>|\[TOOL_CALLS\]|functools)\s*+(?:[\[{{]\s*+)+\Z",
+    re.IGNORECASE,
+)
+"""The beginning of a list of calls, with nothing in it, at the end of a text."""
+
 _UNREAD = (
     ("ReAct's notation without a line for the input", r"^[ \t*]*Action:[ \t*]*\Z"),
     ("FunctionGemma's notation", r"<start_function_call>\s*call:\Z"),

@@ -121,6 +121,8 @@ class _Reading:
         spoken = "".join([*self.spoken, self.text[self._spoken_from :]])
         if cut := notations.CUT.search(spoken):
             return [Broken(cut[0], "it is cut off in a function's name, or behind it")]
+        if cut := notations.CUT_LIST.search(spoken):
+            return [Broken(cut[0], "it is cut off: its list of calls has no end")]
         if (marker := notations.MARKER.search(spoken)) and notations.says_something(spoken[marker.start() :]):
             why = f"it is cut off, or in an unknown notation, with the mark {marker[0].strip()!r}"
             return [Broken(spoken[marker.start() :], why)]

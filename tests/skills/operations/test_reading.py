@@ -245,6 +245,9 @@ def test_the_end_of_a_thought_hides_calls_only_once() -> None:
             "<<CALL>> delete_skill | skill_name = old",
             "an unknown notation, which is not read: delete_skill and skill_name",
         ),
+        ("<|tool_call|>[", "its list of calls has no end"),
+        ("<TOOLCALL>[ {", "its list of calls has no end"),
+        ("<｜tool▁calls▁begin｜>[", "its list of calls has no end"),
         ("<|python_tag|>delete old", "unknown notation, with the mark '<|python_tag|>'"),
         ("[TOOL_CALLS] none of these", "they are no object (it is in Mistral's notation)"),
         ("[TOOL_CALLS] 1 and 2", "unknown notation, with the mark '[TOOL_CALLS]'"),
@@ -420,3 +423,8 @@ def test_the_tools_describe_the_calls_that_are_read() -> None:
 )
 def test_a_flat_or_wrapped_call_is_read(completion: str) -> None:
     assert parse_operations(completion) == [Delete("old")]
+
+
+@pytest.mark.parametrize("completion", ["<|tool_call|>[]", "<TOOLCALL>[]</TOOLCALL>", "<tool_calls>\n</tool_calls>"])
+def test_an_empty_list_of_calls_calls_nothing(completion: str) -> None:
+    assert parse_operations(completion) == []
