@@ -183,6 +183,7 @@ class SkillosApp(Workbench):
     async def open_run(self, path: Path) -> None:
         """Close the run that is open, if one is, and show another."""
         self.path, self.run_id, self.view, self.engine, self.names = path, "", RunView(), None, None
+        self.left_out = ()
         self.lost, self.caught_up, self.reopened, self.seen, self.news, self._place = False, False, False, 0, "", None
         self.read_only = ""
         self.client.open(path, self.session.place(path).seen)
@@ -283,7 +284,7 @@ class SkillosApp(Workbench):
 
     def on_repo_read(self, message: messages.RepoRead) -> None:
         if message.path == self.path:
-            self.names = message.names
+            self.names, self.left_out = message.names, message.left_out
             self._changed({"skills"})
 
     def on_runs_found(self, message: messages.RunsFound) -> None:

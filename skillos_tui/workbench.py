@@ -20,6 +20,7 @@ from skillos_tui.themes import Theme
 
 if TYPE_CHECKING:
     from engine.runs.status import ShownState
+    from engine.skills.repo.rule import LeftOut
     from skillos_tui.client.client import Client
 
 
@@ -42,6 +43,7 @@ class Workbench(TerminalApp[str]):
         self.run_id = ""
         self.view = RunView()
         self.names: tuple[str, ...] | None = None
+        self.left_out: tuple[LeftOut, ...] = ()
         self.engine: messages.EngineSeen | None = None
         self.lost = False
         self.read_only = ""

@@ -1,7 +1,9 @@
-"""A progress bar on standard error for work on a long log; nothing where standard error is no terminal.
+"""Progress on standard error for long work; nothing where standard error is no terminal.
 
 with progress("verify", last=run.last_id()) as reached:
     reached(1_000)                          # "verify ━━━━━━━━━━              1,000 of 3,000,000 events, 25 s left"
+with progress_of("audit", "skills") as reached:
+    reached(3, 150)                         # the same for parts whose number is known later, after a second of work
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ def progress(what: str, last: int) -> Iterator[Callable[[int], None]]:
         now = time.monotonic()
         if last >= SHORT and now - drawn >= SECONDS:
             drawn = now
-            show_progress(_bar(what, event_id, last, now - began))
+            show_progress(_bar(what, "events", event_id, last, now - began))
 
     try:
         yield reached
@@ -38,8 +40,27 @@ def progress(what: str, last: int) -> Iterator[Callable[[int], None]]:
             show_progress("")
 
 
-def _bar(what: str, done: int, total: int, seconds: float) -> str:
+@contextmanager
+def progress_of(what: str, parts: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for work on some `parts`; the function to call with the number that is done, and the number of all."""
+    began = drawn = time.monotonic()
+
+    def reached(done: int, total: int) -> None:
+        nonlocal drawn
+        now = time.monotonic()
+        if now - began >= 1 and now - drawn >= SECONDS:
+            drawn = now
+            show_progress(_bar(what, parts, done, total, now - began))
+
+    try:
+        yield reached
+    finally:
+        if drawn > began:
+            show_progress("")
+
+
+def _bar(what: str, parts: str, done: int, total: int, seconds: float) -> str:
     share = min(1.0, done / total)
     left = seconds * (1 / share - 1) if share else 0.0
     bar = "━" * round(WIDTH * share)
-    return f"{what} {bar:<{WIDTH}} {done:,} of {total:,} events, {left:.0f} s left"
+    return f"{what} {bar:<{WIDTH}} {done:,} of {total:,} {parts}, {left:.0f} s left"

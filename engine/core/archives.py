@@ -166,12 +166,15 @@ def _member(name: str, why: str = "", **fields: object) -> Member:
 
 
 def _zip_members(name: str, file: IO[bytes]) -> Iterator[Member]:
+    starts_as_zip = file.read(4) == b"PK\x03\x04"
     file.seek(max(0, file.seek(0, io.SEEK_END) - 66_000))
     if any(size > MAX_DIRECTORY for size in _directory_sizes(file.read())):
         raise ArchiveError(f"{name} lists too many files; unpack it and name the folder")
     try:
         archive = zipfile.ZipFile(file)
     except (*_DAMAGED, NotImplementedError) as error:
+        if starts_as_zip:
+            raise ArchiveError(f"{name} is cut off or damaged: {error}; get it again") from error
         raise NotAnArchive(f"{name} is neither a folder nor an archive (zip or tar): {error}") from error
     listed = archive.infolist()
     if len(listed) > MAX_MEMBERS:

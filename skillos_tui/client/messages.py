@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from engine.jobs.base import JobKind
     from engine.runs.status import ShownState
     from engine.runs.supervisor import RunSummary
+    from engine.skills.repo.rule import LeftOut
     from skillos_tui.client.importing import Source
 
 
@@ -101,10 +102,11 @@ class EngineSeen(Message):
 
 @dataclass
 class RepoRead(Message):
-    """The names of the skills in the run's repository."""
+    """The names of the skills in the run's repository, and what could be taken for a skill there and is none."""
 
     path: Path
     names: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass

@@ -25,7 +25,7 @@ from engine.jobs.base import JobKind
 from engine.runs.directory import Run
 from engine.runs.log import Stored
 from engine.runs.status import shown_state
-from engine.skills.repo.layout import skill_files
+from engine.skills.repo.layout import layout_of
 from skillos_tui.client.messages import EngineSeen, EventsRead, Notified, RepoRead
 from skillos_tui.client.records import recent
 from skillos_tui.model.view import FOLDED_AGAIN, FOLDED_RECENT, FOLDED_WHOLE
@@ -151,7 +151,8 @@ class Tail:
         try:
             changed = run.repo_path.stat().st_mtime_ns
             if changed != before:
-                self._post(RepoRead(run.path, tuple(sorted(skill_files(run.repo_path)))))
+                layout = layout_of(run.repo_path)
+                self._post(RepoRead(run.path, tuple(sorted(layout.files)), layout.left_out))
         except FileNotFoundError:
             if before != GONE and run.path.is_dir():  # else the whole run was removed, which `RunLost` reports
                 self._post(RepoRead(run.path, ()))

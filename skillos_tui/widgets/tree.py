@@ -1,4 +1,4 @@
-"""The skills of a run as a tree: its repository, the edits that wait, and the fork of the rollout that is followed.
+"""The skills of a run as a tree: its repository with what was left out, the edits that wait, and the fork that is followed.
 
 Signs: + new, ~ changed, - removed. Enter folds a branch.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from engine.core.edit import Edit
 from engine.core.text import counted
@@ -15,11 +16,15 @@ from skillos_tui.model.view import Change, RunView
 from skillos_tui.render.text import Line, line
 from skillos_tui.widgets.listing import Item, ListPane
 
+if TYPE_CHECKING:
+    from engine.skills.repo.rule import LeftOut
+
 SIGNS = {"insert": "good:+", "update": "warn:~", "delete": "bad:-"}
 MAX_SHOWN_EDITS = 6
+MAX_SHOWN_LEFT = 6
 
 Place = tuple[str, str]
-"""A branch ("repository", "waiting", "fork") and a skill's name or an edit's id; "" is the branch itself."""
+"""A branch ("repository", "left out", "waiting", "fork") and a name or an edit's id; "" is the branch itself."""
 
 
 class SkillTree(ListPane):
@@ -36,18 +41,21 @@ class SkillTree(ListPane):
         super().__init__(title, id=id, classes=classes)
         self.view = RunView()
         self.names: tuple[str, ...] | None = None
+        self.left_out: tuple[LeftOut, ...] = ()
         self._folded: set[str] = set()
         self._leaves: tuple[object, list[Item]] = (None, [])
 
-    def show(self, view: RunView, names: tuple[str, ...] | None) -> None:
+    def show(self, view: RunView, names: tuple[str, ...] | None, left_out: tuple[LeftOut, ...] = ()) -> None:
         """Show this run; `names` are the skills of its repository, None while they have not been read."""
-        self.view, self.names = view, names
+        self.view, self.names, self.left_out = view, names, left_out
         self.renew()
 
     def items(self, width: int) -> Sequence[Item]:
         names = self.names or ()
         count = "reading …" if self.names is None else counted(len(names), "skill")
         items = [self._head("repository", count), *self._repository(names)]
+        if self.left_out:
+            items += [self._head("left out", counted(len(self.left_out), "file")), *self._left()]
         waiting = self.view.pending
         if waiting:
             edits = counted(len(waiting), "edit")
@@ -75,6 +83,14 @@ class SkillTree(ListPane):
             ]
             self._leaves = ((names, signs), leaves)
         return self._leaves[1]
+
+    def _left(self) -> list[Item]:
+        if "left out" in self._folded:
+            return []
+        shown = self.left_out[:MAX_SHOWN_LEFT]
+        items = [Item(line(f"muted:  · {each.place}"), ("left out", each.place)) for each in shown]
+        more = len(self.left_out) - len(shown)
+        return items + [Item(line(f"muted:    … {more:,} more"))] * bool(more)
 
     def _waiting(self, edits: list[Edit]) -> list[Item]:
         return [] if "waiting" in self._folded else list(_newest(edits))
@@ -107,6 +123,9 @@ class SkillTree(ListPane):
         if branch == "waiting":
             edit = self.view.edits.get(name)
             return edit_change(edit, self.view) if edit else None
+        if branch == "left out":
+            why = next((each.why for each in self.left_out if each.place == name), "")
+            return Change(name, why, why, "left out")
         if branch == "fork":
             newest = self.view.change
             text = self.view.fork.get(name)

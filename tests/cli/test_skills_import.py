@@ -172,6 +172,52 @@ def test_an_audit_counts_and_accepts(repo: Path) -> None:
     assert (report["audited"], report["accepted"], report["unaudited"]) == (2, 1, [])
 
 
+def test_an_audit_names_what_is_left_out_and_says_where_there_is_no_skill(repo: Path, tmp_path: Path) -> None:
+    put(repo, "notes.md", "# Notes\n")
+    put(repo, ".hidden/SKILL.md", text("hidden", "Body."))
+    listed = shell("skills", repo, "list", "--all").err
+    audited = shell("skills", repo, "audit", "--all").err
+    left = [line for line in listed.splitlines() if line.startswith("left out")]
+    assert len(left) >= 2 and all(place.split(":")[0].split()[-1] in audited for place in left)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = shell("skills", empty, "audit")
+    assert (done.code, done.out) == (1, "") and "no skill in" in done.err
+
+
+def test_an_audit_says_that_the_commits_of_others_accept_nothing(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(repo, "setup/SKILL.md", text("setup", CURL))
+    [(rule, sha)] = re.findall(r"danger: (\S+):.*\[([0-9a-f]+)\]", shell("skills", repo, "audit").out)
+    assert shell("skills", repo, "audit", "--accept", f"setup:{rule}:{sha}").code == 0
+    monkeypatch.setenv("XDG_DATA_HOME", str(repo.parent / "somebody-else"))
+    done = shell("skills", repo, "audit")
+    assert done.code == 1 and "1 danger, 0 warning, 0 info, 0 accepted, 1 accepted by others only" in done.out
+    assert re.search(r"\(accepted by .* in commit [0-9a-f]{10} of this repository, not by this account\)", done.out)
+
+
+def test_a_damaged_index_of_git_is_a_sentence_and_the_commit_stands(tmp_path: Path) -> None:
+    repo, source = tmp_path / "repo", tmp_path / "more"
+    put(source, "mugs/SKILL.md", text("mugs", "Mugs."))
+    put(source, "cups/SKILL.md", text("cups", "Cups."))
+    assert bring(repo, source, "--only", "mugs").code == 0
+    (repo / ".git/index").write_bytes(b"DIRC" + b"x" * 60)
+    command = [sys.executable, "-m", "engine.cli", "skills", str(repo), "import", str(source), "--only", "cups"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0 and "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+    assert "index" in done.stderr and History.open(repo).log()[0].trailers["Operation"] == "import"
+
+
+def test_a_report_is_printed_also_where_the_log_of_the_run_cannot_record(tmp_path: Path, source: Path) -> None:
+    run = tmp_path / "run"
+    Run.create(run, kind="curate", config_text=to_toml(load_profile("pocket"))).close()
+    accepted = accept_option(bring(run, source).err)
+    (run / "run.db").chmod(0o444)
+    if os.access(run / "run.db", os.W_OK):
+        pytest.skip("root may write everything")
+    done = bring(run, source, "--accept", accepted)
+    assert done.code == 0 and "imported" in done.out and "the log of the run does not" in done.err
+
+
 # On a terminal
 
 
@@ -193,6 +239,7 @@ def asked(repo: Path, source: Path, answers: list[str], *options: str) -> tuple[
             if waiting and shown.rstrip(" ").endswith(("]", "new name:")):
                 answer = waiting.pop(0)
                 if answer == INTERRUPT:
+                    time.sleep(0.3)  # Python shows the question before it begins to read
                     process.send_signal(signal.SIGINT)
                 else:
                     os.write(controller, answer.encode())

@@ -97,3 +97,15 @@ async def test_the_cursor_stays_on_its_item_when_others_are_added_and_removed(tm
         assert tree.value == ("repository", "skill-05000")
         tree.show(pilot.app.view, tuple(names[5001:]))  # type: ignore[attr-defined]
         assert tree.value is not None and tree.value != ("repository", "skill-05000")
+
+
+async def test_the_tree_names_what_is_left_out_and_says_why(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    run.repo_path.mkdir(parents=True, exist_ok=True)
+    (run.repo_path / "notes.md").write_text("# Notes\n")
+    async with workbench(run.path) as pilot:
+        await until(pilot, "notes.md")
+        tree = pilot.app.screen.query_one(SkillTree)
+        tree.select(("left out", "notes.md"))
+        tree.moved = True
+        assert "no frontmatter" in tree.change().after

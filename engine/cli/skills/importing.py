@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.cli.common import Commands, UsageError, add_command, print_json, user_name
+from engine.cli.progress import progress_of
 from engine.cli.skills.history import print_place
 from engine.cli.skills.target import log_accepted, policy_of, root_of
 from engine.core.errors import SkillosError
@@ -65,7 +66,8 @@ def _import(options: argparse.Namespace) -> int:
     root, settings, by = root_of(options.repo), policy_of(options.repo), user_name()
     accept = _accepted(options.accept)
     bundle = read_source(root_of(options.source), ref=options.ref, step=options.step, run=options.of_run)
-    listed = candidates(bundle, root, settings=settings, accept=accept, by=by)
+    with progress_of("audit", "skills") as reached:
+        listed = candidates(bundle, root, settings=settings, accept=accept, by=by, reached=reached)
     choices = _choices(options, listed)
     if not options.plan and not options.json and not options.no_questions and _on_a_terminal():
         asked, more = ask(listed, choices, options.clash)
@@ -75,6 +77,8 @@ def _import(options: argparse.Namespace) -> int:
     report = ImportReport(plan.origin, None, plan.imported, plan.left, plan.skipped)
     if not options.plan:
         report = import_skills(root, plan, trailers={"Reviewer": by})
+    if report.commit:
+        log_accepted(options.repo, [str(each) for done in plan.imported for each in done.accepted], by)
     if options.json:
         print_json({**msgspec.to_builtins(report), "candidates": listed} if options.plan else report)
     else:
@@ -82,8 +86,6 @@ def _import(options: argparse.Namespace) -> int:
     if report.warning:
         note(printable(report.warning, 1_000))
     print_place(root)
-    if report.commit:
-        log_accepted(options.repo, [str(each) for done in plan.imported for each in done.accepted], by)
     return 0 if report.imported or (options.plan and listed) else 1
 
 

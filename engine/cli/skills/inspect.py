@@ -119,7 +119,7 @@ def overview(options: argparse.Namespace) -> int:
         marks += [f"at {each.place}"] * (each.place not in (f"{each.name}/{SKILL_FILE}", f"{each.name}.md"))
         mark = printable(f"  ({', '.join(marks)})") if marks else ""
         say(f"{printable(each.name):<{wide}}  {each.words:>6,} words  {printable(each.description, WIDTH)}{mark}")
-    print_left_out(repo, options)
+    print_left_out(repo.left_out, options)
     if is_empty(repo):
         return 1
     say(printable(f"{counted(len(listed), 'skill')} in {repo.path}"))
@@ -153,7 +153,7 @@ def _search(options: argparse.Namespace) -> int:
         return 0 if found else 1
     for each in found:
         say(f"{each.score:8.3f}  {printable(each.name)}  {printable(each.description, WIDTH)}")
-    print_left_out(repo, options)
+    print_left_out(repo.left_out, options)
     if not found and not is_empty(repo):
         say("no skill has a word of this query")
     return 0 if found else 1
@@ -170,7 +170,7 @@ def _check(options: argparse.Namespace) -> int:
         for each in checked:
             for finding in each.findings:
                 say(_line(each.name, finding))
-        print_left_out(repo, options)
+        print_left_out(repo.left_out, options)
         if not is_empty(repo):
             say(f"{valid:,} of {counted(len(checked), 'skill')} {'is' if len(checked) == 1 else 'are'} valid")
     print_place(root_of(options.repo))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
 from engine.cli.common import CommandError
+from engine.core.errors import SkillosError
 from engine.core.events import FindingsAccepted
 from engine.core.output import note
 from engine.core.text import counted, printable
@@ -16,6 +17,7 @@ from engine.review.settings import AuditSettings
 from engine.runs.directory import DATABASE, Run
 from engine.skills import Skill, SkillRepo
 from engine.skills.format.names import normalized
+from engine.skills.repo.rule import LeftOut
 
 SHOWN = 5
 """How many files that are left out are named without `--all`."""
@@ -38,10 +40,16 @@ def policy_of(path: Path) -> AuditSettings:
 
 
 def log_accepted(path: Path, accepted: Collection[str], by: str) -> None:
-    """Log the accepted findings in the run that `path` names; of a folder, its history has them."""
-    if accepted and (path / DATABASE).exists():
-        with Run.open(path) as run:
-            run.append(FindingsAccepted(by, sorted(accepted)))
+    """Log the accepted findings in the run that `path` names; of a folder, its history has them.
+
+    The history records them first, so an error here undoes nothing and is a note.
+    """
+    try:
+        if accepted and (path / DATABASE).exists():
+            with Run.open(path) as run:
+                run.append(FindingsAccepted(by, sorted(accepted)))
+    except (SkillosError, OSError) as error:
+        note(f"the history of the skills records the acceptance, but the log of the run does not: {error}")
 
 
 def open_repo(options: argparse.Namespace) -> SkillRepo:
@@ -76,15 +84,15 @@ def add_all(action: argparse.ArgumentParser) -> None:
     action.add_argument("--all", action="store_true", default=False, help="list each file that is left out, and why")
 
 
-def print_left_out(repo: SkillRepo, options: argparse.Namespace) -> None:
+def print_left_out(left_out: Sequence[LeftOut], options: argparse.Namespace) -> None:
     """Print, on standard error, what could be taken for a skill and is none: in short, or with `--all` with the reasons."""
     if getattr(options, "all", False):
-        for left in repo.left_out:
+        for left in left_out:
             note(printable(f"left out  {left.place}: {left.why}"))
-    elif repo.left_out:
-        places = ", ".join(left.place for left in repo.left_out[:SHOWN])
-        more = f" and {len(repo.left_out) - SHOWN:,} more" if len(repo.left_out) > SHOWN else ""
-        note(printable(f"{len(repo.left_out):,} left out: {places}{more}; list --all says why"))
+    elif left_out:
+        places = ", ".join(left.place for left in left_out[:SHOWN])
+        more = f" and {len(left_out) - SHOWN:,} more" if len(left_out) > SHOWN else ""
+        note(printable(f"{len(left_out):,} left out: {places}{more}; list --all says why"))
 
 
 def is_empty(repo: SkillRepo) -> bool:

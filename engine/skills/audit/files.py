@@ -36,13 +36,15 @@ class Located(msgspec.Struct, frozen=True):
     """A finding in one file of a skill. `content` is the SHA-256 of that file's bytes.
 
     `file` is the path in the skill's folder; inside an archive, `archive.zip!path`. `accepted` says who accepted the finding
-    for this content, "" where nobody did.
+    for this content, "" where nobody did. `claimed` says who accepted it in a commit that this user did not make, such as
+    one of a cloned repository: that does not count.
     """
 
     file: str
     finding: Finding
     content: str
     accepted: str = ""
+    claimed: str = ""
 
     def blocks(self, settings: AuditSettings) -> bool:
         """Whether the finding blocks its skill: the settings say so, and nobody accepted it."""

@@ -7,7 +7,7 @@ commit = accept_findings(root, report, [Acceptance.parse("find-mugs:fetch-and-ru
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,7 +16,7 @@ from engine.core.errors import SkillosError
 from engine.core.text import counted
 from engine.review.settings import AuditSettings
 from engine.skills.audit import Context, DuplicateIndex
-from engine.skills.audit.accepted import FULL, Acceptance, accepted_in, marked, trailers_of
+from engine.skills.audit.accepted import FULL, NOTHING, Acceptance, Known, accepted_in, marked, trailers_of
 from engine.skills.audit.files import IN_PART, Located, audit_files
 from engine.skills.exchange.bundle import Package, Skipped
 from engine.skills.exchange.sources import read_repo
@@ -38,33 +38,45 @@ class SkillAudit(msgspec.Struct, frozen=True):
 class RepoAudit(msgspec.Struct, frozen=True):
     """What an audit found: counts of files, the places of those that were not audited (or not to their end), the skills.
 
-    `accepted` counts the findings that a person accepted for the content as it is.
+    `left_out` is what could be taken for a skill and is none. `accepted` counts the findings that this user accepted for the
+    content as it is, `claimed` those that only somebody else's commits say were accepted.
     """
 
     audited: int
     unaudited: tuple[Skipped, ...]
+    left_out: tuple[Skipped, ...]
     accepted: int
+    claimed: int
     skills: tuple[SkillAudit, ...]
 
 
-def audit_folder(root: Path, settings: AuditSettings, names: Collection[str] = ()) -> RepoAudit:
-    """Audit the skills `names` (all by default) of the repository at `root`. Raises `ExchangeError` and `HistoryError`."""
+def audit_folder(
+    root: Path,
+    settings: AuditSettings,
+    names: Collection[str] = (),
+    *,
+    reached: Callable[[int, int], None] = lambda done, total: None,
+) -> RepoAudit:
+    """Audit the skills `names` (all by default) of the repository at `root`. Raises `ExchangeError` and `HistoryError`.
+
+    `reached` is called with the number of skills that are audited, and of all.
+    """
     bundle = read_repo(root)
     others = DuplicateIndex.of({package.name: package.skill for package in bundle.packages})
-    known: dict[Acceptance, str] | None = None
+    known: Known | None = None
     skills: list[SkillAudit] = []
     unaudited: list[Skipped] = []
     audited = 0
-    for package in bundle.packages:
-        if names and package.name not in names:
-            continue
+    wanted = [package for package in bundle.packages if not names or package.name in names]
+    for number, package in enumerate(wanted):
+        reached(number, len(wanted))
         context = Context(others=others, itself=(package.name,), similarity=settings.similarity)
         files = {path: file.data for path, file in package.files.items()}
         checked = audit_files(files, own=package.path, context=context)
         audited += checked.audited
         if checked.found and known is None:
             known = accepted_in(root)
-        found = marked(checked.found, package.name, known or {})
+        found = marked(checked.found, package.name, known or NOTHING)
         skills.append(SkillAudit(package.name, package.path, found))
         folder = "" if package.flat else f"{package.name}/"
         unaudited += [
@@ -72,9 +84,11 @@ def audit_folder(root: Path, settings: AuditSettings, names: Collection[str] = (
             for each in found
             if each.finding.rule in IN_PART and not each.accepted
         ]
-    unaudited += [each for each in bundle.skipped if _is_of(each.place, bundle.packages, names)]
+    unread = [each for each in bundle.skipped if _is_of(each.place, bundle.packages, names)]
+    left_out = () if names else tuple(each for each in bundle.skipped if each not in unread)
     accepted = sum(bool(each.accepted) for skill in skills for each in skill.found)
-    return RepoAudit(audited, tuple(unaudited), accepted, tuple(skills))
+    claimed = sum(bool(each.claimed) for skill in skills for each in skill.found)
+    return RepoAudit(audited, (*unaudited, *unread), left_out, accepted, claimed, tuple(skills))
 
 
 def _is_of(place: str, packages: Sequence[Package], names: Collection[str]) -> bool:

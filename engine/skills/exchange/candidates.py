@@ -9,7 +9,7 @@ chooses one of them by its place. Identical copies are one candidate, and their 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,7 @@ import msgspec
 from engine.core.beneath import Beneath
 from engine.core.findings import Finding
 from engine.review.settings import AuditSettings
-from engine.skills.audit.accepted import Acceptance, accepted_in, marked
+from engine.skills.audit.accepted import NOTHING, Acceptance, Known, accepted_in, marked
 from engine.skills.audit.files import Located, audit_files
 from engine.skills.exchange.bundle import Bundle, ExchangeError, Package
 from engine.skills.format.names import same_on_some_disks
@@ -57,24 +57,29 @@ def candidates(
     settings: AuditSettings | None = None,
     accept: Collection[Acceptance] = (),
     by: str = "",
+    reached: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Candidate, ...]:
     """The candidates of `bundle` for the repository at `root`, by name and place. Changes nothing.
 
     `accept` are findings that the person `by` accepts now, beside those that the repository's history says were accepted.
-    Raises `ExchangeError` where the folder cannot be read, and `HistoryError`.
+    `reached` is called with the number of skills that are audited, and of all. Raises `ExchangeError` where the folder
+    cannot be read, and `HistoryError`.
     """
     present = Present(root)
     settings = settings or AuditSettings()
-    known: dict[Acceptance, str] | None = None
+    known: Known | None = None
     made: list[Candidate] = []
-    for group in groups(bundle.packages):
+    listed = groups(bundle.packages)
+    total = sum(map(len, listed))
+    for group in listed:
         firsts = [copies[0].place for copies in group]
         for copies in group:
             package = copies[0]
+            reached(len(made), total)
             found = audit_files({path: file.data for path, file in package.files.items()}, own=package.path).found
             if known is None and any(each.blocks(settings) for each in found):
                 known = accepted_in(root)
-            found = marked(found, package.name, known or {})
+            found = marked(found, package.name, known or NOTHING)
             taken_by = present.taken_by(package.name)
             made.append(
                 Candidate(

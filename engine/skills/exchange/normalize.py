@@ -90,7 +90,8 @@ def _repaired(skill: Skill, name: str, repairs: list[str]) -> str:
         raise _Impossible(f"line {wrong.line}: {wrong.message}")
     header = read_header(skill.text)
     fields = dict(header.metadata)
-    if "usage" in fields and "description" not in fields:
+    if any(finding.rule == "usage-alias" for finding in skill.findings):
+        fields.pop("description", None)
         fields = {"description" if key == "usage" else key: value for key, value in fields.items()}
         repairs.append("'usage' was renamed to 'description'")
     if fields.get("name") != name:

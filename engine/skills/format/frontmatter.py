@@ -272,7 +272,8 @@ def _rewritten(part: rescue.Part, start: int, value: object) -> Mend:
         written = written.replace("\n", "\r\n")
     if not part.own.endswith("\n"):
         written = written.rstrip("\n")
-    return Mend(start, start + len(part.own), written, f"the value of {part.key!r} was quoted")
+    how = "quoted" if written.rstrip()[-1] in _QUOTES else "written as YAML"
+    return Mend(start, start + len(part.own), written, f"the value of {part.key!r} was {how}")
 
 
 class _Loader(YAMLHandler):

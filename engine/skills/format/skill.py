@@ -206,11 +206,16 @@ def _described(header: Header) -> tuple[str, str]:
 
 def _text_of(header: Header, key: str) -> str:
     value = header.metadata.get(key, "")
+    return "" if _plain(header, key) and read_as(value) == "null" else _flat(value)
+
+
+def _flat(value: Any) -> str:
+    """A scalar, a list or a mapping as one line of text. The depth of a frontmatter is bounded."""
     if isinstance(value, list):
-        return ", ".join(item for item in value if isinstance(item, str))
+        return ", ".join(map(_flat, value))
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {item}" for key, item in value.items() if isinstance(item, str))
-    return "" if _plain(header, key) and read_as(value) == "null" else str(value)
+        return ", ".join(f"{key}: {_flat(item)}" for key, item in value.items())
+    return "" if value is None else str(value)
 
 
 def _plain(header: Header, key: str) -> bool:

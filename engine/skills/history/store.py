@@ -167,9 +167,9 @@ class Store:
         """git's index with the changes. libgit2 writes it to a private folder."""
         with tempfile.TemporaryDirectory(prefix="skillos-", ignore_cleanup_errors=True) as private:
             draft = Path(private) / "index"
+            index = pygit2.Index(str(draft))  # before there is a file: its destructor fails where it cannot read one
             with suppress(FileNotFoundError):
                 draft.write_bytes(self.git.read("index", MAX_INDEX))
-            index = pygit2.Index(str(draft))
             index.read(True)
             for delta in changed:
                 staged = str(index[delta.path].id) if delta.path in index else None

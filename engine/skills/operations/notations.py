@@ -43,7 +43,8 @@ _REACT = rf"^[ \t*]*+Action:[ \t*]*+{_NAME}[ \t*]*+(?:\(\)[ \t*]*+)?(?:\r?\n)++[
 _BLOCK = rf"<tool_call>\s*+{_NAME}(?=\s*+(?:[{{(]|<arg_key>|(?:<\w*)?\Z))"
 _OWN_TAG = rf"<({_OURS})>"
 _PYTHON = (
-    rf"(?:\A|<\|python_tag\|>|<\|tool_call_start\|>|```tool_code)\s*+\[?\s*+(?:print\(\s*+)?(?:\w++\.)*+([A-Za-z_]\w*+)(?=\()"
+    rf"(?:\A|<\|python_tag\|>|<\|tool_call_start\|>|```tool_code)\s*+\[?\s*+(?:print\(\s*+)?"
+    rf"(?:(?!(?:{_OURS})\.call\()\w++\.)*+([A-Za-z_]\w*+)(?:\.call)?(?=\()"
     rf"|(?<![\w`-])(?:default_api\.|functions\.)?({_OURS})(?=\(\s*+(?:\w*+\s*+(?:=|\Z)|[\"'{{*)]))"
 )
 
@@ -71,6 +72,23 @@ _CUT_NAME = "|".join(sorted({name[:end] for name in FUNCTION_NAMES for end in ra
 CUT = re.compile(rf"""(?:[\[<{{"'.(]|Action:[ \t*]*)(?:{_CUT_NAME})["']?(?:\s*\n[ \t*]*[A-Z]?[\w :]{{0,16}})?\Z""")
 """A function's name, or the beginning of one, in the syntax of a call at the end of a text."""
 
+CUT_LIST = re.compile(
+    rf"(?:<{_BAR}?(?:[\w:]{{0,20}})tool{_LOW}?calls?(?:{_LOW}\w{{1,20}})?{_BAR}?>|\[TOOL_CALLS\]|functools)\s*+(?:[\[{{]\s*+)+\Z",
+    re.IGNORECASE,
+)
+"""The beginning of a list of calls, with nothing in it, at the end of a text."""
+
+_UNREAD = (
+    ("ReAct's notation without a line for the input", r"^[ \t*]*Action:[ \t*]*\Z"),
+    ("FunctionGemma's notation", r"<start_function_call>\s*call:\Z"),
+    ("XML of another form", r"<[\w:]{0,40}(?:\s[^<>]{0,80}=[\"']?)?>?\s*\Z"),
+    ("YAML", r"^[ \t-]*[\"']?\w{1,40}[\"']?[ \t]*:[ \t]*[\"']?\Z"),
+    ("TOML", r"^[ \t]*\[+[\w.]*\Z|^[ \t]*\w{1,40}[ \t]*=[ \t]*[\"']?\Z"),
+    ("JSON of another form", r"\{[^{}]*\Z"),
+    ("Markdown", r"^[ \t]*[-*#][^\n]{0,80}\Z"),
+)
+"""What stands before a function's name in the notations that are recognised and not read."""
+
 _MARKS = re.compile(r"<[^<>]*>|```\w*|\[/?[A-Z_]+\]")
 
 _ARGUMENT = re.compile(r"\s*+<arg_key>([^<>]*+)</arg_key>\s*+<arg_value>(.*?)</arg_value>", re.DOTALL)
@@ -89,6 +107,13 @@ _RESERVED = frozenset(
 def says_something(text: str) -> bool:
     """Whether there are words behind a mark, other than marks: else it encloses no call."""
     return any(character.isalnum() for character in _MARKS.sub("", text))
+
+
+def unread_notation(before: str) -> str:
+    """The notation of a call that is not read, by what stands before the function's name."""
+    last = before[-200:]
+    known = (notation for notation, pattern in _UNREAD if re.search(pattern, last, re.MULTILINE))
+    return next(known, "an unknown notation")
 
 
 def is_explicit(opening: re.Match[str]) -> bool:

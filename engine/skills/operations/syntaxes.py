@@ -45,7 +45,7 @@ _CUT_TOKEN = re.compile(r"(?:[\w.+\\-]{0,8}|<[^<>]*+)\s*\Z")
 _DECODER = json.JSONDecoder(strict=False)
 _NAMES = ("name", "tool_name", "function_name", "function", "tool", "action")
 _ARGUMENTS = ("arguments", "parameters", "input", "args", "kwargs", "params", "tool_input", "action_input")
-_WRAPPERS = ("choices", "message", "output", "content", "tool_calls", "function_call", "function")
+_WRAPPERS = ("choices", "message", "output", "content", "tool_calls", "function_call", "function", "command")
 
 
 class RawCall(msgspec.Struct, frozen=True):
@@ -139,10 +139,14 @@ def _wrapped(item: Any) -> list[Any] | None:
 
 
 def _by_name(item: Any) -> Any:
-    """The call that `{"insert_skill": {...}}` is; any other value as it is."""
+    """The call that `{"insert_skill": {...}}` or `{"tool": "insert_skill", "skill_name": ...}` is; others as they are."""
     if isinstance(item, dict) and len(item) == 1 and FUNCTION_NAMES.issuperset(item):
         [(name, arguments)] = item.items()
         return {"name": name, "arguments": arguments}
+    if isinstance(item, dict) and not _arguments_key(item) and "skill_name" in item:
+        key = _name_key(item) or next((key for key in ("operation", "type", "command") if key in item), "")
+        if isinstance(item.get(key), str) and item[key] in FUNCTION_NAMES:
+            return {"name": item[key], "arguments": {other: value for other, value in item.items() if other != key}}
     return item
 
 

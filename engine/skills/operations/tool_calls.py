@@ -89,6 +89,7 @@ class _Reading:
     def __init__(self, text: str) -> None:
         self.text = text
         self.thought = False
+        self.unended = False
         self._spoken_from = 0
         self._forget()
 
@@ -120,12 +121,17 @@ class _Reading:
         spoken = "".join([*self.spoken, self.text[self._spoken_from :]])
         if cut := notations.CUT.search(spoken):
             return [Broken(cut[0], "it is cut off in a function's name, or behind it")]
+        if cut := notations.CUT_LIST.search(spoken):
+            return [Broken(cut[0], "it is cut off: its list of calls has no end")]
         if (marker := notations.MARKER.search(spoken)) and notations.says_something(spoken[marker.start() :]):
             why = f"it is cut off, or in an unknown notation, with the mark {marker[0].strip()!r}"
             return [Broken(spoken[marker.start() :], why)]
         if (function := _FUNCTION.search(spoken)) and (argument := _ARGUMENT.search(spoken)):
-            why = f"it is in an unknown notation: {function[0]} and {argument[0]} stand in the text"
+            notation = notations.unread_notation(spoken[: function.start()])
+            why = f"it is in {notation}, which is not read: {function[0]} and {argument[0]} stand in the text"
             return [Broken(spoken[function.start() :], why)]
+        if self.unended and not spoken.strip():
+            return [Broken(self.text, "it is cut off inside a thought, before an answer")]
         return []
 
     def _read(self, start: int) -> int:
@@ -160,6 +166,7 @@ class _Reading:
         end = tag.end()
         if ending is not None:
             found = self.text.find(ending, tag.end())
+            self.unended = found < 0
             end = len(self.text) if found < 0 else found + len(ending)
         self._spoken_from = end
         return end

@@ -5,7 +5,7 @@
 
 The file is replaced atomically: a reader sees the old one or the new one. A `.gitignore` excludes the folder from git. The
 content is not trusted: links are not followed, and the bytes are decoded as plain data after a check of size and of a digest
-with the user's own key (`key.py`), so that an index that came with the repository is built again.
+with the user's own key (`engine.core.seals`), so that an index that came with the repository is built again.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from pathlib import Path
 import msgspec
 
 from engine.core.locks import try_lock
+from engine.core.seals import DIGEST_BYTES, is_sealed, seal
 from engine.skills.search.inverted import Postings
-from engine.skills.search.key import seal, unseal
 from engine.skills.search.words import STEMMER
 
 FOLDER = ".skillos"
 FILE = "search-index"
 MAX_BYTES = 2 * 1024**3
-FORMAT = 2  # increase it with every change of `State`, of `words` or of the indexed fields
+FORMAT = 3  # increase it with every change of `State`, of `words` or of the indexed fields
 VERSION = f"{FORMAT} {sys.byteorder} {STEMMER}"
 
+PURPOSE = "search-index"
 _TEMPORARY = f"{FILE}.tmp"
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -48,10 +49,11 @@ class State(msgspec.Struct, frozen=True):
 def read(root: Path) -> State | None:
     """The state in the folder `root`, decoded but not checked for consistency. None if there is none or it is unreadable."""
     try:
-        content = unseal(_read(root))
+        data = _read(root)
+        digest, content = data[:DIGEST_BYTES], data[DIGEST_BYTES:]
+        if not is_sealed(content, digest, PURPOSE):
+            return None
     except OSError:
-        return None
-    if content is None:
         return None
     try:
         state = msgspec.msgpack.decode(content, type=State)
@@ -62,7 +64,8 @@ def read(root: Path) -> State | None:
 
 def write(root: Path, state: State) -> None:
     """Store `state` in the folder `root`. Raises `OSError`, also while another process writes it."""
-    data = seal(msgspec.msgpack.encode(state))
+    content = msgspec.msgpack.encode(state)
+    data = seal(content, PURPOSE) + content
     (root / FOLDER).mkdir(exist_ok=True)
     folder = os.open(root / FOLDER, _OPEN_FOLDER)
     try:

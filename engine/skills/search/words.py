@@ -47,7 +47,7 @@ _PLAIN_LETTERS = str.maketrans(
         "ŧ": "t",
         "Ŧ": "T",
     }
-    | {"æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "þ": "th", "Þ": "Th", "ı": "i"}
+    | {"æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "þ": "th", "Þ": "Th", "ı": "i", "ß": "ss", "ẞ": "SS"}
 )
 """Latin letters that Unicode does not decompose into a letter and a mark."""
 

@@ -83,7 +83,7 @@ class LiveScreen(FullScreen):
         if "notice" in parts:
             self._show_notice()
         if "skills" in parts or "review" in parts:
-            self.query_one(SkillTree).show(app.view, app.names)
+            self.query_one(SkillTree).show(app.view, app.names, app.left_out)
             self._show_change()
         if "transcript" in parts:
             self._show_transcript()

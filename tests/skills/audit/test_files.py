@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from engine.review.settings import AuditSettings
-from engine.skills import Skill
+from engine.skills import History, Skill
 from engine.skills.audit import audit
 from engine.skills.audit import files as auditing
-from engine.skills.audit.accepted import Acceptance, accepted_in
+from engine.skills.audit.accepted import NOTHING, Acceptance, CannotSeal, accepted_in
 from engine.skills.audit.files import FilesAudit, audit_files
 from engine.skills.audit.repository import NothingToAccept, accept_findings, audit_folder
 from tests.skills.folders import put
@@ -223,17 +223,56 @@ def test_findings_are_accepted_for_the_present_content(root: Path) -> None:
     assert [left.place for left in audit_folder(root, AuditSettings()).unaudited] == ["setup/data.bin"]
 
 
+def test_what_commits_of_somebody_else_accept_stays_open(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a cloned repository, whose history says that all of it was accepted."""
+    report = audit_folder(root, AuditSettings())
+    wanted = [Acceptance.of(skill.skill, each) for skill in report.skills for each in skill.found]
+    accept_findings(root, report, wanted, by="mallory")
+    commit = History.open(root).log()[0].id[:10]
+    monkeypatch.setenv("XDG_DATA_HOME", str(root.parent / "my-data"))
+    mine = audit_folder(root, AuditSettings())
+    assert (mine.accepted, mine.claimed) == (0, len(wanted))
+    assert {each.claimed for skill in mine.skills for each in skill.found} == {f"mallory in commit {commit}"}
+    assert any(each.blocks(AuditSettings()) for skill in mine.skills for each in skill.found)
+    accept_findings(root, mine, wanted, by="ada")
+    assert (audit_folder(root, AuditSettings()).accepted, audit_folder(root, AuditSettings()).claimed) == (
+        len(wanted),
+        0,
+    )
+
+
+def test_a_forged_or_copied_seal_accepts_nothing_else(root: Path) -> None:
+    report = audit_folder(root, AuditSettings())
+    found = [Acceptance.of(skill.skill, each) for skill in report.skills for each in skill.found]
+    accept_findings(root, report, [Acceptance("other", "secret", "0" * 64)], by="ada")
+    seal = History.open(root).log()[0].trailers["Accepted-Seal"]
+    for forged in (seal, "0" * 64, "no digits", ""):
+        trailers = {"Reviewer": "ada", "Accepted-1": str(found[0]), "Accepted-Seal": forged}
+        History.open(root).put({}, message="Accept", trailers=trailers)
+    assert audit_folder(root, AuditSettings()).accepted == 0
+
+
+def test_nothing_is_accepted_where_the_key_cannot_be_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = audit_folder(root, AuditSettings())
+    monkeypatch.setenv("XDG_DATA_HOME", "/dev/null")
+    with pytest.raises(CannotSeal, match="nothing was accepted, because the key"):
+        accept_findings(root, report, [Acceptance("setup", "secret", "0" * 64)], by="ada")
+    assert History.existing(root) is None
+
+
 def test_what_is_no_finding_is_not_accepted(root: Path) -> None:
     report = audit_folder(root, AuditSettings())
     with pytest.raises(NothingToAccept):
         accept_findings(root, report, [Acceptance("setup", "secret", "00000000")], by="ada")
-    assert accepted_in(root) == {}
+    assert accepted_in(root) == NOTHING
 
 
 def test_the_near_identical_are_still_found_there(root: Path) -> None:
     words = " ".join(f"word{number} leads on" for number in range(60)).encode()
     put(root, "one/SKILL.md", OWN.replace(b"a-skill", b"one") + words)
-    put(root, "two/SKILL.md", OWN.replace(b"a-skill", b"two") + words)
+    put(root, "two/SKILL.md", OWN.replace(b"a-skill", b"two") + words + b" and some more")
+    strict = audit_folder(root, AuditSettings(similarity=1.0)).skills
+    assert not any(each.finding.rule == "duplicate" for skill in strict for each in skill.found)
     rules = {
         each.finding.rule
         for skill in audit_folder(root, AuditSettings()).skills

@@ -112,6 +112,7 @@ def test_a_skill_file_is_a_zip_also_without_that_extension(tmp_path: Path) -> No
         (b"Rar!\x1a\x07\x00" + b"\0" * 100, "is a rar archive"),
         (b"\x28\xb5\x2f\xfd" + b"\0" * 100, "is compressed with zstd"),
         (gzip.compress(b"only one file"), "is a compressed file and no archive"),
+        (zipped(PLAIN)[:-30], "is cut off or damaged"),
         (b"# Some text\n", "is neither a folder nor an archive"),
         (gzip.compress(tarred(PLAIN))[:-20], "is cut off: it ends before its content does"),
         (tarred(PLAIN)[:1_200], "is cut off"),

@@ -184,7 +184,7 @@ def test_an_accepted_finding_comes_in_and_holds_for_this_content_alone(source: P
     )
     assert "plates" in {done.name for done in report.imported}
     assert History.open(root).log()[0].trailers["Accepted-1"] == f"plates:fetch-and-run:{found.content}"
-    assert accepted_in(root) == {Acceptance("plates", "fetch-and-run", found.content): "ada"}
+    assert accepted_in(root).own == {Acceptance("plates", "fetch-and-run", found.content): "ada"}
     (root / "plates/SKILL.md").unlink()
     again = next(each for each in candidates(read_folder(source), root) if each.name == "plates")
     assert (again.blocking, [each.accepted for each in again.found]) == ((), ["ada"])

@@ -263,3 +263,27 @@ def test_after_an_error_the_target_is_whole_or_absent_and_that_is_what_is_said(
     assert written == ("done" in said.stdout or "is written, but" in said.stdout), said.stdout
     left = [path.name for path in place.iterdir() if path.name != target] if place.exists() else []
     assert all(name in said.stdout for name in left), f"{left} is left, and nobody said so: {said.stdout}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "description"),
+    [
+        ("usage: For mugs.", "For mugs."),
+        ('usage: For mugs.\ndescription: ""', "For mugs."),
+        ("description: ~\nusage: For mugs.", "For mugs."),
+        ("description:\n- mugs: hot\n- cups", "mugs: hot, cups"),
+        ("description:\n  when:\n    - mugs\n    - cups", "when: mugs, cups"),
+    ],
+)
+def test_a_description_in_another_form_keeps_all_of_its_words(lines: str, description: str) -> None:
+    skill = Skill.parse(f"---\nname: a\n{lines}\n---\nBody.\n", name="a")
+    assert skill.description == description
+    done = normalize(skill, "a")
+    assert done.text is not None, done.why
+    again = Skill.parse(done.text, name="a")
+    assert again.valid and again.description == description
+
+
+def test_a_repair_says_whether_the_value_was_quoted() -> None:
+    repairs = normalize(Skill.parse("---\nname: a\ndescription:mugs\n---\nBody.\n"), "a").repairs
+    assert repairs == ("the value of 'description' was written as YAML",)

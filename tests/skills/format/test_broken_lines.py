@@ -71,7 +71,7 @@ def test_the_mended_text_is_yaml_with_the_same_values_and_all_other_bytes(
     made, repairs = mended(text)
     header = read_header(made)
     assert header.metadata == read_header(text).metadata
-    assert not header.broken and repairs == ("the value of 'description' was quoted",)
+    assert not header.broken and [repair.startswith("the value of 'description' was ") for repair in repairs] == [True]
     before, after = text.split("description:")[0], text[text.index("# note") :]
     assert made.startswith(before) and made.endswith(after)
 

@@ -72,15 +72,19 @@ def test_a_programming_error_is_not_translated(root: Path) -> None:
 # Crashes
 
 
-def points(work: Callable[[Path], None], fresh: Callable[[], Path]) -> Iterator[Path]:
-    """A new folder after `work` was killed on it, once for every disk operation."""
+EACH = pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+"""Every third disk operation; all of them in the slow tests."""
+
+
+def points(work: Callable[[Path], None], fresh: Callable[[], Path], every: int) -> Iterator[Path]:
+    """A new folder after `work` was killed on it, once for `every` so many disk operations."""
     number = 1
     while True:
         root = fresh()
         if not killed_at(number, lambda root=root: work(root)):  # type: ignore[misc]
             break
         yield root
-        number += 1
+        number += every
     assert number > 5, "the work hardly touched the disk"
 
 
@@ -97,6 +101,7 @@ def assert_sound(root: Path) -> None:
     assert git(root, "fsck", "--strict", "--no-dangling") == ""
 
 
+@EACH
 @pytest.mark.parametrize(
     "operation",
     [
@@ -106,7 +111,9 @@ def assert_sound(root: Path) -> None:
         Delete("mugs"),
     ],
 )
-def test_a_kill_anywhere_in_a_commit_leaves_one_commit_or_the_other(tmp_path: Path, operation: Operation) -> None:
+def test_a_kill_anywhere_in_a_commit_leaves_one_commit_or_the_other(
+    tmp_path: Path, operation: Operation, every: int
+) -> None:
     number = 0
 
     def fresh() -> Path:
@@ -123,7 +130,7 @@ def test_a_kill_anywhere_in_a_commit_leaves_one_commit_or_the_other(tmp_path: Pa
 
     origin, whole = fresh(), fresh()
     work(whole)
-    for root in points(work, fresh):
+    for root in points(work, fresh, every):
         assert_at_a_commit(root)
         if History.open(root).find("Edit", "e1") is None:
             assert files(root) == files(origin)
@@ -133,8 +140,11 @@ def test_a_kill_anywhere_in_a_commit_leaves_one_commit_or_the_other(tmp_path: Pa
         assert messages(root) == ["edit", "Begin the history with what is here"]
 
 
+@EACH
 @pytest.mark.parametrize("back", ["revert", "restore"])
-def test_a_kill_anywhere_in_an_undo_or_a_restore_leaves_one_commit_or_the_other(tmp_path: Path, back: str) -> None:
+def test_a_kill_anywhere_in_an_undo_or_a_restore_leaves_one_commit_or_the_other(
+    tmp_path: Path, back: str, every: int
+) -> None:
     number = 0
 
     def fresh() -> Path:
@@ -156,7 +166,7 @@ def test_a_kill_anywhere_in_an_undo_or_a_restore_leaves_one_commit_or_the_other(
 
     origin, whole = fresh(), fresh()
     work(whole)
-    for root in points(work, fresh):
+    for root in points(work, fresh, every):
         assert_at_a_commit(root)
         if History.open(root).find("Edit", "back") is None:
             assert files(root) == files(origin)
@@ -194,7 +204,8 @@ def test_a_kill_from_outside_at_any_moment_leaves_one_commit_or_the_other(tmp_pa
     assert_sound(root)
 
 
-def test_a_folder_can_be_opened_again_after_a_kill_anywhere_in_the_first_open(tmp_path: Path) -> None:
+@EACH
+def test_a_folder_can_be_opened_again_after_a_kill_anywhere_in_the_first_open(tmp_path: Path, every: int) -> None:
     number = 0
 
     def fresh() -> Path:
@@ -206,7 +217,7 @@ def test_a_folder_can_be_opened_again_after_a_kill_anywhere_in_the_first_open(tm
     def work(root: Path) -> None:
         History.open(root)
 
-    for root in points(work, fresh):
+    for root in points(work, fresh, every):
         assert_sound(root)
         assert files(root) == {"mugs/SKILL.md": MUGS.encode()}
         assert len(messages(root)) == 1

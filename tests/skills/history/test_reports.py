@@ -43,7 +43,7 @@ def put_skills(history: History) -> str | None:
     return history.put(PUT, message="put", trailers={}, replace={"mugs"})
 
 
-SLOW = [(rename, False), (rename, True), (revert, True), (restore, False), (put_skills, True)]
+WORKS = (rename, revert, restore, put_skills)
 
 
 @pytest.fixture
@@ -55,12 +55,12 @@ def prepared(root: Path) -> Path:
     return root
 
 
-def points(prepared: Path, work: Callable[[History], object], onwards: bool) -> Iterator[tuple[Path, int]]:
-    """A new folder after `work` in which one disk operation failed (`onwards`: and all after it), once for each of them.
+def points(prepared: Path, work: Callable[[History], object], onwards: bool, every: int) -> Iterator[tuple[Path, int]]:
+    """A new folder after `work` in which one disk operation failed (`onwards`: and all after it), for `every` so many.
 
     With it comes what was reported.
     """
-    for number in range(1, 200):
+    for number in range(1, 200, every):
         root = prepared.parent / f"r{number}"
         shutil.copytree(prepared, root, symlinks=True)
 
@@ -87,21 +87,21 @@ def points(prepared: Path, work: Callable[[History], object], onwards: bool) -> 
 
 
 @pytest.mark.parametrize(
-    ("work", "onwards"),
+    ("work", "onwards", "every"),
     [
-        (revert, False),
-        (restore, True),
-        (put_skills, False),
-        *(pytest.param(work, onwards, marks=pytest.mark.slow) for work, onwards in SLOW),
+        (revert, False, 2),
+        (restore, True, 3),
+        (put_skills, False, 3),
+        *(pytest.param(work, onwards, 1, marks=pytest.mark.slow) for work in WORKS for onwards in (False, True)),
     ],
 )
 def test_an_error_in_any_disk_operation_is_reported_as_it_is(
-    prepared: Path, work: Callable[[History], object], onwards: bool
+    prepared: Path, work: Callable[[History], object], onwards: bool, every: int
 ) -> None:
     reports = []
     head = History.open(prepared).head
     plates = edit(prepared, Insert("plates", MUGS.replace("mugs", "plates")))
-    for root, status in points(prepared, work, onwards):
+    for root, status in points(prepared, work, onwards, every):
         reports.append(status)
         found = pygit2.Repository(str(root)).head.target
         assert (str(found) != head) == (status == DONE)

@@ -120,7 +120,8 @@ def test_text_without_a_call_is_no_call(completion: str) -> None:
 def test_a_call_inside_a_thought_is_no_call(dialect: str) -> None:
     thought = DIALECTS[dialect]([("delete_skill", {"skill_name": "x"})])
     real = DIALECTS[dialect](CALLS)
-    assert parse_operations(f"<think>{thought}") == []
+    assert why(f"<think>{thought}") == "it is cut off inside a thought, before an answer"
+    assert parse_operations(f"No.\n<think>{thought}") == []
     assert parse_operations(f"<think>\nMaybe {thought}?\n</think>\nNo.") == []
     assert parse_operations(f"\n<think>Maybe {thought}?</think>{real}") == [INSERT, DELETE]
     assert parse_operations(f"<thinking>Maybe {thought}?</thinking>{real}") == [INSERT, DELETE]
@@ -153,7 +154,7 @@ def test_a_thought_that_began_in_the_prompt_ends_with_its_tag(dialect: str) -> N
 def test_the_thoughts_of_other_models_are_no_calls(begin: str, end: str, dialect: str) -> None:
     thought, real = DIALECTS[dialect]([("delete_skill", {"skill_name": "x"})]), DIALECTS[dialect](CALLS)
     assert parse_operations(f"{begin}Maybe {thought}?{end}\n{real}") == [INSERT, DELETE]
-    assert parse_operations(f"{begin}Maybe {thought}") == []
+    assert why(f"{begin}Maybe {thought}") == "it is cut off inside a thought, before an answer"
     assert parse_operations(f"{begin}Maybe {thought}?{end}No.") == []
 
 
@@ -228,8 +229,25 @@ def test_the_end_of_a_thought_hides_calls_only_once() -> None:
             "its block has no end (it is in GLM's notation)",
         ),
         ("{'name': 'delete_skill', 'arguments': {'skill_name': x}}", "no JSON"),
-        ("name: delete_skill\narguments:\n  skill_name: old", "unknown notation: delete_skill and skill_name"),
-        ("<<CALL>> delete_skill | skill_name = old", "unknown notation: delete_skill and skill_name"),
+        (
+            "name: delete_skill\narguments:\n  skill_name: old",
+            "in YAML, which is not read: delete_skill and skill_name",
+        ),
+        ("```yaml\n- tool: delete_skill\n  args:\n    skill_name: old\n```", "in YAML, which is not read"),
+        ("<invoke><tool_name>delete_skill</tool_name><skill_name>old</skill_name></invoke>", "in XML of another form"),
+        ('<tool_use name="delete_skill"><skill_name>old</skill_name></tool_use>', "in XML of another form"),
+        ("<start_function_call>call:delete_skill{skill_name:<escape>a<escape>}", "in FunctionGemma's notation"),
+        ("[delete_skill]\nskill_name = 'old'", "in TOML, which is not read"),
+        ('{"do": "delete_skill", "skill_name": "old"}', "in JSON of another form"),
+        ("**Tool:** delete_skill\n**skill_name:** old", "in Markdown, which is not read"),
+        ('Action: delete_skill Action Input: {"skill_name": "old"}', "in ReAct's notation without a line for"),
+        (
+            "<<CALL>> delete_skill | skill_name = old",
+            "an unknown notation, which is not read: delete_skill and skill_name",
+        ),
+        ("<|tool_call|>[", "its list of calls has no end"),
+        ("<TOOLCALL>[ {", "its list of calls has no end"),
+        ("<｜tool▁calls▁begin｜>[", "its list of calls has no end"),
         ("<|python_tag|>delete old", "unknown notation, with the mark '<|python_tag|>'"),
         ("[TOOL_CALLS] none of these", "they are no object (it is in Mistral's notation)"),
         ("[TOOL_CALLS] 1 and 2", "unknown notation, with the mark '[TOOL_CALLS]'"),
@@ -392,3 +410,21 @@ def test_the_tools_describe_the_calls_that_are_read() -> None:
         assert list(parameters["properties"]) == [field.name for field in fields]
         assert parameters["required"] == [field.name for field in fields if field.required]
         assert isinstance(only(hermes(call(name, **dict.fromkeys(parameters["properties"], "x")))), kind)
+
+
+@pytest.mark.parametrize(
+    "completion",
+    [
+        '{"tool": "delete_skill", "skill_name": "old"}',
+        '{"operation": "delete_skill", "skill_name": "old"}',
+        '{"command": {"name": "delete_skill", "args": {"skill_name": "old"}}}',
+        '<|python_tag|>delete_skill.call(skill_name="old")',
+    ],
+)
+def test_a_flat_or_wrapped_call_is_read(completion: str) -> None:
+    assert parse_operations(completion) == [Delete("old")]
+
+
+@pytest.mark.parametrize("completion", ["<|tool_call|>[]", "<TOOLCALL>[]</TOOLCALL>", "<tool_calls>\n</tool_calls>"])
+def test_an_empty_list_of_calls_calls_nothing(completion: str) -> None:
+    assert parse_operations(completion) == []

@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from engine.core import seals
 from engine.skills import History, Skill, SkillIndex, SkillRepo
 from engine.skills.search import index as index_module
-from engine.skills.search import key, saved
+from engine.skills.search import saved
 from engine.skills.search.index import SMALL
 from engine.skills.search.words import count_words
 
@@ -114,7 +115,8 @@ def test_the_stored_index_is_no_skill_and_git_ignores_it(root: Path) -> None:
 
 def sealed(state: saved.State) -> bytes:
     """A file that this user wrote, with any content."""
-    return key.seal(msgspec.msgpack.encode(state))
+    content = msgspec.msgpack.encode(state)
+    return seals.seal(content, saved.PURPOSE) + content
 
 
 def changed(**fields: object) -> Callable[[bytes], bytes]:
@@ -181,21 +183,21 @@ def test_an_index_that_came_with_the_repository_is_built_again(root: Path, data_
     poisoned = changed(counts=lambda counts: of_ints(1000) + counts[4:])(file(root).read_bytes())
     file(root).write_bytes(poisoned)
     assert SkillIndex.open(SkillRepo.open(root)).search(QUERY, 9) != expected(root)
-    (data_home / "skillos-tui" / "search.key").unlink()
+    (data_home / "skillos-tui" / "seal.key").unlink()
     assert SkillIndex.open(SkillRepo.open(root)).search(QUERY, 9) == expected(root)
     assert SkillIndex.open(SkillRepo.open(root)).search(QUERY, 9) == expected(root)
 
 
 def test_the_key_is_readable_by_its_user_only(root: Path, data_home: Path) -> None:
     SkillIndex.open(SkillRepo.open(root))
-    assert key.key_file() == data_home / "skillos-tui" / "search.key"
-    assert key.key_file().stat().st_mode & 0o777 == 0o600
+    assert seals.key_file() == data_home / "skillos-tui" / "seal.key"
+    assert seals.key_file().stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("damage", [b"", b"short", b"x" * 33])
 def test_a_damaged_key_is_replaced(root: Path, damage: bytes) -> None:
     SkillIndex.open(SkillRepo.open(root))
-    key.key_file().write_bytes(damage)
+    seals.key_file().write_bytes(damage)
     assert SkillIndex.open(SkillRepo.open(root)).search(QUERY, 9) == expected(root)
     assert saved.read(root) is not None
 
@@ -240,4 +242,4 @@ def test_a_change_of_the_tokenizer_needs_a_new_format_number() -> None:
     """If the expected counts change, increase `saved.FORMAT`, or older stored indexes give wrong results."""
     text = "The cats' naïve re-use of HTTP_2, über 数据库; I/O isn't 3.14, heating generously."
     expected = "cat naiv re use http 2 uber 数据 据库 o isn t 3 14 heat generous"
-    assert (saved.FORMAT, count_words(text)) == (2, dict.fromkeys(expected.split(), 1))
+    assert (saved.FORMAT, count_words(text)) == (3, dict.fromkeys(expected.split(), 1))
