@@ -39,7 +39,6 @@ class Workbench(TerminalApp[str]):
         self.folder = folder
         self.session = session
         self.path = run
-        self.run_id = ""
         self.view = RunView()
         self.names: tuple[str, ...] | None = None
         self.engine: messages.EngineSeen | None = None

@@ -18,7 +18,7 @@ import msgspec
 
 from engine.cli.common import CommandError, Commands, UsageError, add_command, print_json
 from engine.core.output import note, say
-from engine.core.paths import argument_path
+from engine.core.paths import user_path
 from engine.core.text import counted, printable
 from engine.runs import supervisor
 from engine.runs.trash import IDLE, TRASH, RunUse, Trashed, discard, empty, look, restore, trashed
@@ -113,7 +113,7 @@ def _name(home: Path, text: str) -> str:
     """The name of a run that was given by its name, or by its path in the runs' home."""
     if "/" not in text:
         return text
-    path = argument_path(text).absolute()
+    path = user_path(text).absolute()
     if path.parent != home.absolute():
         raise CommandError(f"{path} is not in {home}, and only runs there are pruned; delete another folder yourself")
     return path.name

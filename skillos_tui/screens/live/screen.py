@@ -157,7 +157,7 @@ class LiveScreen(FullScreen):
     def action_follow(self, by: int) -> None:
         view = self.workbench.view
         if self.workbench.lost:
-            self.notify(self.workbench.refusal, severity="warning")
+            self.notify(safe(self.workbench.refusal), severity="warning", markup=False)
             return
         if view.neighbour(1) != view.neighbour(0):
             view.follow(*view.neighbour(by))
