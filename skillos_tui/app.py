@@ -231,7 +231,7 @@ class SkillosApp(Workbench):
         if message.damaged:
             more = f" (and {counted(len(message.damaged) - 1, 'more row')})" if len(message.damaged) > 1 else ""
             repair = f"leave this run and repair it: skillos-engine repair {shlex.quote(str(message.path))}"
-            changed |= self.view.fold(Notice("warning", f"{message.damaged[0]}{more}; {repair}"))
+            changed |= self.view.damaged(f"{message.damaged[0]}{more}; {repair}")
         self._changed(changed)
 
     async def on_run_lost(self, message: messages.RunLost) -> None:
@@ -259,7 +259,7 @@ class SkillosApp(Workbench):
         if message.path != self.path:
             return
         self.caught_up = True
-        self._changed({"review"})
+        self._changed({"review", *self.view.put_damage_last()})
         place, self._place = self._place, None
         if message.news:
             self.news = message.news
