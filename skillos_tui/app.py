@@ -182,7 +182,7 @@ class SkillosApp(Workbench):
 
     async def open_run(self, path: Path) -> None:
         """Close the run that is open, if one is, and show another."""
-        self.path, self.run_id, self.view, self.engine, self.names = path, "", RunView(), None, None
+        self.path, self.view, self.engine, self.names = path, RunView(), None, None
         self.left_out = ()
         self.lost, self.caught_up, self.reopened, self.seen, self.news, self._place = False, False, False, 0, "", None
         self.read_only = ""
@@ -222,7 +222,7 @@ class SkillosApp(Workbench):
     def on_run_opened(self, message: messages.RunOpened) -> None:
         if message.path != self.path:
             return
-        self.run_id, self.read_only = message.id, message.read_only
+        self.read_only = message.read_only
         self.view.identify(message.kind, message.job)
         self.client.follow_skills()
         changed: set[Part] = {"state"}
@@ -232,7 +232,7 @@ class SkillosApp(Workbench):
         if message.damaged:
             more = f" (and {counted(len(message.damaged) - 1, 'more row')})" if len(message.damaged) > 1 else ""
             repair = f"leave this run and repair it: skillos-engine repair {shlex.quote(str(message.path))}"
-            changed |= self.view.fold(Notice("warning", f"{message.damaged[0]}{more}; {repair}"))
+            changed |= self.view.damaged(f"{message.damaged[0]}{more}; {repair}")
         self._changed(changed)
 
     async def on_run_lost(self, message: messages.RunLost) -> None:
@@ -260,7 +260,7 @@ class SkillosApp(Workbench):
         if message.path != self.path:
             return
         self.caught_up = True
-        self._changed({"review"})
+        self._changed({"review", *self.view.put_damage_last()})
         place, self._place = self._place, None
         if message.news:
             self.news = message.news
@@ -317,6 +317,8 @@ class SkillosApp(Workbench):
         self._pass_on(message)
 
     def on_import_refused(self, message: messages.ImportRefused) -> None:
+        if not (self.screen.is_modal and isinstance(self.screen, Listener)):  # the dialog was left meanwhile
+            self.on_notified(messages.Notified("error", message.why))
         self._pass_on(message)
 
     def on_skills_imported(self, message: messages.SkillsImported) -> None:
@@ -385,4 +387,4 @@ class SkillosApp(Workbench):
         """Quit, and print how to return to the run if its engine continues."""
         self.keeper.keep()
         alive = self.engine is not None and self.engine.alive and self.path is not None
-        self.exit(f"The engine continues. To return: skillos-tui {self.path}" if alive else None)
+        self.exit(f"The engine continues. To return: skillos-tui {shlex.quote(str(self.path))}" if alive else None)

@@ -40,7 +40,6 @@ class Workbench(TerminalApp[str]):
         self.folder = folder
         self.session = session
         self.path = run
-        self.run_id = ""
         self.view = RunView()
         self.names: tuple[str, ...] | None = None
         self.left_out: tuple[LeftOut, ...] = ()

@@ -30,7 +30,8 @@ def _pause(options: argparse.Namespace) -> int:
 
 def _resume(options: argparse.Namespace) -> int:
     with open_run(options) as run:
-        _note(supervisor.copy_notice(run))
+        if not run.read_only:
+            _note(supervisor.copy_notice(run))
         edited = "" if run.engine_alive() else _edited(run)
         pid = supervisor.resume(run, user_name(), check=check, worker=options.worker, patience=patience_with_notice())
         _note(supervisor.silence(run))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 
 from engine.cli import exit_codes
@@ -66,5 +67,5 @@ def _conclude(run: Run) -> int:
         reason = " (its engine was killed, or could not write how it ended); its log ends with:"
         reason += f"\n{supervisor.log_tail(run)}"
     note(f"skillos-engine: the run is {end.state} at {end.step} of {end.steps}{lines(reason)}")
-    note(f"To continue: skillos-engine resume {run.path}")
+    note(f"To continue: skillos-engine resume {shlex.quote(str(run.path))}")
     return exit_codes.FAILED

@@ -10,6 +10,7 @@ Every command imports this module, so what plays and generates games is imported
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections import Counter
 from itertools import chain
 from pathlib import Path
@@ -198,5 +199,5 @@ def _generate(options: argparse.Namespace) -> int:
         print_json(written)
         return 0
     say(f"{written.games:,} games, each won by its walkthrough, written to {options.out}")
-    say(f"see them: skillos-engine games --path {options.out}")
+    say(f"see them: skillos-engine games --path {shlex.quote(str(options.out))}")
     return 0

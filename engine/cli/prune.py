@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -18,10 +19,10 @@ import msgspec
 
 from engine.cli.common import CommandError, Commands, UsageError, add_command, print_json
 from engine.core.output import note, say
-from engine.core.paths import argument_path
+from engine.core.paths import user_path
 from engine.core.text import counted, printable
 from engine.runs import supervisor
-from engine.runs.trash import IDLE, TRASH, RunUse, Trashed, discard, empty, look, restore, trashed
+from engine.runs.trash import IDLE, TRASH, RunUse, Trashed, check, discard, empty, look, restore, trashed
 
 SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 SIZES = ("B", "kB", "MB", "GB", "TB")
@@ -93,8 +94,13 @@ def _prune(options: argparse.Namespace) -> int:
         if not options.json:
             note("nothing was moved; name runs, or choose them by --state and --older")
         return code
+    if options.names and (options.state or options.older is not None):
+        raise UsageError("name the runs, or choose them by --state and --older, not both")
     uses = {use.name: use for use in look(home)}
-    names = [_name(home, name) for name in options.names] or [use.name for use in uses.values() if _fits(use, options)]
+    names = list(dict.fromkeys(_name(home, name) for name in options.names)) or [
+        use.name for use in uses.values() if _fits(use, options)
+    ]
+    check(home, names)
     if not names:
         raise CommandError(f"no run in {home} is chosen by these options")
     total = sum(uses[name].bytes for name in names if name in uses)
@@ -104,7 +110,7 @@ def _prune(options: argparse.Namespace) -> int:
         print_json(Moved(moved, total))
         return 0
     say(f"moved into the trash: {counted(len(moved), 'run')}, {size(total)}")
-    say(f"to undo it: skillos-engine runs restore {moved[0] if len(moved) == 1 else 'NAME'}")
+    say(f"to undo it: skillos-engine runs restore {shlex.quote(moved[0]) if len(moved) == 1 else 'NAME'}")
     say("to free the room: skillos-engine runs prune --empty-trash")
     return 0
 
@@ -113,7 +119,7 @@ def _name(home: Path, text: str) -> str:
     """The name of a run that was given by its name, or by its path in the runs' home."""
     if "/" not in text:
         return text
-    path = argument_path(text).absolute()
+    path = user_path(text).absolute()
     if path.parent != home.absolute():
         raise CommandError(f"{path} is not in {home}, and only runs there are pruned; delete another folder yourself")
     return path.name
@@ -121,7 +127,7 @@ def _name(home: Path, text: str) -> str:
 
 def _fits(use: RunUse, options: argparse.Namespace) -> bool:
     """Whether the options choose a run; one that cannot be read, or has an engine, is chosen by its name only."""
-    if use.state not in IDLE or use.age_s is None or options.names:
+    if use.state not in IDLE or use.age_s is None:
         return False
     return (not options.state or use.state in options.state) and use.age_s >= (options.older or 0.0)
 

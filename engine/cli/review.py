@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def _review(options: argparse.Namespace) -> int:
         if options.action == "list":
             return _list_edits(run, options)
         if options.edit is None:
-            raise RunError(f"which edit? skillos-engine review {options.run} {options.action} ID")
+            raise RunError(f"which edit? skillos-engine review {shlex.quote(options.run)} {options.action} ID")
         if options.reason and options.action in ("show", "requeue"):
             raise UsageError(f"--reason belongs to a decision, and {options.action} is none")
         if options.action == "show":
@@ -59,7 +60,7 @@ def _review(options: argparse.Namespace) -> int:
         if edit.state == "conflicted":
             note(
                 f"{edit.skill} changed since this edit was proposed; nothing was written. "
-                f"Against the present text: skillos-engine review {options.run} requeue {edit.id}",
+                f"Against the present text: skillos-engine review {shlex.quote(options.run)} requeue {edit.id}",
             )
             return 1
     return 0
@@ -91,7 +92,7 @@ def _undo(run: Run, options: argparse.Namespace) -> int:
         commit = before.decision.commit[:10] if before.decision else ""
         say(
             printable(f"reverted commit {commit} of {before.skill}; to put the edit back into the queue:")
-            + f" skillos-engine review {options.run} requeue {edit.id}"
+            + f" skillos-engine review {shlex.quote(options.run)} requeue {edit.id}"
         )
     return 0
 

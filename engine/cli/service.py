@@ -9,6 +9,8 @@ interrupted or failed, and ends at once where the run has finished or a person s
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 import time
 
 import msgspec
@@ -21,6 +23,7 @@ from engine.cli.common import (
     open_run,
     patience_with_notice,
     print_json,
+    run_path,
     user_name,
 )
 from engine.cli.follow import POLL_SECONDS, follow, has_ended
@@ -28,6 +31,7 @@ from engine.core.output import note, say
 from engine.core.text import printable
 from engine.runs import supervisor
 from engine.runs.directory import Run
+from engine.runs.errors import ReadOnlyRun
 from engine.runs.measurements import finished_incomplete
 from engine.runs.status import shown_state
 from engine.system import service
@@ -66,7 +70,10 @@ def _unit(options: argparse.Namespace) -> service.Unit:
 
 
 def _install(options: argparse.Namespace) -> int:
-    unit = _unit(options)
+    with open_run(options) as run:
+        if run.read_only:
+            raise ReadOnlyRun(run.path, run.read_only)
+        unit = service.unit_of(run.path)
     written = service.install(unit)
     say(f"{'wrote' if written else 'there already:'} {unit.path}")
     if why := service.user_manager():
@@ -86,7 +93,10 @@ def _install(options: argparse.Namespace) -> int:
 
 
 def _uninstall(options: argparse.Namespace) -> int:
-    unit = _unit(options)
+    path = run_path(options)  # the run may be gone by now
+    if not os.path.lexists(path) and path.name == options.run:
+        path = supervisor.runs_home() / path
+    unit = service.unit_of(path)
     why = service.user_manager()
     if not why and service.owner(unit) == unit.run:
         service.systemctl("disable", unit.name, fails=True)
@@ -105,7 +115,7 @@ def _status(options: argparse.Namespace) -> int:
     if options.json:
         print_json(shown)
     elif not installed:
-        say(f"the run {unit.run} has no service; install one: skillos-engine service install {unit.run}")
+        say(f"the run {unit.run} has no service; install one: skillos-engine service install {shlex.quote(unit.run)}")
     else:
         enabled = "enabled" if shown.enabled else "not enabled"
         say(printable(f"{unit.path}: {enabled}, {active or f'unknown whether it runs: {why}'}"))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
@@ -199,7 +200,7 @@ def _run_for(path: Path | None, kind: str, config: Config, repo: Path | None) ->
 
 def _check_same(run: Run, kind: str, config: Config, repo: Path | None) -> None:
     """Raises `RunError` where the run is of another kind, has ended, or has other settings."""
-    advice = f"to continue it: skillos-engine resume {run.path}; or name another directory"
+    advice = f"to continue it: skillos-engine resume {shlex.quote(str(run.path))}; or name another directory"
     if run.kind != kind:
         raise RunError(f"{run.path} is a {run.kind} run, not a {kind} run; {advice}")
     if run.state().state == "finished" and not finished_incomplete(run):

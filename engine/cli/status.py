@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from pathlib import Path
 
 from engine.cli.common import Commands, add_command, open_run, print_json
 from engine.core.output import say
@@ -43,7 +44,7 @@ def _status(options: argparse.Namespace) -> int:
 def summary_line(now: Status) -> str:
     """A run in one line."""
     reason = f" ({printable(now.reason, 200)})" if now.reason else ""
-    what = printable(f"{now.run}: {now.kind} {now.profile}, {now.state}")
+    what = printable(f"{Path(now.path).name}: {now.kind} {now.profile}, {now.state}")
     return f"{what}{reason}, {now.step} of {now.steps}{', read-only' if now.read_only else ''}"
 
 

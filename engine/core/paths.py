@@ -30,7 +30,7 @@ def user_path(text: str) -> Path:
     if not text:
         raise BadPath("a path is expected, and it is empty")
     if has_credentials(text) and not os.path.lexists(text):
-        raise BadPath(SECRET)
+        raise BadPath(f"this path {SECRET}")
     if "\0" in text:
         raise BadPath("a path cannot have a null character in it")
     expanded = os.path.expanduser(text)  # noqa: PTH111 - a Path would forget the "./" of "./~games"

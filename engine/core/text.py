@@ -17,7 +17,6 @@ HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 """The Unicode categories that a terminal obeys or does not show: control, format, surrogate, private, line separators."""
 
 _NOT_PLAIN = re.compile(r"[^\n\x20-\x7e]")
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 _QUERY_NAMES = (
     r"[\w.-]{0,40}(?:token|api[_-]?key|secret|passw(?:or)?d|passphrase|signature|credential)[\w.-]{0,40}"
@@ -29,7 +28,9 @@ _CREDENTIALS = re.compile(
         | [^\s/?\#@:\[]{{1,300}}:(?!\d+(?:[/?\#]|$))\S{{0,300}}    # a password with / ? or # in it
     )@
     | (?P<web>\b(?:https?|ftp):/{{1,3}})[^\s/?\#@]{{1,300}}@       # a token in the place of the user
-    | (?P<name>[?&;](?:{_QUERY_NAMES})=)[^\s&;\#'"<>]+     # a parameter of a URL
+    | (?P<name>[?&;\#](?:{_QUERY_NAMES})=)[^\s&;\#'"<>]+     # a parameter of a URL
+    | (?<=['"])(?P<blank>[a-z][a-z0-9+.-]{{0,20}}://)[^/?\#@'"\n]{{0,300}}:[^/?\#'"\n]{{0,300}}@  # quoted: with blanks
+    | (?<=['"])(?:[\w.-]{{0,100}}//)?[^\s/@:'"]{{1,300}}:(?!/)[^\s@'"]{{1,300}}@(?=[\w-])  # quoted: user:password@host
     | \b(?-i:gh[oprsu]_|github_pat_|glpat-|hf_|sk-(?:[a-z]+\d*-)?|xox[abprs]-|AKIA)[a-z0-9_]{{16,}}   # tokens of services
     | (?P<bearer>\bBearer\s+)[a-z0-9._~+/=-]{{8,}}
     """,
@@ -76,7 +77,7 @@ def json_text(value: Any, *, indent: bool = False, ascii: bool = False) -> str:
     text = (msgspec.json.format(encoded) if indent else encoded).decode()
     if text.isascii() and "\x7f" not in text:
         return text
-    return (_NOT_ASCII if ascii else _NOT_PLAIN).sub(lambda found: _json_escaped(found[0], ascii), text)
+    return _NOT_PLAIN.sub(lambda found: _json_escaped(found[0], ascii), text)
 
 
 def _json_escaped(character: str, always: bool) -> str:
@@ -92,9 +93,9 @@ def without_credentials(text: str) -> str:
 
 
 def _redacted(found: re.Match[str]) -> str:
-    if url := found["url"] or found["web"]:
+    if url := found["url"] or found["web"] or found["blank"]:
         return f"{url}…@"
-    return f"{found['name'] or found['bearer'] or ''}…"
+    return f"{found['name'] or found['bearer'] or ''}…{'@' if found[0].endswith('@') else ''}"
 
 
 def has_credentials(value: str) -> bool:

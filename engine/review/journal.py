@@ -13,6 +13,7 @@ the two, `reconcile` finds the commit by its token, and logs the decision. A com
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -139,7 +140,7 @@ def _made(run: Run, token: str, failed: str, write: Callable[[History], str]) ->
         except HistoryError as unreadable:
             raise NotLogged(
                 f"whether it was committed cannot be read ({unreadable}), after: {error}. If it was, the log gets it when "
-                f"the run is opened next: skillos-engine review {run.path} list --all"
+                f"the run is opened next: skillos-engine review {shlex.quote(str(run.path))} list --all"
             ) from error
         if found is None:
             raise ReviewError(f"{failed}: {error}") from error

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import shutil
 import stat
 import time
@@ -225,7 +226,9 @@ class Run:
         """One edit. Raises `RunError` when the run has none of that id, `DamagedRun` when it cannot be read."""
         found = rows.rows(self.db, "edits", EditRow, "WHERE edit = ?", [edit_id]).whole()
         if not found:
-            raise RunError(f"{self.path} has no edit {edit_id!r}; see: skillos-engine review {self.path} list")
+            raise RunError(
+                f"{self.path} has no edit {edit_id!r}; see: skillos-engine review {shlex.quote(str(self.path))} list"
+            )
         return found[0].data
 
     def edit_states(self) -> Read[EditStateRow]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 import time
 from pathlib import Path
@@ -316,7 +317,7 @@ class Idle(_LockedFile):
         if not engine.works and engine.note:
             return f"{engine.note}. Stop that process, or delete {self.path}, and try again"
         who = engine.process or holder_of(self.path)
-        return f"another engine works on {self.run} ({who}); stop it first: skillos-engine stop {self.run}"
+        return f"another engine works on {self.run} ({who}); stop it first: skillos-engine stop {shlex.quote(str(self.run))}"
 
 
 class EngineLock(Idle):
@@ -350,7 +351,7 @@ class EngineLock(Idle):
             raise RunGone(f"{self.path} was replaced and another process holds it, so the engine ends", moved=False)
         raise RunError(
             f"cannot write the heartbeat of {self.run}: {LOCK_FILE} was {'replaced' if self.path.exists() else 'deleted'}, "
-            f"so a second engine could begin. To continue: skillos-engine resume {self.run}"
+            f"so a second engine could begin. To continue: skillos-engine resume {shlex.quote(str(self.run))}"
         )
 
 
@@ -380,7 +381,7 @@ class StartLock(_LockedFile):
         if starting(self.run) is not None and process is not None:
             return (
                 f"an engine of {self.run} is loading already ({process}); wait for it, or end it: "
-                f"skillos-engine stop {self.run}"
+                f"skillos-engine stop {shlex.quote(str(self.run))}"
             )
         return f"{holder_of(self.path)} holds {self.path}: it starts an engine at this moment, or keeps others from it"
 

@@ -12,6 +12,7 @@ moved, nor one that holds the skill repository of another run. Skill repositorie
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import stat
 import time
@@ -29,6 +30,8 @@ from engine.runs.process import LOCK_FILE, START_FILE
 from engine.runs.status import ShownState
 
 TRASH = ".trash"
+PART = ".deleting-"
+"""What the name of a run in the trash begins with while it is deleted."""
 IDLE: frozenset[str] = FINAL_STATES | {"interrupted"}
 """The states of a run that no engine works on."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -84,9 +87,7 @@ def disk_use(folder: Path | str) -> int:
 def discard(home: Path, names: Sequence[str]) -> list[str]:
     """Move runs into the trash, together; the names of those that were moved. Raises `TrashError` before any is moved, where
     one cannot be."""
-    for name in dict.fromkeys(names):
-        _check_name(name)
-        _check_run(home, name)
+    check(home, names)
     moved: list[str] = []
     with ExitStack() as held:
         for name in dict.fromkeys(names):
@@ -105,6 +106,22 @@ def discard(home: Path, names: Sequence[str]) -> list[str]:
                 raise TrashError(f"cannot move {home / name} into the trash: {error.strerror}{done}") from error
             moved.append(name)
     return moved
+
+
+def check(home: Path, names: Sequence[str]) -> None:
+    """Raises `TrashError` where a run cannot be moved: it is no idle run of `home`, or a run that stays needs it."""
+    for name in names:
+        _check_name(name)
+        _check_run(home, name)
+    folders = {name: (home / name).resolve() for name in names}
+    for other in supervisor.find_runs(home):
+        if other.status is None or Path(other.path).name in folders:
+            continue
+        with Run.open(other.path) as run:
+            repo = run.repo_path.resolve()
+        for name, folder in folders.items():
+            if repo.is_relative_to(folder):
+                raise TrashError(f"{name} has the skill repository of the run {Path(other.path).name} in it")
 
 
 def restore(home: Path, name: str) -> Path:
@@ -144,7 +161,9 @@ def empty(home: Path) -> int:
         path = home / TRASH / each.batch / each.name
         try:
             with _locked(path), _opened(path.parent) as batch:
-                shutil.rmtree(each.name, dir_fd=batch)
+                part = f"{PART}{path.lstat().st_ino}"  # no run's name: what is left after a kill is not restored
+                os.rename(each.name, part, src_dir_fd=batch, dst_dir_fd=batch)
+                shutil.rmtree(part, dir_fd=batch)
             freed += each.bytes
             with suppress(OSError):  # others are still in it
                 path.parent.rmdir()
@@ -161,7 +180,7 @@ def _check_name(name: str) -> None:
 
 
 def _check_run(home: Path, name: str) -> None:
-    """Raises `TrashError` for what is no idle run of `home`, and for one that another run needs."""
+    """Raises `TrashError` for what is no idle run of `home`."""
     path = home / name
     try:
         is_folder = stat.S_ISDIR(os.lstat(path).st_mode)
@@ -173,15 +192,7 @@ def _check_run(home: Path, name: str) -> None:
         raise TrashError(f"{path} is not a run: it has no {DATABASE}; it is left as it is")
     status = supervisor.summary_of(path).status
     if status is not None and status.state not in IDLE:
-        raise TrashError(f"{name} is {status.state}; stop it first: skillos-engine stop {path}")
-    for other in supervisor.find_runs(home):
-        if other.status is not None and Path(other.path) != path and _works_in(Path(other.path), path):
-            raise TrashError(f"{name} has the skill repository of the run {Path(other.path).name} in it")
-
-
-def _works_in(run_path: Path, folder: Path) -> bool:
-    with Run.open(run_path) as run:
-        return run.repo_path.resolve().is_relative_to(folder.resolve())
+        raise TrashError(f"{name} is {status.state}; stop it first: skillos-engine stop {shlex.quote(str(path))}")
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def text_of(unit: Unit, command: list[str] | None = None) -> str:
         condition=unit.run.replace("%", "%%"),
         key=RUN_KEY,
         run=unit.run,
-        command=" ".join(map(_quoted, command or [*_python(), "service", "run", unit.run])),
+        command=" ".join(map(_quoted, command or [*_python(), "service", "run", unit.run])).replace("$", "$$"),
         environment="".join(f"Environment={_quoted(f'{name}={value}')}\n" for name, value in _import_path().items()),
     )
 
@@ -210,6 +210,6 @@ def _escaped(name: str) -> str:
 
 
 def _quoted(word: str) -> str:
-    """A word of a command line in a unit: `%`, `$`, quotes and backslashes stand for themselves."""
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    """A word in a unit: `%`, quotes and backslashes stand for themselves."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped}"'

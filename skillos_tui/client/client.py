@@ -5,7 +5,7 @@
     client.open(path)                              # RunOpened, then EventsRead as the engine works, or RunLost
     client.decide(edit, "approve")                 # DecisionTaken or DecisionRefused; the event arrives by EventsRead
     client.start(StartRun("train", "pocket"))      # RunCreated or StartRefused
-    client.read_source(Path("skills.zip"))         # SourceRead or ImportRefused; then import_skills
+    client.read_source("~/skills.zip")             # SourceRead or ImportRefused; then import_skills
 
 No call blocks the app's thread. What the disk or a run refuses becomes a message; other errors end the program.
 """
@@ -116,7 +116,7 @@ class Client:
                     return
                 job = job_of(run.kind)
                 tail = self._tail = Tail(run, job, self._post)
-                self._post(RunOpened(run.path, run.id, run.kind, job, run.read_only, tuple(run.damaged())))
+                self._post(RunOpened(run.path, run.kind, job, run.read_only, tuple(run.damaged())))
                 if run.db.copied:
                     self._post(Notified("warning", f"A private copy of the run is read, since {run.read_only}."))
                 last = tail.read_past()
@@ -220,11 +220,11 @@ class Client:
 
     # Import
 
-    def read_source(self, path: Path) -> None:
+    def read_source(self, place: str) -> None:
         """Read the skills of a source: `SourceRead`, or `ImportRefused`."""
         from skillos_tui.client import importing
 
-        self._with_repo(lambda repo: SourceRead(importing.read(path, repo)))
+        self._with_repo(lambda repo: SourceRead(importing.read(place, repo)))
 
     def import_skills(self, source: Source, choices: Mapping[str, Choice]) -> None:
         """Import skills as they were chosen, by place: `SkillsImported`, or `ImportRefused` and nothing was written."""

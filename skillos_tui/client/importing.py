@@ -1,6 +1,6 @@
 """Skills that are brought into the repository of a run, one by one as a person chooses.
 
-source = read(Path("collection.zip"), repo)      # raises `SkillosError`, `OSError`
+source = read("~/collection.zip", repo)      # raises `SkillosError`, `OSError`
 answers(source.listed[0])                        # what a person can choose for it, the default first
 bring(source, repo, choices, by="ada")           # one commit, or nothing
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.core.paths import user_path
 from engine.core.text import counted
 from engine.skills.exchange import (
     Bundle,
@@ -30,9 +31,9 @@ from engine.skills.exchange import (
 
 
 class Source(msgspec.Struct, frozen=True):
-    """What was read from `path`: the bundle, and its skills as candidates for one repository."""
+    """What was read from `place`, as a person named it: the bundle, and its skills as candidates for one repository."""
 
-    path: Path
+    place: str
     bundle: Bundle
     listed: tuple[Candidate, ...]
 
@@ -45,10 +46,10 @@ class Answer(msgspec.Struct, frozen=True):
     text: str
 
 
-def read(path: Path, repo: Path) -> Source:
+def read(place: str, repo: Path) -> Source:
     """Read a folder, an archive or a repository. Raises `SkillosError`, and `OSError`."""
-    bundle = read_source(path.expanduser().absolute())
-    return Source(path, bundle, candidates(bundle, repo))
+    bundle = read_source(user_path(place).absolute())
+    return Source(place, bundle, candidates(bundle, repo))
 
 
 def answers(candidate: Candidate) -> tuple[Answer, ...]:

@@ -55,7 +55,6 @@ class RunOpened(Message):
     only be read, "" where it can be written. `damaged` are sentences about the rows that cannot be read."""
 
     path: Path
-    id: str
     kind: str
     job: JobKind | None
     read_only: str = ""

@@ -141,6 +141,7 @@ class RunView:
     superseded: int = 0
     memory: MemoryMeasured | None = None
     notices: list[Notice] = field(default_factory=list)
+    damage: list[Notice] = field(default_factory=list)
 
     def identify(self, kind: str, job: JobKind | None) -> None:
         """Set the run's kind; before the first event."""
@@ -407,8 +408,20 @@ class RunView:
     def _unreadable(self, event: Unreadable) -> set[Part]:
         """Something in the log that cannot be shown; the same is said once."""
         why = f"an event of the log cannot be read ({event.kind}: {event.why}); `skillos-engine verify` names each"
+        return self.damaged(why)
+
+    def damaged(self, why: str) -> set[Part]:
+        """Something of the run cannot be read; the same is said once."""
         notice = Notice("warning", why)
-        return set() if notice in self.notices else self._notice(notice)
+        if notice in self.damage:
+            return set()
+        self.damage = [*self.damage[1 - MAX_NOTICES :], notice]
+        return self._notice(notice)
+
+    def put_damage_last(self) -> set[Part]:
+        """Make the damage the newest notices, so that no older warning of the log hides it."""
+        self.notices = [notice for notice in self.notices if notice not in self.damage] + self.damage
+        return {"notice"} if self.damage else set()
 
 
 _RULES: dict[type, Callable[[RunView, Any], set[Part]]] = {

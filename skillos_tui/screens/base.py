@@ -84,7 +84,8 @@ class FullScreen(Screen[None], Listener):
         if app.lost:
             return line("bad:✗ cannot be read", "axis:  │  ", f"muted:{app.path}")
         silent = app.engine.silent if app.engine else 0
-        return partial(state_line, app.view, app.shown_state, app.run_id, silent, read_only=bool(app.read_only))
+        name = app.path.name if app.path is not None else ""
+        return partial(state_line, app.view, app.shown_state, name, silent, read_only=bool(app.read_only))
 
     def hear(self, key: events.Key) -> bool:
         """Drop what is typed right after a key that was refused, and show the count; another key clears the answer."""

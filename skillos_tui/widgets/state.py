@@ -38,7 +38,7 @@ Piece = list[Line]
 
 
 def state_line(
-    view: RunView, shown: ShownState, run_id: str, silent: int, width: int, *, read_only: bool = False
+    view: RunView, shown: ShownState, name: str, silent: int, width: int, *, read_only: bool = False
 ) -> Line:
     """The engine's state, its progress, the time left, and the number of edits that wait; at most `width` cells.
 
@@ -54,7 +54,7 @@ def state_line(
             line(f"warn:{len(view.pending):,} {word}" if view.pending else "") for word in ("to review", "wait")
         ],
         "work": _work(view, progress),
-        "run": [line(f"muted:{run_id}"), line(f"muted:{short_name(run_id)}"), line()],
+        "run": [line(f"muted:{name}"), line(f"muted:{short_name(name)}"), line()],
     }
     form = dict.fromkeys(pieces, 0)
     item = _joined(pieces, form)

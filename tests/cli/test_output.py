@@ -74,7 +74,7 @@ def test_what_the_terminal_lacks_is_replaced(skills: Path, encoding: str) -> Non
     assert (shown.returncode, shown.stderr) == (0, b"")
     assert "name: fly" in shown.stdout.decode(encoding)
     listed = program(*ENGINE, "skills", skills, "list", "--json", PYTHONIOENCODING=encoding)
-    assert json.loads(listed.stdout.decode(encoding))[0]["description"] == "Use 🚀 to fly, été 漢字."
+    assert json.loads(listed.stdout.decode(encoding))["skills"][0]["description"] == "Use 🚀 to fly, été 漢字."
 
 
 @pytest.mark.parametrize("command", [ENGINE, WORKBENCH], ids=["engine", "workbench"])

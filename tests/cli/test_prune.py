@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -209,3 +210,45 @@ def read_only(home: Path) -> Iterator[Path]:
 def test_a_home_that_cannot_be_written_is_a_sentence(read_only: Path) -> None:
     done = shell("runs", "prune", "a", "--yes")
     assert done.code == 1 and "cannot make" in done.err
+
+
+def test_a_run_is_moved_together_with_the_run_whose_repository_it_has(home: Path) -> None:
+    host = make(home, "host")
+    make(home, "guest", repo=host / "repo")
+    alone = shell("runs", "prune", "--yes", "host")
+    assert alone.code == 1 and "host has the skill repository of the run guest" in alone.err
+    assert shell("runs", "prune", "--yes", "host", "guest").code == 0 and names(home) == []
+
+
+def test_names_and_choices_are_not_mixed_and_names_are_checked_before_the_question(home: Path) -> None:
+    make(home, "a", "failed")
+    mixed = shell("runs", "prune", "--yes", "a", "--state", "finished")
+    assert mixed.code == 2 and "not both" in mixed.err
+    unknown = shell("runs", "prune", "nosuch")
+    assert unknown.code == 1 and "there is no run 'nosuch'" in unknown.err
+    url = shell("runs", "prune", "--yes", "https://ann:tok3n@host/x")
+    assert url.code == 1 and "tok3n" not in url.err and "Traceback" not in url.err
+    assert names(home) == ["a"]
+
+
+def test_the_way_back_is_a_command_of_the_shell(home: Path) -> None:
+    make(home, "odd name's $HOME")
+    done = shell("runs", "prune", "--yes", "odd name's $HOME")
+    command = next(line for line in done.out.splitlines() if "to undo it" in line).partition(": ")[2]
+    assert shlex.split(command)[1:] == ["runs", "restore", "odd name's $HOME"]
+
+
+def test_what_a_kill_left_of_a_deleted_run_is_not_restored(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(home, "a")
+    discard(home, ["a"])
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("engine.runs.trash.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            empty(home)
+    with pytest.raises(TrashError, match="there is no run 'a' in the trash"):
+        restore(home, "a")
+    assert empty(home) > 0 and trashed(home) == []

@@ -165,3 +165,18 @@ def test_a_failure_is_1_so_that_systemd_tries_again(place: Path) -> None:
         run.append(StateChanged("failed", "before"))
         assert run_service(run.path, "fail") == 1
         kill_engine(run)
+
+
+def test_a_run_that_can_only_be_read_gets_no_unit(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make(place / "r1")
+    monkeypatch.setattr(Run, "read_only", "the file system is mounted read-only")
+    assert main(["service", "install", str(run)]) == 1
+    assert not unit_file(place, "skillos-r1.service").exists()
+
+
+def test_the_unit_of_a_run_that_is_gone_can_be_removed(place: Path) -> None:
+    run = make(place / "data/skillos-tui/runs/r1")
+    assert shell("service", "install", "r1").code == 0
+    shutil.rmtree(run)
+    assert shell("service", "uninstall", "r1").code == 0
+    assert not unit_file(place, "skillos-r1.service").exists()

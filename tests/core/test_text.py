@@ -37,6 +37,11 @@ def test_json_has_no_character_that_a_terminal_obeys_and_reads_back_as_the_same(
     assert text.isascii() or not ascii
 
 
+@pytest.mark.parametrize("text", ["\x7f", "\x7fé"])
+def test_json_in_ascii_stays_json_when_it_is_printed(text: str) -> None:
+    assert json.loads(printable_lines(json_text([text], ascii=True))) == [text]
+
+
 def test_json_without_a_lone_surrogate_is_escaped_too() -> None:
     text = json_text(["\x9b\u202e\x7f\U000e0041 🚀"])
     assert text == '["\\u009b\\u202e\\u007f\\udb40\\udc41 🚀"]'
@@ -53,6 +58,7 @@ SECRETS = {
     "https://host/v1?api_key=TOKEN&model=x": "https://host/v1?api_key=…&model=x",
     "https://host/v1?a=b&access-token=TOKEN": "https://host/v1?a=b&access-token=…",
     "https://host/v1?X-Amz-Signature=TOKEN": "https://host/v1?X-Amz-Signature=…",
+    "https://host/app#access_token=TOKEN": "https://host/app#access_token=…",
     "Authorization: Bearer TOKEN-0123456789": "Authorization: Bearer …",
     "hf_TOKENTOKENTOKENTOKEN": "…",
 }
@@ -68,6 +74,8 @@ def test_passwords_and_tokens_are_found_and_left_out(text: str, shown: str) -> N
 @pytest.mark.parametrize("value", ["ann:TOKEN@host.example", "//ann:TOKEN@host:80", "https://ann:TO KEN@host"])
 def test_a_value_as_a_whole_may_be_one_without_the_form_of_a_url(value: str) -> None:
     assert has_credentials(value)
+    for quoted in (repr(value), f'"{value}"', repr(f"model.{value}")):
+        assert "TO" not in without_credentials(f"there is no profile {quoted}; choose another")
 
 
 @pytest.mark.parametrize(
@@ -88,9 +96,10 @@ def test_a_value_as_a_whole_may_be_one_without_the_form_of_a_url(value: str) -> 
 def test_what_only_looks_like_one_stays(text: str) -> None:
     assert not has_credentials(text)
     assert without_credentials(text) == text
+    assert without_credentials(repr(text)) == repr(text)
 
 
-@pytest.mark.parametrize("piece", ["a.", "a://", "https://a:", "?token", "?aaaa", ":", "@", "Bearer "])
+@pytest.mark.parametrize("piece", ["a.", "a://", "https://a:", "?token", "?aaaa", ":", "'a:", "'a://a", "@", "Bearer "])
 def test_a_hostile_text_is_searched_in_linear_time(piece: str) -> None:
     began = time.monotonic()
     without_credentials(piece * 50_000)

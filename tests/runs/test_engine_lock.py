@@ -357,7 +357,9 @@ def test_only_the_owner_can_open_the_locks_from_the_first_moment_and_all_else_fo
         finally:
             os.umask(before)
         for path in (tmp_path / f"{mask}", *(tmp_path / f"{mask}").rglob("*")):
-            expected = folders if path.is_dir() else 0o600 if path.name in (LOCK_FILE, START_FILE) else files
+            expected = (
+                folders if path.is_dir() else 0o600 if path.name in (LOCK_FILE, START_FILE, "decisions.lock") else files
+            )
             assert path.stat().st_mode & 0o777 == expected, path
 
 

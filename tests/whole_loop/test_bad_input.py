@@ -53,7 +53,7 @@ def test_a_directory_of_something_else_is_left_alone(place, action):
 def test_a_database_of_something_else_is_left_alone(place):
     (place / "run.db").write_bytes(b"no database at all" * 100)
     done = skillos("train", *TINY, "--run", place)
-    assert done.returncode == 1 and "not a run" in done.stderr
+    assert done.returncode == 1 and "file is not a database" in done.stderr
     assert (place / "run.db").read_bytes() == b"no database at all" * 100
 
 

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from engine.core.events import Notice
 from skillos_tui.screens.home.runs import RunList
 from tests.workbench.recording import record_training
 from tests.workbench.stage import on_screen, screen_lines, until, workbench
@@ -57,6 +58,19 @@ async def test_a_run_with_a_damaged_row_opens_and_names_it(tmp_path: Path) -> No
         assert "find-" in on_screen(pilot)
         await pilot.press("r")
         await until(pilot, "waiting")
+
+
+async def test_no_older_warning_hides_the_damage(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=2)
+    run.append(Notice("warning", "a prompt was shortened"))
+    run.close()
+    sql(tmp_path / "run", "UPDATE steps SET data = 'garbage' WHERE step = 1")
+    async with workbench(tmp_path / "run", size=(160, 40)) as pilot:
+        await until(pilot, lambda: "repair it" in on_screen(pilot) and pilot.app.caught_up)  # type: ignore[attr-defined]
+        await pilot.pause()
+        assert "row 1 of the table steps in run.db cannot be read" in flat(on_screen(pilot))
+        await pilot.press("x")
+        await until(pilot, lambda: "repair it" not in on_screen(pilot))
 
 
 async def test_a_run_whose_state_is_lost_shows_what_its_log_has_and_what_to_do(tmp_path: Path) -> None:

@@ -123,3 +123,42 @@ async def test_the_dialog_fits(run: Path, source: Path, tmp_path: Path, size: tu
         assert isinstance(pilot.app.screen, ImportScreen)
         await pilot.press("end", "space")
         await until(pilot, "ctrl+s import 59")
+
+
+async def test_a_home_folder_is_meant_by_a_tilde_and_an_unknown_one_is_refused(
+    run: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(source.parent))
+    async with workbench(run) as pilot:
+        await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen))
+        at_once(pilot, "i")
+        await until(pilot, "Import skills")
+        at_once(pilot, *"~nosuch/x", "enter")
+        await until(pilot, "~nosuch has no home folder")
+        at_once(pilot, "ctrl+u", *"https://ann:tok3n@host/x", "enter")
+        await until(pilot, "this path has a password or token in it")
+        at_once(pilot, "ctrl+u", *"~/source", "enter")
+        await until(pilot, "6 skills in source")
+
+
+async def test_what_is_typed_after_enter_is_not_part_of_what_is_read(run: Path, source: Path) -> None:
+    async with workbench(run) as pilot:
+        await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen))
+        at_once(pilot, "i")
+        await until(pilot, "Import skills")
+        at_once(pilot, *str(source), "enter", "x", "ctrl+s")
+        await until(pilot, "The source was changed while it was read")
+        at_once(pilot, "backspace", "enter")
+        await until(pilot, "6 skills in source")
+    assert list(SkillRepo.open(run / "repo")) == ["cups", "same"]
+
+
+async def test_a_refusal_is_shown_after_the_dialog_was_left(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04 no zip")
+    async with workbench(run) as pilot:
+        await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen))
+        at_once(pilot, "i")
+        await until(pilot, "Import skills")
+        at_once(pilot, *str(tmp_path / "broken.zip"), "enter", "escape")
+        await until(pilot, "is neither a folder")
+        assert isinstance(pilot.app.screen, LiveScreen)

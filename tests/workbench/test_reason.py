@@ -169,7 +169,7 @@ async def test_a_veto_that_the_disk_refuses_keeps_its_text(tmp_path: Path) -> No
         with run.db.transaction() as connection:
             connection.execute("CREATE TRIGGER full BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'no room'); END")
         await pilot.press("enter")
-        await until(pilot, lambda: "is damaged" in bottom(pilot))
+        await until(pilot, lambda: "no room" in bottom(pilot))
         assert decided(run) == {}
         assert Session.load(tmp_path / "state").draft(run.path, "e0") == "too vague"
         with run.db.transaction() as connection:

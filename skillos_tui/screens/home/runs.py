@@ -181,7 +181,7 @@ def progress(status: Status, width: int) -> str:
 def run_name(status: Status, width: int) -> str:
     """The run's name in `width` cells. If it is too long, the parts that are in other columns (the date, the kind) are left
     out, then its middle: names differ by the time, or at their end."""
-    name = safe(status.run)
+    name = safe(Path(status.path).name)
     time_first = short_name(name) != name
     for shorter in (name, short_name(name), short_name(name).replace(f"-{status.kind}-", "-", 1)):
         if cell_len(shorter) <= width:

@@ -6,7 +6,6 @@ returns the source that was entered, which the next dialog begins with.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
@@ -66,13 +65,18 @@ class ImportScreen(DialogScreen[str], Listener):
         """Leave room for the source, the errors and the keys, which stay in view."""
         self.query_one(CandidateList).styles.max_height = max(3, self.size.height - 15)
 
-    def on_input_submitted(self) -> None:
-        path = self.query_one("#source", Input).value.strip()
-        if not path:
+    @property
+    def _place(self) -> str:
+        """The source that the field names."""
+        return self.query_one("#source", Input).value.strip()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        place = event.value.strip()  # the field may have more by now
+        if not place:
             self._say("Name a folder, an archive or a git repository.")
         elif not self._busy:
             self._begin("Reading …")
-            cast("Workbench", self.app).client.read_source(Path(path))
+            cast("Workbench", self.app).client.read_source(place)
 
     def on_input_changed(self) -> None:
         """Another source: what was read is not that of the field any more."""
@@ -107,7 +111,10 @@ class ImportScreen(DialogScreen[str], Listener):
             return
         if isinstance(reply, SourceRead):
             self._busy = False
-            self._show(reply.source)
+            if reply.source.place == self._place:
+                self._show(reply.source)
+            else:
+                self._say("The source was changed while it was read; press enter to read the new one.")
         elif isinstance(reply, ImportRefused):
             self._busy = False
             self._say(reply.why)

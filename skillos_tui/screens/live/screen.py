@@ -37,7 +37,7 @@ class LiveScreen(FullScreen):
         PREVIOUS_PANE,
         Key("right_square_bracket", "follow(1)", "next rollout", "Follow the next rollout", True),
         Key("left_square_bracket", "follow(-1)", "previous rollout", "Follow the previous rollout"),
-        Key("i", "import_skills", "import", "Import skills into the run's repository, one by one as you choose"),
+        Key("i", "import_skills", "import", "Import skills into the repository, one by one"),
         Key("x", "clear_notice", "dismiss", "Remove the notice line"),
         Key("escape,h", "home", "runs", "Back to the list of runs; the engine continues", True),
     )
@@ -157,7 +157,7 @@ class LiveScreen(FullScreen):
     def action_follow(self, by: int) -> None:
         view = self.workbench.view
         if self.workbench.lost:
-            self.notify(self.workbench.refusal, severity="warning")
+            self.notify(safe(self.workbench.refusal), severity="warning", markup=False)
             return
         if view.neighbour(1) != view.neighbour(0):
             view.follow(*view.neighbour(by))
