@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ import pytest
 
 from engine.cli import exit_codes
 from engine.core.events import Notice, RunStarted, StateChanged
+from engine.core.output import prepare
 from engine.runs.directory import Run
 from tests.cli.shell import shell
 from tests.runs.engines import ROOT
@@ -194,6 +196,20 @@ def test_json_reads_back_as_what_was_written(hostile: Path) -> None:
     assert (shown["reason"], shown["profile"], shown["run"]) == (HOSTILE, HOSTILE, hostile.name)
     events = [json.loads(line)["event"] for line in shell("events", hostile, "--json").out.splitlines()]
     assert HOSTILE in [event.get("message") for event in events]
+
+
+# Streams that cannot be prepared
+
+
+def test_a_full_disk_behind_a_stream_is_no_traceback_before_anything_is_printed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    full = open("/dev/full", "w", encoding="utf-8")  # noqa: PTH123, SIM115 - closed with its error below
+    full.write("to be flushed")
+    monkeypatch.setattr(sys, "stdout", full)
+    prepare()
+    with suppress(OSError):
+        full.close()
 
 
 # Ctrl+C

@@ -163,8 +163,8 @@ def _encodes(text: str) -> bool:
 
 def _argument_problem(function: type[Operation], arguments: dict[str, Any]) -> str:
     """What is wrong with the arguments of a call, or ""."""
-    required = [field.name for field in msgspec.structs.fields(function) if field.required]
-    known = [field.name for field in msgspec.structs.fields(function)]
+    known = function.__struct_fields__
+    required = known[: len(known) - len(function.__struct_defaults__)]
     for name in required:
         if name not in arguments:
             return f"the argument {name} is missing"

@@ -72,7 +72,7 @@ class Scene(msgspec.Struct, frozen=True):
             return f"the folder cannot be used afterwards: {error}"
         if again is not done:
             return again if isinstance(again, str) else f"the next decision changed it from done={done} to done={again}"
-        return _left_over(folder, ended.said)
+        return _left_over(folder, ended)
 
     def _done(self, folder: Path, said: str) -> bool | str:
         """Whether the command is done; what is halved where it is neither done nor not done.
@@ -125,9 +125,14 @@ def _names_left_out(said: str) -> bool:
     return any(mark in said for mark in LEFT_OUT)
 
 
-def _left_over(folder: Path, said: str) -> str:
-    """Temporary files, locks of git and markers that are there after a further decision, and that no message names."""
-    found = [path for path in folder.rglob("*") if _is_left_over(path) and path.name not in said]
+def _left_over(folder: Path, ended: Ended) -> str:
+    """Temporary files, locks of git and markers that are there after a further decision, and that no message names.
+
+    An export that was killed can leave its draft, which is in the way of nothing.
+    """
+    found = [path for path in folder.rglob("*") if _is_left_over(path) and path.name not in ended.said]
+    if ended.code < 0:
+        found = [path for path in found if not path.name.startswith(".skillos-export-")]
     names = [path.relative_to(folder).as_posix() for path in found]
     return f"left over: {', '.join(sorted(names))}" if names else ""
 
