@@ -192,7 +192,7 @@ async def test_a_repository_that_cannot_be_written_loses_nothing(tmp_path: Path)
         await until(pilot, "insert · find-apple")
         assert "cannot list the skills" in on_screen(pilot)
         await pilot.press("a")
-        await until(pilot, "cannot open")
+        await until(pilot, "there is no folder")
         assert state(run, "s1-0") == "pending"
 
 
