@@ -88,7 +88,7 @@ async def test_a_source_that_cannot_be_read_is_refused_in_the_dialog(run: Path, 
         await pilot.press("enter")
         await until(pilot, "Name a folder")
         at_once(pilot, *str(tmp_path / "broken.zip"), "enter")
-        await until(pilot, "is neither a folder")
+        await until(pilot, "get it again")
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen))
         at_once(pilot, "i")
