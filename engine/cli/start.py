@@ -146,7 +146,7 @@ def _start(job: JobKind, options: argparse.Namespace) -> int:
             say(f"run {run.path}", flush=True)
             return exit_codes.DONE if options.detach else follow(run, seen)
         except KeyboardInterrupt:
-            note(_LEFT.format(run.path))
+            note(_LEFT.format(shlex.quote(str(run.path))))
             return exit_codes.INTERRUPTED
 
 

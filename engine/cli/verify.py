@@ -65,7 +65,7 @@ def _conclude(stored: StoredRun, report: Report) -> int:
     kinds = [*KINDS, *sorted(report.checked.keys() - set(KINDS))]
     counts = ", ".join(f"{kind} {report.checked.get(kind, 0)}" for kind in kinds)
     found = len(stored.faults) + stored.more + len(report.differences) + report.more
-    say(f"read {counted(stored.checksums, 'event')}, recomputed {counts}: {found} differences")
+    say(f"read {counted(stored.checksums, 'event')}, recomputed {counts}: {counted(found, 'difference')}")
     return exit_codes.FAILED if found or report.without_settings else exit_codes.DONE
 
 

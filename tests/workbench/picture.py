@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--size", default="120x40")
     parser.add_argument("--theme", default="dark")
     parser.add_argument("keys", nargs="*", help="keys to press before, by Textual's names")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     options.out.write_text(asyncio.run(picture(options)), encoding="utf-8")
 
 

@@ -43,7 +43,7 @@ def load_games(path: Path | str, split: str | None = None) -> Games:
     `left_out`. An error inside a game is raised when the game is first played, or by `Games.checked`. Packed splits are
     unpacked into a temporary file (190 MB for `train`). Games are read from there, or from their own files, one by one.
     """
-    path = Path(path).expanduser()
+    path = Path(path)
     if not path.exists():
         raise GamesError(f"{path}: no such file or directory; expected ALFWorld games, official or packed")
     library = Library()

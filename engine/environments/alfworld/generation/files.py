@@ -27,7 +27,7 @@ def write(games: Iterable[Game], directory: Path | str, split: str = SPLIT) -> l
     Each game gets a small `traj_data.json`, by which the official player finds games and their task types. Raises
     `GamesError` for a game that exists already, which is not changed, and for an error of the file system.
     """
-    root = Path(directory).expanduser() / OFFICIAL / split
+    root = Path(directory) / OFFICIAL / split
     if not PLAIN.fullmatch(split):
         raise GamesError(f"a split cannot be called {split!r}; expected letters, digits, `_`, `-` and `.`")
     try:

@@ -29,7 +29,7 @@ def our_rules() -> RuleTexts:
 
 def rules_at(path: Path | str) -> RuleTexts:
     """The rules of the games under `path`, official or packed. Raises `GamesError` where none can be read."""
-    path = Path(path).expanduser()
+    path = Path(path)
     if (path / DOMAIN).is_file() and (path / GRAMMAR).is_file():
         rules = RuleTexts(read_text(path / DOMAIN, WHY), read_text(path / GRAMMAR, WHY))
     else:
