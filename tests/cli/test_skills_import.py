@@ -111,7 +111,7 @@ def test_a_plan_lists_the_candidates_and_writes_nothing(repo: Path, source: Path
     ("options", "code", "why"),
     [
         (["--take", "mugs"], 2, "'mugs' has no form A=B"),
-        (["--take", "mugs=c/mugs/SKILL.md"], 2, "mugs is at a/mugs/SKILL.md, b/mugs/SKILL.md"),
+        (["--take", "mugs=c/mugs/SKILL.md"], 2, "the source has it at a/mugs/SKILL.md, b/mugs/SKILL.md"),
         (["--leave", "cups", "--replace", "cups"], 2, "cups is named by two options"),
         (["--accept", "setup"], 2, "write NAME:RULE:HASH"),
         (["--accept", "setup:fetch-and-run:0123456"], 2, "at least 8 digits of the hash"),

@@ -183,7 +183,7 @@ def test_verify_names_what_was_changed_and_exits_with_1(copied, capsys):
     assert main(["verify", str(copied)]) == 1
     printed = capsys.readouterr().out
     assert f"event {event}, step 2 advantage of group 0 rollout 1: logged " in printed
-    assert ": 1 differences" in printed
+    assert ": 1 difference" in printed
 
 
 @pytest.mark.parametrize("held_out", [False, True], ids=["of a step", "held out"])

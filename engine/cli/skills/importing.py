@@ -108,8 +108,9 @@ def _choices(options: argparse.Namespace, listed: Sequence[Candidate]) -> dict[s
     given += [(old, Rename(new)) for old, new in map(_pair, options.rename)]
     for name, place in map(_pair, options.take):
         if not any(each.name == name and place in (each.place, *each.copies) for each in listed):
-            places = ", ".join(each.place for each in listed if each.name == name) or "nowhere in the source"
-            raise UsageError(f"--take {name}={place}: {name} is at {places}")
+            places = ", ".join(each.place for each in listed if each.name == name)
+            where = f"the source has it at {places}" if places else f"the source has no skill {name}"
+            raise UsageError(f"--take {name}={place}: {where}")
         given.append((place, Take()))
     choices: dict[str, Choice] = {}
     for key, choice in given:
