@@ -221,7 +221,7 @@ def test_names_in_a_database_cannot_steer_the_terminal(home: Path, shell: Shell)
     damage(home, "UPDATE run SET id = 'evil' || char(27) || '[2J', kind = 'x' || char(155)")
     for command in (["runs"], ["status", "bad"]):
         out = shell(*command)[1]
-        assert not set(out) & {"\x1b", "\x9b"} and "evil\\x1b" in out
+        assert not set(out) & {"\x1b", "\x9b"} and "x\\x9b" in out
 
 
 @pytest.mark.parametrize("name", ["run.db", "run.db-wal", "config.toml"])

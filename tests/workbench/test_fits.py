@@ -53,7 +53,9 @@ def summary(
     """A run of the list; `success` is the r_task of its last step."""
     last = ended(1, RewardBreakdown(None, success, None, None, None), count=0)
     return RunSummary(
-        f"/r/{name}", 0.0, Status(name, "/r", kind, "p", state, "", step, steps, [last], [], {}, [], pending, None)
+        f"/r/{name}",
+        0.0,
+        Status(name, f"/r/{name}", kind, "p", state, "", step, steps, [last], [], {}, [], pending, None),
     )
 
 

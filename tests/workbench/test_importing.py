@@ -160,5 +160,5 @@ async def test_a_refusal_is_shown_after_the_dialog_was_left(run: Path, tmp_path:
         at_once(pilot, "i")
         await until(pilot, "Import skills")
         at_once(pilot, *str(tmp_path / "broken.zip"), "enter", "escape")
-        await until(pilot, "is neither a folder")
+        await until(pilot, "is cut off")
         assert isinstance(pilot.app.screen, LiveScreen)
