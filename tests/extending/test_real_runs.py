@@ -69,6 +69,7 @@ def test_a_backend_without_token_ids_curates_and_cannot_be_trained(shell, tmp_pa
     assert "model.kind=parrot cannot be trained" in refused and not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
 def test_a_strategy_a_judge_a_grouping_and_a_gate_train_together(shell, tmp_path):
     parts = ("strategy.kind=briefing", "judge.kind=moody", "grouping.kind=mixed", 'review.gates=["format","modest"]')
     more = settings(*parts, *SMALL, "training.groups=2", "training.rollouts=3", "training.tasks=4")
@@ -96,6 +97,7 @@ def test_a_gate_refuses_edits_with_its_reason_and_attaches_what_it_found(shell, 
 
 
 @pytest.mark.parametrize("command", [("train", "--steps=1"), ("curate", "--tasks=3")])
+@pytest.mark.slow
 def test_a_gate_measures_the_repository_on_held_out_groups(shell, tmp_path, command):
     groups = ("training.groups=1", "training.evaluate_every=0", "training.evaluate_groups=1", "review.wait_seconds=1")
     more = settings('review.gates=["format","better"]', *groups)

@@ -40,6 +40,7 @@ def curated(path, step):
     return {event.at: event for event in made if event.at.step == step}
 
 
+@pytest.mark.slow
 def test_a_server_that_only_loads_adapters_is_trained_like_the_model_in_this_process(package, server, tmp_path):
     train = ("train", "--profile", "pocket", "--steps", 2, "--set", *SMALL, "training.evaluate_every=0")
     remote = shell(package, *train, "model.kind=remote", f"model.url={server.url}", "--run", tmp_path / "remote")

@@ -88,6 +88,7 @@ def let_fill(path):
             resource.prlimit(run.engine().pid, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
 
 
+@pytest.mark.slow
 def test_events_that_do_not_fit_end_the_run_in_words_and_room_lets_it_go_on(place):
     path = place / "run"
     arguments = ["--profile", "pocket", "--repo", place / "repo", "--tasks", 8, "--review", "auto", "--run", path]

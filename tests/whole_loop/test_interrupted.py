@@ -115,6 +115,7 @@ def states(run):
 # The terminal
 
 
+@pytest.mark.slow
 def test_closing_the_terminal_kills_the_command_and_not_the_engine(story):
     assert story.shell.returncode == -signal.SIGHUP
     assert story.engine is not None

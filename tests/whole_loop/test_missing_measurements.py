@@ -71,6 +71,7 @@ def test_nothing_is_left_to_resume(killed):
     assert done.returncode == 1 and "has finished; there is nothing to resume" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_stop_in_the_last_measurement_owes_it_too(place):
     path = place / "run"
     told("train", *SMALLEST, EVERY, "--steps", 1, "--run", path, "--detach")
@@ -126,6 +127,7 @@ def test_a_damaged_checkpoint_is_not_measured_and_the_reason_is_given(killed, pl
         assert f"after step 1 cannot be measured any more: {adapter} holds numbers that are not finite" in notice
 
 
+@pytest.mark.slow
 def test_a_curator_that_answers_with_nan_is_named_with_its_checkpoint_and_resumes_once_that_is_removed(place):
     """Weights may be finite and their answers not, as after a step with a huge learning rate."""
     path = place / "run"

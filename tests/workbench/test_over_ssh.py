@@ -68,6 +68,7 @@ def server(tmp_path: Path) -> Iterator[int]:
 @pytest.mark.parametrize(
     "delay", [0.2, pytest.param(1.0, marks=pytest.mark.slow), pytest.param(3.0, marks=pytest.mark.slow)]
 )
+@pytest.mark.slow
 def test_over_a_slow_ssh_line_nothing_is_decided_but_by_a_key(server: int, delay: float, tmp_path: Path) -> None:
     kept = " ".join(f"{name}={shlex.quote(value)}" for name, value in keep(tmp_path).items())
     with record_training(tmp_path / "run", steps=2) as run, Relay(server, delay) as relay:

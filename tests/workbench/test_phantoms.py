@@ -87,6 +87,7 @@ class Splitting(Terminal):
         self.sending = False
 
 
+@pytest.mark.slow
 def test_ten_thousand_events_without_a_decision_key_decide_nothing(run: Run, tmp_path: Path) -> None:
     dice = random.Random(11)
     with Splitting(str(run.path), environment=keep(tmp_path)) as terminal:

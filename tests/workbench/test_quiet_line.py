@@ -46,6 +46,7 @@ def started(terminal: Terminal) -> None:
     terminal.until(lambda: time.monotonic() > until)
 
 
+@pytest.mark.slow
 def test_a_live_frame_waits_for_the_reply_and_the_answer_to_a_key_does_not(run: Run) -> None:
     with Withholding(str(run.path), "--theme", "dark") as terminal:
         started(terminal)

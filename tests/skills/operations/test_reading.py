@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -339,6 +340,19 @@ PIECES = [
         "</think>",
     ),
     *(
+        '<tool_call>{"name": "x"}',
+        "<function=a>",
+        "<function=a><parameter=b>",
+        "<parameter=b>",
+        "<function=",
+        "<invoke ",
+    ),
+    *('{"content":[', '{"tool_calls":[{"function":', "<function=a><parameter=b></parameter>", '{"id": 1, "name": 1,'),
+]
+
+
+NOTATION_PIECES = [
+    *(
         "insert_skill(a=",
         "insert_skill(a='b",
         "[insert_skill(",
@@ -370,23 +384,17 @@ PIECES = [
         "x",
         "\n",
     ),
-    *(
-        '<tool_call>{"name": "x"}',
-        "<function=a>",
-        "<function=a><parameter=b>",
-        "<parameter=b>",
-        "<function=",
-        "<invoke ",
-    ),
-    *('{"content":[', '{"tool_calls":[{"function":', "<function=a><parameter=b></parameter>", '{"id": 1, "name": 1,'),
 ]
 
 
-@pytest.mark.parametrize("piece", PIECES)
 @pytest.mark.parametrize(
-    "start", ["", "<tool_call>", '{"name": "', '<tool_call>{"name": "', "<function=a><parameter=b>"]
+    ("start", "piece"),
+    [
+        *product(["", "<tool_call>", '{"name": "', '<tool_call>{"name": "', "<function=a><parameter=b>"], PIECES),
+        *product([""], NOTATION_PIECES),
+    ],
 )
-def test_hostile_repetition_takes_bounded_time(piece: str, start: str) -> None:
+def test_hostile_repetition_takes_bounded_time(start: str, piece: str) -> None:
     """A parser with quadratic time or space would not finish a megabyte in a useful time."""
     completion = start + piece * (1_000_000 // len(piece))
     found = parse_operations(completion)
