@@ -110,6 +110,7 @@ def test_a_gate_measures_the_repository_on_held_out_groups(shell, tmp_path, comm
         no_differences(shell, run)
 
 
+@pytest.mark.slow
 def test_a_job_plays_and_a_batch_strategy_revises(shell, tmp_path):
     measured = ("training.evaluate_groups=1", "training.tasks=2", "training.micro_batch=1")
     more = settings("strategy.kind=none", "batch.kind=distil", "batch.skill=distilled", "curate.tasks=2", *measured)

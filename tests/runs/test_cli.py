@@ -115,6 +115,7 @@ def test_ctrl_c_ends_the_watching_and_not_the_engine(place: Path) -> None:
     assert Run.open(place).engine_alive()
 
 
+@pytest.mark.slow
 def test_a_slow_engine_is_reported_and_ctrl_c_leaves_it_to_load(place: Path) -> None:
     command = following(place, "slow")
     assert command.stderr is not None and "the engine is loading" in command.stderr.readline()

@@ -235,6 +235,7 @@ def test_every_number_of_a_curate_run_follows_from_its_log(automatic):
 
 
 @pytest.mark.skipif(not GAMES.is_dir(), reason="the ALFWorld games are not here")
+@pytest.mark.slow
 def test_official_games_are_played_and_leave_a_repository_that_opens(place):
     repo, path = place / "repo", place / "run"
     told(

@@ -70,6 +70,7 @@ def test_a_live_frame_waits_for_the_reply_and_the_answer_to_a_key_does_not(run: 
         assert terminal.wait() == 0
 
 
+@pytest.mark.slow
 def test_a_terminal_that_never_answers_is_shown_everything_and_asked_a_few_times(run: Run) -> None:
     answers = {question: answer for question, answer in ANSWERS.items() if question != STATUS}
     with Terminal(str(run.path), "--theme", "dark", answers=answers) as terminal:
