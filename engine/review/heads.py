@@ -21,25 +21,30 @@ _ID = re.compile(r"[0-9a-f]{40}")
 
 
 def may_lack(run: Run) -> bool:
-    """False where the run has no edits, or its newest commit is one of the log or was compared with it."""
+    """False where the run has no edits, its repository no history, or the newest commit is one of the log or was compared
+    with it."""
     if not run.edits(newest=1):
         return False
     head = _head(run.repo_path)
+    if not head:
+        return False
     compared = [found for (found,) in run.db.all("SELECT head FROM reconciled")]
     newest = [stored.event for stored in run.tail(DECISIONS, ["edit_decided"])]
     return head not in [*compared, *(event.decision.commit for event in newest if isinstance(event, EditDecided))]
 
 
 def _head(root: Path) -> str:
-    """The id of the newest commit, as git's files have it; "?" where that takes more than reading two files."""
-    for place in PLACES:
+    """The id of the newest commit, as git's files have it; "" where there is no history, "?" where that takes more than
+    reading two files."""
+    here = [place for place in PLACES if (root / place / "HEAD").exists()]
+    for place in here:
         try:
             head = _line(root / place / "HEAD")
             found = _line(root / place / head[5:]) if head.startswith("ref: refs/heads/") and ".." not in head else head
         except OSError:
             continue
         return found if _ID.fullmatch(found) else "?"
-    return "?"
+    return "?" if here else ""
 
 
 def _line(path: Path) -> str:

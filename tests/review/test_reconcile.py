@@ -367,6 +367,7 @@ def opened(run: Run) -> str:
 def test_the_workbench_loads_git_only_where_the_log_may_lack_a_commit(run: Run) -> None:
     assert opened(run) == "False"
     edit_id, other = (proposed(run, Insert(name, text(name))) for name in ("one", "two"))
+    assert opened(run) == "False"  # without a history there is no commit
     reviews.approve(run, edit_id, "ann")
     assert opened(run) == "False"
     die(run, "approve", other, "after")
