@@ -55,7 +55,7 @@ def add_commands(commands: Commands) -> None:
     actions: Commands = parser.add_subparsers(metavar="ACTION", required=True)
     for name, about, run_command in (
         ("install", "write the run's unit, and enable it where systemd answers", _install),
-        ("uninstall", "remove the run's unit; an engine at work goes on", _uninstall),
+        ("uninstall", "remove the run's unit; a running engine continues", _uninstall),
         ("status", "show whether the run has a unit; exit code 1 if it has none", _status),
         ("run", "continue the run and follow it: what the unit runs", _run),
     ):
@@ -103,7 +103,7 @@ def _uninstall(options: argparse.Namespace) -> int:
     service.remove(unit)
     if not why:
         service.systemctl("daemon-reload")
-    say(f"removed {unit.path}; an engine at work goes on")
+    say(f"removed {unit.path}; a running engine continues")
     return exit_codes.DONE
 
 
