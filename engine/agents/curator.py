@@ -11,7 +11,6 @@ a decision out of the reward (`method.md`, lessons 1 and 4).
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -65,7 +64,7 @@ async def decide(
 ) -> CuratorAnswer:
     """One curation decision. `skills` come best first, `vetoes` newest first.
 
-    The model is given the deadline; `engine.rollouts.position` enforces it. Raises `ModelUnavailable`, also when not even
+    `engine.rollouts.position` has its time limit. Raises `ModelUnavailable`, also when not even
     the last turn alone fits the prompt's cap.
     """
     sampling = Sampling(
@@ -77,11 +76,10 @@ async def decide(
         seed=seed,
     )
     quoted = Quoted(trajectory.turns, skills, vetoes)
-    deadline = asyncio.get_running_loop().time() + settings.deadline_seconds
     while True:
         messages = curator_chat(trajectory, quoted, prompts)
         try:
-            completion = await model.complete(messages, sampling, TOOLS, deadline)
+            completion = await model.complete(messages, sampling, TOOLS)
             break
         except PromptTooLong as error:
             if (less := quoted.less()) is None:

@@ -24,7 +24,6 @@ environment that blocks runs in a thread of the episode (`engine.environments.th
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -33,6 +32,7 @@ from engine.agents.drawing import pick
 from engine.agents.prompting import Prompts, SkillShown, Turn
 from engine.agents.settings import ExecutorSettings
 from engine.core.errors import ConfigError, SkillosError
+from engine.core.holds import Holds
 from engine.core.outcomes import Outcome, unmeasured
 from engine.environments.answers import Answer
 from engine.environments.base import EnvironmentKind, Observation, Result, Task, TaskSource, TaskSourceError
@@ -104,9 +104,10 @@ async def play(
     briefing: str = "",
     on_turn: Callable[[int, Turn, int], None] = lambda number, turn, shown: None,
     on_start: Callable[[str], None] = lambda opening: None,
+    holds: Holds | None = None,
 ) -> Trajectory:
-    """Play `task` to its end, its step cap or the episode's deadline. `kind` is the source's; `skills` come best first;
-    `briefing` is Markdown that the prompts show too.
+    """Play `task` to its end, its step cap or the episode's deadline, which does not run while `holds` hold. `kind` is the
+    source's; `skills` come best first; `briefing` is Markdown that the prompts show too.
 
     `on_turn(number, turn, shown)` is called after each turn; the first `shown` skills were in its prompt.
     A broken task, an outage, a time-out, or a prompt over its cap with neither skills nor history is an unmeasured outcome.
@@ -120,13 +121,13 @@ async def play(
     quoted = whole = Quoted(skills, settings.history, briefing)
     shown: Sequence[SkillShown] = ()
     try:
-        async with asyncio.timeout(settings.deadline_seconds) as limit, calls(blocks=kind.blocks) as call:
+        async with (holds or Holds()).timeout(settings.deadline_seconds), calls(blocks=kind.blocks) as call:
             observation = await call(episode.start)
             seen.append(observation.text)
             on_start(observation.text)
             while await call(episode.result) is None and len(turns) < episode.max_turns:
                 try:
-                    answer = await player.answer(quoted, seen, observation, turns, limit.when())
+                    answer = await player.answer(quoted, seen, observation, turns)
                 except PromptTooLong:
                     if (less := quoted.less()) is None:
                         raise
@@ -165,7 +166,6 @@ class _Player(msgspec.Struct, frozen=True):
         seen: Sequence[str],
         observation: Observation,
         turns: Sequence[Turn],
-        deadline: float | None,
     ) -> Answer:
         """The answer of one turn; `observation` is the last of `seen`. Raises what the model raises."""
         kind, listed = self.episode.kind, observation.actions
@@ -189,7 +189,7 @@ class _Player(msgspec.Struct, frozen=True):
             seed=self.seed * SEEDS_AN_EPISODE + len(turns),
         )
         if settings.decoding == "generate":
-            completion = await self.model.complete(messages, sampling, deadline=deadline)
+            completion = await self.model.complete(messages, sampling)
             return self.episode.parse(completion.text)
         if actions is None:
             raise ConfigError(
@@ -197,17 +197,15 @@ class _Player(msgspec.Struct, frozen=True):
                 "any text: use executor.decoding=generate"
             )
         untried = _untried(actions, seen, turns)
-        return Answer("", await self._likeliest(messages, untried, sampling, deadline) if untried else "")
+        return Answer("", await self._likeliest(messages, untried, sampling) if untried else "")
 
-    async def _likeliest(
-        self, messages: list[Message], actions: Sequence[str], sampling: Sampling, deadline: float | None
-    ) -> str:
+    async def _likeliest(self, messages: list[Message], actions: Sequence[str], sampling: Sampling) -> str:
         """The one of `actions` that the model's likelihoods choose. Raises `CannotScore`."""
         if not isinstance(self.model, Scorer):
             raise CannotScore
         before, after = self.episode.kind.answer_form
         options = [action + after for action in actions]
-        scores = await self.model.loglikelihood(messages, before, options, sampling.max_prompt_tokens, deadline)
+        scores = await self.model.loglikelihood(messages, before, options, sampling.max_prompt_tokens)
         return actions[pick(scores, sampling.temperature, sampling.seed)]
 
 

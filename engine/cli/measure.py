@@ -107,14 +107,16 @@ async def _evaluated(config: Config, adapter: Path | None, step: int, groups: in
     """The held-out evaluation, played as the engine plays it."""
     from engine.evaluation.held_out import evaluate
     from engine.jobs import loading
+    from engine.models.base import Opening
     from engine.rollouts.context import RolloutContext
     from engine.system import memory
 
     memory.keep_freed()
     show = _progress()
-    opened = loading.open_models(config, adapter, lambda what: show(Progress("loading", what)))
-    _, held_out = loading.load_sources(config, lambda what: None, held_out=True)
-    return await evaluate(RolloutContext.open(config, held_out, opened.models), groups, step=step, emit=show)
+    opening = Opening(adapter=adapter, report=lambda what: show(Progress("loading", what)))
+    async with loading.open_models(config, opening) as opened:
+        _, held_out = loading.load_sources(config, lambda what: None, held_out=True)
+        return await evaluate(RolloutContext.open(config, held_out, opened.models), groups, step=step, emit=show)
 
 
 def _progress() -> Callable[[AnyEvent], None]:

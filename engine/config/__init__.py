@@ -31,7 +31,7 @@ from engine.agents.settings import CuratorSettings, ExecutorSettings
 from engine.config.migration import RENAMED, migrate
 from engine.core.errors import ConfigError
 from engine.core.fields import path_kind
-from engine.core.parts import PartKind, Settings
+from engine.core.parts import PartKind, Settings, kind_of
 from engine.core.paths import SECRET, BadPath, user_path
 from engine.core.refusals import elsewhere, nearest, no_section, no_setting, shown, why_refused
 from engine.core.registry import Registry, UnknownPart
@@ -48,6 +48,7 @@ from engine.review.settings import AuditSettings, ReviewSettings
 from engine.rollouts.groups import registry as groupings
 from engine.rollouts.groups.settings import GroupingSettings
 from engine.rollouts.settings import RewardSettings
+from engine.system.settings import LimitsSettings
 from engine.training.settings import TrainingSettings
 
 __all__ = [
@@ -103,6 +104,8 @@ OPEN: Mapping[str, OpenSection] = MappingProxyType(
     {
         "environment": OpenSection(environments.ENVIRONMENTS, environments.DEFAULT, EnvironmentSettings),
         "model": OpenSection(models.BACKENDS, models.DEFAULT, ModelSettings),
+        "executor_model": OpenSection(models.OTHERS, models.SAME, ModelSettings),
+        "judge_model": OpenSection(models.OTHERS, models.SAME, ModelSettings),
         "judge": OpenSection(judges.JUDGES, judges.DEFAULT, JudgeSettings),
         "strategy": OpenSection(strategies.STRATEGIES, strategies.DEFAULT, StrategySettings),
         "batch": OpenSection(strategies.BATCH_STRATEGIES, strategies.NO_BATCH, BatchSettings),
@@ -121,6 +124,8 @@ class Config(msgspec.Struct, frozen=True):
     profile: str
     environment: EnvironmentSettings = msgspec.field(default_factory=_default("environment"))
     model: ModelSettings = msgspec.field(default_factory=_default("model"))
+    executor_model: ModelSettings = msgspec.field(default_factory=_default("executor_model"))
+    judge_model: ModelSettings = msgspec.field(default_factory=_default("judge_model"))
     executor: ExecutorSettings = ExecutorSettings()
     curator: CuratorSettings = CuratorSettings()
     strategy: StrategySettings = msgspec.field(default_factory=_default("strategy"))
@@ -132,11 +137,17 @@ class Config(msgspec.Struct, frozen=True):
     review: ReviewSettings = ReviewSettings()
     audit: AuditSettings = AuditSettings()
     curate: CurateSettings = CurateSettings()
+    limits: LimitsSettings = LimitsSettings()
     more: Mapping[str, Settings] = msgspec.field(default_factory=dict)
 
     def sections(self) -> dict[str, Settings]:
         """Every section by its name."""
         return {**{name: getattr(self, name) for name in SECTIONS}, **self.more}
+
+    def model_of(self, role: str) -> ModelSettings:
+        """The settings of the model of a role: "executor", "curator" or "judge"."""
+        own: ModelSettings = getattr(self, f"{role}_model", self.model)
+        return self.model if kind_of(own) == models.SAME else own
 
     def settings_of(self, part: PartKind) -> Any:
         """The settings of a gate or of a kind of run: the section of its name, or else its defaults."""

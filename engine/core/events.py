@@ -162,7 +162,8 @@ class EpisodeEnded(Event, frozen=True):
     """An episode's end. `shown` are the skills that were in the prompt of at least one turn; None in older logs.
 
     `shortened`: the executor's prompt had to leave out skills that were found, or turns that it should quote. `score` is the
-    environment's, in [0, 1]; None where it gave none.
+    environment's, in [0, 1]; None where it gave none. `judged` is what a judge's model answered where it decided the
+    outcome, "" where the environment did.
     """
 
     at: PositionId
@@ -172,12 +173,13 @@ class EpisodeEnded(Event, frozen=True):
     shown: list[str] | None = None
     shortened: bool = False
     score: float | None = None
+    judged: str = ""
 
 
 class CompletionMade(Event, frozen=True):
     """A completion that the curation strategy asked for beside the one in `CurationMade`; each is a training sample.
 
-    `phase`: it was made before the task was played, or after.
+    `phase`: it was made before the task was played, or after. `version` is the adapter's that answered; None in older logs.
     """
 
     at: PositionId
@@ -186,6 +188,7 @@ class CompletionMade(Event, frozen=True):
     prompt_tokens: int
     completion_tokens: int
     finish: Literal["stop", "length"]
+    version: int | None = None
 
 
 class CurationMade(Event, frozen=True):
@@ -198,6 +201,8 @@ class CurationMade(Event, frozen=True):
     not fit into it.
     `before` is what the decision changed: the file text, before it, of each skill that it wrote, renamed or deleted, None
     where there was none. `canonical`: the completion's text has the same number of tokens when it is tokenized again.
+    `version` is the adapter's that answered (None: nothing was asked, or in older logs). `judge_text` is what the judge's
+    model answered, and `judge_check` the score of the rule-based rubric beside another judge's; None where it was not taken.
     """
 
     at: PositionId
@@ -215,6 +220,9 @@ class CurationMade(Event, frozen=True):
     dropped_vetoes: int = 0
     before: dict[str, str | None] | None = None
     canonical: bool | None = None
+    version: int | None = None
+    judge_text: str = ""
+    judge_check: float | None = None
 
 
 class CurationSkipped(Event, frozen=True):
@@ -362,14 +370,90 @@ class CheckpointSaved(Event, frozen=True):
     bytes: int
 
 
+class ProcessMemory(msgspec.Struct, frozen=True):
+    """The memory of one process in bytes: resident on the host, and on the GPU (None: not reported). `name` is what it is
+    for the run ("engine", "trainer", "vllm", "workbench")."""
+
+    name: str
+    pid: int
+    resident: int
+    gpu: int | None = None
+
+
 class MemoryMeasured(Event, frozen=True):
-    """Bytes of memory. `source` says where the figures come from; None means that the machine does not report it."""
+    """Bytes of memory. `source` says where the figures come from; None means that the machine does not report it.
+
+    `pressure` is the share of the last 10 s in which some task waited for memory. `torch_allocated` and `torch_reserved` are
+    the engine's own on the GPU, and `kv_cache` is the share of a server's key-value cache that is in use. `reasons` says why
+    a figure is None, by its name.
+    """
 
     source: str
     total: int
     available: int
     engine: int
     gpu: int | None = None
+    processes: list[ProcessMemory] = []
+    swap_used: int | None = None
+    swap_total: int | None = None
+    pressure: float | None = None
+    torch_allocated: int | None = None
+    torch_reserved: int | None = None
+    kv_cache: float | None = None
+    reasons: dict[str, str] = {}
+
+
+class ServerMeasured(Event, frozen=True):
+    """What a model server reports of itself; None: it does not. `server` is its address.
+
+    `running` and `waiting` count requests. `kv_cache` is the share of its key-value cache in use, `prefix_hits` the share of
+    prompt tokens since the last event that it had in its prefix cache; rates are tokens a second since then.
+    """
+
+    server: str
+    running: int | None = None
+    waiting: int | None = None
+    kv_cache: float | None = None
+    prefix_hits: float | None = None
+    prompt_rate: float | None = None
+    generation_rate: float | None = None
+
+
+class ModelUse(msgspec.Struct, frozen=True):
+    """What one role's model was used for since the run began. `cached` prompt tokens came from a prefix cache (None: not
+    reported), `failures` are calls that gave no answer, `cost` is None where no prices are set. `seconds` are those of the
+    calls together."""
+
+    role: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int | None = None
+    failures: int = 0
+    retries: int = 0
+    cost: float | None = None
+    seconds: float = 0.0
+
+
+class ModelsUsed(Event, frozen=True):
+    """What the run's models were used for so far, over all its starts."""
+
+    models: list[ModelUse]
+
+
+class AdapterPublished(Event, frozen=True):
+    """The curator that answers is the adapter of `step` now, and `how` says by what that was proved.
+
+    `difference`, `separation` and `noise` are those of `engine.models.base.Proof`; `unmeasured` is the reason why the proof
+    could not distinguish this adapter from the one before, "" where it could.
+    """
+
+    step: int
+    how: str
+    difference: float | None = None
+    separation: float | None = None
+    noise: float | None = None
+    unmeasured: str = ""
 
 
 class Notice(Event, frozen=True):
@@ -402,6 +486,9 @@ AnyEvent = (
     | FindingsAccepted
     | CheckpointSaved
     | MemoryMeasured
+    | ServerMeasured
+    | ModelsUsed
+    | AdapterPublished
     | Notice
 )
 

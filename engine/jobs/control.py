@@ -1,6 +1,7 @@
 """Where a run may be paused or stopped: between steps, and a stop also in the middle of one.
 
 control.pause(); control.resume(); control.stop()        # from the commands that the worker reads
+control.holds.hold("memory", "…")                        # no request goes to a model until `lift`
 control.fail(error)                                      # something beside the work failed: end the work with that error
 await control.gate()                                     # between steps: waits while paused
 rollouts = await control.interruptible(collect(...))     # raises StopRequested at once
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 
 from engine.core.errors import SkillosError
 from engine.core.events import State
+from engine.core.holds import Holds
 
 T = TypeVar("T")
 
@@ -23,7 +25,10 @@ class StopRequested(SkillosError):
 
 
 class Control:
-    """The control that people have over one run; `report(state, reason)` is called when a command takes effect."""
+    """The control that people have over one run; `report(state, reason)` is called when a command takes effect.
+
+    `holds` are what the machine holds the run's requests back for. They pause the run at once, in the middle of a step too.
+    """
 
     def __init__(self, report: Callable[[State, str], None]) -> None:
         self._report = report
@@ -31,14 +36,17 @@ class Control:
         self._go.set()
         self._stop = asyncio.Event()
         self._why: BaseException = StopRequested()
+        self.holds = Holds()
+        self.holds.on_change = self._held
 
     def pause(self) -> None:
         """Pause at the next gate."""
         self._go.clear()
 
     def resume(self) -> None:
-        """Go on."""
+        """Go on, also where a limit was reached that a person may raise."""
         self._go.set()
+        self.holds.resume()
 
     def stop(self) -> None:
         """Stop as soon as possible, also when paused."""
@@ -53,12 +61,21 @@ class Control:
     async def gate(self) -> None:
         """Wait while paused. Raises `StopRequested`."""
         if not self._go.is_set():
-            self._report("paused", "")
+            self._report("paused", self.holds.reason)
             await self._go.wait()
             if not self._stop.is_set():
-                self._report("running", "")
+                self._report(*self._state())
         if self._stop.is_set():
             raise self._why
+
+    def _held(self) -> None:
+        """Report what holds the run back now, or that nothing does."""
+        if not self._stop.is_set() and self._go.is_set():
+            self._report(*self._state())
+
+    def _state(self) -> tuple[State, str]:
+        reason = self.holds.reason
+        return ("paused", reason) if reason else ("running", "")
 
     async def interruptible(self, work: Coroutine[Any, Any, T], *, grace: float = 0.0) -> T:
         """The result of `work`. When a stop is asked for, `work` has `grace` seconds left; then it is cancelled.

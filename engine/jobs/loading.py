@@ -1,21 +1,29 @@
 """Loading the parts of a run that play: tasks and models. `report(what)` is called before each part that takes seconds.
 
 source, held_out = load_sources(config, report, held_out=True)
-opened = open_models(config, checkpoint, report)
-context = RolloutContext.open(config, source, opened.models)
+async with open_models(config, Opening(adapter=checkpoint, report=report)) as opened:
+    context = RolloutContext.open(config, source, opened.models)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import msgspec
+
+from engine.agents.judges.registry import JUDGES
 from engine.config import Config
+from engine.core.parts import kind_of
 from engine.environments.base import TaskSource
 from engine.environments.registry import open_held_out, open_source
+from engine.jobs.job import JobContext
+from engine.jobs.registry import JOBS
 from engine.models import registry
 from engine.models.adapters import is_adapter
-from engine.models.base import Opened
+from engine.models.base import Opened, Opening
+from engine.models.settings import ModelSettings
 from engine.training.checkpoints import newest_first
 
 Report = Callable[[str], None]
@@ -28,9 +36,46 @@ def load_sources(config: Config, report: Report, *, held_out: bool) -> tuple[Tas
     return source, open_held_out(config.environment, source) if held_out else source
 
 
-def open_models(config: Config, adapter: Path | None, report: Report) -> Opened:
-    """The run's models, the curator being the `adapter` of a checkpoint, or untrained. Raises `ConfigError`."""
-    return registry.open_models(config.model, adapter, report)
+def opening_of(job: JobContext, adapter: Path | None, report: Report) -> Opening:
+    """What the backends of a run get when they open; `adapter` is the curator's."""
+    rank = job.config.training.lora_rank if JOBS.load(job.run.kind).trains else 0
+    folder, holds, emit = job.run.log_file.parent, job.control.holds, job.writer.emit
+    return Opening(adapter=adapter, lora_rank=rank, report=report, emit=emit, holds=holds, folder=folder)
+
+
+@asynccontextmanager
+async def open_models(config: Config, opening: Opening) -> AsyncIterator[Opened]:
+    """The run's models, each role's from its own section or from [model], until the block ends; then their servers are
+    stopped. Equal settings are opened once, and a judge that asks no model has none opened for it. Raises `ConfigError`."""
+    sections = {role: config.model_of(role) for role in _roles(config)}
+    distinct: list[ModelSettings] = []
+    for settings in sections.values():
+        if settings not in distinct:
+            distinct.append(settings)
+    async with AsyncExitStack() as stack:
+        opened: list[Opened] = []
+        for settings in distinct:
+            roles = frozenset(role for role, its in sections.items() if its == settings)
+            curates = "curator" in roles
+            own = msgspec.structs.replace(
+                opening,
+                roles=roles,
+                adapter=opening.adapter if curates else None,
+                lora_rank=opening.lora_rank if curates else 0,
+            )
+            opened.append(await registry.open_models(settings, own))
+            stack.push_async_callback(opened[-1].close)
+        by_role = {role: opened[distinct.index(settings)] for role, settings in sections.items()}
+        first = by_role["curator"]
+        judge = by_role.get("judge", first).models.judge
+        models = msgspec.structs.replace(first.models, executor=by_role["executor"].models.executor, judge=judge)
+        yield msgspec.structs.replace(first, models=models)
+
+
+def _roles(config: Config) -> list[str]:
+    """The roles that a run has a model for; the curator's comes first."""
+    judges = JUDGES.load(kind_of(config.judge)).needs_model
+    return ["curator", "executor", *(["judge"] if judges else [])]
 
 
 def saved(checkpoints: Path) -> dict[int, Path]:

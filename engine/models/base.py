@@ -1,23 +1,25 @@
 """What a chat model is, on whichever machine or server it runs.
 
-    opened = open_models(config, adapter, report)    # engine.jobs.loading, by the registry of backends
-    completion = await opened.models.curator.complete(messages, Sampling(temperature=1.0, seed=7), tools=TOOLS)
-    opened.models.tokenizer.count(completion.text)
+    async with loading.open_models(config, opening) as opened:    # engine.jobs.loading, by the registry of backends
+        completion = await opened.models.curator.complete(messages, Sampling(temperature=1.0, seed=7), tools=TOOLS)
+        opened.models.tokenizer.count(completion.text)
 
 A backend implements `ChatModel`. What only some backends can do is optional: `Scorer` gives the likelihood of given texts,
-`AdapterSink`, `TrainableBase` and `SharedBase` serve a trainer, and `Completion.tokens` is None where token ids are not
-reported.
+`Chooser` draws one of given texts, `AdapterSink`, `TrainableBase` and `SharedBase` serve a trainer, and `Completion.tokens`
+is None where token ids are not reported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
 from engine.core.errors import SkillosError
+from engine.core.events import Sink
+from engine.core.holds import Holds
 
 ROUNDING = 1e-3
 """How far rounding may take a log-probability over 0."""
@@ -33,8 +35,13 @@ class Message(msgspec.Struct, frozen=True):
 class Sampling(msgspec.Struct, frozen=True):
     """How a completion is drawn. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 switch those filters off.
 
-    `max_tokens` caps the completion of one call, `max_prompt_tokens` its prompt. `seed` makes the draw repeatable where the
-    model supports it.
+    `min_p` excludes tokens less likely than this share of the likeliest one's probability; 0 excludes none. `max_tokens`
+    caps the completion of one call, `max_prompt_tokens` its prompt. `seed` makes the draw repeatable where the model
+    supports it.
+
+    `stop`: the answer ends before the first of these texts. `thinking` is `enable_thinking` of the chat template; None
+    leaves it to the template. `schema` is a JSON schema, as JSON text, that the answer follows where the backend can
+    constrain it; "" for free text.
     """
 
     temperature: float = 1.0
@@ -43,6 +50,10 @@ class Sampling(msgspec.Struct, frozen=True):
     max_tokens: int = 256
     max_prompt_tokens: int = 16384
     seed: int = 0
+    min_p: float = 0.0
+    stop: tuple[str, ...] = ()
+    thinking: bool | None = None
+    schema: str = ""
 
 
 class WrongCompletion(SkillosError):
@@ -55,13 +66,15 @@ class WrongCompletion(SkillosError):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """How many tokens the prompt and the completion have; the completion's end token counts.
+    """How many tokens the prompt and the completion have; the completion's end token counts. `cached` is how many tokens of
+    the prompt the server had in its prefix cache; None where it does not say.
 
     Raises `WrongCompletion` for a negative number.
     """
 
     prompt: int
     completion: int
+    cached: int | None = None
 
     def __post_init__(self) -> None:
         if self.prompt < 0 or self.completion < 0:
@@ -101,7 +114,9 @@ class Completion(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         tokens, usage = self.tokens, self.usage
-        if tokens is not None and usage != Usage(len(tokens.prompt_ids), len(tokens.completion_ids)):
+        if tokens is None:
+            return
+        if (usage.prompt, usage.completion) != (len(tokens.prompt_ids), len(tokens.completion_ids)):
             raise WrongCompletion(
                 f"a prompt of {usage.prompt} and a completion of {usage.completion} tokens, with the ids of "
                 f"{len(tokens.prompt_ids)} and {len(tokens.completion_ids)}"
@@ -158,15 +173,13 @@ class ChatModel(Protocol):
         messages: Sequence[Message],
         sampling: Sampling,
         tools: list[dict[str, Any]] | None = None,
-        deadline: float | None = None,
     ) -> Completion:
         """Answer one chat. `tools` are JSON schemas of functions that the answer may call, in the form of OpenAI's API.
 
-        A backend whose server returns tool calls as data writes them into `text`, in one of the forms that
-        `engine.skills.parse_operations` reads. `finish` is "length" where the answer was cut, else "stop".
+        A backend whose server returns tool calls or reasoning as data writes them into `text` again, in the model's own
+        notation, so that what is parsed is what was sampled. `finish` is "length" where the answer was cut, else "stop".
 
-        Cancelling the task gives the request up. The caller does so at `deadline`, a time of the running event loop's clock;
-        a backend that asks a server passes it on, so that the server gives up too. Raises `ModelUnavailable`,
+        Cancelling the task gives the request up, on a server too: the caller's time limits do so. Raises `ModelUnavailable`,
         `PromptTooLong` or `NotFinite`.
         """
         ...
@@ -182,13 +195,23 @@ class Scorer(Protocol):
         prefix: str,
         options: Sequence[str],
         max_prompt_tokens: int | None = None,
-        deadline: float | None = None,
     ) -> list[float]:
         """Per option the mean natural log-probability of its tokens as the continuation of the chat and `prefix`.
 
         The distribution is the unfiltered one at temperature 1. It is a mean, so a long option is not worse for its length.
-        `deadline` and errors are those of `ChatModel.complete`; `ValueError` for no options or an empty one.
+        Errors are those of `ChatModel.complete`; `ValueError` for no options or an empty one.
         """
+        ...
+
+
+@runtime_checkable
+class Chooser(Protocol):
+    """A model that answers with one of given texts, by constrained decoding: a draw token by token among the tokens that can
+    still become one of them. That is another distribution than `Scorer`'s."""
+
+    async def choose(self, messages: Sequence[Message], options: Sequence[str], sampling: Sampling) -> Completion:
+        """The completion, whose text is one of `options`. Errors are those of `ChatModel.complete`; `ValueError` for no
+        options or an empty one."""
         ...
 
 
@@ -215,13 +238,30 @@ class NotPublished(SkillosError):
     """The model that answers is not the adapter that was published. The message gives the reason."""
 
 
+class Proof(msgspec.Struct, frozen=True):
+    """How it was proved that the served curator is the adapter that was published.
+
+    `how` is one sentence. Where log-probabilities were compared, `difference` is the mean difference a token between what
+    the server answers and what the trainer computes for the new adapter, `separation` that between the trainer's new and old
+    adapter, and `noise` what the server's answers differ from the trainer's by themselves; all natural logarithms.
+    `unmeasured` is the reason why the comparison cannot distinguish the two adapters, "" where it can.
+    """
+
+    how: str
+    difference: float | None = None
+    separation: float | None = None
+    noise: float | None = None
+    unmeasured: str = ""
+
+
 class AdapterSink(Protocol):
     """Where a trainer's adapters go: the curator that answers during training."""
 
-    async def publish(self, adapter: Path, version: int) -> None:
+    async def publish(self, adapter: Path, version: int) -> Proof:
         """Make the curator the LoRA adapter in the folder `adapter`; its completions carry `version` from then on.
 
-        Returns when it is proved that the served curator has these weights. Raises `NotPublished` where it does not.
+        Returns when it is proved that the served curator has these weights, or that this cannot be measured
+        (`Proof.unmeasured`). Raises `NotPublished` where the served curator has other weights.
         """
         ...
 
@@ -276,12 +316,41 @@ class NotTrainable(SkillosError):
         )
 
 
+def _ignore(anything: Any) -> None:
+    """Do nothing."""
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backend gets when it opens its models.
+
+    `adapter` is the folder of the curator's LoRA adapter; None: the untrained curator, which is the base. `lora_rank` is the
+    rank of the adapters that a trainer will publish; 0: none will be. `roles` are the roles that will be asked of this
+    backend. `report(what)` announces each part that takes seconds to load, `emit` takes events, and `holds` holds every
+    request back while a server is down. `folder` is the run's folder of logs, for the logs of a server that the backend
+    starts; None: there is no run.
+    """
+
+    adapter: Path | None = None
+    lora_rank: int = 0
+    roles: frozenset[str] = frozenset({"executor", "curator", "judge"})
+    report: Callable[[str], None] = _ignore
+    emit: Sink = _ignore
+    holds: Holds = msgspec.field(default_factory=Holds)
+    folder: Path | None = None
+
+
+async def _nothing() -> None:
+    """Nothing is to be closed."""
+
+
 class Opened(msgspec.Struct, frozen=True):
-    """What a backend opens: the models, and what a trainer needs; None where the backend cannot be trained."""
+    """What a backend opens: the models, and what a trainer needs; None where the backend cannot be trained. `close` ends
+    connections and servers; it is awaited once, also after an error."""
 
     models: Models
     sink: AdapterSink | None = None
     base: TrainableBase | None = None
+    close: Callable[[], Awaitable[None]] = _nothing
 
     def for_training(self) -> tuple[TrainableBase, AdapterSink]:
         """The base and the sink of a trainer. Raises `NotTrainable` where the backend has none."""

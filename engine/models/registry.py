@@ -2,22 +2,20 @@
 
     KIND = ModelBackend(name="maze", settings=MazeModelSettings, opens="maze.model:open_models")
 
-    def open_models(settings: MazeModelSettings, adapter: Path | None, report: Callable[[str], None]) -> Opened: ...
+    async def open_models(settings: MazeModelSettings, opening: Opening) -> Opened: ...
 
-The function that `opens` names is imported only by a process that asks the models. `adapter` is the folder of the curator's
-LoRA adapter, None for the untrained curator; `report(what)` announces each part that takes seconds to load.
+The function that `opens` names is imported only by a process that asks the models. It awaits what takes long.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from engine.core.errors import ConfigError
 from engine.core.parts import PartKind, Settings, kind_of
 from engine.core.registry import Registry, resolve
-from engine.models.base import Opened
+from engine.models.base import Opened, Opening
 
 
 def unbounded(settings: Any) -> int | None:
@@ -26,16 +24,17 @@ def unbounded(settings: Any) -> int | None:
 
 
 class ModelBackend(PartKind, frozen=True, kw_only=True):
-    """A model backend. `opens` is "module:attribute" of the function that opens its models.
+    """A model backend. `opens` is "module:attribute" of the coroutine function that opens its models.
 
-    `scores`: its models are `Scorer`s. `trains`: it takes the adapter of a curator, it opens a `TrainableBase` and an
-    `AdapterSink`, and its completions have token ids. `judges`: it opens a model for the judge. `context(settings)` is the
-    most tokens of a prompt and its answer together; None is unknown. `vocabulary` is "module:attribute" of a function of the
-    settings that loads the tokenizer of transformers; "" where there is none.
+    `scores`: its models are `Scorer`s. `chooses`: they are `Chooser`s. `trains`: it takes the adapter of a curator, it opens
+    a `TrainableBase` and an `AdapterSink`, and its completions have token ids. `judges`: it opens a model for the judge.
+    `context(settings)` is the most tokens of a prompt and its answer together; None is unknown. `vocabulary` is
+    "module:attribute" of a function of the settings that loads the tokenizer of transformers; "" where there is none.
     """
 
     opens: str
     scores: bool = False
+    chooses: bool = False
     trains: bool = False
     judges: bool = False
     context: Callable[[Any], int | None] = unbounded
@@ -43,12 +42,22 @@ class ModelBackend(PartKind, frozen=True, kw_only=True):
 
 
 DEFAULT = "local"
-BACKENDS = Registry("model backend", "skillos.models", ModelBackend, {"local": "engine.models.local.kind:KIND"})
+BACKENDS = Registry(
+    "model backend",
+    "skillos.models",
+    ModelBackend,
+    {
+        "local": "engine.models.local.kind:KIND",
+    },
+)
+SAME = "same"
+OTHERS = Registry("model backend", BACKENDS.group, ModelBackend, {SAME: "engine.models.same:KIND", **BACKENDS.shipped})
+"""The backends of a role that may have a model of its own; `same` is the one of [model]."""
 
 
-def open_models(settings: Settings, adapter: Path | None, report: Callable[[str], None]) -> Opened:
+async def open_models(settings: Settings, opening: Opening) -> Opened:
     """The models of the backend that `settings` are of. Raises `ConfigError` where they cannot be loaded."""
-    opened: Opened = resolve(BACKENDS.load(kind_of(settings)).opens)(settings, adapter, report)
+    opened: Opened = await resolve(BACKENDS.load(kind_of(settings)).opens)(settings, opening)
     return opened
 
 

@@ -13,6 +13,7 @@ from engine.agents.judges.base import Judge, open_judge
 from engine.agents.prompting import Prompts
 from engine.config import Config
 from engine.core.events import PositionId, Sink, Veto
+from engine.core.holds import Holds
 from engine.curation.base import BatchContext, BatchStrategy, CurationStrategy, Retriever, StrategyContext
 from engine.curation.registry import StrategyKind, batch_strategy_kind, strategy_kind
 from engine.environments.base import TaskSource
@@ -30,10 +31,12 @@ class RolloutContext(msgspec.Struct, frozen=True):
     executor_prompts: Prompts
     curator_prompts: Prompts
     config: Config
+    holds: Holds
 
     @classmethod
-    def open(cls, config: Config, source: TaskSource, models: Models) -> RolloutContext:
-        """The parts that `config` names; the executor's prompts are its environment's where none are named.
+    def open(cls, config: Config, source: TaskSource, models: Models, holds: Holds | None = None) -> RolloutContext:
+        """The parts that `config` names; the executor's prompts are its environment's where none are named. While `holds`
+        hold, no time limit runs.
 
         Raises `ConfigError` where there are no prompts of a name.
         """
@@ -45,6 +48,7 @@ class RolloutContext(msgspec.Struct, frozen=True):
             executor_prompts=Prompts.load(config.executor.prompts or environment_kind(config.environment).prompts),
             curator_prompts=Prompts.load(config.curator.prompts),
             config=config,
+            holds=holds or Holds(),
         )
 
     def open_strategy(

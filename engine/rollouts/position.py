@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any, Literal, TypeVar
 
@@ -92,7 +91,7 @@ async def _limited(work: Coroutine[Any, Any, T], context: RolloutContext) -> T:
     """What the strategy returns. Raises `ModelUnavailable` where it takes longer than the curator may."""
     seconds = context.config.curator.deadline_seconds
     try:
-        async with asyncio.timeout(seconds) as limit:
+        async with context.holds.timeout(seconds) as limit:
             return await work
     except TimeoutError as error:
         if not limit.expired():  # an error of the strategy's own
@@ -126,6 +125,7 @@ async def _play(task: Task, at: PositionId, shown: Shown, seed: int, context: Ro
         briefing=shown.briefing,
         on_start=lambda opening: _started(at, task, shown, opening, context, emit),
         on_turn=turned,
+        holds=context.holds,
     )
     _ended(at, trajectory, emit)
     return trajectory
@@ -156,7 +156,7 @@ def _completions(
     at: PositionId, phase: Literal["before", "after"], completions: Sequence[Completion], emit: Sink
 ) -> None:
     for made in completions:
-        emit(CompletionMade(at, phase, made.text, made.usage.prompt, made.usage.completion, made.finish))
+        emit(CompletionMade(at, phase, made.text, made.usage.prompt, made.usage.completion, made.finish, made.version))
 
 
 async def _curated(
@@ -204,6 +204,7 @@ async def _curated(
             dropped_vetoes=curation.dropped_vetoes,
             before=changed(curation.edits),
             canonical=_is_canonical(last, context.models.tokenizer) if last else None,
+            version=last.version if last else None,
         )
     )
     names = {skill.name for skill in shown.skills}
@@ -226,7 +227,8 @@ async def _judgement(
     if not asked:
         return Judgement(None, NO_DECISION)
     decision = JudgedDecision(curation.edits, last.text if last else "")
-    return await judged(context.judge, decision, trajectory, seconds=context.config.judge.deadline_seconds)
+    seconds = context.config.judge.deadline_seconds
+    return await judged(context.judge, decision, trajectory, seconds=seconds, holds=context.holds)
 
 
 def _is_canonical(completion: Completion, tokenizer: Tokenizer) -> bool | None:

@@ -44,7 +44,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from engine.config import Config
 from engine.curation.registry import strategy_kind
-from engine.models.base import AdapterSink, NotFinite, SharedBase, TrainableBase, not_finite_in
+from engine.models.base import AdapterSink, NotFinite, Proof, SharedBase, TrainableBase, not_finite_in
 from engine.runs.errors import RunError, WriteFailed
 from engine.system.preflight import check_training_sampling
 from engine.training import checkpoints as saved
@@ -88,12 +88,16 @@ T = TypeVar("T")
 Play = Callable[[int], Coroutine[Any, Any, list[TrainingSample]]]
 
 
+async def _ignore(step: int, proof: Proof) -> None:
+    """Do nothing with a proof."""
+
+
 class GrpoSession:
     """One training session over a base model. Each step's adapter is published to `sink`.
 
     `play(step)` makes the samples of a step; `after_update(update)` comes before the checkpoint is in place,
-    `after_step(step, checkpoint)` after; each runs on `loop` (the running one by default), and what they raise ends the
-    session.
+    `after_publish(step, proof)` after its adapter was published, and then `after_step(step, checkpoint)`; each runs on
+    `loop` (the running one by default), and what they raise ends the session.
     """
 
     def __init__(
@@ -106,6 +110,7 @@ class GrpoSession:
         play: Play,
         after_update: Callable[[Update], Coroutine[Any, Any, None]],
         after_step: Callable[[int, Path], Coroutine[Any, Any, None]],
+        after_publish: Callable[[int, Proof], Coroutine[Any, Any, None]] = _ignore,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._config = config
@@ -115,6 +120,7 @@ class GrpoSession:
         self._play = play
         self.after_update = after_update
         self.after_step = after_step
+        self._after_publish = after_publish
         self.checkpoints = checkpoints
         self._loop = loop or asyncio.get_running_loop()
         self._callback: asyncio.Task[Any] | None = None
@@ -219,7 +225,8 @@ class GrpoSession:
 
     def published(self, checkpoint: Path, step: int) -> None:
         """Publish the adapter of `checkpoint` and let the models answer again."""
-        self.wait_for(self._sink.publish(checkpoint, step))
+        proof = self.wait_for(self._sink.publish(checkpoint, step))
+        self.wait_for(self._after_publish(step, proof))
         self.wait_for(self._release())
 
     async def _hold(self) -> None:

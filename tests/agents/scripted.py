@@ -13,7 +13,7 @@ class Scripted:
         self.limit = limit
         self.refused = 0
 
-    async def complete(self, messages, sampling, tools=None, deadline=None):
+    async def complete(self, messages, sampling, tools=None):
         size = self._fit(messages)
         self.asked.append((messages, sampling))
         answer = self._next()
@@ -45,7 +45,7 @@ class Scripted:
 class Scoring(Scripted):
     """Finds the option likeliest that begins with the next of `answers`; keeps the options in `offered`."""
 
-    async def loglikelihood(self, messages, prefix, options, max_prompt_tokens=None, deadline=None):
+    async def loglikelihood(self, messages, prefix, options, max_prompt_tokens=None):
         self._fit(messages)
         self.asked.append((messages, max_prompt_tokens))
         self.offered.append([prefix + option for option in options])

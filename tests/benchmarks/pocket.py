@@ -23,6 +23,7 @@ import torch
 from engine.config import Config, load_profile
 from engine.environments.household.source import HouseholdTasks
 from engine.evaluation.held_out import HeldOut, evaluate
+from engine.models.base import Opening
 from engine.models.local.opening import open_models
 from engine.models.local.settings import LocalModelSettings
 from engine.rollouts.context import RolloutContext
@@ -53,7 +54,9 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """The whole table, printed as it comes."""
     config = load_profile("pocket", arguments.settings)
     torch.set_num_threads(local(config).threads)
-    context = RolloutContext.open(config, HouseholdTasks(), open_models(local(config), None, print).models)
+    context = RolloutContext.open(
+        config, HouseholdTasks(), (await open_models(local(config), Opening(report=print))).models
+    )
     arms = await play_arms(context, arguments.groups)
     print(f"{'executor':<28}{'success':>10}{'± s.e.':>8}{'tasks':>7}{'invalid':>9}{'episodes/s':>12}")
     for name, arm in arms.items():
@@ -80,7 +83,7 @@ def local(config: Config) -> LocalModelSettings:
 async def train(config: Config, groups: int) -> tuple[HeldOut, list[float]]:
     """Train in a throw-away folder; the held-out result of the last step, and each step's seconds."""
     world, seconds, began = HouseholdTasks(), [], [0.0]
-    opened = open_models(local(config), None, lambda what: None)
+    opened = await open_models(local(config), Opening())
     base, sink = opened.for_training()
     context = RolloutContext.open(config, world, opened.models)
 

@@ -34,7 +34,7 @@ class Mute:
     def __init__(self, answer):
         self.answer = answer
 
-    async def complete(self, messages, sampling, tools=None, deadline=None):
+    async def complete(self, messages, sampling, tools=None):
         text = "PyTorch is loaded" if "torch" in sys.modules else self.answer
         return Completion(text, "stop", Usage(prompt=123, completion=45))
 
@@ -44,8 +44,8 @@ class Words:
         return len(text.split())
 
 
-def open_models(settings, adapter, report):
-    report("the mute model")
+async def open_models(settings, opening):
+    opening.report("the mute model")
     model = Mute(settings.answer)
     return Opened(Models(model, model, None, Words()))
 '''

@@ -63,7 +63,7 @@ class _Named:
     def __init__(self, answering, name):
         self._answering, self._name = answering, name
 
-    async def complete(self, messages, sampling, tools=None, deadline=None):
+    async def complete(self, messages, sampling, tools=None):
         return await self._answering.complete(self._name, messages, sampling)
 
 

@@ -23,7 +23,7 @@ class Recording:
 
     async def publish(self, adapter, version):
         self.order.append(("published", adapter.name, version, self.local._batcher._turn.locked()))
-        await self.local.publish(adapter, version)
+        return await self.local.publish(adapter, version)
 
 
 class Refusing:

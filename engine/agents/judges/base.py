@@ -9,7 +9,6 @@ A score that is missing is unmeasured, never 0: the decision then leaves the mea
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -20,6 +19,7 @@ from engine.agents.judges.registry import JUDGES
 from engine.agents.judges.settings import JudgeSettings
 from engine.agents.prompting import Prompts
 from engine.core.errors import SkillosError
+from engine.core.holds import Holds
 from engine.core.parts import kind_of
 from engine.models.base import ChatModel, NotFinite
 from engine.skills import Edit
@@ -77,13 +77,16 @@ def open_judge(settings: JudgeSettings, model: ChatModel | None, *, seed: int) -
     return judge
 
 
-async def judged(judge: Judge, decision: JudgedDecision, trajectory: Trajectory, *, seconds: float) -> Judgement:
-    """The judgement of `decision`; unmeasured where the judge takes over `seconds`, fails, or answers out of [0, 1].
+async def judged(
+    judge: Judge, decision: JudgedDecision, trajectory: Trajectory, *, seconds: float, holds: Holds | None = None
+) -> Judgement:
+    """The judgement of `decision`; unmeasured where the judge takes over `seconds`, fails, or answers out of [0, 1]. Time in
+    which `holds` hold does not count.
 
     Raises `NotFinite`, and `WrongJudgement` for what is no `Judgement`.
     """
     try:
-        async with asyncio.timeout(seconds):
+        async with (holds or Holds()).timeout(seconds):
             judgement = await judge.score(decision, trajectory)
     except TimeoutError:
         return Judgement(None, f"the judge took over {seconds:g} s")

@@ -58,8 +58,7 @@ class CurateJob:
 
     async def run(self, context: JobContext) -> None:
         """Play the tasks that are left of the stream. Raises `StopRequested` and `NeverCurated`."""
-        work = await asyncio.to_thread(CurateRun, context)
-        await work.work()
+        await CurateRun(context).work()
 
 
 class CurateRun:
@@ -73,13 +72,21 @@ class CurateRun:
         self._control = job.control
         self._done = job.done
         self._retriever: SkillRetriever | None = None
-        source, _ = loading.load_sources(job.config, self._report, held_out=False)
-        opened = loading.open_models(job.config, _adapter(job.config.curate.adapter), self._report)
-        self._context = RolloutContext.open(job.config, source, opened.models)
-        self._reviewing = Reviewing(job, measure=RepositoryScore(self._context))
+        self._job = job
+        self._context: RolloutContext  # from `work` on
+        self._reviewing: Reviewing
 
     async def work(self) -> None:
-        """Every task that has not ended yet, in the stream's order. Raises `HistoryError` for an unusable repository."""
+        """Load the models, then do every task that has not ended yet, in the stream's order. Raises `HistoryError` for an
+        unusable repository."""
+        source, _ = await asyncio.to_thread(loading.load_sources, self._config, self._report, held_out=False)
+        adapter = await asyncio.to_thread(_adapter, self._config.curate.adapter)
+        async with loading.open_models(self._config, loading.opening_of(self._job, adapter, self._report)) as opened:
+            self._context = RolloutContext.open(self._config, source, opened.models, self._control.holds)
+            self._reviewing = await asyncio.to_thread(Reviewing, self._job, measure=RepositoryScore(self._context))
+            await self._play()
+
+    async def _play(self) -> None:
         await asyncio.to_thread(History.open, self._run.repo_path, parents=False)
         self._writer.emit(StateChanged("running"))
         for warning in self._context.source.warnings:

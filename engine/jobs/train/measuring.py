@@ -1,7 +1,7 @@
 """The held-out measurements of a train run (`engine.runs.measurements` says which are due), each with its events.
 
 measuring = Measuring(job, emit, measure, report)
-await measuring.saved(10, held_out, sink)          # a missing one, with the checkpoint of its step
+await measuring.saved(10, held_out, sink, log)     # a missing one, with the checkpoint of its step
 await measuring.where_due(20, held_out)      # the curator that is training now
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 from engine.core.events import HeldOutMeasured, Notice, Sink, StateChanged
 from engine.jobs import loading
 from engine.jobs.job import JobContext
-from engine.models.base import AdapterSink, NotFinite, not_finite_in
+from engine.models.base import AdapterSink, NotFinite, Proof, not_finite_in
 from engine.rollouts.context import RolloutContext
 from engine.runs.measurements import due, measurements
 from engine.training import checkpoints
@@ -23,6 +23,8 @@ from engine.training.diverged import diverged_in_answer
 
 Evaluate = Callable[[RolloutContext, int, Sink], Coroutine[Any, Any, HeldOutMeasured]]
 """The fixed evaluation of a context's curator after so many steps; it emits the episodes and returns the result."""
+
+Published = Callable[[int, Proof], Coroutine[Any, Any, None]]
 
 
 class Measuring:
@@ -42,9 +44,9 @@ class Measuring:
         if due(self._config.training, step) and step not in measurements(self._run):
             await self._evaluate(step, context)
 
-    async def saved(self, step: int, context: RolloutContext, sink: AdapterSink) -> None:
+    async def saved(self, step: int, context: RolloutContext, sink: AdapterSink, published: Published) -> None:
         """Make a measurement that is missing, with the checkpoint of its step, which is published to `sink`; step 0 is the
-        curator without an adapter.
+        curator without an adapter. `published` gets the proof of the publication.
 
         Where the checkpoint is gone or damaged, an unmeasured result is logged, and a warning gives the reason.
         """
@@ -60,7 +62,7 @@ class Measuring:
             self._writer.emit(HeldOutMeasured(step, training.evaluate_groups, None, None, positions, 0.0))
             return
         self._report(f"the adapter {checkpoint.name}")
-        await sink.publish(checkpoint, step)
+        await published(step, await sink.publish(checkpoint, step))
         await self._evaluate_or_diverge(step, context, checkpoint)
 
     async def _evaluate_or_diverge(self, step: int, context: RolloutContext, checkpoint: Path | None) -> None:

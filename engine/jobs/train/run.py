@@ -23,6 +23,7 @@ import msgspec
 
 from engine.config import Config
 from engine.core.events import (
+    AdapterPublished,
     CheckpointSaved,
     GroupDrawn,
     Notice,
@@ -38,7 +39,7 @@ from engine.jobs import loading
 from engine.jobs.job import JobContext
 from engine.jobs.proposals import STOP_SECONDS, Proposals, net_edits, vetoes_of
 from engine.jobs.train.measuring import Evaluate, Measuring
-from engine.models.base import SharedBase
+from engine.models.base import Opened, Proof, SharedBase
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import Group, open_grouping
 from engine.rollouts.reporting import LossWarnings, Pace, nothing_trained
@@ -76,6 +77,7 @@ class TrainRun:
     """The state of a train run between the callbacks of its GRPO session."""
 
     def __init__(self, job: JobContext, measure: Evaluate) -> None:
+        self._job = job
         self._run = job.run
         self._config = job.config
         self._writer = job.writer
@@ -96,14 +98,19 @@ class TrainRun:
         newest = await asyncio.to_thread(checkpoints.latest, self._run.checkpoints)
         for why in await asyncio.to_thread(checkpoints.damaged, self._run.checkpoints):
             self._writer.emit(Notice("warning", why))
+        async with loading.open_models(self._config, loading.opening_of(self._job, None, self._report)) as opened:
+            await self._train(opened, newest)
+
+    async def _train(self, opened: Opened, newest: tuple[int, Path] | None) -> None:
+        """Train with the models, from the checkpoint `newest`. Raises `NotTrainable`."""
         done = newest[0] if newest else 0
-        await asyncio.to_thread(self._load)
+        await asyncio.to_thread(self._load, opened)
         self._writer.emit(StateChanged("running", f"from the checkpoint of step {done}" if newest else ""))
         for warning in dict.fromkeys((*self._context.source.warnings, *self._held_out.source.warnings)):
             self._writer.emit(Notice("warning", warning))
         self._note_checkpoints(done)
         for step in missing(self._run, done):
-            await self._measuring.saved(step, self._held_out, self._sink)
+            await self._measuring.saved(step, self._held_out, self._sink, self._after_publish)
         if done < self._config.training.steps:
             session = await asyncio.to_thread(self._open_session, asyncio.get_running_loop())
             await session.run(newest[1] if newest else None)
@@ -115,14 +122,13 @@ class TrainRun:
         """Emit what is loaded now."""
         self._writer.emit(Progress("loading", what))
 
-    def _load(self) -> None:
-        """Load the task sources and the models; the curator is untrained. Raises `NotTrainable`."""
+    def _load(self, opened: Opened) -> None:
+        """Load the task sources; the curator of the models is untrained. Raises `NotTrainable`."""
         evaluated = bool(self._config.training.evaluate_every)
         source, held_out = loading.load_sources(self._config, self._report, held_out=evaluated)
-        opened = loading.open_models(self._config, None, self._report)
         self._groups = draws(self._config, source)
         self._base, self._sink = opened.for_training()
-        self._context = RolloutContext.open(self._config, source, opened.models)
+        self._context = RolloutContext.open(self._config, source, opened.models, self._control.holds)
         self._held_out = msgspec.structs.replace(self._context, source=held_out)
         self._repository_score = RepositoryScore(self._context)
 
@@ -159,6 +165,7 @@ class TrainRun:
             play=self._play,
             after_update=self._after_update,
             after_step=self._after_step,
+            after_publish=self._after_publish,
             loop=loop,
         )
 
@@ -225,6 +232,12 @@ class TrainRun:
             if (best := best_rollout(row, parts)) is not None:
                 await self._propose(best)
         self._writer.flush()
+
+    async def _after_publish(self, step: int, proof: Proof) -> None:
+        """Log that the curator that answers is the adapter of `step`, and how that was proved."""
+        self._writer.emit(
+            AdapterPublished(step, proof.how, proof.difference, proof.separation, proof.noise, proof.unmeasured)
+        )
 
     async def _after_step(self, step: int, checkpoint: Path) -> None:
         """Log that the checkpoint is in place, and measure the curator where that is due."""

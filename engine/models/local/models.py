@@ -31,6 +31,7 @@ from engine.models.base import (
     NotFinite,
     NotPublished,
     PromptTooLong,
+    Proof,
     Sampling,
     Tokens,
     Usage,
@@ -39,6 +40,8 @@ from engine.models.local import loglikelihood as likelihood
 from engine.models.local.batching import HOLD_SECONDS, Batcher, Request
 from engine.models.local.sampling import generate
 from engine.models.local.weights import differences, put_adapter
+
+PROVED = Proof("every tensor that answers is that of the checkpoint")
 
 
 class LocalModels:
@@ -64,7 +67,7 @@ class LocalModels:
 
     # The sink: which adapter the curator is.
 
-    async def publish(self, adapter: Path, version: int) -> None:
+    async def publish(self, adapter: Path, version: int) -> Proof:
         """Put the adapter on the base, unless a trainer has done so, and prove that it is the one that answers.
 
         Where a trainer has borrowed the base, the weights that it trains are the ones that answer, and it holds the models:
@@ -74,13 +77,14 @@ class LocalModels:
         if self._borrowed:
             await asyncio.to_thread(self._prove, adapter)
             self._version = version
-            return
+            return PROVED
         await self.hold()
         try:
             await asyncio.to_thread(self.put, adapter)
             self._version = version
         finally:
             self.release()
+        return PROVED
 
     def put(self, adapter: Path) -> None:
         """Make the curator the base with `adapter` on it, before anything is asked. Raises as `publish` does."""
@@ -192,7 +196,6 @@ class LocalModel:
         messages: Sequence[Message],
         sampling: Sampling,
         tools: list[dict[str, Any]] | None = None,
-        deadline: float | None = None,
     ) -> Completion:
         """Answer one chat, in a batch with whatever else waits; see `ChatModel`. Raises `PromptTooLong` or `NotFinite`."""
         prompt_ids = self._prompt(messages, tools)
@@ -207,7 +210,6 @@ class LocalModel:
         prefix: str,
         options: Sequence[str],
         max_prompt_tokens: int | None = None,
-        deadline: float | None = None,
     ) -> list[float]:
         """Score `options`, in a batch with whatever else waits to be scored; see `Scorer`."""
         prompt_ids = self._prompt(messages, None)

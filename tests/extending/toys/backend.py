@@ -12,7 +12,7 @@ class ParrotSettings(ModelSettings, frozen=True, tag="parrot"):
 class Parrot:
     """Both a `ChatModel` and a `Tokenizer`."""
 
-    async def complete(self, messages, sampling, tools=None, deadline=None):
+    async def complete(self, messages, sampling, tools=None):
         text = messages[-1].content.strip().splitlines()[-1]
         return Completion(text, "stop", Usage(self.count(messages[-1].content), self.count(text)))
 
@@ -20,8 +20,8 @@ class Parrot:
         return len(text.split())
 
 
-def open_models(settings, adapter, report):
-    report("the parrot")
+async def open_models(settings, opening):
+    opening.report("the parrot")
     parrot = Parrot()
     return Opened(Models(parrot, parrot, None, parrot))
 

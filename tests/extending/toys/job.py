@@ -1,7 +1,5 @@
 """A toy job: it plays the tasks of a stream from an empty repository, then lets a batch strategy revise the run's own."""
 
-import asyncio
-
 from engine.core.events import GroupDrawn, PositionId, RolloutScored, StateChanged, StepStarted
 from engine.core.seeds import seed_of
 from engine.curation.retrieval import SkillRetriever
@@ -22,10 +20,13 @@ class DistilJob:
     """Plays `curate.tasks` games, then proposes what the strategy of `[batch]` makes of them."""
 
     async def run(self, context):
-        config, emit = context.config, context.writer.emit
+        config = context.config
         source, _ = loading.load_sources(config, lambda what: None, held_out=False)
-        opened = await asyncio.to_thread(loading.open_models, config, None, lambda what: None)
-        players = RolloutContext.open(config, source, opened.models)
+        async with loading.open_models(config, loading.opening_of(context, None, lambda what: None)) as opened:
+            await self._play(context, RolloutContext.open(config, source, opened.models))
+
+    async def _play(self, context, players):
+        config, emit, source = context.config, context.writer.emit, players.source
         emit(StateChanged("running"))
         groups = draws(config, source)
         for number in range(context.done + 1, config.curate.tasks + 1):

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from engine.core.errors import ConfigError
-from engine.models.base import Completion, Models, ModelUnavailable, NotPublished, Opened, PromptTooLong
+from engine.models.base import Completion, Models, ModelUnavailable, NotPublished, Opened, PromptTooLong, Proof
 from engine.models.registry import ModelBackend
 from engine.models.settings import ModelSettings
 
@@ -50,6 +50,7 @@ class Server:
         served = await self.post("adapter", {"path": str(adapter), "version": version})
         if msgspec.json.decode(served) != version:
             raise NotPublished(f"the server does not answer with {adapter}")
+        return Proof("the server names the version that it answers with")
 
     def count(self, text):
         return msgspec.json.decode(self._post("count", text, 60.0))
@@ -61,10 +62,9 @@ class Remote:
     def __init__(self, server, role):
         self._server, self._role = server, role
 
-    async def complete(self, messages, sampling, tools=None, deadline=None):
-        seconds = 60.0 if deadline is None else deadline - asyncio.get_running_loop().time()
+    async def complete(self, messages, sampling, tools=None):
         asked = {"role": self._role, "messages": messages, "sampling": sampling, "tools": tools}
-        return msgspec.json.decode(await self._server.post("chat", asked, max(seconds, 0.1)), type=Completion)
+        return msgspec.json.decode(await self._server.post("chat", asked), type=Completion)
 
 
 class Base:
@@ -88,11 +88,11 @@ def check(settings):
         raise ConfigError("model.url is no address of a server, such as http://127.0.0.1:8000")
 
 
-def open_models(settings, adapter, report):
-    report(f"the server {settings.url}")
+async def open_models(settings, opening):
+    opening.report(f"the server {settings.url}")
     server = Server(settings.url)
-    if adapter is not None:
-        asyncio.run(server.publish(adapter, 0))
+    if opening.adapter is not None:
+        await server.publish(opening.adapter, 0)
     models = Models(*(Remote(server, role) for role in ("executor", "curator", "judge")), server)
     return Opened(models, sink=server, base=Base())
 

@@ -1,0 +1,22 @@
+"""The settings of what a run may use: money, tokens and memory."""
+
+from __future__ import annotations
+
+from engine.core.fields import Count, NonNegative
+from engine.core.parts import Settings
+
+
+class LimitsSettings(Settings, frozen=True):
+    """What a run may use. A run that reaches a limit is paused, and says so."""
+
+    cost: NonNegative = 0.0
+    """The most money that the run's models may cost, in the currency of their prices. To resume the run then allows it as
+    much again. 0: no limit."""
+
+    tokens: Count = 0
+    """The most tokens of prompts and answers together that the run's models may use. To resume the run then allows it as
+    many again. 0: no limit."""
+
+    headroom_gib: NonNegative = 0.0
+    """Requests to models wait while less memory than this is available (GiB), and go on when half as much again is.
+    0: never."""
