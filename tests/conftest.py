@@ -10,3 +10,8 @@ def data_home_of_tests(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data-home")))
         yield
+
+
+def pytest_make_parametrize_id(config, val, argname):
+    """A long value is named by its argument: every process of pytest-xdist must collect the same names."""
+    return argname if isinstance(val, bytes) and len(val) > 24 else None

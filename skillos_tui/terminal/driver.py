@@ -8,6 +8,7 @@ import codecs
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from threading import Thread
@@ -35,6 +36,7 @@ ANSWER_SECONDS = 0.5
 LAST_REPLY_SECONDS = 1.0
 """The longest wait for the last replies before the terminal is restored."""
 MAX_READ = 1 << 16
+DEFAULT_SIZE = (80, 24)
 TOGETHER_SECONDS = 0.003
 """Bytes that arrive within this time belong to one read."""
 MAX_SEQUENCE = 32
@@ -119,6 +121,17 @@ class TerminalDriver(LinuxDriver):
         """Call it in the app's thread, unless the loop is closed."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *arguments)
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """Columns and rows of the terminal itself: what COLUMNS and LINES say is out of date after a resize."""
+        for stream in (sys.__stdin__, sys.__stdout__, sys.__stderr__):
+            try:
+                columns, rows = os.get_terminal_size(stream.fileno()) if stream is not None else (0, 0)
+            except (OSError, ValueError):
+                continue
+            if columns > 0 and rows > 0:
+                return columns, rows
+        return DEFAULT_SIZE
 
     # Starting and ending
 

@@ -241,6 +241,15 @@ def test_errors_may_go_to_a_file(run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "errors").read_text() == ""
 
 
+def test_a_size_that_the_shell_exports_is_not_taken_for_the_terminals(run: Path) -> None:
+    exported = {"COLUMNS": "40", "LINES": "10"}
+    with Terminal(str(run), "--theme", "dark", size=(80, 24), environment=exported) as terminal:
+        terminal.until("Executor")
+        assert max(map(len, terminal.text.splitlines())) > 70
+        terminal.resize(100, 30)
+        terminal.until(lambda: max(map(len, terminal.text.splitlines())) > 90)
+
+
 @pytest.mark.parametrize("size", [(0, 0), (5, 2)])
 def test_terminals_of_odd_sizes_are_no_fault(size: tuple[int, int], run: Path) -> None:
     with Terminal(str(run), "--theme", "dark", size=(80, 24)) as terminal:
