@@ -117,6 +117,9 @@ def test_the_build_is_pinned_with_all_that_it_needs() -> None:
 # The commands
 
 
+PYTEST = "-m pytest -n 2 --dist worksteal"
+
+
 def commands() -> list[str]:
     """The README's install commands."""
     return re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
@@ -124,7 +127,7 @@ def commands() -> list[str]:
 
 def test_both_commands_install_with_the_constraints_in_a_new_environment() -> None:
     begin = "python3 -m venv .venv && .venv/bin/pip install -c constraints.txt "
-    assert commands() == [f"{begin}. && .venv/bin/skillos-tui", f"{begin}'.[test]' && .venv/bin/python -m pytest"]
+    assert commands() == [f"{begin}. && .venv/bin/skillos-tui", f"{begin}'.[test]' && .venv/bin/python {PYTEST}"]
 
 
 VENV = """#!/bin/sh
@@ -173,7 +176,7 @@ def test_ci_follows_a_readme_that_says_something_else(checkout: Path) -> None:
     (checkout / "README.md").write_text(text, encoding="utf-8")
     assert run_ci(checkout)[1][1:] == [
         ".venv/bin/pip install -c constraints.txt --pre .[test]",
-        ".venv/bin/python -X dev -m pytest",
+        f".venv/bin/python -X dev {PYTEST}",
     ]
 
 
