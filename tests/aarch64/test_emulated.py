@@ -1,0 +1,66 @@
+"""What the processor of a DGX Spark gives, on an emulated one: `python -m pytest -m aarch64`. It needs root, Debian and an hour.
+
+`.ci/emulate-aarch64` makes the machine in .aarch64/, which is kept. A command runs on a clone of what is committed.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.aarch64
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / ".ci" / "emulate-aarch64"
+LIGHT = ("core", "agents", "rollouts", "training", "models", "system")
+"""The folders of tests that start no terminal and no engine: those are bound to time limits that emulation exceeds."""
+STEP = (
+    "training.groups=1",
+    "training.rollouts=2",
+    "training.tasks=2",
+    "training.micro_batch=4",
+    "training.evaluate_every=0",
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def machine() -> None:
+    if os.geteuid() != 0 or shutil.which("apt-get") is None or platform.machine() != "x86_64":
+        pytest.skip("emulating aarch64 needs root on an x86-64 Debian")
+    subprocess.run([SCRIPT, "make"], check=True, timeout=1800)
+
+
+def on_machine(*command: str, seconds: float = 5400) -> str:
+    """The output of a command on the emulated machine."""
+    done = subprocess.run([SCRIPT, "run", *command], capture_output=True, text=True, timeout=seconds)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+def test_the_machine_is_an_aarch64_with_a_processor_build_of_torch() -> None:
+    told = on_machine("python3", "-c", "import platform, torch; print(platform.machine(), torch.cuda.is_available())")
+    assert told.split() == ["aarch64", "False"]
+
+
+def test_the_light_suite_passes() -> None:
+    told = on_machine("python3", "-m", "pytest", "-q", *(f"tests/{folder}" for folder in LIGHT))
+    assert " passed" in told and "failed" not in told
+
+
+def test_every_recorded_alfworld_trace_plays_alike() -> None:
+    told = on_machine(
+        "python3", "-m", "pytest", "-q", "-m", "slow or not slow", "tests/environments/test_alfworld_replay.py"
+    )
+    assert " passed" in told and "failed" not in told
+
+
+def test_one_grpo_step_of_the_pocket_profile_is_made_and_verified() -> None:
+    engine = "python3 -m engine.cli"
+    train = f"{engine} train --profile pocket --steps 1 --run /tmp/run --set {' '.join(STEP)}"
+    told = on_machine("sh", "-c", f"{train} && {engine} verify /tmp/run")
+    assert "0 differences" in told
