@@ -1,4 +1,4 @@
-"""What the processor of a DGX Spark gives, on an emulated one: `python -m pytest -m aarch64`. It needs root, Debian and an hour.
+"""What the processor of a DGX Spark gives, on an emulated one: `python -m pytest -m aarch64`; root, Debian, an hour.
 
 `.ci/emulate-aarch64` makes the machine in .aarch64/, which is kept. A command runs on a clone of what is committed.
 """
