@@ -11,12 +11,12 @@ import msgspec
 from engine.core.fields import NonNegative
 from engine.core.parts import Settings
 from engine.models.base import Usage
-from engine.models.settings import ModelSettings
+from engine.models.limits.settings import LimitedSettings
 
 MILLION = 1_000_000
 
 
-class PricedSettings(ModelSettings, frozen=True):
+class PricedSettings(LimitedSettings, frozen=True):
     """What a model's tokens cost. A backend that may cost money inherits these settings."""
 
     prompt_price: NonNegative = 0.0
