@@ -7,10 +7,17 @@ import shlex
 from pathlib import Path
 
 from engine.cli.common import Commands, add_command, open_run, print_json
+from engine.config import ConfigError
+from engine.core.events import ModelUse
 from engine.core.output import say
 from engine.core.text import printable
+from engine.models.limits.settings import LimitedSettings
+from engine.runs.directory import Run
 from engine.runs.status import Status, status
-from engine.runs.text import held_out_line, step_line, unit_line, waiting
+from engine.runs.text import held_out_line, step_line, unit_line, use_line, waiting
+
+MOST = 500
+"""Characters of a reason."""
 
 
 def add_commands(commands: Commands) -> None:
@@ -35,15 +42,27 @@ def _status(options: argparse.Namespace) -> int:
             say(unit_line(unit, now.steps, run.kind))
         for measured in now.held_out:
             say(held_out_line(measured))
+        for use in _worth_showing(run, now.used):
+            say(use_line(use))
         if (age := now.heartbeat_age_s) is not None:
             when = f"{age:.0f} s ago" if age >= 0 else f"{-age:.0f} s in the future (a clock was changed)"
             say(f"{waiting(now.pending_reviews)}; last heartbeat {when}")
     return 0
 
 
+def _worth_showing(run: Run, used: list[ModelUse]) -> list[ModelUse]:
+    """The use of models that are on a server, or have a price; of all where the configuration cannot be read."""
+    try:
+        config = run.config
+    except ConfigError:
+        return used
+    used = [use for use in used if use.calls]
+    return [use for use in used if use.cost is not None or isinstance(config.model_of(use.role), LimitedSettings)]
+
+
 def summary_line(now: Status) -> str:
     """A run in one line."""
-    reason = f" ({printable(now.reason, 200)})" if now.reason else ""
+    reason = f" ({printable(now.reason, MOST)})" if now.reason else ""
     what = printable(f"{Path(now.path).name}: {now.kind} {now.profile}, {now.state}")
     return f"{what}{reason}, {now.step} of {now.steps}{', read-only' if now.read_only else ''}"
 

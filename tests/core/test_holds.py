@@ -128,7 +128,7 @@ async def test_a_hold_does_not_revive_a_limit_that_has_expired(holds):
 
     working = asyncio.create_task(work())
     await asyncio.sleep(0)
-    time.sleep(0.05)  # the limit is over before the loop could say so
+    time.sleep(0.05)  # noqa: ASYNC251  the limit is over before the loop could say so
     holds.hold("server", "away")
     assert not await soon(working)  # and the hold came first
     holds.lift("server")
