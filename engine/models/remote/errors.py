@@ -37,7 +37,7 @@ NO_QUOTA = ("insufficient_quota", "billing", "exceeded your current quota", "ins
 _TOO_LONG = re.compile(
     r"context[_ -]?(?:length|size|window)|n_ctx|too long|too many (?:input )?tokens|reduce the length"
     r"|(?:token|prompt)s? (?:count|length)?.{0,40}exceed|exceeds? the (?:maximum|limit|available)|maximum.{0,30}tokens"
-    r"|max_seq_len|string_above_max_length|request too large|inputs? tokens.{0,60}must be",
+    r"|max_seq_len|string_above_max_length|request too large|inputs?`? tokens.{0,60}must be",
     re.IGNORECASE,
 )
 _NUMBER = r"(\d[\d,]*)"
@@ -159,7 +159,9 @@ def fault_of(body: bytes) -> Fault:
 
 
 def is_too_long(fault: Fault) -> bool:
-    """Whether an error says that the prompt is too long."""
+    """Whether an error says that the prompt is too long; the longest length of an answer may be too long, too."""
+    if fault.param in ("max_tokens", "max_completion_tokens"):
+        return False
     return bool(fault.tokens or _TOO_LONG.search(f"{fault.message} {fault.code}"))
 
 

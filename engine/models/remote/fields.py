@@ -25,6 +25,13 @@ Body = dict[str, Any]
 NEEDED = frozenset({"model", "messages", "tools", "tool_choice", "structured_outputs"})
 """What is never left out: the request would be another one."""
 
+_UNKNOWN = re.compile(
+    r"un(?:supported|recogni[sz]ed|known|expected)|not (?:supported|permitted|allowed|recogni[sz]ed|available|implemented)"
+    r"|does not (?:support|allow|exist|accept)|extra (?:fields|inputs|field)|additional propert|invalid (?:parameter|argument|field)"
+    r"|no such|only the default",
+    re.IGNORECASE,
+)
+
 EFFECTS = {
     "temperature": "answers are drawn at the server's own temperature",
     "top_p": "top_p has no effect",
@@ -101,7 +108,10 @@ class Extras:
             self.dropped.add(name)
 
     def named(self, refused: Refused, body: Body) -> list[str]:
-        """The fields of `body` that an error names: as its parameter, or else as words of its text."""
+        """The fields of `body` that an error says the server does not know: as its parameter, or else as words of its text.
+        A value that it does not take is none of them."""
+        if not _UNKNOWN.search(refused.text):
+            return []
         mine = [name for name in body if name not in NEEDED and name not in self._own]
         param = refused.param.replace("body.", "").split(".")[0]
         if param in mine:

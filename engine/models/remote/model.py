@@ -184,10 +184,14 @@ class RemoteModel:
         return min(sampling.max_prompt_tokens, context - sampling.max_tokens) if context else sampling.max_prompt_tokens
 
     def _check_length(self, messages: Sequence[Message], sampling: Sampling) -> None:
-        """Raises `PromptTooLong` where the texts alone are too long: the server need not be asked."""
+        """Raises `PromptTooLong` where the texts alone are too long, so that the server need not be asked, and `ConfigError`
+        where no prompt has room."""
         limit, tokenizer = self._limit(sampling), self._server.tokenizer
         if limit <= 0:
-            raise PromptTooLong(1, limit, at_least=True)
+            raise ConfigError(
+                f"{self.role}.max_tokens={sampling.max_tokens} leaves no room for a prompt in the {self._server.context} tokens "
+                f"of {self._served().name} on the server {self._server.name}: lower it, or let the server take more"
+            )
         if tokenizer is not None and sum(len(message.content.encode()) for message in messages) > limit:
             tokens = tokenizer.chat(messages)
             if tokens > limit:

@@ -34,6 +34,8 @@ WAITS = (0.5, 1.0, 2.0, 4.0)
 PROBE_TOKENS = 16
 SCHEMA_TOKENS = 5
 """A tool adds more tokens than this to a prompt that shows it."""
+HOT = (2.0, 1.0)
+"""Temperatures at which two draws of a model differ; some servers take no more than 1."""
 DRAWS = [Message("user", "Write eight random words.")]
 
 
@@ -200,10 +202,17 @@ class _Probe:
 
     async def _effects(self) -> None:
         """Note the filters that have no effect: at this temperature two draws are equal by no other cause."""
-        extras = self._server.extras
-        if "temperature" in extras.dropped:
+        if "temperature" in self._server.extras.dropped:
             return
-        plain = Sampling(temperature=2.0, max_tokens=PROBE_TOKENS, seed=1)
+        for temperature in HOT:
+            try:
+                return await self._compare(Sampling(temperature=temperature, max_tokens=PROBE_TOKENS, seed=1))
+            except Refused:
+                continue
+
+    async def _compare(self, plain: Sampling) -> None:
+        """Compare two draws for each filter. Raises `Refused`, where the server does not take the temperature."""
+        extras = self._server.extras
         pairs = {
             "seed": (plain, plain),
             "top_k": tuple(msgspec.structs.replace(plain, top_k=1, seed=seed) for seed in (1, 2)),
