@@ -438,7 +438,8 @@ class ServerMeasured(Event, frozen=True):
 class ModelUse(msgspec.Struct, frozen=True):
     """What one role's model was used for since the run began. `cached` prompt tokens came from a prefix cache (None: not
     reported), `failures` are calls that gave no answer, `cost` is None where no prices are set. `seconds` are those of the
-    calls together."""
+    calls together. `unmeasured` are calls whose tokens are not known: likelihoods, prompts that were refused as too long, and
+    calls that were given up."""
 
     role: str
     calls: int
@@ -449,6 +450,7 @@ class ModelUse(msgspec.Struct, frozen=True):
     retries: int = 0
     cost: float | None = None
     seconds: float = 0.0
+    unmeasured: int = 0
 
 
 class ModelsUsed(Event, frozen=True):
