@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from engine.core.events import GpuMemory, MemoryMeasured, ModelUse, ProcessMemory, ServerMeasured
+from engine.runs.measured import NOT_KNOWN, size
 from skillos_tui.model.view import RunView
 from skillos_tui.render.text import Line, clip, line, short, widest
 from skillos_tui.widgets.pane import Pane
 
-NOT_KNOWN = "n/a"
 LITTLE = 0.1
 LABEL = 10
 LOW, TALL = 5, 12
@@ -204,11 +204,3 @@ def _used(models: Sequence[ModelUse]) -> list[str]:
 def _joined(spans: Sequence[str]) -> list[str]:
     """The spans with a dot between them."""
     return [part for at, span in enumerate(spans) for part in (["axis: · "] if at else []) + [span]]
-
-
-def size(count: int | None) -> str:
-    """Bytes in MiB or GiB; "n/a" when not known."""
-    if count is None:
-        return NOT_KNOWN
-    mebibytes = count / 2**20
-    return f"{mebibytes / 1024:.1f} GiB" if mebibytes >= 1024 else f"{mebibytes:.0f} MiB"
