@@ -6,15 +6,14 @@ import argparse
 import shlex
 from pathlib import Path
 
+import msgspec
+
 from engine.cli.common import Commands, add_command, open_run, print_json
-from engine.config import ConfigError
-from engine.core.events import ModelUse
 from engine.core.output import say
 from engine.core.text import printable
-from engine.models.limits.settings import LimitedSettings
-from engine.runs.directory import Run
+from engine.runs.measured import lines, measured
 from engine.runs.status import Status, status
-from engine.runs.text import held_out_line, step_line, unit_line, use_line, waiting
+from engine.runs.text import held_out_line, step_line, unit_line, waiting
 
 MOST = 500
 """Characters of a reason."""
@@ -26,7 +25,7 @@ def add_commands(commands: Commands) -> None:
 
 def _status(options: argparse.Namespace) -> int:
     with open_run(options) as run:
-        now = status(run)
+        now = msgspec.structs.replace(status(run), measured=measured(run))
         if options.json:
             print_json(now)
             return 0
@@ -40,24 +39,14 @@ def _status(options: argparse.Namespace) -> int:
             say(step_line(step, now.steps, run.kind, now.skipped_updates.get(step.step, "")))
         for unit in now.units:
             say(unit_line(unit, now.steps, run.kind))
-        for measured in now.held_out:
-            say(held_out_line(measured))
-        for use in _worth_showing(run, now.used):
-            say(use_line(use))
+        for held_out in now.held_out:
+            say(held_out_line(held_out))
+        for line in lines(now.measured, now.used):
+            say(line)
         if (age := now.heartbeat_age_s) is not None:
             when = f"{age:.0f} s ago" if age >= 0 else f"{-age:.0f} s in the future (a clock was changed)"
             say(f"{waiting(now.pending_reviews)}; last heartbeat {when}")
     return 0
-
-
-def _worth_showing(run: Run, used: list[ModelUse]) -> list[ModelUse]:
-    """The use of models that are on a server, or have a price; of all where the configuration cannot be read."""
-    try:
-        config = run.config
-    except ConfigError:
-        return used
-    used = [use for use in used if use.calls]
-    return [use for use in used if use.cost is not None or isinstance(config.model_of(use.role), LimitedSettings)]
 
 
 def summary_line(now: Status) -> str:

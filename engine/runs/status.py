@@ -28,6 +28,7 @@ from engine.core.events import (
 from engine.core.registry import UnknownPart
 from engine.jobs.registry import JOBS
 from engine.runs.directory import FINAL_STATES, Run
+from engine.runs.measured import Measured
 from engine.runs.measurements import measurements
 from engine.runs.process import LOCK_FILE, START_FILE, EngineProcess, engine_of, recorded, starting
 from engine.runs.rows import RunState
@@ -52,6 +53,7 @@ class Status(msgspec.Struct, frozen=True):
     `warnings` are the last warnings that were logged since the last start.
     `engine_note` is "" or a sentence about the engine: from what `state` is inferred where the run's lock could not be
     asked, that the engine is suspended, or who else holds the lock. `used` is what the models were used for.
+    `measured` has the newest measurements of memory and servers; None in lists of runs.
     """
 
     run: str
@@ -73,6 +75,7 @@ class Status(msgspec.Struct, frozen=True):
     engine_note: str = ""
     warnings: list[str] = []
     used: list[ModelUse] = []
+    measured: Measured | None = None
 
 
 def status(run: Run) -> Status:
