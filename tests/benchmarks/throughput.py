@@ -204,7 +204,9 @@ def measure_cost(options: argparse.Namespace) -> dict[str, float]:
 
 async def cost(url: str, options: argparse.Namespace) -> dict[str, float]:
     body = {"model": "base", "messages": msgspec.to_builtins(CHAT), "max_tokens": 128, "temperature": 0.5, "seed": 1}
-    encoded = msgspec.json.encode(body)
+    body |= {"logprobs": True}  # as the backend asks
+    extra = {"return_token_ids": True}
+    encoded = msgspec.json.encode(body | extra)
     config = config_of(url, options.episodes, options.tasks)
     costs: dict[str, float] = {}
     async with (
@@ -219,7 +221,7 @@ async def cost(url: str, options: argparse.Namespace) -> dict[str, float]:
             msgspec.json.decode(answer.content)
 
         async def create() -> None:
-            await openai.chat.completions.create(**body)
+            await openai.chat.completions.create(**body, extra_body=extra)
 
         costs["httpx2 alone"] = await cheapest(post, options)
         costs["openai, its create"] = await cheapest(create, options)
