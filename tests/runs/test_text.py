@@ -36,7 +36,7 @@ def test_an_event_that_cannot_be_read_is_one_safe_line_with_the_whole_reason() -
         (ModelUse("executor", 1, 9100, 1200), "executor: 1 call, 9,100 + 1,200 tokens"),
         (
             ModelUse("judge", 240, 1000, 10, 250, 1, 2, 0.051),
-            "judge: 240 calls, 1,000 + 10 tokens (25% of the prompts cached), 2 retries, 1 without an answer, cost 0.05",
+            "judge: 240 calls, 1,000 + 10 tokens (25% of the prompts cached), 2 retries, 1 without an answer, cost 0.051",
         ),
         (ModelUse("executor", 7, 0, 0, unmeasured=7), "executor: 7 calls, 7 of unknown length"),
     ],
