@@ -189,8 +189,8 @@ class RemoteModel:
         limit, tokenizer = self._limit(sampling), self._server.tokenizer
         if limit <= 0:
             raise ConfigError(
-                f"{self.role}.max_tokens={sampling.max_tokens} leaves no room for a prompt in the {self._server.context} tokens "
-                f"of {self._served().name} on the server {self._server.name}: lower it, or let the server take more"
+                f"{self.role}.max_tokens={sampling.max_tokens} leaves no room for a prompt in the {self._server.context} "
+                f"tokens of {self._served().name} on the server {self._server.name}: lower it, or let the server take more"
             )
         if tokenizer is not None and sum(len(message.content.encode()) for message in messages) > limit:
             tokens = tokenizer.chat(messages)
