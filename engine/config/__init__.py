@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, time
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
@@ -326,6 +327,7 @@ def _layer_of(settings: Iterable[str]) -> Layer:
             raise ConfigError(f"--set {setting!r}: {section} is no section of the configuration")
         try:
             value = tomllib.loads(f"value = {raw}")["value"]
+            value = raw if isinstance(value, date | time) else value  # no setting is one, and some texts look so
         except tomllib.TOMLDecodeError:
             value = raw
         except RecursionError as error:

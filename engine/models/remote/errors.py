@@ -78,6 +78,10 @@ class ModelMissing(SkillosError):
     """The server has no model of the name that was asked for."""
 
 
+class NoSuchPath(ConfigError):
+    """The server has nothing at that address."""
+
+
 class Refused(ConfigError):
     """The server does not take the request. `names` are the words of its message, `param` what it names as the cause."""
 
@@ -131,8 +135,8 @@ def _wrong(status: int, phrase: str, said: str, fault: Fault, asked: Asked) -> E
         return ConfigError(f"the account at {asked.server} is to be paid first: {phrase}{said}")
     if status == 404 and asked.model and (asked.model in fault.message or "model" in fault.message.lower()):
         return ModelMissing(fault.message)
-    if status in (404, 405) or 300 <= status < 400:
-        return ConfigError(
+    if status in (404, 405, 501) or 300 <= status < 400:
+        return NoSuchPath(
             f"the server {asked.server} has no chat completions at that address: {phrase}{said}; {setting}.url usually "
             "ends in /v1"
         )

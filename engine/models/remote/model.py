@@ -25,7 +25,7 @@ from engine.models.base import (
 )
 from engine.models.limits import Gateway, Retryable
 from engine.models.remote.completions import completion_of
-from engine.models.remote.errors import Asked, ModelMissing, Refused
+from engine.models.remote.errors import Asked, ModelMissing, NoSuchPath, Refused
 from engine.models.remote.fields import Body, Extras
 from engine.models.remote.listing import Listed, read_models
 from engine.models.remote.replies import Reply, read_reply
@@ -33,8 +33,8 @@ from engine.models.remote.tokens import RemoteTokenizer
 from engine.models.remote.wire import HttpClient
 from engine.models.tools import with_tools
 
-CHAT = "chat/completions"
-MODELS = "models"
+CHAT = "/chat/completions"
+MODELS = "/models"
 CHANGES = 4
 """So often a request is made again because the server does not know a field, or the model's name has changed."""
 
@@ -86,7 +86,7 @@ class Server:
         """What the server lists; None where it has no list. Raises `Retryable`, `ConfigError`."""
         try:
             return read_models(await self.client.get(MODELS, self.asked()))
-        except ModelMissing:
+        except (ModelMissing, NoSuchPath):
             return None
 
     async def close(self) -> None:
@@ -165,9 +165,10 @@ class RemoteModel:
         raise Retryable(f"the model {self._served().name} is not there")
 
     def _completion(self, reply: Reply, messages: Sequence[Message], sampling: Sampling, version: int) -> Completion:
-        return completion_of(
-            reply, messages, sampling, role=self.role, version=version, tokenizer=self._server.tokenizer
-        )
+        server = self._server
+        made = completion_of(reply, messages, sampling, role=self.role, version=version, tokenizer=server.tokenizer)
+        safe = server.client.secrets.text_without(made.text)  # ids may spell out what no field of the answer has
+        return made if safe == made.text else msgspec.structs.replace(made, text=safe)
 
     async def _missing(self, served: Served, error: ModelMissing) -> None:
         """Return where the request may be made again. Raises `ConfigError` that lists what the server has."""
