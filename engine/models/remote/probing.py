@@ -119,7 +119,7 @@ class _Probe:
 
     async def _first(self) -> Reply:
         """An answer to a request with every field that the server takes."""
-        sampling = Sampling(temperature=0.7, max_tokens=PROBE_TOKENS, stop=("\x03",))
+        sampling = Sampling(temperature=0.7, max_tokens=PROBE_TOKENS, stop=("<|probe|>",))
         for _ in range(20):
             body = self._server.extras.request(self._served.name, PROBE_CHAT, sampling, None)
             try:

@@ -112,10 +112,9 @@ def write_another_tokenizer(folder):
 
 async def test_another_tokenizer_than_the_servers_is_refused(tmp_path):
     write_another_tokenizer(tmp_path)
-    with StandIn() as server:
-        with pytest.raises(ConfigError, match="not the tokenizer of the server's model"):
-            async with opened(server, tokenizer=str(tmp_path)):
-                """Not reached."""
+    with StandIn() as server, pytest.raises(ConfigError, match="not the tokenizer of the server's model"):
+        async with opened(server, tokenizer=str(tmp_path)):
+            """Not reached."""
 
 
 @pytest.mark.parametrize(
