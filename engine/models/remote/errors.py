@@ -104,8 +104,8 @@ class Fault(msgspec.Struct, frozen=True):
 def error_of(status: int, headers: Mapping[str, str], body: bytes, asked: Asked) -> Exception:
     """The error that an answer with `status` is."""
     fault = fault_of(body)
-    said = f" ({fault.message})" if fault.message else ""
     phrase = _phrase(status)
+    said = f" ({fault.message})" if fault.message and fault.message not in phrase else ""
     if status in (429, 529) or (status == 503 and _wait(headers) is not None):
         if status == 429 and any(word in f"{fault.code} {fault.message}".lower() for word in NO_QUOTA):
             return ConfigError(

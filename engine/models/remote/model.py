@@ -55,7 +55,7 @@ class Server:
     """A server, as its models use it: its requests, their limits, and what was found out of it.
 
     `context` is the most tokens of a prompt and its answer together, 0 where it is not known. `tools_in_prompt`: the chat
-    template leaves tools out, so they are written into the prompt.
+    template leaves tools out, so they are written into the prompt. `section` is that of its settings, for messages.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Server:
         tokenizer: RemoteTokenizer | None = None,
         key: str = "",
         context: int = 0,
+        section: str = "model",
     ) -> None:
         self.name = name
         self.client = client
@@ -76,11 +77,12 @@ class Server:
         self.tokenizer = tokenizer
         self.key = key
         self.context = context
+        self.section = section
         self.tools_in_prompt = False
 
     def asked(self, model: str = "", most: int = 0, limit: int = 0) -> Asked:
         """What an error's message needs of a request."""
-        return Asked(self.name, model, self.key, most=most, limit=limit)
+        return Asked(self.name, model, self.key, self.section, most=most, limit=limit)
 
     async def models(self) -> list[Listed] | None:
         """What the server lists; None where it has no list. Raises `Retryable`, `ConfigError`."""
@@ -177,7 +179,7 @@ class RemoteModel:
         names = [model.name for model in await self._server.models() or ()]
         if served.name in names or self._served().name != served.name:
             return
-        raise ConfigError(not_served(served.name, self._server.name, names)) from error
+        raise ConfigError(not_served(served.name, self._server, names)) from error
 
     def _limit(self, sampling: Sampling) -> int:
         """The most tokens of a prompt."""
@@ -206,10 +208,12 @@ def shown_name(name: str | None) -> str:
     return repr(printable(name or "", 80))
 
 
-def not_served(name: str, server: str, names: Sequence[str]) -> str:
+def not_served(name: str, server: Server, names: Sequence[str]) -> str:
     """The message that the server has no such model, and which it has."""
     from engine.core.refusals import nearest
 
     near = nearest(name, names)
     listed = f"; it has: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}" if names else ""
-    return f"the server {server} has no model {name!r}{near}{listed}: set model.model to the name of one"
+    return (
+        f"the server {server.name} has no model {name!r}{near}{listed}: set {server.section}.model to the name of one"
+    )

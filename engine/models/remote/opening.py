@@ -57,8 +57,10 @@ async def open_remote(
     Raises `ConfigError` for settings, a key or a model that are wrong, and `ModelUnavailable` where it cannot be reached.
     """
     opening.report(f"the server {address}")
-    key = await asyncio.to_thread(read_key, settings.key)
-    tokenizer = await asyncio.to_thread(load_tokenizer, settings.tokenizer) if settings.tokenizer else None
+    section = _section(opening.roles)
+    key = await asyncio.to_thread(read_key, settings.key, f"{section}.key")
+    source, setting = settings.tokenizer, f"{section}.tokenizer"
+    tokenizer = await asyncio.to_thread(load_tokenizer, source, setting) if source else None
     client = HttpClient(connect(key), Secrets([key]))
     extras = Extras(opening.emit, address, msgspec.json.decode(settings.body) if settings.body else {})
 
@@ -66,10 +68,19 @@ async def open_remote(
         await server.models()
 
     gateway = Gateway(address, settings, opening.holds, alive)
-    server = Server(address, client, gateway, extras, tokenizer=tokenizer, key=settings.key, context=settings.context)
+    server = Server(
+        address,
+        client,
+        gateway,
+        extras,
+        tokenizer=tokenizer,
+        key=settings.key,
+        context=settings.context,
+        section=section,
+    )
     try:
-        listed = await patiently(server.models, address) if lists else None
-        return await _opened(server, _chosen(settings, address, listed), listed or [], opening)
+        listed = await patiently(server.models, server) if lists else None
+        return await _opened(server, _chosen(settings, server, listed), listed or [], opening)
     except BaseException:
         await server.close()
         raise
@@ -87,7 +98,12 @@ async def _opened(server: Server, chosen: Listed, listed: list[Listed], opening:
     return Opened(Models(executor, curator, judge, server.tokenizer), close=server.close)
 
 
-def _chosen(settings: RemoteSettings, address: str, listed: list[Listed] | None) -> Listed:
+def _section(roles: frozenset[str]) -> str:
+    """The section of the settings by the roles that have them."""
+    return "model" if "curator" in roles else "executor_model" if "executor" in roles else "judge_model"
+
+
+def _chosen(settings: RemoteSettings, server: Server, listed: list[Listed] | None) -> Listed:
     """The model of the settings, as the server lists it. Raises `ConfigError`."""
     name, known = settings.model, {model.name: model for model in listed or ()}
     if name in known:
@@ -96,8 +112,9 @@ def _chosen(settings: RemoteSettings, address: str, listed: list[Listed] | None)
     if not name:
         if len(bases) == 1:
             return bases[0]
-        has = f"it has: {', '.join(list(known)[:20])}" if known else "it has no list of its models"
-        raise ConfigError(f"model.model is the name of a model of the server {address}; {has}")
+        none = f"it has no list of its models ({server.section}.url usually ends in /v1)"
+        has = f"it has: {', '.join(list(known)[:20])}" if known else none
+        raise ConfigError(f"{server.section}.model is the name of a model of the server {server.name}; {has}")
     if known and f"models/{name}" not in known:
-        raise ConfigError(not_served(name, address, list(known)))
+        raise ConfigError(not_served(name, server, list(known)))
     return Listed(name)

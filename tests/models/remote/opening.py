@@ -26,7 +26,7 @@ INSERT = {
 
 
 @asynccontextmanager
-async def opened(server, *, holds=None, **settings):
+async def opened(server, *, holds=None, roles=frozenset({"executor", "curator", "judge"}), **settings):
     """The models, and the messages of the notices; what was asked until then is forgotten."""
     notices = []
 
@@ -35,7 +35,7 @@ async def opened(server, *, holds=None, **settings):
             notices.append(event.message)
 
     given = {"url": server.url, "tokenizer": POCKET, "retries": 1} | settings
-    found = await open_models(OpenAIModelSettings(**given), Opening(emit=emit, holds=holds or Holds()))
+    found = await open_models(OpenAIModelSettings(**given), Opening(emit=emit, holds=holds or Holds(), roles=roles))
     server.asked.clear()
     try:
         yield found.models, notices

@@ -95,7 +95,7 @@ async def test_counts_that_a_server_does_not_give_are_those_of_the_tokenizer():
             assert "does not give token ids, token counts" in said(notices)
             usage = (await models.executor.complete(CHAT, Sampling())).usage
             assert usage.prompt == models.tokenizer.count(CHAT[0].content) and usage.completion > 1
-        with pytest.raises(ConfigError, match=r"set model\.tokenizer"):
+        with pytest.raises(ConfigError, match=r"does not count tokens.*tokenizer"):
             async with opened(server, tokenizer=""):
                 """Not reached."""
 
@@ -188,3 +188,9 @@ async def test_fields_of_the_settings_are_in_every_request():
         asked = server.chats[-1].body
         assert asked["reasoning_effort"] == "low"
         assert asked["chat_template_kwargs"] == {"custom": 1, "enable_thinking": True}
+
+
+async def test_a_message_names_the_section_of_the_role():
+    with StandIn(key="planted-key") as server, pytest.raises(ConfigError, match=r"set judge_model\.key"):
+        async with opened(server, roles=frozenset({"judge"})):
+            """Not reached."""
