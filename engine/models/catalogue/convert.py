@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-MEMORY = 8 * 1024**3
-"""Bytes of address space that the process may use: torch maps about 3 GiB, the conversion of SmolLM2 needs 1.5 GiB more."""
+MEMORY = 6 * 1024**3
+"""Bytes of data that the process may allocate; the conversion of SmolLM2 needs about 1 GiB."""
 
 
 def main(arguments: list[str]) -> int:
@@ -32,17 +32,20 @@ def main(arguments: list[str]) -> int:
 
 
 def limit_memory(size: int) -> None:
-    """Let this process map at most `size` bytes, or fewer where a limit is set already."""
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    """Let this process allocate at most `size` bytes, or fewer where a limit is set already."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limit = size if hard == resource.RLIM_INFINITY else min(size, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
 def convert(file: Path, folder: Path) -> None:
     """Write the model and the tokenizer of a GGUF `file` into `folder`, as transformers saves them."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
 
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
     torch.set_num_threads(1)
     place: dict[str, str] = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
     tokenizer: Any = AutoTokenizer.from_pretrained(**place)

@@ -1,6 +1,6 @@
 """Teach SmolLM2 to write tool calls: a few steps of supervised LoRA training, merged into the base.
 
-    python -m engine.recipes.smol.train BASE FOLDER [--examples 72] [--steps 18] [--threads 1] [--seed 1]
+    python -m engine.recipes.smol.train BASE FOLDER [--examples 48] [--steps 12] [--threads 1] [--seed 1]
 
 `BASE` is a folder of transformers, `FOLDER` is made. The loss is the mean cross-entropy of the answers' tokens. The merged
 weights are saved as bfloat16, so that the result is a base model like any other, and `recipe.json` says what was run.
@@ -128,8 +128,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("base", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--examples", type=int, default=72)
-    parser.add_argument("--steps", type=int, default=18)
+    parser.add_argument("--examples", type=int, default=48)
+    parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
