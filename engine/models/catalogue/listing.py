@@ -1,6 +1,6 @@
 """The list of models: what is known, what is here, and whether its files are as they were made.
 
-    for entry in entries(): entry.name, entry.here, entry.state
+for entry in entries(): entry.name, entry.here, entry.state
 """
 
 from __future__ import annotations

@@ -97,7 +97,9 @@ def check_here(text: str) -> None:
             f"the model {text} ({known.about}) is not on this machine yet; this adds it: skillos-engine models add {text}"
         )
     if path is not None and not path.exists():
-        raise CatalogueError(f"the model {text} was linked to {path}, where nothing is: add it again by its present path")
+        raise CatalogueError(
+            f"the model {text} was linked to {path}, where nothing is: add it again by its present path"
+        )
 
 
 def names() -> list[str]:

@@ -77,13 +77,9 @@ def train(base: Path, folder: Path, *, count: int, steps: int, threads: int, see
 
 def encoded(tokenizer: Any, example: Example) -> tuple[list[int], list[int]]:
     """The token ids of the prompt, as the local backend renders it, and those of the answer with its end."""
-    chat = [
-        {"role": message.role, "content": message.content} for message in with_tools(example.messages, TOOLS)
-    ]
+    chat = [{"role": message.role, "content": message.content} for message in with_tools(example.messages, TOOLS)]
     prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-    asked, answered = (
-        tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prompt, example.reply)
-    )
+    asked, answered = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prompt, example.reply))
     return asked, [*answered, tokenizer.eos_token_id]
 
 
@@ -108,9 +104,7 @@ def loss_of(network: Any, prefix: list[int], rows: Sequence[tuple[list[int], lis
     return torch.nn.functional.cross_entropy(logits[:, :-1].float().flatten(0, 1), labels[:, 1 - kept :].flatten())
 
 
-def padded(
-    rows: Sequence[tuple[list[int], list[int]]], pad: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def padded(rows: Sequence[tuple[list[int], list[int]]], pad: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Ids, labels and attention mask of one batch, each of shape [rows, longest], padded on the left."""
     width = max(len(prompt) + len(answer) for prompt, answer in rows)
     ids = torch.full((len(rows), width), pad)
