@@ -1,6 +1,6 @@
 """Prompts run from constant to changing parts, so that the cache of a server that keeps prefixes is of use."""
 
-from os.path import commonprefix
+from itertools import pairwise, takewhile
 
 from engine.agents.prompting import Prompts, SkillShown, Turn, Veto
 
@@ -13,6 +13,11 @@ VETOES = [Veto("make-hot", "the vat only cools")]
 
 def text(messages):
     return "\n".join(f"[{message.role}]\n{message.content}" for message in messages)
+
+
+def shared_by(one, other):
+    """What both texts begin with."""
+    return "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def executor(turns, task="Get a hot mug.", skills=SKILLS, actions=ACTIONS):
@@ -29,25 +34,25 @@ def curator(task, turns, skills=SKILLS, vetoes=VETOES):
 
 def test_consecutive_turns_share_rules_skills_and_task():
     prompts = [executor(TURNS[:n]) for n in range(len(TURNS))]
-    for one, other in zip(prompts, prompts[1:], strict=False):
-        shared = commonprefix([one, other])
+    for one, other in pairwise(prompts):
+        shared = shared_by(one, other)
         assert "skill-2" in shared and "Task: Get a hot mug." in shared
         assert len(shared) > 0.7 * len(one)
-    early = commonprefix([executor(TURNS[:2]), executor(TURNS[:3])])
+    early = shared_by(executor(TURNS[:2]), executor(TURNS[:3]))
     assert "Box 1 is shut." in early  # while no turn has left the prompt, the turns are shared too
 
 
 def test_different_tasks_share_rules_and_skills_and_other_skills_the_rules():
-    shared = commonprefix([executor([]), executor([], task="Cool a cup.")])
+    shared = shared_by(executor([]), executor([], task="Cool a cup."))
     assert shared.endswith("Task: ") and "skill-2" in shared
-    rules = commonprefix([executor([]), executor([], skills=[SkillShown("other", "Never.", "Nothing.")])])
+    rules = shared_by(executor([]), executor([], skills=[SkillShown("other", "Never.", "Nothing.")]))
     assert "copied word for word from the admissible actions" in rules and "skill-" not in rules
 
 
 def test_the_decisions_of_a_curator_share_rules_vetoes_skills_and_then_the_task():
-    same = commonprefix([curator("Get a mug.", TURNS[:2]), curator("Get a mug.", TURNS[3:])])
+    same = shared_by(curator("Get a mug.", TURNS[:2]), curator("Get a mug.", TURNS[3:]))
     assert "make-hot" in same and "skill-2" in same and "Get a mug." in same
-    other = commonprefix([curator("Get a mug.", TURNS), curator("Cool a cup.", TURNS)])
+    other = shared_by(curator("Get a mug.", TURNS), curator("Cool a cup.", TURNS))
     assert other.endswith("# Task\n") and "skill-2" in other
-    rules = commonprefix([curator("Get a mug.", TURNS), curator("Get a mug.", TURNS, skills=[])])
+    rules = shared_by(curator("Get a mug.", TURNS), curator("Get a mug.", TURNS, skills=[]))
     assert "Answer with tool calls." in rules and "make-hot" in rules
