@@ -28,7 +28,7 @@ from engine.models.adapters import check_adapter
 from engine.models.base import ModelUnavailable, NotPublished, Proof
 from engine.models.remote.model import Served
 from engine.models.vllm.api import LOAD, UNLOAD, Refused, ServerGone
-from engine.models.vllm.proof import Comparison, Table, Values, compare, separating
+from engine.models.vllm.proof import MOST_PLACES, PLACES, Comparison, Table, Values, compare, separating
 from engine.models.vllm.server import OtherServer, OwnServer
 
 if TYPE_CHECKING:
@@ -252,7 +252,9 @@ class Adapters:
         assert served.folder is not None
         table = await asyncio.to_thread(reference.table, served.folder)
         found = await self._compared(served, self._proved, table)
-        proof = found.proof(HOW.format(count=min(len(reference.questions), 64)))
+        if found.worth_more:
+            found = await self._compared(served, self._proved, table, MOST_PLACES)
+        proof = found.proof(HOW.format(count=found.places))
         if self._proved is not self._base_table:
             against_base = await self._compared(served, self._base_table, table)
             against_base.proof("")
@@ -260,10 +262,10 @@ class Adapters:
             self._proved = table
         return proof
 
-    async def _compared(self, served: Adapter, old: Table, new: Table) -> Comparison:
+    async def _compared(self, served: Adapter, old: Table, new: Table, count: int = PLACES) -> Comparison:
         """What the server answers as `served`, at the places where `old` and `new` differ most."""
         assert self._reference is not None
-        asked = separating(self._reference.questions, old, new)
+        asked = separating(self._reference.questions, old, new, count)
         questions = [question for _, question in asked]
         answers = await self._patiently(lambda: self._server.api.logprobs(served.name, questions))
         plain = await self._patiently(lambda: self._server.api.logprobs(self._base, questions))

@@ -23,8 +23,8 @@ import msgspec
 from engine.models.base import NotPublished, Proof
 from engine.models.vllm.api import Question
 
-PLACES, WIDTH = 64, 20
-"""How many questions are asked, and for how many tokens each."""
+PLACES, MOST_PLACES, WIDTH = 64, 384, 20
+"""How many questions are asked, at most where fewer do not distinguish the adapters, and for how many tokens each."""
 SIGMAS = 4.0
 """How many standard errors the middle between old and new must be away from either."""
 APART = 4.0
@@ -58,6 +58,12 @@ class Comparison(msgspec.Struct, frozen=True):
     noise: float
     moved: float
     error: float
+    places: int = 0
+
+    @property
+    def worth_more(self) -> bool:
+        """Whether the adapters may be distinguished at more places."""
+        return self.verdict == "unknown" and self.error * SIGMAS <= 0.5 * math.sqrt(MOST_PLACES / max(1, self.places))
 
     def proof(self, how: str) -> Proof:
         """The proof of the new adapter, or why it is unmeasured. Raises `NotPublished` for another verdict."""
@@ -80,8 +86,10 @@ class Comparison(msgspec.Struct, frozen=True):
         )
 
 
-def separating(questions: Sequence[Question], old: Table, new: Table) -> list[tuple[int, Question]]:
-    """The questions, with their numbers, at which two adapters differ most, each with the tokens at which they do."""
+def separating(
+    questions: Sequence[Question], old: Table, new: Table, count: int = PLACES
+) -> list[tuple[int, Question]]:
+    """The `count` questions, with their numbers, at which two adapters differ most, each with the tokens at which they do."""
     chosen = []
     for number, (question, before, after) in enumerate(zip(questions, old, new, strict=True)):
         apart = sorted(
@@ -90,7 +98,7 @@ def separating(questions: Sequence[Question], old: Table, new: Table) -> list[tu
         power = sum(difference**2 for difference, _ in apart)
         chosen.append((power, number, Question(question.prompt, sorted(token for _, token in apart))))
     chosen.sort(key=lambda item: (-item[0], item[1]))
-    return [(number, question) for _, number, question in chosen[:PLACES]]
+    return [(number, question) for _, number, question in chosen[:count]]
 
 
 def compare(places: Iterable[Sequence[Values]]) -> Comparison:
@@ -119,4 +127,4 @@ def compare(places: Iterable[Sequence[Values]]) -> Comparison:
         verdict = "new" if abs(moved - 1) < 0.5 else "old" if abs(moved) <= 0.5 else "other"
     if verdict != "old" and rest > APART * spread + ROUNDED * effect:
         verdict = "other"
-    return Comparison(verdict, difference, separation, noise, moved, error)
+    return Comparison(verdict, difference, separation, noise, moved, error, len(known))
