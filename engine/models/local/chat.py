@@ -12,7 +12,6 @@ The template alone adds a token that begins the text (BOS).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ import jinja2
 
 from engine.core.errors import ConfigError
 from engine.models.base import Message
+from engine.models.control import Control
 from engine.models.tools import PROBE_CHAT, Tools, template_takes_tools, with_tools
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class ChatTemplate:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
-        self._control = _control_tokens(tokenizer)
+        self._control = _control(tokenizer)
         self.takes_system = self._renders([Message("system", SAID), *PROBE_CHAT])
         self.alternates = not self._renders([*PROBE_CHAT, Message("user", SAID)])
         self.takes_tools = template_takes_tools(self._render)
@@ -45,7 +45,7 @@ class ChatTemplate:
         one."""
         if not messages:
             raise ValueError("a chat needs a message")
-        chat = [Message(message.role, self._inert(message.content)) for message in messages]
+        chat = self._control.chat(messages)
         if tools and not self.takes_tools:
             chat, tools = with_tools(chat, tools), None
         if not self.takes_system:
@@ -90,20 +90,14 @@ class ChatTemplate:
             whole = self._render([*PROBE_CHAT, Message("assistant", SAID)], answer=False)
         except (jinja2.TemplateError, ValueError, TypeError):
             return set()
-        after = self._control.match(whole.partition(SAID)[2].lstrip()) if self._control else None
-        found = self._tokenizer.convert_tokens_to_ids(after[0]) if after else None
+        after = self._control.begins(whole.partition(SAID)[2].lstrip())
+        found = self._tokenizer.convert_tokens_to_ids(after) if after else None
         return {found} if isinstance(found, int) else set()
 
-    def _inert(self, text: str) -> str:
-        """A text with control tokens broken up by a space."""
-        return self._control.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text) if self._control else text
 
-
-def _control_tokens(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str] | None:
-    """Matches the tokens of the tokenizer that no text may hold; None where it has none."""
+def _control(tokenizer: PreTrainedTokenizerBase) -> Control:
     added = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
-    tokens = {token for token in (*tokenizer.all_special_tokens, *added) if len(token) > 1}
-    return re.compile("|".join(map(re.escape, sorted(tokens, key=len, reverse=True)))) if tokens else None
+    return Control([*map(str, tokenizer.all_special_tokens), *added])
 
 
 def _joined(messages: Sequence[Message]) -> list[Message]:
