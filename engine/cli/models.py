@@ -117,8 +117,8 @@ def _add_link(text: str, name: str | None) -> int:
             say(f"{text} is a model already: {store.path_of(text)}")
             return exit_codes.DONE
         raise CommandError(
-            f"{text} is no folder or file, and no model that can be added{nearest(text, [*KNOWN])}: give {SMOL}, a folder of "
-            "transformers, or a GGUF file"
+            f"{text} is no folder or file, and no model that can be added{nearest(text, [*KNOWN])}: give {SMOL}, a folder "
+            "of transformers, or a GGUF file"
         )
     name = name or (path.stem if path.is_file() else path.name).lower()
     check_model(LocalModelSettings(weights=str(path)))

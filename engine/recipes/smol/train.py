@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,8 @@ def encoded(tokenizer: Any, example: Example) -> tuple[list[int], list[int]]:
 
 def shared_prefix(prompts: Sequence[list[int]]) -> list[int]:
     """The tokens that all prompts begin with: rules and tools, most of each prompt."""
-    return os.path.commonprefix(prompts)
+    columns = zip(*prompts, strict=False)
+    return [column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns)]
 
 
 def loss_of(network: Any, prefix: list[int], rows: Sequence[tuple[list[int], list[int]]], pad: int) -> Any:
