@@ -4,7 +4,7 @@
     answered = await connection.request("POST", "chat/completions", content)
 
 The client's `chat.completions.create` costs 2.3 ms of CPU a call, because it makes its models of each answer; the same
-request by `post`, whose bytes msgspec reads, costs 1.2 ms, beside 1.0 ms of httpx2 alone (`tests.benchmarks.clients`).
+request by `post`, whose bytes msgspec reads, costs 1.2 ms, beside 1.0 ms of httpx2 alone (`tests.benchmarks.throughput`).
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from engine.models.base import (
     PromptTooLong,
     Sampling,
 )
+from engine.models.control import FAMILIES, Control
 from engine.models.limits import Gateway, Retryable
 from engine.models.remote.completions import completion_of
 from engine.models.remote.errors import Asked, ModelMissing, NoSuchPath, Refused
@@ -84,6 +85,11 @@ class Server:
         """What an error's message needs of a request."""
         return Asked(self.name, model, self.key, self.section, most=most, limit=limit)
 
+    @property
+    def control(self) -> Control:
+        """The control tokens that messages may not have."""
+        return self.tokenizer.control if self.tokenizer else FAMILIES
+
     async def models(self) -> list[Listed] | None:
         """What the server lists; None where it has no list. Raises `Retryable`, `ConfigError`."""
         try:
@@ -112,6 +118,7 @@ class RemoteModel:
         tools: list[dict[str, Any]] | None = None,
     ) -> Completion:
         """Answer one chat; see `ChatModel`. Raises also `ConfigError`, where the server will never take the request."""
+        messages = self._server.control.chat(messages)
         if tools and self._server.tools_in_prompt:
             messages, tools = with_tools(messages, tools), None
         return await self._ask(messages, sampling, tools, {})
@@ -120,6 +127,7 @@ class RemoteModel:
         """Answer with one of `options`; see `Chooser`."""
         if not options or not all(options):
             raise ValueError("a choice needs options, and none of them is empty")
+        messages = self._server.control.chat(messages)
         completion = await self._ask(messages, sampling, None, {"structured_outputs": {"choice": list(options)}})
         if completion.text not in options:
             raise ModelUnavailable(
