@@ -81,23 +81,20 @@ class ProcessTable:
         self._stats = stats
         known = {(pid, stat.started) for pid, stat in stats.items()}
         self._commands = {key: command for key, command in self._commands.items() if key in known}
-        recorded = {pid: name for pid, name in self._sources.servers().items() if pid in stats}
-        tree = _descendants({self._sources.pid, *recorded}, stats)
+        tree = _descendants(self._sources.pid, stats)
         names: dict[int, str] = {}
         for pid in stats:
-            if (name := self._name(pid, tree, recorded)) is not None:
+            if (name := self._name(pid, tree)) is not None:
                 names[pid] = name
         self._names = names
 
-    def _name(self, pid: int, tree: dict[int, int], recorded: dict[int, str]) -> str | None:
-        """What process `pid` is for the run; None for one that has nothing to do with it. `tree` gives the root of each
-        process that descends from the engine or from a recorded server."""
+    def _name(self, pid: int, tree: set[int]) -> str | None:
+        """What process `pid` is for the run, whose processes are `tree`; None for one that has nothing to do with it."""
         if pid == self._sources.pid:
             return ENGINE
         server = self._server(pid)
         if pid in tree:
-            root = tree[pid]
-            return _clipped(recorded.get(root) or server or self._stats[pid].name)
+            return server or _clipped(self._stats[pid].name)
         if self._is_workbench(pid):
             return WORKBENCH
         return OTHER + server if server else None
@@ -145,16 +142,18 @@ class ProcessTable:
             return ""
 
 
-def _descendants(roots: set[int], stats: dict[int, kernel.ProcessStat]) -> dict[int, int]:
-    """Each descendant of a process of `roots`, and each of those, with the nearest root above it."""
-    found: dict[int, int] = {}
-    for pid in stats:
-        at, seen = pid, set()
-        while at not in roots and at in stats and at not in seen:
-            seen.add(at)
-            at = stats[at].parent
-        if at in roots:
-            found[pid] = at
+def _descendants(root: int, stats: dict[int, kernel.ProcessStat]) -> set[int]:
+    """The processes that descend from `root`."""
+    children: dict[int, list[int]] = {}
+    for pid, stat in stats.items():
+        children.setdefault(stat.parent, []).append(pid)
+    found: set[int] = set()
+    left = [root]
+    while left:
+        for pid in children.get(left.pop(), ()):
+            if pid not in found:
+                found.add(pid)
+                left.append(pid)
     return found
 
 

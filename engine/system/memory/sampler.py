@@ -2,13 +2,11 @@
 
 sampler = Sampler(Sources(run=run.path))
 pool = sampler.pool()                        # quick, and never blocks
-event = await sampler.measure(pool)          # waits at most `WAIT_SECONDS` for the processes and the GPUs
+event = await sampler.measure(pool)          # waits at most `WAIT_SECONDS` for the GPUs, and for the processes
 sampler.hear(event)                          # a `ServerMeasured` has the use of a key-value cache
 """
 
 from __future__ import annotations
-
-import asyncio
 
 import msgspec
 
@@ -54,9 +52,10 @@ class Sampler:
         """Everything, `pool` included. `headroom` is what the guard keeps free, in bytes."""
         reasons = dict(pool.reasons)
         self._host = pool.host
-        table, reading = await asyncio.gather(self._processes(reasons), self._reading(reasons))
+        reading = await self._reading()
         on_gpu = _by_process(reading.devices)
         self._on_gpu = frozenset(on_gpu)
+        table = await self._processes(reasons)
         self.faults += reading.faults
         own = {process.pid for process in table if process.own and process.name != WORKBENCH}
         gpu, gpu_source = _gpu(reading, own, on_gpu, reasons)
@@ -91,7 +90,7 @@ class Sampler:
             reasons["engine"] = f"the list of processes cannot be read: {error.strerror}"
         return []
 
-    async def _reading(self, reasons: dict[str, str]) -> Reading:
+    async def _reading(self) -> Reading:
         try:
             return await self._asks_gpus.ask(WAIT_SECONDS)
         except TimeoutError:
