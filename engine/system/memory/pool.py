@@ -56,7 +56,7 @@ def measure_pool(files: Files) -> Pool:
     source, psi, host = MEMINFO, "/proc/pressure/memory", total
     group = min(limited_groups(files), key=lambda group: group.available, default=None)
     if group is not None and (total is None or group.limit < total):
-        source = f"control group, limit {group.limit / 2**30:.1f} GiB"
+        source = f"control group, limit {gib(group.limit)}"
         total, available = group.limit, min(group.available, group.limit if available is None else available)
         psi = f"{group.folder}/memory.pressure" if _text(files, f"{group.folder}/memory.pressure") else psi
         reasons = {}
@@ -115,3 +115,10 @@ def _text(files: Files, path: str) -> str | None:
         return files.read(path)
     except OSError:
         return None
+
+
+def gib(size: int | None) -> str:
+    """Bytes for a message."""
+    if size is None:
+        return "an unknown amount"
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

@@ -21,7 +21,7 @@ MAX_NAME = 40
 
 ENGINE, WORKBENCH, OTHER = "engine", "workbench", "other "
 SERVERS = ("vllm", "llama-server", "llama_cpp", "ollama", "sglang", "tritonserver", "nim")
-"""Model servers by a word of their command line."""
+"""The programs of model servers."""
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -64,13 +64,11 @@ class ProcessTable:
         found = [Process(pid, name, self._resident(pid)) for pid, name in names.items()]
         return [process for process in found if process.resident is not None]
 
-    def largest(self, count: int) -> list[Process]:
-        """The largest processes of the whole machine, those of the run by their names."""
-        found = [
-            Process(pid, self._names.get(pid) or _clipped(stat.name), self._resident(pid))
-            for pid, stat in self._stats.items()
-        ]
-        return sorted(found, key=lambda process: process.resident or 0, reverse=True)[:count]
+    def all(self) -> list[Process]:
+        """The processes of the whole machine when it was last listed, with what they have now; those of the run by their
+        names."""
+        stats, names = self._stats, self._names
+        return [Process(pid, names.get(pid) or _clipped(stat.name), self._resident(pid)) for pid, stat in stats.items()]
 
     def _list(self) -> None:
         """Read the processes of the machine, and name those that matter."""
@@ -101,15 +99,13 @@ class ProcessTable:
 
     def _server(self, pid: int) -> str:
         """Which model server process `pid` is; "" for none. vLLM's workers call themselves VLLM::…"""
-        words = [self._stats[pid].name, *self._command(pid)[:4]]
-        parts = {part for word in words for part in _base(word).lower().replace(":", ".").split(".")}
-        return next((name for name in SERVERS if name in parts), "")
+        words = {self._stats[pid].name.lower().partition("::")[0], _program(self._command(pid)).lower()}
+        return next((name for name in SERVERS if name in words), "")
 
     def _is_workbench(self, pid: int) -> bool:
         """Whether process `pid` is a workbench that has the run's database open."""
         run, files = self._sources.run, self._sources.files
-        words = {_base(word) for word in self._command(pid)[:4]}
-        if run is None or not words & {"skillos-tui", "skillos_tui"}:
+        if run is None or _program(self._command(pid)) not in ("skillos-tui", "skillos_tui"):
             return False
         try:
             names = files.names(f"/proc/{pid}/fd")[:1000]
@@ -155,6 +151,19 @@ def _descendants(root: int, stats: dict[int, kernel.ProcessStat]) -> set[int]:
                 found.add(pid)
                 left.append(pid)
     return found
+
+
+def _program(command: list[str]) -> str:
+    """The program of a command line; of Python's, the package of its module, or its script."""
+    program, *rest = [*command, ""]
+    if not _base(program).startswith("python"):
+        return _base(program)
+    for at, word in enumerate(rest[:-1]):
+        if word == "-m":
+            return rest[at + 1].partition(".")[0]
+        if not word.startswith("-"):
+            return _base(word)
+    return ""
 
 
 def _base(word: str) -> str:

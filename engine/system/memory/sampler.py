@@ -11,9 +11,10 @@ from __future__ import annotations
 import msgspec
 
 from engine.core.events import AnyEvent, GpuMemory, MemoryMeasured, ProcessMemory, ServerMeasured
+from engine.core.text import printable
 from engine.system.memory.gpu import Device, Gpus, Reading
 from engine.system.memory.patience import Patient
-from engine.system.memory.pool import Pool, measure_pool
+from engine.system.memory.pool import Pool, gib, measure_pool
 from engine.system.memory.processes import ENGINE, OTHER, SERVERS, WORKBENCH, Process, ProcessTable
 from engine.system.memory.sources import Sources
 
@@ -29,14 +30,15 @@ class Sampler:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self.table = ProcessTable(sources)
+        self._table = ProcessTable(sources)
         self.faults: list[str] = []
         """Faults of the GPUs that nobody has taken yet, as sentences."""
         self._gpus = Gpus(sources)
         self._host: int | None = None
-        self._on_gpu: frozenset[int] = frozenset()
+        self._on_gpu: dict[int, int | None] = {}
+        self._shared = False
         self._asks_gpus = Patient("gpus", lambda: self._gpus.read(self._host), sources.clock)
-        self._asks_table = Patient("processes", lambda: self.table.look(self._on_gpu), sources.clock)
+        self._asks_table = Patient("processes", lambda: self._table.look(self._on_gpu), sources.clock)
         self._servers: dict[str, tuple[float, ServerMeasured]] = {}
 
     def hear(self, event: AnyEvent) -> None:
@@ -53,8 +55,8 @@ class Sampler:
         reasons = dict(pool.reasons)
         self._host = pool.host
         reading = await self._reading()
-        on_gpu = _by_process(reading.devices)
-        self._on_gpu = frozenset(on_gpu)
+        self._on_gpu = on_gpu = _by_process(reading.devices)
+        self._shared = any(device.shared for device in reading.devices)
         table = await self._processes(reasons)
         self.faults += reading.faults
         own = {process.pid for process in table if process.own and process.name != WORKBENCH}
@@ -80,6 +82,15 @@ class Sampler:
             gpus=[_shown(device) for device in reading.devices],
             headroom=headroom,
         )
+
+    def largest(self, count: int = 3) -> str:
+        """The largest processes of the machine, for a message: "vllm (pid 12) 61.2 GiB, engine (pid 3) 4.1 GiB". What they
+        have on a GPU counts where that is the host's memory."""
+        on_gpu = self._on_gpu if self._shared else {}
+        found = [(one, (one.resident or 0) + (on_gpu.get(one.pid) or 0)) for one in self._table.all()]
+        found.sort(key=lambda pair: pair[1], reverse=True)
+        texts = [f"{printable(one.name)} (pid {one.pid}) {gib(size)}" for one, size in found[:count] if size]
+        return ", ".join(texts) or "no process can be seen"
 
     async def _processes(self, reasons: dict[str, str]) -> list[Process]:
         try:

@@ -8,22 +8,17 @@ from engine.core.holds import Holds
 from engine.system.memory import guard as guarding
 from engine.system.memory.guard import Guard
 from engine.system.memory.pool import Pool
-from engine.system.memory.processes import ProcessTable
-from tests.system.memory.constructed import ENGINE, GIB, Clock, Files, process, sources
+from tests.system.memory.constructed import GIB, Clock
 
 HEADROOM = 8 * GIB
+LARGEST = "vllm (pid 7) 70.0 GiB, engine (pid 100) 3.0 GiB"
 
 
 class Stage:
     """A guard of 8 GiB on a pool of 100 GiB, with a clock that tests move."""
 
     def __init__(self, headroom=HEADROOM):
-        files = Files(
-            {**process(ENGINE, "python", resident=3 * GIB), **process(7, "VLLM::EngineCor", resident=70 * GIB)}
-        )
         self.clock, self.holds, self.notices, self.changes = Clock(), Holds(), [], []
-        self.table = ProcessTable(sources(files))
-        self.table.look()
         self.holds.on_change = lambda: self.changes.append(self.holds.reason)
         self.guard = Guard(headroom, self.holds, self.notices.append, self.clock)
 
@@ -31,7 +26,7 @@ class Stage:
         """Let `seconds` go by with `free` GiB available."""
         for _ in range(seconds):
             self.clock.now += 1
-            self.guard.look(Pool("test", 100 * GIB, round(free * GIB), pressure=pressure), self.table)
+            self.guard.look(Pool("test", 100 * GIB, round(free * GIB), pressure=pressure), lambda: LARGEST)
 
     @property
     def held(self):
@@ -56,8 +51,8 @@ async def test_the_reason_has_the_figures_the_largest_processes_and_the_setting(
     stage = Stage()
     stage.look(7.5)
     assert stage.holds.reason == (
-        "7.5 GiB of 100.0 GiB memory are available, less than limits.headroom_gib; requests wait until 12.0 GiB are. "
-        "Largest: other vllm (pid 7) 70.0 GiB, engine (pid 100) 3.0 GiB"
+        "7.5 GiB of 100.0 GiB memory available, under limits.headroom_gib=8; requests wait for 12.0 GiB. "
+        "Largest: vllm (pid 7) 70.0 GiB, engine (pid 100) 3.0 GiB"
     )
 
 
@@ -68,7 +63,7 @@ async def test_it_holds_earlier_where_tasks_already_wait_for_memory():
     stage.look(13, pressure=0.9, seconds=5)
     assert not stage.held, "pressure alone is not a lack of memory"
     stage.look(11, pressure=0.25)
-    assert stage.held and "tasks wait for memory (25%)" in stage.holds.reason
+    assert stage.held and "tasks wait for memory (25% of the time)" in stage.holds.reason
 
 
 async def test_a_short_hold_lasts_its_least_time():
@@ -160,7 +155,7 @@ async def test_a_guard_that_cannot_see_says_so_once():
     stage = Stage()
     for _ in range(3):
         stage.guard.look(
-            Pool("test", None, None, reasons={"available": "/proc/meminfo does not report it"}), stage.table
+            Pool("test", None, None, reasons={"available": "/proc/meminfo does not report it"}), lambda: LARGEST
         )
     (notice,) = stage.notices
     assert notice == Notice(
@@ -171,7 +166,7 @@ async def test_a_guard_that_cannot_see_says_so_once():
 async def test_a_measurement_that_fails_in_between_changes_nothing():
     stage = Stage()
     stage.look(7)
-    stage.guard.look(Pool("test", None, None), stage.table)
+    stage.guard.look(Pool("test", None, None), lambda: LARGEST)
     assert stage.held
 
 

@@ -79,6 +79,21 @@ async def test_an_h100_has_a_memory_of_its_own():
     assert sizes(event)["other (not visible here)"] == (None, GIB)
 
 
+@pytest.mark.parametrize(
+    ("name", "largest"),
+    [
+        ("NVIDIA GB10", "vllm (pid 201) 63.0 GiB, engine (pid 100) 7.0 GiB, firefox (pid 999) 4.0 GiB"),
+        ("NVIDIA H100", "firefox (pid 999) 4.0 GiB, vllm (pid 201) 3.0 GiB, engine (pid 100) 2.0 GiB"),
+    ],
+)
+async def test_what_a_process_has_on_a_gpu_that_shares_the_memory_counts_for_the_largest(name, largest):
+    nvml = Nvml([Gpu(name, (H100_TOTAL, 70 * GIB), {WORKER: 60 * GIB, ENGINE: 5 * GIB})])
+    sampler = Sampler(sources(Files({**host(GB10_TOTAL, 40 * GIB), **tree()}), nvml))
+    assert sampler.largest() == "no process can be seen"
+    await sampler.measure(sampler.pool())
+    assert sampler.largest() == largest
+
+
 async def test_two_gpus_are_added_up():
     gpus = [
         Gpu("NVIDIA H100", (H100_TOTAL, GIB), {WORKER: 2 * GIB}),
@@ -121,6 +136,26 @@ async def test_what_the_engine_is_not_the_parent_of_is_another_s():
     orphan = process(ORPHAN, "VLLM::EngineCor", parent=1, resident=9 * GIB)
     event = await measured(sources(Files({**host(GIB, GIB), **tree(), **orphan})))
     assert sizes(event)["other vllm"] == (9 * GIB, None)
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (["/venv/bin/python", "-I", "-m", "vllm.entrypoints.openai.api_server"], "other vllm"),
+        (["/venv/bin/python3.12", "/venv/bin/vllm", "serve", "m"], "other vllm"),
+        (["/usr/bin/ollama", "serve"], "other ollama"),
+        (["llama-server", "-m", "model.gguf"], "other llama-server"),
+        (["python", "-m", "llama_cpp.server"], "other llama_cpp"),
+        (["vim", "vllm.py"], None),
+        (["python", "-m", "pytest", "tests/vllm"], None),
+        (["python", "-m"], None),
+        ([""], None),
+    ],
+)
+async def test_model_servers_are_known_by_their_program(command, name):
+    stranger = process(ORPHAN, "python", command=command)
+    event = await measured(sources(Files({**host(GIB, GIB), **tree(), **stranger})))
+    assert [one.name for one in event.processes if one.pid == ORPHAN] == ([name] if name else [])
 
 
 async def test_a_workbench_counts_when_it_has_the_run_open(tmp_path):

@@ -114,7 +114,7 @@ async def test_the_guard_pauses_the_run_and_ends_the_pause():
     await recorded(
         watch(machine, LimitsSettings(headroom_gib=1), control.holds, writer), seen, lambda: states and len(seen) >= 1
     )
-    assert states[0].state == "paused" and "512 MiB of 16.0 GiB memory are available" in states[0].reason
+    assert states[0].state == "paused" and "512 MiB of 16.0 GiB memory available" in states[0].reason
     assert seen[0].headroom == GIB
 
 
@@ -181,8 +181,8 @@ def test_a_real_control_group_that_fills_pauses_the_run_and_ends_the_pause(group
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     first, reason, last = done.stdout.splitlines()
-    assert first.startswith("control group, limit 0.2 GiB; ") and first.endswith(f" {LIMIT}")
-    assert "of 256 MiB memory are available, less than limits.headroom_gib" in reason and "Largest: " in reason
+    assert first.startswith("control group, limit 256 MiB; ") and first.endswith(f" {LIMIT}")
+    assert "of 256 MiB memory available, under limits.headroom_gib=" in reason and "Largest: " in reason
     assert last == "free"
 
 
