@@ -15,6 +15,9 @@ from engine.runs.measured import lines, measured
 from engine.runs.status import Status, status
 from engine.runs.text import held_out_line, step_line, unit_line, waiting
 
+MOST = 500
+"""Characters of a reason."""
+
 
 def add_commands(commands: Commands) -> None:
     add_command(commands, "status", "show the state and the results of a run", _status, run=True, json=True)
@@ -48,7 +51,7 @@ def _status(options: argparse.Namespace) -> int:
 
 def summary_line(now: Status) -> str:
     """A run in one line."""
-    reason = f" ({printable(now.reason, 200)})" if now.reason else ""
+    reason = f" ({printable(now.reason, MOST)})" if now.reason else ""
     what = printable(f"{Path(now.path).name}: {now.kind} {now.profile}, {now.state}")
     return f"{what}{reason}, {now.step} of {now.steps}{', read-only' if now.read_only else ''}"
 

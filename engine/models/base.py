@@ -154,13 +154,15 @@ def not_finite_in(error: BaseException) -> NotFinite | None:
 class PromptTooLong(SkillosError):
     """The rendered prompt exceeds its cap; shorten it and ask again. `tokens` and `limit` are in tokens.
 
-    A `limit` of 0 or less: the answer alone may fill the model's context.
+    A `limit` of 0 or less: the answer alone may fill the model's context. `at_least`: the server says no more than that the
+    prompt is longer than its limit, so `tokens` is the least that it can have.
     """
 
-    def __init__(self, tokens: int, limit: int) -> None:
+    def __init__(self, tokens: int, limit: int, *, at_least: bool = False) -> None:
         more = f"{tokens - limit} more than the limit of {limit}"
         none = "and model.context has no room for a prompt beside an answer of the longest length"
-        super().__init__(f"the prompt has {tokens} tokens, {more if limit > 0 else none}")
+        has = "has at least" if at_least else "has"
+        super().__init__(f"the prompt {has} {tokens} tokens, {more if limit > 0 else none}")
         self.tokens = tokens
         self.limit = limit
 
@@ -226,12 +228,13 @@ class Tokenizer(Protocol):
 class Models(msgspec.Struct, frozen=True):
     """The models of a run: the frozen executor, the curator, the frozen judge, and their tokenizer.
 
-    `judge` is None where the backend has no model for it; `ModelBackend.judges` says so before it is opened."""
+    `judge` is None where the backend has no model for it; `ModelBackend.judges` says so before it is opened. `tokenizer` is
+    None where the model's is not known: then the tokens of skills are not measured."""
 
     executor: ChatModel
     curator: ChatModel
     judge: ChatModel | None
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | None
 
 
 class NotPublished(SkillosError):

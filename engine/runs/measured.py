@@ -15,6 +15,7 @@ import msgspec
 from engine.core.events import AdapterPublished, MemoryMeasured, ModelUse, ServerMeasured
 from engine.core.text import printable
 from engine.runs.directory import Run
+from engine.runs.text import use_line
 
 LOOKED_AT = 32
 """How many of the newest reports of servers are looked through."""
@@ -56,7 +57,8 @@ def lines(found: Measured | None, used: Sequence[ModelUse] = ()) -> Iterator[str
     for server in found.servers:
         yield f"server {printable(server.server, 80)}: {_server(server)}"
     for use in used:
-        yield f"{printable(use.role, 40)}: {_use(use)}"
+        if use.calls:
+            yield use_line(use)
     if (published := found.published) is not None:
         yield f"curator: {proof(published)}"
 
@@ -112,17 +114,6 @@ def _server(server: ServerMeasured) -> str:
         ("{:,.0f} tokens/s of prompts", server.prompt_rate),
     ]
     return ", ".join(form.format(value) for form, value in parts if value is not None) or "it reports nothing of itself"
-
-
-def _use(use: ModelUse) -> str:
-    parts = [f"{use.calls:,} calls, {use.prompt_tokens:,} tokens of prompts, {use.completion_tokens:,} of answers"]
-    if use.cached_tokens is not None and use.prompt_tokens > 0:
-        parts.append(f"{use.cached_tokens / use.prompt_tokens:.0%} of the prompts cached")
-    if use.failures:
-        parts.append(f"{use.failures:,} failed")
-    if use.cost is not None:
-        parts.append(f"cost {use.cost:,.4f}")
-    return ", ".join(parts)
 
 
 def size(count: int | None) -> str:
