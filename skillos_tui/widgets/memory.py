@@ -24,6 +24,7 @@ BAR = range(6, 25)
 PRESSED = 0.01
 """Pressure below this is not shown: it comes and goes."""
 SERVERS = 4
+MAX_REASONS = 12
 
 
 class MemoryPane(Pane):
@@ -45,24 +46,20 @@ class MemoryPane(Pane):
 def memory_lines(view: RunView, width: int, height: int) -> list[Line]:
     """What is known of the memory, the servers and the use of the models."""
     measured = view.memory
-    lines = (
-        [_fact("paused", f"warn:{clip(view.reason.strip(), 600)}")] if view.state == "paused" and view.reason else []
-    )
+    why = view.reason.strip() if view.state == "paused" else ""
+    paused = [_fact("paused", f"warn:{clip(why, 600)}")] if why else []
+    named = len(view.servers) > 1
+    servers = [row for server in [*view.servers.values()][:SERVERS] for row in _server(server, named=named)]
+    used = [_fact("tokens", *_used(view.used.models))] if view.used is not None and view.used.models else []
     if measured is None:
-        lines.append(line("muted:The engine has not measured it yet."))
-    else:
-        lines += [_available(measured, width), *_strain(measured), *_processes(measured, height)]
-    for server in [*view.servers.values()][:SERVERS]:
-        lines += _server(server, named=len(view.servers) > 1)
-    if view.used is not None and view.used.models:
-        lines.append(_fact("tokens", *_used(view.used.models)))
-    if measured is not None:
-        lines.append(_fact("source", f"muted:{clip(measured.source, 200)}"))
-        if height >= TALL:
-            lines += [
-                _fact(NOT_KNOWN, f"muted:{clip(f'{name}: {why}', 200)}") for name, why in measured.reasons.items()
-            ]
-    return lines
+        return [line("muted:The engine has not measured it yet."), *paused, *servers, *used]
+    source = _fact("source", f"muted:{clip(measured.source, 200)}")
+    unknown = [
+        _fact(NOT_KNOWN, f"muted:{clip(f'{name}: {why}', 200)}")
+        for name, why in [*measured.reasons.items()][:MAX_REASONS]
+    ]
+    first = [_available(measured, width), *_strain(measured), *paused, *servers]
+    return [*first, *_processes(measured, height), *used, source, *(unknown if height >= TALL else [])]
 
 
 def _fact(label: str, *spans: str) -> Line:
@@ -79,7 +76,7 @@ def _available(measured: MemoryMeasured, width: int) -> Line:
         free = free.removesuffix(" GiB")
     spans = [f":{free}", f"muted: / {total}"]
     if not measured.total or measured.available is None:
-        return _fact("available", *spans, *([f"muted:: {why}"] if (why := measured.reasons.get("available")) else []))
+        return _fact("available", *spans, *_why(measured, "available"))
     guard = [f"muted:, guard at {size(measured.headroom)}"] if measured.headroom else []
     used = LABEL + len(free) + len(total) + 3 + 2
     cells = min(BAR[-1], width - used)
@@ -92,14 +89,23 @@ def _available(measured: MemoryMeasured, width: int) -> Line:
     return widest(width, _fact("available", *spans, *bar, *guard), _fact("available", *spans, *bar))
 
 
+def _why(measured: MemoryMeasured, name: str) -> list[str]:
+    """Why a figure is not known, where there is a reason."""
+    why = measured.reasons.get(name)
+    return [f"muted:: {clip(why, 120)}"] if why else []
+
+
 def _strain(measured: MemoryMeasured) -> list[Line]:
-    """Swap and pressure, where there are any."""
+    """Pressure and swap, where there are any."""
     found = []
-    if measured.swap_used:
-        found.append(f"warn:swap {size(measured.swap_used)} / {size(measured.swap_total)}")
     if measured.pressure is not None and measured.pressure >= PRESSED:
-        found.append(f"warn:pressure {measured.pressure:.0%}")
-    return [_fact("strain", *_joined(found))] if found else []
+        found.append(("pressure", f"{measured.pressure:.0%}"))
+    if measured.swap_used:
+        found.append(("swap", f"{size(measured.swap_used)} / {size(measured.swap_total)}"))
+    if not found:
+        return []
+    (label, first), *rest = found
+    return [_fact(label, *_joined([f"warn:{first}", *(f"warn:{name} {value}" for name, value in rest)]))]
 
 
 def _processes(measured: MemoryMeasured, height: int) -> Iterator[Line]:
@@ -109,9 +115,9 @@ def _processes(measured: MemoryMeasured, height: int) -> Iterator[Line]:
     if height < LOW and len(measured.processes) <= 1:
         yield line("muted:engine    ", engine, "muted:   GPU ", *gpu, indent=LABEL)
     elif height >= TALL:
-        yield _fact("engine", engine, *(f"muted:: {why}" for why in [measured.reasons.get("engine")] if why))
+        yield _fact("engine", engine, *_why(measured, "engine"))
         for one in measured.processes:
-            parts = [f"host {size(one.resident)}", *([f"GPU {size(one.gpu)}"] if one.gpu is not None else [])]
+            parts = [size(one.resident), *([f"GPU {size(one.gpu)}"] if one.gpu is not None else [])]
             yield _fact("", f":{clip(one.name, 40)}", f"muted: (pid {one.pid})  ", f":{', '.join(parts)}")
         yield _fact("GPU", *gpu)
     else:
@@ -143,9 +149,8 @@ def _share(name: str, processes: Sequence[ProcessMemory]) -> str:
 def _gpu(measured: MemoryMeasured) -> list[str]:
     """What the run uses of the GPUs, or why that is not known, and each GPU."""
     spans = [f":{size(measured.gpu)}"]
-    why = measured.reasons.get("gpu", "")
-    if measured.gpu is None and why:
-        spans.append(f"muted:: {clip(why, 120)}")
+    if measured.gpu is None:
+        spans += _why(measured, "gpu")
     for gpu in measured.gpus[:8]:
         spans += ["axis: · ", f"muted:{_device(gpu)}"]
     return spans
@@ -170,9 +175,9 @@ def _server(server: ServerMeasured, *, named: bool) -> Iterator[Line]:
         if count is not None
     ]
     if server.generation_rate is not None:
-        load.append(f":{short(round(server.generation_rate))} tokens/s")
+        load.append(f":{short(round(server.generation_rate))} tokens/s out")
     if server.prompt_rate is not None:
-        load.append(f":{short(round(server.prompt_rate))} of prompts/s")
+        load.append(f":{short(round(server.prompt_rate))} in")
     cache = [
         f"{'warn' if name == 'KV cache' and share > 1 - LITTLE else ''}:{name} {share:.0%}"
         for name, share in (("KV cache", server.kv_cache), ("prefix hits", server.prefix_hits))

@@ -2,7 +2,7 @@
 
     guard = Guard(headroom, holds, say, clock)
     guard.hear(event)                  # which phase the run is in
-    guard.look(pool, table)            # once a second
+    guard.look(pool, sampler.largest)  # once a second
 
 Requests are held when less than the headroom is available, or less than half as much again while tasks already wait for
 memory. They go on when half as much again has been available for `CALM_SECONDS`, and not before `LEAST_SECONDS`. Where going
@@ -18,8 +18,7 @@ from collections.abc import Callable
 
 from engine.core.events import AnyEvent, Notice, Progress, StateChanged, StepEnded, StepStarted, UpdateMade
 from engine.core.holds import Holds
-from engine.system.memory.pool import Pool
-from engine.system.memory.processes import ProcessTable
+from engine.system.memory.pool import Pool, gib
 
 NAME = "memory"
 AGAIN = 1.5
@@ -35,7 +34,6 @@ SOON_SECONDS = 120.0
 NOTICE_SECONDS = 300.0
 NOTICE_AGAIN_SECONDS = 3600.0
 """When a hold that does not end is reported as a notice, and how often again."""
-LARGEST = 3
 UNHELD = {"update": "the update", "loading": "loading the models"}
 """Phases that do not ask models, and so cannot be held."""
 
@@ -78,8 +76,8 @@ class Guard:
             case StateChanged(state="running") if self._phase == "loading":
                 self._phase = ""
 
-    def look(self, pool: Pool, table: ProcessTable) -> None:
-        """Hold, go on, or warn, by what is available in `pool` now. `table` is asked for the largest processes."""
+    def look(self, pool: Pool, largest: Callable[[], str]) -> None:
+        """Hold, go on, or warn, by what is available in `pool` now. `largest()` names the largest processes."""
         if not self._headroom or pool.available is None:
             self._say_blind(pool)
             return
@@ -92,25 +90,26 @@ class Guard:
         else:
             self._enough_since = None
         if self._since is not None:
-            self._holding(now, pool, table)
+            self._holding(now, pool, largest)
         elif short and self._phase in UNHELD:
-            self._warn(pool, table)
+            self._warn(pool, largest)
         elif short:
-            self._begin(now, pool, table)
+            self._begin(now, pool, largest)
 
-    def _begin(self, now: float, pool: Pool, table: ProcessTable) -> None:
+    def _begin(self, now: float, pool: Pool, largest: Callable[[], str]) -> None:
         soon = self._ended is not None and now - self._ended < SOON_SECONDS
         self._least = min(self._least * 2, MOST_SECONDS) if soon else LEAST_SECONDS
         self._since, self._said = now, None
-        reason = (
-            f"{_gib(pool.available)} of {_gib(pool.total)} memory are available, less than limits.headroom_gib; "
-            f"requests wait until {_gib(int(self._headroom * AGAIN))} are. Largest: {largest(table)}"
-        )
+        why = f"under limits.headroom_gib={self._headroom / 2**30:g}"
         if (pool.available or 0) >= self._headroom * self._share:
-            reason = reason.replace("less than limits.headroom_gib", f"and tasks wait for memory ({pool.pressure:.0%})")
+            why = f"and tasks wait for memory ({pool.pressure:.0%} of the time)"
+        reason = (
+            f"{gib(pool.available)} of {gib(pool.total)} memory available, {why}; requests wait for "
+            f"{gib(round(self._headroom * AGAIN))}. Largest: {largest()}"
+        )
         self._holds.hold(NAME, reason, self._resumed)
 
-    def _holding(self, now: float, pool: Pool, table: ProcessTable) -> None:
+    def _holding(self, now: float, pool: Pool, largest: Callable[[], str]) -> None:
         """Go on if there is enough again; report a hold that does not end."""
         assert self._since is not None
         calm = self._enough_since is not None and now - self._enough_since >= CALM_SECONDS
@@ -126,14 +125,14 @@ class Guard:
         self._say(
             Notice(
                 "warning",
-                f"the run has waited {minutes} min for memory: {_gib(pool.available)} of {_gib(pool.total)} are available, "
-                f"and it goes on at {_gib(int(self._headroom * AGAIN))}. Largest: {largest(table)}. End a process that is "
+                f"the run has waited {minutes} min for memory: {gib(pool.available)} of {gib(pool.total)} are available, "
+                f"and it goes on at {gib(int(self._headroom * AGAIN))}. Largest: {largest()}. End a process that is "
                 "not needed, lower the memory of the model server, or lower limits.headroom_gib and start the run again; "
                 "to resume the run goes on anyway",
             )
         )
 
-    def _warn(self, pool: Pool, table: ProcessTable) -> None:
+    def _warn(self, pool: Pool, largest: Callable[[], str]) -> None:
         """Report little memory in a phase that cannot be held, once a phase."""
         if self._warned == self._phase:
             return
@@ -141,8 +140,8 @@ class Guard:
         self._say(
             Notice(
                 "warning",
-                f"only {_gib(pool.available)} of {_gib(pool.total)} memory are available during {UNHELD[self._phase]}, "
-                f"which cannot be paused: the kernel may end the engine. Largest: {largest(table)}. End a process that is "
+                f"only {gib(pool.available)} of {gib(pool.total)} memory are available during {UNHELD[self._phase]}, "
+                f"which cannot be paused: the kernel may end the engine. Largest: {largest()}. End a process that is "
                 "not needed, lower the memory of the model server, or train with fewer tokens at once; the run can be "
                 "resumed from its last step",
             )
@@ -162,18 +161,6 @@ class Guard:
             Notice(
                 "warning",
                 f"the run goes on with little memory, as it was asked to; it waits again below "
-                f"{_gib(int(self._headroom * self._share))}",
+                f"{gib(int(self._headroom * self._share))}",
             )
         )
-
-
-def largest(table: ProcessTable) -> str:
-    """The largest processes of the machine, for a message: "vllm (pid 12) 61.2 GiB, engine (pid 3) 4.1 GiB"."""
-    found = [f"{one.name} (pid {one.pid}) {_gib(one.resident)}" for one in table.largest(LARGEST) if one.resident]
-    return ", ".join(found) or "no process can be seen"
-
-
-def _gib(size: int | None) -> str:
-    if size is None:
-        return "an unknown amount"
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

@@ -21,7 +21,7 @@ MAX_NAME = 40
 
 ENGINE, WORKBENCH, OTHER = "engine", "workbench", "other "
 SERVERS = ("vllm", "llama-server", "llama_cpp", "ollama", "sglang", "tritonserver", "nim")
-"""Model servers by a word of their command line."""
+"""The programs of model servers."""
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -64,13 +64,18 @@ class ProcessTable:
         found = [Process(pid, name, self._resident(pid)) for pid, name in names.items()]
         return [process for process in found if process.resident is not None]
 
-    def largest(self, count: int) -> list[Process]:
-        """The largest processes of the whole machine, those of the run by their names."""
-        found = [
-            Process(pid, self._names.get(pid) or _clipped(stat.name), self._resident(pid))
-            for pid, stat in self._stats.items()
+    def all(self, group: str = "") -> list[Process]:
+        """The processes of the machine when it was last listed, with what they have now; those of the run by their names.
+        Only those in the control group of that path, or in groups below it."""
+        stats, names = self._stats, self._names
+        return [
+            Process(pid, names.get(pid) or _clipped(stat.name), self._resident(pid))
+            for pid, stat in stats.items()
+            if not group or self._is_in(pid, group)
         ]
-        return sorted(found, key=lambda process: process.resident or 0, reverse=True)[:count]
+
+    def _is_in(self, pid: int, group: str) -> bool:
+        return any(f"{path}/".startswith(f"{group}/") for _, path in kernel.groups(self._text(pid, "cgroup")))
 
     def _list(self) -> None:
         """Read the processes of the machine, and name those that matter."""
@@ -81,38 +86,33 @@ class ProcessTable:
         self._stats = stats
         known = {(pid, stat.started) for pid, stat in stats.items()}
         self._commands = {key: command for key, command in self._commands.items() if key in known}
-        recorded = {pid: name for pid, name in self._sources.servers().items() if pid in stats}
-        tree = _descendants({self._sources.pid, *recorded}, stats)
+        tree = _descendants(self._sources.pid, stats)
         names: dict[int, str] = {}
         for pid in stats:
-            if (name := self._name(pid, tree, recorded)) is not None:
+            if (name := self._name(pid, tree)) is not None:
                 names[pid] = name
         self._names = names
 
-    def _name(self, pid: int, tree: dict[int, int], recorded: dict[int, str]) -> str | None:
-        """What process `pid` is for the run; None for one that has nothing to do with it. `tree` gives the root of each
-        process that descends from the engine or from a recorded server."""
+    def _name(self, pid: int, tree: set[int]) -> str | None:
+        """What process `pid` is for the run, whose processes are `tree`; None for one that has nothing to do with it."""
         if pid == self._sources.pid:
             return ENGINE
         server = self._server(pid)
         if pid in tree:
-            root = tree[pid]
-            return _clipped(recorded.get(root) or server or self._stats[pid].name)
+            return server or _clipped(self._stats[pid].name)
         if self._is_workbench(pid):
             return WORKBENCH
         return OTHER + server if server else None
 
     def _server(self, pid: int) -> str:
         """Which model server process `pid` is; "" for none. vLLM's workers call themselves VLLM::…"""
-        words = [self._stats[pid].name, *self._command(pid)[:4]]
-        parts = {part for word in words for part in _base(word).lower().replace(":", ".").split(".")}
-        return next((name for name in SERVERS if name in parts), "")
+        words = {self._stats[pid].name.lower().partition("::")[0], _program(self._command(pid)).lower()}
+        return next((name for name in SERVERS if name in words), "")
 
     def _is_workbench(self, pid: int) -> bool:
         """Whether process `pid` is a workbench that has the run's database open."""
         run, files = self._sources.run, self._sources.files
-        words = {_base(word) for word in self._command(pid)[:4]}
-        if run is None or not words & {"skillos-tui", "skillos_tui"}:
+        if run is None or _program(self._command(pid)) not in ("skillos-tui", "skillos_tui"):
             return False
         try:
             names = files.names(f"/proc/{pid}/fd")[:1000]
@@ -145,17 +145,32 @@ class ProcessTable:
             return ""
 
 
-def _descendants(roots: set[int], stats: dict[int, kernel.ProcessStat]) -> dict[int, int]:
-    """Each descendant of a process of `roots`, and each of those, with the nearest root above it."""
-    found: dict[int, int] = {}
-    for pid in stats:
-        at, seen = pid, set()
-        while at not in roots and at in stats and at not in seen:
-            seen.add(at)
-            at = stats[at].parent
-        if at in roots:
-            found[pid] = at
+def _descendants(root: int, stats: dict[int, kernel.ProcessStat]) -> set[int]:
+    """The processes that descend from `root`."""
+    children: dict[int, list[int]] = {}
+    for pid, stat in stats.items():
+        children.setdefault(stat.parent, []).append(pid)
+    found: set[int] = set()
+    left = [root]
+    while left:
+        for pid in children.get(left.pop(), ()):
+            if pid not in found:
+                found.add(pid)
+                left.append(pid)
     return found
+
+
+def _program(command: list[str]) -> str:
+    """The program of a command line; of Python's, the package of its module, or its script."""
+    program, *rest = [*command, ""]
+    if not _base(program).startswith("python"):
+        return _base(program)
+    for at, word in enumerate(rest[:-1]):
+        if word == "-m":
+            return rest[at + 1].partition(".")[0]
+        if not word.startswith("-"):
+            return _base(word)
+    return ""
 
 
 def _base(word: str) -> str:

@@ -2,20 +2,19 @@
 
 sampler = Sampler(Sources(run=run.path))
 pool = sampler.pool()                        # quick, and never blocks
-event = await sampler.measure(pool)          # waits at most `WAIT_SECONDS` for the processes and the GPUs
+event = await sampler.measure(pool)          # waits at most `WAIT_SECONDS` for the GPUs, and for the processes
 sampler.hear(event)                          # a `ServerMeasured` has the use of a key-value cache
 """
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 
 from engine.core.events import AnyEvent, GpuMemory, MemoryMeasured, ProcessMemory, ServerMeasured
+from engine.core.text import printable
 from engine.system.memory.gpu import Device, Gpus, Reading
 from engine.system.memory.patience import Patient
-from engine.system.memory.pool import Pool, measure_pool
+from engine.system.memory.pool import Pool, gib, measure_pool
 from engine.system.memory.processes import ENGINE, OTHER, SERVERS, WORKBENCH, Process, ProcessTable
 from engine.system.memory.sources import Sources
 
@@ -31,14 +30,16 @@ class Sampler:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self.table = ProcessTable(sources)
+        self._table = ProcessTable(sources)
         self.faults: list[str] = []
         """Faults of the GPUs that nobody has taken yet, as sentences."""
         self._gpus = Gpus(sources)
         self._host: int | None = None
-        self._on_gpu: frozenset[int] = frozenset()
+        self._on_gpu: dict[int, int | None] = {}
+        self._shared = False
+        self._group = ""
         self._asks_gpus = Patient("gpus", lambda: self._gpus.read(self._host), sources.clock)
-        self._asks_table = Patient("processes", lambda: self.table.look(self._on_gpu), sources.clock)
+        self._asks_table = Patient("processes", lambda: self._table.look(self._on_gpu), sources.clock)
         self._servers: dict[str, tuple[float, ServerMeasured]] = {}
 
     def hear(self, event: AnyEvent) -> None:
@@ -53,10 +54,11 @@ class Sampler:
     async def measure(self, pool: Pool, headroom: int | None = None) -> MemoryMeasured:
         """Everything, `pool` included. `headroom` is what the guard keeps free, in bytes."""
         reasons = dict(pool.reasons)
-        self._host = pool.host
-        table, reading = await asyncio.gather(self._processes(reasons), self._reading(reasons))
-        on_gpu = _by_process(reading.devices)
-        self._on_gpu = frozenset(on_gpu)
+        self._host, self._group = pool.host, pool.group
+        reading = await self._reading()
+        self._on_gpu = on_gpu = _by_process(reading.devices)
+        self._shared = any(device.shared for device in reading.devices)
+        table = await self._processes(reasons)
         self.faults += reading.faults
         own = {process.pid for process in table if process.own and process.name != WORKBENCH}
         gpu, gpu_source = _gpu(reading, own, on_gpu, reasons)
@@ -82,6 +84,15 @@ class Sampler:
             headroom=headroom,
         )
 
+    def largest(self, count: int = 3) -> str:
+        """The largest processes of the pool, for a message: "vllm (pid 12) 61.2 GiB, engine (pid 3) 4.1 GiB". What they
+        have on a GPU counts where that is the host's memory."""
+        on_gpu = self._on_gpu if self._shared else {}
+        found = [(one, (one.resident or 0) + (on_gpu.get(one.pid) or 0)) for one in self._table.all(self._group)]
+        found.sort(key=lambda pair: pair[1], reverse=True)
+        texts = [f"{printable(one.name)} (pid {one.pid}) {gib(size)}" for one, size in found[:count] if size]
+        return ", ".join(texts) or "no process can be seen"
+
     async def _processes(self, reasons: dict[str, str]) -> list[Process]:
         try:
             return await self._asks_table.ask(WAIT_SECONDS)
@@ -91,7 +102,7 @@ class Sampler:
             reasons["engine"] = f"the list of processes cannot be read: {error.strerror}"
         return []
 
-    async def _reading(self, reasons: dict[str, str]) -> Reading:
+    async def _reading(self) -> Reading:
         try:
             return await self._asks_gpus.ask(WAIT_SECONDS)
         except TimeoutError:

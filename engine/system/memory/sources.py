@@ -74,13 +74,12 @@ class Sources(msgspec.Struct, frozen=True):
     """The sources of the sampler. `pid` is the engine's; `clock` gives seconds that only grow.
 
     `nvml()` is the module pynvml or None without a driver, `torch()` the module torch or None while it is not loaded.
-    `servers()` gives the processes that the run recorded as its model servers, their names by pid.
+    `run` is the run's folder, by which workbenches that look at it are found.
     """
 
     files: Files = msgspec.field(default_factory=RealFiles)
     nvml: Callable[[], Any | None] = load_nvml
     torch: Callable[[], Any | None] = loaded_torch
-    servers: Callable[[], dict[int, str]] = dict
     pid: int = msgspec.field(default_factory=os.getpid)
     page: int = msgspec.field(default_factory=lambda: os.sysconf("SC_PAGE_SIZE"))
     run: Path | None = None

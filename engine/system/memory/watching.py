@@ -42,7 +42,7 @@ async def watch(sources: Sources, limits: LimitsSettings, holds: Holds, writer: 
         began = sources.clock()
         pool = sampler.pool()
         measured = await sampler.measure(pool, guard.headroom)
-        guard.look(pool, sampler.table)
+        guard.look(pool, sampler.largest)
         if thrift.wants(measured, began, at_once=guard.holding != holding):
             writer.emit(measured)
         holding = guard.holding
