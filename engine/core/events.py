@@ -19,37 +19,16 @@ import msgspec
 from engine.core.edit import Decision, Edit, transition
 from engine.core.outcomes import Outcome
 from engine.core.position import PositionId as PositionId
+from engine.core.records import Call as Call
+from engine.core.records import GpuMemory as GpuMemory
+from engine.core.records import GroupDrawn as GroupDrawn
+from engine.core.records import ModelUse as ModelUse
+from engine.core.records import ProcessMemory as ProcessMemory
+from engine.core.records import RewardBreakdown as RewardBreakdown
+from engine.core.records import SkillFound as SkillFound
+from engine.core.records import Veto as Veto
 
 State = Literal["starting", "running", "paused", "stopping", "stopped", "finished", "failed"]
-Verdict = Literal["valid", "malformed", "refused"]
-
-
-class GroupDrawn(msgspec.Struct, frozen=True):
-    """One group of related tasks; `seed` reproduces it on any machine."""
-
-    id: str
-    family: str
-    seed: int
-    tasks: list[str]
-
-
-class SkillFound(msgspec.Struct, frozen=True):
-    """A skill that retrieval put into the executor's prompt, with the score that ranked it."""
-
-    name: str
-    score: float
-
-
-class Call(msgspec.Struct, frozen=True):
-    """One call of the curator: what it was, whether it applied, and why not.
-
-    `operation` is insert, update, delete, or the unknown name; `skill` is the skill it is about ("" when unreadable).
-    """
-
-    operation: str
-    skill: str
-    verdict: Verdict
-    why: str = ""
 
 
 def _tag(name: str) -> str:
@@ -79,18 +58,6 @@ class RunStarted(Event, frozen=True):
 class StateChanged(Event, frozen=True):
     state: State
     reason: str = ""
-
-
-class Veto(msgspec.Struct, frozen=True):
-    """A vetoed edit as it is quoted to the curator: which skill, why, and each field on one line.
-
-    `operation` is insert, update or delete, `content` a piece of what the skill would have said; both are "" where unknown.
-    """
-
-    skill: str
-    reason: str
-    operation: str = ""
-    content: str = ""
 
 
 class StepStarted(Event, frozen=True):
@@ -232,16 +199,6 @@ class CurationSkipped(Event, frozen=True):
     reason: str
 
 
-class RewardBreakdown(msgspec.Struct, frozen=True):
-    """The composite reward r and its four parts, of a rollout or averaged over a step; None is unmeasured."""
-
-    r: float | None
-    r_task: float | None
-    r_fc: float | None
-    r_cnt: float | None
-    r_comp: float | None
-
-
 class RolloutScored(Event, frozen=True):
     """A rollout's rewards. `measured` counts its positions with an outcome and a decision, `unmeasured` the others."""
 
@@ -370,27 +327,6 @@ class CheckpointSaved(Event, frozen=True):
     bytes: int
 
 
-class ProcessMemory(msgspec.Struct, frozen=True):
-    """The memory of one process in bytes: resident on the host, and on the GPU (None: not reported). `name` is what it is
-    for the run ("engine", "trainer", "vllm", "workbench"), or "other …" where it belongs to no part of the run."""
-
-    name: str
-    pid: int
-    resident: int | None
-    gpu: int | None = None
-
-
-class GpuMemory(msgspec.Struct, frozen=True):
-    """The memory of one GPU in bytes, of all its users. `shared`: it uses the host's memory, and has no total of its own
-    (None: not known). `reason` says why a figure is None."""
-
-    name: str
-    total: int | None = None
-    used: int | None = None
-    shared: bool | None = None
-    reason: str = ""
-
-
 class MemoryMeasured(Event, frozen=True):
     """Bytes of memory. `source` says where the figures come from; None means that it is not known, and `reasons` says why,
     by the figure's name.
@@ -433,24 +369,6 @@ class ServerMeasured(Event, frozen=True):
     prefix_hits: float | None = None
     prompt_rate: float | None = None
     generation_rate: float | None = None
-
-
-class ModelUse(msgspec.Struct, frozen=True):
-    """What one role's model was used for since the run began. `cached` prompt tokens came from a prefix cache (None: not
-    reported), `failures` are calls that gave no answer, `cost` is None where no prices are set. `seconds` are those of the
-    calls together. `unmeasured` are calls whose tokens are not known: likelihoods, prompts that were refused as too long,
-    and calls that were given up."""
-
-    role: str
-    calls: int
-    prompt_tokens: int
-    completion_tokens: int
-    cached_tokens: int | None = None
-    failures: int = 0
-    retries: int = 0
-    cost: float | None = None
-    seconds: float = 0.0
-    unmeasured: int = 0
 
 
 class ModelsUsed(Event, frozen=True):
