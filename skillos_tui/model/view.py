@@ -285,7 +285,7 @@ class RunView:
         self.state, self.reason = event.state, event.reason
         if event.state != "running":
             self.progress = None
-        return {"state", "memory"}
+        return {"state"}
 
     def _progress(self, event: Progress) -> set[Part]:
         self.progress = event

@@ -46,19 +46,17 @@ class MemoryPane(Pane):
 def memory_lines(view: RunView, width: int, height: int) -> list[Line]:
     """What is known of the memory, the servers and the use of the models."""
     measured = view.memory
-    why = view.reason.strip() if view.state == "paused" else ""
-    paused = [_fact("paused", f"warn:{clip(why, 600)}")] if why else []
     named = len(view.servers) > 1
     servers = [row for server in [*view.servers.values()][:SERVERS] for row in _server(server, named=named)]
     used = [_fact("tokens", *_used(view.used.models))] if view.used is not None and view.used.models else []
     if measured is None:
-        return [line("muted:The engine has not measured it yet."), *paused, *servers, *used]
+        return [line("muted:The engine has not measured it yet."), *servers, *used]
     source = _fact("source", f"muted:{clip(measured.source, 200)}")
     unknown = [
         _fact(NOT_KNOWN, f"muted:{clip(f'{name}: {why}', 200)}")
         for name, why in [*measured.reasons.items()][:MAX_REASONS]
     ]
-    first = [_available(measured, width), *_strain(measured), *paused, *servers]
+    first = [_available(measured, width), *_strain(measured), *servers]
     return [*first, *_processes(measured, height), *used, source, *(unknown if height >= TALL else [])]
 
 

@@ -17,7 +17,6 @@ from engine.core.events import (
     ProcessMemory,
     RunStarted,
     ServerMeasured,
-    StateChanged,
 )
 from skillos_tui.model.view import MAX_SERVERS, RunView
 from skillos_tui.render.text import Line, wrap
@@ -125,16 +124,6 @@ def test_swap_and_pressure_are_shown_when_there_are_any() -> None:
     assert "pressure  12% · swap 1.0 GiB / 4.0 GiB" in shown(view_of(strained))
 
 
-def test_the_reason_of_a_pause_is_whole() -> None:
-    reason = (
-        "7.4 GiB of 121.7 GiB memory available, under limits.headroom_gib=8; requests wait for 12.0 GiB. " + "x" * 200
-    )
-    view = view_of(SPARK, StateChanged("paused", reason))
-    assert f"paused    {reason}" in shown(view)
-    view.fold(StateChanged("running"))
-    assert "paused" not in shown(view)
-
-
 def test_servers_are_named_when_there_are_several_and_do_not_grow_in_number() -> None:
     view = view_of(*(ServerMeasured(f"server-{number}", number) for number in range(50)))
     assert len(view.servers) == MAX_SERVERS
@@ -160,7 +149,6 @@ def test_nothing_that_a_server_or_a_process_is_called_steers_the_terminal_or_fil
         ),
         ServerMeasured(HOSTILE, -5, 10**30, 1e300, -1.0, 1e300, -3.0),
         ModelsUsed([ModelUse(HOSTILE, 1, -1, 10**40, 10**40, 5, 0, 1e300)] * 50),
-        StateChanged("paused", HOSTILE),
     )
     lines = memory_lines(view, 60, height)
     rows = [row for line in lines for row in wrap(line, 60)]
