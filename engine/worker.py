@@ -68,7 +68,7 @@ async def _work(run: Run, writer: EventWriter, gone: Callable[[RunGone], None] =
         for name, work in {
             "heartbeat": _beat(run, lose),
             "commands": _obey(run, writer, control),
-            "memory": memory.watch(memory.Sources(run=run.path), run.config.limits, control.holds, writer),
+            "memory": _watch_memory(run, writer, control),
         }.items()
     ]
     for watcher in watchers:
@@ -178,6 +178,11 @@ async def _obey(run: Run, writer: EventWriter, control: Control) -> None:
                     writer.emit(StateChanged("stopping", f"asked by {sent.by}"))
                     control.stop()
         await asyncio.sleep(COMMAND_SECONDS)
+
+
+async def _watch_memory(run: Run, writer: EventWriter, control: Control) -> None:
+    """Measure and guard the memory. A configuration that cannot be read ends the run, as it does for the job."""
+    await memory.watch(memory.Sources(run=run.path), run.config.limits, control.holds, writer)
 
 
 if __name__ == "__main__":
