@@ -32,7 +32,6 @@ from engine.system import memory
 
 BEAT_SECONDS = 1.0
 COMMAND_SECONDS = 0.2
-MEMORY_SECONDS = 2.0
 GONE_SECONDS = 5.0
 
 
@@ -69,7 +68,7 @@ async def _work(run: Run, writer: EventWriter, gone: Callable[[RunGone], None] =
         for name, work in {
             "heartbeat": _beat(run, lose),
             "commands": _obey(run, writer, control),
-            "memory": _measure(writer),
+            "memory": _watch_memory(run, writer, control),
         }.items()
     ]
     for watcher in watchers:
@@ -181,10 +180,9 @@ async def _obey(run: Run, writer: EventWriter, control: Control) -> None:
         await asyncio.sleep(COMMAND_SECONDS)
 
 
-async def _measure(writer: EventWriter) -> None:
-    while True:
-        writer.emit(memory.measure())
-        await asyncio.sleep(MEMORY_SECONDS)
+async def _watch_memory(run: Run, writer: EventWriter, control: Control) -> None:
+    """Measure and guard the memory. A configuration that cannot be read ends the run, as it does for the job."""
+    await memory.watch(memory.Sources(run=run.path), run.config.limits, control.holds, writer)
 
 
 if __name__ == "__main__":

@@ -19,37 +19,16 @@ import msgspec
 from engine.core.edit import Decision, Edit, transition
 from engine.core.outcomes import Outcome
 from engine.core.position import PositionId as PositionId
+from engine.core.records import Call as Call
+from engine.core.records import GpuMemory as GpuMemory
+from engine.core.records import GroupDrawn as GroupDrawn
+from engine.core.records import ModelUse as ModelUse
+from engine.core.records import ProcessMemory as ProcessMemory
+from engine.core.records import RewardBreakdown as RewardBreakdown
+from engine.core.records import SkillFound as SkillFound
+from engine.core.records import Veto as Veto
 
 State = Literal["starting", "running", "paused", "stopping", "stopped", "finished", "failed"]
-Verdict = Literal["valid", "malformed", "refused"]
-
-
-class GroupDrawn(msgspec.Struct, frozen=True):
-    """One group of related tasks; `seed` reproduces it on any machine."""
-
-    id: str
-    family: str
-    seed: int
-    tasks: list[str]
-
-
-class SkillFound(msgspec.Struct, frozen=True):
-    """A skill that retrieval put into the executor's prompt, with the score that ranked it."""
-
-    name: str
-    score: float
-
-
-class Call(msgspec.Struct, frozen=True):
-    """One call of the curator: what it was, whether it applied, and why not.
-
-    `operation` is insert, update, delete, or the unknown name; `skill` is the skill it is about ("" when unreadable).
-    """
-
-    operation: str
-    skill: str
-    verdict: Verdict
-    why: str = ""
 
 
 def _tag(name: str) -> str:
@@ -79,18 +58,6 @@ class RunStarted(Event, frozen=True):
 class StateChanged(Event, frozen=True):
     state: State
     reason: str = ""
-
-
-class Veto(msgspec.Struct, frozen=True):
-    """A vetoed edit as it is quoted to the curator: which skill, why, and each field on one line.
-
-    `operation` is insert, update or delete, `content` a piece of what the skill would have said; both are "" where unknown.
-    """
-
-    skill: str
-    reason: str
-    operation: str = ""
-    content: str = ""
 
 
 class StepStarted(Event, frozen=True):
@@ -195,14 +162,14 @@ class CurationMade(Event, frozen=True):
     """One curation decision c_i and everything its rewards need.
 
     `completion` is the last answer of the curator after the task; a strategy that asked none has "" and 0 `prompt_tokens`.
-    `repo` is the repository's text after it (file text by skill name), `repo_tokens` its tokens |S_i|, `prompt_tokens`
-    the tokens of the curator's input |χ_i|, `judge` the content score in [0, 1] or None with `judge_reason` set. `shown`
-    are the skills in the curator's prompt (None: it shows none, or in older logs); `dropped_turns` and `dropped_vetoes` did
-    not fit into it.
-    `before` is what the decision changed: the file text, before it, of each skill that it wrote, renamed or deleted, None
-    where there was none. `canonical`: the completion's text has the same number of tokens when it is tokenized again.
-    `version` is the adapter's that answered (None: nothing was asked, or in older logs). `judge_text` is what the judge's
-    model answered, and `judge_check` the score of the rule-based rubric beside another judge's; None where it was not taken.
+    `repo` is the repository's text after it (file text by skill name), `repo_tokens` its tokens |S_i| (None: not counted),
+    `prompt_tokens` the tokens of the curator's input |χ_i|, `judge` the content score in [0, 1] or None with `judge_reason`
+    set. `shown` are the skills in the curator's prompt (None: it shows none, or in older logs); `dropped_turns` and
+    `dropped_vetoes` did not fit into it. `before` is what the decision changed: the file text, before it, of each skill that
+    it wrote, renamed or deleted, None where there was none. `canonical`: the completion's text has the same number of tokens
+    when it is tokenized again. `version` is the adapter's that answered (None: nothing was asked, or in older logs).
+    `judge_text` is what the judge's model answered, and `judge_check` the score of the rule-based rubric beside another
+    judge's; None where it was not taken.
     """
 
     at: PositionId
@@ -212,7 +179,7 @@ class CurationMade(Event, frozen=True):
     completion_tokens: int
     finish: Literal["stop", "length"]
     repo: dict[str, str]
-    repo_tokens: int
+    repo_tokens: int | None
     judge: float | None
     judge_reason: str = ""
     shown: list[str] | None = None
@@ -230,16 +197,6 @@ class CurationSkipped(Event, frozen=True):
 
     at: PositionId
     reason: str
-
-
-class RewardBreakdown(msgspec.Struct, frozen=True):
-    """The composite reward r and its four parts, of a rollout or averaged over a step; None is unmeasured."""
-
-    r: float | None
-    r_task: float | None
-    r_fc: float | None
-    r_cnt: float | None
-    r_comp: float | None
 
 
 class RolloutScored(Event, frozen=True):
@@ -370,28 +327,21 @@ class CheckpointSaved(Event, frozen=True):
     bytes: int
 
 
-class ProcessMemory(msgspec.Struct, frozen=True):
-    """The memory of one process in bytes: resident on the host, and on the GPU (None: not reported). `name` is what it is
-    for the run ("engine", "trainer", "vllm", "workbench")."""
-
-    name: str
-    pid: int
-    resident: int
-    gpu: int | None = None
-
-
 class MemoryMeasured(Event, frozen=True):
-    """Bytes of memory. `source` says where the figures come from; None means that the machine does not report it.
+    """Bytes of memory. `source` says where the figures come from; None means that it is not known, and `reasons` says why,
+    by the figure's name.
 
-    `pressure` is the share of the last 10 s in which some task waited for memory. `torch_allocated` and `torch_reserved` are
-    the engine's own on the GPU, and `kv_cache` is the share of a server's key-value cache that is in use. `reasons` says why
-    a figure is None, by its name.
+    `total` and `available` are those of the pool that the run may use (`engine.system.memory`), in older logs 0 where they
+    were not known. `engine` is the resident set of the engine and its helpers, without model servers. `gpu` is what the run
+    uses of all GPUs, `gpus` each GPU. `pressure` is the share of the last 10 s in which some task waited for memory.
+    `torch_allocated` and `torch_reserved` are the engine's own on the GPU, and `kv_cache` is the share of a server's
+    key-value cache that is in use. `headroom` is what the guard keeps free; None: it is off, or in older logs.
     """
 
     source: str
-    total: int
-    available: int
-    engine: int
+    total: int | None
+    available: int | None
+    engine: int | None
     gpu: int | None = None
     processes: list[ProcessMemory] = []
     swap_used: int | None = None
@@ -401,6 +351,8 @@ class MemoryMeasured(Event, frozen=True):
     torch_reserved: int | None = None
     kv_cache: float | None = None
     reasons: dict[str, str] = {}
+    gpus: list[GpuMemory] = []
+    headroom: int | None = None
 
 
 class ServerMeasured(Event, frozen=True):
@@ -417,22 +369,6 @@ class ServerMeasured(Event, frozen=True):
     prefix_hits: float | None = None
     prompt_rate: float | None = None
     generation_rate: float | None = None
-
-
-class ModelUse(msgspec.Struct, frozen=True):
-    """What one role's model was used for since the run began. `cached` prompt tokens came from a prefix cache (None: not
-    reported), `failures` are calls that gave no answer, `cost` is None where no prices are set. `seconds` are those of the
-    calls together."""
-
-    role: str
-    calls: int
-    prompt_tokens: int
-    completion_tokens: int
-    cached_tokens: int | None = None
-    failures: int = 0
-    retries: int = 0
-    cost: float | None = None
-    seconds: float = 0.0
 
 
 class ModelsUsed(Event, frozen=True):

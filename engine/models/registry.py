@@ -48,6 +48,9 @@ BACKENDS = Registry(
     ModelBackend,
     {
         "local": "engine.models.local.kind:KIND",
+        "openai": "engine.models.openai.kind:KIND",
+        "anyllm": "engine.models.anyllm.kind:KIND",
+        "vllm": "engine.models.vllm.kind:KIND",
     },
 )
 SAME = "same"

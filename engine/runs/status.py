@@ -14,10 +14,21 @@ import msgspec
 
 from engine.config import ConfigError
 from engine.core.edit import OPEN
-from engine.core.events import HeldOutMeasured, Notice, RunStarted, State, StepEnded, UnitEnded, UpdateMade
+from engine.core.events import (
+    HeldOutMeasured,
+    ModelsUsed,
+    ModelUse,
+    Notice,
+    RunStarted,
+    State,
+    StepEnded,
+    UnitEnded,
+    UpdateMade,
+)
 from engine.core.registry import UnknownPart
 from engine.jobs.registry import JOBS
 from engine.runs.directory import FINAL_STATES, Run
+from engine.runs.measured import Measured
 from engine.runs.measurements import measurements
 from engine.runs.process import LOCK_FILE, START_FILE, EngineProcess, engine_of, recorded, starting
 from engine.runs.rows import RunState
@@ -40,8 +51,10 @@ class Status(msgspec.Struct, frozen=True):
     `pending_reviews` counts the edits that wait for a person, those in conflict included. `damaged` says which rows cannot
     be read, and are in none of the others; `read_only` why the run can only be read, "" where it can be written.
     `warnings` are the last warnings that were logged since the last start.
+    `note` is that of the run's configuration, which a list of runs does not read: "" there.
     `engine_note` is "" or a sentence about the engine: from what `state` is inferred where the run's lock could not be
-    asked, that the engine is suspended, or who else holds the lock.
+    asked, that the engine is suspended, or who else holds the lock. `used` is what the models were used for.
+    `measured` has the newest measurements of memory and servers; None in lists of runs.
     """
 
     run: str
@@ -62,6 +75,9 @@ class Status(msgspec.Struct, frozen=True):
     read_only: str = ""
     engine_note: str = ""
     warnings: list[str] = []
+    note: str = ""
+    used: list[ModelUse] = []
+    measured: Measured | None = None
 
 
 def status(run: Run) -> Status:
@@ -87,7 +103,14 @@ def status(run: Run) -> Status:
         read_only=run.read_only,
         engine_note=engine_of(run.path).note if state.state not in FINAL_STATES else "",
         warnings=warnings(run),
+        used=used(run),
     )
+
+
+def used(run: Run) -> list[ModelUse]:
+    """What the run's models were used for so far, by role; empty where nothing is logged."""
+    newest = run.tail(1, ["models_used"])
+    return newest[0].event.models if newest and isinstance(newest[0].event, ModelsUsed) else []
 
 
 def warnings(run: Run) -> list[str]:

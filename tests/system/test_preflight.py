@@ -37,7 +37,9 @@ def refused(*settings, kind="train"):
 # What a kind of run cannot use
 
 
-@pytest.mark.parametrize("setting", ["curator.temperature=0", "curator.top_p=0.9", "curator.top_k=20"])
+@pytest.mark.parametrize(
+    "setting", ["curator.temperature=0", "curator.top_p=0.9", "curator.top_k=20", "curator.min_p=0.1"]
+)
 def test_only_a_train_run_needs_the_curators_whole_distribution(setting):
     message = refused(setting)
     assert message.startswith(setting) and "curate run may" in message
@@ -61,6 +63,10 @@ def test_a_shipped_profile_passes(profile, kind):
         (
             ["environment.kind=alfworld", "environment.path=/no/games", "training.evaluate_every=0"],
             "there are no games at /no/games",
+        ),
+        (
+            ["executor.decoding=generate", 'executor.stop=["</action>"]'],
+            "executor.stop has '</action>', which is part of every answer in environment.kind=household",
         ),
         (["model.device=nowhere"], "model.device=nowhere cannot be used: expected cpu, cuda"),
         (["model.device=cuda:x"], "model.device=cuda:x cannot be used: expected cpu, cuda"),
@@ -303,3 +309,12 @@ def test_an_adapter_that_was_cut_short_is_refused(tmp_path):
     (tmp_path / "adapter_model.safetensors").write_bytes(b"\x40\0\0\0\0\0\0\0{")
     with pytest.raises(ConfigError, match=r"adapter_model\.safetensors is not whole"):
         check(load_profile("pocket", [f'curate.adapter="{tmp_path}"']), "curate")
+
+
+# A limit that this machine cannot keep
+
+
+def test_a_headroom_that_the_machine_never_has_is_refused():
+    why = refused("limits.headroom_gib=9000", kind="curate")
+    assert "limits.headroom_gib=9000 is too much for this machine: a run goes on when 13500 GiB are available" in why
+    check(load_profile("pocket", ["limits.headroom_gib=0.1"]), "curate")

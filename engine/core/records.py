@@ -1,0 +1,98 @@
+"""What events are made of: plain data without a kind of its own. `engine.core.events` gives them all."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Verdict = Literal["valid", "malformed", "refused"]
+
+
+class GroupDrawn(msgspec.Struct, frozen=True):
+    """One group of related tasks; `seed` reproduces it on any machine."""
+
+    id: str
+    family: str
+    seed: int
+    tasks: list[str]
+
+
+class SkillFound(msgspec.Struct, frozen=True):
+    """A skill that retrieval put into the executor's prompt, with the score that ranked it."""
+
+    name: str
+    score: float
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One call of the curator: what it was, whether it applied, and why not.
+
+    `operation` is insert, update, delete, or the unknown name; `skill` is the skill it is about ("" when unreadable).
+    """
+
+    operation: str
+    skill: str
+    verdict: Verdict
+    why: str = ""
+
+
+class Veto(msgspec.Struct, frozen=True):
+    """A vetoed edit as it is quoted to the curator: which skill, why, and each field on one line.
+
+    `operation` is insert, update or delete, `content` a piece of what the skill would have said; both are "" where unknown.
+    """
+
+    skill: str
+    reason: str
+    operation: str = ""
+    content: str = ""
+
+
+class RewardBreakdown(msgspec.Struct, frozen=True):
+    """The composite reward r and its four parts, of a rollout or averaged over a step; None is unmeasured."""
+
+    r: float | None
+    r_task: float | None
+    r_fc: float | None
+    r_cnt: float | None
+    r_comp: float | None
+
+
+class ProcessMemory(msgspec.Struct, frozen=True):
+    """The memory of one process in bytes: resident on the host, and on the GPU (None: not reported). `name` is what it is
+    for the run ("engine", "trainer", "vllm", "workbench"), or "other …" where it belongs to no part of the run."""
+
+    name: str
+    pid: int
+    resident: int | None
+    gpu: int | None = None
+
+
+class GpuMemory(msgspec.Struct, frozen=True):
+    """The memory of one GPU in bytes, of all its users. `shared`: it uses the host's memory, and has no total of its own
+    (None: not known). `reason` says why a figure is None."""
+
+    name: str
+    total: int | None = None
+    used: int | None = None
+    shared: bool | None = None
+    reason: str = ""
+
+
+class ModelUse(msgspec.Struct, frozen=True):
+    """What one role's model was used for since the run began. `cached` prompt tokens came from a prefix cache (None: not
+    reported), `failures` are calls that gave no answer, `cost` is None where no prices are set. `seconds` are those of the
+    calls together. `unmeasured` are calls whose tokens are not known: likelihoods, prompts that were refused as too long,
+    and calls that were given up."""
+
+    role: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int | None = None
+    failures: int = 0
+    retries: int = 0
+    cost: float | None = None
+    seconds: float = 0.0
+    unmeasured: int = 0
