@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, time
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
@@ -208,12 +207,16 @@ def user_profiles() -> Path:
 
 
 def _shipped() -> list[str]:
+    """The names of the shipped profiles by the alphabet, after the one that needs nothing, which is the first choice."""
     folder = resources.files("engine") / "profiles"
-    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+    names = [item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml")]
+    return sorted(names, key=lambda name: (name != FIRST, name))
 
 
 MAX_NOTE = 200
 """Characters of a note."""
+FIRST = "pocket"
+
 Implied = Callable[[str], Iterable[str]]
 """Settings for the profile of a name, which apply under what a user sets."""
 
@@ -348,12 +351,11 @@ def _layer_of(settings: Iterable[str]) -> Layer:
             raise ConfigError(f"--set {setting!r}: {section} is no section of the configuration")
         try:
             value = tomllib.loads(f"value = {raw}")["value"]
-            value = raw if isinstance(value, date | time) else value  # no setting is one, and some texts look so
         except tomllib.TOMLDecodeError:
             value = raw
         except RecursionError as error:
             raise ConfigError(f"--set {path.strip()}: the value nests too deep to be read") from error
-        data.setdefault(section, {})[key] = value
+        data.setdefault(section, {})[key] = raw if hasattr(value, "isoformat") else value  # no setting is a date
     return Layer("--set", data)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from engine.core.errors import ConfigError
 from engine.core.parts import PartKind, Settings, kind_of
 from engine.core.registry import Registry, resolve
-from engine.models.base import Opened, Opening
+from engine.models.base import Opened, Opening, Tokenizer
 
 
 def unbounded(settings: Any) -> int | None:
@@ -29,7 +29,9 @@ class ModelBackend(PartKind, frozen=True, kw_only=True):
     `scores`: its models are `Scorer`s. `chooses`: they are `Chooser`s. `trains`: it takes the adapter of a curator, it opens
     a `TrainableBase` and an `AdapterSink`, and its completions have token ids. `judges`: it opens a model for the judge.
     `context(settings)` is the most tokens of a prompt and its answer together; None is unknown. `vocabulary` is
-    "module:attribute" of a function of the settings that loads the tokenizer of transformers; "" where there is none.
+    "module:attribute" of a function of the settings that loads the tokenizer of transformers; "" where there is none. A
+    server has a chat template of its own, so its backend has `texts` instead: a function of the settings that loads the
+    `Tokenizer` of texts alone.
     """
 
     opens: str
@@ -39,6 +41,7 @@ class ModelBackend(PartKind, frozen=True, kw_only=True):
     judges: bool = False
     context: Callable[[Any], int | None] = unbounded
     vocabulary: str = ""
+    texts: str = ""
 
 
 DEFAULT = "local"
@@ -70,3 +73,13 @@ def load_vocabulary(settings: Settings) -> Any:
     if not backend.vocabulary:
         raise ConfigError(f"the model backend {backend.name} has no tokenizer, so tokens cannot be counted again")
     return resolve(backend.vocabulary)(settings)
+
+
+def load_texts(settings: Settings) -> Tokenizer | None:
+    """The tokenizer of texts alone, of a backend whose server makes the prompts; None where the backend makes them. Raises
+    `ConfigError` where it cannot be loaded."""
+    backend = BACKENDS.load(kind_of(settings))
+    if backend.vocabulary or not backend.texts:
+        return None
+    tokenizer: Tokenizer = resolve(backend.texts)(settings)
+    return tokenizer

@@ -67,7 +67,7 @@ def test_a_run_curates_over_http_and_its_key_is_nowhere(place, monkeypatch):
     assert [call.verdict for call in made[0].calls] == ["valid"]
     assert made[0].repo_tokens > 0 and scored[0].rewards.r_comp is not None
     assert "…" in made[0].repo["find-mugs"]
-    assert "0 differences" in printed[2].stdout
+    assert "0 differences" in printed[2].stdout and "tokens 2" in printed[2].stdout
 
 
 def test_a_key_of_the_keyring_is_sent_and_a_wrong_one_ends_the_run(place, monkeypatch):

@@ -20,8 +20,9 @@ __all__ = ["engines"]
 
 
 @pytest.mark.parametrize("kind", JOBS.names())
-@pytest.mark.parametrize("profile", profiles())
-def test_every_kind_of_run_is_created_of_every_profile_with_settings(tmp_path: Path, kind: str, profile: str) -> None:
+def test_every_kind_of_run_is_created_of_the_first_profile_with_settings(tmp_path: Path, kind: str) -> None:
+    profile = profiles()[0]
+    assert profile == "pocket"  # it needs no server, no download and no device, as others may
     path = create_run(StartRun(kind, profile, ("training.steps=2", "curate.tasks=7")), tmp_path)
     assert path.parent == tmp_path
     with Run.open(path) as run:

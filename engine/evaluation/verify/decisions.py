@@ -21,11 +21,13 @@ from engine.evaluation.verify.report import Value
 from engine.evaluation.verify.scope import Fork, Played, Scope
 from engine.evaluation.verify.tokens import Tokens
 from engine.jobs.base import JobKind
+from engine.models.registry import BACKENDS
 from engine.rollouts.rewards import NO_DECISION
 from engine.runs.text import place
 from engine.skills import Edit, SkillIndex, SkillRepo, find, operation_of, parse_operations
 
 NO_TOKENIZER = "the run's tokenizer cannot be loaded here"
+BY_THE_SERVER = "the server makes the prompt, and counts it"
 NOT_COUNTED = "the run had no tokenizer to count with"
 NO_BEFORE = "the log does not hold the repository before it, as in older ones"
 NO_EPISODE = "its episode is not in the log"
@@ -44,6 +46,7 @@ class Decisions:
         self._config = config
         self._job = job
         self._tokens = tokens
+        self._server = not BACKENDS.load(kind_of(config.model)).vocabulary
         self._replays = strategy_kind(config.strategy).replays
         judge = JUDGES.load(kind_of(config.judge))
         self._rule = resolve(judge.rule) if judge.rule else None
@@ -138,8 +141,8 @@ class Decisions:
         logged: dict[str, Value] = {"tokens of the completion": made.completion_tokens}
         if not made.prompt_tokens:
             again: dict[str, Value] = {"tokens of the completion": 0}
-        elif made.finish == "length" and not self._replays:
-            scope.checks.skip("tokens", NOT_REPLAYED)
+        elif made.finish == "length" and (not self._replays or self._server):
+            scope.checks.skip("tokens", BY_THE_SERVER if self._server else NOT_REPLAYED)
             return
         elif made.finish == "length":
             again = {"tokens of the completion": self._config.curator.max_tokens}
@@ -182,6 +185,9 @@ class Decisions:
             trajectory.turns[made.dropped_turns :], skills, vetoes[: max(0, len(vetoes) - made.dropped_vetoes)]
         )
         tokens = self._tokens.chat(curator_chat(trajectory, quoted, self._prompts))
+        if tokens is None:
+            scope.checks.skip("tokens", BY_THE_SERVER)
+            return
         if made.shown is None and tokens != made.prompt_tokens:
             scope.checks.skip("tokens", OLD_PROMPT)
             return

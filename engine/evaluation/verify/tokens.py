@@ -6,22 +6,24 @@ tokens.count("a text"), tokens.chat(messages)
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Protocol
 
 from engine.agents.sampling import sampling_of
 from engine.config import Config
-from engine.models.base import Message
+from engine.models.base import Message, Tokenizer
 from engine.models.local.chat import ChatTemplate
-from engine.models.registry import load_vocabulary
+from engine.models.registry import load_texts, load_vocabulary
 from engine.skills import TOOLS
 
 
 class Tokens(Protocol):
-    """A tokenizer's counts: of a text, without special tokens, and of a curator's chat, its tools included."""
+    """A tokenizer's counts: of a text, without special tokens, and of a curator's chat, its tools included; None where a
+    server makes the prompt, by a chat template of its own."""
 
     def count(self, text: str) -> int: ...
 
-    def chat(self, messages: list[Message]) -> int: ...
+    def chat(self, messages: list[Message]) -> int | None: ...
 
 
 class _Counted:
@@ -42,6 +44,18 @@ class _Counted:
         return len(self._template.prompt_ids(messages, TOOLS, self._thinking))
 
 
+class _Texts:
+    """The counts of a tokenizer that has no chat template."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.count = cache(tokenizer.count)
+
+    def chat(self, messages: list[Message]) -> int | None:
+        return None
+
+
 def load(config: Config) -> Tokens:
     """The tokens of the run's model. Raises `ConfigError` where its tokenizer cannot be had."""
+    if (texts := load_texts(config.model)) is not None:
+        return _Texts(texts)
     return _Counted(load_vocabulary(config.model), sampling_of(config.curator, seed=0).thinking)

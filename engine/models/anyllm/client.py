@@ -18,7 +18,6 @@ from any_llm import exceptions as errors
 
 from engine.core.errors import ConfigError
 from engine.models.anyllm.settings import AnyLLMModelSettings
-from engine.models.base import ModelUnavailable
 from engine.models.limits.errors import Retryable
 from engine.models.remote.wire import MAX_BYTES, Answered, Connection
 
@@ -49,7 +48,7 @@ class AnyLLMConnection:
         self._taken = TAKEN | own
 
     async def request(self, method: str, path: str, content: bytes | None) -> Answered:
-        """What the provider answers, in the form of OpenAI's API. Raises `Retryable`, `ModelUnavailable`."""
+        """What the provider answers, in the form of OpenAI's API. Raises `Retryable`."""
         if content is None:
             return Answered(404, {}, b"")
         fields = msgspec.json.decode(content)
@@ -108,7 +107,7 @@ def _unknown(name: str) -> Answered:
 def _answered(error: errors.AnyLLMError) -> Answered:
     """The answer that an error of the package is. Raises `Retryable` where there was none."""
     if isinstance(error, errors.ContentFilterError):
-        raise ModelUnavailable(f"the provider's content filter stopped the answer: {error.message}") from error
+        return _error(400, error.message, "", "content_filter")
     if isinstance(error, errors.UnsupportedParameterError):
         return _unknown(str(getattr(error, "parameter_name", error.param or "")))
     status = error.status_code or next((status for kind, status in STATUSES if isinstance(error, kind)), None)

@@ -34,4 +34,5 @@ KIND = ModelBackend(
     opens="engine.models.anyllm.opening:open_models",
     judges=True,
     context=context,
+    texts="engine.models.remote.tokens:load_texts",
 )

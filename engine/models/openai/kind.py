@@ -42,4 +42,5 @@ KIND = ModelBackend(
     chooses=True,
     judges=True,
     context=context,
+    texts="engine.models.remote.tokens:load_texts",
 )

@@ -7,6 +7,7 @@ wrong?
 |---|---|---|
 | 429, 503 with Retry-After, 529 | `Busy` | fewer requests, after the wait that the server asks for |
 | 408, 409, 425, 5xx | `Retryable` | again, within the retries |
+| 400, 403, 422 of a content filter | `ModelUnavailable` | what depends on the answer is unmeasured |
 | 400, 413, 422 that say that the prompt is too long | `PromptTooLong` | the caller shortens it |
 | 404 of a model | `ModelMissing` | again under the present name, or a wrong setting |
 | 400 and 422 that name a parameter | `Refused` | again without it, where it is an extra |
@@ -26,12 +27,13 @@ import msgspec
 
 from engine.core.errors import ConfigError, SkillosError
 from engine.core.text import printable, without_credentials
-from engine.models.base import PromptTooLong
+from engine.models.base import ModelUnavailable, PromptTooLong
 from engine.models.limits.errors import Busy, Retryable
 
 SHOWN = 300
 LONGEST_WAIT = 600.0
 """The most seconds that a server may ask to wait for."""
+FILTERED = ("content_filter", "content management policy", "content_policy", "responsibleaipolicy")
 NO_QUOTA = ("insufficient_quota", "billing", "exceeded your current quota", "insufficient balance", "credit balance")
 
 _TOO_LONG = re.compile(
@@ -116,6 +118,8 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes, asked: Asked)
         return Retryable(f"{phrase}{said}", _wait(headers))
     if status in (408, 409, 425):
         return Retryable(f"{phrase}{said}", _wait(headers))
+    if status in (400, 403, 422) and any(word in f"{fault.code} {fault.message}".lower() for word in FILTERED):
+        return ModelUnavailable(f"the content filter of {asked.server} refuses the prompt{said}")
     if status in (400, 413, 422) and is_too_long(fault):
         return _too_long(fault, asked)
     return _wrong(status, phrase, said, fault, asked)

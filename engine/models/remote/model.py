@@ -36,6 +36,8 @@ from engine.models.tools import with_tools
 
 CHAT = "/chat/completions"
 MODELS = "/models"
+BYTES_A_TOKEN, MOST_BYTES_A_TOKEN = 6, 12
+"""A token of a prompt has about 4 bytes; prompts with more than these are looked at, or are not all there."""
 CHANGES = 4
 """So often a request is made again because the server does not know a field, or the model's name has changed."""
 
@@ -148,6 +150,7 @@ class RemoteModel:
         limit = self._limit(sampling)
         if completion.usage.prompt > limit:
             raise PromptTooLong(completion.usage.prompt, limit)
+        self._check_whole(messages, completion.usage.prompt)
         return completion
 
     async def _attempt(
@@ -194,6 +197,16 @@ class RemoteModel:
         context = self._server.context
         return min(sampling.max_prompt_tokens, context - sampling.max_tokens) if context else sampling.max_prompt_tokens
 
+    def _check_whole(self, messages: Sequence[Message], read: int) -> None:
+        """Raises `PromptTooLong` where the server has read fewer tokens than the texts have: some (Ollama) cut long prompts
+        without a word."""
+        size, tokenizer = _size(messages), self._server.tokenizer
+        if size <= BYTES_A_TOKEN * read:
+            return
+        tokens = tokenizer.chat(messages) if tokenizer is not None else size // MOST_BYTES_A_TOKEN
+        if tokens > read:
+            raise PromptTooLong(tokens, read, at_least=True)
+
     def _check_length(self, messages: Sequence[Message], sampling: Sampling) -> None:
         """Raises `PromptTooLong` where the texts alone are too long, so that the server need not be asked, and `ConfigError`
         where no prompt has room."""
@@ -203,10 +216,15 @@ class RemoteModel:
                 f"{self.role}.max_tokens={sampling.max_tokens} leaves no room for a prompt in the {self._server.context} "
                 f"tokens of {self._served().name} on the server {self._server.name}: lower it, or let the server take more"
             )
-        if tokenizer is not None and sum(len(message.content.encode()) for message in messages) > limit:
+        if tokenizer is not None and _size(messages) > limit:
             tokens = tokenizer.chat(messages)
             if tokens > limit:
                 raise PromptTooLong(tokens, limit, at_least=True)
+
+
+def _size(messages: Sequence[Message]) -> int:
+    """The bytes of the texts: at least as many as their tokens."""
+    return sum(len(message.content.encode()) for message in messages)
 
 
 def shown_name(name: str | None) -> str:

@@ -18,19 +18,15 @@ from engine.models.remote.replies import Call, MessageReply, Part
 
 def restored(message: MessageReply, *, cut: bool = False) -> str:
     """What the model wrote. `cut`: the answer reached its longest length, so a thought with nothing behind it has no end."""
-    thought = message.thought
-    content, thoughts = _content(message.content)
-    thought = thought or thoughts
+    content, thought = _content(message.content)
+    thought = message.thought or thought
     calls = [call.function for call in message.tool_calls or ()]
     calls += [message.function_call] if message.function_call else []
-    text = content + "".join(f"\n{written}" if content or number else written for number, written in _written(calls))
+    blocks = [f"<tool_call>\n{_json(call)}\n</tool_call>" for call in calls]
+    text = "\n".join([content, *blocks] if content else blocks)
     if not thought:
         return text
     return f"<think>{thought}" if cut and not text else f"<think>{thought}</think>{text}"
-
-
-def _written(calls: list[Call]) -> list[tuple[int, str]]:
-    return [(number, f"<tool_call>\n{_json(call)}\n</tool_call>") for number, call in enumerate(calls)]
 
 
 def _json(call: Call) -> str:

@@ -14,6 +14,7 @@ from engine.core.errors import ConfigError
 from engine.models.base import Message
 from engine.models.control import FAMILIES, Control
 from engine.models.reading import json_object
+from engine.models.remote.settings import RemoteSettings
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -66,6 +67,13 @@ def load_tokenizer(source: str, setting: str = "model.tokenizer") -> RemoteToken
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigError(f"{setting}={source} cannot be loaded: {first}") from error
     return RemoteTokenizer(tokenizer, ends)
+
+
+def load_texts(settings: RemoteSettings) -> RemoteTokenizer:
+    """The tokenizer that the settings name. Raises `ConfigError` where they name none, or it cannot be loaded."""
+    if not settings.tokenizer:
+        raise ConfigError("model.tokenizer is not set, so tokens cannot be counted again")
+    return load_tokenizer(settings.tokenizer)
 
 
 def _file(source: str, name: str) -> Path | None:

@@ -1,8 +1,8 @@
 """HTTP to a model server, with a bound on what it may send, and its errors as ours.
 
-    client = HttpClient(connection, secrets, asked)
-    body = await client.post("chat/completions", content)   # raises what `errors.error_of` gives, and `Retryable`
-    models = await client.get("models")
+    client = HttpClient(connection, secrets)
+    body = await client.post("/chat/completions", content, asked)   # raises what `errors.error_of` gives, and `Retryable`
+    models = await client.get("/models", asked)
 
 A `Connection` makes the request: `engine.models.openai.client` has one. Cancelling a request closes its connection, so that
 the server stops.
@@ -15,6 +15,7 @@ from typing import Protocol
 
 import msgspec
 
+from engine.models.limits.errors import Retryable
 from engine.models.remote.errors import Asked, error_of
 from engine.models.remote.keys import Secrets
 
@@ -47,17 +48,21 @@ class HttpClient:
 
     async def post(self, path: str, content: bytes, asked: Asked) -> bytes:
         """The body of the answer to a POST of JSON. Raises the error that the answer is."""
-        return self._read(await self._connection.request("POST", path, content), asked)
+        return await self._request("POST", path, content, asked)
 
     async def get(self, path: str, asked: Asked) -> bytes:
         """The body of the answer to a GET. Raises the error that the answer is."""
-        return self._read(await self._connection.request("GET", path, None), asked)
+        return await self._request("GET", path, None, asked)
 
     async def close(self) -> None:
         """Close every connection."""
         await self._connection.close()
 
-    def _read(self, answered: Answered, asked: Asked) -> bytes:
+    async def _request(self, method: str, path: str, content: bytes | None, asked: Asked) -> bytes:
+        try:
+            answered = await self._connection.request(method, path, content)
+        except Retryable as error:
+            raise type(error)(self.secrets.text_without(error.reason), error.after) from error
         body = self.secrets.without(answered.body)
         if answered.status != 200:
             raise error_of(answered.status, answered.headers, body, asked)

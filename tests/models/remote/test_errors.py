@@ -7,7 +7,7 @@ from email.utils import formatdate
 import pytest
 
 from engine.core.errors import ConfigError
-from engine.models.base import PromptTooLong
+from engine.models.base import ModelUnavailable, PromptTooLong
 from engine.models.limits import Busy, Retryable
 from engine.models.remote.errors import Asked, ModelMissing, Refused, error_of
 
@@ -127,3 +127,8 @@ def test_any_body_is_one_short_printable_line(body):
         found = error_of(status, {}, body, ASKED)
         text = getattr(found, "reason", None) or str(found)
         assert text.isprintable() and len(text) < 700
+
+
+def test_a_prompt_that_a_content_filter_refuses_is_unmeasured_and_no_wrong_setting():
+    found = error(400, "The response was filtered due to Azure's content management policy.", code="content_filter")
+    assert isinstance(found, ModelUnavailable) and "content filter" in str(found)

@@ -9,7 +9,7 @@ import pytest
 from engine.core.errors import ConfigError
 from engine.models.base import ModelUnavailable, NotFinite, PromptTooLong, Sampling, WrongCompletion
 from engine.skills import parse_operations
-from tests.models.remote.opening import CHAT, INSERT, opened
+from tests.models.remote.opening import CHAT, INSERT, POCKET, opened
 from tests.models.standin import HANG, Answer, Cut, Delayed, Raw, StandIn, Status, huge
 
 CALL = '<tool_call>\n{"name": "insert_skill", "arguments": {"skill_name": "a-b", "content": "x"}}\n</tool_call>'
@@ -135,6 +135,16 @@ async def test_a_prompt_that_is_too_long_can_be_shortened(server):
         with pytest.raises(PromptTooLong) as raised:
             await models.curator.complete(long, Sampling())
         assert raised.value.limit == 4096 - 256 and raised.value.tokens > raised.value.limit
+
+
+@pytest.mark.parametrize("tokenizer", [POCKET, ""])
+async def test_a_prompt_that_the_server_cuts_without_a_word_is_too_long(server, tokenizer):
+    server.ignores = {"return_token_ids"}
+    async with opened(server, tokenizer=tokenizer) as (models, _):
+        server.answer = lambda asked: Answer("yes", extra={"usage": {"prompt_tokens": 100, "completion_tokens": 2}})
+        with pytest.raises(PromptTooLong, match="the limit of 100"):
+            await models.executor.complete([type(CHAT[0])("user", "hello there " * 200)], Sampling())
+        assert (await ask(models)).text == "yes"
 
 
 async def test_another_model_than_was_asked_is_no_answer(server):

@@ -60,6 +60,7 @@ class StandIn:
     `model`: the name that the base is served under; `adapters`: served adapters, name to path. `context`: max_model_len.
     `key`: requests need it as a bearer token. `refuses`: parameters that it answers with 400. `ignores`: parameters that it
     does not know and passes over. `omits`: top-level fields that its answers lack. `without`: paths that it does not have.
+    `aliases` maps other paths to these, as a gateway has them.
     `tool_parser`, `reasoning_parser`: it takes calls and reasoning out of the text. `template_has_tools`: its chat template
     shows tools. `folder` has its chat template. `seconds_a_token` and `max_running` are its clock: so long takes a token, so
     many requests run at once.
