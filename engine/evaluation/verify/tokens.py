@@ -44,4 +44,4 @@ class _Counted:
 
 def load(config: Config) -> Tokens:
     """The tokens of the run's model. Raises `ConfigError` where its tokenizer cannot be had."""
-    return _Counted(load_vocabulary(config.model), sampling_of(config.curator, seed=0).thinking)
+    return _Counted(load_vocabulary(config.model_of("curator")), sampling_of(config.curator, seed=0).thinking)
