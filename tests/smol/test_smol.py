@@ -8,12 +8,14 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 
 import pytest
 
 from engine.core.events import CurationMade, EpisodeEnded, RunStarted, StateChanged, UpdateMade
 from engine.models.catalogue import store
 from engine.runs.directory import Run
+from engine.runs.errors import RunError
 from tests.whole_loop.shell import ROOT, command, told
 
 pytestmark = pytest.mark.smol
@@ -38,6 +40,15 @@ def runs(smol, tmp_path_factory):
         text=True,
     )
     said = told("train", "--profile", "smol", *SMALL, "--steps", 2, "--run", folder / "train", "--detach")
+    try:
+        yield from played(folder, said, curating, started)
+    finally:
+        curating.kill()
+        for name in ("train", "curate"):
+            end_engine(folder / name)
+
+
+def played(folder, said, curating, started):
     wait_for(lambda: (folder / "train" / "checkpoints" / "step-0001").is_dir())
     print(f"\nfirst step: {time.monotonic() - started:.0f} s")
     os.kill(events_of(folder / "train", RunStarted)[0].pid, signal.SIGKILL)
@@ -47,7 +58,14 @@ def runs(smol, tmp_path_factory):
     print(f"6 tasks: {time.monotonic() - started:.0f} s")
     wait_for(lambda: {"finished", "failed"} & {event.state for event in events_of(folder / "train", StateChanged)})
     print(f"resumed to the end: {time.monotonic() - started:.0f} s")
-    return folder, said
+    yield folder, said
+
+
+def end_engine(path):
+    """Kill the engine of a run that was left early."""
+    with suppress(RunError), Run.open(path) as run:
+        if run.engine_alive():
+            os.kill(events_of(path, RunStarted)[-1].pid, signal.SIGKILL)
 
 
 def wait_for(condition):
