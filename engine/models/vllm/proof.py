@@ -113,18 +113,22 @@ def compare(places: Iterable[Sequence[Values]]) -> Comparison:
     difference = sum(abs(value.served - value.new) for value in tokens) / count
     separation = sum(abs(value.new - value.old) for value in tokens) / count
     noise = sum(abs(value.noise) for value in tokens) / count
-    spread = max(math.sqrt(sum(value.noise**2 for value in tokens) / count), LEAST_NOISE)
+    spread = max(_root_mean_square(value.noise for value in tokens), LEAST_NOISE)
     moved, error = 0.0, math.inf
     if weight > 0:
         moved = sum((value.served - value.old) * (value.new - value.old) for value in tokens) / weight
         projected = [sum(value.noise * (value.new - value.old) for value in place) for place in known]
         least = LEAST_NOISE / math.sqrt(weight)
         error = max(math.sqrt(sum(part**2 for part in projected)) / weight, least)
-    rest = math.sqrt(sum((value.served - value.new) ** 2 for value in tokens) / count)
-    effect = math.sqrt(weight / count)
+    most = APART * spread + ROUNDED * math.sqrt(weight / count)
     verdict: Literal["new", "old", "other", "unknown"] = "unknown"
     if error * SIGMAS <= 0.5:
         verdict = "new" if abs(moved - 1) < 0.5 else "old" if abs(moved) <= 0.5 else "other"
-    if verdict != "old" and rest > APART * spread + ROUNDED * effect:
+    if _root_mean_square(value.served - (value.old if verdict == "old" else value.new) for value in tokens) > most:
         verdict = "other"
     return Comparison(verdict, difference, separation, noise, moved, error, len(known))
+
+
+def _root_mean_square(values: Iterable[float]) -> float:
+    squares = [value**2 for value in values]
+    return math.sqrt(sum(squares) / len(squares))
