@@ -45,11 +45,14 @@ class Process:
         self._record = record
 
     @classmethod
-    async def start(cls, command: Sequence[str], env: Mapping[str, str], *, log: Path, record: Path) -> Process:
-        """Start `command`, whose output is appended to `log`. Raises `ConfigError` where it is no program."""
+    async def start(
+        cls, command: Sequence[str], env: Mapping[str, str], *, log: Path, record: Path, grace: float = GRACE_SECONDS
+    ) -> Process:
+        """Start `command`, whose output is appended to `log`. It may take `grace` seconds to end. Raises `ConfigError` where
+        it is no program."""
         with log.open("ab") as output:
             starter = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", launcher.__file__, str(GRACE_SECONDS), *command),
+                *(sys.executable, "-I", launcher.__file__, str(grace), *command),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=output,
@@ -97,7 +100,7 @@ class Process:
             os.killpg(self.pid, signal.SIGKILL)
 
 
-async def end_orphan(record: Path) -> str:
+async def end_orphan(record: Path, grace: float = GRACE_SECONDS) -> str:
     """End the server that `record` names where it still runs, and remove the record; a sentence of what was ended, or "".
 
     Raises `ConfigError` where it does not end.
@@ -110,7 +113,7 @@ async def end_orphan(record: Path) -> str:
     said = ""
     if members_of(found):
         before = psutil.virtual_memory().available
-        await end_group(found)
+        await end_group(found, grace)
         freed = psutil.virtual_memory().available - before
         said = (
             f"a vLLM server of an earlier start of this run still ran (process {found.pid}); it was ended, and "
@@ -120,9 +123,9 @@ async def end_orphan(record: Path) -> str:
     return said
 
 
-async def end_group(record: Record) -> None:
+async def end_group(record: Record, grace: float = GRACE_SECONDS) -> None:
     """End all processes of the group: SIGTERM, then SIGKILL. Raises `ConfigError` where they do not end."""
-    for number, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, launcher.KILL_SECONDS)):
+    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, launcher.KILL_SECONDS)):
         with suppress(ProcessLookupError):
             os.killpg(record.pid, number)
         until = time.monotonic() + seconds
