@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 DRAIN_SECONDS = 600.0
 """How long an old adapter stays loaded for requests that use it."""
 TRIES = 5
-BASE_NOISE = 0.5
+BASE_NOISE = 0.25
 """A base whose log-probabilities differ by more than this a token, in the mean, is another model."""
 HOW = (
     "the served log-probabilities at the {count} places where the two adapters differ most are compared with the trainer's "
@@ -91,6 +91,7 @@ class Adapters:
         self._remembering = asyncio.Lock()
         self._draining: set[asyncio.Task[None]] = set()
         self._base_table: Table = []
+        self._base_answers: dict[int, dict[int, float]] = {}
         self._proved: Table = []
         server.restored = self.restore
 
@@ -196,7 +197,9 @@ class Adapters:
                     await self._freed.wait()
         except TimeoutError:
             self._emit(
-                Notice("warning", f"requests still use {old.name} after {DRAIN_SECONDS:g} s; it is unloaded all the same")
+                Notice(
+                    "warning", f"requests still use {old.name} after {DRAIN_SECONDS:g} s; it is unloaded all the same"
+                )
             )
         with suppress(ServerGone):
             await self._unload(old)
@@ -262,19 +265,33 @@ class Adapters:
             self._proved = table
         return proof
 
+    async def _of_base(self, numbers: Sequence[int]) -> list[dict[int, float]]:
+        """What the server's base answers to the questions of these numbers. It is frozen, so it is asked once."""
+        assert self._reference is not None
+        questions = self._reference.questions
+        missing = [number for number in numbers if number not in self._base_answers]
+        asked = [questions[number] for number in missing]
+        answers = await self._patiently(lambda: self._server.api.logprobs(self._base, asked))
+        self._base_answers.update(zip(missing, answers, strict=True))
+        return [self._base_answers[number] for number in numbers]
+
     async def _compared(self, served: Adapter, old: Table, new: Table, count: int = PLACES) -> Comparison:
         """What the server answers as `served`, at the places where `old` and `new` differ most."""
         assert self._reference is not None
         asked = separating(self._reference.questions, old, new, count)
         questions = [question for _, question in asked]
         answers = await self._patiently(lambda: self._server.api.logprobs(served.name, questions))
-        plain = await self._patiently(lambda: self._server.api.logprobs(self._base, questions))
+        plain = await self._of_base([number for number, _ in asked])
         places = []
         for (number, question), answer, of_base in zip(asked, answers, plain, strict=True):
             row = {
                 token: (before, after, base)
                 for token, before, after, base in zip(
-                    self._reference.questions[number].tokens, old[number], new[number], self._base_table[number], strict=True
+                    self._reference.questions[number].tokens,
+                    old[number],
+                    new[number],
+                    self._base_table[number],
+                    strict=True,
                 )
             }
             places.append(
@@ -296,9 +313,11 @@ def _why_refused(error: Refused, folder: Path) -> str:
             "training.lora_rank, or start the server with a larger --max-lora-rank"
         )
     if error.status == 404 and "no adapter found" in said:
-        return f"the vLLM server does not see the folder {folder}: it must run on this machine, or on the same file system"
-    if error.status in (404, 405):
         return (
-            f"the vLLM server has no {LOAD} and {UNLOAD}: start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
+            f"the vLLM server does not see the folder {folder}: it must run on this machine, or on the same file system"
         )
-    return f"the vLLM server does not take the adapter {folder}: {error.said or 'without a reason'} (HTTP {error.status})"
+    if error.status in (404, 405):
+        return f"the vLLM server has no {LOAD} and {UNLOAD}: start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
+    return (
+        f"the vLLM server does not take the adapter {folder}: {error.said or 'without a reason'} (HTTP {error.status})"
+    )

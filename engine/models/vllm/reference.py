@@ -50,7 +50,7 @@ class Reference:
         self._base = base
         self._lent = False
         texts = resources.files("engine.models.vllm").joinpath("probes.md").read_text("utf-8").split("\n---\n")
-        self._texts = [self.ids(text)[:MOST_TOKENS] for text in texts]
+        self.texts = [self.ids(text)[:MOST_TOKENS] for text in texts]
         self._kept, self._questions = self._places()
 
     @property
@@ -109,7 +109,7 @@ class Reference:
 
     def _places(self) -> tuple[list[torch.Tensor], list[Question]]:
         kept, questions = [], []
-        for ids in self._texts:
+        for ids in self.texts:
             likeliest = self._logprobs(self._base, ids).topk(CANDIDATES, dim=-1).indices
             kept.append(likeliest)
             for place in range(FIRST, len(ids)):
@@ -119,7 +119,7 @@ class Reference:
     def _table(self, network: Any) -> Table:
         return [
             row
-            for ids, kept in zip(self._texts, self._kept, strict=True)
+            for ids, kept in zip(self.texts, self._kept, strict=True)
             for row in self._logprobs(network, ids).gather(-1, kept).tolist()
         ]
 

@@ -29,7 +29,9 @@ def test_the_base_and_its_adapters_are_one_server():
 
 
 def test_an_executor_of_its_own_may_be_quantized_and_takes_no_adapters():
-    words = " ".join(command(settings(quantization="fp8", kv_cache_gib=0.0, arguments="--seed 3"), "/w", 1, lora_rank=0))
+    words = " ".join(
+        command(settings(quantization="fp8", kv_cache_gib=0.0, arguments="--seed 3"), "/w", 1, lora_rank=0)
+    )
     assert "--quantization fp8" in words and words.endswith("--seed 3")
     assert "lora" not in words and "kv-cache" not in words
 

@@ -28,7 +28,10 @@ def test_several_engines_are_added_up_and_the_fullest_cache_counts():
 def test_what_is_not_reported_or_is_no_number_is_none():
     assert read("") == Sample()
     assert read("<html>\x00") == Sample()
-    assert read('vllm:num_requests_running{a="b" NaN\nvllm:kv_cache_usage_perc NaN\nvllm:prompt_tokens_total -1') == Sample()
+    assert (
+        read('vllm:num_requests_running{a="b" NaN\nvllm:kv_cache_usage_perc NaN\nvllm:prompt_tokens_total -1')
+        == Sample()
+    )
 
 
 def test_rates_are_of_the_time_since_the_last_sample_and_unknown_after_a_restart():
@@ -49,5 +52,8 @@ def test_a_stall_is_tokens_that_stand_still_while_requests_run():
     busy = Sample(running=2, prompt_tokens=10.0, generation_tokens=5.0)
     assert [stall.of(busy, now) for now in (0.0, 1.0, 5.0)] == [0.0, 0.0, 4.0]
     assert stall.of(Sample(running=2, prompt_tokens=10.0, generation_tokens=6.0), 6.0) == 0.0
-    assert [stall.of(Sample(running=0, prompt_tokens=10.0, generation_tokens=6.0), now) for now in (7.0, 99.0)] == [0, 0]
+    assert [stall.of(Sample(running=0, prompt_tokens=10.0, generation_tokens=6.0), now) for now in (7.0, 99.0)] == [
+        0,
+        0,
+    ]
     assert [stall.of(Sample(running=2), now) for now in (100.0, 200.0)] == [0, 0]  # it reports no tokens: not known

@@ -78,7 +78,10 @@ async def test_a_server_is_started_answers_and_leaves_nothing_behind(tmp_path):
         ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", r"lower model\.kv_cache_gib=8"),
         ("OSError: [Errno 98] Address already in use", r"set model\.port=0"),
         ("api_server.py: error: unrecognized arguments: --nonsense", r"correct model\.arguments"),
-        ("RuntimeError: something that nobody knows", r"it exited with 1; its log, .*vllm\.log, says: RuntimeError: something"),
+        (
+            "RuntimeError: something that nobody knows",
+            r"it exited with 1; its log, .*vllm\.log, says: RuntimeError: something",
+        ),
     ],
 )
 async def test_a_server_that_does_not_start_says_what_to_change(tmp_path, said, message):
