@@ -72,8 +72,8 @@ class Use:
 
 
 class Adapters:
-    """The curator's adapters on one server. `mark` makes the names differ from those of other runs on the same server; a server
-    keeps what it computed for a name and a folder. `reference` is None where nothing is trained."""
+    """The curator's adapters on one server. `mark` makes the names differ from those of other runs on the same server; a
+    server keeps what it computed for a name and a folder. `reference` is None where nothing is trained."""
 
     def __init__(
         self, server: OwnServer | OtherServer, *, base: str, reference: Reference | None, emit: Sink, mark: str = ""
@@ -169,7 +169,7 @@ class Adapters:
         name = f"curator-v{version}{self._mark}"
         self._names[name] += 1
         again = f".{self._names[name]}" if self._names[name] > 1 else ""
-        served = Adapter(name + again, version, adapter.absolute())
+        served = Adapter(name + again, version, absolute(adapter))
         await self._patiently(lambda: self._loaded_now(served))
         self._loaded.append(served)
         return served
@@ -219,8 +219,8 @@ class Adapters:
     # The proof.
 
     async def check(self, folder: Path, rank: int) -> None:
-        """Prove that the server's base is the trainer's, and that an adapter has an effect on it: an adapter that is made from
-        the base by a fixed rule, with a large effect, must be shown. Raises `ConfigError` and `NotPublished`."""
+        """Prove that the server's base is the trainer's, and that an adapter has an effect on it: an adapter that is made
+        from the base by a fixed rule, with a large effect, must be shown. Raises `ConfigError` and `NotPublished`."""
         reference = self._reference
         assert reference is not None
         self._base_table = self._proved = await asyncio.to_thread(reference.table, None)
@@ -243,7 +243,7 @@ class Adapters:
             Notice(
                 "info",
                 f"the vLLM server answers as the trainer computes: an adapter that moves log-probabilities by "
-                f"{found.separation:.2f} a token shows {found.moved:.0%} of it, and the noise of the base is {found.noise:.4f}",
+                f"{found.separation:.2f} a token shows {found.moved:.0%} of that, and the base's noise is {found.noise:.4f}",
             )
         )
 
@@ -304,6 +304,11 @@ class Adapters:
         return compare(places)
 
 
+def absolute(folder: Path) -> Path:
+    """The folder as another process finds it."""
+    return folder.absolute()
+
+
 def _why_refused(error: Refused, folder: Path) -> str:
     """What to change where a server does not take an adapter."""
     said = error.said.lower()
@@ -317,7 +322,10 @@ def _why_refused(error: Refused, folder: Path) -> str:
             f"the vLLM server does not see the folder {folder}: it must run on this machine, or on the same file system"
         )
     if error.status in (404, 405):
-        return f"the vLLM server has no {LOAD} and {UNLOAD}: start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
+        return (
+            f"the vLLM server has no {LOAD} and {UNLOAD}: start it with --enable-lora and "
+            "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
+        )
     return (
         f"the vLLM server does not take the adapter {folder}: {error.said or 'without a reason'} (HTTP {error.status})"
     )

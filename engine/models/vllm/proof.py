@@ -6,10 +6,10 @@
 
 A table has, for each question and each of its tokens, the natural log-probability. A server's differ from the trainer's by
 rounding, about .03 between bfloat16 and float32, and one step may move them by less. So the comparison asks which of two
-hypotheses the served values fit. With δ = new − old where that is largest, `moved` = Σ (served − old) · δ / Σ δ² is 0 where the
-old adapter answers, and 1 where the new one does. Its standard error is the same projection of the noise: of what the base
-on the server differs from the trainer's base at the same places. Where the error is too large to distinguish 0 from 1, the
-result is unmeasured. Served values that fit neither hypothesis are of another adapter.
+hypotheses the served values fit. With δ = new − old where that is largest, `moved` = Σ (served − old) · δ / Σ δ² is 0 where
+the old adapter answers, and 1 where the new one does. Its standard error is the same projection of the noise: of what the
+base on the server differs from the trainer's base at the same places. Where the error is too large to distinguish 0 from 1,
+the result is unmeasured. Served values that fit neither hypothesis are of another adapter.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ class Comparison(msgspec.Struct, frozen=True):
 def separating(
     questions: Sequence[Question], old: Table, new: Table, count: int = PLACES
 ) -> list[tuple[int, Question]]:
-    """The `count` questions, with their numbers, at which two adapters differ most, each with the tokens at which they do."""
+    """The `count` questions, with their numbers, at which two adapters differ most, each with the tokens at which they
+    do."""
     chosen = []
     for number, (question, before, after) in enumerate(zip(questions, old, new, strict=True)):
         apart = sorted(

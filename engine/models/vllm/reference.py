@@ -5,8 +5,9 @@
     canary = reference.canary(folder, rank=8)       # writes an adapter with a large known effect, and gives its table
     reference.lend()                                # from now on the trainer has the base; `table` is that of its weights
 
-The places are the tokens of fixed texts (`probes.md`), and at each of them the tokens that the base finds likeliest. A session
-publishes while its trainer waits, so the base may be asked then. Nothing here draws a random number of the session's.
+The places are the tokens of fixed texts (`probes.md`), and at each of them the tokens that the base finds likeliest. A
+session publishes while its trainer waits, so the base may be asked then. Nothing here draws a random number of the
+session's.
 """
 
 from __future__ import annotations
@@ -64,8 +65,9 @@ class Reference:
         return self._base
 
     def table(self, adapter: Path | None) -> Table:
-        """The log-probabilities of the base with an adapter, or without one. Once the base is lent, of the trainer's weights,
-        which must be those of `adapter`. Raises `NotPublished` where they are not, and `ConfigError` for a bad adapter."""
+        """The log-probabilities of the base with an adapter, or without one. Once the base is lent, of the trainer's
+        weights, which must be those of `adapter`. Raises `NotPublished` where they are not, and `ConfigError` for a bad
+        adapter."""
         if adapter is None or self._lent:
             if adapter is not None:
                 self._check_trained(adapter)
@@ -130,7 +132,8 @@ class Reference:
         try:
             with torch.inference_mode():
                 logits = network(input_ids=torch.tensor([ids[:-1]], device=network.device)).logits[0, FIRST - 1 :]
-                return logits.float().log_softmax(dim=-1).cpu()
+                found: torch.Tensor = logits.float().log_softmax(dim=-1).cpu()
+                return found
         finally:
             network.train(training)
 

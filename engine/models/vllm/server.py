@@ -7,8 +7,8 @@
     if await server.lost(mark): …            # after one that failed: the server has ended since; make the request again
     await server.stop()
 
-While a server is down, its requests wait (`up`), and `Holds` pause the run with the reason. One that ends too often stays down
-until a person resumes the run.
+While a server is down, its requests wait (`up`), and `Holds` pause the run with the reason. One that ends too often stays
+down until a person resumes the run.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class OtherServer:
 
 
 class OwnServer:
-    """A server that this process starts, over the weights in a folder. `opening.lora_rank` is the largest rank of its adapters.
-    Its log and the record of its process are in `folder`, by its `name`; it may take `grace` seconds to end."""
+    """A server that this process starts, over the weights in a folder. `opening.lora_rank` is the largest rank of its
+    adapters. Its log and the record of its process are in `folder`, by its `name`; it may take `grace` seconds to end."""
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[3]
@@ -44,7 +45,7 @@ def main():
     if how == "child":
         child = subprocess.Popen([sys.executable, "-c", IGNORES])
         print(f"child {child.pid}", flush=True)
-    given = dict(zip(words, words[1:], strict=False))
+    given = dict(pairwise(words))
     options = {
         "port": int(given["--port"]),
         "model": given["--served-model-name"],

@@ -65,7 +65,7 @@ def test_two_equal_adapters_and_no_values_at_all_are_no_proof():
 
 
 def test_the_proof_names_the_old_adapter_where_that_is_what_answers():
-    with pytest.raises(NotPublished, match="those of the adapter before it: they differ from the trainer's by 0.0"):
+    with pytest.raises(NotPublished, match=r"those of the adapter before it: they differ from the trainer's by 0\.0"):
         compare(places(old, apart=0.1)).proof("compared")
 
 

@@ -234,10 +234,9 @@ async def test_an_old_adapter_stays_until_its_requests_end_and_an_adapter_that_w
 async def test_a_server_that_cannot_be_trained_with_is_refused_with_what_to_change(
     serving, tmp_path, options, given, error, message
 ):
-    with serving(**options) as server:
-        with pytest.raises(error, match=message):
-            async with opened_on(server, tmp_path, **given):
-                raise AssertionError
+    with serving(**options) as server, pytest.raises(error, match=message):
+        async with opened_on(server, tmp_path, **given):
+            raise AssertionError
 
 
 async def test_where_no_server_answers_the_message_names_the_address(tmp_path):
@@ -274,6 +273,6 @@ async def test_a_load_that_the_server_refuses_leaves_the_old_adapter(serving, re
     with serving() as server:
         async with adapters_on(server, reference, tmp_path) as adapters:
             server.on("/v1/load_lora_adapter", Status(500, "out of memory"))
-            with pytest.raises(NotPublished, match="does not take the adapter .*: out of memory"):
+            with pytest.raises(NotPublished, match=r"does not take the adapter .*: out of memory"):
                 await adapters.publish(steps[0], 1)
             assert adapters.current.version == 0

@@ -209,8 +209,12 @@ async def test_an_orphan_of_a_launcher_that_was_killed_too_is_ended_before_the_n
     assert not members_of(group) and not (tmp_path / "vllm.json").exists()
 
 
+def sleeping():
+    return subprocess.Popen(["sleep", "60"], start_new_session=True)
+
+
 async def test_a_process_that_only_has_the_number_of_an_old_server_is_left_alone(tmp_path):
-    other = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    other = sleeping()
     try:
         record = tmp_path / "vllm.json"
         record.write_bytes(msgspec.json.encode(Record(other.pid, psutil.Process(other.pid).create_time() - 100)))
