@@ -97,7 +97,7 @@ def command(settings: VllmModelSettings, weights: str, port: int, *, lora_rank: 
         *("-m", "vllm.entrypoints.openai.api_server"),
         *("--model", weights, "--served-model-name", BASE, "--host", "127.0.0.1", "--port", str(port)),
         *("--dtype", settings.dtype, "--max-model-len", str(settings.context)),
-        *("--enable-prefix-caching", "--enable-prompt-tokens-details"),
+        *("--enable-prefix-caching", "--enable-prompt-tokens-details", "--disable-uvicorn-access-log"),
     ]
     if settings.kv_cache_gib:
         words += ["--kv-cache-memory-bytes", str(int(settings.kv_cache_gib * 2**30))]
