@@ -27,7 +27,7 @@ from engine.core.events import Notice, Sink
 from engine.models.adapters import check_adapter
 from engine.models.base import ModelUnavailable, NotPublished, Proof
 from engine.models.remote.model import Served
-from engine.models.vllm.api import LOAD, UNLOAD, Refused, ServerGone
+from engine.models.vllm.api import LOAD, UNLOAD, Question, Refused, ServerGone
 from engine.models.vllm.proof import MOST_PLACES, PLACES, Comparison, Table, Values, compare, separating
 from engine.models.vllm.server import OtherServer, OwnServer
 
@@ -43,6 +43,10 @@ HOW = (
     "the served log-probabilities at the {count} places where the two adapters differ most are compared with the trainer's "
     "for both"
 )
+
+EFFECT_TEXT = "Two skills say where dishes are: mugs are in the sink, and plates are in the cabinet."
+EFFECT_PLACES = 8
+"""The text at whose places an adapter that was not trained here is compared with the base, and at how many of them."""
 
 T = TypeVar("T")
 
@@ -152,8 +156,22 @@ class Adapters:
         return proof
 
     async def put(self, adapter: Path) -> None:
-        """Make the curator the adapter in a folder, as version 0, before anything is asked of it."""
+        """Make the curator the adapter in a folder, as version 0, before anything is asked of it.
+
+        No trainer computes what it should answer; that it answers otherwise than the base is looked at, and noted if not.
+        """
         self.current = await self._load(adapter, 0)
+        name = self.current.name
+        ids = await self._patiently(lambda: self._server.api.tokens(self._base, EFFECT_TEXT))
+        questions = [Question(ids[:count], []) for count in range(1, len(ids), max(1, len(ids) // EFFECT_PLACES))]
+        answers = await self._patiently(lambda: self._server.api.logprobs(name, questions))
+        plain = await self._patiently(lambda: self._server.api.logprobs(self._base, questions))
+        if answers == plain:
+            self._emit(
+                Notice(
+                    "warning", f"the adapter {adapter} has no effect on the vLLM server: it answers exactly as the base"
+                )
+            )
 
     async def close(self) -> None:
         """Unload what this run loaded; another run's server goes on without it."""

@@ -42,6 +42,7 @@ class VllmStandIn(PocketStandIn):
     def _logprobs_of(self, decoder, prompt, tokens):
         with self._lock:
             row = self._row(decoder, prompt)
+        tokens = tokens or row.topk(20).indices.tolist()
         draw = random.Random(f"{decoder} {len(prompt)} {prompt[-1]}")
         return {token: float(row[token]) + draw.gauss(0, self.noise) for token in tokens}
 

@@ -276,3 +276,16 @@ async def test_a_load_that_the_server_refuses_leaves_the_old_adapter(serving, re
             with pytest.raises(NotPublished, match=r"does not take the adapter .*: out of memory"):
                 await adapters.publish(steps[0], 1)
             assert adapters.current.version == 0
+
+
+async def test_an_adapter_that_was_trained_elsewhere_is_looked_at_for_an_effect(serving, steps, tmp_path):
+    with serving() as server:
+        for wrong in (False, True):
+            events, other = [], OtherServer(server.url.removesuffix("/v1"))
+            adapters = Adapters(other, base="base", reference=None, emit=events.append)
+            if wrong:
+                server.decodes_as["curator-v0"] = "base"
+            await adapters.put(steps[0])
+            assert ["has no effect on the vLLM server" in event.message for event in events] == [True] * wrong
+            await adapters.close()
+            await other.stop()

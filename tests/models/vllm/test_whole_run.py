@@ -14,7 +14,13 @@ from engine.runs.directory import Run
 from tests.models.vllm.program import REPOSITORY, python_of
 
 pytestmark = pytest.mark.slow
-SMALL = ("training.groups=1", "training.rollouts=2", "training.tasks=2", "training.micro_batch=4", "training.evaluate_every=0")
+SMALL = (
+    "training.groups=1",
+    "training.rollouts=2",
+    "training.tasks=2",
+    "training.micro_batch=4",
+    "training.evaluate_every=0",
+)
 SECRET = "planted-0123456789-secret"
 
 
@@ -64,7 +70,9 @@ def test_a_server_that_dies_in_mid_step_pauses_the_run_and_loses_nothing(tmp_pat
     versions = {event.at.step: event.version for event in events_of(path, "curation_made")}
     assert versions == {1: 0, 2: 1}
     published = events_of(path, "adapter_published")
-    assert [event.step for event in published] == [1, 2] and all("log-probabilities" in event.how for event in published)
+    assert [event.step for event in published] == [1, 2] and all(
+        "log-probabilities" in event.how for event in published
+    )
     assert not members_of(server) and not (path / "logs" / "vllm.json").exists()
     assert SECRET not in "".join(file.read_text(errors="replace") for file in (path / "logs").iterdir())
 
