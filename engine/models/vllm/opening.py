@@ -1,7 +1,7 @@
 """Opening the vLLM backend: `await open_models(config.model, Opening(lora_rank=8, report=print))`.
 
-The server is started, or one that runs is examined; where a trainer will publish adapters, its own base is loaded beside it, and
-the server must show that it answers as that base does.
+The server is started, or one that runs is examined; where a trainer will publish adapters, its own base is loaded beside it,
+and the server must show that it answers as that base does.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import msgspec
 from engine.core.errors import ConfigError
 from engine.core.events import Notice, ServerMeasured
 from engine.models.adapters import CONFIG, check_adapter
-from engine.models.base import Models, ModelUnavailable, Opened, Opening
+from engine.models.base import Models, Opened, Opening
 from engine.models.limits import Gateway, Retryable
 from engine.models.openai.client import open_connection
 from engine.models.openai.settings import OpenAIModelSettings
@@ -38,7 +38,11 @@ from engine.models.vllm.metrics import Watch
 from engine.models.vllm.server import OtherServer, OwnServer
 from engine.models.vllm.settings import VllmModelSettings
 
-TEXTS = ("Put the mug into the sink.", '<tool_call>\n{"name": "insert_skill", "arguments": {}}\n</tool_call>', "<think>\n…ß→日本\n")
+TEXTS = (
+    "Put the mug into the sink.",
+    '<tool_call>\n{"name": "insert_skill", "arguments": {}}\n</tool_call>',
+    "<think>\n…ß→日本\n",
+)
 """What both tokenizers are given."""
 
 
@@ -83,7 +87,9 @@ async def _open(settings: VllmModelSettings, opening: Opening, stack: AsyncExitS
     if opening.adapter is not None:
         opening.report(f"the adapter {opening.adapter.name}")
         await adapters.put(opening.adapter)
-    watch = asyncio.create_task(Watch(server, settings, opening, _measured(chats, opening)).run(), name="server metrics")
+    watch = asyncio.create_task(
+        Watch(server, settings, opening, _measured(chats, opening)).run(), name="server metrics"
+    )
     stack.push_async_callback(_cancelled, watch)
     plain = Served(base.id, aliases=frozenset({weights, settings.weights}))
     executor, judge = (RemoteModel(role, lambda: plain, chats) for role in ("executor", "judge"))
@@ -101,7 +107,7 @@ def _rank(settings: VllmModelSettings, opening: Opening) -> int:
         ranks.append(rank if isinstance(rank, int) else 0)
     if opening.lora_rank and settings.quantization:
         raise ConfigError(
-            f"model.quantization={settings.quantization} would change the weights of the curator, which are trained in full: "
+            f"model.quantization={settings.quantization} changes the weights of the curator, which are trained in full: "
             "set it in [executor_model] (kind = 'vllm'), so that the executor has a server of its own"
         )
     if max(ranks):
@@ -136,14 +142,18 @@ def weights_folder(weights: str) -> str:
         raise ConfigError(f"model.weights={weights} cannot be fetched from the Hugging Face hub: {first}") from error
 
 
-async def _examined(server: OwnServer | OtherServer, settings: VllmModelSettings, weights: str, *, adapters: bool) -> Card:
+async def _examined(
+    server: OwnServer | OtherServer, settings: VllmModelSettings, weights: str, *, adapters: bool
+) -> Card:
     """The base that the server lists. Raises `ConfigError` for a server without it, its context, or adapters at run time."""
     cards = await server.api.models()
     bases = {card.id: card for card in cards if not card.parent}
     wanted = settings.name or (BASE if isinstance(server, OwnServer) else "")
     base = bases.get(wanted) or (None if wanted else next(iter(bases.values()), None))
     if base is None:
-        raise ConfigError(f"the server at {server.url} has no model {wanted!r}; it has: {', '.join(bases) or 'none'}; set model.name")
+        raise ConfigError(
+            f"the server at {server.url} has no model {wanted!r}; it has: {', '.join(bases) or 'none'}; set model.name"
+        )
     if base.max_model_len is not None and base.max_model_len < settings.context:
         raise ConfigError(
             f"the server at {server.url} takes {base.max_model_len} tokens of a prompt and its answer together, and "
@@ -151,8 +161,8 @@ async def _examined(server: OwnServer | OtherServer, settings: VllmModelSettings
         )
     if adapters and not {LOAD, UNLOAD} <= await server.api.paths():
         raise ConfigError(
-            f"the server at {server.url} cannot load adapters while it runs: start it with --enable-lora and the environment "
-            "variable VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
+            f"the server at {server.url} cannot load adapters while it runs: start it with --enable-lora and the "
+            "environment variable VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
         )
     return base
 
@@ -179,7 +189,9 @@ async def _chats(
 ) -> Server:
     """The requests of chats to the server, after a few short ones that find out what it takes."""
     tokenizer = await asyncio.to_thread(load_tokenizer, weights, "model.weights")
-    remote = OpenAIModelSettings(url=f"{server.url}/v1", model=base.id, concurrency=settings.concurrency, key=settings.key)
+    remote = OpenAIModelSettings(
+        url=f"{server.url}/v1", model=base.id, concurrency=settings.concurrency, key=settings.key
+    )
 
     async def alive() -> None:
         if not await server.api.healthy():
@@ -199,7 +211,8 @@ async def _chats(
     opening.emit(Notice("info", found.sentence()))
     if opening.lora_rank and not (found.ids and found.logprobs):
         raise ConfigError(
-            f"the server at {server.url} gives no token ids or no log-probabilities, which training needs: use vLLM 0.10 or newer"
+            f"the server at {server.url} gives no token ids or no log-probabilities, which training needs: use vLLM 0.10 or "
+            "newer"
         )
     return chats
 
