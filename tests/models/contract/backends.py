@@ -126,6 +126,25 @@ async def vllm(folder: Path) -> AsyncIterator[Subject]:
         await opened.close()
 
 
+@asynccontextmanager
+async def real_vllm(folder: Path) -> AsyncIterator[Subject]:
+    """vLLM itself (`.ci/install-vllm`), which this test starts."""
+    weights = thinking_pocket(folder)
+    python = Path(__file__).parents[3] / ".vllm-venv" / "bin" / "python"
+    if not python.is_file():
+        pytest.skip(f"{python} does not exist: .ci/install-vllm makes it")
+    settings = VllmModelSettings(
+        weights=str(weights), context=CONTEXT, python=str(python), dtype="float32", kv_cache_gib=0.25
+    )
+    opened = await open_vllm(settings, Opening(lora_rank=RANK, folder=folder))
+    yield Subject(opened, load_tokenizer(LocalModelSettings(weights=str(weights))), weights, None, _at_once, list)
+    await opened.close()
+
+
+async def _at_once() -> None:
+    """What runs on this server is not known here."""
+
+
 def served(opened: Opened, server: PocketStandIn, weights: Path) -> Subject:
     async def idle() -> None:
         async with asyncio.timeout(10):
@@ -147,5 +166,6 @@ BACKENDS = {
     "local": pytest.param(local, id="local"),
     "openai": pytest.param(openai, id="openai"),
     "vllm": pytest.param(vllm, id="vllm"),
+    "real vllm": pytest.param(real_vllm, id="real-vllm", marks=pytest.mark.vllm),
     "smol": pytest.param(smol, id="smol", marks=pytest.mark.smol),
 }
