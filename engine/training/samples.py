@@ -41,8 +41,8 @@ def group_rows(config: Config) -> int:
 class TrainingSample(msgspec.Struct, frozen=True):
     """One completion. `mask` is 1 for tokens to train on; `logprobs` are the model's at temperature 1; lengths agree.
 
-    It holds the rollout's reward, not its advantage: A is taken over the whole group, by the trainer. `version` is that of the
-    adapter that answered; None: nothing answered.
+    It holds the rollout's reward, not its advantage: A is taken over the whole group, by the trainer. `version` is that of
+    the adapter that answered; None: nothing answered.
     """
 
     prompt_ids: list[int]
@@ -109,8 +109,8 @@ def step_samples(
 
 
 def without_stale(samples: Sequence[TrainingSample], version: int) -> tuple[list[TrainingSample], int]:
-    """The samples, those that another adapter than that of `version` answered with mask 0, and how many those are: the update
-    is of the present curator, so they cannot be trained on."""
+    """The samples, those that another adapter than that of `version` answered with mask 0, and how many those are: the
+    update is of the present curator, so they cannot be trained on."""
     stale = [is_stale(sample, version) for sample in samples]
     kept = [
         msgspec.structs.replace(sample, mask=[0] * len(sample.mask)) if old else sample

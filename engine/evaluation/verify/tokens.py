@@ -56,6 +56,6 @@ class _Texts:
 
 def load(config: Config) -> Tokens:
     """The tokens of the run's model. Raises `ConfigError` where its tokenizer cannot be had."""
-    if (texts := load_texts(config.model)) is not None:
+    if (texts := load_texts(config.model_of("curator"))) is not None:
         return _Texts(texts)
-    return _Counted(load_vocabulary(config.model), sampling_of(config.curator, seed=0).thinking)
+    return _Counted(load_vocabulary(config.model_of("curator")), sampling_of(config.curator, seed=0).thinking)

@@ -35,10 +35,11 @@ from engine.core.events import (
 from engine.environments.base import TaskSource
 from engine.evaluation.held_out import RepositoryScore, measure
 from engine.jobs import loading
+from engine.jobs.control import Control
 from engine.jobs.job import JobContext
 from engine.jobs.proposals import STOP_SECONDS, Proposals, net_edits, vetoes_of
 from engine.jobs.train.measuring import Evaluate, Measuring
-from engine.models.base import Opened, Proof, SharedBase
+from engine.models.base import AdapterSink, Opened, Proof, SharedBase
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import Group, open_grouping
 from engine.rollouts.reporting import LossWarnings, Pace, nothing_trained
@@ -56,6 +57,18 @@ if TYPE_CHECKING:
 
 class NothingTrained(RunError):
     """A run that ends without having changed its curator in any step."""
+
+
+class StoppableSink:
+    """An `AdapterSink` whose publications a stop ends: a server that is down may let one wait for long."""
+
+    def __init__(self, sink: AdapterSink, control: Control) -> None:
+        self._sink = sink
+        self._control = control
+
+    async def publish(self, adapter: Path, version: int) -> Proof:
+        """See `AdapterSink`. Raises `StopRequested`."""
+        return await self._control.interruptible(self._sink.publish(adapter, version))
 
 
 class TrainJob:
@@ -126,7 +139,8 @@ class TrainRun:
         evaluated = bool(self._config.training.evaluate_every)
         source, held_out = loading.load_sources(self._config, self._report, held_out=evaluated)
         self._groups = draws(self._config, source)
-        self._base, self._sink = opened.for_training()
+        self._base, sink = opened.for_training()
+        self._sink = StoppableSink(sink, self._control)
         self._report_use = opened.report_use
         self._context = RolloutContext.open(self._config, source, opened.models, self._control.holds)
         self._held_out = msgspec.structs.replace(self._context, source=held_out)

@@ -136,7 +136,7 @@ def _fault_of(weights: str) -> str:
         return f"{path} is neither a folder nor a .gguf file"
     if HUB_NAME.fullmatch(weights):
         return _fault_on_hub(weights)
-    return f"there is no folder {Path(weights)}"
+    return f"there is no {'file' if weights.endswith('.gguf') else 'folder'} {Path(weights)}"
 
 
 def _fault_of_gguf(file: Path) -> str:

@@ -45,7 +45,8 @@ from engine.models.local.weights import differences, end_tokens, put_adapter
 
 PROVED = Proof("every tensor that answers is that of the checkpoint")
 IGNORES_THINKING = (
-    "the model's chat template knows no enable_thinking: the setting thinking changes nothing, so leave it at template"
+    "the model's chat template knows no enable_thinking: executor.thinking and curator.thinking change nothing, so leave "
+    "them at template"
 )
 TOOLS_IN_TEXT = (
     "the model's chat template leaves tools out: the curator's functions are written into its system message, and calls of "

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -27,7 +27,7 @@ from engine.core.events import Notice, Sink
 from engine.models.adapters import check_adapter
 from engine.models.base import ModelUnavailable, NotPublished, Proof
 from engine.models.remote.model import Served
-from engine.models.vllm.api import LOAD, UNLOAD, Refused, ServerGone
+from engine.models.vllm.api import LOAD, UNLOAD, Question, Refused, ServerGone
 from engine.models.vllm.proof import MOST_PLACES, PLACES, Comparison, Table, Values, compare, separating
 from engine.models.vllm.server import OtherServer, OwnServer
 
@@ -37,12 +37,16 @@ if TYPE_CHECKING:
 DRAIN_SECONDS = 600.0
 """How long an old adapter stays loaded for requests that use it."""
 TRIES = 5
-BASE_NOISE = 0.5
+BASE_NOISE = 0.25
 """A base whose log-probabilities differ by more than this a token, in the mean, is another model."""
 HOW = (
     "the served log-probabilities at the {count} places where the two adapters differ most are compared with the trainer's "
     "for both"
 )
+
+EFFECT_TEXT = "Two skills say where dishes are: mugs are in the sink, and plates are in the cabinet."
+EFFECT_PLACES = 8
+"""The text at whose places an adapter that was not trained here is compared with the base, and at how many of them."""
 
 T = TypeVar("T")
 
@@ -72,8 +76,8 @@ class Use:
 
 
 class Adapters:
-    """The curator's adapters on one server. `mark` makes the names differ from those of other runs on the same server; a server
-    keeps what it computed for a name and a folder. `reference` is None where nothing is trained."""
+    """The curator's adapters on one server. `mark` makes the names differ from those of other runs on the same server; a
+    server keeps what it computed for a name and a folder. `reference` is None where nothing is trained."""
 
     def __init__(
         self, server: OwnServer | OtherServer, *, base: str, reference: Reference | None, emit: Sink, mark: str = ""
@@ -91,6 +95,7 @@ class Adapters:
         self._remembering = asyncio.Lock()
         self._draining: set[asyncio.Task[None]] = set()
         self._base_table: Table = []
+        self._base_answers: dict[int, dict[int, float]] = {}
         self._proved: Table = []
         server.restored = self.restore
 
@@ -151,8 +156,22 @@ class Adapters:
         return proof
 
     async def put(self, adapter: Path) -> None:
-        """Make the curator the adapter in a folder, as version 0, before anything is asked of it."""
+        """Make the curator the adapter in a folder, as version 0, before anything is asked of it.
+
+        No trainer computes what it should answer; that it answers otherwise than the base is looked at, and noted if not.
+        """
         self.current = await self._load(adapter, 0)
+        name = self.current.name
+        ids = await self._patiently(lambda: self._server.api.tokens(self._base, EFFECT_TEXT))
+        questions = [Question(ids[:count], []) for count in range(1, len(ids), max(1, len(ids) // EFFECT_PLACES))]
+        answers = await self._patiently(lambda: self._server.api.logprobs(name, questions))
+        plain = await self._patiently(lambda: self._server.api.logprobs(self._base, questions))
+        if answers == plain:
+            self._emit(
+                Notice(
+                    "warning", f"the adapter {adapter} has no effect on the vLLM server: it answers exactly as the base"
+                )
+            )
 
     async def close(self) -> None:
         """Unload what this run loaded; another run's server goes on without it."""
@@ -168,7 +187,7 @@ class Adapters:
         name = f"curator-v{version}{self._mark}"
         self._names[name] += 1
         again = f".{self._names[name]}" if self._names[name] > 1 else ""
-        served = Adapter(name + again, version, adapter.absolute())
+        served = Adapter(name + again, version, absolute(adapter))
         await self._patiently(lambda: self._loaded_now(served))
         self._loaded.append(served)
         return served
@@ -218,8 +237,8 @@ class Adapters:
     # The proof.
 
     async def check(self, folder: Path, rank: int) -> None:
-        """Prove that the server's base is the trainer's, and that an adapter has an effect on it: an adapter that is made from
-        the base by a fixed rule, with a large effect, must be shown. Raises `ConfigError` and `NotPublished`."""
+        """Prove that the server's base is the trainer's, and that an adapter has an effect on it: an adapter that is made
+        from the base by a fixed rule, with a large effect, must be shown. Raises `ConfigError` and `NotPublished`."""
         reference = self._reference
         assert reference is not None
         self._base_table = self._proved = await asyncio.to_thread(reference.table, None)
@@ -242,7 +261,7 @@ class Adapters:
             Notice(
                 "info",
                 f"the vLLM server answers as the trainer computes: an adapter that moves log-probabilities by "
-                f"{found.separation:.2f} a token shows {found.moved:.0%} of it, and the noise of the base is {found.noise:.4f}",
+                f"{found.separation:.2f} a token shows {found.moved:.0%} of that, and the base's noise is {found.noise:.4f}",
             )
         )
 
@@ -264,13 +283,23 @@ class Adapters:
             self._proved = table
         return proof
 
+    async def _of_base(self, numbers: Sequence[int]) -> list[dict[int, float]]:
+        """What the server's base answers to the questions of these numbers. It is frozen, so it is asked once."""
+        assert self._reference is not None
+        questions = self._reference.questions
+        missing = [number for number in numbers if number not in self._base_answers]
+        asked = [questions[number] for number in missing]
+        answers = await self._patiently(lambda: self._server.api.logprobs(self._base, asked))
+        self._base_answers.update(zip(missing, answers, strict=True))
+        return [self._base_answers[number] for number in numbers]
+
     async def _compared(self, served: Adapter, old: Table, new: Table, count: int = PLACES) -> Comparison:
         """What the server answers as `served`, at the places where `old` and `new` differ most."""
         assert self._reference is not None
         asked = separating(self._reference.questions, old, new, count)
         questions = [question for _, question in asked]
         answers = await self._patiently(lambda: self._server.api.logprobs(served.name, questions))
-        plain = await self._patiently(lambda: self._server.api.logprobs(self._base, questions))
+        plain = await self._of_base([number for number, _ in asked])
         places = []
         for (number, question), answer, of_base in zip(asked, answers, plain, strict=True):
             row = {
@@ -293,6 +322,11 @@ class Adapters:
         return compare(places)
 
 
+def absolute(folder: Path) -> Path:
+    """The folder as another process finds it."""
+    return folder.absolute()
+
+
 def _why_refused(error: Refused, folder: Path) -> str:
     """What to change where a server does not take an adapter."""
     said = error.said.lower()
@@ -306,7 +340,10 @@ def _why_refused(error: Refused, folder: Path) -> str:
             f"the vLLM server does not see the folder {folder}: it must run on this machine, or on the same file system"
         )
     if error.status in (404, 405):
-        return f"the vLLM server has no {LOAD} and {UNLOAD}: start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
+        return (
+            f"the vLLM server has no {LOAD} and {UNLOAD}: start it with --enable-lora and "
+            "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
+        )
     return (
         f"the vLLM server does not take the adapter {folder}: {error.said or 'without a reason'} (HTTP {error.status})"
     )

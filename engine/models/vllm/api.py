@@ -58,7 +58,7 @@ class Card(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """Which `tokens` to give the log-probabilities of, as the one that follows the `prompt` (token ids)."""
+    """Which `tokens` to give the log-probabilities of, after the `prompt` (token ids); none: the likeliest."""
 
     prompt: list[int]
     tokens: list[int]
@@ -161,7 +161,7 @@ class Api:
             "max_tokens": 1,
             "temperature": 0.0,
             "logprobs": TOP,
-            "logprob_token_ids": question.tokens,
+            "logprob_token_ids": question.tokens or None,
             "return_tokens_as_token_ids": True,
         }
         answer = await self._ask(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import re
 import shlex
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from engine.core.errors import ConfigError
+from engine.models.remote.keys import clean_environment
 from engine.models.vllm.settings import VllmModelSettings
 
 BASE = "base"
@@ -43,7 +43,6 @@ OURS = {
     "--logprobs-mode": "the engine, which needs raw_logprobs",
 }
 """Arguments that have a setting, or that the engine's contract fixes."""
-SECRET_NAMES = re.compile(r"key|token|secret|passw|passphrase|credential|auth|cookie|private|signature", re.IGNORECASE)
 PROBE_SECONDS = 20.0
 
 
@@ -98,7 +97,7 @@ def command(settings: VllmModelSettings, weights: str, port: int, *, lora_rank: 
         *("-m", "vllm.entrypoints.openai.api_server"),
         *("--model", weights, "--served-model-name", BASE, "--host", "127.0.0.1", "--port", str(port)),
         *("--dtype", settings.dtype, "--max-model-len", str(settings.context)),
-        *("--enable-prefix-caching", "--enable-prompt-tokens-details"),
+        *("--enable-prefix-caching", "--enable-prompt-tokens-details", "--disable-uvicorn-access-log"),
     ]
     if settings.kv_cache_gib:
         words += ["--kv-cache-memory-bytes", str(int(settings.kv_cache_gib * 2**30))]
@@ -114,7 +113,7 @@ def command(settings: VllmModelSettings, weights: str, port: int, *, lora_rank: 
 
 def environment(settings: VllmModelSettings, own: Mapping[str, str]) -> dict[str, str]:
     """The server's environment: `own` without what may be a secret, and with what the engine needs of vLLM."""
-    kept = {name: value for name, value in own.items() if not SECRET_NAMES.search(name)}
+    kept = clean_environment(own, keys=[settings.key])
     threads = str(settings.threads)
     ours = {
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",

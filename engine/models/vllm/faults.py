@@ -36,10 +36,10 @@ FAULTS = (
         "lower model.context={context} to the model's own context",
     ),
     Fault(
-        r"(?i)is larger than the (maximum number of tokens that can be stored|available KV cache)|to serve at least one request"
-        r"|estimated maximum model length",
-        "one request of model.context={context} tokens does not fit the key-value cache: raise "
-        "model.kv_cache_gib={kv_cache_gib:g} or lower model.context",
+        r"(?i)is larger than the (maximum number of tokens that can be stored|available KV cache)"
+        r"|to serve at least one request|estimated maximum model length",
+        "one request of the longest length does not fit the key-value cache: raise "
+        "model.kv_cache_gib={kv_cache_gib:g} or lower model.context={context}",
     ),
     Fault(
         r"(?i)out of memory|OutOfMemoryError|No available memory for the cache|less than desired (GPU|device) memory"

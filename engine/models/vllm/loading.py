@@ -16,5 +16,5 @@ from engine.models.vllm.reference import Reference
 def load_reference(settings: LocalModelSettings, report: Callable[[str], None]) -> Reference:
     """The base on the trainer's device. Raises `ConfigError`."""
     torch.set_num_threads(settings.threads)
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     return Reference(load_base(settings), load_tokenizer(settings))

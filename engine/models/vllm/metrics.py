@@ -118,7 +118,7 @@ class Stall:
 
 
 class Watch:
-    """Reads the server's metrics every `EVERY_SECONDS`, and gives those that changed to `measured`, as events.
+    """Reads the server's metrics every so many seconds, and gives those that changed to `measured`, as events.
 
     A server that makes no token for `stall_seconds` though requests run is restarted, or else the run is paused until its
     tokens grow (`on_stall`); a health endpoint does not show such a deadlock.
@@ -130,11 +130,13 @@ class Watch:
         settings: VllmModelSettings,
         opening: Opening,
         measured: Callable[[ServerMeasured], None],
+        every: float = EVERY_SECONDS,
     ) -> None:
         self._server = server
         self._settings = settings
         self._opening = opening
         self._measured = measured
+        self._every = every
         self._stall = Stall()
         self._hold = f"stall of {server.url}"
         self._warned = False
@@ -145,7 +147,7 @@ class Watch:
         last: ServerMeasured | None = None
         taken = time.monotonic()
         while True:
-            await asyncio.sleep(EVERY_SECONDS)
+            await asyncio.sleep(self._every)
             await self._server.up()
             try:
                 sample = read(await self._server.api.metrics())

@@ -1,7 +1,7 @@
 """Opening the vLLM backend: `await open_models(config.model, Opening(lora_rank=8, report=print))`.
 
-The server is started, or one that runs is examined; where a trainer will publish adapters, its own base is loaded beside it, and
-the server must show that it answers as that base does.
+The server is started, or one that runs is examined; where a trainer will publish adapters, its own base is loaded beside it,
+and the server must show that it answers as that base does.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import msgspec
 from engine.core.errors import ConfigError
 from engine.core.events import Notice, ServerMeasured
 from engine.models.adapters import CONFIG, check_adapter
-from engine.models.base import Models, ModelUnavailable, Opened, Opening
+from engine.models.base import Models, Opened, Opening
 from engine.models.limits import Gateway, Retryable
 from engine.models.openai.client import open_connection
 from engine.models.openai.settings import OpenAIModelSettings
@@ -107,7 +107,7 @@ def _rank(settings: VllmModelSettings, opening: Opening) -> int:
         ranks.append(rank if isinstance(rank, int) else 0)
     if opening.lora_rank and settings.quantization:
         raise ConfigError(
-            f"model.quantization={settings.quantization} would change the weights of the curator, which are trained in full: "
+            f"model.quantization={settings.quantization} changes the weights of the curator, which are trained in full: "
             "set it in [executor_model] (kind = 'vllm'), so that the executor has a server of its own"
         )
     if max(ranks):
@@ -161,8 +161,8 @@ async def _examined(
         )
     if adapters and not {LOAD, UNLOAD} <= await server.api.paths():
         raise ConfigError(
-            f"the server at {server.url} cannot load adapters while it runs: start it with --enable-lora and the environment "
-            "variable VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
+            f"the server at {server.url} cannot load adapters while it runs: start it with --enable-lora and the "
+            "environment variable VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
         )
     return base
 
@@ -211,7 +211,8 @@ async def _chats(
     opening.emit(Notice("info", found.sentence()))
     if opening.lora_rank and not (found.ids and found.logprobs):
         raise ConfigError(
-            f"the server at {server.url} gives no token ids or no log-probabilities, which training needs: use vLLM 0.10 or newer"
+            f"the server at {server.url} gives no token ids or no log-probabilities, which training needs: use vLLM 0.10 or "
+            "newer"
         )
     return chats
 

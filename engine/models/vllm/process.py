@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 import psutil
@@ -25,6 +26,8 @@ from engine.models.vllm import launcher
 
 GRACE_SECONDS = 15.0
 """How long a server may take to end by itself."""
+FREEING, FREEING_SECONDS, FREED_BYTES = 20, 0.5, 64 << 20
+"""How often memory that is being freed is looked at, how long apart, and what counts as growth."""
 CLOCK_SECONDS = 2.0
 """How far the system's times of the same process may differ."""
 
@@ -45,11 +48,14 @@ class Process:
         self._record = record
 
     @classmethod
-    async def start(cls, command: Sequence[str], env: Mapping[str, str], *, log: Path, record: Path) -> Process:
-        """Start `command`, whose output is appended to `log`. Raises `ConfigError` where it is no program."""
-        with log.open("ab") as output:
+    async def start(
+        cls, command: Sequence[str], env: Mapping[str, str], *, log: Path, record: Path, grace: float = GRACE_SECONDS
+    ) -> Process:
+        """Start `command`, whose output is appended to `log`. It may take `grace` seconds to end. Raises `ConfigError` where
+        it is no program."""
+        with _appended(log) as output:
             starter = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", launcher.__file__, str(GRACE_SECONDS), *command),
+                *(sys.executable, "-I", launcher.__file__, str(grace), *command),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=output,
@@ -62,9 +68,7 @@ class Process:
             if not line.strip().isdigit():
                 raise ConfigError(f"the server cannot be started: {command[0]} is no program that can be run")
             process = cls(starter, int(line), record)
-            with suppress(psutil.NoSuchProcess):
-                started = psutil.Process(process.pid).create_time()
-                record.write_bytes(msgspec.json.encode(Record(process.pid, started)))
+            _write(record, process.pid)
             return process
         except BaseException:
             starter.stdin.close()
@@ -78,7 +82,7 @@ class Process:
     async def wait(self) -> int:
         """Wait until the server and all its processes have ended; its exit code."""
         code = await self._starter.wait()
-        self._record.unlink(missing_ok=True)
+        _forget(self._record)
         return code
 
     async def stop(self) -> None:
@@ -97,32 +101,62 @@ class Process:
             os.killpg(self.pid, signal.SIGKILL)
 
 
-async def end_orphan(record: Path) -> str:
+async def end_orphan(record: Path, grace: float = GRACE_SECONDS) -> str:
     """End the server that `record` names where it still runs, and remove the record; a sentence of what was ended, or "".
 
     Raises `ConfigError` where it does not end.
     """
-    try:
-        found = msgspec.json.decode(record.read_bytes(), type=Record)
-    except (FileNotFoundError, msgspec.DecodeError):
-        record.unlink(missing_ok=True)
+    found = _read(record)
+    if found is None or not members_of(found):
+        _forget(record)
         return ""
-    said = ""
-    if members_of(found):
-        before = psutil.virtual_memory().available
-        await end_group(found)
-        freed = psutil.virtual_memory().available - before
-        said = (
-            f"a vLLM server of an earlier start of this run still ran (process {found.pid}); it was ended, and "
-            f"{max(0, freed) / 2**30:.1f} GiB are available again"
-        )
+    before = psutil.virtual_memory().available
+    await end_group(found, grace)
+    freed = await _available() - before
+    _forget(record)
+    return (
+        f"a vLLM server of an earlier start of this run still ran (process {found.pid}); it was ended, and "
+        f"{max(0, freed) / 2**30:.1f} GiB are available again"
+    )
+
+
+async def _available() -> int:
+    """The bytes of memory that are available when they grow no more: a driver frees a device's memory a little later."""
+    seen = psutil.virtual_memory().available
+    for _ in range(FREEING):
+        await asyncio.sleep(FREEING_SECONDS)
+        now = psutil.virtual_memory().available
+        if now < seen + FREED_BYTES:
+            break
+        seen = now
+    return int(psutil.virtual_memory().available)
+
+
+def _appended(log: Path) -> BinaryIO:
+    return log.open("ab")
+
+
+def _write(record: Path, pid: int) -> None:
+    """Record a process; nothing where it has ended by now."""
+    with suppress(psutil.NoSuchProcess):
+        record.write_bytes(msgspec.json.encode(Record(pid, psutil.Process(pid).create_time())))
+
+
+def _read(record: Path) -> Record | None:
+    """What is recorded; None where there is nothing that can be read."""
+    try:
+        return msgspec.json.decode(record.read_bytes(), type=Record)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def _forget(record: Path) -> None:
     record.unlink(missing_ok=True)
-    return said
 
 
-async def end_group(record: Record) -> None:
+async def end_group(record: Record, grace: float = GRACE_SECONDS) -> None:
     """End all processes of the group: SIGTERM, then SIGKILL. Raises `ConfigError` where they do not end."""
-    for number, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, launcher.KILL_SECONDS)):
+    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, launcher.KILL_SECONDS)):
         with suppress(ProcessLookupError):
             os.killpg(record.pid, number)
         until = time.monotonic() + seconds

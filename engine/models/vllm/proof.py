@@ -6,10 +6,10 @@
 
 A table has, for each question and each of its tokens, the natural log-probability. A server's differ from the trainer's by
 rounding, about .03 between bfloat16 and float32, and one step may move them by less. So the comparison asks which of two
-hypotheses the served values fit. With δ = new − old where that is largest, `moved` = Σ (served − old) · δ / Σ δ² is 0 where the
-old adapter answers, and 1 where the new one does. Its standard error is the same projection of the noise: of what the base
-on the server differs from the trainer's base at the same places. Where the error is too large to distinguish 0 from 1, the
-result is unmeasured. Served values that fit neither hypothesis are of another adapter.
+hypotheses the served values fit. With δ = new − old where that is largest, `moved` = Σ (served − old) · δ / Σ δ² is 0 where
+the old adapter answers, and 1 where the new one does. Its standard error is the same projection of the noise: of what the
+base on the server differs from the trainer's base at the same places. Where the error is too large to distinguish 0 from 1,
+the result is unmeasured. Served values that fit neither hypothesis are of another adapter.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ class Comparison(msgspec.Struct, frozen=True):
 def separating(
     questions: Sequence[Question], old: Table, new: Table, count: int = PLACES
 ) -> list[tuple[int, Question]]:
-    """The `count` questions, with their numbers, at which two adapters differ most, each with the tokens at which they do."""
+    """The `count` questions, with their numbers, at which two adapters differ most, each with the tokens at which they
+    do."""
     chosen = []
     for number, (question, before, after) in enumerate(zip(questions, old, new, strict=True)):
         apart = sorted(
@@ -113,18 +114,22 @@ def compare(places: Iterable[Sequence[Values]]) -> Comparison:
     difference = sum(abs(value.served - value.new) for value in tokens) / count
     separation = sum(abs(value.new - value.old) for value in tokens) / count
     noise = sum(abs(value.noise) for value in tokens) / count
-    spread = max(math.sqrt(sum(value.noise**2 for value in tokens) / count), LEAST_NOISE)
+    spread = max(_root_mean_square(value.noise for value in tokens), LEAST_NOISE)
     moved, error = 0.0, math.inf
     if weight > 0:
         moved = sum((value.served - value.old) * (value.new - value.old) for value in tokens) / weight
         projected = [sum(value.noise * (value.new - value.old) for value in place) for place in known]
         least = LEAST_NOISE / math.sqrt(weight)
         error = max(math.sqrt(sum(part**2 for part in projected)) / weight, least)
-    rest = math.sqrt(sum((value.served - value.new) ** 2 for value in tokens) / count)
-    effect = math.sqrt(weight / count)
+    most = APART * spread + ROUNDED * math.sqrt(weight / count)
     verdict: Literal["new", "old", "other", "unknown"] = "unknown"
     if error * SIGMAS <= 0.5:
         verdict = "new" if abs(moved - 1) < 0.5 else "old" if abs(moved) <= 0.5 else "other"
-    if verdict != "old" and rest > APART * spread + ROUNDED * effect:
+    if _root_mean_square(value.served - (value.old if verdict == "old" else value.new) for value in tokens) > most:
         verdict = "other"
     return Comparison(verdict, difference, separation, noise, moved, error, len(known))
+
+
+def _root_mean_square(values: Iterable[float]) -> float:
+    squares = [value**2 for value in values]
+    return math.sqrt(sum(squares) / len(squares))

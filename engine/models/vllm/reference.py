@@ -5,8 +5,9 @@
     canary = reference.canary(folder, rank=8)       # writes an adapter with a large known effect, and gives its table
     reference.lend()                                # from now on the trainer has the base; `table` is that of its weights
 
-The places are the tokens of fixed texts (`probes.md`), and at each of them the tokens that the base finds likeliest. A session
-publishes while its trainer waits, so the base may be asked then. Nothing here draws a random number of the session's.
+The places are the tokens of fixed texts (`probes.md`), and at each of them the tokens that the base finds likeliest. A
+session publishes while its trainer waits, so the base may be asked then. Nothing here draws a random number of the
+session's.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Reference:
         self._base = base
         self._lent = False
         texts = resources.files("engine.models.vllm").joinpath("probes.md").read_text("utf-8").split("\n---\n")
-        self._texts = [self.ids(text)[:MOST_TOKENS] for text in texts]
+        self.texts = [self.ids(text)[:MOST_TOKENS] for text in texts]
         self._kept, self._questions = self._places()
 
     @property
@@ -64,8 +65,9 @@ class Reference:
         return self._base
 
     def table(self, adapter: Path | None) -> Table:
-        """The log-probabilities of the base with an adapter, or without one. Once the base is lent, of the trainer's weights,
-        which must be those of `adapter`. Raises `NotPublished` where they are not, and `ConfigError` for a bad adapter."""
+        """The log-probabilities of the base with an adapter, or without one. Once the base is lent, of the trainer's
+        weights, which must be those of `adapter`. Raises `NotPublished` where they are not, and `ConfigError` for a bad
+        adapter."""
         if adapter is None or self._lent:
             if adapter is not None:
                 self._check_trained(adapter)
@@ -109,7 +111,7 @@ class Reference:
 
     def _places(self) -> tuple[list[torch.Tensor], list[Question]]:
         kept, questions = [], []
-        for ids in self._texts:
+        for ids in self.texts:
             likeliest = self._logprobs(self._base, ids).topk(CANDIDATES, dim=-1).indices
             kept.append(likeliest)
             for place in range(FIRST, len(ids)):
@@ -119,7 +121,7 @@ class Reference:
     def _table(self, network: Any) -> Table:
         return [
             row
-            for ids, kept in zip(self._texts, self._kept, strict=True)
+            for ids, kept in zip(self.texts, self._kept, strict=True)
             for row in self._logprobs(network, ids).gather(-1, kept).tolist()
         ]
 
@@ -130,7 +132,8 @@ class Reference:
         try:
             with torch.inference_mode():
                 logits = network(input_ids=torch.tensor([ids[:-1]], device=network.device)).logits[0, FIRST - 1 :]
-                return logits.float().log_softmax(dim=-1).cpu()
+                found: torch.Tensor = logits.float().log_softmax(dim=-1).cpu()
+                return found
         finally:
             network.train(training)
 

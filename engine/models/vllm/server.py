@@ -1,14 +1,14 @@
 """The life of a vLLM server: started, watched, started again after a crash, and stopped. Or one that others run.
 
-    server = OwnServer(settings, opening, weights, lora_rank=8)
+    server = OwnServer(settings, opening, weights, folder=logs, name="vllm")
     await server.start()                     # raises ConfigError that says what to change
     server.restored = adapters.restore       # awaited after each later start, before requests go on
     mark = server.mark                       # before a request
     if await server.lost(mark): …            # after one that failed: the server has ended since; make the request again
     await server.stop()
 
-While a server is down, its requests wait (`up`), and `Holds` pause the run with the reason. One that ends too often stays down
-until a person resumes the run.
+While a server is down, its requests wait (`up`), and `Holds` pause the run with the reason. One that ends too often stays
+down until a person resumes the run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from engine.models.base import Opening
 from engine.models.vllm import command
 from engine.models.vllm.api import Api
 from engine.models.vllm.faults import quoted, reason_of, tail
-from engine.models.vllm.process import Process, end_orphan
+from engine.models.vllm.process import GRACE_SECONDS, Process, end_orphan
 from engine.models.vllm.settings import VllmModelSettings
 
 POLL_SECONDS = 0.25
@@ -77,14 +77,25 @@ class OtherServer:
 
 
 class OwnServer:
-    """A server that this process starts. `weights` is a folder, `lora_rank` the largest rank of its adapters (0: none)."""
+    """A server that this process starts, over the weights in a folder. `opening.lora_rank` is the largest rank of its
+    adapters. Its log and the record of its process are in `folder`, by its `name`; it may take `grace` seconds to end."""
 
-    def __init__(self, settings: VllmModelSettings, opening: Opening, weights: str, *, folder: Path, name: str) -> None:
+    def __init__(
+        self,
+        settings: VllmModelSettings,
+        opening: Opening,
+        weights: str,
+        *,
+        folder: Path,
+        name: str,
+        grace: float = GRACE_SECONDS,
+    ) -> None:
         self._settings = settings
         self._opening = opening
         self._weights = weights
         self._log, self._record = folder / f"{name}.log", folder / f"{name}.json"
         self._name = name
+        self._grace = grace
         self._port = settings.port or _free_port()
         self.url = f"http://127.0.0.1:{self._port}"
         self.api = Api(self.url)
@@ -99,7 +110,7 @@ class OwnServer:
 
     async def start(self) -> None:
         """End the orphan of an earlier start, start the server, and wait until it answers. Raises `ConfigError`."""
-        if said := await end_orphan(self._record):
+        if said := await end_orphan(self._record, self._grace):
             self._opening.emit(Notice("warning", said))
         self._opening.report("the vLLM server (this takes half a minute to minutes)")
         await self._begin()
@@ -146,7 +157,7 @@ class OwnServer:
         self._began_at = self._log.stat().st_size if self._log.exists() else 0
         words = command.command(self._settings, self._weights, self._port, lora_rank=self._opening.lora_rank)
         env = command.environment(self._settings, os.environ)
-        process = await Process.start(words, env, log=self._log, record=self._record)
+        process = await Process.start(words, env, log=self._log, record=self._record, grace=self._grace)
         try:
             await self._ready(process)
         except BaseException:

