@@ -39,9 +39,10 @@ class Sampling(msgspec.Struct, frozen=True):
     caps the completion of one call, `max_prompt_tokens` its prompt. `seed` makes the draw repeatable where the model
     supports it.
 
-    `stop`: the answer ends before the first of these texts. `thinking` is `enable_thinking` of the chat template; None
-    leaves it to the template. `schema` is a JSON schema, as JSON text, that the answer follows where the backend can
-    constrain it; "" for free text.
+    `stop`: the text of the answer ends before the first of these texts, and nothing is sampled after the token that
+    completes it. The token ids of the answer are what was sampled, so they hold the stop text: what is trained is what was
+    sampled. `thinking` is `enable_thinking` of the chat template; None leaves it to the template. `schema` is a JSON schema,
+    as JSON text, that the answer follows where the backend can constrain it; "" for free text.
     """
 
     temperature: float = 1.0
@@ -98,7 +99,8 @@ class Tokens(msgspec.Struct, frozen=True):
 
 
 class Completion(msgspec.Struct, frozen=True):
-    """The answer of a model. `tokens` is None where the backend does not report them.
+    """The answer of a model. `tokens` is None where the backend does not report them; else `text` is their text without the
+    token that ended the answer, and up to the first of `Sampling.stop`.
 
     Raises `WrongCompletion` where `usage` and `tokens` differ.
 

@@ -50,6 +50,7 @@ class Status(msgspec.Struct, frozen=True):
     `pending_reviews` counts the edits that wait for a person, those in conflict included. `damaged` says which rows cannot
     be read, and are in none of the others; `read_only` why the run can only be read, "" where it can be written.
     `warnings` are the last warnings that were logged since the last start.
+    `note` is that of the run's configuration, which a list of runs does not read: "" there.
     `engine_note` is "" or a sentence about the engine: from what `state` is inferred where the run's lock could not be
     asked, that the engine is suspended, or who else holds the lock. `used` is what the models were used for.
     """
@@ -72,6 +73,7 @@ class Status(msgspec.Struct, frozen=True):
     read_only: str = ""
     engine_note: str = ""
     warnings: list[str] = []
+    note: str = ""
     used: list[ModelUse] = []
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.core.errors import ConfigError
 from engine.models.base import Message
+from engine.models.control import FAMILIES, Control
 from engine.models.reading import json_object
 
 if TYPE_CHECKING:
@@ -23,12 +24,14 @@ ENDS = ("tokenizer_config.json", "generation_config.json", "config.json")
 
 
 class RemoteTokenizer:
-    """A `Tokenizer` that also makes the text of token ids. `ends` are the ids that end an answer."""
+    """A `Tokenizer` that also makes the text of token ids. `ends` are the ids that end an answer; `control`
+    are the tokens that no message may have."""
 
     def __init__(self, tokenizer: Tokenizer, ends: frozenset[int]) -> None:
         self._tokenizer = tokenizer
-        special = tokenizer.get_added_tokens_decoder()
-        self._ends = ends | {number for number, token in special.items() if token.special}
+        special = {number: token for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+        self._ends = ends | set(special)
+        self.control = Control(token.content for token in special.values()) if special else FAMILIES
 
     def count(self, text: str) -> int:
         """How many tokens `text` has; special tokens are not added."""

@@ -25,8 +25,8 @@ def _tokenizer() -> Tokenizer:
 
 
 @cache
-def _template() -> jinja2.Template:
-    return jinja2.Environment().from_string((FOLDER / "chat_template.jinja").read_text("utf-8"))
+def _template(folder: Path) -> jinja2.Template:
+    return jinja2.Environment().from_string((folder / "chat_template.jinja").read_text("utf-8"))
 
 
 def encode(text: str) -> list[int]:
@@ -48,9 +48,9 @@ def piece(token: int) -> str:
     return _tokenizer().id_to_token(token) or ""
 
 
-def render(messages: list[dict], tools: list[dict] | None) -> str:
-    """The prompt of a chat."""
-    return _template().render(messages=messages, tools=tools, add_generation_prompt=True)
+def render(messages: list[dict], tools: list[dict] | None, folder: Path = FOLDER, **more: object) -> str:
+    """The prompt of a chat, by the template in `folder`."""
+    return _template(folder).render(messages=messages, tools=tools, add_generation_prompt=True, **more)
 
 
 def split_reasoning(text: str) -> tuple[str | None, str]:

@@ -34,7 +34,7 @@ class PocketStandIn(StandIn):
         """The model that decodes by this name, an adapter of its own weights each."""
         path = self.adapters.get(name)
         if (name, path) not in self._networks:
-            settings = LocalModelSettings()
+            settings = LocalModelSettings(weights=str(self.folder))
             local = LocalModels(load_base(settings), load_tokenizer(settings), context=self.context)
             if path is not None:
                 local.put(Path(path))
@@ -59,10 +59,15 @@ class PocketStandIn(StandIn):
             top_k=max(0, body.get("top_k", 0)),
             max_tokens=body.get("max_completion_tokens") or body.get("max_tokens") or 256,
             seed=body.get("seed") or 0,
+            min_p=body.get("min_p", 0.0),
+            stop=tuple(body.get("stop") or ()),
+            thinking=(body.get("chat_template_kwargs") or {}).get("enable_thinking"),
         )
         messages = [Message(message["role"], message["content"]) for message in body["messages"]]
         model = local.executor if asked.decoder == self.model else local.curator
-        done = await model.complete(messages, sampling, body.get("tools") if self.template_has_tools else None)
+        tools = body.get("tools") if self.template_has_tools else None
+        choice = (body.get("structured_outputs") or {}).get("choice")
+        done = await (model.choose(messages, choice, sampling) if choice else model.complete(messages, sampling, tools))
         ids = done.tokens.completion_ids
         noisy = [
             logprob + self.noise * (1 if token % 2 else -1)

@@ -61,7 +61,8 @@ class StandIn:
     `key`: requests need it as a bearer token. `refuses`: parameters that it answers with 400. `ignores`: parameters that it
     does not know and passes over. `omits`: top-level fields that its answers lack. `without`: paths that it does not have.
     `tool_parser`, `reasoning_parser`: it takes calls and reasoning out of the text. `template_has_tools`: its chat template
-    shows tools. `seconds_a_token` and `max_running` are its clock: so long takes a token, so many requests run at once.
+    shows tools. `folder` has its chat template. `seconds_a_token` and `max_running` are its clock: so long takes a token, so
+    many requests run at once.
     """
 
     def __init__(
@@ -82,7 +83,9 @@ class StandIn:
         max_running=256,
         max_lora_rank=64,
         port=0,
+        folder=parsing.FOLDER,
     ):
+        self.folder = folder
         self.model, self.adapters, self.context, self.key = model, dict(adapters or {}), context, key
         self.refuses, self.ignores, self.omits, self.without = set(refuses), set(ignores), set(omits), set(without)
         self.tool_parser, self.reasoning_parser = tool_parser, reasoning_parser
@@ -91,6 +94,7 @@ class StandIn:
         self.asked: list[Asked] = []
         self.loaded: list[str] = []
         self.decodes_as: dict[str, str] = {}
+        self.aliases: dict[str, str] = {}
         self.metrics = Metrics(lambda: self.model, seconds_a_token, max_running)
         self._port, self._scripted, self._faults = port, deque(), defaultdict(deque)
         self._connections: set[Connection] = set()
@@ -159,6 +163,7 @@ class StandIn:
 
     async def _handle(self, request) -> Response:
         path = request.path.partition("?")[0]
+        path = self.aliases.get(path, path)
         try:
             body = json.loads(request.body) if request.body else {}
         except ValueError:
@@ -228,7 +233,8 @@ class StandIn:
         return json_response({"count": len(ids), "max_model_len": self.context, "tokens": ids, "token_strs": None})
 
     def _rendered(self, body):
-        return parsing.render(body["messages"], body.get("tools") if self.template_has_tools else None)
+        tools = body.get("tools") if self.template_has_tools else None
+        return parsing.render(body["messages"], tools, self.folder, **body.get("chat_template_kwargs") or {})
 
     # Adapters.
 
