@@ -263,6 +263,9 @@ class TrainRun:
         self._writer.emit(
             AdapterPublished(step, proof.how, proof.difference, proof.separation, proof.noise, proof.unmeasured)
         )
+        if proof.unmeasured:
+            why = f"that the adapter of step {step} is what answers is unmeasured: {proof.unmeasured}"
+            self._writer.emit(Notice("info", f"{why}; it is compared again with the next step"))
 
     async def _after_step(self, step: int, checkpoint: Path) -> None:
         """Log that the checkpoint is in place, and measure the curator where that is due."""

@@ -43,6 +43,9 @@ OURS = {
     "--logprobs-mode": "the engine, which needs raw_logprobs",
 }
 """Arguments that have a setting, or that the engine's contract fixes."""
+UNUSED_SHARE = "0.05"
+"""The share of a GPU's memory that must be free at the start. vLLM uses it for no more than that where the size of the
+key-value cache is given, and its default, 0.92, is never free where a trainer shares the memory."""
 PROBE_SECONDS = 20.0
 
 
@@ -101,6 +104,7 @@ def command(settings: VllmModelSettings, weights: str, port: int, *, lora_rank: 
     ]
     if settings.kv_cache_gib:
         words += ["--kv-cache-memory-bytes", str(int(settings.kv_cache_gib * 2**30))]
+        words += ["--gpu-memory-utilization", UNUSED_SHARE]
     if settings.quantization:
         words += ["--quantization", settings.quantization]
     if lora_rank:

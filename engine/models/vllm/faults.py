@@ -42,7 +42,8 @@ FAULTS = (
         "model.kv_cache_gib={kv_cache_gib:g} or lower model.context={context}",
     ),
     Fault(
-        r"(?i)out of memory|OutOfMemoryError|No available memory for the cache|less than desired (GPU|device) memory"
+        r"(?i)out of memory|OutOfMemoryError|No available memory for the cache"
+        r"|less than (desired|requested) [A-Za-z]* ?memory"
         r"|can't allocate memory|Cannot allocate memory|std::bad_alloc|MemoryError|insufficient memory|not enough memory",
         "the server has not enough memory: lower model.kv_cache_gib={kv_cache_gib:g} or model.context={context}, end other "
         "processes, or use smaller weights",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,10 @@ def check(settings: VllmModelSettings) -> None:
     from engine.models.local.files import check_model
     from engine.models.vllm.command import check_python, more_arguments
 
+    if Path(settings.weights).is_file():
+        raise ConfigError(
+            f"model.weights={settings.weights} is one file, and vLLM takes a folder as transformers writes it"
+        )
     check_model(trained(settings))
     if not settings.url:
         check_python(settings)

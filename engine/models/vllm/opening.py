@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -58,7 +59,7 @@ async def open_models(settings: VllmModelSettings, opening: Opening) -> Opened:
 async def _open(settings: VllmModelSettings, opening: Opening, stack: AsyncExitStack) -> Opened:
     """The models; what is to be closed at the end is given to `stack`."""
     rank = _rank(settings, opening)
-    folder = opening.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="skillos-vllm-")))
+    folder = opening.folder or Path(tempfile.mkdtemp(prefix="skillos-vllm-"))
     opening.report(f"the weights {settings.weights}")
     weights = await asyncio.to_thread(weights_folder, settings.weights)
     key = await asyncio.to_thread(read_key, settings.key)
@@ -93,6 +94,8 @@ async def _open(settings: VllmModelSettings, opening: Opening, stack: AsyncExitS
     stack.push_async_callback(_cancelled, watch)
     plain = Served(base.id, aliases=frozenset({weights, settings.weights}))
     executor, judge = (RemoteModel(role, lambda: plain, chats) for role in ("executor", "judge"))
+    if opening.folder is None:  # until here a message may name the log in it
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
     assert chats.tokenizer is not None
     models = Models(executor, Curator(adapters, chats), judge, chats.tokenizer)
     return Opened(models, sink=adapters if reference else None, base=reference)
@@ -132,6 +135,8 @@ def weights_folder(weights: str) -> str:
     path = weights_path(weights)
     if Path(path).is_dir():
         return path
+    if Path(path).is_file():
+        raise ConfigError(f"model.weights={weights} is one file, and vLLM takes a folder as transformers writes it")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 

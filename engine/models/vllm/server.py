@@ -116,6 +116,7 @@ class OwnServer:
         await self._begin()
         self._up.set()
         self._watching = asyncio.create_task(self._watch(), name=f"watch over {self._name}")
+        self._watching.add_done_callback(self._not_watched)
 
     async def up(self) -> None:
         """Wait until the server answers."""
@@ -157,7 +158,12 @@ class OwnServer:
         self._began_at = self._log.stat().st_size if self._log.exists() else 0
         words = command.command(self._settings, self._weights, self._port, lora_rank=self._opening.lora_rank)
         env = command.environment(self._settings, os.environ)
-        process = await Process.start(words, env, log=self._log, record=self._record, grace=self._grace)
+        try:
+            process = await Process.start(words, env, log=self._log, record=self._record, grace=self._grace)
+        except OSError as error:
+            raise ConfigError(
+                f"the vLLM server cannot be started with its log in {self._log.parent}: {error.strerror or error}"
+            ) from error
         try:
             await self._ready(process)
         except BaseException:
@@ -197,6 +203,13 @@ class OwnServer:
             why = self._why or f"it ended in the middle of work: {self._reason(code)}"
             self._why = ""
             await self._again(why)
+
+    def _not_watched(self, watching: asyncio.Task[None]) -> None:
+        """The watch ended: by a bug, if it was not cancelled. Requests would wait without a word."""
+        if not watching.cancelled() and (error := watching.exception()) is not None:
+            self._hold(
+                f"the vLLM server is not watched any more ({type(error).__name__}: {error}): stop and resume the run"
+            )
 
     async def _again(self, why: str) -> None:
         """Start the server and restore its adapters, until that works; then let requests go on."""

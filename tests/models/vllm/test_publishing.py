@@ -96,6 +96,7 @@ async def test_each_step_is_proved_though_one_token_alone_is_below_the_noise(ser
     assert probes and not any("prompt_logprobs" in body or body["max_tokens"] > 1 for body in probes)
 
 
+@pytest.mark.slow
 async def test_a_step_below_the_noise_is_unmeasured_and_the_next_one_is_compared_with_the_last_that_was_proved(
     serving, reference, steps, tmp_path
 ):
@@ -134,6 +135,7 @@ async def test_a_server_on_which_adapters_have_no_effect_is_found_before_anythin
                 raise AssertionError
 
 
+@pytest.mark.slow
 async def test_a_server_with_another_base_is_refused(serving, reference, steps, tmp_path):
     with serving(adapters={"other": str(steps[4])}) as server:
         server.decodes_as["base"] = "other"

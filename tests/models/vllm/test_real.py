@@ -236,6 +236,9 @@ def test_after_the_engine_is_killed_no_server_is_left_and_the_run_goes_on(python
     assert not [one for one in group if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
     resumed = cli("resume", path)
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    until = time.monotonic() + 900
+    while len(events_of(path, "adapter_published")) < 2 and time.monotonic() < until:
+        time.sleep(1)
     assert len(events_of(path, "adapter_published")) >= 2
 
 

@@ -83,4 +83,5 @@ def test_an_engine_that_is_killed_leaves_no_server_and_its_run_is_resumed(tmp_pa
     until(lambda: not members_of(server), 30)
     done = cli("resume", path)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert until(lambda: finished(path), 300).state == "finished"
     assert [event.step for event in events_of(path, "adapter_published")][-1] == 2
