@@ -126,6 +126,31 @@ def test_a_damaged_record_costs_one_row(content, home):
         check_model(LocalModelSettings(weights="mine"))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, "which model"),
+        (["smoll"], 1, "there is no model 'smoll' on this machine"),
+        (["Qwen/Qwen3-8B"], 1, "there is no model 'Qwen/Qwen3-8B' on this machine"),
+        (["a b/c//d"], 1, "there is no model"),
+        (["smol", "--profile", "pocket"], 2, "not both"),
+    ],
+)
+def test_only_what_is_on_this_machine_is_checked(arguments, code, words):
+    done = shell("models", "check", *arguments)
+    assert done.code == code and words in done.err and "Traceback" not in done.err
+
+
+def test_a_check_says_what_the_model_does_and_what_it_could_not_measure():
+    done = shell("models", "check", "pocket", "--json")
+    assert done.code == 0, done.err
+    (checked,) = json.loads(done.out)
+    found = {finding["what"]: finding for finding in checked["findings"]}
+    assert found["chat template"]["state"] == found["tools"]["state"] == found["log-probabilities"]["state"] == "ok"
+    assert found["log-probabilities"]["value"] <= 0 < found["speed of 8, tokens/s"]["value"]
+    assert found["stop tokens"]["text"].startswith("<|im_end|>") and found["memory, MB"]["value"] > 100
+
+
 # Files
 
 
