@@ -29,7 +29,7 @@ def test_a_file_over_a_profile_may_have_another(tmp_path):
 
 @pytest.mark.parametrize("note", ["3", '"two\\nlines"', f'"{"x" * 201}"', '"https://a:secret@b"', "[1]"])
 def test_what_a_screen_cannot_show_is_refused(note):
-    with pytest.raises(ConfigError, match="note = .* is not one line of text"):
+    with pytest.raises(ConfigError, match=r"note = .* is not one line of text"):
         parse(f'profile = "pocket"\nnote = {note}\n')
 
 

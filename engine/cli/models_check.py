@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 from collections.abc import Sequence
 
 import msgspec
 
 from engine.cli import exit_codes
-from engine.cli.common import Commands, UsageError, add_command, add_config_options, load, print_json
+from engine.cli.common import CommandError, Commands, UsageError, add_command, add_config_options, load, print_json
 from engine.core.output import say, show_progress
 from engine.core.parts import kind_of
+from engine.core.paths import user_path
+from engine.core.refusals import nearest
 from engine.core.text import printable
 from engine.models.base import Message
+from engine.models.catalogue import store
 from engine.models.catalogue.checking import Finding, Trial, findings
+from engine.models.catalogue.known import KNOWN
 from engine.models.local.settings import LocalModelSettings
 from engine.models.settings import ModelSettings
 
@@ -54,8 +59,13 @@ def _models(options: argparse.Namespace) -> list[tuple[ModelSettings, list[str],
     if options.model is not None:
         if options.profile is not None or options.config is not None or options.set:
             raise UsageError("give the NAME of a model, or a profile whose models are meant, not both")
+        _check_on_this_machine(options.model)
         prompts = "pocket" if options.model == "pocket" else PROMPTS
         return [(LocalModelSettings(weights=options.model, context=CONTEXT).absolute(), [], prompts)]
+    if options.profile is None and options.config is None:
+        raise UsageError(
+            "which model? give the NAME of one (skillos-engine models list), or --profile for those of a run"
+        )
     config = load(options, options.set)
     found: list[tuple[ModelSettings, list[str], str]] = []
     for role in ("curator", "executor", "judge"):
@@ -66,6 +76,18 @@ def _models(options: argparse.Namespace) -> list[tuple[ModelSettings, list[str],
         else:
             found.append((settings, [role], config.curator.prompts))
     return found
+
+
+def _check_on_this_machine(name: str) -> None:
+    """Raises `CommandError` for a model that would have to be downloaded, which only `add` may do."""
+    from engine.models.catalogue.listing import in_hub_cache
+
+    if store.is_name(name) or os.path.lexists(user_path(name)) or in_hub_cache(name) is not None:
+        return
+    known = [*KNOWN, *store.names()]
+    raise CommandError(
+        f"there is no model {name!r} on this machine{nearest(name, known)}; skillos-engine models list shows what there is"
+    )
 
 
 async def _all(models: Sequence[tuple[ModelSettings, list[str], str]], options: argparse.Namespace) -> list[Checked]:

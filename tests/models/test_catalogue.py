@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import socket
 import threading
 import zipfile
@@ -85,7 +84,7 @@ def test_a_run_with_a_model_that_is_not_here_is_refused_with_the_command_that_ad
 def test_a_link_that_leads_nowhere_is_named(folder):
     shell("models", "add", folder)
     folder.rename(folder.parent / "moved")
-    with pytest.raises(ConfigError, match="was linked to .* where nothing is"):
+    with pytest.raises(ConfigError, match=r"was linked to .* where nothing is"):
         check_model(LocalModelSettings(weights="mine"))
     done = shell("models", "list")
     assert done.code == 1 and "nothing is there any more" in done.out
@@ -125,6 +124,31 @@ def test_a_damaged_record_costs_one_row(content, home):
     assert done.code == 1 and "mine.json is damaged" in done.out and "pocket" in done.out
     with pytest.raises(ConfigError, match="damaged"):
         check_model(LocalModelSettings(weights="mine"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, "which model"),
+        (["smoll"], 1, "there is no model 'smoll' on this machine"),
+        (["Qwen/Qwen3-8B"], 1, "there is no model 'Qwen/Qwen3-8B' on this machine"),
+        (["a b/c//d"], 1, "there is no model"),
+        (["smol", "--profile", "pocket"], 2, "not both"),
+    ],
+)
+def test_only_what_is_on_this_machine_is_checked(arguments, code, words):
+    done = shell("models", "check", *arguments)
+    assert done.code == code and words in done.err and "Traceback" not in done.err
+
+
+def test_a_check_says_what_the_model_does_and_what_it_could_not_measure():
+    done = shell("models", "check", "pocket", "--json")
+    assert done.code == 0, done.err
+    (checked,) = json.loads(done.out)
+    found = {finding["what"]: finding for finding in checked["findings"]}
+    assert found["chat template"]["state"] == found["tools"]["state"] == found["log-probabilities"]["state"] == "ok"
+    assert found["log-probabilities"]["value"] <= 0 < found["speed of 8, tokens/s"]["value"]
+    assert found["stop tokens"]["text"].startswith("<|im_end|>") and found["memory, MB"]["value"] > 100
 
 
 # Files
@@ -227,4 +251,4 @@ def test_without_an_index_there_is_one_sentence(index, home):
     done = shell("models", "add", "smol", "--yes")
     assert done.code == 1 and index
     assert len(done.err.strip().splitlines()) == 1 and "--wheel FILE" in done.err
-    assert not list(home.glob("*smol*")) and os.listdir(home) == [".lock"]
+    assert [path.name for path in home.iterdir()] == [".lock"]

@@ -45,7 +45,7 @@ def _known(known: Known) -> Entry:
         here, size, state, path = True, size_of(folder), "shipped", str(folder)
     elif known.kind == "made":
         here, size, state, path, fault = _made(known)
-    elif cached := _in_hub_cache(known.name):
+    elif cached := in_hub_cache(known.name):
         here, size, path = True, size_of(cached), str(cached)
         state = "in the hub's cache; hashes not compared"
     return Entry(known.name, here, size, known.licence, known.about, known.origin, state, path, fault)
@@ -73,15 +73,19 @@ def _linked(name: str) -> Entry:
         return Entry(name, False, None, "", "", "", str(error), fault=True)
     path = Path(link.path) if link else store.models_home() / name
     if not path.exists():
-        return Entry(name, False, None, "", "linked", str(path), "nothing is there any more", str(path), fault=True)
-    return Entry(name, True, size_of(path), "", "linked", str(path), "linked; hashes not kept", str(path))
+        return Entry(name, False, None, "", str(path), "linked", "nothing is there any more", str(path), fault=True)
+    return Entry(name, True, size_of(path), "", str(path), "linked", "linked; hashes not kept", str(path))
 
 
-def _in_hub_cache(name: str) -> Path | None:
+def in_hub_cache(name: str) -> Path | None:
     """The folder of a model in the cache of the Hugging Face hub; None where it is not there."""
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    found = try_to_load_from_cache(name, "config.json")
+    try:
+        found = try_to_load_from_cache(name, "config.json")
+    except HFValidationError:  # it cannot be a name on the hub
+        return None
     return Path(found).parent if isinstance(found, str) else None
 
 
