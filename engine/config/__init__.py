@@ -26,7 +26,7 @@ import platformdirs
 import tomli_w
 
 from engine.agents.judges import registry as judges
-from engine.agents.judges.settings import JudgeSettings
+from engine.agents.judges.settings import JudgeSettings, SuccessJudgeSettings
 from engine.agents.settings import CuratorSettings, ExecutorSettings
 from engine.config.migration import RENAMED, migrate
 from engine.config.open_section import OpenSection
@@ -78,6 +78,7 @@ OPEN: Mapping[str, OpenSection] = MappingProxyType(
         "executor_model": OpenSection(models.OTHERS, models.SAME, ModelSettings, like="model"),
         "judge_model": OpenSection(models.OTHERS, models.SAME, ModelSettings, like="model"),
         "judge": OpenSection(judges.JUDGES, judges.DEFAULT, JudgeSettings),
+        "success_judge": OpenSection(judges.SUCCESS_JUDGES, judges.NO_SUCCESS_JUDGE, SuccessJudgeSettings),
         "strategy": OpenSection(strategies.STRATEGIES, strategies.DEFAULT, StrategySettings),
         "batch": OpenSection(strategies.BATCH_STRATEGIES, strategies.NO_BATCH, BatchSettings),
         "grouping": OpenSection(groupings.GROUPINGS, groupings.DEFAULT, GroupingSettings),
@@ -102,6 +103,7 @@ class Config(msgspec.Struct, frozen=True):
     strategy: StrategySettings = msgspec.field(default_factory=_default("strategy"))
     batch: BatchSettings = msgspec.field(default_factory=_default("batch"))
     judge: JudgeSettings = msgspec.field(default_factory=_default("judge"))
+    success_judge: SuccessJudgeSettings = msgspec.field(default_factory=_default("success_judge"))
     rewards: RewardSettings = RewardSettings()
     grouping: GroupingSettings = msgspec.field(default_factory=_default("grouping"))
     training: TrainingSettings = TrainingSettings()
