@@ -83,8 +83,9 @@ class Asking(msgspec.Struct, frozen=True):
         try:
             return Answer(read(text, verdict), "", text)
         except NoVerdict as error:
-            cut = f"was cut at {self.section}.max_tokens={self.settings.max_tokens}: "
-            return Answer(None, f"the judge's answer {cut if completion.finish == 'length' else ''}{error}", text)
+            cut = f"was cut at {self.section}.max_tokens={self.settings.max_tokens}"
+            how = cut if completion.finish == "length" else "cannot be read"
+            return Answer(None, f"the judge's answer {how}: {error}", text)
 
 
 def kept(text: str) -> str:
