@@ -1,6 +1,6 @@
 """What a judge's model answered, as short lines: `verdict_of(made.judge_text)`.
 
-The text is JSON in most cases, of any judge, and hostile: short texts in it become words, long ones and lists become
+The text is JSON in most cases, of any judge, and hostile: single words in it are shown by name, longer texts and lists as
 sentences, and what is no JSON is shown as it is.
 """
 
@@ -12,8 +12,8 @@ import msgspec
 
 from engine.core.json_answers import json_object
 
-WORD = 24
-"""The most characters of a text that is shown as a word beside its name."""
+WORD = 32
+"""The most characters of a name and its value that are shown as words: a value without blanks, such as a grade."""
 MAX_WORDS = 8
 MAX_SENTENCES = 12
 MAX_RAW = 300
@@ -33,7 +33,10 @@ def verdict_of(text: str) -> Verdict:
     for name, value in _fields(text):
         if isinstance(value, str):
             flat = " ".join(value.split())
-            (words if len(flat) <= WORD else sentences).append(f"{name} {flat}" if len(flat) <= WORD else flat)
+            if len(name) + len(flat) <= WORD and " " not in flat:
+                words.append(f"{name} {flat}")
+            else:
+                sentences.append(flat)
         elif isinstance(value, list):
             sentences += [f"- {' '.join(item.split())}" for item in value if isinstance(item, str) and item.strip()]
     if not words and not sentences:
