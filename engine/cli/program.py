@@ -18,6 +18,7 @@ from engine.cli import (
     events,
     exit_codes,
     measure,
+    models,
     repair,
     review,
     runs,
@@ -35,7 +36,7 @@ from engine.runs import supervisor
 
 PROGRAM = "skillos-engine"
 COMMANDS = (
-    *(start, status, events, control, runs, verify, measure, repair, review, config, skills),
+    *(start, status, events, control, runs, models, verify, measure, repair, review, config, skills),
     *(service, completion, environments),
 )
 """The modules of the commands, in the order of the help. Those of environments are last: a package replaces no command."""

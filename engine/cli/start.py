@@ -144,6 +144,8 @@ def _start(job: JobKind, options: argparse.Namespace) -> int:
         try:
             supervisor.start(run.path, worker=options.worker, patience=patience_with_notice())
             say(f"run {run.path}", flush=True)
+            if config.note:
+                say(f"note: {config.note}", flush=True)
             return exit_codes.DONE if options.detach else follow(run, seen)
         except KeyboardInterrupt:
             note(_LEFT.format(shlex.quote(str(run.path))))
@@ -208,7 +210,7 @@ def _check_same(run: Run, kind: str, config: Config, repo: Path | None) -> None:
     if repo is not None and repo != run.repo_path:
         raise RunError(f"{run.path} works on {run.repo_path}, not on {repo}; {advice}")
     before, now = _flat(run.config), _flat(config)
-    both = [key for key in now if key in before]  # the settings of another kind have no counterpart
+    both = [key for key in now if key in before and key != "note"]  # the settings of another kind have no counterpart
     changed = [f"{key} ({before[key]} there, {now[key]} requested)" for key in both if before[key] != now[key]]
     if changed:
         raise RunError(f"{run.path} was started with other settings: {', '.join(changed)}; {advice}")

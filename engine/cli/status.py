@@ -6,9 +6,13 @@ import argparse
 import shlex
 from pathlib import Path
 
+import msgspec
+
 from engine.cli.common import Commands, add_command, open_run, print_json
+from engine.config import ConfigError
 from engine.core.output import say
 from engine.core.text import printable
+from engine.runs.directory import Run
 from engine.runs.status import Status, status
 from engine.runs.text import agreement_line, held_out_line, step_line, unit_line, waiting
 
@@ -19,11 +23,13 @@ def add_commands(commands: Commands) -> None:
 
 def _status(options: argparse.Namespace) -> int:
     with open_run(options) as run:
-        now = status(run)
+        now = msgspec.structs.replace(status(run), note=_note(run))
         if options.json:
             print_json(now)
             return 0
         say(summary_line(now))
+        if now.note:
+            say(f"note: {printable(now.note)}")
         say_damage(now)
         if now.engine_note:
             say(f"note: {printable(now.engine_note)}")
@@ -41,6 +47,14 @@ def _status(options: argparse.Namespace) -> int:
             when = f"{age:.0f} s ago" if age >= 0 else f"{-age:.0f} s in the future (a clock was changed)"
             say(f"{waiting(now.pending_reviews)}; last heartbeat {when}")
     return 0
+
+
+def _note(run: Run) -> str:
+    """The note of the run's configuration; "" where that cannot be read."""
+    try:
+        return run.config.note
+    except ConfigError:
+        return ""
 
 
 def summary_line(now: Status) -> str:

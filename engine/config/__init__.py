@@ -63,6 +63,7 @@ __all__ = [
     "load_file",
     "load_logged",
     "load_profile",
+    "note_of",
     "parse",
     "profiles",
     "to_tables",
@@ -91,7 +92,11 @@ def _default(section: str) -> Callable[[], Any]:
 
 
 class Config(msgspec.Struct, frozen=True):
-    """Everything that a run needs to know, resolved. `more` has the sections of the chosen gates and of kinds of run."""
+    """Everything that a run needs to know, resolved. `more` has the sections of the chosen gates and of kinds of run.
+
+    `note` is what screens show of a run with this configuration, "" for nothing. Its part before the first colon is shown
+    where space is short.
+    """
 
     profile: str
     environment: EnvironmentSettings = msgspec.field(default_factory=_default("environment"))
@@ -112,6 +117,7 @@ class Config(msgspec.Struct, frozen=True):
     curate: CurateSettings = CurateSettings()
     limits: LimitsSettings = LimitsSettings()
     more: Mapping[str, Settings] = msgspec.field(default_factory=dict)
+    note: str = ""
 
     def sections(self) -> dict[str, Settings]:
         """Every section by its name."""
@@ -139,8 +145,10 @@ class Config(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, **fixed, more=more)
 
 
+TEXTS = ("profile", "note")
+"""What a configuration says at its top, outside its sections."""
 SECTIONS: Mapping[str, type[Settings]] = MappingProxyType(
-    {field.name: field.type for field in msgspec.structs.fields(Config) if field.name not in ("profile", "more")}
+    {field.name: field.type for field in msgspec.structs.fields(Config) if field.name not in (*TEXTS, "more")}
 )
 """The type of every section that any run has; of an open one the base of its parts' settings."""
 
@@ -181,6 +189,8 @@ def _shipped() -> list[str]:
     return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
 
 
+MAX_NOTE = 200
+"""Characters of a note."""
 Implied = Callable[[str], Iterable[str]]
 """Settings for the profile of a name, which apply under what a user sets."""
 
@@ -247,10 +257,21 @@ def to_toml(config: Config) -> str:
 
 
 def to_tables(config: Config) -> dict[str, Any]:
-    """The configuration as plain data: "profile", and a table for each section."""
+    """The configuration as plain data: "profile", "note" where it has one, and a table for each section."""
     tables: dict[str, Any] = msgspec.to_builtins(config)
     more: dict[str, Any] = tables.pop("more")
+    if not tables["note"]:
+        del tables["note"]
     return tables | more
+
+
+def note_of(text: str | None) -> str:
+    """The note of a configuration in TOML, such as a run logs; "" where it has none, or cannot be read."""
+    try:
+        note = tomllib.loads(text or "").get("note", "")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return ""
+    return note if isinstance(note, str) and len(note) <= MAX_NOTE else ""
 
 
 # Layers
@@ -304,7 +325,7 @@ def _layer_of(settings: Iterable[str]) -> Layer:
             raise ConfigError(
                 f"--set {shown(setting)} is not of the form section.key=value, such as training.steps=3{hint}"
             )
-        if section == "profile":
+        if section in TEXTS:
             raise ConfigError(f"--set {shown(setting)}: {section} is no section of the configuration")
         data.setdefault(section, {}).update(value if whole else {key: value})
     return Layer("--set", data)
@@ -340,7 +361,18 @@ def _resolve(profile: str, layers: Sequence[Layer], job: str = "") -> Config:
     fixed = _converted(types, tables, types)
     where = ", ".join(layer.where for layer in layers if layer.data)
     more = _more_types(fixed["review"].gates, job, tables, where)
-    return Config(profile, **fixed, more=_converted(more, tables, {**types, **more}))
+    return Config(profile, **fixed, more=_converted(more, tables, {**types, **more}), note=_note(layers))
+
+
+def _note(layers: Sequence[Layer]) -> str:
+    """The note of the last layer that has one. Raises `ConfigError` for what screens cannot show."""
+    found = [(layer.where, layer.data["note"]) for layer in layers if "note" in layer.data]
+    if not found:
+        return ""
+    where, note = found[-1]
+    if not isinstance(note, str) or not note.isprintable() or len(note) > MAX_NOTE or _holds_credentials(note):
+        raise ConfigError(f"{where}: note = {shown(note)} is not one line of text of at most {MAX_NOTE} characters")
+    return note
 
 
 def _converted(
@@ -365,7 +397,7 @@ def _tables(layers: Sequence[Layer]) -> dict[str, Tables]:
     kinds = {section: each.default for section, each in OPEN.items()}
     for layer in layers:
         for section, table in layer.data.items():
-            if section == "profile":
+            if section in TEXTS:
                 continue
             if not isinstance(table, dict):
                 if section not in SECTIONS:
@@ -407,7 +439,7 @@ def _section_of(parts: Registry[Any], name: str, where: str) -> dict[str, type[S
         raise ConfigError(f"{where}: {error}") from error
     if not has_section(part):
         return {}
-    if name in SECTIONS or name in ("profile", "more"):
+    if name in SECTIONS or name in (*TEXTS, "more"):
         raise ConfigError(
             f"{where}: the {parts.sort} {name!r} cannot have settings, for {name} is a name of the configuration's own; its "
             "package must rename it"

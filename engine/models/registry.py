@@ -48,6 +48,8 @@ BACKENDS = Registry(
     ModelBackend,
     {
         "local": "engine.models.local.kind:KIND",
+        "openai": "engine.models.openai.kind:KIND",
+        "vllm": "engine.models.vllm.kind:KIND",
     },
 )
 SAME = "same"

@@ -14,7 +14,17 @@ import msgspec
 
 from engine.config import ConfigError
 from engine.core.edit import OPEN
-from engine.core.events import HeldOutMeasured, Notice, RunStarted, State, StepEnded, UnitEnded, UpdateMade
+from engine.core.events import (
+    HeldOutMeasured,
+    ModelsUsed,
+    ModelUse,
+    Notice,
+    RunStarted,
+    State,
+    StepEnded,
+    UnitEnded,
+    UpdateMade,
+)
 from engine.core.registry import UnknownPart
 from engine.jobs.registry import JOBS
 from engine.runs.agreement import Agreement, agreement
@@ -42,8 +52,9 @@ class Status(msgspec.Struct, frozen=True):
     be read, and are in none of the others; `read_only` why the run can only be read, "" where it can be written.
     `warnings` are the last warnings that were logged since the last start.
     `agreement` is that of the judge with the rubric; None where no decision was scored by both.
+    `note` is that of the run's configuration, which a list of runs does not read: "" there.
     `engine_note` is "" or a sentence about the engine: from what `state` is inferred where the run's lock could not be
-    asked, that the engine is suspended, or who else holds the lock.
+    asked, that the engine is suspended, or who else holds the lock. `used` is what the models were used for.
     """
 
     run: str
@@ -65,6 +76,8 @@ class Status(msgspec.Struct, frozen=True):
     engine_note: str = ""
     warnings: list[str] = []
     agreement: Agreement | None = None
+    note: str = ""
+    used: list[ModelUse] = []
 
 
 def status(run: Run) -> Status:
@@ -92,7 +105,14 @@ def status(run: Run) -> Status:
         engine_note=engine_of(run.path).note if state.state not in FINAL_STATES else "",
         warnings=warnings(run),
         agreement=agreement(summaries),
+        used=used(run),
     )
+
+
+def used(run: Run) -> list[ModelUse]:
+    """What the run's models were used for so far, by role; empty where nothing is logged."""
+    newest = run.tail(1, ["models_used"])
+    return newest[0].event.models if newest and isinstance(newest[0].event, ModelsUsed) else []
 
 
 def warnings(run: Run) -> list[str]:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from engine.config import note_of
 from engine.core.edit import OPEN, Edit, NotAllowed
 from engine.core.events import (
     AnyEvent,
@@ -120,6 +121,7 @@ class RunView:
     kind: str = ""
     job: JobKind | None = None
     profile: str = ""
+    note: str = ""
     planned: int = 0
     state: State = "starting"
     reason: str = ""
@@ -259,7 +261,7 @@ class RunView:
         return rates
 
     def _run_started(self, event: RunStarted) -> set[Part]:
-        self.profile, self.planned = event.profile, event.steps
+        self.profile, self.planned, self.note = event.profile, event.steps, note_of(event.settings)
         self.state, self.reason, self.step = "running", "", event.resumed_from
         for table in (self.steps, self.updates, self.outcomes):
             for step in [step for step in table if step > event.resumed_from]:

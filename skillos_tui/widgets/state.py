@@ -29,7 +29,7 @@ STATES: dict[ShownState, str] = {
 }
 AT_WORK: tuple[ShownState, ...] = ("starting", "running")
 """States in which the last `Progress` of the engine is its present work."""
-SHORTENED = tuple("run work run work phase work state phase step waiting state phase state step".split())
+SHORTENED = tuple("note run work run work phase note work state phase step waiting state phase state step".split())
 METER = 8
 """Cells of the bar of a progress."""
 
@@ -48,6 +48,7 @@ def state_line(
     pieces: dict[str, Piece] = {
         "read_only": [line("warn:read-only" if read_only else "")],
         "state": _state(view, shown, progress, silent),
+        "note": [line(f"warn:{note}" if note else "") for note in _notes(view.note)],
         "phase": _phase(progress, silent) if progress else [line()],
         "step": _step(view, progress),
         "waiting": [
@@ -64,6 +65,12 @@ def state_line(
         form[name] = min(form[name] + 1, len(pieces[name]) - 1)
         item = _joined(pieces, form)
     return crop(item, width)
+
+
+def _notes(note: str) -> list[str]:
+    """The note of the profile; then its part before a colon, at last at most 16 cells of it."""
+    head = note.partition(":")[0].strip()
+    return [clip(note, 90), clip(head, 40), clip(head, 16)]
 
 
 def _joined(pieces: dict[str, Piece], form: dict[str, int]) -> Line:

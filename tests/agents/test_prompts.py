@@ -120,8 +120,8 @@ def test_actions_are_grouped_by_verb():
             [
                 (
                     "user",
-                    "Task: T\n\nTurn 2. The last turns, oldest first:\n- did: go box\n  saw: The box is shut.\n\n"
-                    "You see now: O\n\nAdmissible actions:\n- go box\n- go safe\n- look",
+                    "Task: T\n\nThe last turns, oldest first:\n- did: go box\n  saw: The box is shut.\n\n"
+                    "Turn 2. You see now: O\n\nAdmissible actions:\n- go box\n- go safe\n- look",
                 )
             ],
         ),

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 import torch
-from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from engine.models.base import Message, PromptTooLong, Sampling
 from engine.models.local.loglikelihood import pose, score
@@ -126,13 +125,3 @@ async def test_a_prompt_that_leaves_no_room_for_the_longest_option_is_too_long(m
 async def test_options_that_are_none_or_empty_are_refused(model, options):
     with pytest.raises(ValueError, match="options"):
         await ask(model, chat(), options)
-
-
-def test_a_model_that_cannot_look_at_branches_side_by_side_is_refused(tokenizer):
-    sliding = Qwen3Config(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=2, head_dim=8, use_sliding_window=True, sliding_window=4, max_window_layers=1,
-    )  # fmt: skip
-    question = pose(tokenizer, [5], PREFIX, OPTIONS)
-    with pytest.raises(ValueError, match="sliding_attention"):
-        score(Qwen3ForCausalLM(sliding), [question])

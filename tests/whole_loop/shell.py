@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from engine.config import load_profile
 from engine.environments.registry import open_source
 from engine.evaluation.verify import Means, verify
 from engine.evaluation.verify.tokens import load
-from engine.models.local.settings import LocalModelSettings
 from engine.runs.directory import Run
 from engine.runs.status import loading
 
@@ -89,7 +89,7 @@ def verified(run):
 
 @cache
 def pocket_tokens():
-    return load(LocalModelSettings())
+    return load(load_profile("pocket"))
 
 
 @contextmanager

@@ -1,16 +1,18 @@
-"""Counts tokens as the run's model does, with code that no run uses.
+"""Counts tokens as the run's model does, in the prompts that its chat template makes.
 
-tokens = load(config.model_of("curator"))
+tokens = load(config)
 tokens.count("a text"), tokens.chat(messages)
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
+from engine.agents.sampling import sampling_of
+from engine.config import Config
 from engine.models.base import Message
+from engine.models.local.chat import ChatTemplate
 from engine.models.registry import load_vocabulary
-from engine.models.settings import ModelSettings
 from engine.skills import TOOLS
 
 
@@ -25,25 +27,21 @@ class Tokens(Protocol):
 class _Counted:
     """The counts of a transformers tokenizer; those of texts are kept, since repositories repeat."""
 
-    def __init__(self, tokenizer: object) -> None:
+    def __init__(self, tokenizer: Any, thinking: bool | None) -> None:
         self._tokenizer = tokenizer
+        self._template = ChatTemplate(tokenizer)
+        self._thinking = thinking
         self._counts: dict[str, int] = {}
 
     def count(self, text: str) -> int:
         if text not in self._counts:
-            self._counts[text] = len(self._tokenizer(text, add_special_tokens=False)["input_ids"])  # type: ignore[operator]
+            self._counts[text] = len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
         return self._counts[text]
 
     def chat(self, messages: list[Message]) -> int:
-        chat = [{"role": message.role, "content": message.content} for message in messages]
-        render = self._tokenizer.apply_chat_template  # type: ignore[attr-defined]
-        return len(
-            self._tokenizer(  # type: ignore[operator]
-                render(chat, tools=TOOLS, add_generation_prompt=True, tokenize=False), add_special_tokens=False
-            )["input_ids"]
-        )
+        return len(self._template.prompt_ids(messages, TOOLS, self._thinking))
 
 
-def load(settings: ModelSettings) -> Tokens:
+def load(config: Config) -> Tokens:
     """The tokens of the run's model. Raises `ConfigError` where its tokenizer cannot be had."""
-    return _Counted(load_vocabulary(settings))
+    return _Counted(load_vocabulary(config.model), sampling_of(config.curator, seed=0).thinking)

@@ -29,7 +29,6 @@ from engine.core.events import (
     Notice,
     Progress,
     RewardBreakdown,
-    StateChanged,
     StepStarted,
     UpdateMade,
 )
@@ -49,7 +48,7 @@ from engine.runs.errors import RunError
 from engine.runs.measurements import missing
 from engine.skills import SkillRepo
 from engine.training import checkpoints
-from engine.training.samples import TrainingSample, step_samples
+from engine.training.samples import TrainingSample, step_samples, without_stale
 
 if TYPE_CHECKING:
     from engine.training.trainer import GrpoSession, Update
@@ -105,7 +104,7 @@ class TrainRun:
         """Train with the models, from the checkpoint `newest`. Raises `NotTrainable`."""
         done = newest[0] if newest else 0
         await asyncio.to_thread(self._load, opened)
-        self._writer.emit(StateChanged("running", f"from the checkpoint of step {done}" if newest else ""))
+        self._control.running(f"from the checkpoint of step {done}" if newest else "")
         for warning in dict.fromkeys((*self._context.source.warnings, *self._held_out.source.warnings)):
             self._writer.emit(Notice("warning", warning))
         self._note_checkpoints(done)
@@ -128,6 +127,7 @@ class TrainRun:
         source, held_out = loading.load_sources(self._config, self._report, held_out=evaluated)
         self._groups = draws(self._config, source)
         self._base, self._sink = opened.for_training()
+        self._report_use = opened.report_use
         self._context = RolloutContext.open(self._config, source, opened.models, self._control.holds)
         self._held_out = msgspec.structs.replace(self._context, source=held_out)
         self._repository_score = RepositoryScore(self._context)
@@ -193,7 +193,17 @@ class TrainRun:
         self._played = time.monotonic()
         self._writer.emit(Progress("update", f"of step {step}"))
         per_position = self._context.strategy.samples_per_position
-        return step_samples(self._rollouts, self._parts, int(self._base.vocabulary.pad_token_id), per_position)
+        samples = step_samples(self._rollouts, self._parts, int(self._base.vocabulary.pad_token_id), per_position)
+        samples, stale = without_stale(samples, step - 1)
+        if stale:
+            self._writer.emit(
+                Notice(
+                    "warning",
+                    f"step {step}: {stale} of {len(samples)} completions were made by another adapter than that of step "
+                    f"{step - 1}, so they are not trained on; events name the version of each",
+                )
+            )
+        return samples
 
     async def _after_update(self, update: Update) -> None:
         """Emit the update and the step's summary, and propose the step's best edits.
@@ -202,6 +212,7 @@ class TrainRun:
         what it already holds. The other order would lose the proposals.
         """
         now = time.monotonic()
+        self._report_use()
         samples = sum(
             len(position.completions) for row in self._rollouts for rollout in row for position in rollout.positions
         )

@@ -2,8 +2,8 @@
 
     check_model(config.model)            # raises ConfigError with one sentence, as the engine's own load does
 
-A folder needs a config.json, weights, a tokenizer, and a chat template. A hub name is looked up in the local cache, then on
-the hub.
+A folder needs a config.json, weights, a tokenizer, and a chat template. A GGUF file has all of these in it; it may be named
+by itself or by its folder. A hub name is looked up in the local cache, then on the hub.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import re
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from engine.core.errors import ConfigError
+from engine.models.catalogue.store import check_here, path_of
 from engine.models.local.settings import LocalModelSettings
 from engine.models.reading import is_whole, json_object
 
@@ -29,15 +31,31 @@ GPU_FILES = ("nvidia*", "kfd", "dxg", "nvhost-gpu", "nvgpu", "nvmap")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model")
 TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
 NO_TEMPLATE = "its tokenizer has no chat template, so it cannot answer a chat"
-EXPECTED = "expected pocket, a folder with a model, or the name of a model on the Hugging Face hub that can be reached"
+GGUF_PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
+POSITIONS = ("max_position_embeddings", "n_positions")
+"""Where a config.json has how many tokens the model can read at once."""
+OWN_SCALE = ("default", "llama3", "longrope")
+"""Kinds of scaled positions whose numbers in a config.json are those after the scaling."""
+EXPECTED = (
+    "expected pocket, a folder with a model, a .gguf file, a name that skillos-engine models list shows, or the name of a "
+    "model on the Hugging Face hub that can be reached"
+)
 
 
 def check_model(settings: LocalModelSettings) -> None:
     """Raises `ConfigError` that says why the model cannot be loaded, or not be put on its device."""
     if fault := _fault_of_device(settings.device):
         raise ConfigError(f"model.device={settings.device} cannot be used: {fault}")
+    check_here(settings.weights)
     if fault := _fault_of(settings.weights):
         raise unloadable(settings, fault)
+
+
+def check_length(settings: LocalModelSettings) -> None:
+    """Raises `ConfigError` where `model.context` is more than the model in a folder can read, by its config.json."""
+    file = Path(weights_path(settings.weights)) / "config.json"
+    if file.is_file() and not _gguf(file.parent):
+        check_context(settings, json_object(file))
 
 
 def unloadable(settings: LocalModelSettings, fault: str) -> ConfigError:
@@ -45,12 +63,53 @@ def unloadable(settings: LocalModelSettings, fault: str) -> ConfigError:
     return ConfigError(f"model.weights={settings.weights} cannot be loaded: {fault}; {EXPECTED}")
 
 
+def check_context(settings: LocalModelSettings, config: Mapping[str, Any]) -> None:
+    """Raises `ConfigError` where `model.context` is more than the model of a config.json can read."""
+    positions = _positions(config)
+    if positions is not None and settings.context > positions:
+        raise ConfigError(
+            f"model.context={settings.context} is more than the {positions} tokens that the model "
+            f"{settings.weights} can read: set model.context={positions} or less"
+        )
+
+
+def _positions(config: Mapping[str, Any]) -> int | None:
+    """How many tokens a model can read at once; None where its configuration does not say, or has no limit."""
+    inner = config.get("text_config")
+    config = {**config, **inner} if isinstance(inner, dict) else config
+    found = next((config[name] for name in POSITIONS if isinstance(config.get(name), int)), None)
+    scaled = config.get("rope_scaling") or config.get("rope_parameters")
+    if found is None or not isinstance(scaled, dict):
+        return found
+    factor, kind = scaled.get("factor"), scaled.get("rope_type", scaled.get("type", "default"))
+    if not isinstance(factor, int | float) or kind in OWN_SCALE:
+        return found
+    original = scaled.get("original_max_position_embeddings")
+    return max(found, int((original if isinstance(original, int) else found) * factor))
+
+
+def source_of(weights: str) -> tuple[str, dict[str, str]]:
+    """What `from_pretrained` is given for `weights`: the folder or hub name, and `gguf_file` where it is a GGUF file."""
+    path = weights_path(weights)
+    file = _gguf(Path(path))
+    return (str(file.parent), {"gguf_file": file.name}) if file else (path, {})
+
+
+def _gguf(path: Path) -> Path | None:
+    """The GGUF file that `path` is, or that is the only model in the folder `path`."""
+    if path.is_file() and path.suffix == ".gguf":
+        return path
+    if not path.is_dir() or any(path.glob("*.safetensors")) or any(path.glob("*.bin")):
+        return None
+    files = sorted(path.glob("*.gguf"))
+    return files[0] if len(files) == 1 else None
+
+
 def weights_path(weights: str) -> str:
-    """Where `weights` are: the shipped pocket model, a folder, or a hub name as it is."""
+    """Where `weights` are: the shipped pocket model, one of the catalogue, a folder, or a hub name as it is."""
     if weights == "pocket":
         return str(resources.files("engine") / "models" / "pocket")
-    folder = Path(weights)
-    return str(folder) if folder.is_dir() else weights
+    return str(path_of(weights) or weights)
 
 
 def _fault_of_device(device: str) -> str:
@@ -69,18 +128,35 @@ def _fault_of(weights: str) -> str:
     if not weights.strip():
         return "it is empty"
     path = Path(weights_path(weights))
+    if file := _gguf(path):
+        return _fault_of_gguf(file)
     if path.is_dir():
         return _fault_of_folder(path)
     if path.exists() or path.is_symlink():
-        return f"{path} is no folder"
+        return f"{path} is neither a folder nor a .gguf file"
     if HUB_NAME.fullmatch(weights):
         return _fault_on_hub(weights)
     return f"there is no folder {Path(weights)}"
 
 
+def _fault_of_gguf(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(4)
+    except OSError as error:
+        return f"{file} cannot be read: {error.strerror or error}"
+    if start != b"GGUF":
+        return f"{file.name} is not a GGUF file (interrupted, or a pointer of git-lfs)"
+    return f"{file.name} is one part of a model; merge its parts into one file" if GGUF_PART.search(file.name) else ""
+
+
 def _fault_of_folder(folder: Path) -> str:
     try:
         names = {path.name for path in folder.iterdir()}
+        if not any(name.endswith((".safetensors", ".bin")) for name in names):
+            files = sorted(name for name in names if name.endswith(".gguf"))
+            if files:  # one alone would have been taken
+                return f"it has {len(files)} GGUF files: name one of them, such as {folder / files[0]}"
         if fault := _fault_of_names(names):
             return fault
         config = json_object(folder / "config.json")

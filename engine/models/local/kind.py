@@ -7,10 +7,12 @@ from engine.models.registry import ModelBackend
 
 
 def check(settings: LocalModelSettings) -> None:
-    """Raises `ConfigError` where the model cannot be loaded, or not be put on its device."""
-    from engine.models.local.files import check_model
+    """Raises `ConfigError` where the model cannot be loaded, not be put on its device, or not read `model.context`
+    tokens."""
+    from engine.models.local.files import check_length, check_model
 
     check_model(settings)
+    check_length(settings)
 
 
 def context(settings: LocalModelSettings) -> int:
@@ -24,6 +26,7 @@ KIND = ModelBackend(
     check=check,
     opens="engine.models.local.opening:open_models",
     scores=True,
+    chooses=True,
     judges=True,
     trains=True,
     context=context,

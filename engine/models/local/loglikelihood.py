@@ -1,15 +1,18 @@
 """The likelihood of several texts as the continuation of one prompt: what `LocalModel.loglikelihood` computes.
 
     question = pose(tokenizer, prompt_ids, "<action>", ["go box</action>", "take mug</action>"])
-    [scores] = score(model, [question])            # mean ln p of a token of each option, given all before it
+    [scores] = score(model, [question], trees=reads_trees(model))      # mean ln p of an option's tokens, given all before
 
-A prompt goes through the model once. Its options follow it side by side in one row. An attention mask in the shape of a tree
-lets each option see the prompt and itself only, at the positions that it has alone. So the cached prompt is never copied,
-and a score equals that of a forward pass over prompt and option. Every layer of the model must be full attention.
+In a model that reads trees, a prompt goes through the model once. Its options follow it side by side in one row. An
+attention mask in the shape of a tree lets each option see the prompt and itself only, at the positions that it has alone. So
+the cached prompt is never copied, and a score equals that of a forward pass over prompt and option. Another model (sliding
+windows, recurrent layers, positions from the mask) makes just these forward passes, prompt and option by option, which takes
+longer.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import accumulate, takewhile, zip_longest
@@ -21,6 +24,9 @@ from transformers import DynamicCache, PreTrainedTokenizerBase
 
 QUESTIONS_AT_ONCE = 8  # more are not faster on a CPU: each forward pass copies the cache of all
 TOKENS_AT_ONCE = 1024
+SAME = {torch.float32: 1e-3}
+"""How far the scores of both ways may differ in a model that reads trees; `SAME_ROUNDED` for types that round more."""
+SAME_ROUNDED = 0.2
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -54,10 +60,17 @@ def pose(tokenizer: PreTrainedTokenizerBase, prompt_ids: list[int], prefix: str,
     """The question how likely `options` are after the prompt and `prefix`. Raises `ValueError` for none, or an empty one."""
     if not options or not all(options):
         raise ValueError(f"scoring needs options, none of them empty; these are: {list(options)!r}")
-    encoded = tokenizer([prefix + option for option in options], add_special_tokens=False, return_offsets_mapping=True)
-    tails, starts = encoded["input_ids"], []
-    for offsets in encoded["offset_mapping"]:
-        starts.append(next(index for index, (_, end) in enumerate(offsets) if end > len(prefix)))
+    texts = [prefix + option for option in options]
+    encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=tokenizer.is_fast)
+    tails: list[list[int]] = encoded["input_ids"]
+    if tokenizer.is_fast:
+        starts = [
+            next(index for index, (_, end) in enumerate(offsets) if end > len(prefix))
+            for offsets in encoded["offset_mapping"]
+        ]
+    else:
+        before = tokenizer(prefix, add_special_tokens=False)["input_ids"]
+        starts = [_shared(before, tail) for tail in tails]
     same = takewhile(lambda column: len(set(column)) == 1, zip(*tails, strict=False))
     shared = min(len(list(same)), *starts)
     return Question(
@@ -68,20 +81,59 @@ def pose(tokenizer: PreTrainedTokenizerBase, prompt_ids: list[int], prefix: str,
     )
 
 
+def _shared(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many ids both begin with; fewer than `other` has."""
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return min(len(list(same)), len(other) - 1)
+
+
+@torch.inference_mode()
+def reads_trees(model: Any) -> bool:
+    """Whether a tree of options can be scored in one row: by the kinds of the model's layers, and by a trial of both
+    ways."""
+    network = _network(model)
+    config = network.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    windows = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
+    if hasattr(config, "layer_types"):
+        windows = kinds != {"full_attention"}
+    if windows or network._is_stateful or getattr(config, "alibi", False) or not _takes(network, "position_ids"):
+        return False
+    tokens = network.get_input_embeddings().num_embeddings
+    ids = [number * 7 % tokens for number in range(1, 25)]
+    trial = Question(["", "", ""], ids[:8], [ids[8:13], ids[13:16], ids[16:24]], [0, 0, 1])
+    [one], [other] = (score(model, [trial], trees=trees) for trees in (True, False))
+    return max(abs(a - b) for a, b in zip(one, other, strict=True)) < SAME.get(network.dtype, SAME_ROUNDED)
+
+
+def _network(model: Any) -> Any:
+    """The model itself, without what PEFT wraps it in."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _takes(network: Any, argument: str) -> bool:
+    return argument in inspect.signature(network.forward).parameters
+
+
 @torch.inference_mode()
 def score(
     model: Any,
     questions: Sequence[Question],
     tokens_at_once: int = TOKENS_AT_ONCE,
     wanted: Callable[[int], bool] = lambda question: True,
+    *,
+    trees: bool = True,
 ) -> list[list[float]]:
     """`[question][option]`: the mean natural log-probability of the option's tokens.
 
     A few questions are read side by side, and right of their prompts about `tokens_at_once` option tokens in one forward
     pass, at least one option of each question. That bounds the memory of caches, masks and logits. Questions that are read
     together are given up before the next forward pass once none of them is `wanted` (by index); their rows are cut short.
+    `trees` is what `reads_trees` says of the model.
     """
-    _check(model)
+    if not trees:
+        apart = partial(_score_apart, model, tokens_at_once=tokens_at_once)
+        return [apart(question, wanted=partial(wanted, index)) for index, question in enumerate(questions)]
     rows: list[list[float]] = []
     for start in range(0, len(questions), QUESTIONS_AT_ONCE):
         together = range(start, min(start + QUESTIONS_AT_ONCE, len(questions)))
@@ -95,12 +147,26 @@ def _any_wanted(wanted: Callable[[int], bool], questions: Sequence[int]) -> bool
     return any(wanted(index) for index in questions)
 
 
-def _check(model: Any) -> None:
-    kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or ["full_attention"])
-    if kinds != {"full_attention"}:
-        raise ValueError(
-            f"a model with layers of {', '.join(sorted(kinds))} cannot score options; use executor.decoding=generate"
-        )
+def _score_apart(model: Any, question: Question, tokens_at_once: int, wanted: Callable[[], bool]) -> list[float]:
+    """The scores of one question by passes over prompt and option. Padding is on the right, where no token sees it."""
+    rows = [[*question.root, *branch] for branch in question.branches]
+    together = max(1, tokens_at_once // max(map(len, rows)))
+    scores: list[float] = []
+    for first in range(0, len(rows), together):
+        if not wanted():
+            break
+        part = rows[first : first + together]
+        width = max(map(len, part))
+        ids = torch.tensor([row + [0] * (width - len(row)) for row in part], device=model.device)
+        kept = width - len(question.root) + 1  # the columns of logits from the last token of the root on
+        fewer = {"logits_to_keep": kept} if _takes(_network(model), "logits_to_keep") else {}
+        logprobs = model(input_ids=ids, use_cache=False, **fewer).logits[:, -kept:].float().log_softmax(-1)
+        for number, branch in enumerate(question.branches[first : first + together]):
+            counted = [
+                float(logprobs[number, at, branch[at]]) for at in range(question.starts[first + number], len(branch))
+            ]
+            scores.append(sum(counted) / len(counted))
+    return scores
 
 
 def _score(

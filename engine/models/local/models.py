@@ -6,6 +6,7 @@ a LoRA adapter.
     await local.publish(run.checkpoints / "step-0007", version=7)       # the curator is this adapter now
 
 The models share one queue (`batching`), so that many rollouts share each forward pass; short turns of the executor go first.
+A batch has requests of one model with one sampling: so one base serves both roles, with its adapter on or off.
 `LocalModels` is also the `AdapterSink`, the `TrainableBase` and the `SharedBase` of a trainer in this process: the trainer
 borrows the base, puts its adapter on it, and `publish` then proves that the tensors that answer are those of the checkpoint.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -33,30 +34,56 @@ from engine.models.base import (
     PromptTooLong,
     Proof,
     Sampling,
-    Tokens,
     Usage,
 )
 from engine.models.local import loglikelihood as likelihood
 from engine.models.local.batching import HOLD_SECONDS, Batcher, Request
-from engine.models.local.sampling import generate
-from engine.models.local.weights import differences, put_adapter
+from engine.models.local.chat import ChatTemplate
+from engine.models.local.choosing import Options
+from engine.models.local.sampling import Drawn, generate
+from engine.models.local.weights import differences, end_tokens, put_adapter
 
 PROVED = Proof("every tensor that answers is that of the checkpoint")
+IGNORES_THINKING = (
+    "the model's chat template knows no enable_thinking: the setting thinking changes nothing, so leave it at template"
+)
+TOOLS_IN_TEXT = (
+    "the model's chat template leaves tools out: the curator's functions are written into its system message, and calls of "
+    "them are read from its answer"
+)
+
+
+def _say_nothing(sentence: str) -> None:
+    """Nobody wants to know."""
 
 
 class LocalModels:
-    """One base model for all roles. `network` is the base, or the base with the curator's adapter on it."""
+    """One base model for all roles. `network` is the base, or the base with the curator's adapter on it.
+
+    `trees` is what `loglikelihood.reads_trees` says of it. `notice(sentence)` is called once for each thing that a user must
+    know of how the model is asked.
+    """
 
     def __init__(
-        self, base: Any, tokenizer: PreTrainedTokenizerBase, *, max_batch: int = 64, context: int = 4096
+        self,
+        base: Any,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_batch: int = 64,
+        context: int = 4096,
+        trees: bool = True,
+        notice: Callable[[str], None] = _say_nothing,
     ) -> None:
         self.network = base
         self.vocabulary = tokenizer
         self.tokenizer = LocalTokenizer(tokenizer)
         self._batcher = Batcher(self._answer, max_batch)
-        self.executor = LocalModel("executor", tokenizer, self._batcher, context, adapter=False)
-        self.curator = LocalModel("curator", tokenizer, self._batcher, context, adapter=True)
-        self.judge = LocalModel("judge", tokenizer, self._batcher, context, adapter=False)
+        asking = _Asking(tokenizer, base, context, notice)
+        self._ends = asking.ends
+        self.executor = LocalModel("executor", asking, self._batcher, adapter=False)
+        self.curator = LocalModel("curator", asking, self._batcher, adapter=True)
+        self.judge = LocalModel("judge", asking, self._batcher, adapter=False)
+        self._trees = trees
         self._version = 0
         self._borrowed = False
 
@@ -132,7 +159,7 @@ class LocalModels:
         model: LocalModel = batch[0].job.model
         try:
             with self._acting_as(model):
-                return self._complete(batch, model) if isinstance(batch[0].job, _Chat) else self._score(batch, model)
+                return self._score(batch, model) if isinstance(batch[0].job, _Scoring) else self._complete(batch, model)
         except (MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
@@ -142,23 +169,26 @@ class LocalModels:
             ) from error
 
     def _complete(self, batch: list[Request], model: LocalModel) -> list[Completion]:
-        """Completions of one batch; all its chats share the sampling but the seed."""
+        """Completions of one batch; all its chats share the sampling but the seed, and the length where they choose."""
+        jobs: list[_Chat] = [request.job for request in batch]
         version = self._version if model.adapter else 0
         drawn = generate(
             self.network,
             self.vocabulary,
-            [request.job.prompt_ids for request in batch],
-            batch[0].job.sampling,
-            [request.job.sampling.seed for request in batch],
+            [job.prompt_ids for job in jobs],
+            max((job.sampling for job in jobs), key=lambda sampling: sampling.max_tokens),
+            [job.sampling.seed for job in jobs],
+            ends=self._ends,
             model=model.name,
+            options=[job.options for job in jobs if job.options],
             wanted=lambda row: batch[row].wanted,
         )
-        return [Completion(row.text, row.finish, _usage(row.tokens), row.tokens, version) for row in drawn]
+        return [_completion(job, row, version) for job, row in zip(jobs, drawn, strict=True)]
 
     def _score(self, batch: list[Request], model: LocalModel) -> list[list[float] | None]:
         """The scores of one batch of questions; None for a question that was given up."""
         questions = [request.job.question for request in batch]
-        rows = likelihood.score(self.network, questions, wanted=lambda index: batch[index].wanted)
+        rows = likelihood.score(self.network, questions, wanted=lambda index: batch[index].wanted, trees=self._trees)
         whole = [
             row if len(row) == len(question.options) else None for row, question in zip(rows, questions, strict=True)
         ]
@@ -179,17 +209,50 @@ class LocalModels:
             self.network.train(training)
 
 
-class LocalModel:
-    """One of the models of a `LocalModels`: a `ChatModel` and a `Scorer`. `adapter`: it is the trained one."""
+class _Asking:
+    """What the models of one base share when they are asked: prompts, the tokens that end an answer, and the context."""
 
     def __init__(
-        self, name: str, tokenizer: PreTrainedTokenizerBase, batcher: Batcher, context: int, *, adapter: bool
+        self, tokenizer: PreTrainedTokenizerBase, base: Any, context: int, notice: Callable[[str], None]
     ) -> None:
+        self.tokenizer = tokenizer
+        self.context = context
+        self._template = ChatTemplate(tokenizer)
+        self.ends = self._template.ends | end_tokens(base)
+        self._notice = notice
+        self._said: set[str] = set()
+
+    def prompt(
+        self, messages: Sequence[Message], tools: list[dict[str, Any]] | None = None, thinking: bool | None = None
+    ) -> list[int]:
+        """The token ids of a prompt. Raises `ConfigError` where the template refuses the chat."""
+        if tools and not self._template.takes_tools:
+            self._say(TOOLS_IN_TEXT)
+        if thinking is not None and not self._template.takes_thinking:
+            self._say(IGNORES_THINKING)
+        return self._template.prompt_ids(messages, tools, thinking)
+
+    def check(self, prompt_ids: list[int], tail: int, limit: int | None) -> None:
+        """Raises `PromptTooLong` for a prompt over `limit`, or over what `tail` tokens after it leave of the context."""
+        room = self.context - tail
+        most = room if limit is None else min(limit, room)
+        if len(prompt_ids) > most:
+            raise PromptTooLong(len(prompt_ids), most)
+
+    def _say(self, sentence: str) -> None:
+        if sentence not in self._said:
+            self._said.add(sentence)
+            self._notice(sentence)
+
+
+class LocalModel:
+    """One of the models of a `LocalModels`: a `ChatModel`, a `Scorer` and a `Chooser`. `adapter`: it is the trained one."""
+
+    def __init__(self, name: str, asking: _Asking, batcher: Batcher, *, adapter: bool) -> None:
         self.name = name
         self.adapter = adapter
-        self._tokenizer = tokenizer
+        self._asking = asking
         self._batcher = batcher
-        self._context = context
 
     async def complete(
         self,
@@ -197,11 +260,26 @@ class LocalModel:
         sampling: Sampling,
         tools: list[dict[str, Any]] | None = None,
     ) -> Completion:
-        """Answer one chat, in a batch with whatever else waits; see `ChatModel`. Raises `PromptTooLong` or `NotFinite`."""
-        prompt_ids = self._prompt(messages, tools)
-        _check_length(prompt_ids, min(sampling.max_prompt_tokens, self._context - sampling.max_tokens))
-        key = (self, msgspec.structs.replace(sampling, seed=0))
-        answer: Completion = await self._batcher.ask(key, _Chat(self, prompt_ids, sampling), urgent=not self.adapter)
+        """Answer one chat, in a batch with whatever else waits; see `ChatModel`. `Sampling.schema` is not used."""
+        prompt_ids = self._asking.prompt(messages, tools, sampling.thinking)
+        self._asking.check(prompt_ids, sampling.max_tokens, sampling.max_prompt_tokens)
+        return await self._drawn(_Chat(self, prompt_ids, sampling), msgspec.structs.replace(sampling, seed=0))
+
+    async def choose(self, messages: Sequence[Message], options: Sequence[str], sampling: Sampling) -> Completion:
+        """Write one of `options`, in a batch with whatever else waits to choose; see `Chooser`."""
+        if not options or not all(options):
+            raise ValueError(f"choosing needs options, none of them empty; these are: {list(options)!r}")
+        prompt_ids = self._asking.prompt(messages, None, sampling.thinking)
+        given = self._asking.tokenizer(list(options), add_special_tokens=False)["input_ids"]
+        trie = Options(given, self._asking.ends)
+        sampling = msgspec.structs.replace(sampling, max_tokens=trie.longest + 1)
+        self._asking.check(prompt_ids, sampling.max_tokens, sampling.max_prompt_tokens)
+        job = _Chat(self, prompt_ids, sampling, trie, tuple(options))
+        return await self._drawn(job, msgspec.structs.replace(sampling, seed=0, max_tokens=0))
+
+    async def _drawn(self, job: _Chat, alike: Sampling) -> Completion:
+        """The completion of `job`, in a batch with those whose sampling is `alike`."""
+        answer: Completion = await self._batcher.ask((self, alike), job, urgent=not self.adapter)
         return answer
 
     async def loglikelihood(
@@ -212,28 +290,23 @@ class LocalModel:
         max_prompt_tokens: int | None = None,
     ) -> list[float]:
         """Score `options`, in a batch with whatever else waits to be scored; see `Scorer`."""
-        prompt_ids = self._prompt(messages, None)
-        question = likelihood.pose(self._tokenizer, prompt_ids, prefix, options)
+        prompt_ids = self._asking.prompt(messages)
+        question = likelihood.pose(self._asking.tokenizer, prompt_ids, prefix, options)
         tail = len(question.root) - len(prompt_ids) + max(map(len, question.branches))
-        room = self._context - tail
-        _check_length(prompt_ids, room if max_prompt_tokens is None else min(max_prompt_tokens, room))
+        self._asking.check(prompt_ids, tail, max_prompt_tokens)
         key = (self, None)
         scores: list[float] = await self._batcher.ask(key, _Scoring(self, question), urgent=not self.adapter)
         return scores
 
-    def _prompt(self, messages: Sequence[Message], tools: list[dict[str, Any]] | None) -> list[int]:
-        chat = [{"role": message.role, "content": message.content} for message in messages]
-        offered: list[Any] | None = tools
-        rendered = self._tokenizer.apply_chat_template(chat, tools=offered, add_generation_prompt=True, tokenize=False)
-        return list(self._tokenizer(rendered, add_special_tokens=False)["input_ids"])
-
 
 class _Chat(msgspec.Struct, frozen=True):
-    """A chat that waits for its completion."""
+    """A chat that waits for its completion: of any text, or of one of `texts`, whose token ids are `options`."""
 
     model: LocalModel
     prompt_ids: list[int]
     sampling: Sampling
+    options: Options | None = None
+    texts: tuple[str, ...] = ()
 
 
 class _Scoring(msgspec.Struct, frozen=True):
@@ -259,10 +332,7 @@ def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
-def _usage(tokens: Tokens) -> Usage:
-    return Usage(len(tokens.prompt_ids), len(tokens.completion_ids))
-
-
-def _check_length(prompt_ids: list[int], limit: int) -> None:
-    if len(prompt_ids) > limit:
-        raise PromptTooLong(len(prompt_ids), limit)
+def _completion(job: _Chat, row: Drawn, version: int) -> Completion:
+    text = row.text if row.option is None else job.texts[row.option]
+    usage = Usage(len(row.tokens.prompt_ids), len(row.tokens.completion_ids))
+    return Completion(text, row.finish, usage, row.tokens, version)

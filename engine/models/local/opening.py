@@ -7,7 +7,10 @@ import asyncio
 import torch
 from transformers.utils import logging as transformers_logging
 
+from engine.core.events import Notice
 from engine.models.base import Opened, Opening
+from engine.models.local.files import check_context
+from engine.models.local.loglikelihood import reads_trees
 from engine.models.local.models import LocalModels
 from engine.models.local.settings import LocalModelSettings
 from engine.models.local.tokenizer import load_tokenizer
@@ -15,7 +18,8 @@ from engine.models.local.weights import load_base
 
 
 async def open_models(settings: LocalModelSettings, opening: Opening) -> Opened:
-    """The models, loaded in a thread. Raises `ConfigError`."""
+    """The models, loaded in a thread. What a user must know of how they are asked is emitted as a notice, once, when they
+    are first asked so. Raises `ConfigError`."""
     return await asyncio.to_thread(_load, settings, opening)
 
 
@@ -25,7 +29,16 @@ def _load(settings: LocalModelSettings, opening: Opening) -> Opened:
     opening.report("the tokenizer")
     tokenizer = load_tokenizer(settings)
     opening.report("the pocket model" if settings.weights == "pocket" else f"the model {settings.weights}")
-    local = LocalModels(load_base(settings), tokenizer, max_batch=settings.max_batch, context=settings.context)
+    base = load_base(settings)
+    check_context(settings, base.config.to_dict())
+    local = LocalModels(
+        base,
+        tokenizer,
+        max_batch=settings.max_batch,
+        context=settings.context,
+        trees=reads_trees(base),
+        notice=lambda sentence: opening.emit(Notice("warning", f"model.weights={settings.weights}: {sentence}")),
+    )
     if opening.adapter is not None:
         opening.report(f"the adapter {opening.adapter.name}")
         local.put(opening.adapter)

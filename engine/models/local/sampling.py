@@ -1,6 +1,6 @@
 """Drawing completions of one batch, each from its own seed.
 
-    drawn = generate(network, tokenizer, prompts, sampling, seeds, model="curator")
+    drawn = generate(network, tokenizer, prompts, sampling, seeds, ends={2}, model="curator")
     drawn[0].text, drawn[0].tokens.logprobs
 
 Every row draws by the noise of its own seed (Gumbel-max), so what else is in the batch changes no more than the rounding of
@@ -9,7 +9,7 @@ floats.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -18,8 +18,8 @@ from transformers import (
     GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
+    MinPLogitsWarper,
     PreTrainedTokenizerBase,
-    StoppingCriteria,
     StoppingCriteriaList,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
@@ -27,14 +27,17 @@ from transformers import (
 )
 
 from engine.models.base import NotFinite, Sampling, Tokens
+from engine.models.local.choosing import Options, Walk, constrained
+from engine.models.local.stopping import StopTexts, Unwanted, cut, decoded
 
 
 class Drawn(msgspec.Struct, frozen=True):
-    """One row of a batch."""
+    """One row of a batch. `option` is the index of the option that it wrote, None where it was given none."""
 
     text: str
     finish: Literal["stop", "length"]
     tokens: Tokens
+    option: int | None = None
 
 
 def _all_wanted(row: int) -> bool:
@@ -49,43 +52,59 @@ def generate(
     sampling: Sampling,
     seeds: Sequence[int],
     *,
+    ends: Collection[int],
     model: str,
+    options: Sequence[Options] = (),
     wanted: Callable[[int], bool] = _all_wanted,
 ) -> list[Drawn]:
-    """One left-padded batch through `network.generate`. `prompts` are token ids; `sampling.seed` is not used.
+    """One left-padded batch through `network.generate`. `prompts` are token ids, `ends` the tokens that end an answer;
+    `sampling.seed` is not used. With `options`, one a row, each row writes one of its own, and stop texts do not count.
 
     A row that is not `wanted` (by index) ends at its next token. Raises `NotFinite` with the name `model`.
     """
     inputs = tokenizer.pad({"input_ids": list(prompts)}, return_tensors="pt").to(network.device)
-    stop = tokenizer.eos_token_id
-    draw = SeededDraw(sampling, seeds, network.device, model=model, stop=stop)
+    width = inputs["input_ids"].shape[1]
+    walks = [Walk(each) for each in options]
+    draw = SeededDraw(sampling, seeds, network.device, model=model, ends=ends, walks=walks)
+    texts = () if walks else sampling.stop
+    stops = StopTexts(tokenizer, texts, width, len(prompts)) if texts else None
     output = network.generate(
         **inputs,
         generation_config=GenerationConfig(
             do_sample=False,
             max_new_tokens=sampling.max_tokens,
-            eos_token_id=stop,
+            eos_token_id=sorted(ends),
             pad_token_id=tokenizer.pad_token_id,
         ),
         logits_processor=LogitsProcessorList([draw]),
-        stopping_criteria=StoppingCriteriaList([_Unwanted(len(prompts), wanted)]),
+        stopping_criteria=StoppingCriteriaList([Unwanted(len(prompts), wanted), *([stops] if stops else [])]),
     )
-    width = inputs["input_ids"].shape[1]
     logprobs = torch.stack(draw.logprobs, dim=1).tolist()
-    return [
-        _drawn(tokenizer, prompt, ids, row)
-        for prompt, ids, row in zip(prompts, output[:, width:].tolist(), logprobs, strict=True)
-    ]
+    rows = []
+    for row, ids in enumerate(output[:, width:].tolist()):
+        length = stops.lengths[row] if stops else None
+        drawn = _drawn(tokenizer, prompts[row], ids[:length], logprobs[row], ends, texts)
+        rows.append(msgspec.structs.replace(drawn, option=walks[row].option) if walks else drawn)
+    return rows
 
 
-def _drawn(tokenizer: PreTrainedTokenizerBase, prompt: list[int], ids: list[int], logprobs: list[float]) -> Drawn:
-    stop = tokenizer.eos_token_id
-    stopped = stop in ids
-    length = ids.index(stop) + 1 if stopped else len(ids)
+def _drawn(
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: list[int],
+    ids: list[int],
+    logprobs: list[float],
+    ends: Collection[int],
+    stops: Sequence[str],
+) -> Drawn:
+    """A row from the ids that it drew, and the padding after them."""
+    length = next((at for at, token in enumerate(ids) if token in ends), None)
+    sampled = ids if length is None else ids[: length + 1]
+    text = decoded(tokenizer, ids[:length])
+    before = cut(text, stops)
     return Drawn(
-        text=str(tokenizer.decode(ids[: length - 1] if stopped else ids)),
-        finish="stop" if stopped else "length",
-        tokens=Tokens(prompt, ids[:length], logprobs[:length]),
+        text=text if before is None else before,
+        finish="length" if length is None and before is None else "stop",
+        tokens=Tokens(prompt, sampled, logprobs[: len(sampled)]),
     )
 
 
@@ -94,18 +113,27 @@ class SeededDraw(LogitsProcessor):
 
     argmax(logits/T + g) with g ~ Gumbel(0, 1) is a draw from softmax(logits/T) (the Gumbel-max trick). `logprobs` collects
     the natural log-probability of each drawn token under the unfiltered distribution at temperature 1. Where that is no
-    finite number there is nothing to draw from: `NotFinite`, unless the row has ended with the token `stop` before.
+    finite number there is nothing to draw from: `NotFinite`, unless the row has ended with one of the tokens `ends` before.
+    `walks`, one a row, restrict what is drawn (`choosing`). The noise is drawn on the device of the logits.
     """
 
     def __init__(
-        self, sampling: Sampling, seeds: Sequence[int], device: torch.device, *, model: str, stop: int
+        self,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        device: torch.device,
+        *,
+        model: str,
+        ends: Collection[int],
+        walks: Sequence[Walk] = (),
     ) -> None:
         self.logprobs: list[torch.Tensor] = []
         self._model = model
-        self._stop = stop
+        self._ends = torch.tensor(sorted(ends))
+        self._walks = walks
         self._ended = torch.zeros(len(seeds), dtype=torch.bool)
         self._generators = (
-            [torch.Generator().manual_seed(seed % 2**63) for seed in seeds] if sampling.temperature else []
+            [torch.Generator(device).manual_seed(seed % 2**63) for seed in seeds] if sampling.temperature else []
         )
         self._device = device
         self._warpers: list[LogitsProcessor] = []
@@ -115,30 +143,28 @@ class SeededDraw(LogitsProcessor):
                 self._warpers.append(TopKLogitsWarper(sampling.top_k))
             if sampling.top_p < 1.0:
                 self._warpers.append(TopPLogitsWarper(sampling.top_p))
+            if sampling.min_p:
+                self._warpers.append(MinPLogitsWarper(sampling.min_p))
 
     def __call__(self, input_ids: torch.LongTensor, scores: Any) -> Any:
         raw = scores.float()
-        drawn = raw
+        drawn = constrained(raw, self._walks) if self._walks else raw
         for warper in self._warpers:
             drawn = warper(input_ids, drawn)
         if self._generators:
-            uniform = torch.stack([torch.rand(raw.shape[-1], generator=generator) for generator in self._generators])
-            drawn = drawn - torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7))).to(self._device)
+            drawn = drawn - torch.log(-torch.log(self._uniform(raw.shape[-1]).clamp(1e-20, 1 - 1e-7)))
         token = drawn.argmax(dim=-1, keepdim=True)
         logprobs = raw.log_softmax(dim=-1).gather(-1, token).squeeze(-1).cpu()
         if not bool((logprobs.isfinite() | self._ended).all()):
             raise NotFinite(self._model)
         self.logprobs.append(logprobs)
-        self._ended |= token.squeeze(-1).cpu() == self._stop
+        tokens = token.squeeze(-1).cpu()
+        self._ended |= torch.isin(tokens, self._ends)
+        for walk, taken in zip(self._walks, tokens.tolist(), strict=False):
+            walk.take(taken)
         return drawn
 
-
-class _Unwanted(StoppingCriteria):
-    """Ends the rows whose requests were given up. The other rows draw on unchanged."""
-
-    def __init__(self, rows: int, wanted: Callable[[int], bool]) -> None:
-        self._rows = rows
-        self._wanted = wanted
-
-    def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> Any:
-        return torch.tensor([not self._wanted(row) for row in range(self._rows)], device=input_ids.device)
+    def _uniform(self, tokens: int) -> torch.Tensor:
+        """Numbers in [0, 1), `[row, token]`, each row's from its own generator."""
+        rows = [torch.rand(tokens, generator=generator, device=self._device) for generator in self._generators]
+        return torch.stack(rows)

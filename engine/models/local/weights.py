@@ -13,21 +13,42 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from engine.models.adapters import WEIGHTS, check_adapter, unloadable_adapter
-from engine.models.local.files import weights_path
+from engine.models.local.files import source_of
 from engine.models.local.settings import LocalModelSettings
 from engine.models.local.tokenizer import first_line, translated_errors
 
 
 def load_base(settings: LocalModelSettings) -> PreTrainedModel:
-    """The frozen base model on its device. Raises `ConfigError` when it cannot be had, or not put there."""
+    """The frozen base model on its device. Raises `ConfigError` when it cannot be had, or not put there.
+
+    Of its generation_config.json only the tokens that end an answer are kept: transformers would apply the rest, such as a
+    repetition penalty, to every completion, and log-probabilities would not be the model's own.
+    """
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.dtype]
     with translated_errors(settings):
-        model: Any = AutoModelForCausalLM.from_pretrained(weights_path(settings.weights), dtype=dtype)
+        path, options = source_of(settings.weights)
+        model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, trust_remote_code=False, **options)
+    if options:
+        _forget_quantisation(model)
+    found = model.generation_config
+    model.generation_config = GenerationConfig(eos_token_id=found.eos_token_id, pad_token_id=found.pad_token_id)
     with translated_errors(settings, f"model.device={settings.device} cannot be used"):
         return model.to(settings.device).eval()
+
+
+def _forget_quantisation(model: Any) -> None:
+    """The weights of a GGUF file are plain numbers once they are loaded: let nothing take them for quantised ones."""
+    del model.config.quantization_config
+    model.hf_quantizer, model.is_quantized = None, False
+
+
+def end_tokens(model: Any) -> frozenset[int]:
+    """The tokens that end an answer by the model's own files; none where these name none."""
+    ends = model.generation_config.eos_token_id
+    return frozenset([ends] if isinstance(ends, int) else map(int, ends or ()))
 
 
 def put_adapter(base: PreTrainedModel, adapter: Path) -> Any:
