@@ -32,7 +32,6 @@ from engine.system import memory
 
 BEAT_SECONDS = 1.0
 COMMAND_SECONDS = 0.2
-MEMORY_SECONDS = 2.0
 GONE_SECONDS = 5.0
 
 
@@ -69,7 +68,7 @@ async def _work(run: Run, writer: EventWriter, gone: Callable[[RunGone], None] =
         for name, work in {
             "heartbeat": _beat(run, lose),
             "commands": _obey(run, writer, control),
-            "memory": _measure(writer),
+            "memory": memory.watch(memory.Sources(run=run.path), run.config.limits, control.holds, writer),
         }.items()
     ]
     for watcher in watchers:
@@ -179,12 +178,6 @@ async def _obey(run: Run, writer: EventWriter, control: Control) -> None:
                     writer.emit(StateChanged("stopping", f"asked by {sent.by}"))
                     control.stop()
         await asyncio.sleep(COMMAND_SECONDS)
-
-
-async def _measure(writer: EventWriter) -> None:
-    while True:
-        writer.emit(memory.measure())
-        await asyncio.sleep(MEMORY_SECONDS)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import time
 
 from engine.cli import exit_codes
 from engine.cli.common import lines
-from engine.core.events import HeldOutMeasured, Notice, StepEnded, UnitEnded, UpdateMade
+from engine.core.events import HeldOutMeasured, Notice, StateChanged, StepEnded, UnitEnded, UpdateMade
 from engine.core.output import note, say
 from engine.runs import supervisor
 from engine.runs.directory import FINAL_STATES, Run
@@ -17,12 +17,12 @@ from engine.runs.text import held_out_line, step_line, unit_line, waiting
 
 POLL_SECONDS = 0.2
 END_SECONDS = 10.0
-FOLLOWED = ("update_made", "step_ended", "unit_ended", "held_out_measured", "notice")
+FOLLOWED = ("update_made", "step_ended", "unit_ended", "held_out_measured", "notice", "state_changed")
 
 
 def follow(run: Run, seen: int) -> int:
     """Print a line for each finished step after event `seen` until the run ends; its exit code."""
-    skipped = ""
+    skipped, paused = "", False
     while True:
         ended = has_ended(run)
         for stored in run.stream(after=seen, kinds=FOLLOWED):
@@ -36,6 +36,12 @@ def follow(run: Run, seen: int) -> int:
                     say(unit_line(unit, run.state().steps, run.kind), flush=True)
                 case HeldOutMeasured() as measured:
                     say(held_out_line(measured), flush=True)
+                case StateChanged(state="paused", reason=reason):
+                    paused = True
+                    note(f"paused: {lines(reason)}" if reason else f"paused; to continue: {_to_continue(run)}")
+                case StateChanged(state="running") if paused:
+                    paused = False
+                    note("the run goes on")
                 case Notice(level="warning", message=message):  # an error is the reason that the last line gives
                     note(f"warning: {lines(message)}")
         if ended:
@@ -67,5 +73,10 @@ def _conclude(run: Run) -> int:
         reason = " (its engine was killed, or could not write how it ended); its log ends with:"
         reason += f"\n{supervisor.log_tail(run)}"
     note(f"skillos-engine: the run is {end.state} at {end.step} of {end.steps}{lines(reason)}")
-    note(f"To continue: skillos-engine resume {shlex.quote(str(run.path))}")
+    note(f"To continue: {_to_continue(run)}")
     return exit_codes.FAILED
+
+
+def _to_continue(run: Run) -> str:
+    """The command that continues a run."""
+    return f"skillos-engine resume {shlex.quote(str(run.path))}"

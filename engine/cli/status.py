@@ -13,8 +13,12 @@ from engine.config import ConfigError
 from engine.core.output import say
 from engine.core.text import printable
 from engine.runs.directory import Run
+from engine.runs.measured import lines, measured
 from engine.runs.status import Status, status
 from engine.runs.text import agreement_line, held_out_line, step_line, unit_line, waiting
+
+MOST = 500
+"""Characters of a reason."""
 
 
 def add_commands(commands: Commands) -> None:
@@ -23,7 +27,7 @@ def add_commands(commands: Commands) -> None:
 
 def _status(options: argparse.Namespace) -> int:
     with open_run(options) as run:
-        now = msgspec.structs.replace(status(run), note=_note(run))
+        now = msgspec.structs.replace(status(run), measured=measured(run), note=_note(run))
         if options.json:
             print_json(now)
             return 0
@@ -39,10 +43,12 @@ def _status(options: argparse.Namespace) -> int:
             say(step_line(step, now.steps, run.kind, now.skipped_updates.get(step.step, "")))
         for unit in now.units:
             say(unit_line(unit, now.steps, run.kind))
-        for measured in now.held_out:
-            say(held_out_line(measured))
+        for held_out in now.held_out:
+            say(held_out_line(held_out))
         if now.agreement is not None:
             say(agreement_line(now.agreement))
+        for line in lines(now.measured, now.used):
+            say(line)
         if (age := now.heartbeat_age_s) is not None:
             when = f"{age:.0f} s ago" if age >= 0 else f"{-age:.0f} s in the future (a clock was changed)"
             say(f"{waiting(now.pending_reviews)}; last heartbeat {when}")
@@ -59,7 +65,7 @@ def _note(run: Run) -> str:
 
 def summary_line(now: Status) -> str:
     """A run in one line."""
-    reason = f" ({printable(now.reason, 200)})" if now.reason else ""
+    reason = f" ({printable(now.reason, MOST)})" if now.reason else ""
     what = printable(f"{Path(now.path).name}: {now.kind} {now.profile}, {now.state}")
     return f"{what}{reason}, {now.step} of {now.steps}{', read-only' if now.read_only else ''}"
 

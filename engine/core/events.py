@@ -384,26 +384,40 @@ class CheckpointSaved(Event, frozen=True):
 
 class ProcessMemory(msgspec.Struct, frozen=True):
     """The memory of one process in bytes: resident on the host, and on the GPU (None: not reported). `name` is what it is
-    for the run ("engine", "trainer", "vllm", "workbench")."""
+    for the run ("engine", "trainer", "vllm", "workbench"), or "other …" where it belongs to no part of the run."""
 
     name: str
     pid: int
-    resident: int
+    resident: int | None
     gpu: int | None = None
 
 
-class MemoryMeasured(Event, frozen=True):
-    """Bytes of memory. `source` says where the figures come from; None means that the machine does not report it.
+class GpuMemory(msgspec.Struct, frozen=True):
+    """The memory of one GPU in bytes, of all its users. `shared`: it uses the host's memory, and has no total of its own
+    (None: not known). `reason` says why a figure is None."""
 
-    `pressure` is the share of the last 10 s in which some task waited for memory. `torch_allocated` and `torch_reserved` are
-    the engine's own on the GPU, and `kv_cache` is the share of a server's key-value cache that is in use. `reasons` says why
-    a figure is None, by its name.
+    name: str
+    total: int | None = None
+    used: int | None = None
+    shared: bool | None = None
+    reason: str = ""
+
+
+class MemoryMeasured(Event, frozen=True):
+    """Bytes of memory. `source` says where the figures come from; None means that it is not known, and `reasons` says why,
+    by the figure's name.
+
+    `total` and `available` are those of the pool that the run may use (`engine.system.memory`), in older logs 0 where they
+    were not known. `engine` is the resident set of the engine and its helpers, without model servers. `gpu` is what the run
+    uses of all GPUs, `gpus` each GPU. `pressure` is the share of the last 10 s in which some task waited for memory.
+    `torch_allocated` and `torch_reserved` are the engine's own on the GPU, and `kv_cache` is the share of a server's
+    key-value cache that is in use. `headroom` is what the guard keeps free; None: it is off, or in older logs.
     """
 
     source: str
-    total: int
-    available: int
-    engine: int
+    total: int | None
+    available: int | None
+    engine: int | None
     gpu: int | None = None
     processes: list[ProcessMemory] = []
     swap_used: int | None = None
@@ -413,6 +427,8 @@ class MemoryMeasured(Event, frozen=True):
     torch_reserved: int | None = None
     kv_cache: float | None = None
     reasons: dict[str, str] = {}
+    gpus: list[GpuMemory] = []
+    headroom: int | None = None
 
 
 class ServerMeasured(Event, frozen=True):
@@ -434,8 +450,8 @@ class ServerMeasured(Event, frozen=True):
 class ModelUse(msgspec.Struct, frozen=True):
     """What one role's model was used for since the run began. `cached` prompt tokens came from a prefix cache (None: not
     reported), `failures` are calls that gave no answer, `cost` is None where no prices are set. `seconds` are those of the
-    calls together. `unmeasured` are calls whose tokens are not known: likelihoods, prompts that were refused as too long, and
-    calls that were given up."""
+    calls together. `unmeasured` are calls whose tokens are not known: likelihoods, prompts that were refused as too long,
+    and calls that were given up."""
 
     role: str
     calls: int

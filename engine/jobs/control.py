@@ -95,8 +95,7 @@ class Control:
         if self._stop.is_set():
             return
         reason = self.holds.reason
-        state, what = ("paused", reason) if reason or self._at_gate else self._doing
-        self._report(state, what)
+        self._report(*(("paused", reason) if reason or self._at_gate else self._doing))
 
     async def interruptible(self, work: Coroutine[Any, Any, T], *, grace: float = 0.0) -> T:
         """The result of `work`. When a stop is asked for, `work` has `grace` seconds left; then it is cancelled.

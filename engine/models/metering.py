@@ -4,9 +4,9 @@
     models = meter.wrap(models, {"executor": prices, "curator": None, "judge": None})
     meter.report()                                  # emit `ModelsUsed` now, if anything changed
 
-Each call waits until nothing holds requests back, and is counted for its role. `ModelsUsed` is emitted at most once a second.
-When a cap of `[limits]` is reached, the run is paused with the reason; who resumes it allows as much again. A wrapped model can
-do what the model can: it is a `Scorer` and a `Chooser` where that is one.
+Each call waits until nothing holds requests back, and is counted for its role. `ModelsUsed` is emitted at most once a
+second. When a cap of `[limits]` is reached, the run is paused with the reason; who resumes it allows as much again.
+A wrapped model can do what the model can: it is a `Scorer` and a `Chooser` where that is one.
 """
 
 from __future__ import annotations

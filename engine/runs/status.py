@@ -29,6 +29,7 @@ from engine.core.registry import UnknownPart
 from engine.jobs.registry import JOBS
 from engine.runs.agreement import Agreement, agreement
 from engine.runs.directory import FINAL_STATES, Run
+from engine.runs.measured import Measured
 from engine.runs.measurements import measurements
 from engine.runs.process import LOCK_FILE, START_FILE, EngineProcess, engine_of, recorded, starting
 from engine.runs.rows import RunState
@@ -55,6 +56,7 @@ class Status(msgspec.Struct, frozen=True):
     `note` is that of the run's configuration, which a list of runs does not read: "" there.
     `engine_note` is "" or a sentence about the engine: from what `state` is inferred where the run's lock could not be
     asked, that the engine is suspended, or who else holds the lock. `used` is what the models were used for.
+    `measured` has the newest measurements of memory and servers; None in lists of runs.
     """
 
     run: str
@@ -78,6 +80,7 @@ class Status(msgspec.Struct, frozen=True):
     agreement: Agreement | None = None
     note: str = ""
     used: list[ModelUse] = []
+    measured: Measured | None = None
 
 
 def status(run: Run) -> Status:

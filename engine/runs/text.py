@@ -12,6 +12,8 @@ from engine.core.events import (
     FindingsAccepted,
     HeldOutMeasured,
     MeasurementStarted,
+    ModelsUsed,
+    ModelUse,
     Notice,
     PositionId,
     Progress,
@@ -127,6 +129,23 @@ def held_out_line(measured: HeldOutMeasured) -> str:
     return f"{after(measured.step, measured.groups)}: r_task {r_task}{error}{lost}"
 
 
+def use_line(use: ModelUse) -> str:
+    """What a role's model was used for: "executor: 240 calls, 9,100 + 1,200 tokens (38% cached), cost 0.05"."""
+    cached = use.cached_tokens
+    share = f" ({cached / use.prompt_tokens:.0%} of the prompts cached)" if cached and use.prompt_tokens else ""
+    tokens = f"{use.prompt_tokens:,} + {use.completion_tokens:,} tokens{share}" if use.calls > use.unmeasured else ""
+    retries = f"{use.retries:,} {'retry' if use.retries == 1 else 'retries'}" if use.retries else ""
+    parts = [
+        counted(use.calls, "call"),
+        tokens,
+        f"{use.unmeasured:,} of unknown length" if use.unmeasured else "",
+        retries,
+        f"{use.failures:,} without an answer" if use.failures else "",
+        f"cost {use.cost:,.2f}" if use.cost is not None else "",
+    ]
+    return printable(f"{use.role}: {', '.join(filter(None, parts))}")
+
+
 def event_line(event: AnyEvent | Unreadable) -> str:
     """Any event on one line: its kind and its main fields. A reason and a notice, which say what to do, are not cut."""
     match event:
@@ -150,6 +169,8 @@ def event_line(event: AnyEvent | Unreadable) -> str:
             what = f"{event.step}: {event.text} ({event.seconds:.1f} s)"
         case HeldOutMeasured():
             what = held_out_line(event)
+        case ModelsUsed():
+            what = "; ".join(use_line(use) for use in event.models)
         case EditProposed():
             edit = event.edit
             what = f"{edit.id} {edit.operation} {edit.skill}: {edit.provenance.reason}"

@@ -38,6 +38,7 @@ class EventWriter:
         self._failure: RunError | None = None
         self._urgent = False
         self._closing = False
+        self._listeners: list[Callable[[AnyEvent], None]] = []
         self._thread = threading.Thread(target=self._work, name=f"events of {name}", daemon=True)
         self._thread.start()
 
@@ -56,6 +57,13 @@ class EventWriter:
             self._queue.append((time.time(), event))
             self._emitted += 1
             self._changed.notify_all()
+
+        for hear in self._listeners:
+            hear(event)
+
+    def listen(self, hear: Callable[[AnyEvent], None]) -> None:
+        """Call `hear` with each event that is emitted from now on, in the thread that emits it. It must not raise."""
+        self._listeners.append(hear)
 
     def flush(self) -> None:
         """Return when every event emitted so far is committed. Raises `RunError` if that fails or takes `FLUSH_SECONDS`."""

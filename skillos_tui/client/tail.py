@@ -28,7 +28,7 @@ from engine.runs.status import shown_state
 from engine.skills.repo.layout import layout_of
 from skillos_tui.client.messages import EngineSeen, EventsRead, Notified, RepoRead
 from skillos_tui.client.records import recent
-from skillos_tui.model.view import FOLDED_AGAIN, FOLDED_RECENT, FOLDED_WHOLE
+from skillos_tui.model.view import FOLDED_AGAIN, FOLDED_NEWEST, FOLDED_RECENT, FOLDED_WHOLE
 
 if TYPE_CHECKING:
     from engine.skills.repo.watch import Changes
@@ -68,9 +68,9 @@ class Tail:
         trains = self.job is not None and self.job.trains
         whole = [*FOLDED_WHOLE, *([] if trains else ["episode_ended"])]
         after = recent(run, last, forks=self._forks)
-        memory = [stored for stored in run.tail(1, ["memory_measured"], last) if stored.id <= after]
+        newest = [stored for kind in FOLDED_NEWEST for stored in run.tail(1, [kind], last) if stored.id <= after]
         with self._posting:
-            self._post_events(chain(run.stream(0, whole, after), memory), live=False)
+            self._post_events(chain(run.stream(0, whole, after), newest), live=False)
             self._post_events(run.stream(after, [*FOLDED_WHOLE, *FOLDED_RECENT], last), live=False)
             self._last = last
         return last

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.config import note_of
 from engine.core.edit import OPEN, Edit, NotAllowed
 from engine.core.events import (
+    AdapterPublished,
     AnyEvent,
     CompletionMade,
     CurationMade,
@@ -29,11 +30,13 @@ from engine.core.events import (
     HeldOutMeasured,
     MeasurementStarted,
     MemoryMeasured,
+    ModelsUsed,
     Notice,
     PositionId,
     Progress,
     ProposalsWithheld,
     RunStarted,
+    ServerMeasured,
     State,
     StateChanged,
     StepEnded,
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
 Part = Literal["state", "skills", "transcript", "rewards", "memory", "review", "notice"]
 
 MAX_NOTICES = 50
+MAX_SERVERS = 8
 MAX_SUPERSEDED = 20
 """How many superseded edits are kept: a training run has thousands, and the log has all of them."""
 
@@ -70,7 +74,9 @@ FOLDED_WHOLE = (
     "notice",
 )
 """Event kinds with few events, which are read from the beginning of the log; of the others the newest are enough."""
-FOLDED_RECENT = (*EPISODE_KINDS, "memory_measured", "progress")
+FOLDED_NEWEST = ("memory_measured", "server_measured", "models_used", "adapter_published")
+"""Event kinds of which the newest event replaces all before it."""
+FOLDED_RECENT = (*EPISODE_KINDS, *FOLDED_NEWEST, "progress")
 """Event kinds with many events; the fold needs those of the last steps."""
 FOLDED_AGAIN = (
     *EPISODE_KINDS,
@@ -111,11 +117,11 @@ class RunView:
 
     `kind` is the name of the run's kind, "" before the run is open. `job` describes the kind; it is None when the package
     that adds the kind is not installed. `training` holds the episodes of the rollout that is followed; `trained` is true
-    after the first episode that is not held out. `progress` is the engine's present work, if it has reported any.
-    `withheld` counts the edits that were not queued, by reason, the newest last. `superseded` counts the edits that newer
-    ones replaced in a full queue; `edits` holds the newest of them. `unread` holds, for an edit that was decided
-    on here, the edit as the log has been read, and how many of its decisions are still to be read. `judged` is the newest
-    decision that a judge's model answered for.
+    after the first episode that is not held out. `progress` is the engine's present work, if it has reported any. `withheld`
+    counts the edits that were not queued, by reason, the newest last. `superseded` counts the edits that newer ones replaced
+    in a full queue; `edits` holds the newest of them. `servers` are the newest figures of each model server. `unread` holds,
+    for an edit that was decided on here, the edit as the log has been read, and how many of its decisions are still to be
+    read. `judged` is the newest decision that a judge's model answered for.
     """
 
     kind: str = ""
@@ -144,6 +150,9 @@ class RunView:
     withheld: dict[str, int] = field(default_factory=dict)
     superseded: int = 0
     memory: MemoryMeasured | None = None
+    servers: dict[str, ServerMeasured] = field(default_factory=dict)
+    used: ModelsUsed | None = None
+    published: AdapterPublished | None = None
     notices: list[Notice] = field(default_factory=list)
     damage: list[Notice] = field(default_factory=list)
 
@@ -267,6 +276,7 @@ class RunView:
             for step in [step for step in table if step > event.resumed_from]:
                 del table[step]
         self.training.restart()
+        self.servers = {}
         if self.measurement:
             self.measurement.followed.restart()
         self._end_phase("measuring", "rollouts", "update")
@@ -276,7 +286,7 @@ class RunView:
         self.state, self.reason = event.state, event.reason
         if event.state != "running":
             self.progress = None
-        return {"state"}
+        return {"state", "memory"}
 
     def _progress(self, event: Progress) -> set[Part]:
         self.progress = event
@@ -408,6 +418,20 @@ class RunView:
         self.memory = event
         return {"memory"}
 
+    def _server(self, event: ServerMeasured) -> set[Part]:
+        if event.server not in self.servers and len(self.servers) >= MAX_SERVERS:
+            return set()
+        self.servers[event.server] = event
+        return {"memory"}
+
+    def _used(self, event: ModelsUsed) -> set[Part]:
+        self.used = event
+        return {"memory"}
+
+    def _published(self, event: AdapterPublished) -> set[Part]:
+        self.published = event
+        return {"rewards"}
+
     def _notice(self, event: Notice) -> set[Part]:
         self.notices = [*self.notices[1 - MAX_NOTICES :], event]
         return {"notice"}
@@ -451,6 +475,9 @@ _RULES: dict[type, Callable[[RunView, Any], set[Part]]] = {
     EditDecided: RunView._edit_decided,
     ProposalsWithheld: RunView._withheld,
     MemoryMeasured: RunView._memory,
+    ServerMeasured: RunView._server,
+    ModelsUsed: RunView._used,
+    AdapterPublished: RunView._published,
     Notice: RunView._notice,
     Unreadable: RunView._unreadable,
 }

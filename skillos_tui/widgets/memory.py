@@ -1,59 +1,211 @@
-"""Memory: total, free, used by the engine and by the GPU, and the source of the figures.
+"""Memory and model servers: what is free, what each process has, what the servers report, what the models were used for.
 
-A figure that the machine does not report is "n/a", never 0.
+A figure that is not known is "n/a", never 0, and its reason is shown where there is room. The lines are in the order of
+their importance: a low pane shows the first ones, and scrolls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from engine.core.events import MemoryMeasured
-from skillos_tui.render.text import Line, line
+import msgspec
+
+from engine.core.events import GpuMemory, MemoryMeasured, ModelUse, ProcessMemory, ServerMeasured
+from engine.runs.measured import NOT_KNOWN, size
+from skillos_tui.model.view import RunView
+from skillos_tui.render.text import Line, clip, line, short, widest
 from skillos_tui.widgets.pane import Pane
 
-NOT_KNOWN = "n/a"
 LITTLE = 0.1
+LABEL = 10
+LOW, TALL = 5, 12
+"""A pane lower than `LOW` has engine and GPU on one line; one of at least `TALL` lines lists the processes."""
+BAR = range(6, 25)
+PRESSED = 0.01
+"""Pressure below this is not shown: it comes and goes."""
+SERVERS = 4
+MAX_REASONS = 12
 
 
 class MemoryPane(Pane):
-    """The newest measurement of memory."""
+    """The newest measurement of memory, and of the model servers."""
 
     def __init__(self, title: str, *, id: str | None = None, classes: str = "pane") -> None:
         super().__init__(title, id=id, classes=classes)
-        self.measured: MemoryMeasured | None = None
+        self.view = RunView()
 
-    def show(self, measured: MemoryMeasured | None) -> None:
-        """Show this measurement."""
-        self.measured = measured
+    def show(self, view: RunView) -> None:
+        """Show the memory of this run as it is now."""
+        self.view = view
         self.renew()
 
     def build(self, width: int, height: int) -> Sequence[Line]:
-        if self.measured is None:
-            return [line("muted:The engine has not measured it yet.")]
-        return memory_lines(self.measured, width, height)
+        return memory_lines(self.view, width, height)
 
 
-def memory_lines(measured: MemoryMeasured, width: int, height: int) -> list[Line]:
-    """One measurement as lines, with a bar of what is in use where there is room for it."""
-    engine, gpu = _size(measured.engine), _size(measured.gpu)
-    free, total = _size(measured.available), _size(measured.total)
+def memory_lines(view: RunView, width: int, height: int) -> list[Line]:
+    """What is known of the memory, the servers and the use of the models."""
+    measured = view.memory
+    why = view.reason.strip() if view.state == "paused" else ""
+    paused = [_fact("paused", f"warn:{clip(why, 600)}")] if why else []
+    named = len(view.servers) > 1
+    servers = [row for server in [*view.servers.values()][:SERVERS] for row in _server(server, named=named)]
+    used = [_fact("tokens", *_used(view.used.models))] if view.used is not None and view.used.models else []
+    if measured is None:
+        return [line("muted:The engine has not measured it yet."), *paused, *servers, *used]
+    source = _fact("source", f"muted:{clip(measured.source, 200)}")
+    unknown = [
+        _fact(NOT_KNOWN, f"muted:{clip(f'{name}: {why}', 200)}")
+        for name, why in [*measured.reasons.items()][:MAX_REASONS]
+    ]
+    first = [_available(measured, width), *_strain(measured), *paused, *servers]
+    return [*first, *_processes(measured, height), *used, source, *(unknown if height >= TALL else [])]
+
+
+def _fact(label: str, *spans: str) -> Line:
+    """A line of one label; the spans are written "style:text"."""
+    return line(f"muted:{label:<{LABEL}}", *spans, indent=LABEL)
+
+
+def _available(measured: MemoryMeasured, width: int) -> Line:
+    """What is available of the pool, with a bar of what is in use, and what the guard keeps free."""
+    if not measured.total:
+        measured = msgspec.structs.replace(measured, total=None, available=None)  # as older logs write it
+    free, total = size(measured.available), size(measured.total)
     if free.endswith(" GiB") and total.endswith(" GiB"):
         free = free.removesuffix(" GiB")
-    available = line("muted:available ", f":{free}", f"muted: / {total}", indent=10)
-    source = line("muted:source    ", f"muted:{measured.source}", indent=10)
-    if height < 5:
-        return [available, line("muted:engine    ", f":{engine}", "muted:   GPU ", f":{gpu}"), source]
-    taken = 1 - measured.available / measured.total if measured.total > 0 else 0.0
-    cells = max(4, min(24, width - 10))
+    spans = [f":{free}", f"muted: / {total}"]
+    if not measured.total or measured.available is None:
+        return _fact("available", *spans, *_why(measured, "available"))
+    guard = [f"muted:, guard at {size(measured.headroom)}"] if measured.headroom else []
+    used = LABEL + len(free) + len(total) + 3 + 2
+    cells = min(BAR[-1], width - used)
+    if cells < BAR[0]:
+        return widest(width, _fact("available", *spans, *guard), _fact("available", *spans))
+    taken = min(1.0, max(0.0, 1 - measured.available / measured.total))
     full = round(taken * cells)
-    style = "warn" if 1 - taken < LITTLE else "chart"
-    bar = line("muted:in use    ", f"{style}:{'━' * full}", f"axis:{'━' * (cells - full)}")
-    return [bar, available, line("muted:engine    ", f":{engine}"), line("muted:GPU       ", f":{gpu}"), source]
+    little = 1 - taken < LITTLE or measured.available < (measured.headroom or 0)
+    bar = [f"{'warn' if little else 'chart'}:  {'━' * full}", f"axis:{'━' * (cells - full)}"]
+    return widest(width, _fact("available", *spans, *bar, *guard), _fact("available", *spans, *bar))
 
 
-def _size(count: int | None) -> str:
-    """Bytes in MiB or GiB; "n/a" when not known (a total of zero is not known either)."""
-    if not count:
-        return NOT_KNOWN
-    mebibytes = count / 2**20
-    return f"{mebibytes / 1024:.1f} GiB" if mebibytes >= 1024 else f"{mebibytes:.0f} MiB"
+def _why(measured: MemoryMeasured, name: str) -> list[str]:
+    """Why a figure is not known, where there is a reason."""
+    why = measured.reasons.get(name)
+    return [f"muted:: {clip(why, 120)}"] if why else []
+
+
+def _strain(measured: MemoryMeasured) -> list[Line]:
+    """Pressure and swap, where there are any."""
+    found = []
+    if measured.pressure is not None and measured.pressure >= PRESSED:
+        found.append(("pressure", f"{measured.pressure:.0%}"))
+    if measured.swap_used:
+        found.append(("swap", f"{size(measured.swap_used)} / {size(measured.swap_total)}"))
+    if not found:
+        return []
+    (label, first), *rest = found
+    return [_fact(label, *_joined([f"warn:{first}", *(f"warn:{name} {value}" for name, value in rest)]))]
+
+
+def _processes(measured: MemoryMeasured, height: int) -> Iterator[Line]:
+    """What the engine and the other processes have, on the host and on the GPU."""
+    engine = f":{size(measured.engine or None)}"
+    gpu = _gpu(measured)
+    if height < LOW and len(measured.processes) <= 1:
+        yield line("muted:engine    ", engine, "muted:   GPU ", *gpu, indent=LABEL)
+    elif height >= TALL:
+        yield _fact("engine", engine, *_why(measured, "engine"))
+        for one in measured.processes:
+            parts = [size(one.resident), *([f"GPU {size(one.gpu)}"] if one.gpu is not None else [])]
+            yield _fact("", f":{clip(one.name, 40)}", f"muted: (pid {one.pid})  ", f":{', '.join(parts)}")
+        yield _fact("GPU", *gpu)
+    else:
+        others = [_share(name, found) for name, found in _by_name(measured.processes).items() if name != "engine"]
+        yield _fact("engine", *_joined([engine, *others]))
+        yield _fact("GPU", *gpu)
+    if measured.torch_reserved is not None:
+        yield _fact(
+            "torch", f":{size(measured.torch_allocated)}", f"muted: allocated, {size(measured.torch_reserved)} reserved"
+        )
+
+
+def _by_name(processes: Sequence[ProcessMemory]) -> dict[str, list[ProcessMemory]]:
+    found: dict[str, list[ProcessMemory]] = {}
+    for one in processes:
+        found.setdefault(one.name, []).append(one)
+    return found
+
+
+def _share(name: str, processes: Sequence[ProcessMemory]) -> str:
+    """What the processes of one name have together: "vllm 2.1 GiB + GPU 61.2 GiB"."""
+    host = [one.resident for one in processes if one.resident is not None]
+    gpu = [one.gpu for one in processes if one.gpu is not None]
+    parts = [size(sum(host))] if host else []
+    parts += [f"GPU {size(sum(gpu))}"] if gpu else []
+    return f":{clip(name, 24)} {' + '.join(parts) or NOT_KNOWN}"
+
+
+def _gpu(measured: MemoryMeasured) -> list[str]:
+    """What the run uses of the GPUs, or why that is not known, and each GPU."""
+    spans = [f":{size(measured.gpu)}"]
+    if measured.gpu is None:
+        spans += _why(measured, "gpu")
+    for gpu in measured.gpus[:8]:
+        spans += ["axis: · ", f"muted:{_device(gpu)}"]
+    return spans
+
+
+def _device(gpu: GpuMemory) -> str:
+    """One GPU: its name, what all its users have, and of how much."""
+    name = clip(gpu.name, 40)
+    if gpu.shared:
+        return f"{name}, shares the host's memory"
+    if gpu.total is None:
+        return f"{name} {NOT_KNOWN}{f' ({clip(gpu.reason, 120)})' if gpu.reason else ''}"
+    return f"{name} {size(gpu.used)} / {size(gpu.total)} in use"
+
+
+def _server(server: ServerMeasured, *, named: bool) -> Iterator[Line]:
+    """What a server reports of itself, on one line or two."""
+    address = clip(server.server, 60)
+    load = [
+        f":{short(count)} {what}"
+        for count, what in ((server.running, "running"), (server.waiting, "waiting"))
+        if count is not None
+    ]
+    if server.generation_rate is not None:
+        load.append(f":{short(round(server.generation_rate))} tokens/s out")
+    if server.prompt_rate is not None:
+        load.append(f":{short(round(server.prompt_rate))} in")
+    cache = [
+        f"{'warn' if name == 'KV cache' and share > 1 - LITTLE else ''}:{name} {share:.0%}"
+        for name, share in (("KV cache", server.kv_cache), ("prefix hits", server.prefix_hits))
+        if share is not None
+    ]
+    if named or not (load or cache):
+        yield _fact("server", f":{address}", *([] if load or cache else ["muted: reports nothing of itself"]))
+    if load:
+        yield _fact("" if named else "server", *_joined(load))
+    if cache:
+        yield _fact("" if named or load else "server", *_joined(cache), *([] if named else [f"muted:  {address}"]))
+
+
+def _used(models: Sequence[ModelUse]) -> list[str]:
+    """Tokens and money of each role: "executor 1.2M in, 40.0k out, 78% cached, cost 0.42"."""
+    found = []
+    for use in models[:8]:
+        parts = [f"{short(use.prompt_tokens)} in", f"{short(use.completion_tokens)} out"]
+        if use.cached_tokens is not None and use.prompt_tokens > 0:
+            parts.append(f"{use.cached_tokens / use.prompt_tokens:.0%} cached")
+        if use.cost is not None:
+            parts.append(f"cost {use.cost:,.4g}" if use.cost < 1 else f"cost {use.cost:,.2f}")
+        if use.failures:
+            parts.append(f"{short(use.failures)} failed")
+        found.append(f":{clip(use.role, 16)} {', '.join(parts)}")
+    return _joined(found)
+
+
+def _joined(spans: Sequence[str]) -> list[str]:
+    """The spans with a dot between them."""
+    return [part for at, span in enumerate(spans) for part in (["axis: · "] if at else []) + [span]]

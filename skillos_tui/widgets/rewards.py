@@ -15,7 +15,7 @@ from engine.core.text import counted
 from engine.runs.agreement import agreement
 from skillos_tui.model.view import RunView
 from skillos_tui.render.chart import Values, bars, bounds, braille
-from skillos_tui.render.text import Line, crop, fit, line, short, widest, width_of
+from skillos_tui.render.text import Line, clip, crop, fit, line, short, widest, width_of
 from skillos_tui.render.verdict import verdict_of
 from skillos_tui.widgets.pane import Pane
 
@@ -50,7 +50,12 @@ class RewardPane(Pane):
     def build(self, width: int, height: int) -> Sequence[Line]:
         facts = reward_facts(self.view)
         if not self.view.steps and not self.view.outcomes:
-            return [line("muted:No step has ended yet."), *_held_out_line(self.view, width)]
+            return [
+                line("muted:No step has ended yet."),
+                *_held_out_line(self.view, width),
+                *_unproved_line(self.view, width),
+                *_judge_line(self.view, width),
+            ]
         said = _judge_line(self.view, width)
         height -= len(said)
         parts = max(PARTS, *(LABEL + GAP + cell_len(value) for _, value, _ in facts))
@@ -67,14 +72,15 @@ def curves(view: RunView, width: int, height: int) -> list[Line]:
     width = max(8, width - AXIS)
     total = max(view.planned, len(values), 2)
     foot = height > 6
-    rows = max(2, height - 1 - bool(view.held_out) - foot * (2 if composite else 1))
+    above = [*_held_out_line(view, width + AXIS), *_unproved_line(view, width + AXIS)]
+    rows = max(2, height - 1 - len(above) - foot * (2 if composite else 1))
     low, high = bounds(values, least=0.2)
     labels = [""] * rows
     labels[0], labels[-1] = f"{high:.2f}", f"{low:.2f}"
     drawn = braille(values, total, width, rows, low, high)
     newest = f"muted:   r {_last(composite)}" if composite else ""
     lines = [
-        *_held_out_line(view, width + AXIS),
+        *above,
         widest(
             width + AXIS,
             line(f"muted:{'':{AXIS}}", f"chart:{name} {_last(values)}", newest),
@@ -157,6 +163,7 @@ def reward_facts(view: RunView) -> list[Fact]:
         facts.append(_number("reward std", last.reward_std, zero))
         facts.append(("measured", short(last.measured), ""))
         facts.append(("unmeasured", short(last.unmeasured), "warn" if last.unmeasured else "muted"))
+    facts += _published(view)
     facts.append(_invalid_actions(last.invalid_action_rate))
     facts.append(("calls", _operations(last), ""))
     facts.append(("bad calls", short(last.invalid_calls), "" if last.invalid_calls else "muted"))
@@ -188,6 +195,30 @@ def _losses(view: RunView, last: StepEnded) -> list[Fact]:
         ),
     ]
     return [(label, text, "warn") for label, count, text in counts if count > 0]
+
+
+def _published(view: RunView) -> list[Fact]:
+    """Which adapter answers as the curator, and whether that was proved."""
+    published = view.published
+    if published is None:
+        return []
+    return [
+        ("curator", f"v{published.step} not proved", "warn")
+        if published.unmeasured
+        else ("curator", f"v{published.step} proved", "good")
+    ]
+
+
+def _unproved_line(view: RunView, width: int) -> list[Line]:
+    """Why it could not be proved which adapter answers; no line where it was."""
+    published = view.published
+    if published is None or not published.unmeasured:
+        return []
+    name, why = f"curator-v{published.step}", f"warn:not distinguishable from v{published.step - 1}"
+    reason = f"muted: ({clip(published.unmeasured, 200)})"
+    return [
+        widest(width, line(f"warn:{name} ", why, reason), line(f"warn:{name} ", why), line(f"warn:{name} not proved"))
+    ]
 
 
 def _outcome_facts(view: RunView) -> list[Fact]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Literal
 
 from engine.core.holds import Holds
@@ -26,6 +27,8 @@ LONG_SECONDS = 10.0
 FIRST_SECONDS = 1.0
 MOST_SECONDS = 30.0
 """The waits between probes."""
+DAY_SECONDS = 86_400.0
+"""A server may ask for no longer wait than this."""
 PROBE_SECONDS = 10.0
 """How long a probe may take."""
 
@@ -51,8 +54,9 @@ class Breaker:
         self._on_change = on_change
         self._waiting = waiting
         self._wait = FIRST_SECONDS
+        self._asked = asyncio.Event()
         self._recovering: asyncio.Task[None] | None = None
-        self._last_answer = time.monotonic()
+        self._since = 0.0  # the first of the failures in succession
 
     @property
     def hold(self) -> str:
@@ -62,18 +66,18 @@ class Breaker:
     def answered(self) -> None:
         """The server answered; an error that is final is an answer too."""
         self.unanswered = 0
-        self._last_answer = time.monotonic()
         if self.state != "closed":
             self._close()
 
     def failed(self, error: Retryable) -> None:
         """A request failed."""
+        now = time.monotonic()
+        if not self.unanswered:
+            self._since = now
         self.unanswered += 1
-        enough = self.unanswered >= FAILURES
-        if isinstance(error, Busy):
-            silent = time.monotonic() - self._last_answer >= BUSY_SECONDS
-            enough = (enough and silent) or (error.after or 0.0) >= LONG_SECONDS
-        if self.state == "half open" or (self.state == "closed" and enough):
+        silent = now - self._since
+        enough = self.unanswered >= FAILURES and (silent >= BUSY_SECONDS or not isinstance(error, Busy))
+        if self.state == "half open" or enough or (error.after or 0.0) >= LONG_SECONDS:
             self.open(error)
 
     def open(self, error: Retryable) -> None:
@@ -82,7 +86,7 @@ class Breaker:
             self._wait = FIRST_SECONDS
         if self.state != "open":
             self.state = "open"
-            self._wait = max(self._wait, error.after or 0.0)
+            self._wait = max(self._wait, min(error.after or 0.0, DAY_SECONDS))
             self._tell(error)
             self._on_change()
             self._recovering = asyncio.create_task(self._recover(), name=f"probing {self._name}")
@@ -101,22 +105,36 @@ class Breaker:
 
     def _tell(self, error: Retryable) -> None:
         does = "takes no requests" if isinstance(error, Busy) else "does not answer"
+        after = f" {self._wait:.0f} s from now" if self._wait > MOST_SECONDS else ""
         self._holds.hold(
             self.hold,
-            f"the server {self._name} {does} ({error.reason}); it is asked again until it does, and the run then goes on",
+            f"the server {self._name} {does} ({error.reason}); the run waits, asks it again{after}, and goes on when it "
+            "answers; resume the run to ask it at once",
+            on_resume=lambda: self._ask_now(error),
         )
+
+    def _ask_now(self, error: Retryable) -> None:
+        """A person resumes the run: probe at once, and let it wait until then."""
+        if self.state == "open":
+            self._asked.set()
+        self._tell(error)
 
     async def _recover(self) -> None:
         """Probe until the server answers, then let one call try."""
         while True:
-            await asyncio.sleep(self._wait)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._wait):
+                    await self._asked.wait()
+            self._asked.clear()
             self._wait = min(MOST_SECONDS, 2 * self._wait)
             if (error := await self._probed()) is None:
                 break
+            self._wait = max(self._wait, min(error.after or 0.0, DAY_SECONDS))
             self._tell(error)
-        self.state = "half open"
-        self._on_change()
-        if not self._waiting():
+        if self._waiting():
+            self.state = "half open"
+            self._on_change()
+        else:
             self._close()
 
     async def _probed(self) -> Retryable | None:

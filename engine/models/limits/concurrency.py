@@ -2,8 +2,8 @@
 
     concurrency = Concurrency(ceiling=64)
     concurrency.limit                                   # at first 8; always 1 to 64
-    concurrency.answered(seconds, tokens, full=True)    # an answer; `full`: as many were in work as the limit allows
-    concurrency.refused()                               # the server takes no more (429)
+    concurrency.answered(tokens, full=True)             # an answer, with as many calls in work as the limit allows
+    concurrency.refused(began)                          # the server took no more (429)
     concurrency.measured(event)                         # what the server reports of itself
 
 Additive increase, multiplicative decrease: it doubles with each round of answers until the first sign of a limit, and grows
@@ -13,6 +13,7 @@ latency that grows while the tokens a second do not.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -23,7 +24,7 @@ FULL_CACHE = 0.95
 HIGH_CACHE = 0.85
 """Shares of the key-value cache from which requests are fewer, and from which they are no more than now."""
 REST_SECONDS = 2.0
-"""After it became fewer, no earlier sign counts again for this long."""
+"""After it became fewer, what the server reports does not count again for this long."""
 WORSE = 0.85
 """A greater concurrency that gives less than this share of the best throughput is not worth it."""
 WINDOW = 16
@@ -39,7 +40,7 @@ class Concurrency:
         self._limit = float(min(ceiling, START))
         self._doubling = True
         self._growing = True  # as far as the server's own measures say
-        self._rested = clock()
+        self._changed = -math.inf  # when it last became fewer
         self._best: tuple[float, float] | None = None  # throughput, and the limit that it was reached with
         self._begin_window()
 
@@ -48,10 +49,9 @@ class Concurrency:
         """The most requests at the same time, now."""
         return max(1, int(self._limit))
 
-    def answered(self, seconds: float, tokens: int, *, full: bool) -> None:
-        """An answer of so many tokens after so many seconds."""
+    def answered(self, tokens: int, *, full: bool) -> None:
+        """An answer of so many tokens; `full`: as many calls were in work as the limit allows."""
         self._answers += 1
-        self._seconds += seconds
         self._tokens += max(1, tokens)
         self._all_full &= full
         if full and self._growing:
@@ -60,9 +60,11 @@ class Concurrency:
             self._compare()
             self._begin_window()
 
-    def refused(self) -> None:
-        """The server takes no more."""
-        self._fewer(0.5)
+    def refused(self, began: float) -> None:
+        """The server took no more when a request came that `began` then. Those that began before the last change do not
+        count again."""
+        if began >= self._changed:
+            self._fewer(0.5)
 
     def restart(self) -> None:
         """The server was away, and answers again."""
@@ -73,18 +75,17 @@ class Concurrency:
         """What the server reports of itself."""
         cache, waiting, running = event.kv_cache or 0.0, event.waiting or 0, event.running or 0
         self._growing = cache < HIGH_CACHE and waiting <= max(1, running // 4)
-        if cache >= FULL_CACHE or waiting > max(4, running):
+        full = cache >= FULL_CACHE or waiting > max(4, running)
+        if full and self._clock() >= self._changed + REST_SECONDS:
             self._fewer(0.75)
 
     def _fewer(self, share: float) -> None:
-        now = self._clock()
-        if now >= self._rested:
-            self._limit, self._doubling = max(1.0, self._limit * share), False
-            self._rested = now + REST_SECONDS
+        self._limit, self._doubling = max(1.0, self._limit * share), False
+        self._changed = self._clock()
 
     def _begin_window(self) -> None:
         self._answers = self._tokens = 0
-        self._seconds = 0.0
+        self._began = self._clock()
         self._all_full = True
 
     def _compare(self) -> None:
@@ -92,7 +93,7 @@ class Concurrency:
         work changes."""
         if not self._all_full:
             return
-        throughput = self._tokens / max(self._seconds, 1e-9) * self._limit  # Little's law
+        throughput = self._tokens / max(self._clock() - self._began, 1e-9)
         if self._best is None or throughput >= self._best[0]:
             self._best = (throughput, self._limit)
             return

@@ -51,8 +51,15 @@ class _Call:
     def __init__(self, ticket: int) -> None:
         self.ticket = ticket
         self.failures = self.refusals = self.trials = 0
+        self.began = 0.0
+        self.trial = False
+        """Whether its present attempt is the trial of a half-open breaker."""
         self.answers: int | None = None
         """How many calls the server had answered at the first failure."""
+
+    def start_again(self, ticket: int) -> None:
+        """Forget the failures, which were those of the server."""
+        self.ticket, self.failures, self.answers = ticket, 0, None
 
 
 class Gateway:
@@ -110,28 +117,27 @@ class Gateway:
         """One attempt, in its turn. Raises `Retryable` and what `attempt` raises."""
         with self._holds.uncounted():
             turn = await self._turn(call)
-        trial = self._breaker.state == "half open"
+        call.trial = self._breaker.state == "half open"
         try:
             with self._holds.uncounted():
                 await asyncio.sleep(max(self._requests.take(1), self._tokens.take(tokens)))
-            began, full = time.monotonic(), self._line.working >= self._line.capacity
+            call.began = time.monotonic()
+            full = self._line.working >= self._line.capacity
             result = await self._limited(attempt)
             used = result.usage.prompt + result.usage.completion if isinstance(result, Completion) else 0
-            self._concurrency.answered(time.monotonic() - began, used, full=full)
+            self._concurrency.answered(used, full=full)
             self._tokens.take(used - tokens if used else 0)
             self._answered()
             return result
-        except Retryable:
-            call.trials += trial
+        except Retryable as error:
             self._tokens.take(-tokens)
+            self._failed(call, error)
             raise
         except Exception:
             self._answered()  # a final error is an answer, too
             raise
         finally:
-            self._line.leave(turn)
-            if not self._line.working and not self._line.waiting:
-                self._breaker.idle()
+            self._leave(turn)
 
     async def _turn(self, call: _Call) -> int:
         """A turn at a time at which requests may be sent."""
@@ -141,11 +147,16 @@ class Gateway:
                 await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
                 await self._holds.passed(besides=self._breaker.hold)
             except asyncio.CancelledError:
-                self._line.leave(turn)
+                self._leave(turn)
                 raise
             if self._breaker.state != "open":
                 return turn
             self._line.leave(turn)
+
+    def _leave(self, turn: int) -> None:
+        self._line.leave(turn)
+        if not self._line.working and not self._line.waiting:
+            self._breaker.idle()
 
     async def _limited(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """The attempt, within `answer_seconds`."""
@@ -164,32 +175,35 @@ class Gateway:
         self._breaker.answered()
         self._set_capacity()
 
-    def _after(self, call: _Call, error: Retryable) -> float:
-        """How long a call waits before it joins the line again. Raises `ModelUnavailable` where it does not."""
+    def _failed(self, call: _Call, error: Retryable) -> None:
+        """Take in a failure, before the call leaves its turn to another."""
         call.answers = self._answers if call.answers is None else call.answers
-        alone = self._answers == call.answers  # nobody was answered since its first failure
         self._failing.add(call)
-        self._breaker.failed(error)
+        call.trials += call.trial
+        if call.trial or self._breaker.state == "closed":
+            self._breaker.failed(error)
         if isinstance(error, Busy):
             call.refusals += 1
-            self._concurrency.refused()
+            self._concurrency.refused(call.began)
             self._set_capacity()
         else:
             call.failures += 1
-        if self._breaker.state == "open":
+
+    def _after(self, call: _Call, error: Retryable) -> float:
+        """How long a call that failed waits before it joins the line again. Raises `ModelUnavailable` where it does not."""
+        if self._breaker.state != "closed":
             if self._probes and call.trials >= TRIALS and self._failing == {call}:
                 raise self._unavailable(error)
-            call.failures = 0
-            call.ticket = next(self._tickets)  # behind the others: the next trial is another call's
+            call.start_again(next(self._tickets))  # behind the others: the next trial is another call's
             return 0.0
         if isinstance(error, Busy):
             return self._after_refusal(call, error)
-        if call.failures > self._settings.retries or not self._budget.take():
-            if not alone:
-                raise self._unavailable(error)
+        if call.failures > self._settings.retries and self._answers == call.answers:  # nobody was answered meanwhile
             self._breaker.open(error)
-            call.failures = 0
+            call.start_again(next(self._tickets))
             return 0.0
+        if call.failures > self._settings.retries or not self._budget.take():
+            raise self._unavailable(error)
         return max(error.after or 0.0, self._back_off(call.failures))
 
     def _after_refusal(self, call: _Call, error: Busy) -> float:

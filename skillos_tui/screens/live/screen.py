@@ -90,7 +90,7 @@ class LiveScreen(FullScreen):
         if "rewards" in parts:
             self.query_one(RewardPane).show(app.view)
         if "memory" in parts:
-            self.query_one(MemoryPane).show(app.view.memory)
+            self.query_one(MemoryPane).show(app.view)
 
     def _show_notice(self) -> None:
         """Show what happened since the last visit, else the newest warning or error that was not dismissed."""

@@ -1,0 +1,124 @@
+"""The memory that the run may use: the host's, or the control group's where that is less.
+
+pool = measure_pool(files)
+pool.available / pool.total
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from engine.system.memory import kernel
+from engine.system.memory.sources import Files
+
+CGROUP = "/sys/fs/cgroup"
+MEMINFO = "/proc/meminfo"
+UNLIMITED = 2**60
+"""What version 1 reports for a group without a limit is larger than this."""
+MAX_DEPTH = 32
+"""The most levels of control groups that are looked at."""
+
+
+class Pool(msgspec.Struct, frozen=True):
+    """Sizes in bytes; None, with a reason by the figure's name, where the machine does not report it.
+
+    `host` is MemTotal, also where the pool is a control group's. `source` says what `total` and `available` are.
+    """
+
+    source: str
+    total: int | None
+    available: int | None
+    host: int | None = None
+    swap_used: int | None = None
+    swap_total: int | None = None
+    pressure: float | None = None
+    reasons: dict[str, str] = {}
+
+
+class Group(msgspec.Struct, frozen=True):
+    """A control group with a limit: its folder, and its bytes."""
+
+    folder: str
+    limit: int
+    available: int
+
+
+def measure_pool(files: Files) -> Pool:
+    """The pool now. Raises nothing."""
+    reasons: dict[str, str] = {}
+    sizes = kernel.meminfo(_text(files, MEMINFO) or "")
+    total, available = sizes.get("MemTotal"), sizes.get("MemAvailable")
+    for name, value in (("total", total), ("available", available)):
+        if value is None:
+            reasons[name] = f"{MEMINFO} does not report it"
+    source, psi, host = MEMINFO, "/proc/pressure/memory", total
+    group = min(limited_groups(files), key=lambda group: group.available, default=None)
+    if group is not None and (total is None or group.limit < total):
+        source = f"control group, limit {gib(group.limit)}"
+        total, available = group.limit, min(group.available, group.limit if available is None else available)
+        psi = f"{group.folder}/memory.pressure" if _text(files, f"{group.folder}/memory.pressure") else psi
+        reasons = {}
+    pressure = kernel.pressure(_text(files, psi) or "")
+    if pressure is None:
+        reasons["pressure"] = f"{psi} does not report it"
+    swap_total, swap_free = sizes.get("SwapTotal"), sizes.get("SwapFree")
+    swap_used = None if swap_total is None or swap_free is None else max(0, swap_total - swap_free)
+    if swap_used is None:
+        reasons["swap"] = f"{MEMINFO} does not report it"
+    return Pool(source, total, available, host, swap_used, swap_total, pressure, reasons)
+
+
+def limited_groups(files: Files) -> Iterator[Group]:
+    """The control groups of this process that have a limit, of version 1 or 2, from the innermost to the outermost."""
+    for row in (_text(files, "/proc/self/cgroup") or "").splitlines()[:64]:
+        number, _, rest = row.partition(":")
+        controllers, _, path = rest.partition(":")
+        if "memory" in controllers.split(","):
+            yield from _groups(files, f"{CGROUP}/memory", path, _version_1)
+        elif number == "0" and not controllers:
+            yield from _groups(files, CGROUP, path, _version_2)
+
+
+def _groups(files: Files, root: str, path: str, read: Callable[[Files, str], Group | None]) -> Iterator[Group]:
+    """The groups with a limit from `path` up to the root. Inside a container the path may be the host's, and not exist."""
+    parts = [part for part in path.split("/") if part not in ("", ".", "..")][:MAX_DEPTH]
+    for depth in range(len(parts), -1, -1):
+        folder = "/".join([root, *parts[:depth]])
+        if (group := read(files, folder)) is not None:
+            yield group
+
+
+def _version_1(files: Files, folder: str) -> Group | None:
+    return _group(files, folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
+
+
+def _version_2(files: Files, folder: str) -> Group | None:
+    return _group(files, folder, "memory.max", "memory.current", "")
+
+
+def _group(files: Files, folder: str, limit_file: str, used_file: str, prefix: str) -> Group | None:
+    """The group of `folder`; None without a limit. What files fill can be taken back, so it counts as available."""
+    limit = kernel.number(_text(files, f"{folder}/{limit_file}") or "")
+    used = kernel.number(_text(files, f"{folder}/{used_file}") or "") if limit is not None else None
+    if limit is None or limit >= UNLIMITED or used is None:
+        return None
+    stat = kernel.counts(_text(files, f"{folder}/memory.stat") or "")
+    cached = sum(stat.get(f"{prefix}{name}", 0) for name in ("inactive_file", "active_file", "slab_reclaimable"))
+    return Group(folder, limit, max(0, min(limit, limit - used + cached)))
+
+
+def _text(files: Files, path: str) -> str | None:
+    """The text of a file; None where it cannot be read."""
+    try:
+        return files.read(path)
+    except OSError:
+        return None
+
+
+def gib(size: int | None) -> str:
+    """Bytes for a message."""
+    if size is None:
+        return "an unknown amount"
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

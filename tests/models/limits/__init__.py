@@ -1,0 +1,1 @@
+"""Tests of what is between a role's call and a model server."""

@@ -1,0 +1,210 @@
+"""The memory pane shows what is known, why the rest is not, and nothing that a server wrote is obeyed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from engine.core.events import (
+    AdapterPublished,
+    AnyEvent,
+    GpuMemory,
+    MemoryMeasured,
+    ModelsUsed,
+    ModelUse,
+    ProcessMemory,
+    RunStarted,
+    ServerMeasured,
+    StateChanged,
+)
+from skillos_tui.model.view import MAX_SERVERS, RunView
+from skillos_tui.render.text import Line, wrap
+from skillos_tui.widgets.memory import memory_lines
+from skillos_tui.widgets.rewards import RewardPane
+from tests.workbench.recording import record_training, step_events, training_view
+from tests.workbench.stage import on_screen, seconds, until, workbench
+
+GIB = 2**30
+SPARK = MemoryMeasured(
+    source="/proc/meminfo; GPU by NVML",
+    total=122 * GIB,
+    available=40 * GIB,
+    engine=4 * GIB,
+    gpu=65 * GIB,
+    processes=[
+        ProcessMemory("engine", 100, 4 * GIB, 5 * GIB),
+        ProcessMemory("vllm", 200, GIB),
+        ProcessMemory("vllm", 201, 3 * GIB, 60 * GIB),
+        ProcessMemory("other vllm", 999, 9 * GIB, 20 * GIB),
+    ],
+    swap_used=0,
+    swap_total=4 * GIB,
+    pressure=0.0,
+    torch_allocated=3 * GIB,
+    torch_reserved=5 * GIB,
+    gpus=[GpuMemory("NVIDIA GB10", shared=True, reason="it uses the host's memory and has none of its own")],
+    headroom=8 * GIB,
+)
+SERVER = ServerMeasured("http://127.0.0.1:8000/v1", 12, 3, 0.43, 0.78, 3204.4, 1203.2)
+USED = ModelsUsed(
+    [
+        ModelUse("executor", 3160, 1_240_000, 40_000, 967_200, 2),
+        ModelUse("curator", 608, 73_062, 43_002, None, 0, 0, 0.1234),
+    ]
+)
+
+
+def view_of(*events: AnyEvent) -> RunView:
+    view = training_view()
+    for event in events:
+        view.fold(event)
+    return view
+
+
+def shown(view: RunView, width: int = 120, height: int = 40) -> str:
+    return "\n".join(text(line) for line in memory_lines(view, width, height))
+
+
+def text(line: Line) -> str:
+    return "".join(part for part, _ in line.spans)
+
+
+def test_a_spark_with_a_server_shows_every_figure() -> None:
+    assert shown(view_of(SPARK, SERVER, USED)).splitlines() == [
+        "available 40.0 / 122.0 GiB  ━━━━━━━━━━━━━━━━━━━━━━━━, guard at 8.0 GiB",
+        "server    12 running · 3 waiting · 1,203 tokens/s out · 3,204 in",
+        "          KV cache 43% · prefix hits 78%  http://127.0.0.1:8000/v1",
+        "engine    4.0 GiB",
+        "          engine (pid 100)  4.0 GiB, GPU 5.0 GiB",
+        "          vllm (pid 200)  1.0 GiB",
+        "          vllm (pid 201)  3.0 GiB, GPU 60.0 GiB",
+        "          other vllm (pid 999)  9.0 GiB, GPU 20.0 GiB",
+        "GPU       65.0 GiB · NVIDIA GB10, shares the host's memory",
+        "torch     3.0 GiB allocated, 5.0 GiB reserved",
+        "tokens    executor 1.2M in, 40.0k out, 78% cached, 2 failed · curator 73.1k in, 43.0k out, cost 0.1234",
+        "source    /proc/meminfo; GPU by NVML",
+    ]
+
+
+def test_a_low_pane_adds_the_processes_up_by_name() -> None:
+    rows = shown(view_of(SPARK), height=8).splitlines()
+    assert "engine    4.0 GiB · vllm 4.0 GiB + GPU 60.0 GiB · other vllm 9.0 GiB + GPU 20.0 GiB" in rows
+
+
+def test_a_discrete_card_shows_what_it_has_of_its_own() -> None:
+    card = GpuMemory("NVIDIA H100", 80 * GIB, 70 * GIB, False)
+    view = view_of(MemoryMeasured("/proc/meminfo; GPU by NVML", GIB, GIB, GIB, 60 * GIB, gpus=[card]))
+    assert "GPU       60.0 GiB · NVIDIA H100 70.0 GiB / 80.0 GiB in use" in shown(view)
+
+
+def test_what_is_not_known_is_never_0_and_has_its_reason() -> None:
+    lost = GpuMemory("NVIDIA H100", None, None, None, "the GPU is lost: NVML reports GPU is lost")
+    reasons = {"gpu": "no process of the run is seen on a GPU", "pressure": "the kernel does not report it"}
+    view = view_of(MemoryMeasured("/proc/meminfo", None, None, None, reasons=reasons, gpus=[lost]), ServerMeasured("a"))
+    whole = shown(view)
+    assert "available n/a / n/a" in whole and "engine    n/a" in whole
+    assert "GPU       n/a: no process of the run is seen on a GPU · NVIDIA H100 n/a (the GPU is lost" in whole
+    assert "server    a reports nothing of itself" in whole and "n/a       pressure: the kernel" in whole
+    assert " 0 " not in whole and "0%" not in whole
+
+
+def test_a_figure_of_0_that_is_known_is_0() -> None:
+    view = view_of(
+        MemoryMeasured("x", GIB, 0, GIB, gpus=[GpuMemory("A", GIB, 0, False)]), ServerMeasured("a", 0, 0, 0.0)
+    )
+    whole = shown(view)
+    assert "available 0 MiB / 1.0 GiB" in whole and "A 0 MiB / 1.0 GiB in use" in whole
+    assert "0 running · 0 waiting" in whole and "KV cache 0%" in whole
+
+
+def test_swap_and_pressure_are_shown_when_there_are_any() -> None:
+    assert "swap" not in shown(view_of(SPARK)) and "pressure" not in shown(view_of(SPARK))
+    strained = MemoryMeasured("x", GIB, GIB, GIB, swap_used=GIB, swap_total=4 * GIB, pressure=0.123)
+    assert "pressure  12% · swap 1.0 GiB / 4.0 GiB" in shown(view_of(strained))
+
+
+def test_the_reason_of_a_pause_is_whole() -> None:
+    reason = (
+        "7.4 GiB of 121.7 GiB memory available, under limits.headroom_gib=8; requests wait for 12.0 GiB. " + "x" * 200
+    )
+    view = view_of(SPARK, StateChanged("paused", reason))
+    assert f"paused    {reason}" in shown(view)
+    view.fold(StateChanged("running"))
+    assert "paused" not in shown(view)
+
+
+def test_servers_are_named_when_there_are_several_and_do_not_grow_in_number() -> None:
+    view = view_of(*(ServerMeasured(f"server-{number}", number) for number in range(50)))
+    assert len(view.servers) == MAX_SERVERS
+    assert "server    server-1\n          1 running" in shown(view)
+    view.fold(RunStarted(run_kind="train", profile="pocket", steps=1, pid=1))
+    assert view.servers == {}
+
+
+HOSTILE = "\x1b]0;owned\x07\u202e" + "long " * 2000
+
+
+@pytest.mark.parametrize("height", [3, 8, 40])
+def test_nothing_that_a_server_or_a_process_is_called_steers_the_terminal_or_fills_the_screen(height: int) -> None:
+    view = view_of(
+        MemoryMeasured(
+            HOSTILE,
+            GIB,
+            GIB,
+            GIB,
+            processes=[ProcessMemory(HOSTILE, 1, GIB)] * 12,
+            gpus=[GpuMemory(HOSTILE, reason=HOSTILE)] * 30,
+            reasons=dict.fromkeys(("gpu", "engine", HOSTILE), HOSTILE),
+        ),
+        ServerMeasured(HOSTILE, -5, 10**30, 1e300, -1.0, 1e300, -3.0),
+        ModelsUsed([ModelUse(HOSTILE, 1, -1, 10**40, 10**40, 5, 0, 1e300)] * 50),
+        StateChanged("paused", HOSTILE),
+    )
+    lines = memory_lines(view, 60, height)
+    rows = [row for line in lines for row in wrap(line, 60)]
+    whole = "\n".join("".join(part for part, _ in row) for row in rows)
+    assert "\x1b" not in whole and "\x07" not in whole and "\u202e" not in whole
+    assert all(sum(cell_len(part) for part, _ in row) <= 60 for row in rows) and len(rows) < 250
+
+
+def test_the_reward_pane_says_whether_the_adapter_that_answers_is_proved() -> None:
+    view = view_of(*step_events(1), AdapterPublished(7, "by log-probabilities"))
+    pane = RewardPane("Reward")
+    pane.view = view
+    assert "curator     v7 proved" in "\n".join(text(line) for line in pane.build(100, 14))
+    view.fold(AdapterPublished(7, "", 0.01, 0.01, 0.04, "below the noise"))
+    whole = "\n".join(text(line) for line in pane.build(140, 14))
+    assert "curator-v7 not distinguishable from v6 (below the noise)" in whole and "v7 not proved" in whole
+    for width in range(40, 140):
+        assert all(cell_len(text(line)) <= width for line in pane.build(width, 14))
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 40)])
+async def test_the_newest_figures_of_a_long_run_are_shown_at_every_size(tmp_path: Path, size: tuple[int, int]) -> None:
+    run = record_training(tmp_path / "run", steps=1, planned=12, state="running")
+    run.append(SPARK, SERVER, USED, AdapterPublished(1, "by every tensor"))
+    run.append(*(event for step in (2, 3) for event in step_events(step)))
+    with run.lock():
+        async with workbench(run.path, size=size) as pilot:
+            await until(pilot, lambda: bool(pilot.app.view.servers) and len(pilot.app.view.steps) == 3)  # type: ignore[attr-defined]
+            if size == (60, 20):
+                await pilot.press("shift+tab")
+            await until(pilot, "12 running")
+            assert "available 40.0 / 122.0 GiB" in on_screen(pilot)
+
+
+async def test_the_same_figures_again_repaint_nothing(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1, planned=12, state="running")
+    with run.lock():
+        run.append(SPARK, SERVER, USED)
+        async with workbench(run.path) as pilot:
+            await until(pilot, "12 running")
+            pane = pilot.app.screen.query_one("#memory")
+            painted: list[object] = []
+            pane.refresh = lambda *regions, **more: painted.append(regions)  # type: ignore[method-assign,assignment]
+            run.append(SPARK, SERVER, USED)
+            await until(pilot, lambda: pilot.app.view.memory is not SPARK)  # type: ignore[attr-defined]
+            await seconds(pilot, 1.0)
+            assert painted == []
