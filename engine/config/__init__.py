@@ -28,13 +28,14 @@ import tomli_w
 from engine.agents.judges import registry as judges
 from engine.agents.judges.settings import JudgeSettings, SuccessJudgeSettings
 from engine.agents.settings import CuratorSettings, ExecutorSettings
+from engine.config.layers import TEXTS, Layer, read, set_layer, toml
 from engine.config.migration import RENAMED, migrate
 from engine.config.open_section import OpenSection
 from engine.core.errors import ConfigError
 from engine.core.fields import path_kind
 from engine.core.parts import PartKind, Settings, kind_of
 from engine.core.paths import SECRET, BadPath, user_path
-from engine.core.refusals import elsewhere, nearest, no_section, no_setting, shown, why_refused
+from engine.core.refusals import nearest, no_section, no_setting, shown, why_refused
 from engine.core.registry import Registry, UnknownPart
 from engine.core.text import has_credentials
 from engine.curation import registry as strategies
@@ -145,8 +146,6 @@ class Config(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, **fixed, more=more)
 
 
-TEXTS = ("profile", "note")
-"""What a configuration says at its top, outside its sections."""
 SECTIONS: Mapping[str, type[Settings]] = MappingProxyType(
     {field.name: field.type for field in msgspec.structs.fields(Config) if field.name not in (*TEXTS, "more")}
 )
@@ -160,13 +159,6 @@ def has_section(part: PartKind) -> bool:
 
 Tables = list[tuple[str, dict[str, Any]]]
 """What the layers say of one section, each with where it says so."""
-
-
-class Layer(msgspec.Struct, frozen=True):
-    """Some settings, as they were written, and where: "profile pocket", a file's path, "--set"."""
-
-    where: str
-    data: Mapping[str, Any]
 
 
 def profiles(folder: Path | None = None) -> list[str]:
@@ -223,7 +215,7 @@ def load_config(
 
     `job` is as for `load_profile`. Raises `ConfigError`.
     """
-    layer = _read(path)
+    layer = read(path)
     name = profile if profile is not None else layer.data.get("profile")
     if not isinstance(name, str):
         raise ConfigError(f'{path} names no profile: write profile = "pocket" at its top, or give --profile')
@@ -237,18 +229,18 @@ def default_config() -> Config:
 
 def load_file(path: Path) -> Config:
     """The configuration kept in a run directory, also of an older run. Raises `ConfigError`."""
-    layer = _read(path)
+    layer = read(path)
     return _resolve_named([Layer(layer.where, migrate(layer.data))])
 
 
 def load_logged(text: str, where: str) -> Config:
     """The configuration that a start logged, also of an older run; `where` names it in errors. Raises `ConfigError`."""
-    return _resolve_named([Layer(where, migrate(_toml(text, where)))])
+    return _resolve_named([Layer(where, migrate(toml(text, where)))])
 
 
 def parse(text: str, settings: Iterable[str] = (), *, where: str = "configuration") -> Config:
     """A `Config` from TOML text and settings. Raises `ConfigError` that names the key and what was expected."""
-    return _resolve_named([Layer(where, _toml(text, where)), _layer_of(settings)])
+    return _resolve_named([Layer(where, toml(text, where)), _layer_of(settings)])
 
 
 def to_toml(config: Config) -> str:
@@ -284,8 +276,8 @@ def _profile_layers(name: str, folder: Path | None) -> list[Layer]:
         raise ConfigError(f"there is no profile {name!r}{nearest(name, known)}; the profiles are: {', '.join(known)}")
     if folder is None or name in _shipped():
         text = (resources.files("engine") / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
-        return [Layer(f"profile {name}", _toml(text, f"profile {name}"))]
-    own = _read(folder / f"{name}.toml")
+        return [Layer(f"profile {name}", toml(text, f"profile {name}"))]
+    own = read(folder / f"{name}.toml")
     base = own.data.get("profile", name)
     if base == name:
         return [own]
@@ -294,51 +286,8 @@ def _profile_layers(name: str, folder: Path | None) -> list[Layer]:
     return [*_profile_layers(base, None), own]
 
 
-def _read(path: Path) -> Layer:
-    try:
-        return Layer(str(path), _toml(path.read_text(encoding="utf-8"), str(path)))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
-
-
-def _toml(text: str, where: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{where} is not TOML: {error}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{where} cannot be read: its values nest too deep") from error
-
-
 def _layer_of(settings: Iterable[str]) -> Layer:
-    """The layer of `--set section.key=value`, or `section={key=value, …}`; a value that is not TOML is taken as a string."""
-    data: dict[str, dict[str, Any]] = {}
-    for setting in settings:
-        path, equals, raw = setting.partition("=")
-        section, dot, key = (part.strip() for part in path.strip().partition("."))
-        value = _value(path, raw)
-        whole = not dot and isinstance(value, dict)
-        if not equals or not (key or whole):
-            hint = "" if dot else elsewhere(section, _defaults())
-            raise ConfigError(
-                f"--set {shown(setting)} is not of the form section.key=value, such as training.steps=3{hint}"
-            )
-        if section in TEXTS:
-            raise ConfigError(f"--set {shown(setting)}: {section} is no section of the configuration")
-        data.setdefault(section, {}).update(value if whole else {key: value})
-    return Layer("--set", data)
-
-
-def _value(path: str, raw: str) -> Any:
-    """The value of `--set path=raw`."""
-    try:
-        return tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
-        return raw
-    except RecursionError as error:
-        raise ConfigError(f"--set {path.strip()}: the value nests too deep to be read") from error
+    return set_layer(settings, _defaults)
 
 
 # Resolving
