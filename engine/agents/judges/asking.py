@@ -89,11 +89,12 @@ class Asking(msgspec.Struct, frozen=True):
 
 
 def kept(text: str) -> str:
-    """The end of an answer, of about `MAX_TEXT` characters, as valid Unicode. A thought that does not end begins it."""
+    """The end of an answer, of at most `MAX_TEXT` characters, as valid Unicode. A thought that does not end begins it."""
     text = text.encode("utf-8", "replace").decode()
     if len(text) <= MAX_TEXT:
         return text
-    return f"{THOUGHT_BEGINS if unfinished_thought(text) else ''}… {text[-MAX_TEXT:]}"
+    head = f"{THOUGHT_BEGINS if unfinished_thought(text) else ''}… "
+    return head + text[len(head) - MAX_TEXT :]
 
 
 def read(text: str, verdict: type[T]) -> T:

@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from engine.agents.executor import Trajectory
+from engine.agents.judges.asking import kept
 from engine.agents.judges.registry import JUDGES
 from engine.agents.judges.settings import JudgeSettings
 from engine.agents.prompting import Prompts
@@ -98,6 +99,7 @@ async def judged(
         return Judgement(None, f"the judge failed: {error}")
     if not isinstance(judgement, Judgement):
         raise WrongJudgement(f"the judge gave {judgement!r}, which is no Judgement(score, reason)")
+    judgement = msgspec.structs.replace(judgement, text=kept(judgement.text))
     if judgement.score is None:
         reason = judgement.reason or "the judge gave neither a score nor a reason"
         return Judgement(None, reason, judgement.text)

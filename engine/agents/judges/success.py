@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from engine.agents.executor import Trajectory
-from engine.agents.judges.asking import Asking, NoVerdict, read
+from engine.agents.judges.asking import Asking, NoVerdict, kept, read
 from engine.agents.judges.registry import SUCCESS_JUDGES
 from engine.agents.judges.settings import SuccessJudgeSettings
 from engine.agents.judges.success_kind import LlmSuccessSettings
@@ -117,7 +117,8 @@ async def decided(judge: SuccessJudge, trajectory: Trajectory, *, holds: Holds |
     does not count. Raises `NotFinite` and `ConfigError`."""
     try:
         async with (holds or Holds()).timeout(judge.seconds):
-            return await judge.decide(trajectory)
+            decision = await judge.decide(trajectory)
+            return msgspec.structs.replace(decision, text=kept(decision.text))
     except TimeoutError:
         return Decision(unmeasured(f"the judge of success took over {judge.seconds:g} s"))
     except (NotFinite, ConfigError):

@@ -57,7 +57,7 @@ async def _opened(server: Server, settings: OpenAIModelSettings, opening: Openin
     found = await probe(server, served, names, curates="curator" in opening.roles)
     served = Served(chosen.name, aliases=found.aliases)
     opening.emit(Notice("info", found.sentence()))
-    if server.tokenizer is None:
+    if server.tokenizer is None and "curator" in opening.roles:
         opening.emit(Notice("warning", NO_TOKENIZER))
     executor, curator, judge = (RemoteModel(role, lambda: served, server) for role in ("executor", "curator", "judge"))
     return Opened(Models(executor, curator, judge, server.tokenizer), close=server.close)
