@@ -9,8 +9,8 @@ from engine.agents.executor import Trajectory
 from engine.agents.judges.asking import MAX_TEXT, kept
 from engine.agents.judges.base import JudgeContext, JudgedDecision, judged
 from engine.agents.judges.llm import Llm, read_again
-from engine.agents.judges.llm_kind import LlmSettings
 from engine.agents.judges.rubric import UNWRITTEN
+from engine.agents.judges.settings import LlmSettings
 from engine.agents.prompting import Prompts, Turn
 from engine.core.edit import Edit
 from engine.core.errors import ConfigError

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from engine.agents.executor import Trajectory
+from engine.agents.judges.settings import LlmSuccessSettings
 from engine.agents.judges.success import decided, open_success_judge, read_again
-from engine.agents.judges.success_kind import LlmSuccessSettings, NoSuccessJudgeSettings
+from engine.agents.judges.success_kind import NoSuccessJudgeSettings
 from engine.agents.prompting import Turn
 from engine.core.errors import ConfigError
 from engine.core.outcomes import FAILED, SUCCEEDED

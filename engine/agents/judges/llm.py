@@ -16,8 +16,8 @@ import msgspec
 from engine.agents.executor import Trajectory
 from engine.agents.judges.asking import Asking, NoVerdict, read
 from engine.agents.judges.base import JudgeContext, JudgedDecision, Judgement
-from engine.agents.judges.llm_kind import LlmSettings
 from engine.agents.judges.rubric import UNWRITTEN
+from engine.agents.judges.settings import LlmSettings
 from engine.agents.prompting import Prompts
 from engine.models.base import Message
 from engine.skills import Delete, Edit, Insert, Operation, Update, operation_of

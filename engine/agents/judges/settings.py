@@ -1,13 +1,13 @@
-"""The bases of every judge's settings; each judge declares its own beside its code."""
+"""The settings of judges: the bases of every judge's, and those of the judges that ask a model."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from engine.agents.settings import Thinking
-from engine.core.fields import NonNegative, Positive, Seconds, Texts
+from engine.core.fields import NonNegative, Positive, Seconds, Share, Texts
 from engine.core.parts import Settings
 
 
@@ -46,3 +46,20 @@ class AskingSettings(JudgeSettings, frozen=True):
     retries: Annotated[int, msgspec.Meta(ge=0, le=1)] = 1
     """How often an answer that cannot be read is asked for again, with another seed. Never with `temperature` 0, which would
     give the same answer."""
+
+
+class LlmSettings(AskingSettings, frozen=True, tag="llm"):
+    """A model ([judge_model]) answers the four published questions: abstraction, reusability, actionability, faithfulness.
+    The score is the mean of the four answers. A decision that changed nothing scores 0 and one that only deleted or renamed
+    0.5, as by the rubric, and no model is asked."""
+
+    partly: Share = 0.5
+    """What the answer "partly" to one of the four questions counts; "yes" counts 1 and "no" 0."""
+
+
+class LlmSuccessSettings(AskingSettings, SuccessJudgeSettings, frozen=True, tag="llm"):
+    """A model decides by the actions and observations, where the environment does not: only what the observations confirm
+    counts, and a task that is done in part is failed."""
+
+    model: Literal["executor", "judge"] = "executor"
+    """Whose model is asked: the executor's (as published), or that of [judge_model]."""

@@ -18,8 +18,7 @@ import msgspec
 from engine.agents.executor import Trajectory
 from engine.agents.judges.asking import Asking, NoVerdict, kept, read
 from engine.agents.judges.registry import SUCCESS_JUDGES
-from engine.agents.judges.settings import SuccessJudgeSettings
-from engine.agents.judges.success_kind import LlmSuccessSettings
+from engine.agents.judges.settings import LlmSuccessSettings, SuccessJudgeSettings
 from engine.agents.prompting import Prompts
 from engine.core.errors import ConfigError, SkillosError
 from engine.core.holds import Holds
