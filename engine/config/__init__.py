@@ -177,8 +177,10 @@ def user_profiles() -> Path:
 
 
 def _shipped() -> list[str]:
+    """The shipped profiles by the alphabet, after the one that any machine can use."""
     folder = resources.files("engine") / "profiles"
-    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+    names = (item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+    return sorted(names, key=lambda name: (name != "pocket", name))
 
 
 MAX_NOTE = 200

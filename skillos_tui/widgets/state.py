@@ -29,7 +29,7 @@ STATES: dict[ShownState, str] = {
 }
 AT_WORK: tuple[ShownState, ...] = ("starting", "running")
 """States in which the last `Progress` of the engine is its present work."""
-SHORTENED = tuple("note run work run work phase note work state phase step waiting state phase state step".split())
+SHORTENED = tuple("run work run note work phase note work state phase step waiting state phase state step".split())
 METER = 8
 """Cells of the bar of a progress."""
 

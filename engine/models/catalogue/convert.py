@@ -9,6 +9,7 @@ on standard error, where the file cannot be converted.
 from __future__ import annotations
 
 import resource
+import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ def main(arguments: list[str]) -> int:
     except MemoryError:
         print(f"the conversion needs more than {MEMORY // 1024**3} GiB of memory", file=sys.stderr)
         return 1
-    except (OSError, ValueError, RuntimeError, KeyError, NotImplementedError) as error:
+    except (OSError, ValueError, RuntimeError, LookupError, struct.error) as error:
         print(str(error).strip().split("\n")[0] or type(error).__name__, file=sys.stderr)
         return 1
     return 0

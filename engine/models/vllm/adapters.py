@@ -196,9 +196,7 @@ class Adapters:
                     await self._freed.wait()
         except TimeoutError:
             self._emit(
-                Notice(
-                    "warning", f"requests still use {old.name} after {DRAIN_SECONDS:g} s; it is unloaded all the same"
-                )
+                Notice("warning", f"requests still use {old.name} after {DRAIN_SECONDS:g} s; it is unloaded all the same")
             )
         with suppress(ServerGone):
             await self._unload(old)
@@ -276,11 +274,7 @@ class Adapters:
             row = {
                 token: (before, after, base)
                 for token, before, after, base in zip(
-                    self._reference.questions[number].tokens,
-                    old[number],
-                    new[number],
-                    self._base_table[number],
-                    strict=True,
+                    self._reference.questions[number].tokens, old[number], new[number], self._base_table[number], strict=True
                 )
             }
             places.append(
@@ -302,11 +296,9 @@ def _why_refused(error: Refused, folder: Path) -> str:
             "training.lora_rank, or start the server with a larger --max-lora-rank"
         )
     if error.status == 404 and "no adapter found" in said:
-        return (
-            f"the vLLM server does not see the folder {folder}: it must run on this machine, or on the same file system"
-        )
+        return f"the vLLM server does not see the folder {folder}: it must run on this machine, or on the same file system"
     if error.status in (404, 405):
-        return f"the vLLM server has no {LOAD} and {UNLOAD}: start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
-    return (
-        f"the vLLM server does not take the adapter {folder}: {error.said or 'without a reason'} (HTTP {error.status})"
-    )
+        return (
+            f"the vLLM server has no {LOAD} and {UNLOAD}: start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
+        )
+    return f"the vLLM server does not take the adapter {folder}: {error.said or 'without a reason'} (HTTP {error.status})"

@@ -1,9 +1,9 @@
 """What a vLLM server reports of itself: /metrics, read as the text format of Prometheus.
 
-sample = read(await api.metrics())                       # counters and gauges of one instant
-event = measured("127.0.0.1:8000", before, sample, seconds=2.0)
-stall.of(sample, now)                                    # for how long tokens have not grown while requests run
-await Watch(server, settings, opening, gateway.measured).run()
+    sample = read(await api.metrics())                       # counters and gauges of one instant
+    event = measured("127.0.0.1:8000", before, sample, seconds=2.0)
+    stall.of(sample, now)                                    # for how long tokens have not grown while requests run
+    await Watch(server, settings, opening, gateway.measured).run()
 """
 
 from __future__ import annotations
@@ -174,7 +174,5 @@ class Watch:
             self._stall = Stall()
             return
         self._warned = True
-        self._opening.emit(
-            Notice("warning", f"{why}; the run is paused until it goes on: restart the server if it does not")
-        )
+        self._opening.emit(Notice("warning", f"{why}; the run is paused until it goes on: restart the server if it does not"))
         self._opening.holds.hold(self._hold, why)

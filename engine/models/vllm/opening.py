@@ -38,11 +38,7 @@ from engine.models.vllm.metrics import Watch
 from engine.models.vllm.server import OtherServer, OwnServer
 from engine.models.vllm.settings import VllmModelSettings
 
-TEXTS = (
-    "Put the mug into the sink.",
-    '<tool_call>\n{"name": "insert_skill", "arguments": {}}\n</tool_call>',
-    "<think>\n…ß→日本\n",
-)
+TEXTS = ("Put the mug into the sink.", '<tool_call>\n{"name": "insert_skill", "arguments": {}}\n</tool_call>', "<think>\n…ß→日本\n")
 """What both tokenizers are given."""
 
 
@@ -87,9 +83,7 @@ async def _open(settings: VllmModelSettings, opening: Opening, stack: AsyncExitS
     if opening.adapter is not None:
         opening.report(f"the adapter {opening.adapter.name}")
         await adapters.put(opening.adapter)
-    watch = asyncio.create_task(
-        Watch(server, settings, opening, _measured(chats, opening)).run(), name="server metrics"
-    )
+    watch = asyncio.create_task(Watch(server, settings, opening, _measured(chats, opening)).run(), name="server metrics")
     stack.push_async_callback(_cancelled, watch)
     plain = Served(base.id, aliases=frozenset({weights, settings.weights}))
     executor, judge = (RemoteModel(role, lambda: plain, chats) for role in ("executor", "judge"))
@@ -142,18 +136,14 @@ def weights_folder(weights: str) -> str:
         raise ConfigError(f"model.weights={weights} cannot be fetched from the Hugging Face hub: {first}") from error
 
 
-async def _examined(
-    server: OwnServer | OtherServer, settings: VllmModelSettings, weights: str, *, adapters: bool
-) -> Card:
+async def _examined(server: OwnServer | OtherServer, settings: VllmModelSettings, weights: str, *, adapters: bool) -> Card:
     """The base that the server lists. Raises `ConfigError` for a server without it, its context, or adapters at run time."""
     cards = await server.api.models()
     bases = {card.id: card for card in cards if not card.parent}
     wanted = settings.name or (BASE if isinstance(server, OwnServer) else "")
     base = bases.get(wanted) or (None if wanted else next(iter(bases.values()), None))
     if base is None:
-        raise ConfigError(
-            f"the server at {server.url} has no model {wanted!r}; it has: {', '.join(bases) or 'none'}; set model.name"
-        )
+        raise ConfigError(f"the server at {server.url} has no model {wanted!r}; it has: {', '.join(bases) or 'none'}; set model.name")
     if base.max_model_len is not None and base.max_model_len < settings.context:
         raise ConfigError(
             f"the server at {server.url} takes {base.max_model_len} tokens of a prompt and its answer together, and "
@@ -189,9 +179,7 @@ async def _chats(
 ) -> Server:
     """The requests of chats to the server, after a few short ones that find out what it takes."""
     tokenizer = await asyncio.to_thread(load_tokenizer, weights, "model.weights")
-    remote = OpenAIModelSettings(
-        url=f"{server.url}/v1", model=base.id, concurrency=settings.concurrency, key=settings.key
-    )
+    remote = OpenAIModelSettings(url=f"{server.url}/v1", model=base.id, concurrency=settings.concurrency, key=settings.key)
 
     async def alive() -> None:
         if not await server.api.healthy():

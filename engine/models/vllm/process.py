@@ -1,9 +1,9 @@
 """A server's process: started through the launcher, recorded so that a later run finds it, and ended with its whole group.
 
-await end_orphan(record)                         # of an engine that was killed together with its launcher
-process = await Process.start(command, env, log=log, record=record)
-await process.wait()                             # its exit code
-await process.stop()
+    await end_orphan(record)                         # of an engine that was killed together with its launcher
+    process = await Process.start(command, env, log=log, record=record)
+    await process.wait()                             # its exit code
+    await process.stop()
 """
 
 from __future__ import annotations
