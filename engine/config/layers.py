@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,8 @@ def set_layer(settings: Iterable[str], known: Callable[[], Mapping[str, Mapping[
 def _value(path: str, raw: str) -> Any:
     """The value of `--set path=raw`."""
     try:
-        return tomllib.loads(f"value = {raw}")["value"]
+        value = tomllib.loads(f"value = {raw}")["value"]
+        return raw if isinstance(value, date | time) else value  # no setting is one, and some texts look so
     except tomllib.TOMLDecodeError:
         return raw
     except RecursionError as error:

@@ -103,6 +103,11 @@ def has_credentials(value: str) -> bool:
     return any(pattern.search(value) for pattern in (_CREDENTIALS, _SPACED, _BARE))
 
 
+def money(amount: float) -> str:
+    """An amount in the currency of the prices: cents, or three digits of a smaller amount."""
+    return f"{amount:,.2f}" if amount >= 1 or not amount else f"{amount:.3g}"
+
+
 def counted(count: int, what: str) -> str:
     """`count` with its noun: "1 edit", "2 edits", "1,200 edits"."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -22,6 +22,7 @@ import msgspec
 
 from engine.core.events import ModelsUsed, ModelUse, Sink
 from engine.core.holds import Holds
+from engine.core.text import money
 from engine.models.base import ChatModel, Chooser, Completion, Message, Models, ModelUnavailable, Sampling, Scorer
 from engine.models.limits.retries import counted
 from engine.models.prices import Prices
@@ -147,7 +148,7 @@ class Meter:
         """Pause the run where a cap is reached."""
         cost, tokens = self._totals()
         reached = [
-            *([f"cost {cost:.2f} (limits.cost is {self._limits.cost:g})"] if cost >= self._cost else []),
+            *([f"cost {money(cost)} (limits.cost is {self._limits.cost:g})"] if cost >= self._cost else []),
             *([f"used {tokens:,} tokens (limits.tokens is {self._limits.tokens:,})"] if tokens >= self._tokens else []),
         ]
         if reached:

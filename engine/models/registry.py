@@ -49,6 +49,7 @@ BACKENDS = Registry(
     {
         "local": "engine.models.local.kind:KIND",
         "openai": "engine.models.openai.kind:KIND",
+        "anyllm": "engine.models.anyllm.kind:KIND",
         "vllm": "engine.models.vllm.kind:KIND",
     },
 )

@@ -26,7 +26,7 @@ from engine.core.events import (
     kind_of,
 )
 from engine.core.registry import UnknownPart
-from engine.core.text import counted, printable
+from engine.core.text import counted, money, printable
 from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
 from engine.runs.agreement import Agreement
@@ -141,7 +141,7 @@ def use_line(use: ModelUse) -> str:
         f"{use.unmeasured:,} of unknown length" if use.unmeasured else "",
         retries,
         f"{use.failures:,} without an answer" if use.failures else "",
-        f"cost {use.cost:,.2f}" if use.cost is not None else "",
+        f"cost {money(use.cost)}" if use.cost is not None else "",
     ]
     return printable(f"{use.role}: {', '.join(filter(None, parts))}")
 

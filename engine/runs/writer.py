@@ -56,7 +56,8 @@ class EventWriter:
                 raise RunError("the event writer is closed")
             self._queue.append((time.time(), event))
             self._emitted += 1
-            self._changed.notify_all()
+            if len(self._queue) == 1:  # the thread waits for the first event of a batch only
+                self._changed.notify_all()
 
         for hear in self._listeners:
             hear(event)

@@ -21,6 +21,9 @@ from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
 from engine.models.registry import BACKENDS
 from engine.review.gates.registry import GATES
+from engine.system.memory.guard import AGAIN
+from engine.system.memory.pool import Pool, measure_pool
+from engine.system.memory.sources import RealFiles
 
 
 def check(config: Config, kind: str) -> None:
@@ -33,6 +36,7 @@ def check(config: Config, kind: str) -> None:
     _check_prompts(config)
     _check_abilities(config, job)
     _check_room(config)
+    _check_headroom(config, measure_pool(RealFiles()))
     for name, section in OPEN.items():
         settings = getattr(config, name)
         try:
@@ -170,3 +174,13 @@ def _check_room(config: Config) -> None:
                 f"{setting}={answer} leaves no room for a prompt in {config.model_section(role)}.context={context}: raise "
                 "the one or lower the other"
             )
+
+
+def _check_headroom(config: Config, pool: Pool) -> None:
+    """A headroom that this machine never has: the run would wait without end."""
+    headroom = config.limits.headroom_gib
+    if pool.total is not None and headroom * AGAIN * 2**30 >= pool.total:
+        raise ConfigError(
+            f"limits.headroom_gib={headroom:g} is too much for this machine: a run goes on when {headroom * AGAIN:g} GiB "
+            f"are available, and there are {pool.total / 2**30:.1f} GiB in all ({pool.source})"
+        )

@@ -18,5 +18,5 @@ class LimitsSettings(Settings, frozen=True):
     many again. 0: no limit."""
 
     headroom_gib: NonNegative = 0.0
-    """Requests to models wait while less memory than this is available (GiB), and go on when half as much again is.
-    0: never."""
+    """Requests to models wait while less memory than this is available (GiB), and go on when half as much again is. 8 suits
+    a machine whose GPU shares the host's memory, such as a DGX Spark. 0: never."""

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,12 +67,25 @@ class Tail:
         trains = self.job is not None and self.job.trains
         whole = [*FOLDED_WHOLE, *([] if trains else ["episode_ended"])]
         after = recent(run, last, forks=self._forks)
-        newest = [stored for kind in FOLDED_NEWEST for stored in run.tail(1, [kind], last) if stored.id <= after]
         with self._posting:
-            self._post_events(chain(run.stream(0, whole, after), newest), live=False)
+            self._post_events(run.stream(0, whole, after), live=False)
             self._post_events(run.stream(after, [*FOLDED_WHOLE, *FOLDED_RECENT], last), live=False)
+            self._post_newest(last)
             self._last = last
         return last
+
+    def _post_newest(self, last: int) -> None:
+        """Post the newest event of each of `FOLDED_NEWEST`. What servers reported before the last start is left out."""
+        started = self.run.tail(1, ["run_started"], last)
+        since = {"server_measured": started[0].id if started else 0}
+        newest = [
+            stored.event
+            for kind in FOLDED_NEWEST
+            for stored in self.run.tail(1, [kind], last)
+            if stored.id > since.get(kind, 0)
+        ]
+        if newest:
+            self._post(EventsRead(self.run.path, tuple(newest), False, last))
 
     def read_followed(self) -> None:
         """Post the newest episodes again, for a view that follows another rollout."""

@@ -75,8 +75,8 @@ FOLDED_WHOLE = (
 )
 """Event kinds with few events, which are read from the beginning of the log; of the others the newest are enough."""
 FOLDED_NEWEST = ("memory_measured", "server_measured", "models_used", "adapter_published")
-"""Event kinds of which the newest event replaces all before it."""
-FOLDED_RECENT = (*EPISODE_KINDS, *FOLDED_NEWEST, "progress")
+"""Event kinds of which the newest event replaces those before it; of a log that exists only that one is read."""
+FOLDED_RECENT = (*EPISODE_KINDS, "progress")
 """Event kinds with many events; the fold needs those of the last steps."""
 FOLDED_AGAIN = (
     *EPISODE_KINDS,

@@ -16,8 +16,10 @@ from engine.models.local.kind import check
 from engine.models.local.opening import open_models
 from engine.models.local.settings import LocalModelSettings
 from engine.models.local.tokenizer import load_tokenizer
+from engine.models.local.weights import load_base
 from tests.models import architectures
 from tests.models.architectures import KINDS, make
+from tests.models.small import with_adapter
 
 CHAT = [Message("system", "Be brief."), Message("user", "Get the mug.")]
 OPTIONS = ["<action>look</action>", "<action>go to box 1</action>", "<action>go to box 12</action>"]
@@ -244,8 +246,6 @@ def test_one_base_is_in_memory_for_both_roles(folders, tmp_path):
 
     from peft import LoraConfig, get_peft_model
 
-    from engine.models.local.weights import load_base
-
     def held():
         alive = (item for item in gc.get_objects() if isinstance(item, torch.nn.Parameter))
         storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in alive}
@@ -266,6 +266,24 @@ def test_one_base_is_in_memory_for_both_roles(folders, tmp_path):
     adapter = (tmp_path / "adapter" / "adapter_model.safetensors").stat().st_size
     assert alone < held() - nothing < alone + 1.2 * adapter < 1.5 * alone
     assert math.isfinite(alone)
+
+
+async def test_in_bfloat16_base_and_adapter_answer_score_and_choose_by_their_own_weights(folders, tmp_path):
+    adapted = with_adapter(load_base(settings(folders["llama"])))
+    adapted.save_pretrained(tmp_path / "adapter")
+    opened = await open_models(settings(folders["llama"], dtype="bfloat16"), Opening(adapter=tmp_path / "adapter"))
+    local = opened.sink
+    assert local.network.dtype == torch.bfloat16 and local._trees
+    roles = (opened.models.executor, opened.models.curator)
+    for ask in (
+        lambda model: model.complete(CHAT, Sampling(max_tokens=8, seed=1)),
+        lambda model: model.choose(CHAT, OPTIONS, Sampling(seed=1)),
+    ):
+        base, trained = await asyncio.gather(*map(ask, roles))
+        assert base.tokens.logprobs != trained.tokens.logprobs
+        assert all(map(math.isfinite, base.tokens.logprobs + trained.tokens.logprobs))
+    base, trained = await asyncio.gather(*(model.loglikelihood(CHAT, "", OPTIONS) for model in roles))
+    assert base != pytest.approx(trained, abs=0.05)
 
 
 def test_the_names_of_the_kinds_are_all_tried():

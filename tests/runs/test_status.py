@@ -5,8 +5,19 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from engine.core.events import Notice, RunStarted, StateChanged, UpdateMade
+from engine.cli import main
+from engine.core.events import (
+    AdapterPublished,
+    MemoryMeasured,
+    Notice,
+    ProcessMemory,
+    RunStarted,
+    ServerMeasured,
+    StateChanged,
+    UpdateMade,
+)
 from engine.runs.directory import Run
+from engine.runs.measured import Measured, lines, measured
 from engine.runs.process import StartLock
 from engine.runs.status import shown_state, status, updates
 from tests.runs.engines import kill, spawn, wait_until
@@ -89,3 +100,51 @@ def test_status_has_the_last_warnings_since_the_last_start(run: Run) -> None:
     assert status(run).warnings == []
     run.append(*(Notice("warning", f"number {number}") for number in range(1, 6)))
     assert status(run).warnings == ["number 3", "number 4", "number 5"]
+
+
+# What the machine and the servers last reported
+
+MEMORY = MemoryMeasured(
+    "/proc/meminfo; no NVIDIA device",
+    16 * 2**30,
+    9 * 2**30,
+    700 * 2**20,
+    processes=[ProcessMemory("engine", 1, 700 * 2**20), ProcessMemory("vllm\x1b[2J", 2, 2**30, 3 * 2**30)],
+    pressure=0.0,
+    reasons={"gpu": "no NVIDIA device"},
+)
+
+
+def test_the_newest_measurements_are_given_with_their_reasons(run: Run) -> None:
+    assert measured(run) == Measured() and list(lines(measured(run))) == []
+    run.append(RunStarted("train", "pocket", 3, 1), ServerMeasured("old", 1))
+    run.append(RunStarted("train", "pocket", 3, 1), msgspec.structs.replace(MEMORY, available=1), MEMORY)
+    run.append(ServerMeasured("a", 5), ServerMeasured("b"), ServerMeasured("a", 7, 2, 0.5, None, 10.0, 1203.4))
+    run.append(AdapterPublished(2, "every tensor"), AdapterPublished(3, "", unmeasured="below the noise"))
+    found = measured(run)
+    assert found.memory == MEMORY and 0 <= (found.memory_age_s or 0) < 60
+    assert [server.server for server in found.servers] == ["a", "b"]
+    assert list(lines(msgspec.structs.replace(found, memory_age_s=3.0))) == [
+        "memory: 9.0 GiB of 16.0 GiB available (/proc/meminfo; no NVIDIA device), measured 3 s ago",
+        "  engine 700 MiB; GPU n/a (no NVIDIA device)",
+        "  vllm\\x1b[2J (pid 2) 1.0 GiB, GPU 3.0 GiB",
+        "server a: 7 running, 2 waiting, KV cache 50%, 1,203 tokens/s, 10 tokens/s of prompts",
+        "server b: it reports nothing of itself",
+        "curator: v3, not distinguishable from v2 (below the noise)",
+    ]
+
+
+def test_they_are_in_what_status_prints_and_in_its_json(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run.append(RunStarted("train", "pocket", 3, 1), MEMORY)
+    assert status(run).measured is None, "lists of runs do not read them"
+    assert main(["status", str(run.path)]) == 0
+    assert "memory: 9.0 GiB of 16.0 GiB available" in capsys.readouterr().out
+    assert main(["status", str(run.path), "--json"]) == 0
+    shown = msgspec.json.decode(capsys.readouterr().out)["measured"]
+    assert shown["memory"]["gpu"] is None and shown["memory"]["reasons"] == {"gpu": "no NVIDIA device"}
+    assert shown["servers"] == [] and shown["published"] is None
+
+
+def test_memory_of_older_logs_is_unknown_where_its_total_is_0(run: Run) -> None:
+    run.append(MemoryMeasured("cgroup", 0, 0, 0))
+    assert next(lines(measured(run))).startswith("memory: n/a of n/a available")

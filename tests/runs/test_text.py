@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.core.events import HeldOutMeasured, Notice, RunStarted, StateChanged, Unreadable
+from engine.core.events import HeldOutMeasured, ModelUse, Notice, RunStarted, StateChanged, Unreadable
 from engine.core.text import counted
-from engine.runs.text import event_line, held_out_line, waiting
+from engine.runs.text import event_line, held_out_line, use_line, waiting
 
 
 @pytest.mark.parametrize(("count", "said"), [(0, "0 edits"), (1, "1 edit"), (2, "2 edits"), (1200, "1,200 edits")])
@@ -28,6 +28,21 @@ def test_a_reason_is_never_cut(event: StateChanged | Notice) -> None:
 def test_an_event_that_cannot_be_read_is_one_safe_line_with_the_whole_reason() -> None:
     line = event_line(Unreadable("dre\x1bamt", "why " * 100))
     assert line.startswith("dre\\x1bamt") and "cannot be read: why" in line and line.count("why") == 100
+
+
+@pytest.mark.parametrize(
+    ("use", "said"),
+    [
+        (ModelUse("executor", 1, 9100, 1200), "executor: 1 call, 9,100 + 1,200 tokens"),
+        (
+            ModelUse("judge", 240, 1000, 10, 250, 1, 2, 0.051),
+            "judge: 240 calls, 1,000 + 10 tokens (25% of the prompts cached), 2 retries, 1 without an answer, cost 0.051",
+        ),
+        (ModelUse("executor", 7, 0, 0, unmeasured=7), "executor: 7 calls, 7 of unknown length"),
+    ],
+)
+def test_what_a_model_was_used_for_is_one_line_without_what_is_not_known(use: ModelUse, said: str) -> None:
+    assert use_line(use) == said
 
 
 def test_the_settings_of_a_start_are_not_printed_among_the_events() -> None:

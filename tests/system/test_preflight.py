@@ -309,3 +309,12 @@ def test_an_adapter_that_was_cut_short_is_refused(tmp_path):
     (tmp_path / "adapter_model.safetensors").write_bytes(b"\x40\0\0\0\0\0\0\0{")
     with pytest.raises(ConfigError, match=r"adapter_model\.safetensors is not whole"):
         check(load_profile("pocket", [f'curate.adapter="{tmp_path}"']), "curate")
+
+
+# A limit that this machine cannot keep
+
+
+def test_a_headroom_that_the_machine_never_has_is_refused():
+    why = refused("limits.headroom_gib=9000", kind="curate")
+    assert "limits.headroom_gib=9000 is too much for this machine: a run goes on when 13500 GiB are available" in why
+    check(load_profile("pocket", ["limits.headroom_gib=0.1"]), "curate")

@@ -224,6 +224,22 @@ async def test_what_the_run_waits_for_is_shown(tmp_path: Path) -> None:
             await until(pilot, "● running (waiting for a decision on 2 edits)")
 
 
+async def test_why_the_machine_paused_the_run_is_shown_in_full_until_it_goes_on(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1, state="running")
+    reason = (
+        "the server http://127.0.0.1:8000/v1 does not answer (connection refused); the run waits, asks it again, and goes "
+        "on when it answers; resume the run to ask it at once"
+    )
+    with run.lock():
+        run.append(StateChanged("paused", reason))
+        async with workbench(run.path, size=(80, 24)) as pilot:
+            await until(pilot, "‖ paused")
+            await until(pilot, "to ask it at once")
+            run.append(StateChanged("running"))
+            await until(pilot, "● running")
+            await until(pilot, lambda: "to ask it at once" not in on_screen(pilot))
+
+
 async def test_a_living_engine_that_is_silent_is_shown(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1, state="running")
     with run.lock():

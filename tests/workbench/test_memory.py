@@ -208,3 +208,11 @@ async def test_the_same_figures_again_repaint_nothing(tmp_path: Path) -> None:
             await until(pilot, lambda: pilot.app.view.memory is not SPARK)  # type: ignore[attr-defined]
             await seconds(pilot, 1.0)
             assert painted == []
+
+
+async def test_what_servers_reported_before_the_last_start_is_not_shown(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1, planned=12, state="running")
+    run.append(SERVER, RunStarted(run_kind="train", profile="pocket", steps=12, pid=1, resumed_from=1), SPARK)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "available 40.0")
+        assert "12 running" not in on_screen(pilot)

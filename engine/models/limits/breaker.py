@@ -60,8 +60,8 @@ class Breaker:
 
     @property
     def hold(self) -> str:
-        """The name of its hold."""
-        return f"server {self._name}"
+        """The name of its hold; two roles may have breakers of their own for one server."""
+        return f"server {self._name} {id(self)}"
 
     def answered(self) -> None:
         """The server answered; an error that is final is an answer too."""

@@ -119,8 +119,9 @@ class Gateway:
             turn = await self._turn(call)
         call.trial = self._breaker.state == "half open"
         try:
-            with self._holds.uncounted():
-                await asyncio.sleep(max(self._requests.take(1), self._tokens.take(tokens)))
+            if (wait := max(self._requests.take(1), self._tokens.take(tokens))) > 0:
+                with self._holds.uncounted():
+                    await asyncio.sleep(wait)
             call.began = time.monotonic()
             full = self._line.working >= self._line.capacity
             result = await self._limited(attempt)
@@ -144,7 +145,8 @@ class Gateway:
         while True:
             turn = await self._line.enter(call.ticket)
             try:
-                await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
+                if (wait := self._not_before - time.monotonic()) > 0:
+                    await asyncio.sleep(wait)
                 await self._holds.passed(besides=self._breaker.hold)
             except asyncio.CancelledError:
                 self._leave(turn)

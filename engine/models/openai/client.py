@@ -4,12 +4,13 @@
     answered = await connection.request("POST", "chat/completions", content)
 
 The client's `chat.completions.create` costs 2.3 ms of CPU a call, because it makes its models of each answer; the same
-request by `post`, whose bytes msgspec reads, costs 1.2 ms, beside 1.0 ms of httpx2 alone (`tests.benchmarks.clients`).
+request by `post`, whose bytes msgspec reads, costs 1.2 ms, beside 1.0 ms of httpx2 alone (`tests.benchmarks.throughput`).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
@@ -22,6 +23,8 @@ from engine.models.remote.wire import MAX_BYTES, Answered
 
 JSON: Any = {"headers": {"Content-Type": "application/json"}}
 CONNECT_SECONDS = 10.0
+POOL = 32
+"""The connections of a pool. With 1,000 in one, a request costs ten times as much."""
 NO_KEY = "none"
 """What servers that want no key are sent: the client does not work without one."""
 
@@ -58,7 +61,7 @@ class OpenAIConnection:
 def open_connection(settings: OpenAIModelSettings, key: str | None) -> OpenAIConnection:
     """A connection to the server of `settings`. Nothing is sent yet."""
     http = httpx2.AsyncClient(
-        transport=_Bounded(_transport(settings)),
+        transport=_Pools(_opener(settings)),
         timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
         headers={"Accept-Encoding": "identity"},
     )
@@ -82,21 +85,22 @@ def open_connection(settings: OpenAIModelSettings, key: str | None) -> OpenAICon
     )
 
 
-def _transport(settings: OpenAIModelSettings) -> httpx2.AsyncBaseTransport:
-    """The connections of a server, through the proxy that the environment names for it; this machine has none."""
+def _opener(settings: OpenAIModelSettings) -> Callable[[], httpx2.AsyncBaseTransport]:
+    """Opens connections to the server, through the proxy that the environment names for it; for this machine none counts."""
     url = httpx2.URL(settings.url)
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=settings.concurrency)
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=POOL)
     direct = url.host in ("localhost", "::1") or url.host.startswith("127.") or proxy_bypass(url.host)
     proxy = None if direct else getproxies().get(url.scheme)
-    return httpx2.AsyncHTTPTransport(limits=limits, proxy=proxy)
+    context = httpx2.create_ssl_context()
+    return lambda: httpx2.AsyncHTTPTransport(verify=context, limits=limits, proxy=proxy)
 
 
 def reason_of(error: BaseException) -> str:
     """Why there is no answer, in the words of the operating system where it has some."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror.lower()
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return os.strerror(cause.errno).lower() if cause.errno > 0 else str(cause.strerror).lower()
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, TooLarge):
         return str(error)
@@ -105,28 +109,53 @@ def reason_of(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-class _Bounded(httpx2.AsyncBaseTransport):
-    """Ends answers that have over `MAX_BYTES`, or are compressed, and would have any size."""
+class _Pool:
+    """Connections, and how many requests they work on."""
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
-        self._inner = inner
+    def __init__(self, transport: httpx2.AsyncBaseTransport) -> None:
+        self.transport = transport
+        self.working = 0
+
+
+class _Pools(httpx2.AsyncBaseTransport):
+    """Pools of a few connections each, since the cost of a request grows with its pool; answers are bounded.
+
+    An answer that has over `MAX_BYTES`, or is compressed and would have any size, ends with `TooLarge`.
+    """
+
+    def __init__(self, open_pool: Callable[[], httpx2.AsyncBaseTransport]) -> None:
+        self._open = open_pool
+        self._pools: list[_Pool] = []
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        response = await self._inner.handle_async_request(request)
+        pool = next((pool for pool in self._pools if pool.working < POOL), None)
+        if pool is None:
+            pool = _Pool(self._open())
+            self._pools.append(pool)
+        pool.working += 1
+        try:
+            response = await pool.transport.handle_async_request(request)
+            assert isinstance(response.stream, httpx2.AsyncByteStream)
+            response.stream = _Bounded(response.stream, pool)
+        except BaseException:
+            pool.working -= 1
+            raise
         if response.headers.get("content-encoding", "identity") not in ("", "identity"):
             await response.aclose()
             raise TooLarge("its answer is compressed, which was not asked for")
-        assert isinstance(response.stream, httpx2.AsyncByteStream)
-        response.stream = _BoundedStream(response.stream)
         return response
 
     async def aclose(self) -> None:
-        await self._inner.aclose()
+        for pool in self._pools:
+            await pool.transport.aclose()
 
 
-class _BoundedStream(httpx2.AsyncByteStream):
-    def __init__(self, inner: httpx2.AsyncByteStream) -> None:
+class _Bounded(httpx2.AsyncByteStream):
+    """The body of an answer, which ends with `TooLarge`; closing it gives its place in the pool back."""
+
+    def __init__(self, inner: httpx2.AsyncByteStream, pool: _Pool) -> None:
         self._inner = inner
+        self._pool: _Pool | None = pool
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         left = MAX_BYTES
@@ -137,4 +166,7 @@ class _BoundedStream(httpx2.AsyncByteStream):
             yield chunk
 
     async def aclose(self) -> None:
+        if self._pool is not None:
+            self._pool.working -= 1
+            self._pool = None
         await self._inner.aclose()

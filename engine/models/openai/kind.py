@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-import msgspec
-
 from engine.core.errors import ConfigError
 from engine.models.openai.settings import OpenAIModelSettings
 from engine.models.registry import ModelBackend
@@ -15,7 +13,7 @@ ADDRESS = "expected an address such as http://127.0.0.1:8000/v1"
 
 def check(settings: OpenAIModelSettings) -> None:
     """Raises `ConfigError` for an address, a name of a key, or fields that cannot be."""
-    from engine.models.remote.keys import check_key_name
+    from engine.models.remote.opening import check_remote
 
     try:
         parts = urlsplit(settings.url)
@@ -26,22 +24,9 @@ def check(settings: OpenAIModelSettings) -> None:
         raise ConfigError(f"model.url={settings.url} cannot be used; {ADDRESS}")
     if parts.path.rstrip("/").endswith("/chat/completions"):
         raise ConfigError(f"model.url={settings.url} is too long: leave out /chat/completions")
-    check_key_name(settings.key)
+    check_remote(settings)
     if settings.api_version and not settings.model:
         raise ConfigError("model.api_version is Azure's, where model.model must name the deployment")
-    _check_body(settings.body)
-
-
-def _check_body(body: str) -> None:
-    try:
-        fields = msgspec.json.decode(body) if body else {}
-    except msgspec.DecodeError as error:
-        raise ConfigError(f"model.body is no JSON: {error}") from error
-    if not isinstance(fields, dict):
-        raise ConfigError('model.body is a JSON object, such as {"reasoning_effort": "low"}')
-    ours = sorted({"model", "messages", "tools", "stream", "n"} & set(fields))
-    if ours:
-        raise ConfigError(f"model.body cannot set {', '.join(ours)}")
 
 
 def context(settings: OpenAIModelSettings) -> int | None:

@@ -24,9 +24,7 @@ LOST_TOKENS = 8
 """An answer of more tokens than this has a text: a server that shows none has parsed it into a field that we do not know."""
 UNLIKELIEST = -9998.0
 """vLLM writes -9999 for a log-probability of minus infinity, which no sampled token has."""
-NO_USAGE = (
-    "set model.tokenizer to the model's tokenizer (a folder, or a name on the hub), so that the engine counts them"
-)
+NO_USAGE = "set its section's tokenizer to the model's (a folder, or a name on the hub), so that the engine counts them"
 
 
 def completion_of(

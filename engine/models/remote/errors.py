@@ -78,6 +78,10 @@ class ModelMissing(SkillosError):
     """The server has no model of the name that was asked for."""
 
 
+class NoSuchPath(ConfigError):
+    """The server has nothing at that address."""
+
+
 class Refused(ConfigError):
     """The server does not take the request. `names` are the words of its message, `param` what it names as the cause."""
 
@@ -100,8 +104,8 @@ class Fault(msgspec.Struct, frozen=True):
 def error_of(status: int, headers: Mapping[str, str], body: bytes, asked: Asked) -> Exception:
     """The error that an answer with `status` is."""
     fault = fault_of(body)
-    said = f" ({fault.message})" if fault.message else ""
     phrase = _phrase(status)
+    said = f" ({fault.message})" if fault.message and fault.message not in phrase else ""
     if status in (429, 529) or (status == 503 and _wait(headers) is not None):
         if status == 429 and any(word in f"{fault.code} {fault.message}".lower() for word in NO_QUOTA):
             return ConfigError(
@@ -131,8 +135,8 @@ def _wrong(status: int, phrase: str, said: str, fault: Fault, asked: Asked) -> E
         return ConfigError(f"the account at {asked.server} is to be paid first: {phrase}{said}")
     if status == 404 and asked.model and (asked.model in fault.message or "model" in fault.message.lower()):
         return ModelMissing(fault.message)
-    if status in (404, 405) or 300 <= status < 400:
-        return ConfigError(
+    if status in (404, 405, 501) or 300 <= status < 400:
+        return NoSuchPath(
             f"the server {asked.server} has no chat completions at that address: {phrase}{said}; {setting}.url usually "
             "ends in /v1"
         )

@@ -27,7 +27,8 @@ NEEDED = frozenset({"model", "messages", "tools", "tool_choice", "structured_out
 
 _UNKNOWN = re.compile(
     r"un(?:supported|recogni[sz]ed|known|expected)|not (?:supported|permitted|allowed|recogni[sz]ed|available|implemented)"
-    r"|does not (?:support|allow|exist|accept)|extra (?:fields|inputs|field)|additional propert|invalid (?:parameter|argument|field)"
+    r"|does not (?:support|allow|exist|accept)|extra (?:fields|inputs|field)|additional propert"
+    r"|invalid (?:parameter|argument|field)"
     r"|no such|only the default",
     re.IGNORECASE,
 )

@@ -26,7 +26,7 @@ from engine.models.base import (
 from engine.models.control import FAMILIES, Control
 from engine.models.limits import Gateway, Retryable
 from engine.models.remote.completions import completion_of
-from engine.models.remote.errors import Asked, ModelMissing, Refused
+from engine.models.remote.errors import Asked, ModelMissing, NoSuchPath, Refused
 from engine.models.remote.fields import Body, Extras
 from engine.models.remote.listing import Listed, read_models
 from engine.models.remote.replies import Reply, read_reply
@@ -34,8 +34,8 @@ from engine.models.remote.tokens import RemoteTokenizer
 from engine.models.remote.wire import HttpClient
 from engine.models.tools import with_tools
 
-CHAT = "chat/completions"
-MODELS = "models"
+CHAT = "/chat/completions"
+MODELS = "/models"
 CHANGES = 4
 """So often a request is made again because the server does not know a field, or the model's name has changed."""
 
@@ -56,7 +56,7 @@ class Server:
     """A server, as its models use it: its requests, their limits, and what was found out of it.
 
     `context` is the most tokens of a prompt and its answer together, 0 where it is not known. `tools_in_prompt`: the chat
-    template leaves tools out, so they are written into the prompt.
+    template leaves tools out, so they are written into the prompt. `section` is that of its settings, for messages.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Server:
         tokenizer: RemoteTokenizer | None = None,
         key: str = "",
         context: int = 0,
+        section: str = "model",
     ) -> None:
         self.name = name
         self.client = client
@@ -77,11 +78,12 @@ class Server:
         self.tokenizer = tokenizer
         self.key = key
         self.context = context
+        self.section = section
         self.tools_in_prompt = False
 
     def asked(self, model: str = "", most: int = 0, limit: int = 0) -> Asked:
         """What an error's message needs of a request."""
-        return Asked(self.name, model, self.key, most=most, limit=limit)
+        return Asked(self.name, model, self.key, self.section, most=most, limit=limit)
 
     @property
     def control(self) -> Control:
@@ -92,7 +94,7 @@ class Server:
         """What the server lists; None where it has no list. Raises `Retryable`, `ConfigError`."""
         try:
             return read_models(await self.client.get(MODELS, self.asked()))
-        except ModelMissing:
+        except (ModelMissing, NoSuchPath):
             return None
 
     async def close(self) -> None:
@@ -173,9 +175,10 @@ class RemoteModel:
         raise Retryable(f"the model {self._served().name} is not there")
 
     def _completion(self, reply: Reply, messages: Sequence[Message], sampling: Sampling, version: int) -> Completion:
-        return completion_of(
-            reply, messages, sampling, role=self.role, version=version, tokenizer=self._server.tokenizer
-        )
+        server = self._server
+        made = completion_of(reply, messages, sampling, role=self.role, version=version, tokenizer=server.tokenizer)
+        safe = server.client.secrets.text_without(made.text)  # ids may spell out what no field of the answer has
+        return made if safe == made.text else msgspec.structs.replace(made, text=safe)
 
     async def _missing(self, served: Served, error: ModelMissing) -> None:
         """Return where the request may be made again. Raises `ConfigError` that lists what the server has."""
@@ -184,7 +187,7 @@ class RemoteModel:
         names = [model.name for model in await self._server.models() or ()]
         if served.name in names or self._served().name != served.name:
             return
-        raise ConfigError(not_served(served.name, self._server.name, names)) from error
+        raise ConfigError(not_served(served.name, self._server, names)) from error
 
     def _limit(self, sampling: Sampling) -> int:
         """The most tokens of a prompt."""
@@ -197,8 +200,8 @@ class RemoteModel:
         limit, tokenizer = self._limit(sampling), self._server.tokenizer
         if limit <= 0:
             raise ConfigError(
-                f"{self.role}.max_tokens={sampling.max_tokens} leaves no room for a prompt in the {self._server.context} tokens "
-                f"of {self._served().name} on the server {self._server.name}: lower it, or let the server take more"
+                f"{self.role}.max_tokens={sampling.max_tokens} leaves no room for a prompt in the {self._server.context} "
+                f"tokens of {self._served().name} on the server {self._server.name}: lower it, or let the server take more"
             )
         if tokenizer is not None and sum(len(message.content.encode()) for message in messages) > limit:
             tokens = tokenizer.chat(messages)
@@ -213,10 +216,12 @@ def shown_name(name: str | None) -> str:
     return repr(printable(name or "", 80))
 
 
-def not_served(name: str, server: str, names: Sequence[str]) -> str:
+def not_served(name: str, server: Server, names: Sequence[str]) -> str:
     """The message that the server has no such model, and which it has."""
     from engine.core.refusals import nearest
 
     near = nearest(name, names)
     listed = f"; it has: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}" if names else ""
-    return f"the server {server} has no model {name!r}{near}{listed}: set model.model to the name of one"
+    return (
+        f"the server {server.name} has no model {name!r}{near}{listed}: set {server.section}.model to the name of one"
+    )

@@ -69,7 +69,7 @@ class Found(msgspec.Struct, frozen=True):
         return f"the server {self.name}: it {'; it '.join(parts)}"
 
 
-async def patiently(work: Callable[[], Awaitable[T]], server: str) -> T:
+async def patiently(work: Callable[[], Awaitable[T]], server: Server) -> T:
     """The result of `work`, which is tried again while the server cannot be reached. Raises `ModelUnavailable`."""
     for wait in (*WAITS, None):
         try:
@@ -77,7 +77,7 @@ async def patiently(work: Callable[[], Awaitable[T]], server: str) -> T:
         except Retryable as error:
             if wait is None:
                 raise ModelUnavailable(
-                    f"the server {server} cannot be used: {error.reason}; start it, or correct model.url"
+                    f"the server {server.name} cannot be used: {error.reason}; start it, or correct {server.section}.url"
                 ) from error
             await asyncio.sleep(min(20.0, error.after or wait))
     raise AssertionError("unreachable")
@@ -88,7 +88,7 @@ async def probe(server: Server, served: Served, names: list[str], *, curates: bo
 
     Raises `ConfigError` for a server that cannot be used, `ModelUnavailable` for one that does not answer.
     """
-    return await patiently(lambda: _Probe(server, served, names).run(curates), server.name)
+    return await patiently(lambda: _Probe(server, served, names).run(curates), server)
 
 
 class _Probe:
@@ -119,7 +119,7 @@ class _Probe:
 
     async def _first(self) -> Reply:
         """An answer to a request with every field that the server takes."""
-        sampling = Sampling(temperature=0.7, max_tokens=PROBE_TOKENS, stop=("\x03",))
+        sampling = Sampling(temperature=0.7, max_tokens=PROBE_TOKENS, stop=("<|probe|>",))
         for _ in range(20):
             body = self._server.extras.request(self._served.name, PROBE_CHAT, sampling, None)
             try:
@@ -134,7 +134,7 @@ class _Probe:
         try:
             return read_reply(await self._server.client.post(CHAT, msgspec.json.encode(body), asked), "probe")
         except ModelMissing as error:
-            raise ConfigError(not_served(self._served.name, self._server.name, self._names)) from error
+            raise ConfigError(not_served(self._served.name, self._server, self._names)) from error
         except PromptTooLong as error:
             raise ConfigError(f"the server {self._server.name} has no room for even a short prompt: {error}") from error
 
@@ -168,8 +168,8 @@ class _Probe:
         text = tokenizer.text_of(ids, ended=True)
         if content.strip() not in text:
             raise ConfigError(
-                f"model.tokenizer is not the tokenizer of the server's model: its answer {shown_name(content)} has ids of "
-                f"the text {shown_name(text)}"
+                f"{self._server.section}.tokenizer is not the tokenizer of the server's model: the ids of its answer "
+                f"{shown_name(content)} are those of {shown_name(text)}"
             )
 
     def _aliases(self, model: str | None) -> frozenset[str]:
@@ -179,7 +179,8 @@ class _Probe:
             return frozenset()
         if model in self._names and not _related(model, name):
             raise ConfigError(
-                f"the server {self._server.name} answers as {shown_name(model)} where model.model={name} was asked"
+                f"the server {self._server.name} answers as {shown_name(model)} where "
+                f"{self._server.section}.model={name} was asked"
             )
         return frozenset({model})
 

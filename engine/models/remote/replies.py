@@ -46,11 +46,17 @@ class Part(msgspec.Struct):
     thinking: str | list[Inner] | None = None
 
 
+class Thought(msgspec.Struct):
+    """A reasoning that is an object (any-llm)."""
+
+    content: str | None = None
+
+
 class MessageReply(msgspec.Struct):
     """The message of an answer; the reasoning has one of two names."""
 
     content: str | list[Part] | None = None
-    reasoning: str | None = None
+    reasoning: str | Thought | None = None
     reasoning_content: str | None = None
     tool_calls: list[ToolCall] | None = None
     function_call: Call | None = None
@@ -58,7 +64,8 @@ class MessageReply(msgspec.Struct):
 
     @property
     def thought(self) -> str:
-        return self.reasoning or self.reasoning_content or ""
+        told = self.reasoning.content if isinstance(self.reasoning, Thought) else self.reasoning
+        return told or self.reasoning_content or ""
 
 
 class LogProb(msgspec.Struct):

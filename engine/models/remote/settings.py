@@ -18,3 +18,10 @@ class RemoteSettings(PricedSettings, frozen=True):
 
     context: Count = 0
     """The most tokens of a prompt and its answer together. 0: what the server says."""
+
+    key: str = ""
+    """The name of the key, never the key: of an environment variable, or of an entry of the keyring (keyring set skillos-tui
+    NAME). "": the server wants none."""
+
+    body: str = ""
+    """More fields of every request, as a JSON object: {"reasoning_effort": "low"}, or chat_template_kwargs of vLLM."""

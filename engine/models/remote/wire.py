@@ -43,7 +43,7 @@ class HttpClient:
 
     def __init__(self, connection: Connection, secrets: Secrets) -> None:
         self._connection = connection
-        self._secrets = secrets
+        self.secrets = secrets
 
     async def post(self, path: str, content: bytes, asked: Asked) -> bytes:
         """The body of the answer to a POST of JSON. Raises the error that the answer is."""
@@ -58,7 +58,7 @@ class HttpClient:
         await self._connection.close()
 
     def _read(self, answered: Answered, asked: Asked) -> bytes:
-        body = self._secrets.without(answered.body)
+        body = self.secrets.without(answered.body)
         if answered.status != 200:
             raise error_of(answered.status, answered.headers, body, asked)
         return body

@@ -43,6 +43,19 @@ def number(text: str) -> int | None:
     return int(found[0]) if found else None
 
 
+def groups(text: str) -> list[tuple[int, str]]:
+    """The control groups that count the memory of a process, of `/proc/PID/cgroup`: the version, 1 or 2, and the path."""
+    found = []
+    for row in text[:MAX_TEXT].splitlines()[:64]:
+        name, _, rest = row.partition(":")
+        controllers, _, path = rest.partition(":")
+        if "memory" in controllers.split(","):
+            found.append((1, path))
+        elif name == "0" and not controllers and path:
+            found.append((2, path))
+    return found
+
+
 def pressure(text: str) -> float | None:
     """The share of the last 10 s in which some task waited for memory, in [0, 1], of `/proc/pressure/memory`."""
     found = _SOME.search(text[:MAX_TEXT])

@@ -6,7 +6,7 @@ pool.available / pool.total
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
@@ -24,7 +24,8 @@ MAX_DEPTH = 32
 class Pool(msgspec.Struct, frozen=True):
     """Sizes in bytes; None, with a reason by the figure's name, where the machine does not report it.
 
-    `host` is MemTotal, also where the pool is a control group's. `source` says what `total` and `available` are.
+    `host` is MemTotal, also where the pool is a control group's, whose path is `group`. `source` says what `total` and
+    `available` are.
     """
 
     source: str
@@ -35,12 +36,14 @@ class Pool(msgspec.Struct, frozen=True):
     swap_total: int | None = None
     pressure: float | None = None
     reasons: dict[str, str] = {}
+    group: str = ""
 
 
 class Group(msgspec.Struct, frozen=True):
-    """A control group with a limit: its folder, and its bytes."""
+    """A control group with a limit: its folder, its path below the root, "" for the root, and its bytes."""
 
     folder: str
+    path: str
     limit: int
     available: int
 
@@ -53,9 +56,10 @@ def measure_pool(files: Files) -> Pool:
     for name, value in (("total", total), ("available", available)):
         if value is None:
             reasons[name] = f"{MEMINFO} does not report it"
-    source, psi, host = MEMINFO, "/proc/pressure/memory", total
+    source, psi, host, path = MEMINFO, "/proc/pressure/memory", total, ""
     group = min(limited_groups(files), key=lambda group: group.available, default=None)
     if group is not None and (total is None or group.limit < total):
+        path = group.path
         source = f"control group, limit {gib(group.limit)}"
         total, available = group.limit, min(group.available, group.limit if available is None else available)
         psi = f"{group.folder}/memory.pressure" if _text(files, f"{group.folder}/memory.pressure") else psi
@@ -67,46 +71,41 @@ def measure_pool(files: Files) -> Pool:
     swap_used = None if swap_total is None or swap_free is None else max(0, swap_total - swap_free)
     if swap_used is None:
         reasons["swap"] = f"{MEMINFO} does not report it"
-    return Pool(source, total, available, host, swap_used, swap_total, pressure, reasons)
+    return Pool(source, total, available, host, swap_used, swap_total, pressure, reasons, path)
 
 
 def limited_groups(files: Files) -> Iterator[Group]:
-    """The control groups of this process that have a limit, of version 1 or 2, from the innermost to the outermost."""
-    for row in (_text(files, "/proc/self/cgroup") or "").splitlines()[:64]:
-        number, _, rest = row.partition(":")
-        controllers, _, path = rest.partition(":")
-        if "memory" in controllers.split(","):
-            yield from _groups(files, f"{CGROUP}/memory", path, _version_1)
-        elif number == "0" and not controllers:
-            yield from _groups(files, CGROUP, path, _version_2)
+    """The control groups of this process that have a limit, of version 1 or 2, from the innermost to the outermost.
+
+    Inside a container the path of the group may be the host's, and not exist.
+    """
+    for version, path in kernel.groups(_text(files, "/proc/self/cgroup") or ""):
+        root, read = (f"{CGROUP}/memory", _version_1) if version == 1 else (CGROUP, _version_2)
+        parts = [part for part in path.split("/") if part not in ("", ".", "..")][:MAX_DEPTH]
+        for depth in range(len(parts), -1, -1):
+            inner = "".join(f"/{part}" for part in parts[:depth])
+            if (group := read(files, root, inner)) is not None:
+                yield group
 
 
-def _groups(files: Files, root: str, path: str, read: Callable[[Files, str], Group | None]) -> Iterator[Group]:
-    """The groups with a limit from `path` up to the root. Inside a container the path may be the host's, and not exist."""
-    parts = [part for part in path.split("/") if part not in ("", ".", "..")][:MAX_DEPTH]
-    for depth in range(len(parts), -1, -1):
-        folder = "/".join([root, *parts[:depth]])
-        if (group := read(files, folder)) is not None:
-            yield group
+def _version_1(files: Files, root: str, path: str) -> Group | None:
+    return _group(files, root, path, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
 
 
-def _version_1(files: Files, folder: str) -> Group | None:
-    return _group(files, folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
+def _version_2(files: Files, root: str, path: str) -> Group | None:
+    return _group(files, root, path, "memory.max", "memory.current", "")
 
 
-def _version_2(files: Files, folder: str) -> Group | None:
-    return _group(files, folder, "memory.max", "memory.current", "")
-
-
-def _group(files: Files, folder: str, limit_file: str, used_file: str, prefix: str) -> Group | None:
-    """The group of `folder`; None without a limit. What files fill can be taken back, so it counts as available."""
+def _group(files: Files, root: str, path: str, limit_file: str, used_file: str, prefix: str) -> Group | None:
+    """The group at `path`; None without a limit. What files fill can be taken back, so it counts as available."""
+    folder = root + path
     limit = kernel.number(_text(files, f"{folder}/{limit_file}") or "")
     used = kernel.number(_text(files, f"{folder}/{used_file}") or "") if limit is not None else None
     if limit is None or limit >= UNLIMITED or used is None:
         return None
     stat = kernel.counts(_text(files, f"{folder}/memory.stat") or "")
     cached = sum(stat.get(f"{prefix}{name}", 0) for name in ("inactive_file", "active_file", "slab_reclaimable"))
-    return Group(folder, limit, max(0, min(limit, limit - used + cached)))
+    return Group(folder, path, limit, max(0, min(limit, limit - used + cached)))
 
 
 def _text(files: Files, path: str) -> str | None:

@@ -64,11 +64,18 @@ class ProcessTable:
         found = [Process(pid, name, self._resident(pid)) for pid, name in names.items()]
         return [process for process in found if process.resident is not None]
 
-    def all(self) -> list[Process]:
-        """The processes of the whole machine when it was last listed, with what they have now; those of the run by their
-        names."""
+    def all(self, group: str = "") -> list[Process]:
+        """The processes of the machine when it was last listed, with what they have now; those of the run by their names.
+        Only those in the control group of that path, or in groups below it."""
         stats, names = self._stats, self._names
-        return [Process(pid, names.get(pid) or _clipped(stat.name), self._resident(pid)) for pid, stat in stats.items()]
+        return [
+            Process(pid, names.get(pid) or _clipped(stat.name), self._resident(pid))
+            for pid, stat in stats.items()
+            if not group or self._is_in(pid, group)
+        ]
+
+    def _is_in(self, pid: int, group: str) -> bool:
+        return any(f"{path}/".startswith(f"{group}/") for _, path in kernel.groups(self._text(pid, "cgroup")))
 
     def _list(self) -> None:
         """Read the processes of the machine, and name those that matter."""

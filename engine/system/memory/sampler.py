@@ -37,6 +37,7 @@ class Sampler:
         self._host: int | None = None
         self._on_gpu: dict[int, int | None] = {}
         self._shared = False
+        self._group = ""
         self._asks_gpus = Patient("gpus", lambda: self._gpus.read(self._host), sources.clock)
         self._asks_table = Patient("processes", lambda: self._table.look(self._on_gpu), sources.clock)
         self._servers: dict[str, tuple[float, ServerMeasured]] = {}
@@ -53,7 +54,7 @@ class Sampler:
     async def measure(self, pool: Pool, headroom: int | None = None) -> MemoryMeasured:
         """Everything, `pool` included. `headroom` is what the guard keeps free, in bytes."""
         reasons = dict(pool.reasons)
-        self._host = pool.host
+        self._host, self._group = pool.host, pool.group
         reading = await self._reading()
         self._on_gpu = on_gpu = _by_process(reading.devices)
         self._shared = any(device.shared for device in reading.devices)
@@ -84,10 +85,10 @@ class Sampler:
         )
 
     def largest(self, count: int = 3) -> str:
-        """The largest processes of the machine, for a message: "vllm (pid 12) 61.2 GiB, engine (pid 3) 4.1 GiB". What they
+        """The largest processes of the pool, for a message: "vllm (pid 12) 61.2 GiB, engine (pid 3) 4.1 GiB". What they
         have on a GPU counts where that is the host's memory."""
         on_gpu = self._on_gpu if self._shared else {}
-        found = [(one, (one.resident or 0) + (on_gpu.get(one.pid) or 0)) for one in self._table.all()]
+        found = [(one, (one.resident or 0) + (on_gpu.get(one.pid) or 0)) for one in self._table.all(self._group)]
         found.sort(key=lambda pair: pair[1], reverse=True)
         texts = [f"{printable(one.name)} (pid {one.pid}) {gib(size)}" for one, size in found[:count] if size]
         return ", ".join(texts) or "no process can be seen"

@@ -10,7 +10,7 @@ from engine.core.text import counted
 from skillos_tui.client.messages import Reply, SkillRead
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.view import Change, Part, RunView
-from skillos_tui.render.text import line, safe
+from skillos_tui.render.text import clip, line, safe
 from skillos_tui.screens.base import FullScreen
 from skillos_tui.widgets.bars import Bar, KeyBar, NoticeBar, notice_line
 from skillos_tui.widgets.diff import DiffPane, summary
@@ -48,6 +48,7 @@ class LiveScreen(FullScreen):
         super().__init__()
         self._pausing = False
         self._dismissed = 0
+        self._held = ""
         self._source = ""
         """The source that was entered last in the dialog that imports skills."""
 
@@ -80,7 +81,7 @@ class LiveScreen(FullScreen):
         if "state" in parts or "review" in parts:
             self._pausing = self._pausing and app.shown_state in ("running", "starting")
             self.query_one("#state", Bar).show(self.state_line)
-        if "notice" in parts:
+        if "notice" in parts or self._held != self._held_now():
             self._show_notice()
         if "skills" in parts or "review" in parts:
             self.query_one(SkillTree).show(app.view, app.names, app.left_out)
@@ -93,16 +94,24 @@ class LiveScreen(FullScreen):
             self.query_one(MemoryPane).show(app.view)
 
     def _show_notice(self) -> None:
-        """Show what happened since the last visit, else the newest warning or error that was not dismissed."""
+        """Show why the run waits, else what happened since the last visit, else the newest warning or error that was not
+        dismissed."""
+        self._held = self._held_now()
         serious = self._serious()
         bar = self.query_one("#notice", NoticeBar)
         news = self.workbench.news
         left = serious[-1:] if len(serious) > self._dismissed else []
-        bar.set_class(not news and not left, "-empty")
-        if news:
+        bar.set_class(not self._held and not news and not left, "-empty")
+        if self._held:
+            bar.show(line(f"warn:‖ {clip(self._held, 500)}", indent=2))
+        elif news:
             bar.show(line(f"accent:i {news}", "muted:   x dismisses this", indent=2))
         elif left:
             bar.show(notice_line(left[0]))
+
+    def _held_now(self) -> str:
+        """Why the run waits, "" where it does not, or a person paused it."""
+        return self.workbench.view.reason.strip() if self.workbench.shown_state == "paused" else ""
 
     def _serious(self) -> list[Notice]:
         return [notice for notice in self.workbench.view.notices if notice.level != "info"]

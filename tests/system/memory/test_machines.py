@@ -94,6 +94,19 @@ async def test_what_a_process_has_on_a_gpu_that_shares_the_memory_counts_for_the
     assert sampler.largest() == largest
 
 
+async def test_the_largest_processes_are_those_that_use_the_pool():
+    limited = {
+        "/proc/self/cgroup": "0::/runs/a\n",
+        "/sys/fs/cgroup/runs/memory.max": str(8 * GIB),
+        "/sys/fs/cgroup/runs/memory.current": str(4 * GIB),
+    }
+    groups = {ENGINE: "/runs/a", VLLM: "/runs", WORKER: "/runs/b/c", 999: "/runs-of-others", 1: "/", 101: ""}
+    places = {f"/proc/{pid}/cgroup": f"0::{path}\n" for pid, path in groups.items()}
+    sampler = Sampler(sources(Files({**host(64 * GIB, 40 * GIB), **tree(), **limited, **places})))
+    await sampler.measure(sampler.pool())
+    assert sampler.largest(9) == "vllm (pid 201) 3.0 GiB, engine (pid 100) 2.0 GiB, vllm (pid 200) 1.0 GiB"
+
+
 async def test_two_gpus_are_added_up():
     gpus = [
         Gpu("NVIDIA H100", (H100_TOTAL, GIB), {WORKER: 2 * GIB}),
