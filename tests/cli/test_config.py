@@ -95,7 +95,8 @@ def test_an_option_for_a_setting_counts_over_the_file_and_what_it_implies_under_
 
 def test_the_settings_of_a_model_of_a_roles_own_are_described_once_and_listed_where_they_are_asked_for() -> None:
     listed = shell("config").out
-    assert listed.count("model.weights = ") == 1
+    assert "model.weights = " in listed
+    assert "judge_model.weights = " not in listed and "executor_model.weights = " not in listed
     assert '[judge_model] kind = "same"' in listed and "skillos-engine config model" in listed
     assert "judge_model.weights = " in shell("config", "judge_model.weights").out
     chosen = shell("config", "judge_model", "--profile", "pocket", "--set", "judge_model.kind=local").out
