@@ -15,7 +15,7 @@ from engine.core.text import printable
 from engine.runs.directory import Run
 from engine.runs.measured import lines, measured
 from engine.runs.status import Status, status
-from engine.runs.text import held_out_line, step_line, unit_line, waiting
+from engine.runs.text import agreement_line, held_out_line, step_line, unit_line, waiting
 
 MOST = 500
 """Characters of a reason."""
@@ -45,6 +45,8 @@ def _status(options: argparse.Namespace) -> int:
             say(unit_line(unit, now.steps, run.kind))
         for held_out in now.held_out:
             say(held_out_line(held_out))
+        if now.agreement is not None:
+            say(agreement_line(now.agreement))
         for line in lines(now.measured, now.used):
             say(line)
         if (age := now.heartbeat_age_s) is not None:

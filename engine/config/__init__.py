@@ -26,14 +26,16 @@ import platformdirs
 import tomli_w
 
 from engine.agents.judges import registry as judges
-from engine.agents.judges.settings import JudgeSettings
+from engine.agents.judges.settings import JudgeSettings, SuccessJudgeSettings
 from engine.agents.settings import CuratorSettings, ExecutorSettings
+from engine.config.layers import TEXTS, Layer, read, set_layer, toml
 from engine.config.migration import RENAMED, migrate
+from engine.config.open_section import OpenSection
 from engine.core.errors import ConfigError
 from engine.core.fields import path_kind
 from engine.core.parts import PartKind, Settings, kind_of
 from engine.core.paths import SECRET, BadPath, user_path
-from engine.core.refusals import elsewhere, nearest, no_section, no_setting, shown, why_refused
+from engine.core.refusals import nearest, no_section, no_setting, shown, why_refused
 from engine.core.registry import Registry, UnknownPart
 from engine.core.text import has_credentials
 from engine.curation import registry as strategies
@@ -71,43 +73,14 @@ __all__ = [
 ]
 
 
-class OpenSection(msgspec.Struct, frozen=True):
-    """A section whose settings are those of the part that its `kind` names, by default `default`; all extend `base`."""
-
-    parts: Registry[Any]
-    default: str
-    base: type[Settings]
-
-    def part(self, kind: str) -> PartKind:
-        """The part called `kind`. Raises `UnknownPart`."""
-        part: PartKind = self.parts.load(kind)
-        if not self._fits(part):
-            raise UnknownPart(self._misfit(part))
-        return part
-
-    def usable(self) -> tuple[list[PartKind], list[str]]:
-        """Every part that can be used, and a sentence for each of a package that cannot."""
-        parts, problems = self.parts.load_all()
-        problems += [self._misfit(part) for part in parts if not self._fits(part)]
-        return [part for part in parts if self._fits(part)], problems
-
-    def _fits(self, part: PartKind) -> bool:
-        return issubclass(part.settings, self.base) and part.settings.__struct_config__.tag == part.name
-
-    def _misfit(self, part: PartKind) -> str:
-        return (
-            f"the {self.parts.sort} {part.name!r} cannot be used: its settings ({part.settings.__name__}) must be a "
-            f'subclass of {self.base.__name__} with tag="{part.name}"'
-        )
-
-
 OPEN: Mapping[str, OpenSection] = MappingProxyType(
     {
         "environment": OpenSection(environments.ENVIRONMENTS, environments.DEFAULT, EnvironmentSettings),
         "model": OpenSection(models.BACKENDS, models.DEFAULT, ModelSettings),
-        "executor_model": OpenSection(models.OTHERS, models.SAME, ModelSettings),
-        "judge_model": OpenSection(models.OTHERS, models.SAME, ModelSettings),
+        "executor_model": OpenSection(models.OTHERS, models.SAME, ModelSettings, like="model"),
+        "judge_model": OpenSection(models.OTHERS, models.SAME, ModelSettings, like="model"),
         "judge": OpenSection(judges.JUDGES, judges.DEFAULT, JudgeSettings),
+        "success_judge": OpenSection(judges.SUCCESS_JUDGES, judges.NO_SUCCESS_JUDGE, SuccessJudgeSettings),
         "strategy": OpenSection(strategies.STRATEGIES, strategies.DEFAULT, StrategySettings),
         "batch": OpenSection(strategies.BATCH_STRATEGIES, strategies.NO_BATCH, BatchSettings),
         "grouping": OpenSection(groupings.GROUPINGS, groupings.DEFAULT, GroupingSettings),
@@ -136,6 +109,7 @@ class Config(msgspec.Struct, frozen=True):
     strategy: StrategySettings = msgspec.field(default_factory=_default("strategy"))
     batch: BatchSettings = msgspec.field(default_factory=_default("batch"))
     judge: JudgeSettings = msgspec.field(default_factory=_default("judge"))
+    success_judge: SuccessJudgeSettings = msgspec.field(default_factory=_default("success_judge"))
     rewards: RewardSettings = RewardSettings()
     grouping: GroupingSettings = msgspec.field(default_factory=_default("grouping"))
     training: TrainingSettings = TrainingSettings()
@@ -152,8 +126,13 @@ class Config(msgspec.Struct, frozen=True):
 
     def model_of(self, role: str) -> ModelSettings:
         """The settings of the model of a role: "executor", "curator" or "judge"."""
-        own: ModelSettings = getattr(self, f"{role}_model", self.model)
-        return self.model if kind_of(own) == models.SAME else own
+        settings: ModelSettings = getattr(self, self.model_section(role))
+        return settings
+
+    def model_section(self, role: str) -> str:
+        """The section that `model_of` takes: "judge_model", or "model" where the role has no model of its own."""
+        own = getattr(self, f"{role}_model", None)
+        return "model" if own is None or kind_of(own) == models.SAME else f"{role}_model"
 
     def settings_of(self, part: PartKind) -> Any:
         """The settings of a gate or of a kind of run: the section of its name, or else its defaults."""
@@ -167,8 +146,6 @@ class Config(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, **fixed, more=more)
 
 
-TEXTS = ("profile", "note")
-"""What a configuration says at its top, outside its sections."""
 SECTIONS: Mapping[str, type[Settings]] = MappingProxyType(
     {field.name: field.type for field in msgspec.structs.fields(Config) if field.name not in (*TEXTS, "more")}
 )
@@ -182,13 +159,6 @@ def has_section(part: PartKind) -> bool:
 
 Tables = list[tuple[str, dict[str, Any]]]
 """What the layers say of one section, each with where it says so."""
-
-
-class Layer(msgspec.Struct, frozen=True):
-    """Some settings, as they were written, and where: "profile pocket", a file's path, "--set"."""
-
-    where: str
-    data: Mapping[str, Any]
 
 
 def profiles(folder: Path | None = None) -> list[str]:
@@ -249,7 +219,7 @@ def load_config(
 
     `job` is as for `load_profile`. Raises `ConfigError`.
     """
-    layer = _read(path)
+    layer = read(path)
     name = profile if profile is not None else layer.data.get("profile")
     if not isinstance(name, str):
         raise ConfigError(f'{path} names no profile: write profile = "pocket" at its top, or give --profile')
@@ -263,18 +233,18 @@ def default_config() -> Config:
 
 def load_file(path: Path) -> Config:
     """The configuration kept in a run directory, also of an older run. Raises `ConfigError`."""
-    layer = _read(path)
+    layer = read(path)
     return _resolve_named([Layer(layer.where, migrate(layer.data))])
 
 
 def load_logged(text: str, where: str) -> Config:
     """The configuration that a start logged, also of an older run; `where` names it in errors. Raises `ConfigError`."""
-    return _resolve_named([Layer(where, migrate(_toml(text, where)))])
+    return _resolve_named([Layer(where, migrate(toml(text, where)))])
 
 
 def parse(text: str, settings: Iterable[str] = (), *, where: str = "configuration") -> Config:
     """A `Config` from TOML text and settings. Raises `ConfigError` that names the key and what was expected."""
-    return _resolve_named([Layer(where, _toml(text, where)), _layer_of(settings)])
+    return _resolve_named([Layer(where, toml(text, where)), _layer_of(settings)])
 
 
 def to_toml(config: Config) -> str:
@@ -310,8 +280,8 @@ def _profile_layers(name: str, folder: Path | None) -> list[Layer]:
         raise ConfigError(f"there is no profile {name!r}{nearest(name, known)}; the profiles are: {', '.join(known)}")
     if folder is None or name in _shipped():
         text = (resources.files("engine") / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
-        return [Layer(f"profile {name}", _toml(text, f"profile {name}"))]
-    own = _read(folder / f"{name}.toml")
+        return [Layer(f"profile {name}", toml(text, f"profile {name}"))]
+    own = read(folder / f"{name}.toml")
     base = own.data.get("profile", name)
     if base == name:
         return [own]
@@ -320,43 +290,8 @@ def _profile_layers(name: str, folder: Path | None) -> list[Layer]:
     return [*_profile_layers(base, None), own]
 
 
-def _read(path: Path) -> Layer:
-    try:
-        return Layer(str(path), _toml(path.read_text(encoding="utf-8"), str(path)))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
-
-
-def _toml(text: str, where: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{where} is not TOML: {error}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{where} cannot be read: its values nest too deep") from error
-
-
 def _layer_of(settings: Iterable[str]) -> Layer:
-    """The layer of `--set section.key=value`, …; a value that is not TOML is taken as a string."""
-    data: dict[str, dict[str, Any]] = {}
-    for setting in settings:
-        path, equals, raw = setting.partition("=")
-        section, dot, key = (part.strip() for part in path.strip().partition("."))
-        if not equals or not dot or not key:
-            hint = "" if dot else elsewhere(section, _defaults())
-            raise ConfigError(f"--set {setting!r} is not of the form section.key=value, such as training.steps=3{hint}")
-        if section in TEXTS:
-            raise ConfigError(f"--set {setting!r}: {section} is no section of the configuration")
-        try:
-            value = tomllib.loads(f"value = {raw}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = raw
-        except RecursionError as error:
-            raise ConfigError(f"--set {path.strip()}: the value nests too deep to be read") from error
-        data.setdefault(section, {})[key] = raw if hasattr(value, "isoformat") else value  # no setting is a date
-    return Layer("--set", data)
+    return set_layer(settings, _defaults)
 
 
 # Resolving

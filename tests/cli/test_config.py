@@ -91,3 +91,42 @@ def test_an_option_for_a_setting_counts_over_the_file_and_what_it_implies_under_
     done = shell("curate", "--config", path, "--repo", tmp_path / "R", "--tasks", 0, "--games", tmp_path)
     assert done.code == 1 and "curate.tasks = 0 cannot be used" in done.err
     assert "executor.decoding=loglikelihood" not in done.out
+
+
+def test_the_settings_of_a_model_of_a_roles_own_are_described_once_and_listed_where_they_are_asked_for() -> None:
+    listed = shell("config").out
+    assert "model.weights = " in listed
+    assert "judge_model.weights = " not in listed and "executor_model.weights = " not in listed
+    assert '[judge_model] kind = "same"' in listed and "skillos-engine config model" in listed
+    assert "judge_model.weights = " in shell("config", "judge_model.weights").out
+    chosen = shell("config", "judge_model", "--profile", "pocket", "--set", "judge_model.kind=local").out
+    assert 'judge_model.weights = "pocket"' in chosen
+
+
+def test_a_section_is_set_as_a_whole_or_by_its_keys(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('profile = "pocket"\njudge_model = { kind = "local", context = 999 }\n')
+    of_file = shell("config", "--config", path, "--toml").out
+    whole = shell("config", "--profile", "pocket", "--set", 'judge_model={kind="local", context=999}', "--toml").out
+    by_key = ("--set", "judge_model.kind=local", "judge_model.context=999")
+    assert of_file == whole == shell("config", "--profile", "pocket", *by_key, "--toml").out
+    config = parse(whole)
+    assert config.model_of("judge") == config.judge_model != config.model_of("executor") == config.model
+    assert (config.model_section("judge"), config.model_section("executor")) == ("judge_model", "model")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ('judge_model={kind="local"', "is not of the form section.key=value"),
+        ("judge_model=local", "is not of the form section.key=value"),
+        ('judge_modle={kind="local"}', "there is no section 'judge_modle' (did you mean judge_model?)"),
+        ("judge_model={wieghts=1}", "there is no setting judge_model.wieghts"),
+        ("judge_model.weights=x", "there is no setting judge_model.weights unless judge_model.kind=local"),
+        ("model.kind=same", "there is no model backend called 'same'"),
+        ('model={kind="same"}', "there is no model backend called 'same'"),
+    ],
+)
+def test_a_section_that_cannot_be_set_is_refused(setting: str, message: str) -> None:
+    done = shell("config", "--profile", "pocket", "--set", setting)
+    assert done.code == 1 and message in done.err

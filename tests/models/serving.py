@@ -3,7 +3,8 @@
     with serving() as server:
         server.url, server.asked, server.published
 
-It is the other side of `tests.extending.toys.remote`. The judge's answer is `server.mark`, whatever it is asked.
+It is the other side of `tests.extending.toys.remote`. The judge's answer is `server.mark`, or what that function of the
+messages gives; a status of HTTP in its place is an error of the server.
 """
 
 import asyncio
@@ -56,7 +57,8 @@ class Server(ThreadingHTTPServer):
         asked = msgspec.json.decode(body, type=Asked)
         if asked.role == "judge":
             self.judged.append(asked.messages)
-            return Completion(self.mark, "stop", Usage(1, 1))
+            mark = self.mark(asked.messages) if callable(self.mark) else self.mark
+            return Completion(mark, "stop", Usage(1, 1)) if isinstance(mark, str) else mark
         completion = await getattr(self.local, asked.role).complete(asked.messages, asked.sampling, asked.tools)
         self.asked[asked.role, completion.version] += 1
         return completion
@@ -69,7 +71,8 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         try:
             answer = self.server.answer(self.path, body)
-            status, value = 200, asyncio.run_coroutine_threadsafe(answer, self.server.loop).result(120)
+            value = asyncio.run_coroutine_threadsafe(answer, self.server.loop).result(120)
+            status = value if self.path == "/chat" and isinstance(value, int) else 200
         except PromptTooLong as error:
             status, value = 413, (error.tokens, error.limit)
         self.send_response(status)

@@ -8,11 +8,15 @@ from engine.core.events import (
     Notice,
     PositionId,
     Progress,
+    RewardBreakdown,
     SkillFound,
+    StepEnded,
+    StepStarted,
     UpdateMade,
 )
 from engine.core.outcomes import FAILED, unmeasured
 from engine.rollouts.reporting import LossWarnings, Pace
+from engine.rollouts.rewards import NO_DECISION
 
 
 def started(position, *skills):
@@ -80,3 +84,22 @@ def test_what_the_curator_was_not_shown_is_told_too():
     assert "the curator's prompt was over its limit" in shortened
     dropped, shortened = told([started(1, "a"), ended(1, ["a"]), made(1)])
     assert "not shown to the curator: a" in dropped and "the curator's prompt" in shortened
+
+
+def judged(step, *scores):
+    """A step whose decisions were judged so: a score, or why there is none."""
+    decisions = [
+        CurationMade(PositionId(step, 0, 0, at), "", [], 1, 1, "stop", {}, 0, None, score)
+        if isinstance(score, str)
+        else CurationMade(PositionId(step, 0, 0, at), "", [], 1, 1, "stop", {}, 0, score)
+        for at, score in enumerate(scores, start=1)
+    ]
+    nothing = RewardBreakdown(None, None, None, None, None)
+    ended = StepEnded(step, nothing, None, 0, 0, 0, None, None, {}, 0, 0, 0.0, 0.0)
+    return [StepStarted(step, []), *decisions, ended]
+
+
+def test_a_step_of_which_most_decisions_were_not_judged_is_told_once_with_the_commonest_reason():
+    assert told([*judged(1, 0.5, "down"), *judged(2, 0.5, NO_DECISION, NO_DECISION)]) == []
+    (message,) = told([*judged(1, 0.5), *judged(2, "down", 0.5, "busy", "down"), *judged(3, "down")])
+    assert message.startswith("step 2: the judge did not score 3 of 4 decisions (2 times: down).")
