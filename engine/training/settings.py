@@ -53,7 +53,7 @@ class TrainingSettings(Settings, frozen=True):
 
     gradient_checkpointing: bool = False
     """Whether the update keeps only each layer's input and computes the rest of its activations again for the gradient: it
-    takes about a third longer, a fraction of the memory (`skillos-engine plan`), and gives the same gradient."""
+    takes up to half longer, a fraction of the memory (`skillos-engine plan`), and gives the same gradient."""
 
     seed: Seed = 1
     """The seed of groups, samples and initial weights."""
