@@ -17,9 +17,10 @@ import msgspec
 
 from engine.agents.executor import Trajectory
 from engine.agents.prompting import Prompts, SkillShown, Turn
+from engine.agents.sampling import sampling_of
 from engine.agents.settings import CuratorSettings
 from engine.core.events import Veto
-from engine.models.base import ChatModel, Completion, Message, ModelUnavailable, PromptTooLong, Sampling
+from engine.models.base import ChatModel, Completion, Message, ModelUnavailable, PromptTooLong
 from engine.skills import TOOLS
 
 
@@ -67,14 +68,7 @@ async def decide(
     `engine.rollouts.position` has its time limit. Raises `ModelUnavailable`, also when not even
     the last turn alone fits the prompt's cap.
     """
-    sampling = Sampling(
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        top_k=settings.top_k,
-        max_tokens=settings.max_tokens,
-        max_prompt_tokens=settings.max_prompt_tokens,
-        seed=seed,
-    )
+    sampling = sampling_of(settings, seed)
     quoted = Quoted(trajectory.turns, skills, vetoes)
     while True:
         messages = curator_chat(trajectory, quoted, prompts)

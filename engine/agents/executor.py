@@ -14,9 +14,10 @@ skills that are too long never take a failed task out of the reward (`method.md`
 
 With the decoding `loglikelihood` (`ExecutorSettings.decoding`) the model writes nothing: the thought stays empty, and the
 action is the one whose text the model (a `Scorer`) finds likeliest in the kind's `answer_form`, or at a temperature a draw
-by likelihood. The options are the listed actions less those already taken at this same observation, or all when none is
-left: so every action is a listed one, and a model that would repeat itself takes its next best action. An environment that
-lists no actions cannot be played so.
+by likelihood. With the decoding `choice` the model (a `Chooser`) writes one of these same texts, token by token; that is
+another distribution. The options of both are the listed actions less those already taken at this same observation, or all
+when none is left: so every action is a listed one, and a model that would repeat itself takes its next best action. An
+environment that lists no actions cannot be played so.
 
 The environment decides the result; an episode that ends by its step cap has `engine.environments.base.final_result`. An
 environment that blocks runs in a thread of the episode (`engine.environments.threads`).
@@ -30,6 +31,7 @@ import msgspec
 
 from engine.agents.drawing import pick
 from engine.agents.prompting import Prompts, SkillShown, Turn
+from engine.agents.sampling import sampling_of
 from engine.agents.settings import ExecutorSettings
 from engine.core.errors import ConfigError, SkillosError
 from engine.core.holds import Holds
@@ -38,7 +40,7 @@ from engine.environments.answers import Answer
 from engine.environments.base import EnvironmentKind, Observation, Result, Task, TaskSource, TaskSourceError
 from engine.environments.episode import Episode
 from engine.environments.threads import calls
-from engine.models.base import ChatModel, Message, ModelUnavailable, PromptTooLong, Sampling, Scorer
+from engine.models.base import ChatModel, Chooser, Message, ModelUnavailable, PromptTooLong, Sampling, Scorer
 
 SEEDS_AN_EPISODE = 1000
 
@@ -50,6 +52,16 @@ class CannotScore(SkillosError):
         super().__init__(
             "executor.decoding=loglikelihood needs a model that scores given texts, and the executor's model does not; "
             "use executor.decoding=generate, or another model.kind"
+        )
+
+
+class CannotChoose(SkillosError):
+    """The executor's model cannot be constrained to given texts, which the decoding choice needs."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "executor.decoding=choice needs a model that can be constrained to given texts, and the executor's model "
+            "cannot; use executor.decoding=generate, or another model.kind"
         )
 
 
@@ -180,24 +192,20 @@ class _Player(msgspec.Struct, frozen=True):
             briefing=quoted.briefing,
         )
         settings = self.settings
-        sampling = Sampling(
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            top_k=settings.top_k,
-            max_tokens=settings.max_tokens,
-            max_prompt_tokens=settings.max_prompt_tokens,
-            seed=self.seed * SEEDS_AN_EPISODE + len(turns),
-        )
+        sampling = sampling_of(settings, self.seed * SEEDS_AN_EPISODE + len(turns))
         if settings.decoding == "generate":
             completion = await self.model.complete(messages, sampling)
             return self.episode.parse(completion.text)
         if actions is None:
             raise ConfigError(
-                f"executor.decoding=loglikelihood needs an environment that lists its actions, and {kind.name} takes "
+                f"executor.decoding={settings.decoding} needs an environment that lists its actions, and {kind.name} takes "
                 "any text: use executor.decoding=generate"
             )
         untried = _untried(actions, seen, turns)
-        return Answer("", await self._likeliest(messages, untried, sampling) if untried else "")
+        if not untried:
+            return Answer("", "")
+        take = self._likeliest if settings.decoding == "loglikelihood" else self._chosen
+        return Answer("", await take(messages, untried, sampling))
 
     async def _likeliest(self, messages: list[Message], actions: Sequence[str], sampling: Sampling) -> str:
         """The one of `actions` that the model's likelihoods choose. Raises `CannotScore`."""
@@ -207,6 +215,17 @@ class _Player(msgspec.Struct, frozen=True):
         options = [action + after for action in actions]
         scores = await self.model.loglikelihood(messages, before, options, sampling.max_prompt_tokens)
         return actions[pick(scores, sampling.temperature, sampling.seed)]
+
+    async def _chosen(self, messages: list[Message], actions: Sequence[str], sampling: Sampling) -> str:
+        """The one of `actions` that the model writes, in the environment's form. Raises `CannotChoose`."""
+        if not isinstance(self.model, Chooser):
+            raise CannotChoose
+        before, after = self.episode.kind.answer_form
+        options = [before + action + after for action in actions]
+        completion = await self.model.choose(messages, options, msgspec.structs.replace(sampling, stop=()))
+        if completion.text not in options:
+            raise ModelUnavailable("its answer is none of the texts that it was to choose from")
+        return actions[options.index(completion.text)]
 
 
 def _untried(actions: Sequence[str], seen: Sequence[str], turns: Sequence[Turn]) -> list[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from engine.core.fields import Count, Fraction, NonNegative, Positive, Seconds, Share
+from engine.core.fields import Count, Fraction, NonNegative, Positive, Seconds, Share, Texts
 from engine.core.parts import Settings
+
+Thinking = Literal["template", "on", "off"]
 
 
 class ExecutorSettings(Settings, frozen=True):
@@ -15,9 +17,10 @@ class ExecutorSettings(Settings, frozen=True):
     """The prompts: a folder of `engine/agents/prompts`, or "package:folder" for one of an installed package; "" is the
     environment's own."""
 
-    decoding: Literal["generate", "loglikelihood"] = "generate"
+    decoding: Literal["generate", "loglikelihood", "choice"] = "generate"
     """`generate`: it writes a thought and an action. `loglikelihood`: it takes the likeliest admissible action,
-    for a model too small to write the actions of an environment that it was not trained on."""
+    for a model too small to write the actions of an environment that it was not trained on. `choice`: it writes one of the
+    admissible actions, token by token, with all other tokens excluded."""
 
     temperature: NonNegative = 0.6
     """The sampling temperature; 0 is greedy."""
@@ -27,6 +30,15 @@ class ExecutorSettings(Settings, frozen=True):
 
     top_k: Count = 20
     """Only the k likeliest tokens are sampled; 0 excludes none."""
+
+    min_p: Share = 0.0
+    """Tokens less likely than this share of the likeliest one's probability are excluded; 0 excludes none."""
+
+    thinking: Thinking = "template"
+    """`enable_thinking` of the model's chat template; `template` leaves it to the template."""
+
+    stop: Texts = ()
+    """An answer ends before the first of these texts, which is not part of it."""
 
     max_tokens: Positive = 1024
     """The most tokens of one answer."""
@@ -49,7 +61,8 @@ class ExecutorSettings(Settings, frozen=True):
 
 class CuratorSettings(Settings, frozen=True):
     """How the trained curator answers: one call after a task, one training sequence. The update takes log-probabilities over
-    the whole distribution at `temperature`, so a train run needs a temperature over 0, `top_p` 1 and `top_k` 0."""
+    the whole distribution at `temperature`, so a train run needs a temperature over 0, `top_p` 1, `top_k` 0 and `min_p`
+    0."""
 
     prompts: str = "standard"
     """The prompts: a folder of `engine/agents/prompts`, or "package:folder" for one of an installed package."""
@@ -62,6 +75,15 @@ class CuratorSettings(Settings, frozen=True):
 
     top_k: Count = 0
     """Only the k likeliest tokens are sampled; 0 excludes none."""
+
+    min_p: Share = 0.0
+    """Tokens less likely than this share of the likeliest one's probability are excluded; 0 excludes none."""
+
+    thinking: Thinking = "template"
+    """`enable_thinking` of the model's chat template; `template` leaves it to the template."""
+
+    stop: Texts = ()
+    """An answer ends before the first of these texts, which is not part of it."""
 
     max_tokens: Positive = 4096
     """The most tokens of one answer."""

@@ -1,30 +1,57 @@
-"""What holds the work of a run back for a while: a server that is down, memory that runs out, a cap that is reached.
+"""What makes a run wait for a while: a server that is down, memory that runs out, a cap that is reached.
 
     holds = Holds()
     holds.hold("server", "the server at 127.0.0.1:8000 does not answer")      # by whoever finds it
     await holds.passed()                       # before each request to a model: waits while anything holds
     async with holds.timeout(600):             # a time limit that does not run while anything holds
-        ...
+        with holds.uncounted():                # nor while this task waits here for its turn
+            ...
     holds.lift("server")
 
 `on_change` is called after each change of `reason`. A hold with `on_resume` may be ended by a person, who asks the run to go
-on: `resume()` lifts it and calls that function. Everything here runs on one event loop, and in no other thread.
+on: `resume()` calls that function and lifts it. Everything here runs on one event loop, and in no other thread.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 
 import msgspec
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """Why work is held back. `on_resume` is None where only the one who holds can lift it."""
+    """Why work waits. `on_resume` is None where only the one who holds can lift it."""
 
     reason: str
     on_resume: Callable[[], None] | None = None
+
+
+class _Limit:
+    """A time limit that can stand still. `left` are its seconds while it does, None while it runs."""
+
+    def __init__(self, timeout: asyncio.Timeout, left: float) -> None:
+        self._timeout = timeout
+        self._left: float | None = left
+        self.waits = 0
+
+    def stop(self) -> None:
+        """Keep what is left, and run no more."""
+        if self._left is None and not self._timeout.expired() and (when := self._timeout.when()) is not None:
+            self._left = max(0.0, when - asyncio.get_running_loop().time())
+            self._timeout.reschedule(None)
+
+    def run(self) -> None:
+        """Run for what was left."""
+        if self._left is not None and not self._timeout.expired():
+            self._timeout.reschedule(asyncio.get_running_loop().time() + self._left)
+            self._left = None
+
+
+_limits_of_task: ContextVar[tuple[_Limit, ...]] = ContextVar("time limits", default=())
+"""The time limits that the present task is inside of."""
 
 
 class Holds:
@@ -33,69 +60,81 @@ class Holds:
     def __init__(self) -> None:
         self.on_change: Callable[[], None] = lambda: None
         self._holds: dict[str, Hold] = {}
-        self._free = asyncio.Event()
-        self._free.set()
-        self._limits: dict[asyncio.Timeout, float | None] = {}
+        self._changed = asyncio.Event()
+        self._limits: set[_Limit] = set()
 
     @property
     def reason(self) -> str:
-        """Why work is held back, all reasons together; "" where nothing holds."""
+        """Why work waits, all reasons together; "" where nothing holds."""
         return "; ".join(dict.fromkeys(hold.reason for hold in self._holds.values()))
 
     def hold(self, name: str, reason: str, on_resume: Callable[[], None] | None = None) -> None:
-        """Hold work back until `name` lifts it. A second call of the same name replaces the reason."""
+        """Let work wait until `name` lifts the hold. A second call of the same name replaces the reason."""
         before = self.reason
-        if not self._holds:
-            self._stop_limits()
         self._holds[name] = Hold(reason, on_resume)
-        self._free.clear()
+        for limit in self._limits:
+            limit.stop()
         if self.reason != before:
             self.on_change()
 
     def lift(self, name: str) -> None:
-        """Let work go on, unless somebody else holds it back. Does nothing where `name` does not hold."""
+        """Let work go on, unless something else holds. Does nothing where `name` does not hold."""
+        before = self.reason
         if self._holds.pop(name, None) is None:
             return
-        if not self._holds:
-            self._start_limits()
-            self._free.set()
-        self.on_change()
+        for limit in self._limits:
+            self._continue(limit)
+        self._changed.set()
+        self._changed = asyncio.Event()
+        if self.reason != before:
+            self.on_change()
 
     def resume(self) -> None:
-        """Lift the holds that a person may end."""
+        """Lift the holds that a person may end. `on_resume` may hold again, for another reason."""
         for name, hold in list(self._holds.items()):
             if hold.on_resume is not None:
                 hold.on_resume()
-                self.lift(name)
+                if self._holds.get(name) is hold:
+                    self.lift(name)
 
-    async def passed(self) -> None:
-        """Wait until nothing holds."""
-        await self._free.wait()
+    async def passed(self, besides: str = "") -> None:
+        """Wait until nothing holds, besides the hold of that name."""
+        while any(name != besides for name in self._holds):
+            await self._changed.wait()
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncIterator[asyncio.Timeout]:
-        """As `asyncio.timeout`, but time in which anything holds does not count. Raises `TimeoutError`."""
-        held = bool(self._holds)
-        limit = asyncio.timeout(None if held else seconds)
-        async with limit:
-            self._limits[limit] = seconds if held else None
+        """As `asyncio.timeout`, but time in which anything holds, or that is `uncounted`, does not count.
+
+        Raises `TimeoutError`.
+        """
+        async with asyncio.timeout(None) as timeout:
+            limit = _Limit(timeout, seconds)
+            self._continue(limit)
+            self._limits.add(limit)
+            token = _limits_of_task.set((*_limits_of_task.get(), limit))
             try:
-                yield limit
+                yield timeout
             finally:
-                del self._limits[limit]
+                _limits_of_task.reset(token)
+                self._limits.remove(limit)
 
-    def _stop_limits(self) -> None:
-        """Keep what is left of each time limit, and let it run no more."""
-        now = asyncio.get_running_loop().time()
-        for limit in self._limits:
-            if not limit.expired() and (when := limit.when()) is not None:
-                self._limits[limit] = max(0.0, when - now)
-                limit.reschedule(None)
+    @contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """Time in here does not count for the time limits of this task, nor for those of the task that began it."""
+        limits = [limit for limit in _limits_of_task.get() if limit in self._limits]
+        for limit in limits:
+            limit.waits += 1
+            limit.stop()
+        try:
+            yield
+        finally:
+            for limit in limits:
+                limit.waits -= 1
+                if limit in self._limits:
+                    self._continue(limit)
 
-    def _start_limits(self) -> None:
-        """Let each time limit run again for what was left of it."""
-        now = asyncio.get_running_loop().time()
-        for limit, left in self._limits.items():
-            if left is not None and not limit.expired():
-                limit.reschedule(now + left)
-                self._limits[limit] = None
+    def _continue(self, limit: _Limit) -> None:
+        """Let a time limit run, unless it has a reason to stand still."""
+        if not self._holds and not limit.waits:
+            limit.run()

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from engine.core.fields import takes_lines
 from engine.core.text import without_credentials
 
 MAX_SHOWN = 80
@@ -61,7 +62,7 @@ def elsewhere(key: str, known: Sections) -> str:
 
 def why_refused(value: Any, kind: Any) -> str | None:
     """What a setting of type `kind` takes, where `value` is not that; None where it is."""
-    if not _is_plain(value):
+    if not _is_plain(value, lines=takes_lines(kind)):
         return f"expected {allowed(kind)}"
     try:
         msgspec.convert(value, kind)
@@ -72,11 +73,14 @@ def why_refused(value: Any, kind: Any) -> str | None:
     return None
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether numbers are finite and texts have neither control characters nor what is no Unicode, in lists too."""
+def _is_plain(value: Any, *, lines: bool = False) -> bool:
+    """Whether numbers are finite and texts have neither control characters nor what is no Unicode, in lists too. `lines`:
+    texts may have line breaks and tabs."""
     if isinstance(value, list):
-        return all(map(_is_plain, value))
-    return math.isfinite(value) if isinstance(value, float) else not isinstance(value, str) or value.isprintable()
+        return all(_is_plain(item, lines=lines) for item in value)
+    if isinstance(value, str):
+        return (value.replace("\n", " ").replace("\t", " ") if lines else value).isprintable()
+    return math.isfinite(value) if isinstance(value, float) else True
 
 
 def allowed(kind: Any) -> str:

@@ -52,10 +52,12 @@ def check_training_sampling(curator: CuratorSettings) -> None:
         why = f"curator.top_p={curator.top_p:g} leaves out tokens that the update's probabilities include"
     if curator.top_k:
         why = f"curator.top_k={curator.top_k} leaves out tokens that the update's probabilities include"
+    if curator.min_p:
+        why = f"curator.min_p={curator.min_p:g} leaves out tokens that the update's probabilities include"
     if why:
         raise ConfigError(
-            f"{why}: a train run needs curator.temperature over 0 (1.0 as published), curator.top_p=1 and curator.top_k=0; "
-            "a curate run may use other values"
+            f"{why}: a train run needs curator.temperature over 0 (1.0 as published), curator.top_p=1, curator.top_k=0 and "
+            "curator.min_p=0; a curate run may use other values"
         )
 
 
@@ -86,31 +88,54 @@ def _check_abilities(config: Config, job: JobKind) -> None:
             f"model.kind={backend.name} cannot be trained: a {job.name} run needs a backend that reports token ids and "
             "takes adapters, such as local; a run that trains nothing works with it"
         )
-    judge = JUDGES.load(kind_of(config.judge))
-    if judge.needs_model and not backend.judges:
+    judge, judging = JUDGES.load(kind_of(config.judge)), BACKENDS.load(kind_of(config.model_of("judge")))
+    if judge.needs_model and not judging.judges:
         raise ConfigError(
-            f"judge.kind={judge.name} needs a model that answers for it, and model.kind={backend.name} has none: use "
-            "another judge.kind such as rubric, or another model.kind such as local"
+            f"judge.kind={judge.name} needs a model that answers for it, and {_section_of(config, 'judge')}.kind="
+            f"{judging.name} has none: use another judge.kind such as rubric, or another model such as local"
         )
-    if config.executor.decoding == "loglikelihood" and not backend.scores:
-        raise ConfigError(
-            "executor.decoding=loglikelihood needs a model that scores given texts, and "
-            f"model.kind={backend.name} does not: use executor.decoding=generate, or another model.kind such as local"
-        )
+    _check_decoding(config)
+
+
+def _check_decoding(config: Config) -> None:
+    """A decoding of the executor that its model or its environment cannot do."""
+    decoding = config.executor.decoding
     environment = environment_kind(config.environment)
-    if config.executor.decoding == "loglikelihood" and not environment.lists_actions:
+    if decoding == "generate":
+        form = "".join(environment.answer_form)
+        for stop in config.executor.stop:
+            if stop in form:
+                raise ConfigError(
+                    f"executor.stop has {stop!r}, which is part of every answer in environment.kind={environment.name}: an "
+                    "answer ends before it, so none could be read"
+                )
+        return
+    backend, section = BACKENDS.load(kind_of(config.model_of("executor"))), _section_of(config, "executor")
+    if not (backend.scores if decoding == "loglikelihood" else backend.chooses):
+        needs = "scores given texts" if decoding == "loglikelihood" else "can be constrained to given texts"
+        does = "does not" if decoding == "loglikelihood" else "cannot"
         raise ConfigError(
-            "executor.decoding=loglikelihood needs an environment that lists its actions, and "
+            f"executor.decoding={decoding} needs a model that {needs}, and {section}.kind={backend.name} {does}: use "
+            f"executor.decoding=generate, or another {section}.kind such as local"
+        )
+    if not environment.lists_actions:
+        raise ConfigError(
+            f"executor.decoding={decoding} needs an environment that lists its actions, and "
             f"environment.kind={environment.name} takes any text: use executor.decoding=generate"
         )
 
 
+def _section_of(config: Config, role: str) -> str:
+    """The section of the configuration that `role` has its model from."""
+    return "model" if config.model_of(role) is config.model else f"{role}_model"
+
+
 def _check_room(config: Config) -> None:
     """An executor whose answer alone fills the context cannot be asked anything."""
-    answer = config.executor.max_tokens
-    context = BACKENDS.load(kind_of(config.model)).context(config.model)
+    answer, model = config.executor.max_tokens, config.model_of("executor")
+    context = BACKENDS.load(kind_of(model)).context(model)
     if context is not None and config.executor.decoding == "generate" and answer >= context:
         raise ConfigError(
-            f"executor.max_tokens={answer} leaves no room for a prompt in model.context={context}: "
-            "raise the one or lower the other"
+            f"executor.max_tokens={answer} leaves no room for a prompt in {_section_of(config, 'executor')}.context="
+            f"{context}: raise the one or lower the other"
         )

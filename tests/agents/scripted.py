@@ -53,6 +53,18 @@ class Scoring(Scripted):
         return [-0.1 if option.startswith(answer) else -9.0 for option in options]
 
 
+class Choosing(Scripted):
+    """Writes the option that holds the next of `answers`, or that answer where none does; keeps the options in `offered`."""
+
+    async def choose(self, messages, options, sampling):
+        self._fit(messages)
+        self.asked.append((messages, sampling))
+        self.offered.append(list(options))
+        answer = self._next()
+        text = next((option for option in options if answer in option), answer)
+        return Completion(text, "stop", Usage(1, 1))
+
+
 def act(action, thought="so"):
     """An executor's answer."""
     return f"<think>{thought}</think><action>{action}</action>"

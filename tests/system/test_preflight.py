@@ -37,7 +37,9 @@ def refused(*settings, kind="train"):
 # What a kind of run cannot use
 
 
-@pytest.mark.parametrize("setting", ["curator.temperature=0", "curator.top_p=0.9", "curator.top_k=20"])
+@pytest.mark.parametrize(
+    "setting", ["curator.temperature=0", "curator.top_p=0.9", "curator.top_k=20", "curator.min_p=0.1"]
+)
 def test_only_a_train_run_needs_the_curators_whole_distribution(setting):
     message = refused(setting)
     assert message.startswith(setting) and "curate run may" in message
@@ -61,6 +63,10 @@ def test_a_shipped_profile_passes(profile, kind):
         (
             ["environment.kind=alfworld", "environment.path=/no/games", "training.evaluate_every=0"],
             "there are no games at /no/games",
+        ),
+        (
+            ["executor.decoding=generate", 'executor.stop=["</action>"]'],
+            "executor.stop has '</action>', which is part of every answer in environment.kind=household",
         ),
         (["model.device=nowhere"], "model.device=nowhere cannot be used: expected cpu, cuda"),
         (["model.device=cuda:x"], "model.device=cuda:x cannot be used: expected cpu, cuda"),

@@ -1,0 +1,269 @@
+"""The adapters on a server: which one the curator is, and how the next one takes its place (`AdapterSink`).
+
+    adapters = Adapters(server, base="base", reference=reference, emit=opening.emit)
+    await adapters.check(folder, rank=8)                  # the base and a canary answer as the trainer computes
+    async with adapters.used() as served:                 # a request of the curator: served.name, served.version
+        ...
+    proof = await adapters.publish(run.checkpoints / "step-0007", 7)
+
+To publish: load the new adapter under a name of its own, prove that it answers, give new requests its name, wait until no
+request uses the old name, and unload that. So no request is decoded by two adapters, and each one knows its version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from engine.core.errors import ConfigError
+from engine.core.events import Notice, Sink
+from engine.models.adapters import check_adapter
+from engine.models.base import ModelUnavailable, NotPublished, Proof
+from engine.models.vllm.api import LOAD, UNLOAD, Refused, ServerGone
+from engine.models.vllm.proof import Comparison, Table, Values, compare, separating
+from engine.models.vllm.server import OtherServer, OwnServer
+
+if TYPE_CHECKING:
+    from engine.models.vllm.reference import Reference
+
+DRAIN_SECONDS = 600.0
+"""How long an old adapter stays loaded for requests that use it."""
+TRIES = 5
+BASE_NOISE = 0.5
+"""A base whose log-probabilities differ by more than this a token, in the mean, is another model."""
+HOW = (
+    "the served log-probabilities at the {count} places where the two adapters differ most are compared with the trainer's "
+    "for both"
+)
+
+T = TypeVar("T")
+
+
+class Served(msgspec.Struct, frozen=True):
+    """What the curator is on the server: the model name to ask for, its version, and its folder (None: the base)."""
+
+    name: str
+    version: int
+    folder: Path | None = None
+
+
+class Adapters:
+    """The curator's adapters on one server. `mark` makes the names differ from those of other runs on the same server; a server
+    keeps what it computed for a name and a folder. `reference` is None where nothing is trained."""
+
+    def __init__(
+        self, server: OwnServer | OtherServer, *, base: str, reference: Reference | None, emit: Sink, mark: str = ""
+    ) -> None:
+        self._server = server
+        self._base = base
+        self._reference = reference
+        self._emit = emit
+        self._mark = mark
+        self.current = Served(base, 0)
+        self._loaded: list[Served] = []
+        self._names: Counter[str] = Counter()
+        self._uses: Counter[str] = Counter()
+        self._freed = asyncio.Condition()
+        self._draining: set[asyncio.Task[None]] = set()
+        self._base_table: Table = []
+        self._proved: Table = []
+        server.restored = self.restore
+
+    # Requests.
+
+    @asynccontextmanager
+    async def used(self) -> AsyncIterator[Served]:
+        """The present adapter, which stays loaded until the block ends."""
+        served = self.current
+        self._uses[served.name] += 1
+        try:
+            yield served
+        finally:
+            self._uses[served.name] -= 1
+            async with self._freed:
+                self._freed.notify_all()
+
+    async def restore(self) -> None:
+        """Load the present adapters again, on a server that was started again or has forgotten them."""
+        for served in list(self._loaded):
+            if served.folder is not None:
+                try:
+                    await self._server.api.load(served.name, served.folder)
+                except Refused as error:
+                    if "already been loaded" not in error.said:
+                        raise
+
+    # Publishing.
+
+    async def publish(self, adapter: Path, version: int) -> Proof:
+        """See `AdapterSink`. Raises `NotPublished`, also where the server does not take the adapter, and `ConfigError`."""
+        served = await self._load(adapter, version)
+        try:
+            proof = await self._proof(served)
+        except BaseException:
+            with suppress(ModelUnavailable):
+                await self._unload(served)
+            raise
+        before, self.current = self.current, served
+        if before.folder is not None:
+            draining = asyncio.create_task(self._drain(before), name=f"drain {before.name}")
+            self._draining.add(draining)
+            draining.add_done_callback(self._draining.discard)
+            await asyncio.shield(draining)
+        return proof
+
+    async def put(self, adapter: Path) -> None:
+        """Make the curator the adapter in a folder, as version 0, before anything is asked of it."""
+        self.current = await self._load(adapter, 0)
+
+    async def close(self) -> None:
+        """Unload what this run loaded; another run's server goes on without it."""
+        for draining in self._draining:
+            draining.cancel()
+        await asyncio.gather(*self._draining, return_exceptions=True)
+        for served in list(self._loaded):
+            with suppress(ModelUnavailable):
+                await self._unload(served)
+
+    async def _load(self, adapter: Path, version: int) -> Served:
+        check_adapter(adapter)
+        name = f"curator-v{version}{self._mark}"
+        self._names[name] += 1
+        again = f".{self._names[name]}" if self._names[name] > 1 else ""
+        served = Served(name + again, version, adapter.absolute())
+        await self._patiently(lambda: self._loaded_now(served))
+        self._loaded.append(served)
+        return served
+
+    async def _loaded_now(self, served: Served) -> None:
+        assert served.folder is not None
+        try:
+            await self._server.api.load(served.name, served.folder)
+        except Refused as error:
+            if "already been loaded" in error.said:
+                return
+            raise NotPublished(_why_refused(error, served.folder)) from error
+
+    async def _unload(self, served: Served) -> None:
+        self._loaded.remove(served)
+        with suppress(Refused):  # it is gone already
+            await self._server.api.unload(served.name)
+
+    async def _drain(self, old: Served) -> None:
+        """Wait until no request uses the old adapter, and unload it."""
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS), self._freed:
+                await self._freed.wait_for(lambda: not self._uses[old.name])
+        except TimeoutError:
+            self._emit(
+                Notice("warning", f"requests still use {old.name} after {DRAIN_SECONDS:g} s; it is unloaded all the same")
+            )
+        with suppress(ServerGone):
+            await self._unload(old)
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """The result of `ask`, which is made again where the server ended meanwhile."""
+        for left in reversed(range(TRIES)):
+            await self._server.up()
+            mark = self._server.mark
+            try:
+                return await ask()
+            except ModelUnavailable:
+                if not left or not await self._server.lost(mark):
+                    raise
+        raise AssertionError("the last try raises")
+
+    # The proof.
+
+    async def check(self, folder: Path, rank: int) -> None:
+        """Prove that the server's base is the trainer's, and that an adapter has an effect on it: an adapter that is made from
+        the base by a fixed rule, with a large effect, must be shown. Raises `ConfigError` and `NotPublished`."""
+        reference = self._reference
+        assert reference is not None
+        self._base_table = self._proved = await asyncio.to_thread(reference.table, None)
+        canary = folder / "canary"
+        try:
+            table = await asyncio.to_thread(reference.canary, canary, rank)
+            served = await self._load(canary, 0)
+            found = await self._compared(served, self._base_table, table)
+            await self._unload(served)
+        finally:
+            shutil.rmtree(canary, ignore_errors=True)
+        if found.noise > BASE_NOISE:
+            raise ConfigError(
+                f"the base on the vLLM server is not the trainer's: their log-probabilities differ by {found.noise:.2f} a "
+                "token. model.weights must be what the server serves"
+            )
+        if found.verdict != "new":
+            raise NotPublished(f"the vLLM server does not show the effect of an adapter made to test it: {found.said}")
+        self._emit(
+            Notice(
+                "info",
+                f"the vLLM server answers as the trainer computes: an adapter that moves log-probabilities by "
+                f"{found.separation:.2f} a token shows {found.moved:.0%} of it, and the noise of the base is {found.noise:.4f}",
+            )
+        )
+
+    async def _proof(self, served: Served) -> Proof:
+        """The comparison with the adapter that was proved last, and with the base. Raises `NotPublished`."""
+        reference = self._reference
+        if reference is None:
+            return Proof("the server took the adapter", unmeasured="no trainer computes what it should answer")
+        assert served.folder is not None
+        table = await asyncio.to_thread(reference.table, served.folder)
+        found = await self._compared(served, self._proved, table)
+        proof = found.proof(HOW.format(count=min(len(reference.questions), 64)))
+        if self._proved is not self._base_table:
+            against_base = await self._compared(served, self._base_table, table)
+            against_base.proof("")
+        if not proof.unmeasured:
+            self._proved = table
+        return proof
+
+    async def _compared(self, served: Served, old: Table, new: Table) -> Comparison:
+        """What the server answers as `served`, at the places where `old` and `new` differ most."""
+        assert self._reference is not None
+        asked = separating(self._reference.questions, old, new)
+        questions = [question for _, question in asked]
+        answers = await self._patiently(lambda: self._server.api.logprobs(served.name, questions))
+        plain = await self._patiently(lambda: self._server.api.logprobs(self._base, questions))
+        places = []
+        for (number, question), answer, of_base in zip(asked, answers, plain, strict=True):
+            row = {
+                token: (before, after, base)
+                for token, before, after, base in zip(
+                    self._reference.questions[number].tokens, old[number], new[number], self._base_table[number], strict=True
+                )
+            }
+            places.append(
+                [
+                    Values(answer[token], row[token][0], row[token][1], of_base[token] - row[token][2])
+                    for token in question.tokens
+                    if token in answer and token in of_base
+                ]
+            )
+        return compare(places)
+
+
+def _why_refused(error: Refused, folder: Path) -> str:
+    """What to change where a server does not take an adapter."""
+    said = error.said.lower()
+    if "rank" in said:
+        return (
+            f"the vLLM server does not take the adapter {folder}, whose rank is above its limit ({error.said}): lower "
+            "training.lora_rank, or start the server with a larger --max-lora-rank"
+        )
+    if error.status == 404 and "no adapter found" in said:
+        return f"the vLLM server does not see the folder {folder}: it must run on this machine, or on the same file system"
+    if error.status in (404, 405):
+        return (
+            f"the vLLM server has no {LOAD} and {UNLOAD}: start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
+        )
+    return f"the vLLM server does not take the adapter {folder}: {error}"
