@@ -68,6 +68,24 @@ class Workload(msgspec.Struct, frozen=True):
         return self.executor_calls * self.answer + self.positions * self.curator_answer
 
     @property
+    def curator_share(self) -> float:
+        """The curator's share of the tokens of all answers, and so of the sequences that run at a moment."""
+        return self.positions * self.curator_answer / self.decoded
+
+    @property
+    def executor_share(self) -> float:
+        return 1.0 - self.curator_share
+
+    @property
+    def executor_context(self) -> float:
+        """The mean length of an executor's sequence in the middle of its answer."""
+        return self.mean_prompt + self.answer / 2
+
+    @property
+    def curator_context(self) -> float:
+        return self.curator_prompt + self.curator_answer / 2
+
+    @property
     def prompted(self) -> float:
         """Tokens of all prompts, cached ones included."""
         return self.executor_calls * self.mean_prompt + self.positions * self.curator_prompt
@@ -129,12 +147,17 @@ def rollout_seconds(work: Workload, engine: Engine) -> float:
 
 def step_seconds(work: Workload, engine: Engine, running: float) -> float:
     """Seconds of one decoding step with `running` sequences, of which the curator has its share of the decoded tokens."""
-    share = work.positions * work.curator_answer / work.decoded
-    contexts = (work.mean_prompt + work.answer / 2, work.curator_prompt + work.curator_answer / 2)
-    caches = running * ((1 - share) * contexts[0] * engine.executor.token + share * contexts[1] * engine.curator.token)
+    executors, curators = running * work.executor_share, running * work.curator_share
+    caches = (
+        executors * work.executor_context * engine.executor.token
+        + curators * work.curator_context * engine.curator.token
+    )
     if engine.shared:
         return (engine.executor.weights + caches) / engine.bandwidth
-    weights = _any(1 - share, running) * engine.executor.weights + _any(share, running) * engine.curator.weights
+    weights = (
+        _any(work.executor_share, running) * engine.executor.weights
+        + _any(work.curator_share, running) * engine.curator.weights
+    )
     return (weights + caches) / engine.bandwidth
 
 

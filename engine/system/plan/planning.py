@@ -217,15 +217,18 @@ def _role(model: Model) -> Role:
 
 
 def _seats(model: Model, work: Workload) -> int:
-    """How many sequences of mean length the model's cache holds at once."""
+    """How many sequences can run at once, by the cache of `model`: at each moment its roles have their share of them."""
     serving, shape = model.serving, model.shape
     if serving.place == "process":
         return serving.batch
     if serving.kv_cache is None or shape is None:
         return SEATS
-    curates = "curator" in serving.roles and "executor" not in serving.roles
-    length = work.curator_prompt + work.curator_answer if curates else work.mean_prompt + work.answer
-    return max(1, int(serving.kv_cache / (shape.kv_bytes(serving.kv_number) * length)))
+    lengths = {
+        "curator": work.curator_share * work.curator_context,
+        "executor": work.executor_share * work.executor_context,
+    }
+    held = sum(lengths.get(role, 0.0) for role in serving.roles) * shape.kv_bytes(serving.kv_number)
+    return max(1, int(serving.kv_cache / held)) if held else SEATS
 
 
 def _logged(config: Config, work: Workload) -> float:
