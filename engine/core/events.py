@@ -195,14 +195,14 @@ class CurationMade(Event, frozen=True):
     """One curation decision c_i and everything its rewards need.
 
     `completion` is the last answer of the curator after the task; a strategy that asked none has "" and 0 `prompt_tokens`.
-    `repo` is the repository's text after it (file text by skill name), `repo_tokens` its tokens |S_i|, `prompt_tokens`
-    the tokens of the curator's input |χ_i|, `judge` the content score in [0, 1] or None with `judge_reason` set. `shown`
-    are the skills in the curator's prompt (None: it shows none, or in older logs); `dropped_turns` and `dropped_vetoes` did
-    not fit into it.
-    `before` is what the decision changed: the file text, before it, of each skill that it wrote, renamed or deleted, None
-    where there was none. `canonical`: the completion's text has the same number of tokens when it is tokenized again.
-    `version` is the adapter's that answered (None: nothing was asked, or in older logs). `judge_text` is what the judge's
-    model answered, and `judge_check` the score of the rule-based rubric beside another judge's; None where it was not taken.
+    `repo` is the repository's text after it (file text by skill name), `repo_tokens` its tokens |S_i| (None: not counted),
+    `prompt_tokens` the tokens of the curator's input |χ_i|, `judge` the content score in [0, 1] or None with `judge_reason`
+    set. `shown` are the skills in the curator's prompt (None: it shows none, or in older logs); `dropped_turns` and
+    `dropped_vetoes` did not fit into it. `before` is what the decision changed: the file text, before it, of each skill that
+    it wrote, renamed or deleted, None where there was none. `canonical`: the completion's text has the same number of tokens
+    when it is tokenized again. `version` is the adapter's that answered (None: nothing was asked, or in older logs).
+    `judge_text` is what the judge's model answered, and `judge_check` the score of the rule-based rubric beside another
+    judge's; None where it was not taken.
     """
 
     at: PositionId
@@ -212,7 +212,7 @@ class CurationMade(Event, frozen=True):
     completion_tokens: int
     finish: Literal["stop", "length"]
     repo: dict[str, str]
-    repo_tokens: int
+    repo_tokens: int | None
     judge: float | None
     judge_reason: str = ""
     shown: list[str] | None = None
@@ -422,7 +422,8 @@ class ServerMeasured(Event, frozen=True):
 class ModelUse(msgspec.Struct, frozen=True):
     """What one role's model was used for since the run began. `cached` prompt tokens came from a prefix cache (None: not
     reported), `failures` are calls that gave no answer, `cost` is None where no prices are set. `seconds` are those of the
-    calls together."""
+    calls together. `unmeasured` are calls whose tokens are not known: likelihoods, prompts that were refused as too long, and
+    calls that were given up."""
 
     role: str
     calls: int
@@ -433,6 +434,7 @@ class ModelUse(msgspec.Struct, frozen=True):
     retries: int = 0
     cost: float | None = None
     seconds: float = 0.0
+    unmeasured: int = 0
 
 
 class ModelsUsed(Event, frozen=True):

@@ -1,5 +1,6 @@
 """Where a run may be paused or stopped: between steps, and a stop also in the middle of one.
 
+control.running("measuring")                             # what the job does now; shown unless the run is paused
 control.pause(); control.resume(); control.stop()        # from the commands that the worker reads
 control.holds.hold("memory", "…")                        # no request goes to a model until `lift`
 control.fail(error)                                      # something beside the work failed: end the work with that error
@@ -25,9 +26,9 @@ class StopRequested(SkillosError):
 
 
 class Control:
-    """The control that people have over one run; `report(state, reason)` is called when a command takes effect.
+    """The control that people have over one run; `report(state, reason)` is called when the state changes.
 
-    `holds` are what the machine holds the run's requests back for. They pause the run at once, in the middle of a step too.
+    `holds` are what makes the run's requests wait. They pause the run at once, in the middle of a step too.
     """
 
     def __init__(self, report: Callable[[State, str], None]) -> None:
@@ -35,9 +36,17 @@ class Control:
         self._go = asyncio.Event()
         self._go.set()
         self._stop = asyncio.Event()
+        self._at_gate = False
+        self._doing: tuple[State, str] = ("starting", "")
         self._why: BaseException = StopRequested()
         self.holds = Holds()
         self.holds.on_change = self._held
+
+    def running(self, what: str = "") -> None:
+        """The job runs, and does `what` now; "" for its usual work. While something holds, the run stays paused."""
+        self._doing = ("running", what)
+        if not self.holds.reason:
+            self._tell()
 
     def pause(self) -> None:
         """Pause at the next gate."""
@@ -60,22 +69,34 @@ class Control:
 
     async def gate(self) -> None:
         """Wait while paused. Raises `StopRequested`."""
-        if not self._go.is_set():
-            self._report("paused", self.holds.reason)
-            await self._go.wait()
-            if not self._stop.is_set():
-                self._report(*self._state())
+        if self._doing[0] == "starting":  # a job that comes here runs
+            self._doing = ("running", "")
+        while not self._go.is_set():
+            self._at_gate = True
+            self._tell()
+            try:
+                await self._go.wait()
+            finally:
+                self._at_gate = False
+            if self._go.is_set() and not self.holds.reason:
+                self._tell()
         if self._stop.is_set():
             raise self._why
 
     def _held(self) -> None:
-        """Report what holds the run back now, or that nothing does."""
-        if not self._stop.is_set() and self._go.is_set():
-            self._report(*self._state())
+        """Report what the run waits for now, or that it goes on. Where the log takes no events, the run ends with that."""
+        try:
+            self._tell()
+        except SkillosError as error:
+            self.fail(error)
 
-    def _state(self) -> tuple[State, str]:
+    def _tell(self) -> None:
+        """Report the state; after a stop the worker does."""
+        if self._stop.is_set():
+            return
         reason = self.holds.reason
-        return ("paused", reason) if reason else ("running", "")
+        state, what = ("paused", reason) if reason or self._at_gate else self._doing
+        self._report(state, what)
 
     async def interruptible(self, work: Coroutine[Any, Any, T], *, grace: float = 0.0) -> T:
         """The result of `work`. When a stop is asked for, `work` has `grace` seconds left; then it is cancelled.

@@ -2,7 +2,7 @@
 
     class CountJob:
         async def run(self, context: JobContext) -> None:
-            context.writer.emit(StateChanged("running"))
+            context.control.running()
             for game in range(context.done, 3):
                 await context.control.gate()
                 ...

@@ -23,7 +23,10 @@ from engine.jobs.registry import JOBS
 from engine.models import registry
 from engine.models.adapters import is_adapter
 from engine.models.base import Opened, Opening
+from engine.models.metering import Meter
+from engine.models.prices import prices_of
 from engine.models.settings import ModelSettings
+from engine.runs.status import used
 from engine.training.checkpoints import newest_first
 
 Report = Callable[[str], None]
@@ -39,14 +42,24 @@ def load_sources(config: Config, report: Report, *, held_out: bool) -> tuple[Tas
 def opening_of(job: JobContext, adapter: Path | None, report: Report) -> Opening:
     """What the backends of a run get when they open; `adapter` is the curator's."""
     rank = job.config.training.lora_rank if JOBS.load(job.run.kind).trains else 0
-    folder, holds, emit = job.run.log_file.parent, job.control.holds, job.writer.emit
-    return Opening(adapter=adapter, lora_rank=rank, report=report, emit=emit, holds=holds, folder=folder)
+    return Opening(
+        adapter=adapter,
+        lora_rank=rank,
+        report=report,
+        emit=job.writer.emit,
+        holds=job.control.holds,
+        folder=job.run.log_file.parent,
+        used=used(job.run),
+        until_stopped=job.control.interruptible,
+    )
 
 
 @asynccontextmanager
 async def open_models(config: Config, opening: Opening) -> AsyncIterator[Opened]:
     """The run's models, each role's from its own section or from [model], until the block ends; then their servers are
-    stopped. Equal settings are opened once, and a judge that asks no model has none opened for it. Raises `ConfigError`."""
+    stopped. Equal settings are opened once, and a judge that asks no model has none opened for it. What the models are used
+    for is counted and emitted (`engine.models.metering`). Raises `ConfigError`.
+    """
     sections = {role: config.model_of(role) for role in _roles(config)}
     distinct: list[ModelSettings] = []
     for settings in sections.values():
@@ -63,13 +76,16 @@ async def open_models(config: Config, opening: Opening) -> AsyncIterator[Opened]
                 adapter=opening.adapter if curates else None,
                 lora_rank=opening.lora_rank if curates else 0,
             )
-            opened.append(await registry.open_models(settings, own))
+            opened.append(await opening.until_stopped(registry.open_models(settings, own)))
             stack.push_async_callback(opened[-1].close)
         by_role = {role: opened[distinct.index(settings)] for role, settings in sections.items()}
         first = by_role["curator"]
         judge = by_role.get("judge", first).models.judge
         models = msgspec.structs.replace(first.models, executor=by_role["executor"].models.executor, judge=judge)
-        yield msgspec.structs.replace(first, models=models)
+        meter = Meter(config.limits, opening.holds, opening.emit, opening.used)
+        stack.callback(meter.report)
+        metered = meter.wrap(models, {role: prices_of(settings) for role, settings in sections.items()})
+        yield msgspec.structs.replace(first, models=metered, report_use=meter.report)
 
 
 def _roles(config: Config) -> list[str]:

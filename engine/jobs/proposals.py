@@ -12,6 +12,7 @@ import msgspec
 from engine.core.edit import Edit, Provenance
 from engine.core.events import Veto
 from engine.core.text import counted
+from engine.models.base import Tokenizer
 from engine.review.gates.base import Measure
 from engine.review.queue import ReviewQueue, vetoed
 from engine.rollouts.context import RolloutContext
@@ -64,11 +65,16 @@ def vetoes_of(run: Run, context: RolloutContext) -> list[Veto]:
     vetoes: list[Veto] = []
     for edit in vetoed(run, settings.max_vetoes):
         veto = _veto(edit)
-        room -= context.models.tokenizer.count(context.curator_prompts.veto(veto))
+        room -= _size(context.curator_prompts.veto(veto), context.models.tokenizer)
         if room < 0:
             break
         vetoes.append(veto)
     return vetoes
+
+
+def _size(text: str, tokenizer: Tokenizer | None) -> int:
+    """How many tokens a text has; where nobody can count them, the most that it can have: one a byte."""
+    return len(text.encode()) if tokenizer is None else tokenizer.count(text)
 
 
 def _veto(edit: Edit) -> Veto:

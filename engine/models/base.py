@@ -11,14 +11,14 @@ is None where token ids are not reported.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
 from engine.core.errors import SkillosError
-from engine.core.events import Sink
+from engine.core.events import ModelUse, Sink
 from engine.core.holds import Holds
 
 ROUNDING = 1e-3
@@ -154,13 +154,15 @@ def not_finite_in(error: BaseException) -> NotFinite | None:
 class PromptTooLong(SkillosError):
     """The rendered prompt exceeds its cap; shorten it and ask again. `tokens` and `limit` are in tokens.
 
-    A `limit` of 0 or less: the answer alone may fill the model's context.
+    A `limit` of 0 or less: the answer alone may fill the model's context. `at_least`: the server says no more than that the
+    prompt is longer than its limit, so `tokens` is the least that it can have.
     """
 
-    def __init__(self, tokens: int, limit: int) -> None:
+    def __init__(self, tokens: int, limit: int, *, at_least: bool = False) -> None:
         more = f"{tokens - limit} more than the limit of {limit}"
         none = "and model.context has no room for a prompt beside an answer of the longest length"
-        super().__init__(f"the prompt has {tokens} tokens, {more if limit > 0 else none}")
+        has = "has at least" if at_least else "has"
+        super().__init__(f"the prompt {has} {tokens} tokens, {more if limit > 0 else none}")
         self.tokens = tokens
         self.limit = limit
 
@@ -226,12 +228,13 @@ class Tokenizer(Protocol):
 class Models(msgspec.Struct, frozen=True):
     """The models of a run: the frozen executor, the curator, the frozen judge, and their tokenizer.
 
-    `judge` is None where the backend has no model for it; `ModelBackend.judges` says so before it is opened."""
+    `judge` is None where the backend has no model for it; `ModelBackend.judges` says so before it is opened. `tokenizer` is
+    None where the model's is not known: then the tokens of skills are not measured."""
 
     executor: ChatModel
     curator: ChatModel
     judge: ChatModel | None
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | None
 
 
 class NotPublished(SkillosError):
@@ -320,6 +323,11 @@ def _ignore(anything: Any) -> None:
     """Do nothing."""
 
 
+async def _plainly(work: Coroutine[Any, Any, Any]) -> Any:
+    """The result of `work`."""
+    return await work
+
+
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """What a backend gets when it opens its models.
 
@@ -327,7 +335,8 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     rank of the adapters that a trainer will publish; 0: none will be. `roles` are the roles that will be asked of this
     backend. `report(what)` announces each part that takes seconds to load, `emit` takes events, and `holds` holds every
     request back while a server is down. `folder` is the run's folder of logs, for the logs of a server that the backend
-    starts; None: there is no run.
+    starts; None: there is no run. `used` is what the run's models were used for before, and `until_stopped(work)` is the
+    result of work that is given up when the run is to stop.
     """
 
     adapter: Path | None = None
@@ -337,20 +346,28 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     emit: Sink = _ignore
     holds: Holds = msgspec.field(default_factory=Holds)
     folder: Path | None = None
+    used: Sequence[ModelUse] = ()
+    until_stopped: Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]] = _plainly
 
 
 async def _nothing() -> None:
     """Nothing is to be closed."""
 
 
+def _silent() -> None:
+    """Nothing is reported."""
+
+
 class Opened(msgspec.Struct, frozen=True):
     """What a backend opens: the models, and what a trainer needs; None where the backend cannot be trained. `close` ends
-    connections and servers; it is awaited once, also after an error."""
+    connections and servers; it is awaited once, also after an error. `report_use` emits what the models were used for, where
+    that changed since the last `ModelsUsed`."""
 
     models: Models
     sink: AdapterSink | None = None
     base: TrainableBase | None = None
     close: Callable[[], Awaitable[None]] = _nothing
+    report_use: Callable[[], None] = _silent
 
     def for_training(self) -> tuple[TrainableBase, AdapterSink]:
         """The base and the sink of a trainer. Raises `NotTrainable` where the backend has none."""

@@ -22,8 +22,8 @@ class PricedSettings(LimitedSettings, frozen=True):
     prompt_price: NonNegative = 0.0
     """The price of a million tokens of prompts, in any currency; 0: none."""
 
-    cached_price: NonNegative | None = None
-    """The price of a million tokens of prompts that the server had in its cache. None: that of the others."""
+    cached_price: NonNegative = 0.0
+    """The price of a million tokens of prompts that the server had in its cache; 0: that of the others."""
 
     completion_price: NonNegative = 0.0
     """The price of a million tokens of answers; 0: none."""
@@ -47,5 +47,4 @@ def prices_of(settings: Settings) -> Prices | None:
     """The prices of a backend's settings; None where it has none, or none is set."""
     if not isinstance(settings, PricedSettings) or not (settings.prompt_price or settings.completion_price):
         return None
-    cached = settings.prompt_price if settings.cached_price is None else settings.cached_price
-    return Prices(settings.prompt_price, settings.completion_price, cached)
+    return Prices(settings.prompt_price, settings.completion_price, settings.cached_price or settings.prompt_price)

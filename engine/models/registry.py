@@ -50,6 +50,7 @@ BACKENDS = Registry(
     ModelBackend,
     {
         "local": "engine.models.local.kind:KIND",
+        "openai": "engine.models.openai.kind:KIND",
     },
 )
 SAME = "same"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -181,7 +181,7 @@ async def _curated(
         calls=len(curation.calls),
         valid_calls=sum(call.verdict == "valid" for call in curation.calls),
         judge=judgement.score,
-        repo_tokens=sum(context.models.tokenizer.count(text) for text in texts.values()),
+        repo_tokens=_tokens(texts.values(), context.models.tokenizer),
         prompt_tokens=sum(completion.usage.prompt for completion in completions),
     )
     _completions(at, "after", curation.completions[:-1], emit)
@@ -231,9 +231,14 @@ async def _judgement(
     return await judged(context.judge, decision, trajectory, seconds=seconds, holds=context.holds)
 
 
-def _is_canonical(completion: Completion, tokenizer: Tokenizer) -> bool | None:
+def _tokens(texts: Iterable[str], tokenizer: Tokenizer | None) -> int | None:
+    """How many tokens the texts have together; None where nobody can count them."""
+    return None if tokenizer is None else sum(map(tokenizer.count, texts))
+
+
+def _is_canonical(completion: Completion, tokenizer: Tokenizer | None) -> bool | None:
     """Whether the text of `completion` has as many tokens when it is tokenized again; None without its token ids."""
-    if completion.tokens is None:
+    if completion.tokens is None or tokenizer is None:
         return None
     again = tokenizer.count(completion.text) + (completion.finish == "stop")
     return again == len(completion.tokens.completion_ids)

@@ -24,15 +24,16 @@ NO_DECISION = "the strategy asked no model and edited nothing"
 
 class PositionMetrics(msgspec.Struct, frozen=True):
     """What one position contributes. `valid_calls` of `calls` parsed and applied; `judge` is in [0, 1]; `repo_tokens` is
-    |S_i|; `prompt_tokens` is |χ_i|, of all prompts of the strategy together, 0 where it asked no model. `score` is the
-    environment's, in [0, 1]. `curated` is false where there is no decision: then only outcome and score count."""
+    |S_i|, None where it was not counted; `prompt_tokens` is |χ_i|, of all prompts of the strategy together, 0 where it asked
+    no model. `score` is the environment's, in [0, 1]. `curated` is false where there is no decision: then only outcome and
+    score count."""
 
     outcome: Outcome
     curated: bool = False
     calls: int = 0
     valid_calls: int = 0
     judge: float | None = None
-    repo_tokens: int = 0
+    repo_tokens: int | None = 0
     prompt_tokens: int = 1
     score: float | None = None
 
@@ -46,14 +47,19 @@ def score(
     unmeasured, and an episode without a score, leaves its denominator |G| − 1. Position 1 plays on an empty repository and
     does not count in it, but with `first_counts`: in a run over one lasting repository a task already plays on what earlier
     tasks wrote. Positions without a decision leave the denominators of the other three parts, and so do decisions that
-    nothing was asked for; a decision that the judge could not score leaves that of r_cnt.
+    nothing was asked for; a decision that the judge could not score leaves that of r_cnt, and one after which the repository
+    was not counted that of r_comp.
     """
     played = [position for position in positions[0 if first_counts else 1 :] if position.outcome.measured]
     decided = [position for position in positions if position.curated and (position.calls or position.prompt_tokens)]
     r_task = _mean(value for position in played if (value := _result(position, settings)) is not None)
     r_fc = _mean(validity(position, settings) for position in decided)
     r_cnt = _mean(position.judge for position in decided if position.judge is not None)
-    r_comp = _mean(1 - position.repo_tokens / position.prompt_tokens for position in decided if position.prompt_tokens)
+    r_comp = _mean(
+        1 - position.repo_tokens / position.prompt_tokens
+        for position in decided
+        if position.prompt_tokens and position.repo_tokens is not None
+    )
     if r_task is None or r_fc is None or r_cnt is None or r_comp is None:
         return RewardBreakdown(None, r_task, r_fc, r_cnt, r_comp)
     r = r_task + settings.lambda_f * r_fc + settings.lambda_u * r_cnt + settings.lambda_c * r_comp

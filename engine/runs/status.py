@@ -14,7 +14,17 @@ import msgspec
 
 from engine.config import ConfigError
 from engine.core.edit import OPEN
-from engine.core.events import HeldOutMeasured, Notice, RunStarted, State, StepEnded, UnitEnded, UpdateMade
+from engine.core.events import (
+    HeldOutMeasured,
+    ModelsUsed,
+    ModelUse,
+    Notice,
+    RunStarted,
+    State,
+    StepEnded,
+    UnitEnded,
+    UpdateMade,
+)
 from engine.core.registry import UnknownPart
 from engine.jobs.registry import JOBS
 from engine.runs.directory import FINAL_STATES, Run
@@ -41,7 +51,7 @@ class Status(msgspec.Struct, frozen=True):
     be read, and are in none of the others; `read_only` why the run can only be read, "" where it can be written.
     `warnings` are the last warnings that were logged since the last start.
     `engine_note` is "" or a sentence about the engine: from what `state` is inferred where the run's lock could not be
-    asked, that the engine is suspended, or who else holds the lock.
+    asked, that the engine is suspended, or who else holds the lock. `used` is what the models were used for.
     """
 
     run: str
@@ -62,6 +72,7 @@ class Status(msgspec.Struct, frozen=True):
     read_only: str = ""
     engine_note: str = ""
     warnings: list[str] = []
+    used: list[ModelUse] = []
 
 
 def status(run: Run) -> Status:
@@ -87,7 +98,14 @@ def status(run: Run) -> Status:
         read_only=run.read_only,
         engine_note=engine_of(run.path).note if state.state not in FINAL_STATES else "",
         warnings=warnings(run),
+        used=used(run),
     )
+
+
+def used(run: Run) -> list[ModelUse]:
+    """What the run's models were used for so far, by role; empty where nothing is logged."""
+    newest = run.tail(1, ["models_used"])
+    return newest[0].event.models if newest and isinstance(newest[0].event, ModelsUsed) else []
 
 
 def warnings(run: Run) -> list[str]:

@@ -26,6 +26,7 @@ from engine.runs.text import place
 from engine.skills import Edit, SkillIndex, SkillRepo, find, operation_of, parse_operations
 
 NO_TOKENIZER = "the run's tokenizer cannot be loaded here"
+NOT_COUNTED = "the run had no tokenizer to count with"
 NO_BEFORE = "the log does not hold the repository before it, as in older ones"
 NO_EPISODE = "its episode is not in the log"
 BY_HAND = "a curate run's repository may be edited by hand between tasks"
@@ -124,8 +125,8 @@ class Decisions:
         scope.checks.compare(event_id, place(made.at), "judge", logged, again)
 
     def _count_repo(self, event_id: int, made: CurationMade, scope: Scope) -> None:
-        if self._tokens is None:
-            scope.checks.skip("tokens", NO_TOKENIZER)
+        if self._tokens is None or made.repo_tokens is None:
+            scope.checks.skip("tokens", NO_TOKENIZER if self._tokens is None else NOT_COUNTED)
             return
         tokens = sum(self._tokens.count(text) for text in made.repo.values())
         logged, again = {"tokens of the repository": made.repo_tokens}, {"tokens of the repository": tokens}

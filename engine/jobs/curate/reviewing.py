@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
-from engine.core.events import Notice, StateChanged
+from engine.core.events import Notice
 from engine.core.text import counted
 from engine.jobs.job import JobContext
 from engine.jobs.proposals import STOP_SECONDS, Proposals
@@ -64,16 +64,16 @@ class Reviewing:
         if self._settings.policy == "auto" or not waiting:
             return
         limit = self._settings.wait_seconds
-        self._writer.emit(StateChanged("running", f"waiting for a decision on {counted(len(waiting), 'edit')}"))
+        self._control.running(f"waiting for a decision on {counted(len(waiting), 'edit')}")
         try:
             await self._control.interruptible(asyncio.wait_for(self._nothing_pending(), limit))
-            self._writer.emit(StateChanged("running"))
+            self._control.running()
         except TimeoutError:
             self._given_up |= self._undecided()
             self._writer.emit(
                 Notice("warning", f"nobody decided within {limit:g} s; the edits stay in the review queue")
             )
-            self._writer.emit(StateChanged("running"))
+            self._control.running()
 
     async def _nothing_pending(self) -> None:
         while self._undecided():

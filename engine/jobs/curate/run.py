@@ -22,7 +22,6 @@ from engine.core.events import (
     PositionId,
     Progress,
     RolloutScored,
-    StateChanged,
     StepStarted,
 )
 from engine.core.outcomes import Outcome
@@ -83,12 +82,13 @@ class CurateRun:
         adapter = await asyncio.to_thread(_adapter, self._config.curate.adapter)
         async with loading.open_models(self._config, loading.opening_of(self._job, adapter, self._report)) as opened:
             self._context = RolloutContext.open(self._config, source, opened.models, self._control.holds)
+            self._report_use = opened.report_use
             self._reviewing = await asyncio.to_thread(Reviewing, self._job, measure=RepositoryScore(self._context))
             await self._play()
 
     async def _play(self) -> None:
         await asyncio.to_thread(History.open, self._run.repo_path, parents=False)
-        self._writer.emit(StateChanged("running"))
+        self._control.running()
         for warning in self._context.source.warnings:
             self._writer.emit(Notice("warning", warning))
         groups = await asyncio.to_thread(draws, self._config, self._context.source)
@@ -136,6 +136,7 @@ class CurateRun:
         return repo, self._retriever
 
     def _ended(self, step: int, group: Group, position: Position, seconds: float) -> None:
+        self._report_use()
         parts = score([position.metrics], self._config.rewards, first_counts=True)
         measured = int(position.measured)
         self._writer.emit(RolloutScored(step, 0, 0, parts, measured, 1 - measured))

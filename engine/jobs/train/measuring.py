@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from engine.core.events import HeldOutMeasured, Notice, Sink, StateChanged
+from engine.core.events import HeldOutMeasured, Notice, Sink
 from engine.jobs import loading
 from engine.jobs.job import JobContext
 from engine.models.base import AdapterSink, NotFinite, Proof, not_finite_in
@@ -78,7 +78,7 @@ class Measuring:
         """Measure the curator after `step` updates. Raises what the model raises."""
         await self._control.gate()
         groups = self._config.training.evaluate_groups
-        self._writer.emit(StateChanged("running", f"measuring on {groups} held-out groups"))
+        self._control.running(f"measuring on {groups} held-out groups")
         self._writer.emit(await self._control.interruptible(self._measure(context, step, self._emit)))
-        self._writer.emit(StateChanged("running"))
+        self._control.running()
         self._writer.flush()

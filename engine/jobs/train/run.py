@@ -29,7 +29,6 @@ from engine.core.events import (
     Notice,
     Progress,
     RewardBreakdown,
-    StateChanged,
     StepStarted,
     UpdateMade,
 )
@@ -105,7 +104,7 @@ class TrainRun:
         """Train with the models, from the checkpoint `newest`. Raises `NotTrainable`."""
         done = newest[0] if newest else 0
         await asyncio.to_thread(self._load, opened)
-        self._writer.emit(StateChanged("running", f"from the checkpoint of step {done}" if newest else ""))
+        self._control.running(f"from the checkpoint of step {done}" if newest else "")
         for warning in dict.fromkeys((*self._context.source.warnings, *self._held_out.source.warnings)):
             self._writer.emit(Notice("warning", warning))
         self._note_checkpoints(done)
@@ -128,6 +127,7 @@ class TrainRun:
         source, held_out = loading.load_sources(self._config, self._report, held_out=evaluated)
         self._groups = draws(self._config, source)
         self._base, self._sink = opened.for_training()
+        self._report_use = opened.report_use
         self._context = RolloutContext.open(self._config, source, opened.models, self._control.holds)
         self._held_out = msgspec.structs.replace(self._context, source=held_out)
         self._repository_score = RepositoryScore(self._context)
@@ -202,6 +202,7 @@ class TrainRun:
         what it already holds. The other order would lose the proposals.
         """
         now = time.monotonic()
+        self._report_use()
         samples = sum(
             len(position.completions) for row in self._rollouts for rollout in row for position in rollout.positions
         )

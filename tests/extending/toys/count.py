@@ -1,6 +1,6 @@
 """A toy job that counts games."""
 
-from engine.core.events import StateChanged, UnitEnded
+from engine.core.events import UnitEnded
 from engine.jobs.base import JobKind
 
 
@@ -8,7 +8,7 @@ class CountJob:
     """Counts games; stops wherever it is asked to."""
 
     async def run(self, context):
-        context.writer.emit(StateChanged("running"))
+        context.control.running()
         for game in range(context.done + 1, KIND.total(context.config) + 1):
             await context.control.gate()
             context.writer.emit(UnitEnded(game, 0.5, f"counted to {game}"))

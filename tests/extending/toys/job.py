@@ -1,6 +1,6 @@
 """A toy job: it plays the tasks of a stream from an empty repository, then lets a batch strategy revise the run's own."""
 
-from engine.core.events import GroupDrawn, PositionId, RolloutScored, StateChanged, StepStarted
+from engine.core.events import GroupDrawn, PositionId, RolloutScored, StepStarted
 from engine.core.seeds import seed_of
 from engine.curation.retrieval import SkillRetriever
 from engine.evaluation.held_out import RepositoryScore
@@ -27,7 +27,7 @@ class DistilJob:
 
     async def _play(self, context, players):
         config, emit, source = context.config, context.writer.emit, players.source
-        emit(StateChanged("running"))
+        context.control.running()
         groups = draws(config, source)
         for number in range(context.done + 1, config.curate.tasks + 1):
             await context.control.gate()

@@ -10,8 +10,8 @@
     server.outage(30)                                                  # refuses connections for that long
     server.decodes_as["curator-v2"] = "curator-v1"                     # the wrong adapter answers
 
-`answers` has what a script may return, `server` the options of the server. `pocket` answers by the pocket model, so that whole
-runs go through it. As a process of its own: `python -m tests.models.standin --help`.
+`answers` has what a script may return, `server` the options of the server. `pocket` answers by the pocket model, so that
+whole runs go through it. As a process of its own: `python -m tests.models.standin --help`.
 """
 
 from tests.models.standin.answers import HANG, Answer, Cut, Delayed, Raw, Status, huge

@@ -21,7 +21,8 @@ from tests.models.standin.server import StandIn, response_of
 
 
 class PocketStandIn(StandIn):
-    """Answers by the pocket model. `noise` is added to each log-probability, one sign a token, as another precision would."""
+    """Answers by the pocket model. `noise` is added to each log-probability, one sign a token, as another precision
+    would."""
 
     def __init__(self, *, noise=0.0, **options):
         super().__init__(**options)
