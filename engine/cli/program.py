@@ -35,6 +35,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "repair": ("repair",),
         "review": ("review",),
         "config": ("config",),
+        "plan": ("plan",),
+        "doctor": ("doctor",),
         "skills": ("skills",),
         "service": ("service",),
         "completion": ("completion",),

@@ -40,7 +40,7 @@ def numbers_in(path: Path) -> int | None:
         header, _ = _header(path)
         if any(entry["dtype"] not in WHOLE_NUMBERS for entry in header.values()):
             return None
-        return sum(math.prod(entry["shape"]) for entry in header.values())
+        return sum(int(math.prod(entry["shape"])) for entry in header.values())
     except (ValueError, LookupError, TypeError, AttributeError):
         return None
 

@@ -20,6 +20,7 @@ from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
 from engine.models.registry import BACKENDS
 from engine.review.gates.registry import GATES
+from engine.system.plan.fit import refusal
 
 
 def check(config: Config, kind: str) -> None:
@@ -38,6 +39,8 @@ def check(config: Config, kind: str) -> None:
     for name in config.review.gates:
         gate = GATES.load(name)
         gate.check(config.settings_of(gate))
+    if why := refusal(config, job):
+        raise ConfigError(why)
 
 
 def absolute(config: Config) -> Config:

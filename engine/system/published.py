@@ -47,15 +47,17 @@ def published() -> Published:
 
 
 def compared(config: Config) -> bool:
-    """Whether settings were published for the environment of `config`."""
+    """Whether settings were published for the environment of `config`. The pocket model is compared with nothing."""
+    if getattr(config.model, "weights", "") == "pocket":
+        return False
     return kind_of(config.environment) in published().environments
 
 
 def departures(config: Config) -> list[Departure]:
     """Each setting of a train run that is not as published for its environment; none for an environment without a table.
 
-    Beside the settings of the tables: LoRA in place of all weights, the model, quantized models, the judge, and the executor's
-    thinking.
+    Beside the settings of the tables: LoRA in place of all weights, the model, quantized models, the judge, and the
+    executor's thinking.
     """
     if not compared(config):
         return []
@@ -78,7 +80,9 @@ def sentence(departure: Departure) -> str:
 def _of_models(config: Config) -> list[Departure]:
     rank = config.training.lora_rank
     found = [
-        Departure("trained weights", "all", f"LoRA, r = {rank}", "gradients and optimiser of all weights of 8B need 130 GB")
+        Departure(
+            "trained weights", "all", f"LoRA, r = {rank}", "gradients and optimiser of all weights of 8B need 130 GB"
+        )
     ]
     for role, published_name in (("curator", "Qwen3-8B"), ("executor", "Qwen3-8B")):
         settings = config.model_of(role)
@@ -87,18 +91,22 @@ def _of_models(config: Config) -> list[Departure]:
         if published_name.lower() not in weights.lower():
             found.append(Departure(f"{role}'s model", published_name, weights or kind_of(settings), ""))
         elif quantization or weights.lower() != published_name.lower():
-            found.append(Departure(f"{role}'s model", published_name, f"{weights} {quantization}".strip(), "less memory"))
+            found.append(
+                Departure(f"{role}'s model", published_name, f"{weights} {quantization}".strip(), "less memory")
+            )
     thinking = getattr(config.executor, "thinking", "template")
     if thinking == "off":
         why = "answers of about 40 tokens in place of 340: a step takes half the time"
-        found.append(Departure("executor.thinking", "on", "off", why))
+        found.append(Departure("executor.thinking", "on (reasoning before each action)", "off", why))
     return found
 
 
 def _of_judge(config: Config) -> list[Departure]:
     judge = JUDGES.load(kind_of(config.judge))
     if not judge.needs_model:
-        return [Departure("judge.kind", "a model (Qwen3-32B)", judge.name, "no model is asked: a rule scores the content")]
+        return [
+            Departure("judge.kind", "a model (Qwen3-32B)", judge.name, "no model is asked: a rule scores the content")
+        ]
     weights = str(getattr(config.model_of("judge"), "weights", "")).rpartition("/")[2]
     if "qwen3-32b" in weights.lower():
         return []

@@ -168,4 +168,4 @@ def update_seconds(work: Workload, engine: Engine) -> float:
 
 def _any(share: float, running: float) -> float:
     """The probability that at least one of `running` sequences is of a role with this share."""
-    return 1.0 - (1.0 - share) ** running
+    return 1.0 - float((1.0 - share) ** running)

@@ -192,8 +192,8 @@ def disk_parts(config: Config, models: Sequence[Model], *, steps: int, log: floa
         if weights == "pocket" or model.serving.place == "elsewhere":
             continue
         here = "on this machine" if folder_of(weights) else "to be downloaded"
-        size = None if model.shape is None else float(model.shape.weight_bytes(2, None))
-        parts.append(Part(f"weights of {model.serving.name}", size, here, unmeasured=model.unmeasured))
+        files = None if model.shape is None else float(model.shape.weight_bytes(2))
+        parts.append(Part(f"weights of {model.serving.name}", files, here, unmeasured=model.unmeasured))
     return parts
 
 

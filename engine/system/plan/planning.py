@@ -16,6 +16,7 @@ from engine.system.plan.pace import CACHED, Engine, Role, Workload, rollout_seco
 from engine.system.plan.parts import Model, Part, disk_parts, memory_parts, total
 from engine.system.plan.serving import Serving, servings
 from engine.system.plan.shapes import UnknownShape, shape_of
+from engine.system.published import Departure, departures
 
 SEATS = 64
 """The most sequences that a server decodes at once (assumed; a larger batch gains little and needs more cache)."""
@@ -66,6 +67,7 @@ class Plan(msgspec.Struct, frozen=True):
     disk: list[Part]
     disk_used: float
     pace: Pace
+    departures: list[Departure]
     assumptions: list[str]
     warnings: list[str]
 
@@ -105,6 +107,7 @@ def plan(config: Config, machine: Machine, job: JobKind) -> Plan:
         disk=disk,
         disk_used=sum(part.bytes or 0.0 for part in disk),
         pace=pace,
+        departures=departures(config) if trains else [],
         assumptions=_assumptions(config, work, models),
         warnings=_warnings(config, models, work, machine),
     )
@@ -242,6 +245,7 @@ def _assumptions(config: Config, work: Workload, models: Sequence[Model]) -> lis
     said = [
         f"an episode has {work.turns:.0f} turns with answers of about {work.answer:.0f} tokens, a decision of the curator "
         f"about {work.curator_answer:.0f}; {CACHED:.0%} of each prompt is in the prefix cache",
+        "calls of the judge's model are not counted" if JUDGES.load(kind_of(config.judge)).needs_model else "",
         "held-out measurements are not counted" if config.training.evaluate_every else "",
         *dict.fromkeys(
             f"the shape of {model.serving.name} is from published figures: the model is not on this machine"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from engine.system.plan.parts import Part
 from engine.system.plan.planning import Plan
+from engine.system.published import sentence
 
 DAY, HOUR, MINUTE = 86_400.0, 3_600.0, 60.0
 
@@ -60,11 +61,15 @@ def _lines(made: Plan) -> Iterator[str]:
     yield from (_part(part) for part in made.disk)
     yield f"  {gigabytes(made.disk_used):>10}  in all"
     yield ""
+    if made.departures:
+        yield "departures from the published settings (arXiv 2605.06614)"
+        yield from (f"  {sentence(departure)}" for departure in made.departures)
+        yield ""
     yield "assumed"
-    yield from (f"  {sentence}" for sentence in made.assumptions)
+    yield from (f"  {assumption}" for assumption in made.assumptions)
     if made.warnings:
         yield ""
-        yield from (f"warning: {sentence}" for sentence in made.warnings)
+        yield from (f"warning: {warning}" for warning in made.warnings)
 
 
 def _memory(made: Plan) -> Iterator[str]:
