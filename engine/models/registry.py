@@ -51,6 +51,7 @@ BACKENDS = Registry(
     {
         "local": "engine.models.local.kind:KIND",
         "openai": "engine.models.openai.kind:KIND",
+        "vllm": "engine.models.vllm.kind:KIND",
     },
 )
 SAME = "same"

@@ -41,7 +41,8 @@ def group_rows(config: Config) -> int:
 class TrainingSample(msgspec.Struct, frozen=True):
     """One completion. `mask` is 1 for tokens to train on; `logprobs` are the model's at temperature 1; lengths agree.
 
-    It holds the rollout's reward, not its advantage: A is taken over the whole group, by the trainer.
+    It holds the rollout's reward, not its advantage: A is taken over the whole group, by the trainer. `version` is that of the
+    adapter that answered; None: nothing answered.
     """
 
     prompt_ids: list[int]
@@ -49,6 +50,7 @@ class TrainingSample(msgspec.Struct, frozen=True):
     logprobs: list[float]
     mask: list[int]
     reward: float | None
+    version: int | None = None
 
 
 class NoTokens(SkillosError):
@@ -87,7 +89,7 @@ def _sample(completion: Completion, reward: float | None) -> TrainingSample:
     if (tokens := completion.tokens) is None:
         raise NoTokens
     mask = [int(reward is not None)] * len(tokens.completion_ids)
-    return TrainingSample(tokens.prompt_ids, tokens.completion_ids, tokens.logprobs, mask, reward)
+    return TrainingSample(tokens.prompt_ids, tokens.completion_ids, tokens.logprobs, mask, reward, completion.version)
 
 
 def step_samples(
@@ -104,6 +106,22 @@ def step_samples(
         for position in rollout.positions
         for sample in samples_of(position, part.r, padding, per_position)
     ]
+
+
+def without_stale(samples: Sequence[TrainingSample], version: int) -> tuple[list[TrainingSample], int]:
+    """The samples, those that another adapter than that of `version` answered with mask 0, and how many those are: the update
+    is of the present curator, so they cannot be trained on."""
+    stale = [is_stale(sample, version) for sample in samples]
+    kept = [
+        msgspec.structs.replace(sample, mask=[0] * len(sample.mask)) if old else sample
+        for sample, old in zip(samples, stale, strict=True)
+    ]
+    return kept, sum(stale)
+
+
+def is_stale(sample: TrainingSample, version: int) -> bool:
+    """Whether a sample would train and another adapter than that of `version` answered."""
+    return sample.version not in (None, version) and any(sample.mask)
 
 
 def why_skipped(samples: Sequence[TrainingSample], group_rows: int, *, kl: float) -> str:

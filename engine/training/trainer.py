@@ -55,6 +55,7 @@ from engine.training.samples import (
     all_finite,
     as_columns,
     group_rows,
+    is_stale,
     why_skipped,
     wrong_ids,
 )
@@ -254,6 +255,11 @@ class GrpoSession:
             raise RuntimeError(f"step {step} made {len(samples)} samples where TRL needs {len(prompts)}")
         if wrong := wrong_ids(samples, int(self._trainer.model.get_input_embeddings().num_embeddings)):
             raise RunError(f"step {step}, rollouts: {wrong}. The models that answer are not the base that is trained")
+        if stale := sum(is_stale(sample, step - 1) for sample in samples):
+            raise RunError(
+                f"step {step}, rollouts: {stale} of {len(samples)} samples were answered by another adapter than that of step "
+                f"{step - 1}, whose update they would be trained in"
+            )
         if not all_finite(samples):
             raise self.diverged(step, "rollouts", "a sample has a log-probability or a reward that is not finite")
         self.skipped = why_skipped(samples, rows, kl=self._config.training.kl)

@@ -49,7 +49,7 @@ from engine.runs.measurements import missing
 from engine.skills import SkillRepo
 from engine.system.published import departures, sentence
 from engine.training import checkpoints
-from engine.training.samples import TrainingSample, step_samples
+from engine.training.samples import TrainingSample, step_samples, without_stale
 
 if TYPE_CHECKING:
     from engine.training.trainer import GrpoSession, Update
@@ -198,7 +198,17 @@ class TrainRun:
         self._played = time.monotonic()
         self._writer.emit(Progress("update", f"of step {step}"))
         per_position = self._context.strategy.samples_per_position
-        return step_samples(self._rollouts, self._parts, int(self._base.vocabulary.pad_token_id), per_position)
+        samples = step_samples(self._rollouts, self._parts, int(self._base.vocabulary.pad_token_id), per_position)
+        samples, stale = without_stale(samples, step - 1)
+        if stale:
+            self._writer.emit(
+                Notice(
+                    "warning",
+                    f"step {step}: {stale} of {len(samples)} completions were made by another adapter than that of step "
+                    f"{step - 1}, so they are not trained on; events name the version of each",
+                )
+            )
+        return samples
 
     async def _after_update(self, update: Update) -> None:
         """Emit the update and the step's summary, and propose the step's best edits.

@@ -2,8 +2,8 @@
 
     adapters = Adapters(server, base="base", reference=reference, emit=opening.emit)
     await adapters.check(folder, rank=8)                  # the base and a canary answer as the trainer computes
-    async with adapters.used() as served:                 # a request of the curator: served.name, served.version
-        ...
+    async with adapters.used() as use:                    # a request of the curator
+        use.served()                                      # the name and version to ask for now
     proof = await adapters.publish(run.checkpoints / "step-0007", 7)
 
 To publish: load the new adapter under a name of its own, prove that it answers, give new requests its name, wait until no
@@ -26,6 +26,7 @@ from engine.core.errors import ConfigError
 from engine.core.events import Notice, Sink
 from engine.models.adapters import check_adapter
 from engine.models.base import ModelUnavailable, NotPublished, Proof
+from engine.models.remote.model import Served
 from engine.models.vllm.api import LOAD, UNLOAD, Refused, ServerGone
 from engine.models.vllm.proof import Comparison, Table, Values, compare, separating
 from engine.models.vllm.server import OtherServer, OwnServer
@@ -46,12 +47,28 @@ HOW = (
 T = TypeVar("T")
 
 
-class Served(msgspec.Struct, frozen=True):
+class Adapter(msgspec.Struct, frozen=True):
     """What the curator is on the server: the model name to ask for, its version, and its folder (None: the base)."""
 
     name: str
     version: int
     folder: Path | None = None
+
+
+class Use:
+    """One request's use of adapters: it keeps the one that it asked for last loaded."""
+
+    def __init__(self, adapters: Adapters) -> None:
+        self._adapters = adapters
+        self.name = ""
+
+    def served(self) -> Served:
+        """The present adapter, as it is to be asked for."""
+        now = self._adapters.current
+        if now.name != self.name:
+            self._adapters.count_use(self.name, now.name)
+            self.name = now.name
+        return Served(now.name, now.version)
 
 
 class Adapters:
@@ -66,11 +83,12 @@ class Adapters:
         self._reference = reference
         self._emit = emit
         self._mark = mark
-        self.current = Served(base, 0)
-        self._loaded: list[Served] = []
+        self.current = Adapter(base, 0)
+        self._loaded: list[Adapter] = []
         self._names: Counter[str] = Counter()
         self._uses: Counter[str] = Counter()
-        self._freed = asyncio.Condition()
+        self._freed = asyncio.Event()
+        self._remembering = asyncio.Lock()
         self._draining: set[asyncio.Task[None]] = set()
         self._base_table: Table = []
         self._proved: Table = []
@@ -79,16 +97,29 @@ class Adapters:
     # Requests.
 
     @asynccontextmanager
-    async def used(self) -> AsyncIterator[Served]:
-        """The present adapter, which stays loaded until the block ends."""
-        served = self.current
-        self._uses[served.name] += 1
+    async def used(self) -> AsyncIterator[Use]:
+        """A request's use of the adapters, until the block ends."""
+        use = Use(self)
         try:
-            yield served
+            yield use
         finally:
-            self._uses[served.name] -= 1
-            async with self._freed:
-                self._freed.notify_all()
+            self.count_use(use.name, "")
+
+    def count_use(self, before: str, now: str) -> None:
+        """A request uses the adapter called `now` instead of `before`; "" is none."""
+        self._uses[before] -= 1
+        self._uses[now] += 1
+        self._freed.set()
+
+    async def remembered_again(self) -> bool:
+        """Load the adapters again that the server has forgotten; whether there were any."""
+        async with self._remembering:
+            known = {card.id for card in await self._server.api.models()}
+            forgotten = any(adapter.folder is not None and adapter.name not in known for adapter in self._loaded)
+            if forgotten:
+                self._emit(Notice("warning", "the vLLM server has forgotten the adapters: they are loaded again"))
+                await self.restore()
+            return forgotten
 
     async def restore(self) -> None:
         """Load the present adapters again, on a server that was started again or has forgotten them."""
@@ -132,17 +163,17 @@ class Adapters:
             with suppress(ModelUnavailable):
                 await self._unload(served)
 
-    async def _load(self, adapter: Path, version: int) -> Served:
+    async def _load(self, adapter: Path, version: int) -> Adapter:
         check_adapter(adapter)
         name = f"curator-v{version}{self._mark}"
         self._names[name] += 1
         again = f".{self._names[name]}" if self._names[name] > 1 else ""
-        served = Served(name + again, version, adapter.absolute())
+        served = Adapter(name + again, version, adapter.absolute())
         await self._patiently(lambda: self._loaded_now(served))
         self._loaded.append(served)
         return served
 
-    async def _loaded_now(self, served: Served) -> None:
+    async def _loaded_now(self, served: Adapter) -> None:
         assert served.folder is not None
         try:
             await self._server.api.load(served.name, served.folder)
@@ -151,16 +182,18 @@ class Adapters:
                 return
             raise NotPublished(_why_refused(error, served.folder)) from error
 
-    async def _unload(self, served: Served) -> None:
+    async def _unload(self, served: Adapter) -> None:
         self._loaded.remove(served)
         with suppress(Refused):  # it is gone already
             await self._server.api.unload(served.name)
 
-    async def _drain(self, old: Served) -> None:
+    async def _drain(self, old: Adapter) -> None:
         """Wait until no request uses the old adapter, and unload it."""
         try:
-            async with asyncio.timeout(DRAIN_SECONDS), self._freed:
-                await self._freed.wait_for(lambda: not self._uses[old.name])
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while self._uses[old.name]:
+                    self._freed.clear()
+                    await self._freed.wait()
         except TimeoutError:
             self._emit(
                 Notice("warning", f"requests still use {old.name} after {DRAIN_SECONDS:g} s; it is unloaded all the same")
@@ -211,7 +244,7 @@ class Adapters:
             )
         )
 
-    async def _proof(self, served: Served) -> Proof:
+    async def _proof(self, served: Adapter) -> Proof:
         """The comparison with the adapter that was proved last, and with the base. Raises `NotPublished`."""
         reference = self._reference
         if reference is None:
@@ -227,7 +260,7 @@ class Adapters:
             self._proved = table
         return proof
 
-    async def _compared(self, served: Served, old: Table, new: Table) -> Comparison:
+    async def _compared(self, served: Adapter, old: Table, new: Table) -> Comparison:
         """What the server answers as `served`, at the places where `old` and `new` differ most."""
         assert self._reference is not None
         asked = separating(self._reference.questions, old, new)
@@ -266,4 +299,4 @@ def _why_refused(error: Refused, folder: Path) -> str:
         return (
             f"the vLLM server has no {LOAD} and {UNLOAD}: start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
         )
-    return f"the vLLM server does not take the adapter {folder}: {error}"
+    return f"the vLLM server does not take the adapter {folder}: {error.said or 'without a reason'} (HTTP {error.status})"

@@ -2,18 +2,26 @@
 
     sample = read(await api.metrics())                       # counters and gauges of one instant
     event = measured("127.0.0.1:8000", before, sample, seconds=2.0)
-    alarm = Stall(seconds=180); alarm.of(sample, now)        # for how long tokens have not grown while requests run
+    stall.of(sample, now)                                    # for how long tokens have not grown while requests run
+    await Watch(server, settings, opening, gateway.measured).run()
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
+import time
+from collections.abc import Callable
 
 import msgspec
 
-from engine.core.events import ServerMeasured
+from engine.core.events import Notice, ServerMeasured
+from engine.models.base import ModelUnavailable, Opening
+from engine.models.vllm.server import OtherServer, OwnServer
+from engine.models.vllm.settings import VllmModelSettings
 
+EVERY_SECONDS = 2.0
 MAX_LINES = 100_000
 LINE = re.compile(
     r"^(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(?P<labels>(?:[^\"{}]|\"(?:[^\"\\]|\\.)*\")*)\})?\s+(?P<value>\S+)(?:\s+-?\d+)?\s*$"
@@ -107,3 +115,64 @@ class Stall:
         if self._since is None:
             self._since = now
         return now - self._since
+
+
+class Watch:
+    """Reads the server's metrics every `EVERY_SECONDS`, and gives those that changed to `measured`, as events.
+
+    A server that makes no token for `stall_seconds` though requests run is restarted, or else the run is paused until its
+    tokens grow (`on_stall`); a health endpoint does not show such a deadlock.
+    """
+
+    def __init__(
+        self,
+        server: OwnServer | OtherServer,
+        settings: VllmModelSettings,
+        opening: Opening,
+        measured: Callable[[ServerMeasured], None],
+    ) -> None:
+        self._server = server
+        self._settings = settings
+        self._opening = opening
+        self._measured = measured
+        self._stall = Stall()
+        self._hold = f"stall of {server.url}"
+        self._warned = False
+
+    async def run(self) -> None:
+        """Watch until the task is cancelled."""
+        before: Sample | None = None
+        last: ServerMeasured | None = None
+        taken = time.monotonic()
+        while True:
+            await asyncio.sleep(EVERY_SECONDS)
+            await self._server.up()
+            try:
+                sample = read(await self._server.api.metrics())
+            except ModelUnavailable:
+                continue
+            now = time.monotonic()
+            event = measured(self._server.url.partition("://")[2], before, sample, now - taken)
+            before, taken = sample, now
+            if event != last:
+                self._measured(event)
+            last = event
+            await self._look(self._stall.of(sample, now))
+
+    async def _look(self, seconds: float) -> None:
+        """Act on a stall of so many seconds."""
+        limit = self._settings.stall_seconds
+        if not limit or seconds < limit:
+            if self._warned and not seconds:
+                self._warned = False
+                self._opening.holds.lift(self._hold)
+            return
+        if self._warned:
+            return
+        why = f"the vLLM server at {self._server.url} made no token in {seconds:.0f} s though requests run (a deadlock)"
+        if self._settings.on_stall == "restart" and await self._server.restart(why):
+            self._stall = Stall()
+            return
+        self._warned = True
+        self._opening.emit(Notice("warning", f"{why}; the run is paused until it goes on: restart the server if it does not"))
+        self._opening.holds.hold(self._hold, why)

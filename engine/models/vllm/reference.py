@@ -50,7 +50,7 @@ class Reference:
         self._base = base
         self._lent = False
         texts = resources.files("engine.models.vllm").joinpath("probes.md").read_text("utf-8").split("\n---\n")
-        self._texts = [self._ids(text) for text in texts]
+        self._texts = [self.ids(text)[:MOST_TOKENS] for text in texts]
         self._kept, self._questions = self._places()
 
     @property
@@ -103,8 +103,9 @@ class Reference:
             network.unload()
         raise NoCanary("no adapter changes the answers of the base: its weights are damaged")
 
-    def _ids(self, text: str) -> list[int]:
-        return list(self.vocabulary(text, add_special_tokens=False)["input_ids"])[:MOST_TOKENS]
+    def ids(self, text: str) -> list[int]:
+        """The token ids of `text`; none is added."""
+        return list(self.vocabulary(text, add_special_tokens=False)["input_ids"])
 
     def _places(self) -> tuple[list[torch.Tensor], list[Question]]:
         kept, questions = [], []

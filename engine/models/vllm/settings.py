@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 import msgspec
 
 from engine.core.fields import Count, NonNegative, PathOrName, Positive, Seconds, UserPath
-from engine.models.settings import ModelSettings
+from engine.models.limits.settings import LimitedSettings
 
 
-class VllmModelSettings(ModelSettings, frozen=True, tag="vllm"):
+class VllmModelSettings(LimitedSettings, frozen=True, tag="vllm"):
     """One base model on a vLLM server: the executor is the base, the curator a LoRA adapter on the same weights. The engine
     starts a server and stops it, or uses one that runs. An executor with other weights (such as FP8) is a server of its
     own, in [executor_model]."""
@@ -23,6 +23,10 @@ class VllmModelSettings(ModelSettings, frozen=True, tag="vllm"):
 
     name: str = ""
     """The base's model name on the server at `url`; "" is the first that it lists."""
+
+    key: str = ""
+    """The name of the key that the server at `url` wants: of an environment variable, or of an entry of the keyring (keyring
+    set skillos-tui NAME). "": it wants none."""
 
     python: UserPath = ""
     """The Python whose packages have vllm, such as .vllm-venv/bin/python; "" is the engine's own."""
