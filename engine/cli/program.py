@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "events": ("events",),
         "control": ("pause", "resume", "stop"),
         "runs": ("runs",),
+        "models": ("models",),
         "verify": ("verify",),
         "measure": ("measure",),
         "repair": ("repair",),

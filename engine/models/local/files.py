@@ -18,6 +18,7 @@ from importlib import resources
 from pathlib import Path
 
 from engine.core.errors import ConfigError
+from engine.models.catalogue.store import check_here, path_of
 from engine.models.local.settings import LocalModelSettings
 from engine.models.reading import is_whole, json_object
 
@@ -29,13 +30,14 @@ GPU_FILES = ("nvidia*", "kfd", "dxg", "nvhost-gpu", "nvgpu", "nvmap")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model")
 TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
 NO_TEMPLATE = "its tokenizer has no chat template, so it cannot answer a chat"
-EXPECTED = "expected pocket, a folder with a model, or the name of a model on the Hugging Face hub that can be reached"
+EXPECTED = "expected pocket, a name that skillos-engine models list shows, a folder with a model, or the name of a model on the Hugging Face hub that can be reached"
 
 
 def check_model(settings: LocalModelSettings) -> None:
     """Raises `ConfigError` that says why the model cannot be loaded, or not be put on its device."""
     if fault := _fault_of_device(settings.device):
         raise ConfigError(f"model.device={settings.device} cannot be used: {fault}")
+    check_here(settings.weights)
     if fault := _fault_of(settings.weights):
         raise unloadable(settings, fault)
 
@@ -46,10 +48,10 @@ def unloadable(settings: LocalModelSettings, fault: str) -> ConfigError:
 
 
 def weights_path(weights: str) -> str:
-    """Where `weights` are: the shipped pocket model, a folder, or a hub name as it is."""
+    """Where `weights` are: the shipped pocket model, one of the catalogue, a folder, or a hub name as it is."""
     if weights == "pocket":
         return str(resources.files("engine") / "models" / "pocket")
-    folder = Path(weights)
+    folder = path_of(weights) or Path(weights)
     return str(folder) if folder.is_dir() else weights
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from engine.core.fields import PathOrName, Positive
+from engine.models.catalogue.store import is_name
 from engine.models.settings import ModelSettings
 
 
@@ -14,7 +15,8 @@ class LocalModelSettings(ModelSettings, frozen=True, tag="local"):
     """One base model in the engine's own process, for all roles."""
 
     weights: PathOrName = "pocket"
-    """`pocket` (shipped), a folder with a model, or the name of one on the Hugging Face hub."""
+    """`pocket` (shipped), a name that `skillos-engine models list` shows, a folder with a model, or the name of one on the
+    Hugging Face hub."""
 
     device: str = "cpu"
     """torch's name of a device: cpu, cuda, cuda:1, mps, xpu."""
@@ -32,4 +34,4 @@ class LocalModelSettings(ModelSettings, frozen=True, tag="local"):
     """The most tokens of a prompt and its answer together."""
 
     def absolute(self) -> LocalModelSettings:
-        return self if self.weights == "pocket" else super().absolute()
+        return self if is_name(self.weights) else super().absolute()
