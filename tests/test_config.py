@@ -61,7 +61,8 @@ def test_settings_override_the_profile_whatever_their_type():
         ("training.order=drawn", r"no setting training\.order; it is called grouping\.order"),
         ("rewards.judge=rubric", r"no setting rewards\.judge; it is called judge\.kind"),
         ("environment.split=train", r"no setting environment\.split unless environment\.kind=alfworld"),
-        ("judge.temperature=1", r"did you mean executor\.temperature or curator\.temperature\?"),
+        ("judge.temperature=1", r"no setting judge\.temperature unless judge\.kind=llm"),
+        ("rewards.temperature=1", r"did you mean executor\.temperature or curator\.temperature\?"),
         ("", r"section\.key=value"),
     ],
 )

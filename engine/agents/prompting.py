@@ -9,7 +9,7 @@ A chat of the role `R` is made of `R.system.md` and `R.user.md`. The executor an
     messages = Prompts.load("strict:prompts").chat("judge", task=…, edits=[…])
 
 Models, people and files write what the fields hold, so chat control tokens inside a field are broken up and cannot end a
-turn.
+turn. The filter `quoted` marks each line of a field, so that no text can end its own quotation.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class Prompts:
             finalize=_inert,
         )
         environment.filters["by_verb"] = by_verb
+        environment.filters["quoted"] = quoted
         for name in files:
             try:
                 environment.get_template(name)
@@ -154,6 +155,11 @@ def by_verb(actions: Iterable[str], separator: str = ", ") -> str:
         verb, _, rest = action.partition(" ")
         groups.setdefault(verb, []).append(rest)
     return "\n".join(f"{verb}: {separator.join(rests)}".rstrip(": ") for verb, rests in groups.items())
+
+
+def quoted(text: str) -> str:
+    """Each line of `text` after `| `, whatever ends a line in it; an empty text is one such line."""
+    return "\n".join(f"| {row}" for row in text.splitlines() or [""])
 
 
 def _inert(value: Any) -> Any:

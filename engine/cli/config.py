@@ -65,13 +65,14 @@ def _named(config: Config, key: str | None) -> list[Section]:
         return sections
     if found := [section for section in sections if key in (section.name, section.kind and f"{section.name}.kind")]:
         return found
+    every = described(config, repeated=True)
     found = [
         msgspec.structs.replace(section, settings=settings)
-        for section in sections
+        for section in every
         if (settings := [setting for setting in section.settings if setting.key == key])
     ]
     if not found:
-        known = {setting.key for section in sections for setting in section.settings}
+        known = {setting.key for section in every for setting in section.settings}
         names = [*(section.name for section in sections), *sorted(known)]
         raise CommandError(f"there is no section or setting {key!r}{nearest(key, names)}; config without KEY lists all")
     return found

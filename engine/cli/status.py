@@ -10,7 +10,7 @@ from engine.cli.common import Commands, add_command, open_run, print_json
 from engine.core.output import say
 from engine.core.text import printable
 from engine.runs.status import Status, status
-from engine.runs.text import held_out_line, step_line, unit_line, waiting
+from engine.runs.text import agreement_line, held_out_line, step_line, unit_line, waiting
 
 
 def add_commands(commands: Commands) -> None:
@@ -35,6 +35,8 @@ def _status(options: argparse.Namespace) -> int:
             say(unit_line(unit, now.steps, run.kind))
         for measured in now.held_out:
             say(held_out_line(measured))
+        if now.agreement is not None:
+            say(agreement_line(now.agreement))
         if (age := now.heartbeat_age_s) is not None:
             when = f"{age:.0f} s ago" if age >= 0 else f"{-age:.0f} s in the future (a clock was changed)"
             say(f"{waiting(now.pending_reviews)}; last heartbeat {when}")

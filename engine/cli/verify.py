@@ -10,10 +10,13 @@ from engine.cli import exit_codes
 from engine.cli.common import Commands, add_command, open_run
 from engine.cli.progress import progress
 from engine.config import Config, ConfigError
+from engine.core.events import StepEnded
 from engine.core.output import say
 from engine.core.text import counted, printable
+from engine.runs.agreement import agreement
 from engine.runs.directory import Run
 from engine.runs.starts import changed_settings
+from engine.runs.text import agreement_line
 
 if TYPE_CHECKING:
     from engine.evaluation.verify import Means, Report
@@ -48,6 +51,7 @@ def _verify(options: argparse.Namespace) -> int:
             report = verify(_reaching(stored, reached), config, run.kind, means=means)
         stored.finish()
         edited = _edited(run, config)
+        agrees = agreement(_steps(run))
     for fault in stored.faults:
         say(printable(fault))
     for difference in report.differences:
@@ -55,9 +59,15 @@ def _verify(options: argparse.Namespace) -> int:
         say(f"event {difference.event}, {printable(difference.where)}: logged {logged}, its events give {again}")
     if more := stored.more + report.more:
         say(f"and {counted(more, 'difference')} more")
-    for line in [*_unchecked(report), *problems, *edited]:
+    agreed = [agreement_line(agrees)] if agrees is not None else []
+    for line in [*_unchecked(report), *problems, *edited, *agreed]:
         say(printable(line))
     return _conclude(stored, report)
+
+
+def _steps(run: Run) -> list[StepEnded]:
+    """The summaries of the steps, as far as they can be read."""
+    return [row.data for row in run.read_ended().values if isinstance(row.data, StepEnded)]
 
 
 def _conclude(stored: StoredRun, report: Report) -> int:

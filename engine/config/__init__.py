@@ -26,9 +26,10 @@ import platformdirs
 import tomli_w
 
 from engine.agents.judges import registry as judges
-from engine.agents.judges.settings import JudgeSettings
+from engine.agents.judges.settings import JudgeSettings, SuccessJudgeSettings
 from engine.agents.settings import CuratorSettings, ExecutorSettings
 from engine.config.migration import RENAMED, migrate
+from engine.config.open_section import OpenSection
 from engine.core.errors import ConfigError
 from engine.core.fields import path_kind
 from engine.core.parts import PartKind, Settings, kind_of
@@ -70,43 +71,14 @@ __all__ = [
 ]
 
 
-class OpenSection(msgspec.Struct, frozen=True):
-    """A section whose settings are those of the part that its `kind` names, by default `default`; all extend `base`."""
-
-    parts: Registry[Any]
-    default: str
-    base: type[Settings]
-
-    def part(self, kind: str) -> PartKind:
-        """The part called `kind`. Raises `UnknownPart`."""
-        part: PartKind = self.parts.load(kind)
-        if not self._fits(part):
-            raise UnknownPart(self._misfit(part))
-        return part
-
-    def usable(self) -> tuple[list[PartKind], list[str]]:
-        """Every part that can be used, and a sentence for each of a package that cannot."""
-        parts, problems = self.parts.load_all()
-        problems += [self._misfit(part) for part in parts if not self._fits(part)]
-        return [part for part in parts if self._fits(part)], problems
-
-    def _fits(self, part: PartKind) -> bool:
-        return issubclass(part.settings, self.base) and part.settings.__struct_config__.tag == part.name
-
-    def _misfit(self, part: PartKind) -> str:
-        return (
-            f"the {self.parts.sort} {part.name!r} cannot be used: its settings ({part.settings.__name__}) must be a "
-            f'subclass of {self.base.__name__} with tag="{part.name}"'
-        )
-
-
 OPEN: Mapping[str, OpenSection] = MappingProxyType(
     {
         "environment": OpenSection(environments.ENVIRONMENTS, environments.DEFAULT, EnvironmentSettings),
         "model": OpenSection(models.BACKENDS, models.DEFAULT, ModelSettings),
-        "executor_model": OpenSection(models.OTHERS, models.SAME, ModelSettings),
-        "judge_model": OpenSection(models.OTHERS, models.SAME, ModelSettings),
+        "executor_model": OpenSection(models.OTHERS, models.SAME, ModelSettings, like="model"),
+        "judge_model": OpenSection(models.OTHERS, models.SAME, ModelSettings, like="model"),
         "judge": OpenSection(judges.JUDGES, judges.DEFAULT, JudgeSettings),
+        "success_judge": OpenSection(judges.SUCCESS_JUDGES, judges.NO_SUCCESS_JUDGE, SuccessJudgeSettings),
         "strategy": OpenSection(strategies.STRATEGIES, strategies.DEFAULT, StrategySettings),
         "batch": OpenSection(strategies.BATCH_STRATEGIES, strategies.NO_BATCH, BatchSettings),
         "grouping": OpenSection(groupings.GROUPINGS, groupings.DEFAULT, GroupingSettings),
@@ -131,6 +103,7 @@ class Config(msgspec.Struct, frozen=True):
     strategy: StrategySettings = msgspec.field(default_factory=_default("strategy"))
     batch: BatchSettings = msgspec.field(default_factory=_default("batch"))
     judge: JudgeSettings = msgspec.field(default_factory=_default("judge"))
+    success_judge: SuccessJudgeSettings = msgspec.field(default_factory=_default("success_judge"))
     rewards: RewardSettings = RewardSettings()
     grouping: GroupingSettings = msgspec.field(default_factory=_default("grouping"))
     training: TrainingSettings = TrainingSettings()
@@ -146,8 +119,13 @@ class Config(msgspec.Struct, frozen=True):
 
     def model_of(self, role: str) -> ModelSettings:
         """The settings of the model of a role: "executor", "curator" or "judge"."""
-        own: ModelSettings = getattr(self, f"{role}_model", self.model)
-        return self.model if kind_of(own) == models.SAME else own
+        settings: ModelSettings = getattr(self, self.model_section(role))
+        return settings
+
+    def model_section(self, role: str) -> str:
+        """The section that `model_of` takes: "judge_model", or "model" where the role has no model of its own."""
+        own = getattr(self, f"{role}_model", None)
+        return "model" if own is None or kind_of(own) == models.SAME else f"{role}_model"
 
     def settings_of(self, part: PartKind) -> Any:
         """The settings of a gate or of a kind of run: the section of its name, or else its defaults."""
@@ -314,24 +292,32 @@ def _toml(text: str, where: str) -> dict[str, Any]:
 
 
 def _layer_of(settings: Iterable[str]) -> Layer:
-    """The layer of `--set section.key=value`, …; a value that is not TOML is taken as a string."""
+    """The layer of `--set section.key=value`, or `section={key=value, …}`; a value that is not TOML is taken as a string."""
     data: dict[str, dict[str, Any]] = {}
     for setting in settings:
         path, equals, raw = setting.partition("=")
         section, dot, key = (part.strip() for part in path.strip().partition("."))
-        if not equals or not dot or not key:
+        value = _value(path, raw)
+        whole = not dot and isinstance(value, dict)
+        if not equals or not (key or whole):
             hint = "" if dot else elsewhere(section, _defaults())
-            raise ConfigError(f"--set {setting!r} is not of the form section.key=value, such as training.steps=3{hint}")
+            raise ConfigError(
+                f"--set {shown(setting)} is not of the form section.key=value, such as training.steps=3{hint}"
+            )
         if section == "profile":
-            raise ConfigError(f"--set {setting!r}: {section} is no section of the configuration")
-        try:
-            value = tomllib.loads(f"value = {raw}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = raw
-        except RecursionError as error:
-            raise ConfigError(f"--set {path.strip()}: the value nests too deep to be read") from error
-        data.setdefault(section, {})[key] = value
+            raise ConfigError(f"--set {shown(setting)}: {section} is no section of the configuration")
+        data.setdefault(section, {}).update(value if whole else {key: value})
     return Layer("--set", data)
+
+
+def _value(path: str, raw: str) -> Any:
+    """The value of `--set path=raw`."""
+    try:
+        return tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        return raw
+    except RecursionError as error:
+        raise ConfigError(f"--set {path.strip()}: the value nests too deep to be read") from error
 
 
 # Resolving

@@ -45,28 +45,33 @@ class Section(msgspec.Struct, frozen=True):
     chooser: str = ""
 
 
-def described(config: Config) -> list[Section]:
+def described(config: Config, *, repeated: bool = False) -> list[Section]:
     """Every section of every kind, in the order of `config.toml`, with the values that `config` has.
 
-    A part that cannot be used has no section: `problems` says why.
+    A section that takes the parts of another one has its own and the chosen kind only, but with `repeated`. A part that
+    cannot be used has no section: `problems` says why.
     """
-    return list(_sections(config))
+    return list(_sections(config, repeated))
 
 
 def problems() -> list[str]:
     """A sentence for each part of an installed package that no configuration can use."""
-    of_kinds = [problem for section in OPEN.values() for problem in section.usable()[1]]
+    of_kinds = [problem for section in OPEN.values() if not section.like for problem in section.usable()[1]]
     return [*of_kinds, *GATES.load_all()[1], *JOBS.load_all()[1]]
 
 
-def _sections(config: Config) -> Iterator[Section]:
+def _sections(config: Config, repeated: bool) -> Iterator[Section]:
     for name, fixed in SECTIONS.items():
         present = getattr(config, name)
         if name not in OPEN:
             yield _section(name, fixed, present)
             continue
+        like = OPEN[name].like
+        elsewhere = OPEN[like].parts.names() if like and not repeated else []
         for part in OPEN[name].usable()[0]:
             chosen = kind_of(present) == part.name
+            if part.name in elsewhere and not chosen:
+                continue
             yield _section(name, part.settings, present if chosen else None, kind=part.name, chooser=f"{name}.kind")
     for gate in filter(has_section, GATES.load_all()[0]):
         chosen = gate.name in config.review.gates

@@ -271,6 +271,14 @@ class UpdateMade(Event, frozen=True):
     skipped: str = ""
 
 
+class JudgedTwice(msgspec.Struct, frozen=True):
+    """How many decisions have this score of the judge and this one of the rubric beside it, each in [0, 1]."""
+
+    judge: float
+    check: float
+    decisions: int
+
+
 class StepEnded(Event, frozen=True):
     """A step's summary. `reward_std` is the mean over groups of the standard deviation of r inside a group, and
     `zero_std_groups` the number of groups in which it is 0. `operations` counts valid calls by name. Rates are in [0, 1].
@@ -278,6 +286,8 @@ class StepEnded(Event, frozen=True):
     `measured` counts the positions with an outcome and a curator's decision, `unmeasured` the others, and of those
     `skipped_curations` the ones that have an outcome but no decision. `shortened` counts the positions at which a prompt was
     cut to its limit, `dropped_skills` the skills that were found there and are in no prompt.
+    `unjudged` counts the decisions whose content the judge did not score; `judged_twice` has the scores of the others where
+    the rubric scored them beside another judge.
     """
 
     step: int
@@ -296,6 +306,8 @@ class StepEnded(Event, frozen=True):
     skipped_curations: int = 0
     shortened: int = 0
     dropped_skills: int = 0
+    unjudged: int = 0
+    judged_twice: list[JudgedTwice] = []
 
 
 class UnitEnded(Event, frozen=True):

@@ -6,7 +6,8 @@
         observation = environment.step(choose(observation))
 
 An environment lists the actions of each observation, or takes any text. It alone decides how an episode ended: success,
-failure or unmeasured, and a score where it has one.
+failure or unmeasured, and a score where it has one. An environment that cannot tell whether a task was done declares it
+(`EnvironmentKind.judges_success`) and gives `UNJUDGED`; a judge of success then decides (`[success_judge]`).
 
 A task that cannot be played (a broken file, a verifier that does not answer) is a `TaskSourceError` or an `OSError`: its
 outcome is unmeasured, with the message as the reason. Any other exception of an environment is a bug. It ends the run as
@@ -23,7 +24,7 @@ import msgspec
 
 from engine.core.errors import SkillosError
 from engine.core.options import Option
-from engine.core.outcomes import FAILED, Outcome
+from engine.core.outcomes import FAILED, Outcome, unmeasured
 from engine.core.parts import PartKind, accept
 from engine.environments.answers import ANSWER_FORM, Answer, parse_answer
 from engine.environments.settings import EnvironmentSettings
@@ -82,6 +83,10 @@ class Result(msgspec.Struct, frozen=True):
             raise ValueError(f"an episode that is {self.outcome} has no score, and this one is {self.score}")
 
 
+UNJUDGED = unmeasured("the environment does not judge success")
+"""The outcome of an episode that has ended, and of which the environment does not know whether the task was done."""
+
+
 class TaskSourceError(SkillosError):
     """A source's files cannot be read, or a task of theirs cannot be played. The message names which, and is for users."""
 
@@ -112,15 +117,18 @@ class PartialCredit(Protocol):
         ...
 
 
-def final_result(environment: Environment) -> Result:
+def final_result(environment: Environment, *, judges_success: bool = True) -> Result:
     """The result of an episode that is played no further.
 
     It is the environment's own where there is one. An episode that its step cap ended without one has failed: the task was
-    not done within the turns that it gives. Its score is the environment's partial credit, if it gives any.
+    not done within the turns that it gives. Its score is the environment's partial credit, if it gives any. Where the
+    environment does not judge success, what its step cap ended is `UNJUDGED`.
     """
     result = environment.result()
     if result is not None:
         return result
+    if not judges_success:
+        return Result(UNJUDGED)
     return Result(FAILED, environment.partial_score() if isinstance(environment, PartialCredit) else None)
 
 
@@ -180,6 +188,9 @@ class EnvironmentKind(PartKind, frozen=True, kw_only=True):
     they run in a thread of the episode. `replays`: the same actions give the same observations and the same result, at no
     cost; if not, `verify` counts the plays as not checked.
 
+    `judges_success`: the environment tells whether the task was done. One that does not gives `Result(UNJUDGED)` at the end
+    of an episode, or a measured outcome where it knows one (a forbidden action), and a run needs a judge of success.
+
     `options` are short options of the command line for its settings. `command` is "module:function" of a function that adds
     commands of its own to the command line (`engine.cli.environments`), "" for none.
 
@@ -196,6 +207,7 @@ class EnvironmentKind(PartKind, frozen=True, kw_only=True):
     unlisted: tuple[str, ...] = ()
     blocks: bool = False
     replays: bool = True
+    judges_success: bool = True
     options: tuple[Option, ...] = ()
     command: str = ""
 

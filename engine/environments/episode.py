@@ -59,7 +59,9 @@ class Episode:
 
     def final_result(self) -> Result:
         """`engine.environments.base.final_result` of the environment."""
-        return self._check("result", self._called("result", final_result, self._environment), Result)
+        judges_success = self.kind.judges_success
+        result = self._called("result", final_result, self._environment, judges_success=judges_success)
+        return self._check("result", result, Result)
 
     def parse(self, text: str) -> Answer:
         """The answer that `text` holds."""

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import msgspec
 
-from engine.agents.judges.registry import JUDGES
+from engine.agents.judges.registry import asks_judge_model
 from engine.config import Config
-from engine.core.parts import kind_of
 from engine.environments.base import TaskSource
-from engine.environments.registry import open_held_out, open_source
+from engine.environments.registry import environment_kind, open_held_out, open_source
 from engine.jobs.job import JobContext
 from engine.jobs.registry import JOBS
 from engine.models import registry
@@ -90,8 +89,9 @@ async def open_models(config: Config, opening: Opening) -> AsyncIterator[Opened]
 
 def _roles(config: Config) -> list[str]:
     """The roles that a run has a model for; the curator's comes first."""
-    judges = JUDGES.load(kind_of(config.judge)).needs_model
-    return ["curator", "executor", *(["judge"] if judges else [])]
+    judges_success = environment_kind(config.environment).judges_success
+    asked = asks_judge_model(config.judge, config.success_judge, judges_success=judges_success)
+    return ["curator", "executor", *(["judge"] if asked else [])]
 
 
 def saved(checkpoints: Path) -> dict[int, Path]:

@@ -7,7 +7,8 @@ from engine.models.settings import ModelSettings
 
 
 class SameModelSettings(ModelSettings, frozen=True, tag="same"):
-    """The model of [model]."""
+    """The model of [model]. A role may have a model of its own: give the section another kind of [model], with its settings
+    there (`skillos-engine config model`)."""
 
 
 KIND = ModelBackend(name="same", settings=SameModelSettings, opens="")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.agents.judges.base import Judge, open_judge
+from engine.agents.judges.success import SuccessJudge, open_success_judge
 from engine.agents.prompting import Prompts
 from engine.config import Config
 from engine.core.events import PositionId, Sink, Veto
@@ -22,12 +23,14 @@ from engine.models.base import Models
 
 
 class RolloutContext(msgspec.Struct, frozen=True):
-    """Everything that a rollout needs: the tasks, the models, their prompts, the strategy, the judge, the configuration."""
+    """Everything that a rollout needs: the tasks, the models, their prompts, the strategy, the judges, the configuration.
+    `success_judge` is None where the environment decides on success."""
 
     source: TaskSource
     models: Models
     strategy: StrategyKind
     judge: Judge
+    success_judge: SuccessJudge | None
     executor_prompts: Prompts
     curator_prompts: Prompts
     config: Config
@@ -40,12 +43,16 @@ class RolloutContext(msgspec.Struct, frozen=True):
 
         Raises `ConfigError` where there are no prompts of a name.
         """
+        environment = environment_kind(config.environment)
+        needed = not environment.judges_success
+        seed = config.training.seed
         return cls(
             source=source,
             models=models,
             strategy=strategy_kind(config.strategy),
-            judge=open_judge(config.judge, models.judge, seed=config.training.seed),
-            executor_prompts=Prompts.load(config.executor.prompts or environment_kind(config.environment).prompts),
+            judge=open_judge(config.judge, models.judge, seed=seed),
+            success_judge=open_success_judge(config.success_judge, models, seed=seed) if needed else None,
+            executor_prompts=Prompts.load(config.executor.prompts or environment.prompts),
             curator_prompts=Prompts.load(config.curator.prompts),
             config=config,
             holds=holds or Holds(),

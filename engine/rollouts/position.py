@@ -10,6 +10,9 @@ import msgspec
 from engine.agents import executor
 from engine.agents.executor import Trajectory
 from engine.agents.judges.base import JudgedDecision, Judgement, judged
+from engine.agents.judges.registry import DEFAULT as RUBRIC
+from engine.agents.judges.rubric import rubric
+from engine.agents.judges.success import decided
 from engine.agents.prompting import Turn
 from engine.core.events import (
     CompletionMade,
@@ -23,14 +26,15 @@ from engine.core.events import (
     TurnTaken,
 )
 from engine.core.outcomes import unmeasured
+from engine.core.parts import kind_of
 from engine.curation.base import Curation, CurationStrategy, Shown
 from engine.curation.calls import changed
-from engine.environments.base import Task
+from engine.environments.base import UNJUDGED, Task
 from engine.environments.registry import environment_kind
 from engine.models.base import Completion, ModelUnavailable, PromptTooLong, Tokenizer
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.rewards import NO_DECISION, PositionMetrics
-from engine.skills import Edit, SkillRepo
+from engine.skills import Edit, SkillRepo, operation_of
 
 T = TypeVar("T")
 
@@ -127,7 +131,11 @@ async def _play(task: Task, at: PositionId, shown: Shown, seed: int, context: Ro
         on_turn=turned,
         holds=context.holds,
     )
-    _ended(at, trajectory, emit)
+    judged = ""
+    if trajectory.outcome == UNJUDGED and context.success_judge is not None:
+        decision = await decided(context.success_judge, trajectory, holds=context.holds)
+        trajectory, judged = msgspec.structs.replace(trajectory, outcome=decision.outcome), decision.text
+    _ended(at, trajectory, emit, judged)
     return trajectory
 
 
@@ -138,7 +146,7 @@ def _started(at: PositionId, task: Task, shown: Shown, opening: str, context: Ro
     _completions(at, "before", shown.completions, emit)
 
 
-def _ended(at: PositionId, trajectory: Trajectory, emit: Sink) -> None:
+def _ended(at: PositionId, trajectory: Trajectory, emit: Sink, judged: str = "") -> None:
     emit(
         EpisodeEnded(
             at,
@@ -148,6 +156,7 @@ def _ended(at: PositionId, trajectory: Trajectory, emit: Sink) -> None:
             trajectory.shown,
             trajectory.shortened,
             trajectory.score,
+            judged,
         )
     )
 
@@ -183,6 +192,7 @@ async def _curated(
         judge=judgement.score,
         repo_tokens=_tokens(texts.values(), context.models.tokenizer),
         prompt_tokens=sum(completion.usage.prompt for completion in completions),
+        judge_check=_check(judgement, curation, trajectory, context),
     )
     _completions(at, "after", curation.completions[:-1], emit)
     text, finish = (last.text, last.finish) if last else ("", "stop")
@@ -205,6 +215,8 @@ async def _curated(
             before=changed(curation.edits),
             canonical=_is_canonical(last, context.models.tokenizer) if last else None,
             version=last.version if last else None,
+            judge_text=judgement.text,
+            judge_check=metrics.judge_check,
         )
     )
     names = {skill.name for skill in shown.skills}
@@ -234,6 +246,13 @@ async def _judgement(
 def _tokens(texts: Iterable[str], tokenizer: Tokenizer | None) -> int | None:
     """How many tokens the texts have together; None where nobody can count them."""
     return None if tokenizer is None else sum(map(tokenizer.count, texts))
+
+
+def _check(judgement: Judgement, curation: Curation, trajectory: Trajectory, context: RolloutContext) -> float | None:
+    """The rubric's score of what another judge scored."""
+    if judgement.score is None or kind_of(context.config.judge) == RUBRIC:
+        return None
+    return rubric([operation_of(edit) for edit in curation.edits], trajectory)
 
 
 def _is_canonical(completion: Completion, tokenizer: Tokenizer | None) -> bool | None:

@@ -9,6 +9,7 @@ The faults of a whole run are read from its log: `nothing_trained(run)`, `never_
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import Literal
 
 from engine.core.events import (
@@ -21,8 +22,12 @@ from engine.core.events import (
     PositionId,
     Progress,
     Sink,
+    StepEnded,
+    StepStarted,
     UpdateMade,
 )
+from engine.core.text import counted
+from engine.rollouts.rewards import NO_DECISION
 from engine.runs.directory import Run
 from engine.runs.status import updates
 from engine.runs.text import place
@@ -58,7 +63,7 @@ class Pace:
 
 class LossWarnings:
     """Warns once of each kind of loss: an unmeasured episode, a missing decision, a shortened prompt, skills left out, a
-    step that trained nothing.
+    step of which most decisions were not judged, or that trained nothing.
 
     The steps' summaries count the others.
     """
@@ -67,6 +72,8 @@ class LossWarnings:
         self._emit = emit
         self._reported: set[str] = set()
         self._found: dict[PositionId, list[str]] = {}
+        self._judged = 0
+        self._unjudged: list[str] = []
 
     def __call__(self, event: AnyEvent) -> None:
         self._emit(event)
@@ -80,6 +87,10 @@ class LossWarnings:
             case CurationSkipped(at=at, reason=reason):
                 if self._found.pop(at, None) is not None:
                     self._warn("skipped", f"{place(at)}: the curator made no decision: {reason}")
+            case StepStarted():
+                self._judged, self._unjudged = 0, []
+            case StepEnded(step=step):
+                self._judging(step)
             case UpdateMade(step=step) if why := untrained(event):
                 self._warn("untrained", f"step {step} trained nothing: {why}; a run in which no step trains fails")
 
@@ -94,12 +105,26 @@ class LossWarnings:
         self._left_out(at, ended.shown or [], ended.turns > 0, "executor")
 
     def _curation(self, at: PositionId, made: CurationMade) -> None:
+        if made.judge is not None:
+            self._judged += not at.held_out
+        elif made.judge_reason != NO_DECISION and not at.held_out:
+            self._unjudged.append(made.judge_reason)
         if made.shown is not None:
             self._left_out(at, made.shown, True, "curator")
         found = self._found.pop(at, [])
         fewer = made.shown is not None and len(made.shown) < len(found)
         if made.dropped_turns or made.dropped_vetoes or fewer:
             self._warn("shortened", f"{place(at)}: the curator's prompt was over its limit and leaves something out")
+
+    def _judging(self, step: int) -> None:
+        """Warn where the judge did not score more than half of a step's decisions."""
+        lost, all_ = len(self._unjudged), len(self._unjudged) + self._judged
+        if 2 * lost > all_:
+            ((why, count),) = Counter(self._unjudged).most_common(1)
+            most = f"{counted(count, 'time')}: {why}"
+            self._warn(
+                "unjudged", f"step {step}: the judge did not score {lost} of {counted(all_, 'decision')} ({most})"
+            )
 
     def _left_out(self, at: PositionId, shown: list[str], asked: bool, role: str) -> None:
         missing = [name for name in self._found.get(at, []) if name not in shown] if asked else []

@@ -9,12 +9,13 @@ leaves open are described where they are made.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import fmean, pstdev
 
 import msgspec
 
-from engine.core.events import RewardBreakdown
+from engine.core.events import JudgedTwice, RewardBreakdown
 from engine.core.outcomes import SUCCEEDED, Outcome
 from engine.rollouts.settings import RewardSettings
 
@@ -24,9 +25,9 @@ NO_DECISION = "the strategy asked no model and edited nothing"
 
 class PositionMetrics(msgspec.Struct, frozen=True):
     """What one position contributes. `valid_calls` of `calls` parsed and applied; `judge` is in [0, 1]; `repo_tokens` is
-    |S_i|, None where it was not counted; `prompt_tokens` is |χ_i|, of all prompts of the strategy together, 0 where it asked
-    no model. `score` is the environment's, in [0, 1]. `curated` is false where there is no decision: then only outcome and
-    score count."""
+    |S_i|, None where it was not counted; `judge_check` is the rubric's score beside another judge's; `prompt_tokens` is |χ_i|,
+    of all prompts of the strategy together, 0 where it asked no model. `score` is the environment's, in [0, 1]. `curated` is
+    false where there is no decision: then only outcome and score count."""
 
     outcome: Outcome
     curated: bool = False
@@ -36,6 +37,12 @@ class PositionMetrics(msgspec.Struct, frozen=True):
     repo_tokens: int | None = 0
     prompt_tokens: int = 1
     score: float | None = None
+    judge_check: float | None = None
+
+    @property
+    def decided(self) -> bool:
+        """Whether there is a decision that asked a model, or called anything."""
+        return self.curated and bool(self.calls or self.prompt_tokens)
 
 
 def score(
@@ -51,7 +58,7 @@ def score(
     was not counted that of r_comp.
     """
     played = [position for position in positions[0 if first_counts else 1 :] if position.outcome.measured]
-    decided = [position for position in positions if position.curated and (position.calls or position.prompt_tokens)]
+    decided = [position for position in positions if position.decided]
     r_task = _mean(value for position in played if (value := _result(position, settings)) is not None)
     r_fc = _mean(validity(position, settings) for position in decided)
     r_cnt = _mean(position.judge for position in decided if position.judge is not None)
@@ -90,6 +97,21 @@ def reward_std(rewards: Sequence[float | None]) -> float | None:
     """The population standard deviation of r inside one group; None below two measured rollouts."""
     measured = [reward for reward in rewards if reward is not None]
     return pstdev(measured) if len(measured) > 1 else None
+
+
+def judged_twice(positions: Iterable[PositionMetrics]) -> list[JudgedTwice]:
+    """How many decisions have which scores of the judge and of the rubric beside it, by the scores."""
+    counts = Counter(
+        (position.judge, position.judge_check)
+        for position in positions
+        if position.judge is not None and position.judge_check is not None
+    )
+    return [JudgedTwice(*scores, count) for scores, count in sorted(counts.items())]
+
+
+def unjudged(positions: Iterable[PositionMetrics]) -> int:
+    """How many decisions the judge did not score."""
+    return sum(position.decided and position.judge is None for position in positions)
 
 
 def average(parts: Sequence[RewardBreakdown]) -> RewardBreakdown:

@@ -68,6 +68,8 @@ def summary(
         skipped_curations=len(outcomes) - measured,
         shortened=sum(position.shortened for position in positions),
         dropped_skills=sum(position.dropped_skills for position in positions),
+        unjudged=rewards.unjudged(position.metrics for position in positions),
+        judged_twice=rewards.judged_twice(position.metrics for position in positions),
     )
 
 

@@ -27,6 +27,7 @@ from engine.core.events import (
 )
 from engine.core.registry import UnknownPart
 from engine.jobs.registry import JOBS
+from engine.runs.agreement import Agreement, agreement
 from engine.runs.directory import FINAL_STATES, Run
 from engine.runs.measurements import measurements
 from engine.runs.process import LOCK_FILE, START_FILE, EngineProcess, engine_of, recorded, starting
@@ -50,6 +51,7 @@ class Status(msgspec.Struct, frozen=True):
     `pending_reviews` counts the edits that wait for a person, those in conflict included. `damaged` says which rows cannot
     be read, and are in none of the others; `read_only` why the run can only be read, "" where it can be written.
     `warnings` are the last warnings that were logged since the last start.
+    `agreement` is that of the judge with the rubric; None where no decision was scored by both.
     `engine_note` is "" or a sentence about the engine: from what `state` is inferred where the run's lock could not be
     asked, that the engine is suspended, or who else holds the lock. `used` is what the models were used for.
     """
@@ -73,11 +75,13 @@ class Status(msgspec.Struct, frozen=True):
     engine_note: str = ""
     warnings: list[str] = []
     used: list[ModelUse] = []
+    agreement: Agreement | None = None
 
 
 def status(run: Run) -> Status:
     """The present status of `run`. Raises `DamagedRun` where the run's state cannot be read."""
     state, ended, edits = run.state(), run.read_ended(), run.edit_states()
+    summaries = [row.data for row in ended.values if isinstance(row.data, StepEnded)]
     profile, steps = (state.profile, state.steps) if state.profile else _planned(run)
     return Status(
         run=run.id,
@@ -88,7 +92,7 @@ def status(run: Run) -> Status:
         reason=state.reason,
         step=state.step,
         steps=steps,
-        ended=[row.data for row in ended.values if isinstance(row.data, StepEnded)],
+        ended=summaries,
         units=[row.data for row in ended.values if isinstance(row.data, UnitEnded)],
         skipped_updates={step: made.skipped for step, made in updates(run).items() if made.skipped},
         held_out=[*measurements(run).values()],
@@ -99,6 +103,7 @@ def status(run: Run) -> Status:
         engine_note=engine_of(run.path).note if state.state not in FINAL_STATES else "",
         warnings=warnings(run),
         used=used(run),
+        agreement=agreement(summaries),
     )
 
 

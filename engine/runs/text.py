@@ -27,6 +27,7 @@ from engine.core.registry import UnknownPart
 from engine.core.text import counted, printable
 from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
+from engine.runs.agreement import Agreement
 
 WIDTH = 160
 UNMEASURED = "unmeasured"
@@ -86,6 +87,7 @@ def _measured(ended: StepEnded) -> str:
         "without a decision": ended.skipped_curations,
         "with a shortened prompt": ended.shortened,
         "skills not shown": ended.dropped_skills,
+        "not judged": ended.unjudged,
     }
     counts = ", ".join(f"{count} {what}" for what, count in lost.items() if count)
     measured = f"measured {ended.measured}/{ended.measured + ended.unmeasured}"
@@ -107,6 +109,14 @@ def progress_line(progress: Progress) -> str:
 def after(step: int, groups: int) -> str:
     """What a held-out measurement covers: "after 2 steps, 32 held-out groups"."""
     return f"after {counted(step, 'step')}, {counted(groups, 'held-out group')}"
+
+
+def agreement_line(found: Agreement) -> str:
+    """How far the judge and the rubric agree."""
+    ranks = f"rank correlation {number(found.ranks, '.2f')}"
+    why = f", {found.unmeasured}" if found.unmeasured else ""
+    difference = f"mean absolute difference {found.difference:.3f}"
+    return f"judge beside rubric: {difference}, {ranks} (n = {found.decisions:,}{why})"
 
 
 def held_out_line(measured: HeldOutMeasured) -> str:

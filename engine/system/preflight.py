@@ -10,7 +10,8 @@ configuration chooses, and the kind of run, checks what it knows of.
 
 from __future__ import annotations
 
-from engine.agents.judges.registry import JUDGES
+from engine.agents.judges.registry import JUDGES, SUCCESS_JUDGES, JudgeKind, SuccessJudgeKind, asks_judge_model
+from engine.agents.judges.settings import AskingSettings
 from engine.agents.prompts.registry import CURATOR, EXECUTOR, chat_files, check_prompts
 from engine.agents.settings import CuratorSettings
 from engine.config import OPEN, Config, ConfigError
@@ -35,7 +36,12 @@ def check(config: Config, kind: str) -> None:
     _check_room(config)
     for name, section in OPEN.items():
         settings = getattr(config, name)
-        section.part(kind_of(settings)).check(settings)
+        try:
+            section.part(kind_of(settings)).check(settings)
+        except ConfigError as error:
+            if not section.like:
+                raise
+            raise ConfigError(f"in [{name}]: {error}") from error
     for name in config.review.gates:
         gate = GATES.load(name)
         gate.check(config.settings_of(gate))
@@ -77,27 +83,48 @@ def _check_total(config: Config, job: JobKind) -> None:
 def _check_prompts(config: Config) -> None:
     check_prompts("executor.prompts", config.executor.prompts or environment_kind(config.environment).prompts, EXECUTOR)
     check_prompts("curator.prompts", config.curator.prompts, CURATOR)
-    judge = JUDGES.load(kind_of(config.judge))
-    if judge.prompts:
-        files = [name for role in judge.roles for name in chat_files(role)]
-        check_prompts(f"judge.kind={judge.name}", judge.prompts, files)
+    judges: dict[str, JudgeKind | SuccessJudgeKind] = {
+        "judge": JUDGES.load(kind_of(config.judge)),
+        "success_judge": SUCCESS_JUDGES.load(kind_of(config.success_judge)),
+    }
+    for section, judge in judges.items():
+        if judge.prompts:
+            files = [name for role in judge.roles for name in chat_files(role)]
+            check_prompts(f"{section}.kind={judge.name}", judge.prompts, files)
 
 
 def _check_abilities(config: Config, job: JobKind) -> None:
     """A backend, or an environment, that cannot do what the run needs."""
-    backend = BACKENDS.load(kind_of(config.model))
+    backend = BACKENDS.load(kind_of(config.model_of("curator")))
     if job.trains and not backend.trains:
         raise ConfigError(
             f"model.kind={backend.name} cannot be trained: a {job.name} run needs a backend that reports token ids and "
             "takes adapters, such as local; a run that trains nothing works with it"
         )
-    judge, judging = JUDGES.load(kind_of(config.judge)), BACKENDS.load(kind_of(config.model_of("judge")))
-    if judge.needs_model and not judging.judges:
-        raise ConfigError(
-            f"judge.kind={judge.name} needs a model that answers for it, and {_section_of(config, 'judge')}.kind="
-            f"{judging.name} has none: use another judge.kind such as rubric, or another model such as local"
-        )
+    _check_judges(config)
     _check_decoding(config)
+
+
+def _check_judges(config: Config) -> None:
+    """A judge without a model that answers for it, a model that no judge asks, or nobody who decides on success."""
+    environment = environment_kind(config.environment)
+    if not environment.judges_success and SUCCESS_JUDGES.load(kind_of(config.success_judge)).open is None:
+        raise ConfigError(
+            f"environment.kind={environment.name} does not tell whether a task was done, so no episode would be measured: "
+            "set success_judge.kind=llm"
+        )
+    asking = asks_judge_model(config.judge, config.success_judge, judges_success=environment.judges_success)
+    section, backend = config.model_section("judge"), BACKENDS.load(kind_of(config.model_of("judge")))
+    if asking and not backend.judges:
+        raise ConfigError(
+            f"{asking[0]} needs a model that answers for it, and {section}.kind={backend.name} has none: use another judge, "
+            "such as judge.kind=rubric, or another model, such as judge_model.kind=local"
+        )
+    if not asking and section != "model":
+        raise ConfigError(
+            f"judge_model.kind={backend.name} would never be asked, for judge.kind={kind_of(config.judge)} asks no model: "
+            "set judge.kind=llm, or leave out judge_model"
+        )
 
 
 def _check_decoding(config: Config) -> None:
@@ -113,7 +140,7 @@ def _check_decoding(config: Config) -> None:
                     "answer ends before it, so none could be read"
                 )
         return
-    backend, section = BACKENDS.load(kind_of(config.model_of("executor"))), _section_of(config, "executor")
+    backend, section = BACKENDS.load(kind_of(config.model_of("executor"))), config.model_section("executor")
     if not (backend.scores if decoding == "loglikelihood" else backend.chooses):
         needs = "scores given texts" if decoding == "loglikelihood" else "can be constrained to given texts"
         does = "does not" if decoding == "loglikelihood" else "cannot"
@@ -128,17 +155,21 @@ def _check_decoding(config: Config) -> None:
         )
 
 
-def _section_of(config: Config, role: str) -> str:
-    """The section of the configuration that `role` has its model from."""
-    return "model" if config.model_of(role) is config.model else f"{role}_model"
-
-
 def _check_room(config: Config) -> None:
-    """An executor whose answer alone fills the context cannot be asked anything."""
-    answer, model = config.executor.max_tokens, config.model_of("executor")
-    context = BACKENDS.load(kind_of(model)).context(model)
-    if context is not None and config.executor.decoding == "generate" and answer >= context:
-        raise ConfigError(
-            f"executor.max_tokens={answer} leaves no room for a prompt in {_section_of(config, 'executor')}.context="
-            f"{context}: raise the one or lower the other"
-        )
+    """A role whose answer alone fills its model's context cannot be asked anything."""
+    answers = {"executor.max_tokens": ("executor", config.executor.max_tokens)}
+    if config.executor.decoding != "generate":
+        answers = {}
+    if isinstance(config.judge, AskingSettings):
+        answers["judge.max_tokens"] = ("judge", config.judge.max_tokens)
+    if isinstance(decides := config.success_judge, AskingSettings):
+        role = SUCCESS_JUDGES.load(kind_of(decides)).asks(decides)
+        answers["success_judge.max_tokens"] = (role, decides.max_tokens)
+    for setting, (role, answer) in answers.items():
+        model = config.model_of(role)
+        context = BACKENDS.load(kind_of(model)).context(model)
+        if context is not None and answer >= context:
+            raise ConfigError(
+                f"{setting}={answer} leaves no room for a prompt in {config.model_section(role)}.context={context}: raise "
+                "the one or lower the other"
+            )

@@ -113,7 +113,8 @@ class RunView:
     after the first episode that is not held out. `progress` is the engine's present work, if it has reported any.
     `withheld` counts the edits that were not queued, by reason, the newest last. `superseded` counts the edits that newer
     ones replaced in a full queue; `edits` holds the newest of them. `unread` holds, for an edit that was decided
-    on here, the edit as the log has been read, and how many of its decisions are still to be read.
+    on here, the edit as the log has been read, and how many of its decisions are still to be read. `judged` is the newest
+    decision that a judge's model answered for.
     """
 
     kind: str = ""
@@ -135,6 +136,7 @@ class RunView:
     measurement: Measurement | None = None
     fork: dict[str, str] = field(default_factory=dict)
     change: Change | None = None
+    judged: CurationMade | None = None
     edits: dict[str, Edit] = field(default_factory=dict)
     unread: dict[str, tuple[Edit, int]] = field(default_factory=dict)
     withheld: dict[str, int] = field(default_factory=dict)
@@ -307,6 +309,9 @@ class RunView:
         if event.at.held_out:
             return self._measured(event)
         changed: set[Part] = set()
+        if isinstance(event, CurationMade) and event.judge_text:
+            self.judged = event
+            changed.add("rewards")
         if isinstance(event, EpisodeStarted):
             self.trained, self.rollouts = True, max(self.rollouts, event.at.rollout + 1)
         if isinstance(event, EpisodeEnded) and not self.trains:

@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from engine.core.events import StepEnded
+from engine.core.text import counted
+from engine.runs.agreement import agreement
 from skillos_tui.model.view import RunView
 from skillos_tui.render.chart import Values, bars, bounds, braille
 from skillos_tui.render.text import Line, crop, fit, line, short, widest, width_of
+from skillos_tui.render.verdict import verdict_of
 from skillos_tui.widgets.pane import Pane
 
 NOT_MEASURED = "n/m"
@@ -48,11 +51,14 @@ class RewardPane(Pane):
         facts = reward_facts(self.view)
         if not self.view.steps and not self.view.outcomes:
             return [line("muted:No step has ended yet."), *_held_out_line(self.view, width)]
+        said = _judge_line(self.view, width)
+        height -= len(said)
         parts = max(PARTS, *(LABEL + GAP + cell_len(value) for _, value, _ in facts))
         if width < parts + GAP + LEAST_CURVE:
-            return [*curves(self.view, width, max(3, height - -(-len(facts) // 2))), *fact_columns(facts, width)]
+            drawn = curves(self.view, width, max(3, height - -(-len(facts) // 2)))
+            return [*said, *drawn, *fact_columns(facts, width)]
         left = curves(self.view, width - parts - GAP, height)
-        return _beside(left, [_fact(fact, parts) for fact in facts], width - parts - GAP)
+        return [*said, *_beside(left, [_fact(fact, parts) for fact in facts], width - parts - GAP)]
 
 
 def curves(view: RunView, width: int, height: int) -> list[Line]:
@@ -103,6 +109,17 @@ def _held_out_line(view: RunView, width: int) -> list[Line]:
     return [widest(width, *(line(f"muted:{label}", f"good:{row}", accuracy) for label, row in rows))]
 
 
+def _judge_line(view: RunView, width: int) -> list[Line]:
+    """What the judge's model answered of the newest decision, on one row."""
+    made = view.judged
+    if made is None:
+        return []
+    verdict = verdict_of(made.judge_text)
+    score = f"good:{made.judge:.2f}" if made.judge is not None else f"warn:{NOT_MEASURED}"
+    said = " ".join([*verdict.sentences[:1], *verdict.words])
+    return [crop(line("muted:judge ", score, f"muted:  {view.place(made.at)}  ", f"thought:{said}"), width)]
+
+
 def _last(values: Values) -> str:
     """The last value; "n/m" when it was not measured."""
     return f"{values[-1]:.3f}" if values and values[-1] is not None else NOT_MEASURED
@@ -134,6 +151,7 @@ def reward_facts(view: RunView) -> list[Fact]:
     facts.append((f"last {view.unit}", f"{last.step} of {view.planned or '?'}", ""))
     facts += _losses(view, last)
     facts += [_number(name, getattr(parts, name)) for name in ("r", "r_task", "r_fc", "r_cnt", "r_comp")]
+    facts += _agreement(view)
     if view.trains:
         zero = f" · {last.zero_std_groups} at 0" if last.zero_std_groups else ""
         facts.append(_number("reward std", last.reward_std, zero))
@@ -145,6 +163,16 @@ def reward_facts(view: RunView) -> list[Fact]:
     return facts
 
 
+def _agreement(view: RunView) -> list[Fact]:
+    """How far the judge and the rubric agree over the run: the mean absolute difference, the rank correlation, and of how
+    many decisions."""
+    found = agreement(view.steps.values())
+    if found is None:
+        return []
+    ranks = NOT_MEASURED if found.ranks is None else f"{found.ranks:.2f}"
+    return [("vs rubric", f"Δ{found.difference:.2f} ρ {ranks} n {short(found.decisions)}", "")]
+
+
 def _losses(view: RunView, last: StepEnded) -> list[Fact]:
     """The losses: updates of the run that were skipped, and what the last step left out."""
     skipped = view.skipped_updates
@@ -152,6 +180,7 @@ def _losses(view: RunView, last: StepEnded) -> list[Fact]:
         ("skipped", skipped, f"{short(skipped)} update{'' if skipped == 1 else 's'}"),
         ("no curator", last.skipped_curations, short(last.skipped_curations)),
         ("shortened", last.shortened, f"{short(last.shortened)} prompt{'' if last.shortened == 1 else 's'}"),
+        ("not judged", last.unjudged, counted(last.unjudged, "decision")),
         (
             "left out",
             last.dropped_skills,

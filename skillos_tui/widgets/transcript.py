@@ -12,6 +12,7 @@ from engine.core.text import counted
 from skillos_tui.model.episodes import Episode
 from skillos_tui.model.view import RunView
 from skillos_tui.render.text import Line, clip, line, text_lines
+from skillos_tui.render.verdict import verdict_of
 from skillos_tui.widgets.pane import Pane
 
 VERDICTS = {"valid": "good:✓", "malformed": "bad:✗", "refused": "bad:✗"}
@@ -19,6 +20,8 @@ MAX_BRIEFING = 400
 """Characters of a briefing that are shown."""
 MAX_COMPLETION = 200
 """Characters of a completion that are shown."""
+MAX_SENTENCE = 400
+"""Characters of a sentence of a judge that are shown."""
 
 
 class TranscriptPane(Pane):
@@ -57,7 +60,7 @@ def episode_lines(episode: Episode, view: RunView, width: int) -> list[Line]:
         lines += _ending(episode.ended)
     lines += _completions(episode, "after")
     if isinstance(episode.curation, CurationMade):
-        lines += _curation(episode.curation)
+        lines += _curation(episode.curation) + _judgement(episode.curation)
     elif isinstance(episode.curation, CurationSkipped):
         lines += text_lines(episode.curation.reason, "warn", prefix="  curator not asked: ")
     return lines
@@ -109,7 +112,8 @@ def _turn(turn: TurnTaken) -> list[Line]:
 def _ending(ended: EpisodeEnded) -> list[Line]:
     invalid = f", {ended.invalid_actions} invalid" if ended.invalid_actions else ""
     turns = f"{counted(ended.turns, 'turn')}{invalid}"
-    return [line(":  ", outcome_span(ended.outcome), f"muted: in {turns}", indent=4)]
+    lines = [line(":  ", outcome_span(ended.outcome), f"muted: in {turns}", indent=4)]
+    return lines + (_verdict("", ended.judged) if ended.judged else [])
 
 
 def outcome_span(outcome: Outcome) -> str:
@@ -130,3 +134,22 @@ def _curation(made: CurationMade) -> list[Line]:
             line(head, VERDICTS[call.verdict], f"action: {call.operation} ", f"accent:{call.skill}", why, indent=13)
         )
     return lines
+
+
+def _judgement(made: CurationMade) -> list[Line]:
+    """The judge's score with what its model answered, or why there is no score; nothing for a score by rules alone."""
+    if made.judge is None and (made.calls or made.prompt_tokens):
+        lines = [line("muted:  judge    ", f"warn:? not measured: {made.judge_reason}", indent=11)]
+        return lines + (_verdict("", made.judge_text)[1:] if made.judge_text else [])
+    if made.judge is None or not made.judge_text:
+        return []
+    check = "" if made.judge_check is None else f", rubric {made.judge_check:.2f}"
+    return _verdict(f"{made.judge:.2f}{check}", made.judge_text)
+
+
+def _verdict(score: str, text: str) -> list[Line]:
+    """What a judge's model answered, after the score."""
+    verdict = verdict_of(text)
+    words = " · ".join(filter(None, [score, *verdict.words]))
+    rows = [line(f":{'':11}", f"thought:{clip(row, MAX_SENTENCE)}", indent=11) for row in verdict.sentences]
+    return [line("muted:  judge    ", f"accent:{words}", indent=11), *rows]

@@ -18,7 +18,7 @@ from engine.agents.executor import Trajectory
 from engine.agents.judges.registry import JUDGES
 from engine.agents.judges.settings import JudgeSettings
 from engine.agents.prompting import Prompts
-from engine.core.errors import SkillosError
+from engine.core.errors import ConfigError, SkillosError
 from engine.core.holds import Holds
 from engine.core.parts import kind_of
 from engine.models.base import ChatModel, NotFinite
@@ -33,10 +33,12 @@ class JudgedDecision(msgspec.Struct, frozen=True):
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """`score` is in [0, 1]; None is unmeasured, and then `reason` is set."""
+    """`score` is in [0, 1]; None is unmeasured, and then `reason` is set. `text` is what the judge's model answered, of a
+    bounded length; "" where none was asked."""
 
     score: float | None
     reason: str = ""
+    text: str = ""
 
 
 class WrongJudgement(SkillosError):
@@ -50,7 +52,7 @@ class Judge(Protocol):
         """Score `decision`, which was made after `trajectory`.
 
         A `SkillosError` or an `OSError` (an outage) leaves the decision unmeasured with the error's message as the reason,
-        but for `NotFinite`, which ends the run, as every other error does.
+        but for `NotFinite` and `ConfigError` (a key that is refused), which end the run, as every other error does.
         """
         ...
 
@@ -83,21 +85,22 @@ async def judged(
     """The judgement of `decision`; unmeasured where the judge takes over `seconds`, fails, or answers out of [0, 1]. Time in
     which `holds` hold does not count.
 
-    Raises `NotFinite`, and `WrongJudgement` for what is no `Judgement`.
+    Raises `NotFinite`, `ConfigError`, and `WrongJudgement` for what is no `Judgement`.
     """
     try:
         async with (holds or Holds()).timeout(seconds):
             judgement = await judge.score(decision, trajectory)
     except TimeoutError:
         return Judgement(None, f"the judge took over {seconds:g} s")
-    except NotFinite:
+    except (NotFinite, ConfigError):
         raise
     except (SkillosError, OSError) as error:
         return Judgement(None, f"the judge failed: {error}")
     if not isinstance(judgement, Judgement):
         raise WrongJudgement(f"the judge gave {judgement!r}, which is no Judgement(score, reason)")
     if judgement.score is None:
-        return Judgement(None, judgement.reason or "the judge gave neither a score nor a reason")
+        reason = judgement.reason or "the judge gave neither a score nor a reason"
+        return Judgement(None, reason, judgement.text)
     if not 0 <= judgement.score <= 1:  # NaN is not in [0, 1] either
-        return Judgement(None, f"the judge's score {judgement.score} is not in [0, 1]")
+        return Judgement(None, f"the judge's score {judgement.score} is not in [0, 1]", judgement.text)
     return judgement

@@ -1,5 +1,6 @@
 """The curator's decisions: each completion is parsed and applied again to the repository before it, its tokens are counted
-again, and it is judged again where the judge is rule-based."""
+again, and it is judged again where the judge is rule-based. The kept answer of a judge's model is read again, and the
+rubric's score beside it is computed again."""
 
 from __future__ import annotations
 
@@ -8,7 +9,9 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.agents.curator import Quoted, curator_chat
+from engine.agents.judges.registry import DEFAULT as RUBRIC
 from engine.agents.judges.registry import JUDGES
+from engine.agents.judges.rubric import rubric
 from engine.agents.prompting import Prompts, SkillShown
 from engine.config import Config
 from engine.core.events import Call, CurationMade, EpisodeEnded, EpisodeStarted
@@ -34,6 +37,8 @@ NOT_UTF8 = "a skill in it is not UTF-8, and the log holds its text alone"
 OLD_PROMPT = "an older log does not say what its prompts left out"
 NOT_REPLAYED = "this curation strategy cannot be replayed from the log"
 NOT_JUDGED_AGAIN = "this judge is not rule-based"
+READ_AGAIN = "a model judged; its kept answer was only read again"
+NO_CHECK = "an older log does not have the rubric's score beside another judge's"
 NOT_CANONICAL = "its text has another number of tokens than were drawn"
 
 
@@ -47,6 +52,8 @@ class Decisions:
         self._replays = strategy_kind(config.strategy).replays
         judge = JUDGES.load(kind_of(config.judge))
         self._rule = resolve(judge.rule) if judge.rule else None
+        self._reads = resolve(judge.reads) if judge.reads else None
+        self._is_rubric = judge.name == RUBRIC
         self._prompts = Prompts.load(config.curator.prompts)
 
     def started(self, event_id: int, started: EpisodeStarted, scope: Scope) -> None:
@@ -113,16 +120,30 @@ class Decisions:
         self._judge(event_id, made, played, edits, scope)
 
     def _judge(self, event_id: int, made: CurationMade, played: Played, edits: Sequence[Edit], scope: Scope) -> None:
+        """The judge's score, where it follows from the log, and the rubric's beside it."""
         assert played.started is not None
-        again: dict[str, Value] = {"judge": None, "reason": NO_DECISION}
-        if played.asked:
-            if self._rule is None:
-                scope.checks.skip("judge", NOT_JUDGED_AGAIN)
-                return
-            score = self._rule([operation_of(edit) for edit in edits], played.trajectory(played.started))
-            again = {"judge": score, "reason": ""}
+        operations, trajectory = [operation_of(edit) for edit in edits], played.trajectory(played.started)
         logged: dict[str, Value] = {"judge": made.judge, "reason": made.judge_reason}
-        scope.checks.compare(event_id, place(made.at), "judge", logged, again)
+        again: dict[str, Value] = {"judge": None, "reason": NO_DECISION}
+        kept = made.judge_text or made.judge is not None
+        recomputed = not played.asked or self._rule is not None or bool(self._reads and kept and not made.judge_text)
+        if played.asked and self._rule is not None:
+            again = {"judge": self._rule(operations, trajectory), "reason": ""}
+        elif played.asked and self._reads is not None and kept:
+            logged, again = (
+                {"judge": made.judge},
+                {"judge": self._reads(self._config.judge, operations, made.judge_text).score},
+            )
+        elif played.asked:
+            logged = again = {}
+        if not recomputed:
+            scope.checks.skip("judge", READ_AGAIN if made.judge_text else NOT_JUDGED_AGAIN)
+        if made.version is None and made.judge_check is None and made.judge is not None and not self._is_rubric:
+            scope.checks.skip("judge", NO_CHECK)
+        else:
+            check = None if made.judge is None or self._is_rubric else rubric(operations, trajectory)
+            logged, again = {**logged, "judge's check": made.judge_check}, {**again, "judge's check": check}
+        scope.checks.compare(event_id, place(made.at), "judge", logged, again, counts=int(recomputed))
 
     def _count_repo(self, event_id: int, made: CurationMade, scope: Scope) -> None:
         if self._tokens is None or made.repo_tokens is None:

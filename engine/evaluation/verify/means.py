@@ -30,7 +30,7 @@ def open_means(config: Config) -> Means:
     problems = []
     counted = source = held_out = None
     try:
-        counted = tokens.load(config.model)
+        counted = tokens.load(config.model_of("curator"))
     except ConfigError as error:
         problems.append(f"the tokenizer: {error}")
     try:

@@ -1,6 +1,7 @@
 """Drawn tasks and plays: tasks are drawn again, and each logged action is taken again in a fresh environment.
 
-Plays of an environment that does not repeat them (`EnvironmentKind.replays`) are counted as not checked.
+Plays of an environment that does not repeat them (`EnvironmentKind.replays`) are counted as not checked, and so are outcomes
+that a judge's model decided; its kept answer is read again.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TypeVar
 
+from engine.agents.judges.registry import SUCCESS_JUDGES
 from engine.config import Config
 from engine.core.errors import PartFault
 from engine.core.events import (
@@ -20,8 +22,10 @@ from engine.core.events import (
     StepStarted,
     TurnTaken,
 )
+from engine.core.outcomes import Outcome
+from engine.core.parts import kind_of
 from engine.core.registry import resolve
-from engine.environments.base import EnvironmentKind, TaskSource, TaskSourceError
+from engine.environments.base import UNJUDGED, EnvironmentKind, TaskSource, TaskSourceError
 from engine.environments.episode import Episode
 from engine.environments.registry import environment_kind
 from engine.evaluation.held_out import held_out_groups
@@ -38,6 +42,8 @@ NO_GROUPS = "the log names no groups"
 NO_DRAWS = "this kind of run does not say how its tasks are drawn"
 NOT_DRAWN = "its task was not drawn again"
 NOT_REPLAYED = "this environment's plays cannot be repeated"
+DECIDED = "a judge decided the outcome"
+READ_AGAIN = "a model decided the outcome; its kept answer was only read again"
 
 
 class Plays:
@@ -134,11 +140,26 @@ class Plays:
         except (TaskSourceError, PartFault) as error:
             scope.checks.skip("plays", str(error))
             return
+        if result.outcome == UNJUDGED:
+            self._decided(event_id, ended, scope)
+            return
         if not result.outcome.measured:
             scope.checks.skip("plays", f"played again, an episode is {result.outcome}")
             return
         logged: Values = {"outcome": ended.outcome.kind, "reason": ended.outcome.reason, "score": ended.score}
         again: Values = {"outcome": result.outcome.kind, "reason": result.outcome.reason, "score": result.score}
+        scope.checks.compare(event_id, place(ended.at), "plays", logged, again, counts=0)
+
+    def _decided(self, event_id: int, ended: EpisodeEnded, scope: Scope) -> None:
+        """An outcome that a judge decided: whether its kept answer says so."""
+        settings = self._config.success_judge
+        kind = SUCCESS_JUDGES.load(kind_of(settings))
+        if not kind.reads:
+            scope.checks.skip("plays", DECIDED)
+            return
+        scope.checks.skip("plays", READ_AGAIN)
+        outcome: Outcome = resolve(kind.reads)(settings, ended.judged)
+        logged, again = {"outcome": ended.outcome.kind}, {"outcome": outcome.kind}
         scope.checks.compare(event_id, place(ended.at), "plays", logged, again, counts=0)
 
     def _drawn(self, source: TaskSource, began: StepStarted | MeasurementStarted) -> list[Group]:

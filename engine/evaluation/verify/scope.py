@@ -67,7 +67,9 @@ class Played:
         if self.started is not None:
             self.started = replace(self.started, prompt="", observation="", briefing=None)
         if self.made is not None:
-            self.made = replace(self.made, completion="", repo={}, before=None)
+            self.made = replace(self.made, completion="", repo={}, before=None, judge_text="")
+        if self.ended is not None:
+            self.ended = replace(self.ended, judged="")
 
     @property
     def outcome(self) -> Outcome:
@@ -83,6 +85,11 @@ class Played:
     def old(self) -> bool:
         """Whether it was logged before prompts were accounted for: then an outcome alone counted as measured."""
         return self.ended is not None and self.ended.shown is None
+
+    @property
+    def counts_judging(self) -> bool:
+        """Whether its step's summary counts what was judged. Those of older logs do not; they name no version either."""
+        return self.made is None or not self.made.prompt_tokens or self.made.version is not None
 
     @property
     def measured(self) -> bool:
@@ -138,6 +145,7 @@ class Played:
             calls=len(made.calls),
             valid_calls=sum(call.verdict == "valid" for call in made.calls),
             judge=made.judge,
+            judge_check=made.judge_check,
             repo_tokens=made.repo_tokens,
             prompt_tokens=made.prompt_tokens + sum(completion.prompt_tokens for completion in self.completions),
             score=self.score,

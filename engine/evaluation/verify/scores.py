@@ -8,6 +8,7 @@ from statistics import fmean
 
 from engine.core.events import (
     HeldOutMeasured,
+    JudgedTwice,
     PositionId,
     RewardBreakdown,
     RolloutScored,
@@ -17,7 +18,7 @@ from engine.core.events import (
 )
 from engine.core.outcomes import SUCCEEDED
 from engine.evaluation.held_out import standard_error
-from engine.evaluation.verify.report import Values
+from engine.evaluation.verify.report import Value, Values
 from engine.evaluation.verify.scope import Played, Scope
 from engine.jobs.base import JobKind
 from engine.rollouts import rewards
@@ -25,6 +26,7 @@ from engine.rollouts.settings import RewardSettings
 from engine.runs.text import place
 from engine.training.samples import ZERO_GRADIENT, why_untrainable
 
+PAIRS = "scores of the judge and the rubric"
 NO_EPISODES = "its episodes are not in the log, as in older ones"
 
 
@@ -101,12 +103,16 @@ def check_step(event_id: int, ended: StepEnded, scope: Scope, job: JobKind) -> N
     names.append("episodes")
     if not any(played.old for played in scope.played.values()):
         names += ["skipped_curations", "shortened", "dropped_skills"]
-    again = _summary(scope)
+    logged, again = dict[str, Value](), dict(_summary(scope))
+    if all(played.counts_judging for played in scope.played.values()):
+        names.append("unjudged")
+        pairs = rewards.judged_twice(played.metrics for played in scope.played.values())
+        logged, again = {PAIRS: _pairs(ended.judged_twice)}, {**again, PAIRS: _pairs(pairs)}
     scope.checks.compare(
         event_id,
         f"step {ended.step}",
         "steps",
-        {**_named(ended.rewards), **{name: getattr(ended, name) for name in names}, **ended.operations},
+        {**_named(ended.rewards), **{name: getattr(ended, name) for name in names}, **ended.operations, **logged},
         {name: value for name, value in again.items() if name in names or name not in StepEnded.__struct_fields__},
     )
 
@@ -172,6 +178,11 @@ def check_episode(event_id: int, at: PositionId, scope: Scope, history: int) -> 
     scope.checks.compare(event_id, place(at), "episodes", logged, again)
 
 
+def _pairs(pairs: Sequence[JudgedTwice]) -> str:
+    """The scores of the judge and of the rubric as one text."""
+    return ", ".join(f"{pair.judge!r} and {pair.check!r} ({pair.decisions})" for pair in pairs)
+
+
 def _summary(scope: Scope) -> Values:
     groups = _groups(scope).values()
     deviations = [
@@ -195,6 +206,7 @@ def _summary(scope: Scope) -> Values:
         "skipped_curations": len(outcomes) - measured,
         "shortened": sum(position.shortened for position in played),
         "dropped_skills": sum(position.dropped_skills for position in played),
+        "unjudged": rewards.unjudged(position.metrics for position in scope.played.values()),
         **Counter(call.operation for call in calls if call.verdict == "valid"),
     }
 

@@ -1,6 +1,6 @@
 """Counts tokens as the run's model does, with code that no run uses.
 
-tokens = load(config.model)
+tokens = load(config.model_of("curator"))
 tokens.count("a text"), tokens.chat(messages)
 """
 

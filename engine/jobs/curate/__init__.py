@@ -28,7 +28,7 @@ def check(config: Config) -> None:
     source = config.curate.adapter
     if not source:
         return
-    backend = BACKENDS.load(kind_of(config.model))
+    backend = BACKENDS.load(kind_of(config.model_of("curator")))
     if not backend.trains:
         raise ConfigError(
             f"curate.adapter = {source!r} cannot be used: model.kind={backend.name} takes no adapters. Leave it "

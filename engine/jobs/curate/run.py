@@ -114,7 +114,7 @@ class CurateRun:
         began = time.monotonic()
         (task,) = group.tasks
         vetoes = await asyncio.to_thread(vetoes_of, self._run, self._context)
-        self._writer.emit(StepStarted(step, [GroupDrawn(group.id, task.family, group.seed, [task.id])], vetoes))
+        self._emit(StepStarted(step, [GroupDrawn(group.id, task.family, group.seed, [task.id])], vetoes))
         repo, retriever = await asyncio.to_thread(self._open_repo, usage)
         at = PositionId(step)
         seed = seed_of("curate", group.seed, step)
@@ -141,7 +141,7 @@ class CurateRun:
         measured = int(position.measured)
         self._writer.emit(RolloutScored(step, 0, 0, parts, measured, 1 - measured))
         rollout = Rollout(group, 0, [position])
-        self._writer.emit(summary(step, [[rollout]], [[parts]], rollout_seconds=seconds, seconds=seconds))
+        self._emit(summary(step, [[rollout]], [[parts]], rollout_seconds=seconds, seconds=seconds))
         self._writer.flush()
 
 

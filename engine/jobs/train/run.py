@@ -189,7 +189,7 @@ class TrainRun:
         groups = self._groups(step)
         tasks = [GroupDrawn(group.id, group.family, group.seed, [task.id for task in group.tasks]) for group in groups]
         vetoes = await asyncio.to_thread(vetoes_of, self._run, self._context)
-        self._writer.emit(StepStarted(step, tasks, vetoes))
+        self._emit(StepStarted(step, tasks, vetoes))
         episodes = sum(len(group.tasks) for group in groups) * self._config.training.rollouts
         emit = Pace(self._emit, "rollouts", episodes)
         playing = collect(groups, step=step, context=self._context, vetoes=vetoes, emit=emit)
@@ -235,7 +235,7 @@ class TrainRun:
                 skipped=update.skipped,
             )
         )
-        self._writer.emit(
+        self._emit(
             summary(
                 update.step,
                 self._rollouts,
