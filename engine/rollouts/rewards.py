@@ -25,9 +25,9 @@ NO_DECISION = "the strategy asked no model and edited nothing"
 
 class PositionMetrics(msgspec.Struct, frozen=True):
     """What one position contributes. `valid_calls` of `calls` parsed and applied; `judge` is in [0, 1]; `repo_tokens` is
-    |S_i|, None where it was not counted; `judge_check` is the rubric's score beside another judge's; `prompt_tokens` is |χ_i|,
-    of all prompts of the strategy together, 0 where it asked no model. `score` is the environment's, in [0, 1]. `curated` is
-    false where there is no decision: then only outcome and score count."""
+    |S_i|, None where it was not counted; `judge_check` is the rubric's score beside another judge's; `prompt_tokens` is
+    |χ_i|, of all prompts of the strategy together, 0 where it asked no model. `score` is the environment's, in [0, 1].
+    `curated` is false where there is no decision: then only outcome and score count."""
 
     outcome: Outcome
     curated: bool = False
