@@ -8,14 +8,14 @@ A part of the phase "rollouts" and one of the phase "update" are never there at 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import msgspec
 
 from engine.config import Config
 from engine.system.plan.serving import Serving
-from engine.system.plan.shapes import Shape, folder_of
+from engine.system.plan.shapes import Shape
 
 CUDA = 3e9
 """Bytes of a server's CUDA context, graphs and workspaces (assumed; vLLM reports 1 to 3 GB)."""
@@ -27,8 +27,8 @@ SERVER_PROCESS = 2.5e9
 """Resident bytes of a server's own processes, without what the models take (assumed)."""
 WORKBENCH = 0.1e9
 """Resident bytes of the workbench (measured: 60 to 100 MB)."""
-ADAPTERS = 2
-"""Adapters that a server holds at once: the present one, and the next while requests change over."""
+ADAPTERS = 3
+"""Adapters that a server holds at once: the present one, the next one, and one that requests in work still use."""
 OPTIMISED = 16
 """Bytes of a trained number: weight, gradient and AdamW's two moments, each in 32 bits."""
 KEPT = 12
@@ -174,7 +174,7 @@ def _of_model(model: Model, config: Config, *, trains: bool) -> Iterator[Part]:
 
 
 def disk_parts(config: Config, models: Sequence[Model], *, steps: int, log: float, trains: bool) -> list[Part]:
-    """What a run of `steps` steps writes, and the weights that must be on the disk. `log` is a step's bytes in the log.
+    """What a run of `steps` steps writes, and the weights that are to be downloaded. `log` is a step's bytes in the log.
 
     A checkpoint: 12 bytes a trained number (weight and two moments) and 0.1 MB; every step's is kept."""
     parts = []
@@ -187,13 +187,15 @@ def disk_parts(config: Config, models: Sequence[Model], *, steps: int, log: floa
             how = f"{steps} steps × {size / 1e6:,.1f} MB (adapter and optimiser, 12 bytes a number); all are kept"
             parts.append(Part("checkpoints", size * steps, how, certain=True))
     parts.append(Part("log and repositories", log * steps, f"{steps} steps × {log / 1e6:,.1f} MB of events, assumed"))
-    named: Mapping[str, Model] = {model.serving.weights: model for model in models if model.serving.weights}
-    for weights, model in named.items():
-        if weights == "pocket" or model.serving.place == "elsewhere":
-            continue
-        here = "on this machine" if folder_of(weights) else "to be downloaded"
+    absent = {
+        model.serving.weights: model
+        for model in models
+        if model.serving.place != "elsewhere" and (model.shape is None or not model.shape.here)
+    }
+    for model in absent.values():
         files = None if model.shape is None else float(model.shape.weight_bytes(2))
-        parts.append(Part(f"weights of {model.serving.name}", files, here, unmeasured=model.unmeasured))
+        how = "not on this machine, to be downloaded"
+        parts.append(Part(f"weights of {model.serving.name}", files, how, unmeasured=model.unmeasured))
     return parts
 
 

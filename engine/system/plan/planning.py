@@ -250,7 +250,7 @@ def _assumptions(config: Config, work: Workload, models: Sequence[Model]) -> lis
         *dict.fromkeys(
             f"the shape of {model.serving.name} is from published figures: the model is not on this machine"
             for model in models
-            if model.shape is not None and model.shape.source.startswith("published")
+            if model.shape is not None and not model.shape.here
         ),
     ]
     if strategy_kind(config.strategy).samples_per_position > 1:

@@ -16,12 +16,14 @@ from typing import Any
 
 import msgspec
 
-from engine.core.errors import SkillosError
+from engine.core.errors import ConfigError, SkillosError
+from engine.models.catalogue.store import path_of
 from engine.models.reading import json_object, numbers_in
 from engine.system.plan.figures import figures
 
 QUANTIZED = {"fp8": 1.0, "int8": 1.0, "nvfp4": 0.5625, "awq": 0.53, "gptq": 0.53, "bitsandbytes": 0.53}
 """Bytes a weight of the linear layers, scales included, by a part of the quantization's or the model's name."""
+PUBLISHED = "published figures"
 
 
 class UnknownShape(SkillosError):
@@ -41,6 +43,11 @@ class Shape(msgspec.Struct, frozen=True):
     tied: bool
     parameters: int
     source: str
+
+    @property
+    def here(self) -> bool:
+        """Whether the model's files are on this machine."""
+        return self.source != PUBLISHED
 
     @property
     def linear(self) -> int:
@@ -81,29 +88,33 @@ class Shape(msgspec.Struct, frozen=True):
 
 def shape_of(weights: str) -> Shape:
     """The shape of `weights`: "pocket", a folder, or a name on the hub. Raises `UnknownShape`."""
-    folder = folder_of(weights)
-    if folder is not None:
-        try:
+    try:
+        folder = folder_of(weights)
+        if folder is not None:
             return _of_folder(folder)
-        except (OSError, ValueError) as error:
-            raise UnknownShape(f"the files of {weights} cannot be read: {error}") from error
+    except ConfigError as error:
+        raise UnknownShape(str(error)) from error
+    except (OSError, ValueError) as error:
+        raise UnknownShape(f"the files of {weights} cannot be read: {error}") from error
     if weights.endswith(".gguf"):
         raise UnknownShape(f"{weights} is a file of GGUF, whose shape is not read: give a folder of transformers")
     name = weights.rpartition("/")[2].lower()
     for known, values in figures().models.items():
         own = known.rpartition("/")[2].lower()
         if name == own or name.startswith(f"{own}-"):
-            shape = Shape(**values, parameters=0, source="published figures")
+            shape = Shape(**values, parameters=0, source=PUBLISHED)
             return msgspec.structs.replace(shape, parameters=_counted(shape))
     raise UnknownShape(f"{weights} is not on this machine, and no figures of it are known here")
 
 
 def folder_of(weights: str) -> Path | None:
-    """The folder with the files of `weights`: its own, or one in the hub's cache; None where there is none here."""
+    """The folder with the files of `weights`: its own, one of the catalogue, or one in the hub's cache; None where there is
+    none here. Raises `ConfigError` for a damaged record of the catalogue."""
     if weights == "pocket":
         return Path(str(resources.files("engine"))) / "models" / "pocket"
-    if Path(weights).is_dir():
-        return Path(weights)
+    folder = path_of(weights) or Path(weights)
+    if folder.is_dir():
+        return folder
     snapshots = _hub_cache() / f"models--{weights.replace('/', '--')}" / "snapshots"
     found = [path.parent for path in snapshots.glob("*/config.json")] if "/" in weights else []
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
