@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from engine.cli import exit_codes
-from engine.cli.common import Commands, add_command, add_config_options, load, print_json
+from engine.cli.common import Commands, add_command, add_config_options, load, open_run, print_json
 from engine.core.errors import SkillosError
 from engine.core.output import note, say
 from engine.core.paths import run_argument
@@ -52,7 +52,7 @@ def _doctor(options: argparse.Namespace) -> int:
         from engine.system.doctor.bundle import write_bundle
 
         with ExitStack() as stack:
-            run = _run(options.run)
+            run = _run(options)
             if run is not None:
                 stack.enter_context(run)
             names = write_bundle(options.bundle, subject, checks, run)
@@ -60,12 +60,11 @@ def _doctor(options: argparse.Namespace) -> int:
     return exit_codes.FAILED if any(check.state == "problem" for check in checks) else exit_codes.DONE
 
 
-def _run(named: Path | None) -> Run | None:
+def _run(options: argparse.Namespace) -> Run | None:
     """The run that was named, or the newest one of this user; None where there is none."""
+    if options.run is not None:
+        return open_run(options)
     home = supervisor.runs_home()
-    if named is not None:
-        at_home = home / named
-        return Run.open(at_home if not named.exists() and at_home.exists() else named)
     newest = max(home.glob(f"*/{DATABASE}"), key=lambda path: path.stat().st_mtime, default=None)
     try:
         return Run.open(newest.parent) if newest is not None else None

@@ -14,11 +14,13 @@ import sys
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
 from engine.config import to_toml
 from engine.core.errors import SkillosError
+from engine.core.events import CurationMade, EditProposed
 from engine.core.text import json_text
 from engine.runs.directory import Run
 from engine.runs.status import status
@@ -32,6 +34,8 @@ from engine.system.plan.fit import device_of
 
 LOG_LINES = 200
 LOG_BYTES = 64 * 1024
+LAST_EDITS = 1_000
+"""Of how many of the newest decisions and edits the texts are taken out of the logs."""
 PACKAGES = (
     *(
         "skillos-tui",
@@ -119,20 +123,19 @@ def _versions(subject: Subject) -> Iterator[str]:
 
 
 def _skill_texts(run: Run) -> Iterator[str]:
-    """The texts of the skills of the run's repository, and of all that its curator wrote."""
-    try:
+    """The texts of the skills of the run's repository, and of what its curator wrote last."""
+    with suppress(SkillosError, OSError):
         repo = SkillRepo.open(run.repo_path)
         for name in repo:
             yield repo[name].body
             yield repo[name].description
-    except (SkillosError, OSError):
-        pass
-    try:
-        for edit in run.edits():
-            yield edit.before or ""
-            yield edit.after or ""
-    except (SkillosError, OSError):
-        return
+    with suppress(SkillosError, OSError):
+        for stored in run.tail(LAST_EDITS, ["curation_made", "edit_proposed"]):
+            match stored.event:
+                case CurationMade() as made:
+                    yield from (made.completion, *made.repo.values())
+                case EditProposed(edit=edit):
+                    yield from (edit.before or "", edit.after or "")
 
 
 def _tail(path: Path) -> str:

@@ -35,7 +35,7 @@ _KEYS = re.compile(
 )
 _NAMED = re.compile(
     r"""(?ix)\b([\w.-]*(?:token|secret|passw(?:or)?d|passphrase|api[_-]?key|credential|authorization)[\w.-]*["']?
-    \s*[:=]\s*["']?(?:bearer\s+|basic\s+)?)(?!\s)[^\s"',}]{4,}"""
+    \s*[:=]\s*["']?(?:bearer\s+|basic\s+)?)(?!\s|\d{1,9}(?:\.\d+)?(?:["',}\s]|$))[^\s"',}]{4,}"""
 )
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}")
 _RANDOM = re.compile(r"(?<![\w/+-])(?=[\w+/=-]*\d)(?=[\w+/=-]*[A-Za-z])[A-Za-z0-9+_=-]{32,}(?![\w/+-])")
