@@ -21,8 +21,9 @@ from pathlib import Path
 from engine.core.text import without_credentials
 from engine.models.remote.keys import Secrets, clean_environment
 
-LEAST = 8
-"""A line of a skill that is shorter is found in every text, and says nothing."""
+RUN = 5
+"""So many words in a row, as a skill has them, are its text; a line with fewer words, and `LEAST` letters, is as a whole."""
+LEAST = 12
 SKILL, SECRET, HOST, USER, ADDRESS, MAIL = "[skill text]", "[secret]", "HOST", "USER", "ADDRESS", "MAIL"
 LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
 
@@ -42,6 +43,7 @@ _RANDOM = re.compile(r"(?<![\w/+-])(?=[\w+/=-]*\d)(?=[\w+/=-]*[A-Za-z])[A-Za-z0-
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _HOME = re.compile(r"(?:/home|/Users|/var/home|/export/home)/([^/\s:\"']+)")
 _URL_HOST = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://(?:[^\s/@]*@)?)(\[[0-9a-f:]+\]|[^\s/:?#\"']+)")
+_WORD = re.compile(r"\w+")
 _MAIL = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
 _IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
 
@@ -63,8 +65,7 @@ class Redactor:
         self._secrets = Secrets(value for name, value in environment.items() if name not in kept)
         self._homes = sorted({home.rstrip("/") for home in homes if len(home) > 1}, key=len, reverse=True)
         self._users, self._hosts = _words(users, USER), _words(hosts, HOST)
-        lines = {line.strip() for text in skills for line in text.splitlines()}
-        self._skills = sorted((line for line in lines if len(line) >= LEAST), key=len, reverse=True)
+        self._skills = {run for text in skills for line in text.splitlines() for run in _runs(line)}
 
     def __call__(self, text: str) -> str:
         text = self._secrets.text_without(_KEYS.sub(SECRET, text))
@@ -82,8 +83,25 @@ class Redactor:
         return _RANDOM.sub(lambda found: found[0] if _HASH.fullmatch(found[0]) else SECRET, text)
 
     def _without_skills(self, line: str) -> str:
-        """A line; one that has a line of a skill in it, also as JSON or Python quote it, is replaced as a whole."""
-        return SKILL if any(skill in line for skill in self._skills) else line
+        """A line; one that has text of a skill in it, also in part or as JSON or Python quote it, is replaced as a whole."""
+        if not self._skills:
+            return line
+        words = _WORD.findall(line.lower().replace("\\n", "\n"))
+        found = (
+            " ".join(words[start : start + length]) in self._skills
+            for start in range(len(words))
+            for length in range(1, min(RUN, len(words) - start) + 1)
+        )
+        return SKILL if any(found) else line
+
+
+def _runs(line: str) -> list[str]:
+    """Every `RUN` words in a row of a line of a skill, in small letters; the whole line where it is shorter."""
+    words = _WORD.findall(line.lower())
+    if len(words) >= RUN:
+        return [" ".join(words[start : start + RUN]) for start in range(len(words) - RUN + 1)]
+    whole = " ".join(words)
+    return [whole] if len(whole) >= LEAST else []
 
 
 def names_of_here() -> tuple[list[str], list[str], list[str]]:

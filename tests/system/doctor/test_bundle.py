@@ -90,12 +90,16 @@ def test_nothing_planted_is_in_the_report_and_what_helps_is(tmp_path, run):
 
 def test_texts_of_proposed_edits_are_left_out_too(tmp_path, run):
     after = SKILL.replace("blue teapot", "red kettle")
-    edit = Edit(id="e1", operation="insert", skill="kettle", after=after, provenance=Provenance(proposer="x"))
+    edit = Edit(
+        id="e1", operation="insert", skill="kettle", before=None, after=after, provenance=Provenance(proposer="x")
+    )
     run.append(EditProposed(edit))
-    run.log_file.write_text("Traceback: 'Mugs are hidden behind the red kettle.'\nValueError")
+    run.log_file.write_text(
+        'Traceback: \'Mugs are hidden behind the red kettle.\'\n{"x": "a\\nmugs ARE hidden behind the…"}\nValueError'
+    )
     write_bundle(tmp_path / "bug.zip", subject(tmp_path), [], run)
     log = content(tmp_path / "bug.zip")["run/logs/engine.log"]
-    assert log == "[skill text]\nValueError\n"
+    assert log == "[skill text]\n[skill text]\nValueError\n"
 
 
 def test_this_persons_and_this_machines_names_are_replaced():
