@@ -87,7 +87,7 @@ def trainer_parts(config: Config, model: Model) -> list[Part]:
     """What an update takes beside the base's weights.
 
     LoRA: rank × (inputs + outputs) of every linear layer, 16 bytes each (weight, gradient, two moments). Activations: rows ×
-    length × layers × `Shape.activation_numbers` × bytes; with gradient checkpointing rows × length × layers × hidden ×
+    length × layers × `Shape.activation_bytes`; with gradient checkpointing rows × length × layers × hidden ×
     bytes, and one layer at work: its activations and their gradients. Logits: rows × answer × vocabulary × 4 bytes, twice,
     for their gradient is as large."""
     training, curator, serving = config.training, config.curator, model.serving
@@ -107,7 +107,8 @@ def trainer_parts(config: Config, model: Model) -> list[Part]:
     parts.append(Part("LoRA, gradients, optimiser", float(adapter * OPTIMISED), how, device=device, certain=True))
     length, rows = _longest(config, serving), training.micro_batch
     tokens = rows * length
-    layer = tokens * shape.activation_numbers() * number
+    each = shape.activation_bytes(number, length, autocast=device)
+    layer = tokens * each
     phase: Phase = "always" if serving.place == "server" else "update"
     if training.gradient_checkpointing:
         kept = tokens * shape.layers * shape.hidden * number
@@ -119,10 +120,14 @@ def trainer_parts(config: Config, model: Model) -> list[Part]:
         )
     else:
         how = (
-            f"{rows} × {length:,} tokens × {shape.layers} layers × {shape.activation_numbers():,} numbers × {number:g} "
-            "bytes; training.gradient_checkpointing=true keeps a fraction"
+            f"{rows} × {length:,} tokens × {shape.layers} layers × {each / 1e3:,.1f} kB; "
+            "training.gradient_checkpointing=true keeps a fraction"
         )
         parts.append(Part("activations", layer * shape.layers, how, phase, device))
+    if not device and number < 4:
+        again = layer if training.gradient_checkpointing else layer * shape.layers
+        how = "as much again as the activations: measured with SmolLM2 in bfloat16 on a CPU"
+        parts.append(Part("temporaries of the backward pass", again, how, phase))
     answer = min(curator.max_tokens, length)
     logits = 2.0 * rows * answer * shape.vocabulary * 4
     how = f"{rows} × {answer:,} tokens × {shape.vocabulary:,} × 4 bytes, and their gradient"

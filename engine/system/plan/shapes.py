@@ -43,6 +43,7 @@ class Shape(msgspec.Struct, frozen=True):
     tied: bool
     parameters: int
     source: str
+    head_norms: bool = False
 
     @property
     def here(self) -> bool:
@@ -78,12 +79,20 @@ class Shape(msgspec.Struct, frozen=True):
         attention = 2 * (hidden + self.query) + 2 * (hidden + self.key_value)
         return self.layers * rank * (attention + 3 * (hidden + inner))
 
-    def activation_numbers(self) -> int:
-        """Numbers that the backward pass of one layer needs of each token: 6·hidden (both norms in twice the precision, and
-        the inputs of attention and MLP), 2·(query + key_value) (the norms of queries and keys), query + 2·key_value, query
-        (the output of attention), and 4·inner (gate, its activation, up, their product). Attention itself keeps O(1)."""
-        norms = 6 * self.hidden + 2 * (self.query + self.key_value)
-        return norms + 2 * self.query + 2 * self.key_value + 4 * self.inner
+    def activation_bytes(self, number: float, length: int, *, autocast: bool) -> float:
+        """Bytes that the backward pass of one layer needs of each token, in a sequence of `length` tokens, as was measured
+        by the tensors that PyTorch, PEFT and the models of transformers save.
+
+        Both norms keep 2·hidden in 32 bits, and norms of queries and keys query + key_value. At 4 bytes a number the rest is
+        2·hidden + query (the inputs of the linear layers), 3·query (queries, keys and values, all as wide as queries) and
+        4·inner (gate, its activation, up, their product). At 2 bytes every adapter keeps a copy of its input, 5·hidden +
+        query and one inner, in 32 bits or, with `autocast`, in 16; attention keeps 4·query. A mask is kept for each layer.
+        """
+        norms = 4.0 * (2 * self.hidden + (self.query + self.key_value if self.head_norms else 0))
+        if number >= 4:
+            return norms + number * (2 * self.hidden + 4 * self.query + 4 * self.inner + length)
+        copies = (2.0 if autocast else 4.0) * (5 * self.hidden + self.query + self.inner)
+        return norms + copies + number * (4 * self.query + 3 * self.inner + length)
 
 
 def shape_of(weights: str) -> Shape:
@@ -102,7 +111,7 @@ def shape_of(weights: str) -> Shape:
     for known, values in figures().models.items():
         own = known.rpartition("/")[2].lower()
         if name == own or name.startswith(f"{own}-"):
-            shape = Shape(**values, parameters=0, source=PUBLISHED)
+            shape = Shape(**values, parameters=0, source=PUBLISHED, head_norms="qwen3" in own)
             return msgspec.structs.replace(shape, parameters=_counted(shape))
     raise UnknownShape(f"{weights} is not on this machine, and no figures of it are known here")
 
@@ -158,6 +167,7 @@ def _of_folder(folder: Path) -> Shape:
         tied=bool(config.get("tie_word_embeddings", False)),
         parameters=0,
         source=f"config.json in {folder}",
+        head_norms=str(config.get("model_type", "")).startswith("qwen3"),
     )
     return msgspec.structs.replace(shape, parameters=_in_headers(folder) or _counted(shape))
 

@@ -37,10 +37,40 @@ def trainer(**training):
 def test_the_trainer_of_qwen3_8b_at_16k_tokens_with_and_without_checkpointing():
     plain, kept = trainer(), trainer(gradient_checkpointing=True)
     assert plain["LoRA, gradients, optimiser"] == near(1.4e9, 0.01)
-    assert plain["activations"] == near(109e9, 0.05)
+    assert 109e9 < plain["activations"] < 160e9  # 109 GB, computed by others, has no copies of PEFT and no masks
     assert kept["activations, checkpointed"] == near(4.8e9, 0.02)
-    assert kept["activations, one layer at work"] == near(4e9)
+    assert 4e9 < kept["activations, one layer at work"] < 6e9
     assert plain["logits"] == 2 * 4096 * 151936 * 4
+
+
+@pytest.mark.parametrize(("dtype", "autocast"), [("float32", False), ("bfloat16", True), ("bfloat16", False)])
+def test_activations_are_what_the_layers_really_save_for_the_backward_pass(dtype, autocast):
+    """The pocket model with an adapter, 2 × 256 tokens: every tensor that autograd keeps, but for the weights."""
+    import torch
+
+    from engine.models.local.settings import LocalModelSettings
+    from engine.models.local.weights import load_base
+    from tests.models.small import with_adapter
+
+    model = with_adapter(load_base(LocalModelSettings()).to(getattr(torch, dtype))).train()
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    kept = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    mask = torch.ones(2, 256, dtype=torch.long)
+    mask[0, :5] = 0
+    saving = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with saving, torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        logits = model(input_ids=torch.ones(2, 256, dtype=torch.long), attention_mask=mask, logits_to_keep=1).logits
+    assert logits.shape == (2, 1, 733)
+    shape, number = shape_of("pocket"), 4 if dtype == "float32" else 2
+    planned = 2 * 256 * shape.layers * shape.activation_bytes(number, 256, autocast=autocast)
+    assert sum(kept.values()) == near(planned, 0.07)
 
 
 STEPS = {  # groups × N × |G|, thinking, FP8: minutes of rollouts, update and step
