@@ -20,13 +20,29 @@ __all__ = ["engines"]
 
 
 @pytest.mark.parametrize("kind", JOBS.names())
-@pytest.mark.parametrize("profile", profiles())
-def test_every_kind_of_run_is_created_of_every_profile_with_settings(tmp_path: Path, kind: str, profile: str) -> None:
-    path = create_run(StartRun(kind, profile, ("training.steps=2", "curate.tasks=7")), tmp_path)
+def test_every_kind_of_run_is_created_of_a_profile_with_settings(tmp_path: Path, kind: str) -> None:
+    path = create_run(StartRun(kind, "pocket", ("training.steps=2", "curate.tasks=7")), tmp_path)
     assert path.parent == tmp_path
     with Run.open(path) as run:
-        assert run.kind == kind and run.config.profile == profile
+        assert run.kind == kind and run.config.profile == "pocket"
         assert (run.config.training.steps, run.config.curate.tasks) == (2, 7)
+
+
+@pytest.mark.parametrize("profile", [name for name in profiles() if name != "pocket"])
+def test_a_profile_whose_models_or_games_are_not_here_is_refused_with_what_is_missing(
+    tmp_path: Path, profile: str
+) -> None:
+    with pytest.raises(StartError) as refused:
+        create_run(StartRun("train", profile), tmp_path)
+    assert refused.value.field == "settings" and not list(tmp_path.iterdir())
+
+
+def test_a_run_that_cannot_fit_the_memory_is_refused_with_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.system.plan.machines.host_memory", lambda: 1_000_000)
+    with pytest.raises(StartError, match=r"the run needs at least .* of memory"):
+        create_run(StartRun("train", "pocket"), tmp_path)
 
 
 def test_a_run_works_on_the_repository_and_in_the_directory_that_are_named(tmp_path: Path) -> None:
