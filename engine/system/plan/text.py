@@ -39,7 +39,9 @@ def duration(seconds: float | None) -> str:
         return f"{seconds / DAY:.1f} days"
     if seconds >= 2 * HOUR:
         return f"{seconds / HOUR:.1f} h"
-    return f"{seconds / MINUTE:.0f} min" if seconds >= 2 * MINUTE else f"{seconds:.0f} s"
+    if seconds >= 2 * MINUTE:
+        return f"{seconds / MINUTE:.0f} min"
+    return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
 
 
 def gigabytes(size: float | None) -> str:
