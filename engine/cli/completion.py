@@ -18,5 +18,5 @@ def add_commands(commands: Commands) -> None:
 
 
 def _completion(options: argparse.Namespace) -> int:
-    say_script(script(options.parser, options.shell))
+    say_script(script(options.whole_parser(), options.shell))
     return 0

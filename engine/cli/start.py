@@ -36,6 +36,7 @@ from engine.runs import supervisor
 from engine.runs.directory import DATABASE, Run
 from engine.runs.errors import RunError
 from engine.runs.measurements import finished_incomplete
+from engine.system.plan.fit import doubts, summary
 from engine.system.preflight import absolute, check
 
 FLAG = re.compile(r"--[A-Za-z0-9][A-Za-z0-9-]*")
@@ -137,10 +138,13 @@ def _start(job: JobKind, options: argparse.Namespace) -> int:
     """
     config, repo = absolute(_config(job, options)), None if job.forks else kept_path(options.repo)
     check(config, job.name)
+    say(summary(config, job), flush=True)
     with _run_for(options.run, job.name, config, repo) as run:
         seen = run.last_id()
         if notice := supervisor.copy_notice(run):
             note(f"note: {notice}")
+        for doubt in doubts(config, job, run.path):
+            note(f"warning: {doubt}")
         try:
             supervisor.start(run.path, worker=options.worker, patience=patience_with_notice())
             say(f"run {run.path}", flush=True)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from pathlib import Path
+from typing import Any
+
+WHOLE_NUMBERS = ("F64", "F32", "F16", "BF16")
+"""Types of tensors in which one element is one parameter."""
 
 
 def json_object(path: Path) -> dict[str, object]:
@@ -20,14 +25,33 @@ def json_object(path: Path) -> dict[str, object]:
 
 def is_whole(path: Path) -> bool:
     """Whether a file of safetensors is as long as its header says: 8 bytes of length, JSON, then the tensors."""
+    try:
+        header, start = _header(path)
+        ends = [entry["data_offsets"][1] for entry in header.values()]
+        return bool(path.stat().st_size == start + max(ends, default=0))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return False
+
+
+def numbers_in(path: Path) -> int | None:
+    """How many numbers a file of safetensors holds, by its header; None where some are quantized or it cannot be read as
+    one. Raises `OSError`."""
+    try:
+        header, _ = _header(path)
+        if any(entry["dtype"] not in WHOLE_NUMBERS for entry in header.values()):
+            return None
+        return sum(int(math.prod(entry["shape"])) for entry in header.values())
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def _header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
+    """The tensors of a safetensors file by name, and where their numbers begin. Raises `ValueError` and `OSError`."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)
         if len(start) < 8 or (length := struct.unpack("<Q", start)[0]) > size - 8:
-            return False
-        try:
-            header = json.loads(file.read(length))
-            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-            return bool(size == 8 + length + max(ends, default=0))
-        except (ValueError, LookupError, TypeError, AttributeError):
-            return False
+            raise ValueError(f"{path.name} ends inside its header")
+        header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    return header, 8 + length

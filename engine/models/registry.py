@@ -10,12 +10,18 @@ The function that `opens` names is imported only by a process that asks the mode
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.core.errors import ConfigError
 from engine.core.parts import PartKind, Settings, kind_of
 from engine.core.registry import Registry, resolve
-from engine.models.base import Opened, Opening, Tokenizer
+
+if TYPE_CHECKING:
+    from engine.models.base import (  # imports asyncio: 20 ms, which a reader of settings does not need
+        Opened,
+        Opening,
+        Tokenizer,
+    )
 
 
 def unbounded(settings: Any) -> int | None:

@@ -24,6 +24,7 @@ from engine.review.gates.registry import GATES
 from engine.system.memory.guard import AGAIN
 from engine.system.memory.pool import Pool, measure_pool
 from engine.system.memory.sources import RealFiles
+from engine.system.plan.fit import refusal
 
 
 def check(config: Config, kind: str) -> None:
@@ -48,6 +49,8 @@ def check(config: Config, kind: str) -> None:
     for name in config.review.gates:
         gate = GATES.load(name)
         gate.check(config.settings_of(gate))
+    if why := refusal(config, job):
+        raise ConfigError(why)
 
 
 def absolute(config: Config) -> Config:

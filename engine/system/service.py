@@ -23,6 +23,7 @@ import msgspec
 import platformdirs
 
 from engine.core.errors import SkillosError
+from engine.models.remote.keys import clean_environment
 
 SECONDS = 20.0
 """How long one call of systemctl may take."""
@@ -180,6 +181,7 @@ def systemctl(*arguments: str, fails: bool = False) -> str:
             errors="replace",
             timeout=SECONDS,
             check=False,
+            env=clean_environment(),
         )
     except FileNotFoundError as error:
         raise ServiceError("systemctl is not installed") from error

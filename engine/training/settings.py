@@ -51,6 +51,10 @@ class TrainingSettings(Settings, frozen=True):
     """How many samples go through the model at once. It divides the samples of a step; it changes memory and speed, not the
     result."""
 
+    gradient_checkpointing: bool = False
+    """Whether the update keeps only each layer's input and computes the rest of its activations again for the gradient: it
+    takes up to half longer, a fraction of the memory (`skillos-engine plan`), and gives the same gradient."""
+
     seed: Seed = 1
     """The seed of groups, samples and initial weights."""
 

@@ -417,7 +417,7 @@ def _arguments(config: Config, base: PreTrainedModel, output: Path) -> GRPOConfi
         loss_type="dapo",
         temperature=config.curator.temperature,
         shuffle_dataset=False,
-        gradient_checkpointing=False,
+        gradient_checkpointing=training.gradient_checkpointing,
         bf16=base.dtype == torch.bfloat16 and base.device.type != "cpu",
         use_cpu=base.device.type == "cpu",
         seed=training.seed,

@@ -30,6 +30,23 @@ def test_every_kind_of_run_is_created_of_the_first_profile_with_settings(tmp_pat
         assert (run.config.training.steps, run.config.curate.tasks) == (2, 7)
 
 
+@pytest.mark.parametrize("profile", [name for name in profiles() if name != "pocket"])
+def test_a_profile_whose_models_or_games_are_not_here_is_refused_with_what_is_missing(
+    tmp_path: Path, profile: str
+) -> None:
+    with pytest.raises(StartError) as refused:
+        create_run(StartRun("train", profile), tmp_path)
+    assert refused.value.field == "settings" and not list(tmp_path.iterdir())
+
+
+def test_a_run_that_cannot_fit_the_memory_is_refused_with_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.system.plan.machines.host_memory", lambda: 1_000_000)
+    with pytest.raises(StartError, match=r"the run needs at least .* of memory"):
+        create_run(StartRun("train", "pocket"), tmp_path)
+
+
 def test_a_run_works_on_the_repository_and_in_the_directory_that_are_named(tmp_path: Path) -> None:
     request = StartRun("curate", "pocket", path=tmp_path / "mine", repo=tmp_path / "skills")
     assert create_run(request, tmp_path / "runs") == tmp_path / "mine"

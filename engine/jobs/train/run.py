@@ -48,6 +48,7 @@ from engine.rollouts.summary import advantages, score_rollouts, summary
 from engine.runs.errors import RunError
 from engine.runs.measurements import missing
 from engine.skills import SkillRepo
+from engine.system.published import departures, sentence
 from engine.training import checkpoints
 from engine.training.samples import TrainingSample, step_samples, without_stale
 
@@ -118,6 +119,10 @@ class TrainRun:
         done = newest[0] if newest else 0
         await asyncio.to_thread(self._load, opened)
         self._control.running(f"from the checkpoint of step {done}" if newest else "")
+        if found := departures(self._config):
+            self._writer.emit(
+                Notice("info", f"departures from the published settings: {'; '.join(map(sentence, found))}")
+            )
         for warning in dict.fromkeys((*self._context.source.warnings, *self._held_out.source.warnings)):
             self._writer.emit(Notice("warning", warning))
         self._note_checkpoints(done)

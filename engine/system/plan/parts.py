@@ -1,0 +1,210 @@
+"""The parts of a run's memory and disk, each by a formula.
+
+    parts = memory_parts(config, models, trains=True)
+    total(parts)                                 # bytes; None where a part is not known
+
+A part of the phase "rollouts" and one of the phase "update" are never there at once, where one process does both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import msgspec
+
+from engine.config import Config
+from engine.system.plan.serving import Serving
+from engine.system.plan.shapes import Shape
+
+CUDA = 3e9
+"""Bytes of a server's CUDA context, graphs and workspaces (assumed; vLLM reports 1 to 3 GB)."""
+TRAINER_CUDA = 1e9
+"""Bytes of the trainer's CUDA context and workspaces (assumed)."""
+ENGINE, TRAINER = 0.65e9, 0.1e9
+"""Resident bytes of the engine with PyTorch and a small model, and of TRL and PEFT beside it (measured)."""
+SERVER_PROCESS = 2.5e9
+"""Resident bytes of a server's own processes, without what the models take (assumed)."""
+WORKBENCH = 0.1e9
+"""Resident bytes of the workbench (measured: 60 to 100 MB)."""
+ADAPTERS = 3
+"""Adapters that a server holds at once: the present one, the next one, and one that requests in work still use."""
+OPTIMISED = 16
+"""Bytes of a trained number: weight, gradient and AdamW's two moments, each in 32 bits."""
+KEPT = 12
+"""Bytes of a trained number in a checkpoint: weight and AdamW's two moments, each in 32 bits."""
+
+Phase = Literal["always", "rollouts", "update"]
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One part: its `bytes`, and how they were computed. `bytes` is None where `unmeasured` says why they are not known.
+
+    `device`: it is in the memory of the accelerator; otherwise in the host's. On a unified machine that is one memory.
+    `certain`: it follows from settings and files; otherwise it is partly assumed."""
+
+    name: str
+    bytes: float | None
+    how: str
+    phase: Phase = "always"
+    device: bool = False
+    certain: bool = False
+    unmeasured: str = ""
+
+
+def total(parts: Sequence[Part]) -> float:
+    """The peak of the known parts: those that are always there, and the larger of the two phases."""
+    sums: dict[Phase, float] = {"always": 0.0, "rollouts": 0.0, "update": 0.0}
+    for part in parts:
+        sums[part.phase] += part.bytes or 0.0
+    return sums["always"] + max(sums["rollouts"], sums["update"])
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A model that is planned: where it is, and its shape; None where `unmeasured` says why it is not known."""
+
+    serving: Serving
+    shape: Shape | None
+    unmeasured: str = ""
+
+
+def memory_parts(config: Config, models: Sequence[Model], *, trains: bool, reserve: float) -> list[Part]:
+    """The memory of a run with `models`, the first of which has the curator."""
+    parts: list[Part] = []
+    for model in models:
+        parts += _of_model(model, config, trains="curator" in model.serving.roles and trains)
+    if trains:
+        parts += trainer_parts(config, models[0])
+    loaded = any(model.serving.place == "process" for model in models) or trains
+    parts.append(Part("engine", ENGINE if loaded else 0.1e9, "resident set with PyTorch, measured on x86"))
+    parts.append(Part("workbench", WORKBENCH, "resident set, measured"))
+    if reserve:
+        parts.append(Part("system reserve", reserve, "assumed: operating system, page cache, other programs"))
+    return parts
+
+
+def trainer_parts(config: Config, model: Model) -> list[Part]:
+    """What an update takes beside the base's weights.
+
+    LoRA: rank × (inputs + outputs) of every linear layer, 16 bytes each (weight, gradient, two moments). Activations: rows ×
+    length × layers × `Shape.activation_bytes`; with gradient checkpointing rows × length × layers × hidden ×
+    bytes, and one layer at work: its activations and their gradients. Logits: rows × answer × vocabulary × 4 bytes, twice,
+    for their gradient is as large."""
+    training, curator, serving = config.training, config.curator, model.serving
+    device = serving.device != "cpu"
+    parts = [Part("trainer's libraries", TRAINER, "TRL and PEFT, measured")]
+    if device:
+        parts.append(Part("trainer, CUDA context", TRAINER_CUDA, "assumed", device=True))
+    shape = model.shape
+    if shape is None:
+        return [*parts, Part("trainer", None, "", device=device, unmeasured=model.unmeasured)]
+    number = serving.trainer if serving.place == "server" else serving.number
+    if serving.place == "server":
+        how = f"{shape.parameters / 1e9:.2f} G parameters × {number:g} bytes: the trainer's own base"
+        parts.append(Part("trainer, base weights", shape.weight_bytes(number), how, device=device, certain=True))
+    adapter = shape.lora_parameters(training.lora_rank)
+    how = f"r = {training.lora_rank} on all linear layers: {adapter / 1e6:.1f} M parameters × {OPTIMISED} bytes"
+    parts.append(Part("LoRA, gradients, optimiser", float(adapter * OPTIMISED), how, device=device, certain=True))
+    length, rows = _longest(config, serving), training.micro_batch
+    tokens = rows * length
+    each = shape.activation_bytes(number, length, autocast=device)
+    layer = tokens * each
+    phase: Phase = "always" if serving.place == "server" else "update"
+    if training.gradient_checkpointing:
+        kept = tokens * shape.layers * shape.hidden * number
+        how = f"{rows} × {length:,} tokens × {shape.layers} layers × {shape.hidden} × {number:g} bytes: each layer's input"
+        parts.append(Part("activations, checkpointed", kept, how, phase, device))
+        work = layer + tokens * (2 * shape.inner + shape.hidden) * number
+        parts.append(
+            Part("activations, one layer at work", work, "one layer computed again, and its gradients", phase, device)
+        )
+    else:
+        how = (
+            f"{rows} × {length:,} tokens × {shape.layers} layers × {each / 1e3:,.1f} kB; "
+            "training.gradient_checkpointing=true keeps a fraction"
+        )
+        parts.append(Part("activations", layer * shape.layers, how, phase, device))
+    if not device and number < 4:
+        again = layer if training.gradient_checkpointing else layer * shape.layers
+        how = "as much again as the activations: measured with SmolLM2 in bfloat16 on a CPU"
+        parts.append(Part("temporaries of the backward pass", again, how, phase))
+    answer = min(curator.max_tokens, length)
+    logits = 2.0 * rows * answer * shape.vocabulary * 4
+    how = f"{rows} × {answer:,} tokens × {shape.vocabulary:,} × 4 bytes, and their gradient"
+    parts.append(Part("logits", logits, how, phase, device))
+    return parts
+
+
+def _of_model(model: Model, config: Config, *, trains: bool) -> Iterator[Part]:
+    serving, shape = model.serving, model.shape
+    roles = " and ".join(serving.roles)
+    if serving.place == "elsewhere":
+        return
+    where = "server" if serving.place == "server" else "model"
+    device = serving.device != "cpu"
+    if shape is None:
+        yield Part(f"{where} ({roles})", None, "", device=device, unmeasured=model.unmeasured)
+        return
+    size = shape.weight_bytes(serving.number, serving.linear)
+    packed = "" if serving.linear is None else f", linear layers × {serving.linear:g}"
+    how = (
+        f"{serving.name}, {shape.parameters / 1e9:.3g} G parameters × {serving.number:g} bytes{packed}; {shape.source}"
+    )
+    yield Part(f"{where} ({roles}), weights", size, how, device=device, certain=True)
+    if serving.place == "process":
+        seats = min(serving.batch, config.training.groups * config.training.rollouts)
+        length = min(serving.context, config.curator.max_prompt_tokens + config.curator.max_tokens)
+        cache = seats * length * shape.kv_bytes(serving.number)
+        how = f"at most {seats} × {length:,} tokens × {shape.kv_bytes(serving.number) / 1024:g} KiB"
+        yield Part("key-value cache of the rollouts", cache, how, "rollouts", device)
+        return
+    if serving.kv_cache is None:
+        why = "kv_cache_gib=0 leaves it to vLLM, which takes most of what the device has"
+        yield Part(f"server ({roles}), key-value cache", None, "", device=device, unmeasured=why)
+    else:
+        held = serving.kv_cache / shape.kv_bytes(serving.kv_number)
+        how = f"kv_cache_gib: {held:,.0f} tokens of {shape.kv_bytes(serving.kv_number) / 1024:g} KiB"
+        yield Part(f"server ({roles}), key-value cache", serving.kv_cache, how, device=device, certain=True)
+    if trains:
+        adapter = shape.lora_parameters(config.training.lora_rank)
+        yield Part(
+            f"server ({roles}), adapters",
+            ADAPTERS * adapter * 2.0,
+            f"{ADAPTERS} × {adapter / 1e6:.1f} M × 2 bytes",
+            device=device,
+        )
+    if device:
+        yield Part(f"server ({roles}), CUDA and graphs", CUDA, "assumed", device=True)
+    yield Part(f"server ({roles}), processes", SERVER_PROCESS, "resident set without the model, assumed")
+
+
+def disk_parts(config: Config, models: Sequence[Model], *, steps: int, log: float, trains: bool) -> list[Part]:
+    """What a run of `steps` steps writes, and the weights that are to be downloaded. `log` is a step's bytes in the log.
+
+    A checkpoint: 12 bytes a trained number (weight and two moments) and 0.1 MB; every step's is kept."""
+    parts = []
+    if trains:
+        shape = models[0].shape
+        if shape is None:
+            parts.append(Part("checkpoints", None, "", unmeasured=models[0].unmeasured))
+        else:
+            size = shape.lora_parameters(config.training.lora_rank) * KEPT + 1e5
+            how = f"{steps} steps × {size / 1e6:,.1f} MB (adapter and optimiser, 12 bytes a number); all are kept"
+            parts.append(Part("checkpoints", size * steps, how, certain=True))
+    parts.append(Part("log and repositories", log * steps, f"{steps} steps × {log / 1e6:,.1f} MB of events, assumed"))
+    absent = {
+        model.serving.weights: model
+        for model in models
+        if model.serving.place != "elsewhere" and (model.shape is None or not model.shape.here)
+    }
+    for model in absent.values():
+        files = None if model.shape is None else float(model.shape.weight_bytes(2))
+        how = "not on this machine, to be downloaded"
+        parts.append(Part(f"weights of {model.serving.name}", files, how, unmeasured=model.unmeasured))
+    return parts
+
+
+def _longest(config: Config, serving: Serving) -> int:
+    """The longest sample: the curator's longest prompt and answer, as far as the context goes."""
+    most = config.curator.max_prompt_tokens + config.curator.max_tokens
+    return min(most, serving.context) if serving.context else most

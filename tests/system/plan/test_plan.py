@@ -1,0 +1,211 @@
+"""The plan of a profile: what `skillos-engine plan` prints, what a start refuses, and what a step really takes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from engine.config import ConfigError, load_profile
+from engine.jobs.registry import JOBS
+from engine.system.plan import lines, machine_names, machine_of, one_line, plan
+from engine.system.plan.figures import figures
+from engine.system.plan.fit import doubts, refusal
+from engine.system.plan.machines import gpu_names, host_memory
+from engine.system.preflight import check
+from tests.cli.shell import shell
+
+TRAIN = JOBS.load("train")
+GIB = 2**30
+
+
+def made(profile, machine, *settings, job="train"):
+    return plan(load_profile(profile, list(settings)), machine_of(machine, "cuda"), JOBS.load(job))
+
+
+def test_the_spark_profile_fits_a_spark_part_by_part_and_a_step_takes_minutes():
+    spark = made("spark", "spark")
+    assert spark.fits and 60e9 < spark.used < 100e9 and spark.pool == 119e9
+    assert sum(part.bytes for part in spark.memory) == pytest.approx(spark.used)
+    assert 15 * 60 < spark.pace.step_seconds < 40 * 60
+    text = "\n".join(lines(spark))
+    for part in (
+        "weights",
+        "key-value cache",
+        "LoRA, gradients, optimiser",
+        "activations",
+        "logits",
+        "workbench",
+        "engine",
+    ):
+        assert part in text
+    assert "it fits: " in text and "published figures" in text and "days" in text
+
+
+def test_without_checkpointing_the_spark_profile_does_not_fit_and_its_largest_part_is_named():
+    spark = made("spark", "spark", "training.gradient_checkpointing=false")
+    assert spark.fits is False and "it does not fit" in "\n".join(lines(spark))
+
+
+def test_the_published_step_takes_hours_on_a_spark():
+    published = ["training.groups=32", "training.tasks=10", "executor.thinking=on", "executor.max_tokens=1024"]
+    step = made("spark", "spark", *published).pace.step_seconds
+    assert step / 3600 == pytest.approx(15.6 * 1.1, rel=0.1)  # each rollout plays position 1 itself: 9 to 10 positions
+
+
+def test_an_executor_in_fp8_on_a_server_of_its_own_is_no_faster():
+    one = made("spark", "spark")
+    more = (
+        ("kind", "vllm"),
+        ("weights", "Qwen/Qwen3-8B"),
+        ("quantization", "fp8"),
+        ("device", "cuda"),
+        ("kv_cache_gib", 12.0),
+    )
+    two = made("spark", "spark", *(f"executor_model.{key}={value}" for key, value in more))
+    assert two.pace.step_seconds > one.pace.step_seconds and two.used > one.used + 20e9
+
+
+def test_a_gpu_with_memory_of_its_own_is_planned_beside_the_hosts():
+    h100 = made("spark", "h100")
+    assert h100.host is not None and h100.host < 10e9 and h100.pool == 80e9
+    assert all(part.device for part in h100.memory if "weights" in part.name)
+
+
+@pytest.mark.parametrize("name", figures().machines)
+@pytest.mark.parametrize("profile", ["pocket", "spark"])
+def test_every_profile_is_planned_on_every_machine(profile, name):
+    whole = made(profile, name)
+    assert sum(part.bytes for part in whole.memory) > 0 and one_line(whole).startswith("plan: memory about")
+    assert machine_of(name).source.startswith("published") and name in machine_names()
+
+
+def test_a_run_that_trains_nothing_has_no_trainer_and_no_update():
+    curate = made("pocket", "this", job="curate")
+    assert not {"trainer's libraries", "logits"} & {part.name for part in curate.memory}
+    assert curate.pace.trained == 0 and curate.departures == []
+
+
+# The command
+
+
+def test_the_command_prints_each_profile_in_one_line_or_one_in_full():
+    every = shell("plan")
+    assert every.code == 0 and {"pocket", "spark"} <= {line.split(",")[0] for line in every.out.splitlines()}
+    full = shell("plan", "--profile", "spark", "--machine", "h200")
+    assert full.code == 0 and "141 GB" in full.out and "departures from the published settings" in full.out
+    tight = shell("plan", "--profile", "spark", "--machine", "rtx4090")
+    assert tight.code == 1 and "it does not fit" in tight.out
+
+
+def test_the_command_prints_json_with_each_part():
+    told = json.loads(shell("plan", "--profile", "spark", "--json").out)
+    assert told["fits"] is True and told["machine"]["bandwidth"] == 273e9
+    assert {"name", "bytes", "how", "unmeasured"} <= set(told["memory"][0])
+    assert any(departure["setting"] == "training.groups" for departure in told["departures"])
+
+
+def test_an_unknown_machine_has_the_nearest_name():
+    done = shell("plan", "--profile", "pocket", "--machine", "sparc")
+    assert done.code == 1 and "did you mean spark?" in done.err
+
+
+def test_a_model_that_is_not_known_is_unmeasured_with_its_reason():
+    done = shell("plan", "--profile", "spark", "--set", "model.weights=acme/wonder")
+    assert done.code == 0 and "unmeasured (acme/wonder is not on this machine" in done.out
+    assert "whether it fits is not known" in done.out and "time unmeasured" in done.out
+
+
+def test_the_plan_imports_no_heavy_library():
+    code = "import sys; from engine.cli import main; main(['plan', '--profile', 'spark']); print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(eval(done.stdout.splitlines()[-1]))
+    assert not loaded & {"torch", "transformers", "openai", "keyring", "pynvml", "huggingface_hub", "numpy"}
+
+
+# Before a run
+
+
+@pytest.fixture
+def giant(tmp_path):
+    """A folder of a model whose weights alone are larger than any memory."""
+    shape = {"model_type": "qwen3", "num_attention_heads": 64, "hidden_size": 16384, "num_hidden_layers": 200}
+    config = {**shape, "intermediate_size": 65536, "vocab_size": 151936, "head_dim": 128}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    return tmp_path
+
+
+def test_a_run_that_cannot_fit_is_refused_with_figures(giant):
+    config = load_profile("pocket", [f"model.weights={giant}"])
+    why = refusal(config, TRAIN)
+    assert "the run needs at least" in why and "GB" in why and "weights" in why and "this machine" in why
+    assert refusal(load_profile("pocket"), TRAIN) == ""
+
+
+def test_the_preflight_of_a_run_refuses_it(giant, monkeypatch):
+    config = load_profile("pocket", ["training.micro_batch=160"])
+    monkeypatch.setattr("engine.system.plan.machines.host_memory", lambda: 1_000_000)
+    with pytest.raises(ConfigError, match="the run needs at least"):
+        check(config, "train")
+
+
+def test_a_run_that_may_not_fit_is_doubted_with_figures(monkeypatch):
+    config = load_profile("pocket", ["training.micro_batch=160", "curator.max_prompt_tokens=3900"])
+    monkeypatch.setattr("engine.system.plan.machines.host_memory", lambda: 4 * 10**9)
+    (doubt,) = doubts(config, TRAIN)
+    assert "may need about" in doubt and "activations" in doubt and "4.0 GB" in doubt
+    check(config, "train")
+
+
+def test_a_control_groups_limit_is_the_memory_that_counts(tmp_path):
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "v1").write_text(f"{2 * GIB}\n")
+    assert host_memory([tmp_path / "memory.max", tmp_path / "v1", tmp_path / "absent"]) == 2 * GIB
+
+
+def test_gpus_are_found_by_what_their_driver_shows(tmp_path):
+    (tmp_path / "0000:01:00.0").mkdir()
+    (tmp_path / "0000:01:00.0" / "information").write_text("Model: \t\t NVIDIA GB10\nIRQ:   \t 5\n")  # as published
+    assert gpu_names(tmp_path) == ["NVIDIA GB10"] and gpu_names(tmp_path / "none") == []
+
+
+STEP = """
+import asyncio, resource, torch
+from pathlib import Path
+from engine.config import load_profile
+from engine.models.local.models import LocalModels
+from engine.models.local.settings import LocalModelSettings
+from engine.models.local.tokenizer import load_tokenizer
+from engine.models.local.weights import load_base
+from engine.training.samples import TrainingSample
+from engine.training.trainer import GrpoSession
+
+async def idle(*given): ...
+
+async def play(step):
+    ids = torch.randint(3, 700, (1184,)).tolist()
+    return [TrainingSample(ids[:1024], ids[1024:], [-1.0] * 160, [1] * 160, float(row % 3)) for row in range(8)]
+
+async def main():
+    config = load_profile("pocket", {settings})
+    local = LocalModels(load_base(LocalModelSettings()), load_tokenizer(LocalModelSettings()), context=4096)
+    saved = Path({path!r})
+    await GrpoSession(config, local, local, checkpoints=saved, play=play, after_update=idle, after_step=idle).run(None)
+
+torch.set_num_threads(1)
+asyncio.run(main())
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.parametrize("checkpointing", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_memory_of_a_pocket_step_is_as_planned_within_half(tmp_path, checkpointing):
+    """A step of 8 samples of the greatest length, all at once, in a process of its own."""
+    settings = ["training.steps=1", "training.groups=1", "training.rollouts=2", "training.tasks=4"]
+    settings += ["training.micro_batch=8", f"training.gradient_checkpointing={json.dumps(checkpointing)}"]
+    source = STEP.format(settings=settings, path=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=120, check=True)
+    measured = int(done.stdout.splitlines()[-1])
+    planned = plan(load_profile("pocket", settings), machine_of("this"), TRAIN).used - 0.1e9  # there is no workbench
+    assert 2 / 3 < measured / planned < 3 / 2, f"measured {measured / 1e9:.2f} GB, planned {planned / 1e9:.2f} GB"
+    print(f"measured {measured / 1e9:.2f} GB, planned {planned / 1e9:.2f} GB")
