@@ -18,7 +18,7 @@ from engine.core.refusals import nearest
 from engine.core.text import printable
 from engine.models.base import Message
 from engine.models.catalogue import store
-from engine.models.catalogue.checking import Finding, Trial, findings
+from engine.models.catalogue.checking import Trait, Trial, traits
 from engine.models.catalogue.known import KNOWN
 from engine.models.local.settings import LocalModelSettings
 from engine.models.settings import ModelSettings
@@ -36,7 +36,7 @@ class Checked(msgspec.Struct, frozen=True):
 
     model: ModelSettings
     roles: list[str]
-    findings: list[Finding]
+    findings: list[Trait]
 
 
 def add_check(actions: Commands) -> None:
@@ -97,7 +97,7 @@ async def _all(models: Sequence[tuple[ModelSettings, list[str], str]], options: 
             what = getattr(settings, "weights", "") or getattr(settings, "model", "") or kind_of(settings)
             say(f"{printable(str(what))} ({kind_of(settings)}){' as ' + ', '.join(roles) if roles else ''}", flush=True)
         found = []
-        async for finding in findings(settings, trial(prompts), lambda what: show_progress(f"{what} …")):
+        async for finding in traits(settings, trial(prompts), lambda what: show_progress(f"{what} …")):
             found.append(finding)
             if not options.json:
                 show_progress("")

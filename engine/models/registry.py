@@ -17,11 +17,7 @@ from engine.core.parts import PartKind, Settings, kind_of
 from engine.core.registry import Registry, resolve
 
 if TYPE_CHECKING:
-    from engine.models.base import (  # imports asyncio: 20 ms, which a reader of settings does not need
-        Opened,
-        Opening,
-        Tokenizer,
-    )
+    from engine.models.base import Opened, Opening, Tokenizer  # it imports asyncio, which takes 20 ms
 
 
 def unbounded(settings: Any) -> int | None:

@@ -1,7 +1,7 @@
 """Try a model out: load it, and find what its template, its calls, its log-probabilities and its speed are.
 
     trial = Trial(messages, TOOLS, read=lambda text: "1 call, valid")
-    async for finding in findings(config.model, trial): ...
+    async for trait in traits(config.model, trial): ...
 
 A finding that could not be made is `unmeasured`, with the reason. All waits are bounded.
 """
@@ -32,7 +32,7 @@ STREAMS = (1, 8)
 RENDERED_ELSEWHERE = "the server renders the chats, and this backend has no tokenizer to ask"
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Trait(msgspec.Struct, frozen=True):
     """One thing that was found out. `value` is its number, in the unit that `what` names; None where there is none."""
 
     what: str
@@ -50,7 +50,7 @@ class Trial(msgspec.Struct, frozen=True):
     read: Callable[[str], tuple[bool, str]]
 
 
-async def findings(settings: Settings, trial: Trial, report: Callable[[str], None]) -> AsyncIterator[Finding]:
+async def traits(settings: Settings, trial: Trial, report: Callable[[str], None]) -> AsyncIterator[Trait]:
     """What is found about the model of `settings`, as it is found. Where the model cannot be loaded, that is the last
     one."""
     started = time.monotonic()
@@ -59,25 +59,25 @@ async def findings(settings: Settings, trial: Trial, report: Callable[[str], Non
         async with asyncio.timeout(LOAD_SECONDS):
             opened = await open_models(settings, Opening(report=report))
     except (SkillosError, TimeoutError) as error:
-        yield Finding("load", "fault", _reason(error, LOAD_SECONDS))
+        yield Trait("load", "fault", _reason(error, LOAD_SECONDS))
         return
     seconds = time.monotonic() - started
-    yield Finding("load, s", "ok", f"{seconds:.1f} s", round(seconds, 2))
+    yield Trait("load, s", "ok", f"{seconds:.1f} s", round(seconds, 2))
     try:
         for finding in await asyncio.to_thread(lambda: list(_of_template(settings))):
             yield finding
-        async for finding in _of_answers(opened, trial, report):
+        async for trait in _of_answers(opened, trial, report):
             yield finding
         yield _memory(settings)
     finally:
         await opened.close()
 
 
-def _of_template(settings: Settings) -> Iterator[Finding]:
+def _of_template(settings: Settings) -> Iterator[Trait]:
     """What the chat template does with a chat, with tools and with thinking, and what ends an answer."""
     if not BACKENDS.load(kind_of(settings)).vocabulary:
         for what in ("chat template", "tools", "thinking", "stop tokens"):
-            yield Finding(what, "unmeasured", RENDERED_ELSEWHERE)
+            yield Trait(what, "unmeasured", RENDERED_ELSEWHERE)
         return
     vocabulary = load_vocabulary(settings)
 
@@ -91,24 +91,24 @@ def _of_template(settings: Settings) -> Iterator[Finding]:
     try:
         text = render(chat, None)
     except (jinja2.TemplateError, ValueError, TypeError) as error:
-        yield Finding("chat template", "fault", f"it fails on a system and a user message: {error}")
+        yield Trait("chat template", "fault", f"it fails on a system and a user message: {error}")
         return
     lost = [message.role for message in chat if message.content not in text]
-    yield Finding(
+    yield Trait(
         "chat template",
         "fault" if lost else "ok",
         f"it drops the message of the {lost[0]}" if lost else f"renders {len(chat)} messages to {len(text)} characters",
     )
     if template_takes_tools(render):
-        yield Finding("tools", "ok", "the chat template shows them")
+        yield Trait("tools", "ok", "the chat template shows them")
     else:
-        yield Finding("tools", "warning", "the chat template drops them; they are written into the system message")
+        yield Trait("tools", "warning", "the chat template drops them; they are written into the system message")
     thinks = render(chat, None, enable_thinking=True) != render(chat, None, enable_thinking=False)
-    yield Finding("thinking", "ok", "a setting of the template" if thinks else "the template has no setting for it")
-    yield Finding("stop tokens", "ok", f"{vocabulary.eos_token} ({vocabulary.eos_token_id})")
+    yield Trait("thinking", "ok", "a setting of the template" if thinks else "the template has no setting for it")
+    yield Trait("stop tokens", "ok", f"{vocabulary.eos_token} ({vocabulary.eos_token_id})")
 
 
-async def _of_answers(opened: Opened, trial: Trial, report: Callable[[str], None]) -> AsyncIterator[Finding]:
+async def _of_answers(opened: Opened, trial: Trial, report: Callable[[str], None]) -> AsyncIterator[Trait]:
     """What the model answers, and how fast."""
     curator = opened.models.curator
     report("an answer with a tool call")
@@ -118,28 +118,28 @@ async def _of_answers(opened: Opened, trial: Trial, report: Callable[[str], None
             completion = await curator.complete(trial.messages, sampling, trial.tools)
     except (SkillosError, TimeoutError) as error:
         for what in ("tool call", "log-probabilities", *(f"speed of {streams}, tokens/s" for streams in STREAMS)):
-            yield Finding(what, "unmeasured", _reason(error, ANSWER_SECONDS))
+            yield Trait(what, "unmeasured", _reason(error, ANSWER_SECONDS))
         return
     valid, text = trial.read(completion.text)
-    yield Finding("tool call", "ok" if valid else "warning", text)
+    yield Trait("tool call", "ok" if valid else "warning", text)
     if completion.finish == "length":
-        yield Finding("end of an answer", "warning", f"the answer did not end within {ANSWER_TOKENS} tokens")
+        yield Trait("end of an answer", "warning", f"the answer did not end within {ANSWER_TOKENS} tokens")
     else:
-        yield Finding("end of an answer", "ok", f"after {completion.usage.completion} tokens")
+        yield Trait("end of an answer", "ok", f"after {completion.usage.completion} tokens")
     yield _logprobs(completion)
     scores = isinstance(opened.models.executor, Scorer)
-    yield Finding("likelihood of given texts", "ok", "yes" if scores else "this backend does not compute it")
+    yield Trait("likelihood of given texts", "ok", "yes" if scores else "this backend does not compute it")
     for streams in STREAMS:
         report(f"the speed of {streams}")
         yield await _speed(opened, streams)
 
 
-def _logprobs(completion: Completion) -> Finding:
+def _logprobs(completion: Completion) -> Trait:
     tokens = completion.tokens
     if tokens is None:
-        return Finding("log-probabilities", "unmeasured", "the backend reports no token ids, so it cannot be trained")
+        return Trait("log-probabilities", "unmeasured", "the backend reports no token ids, so it cannot be trained")
     mean = sum(tokens.logprobs) / max(1, len(tokens.logprobs))
-    return Finding(
+    return Trait(
         "log-probabilities",
         "ok",
         f"of {len(tokens.logprobs)} tokens, {mean:.3f} a token on average in a greedy answer",
@@ -147,7 +147,7 @@ def _logprobs(completion: Completion) -> Finding:
     )
 
 
-async def _speed(opened: Opened, streams: int) -> Finding:
+async def _speed(opened: Opened, streams: int) -> Trait:
     """Completion tokens a second of `streams` requests at the same time, their prompts included."""
     what = f"speed of {streams}, tokens/s"
     executor, sampling = opened.models.executor, Sampling(max_tokens=SPEED_TOKENS)
@@ -160,13 +160,13 @@ async def _speed(opened: Opened, streams: int) -> Finding:
         async with asyncio.timeout(ANSWER_SECONDS):
             completions = await asyncio.gather(*asked)
     except (SkillosError, TimeoutError) as error:
-        return Finding(what, "unmeasured", _reason(error, ANSWER_SECONDS))
+        return Trait(what, "unmeasured", _reason(error, ANSWER_SECONDS))
     finally:
         for task in asked:
             task.cancel()
     seconds = time.monotonic() - started
     tokens = sum(completion.usage.completion for completion in completions)
-    return Finding(
+    return Trait(
         what, "ok", f"{tokens / seconds:.1f} ({tokens} tokens in {seconds:.1f} s)", round(tokens / seconds, 2)
     )
 
@@ -176,17 +176,17 @@ def _stories(count: int) -> list[list[Message]]:
     return [[Message("user", f"Write a long story about the number {number}.")] for number in range(count)]
 
 
-def _memory(settings: Settings) -> Finding:
+def _memory(settings: Settings) -> Trait:
     what = "memory, MB"
     if kind_of(settings) != "local":
-        return Finding(what, "unmeasured", "the model is in another process, or on another machine")
+        return Trait(what, "unmeasured", "the model is in another process, or on another machine")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     text = f"{peak / 10**6:.0f} MB: the largest of this process, Python and torch included"
     if str(getattr(settings, "device", "cpu")).startswith("cuda"):
         import torch
 
         text += f"; {torch.cuda.max_memory_allocated() / 10**6:.0f} MB on the device"
-    return Finding(what, "ok", text, round(peak / 10**6, 1))
+    return Trait(what, "ok", text, round(peak / 10**6, 1))
 
 
 def _reason(error: BaseException, seconds: float) -> str:
