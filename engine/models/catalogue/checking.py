@@ -166,9 +166,7 @@ async def _speed(opened: Opened, streams: int) -> Trait:
             task.cancel()
     seconds = time.monotonic() - started
     tokens = sum(completion.usage.completion for completion in completions)
-    return Trait(
-        what, "ok", f"{tokens / seconds:.1f} ({tokens} tokens in {seconds:.1f} s)", round(tokens / seconds, 2)
-    )
+    return Trait(what, "ok", f"{tokens / seconds:.1f} ({tokens} tokens in {seconds:.1f} s)", round(tokens / seconds, 2))
 
 
 def _stories(count: int) -> list[list[Message]]:
