@@ -3,7 +3,7 @@
     trial = Trial(messages, TOOLS, read=lambda text: "1 call, valid")
     async for trait in traits(config.model, trial): ...
 
-A finding that could not be made is `unmeasured`, with the reason. All waits are bounded.
+A trait that could not be found out is `unmeasured`, with the reason. All waits are bounded.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ async def traits(settings: Settings, trial: Trial, report: Callable[[str], None]
     seconds = time.monotonic() - started
     yield Trait("load, s", "ok", f"{seconds:.1f} s", round(seconds, 2))
     try:
-        for finding in await asyncio.to_thread(lambda: list(_of_template(settings))):
-            yield finding
+        for trait in await asyncio.to_thread(lambda: list(_of_template(settings))):
+            yield trait
         async for trait in _of_answers(opened, trial, report):
-            yield finding
+            yield trait
         yield _memory(settings)
     finally:
         await opened.close()
