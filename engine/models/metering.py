@@ -4,8 +4,8 @@
     models = meter.wrap(models, {"executor": prices, "curator": None, "judge": None})
     meter.report()                                  # emit `ModelsUsed` now, if anything changed
 
-Each call waits until nothing holds requests back, and is counted for its role. `ModelsUsed` is emitted at most once a
-second. When a cap of `[limits]` is reached, the run is paused with the reason; who resumes it allows as much again.
+Each call waits until nothing holds requests back, and is counted for its role. `ModelsUsed` is emitted at most once in
+five seconds. When a cap of `[limits]` is reached, the run is paused with the reason; who resumes it allows as much again.
 A wrapped model can do what the model can: it is a `Scorer` and a `Chooser` where that is one.
 """
 
@@ -30,7 +30,7 @@ from engine.system.settings import LimitsSettings
 
 T = TypeVar("T")
 
-REPORT_SECONDS = 1.0
+REPORT_SECONDS = 5.0
 HOLD = "limits"
 
 
@@ -126,7 +126,7 @@ class Meter:
         return _KINDS[scores, chooses](model, role, self)
 
     def _report_soon(self) -> None:
-        """Report at once, or when a second has passed since the last report."""
+        """Report at once, or when five seconds have passed since the last report."""
         wait = self._at + REPORT_SECONDS - time.monotonic()
         if wait <= 0:
             self.report()
