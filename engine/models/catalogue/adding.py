@@ -102,6 +102,8 @@ def _run(module: Sequence[str], seconds: float, report: Report) -> None:
             raise
         finally:
             timer.cancel()
+    if b"No space left on device" in output:
+        raise store.CatalogueError("the disk became full meanwhile: free some space, and add the model again")
     if code:
         why = (
             last_line(output)
