@@ -247,8 +247,11 @@ def test_nothing_is_fetched_without_consent(index):
     assert index == []
 
 
-def test_without_an_index_there_is_one_sentence(index, home):
+def test_without_an_index_there_is_one_sentence(index, home, tmp_path, monkeypatch):
+    (tmp_path / "pip.py").write_text("raise SystemExit('a file of the working folder was run')")
+    monkeypatch.chdir(tmp_path)
     done = shell("models", "add", "smol", "--yes")
     assert done.code == 1 and index
     assert len(done.err.strip().splitlines()) == 1 and "--wheel FILE" in done.err
+    assert "the connection failed" in done.err
     assert [path.name for path in home.iterdir()] == [".lock"]
