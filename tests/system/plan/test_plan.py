@@ -17,6 +17,7 @@ from tests.cli.shell import shell
 
 TRAIN = JOBS.load("train")
 GIB = 2**30
+THINKING = ("executor.thinking=on", "executor.max_tokens=1024")
 
 
 def made(profile, machine, *settings, job="train"):
@@ -107,6 +108,12 @@ def test_the_turns_that_are_assumed_give_the_calls_that_are_counted():
     spark = made("spark", "spark")
     turns = float(spark.assumptions[0].split()[3])
     assert spark.pace.calls == spark.positions * (turns + 1)
+
+
+def test_a_step_without_thinking_takes_the_share_of_time_that_its_departure_names():
+    short, long = (made("spark", "spark", *more).pace.step_seconds for more in ([], THINKING))
+    assert short / long == pytest.approx(1 / 3, abs=0.05)
+    assert any("a third of the time" in departure.why for departure in made("spark", "spark").departures)
 
 
 def test_a_reason_for_a_smaller_value_is_not_given_for_a_larger_one():
