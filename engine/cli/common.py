@@ -12,8 +12,12 @@ from typing import TypeAlias
 from engine.config import Config, Implied, load_config, load_profile, profiles, user_profiles
 from engine.core.errors import SkillosError
 from engine.core.output import note, say_json
+from engine.core.parts import kind_of
 from engine.core.paths import run_argument
 from engine.core.text import printable_lines
+from engine.jobs.base import JobKind
+from engine.jobs.registry import JOBS
+from engine.models.registry import BACKENDS
 from engine.runs import supervisor
 from engine.runs.directory import Run
 
@@ -123,6 +127,20 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", help=f"one of: {', '.join(profiles())}; or one of your own, in {user_profiles()}")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file over the profile, which it may name")
     parser.add_argument("--set", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="training.seed=2, …")
+
+
+def add_job_option(parser: argparse.ArgumentParser) -> None:
+    """The option that says which kind of run is meant."""
+    names = list(JOBS.names())
+    parser.add_argument(
+        "--job", choices=names, help="the kind of run: train, or curate for a model that is not trained"
+    )
+
+
+def job_of(options: argparse.Namespace, config: Config) -> JobKind:
+    """The kind of run that `--job` names; without it "train", or "curate" where the curator's model cannot be trained."""
+    trains = BACKENDS.load(kind_of(config.model_of("curator"))).trains
+    return JOBS.load(options.job or ("train" if trains else "curate"))
 
 
 def load(

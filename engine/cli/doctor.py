@@ -11,11 +11,19 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from engine.cli import exit_codes
-from engine.cli.common import Commands, add_command, add_config_options, load, open_run, print_json
+from engine.cli.common import (
+    Commands,
+    add_command,
+    add_config_options,
+    add_job_option,
+    job_of,
+    load,
+    open_run,
+    print_json,
+)
 from engine.core.errors import SkillosError
 from engine.core.output import note, say
 from engine.core.paths import run_argument
-from engine.jobs.registry import JOBS
 from engine.runs import supervisor
 from engine.runs.directory import DATABASE, Run
 
@@ -25,7 +33,7 @@ DEFAULT = "pocket"
 def add_commands(commands: Commands) -> None:
     doctor = add_command(commands, "doctor", "check this machine for a profile, and report bugs", _doctor, json=True)
     add_config_options(doctor)
-    doctor.add_argument("--job", default="train", choices=list(JOBS.names()), help="the kind of run (train)")
+    add_job_option(doctor)
     doctor.add_argument(
         "--bundle", type=Path, metavar="FILE", help="write a report for a bug, without secrets (a zip file)"
     )
@@ -41,8 +49,8 @@ def _doctor(options: argparse.Namespace) -> int:
 
     if options.profile is None and options.config is None:
         options.profile = DEFAULT
-    config = load(options, options.set, job=options.job).absolute()
-    subject = Subject(config, JOBS.load(options.job), this_host(), supervisor.runs_home())
+    config = load(options, options.set, job=options.job or "").absolute()
+    subject = Subject(config, job_of(options, config), this_host(), supervisor.runs_home())
     checks = examine(subject)
     if options.json:
         print_json(checks)

@@ -9,11 +9,10 @@ from __future__ import annotations
 import argparse
 
 from engine.cli import exit_codes
-from engine.cli.common import Commands, add_command, add_config_options, load, print_json
+from engine.cli.common import Commands, add_command, add_config_options, add_job_option, job_of, load, print_json
 from engine.config import Config, load_profile, profiles, user_profiles
 from engine.core.errors import SkillosError
 from engine.core.output import say
-from engine.jobs.registry import JOBS
 from engine.system.plan import Plan, lines, machine_names, machine_of, one_line, plan
 from engine.system.plan.fit import device_of
 from engine.system.plan.machines import THIS
@@ -27,14 +26,14 @@ def add_commands(commands: Commands) -> None:
         metavar="NAME",
         help=f"one of: {', '.join(machine_names())}; without it the one that the profile is named after, or else this one",
     )
-    command.add_argument("--job", default="train", choices=list(JOBS.names()), help="the kind of run (train)")
+    add_job_option(command)
 
 
 def _plan(options: argparse.Namespace) -> int:
     """1 where the run does not fit."""
     if options.profile is None and options.config is None and not options.set:
         return _all(options)
-    made = _made(load(options, options.set, job=options.job), options)
+    made = _made(load(options, options.set, job=options.job or ""), options)
     if options.json:
         print_json(made)
     else:
@@ -45,16 +44,18 @@ def _plan(options: argparse.Namespace) -> int:
 def _made(config: Config, options: argparse.Namespace) -> Plan:
     config = config.absolute()
     name = options.machine or (config.profile if config.profile in machine_names() else THIS)
-    return plan(config, machine_of(name, device_of(config)), JOBS.load(options.job))
+    return plan(config, machine_of(name, device_of(config)), job_of(options, config))
 
 
 def _all(options: argparse.Namespace) -> int:
-    """Every profile in one line; one that cannot be planned with the reason."""
+    """Every profile in one line; one that cannot be planned with the reason. Raises `ConfigError` for an unknown machine."""
+    if options.machine is not None:
+        machine_of(options.machine)
     folder = user_profiles()
     made, lines = {}, []
     for name in profiles(folder):
         try:
-            made[name] = _made(load_profile(name, folder=folder, job=options.job), options)
+            made[name] = _made(load_profile(name, folder=folder, job=options.job or ""), options)
             lines.append(f"{name}, on {made[name].machine.title}: {one_line(made[name]).removeprefix('plan: ')}")
         except SkillosError as error:
             lines.append(f"{name}: {error}")

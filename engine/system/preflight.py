@@ -30,13 +30,7 @@ from engine.system.plan.fit import refusal
 def check(config: Config, kind: str) -> None:
     """Raises `ConfigError` for what a run of `kind` would only find out later."""
     job = JOBS.load(kind)
-    if job.trains:
-        check_training_sampling(config.curator)
-    job.check(config)
-    _check_total(config, job)
-    _check_prompts(config)
-    _check_abilities(config, job)
-    _check_room(config)
+    check_settings(config, job)
     _check_headroom(config, measure_pool(RealFiles()))
     for name, section in OPEN.items():
         settings = getattr(config, name)
@@ -46,11 +40,22 @@ def check(config: Config, kind: str) -> None:
             if not section.like:
                 raise
             raise ConfigError(f"in [{name}]: {error}") from error
+    if why := refusal(config, job):
+        raise ConfigError(why)
+
+
+def check_settings(config: Config, job: JobKind) -> None:
+    """Raises `ConfigError` for settings that do not go together in a run of the kind `job`, on any machine."""
+    if job.trains:
+        check_training_sampling(config.curator)
+    job.check(config)
+    _check_total(config, job)
+    _check_prompts(config)
+    _check_abilities(config, job)
+    _check_room(config)
     for name in config.review.gates:
         gate = GATES.load(name)
         gate.check(config.settings_of(gate))
-    if why := refusal(config, job):
-        raise ConfigError(why)
 
 
 def absolute(config: Config) -> Config:

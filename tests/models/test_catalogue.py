@@ -2,9 +2,13 @@
 
 import hashlib
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 import zipfile
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -181,6 +185,18 @@ def test_what_was_interrupted_is_no_model_and_is_removed(home):
     assert not list(home.glob(".draft-*"))
 
 
+def test_a_conversion_ends_with_the_process_that_wanted_it(tmp_path):
+    (tmp_path / "sleeper.py").write_text("import time\nprint('begun', flush=True)\ntime.sleep(60)\n")
+    child = "[sys.executable, '-m', 'engine.models.catalogue.follower', str(os.getpid()), 'sleeper']"
+    source = f"import os, subprocess, sys, time; subprocess.Popen({child}); time.sleep(60)"
+    path = os.pathsep.join([str(Path.cwd()), str(tmp_path)])
+    wanting = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, env={"PYTHONPATH": path})
+    with wanting:
+        assert wanting.stdout.readline() == b"begun\n"
+        wanting.kill()
+        assert wanting.stdout.read() == b""  # the end of the output: no process has it open any more
+
+
 def test_two_processes_do_not_add_at_the_same_time(home):
     with store.writing(), pytest.raises(store.CatalogueError, match="another process adds a model"):
         made(home)
@@ -247,8 +263,11 @@ def test_nothing_is_fetched_without_consent(index):
     assert index == []
 
 
-def test_without_an_index_there_is_one_sentence(index, home):
+def test_without_an_index_there_is_one_sentence(index, home, tmp_path, monkeypatch):
+    (tmp_path / "pip.py").write_text("raise SystemExit('a file of the working folder was run')")
+    monkeypatch.chdir(tmp_path)
     done = shell("models", "add", "smol", "--yes")
     assert done.code == 1 and index
     assert len(done.err.strip().splitlines()) == 1 and "--wheel FILE" in done.err
+    assert "the connection failed" in done.err
     assert [path.name for path in home.iterdir()] == [".lock"]

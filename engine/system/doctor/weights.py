@@ -13,6 +13,7 @@ from engine.models.reading import is_whole
 from engine.models.same import SameModelSettings
 from engine.system.doctor.base import Check, Subject, ok, problem, unmeasured, warning
 from engine.system.plan.shapes import folder_of, quantized_bytes
+from engine.system.preflight import check_settings
 
 SECTIONS = ("model", "executor_model", "judge_model")
 
@@ -53,7 +54,7 @@ def settings(subject: Subject) -> Iterator[Check]:
         except ConfigError as error:
             yield warning(f"settings of [{section}]", str(error))
     try:
-        subject.job.check(subject.config)
+        check_settings(subject.config, subject.job)
     except ConfigError as error:
         yield problem(f"settings of a {subject.job.name} run", str(error))
 

@@ -18,6 +18,8 @@ import msgspec
 
 CACHED = 0.75
 """The share of a prompt's tokens that is in the prefix cache (assumed)."""
+MOST_LENGTHS = 10_000
+"""Into how many lengths the rollouts of a step are divided at most."""
 
 
 class Workload(msgspec.Struct, frozen=True):
@@ -97,16 +99,18 @@ class Workload(msgspec.Struct, frozen=True):
 
     def lengths(self) -> list[float]:
         """The decoded tokens of each rollout, shortest first: quantiles of a normal distribution, whose mean and variance
-        are those of the sum of its calls. One rollout of a group also plays the shared tasks."""
+        are those of the sum of its calls. One rollout of a group also plays the shared tasks. Of more than `MOST_LENGTHS`
+        rollouts each length stands for several."""
         own = self.tasks - self.shared
         episode = self.turns * self.answer
         mean = own * episode + self.tasks * self.curator_answer
         spread = self.turns * self.answer_deviation**2 + (self.turns_deviation * self.answer) ** 2
         deviation = (own * spread + self.tasks * self.curator_deviation**2) ** 0.5
         normal = NormalDist(mean, max(deviation, 1e-9))
-        rows = [max(normal.inv_cdf((index + 0.5) / self.rows), self.tasks) for index in range(self.rows)]
+        count = min(self.rows, MOST_LENGTHS)
+        rows = [max(normal.inv_cdf((index + 0.5) / count), self.tasks) for index in range(count)]
         every = max(1, self.rows // self.groups)
-        for index in range(every // 2, self.rows, every):
+        for index in range(every // 2, count, every):
             rows[index] += self.shared * episode
         return sorted(rows)
 
@@ -137,7 +141,7 @@ def rollout_seconds(work: Workload, engine: Engine) -> float:
     seconds, before = 0.0, 0.0
     lengths = work.lengths()
     for done, length in enumerate(lengths):
-        left = len(lengths) - done
+        left = (len(lengths) - done) * work.rows / len(lengths)
         running = min(left, engine.seats)
         steps = (length - before) * left / running
         seconds += steps * step_seconds(work, engine, running)

@@ -14,6 +14,8 @@ from typing import Literal
 import msgspec
 
 from engine.config import Config
+from engine.core.text import counted
+from engine.curation.registry import strategy_kind
 from engine.system.plan.serving import Serving
 from engine.system.plan.shapes import Shape
 
@@ -21,6 +23,8 @@ CUDA = 3e9
 """Bytes of a server's CUDA context, graphs and workspaces (assumed; vLLM reports 1 to 3 GB)."""
 TRAINER_CUDA = 1e9
 """Bytes of the trainer's CUDA context and workspaces (assumed)."""
+ENGINE_ALONE = 0.1e9
+"""Resident bytes of the engine without PyTorch (assumed)."""
 ENGINE, TRAINER = 0.65e9, 0.1e9
 """Resident bytes of the engine with PyTorch and a small model, and of TRL and PEFT beside it (measured)."""
 SERVER_PROCESS = 2.5e9
@@ -76,7 +80,10 @@ def memory_parts(config: Config, models: Sequence[Model], *, trains: bool, reser
     if trains:
         parts += trainer_parts(config, models[0])
     loaded = any(model.serving.place == "process" for model in models) or trains
-    parts.append(Part("engine", ENGINE if loaded else 0.1e9, "resident set with PyTorch, measured on x86"))
+    if loaded:
+        parts.append(Part("engine", ENGINE, "resident set with PyTorch, measured on x86"))
+    else:
+        parts.append(Part("engine", ENGINE_ALONE, "resident set without PyTorch, assumed"))
     parts.append(Part("workbench", WORKBENCH, "resident set, measured"))
     if reserve:
         parts.append(Part("system reserve", reserve, "assumed: operating system, page cache, other programs"))
@@ -105,7 +112,8 @@ def trainer_parts(config: Config, model: Model) -> list[Part]:
     adapter = shape.lora_parameters(training.lora_rank)
     how = f"r = {training.lora_rank} on all linear layers: {adapter / 1e6:.1f} M parameters × {OPTIMISED} bytes"
     parts.append(Part("LoRA, gradients, optimiser", float(adapter * OPTIMISED), how, device=device, certain=True))
-    length, rows = _longest(config, serving), training.micro_batch
+    samples = training.groups * training.rollouts * training.tasks * strategy_kind(config.strategy).samples_per_position
+    length, rows = _longest(config, serving), min(training.micro_batch, samples)
     tokens = rows * length
     each = shape.activation_bytes(number, length, autocast=device)
     layer = tokens * each
@@ -178,8 +186,10 @@ def _of_model(model: Model, config: Config, *, trains: bool) -> Iterator[Part]:
     yield Part(f"server ({roles}), processes", SERVER_PROCESS, "resident set without the model, assumed")
 
 
-def disk_parts(config: Config, models: Sequence[Model], *, steps: int, log: float, trains: bool) -> list[Part]:
-    """What a run of `steps` steps writes, and the weights that are to be downloaded. `log` is a step's bytes in the log.
+def disk_parts(
+    config: Config, models: Sequence[Model], *, steps: int, unit: str = "step", log: float, trains: bool
+) -> list[Part]:
+    """What a run of `steps` `unit`s writes, and the weights that are to be downloaded. `log` is a step's bytes in the log.
 
     A checkpoint: 12 bytes a trained number (weight and two moments) and 0.1 MB; every step's is kept."""
     parts = []
@@ -191,7 +201,8 @@ def disk_parts(config: Config, models: Sequence[Model], *, steps: int, log: floa
             size = shape.lora_parameters(config.training.lora_rank) * KEPT + 1e5
             how = f"{steps} steps × {size / 1e6:,.1f} MB (adapter and optimiser, 12 bytes a number); all are kept"
             parts.append(Part("checkpoints", size * steps, how, certain=True))
-    parts.append(Part("log and repositories", log * steps, f"{steps} steps × {log / 1e6:,.1f} MB of events, assumed"))
+    how = f"{counted(steps, unit)} × {log / 1e3:,.0f} kB of events, assumed"
+    parts.append(Part("log and repositories", log * steps, how))
     absent = {
         model.serving.weights: model
         for model in models

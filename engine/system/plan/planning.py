@@ -72,6 +72,11 @@ class Plan(msgspec.Struct, frozen=True):
     warnings: list[str]
 
     @property
+    def inside(self) -> list[Part]:
+        """The parts of `memory` that are in the machine's pool."""
+        return [part for part in self.memory if part.device or self.machine.unified]
+
+    @property
     def run_seconds(self) -> float | None:
         """Seconds of the whole run, held-out measurements left out."""
         return None if self.pace.step_seconds is None else self.pace.step_seconds * self.steps
@@ -90,7 +95,7 @@ def plan(config: Config, machine: Machine, job: JobKind) -> Plan:
     fits = None if (gaps and used <= pool) or not pool else used <= pool
     steps = job.total(config)
     pace = _pace(config, machine, models, work, trains=trains)
-    disk = disk_parts(config, models, steps=steps, log=_logged(config, work), trains=trains)
+    disk = disk_parts(config, models, steps=steps, unit=job.unit, log=_logged(config, work), trains=trains)
     return Plan(
         profile=config.profile,
         job=job.name,
@@ -243,7 +248,7 @@ def _logged(config: Config, work: Workload) -> float:
 
 def _assumptions(config: Config, work: Workload, models: Sequence[Model]) -> list[str]:
     said = [
-        f"an episode has {work.turns:.0f} turns with answers of about {work.answer:.0f} tokens, a decision of the curator "
+        f"an episode has {work.turns:g} turns with answers of about {work.answer:.0f} tokens, a decision of the curator "
         f"about {work.curator_answer:.0f}; {CACHED:.0%} of each prompt is in the prefix cache",
         "calls of the judge's model are not counted" if JUDGES.load(kind_of(config.judge)).needs_model else "",
         "held-out measurements are not counted" if config.training.evaluate_every else "",

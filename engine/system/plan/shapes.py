@@ -103,7 +103,9 @@ def shape_of(weights: str) -> Shape:
             return _of_folder(folder)
     except ConfigError as error:
         raise UnknownShape(str(error)) from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UnknownShape(f"{error.filename or weights} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
         raise UnknownShape(f"the files of {weights} cannot be read: {error}") from error
     if weights.endswith(".gguf"):
         raise UnknownShape(f"{weights} is a file of GGUF, whose shape is not read: give a folder of transformers")

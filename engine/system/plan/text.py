@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.core.text import counted
 from engine.system.plan.parts import Part
 from engine.system.plan.planning import Plan
 from engine.system.published import sentence
@@ -26,7 +27,8 @@ def one_line(made: Plan) -> str:
     whole = f", {duration(made.run_seconds)} for {made.steps:,}" if made.run_seconds is not None else ""
     pool = f" of {gigabytes(made.pool)}" if made.pool else ""
     return (
-        f"plan: memory about {gigabytes(made.used)}{pool}, disk {gigabytes(made.disk_used)}, {each}{whole} "
+        f"plan: memory {_at_least(made.inside) or 'about'} {gigabytes(made.used)}{pool}, "
+        f"disk {_at_least(made.disk) or 'about'} {gigabytes(made.disk_used)}, {each}{whole} "
         f"(skillos-engine plan shows the parts)"
     )
 
@@ -45,10 +47,12 @@ def duration(seconds: float | None) -> str:
 
 
 def gigabytes(size: float | None) -> str:
-    """Bytes in GB (10⁹), or in MB where that is less than one; "unknown" for None."""
+    """Bytes in GB (10⁹), or in MB or kB where that is less than one; "unknown" for None."""
     if size is None:
         return "unknown"
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+    if size >= 1e9:
+        return f"{size / 1e9:,.1f} GB"
+    return f"{size / 1e6:.0f} MB" if size >= 1e6 or not size else f"{size / 1e3:.0f} kB"
 
 
 def _lines(made: Plan) -> Iterator[str]:
@@ -61,7 +65,7 @@ def _lines(made: Plan) -> Iterator[str]:
     yield ""
     yield "disk"
     yield from (_part(part) for part in made.disk)
-    yield f"  {gigabytes(made.disk_used):>10}  in all"
+    yield f"  {gigabytes(made.disk_used):>10}  in all{_gaps(made.disk)}"
     yield ""
     if made.departures:
         yield "departures from the published settings (arXiv 2605.06614)"
@@ -77,9 +81,9 @@ def _lines(made: Plan) -> Iterator[str]:
 def _memory(made: Plan) -> Iterator[str]:
     pool = "memory" if made.machine.unified else "memory of the GPU"
     yield pool
-    inside = [part for part in made.memory if part.device or made.machine.unified]
+    inside = made.inside
     yield from (_part(part) for part in inside)
-    yield f"  {gigabytes(made.used):>10}  in all{_phases(inside)}"
+    yield f"  {gigabytes(made.used):>10}  in all{_gaps(inside)}{_phases(inside)}"
     if made.fits is None:
         gaps = [part.name for part in inside if part.bytes is None]
         why = f"not known: {', '.join(gaps)}" if gaps else made.machine.source
@@ -95,6 +99,14 @@ def _memory(made: Plan) -> Iterator[str]:
         yield f"  {gigabytes(made.host):>10}  in all"
 
 
+def _at_least(parts: list[Part]) -> str:
+    return "at least" if any(part.bytes is None for part in parts) else ""
+
+
+def _gaps(parts: list[Part]) -> str:
+    return " that is known" if any(part.bytes is None for part in parts) else ""
+
+
 def _phases(parts: list[Part]) -> str:
     return "; rollouts and update alternate, the larger counts" if {part.phase for part in parts} > {"always"} else ""
 
@@ -107,15 +119,18 @@ def _part(part: Part) -> str:
 def _time(made: Plan) -> Iterator[str]:
     pace, unit = made.pace, made.unit
     yield f"one {unit}"
-    yield f"  {made.positions:,} positions, {pace.calls:,.0f} calls of models"
-    yield f"  {pace.decoded:,.0f} tokens of answers, {pace.prompted:,.0f} of prompts, {pace.trained:,.0f} in the update"
+    yield f"  {counted(made.positions, 'position')}, {pace.calls:,.0f} calls of models"
+    update = f", {pace.trained:,.0f} in the update" if pace.trained else ""
+    yield f"  {pace.decoded:,.0f} tokens of answers, {pace.prompted:,.0f} of prompts{update}"
     if pace.step_seconds is None:
         yield f"  time unmeasured ({pace.unmeasured})"
         return
     if pace.rollout_seconds is not None:
         speed = pace.decoded / pace.rollout_seconds
-        yield f"  rollouts {duration(pace.rollout_seconds)} ({speed:,.0f} tokens/s, {pace.seats} sequences at once)"
-        yield f"  update {duration(pace.update_seconds)}"
+        seats = counted(pace.seats, "sequence")
+        yield f"  rollouts {duration(pace.rollout_seconds)} ({speed:,.0f} tokens/s, {seats} at once)"
+        if pace.update_seconds:
+            yield f"  update {duration(pace.update_seconds)}"
     how = "computed" if pace.rollout_seconds is not None else pace.source
     hours, whole = pace.step_seconds / HOUR, made.run_seconds or 0.0
     yield f"  {duration(pace.step_seconds)} a {unit} ({hours:.2f} h), {how}"

@@ -136,3 +136,19 @@ def test_the_command_writes_the_report_of_the_run_that_is_named(tmp_path, run, c
     assert main(["doctor", "--run", str(run.path), "--bundle", str(tmp_path / "bug.zip")]) == 0
     assert "look through it before you send it" in capsys.readouterr().err
     assert "run/status.json" in content(tmp_path / "bug.zip")
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("key=planted-value", "key=[secret]"),
+        ("x-api-key: planted-value", "x-api-key: [secret]"),
+        ("connect to fe80::1ff:fe23:4567:890a", "connect to ADDRESS"),
+        ("bind to [2001:db8::5]:8000", "bind to [ADDRESS]:8000"),
+        (r"C:\Users\anna\runs", r"C:\Users\USER\runs"),
+        ('key = "OPENAI_API_KEY"', 'key = "OPENAI_API_KEY"'),  # the name of a key, which helps
+        ("at 10:20:30 in std::vector of ::1", "at 10:20:30 in std::vector of ::1"),
+    ],
+)
+def test_keys_addresses_and_home_folders_of_every_kind_are_taken_out(line, shown):
+    assert Redactor({})(line) == shown

@@ -256,3 +256,10 @@ def test_the_spark_profile_is_a_profile_like_others():
     config = load_profile("spark")
     assert config.training.gradient_checkpointing and config.model.weights == "Qwen/Qwen3-8B"
     assert config.model_of("executor") is config.model is config.model_of("judge")
+
+
+def test_what_the_kind_of_run_cannot_use_is_a_problem_as_it_is_at_the_start(tmp_path):
+    check = found(tmp_path, "curator.top_p=0.5", checks=(weights.settings,))["settings of a train run"]
+    assert check.state == "problem" and "top_p=0.5 leaves out tokens" in check.found
+    check = found(tmp_path, profile="endpoint", checks=(weights.settings,))["settings of a train run"]
+    assert check.state == "problem" and "cannot be trained" in check.found

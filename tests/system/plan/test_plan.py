@@ -17,6 +17,7 @@ from tests.cli.shell import shell
 
 TRAIN = JOBS.load("train")
 GIB = 2**30
+THINKING = ("executor.thinking=on", "executor.max_tokens=1024")
 
 
 def made(profile, machine, *settings, job="train"):
@@ -86,6 +87,40 @@ def test_a_run_that_trains_nothing_has_no_trainer_and_no_update():
     assert curate.pace.trained == 0 and curate.departures == []
 
 
+def test_any_number_of_rollouts_is_planned_at_once():
+    many, more = (made("spark", "spark", f"training.groups={groups}") for groups in (2_000, 1_000_000_000))
+    share = more.pace.rollout_seconds / many.pace.rollout_seconds
+    assert share == pytest.approx(500_000, rel=0.01)
+
+
+def test_what_is_not_known_makes_a_sum_a_least_one():
+    unknown = made("spark", "spark", "model.weights=nobody/knows")
+    assert "memory at least" in one_line(unknown) and "disk at least" in one_line(unknown)
+    assert sum("in all that is known" in line for line in lines(unknown)) == 2
+
+
+def test_a_batch_holds_no_more_than_the_samples_of_a_step():
+    few, all_of_them = (made("smol", "this", f"training.micro_batch={size}") for size in (12, 100_000))
+    assert few.used == all_of_them.used
+
+
+def test_the_turns_that_are_assumed_give_the_calls_that_are_counted():
+    spark = made("spark", "spark")
+    turns = float(spark.assumptions[0].split()[3])
+    assert spark.pace.calls == spark.positions * (turns + 1)
+
+
+def test_a_step_without_thinking_takes_the_share_of_time_that_its_departure_names():
+    short, long = (made("spark", "spark", *more).pace.step_seconds for more in ([], THINKING))
+    assert short / long == pytest.approx(1 / 3, abs=0.05)
+    assert any("a third of the time" in departure.why for departure in made("spark", "spark").departures)
+
+
+def test_a_reason_for_a_smaller_value_is_not_given_for_a_larger_one():
+    larger = made("spark", "spark", "training.groups=64").departures
+    assert [departure.why for departure in larger if departure.setting == "training.groups"] == [""]
+
+
 # The command
 
 
@@ -103,6 +138,18 @@ def test_the_command_prints_json_with_each_part():
     assert told["fits"] is True and told["machine"]["bandwidth"] == 273e9
     assert {"name", "bytes", "how", "unmeasured"} <= set(told["memory"][0])
     assert any(departure["setting"] == "training.groups" for departure in told["departures"])
+
+
+def test_a_model_that_cannot_be_trained_is_planned_for_a_curate_run():
+    code, out, _ = shell("plan", "--profile", "endpoint")
+    assert code == 0 and out.startswith("curate run of the profile endpoint")
+    code, out, _ = shell("plan", "--profile", "endpoint", "--job", "train")
+    assert code == 0 and out.startswith("train run of the profile endpoint")
+
+
+def test_an_unknown_machine_is_refused_for_all_profiles_at_once():
+    code, out, err = shell("plan", "--machine", "sparc")
+    assert code == 1 and not out and "did you mean spark" in err
 
 
 def test_an_unknown_machine_has_the_nearest_name():
