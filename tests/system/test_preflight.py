@@ -178,7 +178,7 @@ def test_a_template_that_fails_is_reported_when_it_is_loaded(model):
     ("weights", "message"),
     [
         ("{place}", "it has no config.json"),
-        ("{place}/letter.txt", "is no folder"),
+        ("{place}/letter.txt", "is neither a folder nor a .gguf file"),
         ("{place}/nowhere", "there is no folder {place}/nowhere"),
         ("~/no-such-folder", "there is no folder"),
         ("~nobody-of-that-name/x", "~nobody-of-that-name has no home folder"),
