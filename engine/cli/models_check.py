@@ -27,9 +27,6 @@ MARKS = {"ok": "✓", "warning": "!", "fault": "✗", "unmeasured": "?"}
 PROMPTS = "smol"
 """The curator's prompts for a model that is named without a profile; the pocket model reads only its own."""
 
-CONTEXT = 2048
-"""Tokens that are enough for what is asked here, and that every model can read."""
-
 
 class Checked(msgspec.Struct, frozen=True):
     """A model, the roles that it is checked for, and what was found."""
@@ -61,7 +58,7 @@ def _models(options: argparse.Namespace) -> list[tuple[ModelSettings, list[str],
             raise UsageError("give the NAME of a model, or a profile whose models are meant, not both")
         _check_on_this_machine(options.model)
         prompts = "pocket" if options.model == "pocket" else PROMPTS
-        return [(LocalModelSettings(weights=options.model, context=CONTEXT).absolute(), [], prompts)]
+        return [(LocalModelSettings(weights=options.model).absolute(), [], prompts)]
     if options.profile is None and options.config is None:
         raise UsageError(
             "which model? give the NAME of one (skillos-engine models list), or --profile for those of a run"

@@ -138,7 +138,7 @@ def _start(job: JobKind, options: argparse.Namespace) -> int:
     """
     config, repo = absolute(_config(job, options)), None if job.forks else kept_path(options.repo)
     check(config, job.name)
-    say(summary(config, job), flush=True)
+    note(summary(config, job))
     with _run_for(options.run, job.name, config, repo) as run:
         seen = run.last_id()
         if notice := supervisor.copy_notice(run):

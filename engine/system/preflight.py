@@ -178,10 +178,12 @@ def _check_room(config: Config) -> None:
         model = config.model_of(role)
         context = BACKENDS.load(kind_of(model)).context(model)
         if context is not None and answer >= context:
-            raise ConfigError(
-                f"{setting}={answer} leaves no room for a prompt in {config.model_section(role)}.context={context}: raise "
-                "the one or lower the other"
-            )
+            section = config.model_section(role)
+            if getattr(model, "context", 0):
+                most, advice = f"{section}.context={context}", "raise the one or lower the other"
+            else:
+                most, advice = f"the {context} tokens that the model of {section} can read", f"lower {setting}"
+            raise ConfigError(f"{setting}={answer} leaves no room for a prompt in {most}: {advice}")
 
 
 def _check_headroom(config: Config, pool: Pool) -> None:

@@ -209,7 +209,8 @@ async def test_a_context_that_the_model_cannot_read_is_refused(folders, name):
     ],
 )
 def test_how_much_a_model_can_read_is_in_its_configuration(config, most):
-    check_context(LocalModelSettings(context=most or 10**6), config)
+    assert check_context(LocalModelSettings(context=most or 10**6), config) == (most or 10**6)
+    assert check_context(LocalModelSettings(context=0), config) == most
     if most:
         with pytest.raises(ConfigError, match=f"the {most} tokens"):
             check_context(LocalModelSettings(context=most + 1), config)

@@ -118,7 +118,8 @@ def test_ctrl_c_ends_the_watching_and_not_the_engine(place: Path) -> None:
 @pytest.mark.slow
 def test_a_slow_engine_is_reported_and_ctrl_c_leaves_it_to_load(place: Path) -> None:
     command = following(place, "slow")
-    assert command.stderr is not None and "the engine is loading" in command.stderr.readline()
+    assert command.stderr is not None and command.stderr.readline().startswith("plan: ")
+    assert "the engine is loading" in command.stderr.readline()
     command.send_signal(signal.SIGINT)
     out, err = command.communicate(timeout=SECONDS)
     assert (command.returncode, out) == (130, "") and "continues without this terminal" in err

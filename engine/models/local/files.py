@@ -51,11 +51,12 @@ def check_model(settings: LocalModelSettings) -> None:
         raise unloadable(settings, fault)
 
 
-def check_length(settings: LocalModelSettings) -> None:
-    """Raises `ConfigError` where `model.context` is more than the model in a folder can read, by its config.json."""
+def check_length(settings: LocalModelSettings) -> int | None:
+    """`check_context` by the config.json of a model in a folder; None where there is none."""
     file = Path(weights_path(settings.weights)) / "config.json"
     if file.is_file() and not _gguf(file.parent):
-        check_context(settings, json_object(file))
+        return check_context(settings, json_object(file))
+    return settings.context or None
 
 
 def unloadable(settings: LocalModelSettings, fault: str) -> ConfigError:
@@ -63,14 +64,16 @@ def unloadable(settings: LocalModelSettings, fault: str) -> ConfigError:
     return ConfigError(f"model.weights={settings.weights} cannot be loaded: {fault}; {EXPECTED}")
 
 
-def check_context(settings: LocalModelSettings, config: Mapping[str, Any]) -> None:
-    """Raises `ConfigError` where `model.context` is more than the model of a config.json can read."""
+def check_context(settings: LocalModelSettings, config: Mapping[str, Any]) -> int | None:
+    """The most tokens of a prompt and its answer together: `model.context`, or what the model of a config.json can read;
+    None where neither says. Raises `ConfigError` where `model.context` is more than the model can read."""
     positions = _positions(config)
     if positions is not None and settings.context > positions:
         raise ConfigError(
             f"model.context={settings.context} is more than the {positions} tokens that the model "
-            f"{settings.weights} can read: set model.context={positions} or less"
+            f"{settings.weights} can read: set model.context={positions} or less, or 0 for all of them"
         )
+    return settings.context or positions
 
 
 def _positions(config: Mapping[str, Any]) -> int | None:

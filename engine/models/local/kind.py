@@ -15,9 +15,12 @@ def check(settings: LocalModelSettings) -> None:
     check_length(settings)
 
 
-def context(settings: LocalModelSettings) -> int:
-    """The most tokens of a prompt and its answer together."""
-    return int(settings.context)
+def context(settings: LocalModelSettings) -> int | None:
+    """The most tokens of a prompt and its answer together; None where that is known only when the model is loaded. Raises
+    `ConfigError` as `check` does."""
+    from engine.models.local.files import check_length
+
+    return check_length(settings)
 
 
 KIND = ModelBackend(

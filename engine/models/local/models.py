@@ -71,7 +71,7 @@ class LocalModels:
         tokenizer: PreTrainedTokenizerBase,
         *,
         max_batch: int = 64,
-        context: int = 4096,
+        context: int | None = None,
         trees: bool = True,
         notice: Callable[[str], None] = _say_nothing,
     ) -> None:
@@ -214,7 +214,7 @@ class _Asking:
     """What the models of one base share when they are asked: prompts, the tokens that end an answer, and the context."""
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, base: Any, context: int, notice: Callable[[str], None]
+        self, tokenizer: PreTrainedTokenizerBase, base: Any, context: int | None, notice: Callable[[str], None]
     ) -> None:
         self.tokenizer = tokenizer
         self.context = context
@@ -235,8 +235,8 @@ class _Asking:
 
     def check(self, prompt_ids: list[int], tail: int, limit: int | None) -> None:
         """Raises `PromptTooLong` for a prompt over `limit`, or over what `tail` tokens after it leave of the context."""
-        room = self.context - tail
-        most = room if limit is None else min(limit, room)
+        limits = [limit] if self.context is None else [limit, self.context - tail]
+        most = min((one for one in limits if one is not None), default=len(prompt_ids))
         if len(prompt_ids) > most:
             raise PromptTooLong(len(prompt_ids), most)
 

@@ -30,12 +30,12 @@ def _load(settings: LocalModelSettings, opening: Opening) -> Opened:
     tokenizer = load_tokenizer(settings)
     opening.report("the pocket model" if settings.weights == "pocket" else f"the model {settings.weights}")
     base = load_base(settings)
-    check_context(settings, base.config.to_dict())
+    context = check_context(settings, base.config.to_dict())
     local = LocalModels(
         base,
         tokenizer,
         max_batch=settings.max_batch,
-        context=settings.context,
+        context=context,
         trees=reads_trees(base),
         notice=lambda sentence: opening.emit(Notice("warning", f"model.weights={settings.weights}: {sentence}")),
     )

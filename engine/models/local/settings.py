@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from engine.core.fields import PathOrName, Positive
+from engine.core.fields import Count, PathOrName, Positive
 from engine.models.catalogue.store import is_name
 from engine.models.settings import ModelSettings
 
@@ -30,8 +30,8 @@ class LocalModelSettings(ModelSettings, frozen=True, tag="local"):
     max_batch: Positive = 64
     """The most requests that are answered as one batch."""
 
-    context: Positive = 20480
-    """The most tokens of a prompt and its answer together; not more than the model can read."""
+    context: Count = 0
+    """The most tokens of a prompt and its answer together, not more than the model can read. 0: what it can read."""
 
     def absolute(self) -> LocalModelSettings:
         return self if is_name(self.weights) else super().absolute()

@@ -99,7 +99,7 @@ def command(settings: VllmModelSettings, weights: str, port: int, *, lora_rank: 
         settings.python or sys.executable,
         *("-m", "vllm.entrypoints.openai.api_server"),
         *("--model", weights, "--served-model-name", BASE, "--host", "127.0.0.1", "--port", str(port)),
-        *("--dtype", settings.dtype, "--max-model-len", str(settings.context)),
+        *("--dtype", settings.dtype, "--max-model-len", str(settings.context or "auto")),
         *("--enable-prefix-caching", "--enable-prompt-tokens-details", "--disable-uvicorn-access-log"),
     ]
     if settings.kv_cache_gib:

@@ -94,12 +94,16 @@ def tail(log: Path, start: int = 0) -> str:
         return ""
 
 
+REPORT = re.compile(r"(\([^)]*\) )?(INFO|DEBUG|WARNING) ")
+"""A line of the log that is no error, such as the one with all arguments, `max_lora_rank` among them."""
+
+
 def reason_of(text: str, code: int | None, settings: VllmModelSettings, log: Path) -> str:
     """Why the server whose log ends with `text` ended with `code`: the line that matters, what to change, where the log is.
 
     `code` is None where it still runs.
     """
-    lines = [PREFIX.sub("", line).strip() for line in text.splitlines()]
+    lines = [PREFIX.sub("", line).strip() for line in text.splitlines() if not REPORT.match(line)]
     values = {name: getattr(settings, name) for name in settings.__struct_fields__}
     values["python"] = settings.python or "the engine's own Python"
     for fault in FAULTS:

@@ -15,7 +15,7 @@ from engine.models.vllm.settings import VllmModelSettings
 
 def check(settings: VllmModelSettings) -> None:
     """Raises `ConfigError` where the server cannot be started or reached as the settings say."""
-    from engine.models.local.files import check_model
+    from engine.models.local.files import check_length, check_model
     from engine.models.vllm.command import check_python, more_arguments
 
     if Path(settings.weights).is_file():
@@ -23,6 +23,7 @@ def check(settings: VllmModelSettings) -> None:
             f"model.weights={settings.weights} is one file, and vLLM takes a folder as transformers writes it"
         )
     check_model(trained(settings))
+    check_length(trained(settings))
     if not settings.url:
         check_python(settings)
         more_arguments(settings)
@@ -52,13 +53,20 @@ def check_url(url: str) -> None:
 def trained(settings: VllmModelSettings) -> LocalModelSettings:
     """The settings of the trainer's own base."""
     return LocalModelSettings(
-        weights=settings.weights, device=settings.device, dtype=settings.trainer_dtype, threads=settings.threads
+        weights=settings.weights,
+        device=settings.device,
+        dtype=settings.trainer_dtype,
+        threads=settings.threads,
+        context=settings.context,
     )
 
 
-def context(settings: VllmModelSettings) -> int:
-    """The most tokens of a prompt and its answer together."""
-    return int(settings.context)
+def context(settings: VllmModelSettings) -> int | None:
+    """The most tokens of a prompt and its answer together, as far as it is known without the server. Raises
+    `ConfigError`."""
+    from engine.models.local.files import check_length
+
+    return check_length(trained(settings))
 
 
 def load_vocabulary(settings: VllmModelSettings) -> Any:

@@ -159,7 +159,7 @@ async def _examined(
         raise ConfigError(
             f"the server at {server.url} has no model {wanted!r}; it has: {', '.join(bases) or 'none'}; set model.name"
         )
-    if base.max_model_len is not None and base.max_model_len < settings.context:
+    if base.max_model_len and base.max_model_len < settings.context:
         raise ConfigError(
             f"the server at {server.url} takes {base.max_model_len} tokens of a prompt and its answer together, and "
             f"model.context={settings.context}: lower that, or start the server with a larger --max-model-len"
@@ -209,7 +209,7 @@ async def _chats(
         Extras(opening.emit, server.url, {}),
         tokenizer=tokenizer,
         key=settings.key,
-        context=settings.context,
+        context=settings.context or base.max_model_len or 0,
     )
     stack.push_async_callback(chats.close)
     found = await probe(chats, Served(base.id), [base.id], curates="curator" in opening.roles)

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from engine.core.fields import Count, NonNegative, PathOrName, Positive, Seconds, UserPath
+from engine.core.fields import Count, NonNegative, PathOrName, Seconds, UserPath
+from engine.models.catalogue.store import is_name
 from engine.models.limits.settings import LimitedSettings
 
 
@@ -16,7 +17,8 @@ class VllmModelSettings(LimitedSettings, frozen=True, tag="vllm"):
     own, in [executor_model]."""
 
     weights: PathOrName = "pocket"
-    """`pocket` (shipped), a folder with a model, or the name of one on the Hugging Face hub. The trainer loads the same."""
+    """`pocket` (shipped), a name that `skillos-engine models list` shows, a folder with a model, or the name of one on the
+    Hugging Face hub. The trainer loads the same."""
 
     url: str = ""
     """The address of a server that runs, such as http://127.0.0.1:8000; "" starts one."""
@@ -38,8 +40,9 @@ class VllmModelSettings(LimitedSettings, frozen=True, tag="vllm"):
     """vLLM's name of a quantization that is done when the weights are loaded, such as fp8; "" for none, or for weights that
     are quantized already. It is refused for the curator of a train run, whose weights the trainer has in full."""
 
-    context: Positive = 20480
-    """The most tokens of a prompt and its answer together."""
+    context: Count = 0
+    """The most tokens of a prompt and its answer together, not more than the model can read. 0: what it can read, as far as
+    the key-value cache holds it, or what the server at `url` takes."""
 
     kv_cache_gib: NonNegative = 8.0
     """The memory of the key-value cache in GiB; 0 leaves it to vLLM, which takes most of what the device has."""
@@ -75,4 +78,5 @@ class VllmModelSettings(LimitedSettings, frozen=True, tag="vllm"):
     """How many CPU threads the trainer uses, and a server on a CPU."""
 
     def absolute(self) -> VllmModelSettings:
-        return self if self.weights == "pocket" else super().absolute()
+        absolute = super().absolute()
+        return msgspec.structs.replace(absolute, weights=self.weights) if is_name(self.weights) else absolute

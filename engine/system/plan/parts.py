@@ -161,7 +161,7 @@ def _of_model(model: Model, config: Config, *, trains: bool) -> Iterator[Part]:
     yield Part(f"{where} ({roles}), weights", size, how, device=device, certain=True)
     if serving.place == "process":
         seats = min(serving.batch, config.training.groups * config.training.rollouts)
-        length = min(serving.context, config.curator.max_prompt_tokens + config.curator.max_tokens)
+        length = _longest(config, serving)
         cache = seats * length * shape.kv_bytes(serving.number)
         how = f"at most {seats} × {length:,} tokens × {shape.kv_bytes(serving.number) / 1024:g} KiB"
         yield Part("key-value cache of the rollouts", cache, how, "rollouts", device)

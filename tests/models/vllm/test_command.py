@@ -92,3 +92,21 @@ def test_a_python_without_vllm_is_refused(tmp_path):
     plain.chmod(0o755)
     with pytest.raises(ConfigError, match=r"has no package vllm \(\.ci/install-vllm"):
         check(profile(f"model.python={plain}"), "train")
+
+
+def test_without_a_context_the_server_takes_what_the_model_reads_and_the_cache_holds():
+    words = command(settings(context=0), "/w", 8001, lora_rank=8)
+    assert words[words.index("--max-model-len") + 1] == "auto"
+
+
+def test_a_name_of_the_catalogue_stays_a_name_and_python_becomes_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "smol").mkdir()
+    kept = VllmModelSettings(weights="smol", python="bin/python").absolute()
+    assert (kept.weights, kept.python) == ("smol", str(tmp_path / "bin" / "python"))
+    assert VllmModelSettings(python="bin/python").absolute().python == str(tmp_path / "bin" / "python")
+
+
+def test_a_context_that_the_model_cannot_read_is_refused_before_a_server_starts(tmp_path):
+    with pytest.raises(ConfigError, match=r"model\.context=4097 is more than the 4096 tokens"):
+        check(profile("model.context=4097"), "train")

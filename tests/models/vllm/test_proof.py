@@ -1,6 +1,7 @@
 """What the comparison of served and computed log-probabilities proves."""
 
 import random
+from collections import Counter
 
 import pytest
 
@@ -82,3 +83,28 @@ def test_the_server_is_asked_where_the_adapters_differ_most():
     assert len(asked) == PLACES and [number for number, _ in asked[:2]] == [95, 7]
     assert all(len(question.tokens) == WIDTH for _, question in asked)
     assert 2 in asked[0][1].tokens and 33 in asked[1][1].tokens and asked[0][1].prompt == questions[95].prompt
+
+
+def test_no_verdict_is_wrong_at_any_noise_and_separation():
+    """The noise of a place is in part that of all its tokens, and in part that of the base."""
+    found = {"old": Counter(), "new": Counter()}
+    for seed in range(200):
+        draw = random.Random(seed)
+        noise, apart, like_base = 10 ** draw.uniform(-3, -0.7), 10 ** draw.uniform(-3.3, 0.3), draw.random()
+        tables = {"old": [], "new": []}
+        for _ in range(64):
+            of_place, share = draw.gauss(0, noise), draw.random()
+            rows = {"old": [], "new": []}
+            for _ in range(6):
+                before = draw.uniform(-8, -0.1)
+                after = before + draw.gauss(0, apart)
+                of_base = share**0.5 * of_place + (1 - share) ** 0.5 * draw.gauss(0, noise)
+                error = like_base * of_base + (1 - like_base**2) ** 0.5 * draw.gauss(0, noise)
+                for name, true in (("old", before), ("new", after)):
+                    rows[name].append(Values(true + error, before, after, of_base))
+            for name, row in rows.items():
+                tables[name].append(row)
+        for name, table in tables.items():
+            found[name][compare(table).verdict] += 1
+    for name, verdicts in found.items():
+        assert set(verdicts) == {name, "unknown"} and verdicts[name] > 100

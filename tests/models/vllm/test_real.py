@@ -142,14 +142,18 @@ async def test_swaps_under_load_fail_no_call_and_each_call_is_decoded_by_the_ada
 async def test_a_server_that_is_killed_in_mid_step_is_started_again_with_its_adapter(pocket, tmp_path):
     (step,) = adapters_of("pocket", tmp_path, (5e-2,))
     await pocket.sink.publish(step, 9)
-    asking = [
-        asyncio.create_task(pocket.models.curator.complete(ASK, Sampling(max_tokens=400, seed=seed, stop=("\x03",))))
-        for seed in range(6)
-    ]
+
+    async def ask(seed):
+        return [
+            await pocket.models.curator.complete(ASK, Sampling(max_tokens=400, seed=seed + again, stop=("\x03",)))
+            for again in range(0, 120, 6)
+        ]
+
+    asking = [asyncio.create_task(ask(seed)) for seed in range(6)]
     await asyncio.sleep(0.3)
     core = next(one for one in pocket.group if "EngineCore" in " ".join(one.cmdline()))
     core.send_signal(signal.SIGKILL)
-    completions = await asyncio.wait_for(asyncio.gather(*asking), 500)
+    completions = [one for answers in await asyncio.wait_for(asyncio.gather(*asking), 500) for one in answers]
     assert {completion.version for completion in completions} == {9}
     assert max(differences(completions, step)) < 0.01
     assert any("started again" in reason for reason in pocket.reasons) and pocket.holds.reason == ""

@@ -17,6 +17,7 @@ from engine.core.errors import ConfigError
 from engine.core.events import Notice
 from engine.core.holds import Holds
 from engine.models.base import Opening
+from engine.models.vllm.faults import reason_of
 from engine.models.vllm.process import Record, end_orphan, members_of
 from engine.models.vllm.server import OwnServer
 from engine.models.vllm.settings import VllmModelSettings
@@ -233,3 +234,12 @@ async def test_the_server_inherits_no_key(tmp_path, monkeypatch):
     await started.server.start()
     await started.server.stop()
     assert "planted-secret-value" not in started.log and "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True" in started.log
+
+
+def test_arguments_that_the_server_reports_at_its_start_are_no_reason_for_its_end():
+    started = "(APIServer pid=7) INFO 11-26 06:13:30 [api_utils.py:286] non-default args: {'max_lora_rank': 8}\n"
+    ended = (
+        "(APIServer pid=7) ERROR 11-26 06:14:39 [async_llm.py:906] EngineDeadError: EngineCore encountered an issue.\n"
+    )
+    found = reason_of(started + ended, 0, VllmModelSettings(), Path("/run/vllm.log"))
+    assert found == "it exited with 0; its log, /run/vllm.log, says: EngineDeadError: EngineCore encountered an issue."
