@@ -209,10 +209,14 @@ class Gateway:
         return max(error.after or 0.0, self._back_off(call.failures))
 
     def _after_refusal(self, call: _Call, error: Busy) -> float:
-        """All calls wait as long as the server asks for; the one that was refused keeps its place in the line."""
-        if call.refusals > REFUSALS:
+        """All calls wait as long as the server asks for, and longer where it answers nobody; the one that was refused keeps
+        its place in the line."""
+        silent = self._answers == call.answers  # nobody was answered meanwhile
+        if call.refusals > REFUSALS and not silent:
             raise self._unavailable(error)
-        wait = self._back_off(call.refusals) if error.after is None else error.after
+        wait = error.after or 0.0
+        if silent or error.after is None:
+            wait = max(wait, self._back_off(call.refusals))
         self._not_before = max(self._not_before, time.monotonic() + wait)
         return 0.0
 

@@ -10,6 +10,7 @@ request by `post`, whose bytes msgspec reads, costs 1.2 ms, beside 1.0 ms of htt
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
@@ -17,6 +18,8 @@ from urllib.request import getproxies, proxy_bypass
 import httpx2
 from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncAzureOpenAI, AsyncOpenAI
 
+from engine.core.errors import ConfigError
+from engine.core.text import without_credentials
 from engine.models.limits.errors import Retryable
 from engine.models.openai.settings import OpenAIModelSettings
 from engine.models.remote.wire import MAX_BYTES, Answered
@@ -36,8 +39,9 @@ class TooLarge(httpx2.ReadError):
 class OpenAIConnection:
     """A `Connection` by the `openai` client, which makes no retries of its own."""
 
-    def __init__(self, client: AsyncOpenAI) -> None:
+    def __init__(self, client: AsyncOpenAI, proxy: str = "") -> None:
         self._client = client
+        self._by = f" (by the proxy {without_credentials(proxy)})" if proxy else ""
 
     async def request(self, method: str, path: str, content: bytes | None) -> Answered:
         """What the server answers. Raises `Retryable` where it does not."""
@@ -49,9 +53,9 @@ class OpenAIConnection:
         except APIStatusError as error:
             response = error.response
         except APITimeoutError as error:
-            raise Retryable(f"no connection within {CONNECT_SECONDS:g} s") from error
+            raise Retryable(f"no connection within {CONNECT_SECONDS:g} s{self._by}") from error
         except APIConnectionError as error:
-            raise Retryable(reason_of(error.__cause__ or error)) from error
+            raise Retryable(f"{reason_of(error.__cause__ or error)}{self._by}") from error
         return Answered(response.status_code, response.headers, response.content)
 
     async def close(self) -> None:
@@ -59,9 +63,10 @@ class OpenAIConnection:
 
 
 def open_connection(settings: OpenAIModelSettings, key: str | None) -> OpenAIConnection:
-    """A connection to the server of `settings`. Nothing is sent yet."""
+    """A connection to the server of `settings`. Nothing is sent yet. Raises `ConfigError`."""
+    proxy = _proxy(settings)
     http = httpx2.AsyncClient(
-        transport=_Pools(_opener(settings)),
+        transport=_Pools(_opener(proxy)),
         timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
         headers={"Accept-Encoding": "identity"},
     )
@@ -74,23 +79,38 @@ def open_connection(settings: OpenAIModelSettings, key: str | None) -> OpenAICon
             max_retries=0,
             http_client=http,
         )
-        return OpenAIConnection(azure)
-    return OpenAIConnection(
-        AsyncOpenAI(
-            base_url=settings.url.rstrip("/"),
-            api_key=key or NO_KEY,
-            max_retries=0,
-            http_client=http,
-        )
+        return OpenAIConnection(azure, proxy or "")
+    client = AsyncOpenAI(
+        base_url=settings.url.rstrip("/"),
+        api_key=key or NO_KEY,
+        max_retries=0,
+        http_client=http,
     )
+    return OpenAIConnection(client, proxy or "")
 
 
-def _opener(settings: OpenAIModelSettings) -> Callable[[], httpx2.AsyncBaseTransport]:
-    """Opens connections to the server, through the proxy that the environment names for it; for this machine none counts."""
-    url = httpx2.URL(settings.url)
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=POOL)
+def _proxy(settings: OpenAIModelSettings) -> str | None:
+    """The proxy that the environment names for the server; for this machine none counts. Raises `ConfigError`."""
+    try:
+        url = httpx2.URL(settings.url)
+    except httpx2.InvalidURL as error:
+        raise ConfigError(f"model.url={settings.url} cannot be used: {error}") from error
     direct = url.host in ("localhost", "::1") or url.host.startswith("127.") or proxy_bypass(url.host)
     proxy = None if direct else getproxies().get(url.scheme)
+    if proxy is not None:
+        try:
+            httpx2.AsyncHTTPTransport(proxy=proxy)
+        except (ValueError, ImportError, httpx2.InvalidURL) as error:
+            raise ConfigError(
+                f"the proxy of the environment variable {url.scheme}_proxy cannot be used "
+                f"({without_credentials(str(error))}): correct it, or put {url.host} into no_proxy"
+            ) from error
+    return proxy
+
+
+def _opener(proxy: str | None) -> Callable[[], httpx2.AsyncBaseTransport]:
+    """Opens connections to the server, through `proxy` where there is one."""
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=POOL)
     context = httpx2.create_ssl_context()
     return lambda: httpx2.AsyncHTTPTransport(verify=context, limits=limits, proxy=proxy)
 
@@ -99,6 +119,8 @@ def reason_of(error: BaseException) -> str:
     """Why there is no answer, in the words of the operating system where it has some."""
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return f"there is no secure connection: {_of_tls(cause)}"
         if isinstance(cause, OSError) and cause.errno is not None:
             return os.strerror(cause.errno).lower() if cause.errno > 0 else str(cause.strerror).lower()
         cause = cause.__cause__ or cause.__context__
@@ -107,6 +129,15 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, httpx2.RemoteProtocolError):
         return f"its answer breaks off ({error})"
     return str(error) or type(error).__name__
+
+
+def _of_tls(error: ssl.SSLError) -> str:
+    """What is wrong with a server's certificate, or with the address."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not valid, {error.verify_message}"
+    reason = (error.reason or "TLS failed").replace("_", " ").lower()
+    plain = "; the server may want http:// in place of https://"
+    return reason + (plain if reason in ("wrong version number", "record layer failure") else "")
 
 
 class _Pool:

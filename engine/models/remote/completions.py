@@ -87,13 +87,17 @@ def _usage(
     reply: Reply, tokens: Tokens | None, messages: Sequence[Message], text: str, tokenizer: RemoteTokenizer | None
 ) -> Usage:
     """The counts of the server, or of the ids, or else of the tokenizer. Raises `ModelUnavailable` where there is none."""
-    told = reply.usage
-    cached = told.prompt_tokens_details.cached_tokens if told and told.prompt_tokens_details else None
+    told = reply.counts
     if tokens is not None:
-        return Usage(len(tokens.prompt_ids), len(tokens.completion_ids), cached)
-    if told is not None and told.prompt_tokens and told.completion_tokens is not None:
-        return Usage(told.prompt_tokens, told.completion_tokens, cached)
+        return _with_cached(len(tokens.prompt_ids), len(tokens.completion_ids), told.cached)
+    if told.prompt and told.completion is not None:
+        return _with_cached(told.prompt, told.completion, told.cached)
     if tokenizer is None:
         raise ModelUnavailable(f"the server does not count tokens: {NO_USAGE}")
     prompt = tokenizer.chat(messages)
     return Usage(prompt, tokenizer.count(text) + 1)
+
+
+def _with_cached(prompt: int, completion: int, cached: int | None) -> Usage:
+    """The usage; a cached part that is larger than the prompt is not known."""
+    return Usage(prompt, completion, cached if cached is not None and cached <= prompt else None)

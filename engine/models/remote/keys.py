@@ -88,6 +88,11 @@ def _of_keyring(name: str) -> tuple[str, str]:
     return (found or [""])[0], (problems or [""])[0]
 
 
+def _escaped(form: str) -> bytes:
+    """A pattern of `form` in JSON, which may write any of its characters as an escape."""
+    return b"".join(rb"(?:%s|\\u00(?i:%02x))" % (re.escape(each).encode(), ord(each)) for each in form)
+
+
 class Secrets:
     """The keys of a run's servers, in the forms in which they may be repeated."""
 
@@ -97,12 +102,16 @@ class Secrets:
             if key and len(key) >= SHORTEST:
                 forms |= {key, quote(key, safe=""), json.dumps(key)[1:-1], key.replace("/", "\\/")}
         self._forms = sorted(forms, key=len, reverse=True)
+        self._escaped = [re.compile(_escaped(form)) for form in self._forms]
 
     def without(self, body: bytes) -> bytes:
         """`body` with `…` in place of each key. It stays JSON where it was."""
         for form in self._forms:
             if (plain := form.encode()) in body:
                 body = body.replace(plain, HIDDEN.encode())
+        if b"\\u00" in body:
+            for pattern in self._escaped:
+                body = pattern.sub(HIDDEN.encode(), body)
         return body
 
     def text_without(self, text: str) -> str:

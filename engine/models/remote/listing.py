@@ -46,4 +46,4 @@ def read_models(body: bytes) -> list[Listed]:
 
 def _context(card: _Card) -> int:
     meta = card.meta or _Meta()
-    return card.max_model_len or card.context_length or meta.n_ctx or 0
+    return max(0, card.max_model_len or card.context_length or meta.n_ctx or 0)

@@ -25,6 +25,8 @@ from engine.models.remote.settings import RemoteSettings
 from engine.models.remote.tokens import load_tokenizer
 from engine.models.remote.wire import Connection, HttpClient
 
+LIST_SECONDS = 30.0
+"""How long a server may take to list its models."""
 NO_TOKENIZER = (
     "model.tokenizer is not set, so the tokens of skills are not counted and the reward for short skills is not measured: "
     "set it to a folder with tokenizer.json, or to the model's name on the Hugging Face hub"
@@ -79,17 +81,20 @@ async def open_remote(
         section=section,
     )
     try:
-        listed = await patiently(server.models, server) if lists else None
-        return await _opened(server, _chosen(settings, server, listed), listed or [], opening)
+        listed = await patiently(server.models, server, LIST_SECONDS) if lists else None
+        return await _opened(settings, server, _chosen(settings, server, listed), listed or [], opening)
     except BaseException:
         await server.close()
         raise
 
 
-async def _opened(server: Server, chosen: Listed, listed: list[Listed], opening: Opening) -> Opened:
+async def _opened(
+    settings: RemoteSettings, server: Server, chosen: Listed, listed: list[Listed], opening: Opening
+) -> Opened:
     server.context = server.context or chosen.context
     names = [model.name for model in listed]
-    found = await probe(server, Served(chosen.name), names, curates="curator" in opening.roles)
+    curates, served = "curator" in opening.roles, Served(chosen.name)
+    found = await probe(server, served, names, curates=curates, seconds=settings.answer_seconds)
     served = Served(chosen.name, aliases=found.aliases)
     opening.emit(Notice("info", found.sentence()))
     if server.tokenizer is None and "curator" in opening.roles:

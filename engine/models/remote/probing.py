@@ -1,6 +1,6 @@
 """What a server takes and gives, found by short requests when it is opened, and never assumed.
 
-    found = await probe(server, served, curates=True)      # raises ConfigError, ModelUnavailable
+    found = await probe(server, served, names, curates=True, seconds=300)      # raises ConfigError, ModelUnavailable
     emit(Notice("info", found.sentence()))
 
 One request has every field that we use. A field that the error names is left out; where it names none, the fields are
@@ -69,11 +69,20 @@ class Found(msgspec.Struct, frozen=True):
         return f"the server {self.name}: it {'; it '.join(parts)}"
 
 
-async def patiently(work: Callable[[], Awaitable[T]], server: Server) -> T:
-    """The result of `work`, which is tried again while the server cannot be reached. Raises `ModelUnavailable`."""
+async def patiently(work: Callable[[], Awaitable[T]], server: Server, seconds: float) -> T:
+    """The result of `work`, which is tried again while the server cannot be reached, and may take so long.
+
+    Raises `ModelUnavailable`.
+    """
     for wait in (*WAITS, None):
         try:
-            return await work()
+            async with asyncio.timeout(seconds):
+                return await work()
+        except TimeoutError as error:
+            raise ModelUnavailable(
+                f"the server {server.name} cannot be used: it takes a request and gives no answer within {seconds:g} s; "
+                f"start it again, or correct {server.section}.url"
+            ) from error
         except Retryable as error:
             if wait is None:
                 raise ModelUnavailable(
@@ -83,12 +92,13 @@ async def patiently(work: Callable[[], Awaitable[T]], server: Server) -> T:
     raise AssertionError("unreachable")
 
 
-async def probe(server: Server, served: Served, names: list[str], *, curates: bool) -> Found:
-    """Ask the server, and set up `server.extras` and `server.tools_in_prompt`. `names` are the models that it lists.
+async def probe(server: Server, served: Served, names: list[str], *, curates: bool, seconds: float) -> Found:
+    """Ask the server, and set up `server.extras` and `server.tools_in_prompt`. `names` are the models that it lists, and
+    all of it may take so many seconds.
 
     Raises `ConfigError` for a server that cannot be used, `ModelUnavailable` for one that does not answer.
     """
-    return await patiently(lambda: _Probe(server, served, names).run(curates), server)
+    return await patiently(lambda: _Probe(server, served, names).run(curates), server, seconds)
 
 
 class _Probe:
@@ -103,7 +113,7 @@ class _Probe:
         choice = reply.choices[0]
         ids = choice.token_ids is not None and reply.prompt_token_ids is not None
         logprobs = choice.logprobs is not None and choice.logprobs.content is not None
-        counts = bool(reply.usage and reply.usage.prompt_tokens)
+        counts = bool(reply.counts.prompt)
         if not counts and not ids and server.tokenizer is None:
             raise ConfigError(
                 f"the server {server.name} does not count tokens, and rewards and costs need them: {NO_USAGE}"
@@ -236,7 +246,7 @@ def _prompt(reply: Reply) -> int:
     """How many tokens the prompt of an answer had; 0 where the server does not say."""
     if reply.prompt_token_ids is not None:
         return len(reply.prompt_token_ids)
-    return reply.usage.prompt_tokens if reply.usage else 0
+    return reply.counts.prompt or 0
 
 
 def _related(one: str, other: str) -> bool:

@@ -15,6 +15,8 @@ from engine.models.base import NotFinite
 from engine.models.limits.errors import Retryable
 
 SHOWN = 200
+MOST_TOKENS = 1 << 31
+"""No text has so many tokens."""
 
 _BROKEN_LOGPROB = re.compile(rb'"logprob"\s*:\s*(?:NaN|-?Infinity)')
 
@@ -22,14 +24,14 @@ _BROKEN_LOGPROB = re.compile(rb'"logprob"\s*:\s*(?:NaN|-?Infinity)')
 class Call(msgspec.Struct):
     """A function call. OpenAI's `arguments` are JSON text; some servers send the object."""
 
-    name: str = ""
+    name: str | None = None
     arguments: Any = ""
 
 
 class ToolCall(msgspec.Struct):
-    """One of a message's calls."""
+    """One of a message's calls. `function` is None for a call of another kind."""
 
-    function: Call
+    function: Call | None = None
 
 
 class Inner(msgspec.Struct):
@@ -58,7 +60,7 @@ class MessageReply(msgspec.Struct):
     content: str | list[Part] | None = None
     reasoning: str | Thought | None = None
     reasoning_content: str | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: list[ToolCall | None] | None = None
     function_call: Call | None = None
     refusal: str | None = None
 
@@ -85,14 +87,12 @@ class Choice(msgspec.Struct):
     logprobs: LogProbs | None = None
 
 
-class CachedTokens(msgspec.Struct):
-    cached_tokens: int | None = None
+class Counts(msgspec.Struct, frozen=True):
+    """The tokens that a server counts; None where it does not, or where it is no number of tokens."""
 
-
-class UsageReply(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int | None = None
-    prompt_tokens_details: CachedTokens | None = None
+    prompt: int | None = None
+    completion: int | None = None
+    cached: int | None = None
 
 
 class Reply(msgspec.Struct):
@@ -100,8 +100,22 @@ class Reply(msgspec.Struct):
 
     choices: list[Choice]
     model: str | None = None
-    usage: UsageReply | None = None
+    usage: Any = None
     prompt_token_ids: list[int] | None = None
+
+    @property
+    def counts(self) -> Counts:
+        told = self.usage if isinstance(self.usage, dict) else {}
+        details = told.get("prompt_tokens_details")
+        cached = details.get("cached_tokens") if isinstance(details, dict) else None
+        return Counts(_count(told.get("prompt_tokens")), _count(told.get("completion_tokens")), _count(cached))
+
+
+def _count(value: Any) -> int | None:
+    """A number of tokens, which some servers write as 5.0; None for what is none."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST_TOKENS else None
 
 
 _DECODER = msgspec.json.Decoder(Reply)

@@ -20,7 +20,7 @@ def restored(message: MessageReply, *, cut: bool = False) -> str:
     """What the model wrote. `cut`: the answer reached its longest length, so a thought with nothing behind it has no end."""
     content, thought = _content(message.content)
     thought = message.thought or thought
-    calls = [call.function for call in message.tool_calls or ()]
+    calls = [(call.function if call else None) or Call() for call in message.tool_calls or ()]
     calls += [message.function_call] if message.function_call else []
     blocks = [f"<tool_call>\n{_json(call)}\n</tool_call>" for call in calls]
     text = "\n".join([content, *blocks] if content else blocks)
@@ -35,7 +35,7 @@ def _json(call: Call) -> str:
         written = msgspec.json.encode({} if arguments is None else arguments).decode()
     else:
         written = arguments.strip() or "{}"
-    return f'{{"name": {json.dumps(call.name, ensure_ascii=False)}, "arguments": {written}}}'
+    return f'{{"name": {json.dumps(call.name or "", ensure_ascii=False)}, "arguments": {written}}}'
 
 
 def _content(content: str | list[Part] | None) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.core.errors import ConfigError
-from engine.models.base import Message
+from engine.models.base import Message, WrongCompletion
 from engine.models.control import FAMILIES, Control
 from engine.models.reading import json_object
 from engine.models.remote.settings import RemoteSettings
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FILE = "tokenizer.json"
 ENDS = ("tokenizer_config.json", "generation_config.json", "config.json")
 """The files that may name the tokens that end an answer."""
+PADDING = 4096
+"""A model may have so many more embeddings than its tokenizer has tokens; their ids are of no text."""
 
 
 class RemoteTokenizer:
@@ -32,6 +34,7 @@ class RemoteTokenizer:
         self._tokenizer = tokenizer
         special = {number: token for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
         self._ends = ends | set(special)
+        self._most = tokenizer.get_vocab_size() + PADDING
         self.control = Control(token.content for token in special.values()) if special else FAMILIES
 
     def count(self, text: str) -> int:
@@ -43,7 +46,12 @@ class RemoteTokenizer:
         return sum(self.count(message.content) for message in messages)
 
     def text_of(self, ids: Sequence[int], *, ended: bool) -> str:
-        """The text of a completion's ids, without the token that ended it; other special tokens stay."""
+        """The text of a completion's ids, without the token that ended it; other special tokens stay.
+
+        Raises `WrongCompletion` for an id that no model of this tokenizer has.
+        """
+        if (wrong := next((number for number in ids if not 0 <= number < self._most), None)) is not None:
+            raise WrongCompletion(f"the token id {wrong}, which the model's tokenizer does not have")
         if ended and ids and ids[-1] in self._ends:
             ids = ids[:-1]
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))

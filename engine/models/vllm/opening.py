@@ -212,7 +212,8 @@ async def _chats(
         context=settings.context or base.max_model_len or 0,
     )
     stack.push_async_callback(chats.close)
-    found = await probe(chats, Served(base.id), [base.id], curates="curator" in opening.roles)
+    curates = "curator" in opening.roles
+    found = await probe(chats, Served(base.id), [base.id], curates=curates, seconds=settings.answer_seconds)
     opening.emit(Notice("info", found.sentence()))
     if opening.lora_rank and not (found.ids and found.logprobs):
         raise ConfigError(

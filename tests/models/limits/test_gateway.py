@@ -271,6 +271,15 @@ async def test_a_server_that_refuses_everything_pauses_the_run(opened, server, h
     assert sorted(await calls) == list(range(30))
 
 
+async def test_refusals_that_ask_for_no_wait_are_made_again_after_one_and_lose_nothing(opened, server):
+    calling = asyncio.create_task(together(opened(), server, 3))
+    server.fault = Busy("429 Too Many Requests", after=0.0)
+    await asyncio.sleep(1)
+    assert server.asked < 40 and not calling.done()
+    server.fault = None
+    assert sorted(await asyncio.wait_for(calling, 5)) == list(range(3))
+
+
 async def test_who_resumes_the_run_asks_the_server_at_once(opened, server, holds, monkeypatch):
     monkeypatch.setattr(breaker, "FIRST_SECONDS", 60.0)
     gateway = opened()

@@ -164,6 +164,46 @@ async def test_log_probabilities_that_are_no_numbers_end_the_work(server):
             await ask(models)
 
 
+@pytest.mark.parametrize("number", [2**40, -1, 10**6])
+async def test_ids_that_no_model_of_the_tokenizer_has_end_the_work(server, number):
+    async with opened(server) as (models, _):
+        server.script(
+            Answer("yes", choice={"token_ids": [number], "logprobs": {"content": [{"token": "y", "logprob": -1.0}]}})
+        )
+        with pytest.raises(WrongCompletion, match="the model's tokenizer does not have"):
+            await ask(models)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        [],
+        "none",
+        {"prompt_tokens": None, "completion_tokens": None},
+        {"prompt_tokens": -5, "completion_tokens": 1},
+        {"prompt_tokens": 10**18, "completion_tokens": 10**18},
+        {"prompt_tokens": "9", "completion_tokens": True},
+    ],
+)
+async def test_counts_that_are_no_numbers_of_tokens_are_no_counts(server, usage):
+    server.ignores = {"return_token_ids"}
+    async with opened(server) as (models, _):
+        server.script(Answer("yes", extra={"usage": usage}))
+        assert (await ask(models)).usage.completion == models.tokenizer.count("yes") + 1
+    async with opened(server, tokenizer="") as (models, _):
+        server.script(Answer("yes", extra={"usage": usage}))
+        with pytest.raises(ModelUnavailable, match="does not count tokens"):
+            await ask(models)
+
+
+@pytest.mark.parametrize(("cached", "known"), [(-1, None), (10**6, None), (3, 3), (3.0, 3), ("3", None)])
+async def test_a_cached_part_that_cannot_be_is_not_known(server, cached, known):
+    async with opened(server) as (models, _):
+        server.script(Answer("yes", extra={"usage": {"prompt_tokens_details": {"cached_tokens": cached}}}))
+        assert (await ask(models)).usage.cached == known
+
+
 async def test_an_answer_that_was_filtered_or_refused_is_unmeasured(server):
     async with opened(server) as (models, _):
         server.script(Answer("", finish="content_filter"))

@@ -70,3 +70,10 @@ def test_children_inherit_no_secret():
     kept = {"PATH", "HOME", "KEYBOARD", "TOKENIZERS_PARALLELISM", "SSH_AUTH_SOCK"}
     assert set(clean_environment(environment, keys=["NAMED"])) == kept
     assert set(clean_environment(environment, keys=["NAMED"], keep=["HF_TOKEN"])) == kept | {"HF_TOKEN"}
+
+
+def test_a_key_that_json_writes_with_escapes_is_taken_out_too():
+    secrets = Secrets(["sk-a/b.c"])
+    assert secrets.without(b'{"message": "sk\\u002da/b\\u002Ec and \\u0073k-a\\/b.c, \\u00e9"}') == (
+        '{"message": "… and …, \\u00e9"}'.encode()
+    )

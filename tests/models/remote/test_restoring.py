@@ -3,6 +3,7 @@
 import json
 
 import msgspec
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -85,6 +86,15 @@ def test_arguments_may_be_an_object_or_empty():
     text = restored(msgspec.convert({"tool_calls": calls}, MessageReply))
     first, *others = parse_operations(text)
     assert first.skill_name == "a" and [call.function for call in others] == ["look", "look"]
+
+
+@pytest.mark.parametrize(
+    "call", [None, {}, {"function": None}, {"type": "custom", "custom": {}}, {"function": {"name": None}}]
+)
+def test_a_call_without_a_name_is_malformed_and_costs_nothing_else(call):
+    message = msgspec.json.decode(json.dumps({"content": "text", "tool_calls": [call]}), type=MessageReply)
+    text = restored(message)
+    assert text.startswith("text") and [each.kind for each in parse_operations(text)] == ["malformed"]
 
 
 def test_an_answer_that_ends_in_a_thought_is_no_silence():
