@@ -86,7 +86,8 @@ def _group(subject: Subject) -> Iterator[Check]:
     if group is None:
         yield ok("control group", "no limit of memory is set")
         return
-    found = f"{group.path or 'this container'} may use {gigabytes(group.limit)}: the kernel stops or ends processes that take more"
+    whose = group.path or "this container"
+    found = f"{whose} may use {gigabytes(group.limit)}: the kernel stops or ends processes that take more"
     advice = "docker run --memory=… or systemd's MemoryMax and MemoryHigh set the limit; the plan counts with it"
     yield warning("control group", found, advice)
 
