@@ -204,3 +204,12 @@ async def test_what_servers_reported_before_the_last_start_is_not_shown(tmp_path
     async with workbench(run.path) as pilot:
         await until(pilot, "available 40.0")
         assert "12 running" not in on_screen(pilot)
+
+
+async def test_each_server_of_a_log_that_exists_is_shown(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    run.append(SPARK, SERVER, ServerMeasured("http://127.0.0.1:8001/v1", 4))
+    async with workbench(run.path) as pilot:
+        await until(pilot, "available 40.0")
+        servers = pilot.app.view.servers  # type: ignore[attr-defined]
+        assert [*servers] == [SERVER.server, "http://127.0.0.1:8001/v1"]
