@@ -118,6 +118,11 @@ def test_a_figure_of_0_that_is_known_is_0() -> None:
     assert "0 running · 0 waiting" in whole and "KV cache 0%" in whole
 
 
+def test_a_model_that_was_never_called_has_no_line() -> None:
+    whole = shown(view_of(SPARK, ModelsUsed([ModelUse("executor", 1, 20, 3), ModelUse("judge", 0, 0, 0)])))
+    assert "executor 20 in, 3 out" in whole and "judge" not in whole
+
+
 def test_swap_and_pressure_are_shown_when_there_are_any() -> None:
     assert "swap" not in shown(view_of(SPARK)) and "pressure" not in shown(view_of(SPARK))
     strained = MemoryMeasured("x", GIB, GIB, GIB, swap_used=GIB, swap_total=4 * GIB, pressure=0.123)

@@ -31,8 +31,7 @@ def load_base(settings: LocalModelSettings) -> PreTrainedModel:
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.dtype]
     with translated_errors(settings):
         path, options = source_of(settings.weights)
-        model: Any
-        model, found = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             path,
             dtype=dtype,
             trust_remote_code=False,
@@ -40,6 +39,7 @@ def load_base(settings: LocalModelSettings) -> PreTrainedModel:
             ignore_mismatched_sizes=True,  # refused below, by name
             **options,
         )
+    model, found = loaded
     if fault := _fault_of_tensors(found):
         raise unloadable(settings, fault)
     if options:
