@@ -34,19 +34,24 @@ class Measured(msgspec.Struct, frozen=True):
 
 def measured(run: Run) -> Measured:
     """What the log of `run` has last. What this version cannot read is left out."""
-    started = run.tail(1, ["run_started"])
-    after = started[0].id if started else 0
-    servers: dict[str, ServerMeasured] = {}
-    for stored in run.tail(LOOKED_AT, ["server_measured"]):
-        if stored.id > after and isinstance(stored.event, ServerMeasured):
-            servers[stored.event.server] = stored.event
     memory, age = None, None
     for stored in run.tail(1, ["memory_measured"]):
         if isinstance(stored.event, MemoryMeasured):
             memory, age = stored.event, max(0.0, time.time() - stored.at)
     published = [stored.event for stored in run.tail(1, ["adapter_published"])]
     newest = published[0] if published and isinstance(published[0], AdapterPublished) else None
-    return Measured(memory, age, [*servers.values()], newest)
+    return Measured(memory, age, servers_of(run), newest)
+
+
+def servers_of(run: Run, until: int | None = None) -> list[ServerMeasured]:
+    """What each server has reported last, since the last start and up to event `until`."""
+    started = run.tail(1, ["run_started"], until)
+    after = started[0].id if started else 0
+    servers: dict[str, ServerMeasured] = {}
+    for stored in run.tail(LOOKED_AT, ["server_measured"], until):
+        if stored.id > after and isinstance(stored.event, ServerMeasured):
+            servers[stored.event.server] = stored.event
+    return [*servers.values()]
 
 
 def lines(found: Measured | None, used: Sequence[ModelUse] = ()) -> Iterator[str]:

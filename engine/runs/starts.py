@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import tomllib
 
-from engine.config import Config, to_toml
+from engine.config import Config, load_logged, to_toml
 from engine.config.changes import Change, changes
+from engine.core.errors import ConfigError
 from engine.core.events import AnyEvent, Notice, RunStarted
 from engine.runs.directory import Run
 
@@ -31,10 +32,18 @@ def starting(run: Run, config: Config, *, steps: int, done: int) -> list[AnyEven
 
 
 def changed_settings(run: Run, config: Config) -> list[Change]:
-    """The settings in `config` that differ from those of the last start; none before a start. Raises
-    `tomllib.TOMLDecodeError` where those in the log are damaged."""
+    """The settings in `config` that differ from those of the last start; none before a start. A setting that an older
+    version did not have was at its default. Raises `tomllib.TOMLDecodeError` where those in the log are damaged."""
     before = last_settings(run)
-    return [] if before is None else changes(before, to_toml(config))
+    return [] if before is None else changes(_with_defaults(before), to_toml(config))
+
+
+def _with_defaults(settings: str) -> str:
+    """The logged settings, with the defaults of those that they do not have; as they are where they are not understood."""
+    try:
+        return to_toml(load_logged(settings, "the settings of the last start"))
+    except ConfigError:
+        return settings
 
 
 def last_settings(run: Run) -> str | None:

@@ -23,6 +23,7 @@ from textual.worker import Worker
 from engine.jobs.base import JobKind
 from engine.runs.directory import Run
 from engine.runs.log import Stored
+from engine.runs.measured import servers_of
 from engine.runs.status import shown_state
 from engine.skills.repo.layout import layout_of
 from skillos_tui.client.messages import EngineSeen, EventsRead, Notified, RepoRead
@@ -75,15 +76,9 @@ class Tail:
         return last
 
     def _post_newest(self, last: int) -> None:
-        """Post the newest event of each of `FOLDED_NEWEST`. What servers reported before the last start is left out."""
-        started = self.run.tail(1, ["run_started"], last)
-        since = {"server_measured": started[0].id if started else 0}
-        newest = [
-            stored.event
-            for kind in FOLDED_NEWEST
-            for stored in self.run.tail(1, [kind], last)
-            if stored.id > since.get(kind, 0)
-        ]
+        """Post the newest event of each of `FOLDED_NEWEST`, and what each server has reported since the last start."""
+        newest = [stored.event for kind in FOLDED_NEWEST for stored in self.run.tail(1, [kind], last)]
+        newest += servers_of(self.run, last)
         if newest:
             self._post(EventsRead(self.run.path, tuple(newest), False, last))
 

@@ -74,8 +74,9 @@ FOLDED_WHOLE = (
     "notice",
 )
 """Event kinds with few events, which are read from the beginning of the log; of the others the newest are enough."""
-FOLDED_NEWEST = ("memory_measured", "server_measured", "models_used", "adapter_published")
-"""Event kinds of which the newest event replaces those before it; of a log that exists only that one is read."""
+FOLDED_NEWEST = ("memory_measured", "models_used", "adapter_published")
+"""Event kinds of which the newest event replaces those before it; of a log that exists only that one is read. Of
+"server_measured" it is one for each server."""
 FOLDED_RECENT = (*EPISODE_KINDS, "progress")
 """Event kinds with many events; the fold needs those of the last steps."""
 FOLDED_AGAIN = (

@@ -48,7 +48,8 @@ def memory_lines(view: RunView, width: int, height: int) -> list[Line]:
     measured = view.memory
     named = len(view.servers) > 1
     servers = [row for server in [*view.servers.values()][:SERVERS] for row in _server(server, named=named)]
-    used = [_fact("tokens", *_used(view.used.models))] if view.used is not None and view.used.models else []
+    uses = [use for use in view.used.models if use.calls] if view.used is not None else []
+    used = [_fact("tokens", *_used(uses))] if uses else []
     if measured is None:
         return [line("muted:The engine has not measured it yet."), *servers, *used]
     source = _fact("source", f"muted:{clip(measured.source, 200)}")

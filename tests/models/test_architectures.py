@@ -206,6 +206,7 @@ async def test_a_context_that_the_model_cannot_read_is_refused(folders, name):
         ),
         ({"max_position_embeddings": 800, "rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, 800),
         ({"hidden_size": 5}, None),
+        ({"max_position_embeddings": -1}, None),
     ],
 )
 def test_how_much_a_model_can_read_is_in_its_configuration(config, most):
@@ -229,8 +230,16 @@ def test_how_much_a_model_can_read_is_in_its_configuration(config, most):
             {"auto_map": {"AutoConfig": "x.Y", "AutoModelForCausalLM": "x.Y"}, "model_type": "own"},
             "contains custom code",
         ),
+        (
+            {"num_hidden_layers": 3},
+            r"weights lack 9 of the tensors that its config\.json describes, such as model\.layers",
+        ),
+        (
+            {"vocab_size": 700},
+            r"do not fit its config\.json: .*embed_tokens\.weight has the shape \[\d+, 32\] and .*700",
+        ),
     ],
-    ids=["unknown", "no causal model", "wrong type", "code of its own"],
+    ids=["unknown", "no causal model", "wrong type", "code of its own", "missing weights", "other shapes"],
 )
 async def test_files_that_transformers_cannot_use_are_one_sentence(tmp_path, change, why):
     folder = make("llama", tmp_path)
@@ -239,6 +248,21 @@ async def test_files_that_transformers_cannot_use_are_one_sentence(tmp_path, cha
     with pytest.raises(ConfigError, match=why) as raised:
         await open_models(settings(folder), Opening())
     assert str(raised.value).count("\n") == 0
+
+
+def test_a_template_that_leaves_out_the_messages_is_refused(tmp_path):
+    folder = make("llama", tmp_path)
+    (folder / "chat_template.jinja").write_text("{{ bos_token }}<|im_start|>assistant\n")
+    with pytest.raises(ConfigError, match="chat template leaves out what the user says"):
+        load_tokenizer(settings(folder))
+
+
+async def test_an_end_token_that_the_model_does_not_have_is_refused(tmp_path):
+    folder = make("llama", tmp_path)
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "eos_token": "<another>"}))
+    with pytest.raises(ConfigError, match=r"ends an answer with the token (\d+), and the model has \1"):
+        await open_models(settings(folder), Opening())
 
 
 def test_one_base_is_in_memory_for_both_roles(folders, tmp_path):

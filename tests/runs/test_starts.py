@@ -57,6 +57,16 @@ def test_a_run_of_an_earlier_version_has_no_settings_to_compare_with(run: Run) -
     assert isinstance(started, RunStarted) and started.changed == []
 
 
+def test_a_setting_that_the_last_starts_version_did_not_have_was_not_edited(run: Run) -> None:
+    older = to_toml(CONFIG).replace("min_p = 0.0\n", "").partition("[limits]")[0]
+    run.append(RunStarted("train", "pocket", 3, 1, settings=older))
+    [started] = starting(run, CONFIG, steps=3, done=0)
+    assert isinstance(started, RunStarted) and started.changed == []
+    started, notice = start(run, "executor.min_p=0.1")
+    assert isinstance(started, RunStarted) and started.changed == ["executor.min_p"]
+    assert isinstance(notice, Notice) and "executor.min_p was 0.0 and is now 0.1" in notice.message
+
+
 def test_logged_settings_that_are_damaged_are_a_notice_and_no_end_of_the_start(run: Run) -> None:
     run.append(RunStarted("train", "pocket", 3, 1, settings="[[["))
     _, notice = start(run)

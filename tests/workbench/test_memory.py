@@ -118,6 +118,11 @@ def test_a_figure_of_0_that_is_known_is_0() -> None:
     assert "0 running · 0 waiting" in whole and "KV cache 0%" in whole
 
 
+def test_a_model_that_was_never_called_has_no_line() -> None:
+    whole = shown(view_of(SPARK, ModelsUsed([ModelUse("executor", 1, 20, 3), ModelUse("judge", 0, 0, 0)])))
+    assert "executor 20 in, 3 out" in whole and "judge" not in whole
+
+
 def test_swap_and_pressure_are_shown_when_there_are_any() -> None:
     assert "swap" not in shown(view_of(SPARK)) and "pressure" not in shown(view_of(SPARK))
     strained = MemoryMeasured("x", GIB, GIB, GIB, swap_used=GIB, swap_total=4 * GIB, pressure=0.123)
@@ -204,3 +209,12 @@ async def test_what_servers_reported_before_the_last_start_is_not_shown(tmp_path
     async with workbench(run.path) as pilot:
         await until(pilot, "available 40.0")
         assert "12 running" not in on_screen(pilot)
+
+
+async def test_each_server_of_a_log_that_exists_is_shown(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    run.append(SPARK, SERVER, ServerMeasured("http://127.0.0.1:8001/v1", 4))
+    async with workbench(run.path) as pilot:
+        await until(pilot, "available 40.0")
+        servers = pilot.app.view.servers  # type: ignore[attr-defined]
+        assert [*servers] == [SERVER.server, "http://127.0.0.1:8001/v1"]

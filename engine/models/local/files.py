@@ -80,7 +80,7 @@ def _positions(config: Mapping[str, Any]) -> int | None:
     """How many tokens a model can read at once; None where its configuration does not say, or has no limit."""
     inner = config.get("text_config")
     config = {**config, **inner} if isinstance(inner, dict) else config
-    found = next((config[name] for name in POSITIONS if isinstance(config.get(name), int)), None)
+    found = next((size for name in POSITIONS if isinstance(size := config.get(name), int) and size > 0), None)
     scaled = config.get("rope_scaling") or config.get("rope_parameters")
     if found is None or not isinstance(scaled, dict):
         return found

@@ -9,7 +9,7 @@ from transformers.utils import logging as transformers_logging
 
 from engine.core.events import Notice
 from engine.models.base import Opened, Opening
-from engine.models.local.files import check_context
+from engine.models.local.files import check_context, unloadable
 from engine.models.local.loglikelihood import reads_trees
 from engine.models.local.models import LocalModels
 from engine.models.local.settings import LocalModelSettings
@@ -31,6 +31,12 @@ def _load(settings: LocalModelSettings, opening: Opening) -> Opened:
     opening.report("the pocket model" if settings.weights == "pocket" else f"the model {settings.weights}")
     base = load_base(settings)
     context = check_context(settings, base.config.to_dict())
+    tokens = base.get_input_embeddings().num_embeddings
+    if tokenizer.eos_token_id >= tokens:
+        raise unloadable(
+            settings,
+            f"its tokenizer ends an answer with the token {tokenizer.eos_token_id}, and the model has {tokens}",
+        )
     local = LocalModels(
         base,
         tokenizer,

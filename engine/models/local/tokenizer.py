@@ -29,6 +29,8 @@ LOADING_ERRORS = (
     StrictDataclassError,
 )  # fmt: skip
 """What transformers and torch raise for files that they cannot use; `ImportError` where a library for them is missing."""
+SAID = "hello, chat template"
+"""What a chat template must put into a prompt when the user says it."""
 GENERIC = "TokenizersBackend"
 """The class of transformers that is nothing but the file tokenizer.json. Its import needs no torch."""
 
@@ -42,11 +44,13 @@ def load_tokenizer(settings: LocalModelSettings) -> PreTrainedTokenizerBase:
     if not tokenizer.chat_template:
         raise unloadable(settings, NO_TEMPLATE)
     try:
-        tokenizer.apply_chat_template(
-            [{"role": "user", "content": "hello"}], add_generation_prompt=True, tokenize=False
+        prompt = tokenizer.apply_chat_template(
+            [{"role": "user", "content": SAID}], add_generation_prompt=True, tokenize=False
         )
     except (jinja2.TemplateError, ValueError, TypeError) as error:
         raise unloadable(settings, f"its tokenizer's chat template fails: {first_line(error)}") from error
+    if SAID not in str(prompt):
+        raise unloadable(settings, "its tokenizer's chat template leaves out what the user says")
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token

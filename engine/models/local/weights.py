@@ -8,6 +8,7 @@ What cannot be loaded raises `ConfigError` with one sentence, also for what tran
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from engine.models.adapters import WEIGHTS, check_adapter, unloadable_adapter
-from engine.models.local.files import source_of
+from engine.models.local.files import source_of, unloadable
 from engine.models.local.settings import LocalModelSettings
 from engine.models.local.tokenizer import first_line, translated_errors
 
@@ -30,13 +31,33 @@ def load_base(settings: LocalModelSettings) -> PreTrainedModel:
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.dtype]
     with translated_errors(settings):
         path, options = source_of(settings.weights)
-        model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, trust_remote_code=False, **options)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            path,
+            dtype=dtype,
+            trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused below, by name
+            **options,
+        )
+    model, found = loaded
+    if fault := _fault_of_tensors(found):
+        raise unloadable(settings, fault)
     if options:
         _forget_quantisation(model)
-    found = model.generation_config
-    model.generation_config = GenerationConfig(eos_token_id=found.eos_token_id, pad_token_id=found.pad_token_id)
+    named = model.generation_config
+    model.generation_config = GenerationConfig(eos_token_id=named.eos_token_id, pad_token_id=named.pad_token_id)
     with translated_errors(settings, f"model.device={settings.device} cannot be used"):
         return model.to(settings.device).eval()
+
+
+def _fault_of_tensors(found: Mapping[str, Any]) -> str:
+    """What of the model its files do not hold, or in another shape: transformers would give it random numbers."""
+    if wrong := sorted(found["mismatched_keys"]):
+        name, held, wanted = wrong[0]
+        return f"its weights do not fit its config.json: {name} has the shape {[*held]} and should have {[*wanted]}"
+    if missing := sorted(found["missing_keys"]):
+        return f"its weights lack {len(missing)} of the tensors that its config.json describes, such as {missing[0]}"
+    return ""
 
 
 def _forget_quantisation(model: Any) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import engine
 from engine.core.errors import SkillosError
 from engine.system.doctor.base import Check, Subject, Unanswered, ok, problem, unmeasured, warning
+from engine.system.memory.pool import limited_groups
 from engine.system.plan.fit import device_of, doubts, refusal
 from engine.system.plan.machines import gpu_names, machine_of
 from engine.system.plan.planning import plan
@@ -81,13 +82,14 @@ def memory(subject: Subject) -> Iterator[Check]:
 
 
 def _group(subject: Subject) -> Iterator[Check]:
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        text = subject.host.read(path).strip()
-        if text.isdecimal() and 0 < int(text) < 2**60:
-            found = f"this container may use {gigabytes(float(text))}: the kernel ends processes that take more"
-            yield warning("control group", found, "docker run --memory=… sets the limit; the plan counts with it")
-            return
-    yield ok("control group", "no limit of memory is set at its top")
+    group = min(limited_groups(subject.host), key=lambda group: group.limit, default=None)
+    if group is None:
+        yield ok("control group", "no limit of memory is set")
+        return
+    whose = group.path or "this container"
+    found = f"{whose} may use {gigabytes(group.limit)}: the kernel stops or ends processes that take more"
+    advice = "docker run --memory=… or systemd's MemoryMax and MemoryHigh set the limit; the plan counts with it"
+    yield warning("control group", found, advice)
 
 
 def _page_cache(subject: Subject) -> Iterator[Check]:

@@ -6,12 +6,12 @@ pool.available / pool.total
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from engine.system.memory import kernel
-from engine.system.memory.sources import Files
+from engine.system.memory.sources import Texts
 
 CGROUP = "/sys/fs/cgroup"
 MEMINFO = "/proc/meminfo"
@@ -48,7 +48,7 @@ class Group(msgspec.Struct, frozen=True):
     available: int
 
 
-def measure_pool(files: Files) -> Pool:
+def measure_pool(files: Texts) -> Pool:
     """The pool now. Raises nothing."""
     reasons: dict[str, str] = {}
     sizes = kernel.meminfo(_text(files, MEMINFO) or "")
@@ -74,7 +74,7 @@ def measure_pool(files: Files) -> Pool:
     return Pool(source, total, available, host, swap_used, swap_total, pressure, reasons, path)
 
 
-def limited_groups(files: Files) -> Iterator[Group]:
+def limited_groups(files: Texts) -> Iterator[Group]:
     """The control groups of this process that have a limit, of version 1 or 2, from the innermost to the outermost.
 
     Inside a container the path of the group may be the host's, and not exist.
@@ -88,18 +88,20 @@ def limited_groups(files: Files) -> Iterator[Group]:
                 yield group
 
 
-def _version_1(files: Files, root: str, path: str) -> Group | None:
-    return _group(files, root, path, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
+def _version_1(files: Texts, root: str, path: str) -> Group | None:
+    return _group(files, root, path, ["memory.limit_in_bytes"], "memory.usage_in_bytes", "total_")
 
 
-def _version_2(files: Files, root: str, path: str) -> Group | None:
-    return _group(files, root, path, "memory.max", "memory.current", "")
+def _version_2(files: Texts, root: str, path: str) -> Group | None:
+    """Above memory.high the kernel almost stops the group's processes, so it is as much a limit as memory.max."""
+    return _group(files, root, path, ["memory.max", "memory.high"], "memory.current", "")
 
 
-def _group(files: Files, root: str, path: str, limit_file: str, used_file: str, prefix: str) -> Group | None:
+def _group(files: Texts, root: str, path: str, limit_files: Sequence[str], used_file: str, prefix: str) -> Group | None:
     """The group at `path`; None without a limit. What files fill can be taken back, so it counts as available."""
     folder = root + path
-    limit = kernel.number(_text(files, f"{folder}/{limit_file}") or "")
+    limits = [kernel.number(_text(files, f"{folder}/{name}") or "") for name in limit_files]
+    limit = min((limit for limit in limits if limit is not None), default=None)
     used = kernel.number(_text(files, f"{folder}/{used_file}") or "") if limit is not None else None
     if limit is None or limit >= UNLIMITED or used is None:
         return None
@@ -108,7 +110,7 @@ def _group(files: Files, root: str, path: str, limit_file: str, used_file: str, 
     return Group(folder, path, limit, max(0, min(limit, limit - used + cached)))
 
 
-def _text(files: Files, path: str) -> str | None:
+def _text(files: Texts, path: str) -> str | None:
     """The text of a file; None where it cannot be read."""
     try:
         return files.read(path)

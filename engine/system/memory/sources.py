@@ -20,12 +20,16 @@ MAX_BYTES = 65_536
 """The most bytes that are read of a file."""
 
 
-class Files(Protocol):
-    """The files under /proc and /sys. Every method raises `OSError`."""
+class Texts(Protocol):
+    """The texts of files under /proc and /sys."""
 
     def read(self, path: str) -> str:
-        """The text of a file, of a long one the beginning."""
+        """The text of a file, of a long one the beginning. Raises `OSError`."""
         ...
+
+
+class Files(Texts, Protocol):
+    """The files under /proc and /sys. Every method raises `OSError`."""
 
     def names(self, path: str) -> Sequence[str]:
         """The names in a folder."""

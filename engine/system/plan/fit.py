@@ -13,7 +13,7 @@ import psutil
 
 from engine.config import Config
 from engine.jobs.base import JobKind
-from engine.system.plan.machines import THIS, machine_of
+from engine.system.plan.machines import THIS, host_available, machine_of
 from engine.system.plan.parts import Part
 from engine.system.plan.planning import Plan, plan
 from engine.system.plan.text import gigabytes, one_line
@@ -54,7 +54,7 @@ def doubts(config: Config, job: JobKind, folder: Path | None = None) -> list[str
             f"{gigabytes(made.pool)} (skillos-engine plan shows the parts)"
         )
     elif made.fits and made.machine.unified:
-        free, needed = psutil.virtual_memory().available, made.used - made.machine.reserve
+        free, needed = host_available(), made.used - made.machine.reserve
         if free < needed:
             found.append(
                 f"the run may need about {gigabytes(needed)} of memory ({_largest(made)}), and {gigabytes(free)} are "

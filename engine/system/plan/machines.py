@@ -9,18 +9,18 @@ A GPU is found by what its driver shows in /proc, so that nothing heavy is impor
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
 
 from engine.core.errors import ConfigError
 from engine.core.refusals import nearest
+from engine.system.memory.pool import limited_groups, measure_pool
+from engine.system.memory.sources import RealFiles
 from engine.system.plan.figures import Machine, figures
 
 THIS = "this"
 GPUS = Path("/proc/driver/nvidia/gpus")
-GROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def machine_names() -> list[str]:
@@ -39,9 +39,15 @@ def machine_of(name: str, device: str = "cpu") -> Machine:
     return known[name]
 
 
-def host_memory(limits: Iterable[Path] = GROUP_LIMITS) -> int:
-    """Bytes of memory that this process may use: MemTotal, or the limit of its control group where that is less."""
-    return min([psutil.virtual_memory().total, *(limit for path in limits if (limit := _limit(path)))])
+def host_memory() -> int:
+    """Bytes of memory that this process may use: all, or the limit of its control group where that is less."""
+    return min([psutil.virtual_memory().total, *(group.limit for group in limited_groups(RealFiles()))])
+
+
+def host_available() -> int:
+    """Bytes of memory that this process may use at present."""
+    available = measure_pool(RealFiles()).available
+    return int(psutil.virtual_memory().available) if available is None else available
 
 
 def gpu_names(folder: Path = GPUS) -> list[str]:
@@ -77,11 +83,3 @@ def _this(device: str) -> Machine:
             )
         return Machine(f"this machine ({name})", unified=False, memory=0, source=f"no figures of {name} are known here")
     return Machine(f"{processors}, no GPU found", unified=False, memory=0, source="no GPU is visible")
-
-
-def _limit(path: Path) -> int | None:
-    try:
-        text = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        return None
-    return int(text) if text.isdecimal() and int(text) else None

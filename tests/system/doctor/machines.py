@@ -33,7 +33,12 @@ H100 = {
     "proc/meminfo": f"MemTotal: {2000 * GIB} kB\nCached: {1000 * GIB} kB\n",
     "dev/nvidia0": "",
 }
-CONTAINER = {"proc/meminfo": f"MemTotal: {64 * GIB} kB\n", "sys/fs/cgroup/memory.max": f"{4 * 2**30}\n"}
+CONTAINER = {
+    "proc/meminfo": f"MemTotal: {64 * GIB} kB\n",
+    "proc/self/cgroup": "0::/\n",
+    "sys/fs/cgroup/memory.max": f"{4 * 2**30}\n",
+    "sys/fs/cgroup/memory.current": "1000\n",
+}
 
 
 def host(folder, files=(), *, processor="aarch64", environment=(), commands=(), pages=(), versions=VERSIONS):

@@ -65,6 +65,13 @@ def test_of_nested_groups_the_one_with_the_least_left_is_the_pool():
     assert (pool.total, pool.available) == (16 * GIB, GIB)
 
 
+@pytest.mark.parametrize("most", ["max", str(9 * GIB)])
+def test_the_bound_above_which_a_group_is_slowed_down_is_its_limit(most):
+    files = {"/proc/self/cgroup": "0::/", f"{CGROUP_2}/memory.max": most, f"{CGROUP_2}/memory.current": str(3 * GIB)}
+    pool = measure_pool(Files({**host(64 * GIB, 40 * GIB), **files, f"{CGROUP_2}/memory.high": str(4 * GIB)}))
+    assert (pool.total, pool.available) == (4 * GIB, GIB)
+
+
 def test_a_limit_over_the_host_s_memory_and_none_at_all_change_nothing():
     unlimited = {
         "/proc/self/cgroup": "4:memory:/\n",

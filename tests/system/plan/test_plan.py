@@ -11,9 +11,10 @@ from engine.jobs.registry import JOBS
 from engine.system.plan import lines, machine_names, machine_of, one_line, plan
 from engine.system.plan.figures import figures
 from engine.system.plan.fit import doubts, refusal
-from engine.system.plan.machines import gpu_names, host_memory
+from engine.system.plan.machines import gpu_names, host_available, host_memory
 from engine.system.preflight import check
 from tests.cli.shell import shell
+from tests.system.memory.constructed import Files, host
 
 TRAIN = JOBS.load("train")
 GIB = 2**30
@@ -204,10 +205,15 @@ def test_a_run_that_may_not_fit_is_doubted_with_figures(monkeypatch):
     check(config, "train")
 
 
-def test_a_control_groups_limit_is_the_memory_that_counts(tmp_path):
-    (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "v1").write_text(f"{2 * GIB}\n")
-    assert host_memory([tmp_path / "memory.max", tmp_path / "v1", tmp_path / "absent"]) == 2 * GIB
+def test_a_control_groups_limit_is_the_memory_that_counts(monkeypatch):
+    files = {
+        **host(64 * GIB, GIB // 2),
+        "/proc/self/cgroup": "0::/user.slice/app.scope\n",
+        "/sys/fs/cgroup/user.slice/app.scope/memory.max": f"{2 * GIB}\n",
+        "/sys/fs/cgroup/user.slice/app.scope/memory.current": "0\n",
+    }
+    monkeypatch.setattr("engine.system.plan.machines.RealFiles", lambda: Files(files))
+    assert host_memory() == 2 * GIB and host_available() == GIB // 2
 
 
 def test_gpus_are_found_by_what_their_driver_shows(tmp_path):
