@@ -118,11 +118,12 @@ def test_the_build_is_pinned_with_all_that_it_needs() -> None:
 
 
 PYTEST = "-m pytest -n 2 --dist worksteal"
+SMOL = "-m pytest -m smol -rs tests/smol"
 
 
 def commands() -> list[str]:
     """The README's install commands."""
-    return re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
+    return re.findall(r"^python3 -m venv \.venv .*$", README, re.MULTILINE)
 
 
 def test_both_commands_install_with_the_constraints_in_a_new_environment() -> None:
@@ -167,7 +168,7 @@ def run_ci(checkout: Path, code: int = 0) -> tuple[int, list[str]]:
 def test_ci_runs_what_the_readme_says_word_for_word(checkout: Path) -> None:
     code, calls = run_ci(checkout)
     assert code == 0
-    assert " && ".join(calls) == commands()[1].replace("'", "")
+    assert " && ".join(calls) == commands()[1].replace("'", "") + f" && .venv/bin/python {SMOL}"
     assert not (checkout / ".venv").exists()
 
 
@@ -177,6 +178,7 @@ def test_ci_follows_a_readme_that_says_something_else(checkout: Path) -> None:
     assert run_ci(checkout)[1][1:] == [
         ".venv/bin/pip install -c constraints.txt --pre .[test]",
         f".venv/bin/python -X dev {PYTEST}",
+        f".venv/bin/python {SMOL}",
     ]
 
 

@@ -135,9 +135,9 @@ def test_the_executors_prompt_where_actions_are_listed_byte_for_byte(name, expec
 
 
 def test_unknown_prompts_are_refused_with_the_names_of_those_there_are():
-    with pytest.raises(ConfigError, match="pocket, standard; an installed package's are named package:folder"):
+    with pytest.raises(ConfigError, match="pocket, smol, standard; an installed package's are named package:folder"):
         Prompts.load("nope")
-    assert prompt_names() == ["pocket", "standard"]
+    assert prompt_names() == ["pocket", "smol", "standard"]
 
 
 # Another package's prompts

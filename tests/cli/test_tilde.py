@@ -26,6 +26,7 @@ from tests.environments.alfworld_games import write_packed
 PATHLIKE = re.compile(r"\b(path|dir|directory|folder|file|zip|checkout|games|repo|repository|run)\b", re.IGNORECASE)
 NO_PATHS = {
     "profile",
+    "model",  # a name or a path, which `models` expands itself
     "of_run",
     "ref",
     "commit",
