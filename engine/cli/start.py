@@ -138,9 +138,9 @@ def _start(job: JobKind, options: argparse.Namespace) -> int:
     """
     config, repo = absolute(_config(job, options)), None if job.forks else kept_path(options.repo)
     check(config, job.name)
-    note(summary(config, job))
     with _run_for(options.run, job.name, config, repo) as run:
         seen = run.last_id()
+        note(summary(config, job))
         if notice := supervisor.copy_notice(run):
             note(f"note: {notice}")
         for doubt in doubts(config, job, run.path):
