@@ -3,7 +3,7 @@
 import pytest
 from rich.cells import cell_len
 
-from engine.config import ConfigError, load_config, load_file, load_profile, note_of, parse, to_toml
+from engine.config import ConfigError, load_config, load_file, load_profile, parse, to_toml
 from engine.core.events import Progress, RunStarted
 from engine.runs.directory import Run
 from skillos_tui.model.view import RunView
@@ -17,9 +17,9 @@ def test_it_is_kept_where_a_profile_has_one_and_older_configurations_have_none(t
     config = load_profile("smol")
     assert config.note.startswith("not learning: ")
     (tmp_path / "config.toml").write_text(to_toml(config))
-    assert load_file(tmp_path / "config.toml") == config and note_of(to_toml(config)) == config.note
+    assert load_file(tmp_path / "config.toml") == config
     pocket = load_profile("pocket")
-    assert pocket.note == "" and "note" not in to_toml(pocket) and note_of(to_toml(pocket)) == ""
+    assert pocket.note == "" and "note" not in to_toml(pocket)
 
 
 def test_a_file_over_a_profile_may_have_another(tmp_path):
@@ -31,11 +31,6 @@ def test_a_file_over_a_profile_may_have_another(tmp_path):
 def test_what_a_screen_cannot_show_is_refused(note):
     with pytest.raises(ConfigError, match=r"note = .* is not one line of text"):
         parse(f'profile = "pocket"\nnote = {note}\n')
-
-
-@pytest.mark.parametrize("text", [None, "", "note = 3", "note = ", "a = " + "[" * 5000, f'note = "{"x" * 300}"'])
-def test_a_log_that_has_no_readable_note_shows_none(text):
-    assert note_of(text) == ""
 
 
 def test_it_is_no_setting():
@@ -57,8 +52,7 @@ def test_the_status_of_a_run_has_it(tmp_path):
 def test_the_state_line_has_it_at_every_width(width, shown, phase):
     view = RunView()
     view.identify("train", None)
-    settings = to_toml(load_profile("smol"))
-    view.fold(RunStarted(run_kind="train", profile="smol", steps=2, pid=1, settings=settings))
+    view.fold(RunStarted(run_kind="train", profile="smol", steps=2, pid=1, note=load_profile("smol").note))
     view.fold(Progress(phase, "the model smol-curator", 3, 12, "episodes", 60.0))
     line = "".join(text for text, _ in state_line(view, "running", NAME, 0, width).spans)
     assert shown in line and cell_len(line) <= width

@@ -14,7 +14,6 @@ A gate of `review.gates`, and a kind of run, that has settings has a section of 
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -64,7 +63,6 @@ __all__ = [
     "load_file",
     "load_logged",
     "load_profile",
-    "note_of",
     "parse",
     "profiles",
     "to_tables",
@@ -259,15 +257,6 @@ def to_tables(config: Config) -> dict[str, Any]:
     if not tables["note"]:
         del tables["note"]
     return tables | more
-
-
-def note_of(text: str | None) -> str:
-    """The note of a configuration in TOML, such as a run logs; "" where it has none, or cannot be read."""
-    try:
-        note = tomllib.loads(text or "").get("note", "")
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return ""
-    return note if isinstance(note, str) and len(note) <= MAX_NOTE else ""
 
 
 # Layers

@@ -43,7 +43,7 @@ class RunStarted(Event, frozen=True):
     """An engine process began (or resumed) the run's work. `run_kind` is a name in `engine.jobs.registry.JOBS`.
 
     `settings` is the resolved configuration as TOML, which is in force until the next start; None in older logs. `changed`
-    names the settings ("training.steps") that differ from those of the start before.
+    names the settings ("training.steps") that differ from those of the start before. `note` is that of the configuration.
     """
 
     run_kind: str
@@ -53,6 +53,7 @@ class RunStarted(Event, frozen=True):
     resumed_from: int = 0
     settings: str | None = None
     changed: list[str] = []
+    note: str = ""
 
 
 class StateChanged(Event, frozen=True):

@@ -111,3 +111,14 @@ def money(amount: float) -> str:
 def counted(count: int, what: str) -> str:
     """`count` with its noun: "1 edit", "2 edits", "1,200 edits"."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+NOT_KNOWN = "n/a"
+
+
+def size(count: int | None) -> str:
+    """Bytes in MiB or GiB; "n/a" where they are not known."""
+    if count is None:
+        return NOT_KNOWN
+    mebibytes = count / 2**20
+    return f"{mebibytes / 1024:.1f} GiB" if mebibytes >= 1024 else f"{mebibytes:.0f} MiB"

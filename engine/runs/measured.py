@@ -13,13 +13,12 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from engine.core.events import AdapterPublished, MemoryMeasured, ModelUse, ServerMeasured
-from engine.core.text import printable
+from engine.core.text import NOT_KNOWN, printable, size
 from engine.runs.directory import Run
 from engine.runs.text import use_line
 
 LOOKED_AT = 32
 """How many of the newest reports of servers are looked through."""
-NOT_KNOWN = "n/a"
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -119,11 +118,3 @@ def _server(server: ServerMeasured) -> str:
         ("{:,.0f} tokens/s of prompts", server.prompt_rate),
     ]
     return ", ".join(form.format(value) for form, value in parts if value is not None) or "it reports nothing of itself"
-
-
-def size(count: int | None) -> str:
-    """Bytes in MiB or GiB; "n/a" where they are not known."""
-    if count is None:
-        return NOT_KNOWN
-    mebibytes = count / 2**20
-    return f"{mebibytes / 1024:.1f} GiB" if mebibytes >= 1024 else f"{mebibytes:.0f} MiB"

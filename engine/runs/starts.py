@@ -27,7 +27,7 @@ def starting(run: Run, config: Config, *, steps: int, done: int) -> list[AnyEven
     except tomllib.TOMLDecodeError as error:
         changed, notice = [], f"the settings of the last start are damaged in the log, and cannot be compared: {error}"
     keys = [change.key for change in changed]
-    started = RunStarted(run.kind, config.profile, steps, os.getpid(), done, to_toml(config), keys)
+    started = RunStarted(run.kind, config.profile, steps, os.getpid(), done, to_toml(config), keys, config.note)
     return [started, Notice("warning", notice)] if notice else [started]
 
 

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.config import note_of
 from engine.core.edit import OPEN, Edit, NotAllowed
 from engine.core.events import (
     AdapterPublished,
@@ -271,7 +270,7 @@ class RunView:
         return rates
 
     def _run_started(self, event: RunStarted) -> set[Part]:
-        self.profile, self.planned, self.note = event.profile, event.steps, note_of(event.settings)
+        self.profile, self.planned, self.note = event.profile, event.steps, event.note
         self.state, self.reason, self.step = "running", "", event.resumed_from
         for table in (self.steps, self.updates, self.outcomes):
             for step in [step for step in table if step > event.resumed_from]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from engine.core.events import GpuMemory, MemoryMeasured, ModelUse, ProcessMemory, ServerMeasured
-from engine.runs.measured import NOT_KNOWN, size
+from engine.core.text import NOT_KNOWN, size
 from skillos_tui.model.view import RunView
 from skillos_tui.render.text import Line, clip, line, short, widest
 from skillos_tui.widgets.pane import Pane

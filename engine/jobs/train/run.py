@@ -97,7 +97,7 @@ class TrainRun:
         self._control = job.control
         self._emit = LossWarnings(job.writer.emit)
         self._measuring = Measuring(job, self._emit, measure, self._report)
-        self._context: RolloutContext  # from `_load` on
+        self._context: RolloutContext  # from `_take` on
         self._held_out: RolloutContext  # the same over the held-out source
         self._groups: Callable[[int], list[Group]]  # of a step
         self._proposals: Proposals  # from `work` on
@@ -111,13 +111,15 @@ class TrainRun:
         newest = await asyncio.to_thread(checkpoints.latest, self._run.checkpoints)
         for why in await asyncio.to_thread(checkpoints.damaged, self._run.checkpoints):
             self._writer.emit(Notice("warning", why))
+        evaluated = bool(self._config.training.evaluate_every)
+        sources = await asyncio.to_thread(loading.load_sources, self._config, self._report, held_out=evaluated)
         async with loading.open_models(self._config, loading.opening_of(self._job, None, self._report)) as opened:
-            await self._train(opened, newest)
+            await asyncio.to_thread(self._take, opened, *sources)
+            await self._train(newest)
 
-    async def _train(self, opened: Opened, newest: tuple[int, Path] | None) -> None:
-        """Train with the models, from the checkpoint `newest`. Raises `NotTrainable`."""
+    async def _train(self, newest: tuple[int, Path] | None) -> None:
+        """Train from the checkpoint `newest`."""
         done = newest[0] if newest else 0
-        await asyncio.to_thread(self._load, opened)
         self._control.running(f"from the checkpoint of step {done}" if newest else "")
         if found := departures(self._config):
             self._writer.emit(
@@ -139,10 +141,8 @@ class TrainRun:
         """Emit what is loaded now."""
         self._writer.emit(Progress("loading", what))
 
-    def _load(self, opened: Opened) -> None:
-        """Load the task sources; the curator of the models is untrained. Raises `NotTrainable`."""
-        evaluated = bool(self._config.training.evaluate_every)
-        source, held_out = loading.load_sources(self._config, self._report, held_out=evaluated)
+    def _take(self, opened: Opened, source: TaskSource, held_out: TaskSource) -> None:
+        """Take the models, whose curator is untrained, and the task sources. Raises `NotTrainable`."""
         self._groups = draws(self._config, source)
         self._base, sink = opened.for_training()
         self._sink = StoppableSink(sink, self._control)
