@@ -88,13 +88,15 @@ def status(run: Run) -> Status:
     state, ended, edits = run.state(), run.read_ended(), run.edit_states()
     summaries = [row.data for row in ended.values if isinstance(row.data, StepEnded)]
     profile, steps = (state.profile, state.steps) if state.profile else _planned(run)
+    shown = shown_state(run)
+    paused = shown == "interrupted" and state.state == "paused" and bool(state.reason)
     return Status(
         run=run.id,
         path=str(run.path),
         kind=run.kind,
         profile=profile,
-        state=shown_state(run),
-        reason=state.reason,
+        state=shown,
+        reason=f"while it was paused: {state.reason}" if paused else state.reason,
         step=state.step,
         steps=steps,
         ended=summaries,

@@ -53,6 +53,13 @@ def test_a_step_says_why_its_update_was_skipped_unless_a_resume_took_that_back(r
     assert list(updates(run)) == [1, 2]
 
 
+def test_what_an_interrupted_run_waited_for_is_in_the_past(run: Run) -> None:
+    run.append(RunStarted("train", "pocket", 3, 1), StateChanged("paused", "the server is down"))
+    with run.lock():
+        assert (status(run).state, status(run).reason) == ("paused", "the server is down")
+    assert (status(run).state, status(run).reason) == ("interrupted", "while it was paused: the server is down")
+
+
 def test_a_run_that_no_engine_has_started_shows_what_is_planned(run: Run) -> None:
     shown = status(run)
     assert (shown.state, shown.profile, shown.step, shown.steps) == ("starting", "pocket", 0, 3)
