@@ -16,6 +16,7 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import accumulate, takewhile, zip_longest
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -24,7 +25,7 @@ from transformers import DynamicCache, PreTrainedTokenizerBase
 
 QUESTIONS_AT_ONCE = 8  # more are not faster on a CPU: each forward pass copies the cache of all
 TOKENS_AT_ONCE = 1024
-SAME = {torch.float32: 1e-3}
+SAME = MappingProxyType({torch.float32: 1e-3})
 """How far the scores of both ways may differ in a model that reads trees; `SAME_ROUNDED` for types that round more."""
 SAME_ROUNDED = 0.2
 

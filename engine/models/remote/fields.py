@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -33,16 +34,18 @@ _UNKNOWN = re.compile(
     re.IGNORECASE,
 )
 
-EFFECTS = {
-    "temperature": "answers are drawn at the server's own temperature",
-    "top_p": "top_p has no effect",
-    "top_k": "top_k has no effect",
-    "min_p": "min_p has no effect",
-    "seed": "a repeated run draws other answers",
-    "stop": "answers do not end at the texts of stop; what follows them is cut off here",
-    "chat_template_kwargs": "thinking cannot be switched on or off",
-    "response_format": "answers are not bound to their JSON schema, and are checked here",
-}
+EFFECTS = MappingProxyType(
+    {
+        "temperature": "answers are drawn at the server's own temperature",
+        "top_p": "top_p has no effect",
+        "top_k": "top_k has no effect",
+        "min_p": "min_p has no effect",
+        "seed": "a repeated run draws other answers",
+        "stop": "answers do not end at the texts of stop; what follows them is cut off here",
+        "chat_template_kwargs": "thinking cannot be switched on or off",
+        "response_format": "answers are not bound to their JSON schema, and are checked here",
+    }
+)
 
 
 class Extras:

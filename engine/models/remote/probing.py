@@ -36,7 +36,7 @@ SCHEMA_TOKENS = 5
 """A tool adds more tokens than this to a prompt that shows it."""
 HOT = (2.0, 1.0)
 """Temperatures at which two draws of a model differ; some servers take no more than 1."""
-DRAWS = [Message("user", "Write eight random words.")]
+DRAWS = (Message("user", "Write eight random words."),)
 
 
 class Found(msgspec.Struct, frozen=True):

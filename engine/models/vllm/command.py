@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from engine.core.errors import ConfigError
 from engine.models.remote.keys import clean_environment
@@ -25,23 +26,25 @@ RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """The limits of a LoRA rank that vLLM takes."""
 ADAPTERS = 3
 """How many adapters a server holds: the present one, the next one, and the one that requests in work still use."""
-OURS = {
-    "--model": "model.weights",
-    "--host": "the address 127.0.0.1",
-    "--port": "model.port",
-    "--dtype": "model.dtype",
-    "--max-model-len": "model.context",
-    "--served-model-name": "the engine",
-    "--quantization": "model.quantization",
-    "-q": "model.quantization",
-    "--kv-cache-memory-bytes": "model.kv_cache_gib",
-    "--max-lora-rank": "training.lora_rank",
-    "--enable-lora": "the engine",
-    "--max-loras": "the engine",
-    "--tool-call-parser": "model.tool_parser",
-    "--api-key": "the engine",
-    "--logprobs-mode": "the engine, which needs raw_logprobs",
-}
+OURS = MappingProxyType(
+    {
+        "--model": "model.weights",
+        "--host": "the address 127.0.0.1",
+        "--port": "model.port",
+        "--dtype": "model.dtype",
+        "--max-model-len": "model.context",
+        "--served-model-name": "the engine",
+        "--quantization": "model.quantization",
+        "-q": "model.quantization",
+        "--kv-cache-memory-bytes": "model.kv_cache_gib",
+        "--max-lora-rank": "training.lora_rank",
+        "--enable-lora": "the engine",
+        "--max-loras": "the engine",
+        "--tool-call-parser": "model.tool_parser",
+        "--api-key": "the engine",
+        "--logprobs-mode": "the engine, which needs raw_logprobs",
+    }
+)
 """Arguments that have a setting, or that the engine's contract fixes."""
 UNUSED_SHARE = "0.05"
 """The share of a GPU's memory that must be free at the start. vLLM uses it for no more than that where the size of the

@@ -13,6 +13,7 @@ import math
 import re
 import time
 from collections.abc import Callable
+from types import MappingProxyType
 
 import msgspec
 
@@ -40,15 +41,17 @@ class Sample(msgspec.Struct, frozen=True):
     prefix_hits: float | None = None
 
 
-NAMES = {
-    "running": "vllm:num_requests_running",
-    "waiting": "vllm:num_requests_waiting",
-    "kv_cache": "vllm:kv_cache_usage_perc",
-    "prompt_tokens": "vllm:prompt_tokens_total",
-    "generation_tokens": "vllm:generation_tokens_total",
-    "prefix_queries": "vllm:prefix_cache_queries_total",
-    "prefix_hits": "vllm:prefix_cache_hits_total",
-}
+NAMES = MappingProxyType(
+    {
+        "running": "vllm:num_requests_running",
+        "waiting": "vllm:num_requests_waiting",
+        "kv_cache": "vllm:kv_cache_usage_perc",
+        "prompt_tokens": "vllm:prompt_tokens_total",
+        "generation_tokens": "vllm:generation_tokens_total",
+        "prefix_queries": "vllm:prefix_cache_queries_total",
+        "prefix_hits": "vllm:prefix_cache_hits_total",
+    }
+)
 GAUGE_OF_ENGINES = ("kv_cache",)
 """Shares: of several engines the largest counts. All else is added up."""
 

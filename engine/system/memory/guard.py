@@ -15,6 +15,7 @@ Nothing can be held during an update or while models are loaded: the guard then 
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MappingProxyType
 
 from engine.core.events import AnyEvent, Notice, Progress, StateChanged, StepEnded, StepStarted, UpdateMade
 from engine.core.holds import Holds
@@ -34,7 +35,7 @@ SOON_SECONDS = 120.0
 NOTICE_SECONDS = 300.0
 NOTICE_AGAIN_SECONDS = 3600.0
 """When a hold that does not end is reported as a notice, and how often again."""
-UNHELD = {"update": "the update", "loading": "loading the models"}
+UNHELD = MappingProxyType({"update": "the update", "loading": "loading the models"})
 """Phases that do not ask models, and so cannot be held."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ from engine.core.parts import kind_of
 from engine.models.settings import ModelSettings
 from engine.system.plan.shapes import quantized_bytes
 
-BYTES = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "auto": 2.0}
+BYTES = MappingProxyType({"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "auto": 2.0})
 GIB = 2**30
 LOCAL = ("", "localhost", "127.0.0.1", "::1")
 

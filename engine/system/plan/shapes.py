@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -21,7 +22,9 @@ from engine.models.catalogue.store import path_of
 from engine.models.reading import json_object, numbers_in
 from engine.system.plan.figures import figures
 
-QUANTIZED = {"fp8": 1.0, "int8": 1.0, "nvfp4": 0.5625, "awq": 0.53, "gptq": 0.53, "bitsandbytes": 0.53}
+QUANTIZED = MappingProxyType(
+    {"fp8": 1.0, "int8": 1.0, "nvfp4": 0.5625, "awq": 0.53, "gptq": 0.53, "bitsandbytes": 0.53}
+)
 """Bytes a weight of the linear layers, scales included, by a part of the quantization's or the model's name."""
 PUBLISHED = "published figures"
 
