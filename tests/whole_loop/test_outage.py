@@ -66,8 +66,7 @@ def paused(run):
     return wait_until(lambda: run.state().state == "paused" and run.state().reason)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seconds", [3, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [8, pytest.param(30, marks=pytest.mark.slow)])
 def test_an_outage_in_the_middle_of_an_episode_pauses_the_run_and_loses_no_position(begin, server, place, seconds):
     process = begin("executor.deadline_seconds=2")  # less than the outage: a pause does not count
     run = opened(place)
