@@ -50,13 +50,17 @@ class Veto(msgspec.Struct, frozen=True):
 
 
 class RewardBreakdown(msgspec.Struct, frozen=True):
-    """The composite reward r and its four parts, of a rollout or averaged over a step; None is unmeasured."""
+    """The composite reward r and its parts, of a rollout or averaged over a step; None is unmeasured.
+
+    `r_human` is what people's decisions on the rollout's edits are worth; where there is none, r is the sum of the others.
+    """
 
     r: float | None
     r_task: float | None
     r_fc: float | None
     r_cnt: float | None
     r_comp: float | None
+    r_human: float | None = None
 
 
 class ProcessMemory(msgspec.Struct, frozen=True):
@@ -96,3 +100,46 @@ class ModelUse(msgspec.Struct, frozen=True):
     cost: float | None = None
     seconds: float = 0.0
     unmeasured: int = 0
+
+
+class JudgedTwice(msgspec.Struct, frozen=True):
+    """How many decisions have this score of the judge and this one of the rubric beside it, each in [0, 1]."""
+
+    judge: float
+    check: float
+    decisions: int
+
+
+class SamplerRatio(msgspec.Struct, frozen=True):
+    """How far the trainer's probabilities of the sampled tokens are from those that the sampler reported.
+
+    The ratio of a token is p_trainer / p_sampler at temperature 1, before the update. `mean` and `p99` (its 99th percentile)
+    are over the `tokens` that are trained on, and `outside` is the share of them whose ratio is outside [0.9, 1.1].
+    """
+
+    mean: float
+    p99: float
+    outside: float
+    tokens: int
+
+
+class Alarm(msgspec.Struct, frozen=True):
+    """Something in a step's numbers that a person should look at. `name` is a name in `engine.training.alarms`, `message`
+    says what was found, with its figures, and `advice` what to do. `pauses`: the run is paused for it."""
+
+    name: str
+    message: str
+    advice: str
+    pauses: bool = False
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One result of a preflight. `name` is what is checked ("curator", "disk"), `message` what was found and what to do.
+
+    `status`: "fail" stops a run, unless its name is overridden. `seconds` is how long the check took.
+    """
+
+    name: str
+    status: Literal["pass", "warn", "fail"]
+    message: str
+    seconds: float = 0.0
