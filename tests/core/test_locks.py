@@ -41,7 +41,10 @@ def test_a_lock_is_held_while_its_process_lives_and_free_once_it_is_killed(path:
 
 
 def test_a_holder_in_another_pid_namespace_is_a_holder(path: Path) -> None:
-    with holder(path, "unshare", "-rpf", "--mount-proc") as process:
+    elsewhere = ("unshare", "-rpf", "--mount-proc")
+    if (tried := subprocess.run([*elsewhere, "true"], capture_output=True, text=True)).returncode:
+        pytest.skip(f"this machine makes no namespace of processes: {tried.stderr.strip()}")
+    with holder(path, *elsewhere) as process:
         assert lock_state(path).held
         process.kill()
 
