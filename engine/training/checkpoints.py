@@ -29,7 +29,7 @@ from engine.models.adapters import WEIGHTS
 from engine.runs.errors import RunError, WriteFailed
 
 PARTIAL = ".partial"
-NEEDED = (WEIGHTS, "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
+NEEDED = (WEIGHTS, "optimizer.pt", "rng_state.pth", "trainer_state.json")
 TORCH_FILES = (".pt", ".pth")
 UNREADABLE = (
     OSError,
