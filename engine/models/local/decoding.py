@@ -30,6 +30,8 @@ from engine.models.local.stopping import stopped
 
 TOKENS_AT_ONCE = 1024
 """How many tokens of prompts one forward pass reads. It bounds the memory of its mask and activations."""
+AHEAD = 256
+"""The most tokens of an answer for which memory is allocated before they are drawn."""
 WORTH_COPYING = 16
 """The fewest tokens that two prompts must begin with for one to be copied from the other."""
 
@@ -54,6 +56,16 @@ class _Row(msgspec.Struct, eq=False):
     read: int = 0
     ids: list[int] = []
     logprobs: list[float] = []
+
+    @property
+    def unread(self) -> int:
+        """How many tokens of its prompt are not read yet."""
+        return len(self.asked.prompt) - self.read
+
+    @property
+    def tokens(self) -> list[int]:
+        """What its slot holds before its last token is read."""
+        return [*self.asked.prompt, *self.ids[:-1]]
 
     @property
     def length(self) -> int:
@@ -124,7 +136,8 @@ class Decoder:
             row = self._rows[index]
             if self._has_ended(row):
                 ended.append((row.asked, self._drawn(row)))
-                self._held[index] = [*row.asked.prompt, *row.ids[:-1]]
+                self._held[index] = row.tokens
+                self._held[len(self._rows) - 1] = self._rows[-1].tokens
                 self._exchange(index, len(self._rows) - 1)
                 self._rows[index] = self._rows[-1]
                 del self._rows[-1]
@@ -161,7 +174,10 @@ class Decoder:
                 )
                 if same >= WORTH_COPYING:
                     leaders[index], row.read = best, same
-        order = sorted(range(len(rows)), key=lambda index: (index in leaders, index not in found))
+        order = sorted(range(len(rows)), key=lambda index: (index in leaders, index not in found, rows[index].unread))
+        self._slots.reserve(
+            first + len(rows), max(len(row.asked.prompt) + min(row.asked.max_tokens, AHEAD) for row in rows)
+        )
         self._seat([found.get(index) for index in order], first)
         self._rows += [rows[index] for index in order]
         leading = len(rows) - len(leaders)
@@ -199,12 +215,13 @@ class Decoder:
     def _exchange(self, one: int, other: int) -> None:
         if one != other:
             self._held[one], self._held[other] = self._held[other], self._held[one]
-            self._slots.swap(one, other)
+            longest = max(len(self._held[one]), len(self._held[other]))
+            self._slots.swap(one, other, longest)
 
     def _read_prompts(self, first: int, rows: Sequence[_Row]) -> torch.Tensor:
         """Read what is left of the prompts of rows in the slots from `first` on; `[row, token]` logits of their ends."""
         logits = []
-        for start, end in _parts([len(row.asked.prompt) - row.read for row in rows]):
+        for start, end in _parts([row.unread for row in rows]):
             part = rows[start:end]
             tails = [row.asked.prompt[row.read :] for row in part]
             starts = [row.read for row in part]

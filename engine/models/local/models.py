@@ -42,6 +42,7 @@ from engine.models.local.batching import HOLD_SECONDS, Answered, Batch, Batcher,
 from engine.models.local.chat import ChatTemplate
 from engine.models.local.choosing import Options
 from engine.models.local.decoding import Asked, Decoder
+from engine.models.local.merging import mergeable, merged
 from engine.models.local.sampling import Drawn, generate
 from engine.models.local.weights import differences, end_tokens, put_adapter
 
@@ -209,9 +210,8 @@ class LocalModels:
         memory left for a batch of so many rows."""
         training = self.network.training
         self.network.eval()
-        off = not model.adapter and hasattr(self.network, "disable_adapter")
         try:
-            with self.network.disable_adapter() if off else nullcontext():
+            with self._with_adapter() if model.adapter else self._without_adapter():
                 yield
         except (RuntimeError, MemoryError) as error:
             if not _out_of_memory(error):
@@ -222,6 +222,14 @@ class LocalModels:
             ) from error
         finally:
             self.network.train(training)
+
+    def _with_adapter(self) -> AbstractContextManager[None]:
+        adapted = hasattr(self.network, "peft_config")
+        return merged(self.network) if adapted and mergeable(self.network) else nullcontext()
+
+    def _without_adapter(self) -> AbstractContextManager[None]:
+        adapted = hasattr(self.network, "peft_config")
+        return self.network.disable_adapter() if adapted else nullcontext()
 
 
 class _Decoding:

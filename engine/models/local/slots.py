@@ -3,7 +3,7 @@
     slots = Slots(layers=3)
     slots.place(first, columns, width)         # the next forward pass reads rows of slots first, first + 1, …
     network(input_ids=…, past_key_values=slots, …)
-    slots.swap(2, 5); slots.copy(0, 3, 40)     # whole slots; the first 40 columns
+    slots.swap(2, 5, 40); slots.copy(0, 3, 40) # the first 40 columns
 
 A row's tokens begin at column 0 of its slot. The memory is allocated ahead, and grows when a row outgrows it. What a slot
 holds stays there until it is overwritten.
@@ -22,13 +22,14 @@ SPARE_COLUMNS = 64
 
 class _Place:
     """Where the tokens of a forward pass go: `columns` `[row, token]` of the slots from `first` on. `width` columns are
-    seen."""
+    seen, and there are at least `slots` slots of `reach` columns."""
 
     first: int
     columns: torch.Tensor
     rows: torch.Tensor
     width: int
-    reach: int
+    slots: int = 0
+    reach: int = 0
 
 
 class SlotLayer(CacheLayerMixin):
@@ -51,11 +52,8 @@ class SlotLayer(CacheLayerMixin):
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         place = self._place
-        last = place.first + len(key_states)
-        self.keys, self.values = (
-            _put(kept, states, place, last) for kept, states in ((self.keys, key_states), (self.values, value_states))
-        )
-        seen = slice(place.first, last), slice(None), slice(place.width)
+        self.keys, self.values = _put(self.keys, key_states, place), _put(self.values, value_states, place)
+        seen = slice(place.first, place.first + len(key_states)), slice(None), slice(place.width)
         return self.keys[seen], self.values[seen]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
@@ -79,28 +77,35 @@ class Slots(Cache):
         """Let the tokens of the next pass go to `columns` `[row, token]`, all below `reach`, of the slots from `first` on. A
         row's tokens see columns below `width`."""
         place = self._place
-        place.first, place.columns, place.width, place.reach = first, columns, width, reach
+        place.first, place.columns, place.width = first, columns, width
+        self.reserve(first + len(columns), reach)
         place.rows = torch.arange(first, first + len(columns), device=columns.device)
 
-    def swap(self, one: int, other: int) -> None:
-        """Exchange what two slots hold."""
+    def reserve(self, slots: int, columns: int) -> None:
+        """Allocate memory for so many slots and columns, once the first pass has shown their shape."""
+        place = self._place
+        place.slots, place.reach = max(place.slots, slots), max(place.reach, columns)
+
+    def swap(self, one: int, other: int, columns: int) -> None:
+        """Exchange the first `columns` of two slots."""
         for layer in self.layers:
             for kept in (layer.keys, layer.values):
-                kept[[one, other]] = kept[[other, one]]
+                held = kept[one, :, :columns].clone()
+                kept[one, :, :columns] = kept[other, :, :columns]
+                kept[other, :, :columns] = held
 
     def copy(self, source: int, target: int, columns: int) -> None:
-        """Let slot `target` hold the first `columns` of `source`; it may be a slot that held nothing yet."""
+        """Let slot `target` hold the first `columns` of `source`."""
         for layer in self.layers:
-            layer.keys, layer.values = (_grown(kept, target + 1, columns) for kept in (layer.keys, layer.values))
             for kept in (layer.keys, layer.values):
                 kept[target, :, :columns] = kept[source, :, :columns]
 
 
-def _put(kept: torch.Tensor, states: torch.Tensor, place: _Place, slots: int) -> torch.Tensor:
+def _put(kept: torch.Tensor, states: torch.Tensor, place: _Place) -> torch.Tensor:
     """`kept`, grown where that is needed, with `states` `[row, head, token, dimension]` in it."""
     if not kept.numel():
         kept = states.new_zeros(0, states.shape[1], 0, states.shape[3])
-    kept = _grown(kept, slots, place.reach)
+    kept = _grown(kept, place.slots, place.reach)
     if states.shape[2] == 1:
         kept[place.rows, :, place.columns[:, 0]] = states[:, :, 0]
     else:
