@@ -7,16 +7,16 @@ import asyncio
 import tempfile
 from pathlib import Path
 
+from engine.environments.worlds import open_world
+from engine.training.groups import draw_groups
+from engine.training.rollout import Agents, collect
+from engine.training.step import score_rollouts
 from phases import Phases
 
 from engine.agents.prompting import Prompts
 from engine.config import load_profile
-from engine.environments.worlds import open_world
 from engine.models.local import load_base, load_tokenizer
-from engine.training.groups import draw_groups
-from engine.training.rollout import Agents, collect
 from engine.training.samples import step_samples
-from engine.training.step import score_rollouts
 from engine.training.trainer import GrpoSession
 
 
