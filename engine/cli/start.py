@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from engine.cli import exit_codes
-from engine.cli.common import Commands, add_command, add_config_options, load, patience_with_notice
+from engine.cli.common import Commands, add_command, add_config_options, load, named_run, patience_with_notice
 from engine.cli.follow import follow
 from engine.config import SECTIONS, Config, has_section, to_tables, to_toml
 from engine.core.options import Implied, Option
@@ -137,7 +137,10 @@ def _start(job: JobKind, options: argparse.Namespace) -> int:
     Ctrl+C ends only this command.
     """
     config, repo = absolute(_config(job, options)), None if job.forks else kept_path(options.repo)
+    config, pinned = job.pin(config)
     check(config, job.name)
+    for sentence in pinned:
+        say(sentence, flush=True)
     with _run_for(options.run, job.name, config, repo) as run:
         seen = run.last_id()
         note(summary(config, job))
@@ -180,7 +183,8 @@ def _of_profile(implied: Iterable[Implied]) -> Callable[[str], list[str]]:
 
 def _setting(option: Option, value: str | Path) -> str:
     """ "section.key=value"; a path as the engine, which works elsewhere, can find it, in TOML's quotes."""
-    text = msgspec.json.encode(str(kept_path(value))).decode() if isinstance(value, Path) else value
+    path = named_run(value) if option.run and isinstance(value, Path) else value
+    text = msgspec.json.encode(str(kept_path(path))).decode() if isinstance(path, Path) else path
     return f"{option.key}={text}"
 
 
