@@ -33,6 +33,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "models": ("models",),
         "verify": ("verify",),
         "measure": ("measure",),
+        "checkpoints": ("checkpoints",),
+        "extend": ("extend",),
         "repair": ("repair",),
         "review": ("review",),
         "config": ("config",),
