@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "measure": ("measure",),
         "checkpoints": ("checkpoints",),
         "extend": ("extend",),
+        "export": ("export",),
         "repair": ("repair",),
         "review": ("review",),
         "config": ("config",),

@@ -176,10 +176,10 @@ def _config(job: JobKind, options: argparse.Namespace) -> Config:
     implies is printed, where it says why."""
     given = [option for option in _short_options(job) if getattr(options, option.key, None) is not None]
     short = [_setting(option, getattr(options, option.key)) for option in given]
-    if options.run is not None and options.profile is None and options.config is None:
-        if (options.run / DATABASE).exists():
-            with Run.open(options.run) as run:
-                return parse(to_toml(run.config), [*options.set, *short])
+    other = options.profile is not None or options.config is not None
+    if options.run is not None and not other and (options.run / DATABASE).exists():
+        with Run.open(options.run) as run:
+            return parse(to_toml(run.config), [*options.set, *short])
     implied = [each for option in given for each in option.implies]
     config = load(options, [*options.set, *short], implied=_of_profile(implied), job=job.name)
     values = _flat(config)

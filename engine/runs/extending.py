@@ -57,8 +57,8 @@ def _check(run: Run, steps: int, done: int) -> None:
     if steps != training.steps and done and schedule_depends_on_steps(training):
         raise RunError(
             f"{run.path} cannot be extended: the learning rate of each step depends on the number of steps "
-            f"(training.schedule), so the {done} steps that are done are not those of a run of {steps}. Begin a new run with "
-            f"training.steps={steps}, or use training.schedule=constant in runs that may be extended"
+            f"(training.schedule), so the {done} steps that are done are not those of a run of {steps}. Begin a new run "
+            f"with training.steps={steps}, or use training.schedule=constant in runs that may be extended"
         )
 
 
