@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 
 from engine.cli.common import CommandError, Commands, add_command, open_run, print_json
+from engine.cli.prune import size
 from engine.core.output import note, say
-from engine.core.text import counted, printable, size
+from engine.core.text import counted, printable
 from engine.jobs.registry import JOBS
 from engine.runs.text import number
 

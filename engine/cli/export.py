@@ -10,8 +10,9 @@ import argparse
 from pathlib import Path
 
 from engine.cli.common import CommandError, Commands, add_command, named_run, print_json
+from engine.cli.prune import size
 from engine.core.output import note, say, show_progress
-from engine.core.text import printable, size
+from engine.core.text import printable
 from engine.runs.directory import Run
 
 

@@ -79,7 +79,7 @@ def export(
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise ExportError(f"{target} exists already; give another folder")
     if merge or gguf:
-        _check_base(config, found)
+        _check_base(config, found, gguf=gguf)
     _check_room(config, found, target, models=merge + gguf)
     draft = target.parent / f".{target.name}.{secrets.token_hex(4)}"
     notes: list[str] = []
@@ -105,8 +105,9 @@ def export(
     return Exported(str(target), found.step, {**files, CARD: (target / CARD).stat().st_size}, notes)
 
 
-def _check_base(config: Config, found: Chosen) -> None:
-    """Raises `ExportError` where the base has no files here, or is not the one that the adapter was trained on."""
+def _check_base(config: Config, found: Chosen, *, gguf: bool) -> None:
+    """Raises `ExportError` where the base has no files here, is not the one that the adapter was trained on, or, with
+    `gguf`, is of an architecture that is not written."""
     base = base_of(config)
     try:
         here = bool(base.name) and (Path(base.name).is_file() or folder_of(base.name) is not None)
@@ -119,6 +120,11 @@ def _check_base(config: Config, found: Chosen) -> None:
         )
     if why := refusal(found.path, config):
         raise ExportError(why)
+    folder = None if Path(base.name).is_file() else folder_of(base.name)
+    if gguf and folder is not None and (folder / "config.json").is_file():
+        from engine.training.exporting.gguf_file import check_architecture
+
+        check_architecture(str(json_object(folder / "config.json").get("model_type")))
 
 
 def _check_room(config: Config, found: Chosen, target: Path, *, models: int) -> None:
@@ -171,10 +177,13 @@ def _write_model(
     if kind_of(config.model_of("curator")) not in ("local", "vllm"):
         raise ExportError(f"model.kind={kind_of(config.model_of('curator'))} has no files that could be merged")
     report("PyTorch and the base")
+    from transformers.utils import logging as transformers_logging
+
     from engine.models.local.tokenizer import load_tokenizer
     from engine.models.local.weights import load_base, put_adapter
     from engine.training.exporting.gguf_file import write
 
+    transformers_logging.disable_progress_bar()
     tokenizer = load_tokenizer(settings)
     base = load_base(settings)
     report("the merge")

@@ -74,7 +74,8 @@ def _row(result: HeldOutMeasured) -> dict[str, Any]:
     score, error = result.r_task, result.standard_error
     interval = "not known"
     if score is not None and error is not None:
-        interval = f"{score - INTERVAL * error:.3f} to {score + INTERVAL * error:.3f}"
+        low, high = max(0.0, score - INTERVAL * error), min(1.0, score + INTERVAL * error)
+        interval = f"{low:.3f} to {high:.3f}"
     return {
         "step": result.step,
         "groups": result.groups,

@@ -3,8 +3,8 @@
     notes = write(model, tokenizer, folder / "model.gguf", name="pocket")        # raises `NotWritable` with the reason
 
 The package gguf knows the names of tensors and fields. The weights are written in their own type (float32, bfloat16 or
-float16), norms and biases as float32. Only architectures whose tensors need no other change than that of Llama's rotary halves
-are written. The file is read back and compared, tensor by tensor.
+float16), norms and biases as float32. Only architectures whose tensors need no change but that of Llama's rotary halves are
+written. The file is read back and compared, tensor by tensor.
 """
 
 from __future__ import annotations
@@ -34,18 +34,15 @@ TYPES: Mapping[torch.dtype, Any] = MappingProxyType(
 )
 NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
 """Kinds of tokens in GGUF."""
+_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
+_REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 SPLITTERS: Mapping[str, str] = MappingProxyType(
-    {
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+": "qwen2",
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+": (
-            "llama-bpe"
-        ),
-    }
-)  # fmt: skip
+    {rf"{_WORDS}|\p{{N}}|{_REST}": "qwen2", rf"{_WORDS}|\p{{N}}{{1,3}}|{_REST}": "llama-bpe"}
+)
 """GGUF's name of a tokenizer's rule that splits text, by its regular expression."""
 OWN_RULE = (
-    "GGUF has no name for the rule by which this tokenizer splits text: the tokenizer's files beside the .gguf file have it, "
-    "and skillos-engine reads them, but other programs split text differently and get other answers"
+    "GGUF has no name for the rule by which this tokenizer splits text: the tokenizer's files beside the .gguf file have "
+    "it, and skillos-engine reads them, but other programs split text differently and get other answers"
 )
 
 
@@ -75,13 +72,18 @@ def write(model: Any, tokenizer: Any, file: Path, name: str) -> list[str]:
     return notes
 
 
+def check_architecture(kind: str) -> None:
+    """Raises `NotWritable` for a `model_type` of transformers that is not written."""
+    if kind not in ARCHITECTURES:
+        raise NotWritable(
+            f"the architecture {kind} cannot be written as GGUF here; {', '.join(ARCHITECTURES)} can. Export it with "
+            "--merge, and convert the folder with llama.cpp's convert_hf_to_gguf.py"
+        )
+
+
 def _check(config: Any) -> None:
     """Raises `NotWritable` for an architecture that is not written, or has a part that GGUF's has not."""
-    if config.model_type not in ARCHITECTURES:
-        raise NotWritable(
-            f"the architecture {config.model_type} cannot be written as GGUF here; {', '.join(ARCHITECTURES)} can. Export it "
-            "with --merge, and convert the folder with llama.cpp's convert_hf_to_gguf.py"
-        )
+    check_architecture(config.model_type)
     rope = getattr(config, "rope_parameters", None) or {}
     if (kind := rope.get("rope_type", "default")) != "default":
         raise NotWritable(f"positions that are scaled (rope_type {kind}) cannot be written as GGUF here: use --merge")
