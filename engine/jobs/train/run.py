@@ -138,7 +138,7 @@ class TrainRun:
             await self._measuring.saved(step, self._held_out, self._sink, self._after_publish)
         await asyncio.to_thread(self._retention.apply)
         if done < self._config.training.steps:
-            session = await asyncio.to_thread(self._open_session, asyncio.get_running_loop())
+            session = await asyncio.to_thread(self._open_session)
             await session.run(newest[1] if newest else None)
         self._writer.flush()
         if why := nothing_trained(self._run):
@@ -178,7 +178,7 @@ class TrainRun:
             if held is not None:
                 await held.hold()
 
-    def _open_session(self, loop: asyncio.AbstractEventLoop) -> GrpoSession:
+    def _open_session(self) -> GrpoSession:
         """The GRPO session over the curator's base model, which gets its adapter in place."""
         self._report("the trainer")
         from engine.training.trainer import GrpoSession
@@ -192,7 +192,6 @@ class TrainRun:
             after_update=self._after_update,
             after_step=self._after_step,
             after_publish=self._after_publish,
-            loop=loop,
         )
 
     def _note_checkpoints(self, done: int) -> None:
@@ -249,11 +248,16 @@ class TrainRun:
                 samples=samples,
                 loss=update.loss,
                 grad_norm=update.grad_norm,
-                entropy=update.entropy if samples else None,
-                kl=update.kl if samples else None,
+                entropy=update.entropy,
+                kl=update.kl,
                 learning_rate=update.learning_rate,
                 seconds=now - self._played,
                 skipped=update.skipped,
+                tokens=update.tokens,
+                sequence_tokens=update.sequence_tokens,
+                ratio=update.ratio,
+                clip_share=update.clip_share,
+                corrected_share=update.corrected_share,
             )
         )
         self._emit(
