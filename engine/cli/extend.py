@@ -12,8 +12,8 @@ from engine.cli.common import Commands, add_command, open_run, patience_with_not
 from engine.cli.follow import follow
 from engine.core.output import say
 from engine.runs import supervisor
-from engine.runs.extending import extend
 from engine.system.preflight import check
+from engine.training.extending import extend
 
 
 def add_commands(commands: Commands) -> None:

@@ -43,10 +43,10 @@ from engine.jobs.registry import JOBS
 from engine.runs import supervisor
 from engine.runs.directory import DATABASE, Run
 from engine.runs.errors import RunError
-from engine.runs.extending import KEY, extend
 from engine.runs.measurements import finished_incomplete
 from engine.system.plan.fit import doubts, summary
 from engine.system.preflight import absolute, check
+from engine.training.extending import KEY, extend
 
 FLAG = re.compile(r"--[A-Za-z0-9][A-Za-z0-9-]*")
 _LEFT = """

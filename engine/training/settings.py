@@ -122,11 +122,6 @@ class TrainingSettings(Settings, frozen=True):
     An 8B model's checkpoint takes 1 GB at rank 32: the 60 steps of the published run keep 12 GB instead of 63."""
 
 
-def schedule_depends_on_steps(training: TrainingSettings) -> bool:
-    """Whether the learning rate of a step depends on how many steps the run has: such a run cannot be extended."""
-    return False
-
-
 def checkpoints_at_once(training: TrainingSettings, steps: int) -> int:
     """The most checkpoints that a run of so many steps has at once: those that retention keeps, with the best one, and the
     one that is being written. Those that people keep come on top."""

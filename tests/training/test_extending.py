@@ -9,11 +9,11 @@ from engine.core.events import RunStarted, StateChanged
 from engine.environments.registry import open_source
 from engine.jobs.registry import JOBS
 from engine.jobs.train.run import draws
-from engine.runs import extending
 from engine.runs.directory import Run
 from engine.runs.errors import RunError
-from engine.runs.extending import extend
 from engine.runs.measurements import finished_incomplete
+from engine.training import extending
+from engine.training.extending import extend
 from tests.runs.samples import step_ended
 from tests.training.test_trainer import make, playing
 from tests.whole_loop.shell import SMALLEST, skillos, status, told

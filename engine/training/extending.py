@@ -19,7 +19,7 @@ from engine.jobs.registry import JOBS
 from engine.runs.directory import CONFIG, Run
 from engine.runs.errors import RunError, WriteFailed
 from engine.runs.process import Idle
-from engine.training.settings import schedule_depends_on_steps
+from engine.training.schedule import schedule_depends_on_steps
 
 KEY = "training.steps"
 
