@@ -41,6 +41,7 @@ from engine.training import checkpoints as saved
 from engine.training import state
 from engine.training.diverged import diverged_in_answer, diverged_in_update
 from engine.training.network import trainable
+from engine.training.origin import origin_of
 from engine.training.samples import TrainingSample, all_finite, group_rows, is_stale, why_skipped, wrong_ids
 from engine.training.update import NotFiniteUpdate, Updater
 from engine.training.update import Update as Update
@@ -91,6 +92,7 @@ class GrpoSession:
         self._after_publish = after_publish
         self._more = more or self._by_settings
         self._checkpoints = checkpoints
+        self._origin = origin_of(config)
         self._holding = False
         self._ended: asyncio.Task[None] | None = None
         self.network = trainable(base.lend(), config.training)
@@ -162,7 +164,7 @@ class GrpoSession:
         """Write the checkpoint of `step`; its path. Raises `WriteFailed` and `UnfitCheckpoint`."""
         written = self._checkpoints / saved.PARTIAL / f"checkpoint-{step}"
         state.write(written, self.network, self.updater.optimizer, step)
-        return saved.keep(written, self._checkpoints, step)
+        return saved.keep(written, self._checkpoints, step, self._origin)
 
     async def _publish(self, checkpoint: Path, step: int) -> None:
         """Publish the adapter of `checkpoint` and let the models answer again."""
