@@ -28,7 +28,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "start": tuple(JOBS.shipped),
         "status": ("status",),
         "events": ("events",),
-        "control": ("pause", "resume", "stop"),
+        "control": ("pause", "resume", "stop", "checkpoint", "set", "policy", "steps"),
         "runs": ("runs",),
         "models": ("models",),
         "verify": ("verify",),

@@ -7,9 +7,12 @@ vetoes = vetoes_of(run, context)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import msgspec
 
-from engine.core.edit import Edit, Provenance
+from engine.core.edit import Edit, OperationName, Provenance
 from engine.core.events import Veto
 from engine.core.text import counted
 from engine.models.base import Tokenizer
@@ -47,15 +50,30 @@ class Proposals:
         return await self._queue.propose(msgspec.structs.replace(edit, provenance=provenance))
 
 
-def net_edits(rollout: Rollout) -> list[tuple[Position, Edit]]:
-    """The skills that a rollout ends with: each once, in its final text, with the position that wrote it last."""
-    left: dict[str, tuple[Position, Edit]] = {}
+def net_edits(rollout: Rollout, start: Mapping[str, str] = MappingProxyType({})) -> list[tuple[Position, Edit]]:
+    """What a rollout changed in the repository `start`, as one edit for each skill, with the position that changed it last.
+
+    A skill that ends as it was is left out. Renaming a skill of `start` is a deletion and an insertion.
+    """
+    ends: dict[str, tuple[Position, str | None]] = {}
     for position in rollout.positions:
         for edit in position.edits:
-            left.pop(edit.skill, None)
+            if edit.name != edit.skill or edit.after is None:
+                ends.pop(edit.skill, None)
+                ends[edit.skill] = (position, None)
             if edit.after is not None:
-                left[edit.name] = (position, Edit("insert", edit.name, None, edit.after))
-    return list(left.values())
+                ends.pop(edit.name, None)
+                ends[edit.name] = (position, edit.after)
+    return [
+        (position, _net_edit(name, start.get(name), after))
+        for name, (position, after) in ends.items()
+        if after != start.get(name)
+    ]
+
+
+def _net_edit(name: str, before: str | None, after: str | None) -> Edit:
+    operation: OperationName = "delete" if after is None else "insert" if before is None else "update"
+    return Edit(operation, name, before, after)
 
 
 def vetoes_of(run: Run, context: RolloutContext) -> list[Veto]:
