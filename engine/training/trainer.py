@@ -49,6 +49,7 @@ from engine.runs.errors import RunError, WriteFailed
 from engine.system.preflight import check_training_sampling
 from engine.training import checkpoints as saved
 from engine.training.diverged import Diverged, diverged_in_answer, diverged_in_update
+from engine.training.origin import origin_of
 from engine.training.samples import (
     ZERO_GRADIENT,
     TrainingSample,
@@ -123,6 +124,7 @@ class GrpoSession:
         self.after_step = after_step
         self._after_publish = after_publish
         self.checkpoints = checkpoints
+        self.origin = origin_of(config)
         self._loop = loop or asyncio.get_running_loop()
         self._callback: asyncio.Task[Any] | None = None
         self._ending = False
@@ -349,7 +351,7 @@ class _Progress(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         written = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         step = state.global_step
-        final = saved.keep(written, self._session.checkpoints, step)
+        final = saved.keep(written, self._session.checkpoints, step, self._session.origin)
         self._session.published(final, step)
         self._session.ask(self._session.after_step(step, final), step, "after the update")
 

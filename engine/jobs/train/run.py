@@ -50,6 +50,8 @@ from engine.runs.measurements import missing
 from engine.skills import SkillRepo
 from engine.system.published import departures, sentence
 from engine.training import checkpoints
+from engine.training.origin import refusal
+from engine.training.retention import Retention
 from engine.training.samples import TrainingSample, step_samples, without_stale
 
 if TYPE_CHECKING:
@@ -97,6 +99,7 @@ class TrainRun:
         self._control = job.control
         self._emit = LossWarnings(job.writer.emit)
         self._measuring = Measuring(job, self._emit, measure, self._report)
+        self._retention = Retention(job.run, job.config.training, job.writer.emit, job.writer.flush)
         self._context: RolloutContext  # from `_take` on
         self._held_out: RolloutContext  # the same over the held-out source
         self._groups: Callable[[int], list[Group]]  # of a step
@@ -108,7 +111,10 @@ class TrainRun:
     async def work(self) -> None:
         """Make the missing measurements, then run the session."""
         self._proposals = await asyncio.to_thread(self._open_proposals)
+        await asyncio.to_thread(self._retention.recover)
         newest = await asyncio.to_thread(checkpoints.latest, self._run.checkpoints)
+        if newest and (why := refusal(newest[1], self._config, trains=True)):
+            raise RunError(why)
         for why in await asyncio.to_thread(checkpoints.damaged, self._run.checkpoints):
             self._writer.emit(Notice("warning", why))
         evaluated = bool(self._config.training.evaluate_every)
@@ -130,6 +136,7 @@ class TrainRun:
         self._note_checkpoints(done)
         for step in missing(self._run, done):
             await self._measuring.saved(step, self._held_out, self._sink, self._after_publish)
+        await asyncio.to_thread(self._retention.apply)
         if done < self._config.training.steps:
             session = await asyncio.to_thread(self._open_session, asyncio.get_running_loop())
             await session.run(newest[1] if newest else None)
@@ -273,10 +280,11 @@ class TrainRun:
             self._writer.emit(Notice("info", f"{why}; it is compared again with the next step"))
 
     async def _after_step(self, step: int, checkpoint: Path) -> None:
-        """Log that the checkpoint is in place, and measure the curator where that is due."""
+        """Log that the checkpoint is in place, measure the curator where that is due, and remove what need not be kept."""
         self._writer.emit(CheckpointSaved(step, str(checkpoint), checkpoints.size_of(checkpoint)))
         self._writer.flush()
         await self._measuring.where_due(step, self._held_out)
+        await asyncio.to_thread(self._retention.apply)
 
     async def _propose(self, best: Rollout) -> None:
         """Put what a group's best rollout leaves behind to review; what is held back is logged with its reason."""
