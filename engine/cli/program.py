@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "control": ("pause", "resume", "stop", "checkpoint", "set", "policy", "steps"),
         "runs": ("runs",),
         "models": ("models",),
+        "prompts": ("prompts",),
         "verify": ("verify",),
         "measure": ("measure",),
         "repair": ("repair",),

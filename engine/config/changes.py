@@ -17,6 +17,7 @@ import tomli_w
 from engine.config.layers import toml
 from engine.core.errors import ConfigError
 
+
 def with_setting(settings: str, key: str, value: str) -> str:
     """The configuration `settings` (TOML) with the setting `key` ("training.steps") at `value`, which is JSON or TOML.
 

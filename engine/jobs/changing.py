@@ -2,7 +2,8 @@
 
     await carry_out(Change("training.steps", "60"), "ann", run, writer, control)
 
-A setting changes on the event loop, between two awaits of the job, which reads it from `JobContext.now`. What cannot be done is refused by a `Notice`, which the person who asked gets as the answer.
+A setting changes on the event loop, between two awaits of the job, which reads it from `JobContext.now`. What cannot be done
+is refused by a `Notice`, which the person who asked gets as the answer.
 """
 
 from __future__ import annotations

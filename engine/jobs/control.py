@@ -33,8 +33,8 @@ class Control:
     """The control that people have over one run; `report(state, reason)` is called when the state changes.
 
     `holds` are what makes the run's requests wait. They pause the run at once, in the middle of a step too. `config` is the
-    configuration as a person changed it since the start, None where nobody did. The job notes in `unit` the step or task that
-    it does, or did last, and in `last` that it does no more.
+    configuration as a person changed it since the start, None where nobody did. The job notes in `unit` the step or task
+    that it does, or did last, and in `last` that it does no more.
     """
 
     def __init__(self, report: Callable[[State, str], None]) -> None:
@@ -118,7 +118,8 @@ class Control:
         if self._stop.is_set():
             return
         reason = self.holds.reason
-        state, why = ("paused", reason) if reason or self._at_gate else self._doing
+        state: State = "paused" if reason or self._at_gate else self._doing[0]
+        why = reason if state == "paused" else self._doing[1]
         self._report(state, "; ".join(filter(None, [why, self._after])))
 
     async def interruptible(self, work: Coroutine[Any, Any, T], *, grace: float = 0.0) -> T:

@@ -13,11 +13,14 @@ from types import MappingProxyType
 import msgspec
 
 from engine.core.edit import Edit, OperationName, Provenance
-from engine.core.events import Veto
+from engine.core.events import Notice, Veto
 from engine.core.text import counted
 from engine.models.base import Tokenizer
+from engine.review.decisions import approve
+from engine.review.errors import AlreadyDecided, ReviewError
 from engine.review.gates.base import Measure
 from engine.review.queue import ReviewQueue, vetoed
+from engine.review.words import POLICY
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.position import Position
 from engine.rollouts.rollout import Rollout
@@ -39,6 +42,7 @@ class Proposals:
     def __init__(
         self, run: Run, writer: EventWriter, *, max_pending: int | None = None, measure: Measure | None = None
     ) -> None:
+        self._run, self._writer = run, writer
         self._queue = ReviewQueue(run, writer, max_pending=max_pending, measure=measure)
 
     async def propose(self, position: Position, edit: Edit) -> Edit:
@@ -48,6 +52,15 @@ class Proposals:
         reason = f"after «{trajectory.task.prompt}» {outcome.kind} in {counted(len(trajectory.turns), 'turn')}"
         provenance = Provenance(position.at, trajectory.task.id, outcome, PROPOSER, reason)
         return await self._queue.propose(msgspec.structs.replace(edit, provenance=provenance))
+
+    def approve(self, edit: str) -> None:
+        """Approve by the policy, unless a person was faster. What cannot be written stays in the queue, with a notice."""
+        try:
+            approve(self._run, edit, POLICY)
+        except AlreadyDecided:
+            return
+        except ReviewError as error:
+            self._writer.emit(Notice("warning", f"{edit} stays in the review queue: {error}"))
 
 
 def net_edits(rollout: Rollout, start: Mapping[str, str] = MappingProxyType({})) -> list[tuple[Position, Edit]]:

@@ -58,9 +58,9 @@ def score(
     r_task is the mean of 1 for success and 0 for failure, or by `settings.task` of the environment's scores; what is
     unmeasured, and an episode without a score, leaves its denominator |G| − 1. Position 1 plays on an empty repository and
     does not count in it, but with `first_counts`: where the rollout starts from a repository that may have skills. `human`
-    is r_human (`engine.review.words`), None where nobody decided on any edit of the rollout. Positions without a decision leave the denominators of the other three parts, and so do decisions that
-    nothing was asked for; a decision that the judge could not score leaves that of r_cnt, and one after which the repository
-    was not counted that of r_comp.
+    is r_human (`engine.review.words`), None where nobody decided on any edit of the rollout. Positions without a decision
+    leave the denominators of the other three parts, and so do decisions that nothing was asked for; a decision that the
+    judge could not score leaves that of r_cnt, and one after which the repository was not counted that of r_comp.
     """
     played = [position for position in positions[0 if first_counts else 1 :] if position.outcome.measured]
     decided = [position for position in positions if position.decided]

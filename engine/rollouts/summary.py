@@ -30,10 +30,11 @@ class Scoring(msgspec.Struct, frozen=True):
 
 
 def score_rollouts(
-    rollouts: Sequence[Sequence[Rollout]], settings: RewardSettings, emit: Sink, scoring: Scoring = Scoring()
+    rollouts: Sequence[Sequence[Rollout]], settings: RewardSettings, emit: Sink, scoring: Scoring | None = None
 ) -> list[list[RewardBreakdown]]:
     """The parts of every rollout, `[group][rollout]`, each emitted."""
-    return [[_score(rollout, settings, emit, scoring) for rollout in row] for row in rollouts]
+    how = scoring or Scoring()
+    return [[_score(rollout, settings, emit, how) for rollout in row] for row in rollouts]
 
 
 def _score(rollout: Rollout, settings: RewardSettings, emit: Sink, scoring: Scoring) -> RewardBreakdown:

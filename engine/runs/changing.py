@@ -72,7 +72,7 @@ def changed(config: Config, kind: str, key: str, value: str) -> Config:
     after = parse(to_toml(config), [f"{key}={value}"], where="the run's configuration")
     if key not in CHANGEABLE:
         raise ConfigError(
-            f"{key} cannot be changed in a run that has begun; {', '.join(CHANGEABLE)} can. To change it between two starts, "
+            f"{key} cannot be changed in a run that has begun; {', '.join(CHANGEABLE)} can. To change it otherwise: "
             "stop the run, edit its config.toml, and resume it"
         )
     if key == "training.steps" and not JOBS.load(kind).trains:
