@@ -33,7 +33,7 @@ from engine.training import origin
 
 PARTIAL = ".partial"
 REPLACED = ".replaced-"
-NEEDED = (WEIGHTS, "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
+NEEDED = (WEIGHTS, "optimizer.pt", "rng_state.pth", "trainer_state.json")
 TORCH_FILES = (".pt", ".pth")
 UNREADABLE = (
     OSError,

@@ -138,7 +138,7 @@ class TrainRun:
         await asyncio.to_thread(self._retention.apply)
         self._control.unit = done
         if done < self._job.now.training.steps:
-            session = await asyncio.to_thread(self._open_session, asyncio.get_running_loop())
+            session = await asyncio.to_thread(self._open_session)
             await session.run(newest[1] if newest else None)
         self._writer.flush()
         if why := nothing_trained(self._run):
@@ -180,7 +180,7 @@ class TrainRun:
             if held is not None:
                 await held.hold()
 
-    def _open_session(self, loop: asyncio.AbstractEventLoop) -> GrpoSession:
+    def _open_session(self) -> GrpoSession:
         """The GRPO session over the curator's base model, which gets its adapter in place."""
         self._report("the trainer")
         from engine.training.trainer import GrpoSession
@@ -195,7 +195,6 @@ class TrainRun:
             after_step=self._after_step,
             after_publish=self._after_publish,
             more=self._more,
-            loop=loop,
         )
 
     def _note_checkpoints(self, done: int) -> None:
@@ -217,7 +216,6 @@ class TrainRun:
 
     async def _play(self, step: int) -> list[TrainingSample]:
         """The rollouts of `step`, scored."""
-        await self._control.gate()
         return await self._playing.play(step)
 
     async def _after_update(self, update: Update) -> None:
@@ -241,11 +239,16 @@ class TrainRun:
                 samples=samples,
                 loss=update.loss,
                 grad_norm=update.grad_norm,
-                entropy=update.entropy if samples else None,
-                kl=update.kl if samples else None,
+                entropy=update.entropy,
+                kl=update.kl,
                 learning_rate=update.learning_rate,
                 seconds=now - self._playing.played,
                 skipped=update.skipped,
+                tokens=update.tokens,
+                sequence_tokens=update.sequence_tokens,
+                ratio=update.ratio,
+                clip_share=update.clip_share,
+                corrected_share=update.corrected_share,
             )
         )
         self._emit(
