@@ -60,16 +60,19 @@ def change(run: Run, key: str, value: str, by: str) -> SettingChanged:
 def sentence(changed: SettingChanged, asked: str) -> str:
     """What a change did, for the person who `asked` for that value."""
     done = f"{changed.key} is {changed.after} now"
-    if changed.before == changed.after and asked == changed.after:
-        return f"{changed.key} is {changed.after} already"
     if changed.key == "training.steps" and changed.after != asked:
         return f"{done}, and not {asked}: step {changed.after} has begun, and the run ends after it"
+    if changed.before == changed.after:
+        return f"{changed.key} was {changed.after} already"
     return f"{done} (it was {changed.before})"
 
 
 def changed(config: Config, kind: str, key: str, value: str) -> Config:
     """`config` of a run of `kind` with another value of a setting. Raises `ConfigError` in words."""
-    after = parse(to_toml(config), [f"{key}={value}"], where="the run's configuration")
+    try:
+        after = parse(to_toml(config), [f"{key}={value}"], where="the run's configuration")
+    except ConfigError as error:
+        raise ConfigError(str(error).removeprefix("--set: ")) from error
     if key not in CHANGEABLE:
         raise ConfigError(
             f"{key} cannot be changed in a run that has begun; {', '.join(CHANGEABLE)} can. To change it otherwise: "
