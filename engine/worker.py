@@ -55,7 +55,7 @@ async def _work(run: Run, writer: EventWriter, gone: Callable[[RunGone], None] =
     `gone` is called once the run is not at its path any more. Then that is the failure, whatever failed first for it, and
     events are written only where the run was moved.
     """
-    control = Control(lambda state, reason: writer.emit(StateChanged(state, reason)))
+    control = Control(lambda state, reason: writer.emit(StateChanged(state, reason, control.ending)))
     lost: RunGone | None = None
 
     def lose(error: RunGone) -> None:

@@ -52,6 +52,11 @@ class Control:
         self.holds = Holds()
         self.holds.on_change = self._held
 
+    @property
+    def ending(self) -> bool:
+        """Whether the run is to stop when the present unit has ended."""
+        return bool(self._after)
+
     def running(self, what: str = "") -> None:
         """The job runs, and does `what` now; "" for its usual work. While something holds, the run stays paused."""
         self._doing = ("running", what)

@@ -15,7 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from engine.config.changes import with_setting
 from engine.core.edit import OPEN, Edit, NotAllowed
+from engine.core.errors import ConfigError
 from engine.core.events import (
     AdapterPublished,
     AnyEvent,
@@ -36,6 +38,7 @@ from engine.core.events import (
     ProposalsWithheld,
     RunStarted,
     ServerMeasured,
+    SettingChanged,
     State,
     StateChanged,
     StepEnded,
@@ -47,6 +50,7 @@ from engine.core.events import (
     kind_of,
 )
 from engine.core.outcomes import Outcome
+from engine.review.effects import effects, policy_of
 from skillos_tui.model.episodes import EPISODE_KINDS, Episode, EpisodeEvent, Followed
 
 if TYPE_CHECKING:
@@ -62,6 +66,7 @@ MAX_SUPERSEDED = 20
 FOLDED_WHOLE = (
     "run_started",
     "state_changed",
+    "setting_changed",
     "step_started",
     "step_ended",
     "update_made",
@@ -121,7 +126,8 @@ class RunView:
     counts the edits that were not queued, by reason, the newest last. `superseded` counts the edits that newer ones replaced
     in a full queue; `edits` holds the newest of them. `servers` are the newest figures of each model server. `unread` holds,
     for an edit that was decided on here, the edit as the log has been read, and how many of its decisions are still to be
-    read. `judged` is the newest decision that a judge's model answered for.
+    read. `judged` is the newest decision that a judge's model answered for. `ending`: the run stops when the present unit
+    has ended. `settings` are those in force, as TOML; `policy` is who decides on edits, and `effects` what a decision does.
     """
 
     kind: str = ""
@@ -131,6 +137,10 @@ class RunView:
     planned: int = 0
     state: State = "starting"
     reason: str = ""
+    ending: bool = False
+    settings: str = ""
+    policy: str = ""
+    effects: str = ""
     step: int = 0
     progress: Progress | None = None
     groups: int = 1
@@ -271,7 +281,8 @@ class RunView:
 
     def _run_started(self, event: RunStarted) -> set[Part]:
         self.profile, self.planned, self.note = event.profile, event.steps, event.note
-        self.state, self.reason, self.step = "running", "", event.resumed_from
+        self.state, self.reason, self.step, self.ending = "running", "", event.resumed_from, False
+        self._set(event.settings or "")
         for table in (self.steps, self.updates, self.outcomes):
             for step in [step for step in table if step > event.resumed_from]:
                 del table[step]
@@ -282,8 +293,22 @@ class RunView:
         self._end_phase("measuring", "rollouts", "update")
         return {"state", "rewards", "transcript", "skills"}
 
+    def _setting_changed(self, event: SettingChanged) -> set[Part]:
+        if event.total is not None:
+            self.planned = event.total
+        try:
+            self._set(with_setting(self.settings, event.key, event.after))
+        except ConfigError as error:
+            return self._unreadable(Unreadable(kind_of(event), str(error)))
+        return {"state", "rewards", "review"}
+
+    def _set(self, settings: str) -> None:
+        """Take the settings that are in force, as TOML."""
+        self.settings, self.effects = settings, effects(settings)
+        self.policy = policy_of(settings)
+
     def _state_changed(self, event: StateChanged) -> set[Part]:
-        self.state, self.reason = event.state, event.reason
+        self.state, self.reason, self.ending = event.state, event.reason, event.ending
         if event.state != "running":
             self.progress = None
         return {"state"}
@@ -458,6 +483,7 @@ class RunView:
 _RULES: dict[type, Callable[[RunView, Any], set[Part]]] = {
     RunStarted: RunView._run_started,
     StateChanged: RunView._state_changed,
+    SettingChanged: RunView._setting_changed,
     StepStarted: RunView._step_started,
     Progress: RunView._progress,
     MeasurementStarted: RunView._measurement_started,

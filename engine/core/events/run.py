@@ -30,8 +30,11 @@ class RunStarted(Event, frozen=True):
 
 
 class StateChanged(Event, frozen=True):
+    """The run's state, and why. `ending`: a person asked that it stops when the present unit has ended."""
+
     state: State
     reason: str = ""
+    ending: bool = False
 
 
 class Progress(Event, frozen=True):
