@@ -1,7 +1,6 @@
 """What a decision on an edit does to a train run beside the commit, for the screens where people decide.
 
-effects(settings)          # the TOML of a start: "An approved edit is in every rollout's repository from the next step on.
-…"
+effects(settings)          # of the TOML of a start: "An approved edit is in the repository of every rollout …"
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from typing import Any
 
 ROLLOUTS = "An approved edit is in the repository of every rollout from the next step on."
 REWARD = (
-    "Decisions count in the reward of later rollouts that leave an equal edit, or one of the same skill: an approval adds to
-    " "it, a veto takes from it (rewards.lambda_h = {weight:g})."
+    "Decisions count in the reward of later rollouts that leave an equal edit, or one of the same skill: an approval adds "
+    "to it, a veto takes from it (rewards.lambda_h = {weight:g})."
 )
 POLICY = "The policy approves what the gates admit (review.policy = auto); you can undo it."
 
