@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.config.changes import with_setting
 from engine.core.edit import OPEN, Edit, NotAllowed
 from engine.core.errors import ConfigError
 from engine.core.events import (
@@ -50,8 +49,8 @@ from engine.core.events import (
     kind_of,
 )
 from engine.core.outcomes import Outcome
-from engine.review.effects import effects, policy_of
-from skillos_tui.model.episodes import EPISODE_KINDS, Episode, EpisodeEvent, Followed
+from skillos_tui.model.episodes import EPISODE_KINDS, Episode, EpisodeEvent, Followed, Measurement
+from skillos_tui.model.in_force import InForce
 
 if TYPE_CHECKING:
     from engine.jobs.base import JobKind
@@ -105,18 +104,6 @@ class Change:
 
 
 @dataclass
-class Measurement:
-    """The newest held-out measurement: after which step, of how many groups, and the episodes of the group that is
-    followed. `begun` is set by its first episode; `over` when it has ended, or training continues without its result."""
-
-    step: int
-    groups: int = 1
-    begun: bool = False
-    over: bool = False
-    followed: Followed = field(default_factory=Followed)
-
-
-@dataclass
 class RunView:
     """The state of a run.
 
@@ -138,9 +125,7 @@ class RunView:
     state: State = "starting"
     reason: str = ""
     ending: bool = False
-    settings: str = ""
-    policy: str = ""
-    effects: str = ""
+    settings: InForce = field(default_factory=InForce)
     step: int = 0
     progress: Progress | None = None
     groups: int = 1
@@ -282,7 +267,7 @@ class RunView:
     def _run_started(self, event: RunStarted) -> set[Part]:
         self.profile, self.planned, self.note = event.profile, event.steps, event.note
         self.state, self.reason, self.step, self.ending = "running", "", event.resumed_from, False
-        self._set(event.settings or "")
+        self.settings = InForce.of(event.settings or "")
         for table in (self.steps, self.updates, self.outcomes):
             for step in [step for step in table if step > event.resumed_from]:
                 del table[step]
@@ -297,15 +282,10 @@ class RunView:
         if event.total is not None:
             self.planned = event.total
         try:
-            self._set(with_setting(self.settings, event.key, event.after))
+            self.settings = self.settings.changed(event)
         except ConfigError as error:
             return self._unreadable(Unreadable(kind_of(event), str(error)))
         return {"state", "rewards", "review"}
-
-    def _set(self, settings: str) -> None:
-        """Take the settings that are in force, as TOML."""
-        self.settings, self.effects = settings, effects(settings)
-        self.policy = policy_of(settings)
 
     def _state_changed(self, event: StateChanged) -> set[Part]:
         self.state, self.reason, self.ending = event.state, event.reason, event.ending
