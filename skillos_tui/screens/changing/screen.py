@@ -11,7 +11,7 @@ from textual.widgets import Input, Static
 
 from skillos_tui.model.view import RunView
 from skillos_tui.screens.dialog import DialogScreen
-from skillos_tui.widgets.field import LineField
+from skillos_tui.widgets.field import NumberField
 
 POLICIES = {"ask": "a person decides on edits", "auto": "what the gates admit is approved"}
 
@@ -49,7 +49,7 @@ class ChangeScreen(DialogScreen[Wanted | None]):
             yield Static("Change this run", classes="question", markup=False)
             yield Static("\n".join(lines), classes="more", markup=False)
             if self.trains:
-                yield LineField(str(self.planned), restrict=r"\d*", max_length=7, id="steps", select_on_focus=True)
+                yield NumberField(str(self.planned), max_length=7, id="steps")
             yield Static("   ".join([*keys, "esc cancel"]), classes="keys", markup=False)
 
     def on_mount(self) -> None:
