@@ -4,10 +4,10 @@
                                         [--arms full no_validity no_compression ungrouped] [--seconds S] [--json FILE]
 
 Each arm is a train run of the pocket profile for each seed, measured at the same steps on the same held-out groups. FOLDER
-keeps the runs: called again, it goes on where it was, and after `--seconds` it stops the run at work and reports what there
-is. The differences to `full` are paired by held-out group and seed. Their 95 % interval is a bootstrap over groups and
-seeds; p is of a sign-flip test over groups, of which each has the mean of its seeds, corrected by Holm over the arms. The
-smallest effect is what so many groups show with a power of 80 %, were the spread as it is.
+keeps the runs: called again with the same settings, it goes on where it was, and after `--seconds` it stops the run at work
+and reports what there is. The differences to `full` are paired by held-out group and seed. Their 95 % interval is a
+bootstrap over groups and seeds; p is of a sign-flip test over groups, of which each has the mean of its seeds, corrected by
+Holm over the arms. The smallest effect is what so many groups show with a power of 80 %, were the spread as it is.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from typing import Any
 
 import numpy as np
 
+from engine.config import load_profile, to_toml
+from engine.config.changes import changes
 from engine.core.events import EpisodeEnded, RunStarted
 from engine.core.outcomes import SUCCEEDED
 from engine.runs import supervisor
@@ -94,19 +96,24 @@ def run_path(out: Path, arm: str, seed: int) -> Path:
 
 def make(path: Path, arm: str, seed: int, options: argparse.Namespace, end: float) -> None:
     """Bring a run to its end. Raises `OutOfTime`, and `SystemExit` where it fails."""
-    if (path / "run.db").exists():
-        with Run.open(path) as run:
-            if shown_state(run) == "finished":
-                return
-    if time.monotonic() > end:
-        raise OutOfTime
     settings = [
+        f"training.steps={options.steps}",
         f"training.seed={seed}",
         f"training.evaluate_every={options.every}",
         f"training.evaluate_groups={options.groups}",
         *ARMS[arm],
         *options.settings,
     ]
+    if (path / "run.db").exists():
+        with Run.open(path) as run:
+            if other := changes(to_toml(run.config), to_toml(load_profile("pocket", settings))):
+                raise SystemExit(
+                    f"{path} was made with other settings ({'; '.join(map(str, other))}); give another --out"
+                )
+            if shown_state(run) == "finished":
+                return
+    if time.monotonic() > end:
+        raise OutOfTime
     command = (
         ["resume", str(path)]
         if (path / "run.db").exists()
@@ -114,8 +121,6 @@ def make(path: Path, arm: str, seed: int, options: argparse.Namespace, end: floa
             "train",
             "--profile",
             "pocket",
-            "--steps",
-            str(options.steps),
             "--detach",
             "--run",
             str(path),
