@@ -78,8 +78,8 @@ def changed(config: Config, kind: str, key: str, value: str) -> Config:
             f"{key} cannot be changed in a run that has begun; {', '.join(CHANGEABLE)} can. To change it otherwise: "
             "stop the run, edit its config.toml, and resume it"
         )
-    if key == "training.steps" and not JOBS.load(kind).trains:
-        raise ConfigError(f"training.steps has no effect in a {kind} run, whose length is fixed at its start")
+    if key == "training.steps" and (why := JOBS.load(kind).fixed(config)):
+        raise ConfigError(f"training.steps cannot be changed in this {kind} run: {why}")
     return after
 
 

@@ -159,3 +159,17 @@ async def test_a_curate_run_that_waits_goes_on_when_the_policy_becomes_auto(tmp_
             await asyncio.wait_for(waiting, 10)
         edit = run.edit("e1")
         assert edit.state == "committed" and isinstance(edit.decision, Decision) and edit.decision.by == "policy auto"
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "why"),
+    [
+        ("curate", [], "fixed at its start"),
+        ("train", ["training.schedule=cosine"], "training.schedule=cosine makes the learning rates"),
+    ],
+)
+def test_the_number_of_steps_of_some_runs_is_fixed(kind, settings, why):
+    config = load_profile("pocket", settings)
+    with pytest.raises(ConfigError, match=why):
+        changing.changed(config, kind, "training.steps", "60")
+    assert changing.changed(config, kind, "review.policy", "auto").review.policy == "auto"
