@@ -39,6 +39,11 @@ def unchanged(config: Any) -> tuple[Any, list[str]]:
     return config, []
 
 
+def fixed_at_start(config: Any) -> str:
+    """Why the number of units cannot be changed in a run that has begun: the kind does not read it again."""
+    return "the length of this kind of run is fixed at its start"
+
+
 class Shortcut(msgspec.Struct, frozen=True):
     """How the workbench offers a kind of run on its first screen: `key` starts one of the profile `profile`.
 
@@ -70,7 +75,9 @@ class JobKind(PartKind, frozen=True, kw_only=True):
 
     `work` is "module:attribute" of the class of the `Job`, and `loads` what the process shows while it imports it ("":
     nothing). `resume_at(run)` is the last unit that is done and saved: a resume undoes the events of later ones. It may take
-    seconds. `shortcut`: how the workbench offers the kind on its first screen; None: only in the dialog for any run.
+    seconds. `fixed(config)` is why the number of units of a run that has begun cannot be changed, "" where it can: then the
+    job reads it from `JobContext.now` before each. `shortcut`: how the workbench offers the kind on its first screen; None:
+    only in the dialog for any run.
     """
 
     settings: type[Settings] = Settings
@@ -86,3 +93,4 @@ class JobKind(PartKind, frozen=True, kw_only=True):
     shortcut: Shortcut | None = None
     resume_at: Callable[[StartedRun], int] = after_last_step
     pin: Callable[[Any], tuple[Any, list[str]]] = unchanged
+    fixed: Callable[[Any], str] = fixed_at_start

@@ -110,7 +110,13 @@ class TrainingSettings(Settings, frozen=True):
     """Measure held-out groups before the first step and after every so many steps; 0: never."""
 
     evaluate_groups: Positive = 32
-    """How many held-out groups are measured. They are the same each time, whatever `[grouping]` says."""
+    """How many held-out groups are measured. They are the same each time, whatever `[grouping]` says, and each starts from
+    an empty repository, whatever `start_from` says, so that measurements of all steps and runs can be compared."""
+
+    start_from: Literal["empty", "approved"] = "empty"
+    """From which repository each rollout starts: an `empty` one (as published), or the run's `approved` one as it is when
+    the step begins. With `approved`, what a person approves is there from the next step on, position 1 already plays with it
+    and counts in r_task, and a rollout's edits are its changes to that repository."""
 
     keep_newest: Positive = 5
     """How many of the newest checkpoints are kept. Every step is saved; five let a person return to before a step that

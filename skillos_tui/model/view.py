@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.core.edit import OPEN, Edit, NotAllowed
+from engine.core.errors import ConfigError
 from engine.core.events import (
     AdapterPublished,
     AnyEvent,
@@ -36,6 +37,7 @@ from engine.core.events import (
     ProposalsWithheld,
     RunStarted,
     ServerMeasured,
+    SettingChanged,
     State,
     StateChanged,
     StepEnded,
@@ -47,7 +49,8 @@ from engine.core.events import (
     kind_of,
 )
 from engine.core.outcomes import Outcome
-from skillos_tui.model.episodes import EPISODE_KINDS, Episode, EpisodeEvent, Followed
+from skillos_tui.model.episodes import EPISODE_KINDS, Episode, EpisodeEvent, Followed, Measurement
+from skillos_tui.model.in_force import InForce
 
 if TYPE_CHECKING:
     from engine.jobs.base import JobKind
@@ -62,6 +65,7 @@ MAX_SUPERSEDED = 20
 FOLDED_WHOLE = (
     "run_started",
     "state_changed",
+    "setting_changed",
     "step_started",
     "step_ended",
     "update_made",
@@ -100,18 +104,6 @@ class Change:
 
 
 @dataclass
-class Measurement:
-    """The newest held-out measurement: after which step, of how many groups, and the episodes of the group that is
-    followed. `begun` is set by its first episode; `over` when it has ended, or training continues without its result."""
-
-    step: int
-    groups: int = 1
-    begun: bool = False
-    over: bool = False
-    followed: Followed = field(default_factory=Followed)
-
-
-@dataclass
 class RunView:
     """The state of a run.
 
@@ -121,7 +113,8 @@ class RunView:
     counts the edits that were not queued, by reason, the newest last. `superseded` counts the edits that newer ones replaced
     in a full queue; `edits` holds the newest of them. `servers` are the newest figures of each model server. `unread` holds,
     for an edit that was decided on here, the edit as the log has been read, and how many of its decisions are still to be
-    read. `judged` is the newest decision that a judge's model answered for.
+    read. `judged` is the newest decision that a judge's model answered for. `ending`: the run stops when the present unit
+    has ended. `settings` are those in force, as TOML; `policy` is who decides on edits, and `effects` what a decision does.
     """
 
     kind: str = ""
@@ -131,6 +124,8 @@ class RunView:
     planned: int = 0
     state: State = "starting"
     reason: str = ""
+    ending: bool = False
+    settings: InForce = field(default_factory=InForce)
     step: int = 0
     progress: Progress | None = None
     groups: int = 1
@@ -271,7 +266,8 @@ class RunView:
 
     def _run_started(self, event: RunStarted) -> set[Part]:
         self.profile, self.planned, self.note = event.profile, event.steps, event.note
-        self.state, self.reason, self.step = "running", "", event.resumed_from
+        self.state, self.reason, self.step, self.ending = "running", "", event.resumed_from, False
+        self.settings = InForce.of(event.settings or "")
         for table in (self.steps, self.updates, self.outcomes):
             for step in [step for step in table if step > event.resumed_from]:
                 del table[step]
@@ -282,8 +278,17 @@ class RunView:
         self._end_phase("measuring", "rollouts", "update")
         return {"state", "rewards", "transcript", "skills"}
 
+    def _setting_changed(self, event: SettingChanged) -> set[Part]:
+        if event.total is not None:
+            self.planned = event.total
+        try:
+            self.settings = self.settings.changed(event)
+        except ConfigError as error:
+            return self._unreadable(Unreadable(kind_of(event), str(error)))
+        return {"state", "rewards", "review"}
+
     def _state_changed(self, event: StateChanged) -> set[Part]:
-        self.state, self.reason = event.state, event.reason
+        self.state, self.reason, self.ending = event.state, event.reason, event.ending
         if event.state != "running":
             self.progress = None
         return {"state"}
@@ -458,6 +463,7 @@ class RunView:
 _RULES: dict[type, Callable[[RunView, Any], set[Part]]] = {
     RunStarted: RunView._run_started,
     StateChanged: RunView._state_changed,
+    SettingChanged: RunView._setting_changed,
     StepStarted: RunView._step_started,
     Progress: RunView._progress,
     MeasurementStarted: RunView._measurement_started,

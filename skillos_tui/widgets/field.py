@@ -18,6 +18,16 @@ class LineField(Input):
         await _run_binding(self, event)
 
 
+class NumberField(LineField):
+    """A field of digits; other characters are keys of its screen."""
+
+    def __init__(self, value: str, *, max_length: int, id: str) -> None:
+        super().__init__(value, restrict=r"\d*", max_length=max_length, id=id, select_on_focus=True)
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        return character is not None and character.isdecimal()
+
+
 class TextField(TextArea):
     """A field of several lines."""
 

@@ -10,6 +10,7 @@ from engine.core.parts import kind_of
 from engine.curation.registry import strategy_kind
 from engine.environments.registry import environment_kind
 from engine.jobs.base import JobKind, Shortcut, StartedRun
+from engine.training.schedule import schedule_depends_on_steps
 from engine.training.settings import TrainingSettings, rows_of_step
 
 if TYPE_CHECKING:
@@ -42,6 +43,14 @@ def _check_size(training: TrainingSettings, samples: int) -> None:
         raise ConfigError(f"a step would have {rows} samples ({factors}); {MAX_SAMPLES} is the most")
 
 
+def fixed(config: Config) -> str:
+    """Why the number of steps cannot be changed in a run that has begun: the learning rates of its steps depend on it."""
+    training = config.training
+    if not schedule_depends_on_steps(training):
+        return ""
+    return f"training.schedule={training.schedule} makes the learning rates of the steps that were made depend on it"
+
+
 def resume_at(run: StartedRun) -> int:
     """The step of the newest checkpoint that is not damaged; 0 where there is none."""
     from engine.training import checkpoints
@@ -64,4 +73,5 @@ KIND = JobKind(
     loads="PyTorch and transformers",
     shortcut=Shortcut("t", "Train the pocket model", "real GRPO steps on this CPU; no network", "pocket"),
     resume_at=resume_at,
+    fixed=fixed,
 )
