@@ -33,13 +33,16 @@ from engine.core.events import (
     UpdateMade,
 )
 from engine.environments.base import TaskSource
+from engine.environments.registry import environment_kind
 from engine.evaluation.held_out import RepositoryScore, measure
 from engine.jobs import loading
 from engine.jobs.control import Control
 from engine.jobs.job import JobContext
 from engine.jobs.proposals import STOP_SECONDS, Proposals, net_edits, vetoes_of
 from engine.jobs.train.measuring import Evaluate, Measuring
+from engine.jobs.train.watching import AlarmWatch
 from engine.models.base import AdapterSink, Opened, Proof, SharedBase
+from engine.rollouts.contents import contents
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import Group, open_grouping
 from engine.rollouts.reporting import LossWarnings, Pace, nothing_trained
@@ -97,6 +100,7 @@ class TrainRun:
         self._control = job.control
         self._emit = LossWarnings(job.writer.emit)
         self._measuring = Measuring(job, self._emit, measure, self._report)
+        self._watch = AlarmWatch(job)
         self._context: RolloutContext  # from `_take` on
         self._held_out: RolloutContext  # the same over the held-out source
         self._groups: Callable[[int], list[Group]]  # of a step
@@ -130,6 +134,7 @@ class TrainRun:
         self._note_checkpoints(done)
         for step in missing(self._run, done):
             await self._measuring.saved(step, self._held_out, self._sink, self._after_publish)
+        await self._watch.check(done)
         if done < self._config.training.steps:
             session = await asyncio.to_thread(self._open_session, asyncio.get_running_loop())
             await session.run(newest[1] if newest else None)
@@ -256,6 +261,10 @@ class TrainRun:
                 self._parts,
                 rollout_seconds=self._played - self._began,
                 seconds=now - self._began,
+                seconds_by={"rollouts": self._played - self._began, "update": now - self._played},
+                contents=contents(
+                    self._rollouts, environment_kind(self._config.environment), self._config.alarms.least_words
+                ),
             )
         )
         for row, parts in zip(self._rollouts, self._parts, strict=True):
@@ -273,10 +282,11 @@ class TrainRun:
             self._writer.emit(Notice("info", f"{why}; it is compared again with the next step"))
 
     async def _after_step(self, step: int, checkpoint: Path) -> None:
-        """Log that the checkpoint is in place, and measure the curator where that is due."""
+        """Log that the checkpoint is in place, measure the curator where that is due, and check the alarms."""
         self._writer.emit(CheckpointSaved(step, str(checkpoint), checkpoints.size_of(checkpoint)))
         self._writer.flush()
         await self._measuring.where_due(step, self._held_out)
+        await self._watch.check(step)
 
     async def _propose(self, best: Rollout) -> None:
         """Put what a group's best rollout leaves behind to review; what is held back is logged with its reason."""
