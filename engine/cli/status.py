@@ -14,7 +14,9 @@ from engine.core.output import say
 from engine.core.text import printable
 from engine.runs.directory import Run
 from engine.runs.measured import lines, measured
+from engine.runs.metrics import metrics_lines, row
 from engine.runs.status import Status, status
+from engine.runs.telemetry import last_step
 from engine.runs.text import agreement_line, held_out_line, step_line, unit_line, waiting
 
 MOST = 500
@@ -28,6 +30,9 @@ def add_commands(commands: Commands) -> None:
 def _status(options: argparse.Namespace) -> int:
     with open_run(options) as run:
         now = msgspec.structs.replace(status(run), measured=measured(run), note=_note(run))
+        last = last_step(run, now.ended[-1].step) if now.ended else None
+        if last is not None:
+            now = msgspec.structs.replace(now, metrics=row(run.id, last), alarms=last.alarms or [])
         if options.json:
             print_json(now)
             return 0
@@ -45,6 +50,11 @@ def _status(options: argparse.Namespace) -> int:
             say(unit_line(unit, now.steps, run.kind))
         for held_out in now.held_out:
             say(held_out_line(held_out))
+        if last is not None and last.update is not None:
+            for line in metrics_lines(last):
+                say(line)
+        for alarm in now.alarms:
+            say(printable(f"alarm {alarm.name}: {alarm.message}. {alarm.advice}", MOST))
         if now.agreement is not None:
             say(agreement_line(now.agreement))
         for line in lines(now.measured, now.used):
@@ -72,7 +82,7 @@ def summary_line(now: Status) -> str:
 
 def say_damage(now: Status) -> None:
     """Print what cannot be read of a run, and what can be done."""
-    for row in now.damaged:
-        say(f"  damaged: {printable(row)}")
+    for damaged in now.damaged:
+        say(f"  damaged: {printable(damaged)}")
     if now.damaged:
         say(f"  repair it: skillos-engine repair {shlex.quote(now.path)}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
@@ -31,6 +32,20 @@ class Metric(msgspec.Struct, frozen=True):
 def figures(step: StepMetrics) -> dict[str, Value]:
     """Every metric of a step by its name, in the table's order; None where it was not measured, or is not finite."""
     return {name: _finite(metric.read(step)) for name, metric in METRICS.items()}
+
+
+def row(run_id: str, step: StepMetrics) -> dict[str, Any]:
+    """A step as one flat object: its place, its metrics (None where not measured), its alarms, and what has names of its
+    own: seconds by phase and calls by operation."""
+    return {
+        "run": run_id,
+        "step": step.step,
+        "at": step.at,
+        "alarms": [alarm.name for alarm in step.alarms or ()],
+        **figures(step),
+        "seconds_by": step.ended.seconds_by,
+        "calls": step.ended.calls,
+    }
 
 
 def _finite(value: Value) -> Value:
@@ -191,3 +206,44 @@ _TABLE = (
 
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _TABLE})
 """Every metric of a step by its name."""
+
+
+UNITS: Mapping[str, str] = MappingProxyType(
+    {"s": " s", "nats": " nats", "tokens/s": " tokens/s", "episodes/s": " episodes/s"}
+)
+
+
+def shown(name: str, value: Value) -> str:
+    """A metric's value with as many digits as a person reads; "unmeasured" for None."""
+    if value is None:
+        return "unmeasured"
+    unit = METRICS[name].unit
+    if unit == "share":
+        return f"{value:.1%}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if unit in ("s", "tokens", "tokens/s"):
+        return f"{value:,.1f}"
+    return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+_LINES = (
+    ("update", ("entropy", "kl", "grad_norm", "ratio_mean", "ratio_p99", "clip_share")),
+    ("groups", ("reward_std", "zero_std_groups", "measured_per_rollout", "repo_skills", "repo_tokens")),
+    ("speed", ("rollout_seconds", "update_seconds", "tokens_per_second", "episodes_per_second")),
+)
+
+
+def metrics_lines(step: StepMetrics) -> list[str]:
+    """The last step's main metrics in a few lines for `status`; what was not measured is left out."""
+    values = figures(step)
+    lines = []
+    for heading, names in _LINES:
+        found = [
+            f"{name} {shown(name, values[name])}{UNITS.get(METRICS[name].unit, '')}"
+            for name in names
+            if values[name] is not None
+        ]
+        if found:
+            lines.append(f"step {step.step} {heading}: {', '.join(found)}")
+    return lines

@@ -7,6 +7,8 @@ figures(telemetry.steps[3])["entropy"]    # engine.runs.metrics: None where it w
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from engine.core.events import (
@@ -72,7 +74,7 @@ class Telemetry:
 
     def fold(self, stored: Stored) -> None:
         """Apply one event of the log; events come in its order."""
-        self.seen = stored.id
+        self.seen, at = stored.id, stored.at if math.isfinite(stored.at) else None
         match stored.event:
             case RunStarted(resumed_from=last):
                 self.begun = last
@@ -83,9 +85,9 @@ class Telemetry:
             case UpdateMade(step=step) as update:
                 self._updates[step] = update
             case StepEnded(step=step) as ended:
-                self.steps[step] = StepMetrics(ended, self._updates.pop(step, None), at=stored.at)
+                self.steps[step] = StepMetrics(ended, self._updates.pop(step, None), at=at)
             case AdapterPublished(step=step) as published:
-                self._publish(step, published, stored.at)
+                self._publish(step, published, at)
             case HeldOutMeasured(step=step) as measured:
                 self._replace(step, held_out=measured)
             case AlarmsChecked(step=step, alarms=alarms):
@@ -104,3 +106,17 @@ class Telemetry:
     def _replace(self, step: int, **values: object) -> None:
         if step in self.steps:
             self.steps[step] = msgspec.structs.replace(self.steps[step], **values)
+
+
+def last_step(run: Run, step: int) -> StepMetrics | None:
+    """The metrics of the last step that ended, whose number is `step`, from the end of the log alone; None where the log
+    does not have it."""
+    limit = 64
+    while True:
+        newest = run.tail(limit, KINDS)
+        telemetry = Telemetry()
+        for stored in newest:
+            telemetry.fold(stored)
+        if len(newest) < limit or {step - 1, step} <= telemetry.steps.keys():
+            return telemetry.steps.get(step)
+        limit *= 8
