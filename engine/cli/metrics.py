@@ -19,6 +19,7 @@ from engine.runs import exporting
 from engine.runs.directory import Run
 from engine.runs.metrics import METRICS, figures, row, shown
 from engine.runs.telemetry import StepMetrics, Telemetry
+from engine.runs.text import alarm_line
 
 WINDOW = 10
 """How many of the last steps the table averages."""
@@ -133,4 +134,4 @@ def _show(run: Run, steps: Sequence[StepMetrics]) -> None:
     for phase, seconds in last.ended.seconds_by.items():
         say(f"  seconds of {phase:<9} {seconds:>12,.1f}")
     for alarm in last.alarms or ():
-        say(f"\nalarm {alarm.name}: {alarm.message}. {alarm.advice}")
+        say(f"\n{alarm_line(alarm)}")

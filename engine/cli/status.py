@@ -17,7 +17,7 @@ from engine.runs.measured import lines, measured
 from engine.runs.metrics import metrics_lines, row
 from engine.runs.status import Status, status
 from engine.runs.telemetry import last_step
-from engine.runs.text import agreement_line, held_out_line, step_line, unit_line, waiting
+from engine.runs.text import agreement_line, alarm_line, held_out_line, step_line, unit_line, waiting
 
 MOST = 500
 """Characters of a reason."""
@@ -54,7 +54,7 @@ def _status(options: argparse.Namespace) -> int:
             for line in metrics_lines(last):
                 say(line)
         for alarm in now.alarms:
-            say(printable(f"alarm {alarm.name}: {alarm.message}. {alarm.advice}", MOST))
+            say(alarm_line(alarm))
         if now.agreement is not None:
             say(agreement_line(now.agreement))
         for line in lines(now.measured, now.used):

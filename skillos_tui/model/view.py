@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.core.edit import OPEN, Edit, NotAllowed
 from engine.core.events import (
     AdapterPublished,
+    Alarm,
+    AlarmsChecked,
     AnyEvent,
     CompletionMade,
     CurationMade,
@@ -67,6 +69,7 @@ FOLDED_WHOLE = (
     "update_made",
     "measurement_started",
     "held_out_measured",
+    "alarms_checked",
     "edit_proposed",
     "edit_decided",
     "proposals_withheld",
@@ -121,7 +124,7 @@ class RunView:
     counts the edits that were not queued, by reason, the newest last. `superseded` counts the edits that newer ones replaced
     in a full queue; `edits` holds the newest of them. `servers` are the newest figures of each model server. `unread` holds,
     for an edit that was decided on here, the edit as the log has been read, and how many of its decisions are still to be
-    read. `judged` is the newest decision that a judge's model answered for.
+    read. `judged` is the newest decision that a judge's model answered for. `checked` are the alarms that held after a step.
     """
 
     kind: str = ""
@@ -138,6 +141,7 @@ class RunView:
     steps: dict[int, StepEnded] = field(default_factory=dict)
     updates: dict[int, UpdateMade] = field(default_factory=dict)
     held_out: dict[int, HeldOutMeasured] = field(default_factory=dict)
+    checked: dict[int, list[Alarm]] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     training: Followed = field(default_factory=Followed)
     trained: bool = False
@@ -227,6 +231,11 @@ class RunView:
         """How many updates of the run did not change the weights."""
         return sum(bool(update.skipped) for update in self.updates.values())
 
+    @property
+    def alarms(self) -> list[Alarm]:
+        """The alarms that held when they were last checked."""
+        return self.checked[max(self.checked)] if self.checked else []
+
     def follow(self, group: int, rollout: int) -> None:
         """Follow another rollout, or another group of the running measurement; its episodes have to be folded again."""
         if self.measuring:
@@ -272,7 +281,7 @@ class RunView:
     def _run_started(self, event: RunStarted) -> set[Part]:
         self.profile, self.planned, self.note = event.profile, event.steps, event.note
         self.state, self.reason, self.step = "running", "", event.resumed_from
-        for table in (self.steps, self.updates, self.outcomes):
+        for table in (self.steps, self.updates, self.checked, self.outcomes):
             for step in [step for step in table if step > event.resumed_from]:
                 del table[step]
         self.training.restart()
@@ -280,7 +289,7 @@ class RunView:
         if self.measurement:
             self.measurement.followed.restart()
         self._end_phase("measuring", "rollouts", "update")
-        return {"state", "rewards", "transcript", "skills"}
+        return {"state", "rewards", "transcript", "skills", "notice"}
 
     def _state_changed(self, event: StateChanged) -> set[Part]:
         self.state, self.reason = event.state, event.reason
@@ -367,6 +376,10 @@ class RunView:
     def _update_made(self, event: UpdateMade) -> set[Part]:
         self.updates[event.step] = event
         return {"rewards"}
+
+    def _alarms_checked(self, event: AlarmsChecked) -> set[Part]:
+        self.checked[event.step] = event.alarms
+        return {"notice"}
 
     def _held_out(self, event: HeldOutMeasured) -> set[Part]:
         self.held_out[event.step] = event
@@ -471,6 +484,7 @@ _RULES: dict[type, Callable[[RunView, Any], set[Part]]] = {
     UnitEnded: RunView._unit_ended,
     UpdateMade: RunView._update_made,
     HeldOutMeasured: RunView._held_out,
+    AlarmsChecked: RunView._alarms_checked,
     EditProposed: RunView._edit_proposed,
     EditDecided: RunView._edit_decided,
     ProposalsWithheld: RunView._withheld,

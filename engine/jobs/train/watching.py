@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 
-from engine.core.events import Alarm, AlarmsChecked, Notice
+from engine.core.events import Alarm, AlarmsChecked
 from engine.jobs.job import JobContext
 from engine.runs.telemetry import StepMetrics, Telemetry
+from engine.runs.text import alarm_line, alarm_notice
 from engine.training.alarms.registry import check
 
 HOLD = "alarm"
@@ -45,9 +46,7 @@ class AlarmWatch:
         before = raised_before(history)
         for alarm in raised:
             if alarm.name not in before:
-                self._writer.emit(
-                    Notice("warning", f"step {step}: alarm {alarm.name}: {alarm.message}. {alarm.advice}")
-                )
+                self._writer.emit(alarm_notice(step, alarm))
         self._writer.emit(AlarmsChecked(step, raised))
         self._writer.flush()
         pausing = [alarm for alarm in raised if alarm.pauses and not _paused(before.get(alarm.name))]
@@ -56,7 +55,7 @@ class AlarmWatch:
 
     async def _pause(self, step: int, alarms: list[Alarm]) -> None:
         """Pause the run until a person resumes it."""
-        why = "; ".join(f"alarm {alarm.name}: {alarm.message}. {alarm.advice}" for alarm in alarms)
+        why = " ".join(map(alarm_line, alarms))
         holds = self._control.holds
         holds.hold(HOLD, f"step {step}: {why} Resume the run to go on all the same", on_resume=lambda: None)
         await self._control.interruptible(holds.passed())
