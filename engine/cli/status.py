@@ -42,7 +42,10 @@ def _status(options: argparse.Namespace) -> int:
         say_damage(now)
         if now.engine_note:
             say(f"note: {printable(now.engine_note)}")
+        alarms = tuple(map(alarm_line, now.alarms))
         for warning in now.warnings:
+            if alarms and warning.endswith(alarms):
+                continue  # its alarm still holds, and is shown below
             say(f"warning: {printable(warning, 400)}")
         for step in now.ended:
             say(step_line(step, now.steps, run.kind, now.skipped_updates.get(step.step, "")))
@@ -53,8 +56,8 @@ def _status(options: argparse.Namespace) -> int:
         if last is not None and last.update is not None:
             for line in metrics_lines(last):
                 say(line)
-        for alarm in now.alarms:
-            say(alarm_line(alarm))
+        for alarm in alarms:
+            say(alarm)
         if now.agreement is not None:
             say(agreement_line(now.agreement))
         for line in lines(now.measured, now.used):

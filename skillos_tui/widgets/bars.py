@@ -55,7 +55,8 @@ class NoticeBar(Bar):
 class AlarmBar(Bar):
     """The alarms of the last step, each with what to do; folded to one row by a person, until another one is raised."""
 
-    MAX_ROWS = 8
+    SHARE = 6
+    """They take no more than one row of so many."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -98,9 +99,8 @@ class AlarmBar(Bar):
             count = "alarm" if len(self.alarms) == 1 else f"{len(self.alarms)} alarms"
             return [crop(line(f"bad:✗ {count}: {names}", "muted:   w unfolds"), width)]
         rows = [Line(row) for alarm in self.alarms for row in wrap(_alarm(alarm), width)]
-        if len(rows) <= self.MAX_ROWS:
-            return rows
-        return [*rows[: self.MAX_ROWS - 1], line("muted:  … see: skillos-engine status")]
+        most = max(2, self.app.size.height // self.SHARE)
+        return rows if len(rows) <= most else [*rows[: most - 1], line("muted:  … all of it: skillos-engine status")]
 
 
 def _alarm(alarm: Alarm) -> Line:

@@ -24,7 +24,7 @@ def zero_std(history: History, settings: AlarmsSettings) -> str:
     zero = sum(step.ended.zero_std_groups for step in last if step.update)
     if not groups or zero / groups < settings.zero_std_share:
         return ""
-    return f"{zero} of {counted(groups, 'group')} of the last {len(last)} steps have equal rewards in all rollouts"
+    return f"{zero} of {counted(groups, 'group')} of {_steps(last)} have equal rewards in all rollouts"
 
 
 def entropy_collapse(history: History, settings: AlarmsSettings) -> str:
@@ -72,7 +72,7 @@ def constant_judge(history: History, settings: AlarmsSettings) -> str:
     constant = all(step.ended.judge_std is not None and step.ended.judge_std < 1e-9 for step in last)
     if not last or not constant or scores < settings.judge_scores:
         return ""
-    return f"all scores of the judge are equal in each of the last {len(last)} steps ({counted(scores, 'score')})"
+    return f"all scores of the judge are equal in each of {_steps(last)} ({counted(scores, 'score')})"
 
 
 def nothing_trained(history: History, settings: AlarmsSettings) -> str:
@@ -82,7 +82,7 @@ def nothing_trained(history: History, settings: AlarmsSettings) -> str:
         return ""
     update = last[-1].update
     why = (update.skipped if update else "") or "the curator made no decision"
-    return f"none of the last {len(last)} steps trained anything: {why}"
+    return f"{_steps(last)} trained nothing: {why}"
 
 
 def adapter(history: History, settings: AlarmsSettings) -> str:
@@ -112,7 +112,12 @@ def _share(history: History, settings: AlarmsSettings, metric: str, most: float,
     shares = [share for step in _last(history, settings) if (share := figures(step)[metric]) is not None]
     if len(shares) < settings.steps or fmean(shares) <= most:
         return ""
-    return f"{fmean(shares):.0%} of the skills in the rollouts of the last {len(shares)} steps {what}"
+    return f"{fmean(shares):.0%} of the skills in the rollouts of {_steps(shares)} {what}"
+
+
+def _steps(last: Sequence[object]) -> str:
+    """ "the last step", "the last 3 steps"."""
+    return "the last step" if len(last) == 1 else f"the last {len(last)} steps"
 
 
 def _last(history: History, settings: AlarmsSettings) -> History:
