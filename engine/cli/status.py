@@ -10,6 +10,7 @@ import msgspec
 
 from engine.cli.common import Commands, add_command, open_run, print_json
 from engine.config import ConfigError
+from engine.core.events import Notice
 from engine.core.output import say
 from engine.core.text import printable
 from engine.runs.directory import Run
@@ -17,7 +18,7 @@ from engine.runs.measured import lines, measured
 from engine.runs.metrics import metrics_lines, row
 from engine.runs.status import Status, status
 from engine.runs.telemetry import last_step
-from engine.runs.text import agreement_line, alarm_line, held_out_line, step_line, unit_line, waiting
+from engine.runs.text import agreement_line, alarm_line, held_out_line, is_alarm, step_line, unit_line, waiting
 
 MOST = 500
 """Characters of a reason."""
@@ -42,10 +43,10 @@ def _status(options: argparse.Namespace) -> int:
         say_damage(now)
         if now.engine_note:
             say(f"note: {printable(now.engine_note)}")
-        alarms = tuple(map(alarm_line, now.alarms))
+        shown_below = [f"alarm {alarm.name}:" for alarm in now.alarms]
         for warning in now.warnings:
-            if alarms and warning.endswith(alarms):
-                continue  # its alarm still holds, and is shown below
+            if is_alarm(Notice("warning", warning)) and any(name in warning for name in shown_below):
+                continue
             say(f"warning: {printable(warning, 400)}")
         for step in now.ended:
             say(step_line(step, now.steps, run.kind, now.skipped_updates.get(step.step, "")))
@@ -56,8 +57,8 @@ def _status(options: argparse.Namespace) -> int:
         if last is not None and last.update is not None:
             for line in metrics_lines(last):
                 say(line)
-        for alarm in alarms:
-            say(alarm)
+        for alarm in now.alarms:
+            say(alarm_line(alarm))
         if now.agreement is not None:
             say(agreement_line(now.agreement))
         for line in lines(now.measured, now.used):

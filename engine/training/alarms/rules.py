@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from engine.core.text import counted
-from engine.runs.metrics import figures, unmeasured_share
+from engine.runs.metrics import METRICS, unmeasured_share
 from engine.runs.telemetry import StepMetrics
 from engine.training.alarms.settings import AlarmsSettings
 
@@ -72,7 +72,7 @@ def constant_judge(history: History, settings: AlarmsSettings) -> str:
     constant = all(step.ended.judge_std is not None and step.ended.judge_std < 1e-9 for step in last)
     if not last or not constant or scores < settings.judge_scores:
         return ""
-    return f"all scores of the judge are equal in each of {_steps(last)} ({counted(scores, 'score')})"
+    return f"in {_steps(last)} the judge gave all decisions of a step one score ({counted(scores, 'score')})"
 
 
 def nothing_trained(history: History, settings: AlarmsSettings) -> str:
@@ -109,7 +109,7 @@ def empty_skills(history: History, settings: AlarmsSettings) -> str:
 
 def _share(history: History, settings: AlarmsSettings, metric: str, most: float, what: str) -> str:
     """An alarm on a share of the skills, averaged over the last steps."""
-    shares = [share for step in _last(history, settings) if (share := figures(step)[metric]) is not None]
+    shares = [share for step in _last(history, settings) if (share := METRICS[metric].read(step)) is not None]
     if len(shares) < settings.steps or fmean(shares) <= most:
         return ""
     return f"{fmean(shares):.0%} of the skills in the rollouts of {_steps(shares)} {what}"

@@ -38,9 +38,9 @@ class AlarmsSettings(Settings, frozen=True):
     """How many of the last steps an alarm on a state (zero_std, entropy_collapse, constant_judge, nothing_trained,
     instance_names, empty_skills) looks at; it needs as many. One odd step is chance."""
 
-    zero_std_share: Fraction = 0.5
-    """zero_std: the share of groups, over the last steps, whose rollouts all have one reward. Such a group teaches nothing;
-    from half on, most of the rollouts' cost is lost."""
+    zero_std_share: Fraction = 0.6
+    """zero_std: the share of groups, over the last steps, whose rollouts all have one reward. Such a group teaches nothing,
+    and most of the rollouts' cost is lost. Half of a few groups may be chance."""
 
     entropy_share: Share = 0.3
     """entropy_collapse: the mean entropy of the last steps as a share of that of the first. A policy sharpens in training;
