@@ -50,6 +50,8 @@ from engine.core.events import (
 )
 from engine.core.outcomes import Outcome
 from skillos_tui.model.episodes import EPISODE_KINDS, Episode, EpisodeEvent, Followed
+from skillos_tui.model.parts import Change as Change
+from skillos_tui.model.parts import Measurement as Measurement
 
 if TYPE_CHECKING:
     from engine.jobs.base import JobKind
@@ -90,28 +92,6 @@ FOLDED_AGAIN = (
     "progress",
 )
 """Event kinds that a view needs a second time, in the same order, when it follows another rollout."""
-
-
-@dataclass
-class Change:
-    """A skill's file before and after a change, and where the change was made; None where there is no file."""
-
-    skill: str
-    before: str | None
-    after: str | None
-    where: str
-
-
-@dataclass
-class Measurement:
-    """The newest held-out measurement: after which step, of how many groups, and the episodes of the group that is
-    followed. `begun` is set by its first episode; `over` when it has ended, or training continues without its result."""
-
-    step: int
-    groups: int = 1
-    begun: bool = False
-    over: bool = False
-    followed: Followed = field(default_factory=Followed)
 
 
 @dataclass
