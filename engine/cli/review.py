@@ -12,8 +12,10 @@ from engine.cli.common import Commands, UsageError, add_command, lines, open_run
 from engine.core.edit import OPEN, PAST, PERSONAL, Edit, actions
 from engine.core.output import note, say
 from engine.core.text import printable
+from engine.review.effects import effects
 from engine.runs.directory import Run
 from engine.runs.errors import RunError
+from engine.runs.starts import last_settings
 
 LIST_SECONDS = 1.0
 """How long a list waits for another process that decides."""
@@ -114,7 +116,14 @@ def _show(run: Run, options: argparse.Namespace) -> int:
         say(f"{printable(f'amended by {edit.amended_by}:')}\n{amendment(edit)}")
     offered = [action for action in PERSONAL if action in actions(edit.state)]
     say(f"{edit.id} is {edit.state}; it can: {', '.join(offered)}")
+    _say_effects(run)
     return 0
+
+
+def _say_effects(run: Run) -> None:
+    """What a decision does beside its commit, where it does something."""
+    if said := effects(last_settings(run)):
+        note(f"note: {said}")
 
 
 def _text(file: Path | None) -> str:
@@ -147,6 +156,7 @@ def _list_edits(run: Run, options: argparse.Namespace) -> int:
             say(f"      {printable(str(finding), 200)}")
     if not edits and not found.damaged:
         say("no edits wait for review")
+    _say_effects(run)
     return exit_codes.FAILED if found.damaged else exit_codes.DONE
 
 

@@ -190,6 +190,32 @@ class Client:
         that is loading, since it may have to end that engine."""
         self._with_run("stop", lambda tail: supervisor.stop(tail.run, user()))
 
+    def stop_after(self) -> None:
+        """Ask the engine to end when the present step has ended."""
+        from engine.runs.commands import StopAfter
+
+        self._command(lambda tail: supervisor.ask(tail.run, StopAfter(), user()))
+
+    def change(self, key: str, value: str) -> None:
+        """Change a setting of the run: `Notified` says what is in force then, or why not."""
+        from engine.runs import changing
+
+        self._command(
+            lambda tail: self._post(
+                Notified("information", changing.sentence(changing.change(tail.run, key, value, user()), value))
+            )
+        )
+
+    def keep_checkpoint(self) -> None:
+        """Keep the newest checkpoint for good: `Notified`."""
+        from engine.runs import kept
+
+        def keep(tail: Tail) -> None:
+            step = kept.keep_newest(tail.run, user())
+            self._post(Notified("information", f"The checkpoint of step {step} is kept, whatever retention removes."))
+
+        self._command(keep)
+
     # Decisions
 
     def decisions(self, path: Path) -> Decisions:

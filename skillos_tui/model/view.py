@@ -4,9 +4,9 @@
     view.identify("train", JOBS.load("train"))
     changed = view.fold(event)        # the parts of the screen that this event changes
 
-Pure data; no widget, no file. Only the newest episodes of the rollout that is followed are kept, so that the memory does
-not grow with the number of events. Events arrive in the log's order; those of `FOLDED_AGAIN` may arrive a second time, from
-the last step on. The episodes of a held-out measurement are kept separately from those of training.
+Pure data; no widget, no file. Only the newest episodes of the rollout that is followed are kept, so that the memory does not
+grow with the number of events. Events arrive in the log's order; those of `folded.FOLDED_AGAIN` may arrive a second time,
+from the last step on. The episodes of a held-out measurement are kept separately from those of training.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from engine.config.changes import with_setting
 from engine.core.edit import OPEN, Edit, NotAllowed
+from engine.core.errors import ConfigError
 from engine.core.events import (
     AdapterPublished,
     Alarm,
@@ -38,6 +40,7 @@ from engine.core.events import (
     ProposalsWithheld,
     RunStarted,
     ServerMeasured,
+    SettingChanged,
     State,
     StateChanged,
     StepEnded,
@@ -49,7 +52,8 @@ from engine.core.events import (
     kind_of,
 )
 from engine.core.outcomes import Outcome
-from skillos_tui.model.episodes import EPISODE_KINDS, Episode, EpisodeEvent, Followed
+from engine.review.effects import effects, policy_of
+from skillos_tui.model.episodes import Episode, EpisodeEvent, Followed
 from skillos_tui.model.parts import Change as Change
 from skillos_tui.model.parts import Measurement as Measurement
 
@@ -63,36 +67,6 @@ MAX_SERVERS = 8
 MAX_SUPERSEDED = 20
 """How many superseded edits are kept: a training run has thousands, and the log has all of them."""
 
-FOLDED_WHOLE = (
-    "run_started",
-    "state_changed",
-    "step_started",
-    "step_ended",
-    "update_made",
-    "measurement_started",
-    "held_out_measured",
-    "alarms_checked",
-    "edit_proposed",
-    "edit_decided",
-    "proposals_withheld",
-    "notice",
-)
-"""Event kinds with few events, which are read from the beginning of the log; of the others the newest are enough."""
-FOLDED_NEWEST = ("memory_measured", "models_used", "adapter_published")
-"""Event kinds of which the newest event replaces those before it; of a log that exists only that one is read. Of
-"server_measured" it is one for each server."""
-FOLDED_RECENT = (*EPISODE_KINDS, "progress")
-"""Event kinds with many events; the fold needs those of the last steps."""
-FOLDED_AGAIN = (
-    *EPISODE_KINDS,
-    "state_changed",
-    "step_ended",
-    "measurement_started",
-    "held_out_measured",
-    "progress",
-)
-"""Event kinds that a view needs a second time, in the same order, when it follows another rollout."""
-
 
 @dataclass
 class RunView:
@@ -105,6 +79,8 @@ class RunView:
     in a full queue; `edits` holds the newest of them. `servers` are the newest figures of each model server. `unread` holds,
     for an edit that was decided on here, the edit as the log has been read, and how many of its decisions are still to be
     read. `judged` is the newest decision that a judge's model answered for. `checked` are the alarms that held after a step.
+    `ending`: the run stops when the present unit has ended. `settings` are those in force, as TOML; `policy` is who decides
+    on edits, and `effects` what a decision does.
     """
 
     kind: str = ""
@@ -114,6 +90,10 @@ class RunView:
     planned: int = 0
     state: State = "starting"
     reason: str = ""
+    ending: bool = False
+    settings: str = ""
+    policy: str = ""
+    effects: str = ""
     step: int = 0
     progress: Progress | None = None
     groups: int = 1
@@ -260,7 +240,8 @@ class RunView:
 
     def _run_started(self, event: RunStarted) -> set[Part]:
         self.profile, self.planned, self.note = event.profile, event.steps, event.note
-        self.state, self.reason, self.step = "running", "", event.resumed_from
+        self.state, self.reason, self.step, self.ending = "running", "", event.resumed_from, False
+        self._set(event.settings or "")
         for table in (self.steps, self.updates, self.checked, self.outcomes):
             for step in [step for step in table if step > event.resumed_from]:
                 del table[step]
@@ -271,8 +252,22 @@ class RunView:
         self._end_phase("measuring", "rollouts", "update")
         return {"state", "rewards", "transcript", "skills", "notice"}
 
+    def _setting_changed(self, event: SettingChanged) -> set[Part]:
+        if event.total is not None:
+            self.planned = event.total
+        try:
+            self._set(with_setting(self.settings, event.key, event.after))
+        except ConfigError as error:
+            return self._unreadable(Unreadable(kind_of(event), str(error)))
+        return {"state", "rewards", "review"}
+
+    def _set(self, settings: str) -> None:
+        """Take the settings that are in force, as TOML."""
+        self.settings, self.effects = settings, effects(settings)
+        self.policy = policy_of(settings)
+
     def _state_changed(self, event: StateChanged) -> set[Part]:
-        self.state, self.reason = event.state, event.reason
+        self.state, self.reason, self.ending = event.state, event.reason, event.ending
         if event.state != "running":
             self.progress = None
         return {"state"}
@@ -451,6 +446,7 @@ class RunView:
 _RULES: dict[type, Callable[[RunView, Any], set[Part]]] = {
     RunStarted: RunView._run_started,
     StateChanged: RunView._state_changed,
+    SettingChanged: RunView._setting_changed,
     StepStarted: RunView._step_started,
     Progress: RunView._progress,
     MeasurementStarted: RunView._measurement_started,

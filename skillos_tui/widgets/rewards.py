@@ -174,7 +174,10 @@ def reward_facts(view: RunView) -> list[Fact]:
     parts = last.rewards
     facts.append((f"last {view.unit}", f"{last.step} of {view.planned or '?'}", ""))
     facts += _losses(view, last)
-    facts += [_number(name, getattr(parts, name)) for name in ("r", "r_task", "r_fc", "r_cnt", "r_comp")]
+    names = ["r", "r_task", "r_fc", "r_cnt", "r_comp"]
+    if any(step.rewards.r_human is not None for step in view.steps.values()):
+        names.append("r_human")
+    facts += [_number(name, getattr(parts, name)) for name in names]
     facts += _agreement(view)
     if view.trains:
         zero = f" · {last.zero_std_groups} at 0" if last.zero_std_groups else ""

@@ -30,8 +30,11 @@ class RunStarted(Event, frozen=True):
 
 
 class StateChanged(Event, frozen=True):
+    """The run's state, and why. `ending`: a person asked that it stops when the present unit has ended."""
+
     state: State
     reason: str = ""
+    ending: bool = False
 
 
 class Progress(Event, frozen=True):
@@ -69,12 +72,16 @@ class Notice(Event, frozen=True):
 
 
 class SettingChanged(Event, frozen=True):
-    """The person `by` changed a setting of the running run; it is in force from now on. Values are as in TOML."""
+    """The person `by` changed a setting of the running run; it is in force from now on. Values are as in TOML.
+
+    `total` is how many units the run has from now on; None where that did not change.
+    """
 
     key: str
     before: str
     after: str
     by: str
+    total: int | None = None
 
 
 class PromptsUsed(Event, frozen=True):

@@ -24,9 +24,9 @@ class AlarmWatch:
     """Checks the alarms over the run's log."""
 
     def __init__(self, job: JobContext) -> None:
+        self._job = job
         self._run = job.run
         self._settings = job.config.alarms
-        self._steps = job.config.training.steps
         self._writer = job.writer
         self._control = job.control
         self._telemetry = Telemetry()
@@ -50,7 +50,7 @@ class AlarmWatch:
         self._writer.emit(AlarmsChecked(step, raised))
         self._writer.flush()
         pausing = [alarm for alarm in raised if alarm.pauses and not _paused(before.get(alarm.name))]
-        if pausing and step < self._steps:
+        if pausing and step < self._job.now.training.steps:
             await self._pause(step, pausing)
 
     async def _pause(self, step: int, alarms: list[Alarm]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.app import ComposeResult
 from textual.containers import Container
 
@@ -21,6 +23,10 @@ from skillos_tui.widgets.rewards import RewardPane
 from skillos_tui.widgets.transcript import TranscriptPane
 from skillos_tui.widgets.tree import SkillTree
 
+if TYPE_CHECKING:
+    from skillos_tui.screens.changing.screen import Wanted
+    from skillos_tui.screens.stopping.screen import How
+
 ACTIVE = ("starting", "running", "paused", "stopping")
 
 
@@ -34,7 +40,10 @@ class LiveScreen(FullScreen):
         Key("r", "app.show_screen('review')", "review", "Decide on the edits that wait", True),
         NEXT_PANE,
         Key("p", "pause", "pause/resume", "Pause the run, or resume it; starts a new engine if there is none", True),
-        Key("s", "stop", "stop", "Stop the run; asks first, and the run can be resumed later", True),
+        Key("s", "stop", "stop", "Stop the run now or after this step; asks first, and it can be resumed later", True),
+        Key(
+            "c", "change", "change", "Change the number of steps or the review policy; keep the newest checkpoint", True
+        ),
         PREVIOUS_PANE,
         Key("right_square_bracket", "follow(1)", "next rollout", "Follow the next rollout", True),
         Key("left_square_bracket", "follow(-1)", "previous rollout", "Follow the previous rollout"),
@@ -116,8 +125,9 @@ class LiveScreen(FullScreen):
         self.query_one(AlarmBar).show_alarms(self.workbench.view.alarms, quoted=self._held)
 
     def _held_now(self) -> str:
-        """Why the run waits, "" where it does not, or a person paused it."""
-        return self.workbench.view.reason.strip() if self.workbench.shown_state == "paused" else ""
+        """Why the run waits, "" where it does not, or a person paused it; and that it stops after this step."""
+        view, state = self.workbench.view, self.workbench.shown_state
+        return view.reason.strip() if state == "paused" or (view.ending and state in ACTIVE) else ""
 
     def _serious(self) -> list[Notice]:
         return [notice for notice in self.workbench.view.notices if notice.level != "info" and not is_alarm(notice)]
@@ -193,7 +203,7 @@ class LiveScreen(FullScreen):
         state = app.shown_state
         if not self._can_act():
             return
-        if state in ("running", "starting") and not self._pausing:
+        if state in ("running", "starting") and not self._pausing and not app.view.ending:
             self._pausing = True
             app.client.pause()
             self.notify("Asked the engine to pause; it finishes its present work first. p resumes the run.")
@@ -207,25 +217,45 @@ class LiveScreen(FullScreen):
             self.notify("Asked the engine to continue." if state in ACTIVE else "Starting the engine again.")
 
     async def action_stop(self) -> None:
-        from skillos_tui.screens.confirm.screen import ConfirmScreen
+        from skillos_tui.screens.stopping.screen import StopScreen
 
         if not self._can_act():
             return
         if self.workbench.shown_state not in ACTIVE:
             self.notify("The run is not active; there is nothing to stop.", severity="warning")
             return
-        question = "Stop this run?"
-        more = "The engine abandons the present step and ends; every finished step is saved. p resumes it later."
-        await self.app.push_screen(ConfirmScreen(question, more, "stop"), self._stop)
+        await self.app.push_screen(StopScreen(self.workbench.view.unit), self._stop)
 
-    def _stop(self, sure: bool | None) -> None:
-        if not sure or not self._can_act():
+    def _stop(self, how: How | None) -> None:
+        if how is None or not self._can_act():
             return
         if self.workbench.shown_state not in ACTIVE:
             self.notify("The run has already ended; there was nothing to stop.", severity="warning")
+        elif how == "after":
+            self.workbench.client.stop_after()
+            self.notify(f"Asked the engine to stop when this {self.workbench.view.unit} has ended. p takes it back.")
         else:
             self.workbench.client.stop()
             self.notify("Asked the engine to stop.")
+
+    async def action_change(self) -> None:
+        from skillos_tui.screens.changing.screen import ChangeScreen
+
+        if not self._can_act():
+            return
+        if not self.workbench.caught_up:
+            self.notify("The run is still being read; wait a moment.", severity="warning")
+            return
+        await self.app.push_screen(ChangeScreen(self.workbench.view), self._change)
+
+    def _change(self, wanted: Wanted | None) -> None:
+        """Send what was wanted; the answer is a notification."""
+        if wanted is None or not self._can_act():
+            return
+        if wanted.what == "checkpoint":
+            self.workbench.client.keep_checkpoint()
+        else:
+            self.workbench.client.change(wanted.what, wanted.value)
 
     async def action_import_skills(self) -> None:
         from skillos_tui.screens.importing.screen import ImportScreen

@@ -16,13 +16,13 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container
 
-from engine.core.edit import PAST, Action, Edit
+from engine.core.edit import OPEN, PAST, Action, Edit
 from skillos_tui.client.messages import DecisionRefused, DecisionTaken, Reply, TrajectoryRead
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.decisions import Decisions
 from skillos_tui.model.keyguard import PAUSE_SECONDS, Reading
 from skillos_tui.model.view import Part
-from skillos_tui.render.text import Line, safe
+from skillos_tui.render.text import Line, line, safe
 from skillos_tui.screens.base import FullScreen
 from skillos_tui.screens.review.keys import ReviewBar, action_of, commit_of, no_use
 from skillos_tui.widgets.bars import Bar
@@ -173,7 +173,8 @@ class ReviewScreen(FullScreen):
         diff.retitle(f"{edit.operation} · {change.skill}", f"{edit.state} · {summary(change)}")
         diff.show(change)
         name = edit.id
-        why.show(reasons(edit, view.place(edit.provenance.position), self._draft(name)))
+        said = [line(f"muted:{view.effects}")] if view.effects and edit.state in OPEN else []
+        why.show([*reasons(edit, view.place(edit.provenance.position), self._draft(name)), *said])
         if self._shown != name:
             self._shown = name
             self.trajectory.show([], view)

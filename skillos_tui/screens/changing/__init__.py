@@ -1,0 +1,1 @@
+"""The dialog that changes a run that has begun."""

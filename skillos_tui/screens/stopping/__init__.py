@@ -1,0 +1,1 @@
+"""The dialog that asks how a run is stopped."""
