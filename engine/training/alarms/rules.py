@@ -30,9 +30,9 @@ def zero_std(history: History, settings: AlarmsSettings) -> str:
 def entropy_collapse(history: History, settings: AlarmsSettings) -> str:
     """The curator's answers have become nearly certain."""
     measured = [step.update.entropy for step in history if step.update and step.update.entropy is not None]
-    if len(measured) < settings.entropy_first + settings.steps:
+    if len(measured) < settings.entropy_first + settings.window:
         return ""
-    first, last = fmean(measured[: settings.entropy_first]), fmean(measured[-settings.steps :])
+    first, last = fmean(measured[: settings.entropy_first]), fmean(measured[-settings.window :])
     if first <= 0 or last >= settings.entropy_share * first:
         return ""
     return (
@@ -110,7 +110,7 @@ def empty_skills(history: History, settings: AlarmsSettings) -> str:
 def _share(history: History, settings: AlarmsSettings, metric: str, most: float, what: str) -> str:
     """An alarm on a share of the skills, averaged over the last steps."""
     shares = [share for step in _last(history, settings) if (share := METRICS[metric].read(step)) is not None]
-    if len(shares) < settings.steps or fmean(shares) <= most:
+    if len(shares) < settings.window or fmean(shares) <= most:
         return ""
     return f"{fmean(shares):.0%} of the skills in the rollouts of {_steps(shares)} {what}"
 
@@ -122,7 +122,7 @@ def _steps(last: Sequence[object]) -> str:
 
 def _last(history: History, settings: AlarmsSettings) -> History:
     """The last steps that an alarm on a state looks at; none before there are as many."""
-    return history[-settings.steps :] if len(history) >= settings.steps else ()
+    return history[-settings.window :] if len(history) >= settings.window else ()
 
 
 Rule = Callable[[History, AlarmsSettings], str]

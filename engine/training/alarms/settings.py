@@ -34,7 +34,7 @@ class AlarmsSettings(Settings, frozen=True):
     at least name ratio, nothing_trained and reward_hacking. After a resume an alarm pauses the run again only when it was
     over in between."""
 
-    steps: Positive = 3
+    window: Positive = 3
     """How many of the last steps an alarm on a state (zero_std, entropy_collapse, constant_judge, nothing_trained,
     instance_names, empty_skills) looks at; it needs as many. One odd step is chance."""
 
