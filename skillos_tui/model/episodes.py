@@ -114,3 +114,15 @@ class Followed:
 
 def _place(episode: Episode) -> tuple[int, int]:
     return episode.started.at.step, episode.started.at.position
+
+
+@dataclass
+class Measurement:
+    """The newest held-out measurement: after which step, of how many groups, and the episodes of the group that is
+    followed. `begun` is set by its first episode; `over` when it has ended, or training continues without its result."""
+
+    step: int
+    groups: int = 1
+    begun: bool = False
+    over: bool = False
+    followed: Followed = field(default_factory=Followed)

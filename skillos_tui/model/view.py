@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.config.changes import with_setting
 from engine.core.edit import OPEN, Edit, NotAllowed
 from engine.core.errors import ConfigError
 from engine.core.events import (
@@ -52,10 +51,8 @@ from engine.core.events import (
     kind_of,
 )
 from engine.core.outcomes import Outcome
-from engine.review.effects import effects, policy_of
-from skillos_tui.model.episodes import Episode, EpisodeEvent, Followed
-from skillos_tui.model.parts import Change as Change
-from skillos_tui.model.parts import Measurement as Measurement
+from skillos_tui.model.episodes import Episode, EpisodeEvent, Followed, Measurement
+from skillos_tui.model.in_force import InForce
 
 if TYPE_CHECKING:
     from engine.jobs.base import JobKind
@@ -66,6 +63,16 @@ MAX_NOTICES = 50
 MAX_SERVERS = 8
 MAX_SUPERSEDED = 20
 """How many superseded edits are kept: a training run has thousands, and the log has all of them."""
+
+
+@dataclass
+class Change:
+    """A skill's file before and after a change, and where the change was made; None where there is no file."""
+
+    skill: str
+    before: str | None
+    after: str | None
+    where: str
 
 
 @dataclass
@@ -91,9 +98,7 @@ class RunView:
     state: State = "starting"
     reason: str = ""
     ending: bool = False
-    settings: str = ""
-    policy: str = ""
-    effects: str = ""
+    settings: InForce = field(default_factory=InForce)
     step: int = 0
     progress: Progress | None = None
     groups: int = 1
@@ -241,7 +246,7 @@ class RunView:
     def _run_started(self, event: RunStarted) -> set[Part]:
         self.profile, self.planned, self.note = event.profile, event.steps, event.note
         self.state, self.reason, self.step, self.ending = "running", "", event.resumed_from, False
-        self._set(event.settings or "")
+        self.settings = InForce.of(event.settings or "")
         for table in (self.steps, self.updates, self.checked, self.outcomes):
             for step in [step for step in table if step > event.resumed_from]:
                 del table[step]
@@ -256,15 +261,10 @@ class RunView:
         if event.total is not None:
             self.planned = event.total
         try:
-            self._set(with_setting(self.settings, event.key, event.after))
+            self.settings = self.settings.changed(event)
         except ConfigError as error:
             return self._unreadable(Unreadable(kind_of(event), str(error)))
         return {"state", "rewards", "review"}
-
-    def _set(self, settings: str) -> None:
-        """Take the settings that are in force, as TOML."""
-        self.settings, self.effects = settings, effects(settings)
-        self.policy = policy_of(settings)
 
     def _state_changed(self, event: StateChanged) -> set[Part]:
         self.state, self.reason, self.ending = event.state, event.reason, event.ending

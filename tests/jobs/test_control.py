@@ -216,3 +216,29 @@ async def test_a_log_that_takes_no_events_ends_the_run_from_a_hold_too():
     control.holds.hold("server", "away")
     with pytest.raises(SkillosError, match="the disk is full"):
         await asyncio.wait_for(working, 1)
+
+
+async def test_a_stop_after_the_unit_lets_the_work_end_and_shuts_the_next_gate(control, told):
+    control.running()
+    work = asyncio.create_task(control.interruptible(asyncio.sleep(0.02, "whole")))
+    control.stop_after("ann", "step")
+    assert await work == "whole" and control.ending and told == ["running", "running"]
+    with pytest.raises(StopRequested, match="asked by ann to stop after the step"):
+        await control.gate()
+
+
+async def test_a_paused_run_has_ended_its_unit_so_it_stops_at_once(control):
+    control.pause()
+    passing = asyncio.create_task(control.gate())
+    assert not await soon(passing)
+    control.stop_after("ann", "step")
+    with pytest.raises(StopRequested):
+        await asyncio.wait_for(passing, 5)
+
+
+async def test_a_resume_takes_the_stop_after_the_unit_back(control):
+    control.running()
+    control.stop_after("ann", "step")
+    control.resume()
+    assert not control.ending
+    await asyncio.wait_for(control.gate(), 5)

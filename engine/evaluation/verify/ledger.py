@@ -133,7 +133,8 @@ class _Ledger:
             if event.settings is not None:
                 self._started(stored.id, event.settings)
         elif isinstance(self._rules, str):
-            self._without[self._rules] += isinstance(event, CHECKED)
+            if isinstance(event, CHECKED):
+                self._without[self._rules] += 1
         elif isinstance(event, SettingChanged):
             self._changed(stored.id, event, self._rules)
         else:

@@ -36,7 +36,7 @@ class ChangeScreen(DialogScreen[Wanted | None]):
     def __init__(self, view: RunView) -> None:
         super().__init__()
         self.trains, self.planned, self.step = view.trains, view.planned, view.step
-        self.policy = view.policy or "ask"
+        self.policy = view.settings.policy or "ask"
         self.other = "ask" if self.policy == "auto" else "auto"
 
     def compose(self) -> ComposeResult:

@@ -173,7 +173,8 @@ class ReviewScreen(FullScreen):
         diff.retitle(f"{edit.operation} · {change.skill}", f"{edit.state} · {summary(change)}")
         diff.show(change)
         name = edit.id
-        said = [line(f"muted:{view.effects}")] if view.effects and edit.state in OPEN else []
+        effects = view.settings.effects if edit.state in OPEN else ""
+        said = [line(f"muted:{effects}")] if effects else []
         why.show([*reasons(edit, view.place(edit.provenance.position), self._draft(name)), *said])
         if self._shown != name:
             self._shown = name
