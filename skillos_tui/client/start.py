@@ -90,6 +90,7 @@ def _config(request: StartRun) -> Config:
     """The profile with the settings, checked for this kind of run."""
     try:
         config = absolute(load_profile(request.profile, request.settings, folder=user_profiles(), job=request.kind))
+        config, _ = JOBS.load(request.kind).pin(config)
         check(config, request.kind)
     except (ConfigError, OSError) as error:
         field: Field = "settings" if request.profile in profile_names() else "profile"
