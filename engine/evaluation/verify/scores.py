@@ -222,7 +222,8 @@ def _summary(scope: Scope) -> Values:
         (decision.at.group, decision.at.rollout): decision for decision in sorted(made, key=lambda one: one.at.position)
     }
     repos = [decision.repo_tokens for decision in last.values() if decision.repo_tokens is not None]
-    asked = [completion for position in scope.played.values() for completion in position.completions]
+    tokens = [decision.completion_tokens for decision in made]
+    tokens += [asked.completion_tokens for position in scope.played.values() for asked in position.completions]
     return {
         **_named(rewards.average([part for row in groups for part in row])),
         "reward_std": fmean(deviations) if deviations else None,
@@ -233,7 +234,7 @@ def _summary(scope: Scope) -> Values:
         "invalid_action_rate": sum(position.invalid for position in played) / turns if turns else None,
         "invalid_calls": sum(call.verdict != "valid" for call in calls),
         "episodes": len(played),
-        "curator_tokens": sum(completion.completion_tokens for completion in (*asked, *made)),
+        "curator_tokens": sum(tokens),
         "repo_tokens": fmean(repos) if repos else None,
         "judge_std": pstdev(judged) if len(judged) > 1 else None,
         "skipped_curations": len(outcomes) - measured,
