@@ -39,7 +39,8 @@ class StepMetrics(msgspec.Struct, frozen=True):
     """What one step that ended left in the log. None: not in the log, or not yet.
 
     `at` is when it ended, in unix time; None is not known. `published_after` is how many seconds later its adapter answered.
-    `alarms` are those that hold after it; None before they are checked.
+    `alarms` are those that hold after it; None before they are checked. `untrained` is the held-out evaluation before the
+    first step, which the first step has.
     """
 
     ended: StepEnded
@@ -49,6 +50,7 @@ class StepMetrics(msgspec.Struct, frozen=True):
     held_out: HeldOutMeasured | None = None
     alarms: list[Alarm] | None = None
     at: float | None = None
+    untrained: HeldOutMeasured | None = None
 
     @property
     def step(self) -> int:
@@ -64,6 +66,7 @@ class Telemetry:
         self.begun = 0
         self.seen = 0
         self._updates: dict[int, UpdateMade] = {}
+        self._untrained: HeldOutMeasured | None = None
 
     def follow(self, run: Run) -> bool:
         """Fold the events that were written since the last call; whether there were any."""
@@ -85,7 +88,11 @@ class Telemetry:
             case UpdateMade(step=step) as update:
                 self._updates[step] = update
             case StepEnded(step=step) as ended:
-                self.steps[step] = StepMetrics(ended, self._updates.pop(step, None), at=at)
+                first = self._untrained if step == 1 else None
+                self.steps[step] = StepMetrics(ended, self._updates.pop(step, None), at=at, untrained=first)
+            case HeldOutMeasured(step=0) as measured:
+                self._untrained = measured
+                self._replace(1, untrained=measured)
             case AdapterPublished(step=step) as published:
                 self._publish(step, published, at)
             case HeldOutMeasured(step=step) as measured:

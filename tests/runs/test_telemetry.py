@@ -90,6 +90,14 @@ def test_a_step_that_a_resume_undid_is_excluded(run: Run) -> None:
     assert (telemetry.steps[2].alarms, telemetry.steps[2].held_out) == (None, None)
 
 
+def test_the_first_step_has_the_evaluation_of_the_untrained_curator(run: Run) -> None:
+    before = HeldOutMeasured(0, 8, 0.3, 0.05, 0, 3.0)
+    run.append(RunStarted("train", "pocket", 3, 1), before, *whole_step(1), *whole_step(2))
+    assert [step.untrained for step in telemetry_of(run).steps.values()] == [before, None]
+    run.append(RunStarted("train", "pocket", 3, 1, resumed_from=0), *whole_step(1))
+    assert telemetry_of(run).steps[1].untrained == before
+
+
 def test_the_last_step_is_found_from_the_end_of_the_log(run: Run) -> None:
     run.append(RunStarted("train", "pocket", 99, 1), *(event for step in range(1, 60) for event in whole_step(step)))
     assert last_step(run, 59) == telemetry_of(run).steps[59]

@@ -27,7 +27,8 @@ PARTS: Mapping[str, tuple[str, Callable[[RewardBreakdown], float | None]]] = Map
 
 def reward_hacking(history: History, settings: AlarmsSettings) -> str:
     """Judge, validity or compression rises over the steps in which held-out r_task falls."""
-    measured = [step.held_out for step in history if step.held_out and step.held_out.r_task is not None]
+    results = [history[0].untrained, *(step.held_out for step in history)]
+    measured = [result for result in results if result is not None and result.r_task is not None]
     window = measured[-settings.trend :]
     fall = _fall(window, settings)
     if fall is None:

@@ -69,7 +69,7 @@ class AlarmsSettings(Settings, frozen=True):
 
     trend: Trend = 6
     """reward_hacking: how many of the last held-out measurements the trend is fitted to; it needs at least 4. They come
-    every training.evaluate_every steps; without them this alarm cannot be raised."""
+    before the first step and every training.evaluate_every steps; without them this alarm cannot be raised."""
 
     trend_p: Fraction = 0.01
     """reward_hacking: the one-sided level at which a slope counts as a rise or a fall. On constant means with noise, and two

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from engine.config import ConfigError, load_profile
-from engine.core.events import RewardBreakdown
+from engine.core.events import HeldOutMeasured, RewardBreakdown
 from engine.training.alarms.registry import ALARMS, check
 from engine.training.alarms.settings import AlarmsSettings, Name
 from tests.training.alarms.histories import step, steps
@@ -149,6 +149,15 @@ def test_noise_around_constant_means_raises_an_alarm_in_less_than_one_run_of_a_h
         history = noisy(dice)
         alarmed += any(raised(history[:end]) for end in range(1, len(history) + 1))
     assert alarmed / runs < 0.01
+
+
+def test_the_untrained_curator_is_the_first_point_of_the_trend():
+    rises = {"r_cnt": lambda n: 0.3 + 0.01 * n + wavy(n)}
+    history = course([0.55, 0.50, 0.45], **rises)
+    assert "reward_hacking" not in raised(history)  # three points are no trend
+    before = HeldOutMeasured(0, 32, 0.601, 0.05, 0, 1.0)
+    history[0] = msgspec.structs.replace(history[0], untrained=before)
+    assert "reward_hacking" in raised(history)
 
 
 def test_rewards_that_are_missing_in_some_steps_do_not_end_the_trend():
