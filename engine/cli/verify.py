@@ -10,11 +10,12 @@ from engine.cli import exit_codes
 from engine.cli.common import Commands, add_command, open_run
 from engine.cli.progress import progress
 from engine.config import Config, ConfigError
-from engine.core.events import StepEnded
+from engine.core.events import PromptsUsed, StepEnded
 from engine.core.output import say
 from engine.core.text import counted, printable
 from engine.runs.agreement import agreement
 from engine.runs.directory import Run
+from engine.runs.prompts import differing
 from engine.runs.starts import changed_settings
 from engine.runs.text import agreement_line
 
@@ -50,7 +51,7 @@ def _verify(options: argparse.Namespace) -> int:
         with progress("verify", stored.last) as reached:
             report = verify(_reaching(stored, reached), config, run.kind, means=means)
         stored.finish()
-        edited = _edited(run, config)
+        edited = [*_edited(run, config), *_other_prompts(run)]
         agrees = agreement(_steps(run))
     for fault in stored.faults:
         say(printable(fault))
@@ -107,6 +108,17 @@ def _edited(run: Run, config: Config | None) -> list[str]:
     said = "; ".join(map(str, changed))
     where = "config.toml was edited after the last start, whose own settings the log has"
     return [f"{where}: {said}"] if said else []
+
+
+def _other_prompts(run: Run) -> Iterator[str]:
+    """A line for each start whose prompts were other ones than before. The log is checked by those that it has."""
+    before: PromptsUsed | None = None
+    for stored in run.stream(kinds=["prompts_used"]):
+        if not isinstance(stored.event, PromptsUsed):
+            continue
+        if before is not None and (names := differing(before, stored.event)):
+            yield f"the prompts changed with event {stored.id}: {', '.join(names)}"
+        before = stored.event
 
 
 def _unchecked(report: Report) -> Iterator[str]:

@@ -22,6 +22,10 @@ from engine.core.parts import kind_of
 Value = float | int | str
 
 
+OF_THE_METHOD = ("rewards.lambda_h", "training.start_from")
+"""Settings that change what is trained, whatever the environment and the model are."""
+
+
 class Departure(msgspec.Struct, frozen=True):
     """One setting that differs: the published value, ours, and why ("" where no reason is known)."""
 
@@ -55,16 +59,24 @@ def compared(config: Config) -> bool:
 
 
 def departures(config: Config) -> list[Departure]:
-    """Each setting of a train run that is not as published for its environment; none for an environment without a table.
+    """Each setting of a train run that is not as published for its environment; for an environment without a table those
+    that change the method itself (`OF_THE_METHOD`).
 
     Beside the settings of the tables: LoRA in place of all weights, the model, quantized models, the judge, and the
     executor's thinking.
     """
     if not compared(config):
-        return []
+        return _differing(config, {setting: published().every[setting] for setting in OF_THE_METHOD})
+    table = published()
+    wanted = {**table.every, **table.environments[kind_of(config.environment)]}
+    return [*_differing(config, wanted), *_of_models(config), *_of_judge(config)]
+
+
+def _differing(config: Config, wanted: dict[str, Any]) -> list[Departure]:
+    """The settings that have another value than is wanted."""
     table = published()
     found = []
-    for setting, value in {**table.every, **table.environments[kind_of(config.environment)]}.items():
+    for setting, value in wanted.items():
         section, _, key = setting.partition(".")
         ours = getattr(getattr(config, section), key, None)
         if ours is not None and ours != value:
@@ -72,7 +84,7 @@ def departures(config: Config) -> list[Departure]:
             if isinstance(value, int | float) and ours < value:
                 why = table.smaller.get(setting, why)
             found.append(Departure(setting, value, ours, why))
-    return [*found, *_of_models(config), *_of_judge(config)]
+    return found
 
 
 def sentence(departure: Departure) -> str:

@@ -14,7 +14,7 @@ from engine.agents.judges.registry import JUDGES
 from engine.agents.judges.rubric import rubric
 from engine.agents.prompting import Prompts, SkillShown
 from engine.config import Config
-from engine.core.events import Call, CurationMade, EpisodeEnded, EpisodeStarted
+from engine.core.events import Call, CurationMade, EpisodeEnded, EpisodeStarted, PromptsUsed
 from engine.core.parts import kind_of
 from engine.core.registry import resolve
 from engine.curation.calls import apply_calls, changed
@@ -47,7 +47,8 @@ NOT_CANONICAL = "its text has another number of tokens than were drawn"
 class Decisions:
     """Checks of the skills found and of the decisions."""
 
-    def __init__(self, config: Config, job: JobKind, tokens: Tokens | None) -> None:
+    def __init__(self, config: Config, job: JobKind, tokens: Tokens | None, kept: PromptsUsed | None = None) -> None:
+        """`kept` are the prompts that the log has; without them, those of their name that are here."""
         self._config = config
         self._job = job
         self._tokens = tokens
@@ -57,7 +58,7 @@ class Decisions:
         self._rule = resolve(judge.rule) if judge.rule else None
         self._reads = resolve(judge.reads) if judge.reads else None
         self._is_rubric = judge.name == RUBRIC
-        self._prompts = Prompts.load(config.curator.prompts)
+        self._prompts = Prompts.load(config.curator.prompts) if kept is None else _curators(kept, config)
 
     def started(self, event_id: int, started: EpisodeStarted, scope: Scope) -> None:
         """The skills that search found in the rollout's repository, and their scores."""
@@ -214,6 +215,12 @@ class Decisions:
             return
         logged_tokens, again_tokens = {"tokens of the prompt": made.prompt_tokens}, {"tokens of the prompt": tokens}
         scope.checks.compare(event_id, place(made.at), "tokens", logged_tokens, again_tokens)
+
+
+def _curators(kept: PromptsUsed, config: Config) -> Prompts:
+    """The curator's prompts as the log has them. Raises `ConfigError`."""
+    files = {name.replace("/", ".", 1): text for name, text in kept.prompts.items() if name.startswith("curator/")}
+    return Prompts.of(files, f"{config.curator.prompts} of the log")
 
 
 def _calls(calls: Sequence[Call]) -> dict[str, Value]:

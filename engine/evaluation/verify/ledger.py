@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 
 import msgspec
 from msgspec.structs import replace
@@ -27,6 +28,7 @@ from engine.core.events import (
     EpisodeStarted,
     HeldOutMeasured,
     MeasurementStarted,
+    PromptsUsed,
     RolloutScored,
     RunStarted,
     SettingChanged,
@@ -42,12 +44,13 @@ from engine.evaluation.verify.decisions import Decisions
 from engine.evaluation.verify.heard import Heard
 from engine.evaluation.verify.means import Means
 from engine.evaluation.verify.plays import Plays
-from engine.evaluation.verify.report import Report, Totals, Values
+from engine.evaluation.verify.report import Checks, Report, Totals, Values
 from engine.evaluation.verify.scope import Scope
 from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
 from engine.rollouts.start import digest
 from engine.runs.log import Stored
+from engine.runs.prompts import texts
 from engine.runs.text import place
 
 CHECKED = (
@@ -97,6 +100,7 @@ class _Ledger:
     def __init__(self, config: Config | None, kind: str, means: Callable[[Config], Means]) -> None:
         self._kind = kind
         self._means = means
+        self._kept: PromptsUsed | None = None
         self._rules = NO_SETTINGS if config is None else self._rules_of(config)
         self._without: Counter[str] = Counter()
         self._scopes: dict[tuple[int, bool], Scope] = {}
@@ -109,7 +113,7 @@ class _Ledger:
         """The rules by a configuration, or why there are none here."""
         try:
             job, means = JOBS.load(self._kind), self._means(config)
-            decisions = Decisions(config, job, means.tokens)
+            decisions = Decisions(config, job, means.tokens, self._kept)
         except SkillosError as error:
             return str(error)
         return _Rules(config, job, decisions, Plays(config, job, means.source, means.held_out))
@@ -132,6 +136,8 @@ class _Ledger:
             self._resumed(event.resumed_from)
             if event.settings is not None:
                 self._started(stored.id, event.settings)
+        elif isinstance(event, PromptsUsed):
+            self._use(stored.id, event)
         elif isinstance(self._rules, str):
             if isinstance(event, CHECKED):
                 self._without[self._rules] += 1
@@ -139,6 +145,16 @@ class _Ledger:
             self._changed(stored.id, event, self._rules)
         else:
             self._check(stored.id, event, self._rules)
+
+    def _use(self, event_id: int, used: PromptsUsed) -> None:
+        """The prompts from here on, whose hashes must be those of their texts."""
+        hashes = {name: sha256(text.encode()).hexdigest() for name, text in texts(used).items()}
+        checks = Checks()
+        checks.compare(event_id, "the prompts", "prompts", dict(used.hashes), dict(hashes))
+        self._totals.add((0, False), checks)
+        self._kept = used
+        if not isinstance(self._rules, str):
+            self._rules = self._rules_of(self._rules.config)
 
     def _changed(self, event_id: int, changed: SettingChanged, rules: _Rules) -> None:
         """A setting that a person changed while the run worked."""

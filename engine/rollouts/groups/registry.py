@@ -22,5 +22,11 @@ class GroupingKind(PartKind, frozen=True, kw_only=True):
 
 DEFAULT = "families"
 GROUPINGS = Registry(
-    "grouping", "skillos.groupings", GroupingKind, {"families": "engine.rollouts.groups.families_kind:KIND"}
+    "grouping",
+    "skillos.groupings",
+    GroupingKind,
+    {
+        "families": "engine.rollouts.groups.families_kind:KIND",
+        "unrelated": "engine.rollouts.groups.unrelated_kind:KIND",
+    },
 )
