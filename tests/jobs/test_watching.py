@@ -39,20 +39,14 @@ class Engine:
     async def step(self, number, *, lost=0):
         """A step ends with so many of its 100 positions unmeasured; whether the engine goes on after it."""
         self.writer.emit(msgspec.structs.replace(step_ended(number), measured=100 - lost, unmeasured=lost))
-        checking = asyncio.create_task(self.watch.check(number))
-        for _ in range(100):
-            await asyncio.sleep(0.01)
-            if checking.done() or self.control.holds.reason:
-                break
-        if checking.done():
-            checking.result()
-            return True
-        self.checking = checking
-        return False
+        await self.watch.check(number)
+        self.passing = asyncio.create_task(self.control.gate())
+        await asyncio.wait({self.passing}, timeout=0.05)
+        return self.passing.done()
 
     async def resume(self):
         self.control.resume()
-        await asyncio.wait_for(self.checking, 5)
+        await asyncio.wait_for(self.passing, 5)
 
 
 def checked(run):
@@ -92,7 +86,10 @@ async def test_an_alarm_pauses_the_run_with_its_reason_until_a_person_resumes_it
         state, reason = engine.told[-1]
         assert state == "paused" and "alarm unmeasured: 20 of 100" in reason and "Resume the run" in reason
         await engine.resume()
-        assert engine.told[-1][0] == "running"
+        assert engine.told[-1] == ("running", "")
+        engine.control.pause()
+        assert await engine.step(3) is False and engine.told[-1] == ("paused", "")  # by a person: the reason is gone
+        await engine.resume()
 
 
 async def test_it_pauses_again_only_after_it_was_over(run):
@@ -110,7 +107,7 @@ async def test_a_new_engine_knows_what_a_person_resumed(run):
     with run.writer() as writer:
         engine = Engine(run, writer, PAUSE)
         assert not await engine.step(1, lost=20)
-        engine.checking.cancel()  # as a kill
+        engine.passing.cancel()  # as a kill
         run.append(RunStarted("train", "pocket", STEPS, 1, resumed_from=1))
         again = Engine(run, writer, PAUSE)
         await again.watch.check(1)
@@ -129,7 +126,7 @@ async def test_a_step_that_a_resume_undid_is_forgotten(run):
         engine = Engine(run, writer, PAUSE)
         assert await engine.step(1)
         assert not await engine.step(2, lost=20)
-        engine.checking.cancel()
+        engine.passing.cancel()
         run.append(RunStarted("train", "pocket", STEPS, 1, resumed_from=1))
         assert not await Engine(run, writer, PAUSE).step(2, lost=20)
     assert len(notices(run)) == 2
@@ -149,7 +146,16 @@ async def test_a_stop_reaches_a_run_that_an_alarm_paused(run):
         assert not await engine.step(1, lost=20)
         engine.control.stop()
         with pytest.raises(StopRequested):
-            await asyncio.wait_for(engine.checking, 5)
+            await asyncio.wait_for(engine.passing, 5)
+
+
+async def test_a_stop_after_the_step_ends_a_run_that_an_alarm_paused(run):
+    with run.writer() as writer:
+        engine = Engine(run, writer, PAUSE)
+        assert not await engine.step(1, lost=20)
+        engine.control.stop_after("ann", "step")
+        with pytest.raises(StopRequested):
+            await asyncio.wait_for(engine.passing, 5)
 
 
 async def test_nothing_pauses_after_the_last_step(run):

@@ -1,7 +1,7 @@
 """The alarms of a train run: checked after each step, logged, and a pause for those that `alarms.pause` names.
 
     watch = AlarmWatch(job)
-    await watch.check(step)       # after everything of the step is in the log; waits while an alarm pauses the run
+    await watch.check(step)       # after everything of the step is in the log; the run pauses before the next step
 
 What was raised before is read from the log, so a resumed run goes on as if it had not ended: an alarm is a notice when it is
 raised, and pauses the run once, until it was over.
@@ -17,8 +17,6 @@ from engine.runs.telemetry import StepMetrics, Telemetry
 from engine.runs.text import alarm_line, alarm_notice
 from engine.training.alarms.registry import check
 
-HOLD = "alarm"
-
 
 class AlarmWatch:
     """Checks the alarms over the run's log."""
@@ -32,10 +30,8 @@ class AlarmWatch:
         self._telemetry = Telemetry()
 
     async def check(self, step: int) -> None:
-        """Check the alarms after `step`, unless that was done or the step has not ended. Nothing pauses after the last step.
-
-        Raises `StopRequested`.
-        """
+        """Check the alarms after `step`, unless that was done or the step has not ended. Nothing pauses after the last
+        step."""
         self._writer.flush()
         await asyncio.to_thread(self._telemetry.follow, self._run)
         steps = self._telemetry.steps
@@ -51,14 +47,8 @@ class AlarmWatch:
         self._writer.flush()
         pausing = [alarm for alarm in raised if alarm.pauses and not _paused(before.get(alarm.name))]
         if pausing and step < self._job.now.training.steps:
-            await self._pause(step, pausing)
-
-    async def _pause(self, step: int, alarms: list[Alarm]) -> None:
-        """Pause the run until a person resumes it."""
-        why = " ".join(map(alarm_line, alarms))
-        holds = self._control.holds
-        holds.hold(HOLD, f"step {step}: {why} Resume the run to go on all the same", on_resume=lambda: None)
-        await self._control.interruptible(holds.passed())
+            why = " ".join(map(alarm_line, pausing))
+            self._control.pause(f"step {step}: {why} Resume the run to go on all the same")
 
 
 def raised_before(history: list[StepMetrics]) -> dict[str, Alarm]:
