@@ -86,7 +86,7 @@ class Trajectory(msgspec.Struct, frozen=True):
     """ξ: one played task. `opening` is the text of the first observation; `score` is in [0, 1], None where there is none.
 
     `shown` names the skills that were in the prompt of at least one turn; `shortened`: a prompt had to leave out skills or
-    turns.
+    turns. `tokens` is how many the executor generated; loglikelihood decoding generates none.
     """
 
     task: Task
@@ -96,6 +96,7 @@ class Trajectory(msgspec.Struct, frozen=True):
     shown: list[str] = []
     shortened: bool = False
     score: float | None = None
+    tokens: int = 0
 
     @property
     def invalid_actions(self) -> int:
@@ -132,6 +133,7 @@ async def play(
     turns: list[Turn] = []
     quoted = whole = Quoted(skills, settings.history, briefing)
     shown: Sequence[SkillShown] = ()
+    tokens = 0
     try:
         async with (holds or Holds()).timeout(settings.deadline_seconds), calls(blocks=kind.blocks) as call:
             observation = await call(episode.start)
@@ -139,12 +141,13 @@ async def play(
             on_start(observation.text)
             while await call(episode.result) is None and len(turns) < episode.max_turns:
                 try:
-                    answer = await player.answer(quoted, seen, observation, turns)
+                    answer, generated = await player.answer(quoted, seen, observation, turns)
                 except PromptTooLong:
                     if (less := quoted.less()) is None:
                         raise
                     quoted = less
                     continue
+                tokens += generated
                 shown = shown or quoted.skills
                 observation, invalid = await call(episode.step, answer.action)
                 seen.append(observation.text)
@@ -160,7 +163,8 @@ async def play(
     if not seen:  # the environment did not start
         on_start("")
     names = [skill.name for skill in shown]
-    return Trajectory(task, seen[0] if seen else "", turns, result.outcome, names, quoted is not whole, result.score)
+    opening, shortened = seen[0] if seen else "", quoted is not whole
+    return Trajectory(task, opening, turns, result.outcome, names, shortened, result.score, tokens)
 
 
 class _Player(msgspec.Struct, frozen=True):
@@ -178,8 +182,9 @@ class _Player(msgspec.Struct, frozen=True):
         seen: Sequence[str],
         observation: Observation,
         turns: Sequence[Turn],
-    ) -> Answer:
-        """The answer of one turn; `observation` is the last of `seen`. Raises what the model raises."""
+    ) -> tuple[Answer, int]:
+        """The answer of one turn and its generated tokens; `observation` is the last of `seen`. Raises what the model
+        raises."""
         kind, listed = self.episode.kind, observation.actions
         actions = None if listed is None else [action for action in listed if action not in kind.unlisted]
         messages = self.prompts.executor(
@@ -195,7 +200,7 @@ class _Player(msgspec.Struct, frozen=True):
         sampling = sampling_of(settings, self.seed * SEEDS_AN_EPISODE + len(turns))
         if settings.decoding == "generate":
             completion = await self.model.complete(messages, sampling)
-            return self.episode.parse(completion.text)
+            return self.episode.parse(completion.text), completion.usage.completion
         if actions is None:
             raise ConfigError(
                 f"executor.decoding={settings.decoding} needs an environment that lists its actions, and {kind.name} takes "
@@ -203,21 +208,22 @@ class _Player(msgspec.Struct, frozen=True):
             )
         untried = _untried(actions, seen, turns)
         if not untried:
-            return Answer("", "")
+            return Answer("", ""), 0
         take = self._likeliest if settings.decoding == "loglikelihood" else self._chosen
-        return Answer("", await take(messages, untried, sampling))
+        action, tokens = await take(messages, untried, sampling)
+        return Answer("", action), tokens
 
-    async def _likeliest(self, messages: list[Message], actions: Sequence[str], sampling: Sampling) -> str:
-        """The one of `actions` that the model's likelihoods choose. Raises `CannotScore`."""
+    async def _likeliest(self, messages: list[Message], actions: Sequence[str], sampling: Sampling) -> tuple[str, int]:
+        """The one of `actions` that the model's likelihoods choose, without a generated token. Raises `CannotScore`."""
         if not isinstance(self.model, Scorer):
             raise CannotScore
         before, after = self.episode.kind.answer_form
         options = [action + after for action in actions]
         scores = await self.model.loglikelihood(messages, before, options, sampling.max_prompt_tokens)
-        return actions[pick(scores, sampling.temperature, sampling.seed)]
+        return actions[pick(scores, sampling.temperature, sampling.seed)], 0
 
-    async def _chosen(self, messages: list[Message], actions: Sequence[str], sampling: Sampling) -> str:
-        """The one of `actions` that the model writes, in the environment's form. Raises `CannotChoose`."""
+    async def _chosen(self, messages: list[Message], actions: Sequence[str], sampling: Sampling) -> tuple[str, int]:
+        """The one of `actions` that the model writes in the environment's form, and its tokens. Raises `CannotChoose`."""
         if not isinstance(self.model, Chooser):
             raise CannotChoose
         before, after = self.episode.kind.answer_form
@@ -225,7 +231,7 @@ class _Player(msgspec.Struct, frozen=True):
         completion = await self.model.choose(messages, options, msgspec.structs.replace(sampling, stop=()))
         if completion.text not in options:
             raise ModelUnavailable("its answer is none of the texts that it was to choose from")
-        return actions[options.index(completion.text)]
+        return actions[options.index(completion.text)], completion.usage.completion
 
 
 def _untried(actions: Sequence[str], seen: Sequence[str], turns: Sequence[Turn]) -> list[str]:

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "start": tuple(JOBS.shipped),
         "status": ("status",),
+        "metrics": ("metrics",),
         "events": ("events",),
         "control": ("pause", "resume", "stop", "checkpoint", "set", "policy", "steps"),
         "runs": ("runs",),

@@ -50,6 +50,7 @@ from engine.rollouts.groups import registry as groupings
 from engine.rollouts.groups.settings import GroupingSettings
 from engine.rollouts.settings import RewardSettings
 from engine.system.settings import LimitsSettings
+from engine.training.alarms.settings import AlarmsSettings
 from engine.training.settings import TrainingSettings
 
 __all__ = [
@@ -111,6 +112,7 @@ class Config(msgspec.Struct, frozen=True):
     rewards: RewardSettings = RewardSettings()
     grouping: GroupingSettings = msgspec.field(default_factory=_default("grouping"))
     training: TrainingSettings = TrainingSettings()
+    alarms: AlarmsSettings = AlarmsSettings()
     review: ReviewSettings = ReviewSettings()
     audit: AuditSettings = AuditSettings()
     curate: CurateSettings = CurateSettings()

@@ -17,7 +17,7 @@ failed, with a message that names the environment and the task; the traceback is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -169,6 +169,11 @@ class TaskSource(Protocol):
         ...
 
 
+def no_instances(text: str) -> Iterable[str]:
+    """The environment's things have no names of their own."""
+    return ()
+
+
 class EnvironmentKind(PartKind, frozen=True, kw_only=True):
     """One environment in the registry. The module that defines one is cheap to import: its functions import what they need.
 
@@ -191,6 +196,9 @@ class EnvironmentKind(PartKind, frozen=True, kw_only=True):
     `judges_success`: the environment tells whether the task was done. One that does not gives `Result(UNJUDGED)` at the end
     of an episode, or a measured outcome where it knows one (a forbidden action), and a run needs a judge of success.
 
+    `instances(text)` are the names in a text that are of one episode's things and not of a kind of thing, such as ALFWorld's
+    "mug 3", each in one spelling. A skill that has one is counted (`engine.rollouts.contents`). It raises nothing.
+
     `options` are short options of the command line for its settings. `command` is "module:function" of a function that adds
     commands of its own to the command line (`engine.cli.environments`), "" for none.
 
@@ -208,11 +216,12 @@ class EnvironmentKind(PartKind, frozen=True, kw_only=True):
     blocks: bool = False
     replays: bool = True
     judges_success: bool = True
+    instances: Callable[[str], Iterable[str]] = no_instances
     options: tuple[Option, ...] = ()
     command: str = ""
 
     def __post_init__(self) -> None:
-        for field in ("open", "held_out", "check", "check_held_out", "parse_action"):
+        for field in ("open", "held_out", "check", "check_held_out", "parse_action", "instances"):
             if not callable(getattr(self, field)):
                 raise ValueError(f"`{field}` of the environment {self.name!r} must be a function")
         if not (isinstance(self.settings, type) and issubclass(self.settings, EnvironmentSettings)):

@@ -43,6 +43,7 @@ class Control:
         self._go.set()
         self._stop = asyncio.Event()
         self._at_gate = False
+        self._paused_for = ""
         self._after = ""
         self._doing: tuple[State, str] = ("starting", "")
         self._why: BaseException = StopRequested("asked to stop")
@@ -63,12 +64,14 @@ class Control:
         if not self.holds.reason:
             self._tell()
 
-    def pause(self) -> None:
-        """Pause at the next gate."""
+    def pause(self, reason: str = "") -> None:
+        """Pause at the next gate; `reason` is "" where a person asked for it."""
+        self._paused_for = reason or self._paused_for
         self._go.clear()
 
     def resume(self) -> None:
         """Go on, also where a limit was reached that a person may raise, and where the run was to end after this unit."""
+        self._paused_for = ""
         if self._after:
             self._after = ""
             if not self._at_gate:
@@ -122,9 +125,9 @@ class Control:
         """Report the state; after a stop the worker does."""
         if self._stop.is_set():
             return
-        reason = self.holds.reason
-        state: State = "paused" if reason or self._at_gate else self._doing[0]
-        why = reason if state == "paused" else self._doing[1]
+        held = self.holds.reason
+        state: State = "paused" if held or self._at_gate else self._doing[0]
+        why = "; ".join(filter(None, [held, self._paused_for])) if state == "paused" else self._doing[1]
         self._report(state, "; ".join(filter(None, [why, self._after])))
 
     async def interruptible(self, work: Coroutine[Any, Any, T], *, grace: float = 0.0) -> T:

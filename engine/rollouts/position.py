@@ -16,6 +16,7 @@ from engine.agents.judges.rubric import rubric
 from engine.agents.judges.success import decided
 from engine.agents.prompting import Turn
 from engine.core.events import (
+    Call,
     CompletionMade,
     CurationMade,
     CurationSkipped,
@@ -46,6 +47,7 @@ class Position(msgspec.Struct, frozen=True):
     applied.
 
     `shortened`: a prompt left something out that it should show; so many `dropped_skills` were found and are in no prompt.
+    `repo` is the repository's text after the decision, by skill name; None without a decision. `calls` are its calls.
     """
 
     at: PositionId
@@ -55,6 +57,8 @@ class Position(msgspec.Struct, frozen=True):
     metrics: PositionMetrics
     shortened: bool = False
     dropped_skills: int = 0
+    repo: dict[str, str] | None = None
+    calls: tuple[Call, ...] = ()
 
     @property
     def measured(self) -> bool:
@@ -236,6 +240,8 @@ async def _curated(
         metrics,
         shortened=trajectory.shortened or fewer or bool(curation.dropped_turns or curation.dropped_vetoes),
         dropped_skills=len(names.difference(trajectory.shown, curation.shown or ())),
+        repo=texts,
+        calls=tuple(curation.calls),
     )
 
 

@@ -1,23 +1,26 @@
 """One training step's numbers: the rewards of its rollouts, and their summary.
 
 parts = score_rollouts(rollouts, config.rewards, emit)
-emit(summary(step, rollouts, parts, …))
+emit(summary(step, rollouts, parts, contents=contents(rollouts, kind, 5), …))
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from statistics import fmean
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean, pstdev
 
 import msgspec
 
-from engine.core.events import RewardBreakdown, RolloutScored, Sink, StepEnded
+from engine.core.events import Call, RewardBreakdown, RolloutScored, Sink, StepEnded
 from engine.core.outcomes import SUCCEEDED
 from engine.rollouts import rewards
+from engine.rollouts.contents import Contents, last_repo
 from engine.rollouts.position import Position
 from engine.rollouts.rollout import Rollout
 from engine.rollouts.settings import RewardSettings
+
+OPERATIONS = ("insert", "update", "delete")
 
 
 class Scoring(msgspec.Struct, frozen=True):
@@ -60,11 +63,21 @@ def summary(
     *,
     rollout_seconds: float,
     seconds: float,
+    seconds_by: Mapping[str, float] | None = None,
+    contents: Contents | None = None,
 ) -> StepEnded:
-    """The step's summary. Success is a share of the positions with an outcome, with a decision or without."""
+    """The step's summary. Success is a share of the positions with an outcome, with a decision or without.
+
+    `seconds_by` are the seconds of each phase. Tokens are those that were generated: an episode that several rollouts share
+    counts once.
+    """
     positions = [position for row in rollouts for rollout in row for position in rollout.positions]
     outcomes = [position.trajectory.outcome for position in positions if position.trajectory.outcome.measured]
     measured = sum(position.measured for position in positions)
+    contents = contents or Contents()
+    played = {id(position.trajectory): position.trajectory for position in positions}
+    judged = [score for position in positions if (score := position.metrics.judge) is not None]
+    repos = [repo for row in rollouts for rollout in row if (repo := last_repo(rollout)) is not None]
     deviations = [deviation for row in parts if (deviation := rewards.reward_std([part.r for part in row])) is not None]
     return StepEnded(
         step=step,
@@ -85,7 +98,32 @@ def summary(
         dropped_skills=sum(position.dropped_skills for position in positions),
         unjudged=rewards.unjudged(position.metrics for position in positions),
         judged_twice=rewards.judged_twice(position.metrics for position in positions),
+        seconds_by=dict(seconds_by or {}),
+        executor_tokens=sum(trajectory.tokens for trajectory in played.values()),
+        curator_tokens=sum(made.usage.completion for position in positions for made in position.completions),
+        repo_skills=fmean(map(len, repos)) if repos else None,
+        repo_tokens=_repo_tokens(rollouts),
+        calls=dict(Counter(_operation(call) for position in positions for call in position.calls)),
+        judge_std=pstdev(judged) if len(judged) > 1 else None,
+        named_skills=contents.named,
+        empty_skills=contents.empty,
     )
+
+
+def _operation(call: Call) -> str:
+    """A call's operation. What a model calls otherwise is one of any number of names."""
+    return call.operation if call.operation in OPERATIONS else "unknown"
+
+
+def _repo_tokens(rollouts: Sequence[Sequence[Rollout]]) -> float | None:
+    """The tokens of a rollout's last repository, averaged over the rollouts in which they were counted."""
+    decided = (
+        [position.metrics for position in rollout.positions if position.repo is not None]
+        for row in rollouts
+        for rollout in row
+    )
+    counted = [tokens for metrics in decided if metrics and (tokens := metrics[-1].repo_tokens) is not None]
+    return fmean(counted) if counted else None
 
 
 def _invalid_action_rate(positions: Sequence[Position]) -> float | None:

@@ -8,13 +8,14 @@ What was not measured is None (null in JSON), never 0.
 from __future__ import annotations
 
 import time
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from engine.config import ConfigError
 from engine.core.edit import OPEN
 from engine.core.events import (
+    Alarm,
     HeldOutMeasured,
     ModelsUsed,
     ModelUse,
@@ -57,6 +58,8 @@ class Status(msgspec.Struct, frozen=True):
     `engine_note` is "" or a sentence about the engine: from what `state` is inferred where the run's lock could not be
     asked, that the engine is suspended, or who else holds the lock. `used` is what the models were used for.
     `measured` has the newest measurements of memory and servers; None in lists of runs.
+    `metrics` are those of the last step that ended, as `skillos-engine metrics --jsonl` writes them, and `alarms` those that
+    hold after it; in lists of runs, and before a step has ended, None and empty.
     """
 
     run: str
@@ -81,6 +84,8 @@ class Status(msgspec.Struct, frozen=True):
     note: str = ""
     used: list[ModelUse] = []
     measured: Measured | None = None
+    metrics: dict[str, Any] | None = None
+    alarms: list[Alarm] = []
 
 
 def status(run: Run) -> Status:

@@ -6,6 +6,8 @@ import msgspec
 
 from engine.core.edit import PAST
 from engine.core.events import (
+    Alarm,
+    AlarmsChecked,
     AnyEvent,
     EditDecided,
     EditProposed,
@@ -130,6 +132,22 @@ def held_out_line(measured: HeldOutMeasured) -> str:
     return f"{after(measured.step, measured.groups)}: r_task {r_task}{error}{lost}"
 
 
+def alarm_line(alarm: Alarm) -> str:
+    """An alarm in a sentence, and what to do."""
+    return printable(f"alarm {alarm.name}: {alarm.message}. {alarm.advice}")
+
+
+def alarm_notice(step: int, alarm: Alarm) -> Notice:
+    """The notice of an alarm that is raised after `step`."""
+    return Notice("warning", f"step {step}: {alarm_line(alarm)}")
+
+
+def is_alarm(notice: Notice) -> bool:
+    """Whether a notice is that of an alarm."""
+    step, _, rest = notice.message.partition(": ")
+    return step.startswith("step ") and rest.startswith("alarm ")
+
+
 def use_line(use: ModelUse) -> str:
     """What a role's model was used for: "executor: 240 calls, 9,100 + 1,200 tokens (38% cached), cost 0.05"."""
     cached = use.cached_tokens
@@ -170,6 +188,8 @@ def event_line(event: AnyEvent | Unreadable) -> str:
             what = f"{event.step}: {event.text} ({event.seconds:.1f} s)"
         case HeldOutMeasured():
             what = held_out_line(event)
+        case AlarmsChecked():
+            what = f"step {event.step}: {', '.join(alarm.name for alarm in event.alarms) or 'no alarm'}"
         case ModelsUsed():
             what = "; ".join(use_line(use) for use in event.models)
         case EditProposed():

@@ -28,7 +28,7 @@ from engine.runs.status import shown_state
 from engine.skills.repo.layout import layout_of
 from skillos_tui.client.messages import EngineSeen, EventsRead, Notified, RepoRead
 from skillos_tui.client.records import recent
-from skillos_tui.model.view import FOLDED_AGAIN, FOLDED_NEWEST, FOLDED_RECENT, FOLDED_WHOLE
+from skillos_tui.model.folded import FOLDED_AGAIN, FOLDED_NEWEST, FOLDED_RECENT, FOLDED_WHOLE
 
 if TYPE_CHECKING:
     from engine.skills.repo.watch import Changes

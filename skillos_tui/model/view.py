@@ -4,9 +4,9 @@
     view.identify("train", JOBS.load("train"))
     changed = view.fold(event)        # the parts of the screen that this event changes
 
-Pure data; no widget, no file. Only the newest episodes of the rollout that is followed are kept, so that the memory does
-not grow with the number of events. Events arrive in the log's order; those of `FOLDED_AGAIN` may arrive a second time, from
-the last step on. The episodes of a held-out measurement are kept separately from those of training.
+Pure data; no widget, no file. Only the newest episodes of the rollout that is followed are kept, so that the memory does not
+grow with the number of events. Events arrive in the log's order; those of `folded.FOLDED_AGAIN` may arrive a second time,
+from the last step on. The episodes of a held-out measurement are kept separately from those of training.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from engine.core.edit import OPEN, Edit, NotAllowed
 from engine.core.errors import ConfigError
 from engine.core.events import (
     AdapterPublished,
+    Alarm,
+    AlarmsChecked,
     AnyEvent,
     CompletionMade,
     CurationMade,
@@ -49,7 +51,7 @@ from engine.core.events import (
     kind_of,
 )
 from engine.core.outcomes import Outcome
-from skillos_tui.model.episodes import EPISODE_KINDS, Episode, EpisodeEvent, Followed, Measurement
+from skillos_tui.model.episodes import Episode, EpisodeEvent, Followed, Measurement
 from skillos_tui.model.in_force import InForce
 
 if TYPE_CHECKING:
@@ -61,36 +63,6 @@ MAX_NOTICES = 50
 MAX_SERVERS = 8
 MAX_SUPERSEDED = 20
 """How many superseded edits are kept: a training run has thousands, and the log has all of them."""
-
-FOLDED_WHOLE = (
-    "run_started",
-    "state_changed",
-    "setting_changed",
-    "step_started",
-    "step_ended",
-    "update_made",
-    "measurement_started",
-    "held_out_measured",
-    "edit_proposed",
-    "edit_decided",
-    "proposals_withheld",
-    "notice",
-)
-"""Event kinds with few events, which are read from the beginning of the log; of the others the newest are enough."""
-FOLDED_NEWEST = ("memory_measured", "models_used", "adapter_published")
-"""Event kinds of which the newest event replaces those before it; of a log that exists only that one is read. Of
-"server_measured" it is one for each server."""
-FOLDED_RECENT = (*EPISODE_KINDS, "progress")
-"""Event kinds with many events; the fold needs those of the last steps."""
-FOLDED_AGAIN = (
-    *EPISODE_KINDS,
-    "state_changed",
-    "step_ended",
-    "measurement_started",
-    "held_out_measured",
-    "progress",
-)
-"""Event kinds that a view needs a second time, in the same order, when it follows another rollout."""
 
 
 @dataclass
@@ -113,8 +85,9 @@ class RunView:
     counts the edits that were not queued, by reason, the newest last. `superseded` counts the edits that newer ones replaced
     in a full queue; `edits` holds the newest of them. `servers` are the newest figures of each model server. `unread` holds,
     for an edit that was decided on here, the edit as the log has been read, and how many of its decisions are still to be
-    read. `judged` is the newest decision that a judge's model answered for. `ending`: the run stops when the present unit
-    has ended. `settings` are those in force, as TOML; `policy` is who decides on edits, and `effects` what a decision does.
+    read. `judged` is the newest decision that a judge's model answered for. `checked` are the alarms that held after a step.
+    `ending`: the run stops when the present unit has ended. `settings` are those in force, as TOML; `policy` is who decides
+    on edits, and `effects` what a decision does.
     """
 
     kind: str = ""
@@ -133,6 +106,7 @@ class RunView:
     steps: dict[int, StepEnded] = field(default_factory=dict)
     updates: dict[int, UpdateMade] = field(default_factory=dict)
     held_out: dict[int, HeldOutMeasured] = field(default_factory=dict)
+    checked: dict[int, list[Alarm]] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     training: Followed = field(default_factory=Followed)
     trained: bool = False
@@ -222,6 +196,11 @@ class RunView:
         """How many updates of the run did not change the weights."""
         return sum(bool(update.skipped) for update in self.updates.values())
 
+    @property
+    def alarms(self) -> list[Alarm]:
+        """The alarms that held when they were last checked."""
+        return self.checked[max(self.checked)] if self.checked else []
+
     def follow(self, group: int, rollout: int) -> None:
         """Follow another rollout, or another group of the running measurement; its episodes have to be folded again."""
         if self.measuring:
@@ -268,7 +247,7 @@ class RunView:
         self.profile, self.planned, self.note = event.profile, event.steps, event.note
         self.state, self.reason, self.step, self.ending = "running", "", event.resumed_from, False
         self.settings = InForce.of(event.settings or "")
-        for table in (self.steps, self.updates, self.outcomes):
+        for table in (self.steps, self.updates, self.checked, self.outcomes):
             for step in [step for step in table if step > event.resumed_from]:
                 del table[step]
         self.training.restart()
@@ -276,7 +255,7 @@ class RunView:
         if self.measurement:
             self.measurement.followed.restart()
         self._end_phase("measuring", "rollouts", "update")
-        return {"state", "rewards", "transcript", "skills"}
+        return {"state", "rewards", "transcript", "skills", "notice"}
 
     def _setting_changed(self, event: SettingChanged) -> set[Part]:
         if event.total is not None:
@@ -372,6 +351,10 @@ class RunView:
     def _update_made(self, event: UpdateMade) -> set[Part]:
         self.updates[event.step] = event
         return {"rewards"}
+
+    def _alarms_checked(self, event: AlarmsChecked) -> set[Part]:
+        self.checked[event.step] = event.alarms
+        return {"notice"}
 
     def _held_out(self, event: HeldOutMeasured) -> set[Part]:
         self.held_out[event.step] = event
@@ -477,6 +460,7 @@ _RULES: dict[type, Callable[[RunView, Any], set[Part]]] = {
     UnitEnded: RunView._unit_ended,
     UpdateMade: RunView._update_made,
     HeldOutMeasured: RunView._held_out,
+    AlarmsChecked: RunView._alarms_checked,
     EditProposed: RunView._edit_proposed,
     EditDecided: RunView._edit_decided,
     ProposalsWithheld: RunView._withheld,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from textual.geometry import Size
 
-from engine.core.events import Notice
+from engine.core.events import Alarm, Notice
 from skillos_tui.keymap import APP_KEYS, Key
 from skillos_tui.render.text import Line, clip, crop, line, wrap
 from skillos_tui.widgets.pane import Pane
@@ -50,6 +50,63 @@ class NoticeBar(Bar):
             return [Line(row) for row in rows]
         last = Line(tuple(span for row in rows[self.MAX_ROWS - 1 :] for span in row))
         return [*(Line(row) for row in rows[: self.MAX_ROWS - 1]), crop(last, width)]
+
+
+class AlarmBar(Bar):
+    """The alarms of the last step, each with what to do; folded to one row by a person, until another one is raised."""
+
+    SHARE = 6
+    """They take no more than one row of so many."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.alarms: Sequence[Alarm] = ()
+        self._folded: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the alarms."""
+        return frozenset(alarm.name for alarm in self.alarms)
+
+    @property
+    def folded(self) -> bool:
+        """Whether only one row is shown."""
+        return self.names <= self._folded
+
+    def show_alarms(self, alarms: Sequence[Alarm], *, quoted: str) -> None:
+        """Show these alarms; not those whose text is part of `quoted`, which is on the screen already."""
+        left = [alarm for alarm in alarms if f"alarm {alarm.name}:" not in quoted]
+        if left != self.alarms:
+            self.alarms = left
+            self._change()
+
+    def fold(self) -> None:
+        """Fold the alarms to one row, or unfold them."""
+        self._folded = frozenset() if self.folded else self.names
+        self._change()
+
+    def _change(self) -> None:
+        self.set_class(not self.alarms, "-empty")
+        self.renew()
+        self.refresh(layout=True)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return max(1, len(self.build(width - 1, 1)))
+
+    def build(self, width: int, height: int) -> Sequence[Line]:
+        if self.folded:
+            names = ", ".join(clip(alarm.name, 40) for alarm in self.alarms)
+            count = "alarm" if len(self.alarms) == 1 else f"{len(self.alarms)} alarms"
+            return [crop(line(f"bad:✗ {count}: {names}", "muted:   w unfolds"), width)]
+        rows = [Line(row) for alarm in self.alarms for row in wrap(_alarm(alarm), width)]
+        most = max(2, self.app.size.height // self.SHARE)
+        return rows if len(rows) <= most else [*rows[: most - 1], line("muted:  … all of it: skillos-engine status")]
+
+
+def _alarm(alarm: Alarm) -> Line:
+    """An alarm and what to do, as one line."""
+    what = f"bad:✗ {clip(alarm.name, 40)}: {clip(alarm.message.strip(), 400)}. "
+    return line(what, f"muted:{clip(alarm.advice.strip(), 400)}", indent=2)
 
 
 class KeyBar(Bar):

@@ -69,6 +69,10 @@ class Pane(Widget, can_focus=True):
         """What to show in a pane of this size, in cells; more lines than `height` can be scrolled."""
         raise NotImplementedError
 
+    def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:
+        """What the pane's figures mean, for the `?` screen: a heading, and each figure's name and meaning."""
+        return "", ()
+
     def renew(self) -> None:
         """Build the lines again and repaint the rows that differ."""
         if not self.is_mounted or not self.content_size:

@@ -41,6 +41,20 @@ class RewardPane(Pane):
     def __init__(self, title: str, *, id: str | None = None, classes: str = "pane") -> None:
         super().__init__(title, id=id, classes=classes)
         self.view = RunView()
+        self._title = title
+        self._metrics = False
+
+    def switch(self) -> None:
+        """Show every metric of the last step, or the reward again."""
+        self._metrics = not self._metrics
+        self.retitle("Metrics" if self._metrics else self._title)
+        self.top = 0
+        self.renew()
+
+    def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:
+        from skillos_tui.widgets.metrics import legend
+
+        return legend()
 
     def show(self, view: RunView) -> None:
         """Show the rewards of this run as they are now."""
@@ -48,6 +62,10 @@ class RewardPane(Pane):
         self.renew()
 
     def build(self, width: int, height: int) -> Sequence[Line]:
+        if self._metrics:
+            from skillos_tui.widgets.metrics import metric_lines  # not for the first paint
+
+            return metric_lines(self.view, width)
         facts = reward_facts(self.view)
         if not self.view.steps and not self.view.outcomes:
             return [

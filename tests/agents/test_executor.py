@@ -186,3 +186,9 @@ def test_an_answer_is_a_thought_and_exactly_one_action(text, expected):
 def test_a_huge_answer_is_read_in_linear_time_and_its_action_is_bounded():
     assert len(parse_answer("<action>" + "a" * 1_000_000 + "</action>").action) == 200
     assert parse_answer("<think>" * 200_000 + "<action>" * 200_000).action == ""
+
+
+async def test_a_trajectory_counts_what_was_generated_also_where_the_answers_do_not_parse():
+    trajectory, _ = await run("I would look around.", act(f"go {HOME}"), OUTAGE)
+    assert len(trajectory.turns) == 2
+    assert trajectory.tokens == sum(len(answer) for answer in ("I would look around.", act(f"go {HOME}")))

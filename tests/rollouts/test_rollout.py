@@ -191,3 +191,33 @@ def test_the_index_follows_inserts_renames_and_deletions():
 def test_text_without_a_call_is_no_call():
     assert apply_calls([], SkillRepo.empty()) == ([], [])
     assert not [found for found in parse_operations("I would rather not.") if not isinstance(found, Malformed)]
+
+
+async def test_a_steps_summary_counts_tokens_calls_and_repositories():
+    def curator(asked):
+        if asked % 3 == 0:
+            return call("burn_skill", skill_name="a") + call("delete_skill", skill_name="nothing")
+        return call("insert_skill", skill_name=f"s{asked}", content=skill(f"s{asked}"))
+
+    rollouts, events = await played(Answering(curator=curator))
+    parts = score_rollouts(rollouts, CONFIG.rewards, lambda event: None)
+    ended = summary(1, rollouts, parts, rollout_seconds=1, seconds=2, seconds_by={"rollouts": 1.0})
+    made = of(events, CurationMade)
+    assert ended.curator_tokens == sum(event.completion_tokens for event in made) > 0
+    last = [event for event in made if event.at.position == 3]
+    assert ended.repo_skills == sum(len(event.repo) for event in last) / len(last)
+    assert ended.repo_tokens == sum(event.repo_tokens for event in last) / len(last)
+    assert ended.calls == {"insert": 8, "unknown": 4, "delete": 4}
+    assert ended.seconds_by == {"rollouts": 1.0}
+    trajectories = {id(p.trajectory): p.trajectory for row in rollouts for r in row for p in r.positions}
+    assert ended.executor_tokens == sum(trajectory.tokens for trajectory in trajectories.values()) > 0
+
+
+async def test_a_summary_says_how_far_the_judges_scores_are_spread():
+    rollouts, _ = await played(Answering(curator=lambda asked: ""))
+    parts = score_rollouts(rollouts, CONFIG.rewards, lambda event: None)
+    assert summary(1, rollouts, parts, rollout_seconds=1, seconds=1).judge_std == 0.0
+    rollouts, _ = await played(Answering(curator=lambda asked: DOWN))
+    parts = score_rollouts(rollouts, CONFIG.rewards, lambda event: None)
+    ended = summary(1, rollouts, parts, rollout_seconds=1, seconds=1)
+    assert (ended.judge_std, ended.repo_skills, ended.repo_tokens) == (None, None, None)

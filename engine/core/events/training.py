@@ -40,12 +40,14 @@ class StepEnded(Event, frozen=True):
 
     `measured` counts the positions with an outcome and a curator's decision, `unmeasured` the others, and of those
     `skipped_curations` the ones that have an outcome but no decision. `shortened` counts the positions at which a prompt was
-    cut to its limit, `dropped_skills` the skills that were found there and are in no prompt.
-    `unjudged` counts the decisions whose content the judge did not score; `judged_twice` has the scores of the others where
-    the rubric scored them beside another judge. `seconds_by` are the seconds of each phase ("rollouts", "update", …).
-    `executor_tokens` and `curator_tokens` were generated in the step's rollouts. `repo_skills` and `repo_tokens` are the
-    skills of a rollout's last repository and their tokens, averaged over rollouts. `calls` counts the curator's calls by
-    operation, valid or not. None: not measured, or in older logs.
+    cut to its limit, `dropped_skills` the skills that were found there and are in no prompt. `unjudged` counts the decisions
+    whose content the judge did not score; `judged_twice` has the scores of the others where the rubric scored them beside
+    another judge. `seconds_by` are the seconds of each phase ("rollouts", "update", …). `executor_tokens` and
+    `curator_tokens` were generated in the step's rollouts. `repo_skills` and `repo_tokens` are the skills of a rollout's
+    last repository and their tokens, averaged over rollouts. `calls` counts the curator's calls by operation, valid or not;
+    those to anything else are "unknown". `judge_std` is the standard deviation of the judge's scores. Of the skills in the
+    rollouts' last repositories, `named_skills` is the share that names an instance of its tasks ("mug 3"), and
+    `empty_skills` the share without instructions. None: not measured, or in older logs.
     """
 
     step: int
@@ -72,6 +74,9 @@ class StepEnded(Event, frozen=True):
     repo_skills: float | None = None
     repo_tokens: float | None = None
     calls: dict[str, int] = msgspec.field(default_factory=dict)
+    judge_std: float | None = None
+    named_skills: float | None = None
+    empty_skills: float | None = None
 
 
 class AlarmsChecked(Event, frozen=True):

@@ -16,6 +16,9 @@ games of our own.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from engine.core.options import Implied, Option
 from engine.environments.alfworld.settings import AlfworldSettings, check, check_held_out
 from engine.environments.base import EnvironmentKind, TaskSource
@@ -37,6 +40,12 @@ def held_out(settings: AlfworldSettings, source: TaskSource) -> TaskSource:
     return tasks.beside(source) if isinstance(source, AlfworldTasks) else tasks
 
 
+def instances(text: str) -> Iterable[str]:
+    """The objects and receptacles that a text names by their numbers: "mug 3", "countertop 1"."""
+    found = re.findall(r"\b([a-z]+)[ _-]?(\d+)\b", text, re.IGNORECASE)
+    return (f"{thing.lower()} {number}" for thing, number in found)
+
+
 KIND = EnvironmentKind(
     name="alfworld",
     settings=AlfworldSettings,
@@ -46,6 +55,7 @@ KIND = EnvironmentKind(
     check_held_out=check_held_out,
     lists_actions=True,
     unlisted=("help",),
+    instances=instances,
     command="engine.cli.games:add_commands",
     options=(
         Option(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from engine.environments.base import EnvironmentKind, TaskSource
 from engine.environments.household.settings import HouseholdSettings
 
@@ -18,6 +21,16 @@ def held_out(settings: HouseholdSettings, source: TaskSource) -> TaskSource:
     return source
 
 
+def instances(text: str) -> Iterable[str]:
+    """The houses that a text names: "house-3"."""
+    return (f"house-{number}" for number in re.findall(r"\bhouse[ _-]?(\d+)\b", text, re.IGNORECASE))
+
+
 KIND = EnvironmentKind(
-    name="household", settings=HouseholdSettings, open=open_source, held_out=held_out, lists_actions=True
+    name="household",
+    settings=HouseholdSettings,
+    open=open_source,
+    held_out=held_out,
+    lists_actions=True,
+    instances=instances,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from statistics import fmean
+from statistics import fmean, pstdev
 
 from engine.core.events import (
     HeldOutMeasured,
@@ -28,6 +28,8 @@ from engine.runs.text import place
 from engine.training.samples import ZERO_GRADIENT, why_untrainable
 
 PAIRS = "scores of the judge and the rubric"
+TELEMETRY = ("curator_tokens", "repo_tokens", "judge_std")
+"""What newer summaries count too, and older ones do not."""
 NO_EPISODES = "its episodes are not in the log, as in older ones"
 
 
@@ -121,7 +123,7 @@ def check_step(event_id: int, ended: StepEnded, scope: Scope, job: JobKind) -> N
         "invalid_action_rate",
         "invalid_calls",
     ]
-    names.append("episodes")
+    names += ["episodes", *(name for name in TELEMETRY if getattr(ended, name) is not None)]
     if not any(played.old for played in scope.played.values()):
         names += ["skipped_curations", "shortened", "dropped_skills"]
     logged, again = dict[str, Value](), dict(_summary(scope))
@@ -213,7 +215,15 @@ def _summary(scope: Scope) -> Values:
     outcomes = [position.outcome for position in played if position.outcome.measured]
     measured = sum(position.measured for position in played)
     turns = sum(position.taken for position in played)
-    calls = [call for position in scope.played.values() if position.made for call in position.made.calls]
+    made = [position.made for position in scope.played.values() if position.made]
+    calls = [call for decision in made for call in decision.calls]
+    judged = [decision.judge for decision in made if decision.judge is not None]
+    last = {
+        (decision.at.group, decision.at.rollout): decision for decision in sorted(made, key=lambda one: one.at.position)
+    }
+    repos = [decision.repo_tokens for decision in last.values() if decision.repo_tokens is not None]
+    tokens = [decision.completion_tokens for decision in made]
+    tokens += [asked.completion_tokens for position in scope.played.values() for asked in position.completions]
     return {
         **_named(rewards.average([part for row in groups for part in row])),
         "reward_std": fmean(deviations) if deviations else None,
@@ -224,6 +234,9 @@ def _summary(scope: Scope) -> Values:
         "invalid_action_rate": sum(position.invalid for position in played) / turns if turns else None,
         "invalid_calls": sum(call.verdict != "valid" for call in calls),
         "episodes": len(played),
+        "curator_tokens": sum(tokens),
+        "repo_tokens": fmean(repos) if repos else None,
+        "judge_std": pstdev(judged) if len(judged) > 1 else None,
         "skipped_curations": len(outcomes) - measured,
         "shortened": sum(position.shortened for position in played),
         "dropped_skills": sum(position.dropped_skills for position in played),

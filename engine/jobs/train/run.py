@@ -31,6 +31,7 @@ from engine.core.events import (
     UpdateMade,
 )
 from engine.environments.base import TaskSource
+from engine.environments.registry import environment_kind
 from engine.evaluation.held_out import RepositoryScore, measure
 from engine.jobs import loading
 from engine.jobs.control import Control
@@ -39,7 +40,9 @@ from engine.jobs.prompts import noted
 from engine.jobs.proposals import STOP_SECONDS, Proposals, net_edits
 from engine.jobs.train.measuring import Evaluate, Measuring
 from engine.jobs.train.playing import Playing
+from engine.jobs.train.watching import AlarmWatch
 from engine.models.base import AdapterSink, Opened, Proof, SharedBase
+from engine.rollouts.contents import contents
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import Group, open_grouping
 from engine.rollouts.reporting import LossWarnings, nothing_trained
@@ -99,6 +102,7 @@ class TrainRun:
         self._control = job.control
         self._emit = LossWarnings(job.writer.emit)
         self._measuring = Measuring(job, self._emit, measure, self._report)
+        self._watch = AlarmWatch(job)
         self._retention = Retention(job.run, job.config.training, job.writer.emit, job.writer.flush)
         self._context: RolloutContext  # from `_take` on
         self._held_out: RolloutContext  # the same over the held-out source
@@ -136,6 +140,7 @@ class TrainRun:
         for step in missing(self._run, done):
             await self._measuring.saved(step, self._held_out, self._sink, self._after_publish)
         await asyncio.to_thread(self._retention.apply)
+        await self._watch.check(done)
         self._control.unit = done
         if done < self._job.now.training.steps:
             session = await asyncio.to_thread(self._open_session)
@@ -258,6 +263,15 @@ class TrainRun:
                 self._playing.parts,
                 rollout_seconds=self._playing.played - self._playing.began,
                 seconds=now - self._playing.began,
+                seconds_by={
+                    "rollouts": self._playing.played - self._playing.began,
+                    "update": now - self._playing.played,
+                },
+                contents=contents(
+                    self._playing.rollouts,
+                    environment_kind(self._config.environment),
+                    self._config.alarms.least_words,
+                ),
             )
         )
         for row, parts in zip(self._playing.rollouts, self._playing.parts, strict=True):
@@ -275,11 +289,13 @@ class TrainRun:
             self._writer.emit(Notice("info", f"{why}; it is compared again with the next step"))
 
     async def _after_step(self, step: int, checkpoint: Path) -> None:
-        """Log that the checkpoint is in place, measure the curator where that is due, and remove what need not be kept."""
+        """Log that the checkpoint is in place, measure the curator where that is due, remove what need not be kept, and
+        check the alarms."""
         self._writer.emit(CheckpointSaved(step, str(checkpoint), checkpoints.size_of(checkpoint)))
         self._writer.flush()
         await self._measuring.where_due(step, self._held_out)
         await asyncio.to_thread(self._retention.apply)
+        await self._watch.check(step)
 
     async def _propose(self, best: Rollout) -> None:
         """Put what a group's best rollout leaves behind to review; what is held back is logged with its reason. The policy

@@ -15,13 +15,17 @@ from skillos_tui.render.text import Line, fit, line
 from skillos_tui.screens.dialog import DIALOG_STYLE, DialogScreen
 from skillos_tui.widgets.pane import Pane
 
+Legend = tuple[str, Sequence[tuple[str, str]]]
+"""A heading, and what the figures under it mean."""
+
 
 class KeyList(Pane):
-    """Keys under their headings."""
+    """Keys under their headings, and what figures mean."""
 
-    def __init__(self, sections: Sequence[Section]) -> None:
+    def __init__(self, sections: Sequence[Section], legends: Sequence[Legend]) -> None:
         super().__init__("Keys", id="all-keys")
         self.sections = sections
+        self.legends = legends
 
     def build(self, width: int, height: int) -> Sequence[Line]:
         lines: list[Line] = []
@@ -30,6 +34,9 @@ class KeyList(Pane):
                 lines.append(line())
             lines.append(line(f"strong:{title}"))
             lines += [line(f"key:  {fit(key.shown, 14)}", f":{key.help}", indent=16) for key in keys]
+        for title, figures in self.legends:
+            lines += [line(), line(f"strong:{title}")]
+            lines += [line(f"key:  {fit(name, 20)} ", f":{meaning}", indent=23) for name, meaning in figures]
         return lines
 
 
@@ -41,6 +48,8 @@ class KeysScreen(DialogScreen[None]):
 
     def __init__(self, screen: Screen[Any], others: tuple[Key, ...]) -> None:
         super().__init__()
+        legends = (pane.legend() for pane in screen.query(Pane) if pane.can_focus)
+        self.legends = [legend for legend in legends if legend[0]]
         panes = {section: None for pane in screen.query(Pane) if pane.can_focus for section in sections_of(pane)}
         more = [("Other screens", others)] if others else []
         general_first = sorted(panes, key=lambda section: section[0] != Pane.KEYS_TITLE)
@@ -48,7 +57,7 @@ class KeysScreen(DialogScreen[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="sheet"):
-            yield KeyList(self.sections)
+            yield KeyList(self.sections, self.legends)
 
     def on_mount(self) -> None:
         self.query_one(KeyList).focus()

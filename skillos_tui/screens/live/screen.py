@@ -9,12 +9,13 @@ from textual.containers import Container
 
 from engine.core.events import Notice
 from engine.core.text import counted
+from engine.runs.text import is_alarm
 from skillos_tui.client.messages import Reply, SkillRead
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.view import Change, Part, RunView
 from skillos_tui.render.text import clip, line, safe
 from skillos_tui.screens.base import FullScreen
-from skillos_tui.widgets.bars import Bar, KeyBar, NoticeBar, notice_line
+from skillos_tui.widgets.bars import AlarmBar, Bar, KeyBar, NoticeBar, notice_line
 from skillos_tui.widgets.diff import DiffPane, summary
 from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.memory import MemoryPane
@@ -47,6 +48,8 @@ class LiveScreen(FullScreen):
         Key("right_square_bracket", "follow(1)", "next rollout", "Follow the next rollout", True),
         Key("left_square_bracket", "follow(-1)", "previous rollout", "Follow the previous rollout"),
         Key("i", "import_skills", "import", "Import skills into the repository, one by one"),
+        Key("m", "metrics", "metrics", "Show every metric of the last step and its course, or the reward again", True),
+        Key("w", "fold_alarms", "fold alarms", "Fold the alarms to one row, or unfold them"),
         Key("x", "clear_notice", "dismiss", "Remove the notice line"),
         Key("escape,h", "home", "runs", "Back to the list of runs; the engine continues", True),
     )
@@ -64,6 +67,7 @@ class LiveScreen(FullScreen):
     def compose(self) -> ComposeResult:
         yield Bar(id="state")
         yield NoticeBar(id="notice")
+        yield AlarmBar(id="alarms")
         with Container(id="panes"):
             with Container(id="left", classes="column"):
                 yield SkillTree("Skills", id="skills")
@@ -77,6 +81,7 @@ class LiveScreen(FullScreen):
     def on_mount(self) -> None:
         self.composed = True
         self.query_one("#notice").add_class("-empty")
+        self.query_one("#alarms").add_class("-empty")
         self.go_to("transcript")
         self.renew({"state", "skills", "transcript", "rewards", "memory", "notice"})
 
@@ -117,6 +122,7 @@ class LiveScreen(FullScreen):
             bar.show(line(f"accent:i {news}", "muted:   x dismisses this", indent=2))
         elif left:
             bar.show(notice_line(left[0]))
+        self.query_one(AlarmBar).show_alarms(self.workbench.view.alarms, quoted=self._held)
 
     def _held_now(self) -> str:
         """Why the run waits, "" where it does not, or a person paused it; and that it stops after this step."""
@@ -124,7 +130,7 @@ class LiveScreen(FullScreen):
         return view.reason.strip() if state == "paused" or (view.ending and state in ACTIVE) else ""
 
     def _serious(self) -> list[Notice]:
-        return [notice for notice in self.workbench.view.notices if notice.level != "info"]
+        return [notice for notice in self.workbench.view.notices if notice.level != "info" and not is_alarm(notice)]
 
     def action_clear_notice(self) -> None:
         """Dismiss the news or the warning that is shown."""
@@ -133,6 +139,14 @@ class LiveScreen(FullScreen):
         else:
             self._dismissed = len(self._serious())
         self._show_notice()
+
+    def action_fold_alarms(self) -> None:
+        self.query_one(AlarmBar).fold()
+
+    def action_metrics(self) -> None:
+        """Let the pane of the reward show every metric, or the reward again."""
+        self.query_one(RewardPane).switch()
+        self.go_to("rewards")
 
     def _show_transcript(self) -> None:
         view = self.workbench.view

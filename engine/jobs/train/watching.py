@@ -1,0 +1,62 @@
+"""The alarms of a train run: checked after each step, logged, and a pause for those that `alarms.pause` names.
+
+    watch = AlarmWatch(job)
+    await watch.check(step)       # after everything of the step is in the log; the run pauses before the next step
+
+What was raised before is read from the log, so a resumed run goes on as if it had not ended: an alarm is a notice when it is
+raised, and pauses the run once, until it was over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from engine.core.events import Alarm, AlarmsChecked
+from engine.jobs.job import JobContext
+from engine.runs.telemetry import StepMetrics, Telemetry
+from engine.runs.text import alarm_line, alarm_notice
+from engine.training.alarms.registry import check
+
+
+class AlarmWatch:
+    """Checks the alarms over the run's log."""
+
+    def __init__(self, job: JobContext) -> None:
+        self._job = job
+        self._run = job.run
+        self._settings = job.config.alarms
+        self._writer = job.writer
+        self._control = job.control
+        self._telemetry = Telemetry()
+
+    async def check(self, step: int) -> None:
+        """Check the alarms after `step`, unless that was done or the step has not ended. Nothing pauses after the last
+        step."""
+        self._writer.flush()
+        await asyncio.to_thread(self._telemetry.follow, self._run)
+        steps = self._telemetry.steps
+        history = [steps[number] for number in sorted(steps) if number <= step]
+        if step not in steps or steps[step].alarms is not None:
+            return
+        raised = check(history, self._settings)
+        before = raised_before(history)
+        for alarm in raised:
+            if alarm.name not in before:
+                self._writer.emit(alarm_notice(step, alarm))
+        self._writer.emit(AlarmsChecked(step, raised))
+        self._writer.flush()
+        pausing = [alarm for alarm in raised if alarm.pauses and not _paused(before.get(alarm.name))]
+        if pausing and step < self._job.now.training.steps:
+            why = " ".join(map(alarm_line, pausing))
+            self._control.pause(f"step {step}: {why} Resume the run to go on all the same")
+
+
+def raised_before(history: list[StepMetrics]) -> dict[str, Alarm]:
+    """The alarms that held when they were last checked, by name."""
+    checked = [step.alarms for step in history if step.alarms is not None]
+    return {alarm.name: alarm for alarm in checked[-1]} if checked else {}
+
+
+def _paused(alarm: Alarm | None) -> bool:
+    """Whether the run was paused for this alarm already."""
+    return alarm is not None and alarm.pauses
