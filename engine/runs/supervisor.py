@@ -142,9 +142,9 @@ def start(run_path: Path | str, *, worker: Sequence[str] = WORKER, patience: Pat
     with Run.open(run_path) as run:
         child, offset = _launch(run, worker)
         began = time.monotonic()
-        while not _holds(run, child.pid):
+        while not holds(run, child.pid):
             if child.poll() is not None:
-                _report_death(run, child, offset)
+                report_death(run, child, offset)
                 break
             if not patience(time.monotonic() - began):
                 break
@@ -300,7 +300,7 @@ def _spawn(run: Run, worker: Sequence[str], starting_lock: int) -> subprocess.Po
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=run.path,
-                env={**os.environ, **_import_path()},
+                env=environment(),
                 start_new_session=True,
                 pass_fds=[starting_lock],
             )
@@ -319,12 +319,18 @@ def _import_path() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(filter(None, [str(root), inherited]))}
 
 
-def _holds(run: Run, pid: int) -> bool:
+def environment() -> dict[str, str]:
+    """The environment of an engine's process."""
+    return {**os.environ, **_import_path()}
+
+
+def holds(run: Run, pid: int) -> bool:
+    """Whether the process `pid` is the engine that works on `run`."""
     engine = run.engine()
     return engine is not None and engine.pid == pid
 
 
-def _report_death(run: Run, child: subprocess.Popen[bytes], offset: int) -> None:
+def report_death(run: Run, child: subprocess.Popen[bytes], offset: int) -> None:
     """An engine that has ended already: fine if it wrote how the run ended, else a failure, logged and raised."""
     if run.state().state in FINAL_STATES:
         return

@@ -78,9 +78,9 @@ class CurateRun:
     async def work(self) -> None:
         """Load the models, then do every task that has not ended yet, in the stream's order. Raises `HistoryError` for an
         unusable repository."""
-        source, _ = await asyncio.to_thread(loading.load_sources, self._config, self._report, held_out=False)
-        adapter = await asyncio.to_thread(_adapter, self._config.curate.adapter)
-        async with loading.open_models(self._config, loading.opening_of(self._job, adapter, self._report)) as opened:
+        source, _ = await asyncio.to_thread(loading.sources_of, self._job, self._report, held_out=False)
+        adapter = await asyncio.to_thread(adapter_of, self._config)
+        async with loading.models_of(self._job, adapter, self._report) as opened:
             self._context = RolloutContext.open(self._config, source, opened.models, self._control.holds)
             self._report_use = opened.report_use
             self._reviewing = await asyncio.to_thread(Reviewing, self._job, measure=RepositoryScore(self._context))
@@ -175,8 +175,10 @@ def usage_of(run: Run, steps: int) -> SkillUsage:
     return usage
 
 
-def _adapter(source: str) -> Path | None:
-    """The folder of the curator's adapter: `source` itself, or the newest checkpoint of the run that it names."""
+def adapter_of(config: Config) -> Path | None:
+    """The folder of the curator's adapter: `curate.adapter` itself, or the newest checkpoint of the run that it names. Raises
+    `ConfigError`."""
+    source = config.curate.adapter
     if not source:
         return None
     path = Path(source)
