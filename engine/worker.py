@@ -18,6 +18,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -54,7 +55,8 @@ def main() -> None:
     memory.keep_freed()
     try:
         if sys.argv[1] == FLAG:
-            asyncio.run(_prepare(Channel()))
+            with suppress(asyncio.CancelledError):
+                asyncio.run(_prepare(Channel()))
             return
         with Run.open(sys.argv[1]) as run, run.lock(), run.writer() as writer:
             release_start(run.path)

@@ -33,7 +33,7 @@ from engine.environments import registry as environments
 from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
 from engine.runs import supervisor
-from engine.runs.directory import DATABASE, Run
+from engine.runs.directory import DATABASE, Run, check_new
 from engine.runs.errors import RunError
 from engine.runs.measurements import finished_incomplete
 from engine.runs.preparing import Preparing
@@ -144,9 +144,11 @@ def _start(job: JobKind, options: argparse.Namespace) -> int:
         with Run.open(options.run) as run:
             _check_same(run, job.name, config, repo)
             return _continue(run, config, job, options)
+    if options.run is not None:
+        check_new(kept_path(options.run), repo)
     note(summary(config, job))
-    home = kept_path(options.run).parent if options.run is not None else supervisor.runs_home()
-    with Preparing.begin(job.name, to_toml(config), home, worker=options.worker) as engine:
+    near = kept_path(options.run).parent if options.run is not None else supervisor.runs_home()
+    with Preparing.begin(job.name, to_toml(config), near, worker=options.worker) as engine:
         checks = preflight.report(engine)
         if why := preflight.refusal(checks, options.override):
             raise CommandError(why)

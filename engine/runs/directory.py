@@ -75,10 +75,7 @@ class Run:
         the run's own. Raises `RunExists`, or `RunError` when the folder cannot be written.
         """
         path = Path(path).absolute()
-        if repo is not None and repo.absolute() == path:
-            raise RunError(f"{path} cannot be the run and its skill repository; give each a directory of its own")
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-            raise RunExists(f"{path} already exists and is not empty; give another directory for a new run")
+        check_new(path, repo)
         building = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -302,6 +299,14 @@ class Run:
                 *(Notice("warning", f"{bad.short}; the command was dropped: send it again") for bad in left.damaged)
             )
         return [Sent(row.at, row.by, row.data) for row in left.values]
+
+
+def check_new(path: Path, repo: Path | None) -> None:
+    """Raises `RunExists` or `RunError` where no run can be made at `path` that works on `repo`."""
+    if repo is not None and repo.absolute() == path.absolute():
+        raise RunError(f"{path} cannot be the run and its skill repository; give each a directory of its own")
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise RunExists(f"{path} already exists and is not empty; give another directory for a new run")
 
 
 def _fill(folder: Path, run_id: str, kind: str, config_text: str, repo: Path | None) -> None:

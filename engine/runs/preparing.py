@@ -15,13 +15,14 @@ run's logs then.
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +40,12 @@ from engine.runs.supervisor import POLL_SECONDS, WORKER, Patience, endless, envi
 LOG = "engine.log"
 GRACE_SECONDS = 15.0
 """How long an engine that gets no run may take to close its models."""
+WAIT_SECONDS = 0.1
 TAIL_BYTES, TAIL_LINES = 4096, 8
+
+
+class GivenUp(RunError):
+    """Whoever started an engine does not want its run any more."""
 
 
 class Preparing:
@@ -52,8 +58,8 @@ class Preparing:
         self._works = False
 
     @classmethod
-    def begin(cls, kind: str, settings: str, near: Path, *, worker: Sequence[str] = WORKER) -> Self:
-        """Start an engine for a run of `kind` with `settings` (TOML), which will be at or in `near`. Raises `RunError`."""
+    def begin(cls, kind: str, settings: str, near: Path, *, worker: Sequence[str] | None = None) -> Self:
+        """Start an engine for a run of `kind` with `settings` (TOML), whose directory will be in `near`. Raises `RunError`."""
         place = next(path for path in (near.absolute(), *near.absolute().parents) if path.is_dir())
         try:
             folder = Path(tempfile.mkdtemp(prefix=".starting-", dir=place))
@@ -64,7 +70,7 @@ class Preparing:
             link.symlink_to(folder)
             with (folder / LOG).open("ab") as log:
                 child = subprocess.Popen(
-                    [*worker, FLAG],
+                    [*(worker or WORKER), FLAG],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
@@ -84,10 +90,11 @@ class Preparing:
         """The engine's process."""
         return self._child.pid
 
-    def reports(self) -> Iterator[Report]:
-        """What the engine reports, until it is ready. Raises `RunError` where it ends before that."""
-        assert self._child.stdout is not None
-        for line in self._child.stdout:
+    def reports(self, patience: Patience = endless) -> Iterator[Report]:
+        """What the engine reports, until it is ready. `patience` gets the seconds waited so far. Raises `GivenUp` where it
+        returns False, and `RunError` where the engine ends before it is ready."""
+        began = time.monotonic()
+        for line in self._lines(lambda: patience(time.monotonic() - began)):
             try:
                 report = report_of(line)
             except msgspec.DecodeError as error:
@@ -144,6 +151,20 @@ class Preparing:
         shutil.rmtree(self._folder, ignore_errors=True)
         if not self._works:
             shutil.rmtree(self._link.parent, ignore_errors=True)
+
+    def _lines(self, wait: Callable[[], bool]) -> Iterator[bytes]:
+        """The lines that the engine writes, to their end; `wait` is asked again and again meanwhile."""
+        assert self._child.stdout is not None
+        pipe, rest = self._child.stdout.fileno(), b""
+        while True:
+            if not wait():
+                raise GivenUp("the run was not started")
+            if not select.select([pipe], [], [], WAIT_SECONDS)[0]:
+                continue
+            if not (read := os.read(pipe, 65_536)):
+                return
+            *whole, rest = (rest + read).split(b"\n")
+            yield from whole
 
     def _send(self, message: Request | Begin) -> None:
         assert self._child.stdin is not None
