@@ -34,7 +34,7 @@ from engine.jobs.job import Job, JobContext, Loaded
 from engine.jobs.registry import JOBS
 from engine.models.base import Opening
 from engine.review.journal import reconcile
-from engine.runs.channel import FLAG, Channel, Loading, Made, Ready
+from engine.runs.channel import FLAG, Begin, Channel, Loading, Made, Ready
 from engine.runs.commands import Pause, Resume, Stop
 from engine.runs.directory import Run
 from engine.runs.errors import RunError, RunGone
@@ -94,11 +94,15 @@ class Later:
 
 
 async def _prepare(channel: Channel) -> None:
-    """Make the preflight of a run, wait until the run exists, and work on it. SIGTERM ends the waiting: the models close."""
+    """Make the preflight of a run, wait until the run exists, and work on it. Until then SIGTERM, and the end of the process that
+    asked for the run, close the models and end this one."""
     loop, preparing = asyncio.get_running_loop(), asyncio.current_task()
     assert preparing is not None
     loop.add_signal_handler(signal.SIGTERM, preparing.cancel)
-    request = await asyncio.to_thread(channel.request)
+    request = channel.request()
+    begins: asyncio.Future[Begin | None] = loop.create_future()
+    begins.add_done_callback(lambda done: preparing.cancel() if done.result() is None else None)
+    channel.watch(lambda begin: loop.call_soon_threadsafe(begins.set_result, begin))
     from engine.jobs.preflight import preflight
 
     job, later = JOBS.load(request.kind), Later()
@@ -114,15 +118,16 @@ async def _prepare(channel: Channel) -> None:
     try:
         async with preflight(config, job, opening, Path(request.place), lambda check: channel.tell(Made(check))) as found:
             channel.tell(Ready())
-            begin = await asyncio.to_thread(channel.begin)
-            if begin is None:
-                return
+            begin = await begins
+            assert begin is not None
             loop.remove_signal_handler(signal.SIGTERM)
             os.chdir(begin.run)
             prepared = Prepared(found.checks, begin.overridden, found.loaded, control, later)
             with Run.open(begin.run) as run, run.lock(), run.writer() as writer:
                 await _work(run, writer, gone=_end_soon, prepared=prepared)
     finally:
+        if not begins.done() or begins.cancelled() or begins.result() is None:
+            shutil.rmtree(Path(request.logs).resolve(), ignore_errors=True)
         shutil.rmtree(Path(request.logs).parent, ignore_errors=True)
 
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from collections.abc import Callable
 from typing import TypeAlias
 
 import msgspec
@@ -98,6 +100,20 @@ class Channel:
             return msgspec.json.decode(line, type=Begin)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ChannelBroken(f"the run to begin was not understood: {error}") from error
+
+    def watch(self, found: Callable[[Begin | None], None]) -> None:
+        """Call `found` with the result of `begin`, from a thread that no end of the process waits for. What is not understood
+        is as if no run were made."""
+
+        def wait() -> None:
+            try:
+                begin = self.begin()
+            except ChannelBroken as error:
+                print(error, file=sys.stderr, flush=True)
+                begin = None
+            found(begin)
+
+        threading.Thread(target=wait, name="waits for the run", daemon=True).start()
 
 
 def report_of(line: bytes) -> Report:

@@ -77,8 +77,8 @@ def new_run_path(home: Path, kind: str, profile: str = "") -> Path:
     Raises `RunError` when `home` cannot be written.
     """
     stem = "-".join(filter(None, [time.strftime("%Y%m%d-%H%M%S"), kind, profile]))
+    make_home(home)
     try:
-        home.mkdir(parents=True, exist_ok=True)
         for number in range(1, 1000):
             path = home / (stem if number == 1 else f"{stem}-{number:03}")
             try:
@@ -87,10 +87,21 @@ def new_run_path(home: Path, kind: str, profile: str = "") -> Path:
                 continue
             return path
     except OSError as error:
-        raise RunError(
-            f"cannot make a run in {home}: {error.strerror}; name a directory that you may write with --run"
-        ) from error
+        raise _no_home(home, error) from error
     raise RunError(f"{home} is full of runs named {stem}; name another directory with --run")
+
+
+def make_home(home: Path) -> Path:
+    """The folder of runs, made where it is absent. Raises `RunError` when it cannot be."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_home(home, error) from error
+    return home
+
+
+def _no_home(home: Path, error: OSError) -> RunError:
+    return RunError(f"cannot make a run in {home}: {error.strerror}; name a directory that you may write with --run")
 
 
 def find_runs(home: Path) -> list[RunSummary]:

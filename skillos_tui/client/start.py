@@ -84,7 +84,8 @@ def prepare(request: StartRun, folder: Path) -> Preparing:
     try:
         if request.path is not None:
             check_new(request.path, repo)
-        return Preparing.begin(request.kind, to_toml(config), request.path.parent if request.path else folder)
+        near = request.path.parent if request.path else supervisor.make_home(folder)
+        return Preparing.begin(request.kind, to_toml(config), near)
     except RunError as error:
         raise StartError("path" if request.path else "", str(error)) from error
 

@@ -76,16 +76,24 @@ async def _probed(
     except (SkillosError, OSError) as error:
         note(Check("tasks", "fail", str(error)))
         return None
+    sections = {role: config.model_of(role) for role in loading.roles_of(config)}
+    seconds = config.limits.probe_seconds
     began = time.monotonic()
     try:
         adapter = await asyncio.to_thread(resolve(job.adapter), config) if job.adapter else None
         rank = loading.lora_rank(config, job)
         own = msgspec.structs.replace(opening, adapter=adapter, lora_rank=rank)
-        opened = await stack.enter_async_context(loading.open_models(config, own))
+        async with asyncio.timeout(None if any(map(_loads, sections.values())) else seconds):
+            opened = await stack.enter_async_context(loading.open_models(config, own))
     except SkillosError as error:
         note(Check("models", "fail", str(error), time.monotonic() - began))
         return None
-    sections = {role: config.model_of(role) for role in loading.roles_of(config)}
+    except TimeoutError:
+        servers = " and ".join(dict.fromkeys(str(getattr(each, "url", "")) for each in sections.values()))
+        held = opening.holds.reason.partition("; ")[0] or f"the server {servers} does not answer"
+        what = f"{held} within {seconds:g} s (limits.probe_seconds): start it, or look at its log"
+        note(Check("models", "fail", what, time.monotonic() - began))
+        return None
     names = ", ".join(f"{roles}: {_named(settings)}" for roles, settings in models.distinct(sections).items())
     note(Check("models", "pass", f"loaded {names}", time.monotonic() - began))
     if job.trains:
@@ -95,7 +103,6 @@ async def _probed(
     context = await asyncio.to_thread(RolloutContext.open, config, source, opened.models, opening.holds)
     calls = config.training.groups * config.training.rollouts if job.trains else 1
     groups = await asyncio.to_thread(draws, 1)
-    seconds = config.limits.probe_seconds
     probes = Probes(context, groups, calls=calls, trains=job.trains, seconds=seconds)
     asked = (("the executor", probes.executor), ("the curator", probes.curator), ("the judge", probes.judge))
     for what, probe in (*asked, ("the judge of success", probes.success_judge)):
@@ -106,6 +113,11 @@ async def _probed(
     note(await models.context(config, opened.models, sections, probes.longest, seconds))
     note(pace(config, job, probes.paces, calls))
     return Loaded(source, held_out, opened)
+
+
+def _loads(settings: object) -> bool:
+    """Whether a model's weights are loaded here, which may take minutes: a server that runs already only has to answer."""
+    return bool(getattr(settings, "weights", ""))
 
 
 def _named(settings: object) -> str:

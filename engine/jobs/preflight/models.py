@@ -73,12 +73,13 @@ async def context(
             continue
         what = f"{role}: {most:,} tokens of context, and a prompt of {prompt:,} with an answer of {answer:,} are allowed"
         if most < longest.get(role, 0) + answer:
-            faults.append(f"{what}; the first prompt alone has {longest[role]:,}")
+            first = f"; the first prompt alone has {longest[role]:,}" if longest.get(role) else ""
+            faults.append(f"{what}{first}")
         else:
             doubts.append(f"{what}, so longer prompts are shortened: raise the model's context, or lower {role}.max_prompt_tokens")
     took = time.monotonic() - began
     if faults:
-        return Check("context", "fail", f"{'; '.join(faults)}: use a longer context, or lower max_tokens", took)
+        return Check("context", "fail", f"{'; '.join(faults)}: use a model with a longer context, or lower max_tokens of these roles", took)
     if doubts:
         return Check("context", "warn", "; ".join(doubts), took)
     return Check("context", "pass", f"the longest prompts and answers fit: {', '.join(fine) or 'none is generated'}", took)
@@ -87,11 +88,14 @@ async def context(
 async def _served(model: ChatModel, tokens: int, seconds: float) -> tuple[int | None, str]:
     """The context of a server where `tokens` are more, None where they fit; and why that is not known, "" where it is."""
     chat = [Message("user", FILLER * max(1, tokens - 64))]
+    unnamed = 4 * tokens
     try:
         async with asyncio.timeout(seconds):
-            await model.complete(chat, Sampling(max_tokens=1, max_prompt_tokens=tokens * 4))
+            await model.complete(chat, Sampling(max_tokens=1, max_prompt_tokens=unnamed))
     except PromptTooLong as error:
-        return min(max(0, error.limit + 1), tokens - 1), ""  # a server that names no limit refused these tokens
+        if error.limit == unnamed:
+            return None, f"the server takes no prompt of about {tokens:,} tokens, and does not say how many it takes"
+        return (error.limit + 1, "") if error.limit + 1 < tokens else (None, "")
     except TimeoutError:
         return None, f"no answer within {seconds:g} s (limits.probe_seconds)"
     except SkillosError as error:

@@ -29,7 +29,7 @@ from engine.core.outcomes import FAILED
 from engine.core.parts import kind_of
 from engine.core.records import Check
 from engine.core.seeds import seed_of
-from engine.core.text import printable
+from engine.core.text import counted, printable
 from engine.curation.base import Curation
 from engine.curation.calls import apply_calls
 from engine.curation.retrieval import SkillRetriever
@@ -44,8 +44,8 @@ T = TypeVar("T")
 
 IN_PROCESS, MOST_CALLS = 8, 64
 """So many calls at once at most: of a model in this process, which answers in batches, and of a server."""
-ENOUGH = 4
-"""Of so many answers one has a tool call, if the curator is to learn from its calls."""
+FEWEST = 4
+"""So many answers at least: one of them has an action, and one a tool call, if the model can do its work."""
 QUOTED = 120
 """How many characters of an answer a message quotes."""
 SKILL = """---
@@ -144,7 +144,7 @@ class Probes:
         self._seconds = seconds
         self.calls = calls
         firsts = [(group, group.tasks[0]) for group in groups if group.tasks]
-        self._firsts = [firsts[number % len(firsts)] for number in range(min(calls, MOST_CALLS))] if firsts else []
+        self._firsts = [firsts[number % len(firsts)] for number in range(max(FEWEST, min(calls, MOST_CALLS)))] if firsts else []
         self._trajectory: Trajectory | None = None
         self._curations: list[Curation] = []
         self.paces: dict[str, Pace] = {}
@@ -194,7 +194,7 @@ class Probes:
             return Check(
                 "executor",
                 "fail",
-                f"no action could be read in any of {len(turns)} answers, such as {_quoted(texts)}: {cut}use a model that "
+                f"no action could be read in any of {counted(len(turns), 'answer')}, such as {_quoted(texts)}: {cut}use a model that "
                 "follows executor.prompts, or executor.decoding=choice or loglikelihood",
                 found.seconds,
             )
@@ -254,8 +254,8 @@ class Probes:
             advice = "use a model that calls tools, other curator.prompts, or a server with a parser of tool calls"
             return Check(
                 "curator",
-                "fail" if calls_expected(self._context) and len(found.results) >= ENOUGH else "warn",
-                f"no tool call applies in any of {len(found.results)} answers, such as {_quoted(texts)}; {what}: "
+                "fail" if calls_expected(self._context) and len(found.results) >= FEWEST else "warn",
+                f"no tool call applies in any of {counted(len(found.results), 'answer')}, such as {_quoted(texts)}; {what}: "
                 f"{self._cut('curator', self._config.curator.max_tokens)}{advice}",
                 found.seconds,
             )
@@ -324,10 +324,8 @@ class Probes:
         """The failing check of a role that gave no answer at all."""
         held = self._context.holds.reason.partition("; ")[0]
         reason = held or next(iter(why), "") or f"no answer within {self._seconds:g} s (limits.probe_seconds)"
-        advice = (
-            f"look at its server, or raise limits.probe_seconds where it is only slow" if found.late else "mend this first"
-        )
-        return Check(role, "fail", f"{printable(reason, 400)}{': ' + so if so else ''}; {advice}", found.seconds)
+        late = "; look at its server, or raise limits.probe_seconds where it is only slow" if found.late else ""
+        return Check(role, "fail", f"{printable(reason, 400)}{': ' + so if so else ''}{late}", found.seconds)
 
     def _gaps(self, why: Sequence[str], found: Answers[Any]) -> list[str]:
         """What is to be said of the calls without an answer."""

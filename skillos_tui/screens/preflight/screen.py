@@ -64,10 +64,15 @@ class PreflightScreen(DialogScreen[None], Listener):
             self.call_after_refresh(self.query_one("#dialog").scroll_end, animate=False)
         elif isinstance(reply, RunCreated | StartRefused) and not self._ended:
             self._ended = True
-            if self.is_current:
-                self.dismiss()
-            else:
-                self.app.screen_stack.remove(self)
+            self._leave()
+
+    def on_screen_resume(self) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        """Close, once nothing is on top."""
+        if self._ended and self.is_current:
+            self.dismiss()
 
     def action_override(self) -> None:
         """Start the run although checks fail; before they have, the key does nothing."""
