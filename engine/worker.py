@@ -1,7 +1,7 @@
 """The process that does a run's work: `python -m engine.worker RUN_DIR`, started by `engine.runs.supervisor`.
 
-A new run is prepared first: `python -m engine.worker --prepare`, started by `engine.runs.preparing`, loads the models, reports
-the preflight, and gets its run then, which is made only after that. So the models are loaded once.
+A new run is prepared first: `python -m engine.worker --prepare`, started by `engine.runs.preparing`, loads the models,
+reports the preflight, and gets its run then, which is made only after that. So the models are loaded once.
 
 It takes the run's lock, writes the heartbeat, carries out the commands that arrive through the run directory, and does the
 job of the run's kind (`engine.jobs`) until the run is finished, stopped or failed. Whatever it prints is in the run's
@@ -94,8 +94,8 @@ class Later:
 
 
 async def _prepare(channel: Channel) -> None:
-    """Make the preflight of a run, wait until the run exists, and work on it. Until then SIGTERM, and the end of the process that
-    asked for the run, close the models and end this one."""
+    """Make the preflight of a run, wait until the run exists, and work on it. Until then SIGTERM, and the end of the process
+    that asked for the run, close the models and end this one."""
     loop, preparing = asyncio.get_running_loop(), asyncio.current_task()
     assert preparing is not None
     loop.add_signal_handler(signal.SIGTERM, preparing.cancel)
@@ -105,18 +105,20 @@ async def _prepare(channel: Channel) -> None:
     channel.watch(lambda begin: loop.call_soon_threadsafe(begins.set_result, begin))
     from engine.jobs.preflight import preflight
 
-    job, later = JOBS.load(request.kind), Later()
+    job, later, logs = JOBS.load(request.kind), Later(), Path(request.logs)
     control = Control(lambda state, reason: later(StateChanged(state, reason)))
     opening = Opening(
         report=lambda what: channel.tell(Loading(what)),
         emit=later,
         holds=control.holds,
-        folder=Path(request.logs),
+        folder=logs,
         until_stopped=control.interruptible,
     )
     config = load_logged(request.settings, "the settings of the run")
     try:
-        async with preflight(config, job, opening, Path(request.place), lambda check: channel.tell(Made(check))) as found:
+        async with preflight(
+            config, job, opening, Path(request.place), lambda check: channel.tell(Made(check))
+        ) as found:
             channel.tell(Ready())
             begin = await begins
             assert begin is not None
@@ -127,8 +129,8 @@ async def _prepare(channel: Channel) -> None:
                 await _work(run, writer, gone=_end_soon, prepared=prepared)
     finally:
         if not begins.done() or begins.cancelled() or begins.result() is None:
-            shutil.rmtree(Path(request.logs).resolve(), ignore_errors=True)
-        shutil.rmtree(Path(request.logs).parent, ignore_errors=True)
+            shutil.rmtree(logs.resolve(), ignore_errors=True)  # noqa: ASYNC240 - the work is over
+        shutil.rmtree(logs.parent, ignore_errors=True)
 
 
 async def _work(

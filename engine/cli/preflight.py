@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
@@ -33,6 +34,9 @@ from engine.runs import supervisor
 from engine.runs.channel import Loading
 from engine.runs.preparing import Preparing
 from engine.system.preflight import NAMES, absolute, blocking, check, lines, verdict
+
+WHOLE_LINES = 100_000
+"""The width for a file or a pipe: one line a check."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -66,7 +70,9 @@ def add_override(command: argparse.ArgumentParser) -> None:
 
 def _name(text: str) -> str:
     if text not in NAMES:
-        raise argparse.ArgumentTypeError(f"there is no check {text!r}{nearest(text, NAMES)}; there are: {', '.join(NAMES)}")
+        raise argparse.ArgumentTypeError(
+            f"there is no check {text!r}{nearest(text, NAMES)}; there are: {', '.join(NAMES)}"
+        )
     return text
 
 
@@ -92,7 +98,7 @@ def _preflight(options: argparse.Namespace) -> int:
 def report(engine: Preparing, show: Callable[[str], None] = note) -> list[Check]:
     """Print each check of an engine as it is made; all of them. Raises `RunError` where the engine ends before."""
     checks = []
-    width = shutil.get_terminal_size().columns
+    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else WHOLE_LINES
     try:
         for each in engine.reports():
             if isinstance(each, Loading):

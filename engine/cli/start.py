@@ -154,7 +154,9 @@ def _start(job: JobKind, options: argparse.Namespace) -> int:
             raise CommandError(why)
         note(verdict(checks, options.override))
         with _new_run(options.run, job.name, config, repo) as run:
-            return _followed(run, config, options, lambda patience: engine.work_on(run, options.override, patience=patience))
+            return _followed(
+                run, config, options, lambda patience: engine.work_on(run, options.override, patience=patience)
+            )
 
 
 def _continue(run: Run, config: Config, job: JobKind, options: argparse.Namespace) -> int:

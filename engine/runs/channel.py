@@ -1,8 +1,8 @@
 """What an engine that is started before its run exists, and the process that started it, send each other.
 
 One JSON object a line. The engine reads its standard input and writes its standard output: a `Request` comes in, any number
-of `Loading` and `Made` and one `Ready` go out, and a `Begin` comes in once the run exists. The end of the input means that no
-run will be made.
+of `Loading` and `Made` and one `Ready` go out, and a `Begin` comes in once the run exists. The end of the input means that
+no run will be made.
 
     channel = Channel()                    # in the engine's process: what it prints goes to its log from then on
     request = channel.request()
@@ -72,7 +72,7 @@ class Channel:
     """The engine's end. Everything else that the process prints goes to standard error."""
 
     def __init__(self) -> None:
-        self._in = sys.stdin.buffer
+        self._rest = b""
         self._out = os.fdopen(os.dup(1), "wb", buffering=0)
         sys.stdout.flush()
         os.dup2(2, 1)
@@ -80,9 +80,17 @@ class Channel:
     def request(self) -> Request:
         """What is to be prepared. Raises `ChannelBroken`."""
         try:
-            return msgspec.json.decode(self._in.readline(), type=Request)
+            return msgspec.json.decode(self._line(), type=Request)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ChannelBroken(f"no request for a run was read: {error}") from error
+
+    def _line(self) -> bytes:
+        """The next line of the input, "" at its end. `sys.stdin` is not used: a thread that waits in it would hold its lock
+        while the process ends."""
+        while b"\n" not in self._rest and (read := os.read(0, 65_536)):
+            self._rest += read
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line
 
     def tell(self, report: Report) -> None:
         """Send a report. Raises `ChannelBroken` where nobody reads it."""
@@ -93,7 +101,7 @@ class Channel:
 
     def begin(self) -> Begin | None:
         """Wait for the run; None where none is made. Raises `ChannelBroken`."""
-        line = self._in.readline()
+        line = self._line()
         if not line:
             return None
         try:
@@ -101,9 +109,9 @@ class Channel:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ChannelBroken(f"the run to begin was not understood: {error}") from error
 
-    def watch(self, found: Callable[[Begin | None], None]) -> None:
-        """Call `found` with the result of `begin`, from a thread that no end of the process waits for. What is not understood
-        is as if no run were made."""
+    def watch(self, found: Callable[[Begin | None], object]) -> None:
+        """Call `found` with the result of `begin`, from a thread that no end of the process waits for. What is not
+        understood is as if no run were made."""
 
         def wait() -> None:
             try:
@@ -118,4 +126,5 @@ class Channel:
 
 def report_of(line: bytes) -> Report:
     """The report in a line. Raises `msgspec.DecodeError`."""
-    return msgspec.json.decode(line, type=Report)
+    report: Report = msgspec.json.decode(line, type=Report)
+    return report

@@ -31,7 +31,7 @@ from typing import Self
 import msgspec
 
 from engine.core.events import StateChanged
-from engine.runs.channel import FLAG, Begin, Ready, Report, Request, report_of
+from engine.runs.channel import FLAG, Begin, Loading, Made, Ready, Request, report_of
 from engine.runs.directory import Run
 from engine.runs.errors import RunError
 from engine.runs.process import Idle, StartLock
@@ -59,7 +59,8 @@ class Preparing:
 
     @classmethod
     def begin(cls, kind: str, settings: str, near: Path, *, worker: Sequence[str] | None = None) -> Self:
-        """Start an engine for a run of `kind` with `settings` (TOML), whose directory will be in `near`. Raises `RunError`."""
+        """Start an engine for a run of `kind` with `settings` (TOML), whose directory will be in `near`. Raises
+        `RunError`."""
         place = next(path for path in (near.absolute(), *near.absolute().parents) if path.is_dir())
         try:
             folder = Path(tempfile.mkdtemp(prefix=".starting-", dir=place))
@@ -90,7 +91,7 @@ class Preparing:
         """The engine's process."""
         return self._child.pid
 
-    def reports(self, patience: Patience = endless) -> Iterator[Report]:
+    def reports(self, patience: Patience = endless) -> Iterator[Loading | Made]:
         """What the engine reports, until it is ready. `patience` gets the seconds waited so far. Raises `GivenUp` where it
         returns False, and `RunError` where the engine ends before it is ready."""
         began = time.monotonic()
@@ -103,7 +104,9 @@ class Preparing:
                 return
             yield report
         self._child.wait()
-        raise RunError(f"the engine ended before its run began (exit code {self._child.returncode})\n{self._tail()}".rstrip())
+        raise RunError(
+            f"the engine ended before its run began (exit code {self._child.returncode})\n{self._tail()}".rstrip()
+        )
 
     def work_on(self, run: Run, overridden: Collection[str] = (), *, patience: Patience = endless) -> int:
         """Give the engine its run; its pid, once it holds the run's lock. `patience` is as for `supervisor.start`, and the
@@ -173,7 +176,9 @@ class Preparing:
             self._child.stdin.flush()
         except OSError as error:
             self._child.wait()
-            raise RunError(f"the engine has ended (exit code {self._child.returncode})\n{self._tail()}".rstrip()) from error
+            raise RunError(
+                f"the engine has ended (exit code {self._child.returncode})\n{self._tail()}".rstrip()
+            ) from error
 
     def _move_logs(self, run: Run) -> None:
         """Move the logs, open ones too, to the run's, and let the engine's link lead there."""

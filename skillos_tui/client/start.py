@@ -1,10 +1,10 @@
 """Makes a run: any kind, any profile, any settings.
 
-    request = StartRun("train", "pocket", ("training.steps=2",))
-    with prepare(request, runs_folder) as engine:        # raises `StartError`, which names the field
-        for report in engine.reports(): ...              # the preflight
-        path = create_run(request, runs_folder)          # raises `StartError`; nothing is created then
-        engine.work_on(run)
+request = StartRun("train", "pocket", ("training.steps=2",))
+with prepare(request, runs_folder) as engine:        # raises `StartError`, which names the field
+    for report in engine.reports(): ...              # the preflight
+    path = create_run(request, runs_folder)          # raises `StartError`; nothing is created then
+    engine.work_on(run)
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from engine.runs.errors import RunError
 from engine.runs.preparing import Preparing
 from engine.system.preflight import absolute, check
 from skillos_tui.client.messages import Field, StartRun
-
 
 WAIT_SECONDS = 0.1
 

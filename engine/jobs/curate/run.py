@@ -176,8 +176,8 @@ def usage_of(run: Run, steps: int) -> SkillUsage:
 
 
 def adapter_of(config: Config) -> Path | None:
-    """The folder of the curator's adapter: `curate.adapter` itself, or the newest checkpoint of the run that it names. Raises
-    `ConfigError`."""
+    """The folder of the curator's adapter: `curate.adapter` itself, or the newest checkpoint of the run that it names.
+    Raises `ConfigError`."""
     source = config.curate.adapter
     if not source:
         return None

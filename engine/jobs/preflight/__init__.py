@@ -46,9 +46,7 @@ class Found(msgspec.Struct):
 
 
 @asynccontextmanager
-async def preflight(
-    config: Config, job: JobKind, opening: Opening, folder: Path, tell: Tell
-) -> AsyncIterator[Found]:
+async def preflight(config: Config, job: JobKind, opening: Opening, folder: Path, tell: Tell) -> AsyncIterator[Found]:
     """Check everything, and keep the models open until the block ends. `folder` is on the disk of the run."""
     found = Found([])
 
@@ -64,9 +62,7 @@ async def preflight(
         yield found
 
 
-async def _probed(
-    config: Config, job: JobKind, opening: Opening, note: Tell, stack: AsyncExitStack
-) -> Loaded | None:
+async def _probed(config: Config, job: JobKind, opening: Opening, note: Tell, stack: AsyncExitStack) -> Loaded | None:
     """Open tasks and models, and check both. None where one cannot be opened."""
     evaluated = job.trains and bool(config.training.evaluate_every)
     try:

@@ -1,8 +1,8 @@
 """A model that keeps what it was asked and what it answered, for the probes.
 
-    heard = Heard()
-    executor = heard.listen(models.executor)         # it can do what the model can: it is a `Scorer` or `Chooser` where that is
-    heard.completions, heard.calls, heard.longest
+heard = Heard()
+executor = heard.listen(models.executor)         # it can do what the model can: it is a `Scorer` or `Chooser` where that is
+heard.completions, heard.calls, heard.longest
 """
 
 from __future__ import annotations

@@ -22,7 +22,10 @@ FILLER = "one "
 def template(sections: Mapping[str, ModelSettings]) -> Check:
     """What the chat template of each model does with a system message, tools and thinking. Slow: it reads a tokenizer."""
     began = time.monotonic()
-    faults, doubts, fine, unknown = [], [], [], []
+    faults: list[str] = []
+    doubts: list[str] = []
+    fine: list[str] = []
+    unknown: list[str] = []
     for roles, settings in distinct(sections).items():
         try:
             found = list(of_template(settings))
@@ -47,11 +50,15 @@ def template(sections: Mapping[str, ModelSettings]) -> Check:
 async def context(
     config: Config, models: Models, sections: Mapping[str, ModelSettings], longest: Mapping[str, int], seconds: float
 ) -> Check:
-    """Whether the longest prompt and answer of each role fit its model. A server is asked, with a prompt of that length and an
-    answer of one token. `longest` are the prompts of the probes, in tokens."""
+    """Whether the longest prompt and answer of each role fit its model. A server is asked, with a prompt of that length and
+    an answer of one token. `longest` are the prompts of the probes, in tokens."""
     began = time.monotonic()
     faults, doubts, fine = [], [], []
-    by_role: dict[str, ChatModel | None] = {"executor": models.executor, "curator": models.curator, "judge": models.judge}
+    by_role: dict[str, ChatModel | None] = {
+        "executor": models.executor,
+        "curator": models.curator,
+        "judge": models.judge,
+    }
     for role, settings in sections.items():
         prompt, answer = _lengths(config, role)
         if not prompt:
@@ -71,18 +78,29 @@ async def context(
         if most is None or most >= prompt + answer:
             fine.append(f"{role} {prompt + answer:,}")
             continue
-        what = f"{role}: {most:,} tokens of context, and a prompt of {prompt:,} with an answer of {answer:,} are allowed"
+        what = (
+            f"{role}: {most:,} tokens of context, and a prompt of {prompt:,} with an answer of {answer:,} are allowed"
+        )
         if most < longest.get(role, 0) + answer:
             first = f"; the first prompt alone has {longest[role]:,}" if longest.get(role) else ""
             faults.append(f"{what}{first}")
         else:
-            doubts.append(f"{what}, so longer prompts are shortened: raise the model's context, or lower {role}.max_prompt_tokens")
+            doubts.append(
+                f"{what}, so longer prompts are shortened: raise the model's context, or lower {role}.max_prompt_tokens"
+            )
     took = time.monotonic() - began
     if faults:
-        return Check("context", "fail", f"{'; '.join(faults)}: use a model with a longer context, or lower max_tokens of these roles", took)
+        return Check(
+            "context",
+            "fail",
+            f"{'; '.join(faults)}: use a model with a longer context, or lower max_tokens of these roles",
+            took,
+        )
     if doubts:
         return Check("context", "warn", "; ".join(doubts), took)
-    return Check("context", "pass", f"the longest prompts and answers fit: {', '.join(fine) or 'none is generated'}", took)
+    return Check(
+        "context", "pass", f"the longest prompts and answers fit: {', '.join(fine) or 'none is generated'}", took
+    )
 
 
 async def _served(model: ChatModel, tokens: int, seconds: float) -> tuple[int | None, str]:
@@ -119,7 +137,11 @@ def adapters(opened: Opened) -> Check:
         opened.for_training()
     except SkillosError as error:
         return Check("adapters", "fail", str(error))
-    how = "the server answered with a test adapter" if type(opened.sink).__module__.startswith("engine.models.vllm") else ""
+    how = (
+        "the server answered with a test adapter"
+        if type(opened.sink).__module__.startswith("engine.models.vllm")
+        else ""
+    )
     return Check("adapters", "pass", how or "the curator takes adapters; each one is proved when it is published")
 
 

@@ -29,7 +29,9 @@ def pace(config: Config, job: JobKind, paces: Mapping[str, Pace], calls: int) ->
     if "executor" not in paces or "curator" not in paces:
         if known is None:
             return Check("time", "warn", f"not measured: executor or curator gave no answer ({plan.pace.unmeasured})")
-        return Check("time", "warn", f"about {duration(known)} a {unit}, {duration(known * steps)} in all, by arithmetic alone")
+        return Check(
+            "time", "warn", f"about {duration(known)} a {unit}, {duration(known * steps)} in all, by arithmetic alone"
+        )
     work = workload(config, trains=job.trains)
     most = float(getattr(config.environment, "max_turns", 0)) or work.turns
     low = high = 0.0
@@ -52,8 +54,8 @@ def pace(config: Config, job: JobKind, paces: Mapping[str, Pace], calls: int) ->
     if known is not None:
         low, high = min(low, known), max(high, known)
     message = (
-        f"{_span(low, high)} a {unit}, {_span(low * steps, high * steps)} for {steps:,} (by the probes' pace, with few or all "
-        f"of {most:.0f} turns{' and held-out measurements' if job.trains and config.training.evaluate_every else ''})"
+        f"{_span(low, high)} a {unit}, {_span(low * steps, high * steps)} for {steps:,} (by the probes' pace, with few or "
+        f"all of {most:.0f} turns{' and held-out measurements' if job.trains and config.training.evaluate_every else ''})"
     )
     if low * steps > LONG_SECONDS:
         said.append(f"plan fewer {unit}s, smaller groups or fewer rollouts, or a faster server")
@@ -61,7 +63,8 @@ def pace(config: Config, job: JobKind, paces: Mapping[str, Pace], calls: int) ->
 
 
 def _seats(config: Config, role: str, pace: Pace, calls: int) -> int:
-    """How many calls may be answered in the time of the probe's: a server's concurrency, as far as the run makes use of it."""
+    """How many calls may be answered in the time of the probe's: a server's concurrency, as far as the run makes use of
+    it."""
     concurrency = getattr(config.model_of(role), "concurrency", None)
     return pace.calls if concurrency is None else min(calls, int(concurrency))
 

@@ -19,7 +19,7 @@ import msgspec
 
 from engine.agents import executor
 from engine.agents.executor import Trajectory
-from engine.agents.judges.base import JudgedDecision, judged
+from engine.agents.judges.base import JudgedDecision, Judgement, judged
 from engine.agents.judges.registry import JUDGES
 from engine.agents.judges.success import decided
 from engine.core.errors import SkillosError
@@ -144,7 +144,9 @@ class Probes:
         self._seconds = seconds
         self.calls = calls
         firsts = [(group, group.tasks[0]) for group in groups if group.tasks]
-        self._firsts = [firsts[number % len(firsts)] for number in range(max(FEWEST, min(calls, MOST_CALLS)))] if firsts else []
+        self._firsts = (
+            [firsts[number % len(firsts)] for number in range(max(FEWEST, min(calls, MOST_CALLS)))] if firsts else []
+        )
         self._trajectory: Trajectory | None = None
         self._curations: list[Curation] = []
         self.paces: dict[str, Pace] = {}
@@ -178,7 +180,8 @@ class Probes:
             )
 
         found = await asked(
-            [playing(number, group, task) for number, (group, task) in enumerate(self._places("executor"))], self._seconds
+            [playing(number, group, task) for number, (group, task) in enumerate(self._places("executor"))],
+            self._seconds,
         )
         played = [trajectory for trajectory in found.results if trajectory.turns]
         why = [*found.why, *(trajectory.outcome.reason for trajectory in found.results if not trajectory.turns)]
@@ -194,8 +197,8 @@ class Probes:
             return Check(
                 "executor",
                 "fail",
-                f"no action could be read in any of {counted(len(turns), 'answer')}, such as {_quoted(texts)}: {cut}use a model that "
-                "follows executor.prompts, or executor.decoding=choice or loglikelihood",
+                f"no action could be read in any of {counted(len(turns), 'answer')}, such as {_quoted(texts)}: {cut}use a "
+                "model that follows executor.prompts, or executor.decoding=choice or loglikelihood",
                 found.seconds,
             )
         parts = [f"{len(read)} of {len(turns)} answers have an action", *self._gaps(why, found)]
@@ -217,14 +220,18 @@ class Probes:
                 repo = SkillRepo.empty()
                 retriever = SkillRetriever(SkillIndex(), SkillUsage(), self._config.executor.reliability_weight)
                 seed = seed_of("preflight", group.seed, number)
-                strategy = context.open_strategy(PositionId(1), retriever, vetoes=[], seed=seed, emit=lambda event: None)
+                strategy = context.open_strategy(
+                    PositionId(1), retriever, vetoes=[], seed=seed, emit=lambda event: None
+                )
                 shown = await strategy.before(trajectory.task, repo)
                 curation = await strategy.after(trajectory, shown, repo)
                 return msgspec.structs.replace(curation, completions=[*shown.completions, *curation.completions])
 
             return decide
 
-        found = await asked([deciding(number, group) for number, (group, _) in enumerate(self._places("curator"))], self._seconds)
+        found = await asked(
+            [deciding(number, group) for number, (group, _) in enumerate(self._places("curator"))], self._seconds
+        )
         if not found.results:
             return self._silent("curator", found.why, found)
         self._curations = found.results
@@ -236,13 +243,16 @@ class Probes:
             return Check(
                 "curator",
                 "fail",
-                "its answers have no token ids and log-probabilities, which a train run needs: use another model.kind, such as "
-                "local or vllm",
+                "its answers have no token ids and log-probabilities, which a train run needs: use another model.kind, such "
+                "as local or vllm",
                 found.seconds,
             )
         calls = [call for curation in found.results for call in curation.calls]
         valid = sum(any(call.verdict == "valid" for call in curation.calls) for curation in found.results)
-        parts = [f"{valid} of {len(found.results)} answers have a tool call that applies", *self._gaps(found.why, found)]
+        parts = [
+            f"{valid} of {len(found.results)} answers have a tool call that applies",
+            *self._gaps(found.why, found),
+        ]
         doubts = [
             *self._gaps(found.why, found),
             *self._thinking("curator", self._config.curator.thinking, generates=True),
@@ -275,19 +285,17 @@ class Probes:
         decisions = written or [JudgedDecision(edits, "")]
         count = len(self._places("judge")) if JUDGES.load(kind_of(self._config.judge)).needs_model else 1
         context = self._context
-        found = await asked(
-            [
-                lambda decision=decisions[number % len(decisions)]: judged(  # type: ignore[misc]
-                    context.judge, decision, trajectory, seconds=self._seconds, holds=context.holds
-                )
-                for number in range(count)
-            ],
-            self._seconds,
-        )
+
+        def judging(decision: JudgedDecision) -> Callable[[], Coroutine[Any, Any, Judgement]]:
+            return lambda: judged(context.judge, decision, trajectory, seconds=self._seconds, holds=context.holds)
+
+        found = await asked([judging(decisions[number % len(decisions)]) for number in range(count)], self._seconds)
         scored = [judgement for judgement in found.results if judgement.score is not None]
         why = [*found.why, *(judgement.reason for judgement in found.results if judgement.score is None)]
         if not scored:
-            return self._silent("judge", why, found, "every decision would be unmeasured, and so no rollout has a reward")
+            return self._silent(
+                "judge", why, found, "every decision would be unmeasured, and so no rollout has a reward"
+            )
         if not self._heard["judge"].calls:
             return Check("judge", "pass", f"{kind_of(self._config.judge)} scores {scored[0].score:g}", found.seconds)
         parts = [f"{len(scored)} of {count} verdicts can be read", self._pace("judge", found)]
@@ -376,4 +384,3 @@ def _check(name: str, parts: Sequence[str], doubts: Sequence[str], seconds: floa
     """A warning where there are doubts, else a pass."""
     said = dict.fromkeys([*parts, *doubts])
     return Check(name, "warn" if doubts else "pass", "; ".join(said), seconds)
-

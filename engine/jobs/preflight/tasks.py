@@ -45,11 +45,13 @@ def tasks(config: Config, job: JobKind, draws: Callable[[int], list[Group]], hel
     most = sorted(families, key=lambda family: -families[family])
     named = ", ".join(f"{family} {families[family]}" for family in most[:NAMED]) + (", …" if len(most) > NAMED else "")
     of = "" if steps == total else f" in the first {steps} of {total} {job.unit}s"
-    parts = [f"{len(ids):,} distinct of {drawn:,}{of}, {counted(len(families), 'family').replace('familys', 'families')} ({named})"]
+    kinds = f"{len(families):,} {'family' if len(families) == 1 else 'families'}"
+    parts = [f"{len(ids):,} distinct of {drawn:,}{of}, {kinds} ({named})"]
     doubts = []
     if len(ids) < FEW * drawn:
         doubts.append(
-            f"tasks repeat, each about {drawn / len(ids):.1f} times: allow more tasks in [environment], or plan fewer {job.unit}s"
+            f"tasks repeat, each about {drawn / len(ids):.1f} times: allow more tasks in [environment], or plan fewer "
+            f"{job.unit}s"
         )
     if repeats:
         doubts.append(f"{counted(repeats, 'group')} of {len(seen) + repeats:,} repeat an earlier one")
@@ -63,7 +65,9 @@ def tasks(config: Config, job: JobKind, draws: Callable[[int], list[Group]], hel
             why = "every held-out task is also trained on: hold out another split ([environment])"
             return Check("tasks", "fail", f"{parts[0]}; {why}", time.monotonic() - began)
         if both:
-            doubts.append(f"{len(both)} of {len(measured)} held-out tasks are also trained on: the result will look too good")
+            doubts.append(
+                f"{len(both)} of {len(measured)} held-out tasks are also trained on: the result will look too good"
+            )
         else:
             parts.append(f"none of the {len(measured)} held-out tasks is among them")
     return Check("tasks", "warn" if doubts else "pass", "; ".join([*parts, *doubts]), time.monotonic() - began)

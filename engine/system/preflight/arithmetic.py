@@ -29,8 +29,7 @@ SPARE = 1.2
 def by_arithmetic(config: Config, job: JobKind, folder: Path) -> Iterator[Check]:
     """The checks that need no model. `folder` is on the disk that the run is written to."""
     made = plan_here(config, job)
-    for check in (settings(config, job, made), memory(config, made), disk(made, folder), clock()):
-        yield check
+    yield from (settings(config, job, made), memory(config, made), disk(made, folder), clock())
 
 
 def settings(config: Config, job: JobKind, made: Plan) -> Check:

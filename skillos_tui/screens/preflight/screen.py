@@ -1,7 +1,7 @@
 """The preflight of a run that is being started: each check as it is made.
 
-The dialog closes when the run begins. Where checks fail, it says which, and `o` starts the run although they do. Escape gives
-the run up at any time; nothing has been created then.
+The dialog closes when the run begins. Where checks fail, it says which, and `o` starts the run although they do. Escape
+gives the run up at any time; nothing has been created then.
 """
 
 from __future__ import annotations
