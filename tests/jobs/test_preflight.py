@@ -30,7 +30,10 @@ SETTINGS = (
 )
 CALL = {
     "name": "insert_skill",
-    "arguments": {"skill_name": "find-mugs", "content": "---\nname: find-mugs\ndescription: where mugs are\n---\nLook.\n"},
+    "arguments": {
+        "skill_name": "find-mugs",
+        "content": "---\nname: find-mugs\ndescription: where mugs are\n---\nLook.\n",
+    },
 }
 VERDICT = json.dumps(
     {
@@ -80,16 +83,10 @@ def test_a_server_that_answers_well_passes_every_check_and_what_cannot_be_known_
     assert checks["context"].status == "pass" and checks["time"].status == "pass"
 
 
-def test_nothing_is_asked_before_the_run_is_probed_and_as_many_calls_are_made_at_once_as_the_run_makes(server, tmp_path):
-    begun = []
-
-    def answer(asked):
-        begun.append(asked)
-        return well(asked)
-
-    server.answer = answer
+def test_a_run_of_one_call_at_once_is_probed_with_a_few_and_no_more(server, tmp_path):
     found(server, tmp_path)
-    assert len([asked for asked in begun if asked.body.get("tools")]) == 4
+    decisions = [asked for asked in server.chats if "# Result" in json.dumps(asked.body)]
+    assert len(decisions) == 4
 
 
 def test_answers_without_an_action_or_a_call_fail_with_the_answer_and_what_to_do(server, tmp_path):

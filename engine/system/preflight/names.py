@@ -13,13 +13,13 @@ NAMES = (
     "clock",
     "tasks",
     "models",
-    "template",
-    "context",
     "adapters",
+    "template",
     "executor",
     "curator",
     "judge",
     "success-judge",
+    "context",
     "time",
 )
 """Every name, in the order of the report."""
