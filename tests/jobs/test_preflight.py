@@ -23,7 +23,7 @@ SETTINGS = (
     "model.model=base",
     "model.retries=0",
     "curator.max_tokens=256",
-    "curator.max_prompt_tokens=1024",
+    "curator.max_prompt_tokens=2000",
     "executor.max_tokens=64",
     "executor.max_prompt_tokens=1024",
     "limits.probe_seconds=30",
@@ -127,10 +127,10 @@ def test_a_server_that_is_down_fails_and_names_its_address(tmp_path):
 
 
 def test_a_short_context_is_a_warning_where_prompts_can_be_shortened_and_names_both_numbers(tmp_path):
-    with StandIn(context=1100) as server:
+    with StandIn(context=1400) as server:
         server.answer = well
         check = found(server, tmp_path)["context"]
-    assert check.status == "warn" and "1,100" in check.message and "1,024" in check.message
+    assert check.status == "warn" and "1,400" in check.message and "2,000" in check.message
 
 
 def test_thinking_that_was_asked_for_and_does_not_come_is_a_warning(server, tmp_path):
