@@ -116,9 +116,8 @@ async def _prepare(channel: Channel) -> None:
     )
     config = load_logged(request.settings, "the settings of the run")
     try:
-        async with preflight(
-            config, job, opening, Path(request.place), lambda check: channel.tell(Made(check))
-        ) as found:
+        place, overridden = Path(request.place), request.overridden
+        async with preflight(config, job, opening, place, lambda check: channel.tell(Made(check)), overridden) as found:
             channel.tell(Ready())
             begin = await begins
             assert begin is not None

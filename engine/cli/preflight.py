@@ -85,7 +85,7 @@ def _preflight(options: argparse.Namespace) -> int:
     config = absolute(config)
     check(config, job.name)
     near = kept_path(options.run).parent if options.run is not None else supervisor.make_home(supervisor.runs_home())
-    with Preparing.begin(job.name, to_toml(config), near, worker=options.worker) as engine:
+    with Preparing.begin(job.name, to_toml(config), near, overridden=options.override, worker=options.worker) as engine:
         checks = report(engine, (lambda text: None) if options.json else say)
     stops = blocking(checks, options.override)
     if options.json:

@@ -29,13 +29,14 @@ FLAG = "--prepare"
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A run that is to be prepared: its kind, its settings as TOML, a folder on the disk that it will be written to, and the
-    folder of logs."""
+    """A run that is to be prepared: its kind, its settings as TOML, a folder on the disk that it will be written to, the
+    folder of logs, and the names of checks that are overridden already."""
 
     kind: str
     settings: str
     place: str
     logs: str
+    overridden: list[str] = []
 
 
 class Begin(msgspec.Struct, frozen=True):

@@ -58,7 +58,15 @@ class Preparing:
         self._works = False
 
     @classmethod
-    def begin(cls, kind: str, settings: str, near: Path, *, worker: Sequence[str] | None = None) -> Self:
+    def begin(
+        cls,
+        kind: str,
+        settings: str,
+        near: Path,
+        *,
+        overridden: Collection[str] = (),
+        worker: Sequence[str] | None = None,
+    ) -> Self:
         """Start an engine for a run of `kind` with `settings` (TOML), whose directory will be in `near`. Raises
         `RunError`."""
         place = next(path for path in (near.absolute(), *near.absolute().parents) if path.is_dir())
@@ -83,7 +91,7 @@ class Preparing:
             shutil.rmtree(folder, ignore_errors=True)
             raise RunError(f"the engine cannot be started: {error.strerror} ({error.filename})") from error
         engine = cls(child, folder, link)
-        engine._send(Request(kind, settings, str(place), str(link)))
+        engine._send(Request(kind, settings, str(place), str(link), sorted(overridden)))
         return engine
 
     @property

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from engine.config import load_profile
+from engine.environments.base import Task
 from engine.jobs.preflight import preflight
 from engine.jobs.preflight.pacing import pace
 from engine.jobs.preflight.probing import Pace
@@ -14,7 +15,6 @@ from engine.jobs.preflight.tasks import tasks
 from engine.jobs.registry import JOBS
 from engine.models.base import Opening
 from engine.rollouts.groups.base import Group
-from engine.environments.base import Task
 from engine.system.preflight import NAMES
 from tests.models.standin import HANG, StandIn, Status
 
@@ -188,3 +188,17 @@ def test_the_time_has_a_low_and_a_high_figure_and_without_a_pace_is_not_measured
     measured = pace(config, job, {"executor": Pace(1, 1.0, 10), "curator": Pace(1, 2.0, 10)}, 1)
     assert measured.status == "pass" and "4 to 10 s a task, 7 to 17 min for 100" in measured.message
     assert pace(config, job, {}, 1).message.startswith("not measured")
+
+
+def test_models_are_not_loaded_while_the_check_of_the_memory_fails_unless_it_is_overridden(server, tmp_path):
+    config = load_profile("endpoint", [*SETTINGS, f"model.url={server.url}", "limits.headroom_gib=1e6"]).absolute()
+
+    async def run(overridden):
+        told = []
+        async with preflight(config, JOBS.load("curate"), Opening(), tmp_path, told.append, overridden) as result:
+            return result.loaded is not None, {check.name: check.status for check in told}
+
+    loaded, checks = asyncio.run(run([]))
+    assert not loaded and checks["memory"] == "fail" and checks["models"] == "warn" and server.asked == []
+    loaded, checks = asyncio.run(run(["memory"]))
+    assert loaded and checks["models"] == "pass" and checks["executor"] != "fail"

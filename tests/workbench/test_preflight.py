@@ -25,13 +25,18 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             kill_engine(run)
 
 
+def made(folder: Path) -> list[str]:
+    """The runs in a folder; the hidden folder of an engine that is being prepared is none."""
+    return [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+
+
 async def test_a_failing_check_blocks_with_what_to_do_and_a_key_overrides_it(runs: Path) -> None:
     async with workbench(folder=runs, size=(80, 24)) as pilot:
         await until(pilot, "No runs yet")
         await pilot.press("t")
         await until(pilot, "No run is made while a check fails: disk")
         assert "✓ clock" in on_screen(pilot) and "free some space" in on_screen(pilot)
-        assert [path for path in runs.iterdir() if not path.name.startswith(".")] == []
+        assert made(runs) == []
         await pilot.press("o")
         await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen), 20)
 
@@ -44,7 +49,7 @@ async def test_escape_gives_the_run_up_and_nothing_is_created(runs: Path) -> Non
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, HomeScreen), 20)
         await until(pilot, "not started")
-        assert list(runs.iterdir()) == []
+        assert made(runs) == []
         await pilot.press("t")  # and it can be tried again
         await until(pilot, "a check fails")
         await pilot.press("escape")

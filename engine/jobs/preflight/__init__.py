@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from engine.jobs.preflight.tasks import tasks
 from engine.models.base import Opening
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import Group
-from engine.system.preflight import by_arithmetic
+from engine.system.preflight import blocking, by_arithmetic
 
 Tell = Callable[[Check], None]
 
@@ -46,8 +46,11 @@ class Found(msgspec.Struct):
 
 
 @asynccontextmanager
-async def preflight(config: Config, job: JobKind, opening: Opening, folder: Path, tell: Tell) -> AsyncIterator[Found]:
-    """Check everything, and keep the models open until the block ends. `folder` is on the disk of the run."""
+async def preflight(
+    config: Config, job: JobKind, opening: Opening, folder: Path, tell: Tell, overridden: Collection[str] = ()
+) -> AsyncIterator[Found]:
+    """Check everything, and keep the models open until the block ends. `folder` is on the disk of the run. Models that do
+    not fit the memory are not loaded, unless that check is in `overridden`."""
     found = Found([])
 
     def note(check: Check) -> None:
@@ -57,7 +60,9 @@ async def preflight(config: Config, job: JobKind, opening: Opening, folder: Path
     async with AsyncExitStack() as stack:
         for check in by_arithmetic(config, job, folder):
             note(check)
-        if job.probed:
+        if job.probed and any(check.name == "memory" for check in blocking(found.checks, overridden)):
+            note(Check("models", "warn", "not measured: they are not loaded while the check of the memory fails"))
+        elif job.probed:
             found.loaded = await _probed(config, job, opening, note, stack)
         yield found
 

@@ -43,10 +43,10 @@ def pace(config: Config, job: JobKind, paces: Mapping[str, Pace], calls: int) ->
     update = plan.pace.update_seconds
     said = []
     if job.trains:
-        if update is None:
-            said.append("the update is not measured and not in it")
-        else:
+        if update is not None:
             low, high = low + update, high + update
+        elif known is None:
+            said.append("not measured: the update, which comes on top of it; the first step shows it")
         evaluated = config.training.evaluate_every
         if evaluated:
             share = config.training.evaluate_groups * config.training.tasks / max(1, work.positions) / evaluated
@@ -59,7 +59,7 @@ def pace(config: Config, job: JobKind, paces: Mapping[str, Pace], calls: int) ->
     )
     if low * steps > LONG_SECONDS:
         said.append(f"plan fewer {unit}s, smaller groups or fewer rollouts, or a faster server")
-    return Check("time", "warn" if low * steps > LONG_SECONDS else "pass", "; ".join([message, *said]))
+    return Check("time", "warn" if said else "pass", "; ".join([message, *said]))
 
 
 def _seats(config: Config, role: str, pace: Pace, calls: int) -> int:
