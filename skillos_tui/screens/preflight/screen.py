@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from skillos_tui.workbench import Workbench
 
 MARKS = {"pass": "✓", "warn": "!", "fail": "✗"}
+STYLES = {"pass": "good", "warn": "warn", "fail": "bad"}
 CANCEL = "esc cancel"
 
 
@@ -85,11 +86,10 @@ class PreflightScreen(DialogScreen[None], Listener):
         cast("Workbench", self.app).client.give_up()
 
     def _show(self) -> None:
-        """Failing checks and warnings in full, the others in one line each."""
-        text = Text()
+        """All checks so far, each after its mark and name."""
+        text, styles = Text(), cast("Workbench", self.app).own_theme.styles
         for number, check in enumerate(self._checks):
-            style = {"fail": "bold red", "warn": "yellow", "pass": "green"}[check.status]
             text.append("\n" if number else "")
-            text.append(f"{MARKS[check.status]} {check.name}", style)
+            text.append(f"{MARKS[check.status]} {check.name}", styles[STYLES[check.status]])
             text.append(f"  {safe(check.message)}")
         self.query_one("#checks", Static).update(text)
