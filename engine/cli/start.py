@@ -146,9 +146,9 @@ def _start(job: JobKind, options: argparse.Namespace) -> int:
             return _continue(run, config, job, options)
     if options.run is not None:
         check_new(kept_path(options.run), repo)
-    note(summary(config, job))
     near = kept_path(options.run).parent if options.run is not None else supervisor.make_home(supervisor.runs_home())
     with Preparing.begin(job.name, to_toml(config), near, overridden=options.override, worker=options.worker) as engine:
+        note(summary(config, job))
         checks = preflight.report(engine)
         if why := preflight.refusal(checks, options.override):
             raise CommandError(why)

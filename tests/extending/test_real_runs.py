@@ -46,7 +46,7 @@ def no_differences(shell, run):
 
 def test_free_text_with_a_score_is_trained_for_one_step(shell, tmp_path):
     more = settings("environment.kind=echo", "executor.prompts=", "rewards.task=score", *SMALL)
-    shell.engine("train", *ONE_STEP, *more, f"--run={tmp_path / 'run'}")
+    shell.engine("train", *ONE_STEP, f"--run={tmp_path / 'run'}", "--override=curator", *more)
     with Run.open(tmp_path / "run") as run:
         ended = events(run, "episode_ended")
         (step,) = run.steps()
@@ -60,8 +60,8 @@ def test_free_text_with_a_score_is_trained_for_one_step(shell, tmp_path):
 def test_a_backend_without_token_ids_curates_and_cannot_be_trained(shell, tmp_path):
     more = settings("model.kind=parrot", "review.policy=auto")
     where = (f"--repo={tmp_path / 'repo'}", f"--run={tmp_path / 'run'}")
-    silent = "--override=curator"  # it calls no tool
-    shell.engine("curate", "--profile=pocket", "--tasks=1", *where, silent, *more)
+    silent = ("--override=curator", "--override=executor")  # it calls no tool, and writes no action
+    shell.engine("curate", "--profile=pocket", "--tasks=1", *where, *silent, *more)
     with Run.open(tmp_path / "run") as run:
         (made,) = events(run, "curation_made")
         assert made.canonical is None and made.prompt_tokens > 0

@@ -21,6 +21,7 @@ import msgspec
 
 from engine.config import Config
 from engine.core.errors import SkillosError
+from engine.core.parts import kind_of
 from engine.core.records import Check
 from engine.core.registry import resolve
 from engine.jobs import loading
@@ -31,6 +32,7 @@ from engine.jobs.preflight.pacing import pace
 from engine.jobs.preflight.probing import Probes
 from engine.jobs.preflight.tasks import tasks
 from engine.models.base import Opening
+from engine.models.settings import ModelSettings
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import Group
 from engine.system.preflight import blocking, by_arithmetic
@@ -121,6 +123,6 @@ def _loads(settings: object) -> bool:
     return bool(getattr(settings, "weights", ""))
 
 
-def _named(settings: object) -> str:
+def _named(settings: ModelSettings) -> str:
     """A model by its weights or its name on a server."""
-    return str(getattr(settings, "weights", "") or getattr(settings, "model", "") or type(settings).__name__)
+    return str(getattr(settings, "weights", "") or getattr(settings, "model", "") or kind_of(settings))
