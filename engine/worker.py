@@ -1,5 +1,8 @@
 """The process that does a run's work: `python -m engine.worker RUN_DIR`, started by `engine.runs.supervisor`.
 
+A new run is prepared first: `python -m engine.worker --prepare`, started by `engine.runs.preparing`, loads the models,
+reports the preflight, and gets its run then, which is made only after that. So the models are loaded once.
+
 It takes the run's lock, writes the heartbeat, carries out the commands that arrive through the run directory, and does the
 job of the run's kind (`engine.jobs`) until the run is finished, stopped or failed. Whatever it prints is in the run's
 `logs/engine.log`.
@@ -9,20 +12,30 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 
+import msgspec
+
+from engine.config import load_logged
 from engine.core.errors import PartFault, SkillosError
-from engine.core.events import Notice, Progress, StateChanged
+from engine.core.events import AnyEvent, Notice, PreflightMade, Progress, Sink, StateChanged
+from engine.core.records import Check
 from engine.core.registry import resolve
 from engine.core.text import without_credentials
 from engine.jobs.changing import carry_out
 from engine.jobs.control import Control, StopRequested
-from engine.jobs.job import Job, JobContext
+from engine.jobs.job import Job, JobContext, Loaded
 from engine.jobs.registry import JOBS
+from engine.models.base import Opening
 from engine.review.journal import reconcile
+from engine.runs.channel import FLAG, Begin, Channel, Loading, Made, Ready
 from engine.runs.commands import Change, Pause, Resume, Stop, StopAfter
 from engine.runs.directory import Run
 from engine.runs.errors import RunError, RunGone
@@ -39,9 +52,13 @@ GONE_SECONDS = 5.0
 def main() -> None:
     """Work on the run named on the command line; exit 0 when it finished or was stopped, 1 when it failed."""
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m engine.worker RUN_DIR")
+        sys.exit(f"usage: python -m engine.worker RUN_DIR, or {FLAG}")
     memory.keep_freed()
     try:
+        if sys.argv[1] == FLAG:
+            with suppress(asyncio.CancelledError):
+                asyncio.run(_prepare(Channel()))
+            return
         with Run.open(sys.argv[1]) as run, run.lock(), run.writer() as writer:
             release_start(run.path)
             asyncio.run(_work(run, writer, gone=_end_soon))
@@ -49,13 +66,86 @@ def main() -> None:
         sys.exit(f"skillos-engine: {error}")
 
 
-async def _work(run: Run, writer: EventWriter, gone: Callable[[RunGone], None] = lambda error: None) -> None:
+class Prepared(msgspec.Struct, frozen=True):
+    """What was done for a run before it existed. `control` is the one that its models were opened with, and `later` has what
+    they emitted; `loaded` is None where they could not be opened, which a person overrode."""
+
+    checks: Sequence[Check]
+    overridden: Sequence[str]
+    loaded: Loaded | None
+    control: Control
+    later: Later
+
+
+class Later:
+    """The sink of a run that does not exist yet: it keeps the events until `give_to`, and passes them on from then on."""
+
+    def __init__(self) -> None:
+        self._kept: list[AnyEvent] = []
+        self._emit: Sink = self._kept.append
+
+    def __call__(self, event: AnyEvent) -> None:
+        self._emit(event)
+
+    def give_to(self, emit: Sink) -> None:
+        """Emit what was kept, and all that follows."""
+        for event in self._kept:
+            emit(event)
+        self._emit = emit
+
+
+async def _prepare(channel: Channel) -> None:
+    """Make the preflight of a run, wait until the run exists, and work on it. Until then SIGTERM, and the end of the process
+    that asked for the run, close the models and end this one."""
+    loop, preparing = asyncio.get_running_loop(), asyncio.current_task()
+    assert preparing is not None
+    loop.add_signal_handler(signal.SIGTERM, preparing.cancel)
+    request = channel.request()
+    begins: asyncio.Future[Begin | None] = loop.create_future()
+    begins.add_done_callback(lambda done: preparing.cancel() if done.result() is None else None)
+    channel.watch(lambda begin: loop.call_soon_threadsafe(begins.set_result, begin))
+    from engine.jobs.preflight import preflight
+
+    job, later, logs = JOBS.load(request.kind), Later(), Path(request.logs)
+    control = Control(lambda state, reason: later(StateChanged(state, reason, control.ending)))
+    opening = Opening(
+        report=lambda what: channel.tell(Loading(what)),
+        emit=later,
+        holds=control.holds,
+        folder=logs,
+        until_stopped=control.interruptible,
+    )
+    config = load_logged(request.settings, "the settings of the run")
+    try:
+        place, overridden = Path(request.place), request.overridden
+        async with preflight(config, job, opening, place, lambda check: channel.tell(Made(check)), overridden) as found:
+            channel.tell(Ready())
+            begin = await begins
+            assert begin is not None
+            loop.remove_signal_handler(signal.SIGTERM)
+            os.chdir(begin.run)
+            prepared = Prepared(found.checks, begin.overridden, found.loaded, control, later)
+            with Run.open(begin.run) as run, run.lock(), run.writer() as writer:
+                await _work(run, writer, gone=_end_soon, prepared=prepared)
+    finally:
+        if not begins.done() or begins.cancelled() or begins.result() is None:
+            shutil.rmtree(logs.resolve(), ignore_errors=True)  # noqa: ASYNC240 - the work is over
+        shutil.rmtree(logs.parent, ignore_errors=True)
+
+
+async def _work(
+    run: Run,
+    writer: EventWriter,
+    gone: Callable[[RunGone], None] = lambda error: None,
+    prepared: Prepared | None = None,
+) -> None:
     """The run's work with its watchers beside it. Ends the process with 1 after a failure, which the events then name.
 
     `gone` is called once the run is not at its path any more. Then that is the failure, whatever failed first for it, and
     events are written only where the run was moved.
     """
-    control = Control(lambda state, reason: writer.emit(StateChanged(state, reason, control.ending)))
+    own = Control(lambda state, reason: writer.emit(StateChanged(state, reason, own.ending)))
+    control = prepared.control if prepared is not None else own
     lost: RunGone | None = None
 
     def lose(error: RunGone) -> None:
@@ -75,7 +165,7 @@ async def _work(run: Run, writer: EventWriter, gone: Callable[[RunGone], None] =
     for watcher in watchers:
         watcher.add_done_callback(lambda ended: _watcher_ended(ended, control))
     try:
-        await _run(run, writer, control)
+        await _run(run, writer, control, prepared)
         writer.emit(StateChanged("finished"))
     except StopRequested as asked:
         writer.emit(StateChanged("stopped", str(asked)))
@@ -130,7 +220,7 @@ def _message_of(error: BaseException, run: Run) -> str:
     return f"{what}; the traceback is in {run.log_file}"
 
 
-async def _run(run: Run, writer: EventWriter, control: Control) -> None:
+async def _run(run: Run, writer: EventWriter, control: Control, prepared: Prepared | None = None) -> None:
     """Do the job of the run's kind. What takes seconds to import is imported here, after the first heartbeat."""
     config, kind = run.config, JOBS.load(run.kind)
     if kind.loads:
@@ -138,13 +228,16 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
     done = await asyncio.to_thread(kind.resume_at, run)
     for event in starting(run, config, steps=kind.total(config), done=done):
         writer.emit(event)
+    if prepared is not None:
+        writer.emit(PreflightMade(list(prepared.checks), list(prepared.overridden)))
+        prepared.later.give_to(writer.emit)
     writer.flush()
     try:
         await asyncio.to_thread(reconcile, run)
     except RunError as error:  # another process decides, or the history cannot be read; each decision tries it again
         writer.emit(Notice("warning", str(error)))
     job: Job = (await asyncio.to_thread(resolve, kind.work))()
-    await job.run(JobContext(run, config, writer, control, done))
+    await job.run(JobContext(run, config, writer, control, done, prepared.loaded if prepared else None))
 
 
 async def _beat(run: Run, lose: Callable[[RunGone], None]) -> None:

@@ -18,6 +18,7 @@ from textual.app import SystemCommand
 from textual.screen import Screen
 
 from engine.core.events import Notice
+from engine.core.records import Check
 from engine.core.registry import UnknownPart
 from engine.core.text import counted
 from skillos_tui.client import messages
@@ -70,6 +71,8 @@ class SkillosApp(Workbench):
         self.reopened = reopened
         self.keeper = PlaceKeeper(self)
         self._place = self.session.place(run) if run else None
+        self.preflight: list[Check] = []
+        """The checks of the run that is being started."""
         self.screen_kinds: tuple[ScreenKind, ...] = ()
         """The full screens, those of installed packages included; empty until they have been looked up."""
         for each in themes.values():
@@ -200,6 +203,30 @@ class SkillosApp(Workbench):
         self.session.keep_home()
         await self.switch_mode(HOME)
         await self._close_upper()
+
+    async def on_preflight_begun(self, message: messages.PreflightBegun) -> None:
+        """Show the preflight, unless a run has been opened meanwhile: then it is shown where it blocks."""
+        self.preflight = []
+        self._pass_on(message)
+        if self.path is None:
+            await self._show_preflight()
+
+    def on_preflight_reported(self, message: messages.PreflightReported) -> None:
+        if message.check is not None:
+            self.preflight.append(message.check)
+        self._pass_on(message)
+
+    async def on_preflight_blocked(self, message: messages.PreflightBlocked) -> None:
+        from skillos_tui.screens.preflight.screen import PreflightScreen
+
+        if not any(isinstance(screen, PreflightScreen) for screen in self.screen_stack):
+            await self._show_preflight()
+        self._pass_on(message)
+
+    async def _show_preflight(self) -> None:
+        from skillos_tui.screens.preflight.screen import PreflightScreen
+
+        await self.push_screen(PreflightScreen(self.preflight))
 
     async def on_run_created(self, message: messages.RunCreated) -> None:
         """Show the new run, unless another one has been opened meanwhile."""

@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "review": ("review",),
         "config": ("config",),
         "plan": ("plan",),
+        "preflight": ("preflight",),
         "doctor": ("doctor",),
         "skills": ("skills",),
         "service": ("service",),

@@ -20,8 +20,9 @@ from pathlib import Path
 
 import msgspec
 
-from engine.cli import exit_codes
+from engine.cli import exit_codes, preflight
 from engine.cli.common import (
+    CommandError,
     Commands,
     add_command,
     add_config_options,
@@ -41,11 +42,12 @@ from engine.environments import registry as environments
 from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
 from engine.runs import supervisor
-from engine.runs.directory import DATABASE, Run
+from engine.runs.directory import DATABASE, Run, check_new
 from engine.runs.errors import RunError
 from engine.runs.measurements import finished_incomplete
+from engine.runs.preparing import Preparing
 from engine.system.plan.fit import doubts, summary
-from engine.system.preflight import absolute, check
+from engine.system.preflight import absolute, check, verdict
 from engine.training.extending import KEY, extend
 
 FLAG = re.compile(r"--[A-Za-z0-9][A-Za-z0-9-]*")
@@ -107,6 +109,7 @@ def _fill(parser: argparse.ArgumentParser, job: JobKind) -> None:
     parser.add_argument(
         "--run", type=Path, metavar="DIR", help="the run's directory; an unfinished run there is continued"
     )
+    preflight.add_override(parser)
     parser.add_argument("--detach", action="store_true", help="return as soon as the engine works")
     if not job.forks:
         parser.add_argument("--repo", type=Path, required=True, help="the skill repository to work on, made if absent")
@@ -141,31 +144,61 @@ def _add_option(parser: argparse.ArgumentParser, option: Option, job: JobKind) -
 
 
 def _start(job: JobKind, options: argparse.Namespace) -> int:
-    """Create the run, or continue the unfinished one in the named directory: start its engine and follow it.
+    """Make the preflight and create the run, or continue the unfinished one in the named directory, and follow it.
 
-    Ctrl+C ends only this command.
+    Ctrl+C ends only this command, and before the run exists its engine too.
     """
     config, repo = absolute(_config(job, options)), None if job.forks else kept_path(options.repo)
     config, pinned = job.pin(config)
     check(config, job.name)
     for sentence in pinned:
         say(sentence, flush=True)
-    with _run_for(options.run, job.name, config, repo) as run:
-        seen = run.last_id()
+    if options.run is not None and (options.run / DATABASE).exists():
+        with Run.open(options.run) as run:
+            _check_same(run, job.name, config, repo)
+            if job.trains and config.training.steps != run.config.training.steps:
+                extend(run, config.training.steps, user_name())
+            return _continue(run, config, job, options)
+    if options.run is not None:
+        check_new(kept_path(options.run), repo)
+    near = kept_path(options.run).parent if options.run is not None else supervisor.make_home(supervisor.runs_home())
+    with Preparing.begin(job.name, to_toml(config), near, overridden=options.override, worker=options.worker) as engine:
         note(summary(config, job))
-        if notice := supervisor.copy_notice(run):
-            note(f"note: {notice}")
-        for doubt in doubts(config, job, run.path):
-            note(f"warning: {doubt}")
-        try:
-            supervisor.start(run.path, worker=options.worker, patience=patience_with_notice())
-            say(f"run {run.path}", flush=True)
-            if config.note:
-                say(f"note: {config.note}", flush=True)
-            return exit_codes.DONE if options.detach else follow(run, seen)
-        except KeyboardInterrupt:
-            note(_LEFT.format(shlex.quote(str(run.path))))
-            return exit_codes.INTERRUPTED
+        checks = preflight.report(engine)
+        if why := preflight.refusal(checks, options.override):
+            raise CommandError(why)
+        note(verdict(checks, options.override))
+        with _new_run(options.run, job.name, config, repo) as run:
+            return _followed(
+                run, config, options, lambda patience: engine.work_on(run, options.override, patience=patience)
+            )
+
+
+def _continue(run: Run, config: Config, job: JobKind, options: argparse.Namespace) -> int:
+    """Start an engine for a run that exists. Its models were tried out when it was made: a preflight is for a new run."""
+    note(summary(config, job))
+    if notice := supervisor.copy_notice(run):
+        note(f"note: {notice}")
+    for doubt in doubts(config, job, run.path):
+        note(f"warning: {doubt}")
+    start = partial(supervisor.start, run.path, worker=options.worker)
+    return _followed(run, config, options, lambda patience: start(patience=patience))
+
+
+def _followed(
+    run: Run, config: Config, options: argparse.Namespace, start: Callable[[supervisor.Patience], int]
+) -> int:
+    """Start the run's engine and follow the run. Ctrl+C ends only this command."""
+    seen = run.last_id()
+    try:
+        start(patience_with_notice())
+        say(f"run {run.path}", flush=True)
+        if config.note:
+            say(f"note: {config.note}", flush=True)
+        return exit_codes.DONE if options.detach else follow(run, seen)
+    except KeyboardInterrupt:
+        note(_LEFT.format(shlex.quote(str(run.path))))
+        return exit_codes.INTERRUPTED
 
 
 # The configuration
@@ -205,17 +238,10 @@ def _setting(option: Option, value: str | Path) -> str:
 # The run
 
 
-def _run_for(path: Path | None, kind: str, config: Config, repo: Path | None) -> Run:
-    """The unfinished run in the directory that was named, or a new one there or in the runs' home."""
-    if path is not None and (path / DATABASE).exists():
-        run = Run.open(path)
-        _check_same(run, kind, config, repo)
-        if JOBS.load(kind).trains and config.training.steps != run.config.training.steps:
-            extend(run, config.training.steps, user_name())
-        return run
+def _new_run(path: Path | None, kind: str, config: Config, repo: Path | None) -> Run:
+    """A new run in the directory that was named, or in the runs' home."""
     if path is not None:
-        path = kept_path(path)
-        return Run.create(path, kind=kind, config_text=to_toml(config), repo=repo)
+        return Run.create(kept_path(path), kind=kind, config_text=to_toml(config), repo=repo)
     reserved = supervisor.new_run_path(supervisor.runs_home(), kind, config.profile)
     try:
         return Run.create(reserved, kind=kind, config_text=to_toml(config), repo=repo)

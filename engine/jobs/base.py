@@ -73,6 +73,10 @@ class JobKind(PartKind, frozen=True, kw_only=True):
     `draws` is "module:attribute" of a function `(config, source)` that gives `groups(step)`: the groups that a step plays,
     drawn from a task source. `skillos-engine verify` draws them again by it; "" where they cannot be.
 
+    `probed`: a new run is begun only after its models answered the preflight (`engine.jobs.preflight`), and the job takes
+    sources and models by `loading.sources_of` and `loading.models_of`. `adapter` is "module:attribute" of a function of the
+    configuration that gives the folder of the adapter that such a run begins with (None: the base); "" where none has one.
+
     `work` is "module:attribute" of the class of the `Job`, and `loads` what the process shows while it imports it ("":
     nothing). `resume_at(run)` is the last unit that is done and saved: a resume undoes the events of later ones. It may take
     seconds. `fixed(config)` is why the number of units of a run that has begun cannot be changed, "" where it can: then the
@@ -87,6 +91,8 @@ class JobKind(PartKind, frozen=True, kw_only=True):
     forks: bool
     work: str
     draws: str = ""
+    probed: bool = False
+    adapter: str = ""
     about: str = ""
     options: tuple[Option, ...] = ()
     loads: str = ""

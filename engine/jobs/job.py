@@ -17,16 +17,28 @@ from typing import Protocol
 import msgspec
 
 from engine.config import Config
+from engine.environments.base import TaskSource
 from engine.jobs.control import Control
+from engine.models.base import Opened
 from engine.runs.directory import Run
 from engine.runs.writer import EventWriter
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """What the preflight of a new run has opened, which its job takes over: the task source, that of the held-out groups
+    (the same one where there are none), and the models, which the worker closes."""
+
+    source: TaskSource
+    held_out: TaskSource
+    opened: Opened
 
 
 class JobContext(msgspec.Struct, frozen=True):
     """What a job gets: the run, its configuration at the start, the writer of its events, and the control that people have
     over it.
 
-    `done` is the last unit that is done and saved (`JobKind.resume_at`); the work continues after it.
+    `done` is the last unit that is done and saved (`JobKind.resume_at`); the work continues after it. `loaded` is what is
+    opened already; None: the job opens it (`engine.jobs.loading`).
     """
 
     run: Run
@@ -34,6 +46,7 @@ class JobContext(msgspec.Struct, frozen=True):
     writer: EventWriter
     control: Control
     done: int = 0
+    loaded: Loaded | None = None
 
     @property
     def now(self) -> Config:

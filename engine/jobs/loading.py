@@ -1,8 +1,10 @@
 """Loading the parts of a run that play: tasks and models. `report(what)` is called before each part that takes seconds.
 
-source, held_out = load_sources(config, report, held_out=True)
-async with open_models(config, Opening(adapter=checkpoint, report=report)) as opened:
+source, held_out = sources_of(job, report, held_out=True)
+async with models_of(job, checkpoint, report) as opened:
     context = RolloutContext.open(config, source, opened.models)
+
+What the preflight of a new run has opened is taken over (`JobContext.loaded`).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from engine.agents.judges.registry import asks_judge_model
 from engine.config import Config
 from engine.environments.base import TaskSource
 from engine.environments.registry import environment_kind, open_held_out, open_source
+from engine.jobs.base import JobKind
 from engine.jobs.job import JobContext
 from engine.jobs.registry import JOBS
 from engine.models import registry
@@ -31,6 +34,24 @@ from engine.training.checkpoints import newest_first
 Report = Callable[[str], None]
 
 
+def sources_of(job: JobContext, report: Report, *, held_out: bool) -> tuple[TaskSource, TaskSource]:
+    """The task sources of a run, see `load_sources`."""
+    if job.loaded is not None:
+        return job.loaded.source, job.loaded.held_out
+    return load_sources(job.config, report, held_out=held_out)
+
+
+@asynccontextmanager
+async def models_of(job: JobContext, adapter: Path | None, report: Report) -> AsyncIterator[Opened]:
+    """The models of a run, see `open_models`; `adapter` is the curator's. Those of the preflight stay open after the
+    block."""
+    if job.loaded is not None:
+        yield job.loaded.opened
+        return
+    async with open_models(job.config, opening_of(job, adapter, report)) as opened:
+        yield opened
+
+
 def load_sources(config: Config, report: Report, *, held_out: bool) -> tuple[TaskSource, TaskSource]:
     """The task source, and that of the held-out groups (the same one without `held_out`). Raises `TaskSourceError`."""
     report("the games")
@@ -40,10 +61,9 @@ def load_sources(config: Config, report: Report, *, held_out: bool) -> tuple[Tas
 
 def opening_of(job: JobContext, adapter: Path | None, report: Report) -> Opening:
     """What the backends of a run get when they open; `adapter` is the curator's."""
-    rank = job.config.training.lora_rank if JOBS.load(job.run.kind).trains else 0
     return Opening(
         adapter=adapter,
-        lora_rank=rank,
+        lora_rank=lora_rank(job.config, JOBS.load(job.run.kind)),
         report=report,
         emit=job.writer.emit,
         holds=job.control.holds,
@@ -53,13 +73,18 @@ def opening_of(job: JobContext, adapter: Path | None, report: Report) -> Opening
     )
 
 
+def lora_rank(config: Config, kind: JobKind) -> int:
+    """The rank of the adapters that a run of `kind` will publish; 0: none will be."""
+    return config.training.lora_rank if kind.trains else 0
+
+
 @asynccontextmanager
 async def open_models(config: Config, opening: Opening) -> AsyncIterator[Opened]:
     """The run's models, each role's from its own section or from [model], until the block ends; then their servers are
     stopped. Equal settings are opened once, and a judge that asks no model has none opened for it. What the models are used
     for is counted and emitted (`engine.models.metering`). Raises `ConfigError`.
     """
-    sections = {role: config.model_of(role) for role in _roles(config)}
+    sections = {role: config.model_of(role) for role in roles_of(config)}
     distinct: list[ModelSettings] = []
     for settings in sections.values():
         if settings not in distinct:
@@ -87,7 +112,7 @@ async def open_models(config: Config, opening: Opening) -> AsyncIterator[Opened]
         yield msgspec.structs.replace(first, models=metered, report_use=meter.report)
 
 
-def _roles(config: Config) -> list[str]:
+def roles_of(config: Config) -> list[str]:
     """The roles that a run has a model for; the curator's comes first."""
     judges_success = environment_kind(config.environment).judges_success
     asked = asks_judge_model(config.judge, config.success_judge, judges_success=judges_success)

@@ -19,6 +19,7 @@ import secrets
 import shlex
 import shutil
 import stat
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -75,10 +76,7 @@ class Run:
         the run's own. Raises `RunExists`, or `RunError` when the folder cannot be written.
         """
         path = Path(path).absolute()
-        if repo is not None and repo.absolute() == path:
-            raise RunError(f"{path} cannot be the run and its skill repository; give each a directory of its own")
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-            raise RunExists(f"{path} already exists and is not empty; give another directory for a new run")
+        check_new(path, repo)
         building = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -312,6 +310,21 @@ class Run:
                 *(Notice("warning", f"{bad.short}; the command was dropped: send it again") for bad in left.damaged)
             )
         return [Sent(row.at, row.by, row.data) for row in left.values]
+
+
+def check_new(path: Path, repo: Path | None) -> None:
+    """Raises `RunExists` or `RunError` where no run can be made at `path` that works on `repo`."""
+    if repo is not None and repo.absolute() == path.absolute():
+        raise RunError(f"{path} cannot be the run and its skill repository; give each a directory of its own")
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise RunExists(f"{path} already exists and is not empty; give another directory for a new run")
+    for place in filter(None, (path, repo)):
+        above = next(each for each in (place.absolute(), *place.absolute().parents) if each.exists())
+        try:
+            Path(tempfile.mkdtemp(prefix=".", dir=above)).rmdir()
+        except OSError as error:
+            why = f"{above}: {error.strerror}"
+            raise RunError(f"cannot create a run at {path}: {why}; check permissions and free space") from error
 
 
 def _fill(folder: Path, run_id: str, kind: str, config_text: str, repo: Path | None) -> None:

@@ -79,8 +79,8 @@ def new_run_path(home: Path, kind: str, profile: str = "") -> Path:
     Raises `RunError` when `home` cannot be written.
     """
     stem = "-".join(filter(None, [time.strftime("%Y%m%d-%H%M%S"), kind, profile]))
+    make_home(home)
     try:
-        home.mkdir(parents=True, exist_ok=True)
         for number in range(1, 1000):
             path = home / (stem if number == 1 else f"{stem}-{number:03}")
             try:
@@ -89,10 +89,21 @@ def new_run_path(home: Path, kind: str, profile: str = "") -> Path:
                 continue
             return path
     except OSError as error:
-        raise RunError(
-            f"cannot make a run in {home}: {error.strerror}; name a directory that you may write with --run"
-        ) from error
+        raise _no_home(home, error) from error
     raise RunError(f"{home} is full of runs named {stem}; name another directory with --run")
+
+
+def make_home(home: Path) -> Path:
+    """The folder of runs, made where it is absent. Raises `RunError` when it cannot be."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_home(home, error) from error
+    return home
+
+
+def _no_home(home: Path, error: OSError) -> RunError:
+    return RunError(f"cannot make a run in {home}: {error.strerror}; name a directory that you may write with --run")
 
 
 def find_runs(home: Path) -> list[RunSummary]:
@@ -144,9 +155,9 @@ def start(run_path: Path | str, *, worker: Sequence[str] = WORKER, patience: Pat
     with Run.open(run_path) as run:
         child, offset = _launch(run, worker)
         began = time.monotonic()
-        while not _holds(run, child.pid):
+        while not holds(run, child.pid):
             if child.poll() is not None:
-                _report_death(run, child, offset)
+                report_death(run, child, offset)
                 break
             if not patience(time.monotonic() - began):
                 break
@@ -324,7 +335,7 @@ def _spawn(run: Run, worker: Sequence[str], starting_lock: int) -> subprocess.Po
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=run.path,
-                env={**os.environ, **_import_path()},
+                env=environment(),
                 start_new_session=True,
                 pass_fds=[starting_lock],
             )
@@ -343,12 +354,18 @@ def _import_path() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(filter(None, [str(root), inherited]))}
 
 
-def _holds(run: Run, pid: int) -> bool:
+def environment() -> dict[str, str]:
+    """The environment of an engine's process."""
+    return {**os.environ, **_import_path()}
+
+
+def holds(run: Run, pid: int) -> bool:
+    """Whether the process `pid` is the engine that works on `run`."""
     engine = run.engine()
     return engine is not None and engine.pid == pid
 
 
-def _report_death(run: Run, child: subprocess.Popen[bytes], offset: int) -> None:
+def report_death(run: Run, child: subprocess.Popen[bytes], offset: int) -> None:
     """An engine that has ended already: fine if it wrote how the run ended, else a failure, logged and raised."""
     if run.state().state in FINAL_STATES:
         return

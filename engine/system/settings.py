@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.core.fields import Count, NonNegative
+from engine.core.fields import Count, NonNegative, Seconds
 from engine.core.parts import Settings
 
 
@@ -20,3 +20,7 @@ class LimitsSettings(Settings, frozen=True):
     headroom_gib: NonNegative = 0.0
     """Requests to models wait while less memory than this is available (GiB), and go on when half as much again is. 8 suits
     a machine whose GPU shares the host's memory, such as a DGX Spark. 0: never."""
+
+    probe_seconds: Seconds = 120.0
+    """The longest that one probe of the preflight may take, in which each model is asked as the run asks it. A model that
+    thinks for minutes needs more."""

@@ -4,7 +4,7 @@
     client.find()                                  # RunsFound
     client.open(path)                              # RunOpened, then EventsRead as the engine works, or RunLost
     client.decide(edit, "approve")                 # DecisionTaken or DecisionRefused; the event arrives by EventsRead
-    client.start(StartRun("train", "pocket"))      # RunCreated or StartRefused
+    client.start(StartRun("train", "pocket"))      # PreflightBegun, …, RunCreated; or StartRefused
     client.read_source("~/skills.zip")             # SourceRead or ImportRefused; then import_skills
 
 No call blocks the app's thread. What the disk or a run refuses becomes a message; other errors end the program.
@@ -28,8 +28,11 @@ from textual.worker import get_current_worker
 from engine.core.edit import Action, Edit
 from engine.core.errors import SkillosError
 from engine.runs import supervisor
+from engine.runs.channel import Loading, Made
 from engine.runs.directory import Run
+from engine.runs.errors import RunError
 from engine.runs.listing import RunListing
+from engine.runs.preparing import GivenUp, Preparing
 from engine.skills.repo.layout import read_text, skill_path
 from skillos_tui.client.decide import decide, reconcile, user
 from skillos_tui.client.messages import (
@@ -38,6 +41,9 @@ from skillos_tui.client.messages import (
     ImportRefused,
     Notified,
     PastRead,
+    PreflightBegun,
+    PreflightBlocked,
+    PreflightReported,
     RunCreated,
     RunLost,
     RunOpened,
@@ -50,7 +56,7 @@ from skillos_tui.client.messages import (
     TrajectoryRead,
 )
 from skillos_tui.client.records import job_of, news_since, trajectory
-from skillos_tui.client.start import StartError, create_run
+from skillos_tui.client.start import Flight, StartError, create_run, prepare
 from skillos_tui.client.tail import Tail
 from skillos_tui.model.decisions import Decisions
 
@@ -76,6 +82,7 @@ class Client:
         self._commands = asyncio.Lock()
         self._decider = ThreadPoolExecutor(1, "decide")
         self._decisions: dict[Path, Decisions] = {}
+        self._flight: Flight | None = None
 
     # Finding and opening
 
@@ -162,18 +169,55 @@ class Client:
     # Runs
 
     def start(self, request: StartRun) -> None:
-        """Create a run and start its engine: `RunCreated` at once, or `StartRefused`; `Notified` if the engine fails to
-        start."""
-        self._work("start", partial(self._start, request))
+        """Prepare a run, and make it: `PreflightBegun`, `PreflightReported` for each check, then `RunCreated`. Or
+        `PreflightBlocked`, until `override` or `give_up`; or `StartRefused`. `Notified` if the engine fails to start."""
+        if self._flight is not None:
+            self._post(StartRefused("A run is being started already.", ""))
+            return
+        self._flight = Flight()
+        self._work("start", partial(self._start, request, self._flight))
 
-    def _start(self, request: StartRun) -> None:
+    def override(self) -> None:
+        """Start the run although checks fail."""
+        if self._flight is not None:
+            self._flight.override()
+
+    def give_up(self) -> None:
+        """Make no run of the one that is being prepared."""
+        if self._flight is not None:
+            self._flight.give_up()
+
+    def _start(self, request: StartRun, flight: Flight) -> None:
         try:
-            path = create_run(request, self.folder)
+            with prepare(request, self.folder) as engine:
+                self._post(PreflightBegun())
+                overridden = self._checked(engine, flight)
+                path = create_run(request, self.folder)
+                self._post(RunCreated(path))
+                with Run.open(path) as run:
+                    engine.work_on(run, overridden, patience=_while_open())
         except StartError as error:
             self._post(StartRefused(str(error), error.field))
-            return
-        self._post(RunCreated(path))
-        supervisor.start(path, patience=_while_open())
+        except RunError as error:
+            self._post(StartRefused(str(error), ""))
+        finally:
+            self._flight = None
+
+    def _checked(self, engine: Preparing, flight: Flight) -> list[str]:
+        """Pass on the preflight; the names of the checks that the person overrode. Raises `GivenUp`."""
+        wait, failed = _while_open(), []
+        for report in engine.reports(lambda seconds: flight.wanted and wait(seconds)):
+            match report:
+                case Loading(what):
+                    self._post(PreflightReported(what))
+                case Made(check):
+                    self._post(PreflightReported("", check))
+                    failed += [check] if check.status == "fail" else []
+        if failed:
+            self._post(PreflightBlocked(tuple(failed)))
+            if not flight.decided(lambda: wait(0)):
+                raise GivenUp("the run was not started")
+        return [check.name for check in failed]
 
     def pause(self) -> None:
         """Ask the engine to pause."""

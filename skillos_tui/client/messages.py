@@ -10,6 +10,7 @@ from textual.message import Message
 
 from engine.core.edit import Action, Edit
 from engine.core.events import AnyEvent, Unreadable
+from engine.core.records import Check
 from skillos_tui.model.episodes import Episode
 
 if TYPE_CHECKING:
@@ -127,6 +128,26 @@ class TrajectoryRead(Message):
 
 
 @dataclass
+class PreflightBegun(Message):
+    """The request was understood; an engine loads the models and tries them out."""
+
+
+@dataclass
+class PreflightReported(Message):
+    """What an engine loads now, or a check's result (None: none yet)."""
+
+    loading: str
+    check: Check | None = None
+
+
+@dataclass
+class PreflightBlocked(Message):
+    """Checks failed; the engine waits until they are overridden, or the run is given up."""
+
+    failed: tuple[Check, ...]
+
+
+@dataclass
 class RunCreated(Message):
     """A new run exists, and its engine has been started."""
 
@@ -197,6 +218,9 @@ class Notified(Message):
 
 Reply = (
     RunsFound
+    | PreflightBegun
+    | PreflightReported
+    | PreflightBlocked
     | RunCreated
     | StartRefused
     | SkillRead

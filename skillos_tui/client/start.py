@@ -1,15 +1,19 @@
 """Makes a run: any kind, any profile, any settings.
 
 request = StartRun("train", "pocket", ("training.steps=2",))
-path = create_run(request, runs_folder)      # raises `StartError`, which names the field; nothing is created then
-supervisor.start(path)
+with prepare(request, runs_folder) as engine:        # raises `StartError`, which names the field
+    for report in engine.reports(): ...              # the preflight
+    path = create_run(request, runs_folder)          # raises `StartError`; nothing is created then
+    engine.work_on(run)
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from queue import Empty, Queue
 
 from engine.config import Config, ConfigError, load_profile, profiles, to_toml, user_profiles
 from engine.core.errors import SkillosError
@@ -18,10 +22,13 @@ from engine.core.registry import UnknownPart
 from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
 from engine.runs import supervisor
-from engine.runs.directory import Run
+from engine.runs.directory import Run, check_new
 from engine.runs.errors import RunError
+from engine.runs.preparing import Preparing
 from engine.system.preflight import absolute, check
 from skillos_tui.client.messages import Field, StartRun
+
+WAIT_SECONDS = 0.1
 
 
 class StartError(SkillosError):
@@ -45,6 +52,41 @@ def create_run(request: StartRun, folder: Path) -> Path:
             with suppress(OSError):
                 each.rmdir()
         raise
+
+
+class Flight:
+    """The start of one run, between the thread that makes its preflight and the person who watches it."""
+
+    def __init__(self) -> None:
+        self._answer: Queue[bool] = Queue()
+        self.wanted = True
+
+    def override(self) -> None:
+        """Let the failing checks pass."""
+        self._answer.put(True)
+
+    def give_up(self) -> None:
+        """Make no run."""
+        self.wanted = False
+
+    def decided(self, wait: Callable[[], bool]) -> bool:
+        """Wait until the failing checks are overridden; False where the run is given up, or `wait` returns False."""
+        while self.wanted and wait():
+            with suppress(Empty):
+                return self._answer.get(timeout=WAIT_SECONDS)
+        return False
+
+
+def prepare(request: StartRun, folder: Path) -> Preparing:
+    """Start the engine of a run that does not exist yet. Raises `StartError`."""
+    config, repo = check_request(request)
+    try:
+        if request.path is not None:
+            check_new(request.path, repo)
+        near = request.path.parent if request.path else supervisor.make_home(folder)
+        return Preparing.begin(request.kind, to_toml(config), near)
+    except RunError as error:
+        raise StartError("path" if request.path else "", str(error)) from error
 
 
 def profile_names() -> list[str]:

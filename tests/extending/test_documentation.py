@@ -46,9 +46,8 @@ def test_the_environment_is_trained_on_its_scores(shell: Shell, tmp_path: Path) 
 
 def test_the_backend_answers_for_the_executor(shell: Shell, tmp_path: Path) -> None:
     repo, run = tmp_path / "repo", tmp_path / "run"
-    shell.engine(
-        "curate", "--profile=pocket", f"--repo={repo}", "--tasks=1", f"--run={run}", *_set(["model.kind=parrot"])
-    )
+    parts = ("--tasks=1", "--override=curator", *_set(["model.kind=parrot"]))  # a parrot calls no tool
+    shell.engine("curate", "--profile=pocket", f"--repo={repo}", f"--run={run}", *parts)
     turns = events(Run.open(run), "turn_taken")
     assert turns and all(isinstance(turn, TurnTaken) for turn in turns)
     assert all(len(turn.action.split()) == 1 for turn in turns)  # the last word of the prompt

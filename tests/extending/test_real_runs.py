@@ -45,7 +45,7 @@ def no_differences(shell, run):
 
 def test_free_text_with_a_score_is_trained_for_one_step(shell, tmp_path):
     more = settings("environment.kind=echo", "executor.prompts=", "rewards.task=score", *SMALL)
-    shell.engine("train", *ONE_STEP, *more, f"--run={tmp_path / 'run'}")
+    shell.engine("train", *ONE_STEP, f"--run={tmp_path / 'run'}", "--override=curator", *more)
     with Run.open(tmp_path / "run") as run:
         ended = events(run, "episode_ended")
         (step,) = run.steps()
@@ -58,9 +58,9 @@ def test_free_text_with_a_score_is_trained_for_one_step(shell, tmp_path):
 
 def test_a_backend_without_token_ids_curates_and_cannot_be_trained(shell, tmp_path):
     more = settings("model.kind=parrot", "review.policy=auto")
-    shell.engine(
-        "curate", "--profile=pocket", "--tasks=1", f"--repo={tmp_path / 'repo'}", *more, f"--run={tmp_path / 'run'}"
-    )
+    where = (f"--repo={tmp_path / 'repo'}", f"--run={tmp_path / 'run'}")
+    silent = ("--override=curator", "--override=executor")  # it calls no tool, and writes no action
+    shell.engine("curate", "--profile=pocket", "--tasks=1", *where, *silent, *more)
     with Run.open(tmp_path / "run") as run:
         (made,) = events(run, "curation_made")
         assert made.canonical is None and made.prompt_tokens > 0

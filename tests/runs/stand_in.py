@@ -1,10 +1,11 @@
 """A stand-in for the engine's worker: a real process that takes the lock, beats, emits events and obeys commands.
 
-    python -m tests.runs.stand_in RUN [steps|one|idle|fail|wait|die|slow]
+    python -m tests.runs.stand_in RUN|--prepare [steps|one|idle|fail|wait|die|slow|blocked]
 
 `steps` (the default) ends a step every 50 ms, as many as the run's configuration says, from where the log left off, and
 measures where that is due; `one` ends one step and waits for commands; `idle` waits for commands at once; `fail` ends
 the run as failed; `wait` takes the lock and does nothing; `die` prints a complaint and exits before it takes the lock;
+`blocked` reports a failing check before its run exists, and is `idle` then;
 `slow` does not take the lock before there is a file `go` in the run's directory, and then does what that file says.
 """
 
@@ -16,6 +17,8 @@ import time
 from pathlib import Path
 
 from engine.core.events import HeldOutMeasured, RunStarted, State, StateChanged
+from engine.core.records import Check
+from engine.runs.channel import FLAG, Channel, Loading, Made, Ready
 from engine.runs.commands import Pause, Resume, Stop
 from engine.runs.directory import Run
 from engine.runs.measurements import missing
@@ -25,6 +28,21 @@ from tests.runs.samples import step_ended, step_started, turn
 
 
 def main(path: str, behaviour: str = "steps") -> int:
+    if path == FLAG:
+        channel = Channel()
+        channel.request()
+        if behaviour == "die":
+            print("the model's weights are missing", file=sys.stderr, flush=True)
+            return 3
+        channel.tell(Loading("a stand-in"))
+        channel.tell(Made(Check("clock", "pass", "a stand-in loads no model")))
+        if behaviour == "blocked":
+            channel.tell(Made(Check("disk", "fail", "the disk is full: free some space")))
+            behaviour = "idle"
+        channel.tell(Ready())
+        if (begin := channel.begin()) is None:
+            return 0
+        path = begin.run
     if behaviour == "slow":
         print("loading", flush=True)
         while not (behaviour := go_file(path).read_text() if go_file(path).exists() else ""):

@@ -18,6 +18,8 @@ from engine.runs.directory import Run
 from engine.system.preflight import absolute, check
 from skillos_tui.client import client
 from skillos_tui.client.messages import RunCreated, StartRefused, StartRun
+from skillos_tui.client.start import Flight
+from tests.runs.engines import worker
 from tests.training.adapters import small_adapter
 
 POCKET = Path(weights_path("pocket"))
@@ -249,7 +251,7 @@ class Screen:
 def test_the_workbench_says_so_and_creates_nothing(tmp_path):
     screen = Screen()
     works = client.Client(screen, tmp_path / "runs")
-    works._start(StartRun("train", "pocket", ("curator.temperature=0",)))
+    works._start(StartRun("train", "pocket", ("curator.temperature=0",)), Flight())
     assert [type(message) for message in screen.message] == [StartRefused]
     assert screen.message[0].field == "settings" and screen.message[0].why.startswith("curator.temperature=0")
     assert not [message for message in screen.message if isinstance(message, RunCreated)]
@@ -272,8 +274,8 @@ def test_the_check_brings_no_heavy_library_into_the_workbenchs_process():
 
 def test_a_run_may_be_started_with_a_model_in_a_relative_folder(model, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    quiet = [sys.executable, "-c", "pass"]
-    main(["train", "--profile", "pocket", "--run", "run", "--detach", "--set", "model.weights=model"], worker=quiet)
+    arguments = ["--profile", "pocket", "--run", "run", "--detach", "--set", "model.weights=model"]
+    main(["train", *arguments], worker=worker("fail"))
     with Run.open(tmp_path / "run") as run:
         assert run.config.model.weights == str(model)
 

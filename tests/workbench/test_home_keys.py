@@ -5,12 +5,11 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from engine.runs import supervisor
+from engine.runs import preparing
 from engine.runs.commands import Stop
 from engine.runs.directory import Run
 from skillos_tui.screens.home.screen import HomeScreen
@@ -24,7 +23,7 @@ from tests.workbench.stage import at_once, on_screen, screen_lines, seconds, unt
 @pytest.fixture
 def engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder for runs, whose engines are stand-ins: real processes that wait for commands, and load no model."""
-    monkeypatch.setattr(supervisor, "start", partial(supervisor.start, worker=worker("idle")))
+    monkeypatch.setattr(preparing, "WORKER", worker("idle"))
     folder = tmp_path / "runs"
     yield folder
     for path in folder.iterdir() if folder.exists() else ():

@@ -58,6 +58,8 @@ KIND = JobKind(
     forks=False,
     work="engine.jobs.curate.run:CurateJob",
     draws="engine.jobs.curate.run:draws",
+    probed=True,
+    adapter="engine.jobs.curate.run:adapter_of",
     about="curate a lasting repository, task after task",
     options=(
         Option("--tasks", "curate.tasks", "how many tasks"),

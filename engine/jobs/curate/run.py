@@ -47,7 +47,7 @@ from engine.runs.errors import RunError
 from engine.skills import History, SkillIndex, SkillRepo, SkillUsage
 from engine.training import checkpoints
 from engine.training.origin import refusal
-from engine.training.selection import chosen
+from engine.training.selection import Chosen, chosen
 
 
 class NeverCurated(RunError):
@@ -80,9 +80,9 @@ class CurateRun:
     async def work(self) -> None:
         """Load the models, then do every task that has not ended yet, in the stream's order. Raises `HistoryError` for an
         unusable repository."""
-        source, _ = await asyncio.to_thread(loading.load_sources, self._config, self._report, held_out=False)
+        source, _ = await asyncio.to_thread(loading.sources_of, self._job, self._report, held_out=False)
         adapter = await asyncio.to_thread(self._adapter)
-        async with loading.open_models(self._config, loading.opening_of(self._job, adapter, self._report)) as opened:
+        async with loading.models_of(self._job, adapter, self._report) as opened:
             self._context = RolloutContext.open(self._config, source, opened.models, self._control.holds)
             for event in await asyncio.to_thread(noted, self._run, self._config):
                 self._writer.emit(event)
@@ -111,11 +111,8 @@ class CurateRun:
 
     def _adapter(self) -> Path | None:
         """The folder of the curator's adapter, which is logged; None for the untrained curator. Raises `ConfigError`."""
-        if not self._config.curate.adapter:
+        if (found := curator_of(self._config)) is None:
             return None
-        found = chosen(self._config.curate.adapter)
-        if fault := checkpoints.fault_of(found.path) or refusal(found.path, self._config):
-            raise ConfigError(f"curate.adapter = {self._config.curate.adapter!r}: {fault}")
         self._writer.emit(Notice("info", found.sentence))
         return found.path
 
@@ -187,3 +184,20 @@ def usage_of(run: Run, steps: int) -> SkillUsage:
         if at.step <= steps and not at.held_out:
             usage.record(shown.get(at, []), outcome)
     return usage
+
+
+def curator_of(config: Config) -> Chosen | None:
+    """The checkpoint, or the adapter, that curates; None for the untrained curator. Raises `ConfigError` for one that is
+    damaged or does not fit the base."""
+    if not config.curate.adapter:
+        return None
+    found = chosen(config.curate.adapter)
+    if fault := checkpoints.fault_of(found.path) or refusal(found.path, config):
+        raise ConfigError(f"curate.adapter = {config.curate.adapter!r}: {fault}")
+    return found
+
+
+def adapter_of(config: Config) -> Path | None:
+    """The folder of the curator's adapter. Errors are those of `curator_of`."""
+    found = curator_of(config)
+    return None if found is None else found.path

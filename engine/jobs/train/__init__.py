@@ -67,6 +67,7 @@ KIND = JobKind(
     forks=True,
     work="engine.jobs.train.run:TrainJob",
     draws="engine.jobs.train.run:draws",
+    probed=True,
     about="train a curator",
     options=(Option("--steps", "training.steps", "GRPO steps"),),
     check=check,

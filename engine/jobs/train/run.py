@@ -119,8 +119,8 @@ class TrainRun:
         for why in await asyncio.to_thread(checkpoints.damaged, self._run.checkpoints):
             self._writer.emit(Notice("warning", why))
         evaluated = bool(self._config.training.evaluate_every)
-        sources = await asyncio.to_thread(loading.load_sources, self._config, self._report, held_out=evaluated)
-        async with loading.open_models(self._config, loading.opening_of(self._job, None, self._report)) as opened:
+        sources = await asyncio.to_thread(loading.sources_of, self._job, self._report, held_out=evaluated)
+        async with loading.models_of(self._job, None, self._report) as opened:
             await asyncio.to_thread(self._take, opened, *sources)
             for event in await asyncio.to_thread(noted, self._run, self._config):
                 self._writer.emit(event)

@@ -64,7 +64,7 @@ async def traits(settings: Settings, trial: Trial, report: Callable[[str], None]
     seconds = time.monotonic() - started
     yield Trait("load, s", "ok", f"{seconds:.1f} s", round(seconds, 2))
     try:
-        for trait in await asyncio.to_thread(lambda: list(_of_template(settings))):
+        for trait in await asyncio.to_thread(lambda: list(of_template(settings))):
             yield trait
         async for trait in _of_answers(opened, trial, report):
             yield trait
@@ -73,7 +73,7 @@ async def traits(settings: Settings, trial: Trial, report: Callable[[str], None]
         await opened.close()
 
 
-def _of_template(settings: Settings) -> Iterator[Trait]:
+def of_template(settings: Settings) -> Iterator[Trait]:
     """What the chat template does with a chat, with tools and with thinking, and what ends an answer."""
     if not BACKENDS.load(kind_of(settings)).vocabulary:
         for what in ("chat template", "tools", "thinking", "stop tokens"):

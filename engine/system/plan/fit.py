@@ -38,7 +38,7 @@ def refusal(config: Config, job: JobKind) -> str:
     if not made.pool or made.certain <= made.pool:
         return ""
     return (
-        f"the run needs at least {gigabytes(made.certain)} of memory ({_largest(made, certain=True)}), and "
+        f"the run needs at least {gigabytes(made.certain)} of memory ({largest(made, certain=True)}), and "
         f"{made.machine.title} has {gigabytes(made.pool)}: use a smaller model, another dtype, or another machine "
         "(skillos-engine plan shows the parts)"
     )
@@ -50,17 +50,17 @@ def doubts(config: Config, job: JobKind, folder: Path | None = None) -> list[str
     found = []
     if made.fits is False:
         found.append(
-            f"the run may need about {gigabytes(made.used)} of memory ({_largest(made)}), and {made.machine.title} has "
+            f"the run may need about {gigabytes(made.used)} of memory ({largest(made)}), and {made.machine.title} has "
             f"{gigabytes(made.pool)} (skillos-engine plan shows the parts)"
         )
     elif made.fits and made.machine.unified:
         free, needed = host_available(), made.used - made.machine.reserve
         if free < needed:
             found.append(
-                f"the run may need about {gigabytes(needed)} of memory ({_largest(made)}), and {gigabytes(free)} are "
+                f"the run may need about {gigabytes(needed)} of memory ({largest(made)}), and {gigabytes(free)} are "
                 "available at present: end other programs, or lower these"
             )
-    if folder is not None and (room := psutil.disk_usage(str(_existing(folder))).free) < made.disk_used:
+    if folder is not None and (room := psutil.disk_usage(str(existing(folder))).free) < made.disk_used:
         found.append(f"the run may write {gigabytes(made.disk_used)} to {folder}, where {gigabytes(room)} are free")
     return found
 
@@ -70,7 +70,7 @@ def summary(config: Config, job: JobKind) -> str:
     return one_line(plan_here(config, job))
 
 
-def _largest(made: Plan, *, certain: bool = False) -> str:
+def largest(made: Plan, *, certain: bool = False) -> str:
     """The largest parts, with their sizes."""
     parts: list[Part] = [part for part in made.memory if (part.device or made.machine.unified) and part.bytes]
     parts = [part for part in parts if part.certain or not certain]
@@ -78,6 +78,6 @@ def _largest(made: Plan, *, certain: bool = False) -> str:
     return ", ".join(f"{part.name} {gigabytes(part.bytes)}" for part in parts[:LARGEST])
 
 
-def _existing(folder: Path) -> Path:
+def existing(folder: Path) -> Path:
     """The nearest folder above that exists."""
     return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())

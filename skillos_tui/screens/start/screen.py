@@ -1,7 +1,7 @@
 """Start a run of any kind and profile with any settings.
 
-The dialog stays open until the run has been created: a refusal is shown beside the field that it concerns, and nothing has
-been created then. It returns what was entered, which the next dialog begins with.
+The dialog stays open until the request is accepted: a refusal is shown beside the field that it concerns, and nothing has
+been created then. The preflight follows. It returns what was entered, which the next dialog begins with.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Input, Label, Select, Static, TextArea
 
 from engine.jobs.registry import JOBS
-from skillos_tui.client.messages import Field, Reply, RunCreated, StartRefused, StartRun
+from skillos_tui.client.messages import Field, PreflightBegun, Reply, StartRefused, StartRun
 from skillos_tui.client.records import job_of
 from skillos_tui.client.start import profile_names
 from skillos_tui.render.text import safe
@@ -141,7 +141,7 @@ class StartScreen(DialogScreen[StartRun], Listener):
             self._sent = False
             self.query_one("#hint", Static).update(HINT)
             self._show_error(reply.field, reply.why)
-        elif self._sent and isinstance(reply, RunCreated):
+        elif self._sent and isinstance(reply, PreflightBegun):
             self.dismiss(self.request)
 
     def _show_error(self, field: Field, why: str) -> None:

@@ -1,4 +1,4 @@
-"""What can be known of a configuration before a run of it is created: in milliseconds, without torch.
+"""Whether a run could use a configuration at all: in milliseconds, without torch.
 
     config = absolute(load_profile("pocket", settings))
     check(config, "train")                    # raises ConfigError with one sentence
