@@ -19,8 +19,10 @@ from typing import Any, TypeVar
 import httpx2 as httpx
 import msgspec
 
+from engine.core.errors import ConfigError
 from engine.core.text import printable, without_credentials
 from engine.models.base import ModelUnavailable
+from engine.models.remote.errors import redirected
 
 LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 MAX_BYTES = 32 << 20
@@ -102,6 +104,7 @@ class Api:
     """The requests to the server at `url`, with `key` where it wants one."""
 
     def __init__(self, url: str, key: str = "") -> None:
+        self._url = url
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client = httpx.AsyncClient(base_url=url, timeout=SECONDS, headers=headers, trust_env=False)
 
@@ -117,7 +120,8 @@ class Api:
             return False
 
     async def models(self) -> list[Card]:
-        """The base and its adapters. Raises as all requests here do: `ServerGone` or `Refused`."""
+        """The base and its adapters. Raises as all requests here do: `ServerGone`, `Refused`, or `ConfigError` for a wrong
+        key or address."""
         return (await self._ask("to list its models", "GET", "/v1/models", _Models)).data
 
     async def paths(self) -> frozenset[str]:
@@ -206,6 +210,16 @@ class Api:
             raise ServerGone(f"the vLLM server cannot be reached: {type(error).__name__}") from error
         except TimeoutError as error:
             raise ServerGone(f"the vLLM server did not answer in {seconds:g} s") from error
+        if response.status_code in (401, 403):
+            raise ConfigError(
+                f"the vLLM server at {self._url} refuses {what} (HTTP {response.status_code}): set model.key to the name of "
+                "a key that it takes"
+            )
+        if 300 <= response.status_code < 400:
+            raise ConfigError(
+                f"the vLLM server at {self._url} sends requests on {redirected(response.headers)} (HTTP "
+                f"{response.status_code}), and they are not followed: set model.url to the address at which it answers"
+            )
         if response.status_code != 200:
             raise Refused(what, response.status_code, _said(bytes(data)))
         return bytes(data)

@@ -34,7 +34,7 @@ from engine.models.vllm.adapters import Adapters
 from engine.models.vllm.api import LOAD, UNLOAD, Card
 from engine.models.vllm.command import BASE, rank_limit
 from engine.models.vllm.curator import Curator
-from engine.models.vllm.kind import trained
+from engine.models.vllm.kind import check_training, trained
 from engine.models.vllm.metrics import Watch
 from engine.models.vllm.server import OtherServer, OwnServer
 from engine.models.vllm.settings import VllmModelSettings
@@ -108,11 +108,8 @@ def _rank(settings: VllmModelSettings, opening: Opening) -> int:
         check_adapter(opening.adapter)
         rank = json_object(opening.adapter / CONFIG).get("r")
         ranks.append(rank if isinstance(rank, int) else 0)
-    if opening.lora_rank and settings.quantization:
-        raise ConfigError(
-            f"model.quantization={settings.quantization} changes the weights of the curator, which are trained in full: "
-            "set it in [executor_model] (kind = 'vllm'), so that the executor has a server of its own"
-        )
+    if opening.lora_rank:
+        check_training(settings, opening.lora_rank)
     if max(ranks):
         rank_limit(max(ranks))
     return max(ranks)
@@ -210,6 +207,7 @@ async def _chats(
         tokenizer=tokenizer,
         key=settings.key,
         context=settings.context or base.max_model_len or 0,
+        section=opening.section,
     )
     stack.push_async_callback(chats.close)
     curates = "curator" in opening.roles

@@ -25,7 +25,8 @@ import psutil
 
 from engine.core.errors import ConfigError, SkillosError
 from engine.core.events import Notice
-from engine.models.base import Opening
+from engine.models.base import ModelUnavailable, Opening
+from engine.models.sections import in_section
 from engine.models.vllm import command
 from engine.models.vllm.api import Api
 from engine.models.vllm.faults import quoted, reason_of, tail
@@ -53,12 +54,14 @@ class OtherServer:
         self.mark = 0
 
     async def start(self) -> None:
-        """Raises `ConfigError` where nothing answers at the address."""
-        if not await self.api.healthy():
+        """Raises `ConfigError` where no vLLM answers at the address."""
+        try:
+            await self.api.models()
+        except ModelUnavailable as error:
             raise ConfigError(
-                f"no vLLM server answers at model.url={self.url}: start it, correct the address, or set model.url to '' to "
-                "have one started"
-            )
+                f"no vLLM server answers at model.url={self.url} ({error}): start it, correct the address, or set model.url "
+                "to '' to have one started"
+            ) from error
 
     async def up(self) -> None:
         """Nothing is known of it but its answers."""
@@ -213,7 +216,7 @@ class OwnServer:
 
     async def _again(self, why: str) -> None:
         """Start the server and restore its adapters, until that works; then let requests go on."""
-        self._opening.emit(Notice("warning", f"the vLLM server is started again: {why}"))
+        self._opening.emit(Notice("warning", self._named(f"the vLLM server is started again: {why}")))
         while True:
             now = time.monotonic()
             self._ends = [end for end in self._ends if now - end < HOUR]
@@ -249,7 +252,11 @@ class OwnServer:
         self._ends.clear()
 
     def _hold(self, reason: str, on_resume: Callable[[], None] | None = None) -> None:
-        self._opening.holds.hold(self._name, reason, on_resume)
+        self._opening.holds.hold(self._name, self._named(reason), on_resume)
+
+    def _named(self, message: str) -> str:
+        """The message with the section that the settings are from."""
+        return in_section(message, self._opening.section, self._settings)
 
 
 def _free_port() -> int:

@@ -110,3 +110,25 @@ def test_a_name_of_the_catalogue_stays_a_name_and_python_becomes_absolute(tmp_pa
 def test_a_context_that_the_model_cannot_read_is_refused_before_a_server_starts(tmp_path):
     with pytest.raises(ConfigError, match=r"model\.context=4097 is more than the 4096 tokens"):
         check(profile("model.context=4097"), "train")
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        (["training.lora_rank=600"], r"training\.lora_rank=600 is more than vLLM takes, which is 512 at most"),
+        (["model.quantization=fp8"], r"set it in \[executor_model\]"),
+        (["model.kv_cache_gib=0.001"], r"holds 699 tokens of pocket, and model\.context=4096 .*kv_cache_gib=0\.006 or"),
+        (["model.kv_cache_gib=0.0001", "model.context=0"], r"and an answer of curator\.max_tokens=160 needs more"),
+        (
+            ['executor_model={kind="vllm", python="/nowhere"}'],
+            r"^executor_model\.python=/nowhere is no file",
+        ),
+    ],
+)
+def test_what_a_server_would_refuse_after_half_a_minute_is_refused_before_the_run(tmp_path, given, message):
+    with pytest.raises(ConfigError, match=message):
+        check(profile(f"model.python={python_of(tmp_path)}", *given), "train")
+
+
+def test_a_rank_and_a_quantization_that_are_not_trained_are_taken(tmp_path):
+    check(profile(f"model.python={python_of(tmp_path)}", "training.lora_rank=600", "model.quantization=fp8"), "curate")

@@ -20,7 +20,7 @@ from engine.models.vllm.opening import open_models
 from engine.models.vllm.reference import Reference
 from engine.models.vllm.server import OtherServer
 from engine.models.vllm.settings import VllmModelSettings
-from tests.models.standin import Status
+from tests.models.standin import Raw, StandIn, Status
 from tests.models.vllm.served import VllmStandIn
 
 ASK = [Message("user", "Where is the mug?")]
@@ -239,6 +239,22 @@ async def test_a_server_that_cannot_be_trained_with_is_refused_with_what_to_chan
     with serving(**options) as server, pytest.raises(error, match=message):
         async with opened_on(server, tmp_path, **given):
             raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "answer, message",
+    [
+        (Status(401, "Unauthorized"), r"refuses to list its models \(HTTP 401\): set model\.key to the name of a key"),
+        (Status(307, headers={"Location": "http://other:1/"}), r"sends requests on to http://other:1/ \(HTTP 307\)"),
+        (Status(404, "Not Found"), r"no vLLM server answers at model\.url=.*\(HTTP 404\).*correct the address"),
+        (Raw(b"<html>"), r"no vLLM server answers at .*is none of vLLM's"),
+    ],
+)
+async def test_what_answers_at_the_address_and_is_no_server_for_us_is_named(tmp_path, answer, message):
+    with StandIn() as server:
+        server.on("/v1/models", answer)
+        with pytest.raises(ConfigError, match=message):
+            await open_models(VllmModelSettings(url=server.url), Opening(folder=tmp_path))
 
 
 async def test_where_no_server_answers_the_message_names_the_address(tmp_path):
