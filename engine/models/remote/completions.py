@@ -42,7 +42,8 @@ def completion_of(
 ) -> Completion:
     """The completion that a reply is. `messages` are counted where the server does not say how long the prompt is.
 
-    Raises `ModelUnavailable` for an answer that was filtered or refused, or whose end is not known, `Retryable` for one that broke off, `NotFinite`.
+    Raises `ModelUnavailable` for an answer that was filtered or refused, or whose end is not known, `Retryable` for one that
+    broke off, `NotFinite`.
     """
     choice = reply.choices[0]
     cut = _is_cut(choice)

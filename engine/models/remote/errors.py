@@ -146,8 +146,8 @@ def _wrong(status: int, phrase: str, said: str, headers: Mapping[str, str], faul
         return ModelMissing(fault.message)
     if 300 <= status < 400:
         return Moved(
-            f"the server {asked.server} sends requests on {redirected(headers)} ({phrase}), and they are not followed, because "
-            f"a key could go with them: set {setting}.url to the address at which it answers"
+            f"the server {asked.server} sends requests on {redirected(headers)} ({phrase}), and they are not followed, "
+            f"because a key could go with them: set {setting}.url to the address at which it answers"
         )
     if status in (404, 405, 501):
         return NoSuchPath(

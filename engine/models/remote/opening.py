@@ -16,8 +16,8 @@ from engine.core.errors import ConfigError
 from engine.core.events import Notice
 from engine.models.base import Models, Opened, Opening
 from engine.models.limits import Gateway
-from engine.models.remote.fields import Extras
 from engine.models.remote.errors import Moved
+from engine.models.remote.fields import Extras
 from engine.models.remote.keys import Secrets, check_key_name, read_key
 from engine.models.remote.listing import Listed
 from engine.models.remote.model import RemoteModel, Served, Server, not_served

@@ -159,7 +159,8 @@ class OwnServer:
         """Start the process and wait until it answers. However this ends early, the process has ended."""
         _check_port(self._port)
         self._began_at = self._log.stat().st_size if self._log.exists() else 0
-        words = command.command(self._settings, self._weights, self._port, lora_rank=self._opening.lora_rank)
+        cpu = await asyncio.to_thread(command.is_for_cpu, self._settings)
+        words = command.command(self._settings, self._weights, self._port, lora_rank=self._opening.lora_rank, cpu=cpu)
         env = command.environment(self._settings, os.environ)
         try:
             process = await Process.start(words, env, log=self._log, record=self._record, grace=self._grace)

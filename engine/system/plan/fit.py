@@ -70,9 +70,9 @@ def _small_cache(config: Config) -> str:
         least = ceil(needed * each / GIB * 1000) / 1000
         what = f"{section}.context={needed}" if serving.context else f"an answer of {role}.max_tokens={needed - 1}"
         return (
-            f"{section}.kv_cache_gib={serving.kv_cache / GIB:g} holds {int(serving.kv_cache / each)} tokens of {serving.name}, "
-            f"and {what} needs more: set {section}.kv_cache_gib={least:g} or more (one request then fits; each that runs "
-            "beside it needs its own part), or lower the other"
+            f"{section}.kv_cache_gib={serving.kv_cache / GIB:g} holds {int(serving.kv_cache / each)} tokens of "
+            f"{serving.name}, and {what} needs more: set {section}.kv_cache_gib={least:g} or more (one request "
+            "then fits; each that runs beside it needs its own part), or lower the other"
         )
     return ""
 

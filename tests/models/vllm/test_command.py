@@ -5,7 +5,7 @@ import pytest
 
 from engine.config import load_profile
 from engine.core.errors import ConfigError
-from engine.models.vllm.command import command, environment
+from engine.models.vllm.command import command, environment, is_for_cpu
 from engine.models.vllm.settings import VllmModelSettings
 from engine.system.preflight import check
 from tests.models.vllm.program import python_of
@@ -26,6 +26,17 @@ def test_the_base_and_its_adapters_are_one_server():
         assert pair in " ".join(words)
     assert "--kv-cache-memory-bytes 1610612736" in " ".join(words) and "--enable-lora" in words
     assert "--tool-call-parser" not in words  # the calls stay in the text that is trained
+
+
+def test_a_vllm_for_a_cpu_does_not_divide_prompts(tmp_path):
+    python = tmp_path / "python"
+    for build in ("cpu", ""):
+        python.write_text(f"#!/bin/sh\necho {build}\n")
+        python.chmod(0o755)
+        assert is_for_cpu(settings(python=str(python))) == bool(build)
+        words = command(settings(), "/w", 1, lora_rank=8, cpu=bool(build))
+        assert ("--no-enable-chunked-prefill" in words) == bool(build)
+    assert not is_for_cpu(settings(python="/nowhere"))
 
 
 def test_an_executor_of_its_own_may_be_quantized_and_takes_no_adapters():
