@@ -27,7 +27,7 @@ from engine.models.remote.errors import redirected
 LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 MAX_BYTES = 32 << 20
 MAX_MESSAGE = 300
-SECONDS = 30.0
+SECONDS, CONNECT_SECONDS = 30.0, 10.0
 LOAD_SECONDS = 300.0
 LOGPROB_SECONDS = 300.0
 """The first request to a server may take half a minute: it compiles."""
@@ -101,12 +101,15 @@ class _Error(msgspec.Struct):
 
 
 class Api:
-    """The requests to the server at `url`, with `key` where it wants one."""
+    """The requests to the server at `url`, with `key` where it wants one. `pending` is how many of those that the server's
+    engine answers are not answered yet."""
 
     def __init__(self, url: str, key: str = "") -> None:
         self._url = url
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._client = httpx.AsyncClient(base_url=url, timeout=SECONDS, headers=headers, trust_env=False)
+        limits = httpx.Timeout(None, connect=CONNECT_SECONDS)  # each request has a limit of its own
+        self._client = httpx.AsyncClient(base_url=url, timeout=limits, headers=headers, trust_env=False)
+        self.pending = 0
 
     async def close(self) -> None:
         """Close the connections."""
@@ -144,8 +147,8 @@ class Api:
         await self._send(f"to unload {name}", "POST", UNLOAD, {"lora_name": name})
 
     async def metrics(self) -> str:
-        """The text of /metrics."""
-        return (await self._send("to report its metrics", "GET", "/metrics")).decode(errors="replace")
+        """The text of /metrics, which the engine of the server need not work for."""
+        return (await self._sent("to report its metrics", "GET", "/metrics")).decode(errors="replace")
 
     async def logprobs(self, model: str, questions: Sequence[Question]) -> list[dict[int, float]]:
         """Per question the natural log-probabilities that the server reports, by token: of those that were asked for, or, by
@@ -192,6 +195,13 @@ class Api:
             raise ServerGone(f"what the server at {path} answers is none of vLLM's: {error}") from error
 
     async def _send(self, what: str, method: str, path: str, body: Any = None, seconds: float = SECONDS) -> bytes:
+        self.pending += 1
+        try:
+            return await self._sent(what, method, path, body, seconds)
+        finally:
+            self.pending -= 1
+
+    async def _sent(self, what: str, method: str, path: str, body: Any = None, seconds: float = SECONDS) -> bytes:
         content = None if body is None else msgspec.json.encode(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
         request = self._client.build_request(method, path, content=content, headers=headers)

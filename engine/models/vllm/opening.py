@@ -88,9 +88,10 @@ async def _open(settings: VllmModelSettings, opening: Opening, stack: AsyncExitS
     if opening.adapter is not None:
         opening.report(f"the adapter {opening.adapter.name}")
         await adapters.put(opening.adapter)
-    watch = asyncio.create_task(
-        Watch(server, settings, opening, _measured(chats, opening)).run(), name="server metrics"
+    watched = Watch(
+        server, settings, opening, _measured(chats, opening), lambda: chats.gateway.working + server.api.pending
     )
+    watch = asyncio.create_task(watched.run(), name="server metrics")
     stack.push_async_callback(_cancelled, watch)
     plain = Served(base.id, aliases=frozenset({weights, settings.weights}))
     executor, judge = (RemoteModel(role, lambda: plain, chats) for role in ("executor", "judge"))
@@ -119,7 +120,7 @@ def _server(
     settings: VllmModelSettings, opening: Opening, weights: str, folder: Path, key: str | None
 ) -> OwnServer | OtherServer:
     if settings.url:
-        return OtherServer(settings.url.rstrip("/").removesuffix("/v1"), key or "")
+        return OtherServer(settings.url.rstrip("/").removesuffix("/v1"), key or "", opening.holds)
     name = "-".join(["vllm", *(sorted(opening.roles) if "curator" not in opening.roles else [])])
     return OwnServer(settings, opening, weights, folder=folder, name=name)
 

@@ -25,6 +25,7 @@ import psutil
 
 from engine.core.errors import ConfigError, SkillosError
 from engine.core.events import Notice
+from engine.core.holds import Holds
 from engine.models.base import ModelUnavailable, Opening
 from engine.models.sections import in_section
 from engine.models.vllm import command
@@ -37,7 +38,7 @@ POLL_SECONDS = 0.25
 NOTICED_SECONDS = 5.0
 """How long after a failed request the end of the process may be noticed: a server answers 500 before it ends."""
 HOUR = 3600.0
-PAUSE_SECONDS = 1.0
+PAUSE_SECONDS, MOST_PAUSE_SECONDS = 1.0, 30.0
 
 
 async def _nothing() -> None:
@@ -45,10 +46,12 @@ async def _nothing() -> None:
 
 
 class OtherServer:
-    """A server that somebody else runs at `url`. It is neither started nor stopped."""
+    """A server that somebody else runs at `url`. It is neither started nor stopped. While it does not answer a request that
+    is no chat (chats have a gateway), `holds` pause the run."""
 
-    def __init__(self, url: str, key: str = "") -> None:
+    def __init__(self, url: str, key: str = "", holds: Holds | None = None) -> None:
         self.url = url
+        self._holds = holds or Holds()
         self.api = Api(url, key)
         self.restored: Callable[[], Awaitable[None]] = _nothing
         self.mark = 0
@@ -67,8 +70,31 @@ class OtherServer:
         """Nothing is known of it but its answers."""
 
     async def lost(self, mark: int) -> bool:
-        """A failed request is not made again here: the client has done so."""
-        return False
+        """Whether the server did not answer at all, so that a failed request is to be made again: it does now."""
+        if await self.api.healthy():
+            return False
+        name, asked, wait = f"vllm {self.url}", asyncio.Event(), PAUSE_SECONDS
+
+        def hold() -> None:
+            why = f"the vLLM server at {self.url} does not answer; the run waits, and goes on when it does"
+            self._holds.hold(name, f"{why}: start it again, or resume the run to ask it at once", ask_now)
+
+        def ask_now() -> None:
+            asked.set()
+            hold()
+
+        hold()
+        try:
+            while not await self.api.healthy():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await asked.wait()
+                asked.clear()
+                wait = min(2 * wait, MOST_PAUSE_SECONDS)
+            await self.restored()
+        finally:
+            self._holds.lift(name)
+        return True
 
     async def restart(self, reason: str) -> bool:
         """Whether it is started again: no."""
