@@ -55,7 +55,7 @@ def _small_cache(config: Config) -> str:
     answers = {"executor": config.executor.max_tokens, "curator": config.curator.max_tokens}
     for serving in servings(config, roles_of(config)):
         settings = config.model_of(serving.roles[0])
-        if serving.place != "server" or not serving.kv_cache or getattr(settings, "url", ""):
+        if serving.place != "server" or not serving.kv_cache or str(getattr(settings, "url", "")):
             continue
         try:
             shape = shape_of(serving.weights)
