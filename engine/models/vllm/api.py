@@ -22,12 +22,13 @@ import msgspec
 from engine.core.errors import ConfigError
 from engine.core.text import printable, without_credentials
 from engine.models.base import ModelUnavailable
+from engine.models.openai.client import reason_of
 from engine.models.remote.errors import redirected
 
 LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 MAX_BYTES = 32 << 20
 MAX_MESSAGE = 300
-SECONDS, CONNECT_SECONDS = 30.0, 10.0
+SECONDS, CONNECT_SECONDS, HEALTH_SECONDS = 30.0, 10.0, 5.0
 LOAD_SECONDS = 300.0
 LOGPROB_SECONDS = 300.0
 """The first request to a server may take half a minute: it compiles."""
@@ -117,10 +118,17 @@ class Api:
 
     async def healthy(self) -> bool:
         """Whether the server answers that it is."""
+        return not await self.fault()
+
+    async def fault(self) -> str:
+        """Why the server is not healthy; "" where it is."""
         try:
-            return (await self._client.get("/health", timeout=5.0)).status_code == 200
-        except httpx.HTTPError:
-            return False
+            status = (await self._client.get("/health", timeout=HEALTH_SECONDS)).status_code
+        except httpx.TimeoutException:
+            return f"no answer within {HEALTH_SECONDS:g} s"
+        except httpx.HTTPError as error:
+            return reason_of(error)
+        return "" if status == 200 else f"it is not healthy, status {status}"
 
     async def models(self) -> list[Card]:
         """The base and its adapters. Raises as all requests here do: `ServerGone`, `Refused`, or `ConfigError` for a wrong
@@ -217,9 +225,9 @@ class Api:
                 finally:
                     await response.aclose()
         except (httpx.HTTPError, httpx.StreamError) as error:
-            raise ServerGone(f"the vLLM server cannot be reached: {type(error).__name__}") from error
+            raise ServerGone(f"the vLLM server at {self._url} cannot be reached: {reason_of(error)}") from error
         except TimeoutError as error:
-            raise ServerGone(f"the vLLM server did not answer in {seconds:g} s") from error
+            raise ServerGone(f"the vLLM server at {self._url} did not answer in {seconds:g} s") from error
         if response.status_code in (401, 403):
             raise ConfigError(
                 f"the vLLM server at {self._url} refuses {what} (HTTP {response.status_code}): set model.key to the name of "

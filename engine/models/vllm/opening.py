@@ -197,8 +197,8 @@ async def _chats(
     )
 
     async def alive() -> None:
-        if not await server.api.healthy():
-            raise Retryable("it is not healthy")
+        if fault := await server.api.fault():
+            raise Retryable(fault)
 
     chats = Server(
         server.url,
