@@ -24,8 +24,7 @@ from engine.models.adapters import is_adapter
 from engine.models.base import Opened, Opening
 from engine.models.metering import Meter
 from engine.models.prices import prices_of
-from engine.models.sections import in_section
-from engine.models.settings import ModelSettings
+from engine.models.settings import ModelSettings, in_section
 from engine.runs.status import used
 from engine.training.checkpoints import newest_first
 

@@ -20,7 +20,7 @@ from engine.environments.registry import environment_kind
 from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
 from engine.models.registry import BACKENDS
-from engine.models.sections import in_section
+from engine.models.settings import in_section
 from engine.review.gates.registry import GATES
 from engine.system.memory.guard import AGAIN
 from engine.system.memory.pool import Pool, measure_pool

@@ -27,7 +27,7 @@ from engine.core.errors import ConfigError, SkillosError
 from engine.core.events import Notice
 from engine.core.holds import Holds
 from engine.models.base import ModelUnavailable, Opening
-from engine.models.sections import in_section
+from engine.models.settings import in_section
 from engine.models.vllm import command
 from engine.models.vllm.api import Api
 from engine.models.vllm.faults import quoted, reason_of, tail
