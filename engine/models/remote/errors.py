@@ -11,6 +11,7 @@ wrong?
 | 400, 413, 422 that say that the prompt is too long | `PromptTooLong` | the caller shortens it |
 | 404 of a model | `ModelMissing` | again under the present name, or a wrong setting |
 | 400 and 422 that name a parameter | `Refused` | again without it, where it is an extra |
+| 3xx | `Moved` | the run ends and names the address |
 | any other | `ConfigError` | the run ends and says what to change |
 """
 
@@ -84,6 +85,10 @@ class NoSuchPath(ConfigError):
     """The server has nothing at that address."""
 
 
+class Moved(ConfigError):
+    """The server sends requests on to another address."""
+
+
 class Refused(ConfigError):
     """The server does not take the request. `names` are the words of its message, `param` what it names as the cause."""
 
@@ -122,10 +127,10 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes, asked: Asked)
         return ModelUnavailable(f"the content filter of {asked.server} refuses the prompt{said}")
     if status in (400, 413, 422) and is_too_long(fault):
         return _too_long(fault, asked)
-    return _wrong(status, phrase, said, fault, asked)
+    return _wrong(status, phrase, said, headers, fault, asked)
 
 
-def _wrong(status: int, phrase: str, said: str, fault: Fault, asked: Asked) -> Exception:
+def _wrong(status: int, phrase: str, said: str, headers: Mapping[str, str], fault: Fault, asked: Asked) -> Exception:
     """The error of a request that will never succeed as it is."""
     setting = asked.setting
     if status in (401, 403):
@@ -139,12 +144,23 @@ def _wrong(status: int, phrase: str, said: str, fault: Fault, asked: Asked) -> E
         return ConfigError(f"the account at {asked.server} is to be paid first: {phrase}{said}")
     if status == 404 and asked.model and (asked.model in fault.message or "model" in fault.message.lower()):
         return ModelMissing(fault.message)
-    if status in (404, 405, 501) or 300 <= status < 400:
+    if 300 <= status < 400:
+        return Moved(
+            f"the server {asked.server} sends requests on {redirected(headers)} ({phrase}), and they are not followed, "
+            f"because a key could go with them: set {setting}.url to the address at which it answers"
+        )
+    if status in (404, 405, 501):
         return NoSuchPath(
             f"the server {asked.server} has no chat completions at that address: {phrase}{said}; {setting}.url usually "
             "ends in /v1"
         )
     return Refused(f"the server {asked.server} refuses the request with {phrase}{said}", fault.message, fault.param)
+
+
+def redirected(headers: Mapping[str, str]) -> str:
+    """Where an answer of the statuses 3xx sends a request, for a message."""
+    location = headers.get("location", "")
+    return f"to {without_credentials(printable(location, SHOWN))}" if location else "to another address"
 
 
 def fault_of(body: bytes) -> Fault:

@@ -55,7 +55,7 @@ class Process:
         it is no program."""
         with _appended(log) as output:
             starter = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", launcher.__file__, str(grace), *command),
+                *(sys.executable, "-I", launcher.__file__, str(grace), str(segments_file(record)), *command),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=output,
@@ -94,6 +94,9 @@ class Process:
                 await self.wait()
                 return
         await end_group(Record(self.pid, 0.0))
+        with suppress(ProcessLookupError):
+            self._starter.kill()  # a launcher that was stopped; it has nothing more to end
+        launcher.remove_segments(segments_file(self._record))
 
     def kill(self) -> None:
         """End the server's group at once; its launcher then ends what is left."""
@@ -108,10 +111,12 @@ async def end_orphan(record: Path, grace: float = GRACE_SECONDS) -> str:
     """
     found = _read(record)
     if found is None or not members_of(found):
+        launcher.remove_segments(segments_file(record))
         _forget(record)
         return ""
     before = psutil.virtual_memory().available
     await end_group(found, grace)
+    launcher.remove_segments(segments_file(record))
     freed = await _available() - before
     _forget(record)
     return (
@@ -130,6 +135,11 @@ async def _available() -> int:
             break
         seen = now
     return int(psutil.virtual_memory().available)
+
+
+def segments_file(record: Path) -> Path:
+    """Where the launcher notes the shared memory of the server of a record."""
+    return record.with_suffix(".shm")
 
 
 def _appended(log: Path) -> BinaryIO:

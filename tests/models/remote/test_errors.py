@@ -132,3 +132,10 @@ def test_any_body_is_one_short_printable_line(body):
 def test_a_prompt_that_a_content_filter_refuses_is_unmeasured_and_no_wrong_setting():
     found = error(400, "The response was filtered due to Azure's content management policy.", code="content_filter")
     assert isinstance(found, ModelUnavailable) and "content filter" in str(found)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_an_answer_that_sends_requests_on_names_the_address(status):
+    error = error_of(status, {"location": "https://u:secret@api.example/v1/chat"}, b"", ASKED)
+    assert isinstance(error, ConfigError) and f"({status} " in str(error)
+    assert "api.example/v1/chat" in str(error) and "secret" not in str(error) and "set model.url" in str(error)

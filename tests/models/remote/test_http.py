@@ -204,6 +204,26 @@ async def test_a_cached_part_that_cannot_be_is_not_known(server, cached, known):
         assert (await ask(models)).usage.cached == known
 
 
+async def test_a_reason_to_end_that_is_not_known_is_unmeasured_and_no_outage(server):
+    async with opened(server) as (models, _):
+        server.script(Answer("an answer", finish="magic_end"))
+        with pytest.raises(
+            ModelUnavailable, match=r"finish_reason 'magic_end', which is not one of those that are known"
+        ):
+            await ask(models)
+        assert len([asked for asked in server.chats if asked.last == CHAT[-1].content]) == 1
+        server.script(Answer("half", finish="abort"), "whole")
+        assert (await ask(models)).text == "whole"
+
+
+async def test_a_server_that_sends_requests_on_is_refused_with_the_address(server):
+    moved = Status(307, headers={"Location": "http://other:8000/v1/chat/completions"})
+    server.on("/v1/models", moved)
+    with pytest.raises(ConfigError, match=r"sends requests on to http://other:8000/v1.*set model\.url to the address"):
+        async with opened(server, model=""):
+            raise AssertionError
+
+
 async def test_an_answer_that_was_filtered_or_refused_is_unmeasured(server):
     async with opened(server) as (models, _):
         server.script(Answer("", finish="content_filter"))

@@ -5,6 +5,7 @@ It takes vLLM's arguments and serves the stand-in. `how` is what else it does:
     serve               nothing
     pocket              answers by the pocket model
     child               has a child process that ignores SIGTERM, as an EngineCore may
+    shares              has shared memory
     says TEXT           prints TEXT and exits with 1
     hang                never answers
     environment         prints its environment, and serves
@@ -45,6 +46,11 @@ def main():
     if how == "child":
         child = subprocess.Popen([sys.executable, "-c", IGNORES])
         print(f"child {child.pid}", flush=True)
+    if how == "shares":
+        from multiprocessing.shared_memory import SharedMemory
+
+        shared = SharedMemory(create=True, size=4096)
+        print(f"shares {shared.name}", flush=True)
     given = dict(pairwise(words))
     options = {
         "port": int(given["--port"]),

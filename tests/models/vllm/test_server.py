@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
 import msgspec
@@ -161,6 +163,34 @@ async def test_a_server_that_ends_too_often_stays_down_until_a_person_resumes(tm
         assert started.holds.reason == ""
     finally:
         await server.stop()
+
+
+@pytest.mark.parametrize("launcher_too", [False, True])
+async def test_shared_memory_of_a_server_that_was_killed_is_removed(tmp_path, launcher_too):
+    started = Started(tmp_path, "shares")
+    await started.server.start()
+    process = started.server._process
+    shared = Path("/dev/shm") / re.search(r"shares (\S+)", started.log)[1]
+    noted = tmp_path / "vllm.shm"
+    await until(noted.exists)
+    assert shared.exists() and shared.name in noted.read_text()
+    other = SharedMemory(create=True, size=64)
+    in_use = Path("/dev/shm", other.name)
+    noted.write_text(f"{noted.read_text()}\n{other.name}\n../../etc/passwd\nmodel.safetensors")
+    started.server._watching.cancel()
+    if launcher_too:
+        process._starter.send_signal(signal.SIGSTOP)
+        process._starter.kill()
+    os.killpg(process.pid, signal.SIGKILL)
+    await until(lambda: process.code is not None)
+    if launcher_too:
+        assert shared.exists()
+        await end_orphan(tmp_path / "vllm.json", grace=1.0)
+    assert not shared.exists() and not noted.exists()
+    assert in_use.exists()  # noqa: ASYNC240  by this process
+    other.close()
+    other.unlink()
+    await started.server.stop()
 
 
 ENGINE = """
