@@ -141,6 +141,40 @@ async def test_after_an_outage_the_server_is_asked_by_one_and_then_by_more_and_m
     assert server.most > 8
 
 
+async def test_the_run_goes_on_soon_after_the_server_is_back_however_long_it_was_away(
+    opened, server, holds, monkeypatch
+):
+    """A tenth of the outage, besides the shortest wait."""
+    monkeypatch.setattr(breaker, "MOST_SECONDS", 30.0)
+    gateway = opened()
+    server.fault = Retryable(REFUSED)
+    calling = asyncio.create_task(gateway.call(server.answer))
+    while not holds.reason:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(3)
+    server.fault, back = None, time.monotonic()
+    await asyncio.wait_for(calling, 5)
+    assert time.monotonic() - back < 0.05 + 0.1 * 5 + 0.3
+    assert server.probes < 30
+
+
+async def test_a_server_that_works_on_one_request_at_a_time_is_sent_fewer_and_each_is_answered(opened, holds):
+    """With 40 requests in its queue, the last would wait for longer than an answer may take."""
+    gateway, slot, asked = opened(concurrency=64, answer_seconds=0.3), asyncio.Lock(), []
+
+    async def attempt():
+        asked.append(1)
+        async with slot:
+            await asyncio.sleep(0.02)
+        return "answer"
+
+    async def one():
+        return [await gateway.call(attempt) for _ in range(3)]
+
+    assert await asyncio.wait_for(asyncio.gather(*(one() for _ in range(40))), 30) == [["answer"] * 3] * 40
+    assert len(asked) < 150 and holds.told == []
+
+
 async def test_a_server_that_hangs_is_an_outage_too(opened, server, holds):
     gateway = opened(concurrency=8, answer_seconds=0.1)
     server.hangs = True
