@@ -3,8 +3,9 @@
     python -m tests.benchmarks.throughput [--episodes 32] [--slots 32] [--tasks 10] [--milliseconds 20 10] [--json FILE]
 
 The server is a stand-in in a process of its own, pinned to the last core; this process takes the first. It has as many slots
-as there are episodes, and each slot emits a token every so many milliseconds: with 32 slots, 20 ms are 1,600 tokens a second,
-more than a DGX Spark gives an 8B model. Episodes are whole positions of rollouts: executor, curator, events in a log.
+as there are episodes, and each slot emits a token every so many milliseconds: with 32 slots, 20 ms are 1,600 tokens a
+second, more than a DGX Spark gives an 8B model. Episodes are whole positions of rollouts: executor, curator, events in a
+log.
 
 *Busy* is the share of the slots' time in which they have a request, by the server's own record. The steady state is judged:
 it begins when a request is in each slot for the first time, and ends when fewer episodes are left than there are slots, for

@@ -7,8 +7,8 @@
     concurrency.measured(event)                         # what the server reports of itself
 
 Additive increase, multiplicative decrease: it doubles with each round of answers until the first sign of a limit, and grows
-by one a round from then on. Signs are a refusal, a request that gets no answer in its time, a key-value cache that is nearly full, a long queue at the server, and
-latency that grows while the tokens a second do not.
+by one a round from then on. Signs are a refusal, a request that gets no answer in its time, a key-value cache that is nearly
+full, a long queue at the server, and latency that grows while the tokens a second do not.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class Concurrency:
             self._begin_window()
 
     def refused(self, began: float) -> None:
-        """The server took no more when a request came that `began` then, or let it wait too long. Those that began before the last change do not
-        count again."""
+        """The server took no more when a request came that `began` then, or let it wait too long. Those that began before
+        the last change do not count again."""
         if began >= self._changed:
             self._fewer(0.5)
 
