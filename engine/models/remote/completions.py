@@ -20,6 +20,8 @@ from engine.models.remote.tokens import RemoteTokenizer
 ENDS = frozenset({"stop", "tool_calls", "function_call", "tool_use", "eos", "eos_token", "stop_sequence", "end_turn"})
 CUTS = frozenset({"length", "max_tokens", "model_length"})
 FILTERS = frozenset({"content_filter", "safety", "refusal", "blocked", "prohibited_content"})
+BROKEN = frozenset({"", "abort", "aborted", "cancelled", "error", "timeout", "interrupted", "none", "null"})
+"""What an answer ends with that the server gave up in the middle: the same request may succeed."""
 LOST_TOKENS = 8
 """An answer of more tokens than this has a text: a server that shows none has parsed it into a field that we do not know."""
 UNLIKELIEST = -9998.0
@@ -60,15 +62,22 @@ def completion_of(
 
 
 def _is_cut(choice: Choice) -> bool:
-    """Whether the answer reached its longest length. Raises `ModelUnavailable` or `Retryable` where it has no end."""
+    """Whether the answer reached its longest length. Raises `Retryable` where it has no end, and `ModelUnavailable` where a
+    filter ended it, or what ended it is not known."""
     reason = (choice.finish_reason or "").lower()
     if reason in FILTERS:
         raise ModelUnavailable(f"the server's content filter stopped the answer (finish_reason {reason})")
     if reason in CUTS:
         return True
-    if reason not in ENDS:
-        raise Retryable(f"the answer broke off (finish_reason {printable(str(choice.finish_reason), 40)})")
-    return False
+    if reason in ENDS:
+        return False
+    shown = printable(str(choice.finish_reason), 40)
+    if reason in BROKEN:
+        raise Retryable(f"the answer broke off (finish_reason {shown})")
+    raise ModelUnavailable(
+        f"the server ends its answer with finish_reason {shown!r}, which is not known, so whether it is whole is not known "
+        "either: put a gateway in front of it that says stop or length, or report it as a bug"
+    )
 
 
 def _tokens(reply: Reply, role: str) -> Tokens | None:
