@@ -75,8 +75,7 @@ def _is_cut(choice: Choice) -> bool:
     if reason in BROKEN:
         raise Retryable(f"the answer broke off (finish_reason {shown})")
     raise ModelUnavailable(
-        f"the server ends its answer with finish_reason {shown!r}, which is not known, so whether it is whole is not known "
-        "either: put a gateway in front of it that says stop or length, or report it as a bug"
+        f"the server ends its answer with finish_reason {shown!r}, which is not known, so whether it is whole is not known"
     )
 
 

@@ -217,7 +217,7 @@ async def test_an_answer_whose_end_is_not_known_is_unmeasured_and_pauses_nothing
     async with opened(server, holds=holds) as (models, _):
         server.answer = lambda asked: Answer("so far", finish="weird\x1b[31m")
         for _ in range(8):
-            with pytest.raises(ModelUnavailable, match="finish_reason 'weird.*which is not known") as raised:
+            with pytest.raises(ModelUnavailable, match=r"finish_reason 'weird.*which is not known") as raised:
                 await ask(models)
         assert str(raised.value).isprintable() and holds.reason == "" and len(server.chats) == 8
 
@@ -225,7 +225,7 @@ async def test_an_answer_whose_end_is_not_known_is_unmeasured_and_pauses_nothing
 async def test_a_server_that_redirects_is_refused_at_the_start_and_in_mid_run(server):
     moved = Status(307, headers={"Location": "http://127.0.0.1:9/v1/models"})
     server.on("/v1/models", moved)
-    with pytest.raises(ConfigError, match="to http://127.0.0.1:9/v1: set model.url"):
+    with pytest.raises(ConfigError, match=r"to http://127\.0\.0\.1:9/v1: set model\.url"):
         async with opened(server):
             pass
     async with opened(server) as (models, _):
