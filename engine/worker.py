@@ -18,11 +18,12 @@ from engine.core.errors import PartFault, SkillosError
 from engine.core.events import Notice, Progress, StateChanged
 from engine.core.registry import resolve
 from engine.core.text import without_credentials
+from engine.jobs.changing import carry_out
 from engine.jobs.control import Control, StopRequested
 from engine.jobs.job import Job, JobContext
 from engine.jobs.registry import JOBS
 from engine.review.journal import reconcile
-from engine.runs.commands import Pause, Resume, Stop
+from engine.runs.commands import Change, Pause, Resume, Stop, StopAfter
 from engine.runs.directory import Run
 from engine.runs.errors import RunError, RunGone
 from engine.runs.process import release_start
@@ -76,8 +77,8 @@ async def _work(run: Run, writer: EventWriter, gone: Callable[[RunGone], None] =
     try:
         await _run(run, writer, control)
         writer.emit(StateChanged("finished"))
-    except StopRequested:
-        writer.emit(StateChanged("stopped", "asked to stop"))
+    except StopRequested as asked:
+        writer.emit(StateChanged("stopped", str(asked)))
     except (
         Exception,
         asyncio.CancelledError,
@@ -177,6 +178,10 @@ async def _obey(run: Run, writer: EventWriter, control: Control) -> None:
                 case Stop():
                     writer.emit(StateChanged("stopping", f"asked by {sent.by}"))
                     control.stop()
+                case StopAfter():
+                    control.stop_after(sent.by, JOBS.load(run.kind).unit)
+                case Change():
+                    await carry_out(sent.command, sent.by, run, writer, control)
         await asyncio.sleep(COMMAND_SECONDS)
 
 

@@ -14,13 +14,13 @@ turn. The filter `quoted` marks each line of a field, so that no text can end it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jinja2
 import msgspec
 
-from engine.agents.prompts.registry import prompt_folder
+from engine.agents.prompts.registry import prompt_texts
 from engine.core.errors import ConfigError
 from engine.core.events import Veto
 from engine.models.base import Message
@@ -56,13 +56,13 @@ class Prompts:
 
         Raises `ConfigError` where there are none, or where one is no template.
         """
-        files = {
-            item.name: item.read_text("utf-8")
-            for item in prompt_folder(reference).iterdir()
-            if item.name.endswith(".md")
-        }
+        return cls.of(prompt_texts(reference), reference)
+
+    @classmethod
+    def of(cls, files: Mapping[str, str], reference: str) -> Prompts:
+        """The prompts of these texts, by the names of their files. Raises `ConfigError` where one is no template."""
         environment = jinja2.Environment(
-            loader=jinja2.DictLoader(files),
+            loader=jinja2.DictLoader(dict(files)),
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,

@@ -28,7 +28,7 @@ from engine.agents.judges import registry as judges
 from engine.agents.judges.settings import JudgeSettings, SuccessJudgeSettings
 from engine.agents.settings import CuratorSettings, ExecutorSettings
 from engine.config.layers import TEXTS, Layer, read, set_layer, toml
-from engine.config.migration import RENAMED, migrate
+from engine.config.migration import CALLED, migrate
 from engine.config.open_section import OpenSection
 from engine.core.errors import ConfigError
 from engine.core.fields import path_kind
@@ -431,8 +431,8 @@ def _check_value(where: str, section: str, key: str, value: Any, known: Mapping[
     """Raises `ConfigError` for a key that is no setting, or a value that the setting does not take."""
     name = f"{section}.{key}"
     if key not in known[section]:
-        if name in RENAMED:
-            raise ConfigError(f"{where}: there is no setting {name}; it is called {RENAMED[name]}")
+        if name in CALLED:
+            raise ConfigError(f"{where}: there is no setting {name}; it is called {CALLED[name]}")
         raise ConfigError(f"{where}: {_of_another_kind(section, key) or no_setting(section, key, known)}")
     if _holds_credentials(value):
         raise ConfigError(f"{where}: {name} {SECRET}")

@@ -2,6 +2,7 @@
 
 for change in changes(before_toml, to_toml(config)):
     print(change)                       # "training.steps was 3 and is now 5"
+with_setting(before_toml, "training.steps", "5")       # TOML
 """
 
 from __future__ import annotations
@@ -11,6 +12,25 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
+import tomli_w
+
+from engine.config.layers import toml
+from engine.core.errors import ConfigError
+
+
+def with_setting(settings: str, key: str, value: str) -> str:
+    """The configuration `settings` (TOML) with the setting `key` ("training.steps") at `value`, which is JSON or TOML.
+
+    Raises `ConfigError` where one of them cannot be read.
+    """
+    tables: dict[str, Any] = toml(settings, "the configuration")
+    section, _, name = key.partition(".")
+    table = tables.setdefault(section, {})
+    if not name or not isinstance(table, dict):
+        raise ConfigError(f"{key!r} is not the name of a setting, such as training.steps")
+    table[name] = toml(f"value = {value}", f"the value {value!r} of {key}").get("value")
+    return tomli_w.dumps(tables)
+
 
 WIDTH = 80
 """A longer value is cut in a sentence."""

@@ -22,9 +22,19 @@ RENAMED: Mapping[str, str] = MappingProxyType(
         "rewards.judge": "judge.kind",
         "training.families": "grouping.weighting",
         "training.order": "grouping.order",
+        "training.clip": "training.clip_low",
     }
 )
 """Today's name of each setting that was renamed."""
+
+CALLED: Mapping[str, str] = MappingProxyType(
+    {
+        **RENAMED,
+        "training.clip": "training.clip_low, and training.clip_high on the other side",
+        "training.micro_batch": "training.micro_batch_tokens, which counts tokens in place of samples",
+    }
+)
+"""What a message says of each setting that is no more."""
 
 FORMERLY_COMMON = frozenset({"path", "split", "evaluate_split", "max_turns"})
 """The keys that every environment's section once had, also where the environment did not use them."""
@@ -35,6 +45,11 @@ def migrate(data: Mapping[str, Any]) -> dict[str, Any]:
     migrated = {name: dict(values) if isinstance(values, dict) else values for name, values in data.items()}
     environment = migrated.get("environment")
     old = isinstance(environment, dict) and "kind" not in environment
+    training = migrated.get("training")
+    if isinstance(training, dict):
+        training.pop("micro_batch", None)  # counted samples, whose lengths are not known here
+        if "clip" in training:
+            training.setdefault("clip_high", training["clip"])
     for before, now in RENAMED.items():
         section, _, key = before.partition(".")
         values = migrated.get(section)

@@ -19,7 +19,7 @@ def publish(draft: Path, path: Path) -> None:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     sync(draft)
     draft.rename(path)
-    _sync_one(path.parent)
+    sync_folder(path.parent)
 
 
 def sync(path: Path) -> None:
@@ -28,6 +28,11 @@ def sync(path: Path) -> None:
         for content in path.rglob("*"):
             if not content.is_symlink():
                 _sync_one(content)
+    _sync_one(path)
+
+
+def sync_folder(path: Path) -> None:
+    """Sync what a folder lists, after a rename in it, and not the content of its files. Raises `OSError`."""
     _sync_one(path)
 
 

@@ -23,7 +23,8 @@ from engine.runs.writer import EventWriter
 
 
 class JobContext(msgspec.Struct, frozen=True):
-    """What a job gets: the run, its configuration, the writer of its events, and the control that people have over it.
+    """What a job gets: the run, its configuration at the start, the writer of its events, and the control that people have
+    over it.
 
     `done` is the last unit that is done and saved (`JobKind.resume_at`); the work continues after it.
     """
@@ -33,6 +34,11 @@ class JobContext(msgspec.Struct, frozen=True):
     writer: EventWriter
     control: Control
     done: int = 0
+
+    @property
+    def now(self) -> Config:
+        """The configuration with what people changed since the start: see `engine.runs.changing`."""
+        return self.control.config or self.config
 
 
 class Job(Protocol):

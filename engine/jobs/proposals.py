@@ -7,14 +7,20 @@ vetoes = vetoes_of(run, context)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import msgspec
 
-from engine.core.edit import Edit, Provenance
-from engine.core.events import Veto
+from engine.core.edit import Edit, OperationName, Provenance
+from engine.core.events import Notice, Veto
 from engine.core.text import counted
 from engine.models.base import Tokenizer
+from engine.review.decisions import approve
+from engine.review.errors import AlreadyDecided, ReviewError
 from engine.review.gates.base import Measure
 from engine.review.queue import ReviewQueue, vetoed
+from engine.review.words import POLICY
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.position import Position
 from engine.rollouts.rollout import Rollout
@@ -36,6 +42,7 @@ class Proposals:
     def __init__(
         self, run: Run, writer: EventWriter, *, max_pending: int | None = None, measure: Measure | None = None
     ) -> None:
+        self._run, self._writer = run, writer
         self._queue = ReviewQueue(run, writer, max_pending=max_pending, measure=measure)
 
     async def propose(self, position: Position, edit: Edit) -> Edit:
@@ -46,16 +53,40 @@ class Proposals:
         provenance = Provenance(position.at, trajectory.task.id, outcome, PROPOSER, reason)
         return await self._queue.propose(msgspec.structs.replace(edit, provenance=provenance))
 
+    def approve(self, edit: str) -> None:
+        """Approve by the policy, unless a person was faster. What cannot be written stays in the queue, with a notice."""
+        try:
+            approve(self._run, edit, POLICY)
+        except AlreadyDecided:
+            return
+        except ReviewError as error:
+            self._writer.emit(Notice("warning", f"{edit} stays in the review queue: {error}"))
 
-def net_edits(rollout: Rollout) -> list[tuple[Position, Edit]]:
-    """The skills that a rollout ends with: each once, in its final text, with the position that wrote it last."""
-    left: dict[str, tuple[Position, Edit]] = {}
+
+def net_edits(rollout: Rollout, start: Mapping[str, str] = MappingProxyType({})) -> list[tuple[Position, Edit]]:
+    """What a rollout changed in the repository `start`, as one edit for each skill, with the position that changed it last.
+
+    A skill that ends as it was is left out. Renaming a skill of `start` is a deletion and an insertion.
+    """
+    ends: dict[str, tuple[Position, str | None]] = {}
     for position in rollout.positions:
         for edit in position.edits:
-            left.pop(edit.skill, None)
+            if edit.name != edit.skill or edit.after is None:
+                ends.pop(edit.skill, None)
+                ends[edit.skill] = (position, None)
             if edit.after is not None:
-                left[edit.name] = (position, Edit("insert", edit.name, None, edit.after))
-    return list(left.values())
+                ends.pop(edit.name, None)
+                ends[edit.name] = (position, edit.after)
+    return [
+        (position, _net_edit(name, start.get(name), after))
+        for name, (position, after) in ends.items()
+        if after != start.get(name)
+    ]
+
+
+def _net_edit(name: str, before: str | None, after: str | None) -> Edit:
+    operation: OperationName = "delete" if after is None else "insert" if before is None else "update"
+    return Edit(operation, name, before, after)
 
 
 def vetoes_of(run: Run, context: RolloutContext) -> list[Veto]:

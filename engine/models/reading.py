@@ -45,6 +45,15 @@ def numbers_in(path: Path) -> int | None:
         return None
 
 
+def shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor in a file of safetensors, by its header. Raises `ValueError` and `OSError`."""
+    header, _ = _header(path)
+    try:
+        return {name: tuple(map(int, entry["shape"])) for name, entry in header.items()}
+    except (LookupError, TypeError) as error:
+        raise ValueError(f"{path.name} has a header without shapes") from error
+
+
 def _header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
     """The tensors of a safetensors file by name, and where their numbers begin. Raises `ValueError` and `OSError`."""
     size = path.stat().st_size

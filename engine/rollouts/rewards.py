@@ -1,10 +1,11 @@
 """The composite reward of a rollout, and its advantage (`method.md` §2).
 
-    r = r_task + λ_f·r_fc + λ_u·r_cnt + λ_c·r_comp
+    r = r_task + λ_f·r_fc + λ_u·r_cnt + λ_c·r_comp + λ_h·r_human
     A_n = r_n − mean(r)
 
-Pure functions of what was measured. A part that was not measured is None, and then so is r: never 0. Choices that the paper
-leaves open are described where they are made.
+Pure functions of what was measured. A part that was not measured is None, and then so is r: never 0. The exception is
+r_human, which most rollouts do not have: there its term is left out of r. Choices that the paper leaves open are described
+where they are made.
 """
 
 from __future__ import annotations
@@ -46,16 +47,20 @@ class PositionMetrics(msgspec.Struct, frozen=True):
 
 
 def score(
-    positions: Sequence[PositionMetrics], settings: RewardSettings, *, first_counts: bool = False
+    positions: Sequence[PositionMetrics],
+    settings: RewardSettings,
+    *,
+    first_counts: bool = False,
+    human: float | None = None,
 ) -> RewardBreakdown:
     """The reward of a rollout and its parts, over positions 1..|G| in order.
 
     r_task is the mean of 1 for success and 0 for failure, or by `settings.task` of the environment's scores; what is
     unmeasured, and an episode without a score, leaves its denominator |G| − 1. Position 1 plays on an empty repository and
-    does not count in it, but with `first_counts`: in a run over one lasting repository a task already plays on what earlier
-    tasks wrote. Positions without a decision leave the denominators of the other three parts, and so do decisions that
-    nothing was asked for; a decision that the judge could not score leaves that of r_cnt, and one after which the repository
-    was not counted that of r_comp.
+    does not count in it, but with `first_counts`: where the rollout starts from a repository that may have skills. `human`
+    is r_human (`engine.review.words`), None where nobody decided on any edit of the rollout. Positions without a decision
+    leave the denominators of the other three parts, and so do decisions that nothing was asked for; a decision that the
+    judge could not score leaves that of r_cnt, and one after which the repository was not counted that of r_comp.
     """
     played = [position for position in positions[0 if first_counts else 1 :] if position.outcome.measured]
     decided = [position for position in positions if position.decided]
@@ -68,9 +73,11 @@ def score(
         if position.prompt_tokens and position.repo_tokens is not None
     )
     if r_task is None or r_fc is None or r_cnt is None or r_comp is None:
-        return RewardBreakdown(None, r_task, r_fc, r_cnt, r_comp)
+        return RewardBreakdown(None, r_task, r_fc, r_cnt, r_comp, human)
     r = r_task + settings.lambda_f * r_fc + settings.lambda_u * r_cnt + settings.lambda_c * r_comp
-    return RewardBreakdown(r, r_task, r_fc, r_cnt, r_comp)
+    if human is not None:
+        r += settings.lambda_h * human
+    return RewardBreakdown(r, r_task, r_fc, r_cnt, r_comp, human)
 
 
 def _result(position: PositionMetrics, settings: RewardSettings) -> float | None:

@@ -23,5 +23,12 @@ class RewardSettings(Settings, frozen=True):
     lambda_c: NonNegative = 0.05
     """The weight of r_comp, the compression of the repository."""
 
+    lambda_h: NonNegative = 0.0
+    """The weight of r_human, what people decided before the step on the edits that a rollout leaves behind: the mean of 1
+    for an approved edit, 0.5 for one that a person amended, and -1 for a vetoed one, by the newest decision on equal
+    content, else on the same skill. Where nobody decided, the term is left out; the scale has its middle at 0 for that, so
+    that an edit without a decision is worth less than an approved and more than a vetoed one, and a group may have rollouts
+    with the term and without. 0.0: as published, which has no such term."""
+
     empty_call_validity: Share = 0.0
     """The validity of a decision without any call. 0.0: silence is never paid."""

@@ -7,8 +7,10 @@ emit(summary(step, rollouts, parts, …))
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean
+
+import msgspec
 
 from engine.core.events import RewardBreakdown, RolloutScored, Sink, StepEnded
 from engine.core.outcomes import SUCCEEDED
@@ -18,18 +20,31 @@ from engine.rollouts.rollout import Rollout
 from engine.rollouts.settings import RewardSettings
 
 
+class Scoring(msgspec.Struct, frozen=True):
+    """How the rollouts of a step are scored beside their positions. `first_counts` is as for `rewards.score`; `human` gives
+    r_human of a rollout, by the decisions up to the event `decided_until` (None: no decision counts)."""
+
+    first_counts: bool = False
+    human: Callable[[Rollout], float | None] = lambda rollout: None
+    decided_until: int | None = None
+
+
 def score_rollouts(
-    rollouts: Sequence[Sequence[Rollout]], settings: RewardSettings, emit: Sink
+    rollouts: Sequence[Sequence[Rollout]], settings: RewardSettings, emit: Sink, scoring: Scoring | None = None
 ) -> list[list[RewardBreakdown]]:
     """The parts of every rollout, `[group][rollout]`, each emitted."""
-    return [[_score(rollout, settings, emit) for rollout in row] for row in rollouts]
+    how = scoring or Scoring()
+    return [[_score(rollout, settings, emit, how) for rollout in row] for row in rollouts]
 
 
-def _score(rollout: Rollout, settings: RewardSettings, emit: Sink) -> RewardBreakdown:
-    parts = rewards.score([position.metrics for position in rollout.positions], settings)
+def _score(rollout: Rollout, settings: RewardSettings, emit: Sink, scoring: Scoring) -> RewardBreakdown:
+    metrics = [position.metrics for position in rollout.positions]
+    parts = rewards.score(metrics, settings, first_counts=scoring.first_counts, human=scoring.human(rollout))
     measured = sum(position.measured for position in rollout.positions)
     step = rollout.positions[0].at.step
-    emit(RolloutScored(step, rollout.group.number, rollout.index, parts, measured, len(rollout.positions) - measured))
+    unmeasured = len(rollout.positions) - measured
+    number, index, until = rollout.group.number, rollout.index, scoring.decided_until
+    emit(RolloutScored(step, number, index, parts, measured, unmeasured, until))
     return parts
 
 

@@ -14,7 +14,7 @@ class Pause(Command, frozen=True):
 
 
 class Resume(Command, frozen=True):
-    """Continue after `Pause`."""
+    """Continue after `Pause`, and take `StopAfter` back."""
 
 
 class Stop(Command, frozen=True):
@@ -22,7 +22,18 @@ class Stop(Command, frozen=True):
     the step or task that was given up again."""
 
 
-AnyCommand = Pause | Resume | Stop
+class StopAfter(Command, frozen=True):
+    """End when the present step or task has ended and is saved; `Resume` takes it back."""
+
+
+class Change(Command, frozen=True):
+    """Change the setting `key` to `value`, which is JSON (`engine.runs.changing`)."""
+
+    key: str
+    value: str
+
+
+AnyCommand = Pause | Resume | Stop | StopAfter | Change
 
 
 class Sent(msgspec.Struct, frozen=True):

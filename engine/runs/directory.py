@@ -282,11 +282,21 @@ class Run:
 
     # Commands to the engine
 
-    def send(self, command: AnyCommand, by: str) -> None:
-        """Leave a command for the engine; `by` says who."""
+    def send(self, command: AnyCommand, by: str) -> int:
+        """Leave a command for the engine; `by` says who. Returns its id."""
         with self.db.transaction() as connection:
             values = (time.time(), by, encode_command(command))
-            connection.execute("INSERT INTO commands (at, by, data) VALUES (?, ?, ?)", values)
+            sent = connection.execute("INSERT INTO commands (at, by, data) VALUES (?, ?, ?)", values).lastrowid
+        return int(sent or 0)
+
+    def waits(self, command: int) -> bool:
+        """Whether no engine has taken the command of this id yet."""
+        return self.db.one("SELECT 1 FROM commands WHERE id = ?", [command]) is not None
+
+    def withdraw(self, command: int) -> bool:
+        """Take a command back. False where an engine has taken it."""
+        with self.db.transaction() as connection:
+            return connection.execute("DELETE FROM commands WHERE id = ?", [command]).rowcount > 0
 
     def take_commands(self) -> list[Sent]:
         """The commands left since the last call, oldest first. Each is given out once.

@@ -23,6 +23,7 @@ from engine.core.events import (
     EditProposed,
     Event,
     RunStarted,
+    SettingChanged,
     StateChanged,
     StepEnded,
     StepStarted,
@@ -116,6 +117,11 @@ def _state_changed(connection: sqlite3.Connection, event_id: int, at: float, eve
     connection.execute("UPDATE state SET state = ?, reason = ?, since = ?", (event.state, event.reason, at))
 
 
+def _setting_changed(connection: sqlite3.Connection, event_id: int, at: float, event: SettingChanged) -> None:
+    if event.total is not None:
+        connection.execute("UPDATE state SET steps = ?", (event.total,))
+
+
 def _step_started(connection: sqlite3.Connection, event_id: int, at: float, event: StepStarted) -> None:
     connection.execute("UPDATE state SET step = ?", (event.step,))
 
@@ -153,6 +159,7 @@ _decode_edit = msgspec.json.Decoder(Edit).decode
 _RULES: dict[type[Event], Callable[[sqlite3.Connection, int, float, Any], None]] = {
     RunStarted: _run_started,
     StateChanged: _state_changed,
+    SettingChanged: _setting_changed,
     StepStarted: _step_started,
     StepEnded: _step_ended,
     UnitEnded: _step_ended,

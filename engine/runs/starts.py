@@ -12,9 +12,9 @@ import os
 import tomllib
 
 from engine.config import Config, load_logged, to_toml
-from engine.config.changes import Change, changes
+from engine.config.changes import Change, changes, with_setting
 from engine.core.errors import ConfigError
-from engine.core.events import AnyEvent, Notice, RunStarted
+from engine.core.events import AnyEvent, Notice, RunStarted, SettingChanged
 from engine.runs.directory import Run
 
 
@@ -47,8 +47,21 @@ def _with_defaults(settings: str) -> str:
 
 
 def last_settings(run: Run) -> str | None:
-    """The settings that the last start logged; None before a start, and where it was of an older version."""
-    for stored in run.tail(1, ["run_started"]):
-        if isinstance(stored.event, RunStarted):
-            return stored.event.settings
-    return None
+    """The settings that the last start logged, with what people changed since; None before a start, and where it was of an
+    older version."""
+    settings = None
+    for started in run.tail(1, ["run_started"]):
+        if isinstance(started.event, RunStarted):
+            settings = started.event.settings
+        for stored in run.stream(after=started.id, kinds=["setting_changed"]) if settings is not None else ():
+            if isinstance(stored.event, SettingChanged) and settings is not None:
+                settings = _changed(settings, stored.event)
+    return settings
+
+
+def _changed(settings: str, changed: SettingChanged) -> str:
+    """The settings after a change; as they are where they are damaged, which whoever reads them finds."""
+    try:
+        return with_setting(settings, changed.key, changed.after)
+    except ConfigError:
+        return settings

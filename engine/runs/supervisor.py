@@ -41,6 +41,8 @@ WORKER: Sequence[str] = (sys.executable, "-P", "-u", "-m", "engine.worker")
 TAIL_LINES = 20
 POLL_SECONDS = 0.02
 END_SECONDS = 10.0
+TAKEN_SECONDS = 2.0
+"""How long a person waits until an engine, which looks for commands five times a second, has taken one."""
 SILENT_SECONDS = 30.0
 MIN_FREE_BYTES = 64 * 1024
 """With less than this free, an engine could not write its first events."""
@@ -198,9 +200,31 @@ def resume(
     return start(run.path, worker=worker, patience=patience)
 
 
-def pause(run: Run, by: str) -> None:
-    """Ask the engine of a run to pause. Raises `RunError` when no engine works on the run."""
-    _send(run, Pause(), by)
+def pause(run: Run, by: str) -> int:
+    """Ask the engine of a run to pause; the command's id. Raises `RunError` when no engine works on the run."""
+    return ask(run, Pause(), by)
+
+
+def ask(run: Run, command: AnyCommand, by: str) -> int:
+    """Leave a command for the engine at work; the command's id. Raises `RunError` when no engine works on the run."""
+    _engine_at_work(run)
+    return run.send(command, by)
+
+
+def taken(run: Run, command: int, seconds: float = TAKEN_SECONDS) -> str:
+    """Wait until the engine has taken a command; "" then, else a sentence about why it does it later.
+
+    Raises `RunError` where the engine ended without it, which the command is taken back for.
+    """
+    deadline = time.monotonic() + seconds
+    while run.waits(command):
+        works = engine_of(run.path)
+        if not works.works and run.withdraw(command):
+            raise RunError(f"the run ended before its engine could do that; it is {shown_state(run)}")
+        if works.suspended or time.monotonic() > deadline:
+            return silence(run) or "the engine has not taken the command yet; it does as soon as it can"
+        time.sleep(POLL_SECONDS)
+    return ""
 
 
 def stop(run: Run, by: str) -> bool:

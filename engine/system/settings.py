@@ -23,9 +23,9 @@ class LimitsSettings(Settings, frozen=True):
     a machine whose GPU shares the host's memory, such as a DGX Spark. 0: never."""
 
     rollout_deadline_seconds: NonNegative = 86_400.0
-    """How long the rollouts of a step may take, judging included. What is not finished then is unmeasured, what was not begun
-    is not played, and the step goes on with the rest. The default, a day, is far above every step that is planned, so that
-    only what is stuck reaches it: a step that a clock cuts is not repeated bit for bit. 0: no deadline."""
+    """How long the rollouts of a step may take, judging included. What is not finished then is unmeasured, what was not
+    begun is not played, and the step goes on with the rest. The default, a day, is far above every step that is planned, so
+    that only what is stuck reaches it: a step that a clock cuts is not repeated bit for bit. 0: no deadline."""
 
     measure_deadline_seconds: NonNegative = 86_400.0
     """How long one measurement of held-out groups may take, or of a repository for a gate. What is not finished then is

@@ -4,6 +4,7 @@
 
     step, path = checkpoints.latest(run.checkpoints)         # the newest that can be trained from
     checkpoints.damaged(run.checkpoints)                     # why newer ones are skipped
+    checkpoints.sweep(run.checkpoints)                       # what a killed engine left half written
 
 A checkpoint is written under a temporary name. It gets its final name when it is complete and all its numbers are finite
 (`method.md`, lesson 13). Later damage is found by reading its files.
@@ -27,9 +28,12 @@ from safetensors import SafetensorError
 from engine.core.files import publish, sync
 from engine.models.adapters import WEIGHTS
 from engine.runs.errors import RunError, WriteFailed
+from engine.runs.kept import newest_first as newest_first
+from engine.training import origin
 
 PARTIAL = ".partial"
-NEEDED = (WEIGHTS, "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
+REPLACED = ".replaced-"
+NEEDED = (WEIGHTS, "optimizer.pt", "rng_state.pth", "trainer_state.json")
 TORCH_FILES = (".pt", ".pth")
 UNREADABLE = (
     OSError,
@@ -49,28 +53,43 @@ class UnfitCheckpoint(RunError):
     """A checkpoint that holds NaN or infinite numbers, or that cannot be read back: it is not kept."""
 
 
-def keep(written: Path, checkpoints: Path, step: int) -> Path:
+def keep(written: Path, checkpoints: Path, step: int, made_from: origin.Origin | None = None) -> Path:
     """Move the finished folder `written` to its name under `checkpoints`, and flush it to the disk; its path there.
 
-    An older checkpoint of the same step is removed after the new one is in place. Raises `WriteFailed`, and
+    `made_from` is written into it first. An older checkpoint of the same step is removed after the new one is in place. Raises `WriteFailed`, and
     `UnfitCheckpoint` for one that training cannot continue from.
     """
     if fault := fault_of(written):
         raise UnfitCheckpoint(f"the checkpoint of step {step} is not kept: {fault}. The checkpoints before it are safe")
     final = checkpoints / f"step-{step:04d}"
     try:
+        if made_from is not None:
+            origin.write(written, made_from, step)
         sync(written)
         if final.exists():
-            final.rename(checkpoints / f".replaced-{step:04d}-{os.getpid()}")
+            final.rename(checkpoints / f"{REPLACED}{step:04d}-{os.getpid()}")
         publish(written, final)
     except OSError as error:
         raise WriteFailed(
             f"the checkpoint of step {step} cannot be kept in {checkpoints}: {error.strerror}; free some space and resume. "
             "The checkpoints before it are safe"
         ) from error
-    for replaced in checkpoints.glob(f".replaced-{step:04d}-*"):
+    for replaced in checkpoints.glob(f"{REPLACED}{step:04d}-*"):
         shutil.rmtree(replaced, ignore_errors=True)  # a rest costs space only
     return final
+
+
+def sweep(checkpoints: Path) -> None:
+    """Remove what an engine that was killed left unfinished, before the next one writes. What cannot be removed stays, and
+    is never taken for a checkpoint."""
+    for rest in (*checkpoints.glob(f"{REPLACED}*"), *(checkpoints / PARTIAL).glob("*")):
+        if rest.is_dir():
+            shutil.rmtree(rest, ignore_errors=True)
+
+
+def fit(checkpoint: Path) -> bool:
+    """Whether training can continue from it: it has every file, and none is damaged. Reads whole files."""
+    return not lacking(checkpoint) and not fault_of(checkpoint)
 
 
 def latest(checkpoints: Path) -> tuple[int, Path] | None:
@@ -86,12 +105,6 @@ def damaged(checkpoints: Path) -> list[str]:
             break
         sentences.append(f"the checkpoint of step {step} is skipped: {fault}")
     return sentences
-
-
-def newest_first(checkpoints: Path) -> list[tuple[int, Path]]:
-    """Every checkpoint with its step, the newest first. Their files are not read."""
-    numbered = [(path.name.removeprefix("step-"), path) for path in checkpoints.glob("step-*") if path.is_dir()]
-    return sorted(((int(number), path) for number, path in numbered if number.isdecimal()), reverse=True)
 
 
 def fault_of(checkpoint: Path) -> str:

@@ -1,10 +1,10 @@
 """Training samples: one completion of the strategy is one sequence, and all those of a rollout share its advantage.
 
-    columns = as_columns(step_samples(rollouts, parts, padding))       # what TRL's `rollout_func` returns
+    samples = step_samples(rollouts, parts, padding)
 
-A step always has groups × N × |G| × samples per position rows, as TRL wants. A completion that is missing becomes a row of
-two padding tokens with mask 0, which trains nothing. An unmeasured rollout has reward None, which TRL leaves out of the
-mean, and mask 0 in all its rows: they add nothing to the loss's count of tokens and have no KL term.
+A step always has groups × N × |G| × samples per position rows. A completion that is missing becomes a row of two padding
+tokens with mask 0, which trains nothing. An unmeasured rollout has reward None, which is left out of the mean, and mask 0 in
+all its rows: they add nothing to the loss's count of tokens and have no KL term.
 
 A step whose samples have no gradient must not change the adapter: `why_skipped` finds it before the update.
 """
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -160,14 +159,3 @@ def wrong_ids(samples: Sequence[TrainingSample], vocabulary: int) -> str:
 def all_finite(samples: Sequence[TrainingSample]) -> bool:
     """Whether every reward that was measured, and every log-probability, is a finite number."""
     return all(math.isfinite(value) for sample in samples for value in (sample.reward or 0.0, *sample.logprobs))
-
-
-def as_columns(samples: Sequence[TrainingSample]) -> dict[str, Any]:
-    """The samples in the columns that TRL's `rollout_func` returns; `reward` reaches the reward function."""
-    return {
-        "prompt_ids": [sample.prompt_ids for sample in samples],
-        "completion_ids": [sample.completion_ids for sample in samples],
-        "logprobs": [sample.logprobs for sample in samples],
-        "env_mask": [sample.mask for sample in samples],
-        "reward": [sample.reward for sample in samples],
-    }

@@ -55,6 +55,18 @@ def prompt_folder(reference: str) -> Traversable:
     return folder
 
 
+def prompt_texts(reference: str) -> dict[str, str]:
+    """The text of each Markdown file in the folder of this name. Raises `ConfigError` where there is none."""
+    try:
+        return {
+            item.name: item.read_text("utf-8")
+            for item in prompt_folder(reference).iterdir()
+            if item.name.endswith(".md")
+        }
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the prompts {reference!r} cannot be read: {error}") from error
+
+
 def check_prompts(what: str, reference: str, files: Sequence[str]) -> None:
     """Raises `ConfigError` where there is no such folder, or where it lacks one of `files`.
 

@@ -11,11 +11,19 @@ from engine.core.records import Call, GroupDrawn, RewardBreakdown, SkillFound, V
 
 
 class StepStarted(Event, frozen=True):
-    """A step begins. `vetoes` are quoted to the curator in all of it, as many as its prompt holds; None in older logs."""
+    """A step begins. `vetoes` are quoted to the curator in all of it, as many as its prompt holds; None in older logs.
+
+    `start` names the repository from which each rollout starts, by the SHA-256 of its texts; "" where that is empty, and in
+    older logs. The first step of an engine that starts from it has `start_texts`, each skill's file text by name, and later
+    ones None. `start_commit` is the commit of the run's repository then.
+    """
 
     step: int
     groups: list[GroupDrawn]
     vetoes: list[Veto] | None = None
+    start: str = ""
+    start_texts: dict[str, str] | None = None
+    start_commit: str = ""
 
 
 class MeasurementStarted(Event, frozen=True):
@@ -137,7 +145,10 @@ class CurationSkipped(Event, frozen=True):
 
 
 class RolloutScored(Event, frozen=True):
-    """A rollout's rewards. `measured` counts its positions with an outcome and a decision, `unmeasured` the others."""
+    """A rollout's rewards. `measured` counts its positions with an outcome and a decision, `unmeasured` the others.
+
+    Decisions of people up to the event `decided_until` count in r_human; None: none do, or in older logs.
+    """
 
     step: int
     group: int
@@ -145,3 +156,4 @@ class RolloutScored(Event, frozen=True):
     rewards: RewardBreakdown
     measured: int
     unmeasured: int
+    decided_until: int | None = None

@@ -69,12 +69,16 @@ class Notice(Event, frozen=True):
 
 
 class SettingChanged(Event, frozen=True):
-    """The person `by` changed a setting of the running run; it is in force from now on. Values are as in TOML."""
+    """The person `by` changed a setting of the running run; it is in force from now on. Values are as in TOML.
+
+    `total` is how many units the run has from now on; None where that did not change.
+    """
 
     key: str
     before: str
     after: str
     by: str
+    total: int | None = None
 
 
 class PromptsUsed(Event, frozen=True):

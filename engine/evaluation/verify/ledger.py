@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable
 import msgspec
 from msgspec.structs import replace
 
-from engine.config import Config, ConfigError, load_logged
+from engine.config import Config, ConfigError, load_logged, to_toml
+from engine.config.changes import with_setting
 from engine.core.errors import SkillosError
 from engine.core.events import (
     AnyEvent,
@@ -28,6 +29,7 @@ from engine.core.events import (
     MeasurementStarted,
     RolloutScored,
     RunStarted,
+    SettingChanged,
     StateChanged,
     StepEnded,
     StepStarted,
@@ -37,12 +39,14 @@ from engine.core.events import (
 )
 from engine.evaluation.verify import scores
 from engine.evaluation.verify.decisions import Decisions
+from engine.evaluation.verify.heard import Heard
 from engine.evaluation.verify.means import Means
 from engine.evaluation.verify.plays import Plays
 from engine.evaluation.verify.report import Report, Totals, Values
 from engine.evaluation.verify.scope import Scope
 from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
+from engine.rollouts.start import digest
 from engine.runs.log import Stored
 from engine.runs.text import place
 
@@ -98,6 +102,8 @@ class _Ledger:
         self._scopes: dict[tuple[int, bool], Scope] = {}
         self._totals = Totals()
         self._open: tuple[int, bool] | None = None
+        self._words = Heard()
+        self._starts: dict[str, dict[str, str]] = {"": {}}
 
     def _rules_of(self, config: Config) -> _Rules | str:
         """The rules by a configuration, or why there are none here."""
@@ -121,14 +127,25 @@ class _Ledger:
     def take(self, stored: Stored) -> None:
         """Check one event by those before it."""
         event = stored.event
+        self._words.take(stored)
         if isinstance(event, RunStarted):
             self._resumed(event.resumed_from)
             if event.settings is not None:
                 self._started(stored.id, event.settings)
-        elif not isinstance(self._rules, str):
+        elif isinstance(self._rules, str):
+            self._without[self._rules] += isinstance(event, CHECKED)
+        elif isinstance(event, SettingChanged):
+            self._changed(stored.id, event, self._rules)
+        else:
             self._check(stored.id, event, self._rules)
-        elif isinstance(event, CHECKED):
-            self._without[self._rules] += 1
+
+    def _changed(self, event_id: int, changed: SettingChanged, rules: _Rules) -> None:
+        """A setting that a person changed while the run worked."""
+        try:
+            settings = with_setting(to_toml(rules.config), changed.key, changed.after)
+            self._rules = replace(rules, config=load_logged(settings, f"the setting that event {event_id} changes"))
+        except ConfigError as error:
+            self._rules = str(error)
 
     def _check(self, event_id: int, event: AnyEvent | Unreadable, rules: _Rules) -> None:
         match event:
@@ -141,7 +158,10 @@ class _Ledger:
             ):
                 self._played(event_id, event, self._scope(event.at.step, held_out=event.at.held_out), rules)
             case RolloutScored(step=step):
-                scores.check_rollout(event_id, event, self._scope(step), rules.config.rewards, rules.job)
+                said = self._words.until(event.decided_until)
+                starts = not rules.job.forks or rules.config.training.start_from == "approved"
+                settings = rules.config.rewards
+                scores.check_rollout(event_id, event, self._scope(step), settings, said, first_counts=starts)
             case UpdateMade(step=step):
                 scores.check_update(event_id, event, self._scope(step), rules.config.training.kl)
             case StepEnded(step=step):
@@ -210,8 +230,20 @@ class _Ledger:
         self._open = began.step, held_out
         vetoes = [] if isinstance(began, MeasurementStarted) else began.vetoes
         self._drop(self._open)
-        scope = self._scopes[self._open] = Scope(began.groups, vetoes)
+        scope = self._scopes[self._open] = Scope(began.groups, vetoes, last=event_id)
+        if isinstance(began, StepStarted):
+            scope.start = self._start(event_id, began, scope)
         rules.plays.began(event_id, began, scope)
+
+    def _start(self, event_id: int, began: StepStarted, scope: Scope) -> dict[str, str]:
+        """The texts that the rollouts of a step start from; none where the log does not have them, which is a difference."""
+        where, name = f"step {began.step}", began.start
+        if began.start_texts is not None:
+            name = digest(began.start_texts)
+            self._starts[name] = began.start_texts
+        known: Values = {"start": name if name in self._starts else "its texts are not in the log"}
+        scope.checks.compare(event_id, where, "starts", {"start": began.start}, known, counts=int(bool(began.start)))
+        return self._starts.get(name, {})
 
     def _played(
         self,
@@ -221,6 +253,7 @@ class _Ledger:
         rules: _Rules,
     ) -> None:
         played = scope.at(event.at)
+        scope.last = event_id
         match event:
             case EpisodeStarted():
                 played.started = event

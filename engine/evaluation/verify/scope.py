@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -169,13 +170,16 @@ class Fork:
 
 @dataclass
 class Scope:
-    """A step or a held-out measurement since its last beginning. `vetoes` is None where the log does not name them.
+    """A step or a held-out measurement since its last beginning. `vetoes` is None where the log does not name them. `start`
+    has the texts of the repository that each rollout starts from, and `last` is the id of the last event of its play.
 
     `tasks` are those of `groups`, drawn again, `[group][position]`; empty where they could not be.
     """
 
     groups: list[GroupDrawn] = field(default_factory=list)
     vetoes: list[Veto] | None = None
+    start: Mapping[str, str] = field(default_factory=dict)
+    last: int = 0
     tasks: list[list[Task]] = field(default_factory=list)
     forks: dict[tuple[int, int], Fork] = field(default_factory=dict)
     episodes: dict[PositionId, Episode] = field(default_factory=dict)
@@ -190,7 +194,18 @@ class Scope:
 
     def fork(self, at: PositionId) -> Fork:
         """The repository of a position's rollout."""
-        return self.forks.setdefault((at.group, at.rollout), Fork())
+        key = at.group, at.rollout
+        if key not in self.forks:
+            repo = SkillRepo.of(self.start)
+            self.forks[key] = Fork(repo, SkillIndex.of(repo) if self.start else SkillIndex())
+        return self.forks[key]
+
+    def changes(self, group: int, rollout: int) -> list[tuple[str, str | None]]:
+        """The skills that a rollout left other than they were in `start`, each with its text; None: it was deleted."""
+        fork = self.forks.get((group, rollout))
+        end = fork.repo.texts() if fork is not None else self.start
+        names = sorted({*self.start, *end})
+        return [(name, end.get(name)) for name in names if end.get(name) != self.start.get(name)]
 
     def rollout(self, group: int, rollout: int) -> list[Played]:
         """The positions of a rollout, in order."""

@@ -21,6 +21,7 @@ from engine.evaluation.held_out import standard_error
 from engine.evaluation.verify.report import Value, Values
 from engine.evaluation.verify.scope import Played, Scope
 from engine.jobs.base import JobKind
+from engine.review.words import Said
 from engine.rollouts import rewards
 from engine.rollouts.settings import RewardSettings
 from engine.runs.text import place
@@ -30,21 +31,41 @@ PAIRS = "scores of the judge and the rubric"
 NO_EPISODES = "its episodes are not in the log, as in older ones"
 
 
-def check_rollout(event_id: int, scored: RolloutScored, scope: Scope, settings: RewardSettings, job: JobKind) -> None:
-    """A rollout's parts, and how many of its positions were measured."""
+def check_rollout(
+    event_id: int, scored: RolloutScored, scope: Scope, settings: RewardSettings, said: Said, *, first_counts: bool
+) -> None:
+    """A rollout's parts, and how many of its positions were measured. `said` are the decisions of people up to the event
+    that the rollout names."""
     key = (scored.group, scored.rollout)
     positions = scope.rollout(*key)
-    parts = rewards.score([played.metrics for played in positions], settings, first_counts=not job.forks)
+    metrics, human = [played.metrics for played in positions], said.mean(scope.changes(*key))
+    parts = rewards.score(metrics, settings, first_counts=first_counts, human=human)
     scope.parts[key] = parts
     measured = sum(played.measured for played in positions)
     scope.checks.compare(
         event_id,
         f"step {scored.step} group {scored.group} rollout {scored.rollout}",
         "rewards",
-        {**_named(scored.rewards), "measured": scored.measured, "unmeasured": scored.unmeasured},
-        {**_named(parts), "measured": measured, "unmeasured": len(positions) - measured},
+        {
+            **_named(scored.rewards),
+            "measured": scored.measured,
+            "unmeasured": scored.unmeasured,
+            "decided until": scored.decided_until,
+        },
+        {
+            **_named(parts),
+            "measured": measured,
+            "unmeasured": len(positions) - measured,
+            "decided until": _decided_until(event_id, scored, scope),
+        },
     )
     _check_decisions(event_id, f"step {scored.step} group {scored.group} rollout {scored.rollout}", positions, scope)
+
+
+def _decided_until(event_id: int, scored: RolloutScored, scope: Scope) -> int | None:
+    """The event that the rollout names where it is between the step's play and its scores; else the nearest that is."""
+    until = scored.decided_until
+    return None if until is None else max(scope.last, min(until, event_id - 1))
 
 
 def _check_decisions(event_id: int, where: str, positions: Sequence[Played], scope: Scope) -> None:

@@ -2,7 +2,7 @@
 
 With the policy `ask` the next task waits for a person's decision, as long as `review.wait_seconds`; an edit that is not
 decided by then stays in the queue, and no later task waits for it. With `auto` an edit that passes the gates is approved by
-the policy, under its own name.
+the policy, under its own name. A person may change the policy while the run works (`engine.runs.changing`).
 """
 
 from __future__ import annotations
@@ -13,14 +13,11 @@ from engine.core.events import Notice
 from engine.core.text import counted
 from engine.jobs.job import JobContext
 from engine.jobs.proposals import STOP_SECONDS, Proposals
-from engine.review.decisions import approve
-from engine.review.errors import AlreadyDecided, ReviewError
 from engine.review.gates.base import Measure
 from engine.review.queue import pending
 from engine.rollouts.position import Position
 
 POLL_SECONDS = 0.2
-POLICY = "policy auto"
 
 
 class Reviewing:
@@ -30,7 +27,7 @@ class Reviewing:
         self._run = job.run
         self._writer = job.writer
         self._control = job.control
-        self._settings = job.config.review
+        self._job = job
         self._proposals = Proposals(job.run, job.writer, measure=measure)
         self._given_up: set[str] = set()
 
@@ -39,31 +36,22 @@ class Reviewing:
         for edit in position.edits:
             proposing = self._proposals.propose(position, edit)
             proposed = await self._control.interruptible(proposing, grace=STOP_SECONDS)
-            if proposed.state == "pending" and self._settings.policy == "auto":
-                await asyncio.to_thread(self._approve, proposed.id)
+            if proposed.state == "pending" and self._auto:
+                await asyncio.to_thread(self._proposals.approve, proposed.id)
 
     async def approve_left(self, step: int) -> None:
         """Approve, where the policy does, what the task of `step` proposed before the engine died in it."""
-        if self._settings.policy == "auto":
+        if self._auto:
             for edit in pending(self._run):
                 if edit.provenance.position is not None and edit.provenance.position.step == step:
-                    await asyncio.to_thread(self._approve, edit.id)
-
-    def _approve(self, edit: str) -> None:
-        """Approve by the policy, unless a person was faster. What cannot be written stays in the queue, with a notice."""
-        try:
-            approve(self._run, edit, POLICY)
-        except AlreadyDecided:
-            return
-        except ReviewError as error:
-            self._writer.emit(Notice("warning", f"{edit} stays in the review queue: {error}"))
+                    await asyncio.to_thread(self._proposals.approve, edit.id)
 
     async def wait(self) -> None:
         """Wait until nothing new is pending, for at most the policy's time."""
         waiting = self._undecided()
-        if self._settings.policy == "auto" or not waiting:
+        if self._auto or not waiting:
             return
-        limit = self._settings.wait_seconds
+        limit = self._job.now.review.wait_seconds
         self._control.running(f"waiting for a decision on {counted(len(waiting), 'edit')}")
         try:
             await self._control.interruptible(asyncio.wait_for(self._nothing_pending(), limit))
@@ -76,8 +64,19 @@ class Reviewing:
             self._control.running()
 
     async def _nothing_pending(self) -> None:
-        while self._undecided():
+        """Wait for the decisions; where the policy becomes `auto` meanwhile, it approves what is waited for."""
+        while waiting := self._undecided():
+            if self._auto:
+                for edit in sorted(waiting):
+                    await asyncio.to_thread(self._proposals.approve, edit)
+                self._given_up |= self._undecided()
+                return
             await asyncio.sleep(POLL_SECONDS)
+
+    @property
+    def _auto(self) -> bool:
+        """Whether the policy approves, as a person may change it while the run works."""
+        return self._job.now.review.policy == "auto"
 
     def _undecided(self) -> set[str]:
         return {edit.id for edit in pending(self._run)} - self._given_up

@@ -33,6 +33,7 @@ from engine.jobs import loading
 from engine.jobs.curate import no_adapter
 from engine.jobs.curate.reviewing import Reviewing
 from engine.jobs.job import JobContext
+from engine.jobs.prompts import noted
 from engine.jobs.proposals import vetoes_of
 from engine.models.adapters import is_adapter
 from engine.rollouts.context import RolloutContext
@@ -82,6 +83,8 @@ class CurateRun:
         adapter = await asyncio.to_thread(_adapter, self._config.curate.adapter)
         async with loading.open_models(self._config, loading.opening_of(self._job, adapter, self._report)) as opened:
             self._context = RolloutContext.open(self._config, source, opened.models, self._control.holds)
+            for event in await asyncio.to_thread(noted, self._run, self._config):
+                self._writer.emit(event)
             self._report_use = opened.report_use
             self._reviewing = await asyncio.to_thread(Reviewing, self._job, measure=RepositoryScore(self._context))
             await self._play()

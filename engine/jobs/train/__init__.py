@@ -20,35 +20,26 @@ MAX_SAMPLES = 1_000_000
 
 
 def check(config: Config) -> None:
-    """Raises `ConfigError` for a strategy without anything to train, a step that cannot be divided into micro batches, and
-    held-out groups that are trained on."""
+    """Raises `ConfigError` for a strategy without anything to train, a step of too many samples, and held-out groups that
+    are trained on."""
     samples = strategy_kind(config.strategy).samples_per_position
     if not samples:
         raise ConfigError(
             f"strategy.kind={kind_of(config.strategy)} makes no completions that can be trained: a train run needs another "
             "strategy, such as strategy.kind=skillos"
         )
-    _check_micro_batch(config.training, samples)
+    _check_size(config.training, samples)
     if config.training.evaluate_every:
         environment_kind(config.environment).check_held_out(config.environment)
 
 
-def _check_micro_batch(training: TrainingSettings, samples: int) -> None:
+def _check_size(training: TrainingSettings, samples: int) -> None:
     rows = rows_of_step(training, samples)
-    factors = f"{training.groups} groups × {training.rollouts} rollouts × {training.tasks} tasks"
-    if samples > 1:
-        factors += f" × {samples} samples of the strategy at each"
     if rows > MAX_SAMPLES:
+        factors = f"{training.groups} groups × {training.rollouts} rollouts × {training.tasks} tasks"
+        if samples > 1:
+            factors += f" × {samples} samples of the strategy at each"
         raise ConfigError(f"a step would have {rows} samples ({factors}); {MAX_SAMPLES} is the most")
-    if rows % training.micro_batch:
-        divisors = [size for size in range(1, rows + 1) if not rows % size]
-        below = max(size for size in divisors if size < training.micro_batch)
-        above = min((size for size in divisors if size > training.micro_batch), default=below)
-        near = f"{below} and {above} do" if above > below else f"{below} does"
-        raise ConfigError(
-            f"training.micro_batch is {training.micro_batch}; it must divide the {rows} samples of a step ({factors}), "
-            f"as {near}"
-        )
 
 
 def resume_at(run: StartedRun) -> int:

@@ -33,6 +33,7 @@ class Measuring:
     def __init__(self, job: JobContext, emit: Sink, measure: Evaluate, report: Callable[[str], None]) -> None:
         self._run = job.run
         self._config = job.config
+        self._job = job
         self._writer = job.writer
         self._control = job.control
         self._emit = emit
@@ -41,7 +42,7 @@ class Measuring:
 
     async def where_due(self, step: int, context: RolloutContext) -> None:
         """Measure the context's curator after `step`, where a measurement is due and not in the log yet."""
-        if due(self._config.training, step) and step not in measurements(self._run):
+        if due(self._job.now.training, step) and step not in measurements(self._run):
             await self._evaluate(step, context)
 
     async def saved(self, step: int, context: RolloutContext, sink: AdapterSink, published: Published) -> None:

@@ -2,9 +2,9 @@
 
     await TrainJob().run(JobContext(run, config, writer, control))
 
-Each rollout edits its own fork; no rollout waits for a decision. After each step the edits of each group's best rollout that
-still apply to the run's repository are put to review. In a full queue they supersede the oldest undecided edits. What a
-person vetoed is quoted to the curator in the steps that follow.
+Each rollout edits its own fork, of an empty repository or of what was approved; no rollout waits for a decision. After each
+step the edits of each group's best rollout that still apply to the run's repository are put to review. In a full queue they
+supersede the oldest undecided edits. What a person vetoed is quoted to the curator in the steps that follow.
 
 A run that is resumed first makes the measurements that are missing in its log (`engine.jobs.train.measuring`). The
 measurement before the first step needs the base model alone, so the trainer, whose libraries take seconds to import, is
@@ -25,11 +25,9 @@ from engine.config import Config
 from engine.core.events import (
     AdapterPublished,
     CheckpointSaved,
-    GroupDrawn,
     Notice,
     Progress,
     RewardBreakdown,
-    StepStarted,
     UpdateMade,
 )
 from engine.environments.base import TaskSource
@@ -37,20 +35,24 @@ from engine.evaluation.held_out import RepositoryScore, measure
 from engine.jobs import loading
 from engine.jobs.control import Control
 from engine.jobs.job import JobContext
-from engine.jobs.proposals import STOP_SECONDS, Proposals, net_edits, vetoes_of
+from engine.jobs.prompts import noted
+from engine.jobs.proposals import STOP_SECONDS, Proposals, net_edits
 from engine.jobs.train.measuring import Evaluate, Measuring
+from engine.jobs.train.playing import Playing
 from engine.models.base import AdapterSink, Opened, Proof, SharedBase
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import Group, open_grouping
-from engine.rollouts.reporting import LossWarnings, Pace, nothing_trained
-from engine.rollouts.rollout import Rollout, collect
-from engine.rollouts.summary import advantages, score_rollouts, summary
+from engine.rollouts.reporting import LossWarnings, nothing_trained
+from engine.rollouts.rollout import Rollout
+from engine.rollouts.summary import advantages, summary
 from engine.runs.errors import RunError
 from engine.runs.measurements import missing
 from engine.skills import SkillRepo
 from engine.system.published import departures, sentence
 from engine.training import checkpoints
-from engine.training.samples import TrainingSample, step_samples, without_stale
+from engine.training.origin import refusal
+from engine.training.retention import Retention
+from engine.training.samples import TrainingSample
 
 if TYPE_CHECKING:
     from engine.training.trainer import GrpoSession, Update
@@ -97,24 +99,27 @@ class TrainRun:
         self._control = job.control
         self._emit = LossWarnings(job.writer.emit)
         self._measuring = Measuring(job, self._emit, measure, self._report)
+        self._retention = Retention(job.run, job.config.training, job.writer.emit, job.writer.flush)
         self._context: RolloutContext  # from `_take` on
         self._held_out: RolloutContext  # the same over the held-out source
-        self._groups: Callable[[int], list[Group]]  # of a step
+        self._playing: Playing
         self._proposals: Proposals  # from `work` on
-        self._rollouts: list[list[Rollout]] = []
-        self._parts: list[list[RewardBreakdown]] = []
-        self._began = self._played = time.monotonic()
 
     async def work(self) -> None:
         """Make the missing measurements, then run the session."""
         self._proposals = await asyncio.to_thread(self._open_proposals)
+        await asyncio.to_thread(self._retention.recover)
         newest = await asyncio.to_thread(checkpoints.latest, self._run.checkpoints)
+        if newest and (why := refusal(newest[1], self._config, trains=True)):
+            raise RunError(why)
         for why in await asyncio.to_thread(checkpoints.damaged, self._run.checkpoints):
             self._writer.emit(Notice("warning", why))
         evaluated = bool(self._config.training.evaluate_every)
         sources = await asyncio.to_thread(loading.load_sources, self._config, self._report, held_out=evaluated)
         async with loading.open_models(self._config, loading.opening_of(self._job, None, self._report)) as opened:
             await asyncio.to_thread(self._take, opened, *sources)
+            for event in await asyncio.to_thread(noted, self._run, self._config):
+                self._writer.emit(event)
             await self._train(newest)
 
     async def _train(self, newest: tuple[int, Path] | None) -> None:
@@ -130,8 +135,10 @@ class TrainRun:
         self._note_checkpoints(done)
         for step in missing(self._run, done):
             await self._measuring.saved(step, self._held_out, self._sink, self._after_publish)
-        if done < self._config.training.steps:
-            session = await asyncio.to_thread(self._open_session, asyncio.get_running_loop())
+        await asyncio.to_thread(self._retention.apply)
+        self._control.unit = done
+        if done < self._job.now.training.steps:
+            session = await asyncio.to_thread(self._open_session)
             await session.run(newest[1] if newest else None)
         self._writer.flush()
         if why := nothing_trained(self._run):
@@ -143,13 +150,15 @@ class TrainRun:
 
     def _take(self, opened: Opened, source: TaskSource, held_out: TaskSource) -> None:
         """Take the models, whose curator is untrained, and the task sources. Raises `NotTrainable`."""
-        self._groups = draws(self._config, source)
+        groups = draws(self._config, source)
         self._base, sink = opened.for_training()
         self._sink = StoppableSink(sink, self._control)
         self._report_use = opened.report_use
         self._context = RolloutContext.open(self._config, source, opened.models, self._control.holds)
         self._held_out = msgspec.structs.replace(self._context, source=held_out)
         self._repository_score = RepositoryScore(self._context)
+        padding = int(self._base.vocabulary.pad_token_id)
+        self._playing = Playing(self._job, self._emit, self._context, groups, padding)
 
     def _open_proposals(self) -> Proposals:
         return Proposals(
@@ -171,7 +180,7 @@ class TrainRun:
             if held is not None:
                 await held.hold()
 
-    def _open_session(self, loop: asyncio.AbstractEventLoop) -> GrpoSession:
+    def _open_session(self) -> GrpoSession:
         """The GRPO session over the curator's base model, which gets its adapter in place."""
         self._report("the trainer")
         from engine.training.trainer import GrpoSession
@@ -185,7 +194,7 @@ class TrainRun:
             after_update=self._after_update,
             after_step=self._after_step,
             after_publish=self._after_publish,
-            loop=loop,
+            more=self._more,
         )
 
     def _note_checkpoints(self, done: int) -> None:
@@ -196,33 +205,18 @@ class TrainRun:
             if step not in logged and step <= done:
                 self._writer.emit(CheckpointSaved(step, str(path), checkpoints.size_of(path)))
 
+    async def _more(self, step: int) -> bool:
+        """Whether `step` is to be made; a paused run waits here. Raises `StopRequested`."""
+        await self._control.gate()
+        if step > self._job.now.training.steps:
+            self._control.last = True
+            return False
+        self._control.unit = step
+        return True
+
     async def _play(self, step: int) -> list[TrainingSample]:
         """The rollouts of `step`, scored."""
-        await self._control.gate()
-        self._began = time.monotonic()
-        groups = self._groups(step)
-        tasks = [GroupDrawn(group.id, group.family, group.seed, [task.id for task in group.tasks]) for group in groups]
-        vetoes = await asyncio.to_thread(vetoes_of, self._run, self._context)
-        self._emit(StepStarted(step, tasks, vetoes))
-        episodes = sum(len(group.tasks) for group in groups) * self._config.training.rollouts
-        emit = Pace(self._emit, "rollouts", episodes)
-        playing = collect(groups, step=step, context=self._context, vetoes=vetoes, emit=emit)
-        self._rollouts = await self._control.interruptible(playing)
-        self._parts = score_rollouts(self._rollouts, self._config.rewards, self._writer.emit)
-        self._played = time.monotonic()
-        self._writer.emit(Progress("update", f"of step {step}"))
-        per_position = self._context.strategy.samples_per_position
-        samples = step_samples(self._rollouts, self._parts, int(self._base.vocabulary.pad_token_id), per_position)
-        samples, stale = without_stale(samples, step - 1)
-        if stale:
-            self._writer.emit(
-                Notice(
-                    "warning",
-                    f"step {step}: {stale} of {len(samples)} completions were made by another adapter than that of step "
-                    f"{step - 1}, so they are not trained on; events name the version of each",
-                )
-            )
-        return samples
+        return await self._playing.play(step)
 
     async def _after_update(self, update: Update) -> None:
         """Emit the update and the step's summary, and propose the step's best edits.
@@ -233,32 +227,40 @@ class TrainRun:
         now = time.monotonic()
         self._report_use()
         samples = sum(
-            len(position.completions) for row in self._rollouts for rollout in row for position in rollout.positions
+            len(position.completions)
+            for row in self._playing.rollouts
+            for rollout in row
+            for position in rollout.positions
         )
         self._emit(
             UpdateMade(
                 step=update.step,
-                advantages=advantages(self._parts),
+                advantages=advantages(self._playing.parts),
                 samples=samples,
                 loss=update.loss,
                 grad_norm=update.grad_norm,
-                entropy=update.entropy if samples else None,
-                kl=update.kl if samples else None,
+                entropy=update.entropy,
+                kl=update.kl,
                 learning_rate=update.learning_rate,
-                seconds=now - self._played,
+                seconds=now - self._playing.played,
                 skipped=update.skipped,
+                tokens=update.tokens,
+                sequence_tokens=update.sequence_tokens,
+                ratio=update.ratio,
+                clip_share=update.clip_share,
+                corrected_share=update.corrected_share,
             )
         )
         self._emit(
             summary(
                 update.step,
-                self._rollouts,
-                self._parts,
-                rollout_seconds=self._played - self._began,
-                seconds=now - self._began,
+                self._playing.rollouts,
+                self._playing.parts,
+                rollout_seconds=self._playing.played - self._playing.began,
+                seconds=now - self._playing.began,
             )
         )
-        for row, parts in zip(self._rollouts, self._parts, strict=True):
+        for row, parts in zip(self._playing.rollouts, self._playing.parts, strict=True):
             if (best := best_rollout(row, parts)) is not None:
                 await self._propose(best)
         self._writer.flush()
@@ -273,15 +275,20 @@ class TrainRun:
             self._writer.emit(Notice("info", f"{why}; it is compared again with the next step"))
 
     async def _after_step(self, step: int, checkpoint: Path) -> None:
-        """Log that the checkpoint is in place, and measure the curator where that is due."""
+        """Log that the checkpoint is in place, measure the curator where that is due, and remove what need not be kept."""
         self._writer.emit(CheckpointSaved(step, str(checkpoint), checkpoints.size_of(checkpoint)))
         self._writer.flush()
         await self._measuring.where_due(step, self._held_out)
+        await asyncio.to_thread(self._retention.apply)
 
     async def _propose(self, best: Rollout) -> None:
-        """Put what a group's best rollout leaves behind to review; what is held back is logged with its reason."""
-        for position, edit in net_edits(best):
-            await self._control.interruptible(self._proposals.propose(position, edit), grace=STOP_SECONDS)
+        """Put what a group's best rollout leaves behind to review; what is held back is logged with its reason. The policy
+        `auto` approves what the gates admit."""
+        for position, edit in net_edits(best, self._playing.start.texts):
+            proposing = self._proposals.propose(position, edit)
+            proposed = await self._control.interruptible(proposing, grace=STOP_SECONDS)
+            if proposed.state == "pending" and self._job.now.review.policy == "auto":
+                await asyncio.to_thread(self._proposals.approve, proposed.id)
 
 
 def draws(config: Config, source: TaskSource) -> Callable[[int], list[Group]]:

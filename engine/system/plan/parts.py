@@ -113,7 +113,8 @@ def trainer_parts(config: Config, model: Model) -> list[Part]:
     how = f"r = {training.lora_rank} on all linear layers: {adapter / 1e6:.1f} M parameters × {OPTIMISED} bytes"
     parts.append(Part("LoRA, gradients, optimiser", float(adapter * OPTIMISED), how, device=device, certain=True))
     samples = training.groups * training.rollouts * training.tasks * strategy_kind(config.strategy).samples_per_position
-    length, rows = _longest(config, serving), min(training.micro_batch, samples)
+    length = _longest(config, serving)
+    rows = min(max(1, training.micro_batch_tokens // length), samples)
     tokens = rows * length
     each = shape.activation_bytes(number, length, autocast=device)
     layer = tokens * each

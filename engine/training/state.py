@@ -1,0 +1,96 @@
+"""What a checkpoint holds, written and read: weights, optimiser, random states, and the step.
+
+    write(folder, network, optimizer, step)
+    step = read(folder, network, optimizer)          # raises `RunError` for a checkpoint that does not fit
+
+The learning rate is no state (`schedule`). Checkpoints that TRL's trainer wrote have the same files, and are read.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy
+import torch
+from numpy._core.multiarray import _reconstruct
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from engine.models.adapters import WEIGHTS
+from engine.runs.errors import RunError, WriteFailed
+from engine.training import checkpoints as saved
+
+OPTIMIZER, RANDOM, STATE = "optimizer.pt", "rng_state.pth", "trainer_state.json"
+TORCH_WRITER = ("inline_container", "iostream error")  # in messages of torch's file writer, which has no error class
+
+
+NUMPY: tuple[Any, ...] = (_reconstruct, numpy.ndarray, numpy.dtype, type(numpy.dtype("uint32")))
+"""What TRL's trainer pickled in its random states."""
+
+
+class State(msgspec.Struct, frozen=True):
+    """trainer_state.json: how many updates the weights have had. TRL's has more fields."""
+
+    global_step: int
+
+
+def write(folder: Path, network: Any, optimizer: Any, step: int) -> None:
+    """Write the checkpoint of `step` into a new folder. Raises `WriteFailed`, also where the folder of the run is gone.
+
+    Only errors of writing files become `WriteFailed`: OSError, safetensors' error, and the RuntimeError of torch's writer.
+    """
+    run = folder.parent.parent.parent
+    if not run.is_dir():
+        raise WriteFailed(f"the checkpoint of step {step} cannot be written: {run} is gone")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        network.save_pretrained(str(folder), save_embedding_layers=False)
+        torch.save(optimizer.state_dict(), folder / OPTIMIZER)
+        torch.save(random_states(), folder / RANDOM)
+        (folder / STATE).write_bytes(msgspec.json.encode(State(step)))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(words in str(error) for words in TORCH_WRITER):
+            raise
+        raise WriteFailed(
+            f"the checkpoint of step {step} cannot be written to {folder}: {error}. If the disk is full, free some space "
+            "and resume. The checkpoints before it are safe"
+        ) from error
+
+
+def read(folder: Path, network: Any, optimizer: Any) -> int:
+    """Put a checkpoint into the network and the optimiser; its step. Raises `RunError` for one that cannot be used."""
+    if lacking := saved.lacking(folder):
+        raise RunError(f"{folder} cannot be resumed from: it lacks {', '.join(lacking)}")
+    if fault := saved.fault_of(folder):
+        raise RunError(f"{folder} cannot be resumed from: {fault}")
+    from peft import set_peft_model_state_dict
+
+    try:
+        found: Any = set_peft_model_state_dict(network, load_file(folder / WEIGHTS))
+        if found.unexpected_keys:
+            raise ValueError(f"the model has no {found.unexpected_keys[0]}")
+        optimizer.load_state_dict(torch.load(folder / OPTIMIZER, map_location="cpu", weights_only=True))
+        state = msgspec.json.decode((folder / STATE).read_bytes(), type=State)
+    except (RuntimeError, ValueError, KeyError) as error:
+        why = " ".join(str(error).split())
+        raise RunError(f"{folder} cannot be resumed from: it is of another model or adapter ({why})") from error
+    with torch.serialization.safe_globals([*NUMPY]):
+        put_random_states(torch.load(folder / RANDOM, map_location="cpu", weights_only=True))
+    return state.global_step
+
+
+def random_states() -> dict[str, Any]:
+    """The states of the generators that a part without a seed of its own may draw from."""
+    states = {"python": random.getstate(), "cpu": torch.get_rng_state()}
+    return {**states, "cuda": torch.cuda.get_rng_state_all()} if torch.cuda.is_available() else states
+
+
+def put_random_states(states: dict[str, Any]) -> None:
+    """Go on from `random_states`."""
+    random.setstate(states["python"])
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(states["cuda"])
