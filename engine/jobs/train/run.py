@@ -33,13 +33,13 @@ from engine.core.events import (
 from engine.environments.base import TaskSource
 from engine.evaluation.held_out import RepositoryScore, measure
 from engine.jobs import loading
-from engine.jobs.control import Control
 from engine.jobs.job import JobContext
 from engine.jobs.prompts import noted
 from engine.jobs.proposals import STOP_SECONDS, Proposals, net_edits
 from engine.jobs.train.measuring import Evaluate, Measuring
 from engine.jobs.train.playing import Playing
-from engine.models.base import AdapterSink, Opened, Proof, SharedBase
+from engine.jobs.train.publishing import BoundedSink
+from engine.models.base import Opened, Proof, SharedBase
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import Group, open_grouping
 from engine.rollouts.reporting import LossWarnings, nothing_trained
@@ -60,18 +60,6 @@ if TYPE_CHECKING:
 
 class NothingTrained(RunError):
     """A run that ends without having changed its curator in any step."""
-
-
-class StoppableSink:
-    """An `AdapterSink` whose publications a stop ends: a server that is down may let one wait for long."""
-
-    def __init__(self, sink: AdapterSink, control: Control) -> None:
-        self._sink = sink
-        self._control = control
-
-    async def publish(self, adapter: Path, version: int) -> Proof:
-        """See `AdapterSink`. Raises `StopRequested`."""
-        return await self._control.interruptible(self._sink.publish(adapter, version))
 
 
 class TrainJob:
@@ -152,7 +140,7 @@ class TrainRun:
         """Take the models, whose curator is untrained, and the task sources. Raises `NotTrainable`."""
         groups = draws(self._config, source)
         self._base, sink = opened.for_training()
-        self._sink = StoppableSink(sink, self._control)
+        self._sink = BoundedSink(sink, self._control, self._config.limits.publish_deadline_seconds)
         self._report_use = opened.report_use
         self._context = RolloutContext.open(self._config, source, opened.models, self._control.holds)
         self._held_out = msgspec.structs.replace(self._context, source=held_out)
@@ -174,8 +162,10 @@ class TrainRun:
         held = self._base if isinstance(self._base, SharedBase) else None
         if held is not None:
             held.release()
+        seconds = self._config.limits.measure_deadline_seconds
         try:
-            return await self._repository_score(repo)
+            async with self._control.holds.phase("the measurement of a repository", seconds):
+                return await self._repository_score(repo)
         finally:
             if held is not None:
                 await held.hold()
