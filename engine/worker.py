@@ -146,7 +146,7 @@ async def _run(run: Run, writer: EventWriter, control: Control) -> None:
     done = await asyncio.to_thread(kind.resume_at, run)
     for event in starting(run, config, steps=kind.total(config), done=done):
         writer.emit(event)
-    writer.flush()
+    await asyncio.to_thread(writer.flush)
     try:
         await asyncio.to_thread(reconcile, run)
     except RunError as error:  # another process decides, or the history cannot be read; each decision tries it again

@@ -85,4 +85,4 @@ class Measuring:
             measured = await self._control.interruptible(self._measure(context, step, self._emit))
         self._writer.emit(measured)
         self._control.running()
-        self._writer.flush()
+        await asyncio.to_thread(self._writer.flush)

@@ -128,7 +128,7 @@ class TrainRun:
         if done < self._job.now.training.steps:
             session = await asyncio.to_thread(self._open_session)
             await session.run(newest[1] if newest else None)
-        self._writer.flush()
+        await asyncio.to_thread(self._writer.flush)
         if why := nothing_trained(self._run):
             raise NothingTrained(why)
 
@@ -253,7 +253,7 @@ class TrainRun:
         for row, parts in zip(self._playing.rollouts, self._playing.parts, strict=True):
             if (best := best_rollout(row, parts)) is not None:
                 await self._propose(best)
-        self._writer.flush()
+        await asyncio.to_thread(self._writer.flush)
 
     async def _after_publish(self, step: int, proof: Proof) -> None:
         """Log that the curator that answers is the adapter of `step`, and how that was proved."""
@@ -267,7 +267,7 @@ class TrainRun:
     async def _after_step(self, step: int, checkpoint: Path) -> None:
         """Log that the checkpoint is in place, measure the curator where that is due, and remove what need not be kept."""
         self._writer.emit(CheckpointSaved(step, str(checkpoint), checkpoints.size_of(checkpoint)))
-        self._writer.flush()
+        await asyncio.to_thread(self._writer.flush)
         await self._measuring.where_due(step, self._held_out)
         await asyncio.to_thread(self._retention.apply)
 
