@@ -58,7 +58,8 @@ class Server:
     """A server, as its models use it: its requests, their limits, and what was found out of it.
 
     `context` is the most tokens of a prompt and its answer together, 0 where it is not known. `tools_in_prompt`: the chat
-    template leaves tools out, so they are written into the prompt. `section` is that of its settings, for messages.
+    template leaves tools out, so they are written into the prompt. `needs_ids`: an answer without token ids and their
+    log-probabilities is none. `section` is that of its settings, for messages.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Server:
         self.context = context
         self.section = section
         self.tools_in_prompt = False
+        self.needs_ids = False
 
     def asked(self, model: str = "", most: int = 0, limit: int = 0) -> Asked:
         """What an error's message needs of a request."""
@@ -180,6 +182,8 @@ class RemoteModel:
     def _completion(self, reply: Reply, messages: Sequence[Message], sampling: Sampling, version: int) -> Completion:
         server = self._server
         made = completion_of(reply, messages, sampling, role=self.role, version=version, tokenizer=server.tokenizer)
+        if server.needs_ids and made.tokens is None:
+            raise Retryable("its answer has no token ids or no log-probabilities, which it gave when it was opened")
         safe = server.client.secrets.text_without(made.text)  # ids may spell out what no field of the answer has
         return made if safe == made.text else msgspec.structs.replace(made, text=safe)
 
