@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from engine.agents.judges.registry import asks_judge_model
-from engine.config import Config
+from engine.config import Config, ConfigError
 from engine.environments.base import TaskSource
 from engine.environments.registry import environment_kind, open_held_out, open_source
 from engine.jobs.job import JobContext
@@ -24,6 +24,7 @@ from engine.models.adapters import is_adapter
 from engine.models.base import Opened, Opening
 from engine.models.metering import Meter
 from engine.models.prices import prices_of
+from engine.models.sections import in_section
 from engine.models.settings import ModelSettings
 from engine.runs.status import used
 from engine.training.checkpoints import newest_first
@@ -75,7 +76,7 @@ async def open_models(config: Config, opening: Opening) -> AsyncIterator[Opened]
                 adapter=opening.adapter if curates else None,
                 lora_rank=opening.lora_rank if curates else 0,
             )
-            opened.append(await opening.until_stopped(registry.open_models(settings, own)))
+            opened.append(await opening.until_stopped(_opened(settings, own)))
             stack.push_async_callback(opened[-1].close)
         by_role = {role: opened[distinct.index(settings)] for role, settings in sections.items()}
         first = by_role["curator"]
@@ -85,6 +86,15 @@ async def open_models(config: Config, opening: Opening) -> AsyncIterator[Opened]
         stack.callback(meter.report)
         metered = meter.wrap(models, {role: prices_of(settings) for role, settings in sections.items()})
         yield msgspec.structs.replace(first, models=metered, report_use=meter.report)
+
+
+async def _opened(settings: ModelSettings, opening: Opening) -> Opened:
+    """The models of one section. A `ConfigError` names its settings as those of that section."""
+    try:
+        return await registry.open_models(settings, opening)
+    except ConfigError as error:
+        error.args = (in_section(str(error), opening.section, settings),)
+        raise
 
 
 def _roles(config: Config) -> list[str]:

@@ -354,6 +354,11 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     used: Sequence[ModelUse] = ()
     until_stopped: Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]] = _plainly
 
+    @property
+    def section(self) -> str:
+        """The section of the configuration that the settings are from, by the roles that use it."""
+        return "model" if "curator" in self.roles else "executor_model" if "executor" in self.roles else "judge_model"
+
 
 async def _nothing() -> None:
     """Nothing is to be closed."""

@@ -20,6 +20,7 @@ from engine.environments.registry import environment_kind
 from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
 from engine.models.registry import BACKENDS
+from engine.models.sections import in_section
 from engine.review.gates.registry import GATES
 from engine.system.memory.guard import AGAIN
 from engine.system.memory.pool import Pool, measure_pool
@@ -39,7 +40,8 @@ def check(config: Config, kind: str) -> None:
         except ConfigError as error:
             if not section.like:
                 raise
-            raise ConfigError(f"in [{name}]: {error}") from error
+            named = in_section(str(error), name, settings)
+            raise ConfigError(named if named != str(error) else f"in [{name}]: {error}") from error
     if why := refusal(config, job):
         raise ConfigError(why)
 
@@ -110,6 +112,8 @@ def _check_abilities(config: Config, job: JobKind) -> None:
             f"model.kind={backend.name} cannot be trained: a {job.name} run needs a backend that reports token ids and "
             "takes adapters, such as local; a run that trains nothing works with it"
         )
+    if job.trains:
+        backend.check_training(config.model_of("curator"), config.training.lora_rank)
     _check_judges(config)
     _check_decoding(config)
 

@@ -189,7 +189,7 @@ def test_what_judges_nothing_is_refused_before_the_run(installed):
     assert "judge_model.kind=remote would never be asked" in asks_nobody and "set judge.kind=llm" in asks_nobody
     check(load_profile("pocket", ["judge.kind=llm", 'judge_model={kind="remote", url="http://127.0.0.1:1"}']), "train")
     address = refused("judge.kind=llm", 'judge_model={kind="remote", url="nowhere"}')
-    assert address.startswith("in [judge_model]: ")
+    assert address.startswith("judge_model.url is no address of a server")
     assert "judge.max_tokens=4096 leaves no room for a prompt in model.context=4096" in refused(
         "judge.kind=llm", "judge.max_tokens=4096"
     )

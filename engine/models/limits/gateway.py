@@ -90,6 +90,11 @@ class Gateway:
         """How many requests the server is sent at the same time, now."""
         return self._concurrency.limit
 
+    @property
+    def working(self) -> int:
+        """How many requests are not answered yet."""
+        return self._line.working
+
     async def call(self, attempt: Callable[[], Awaitable[T]], tokens: int = 0) -> T:
         """The result of `attempt`, which is made as often as needed. `tokens` is an estimate of what it uses.
 

@@ -20,8 +20,10 @@ from engine.models.remote.tokens import RemoteTokenizer
 ENDS = frozenset({"stop", "tool_calls", "function_call", "tool_use", "eos", "eos_token", "stop_sequence", "end_turn"})
 CUTS = frozenset({"length", "max_tokens", "model_length"})
 FILTERS = frozenset({"content_filter", "safety", "refusal", "blocked", "prohibited_content"})
-BROKEN = frozenset({"", "abort", "aborted", "cancelled", "error", "timeout", "interrupted", "none", "null"})
-"""What an answer ends with that the server gave up in the middle: the same request may succeed."""
+BREAKS = frozenset(
+    {"", "abort", "aborted", "cancelled", "error", "network_error", "timeout", "insufficient_system_resource"}
+)
+"""How servers say that an answer has no end; the same request may have one."""
 LOST_TOKENS = 8
 """An answer of more tokens than this has a text: a server that shows none has parsed it into a field that we do not know."""
 UNLIKELIEST = -9998.0
@@ -40,7 +42,8 @@ def completion_of(
 ) -> Completion:
     """The completion that a reply is. `messages` are counted where the server does not say how long the prompt is.
 
-    Raises `ModelUnavailable` for an answer that was filtered or refused, `Retryable` for one that broke off, `NotFinite`.
+    Raises `ModelUnavailable` for an answer that was filtered or refused, or whose end is not known, `Retryable` for one that
+    broke off, `NotFinite`.
     """
     choice = reply.choices[0]
     cut = _is_cut(choice)
@@ -62,21 +65,20 @@ def completion_of(
 
 
 def _is_cut(choice: Choice) -> bool:
-    """Whether the answer reached its longest length. Raises `Retryable` where it has no end, and `ModelUnavailable` where a
-    filter ended it, or what ended it is not known."""
+    """Whether the answer reached its longest length. Raises `ModelUnavailable` or `Retryable` where it has no end."""
     reason = (choice.finish_reason or "").lower()
     if reason in FILTERS:
         raise ModelUnavailable(f"the server's content filter stopped the answer (finish_reason {reason})")
     if reason in CUTS:
         return True
-    if reason in ENDS:
-        return False
-    shown = printable(str(choice.finish_reason), 40)
-    if reason in BROKEN:
-        raise Retryable(f"the answer broke off (finish_reason {shown})")
-    raise ModelUnavailable(
-        f"the server ends its answer with finish_reason {shown!r}, which is not known, so whether it is whole is not known"
-    )
+    if reason in BREAKS:
+        raise Retryable(f"the answer broke off (finish_reason {printable(str(choice.finish_reason), 40)})")
+    if reason not in ENDS:
+        raise ModelUnavailable(
+            f"the server ended the answer with the finish_reason {printable(reason, 40)!r}, which is not one of those that "
+            f"are known: {', '.join(sorted(ENDS | CUTS))}; whether the answer is whole is not known"
+        )
+    return False
 
 
 def _tokens(reply: Reply, role: str) -> Tokens | None:

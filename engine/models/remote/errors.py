@@ -9,9 +9,9 @@ wrong?
 | 408, 409, 425, 5xx | `Retryable` | again, within the retries |
 | 400, 403, 422 of a content filter | `ModelUnavailable` | what depends on the answer is unmeasured |
 | 400, 413, 422 that say that the prompt is too long | `PromptTooLong` | the caller shortens it |
-| 3xx | `Redirected` | the run ends and names the other address |
 | 404 of a model | `ModelMissing` | again under the present name, or a wrong setting |
 | 400 and 422 that name a parameter | `Refused` | again without it, where it is an extra |
+| 3xx | `Moved` | the run ends and names the address |
 | any other | `ConfigError` | the run ends and says what to change |
 """
 
@@ -23,7 +23,6 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urljoin
 
 import msgspec
 
@@ -86,8 +85,8 @@ class NoSuchPath(ConfigError):
     """The server has nothing at that address."""
 
 
-class Redirected(ConfigError):
-    """The server sends its clients to another address, which would get the key and the prompts."""
+class Moved(ConfigError):
+    """The server sends requests on to another address."""
 
 
 class Refused(ConfigError):
@@ -122,27 +121,16 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes, asked: Asked)
         return Busy(f"{phrase}{said}", _wait(headers))
     if status >= 500 and status != 501:
         return Retryable(f"{phrase}{said}", _wait(headers))
-    if 300 <= status < 400:
-        return _redirected(phrase, headers.get("location", ""), asked)
     if status in (408, 409, 425):
         return Retryable(f"{phrase}{said}", _wait(headers))
     if status in (400, 403, 422) and any(word in f"{fault.code} {fault.message}".lower() for word in FILTERED):
         return ModelUnavailable(f"the content filter of {asked.server} refuses the prompt{said}")
     if status in (400, 413, 422) and is_too_long(fault):
         return _too_long(fault, asked)
-    return _wrong(status, phrase, said, fault, asked)
+    return _wrong(status, phrase, said, headers, fault, asked)
 
 
-def _redirected(phrase: str, location: str, asked: Asked) -> Redirected:
-    """The error of a redirection, which is not followed: the setting names the server that gets the prompts."""
-    to = _text(urljoin(asked.server, location)).partition("?")[0] if location else ""
-    for path in ("/chat/completions", "/models"):
-        to = to.removesuffix(path)
-    where = f" to {to}: set {asked.setting}.url to that address, if it is the one that you mean" if to else ""
-    return Redirected(f"the server {asked.server} redirects ({phrase}){where or f': correct {asked.setting}.url'}")
-
-
-def _wrong(status: int, phrase: str, said: str, fault: Fault, asked: Asked) -> Exception:
+def _wrong(status: int, phrase: str, said: str, headers: Mapping[str, str], fault: Fault, asked: Asked) -> Exception:
     """The error of a request that will never succeed as it is."""
     setting = asked.setting
     if status in (401, 403):
@@ -156,12 +144,23 @@ def _wrong(status: int, phrase: str, said: str, fault: Fault, asked: Asked) -> E
         return ConfigError(f"the account at {asked.server} is to be paid first: {phrase}{said}")
     if status == 404 and asked.model and (asked.model in fault.message or "model" in fault.message.lower()):
         return ModelMissing(fault.message)
+    if 300 <= status < 400:
+        return Moved(
+            f"the server {asked.server} sends requests on {redirected(headers)} ({phrase}), and they are not followed, "
+            f"because a key could go with them: set {setting}.url to the address at which it answers"
+        )
     if status in (404, 405, 501):
         return NoSuchPath(
             f"the server {asked.server} has no chat completions at that address: {phrase}{said}; {setting}.url usually "
             "ends in /v1"
         )
     return Refused(f"the server {asked.server} refuses the request with {phrase}{said}", fault.message, fault.param)
+
+
+def redirected(headers: Mapping[str, str]) -> str:
+    """Where an answer of the statuses 3xx sends a request, for a message."""
+    location = headers.get("location", "")
+    return f"to {without_credentials(printable(location, SHOWN))}" if location else "to another address"
 
 
 def fault_of(body: bytes) -> Fault:

@@ -16,6 +16,7 @@ from engine.core.errors import ConfigError
 from engine.core.events import Notice
 from engine.models.base import Models, Opened, Opening
 from engine.models.limits import Gateway
+from engine.models.remote.errors import Moved
 from engine.models.remote.fields import Extras
 from engine.models.remote.keys import Secrets, check_key_name, read_key
 from engine.models.remote.listing import Listed
@@ -59,7 +60,7 @@ async def open_remote(
     Raises `ConfigError` for settings, a key or a model that are wrong, and `ModelUnavailable` where it cannot be reached.
     """
     opening.report(f"the server {address}")
-    section = _section(opening.roles)
+    section = opening.section
     key = await asyncio.to_thread(read_key, settings.key, f"{section}.key")
     source, setting = settings.tokenizer, f"{section}.tokenizer"
     tokenizer = await asyncio.to_thread(load_tokenizer, source, setting) if source else None
@@ -81,7 +82,7 @@ async def open_remote(
         section=section,
     )
     try:
-        listed = await patiently(server.models, server, LIST_SECONDS) if lists else None
+        listed = await _listed(settings, server) if lists else None
         return await _opened(settings, server, _chosen(settings, server, listed), listed or [], opening)
     except BaseException:
         await server.close()
@@ -103,9 +104,14 @@ async def _opened(
     return Opened(Models(executor, curator, judge, server.tokenizer), close=server.close)
 
 
-def _section(roles: frozenset[str]) -> str:
-    """The section of the settings by the roles that have them."""
-    return "model" if "curator" in roles else "executor_model" if "executor" in roles else "judge_model"
+async def _listed(settings: RemoteSettings, server: Server) -> list[Listed] | None:
+    """The server's list of its models; None where it has none, and none is needed. Raises `ConfigError`."""
+    try:
+        return await patiently(server.models, server, LIST_SECONDS)
+    except Moved:
+        if not settings.model:
+            raise
+        return None  # the address of the chats may be another one
 
 
 def _chosen(settings: RemoteSettings, server: Server, listed: list[Listed] | None) -> Listed:

@@ -244,7 +244,7 @@ class Adapters:
         self._base_table = self._proved = await asyncio.to_thread(reference.table, None)
         canary = folder / "canary"
         try:
-            table = await asyncio.to_thread(reference.canary, canary, rank)
+            table = await asyncio.to_thread(_written, reference, canary, rank)
             served = await self._load(canary, 0)
             found = await self._compared(served, self._base_table, table)
             await self._unload(served)
@@ -320,6 +320,19 @@ class Adapters:
                 ]
             )
         return compare(places)
+
+
+def _written(reference: Reference, folder: Path, rank: int) -> Table:
+    """The table of a canary, which is written to a folder. Raises `ConfigError` where it cannot be."""
+    from safetensors import SafetensorError
+
+    try:
+        return reference.canary(folder, rank)
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(
+            f"the adapter that tests the vLLM server, {folder} cannot be written: {error}: free some space there, or let "
+            "the run be in another folder"
+        ) from error
 
 
 def absolute(folder: Path) -> Path:

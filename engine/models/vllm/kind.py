@@ -36,6 +36,18 @@ def check(settings: VllmModelSettings) -> None:
         )
 
 
+def check_training(settings: VllmModelSettings, rank: int) -> None:
+    """Raises `ConfigError` for a rank that no server takes, and for weights that are not those that are trained."""
+    from engine.models.vllm.command import rank_limit
+
+    if settings.quantization:
+        raise ConfigError(
+            f"model.quantization={settings.quantization} changes the weights of the curator, which are trained in full: "
+            "set it in [executor_model] (kind = 'vllm'), so that the executor has a server of its own"
+        )
+    rank_limit(rank)
+
+
 def check_url(url: str) -> None:
     """Raises `ConfigError` for what is no address of a server."""
     expected = "expected the address of a vLLM server, such as http://127.0.0.1:8000"
@@ -84,6 +96,7 @@ KIND = ModelBackend(
     chooses=True,
     judges=True,
     trains=True,
+    check_training=check_training,
     context=context,
     vocabulary="engine.models.vllm.kind:load_vocabulary",
 )

@@ -2,8 +2,8 @@
 
 sample = read(await api.metrics())                       # counters and gauges of one instant
 event = measured("127.0.0.1:8000", before, sample, seconds=2.0)
-stall.of(sample, now)                                    # for how long tokens have not grown while requests run
-await Watch(server, settings, opening, gateway.measured).run()
+stall.of(sample, now, pending=3)                         # for how long tokens have not grown while requests wait
+await Watch(server, settings, opening, gateway.measured, pending).run()
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from types import MappingProxyType
 
 import msgspec
 
+from engine.core.errors import SkillosError
 from engine.core.events import Notice, ServerMeasured
-from engine.models.base import ModelUnavailable, Opening
+from engine.models.base import Opening
+from engine.models.vllm.api import ServerGone
 from engine.models.vllm.server import OtherServer, OwnServer
 from engine.models.vllm.settings import VllmModelSettings
 
@@ -101,16 +103,19 @@ def _rate(grown: float | None, seconds: float) -> float | None:
 
 
 class Stall:
-    """Notes for how long a server has made no token though requests run."""
+    """Notes for how long a server has made no token though requests wait for it."""
 
     def __init__(self) -> None:
         self._tokens: tuple[float | None, float | None] = (None, None)
         self._since: float | None = None
 
-    def of(self, sample: Sample, now: float) -> float:
-        """Seconds of the present stall at the time `now`; 0 where tokens grew, nothing runs, or nothing is reported."""
+    def of(self, sample: Sample, now: float, pending: int = 0) -> float:
+        """Seconds of the present stall at the time `now`; 0 where tokens grew, nothing runs, or nothing is reported.
+
+        `pending` requests of ours are not answered: an engine that stopped before one came does not report it as running.
+        """
         tokens = (sample.prompt_tokens, sample.generation_tokens)
-        still = bool(sample.running) and sample.generation_tokens is not None and tokens == self._tokens
+        still = bool(sample.running or pending) and sample.generation_tokens is not None and tokens == self._tokens
         self._tokens = tokens
         if not still:
             self._since = None
@@ -123,8 +128,9 @@ class Stall:
 class Watch:
     """Reads the server's metrics every so many seconds, and gives those that changed to `measured`, as events.
 
-    A server that makes no token for `stall_seconds` though requests run is restarted, or else the run is paused until its
-    tokens grow (`on_stall`); a health endpoint does not show such a deadlock.
+    A server that makes no token for `stall_seconds` though requests wait (`pending()` is how many of ours do), or that does
+    not even report its metrics, is restarted, or else the run is paused until it goes on (`on_stall`); a health endpoint
+    does not show such a deadlock.
     """
 
     def __init__(
@@ -133,12 +139,14 @@ class Watch:
         settings: VllmModelSettings,
         opening: Opening,
         measured: Callable[[ServerMeasured], None],
+        pending: Callable[[], int] = lambda: 0,
         every: float = EVERY_SECONDS,
     ) -> None:
         self._server = server
         self._settings = settings
         self._opening = opening
         self._measured = measured
+        self._pending = pending
         self._every = every
         self._stall = Stall()
         self._hold = f"stall of {server.url}"
@@ -148,24 +156,32 @@ class Watch:
         """Watch until the task is cancelled."""
         before: Sample | None = None
         last: ServerMeasured | None = None
-        taken = time.monotonic()
+        taken = heard = time.monotonic()
         while True:
             await asyncio.sleep(self._every)
+            mark = self._server.mark
             await self._server.up()
+            heard = heard if mark == self._server.mark else time.monotonic()
             try:
                 sample = read(await self._server.api.metrics())
-            except ModelUnavailable:
+            except ServerGone:
+                silent = time.monotonic() - heard
+                await self._look(silent, f"did not report its metrics for {silent:.0f} s")
                 continue
-            now = time.monotonic()
+            except SkillosError:  # a proxy may have none of its metrics
+                heard = time.monotonic()
+                continue
+            now = heard = time.monotonic()
             event = measured(self._server.url.partition("://")[2], before, sample, now - taken)
             before, taken = sample, now
             if event != last:
                 self._measured(event)
             last = event
-            await self._look(self._stall.of(sample, now))
+            still = self._stall.of(sample, now, self._pending())
+            await self._look(still, f"made no token in {still:.0f} s though requests wait (a deadlock)")
 
-    async def _look(self, seconds: float) -> None:
-        """Act on a stall of so many seconds."""
+    async def _look(self, seconds: float, what: str) -> None:
+        """Act on a stall of so many seconds; `what` the server did then."""
         limit = self._settings.stall_seconds
         if not limit or seconds < limit:
             if self._warned and not seconds:
@@ -174,7 +190,7 @@ class Watch:
             return
         if self._warned:
             return
-        why = f"the vLLM server at {self._server.url} made no token in {seconds:.0f} s though requests run (a deadlock)"
+        why = f"the vLLM server at {self._server.url} {what}"
         if self._settings.on_stall == "restart" and await self._server.restart(why):
             self._stall = Stall()
             return

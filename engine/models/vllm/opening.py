@@ -34,7 +34,7 @@ from engine.models.vllm.adapters import Adapters
 from engine.models.vllm.api import LOAD, UNLOAD, Card
 from engine.models.vllm.command import BASE, rank_limit
 from engine.models.vllm.curator import Curator
-from engine.models.vllm.kind import trained
+from engine.models.vllm.kind import check_training, trained
 from engine.models.vllm.metrics import Watch
 from engine.models.vllm.server import OtherServer, OwnServer
 from engine.models.vllm.settings import VllmModelSettings
@@ -88,9 +88,10 @@ async def _open(settings: VllmModelSettings, opening: Opening, stack: AsyncExitS
     if opening.adapter is not None:
         opening.report(f"the adapter {opening.adapter.name}")
         await adapters.put(opening.adapter)
-    watch = asyncio.create_task(
-        Watch(server, settings, opening, _measured(chats, opening)).run(), name="server metrics"
+    watched = Watch(
+        server, settings, opening, _measured(chats, opening), lambda: chats.gateway.working + server.api.pending
     )
+    watch = asyncio.create_task(watched.run(), name="server metrics")
     stack.push_async_callback(_cancelled, watch)
     plain = Served(base.id, aliases=frozenset({weights, settings.weights}))
     executor, judge = (RemoteModel(role, lambda: plain, chats) for role in ("executor", "judge"))
@@ -108,11 +109,8 @@ def _rank(settings: VllmModelSettings, opening: Opening) -> int:
         check_adapter(opening.adapter)
         rank = json_object(opening.adapter / CONFIG).get("r")
         ranks.append(rank if isinstance(rank, int) else 0)
-    if opening.lora_rank and settings.quantization:
-        raise ConfigError(
-            f"model.quantization={settings.quantization} changes the weights of the curator, which are trained in full: "
-            "set it in [executor_model] (kind = 'vllm'), so that the executor has a server of its own"
-        )
+    if opening.lora_rank:
+        check_training(settings, opening.lora_rank)
     if max(ranks):
         rank_limit(max(ranks))
     return max(ranks)
@@ -122,7 +120,7 @@ def _server(
     settings: VllmModelSettings, opening: Opening, weights: str, folder: Path, key: str | None
 ) -> OwnServer | OtherServer:
     if settings.url:
-        return OtherServer(settings.url.rstrip("/").removesuffix("/v1"), key or "")
+        return OtherServer(settings.url.rstrip("/").removesuffix("/v1"), key or "", opening.holds)
     name = "-".join(["vllm", *(sorted(opening.roles) if "curator" not in opening.roles else [])])
     return OwnServer(settings, opening, weights, folder=folder, name=name)
 
@@ -199,8 +197,8 @@ async def _chats(
     )
 
     async def alive() -> None:
-        if not await server.api.healthy():
-            raise Retryable("it is not healthy")
+        if fault := await server.api.fault():
+            raise Retryable(fault)
 
     chats = Server(
         server.url,
@@ -210,6 +208,7 @@ async def _chats(
         tokenizer=tokenizer,
         key=settings.key,
         context=settings.context or base.max_model_len or 0,
+        section=opening.section,
     )
     stack.push_async_callback(chats.close)
     curates = "curator" in opening.roles

@@ -25,7 +25,9 @@ import psutil
 
 from engine.core.errors import ConfigError, SkillosError
 from engine.core.events import Notice
-from engine.models.base import Opening
+from engine.core.holds import Holds
+from engine.models.base import ModelUnavailable, Opening
+from engine.models.sections import in_section
 from engine.models.vllm import command
 from engine.models.vllm.api import Api
 from engine.models.vllm.faults import quoted, reason_of, tail
@@ -36,7 +38,7 @@ POLL_SECONDS = 0.25
 NOTICED_SECONDS = 5.0
 """How long after a failed request the end of the process may be noticed: a server answers 500 before it ends."""
 HOUR = 3600.0
-PAUSE_SECONDS = 1.0
+PAUSE_SECONDS, MOST_PAUSE_SECONDS = 1.0, 30.0
 
 
 async def _nothing() -> None:
@@ -44,28 +46,55 @@ async def _nothing() -> None:
 
 
 class OtherServer:
-    """A server that somebody else runs at `url`. It is neither started nor stopped."""
+    """A server that somebody else runs at `url`. It is neither started nor stopped. While it does not answer a request that
+    is no chat (chats have a gateway), `holds` pause the run."""
 
-    def __init__(self, url: str, key: str = "") -> None:
+    def __init__(self, url: str, key: str = "", holds: Holds | None = None) -> None:
         self.url = url
+        self._holds = holds or Holds()
         self.api = Api(url, key)
         self.restored: Callable[[], Awaitable[None]] = _nothing
         self.mark = 0
 
     async def start(self) -> None:
-        """Raises `ConfigError` where nothing answers at the address."""
-        if not await self.api.healthy():
+        """Raises `ConfigError` where no vLLM answers at the address."""
+        try:
+            await self.api.models()
+        except ModelUnavailable as error:
             raise ConfigError(
-                f"no vLLM server answers at model.url={self.url}: start it, correct the address, or set model.url to '' to "
-                "have one started"
-            )
+                f"no vLLM server answers at model.url={self.url} ({error}): start it, correct the address, or set model.url "
+                "to '' to have one started"
+            ) from error
 
     async def up(self) -> None:
         """Nothing is known of it but its answers."""
 
     async def lost(self, mark: int) -> bool:
-        """A failed request is not made again here: the client has done so."""
-        return False
+        """Whether the server did not answer at all, so that a failed request is to be made again: it does now."""
+        if await self.api.healthy():
+            return False
+        name, asked, wait = f"vllm {self.url}", asyncio.Event(), PAUSE_SECONDS
+
+        def hold() -> None:
+            why = f"the vLLM server at {self.url} does not answer; the run waits, and goes on when it does"
+            self._holds.hold(name, f"{why}: start it again, or resume the run to ask it at once", ask_now)
+
+        def ask_now() -> None:
+            asked.set()
+            hold()
+
+        hold()
+        try:
+            while not await self.api.healthy():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await asked.wait()
+                asked.clear()
+                wait = min(2 * wait, MOST_PAUSE_SECONDS)
+            await self.restored()
+        finally:
+            self._holds.lift(name)
+        return True
 
     async def restart(self, reason: str) -> bool:
         """Whether it is started again: no."""
@@ -156,7 +185,8 @@ class OwnServer:
         """Start the process and wait until it answers. However this ends early, the process has ended."""
         _check_port(self._port)
         self._began_at = self._log.stat().st_size if self._log.exists() else 0
-        words = command.command(self._settings, self._weights, self._port, lora_rank=self._opening.lora_rank)
+        cpu = await asyncio.to_thread(command.is_for_cpu, self._settings)
+        words = command.command(self._settings, self._weights, self._port, lora_rank=self._opening.lora_rank, cpu=cpu)
         env = command.environment(self._settings, os.environ)
         try:
             process = await Process.start(words, env, log=self._log, record=self._record, grace=self._grace)
@@ -213,7 +243,7 @@ class OwnServer:
 
     async def _again(self, why: str) -> None:
         """Start the server and restore its adapters, until that works; then let requests go on."""
-        self._opening.emit(Notice("warning", f"the vLLM server is started again: {why}"))
+        self._opening.emit(Notice("warning", self._named(f"the vLLM server is started again: {why}")))
         while True:
             now = time.monotonic()
             self._ends = [end for end in self._ends if now - end < HOUR]
@@ -249,7 +279,11 @@ class OwnServer:
         self._ends.clear()
 
     def _hold(self, reason: str, on_resume: Callable[[], None] | None = None) -> None:
-        self._opening.holds.hold(self._name, reason, on_resume)
+        self._opening.holds.hold(self._name, self._named(reason), on_resume)
+
+    def _named(self, message: str) -> str:
+        """The message with the section that the settings are from."""
+        return in_section(message, self._opening.section, self._settings)
 
 
 def _free_port() -> int:

@@ -63,7 +63,8 @@ class VllmModelSettings(LimitedSettings, frozen=True, tag="vllm"):
     """How often in an hour a server that ended is started again. After that the run is paused until a person resumes it."""
 
     stall_seconds: NonNegative = 180.0
-    """A server counts as stalled when requests run and its tokens do not grow for so long; 0: never."""
+    """A server counts as stalled when requests wait and its tokens do not grow for so long, or when it does not report its
+    metrics for so long; 0: never."""
 
     on_stall: Literal["restart", "wait"] = "restart"
     """What is done with a stalled server: `restart` it, or `wait` until its tokens grow, the run being paused."""

@@ -171,7 +171,9 @@ def _pace(config: Config, machine: Machine, models: Sequence[Model], work: Workl
     trained = work.trained if trains else 0.0
     bare = Pace(work.decoded, work.prompted, trained, work.executor_calls + work.positions)
     curator = models[0]
-    if curator.serving.device == "cpu" and (known := figures().paces.get(curator.serving.weights)) is not None:
+    serving = curator.serving
+    in_process = serving.place == "process" and serving.device == "cpu"
+    if in_process and (known := figures().paces.get(serving.weights)) is not None:
         seconds = work.positions * known.seconds
         return msgspec.structs.replace(bare, step_seconds=seconds, source=known.source)
     engine, why = engine_of(config, machine, models, work)

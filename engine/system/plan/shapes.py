@@ -35,7 +35,8 @@ class UnknownShape(SkillosError):
 
 class Shape(msgspec.Struct, frozen=True):
     """A decoder of the kind of Llama and Qwen. `query` and `key_value` are heads × size of a head, `inner` is the width of
-    the MLP, `tied`: input and output share one embedding. `parameters` counts every number. `source` is where it is from."""
+    the MLP, `tied`: input and output share one embedding. `parameters` counts every number. `source` is where it is from.
+    `full_attention`: each layer keeps every token of the context in the key-value cache."""
 
     layers: int
     hidden: int
@@ -47,6 +48,7 @@ class Shape(msgspec.Struct, frozen=True):
     parameters: int
     source: str
     head_norms: bool = False
+    full_attention: bool = True
 
     @property
     def here(self) -> bool:
@@ -173,8 +175,17 @@ def _of_folder(folder: Path) -> Shape:
         parameters=0,
         source=f"config.json in {folder}",
         head_norms=str(config.get("model_type", "")).startswith("qwen3"),
+        full_attention=_full_attention(config),
     )
     return msgspec.structs.replace(shape, parameters=_in_headers(folder) or _counted(shape))
+
+
+def _full_attention(config: dict[str, Any]) -> bool:
+    """Whether no layer has a window, or keeps less than keys and values."""
+    kinds = config.get("layer_types")
+    windows = bool(config.get("sliding_window")) and config.get("use_sliding_window") is not False
+    others = isinstance(kinds, list) and any(kind != "full_attention" for kind in kinds)
+    return not (windows or others or config.get("kv_lora_rank"))
 
 
 def _in_headers(folder: Path) -> int:

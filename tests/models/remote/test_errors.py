@@ -110,22 +110,7 @@ def test_what_is_not_there_is_a_model_or_an_address():
     assert isinstance(error(404, "The model `qwen` does not exist."), ModelMissing)
     found = error_of(404, {}, b'{"detail":"Not Found"}', ASKED)
     assert isinstance(found, ConfigError) and "model.url" in str(found)
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize(
-    ("location", "named"),
-    [
-        ("https://other:8/v1/chat/completions?key=x", "to https://other:8/v1: set model.url"),
-        ("/api/v1/models", "to http://server/api/v1: set model.url"),
-        ("https://user:secret@other/v1", "to https://"),
-        ("", "correct model.url"),
-    ],
-)
-def test_a_redirection_is_not_followed_and_the_other_address_is_named(status, location, named):
-    found = error_of(status, {"location": location}, b"", ASKED)
-    assert isinstance(found, ConfigError) and named in str(found)
-    assert "secret" not in str(found) and "key=x" not in str(found)
+    assert "model.url" in str(error_of(301, {}, b"", ASKED))
 
 
 def test_a_refused_request_keeps_what_the_server_says():
@@ -147,3 +132,10 @@ def test_any_body_is_one_short_printable_line(body):
 def test_a_prompt_that_a_content_filter_refuses_is_unmeasured_and_no_wrong_setting():
     found = error(400, "The response was filtered due to Azure's content management policy.", code="content_filter")
     assert isinstance(found, ModelUnavailable) and "content filter" in str(found)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_an_answer_that_sends_requests_on_names_the_address(status):
+    error = error_of(status, {"location": "https://u:secret@api.example/v1/chat"}, b"", ASKED)
+    assert isinstance(error, ConfigError) and f"({status} " in str(error)
+    assert "api.example/v1/chat" in str(error) and "secret" not in str(error) and "set model.url" in str(error)

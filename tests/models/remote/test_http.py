@@ -7,7 +7,6 @@ from email.utils import formatdate
 import pytest
 
 from engine.core.errors import ConfigError
-from engine.core.holds import Holds
 from engine.models.base import ModelUnavailable, NotFinite, PromptTooLong, Sampling, WrongCompletion
 from engine.skills import parse_operations
 from tests.models.remote.opening import CHAT, INSERT, POCKET, opened
@@ -205,33 +204,24 @@ async def test_a_cached_part_that_cannot_be_is_not_known(server, cached, known):
         assert (await ask(models)).usage.cached == known
 
 
-@pytest.mark.parametrize("reason", ["abort", "error", None])
-async def test_an_answer_that_the_server_gave_up_is_asked_again(server, reason):
+async def test_a_reason_to_end_that_is_not_known_is_unmeasured_and_no_outage(server):
     async with opened(server) as (models, _):
-        server.script(Answer("so f", choice={"finish_reason": reason}), "yes")
-        assert (await ask(models)).text == "yes"
-
-
-async def test_an_answer_whose_end_is_not_known_is_unmeasured_and_pauses_nothing(server):
-    holds = Holds()
-    async with opened(server, holds=holds) as (models, _):
-        server.answer = lambda asked: Answer("so far", finish="weird\x1b[31m")
-        for _ in range(8):
-            with pytest.raises(ModelUnavailable, match=r"finish_reason 'weird.*which is not known") as raised:
-                await ask(models)
-        assert str(raised.value).isprintable() and holds.reason == "" and len(server.chats) == 8
-
-
-async def test_a_server_that_redirects_is_refused_at_the_start_and_in_mid_run(server):
-    moved = Status(307, headers={"Location": "http://127.0.0.1:9/v1/models"})
-    server.on("/v1/models", moved)
-    with pytest.raises(ConfigError, match=r"to http://127\.0\.0\.1:9/v1: set model\.url"):
-        async with opened(server):
-            pass
-    async with opened(server) as (models, _):
-        server.script(Status(308, headers={"Location": "/v2/chat/completions"}))
-        with pytest.raises(ConfigError, match=r"308 Permanent Redirect\) to http://127.0.0.1:\d+/v2: set"):
+        server.script(Answer("an answer", finish="magic_end"))
+        with pytest.raises(
+            ModelUnavailable, match=r"finish_reason 'magic_end', which is not one of those that are known"
+        ):
             await ask(models)
+        assert len([asked for asked in server.chats if asked.last == CHAT[-1].content]) == 1
+        server.script(Answer("half", finish="abort"), "whole")
+        assert (await ask(models)).text == "whole"
+
+
+async def test_a_server_that_sends_requests_on_is_refused_with_the_address(server):
+    moved = Status(307, headers={"Location": "http://other:8000/v1/chat/completions"})
+    server.on("/v1/models", moved)
+    with pytest.raises(ConfigError, match=r"sends requests on to http://other:8000/v1.*set model\.url to the address"):
+        async with opened(server, model=""):
+            raise AssertionError
 
 
 async def test_an_answer_that_was_filtered_or_refused_is_unmeasured(server):

@@ -5,7 +5,7 @@ import pytest
 
 from engine.config import load_profile
 from engine.core.errors import ConfigError
-from engine.models.vllm.command import command, environment
+from engine.models.vllm.command import command, environment, is_for_cpu
 from engine.models.vllm.settings import VllmModelSettings
 from engine.system.preflight import check
 from tests.models.vllm.program import python_of
@@ -26,6 +26,17 @@ def test_the_base_and_its_adapters_are_one_server():
         assert pair in " ".join(words)
     assert "--kv-cache-memory-bytes 1610612736" in " ".join(words) and "--enable-lora" in words
     assert "--tool-call-parser" not in words  # the calls stay in the text that is trained
+
+
+def test_a_vllm_for_a_cpu_does_not_divide_prompts(tmp_path):
+    python = tmp_path / "python"
+    for build in ("cpu", ""):
+        python.write_text(f"#!/bin/sh\necho {build}\n")
+        python.chmod(0o755)
+        assert is_for_cpu(settings(python=str(python))) == bool(build)
+        words = command(settings(), "/w", 1, lora_rank=8, cpu=bool(build))
+        assert ("--no-enable-chunked-prefill" in words) == bool(build)
+    assert not is_for_cpu(settings(python="/nowhere"))
 
 
 def test_an_executor_of_its_own_may_be_quantized_and_takes_no_adapters():
@@ -110,3 +121,25 @@ def test_a_name_of_the_catalogue_stays_a_name_and_python_becomes_absolute(tmp_pa
 def test_a_context_that_the_model_cannot_read_is_refused_before_a_server_starts(tmp_path):
     with pytest.raises(ConfigError, match=r"model\.context=4097 is more than the 4096 tokens"):
         check(profile("model.context=4097"), "train")
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        (["training.lora_rank=600"], r"training\.lora_rank=600 is more than vLLM takes, which is 512 at most"),
+        (["model.quantization=fp8"], r"set it in \[executor_model\]"),
+        (["model.kv_cache_gib=0.001"], r"holds 699 tokens of pocket, and model\.context=4096 .*kv_cache_gib=0\.006 or"),
+        (["model.kv_cache_gib=0.0001", "model.context=0"], r"and an answer of curator\.max_tokens=160 needs more"),
+        (
+            ['executor_model={kind="vllm", python="/nowhere"}'],
+            r"^executor_model\.python=/nowhere is no file",
+        ),
+    ],
+)
+def test_what_a_server_would_refuse_after_half_a_minute_is_refused_before_the_run(tmp_path, given, message):
+    with pytest.raises(ConfigError, match=message):
+        check(profile(f"model.python={python_of(tmp_path)}", *given), "train")
+
+
+def test_a_rank_and_a_quantization_that_are_not_trained_are_taken(tmp_path):
+    check(profile(f"model.python={python_of(tmp_path)}", "training.lora_rank=600", "model.quantization=fp8"), "curate")

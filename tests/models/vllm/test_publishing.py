@@ -20,7 +20,7 @@ from engine.models.vllm.opening import open_models
 from engine.models.vllm.reference import Reference
 from engine.models.vllm.server import OtherServer
 from engine.models.vllm.settings import VllmModelSettings
-from tests.models.standin import Status
+from tests.models.standin import HANG, Raw, StandIn, Status
 from tests.models.vllm.served import VllmStandIn
 
 ASK = [Message("user", "Where is the mug?")]
@@ -241,9 +241,34 @@ async def test_a_server_that_cannot_be_trained_with_is_refused_with_what_to_chan
             raise AssertionError
 
 
+@pytest.mark.parametrize(
+    "answer, message",
+    [
+        (Status(401, "Unauthorized"), r"refuses to list its models \(HTTP 401\): set model\.key to the name of a key"),
+        (Status(307, headers={"Location": "http://other:1/"}), r"sends requests on to http://other:1/ \(HTTP 307\)"),
+        (Status(404, "Not Found"), r"no vLLM server answers at model\.url=.*\(HTTP 404\).*correct the address"),
+        (Raw(b"<html>"), r"no vLLM server answers at .*is none of vLLM's"),
+    ],
+)
+async def test_what_answers_at_the_address_and_is_no_server_for_us_is_named(tmp_path, answer, message):
+    with StandIn() as server:
+        server.on("/v1/models", answer)
+        with pytest.raises(ConfigError, match=message):
+            await open_models(VllmModelSettings(url=server.url), Opening(folder=tmp_path))
+
+
 async def test_where_no_server_answers_the_message_names_the_address(tmp_path):
     with pytest.raises(ConfigError, match=r"no vLLM server answers at model\.url=http://127\.0\.0\.1:9"):
         await open_models(VllmModelSettings(url="http://127.0.0.1:9"), Opening(folder=tmp_path))
+
+
+async def test_a_disk_without_room_for_the_adapter_that_tests_the_server_is_named(serving, reference, tmp_path):
+    (tmp_path / "logs").write_text("a file, where the folder is to be")
+    with serving() as server:
+        adapters = Adapters(OtherServer(server.url.removesuffix("/v1")), base="base", reference=reference, emit=list)
+        with pytest.raises(ConfigError, match=r"canary cannot be written: .*: free some space there"):
+            await adapters.check(tmp_path / "logs", 8)
+        await adapters.close()
 
 
 async def test_quantized_weights_are_refused_for_the_curator_that_is_trained(tmp_path):
@@ -261,13 +286,65 @@ async def test_a_server_whose_tokens_stand_still_pauses_the_run_until_they_grow(
         async with asyncio.timeout(5):
             while not holds.reason:
                 await asyncio.sleep(0.02)
-        assert "made no token in 0 s though requests run (a deadlock)" in holds.reason
+        assert "made no token in 0 s though requests wait (a deadlock)" in holds.reason
         server.metrics.generated += 5
         async with asyncio.timeout(5):
             while holds.reason:
                 await asyncio.sleep(0.02)
         watching.cancel()
         await other.stop()
+
+
+@pytest.mark.parametrize("how", ["deadlock", "silent"])
+async def test_a_server_that_is_stuck_while_an_adapter_is_loaded_is_restarted(how, tmp_path):
+    with StandIn() as stuck:
+        asked = []
+
+        class Stuck(OtherServer):
+            async def restart(self, reason):
+                asked.append(reason)
+                return True
+
+        url = stuck.url.removesuffix("/v1") if how == "deadlock" else "http://127.0.0.1:9"
+        other, settings = Stuck(url), VllmModelSettings(stall_seconds=0.2)
+        watch = Watch(other, settings, Opening(), lambda event: None, lambda: other.api.pending, every=0.05)
+        stuck.on("/v1/load_lora_adapter", HANG)
+        loading = asyncio.create_task(other.api.load("curator-v1", tmp_path))
+        watching = asyncio.create_task(watch.run())
+        async with asyncio.timeout(5):
+            while not asked:
+                await asyncio.sleep(0.02)
+        said = (
+            "made no token in 0 s though requests wait" if how == "deadlock" else "did not report its metrics for 0 s"
+        )
+        assert said in asked[0]
+        for task in (loading, watching):
+            task.cancel()
+        await asyncio.gather(loading, watching, return_exceptions=True)
+        await other.stop()
+
+
+async def test_a_server_of_others_that_is_down_while_an_adapter_is_published_pauses_the_run(tmp_path):
+    holds, restored = Holds(), []
+    with StandIn() as first:
+        port = int(first.url.removesuffix("/v1").rpartition(":")[2])
+    other = OtherServer(f"http://127.0.0.1:{port}", holds=holds)
+
+    async def restore():
+        restored.append(True)
+
+    other.restored = restore
+    lost = asyncio.create_task(other.lost(0))
+    async with asyncio.timeout(5):
+        while not holds.reason:
+            await asyncio.sleep(0.02)
+    assert "does not answer; the run waits, and goes on when it does" in holds.reason
+    holds.resume()
+    assert holds.reason and not lost.done()
+    with StandIn(port=port):
+        assert await asyncio.wait_for(lost, 10) and restored and not holds.reason
+        assert not await other.lost(0)
+    await other.stop()
 
 
 @pytest.mark.slow

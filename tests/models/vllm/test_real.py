@@ -159,6 +159,15 @@ async def test_a_server_that_is_killed_in_mid_step_is_started_again_with_its_ada
     assert any("started again" in reason for reason in pocket.reasons) and pocket.holds.reason == ""
 
 
+async def test_long_prompts_side_by_side_with_seeds_do_not_end_a_server_on_a_cpu(pocket):
+    ended = len(pocket.reasons)
+    asked = [[Message("user", f"{seed} Where is the mug? " * 200)] for seed in range(24)]
+    made = await asyncio.gather(
+        *(pocket.models.executor.complete(ask, Sampling(max_tokens=8, seed=1)) for ask in asked)
+    )
+    assert min(completion.usage.prompt for completion in made) > 1000 and pocket.reasons[ended:] == []
+
+
 async def test_a_rank_above_the_limit_is_refused_with_what_to_change(pocket, tmp_path):
     network = get_peft_model(
         load_base(LocalModelSettings()), LoraConfig(r=16, target_modules="all-linear", task_type="CAUSAL_LM")
