@@ -42,6 +42,10 @@ CHANGES = 4
 """So often a request is made again because the server does not know a field, or the model's name has changed."""
 
 
+class NotServed(ConfigError):
+    """The server has no model of the name that was asked for, and lists others."""
+
+
 class Served(msgspec.Struct, frozen=True):
     """A model's name on the server, the version of its adapter, and by which other names its answers may call it."""
 
@@ -194,7 +198,7 @@ class RemoteModel:
         names = [model.name for model in await self._server.models() or ()]
         if served.name in names or self._served().name != served.name:
             return
-        raise ConfigError(not_served(served.name, self._server, names)) from error
+        raise NotServed(not_served(served.name, self._server, names)) from error
 
     def _limit(self, sampling: Sampling) -> int:
         """The most tokens of a prompt."""
