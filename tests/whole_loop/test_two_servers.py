@@ -1,5 +1,6 @@
 """Runs whose roles have servers of their own, one of which is away for a while, or answers badly."""
 
+import json
 import subprocess
 
 import pytest
@@ -7,22 +8,32 @@ import pytest
 from engine.runs.directory import Run
 from tests.models.standin import Answer, Cut, Raw, StandIn, Status
 from tests.whole_loop.shell import command, wait_until
-from tests.whole_loop.test_endpoint import SKILL, insert
 
 pytestmark = pytest.mark.slow
 TASKS = 4
 
 
-def player(asked):
-    """The executor's and the curator's answers; each decision writes a skill, so that the judge is asked."""
-    return insert(SKILL.format("")) if asked.body.get("tools") else "<action>look</action>"
+class Player:
+    """The executor's and the curator's answers; each decision writes another skill, so that the judge is asked."""
+
+    def __init__(self):
+        self.skills = 0
+
+    def __call__(self, asked):
+        if not asked.body.get("tools"):
+            return "<action>look</action>"
+        self.skills += 1
+        name = f"skill-{self.skills}"
+        content = f"---\nname: {name}\ndescription: where mugs are\n---\nLook on desk {self.skills}.\n"
+        call = {"name": "insert_skill", "arguments": {"skill_name": name, "content": content}}
+        return f"I write it down.\n<tool_call>\n{json.dumps(call)}\n</tool_call>"
 
 
 @pytest.fixture
 def servers():
     options = {"seconds_a_token": 0.01, "context": 32768}
     with StandIn(**options) as models, StandIn(**options) as judges:
-        models.answer = player
+        models.answer = Player()
         yield models, judges
 
 

@@ -45,9 +45,7 @@ async def test_an_hour_without_the_server_loses_no_position_of_a_step(faster):
             context = RolloutContext.open(config, HouseholdTasks(), opened.models, holds)
             groups = open_grouping(config.grouping).groups(context.source, config.training, 1)
             async with holds.phase("the rollouts of step 1", 5.5):
-                playing = asyncio.create_task(
-                    collect(groups, step=1, context=context, vetoes=[], emit=events.append)
-                )
+                playing = asyncio.create_task(collect(groups, step=1, context=context, vetoes=[], emit=events.append))
                 while len(server.chats) < 12:
                     await asyncio.sleep(0.01)
                 await asyncio.to_thread(server.outage, 3600 / FASTER)
