@@ -47,6 +47,8 @@ from engine.system import memory
 BEAT_SECONDS = 1.0
 COMMAND_SECONDS = 0.2
 GONE_SECONDS = 5.0
+LAST_SECONDS = 300.0
+"""How long the process may last after its work has ended: longer than the log may take to be written."""
 
 
 def main() -> None:
@@ -61,7 +63,7 @@ def main() -> None:
             return
         with Run.open(sys.argv[1]) as run, run.lock(), run.writer() as writer:
             release_start(run.path)
-            asyncio.run(_work(run, writer, gone=_end_soon))
+            asyncio.run(_work(run, writer, gone=_end_soon, ended=lambda: _end_after(LAST_SECONDS)))
     except SkillosError as error:
         sys.exit(f"skillos-engine: {error}")
 
@@ -126,7 +128,7 @@ async def _prepare(channel: Channel) -> None:
             os.chdir(begin.run)
             prepared = Prepared(found.checks, begin.overridden, found.loaded, control, later)
             with Run.open(begin.run) as run, run.lock(), run.writer() as writer:
-                await _work(run, writer, gone=_end_soon, prepared=prepared)
+                await _work(run, writer, _end_soon, prepared, ended=lambda: _end_after(LAST_SECONDS))
     finally:
         if not begins.done() or begins.cancelled() or begins.result() is None:
             shutil.rmtree(logs.resolve(), ignore_errors=True)  # noqa: ASYNC240 - the work is over
@@ -138,11 +140,12 @@ async def _work(
     writer: EventWriter,
     gone: Callable[[RunGone], None] = lambda error: None,
     prepared: Prepared | None = None,
+    ended: Callable[[], None] = lambda: None,
 ) -> None:
     """The run's work with its watchers beside it. Ends the process with 1 after a failure, which the events then name.
 
     `gone` is called once the run is not at its path any more. Then that is the failure, whatever failed first for it, and
-    events are written only where the run was moved.
+    events are written only where the run was moved. `ended` is called when the work has ended.
     """
     own = Control(lambda state, reason: writer.emit(StateChanged(state, reason, own.ending)))
     control = prepared.control if prepared is not None else own
@@ -190,6 +193,7 @@ async def _work(
         for watcher in watchers:
             watcher.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)
+        ended()
 
 
 def _watcher_ended(watcher: asyncio.Task[None], control: Control) -> None:
@@ -231,7 +235,7 @@ async def _run(run: Run, writer: EventWriter, control: Control, prepared: Prepar
     if prepared is not None:
         writer.emit(PreflightMade(list(prepared.checks), list(prepared.overridden)))
         prepared.later.give_to(writer.emit)
-    writer.flush()
+    await asyncio.to_thread(writer.flush)
     try:
         await asyncio.to_thread(reconcile, run)
     except RunError as error:  # another process decides, or the history cannot be read; each decision tries it again
@@ -251,10 +255,14 @@ async def _beat(run: Run, lose: Callable[[RunGone], None]) -> None:
 
 
 def _end_soon(error: RunGone) -> None:
-    """Print why the engine ends, and end the process after `GONE_SECONDS`, whatever its threads still compute: nothing can
-    be saved any more."""
+    """Print why the engine ends, and end the process after `GONE_SECONDS`: nothing can be saved any more."""
     print(f"skillos-engine: {error}", file=sys.stderr, flush=True)
-    ending = threading.Timer(GONE_SECONDS, os._exit, (1,))
+    _end_after(GONE_SECONDS)
+
+
+def _end_after(seconds: float) -> None:
+    """End the process after so many seconds, whatever its threads still compute or wait for."""
+    ending = threading.Timer(seconds, os._exit, (1,))
     ending.daemon = True
     ending.start()
 

@@ -34,7 +34,7 @@ from engine.agents.prompting import Prompts, SkillShown, Turn
 from engine.agents.sampling import sampling_of
 from engine.agents.settings import ExecutorSettings
 from engine.core.errors import ConfigError, SkillosError
-from engine.core.holds import Holds
+from engine.core.holds import Holds, TimedOut
 from engine.core.outcomes import Outcome, unmeasured
 from engine.environments.answers import Answer
 from engine.environments.base import EnvironmentKind, Observation, Result, Task, TaskSource, TaskSourceError
@@ -135,7 +135,8 @@ async def play(
     shown: Sequence[SkillShown] = ()
     tokens = 0
     try:
-        async with (holds or Holds()).timeout(settings.deadline_seconds), calls(blocks=kind.blocks) as call:
+        limit = (holds or Holds()).timeout(settings.deadline_seconds, "the episode")
+        async with limit, calls(blocks=kind.blocks) as call:
             observation = await call(episode.start)
             seen.append(observation.text)
             on_start(observation.text)
@@ -154,8 +155,8 @@ async def play(
                 turns.append(Turn(answer.thought, answer.action, observation.text, invalid))
                 on_turn(len(turns), turns[-1], len(quoted.skills))
             result = await call(episode.final_result)
-    except TimeoutError:
-        result = Result(unmeasured(f"the episode took over {settings.deadline_seconds:g} s"))
+    except TimedOut as error:
+        result = Result(unmeasured(str(error)))
     except TaskSourceError as error:
         result = Result(unmeasured(f"broken task: {error}"))
     except (ModelUnavailable, PromptTooLong) as error:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import time
 import tomllib
 
-from engine.cli.common import Commands, UsageError, add_command, open_run, patience_with_notice, user_name
+from engine.cli.common import Commands, UsageError, add_command, lines, open_run, patience_with_notice, user_name
 from engine.config import ConfigError
 from engine.core.output import note, say
 from engine.core.text import printable
@@ -13,8 +14,13 @@ from engine.jobs.registry import JOBS
 from engine.runs import changing, kept, supervisor
 from engine.runs.commands import StopAfter
 from engine.runs.directory import Run
+from engine.runs.rows import RunState
 from engine.runs.starts import changed_settings
 from engine.system.preflight import check
+
+OBEY_SECONDS = 2.0
+"""How long `resume` waits for a paused run to go on, before it says what the run waits for."""
+POLL_SECONDS = 0.05
 
 
 def add_commands(commands: Commands) -> None:
@@ -47,11 +53,24 @@ def _resume(options: argparse.Namespace) -> int:
         edited = "" if run.engine_alive() else _edited(run)
         pid = supervisor.resume(run, user_name(), check=check, worker=options.worker, patience=patience_with_notice())
         _note(supervisor.silence(run))
+        state = _state_after(run)
     _note(edited)
-    say(
-        f"the run continues in process {pid}" if pid else "the run continues in a process that is not visible from here"
-    )
+    where = f"in process {pid}" if pid else "in a process that is not visible from here"
+    if state.state != "paused":
+        say(f"the run continues {where}")
+    elif state.reason:
+        say(f"asked to resume; the run {where} still waits: {lines(state.reason)}")
+    else:
+        say(f"asked to resume; the engine {where} has not obeyed yet")
     return 0
+
+
+def _state_after(run: Run) -> RunState:
+    """The state of the run once it is not paused any more, or after `OBEY_SECONDS`."""
+    deadline = time.monotonic() + OBEY_SECONDS
+    while (state := run.state()).state == "paused" and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return state
 
 
 def _edited(run: Run) -> str:

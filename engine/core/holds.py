@@ -3,9 +3,11 @@
     holds = Holds()
     holds.hold("server", "the server at 127.0.0.1:8000 does not answer")      # by whoever finds it
     await holds.passed()                       # before each request to a model: waits while anything holds
-    async with holds.timeout(600):             # a time limit that does not run while anything holds
+    async with holds.timeout(600, "the episode"):    # a time limit that does not run while anything holds
         with holds.uncounted():                # nor while this task waits here for its turn
             ...
+    async with holds.phase("the rollouts of step 3", 3600):    # the deadline of all time limits inside, `uncounted` or not
+        ...
     holds.lift("server")
 
 `on_change` is called after each change of `reason`. A hold with `on_resume` may be ended by a person, who asks the run to go
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 
 import msgspec
@@ -27,6 +29,11 @@ class Hold(msgspec.Struct, frozen=True):
 
     reason: str
     on_resume: Callable[[], None] | None = None
+
+
+class TimedOut(TimeoutError):
+    """A time limit passed. The message says whose: "the episode took over 600 s", or "deadline: the rollouts of step 3 took
+    over 3600 s" where it is that of a phase."""
 
 
 class _Limit:
@@ -52,6 +59,40 @@ class _Limit:
 
 _limits_of_task: ContextVar[tuple[_Limit, ...]] = ContextVar("time limits", default=())
 """The time limits that the present task is inside of."""
+
+
+class Phase:
+    """Work of many tasks that shares a deadline. `over`: it has passed."""
+
+    def __init__(self, reason: str) -> None:
+        self.over = False
+        self._reason = reason
+        self._inside: set[asyncio.Timeout] = set()
+
+    def end(self) -> None:
+        """The deadline passes: the time limits inside end, and those that begin from now on."""
+        self.over = True
+        for timeout in self._inside:
+            if not timeout.expired():
+                timeout.reschedule(asyncio.get_running_loop().time())
+
+    def check(self) -> None:
+        """Raises `TimedOut` where the deadline has passed."""
+        if self.over:
+            raise TimedOut(self._reason)
+
+    @contextmanager
+    def around(self, timeout: asyncio.Timeout) -> Iterator[None]:
+        """Let `timeout` end with the phase."""
+        self._inside.add(timeout)
+        try:
+            yield
+        finally:
+            self._inside.remove(timeout)
+
+
+_phases_of_task: ContextVar[tuple[Phase, ...]] = ContextVar("phases", default=())
+"""The phases that the present task is a part of, with the tasks that it begins."""
 
 
 class Holds:
@@ -103,21 +144,61 @@ class Holds:
             await self._changed.wait()
 
     @asynccontextmanager
-    async def timeout(self, seconds: float) -> AsyncIterator[asyncio.Timeout]:
-        """As `asyncio.timeout`, but time in which anything holds, or that is `uncounted`, does not count.
+    async def timeout(self, seconds: float, what: str = "it", *, whole: bool = False) -> AsyncIterator[asyncio.Timeout]:
+        """As `asyncio.timeout`, but time in which anything holds, or that is `uncounted`, does not count; with `whole`, what
+        is `uncounted` counts too. `what` is for the message. It ends with each phase that it is in.
 
-        Raises `TimeoutError`.
+        Raises `TimedOut`.
         """
-        async with asyncio.timeout(None) as timeout:
-            limit = _Limit(timeout, seconds)
-            self._continue(limit)
-            self._limits.add(limit)
-            token = _limits_of_task.set((*_limits_of_task.get(), limit))
-            try:
-                yield timeout
-            finally:
-                _limits_of_task.reset(token)
-                self._limits.remove(limit)
+        phases = _phases_of_task.get()
+        for phase in phases:
+            phase.check()
+        try:
+            async with asyncio.timeout(None) as timeout:
+                limit = _Limit(timeout, seconds)
+                self._continue(limit)
+                self._limits.add(limit)
+                limits = _limits_of_task.get()
+                token = _limits_of_task.set(limits if whole else (*limits, limit))
+                try:
+                    with ExitStack() as inside:
+                        for phase in phases:
+                            inside.enter_context(phase.around(timeout))
+                        yield timeout
+                finally:
+                    _limits_of_task.reset(token)
+                    self._limits.remove(limit)
+        except TimeoutError as error:
+            if isinstance(error, TimedOut) or not timeout.expired():
+                raise
+            for phase in phases:
+                phase.check()
+            raise TimedOut(f"{what} took over {seconds:g} s") from error
+
+    @asynccontextmanager
+    async def phase(self, what: str, seconds: float) -> AsyncIterator[Phase]:
+        """A deadline for what is done in the block, by this task and the tasks that it begins; 0: none.
+
+        When it passes, each time limit inside ends with `TimedOut`, and so does each that begins later; the block goes on.
+        Time in which anything holds does not count.
+        """
+        phase = Phase(f"deadline: {what} took over {seconds:g} s")
+        watching = asyncio.create_task(self._watch(phase, seconds), name=f"deadline of {what}")
+        token = _phases_of_task.set((*_phases_of_task.get(), phase))
+        try:
+            yield phase
+        finally:
+            _phases_of_task.reset(token)
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    async def _watch(self, phase: Phase, seconds: float) -> None:
+        """End `phase` after `seconds`."""
+        if seconds:
+            with suppress(TimedOut):
+                async with self.timeout(seconds, whole=True):
+                    await asyncio.Event().wait()
+            phase.end()
 
     @contextmanager
     def uncounted(self) -> Iterator[None]:

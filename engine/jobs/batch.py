@@ -63,7 +63,7 @@ async def revise(
     `proposer` is the name that reviewers see. An edit whose strategy names no cause has no position, and all trajectories
     as its evidence. Raises what the strategy raises, and `ReviewError` where the repository cannot be read.
     """
-    writer.flush()
+    await asyncio.to_thread(writer.flush)
     played = await asyncio.to_thread(trajectories, run)
     repo = await asyncio.to_thread(SkillRepo.open, run.repo_path)
     edits = await strategy.revise(list(played.values()), repo.fork(), measure)

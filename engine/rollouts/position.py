@@ -27,6 +27,7 @@ from engine.core.events import (
     SkillFound,
     TurnTaken,
 )
+from engine.core.holds import TimedOut
 from engine.core.outcomes import unmeasured
 from engine.core.parts import kind_of
 from engine.curation.base import Curation, CurationStrategy, Shown
@@ -40,6 +41,10 @@ from engine.rollouts.shared import SharedEpisode
 from engine.skills import Edit, SkillRepo, operation_of
 
 T = TypeVar("T")
+
+
+class OutOfTime(ModelUnavailable):
+    """The strategy took longer than it may, or the deadline of the phase has passed."""
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -85,7 +90,8 @@ async def play_position(
     try:
         shown = await _limited(strategy.before(task, repo), context)
     except (ModelUnavailable, PromptTooLong) as error:
-        shown, trajectory = Shown(), Trajectory(task, "", [], unmeasured(f"curation strategy: {error}"))
+        why = str(error) if isinstance(error, OutOfTime) else f"curation strategy: {error}"
+        shown, trajectory = Shown(), Trajectory(task, "", [], unmeasured(why))
         if shared is not None:
             shared.nothing_shown(at)
         _started(at, task, shown, "", context, emit)
@@ -103,15 +109,15 @@ async def play_position(
 
 
 async def _limited(work: Coroutine[Any, Any, T], context: RolloutContext) -> T:
-    """What the strategy returns. Raises `ModelUnavailable` where it takes longer than the curator may."""
+    """What the strategy returns. Raises `OutOfTime` where it takes longer than the curator, or the phase, may."""
     seconds = context.config.curator.deadline_seconds
     try:
-        async with context.holds.timeout(seconds) as limit:
+        async with context.holds.timeout(seconds, "the strategy"):
             return await work
-    except TimeoutError as error:
-        if not limit.expired():  # an error of the strategy's own
-            raise
-        raise ModelUnavailable(f"the strategy took over {seconds:g} s") from error
+    except TimedOut as error:
+        raise OutOfTime(str(error)) from error
+    finally:
+        work.close()  # which did not begin where a deadline had passed
 
 
 def _skipped(at: PositionId, trajectory: Trajectory, shown: Shown, reason: str, emit: Sink) -> Position:

@@ -135,8 +135,15 @@ class GrpoSession:
         self._check(samples, step)
         skipped = why_skipped(samples, group_rows(self._config), kl=self._config.training.kl)
         await self._hold()
+        seconds = self._config.limits.update_deadline_seconds
         try:
-            update = await self._in_thread(lambda: self.updater.update(samples, step, skipped))
+            async with asyncio.timeout(seconds or None):
+                update = await self._in_thread(lambda: self.updater.update(samples, step, skipped))
+        except TimeoutError as error:
+            raise RunError(
+                f"the update of step {step} took over {seconds:g} s (limits.update_deadline_seconds): raise it, or make the "
+                "update smaller (skillos-engine plan). The steps before it are saved, and resume makes this one again"
+            ) from error
         except NotFiniteUpdate as error:
             raise diverged_in_update(f"step {step}, update: {error}", self._config, self._checkpoints) from error
         await self._after_update(update)

@@ -1,12 +1,18 @@
 """How busy the engine keeps a model server, and what a call costs it in CPU beside the HTTP client.
 
-    python -m tests.benchmarks.throughput [--episodes 32] [--slots 32] [--tasks 3] [--milliseconds 50 20 10] [--json FILE]
+    python -m tests.benchmarks.throughput [--episodes 32] [--slots 32] [--tasks 10] [--milliseconds 20 10] [--json FILE]
 
 The server is a stand-in in a process of its own, pinned to the last core; this process takes the first. It has as many slots
-as there are episodes, and each slot emits a token every so many milliseconds: with 32 slots, 50 ms are 640 tokens a second,
-more than a DGX Spark gives an 8B model. *Busy* is the share of all slots' time in which a request had them, "steady" after
-the first round of answers and until the first rollout ends, "whole" with the growth of concurrency at the start and with the
-tail. Episodes are whole positions of rollouts: executor, curator, events in a log.
+as there are episodes, and each slot emits a token every so many milliseconds: with 32 slots, 20 ms are 1,600 tokens a
+second, more than a DGX Spark gives an 8B model. Episodes are whole positions of rollouts: executor, curator, events in a
+log.
+
+*Busy* is the share of the slots' time in which they have a request, by the server's own record. The steady state is judged:
+it begins when a request is in each slot for the first time, and ends when fewer episodes are left than there are slots, for
+then no engine can fill them. "Whole" is from the first request to the end, and loses what "ramp" (before the steady
+state) and "tail" (after it) say, in shares of the whole time; the tail is as long as the rollouts' lengths differ. "CPU" is
+this process's share of its core, and "waits" the share of the time in which it was ready and other processes had the core:
+where that is not near 0, the figures are those of a machine that is shared.
 
 The cost is CPU time of this process a call, threads included, against a server that answers at once: of the client of httpx
 alone, of the `openai` client as we use it and as its own `create` is, and of whole rollouts.
@@ -25,6 +31,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +40,7 @@ import msgspec
 from openai import AsyncOpenAI
 
 from engine.config import Config, load_profile, to_toml
-from engine.core.events import AnyEvent, EpisodeEnded
+from engine.core.events import AnyEvent, CurationMade, CurationSkipped
 from engine.jobs import loading
 from engine.models.base import Message, Opening, Sampling
 from engine.models.openai.client import open_connection
@@ -54,8 +61,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--episodes", type=int, default=32, help="how many are played at the same time")
     parser.add_argument("--slots", type=int, default=32, help="how many requests the server answers at the same time")
-    parser.add_argument("--tasks", type=int, default=3, help="how many each rollout plays, one after the other")
-    parser.add_argument("--milliseconds", type=float, nargs="*", default=[50, 20, 10], help="a token takes in a slot")
+    parser.add_argument("--tasks", type=int, default=10, help="how many each rollout plays, one after the other")
+    parser.add_argument("--milliseconds", type=float, nargs="*", default=[20, 10], help="a token takes in a slot")
     parser.add_argument("--calls", type=int, default=1500, help="how many calls the costs are averaged over")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -83,16 +90,17 @@ def serving(milliseconds: float, slots: int) -> Iterator[str]:
 
 def measure_busy(options: argparse.Namespace) -> list[dict[str, float]]:
     """A line for each speed of the token clock."""
-    print(
-        f"{'ms a token':>10}{'tokens/s':>10}{'calls/s':>9}{'steady':>9}{'whole':>9}{'CPU':>7}    target {TARGET_BUSY:.0%}"
-    )
+    names = ("calls/s", "seconds", "steady", "ramp", "tail", "whole", "CPU", "waits")
+    print(f"{'ms a token':>10}{''.join(f'{name:>9}' for name in names)}    target: steady {TARGET_BUSY:.0%}")
     rows = []
     for milliseconds in options.milliseconds:
         with serving(milliseconds, options.slots) as url:
             row = asyncio.run(busy(url, options, milliseconds))
-        figures = f"{row['tokens_per_second']:>10.0f}{row['calls_per_second']:>9.1f}"
-        shares = f"{row['steady']:>9.1%}{row['whole']:>9.1%}{row['cpu']:>7.0%}"
-        print(f"{milliseconds:>10g}{figures}{shares}", flush=True)
+        shares = "".join(f"{row[name]:>9.1%}" for name in ("steady", "ramp", "tail", "whole", "cpu", "waits"))
+        verdict = "reached" if row["steady"] >= TARGET_BUSY else "missed"
+        print(
+            f"{milliseconds:>10g}{row['calls_per_second']:>9.1f}{row['seconds']:>9.1f}{shares}    {verdict}", flush=True
+        )
         rows.append(row)
     return rows
 
@@ -107,52 +115,53 @@ def config_of(url: str, episodes: int, tasks: int) -> Config:
 async def busy(url: str, options: argparse.Namespace, milliseconds: float) -> dict[str, float]:
     """How busy rollouts keep the server."""
     config = config_of(url, options.episodes, options.tasks)
+    ends: list[float] = []  # of the rollouts
+
+    def note_end(event: AnyEvent) -> None:
+        if isinstance(event, CurationMade | CurationSkipped) and event.at.position == options.tasks:
+            ends.append(time.monotonic())
+
+    async with playing(config, note_end) as play:
+        cpu, waited, began = time.process_time(), waited_for_core(), time.monotonic()
+        await play()
+        cpu, waited, ended = time.process_time() - cpu, waited_for_core() - waited, time.monotonic()
     async with httpx2.AsyncClient() as client:
-        marks: list[tuple[float, float]] = []
-
-        async def mark() -> None:
-            """Note the time and how many tokens the server has generated."""
-            text = (await client.get(url.removesuffix("/v1") + "/metrics")).text
-            (line,) = [line for line in text.splitlines() if line.startswith("vllm:generation_tokens_total{")]
-            marks.append((time.monotonic(), float(line.split()[-1])))
-
-        ended: dict[tuple[int, int], int] = {}
-        first = asyncio.Event()
-
-        def count(event: AnyEvent) -> None:
-            if isinstance(event, EpisodeEnded):
-                place = (event.at.group, event.at.rollout)
-                ended[place] = ended.get(place, 0) + 1
-                if ended[place] == options.tasks:
-                    first.set()
-
-        async def steady() -> None:
-            await asyncio.sleep(4 * tokens * milliseconds / 1000)  # so many rounds take 8 to grow to 64
-            await mark()
-            await first.wait()
-            await mark()
-
-        tokens = 67
-        cpu = time.process_time()
-        async with playing(config, count) as play:
-            await mark()
-            watching = asyncio.create_task(steady())
-            cpu = time.process_time()
-            await play()
-            cpu = time.process_time() - cpu
-            await watching
-            await mark()
-    (start, before), *inner, (end, after) = marks
-    (steady_start, steady_before), (steady_end, steady_after) = inner
-    rate = options.slots / (milliseconds / 1000)
+        told = (await client.get(url.removesuffix("/v1") + "/timeline")).json()
+    timeline = [(at, running) for at, running in told if at >= began]
+    record = Record([(began, 0), *timeline, (ended, 0)], options.slots)
+    full = next((at for at, running in timeline if running >= options.slots), ended)
+    fewer = ends[max(0, options.episodes - options.slots)]
+    seconds = ended - began
     return {
         "milliseconds": milliseconds,
-        "tokens_per_second": (after - before) / (end - start),
-        "calls_per_second": (after - before) / tokens / (end - start),
-        "steady": (steady_after - steady_before) / (rate * (steady_end - steady_start)),
-        "whole": (after - before) / (rate * (end - start)),
-        "cpu": cpu / (end - start),
+        "calls_per_second": sum(later > sooner for (_, sooner), (_, later) in pairwise(record.timeline)) / seconds,
+        "seconds": seconds,
+        "steady": record.busy(full, fewer),
+        "ramp": (full - began) / seconds * (1 - record.busy(began, full)),
+        "tail": (ended - fewer) / seconds * (1 - record.busy(fewer, ended)),
+        "whole": record.busy(began, ended),
+        "cpu": cpu / seconds,
+        "waits": waited / seconds,
     }
+
+
+class Record:
+    """How many requests had a slot, from each time on."""
+
+    def __init__(self, timeline: list[tuple[float, int]], slots: int) -> None:
+        self.timeline = timeline
+        self._slots = slots
+
+    def busy(self, first: float, end: float) -> float:
+        """The share of the slots' time with a request, between two times; 0 where there is none between them."""
+        spans = ((max(at, first), min(until, end), running) for (at, running), (until, _) in pairwise(self.timeline))
+        taken = sum((until - at) * running for at, until, running in spans if until > at)
+        return taken / (self._slots * (end - first)) if end > first else 0.0
+
+
+def waited_for_core() -> float:
+    """The seconds in which this thread was ready to run and other threads had its core, so far."""
+    return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
 
 
 @contextmanager

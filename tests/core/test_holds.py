@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from engine.core.holds import Holds
+from engine.core.holds import Holds, TimedOut
 
 
 @pytest.fixture
@@ -199,3 +199,76 @@ async def test_who_holds_may_hold_on_when_a_person_asks_to_go_on(holds):
     holds.hold("cap", "reached", on_resume=again)
     holds.resume()
     assert holds.reason == "asked again"
+
+
+async def ends_with(work):
+    """What the time limit that ends `work` says."""
+    with pytest.raises(TimedOut) as raised:
+        await asyncio.wait_for(work, 5)
+    return str(raised.value)
+
+
+async def test_a_time_limit_says_whose_it_was(holds):
+    async def work():
+        async with holds.timeout(0.02, "the judge"):
+            await asyncio.sleep(60)
+
+    assert await ends_with(work()) == "the judge took over 0.02 s"
+
+
+async def test_a_deadline_ends_every_time_limit_of_its_phase_and_nothing_else(holds):
+    async def limited(seconds=60.0):
+        async with holds.timeout(seconds, "the episode"):
+            await asyncio.sleep(3600)
+
+    outside = asyncio.create_task(limited())
+    async with holds.phase("the rollouts of step 3", 0.05) as phase:
+        working = [asyncio.create_task(limited()) for _ in range(3)]
+        assert await ends_with(limited(0.01)) == "the episode took over 0.01 s"
+        assert {await ends_with(work) for work in working} == {"deadline: the rollouts of step 3 took over 0.05 s"}
+        assert phase.over
+        assert (
+            await ends_with(limited()) == "deadline: the rollouts of step 3 took over 0.05 s"
+        )  # what begins later, too
+        await asyncio.sleep(0.01)  # the block goes on
+    assert not await soon(outside)
+    outside.cancel()
+    assert await ends_with(limited(0.01)) == "the episode took over 0.01 s"
+
+
+async def test_a_deadline_stands_still_while_anything_holds_and_runs_while_a_task_waits_for_its_turn(holds):
+    async def waits():
+        async with holds.timeout(60):
+            with holds.uncounted():
+                await asyncio.sleep(3600)
+
+    async with holds.phase("the measurement", 0.1) as phase:
+        working = asyncio.create_task(waits())
+        await asyncio.sleep(0.01)
+        holds.hold("server", "away")
+        await asyncio.sleep(0.3)
+        assert not phase.over and not working.done()
+        holds.lift("server")
+        assert (await ends_with(working)).startswith("deadline: the measurement")
+
+
+async def test_a_phase_without_a_deadline_never_ends(holds):
+    async with holds.phase("the rollouts", 0) as phase:
+        await asyncio.sleep(0.05)
+    assert not phase.over
+
+
+async def test_a_phase_ends_what_is_inside_the_limits_of_another(holds):
+    ended = []
+
+    async def work():
+        async with holds.timeout(60, "the position"):
+            try:
+                async with holds.timeout(60, "the episode"):
+                    await asyncio.sleep(3600)
+            except TimedOut as error:
+                ended.append(str(error))
+
+    async with holds.phase("the rollouts", 0.02):
+        assert await ends_with(work()) == "deadline: the rollouts took over 0.02 s"
+    assert len(ended) <= 1

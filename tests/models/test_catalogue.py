@@ -167,6 +167,21 @@ def test_hashes_are_compared_and_a_changed_file_is_named(home):
     assert "model.safetensors was changed" in rows["smol"]["state"] and rows["smol"]["fault"]
 
 
+def test_a_check_compares_the_hashes_before_it_loads_the_model(home):
+    made(home)
+    (home / "smol" / "model.safetensors").write_text("weighty")
+    done = shell("models", "check", "smol", "--json")
+    hashes, load = json.loads(done.out)[0]["findings"]
+    assert done.code == 1 and hashes["what"] == "hashes" and hashes["state"] == load["state"] == "fault"
+    assert "model.safetensors was changed" in hashes["text"] and "models add smol makes it again" in hashes["text"]
+
+
+def test_files_that_nobody_has_the_hashes_of_are_unmeasured(home, tmp_path):
+    (tmp_path / "mine").mkdir()
+    done = shell("models", "check", tmp_path / "mine", "--json")
+    assert json.loads(done.out)[0]["findings"][0]["state"] == "unmeasured"
+
+
 def test_a_model_is_replaced_whole(home):
     made(home, text="old")
     (home / "smol" / "left-over").write_text("x")

@@ -1,6 +1,9 @@
 """Rollouts: the environment drives the positions, seeds travel, and what is not known is said and never guessed."""
 
+import asyncio
+
 from engine.core.events import CurationMade, CurationSkipped, EpisodeEnded, EpisodeStarted, TurnTaken
+from engine.core.holds import Holds
 from engine.curation.calls import apply_calls
 from engine.curation.retrieval import SkillRetriever
 from engine.environments.household.source import HouseholdTasks
@@ -8,7 +11,7 @@ from engine.models.base import PromptTooLong
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.summary import score_rollouts, summary
 from engine.skills import Malformed, SkillIndex, SkillRepo, SkillUsage, parse_operations
-from tests.training.answering import CONFIG, DOWN, Answering, call, played, played_one, skill
+from tests.training.answering import CONFIG, DOWN, HANG, Answering, call, played, played_one, skill
 
 
 def of(events, kind):
@@ -81,6 +84,42 @@ async def test_an_outage_of_the_executor_is_unmeasured_and_not_curated():
     assert len(of(events, CurationSkipped)) == len(ended) == 12
     parts = score_rollouts(rollouts, CONFIG.rewards, lambda event: None)
     assert all(part.r is part.r_task is None for row in parts for part in row)
+
+
+# A deadline
+
+
+async def within(seconds, model):
+    """The rollouts of a step that may take so long, and its events."""
+    holds = Holds()
+    async with holds.phase("the rollouts of step 1", seconds):
+        return await asyncio.wait_for(played(model, holds=holds), 30)
+
+
+async def test_after_the_deadline_what_is_in_play_is_unmeasured_and_what_was_not_begun_is_not_played():
+    """The first two answers of the executor come, and then none."""
+    model = Answering(executor=lambda asked: "<action>wait</action>" if asked <= 2 else HANG)
+    rollouts, events = await within(0.3, model)
+    ended = of(events, EpisodeEnded)
+    assert len(ended) == len(of(events, EpisodeStarted)) == len(of(events, CurationSkipped)) == 12
+    assert {event.outcome.reason for event in ended} == {"deadline: the rollouts of step 1 took over 0.3 s"}
+    assert sum(event.turns for event in ended) == len(of(events, TurnTaken)) >= 2
+    assert sum(asked[0] == "executor" for asked in model.asked) <= 2 + 4  # one more of each rollout
+    parts = score_rollouts(rollouts, CONFIG.rewards, lambda event: None)
+    told = summary(1, rollouts, parts, rollout_seconds=0.3, seconds=0.3)
+    assert (told.measured, told.unmeasured) == (0, 12)
+
+
+async def test_what_was_measured_before_the_deadline_stays_measured():
+    """Four decisions are made, and the curator is never heard of again."""
+    model = Answering(curator=lambda asked: "no call" if asked <= 4 else HANG)
+    rollouts, events = await within(2, model)
+    assert len(of(events, CurationMade)) == 4 and len(of(events, CurationSkipped)) == 8
+    assert all("deadline: the rollouts of step 1" in event.reason for event in of(events, CurationSkipped))
+    for rollout in (rollout for row in rollouts for rollout in row):
+        made = sum(position.measured for position in rollout.positions)
+        played = [position.metrics.outcome.measured for position in rollout.positions]
+        assert played == [True] * min(3, made + 1) + [False] * max(0, 2 - made)  # only its decision is missing
 
 
 # A prompt without room for everything

@@ -1,5 +1,6 @@
 """Steps played with a chat model that says what a test wants, whatever the order of its requests."""
 
+import asyncio
 import json
 
 import msgspec
@@ -19,6 +20,8 @@ from engine.training.settings import TrainingSettings
 
 TRAINING = TrainingSettings(groups=2, rollouts=2, tasks=3)
 CONFIG = msgspec.structs.replace(config.load_profile("pocket"), training=TRAINING)
+HANG = object()
+"""No answer, ever."""
 DOWN = ModelUnavailable("connection refused by 127.0.0.1:9")
 
 
@@ -46,6 +49,8 @@ class Answering:
         said = self._answer[name](sum(asked[0] == name for asked in self.asked))
         if isinstance(said, Exception):
             raise said
+        if said is HANG:
+            await asyncio.sleep(3600)
         tokens = Tokens([1] * len(messages[-1].content.split()), list(said.encode()), [0.0] * len(said))
         usage = Usage(len(tokens.prompt_ids), len(tokens.completion_ids))
         return Completion(said, "stop", usage, tokens)
@@ -67,10 +72,10 @@ class _Named:
         return await self._answering.complete(self._name, messages, sampling)
 
 
-async def played(model, step=1):
+async def played(model, step=1, holds=None):
     """A step's rollouts, and the events that tell of them."""
     events = []
-    context = RolloutContext.open(CONFIG, HouseholdTasks(), model.models)
+    context = RolloutContext.open(CONFIG, HouseholdTasks(), model.models, holds)
     groups = open_grouping(CONFIG.grouping).groups(context.source, TRAINING, step)
     rollouts = await collect(groups, step=step, context=context, vetoes=[], emit=events.append)
     return rollouts, events

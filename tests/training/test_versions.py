@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from engine.jobs.control import Control, StopRequested
-from engine.jobs.train.run import StoppableSink
+from engine.jobs.train.publishing import BoundedSink
 from engine.models.base import Completion, Tokens, Usage
 from engine.runs.errors import RunError
 from engine.training.samples import TrainingSample, _sample, is_stale, without_stale
@@ -52,7 +52,7 @@ async def test_a_stop_ends_a_publication_that_waits_for_a_server(tmp_path):
             await asyncio.Event().wait()
 
     control = Control(lambda state, reason: None)
-    publishing = asyncio.create_task(StoppableSink(Waiting(), control).publish(tmp_path, 1))
+    publishing = asyncio.create_task(BoundedSink(Waiting(), control, 0).publish(tmp_path, 1))
     await asyncio.sleep(0)
     control.stop()
     with pytest.raises(StopRequested):

@@ -73,6 +73,7 @@ def test_an_outage_in_the_middle_of_an_episode_pauses_the_run_and_loses_no_posit
     wait_until(lambda: len(server.chats) > 10)
     server.outage(seconds)
     assert f"the server {server.url} does not answer" in paused(run)
+    assert f"still waits: the server {server.url} does not answer" in skillos("resume", place / "run").stdout
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0, printed
     assert f"paused: the server {server.url} does not answer" in printed and "the run goes on" in printed

@@ -20,7 +20,7 @@ from engine.agents.judges.registry import JUDGES
 from engine.agents.judges.settings import JudgeSettings
 from engine.agents.prompting import Prompts
 from engine.core.errors import ConfigError, SkillosError
-from engine.core.holds import Holds
+from engine.core.holds import Holds, TimedOut
 from engine.core.parts import kind_of
 from engine.models.base import ChatModel, NotFinite
 from engine.skills import Edit
@@ -89,10 +89,10 @@ async def judged(
     Raises `NotFinite`, `ConfigError`, and `WrongJudgement` for what is no `Judgement`.
     """
     try:
-        async with (holds or Holds()).timeout(seconds):
+        async with (holds or Holds()).timeout(seconds, "the judge"):
             judgement = await judge.score(decision, trajectory)
-    except TimeoutError:
-        return Judgement(None, f"the judge took over {seconds:g} s")
+    except TimedOut as error:
+        return Judgement(None, str(error))
     except (NotFinite, ConfigError):
         raise
     except (SkillosError, OSError) as error:

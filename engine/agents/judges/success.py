@@ -21,7 +21,7 @@ from engine.agents.judges.registry import SUCCESS_JUDGES
 from engine.agents.judges.settings import LlmSuccessSettings, SuccessJudgeSettings
 from engine.agents.prompting import Prompts
 from engine.core.errors import ConfigError, SkillosError
-from engine.core.holds import Holds
+from engine.core.holds import Holds, TimedOut
 from engine.core.outcomes import FAILED, SUCCEEDED, Outcome, unmeasured
 from engine.core.parts import kind_of
 from engine.models.base import ChatModel, Models, NotFinite, PromptTooLong
@@ -115,11 +115,11 @@ async def decided(judge: SuccessJudge, trajectory: Trajectory, *, holds: Holds |
     """The decision on `trajectory`; unmeasured where the judge fails or takes longer than it may. Time in which `holds` hold
     does not count. Raises `NotFinite` and `ConfigError`."""
     try:
-        async with (holds or Holds()).timeout(judge.seconds):
+        async with (holds or Holds()).timeout(judge.seconds, "the judge of success"):
             decision = await judge.decide(trajectory)
             return msgspec.structs.replace(decision, text=kept(decision.text))
-    except TimeoutError:
-        return Decision(unmeasured(f"the judge of success took over {judge.seconds:g} s"))
+    except TimedOut as error:
+        return Decision(unmeasured(str(error)))
     except (NotFinite, ConfigError):
         raise
     except (SkillosError, OSError) as error:

@@ -105,7 +105,7 @@ class CurateRun:
             (group,) = groups(step)
             await self._one(step, group, usage)
             await self._reviewing.wait()
-        self._writer.flush()
+        await asyncio.to_thread(self._writer.flush)
         if why := never_curated(self._run):
             raise NeverCurated(why)
 
@@ -136,6 +136,7 @@ class CurateRun:
         )
         await self._reviewing.propose(position)
         self._ended(step, group, position, time.monotonic() - began)
+        await asyncio.to_thread(self._writer.flush)
 
     def _open_repo(self, usage: SkillUsage) -> tuple[SkillRepo, SkillRetriever]:
         """The repository as it is now, and the run's retriever over it."""
@@ -153,7 +154,6 @@ class CurateRun:
         self._writer.emit(RolloutScored(step, 0, 0, parts, measured, 1 - measured))
         rollout = Rollout(group, 0, [position])
         self._emit(summary(step, [[rollout]], [[parts]], rollout_seconds=seconds, seconds=seconds))
-        self._writer.flush()
 
 
 def draws(config: Config, source: TaskSource) -> Callable[[int], list[Group]]:

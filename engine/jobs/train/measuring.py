@@ -80,6 +80,9 @@ class Measuring:
         await self._control.gate()
         groups = self._config.training.evaluate_groups
         self._control.running(f"measuring on {groups} held-out groups")
-        self._writer.emit(await self._control.interruptible(self._measure(context, step, self._emit)))
+        seconds = self._config.limits.measure_deadline_seconds
+        async with self._control.holds.phase(f"the measurement after step {step}", seconds):
+            measured = await self._control.interruptible(self._measure(context, step, self._emit))
+        self._writer.emit(measured)
         self._control.running()
-        self._writer.flush()
+        await asyncio.to_thread(self._writer.flush)

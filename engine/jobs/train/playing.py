@@ -68,7 +68,9 @@ class Playing:
         episodes = sum(len(group.tasks) for group in groups) * config.training.rollouts
         emit = Pace(self._emit, "rollouts", episodes)
         playing = collect(groups, step=step, context=self._context, vetoes=vetoes, emit=emit, start=self.start.repo)
-        self.rollouts = await self._job.control.interruptible(playing)
+        seconds = config.limits.rollout_deadline_seconds
+        async with self._job.control.holds.phase(f"the rollouts of step {step}", seconds):
+            self.rollouts = await self._job.control.interruptible(playing)
         scoring = await asyncio.to_thread(self._scoring)
         self.parts = score_rollouts(self.rollouts, config.rewards, writer.emit, scoring)
         self.played = time.monotonic()

@@ -34,14 +34,14 @@ from engine.environments.base import TaskSource
 from engine.environments.registry import environment_kind
 from engine.evaluation.held_out import RepositoryScore, measure
 from engine.jobs import loading
-from engine.jobs.control import Control
 from engine.jobs.job import JobContext
 from engine.jobs.prompts import noted
 from engine.jobs.proposals import STOP_SECONDS, Proposals, net_edits
 from engine.jobs.train.measuring import Evaluate, Measuring
 from engine.jobs.train.playing import Playing
+from engine.jobs.train.publishing import BoundedSink
 from engine.jobs.train.watching import AlarmWatch
-from engine.models.base import AdapterSink, Opened, Proof, SharedBase
+from engine.models.base import Opened, Proof, SharedBase
 from engine.rollouts.contents import contents
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import Group, open_grouping
@@ -63,18 +63,6 @@ if TYPE_CHECKING:
 
 class NothingTrained(RunError):
     """A run that ends without having changed its curator in any step."""
-
-
-class StoppableSink:
-    """An `AdapterSink` whose publications a stop ends: a server that is down may let one wait for long."""
-
-    def __init__(self, sink: AdapterSink, control: Control) -> None:
-        self._sink = sink
-        self._control = control
-
-    async def publish(self, adapter: Path, version: int) -> Proof:
-        """See `AdapterSink`. Raises `StopRequested`."""
-        return await self._control.interruptible(self._sink.publish(adapter, version))
 
 
 class TrainJob:
@@ -145,7 +133,7 @@ class TrainRun:
         if done < self._job.now.training.steps:
             session = await asyncio.to_thread(self._open_session)
             await session.run(newest[1] if newest else None)
-        self._writer.flush()
+        await asyncio.to_thread(self._writer.flush)
         if why := nothing_trained(self._run):
             raise NothingTrained(why)
 
@@ -157,7 +145,7 @@ class TrainRun:
         """Take the models, whose curator is untrained, and the task sources. Raises `NotTrainable`."""
         groups = draws(self._config, source)
         self._base, sink = opened.for_training()
-        self._sink = StoppableSink(sink, self._control)
+        self._sink = BoundedSink(sink, self._control, self._config.limits.publish_deadline_seconds)
         self._report_use = opened.report_use
         self._context = RolloutContext.open(self._config, source, opened.models, self._control.holds)
         self._held_out = msgspec.structs.replace(self._context, source=held_out)
@@ -179,8 +167,10 @@ class TrainRun:
         held = self._base if isinstance(self._base, SharedBase) else None
         if held is not None:
             held.release()
+        seconds = self._config.limits.measure_deadline_seconds
         try:
-            return await self._repository_score(repo)
+            async with self._control.holds.phase("the measurement of a repository", seconds):
+                return await self._repository_score(repo)
         finally:
             if held is not None:
                 await held.hold()
@@ -277,7 +267,7 @@ class TrainRun:
         for row, parts in zip(self._playing.rollouts, self._playing.parts, strict=True):
             if (best := best_rollout(row, parts)) is not None:
                 await self._propose(best)
-        self._writer.flush()
+        await asyncio.to_thread(self._writer.flush)
 
     async def _after_publish(self, step: int, proof: Proof) -> None:
         """Log that the curator that answers is the adapter of `step`, and how that was proved."""
@@ -292,7 +282,7 @@ class TrainRun:
         """Log that the checkpoint is in place, measure the curator where that is due, remove what need not be kept, and
         check the alarms."""
         self._writer.emit(CheckpointSaved(step, str(checkpoint), checkpoints.size_of(checkpoint)))
-        self._writer.flush()
+        await asyncio.to_thread(self._writer.flush)
         await self._measuring.where_due(step, self._held_out)
         await asyncio.to_thread(self._retention.apply)
         await self._watch.check(step)

@@ -1,4 +1,5 @@
-"""Try a model out: load it, and find what its template, its calls, its log-probabilities and its speed are.
+"""Try a model out: compare its files, load it, and find what its template, its calls, its log-probabilities and its speed
+are.
 
     trial = Trial(messages, TOOLS, read=lambda text: "1 call, valid")
     async for trait in traits(config.model, trial): ...
@@ -13,14 +14,17 @@ import resource
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import jinja2
 import msgspec
 
-from engine.core.errors import SkillosError
+from engine.core.errors import ConfigError, SkillosError
 from engine.core.parts import Settings, kind_of
 from engine.models.base import Completion, Message, Opened, Opening, Sampling, Scorer
+from engine.models.catalogue import store
+from engine.models.catalogue.hashes import compare
 from engine.models.registry import BACKENDS, load_vocabulary, open_models
 from engine.models.tools import Tools, template_takes_tools
 
@@ -29,6 +33,7 @@ ANSWER_SECONDS = 300.0
 ANSWER_TOKENS = 256
 SPEED_TOKENS = 48
 STREAMS = (1, 8)
+SHIPPED = "pocket"
 RENDERED_ELSEWHERE = "the server renders the chats, and this backend has no tokenizer to ask"
 
 
@@ -53,6 +58,8 @@ class Trial(msgspec.Struct, frozen=True):
 async def traits(settings: Settings, trial: Trial, report: Callable[[str], None]) -> AsyncIterator[Trait]:
     """What is found about the model of `settings`, as it is found. Where the model cannot be loaded, that is the last
     one."""
+    async for trait in _of_files(settings, report):
+        yield trait
     started = time.monotonic()
     try:
         BACKENDS.load(kind_of(settings)).check(settings)
@@ -71,6 +78,21 @@ async def traits(settings: Settings, trial: Trial, report: Callable[[str], None]
         yield _memory(settings)
     finally:
         await opened.close()
+
+
+async def _of_files(settings: Settings, report: Callable[[str], None]) -> AsyncIterator[Trait]:
+    """Whether the model's files are as they were made; nothing for one that is shipped, or that a server has."""
+    weights = str(getattr(settings, "weights", ""))
+    if weights in ("", SHIPPED):
+        return
+    report("the hashes of its files")
+    try:
+        compared = await asyncio.to_thread(lambda: compare(store.path_of(weights) or Path(weights)))
+    except ConfigError as error:
+        yield Trait("hashes", "fault", str(error))
+        return
+    advice = f"; {compared.advice} makes it again" if compared.advice else ""
+    yield Trait("hashes", compared.state, compared.text + advice)
 
 
 def of_template(settings: Settings) -> Iterator[Trait]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from engine.models.catalogue import store
+from engine.models.catalogue.hashes import compare
 from engine.models.catalogue.known import KNOWN, Known
 
 
@@ -55,14 +56,10 @@ def _made(known: Known) -> tuple[bool, int, str, str, bool]:
     folder = store.models_home() / known.name
     if not (folder / store.MANIFEST).is_file():
         return False, known.size, f"not here: skillos-engine models add {known.name}", "", False
-    try:
-        found = store.faults(folder, store.manifest_of(folder))
-    except store.CatalogueError as error:
-        found = [str(error)]
-    except OSError as error:
-        found = [f"{error.filename} cannot be read: {error.strerror}"]
-    again = f"; skillos-engine models add {known.name} makes it again"
-    return True, size_of(folder), "hashes match" if not found else "; ".join(found) + again, str(folder), bool(found)
+    compared = compare(folder)
+    state = "hashes match" if compared.state == "ok" else compared.text
+    advice = f"; {compared.advice} makes it again" if compared.advice else ""
+    return True, size_of(folder), state + advice, str(folder), compared.state != "ok"
 
 
 def _linked(name: str) -> Entry:

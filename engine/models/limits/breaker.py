@@ -3,7 +3,8 @@
     breaker.failed(error)        # after several failures in succession it opens
     breaker.answered()           # anything that shows that the server works
 
-Open, nothing is sent but `probe()`, after waits that double up to 30 s. When that succeeds it is half open: one waiting call
+Open, nothing is sent but `probe()`, after waits of a tenth of the outage so far, of 1 to 30 s: so an outage keeps the run
+a tenth longer than it lasts, and a long one costs few probes. When that succeeds it is half open: one waiting call
 goes as a trial. With its answer the breaker closes; with its failure it is open again.
 """
 
@@ -26,7 +27,9 @@ LONG_SECONDS = 10.0
 """So long a wait that the server asks for opens it at once."""
 FIRST_SECONDS = 1.0
 MOST_SECONDS = 30.0
-"""The waits between probes."""
+"""The shortest and the longest wait between probes."""
+WAIT_SHARE = 0.1
+"""A wait between probes, as a share of the time since the first failure."""
 DAY_SECONDS = 86_400.0
 """A server may ask for no longer wait than this."""
 PROBE_SECONDS = 10.0
@@ -82,11 +85,9 @@ class Breaker:
 
     def open(self, error: Retryable) -> None:
         """Open, and pause the run, until the server answers."""
-        if self.state == "closed":
-            self._wait = FIRST_SECONDS
         if self.state != "open":
             self.state = "open"
-            self._wait = max(self._wait, min(error.after or 0.0, DAY_SECONDS))
+            self._wait = self._wait_after(error)
             self._tell(error)
             self._on_change()
             self._recovering = asyncio.create_task(self._recover(), name=f"probing {self._name}")
@@ -102,6 +103,11 @@ class Breaker:
             self._recovering.cancel()
             await asyncio.gather(self._recovering, return_exceptions=True)
         self._holds.lift(self.hold)
+
+    def _wait_after(self, error: Retryable) -> float:
+        """How long to wait before the next probe: by how long the server is away, or as long as it asks for."""
+        away = time.monotonic() - self._since
+        return max(FIRST_SECONDS, min(MOST_SECONDS, WAIT_SHARE * away), min(error.after or 0.0, DAY_SECONDS))
 
     def _tell(self, error: Retryable) -> None:
         does = "takes no requests" if isinstance(error, Busy) else "does not answer"
@@ -126,10 +132,9 @@ class Breaker:
                 async with asyncio.timeout(self._wait):
                     await self._asked.wait()
             self._asked.clear()
-            self._wait = min(MOST_SECONDS, 2 * self._wait)
             if (error := await self._probed()) is None:
                 break
-            self._wait = max(self._wait, min(error.after or 0.0, DAY_SECONDS))
+            self._wait = self._wait_after(error)
             self._tell(error)
         if self._waiting():
             self.state = "half open"

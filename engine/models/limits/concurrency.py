@@ -1,14 +1,14 @@
 """How many requests a server is sent at the same time: more while that makes it faster, fewer when it is at its limit.
 
     concurrency = Concurrency(ceiling=64)
-    concurrency.limit                                   # at first 8; always 1 to 64
+    concurrency.limit                                   # at first 16; always 1 to 64
     concurrency.answered(tokens, full=True)             # an answer, with as many calls in work as the limit allows
-    concurrency.refused(began)                          # the server took no more (429)
+    concurrency.refused(began)                          # the server took no more (429), or gave no answer in time
     concurrency.measured(event)                         # what the server reports of itself
 
 Additive increase, multiplicative decrease: it doubles with each round of answers until the first sign of a limit, and grows
-by one a round from then on. Signs are a refusal, a key-value cache that is nearly full, a long queue at the server, and
-latency that grows while the tokens a second do not.
+by one a round from then on. Signs are a refusal, a request that gets no answer in its time, a key-value cache that is nearly
+full, a long queue at the server, and latency that grows while the tokens a second do not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 from engine.core.events import ServerMeasured
 
-START = 8
+START = 16
 FULL_CACHE = 0.95
 HIGH_CACHE = 0.85
 """Shares of the key-value cache from which requests are fewer, and from which they are no more than now."""
@@ -61,8 +61,8 @@ class Concurrency:
             self._begin_window()
 
     def refused(self, began: float) -> None:
-        """The server took no more when a request came that `began` then. Those that began before the last change do not
-        count again."""
+        """The server took no more when a request came that `began` then, or let it wait too long. Those that began before
+        the last change do not count again."""
         if began >= self._changed:
             self._fewer(0.5)
 

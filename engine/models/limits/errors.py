@@ -18,3 +18,7 @@ class Retryable(Exception):
 
 class Busy(Retryable):
     """The server works, and takes no more requests at present: a status of 429, or 503 with Retry-After."""
+
+
+class Slow(Retryable):
+    """A request got no answer in its time: the server may be stuck, or have more requests than it can answer."""

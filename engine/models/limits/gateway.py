@@ -29,7 +29,7 @@ from engine.core.holds import Holds
 from engine.models.base import Completion, ModelUnavailable
 from engine.models.limits.breaker import Breaker, Probe, nothing
 from engine.models.limits.concurrency import Concurrency
-from engine.models.limits.errors import Busy, Retryable
+from engine.models.limits.errors import Busy, Retryable, Slow
 from engine.models.limits.line import Line
 from engine.models.limits.rates import Rate, RetryBudget
 from engine.models.limits.retries import note_retry
@@ -54,6 +54,8 @@ class _Call:
         self.began = 0.0
         self.trial = False
         """Whether its present attempt is the trial of a half-open breaker."""
+        self.seen = 0
+        """How many calls the server had answered when the present attempt began."""
         self.answers: int | None = None
         """How many calls the server had answered at the first failure."""
 
@@ -127,7 +129,7 @@ class Gateway:
             if (wait := max(self._requests.take(1), self._tokens.take(tokens))) > 0:
                 with self._holds.uncounted():
                     await asyncio.sleep(wait)
-            call.began = time.monotonic()
+            call.began, call.seen = time.monotonic(), self._answers
             full = self._line.working >= self._line.capacity
             result = await self._limited(attempt)
             used = result.usage.prompt + result.usage.completion if isinstance(result, Completion) else 0
@@ -174,7 +176,7 @@ class Gateway:
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            raise Retryable(f"no answer within {seconds:g} s") from error
+            raise Slow(f"no answer within {seconds:g} s") from error
 
     def _answered(self) -> None:
         self._answers += 1
@@ -187,12 +189,14 @@ class Gateway:
         call.answers = self._answers if call.answers is None else call.answers
         self._failing.add(call)
         call.trials += call.trial
-        if call.trial or self._breaker.state == "closed":
+        answers_others = isinstance(error, Slow) and self._answers > call.seen
+        if call.trial or (self._breaker.state == "closed" and not answers_others):
             self._breaker.failed(error)
-        if isinstance(error, Busy):
-            call.refusals += 1
+        if isinstance(error, Busy | Slow):
             self._concurrency.refused(call.began)
             self._set_capacity()
+        if isinstance(error, Busy):
+            call.refusals += 1
         else:
             call.failures += 1
 

@@ -42,6 +42,10 @@ CHANGES = 4
 """So often a request is made again because the server does not know a field, or the model's name has changed."""
 
 
+class NotServed(ConfigError):
+    """The server has no model of the name that was asked for, and lists others."""
+
+
 class Served(msgspec.Struct, frozen=True):
     """A model's name on the server, the version of its adapter, and by which other names its answers may call it."""
 
@@ -58,7 +62,8 @@ class Server:
     """A server, as its models use it: its requests, their limits, and what was found out of it.
 
     `context` is the most tokens of a prompt and its answer together, 0 where it is not known. `tools_in_prompt`: the chat
-    template leaves tools out, so they are written into the prompt. `section` is that of its settings, for messages.
+    template leaves tools out, so they are written into the prompt. `needs_ids`: an answer without token ids and their
+    log-probabilities is none. `section` is that of its settings, for messages.
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class Server:
         self.context = context
         self.section = section
         self.tools_in_prompt = False
+        self.needs_ids = False
 
     def asked(self, model: str = "", most: int = 0, limit: int = 0) -> Asked:
         """What an error's message needs of a request."""
@@ -180,6 +186,8 @@ class RemoteModel:
     def _completion(self, reply: Reply, messages: Sequence[Message], sampling: Sampling, version: int) -> Completion:
         server = self._server
         made = completion_of(reply, messages, sampling, role=self.role, version=version, tokenizer=server.tokenizer)
+        if server.needs_ids and made.tokens is None:
+            raise Retryable("its answer has no token ids or no log-probabilities, which it gave when it was opened")
         safe = server.client.secrets.text_without(made.text)  # ids may spell out what no field of the answer has
         return made if safe == made.text else msgspec.structs.replace(made, text=safe)
 
@@ -190,7 +198,7 @@ class RemoteModel:
         names = [model.name for model in await self._server.models() or ()]
         if served.name in names or self._served().name != served.name:
             return
-        raise ConfigError(not_served(served.name, self._server, names)) from error
+        raise NotServed(not_served(served.name, self._server, names)) from error
 
     def _limit(self, sampling: Sampling) -> int:
         """The most tokens of a prompt."""

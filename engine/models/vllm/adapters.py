@@ -116,15 +116,15 @@ class Adapters:
         self._uses[now] += 1
         self._freed.set()
 
-    async def remembered_again(self) -> bool:
-        """Load the adapters again that the server has forgotten; whether there were any."""
+    async def remembered_again(self, name: str) -> bool:
+        """Whether the server has the adapter called `name`, after those that it has forgotten were loaded again. Of requests
+        that fail together, the first loads them."""
         async with self._remembering:
             known = {card.id for card in await self._server.api.models()}
-            forgotten = any(adapter.folder is not None and adapter.name not in known for adapter in self._loaded)
-            if forgotten:
+            if any(adapter.folder is not None and adapter.name not in known for adapter in self._loaded):
                 self._emit(Notice("warning", "the vLLM server has forgotten the adapters: they are loaded again"))
                 await self.restore()
-            return forgotten
+            return name in known or any(adapter.name == name for adapter in self._loaded)
 
     async def restore(self) -> None:
         """Load the present adapters again, on a server that was started again or has forgotten them."""

@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from engine.core.errors import ConfigError
 from engine.models.base import Completion, Message, Sampling
-from engine.models.remote.model import RemoteModel, Server
+from engine.models.remote.model import NotServed, RemoteModel, Server
 from engine.models.vllm.adapters import Adapters
 
 FORGOTTEN = 3
@@ -44,7 +43,7 @@ class Curator:
                 try:
                     completion: Completion = await ask(RemoteModel("curator", use.served, self._server))
                     return completion
-                except ConfigError:
-                    if not left or not await self._adapters.remembered_again():
+                except NotServed:
+                    if not left or not await self._adapters.remembered_again(use.name):
                         raise
         raise AssertionError("the last try raises")

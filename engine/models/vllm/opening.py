@@ -219,6 +219,7 @@ async def _chats(
             f"the server at {server.url} gives no token ids or no log-probabilities, which training needs: use vLLM 0.10 or "
             "newer"
         )
+    chats.needs_ids = bool(opening.lora_rank)
     return chats
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from engine.config import OPEN
 from engine.core.errors import ConfigError
 from engine.core.parts import kind_of
-from engine.models.catalogue.store import MANIFEST, faults, manifest_of
+from engine.models.catalogue.hashes import compare
 from engine.models.reading import is_whole
 from engine.models.same import SameModelSettings
-from engine.system.doctor.base import Check, Subject, ok, problem, unmeasured, warning
+from engine.system.doctor.base import Check, State, Subject, ok, problem, warning
 from engine.system.plan.shapes import folder_of, quantized_bytes
 from engine.system.preflight import check_settings
 
@@ -52,7 +52,7 @@ def settings(subject: Subject) -> Iterator[Check]:
         try:
             parts.part(kind_of(chosen)).check(chosen)
         except ConfigError as error:
-            yield warning(f"settings of [{section}]", str(error))
+            yield problem(f"settings of [{section}]", str(error))
     try:
         check_settings(subject.config, subject.job)
     except ConfigError as error:
@@ -66,24 +66,14 @@ def hashes(subject: Subject) -> Iterator[Check]:
         name = f"hashes of [{section}]"
         try:
             folder = folder_of(weights) if weights else None
-            if folder is None or weights == "pocket":  # shipped with the program
-                continue
-            if not (folder / MANIFEST).is_file():
-                yield unmeasured(
-                    name, f"{folder.name} has no {MANIFEST}, so there is nothing to compare its files with"
-                )
-                continue
-            found = faults(folder, manifest_of(folder))
         except ConfigError as error:
             yield problem(name, str(error))
             continue
-        except OSError as error:
-            yield unmeasured(name, f"{error.filename} cannot be read: {error.strerror}")
+        if folder is None or weights == "pocket":  # shipped with the program
             continue
-        if found:
-            yield problem(name, "; ".join(found), f"skillos-engine models add {folder.name}")
-        else:
-            yield ok(name, "every file is as it was made")
+        compared = compare(folder)
+        state: State = "problem" if compared.state == "fault" else compared.state
+        yield Check(name, state, compared.text, compared.advice)
 
 
 def _weights(weights: str) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import random
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from engine.core.events import ServerMeasured
 from engine.core.holds import Holds
 from engine.models.base import ModelUnavailable
 from engine.models.limits import Busy, Gateway, Retryable, breaker, gateway
+from engine.models.limits.errors import Slow
 from engine.models.limits.settings import LimitedSettings
 
 REFUSED = "connection refused"
@@ -141,6 +143,40 @@ async def test_after_an_outage_the_server_is_asked_by_one_and_then_by_more_and_m
     assert server.most > 8
 
 
+async def test_the_run_goes_on_soon_after_the_server_is_back_however_long_it_was_away(
+    opened, server, holds, monkeypatch
+):
+    """A tenth of the outage, besides the shortest wait."""
+    monkeypatch.setattr(breaker, "MOST_SECONDS", 30.0)
+    gateway = opened()
+    server.fault = Retryable(REFUSED)
+    calling = asyncio.create_task(gateway.call(server.answer))
+    while not holds.reason:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(3)
+    server.fault, back = None, time.monotonic()
+    await asyncio.wait_for(calling, 5)
+    assert time.monotonic() - back < 0.05 + 0.1 * 5 + 0.3
+    assert server.probes < 30
+
+
+async def test_a_server_that_works_on_one_request_at_a_time_is_sent_fewer_and_each_is_answered(opened, holds):
+    """With 40 requests in its queue, the last would wait for longer than an answer may take."""
+    gateway, slot, asked = opened(concurrency=64, answer_seconds=0.3), asyncio.Lock(), []
+
+    async def attempt():
+        asked.append(1)
+        async with slot:
+            await asyncio.sleep(0.02)
+        return "answer"
+
+    async def one():
+        return [await gateway.call(attempt) for _ in range(3)]
+
+    assert await asyncio.wait_for(asyncio.gather(*(one() for _ in range(40))), 30) == [["answer"] * 3] * 40
+    assert len(asked) < 150 and holds.told == []
+
+
 async def test_a_server_that_hangs_is_an_outage_too(opened, server, holds):
     gateway = opened(concurrency=8, answer_seconds=0.1)
     server.hangs = True
@@ -217,20 +253,38 @@ async def test_few_failures_are_made_again_without_a_pause(opened, server, holds
 
 
 async def test_the_retries_of_all_calls_together_are_bounded(opened, server):
-    """Half of all requests fail: a call has three retries, and all of them together a fifth of the calls."""
+    """Three of four requests fail: a call has three retries, and all of them together as many as there are calls."""
     gateway, turns, asked = opened(concurrency=16), itertools.count(), []
 
     async def attempt():
         asked.append(1)
         await asyncio.sleep(0.001)
-        if next(turns) % 2:
+        if next(turns) % 4:
             raise Retryable("500 Internal Server Error")
         return 1
 
-    calls = (gateway.call(attempt) for _ in range(1000))
+    calls = (gateway.call(attempt) for _ in range(600))
     results = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 30)
     lost = [result for result in results if isinstance(result, ModelUnavailable)]
-    assert len(asked) <= 1200 and len(lost) + results.count(1) == 1000
+    assert len(asked) <= 1200 and len(lost) + results.count(1) == 600
+
+
+async def test_a_thousand_calls_of_which_four_in_ten_requests_fail_lose_few(opened, server, holds):
+    """0.4 to the fourth power are 26 in a thousand."""
+    gateway, draw = opened(concurrency=64), random.Random(1)
+    faults = [Retryable("500"), Retryable("its answer cannot be read"), Busy("429", after=0.01), Slow("no answer")]
+
+    async def attempt(number):
+        await asyncio.sleep(0.001)
+        if draw.random() < 0.4:
+            raise draw.choice(faults)
+        return number
+
+    calls = (gateway.call(lambda number=number: attempt(number)) for number in range(1000))
+    results = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 60)
+    lost = [result for result in results if isinstance(result, ModelUnavailable)]
+    assert len(lost) < 60 and holds.reason == ""
+    assert all(result == number for number, result in enumerate(results) if result not in lost)
 
 
 @pytest.mark.parametrize("error", [ConfigError("401: the key is wrong"), ModelUnavailable("400"), LookupError("404")])

@@ -1,4 +1,4 @@
-"""The stand-in's clock and its /metrics, in Prometheus text with vLLM's names."""
+"""The stand-in's clock, its /metrics in Prometheus text with vLLM's names, and its /timeline."""
 
 import asyncio
 import time
@@ -9,6 +9,7 @@ class Metrics:
     """What runs, waits and was generated. `seconds_a_token` 0: answers come at once.
 
     `kv_cache` is the use that /metrics reports, None: by what runs. `frozen`: the counters stay as they are (a deadlock).
+    `timeline`: from each time on (seconds of `time.monotonic`, which all processes of a machine share) so many requests run.
     """
 
     def __init__(self, model, seconds_a_token, max_running):
@@ -17,7 +18,7 @@ class Metrics:
         self.running_now, self.waiting_now = 0, 0
         self.generated, self.prompts, self.queried, self.hits, self.succeeded = 0, 0, 0, 0, 0
         self.kv_cache, self.frozen = None, False
-        self.busy_seconds, self.token_slots_seconds, self._changed = 0.0, 0.0, time.monotonic()
+        self.timeline: list[tuple[float, int]] = []
 
     @asynccontextmanager
     async def running(self):
@@ -36,11 +37,9 @@ class Metrics:
             self._slots.release()
 
     def _count(self, change):
-        now = time.monotonic()
-        self.busy_seconds += (now - self._changed) * bool(self.running_now)
-        self.token_slots_seconds += (now - self._changed) * self.running_now
-        self._changed = now
         self.running_now += change
+        if self._seconds:
+            self.timeline.append((time.monotonic(), self.running_now))
 
     async def generate(self, prompt, tokens, cached):
         """Let the time of so many tokens pass."""

@@ -202,6 +202,8 @@ class StandIn:
                 return json_response({"version": "0.32.0"})
             case "/metrics":
                 return Response(body=self.metrics.text().encode(), content_type="text/plain; version=0.0.4")
+            case "/timeline":
+                return json_response(self.metrics.timeline)
             case "/openapi.json":
                 paths = [CHAT, "/v1/models", "/tokenize", "/health", "/metrics", LOAD, UNLOAD]
                 return json_response(

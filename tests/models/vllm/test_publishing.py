@@ -210,7 +210,8 @@ async def test_an_old_adapter_stays_until_its_requests_end_and_an_adapter_that_w
             await publishing
             assert len(server.adapters) == 1
             server.adapters.clear()
-            assert (await opened.models.curator.complete(ASK, SHORT)).version == 2
+            together = await asyncio.gather(*(opened.models.curator.complete(ASK, SHORT) for _ in range(4)))
+            assert [completion.version for completion in together] == [2] * 4
             assert any("has forgotten the adapters" in event.message for event in events if isinstance(event, Notice))
 
 
@@ -368,3 +369,19 @@ async def test_an_adapter_that_was_trained_elsewhere_is_looked_at_for_an_effect(
             assert ["has no effect on the vLLM server" in event.message for event in events] == [True] * wrong
             await adapters.close()
             await other.stop()
+
+
+async def test_an_answer_without_token_ids_is_asked_again_where_the_curator_is_trained(serving, tmp_path):
+    with serving() as server:
+        async with opened_on(server, tmp_path) as (opened, _):
+            answer, asked = server.answer, []
+
+            async def without_ids(request):
+                asked.append(request.model)
+                if len(asked) == 1:
+                    del request.body["return_token_ids"]
+                return await answer(request)
+
+            server.answer = without_ids
+            completion = await opened.models.curator.complete([Message("user", "hello")], Sampling(max_tokens=4))
+    assert completion.tokens is not None and len(asked) == 2

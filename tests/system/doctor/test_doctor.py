@@ -136,6 +136,15 @@ def test_a_model_without_recorded_hashes_is_unmeasured_and_not_called_good(tmp_p
     assert check.state == "unmeasured" and "manifest.json" in check.found
 
 
+def test_games_that_are_not_there_are_a_problem_where_the_profile_plays_them(tmp_path):
+    games = [f"environment.path={tmp_path / 'games'}"]
+    needed = found(tmp_path, "environment.kind=alfworld", *games, checks=(weights.settings,))[
+        "settings of [environment]"
+    ]
+    assert needed.state == "problem" and str(tmp_path / "games") in needed.found
+    assert "settings of [environment]" not in found(tmp_path, checks=(weights.settings,))
+
+
 # Servers
 
 
