@@ -36,6 +36,8 @@ class SlotLayer(CacheLayerMixin):
     """The slots of one layer, `[slot, head, column, dimension]`."""
 
     is_sliding = False
+    keys: Any
+    values: Any
 
     def __init__(self, place: _Place) -> None:
         super().__init__()
@@ -71,7 +73,8 @@ class Slots(Cache):
 
     def __init__(self, layers: int) -> None:
         self._place = _Place()
-        super().__init__(layers=[SlotLayer(self._place) for _ in range(layers)])
+        self._slots = [SlotLayer(self._place) for _ in range(layers)]
+        super().__init__(layers=list(self._slots))
 
     def place(self, first: int, columns: torch.Tensor, width: int, reach: int) -> None:
         """Let the tokens of the next pass go to `columns` `[row, token]`, all below `reach`, of the slots from `first` on. A
@@ -88,7 +91,7 @@ class Slots(Cache):
 
     def swap(self, one: int, other: int, columns: int) -> None:
         """Exchange the first `columns` of two slots."""
-        for layer in self.layers:
+        for layer in self._slots:
             for kept in (layer.keys, layer.values):
                 held = kept[one, :, :columns].clone()
                 kept[one, :, :columns] = kept[other, :, :columns]
@@ -96,7 +99,7 @@ class Slots(Cache):
 
     def copy(self, source: int, target: int, columns: int) -> None:
         """Let slot `target` hold the first `columns` of `source`."""
-        for layer in self.layers:
+        for layer in self._slots:
             for kept in (layer.keys, layer.values):
                 kept[target, :, :columns] = kept[source, :, :columns]
 

@@ -1,4 +1,4 @@
-"""GRPO steps of the pocket profile by this engine: `python tests/benchmarks/grpo/now.py --steps 3 --set training.groups=2`."""
+"""GRPO steps of the pocket profile by this engine: `python tests/benchmarks/grpo/now.py --steps 3 --set NAME=VALUE`."""
 
 from __future__ import annotations
 

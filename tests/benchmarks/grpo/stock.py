@@ -1,4 +1,4 @@
-"""The same tasks by TRL's GRPOTrainer with an `environment_factory`, nothing of ours in its loop: `python stock.py --steps 1`.
+"""The same tasks by TRL's GRPOTrainer with an `environment_factory`, its loop unchanged: `python stock.py --steps 1`.
 
 The curator is the policy, its functions are the environment's tools, and what a call returns is the next task's trajectory,
 which the frozen executor plays with the skills so far. So a rollout is one chat over all positions, in one sequence of
@@ -40,28 +40,20 @@ TOOL_TURNS = (
 )
 """The pocket template with calls and their results, which TRL needs. Tools are in the prompt's system message."""
 ANSWER = {
-    "type": "object",
-    "properties": {
-        "role": {"const": "assistant"},
-        "content": {"type": "string"},
+    "defaults": {"role": "assistant"},
+    "start_anchor": "<|im_start|>assistant\n",
+    "fields": {
         "tool_calls": {
-            "type": "array",
-            "x-regex-iterator": r"<tool_call>\s*(.*?)\s*</tool_call>",
-            "items": {
-                "type": "object",
-                "x-parser": "json",
-                "properties": {
-                    "type": {"const": "function"},
-                    "function": {
-                        "type": "object",
-                        "properties": {"name": {"type": "string"}, "arguments": {"type": "object"}},
-                    },
-                },
-                "x-parser-args": {"transform": "{type: 'function', function: @}"},
-            },
+            "open": "<tool_call>",
+            "close_pattern": r"</tool_call>\s*",
+            "repeats": True,
+            "content": "json",
+            "transform": {"type": "function", "function": "{content}"},
         },
+        "content": {"close_pattern": r"<\|im_end\|>\s*", "content": "text"},
     },
 }
+"""How calls are read from an answer, as transformers' `response_template` has it."""
 
 
 class Player:
@@ -161,7 +153,7 @@ def main(steps, settings):
         {"prompt": [{"role": "system", "content": system}, {"role": "user", "content": ""}], "group": number}
         for number in range(len(groups))
     ]
-    words.chat_template, words.response_schema = TOOL_TURNS, ANSWER
+    words.chat_template, words.response_template = TOOL_TURNS, ANSWER
 
     class Clocked(GRPOTrainer):
         def _generate_and_score_completions(self, inputs):
