@@ -113,8 +113,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
 
     torch.set_num_threads(arguments.threads)
     shape = shape_of(arguments)
-    torch.set_default_dtype(getattr(torch, arguments.dtype))  # type: ignore[no-untyped-call]
-    base: Any = Qwen3ForCausalLM(
+    torch.set_default_dtype(getattr(torch, arguments.dtype))
+    base: Any = Qwen3ForCausalLM(  # type: ignore[no-untyped-call]
         Qwen3Config(
             vocab_size=VOCABULARY,
             hidden_size=shape.hidden,
