@@ -27,9 +27,6 @@ class TrainingSettings(Settings, frozen=True):
     tasks: AtLeastTwo = 10
     """Tasks of each group. One alone would have no r_task."""
 
-    method: Literal["lora", "full"] = "lora"
-    """What is trained: a `lora` adapter, which needs a fraction of the memory, or all weights (`full`, as published)."""
-
     learning_rate: NonNegative = 1e-5
     """AdamW's highest learning rate. Published: 1e-6 for all weights; an open reproduction used ten times that with LoRA."""
 

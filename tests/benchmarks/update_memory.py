@@ -15,6 +15,7 @@ import resource
 import subprocess
 import sys
 import time
+from typing import Any
 
 from engine.config import Config, load_profile
 from engine.system.memory import keep_freed
@@ -113,7 +114,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
     torch.set_num_threads(arguments.threads)
     shape = shape_of(arguments)
     torch.set_default_dtype(getattr(torch, arguments.dtype))
-    base = Qwen3ForCausalLM(
+    base: Any = Qwen3ForCausalLM(  # type: ignore[no-untyped-call]
         Qwen3Config(
             vocab_size=VOCABULARY,
             hidden_size=shape.hidden,

@@ -84,7 +84,7 @@ def gradient_of(session):
         ({"normalisation": "sequence", "max_grad_norm": 0.0}, {"normalisation": "sequence", "max_grad_norm": 0.0}),
         ({"importance_correction": "always"}, {"cap": 2.0}),
         ({"importance_correction": "always", "importance_cap": 0.01}, {"cap": 0.01}),
-        ({"weight_decay": 0.1}, {"decay": 0.1}),
+        ({"weight_decay": 1.0}, {"decay": 1.0}),
         ({"warmup_steps": 2}, {"rates": (5e-3, 1e-2, 1e-2)}),
         ({"schedule": "linear"}, {"rates": (1e-2, 1e-2 * 2 / 3, 1e-2 / 3)}),
         ({"schedule": "cosine"}, {"rates": (1e-2, 0.75e-2, 0.25e-2)}),

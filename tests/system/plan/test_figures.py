@@ -39,7 +39,7 @@ def trainer(**training):
 def test_the_trainer_of_qwen3_8b_at_16k_tokens_with_and_without_checkpointing():
     plain, kept = trainer(), trainer(gradient_checkpointing=True)
     assert plain["LoRA, gradients, optimiser"] == near(1.4e9, 0.01)
-    assert 100e9 < plain["activations"] < 130e9  # 109 GB, computed by others
+    assert 109e9 < plain["activations"] < 140e9  # 109 GB, computed by others, has no copies of PEFT
     assert kept["activations, checkpointed"] == near(4.8e9, 0.02)
     assert 4e9 < kept["activations, one layer at work"] < 6e9
     assert plain["logits"] == near(0.54e9, 0.01)  # of 220 tokens: those of 16,384 would be 10 GB
