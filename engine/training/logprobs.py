@@ -61,7 +61,9 @@ def token_logprobs(causal: Any, hidden: Tensor, targets: Tensor, *, temperature:
 
 
 def _of_chunk(head: Any, hidden: Tensor, targets: Tensor, factor: float, cap: float | None) -> tuple[Tensor, Tensor]:
-    logits = head(hidden).float() * factor
+    logits = head(hidden).float()
+    if factor != 1.0:
+        logits = logits * factor
     if cap is not None:
         logits = cap * torch.tanh(logits / cap)
     total = logits.logsumexp(-1)

@@ -23,7 +23,6 @@ STEP = (
     "training.groups=1",
     "training.rollouts=2",
     "training.tasks=2",
-    "training.micro_batch=4",
     "training.evaluate_every=0",
 )
 

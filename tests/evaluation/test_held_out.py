@@ -94,7 +94,7 @@ async def test_the_shipped_model_gets_the_same_result_from_the_same_seed():
 
 async def test_a_repository_is_scored_on_the_held_out_groups_without_curation():
     model, repo = Answering(), SkillRepo.of({"mugs": skill("mugs", "Get each thing: mugs are in the safe.")})
-    config = load_profile("pocket", ["training.evaluate_groups=2", "training.tasks=3", "training.micro_batch=1"])
+    config = load_profile("pocket", ["training.evaluate_groups=2", "training.tasks=3"])
     context = RolloutContext.open(config, HouseholdTasks(), model.models)
     measure = RepositoryScore(context)
     assert model.asked == []

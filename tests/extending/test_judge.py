@@ -87,7 +87,7 @@ async def test_the_content_reward_is_the_mean_of_what_was_judged(tmp_path, monke
     install(tmp_path, monkeypatch, "skillos.judges", moody="tests.extending.toys.judge:KIND")
     config = load_profile(
         "pocket",
-        ["judge.kind=moody", "training.groups=1", "training.rollouts=2", "training.tasks=4", "training.micro_batch=8"],
+        ["judge.kind=moody", "training.groups=1", "training.rollouts=2", "training.tasks=4"],
     )
     written = call("insert_skill", skill_name="a-skill", content=skill("a-skill"))
     model, log = Answering(curator=lambda asked: written), [StepStarted(1, [])]

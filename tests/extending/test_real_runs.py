@@ -15,7 +15,6 @@ SMALL = (
     "training.groups=1",
     "training.rollouts=2",
     "training.tasks=3",
-    "training.micro_batch=1",
     "training.evaluate_every=0",
 )
 
@@ -112,7 +111,7 @@ def test_a_gate_measures_the_repository_on_held_out_groups(shell, tmp_path, comm
 
 @pytest.mark.slow
 def test_a_job_plays_and_a_batch_strategy_revises(shell, tmp_path):
-    measured = ("training.evaluate_groups=1", "training.tasks=2", "training.micro_batch=1")
+    measured = ("training.evaluate_groups=1", "training.tasks=2")
     more = settings("strategy.kind=none", "batch.kind=distil", "batch.skill=distilled", "curate.tasks=2", *measured)
     shell.engine("distil", "--profile=pocket", f"--repo={tmp_path / 'repo'}", *more, f"--run={tmp_path / 'run'}")
     with Run.open(tmp_path / "run") as run:

@@ -41,7 +41,7 @@ from tests.extending.installed import install
 from tests.extending.toys.strategy import BRIEF
 from tests.training.answering import DOWN, Answering, call, skill, stored
 
-SMALL = ["training.groups=2", "training.rollouts=2", "training.tasks=3", "training.micro_batch=6"]
+SMALL = ["training.groups=2", "training.rollouts=2", "training.tasks=3"]
 WRITTEN = call("insert_skill", skill_name="get-things", content=skill("get-things", "Get a thing: it is shut in."))
 
 

@@ -10,7 +10,7 @@ from tests.extending.installed import install
 from tests.models.serving import serving
 from tests.models.test_backend import shell
 
-SMALL = ("training.groups=1", "training.rollouts=2", "training.tasks=2", "training.micro_batch=4")
+SMALL = ("training.groups=1", "training.rollouts=2", "training.tasks=2")
 PARTS = {
     "skillos.models": "remote = tests.extending.toys.remote:KIND",
     "skillos.judges": "strict = tests.extending.toys.strict:KIND",

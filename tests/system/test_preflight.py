@@ -90,16 +90,9 @@ def test_an_adapter_that_is_none_is_reported_for_the_run_that_uses_it(tmp_path, 
     check(load_profile("pocket", [setting]), "curate")
 
 
-@pytest.mark.parametrize(("size", "near"), [(7, "as 5 and 8 do"), (159, "as 80 and 160 do"), (500, "as 160 does")])
-def test_a_micro_batch_that_does_not_divide_a_step_is_refused_with_the_nearest_that_do(size, near):
-    with pytest.raises(ConfigError, match=f"micro_batch is {size}; it must divide the 160 samples.*{near}"):
-        check(load_profile("pocket", [f"training.micro_batch={size}"]), "train")
-    check(load_profile("pocket", [f"training.micro_batch={size}"]), "curate")
-
-
 def test_a_step_without_bounds_is_refused_at_once():
     with pytest.raises(ConfigError, match="a step would have 4000000000 samples"):
-        check(load_profile("pocket", ["training.groups=100000000", "training.micro_batch=7"]), "train")
+        check(load_profile("pocket", ["training.groups=100000000"]), "train")
 
 
 # The model's files

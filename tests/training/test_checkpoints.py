@@ -168,7 +168,7 @@ DAMAGE = [
     ("optimizer.pt", cut, None, "is damaged"),
     ("optimizer.pt", flip, None, "is damaged"),
     ("rng_state.pth", flip, None, "is damaged"),
-    ("scheduler.pt", empty, None, "is damaged"),
+    ("rng_state.pth", empty, None, "is damaged"),
     ("trainer_state.json", cut, None, "is damaged"),
 ]
 

@@ -38,7 +38,7 @@ async def answered(session, role, way):
 @pytest.mark.parametrize("role", ["executor", "curator"])
 async def test_from_the_start_the_base_model_is_at_fault(tmp_path, role, way):
     async def play(step):
-        spoil(session._trainer.model, "down_proj.base_layer")
+        spoil(session.network, "down_proj.base_layer")
         await answered(session, role, way)
 
     session = make(tmp_path, play)
@@ -53,7 +53,7 @@ async def test_from_the_start_the_base_model_is_at_fault(tmp_path, role, way):
 async def test_after_some_steps_the_learning_rate_is_and_the_checkpoint_of_these_weights_is_named(tmp_path):
     async def play(step):
         if step == 3:
-            spoil(session._trainer.model, "lora_B")
+            spoil(session.network, "lora_B")
             await answered(session, "curator", "complete")
         return samples(step, TEACHES)
 
@@ -69,7 +69,7 @@ async def test_after_some_steps_the_learning_rate_is_and_the_checkpoint_of_these
 
 async def test_a_measurement_after_a_step_says_so_too(tmp_path):
     async def after_step(step, checkpoint):
-        spoil(session._trainer.model, "lora_A")
+        spoil(session.network, "lora_A")
         await answered(session, "curator", "complete")
 
     async def play(step):
@@ -99,12 +99,12 @@ async def test_samples_with_what_is_no_number_are_never_trained_on(tmp_path, fie
 
 @pytest.mark.parametrize(("weight", "kl"), [("lm_head", 0.0), ("lora_A", 0.5), ("q_proj.base_layer", 0.5)])
 async def test_a_loss_that_is_no_number_ends_the_session_before_the_optimiser(tmp_path, weight, kl):
-    """Found in the update, where no rollout asked the model; TRL's log would show the last loss that was a number."""
+    """Found in the update, where no rollout asked the model."""
     steps = []
 
     async def play(step):
         if step == 2:
-            spoil(session._trainer.model, weight)
+            spoil(session.network, weight)
         return samples(step, TEACHES)
 
     async def after_update(update):
@@ -122,7 +122,7 @@ async def test_a_gradient_that_is_no_number_ends_the_session_before_the_optimise
 
     async def play(step):
         if step == 2:
-            for name, weight in session._trainer.model.named_parameters():
+            for name, weight in session.network.named_parameters():
                 if "lora_B" in name:
                     weight.register_hook(lambda gradient: gradient * 1e30)
         return samples(step, TEACHES)
@@ -136,8 +136,8 @@ async def test_a_gradient_that_is_no_number_ends_the_session_before_the_optimise
 async def test_what_the_optimiser_made_no_number_never_becomes_a_checkpoint(tmp_path):
     async def play(step):
         if step == 2:
-            for group in session._trainer.optimizer.param_groups:
-                group["lr"] = 1e40
+            for group in session.updater.optimizer.param_groups:
+                group["betas"] = (0.9, float("nan"))
         return samples(step, TEACHES)
 
     session = make(tmp_path, play, steps=3)

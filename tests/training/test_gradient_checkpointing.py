@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from transformers import TrainerCallback
 
 from engine.models.base import Message, Sampling
 from engine.models.local.models import LocalModels
@@ -16,17 +15,10 @@ REWARDS = [1.0, 3.0, 0.25, 0.5]
 GREEDY = Sampling(temperature=0, max_tokens=8)
 
 
-class Kept(TrainerCallback):
-    """The gradient of each adapter tensor as it reaches the optimiser."""
-
-    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
-        self.gradient = {name: value.grad.clone() for name, value in model.named_parameters() if value.grad is not None}
-
-
 async def stepped(path, *, gradient_checkpointing):
     """One step over the pocket model: its gradient, the passes through its first layer in the update, and what the curator
     answers after it."""
-    passes, kept = [], Kept()
+    passes, kept = [], {}
     base = load_base(LocalModelSettings())
     base.model.layers[0].mlp.register_forward_pre_hook(lambda *given: passes.append(torch.is_inference_mode_enabled()))
     local = LocalModels(base, small.tokenizer(), context=20480)
@@ -43,11 +35,15 @@ async def stepped(path, *, gradient_checkpointing):
         after_update=idle,
         after_step=idle,
     )
-    session._trainer.add_callback(kept)
+    session.updater.optimizer.register_step_pre_hook(
+        lambda *given: kept.update(
+            {name: one.grad.clone() for name, one in session.network.named_parameters() if one.requires_grad}
+        )
+    )
     await session.run(None)
     updates = passes.count(False)
     answer = await local.models.curator.complete([Message("user", "where is the mug?")], GREEDY)
-    return kept.gradient, updates, answer
+    return kept, updates, answer
 
 
 async def test_the_gradient_is_the_same_and_the_layers_are_computed_twice(tmp_path):

@@ -10,7 +10,6 @@ from engine.training.samples import (
     NoTokens,
     TrainingSample,
     all_finite,
-    as_columns,
     samples_of,
     step_samples,
     why_skipped,
@@ -77,17 +76,6 @@ def test_the_number_of_rows_does_not_depend_on_what_was_measured():
     silent = rollout(0, 0, None, None, None, outcomes=(OUTAGE,) * 3)
     fine = rollout(0, 1, *(completion(number) for number in (1, 2, 3)))
     assert len(step_samples([[silent, fine]], parts_of([[silent, fine]]), PADDING)) == 6
-
-
-def test_the_columns_are_what_trl_asks_for_row_by_row():
-    said, silent = position(1, completion(4, 5)), position(2, None)
-    samples = [*samples_of(said, 0.5, PADDING, 1), *samples_of(silent, None, PADDING, 1)]
-    columns = as_columns(samples)
-    assert set(columns) == {"prompt_ids", "completion_ids", "logprobs", "env_mask", "reward"}
-    assert columns["env_mask"] == [[1, 1], [0]]
-    assert columns["reward"] == [0.5, None]
-    for row in range(2):
-        assert len(columns["completion_ids"][row]) == len(columns["logprobs"][row]) == len(columns["env_mask"][row])
 
 
 # Steps that teach nothing

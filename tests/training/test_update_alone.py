@@ -36,8 +36,8 @@ class Watched:
         self.first = adapter_of(self.session)
         base.register_forward_pre_hook(self._generating, with_kwargs=True)
         base.register_forward_hook(self._ended, with_kwargs=True)
-        self._update = self.session._trainer._compute_loss
-        self.session._trainer._compute_loss = self._updating
+        self.update = self.session.updater.loss
+        self.session.updater.loss = self._updating
 
     def _generating(self, module, arguments, named):
         if torch.is_inference_mode_enabled():
@@ -49,9 +49,9 @@ class Watched:
         if torch.is_inference_mode_enabled():
             self.order.append("a token ends")
 
-    def _updating(self, model, inputs):
+    def _updating(self, rows, seen):
         self.order.append("update")
-        return self._update(model, inputs)
+        return self.update(rows, seen)
 
     async def asking(self, role, way):
         """A request that has been given up in mid-token, whose thread goes on a while after."""
@@ -101,20 +101,20 @@ async def test_what_is_asked_during_the_update_is_answered_by_the_new_adapter(tm
     watched.go_on.set()
     session, loop = watched.session, asyncio.get_running_loop()
     short = Sampling(max_tokens=3)
-    begin = watched._update
+    begin = watched.update
 
-    def ask_then_update(model, inputs):
+    def ask_then_update(rows, seen):
         if not asked:
             messages = [Message("user", "where?")]
             asked.append(asyncio.run_coroutine_threadsafe(ask(messages), loop).result(SECONDS))
-        return begin(model, inputs)
+        return begin(rows, seen)
 
     async def ask(messages):
         task = asyncio.create_task(session._base.curator.complete(messages, short))
         await asyncio.sleep(0.05)
         return task
 
-    watched._update = ask_then_update
+    watched.update = ask_then_update
     await asyncio.wait_for(session.run(None), SECONDS)
     assert watched.order[:3] == ["update", "update", "a token begins"]
     again = await session._base.curator.complete([Message("user", "where?")], short)
@@ -178,7 +178,7 @@ async def test_a_measurement_that_is_interrupted_after_a_step_leaves_the_model_a
     assert (tmp_path / "step-0001" / "optimizer.pt").exists()
 
 
-async def test_cancelled_in_mid_update_and_more_than_once_the_session_ends_after_that_update(tmp_path):
+async def test_cancelled_in_mid_update_and_more_than_once_the_session_ends_at_the_next_micro_batch(tmp_path):
     played = []
 
     async def play(step):
@@ -186,15 +186,21 @@ async def test_cancelled_in_mid_update_and_more_than_once_the_session_ends_after
         return samples(step, REWARDS[0])
 
     watched = Watched(tmp_path, play, steps=3)
-    loop, begin = asyncio.get_running_loop(), watched._update
+    loop, begin = asyncio.get_running_loop(), watched.update
 
-    def cancel_then_update(model, inputs):
-        loop.call_soon_threadsafe(running.cancel)
-        return begin(model, inputs)
+    def cancel_then_update(rows, seen):
+        for _ in range(3):
+            asyncio.run_coroutine_threadsafe(cancel(), loop).result(SECONDS)
+        return begin(rows, seen)
 
-    watched._update = cancel_then_update
+    async def cancel():
+        running.cancel()
+        await asyncio.sleep(0)
+
+    watched.update = cancel_then_update
     running = asyncio.create_task(watched.session.run(None))
     with pytest.raises(asyncio.CancelledError):
         await running
     await watched.session._base.idle(SECONDS)
-    assert played == [1] and watched.order == ["update", "update"]
+    assert played == [1] and watched.order == ["update"]
+    assert by_hand.distance(adapter_of(watched.session), watched.first) == 0

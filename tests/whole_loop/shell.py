@@ -24,13 +24,13 @@ from engine.runs.status import loading
 
 ROOT = Path(__file__).parents[2]
 TINY = [
-    *("--profile", "pocket", "--set", "training.groups=1", "training.rollouts=2", "training.micro_batch=10"),
+    *("--profile", "pocket", "--set", "training.groups=1", "training.rollouts=2"),
     *("training.evaluate_every=2", "training.evaluate_groups=2"),
 ]
 ROWS = 10
 SMALLEST = [
     *("--profile", "pocket", "--set", "training.groups=1", "training.rollouts=2", "training.tasks=2"),
-    *("training.micro_batch=4", "training.evaluate_groups=2"),
+    *("training.evaluate_groups=2"),
 ]
 """As little as a step can be; `training.evaluate_every` is for each test to say."""
 SECONDS = 600

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from engine.runs.directory import Run
 from tests.whole_loop.shell import skillos
 
-SETTINGS = ("groups=1", "rollouts=2", "tasks=2", "micro_batch=4", "evaluate_every=0", "steps=2")
+SETTINGS = ("groups=1", "rollouts=2", "tasks=2", "evaluate_every=0", "steps=2")
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ TRAINER_CUDA = 1e9
 ENGINE_ALONE = 0.1e9
 """Resident bytes of the engine without PyTorch (assumed)."""
 ENGINE, TRAINER = 0.65e9, 0.1e9
-"""Resident bytes of the engine with PyTorch and a small model, and of TRL and PEFT beside it (measured)."""
+"""Resident bytes of the engine with PyTorch and a small model, and of PEFT and its parts beside it (measured)."""
 SERVER_PROCESS = 2.5e9
 """Resident bytes of a server's own processes, without what the models take (assumed)."""
 WORKBENCH = 0.1e9
@@ -36,6 +36,10 @@ ADAPTERS = 3
 """Adapters that a server holds at once: the present one, the next one, and one that requests in work still use."""
 OPTIMISED = 16
 """Bytes of a trained number: weight, gradient and AdamW's two moments, each in 32 bits."""
+CHUNK_NUMBERS = 2**25
+"""Logits that are computed at once (`engine.training.logprobs`)."""
+LOGIT = 16
+"""Bytes of a logit: itself, its probability and their gradients in 32 bits."""
 KEPT = 12
 """Bytes of a trained number in a checkpoint: weight and AdamW's two moments, each in 32 bits."""
 
@@ -94,13 +98,13 @@ def memory_parts(config: Config, models: Sequence[Model], *, trains: bool, reser
 def trainer_parts(config: Config, model: Model) -> list[Part]:
     """What an update takes beside the base's weights.
 
-    LoRA: rank × (inputs + outputs) of every linear layer, 16 bytes each (weight, gradient, two moments). Activations: rows ×
-    length × layers × `Shape.activation_bytes`; with gradient checkpointing rows × length × layers × hidden ×
-    bytes, and one layer at work: its activations and their gradients. Logits: rows × answer × vocabulary × 4 bytes, twice,
-    for their gradient is as large."""
+    LoRA: rank × (inputs + outputs) of every linear layer, 16 bytes each (weight, gradient, two moments). Activations of a
+    micro-batch: tokens × layers × `Shape.activation_bytes`; with gradient checkpointing tokens × layers × hidden × bytes, and
+    one layer at work: its activations and their gradients. Logits: those of a chunk, and what is computed of them; with
+    checkpointing they are gone when the layers are at work, so that the larger of the two counts."""
     training, curator, serving = config.training, config.curator, model.serving
     device = serving.device != "cpu"
-    parts = [Part("trainer's libraries", TRAINER, "TRL and PEFT, measured")]
+    parts = [Part("trainer's libraries", TRAINER, "PEFT, measured")]
     if device:
         parts.append(Part("trainer, CUDA context", TRAINER_CUDA, "assumed", device=True))
     shape = model.shape
@@ -117,31 +121,29 @@ def trainer_parts(config: Config, model: Model) -> list[Part]:
     length = _longest(config, serving)
     rows = min(max(1, training.micro_batch_tokens // length), samples)
     tokens = rows * length
-    each = shape.activation_bytes(number, length, autocast=device)
+    each = shape.activation_bytes(number, autocast=device)
     layer = tokens * each
     phase: Phase = "always" if serving.place == "server" else "update"
+    answers = min(rows * min(curator.max_tokens, length), CHUNK_NUMBERS // shape.vocabulary)
+    logits = answers * shape.vocabulary * LOGIT
+    logits_how = f"{answers:,} tokens at once × {shape.vocabulary:,} × {LOGIT} bytes: logits, and their gradients"
     if training.gradient_checkpointing:
         kept = tokens * shape.layers * shape.hidden * number
         how = f"{rows} × {length:,} tokens × {shape.layers} layers × {shape.hidden} × {number:g} bytes: each layer's input"
         parts.append(Part("activations, checkpointed", kept, how, phase, device))
         work = layer + tokens * (2 * shape.inner + shape.hidden) * number
-        parts.append(
-            Part("activations, one layer at work", work, "one layer computed again, and its gradients", phase, device)
-        )
-    else:
-        how = (
-            f"{rows} × {length:,} tokens × {shape.layers} layers × {each / 1e3:,.1f} kB; "
-            "training.gradient_checkpointing=true keeps a fraction"
-        )
-        parts.append(Part("activations", layer * shape.layers, how, phase, device))
-    if not device and number < 4:
-        again = layer if training.gradient_checkpointing else layer * shape.layers
-        how = "as much again as the activations: measured with SmolLM2 in bfloat16 on a CPU"
-        parts.append(Part("temporaries of the backward pass", again, how, phase))
-    answer = min(curator.max_tokens, length)
-    logits = 2.0 * rows * answer * shape.vocabulary * 4
-    how = f"{rows} × {answer:,} tokens × {shape.vocabulary:,} × 4 bytes, and their gradient"
-    parts.append(Part("logits", logits, how, phase, device))
+        how = "one layer computed again, and its gradients"
+        if logits > work:
+            parts.append(Part("logits", logits, f"{logits_how}; one layer at work needs less", phase, device))
+        else:
+            parts.append(Part("activations, one layer at work", work, f"{how}; logits need less", phase, device))
+        return parts
+    how = (
+        f"{rows} × {length:,} tokens × {shape.layers} layers × {each / 1e3:,.1f} kB; "
+        "training.gradient_checkpointing=true keeps a fraction"
+    )
+    parts.append(Part("activations", layer * shape.layers, how, phase, device))
+    parts.append(Part("logits", logits, logits_how, phase, device))
     return parts
 
 

@@ -82,20 +82,21 @@ class Shape(msgspec.Struct, frozen=True):
         attention = 2 * (hidden + self.query) + 2 * (hidden + self.key_value)
         return self.layers * rank * (attention + 3 * (hidden + inner))
 
-    def activation_bytes(self, number: float, length: int, *, autocast: bool) -> float:
-        """Bytes that the backward pass of one layer needs of each token, in a sequence of `length` tokens, as was measured
-        by the tensors that PyTorch, PEFT and the models of transformers save.
+    def activation_bytes(self, number: float, *, autocast: bool) -> float:
+        """Bytes that the backward pass of one layer needs of each token, as was measured by the tensors that PyTorch, PEFT
+        and the models of transformers save. Attention saves no matrix of tokens × tokens.
 
         Both norms keep 2·hidden in 32 bits, and norms of queries and keys query + key_value. At 4 bytes a number the rest is
-        2·hidden + query (the inputs of the linear layers), 3·query (queries, keys and values, all as wide as queries) and
+        2·hidden (the inputs of linear layers), 2·query + 2·key_value (queries, keys, values, and what attention gives) and
         4·inner (gate, its activation, up, their product). At 2 bytes every adapter keeps a copy of its input, 5·hidden +
-        query and one inner, in 32 bits or, with `autocast`, in 16; attention keeps 4·query. A mask is kept for each layer.
+        query and one inner, in 32 bits or, with `autocast`, in 16.
         """
         norms = 4.0 * (2 * self.hidden + (self.query + self.key_value if self.head_norms else 0))
+        attention = 2 * self.query + 2 * self.key_value
         if number >= 4:
-            return norms + number * (2 * self.hidden + 4 * self.query + 4 * self.inner + length)
+            return norms + number * (2 * self.hidden + attention + 4 * self.inner)
         copies = (2.0 if autocast else 4.0) * (5 * self.hidden + self.query + self.inner)
-        return norms + copies + number * (4 * self.query + 3 * self.inner + length)
+        return norms + copies + number * (attention + 3 * self.inner)
 
 
 def shape_of(weights: str) -> Shape:

@@ -33,7 +33,6 @@ SMALL = (
     "training.groups=1",
     "training.rollouts=2",
     "training.tasks=2",
-    "training.micro_batch=4",
     "training.evaluate_every=0",
 )
 ASK = [Message("user", "Where is the mug? Write a skill.")]

@@ -18,7 +18,6 @@ SMALL = (
     "training.groups=1",
     "training.rollouts=2",
     "training.tasks=2",
-    "training.micro_batch=4",
     "training.evaluate_every=0",
 )
 SECRET = "planted-0123456789-secret"

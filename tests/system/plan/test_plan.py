@@ -101,7 +101,7 @@ def test_what_is_not_known_makes_a_sum_a_least_one():
 
 
 def test_a_batch_holds_no_more_than_the_samples_of_a_step():
-    few, all_of_them = (made("smol", "this", f"training.micro_batch={size}") for size in (12, 100_000))
+    few, all_of_them = (made("smol", "this", f"training.micro_batch_tokens={size}") for size in (20_000, 10**9))
     assert few.used == all_of_them.used
 
 
@@ -191,14 +191,14 @@ def test_a_run_that_cannot_fit_is_refused_with_figures(giant):
 
 
 def test_the_preflight_of_a_run_refuses_it(giant, monkeypatch):
-    config = load_profile("pocket", ["training.micro_batch=160"])
+    config = load_profile("pocket", ["training.micro_batch_tokens=200000"])
     monkeypatch.setattr("engine.system.plan.machines.host_memory", lambda: 1_000_000)
     with pytest.raises(ConfigError, match="the run needs at least"):
         check(config, "train")
 
 
 def test_a_run_that_may_not_fit_is_doubted_with_figures(monkeypatch):
-    config = load_profile("pocket", ["training.micro_batch=160", "curator.max_prompt_tokens=3900"])
+    config = load_profile("pocket", ["training.micro_batch_tokens=700000", "curator.max_prompt_tokens=3900"])
     monkeypatch.setattr("engine.system.plan.machines.host_memory", lambda: 4 * 10**9)
     (doubt,) = doubts(config, TRAIN)
     assert "may need about" in doubt and "activations" in doubt and "4.0 GB" in doubt
@@ -255,7 +255,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 def test_the_memory_of_a_pocket_step_is_as_planned_within_half(tmp_path, checkpointing):
     """A step of 8 samples of the greatest length, all at once, in a process of its own."""
     settings = ["training.steps=1", "training.groups=1", "training.rollouts=2", "training.tasks=4"]
-    settings += ["training.micro_batch=8", f"training.gradient_checkpointing={json.dumps(checkpointing)}"]
+    settings += ["training.micro_batch_tokens=9472", f"training.gradient_checkpointing={json.dumps(checkpointing)}"]
     source = STEP.format(settings=settings, path=str(tmp_path))
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=120, check=True)
     measured = int(done.stdout.splitlines()[-1])
