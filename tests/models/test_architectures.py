@@ -52,6 +52,7 @@ def forward(network, ids):
 async def test_completions_scores_and_choices_are_those_of_plain_forward_passes(folders, name):
     local, _ = await opened(folders[name])
     assert local._trees is (name in TREES)
+    assert local._joins is (name in TREES)
     others = [local.executor.complete([Message("user", "go " * n)], Sampling(max_tokens=6, seed=n)) for n in (3, 9)]
     drawn, chosen, scores, *_ = await asyncio.gather(
         local.executor.complete(CHAT, Sampling(max_tokens=6, temperature=0.7, top_p=0.9, seed=4)),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from engine.models.base import Message, ModelUnavailable, NotFinite, PromptTooLong, Sampling
-from engine.models.local.batching import Batcher
+from engine.models.local.batching import Batcher, WholeBatch
 from engine.models.local.models import LocalModels
 from tests.models import small
 
@@ -18,7 +18,7 @@ async def test_an_error_for_users_stays_what_it_is_and_each_request_gets_its_own
     def fail(batch):
         raise error
 
-    batcher = Batcher(fail, 8)
+    batcher = Batcher(lambda key: WholeBatch(fail), 8)
     raised = await asyncio.gather(*(batcher.ask("key", n, urgent=False) for n in range(3)), return_exceptions=True)
     assert len(set(map(id, raised))) == 3
     for each in raised:
@@ -31,7 +31,7 @@ async def test_a_bug_is_a_runtime_error_that_names_it():
         raise KeyError("token")
 
     with pytest.raises(RuntimeError, match="the model failed on a batch: KeyError: 'token'"):
-        await Batcher(fail, 8).ask("key", 1, urgent=False)
+        await Batcher(lambda key: WholeBatch(fail), 8).ask("key", 1, urgent=False)
 
 
 async def test_a_device_without_memory_left_is_an_outage_with_a_sentence():

@@ -31,7 +31,7 @@ async def test_all_rollouts_of_a_group_walk_the_same_tasks_with_the_same_seeds_a
         assert tasks[0] == tasks[1] == [task.id for task in row[0].group.tasks]
     executor, curator = model.seeds("executor"), model.seeds("curator")
     assert len(curator) == len(set(curator)) == 12
-    assert all(executor.count(seed) == 2 for seed in executor)
+    assert {executor.count(seed) for seed in executor} == {1, 2}  # the first episode of a group is played once
 
 
 async def test_the_same_step_is_played_with_the_same_seeds_again_and_another_with_others():
