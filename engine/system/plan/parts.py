@@ -99,8 +99,8 @@ def trainer_parts(config: Config, model: Model) -> list[Part]:
     """What an update takes beside the base's weights.
 
     LoRA: rank × (inputs + outputs) of every linear layer, 16 bytes each (weight, gradient, two moments). Activations of a
-    micro-batch: tokens × layers × `Shape.activation_bytes`; with gradient checkpointing tokens × layers × hidden × bytes, and
-    one layer at work: its activations and their gradients. Logits: those of a chunk, and what is computed of them; with
+    micro-batch: tokens × layers × `Shape.activation_bytes`; with gradient checkpointing tokens × layers × hidden × bytes,
+    and one layer at work: its activations and their gradients. Logits: those of a chunk, and what is computed of them; with
     checkpointing they are gone when the layers are at work, so that the larger of the two counts."""
     training, curator, serving = config.training, config.curator, model.serving
     device = serving.device != "cpu"
