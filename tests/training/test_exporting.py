@@ -102,9 +102,7 @@ def test_a_folder_with_something_in_it_is_left_as_it_is(tmp_path):
 def test_an_architecture_that_gguf_cannot_take_is_refused_and_leaves_nothing(tmp_path):
     base = make_model("phi3", tmp_path)
     with run_on(tmp_path / "run", base, inputs=32, outputs=32, module="o_proj") as run:
-        with pytest.raises(
-            (NotWritable, ExportError), match="phi3 cannot be written as GGUF|does not fit|cannot be loaded"
-        ):
+        with pytest.raises(NotWritable, match="the architecture phi3 cannot be written as GGUF here"):
             export(run, chosen(str(run.path)), tmp_path / "out", gguf=True)
         assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out*"))
 

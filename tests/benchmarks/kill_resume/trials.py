@@ -27,8 +27,6 @@ SETTINGS = (
 """As little as a run can be in which each phase comes several times, and retention removes something after most steps."""
 KILLS = 8
 """How often the engine of one run is killed, at most."""
-LIKELY_SECONDS = 1.3
-"""A time in a phase is drawn up to so many times as long as the phase took in the whole run."""
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -55,8 +53,7 @@ class Lengths:
         most = max(self._operations[phase])
         if phase in FILE_PHASES and most and draws.random() < 0.7:
             return Trap(phase, occurrence, operation=draws.randint(1, most))
-        longest = max(self._seconds[phase])
-        return Trap(phase, occurrence, seconds=draws.uniform(0.0, LIKELY_SECONDS * longest))
+        return Trap(phase, occurrence, seconds=draws.uniform(0.0, min(self._seconds[phase])))
 
 
 def config_text(settings: Sequence[str]) -> str:

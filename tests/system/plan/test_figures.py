@@ -188,7 +188,7 @@ def test_the_disk_has_room_for_as_many_checkpoints_as_retention_keeps_at_once():
 
 
 def test_checkpoints_are_as_large_as_those_of_the_pocket_model():
-    config = load_profile("pocket")
+    config = load_profile("pocket", ["training.keep_newest=10"])
     (serving,) = servings(config, ["curator", "executor"])
     parts = disk_parts(config, [Model(serving, shape_of("pocket"))], steps=10, log=0.0, trains=True)
     assert parts[0].bytes == near(10 * 936e3, 0.15)  # measured: 936 kB a step
