@@ -158,7 +158,7 @@ def _model_bytes(config: Config) -> float:
 def _local(config: Config) -> LocalModelSettings:
     """The settings by which the trainer's base is loaded here, on the CPU."""
     settings = config.model_of("curator")
-    dtype = getattr(settings, "trainer_dtype", getattr(settings, "dtype", "float32"))
+    dtype: Any = getattr(settings, "trainer_dtype", getattr(settings, "dtype", "float32"))
     return LocalModelSettings(weights=str(getattr(settings, "weights", "")), dtype=dtype)
 
 
@@ -183,7 +183,7 @@ def _write_model(
     from engine.models.local.weights import load_base, put_adapter
     from engine.training.exporting.gguf_file import write
 
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     tokenizer = load_tokenizer(settings)
     base = load_base(settings)
     report("the merge")
