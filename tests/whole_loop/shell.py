@@ -30,7 +30,7 @@ TINY = [
 ROWS = 10
 SMALLEST = [
     *("--profile", "pocket", "--set", "training.groups=1", "training.rollouts=2", "training.tasks=2"),
-    *("training.evaluate_groups=2"),
+    "training.evaluate_groups=2",
 ]
 """As little as a step can be; `training.evaluate_every` is for each test to say."""
 SECONDS = 600

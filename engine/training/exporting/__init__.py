@@ -158,8 +158,9 @@ def _model_bytes(config: Config) -> float:
 def _local(config: Config) -> LocalModelSettings:
     """The settings by which the trainer's base is loaded here, on the CPU."""
     settings = config.model_of("curator")
-    dtype: Any = getattr(settings, "trainer_dtype", getattr(settings, "dtype", "float32"))
-    return LocalModelSettings(weights=str(getattr(settings, "weights", "")), dtype=dtype)
+    dtype = getattr(settings, "trainer_dtype", getattr(settings, "dtype", "float32"))
+    weights = str(getattr(settings, "weights", ""))
+    return LocalModelSettings(weights=weights, dtype="bfloat16" if dtype == "bfloat16" else "float32")
 
 
 def _write_adapter(config: Config, checkpoint: Path, folder: Path) -> None:
@@ -177,13 +178,14 @@ def _write_model(
     if kind_of(config.model_of("curator")) not in ("local", "vllm"):
         raise ExportError(f"model.kind={kind_of(config.model_of('curator'))} has no files that could be merged")
     report("PyTorch and the base")
-    from transformers.utils import logging as transformers_logging
+    from transformers.utils import logging
 
     from engine.models.local.tokenizer import load_tokenizer
     from engine.models.local.weights import load_base, put_adapter
     from engine.training.exporting.gguf_file import write
 
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging: Any = logging
+    transformers_logging.disable_progress_bar()
     tokenizer = load_tokenizer(settings)
     base = load_base(settings)
     report("the merge")

@@ -149,7 +149,7 @@ def _removed(run: Run) -> list[int]:
     return sorted({step for event in events if isinstance(event, CheckpointsRemoved) for step in event.steps})
 
 
-def _edits(run: Run) -> Counter[tuple[tuple[str, str, str | None, str | None], str]]:
+def _edits(run: Run) -> Counter[tuple[object, str]]:
     return Counter((edit.change, edit.state) for edit in run.edits())
 
 

@@ -45,10 +45,15 @@ class Lengths:
         self._operations = {
             phase: [each.operations for each in ended.phases if each.passed == phase] for phase in PHASES
         }
+        self._round: list[str] = []
 
     def draw(self, draws: random.Random) -> Trap:
-        """A point in some phase. The phases are drawn alike, so that the short ones are met as often as the long ones."""
-        phase = draws.choice([phase for phase in PHASES if self._seconds[phase]])
+        """A point in some phase. Each phase is drawn once in every round, so that the short ones are met as often as the
+        long ones."""
+        if not self._round:
+            self._round = [phase for phase in PHASES if self._seconds[phase]]
+            draws.shuffle(self._round)
+        phase = self._round.pop()
         occurrence = draws.choice((1, 1, 2)) if phase != "loading" else 1
         most = max(self._operations[phase])
         if phase in FILE_PHASES and most and draws.random() < 0.7:
