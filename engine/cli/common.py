@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from engine.config import Config, Implied, load_config, load_profile, profiles, user_profiles
+from engine.config import Config, ConfigError, Implied, load_config, load_profile, profiles, user_profiles
 from engine.core.errors import SkillosError
 from engine.core.output import note, say_json
 from engine.core.parts import kind_of
-from engine.core.paths import run_argument
+from engine.core.paths import run_argument, split_step
 from engine.core.text import printable_lines
 from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
@@ -88,11 +88,27 @@ def open_run(options: argparse.Namespace) -> Run:
 
 def run_path(options: argparse.Namespace) -> Path:
     """The directory that the user named, whether or not there is a run."""
-    path = Path(options.run)
-    if not os.path.lexists(path) and path.name == options.run:
-        at_home = supervisor.runs_home() / options.run
-        path = at_home if os.path.lexists(at_home) else path
-    return path
+    return named_run(Path(options.run))
+
+
+def named_run(path: Path) -> Path:
+    """A run that is named by its path, or by its name among the user's runs; with @STEP where it has that."""
+    if os.path.lexists(path) or len(path.parts) != 1:
+        return path
+    run, at, step = path.name.rpartition("@")
+    name = run if at and step.isdecimal() and not os.path.lexists(supervisor.runs_home() / path.name) else path.name
+    known = not os.path.lexists(name) and os.path.lexists(supervisor.runs_home() / name)
+    return supervisor.runs_home() / path.name if known else path
+
+
+def open_run_at(options: argparse.Namespace) -> tuple[Run, int | None]:
+    """The run and the step that the user named as RUN@STEP; None for a run without a step. Raises `UsageError`."""
+    try:
+        path, step = split_step(str(named_run(Path(options.run))))
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
+    options.run = str(path)
+    return open_run(options), step
 
 
 def patience_with_notice() -> supervisor.Patience:

@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.cli import exit_codes
-from engine.cli.common import CommandError, Commands, add_command, natural, open_run, positive, print_json
+from engine.cli.common import (
+    CommandError,
+    Commands,
+    UsageError,
+    add_command,
+    natural,
+    open_run_at,
+    positive,
+    print_json,
+)
 from engine.config import Config
 from engine.core.events import AnyEvent, HeldOutMeasured, Progress, RewardBreakdown
-from engine.core.output import say, show_progress
+from engine.core.output import note, say, show_progress
 from engine.environments.registry import environment_kind
 from engine.jobs.registry import JOBS
 from engine.models.base import NotFinite, not_finite_in
@@ -46,19 +55,27 @@ def add_commands(commands: Commands) -> None:
     measure = add_command(
         commands, "measure", "measure a checkpoint on the held-out groups again", _measure, run=True, json=True
     )
-    measure.add_argument("--step", type=natural, metavar="K", help="the checkpoint after K steps; 0 is untrained")
+    measure.add_argument(
+        "--step", type=natural, metavar="K", help="the checkpoint after K steps, as RUN@K; 0 is untrained"
+    )
     measure.add_argument("--groups", type=positive, metavar="N", help="how many groups (training.evaluate_groups)")
 
 
 def _measure(options: argparse.Namespace) -> int:
     """0 where the log has the same result or none of the same groups, 1 where it has another one."""
-    with open_run(options) as run:
+    run, step = open_run_at(options)
+    with run:
         if not JOBS.load(run.kind).trains:
             raise CommandError(
                 f"{run.path} is a {run.kind} run, which trains nothing: it has no checkpoints to measure"
             )
         environment_kind(run.config.environment).check_held_out(run.config.environment)
-        step, adapter = _checkpoint(run, options.step)
+        if None not in (step, options.step) and step != options.step:
+            raise UsageError(f"{options.run}@{step} and --step {options.step} name two checkpoints; give one")
+        step, adapter = _checkpoint(run, options.step if step is None else step)
+        if adapter is not None and (why := _refusal(adapter, run.config)):
+            raise CommandError(why)
+        note(f"measured: {f'the checkpoint of step {step}' if adapter else 'the untrained curator'} of {run.path}")
         logged = measurements(run).get(step)
         config = run.config
         groups = options.groups or config.training.evaluate_groups
@@ -101,6 +118,12 @@ def _checkpoint(run: Run, step: int | None) -> tuple[int, Path | None]:
     if step and (fault := fault_of(found[step])):
         raise CommandError(f"the checkpoint of step {step} cannot be measured: {fault}")
     return step, found.get(step)
+
+
+def _refusal(adapter: Path, config: Config) -> str:
+    from engine.training.origin import refusal
+
+    return refusal(adapter, config)
 
 
 async def _evaluated(config: Config, adapter: Path | None, step: int, groups: int) -> HeldOut:

@@ -21,9 +21,17 @@ from pathlib import Path
 import msgspec
 
 from engine.cli import exit_codes
-from engine.cli.common import Commands, add_command, add_config_options, load, patience_with_notice
+from engine.cli.common import (
+    Commands,
+    add_command,
+    add_config_options,
+    load,
+    named_run,
+    patience_with_notice,
+    user_name,
+)
 from engine.cli.follow import follow
-from engine.config import SECTIONS, Config, has_section, to_tables, to_toml
+from engine.config import SECTIONS, Config, has_section, parse, to_tables, to_toml
 from engine.core.options import Implied, Option
 from engine.core.output import note, say
 from engine.core.paths import kept_path
@@ -38,6 +46,7 @@ from engine.runs.errors import RunError
 from engine.runs.measurements import finished_incomplete
 from engine.system.plan.fit import doubts, summary
 from engine.system.preflight import absolute, check
+from engine.training.extending import KEY, extend
 
 FLAG = re.compile(r"--[A-Za-z0-9][A-Za-z0-9-]*")
 _LEFT = """
@@ -137,7 +146,10 @@ def _start(job: JobKind, options: argparse.Namespace) -> int:
     Ctrl+C ends only this command.
     """
     config, repo = absolute(_config(job, options)), None if job.forks else kept_path(options.repo)
+    config, pinned = job.pin(config)
     check(config, job.name)
+    for sentence in pinned:
+        say(sentence, flush=True)
     with _run_for(options.run, job.name, config, repo) as run:
         seen = run.last_id()
         note(summary(config, job))
@@ -160,9 +172,14 @@ def _start(job: JobKind, options: argparse.Namespace) -> int:
 
 
 def _config(job: JobKind, options: argparse.Namespace) -> Config:
-    """The configuration that the options ask for. What an option implies is printed, where it says why."""
+    """The configuration that the options ask for; over that of an existing run where they name no other one. What an option
+    implies is printed, where it says why."""
     given = [option for option in _short_options(job) if getattr(options, option.key, None) is not None]
     short = [_setting(option, getattr(options, option.key)) for option in given]
+    other = options.profile is not None or options.config is not None
+    if options.run is not None and not other and (options.run / DATABASE).exists():
+        with Run.open(options.run) as run:
+            return parse(to_toml(run.config), [*options.set, *short])
     implied = [each for option in given for each in option.implies]
     config = load(options, [*options.set, *short], implied=_of_profile(implied), job=job.name)
     values = _flat(config)
@@ -180,7 +197,8 @@ def _of_profile(implied: Iterable[Implied]) -> Callable[[str], list[str]]:
 
 def _setting(option: Option, value: str | Path) -> str:
     """ "section.key=value"; a path as the engine, which works elsewhere, can find it, in TOML's quotes."""
-    text = msgspec.json.encode(str(kept_path(value))).decode() if isinstance(value, Path) else value
+    path = named_run(value) if option.run and isinstance(value, Path) else value
+    text = msgspec.json.encode(str(kept_path(path))).decode() if isinstance(path, Path) else path
     return f"{option.key}={text}"
 
 
@@ -192,6 +210,8 @@ def _run_for(path: Path | None, kind: str, config: Config, repo: Path | None) ->
     if path is not None and (path / DATABASE).exists():
         run = Run.open(path)
         _check_same(run, kind, config, repo)
+        if JOBS.load(kind).trains and config.training.steps != run.config.training.steps:
+            extend(run, config.training.steps, user_name())
         return run
     if path is not None:
         path = kept_path(path)
@@ -209,12 +229,16 @@ def _check_same(run: Run, kind: str, config: Config, repo: Path | None) -> None:
     advice = f"to continue it: skillos-engine resume {shlex.quote(str(run.path))}; or name another directory"
     if run.kind != kind:
         raise RunError(f"{run.path} is a {run.kind} run, not a {kind} run; {advice}")
-    if run.state().state == "finished" and not finished_incomplete(run):
-        raise RunError(f"{run.path} has finished; name another directory for a new run")
+    more = JOBS.load(kind).trains and config.training.steps != run.config.training.steps
+    if run.state().state == "finished" and not more and not finished_incomplete(run):
+        extending = ", or give more steps (--steps N)" if JOBS.load(kind).trains else ""
+        raise RunError(f"{run.path} has finished; name another directory for a new run{extending}")
     if repo is not None and repo != run.repo_path:
         raise RunError(f"{run.path} works on {run.repo_path}, not on {repo}; {advice}")
     before, now = _flat(run.config), _flat(config)
-    both = [key for key in now if key in before and key != "note"]  # the settings of another kind have no counterpart
+    both = [
+        key for key in now if key in before and key not in ("note", KEY)
+    ]  # the settings of another kind have no counterpart
     changed = [f"{key} ({before[key]} there, {now[key]} requested)" for key in both if before[key] != now[key]]
     if changed:
         raise RunError(f"{run.path} was started with other settings: {', '.join(changed)}; {advice}")

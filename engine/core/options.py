@@ -20,10 +20,12 @@ class Implied(msgspec.Struct, frozen=True):
 
 
 class Option(msgspec.Struct, frozen=True):
-    """`flag` sets `key` ("section.key") to what the user gives. `path`: that is a path of the user's own directory."""
+    """`flag` sets `key` ("section.key") to what the user gives. `path`: that is a path of the user's own directory. `run`:
+    that is a run too, by its path or its name among the user's runs, with or without @STEP."""
 
     flag: str
     key: str
     help: str
     path: bool = False
+    run: bool = False
     implies: tuple[Implied, ...] = ()

@@ -13,7 +13,7 @@ import argparse
 import os
 from pathlib import Path
 
-from engine.core.errors import SkillosError
+from engine.core.errors import ConfigError, SkillosError
 from engine.core.text import has_credentials
 
 SECRET = (
@@ -61,3 +61,14 @@ def run_argument(text: str) -> str:
     """The type of an argument that names a run: by a path, or by a name, which stays as it is."""
     path = argument_path(text)
     return str(path) if text.startswith("~") or path.is_absolute() else text
+
+
+def split_step(source: str) -> tuple[Path, int | None]:
+    """The run's directory and the step of `RUN@STEP`; a step of None for what has none. What exists under this very name has
+    no step. Raises `ConfigError` for a step that is no number."""
+    run, at, step = source.rpartition("@")
+    if not at or "/" in step or not run or os.path.lexists(source):
+        return Path(source), None
+    if not (step.isascii() and step.isdecimal()):
+        raise ConfigError(f"{source!r} has no step after the @: write RUN@20 for the checkpoint of step 20")
+    return Path(run), int(step)

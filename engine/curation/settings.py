@@ -24,4 +24,5 @@ class CurateSettings(Settings, frozen=True):
     """The seed that draws the tasks."""
 
     adapter: UserPath = ""
-    """The curator's adapter: a checkpoint, or a train run's directory for its newest one; "" is the untrained curator."""
+    """The curator's adapter: a train run's directory for its best checkpoint by held-out score (its newest where none was
+    measured), directory@STEP for that of a step, or a folder with an adapter; "" is the untrained curator."""

@@ -39,6 +39,11 @@ def fixed_at_start(config: Any) -> str:
     return "the length of this kind of run is fixed at its start"
 
 
+def unchanged(config: Any) -> tuple[Any, list[str]]:
+    """The configuration of a kind of run whose settings mean the same at any time."""
+    return config, []
+
+
 class Shortcut(msgspec.Struct, frozen=True):
     """How the workbench offers a kind of run on its first screen: `key` starts one of the profile `profile`.
 
@@ -61,6 +66,9 @@ class JobKind(PartKind, frozen=True, kw_only=True):
 
     `settings` are the section of the configuration with the kind's name; a job reads them by `config.settings_of(KIND)`.
     `check(config)` gets the whole configuration, and raises `ConfigError` for what would only fail later in the run.
+
+    `pin(config)` replaces what a later event would change ("the best checkpoint of a run") by what it is now, and says so in
+    a sentence each; it is called once, before the run is created. Raises `ConfigError`.
 
     `draws` is "module:attribute" of a function `(config, source)` that gives `groups(step)`: the groups that a step plays,
     drawn from a task source. `skillos-engine verify` draws them again by it; "" where they cannot be.
@@ -85,3 +93,4 @@ class JobKind(PartKind, frozen=True, kw_only=True):
     shortcut: Shortcut | None = None
     resume_at: Callable[[StartedRun], int] = after_last_step
     fixed: Callable[[Any], str] = fixed_at_start
+    pin: Callable[[Any], tuple[Any, list[str]]] = unchanged

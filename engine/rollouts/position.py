@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable, Sequence
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -34,6 +35,7 @@ from engine.environments.registry import environment_kind
 from engine.models.base import Completion, ModelUnavailable, PromptTooLong, Tokenizer
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.rewards import NO_DECISION, PositionMetrics
+from engine.rollouts.shared import SharedEpisode
 from engine.skills import Edit, SkillRepo, operation_of
 
 T = TypeVar("T")
@@ -69,8 +71,10 @@ async def play_position(
     *,
     context: RolloutContext,
     emit: Sink,
+    shared: SharedEpisode | None = None,
 ) -> Position:
-    """Play `task` with what `strategy` shows, and let it edit `repo`. `seed` is the executor's.
+    """Play `task` with what `strategy` shows, and let it edit `repo`. `seed` is the executor's. An episode that is `shared`
+    may be played by another rollout of the group.
 
     An unmeasured episode is not curated: nothing is known of it.
     """
@@ -78,10 +82,13 @@ async def play_position(
         shown = await _limited(strategy.before(task, repo), context)
     except (ModelUnavailable, PromptTooLong) as error:
         shown, trajectory = Shown(), Trajectory(task, "", [], unmeasured(f"curation strategy: {error}"))
+        if shared is not None:
+            shared.nothing_shown(at)
         _started(at, task, shown, "", context, emit)
         _ended(at, trajectory, emit)
     else:
-        trajectory = await _play(task, at, shown, seed, context, emit)
+        playing = partial(_play, task, at, shown, seed, context)
+        trajectory = await (playing(emit) if shared is None else shared.play(at, shown, playing, emit))
     if not trajectory.outcome.measured:
         return _skipped(at, trajectory, shown, f"the episode is {trajectory.outcome}", emit)
     try:

@@ -44,5 +44,8 @@ def missing(run: Run, done: int) -> list[int]:
 
 
 def finished_incomplete(run: Run) -> bool:
-    """Whether the log says "finished" though a measurement is missing, as logs of older engines may."""
-    return run.state().state == "finished" and bool(missing(run, run.state().steps))
+    """Whether the log says "finished" though a measurement is missing, as logs of older engines may, or though the settings
+    ask for more steps by now (`engine.training.extending`)."""
+    if run.state().state != "finished" or not JOBS.load(run.kind).trains:
+        return False
+    return run.last_ended() < run.config.training.steps or bool(missing(run, run.state().steps))

@@ -56,8 +56,8 @@ class UnfitCheckpoint(RunError):
 def keep(written: Path, checkpoints: Path, step: int, made_from: origin.Origin | None = None) -> Path:
     """Move the finished folder `written` to its name under `checkpoints`, and flush it to the disk; its path there.
 
-    `made_from` is written into it first. An older checkpoint of the same step is removed after the new one is in place. Raises `WriteFailed`, and
-    `UnfitCheckpoint` for one that training cannot continue from.
+    `made_from` is written into it first. An older checkpoint of the same step is removed after the new one is in place.
+    Raises `WriteFailed`, and `UnfitCheckpoint` for one that training cannot continue from.
     """
     if fault := fault_of(written):
         raise UnfitCheckpoint(f"the checkpoint of step {step} is not kept: {fault}. The checkpoints before it are safe")

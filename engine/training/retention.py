@@ -165,7 +165,7 @@ def _reasons(
         if step == best:
             found[step].append("the best by held-out score")
         if training.keep_every and step % training.keep_every == 0:
-            found[step].append(f"every {training.keep_every}th step")
+            found[step].append(f"a step of every {training.keep_every}")
         if step in persons:
             found[step].append(f"kept by {persons[step]}")
         if due(training, step) and step not in measured:

@@ -90,12 +90,13 @@ def _config(request: StartRun) -> Config:
     """The profile with the settings, checked for this kind of run."""
     try:
         config = absolute(load_profile(request.profile, request.settings, folder=user_profiles(), job=request.kind))
-        check(config, request.kind)
+        pinned: Config = JOBS.load(request.kind).pin(config)[0]
+        check(pinned, request.kind)
     except (ConfigError, OSError) as error:
         field: Field = "settings" if request.profile in profile_names() else "profile"
         why = str(error).removeprefix("--set: ").removeprefix("--set ")  # the option of the command line
         raise StartError(field, why) from error
-    return config
+    return pinned
 
 
 def _repo(request: StartRun, job: JobKind) -> Path | None:

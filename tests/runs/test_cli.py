@@ -228,8 +228,8 @@ def test_an_unfinished_run_is_continued_when_asked_for_again(shell: Shell, place
 def test_a_run_of_another_kind_or_with_other_settings_is_not_taken_up(shell: Shell, run: Run, tmp_path: Path) -> None:
     code, _, err = shell("curate", "--profile", "pocket", "--repo", tmp_path / "R", "--run", run.path)
     assert code == 1 and "is a train run, not a curate run" in err
-    code, _, err = shell("train", "--profile", "pocket", "--steps", 9, "--run", run.path)
-    assert code == 1 and "training.steps (3 there, 9 requested)" in err
+    code, _, err = shell("train", "--profile", "pocket", "--steps", 3, "--run", run.path, "--set", "training.seed=9")
+    assert code == 1 and "training.seed (1 there, 9 requested)" in err
 
 
 def test_a_directory_of_something_else_is_left_as_it_is(shell: Shell, tmp_path: Path) -> None:

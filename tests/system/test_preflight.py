@@ -18,6 +18,7 @@ from engine.runs.directory import Run
 from engine.system.preflight import absolute, check
 from skillos_tui.client import client
 from skillos_tui.client.messages import RunCreated, StartRefused, StartRun
+from tests.training.adapters import small_adapter
 
 POCKET = Path(weights_path("pocket"))
 
@@ -84,6 +85,8 @@ def test_an_adapter_that_is_none_is_reported_for_the_run_that_uses_it(tmp_path, 
     check(load_profile("pocket", [setting]), "train")
     (tmp_path / "run" / "checkpoints" / "step-0001").mkdir(parents=True, exist_ok=True)
     (tmp_path / "run" / "checkpoints" / "step-0001" / "adapter_config.json").write_text("{}")
+    assert "has no checkpoint that can be used" in refused(setting, kind="curate")
+    small_adapter(tmp_path / "run" / "checkpoints" / "step-0001")
     check(load_profile("pocket", [setting]), "curate")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from engine.core.errors import ConfigError
 from engine.core.options import Option
@@ -15,15 +16,12 @@ if TYPE_CHECKING:
     from engine.config import Config
 
 
-def no_adapter(source: str) -> ConfigError:
-    """The error for a `curate.adapter` where there is no adapter."""
-    return ConfigError(f"curate.adapter = {source!r} is neither a checkpoint nor a train run that has one")
-
-
 def check(config: Config) -> None:
-    """Raises `ConfigError` where `curate.adapter` names no adapter, or one that cannot be used."""
-    from engine.models.adapters import CONFIG, check_adapter, is_adapter
+    """Raises `ConfigError` where `curate.adapter` names no adapter, or one that cannot be used, such as that of another
+    base."""
     from engine.models.registry import BACKENDS
+    from engine.training.origin import refusal
+    from engine.training.selection import chosen
 
     source = config.curate.adapter
     if not source:
@@ -34,11 +32,21 @@ def check(config: Config) -> None:
             f"curate.adapter = {source!r} cannot be used: model.kind={backend.name} takes no adapters. Leave it "
             "out, or use another model.kind such as local"
         )
-    path = Path(source)
-    if is_adapter(path):
-        check_adapter(path)
-    elif not any(path.glob(f"checkpoints/step-*/{CONFIG}")):
-        raise no_adapter(source)
+    if why := refusal(chosen(source).path, config):
+        raise ConfigError(f"curate.adapter = {source!r}: {why}")
+
+
+def pin(config: Config) -> tuple[Config, list[str]]:
+    """The configuration with the one checkpoint that `curate.adapter` means now in place of a run, and which one that is:
+    the run may have another best one later. Raises `ConfigError`."""
+    from engine.training.selection import pinned
+
+    source = config.curate.adapter
+    if not source:
+        return config, []
+    adapter, sentence = pinned(source)
+    curate = msgspec.structs.replace(config.curate, adapter=adapter)
+    return msgspec.structs.replace(config, curate=curate), [sentence]
 
 
 KIND = JobKind(
@@ -54,9 +62,16 @@ KIND = JobKind(
     options=(
         Option("--tasks", "curate.tasks", "how many tasks"),
         Option("--review", "review.policy", "who decides on edits"),
-        Option("--curator", "curate.adapter", "a train run or checkpoint whose adapter curates", path=True),
+        Option(
+            "--curator",
+            "curate.adapter",
+            "whose adapter curates: a train run for its best, RUN@STEP, or a folder",
+            path=True,
+            run=True,
+        ),
     ),
     check=check,
+    pin=pin,
     loads="PyTorch and transformers",
     shortcut=Shortcut("c", "Live curation", "tasks stream by; you decide on each edit", "pocket"),
 )

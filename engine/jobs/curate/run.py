@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.config import Config
+from engine.core.errors import ConfigError
 from engine.core.events import (
     EpisodeEnded,
     EpisodeStarted,
@@ -30,12 +31,10 @@ from engine.curation.retrieval import SkillRetriever
 from engine.environments.base import TaskSource
 from engine.evaluation.held_out import RepositoryScore
 from engine.jobs import loading
-from engine.jobs.curate import no_adapter
 from engine.jobs.curate.reviewing import Reviewing
 from engine.jobs.job import JobContext
 from engine.jobs.prompts import noted
 from engine.jobs.proposals import vetoes_of
-from engine.models.adapters import is_adapter
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import Group
 from engine.rollouts.position import Position, play_position
@@ -47,6 +46,8 @@ from engine.runs.directory import Run
 from engine.runs.errors import RunError
 from engine.skills import History, SkillIndex, SkillRepo, SkillUsage
 from engine.training import checkpoints
+from engine.training.origin import refusal
+from engine.training.selection import chosen
 
 
 class NeverCurated(RunError):
@@ -80,7 +81,7 @@ class CurateRun:
         """Load the models, then do every task that has not ended yet, in the stream's order. Raises `HistoryError` for an
         unusable repository."""
         source, _ = await asyncio.to_thread(loading.load_sources, self._config, self._report, held_out=False)
-        adapter = await asyncio.to_thread(_adapter, self._config.curate.adapter)
+        adapter = await asyncio.to_thread(self._adapter)
         async with loading.open_models(self._config, loading.opening_of(self._job, adapter, self._report)) as opened:
             self._context = RolloutContext.open(self._config, source, opened.models, self._control.holds)
             for event in await asyncio.to_thread(noted, self._run, self._config):
@@ -107,6 +108,16 @@ class CurateRun:
         self._writer.flush()
         if why := never_curated(self._run):
             raise NeverCurated(why)
+
+    def _adapter(self) -> Path | None:
+        """The folder of the curator's adapter, which is logged; None for the untrained curator. Raises `ConfigError`."""
+        if not self._config.curate.adapter:
+            return None
+        found = chosen(self._config.curate.adapter)
+        if fault := checkpoints.fault_of(found.path) or refusal(found.path, self._config):
+            raise ConfigError(f"curate.adapter = {self._config.curate.adapter!r}: {fault}")
+        self._writer.emit(Notice("info", found.sentence))
+        return found.path
 
     def _report(self, what: str) -> None:
         """Emit what is loaded now."""
@@ -176,15 +187,3 @@ def usage_of(run: Run, steps: int) -> SkillUsage:
         if at.step <= steps and not at.held_out:
             usage.record(shown.get(at, []), outcome)
     return usage
-
-
-def _adapter(source: str) -> Path | None:
-    """The folder of the curator's adapter: `source` itself, or the newest checkpoint of the run that it names."""
-    if not source:
-        return None
-    path = Path(source)
-    newest = checkpoints.latest(path / "checkpoints")
-    found = newest[1] if newest else path
-    if not is_adapter(found):
-        raise no_adapter(source)
-    return found

@@ -92,13 +92,13 @@ def _shared(one: Sequence[int], other: Sequence[int]) -> int:
 def reads_trees(model: Any) -> bool:
     """Whether a tree of options can be scored in one row: by the kinds of the model's layers, and by a trial of both
     ways."""
-    network = _network(model)
+    network = bare(model)
     config = network.config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     windows = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
     if hasattr(config, "layer_types"):
         windows = kinds != {"full_attention"}
-    if windows or network._is_stateful or getattr(config, "alibi", False) or not _takes(network, "position_ids"):
+    if windows or network._is_stateful or getattr(config, "alibi", False) or not takes(network, "position_ids"):
         return False
     tokens = network.get_input_embeddings().num_embeddings
     ids = [number * 7 % tokens for number in range(1, 25)]
@@ -107,13 +107,14 @@ def reads_trees(model: Any) -> bool:
     return max(abs(a - b) for a, b in zip(one, other, strict=True)) < SAME.get(network.dtype, SAME_ROUNDED)
 
 
-def _network(model: Any) -> Any:
+def bare(model: Any) -> Any:
     """The model itself, without what PEFT wraps it in."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def _takes(network: Any, argument: str) -> bool:
-    return argument in inspect.signature(network.forward).parameters
+def takes(model: Any, argument: str) -> bool:
+    """Whether the model's forward pass has an argument of that name."""
+    return argument in inspect.signature(bare(model).forward).parameters
 
 
 @torch.inference_mode()
@@ -160,7 +161,7 @@ def _score_apart(model: Any, question: Question, tokens_at_once: int, wanted: Ca
         width = max(map(len, part))
         ids = torch.tensor([row + [0] * (width - len(row)) for row in part], device=model.device)
         kept = width - len(question.root) + 1  # the columns of logits from the last token of the root on
-        fewer = {"logits_to_keep": kept} if _takes(_network(model), "logits_to_keep") else {}
+        fewer = {"logits_to_keep": kept} if takes(model, "logits_to_keep") else {}
         logprobs = model(input_ids=ids, use_cache=False, **fewer).logits[:, -kept:].float().log_softmax(-1)
         for number, branch in enumerate(question.branches[first : first + together]):
             counted = [

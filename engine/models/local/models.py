@@ -6,9 +6,10 @@ a LoRA adapter.
     await local.publish(run.checkpoints / "step-0007", version=7)       # the curator is this adapter now
 
 The models share one queue (`batching`), so that many rollouts share each forward pass; short turns of the executor go first.
-A batch has requests of one model with one sampling: so one base serves both roles, with its adapter on or off.
-`LocalModels` is also the `AdapterSink`, the `TrainableBase` and the `SharedBase` of a trainer in this process: the trainer
-borrows the base, puts its adapter on it, and `publish` then proves that the tensors that answer are those of the checkpoint.
+A batch has requests of one model with one sampling: so one base serves both roles, with its adapter on or off. An answer
+that ends leaves its batch, and a request that waits joins it (`decoding`). `LocalModels` is also the `AdapterSink`, the
+`TrainableBase` and the `SharedBase` of a trainer in this process: the trainer borrows the base, puts its adapter on it, and
+`publish` then proves that the tensors that answer are those of the checkpoint.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,11 @@ from engine.models.base import (
     Usage,
 )
 from engine.models.local import loglikelihood as likelihood
-from engine.models.local.batching import HOLD_SECONDS, Batcher, Request
+from engine.models.local.batching import HOLD_SECONDS, Answered, Batch, Batcher, Request, WholeBatch
 from engine.models.local.chat import ChatTemplate
 from engine.models.local.choosing import Options
+from engine.models.local.decoding import Asked, Decoder
+from engine.models.local.merging import mergeable, merged
 from engine.models.local.sampling import Drawn, generate
 from engine.models.local.weights import differences, end_tokens, put_adapter
 
@@ -61,8 +64,8 @@ def _say_nothing(sentence: str) -> None:
 class LocalModels:
     """One base model for all roles. `network` is the base, or the base with the curator's adapter on it.
 
-    `trees` is what `loglikelihood.reads_trees` says of it. `notice(sentence)` is called once for each thing that a user must
-    know of how the model is asked.
+    `trees` is what `loglikelihood.reads_trees` says of it, `joins` what `decoding.decodes` does. `notice(sentence)` is
+    called once for each thing that a user must know of how the model is asked.
     """
 
     def __init__(
@@ -73,18 +76,20 @@ class LocalModels:
         max_batch: int = 64,
         context: int | None = None,
         trees: bool = True,
+        joins: bool = True,
         notice: Callable[[str], None] = _say_nothing,
     ) -> None:
         self.network = base
         self.vocabulary = tokenizer
         self.tokenizer = LocalTokenizer(tokenizer)
-        self._batcher = Batcher(self._answer, max_batch)
+        self._batcher = Batcher(self._begin, max_batch)
         asking = _Asking(tokenizer, base, context, notice)
         self._ends = asking.ends
         self.executor = LocalModel("executor", asking, self._batcher, adapter=False)
         self.curator = LocalModel("curator", asking, self._batcher, adapter=True)
         self.judge = LocalModel("judge", asking, self._batcher, adapter=False)
         self._trees = trees
+        self._joins = joins
         self._version = 0
         self._borrowed = False
 
@@ -155,19 +160,21 @@ class LocalModels:
 
     # Work on one batch, in the batcher's thread.
 
-    def _answer(self, batch: list[Request]) -> Sequence[Any]:
-        """The answers to one batch. Raises `ModelUnavailable` where the device has no memory for it, and `NotFinite`."""
-        model: LocalModel = batch[0].job.model
-        try:
-            with self._acting_as(model):
-                return self._score(batch, model) if isinstance(batch[0].job, _Scoring) else self._complete(batch, model)
-        except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
-                raise
-            raise ModelUnavailable(
-                f"{self.network.device} has no memory left for a batch of {len(batch)} for the {model.name}: lower "
-                "model.max_batch, or the lengths of prompts and answers"
-            ) from error
+    def _begin(self, key: tuple[LocalModel, Sampling | None]) -> Batch:
+        """A batch for requests of a model with a sampling; without one they are questions whose options are scored."""
+        model, sampling = key
+        if sampling is None:
+            return WholeBatch(lambda batch: self._whole(batch, model, self._score))
+        if not self._joins:
+            return WholeBatch(lambda batch: self._whole(batch, model, self._complete))
+        decoder = Decoder(self.network, self.vocabulary, sampling, ends=self._ends, model=model.name)
+        return _Decoding(decoder, lambda rows: self._acting_as(model, rows), self._version if model.adapter else 0)
+
+    def _whole(
+        self, batch: list[Request], model: LocalModel, answer: Callable[[list[Request], LocalModel], list[Any]]
+    ) -> list[Any]:
+        with self._acting_as(model, len(batch)):
+            return answer(batch, model)
 
     def _complete(self, batch: list[Request], model: LocalModel) -> list[Completion]:
         """Completions of one batch; all its chats share the sampling but the seed, and the length where they choose."""
@@ -198,16 +205,57 @@ class LocalModels:
         return whole
 
     @contextmanager
-    def _acting_as(self, model: LocalModel) -> Iterator[None]:
-        """The network in evaluation, its adapter off for the executor."""
+    def _acting_as(self, model: LocalModel, rows: int) -> Iterator[None]:
+        """The network in evaluation, its adapter off for the executor. Raises `ModelUnavailable` where the device has no
+        memory left for a batch of so many rows."""
         training = self.network.training
         self.network.eval()
-        off = not model.adapter and hasattr(self.network, "disable_adapter")
         try:
-            with self.network.disable_adapter() if off else nullcontext():
+            with self._with_adapter() if model.adapter else self._without_adapter():
                 yield
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+            raise ModelUnavailable(
+                f"{self.network.device} has no memory left for a batch of {rows} for the {model.name}: lower "
+                "model.max_batch, or the lengths of prompts and answers"
+            ) from error
         finally:
             self.network.train(training)
+
+    def _with_adapter(self) -> AbstractContextManager[None]:
+        adapted = hasattr(self.network, "peft_config")
+        return merged(self.network) if adapted and mergeable(self.network) else nullcontext()
+
+    def _without_adapter(self) -> AbstractContextManager[None]:
+        adapted = hasattr(self.network, "peft_config")
+        return self.network.disable_adapter() if adapted else nullcontext()
+
+
+class _Decoding:
+    """A `Batch` of chats that are completed: requests join while others are decoded. `acting(rows)` is the network's state
+    in which it decodes, `version` that of the adapter."""
+
+    def __init__(self, decoder: Decoder, acting: Callable[[int], AbstractContextManager[None]], version: int) -> None:
+        self._decoder = decoder
+        self._acting = acting
+        self._version = version
+
+    def __len__(self) -> int:
+        return len(self._decoder)
+
+    def advance(self, joining: Sequence[Request], interrupted: Callable[[], bool]) -> Answered:
+        """Decode until a request has its answer, or `interrupted()`. Raises `NotFinite` and `ModelUnavailable`."""
+        asked = [_asked(request) for request in joining]
+        with self._acting(len(self) + len(asked)):
+            ended = self._decoder.advance(asked, interrupted)
+        return [(row.tag, _completion(row.tag.job, drawn, self._version)) for row, drawn in ended]
+
+
+def _asked(request: Request) -> Asked:
+    job: _Chat = request.job
+    sampling = job.sampling
+    return Asked(job.prompt_ids, sampling.seed, sampling.max_tokens, lambda: request.wanted, job.options, request)
 
 
 class _Asking:

@@ -9,6 +9,7 @@ from transformers.utils import logging as transformers_logging
 
 from engine.core.events import Notice
 from engine.models.base import Opened, Opening
+from engine.models.local.decoding import decodes
 from engine.models.local.files import check_context, unloadable
 from engine.models.local.loglikelihood import reads_trees
 from engine.models.local.models import LocalModels
@@ -37,12 +38,14 @@ def _load(settings: LocalModelSettings, opening: Opening) -> Opened:
             settings,
             f"its tokenizer ends an answer with the token {tokenizer.eos_token_id}, and the model has {tokens}",
         )
+    trees = reads_trees(base)
     local = LocalModels(
         base,
         tokenizer,
         max_batch=settings.max_batch,
         context=context,
-        trees=reads_trees(base),
+        trees=trees,
+        joins=decodes(base, trees=trees),
         notice=lambda sentence: opening.emit(Notice("warning", f"model.weights={settings.weights}: {sentence}")),
     )
     if opening.adapter is not None:

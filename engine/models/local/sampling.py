@@ -83,12 +83,12 @@ def generate(
     rows = []
     for row, ids in enumerate(output[:, width:].tolist()):
         length = stops.lengths[row] if stops else None
-        drawn = _drawn(tokenizer, prompts[row], ids[:length], logprobs[row], ends, texts)
+        drawn = drawn_row(tokenizer, prompts[row], ids[:length], logprobs[row], ends, texts)
         rows.append(msgspec.structs.replace(drawn, option=walks[row].option) if walks else drawn)
     return rows
 
 
-def _drawn(
+def drawn_row(
     tokenizer: PreTrainedTokenizerBase,
     prompt: list[int],
     ids: list[int],
@@ -96,7 +96,7 @@ def _drawn(
     ends: Collection[int],
     stops: Sequence[str],
 ) -> Drawn:
-    """A row from the ids that it drew, and the padding after them."""
+    """A row from the ids that it drew, and the padding after them; `stops` are the texts that end it."""
     length = next((at for at, token in enumerate(ids) if token in ends), None)
     sampled = ids if length is None else ids[: length + 1]
     text = decoded(tokenizer, ids[:length])
@@ -108,13 +108,68 @@ def _drawn(
     )
 
 
-class SeededDraw(LogitsProcessor):
-    """Turns greedy decoding into sampling: adds Gumbel noise of each row's own seed to the filtered logits.
+class Draw:
+    """Draws tokens with one sampling, each row by the noise of its own generator.
 
-    argmax(logits/T + g) with g ~ Gumbel(0, 1) is a draw from softmax(logits/T) (the Gumbel-max trick). `logprobs` collects
-    the natural log-probability of each drawn token under the unfiltered distribution at temperature 1. Where that is no
-    finite number there is nothing to draw from: `NotFinite`, unless the row has ended with one of the tokens `ends` before.
-    `walks`, one a row, restrict what is drawn (`choosing`). The noise is drawn on the device of the logits.
+    argmax(logits/T + g) with g ~ Gumbel(0, 1) is a draw from softmax(logits/T) (the Gumbel-max trick). The noise is drawn on
+    the device of the logits.
+    """
+
+    def __init__(self, sampling: Sampling, device: torch.device, model: str) -> None:
+        self._model = model
+        self._device = device
+        self._random = bool(sampling.temperature)
+        self._warpers: list[LogitsProcessor] = []
+        if sampling.temperature:
+            self._warpers.append(TemperatureLogitsWarper(sampling.temperature))
+            if sampling.top_k:
+                self._warpers.append(TopKLogitsWarper(sampling.top_k))
+            if sampling.top_p < 1.0:
+                self._warpers.append(TopPLogitsWarper(sampling.top_p))
+            if sampling.min_p:
+                self._warpers.append(MinPLogitsWarper(sampling.min_p))
+
+    def generator(self, seed: int) -> torch.Generator | None:
+        """The noise of a row; None where the sampling is greedy."""
+        return torch.Generator(self._device).manual_seed(seed % 2**63) if self._random else None
+
+    def scores(
+        self, raw: torch.Tensor, generators: Sequence[torch.Generator], walks: Sequence[Walk] = ()
+    ) -> torch.Tensor:
+        """Scores `[row, token]` whose argmax is the draw from the logits `raw`. `generators` are those of the rows, none
+        where the sampling is greedy; `walks`, one a row, restrict what is drawn (`choosing`)."""
+        scores = constrained(raw, walks) if walks else raw
+        for warper in self._warpers:
+            scores = warper(_NO_IDS, scores)
+        if generators:
+            noise = torch.empty_like(raw)
+            for row, generator in zip(noise, generators, strict=True):
+                row.uniform_(generator=generator)
+            scores = scores - noise.clamp_(1e-20, 1 - 1e-7).log_().neg_().log_()
+        return scores
+
+    def tokens(
+        self, logits: torch.Tensor, generators: Sequence[torch.Generator], walks: Sequence[Walk] = ()
+    ) -> tuple[list[int], list[float]]:
+        """A token of each row, and its natural log-probability in the unfiltered distribution at temperature 1. Raises
+        `NotFinite` where that is no finite number: there is nothing to draw from."""
+        raw = logits.float()
+        token = self.scores(raw, generators, walks).argmax(dim=-1, keepdim=True)
+        logprobs = raw.log_softmax(dim=-1).gather(-1, token).squeeze(-1)
+        if not bool(logprobs.isfinite().all()):
+            raise NotFinite(self._model)
+        return token.squeeze(-1).tolist(), logprobs.tolist()
+
+
+_NO_IDS: Any = None
+"""What transformers' filters get for the ids before, which those of `Draw` do not read."""
+
+
+class SeededDraw(LogitsProcessor):
+    """Turns greedy decoding of `network.generate` into sampling by `Draw`.
+
+    `logprobs` collects the natural log-probability of each drawn token. Where that is no finite number: `NotFinite`, unless
+    the row has ended with one of the tokens `ends` before. `walks`, one a row, restrict what is drawn.
     """
 
     def __init__(
@@ -129,30 +184,15 @@ class SeededDraw(LogitsProcessor):
     ) -> None:
         self.logprobs: list[torch.Tensor] = []
         self._model = model
+        self._draw = Draw(sampling, device, model)
         self._ends = torch.tensor(sorted(ends))
         self._walks = walks
         self._ended = torch.zeros(len(seeds), dtype=torch.bool)
-        self._generators = (
-            [torch.Generator(device).manual_seed(seed % 2**63) for seed in seeds] if sampling.temperature else []
-        )
-        self._device = device
-        self._warpers: list[LogitsProcessor] = []
-        if sampling.temperature:
-            self._warpers.append(TemperatureLogitsWarper(sampling.temperature))
-            if sampling.top_k:
-                self._warpers.append(TopKLogitsWarper(sampling.top_k))
-            if sampling.top_p < 1.0:
-                self._warpers.append(TopPLogitsWarper(sampling.top_p))
-            if sampling.min_p:
-                self._warpers.append(MinPLogitsWarper(sampling.min_p))
+        self._generators = [generator for seed in seeds if (generator := self._draw.generator(seed))]
 
     def __call__(self, input_ids: torch.LongTensor, scores: Any) -> Any:
         raw = scores.float()
-        drawn = constrained(raw, self._walks) if self._walks else raw
-        for warper in self._warpers:
-            drawn = warper(input_ids, drawn)
-        if self._generators:
-            drawn = drawn - torch.log(-torch.log(self._uniform(raw.shape[-1]).clamp(1e-20, 1 - 1e-7)))
+        drawn = self._draw.scores(raw, self._generators, self._walks)
         token = drawn.argmax(dim=-1, keepdim=True)
         logprobs = raw.log_softmax(dim=-1).gather(-1, token).squeeze(-1).cpu()
         if not bool((logprobs.isfinite() | self._ended).all()):
@@ -163,8 +203,3 @@ class SeededDraw(LogitsProcessor):
         for walk, taken in zip(self._walks, tokens.tolist(), strict=False):
             walk.take(taken)
         return drawn
-
-    def _uniform(self, tokens: int) -> torch.Tensor:
-        """Numbers in [0, 1), `[row, token]`, each row's from its own generator."""
-        rows = [torch.rand(tokens, generator=generator, device=self._device) for generator in self._generators]
-        return torch.stack(rows)

@@ -23,6 +23,12 @@ def cut(text: str, stops: Sequence[str]) -> str | None:
     return text[: min(found)] if found else None
 
 
+def stopped(tokenizer: PreTrainedTokenizerBase, ids: list[int], stops: Sequence[str]) -> bool:
+    """Whether the text of `ids` holds a stop text; its end is read first."""
+    window = max(len(stop.encode()) for stop in stops) + SPARE
+    return all(cut(decoded(tokenizer, part), stops) is not None for part in (ids[-window:], ids))
+
+
 class StopTexts(StoppingCriteria):
     """Ends a row whose text holds a stop text, by the token that completes it. `lengths` counts the row's tokens then."""
 
@@ -30,19 +36,14 @@ class StopTexts(StoppingCriteria):
         self._tokenizer = tokenizer
         self._stops = stops
         self._width = width
-        self._window = max(len(stop.encode()) for stop in stops) + SPARE
         self.lengths: list[int | None] = [None] * rows
 
     def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> Any:
         drawn = input_ids[:, self._width :].tolist()
         for row, ids in enumerate(drawn):
-            if self.lengths[row] is None and self._stopped(ids):
+            if self.lengths[row] is None and ids and stopped(self._tokenizer, ids, self._stops):
                 self.lengths[row] = len(ids)
         return torch.tensor([length is not None for length in self.lengths], device=input_ids.device)
-
-    def _stopped(self, ids: list[int]) -> bool:
-        """Whether the text of `ids` holds a stop text; its end is read first."""
-        return all(cut(decoded(self._tokenizer, part), self._stops) is not None for part in (ids[-self._window :], ids))
 
 
 class Unwanted(StoppingCriteria):

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from engine.models.adapters import WEIGHTS, check_adapter, unloadable_adapter
 from engine.models.local.files import source_of, unloadable
@@ -33,6 +33,7 @@ def load_base(settings: LocalModelSettings) -> PreTrainedModel:
         path, options = source_of(settings.weights)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             path,
+            config=_gguf_config(Path(path), **options) if options else None,
             dtype=dtype,
             trust_remote_code=False,
             output_loading_info=True,
@@ -48,6 +49,19 @@ def load_base(settings: LocalModelSettings) -> PreTrainedModel:
     model.generation_config = GenerationConfig(eos_token_id=named.eos_token_id, pad_token_id=named.pad_token_id)
     with translated_errors(settings, f"model.device={settings.device} cannot be used"):
         return model.to(settings.device).eval()
+
+
+def _gguf_config(folder: Path, gguf_file: str) -> Any:
+    """The configuration of a GGUF file as transformers reads it, and the size of a head, which it does not read."""
+    from gguf import GGUFReader
+
+    config = AutoConfig.from_pretrained(folder, gguf_file=gguf_file, trust_remote_code=False)
+    reader = GGUFReader(folder / gguf_file)
+    architecture = reader.get_field("general.architecture")
+    size = reader.get_field(f"{architecture.contents()}.attention.key_length") if architecture is not None else None
+    if size is not None and hasattr(config, "head_dim"):
+        config.head_dim = int(size.contents())
+    return config
 
 
 def _fault_of_tensors(found: Mapping[str, Any]) -> str:

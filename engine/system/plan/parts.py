@@ -18,6 +18,7 @@ from engine.core.text import counted
 from engine.curation.registry import strategy_kind
 from engine.system.plan.serving import Serving
 from engine.system.plan.shapes import Shape
+from engine.training.settings import checkpoints_at_once
 
 CUDA = 3e9
 """Bytes of a server's CUDA context, graphs and workspaces (assumed; vLLM reports 1 to 3 GB)."""
@@ -192,7 +193,8 @@ def disk_parts(
 ) -> list[Part]:
     """What a run of `steps` `unit`s writes, and the weights that are to be downloaded. `log` is a step's bytes in the log.
 
-    A checkpoint: 12 bytes a trained number (weight and two moments) and 0.1 MB; every step's is kept."""
+    A checkpoint: 12 bytes a trained number (weight and two moments) and 0.1 MB. Their number is the most that retention
+    leaves at once."""
     parts = []
     if trains:
         shape = models[0].shape
@@ -200,8 +202,14 @@ def disk_parts(
             parts.append(Part("checkpoints", None, "", unmeasured=models[0].unmeasured))
         else:
             size = shape.lora_parameters(config.training.lora_rank) * KEPT + 1e5
-            how = f"{steps} steps × {size / 1e6:,.1f} MB (adapter and optimiser, 12 bytes a number); all are kept"
-            parts.append(Part("checkpoints", size * steps, how, certain=True))
+            most = checkpoints_at_once(config.training, steps)
+            kept = (
+                "all are kept"
+                if most >= steps
+                else f"at most {most} of {steps} are kept at once (training.keep_newest)"
+            )
+            how = f"{most} × {size / 1e6:,.1f} MB (adapter and optimiser, 12 bytes a number); {kept}"
+            parts.append(Part("checkpoints", size * most, how, certain=True))
     how = f"{counted(steps, unit)} × {log / 1e3:,.0f} kB of events, assumed"
     parts.append(Part("log and repositories", log * steps, how))
     absent = {

@@ -118,6 +118,15 @@ def plan(config: Config, machine: Machine, job: JobKind) -> Plan:
     )
 
 
+def disk_needed(config: Config, steps: int, job: JobKind) -> dict[str, float | None]:
+    """The most bytes that `steps` steps of a run take on the disk at once, by part: checkpoints, log, weights that are to be
+    downloaded. None: not known."""
+    models = [_model(serving) for serving in servings(config, roles_of(config))]
+    logged = _logged(config, workload(config, trains=job.trains))
+    parts = disk_parts(config, models, steps=steps, unit=job.unit, log=logged, trains=job.trains)
+    return {part.name: part.bytes for part in parts}
+
+
 def roles_of(config: Config) -> list[str]:
     """The roles that a run has a model for; the curator's comes first."""
     asks = JUDGES.load(kind_of(config.judge)).needs_model

@@ -7,6 +7,8 @@ import msgspec
 import pytest
 
 from engine.config import load_profile, parse
+from engine.jobs.registry import JOBS
+from engine.system.plan import disk_needed
 from engine.system.plan.pace import Engine, Role, Workload, rollout_seconds, update_seconds
 from engine.system.plan.parts import Model, disk_parts, memory_parts, total, trainer_parts
 from engine.system.plan.serving import Serving, servings
@@ -166,6 +168,15 @@ def test_a_model_elsewhere_takes_no_memory_here_and_an_unknown_part_has_its_reas
     gaps = [part for part in parts if part.bytes is None]
     assert {part.unmeasured for part in gaps} == {"no figures of it are known"} and len(gaps) == 2
     assert total(parts) > 0
+
+
+def test_the_disk_has_room_for_as_many_checkpoints_as_retention_keeps_at_once():
+    kept = {(5, 10): 13, (1, 0): 3, (60, 0): 60, (5, 1): 60}
+    job = JOBS.load("train")
+    for (newest, every), most in kept.items():
+        settings = ["training.steps=60", f"training.keep_newest={newest}", f"training.keep_every={every}"]
+        config = load_profile("pocket", settings)
+        assert disk_needed(config, 60, job)["checkpoints"] == most * disk_needed(config, 1, job)["checkpoints"]
 
 
 def test_checkpoints_are_as_large_as_those_of_the_pocket_model():

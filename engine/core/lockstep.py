@@ -1,0 +1,182 @@
+"""Members that work at the same time and share a model in this process, in an order that time does not change.
+
+    lockstep = Lockstep(holds)
+    member = lockstep.member(group, rollout)         # before its task is created
+    with member:                                     # in its task: requests that are made in here are the member's
+        with waiting(member) as request: ...         # by who answers: the member waits for the answer to its next request
+
+    await lockstep.quiet()                           # by who answers, before work begins: no member computes
+    with lockstep.working(): ...                     # and while it works
+
+Who answers takes requests only while no member computes: while each one waits for an answer, or has ended. The requests that
+wait then depend on what was answered before, and on no clock; `Ticket` gives them an order. A member that takes over
+`WAIT_SECONDS` makes the lockstep `loose`: nobody waits any more, `on_loose` is told once, and the order is that of time.
+
+A result that one member makes for others is a `Given`. Everything here runs on one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Generic, TypeVar
+
+import msgspec
+
+from engine.core.holds import Holds
+
+WAIT_SECONDS = 60.0
+"""How long who answers waits for a member that computes; time in which something holds does not count."""
+
+T = TypeVar("T")
+
+
+class Ticket(msgspec.Struct, frozen=True, order=True):
+    """The place of a request among those that wait: by the member's id, then by the number of its request."""
+
+    member: tuple[int, ...]
+    number: int
+
+
+class Member:
+    """One of those that work in a lockstep. It computes from when it is made until the end of its `with` block, except
+    while it waits for an answer."""
+
+    def __init__(self, lockstep: Lockstep, name: tuple[int, ...]) -> None:
+        self.lockstep = lockstep
+        self._name = name
+        self._requests = 0
+        self._waits = 0
+        self._token: Token[Member | None] | None = None
+
+    def __enter__(self) -> Member:
+        self._token = _member.set(self)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._token is not None:
+            _member.reset(self._token)
+        self.lockstep.left(self)
+
+    def ticket(self) -> Ticket:
+        """The ticket of the member's next request."""
+        self._requests += 1
+        return Ticket(self._name, self._requests)
+
+    def waits(self) -> None:
+        """It waits for one answer more."""
+        self._waits += 1
+        self.lockstep.changed()
+
+    def goes_on(self) -> None:
+        """It waits for one answer less. To be called at the moment the answer is there, not when its task runs."""
+        self._waits -= 1
+
+    @property
+    def computes(self) -> bool:
+        """Whether it waits for no answer."""
+        return not self._waits
+
+
+_member: ContextVar[Member | None] = ContextVar("member of a lockstep", default=None)
+
+
+def present_member() -> Member | None:
+    """The member that the present task works for; None outside of every lockstep."""
+    return _member.get()
+
+
+class Lockstep:
+    """Some members. `on_loose(why)` is called once, where their order begins to depend on time."""
+
+    def __init__(
+        self,
+        holds: Holds | None = None,
+        on_loose: Callable[[str], None] = lambda why: None,
+        seconds: float = WAIT_SECONDS,
+    ) -> None:
+        self._holds = holds or Holds()
+        self._on_loose = on_loose
+        self._seconds = seconds
+        self._members: set[Member] = set()
+        self._working = 0
+        self._quiet: asyncio.Future[None] | None = None
+        self.loose = False
+
+    def member(self, *name: int) -> Member:
+        """A new member, which computes from now on."""
+        member = Member(self, name)
+        self._members.add(member)
+        return member
+
+    def left(self, member: Member) -> None:
+        """The member has ended."""
+        self._members.discard(member)
+        self.changed()
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Somebody works on answers in here; that counts as computing."""
+        self._working += 1
+        try:
+            yield
+        finally:
+            self._working -= 1
+            self.changed()
+
+    def changed(self) -> None:
+        """Wake those that wait for quiet, if there is quiet now."""
+        if self._quiet is not None and not self._quiet.done() and self._is_quiet:
+            self._quiet.set_result(None)
+
+    async def quiet(self) -> None:
+        """Wait until no member computes and nobody works on answers; not at all where it is `loose`."""
+        try:
+            async with self._holds.timeout(self._seconds):
+                while not self.loose and not self._is_quiet:
+                    if self._quiet is None or self._quiet.done():
+                        self._quiet = asyncio.get_running_loop().create_future()
+                    await asyncio.shield(self._quiet)
+        except TimeoutError:
+            if not self.loose:
+                self.loose = True
+                self._on_loose(
+                    f"a rollout computed, or waited for something else than the model, for over {self._seconds:g} s; the "
+                    "others go on without it, so that a repetition of this step may differ in the last bits"
+                )
+
+    @property
+    def _is_quiet(self) -> bool:
+        return not self._working and not any(member.computes for member in self._members)
+
+
+class Given(Generic[T]):
+    """A value that one member gives, and for which others of its lockstep wait. It is given once."""
+
+    def __init__(self) -> None:
+        self._value: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting: list[Member] = []
+
+    def give(self, value: T) -> None:
+        """Let those go on that wait, and the later ones not wait."""
+        for member in self._waiting:
+            member.goes_on()
+        self._waiting.clear()
+        self._value.set_result(value)
+
+    async def value(self) -> T:
+        """The value, as soon as it is given."""
+        member = present_member()
+        if member is None or self._value.done():
+            return await asyncio.shield(self._value)
+        self._waiting.append(member)
+        member.waits()
+        try:
+            return await asyncio.shield(self._value)
+        finally:
+            if member in self._waiting:  # it was cancelled
+                self._waiting.remove(member)
+                member.goes_on()
