@@ -144,7 +144,7 @@ def _changed_here(run: Run, key: str, value: str, by: str) -> SettingChanged:
     """Change a setting of a run without an engine. Raises `RunError` for a run that has finished."""
     with Idle(run.path):
         if run.state().state == "finished":
-            more = f": skillos-engine train --run {run.path} --steps N goes on" if key == "training.steps" else ""
+            more = f": skillos-engine extend {run.path} --steps N goes on" if key == "training.steps" else ""
             raise RunError(f"{run.path} has finished, so {key} has no effect any more{more}")
         config = run.config
         if key == "training.steps":
