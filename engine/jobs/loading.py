@@ -17,7 +17,6 @@ import msgspec
 
 from engine.agents.judges.registry import asks_judge_model
 from engine.config import Config, ConfigError
-from engine.core.parts import kind_of
 from engine.environments.base import TaskSource
 from engine.environments.registry import environment_kind, open_held_out, open_source
 from engine.jobs.base import JobKind
@@ -101,7 +100,6 @@ async def open_models(config: Config, opening: Opening) -> AsyncIterator[Opened]
                 adapter=opening.adapter if curates else None,
                 lora_rank=opening.lora_rank if curates else 0,
             )
-            opening.report(f"the backend {kind_of(settings)}")
             opened.append(await opening.until_stopped(_opened(settings, own)))
             stack.push_async_callback(opened[-1].close)
         by_role = {role: opened[distinct.index(settings)] for role, settings in sections.items()}
