@@ -47,6 +47,8 @@ from engine.system import memory
 BEAT_SECONDS = 1.0
 COMMAND_SECONDS = 0.2
 GONE_SECONDS = 5.0
+GIVEN_UP_SECONDS = 0.5
+"""How long the process may last after the models of a run that is not made are closed: a thread may still import."""
 LAST_SECONDS = 300.0
 """How long the process may last after its work has ended: longer than the log may take to be written."""
 
@@ -132,6 +134,7 @@ async def _prepare(channel: Channel) -> None:
     finally:
         if not begins.done() or begins.cancelled() or begins.result() is None:
             shutil.rmtree(logs.resolve(), ignore_errors=True)  # noqa: ASYNC240 - the work is over
+            _end_after(GIVEN_UP_SECONDS)
         shutil.rmtree(logs.parent, ignore_errors=True)
 
 

@@ -32,6 +32,7 @@ from engine.core.records import Check
 from engine.core.refusals import nearest
 from engine.runs import supervisor
 from engine.runs.channel import Loading
+from engine.runs.directory import check_new
 from engine.runs.preparing import Preparing
 from engine.system.preflight import NAMES, absolute, blocking, check, lines, verdict
 
@@ -84,6 +85,8 @@ def _preflight(options: argparse.Namespace) -> int:
     job = job_of(options, config)
     config = absolute(config)
     check(config, job.name)
+    if options.run is not None:
+        check_new(kept_path(options.run), None)
     near = kept_path(options.run).parent if options.run is not None else supervisor.make_home(supervisor.runs_home())
     with Preparing.begin(job.name, to_toml(config), near, overridden=options.override, worker=options.worker) as engine:
         checks = report(engine, (lambda text: None) if options.json else say)

@@ -89,6 +89,7 @@ class Run:
         except (OSError, RunError) as error:
             if building is not None:
                 shutil.rmtree(building, ignore_errors=True)
+            check_new(path, repo)  # another process may have made a run here meanwhile
             raise RunError(f"cannot create a run at {path}: {error}; check permissions and free space") from error
         return cls(path)
 

@@ -32,11 +32,18 @@ class Bar(Pane, can_focus=False):
 
 
 class NoticeBar(Bar):
-    """A bar that takes as many rows as its line needs, up to `MAX_ROWS`."""
+    """A bar that takes as many rows as its line needs, but no more than `MAX_ROWS` or one row of `SHARE`."""
 
     MAX_ROWS = 3
+    SHARE = 6
 
-    def show(self, item: Line | Fitting) -> None:
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._where = ""
+
+    def show(self, item: Line | Fitting, where: str = "") -> None:
+        """Show this line; a last row says `where` all of it is, if that is given and the line does not fit."""
+        self._where = where
         super().show(item)
         self.refresh(layout=True)
 
@@ -45,11 +52,15 @@ class NoticeBar(Bar):
 
     def build(self, width: int, height: int) -> Sequence[Line]:
         whole = self.line(width) if callable(self.line) else self.line
-        rows = wrap(whole, width)
-        if len(rows) <= self.MAX_ROWS:
-            return [Line(row) for row in rows]
-        last = Line(tuple(span for row in rows[self.MAX_ROWS - 1 :] for span in row))
-        return [*(Line(row) for row in rows[: self.MAX_ROWS - 1]), crop(last, width)]
+        rows = [Line(row) for row in wrap(whole, width)]
+        most = max(self.MAX_ROWS, self.app.size.height // self.SHARE)
+        if len(rows) <= most:
+            return rows
+        if self._where:
+            return [*rows[: most - 1], line(f"muted:  … all of it: {self._where}")]
+        first, *others = wrap(whole, width)[most - 1 :]
+        rest = [span for row in others for span in row[bool(whole.indent) :]]
+        return [*rows[: most - 1], crop(Line((*first, *rest)), width)]
 
 
 class AlarmBar(Bar):
@@ -57,6 +68,8 @@ class AlarmBar(Bar):
 
     SHARE = 6
     """They take no more than one row of so many."""
+    WHERE = "skillos-engine status"
+    """What prints all of them."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -100,7 +113,7 @@ class AlarmBar(Bar):
             return [crop(line(f"bad:✗ {count}: {names}", "muted:   w unfolds"), width)]
         rows = [Line(row) for alarm in self.alarms for row in wrap(_alarm(alarm), width)]
         most = max(2, self.app.size.height // self.SHARE)
-        return rows if len(rows) <= most else [*rows[: most - 1], line("muted:  … all of it: skillos-engine status")]
+        return rows if len(rows) <= most else [*rows[: most - 1], line(f"muted:  … all of it: {self.WHERE}")]
 
 
 def _alarm(alarm: Alarm) -> Line:

@@ -57,6 +57,15 @@ def test_an_engine_that_cannot_be_prepared_is_reported_with_its_log(
     assert "the model's weights are missing" in capsys.readouterr().err and list(tmp_path.iterdir()) == []
 
 
+def test_the_preflight_of_a_place_that_cannot_hold_the_run_is_refused_as_its_start_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file := tmp_path / "file").write_text("text")
+    for place, why in ((file, "already exists"), (file / "run", "Not a directory")):
+        assert main(["preflight", "--profile", "pocket", "--run", str(place)], worker=worker("idle")) == 1
+        assert why in capsys.readouterr().err
+
+
 def test_the_preflight_of_the_pocket_profile_passes_and_makes_no_run(tmp_path: Path) -> None:
     done = skillos("preflight", "--profile", "pocket", "--json", "--run", tmp_path / "run")
     assert done.returncode == 0, done.stderr

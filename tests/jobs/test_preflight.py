@@ -53,11 +53,15 @@ def well(asked):
 
 def found(server, folder, *settings, job="curate"):
     """The checks of a run whose models are on the stand-in, by name, in the order in which they were reported."""
-    config = load_profile("endpoint", [*SETTINGS, f"model.url={server.url}", *settings]).absolute()
-    told = []
+    return made(load_profile("endpoint", [*SETTINGS, f"model.url={server.url}", *settings]), folder, job)
+
+
+def made(config, folder, job, report=lambda what: None):
+    """The checks of a run by name; `report` gets what is loaded."""
+    config, told = config.absolute(), []
 
     async def run():
-        async with preflight(config, JOBS.load(job), Opening(), folder, told.append) as result:
+        async with preflight(config, JOBS.load(job), Opening(report=report), folder, told.append) as result:
             assert result.checks == told
             return result
 
@@ -81,6 +85,13 @@ def test_a_server_that_answers_well_passes_every_check_and_what_cannot_be_known_
     assert "4 of 4 answers have a tool call that applies" in checks["curator"].message
     assert "4 of 4 verdicts can be read" in checks["judge"].message
     assert checks["context"].status == "pass" and checks["time"].status == "pass"
+
+
+def test_before_the_libraries_of_a_model_that_is_loaded_here_are_imported_they_are_reported(tmp_path):
+    loading = []
+    checks = made(load_profile("pocket", [f"model.weights={tmp_path / 'none'}"]), tmp_path, "curate", loading.append)
+    assert checks["models"].status == "fail"
+    assert loading.index("the games") < loading.index("PyTorch and transformers")
 
 
 def test_a_run_of_one_call_at_once_is_probed_with_a_few_and_no_more(server, tmp_path):

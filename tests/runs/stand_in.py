@@ -35,10 +35,10 @@ def main(path: str, behaviour: str = "steps") -> int:
             print("the model's weights are missing", file=sys.stderr, flush=True)
             return 3
         channel.tell(Loading("a stand-in"))
-        channel.tell(Made(Check("clock", "pass", "a stand-in loads no model")))
         if behaviour == "blocked":
             channel.tell(Made(Check("disk", "fail", "the disk is full: free some space")))
             behaviour = "idle"
+        channel.tell(Made(Check("clock", "pass", "a stand-in loads no model")))
         channel.tell(Ready())
         if (begin := channel.begin()) is None:
             return 0

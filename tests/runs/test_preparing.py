@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,23 @@ def test_an_engine_that_dies_while_it_loads_is_reported_with_the_end_of_its_log(
 def test_whoever_waits_may_give_up(tmp_path: Path) -> None:
     with begin(tmp_path, "idle") as engine, pytest.raises(GivenUp):
         list(engine.reports(lambda seconds: False))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_engine_that_is_given_up_does_not_wait_for_what_a_thread_still_loads(tmp_path: Path) -> None:
+    """A stand-in for the import of PyTorch on a slow machine."""
+    code = (
+        "import asyncio, sys, time; from contextlib import asynccontextmanager\n"
+        "import engine.jobs.preflight as made; from engine import worker\n"
+        "@asynccontextmanager\n"
+        "async def slow(config, job, opening, *more):\n"
+        "    opening.report('PyTorch'); await asyncio.to_thread(time.sleep, 60); yield\n"
+        "made.preflight = slow; sys.argv[1:] = ['--prepare']; worker.main()"
+    )
+    with Preparing.begin("train", CONFIG, tmp_path, worker=[sys.executable, "-c", code]) as engine:
+        next(engine.reports())
+        began = time.monotonic()
+    assert time.monotonic() - began < 10
     assert list(tmp_path.iterdir()) == []
 
 

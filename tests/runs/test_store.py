@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from engine.core.events import Notice, RunStarted, StateChanged, Unreadable
-from engine.runs import projections
+from engine.core.files import publish
+from engine.runs import directory, projections
 from engine.runs.database import SCHEMA_VERSION
 from engine.runs.directory import Run
 from engine.runs.errors import NotARun, RunError, RunExists
@@ -62,6 +63,20 @@ def test_an_empty_folder_becomes_a_run_and_a_full_one_is_refused(tmp_path: Path)
         with pytest.raises(RunExists, match="not empty"):
             Run.create(path, kind="train", config_text=CONFIG)
     assert [p.name for p in (tmp_path / "full").iterdir()] == ["letter.txt"]
+
+
+def test_of_two_runs_that_are_made_at_one_place_at_once_the_later_is_refused_as_if_it_had_come_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(draft: Path, path: Path) -> None:
+        monkeypatch.undo()
+        Run.create(path, kind="train", config_text=CONFIG).close()
+        publish(draft, path)
+
+    monkeypatch.setattr(directory, "publish", late)
+    with pytest.raises(RunExists, match="already exists and is not empty"):
+        Run.create(tmp_path / "r", kind="train", config_text=CONFIG)
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
 
 
 def test_creating_on_a_full_disk_says_so_and_leaves_nothing(tmp_path: Path) -> None:

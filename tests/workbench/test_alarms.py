@@ -72,6 +72,28 @@ async def test_an_alarm_that_paused_the_run_is_told_once(run: Run) -> None:
             assert on_screen(pilot).count("✗ ratio") == 0
 
 
+async def test_a_pausing_alarm_that_does_not_fit_says_where_all_of_it_is(run: Run) -> None:
+    run.append(StateChanged("paused", f"step 2: alarm ratio: {'word ' * 80}Check it."))
+    with run.lock():
+        async with workbench(run.path, size=(80, 24)) as pilot:
+            await until(pilot, "… all of it: skillos-engine status")
+            assert sum("word word" in row for row in screen_lines(pilot)[1:]) == 3  # below the state
+
+
+async def test_a_long_notice_is_cut_without_gaps(run: Run) -> None:
+    run.append(Notice("warning", "word " * 80))
+    async with workbench(run.path, size=(80, 24)) as pilot:
+        await until(pilot, "word word")
+        cut = [row for row in screen_lines(pilot) if "word word" in row]
+        assert len(cut) == 4 and "…" in cut[-1] and "d   w" not in cut[-1].strip()
+
+
+async def test_the_key_that_folds_says_where_there_is_no_alarm(run: Run) -> None:
+    async with workbench(run.path) as pilot:
+        await pilot.press("w")
+        await until(pilot, "There is no alarm to fold.")
+
+
 def test_the_alarms_of_an_undone_step_are_gone() -> None:
     view = training_view()
     for event in (*step_events(1), AlarmsChecked(1, [RATIO]), *step_events(2), AlarmsChecked(2, [ZERO])):

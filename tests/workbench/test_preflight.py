@@ -9,6 +9,7 @@ import pytest
 
 from engine.runs import preparing
 from engine.runs.directory import Run
+from engine.runs.errors import RunError
 from skillos_tui.screens.home.screen import HomeScreen
 from skillos_tui.screens.live.screen import LiveScreen
 from tests.runs.engines import kill_engine, worker
@@ -35,10 +36,29 @@ async def test_a_failing_check_blocks_with_what_to_do_and_a_key_overrides_it(run
         await until(pilot, "No runs yet")
         await pilot.press("t")
         await until(pilot, "No run is made while a check fails: disk")
-        assert "✓ clock" in on_screen(pilot) and "free some space" in on_screen(pilot)
+        assert "free some space" in on_screen(pilot)
+        assert on_screen(pilot).index("✓ clock") < on_screen(pilot).index(
+            "✗ disk"
+        )  # it is the last one, next to the keys
         assert made(runs) == []
         await pilot.press("o")
         await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen), 20)
+
+
+async def test_a_start_that_fails_after_the_preflight_says_all_of_why(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, **settings: object) -> Run:
+        raise RunError(f"cannot create a run at {path}: {'a ' * 30}full disk; free some space")
+
+    async with workbench(folder=runs, size=(80, 24)) as pilot:
+        await until(pilot, "No runs yet")
+        await pilot.press("t")
+        await until(pilot, "a check fails")
+        monkeypatch.setattr(Run, "create", full)
+        await pilot.press("o")
+        await until(pilot, lambda: all(word in on_screen(pilot) for word in ("disk;", "space")), 20)
+        assert isinstance(pilot.app.screen, HomeScreen)
 
 
 async def test_escape_gives_the_run_up_and_nothing_is_created(runs: Path) -> None:

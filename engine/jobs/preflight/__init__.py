@@ -85,8 +85,11 @@ async def _probed(config: Config, job: JobKind, opening: Opening, note: Tell, st
     try:
         adapter = await asyncio.to_thread(resolve(job.adapter), config) if job.adapter else None
         rank = loading.lora_rank(config, job)
+        loads = any(map(_loads, sections.values()))
+        if loads and job.loads:
+            opening.report(job.loads)
         own = msgspec.structs.replace(opening, adapter=adapter, lora_rank=rank)
-        async with asyncio.timeout(None if any(map(_loads, sections.values())) else seconds):
+        async with asyncio.timeout(None if loads else seconds):
             opened = await stack.enter_async_context(loading.open_models(config, own))
     except SkillosError as error:
         note(Check("models", "fail", str(error), time.monotonic() - began))

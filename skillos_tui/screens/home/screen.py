@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from engine.jobs.registry import JOBS
 from skillos_tui.client.messages import Reply, RunCreated, RunsFound, StartRefused, StartRun
 from skillos_tui.keymap import Key, bindings
+from skillos_tui.render.text import safe
 from skillos_tui.screens.base import FullScreen
 from skillos_tui.screens.home.runs import NEW, STARTS, RunList, Start, starts_of
 from skillos_tui.widgets.answer import AnswerBar
@@ -92,6 +93,8 @@ class HomeScreen(FullScreen):
         elif isinstance(reply, StartRefused) and self._starting:
             self._starting = False
             self.answer(reply.why, "bad")
+            if len(reply.why) > self.size.width:  # the line shows only its beginning
+                self.app.notify(safe(reply.why), severity="error", timeout=12, markup=False)
 
     def _do_as_chosen(self, found: RunsFound) -> None:
         """Do what Enter asked for before the list arrived."""

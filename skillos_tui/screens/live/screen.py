@@ -117,7 +117,7 @@ class LiveScreen(FullScreen):
         left = serious[-1:] if len(serious) > self._dismissed else []
         bar.set_class(not self._held and not news and not left, "-empty")
         if self._held:
-            bar.show(line(f"warn:‖ {clip(self._held, 500)}", indent=2))
+            bar.show(line(f"warn:‖ {clip(self._held, 500)}", indent=2), AlarmBar.WHERE)
         elif news:
             bar.show(line(f"accent:i {news}", "muted:   x dismisses this", indent=2))
         elif left:
@@ -141,7 +141,11 @@ class LiveScreen(FullScreen):
         self._show_notice()
 
     def action_fold_alarms(self) -> None:
-        self.query_one(AlarmBar).fold()
+        bar = self.query_one(AlarmBar)
+        if bar.alarms:
+            bar.fold()
+        else:
+            self.app.notify("There is no alarm to fold.", markup=False)
 
     def action_metrics(self) -> None:
         """Let the pane of the reward show every metric, or the reward again."""

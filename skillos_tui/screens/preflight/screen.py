@@ -1,6 +1,6 @@
 """The preflight of a run that is being started: each check as it is made.
 
-The dialog closes when the run begins. Where checks fail, it says which, and `o` starts the run although they do. Escape
+The dialog closes when the run begins. Where checks fail, it shows them last, and `o` starts the run although they do. Escape
 gives the run up at any time; nothing has been created then.
 """
 
@@ -60,6 +60,8 @@ class PreflightScreen(DialogScreen[None], Listener):
         elif isinstance(reply, PreflightBlocked):
             self._failed = reply.failed
             names = ", ".join(check.name for check in reply.failed)
+            self._checks.sort(key=lambda check: check in reply.failed)
+            self._show()
             self.query_one("#now", Static).update(f"No run is made while a check fails: {names}.")
             self.query_one("#hint", Static).update(f"o override {names} and start   {CANCEL}")
             self.call_after_refresh(self.query_one("#dialog").scroll_end, animate=False)
