@@ -89,10 +89,11 @@ async def within(seconds: float, asking: Awaitable[T], server: Server, setting: 
         async with asyncio.timeout(seconds):
             return await asking
     except TimeoutError as error:
-        by, more = (f" ({setting})", f", or raise {setting} where it is only slow") if setting else ("", "")
+        by, url = f" ({setting})" if setting else "", f"{server.section}.url"
+        do = f", correct {url}, or raise {setting} where it is only slow" if setting else f", or correct {url}"
         raise ModelUnavailable(
             f"the server {server.name} cannot be used: it takes a request and gives no answer within {seconds:g} s{by}; "
-            f"start it again, or correct {server.section}.url{more}"
+            f"start it again{do}"
         ) from error
 
 
