@@ -112,7 +112,7 @@ class Plays:
             "cap": episode.max_turns,
         }
         if started.observation:
-            logged["opening"], again["opening"] = started.observation, seen.text
+            logged, again = {**logged, "opening": started.observation}, {**again, "opening": seen.text}
         else:
             scope.unopened[at] = event_id, seen.text
         scope.checks.compare(event_id, place(at), "plays", logged, again)
