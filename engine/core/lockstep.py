@@ -3,7 +3,8 @@
     lockstep = Lockstep(holds)
     member = lockstep.member(group, rollout)         # before its task is created
     with member:                                     # in its task: requests that are made in here are the member's
-        with waiting(member) as request: ...         # by who answers: the member waits for the answer to its next request
+        member.waits(); ...; member.goes_on()        # by who answers: the member waits for the answer to a request
+        with elsewhere(): ...                        # the member waits for a server, whose answer a clock decides about
 
     await lockstep.quiet()                           # by who answers, before work begins: no member computes
     with lockstep.working(): ...                     # and while it works
@@ -12,7 +13,8 @@ Who answers takes requests only while no member computes: while each one waits f
 wait then depend on what was answered before, and on no clock; `Ticket` gives them an order. A member that takes over
 `WAIT_SECONDS` makes the lockstep `loose`: nobody waits any more, `on_loose` is told once, and the order is that of time.
 
-A result that one member makes for others is a `Given`. Everything here runs on one event loop.
+A wait for a server of another role is a wait too: nobody stands still for it, and the order then depends on when that server
+answers. A result that one member makes for others is a `Given`. Everything here runs on one event loop.
 """
 
 from __future__ import annotations
@@ -87,6 +89,21 @@ _member: ContextVar[Member | None] = ContextVar("member of a lockstep", default=
 def present_member() -> Member | None:
     """The member that the present task works for; None outside of every lockstep."""
     return _member.get()
+
+
+@contextmanager
+def elsewhere() -> Iterator[None]:
+    """The present task waits in here for something outside of this process, and its member with it. Others are answered
+    meanwhile."""
+    member = present_member()
+    if member is None:
+        yield
+        return
+    member.waits()
+    try:
+        yield
+    finally:
+        member.goes_on()
 
 
 class Lockstep:

@@ -27,6 +27,8 @@ COPY_ATTEMPTS = 20
 PAUSE_SECONDS = 0.1
 SHM_BYTES = 32_768
 """A -shm file with less was not finished, on a full disk."""
+MIN_FREE_BYTES = 64 * 1024
+"""With less than this free, an engine could not write its events."""
 RECOPY_FACTOR = 10
 """A copy is made again at the earliest after so many times the seconds that it took."""
 
@@ -155,6 +157,12 @@ def why_failed(path: Path, error: BaseException) -> str:
     if free < SHM_BYTES:
         return f"its disk is full ({free // 1024} KiB are free); free some space"
     return str(error)
+
+
+def full_disk(run: Path) -> str:
+    """That the disk of a run is full; "" where it is not."""
+    free = shutil.disk_usage(run).free
+    return f"the disk of {run} is full ({free // 1024} KiB are free)" if free < MIN_FREE_BYTES else ""
 
 
 def _reason(item: Path, name: str) -> str:

@@ -28,6 +28,7 @@ from engine.core.events import (
 )
 from engine.core.registry import UnknownPart
 from engine.jobs.registry import JOBS
+from engine.runs.access import full_disk
 from engine.runs.agreement import Agreement, agreement
 from engine.runs.directory import FINAL_STATES, Run
 from engine.runs.measured import Measured
@@ -94,14 +95,14 @@ def status(run: Run) -> Status:
     summaries = [row.data for row in ended.values if isinstance(row.data, StepEnded)]
     profile, steps = (state.profile, state.steps) if state.profile else _planned(run)
     shown = shown_state(run)
-    paused = shown == "interrupted" and state.state == "paused" and bool(state.reason)
+    reason = _why_interrupted(run, state) if shown == "interrupted" else state.reason
     return Status(
         run=run.id,
         path=str(run.path),
         kind=run.kind,
         profile=profile,
         state=shown,
-        reason=f"while it was paused: {state.reason}" if paused else state.reason,
+        reason=reason,
         step=state.step,
         steps=steps,
         ended=summaries,
@@ -157,6 +158,13 @@ def shown_state(run: Run) -> ShownState:
         if state == before:
             return "interrupted"
     return state.state
+
+
+def _why_interrupted(run: Run, state: RunState) -> str:
+    """What is known of how the engine ended: what the run waited for then, and that the disk is full now."""
+    reason = f"while it was paused: {state.reason}" if state.state == "paused" and state.reason else state.reason
+    full = full_disk(run.path)
+    return "; ".join(filter(None, (reason, full and f"{full}: free some space, then resume the run")))
 
 
 def loading(run: Run) -> EngineProcess | None:

@@ -10,7 +10,6 @@ or a lost connection does not end it.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +27,7 @@ import platformdirs
 from engine.config import Config
 from engine.core.errors import SkillosError
 from engine.core.events import StateChanged
+from engine.runs.access import full_disk
 from engine.runs.commands import AnyCommand, Pause, Resume, Stop
 from engine.runs.directory import FINAL_STATES, Run
 from engine.runs.errors import RunError, RunLocked
@@ -44,8 +44,6 @@ END_SECONDS = 10.0
 TAKEN_SECONDS = 2.0
 """How long a person waits until an engine, which looks for commands five times a second, has taken one."""
 SILENT_SECONDS = 30.0
-MIN_FREE_BYTES = 64 * 1024
-"""With less than this free, an engine could not write its first events."""
 
 Check: TypeAlias = Callable[[Config, str], None]
 """Raises `ConfigError` for a configuration that a run of the kind could not work by."""
@@ -170,10 +168,8 @@ def _launch(run: Run, worker: Sequence[str]) -> tuple[subprocess.Popen[bytes], i
     run.check_writable()
     if (engine := run.engine()) is not None:
         raise RunLocked(f"an engine works on {run.path} already ({engine})")
-    if (free := shutil.disk_usage(run.path).free) < MIN_FREE_BYTES:
-        raise RunError(
-            f"the disk of {run.path} is full ({free // 1024} KiB are free), so no engine was started; free some space"
-        )
+    if full := full_disk(run.path):
+        raise RunError(f"{full}, so no engine was started; free some space")
     with StartLock(run.path) as lock:
         with Idle(run.path):
             run.take_commands()

@@ -3,7 +3,7 @@
 import asyncio
 
 from engine.core.holds import Holds
-from engine.core.lockstep import Given, Lockstep, present_member
+from engine.core.lockstep import Given, Lockstep, elsewhere, present_member
 
 
 async def until_quiet(lockstep):
@@ -94,3 +94,16 @@ async def test_who_gives_up_waiting_for_a_member_computes_again():
     task.cancel()
     await task
     given.give(7)
+
+
+async def test_a_member_that_waits_for_a_server_elsewhere_keeps_nobody_waiting():
+    lockstep = Lockstep()
+    lockstep.member(0).waits()
+    with lockstep.member(1), elsewhere():
+        await asyncio.wait_for(lockstep.quiet(), 1)
+    with lockstep.member(2):
+        with elsewhere():
+            pass
+        assert not (await until_quiet(lockstep)).done()
+    with elsewhere():  # who is no member
+        pass

@@ -111,6 +111,16 @@ async def test_a_result_that_the_log_has_as_unmeasured_is_not_compared():
     assert differences([*rest, down]) == []
 
 
+async def test_only_an_episode_that_never_began_has_no_opening():
+    """A deadline or an outage may end one before its environment starts."""
+    started, *turns, ended = await log_of("[[42]]")
+    unopened = msgspec.structs.replace(started, observation="")
+    over = msgspec.structs.replace(ended, outcome=unmeasured("deadline: the rollouts of step 3 took over 5 s"), turns=0)
+    assert differences([unopened, over]) == [] and checks_of([unopened, over]).checked["plays"] == 1
+    for log in ([unopened, *turns, over], [unopened, ended]):
+        assert ("opening", "", started.observation) in differences(log)
+
+
 async def test_a_game_whose_result_is_unmeasured_now_is_counted_as_not_checked():
     *rest, ended = await log_of("[[42]]")
     checks = checks_of([*rest, ended], Unjudged())

@@ -5,6 +5,8 @@ import asyncio
 import pytest
 import torch
 
+from engine.core.holds import Holds, TimedOut
+from engine.core.lockstep import Lockstep
 from engine.models.base import Message, ModelUnavailable, NotFinite, PromptTooLong, Sampling
 from engine.models.local.batching import Batcher, WholeBatch
 from engine.models.local.models import LocalModels
@@ -52,3 +54,25 @@ async def test_the_judge_is_the_base_without_the_adapter():
         (await model.complete(CHAT, greedy)).text for model in (local.models.judge, local.executor, local.curator)
     ]
     assert judge == executor != curator
+
+
+async def test_a_deadline_that_passes_while_requests_wait_loosens_no_lockstep():
+    """What answers began inside of the phase, and goes on after it."""
+    holds, said = Holds(), []
+    lockstep = Lockstep(holds, said.append)
+    batcher = Batcher(lambda key: WholeBatch(lambda batch: [job for job in batch]), 8)
+    computing = lockstep.member(0)
+
+    async def ask(number):
+        with lockstep.member(number):
+            async with holds.timeout(60):
+                return await batcher.ask("key", 1, urgent=False)
+
+    async with holds.phase("the rollouts", 0.05):
+        with pytest.raises(TimedOut):
+            await ask(1)
+    asking = asyncio.create_task(ask(2))
+    await asyncio.sleep(0.05)
+    assert not asking.done() and not lockstep.loose and said == []
+    lockstep.left(computing)
+    await asyncio.wait_for(asking, 5)

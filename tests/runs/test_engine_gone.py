@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -155,9 +156,11 @@ def test_a_resume_on_a_full_disk_says_so_and_changes_nothing(tmp_path: Path) -> 
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk], check=True)
     try:
         with Run.create(disk / "run", kind="train", config_text=CONFIG) as run:
-            run.append(StateChanged("stopped"))
+            run.append(StateChanged("running"))
             before = run.events()
             (disk / "fill").write_bytes(b"x" * (shutil.disk_usage(disk).free // 4096 * 4096))
+            assert status(run).state == "interrupted"  # its engine could write the reason nowhere
+            assert re.search(r"the disk of .*run is full .*free some space, then resume", status(run).reason)
             with pytest.raises(RunError, match=r"the disk of .*run is full .*free some space"):
                 resume(run, "ann", check=check, worker=worker("idle"))
             assert run.events() == before and starting(run.path) is None

@@ -104,21 +104,31 @@ class Plays:
             "prompt": started.prompt,
             "difficulty": started.difficulty,
             "cap": started.max_turns,
-            "opening": started.observation,
         }
         again: Values = {
             "family": task.family,
             "prompt": task.prompt,
             "difficulty": task.difficulty,
             "cap": episode.max_turns,
-            "opening": seen.text,
         }
+        if started.observation:
+            logged, again = {**logged, "opening": started.observation}, {**again, "opening": seen.text}
+        else:
+            scope.unopened[at] = event_id, seen.text
         scope.checks.compare(event_id, place(at), "plays", logged, again)
+
+    @staticmethod
+    def _opened(at: PositionId, scope: Scope) -> None:
+        """An episode was begun. One that a deadline or an outage ended before has no opening in the log."""
+        if at in scope.unopened:
+            event_id, text = scope.unopened.pop(at)
+            scope.checks.compare(event_id, place(at), "plays", {"opening": ""}, {"opening": text}, counts=0)
 
     def turned(self, event_id: int, turn: TurnTaken, scope: Scope) -> None:
         """The environment's answer to an action."""
         if turn.at not in scope.episodes:
             return
+        self._opened(turn.at, scope)
         try:
             seen, invalid = scope.episodes[turn.at].step(turn.action)
         except (TaskSourceError, PartFault) as error:
@@ -135,6 +145,7 @@ class Plays:
         episode = scope.episodes.pop(ended.at, None)
         if episode is None or not ended.outcome.measured:
             return
+        self._opened(ended.at, scope)
         try:
             result = episode.final_result()
         except (TaskSourceError, PartFault) as error:

@@ -173,7 +173,8 @@ class Scope:
     """A step or a held-out measurement since its last beginning. `vetoes` is None where the log does not name them. `start`
     has the texts of the repository that each rollout starts from, and `last` is the id of the last event of its play.
 
-    `tasks` are those of `groups`, drawn again, `[group][position]`; empty where they could not be.
+    `tasks` are those of `groups`, drawn again, `[group][position]`; empty where they could not be. `unopened` has episodes
+    that are logged without an opening: the event, and the opening that the environment gives.
     """
 
     groups: list[GroupDrawn] = field(default_factory=list)
@@ -183,6 +184,7 @@ class Scope:
     tasks: list[list[Task]] = field(default_factory=list)
     forks: dict[tuple[int, int], Fork] = field(default_factory=dict)
     episodes: dict[PositionId, Episode] = field(default_factory=dict)
+    unopened: dict[PositionId, tuple[int, str]] = field(default_factory=dict)
     played: dict[PositionId, Played] = field(default_factory=dict)
     parts: dict[tuple[int, int], RewardBreakdown] = field(default_factory=dict)
     updated: bool = False

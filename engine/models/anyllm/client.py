@@ -112,7 +112,7 @@ def _answered(error: errors.AnyLLMError) -> Answered:
         return _unknown(str(getattr(error, "parameter_name", error.param or "")))
     status = error.status_code or next((status for kind, status in STATUSES if isinstance(error, kind)), None)
     if status is None or status < 400:
-        raise Retryable(error.message) from error
+        raise Retryable(error.message.rstrip(".")) from error
     code = "context_length_exceeded" if isinstance(error, errors.ContextLengthExceededError) else error.code or ""
     message = f"model: {error.message}" if status == 404 else error.message
     wait = getattr(error, "retry_after", None)

@@ -26,6 +26,7 @@ from typing import TypeVar
 
 from engine.core.events import ServerMeasured
 from engine.core.holds import Holds
+from engine.core.lockstep import elsewhere
 from engine.models.base import Completion, ModelUnavailable
 from engine.models.limits.breaker import Breaker, Probe, nothing
 from engine.models.limits.concurrency import Concurrency
@@ -102,14 +103,15 @@ class Gateway:
         """
         call = _Call(next(self._tickets))
         self._budget.called()
-        while True:
-            try:
-                return await self._once(call, attempt, tokens)
-            except Retryable as error:
-                wait = self._after(call, error)
-            note_retry()
-            with self._holds.uncounted():
-                await asyncio.sleep(wait)
+        with elsewhere():
+            while True:
+                try:
+                    return await self._once(call, attempt, tokens)
+                except Retryable as error:
+                    wait = self._after(call, error)
+                note_retry()
+                with self._holds.uncounted():
+                    await asyncio.sleep(wait)
 
     def measured(self, event: ServerMeasured) -> None:
         """Take in what the server reports of itself."""
@@ -176,7 +178,7 @@ class Gateway:
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            raise Slow(f"no answer within {seconds:g} s") from error
+            raise Slow(f"no answer within {seconds:g} s (answer_seconds)") from error
 
     def _answered(self) -> None:
         self._answers += 1

@@ -17,6 +17,7 @@ they come.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
@@ -122,7 +123,8 @@ class Batcher:
         self._waiting.append(request)
         self._newcomer |= member is None
         if self._serving is None or self._serving.done():
-            self._serving = asyncio.create_task(self._serve(), name="local model")
+            # in no context: it is not inside of the time limits and deadlines of who asks first
+            self._serving = asyncio.create_task(self._serve(), name="local model", context=contextvars.Context())
         if member is not None:
             member.waits()
         try:

@@ -21,7 +21,7 @@ from engine.models.remote.fields import Extras
 from engine.models.remote.keys import Secrets, check_key_name, read_key
 from engine.models.remote.listing import Listed
 from engine.models.remote.model import RemoteModel, Served, Server, not_served
-from engine.models.remote.probing import patiently, probe
+from engine.models.remote.probing import patiently, probe, within
 from engine.models.remote.settings import RemoteSettings
 from engine.models.remote.tokens import load_tokenizer
 from engine.models.remote.wire import Connection, HttpClient
@@ -107,7 +107,7 @@ async def _opened(
 async def _listed(settings: RemoteSettings, server: Server) -> list[Listed] | None:
     """The server's list of its models; None where it has none, and none is needed. Raises `ConfigError`."""
     try:
-        return await patiently(server.models, server, LIST_SECONDS)
+        return await patiently(lambda: within(LIST_SECONDS, server.models(), server), server)
     except Moved:
         if not settings.model:
             raise

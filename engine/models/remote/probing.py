@@ -69,20 +69,11 @@ class Found(msgspec.Struct, frozen=True):
         return f"the server {self.name}: it {'; it '.join(parts)}"
 
 
-async def patiently(work: Callable[[], Awaitable[T]], server: Server, seconds: float) -> T:
-    """The result of `work`, which is tried again while the server cannot be reached, and may take so long.
-
-    Raises `ModelUnavailable`.
-    """
+async def patiently(work: Callable[[], Awaitable[T]], server: Server) -> T:
+    """The result of `work`, which is tried again while the server cannot be reached. Raises `ModelUnavailable`."""
     for wait in (*WAITS, None):
         try:
-            async with asyncio.timeout(seconds):
-                return await work()
-        except TimeoutError as error:
-            raise ModelUnavailable(
-                f"the server {server.name} cannot be used: it takes a request and gives no answer within {seconds:g} s; "
-                f"start it again, or correct {server.section}.url"
-            ) from error
+            return await work()
         except Retryable as error:
             if wait is None:
                 raise ModelUnavailable(
@@ -92,20 +83,35 @@ async def patiently(work: Callable[[], Awaitable[T]], server: Server, seconds: f
     raise AssertionError("unreachable")
 
 
+async def within(seconds: float, asking: Awaitable[T], server: Server, setting: str = "") -> T:
+    """The answer to one request. `setting` is where its time comes from. Raises `ModelUnavailable`."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await asking
+    except TimeoutError as error:
+        by, url = f" ({setting})" if setting else "", f"{server.section}.url"
+        do = f", correct {url}, or raise {setting} where it is only slow" if setting else f", or correct {url}"
+        raise ModelUnavailable(
+            f"the server {server.name} cannot be used: it takes a request and gives no answer within {seconds:g} s{by}; "
+            f"start it again{do}"
+        ) from error
+
+
 async def probe(server: Server, served: Served, names: list[str], *, curates: bool, seconds: float) -> Found:
     """Ask the server, and set up `server.extras` and `server.tools_in_prompt`. `names` are the models that it lists, and
-    all of it may take so many seconds.
+    each request may take so many seconds.
 
     Raises `ConfigError` for a server that cannot be used, `ModelUnavailable` for one that does not answer.
     """
-    return await patiently(lambda: _Probe(server, served, names).run(curates), server, seconds)
+    return await patiently(lambda: _Probe(server, served, names, seconds).run(curates), server)
 
 
 class _Probe:
-    def __init__(self, server: Server, served: Served, names: list[str]) -> None:
+    def __init__(self, server: Server, served: Served, names: list[str], seconds: float) -> None:
         self._server = server
         self._served = served
         self._names = names
+        self._seconds = seconds
 
     async def run(self, curates: bool) -> Found:
         server, extras = self._server, self._server.extras
@@ -141,8 +147,10 @@ class _Probe:
 
     async def _ask(self, body: Body) -> Reply:
         asked = self._server.asked(self._served.name, PROBE_TOKENS, 1)
+        setting = f"{self._server.section}.answer_seconds"
+        posting = self._server.client.post(CHAT, msgspec.json.encode(body), asked)
         try:
-            return read_reply(await self._server.client.post(CHAT, msgspec.json.encode(body), asked), "probe")
+            return read_reply(await within(self._seconds, posting, self._server, setting), "probe")
         except ModelMissing as error:
             raise ConfigError(not_served(self._served.name, self._server, self._names)) from error
         except PromptTooLong as error:

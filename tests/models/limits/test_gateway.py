@@ -10,6 +10,7 @@ import pytest
 from engine.core.errors import ConfigError
 from engine.core.events import ServerMeasured
 from engine.core.holds import Holds
+from engine.core.lockstep import Lockstep
 from engine.models.base import ModelUnavailable
 from engine.models.limits import Busy, Gateway, Retryable, breaker, gateway
 from engine.models.limits.errors import Slow
@@ -412,3 +413,17 @@ async def test_requests_grow_fewer_while_the_servers_cache_is_nearly_full(opened
     gateway.measured(ServerMeasured("s", running=40, waiting=0, kv_cache=0.5))
     await together(gateway, server, 2000)
     assert gateway.concurrency > 48
+
+
+async def test_a_call_keeps_no_model_of_this_process_waiting_that_answers_a_lockstep(opened, server):
+    lockstep, gateway = Lockstep(), opened()
+    server.seconds = 0.2
+    with lockstep.member(0):
+        calling = asyncio.create_task(gateway.call(server.answer))
+        await asyncio.wait_for(lockstep.quiet(), 0.1)
+        assert not calling.done()
+        await calling
+        waiting = asyncio.create_task(lockstep.quiet())
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+    await asyncio.wait_for(waiting, 1)

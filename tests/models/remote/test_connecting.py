@@ -12,6 +12,7 @@ from engine.models.openai.client import open_connection, reason_of
 from engine.models.openai.opening import open_models
 from engine.models.openai.settings import OpenAIModelSettings
 from engine.models.remote import opening
+from tests.models.standin import Delayed, StandIn
 
 
 async def test_a_server_that_takes_connections_and_never_answers_is_not_waited_for(monkeypatch):
@@ -55,3 +56,20 @@ def test_the_reasons_of_tls_are_those_of_tls():
     plain = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number")
     plain.reason = "WRONG_VERSION_NUMBER"
     assert reason_of(plain).endswith("wrong version number; the server may want http:// in place of https://")
+
+
+async def test_a_slow_server_may_take_its_time_for_each_request_of_the_opening():
+    """The opening asks several times, one after the other."""
+    with StandIn() as server:
+        server.answer = lambda asked: Delayed(0.15, "hello")
+        opened = await open_models(OpenAIModelSettings(url=server.url, answer_seconds=0.5), Opening())
+        assert len(server.chats) > 4
+        await opened.close()
+
+
+async def test_a_server_that_is_slower_than_its_time_is_named_with_the_setting():
+    with StandIn() as server:
+        server.answer = lambda asked: Delayed(5, "hello")
+        settings = OpenAIModelSettings(url=server.url, answer_seconds=0.3)
+        with pytest.raises(ModelUnavailable, match=r"within 0\.3 s \(model\.answer_seconds\).* or raise"):
+            await open_models(settings, Opening())

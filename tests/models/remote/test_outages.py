@@ -17,6 +17,7 @@ from engine.rollouts.groups.base import open_grouping
 from engine.rollouts.rollout import collect
 from tests.models.standin import StandIn
 
+pytestmark = pytest.mark.slow
 FASTER = 600
 """An hour is six seconds."""
 
