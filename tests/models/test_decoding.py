@@ -6,7 +6,7 @@ import torch
 from engine.models.base import NotFinite, Sampling
 from engine.models.local.choosing import Options
 from engine.models.local.decoding import Asked, Decoder
-from engine.models.local.merging import merged
+from engine.models.local.merging import Merged
 from engine.models.local.sampling import generate
 from tests.models import small
 from tests.models.architectures import make
@@ -136,8 +136,10 @@ def test_an_adapter_in_the_weights_answers_as_beside_them_and_leaves_the_base_as
     network = small.with_adapter(small.base())
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     beside = alone(network, words, 2)
-    with merged(network):
-        check(all_of(decoder_of(network, words, ends={words.eos_token_id}), [[2]])[2], beside)
-    after = network.state_dict()
-    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
-    check(alone(network, words, 2), beside)
+    adapter = Merged(network)
+    for _ in range(2):
+        with adapter.on():
+            check(all_of(decoder_of(network, words, ends={words.eos_token_id}), [[2]])[2], beside)
+        after = network.state_dict()
+        assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+        check(alone(network, words, 2), beside)

@@ -1,10 +1,12 @@
 """An adapter that is added to the weights while the curator answers, which saves two small products in each layer.
 
-    with merged(network):
+    adapter = Merged(network)
+    with adapter.on():
         network(input_ids=…)              # as with the adapter, but for rounding
 
-The base weights are put back as they were, bit for bit. Only a small model in float32 is merged: the sum takes the memory of
-the weights once more, and rounding it to a shorter type would change what is drawn.
+The sums are made once, so a `Merged` is of use until the adapter changes. The base weights are put back as they were, bit
+for bit. Only a small model in float32 is merged: the sums take the memory of the weights once more, and rounding them to a
+shorter type would change what is drawn.
 """
 
 from __future__ import annotations
@@ -30,21 +32,37 @@ def mergeable(network: Any) -> bool:
     )
 
 
-@contextmanager
-def merged(network: Any) -> Iterator[None]:
-    """The network (`PeftModel`) as its base with the adapter in its weights, in here. Nothing else may use it meanwhile."""
-    weights = []
-    try:
-        with torch.no_grad():
-            for layer in _layers(network):
-                base = layer.get_base_layer()
-                weights.append((base.weight, base.weight.data))
-                base.weight.data = sum(map(layer.get_delta_weight, layer.active_adapters), start=base.weight.data)
-        with network.disable_adapter():
-            yield
-    finally:
-        for parameter, data in weights:
-            parameter.data = data
+class Merged:
+    """The adapter of `network` (`PeftModel`), which is `mergeable`, in the weights of its base."""
+
+    def __init__(self, network: Any) -> None:
+        self._network = network
+        self._weights: list[tuple[torch.nn.Parameter, torch.Tensor]] | None = None
+
+    @contextmanager
+    def on(self) -> Iterator[None]:
+        """The base has the sums for weights in here. Nothing else may use it meanwhile."""
+        if self._weights is None:
+            self._weights = _sums(self._network)
+        before = [parameter.data for parameter, _ in self._weights]
+        try:
+            for parameter, data in self._weights:
+                parameter.data = data
+            with self._network.disable_adapter():
+                yield
+        finally:
+            for (parameter, _), data in zip(self._weights, before, strict=True):
+                parameter.data = data
+
+
+@torch.no_grad()
+def _sums(network: Any) -> list[tuple[torch.nn.Parameter, torch.Tensor]]:
+    """Each weight with an adapter, and its sum with it."""
+    sums = []
+    for layer in _layers(network):
+        weight = layer.get_base_layer().weight
+        sums.append((weight, sum(map(layer.get_delta_weight, layer.active_adapters), start=weight.data)))
+    return sums
 
 
 def _layers(network: Any) -> list[Any]:
