@@ -17,6 +17,7 @@ from engine.rollouts.context import RolloutContext
 from engine.rollouts.rollout import collect
 from engine.rollouts.summary import score_rollouts
 from engine.system.memory import keep_freed
+from engine.system.waiting import sleep_soon
 from engine.training.samples import step_samples
 
 
@@ -67,4 +68,5 @@ if __name__ == "__main__":
     parser.add_argument("--set", action="append", default=[])
     given = parser.parse_args()
     keep_freed()
+    sleep_soon()
     asyncio.run(main(given.steps, given.set))
