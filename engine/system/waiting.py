@@ -13,7 +13,7 @@ process on their core gets."""
 def sleep_soon() -> None:
     """Let threads of GNU's OpenMP, which torch has on Linux, sleep after `SPINS` turns unless the user says otherwise.
 
-    With its 300,000 turns an update by two threads took 25 s of CPU instead of 6 s where other processes kept the cores busy.
-    OpenMP takes the number from the environment only, when its library is loaded.
+    With its 300,000 turns an update by two threads took 25 s of CPU instead of 6 s where other processes kept the cores
+    busy. OpenMP takes the number from the environment only, when its library is loaded.
     """
     os.environ.setdefault(NAME, SPINS)
