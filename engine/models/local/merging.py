@@ -1,5 +1,9 @@
-"""An adapter that is added to the weights while the curator answers, which saves two small products in each layer.
+"""The network as its base, and an adapter that is added to the weights while the curator answers, which saves two small
+products in each layer.
 
+    base = Base(network)
+    with base.bare():
+        network(input_ids=…)              # as without the adapter
     adapter = Merged(network)
     with adapter.on():
         network(input_ids=…)              # as with the adapter, but for rounding
@@ -26,10 +30,38 @@ def mergeable(network: Any) -> bool:
     weights = [layer.get_base_layer().weight for layer in layers]
     return (
         bool(layers)
-        and all(type(layer.get_base_layer()) is torch.nn.Linear and not layer.merged for layer in layers)
+        and not _others(network)
+        and all(type(layer.get_base_layer()) is torch.nn.Linear for layer in layers)
         and all(weight.dtype == torch.float32 for weight in weights)
         and sum(weight.nbytes for weight in weights) <= MOST_BYTES
     )
+
+
+class Base:
+    """The base of `network` (`PeftModel`). Layers with an adapter are exchanged for those of the base, which is
+    faster than PEFT's `disable_adapter`; that is used where the adapter has more than such layers."""
+
+    def __init__(self, network: Any) -> None:
+        self._network = network
+        inside = [] if _others(network) else [*network.modules()]
+        self._places = [
+            (parent, name, layer) for parent in inside for name, layer in parent.named_children() if _is_lora(layer)
+        ]
+
+    @contextmanager
+    def bare(self) -> Iterator[None]:
+        """The network has no adapter in here. Nothing else may use it meanwhile."""
+        if not self._places:
+            with self._network.disable_adapter():
+                yield
+            return
+        try:
+            for parent, name, layer in self._places:
+                setattr(parent, name, layer.get_base_layer())
+            yield
+        finally:
+            for parent, name, layer in self._places:
+                setattr(parent, name, layer)
 
 
 class Merged:
@@ -37,6 +69,7 @@ class Merged:
 
     def __init__(self, network: Any) -> None:
         self._network = network
+        self._base = Base(network)
         self._weights: list[tuple[torch.nn.Parameter, torch.Tensor]] | None = None
 
     @contextmanager
@@ -48,7 +81,7 @@ class Merged:
         try:
             for parameter, data in self._weights:
                 parameter.data = data
-            with self._network.disable_adapter():
+            with self._base.bare():
                 yield
         finally:
             for (parameter, _), data in zip(self._weights, before, strict=True):
@@ -67,6 +100,22 @@ def _sums(network: Any) -> list[tuple[torch.nn.Parameter, torch.Tensor]]:
 
 def _layers(network: Any) -> list[Any]:
     """The layers with an adapter."""
+    return [module for module in network.modules() if _is_lora(module)]
+
+
+def _is_lora(module: Any) -> bool:
     from peft.tuners.lora import LoraLayer
 
-    return [module for module in network.modules() if isinstance(module, LoraLayer)]
+    return isinstance(module, LoraLayer)
+
+
+def _others(network: Any) -> bool:
+    """Whether the adapter is more than two matrices beside each of some layers: whole modules, magnitudes (DoRA), biases, or
+    sums in the weights."""
+    from peft.utils.other import AuxiliaryTrainingWrapper
+
+    return any(
+        isinstance(module, AuxiliaryTrainingWrapper)
+        or (_is_lora(module) and (module.merged or module.lora_variant or any(module.lora_bias.values())))
+        for module in network.modules()
+    )

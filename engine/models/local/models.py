@@ -42,7 +42,7 @@ from engine.models.local.batching import HOLD_SECONDS, Answered, Batch, Batcher,
 from engine.models.local.chat import ChatTemplate
 from engine.models.local.choosing import Options
 from engine.models.local.decoding import Asked, Decoder
-from engine.models.local.merging import Merged, mergeable
+from engine.models.local.merging import Base, Merged, mergeable
 from engine.models.local.sampling import Drawn, generate
 from engine.models.local.weights import differences, end_tokens, put_adapter
 
@@ -215,7 +215,8 @@ class LocalModels:
         """The network in evaluation, with the adapter that `adapted` gives it. Raises `ModelUnavailable` where the device
         has no memory left for a batch of so many rows."""
         training = self.network.training
-        self.network.eval()
+        if training:
+            self.network.eval()
         try:
             with adapted():
                 yield
@@ -227,16 +228,15 @@ class LocalModels:
                 "model.max_batch, or the lengths of prompts and answers"
             ) from error
         finally:
-            self.network.train(training)
+            if training:
+                self.network.train()
 
     def _adapted(self, model: LocalModel) -> Callable[[], AbstractContextManager[None]]:
         """Opens contexts in which the network is the curator with the adapter of now, or has none for the executor."""
         if not hasattr(self.network, "peft_config"):
             return nullcontext
         if not model.adapter:
-            network: Any = self.network
-            without: Callable[[], AbstractContextManager[None]] = network.disable_adapter
-            return without
+            return Base(self.network).bare
         return Merged(self.network).on if mergeable(self.network) else nullcontext
 
 
