@@ -42,7 +42,7 @@ from engine.runs.errors import RunError, RunGone
 from engine.runs.process import release_start
 from engine.runs.starts import starting
 from engine.runs.writer import EventWriter
-from engine.system import memory
+from engine.system import memory, waiting
 
 BEAT_SECONDS = 1.0
 COMMAND_SECONDS = 0.2
@@ -58,6 +58,7 @@ def main() -> None:
     if len(sys.argv) != 2:
         sys.exit(f"usage: python -m engine.worker RUN_DIR, or {FLAG}")
     memory.keep_freed()
+    waiting.sleep_soon()
     try:
         if sys.argv[1] == FLAG:
             with suppress(asyncio.CancelledError):

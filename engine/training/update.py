@@ -194,22 +194,26 @@ class Updater:
         weight = torch.tensor([row.weight for _, row, _ in places], device=device)
         targets = ids[where, before + 1]
 
-        def logprobs(temperature: float) -> tuple[Tensor, Tensor]:
+        def read() -> Tensor:
             with self._autocast():
-                hidden = last_hidden(self._causal, ids)[where, before]
+                return last_hidden(self._causal, ids)[where, before]
+
+        def logprobs(hidden: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+            with self._autocast():
                 return token_logprobs(self._causal, hidden, targets, temperature=temperature)
 
-        now, entropy = logprobs(self._temperature)
+        hidden = read()
+        now, entropy = logprobs(hidden, self._temperature)
         plain = now.detach()
         if self._temperature != 1.0:
             with torch.no_grad():
-                plain, _ = logprobs(1.0)
+                plain, _ = logprobs(hidden, 1.0)
         each, clipped = loss.surrogate(now, now.detach(), advantage, low=training.clip_low, high=training.clip_high)
         if self._corrects:
             each = each * loss.correction(plain, sampled, training.importance_cap)
         if training.kl:
             with torch.no_grad(), reference(self.network):
-                base, _ = logprobs(self._temperature)
+                base, _ = logprobs(read(), self._temperature)
             term = loss.kl(now, now.detach(), base, training.kl_estimator)
             each = each + training.kl * term
             seen.kl.append(term.detach())

@@ -6,7 +6,7 @@ import torch
 from engine.models.base import NotFinite, Sampling
 from engine.models.local.choosing import Options
 from engine.models.local.decoding import Asked, Decoder
-from engine.models.local.merging import merged
+from engine.models.local.merging import Base, Merged, mergeable
 from engine.models.local.sampling import generate
 from tests.models import small
 from tests.models.architectures import make
@@ -136,8 +136,29 @@ def test_an_adapter_in_the_weights_answers_as_beside_them_and_leaves_the_base_as
     network = small.with_adapter(small.base())
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     beside = alone(network, words, 2)
-    with merged(network):
-        check(all_of(decoder_of(network, words, ends={words.eos_token_id}), [[2]])[2], beside)
-    after = network.state_dict()
-    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    adapter = Merged(network)
+    for _ in range(2):
+        with adapter.on():
+            check(all_of(decoder_of(network, words, ends={words.eos_token_id}), [[2]])[2], beside)
+        after = network.state_dict()
+        assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+        check(alone(network, words, 2), beside)
+
+
+def test_a_network_is_its_base_while_its_adapter_is_off_and_has_it_afterwards(words):
+    network = small.with_adapter(small.base())
+    beside, base = alone(network, words, 2), Base(network)
+    with base.bare():
+        check(alone(network, words, 2), alone(small.base(), words, 2))
     check(alone(network, words, 2), beside)
+
+
+@pytest.mark.parametrize("more", [{"use_dora": True}, {"lora_bias": True}, {"modules_to_save": ["lm_head"]}])
+def test_an_adapter_of_more_than_two_matrices_a_layer_is_not_merged_and_can_be_off(words, more):
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False, **more)
+    network = get_peft_model(small.base(), config).eval()
+    assert mergeable(small.with_adapter(small.base())) and not mergeable(network)
+    with Base(network).bare():
+        check(alone(network, words, 2), alone(small.base(), words, 2))

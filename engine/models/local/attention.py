@@ -30,9 +30,15 @@ def _attention(
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention `[row, token, head, dimension]` of a query `[row, head, token, dimension]` under an additive mask."""
+    rows, heads, tokens, dimension = query.shape
+    groups = key.shape[1]
+    if tokens == 1:  # the heads of a group stand where tokens do, so that their keys and values are read once
+        query = query.reshape(rows, groups, heads // groups, dimension)
     out = torch.nn.functional.scaled_dot_product_attention(
-        query, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=query.shape[1] != key.shape[1]
+        query, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=query.shape[1] != groups
     )
+    if tokens == 1:
+        return out.reshape(rows, 1, heads, -1), None
     return out.transpose(1, 2).contiguous(), None
 
 

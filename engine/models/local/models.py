@@ -42,7 +42,7 @@ from engine.models.local.batching import HOLD_SECONDS, Answered, Batch, Batcher,
 from engine.models.local.chat import ChatTemplate
 from engine.models.local.choosing import Options
 from engine.models.local.decoding import Asked, Decoder
-from engine.models.local.merging import mergeable, merged
+from engine.models.local.merging import Base, Merged, mergeable
 from engine.models.local.sampling import Drawn, generate
 from engine.models.local.weights import differences, end_tokens, put_adapter
 
@@ -168,12 +168,16 @@ class LocalModels:
         if not self._joins:
             return WholeBatch(lambda batch: self._whole(batch, model, self._complete))
         decoder = Decoder(self.network, self.vocabulary, sampling, ends=self._ends, model=model.name)
-        return _Decoding(decoder, lambda rows: self._acting_as(model, rows), self._version if model.adapter else 0)
+        adapted = self._adapted(model)
+        return _Decoding(
+            decoder, lambda rows: self._acting_as(model, rows, adapted), self._version if model.adapter else 0
+        )
 
     def _whole(
         self, batch: list[Request], model: LocalModel, answer: Callable[[list[Request], LocalModel], list[Any]]
     ) -> list[Any]:
-        with self._acting_as(model, len(batch)):
+        adapted = self._adapted(model)
+        with self._acting_as(model, len(batch), adapted):
             return answer(batch, model)
 
     def _complete(self, batch: list[Request], model: LocalModel) -> list[Completion]:
@@ -205,13 +209,16 @@ class LocalModels:
         return whole
 
     @contextmanager
-    def _acting_as(self, model: LocalModel, rows: int) -> Iterator[None]:
-        """The network in evaluation, its adapter off for the executor. Raises `ModelUnavailable` where the device has no
-        memory left for a batch of so many rows."""
+    def _acting_as(
+        self, model: LocalModel, rows: int, adapted: Callable[[], AbstractContextManager[None]]
+    ) -> Iterator[None]:
+        """The network in evaluation, with the adapter that `adapted` gives it. Raises `ModelUnavailable` where the device
+        has no memory left for a batch of so many rows."""
         training = self.network.training
-        self.network.eval()
+        if training:
+            self.network.eval()
         try:
-            with self._with_adapter() if model.adapter else self._without_adapter():
+            with adapted():
                 yield
         except (RuntimeError, MemoryError) as error:
             if not _out_of_memory(error):
@@ -221,15 +228,16 @@ class LocalModels:
                 "model.max_batch, or the lengths of prompts and answers"
             ) from error
         finally:
-            self.network.train(training)
+            if training:
+                self.network.train()
 
-    def _with_adapter(self) -> AbstractContextManager[None]:
-        adapted = hasattr(self.network, "peft_config")
-        return merged(self.network) if adapted and mergeable(self.network) else nullcontext()
-
-    def _without_adapter(self) -> AbstractContextManager[None]:
-        adapted = hasattr(self.network, "peft_config")
-        return self.network.disable_adapter() if adapted else nullcontext()
+    def _adapted(self, model: LocalModel) -> Callable[[], AbstractContextManager[None]]:
+        """Opens contexts in which the network is the curator with the adapter of now, or has none for the executor."""
+        if not hasattr(self.network, "peft_config"):
+            return nullcontext
+        if not model.adapter:
+            return Base(self.network).bare
+        return Merged(self.network).on if mergeable(self.network) else nullcontext
 
 
 class _Decoding:

@@ -16,6 +16,7 @@ from phases import Phases
 from engine.agents.prompting import Prompts
 from engine.config import load_profile
 from engine.models.local import load_base, load_tokenizer
+from engine.system.memory import keep_freed
 from engine.training.samples import step_samples
 from engine.training.trainer import GrpoSession
 
@@ -63,4 +64,5 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--set", action="append", default=[])
     given = parser.parse_args()
+    keep_freed()
     asyncio.run(main(given.steps, given.set))

@@ -16,6 +16,8 @@ from engine.models.base import Opening
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.rollout import collect
 from engine.rollouts.summary import score_rollouts
+from engine.system.memory import keep_freed
+from engine.system.waiting import sleep_soon
 from engine.training.samples import step_samples
 
 
@@ -65,4 +67,6 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--set", action="append", default=[])
     given = parser.parse_args()
+    keep_freed()
+    sleep_soon()
     asyncio.run(main(given.steps, given.set))
