@@ -208,7 +208,7 @@ async def played_by(strategy, none):
 
 async def test_a_strategy_that_hangs_leaves_the_position_without_a_decision(none):
     outcome, _ = await played_by(Slow("before"), none)
-    assert str(outcome) == "unmeasured (curation strategy: the strategy took over 0.05 s)"
+    assert str(outcome) == "unmeasured (the strategy took over 0.05 s)"
     outcome, reason = await played_by(Slow("after"), none)
     assert outcome.measured and reason == "the strategy took over 0.05 s"
     with pytest.raises(TimeoutError, match="of its own"):
