@@ -70,8 +70,11 @@ def _conclude(run: Run) -> int:
         return exit_codes.DONE
     reason = f": {end.reason}" if end.reason else ""
     if end.state == "interrupted":
-        reason = " (its engine was killed, or could not write how it ended); its log ends with:"
-        reason += f"\n{supervisor.log_tail(run)}"
+        reason = " (its engine was killed, or could not write how it ended)"
+        if full := supervisor.disk_full(run):
+            reason += f"; {full}"
+        if tail := supervisor.log_tail(run):
+            reason += f"; its log ends with:\n{tail}"
     note(f"skillos-engine: the run is {end.state} at {end.step} of {end.steps}{lines(reason)}")
     note(f"To continue: {_to_continue(run)}")
     return exit_codes.FAILED

@@ -170,10 +170,8 @@ def _launch(run: Run, worker: Sequence[str]) -> tuple[subprocess.Popen[bytes], i
     run.check_writable()
     if (engine := run.engine()) is not None:
         raise RunLocked(f"an engine works on {run.path} already ({engine})")
-    if (free := shutil.disk_usage(run.path).free) < MIN_FREE_BYTES:
-        raise RunError(
-            f"the disk of {run.path} is full ({free // 1024} KiB are free), so no engine was started; free some space"
-        )
+    if full := disk_full(run):
+        raise RunError(f"{full}, so no engine was started; free some space")
     with StartLock(run.path) as lock:
         with Idle(run.path):
             run.take_commands()
@@ -311,6 +309,12 @@ def _end(run: Run, process: EngineProcess, by: str) -> None:
     deadline = time.monotonic() + END_SECONDS
     while process.alive() and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
+
+
+def disk_full(run: Run) -> str:
+    """That the disk of a run has no room for an engine's work; "" where it has."""
+    free = shutil.disk_usage(run.path).free
+    return f"the disk of {run.path} is full ({free // 1024} KiB are free)" if free < MIN_FREE_BYTES else ""
 
 
 def log_tail(run: Run, offset: int = 0, lines: int = TAIL_LINES) -> str:

@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from engine.cli import main
+from engine.cli.follow import follow
 from engine.config import load_profile, to_toml
 from engine.core.events import RunStarted, StateChanged, TurnTaken
 from engine.core.parts import kind_of
+from engine.runs import supervisor
 from engine.runs.directory import Run
 from engine.runs.status import loading, status
 from engine.runs.supervisor import log_tail, start
@@ -103,6 +105,19 @@ def test_an_engine_killed_while_followed_is_reported(place: Path) -> None:
     os.kill(engine.pid, signal.SIGKILL)
     _, err = command.communicate(timeout=SECONDS)
     assert command.returncode == 1 and "interrupted" in err and "stand-in at work" in err
+
+
+def test_a_run_that_ended_on_a_full_disk_without_a_word_names_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Run.create(tmp_path / "run", kind="train", config_text=CONFIG) as run:
+        run.append(RunStarted("train", "pocket", 2, 1, 0, CONFIG), step_ended(1))
+        run.log_file.parent.mkdir(exist_ok=True)
+        run.log_file.write_text("")
+        monkeypatch.setattr(supervisor, "MIN_FREE_BYTES", 2**62)
+        assert follow(run, 0) == 1
+    err = capsys.readouterr().err
+    assert f"; the disk of {tmp_path / 'run'} is full" in err and "its log ends with" not in err
 
 
 def test_ctrl_c_ends_the_watching_and_not_the_engine(place: Path) -> None:
