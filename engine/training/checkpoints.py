@@ -87,21 +87,24 @@ def sweep(checkpoints: Path) -> None:
             shutil.rmtree(rest, ignore_errors=True)
 
 
-def fit(checkpoint: Path) -> bool:
-    """Whether training can continue from it: it has every file, and none is damaged. Reads whole files."""
-    return not lacking(checkpoint) and not fault_of(checkpoint)
+def unfit(checkpoint: Path) -> str:
+    """Why training cannot continue from it: a file that it lacks, or one that is damaged; "" where it can. Reads whole
+    files."""
+    if missing := lacking(checkpoint):
+        return f"{checkpoint} lacks {', '.join(missing)}"
+    return fault_of(checkpoint)
 
 
 def latest(checkpoints: Path) -> tuple[int, Path] | None:
     """The newest checkpoint that can be trained from and its step, or None. Reads whole files, and imports torch for it."""
-    return next(((step, path) for step, path in newest_first(checkpoints) if not fault_of(path)), None)
+    return next(((step, path) for step, path in newest_first(checkpoints) if not unfit(path)), None)
 
 
 def damaged(checkpoints: Path) -> list[str]:
     """Why each checkpoint newer than the `latest` one is skipped; a sentence each."""
     sentences = []
     for step, path in newest_first(checkpoints):
-        if not (fault := fault_of(path)):
+        if not (fault := unfit(path)):
             break
         sentences.append(f"the checkpoint of step {step} is skipped: {fault}")
     return sentences

@@ -8,16 +8,12 @@ start: the groups and seeds of a step depend on its number alone.
 
 from __future__ import annotations
 
-import os
-
 import msgspec
 
-from engine.config import to_toml
-from engine.core.events import SettingChanged
-from engine.core.files import sync, sync_folder
 from engine.jobs.registry import JOBS
-from engine.runs.directory import CONFIG, Run
-from engine.runs.errors import RunError, WriteFailed
+from engine.runs import changing
+from engine.runs.directory import Run
+from engine.runs.errors import RunError
 from engine.runs.process import Idle
 from engine.training.schedule import schedule_depends_on_steps
 
@@ -38,12 +34,11 @@ def extend(run: Run, steps: int, by: str) -> None:
     with Idle(run.path):
         config, done = run.config, run.last_ended()
         _check(run, steps, done)
-        before = config.training.steps
-        if steps == before:
+        if steps == config.training.steps:
             return
-        training = msgspec.structs.replace(config.training, steps=steps)
-        _write(run, to_toml(msgspec.structs.replace(config, training=training)))
-        run.append(SettingChanged(KEY, str(before), str(steps), by))
+        after = msgspec.structs.replace(config, training=msgspec.structs.replace(config.training, steps=steps))
+        changing.write(run, KEY, str(steps))
+        run.append(changing.event_of(config, after, run.kind, KEY, by))
 
 
 def _check(run: Run, steps: int, done: int) -> None:
@@ -60,16 +55,3 @@ def _check(run: Run, steps: int, done: int) -> None:
             f"(training.schedule), so the {done} steps that are done are not those of a run of {steps}. Begin a new run "
             f"with training.steps={steps}, or use training.schedule=constant in runs that may be extended"
         )
-
-
-def _write(run: Run, text: str) -> None:
-    """Replace config.toml; it is the old or the new one whenever this is interrupted."""
-    path = run.path / CONFIG
-    draft = path.with_name(f".{CONFIG}.{os.getpid()}")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        sync(draft)
-        draft.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise WriteFailed(f"{path} cannot be written: {error.strerror or error}; nothing was changed") from error

@@ -25,7 +25,7 @@ from engine.core.files import sync_folder
 from engine.runs.directory import Run
 from engine.runs.kept import changing, kept_by, newest_first
 from engine.runs.measurements import due, measurements
-from engine.training.checkpoints import fit, size_of, sweep
+from engine.training.checkpoints import size_of, sweep, unfit
 from engine.training.origin import FILE
 from engine.training.settings import TrainingSettings
 
@@ -153,7 +153,7 @@ def _reasons(
     found: dict[int, list[str]] = {step: [] for step in newest}
 
     def first_fit(steps: list[int]) -> int | None:
-        return next((step for step in steps if not read or fit(present[step])), None)
+        return next((step for step in steps if not read or not unfit(present[step])), None)
 
     usable = first_fit(newest)
     best = first_fit(best_first(measured, newest))

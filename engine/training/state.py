@@ -62,9 +62,7 @@ def write(folder: Path, network: Any, optimizer: Any, step: int) -> None:
 
 def read(folder: Path, network: Any, optimizer: Any) -> int:
     """Put a checkpoint into the network and the optimiser; its step. Raises `RunError` for one that cannot be used."""
-    if lacking := saved.lacking(folder):
-        raise RunError(f"{folder} cannot be resumed from: it lacks {', '.join(lacking)}")
-    if fault := saved.fault_of(folder):
+    if fault := saved.unfit(folder):
         raise RunError(f"{folder} cannot be resumed from: {fault}")
     from peft import set_peft_model_state_dict
 

@@ -1,12 +1,14 @@
 """Checkpoints: whole and finite, or absent; the newest by its number."""
 
 import asyncio
+import io
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 
 from engine.jobs.loading import saved
 from engine.runs.errors import WriteFailed
@@ -25,9 +27,21 @@ from tests.training.test_trainer import make, playing
 
 
 def written(folder, text="weights"):
+    """A folder with every file that training needs, as small as it can be."""
     folder.mkdir(parents=True)
     (folder / "adapter").write_text(text)
+    for name in NEEDED:
+        (folder / name).write_bytes(SMALLEST_FILES[Path(name).suffix])
     return folder
+
+
+def archive():
+    made = io.BytesIO()
+    torch.save({}, made)
+    return made.getvalue()
+
+
+SMALLEST_FILES = {".safetensors": save({}), ".pt": archive(), ".pth": archive(), ".json": b"{}"}
 
 
 def test_a_finished_folder_gets_its_steps_name(tmp_path):
@@ -104,10 +118,10 @@ def test_one_that_cannot_be_kept_is_told_in_words_and_the_one_before_stays(tmp_p
 
 
 def test_its_size_is_that_of_all_its_files(tmp_path):
-    folder = written(tmp_path / "step-0001", "12345")
-    (folder / "deep").mkdir()
-    (folder / "deep" / "file").write_text("678")
-    assert size_of(folder) == 8
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "file").write_text("12345")
+    (tmp_path / "deep" / "file").write_text("678")
+    assert size_of(tmp_path) == 8
 
 
 # What is in it
@@ -200,6 +214,13 @@ def test_what_training_needs_and_a_checkpoint_lacks_is_named(checkpoints):
     for name in NEEDED:
         (checkpoints / "step-0002" / name).unlink()
         assert name in lacking(checkpoints / "step-0002")
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_one_that_lacks_a_file_is_skipped_and_told(checkpoints, name):
+    (checkpoints / "step-0002" / name).unlink()
+    assert latest(checkpoints) == (1, checkpoints / "step-0001")
+    assert damaged(checkpoints) == [f"the checkpoint of step 2 is skipped: {checkpoints / 'step-0002'} lacks {name}"]
 
 
 def test_folders_of_other_names_are_no_checkpoints(checkpoints):

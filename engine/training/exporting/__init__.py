@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from safetensors import SafetensorError
 
 from engine.config import Config
 from engine.core.errors import ConfigError, SkillosError
@@ -100,6 +101,8 @@ def export(
         publish(draft, target)
     except OSError as error:
         raise ExportError(f"{target} cannot be written: {error.strerror or error} ({error.filename})") from error
+    except SafetensorError as error:  # what its writer raises for a full disk
+        raise ExportError(f"{target} cannot be written: {error}") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return Exported(str(target), found.step, {**files, CARD: (target / CARD).stat().st_size}, notes)

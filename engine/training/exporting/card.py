@@ -87,7 +87,9 @@ def _row(result: HeldOutMeasured) -> dict[str, Any]:
 
 def _shown(table: Mapping[str, Any]) -> dict[str, str]:
     """The settings of a section, each on one line; texts that are not set are left out."""
-    return {name: printable(str(value), 80).replace("`", "'") for name, value in table.items() if value not in ("", [])}
+    return {
+        name: printable(str(value), 80).replace("`", "'") for name, value in table.items() if value not in ("", [], ())
+    }
 
 
 def _versions() -> dict[str, str]:

@@ -34,8 +34,8 @@ COMPARED = (
     "step_started", "episode_started", "turn_taken", "episode_ended", "completion_made", "curation_made", "curation_skipped",
     "rollout_scored", "update_made", "step_ended", "measurement_started", "held_out_measured", "checkpoint_saved",
 )  # fmt: skip
-UNEQUAL = ("seconds", "rollout_seconds", "seconds_by", "path")
-"""Fields that differ from run to run: times and places."""
+UNEQUAL = ("seconds", "rollout_seconds", "seconds_by", "path", "decided_until")
+"""Fields that differ from run to run: times, places, and the numbers of events, of which a killed run has more."""
 PROCESS_FILES = ("engine.lock", "engine.starting", "decisions.lock", "run.db-wal", "run.db-shm", "logs")
 SHOWN = 3
 
