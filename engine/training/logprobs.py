@@ -73,8 +73,8 @@ def _of_chunk(head: Any, hidden: Tensor, targets: Tensor, factor: float, cap: fl
 class _Chosen(torch.autograd.Function):
     """ln p of each target and the entropy of its distribution, by logits (tokens, vocabulary) in 32 bits.
 
-    The derivative of ln p is 1 at the target less the probabilities. Three tensors of the logits' size exist at once, of which
-    one is kept for the backward pass; `logsumexp` and `gather` need five.
+    The derivative of ln p is 1 at the target less the probabilities. Three tensors of the logits' size exist at once: one of
+    them is kept for the backward pass. `logsumexp` and `gather` need five.
     """
 
     @staticmethod
