@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 CHUNK_NUMBERS = 2**25
-"""Logits of one chunk: 128 MiB in 32 bits, of which about four exist at once."""
+"""Logits of one chunk: 128 MiB in 32 bits, of which three exist at once."""
 
 
 def chunk_tokens(vocabulary: int) -> int:
@@ -66,12 +66,31 @@ def _of_chunk(head: Any, hidden: Tensor, targets: Tensor, factor: float, cap: fl
         logits = logits * factor
     if cap is not None:
         logits = cap * torch.tanh(logits / cap)
-    total = logits.logsumexp(-1)
-    logprobs = logits.gather(-1, targets[:, None])[:, 0] - total
-    with torch.no_grad():
+    chosen: tuple[Tensor, Tensor] = _Chosen.apply(logits, targets)
+    return chosen
+
+
+class _Chosen(torch.autograd.Function):
+    """ln p of each target and the entropy of its distribution, by logits (tokens, vocabulary) in 32 bits.
+
+    The derivative of ln p is 1 at the target less the probabilities. Three tensors of the logits' size exist at once: one of
+    them is kept for the backward pass. `logsumexp` and `gather` need five.
+    """
+
+    @staticmethod
+    def forward(context: Any, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        total = logits.logsumexp(-1)
         chances = (logits - total[:, None]).exp_()
-        entropies = total - chances.mul_(logits).sum(-1)
-    return logprobs, entropies
+        entropies = total - (chances * logits).sum(-1)
+        context.mark_non_differentiable(entropies)
+        context.save_for_backward(chances, targets)
+        return logits.gather(-1, targets[:, None])[:, 0] - total, entropies
+
+    @staticmethod
+    def backward(context: Any, *gradients: Any) -> tuple[Tensor, None]:
+        chances, targets = context.saved_tensors
+        gradient = gradients[0][:, None]
+        return (chances * -gradient).scatter_add_(-1, targets[:, None], gradient), None
 
 
 def _scale(causal: Any) -> float:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from engine.config import Config
 from engine.core.records import SamplerRatio
+from engine.system.memory import returning_freed
 from engine.training import loss, schedule
 from engine.training.batches import micro_batches
 from engine.training.logprobs import last_hidden, padded, token_logprobs
@@ -143,7 +144,11 @@ class Updater:
         if not rows:
             return made if skipped else msgspec.structs.replace(made, skipped=ZERO_GRADIENT)
         try:
-            with _threads(training.threads), _recomputing(self._causal, training.gradient_checkpointing):
+            with (
+                _threads(training.threads),
+                _recomputing(self._causal, training.gradient_checkpointing),
+                returning_freed() if training.gradient_checkpointing else nullcontext(),
+            ):
                 total, seen = self._backward(rows)
                 norm = self._length()
                 if not any(bool(one.grad.any()) for one in trained(self.network) if one.grad is not None):

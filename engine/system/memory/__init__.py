@@ -18,5 +18,6 @@ What the figures mean, and where they come from (`workbench.md`, "Memory on a un
 """
 
 from engine.system.memory.allocation import keep_freed as keep_freed
+from engine.system.memory.allocation import returning_freed as returning_freed
 from engine.system.memory.sources import Sources as Sources
 from engine.system.memory.watching import watch as watch

@@ -42,7 +42,7 @@ def test_the_trainer_of_qwen3_8b_at_16k_tokens_with_and_without_checkpointing():
     assert 109e9 < plain["activations"] < 140e9  # 109 GB, computed by others, has no copies of PEFT
     assert kept["activations, checkpointed"] == near(4.8e9, 0.02)
     assert 4e9 < kept["activations, one layer at work"] < 6e9
-    assert plain["logits"] == near(0.54e9, 0.01)  # of 220 tokens: those of 16,384 would be 10 GB
+    assert plain["logits"] == near(0.40e9, 0.01)  # of 220 tokens: those of 16,384 would be 10 GB
 
 
 def test_the_published_shape_fits_119_gb_at_16k_tokens_with_checkpointing_and_not_without():
