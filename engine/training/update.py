@@ -85,11 +85,12 @@ class _Tokens(msgspec.Struct):
 
 class Updater:
     """The optimiser of a network and its updates. `corrects`: the sampler is not the network itself, so that
-    `training.importance_correction=servers` applies."""
+    `training.importance_correction=servers` applies. `base` is the frozen base where the network is a copy of it."""
 
-    def __init__(self, network: Any, config: Config, *, corrects: bool) -> None:
+    def __init__(self, network: Any, config: Config, *, corrects: bool, base: Any = None) -> None:
         training = config.training
         self.network = network
+        self._base = base
         self._training = training
         self._temperature = config.curator.temperature
         self._longest = config.curator.max_tokens
@@ -194,10 +195,10 @@ class Updater:
         weight = torch.tensor([row.weight for _, row, _ in places], device=device)
         targets = ids[where, before + 1]
 
-        def logprobs(temperature: float) -> tuple[Tensor, Tensor]:
+        def logprobs(temperature: float, causal: Any = self._causal) -> tuple[Tensor, Tensor]:
             with self._autocast():
-                hidden = last_hidden(self._causal, ids)[where, before]
-                return token_logprobs(self._causal, hidden, targets, temperature=temperature)
+                hidden = last_hidden(causal, ids)[where, before]
+                return token_logprobs(causal, hidden, targets, temperature=temperature)
 
         now, entropy = logprobs(self._temperature)
         plain = now.detach()
@@ -208,8 +209,8 @@ class Updater:
         if self._corrects:
             each = each * loss.correction(plain, sampled, training.importance_cap)
         if training.kl:
-            with torch.no_grad(), reference(self.network):
-                base, _ = logprobs(self._temperature)
+            with torch.no_grad(), reference(self.network, self._base) as frozen:
+                base, _ = logprobs(self._temperature, frozen)
             term = loss.kl(now, now.detach(), base, training.kl_estimator)
             each = each + training.kl * term
             seen.kl.append(term.detach())
@@ -235,7 +236,7 @@ class Updater:
         states = [value for state in self.optimizer.state.values() for value in state.values()]
         written = [*weights, *(value for value in states if isinstance(value, Tensor))]
         if not all(bool(one.isfinite().all()) for one in written):
-            raise NotFiniteUpdate("the adapter or the optimiser is not finite")
+            raise NotFiniteUpdate("a weight or the optimiser is not finite")
 
     def _autocast(self) -> Any:
         """On an accelerator the adapter of a base in bfloat16 is applied in bfloat16; a CPU has no gain from it."""
