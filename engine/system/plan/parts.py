@@ -178,8 +178,9 @@ def _of_model(model: Model, config: Config, *, trains: bool) -> Iterator[Part]:
     if serving.place == "process":
         seats = min(serving.batch, config.training.groups * config.training.rollouts)
         length = _longest(config, serving)
-        cache = seats * length * shape.kv_bytes(serving.number)
-        how = f"at most {seats} × {length:,} tokens × {shape.kv_bytes(serving.number) / 1024:g} KiB"
+        number = 4.0 if trains and config.training.method == "full" else serving.number
+        cache = seats * length * shape.kv_bytes(number)
+        how = f"at most {seats} × {length:,} tokens × {shape.kv_bytes(number) / 1024:g} KiB"
         yield Part("key-value cache of the rollouts", cache, how, "rollouts", device)
         return
     if serving.kv_cache is None:
