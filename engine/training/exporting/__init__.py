@@ -192,7 +192,7 @@ def _write_model(
     transformers_logging.disable_progress_bar()
     tokenizer = load_tokenizer(settings)
     base = load_base(settings)
-    report("the merge")
+    report("the weights of the checkpoint")
     notes: list[str] = []
     model: Any = base
     if not is_full(checkpoint):
