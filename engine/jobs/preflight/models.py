@@ -132,7 +132,8 @@ def _lengths(config: Config, role: str) -> tuple[int, int]:
 
 
 def adapters(opened: Opened, method: str) -> Check:
-    """Whether the curator takes what a trainer makes by `training.method`. Backends prove it with an adapter of their own as they open."""
+    """Whether the curator takes what a trainer makes by `training.method`. Backends prove it with an adapter of their own as
+    they open."""
     try:
         opened.for_training()
     except SkillosError as error:
