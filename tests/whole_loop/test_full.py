@@ -19,9 +19,9 @@ def test_a_run_of_all_weights_is_killed_and_resumed_bit_for_bit_exported_and_cur
     with Run.open(parts) as run:
         kill_engine(run)
     told("resume", parts)
+    wait_until(lambda: status(parts)["state"] == "finished")
     weights = [run / "checkpoints" / "step-0002" / "model.safetensors" for run in (whole, parts)]
     assert filecmp.cmp(*weights, shallow=False)
-    assert status(parts)["state"] == "finished"
     told("export", f"{whole}@2", "-o", place / "model")
     assert filecmp.cmp(weights[0], place / "model" / "model.safetensors", shallow=False)
     assert "| trained | all weights |" in (place / "model" / "README.md").read_text()
