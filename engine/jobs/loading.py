@@ -23,7 +23,7 @@ from engine.jobs.base import JobKind
 from engine.jobs.job import JobContext
 from engine.jobs.registry import JOBS
 from engine.models import registry
-from engine.models.adapters import is_adapter
+from engine.models.adapters import is_trained
 from engine.models.base import Opened, Opening
 from engine.models.metering import Meter
 from engine.models.prices import prices_of
@@ -75,7 +75,7 @@ def opening_of(job: JobContext, adapter: Path | None, report: Report) -> Opening
 
 def lora_rank(config: Config, kind: JobKind) -> int:
     """The rank of the adapters that a run of `kind` will publish; 0: none will be."""
-    return config.training.lora_rank if kind.trains else 0
+    return config.training.lora_rank if kind.trains and config.training.method == "lora" else 0
 
 
 @asynccontextmanager
@@ -129,5 +129,5 @@ def roles_of(config: Config) -> list[str]:
 
 
 def saved(checkpoints: Path) -> dict[int, Path]:
-    """The checkpoints of a run that have an adapter, by step, in the order of the steps."""
-    return {step: path for step, path in reversed(newest_first(checkpoints)) if is_adapter(path)}
+    """The checkpoints of a run that have trained weights, by step, in the order of the steps."""
+    return {step: path for step, path in reversed(newest_first(checkpoints)) if is_trained(path)}

@@ -263,7 +263,8 @@ class AdapterSink(Protocol):
     """Where a trainer's adapters go: the curator that answers during training."""
 
     async def publish(self, adapter: Path, version: int) -> Proof:
-        """Make the curator the LoRA adapter in the folder `adapter`; its completions carry `version` from then on.
+        """Make the curator the trained weights in the folder `adapter`: a LoRA adapter, or all weights where the backend
+        takes them (`engine.models.adapters`). Its completions carry `version` from then on.
 
         Returns when it is proved that the served curator has these weights, or that this cannot be measured
         (`Proof.unmeasured`). Raises `NotPublished` where the served curator has other weights.
@@ -298,7 +299,8 @@ class SharedBase(Protocol):
     """
 
     def serve(self, trained: Any) -> None:
-        """Let `trained`, the base with the trainer's adapter on it (`PeftModel`), answer as the curator from now on."""
+        """Let `trained` answer as the curator from now on: the base with the trainer's adapter on it (`PeftModel`), or a
+        copy of the base, beside which the other models stay the base."""
         ...
 
     async def hold(self, seconds: float = 600.0) -> None:
@@ -336,8 +338,8 @@ async def _plainly(work: Coroutine[Any, Any, Any]) -> Any:
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """What a backend gets when it opens its models.
 
-    `adapter` is the folder of the curator's LoRA adapter; None: the untrained curator, which is the base. `lora_rank` is the
-    rank of the adapters that a trainer will publish; 0: none will be. `roles` are the roles that will be asked of this
+    `adapter` is the folder of the curator's trained weights; None: the untrained curator, which is the base. `lora_rank` is
+    the rank of the adapters that a trainer will publish; 0: none will be. `roles` are the roles that will be asked of this
     backend. `report(what)` announces each part that takes seconds to load, `emit` takes events, and `holds` holds every
     request back while a server is down. `folder` is the run's folder of logs, for the logs of a server that the backend
     starts; None: there is no run. `used` is what the run's models were used for before, and `until_stopped(work)` is the

@@ -34,17 +34,18 @@ class ModelBackend(PartKind, frozen=True, kw_only=True):
 
     `scores`: its models are `Scorer`s. `chooses`: they are `Chooser`s. `trains`: it takes the adapter of a curator, it opens
     a `TrainableBase` and an `AdapterSink`, and its completions have token ids. `judges`: it opens a model for the judge.
-    `check_training(settings, rank)` raises `ConfigError` where these settings, or adapters of this rank, cannot be trained.
-    `context(settings)` is the most tokens of a prompt and its answer together; None is unknown. `vocabulary` is
-    "module:attribute" of a function of the settings that loads the tokenizer of transformers; "" where there is none. A
-    server has a chat template of its own, so its backend has `texts` instead: a function of the settings that loads the
-    `Tokenizer` of texts alone.
+    `trains_all`: it takes a curator of which all weights are trained, too. `check_training(settings, rank)` raises
+    `ConfigError` where these settings, or adapters of this rank, cannot be trained. `context(settings)` is the most tokens
+    of a prompt and its answer together; None is unknown. `vocabulary` is "module:attribute" of a function of the settings
+    that loads the tokenizer of transformers; "" where there is none. A server has a chat template of its own, so its backend
+    has `texts` instead: a function of the settings that loads the `Tokenizer` of texts alone.
     """
 
     opens: str
     scores: bool = False
     chooses: bool = False
     trains: bool = False
+    trains_all: bool = False
     judges: bool = False
     check_training: Callable[[Any, int], None] = _anything
     context: Callable[[Any], int | None] = unbounded

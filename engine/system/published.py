@@ -80,7 +80,8 @@ def _differing(config: Config, wanted: dict[str, Any]) -> list[Departure]:
         section, _, key = setting.partition(".")
         ours = getattr(getattr(config, section), key, None)
         if ours is not None and ours != value:
-            why = table.reasons.get(setting, "")
+            full = setting == "training.learning_rate" and config.training.method == "full"
+            why = "" if full else table.reasons.get(setting, "")
             if isinstance(value, int | float) and ours < value:
                 why = table.smaller.get(setting, why)
             found.append(Departure(setting, value, ours, why))
@@ -95,11 +96,10 @@ def sentence(departure: Departure) -> str:
 
 def _of_models(config: Config) -> list[Departure]:
     rank = config.training.lora_rank
-    found = [
-        Departure(
-            "trained weights", "all", f"LoRA, r = {rank}", "gradients and optimiser of all weights of 8B need 130 GB"
-        )
-    ]
+    found = []
+    if config.training.method == "lora":
+        why = "gradients and optimiser of all weights of 8B need 130 GB"
+        found.append(Departure("trained weights", "all", f"LoRA, r = {rank}", why))
     for role, published_name in (("curator", "Qwen3-8B"), ("executor", "Qwen3-8B")):
         settings = config.model_of(role)
         weights = str(getattr(settings, "weights", "")).rstrip("/").rpartition("/")[2]

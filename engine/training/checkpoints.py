@@ -1,4 +1,4 @@
-"""Checkpoints: adapter, optimiser, schedule and random states of a step, complete or absent.
+"""Checkpoints: trained weights, optimiser, schedule and random states of a step, complete or absent.
 
     checkpoints/step-0007/…
 
@@ -26,14 +26,15 @@ from typing import Any
 from safetensors import SafetensorError
 
 from engine.core.files import publish, sync
-from engine.models.adapters import WEIGHTS
+from engine.models.adapters import weights_in
 from engine.runs.errors import RunError, WriteFailed
 from engine.runs.kept import newest_first as newest_first
 from engine.training import origin
 
 PARTIAL = ".partial"
 REPLACED = ".replaced-"
-NEEDED = (WEIGHTS, "optimizer.pt", "rng_state.pth", "trainer_state.json")
+NEEDED = ("optimizer.pt", "rng_state.pth", "trainer_state.json")
+"""The files that training continues from beside the trained weights (`engine.models.adapters`)."""
 TORCH_FILES = (".pt", ".pth")
 UNREADABLE = (
     OSError,
@@ -123,7 +124,7 @@ def fault_of(checkpoint: Path) -> str:
 
 
 def _tensors(path: Path) -> Iterator[Any]:
-    """The tensors that training continues from: the adapter's and the optimiser's. Raises one of `UNREADABLE`."""
+    """The tensors that training continues from: the trained weights' and the optimiser's. Raises one of `UNREADABLE`."""
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
@@ -152,7 +153,7 @@ def _tensors_in(value: Any) -> Iterator[Any]:
 
 def lacking(checkpoint: Path) -> list[str]:
     """The files that the checkpoint does not have and that training needs to continue."""
-    return [name for name in NEEDED if not (checkpoint / name).is_file()]
+    return [name for name in (weights_in(checkpoint).name, *NEEDED) if not (checkpoint / name).is_file()]
 
 
 def size_of(checkpoint: Path) -> int:

@@ -66,7 +66,7 @@ def _of_chunk(head: Any, hidden: Tensor, targets: Tensor, factor: float, cap: fl
         logits = logits * factor
     if cap is not None:
         logits = cap * torch.tanh(logits / cap)
-    chosen: tuple[Tensor, Tensor] = _Chosen.apply(logits, targets)
+    chosen: tuple[Tensor, Tensor] = _Chosen.apply(logits, targets)  # type: ignore[no-untyped-call]
     return chosen
 
 

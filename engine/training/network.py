@@ -1,24 +1,29 @@
-"""The network that is trained: the base with a new LoRA adapter on it, or the base itself.
+"""The network that is trained: the base with a new LoRA adapter on it, or with `training.method=full` a copy of the base.
 
-network = trainable(base, training)           # `base` is changed
+network = trainable(base, training)           # `base` gets the adapter, or stays as it is
 trained(network)                              # the weights that the optimiser changes, in 32 bits
-with reference(network): ...                  # its answers are those of the base
+with reference(network, base) as frozen: ...  # the causal model that answers as the base
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
 from torch.nn import Parameter
 
+from engine.models.local.weights import copy_of
 from engine.training.settings import TrainingSettings
 
 
 def trainable(base: Any, training: TrainingSettings) -> Any:
-    """The base with an adapter (`PeftModel`) whose first weights are drawn from `training.seed`, in 32 bits."""
+    """The base with an adapter (`PeftModel`) whose first weights are drawn from `training.seed`, in 32 bits; or a copy of
+    the base, all weights of which are trained, and computed with, in 32 bits."""
+    if training.method == "full":
+        return copy_of(base).requires_grad_(True)
     adapter = LoraConfig(
         r=training.lora_rank,
         lora_alpha=training.lora_alpha,
@@ -41,9 +46,11 @@ def trained(network: Any) -> list[Parameter]:
     return [weight for weight in network.parameters() if weight.requires_grad]
 
 
-def reference(network: Any) -> AbstractContextManager[Any]:
-    """The network answers as the base while the context is open."""
+@contextmanager
+def reference(network: Any, base: Any = None) -> Iterator[Any]:
+    """The causal model of transformers that answers as the base in here: `base`, or the network without its adapter."""
     if not hasattr(network, "disable_adapter"):
-        return nullcontext()
-    disabled: AbstractContextManager[Any] = network.disable_adapter()
-    return disabled
+        yield network if base is None else base
+        return
+    with network.disable_adapter():
+        yield causal_of(network)

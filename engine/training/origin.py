@@ -12,14 +12,14 @@ shapes of their tensors. Nothing here imports torch.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from engine.config import Config, to_toml
 from engine.core.errors import ConfigError
-from engine.models.adapters import CONFIG, WEIGHTS
+from engine.models.adapters import CONFIG, is_full, is_trained, weights_in
 from engine.models.reading import json_object, shapes_in
 from engine.system.plan.shapes import UnknownShape, folder_of, shape_of
 
@@ -50,7 +50,8 @@ class Base(msgspec.Struct, frozen=True):
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """What a checkpoint was made from. `settings` is the SHA-256 of the run's whole configuration as TOML."""
+    """What a checkpoint was made from. `settings` is the SHA-256 of the run's whole configuration as TOML. With all weights
+    trained (`method`), rank and alpha are 0."""
 
     base: Base
     rank: int
@@ -58,13 +59,15 @@ class Origin(msgspec.Struct, frozen=True):
     settings: str
     format: int = FORMAT
     step: int = 0
+    method: str = "lora"
 
 
 def origin_of(config: Config) -> Origin:
     """The origin of the checkpoints of a run with these settings."""
     training = config.training
     settings = hashlib.sha256(to_toml(config).encode()).hexdigest()
-    return Origin(base_of(config), training.lora_rank, training.lora_alpha, settings)
+    rank, alpha = (training.lora_rank, training.lora_alpha) if training.method == "lora" else (0, 0)
+    return Origin(base_of(config), rank, alpha, settings, method=training.method)
 
 
 def base_of(config: Config) -> Base:
@@ -115,7 +118,7 @@ def read(checkpoint: Path) -> Origin | None:
 
 def refusal(checkpoint: Path, config: Config, *, trains: bool = False) -> str:
     """Why a checkpoint cannot be put on the curator's model of `config`; "" where it can. `trains`: it is to be trained on,
-    so that rank and alpha of the adapter must be those of the settings, too."""
+    so that its method, and rank and alpha of an adapter, must be those of the settings, too."""
     try:
         origin = read(checkpoint)
     except ConfigError as error:
@@ -142,7 +145,13 @@ def _differs(one: Base, other: Base) -> str:
 
 
 def _other_adapter(checkpoint: Path, config: Config) -> str:
-    """Why training cannot continue with the rank and alpha of the settings."""
+    """Why training cannot continue with the method, rank and alpha of the settings."""
+    method = "full" if is_full(checkpoint) else "lora"
+    if is_trained(checkpoint) and method != config.training.method:
+        return (
+            f"{checkpoint} was trained with training.method={method}, and the settings say {config.training.method}: set "
+            f"training.method={method} in the run's config.toml, or begin a new run"
+        )
     try:
         adapter = json_object(checkpoint / CONFIG)
     except (OSError, ValueError):
@@ -160,15 +169,17 @@ def _other_adapter(checkpoint: Path, config: Config) -> str:
 
 
 def _misfit(checkpoint: Path, weights: str) -> str:
-    """The first tensor of the adapter that does not fit the base; "" where all fit, or the shapes are not known."""
+    """The first trained tensor that does not fit the base; "" where all fit, or the shapes are not known."""
     try:
-        adapter = shapes_in(checkpoint / WEIGHTS)
+        adapter = shapes_in(weights_in(checkpoint))
         folder = folder_of(weights)
         base: dict[str, tuple[int, ...]] = {}
         for path in folder.glob("*.safetensors") if folder is not None else ():
             base |= shapes_in(path)
     except (OSError, ValueError, ConfigError):
         return ""
+    if is_full(checkpoint):
+        return _other_shape(adapter, base)
     sides = {"lora_A": (1, 1, "inputs"), "lora_B": (0, 0, "outputs")}
     found = False
     missing = ""
@@ -185,6 +196,16 @@ def _misfit(checkpoint: Path, weights: str) -> str:
         if shape[own] != linear[its]:
             return f"its {module} has {shape[own]} {what}, and the model's has {linear[its]}"
     return f"it has weights for {missing}, which the model does not have" if found and missing else ""
+
+
+def _other_shape(saved: Mapping[str, tuple[int, ...]], base: Mapping[str, tuple[int, ...]]) -> str:
+    """Where all weights of a model do not fit the base; "" where all fit, or the base has other names for its tensors."""
+    for name in saved.keys() & base.keys():
+        if saved[name] != base[name]:
+            return f"its {name} has the shape {[*saved[name]]}, and the model's has {[*base[name]]}"
+    missing = sorted(saved.keys() - base.keys())
+    known = len(missing) < len(saved)
+    return f"it has weights for {missing[0]}, which the model does not have" if missing and known else ""
 
 
 def _files(weights: str) -> Iterator[Path]:

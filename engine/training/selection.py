@@ -1,4 +1,5 @@
-"""Which adapter a person means: `RUN` is the best of a train run, `RUN@STEP` that of a step, and a folder is itself.
+"""Which trained weights (adapter or all) a person means: `RUN` is the best of a train run, `RUN@STEP` that of a step, and a
+folder is itself.
 
     found = chosen("runs/a")                 # raises ConfigError with one sentence
     found.path, found.sentence               # "the curator is the adapter of step 20 of runs/a, the best of 4 …"
@@ -20,7 +21,7 @@ from engine.core.errors import ConfigError, SkillosError
 from engine.core.events import HeldOutMeasured
 from engine.core.paths import split_step
 from engine.core.text import counted
-from engine.models.adapters import WEIGHTS, check_adapter, is_adapter
+from engine.models.adapters import check_trained, is_full, is_trained, weights_in
 from engine.runs.directory import CHECKPOINTS, DATABASE, Run
 from engine.runs.kept import newest_first
 from engine.runs.measurements import measurements
@@ -29,8 +30,8 @@ from engine.training.retention import best_first
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """An adapter: its folder, and the step and the run that it is of; None for a folder that was named itself. `sentence`
-    says which one it is, and why."""
+    """Trained weights: their folder, and the step and the run that it is of; None for a folder that was named itself.
+    `sentence` says which one it is, and why."""
 
     path: Path
     sentence: str
@@ -39,25 +40,25 @@ class Chosen(msgspec.Struct, frozen=True):
 
 
 def chosen(source: str) -> Chosen:
-    """The adapter that `source` names. Raises `ConfigError` where there is none, or where its files are damaged."""
+    """The trained weights that `source` names. Raises `ConfigError` where there are none, or where files are damaged."""
     path = Path(source)
-    if is_adapter(path):
-        check_adapter(path)
-        return Chosen(path, f"the curator is the adapter in {path}")
+    if is_trained(path):
+        check_trained(path)
+        return Chosen(path, f"the curator is {_what(path)} in {path}")
     run, step = split_step(source)
-    found = {number: folder for number, folder in newest_first(run / CHECKPOINTS) if is_adapter(folder)}
+    found = {number: folder for number, folder in newest_first(run / CHECKPOINTS) if is_trained(folder)}
     if step is not None:
         return _of_step(run, step, found)
     if not found:
         raise ConfigError(
-            f"{source!r} is neither a checkpoint nor a train run that has one; expected a folder with an adapter, RUN, or "
-            "RUN@STEP"
+            f"{source!r} is neither a checkpoint nor a train run that has one; expected RUN, RUN@STEP, or a folder with "
+            "an adapter or all weights"
         )
     return _best(run, found)
 
 
 def pinned(source: str) -> tuple[str, str]:
-    """`source` as the one adapter that it means now, and the sentence about it. Raises as `chosen` does."""
+    """`source` as the one checkpoint that it means now, and the sentence about it. Raises as `chosen` does."""
     found = chosen(source)
     return (f"{found.run}@{found.step}" if found.run is not None else source), found.sentence
 
@@ -69,7 +70,7 @@ def _of_step(run: Path, step: int, found: dict[int, Path]) -> Chosen:
         raise ConfigError(f"{run} has no checkpoint of step {step}: {there}{untrained}")
     if fault := _fault(found[step]):
         raise ConfigError(f"the checkpoint of step {step} of {run} cannot be used: {fault}")
-    return Chosen(found[step], f"the curator is the adapter of step {step} of {run}", step, run)
+    return Chosen(found[step], f"the curator is {_what(found[step])} of step {step} of {run}", step, run)
 
 
 def _best(run: Path, found: dict[int, Path]) -> Chosen:
@@ -89,7 +90,9 @@ def _best(run: Path, found: dict[int, Path]) -> Chosen:
     if best is None:
         step = usable[0]
         why = "its newest, since none there has a held-out score"
-        return Chosen(found[step], f"the curator is the adapter of step {step} of {run}: {why}{note}", step, run)
+        return Chosen(
+            found[step], f"the curator is {_what(found[step])} of step {step} of {run}: {why}{note}", step, run
+        )
     scores = [step for step in usable if step in measured and measured[step].r_task is not None]
     untrained = measured[0].r_task if 0 in measured else None
     score = measured[best].r_task
@@ -98,7 +101,7 @@ def _best(run: Path, found: dict[int, Path]) -> Chosen:
     error = measured[best].standard_error
     plus = "" if error is None else f" ±{error:.3f}"
     why = f"the best of {counted(len(scores), 'measured checkpoint')} by held-out r_task ({number(score)}{plus})"
-    return Chosen(found[best], f"the curator is the adapter of step {best} of {run}: {why}{note}", best, run)
+    return Chosen(found[best], f"the curator is {_what(found[best])} of step {best} of {run}: {why}{note}", best, run)
 
 
 def _measurements(run: Path) -> dict[int, HeldOutMeasured]:
@@ -112,15 +115,20 @@ def _measurements(run: Path) -> dict[int, HeldOutMeasured]:
         raise ConfigError(f"{run}: its held-out scores cannot be read, so name a step: {run}@STEP ({error})") from error
 
 
-def _fault(adapter: Path) -> str:
-    """Why an adapter cannot be used; "" where nothing is wrong with its files and numbers."""
+def _what(folder: Path) -> str:
+    return "the model" if is_full(folder) else "the adapter"
+
+
+def _fault(folder: Path) -> str:
+    """Why trained weights cannot be used; "" where nothing is wrong with their files and numbers."""
+    weights = weights_in(folder)
     try:
-        check_adapter(adapter)
-        finite = all(bool(np.isfinite(tensor).all()) for tensor in load_file(adapter / WEIGHTS).values())
+        check_trained(folder)
+        finite = all(bool(np.isfinite(tensor).all()) for tensor in load_file(weights).values())
     except ConfigError as error:
         return str(error)
     except (SafetensorError, OSError) as error:
-        return f"{adapter / WEIGHTS} cannot be read: {error}"
+        return f"{weights} cannot be read: {error}"
     except (TypeError, KeyError):  # a type of numbers that numpy does not have, such as bfloat16
         return ""
-    return "" if finite else f"{adapter / WEIGHTS} holds numbers that are not finite (NaN or infinite)"
+    return "" if finite else f"{weights} holds numbers that are not finite (NaN or infinite)"

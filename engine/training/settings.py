@@ -43,8 +43,15 @@ class TrainingSettings(Settings, frozen=True):
     """AdamW's decoupled weight decay of matrices; norms and biases have none. 0: it would pull an adapter towards the base,
     which is what `kl` is for; none was published."""
 
+    method: Literal["lora", "full"] = "lora"
+    """What of the curator is trained: a LoRA adapter, or all weights (`full`). Published: all weights, at a `learning_rate`
+    of 1e-6. LoRA, because gradients and optimiser of all weights of an 8B model need 130 GB, and a server takes adapters
+    between steps. `full` trains a copy of the base, which stays as it is for executor and judge; the copy and its optimiser
+    are in 32 bits, also where `model.dtype` is shorter. Only model.kind=local takes it."""
+
     lora_rank: Positive = 32
-    """The rank of the curator's LoRA adapter. 32 on all linear layers is that of an open reproduction."""
+    """The rank of the curator's LoRA adapter. 32 on all linear layers is that of an open reproduction. Without effect with
+    method=full, as is `lora_alpha`."""
 
     lora_alpha: Positive = 64
     """The scale of the LoRA adapter, before it is divided by the rank."""
@@ -122,7 +129,8 @@ class TrainingSettings(Settings, frozen=True):
 
     keep_every: Count = 10
     """Every checkpoint of so many steps is kept, so that each tenth of a run can be measured and compared later; 0: none.
-    An 8B model's checkpoint takes 1 GB at rank 32: the 60 steps of the published run keep 12 GB instead of 63."""
+    An 8B model's checkpoint takes 1 GB at rank 32: the 60 steps of the published run keep 12 GB instead of 63. With
+    method=full it takes 98 GB."""
 
 
 def checkpoints_at_once(training: TrainingSettings, steps: int) -> int:

@@ -17,9 +17,11 @@ import numpy
 import torch
 from numpy._core.multiarray import _reconstruct
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from engine.models.adapters import WEIGHTS
+from engine.core.errors import ConfigError
+from engine.models.adapters import FULL, is_full, weights_in
+from engine.models.local.weights import put_all
 from engine.runs.errors import RunError, WriteFailed
 from engine.training import checkpoints as saved
 
@@ -47,7 +49,11 @@ def write(folder: Path, network: Any, optimizer: Any, step: int) -> None:
         raise WriteFailed(f"the checkpoint of step {step} cannot be written: {run} is gone")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        network.save_pretrained(str(folder), save_embedding_layers=False)
+        if hasattr(network, "peft_config"):
+            network.save_pretrained(str(folder), save_embedding_layers=False)
+        else:
+            weights = {name: value.detach().cpu().contiguous() for name, value in network.named_parameters()}
+            save_file(weights, folder / FULL, metadata={"format": "pt"})
         torch.save(optimizer.state_dict(), folder / OPTIMIZER)
         torch.save(random_states(), folder / RANDOM)
         (folder / STATE).write_bytes(msgspec.json.encode(State(step)))
@@ -64,20 +70,31 @@ def read(folder: Path, network: Any, optimizer: Any) -> int:
     """Put a checkpoint into the network and the optimiser; its step. Raises `RunError` for one that cannot be used."""
     if fault := saved.unfit(folder):
         raise RunError(f"{folder} cannot be resumed from: {fault}")
-    from peft import set_peft_model_state_dict
-
     try:
-        found: Any = set_peft_model_state_dict(network, load_file(folder / WEIGHTS))
-        if found.unexpected_keys:
-            raise ValueError(f"the model has no {found.unexpected_keys[0]}")
+        _put_weights(folder, network)
         optimizer.load_state_dict(torch.load(folder / OPTIMIZER, map_location="cpu", weights_only=True))
         state = msgspec.json.decode((folder / STATE).read_bytes(), type=State)
-    except (RuntimeError, ValueError, KeyError) as error:
+    except (RuntimeError, ValueError, KeyError, ConfigError) as error:
         why = " ".join(str(error).split())
         raise RunError(f"{folder} cannot be resumed from: it is of another model or adapter ({why})") from error
     with torch.serialization.safe_globals([*NUMPY]):
         put_random_states(torch.load(folder / RANDOM, map_location="cpu", weights_only=True))
     return state.global_step
+
+
+def _put_weights(folder: Path, network: Any) -> None:
+    """Raises `ValueError` or `ConfigError` where the weights are not those of such a network."""
+    adapted = hasattr(network, "peft_config")
+    if adapted == is_full(folder):
+        raise ValueError(f"training.method={'lora' if adapted else 'full'} does not train what is in it")
+    if not adapted:
+        put_all(network, folder)
+        return
+    from peft import set_peft_model_state_dict
+
+    found: Any = set_peft_model_state_dict(network, load_file(weights_in(folder)))
+    if found.unexpected_keys:
+        raise ValueError(f"the model has no {found.unexpected_keys[0]}")
 
 
 def random_states() -> dict[str, Any]:

@@ -79,7 +79,7 @@ class GrpoSession:
         after_publish: Callable[[int, Proof], Awaitable[None]] = _ignore,
         more: More | None = None,
     ) -> None:
-        """Puts an adapter on the base, which takes a moment and needs no event loop. Raises `ConfigError` as
+        """Puts an adapter on the base, or copies it, which takes a moment and needs no event loop. Raises `ConfigError` as
         `check_training_sampling`."""
         check_training_sampling(config.curator)
         self._config = config
@@ -95,8 +95,9 @@ class GrpoSession:
         self._origin = origin_of(config)
         self._holding = False
         self._ended: asyncio.Task[None] | None = None
-        self.network = trainable(base.lend(), config.training)
-        self.updater = Updater(self.network, config, corrects=self._shared is None)
+        lent = base.lend()
+        self.network = trainable(lent, config.training)
+        self.updater = Updater(self.network, config, corrects=self._shared is None, base=lent)
         if self._shared is not None:
             self._shared.serve(self.network)
 

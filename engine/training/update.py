@@ -86,11 +86,12 @@ class _Tokens(msgspec.Struct):
 
 class Updater:
     """The optimiser of a network and its updates. `corrects`: the sampler is not the network itself, so that
-    `training.importance_correction=servers` applies."""
+    `training.importance_correction=servers` applies. `base` is the frozen base where the network is a copy of it."""
 
-    def __init__(self, network: Any, config: Config, *, corrects: bool) -> None:
+    def __init__(self, network: Any, config: Config, *, corrects: bool, base: Any = None) -> None:
         training = config.training
         self.network = network
+        self._base = base
         self._training = training
         self._temperature = config.curator.temperature
         self._longest = config.curator.max_tokens
@@ -199,13 +200,13 @@ class Updater:
         weight = torch.tensor([row.weight for _, row, _ in places], device=device)
         targets = ids[where, before + 1]
 
-        def read() -> Tensor:
+        def read(causal: Any = self._causal) -> Tensor:
             with self._autocast():
-                return last_hidden(self._causal, ids)[where, before]
+                return last_hidden(causal, ids)[where, before]
 
-        def logprobs(hidden: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        def logprobs(hidden: Tensor, temperature: float, causal: Any = self._causal) -> tuple[Tensor, Tensor]:
             with self._autocast():
-                return token_logprobs(self._causal, hidden, targets, temperature=temperature)
+                return token_logprobs(causal, hidden, targets, temperature=temperature)
 
         hidden = read()
         now, entropy = logprobs(hidden, self._temperature)
@@ -217,8 +218,8 @@ class Updater:
         if self._corrects:
             each = each * loss.correction(plain, sampled, training.importance_cap)
         if training.kl:
-            with torch.no_grad(), reference(self.network):
-                base, _ = logprobs(read(), self._temperature)
+            with torch.no_grad(), reference(self.network, self._base) as frozen:
+                base, _ = logprobs(read(frozen), self._temperature, frozen)
             term = loss.kl(now, now.detach(), base, training.kl_estimator)
             each = each + training.kl * term
             seen.kl.append(term.detach())
@@ -244,7 +245,7 @@ class Updater:
         states = [value for state in self.optimizer.state.values() for value in state.values()]
         written = [*weights, *(value for value in states if isinstance(value, Tensor))]
         if not all(bool(one.isfinite().all()) for one in written):
-            raise NotFiniteUpdate("the adapter or the optimiser is not finite")
+            raise NotFiniteUpdate("a weight or the optimiser is not finite")
 
     def _autocast(self) -> Any:
         """On an accelerator the adapter of a base in bfloat16 is applied in bfloat16; a CPU has no gain from it."""

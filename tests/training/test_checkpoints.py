@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save, save_file
 
 from engine.jobs.loading import saved
+from engine.models.adapters import WEIGHTS
 from engine.runs.errors import WriteFailed
 from engine.training.checkpoints import (
     NEEDED,
@@ -211,7 +212,7 @@ def test_one_that_is_not_fit_is_refused_before_it_has_a_name(checkpoints, file, 
 
 def test_what_training_needs_and_a_checkpoint_lacks_is_named(checkpoints):
     assert lacking(checkpoints / "step-0002") == []
-    for name in NEEDED:
+    for name in (WEIGHTS, *NEEDED):
         (checkpoints / "step-0002" / name).unlink()
         assert name in lacking(checkpoints / "step-0002")
 

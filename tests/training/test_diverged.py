@@ -141,7 +141,7 @@ async def test_what_the_optimiser_made_no_number_never_becomes_a_checkpoint(tmp_
         return samples(step, TEACHES)
 
     session = make(tmp_path, play, steps=3)
-    with pytest.raises(Diverged, match=r"step 2, update: the adapter or the optimiser is not finite"):
+    with pytest.raises(Diverged, match=r"step 2, update: a weight or the optimiser is not finite"):
         await session.run(None)
     assert latest(tmp_path)[0] == 1
     assert [path.name for path in tmp_path.glob("step-*")] == ["step-0001"]

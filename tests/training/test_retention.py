@@ -6,6 +6,7 @@ import pytest
 
 from engine.config import load_profile, to_toml
 from engine.core.events import CheckpointSaved, CheckpointsRemoved, HeldOutMeasured, Notice
+from engine.models.adapters import WEIGHTS
 from engine.runs.directory import Run
 from engine.runs.errors import RunError
 from engine.runs.kept import keep, keep_newest, newest_first
@@ -21,7 +22,7 @@ def checkpoint(run, step, *, old=False):
     """A checkpoint of `step` that nothing is wrong with; with `old` one of a version that had no checkpoint.json."""
     folder = run.checkpoints / f"step-{step:04d}"
     folder.mkdir()
-    for name in NEEDED:
+    for name in (WEIGHTS, *NEEDED):
         content = b"{}" if name.endswith(".json") else NUL
         if name.endswith(".safetensors"):
             content = (2).to_bytes(8, "little") + b"{}"

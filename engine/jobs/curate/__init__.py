@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 
 def check(config: Config) -> None:
-    """Raises `ConfigError` where `curate.adapter` names no adapter, or one that cannot be used, such as that of another
-    base."""
+    """Raises `ConfigError` where `curate.adapter` names no trained weights, or some that cannot be used, such as that of
+    another base."""
+    from engine.models.adapters import is_full
     from engine.models.registry import BACKENDS
     from engine.training.origin import refusal
     from engine.training.selection import chosen
@@ -32,7 +33,13 @@ def check(config: Config) -> None:
             f"curate.adapter = {source!r} cannot be used: model.kind={backend.name} takes no adapters. Leave it "
             "out, or use another model.kind such as local"
         )
-    if why := refusal(chosen(source).path, config):
+    folder = chosen(source).path
+    if is_full(folder) and not backend.trains_all:
+        raise ConfigError(
+            f"curate.adapter = {source!r} cannot be used: it has all weights of a model, and model.kind={backend.name} "
+            "takes adapters only. Use model.kind=local, or export it and set model.weights to that folder"
+        )
+    if why := refusal(folder, config):
         raise ConfigError(f"curate.adapter = {source!r}: {why}")
 
 
@@ -67,7 +74,7 @@ KIND = JobKind(
         Option(
             "--curator",
             "curate.adapter",
-            "whose adapter curates: a train run for its best, RUN@STEP, or a folder",
+            "whose trained weights curate: a train run for its best, RUN@STEP, or a folder",
             path=True,
             run=True,
         ),

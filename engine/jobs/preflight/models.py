@@ -131,18 +131,20 @@ def _lengths(config: Config, role: str) -> tuple[int, int]:
     return getattr(config.judge, "max_prompt_tokens", 0), getattr(config.judge, "max_tokens", 0)
 
 
-def adapters(opened: Opened) -> Check:
-    """Whether the curator takes the adapters of a trainer. Backends prove it with an adapter of their own as they open."""
+def adapters(opened: Opened, method: str) -> Check:
+    """Whether the curator takes what a trainer makes by `training.method`. Backends prove it with an adapter of their own as
+    they open."""
     try:
         opened.for_training()
     except SkillosError as error:
         return Check("adapters", "fail", str(error))
+    what = "checkpoints of all weights" if method == "full" else "adapters"
     how = (
         "the server answered with a test adapter"
         if type(opened.sink).__module__.startswith("engine.models.vllm")
         else ""
     )
-    return Check("adapters", "pass", how or "the curator takes adapters; each one is proved when it is published")
+    return Check("adapters", "pass", how or f"the curator takes {what}; each one is proved when it is published")
 
 
 def distinct(sections: Mapping[str, ModelSettings]) -> dict[str, ModelSettings]:

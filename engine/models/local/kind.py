@@ -32,6 +32,7 @@ KIND = ModelBackend(
     chooses=True,
     judges=True,
     trains=True,
+    trains_all=True,
     context=context,
     vocabulary="engine.models.local.tokenizer:load_tokenizer",
 )

@@ -1,5 +1,5 @@
 """The local backend: one base model in this process. The executor and the judge are the base, the curator is the base with
-a LoRA adapter.
+a LoRA adapter, or a copy of the base of which all weights are trained.
 
     local = LocalModels(load_base(config.model), load_tokenizer(config.model))
     completion = await local.executor.complete(messages, Sampling(temperature=0))
@@ -44,7 +44,7 @@ from engine.models.local.choosing import Options
 from engine.models.local.decoding import Asked, Decoder
 from engine.models.local.merging import Base, Merged, mergeable
 from engine.models.local.sampling import Drawn, generate
-from engine.models.local.weights import differences, end_tokens, put_adapter
+from engine.models.local.weights import differences, end_tokens, put_trained
 
 PROVED = Proof("every tensor that answers is that of the checkpoint")
 IGNORES_THINKING = (
@@ -62,7 +62,8 @@ def _say_nothing(sentence: str) -> None:
 
 
 class LocalModels:
-    """One base model for all roles. `network` is the base, or the base with the curator's adapter on it.
+    """One base model for all roles. `network` is the base, or the base with the curator's adapter on it; `copy` is the
+    curator where it has weights of its own, and then `network` is the base.
 
     `trees` is what `loglikelihood.reads_trees` says of it, `joins` what `decoding.decodes` does. `notice(sentence)` is
     called once for each thing that a user must know of how the model is asked.
@@ -80,6 +81,7 @@ class LocalModels:
         notice: Callable[[str], None] = _say_nothing,
     ) -> None:
         self.network = base
+        self.copy: Any = None
         self.vocabulary = tokenizer
         self.tokenizer = LocalTokenizer(tokenizer)
         self._batcher = Batcher(self._begin, max_batch)
@@ -120,16 +122,26 @@ class LocalModels:
         return PROVED
 
     def put(self, adapter: Path) -> None:
-        """Make the curator the base with `adapter` on it, before anything is asked. Raises as `publish` does."""
+        """Make the curator the base with the trained weights of a folder, before anything is asked. Raises as `publish`
+        does."""
         self._take_off()
-        self.network = put_adapter(self.network, adapter)
+        self.serve(put_trained(self.network, adapter))
         self._prove(adapter)
 
     def _prove(self, adapter: Path) -> None:
-        if found := differences(self.network, adapter):
+        if found := differences(self._curator, adapter):
             raise NotPublished(f"the curator that answers is not the adapter {adapter}: {found}")
 
+    @property
+    def _curator(self) -> Any:
+        return self.network if self.copy is None else self.copy
+
+    def _network(self, model: LocalModel) -> Any:
+        """What computes the answers of a model."""
+        return self._curator if model.adapter else self.network
+
     def _take_off(self) -> None:
+        self.copy = None
         if hasattr(self.network, "unload"):
             self.network = self.network.unload().eval()
 
@@ -143,7 +155,10 @@ class LocalModels:
 
     def serve(self, trained: Any) -> None:
         """Let `trained` answer as the curator from now on; see `SharedBase`."""
-        self.network = trained
+        if hasattr(trained, "peft_config"):
+            self.network = trained
+        else:
+            self.copy = trained
 
     async def hold(self, seconds: float = HOLD_SECONDS) -> None:
         """Wait until no batch is in work, and let none begin until `release`. Raises `ModelBusy` after `seconds`."""
@@ -167,7 +182,7 @@ class LocalModels:
             return WholeBatch(lambda batch: self._whole(batch, model, self._score))
         if not self._joins:
             return WholeBatch(lambda batch: self._whole(batch, model, self._complete))
-        decoder = Decoder(self.network, self.vocabulary, sampling, ends=self._ends, model=model.name)
+        decoder = Decoder(self._network(model), self.vocabulary, sampling, ends=self._ends, model=model.name)
         adapted = self._adapted(model)
         return _Decoding(
             decoder, lambda rows: self._acting_as(model, rows, adapted), self._version if model.adapter else 0
@@ -185,7 +200,7 @@ class LocalModels:
         jobs: list[_Chat] = [request.job for request in batch]
         version = self._version if model.adapter else 0
         drawn = generate(
-            self.network,
+            self._network(model),
             self.vocabulary,
             [job.prompt_ids for job in jobs],
             max((job.sampling for job in jobs), key=lambda sampling: sampling.max_tokens),
@@ -200,7 +215,9 @@ class LocalModels:
     def _score(self, batch: list[Request], model: LocalModel) -> list[list[float] | None]:
         """The scores of one batch of questions; None for a question that was given up."""
         questions = [request.job.question for request in batch]
-        rows = likelihood.score(self.network, questions, wanted=lambda index: batch[index].wanted, trees=self._trees)
+        rows = likelihood.score(
+            self._network(model), questions, wanted=lambda index: batch[index].wanted, trees=self._trees
+        )
         whole = [
             row if len(row) == len(question.options) else None for row, question in zip(rows, questions, strict=True)
         ]
@@ -214,9 +231,10 @@ class LocalModels:
     ) -> Iterator[None]:
         """The network in evaluation, with the adapter that `adapted` gives it. Raises `ModelUnavailable` where the device
         has no memory left for a batch of so many rows."""
-        training = self.network.training
+        network = self._network(model)
+        training = network.training
         if training:
-            self.network.eval()
+            network.eval()
         try:
             with adapted():
                 yield
@@ -224,12 +242,12 @@ class LocalModels:
             if not _out_of_memory(error):
                 raise
             raise ModelUnavailable(
-                f"{self.network.device} has no memory left for a batch of {rows} for the {model.name}: lower "
+                f"{network.device} has no memory left for a batch of {rows} for the {model.name}: lower "
                 "model.max_batch, or the lengths of prompts and answers"
             ) from error
         finally:
             if training:
-                self.network.train()
+                network.train()
 
     def _adapted(self, model: LocalModel) -> Callable[[], AbstractContextManager[None]]:
         """Opens contexts in which the network is the curator with the adapter of now, or has none for the executor."""

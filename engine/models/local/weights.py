@@ -1,13 +1,14 @@
-"""Loading the base model and a LoRA adapter of the local backend.
+"""Loading the base model of the local backend, and the trained weights of a curator.
 
     base = load_base(config.model)
-    network = put_adapter(base, run.checkpoints / "step-0007")
+    network = put_trained(base, run.checkpoints / "step-0007")
 
 What cannot be loaded raises `ConfigError` with one sentence, also for what transformers, peft and torch raise.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,15 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
-from engine.models.adapters import WEIGHTS, check_adapter, unloadable_adapter
+from engine.models.adapters import (
+    FULL,
+    check_adapter,
+    check_trained,
+    is_full,
+    unloadable_adapter,
+    unloadable_weights,
+    weights_in,
+)
 from engine.models.local.files import source_of, unloadable
 from engine.models.local.settings import LocalModelSettings
 from engine.models.local.tokenizer import first_line, translated_errors
@@ -100,21 +109,60 @@ def put_adapter(base: PreTrainedModel, adapter: Path) -> Any:
         raise unloadable_adapter(adapter, first_line(error)) from error
 
 
-def differences(network: Any, adapter: Path) -> str:
-    """What of the adapter in a folder `network` does not have, tensor by tensor; "" where all are equal.
+def put_trained(base: PreTrainedModel, folder: Path) -> Any:
+    """The base with the trained weights of a folder: with its adapter, where `base` itself is changed, or a copy of the base
+    with all its weights. Raises `ConfigError` for what cannot be read, or was trained on another base."""
+    if not is_full(folder):
+        return put_adapter(base, folder)
+    check_trained(folder)
+    return put_all(copy_of(base), folder)
 
-    Raises `ConfigError` for a file that cannot be read.
-    """
-    if not hasattr(network, "peft_config"):
-        return "it has no adapter"
-    from peft import get_peft_model_state_dict
+
+def copy_of(base: PreTrainedModel) -> Any:
+    """A copy of the base in evaluation, with its weights in 32 bits. They are frozen."""
+    made: Any = copy.deepcopy(base)
+    return made.float().eval().requires_grad_(False)
+
+
+def put_all(model: Any, folder: Path) -> Any:
+    """`model` with all weights of a folder in place of its own. Raises `ConfigError` where they do not fit."""
     from safetensors.torch import load_file
 
     try:
-        saved = load_file(adapter / WEIGHTS)
+        saved, own = load_file(folder / FULL), dict(model.named_parameters())
     except (OSError, SafetensorError) as error:
-        raise unloadable_adapter(adapter, first_line(error)) from error
-    served = get_peft_model_state_dict(network, save_embedding_layers=False)
+        raise unloadable_weights(folder, first_line(error)) from error
+    if alone := sorted(saved.keys() ^ own.keys()):
+        raise unloadable_weights(folder, f"{alone[0]} is in one of the base and the file only")
+    for name, tensor in saved.items():
+        if tensor.shape != own[name].shape:
+            raise unloadable_weights(
+                folder, f"{name} has the shape {[*tensor.shape]}, and the base's {[*own[name].shape]}"
+            )
+    with torch.no_grad():
+        for name, tensor in saved.items():
+            own[name].copy_(tensor)
+    return model
+
+
+def differences(network: Any, folder: Path) -> str:
+    """What of the trained weights in a folder `network` does not have, tensor by tensor; "" where all are equal.
+
+    Raises `ConfigError` for a file that cannot be read.
+    """
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    full = is_full(folder)
+    if hasattr(network, "peft_config") == full:
+        return "it has an adapter, and no weights of its own" if full else "it has no adapter"
+    try:
+        saved = load_file(weights_in(folder))
+    except (OSError, SafetensorError) as error:
+        raise (unloadable_weights if full else unloadable_adapter)(folder, first_line(error)) from error
+    served = (
+        dict(network.named_parameters()) if full else get_peft_model_state_dict(network, save_embedding_layers=False)
+    )
     if alone := sorted(saved.keys() ^ served.keys()):
         return f"{alone[0]} is in one of the two only"
     differing = [name for name, tensor in saved.items() if not _same(tensor, served[name])]

@@ -98,7 +98,8 @@ def memory_parts(config: Config, models: Sequence[Model], *, trains: bool, reser
 def trainer_parts(config: Config, model: Model) -> list[Part]:
     """What an update takes beside the base's weights.
 
-    LoRA: rank × (inputs + outputs) of every linear layer, 16 bytes each (weight, gradient, two moments). Activations of a
+    LoRA: rank × (inputs + outputs) of every linear layer, 16 bytes each (weight, gradient, two moments); method=full: a copy
+    of every weight of the base, 16 bytes each, and activations in 32 bits. Activations of a
     micro-batch: tokens × layers × `Shape.activation_bytes`; with gradient checkpointing tokens × layers × hidden × bytes,
     and one layer at work: its activations and their gradients. Logits: those of a chunk, and what is computed of them; with
     checkpointing they are gone when the layers are at work, so that the larger of the two counts."""
@@ -114,9 +115,15 @@ def trainer_parts(config: Config, model: Model) -> list[Part]:
     if serving.place == "server":
         how = f"{shape.parameters / 1e9:.2f} G parameters × {number:g} bytes: the trainer's own base"
         parts.append(Part("trainer, base weights", shape.weight_bytes(number), how, device=device, certain=True))
-    adapter = shape.lora_parameters(training.lora_rank)
-    how = f"r = {training.lora_rank} on all linear layers: {adapter / 1e6:.1f} M parameters × {OPTIMISED} bytes"
-    parts.append(Part("LoRA, gradients, optimiser", float(adapter * OPTIMISED), how, device=device, certain=True))
+    trained = trained_numbers(config, shape)
+    if training.method == "full":
+        number = 4.0
+        name, how = "curator's copy, gradients, optimiser", f"all weights: {trained / 1e9:.3g} G parameters"
+    else:
+        name = "LoRA, gradients, optimiser"
+        how = f"r = {training.lora_rank} on all linear layers: {trained / 1e6:.1f} M parameters"
+    how = f"{how} × {OPTIMISED} bytes"
+    parts.append(Part(name, float(trained * OPTIMISED), how, device=device, certain=True))
     samples = training.groups * training.rollouts * training.tasks * strategy_kind(config.strategy).samples_per_position
     length = _longest(config, serving)
     rows = min(max(1, training.micro_batch_tokens // length), samples)
@@ -149,6 +156,11 @@ def trainer_parts(config: Config, model: Model) -> list[Part]:
     return parts
 
 
+def trained_numbers(config: Config, shape: Shape) -> int:
+    """How many numbers are trained: those of the adapter, or all of the model."""
+    return shape.parameters if config.training.method == "full" else shape.lora_parameters(config.training.lora_rank)
+
+
 def _of_model(model: Model, config: Config, *, trains: bool) -> Iterator[Part]:
     serving, shape = model.serving, model.shape
     roles = " and ".join(serving.roles)
@@ -168,8 +180,9 @@ def _of_model(model: Model, config: Config, *, trains: bool) -> Iterator[Part]:
     if serving.place == "process":
         seats = min(serving.batch, config.training.groups * config.training.rollouts)
         length = _longest(config, serving)
-        cache = seats * length * shape.kv_bytes(serving.number)
-        how = f"at most {seats} × {length:,} tokens × {shape.kv_bytes(serving.number) / 1024:g} KiB"
+        number = 4.0 if trains and config.training.method == "full" else serving.number
+        cache = seats * length * shape.kv_bytes(number)
+        how = f"at most {seats} × {length:,} tokens × {shape.kv_bytes(number) / 1024:g} KiB"
         yield Part("key-value cache of the rollouts", cache, how, "rollouts", device)
         return
     if serving.kv_cache is None:
@@ -205,14 +218,14 @@ def disk_parts(
         if shape is None:
             parts.append(Part("checkpoints", None, "", unmeasured=models[0].unmeasured))
         else:
-            size = shape.lora_parameters(config.training.lora_rank) * KEPT + 1e5
+            size = trained_numbers(config, shape) * KEPT + 1e5
             most = checkpoints_at_once(config.training, steps)
             kept = (
                 "all are kept"
                 if most >= steps
                 else f"at most {most} of {steps} are kept at once (training.keep_newest)"
             )
-            how = f"{most} × {size / 1e6:,.1f} MB (adapter and optimiser, 12 bytes a number); {kept}"
+            how = f"{most} × {size / 1e6:,.1f} MB (trained weights and optimiser, 12 bytes a number); {kept}"
             parts.append(Part("checkpoints", size * most, how, certain=True))
     how = f"{counted(steps, unit)} × {log / 1e3:,.0f} kB of events, assumed"
     parts.append(Part("log and repositories", log * steps, how))

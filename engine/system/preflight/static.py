@@ -112,6 +112,11 @@ def _check_abilities(config: Config, job: JobKind) -> None:
             f"model.kind={backend.name} cannot be trained: a {job.name} run needs a backend that reports token ids and "
             "takes adapters, such as local; a run that trains nothing works with it"
         )
+    if job.trains and config.training.method == "full" and not backend.trains_all:
+        raise ConfigError(
+            f"training.method=full cannot be used with model.kind={backend.name}: it takes adapters of a curator, and no "
+            "other weights. Set training.method=lora, or use model.kind=local"
+        )
     if job.trains:
         backend.check_training(config.model_of("curator"), config.training.lora_rank)
     _check_judges(config)

@@ -22,7 +22,7 @@ from engine.core.errors import ConfigError, SkillosError
 from engine.core.files import publish
 from engine.core.parts import kind_of
 from engine.core.text import size
-from engine.models.adapters import CONFIG, WEIGHTS
+from engine.models.adapters import CONFIG, WEIGHTS, is_full, weights_in
 from engine.models.catalogue.store import sha256_of
 from engine.models.local.settings import LocalModelSettings
 from engine.models.reading import json_object
@@ -68,7 +68,8 @@ def export(
     report: Report = lambda what: None,
 ) -> Exported:
     """Write the checkpoint `found` of `run` to the folder `target`, which is absent or empty: its adapter, or with `merge`
-    the model with the adapter in it, and with `gguf` that model as a GGUF file. `report` is called before what takes long.
+    the model with the adapter in it, and with `gguf` that model as a GGUF file. Where all weights were trained, the model is
+    what is written in place of an adapter. `report` is called before what takes long.
 
     Raises `ExportError`, and `ConfigError` for a base that cannot be loaded.
     """
@@ -79,6 +80,8 @@ def export(
         raise ExportError(f"the checkpoint of step {found.step} cannot be exported: {fault}")
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise ExportError(f"{target} exists already; give another folder")
+    full = is_full(found.path)
+    merge = merge or (full and not gguf)
     if merge or gguf:
         _check_base(config, found, gguf=gguf)
     _check_room(config, found, target, models=merge + gguf)
@@ -96,7 +99,7 @@ def export(
         files = {path.name: path.stat().st_size for path in sorted(draft.iterdir()) if path.is_file()}
         report("hashes and card")
         hashes = {name: sha256_of(draft / name) for name in files}
-        text = card(run, config, found.step, hashes, notes, merged=merge, gguf=gguf)
+        text = card(run, config, found.step, hashes, notes, merged=merge, gguf=gguf, full=full)
         (draft / CARD).write_text(text, encoding="utf-8")
         publish(draft, target)
     except OSError as error:
@@ -117,9 +120,10 @@ def _check_base(config: Config, found: Chosen, *, gguf: bool) -> None:
     except ConfigError as error:
         raise ExportError(str(error)) from error
     if not here:
+        advice = "" if is_full(found.path) else "export the adapter alone (without --merge and --gguf), or "
         raise ExportError(
-            f"the base {base.name} has no files on this machine, so no model can be made of it and the adapter: export the "
-            "adapter alone (without --merge and --gguf), or download the base first"
+            f"the base {base.name} has no files on this machine, so no model can be made of it and the checkpoint: {advice}"
+            "download the base first"
         )
     if why := refusal(found.path, config):
         raise ExportError(why)
@@ -132,7 +136,7 @@ def _check_base(config: Config, found: Chosen, *, gguf: bool) -> None:
 
 def _check_room(config: Config, found: Chosen, target: Path, *, models: int) -> None:
     """Raises `ExportError` where the disk has no room for the weights."""
-    needed = float((found.path / WEIGHTS).stat().st_size)
+    needed = float(weights_in(found.path).stat().st_size)
     if models:
         needed = models * _model_bytes(config)
     folder = next(path for path in (target.absolute(), *target.absolute().parents) if path.exists())
@@ -184,16 +188,24 @@ def _write_model(
     from transformers.utils import logging
 
     from engine.models.local.tokenizer import load_tokenizer
-    from engine.models.local.weights import load_base, put_adapter
+    from engine.models.local.weights import load_base, put_adapter, put_all
     from engine.training.exporting.gguf_file import write
 
     transformers_logging: Any = logging
     transformers_logging.disable_progress_bar()
     tokenizer = load_tokenizer(settings)
     base = load_base(settings)
-    report("the merge")
-    model: Any = put_adapter(base, checkpoint).merge_and_unload()
+    report("the weights of the checkpoint")
     notes: list[str] = []
+    model: Any = base
+    if not is_full(checkpoint):
+        model = put_adapter(base, checkpoint).merge_and_unload()
+    else:
+        put_all(base, checkpoint)
+        if settings.dtype != "float32":
+            notes.append(
+                f"the weights were trained in float32, and are rounded to {settings.dtype} here, as the base has them"
+            )
     if gguf:
         report("the GGUF file")
         notes += write(model, tokenizer, folder / GGUF_NAME, name=f"{settings.weights.rpartition('/')[2]}-curator")

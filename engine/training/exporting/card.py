@@ -39,10 +39,13 @@ def card(
     *,
     merged: bool,
     gguf: bool,
+    full: bool = False,
 ) -> str:
-    """The text of README.md. `hashes` are the SHA-256 of the other files by name."""
+    """The text of README.md. `hashes` are the SHA-256 of the other files by name; `full`: all weights were trained."""
     what = (
-        "A model that was merged with its LoRA adapter."
+        "A model of which all weights were trained."
+        if full
+        else "A model that was merged with its LoRA adapter."
         if merged or gguf
         else "A LoRA adapter for the base model below."
     )
@@ -57,6 +60,7 @@ def card(
         what=what,
         merged=merged,
         gguf=gguf,
+        full=full,
         training=config.training,
         environment=kind_of(config.environment),
         settings={section: _shown(tables[section]) for section in SHOWN},
