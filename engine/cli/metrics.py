@@ -21,6 +21,7 @@ from engine.runs.metrics import METRICS, figures, row, shown
 from engine.runs.telemetry import StepMetrics, Telemetry
 from engine.runs.text import alarm_line
 
+STANDARD_OUTPUT = Path("-")
 WINDOW = 10
 """How many of the last steps the table averages."""
 
@@ -31,7 +32,12 @@ def add_commands(commands: Commands) -> None:
     metrics = add_command(commands, "metrics", "print or export the figures of a run's steps", _metrics, run=True)
     for name, what in (("jsonl", "one JSON object a step"), ("csv", "one row a step")):
         metrics.add_argument(
-            f"--{name}", nargs="?", const="-", metavar="FILE", help=f"{what}, to FILE; to standard output without one"
+            f"--{name}",
+            nargs="?",
+            type=Path,
+            const=STANDARD_OUTPUT,
+            metavar="FILE",
+            help=f"{what}, to FILE; to standard output without one",
         )
     metrics.add_argument(
         "--tensorboard",
@@ -65,20 +71,23 @@ def _metrics(options: argparse.Namespace) -> int:
 
 def _writes(options: argparse.Namespace) -> list[Write]:
     """How the steps are written, to each place that the command line names. Raises `UsageError` for two that would mix."""
-    if options.jsonl == options.csv == "-":
+    if options.jsonl == options.csv == STANDARD_OUTPUT:
         raise UsageError("--jsonl and --csv cannot both go to standard output; give one of them a FILE")
     writes: list[Write] = []
     if options.jsonl is not None:
-        writes.append(_Printed(_print_json) if options.jsonl == "-" else _to_file(Path(options.jsonl), exporting.jsonl))
+        writes.append(
+            _Printed(_print_json) if options.jsonl == STANDARD_OUTPUT else _to_file(options.jsonl, exporting.jsonl)
+        )
     if options.csv is not None:
-        writes.append(_Printed(_print_csv) if options.csv == "-" else _to_file(Path(options.csv), exporting.table))
+        writes.append(
+            _Printed(_print_csv) if options.csv == STANDARD_OUTPUT else _to_file(options.csv, exporting.table)
+        )
     if options.tensorboard is not None:
         writes.append(_to_tensorboard(options.tensorboard))
     return writes
 
 
 def _to_file(path: Path, encode: Callable[[str, Sequence[StepMetrics]], bytes]) -> Write:
-    path = path.expanduser()
     return lambda run, steps: exporting.update(path, encode(run.id, steps), run.id)
 
 

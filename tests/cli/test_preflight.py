@@ -14,7 +14,7 @@ from engine.system.preflight import NAMES
 from tests.runs.engines import kill_engine, worker
 from tests.whole_loop.shell import skillos
 
-SMALL = ("training.groups=1", "training.rollouts=2", "training.tasks=2", "training.steps=1", "training.micro_batch=2")
+SMALL = ("training.groups=1", "training.rollouts=2", "training.tasks=2", "training.steps=1")
 MORE = ("training.evaluate_every=0",)
 
 

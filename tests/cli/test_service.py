@@ -22,7 +22,7 @@ from engine.runs.status import shown_state
 from engine.system.service import ServiceError, text_of, unit_of
 from tests.cli.shell import shell
 from tests.runs.engines import SECONDS, kill_engine, spawn, wait_until, worker
-from tests.runs.samples import CONFIG
+from tests.runs.samples import CONFIG, step_ended
 
 
 @pytest.fixture(autouse=True)
@@ -154,6 +154,7 @@ def test_it_leaves_an_engine_that_works_alone_and_takes_over_when_that_is_killed
 @pytest.mark.parametrize("state", ["stopped", "finished"])
 def test_a_run_that_is_over_or_that_a_person_stopped_is_not_continued(place: Path, state: str) -> None:
     with Run.open(make(place / "r1")) as run:
+        run.append(step_ended(run.config.training.steps))
         run.append(StateChanged(state))  # type: ignore[arg-type]
         before = run.last_id()
         assert run_service(run.path) == 0

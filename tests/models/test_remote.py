@@ -59,7 +59,7 @@ def test_a_judge_of_a_package_asks_the_servers_model_by_its_own_prompts(package,
     assert done.returncode == 0, done.stdout + done.stderr
     with Run.open(tmp_path / "run") as run:
         assert [stored.event.judge for stored in run.events(kinds=["curation_made"])] == [0.7, 0.7]
-    (system, user), _ = server.judged
+    system, user = server.judged[-1]
     assert system.content.startswith("You mark skills") and user.content.startswith("The task was: ")
 
 

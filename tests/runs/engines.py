@@ -17,7 +17,7 @@ STAND_IN = [sys.executable, "-m", "tests.runs.stand_in"]
 ROOT = Path(__file__).parents[2]
 WORKER = """
 import asyncio, sys, time; from engine import worker; from engine.core.events import RunStarted
-async def wait(run, writer, control):
+async def wait(run, writer, control, prepared=None):
     writer.emit(RunStarted("train", "pocket", 3, 1)); writer.flush()
     JOB
 worker._run, worker.GONE_SECONDS = wait, 1; worker.main()

@@ -270,7 +270,7 @@ def test_following_events_ends_with_the_run(shell: Shell, run: Run) -> None:
     code, out, _ = shell("events", run.path, "--follow", "--json")
     engine.wait(SECONDS)
     events = [json.loads(line)["event"] for line in out.splitlines()]
-    assert code == 0 and events[-1] == {"kind": "state_changed", "state": "finished", "reason": ""}
+    assert code == 0 and events[-1] == {"kind": "state_changed", "state": "finished", "reason": "", "ending": False}
     assert len(events) == run.last_id()
 
 

@@ -31,7 +31,7 @@ def written(folder, text="weights"):
     """A folder with every file that training needs, as small as it can be."""
     folder.mkdir(parents=True)
     (folder / "adapter").write_text(text)
-    for name in NEEDED:
+    for name in (WEIGHTS, *NEEDED):
         (folder / name).write_bytes(SMALLEST_FILES[Path(name).suffix])
     return folder
 
