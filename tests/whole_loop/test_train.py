@@ -44,6 +44,7 @@ def test_status_shows_every_step_with_every_position_measured(run):
         assert (step["skipped_curations"], step["shortened"], step["dropped_skills"]) == (0, 0, 0)
         assert all(isinstance(step[name], float) for name in ("reward_std", "success_rate", "invalid_action_rate"))
         parts = step["rewards"]
+        assert parts.pop("r_human") is None  # nobody decided on an edit
         assert all(isinstance(part, float) for part in parts.values())
         assert parts["r"] == pytest.approx(
             parts["r_task"] + 1.0 * parts["r_fc"] + 0.1 * parts["r_cnt"] + 0.05 * parts["r_comp"]
@@ -132,11 +133,13 @@ def test_the_advantages_are_rewards_less_their_mean(run):
 # While it runs
 
 
-def test_loading_says_what_it_loads_before_anything_plays(run):
+def test_the_preflight_has_loaded_what_plays(run):
     first = next(stored.id for stored in run.events(kinds=["episode_started"]))
     told = [stored.event for stored in run.events(until=first, kinds=["progress"])]
     pieces = [event.what for event in told if event.phase == "loading"]
-    assert pieces == ["PyTorch and transformers", "the games", "the tokenizer", "the pocket model"]
+    assert pieces == ["PyTorch and transformers"]
+    ((made,),) = [[stored.event for stored in run.events(until=first, kinds=["preflight_made"])]]
+    assert {check.name: check.status for check in made.checks}["models"] == "pass"
 
 
 def test_the_first_measurement_plays_on_the_base_before_the_trainer_is_loaded(run):

@@ -15,7 +15,20 @@ NO_ROOM = ["model.context=100"]
 def untrained(tmp_path_factory):
     """A train run whose curator never has room for an answer, and how its command ended."""
     path = tmp_path_factory.mktemp("untrained") / "run"
-    done = skillos("train", *SMALLEST, *NO_ROOM, "training.evaluate_every=0", "--steps", 2, "--run", path)
+    done = skillos(
+        "train",
+        *SMALLEST,
+        *NO_ROOM,
+        "training.evaluate_every=0",
+        "--steps",
+        2,
+        "--override",
+        "curator",
+        "--override",
+        "context",
+        "--run",
+        path,
+    )
     return Run.open(path), done
 
 
@@ -59,7 +72,7 @@ def test_a_position_without_a_decision_is_not_measured_and_is_counted(untrained)
 
 def test_the_first_loss_of_a_kind_is_told_at_once_and_not_again(untrained):
     run, _ = untrained
-    skipped, step = notices(run, "warning")
+    skipped, step, *_ = notices(run, "warning")  # and the alarms
     assert "position 1: the curator made no decision: no trajectory fits the curator's prompt" in skipped
     assert step.startswith("step 1 trained nothing: ")
     ended = next(stored.id for stored in run.events(kinds=["step_ended"]))
@@ -99,6 +112,7 @@ def test_a_changed_reason_or_place_of_what_was_skipped_is_found(untrained, tmp_p
 
 def test_a_curate_run_whose_curator_never_decided_fails_and_says_why(place):
     where = ["--repo", place / "repo", "--run", place / "run"]
+    where = (*where, "--override", "curator", "--override", "context")
     done = skillos("curate", "--profile", "pocket", "--set", *NO_ROOM, "--tasks", 2, "--review", "auto", *where)
     assert done.returncode == 1
     assert "the curator made no decision in any of the 2 tasks" in done.stderr
