@@ -5,7 +5,6 @@ effects(settings)          # of the TOML of a start: "An approved edit is in the
 
 from __future__ import annotations
 
-import tomllib
 from typing import Any
 
 ROLLOUTS = "An approved edit is in the repository of every rollout from the next step on."
@@ -19,6 +18,8 @@ POLICY = "The policy approves what the gates admit (review.policy = auto); you c
 def effects(settings: str | None) -> str:
     """The sentences that hold for a run of these settings; "" where a decision has no effect beside its commit, or the
     settings cannot be read."""
+    import tomllib  # the workbench draws before it reads settings
+
     try:
         tables = tomllib.loads(settings or "")
     except (tomllib.TOMLDecodeError, RecursionError):

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from engine.config.changes import with_setting
 from engine.core.events import SettingChanged
 from engine.review.effects import effects, policy_of
 
@@ -31,4 +30,6 @@ class InForce:
 
     def changed(self, event: SettingChanged) -> Self:
         """After a change. Raises `ConfigError`."""
+        from engine.config.changes import with_setting  # the configuration takes long to import, and few runs change
+
         return self.of(with_setting(self.settings, event.key, event.after))

@@ -48,7 +48,7 @@ class LiveScreen(FullScreen):
         Key("right_square_bracket", "follow(1)", "next rollout", "Follow the next rollout", True),
         Key("left_square_bracket", "follow(-1)", "previous rollout", "Follow the previous rollout"),
         Key("i", "import_skills", "import", "Import skills into the repository, one by one"),
-        Key("m", "metrics", "metrics", "Show every metric of the last step and its course, or the reward again", True),
+        Key("m", "metrics", "metrics", "Show every metric and its course; again: the reward", True),
         Key("w", "fold_alarms", "fold alarms", "Fold the alarms to one row, or unfold them"),
         Key("x", "clear_notice", "dismiss", "Remove the notice line"),
         Key("escape,h", "home", "runs", "Back to the list of runs; the engine continues", True),
