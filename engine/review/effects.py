@@ -37,6 +37,8 @@ def effects(settings: str | None) -> str:
 
 def policy_of(settings: str) -> str:
     """`review.policy` of these settings; "" where they do not have it."""
+    import tomllib
+
     try:
         policy = _value(tomllib.loads(settings), "review", "policy")
     except (tomllib.TOMLDecodeError, RecursionError):
