@@ -10,21 +10,18 @@ strace injects the errors. A process is stopped before its first step, so that s
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
 
 import msgspec
 
-ROOT = Path(__file__).parents[3]
+from tests.benchmarks.asked import Asked, pipe
+
 SECONDS = 60.0
 """A command that takes longer hangs, and is killed."""
 
@@ -36,43 +33,26 @@ class Ended(msgspec.Struct, frozen=True):
     said: str
 
 
-class Commands:
+class Commands(Asked):
     """A server of commands, which have everything imported. A context manager."""
 
     def __init__(self) -> None:
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.faults.server"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pipe(self._server.stdin).close()
-        self._server.wait()
-        pipe(self._server.stdout).close()
+        super().__init__("tests.benchmarks.faults.server", quiet=True)
 
     def warm(self, arguments: Sequence[str], folder: Path) -> int:
         """Run a command in the server, for what it imports; its exit code."""
-        return int(self._ask({"warm": list(arguments), "folder": str(folder)}))
+        return int(self.ask({"warm": list(arguments), "folder": str(folder)}))
 
     def start(self, arguments: Sequence[str], folder: Path) -> int:
         """Start a command with `folder` as its working directory; its pid. It waits for SIGCONT."""
-        return int(self._ask({"start": list(arguments), "folder": str(folder)}))
+        return int(self.ask({"start": list(arguments), "folder": str(folder)}))
 
     def wait(self, pid: int, folder: Path) -> Ended:
         """How a command ended; -9 after `SECONDS`."""
         impatience = threading.Timer(SECONDS, os.kill, (pid, signal.SIGKILL))
         impatience.start()
         try:
-            code = int(self._ask({"wait": pid}))
+            code = int(self.ask({"wait": pid}))
         finally:
             impatience.cancel()
         return Ended(code, (folder / "said").read_text(encoding="utf-8", errors="replace"))
@@ -86,16 +66,6 @@ class Commands:
         if tracer is not None:
             tracer.communicate()
         return ended
-
-    def _ask(self, request: dict[str, Any]) -> Any:
-        print(json.dumps(request), file=pipe(self._server.stdin), flush=True)
-        return json.loads(pipe(self._server.stdout).readline())
-
-
-def pipe(stream: IO[str] | None) -> IO[str]:
-    """A stream of a process that has one."""
-    assert stream is not None
-    return stream
 
 
 def cannot_inject() -> str:

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.benchmarks.faults.commands import ROOT, Commands, cannot_inject
+from tests.benchmarks.asked import ROOT
+from tests.benchmarks.faults.commands import Commands, cannot_inject
 from tests.benchmarks.faults.row import Row, row, unmeasured
 from tests.benchmarks.faults.scenes import Scene, scenes
 

@@ -16,7 +16,8 @@ from engine.review.journal import reconcile
 from engine.runs import projections
 from engine.runs.directory import Run
 from engine.skills.history.history import History
-from tests.benchmarks.faults.commands import ROOT, Commands
+from tests.benchmarks.asked import ROOT
+from tests.benchmarks.faults.commands import Commands
 from tests.benchmarks.faults.errors import warmed
 from tests.benchmarks.faults.row import Row, row
 from tests.benchmarks.faults.scenes import Scene, scenes

@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
-from tests.benchmarks.faults.commands import ROOT, pipe
+from tests.benchmarks.asked import Asked
 from tests.benchmarks.kill_resume.traps import Trap
 
 NOTES = "kill-notes"
@@ -42,37 +40,19 @@ class Ended(msgspec.Struct, frozen=True):
     phases: list[Passed]
 
 
-class Engines:
+class Engines(Asked):
     """Starts engines. A context manager."""
 
     def __init__(self) -> None:
         single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", __name__],
-            cwd=ROOT,
-            env={**os.environ, **single},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pipe(self._server.stdin).close()
-        self._server.wait()
-        pipe(self._server.stdout).close()
+        super().__init__(__name__, environment=single)
 
     def run(self, path: Path, trap: Trap) -> Ended:
         """Run the engine of a run until it ends or is killed."""
         notes = path.with_name(f"{path.name}.{NOTES}")
         notes.unlink(missing_ok=True)
         request = {"run": str(path), "notes": str(notes), "trap": msgspec.to_builtins(trap)}
-        print(json.dumps(request), file=pipe(self._server.stdin), flush=True)
-        code = int(json.loads(pipe(self._server.stdout).readline()))
+        code = int(self.ask(request))
         lines = [json.loads(line) for line in notes.read_text().splitlines()]
         killed = next((line["killed"] for line in lines if "killed" in line), "")
         return Ended(code, killed, [msgspec.convert(line, Passed) for line in lines if "passed" in line])
