@@ -229,21 +229,10 @@ class TrainRun:
         )
         self._emit(
             UpdateMade(
-                step=update.step,
                 advantages=advantages(self._playing.parts),
                 samples=samples,
-                loss=update.loss,
-                grad_norm=update.grad_norm,
-                entropy=update.entropy,
-                kl=update.kl,
-                learning_rate=update.learning_rate,
                 seconds=now - self._playing.played,
-                skipped=update.skipped,
-                tokens=update.tokens,
-                sequence_tokens=update.sequence_tokens,
-                ratio=update.ratio,
-                clip_share=update.clip_share,
-                corrected_share=update.corrected_share,
+                **msgspec.structs.asdict(update),
             )
         )
         self._emit(

@@ -32,7 +32,7 @@ class AlarmWatch:
     async def check(self, step: int) -> None:
         """Check the alarms after `step`, unless that was done or the step has not ended. Nothing pauses after the last
         step."""
-        self._writer.flush()
+        await asyncio.to_thread(self._writer.flush)
         await asyncio.to_thread(self._telemetry.follow, self._run)
         steps = self._telemetry.steps
         history = [steps[number] for number in sorted(steps) if number <= step]
@@ -44,7 +44,7 @@ class AlarmWatch:
             if alarm.name not in before:
                 self._writer.emit(alarm_notice(step, alarm))
         self._writer.emit(AlarmsChecked(step, raised))
-        self._writer.flush()
+        await asyncio.to_thread(self._writer.flush)
         pausing = [alarm for alarm in raised if alarm.pauses and not _paused(before.get(alarm.name))]
         if pausing and step < self._job.now.training.steps:
             why = " ".join(map(alarm_line, pausing))
