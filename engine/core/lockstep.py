@@ -1,20 +1,21 @@
-"""Members that work at the same time and share a model in this process, in an order that time does not change.
+"""A lockstep: concurrent members share a model in this process, which answers them in an order that no clock changes.
 
     lockstep = Lockstep(holds)
     member = lockstep.member(group, rollout)         # before its task is created
     with member:                                     # in its task: requests that are made in here are the member's
-        member.waits(); ...; member.goes_on()        # by who answers: the member waits for the answer to a request
-        with elsewhere(): ...                        # the member waits for a server, whose answer a clock decides about
+        member.waits(); ...; member.goes_on()        # called by the model: the member waits for an answer
+        with elsewhere(): ...                        # the member waits for a server
 
-    await lockstep.quiet()                           # by who answers, before work begins: no member computes
-    with lockstep.working(): ...                     # and while it works
+    await lockstep.quiet()                           # called by the model before it takes requests: no member computes
+    with lockstep.working(): ...                     # and while it answers them
 
-Who answers takes requests only while no member computes: while each one waits for an answer, or has ended. The requests that
-wait then depend on what was answered before, and on no clock; `Ticket` gives them an order. A member that takes over
-`WAIT_SECONDS` makes the lockstep `loose`: nobody waits any more, `on_loose` is told once, and the order is that of time.
+The model takes requests only while no member computes: each member waits for an answer, or has ended. Which requests wait
+then depends on the earlier answers and not on a clock, and `Ticket` orders them. If a member computes for longer than
+`WAIT_SECONDS`, the lockstep becomes `loose`: the model does not wait for members any more, requests are taken in the order
+in which they arrive, and `on_loose` is called once.
 
-A wait for a server of another role is a wait too: nobody stands still for it, and the order then depends on when that server
-answers. A result that one member makes for others is a `Given`. Everything here runs on one event loop.
+A member that waits for a server counts as waiting. Others do not stand still meanwhile, so the order then depends on when
+that server answers. `Given` is a result that one member makes for others. Everything here runs on one event loop.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ import msgspec
 from engine.core.holds import Holds
 
 WAIT_SECONDS = 60.0
-"""How long who answers waits for a member that computes; time in which something holds does not count."""
+"""How long the model waits for a member that computes; time in which something holds does not count."""
 
 T = TypeVar("T")
 
@@ -44,8 +45,7 @@ class Ticket(msgspec.Struct, frozen=True, order=True):
 
 
 class Member:
-    """One of those that work in a lockstep. It computes from when it is made until the end of its `with` block, except
-    while it waits for an answer."""
+    """A task in a lockstep. It computes from its creation until the end of its `with` block, except while it waits."""
 
     def __init__(self, lockstep: Lockstep, name: tuple[int, ...]) -> None:
         self.lockstep = lockstep
@@ -69,12 +69,12 @@ class Member:
         return Ticket(self._name, self._requests)
 
     def waits(self) -> None:
-        """It waits for one answer more."""
+        """It begins to wait for an answer."""
         self._waits += 1
         self.lockstep.changed()
 
     def goes_on(self) -> None:
-        """It waits for one answer less. To be called at the moment the answer is there, not when its task runs."""
+        """It has one of the answers. Call it when the answer is there, not when the task continues."""
         self._waits -= 1
 
     @property
@@ -107,7 +107,7 @@ def elsewhere() -> Iterator[None]:
 
 
 class Lockstep:
-    """Some members. `on_loose(why)` is called once, where their order begins to depend on time."""
+    """Members and their order. `on_loose(why)` is called once, when the order begins to depend on time."""
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class Lockstep:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Somebody works on answers in here; that counts as computing."""
+        """The model answers requests in here; that counts as computing."""
         self._working += 1
         try:
             yield
@@ -145,12 +145,12 @@ class Lockstep:
             self.changed()
 
     def changed(self) -> None:
-        """Wake those that wait for quiet, if there is quiet now."""
+        """Wake the callers of `quiet` where no member computes now."""
         if self._quiet is not None and not self._quiet.done() and self._is_quiet:
             self._quiet.set_result(None)
 
     async def quiet(self) -> None:
-        """Wait until no member computes and nobody works on answers; not at all where it is `loose`."""
+        """Wait until no member computes and no request is being answered. Returns at once where it is `loose`."""
         try:
             async with self._holds.timeout(self._seconds):
                 while not self.loose and not self._is_quiet:
@@ -171,14 +171,14 @@ class Lockstep:
 
 
 class Given(Generic[T]):
-    """A value that one member gives, and for which others of its lockstep wait. It is given once."""
+    """A value that one member gives once, and for which others of its lockstep wait."""
 
     def __init__(self) -> None:
         self._value: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting: list[Member] = []
 
     def give(self, value: T) -> None:
-        """Let those go on that wait, and the later ones not wait."""
+        """Set the value: members that wait continue."""
         for member in self._waiting:
             member.goes_on()
         self._waiting.clear()

@@ -29,7 +29,7 @@ async def carry_out(command: Change, by: str, run: Run, writer: EventWriter, con
 
 
 def _changed(command: Change, by: str, run: Run, control: Control) -> SettingChanged:
-    """Change a setting of the run at work. Raises `SkillosError` for what cannot be changed now."""
+    """Change a setting of the running run. Raises `SkillosError` for a change that is not possible now."""
     before = control.config or run.config
     after = changing.changed(before, run.kind, command.key, command.value)
     if command.key == "training.steps":

@@ -2,7 +2,7 @@
 
     change(run, "training.steps", "60", by="ann")        # a `SettingChanged`; raises `ConfigError`, `RunError`
 
-An engine at work does it itself (`engine.jobs.changing`), at once, and answers with a `SettingChanged`, or with a `Notice`
+A running engine does it itself (`engine.jobs.changing`), at once, and answers with a `SettingChanged`, or with a `Notice`
 that says why not. Where no engine works, the change is made here. Either way config.toml has it, so that a resumed run keeps
 it, and the log names who made it; other settings are changed by editing config.toml between a stop and a resume.
 """
@@ -35,7 +35,7 @@ CHANGEABLE: Mapping[str, str] = MappingProxyType(
         "training.steps": "how many steps a train run has",
     }
 )
-"""The settings that a run at work takes over, and what each is."""
+"""The settings that a running engine takes over, and what each is."""
 ANSWER_SECONDS = 15.0
 """How long the answer of an engine is waited for; it takes 0.2 s unless its machine is overloaded."""
 POLL_SECONDS = 0.05
@@ -68,7 +68,7 @@ def sentence(changed: SettingChanged, asked: str) -> str:
 
 
 def changed(config: Config, kind: str, key: str, value: str) -> Config:
-    """`config` of a run of `kind` with another value of a setting. Raises `ConfigError` in words."""
+    """`config` of a run of `kind` with another value of a setting. Raises `ConfigError`."""
     try:
         after = parse(to_toml(config), [f"{key}={value}"], where="the run's configuration")
     except ConfigError as error:
@@ -106,7 +106,7 @@ def write(run: Run, key: str, value: str) -> None:
 
 
 def least_steps(requested: int, present: int) -> int:
-    """How many steps a run can still have, where `present` is the one at work or the last: that one is not undone."""
+    """The least number of steps of a run whose running or last step is `present`: that one is not undone."""
     return max(requested, present, 1)
 
 

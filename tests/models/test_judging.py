@@ -52,6 +52,10 @@ def both(messages):
     return success("failure") if "decide whether" in messages[0].content else content()
 
 
+ASKED_BEFORE = 4 + 4 + 1
+"""What the preflight asks the judge: verdicts of content, verdicts of success, and a prompt of the greatest length."""
+
+
 def curated(package, folder, *settings, tasks=3, override=()):
     """A finished curate run of the pocket model in the engine's process; what its events are, by kind."""
     curate = ("curate", "--profile", "pocket", "--tasks", tasks, "--repo", folder / "repo", "--run", folder / "run")
@@ -92,7 +96,7 @@ def test_a_task_whose_environment_does_not_tell_is_decided_by_the_judge(events):
 def test_a_judge_on_a_second_server_scores_beside_the_rubric(events, server):
     made = of("CurationMade", events)
     written = [event for event in made if event.judge_text]
-    assert written and len(server.judged) >= len(written) + 3  # the preflight asked before
+    assert written and len(server.judged) == ASKED_BEFORE + len(written) + 3
     assert {(event.judge, event.judge_text) for event in written} == {(0.625, content())}
     assert all(event.judge_check is not None for event in made)
     assert sum(pair.decisions for step in of("StepEnded", events) for pair in step.judged_twice) == len(made) == 3

@@ -72,7 +72,8 @@ def test_a_position_without_a_decision_is_not_measured_and_is_counted(untrained)
 
 def test_the_first_loss_of_a_kind_is_told_at_once_and_not_again(untrained):
     run, _ = untrained
-    skipped, step, *_ = notices(run, "warning")  # and the alarms
+    skipped, step, *alarms = notices(run, "warning")
+    assert len(alarms) == len(set(alarms)) and all(alarm.startswith("step ") for alarm in alarms)
     assert "position 1: the curator made no decision: no trajectory fits the curator's prompt" in skipped
     assert step.startswith("step 1 trained nothing: ")
     ended = next(stored.id for stored in run.events(kinds=["step_ended"]))

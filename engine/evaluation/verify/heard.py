@@ -23,7 +23,7 @@ class Heard:
         self._said = Said()
 
     def take(self, stored: Stored) -> None:
-        """Keep a decision or what it is about."""
+        """Keep the event if it is a decision on an edit, or proposes one."""
         if isinstance(stored.event, EditProposed | EditDecided):
             self._waiting.append(stored)
 
