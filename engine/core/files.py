@@ -1,12 +1,14 @@
 """Publish files and folders atomically.
 
 publish(draft, path)                             # renames a finished file or folder to its final name
+replace(path, content)                           # a file has this content, or what it had before
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import secrets
 from pathlib import Path
 
 
@@ -20,6 +22,25 @@ def publish(draft: Path, path: Path) -> None:
     sync(draft)
     draft.rename(path)
     sync_folder(path.parent)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Let the file `path` have `content`. After an error it is as it was, and nothing is left beside it.
+
+    A file that exists keeps its mode. Raises `OSError`, which names `path`.
+    """
+    draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
+    try:
+        with draft.open("xb") as file:
+            file.write(content)
+        if path.exists():
+            draft.chmod(path.stat().st_mode & 0o777)
+        sync(draft)
+        draft.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise type(error)(error.errno, error.strerror, str(path)) from error
 
 
 def sync(path: Path) -> None:

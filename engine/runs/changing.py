@@ -9,11 +9,8 @@ it, and the log names who made it; other settings are changed by editing config.
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
@@ -22,6 +19,7 @@ from engine.config import Config, parse, to_toml
 from engine.config.changes import with_setting
 from engine.core.errors import ConfigError
 from engine.core.events import Notice, SettingChanged
+from engine.core.files import replace
 from engine.jobs.registry import JOBS
 from engine.runs.commands import Change
 from engine.runs.directory import CONFIG, Run
@@ -94,13 +92,7 @@ def write(run: Run, key: str, value: str) -> None:
     path = run.path / CONFIG
     try:
         text = with_setting(path.read_text(encoding="utf-8"), key, value)
-        handle, draft = tempfile.mkstemp(prefix=f".{CONFIG}.", dir=run.path)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(handle)
-        Path(draft).chmod(path.stat().st_mode & 0o777)
-        Path(draft).replace(path)
+        replace(path, text.encode())
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{path} cannot be changed: {error}") from error
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import io
-import secrets
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from engine.core.errors import SkillosError
-from engine.core.files import sync
+from engine.core.files import replace
 from engine.runs.directory import Run
 from engine.runs.metrics import METRICS, figures, row
 from engine.runs.telemetry import StepMetrics, Telemetry
@@ -104,13 +103,7 @@ def update(path: Path, content: bytes, run_id: str) -> None:
         return
     if before and not _is_export(before, path.name, run_id):
         raise ExportFailed(f"{path} exists and is no export of the run {run_id}; give another file")
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        draft.write_bytes(content)
-        sync(draft)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    replace(path, content)
 
 
 def _is_export(content: bytes, name: str, run_id: str) -> bool:

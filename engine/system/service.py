@@ -15,7 +15,6 @@ import re
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +22,7 @@ import msgspec
 import platformdirs
 
 from engine.core.errors import SkillosError
+from engine.core.files import replace
 from engine.models.remote.keys import clean_environment
 
 SECONDS = 20.0
@@ -100,15 +100,8 @@ def install(unit: Unit) -> bool:
         if path.is_file() and path.read_text(encoding="utf-8", errors="replace") == text:
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, draft = tempfile.mkstemp(prefix=f".{unit.name[:100]}.", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                os.fchmod(file.fileno(), 0o644)
-            Path(draft).replace(path)
-        except OSError:
-            Path(draft).unlink(missing_ok=True)
-            raise
+        replace(path, text.encode())
+        path.chmod(0o644)
     except OSError as error:
         raise ServiceError(f"cannot write {path}: {error.strerror}") from error
     return True
