@@ -27,6 +27,10 @@ COMMIT = "4ad2079"
 PHASES = ("rollouts", "update", "publish", "rest")
 
 
+LEAST = 0.1
+"""Seconds under which a phase is not compared."""
+
+
 def run(program: str, tree: Path, steps: int, settings: list[str]) -> dict[str, Any]:
     """What one program reports. Exits with its last line where it failed."""
     command = [sys.executable, str(PROGRAMS / f"{program}.py"), "--steps", str(steps)]
@@ -87,10 +91,13 @@ def main() -> None:
     )
     for key in measured["now"]:
         cells = "".join(f"{measured[name][key]:>14,.2f}" for name in programs)
-        ratio = (
-            measured["before"][key] / measured["now"][key] if measured.get("before") and measured["now"][key] else None
-        )
-        print(f"{key:<28}{cells}" + ("" if ratio is None else f"{ratio:>8.2f}"))
+        print(f"{key:<28}{cells}" + (_ratio(key, measured["before"], measured["now"]) if "before" in programs else ""))
+
+
+def _ratio(key: str, before: dict[str, float], now: dict[str, float]) -> str:
+    """How many times better this engine is than before; "" for what takes too little to be compared."""
+    worse, better = (now, before) if key.endswith("tokens_per_cpu_s") or key == "positions" else (before, now)
+    return f"{worse[key] / better[key]:>8.2f}" if min(worse[key], better[key]) >= LEAST else ""
 
 
 if __name__ == "__main__":
