@@ -22,8 +22,9 @@ from engine.core.records import Check
 from engine.core.registry import UnknownPart
 from engine.core.text import counted
 from skillos_tui.client import messages
-from skillos_tui.keymap import APP_KEYS, APP_TITLE, Key, bindings, sections_of
+from skillos_tui.keymap import APP_KEYS, APP_TITLE, TABS, Key, bindings, sections_of
 from skillos_tui.model.session import Session
+from skillos_tui.model.target import Target
 from skillos_tui.model.view import Part, RunView
 from skillos_tui.render.text import safe
 from skillos_tui.screens.base import FullScreen, Listener
@@ -38,6 +39,8 @@ LOWEST = {HOME: "home", RUN: "live"}
 """The modes of the app, and the lowest screen of each."""
 NEWS_SECONDS = 60.0
 """How long the summary of what happened since the last visit is shown."""
+MAX_TRAIL = 100
+"""Places that `go_back` remembers."""
 MAX_LINES = 6
 """Lines of a notification; of a longer one the first and the last are shown."""
 
@@ -48,7 +51,7 @@ class SkillosApp(Workbench):
     # With the styles of the lowest screens, since Textual parses every sheet again for each one that a screen adds.
     CSS_PATH: ClassVar = ["app.tcss", *(f"screens/{name}/screen.tcss" for name in LOWEST.values())]
     KEYS_TITLE, KEYS = APP_TITLE, APP_KEYS
-    BINDINGS = bindings(APP_KEYS, priority=False)
+    BINDINGS = bindings((*APP_KEYS, *TABS.values()), priority=False)
     TITLE = "SkillOS"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-wide")]  # noqa: RUF012 - Textual declares it so
     VERTICAL_BREAKPOINTS = [(0, "-low"), (18, "-middling"), (32, "-high")]  # noqa: RUF012
@@ -73,6 +76,10 @@ class SkillosApp(Workbench):
         self._place = self.session.place(run) if run else None
         self.preflight: list[Check] = []
         """The checks of the run that is being started."""
+        self._left: dict[str, str] = {}
+        """Where the person left each screen of the open run."""
+        self._trail: list[Target] = []
+        """The places that `go_back` returns to, the last one first to be returned to."""
         self.screen_kinds: tuple[ScreenKind, ...] = ()
         """The full screens, those of installed packages included; empty until they have been looked up."""
         for each in themes.values():
@@ -150,17 +157,47 @@ class SkillosApp(Workbench):
         return [kind for kind in self.screen_kinds if kind.name != here and (self.path or not kind.needs_run)]
 
     async def action_show_screen(self, name: str) -> None:
-        """Show a full screen by its name in the registry."""
+        """Show a full screen by its name in the registry, at the place where the person left it."""
+        if name != self.shown_screen:
+            await self.go(Target(name, self._left.get(name, "")))
+
+    async def go(self, target: Target) -> None:
+        """Show a place, and remember the present one for `go_back`."""
+        before = self._present()
+        if await self._show(target) and before is not None and before != target:
+            self._trail = [*self._trail, before][-MAX_TRAIL:]
+
+    async def action_go_back(self) -> None:
+        """Return to the place before the last `go`."""
+        if not self._trail:
+            self.notify("There is no place to go back to.", markup=False)
+            return
+        *self._trail, target = self._trail
+        await self._show(target)
+
+    def _present(self) -> Target | None:
+        """The place of the full screen on top; None where it is a dialog."""
+        screen = self.screen
+        return Target(screen.NAME, screen.here()) if isinstance(screen, FullScreen) else None
+
+    async def _show(self, target: Target) -> bool:
+        """Open the screen of a place, and go to the place; false if it cannot be opened."""
         try:
-            kind = SCREENS.load(name)
+            kind = SCREENS.load(target.screen)
             if kind.needs_run and self.path is None:
                 self.notify(f"{kind.title} shows a run; open one first.", severity="warning", markup=False)
-            elif name == "home":
+                return False
+            if target.screen == "home":
                 await self.go_home()
             else:
-                await self.open_screen(name)
+                await self.open_screen(target.screen)
         except UnknownPart as error:
             self.on_notified(messages.Notified("error", str(error)))
+            return False
+        screen = self.screen
+        if target.at and isinstance(screen, FullScreen) and target.screen == screen.NAME:
+            self.call_after_refresh(screen.arrive, target.at)
+        return True
 
     @property
     def shown_screen(self) -> str:
@@ -171,6 +208,8 @@ class SkillosApp(Workbench):
         """Close the screens above the lowest one, and open this one on it, unless it is open. Raises `UnknownPart`."""
         if self.shown_screen == name:
             return
+        if (left := self._present()) is not None:
+            self._left[left.screen] = left.at
         await self._close_upper()
         if self.shown_screen != name:
             screen = make_screen(name)
@@ -189,6 +228,7 @@ class SkillosApp(Workbench):
         self.left_out = ()
         self.lost, self.caught_up, self.reopened, self.seen, self.news, self._place = False, False, False, 0, "", None
         self.read_only = ""
+        self._left, self._trail = {}, []
         self.client.open(path, self.session.place(path).seen)
         await self.switch_mode(HOME)
         await self.remove_mode(RUN)
@@ -338,6 +378,10 @@ class SkillosApp(Workbench):
         self.client.decisions(message.path).refuse(message.edit)
         self.on_notified(messages.Notified("error", message.why))
         if message.path == self.path:
+            self._pass_on(message)
+
+    def on_answered(self, message: messages.Answered) -> None:
+        if message.path in (None, self.path):
             self._pass_on(message)
 
     def on_source_read(self, message: messages.SourceRead) -> None:

@@ -49,12 +49,27 @@ _PRINTED = {
     "down": "↓",
 }
 
+TABS = {
+    "live": Key("1", "app.show_screen('live')", "live", "The present state of the run"),
+    "review": Key("2", "app.show_screen('review')", "review", "Decide on the edits that wait"),
+    "skills": Key("3", "app.show_screen('skills')", "skills", "Read, search and restore skills"),
+    "rollouts": Key("4", "app.show_screen('rollouts')", "rollouts", "Every rollout, down to its tokens"),
+    "rewards": Key("5", "app.show_screen('rewards')", "rewards", "Reward and telemetry over the steps"),
+    "evaluation": Key("6", "app.show_screen('evaluation')", "evaluation", "Held-out measurements, paired"),
+    "runs": Key("7", "app.show_screen('runs')", "runs", "All runs: start, compare, remove"),
+    "system": Key("8", "app.show_screen('system')", "system", "Memory, servers, preflight, plan, log, alarms"),
+}
+"""The numbered screens by name in the registry; the state bar of every screen shows them."""
+TABS_TITLE = "Screens"
+BACK = Key("b", "app.go_back", "back", "Back to where you came from")
+
 NEXT_PANE = Key("tab", "next_pane", "next pane", "Go to the next pane", True)
 PREVIOUS_PANE = Key("shift+tab", "previous_pane", "previous pane", "Go to the previous pane")
 
 APP_TITLE = "Everywhere"
 APP_KEYS = (
     Key("question_mark", "keys", "keys", "Show all keys", True),
+    BACK,
     Key("ctrl+p", "command_palette", "palette", "Find any action or screen by name"),
     Key("D", "switch_theme", "dark/light", "Switch between the dark and the light theme"),
     Key("ctrl+l", "redraw", "redraw", "Draw the whole screen again"),

@@ -22,7 +22,8 @@ from engine.core.errors import SkillosError
 STYLES = frozenset(
     (
         *("muted", "strong", "accent", "good", "bad", "warn", "action", "thought", "added", "removed"),
-        *("cursor", "rest", "key", "chart", "axis"),
+        *("cursor", "rest", "key", "chart", "axis", "added_word", "removed_word", "heading", "code", "link", "match"),
+        *(f"series{number}" for number in range(1, 7)),
     )
 )
 """The styles that every theme must have."""

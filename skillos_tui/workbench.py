@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from engine.runs.status import ShownState
     from engine.skills.repo.rule import LeftOut
     from skillos_tui.client.client import Client
+    from skillos_tui.model.target import Target
 
 
 class Workbench(TerminalApp[str]):
@@ -76,6 +77,10 @@ class Workbench(TerminalApp[str]):
 
     async def open_screen(self, name: str, *, restored: bool = False) -> None:
         """Close the screens above the lowest one, and open this one on it, unless it is open. Raises `UnknownPart`."""
+        raise NotImplementedError
+
+    async def go(self, target: Target) -> None:
+        """Show a place, and remember the present one for the key b."""
         raise NotImplementedError
 
     async def open_run(self, path: Path) -> None:

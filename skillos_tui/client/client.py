@@ -36,6 +36,7 @@ from engine.runs.preparing import GivenUp, Preparing
 from engine.skills.repo.layout import read_text, skill_path
 from skillos_tui.client.decide import decide, reconcile, user
 from skillos_tui.client.messages import (
+    Answered,
     DecisionRefused,
     DecisionTaken,
     ImportRefused,
@@ -165,6 +166,25 @@ class Client:
             self._post(TrajectoryRead(tail.run.path, edit, trajectory(tail.run, edit)))
 
         self._with_run("trajectory", read, newest=True)
+
+    def ask_run(self, question: str, read: Callable[[Run], object]) -> None:
+        """Ask the open run, in a thread: `Answered` with what `read` returns. A newer question of the same name replaces
+        one that waits."""
+
+        def work(tail: Tail) -> None:
+            self._answer(question, partial(read, tail.run), tail.run.path)
+
+        self._with_run(f"ask {question}", work, newest=True)
+
+    def ask(self, question: str, read: Callable[[], object]) -> None:
+        """Ask what concerns no open run, in a thread: `Answered` with what `read` returns."""
+        self._work(f"ask {question}", partial(self._answer, question, read, None), exclusive=True)
+
+    def _answer(self, question: str, read: Callable[[], object], path: Path | None) -> None:
+        try:
+            self._post(Answered(question, read(), path=path))
+        except REFUSED as error:
+            self._post(Answered(question, trouble=str(error), path=path))
 
     # Runs
 

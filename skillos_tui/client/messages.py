@@ -209,6 +209,17 @@ class SkillsImported(Message):
 
 
 @dataclass
+class Answered(Message):
+    """The answer to a question of a screen (`Client.ask`, `Client.ask_run`): `value` is what the question's function
+    returned, `trouble` why it returned nothing. `path` is the run that was asked, None for a question about none."""
+
+    question: str
+    value: object = None
+    trouble: str = ""
+    path: Path | None = None
+
+
+@dataclass
 class Notified(Message):
     """Something a person should know: what was done, or what went wrong and what to do."""
 
@@ -230,5 +241,6 @@ Reply = (
     | SourceRead
     | ImportRefused
     | SkillsImported
+    | Answered
 )
 """Messages that answer a screen's request."""

@@ -31,7 +31,7 @@ class Place(msgspec.Struct, frozen=True):
     `screen` is a name in the registry of screens, `selected` an edit's id, `focus` a pane's id, `tops` the first visible row
     by pane, `seen` the id of the last event that was on the screen, `drafts` half-typed texts by edit, `tree` the branch and
     the name under the cursor of the tree of skills (empty until it was moved), `follows` the group and the rollout that are
-    followed.
+    followed, `at` the place in the screen's own notation (`skillos_tui.model.target`).
     """
 
     screen: str = "live"
@@ -42,6 +42,7 @@ class Place(msgspec.Struct, frozen=True):
     drafts: dict[str, str] = {}
     tree: tuple[str, str] = ("", "")
     follows: tuple[int, int] = (0, 0)
+    at: str = ""
 
 
 class Saved(msgspec.Struct, frozen=True):

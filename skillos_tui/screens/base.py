@@ -8,10 +8,16 @@ class SkillsScreen(FullScreen):
     PANES = ("skills",)                   # ids, in the order of the tab key
 
     def compose(self) -> ComposeResult:
+        yield StateBar()
         yield SkillList(id="skills")
         yield AnswerBar(self.KEYS)
 
-    def renew(self, parts: set[Part]) -> None: ...     # `self.workbench.view` has changed
+    def renew(self, parts: set[Part]) -> None:         # `self.workbench.view` has changed
+        self.show_state()
+
+    def take(self, reply: Reply) -> None: ...          # an `Answered` of `self.workbench.client.ask_run(…)`
+    def here(self) -> str: ...                         # the place, which b and the next start return to
+    def arrive(self, at: str) -> None: ...             # go to that place
 """
 
 from __future__ import annotations
@@ -32,6 +38,7 @@ from skillos_tui.render.text import Line, line
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.bars import Fitting
 from skillos_tui.widgets.state import state_line
+from skillos_tui.widgets.tabs import StateBar
 
 if TYPE_CHECKING:
     from skillos_tui.workbench import Workbench
@@ -81,11 +88,29 @@ class FullScreen(Screen[None], Listener):
     def state_line(self) -> Line | Fitting:
         """The state of the run, the first line of its screens."""
         app = self.workbench
+        if app.path is None:
+            return line()
         if app.lost:
             return line("bad:✗ cannot be read", "axis:  │  ", f"muted:{app.path}")
         silent = app.engine.silent if app.engine else 0
         name = app.path.name if app.path is not None else ""
         return partial(state_line, app.view, app.shown_state, name, silent, read_only=bool(app.read_only))
+
+    def show_state(self) -> None:
+        """Show the numbered screens and the state of the run in the first line."""
+        view = self.workbench.view
+        waiting, alarms = len(view.pending), len(view.alarms)
+        marks = {"review": f"·{waiting:,}" if waiting else "", "system": f"!{alarms}" if alarms else ""}
+        for bar in self.query(StateBar):
+            bar.show_state(self.state_line, self.NAME, marks)
+
+    def here(self) -> str:
+        """Where the person is on this screen, in the screen's own notation (`skillos_tui.model.target`)."""
+        return ""
+
+    def arrive(self, at: str) -> None:
+        """Go to a place that `here` returned, or that another screen leads to. What is not understood is ignored; what has
+        not been read yet is gone to when it has been."""
 
     def hear(self, key: events.Key) -> bool:
         """Drop what is typed right after a key that was refused, and show the count; another key clears the answer."""

@@ -107,6 +107,8 @@ class PlaceKeeper:
         screen = app.screen
         if not isinstance(screen, FullScreen) or place.screen != screen.NAME:
             return  # the person has opened another screen already
+        if place.at:
+            app.call_after_refresh(screen.arrive, place.at)
         app.call_after_refresh(_restore_panes, screen, place)
         names = [edit.skill for edit in app.view.pending if edit.id in place.drafts]
         if names:
@@ -130,6 +132,7 @@ def place_of(screen: FullScreen, seen: int) -> Place:
         tops={str(pane.id): pane.top for pane in panes if pane.top and not (pane.follow and pane.at_end)},
         seen=seen,
         tree=tree if isinstance(tree, tuple) else ("", ""),
+        at=screen.here(),
         follows=(screen.workbench.view.group, screen.workbench.view.rollout),
     )
 

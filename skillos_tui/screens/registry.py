@@ -24,6 +24,12 @@ SCREENS = Registry(
         "home": "skillos_tui.screens.home:KIND",
         "live": "skillos_tui.screens.live:KIND",
         "review": "skillos_tui.screens.review:KIND",
+        "skills": "skillos_tui.screens.skills:KIND",
+        "rollouts": "skillos_tui.screens.rollouts:KIND",
+        "rewards": "skillos_tui.screens.rewards:KIND",
+        "evaluation": "skillos_tui.screens.evaluation:KIND",
+        "runs": "skillos_tui.screens.runs:KIND",
+        "system": "skillos_tui.screens.system:KIND",
     },
 )
 

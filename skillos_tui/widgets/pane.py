@@ -28,6 +28,7 @@ from skillos_tui.keymap import Key, bindings
 from skillos_tui.render.text import Line, Spans, safe, wrap
 
 if TYPE_CHECKING:
+    from skillos_tui.model.target import Target
     from skillos_tui.workbench import Workbench
 
 RESTORE_SECONDS = 2.0
@@ -40,6 +41,7 @@ PANE_KEYS = (
     Key("pagedown,ctrl+d", "scroll_pages(1)", "page down", "One page down"),
     Key("home,g", "to_top", "top", "To the first line"),
     Key("end,G", "to_end", "end", "To the last line, and follow new ones"),
+    Key("enter", "lead", "open", "Open what is behind this line; b leads back"),
 )
 
 Row = tuple[Spans, str]
@@ -68,6 +70,16 @@ class Pane(Widget, can_focus=True):
     def build(self, width: int, height: int) -> Sequence[Line]:
         """What to show in a pane of this size, in cells; more lines than `height` can be scrolled."""
         raise NotImplementedError
+
+    def target(self) -> Target | None:
+        """What is behind the row under the cursor, or behind the pane; None where nothing is."""
+        return None
+
+    async def action_lead(self) -> None:
+        """Go to what is behind the row under the cursor."""
+        target = self.target()
+        if target is not None:
+            await cast("Workbench", self.app).go(target)
 
     def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:
         """What the pane's figures mean, for the `?` screen: a heading, and each figure's name and meaning."""

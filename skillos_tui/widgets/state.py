@@ -29,7 +29,7 @@ STATES: dict[ShownState, str] = {
 }
 AT_WORK: tuple[ShownState, ...] = ("starting", "running")
 """States in which the last `Progress` of the engine is its present work."""
-SHORTENED = tuple("run work run note work phase note work state phase step waiting state phase state step".split())
+SHORTENED = tuple("run work run note work phase note work state phase step state phase state step".split())
 METER = 8
 """Cells of the bar of a progress."""
 
@@ -40,7 +40,7 @@ Piece = list[Line]
 def state_line(
     view: RunView, shown: ShownState, name: str, silent: int, width: int, *, read_only: bool = False
 ) -> Line:
-    """The engine's state, its progress, the time left, and the number of edits that wait; at most `width` cells.
+    """The engine's state, its progress and the time left; at most `width` cells.
 
     `silent` is how many seconds a living engine has been silent, `read_only` whether the run can only be read.
     """
@@ -51,9 +51,6 @@ def state_line(
         "note": [line(f"warn:{note}" if note else "") for note in _notes(view.note)],
         "phase": _phase(progress, silent) if progress else [line()],
         "step": _step(view, progress),
-        "waiting": [
-            line(f"warn:{len(view.pending):,} {word}" if view.pending else "") for word in ("to review", "wait")
-        ],
         "work": _work(view, progress),
         "run": [line(f"muted:{name}"), line(f"muted:{short_name(name)}"), line()],
     }

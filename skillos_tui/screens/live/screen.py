@@ -15,11 +15,12 @@ from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.view import Change, Part, RunView
 from skillos_tui.render.text import clip, line, safe
 from skillos_tui.screens.base import FullScreen
-from skillos_tui.widgets.bars import AlarmBar, Bar, KeyBar, NoticeBar, notice_line
+from skillos_tui.widgets.bars import AlarmBar, KeyBar, NoticeBar, notice_line
 from skillos_tui.widgets.diff import DiffPane, summary
 from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.memory import MemoryPane
 from skillos_tui.widgets.rewards import RewardPane
+from skillos_tui.widgets.tabs import StateBar
 from skillos_tui.widgets.transcript import TranscriptPane
 from skillos_tui.widgets.tree import SkillTree
 
@@ -65,7 +66,7 @@ class LiveScreen(FullScreen):
         """The source that was entered last in the dialog that imports skills."""
 
     def compose(self) -> ComposeResult:
-        yield Bar(id="state")
+        yield StateBar()
         yield NoticeBar(id="notice")
         yield AlarmBar(id="alarms")
         with Container(id="panes"):
@@ -94,7 +95,7 @@ class LiveScreen(FullScreen):
         app = self.workbench
         if "state" in parts or "review" in parts:
             self._pausing = self._pausing and app.shown_state in ("running", "starting")
-            self.query_one("#state", Bar).show(self.state_line)
+            self.show_state()
         if "notice" in parts or self._held != self._held_now():
             self._show_notice()
         if "skills" in parts or "review" in parts:

@@ -25,11 +25,11 @@ from skillos_tui.model.view import Part
 from skillos_tui.render.text import Line, line, safe
 from skillos_tui.screens.base import FullScreen
 from skillos_tui.screens.review.keys import ReviewBar, action_of, commit_of, no_use
-from skillos_tui.widgets.bars import Bar
 from skillos_tui.widgets.diff import DiffPane, summary
 from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.pane import Pane
 from skillos_tui.widgets.queue import ReviewQueue, reasons
+from skillos_tui.widgets.tabs import StateBar
 from skillos_tui.widgets.transcript import TranscriptPane
 from skillos_tui.widgets.tree import edit_change
 
@@ -87,7 +87,7 @@ class ReviewScreen(FullScreen):
         self._by_itself = self._unattended = False
         self._reading = Reading()
         self._place: int | None = None
-        self.state_bar, self.key_bar = Bar(id="state"), ReviewBar(self.KEYS)
+        self.state_bar, self.key_bar = StateBar(), ReviewBar(self.KEYS)
         self.queue = ReviewQueue("Review", id="queue")
         self.diff = DiffPane("Edit", id="diff")
         self.diff.nothing = "The run is being read …"
@@ -125,7 +125,7 @@ class ReviewScreen(FullScreen):
         if not self.composed or not parts & {"review", "state"}:
             return
         app, queue = self.workbench, self.queue
-        self.state_bar.show(self.state_line)
+        self.show_state()
         if not app.caught_up and not app.lost:
             return
         mine = self.decisions.catch_up(app.view.edits)

@@ -1,0 +1,33 @@
+"""Rewards: reward and telemetry over the steps."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+
+from skillos_tui.keymap import Key, bindings
+from skillos_tui.model.view import Part
+from skillos_tui.screens.base import FullScreen
+from skillos_tui.widgets.answer import AnswerBar
+from skillos_tui.widgets.tabs import StateBar
+
+
+class RewardsScreen(FullScreen):
+    """Reward and telemetry over the steps."""
+
+    NAME = "rewards"
+    CSS_PATH = "screen.tcss"
+    KEYS_TITLE = "On the rewards screen"
+    KEYS = (Key("escape", "back", "close", "Close this screen", True),)
+    BINDINGS = bindings(KEYS)
+
+    def compose(self) -> ComposeResult:
+        yield StateBar()
+        yield AnswerBar(self.KEYS)
+
+    def on_mount(self) -> None:
+        self.composed = True
+        self.show_state()
+
+    def renew(self, parts: set[Part]) -> None:
+        if self.composed and "state" in parts:
+            self.show_state()
