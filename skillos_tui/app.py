@@ -34,8 +34,8 @@ from skillos_tui.screens.registry import SCREENS, make_screen
 from skillos_tui.themes import Theme
 from skillos_tui.workbench import Workbench
 
-HOME, RUN = "home", "run"
-LOWEST = {HOME: "home", RUN: "live"}
+HOME, RUN, SKILLS = "home", "run", "skills"
+LOWEST = {HOME: "home", RUN: "live", SKILLS: "skills"}
 """The modes of the app, and the lowest screen of each."""
 NEWS_SECONDS = 60.0
 """How long the summary of what happened since the last visit is shown."""
@@ -66,11 +66,15 @@ class SkillosApp(Workbench):
         session: Session | None = None,
         *,
         reopened: bool = False,
+        skills: Path | None = None,
     ) -> None:
-        """`reopened` is true when the run is the one of the last time, not one that was asked for."""
+        """`reopened` is true when the run is the one of the last time, not one that was asked for. `skills` is a folder of
+        skills to show, without a run."""
         self.themes = themes
-        self.DEFAULT_MODE = RUN if run else HOME  # type: ignore[misc]  # Textual reads it once, in its own __init__
+        mode = RUN if run else SKILLS if skills else HOME
+        self.DEFAULT_MODE = mode  # type: ignore[misc]  # Textual reads it once, in its own __init__
         super().__init__(themes[theme], folder, run, session or Session())
+        self.skills = skills
         self.reopened = reopened
         self.keeper = PlaceKeeper(self)
         self._place = self.session.place(run) if run else None
@@ -225,6 +229,7 @@ class SkillosApp(Workbench):
     async def open_run(self, path: Path) -> None:
         """Close the run that is open, if one is, and show another."""
         self.path, self.view, self.engine, self.names = path, RunView(), None, None
+        self.skills = None
         self.left_out = ()
         self.lost, self.caught_up, self.reopened, self.seen, self.news, self._place = False, False, False, 0, "", None
         self.read_only = ""

@@ -1,4 +1,4 @@
-"""The command `skillos-tui [RUN] [--home] [--runs DIR] [--theme NAME] [--state DIR] [--completion SHELL]`.
+"""The command `skillos-tui [RUN | FOLDER] [--home] [--runs DIR] [--theme NAME] [--state DIR] [--completion SHELL]`.
 
 The app is loaded only after the arguments and the terminal have been checked. However the program ends, the terminal is
 restored. Exit status: 0, 1 after an error, 2 where the workbench cannot be shown, 141 where the reader of its output went
@@ -110,7 +110,10 @@ def make_app(options: Options, tty: Tty) -> SkillosApp:
     folder = options.runs.absolute() if options.runs else None
     run = find_run(options.run, folder) if options.run else None
     last = None if options.run or options.home else last_run(session, folder)
-    app = SkillosApp(themes, theme, folder, run or last, session, reopened=last is not None)
+    skills = None
+    if run is not None and not is_run(run):
+        run, skills = None, run
+    app = SkillosApp(themes, theme, folder, run or last, session, reopened=last is not None, skills=skills)
     app.tty = tty
     return app
 
@@ -129,7 +132,7 @@ def shipped_themes(named: str | None) -> dict[str, Theme]:
 
 
 def find_run(name: str, folder: Path | None) -> Path:
-    """The run's directory from a path, or from an id in `folder`. Raises `Refused` when there is none."""
+    """The directory from a path, or of the run of this id in `folder`. Raises `Refused` when there is none."""
     path = Path(name)
     if path.is_dir():
         return path.absolute()
@@ -140,6 +143,11 @@ def find_run(name: str, folder: Path | None) -> Path:
     if (folder / name).is_dir():
         return folder / name
     raise Refused(f"there is no run {name!r}: neither a directory, nor a run in {folder}")
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is a run, or what is left of one; any other folder is one of skills."""
+    return (path / "run.db").exists() or ((path / "config.toml").exists() and (path / "checkpoints").exists())
 
 
 def _fail(error: BaseException) -> NoReturn:
@@ -190,7 +198,7 @@ def _parser() -> Parser:
         nargs="?",
         type=run_argument,
         metavar="RUN",
-        help="a run's directory, or its name in the runs' folder; by default the run that was open the last time",
+        help="a run's directory, its name in the runs' folder, or a folder of skills; by default the run that was open last",
     )
     parser.add_argument("--runs", metavar="DIR", type=Path, help="the runs' folder; by default in your data folder")
     parser.add_argument("--home", action="store_true", help="the list of runs, not the run that was open the last time")

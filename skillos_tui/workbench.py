@@ -31,7 +31,7 @@ class Workbench(TerminalApp[str]):
     `lost` is true when the run cannot be read any more, `caught_up` when all events that were in the log when it was opened
     have been folded. `read_only` is why the run can only be read, "" where it can be written. `names` are the skills of its
     repository; None until they were read. `seen` is the id of the newest event, and `news` the summary of what happened
-    since the last visit.
+    since the last visit. `skills` is a folder of skills that is shown without a run, else None.
     """
 
     def __init__(self, theme: Theme, folder: Path | None, run: Path | None, session: Session) -> None:
@@ -41,6 +41,7 @@ class Workbench(TerminalApp[str]):
         self.folder = folder
         self.session = session
         self.path = run
+        self.skills: Path | None = None
         self.view = RunView()
         self.names: tuple[str, ...] | None = None
         self.left_out: tuple[LeftOut, ...] = ()

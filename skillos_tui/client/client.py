@@ -16,6 +16,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import aclosing
 from functools import partial
 from operator import is_not
 from pathlib import Path
@@ -58,12 +59,13 @@ from skillos_tui.client.messages import (
 )
 from skillos_tui.client.records import job_of, news_since, trajectory
 from skillos_tui.client.start import Flight, StartError, create_run, prepare
-from skillos_tui.client.tail import Tail
+from skillos_tui.client.tail import WATCH_MS, Tail
 from skillos_tui.model.decisions import Decisions
 
 if TYPE_CHECKING:
     from engine.skills.exchange import Choice
     from skillos_tui.client.importing import Source
+    from skillos_tui.client.skills import Shelf
 
 REFUSED = (SkillosError, OSError)
 """The errors that are shown to the person; any other one is a bug."""
@@ -84,6 +86,7 @@ class Client:
         self._decider = ThreadPoolExecutor(1, "decide")
         self._decisions: dict[Path, Decisions] = {}
         self._flight: Flight | None = None
+        self._shelf: Shelf | None = None
 
     # Finding and opening
 
@@ -185,6 +188,26 @@ class Client:
             self._post(Answered(question, read(), path=path))
         except REFUSED as error:
             self._post(Answered(question, trouble=str(error), path=path))
+
+    def shelf(self, root: Path) -> Shelf:
+        """The skills of a folder; the last folder's search index is kept."""
+        from skillos_tui.client.skills import Shelf
+
+        if self._shelf is None or self._shelf.root != root:
+            self._shelf = Shelf(root)
+        return self._shelf
+
+    def follow_folder(self, root: Path) -> None:
+        """Watch a folder of skills that no open run works on: `Answered("folder")` after each change, until another one is
+        watched or a run is opened."""
+        self.app.run_worker(self._follow_folder(root), name="folder", group="folder", exclusive=True)
+
+    async def _follow_folder(self, root: Path) -> None:
+        from engine.skills.repo.watch import watch
+
+        async with aclosing(watch(root, step=WATCH_MS)) as changes:
+            async for _ in changes:
+                self._post(Answered("folder"))
 
     # Runs
 

@@ -89,7 +89,7 @@ class FullScreen(Screen[None], Listener):
         """The state of the run, the first line of its screens."""
         app = self.workbench
         if app.path is None:
-            return line()
+            return line(f"muted:{app.skills}" if app.skills else "")
         if app.lost:
             return line("bad:✗ cannot be read", "axis:  │  ", f"muted:{app.path}")
         silent = app.engine.silent if app.engine else 0

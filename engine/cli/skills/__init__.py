@@ -14,14 +14,14 @@ import argparse
 from pathlib import Path
 
 from engine.cli.common import Commands, add_command
-from engine.cli.skills import audit, exporting, history, importing, inspect
+from engine.cli.skills import audit, exporting, history, importing, inspect, pinning
 
 
 def add_commands(commands: Commands) -> None:
     skills = add_command(commands, "skills", "look at, check, search, and undo in a skill repository", inspect.overview)
     skills.add_argument("repo", type=Path, metavar="REPO", help="a folder of skills, or a run's directory")
     actions: Commands = skills.add_subparsers(metavar="ACTION")
-    for module in (inspect, audit, history, importing, exporting):
+    for module in (inspect, audit, history, pinning, importing, exporting):
         module.add_actions(actions)
     for action in actions.choices.values():
         action.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")

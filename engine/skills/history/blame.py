@@ -1,6 +1,6 @@
 """Blame: the commits that changed a skill, and the commit that first had each of its lines.
 
-    for commit in touching(repository.walk(head), "pack/mugs"): ...
+    for commit, place in touching(repository.walk(head), "pack/mugs"): ...
     for origin in origins(repository, head, "mugs/SKILL.md"):
         origin.commit, origin.path, origin.line
 
@@ -27,8 +27,9 @@ MAX_STEPS = 1_000
 """How many restorations of one line are followed."""
 
 
-def touching(commits: Iterable[pygit2.Commit], place: str) -> Iterator[pygit2.Commit]:
-    """The ones of `commits` (newest first) that changed a skill: its folder, or its flat file, at `place`.
+def touching(commits: Iterable[pygit2.Commit], place: str) -> Iterator[tuple[pygit2.Commit, str]]:
+    """The ones of `commits` (newest first) that changed a skill: its folder, or its flat file, at `place`; each with the
+    place that the skill had then.
 
     Older commits are matched by its former place.
     """
@@ -37,7 +38,7 @@ def touching(commits: Iterable[pygit2.Commit], place: str) -> Iterator[pygit2.Co
         now, before = _entries(commit, place), _entries(parent, place)
         if now == before:
             continue
-        yield commit
+        yield commit, place
         if parent is not None and not any(before):
             place = _former_place(parent, commit, place)
 

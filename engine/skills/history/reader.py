@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import msgspec
 import pygit2
 
 from engine.skills.history.blame import Origin, carry, git_lines, last_place, origins, place_of_skill, sizes, touching
@@ -17,8 +18,16 @@ from engine.skills.history.commits import BlamedLine, Commit, FileChange, at_ste
 from engine.skills.history.errors import HistoryError, translate_errors
 from engine.skills.history.trees import blob, commits_from, deltas, head_of
 from engine.skills.repo.layout import read_bytes, skill_file
+from engine.skills.repo.rule import SKILL_FILES
 
 _COMMIT_ID = re.compile(r"[0-9a-f]{7,40}")
+
+
+class Version(msgspec.Struct, frozen=True):
+    """A skill's file as a commit left it; `text` is None where the commit removed it."""
+
+    commit: Commit
+    text: str | None
 
 
 class HistoryReader:
@@ -39,11 +48,22 @@ class HistoryReader:
         Raises `HistoryError`.
         """
         with translate_errors(self.path, "read the history"):
-            commits = self._walk()
-            if skill:
-                file = skill_file(self.path, skill)
-                commits = touching(commits, place_of_skill(file) if file else last_place(self._walk(), skill))
+            commits = (commit for commit, _ in self._touching(skill)) if skill else self._walk()
             return [commit_of(commit) for commit in islice(commits, limit)]
+
+    def versions(self, skill: str, limit: int = 1_000) -> list[Version]:
+        """The newest `limit` versions of a skill's file, newest first: one for each commit that changed the skill, its
+        former names included. Raises `HistoryError`."""
+        with translate_errors(self.path, "read the history"):
+            return [
+                Version(commit_of(commit), self._text(_skill_blob(commit, place)))
+                for commit, place in islice(self._touching(skill), limit)
+            ]
+
+    def _touching(self, skill: str) -> Iterator[tuple[pygit2.Commit, str]]:
+        """The commits that changed a skill, newest first, and its place in each."""
+        file = skill_file(self.path, skill)
+        return touching(self._walk(), place_of_skill(file) if file else last_place(self._walk(), skill))
 
     def growth(self) -> list[tuple[Commit, int, int]]:
         """Every commit, oldest first, with the number of skills after it and the bytes of their SKILL.md files.
@@ -147,3 +167,12 @@ class HistoryReader:
         if not isinstance(found, pygit2.Commit):
             raise HistoryError(f"{self.path} has no commit {commit_id[:40]!r}; `log` lists the commits")
         return found
+
+
+def _skill_blob(commit: pygit2.Commit, place: str) -> str | None:
+    """The object of the file of the skill at `place`, a folder or a flat file, at a commit; None where it has none."""
+    folder = place.removesuffix(".md")
+    for path in (*(f"{folder}/{name}" for name in SKILL_FILES), f"{folder}.md"):
+        if path in commit.tree and isinstance(commit.tree[path], pygit2.Blob):
+            return str(commit.tree[path].id)
+    return None

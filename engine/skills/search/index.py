@@ -3,6 +3,7 @@
     index = SkillIndex()
     index.insert("find-mugs", skill)
     index.search("put a hot mug in the safe", k=3)        # [("find-mugs", 0.41), ...], best first
+    index.explain("put a hot mug in the safe", k=3)       # the same, with what each word adds in each field
 
     index = SkillIndex.open(repo)                         # the index of a large repository is stored in its folder
     index.sync(repo)                                      # after edits of the repository alone
@@ -19,7 +20,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -30,9 +31,26 @@ from engine.skills.search.inverted import InvertedField
 from engine.skills.search.okapi import Field, OkapiField
 from engine.skills.search.words import count_words
 
+FIELDS = ("name", "description", "body")
 WEIGHTS = (1.0, 2.0, 2.0)
 SMALL = 256
 MAX_QUERY_WORDS = 1_024
+
+
+class Part(NamedTuple):
+    """What a word of a query, as it is indexed (stemmed), adds to the score of a skill in one field."""
+
+    word: str
+    field: str
+    score: float
+
+
+class Found(NamedTuple):
+    """A result of a search; the parts add up to its score."""
+
+    name: str
+    score: float
+    parts: tuple[Part, ...]
 
 
 class SkillIndex:
@@ -121,6 +139,24 @@ class SkillIndex:
         pairs = zip(scores[found].tolist(), found.tolist(), strict=True)
         ranked = sorted((-score, self._names[slot] or "") for score, slot in pairs)
         return [(name, -score) for score, name in ranked[:k]]
+
+    def explain(self, query: str, k: int) -> list[Found]:
+        """The results of `search`, each with what every word of the query adds in each field, the largest first."""
+        results = self.search(query, k)
+        counts = count_words(query, lambda word: any(word in field for field in self._fields))
+        repeated = list(islice(Counter(counts).elements(), MAX_QUERY_WORDS))
+        parts: dict[str, list[Part]] = {name: [] for name, _ in results}
+        for name, weight, field in zip(FIELDS, WEIGHTS, self._fields, strict=True):
+            for word in dict.fromkeys(repeated):
+                if word in field:
+                    scores = weight * field.get_scores([word] * repeated.count(word))
+                    for skill, found in parts.items():
+                        score = float(scores[self._slots[skill]])
+                        found += [Part(word, name, score)] if score else []
+        return [
+            Found(name, score, tuple(sorted(parts[name], key=lambda part: (-part.score, part.field, part.word))))
+            for name, score in results
+        ]
 
     def _holds(self, name: str, skill: Skill) -> bool:
         slot = self._slots.get(name)

@@ -1,4 +1,4 @@
-"""Skills: read, search and restore skills."""
+"""Skills: the skills of the run's repository, or of any folder; search, text, history, undo."""
 
 from skillos_tui.screens.kind import ScreenKind
 

@@ -1,33 +1,386 @@
-"""Skills: read, search and restore skills."""
+"""Skills: the repository of the open run, or any folder of skills (`skillos-tui FOLDER`).
+
+Left the list, or the results of a search, and the history; right the skill under the cursor, and what the version under the
+cursor changed. Edits by hand show by themselves. What is undone or restored is a new commit, which can be undone too.
+"""
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
-from skillos_tui.keymap import Key, bindings
-from skillos_tui.model.view import Part
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.widgets import Input
+
+from engine.core.text import counted
+from engine.runs.usage import Usage, usage
+from skillos_tui.client.messages import Answered, Reply
+from skillos_tui.client.skills import Blamed, CommitDiff, CommitLog, Described, Done, Names, Page, Results
+from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
+from skillos_tui.model.view import Change, Part
+from skillos_tui.render.text import safe
 from skillos_tui.screens.base import FullScreen
+from skillos_tui.screens.skills.panes import SHORT, VIEWS, SkillList, SkillPage, VersionList
 from skillos_tui.widgets.answer import AnswerBar
+from skillos_tui.widgets.diff import DiffPane, summary
+from skillos_tui.widgets.field import LineField
+from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.tabs import StateBar
+
+if TYPE_CHECKING:
+    from skillos_tui.client.skills import Shelf
+
+SEARCH_SECONDS = 0.15
+"""A search begins when so long nothing more was typed."""
 
 
 class SkillsScreen(FullScreen):
-    """Read, search and restore skills."""
+    """The skills of a folder."""
 
     NAME = "skills"
     CSS_PATH = "screen.tcss"
     KEYS_TITLE = "On the skills screen"
-    KEYS = (Key("escape", "back", "close", "Close this screen", True),)
+    KEYS = (
+        Key("slash", "search", "search", "Search as the executor does; esc shows all skills again", True),
+        Key("m", "view", "view", "The next view of the skill: rendered, raw, the origin of each line", True),
+        Key("left_square_bracket", "version(1)", "older", "The version before this one", True),
+        Key("right_square_bracket", "version(-1)", "newer", "The version after this one", True),
+        Key("H", "whole", "all commits", "List the commits of the whole folder, or the versions of the skill again"),
+        Key("r", "revert", "revert", "Undo the commit under the cursor by a new commit", True),
+        Key(
+            "R", "restore", "restore", "Write the skill, or the whole folder, as at the version under the cursor", True
+        ),
+        Key("P", "pin", "pin", "Pin the skill, so that no policy changes it, or unpin it", True),
+        NEXT_PANE,
+        PREVIOUS_PANE,
+        Key("escape", "close", "back", "Leave the search, or this screen", True),
+    )
     BINDINGS = bindings(KEYS)
+    PANES = ("list", "page", "history", "diff")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.list, self.page, self.history = SkillList(id="list"), SkillPage(id="page"), VersionList(id="history")
+        self.diff = DiffPane("Change", context=3, id="diff")
+        self.diff.nothing = "What the version under the cursor changed appears here."
+        self._wanted = ""
+        """The commit to go to when the versions of the skill have arrived."""
+        self._asked = ""
+        """The skill whose page was asked for last."""
 
     def compose(self) -> ComposeResult:
         yield StateBar()
+        with Container(id="panes"):
+            with Container(id="left", classes="column"):
+                yield LineField(placeholder="words of a task", id="query")
+                yield self.list
+                yield self.history
+            with Container(id="right", classes="column"):
+                yield self.page
+                yield self.diff
         yield AnswerBar(self.KEYS)
 
     def on_mount(self) -> None:
         self.composed = True
-        self.show_state()
+        self.query_one("#query").display = False
+        self.go_to("list")
+        app = self.workbench
+        if app.skills is not None and app.path is None:
+            app.client.follow_folder(app.skills)
+        self.page.run = self.history.run = app.path.name if app.path is not None else ""
+        self.renew({"state", "skills", "rewards"})
+
+    def on_screen_resume(self) -> None:
+        if self.composed:
+            self.renew({"state", "skills"})
 
     def renew(self, parts: set[Part]) -> None:
-        if self.composed and "state" in parts:
+        if not self.composed or not self.is_current:
+            return
+        if "state" in parts or "review" in parts:
             self.show_state()
+        if "skills" in parts:
+            self._read_again()
+        if "rewards" in parts and self.workbench.path is not None:
+            self._ask_usage()
+
+    # Questions
+
+    def _ask(self, question: str, read: Callable[[Shelf], object]) -> None:
+        """Ask the folder that is shown, in a thread."""
+        app = self.workbench
+        client = app.client
+        if app.path is not None:
+            client.ask_run(question, lambda run: read(client.shelf(run.repo_path)))
+        elif app.skills is not None:
+            client.ask(question, partial(read, client.shelf(app.skills)))
+        else:
+            self.list.trouble = "No run and no folder of skills is open. Start with: skillos-tui FOLDER"
+            self.list.show()
+
+    def _ask_usage(self) -> None:
+        self.workbench.client.ask_run("usage", usage)
+
+    def _read_again(self) -> None:
+        """Read the names, and the skill that is shown; the answer to the names asks for the rest."""
+        self._ask("names", lambda shelf: shelf.names())
+
+    def _ask_page(self) -> None:
+        name = self.list.value
+        if not isinstance(name, str):
+            return
+        self._asked = name
+        self._ask("page", lambda shelf: shelf.page(name))
+        if self.page.view == "blame":
+            self._ask_blame(name)
+
+    def _ask_blame(self, name: str) -> None:
+        self._ask("blame", lambda shelf: shelf.blame(name))
+
+    def take(self, reply: Reply) -> None:
+        if not isinstance(reply, Answered) or not self.composed:
+            return
+        if reply.trouble:
+            self._take_trouble(reply)
+            return
+        match reply.value:
+            case Names():
+                self._take_names(reply.value)
+            case Described():
+                self._take_described(reply.value)
+            case Page():
+                self._take_page(reply.value)
+            case Results(words, found) if words == self.list.words:
+                self.list.found = found
+                self.list.show()
+                self._ask_page_if_other()
+            case Blamed(name) if name == self._asked:
+                self.page.blamed = reply.value
+                self.page.show()
+            case CommitLog(commits):
+                self.history.commits = commits
+                self._show_history(newest=True)
+            case CommitDiff():
+                self._take_diff(reply.value)
+            case Usage(used):
+                self.list.used, self.page.used = used, used.get(self._asked)
+                self.page.show()
+            case Done(text):
+                self.answer(safe(text), "accent")
+                self._read_again()
+            case None if reply.question == "folder":
+                self._read_again()
+
+    def _take_trouble(self, reply: Answered) -> None:
+        if reply.question == "names":
+            self.list.trouble = reply.trouble
+            self.list.show()
+        else:
+            self.answer(safe(reply.trouble), "bad")
+
+    def _take_names(self, names: Names) -> None:
+        known = self.list.names
+        self.list.names, self.list.trouble = names, ""
+        self.list.show()
+        if names.trouble and (known is None or known.trouble != names.trouble):
+            self.app.notify(safe(names.trouble), severity="warning", markup=False)
+        self._ask("about", lambda shelf: shelf.about())
+        self._ask_page()
+
+    def _take_described(self, described: Described) -> None:
+        self.list.about = described.skills
+        self.list.show()
+        if self.list.found is not None:
+            self._search()
+
+    def _take_page(self, page: Page) -> None:
+        if page.name != self._asked:
+            return
+        pane, history = self.page, self.history
+        other = pane.page is None or pane.page.name != page.name
+        pane.page = page
+        if other:
+            pane.top, history.marked, pane.blamed = 0, "", None
+        names = self.list.names
+        pane.pin = names.pins.get(page.name) if names else None
+        pane.used = self.list.used.get(page.name)
+        pane.show()
+        history.versions, history.trouble = page.versions, page.trouble
+        self._show_history(newest=other)
+
+    def _show_history(self, *, newest: bool) -> None:
+        history = self.history
+        wanted = history.version(self._wanted) if self._wanted else None
+        if wanted is not None:
+            history.value, self._wanted = wanted.commit.id, ""
+        elif newest and history.listed:
+            history.value = history.listed[0].id
+        history.show()
+        self._show_change()
+
+    def _take_diff(self, diff: CommitDiff) -> None:
+        if diff.commit == self.history.value and diff.files:
+            first, more = diff.files[0], len(diff.files) - 1
+            where = f"commit {diff.commit[:SHORT]}" + (f" and {counted(more, 'more file')}" if more else "")
+            self._show_diff(Change(first.path, first.before, first.after, where))
+
+    # What is shown
+
+    def on_list_pane_moved(self, message: ListPane.Moved) -> None:
+        if message.pane is self.list:
+            self._ask_page_if_other()
+        elif message.pane is self.history:
+            self._show_change()
+
+    def _ask_page_if_other(self) -> None:
+        if self.list.value != self._asked:
+            self._ask_page()
+
+    def _show_change(self) -> None:
+        """Show what the version under the cursor changed."""
+        history = self.history
+        if history.commits is not None:
+            commit = str(history.value or "")
+            if commit:
+                self._ask("diff", lambda shelf: shelf.diff(commit))
+            return
+        page = self.page.page
+        self._show_diff(history.change(page.name) if page else None)
+
+    def _show_diff(self, change: Change | None) -> None:
+        if change is None:
+            self.diff.retitle("Change")
+        else:
+            self.diff.retitle(f"Change · {change.skill}", f"{summary(change)} · {change.where}")
+        self.diff.show(change)
+
+    def here(self) -> str:
+        name = self.list.value if isinstance(self.list.value, str) else ""
+        version = self.history.value if self.history.moved else ""
+        return f"{name}@{version}" if name and version else name
+
+    def arrive(self, at: str) -> None:
+        name, _, commit = at.partition("@")
+        self._wanted = commit if commit.isalnum() else ""
+        self.list.found, self.list.words = None, ""
+        self.list.choose(name)
+        if self.list.value == name and self._asked == name:
+            self._show_history(newest=False)
+
+    # Keys
+
+    def action_search(self) -> None:
+        """Show the field, and search while it is typed in."""
+        field = self.query_one("#query", LineField)
+        field.display = True
+        field.focus()
+
+    @on(Input.Changed, "#query")
+    def search_soon(self, event: Input.Changed) -> None:
+        """Search when a person stops typing for a moment."""
+        self.list.words = event.value.strip()
+        self.set_timer(SEARCH_SECONDS, partial(self._search_if, event.value.strip()))
+
+    def _search_if(self, query: str) -> None:
+        if query == self.list.words:
+            self._search()
+
+    def _search(self) -> None:
+        words = self.list.words
+        if words:
+            self._ask("search", lambda shelf: shelf.search(words))
+        else:
+            self.list.found = None
+            self.list.show()
+
+    @on(Input.Submitted, "#query")
+    def search_now(self, event: Input.Submitted) -> None:
+        """Go to the results."""
+        event.stop()
+        self._search()
+        self.go_to("list")
+
+    def action_close(self) -> None:
+        """Leave the search, else this screen."""
+        field = self.query_one("#query", LineField)
+        if field.display:
+            field.value, field.display = "", False
+            self.list.words, self.list.found = "", None
+            self.list.show()
+            self.go_to("list")
+        elif len(self.app.screen_stack) > 1:
+            self.action_back()
+        else:
+            self.app.call_later(self.workbench.go_home)
+
+    def action_view(self) -> None:
+        """The next view of the skill."""
+        self.page.view = VIEWS[(VIEWS.index(self.page.view) + 1) % len(VIEWS)]
+        self.page.top, self.page.value = 0, None
+        self.page.show()
+        if self.page.view == "blame" and self._asked:
+            self._ask_blame(self._asked)
+
+    def action_version(self, by: int) -> None:
+        """Go to an older or a newer version."""
+        self.history.action_scroll_rows(by)
+
+    def action_whole(self) -> None:
+        """List all commits of the folder, or the versions of the skill again."""
+        if self.history.commits is None:
+            self._ask("log", lambda shelf: shelf.log())
+        else:
+            self.history.commits = None
+            self._show_history(newest=True)
+
+    async def action_revert(self) -> None:
+        commit = self.history.current
+        if commit is None:
+            self.refuse("No commit is under the cursor of the history.")
+        elif self._may_write():
+            what = f"Undo commit {commit.id[:SHORT]}?"
+            await self._confirm(what, commit.subject, "undo it", lambda shelf, by: shelf.revert(commit.id, by))
+
+    async def action_restore(self) -> None:
+        commit, page = self.history.current, self.page.page
+        if commit is None:
+            self.refuse("No version is under the cursor of the history.")
+        elif not self._may_write():
+            return
+        elif self.history.commits is not None:
+            what = f"Restore all skills as they were at {commit.id[:SHORT]}?"
+            more = "Later commits stay in the history; the restoration is a commit that can be undone."
+            await self._confirm(what, more, "restore them", lambda shelf, by: shelf.restore(commit.id, by))
+        elif page is not None and (version := self.history.version(commit.id)) is not None:
+            what = f"Write {page.name} as it was at {commit.id[:SHORT]}?"
+            more = "The version removes it." if version.text is None else "It is a new commit, which can be undone."
+            await self._confirm(what, more, "write it", lambda shelf, by: shelf.restore_skill(version, page.name, by))
+
+    async def _confirm(self, question: str, more: str, verb: str, do: Callable[[Shelf, str], Done]) -> None:
+        from skillos_tui.client.decide import user
+        from skillos_tui.screens.confirm.screen import ConfirmScreen
+
+        def answered(sure: bool | None) -> None:
+            if sure:
+                self._ask("done", lambda shelf: do(shelf, user()))
+
+        await self.app.push_screen(ConfirmScreen(safe(question), safe(more), verb), answered)
+
+    def action_pin(self) -> None:
+        from skillos_tui.client.decide import user
+
+        page, names = self.page.page, self.list.names
+        if page is None or names is None:
+            self.refuse("No skill is under the cursor.")
+        elif self._may_write():
+            pinned = page.name not in names.pins
+            self._ask("done", lambda shelf: shelf.pin(page.name, user(), pinned=pinned))
+
+    def _may_write(self) -> bool:
+        why = self.workbench.refusal if self.workbench.path is not None else ""
+        if why:
+            self.refuse(safe(why))
+        return not why

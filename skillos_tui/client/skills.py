@@ -1,0 +1,228 @@
+"""What the Skills screen asks of a folder of skills: the list, searches, texts, the history, and the changes that undo.
+
+    shelf = Shelf(folder)
+    shelf.names()                                   # at once, also for 10,000 skills
+    shelf.about(), shelf.search("a hot mug")        # after all files were read; the index is kept between questions
+    shelf.page("find-mugs")                         # text, findings, versions, blame
+    shelf.revert(commit, by="ann")
+
+Each method blocks, and may be called from any thread. The repository and its index are read again only where files changed.
+Raises `SkillosError` and `OSError`, whose messages are for people.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.core.edit import Edit
+from engine.core.findings import Finding
+from engine.skills import History, HistoryError, SkillIndex, SkillRepo
+from engine.skills.history.commits import BlamedLine, Commit, FileChange
+from engine.skills.history.reader import Version
+from engine.skills.pins import Pin, PinsError, pin, pins, unpin
+from engine.skills.repo.layout import layout_of
+from engine.skills.repo.repository import read_skill
+from engine.skills.search.index import Found
+
+if TYPE_CHECKING:
+    from engine.skills.repo.rule import LeftOut
+
+MAX_FOUND = 200
+"""Results of a search."""
+MAX_LOG = 1_000
+"""Commits that are listed."""
+
+
+class Names(msgspec.Struct, frozen=True):
+    """The names of a folder's skills, sorted; what could be taken for a skill and is none; the pinned skills, and why they
+    cannot be read ("" where they can)."""
+
+    names: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    pins: Mapping[str, Pin]
+    trouble: str = ""
+
+
+class About(msgspec.Struct, frozen=True):
+    """A skill in the list: its description, the words of its file, and how many findings checking has."""
+
+    description: str
+    words: int
+    findings: int
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A skill: the text of its file (None where the folder has none any more), what checking found, the files beside its
+    own, and its versions, newest first. `trouble` is why there are no versions."""
+
+    name: str
+    text: str | None
+    findings: tuple[Finding, ...]
+    files: tuple[str, ...]
+    versions: tuple[Version, ...]
+    trouble: str = ""
+
+
+class Described(msgspec.Struct, frozen=True):
+    """Every skill in short, by name."""
+
+    skills: Mapping[str, About]
+
+
+class Results(msgspec.Struct, frozen=True):
+    """What a search for `words` found, best first."""
+
+    words: str
+    found: tuple[Found, ...]
+
+
+class Blamed(msgspec.Struct, frozen=True):
+    """Each line of a skill's file, with the commit that first had it; `trouble` is why they are not known."""
+
+    name: str
+    lines: tuple[BlamedLine, ...]
+    trouble: str = ""
+
+
+class CommitLog(msgspec.Struct, frozen=True):
+    """The commits of the whole folder, newest first."""
+
+    commits: tuple[Commit, ...]
+
+
+class CommitDiff(msgspec.Struct, frozen=True):
+    """The files that a commit changed."""
+
+    commit: str
+    files: tuple[FileChange, ...]
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What was done, as a sentence."""
+
+    text: str
+
+
+class Shelf:
+    """The skills of one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._lock = threading.Lock()
+        self._index = SkillIndex()
+        self._repo = SkillRepo.empty()
+
+    def names(self) -> Names:
+        """The names of the skills, without reading their files."""
+        layout = layout_of(self.root)
+        try:
+            pinned, trouble = pins(self.root), ""
+        except PinsError as error:
+            pinned, trouble = {}, str(error)
+        return Names(tuple(sorted(layout.files)), layout.left_out, pinned, trouble)
+
+    def about(self) -> Described:
+        """Every skill in short; all files are read."""
+        repo = SkillRepo.open(self.root)
+        with self._lock:
+            self._repo = repo
+            self._index.sync(repo)
+        return Described(
+            {
+                name: About(skill.description, len(skill.text.split()), len(skill.findings))
+                for name, skill in repo.items()
+            }
+        )
+
+    def search(self, words: str) -> Results:
+        """The skills that BM25 finds, as the executor's search does, with what each word adds."""
+        if not len(self._repo):
+            self.about()
+        with self._lock:
+            return Results(words, tuple(self._index.explain(words, MAX_FOUND)))
+
+    def page(self, name: str) -> Page:
+        """One skill, with its versions."""
+        skill = read_skill(self.root, name)
+        history = self._history()
+        trouble = "" if history is not None else "This folder has no history yet; it begins with the first edit."
+        versions: tuple[Version, ...] = ()
+        if history is not None:
+            try:
+                versions = tuple(history.versions(name, MAX_LOG))
+            except HistoryError as error:
+                trouble = str(error)
+        files = SkillRepo({}, path=self.root).files(name) if skill is not None else ()
+        return Page(name, skill.text if skill else None, skill.findings if skill else (), files, versions, trouble)
+
+    def blame(self, name: str) -> Blamed:
+        """Where each line of a skill came from."""
+        try:
+            return Blamed(name, tuple(self._needed().blame(name)))
+        except HistoryError as error:
+            return Blamed(name, (), str(error))
+
+    def log(self) -> CommitLog:
+        """The newest commits of the folder."""
+        history = self._history()
+        return CommitLog(tuple(history.log(MAX_LOG)) if history is not None else ())
+
+    def diff(self, commit: str) -> CommitDiff:
+        """What a commit changed."""
+        return CommitDiff(commit, tuple(self._needed().show(commit)))
+
+    def revert(self, commit: str, by: str) -> Done:
+        """Undo one commit by a new one; what was done, as a sentence."""
+        history = self._needed()
+        made = history.revert(commit, trailers={"Reviewer": by})
+        return _done(history, f"Commit {commit[:10]} is undone by {made[:10]}; r on that one takes it back.")
+
+    def restore(self, commit: str, by: str) -> Done:
+        """Restore the whole folder as it was at a commit, by a new commit."""
+        history = self._needed()
+        made = history.restore(commit, trailers={"Reviewer": by})
+        if made is None:
+            return Done(f"The folder is as it was at {commit[:10]} already.")
+        return _done(history, f"All skills are as they were at {commit[:10]}; commit {made[:10]}, which r undoes.")
+
+    def restore_skill(self, version: Version, name: str, by: str) -> Done:
+        """Write a skill's file as a commit left it, by a new commit."""
+        present = read_skill(self.root, name)
+        before = present.text if present is not None else None
+        if before == version.text:
+            return Done(f"{name} is as it was at {version.commit.id[:10]} already.")
+        operation = "insert" if before is None else "delete" if version.text is None else "update"
+        edit = Edit(operation, name, before, version.text)
+        history = History.open(self.root)
+        made = history.commit(
+            edit,
+            message=f"Restore {name} as at {version.commit.id[:10]}",
+            trailers={"Reviewer": by, "Restored-From": version.commit.id},
+        )
+        return _done(history, f"{name} is as it was at {version.commit.id[:10]}; commit {made[:10]}, which r undoes.")
+
+    def pin(self, name: str, by: str, *, pinned: bool) -> Done:
+        """Pin a skill, or unpin it; what holds now, as a sentence."""
+        if pinned:
+            pin(self.root, name, by)
+            return Done(f"{name} is pinned: no policy changes it. P unpins it.")
+        unpin(self.root, name)
+        return Done(f"{name} is not pinned any more: policies may change it.")
+
+    def _history(self) -> History | None:
+        return History.existing(self.root)
+
+    def _needed(self) -> History:
+        history = self._history()
+        if history is None:
+            raise HistoryError(f"{self.root} has no history yet; it begins with the first edit or import")
+        return history
+
+
+def _done(history: History, text: str) -> Done:
+    return Done(f"{text} {history.warning}".rstrip())

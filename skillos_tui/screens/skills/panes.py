@@ -1,0 +1,296 @@
+"""The panes of the Skills screen: the list of skills or of results, the page of one skill, and the versions of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Literal, get_args
+
+from engine.core.text import counted
+from engine.runs.usage import Used
+from skillos_tui.keymap import Key, bindings
+from skillos_tui.model.target import Target
+from skillos_tui.model.view import Change
+from skillos_tui.render.markdown import markdown_lines
+from skillos_tui.render.text import Line, clip, fit, line, text_lines
+from skillos_tui.widgets.listing import Item, ListPane
+
+if TYPE_CHECKING:
+    from engine.skills.history.commits import BlamedLine, Commit
+    from engine.skills.history.reader import Version
+    from engine.skills.pins import Pin
+    from engine.skills.search.index import Found
+    from skillos_tui.client.skills import About, Blamed, Names, Page
+
+View = Literal["rendered", "raw", "blame"]
+VIEWS: tuple[View, ...] = get_args(View)
+NAME_CELLS = 26
+RAW_CHARACTERS = 2_000_000
+SHORT = 8
+"""Characters of a commit's id that are shown."""
+HELP = "help: not measured (an evaluation of the same tasks with and without it measures it)"
+
+
+class SkillList(ListPane):
+    """The skills by name, or the results of a search with the reason of each score."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__("Skills", id=id)
+        self.names: Names | None = None
+        self.about: Mapping[str, About] = {}
+        self.found: Sequence[Found] | None = None
+        self.used: Mapping[str, Used] = {}
+        self.words = ""
+        self.trouble = ""
+        self._drawn: tuple[object, list[Item]] = (None, [])
+
+    def show(self) -> None:
+        """Show what the fields hold now."""
+        total = len(self.names.names) if self.names else 0
+        if self.found is not None:
+            self.retitle(f"Skills · {clip(self.words, 30)}", f"{len(self.found):,} of {total:,} by BM25")
+        else:
+            pinned = len(self.names.pins) if self.names else 0
+            self.retitle("Skills", counted(total, "skill") + (f", {pinned} pinned" if pinned else ""))
+        self.renew()
+
+    def items(self, width: int) -> Sequence[Item]:
+        if self.trouble:
+            return [Item(line(f"bad:{self.trouble}"), whole=True)]
+        if self.names is None:
+            return [Item(line("muted:The skills are being read …"))]
+        if self.found is not None:
+            none = "muted:No skill has a word of this query; esc shows all skills."
+            return [item for found in self.found for item in self._result(found, width)] or [
+                Item(line(none), whole=True)
+            ]
+        key = (self.names, self.about, self.used, width)
+        if self._drawn[0] != key:
+            self._drawn = key, [*self._all(width), *self._left()]
+        return self._drawn[1]
+
+    def _all(self, width: int) -> list[Item]:
+        assert self.names is not None
+        if not self.names.names:
+            why = (
+                "No skill is here. A skill is a folder with a SKILL.md, or a file name.md that begins with frontmatter."
+            )
+            return [Item(line(f"muted:{why}"), whole=True)]
+        return [Item(partial(self._row, name, width), name) for name in self.names.names]
+
+    def _left(self) -> list[Item]:
+        left = self.names.left_out if self.names else ()
+        head = [Item(line(f"warn:left out: {counted(len(left), 'file')}"))] if left else []
+        return head + [Item(line(f"muted:  {each.place}: {each.why}", indent=4), whole=True) for each in left[:20]]
+
+    def _row(self, name: str, width: int) -> Line:
+        assert self.names is not None
+        about = self.about.get(name)
+        mark = "key:⚑ " if name in self.names.pins else ":  "
+        wrong = f"warn:!{about.findings} " if about and about.findings else ""
+        cells = max(12, min(NAME_CELLS, width - 24))
+        return line(mark, f":{fit(clip(name, 200), cells)} ", wrong, f"muted:{about.description if about else ''}")
+
+    def _result(self, found: Found, width: int) -> list[Item]:
+        """A result, and under it what each word adds to its score."""
+        parts = ", ".join(f"{part.word} {part.score:.2f} ({part.field})" for part in found.parts[:6])
+        more = f" and {len(found.parts) - 6} more" if len(found.parts) > 6 else ""
+        return [
+            Item(line(f"chart:{found.score:6.2f} ", f":{found.name}"), found.name),
+            Item(line(f"muted:       {parts}{more}", indent=7), whole=True),
+        ]
+
+    def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:
+        return "The list of skills", (
+            ("⚑", "pinned: no policy changes the skill"),
+            ("!2", "checking has two findings; the page lists them"),
+            ("score", "BM25 over name, description and body, weighted 1 : 2 : 2, as the executor's search has it"),
+        )
+
+
+class SkillPage(ListPane):
+    """One skill: its text rendered or raw, or the task that each line came from."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__("Skill", id=id)
+        self.page: Page | None = None
+        self.view: View = "rendered"
+        self.blamed: Blamed | None = None
+        """Of the skill that is shown; None while it is read."""
+        self.pin: Pin | None = None
+        self.used: Used | None = None
+        self.run = ""
+        """The open run's name; "" without a run."""
+        self._lines: tuple[object, list[Line]] = (None, [])
+
+    def show(self) -> None:
+        """Show what the fields hold now."""
+        name = self.page.name if self.page else ""
+        self.retitle(f"Skill · {name}" if name else "Skill", self.view)
+        self.renew()
+
+    def items(self, width: int) -> Sequence[Item]:
+        if self.page is None:
+            return [Item(line("muted:Choose a skill on the left."))]
+        if self.view == "blame":
+            return [*self._about(), *self._blame(width)]
+        return [*self._about(), *(Item(each, whole=True) for each in self._text())]
+
+    def _about(self) -> list[Item]:
+        """What is known of the skill beside its text."""
+        page = self.page
+        assert page is not None
+        lines: list[Line] = []
+        if self.pin is not None:
+            by = f" by {self.pin.by}" if self.pin.by else ""
+            lines.append(line(f"key:⚑ pinned{by}", "muted: · no policy changes it · P unpins"))
+        lines += [line(f"warn:line {each.line}: {each.rule}: {each.message}", indent=2) for each in page.findings]
+        if self.run:
+            lines.append(line(f"muted:{usage_line(self.used)} · {HELP}", indent=2))
+        if page.files:
+            lines.append(line(f"muted:beside it: {', '.join(page.files[:8])}{' …' if len(page.files) > 8 else ''}"))
+        if page.text is None:
+            lines.append(line("warn:The folder has no such skill any more; R restores the version under the cursor."))
+        return [Item(each, whole=True) for each in (*lines, *([Line(())] if lines else []))]
+
+    def _text(self) -> list[Line]:
+        assert self.page is not None
+        text, key = self.page.text or "", (self.page.text, self.view)
+        if self._lines[0] != key:
+            made = markdown_lines(text) if self.view == "rendered" else text_lines(text, limit=RAW_CHARACTERS)
+            self._lines = key, made
+        return self._lines[1]
+
+    def _blame(self, width: int) -> list[Item]:
+        if self.blamed is None:
+            return [Item(line("muted:The history is being read …"))]
+        if self.blamed.trouble:
+            return [Item(line(f"muted:{self.blamed.trouble}"), whole=True)]
+        cells = max(14, min(30, width // 3))
+        return [
+            Item(line(f"muted:{fit(origin_of(each), cells)} ", f":{each.text}"), at)
+            for at, each in enumerate(self.blamed.lines)
+        ]
+
+    def target(self) -> Target | None:
+        """The task that caused the line under the cursor, else the commit of the line."""
+        if self.view != "blame" or self.blamed is None or not isinstance(self.value, int) or self.page is None:
+            return None
+        commit = self.blamed.lines[self.value].commit if self.value < len(self.blamed.lines) else None
+        if commit is None:
+            return None
+        return cause_of(commit, self.run) or Target("skills", f"{self.page.name}@{commit.id}")
+
+    def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:
+        return "The page of a skill", (
+            ("shown", "episodes of this run in whose prompt the skill was"),
+            ("succeeded", "how many of them succeeded, of those that have a measured outcome"),
+            ("help", "success with the skill less success without it, on the same tasks: evaluation measures it"),
+        )
+
+
+class VersionList(ListPane):
+    """The versions of the skill, newest first, or all commits of the folder. Space marks the one to compare with."""
+
+    KEYS_TITLE = "In the history"
+    KEYS = (Key("space", "mark", "compare with", "Compare with this version, or with the one before again"),)
+    BINDINGS = bindings(KEYS)
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__("History", id=id)
+        self.versions: Sequence[Version] = ()
+        self.commits: Sequence[Commit] | None = None
+        """All commits of the folder where they are listed; None: the versions of the skill."""
+        self.trouble = ""
+        self.marked = ""
+        self.run = ""
+        """The open run's name; "" without a run."""
+
+    def show(self) -> None:
+        """Show what the fields hold now."""
+        listed = self.listed
+        count = counted(len(listed), "commit" if self.commits is not None else "version")
+        self.retitle("History of the folder" if self.commits is not None else "History", count if listed else "")
+        self.renew()
+
+    @property
+    def listed(self) -> Sequence[Commit]:
+        """The commits that are listed."""
+        return self.commits if self.commits is not None else [version.commit for version in self.versions]
+
+    @property
+    def current(self) -> Commit | None:
+        """The commit under the cursor."""
+        return next((commit for commit in self.listed if commit.id == self.value), None)
+
+    def version(self, commit: str) -> Version | None:
+        """The version of the skill that a commit left."""
+        return next((version for version in self.versions if version.commit.id.startswith(commit)), None)
+
+    def change(self, name: str) -> Change | None:
+        """The skill before and after the version under the cursor, or between it and the marked one."""
+        at = next((at for at, version in enumerate(self.versions) if version.commit.id == self.value), None)
+        if at is None:
+            return None
+        after, marked = self.versions[at], self.version(self.marked) if self.marked else None
+        if marked is not None and marked is not after:
+            older, newer = sorted((marked, after), key=lambda version: -self.versions.index(version))
+            where = f"{older.commit.id[:SHORT]} → {newer.commit.id[:SHORT]}"
+            return Change(name, older.text, newer.text, where)
+        before = self.versions[at + 1].text if at + 1 < len(self.versions) else None
+        return Change(name, before, after.text, f"commit {after.commit.id[:SHORT]}")
+
+    def items(self, width: int) -> Sequence[Item]:
+        if self.trouble and not self.listed:
+            return [Item(line(f"muted:{self.trouble}"), whole=True)]
+        return [Item(partial(self._row, commit), commit.id) for commit in self.listed]
+
+    def _row(self, commit: Commit) -> Line:
+        at = time.strftime("%m-%d %H:%M", time.localtime(commit.time))
+        step = f"step {commit.step} · " if commit.step is not None else ""
+        sign = "accent:◆ " if self.marked and commit.id.startswith(self.marked) else ":  "
+        by = commit.trailers.get("Reviewer", "")
+        return line(sign, f"key:{commit.id[:SHORT]} ", f"muted:{at}  {step}", f":{commit.subject}", f"muted:  {by}")
+
+    def action_mark(self) -> None:
+        """Mark the version under the cursor as the one to compare with; again: none."""
+        value = str(self.value or "")
+        self.marked = "" if self.marked == value else value
+        self.renew()
+        self.post_message(self.Moved(self))
+
+    def target(self) -> Target | None:
+        """The task that caused the commit."""
+        commit = self.current
+        return cause_of(commit, self.run) if commit is not None else None
+
+
+def usage_line(used: Used | None) -> str:
+    """How often a skill was shown in the run, and how often the task succeeded then."""
+    if used is None:
+        return "shown in no episode of this run that has ended"
+    rate = (
+        f"{used.succeeded:,} of {used.measured:,} measured ones succeeded" if used.measured else "no outcome measured"
+    )
+    return f"shown in {counted(used.shown, 'episode')}, {rate}"
+
+
+def origin_of(blamed: BlamedLine) -> str:
+    """Where a line came from, in short."""
+    if blamed.commit is None:
+        return "by hand, not committed"
+    trailers = blamed.commit.trailers
+    step = f"step {trailers['Step']} " if "Step" in trailers else ""
+    return f"{blamed.commit.id[:SHORT]} {step}{trailers.get('Task', blamed.commit.subject)}"
+
+
+def cause_of(commit: Commit, run: str) -> Target | None:
+    """The place that caused a commit of the open run: the edit in the review queue, which leads to its trajectory. None for
+    a commit of another run, or of none."""
+    if not run or commit.trailers.get("Run") != run:
+        return None
+    edit = commit.trailers.get("Edit", "")
+    if edit:
+        return Target("review", edit)
+    return Target("rollouts", str(commit.step)) if commit.step is not None else None
