@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.core.edit import Edit
+from engine.core.edit import Edit, OperationName
 from engine.core.findings import Finding
 from engine.skills import History, HistoryError, SkillIndex, SkillRepo
 from engine.skills.history.commits import BlamedLine, Commit, FileChange
@@ -196,7 +196,7 @@ class Shelf:
         before = present.text if present is not None else None
         if before == version.text:
             return Done(f"{name} is as it was at {version.commit.id[:10]} already.")
-        operation = "insert" if before is None else "delete" if version.text is None else "update"
+        operation: OperationName = "insert" if before is None else "delete" if version.text is None else "update"
         edit = Edit(operation, name, before, version.text)
         history = History.open(self.root)
         made = history.commit(

@@ -41,7 +41,7 @@ class SkillList(ListPane):
         self.about: Mapping[str, About] = {}
         self.found: Sequence[Found] | None = None
         self.used: Mapping[str, Used] = {}
-        self.words = ""
+        self.sought = ""
         self.trouble = ""
         self._drawn: tuple[object, list[Item]] = (None, [])
 
@@ -49,7 +49,7 @@ class SkillList(ListPane):
         """Show what the fields hold now."""
         total = len(self.names.names) if self.names else 0
         if self.found is not None:
-            self.retitle(f"Skills · {clip(self.words, 30)}", f"{len(self.found):,} of {total:,} by BM25")
+            self.retitle(f"Skills · {clip(self.sought, 30)}", f"{len(self.found):,} of {total:,} by BM25")
         else:
             pinned = len(self.names.pins) if self.names else 0
             self.retitle("Skills", counted(total, "skill") + (f", {pinned} pinned" if pinned else ""))

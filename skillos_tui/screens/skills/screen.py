@@ -153,7 +153,7 @@ class SkillsScreen(FullScreen):
                 self._take_described(reply.value)
             case Page():
                 self._take_page(reply.value)
-            case Results(words, found) if words == self.list.words:
+            case Results(words, found) if words == self.list.sought:
                 self.list.found = found
                 self.list.show()
                 self._ask_page_if_other()
@@ -265,7 +265,7 @@ class SkillsScreen(FullScreen):
     def arrive(self, at: str) -> None:
         name, _, commit = at.partition("@")
         self._wanted = commit if commit.isalnum() else ""
-        self.list.found, self.list.words = None, ""
+        self.list.found, self.list.sought = None, ""
         self.list.choose(name)
         if self.list.value == name and self._asked == name:
             self._show_history(newest=False)
@@ -281,15 +281,15 @@ class SkillsScreen(FullScreen):
     @on(Input.Changed, "#query")
     def search_soon(self, event: Input.Changed) -> None:
         """Search when a person stops typing for a moment."""
-        self.list.words = event.value.strip()
+        self.list.sought = event.value.strip()
         self.set_timer(SEARCH_SECONDS, partial(self._search_if, event.value.strip()))
 
     def _search_if(self, query: str) -> None:
-        if query == self.list.words:
+        if query == self.list.sought:
             self._search()
 
     def _search(self) -> None:
-        words = self.list.words
+        words = self.list.sought
         if words:
             self._ask("search", lambda shelf: shelf.search(words))
         else:
@@ -308,7 +308,7 @@ class SkillsScreen(FullScreen):
         field = self.query_one("#query", LineField)
         if field.display:
             field.value, field.display = "", False
-            self.list.words, self.list.found = "", None
+            self.list.sought, self.list.found = "", None
             self.list.show()
             self.go_to("list")
         elif len(self.app.screen_stack) > 1:
