@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -60,12 +59,12 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     outside.write_text('{"mugs": {}}')
     root = folder(tmp_path / "repo", "mugs")
     (root / FOLDER).mkdir()
-    os.symlink(outside, root / FOLDER / FILE)
+    (root / FOLDER / FILE).symlink_to(outside)
     with pytest.raises(PinsError):
         pins(root)
-    os.unlink(root / FOLDER / FILE)
-    os.rmdir(root / FOLDER)
-    os.symlink(tmp_path, root / FOLDER)
+    (root / FOLDER / FILE).unlink()
+    (root / FOLDER).rmdir()
+    (root / FOLDER).symlink_to(tmp_path)
     with pytest.raises(PinsError):
         pin(root, "mugs", "ann")
     assert outside.read_text() == '{"mugs": {}}' and not (tmp_path / FILE).exists()

@@ -13,7 +13,7 @@ from skillos_tui.keymap import Key, bindings
 from skillos_tui.model.target import Target
 from skillos_tui.model.view import Change
 from skillos_tui.render.markdown import markdown_lines
-from skillos_tui.render.text import Line, clip, fit, line, text_lines
+from skillos_tui.render.text import Line, clip, fit, line, safe, text_lines
 from skillos_tui.widgets.listing import Item, ListPane
 
 if TYPE_CHECKING:
@@ -77,20 +77,15 @@ class SkillList(ListPane):
                 "No skill is here. A skill is a folder with a SKILL.md, or a file name.md that begins with frontmatter."
             )
             return [Item(line(f"muted:{why}"), whole=True)]
-        return [Item(partial(self._row, name, width), name) for name in self.names.names]
+        about, pinned, cells = self.about, self.names.pins, max(12, min(NAME_CELLS, width - 24))
+        return [
+            Item(partial(_skill_row, name, about.get(name), name in pinned, cells), name) for name in self.names.names
+        ]
 
     def _left(self) -> list[Item]:
         left = self.names.left_out if self.names else ()
         head = [Item(line(f"warn:left out: {counted(len(left), 'file')}"))] if left else []
         return head + [Item(line(f"muted:  {each.place}: {each.why}", indent=4), whole=True) for each in left[:20]]
-
-    def _row(self, name: str, width: int) -> Line:
-        assert self.names is not None
-        about = self.about.get(name)
-        mark = "key:⚑ " if name in self.names.pins else ":  "
-        wrong = f"warn:!{about.findings} " if about and about.findings else ""
-        cells = max(12, min(NAME_CELLS, width - 24))
-        return line(mark, f":{fit(clip(name, 200), cells)} ", wrong, f"muted:{about.description if about else ''}")
 
     def _result(self, found: Found, width: int) -> list[Item]:
         """A result, and under it what each word adds to its score."""
@@ -167,9 +162,9 @@ class SkillPage(ListPane):
             return [Item(line("muted:The history is being read …"))]
         if self.blamed.trouble:
             return [Item(line(f"muted:{self.blamed.trouble}"), whole=True)]
-        cells = max(14, min(30, width // 3))
+        cells = max(14, min(34, width * 2 // 5))
         return [
-            Item(line(f"muted:{fit(origin_of(each), cells)} ", f":{each.text}"), at)
+            Item(line(f"muted:{fit(safe(origin_of(each)), cells)} ", f":{each.text}"), at)
             for at, each in enumerate(self.blamed.lines)
         ]
 
@@ -244,14 +239,10 @@ class VersionList(ListPane):
     def items(self, width: int) -> Sequence[Item]:
         if self.trouble and not self.listed:
             return [Item(line(f"muted:{self.trouble}"), whole=True)]
-        return [Item(partial(self._row, commit), commit.id) for commit in self.listed]
-
-    def _row(self, commit: Commit) -> Line:
-        at = time.strftime("%m-%d %H:%M", time.localtime(commit.time))
-        step = f"step {commit.step} · " if commit.step is not None else ""
-        sign = "accent:◆ " if self.marked and commit.id.startswith(self.marked) else ":  "
-        by = commit.trailers.get("Reviewer", "")
-        return line(sign, f"key:{commit.id[:SHORT]} ", f"muted:{at}  {step}", f":{commit.subject}", f"muted:  {by}")
+        return [
+            Item(partial(_commit_row, commit, bool(self.marked) and commit.id == self.marked), commit.id)
+            for commit in self.listed
+        ]
 
     def action_mark(self) -> None:
         """Mark the version under the cursor as the one to compare with; again: none."""
@@ -264,6 +255,21 @@ class VersionList(ListPane):
         """The task that caused the commit."""
         commit = self.current
         return cause_of(commit, self.run) if commit is not None else None
+
+
+def _skill_row(name: str, about: About | None, pinned: bool, cells: int) -> Line:
+    """A skill in the list: its name in so many cells, and what is known of it."""
+    mark = "key:⚑ " if pinned else ":  "
+    wrong = f"warn:!{about.findings} " if about and about.findings else ""
+    return line(mark, f":{fit(safe(clip(name, 200)), cells)} ", wrong, f"muted:{about.description if about else ''}")
+
+
+def _commit_row(commit: Commit, marked: bool) -> Line:
+    """A commit in the history."""
+    at = time.strftime("%m-%d %H:%M", time.localtime(commit.time))
+    step = f"step {commit.step} · " if commit.step is not None else ""
+    sign, by = "accent:◆ " if marked else ":  ", commit.trailers.get("Reviewer", "")
+    return line(sign, f"key:{commit.id[:SHORT]} ", f"muted:{at}  {step}", f":{commit.subject}", f"muted:  {by}")
 
 
 def usage_line(used: Used | None) -> str:

@@ -339,7 +339,7 @@ class SkillsScreen(FullScreen):
     async def action_revert(self) -> None:
         commit = self.history.current
         if commit is None:
-            self.refuse("No commit is under the cursor of the history.")
+            self.answer("No commit is under the cursor of the history.")
         elif self._may_write():
             what = f"Undo commit {commit.id[:SHORT]}?"
             await self._confirm(what, commit.subject, "undo it", lambda shelf, by: shelf.revert(commit.id, by))
@@ -347,7 +347,7 @@ class SkillsScreen(FullScreen):
     async def action_restore(self) -> None:
         commit, page = self.history.current, self.page.page
         if commit is None:
-            self.refuse("No version is under the cursor of the history.")
+            self.answer("No version is under the cursor of the history.")
         elif not self._may_write():
             return
         elif self.history.commits is not None:
@@ -374,7 +374,7 @@ class SkillsScreen(FullScreen):
 
         page, names = self.page.page, self.list.names
         if page is None or names is None:
-            self.refuse("No skill is under the cursor.")
+            self.answer("No skill is under the cursor.")
         elif self._may_write():
             pinned = page.name not in names.pins
             self._ask("done", lambda shelf: shelf.pin(page.name, user(), pinned=pinned))

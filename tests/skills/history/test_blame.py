@@ -209,3 +209,14 @@ def test_blaming_an_absent_skill_is_an_error(root: Path) -> None:
     for name in ("nothing", "../secret", "", "a\0b"):
         with pytest.raises(HistoryError, match=r"cannot blame|no skill"):
             History.open(root).blame(name)
+
+
+def test_every_version_of_a_skill_has_its_text_also_under_a_former_name_and_after_a_removal(root: Path) -> None:
+    commit(root, Update("mugs", "mugs", text("mugs", changed(3))), 1)
+    commit(root, Update("mugs", "glasses", text("glasses", changed(3))), 2)
+    commit(root, Delete("glasses"), 3)
+    versions = History.open(root).versions("glasses")
+    texts = [None if version.text is None else version.text.splitlines()[1] for version in versions]
+    assert texts == [None, "name: glasses", "name: mugs", "name: mugs"]
+    assert [version.commit.step for version in versions] == [3, 2, 1, None]
+    assert [version.text for version in History.open(root).versions("cups")] == [MUGS.replace("mugs", "cups")]

@@ -144,3 +144,19 @@ def test_only_the_first_words_of_a_long_query_count() -> None:
     index = index_of(a="mug", b="cup")
     assert index.search("mug " * (MAX_QUERY_WORDS + 1), 1) == index.search("mug " * MAX_QUERY_WORDS, 1)
     assert index.search("mug " * MAX_QUERY_WORDS + "cup", 2) == index.search("mug " * MAX_QUERY_WORDS, 2)
+
+
+@pytest.mark.parametrize("count", [3, 300])
+def test_the_parts_of_a_result_add_up_to_its_score(count: int) -> None:
+    skills = {
+        f"find-mugs-{n}": skill(f"find-mugs-{n}", "Use when a hot mug is wanted.", "Mugs are hot.")
+        for n in range(count)
+    }
+    skills["cups"] = skill("cups", "Use when a cup is wanted.", "A cup is cold.")
+    index = SkillIndex.of(skills)
+    found = index.explain("a hot hot mug, or a cup", k=5)
+    assert [(name, score) for name, score, _ in found] == index.search("a hot hot mug, or a cup", k=5)
+    for _, score, parts in found:
+        assert sum(part.score for part in parts) == pytest.approx(score)
+        assert {part.field for part in parts} <= {"name", "description", "body"}
+    assert index.explain("nothing of it", k=5) == []
