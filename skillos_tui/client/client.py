@@ -65,6 +65,7 @@ from skillos_tui.model.decisions import Decisions
 if TYPE_CHECKING:
     from engine.skills.exchange import Choice
     from skillos_tui.client.importing import Source
+    from skillos_tui.client.runs import Act
     from skillos_tui.client.skills import Shelf
 
 REFUSED = (SkillosError, OSError)
@@ -196,6 +197,15 @@ class Client:
         if self._shelf is None or self._shelf.root != root:
             self._shelf = Shelf(root)
         return self._shelf
+
+    def act(self, path: Path, what: Act) -> None:
+        """Pause, resume or stop a run that need not be open: `Answered("runs done")`."""
+        from skillos_tui.client import runs
+
+        def work() -> None:
+            self._answer("runs done", lambda: runs.act(path, what, user(), _while_open()), None)
+
+        self._work("act", work)
 
     def follow_folder(self, root: Path) -> None:
         """Watch a folder of skills that no open run works on: `Answered("folder")` after each change, until another one is

@@ -9,8 +9,6 @@ Each function blocks, and may be called from any thread. Raises `SkillosError` a
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import msgspec
 
@@ -18,11 +16,10 @@ from engine.core.events import HeldOutMeasured, PreflightMade
 from engine.core.text import counted, size
 from engine.runs import kept
 from engine.runs.directory import CONFIG, Run
-from engine.runs.errors import RunError
+from skillos_tui.client.commands import Done, command
 
 LOG_BYTES = 400_000
 """How much of the end of a log is shown."""
-COMMAND_SECONDS = 120.0
 MARKS = {"pass": "good:✓", "warn": "warn:!", "fail": "bad:✗"}
 
 Row = tuple[str, str]
@@ -39,41 +36,30 @@ class Section(msgspec.Struct, frozen=True):
 
 def plan_of(run: Run) -> Section:
     """What the run needs, by arithmetic, on this machine: what `skillos-engine plan` prints."""
-    status, rows = _command("plan", *_of(run))
-    return Section("plan", rows, {0: "fits or not known", 1: "does not fit"}.get(status, "error"))
+    done = command("plan", *_of(run))
+    return Section("plan", _rows(done), {0: "fits or not known", 1: "does not fit"}.get(done.status, "error"))
 
 
 def plans() -> Section:
     """The plan of every profile, in one line each."""
-    status, rows = _command("plan")
-    return Section("plan", rows, counted(len(rows), "profile") if status == 0 else "error")
+    done = command("plan")
+    return Section("plan", _rows(done), counted(len(done.lines), "profile") if done.status == 0 else "error")
 
 
 def doctor_of(run: Run | None = None) -> Section:
     """What of this machine keeps the run's configuration (without a run: the pocket profile) from working: what
     `skillos-engine doctor` prints."""
-    status, rows = _command("doctor", *(_of(run) if run is not None else ()))
-    return Section("doctor", rows, {0: "no problem", 1: "problems"}.get(status, "error"))
+    done = command("doctor", *(_of(run) if run is not None else ()))
+    return Section("doctor", _rows(done), {0: "no problem", 1: "problems"}.get(done.status, "error"))
 
 
 def _of(run: Run) -> tuple[str, ...]:
     return "--config", str(run.path / CONFIG), "--job", run.kind
 
 
-def _command(*arguments: str) -> tuple[int, tuple[Row, ...]]:
-    """The exit status and the lines of a command of the engine, which is a process of its own: what it imports stays out of
-    the workbench. Raises `RunError` where it does not end."""
-    command = [sys.executable, "-m", "engine.cli", *arguments]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=COMMAND_SECONDS, stdin=subprocess.DEVNULL
-        )
-    except subprocess.TimeoutExpired as error:
-        raise RunError(
-            f"`skillos-engine {arguments[0]}` did not end within {COMMAND_SECONDS:g} s; r asks it again"
-        ) from error
-    style = "" if done.returncode in (0, 1) else "bad"
-    return done.returncode, tuple((style, row) for row in (done.stdout + done.stderr).splitlines())
+def _rows(done: Done) -> tuple[Row, ...]:
+    style = "" if done.status in (0, 1) else "bad"
+    return tuple((style, row) for row in done.lines)
 
 
 def preflight_of(run: Run) -> Section:

@@ -1,0 +1,159 @@
+"""What the Runs screen asks and does: a run in short, several runs compared, and commands to runs that are not open.
+
+    about(path), compare([one, other])
+    act(path, "pause", by="ann")             # a sentence about what was done
+    discard(home, names), restore(home, name)
+
+Each function blocks, and may be called from any thread. Raises `SkillosError` and `OSError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from engine.config.changes import changes
+from engine.core.errors import ConfigError
+from engine.core.events import HeldOutMeasured, StepEnded
+from engine.core.text import counted
+from engine.runs import supervisor, trash
+from engine.runs.directory import CONFIG, Run
+from engine.runs.errors import RunError
+from engine.system.preflight import check
+from skillos_tui.client.commands import command
+
+Act = Literal["pause", "resume", "stop", "stop_after"]
+CURVES: Mapping[str, str] = {"held-out": "r_task of the held-out groups", "r": "the reward, averaged over a step"}
+MOST_BYTES = 1_000_000
+"""A longer configuration is not read."""
+
+
+class Course(msgspec.Struct, frozen=True):
+    """Values by step; None is unmeasured."""
+
+    steps: tuple[int, ...]
+    values: tuple[float | None, ...]
+
+
+class About(msgspec.Struct, frozen=True):
+    """A run beside its row in the list. `config` is its configuration as TOML, "" where it cannot be read: `trouble`."""
+
+    path: str
+    repo: str
+    bytes: int
+    courses: Mapping[str, Course]
+    config: str
+    trouble: str = ""
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """A setting that is not the same in all runs that are compared: its value in each, None where it is not set."""
+
+    key: str
+    values: tuple[str | None, ...]
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """Several runs, and the settings that differ between them."""
+
+    runs: tuple[About, ...]
+    differences: tuple[Difference, ...]
+
+
+def about(path: Path) -> About:
+    """What is known of a run."""
+    with Run.open(path) as run:
+        steps = run.steps()
+        held_out = [
+            stored.event
+            for stored in run.stream(kinds=["held_out_measured"])
+            if isinstance(stored.event, HeldOutMeasured)
+        ]
+        courses = {
+            "held-out": Course(tuple(each.step for each in held_out), tuple(each.r_task for each in held_out)),
+            "r": _rewards(steps),
+        }
+        config, trouble = _config(run)
+        repo = str(run.repo_path)
+    return About(str(path), repo, trash.disk_use(path), courses, config, trouble)
+
+
+def _rewards(steps: Sequence[StepEnded]) -> Course:
+    return Course(tuple(each.step for each in steps), tuple(each.rewards.r for each in steps))
+
+
+def _config(run: Run) -> tuple[str, str]:
+    """The configuration of a run as text, else why it cannot be read."""
+    try:
+        with (run.path / CONFIG).open("rb") as file:
+            return file.read(MOST_BYTES).decode("utf-8"), ""
+    except (OSError, UnicodeDecodeError) as error:
+        return "", f"its {CONFIG} cannot be read: {error}"
+
+
+def compare(paths: Sequence[Path]) -> Comparison:
+    """Several runs side by side, the first one as what the others differ from."""
+    found = tuple(about(path) for path in paths)
+    keys: dict[str, dict[int, tuple[str | None, str | None]]] = {}
+    for number, other in enumerate(found[1:], start=1):
+        try:
+            for each in changes(found[0].config, other.config):
+                keys.setdefault(each.key, {})[number] = (each.before, each.after)
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(
+                f"the configurations of {found[0].path} and {other.path} cannot be compared: {error}"
+            ) from error
+    differences = []
+    for key, changed in sorted(keys.items()):
+        first = next(before for before, _ in changed.values())
+        values = [first, *(changed[number][1] if number in changed else first for number in range(1, len(found)))]
+        differences.append(Difference(key, tuple(values)))
+    return Comparison(found, tuple(differences))
+
+
+def act(path: Path, what: Act, by: str, patience: supervisor.Patience) -> str:
+    """Pause, resume or stop a run; what was asked, as a sentence."""
+    from engine.runs.commands import StopAfter
+
+    with Run.open(path) as run:
+        if what == "pause":
+            supervisor.pause(run, by)
+            return f"Asked the engine of {path.name} to pause; it finishes its present work first."
+        if what == "resume":
+            supervisor.resume(run, by, check=check, patience=patience)
+            return f"{path.name} goes on."
+        if what == "stop_after":
+            supervisor.ask(run, StopAfter(), by)
+            return f"Asked the engine of {path.name} to stop when its present step has ended."
+        supervisor.stop(run, by)
+        return f"{path.name} is stopped; p resumes it."
+
+
+def extend(path: Path, steps: int) -> str:
+    """Give a train run that has ended more steps, and go on."""
+    done = command("extend", str(path), "--steps", str(steps), "--detach")
+    if done.status:
+        raise RunError(done.lines[-1].removeprefix("skillos-engine: ") if done.lines else f"{path} was not extended")
+    return f"{path.name} goes on to step {steps}."
+
+
+def discard(home: Path, names: Sequence[str]) -> str:
+    """Move runs into the trash."""
+    moved = trash.discard(home, names)
+    what = moved[0] if len(moved) == 1 else counted(len(moved), "run")
+    return f"{what} moved to the trash; u brings back what was moved last."
+
+
+def restore(home: Path) -> str:
+    """Bring back the runs that were moved to the trash last, together."""
+    found = trash.trashed(home)
+    if not found:
+        return f"The trash of {home} is empty."
+    batch = found[0].batch
+    names = [each.name for each in found if each.batch == batch]
+    for name in names:
+        trash.restore(home, name)
+    return f"{names[0] if len(names) == 1 else counted(len(names), 'run')} is back from the trash."

@@ -1,0 +1,113 @@
+"""The pane below the table of runs: the run under the cursor in short, or the comparison of those that are marked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.core.text import size
+from skillos_tui.client.runs import CURVES
+from skillos_tui.render.chart import bars, bounds
+from skillos_tui.render.text import Line, clip, fit, line, safe, short_name
+from skillos_tui.widgets.pane import Pane
+
+if TYPE_CHECKING:
+    from skillos_tui.client.runs import About, Comparison, Course
+
+CURVE = 32
+"""Cells of a curve."""
+NAME = 28
+
+
+class ReportPane(Pane):
+    """A run, or a comparison."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__("Run", id=id)
+        self.shown: About | Comparison | None = None
+        self.trouble = ""
+
+    def show(self, shown: About | Comparison | None, title: str, trouble: str = "") -> None:
+        """Show a run, a comparison, or why there is none."""
+        self.shown, self.trouble, self.top = shown, trouble, 0
+        self.retitle(title)
+        self.renew()
+
+    def build(self, width: int, height: int) -> Sequence[Line]:
+        from skillos_tui.client.runs import About
+
+        if self.trouble:
+            return [line(f"bad:{self.trouble}", indent=2)]
+        if self.shown is None:
+            return [line("muted:The run under the cursor appears here; space marks runs, c compares the marked ones.")]
+        return _about(self.shown) if isinstance(self.shown, About) else _comparison(self.shown, width)
+
+    def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:
+        return "A run in short", [
+            *CURVES.items(),
+            ("curve", "one bar a step or measurement, between the figures beside it"),
+        ]
+
+
+def _about(run: About) -> list[Line]:
+    lines = [
+        _fact("directory", run.path),
+        _fact("repository", run.repo),
+        _fact("disk", size(run.bytes)),
+        *(_curve(name, CURVES[name], course) for name, course in run.courses.items()),
+    ]
+    if run.trouble:
+        lines.append(line(f"bad:{run.trouble}", indent=2))
+    return [*lines, line(), *(_setting(row) for row in run.config.splitlines())]
+
+
+def _fact(label: str, text: str) -> Line:
+    return line(f"muted:{label:<12}", f":{text}", indent=12)
+
+
+def _setting(row: str) -> Line:
+    key, equals, value = row.partition(" = ")
+    return line(f"accent:{key}", f"muted:{equals}", f":{value}", indent=4) if equals else line(f"strong:{row}")
+
+
+def _curve(name: str, what: str, course: Course) -> Line:
+    """The course of a figure: its first and last measured value, and a bar for each."""
+    known = [value for value in course.values if value is not None]
+    if not known:
+        return line(f"muted:{name:<12}", f"muted:not measured: {what}", indent=12)
+    low, high = bounds(known, least=0.1)
+    drawn = bars(course.values, len(course.values), CURVE, low, high)
+    change = f"{known[-1] - known[0]:+.3f}" if len(known) > 1 else "one value"
+    return line(
+        f"muted:{name:<12}",
+        f":{known[0]:.3f} ",
+        f"chart:{drawn}",
+        f": {known[-1]:.3f}",
+        f"muted: ({change})",
+        indent=12,
+    )
+
+
+def _comparison(found: Comparison, width: int) -> list[Line]:
+    """Settings that differ, a column for each run, and the curves under one another."""
+    names = [safe(short_name(Path(run.path).name)) for run in found.runs]
+    cells = max(10, min(30, (width - NAME) // max(1, len(names)) - 2))
+    head = "  ".join(fit(name, cells) for name in names)
+    lines = [line(f"muted:{'settings that differ':<{NAME}}", f"strong:{head}")]
+    for each in found.differences:
+        values = ["not set" if value is None else value for value in each.values]
+        row = "  ".join(fit(safe(clip(value, 200)), cells) for value in values)
+        lines.append(line(f"accent:{fit(safe(each.key), NAME)}", f":{row}"))
+    if not found.differences:
+        lines.append(line("muted:No setting differs."))
+    for name, what in CURVES.items():
+        lines += [line(), line(f"strong:{name}", f"muted:  {what}")]
+        lines += [_named_curve(label, what, run.courses[name]) for label, run in zip(names, found.runs, strict=True)]
+    return lines
+
+
+def _named_curve(label: str, what: str, course: Course) -> Line:
+    """A curve after the whole name of its run."""
+    spans = _curve("", what, course).spans[1:]
+    return Line(((f"{fit(label, NAME)}", "muted"), *spans), NAME)
