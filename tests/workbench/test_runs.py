@@ -1,0 +1,182 @@
+"""The Runs screen: list, filter, compare, command, and remove runs so that it can be undone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.config import load_profile, to_toml
+from engine.core.events import StateChanged
+from engine.runs.commands import Pause, Stop
+from engine.runs.directory import Run
+from skillos_tui.model.target import Target
+from tests.workbench.recording import create, measured, record_training
+from tests.workbench.stage import on_screen, until, workbench
+
+
+def three(home: Path) -> list[Run]:
+    """Two train runs with other settings, and a curate run that was stopped."""
+    first = record_training(home / "20260101-101010-train-pocket")
+    second = record_training(home / "20260101-111111-train-pocket")
+    (second.path / "config.toml").write_text(to_toml(load_profile("pocket", ["training.seed=7", "training.steps=3"])))
+    for run, value in ((first, 0.25), (second, 0.5)):
+        run.append(measured(0, 0.2), measured(3, value))
+    third = create(home / "20260102-101010-curate-pocket", "curate")
+    third.append(StateChanged("stopped"))
+    return [first, second, third]
+
+
+async def opened(pilot) -> None:
+    await pilot.app.go(Target("runs"))
+    await until(pilot, lambda: getattr(pilot.app.screen, "NAME", "") == "runs" and pilot.app.screen.table.runs is not None)
+    await pilot.pause()
+
+
+async def choose(pilot, name: str) -> None:
+    table = pilot.app.screen.table
+    table.choose(str(pilot.app.client.folder / name))
+    await until(pilot, lambda: str(table.value).endswith(name))
+    await pilot.pause()
+
+
+async def test_all_runs_are_listed_and_the_one_under_the_cursor_in_short(tmp_path: Path) -> None:
+    three(tmp_path)
+    async with workbench(None, folder=tmp_path) as pilot:
+        await opened(pilot)
+        assert "3 runs" in on_screen(pilot)
+        await choose(pilot, "20260101-101010-train-pocket")
+        await until(pilot, "0.250")
+        assert "steps = 12" in on_screen(pilot) or "directory" in on_screen(pilot)
+
+
+async def test_a_filter_shows_what_matches_and_says_how_many(tmp_path: Path) -> None:
+    three(tmp_path)
+    async with workbench(None, folder=tmp_path) as pilot:
+        await opened(pilot)
+        await pilot.press("slash", *"curate stopped")
+        await until(pilot, "1 of 3 runs")
+        await pilot.press(*" x")
+        await until(pilot, "No run matches the filter")
+        await pilot.press("escape")
+        await until(pilot, lambda: "1 of 3" not in on_screen(pilot) and "3 runs" in on_screen(pilot))
+
+
+async def test_two_runs_are_compared_by_settings_and_curves(tmp_path: Path) -> None:
+    three(tmp_path)
+    async with workbench(None, folder=tmp_path, size=(140, 60)) as pilot:
+        await opened(pilot)
+        await pilot.press("c")
+        await until(pilot, "Mark two or more runs")
+        await choose(pilot, "20260101-101010-train-pocket")
+        await pilot.press("space")
+        await choose(pilot, "20260101-111111-train-pocket")
+        await pilot.press("space")
+        await until(pilot, "2 marked")
+        await pilot.press("c")
+        await until(pilot, "training.seed")
+        shown = on_screen(pilot)
+        assert "settings that differ" in shown and "0.250" in shown and "0.500" in shown and "+0.300" in shown
+
+
+async def test_a_run_goes_to_the_trash_after_a_question_and_comes_back(tmp_path: Path) -> None:
+    three(tmp_path)
+    gone = tmp_path / "20260101-101010-train-pocket"
+    async with workbench(None, folder=tmp_path) as pilot:
+        await opened(pilot)
+        await choose(pilot, gone.name)
+        await pilot.press("d", "n")
+        assert gone.exists()
+        await choose(pilot, gone.name)
+        await pilot.press("d")
+        await until(pilot, "to the trash?")
+        await pilot.press("y")
+        await until(pilot, "moved to the trash")
+        assert not gone.exists()
+        await until(pilot, "2 runs")
+        await pilot.press("u")
+        await until(pilot, "is back from the trash")
+        assert gone.exists()
+        await until(pilot, "3 runs")
+
+
+async def test_the_open_run_is_not_moved_and_a_run_at_work_neither(tmp_path: Path) -> None:
+    first, *_ = three(tmp_path)
+    async with workbench(first.path, folder=tmp_path) as pilot:
+        await until(pilot, "r_task")
+        await opened(pilot)
+        await choose(pilot, first.path.name)
+        await pilot.press("d")
+        await until(pilot, "The run that is open cannot be moved")
+        assert first.path.exists()
+
+
+async def test_a_run_that_is_not_open_is_paused_and_stopped(tmp_path: Path) -> None:
+    first, *_ = three(tmp_path)
+    first.append(StateChanged("running"))
+    with first.lock():
+        first.beat()
+        async with workbench(None, folder=tmp_path) as pilot:
+            await opened(pilot)
+            await until(pilot, "● running")
+            await choose(pilot, first.path.name)
+            await pilot.press("p")
+            sent = []
+            await until(pilot, lambda: bool(sent.extend(first.take_commands()) or sent))
+            assert isinstance(sent[0].command, Pause)
+            await pilot.press("s", "y")
+            sent = []
+            await until(pilot, lambda: bool(sent.extend(first.take_commands()) or sent), 20)
+            assert isinstance(sent[0].command, Stop)
+            first.append(StateChanged("stopped"))
+
+
+async def test_an_extension_asks_for_more_steps_than_are_made(tmp_path: Path) -> None:
+    first, *_ = three(tmp_path)
+    async with workbench(None, folder=tmp_path) as pilot:
+        await opened(pilot)
+        await choose(pilot, first.path.name)
+        await pilot.press("e")
+        await until(pilot, "How many steps")
+        await pilot.press("2", "enter")
+        await until(pilot, "Give more than the 3 steps")
+        await pilot.press("escape")
+        await until(pilot, "3 runs")
+
+
+async def test_enter_opens_a_run_and_the_screen_marks_it(tmp_path: Path) -> None:
+    first, *_ = three(tmp_path)
+    async with workbench(None, folder=tmp_path) as pilot:
+        await opened(pilot)
+        await choose(pilot, first.path.name)
+        await pilot.press("enter")
+        await until(pilot, "r_task")
+        assert pilot.app.path == first.path
+        await pilot.press("7")
+        await until(pilot, "▸")
+
+
+async def test_no_runs_and_a_run_that_cannot_be_read_say_what_they_are(tmp_path: Path) -> None:
+    async with workbench(None, folder=tmp_path, size=(80, 24)) as pilot:
+        await opened(pilot)
+        await until(pilot, "No run is in")
+        run = create(tmp_path / "broken", "train")
+        run.close()
+        (run.path / "run.db").write_bytes(b"not a database at all")
+        await pilot.press("r")
+        await until(pilot, "unreadable")
+        await choose(pilot, "broken")
+        await pilot.press("p")
+        await until(pilot, "cannot be read")
+
+
+async def test_many_runs_are_listed(tmp_path: Path) -> None:
+    source = create(tmp_path / "run-00", "train")
+    source.close()
+    data = {path: path.read_bytes() for path in source.path.iterdir() if path.is_file()}
+    for number in range(1, 60):
+        folder = tmp_path / f"run-{number:02d}"
+        folder.mkdir()
+        for path, content in data.items():
+            (folder / path.name).write_bytes(content)
+    async with workbench(None, folder=tmp_path) as pilot:
+        await opened(pilot)
+        assert "60 runs" in on_screen(pilot)
