@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -32,6 +33,7 @@ class StartRun:
     `kind` is a name in `engine.jobs.registry.JOBS`, `profile` a shipped one or one of the user's own, each setting is
     "section.key=value". `path` is the run's directory, by default a new one in the runs' folder. `repo` is the skill
     repository to work on, made if absent; by default one of the run's own. A kind whose rollouts fork takes no `repo`.
+    `given` are the values of single fields, by setting; `settings` take precedence.
     """
 
     kind: str
@@ -39,6 +41,7 @@ class StartRun:
     settings: tuple[str, ...] = ()
     path: Path | None = None
     repo: Path | None = None
+    given: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass

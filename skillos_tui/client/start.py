@@ -10,10 +10,13 @@ with prepare(request, runs_folder) as engine:        # raises `StartError`, whic
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Queue
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from engine.config import Config, ConfigError, load_profile, profiles, to_toml, user_profiles
 from engine.core.errors import SkillosError
@@ -27,6 +30,9 @@ from engine.runs.errors import RunError
 from engine.runs.preparing import Preparing
 from engine.system.preflight import absolute, check
 from skillos_tui.client.messages import Field, StartRun
+
+if TYPE_CHECKING:
+    from engine.config.help import Setting
 
 WAIT_SECONDS = 0.1
 
@@ -131,7 +137,8 @@ def _job(request: StartRun) -> JobKind:
 def _config(request: StartRun) -> Config:
     """The profile with the settings, checked for this kind of run."""
     try:
-        config = absolute(load_profile(request.profile, request.settings, folder=user_profiles(), job=request.kind))
+        settings = (*_given(request), *request.settings)
+        config = absolute(load_profile(request.profile, settings, folder=user_profiles(), job=request.kind))
         pinned: Config = JOBS.load(request.kind).pin(config)[0]
         check(pinned, request.kind)
     except (ConfigError, OSError) as error:
@@ -139,6 +146,42 @@ def _config(request: StartRun) -> Config:
         why = str(error).removeprefix("--set: ").removeprefix("--set ")  # the option of the command line
         raise StartError(field, why) from error
     return pinned
+
+
+def _given(request: StartRun) -> Iterator[str]:
+    """The values of single fields as settings; those of paths and runs in TOML's quotes, as the engine can find them."""
+    options = {option.key: option for option in JOBS.load(request.kind).options}
+    for key, value in request.given.items():
+        option = options.get(key)
+        if option is not None and option.path:
+            path = _named_run(value) if option.run else user_path(value).absolute()
+            yield f"{key}={msgspec.json.encode(str(path)).decode()}"
+        else:
+            yield f"{key}={value}"
+
+
+def _named_run(value: str) -> Path:
+    """A run by its path, or by its name among the user's runs; with or without @STEP."""
+    name, at, step = value.partition("@")
+    path = user_path(name).absolute()
+    among = supervisor.runs_home() / name
+    found = path if path.exists() or "/" in name or not among.exists() else among
+    return Path(f"{found}{at}{step}")
+
+
+class Documented(msgspec.Struct, frozen=True):
+    """Every setting of the chosen kinds of a profile, by its key."""
+
+    settings: Mapping[str, Setting]
+
+
+def settings_of(profile: str) -> Documented:
+    """The documentation of the settings, with the values that a profile has. Raises `ConfigError`."""
+    from engine.config.help import described
+
+    sections = described(load_profile(profile, folder=user_profiles()))
+    ordered = sorted(sections, key=lambda section: section.chosen)  # a chosen kind's settings replace those of another
+    return Documented({setting.key: setting for section in ordered for setting in section.settings})
 
 
 def _repo(request: StartRun, job: JobKind) -> Path | None:

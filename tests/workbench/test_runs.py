@@ -27,7 +27,9 @@ def three(home: Path) -> list[Run]:
 
 async def opened(pilot) -> None:
     await pilot.app.go(Target("runs"))
-    await until(pilot, lambda: getattr(pilot.app.screen, "NAME", "") == "runs" and pilot.app.screen.table.runs is not None)
+    await until(
+        pilot, lambda: getattr(pilot.app.screen, "NAME", "") == "runs" and pilot.app.screen.table.runs is not None
+    )
     await pilot.pause()
 
 

@@ -91,7 +91,7 @@ async def test_the_dialog_starts_a_run_of_the_entered_settings(engines: Path) ->
         await until(pilot, "No runs yet")
         at_once(pilot, "n")
         await until(pilot, "Start a run")
-        await pilot.press("tab", "tab", *"curate.tasks=9", "enter", *"review.policy=auto", "ctrl+s")
+        await pilot.press("tab", "tab", "tab", "tab", *"curate.tasks=9", "enter", *"review.policy=auto", "ctrl+s")
         await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen), 20)
         (name,) = names(engines)
         with Run.open(engines / name) as run:
@@ -107,7 +107,7 @@ async def test_the_dialog_starts_another_kind_on_a_repository(engines: Path, tmp
         assert "repository" not in on_screen(pilot)
         await pilot.press("enter", "down", "enter")
         await until(pilot, "repository")
-        await pilot.press("tab", "tab", "tab", *str(tmp_path / "skills"), "enter")
+        await pilot.press(*["tab"] * 7, *str(tmp_path / "skills"), "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen), 20)
         (name,) = names(engines)
         with Run.open(engines / name) as run:
@@ -119,7 +119,7 @@ async def test_a_refusal_is_shown_below_its_field_and_the_input_is_kept(tmp_path
     async with workbench(folder=tmp_path / "runs", size=size) as pilot:
         await pilot.press("n")
         await until(pilot, "Start a run")
-        await pilot.press("tab", "tab", *"training.stepps=2", "ctrl+s")
+        await pilot.press("tab", "tab", "tab", "tab", *"training.stepps=2", "ctrl+s")
         await until(pilot, "there is no setting")
         assert isinstance(pilot.app.screen, StartScreen) and pilot.app.screen.request.settings == ("training.stepps=2",)
         assert pilot.app.screen.query_one("#settings").has_focus
@@ -144,7 +144,7 @@ async def test_what_is_typed_in_one_burst_reaches_the_field_that_the_tabs_lead_t
     async with workbench(folder=tmp_path / "runs") as pilot:
         await pilot.press("n")
         await until(pilot, "Start a run")
-        at_once(pilot, "tab", "tab", *"training.stepps=2", "ctrl+s")
+        at_once(pilot, "tab", "tab", "tab", "tab", *"training.stepps=2", "ctrl+s")
         await until(pilot, "there is no setting")
         assert isinstance(pilot.app.screen, StartScreen) and pilot.app.screen.request.settings == ("training.stepps=2",)
 
@@ -153,7 +153,23 @@ async def test_editing_keys_of_one_burst_act_in_their_order(tmp_path: Path) -> N
     async with workbench(folder=tmp_path / "runs") as pilot:
         await pilot.press("n")
         await until(pilot, "Start a run")
-        at_once(pilot, "tab", "tab", *"abcd", "backspace", *"xyz", "left", "left", "1", "enter", "2", "home", "3")
+        at_once(
+            pilot,
+            "tab",
+            "tab",
+            "tab",
+            "tab",
+            *"abcd",
+            "backspace",
+            *"xyz",
+            "left",
+            "left",
+            "1",
+            "enter",
+            "2",
+            "home",
+            "3",
+        )
         screen = pilot.app.screen
         assert isinstance(screen, StartScreen)
         await until(pilot, lambda: screen.request.settings == ("abcx1", "32yz"))
@@ -188,3 +204,37 @@ def test_a_mistake_in_a_profile_of_ones_own_names_the_file(tmp_path: Path, own_p
     (own_profiles / "pocket.toml").write_text("")
     with pytest.raises(StartError, match="has the name of a shipped profile"):
         create_run(StartRun("train", "pocket"), tmp_path / "runs")
+
+
+async def test_the_form_has_the_options_of_the_kind_and_starts_with_them(engines: Path) -> None:
+    async with workbench(folder=engines) as pilot:
+        await pilot.press("n")
+        await until(pilot, "Start a run")
+        assert "environment" in on_screen(pilot) and "steps" in on_screen(pilot) and "whose trained weights" not in on_screen(pilot)
+        await pilot.press("tab", "tab", "tab", *"3", "tab", *"training.seed=5", "ctrl+s")
+        await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen), 20)
+        (name,) = names(engines)
+        with Run.open(engines / name) as run:
+            assert run.config.training.steps == 3 and run.config.training.seed == 5
+
+
+async def test_the_form_explains_the_field_and_the_setting_that_is_typed(tmp_path: Path) -> None:
+    async with workbench(folder=tmp_path / "runs") as pilot:
+        await pilot.press("n")
+        await until(pilot, "Start a run")
+        await pilot.press("tab", "tab", "tab")
+        await until(pilot, "training.steps: ")
+        await pilot.press("tab", *"lambda")
+        await until(pilot, "rewards.lambda_f")
+        await pilot.press(*["backspace"] * 6, *"training.seed")
+        await until(pilot, "training.seed: ")
+
+
+def test_a_curator_is_named_as_a_run_with_a_step_and_settings_take_precedence(tmp_path: Path) -> None:
+    given = {"curate.adapter": str(tmp_path / "a run@3"), "curate.tasks": "4"}
+    with pytest.raises(StartError) as refused:
+        create_run(StartRun("curate", "pocket", given=given), tmp_path / "runs")
+    assert refused.value.field == "settings" and "a run" in str(refused.value)
+    path = create_run(StartRun("curate", "pocket", ("curate.tasks=6",), given={"curate.tasks": "4"}), tmp_path / "runs")
+    with Run.open(path) as run:
+        assert run.config.curate.tasks == 6
