@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skillos_tui.client import messages
+from skillos_tui.keymap import OwnKeys
 from skillos_tui.model.session import Session
 from skillos_tui.model.view import RunView
 from skillos_tui.terminal.app import TerminalApp
@@ -34,10 +35,13 @@ class Workbench(TerminalApp[str]):
     since the last visit.
     """
 
-    def __init__(self, theme: Theme, folder: Path | None, run: Path | None, session: Session) -> None:
+    def __init__(
+        self, theme: Theme, folder: Path | None, run: Path | None, session: Session, keys: OwnKeys | None = None
+    ) -> None:
         """`folder` is where new runs are created and listed; None is the user's data folder."""
         super().__init__()
         self.own_theme = theme
+        self.own_keys = keys or OwnKeys()
         self.folder = folder
         self.session = session
         self.path = run

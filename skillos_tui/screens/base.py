@@ -24,23 +24,27 @@ from __future__ import annotations
 
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, cast, get_args
 
 from textual import events
+from textual.geometry import Offset
 from textual.screen import Screen
+from textual.selection import Selection, SelectState
 from textual.widget import Widget
 
 from skillos_tui.client.messages import Reply
-from skillos_tui.keymap import Key
+from skillos_tui.keymap import PANES_KEYS, PANES_TITLE, Key, bindings, rebind
 from skillos_tui.model.keyguard import PAUSE_SECONDS, Typing
 from skillos_tui.model.view import Part
 from skillos_tui.render.text import Line, line
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.bars import Fitting
+from skillos_tui.widgets.pane import Pane
 from skillos_tui.widgets.state import state_line
 from skillos_tui.widgets.tabs import StateBar
 
 if TYPE_CHECKING:
+    from skillos_tui.screens.layout import Grip
     from skillos_tui.workbench import Workbench
 
 
@@ -66,8 +70,9 @@ class FullScreen(Screen[None], Listener):
 
     AUTO_FOCUS = ""  # `go_to` sets the focus; where panes are hidden, Textual would focus and show another one
     NAME: ClassVar[str]
-    KEYS_TITLE: ClassVar[str] = ""
-    KEYS: ClassVar[tuple[Key, ...]] = ()
+    KEYS_TITLE: ClassVar[str] = PANES_TITLE
+    KEYS: ClassVar[tuple[Key, ...]] = PANES_KEYS
+    BINDINGS = bindings(PANES_KEYS)
     PANES: ClassVar[tuple[str, ...]] = ()
     composed = False
 
@@ -78,6 +83,9 @@ class FullScreen(Screen[None], Listener):
         """When the key that is handled now was pressed, by the monotonic clock."""
         self.restored = False
         """Whether the program opened this screen at its start, not a key of the person."""
+        self._away = False
+        self._grip: Grip | None = None
+        """The border that is dragged."""
 
     @property
     def workbench(self) -> Workbench:
@@ -89,7 +97,7 @@ class FullScreen(Screen[None], Listener):
         """The state of the run, the first line of its screens."""
         app = self.workbench
         if app.path is None:
-            return line()
+            return line("muted:no run is open")
         if app.lost:
             return line("bad:✗ cannot be read", "axis:  │  ", f"muted:{app.path}")
         silent = app.engine.silent if app.engine else 0
@@ -112,6 +120,23 @@ class FullScreen(Screen[None], Listener):
         """Go to a place that `here` returned, or that another screen leads to. What is not understood is ignored; what has
         not been read yet is gone to when it has been."""
 
+    def on_mount(self) -> None:
+        if self.workbench.own_keys.chosen:
+            self._bindings = rebind(self._bindings, self, self.workbench.own_keys)
+        if (kept := self.workbench.session.saved.sizes.get(self.NAME)) is not None:
+            from skillos_tui.screens.layout import restore
+
+            restore(self, kept)
+
+    def on_screen_suspend(self) -> None:
+        """Another screen is shown now; what changes meanwhile is shown when this one is again."""
+        self._away = True
+
+    def on_screen_resume(self) -> None:
+        if self._away:
+            self._away = False
+            self.renew(set(get_args(Part)))
+
     def hear(self, key: events.Key) -> bool:
         """Drop what is typed right after a key that was refused, and show the count; another key clears the answer."""
         if self.typing.takes(key):
@@ -119,6 +144,9 @@ class FullScreen(Screen[None], Listener):
             return False
         self.pressed = key.time
         self.answer("")
+        if key.key == "escape" and self.has_class("-zoomed") and not self.workbench.in_text:
+            self.remove_class("-zoomed")
+            return False
         return True
 
     def answer(self, text: str, style: str = "warn") -> None:
@@ -143,13 +171,112 @@ class FullScreen(Screen[None], Listener):
     def on_descendant_focus(self) -> None:
         if isinstance(self.focused, Widget) and self.focused.id in self.PANES:
             self._mark(self.focused.id)
+            self._explain(self.focused)
+
+    def _explain(self, pane: Widget) -> None:
+        """Show what the figures of a pane mean, if a key or the mouse led to it."""
+        if self.pressed and isinstance(pane, Pane):
+            meanings = " · ".join(f"{name}: {meaning}" for name, meaning in pane.legend()[1])
+            if meanings:
+                self.answer(meanings, "muted")
 
     def _mark(self, pane: str) -> None:
         """Make a pane and its column the current ones."""
         for name in self.PANES:
             self.query_one(f"#{name}").set_class(name == pane, "-current")
         for column in self.query(".column"):
-            column.set_class(any(child.id == pane for child in column.children), "-current")
+            column.set_class(any(child.id == pane for child in column.query(".pane")), "-current")
+
+    # Panes
+
+    @property
+    def current_pane(self) -> Pane | None:
+        """The pane that has the focus or had it last."""
+        return next((pane for pane in self.query(Pane) if pane.has_class("-current")), None)
+
+    @property
+    def one_pane(self) -> bool:
+        """Whether the terminal is too small for more than one pane."""
+        return self.has_class("-narrow") or self.has_class("-low")
+
+    def action_zoom(self) -> None:
+        """Show the current pane alone, or all panes again."""
+        if len(self.PANES) < 2:
+            self.answer("This screen has no other pane.")
+        elif self.one_pane and not self.has_class("-zoomed"):
+            self.answer("The terminal is too small for more than one pane; tab shows the next one.")
+        else:
+            self.toggle_class("-zoomed")
+            self.answer("One pane is shown; z or esc shows all of them." if self.has_class("-zoomed") else "", "muted")
+
+    def action_freeze(self) -> None:
+        """Freeze the current pane, or let it go on."""
+        pane = self.current_pane
+        if pane is None:
+            self.answer("There is no pane to freeze here.")
+        elif not pane.can_freeze:
+            self.answer("This pane cannot be frozen: keys act on what it shows.")
+        else:
+            pane.freeze(not pane.frozen)
+
+    def action_resize(self, axis: Literal["horizontal", "vertical"], by: int) -> None:
+        """Move the border beside the current column or pane, and keep that for the next start."""
+        from skillos_tui.screens import layout
+
+        pane = self.current_pane
+        if self.one_pane or self.has_class("-zoomed"):
+            self.answer("One pane is shown; there is no border to move.")
+        elif pane is None or not layout.move(self, pane, axis, by):
+            self.answer("There is nothing beside this pane." if axis == "horizontal" else "No pane is above or below.")
+        else:
+            self.workbench.session.keep_sizes(self.NAME, layout.sizes(self))
+
+    def action_copy(self) -> None:
+        """Copy what is selected, else what the current pane offers."""
+        pane = self.current_pane
+        text = self.get_selected_text() or (pane.copied() if pane is not None else "")
+        self.workbench.copy(text)
+
+    def action_copy_text(self) -> None:
+        self.action_copy()
+
+    # Mouse
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """Start to drag the border under the mouse."""
+        from skillos_tui.screens.layout import grip_at
+
+        self.pressed = event.time
+        if event.button == 1 and not (self.one_pane or self.has_class("-zoomed")):
+            self._grip = grip_at(self, int(event.screen_x), int(event.screen_y))
+            if self._grip is not None:
+                self.capture_mouse()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if self._grip is not None:
+            self._grip.drag(int(event.screen_x), int(event.screen_y))
+
+    def on_mouse_up(self) -> None:
+        if self._grip is not None:
+            from skillos_tui.screens.layout import sizes
+
+            self._grip = None
+            self.release_mouse()
+            self.workbench.session.keep_sizes(self.NAME, sizes(self))
+
+    def _watch__select_state(self, select_state: SelectState | None) -> None:
+        """Keep a selection inside the pane where it began; Textual's goes on into the panes beside it."""
+        pane = select_state.start.content_widget if select_state is not None else None
+        if select_state is None or select_state.end is None:
+            super()._watch__select_state(select_state)
+        elif not isinstance(pane, Pane):
+            self.selections = {}
+        elif select_state.end.content_widget is pane:
+            super()._watch__select_state(select_state)
+        else:
+            self._selecting = True
+            start, end = select_state.start.content_offset, pane.offset_nearest(self.app.mouse_position)
+            self.selections = {pane: Selection.from_offsets(start or Offset(0, 0), end)}
 
     def action_back(self) -> None:
         """Close this screen; the one below is shown again."""
