@@ -69,6 +69,7 @@ class SkillosApp(Workbench):
         reopened: bool = False,
         keys: OwnKeys | None = None,
         troubles: Sequence[str] = (),
+        linear: bool = False,
     ) -> None:
         """`reopened` is true when the run is the one of the last time, not one that was asked for. `troubles` are sentences
         about files of the person, shown after the first paint."""
@@ -77,6 +78,8 @@ class SkillosApp(Workbench):
         super().__init__(themes[theme], folder, run, session or Session(), keys)
         self._bindings = rebind(self._bindings, self, self.own_keys, tuple(TABS.values()))
         self.troubles = troubles
+        self.linear = self.linear or linear
+        self.set_class(self.linear, "-linear", update=False)
         self.reopened = reopened
         self.keeper = PlaceKeeper(self)
         self._place = self.session.place(run) if run else None
@@ -453,6 +456,31 @@ class SkillosApp(Workbench):
         self.own_theme = self.themes[names[(names.index(self.own_theme.name) + 1) % len(names)]]
         self.theme = self.own_theme.textual.name
         self.session.keep_theme(self.own_theme.name)
+
+    def action_switch_linear(self) -> None:
+        """Show one pane at a time as plain lines, or all panes; kept for the next start."""
+        self.linear = not self.linear
+        self.session.keep_linear(self.linear)
+        self.set_class(self.linear, "-linear")
+        for screen in self.screen_stack:
+            if isinstance(screen, FullScreen):
+                screen.show_linear()
+        self.answer(
+            "One pane is shown, as plain lines; tab shows the next one." if self.linear else "All panes are shown."
+        )
+
+    def announce(self, text: str) -> None:
+        if self.linear:
+            for screen in self.screen_stack:
+                if isinstance(screen, FullScreen):
+                    screen.announce(text)
+
+    def notify(self, message: str, **options: Any) -> None:
+        """Show a notification; in linear mode it is a line like all others."""
+        if self.linear and self.screen_stack:
+            self.announce(f"{options.get('severity', '')} {message}".strip())
+        else:
+            super().notify(message, **options)
 
     def action_picture(self) -> None:
         try:

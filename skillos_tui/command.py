@@ -49,6 +49,7 @@ class Options(argparse.Namespace):
     completion: str | None
     keys: Path | None
     keys_list: bool
+    linear: bool
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -116,7 +117,15 @@ def make_app(options: Options, tty: Tty) -> SkillosApp:
     run = find_run(options.run, folder) if options.run else None
     last = None if options.run or options.home else last_run(session, folder)
     app = SkillosApp(
-        themes, theme, folder, run or last, session, reopened=last is not None, keys=keys, troubles=troubles
+        themes,
+        theme,
+        folder,
+        run or last,
+        session,
+        reopened=last is not None,
+        keys=keys,
+        troubles=troubles,
+        linear=options.linear,
     )
     app.tty = tty
     return app
@@ -230,6 +239,9 @@ def _parser() -> Parser:
         metavar="FILE",
         type=Path,
         help="your keys, as TOML; by default keys.toml in your configuration folder",
+    )
+    parser.add_argument(
+        "--linear", action="store_true", help="one pane at a time as plain lines, for screen readers; L switches"
     )
     parser.add_argument(
         "--keys-list", action="store_true", help="print all keys and their actions as Markdown, and exit"

@@ -102,6 +102,7 @@ APP_KEYS = (
     BACK,
     Key("ctrl+p", "command_palette", "palette", "Find any action or screen by name"),
     Key("D", "switch_theme", "dark/light", "Switch between the dark and the light theme"),
+    Key("L", "switch_linear", "linear", "One pane at a time as plain lines, for screen readers; again: all panes"),
     Key("ctrl+l", "redraw", "redraw", "Draw the whole screen again"),
     Key("ctrl+z", "suspend_process", "suspend", "Suspend the workbench; `fg` in the shell resumes it"),
     Key("q", "leave", "quit", "Leave the workbench; the engine continues", True),

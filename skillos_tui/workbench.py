@@ -42,6 +42,8 @@ class Workbench(TerminalApp[str]):
         super().__init__()
         self.own_theme = theme
         self.own_keys = keys or OwnKeys()
+        self.linear = session.saved.linear
+        """Whether one pane is shown at a time, as plain lines, for screen readers."""
         self.folder = folder
         self.session = session
         self.path = run
@@ -81,6 +83,10 @@ class Workbench(TerminalApp[str]):
 
     async def open_screen(self, name: str, *, restored: bool = False) -> None:
         """Close the screens above the lowest one, and open this one on it, unless it is open. Raises `UnknownPart`."""
+        raise NotImplementedError
+
+    def announce(self, text: str) -> None:
+        """In linear mode, append a line to what has changed; else do nothing."""
         raise NotImplementedError
 
     async def go(self, target: Target) -> None:

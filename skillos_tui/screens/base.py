@@ -86,6 +86,7 @@ class FullScreen(Screen[None], Listener):
         self._away = False
         self._grip: Grip | None = None
         """The border that is dragged."""
+        self._announced: tuple[object, ...] = ()
 
     @property
     def workbench(self) -> Workbench:
@@ -111,6 +112,20 @@ class FullScreen(Screen[None], Listener):
         marks = {"review": f"·{waiting:,}" if waiting else "", "system": f"!{alarms}" if alarms else ""}
         for bar in self.query(StateBar):
             bar.show_state(self.state_line, self.NAME, marks)
+        if self.workbench.linear:
+            self._announce_state(waiting, alarms)
+
+    def _announce_state(self, waiting: int, alarms: int) -> None:
+        """Announce another state, step, number of edits or alarms; not each tick of a progress."""
+        app = self.workbench
+        facts = (app.shown_state, app.view.step, waiting, alarms, app.view.settings.policy, app.lost)
+        if facts != self._announced and self.is_current:
+            self._announced = facts
+            made = self.state_line(200) if callable(self.state_line) else self.state_line
+            words = ["".join(text for text, _ in made.spans)]
+            words += [f"{waiting:,} waiting for review"] if waiting else []
+            words += [f"{alarms} alarms"] if alarms else []
+            self.announce("; ".join(words))
 
     def here(self) -> str:
         """Where the person is on this screen, in the screen's own notation (`skillos_tui.model.target`)."""
@@ -128,11 +143,35 @@ class FullScreen(Screen[None], Listener):
 
             restore(self, kept)
 
+        self.show_linear()
+
+    def show_linear(self) -> None:
+        """In linear mode, have the lines that say what changed; else none."""
+        from skillos_tui.widgets.announcements import Announcements
+
+        found = self.query(Announcements)
+        if self.workbench.linear and not found:
+            bars = self.query(AnswerBar)
+            self.mount(Announcements(), before=bars.first() if bars else None)
+        elif not self.workbench.linear:
+            found.remove()
+        for pane in self.query(Pane):
+            pane.renew()
+
+    def announce(self, text: str) -> None:
+        """Append a line to what has changed, in linear mode."""
+        from skillos_tui.widgets.announcements import Announcements
+
+        for pane in self.query(Announcements):
+            pane.add(text)
+
     def on_screen_suspend(self) -> None:
         """Another screen is shown now; what changes meanwhile is shown when this one is again."""
         self._away = True
 
     def on_screen_resume(self) -> None:
+        if self.query("#announcements") if not self.workbench.linear else not self.query("#announcements"):
+            self.show_linear()
         if self._away:
             self._away = False
             self.renew(set(get_args(Part)))
@@ -153,6 +192,8 @@ class FullScreen(Screen[None], Listener):
         """Show an answer instead of the key line, until the next key."""
         for bar in self.query(AnswerBar):
             bar.answer(text, style)
+        if text:
+            self.workbench.announce(text)
 
     def refuse(self, why: str, pause: float = PAUSE_SECONDS) -> None:
         """Answer that a key does nothing, and ignore what is typed until a pause of so many seconds."""
@@ -176,8 +217,9 @@ class FullScreen(Screen[None], Listener):
     def _explain(self, pane: Widget) -> None:
         """Show what the figures of a pane mean, if a key or the mouse led to it."""
         if self.pressed and isinstance(pane, Pane):
+            self.workbench.announce(f"{pane.title_text}, pane")
             meanings = " · ".join(f"{name}: {meaning}" for name, meaning in pane.legend()[1])
-            if meanings:
+            if meanings and not self.workbench.linear:  # the sheet of keys has them as lines
                 self.answer(meanings, "muted")
 
     def _mark(self, pane: str) -> None:
@@ -192,12 +234,14 @@ class FullScreen(Screen[None], Listener):
     @property
     def current_pane(self) -> Pane | None:
         """The pane that has the focus or had it last."""
+        if isinstance(self.focused, Pane):
+            return self.focused
         return next((pane for pane in self.query(Pane) if pane.has_class("-current")), None)
 
     @property
     def one_pane(self) -> bool:
         """Whether the terminal is too small for more than one pane."""
-        return self.has_class("-narrow") or self.has_class("-low")
+        return self.has_class("-narrow") or self.has_class("-low") or self.workbench.linear
 
     def action_zoom(self) -> None:
         """Show the current pane alone, or all panes again."""

@@ -81,8 +81,8 @@ def all_keys() -> list[Owned]:
     for pane in _kinds_of(Pane):
         found += _keys_of(pane)
     different: dict[str, Owned] = {}
-    for each in found:
-        different.setdefault(each.id, each)
+    for owned in found:
+        different.setdefault(owned.id, owned)
     return list(different.values())
 
 
@@ -91,7 +91,7 @@ def _keys_of(kind: type) -> list[Owned]:
     return [Owned(owner_name(kind), vars(kind)["KEYS_TITLE"], key) for key in own]
 
 
-def _kinds_of(kind: type) -> Iterator[type]:
+def _kinds_of(kind: type[Pane]) -> Iterator[type[Pane]]:
     for each in kind.__subclasses__():
         yield each
         yield from _kinds_of(each)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 MAX_COMPARED = 20_000
 """Of a frozen pane with more rows, only their number is compared."""
+MAX_ANNOUNCED = 5
+"""In linear mode, of more new rows than these only the number is announced."""
 RESTORE_SECONDS = 2.0
 """How long a restored scroll position waits for the rows that it needs."""
 
@@ -113,8 +115,10 @@ class Pane(Widget, can_focus=True):
             self._count_news()
             return
         width, height = self.content_size
-        before = self._visible()
+        before, rows = self._visible(), self.rows
         self.rows = self.make_rows(width - 1, height)
+        if self.workbench.linear:
+            self._make_linear(rows)
         self.top = self._last_top if self.follow and self._at_end else min(self.top, self._last_top)
         self._approach_goal()
         self._repaint(before)
@@ -160,6 +164,28 @@ class Pane(Widget, can_focus=True):
         width, height = self.content_size
         row = max(0, min(self.top + max(0, min(y, height - 1)), len(self.rows) - 1))
         return Offset(0 if y < 0 else width if y >= height else max(0, min(x + 1, width)), row)
+
+    # Linear mode
+
+    @property
+    def title_text(self) -> str:
+        """The title, as it was given."""
+        return self._titles[0]
+
+    def _make_linear(self, before: Sequence[Spans]) -> None:
+        """Make the rows plain, and announce those that are new where this is the current pane."""
+        from skillos_tui.render.plain import is_blank, plain_row
+
+        if isinstance(self.rows, list):
+            plain = [(row, plain_row(row)) for row in self.rows]
+            self.rows = [made for row, made in plain if not is_blank(made) or is_blank(row)]
+        if before and self.has_class("-current") and isinstance(before, list) and len(self.rows) < MAX_COMPARED:
+            left = Counter(before)
+            new = [row for row in self.rows if not is_blank(row) and not left.subtract((row,)) and left[row] < 0]
+            for row in new[:MAX_ANNOUNCED]:
+                self.workbench.announce("".join(text for text, _ in row).strip())
+            if len(new) > MAX_ANNOUNCED:
+                self.workbench.announce(f"and {len(new) - MAX_ANNOUNCED:,} more lines in {self.title_text}")
 
     @property
     def at_end(self) -> bool:
@@ -210,7 +236,7 @@ class Pane(Widget, can_focus=True):
     def _thumb(self) -> range:
         """Where the scroll mark is, in rows of the view; empty where all rows fit."""
         height, total = self.content_size.height, len(self.rows)
-        if not total > height > 0:
+        if not total > height > 0 or self.workbench.linear:
             return range(0)
         size = max(1, height * height // total)
         start = (height - size) * self.top // max(1, total - height)
@@ -218,6 +244,10 @@ class Pane(Widget, can_focus=True):
 
     def _row_at(self, y: int, thumb: range) -> Row:
         row = self.rows[self.top + y] if self.top + y < len(self.rows) else ()
+        if row and self.workbench.linear and not isinstance(self.rows, list):
+            from skillos_tui.render.plain import plain_row
+
+            row = plain_row(row)
         return row, "" if not thumb else "▐" if y in thumb else " "
 
     def _repaint(self, before: list[Row]) -> None:

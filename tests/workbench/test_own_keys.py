@@ -99,7 +99,7 @@ async def test_the_person_s_keys_act_and_are_shown_everywhere(tmp_path: Path) ->
     assert [text for text in own.troubles if "pane.scroll_rows" not in text] == []
     app = SkillosApp(load_themes(), "dark", tmp_path, run.path, keys=own.keys, troubles=own.troubles)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await until(pilot, "there is no action 'pane.scroll_rows'")
+        await until(pilot, lambda: any("no action 'pane.scroll_rows'" in told.message for told in app._notifications))
         await until(pilot, "R review")
         assert "f5 Rewards" in screen_lines(pilot)[0] and "f1 keys" in screen_lines(pilot)[-1]
         await pilot.press("r", "5")
