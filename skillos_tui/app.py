@@ -71,8 +71,8 @@ class SkillosApp(Workbench):
         troubles: Sequence[str] = (),
         linear: bool = False,
     ) -> None:
-        """`reopened` is true when the run is the one of the last time, not one that was asked for. `troubles` are sentences
-        about files of the person, shown after the first paint."""
+        """`reopened` is true when the run, or Home, is that of the last time, not what was asked for. `troubles` are
+        sentences about files of the person, shown after the first paint."""
         self.themes = themes
         self.DEFAULT_MODE = RUN if run else HOME  # type: ignore[misc]  # Textual reads it once, in its own __init__
         super().__init__(themes[theme], folder, run, session or Session(), keys)
@@ -117,6 +117,8 @@ class SkillosApp(Workbench):
         if self.path and self._place:
             self.view.follow(*self._place.follows)
             self.client.open(self.path, self._place.seen)
+        elif self.reopened:
+            self.call_after_refresh(self.keeper.restore, self.session.saved.home)
         else:
             self.session.keep_home()
         self.run_worker(self._find_screens, name="screens", thread=True)

@@ -205,9 +205,9 @@ class FullScreen(Screen[None], Listener):
             bar.note(self.typing.ignored)
 
     def go_to(self, pane: str) -> None:
-        """Focus a pane, and show it if it was hidden."""
+        """Focus a pane now, so that the next key acts on it, and show it if it was hidden."""
         self._mark(pane)
-        self.query_one(f"#{pane}").focus()
+        self.set_focus(self.query_one(f"#{pane}"))
 
     def on_descendant_focus(self) -> None:
         if isinstance(self.focused, Widget) and self.focused.id in self.PANES:
@@ -234,8 +234,6 @@ class FullScreen(Screen[None], Listener):
     @property
     def current_pane(self) -> Pane | None:
         """The pane that has the focus or had it last."""
-        if isinstance(self.focused, Pane):
-            return self.focused
         return next((pane for pane in self.query(Pane) if pane.has_class("-current")), None)
 
     @property

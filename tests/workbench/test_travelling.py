@@ -9,6 +9,7 @@ import pytest
 from textual.css.stylesheet import Stylesheet
 
 from skillos_tui.keymap import TABS
+from skillos_tui.model.session import Session
 from skillos_tui.model.target import Target
 from skillos_tui.screens.registry import SCREENS
 from skillos_tui.widgets.pane import Pane
@@ -129,6 +130,18 @@ async def test_enter_leads_to_a_target_and_says_where_there_is_none(
         await until(pilot, lambda: shown(pilot) == "review")
         await pilot.press("b")
         await until(pilot, lambda: shown(pilot) == "live" and pane.has_focus)
+
+
+async def test_the_screen_without_a_run_is_the_same_at_the_next_start(tmp_path: Path) -> None:
+    session = Session(tmp_path / "state")
+    async with workbench(folder=tmp_path / "runs", session=session) as pilot:
+        await until(pilot, "no run is open")
+        await pilot.press("8")
+        await until(pilot, lambda: session.saved.home.screen == "system")
+    async with workbench(folder=tmp_path, session=Session.load(tmp_path / "state"), reopened=True) as pilot:
+        await until(pilot, lambda: shown(pilot) == "system")
+        await pilot.press("escape")
+        await until(pilot, lambda: shown(pilot) == "home")
 
 
 async def test_a_screen_is_switched_to_without_parsing_the_sheets_again(
