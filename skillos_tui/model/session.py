@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -46,12 +47,19 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """The file's content. `last` is the run that was open ("" when it was Home); `places` are by run directory, the one
-    opened last at the end."""
+    """The file's content.
+
+    `last` is the run that was open ("" when it was Home); `places` are by run directory, the one opened last at the end.
+    `sizes` are the shares of columns and panes by screen and id, as a person has set them; `linear` is whether one pane is
+    shown at a time, as plain lines. `home` is where the person was without a run.
+    """
 
     theme: str = ""
     last: str = ""
     places: dict[str, Place] = {}
+    sizes: dict[str, dict[str, tuple[Literal["horizontal", "vertical"], int]]] = {}
+    linear: bool = False
+    home: Place = Place("home")
 
 
 class Session:
@@ -85,13 +93,21 @@ class Session:
         """Keep a half-typed text; an empty one is dropped."""
         self._keep(partial(_with_draft, run=str(run), edit=edit, text=text))
 
-    def keep_home(self) -> None:
-        """Keep that Home was open."""
-        self._keep(lambda saved: msgspec.structs.replace(saved, last=""))
+    def keep_home(self, place: Place | None = None) -> None:
+        """Keep that no run was open, and the place."""
+        self._keep(lambda saved: msgspec.structs.replace(saved, last="", home=place or saved.home))
 
     def keep_theme(self, name: str) -> None:
         """Keep the theme that a person chose."""
         self._keep(lambda saved: msgspec.structs.replace(saved, theme=name))
+
+    def keep_sizes(self, screen: str, sizes: dict[str, tuple[Literal["horizontal", "vertical"], int]]) -> None:
+        """Keep the shares of columns and panes on a screen."""
+        self._keep(lambda saved: msgspec.structs.replace(saved, sizes={**saved.sizes, screen: sizes}))
+
+    def keep_linear(self, linear: bool) -> None:
+        """Keep whether one pane is shown at a time, as plain lines."""
+        self._keep(lambda saved: msgspec.structs.replace(saved, linear=linear))
 
     def _keep(self, change: Callable[[Saved], Saved]) -> None:
         """Write the file if it changes. If the disk refuses it, the change is kept in memory."""

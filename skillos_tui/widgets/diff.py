@@ -43,6 +43,9 @@ class DiffPane(Pane):
         self._lines = difference(change.before, change.after, context=self.context) if change else []
         self.renew()
 
+    def news(self) -> int:
+        return int(self.change is not self.built)
+
     def build(self, width: int, height: int) -> Sequence[Line]:
         if self.built is not self.change or not self.rows:
             self.built = self.change

@@ -210,7 +210,11 @@ async def test_the_form_has_the_options_of_the_kind_and_starts_with_them(engines
     async with workbench(folder=engines) as pilot:
         await pilot.press("n")
         await until(pilot, "Start a run")
-        assert "environment" in on_screen(pilot) and "steps" in on_screen(pilot) and "whose trained weights" not in on_screen(pilot)
+        assert (
+            "environment" in on_screen(pilot)
+            and "steps" in on_screen(pilot)
+            and "whose trained weights" not in on_screen(pilot)
+        )
         await pilot.press("tab", "tab", "tab", *"3", "tab", *"training.seed=5", "ctrl+s")
         await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen), 20)
         (name,) = names(engines)
