@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import msgspec
 from textual import events
 from textual.app import SystemCommand
+from textual.filter import ANSIToTruecolor, Monochrome, NoColor
 from textual.screen import Screen
 
 from engine.core.events import Notice
@@ -33,7 +34,7 @@ from skillos_tui.screens.kind import ScreenKind
 from skillos_tui.screens.navigator import Navigator
 from skillos_tui.screens.place import PlaceKeeper
 from skillos_tui.screens.registry import SCREENS, make_screen
-from skillos_tui.themes import Theme
+from skillos_tui.themes import Theme, Themes
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.workbench import Workbench
 
@@ -60,7 +61,7 @@ class SkillosApp(Workbench):
 
     def __init__(
         self,
-        themes: dict[str, Theme],
+        themes: Themes,
         theme: str,
         folder: Path | None,
         run: Path | None = None,
@@ -92,14 +93,17 @@ class SkillosApp(Workbench):
         self.navigator = Navigator(self)
         self.screen_kinds: tuple[ScreenKind, ...] = ()
         """The full screens, those of installed packages included; empty until they have been looked up."""
-        for each in themes.values():
-            self.register_theme(each.textual)
+        if self.no_color:
+            self._filters = [NoColor() if isinstance(each, Monochrome) else each for each in self._filters]
+            self.own_theme = self.own_theme.without_colours()
+        self.register_theme(self.own_theme.textual)
         self._set_first_theme(self.own_theme)
 
     def _set_first_theme(self, theme: Theme) -> None:
         """Set the theme of the first paint. Setting `self.theme` here would parse every style sheet twice."""
         self.set_reactive(SkillosApp.theme, theme.textual.name)
         self.stylesheet.set_variables(self.get_css_variables())
+        self._use_own_colours(theme)
         self.set_class(theme.textual.dark, "-dark-mode", update=False)
         self.set_class(not theme.textual.dark, "-light-mode", update=False)
 
@@ -458,11 +462,30 @@ class SkillosApp(Workbench):
 
         await self.push_screen(KeysScreen(self.screen, self.screen_keys))
 
-    def action_switch_theme(self) -> None:
-        names = list(self.themes)
-        self.own_theme = self.themes[names[(names.index(self.own_theme.name) + 1) % len(names)]]
-        self.theme = self.own_theme.textual.name
-        self.session.keep_theme(self.own_theme.name)
+    async def action_choose_theme(self) -> None:
+        """Choose among the themes; each is shown when the cursor is on it."""
+        from skillos_tui.screens.theming.screen import ThemeScreen
+
+        await self.push_screen(ThemeScreen(self.themes, self.own_theme.name), self._keep_theme)
+
+    def _keep_theme(self, name: str | None) -> None:
+        if name and name != self.session.saved.theme:
+            self.session.keep_theme(name)
+
+    def _use_own_colours(self, theme: Theme) -> None:
+        """Let the 16 colours of the terminal be its own where the theme uses them; else Textual gives them fixed values."""
+        for each in self._filters:
+            if isinstance(each, ANSIToTruecolor):
+                each.enabled = not theme.textual.ansi
+
+    def use_theme(self, theme: Theme) -> None:
+        """Show everything in this theme."""
+        self.own_theme = theme.without_colours() if self.no_color else theme
+        self.register_theme(theme.textual)
+        self.theme = theme.textual.name
+        self._use_own_colours(theme)
+        for screen in self.screen_stack:
+            screen.refresh(layout=True)
 
     def action_switch_linear(self) -> None:
         """Show one pane at a time as plain lines, or all panes; kept for the next start."""

@@ -27,7 +27,7 @@ from skillos_tui.terminal.tty import Tty, trouble
 if TYPE_CHECKING:
     from skillos_tui.app import SkillosApp
     from skillos_tui.keymap import OwnKeys
-    from skillos_tui.themes import Theme
+    from skillos_tui.themes import Themes
 
 CLOSED_PIPE = 141
 INSTEAD = "`skillos-engine status` and `skillos-engine events RUN` show runs without one"
@@ -70,7 +70,7 @@ def _main(arguments: list[str] | None) -> NoReturn:
     options = _options(arguments)
     if why := trouble():
         if options.theme:
-            shipped_themes(options.theme)  # an unknown theme is an error with or without a terminal
+            found_themes(options.theme)  # an unknown theme is an error with or without a terminal
         _say(f"skillos-tui needs a terminal, and {why}; {INSTEAD}.")
         sys.exit(2)
     gc.disable()  # until the first paint: modules stay in memory, and collecting them costs a fifth of the start
@@ -109,10 +109,13 @@ def make_app(options: Options, tty: Tty) -> SkillosApp:
     from skillos_tui.model.session import Session
     from skillos_tui.screens.place import chosen_theme, last_run, state_home
 
-    themes = shipped_themes(options.theme)
+    themes = found_themes(options.theme)
     keys, troubles = own_keys(options.keys)
     session = Session.load(options.state or state_home())
-    theme = options.theme or chosen_theme(session, themes) or ("light" if tty.dark() is False else "dark")
+    theme, trouble = usable_theme(
+        themes, options.theme or chosen_theme(session, themes), "light" if tty.dark() is False else "dark"
+    )
+    troubles = (*troubles, *([trouble] if trouble else []))
     folder = options.runs.absolute() if options.runs else None
     run = find_run(options.run, folder) if options.run else None
     last = None if options.run or options.home else last_run(session, folder)
@@ -153,17 +156,35 @@ def own_keys(file: Path | None) -> tuple[OwnKeys | None, Sequence[str]]:
         return None, (f"{error}.",)
 
 
-def shipped_themes(named: str | None) -> dict[str, Theme]:
-    """The themes by name. Raises `Refused` where one cannot be used, or where none is called `named`."""
-    from skillos_tui.themes import ThemeError, load_themes
+def found_themes(named: str | None) -> Themes:
+    """The themes by name. Raises `Refused` where the one that is `named` does not exist or cannot be used."""
+    from skillos_tui.screens.place import config_home
+    from skillos_tui.themes import ThemeError, Themes
 
     try:
-        themes = load_themes()
-    except ThemeError as error:
+        themes = Themes.find(config_home() / "themes")
+        if named and named not in themes:
+            raise Refused(f"there is no theme {named!r}; the themes are: {', '.join(themes)}")
+        if named:
+            themes[named]
+    except (ThemeError, OSError) as error:
         raise Refused(str(error)) from error
-    if named and named not in themes:
-        raise Refused(f"there is no theme {named!r}; the themes are: {', '.join(themes)}")
     return themes
+
+
+def usable_theme(themes: Themes, wanted: str, otherwise: str) -> tuple[str, str]:
+    """The theme to begin with, and why it is not the one that is `wanted`: `otherwise`, or one that can be used."""
+    from skillos_tui.themes import ThemeError
+
+    why = ""
+    for name in (*([wanted] if wanted else []), otherwise, *themes):
+        try:
+            themes[name]
+        except (ThemeError, KeyError) as error:
+            why = why or str(error)
+        else:
+            return name, why
+    raise Refused(why)
 
 
 def find_run(name: str, folder: Path | None) -> Path:
@@ -240,7 +261,9 @@ def _parser() -> Parser:
     parser.add_argument("--runs", metavar="DIR", type=Path, help="the runs' folder; by default in your data folder")
     parser.add_argument("--home", action="store_true", help="the list of runs, not the run that was open the last time")
     parser.add_argument(
-        "--theme", metavar="NAME", help="dark or light; by default the last choice, else what suits the terminal"
+        "--theme",
+        metavar="NAME",
+        help="a theme by name (D shows them); by default the last choice, else what suits the terminal",
     )
     parser.add_argument("--state", metavar="DIR", type=Path, help="where your place and half-typed texts are kept")
     parser.add_argument(

@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 
 from skillos_tui.app import SkillosApp
 from skillos_tui.model.session import Session
-from skillos_tui.themes import load_themes
+from skillos_tui.themes import Themes
 
 
 @asynccontextmanager
@@ -28,7 +28,7 @@ async def workbench(
     reopened: bool = False,
 ) -> AsyncIterator[Pilot[str]]:
     """The running workbench, on `run` or at home with the runs of `folder`; without a `session` it keeps nothing."""
-    app = kind(load_themes(), theme, folder, run, session, reopened=reopened)
+    app = kind(Themes.find(), theme, folder, run, session, reopened=reopened)
     async with app.run_test(size=size, notifications=True) as pilot:
         yield pilot
 

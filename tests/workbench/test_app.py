@@ -56,17 +56,6 @@ async def test_an_action_of_the_palette_acts_on_the_screen_below(tmp_path: Path)
         await until(pilot, "insert · find-apple")
 
 
-async def test_a_key_switches_between_dark_and_light(tmp_path: Path) -> None:
-    run = record_training(tmp_path / "run", steps=1)
-    async with workbench(run.path) as pilot:
-        await until(pilot, "step 1")
-        assert pilot.app.current_theme.dark
-        await pilot.press("D")
-        await until(pilot, lambda: not pilot.app.current_theme.dark)
-        await pilot.press("D")
-        await until(pilot, lambda: pilot.app.current_theme.dark)
-
-
 async def test_a_picture_is_an_svg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run = record_training(tmp_path / "run", steps=1)
@@ -89,7 +78,10 @@ def test_a_run_is_named_by_its_path_or_by_its_id(tmp_path: Path) -> None:
 def test_an_unknown_theme_is_an_error_that_names_the_known_ones(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="1"):
         main(["--theme", "pink"])
-    assert capfd.readouterr().err == "skillos-tui: there is no theme 'pink'; the themes are: dark, light\n"
+    assert (
+        capfd.readouterr().err
+        == "skillos-tui: there is no theme 'pink'; the themes are: contrast, dark, dusk, light, paper, terminal\n"
+    )
 
 
 def test_loading_the_program_loads_nothing_heavy() -> None:

@@ -55,7 +55,7 @@ BEFORE = {
     "mount": "SkillosApp.on_mount = fault",
     "the driver": "TerminalDriver.start_application_mode = fault",
     "the styles": "SkillosApp.CSS_PATH = ['no-such-file.tcss']",
-    "loading": "import skillos_tui.themes; skillos_tui.themes.load_themes = fault",
+    "loading": "import skillos_tui.themes; skillos_tui.themes.Themes.find = fault",
 }
 
 
@@ -134,7 +134,8 @@ def test_a_signal_ends_a_program_that_hangs(run: Path) -> None:
 
 def test_ctrl_c_while_it_loads_restores_the_terminal(run: Path) -> None:
     slow = broken(
-        before="import skillos_tui.themes, time; skillos_tui.themes.load_themes = lambda: (print('loads'), time.sleep(60))"
+        before="import skillos_tui.themes, time; "
+        "skillos_tui.themes.Themes.find = lambda folder=None: (print('loads'), time.sleep(60))"
     )
     with Terminal(str(run), command=slow) as terminal:
         terminal.until(b"loads")

@@ -10,7 +10,7 @@ from skillos_tui.app import SkillosApp
 from skillos_tui.command import Refused, main, own_keys
 from skillos_tui.keymap import OwnKeys
 from skillos_tui.screens.own_keys import KeysError, all_keys, key_name, read_keys, table
-from skillos_tui.themes import load_themes
+from skillos_tui.themes import Themes
 from tests.workbench.recording import record_training
 from tests.workbench.stage import on_screen, screen_lines, until
 
@@ -97,7 +97,7 @@ async def test_the_person_s_keys_act_and_are_shown_everywhere(tmp_path: Path) ->
     chosen = {"app.rewards": "f5", "live.review": "R", "review.next": "N", "pane.scroll_rows": "x", "app.keys": "f1"}
     own = read_keys(file(tmp_path, "\n".join(f'"{name}" = "{key}"' for name, key in chosen.items())))
     assert [text for text in own.troubles if "pane.scroll_rows" not in text] == []
-    app = SkillosApp(load_themes(), "dark", tmp_path, run.path, keys=own.keys, troubles=own.troubles)
+    app = SkillosApp(Themes.find(), "dark", tmp_path, run.path, keys=own.keys, troubles=own.troubles)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until(pilot, lambda: any("no action 'pane.scroll_rows'" in told.message for told in app._notifications))
         await until(pilot, "R review")

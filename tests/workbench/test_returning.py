@@ -23,7 +23,7 @@ from engine.runs.directory import Run
 from skillos_tui.client.records import news_since
 from skillos_tui.model.session import Place, Saved, Session
 from skillos_tui.screens.place import chosen_theme, last_run, place_of
-from skillos_tui.themes import load_themes
+from skillos_tui.themes import Themes
 from skillos_tui.widgets.diff import DiffPane
 from skillos_tui.widgets.queue import ReviewQueue
 from skillos_tui.widgets.tree import SkillTree
@@ -71,7 +71,7 @@ def test_the_last_run_is_opened_unless_it_is_of_another_folder(tmp_path: Path) -
 
 
 def test_a_theme_that_is_gone_is_not_chosen() -> None:
-    themes = load_themes()
+    themes = Themes.find()
     assert chosen_theme(Session(saved=Saved(theme="light")), themes) == "light"
     assert chosen_theme(Session(saved=Saved(theme="pink")), themes) == ""
 
@@ -201,6 +201,8 @@ async def test_a_theme_that_was_chosen_is_remembered(tmp_path: Path) -> None:
     session = Session.load(tmp_path / "state")
     async with workbench(folder=tmp_path, session=session) as pilot:
         await pilot.press("D")
+        await until(pilot, "dusk")
+        await pilot.press("down", "down", "enter")
         await until(pilot, lambda: not pilot.app.current_theme.dark)
     assert Session.load(tmp_path / "state").saved.theme == "light"
 

@@ -18,7 +18,7 @@ from skillos_tui.app import SkillosApp
 from skillos_tui.command import is_run
 from skillos_tui.model.session import Session
 from skillos_tui.screens.skills.screen import SkillsScreen
-from skillos_tui.themes import load_themes
+from skillos_tui.themes import Themes
 from tests.workbench.recording import record_training
 from tests.workbench.stage import on_screen, until, workbench
 
@@ -45,7 +45,7 @@ def shelf(root: Path) -> Path:
 @asynccontextmanager
 async def skills(root: Path, size: tuple[int, int] = (120, 40)) -> AsyncIterator[Pilot[str]]:
     """The workbench on a folder of skills, without a run."""
-    app = SkillosApp(load_themes(), "dark", Path("/none"), session=Session(), skills=root)
+    app = SkillosApp(Themes.find(), "dark", Path("/none"), session=Session(), skills=root)
     async with app.run_test(size=size, notifications=True) as pilot:
         await until(pilot, lambda: isinstance(app.screen, SkillsScreen) and app.screen.page.page is not None)
         yield pilot
@@ -191,7 +191,7 @@ async def test_a_pin_is_kept_in_the_folder_and_marked(tmp_path: Path) -> None:
 
 
 async def test_an_empty_folder_and_one_without_history_say_what_they_are(tmp_path: Path) -> None:
-    app = SkillosApp(load_themes(), "dark", Path("/none"), session=Session(), skills=tmp_path)
+    app = SkillosApp(Themes.find(), "dark", Path("/none"), session=Session(), skills=tmp_path)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await until(pilot, "No skill is here")
         (tmp_path / "mugs.md").write_text(text("mugs", "a mug"))

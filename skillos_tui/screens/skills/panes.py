@@ -168,6 +168,10 @@ class SkillPage(ListPane):
             for at, each in enumerate(self.blamed.lines)
         ]
 
+    def copied(self) -> str:
+        """The text of the skill's file."""
+        return self.page.text or "" if self.page is not None else ""
+
     def target(self) -> Target | None:
         """The task that caused the line under the cursor, else the commit of the line."""
         if self.view != "blame" or self.blamed is None or not isinstance(self.value, int) or self.page is None:
