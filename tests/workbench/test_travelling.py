@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,21 +116,35 @@ async def test_a_screen_that_a_package_adds_is_on_the_way_back(added: Iterator[N
         await until(pilot, lambda: shown(pilot) == "review")
 
 
-async def test_enter_leads_to_a_target_and_says_where_there_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_enter_leads_to_what_is_behind_a_line_and_says_where_nothing_is(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     async with workbench(run.path) as pilot:
-        await until(pilot, "step 1")
-        pane = pilot.app.screen.query_one("#memory", Pane)
-        pane.focus()
+        await until(pilot, "Review·2")
+        live = pilot.app.screen
+        assert live.query_one("#transcript").target() == Target("rollouts", "1/g0/r0/p3")
+        at_once(pilot, "g")
+        await until(pilot, lambda: live.query_one("#transcript").target() == Target("rollouts", "1/g0/r0/p1"))
+        for keys, screen in ((("enter",), "rollouts"), (("tab", "j", "j", "enter"), "review")):
+            at_once(pilot, *keys)
+            await until(pilot, lambda screen=screen: shown(pilot) == screen)
+            await pilot.press("b")
+            await until(pilot, lambda: shown(pilot) == "live")
+        assert live.query_one("#skills").has_focus
+        live.go_to("diff")
         await pilot.press("enter")
         await until(pilot, "Nothing is behind this line.")
-        monkeypatch.setattr(pane, "target", lambda: Target("review"))
-        await pilot.press("enter")
-        await until(pilot, lambda: shown(pilot) == "review")
-        await pilot.press("b")
-        await until(pilot, lambda: shown(pilot) == "live" and pane.has_focus)
+
+
+async def test_a_run_that_is_lost_can_be_left(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path, folder=tmp_path) as pilot:
+        await until(pilot, "Review·2")
+        run.close()
+        shutil.rmtree(run.path)
+        await until(pilot, "cannot be read")
+        for key in "2145b1h":
+            await pilot.press(key)
+        await until(pilot, "Live curation")
 
 
 async def test_the_screen_without_a_run_is_the_same_at_the_next_start(tmp_path: Path) -> None:
