@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from textual import events
@@ -37,6 +37,9 @@ from skillos_tui.screens.registry import SCREENS, make_screen
 from skillos_tui.themes import Theme, Themes
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.workbench import Workbench
+
+if TYPE_CHECKING:
+    from skillos_tui.attention import How, Watch
 
 HOME, RUN, SKILLS = "home", "run", "skills"
 LOWEST = {HOME: "home", RUN: "live", SKILLS: "skills"}
@@ -72,10 +75,11 @@ class SkillosApp(Workbench):
         troubles: Sequence[str] = (),
         linear: bool = False,
         skills: Path | None = None,
+        how: How | None = None,
     ) -> None:
         """`reopened` is true when the run, or Home, is that of the last time, not what was asked for. `troubles` are
         sentences about files of the person, shown after the first paint. `skills` is a folder of skills to show, without a
-        run."""
+        run. `how` is how the person is called for what waits; None is the default."""
         self.themes = themes
         mode = RUN if run else SKILLS if skills else HOME
         self.DEFAULT_MODE = mode  # type: ignore[misc]  # Textual reads it once, in its own __init__
@@ -84,7 +88,9 @@ class SkillosApp(Workbench):
         self.troubles = troubles
         self.linear = self.linear or linear
         self.set_class(self.linear, "-linear", update=False)
-        self.skills = skills
+        self.skills, self.how = skills, how
+        self.known: Watch | None = None
+        """What the person knows of the open run already; None until the run has been read and its engine looked at."""
         self.reopened = reopened
         self.keeper = PlaceKeeper(self)
         self._place = self.session.place(run) if run else None
@@ -248,7 +254,7 @@ class SkillosApp(Workbench):
         self.skills = None
         self.left_out = ()
         self.lost, self.caught_up, self.reopened, self.seen, self.news, self._place = False, False, False, 0, "", None
-        self.read_only = ""
+        self.read_only, self.known = "", None
         self.client.open(path, self.session.place(path).seen)
         await self.switch_mode(HOME)
         await self.remove_mode(RUN)
@@ -346,6 +352,19 @@ class SkillosApp(Workbench):
         for event in message.events:
             parts |= self.view.fold(event)
         self._changed(parts)
+        self._call_a_person()
+
+    def _call_a_person(self) -> None:
+        """Ring where something new waits for a person; what was there when the run was opened is known."""
+        if not self.caught_up or self.engine is None:
+            return
+        if self.known is None:
+            from skillos_tui.attention import Watch
+
+            self.known = Watch()
+            self.known.begin(self.view, self.shown_state)
+        for text in self.known.look(self.view, self.shown_state):
+            self.client.ring(self.how, text)
 
     async def on_past_read(self, message: messages.PastRead) -> None:
         """The run is on the screen: restore the place, and show what happened since the last visit."""
@@ -373,6 +392,7 @@ class SkillosApp(Workbench):
         if message.path == self.path:
             self.engine = message
             self._changed({"state"})
+            self._call_a_person()
 
     def on_repo_read(self, message: messages.RepoRead) -> None:
         if message.path == self.path:
@@ -461,6 +481,22 @@ class SkillosApp(Workbench):
         from skillos_tui.screens.keys.screen import KeysScreen
 
         await self.push_screen(KeysScreen(self.screen, self.screen_keys))
+
+    async def action_glossary(self) -> None:
+        """Explain the words of the workbench."""
+        from skillos_tui.screens.glossary.screen import GlossaryScreen
+
+        await self.push_screen(GlossaryScreen())
+
+    async def open_skills(self, folder: Path) -> None:
+        """Show a folder of skills, without a run."""
+        self.navigator.remember()
+        await self._go_home()
+        self.skills = folder
+        await self.remove_mode(SKILLS)
+        await self.navigator.forget(SKILLS)
+        self.add_mode(SKILLS, partial(make_screen, LOWEST[SKILLS]))
+        await self.switch_mode(SKILLS)
 
     async def action_choose_theme(self) -> None:
         """Choose among the themes; each is shown when the cursor is on it."""

@@ -26,6 +26,7 @@ from skillos_tui.terminal.tty import Tty, trouble
 
 if TYPE_CHECKING:
     from skillos_tui.app import SkillosApp
+    from skillos_tui.attention import How
     from skillos_tui.keymap import OwnKeys
     from skillos_tui.themes import Themes
 
@@ -115,7 +116,8 @@ def make_app(options: Options, tty: Tty) -> SkillosApp:
     theme, trouble = usable_theme(
         themes, options.theme or chosen_theme(session, themes), "light" if tty.dark() is False else "dark"
     )
-    troubles = (*troubles, *([trouble] if trouble else []))
+    how, other = how_to_call()
+    troubles = (*troubles, *(text for text in (trouble, other) if text))
     folder = options.runs.absolute() if options.runs else None
     run = find_run(options.run, folder) if options.run else None
     last = None if options.run or options.home else last_run(session, folder)
@@ -133,9 +135,25 @@ def make_app(options: Options, tty: Tty) -> SkillosApp:
         troubles=troubles,
         linear=options.linear,
         skills=skills,
+        how=how,
     )
     app.tty = tty
     return app
+
+
+def how_to_call() -> tuple[How | None, str]:
+    """How a person is called for what waits, and what is wrong with their file."""
+    from skillos_tui.screens.place import config_home
+
+    path = config_home() / "attention.toml"
+    if not path.is_file():
+        return None, ""
+    from skillos_tui.attention import AttentionError, read_how
+
+    try:
+        return read_how(path), ""
+    except AttentionError as error:
+        return None, str(error)
 
 
 def own_keys(file: Path | None) -> tuple[OwnKeys | None, Sequence[str]]:

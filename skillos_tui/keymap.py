@@ -101,6 +101,7 @@ APP_KEYS = (
     Key("question_mark", "keys", "keys", "Show all keys", True),
     BACK,
     Key("ctrl+p", "command_palette", "palette", "Find any action or screen by name"),
+    Key("f1,ctrl+g", "glossary", "glossary", "Explain the words of the workbench"),
     Key("D", "choose_theme", "theme", "Choose a theme; each is shown at once"),
     Key("L", "switch_linear", "linear", "One pane at a time as plain lines, for screen readers; again: all panes"),
     Key("ctrl+l", "redraw", "redraw", "Draw the whole screen again"),

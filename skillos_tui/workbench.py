@@ -94,6 +94,10 @@ class Workbench(TerminalApp[str]):
         """Show a place, and remember the present one for the key b."""
         raise NotImplementedError
 
+    async def open_skills(self, folder: Path) -> None:
+        """Show a folder of skills, without a run."""
+        raise NotImplementedError
+
     async def open_run(self, path: Path) -> None:
         """Close the run that is open, if one is, and show another."""
         raise NotImplementedError

@@ -13,6 +13,7 @@ No call blocks the app's thread. What the disk or a run refuses becomes a messag
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -64,6 +65,7 @@ from skillos_tui.model.decisions import Decisions
 
 if TYPE_CHECKING:
     from engine.skills.exchange import Choice
+    from skillos_tui.attention import How
     from skillos_tui.client.importing import Source
     from skillos_tui.client.runs import Act
     from skillos_tui.client.skills import Shelf
@@ -197,6 +199,16 @@ class Client:
         if self._shelf is None or self._shelf.root != root:
             self._shelf = Shelf(root)
         return self._shelf
+
+    def ring(self, how: How | None, text: str) -> None:
+        """Call the person: bell and notification at once, their command in a thread; `Notified` if it fails."""
+        from skillos_tui import attention
+
+        how = how or attention.How()
+        if (driver := self.app._driver) is not None:
+            driver.write(attention.sequences(how, text, tmux=bool(os.environ.get("TMUX"))))
+        if how.command:
+            self._work("ring", partial(attention.run_command, how.command, text))
 
     def act(self, path: Path, what: Act) -> None:
         """Pause, resume or stop a run that need not be open: `Answered("runs done")`."""

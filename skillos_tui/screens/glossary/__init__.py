@@ -1,0 +1,1 @@
+"""The sheet that explains the words of the workbench."""
