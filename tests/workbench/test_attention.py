@@ -80,7 +80,7 @@ async def test_a_live_edit_runs_the_command_and_one_of_the_past_does_not(tmp_pat
     async with workbench(run.path) as pilot:
         pilot.app.how = How(command=str(script))
         await until(pilot, "r_task")
-        await until(pilot, lambda: pilot.app.caught_up)
+        await until(pilot, lambda: pilot.app.known is not None)
         run.append(StateChanged("finished"))
         await until(pilot, lambda: (tmp_path / "got").exists())
         assert (tmp_path / "got").read_text() == "the run has finished\n"

@@ -82,5 +82,10 @@ KIND = JobKind(
     check=check,
     pin=pin,
     loads="PyTorch and transformers",
-    shortcut=Shortcut("c", "Live curation", "tasks stream by; you decide on each edit", "pocket"),
+    shortcut=Shortcut(
+        "c",
+        "Live curation",
+        "Tasks come one by one and a curator edits one lasting repository; you decide on each edit. No network.",
+        "pocket",
+    ),
 )

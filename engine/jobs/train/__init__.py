@@ -72,7 +72,12 @@ KIND = JobKind(
     options=(Option("--steps", "training.steps", "GRPO steps"),),
     check=check,
     loads="PyTorch and transformers",
-    shortcut=Shortcut("t", "Train the pocket model", "real GRPO steps on this CPU; no network", "pocket"),
+    shortcut=Shortcut(
+        "t",
+        "Train the pocket model",
+        "A curator learns by GRPO on groups of related tasks; takes this CPU for about 7 s a step. No network.",
+        "pocket",
+    ),
     resume_at=resume_at,
     fixed=fixed,
 )

@@ -15,7 +15,7 @@ from engine.core.registry import UnknownPart
 from engine.core.text import counted
 from engine.jobs.registry import JOBS
 from skillos_tui.client.messages import StartRun
-from skillos_tui.render.text import Line, clip, fit, line, safe, short, short_name, tail
+from skillos_tui.render.text import Line, clip, fit, line, safe, short, short_name, tail, width_of
 from skillos_tui.widgets.listing import Item, ListPane
 from skillos_tui.widgets.state import STATES
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from engine.runs.supervisor import RunSummary
 
 
-NEW = "new run"
-"""The name of the line that opens the dialog; no entry point has a space in its name."""
+NEW, FOLDER = "new run", "skill folder"
+"""The names of the lines that open a dialog; no entry point has a space in its name."""
 
 
 class Start(NamedTuple):
@@ -51,10 +51,24 @@ def starts_of(names: Iterable[str]) -> dict[str, Start]:
     return starts
 
 
-STARTS = {**starts_of(JOBS.shipped), NEW: Start("n", "Another run …", "any kind, profile and settings")}
+STARTS = {
+    **starts_of(JOBS.shipped),
+    NEW: Start(
+        "n", "Another run …", "Any kind, profile and settings, from a form that explains each; real models too."
+    ),
+    FOLDER: Start(
+        "f", "A folder of skills …", "Read, search and restore the skills of any folder; no run and no model."
+    ),
+}
 """The lines that are there at the first paint; those of packages follow, since looking them up takes 12 ms."""
 FIRST = next(iter(STARTS))
 """What Enter starts where there is no run."""
+LABEL = 26
+LOOKED_AT = 50
+"""The newest runs that are looked at for what waits."""
+MOST_WAITING = 4
+ASKING = ("paused", "failed", "interrupted")
+"""The states in which a run goes on only when a person acts."""
 WIDE = {"state": 15, "kind": 9, "progress": 13, "success": 10, "review": 9, "begun": 13}
 """The widths of the columns of the list, in cells, the gap after each included; the run's name has what is left."""
 NARROW = {"state": 14, "kind": 7, "progress": 9, "success": 8, "review": 7, "begun": 11}
@@ -105,10 +119,36 @@ class RunList(ListPane):
             Item(line("muted:Watch a curator of skills learn, and decide what it may keep.")),
         ]
         items.append(Item(line()))
+        if waiting := self._waiting():
+            items += [*waiting, Item(line())]
         for name, start in self.starts.items():
-            items.append(Item(line(f"key:  {start.key}  ", f":{fit(start.label, 26)}", f"muted:{start.help}"), name))
+            row = line(f"key:  {start.key}  ", f":{fit(start.label, LABEL)}", f"muted:{start.help}")
+            if width_of(row) <= width:
+                items.append(Item(row, name))
+            else:
+                items.append(Item(line(f"key:  {start.key}  ", f":{start.label}"), name))
+                items.append(Item(line(f"muted:     {start.help}", indent=5), whole=True))
         items += [Item(line()), *self._runs(width)]
         return items
+
+    def _waiting(self) -> list[Item]:
+        """What waits for the person in the newest runs; Enter leads to it."""
+        found: list[Item] = []
+        for run in (self.runs or ())[:LOOKED_AT]:
+            status = run.status
+            if status is None:
+                continue
+            name = safe(short_name(Path(run.path).name))
+            if status.pending_reviews:
+                what = f"{counted(status.pending_reviews, 'edit')} to review"
+                found.append(Item(line(f"warn:  ! {what}", f"muted:  in {name}"), ("review", run.path)))
+            if status.state in ASKING:
+                word = STATES[status.state].partition(":")[2]
+                why = f": {status.reason.strip()}" if status.reason.strip() else ""
+                found.append(Item(line(f"warn:  {word}{clip(why, 120)}", f"muted:  {name}"), ("live", run.path)))
+        more = len(found) - MOST_WAITING
+        rest = [Item(line(f"muted:    and {more} more: 7 lists all runs"))] if more > 0 else []
+        return [*found[:MOST_WAITING], *rest]
 
     def _runs(self, width: int) -> list[Item]:
         if self.runs is None:

@@ -10,14 +10,17 @@ from textual.app import ComposeResult
 from engine.jobs.registry import JOBS
 from skillos_tui.client.messages import Reply, RunCreated, RunsFound, StartRefused, StartRun
 from skillos_tui.keymap import Key, bindings
+from skillos_tui.model.target import Target
 from skillos_tui.render.text import safe
 from skillos_tui.screens.base import FullScreen
-from skillos_tui.screens.home.runs import NEW, STARTS, RunList, Start, starts_of
+from skillos_tui.screens.home.runs import FOLDER, NEW, STARTS, RunList, Start, starts_of
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.tabs import StateBar
 
 FIND_SECONDS = 3.0
+SHORT = {NEW: "new", FOLDER: "folder"}
+"""Names of starts in the key line."""
 
 
 class HomeScreen(FullScreen):
@@ -32,7 +35,7 @@ class HomeScreen(FullScreen):
     KEYS = (
         Key("enter", "choose", "open", "Open the run under the cursor, or start what the line names", True),
         *(
-            Key(start.key, f"start('{name}')", "new" if name == NEW else name, f"{start.label}: {start.help}", True)
+            Key(start.key, f"start('{name}')", SHORT.get(name, name), f"{start.label}: {start.help}", True)
             for name, start in STARTS.items()
         ),
         Key("r", "reload", "reload", "Look for runs again"),
@@ -130,13 +133,22 @@ class HomeScreen(FullScreen):
 
     async def _choose(self) -> None:
         value = self.query_one(RunList).value
-        if value in self.query_one(RunList).starts:
+        if isinstance(value, tuple):
+            screen, path = value
+            await self.workbench.open_run(Path(path))
+            await self.workbench.go(Target(screen))
+        elif value in self.query_one(RunList).starts:
             await self.action_start(str(value))
         elif isinstance(value, str):
             await self.workbench.open_run(Path(value))
 
     async def action_start(self, name: str) -> None:
         """Start the run that a line names, once: a second press while it starts does nothing. Or open the dialog."""
+        if name == FOLDER:
+            from skillos_tui.screens.opening.screen import OpenScreen
+
+            await self.app.push_screen(OpenScreen(), self._open_folder)
+            return
         request = self.query_one(RunList).starts[name].request
         if self._starting:
             self.refuse("A run is being started already.")
@@ -148,6 +160,10 @@ class HomeScreen(FullScreen):
             from skillos_tui.screens.start.screen import StartScreen
 
             await self.app.push_screen(StartScreen(self._draft), self._keep_draft)
+
+    async def _open_folder(self, folder: Path | None) -> None:
+        if folder is not None:
+            await self.workbench.open_skills(folder)
 
     def _keep_draft(self, draft: StartRun | None) -> None:
         self._draft = draft or self._draft
