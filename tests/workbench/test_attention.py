@@ -68,7 +68,7 @@ def test_the_command_gets_the_text_as_one_argument_and_its_failure_is_named(tmp_
     run_command(f"{script} --urgent", "the run has finished; $(rm -rf /)")
     assert (tmp_path / "got").read_text() == "--urgent|the run has finished; $(rm -rf /)|"
     for command in ("/no/such/program", "false"):
-        with pytest.raises(AttentionError, match="attention.toml"):
+        with pytest.raises(AttentionError, match=FILE):
             run_command(command, "x")
 
 

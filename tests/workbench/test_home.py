@@ -21,6 +21,7 @@ from engine.runs.supervisor import find_runs
 from skillos_tui.screens.home.runs import RunList
 from tests.runs.old import unpack
 from tests.workbench.recording import create, record_training
+from tests.workbench.reviewing import waiting_run
 from tests.workbench.stage import on_screen, screen_lines, seconds, until, workbench
 
 
@@ -197,3 +198,41 @@ async def test_a_run_that_cannot_be_decoded_or_migrated_is_a_line_with_its_probl
     if isinstance(engine, subprocess.Popen):
         engine.kill()
         engine.wait()
+
+
+async def test_what_waits_for_the_person_is_first_and_enter_leads_to_it(tmp_path: Path) -> None:
+    waiting_run(tmp_path / "20260101-101010-train-pocket")
+    async with workbench(folder=tmp_path) as pilot:
+        await until(pilot, "3 edits to review")
+        rows = screen_lines(pilot)
+        assert next(n for n, row in enumerate(rows) if "edits to review" in row) < next(
+            n for n, row in enumerate(rows) if "Train the pocket model" in row
+        )
+        await pilot.press("home", "enter")
+        await until(pilot, lambda: getattr(pilot.app.screen, "NAME", "") == "review")
+
+
+async def test_a_folder_of_skills_is_opened_from_home(tmp_path: Path) -> None:
+    (tmp_path / "skills" / "mugs").mkdir(parents=True)
+    (tmp_path / "skills" / "mugs" / "SKILL.md").write_text("---\nname: mugs\ndescription: Use when.\n---\nLook.\n")
+    async with workbench(folder=tmp_path / "runs") as pilot:
+        await until(pilot, "No runs yet")
+        await pilot.press("f")
+        await until(pilot, "Which folder of skills?")
+        await pilot.press(*str(tmp_path / "nothing"), "enter")
+        await until(pilot, "is no folder")
+        await pilot.press(*["backspace"] * 7, *"skills", "enter")
+        await until(pilot, "Use when.")
+        await pilot.press("b")
+        await until(pilot, "No runs yet")
+
+
+async def test_the_glossary_explains_a_word_that_is_typed(tmp_path: Path) -> None:
+    async with workbench(folder=tmp_path) as pilot:
+        await until(pilot, "No runs yet")
+        await pilot.press("f1")
+        await until(pilot, "type to search")
+        await pilot.press(*"r_comp")
+        await until(pilot, "How small the repository stays")
+        await pilot.press("escape")
+        await until(pilot, "No runs yet")
