@@ -134,8 +134,8 @@ def test_a_curator_with_all_weights_is_a_second_copy_beside_the_base(tmp_path, f
     (folder / file).write_bytes(b"")
     source = {"folder": folder, "run": tmp_path / "run", "run@3": f"{tmp_path / 'run'}@3"}[named]
     bare, curated = (
-        made("pocket", "this", job="curate"),
-        made("pocket", "this", f"curate.adapter={source}", job="curate"),
+        made("pocket", "spark", job="curate"),
+        made("pocket", "spark", f"curate.adapter={source}", job="curate"),
     )
     (weights,) = (part.bytes for part in bare.memory if part.name.endswith("weights"))
     copies = {part.name: part.bytes for part in curated.memory if part.name not in {part.name for part in bare.memory}}
