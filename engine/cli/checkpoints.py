@@ -30,7 +30,8 @@ def _checkpoints(options: argparse.Namespace) -> int:
     for one in found:
         error = "" if one.standard_error is None else f" ±{one.standard_error:.3f}"
         why = "; ".join(one.kept) or "is removed after the next step"
-        say(printable(f"step {one.step:>5}  {size(one.bytes):>10}  r_task {number(one.r_task)}{error}  {why}"))
+        state = f"DAMAGED: {one.damage}; " if one.damage else ""
+        say(printable(f"step {one.step:>5}  {size(one.bytes):>10}  r_task {number(one.r_task)}{error}  {state}{why}"))
     if found:
         say(f"{counted(len(found), 'checkpoint')}, {size(sum(one.bytes for one in found))}")
     else:

@@ -20,7 +20,7 @@ def add_commands(commands: Commands) -> None:
     about = "write a checkpoint as an adapter or a model, with a model card"
     command = add_command(commands, "export", about, _export, run=True, json=True)
     command.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER", help="a new folder")
-    command.add_argument("--merge", action="store_true", help="the whole model, with the adapter in its weights")
+    command.add_argument("--merge", action="store_true", help="the whole model, with the trained weights in it")
     command.add_argument("--gguf", action="store_true", help="the whole model as a GGUF file")
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.core.errors import ConfigError
 from engine.core.parts import PartKind, Settings, kind_of
-from engine.core.registry import Registry, resolve
+from engine.core.registry import Registry, resolve, resolve_heavy
 
 if TYPE_CHECKING:
     from engine.models.base import Opened, Opening, Tokenizer  # it imports asyncio, which takes 20 ms
@@ -72,7 +72,7 @@ OTHERS = Registry("model backend", BACKENDS.group, ModelBackend, {SAME: "engine.
 
 async def open_models(settings: Settings, opening: Opening) -> Opened:
     """The models of the backend that `settings` are of. Raises `ConfigError` where they cannot be loaded."""
-    opened: Opened = await resolve(BACKENDS.load(kind_of(settings)).opens)(settings, opening)
+    opened: Opened = await resolve_heavy(BACKENDS.load(kind_of(settings)).opens)(settings, opening)
     return opened
 
 

@@ -186,7 +186,7 @@ _TABLE = (
     Metric("seconds", "speed", "s", "rollouts and update together", lambda s: s.ended.seconds),
     Metric("rollout_seconds", "speed", "s", "rollouts and their scores", lambda s: s.ended.rollout_seconds),
     Metric("update_seconds", "speed", "s", "update", _of_update("seconds")),
-    Metric("publish_seconds", "speed", "s", "from there until the new adapter answers", lambda s: s.published_after),
+    Metric("publish_seconds", "speed", "s", "from there until the new curator answers", lambda s: s.published_after),
     Metric("held_out_seconds", "speed", "s", "held-out evaluation", _of_held_out("seconds")),
     Metric(
         "tokens_per_second",

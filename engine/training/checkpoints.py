@@ -35,7 +35,6 @@ PARTIAL = ".partial"
 REPLACED = ".replaced-"
 NEEDED = ("optimizer.pt", "rng_state.pth", "trainer_state.json")
 """The files that training continues from beside the trained weights (`engine.models.adapters`)."""
-TORCH_FILES = (".pt", ".pth")
 UNREADABLE = (
     OSError,
     RuntimeError,
@@ -112,7 +111,8 @@ def damaged(checkpoints: Path) -> list[str]:
 
 
 def fault_of(checkpoint: Path) -> str:
-    """Why a checkpoint cannot be used: a file that cannot be read, or a number that is not finite; "" where nothing is."""
+    """Why a checkpoint cannot be used: a file that cannot be read or is not what was written, or a number that is not
+    finite; "" where nothing is."""
     for path in sorted(checkpoint.glob("*")):
         try:
             finite = all(bool(tensor.isfinite().all()) for tensor in _tensors(path))
@@ -120,7 +120,10 @@ def fault_of(checkpoint: Path) -> str:
             return f"{path} is damaged: {' '.join(str(error).split()) or type(error).__name__}"
         if not finite:
             return f"{path} holds numbers that are not finite (NaN or infinite)"
-    return ""
+    try:
+        return origin.altered(checkpoint)
+    except OSError as error:
+        return f"{error.filename} cannot be read: {error.strerror}"
 
 
 def _tensors(path: Path) -> Iterator[Any]:
@@ -131,7 +134,7 @@ def _tensors(path: Path) -> Iterator[Any]:
         yield from load_file(path).values()
     elif path.suffix == ".json":
         json.loads(path.read_bytes())
-    elif path.suffix in TORCH_FILES:
+    elif path.suffix in origin.CHECKED:
         with zipfile.ZipFile(path) as archive:
             if (broken := archive.testzip()) is not None:
                 raise zipfile.BadZipFile(f"{broken} in it is not what was written")

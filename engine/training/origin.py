@@ -20,10 +20,13 @@ import msgspec
 from engine.config import Config, to_toml
 from engine.core.errors import ConfigError
 from engine.models.adapters import CONFIG, is_full, is_trained, weights_in
+from engine.models.catalogue.store import sha256_of
 from engine.models.reading import json_object, shapes_in
 from engine.system.plan.shapes import UnknownShape, folder_of, shape_of
 
 FILE = "checkpoint.json"
+CHECKED = (".pt", ".pth")
+"""Files of torch: archives with a checksum of each member."""
 FORMAT = 1
 """The version of the checkpoint's layout: adapter, optimiser and trainer state, and this file."""
 SAMPLES, SAMPLE_BYTES, HEAD_BYTES = 64, 4096, 65536
@@ -51,7 +54,8 @@ class Base(msgspec.Struct, frozen=True):
 
 class Origin(msgspec.Struct, frozen=True):
     """What a checkpoint was made from. `settings` is the SHA-256 of the run's whole configuration as TOML. With all weights
-    trained (`method`), rank and alpha are 0."""
+    trained (`method`), rank and alpha are 0. `files` has the SHA-256 of each file that has no checksum in itself;
+    checkpoints of older versions have none."""
 
     base: Base
     rank: int
@@ -60,6 +64,7 @@ class Origin(msgspec.Struct, frozen=True):
     format: int = FORMAT
     step: int = 0
     method: str = "lora"
+    files: dict[str, str] = {}
 
 
 def origin_of(config: Config) -> Origin:
@@ -92,9 +97,19 @@ def fingerprint(weights: str) -> str:
 
 
 def write(folder: Path, origin: Origin, step: int) -> None:
-    """Write the origin of the checkpoint in `folder`. Raises `OSError`."""
-    data = msgspec.json.encode(msgspec.structs.replace(origin, step=step))
+    """Write the origin of the checkpoint in `folder`, whose other files are complete. Raises `OSError`."""
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix not in CHECKED]
+    digests = {path.name: sha256_of(path) for path in files if path.name != FILE}
+    data = msgspec.json.encode(msgspec.structs.replace(origin, step=step, files=digests))
     (folder / FILE).write_bytes(msgspec.json.format(data))
+
+
+def pass_on(checkpoint: Path, folder: Path) -> None:
+    """Write the origin of `checkpoint` to the folder of what was exported from it, which has other files. Raises `OSError`,
+    and `ConfigError` as `read` does."""
+    if (origin := read(checkpoint)) is not None:
+        data = msgspec.json.encode(msgspec.structs.replace(origin, files={}))
+        (folder / FILE).write_bytes(msgspec.json.format(data))
 
 
 def read(checkpoint: Path) -> Origin | None:
@@ -114,6 +129,23 @@ def read(checkpoint: Path) -> Origin | None:
         return msgspec.convert(data, Origin)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file} cannot be read: {' '.join(str(error).split())}; use another checkpoint") from error
+
+
+def altered(checkpoint: Path) -> str:
+    """Which file of a checkpoint is not as it was written; "" where all are, or that was not recorded. Raises `OSError`.
+
+    A checkpoint of another format is for `refusal`."""
+    try:
+        origin = read(checkpoint)
+    except ConfigError:
+        return ""
+    for name, digest in (origin.files if origin is not None else {}).items():
+        path = checkpoint / Path(name).name
+        if not path.is_file():
+            return f"{checkpoint} lacks {path.name}"
+        if sha256_of(path) != digest:
+            return f"{path} is not what was written: its SHA-256 differs from that in {FILE}"
+    return ""
 
 
 def refusal(checkpoint: Path, config: Config, *, trains: bool = False) -> str:

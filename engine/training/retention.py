@@ -34,7 +34,8 @@ REMOVED = ".removed-"
 
 class Entry(msgspec.Struct, frozen=True):
     """A checkpoint. `r_task` is its held-out score with `standard_error`, None where it was not measured. `kept` are the
-    reasons why it is kept; none: it is removed after the next step."""
+    reasons why it is kept; none: it is removed after the next step. `damage` says why training cannot continue from it, ""
+    where it can."""
 
     step: int
     path: str
@@ -42,6 +43,7 @@ class Entry(msgspec.Struct, frozen=True):
     r_task: float | None
     standard_error: float | None
     kept: list[str]
+    damage: str = ""
 
 
 def best_first(measured: Mapping[int, HeldOutMeasured], steps: Iterable[int]) -> list[int]:
@@ -52,10 +54,11 @@ def best_first(measured: Mapping[int, HeldOutMeasured], steps: Iterable[int]) ->
 
 
 def entries(run: Run, training: TrainingSettings) -> list[Entry]:
-    """Every checkpoint of the run, oldest first. Reads whole files of those that may be the newest or the best."""
+    """Every checkpoint of the run, oldest first. Reads all their files."""
     present = dict(reversed(newest_first(run.checkpoints)))
     measured = measurements(run)
-    kept = _reasons(present, training, measured, kept_by(run), read=True)
+    damage = {step: unfit(path) for step, path in present.items()}
+    kept = _reasons(present, training, measured, kept_by(run), damaged=lambda step: bool(damage[step]))
     return [
         Entry(
             step=step,
@@ -64,6 +67,7 @@ def entries(run: Run, training: TrainingSettings) -> list[Entry]:
             r_task=measured[step].r_task if step in measured else None,
             standard_error=measured[step].standard_error if step in measured else None,
             kept=kept.get(step, []),
+            damage=damage[step],
         )
         for step, path in present.items()
     ]
@@ -95,9 +99,9 @@ class Retention:
         with changing(folder):
             present = dict(newest_first(folder))
             measured, kept = measurements(self._run), kept_by(self._run)
-            if present.keys() <= _reasons(present, self._training, measured, kept, read=False).keys():
+            if present.keys() <= _reasons(present, self._training, measured, kept, damaged=lambda step: False).keys():
                 return  # nothing is to go, whatever is damaged
-            reasons = _reasons(present, self._training, measured, kept, read=True)
+            reasons = _reasons(present, self._training, measured, kept, damaged=lambda step: bool(unfit(present[step])))
             gone = {step: path for step, path in present.items() if step not in reasons}
             removed = {step: folder / f"{REMOVED}{step:04d}" for step in gone}
             freed = sum(size_of(path) for path in gone.values())
@@ -146,14 +150,14 @@ def _reasons(
     measured: Mapping[int, HeldOutMeasured],
     persons: Mapping[int, str],
     *,
-    read: bool,
+    damaged: Callable[[int], bool],
 ) -> dict[int, list[str]]:
-    """Why each checkpoint is kept, for those that are. Without `read` every checkpoint passes for undamaged."""
+    """Why each checkpoint is kept, for those that are. `damaged` is asked of those that may be the newest or the best."""
     newest = sorted(present, reverse=True)
     found: dict[int, list[str]] = {step: [] for step in newest}
 
     def first_fit(steps: list[int]) -> int | None:
-        return next((step for step in steps if not read or not unfit(present[step])), None)
+        return next((step for step in steps if not damaged(step)), None)
 
     usable = first_fit(newest)
     best = first_fit(best_first(measured, newest))

@@ -26,6 +26,7 @@ from engine.runs.directory import CHECKPOINTS, DATABASE, Run
 from engine.runs.kept import newest_first
 from engine.runs.measurements import measurements
 from engine.runs.text import number
+from engine.training.origin import altered
 from engine.training.retention import best_first
 
 
@@ -130,5 +131,5 @@ def _fault(folder: Path) -> str:
     except (SafetensorError, OSError) as error:
         return f"{weights} cannot be read: {error}"
     except (TypeError, KeyError):  # a type of numbers that numpy does not have, such as bfloat16
-        return ""
-    return "" if finite else f"{weights} holds numbers that are not finite (NaN or infinite)"
+        return altered(folder)
+    return altered(folder) if finite else f"{weights} holds numbers that are not finite (NaN or infinite)"

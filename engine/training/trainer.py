@@ -161,7 +161,7 @@ class GrpoSession:
             raise RunError(f"step {step}, rollouts: {wrong}. The models that answer are not the base that is trained")
         if stale := sum(is_stale(sample, step - 1) for sample in samples):
             raise RunError(
-                f"step {step}, rollouts: {stale} of {len(samples)} samples were answered by another adapter than that of "
+                f"step {step}, rollouts: {stale} of {len(samples)} samples were answered by another curator than that of "
                 f"step {step - 1}, so the update cannot train on them"
             )
         if not all_finite(samples):

@@ -4,8 +4,8 @@
                                              [--no-checkpointing]
 
 A random model of Qwen3's kind with its vocabulary of 151,936, 0.3 to 0.6 billion parameters, and two samples of the same
-length, one a micro-batch. Two updates run in a process of its own, so that the optimiser's state is there in the second one.
-The largest resident set of the second update is compared. This process is not the engine: what it has before the model is
+length, one a micro-batch. Two updates run in a process of its own: a short one, which makes the optimiser's state, and the
+long one, whose largest resident set is compared. This process is not the engine: what it has before the model is
 made takes the place of the plan's figures for the engine and the trainer's libraries.
 """
 
@@ -105,7 +105,7 @@ def planned_bytes(arguments: argparse.Namespace) -> float:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, float]:
-    """The second of two updates in this process: its largest resident set in bytes, and its seconds of CPU."""
+    """A long update after a short one in this process: its largest resident set in bytes, and its seconds of CPU."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
@@ -133,22 +133,27 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
     torch.set_default_dtype(torch.float32)
     config = config_of(arguments)
     updater = Updater(trainable(base, config.training), config, corrects=False)
-    prompt = arguments.tokens - arguments.answer
     ids = torch.randint(VOCABULARY, (4, arguments.tokens), generator=torch.Generator().manual_seed(1)).tolist()
-    some = [
-        TrainingSample(
-            row[:prompt],
-            row[prompt:],
-            [-1.0] * arguments.answer,
-            [int(number % 2 == 0)] * arguments.answer,
-            1.0 * (number > 1),
-        )
-        for number, row in enumerate(ids)
-    ]
-    updater.update(some, 1)
+
+    def samples(tokens: int) -> list[TrainingSample]:
+        """Two rollouts of two positions, the second of which has no token to train on and does not go through the
+        network."""
+        prompt = tokens - arguments.answer
+        return [
+            TrainingSample(
+                row[:prompt],
+                row[prompt:tokens],
+                [-1.0] * arguments.answer,
+                [int(number % 2 == 0)] * arguments.answer,
+                1.0 * (number > 1),
+            )
+            for number, row in enumerate(ids)
+        ]
+
+    updater.update(samples(2 * arguments.answer), 1)
     Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins again
     began = time.process_time()
-    made = updater.update(some, 2)
+    made = updater.update(samples(arguments.tokens), 2)
     seconds = time.process_time() - began
     return {
         "peak": resident("VmHWM"),

@@ -154,14 +154,31 @@ def group(number, *ids):
     return Group(f"g{number}", number, 1, "house", [Task(each, "house", each) for each in ids])
 
 
-def drawn(*steps):
+class Houses:
+    """A finite source of two families; generated: with a house of its own for each seed."""
+
+    name = "houses"
+
+    def __init__(self, *, generated=False):
+        self.generated = generated
+
+    def families(self, seed):
+        return {f"house-{seed}": 2} if self.generated else {"house": 2, "garden": 2}
+
+
+def drawn(*steps, generated=False):
     config = load_profile("pocket", ["training.evaluate_every=0", f"training.steps={len(steps)}"])
-    return tasks(config, JOBS.load("train"), lambda step: steps[step - 1], None)
+    return tasks(config, JOBS.load("train"), lambda step: steps[step - 1], Houses(generated=generated))
 
 
 def test_distinct_tasks_pass_and_are_counted():
     check = drawn([group(0, "a", "b")], [group(0, "c", "d")])
-    assert check.status == "pass" and "4 distinct of 4, 1 family" in check.message
+    assert check.status == "pass" and "4 distinct of 4, 1 family (house 2)" in check.message
+
+
+def test_generated_families_are_counted_and_their_numbers_are_not_shown():
+    check = drawn([group(0, "a", "b")], [group(0, "c", "d")], generated=True)
+    assert check.message.startswith("4 distinct of 4, 1 generated family") and "house" not in check.message
 
 
 def test_tasks_that_repeat_are_a_warning_with_how_often():

@@ -140,6 +140,18 @@ async def test_a_check_that_a_crash_prevented_is_made_by_the_next_engine(run):
     assert checked(run) == [(1, ["unmeasured"])]
 
 
+async def test_an_engine_that_was_killed_between_a_notice_and_the_check_gives_it_once(run):
+    with run.writer() as writer:
+        assert await Engine(run, writer).step(1, lost=20)
+    ended, notice = (run.events(kinds=[kind])[0].event for kind in ("step_ended", "notice"))
+    with Run.create(run.path.parent / "killed", kind="train", config_text=config.to_toml(run.config)) as killed:
+        for event in (RunStarted("train", "pocket", STEPS, 1), ended, notice):
+            killed.append(event)
+        with killed.writer() as writer:
+            await Engine(killed, writer).watch.check(1)
+        assert checked(killed) == [(1, ["unmeasured"])] and notices(killed) == [notice]
+
+
 async def test_a_stop_reaches_a_run_that_an_alarm_paused(run):
     with run.writer() as writer:
         engine = Engine(run, writer, PAUSE)

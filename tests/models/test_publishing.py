@@ -83,7 +83,7 @@ async def test_an_adapter_that_is_not_the_one_that_answers_is_refused(local, tmp
     trained.save_pretrained(str(tmp_path))
     change_one(trained)
     with pytest.raises(
-        NotPublished, match=rf"is not the adapter {tmp_path}: 1 of 28 tensors differ, the first is .*lora_B"
+        NotPublished, match=rf"does not have the weights in {tmp_path}: 1 of 28 tensors differ, the first is .*lora_B"
     ):
         await local.publish(tmp_path, version=3)
     assert (await local.curator.complete(ASK, GREEDY)).version == 0

@@ -172,6 +172,17 @@ def flip(path, value):
     path.write_bytes(content)
 
 
+def alter(path, value):
+    """Another finite number in place of one, which nothing but a digest of the file shows."""
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 0x01
+    path.write_bytes(content)
+
+
+def edit(path, value):
+    path.write_text(path.read_text() + " ")
+
+
 NAN, INFINITE = float("nan"), float("inf")
 DAMAGE = [
     ("adapter_model.safetensors", spoil_adapter, NAN, "not finite"),
@@ -185,6 +196,8 @@ DAMAGE = [
     ("rng_state.pth", flip, None, "is damaged"),
     ("rng_state.pth", empty, None, "is damaged"),
     ("trainer_state.json", cut, None, "is damaged"),
+    ("adapter_model.safetensors", alter, None, "is not what was written"),
+    ("adapter_config.json", edit, None, "is not what was written"),
 ]
 
 

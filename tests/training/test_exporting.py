@@ -60,6 +60,8 @@ async def test_adapter_merged_model_and_gguf_answer_alike(tmp_path, weights, ada
     for other in (await answer(base, tmp_path / "adapter"), await answer(tmp_path / "alone")):
         assert other.tokens.completion_ids == merged.tokens.completion_ids
         assert other.tokens.logprobs == pytest.approx(merged.tokens.logprobs, abs=1e-4)
+    assert chosen(str(tmp_path / "adapter")).path == tmp_path / "adapter"
+    assert "tokenizer.json" in both.files  # a GGUF file of pocket is read with it
     assert len(both.notes) == 1 and "other programs split text differently" in both.notes[0]
 
 

@@ -13,6 +13,7 @@ from engine.runs.kept import keep, keep_newest, newest_first
 from engine.training.checkpoints import NEEDED, latest
 from engine.training.origin import origin_of, write
 from engine.training.retention import Retention, entries
+from tests.cli.shell import shell
 
 NUL = b"PK\x05\x06" + b"\0" * 18
 """An empty archive, as a file of torch that holds no tensor."""
@@ -108,6 +109,24 @@ def test_a_damaged_newest_never_makes_the_good_one_go(make, spoilt):
     (run.checkpoints / "step-0003" / spoilt).write_bytes(b"")
     retention.apply()
     assert steps_of(run) == [2, 3] and latest(run.checkpoints)[0] == 2
+
+
+@pytest.mark.parametrize("step", [1, 3])
+@pytest.mark.parametrize("harm", ["cut", "missing", "altered", "good"])
+def test_the_list_marks_a_damaged_checkpoint_wherever_it_is(make, harm, step):
+    run, _ = make(keep_newest=5)
+    folders = {number: checkpoint(run, number) for number in (1, 2, 3)}
+    file = folders[step] / "trainer_state.json"
+    if harm == "missing":
+        file.unlink()
+    elif harm != "good":
+        file.write_bytes({"cut": b"", "altered": b"{ }"}[harm])
+    done = shell("checkpoints", run.path)
+    assert done.code == 0 and [entry.step for entry in entries(run, run.config.training) if entry.damage] == (
+        [] if harm == "good" else [step]
+    )
+    marked = [line for line in done.out.splitlines() if "DAMAGED" in line]
+    assert len(marked) == (harm != "good") and all("trainer_state.json" in line for line in marked)
 
 
 def test_a_newest_that_lacks_a_file_does_not_either(make):

@@ -42,7 +42,7 @@ async def test_a_session_refuses_samples_of_another_version(tmp_path):
     session = GrpoSession(
         config(steps=1), local, sink, checkpoints=tmp_path, play=play, after_update=idle, after_step=idle
     )
-    with pytest.raises(RunError, match=r"samples were answered by another adapter than that of step 0"):
+    with pytest.raises(RunError, match=r"samples were answered by another curator than that of step 0"):
         await session.run(None)
 
 

@@ -4,7 +4,7 @@ on."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from engine.config import Config
 from engine.core.records import Check
@@ -42,11 +42,8 @@ def tasks(config: Config, job: JobKind, draws: Callable[[int], list[Group]], hel
             inside += len(names) - len(set(names))
     if not drawn:
         return Check("tasks", "fail", "the steps have no task: look at [environment] and [grouping]")
-    most = sorted(families, key=lambda family: -families[family])
-    named = ", ".join(f"{family} {families[family]}" for family in most[:NAMED]) + (", …" if len(most) > NAMED else "")
     of = "" if steps == total else f" in the first {steps} of {total} {job.unit}s"
-    kinds = f"{len(families):,} {'family' if len(families) == 1 else 'families'}"
-    parts = [f"{len(ids):,} distinct of {drawn:,}{of}, {kinds} ({named})"]
+    parts = [f"{len(ids):,} distinct of {drawn:,}{of}, {_families(families, held_out)}"]
     doubts = []
     if len(ids) < FEW * drawn:
         doubts.append(
@@ -71,3 +68,14 @@ def tasks(config: Config, job: JobKind, draws: Callable[[int], list[Group]], hel
         else:
             parts.append(f"none of the {len(measured)} held-out tasks is among them")
     return Check("tasks", "warn" if doubts else "pass", "; ".join([*parts, *doubts]), time.monotonic() - began)
+
+
+def _families(drawn: Mapping[str, int], source: TaskSource) -> str:
+    """How many families were drawn. Those of a finite source are named, with their groups; generated ones have numbers."""
+    generated = source.families(0).keys() != source.families(1).keys()
+    counts = f"{len(drawn):,} {'generated ' if generated else ''}{'family' if len(drawn) == 1 else 'families'}"
+    if generated:
+        return counts
+    most = sorted(drawn, key=lambda family: -drawn[family])
+    named = ", ".join(f"{family} {drawn[family]}" for family in most[:NAMED])
+    return f"{counts} ({named}{', …' if len(most) > NAMED else ''})"

@@ -62,7 +62,7 @@ class Measuring:
             positions = training.evaluate_groups * training.tasks
             self._writer.emit(HeldOutMeasured(step, training.evaluate_groups, None, None, positions, 0.0))
             return
-        self._report(f"the adapter {checkpoint.name}")
+        self._report(f"the checkpoint {checkpoint.name}")
         await published(step, await sink.publish(checkpoint, step))
         await self._evaluate_or_diverge(step, context, checkpoint)
 

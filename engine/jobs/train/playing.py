@@ -98,14 +98,14 @@ class Playing:
         return Scoring(first_counts, lambda rollout: human_reward(rollout, said, start), until)
 
     def _samples(self, step: int) -> list[TrainingSample]:
-        """The step's samples; those of another adapter than the present one train nothing, which a notice says."""
+        """The step's samples; those of another curator than the present one train nothing, which a notice says."""
         per_position = self._context.strategy.samples_per_position
         samples, stale = without_stale(step_samples(self.rollouts, self.parts, self._padding, per_position), step - 1)
         if stale:
             self._job.writer.emit(
                 Notice(
                     "warning",
-                    f"step {step}: {stale} of {len(samples)} completions were made by another adapter than that of step "
+                    f"step {step}: {stale} of {len(samples)} completions were made by another curator than that of step "
                     f"{step - 1}, so they are not trained on; events name the version of each",
                 )
             )

@@ -28,7 +28,7 @@ class BoundedSink:
                 return await self._control.interruptible(self._sink.publish(adapter, version))
         except TimedOut as error:
             raise NotPublished(
-                f"the adapter of step {version} did not answer within {self._seconds:g} s "
+                f"the curator of step {version} did not answer within {self._seconds:g} s "
                 "(limits.publish_deadline_seconds): look at the server's log, or start the server again. The checkpoint of "
                 f"step {version} is saved, and resume publishes it again"
             ) from error

@@ -259,12 +259,12 @@ class TrainRun:
         await asyncio.to_thread(self._writer.flush)
 
     async def _after_publish(self, step: int, proof: Proof) -> None:
-        """Log that the curator that answers is the adapter of `step`, and how that was proved."""
+        """Log that the curator that answers is that of `step`, and how that was proved."""
         self._writer.emit(
             AdapterPublished(step, proof.how, proof.difference, proof.separation, proof.noise, proof.unmeasured)
         )
         if proof.unmeasured:
-            why = f"that the adapter of step {step} is what answers is unmeasured: {proof.unmeasured}"
+            why = f"that the curator of step {step} is what answers is unmeasured: {proof.unmeasured}"
             self._writer.emit(Notice("info", f"{why}; it is compared again with the next step"))
 
     async def _after_step(self, step: int, checkpoint: Path) -> None:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 
-from engine.core.events import Alarm, AlarmsChecked
+from engine.core.events import Alarm, AlarmsChecked, Notice, StepEnded
 from engine.jobs.job import JobContext
+from engine.runs.directory import Run
 from engine.runs.telemetry import StepMetrics, Telemetry
 from engine.runs.text import alarm_line, alarm_notice
 from engine.training.alarms.registry import check
@@ -40,9 +41,11 @@ class AlarmWatch:
             return
         raised = check(history, self._settings)
         before = raised_before(history)
-        for alarm in raised:
-            if alarm.name not in before:
-                self._writer.emit(alarm_notice(step, alarm))
+        if new := [alarm_notice(step, alarm) for alarm in raised if alarm.name not in before]:
+            noted = await asyncio.to_thread(notices_after, self._run, step)
+            for notice in new:
+                if notice not in noted:
+                    self._writer.emit(notice)
         self._writer.emit(AlarmsChecked(step, raised))
         await asyncio.to_thread(self._writer.flush)
         pausing = [alarm for alarm in raised if alarm.pauses and not _paused(before.get(alarm.name))]
@@ -55,6 +58,18 @@ def raised_before(history: list[StepMetrics]) -> dict[str, Alarm]:
     """The alarms that held when they were last checked, by name."""
     checked = [step.alarms for step in history if step.alarms is not None]
     return {alarm.name: alarm for alarm in checked[-1]} if checked else {}
+
+
+def notices_after(run: Run, step: int) -> list[Notice]:
+    """The notices since `step` last ended: those that an engine wrote which was killed before it wrote `AlarmsChecked`."""
+    found: list[Notice] = []
+    for stored in run.stream(kinds=["notice", "step_ended"]):
+        match stored.event:
+            case StepEnded(step=ended) if ended == step:
+                found = []
+            case Notice() as notice:
+                found.append(notice)
+    return found
 
 
 def _paused(alarm: Alarm | None) -> bool:

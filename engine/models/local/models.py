@@ -130,7 +130,7 @@ class LocalModels:
 
     def _prove(self, adapter: Path) -> None:
         if found := differences(self._curator, adapter):
-            raise NotPublished(f"the curator that answers is not the adapter {adapter}: {found}")
+            raise NotPublished(f"the curator that answers does not have the weights in {adapter}: {found}")
 
     @property
     def _curator(self) -> Any:

@@ -49,6 +49,6 @@ def _load(settings: LocalModelSettings, opening: Opening) -> Opened:
         notice=lambda sentence: opening.emit(Notice("warning", f"model.weights={settings.weights}: {sentence}")),
     )
     if opening.adapter is not None:
-        opening.report(f"the adapter {opening.adapter.name}")
+        opening.report(f"the trained weights of {opening.adapter.name}")
         local.put(opening.adapter)
     return Opened(local.models, sink=local, base=local)

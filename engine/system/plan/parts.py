@@ -40,6 +40,8 @@ CHUNK_NUMBERS = 2**25
 """Logits that are computed at once (`engine.training.logprobs`)."""
 LOGIT = 12
 """Bytes of a logit at most: itself, its probability and their product in 32 bits (measured: 12.0)."""
+COPIED = 4
+"""Bytes of a weight in the copy of a base that has the weights of a checkpoint."""
 KEPT = 12
 """Bytes of a trained number in a checkpoint: weight and AdamW's two moments, each in 32 bits."""
 
@@ -77,11 +79,15 @@ class Model(msgspec.Struct, frozen=True):
     unmeasured: str = ""
 
 
-def memory_parts(config: Config, models: Sequence[Model], *, trains: bool, reserve: float) -> list[Part]:
-    """The memory of a run with `models`, the first of which has the curator."""
+def memory_parts(
+    config: Config, models: Sequence[Model], *, trains: bool, reserve: float, copied: bool = False
+) -> list[Part]:
+    """The memory of a run with `models`, the first of which has the curator. `copied`: the curator is a checkpoint of all
+    weights, which is a copy of the base in 32 bits."""
     parts: list[Part] = []
     for model in models:
-        parts += _of_model(model, config, trains="curator" in model.serving.roles and trains)
+        curates = "curator" in model.serving.roles
+        parts += _of_model(model, config, trains=curates and trains, copied=curates and copied)
     if trains:
         parts += trainer_parts(config, models[0])
     loaded = any(model.serving.place == "process" for model in models) or trains
@@ -161,7 +167,7 @@ def trained_numbers(config: Config, shape: Shape) -> int:
     return shape.parameters if config.training.method == "full" else shape.lora_parameters(config.training.lora_rank)
 
 
-def _of_model(model: Model, config: Config, *, trains: bool) -> Iterator[Part]:
+def _of_model(model: Model, config: Config, *, trains: bool, copied: bool) -> Iterator[Part]:
     serving, shape = model.serving, model.shape
     roles = " and ".join(serving.roles)
     if serving.place == "elsewhere":
@@ -178,9 +184,14 @@ def _of_model(model: Model, config: Config, *, trains: bool) -> Iterator[Part]:
     )
     yield Part(f"{where} ({roles}), weights", size, how, device=device, certain=True)
     if serving.place == "process":
+        if copied:
+            how = f"a checkpoint of all weights: {shape.parameters / 1e9:.3g} G parameters × {COPIED} bytes"
+            yield Part(
+                "curator's copy of the weights", float(shape.parameters * COPIED), how, device=device, certain=True
+            )
         seats = min(serving.batch, config.training.groups * config.training.rollouts)
         length = _longest(config, serving)
-        number = 4.0 if trains and config.training.method == "full" else serving.number
+        number = 4.0 if copied or (trains and config.training.method == "full") else serving.number
         cache = seats * length * shape.kv_bytes(number)
         how = f"at most {seats} × {length:,} tokens × {shape.kv_bytes(number) / 1024:g} KiB"
         yield Part("key-value cache of the rollouts", cache, how, "rollouts", device)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
 from engine.agents.judges.registry import JUDGES
 from engine.config import Config
 from engine.core.parts import kind_of
+from engine.core.paths import split_step
 from engine.curation.registry import strategy_kind
 from engine.jobs.base import JobKind
+from engine.models.adapters import is_full, is_trained
+from engine.runs.directory import CHECKPOINTS
+from engine.runs.kept import newest_first
 from engine.system.plan.figures import Machine, figures
 from engine.system.plan.pace import CACHED, Engine, Role, Workload, rollout_seconds, update_seconds
 from engine.system.plan.parts import Model, Part, disk_parts, memory_parts, total
@@ -87,7 +92,8 @@ def plan(config: Config, machine: Machine, job: JobKind) -> Plan:
     trains = job.trains
     models = [_model(serving) for serving in servings(config, roles_of(config))]
     work = workload(config, trains=trains)
-    parts = memory_parts(config, models, trains=trains, reserve=machine.reserve)
+    copied = bool(job.adapter) and _has_all_weights(config.curate.adapter)
+    parts = memory_parts(config, models, trains=trains, copied=copied, reserve=machine.reserve)
     inside = [part for part in parts if part.device or machine.unified]
     used = total(inside)
     gaps = [part.name for part in inside if part.bytes is None]
@@ -165,6 +171,16 @@ def _answer(config: Config) -> float:
         return 8.0
     short = getattr(config.executor, "thinking", "template") == "off"
     return min(SHORT if short else THINKING, float(config.executor.max_tokens))
+
+
+def _has_all_weights(source: str) -> bool:
+    """Whether the checkpoint that `source` names (RUN, RUN@STEP or a folder) has all weights of its model, not an
+    adapter."""
+    if not source or is_trained(Path(source)):
+        return bool(source) and is_full(Path(source))
+    run, step = split_step(source)
+    found = [folder for number, folder in newest_first(run / CHECKPOINTS) if step in (None, number)]
+    return bool(found) and is_full(found[0])
 
 
 def _model(serving: Serving) -> Model:

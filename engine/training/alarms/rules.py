@@ -92,7 +92,7 @@ def adapter(history: History, settings: AlarmsSettings) -> str:
     if len(last) < settings.adapter_steps or not all(published.unmeasured for published in last):
         return ""
     why = last[-1].unmeasured
-    return f"for the last {len(last)} updates it is not proved that the served adapter is the trained one: {why}"
+    return f"for the last {len(last)} updates it is not proved that the served curator is the trained one: {why}"
 
 
 def instance_names(history: History, settings: AlarmsSettings) -> str:

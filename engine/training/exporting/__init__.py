@@ -30,7 +30,7 @@ from engine.runs.directory import Run
 from engine.system.plan.shapes import UnknownShape, folder_of, shape_of
 from engine.training.checkpoints import fault_of
 from engine.training.exporting.card import CARD, card
-from engine.training.origin import FILE, base_of, refusal
+from engine.training.origin import base_of, pass_on, refusal
 from engine.training.selection import Chosen
 
 VOCABULARY = (
@@ -94,8 +94,7 @@ def export(
             notes += _write_model(config, found.path, draft, merge=merge, gguf=gguf, report=report)
         else:
             _write_adapter(config, found.path, draft)
-        if (found.path / FILE).is_file():
-            shutil.copyfile(found.path / FILE, draft / FILE)
+        pass_on(found.path, draft)
         files = {path.name: path.stat().st_size for path in sorted(draft.iterdir()) if path.is_file()}
         report("hashes and card")
         hashes = {name: sha256_of(draft / name) for name in files}
@@ -112,7 +111,7 @@ def export(
 
 
 def _check_base(config: Config, found: Chosen, *, gguf: bool) -> None:
-    """Raises `ExportError` where the base has no files here, is not the one that the adapter was trained on, or, with
+    """Raises `ExportError` where the base has no files here, is not the one that the checkpoint was trained on, or, with
     `gguf`, is of an architecture that is not written."""
     base = base_of(config)
     try:

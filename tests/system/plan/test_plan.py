@@ -8,6 +8,7 @@ import pytest
 
 from engine.config import ConfigError, load_profile
 from engine.jobs.registry import JOBS
+from engine.models.adapters import FULL
 from engine.system.plan import lines, machine_names, machine_of, one_line, plan
 from engine.system.plan.figures import figures
 from engine.system.plan.fit import doubts, refusal
@@ -123,6 +124,23 @@ def test_a_reason_for_a_smaller_value_is_not_given_for_a_larger_one():
 
 
 # The command
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "adapter_model.safetensors"])
+@pytest.mark.parametrize("named", ["folder", "run", "run@3"])
+def test_a_curator_with_all_weights_is_a_second_copy_beside_the_base(tmp_path, file, named):
+    folder = tmp_path / "run" / "checkpoints" / "step-0003"
+    folder.mkdir(parents=True)
+    (folder / file).write_bytes(b"")
+    source = {"folder": folder, "run": tmp_path / "run", "run@3": f"{tmp_path / 'run'}@3"}[named]
+    bare, curated = (
+        made("pocket", "spark", job="curate"),
+        made("pocket", "spark", f"curate.adapter={source}", job="curate"),
+    )
+    (weights,) = (part.bytes for part in bare.memory if part.name.endswith("weights"))
+    copies = {part.name: part.bytes for part in curated.memory if part.name not in {part.name for part in bare.memory}}
+    assert copies == ({"curator's copy of the weights": weights} if file == FULL else {})
+    assert curated.used - bare.used == pytest.approx(sum(copies.values()))
 
 
 def test_the_command_prints_each_profile_in_one_line_or_one_in_full():
