@@ -57,6 +57,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(breaker, "MOST_SECONDS", 0.2)
     monkeypatch.setattr(breaker, "BUSY_SECONDS", 0.3)
     monkeypatch.setattr(gateway, "BACK_OFF_SECONDS", 0.02)
+    monkeypatch.setattr(gateway, "OWN_SECONDS", 0.5)
 
 
 @pytest.fixture
