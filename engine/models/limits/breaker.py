@@ -121,8 +121,8 @@ class Breaker:
         return max(FIRST_SECONDS, min(MOST_SECONDS, WAIT_SHARE * away), min(error.after or 0.0, DAY_SECONDS))
 
     def _tell(self, error: Retryable) -> None:
-        """Hold the run with the reason. One that differs from the last in its details alone, such as a number of bytes, is not
-        reported again: the log would get one with each attempt."""
+        """Hold the run with the reason. One that differs from the last in its details alone, such as a number of bytes, is
+        not reported again: the log would get one with each attempt."""
         does = "takes no requests" if isinstance(error, Busy) else "does not answer"
         after = f" {self._wait:.0f} s from now" if self._wait > MOST_SECONDS else ""
         kind = does, error.reason.partition(" (")[0], after
