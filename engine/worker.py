@@ -17,8 +17,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -47,10 +47,16 @@ from engine.system import memory, waiting
 BEAT_SECONDS = 1.0
 COMMAND_SECONDS = 0.2
 GONE_SECONDS = 5.0
+DELETED_SECONDS = 0.5
+"""How long after a failure the run is looked for again: one that is being deleted loses its files one by one."""
 GIVEN_UP_SECONDS = 0.5
 """How long the process may last after the models of a run that is not made are closed: a thread may still import."""
+STOP_SECONDS = 60.0
+"""How long the work may go on after a person asked for a stop; then it is cancelled."""
 LAST_SECONDS = 300.0
 """How long the process may last after its work has ended: longer than the log may take to be written."""
+THREAD_SECONDS = 5.0
+"""How long threads may still compute once the log is written and the models are closed: nobody waits for their results."""
 
 
 def main() -> None:
@@ -60,13 +66,12 @@ def main() -> None:
     memory.keep_freed()
     waiting.sleep_soon()
     try:
-        if sys.argv[1] == FLAG:
-            with suppress(asyncio.CancelledError):
-                asyncio.run(_prepare(Channel()))
-            return
-        with Run.open(sys.argv[1]) as run, run.lock(), run.writer() as writer:
-            release_start(run.path)
-            asyncio.run(_work(run, writer, gone=_end_soon, ended=lambda: _end_after(LAST_SECONDS)))
+        with ExitStack() as stack:  # the lock is held until no thread works any more
+            if sys.argv[1] == FLAG:
+                with suppress(asyncio.CancelledError):
+                    asyncio.run(_prepare(Channel(), stack))
+            else:
+                asyncio.run(_resume(sys.argv[1], stack))
     except SkillosError as error:
         sys.exit(f"skillos-engine: {error}")
 
@@ -99,9 +104,36 @@ class Later:
         self._emit = emit
 
 
-async def _prepare(channel: Channel) -> None:
+async def _resume(path: str, stack: ExitStack) -> None:
+    """Work on a run that exists. `stack` gets what is to be closed when this process ends."""
+    run, writer = _opened(path, stack)
+    release_start(run.path)
+    async with _leaving():
+        await _work(run, writer, _end_soon, ended=lambda: _end_after(LAST_SECONDS))
+        await asyncio.to_thread(writer.flush)
+
+
+def _opened(path: str, stack: ExitStack) -> tuple[Run, EventWriter]:
+    """The run, whose lock is taken, and the writer of its events."""
+    run = stack.enter_context(Run.open(path))
+    stack.enter_context(run.lock())
+    return run, stack.enter_context(run.writer())
+
+
+@asynccontextmanager
+async def _leaving() -> AsyncIterator[None]:
+    """After the block, threads that still compute have `THREAD_SECONDS` before the process ends without them."""
+    code = 1
+    try:
+        yield
+        code = 0
+    finally:
+        _end_after(THREAD_SECONDS, code)
+
+
+async def _prepare(channel: Channel, stack: ExitStack) -> None:
     """Make the preflight of a run, wait until the run exists, and work on it. Until then SIGTERM, and the end of the process
-    that asked for the run, close the models and end this one."""
+    that asked for the run, close the models and end this one. `stack` gets what is to be closed when this process ends."""
     loop, preparing = asyncio.get_running_loop(), asyncio.current_task()
     assert preparing is not None
     loop.add_signal_handler(signal.SIGTERM, preparing.cancel)
@@ -123,15 +155,19 @@ async def _prepare(channel: Channel) -> None:
     config = load_logged(request.settings, "the settings of the run")
     try:
         place, overridden = Path(request.place), request.overridden
-        async with preflight(config, job, opening, place, lambda check: channel.tell(Made(check)), overridden) as found:
+        async with (
+            _leaving(),
+            preflight(config, job, opening, place, lambda check: channel.tell(Made(check)), overridden) as found,
+        ):
             channel.tell(Ready())
             begin = await begins
             assert begin is not None
             loop.remove_signal_handler(signal.SIGTERM)
             os.chdir(begin.run)
             prepared = Prepared(found.checks, begin.overridden, found.loaded, control, later)
-            with Run.open(begin.run) as run, run.lock(), run.writer() as writer:
-                await _work(run, writer, _end_soon, prepared, ended=lambda: _end_after(LAST_SECONDS))
+            run, writer = _opened(begin.run, stack)
+            await _work(run, writer, _end_soon, prepared, ended=lambda: _end_after(LAST_SECONDS))
+            await asyncio.to_thread(writer.flush)
     finally:
         if not begins.done() or begins.cancelled() or begins.result() is None:
             shutil.rmtree(logs.resolve(), ignore_errors=True)  # noqa: ASYNC240 - the work is over
@@ -172,7 +208,7 @@ async def _work(
     for watcher in watchers:
         watcher.add_done_callback(lambda ended: _watcher_ended(ended, control))
     try:
-        await _run(run, writer, control, prepared)
+        await control.interruptible(_run(run, writer, control, prepared), grace=STOP_SECONDS)
         writer.emit(StateChanged("finished"))
     except StopRequested as asked:
         writer.emit(StateChanged("stopped", str(asked)))
@@ -191,7 +227,8 @@ async def _work(
             writer.emit(StateChanged("failed", why))
             writer.flush()
         finally:
-            _look_for(run, lose)  # again: a run that is being deleted loses its files one by one
+            await asyncio.sleep(DELETED_SECONDS)
+            _look_for(run, lose)
         raise SystemExit(1) from error
     finally:
         for watcher in watchers:
@@ -264,9 +301,9 @@ def _end_soon(error: RunGone) -> None:
     _end_after(GONE_SECONDS)
 
 
-def _end_after(seconds: float) -> None:
+def _end_after(seconds: float, code: int = 1) -> None:
     """End the process after so many seconds, whatever its threads still compute or wait for."""
-    ending = threading.Timer(seconds, os._exit, (1,))
+    ending = threading.Timer(seconds, os._exit, (code,))
     ending.daemon = True
     ending.start()
 

@@ -33,13 +33,15 @@ from engine.runs.agreement import Agreement, agreement
 from engine.runs.directory import FINAL_STATES, Run
 from engine.runs.measured import Measured
 from engine.runs.measurements import measurements
-from engine.runs.process import LOCK_FILE, START_FILE, EngineProcess, engine_of, recorded, starting
+from engine.runs.process import LOCK_FILE, START_FILE, Engine, EngineProcess, engine_of, recorded, starting
 from engine.runs.rows import RunState
 
 ShownState = State | Literal["interrupted"]
 WARNINGS = 3
 NOTICES = 20
 """How many of the newest notices are looked through for warnings."""
+SILENT_SECONDS = 30.0
+"""An engine that writes no heartbeat for so long is said to be silent."""
 NEW_SECONDS = 60.0
 """How long a new run reads "starting" before any engine was started for it: its creator is about to start one."""
 
@@ -57,7 +59,7 @@ class Status(msgspec.Struct, frozen=True):
     `agreement` is that of the judge with the rubric; None where no decision was scored by both.
     `note` is that of the run's configuration, which a list of runs does not read: "" there.
     `engine_note` is "" or a sentence about the engine: from what `state` is inferred where the run's lock could not be
-    asked, that the engine is suspended, or who else holds the lock. `used` is what the models were used for.
+    asked, that the engine is suspended or silent, or who else holds the lock. `used` is what the models were used for.
     `measured` has the newest measurements of memory and servers; None in lists of runs.
     `metrics` are those of the last step that ended, as `skillos-engine metrics --jsonl` writes them, and `alarms` those that
     hold after it; in lists of runs, and before a step has ended, None and empty.
@@ -113,10 +115,27 @@ def status(run: Run) -> Status:
         heartbeat_age_s=run.heartbeat_age(),
         damaged=[row.short for row in (*ended.damaged, *edits.damaged)],
         read_only=run.read_only,
-        engine_note=engine_of(run.path).note if state.state not in FINAL_STATES else "",
+        engine_note=_engine_note(run) if state.state not in FINAL_STATES else "",
         warnings=warnings(run),
         agreement=agreement(summaries),
         used=used(run),
+    )
+
+
+def _engine_note(run: Run) -> str:
+    engine = engine_of(run.path)
+    return engine.note or silence(run, engine)
+
+
+def silence(run: Run, engine: Engine) -> str:
+    """That the engine at work has written no heartbeat for long, and how to end it; else ""."""
+    age = run.heartbeat_age() if engine.works else None
+    if age is None or age < SILENT_SECONDS:
+        return ""
+    pid = engine.process.pid if engine.process is not None and engine.process.alive() else None
+    advice = f". If it stays so, kill -9 {pid} ends it, and resume continues from what is saved" if pid else ""
+    return (
+        f"the engine has written no heartbeat for {age:.0f} s; it may be suspended, or its machine overloaded{advice}"
     )
 
 

@@ -34,6 +34,7 @@ from engine.runs.errors import RunError, RunLocked
 from engine.runs.measurements import finished_incomplete
 from engine.runs.process import Engine, EngineProcess, Idle, StartLock, engine_of, is_copy, starting
 from engine.runs.status import Status, loading, shown_state, status
+from engine.runs.status import silence as silence_of
 
 WORKER: Sequence[str] = (sys.executable, "-P", "-u", "-m", "engine.worker")
 """What runs an engine; the run's directory is added. `-P` keeps the folder it starts in from shadowing modules."""
@@ -43,7 +44,8 @@ POLL_SECONDS = 0.02
 END_SECONDS = 10.0
 TAKEN_SECONDS = 2.0
 """How long a person waits until an engine, which looks for commands five times a second, has taken one."""
-SILENT_SECONDS = 30.0
+EXIT_SECONDS = 10.0
+"""How long an engine whose work has ended may take to exit before a resume is refused."""
 
 Check: TypeAlias = Callable[[Config, str], None]
 """Raises `ConfigError` for a configuration that a run of the kind could not work by."""
@@ -195,6 +197,7 @@ def resume(
     or as `start` does.
     """
     run.check_writable()
+    _wait_for_exit(run)
     if run.engine_alive():
         if (engine := engine_of(run.path)).suspended:
             raise RunError(f"{engine.note}. It obeys no command until then, and none was sent")
@@ -263,10 +266,7 @@ def silence(run: Run) -> str:
     engine = engine_of(run.path)
     if engine.suspended:
         return f"{engine.note}; it obeys the command then"
-    age = run.heartbeat_age() if engine.works else None
-    if age is None or age < SILENT_SECONDS:
-        return ""
-    return f"the engine has written no heartbeat for {age:.0f} s; it may be suspended, or its machine overloaded"
+    return silence_of(run, engine)
 
 
 def _send(run: Run, command: AnyCommand, by: str) -> int | None:
@@ -279,12 +279,26 @@ def _send(run: Run, command: AnyCommand, by: str) -> int | None:
 
 def _engine_at_work(run: Run) -> Engine:
     engine = engine_of(run.path)
+    if engine.works and (state := run.state().state) in FINAL_STATES:
+        raise RunError(f"the run {run.path} is {state}, and its engine is about to exit")
     if engine.works:
         return engine
     if not engine.note and (process := starting(run.path)) is not None:
         raise RunError(f"an engine of {run.path} is loading ({process}); try again when it works")
     more = f". {engine.note}" if engine.note else ""
     raise RunError(f"no engine works on {run.path}; the run is {shown_state(run)}{more}")
+
+
+def _wait_for_exit(run: Run) -> None:
+    """Wait until an engine whose work has ended has exited. Raises `RunError` where that takes over `EXIT_SECONDS`."""
+    deadline = time.monotonic() + EXIT_SECONDS
+    while (engine := engine_of(run.path)).works and (state := run.state().state) in FINAL_STATES:
+        if time.monotonic() > deadline:
+            raise RunError(
+                f"the run {run.path} is {state}, and its engine ({engine.process}) has not exited: resume the run when it "
+                "has, or end that process first"
+            )
+        time.sleep(POLL_SECONDS)
 
 
 def _end(run: Run, process: EngineProcess, by: str) -> None:

@@ -5,8 +5,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -64,17 +66,22 @@ def test_only_the_owner_can_open_the_file(path: Path) -> None:
         os.umask(before)
 
 
-def test_a_reader_that_may_not_open_the_file_asks_the_kernels_table(path: Path, tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """A lock file in a folder that every user can reach, which pytest's own folders are not."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name) / "x.lock"
+
+
+def test_a_reader_that_may_not_open_the_file_asks_the_kernels_table(reachable: Path) -> None:
+    path = reachable
     asked = "import sys; from pathlib import Path; from engine.core.locks import lock_state\n"
     asked += "state = lock_state(Path(sys.argv[1])); print(state.held, state.pid, bool(state.why))"
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
     ask = ["setpriv", "--reuid", "65534", "--clear-groups", sys.executable, "-c", asked, str(path)]
     path.touch(0o600)
-    for folder in path.parents:
-        if folder.stat().st_uid == 0 and folder != Path("/tmp"):
-            folder.chmod(folder.stat().st_mode | 0o055)
     with file_lock(path, 1):
         assert subprocess.run(ask, capture_output=True, text=True, check=True).stdout == f"True {os.getpid()} False\n"
     assert subprocess.run(ask, capture_output=True, text=True, check=True).stdout == "None None True\n"

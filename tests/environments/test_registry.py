@@ -66,7 +66,7 @@ def test_a_held_out_split_that_does_not_exist_is_refused_with_those_that_do(game
 
 
 @pytest.mark.parametrize(
-    ("path", "message"), [("", r"give --games PATH \(environment\.path\)"), ("/no/such", "no games at /no/such")]
+    ("path", "message"), [("", r"by --games PATH \(environment\.path\)"), ("/no/such", "no games at /no/such")]
 )
 def test_games_that_are_not_there_are_refused_before_a_run(path, message):
     settings = AlfworldSettings(path=path)

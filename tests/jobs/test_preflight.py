@@ -9,11 +9,12 @@ import pytest
 from engine.config import load_profile
 from engine.environments.base import Task
 from engine.jobs.preflight import preflight
+from engine.jobs.preflight.models import adapters
 from engine.jobs.preflight.pacing import pace
 from engine.jobs.preflight.probing import Pace
 from engine.jobs.preflight.tasks import tasks
 from engine.jobs.registry import JOBS
-from engine.models.base import Opening
+from engine.models.base import Models, Opened, Opening
 from engine.rollouts.groups.base import Group
 from engine.system.preflight import NAMES
 from tests.models.standin import HANG, StandIn, Status
@@ -230,3 +231,20 @@ def test_models_are_not_loaded_while_the_check_of_the_memory_fails_unless_it_is_
     assert not loaded and checks["memory"] == "fail" and checks["models"] == "warn" and server.asked == []
     loaded, checks = asyncio.run(run(["memory"]))
     assert loaded and checks["models"] == "pass" and checks["executor"] != "fail"
+
+
+@pytest.mark.parametrize(
+    ("settings", "status"),
+    [
+        (["training.lora_rank=128"], "pass"),
+        (["training.lora_rank=600"], "warn"),
+        (["training.lora_rank=600", "training.method=full"], "pass"),
+    ],
+)
+def test_a_rank_that_no_layer_can_use_is_a_warning(settings, status):
+    """It trains as it should, so that it is not refused; it costs memory and time."""
+    opened = Opened(Models(None, None, None, None), sink=object(), base=object())
+    check = adapters(opened, load_profile("pocket", settings))
+    assert check.status == status
+    if status == "warn":
+        assert "the smaller side of each has at most 128" in check.message and "training.method=full" in check.message

@@ -3,7 +3,7 @@ from __future__ import annotations
 import codecs
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,15 +47,14 @@ def not_mine() -> Iterator[Path]:
 
 
 @pytest.fixture
-def open_to_all(tmp_path: Path) -> Callable[[Path], None]:
-    """Lets every user reach a path below the test's folder."""
-
-    def open_it(path: Path) -> None:
-        for folder in (path, *path.parents):
-            if folder.is_relative_to(tmp_path.parent.parent):
-                folder.chmod(folder.stat().st_mode | 0o055)
-
-    return open_it
+def reachable() -> Iterator[Run]:
+    """A run that every user can reach. It is in a folder of its own: pytest closes its folders to other users whenever a
+    session begins, another one too."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        with Run.create(Path(name) / "run", kind="train", config_text=CONFIG) as run:
+            run.path.chmod(0o755)
+            yield run
 
 
 @pytest.fixture

@@ -191,7 +191,7 @@ def test_the_pocket_model_chooses_in_official_games_and_says_so_unless_the_user_
     ("arguments", "why"),
     [
         (["curate", "--profile", "pocket", "--repo", "R", "--games", "absent"], "no games at .*absent"),
-        (["curate", "--profile", "pocket", "--repo", "R", "--set", "environment.kind=alfworld"], "give --games PATH"),
+        (["curate", "--profile", "pocket", "--repo", "R", "--set", "environment.kind=alfworld"], "by --games PATH"),
         (["train", "--profile", "pocket", "--set", "environment.kind=alfworld"], "held-out groups .* name two splits"),
         (["train", "--profile", "nowhere"], "no profile 'nowhere'"),
         (["train", "--profile", "pocket", "--steps", "0"], r"training\.steps = 0 .* at least 1"),

@@ -292,13 +292,11 @@ def test_a_lock_that_is_no_file_is_named_and_nothing_waits_for_it(
 
 @pytest.mark.parametrize("older", [LOCK_FILE, START_FILE])
 @root_only
-def test_another_users_lock_of_an_older_run_is_no_engine_and_is_named(
-    run: Run, older: str, open_to_all: Callable[[Path], None]
-) -> None:
+def test_another_users_lock_of_an_older_run_is_no_engine_and_is_named(reachable: Run, older: str) -> None:
+    run = reachable
     run.append(StateChanged("starting"))
     lock = run.path / older
     lock.chmod(0o644)
-    open_to_all(run.path)
     as_nobody = ["setpriv", "--reuid", str(NOBODY), "--clear-groups", sys.executable, "-c", HOLD, lock]
     with subprocess.Popen(as_nobody, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None and other.stdout.readline() == "held\n"
@@ -313,10 +311,8 @@ def test_another_users_lock_of_an_older_run_is_no_engine_and_is_named(
 
 
 @root_only
-def test_a_reader_that_may_not_open_the_lock_says_from_what_it_infers_the_state(
-    run: Run, open_to_all: Callable[[Path], None]
-) -> None:
-    open_to_all(run.path)
+def test_a_reader_that_may_not_open_the_lock_says_from_what_it_infers_the_state(reachable: Run) -> None:
+    run = reachable
     code = "import sys; from pathlib import Path; from engine.runs.process import engine_of\n"
     code += "engine = engine_of(Path(sys.argv[1])); print(engine.works, engine.note)"
 

@@ -61,7 +61,7 @@ def test_a_shipped_profile_passes(profile, kind):
         (["curator.prompts=pokket"], r"curator.prompts: there are no prompts called 'pokket' (did you mean pocket?)"),
         (["executor.prompts=nowhere"], "executor.prompts: there are no prompts called 'nowhere'; there are: pocket"),
         (["executor.max_tokens=4096"], "executor.max_tokens=4096 leaves no room for a prompt in model.context=4096"),
-        (["environment.kind=alfworld", "training.evaluate_every=0"], "ALFWorld needs its games"),
+        (["environment.kind=alfworld", "training.evaluate_every=0"], "by --games PATH"),
         (["environment.kind=alfworld", "environment.path=/no/games"], "held-out groups must not be of the games"),
         (
             ["environment.kind=alfworld", "environment.path=/no/games", "training.evaluate_every=0"],

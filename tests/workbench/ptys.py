@@ -46,6 +46,10 @@ LEFT = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l", b"\x1b[?1003l", b"\x1b[?10
 """What a program has to send that was in the alternate screen, before it ends."""
 
 
+SECONDS = 120.0
+"""A wait that takes longer is in vain, however slow the machine is."""
+
+
 class Terminal:
     """A program in a terminal of its own."""
 
@@ -142,16 +146,16 @@ class Terminal:
             for match in re.finditer(re.escape(question), asked)
             if match.end() > len(self._tail)
         ]
-        for _, answer in sorted(found):
-            self.reply(answer)
         self._tail = asked[-16:]
         self._stream.feed(data.replace(b"\x1b[>", b"\x1b[?").replace(b"\x1b[<u", b""))
+        for _, answer in sorted(found):  # last: a reply that must wait takes more output
+            self.reply(answer)
 
     def reply(self, answer: bytes) -> None:
         """Answer a question; tests override this to be slow about it."""
         self.press(answer)
 
-    def until(self, wanted: str | bytes | Callable[[], object], seconds: float = 30.0) -> float:
+    def until(self, wanted: str | bytes | Callable[[], object], seconds: float = SECONDS) -> float:
         """Read until the screen shows the text, the output holds the bytes, or the condition holds; the seconds it took."""
         began = time.monotonic()
         while not self._has(wanted):
@@ -171,7 +175,7 @@ class Terminal:
         while self.read(seconds) and time.monotonic() < until:
             pass
 
-    def wait(self, seconds: float = 20.0) -> int:
+    def wait(self, seconds: float = SECONDS) -> int:
         """The exit code, once the program has ended; negative for a signal."""
         deadline = time.monotonic() + seconds
         while self.status is None:

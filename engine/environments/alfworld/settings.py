@@ -28,7 +28,10 @@ class AlfworldSettings(EnvironmentSettings, frozen=True, tag="alfworld"):
 def check(settings: AlfworldSettings) -> None:
     """Raises `ConfigError` where there are no games."""
     if not settings.path:
-        raise ConfigError("ALFWorld needs its games: give --games PATH (environment.path)")
+        raise ConfigError(
+            "environment.kind=alfworld plays ALFWorld's text games, which are not part of this program: give their folder "
+            "by --games PATH (environment.path), or set environment.kind=household, whose tasks are generated"
+        )
     if not Path(settings.path).exists():
         raise ConfigError(f"there are no games at {settings.path}: no such directory; nothing was created")
 

@@ -103,7 +103,7 @@ async def _probed(config: Config, job: JobKind, opening: Opening, note: Tell, st
     names = ", ".join(f"{roles}: {_named(settings)}" for roles, settings in models.distinct(sections).items())
     note(Check("models", "pass", f"loaded {names}", time.monotonic() - began))
     if job.trains:
-        note(models.adapters(opened, config.training.method))
+        note(await asyncio.to_thread(models.adapters, opened, config))
     opening.report("the chat templates")
     note(await asyncio.to_thread(models.template, sections))
     context = await asyncio.to_thread(RolloutContext.open, config, source, opened.models, opening.holds)

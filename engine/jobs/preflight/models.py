@@ -14,6 +14,7 @@ from engine.models.base import ChatModel, Message, Models, Opened, PromptTooLong
 from engine.models.catalogue.checking import of_template
 from engine.models.registry import BACKENDS
 from engine.models.settings import ModelSettings
+from engine.system.plan.shapes import UnknownShape, shape_of
 
 FILLER = "one "
 """A word that most tokenizers make one token of."""
@@ -131,13 +132,16 @@ def _lengths(config: Config, role: str) -> tuple[int, int]:
     return getattr(config.judge, "max_prompt_tokens", 0), getattr(config.judge, "max_tokens", 0)
 
 
-def adapters(opened: Opened, method: str) -> Check:
-    """Whether the curator takes what a trainer makes by `training.method`. Backends prove it with an adapter of their own as
-    they open."""
+def adapters(opened: Opened, config: Config) -> Check:
+    """Whether the curator takes what a trainer makes by `training.method`, and whether the rank of an adapter is of use.
+    Backends prove it with an adapter of their own as they open."""
     try:
         opened.for_training()
     except SkillosError as error:
         return Check("adapters", "fail", str(error))
+    method = config.training.method
+    if method == "lora" and (doubt := _rank_without_use(config)):
+        return Check("adapters", "warn", doubt)
     what = "checkpoints of all weights" if method == "full" else "adapters"
     how = (
         "the server answered with a test adapter"
@@ -145,6 +149,21 @@ def adapters(opened: Opened, method: str) -> Check:
         else ""
     )
     return Check("adapters", "pass", how or f"the curator takes {what}; each one is proved when it is published")
+
+
+def _rank_without_use(config: Config) -> str:
+    """That the adapter has a higher rank than any change of any layer; "" where not, or where the shape is not known."""
+    rank, model = config.training.lora_rank, config.model_of("curator")
+    try:
+        most = shape_of(str(getattr(model, "weights", ""))).rank
+    except UnknownShape:
+        return ""
+    if rank <= most:
+        return ""
+    return (
+        f"training.lora_rank={rank} trains more weights than an adapter of rank {most} and can change no layer in more "
+        f"ways, since the smaller side of each has at most {most}: lower it, or set training.method=full"
+    )
 
 
 def distinct(sections: Mapping[str, ModelSettings]) -> dict[str, ModelSettings]:

@@ -3,9 +3,11 @@
     breaker.failed(error)        # after several failures in succession it opens
     breaker.answered()           # anything that shows that the server works
 
-Open, nothing is sent but `probe()`, after waits of a tenth of the outage so far, of 1 to 30 s: so an outage keeps the run
-a tenth longer than it lasts, and a long one costs few probes. When that succeeds it is half open: one waiting call
-goes as a trial. With its answer the breaker closes; with its failure it is open again.
+    await breaker.look()         # a server that answers nothing for long: it opens where a probe fails too
+
+Open, nothing is sent but `probe()`, after waits of a tenth of the outage so far, of 1 to 5 s: so the run goes on within
+seconds after the server is back. When that succeeds it is half open: one waiting call goes as a trial. With its answer the
+breaker closes; with its failure it is open again.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ BUSY_SECONDS = 5.0
 LONG_SECONDS = 10.0
 """So long a wait that the server asks for opens it at once."""
 FIRST_SECONDS = 1.0
-MOST_SECONDS = 30.0
+MOST_SECONDS = 5.0
 """The shortest and the longest wait between probes."""
 WAIT_SHARE = 0.1
 """A wait between probes, as a share of the time since the first failure."""
@@ -60,6 +62,8 @@ class Breaker:
         self._asked = asyncio.Event()
         self._recovering: asyncio.Task[None] | None = None
         self._since = 0.0  # the first of the failures in succession
+        self._reason = ""  # of its hold, "" where it holds nothing
+        self._kind = ("", "", "")
 
     @property
     def hold(self) -> str:
@@ -86,11 +90,18 @@ class Breaker:
     def open(self, error: Retryable) -> None:
         """Open, and pause the run, until the server answers."""
         if self.state != "open":
+            if not self.unanswered:
+                self._since = time.monotonic()
             self.state = "open"
             self._wait = self._wait_after(error)
             self._tell(error)
             self._on_change()
             self._recovering = asyncio.create_task(self._recover(), name=f"probing {self._name}")
+
+    async def look(self) -> None:
+        """Probe a server that has answered nothing for long, and open where that fails too."""
+        if self.state != "open" and (error := await self._probed()) is not None:
+            self.open(error)
 
     def idle(self) -> None:
         """No call waits any more that could be the trial."""
@@ -102,7 +113,7 @@ class Breaker:
         if self._recovering is not None:
             self._recovering.cancel()
             await asyncio.gather(self._recovering, return_exceptions=True)
-        self._holds.lift(self.hold)
+        self._lift()
 
     def _wait_after(self, error: Retryable) -> float:
         """How long to wait before the next probe: by how long the server is away, or as long as it asks for."""
@@ -110,20 +121,24 @@ class Breaker:
         return max(FIRST_SECONDS, min(MOST_SECONDS, WAIT_SHARE * away), min(error.after or 0.0, DAY_SECONDS))
 
     def _tell(self, error: Retryable) -> None:
+        """Hold the run with the reason. One that differs from the last in its details alone, such as a number of bytes, is
+        not reported again: the log would get one with each attempt."""
         does = "takes no requests" if isinstance(error, Busy) else "does not answer"
         after = f" {self._wait:.0f} s from now" if self._wait > MOST_SECONDS else ""
-        self._holds.hold(
-            self.hold,
-            f"the server {self._name} {does} ({error.reason}); the run waits, asks it again{after}, and goes on when it "
-            "answers; resume the run to ask it at once",
-            on_resume=lambda: self._ask_now(error),
-        )
+        kind = does, error.reason.partition(" (")[0], after
+        if not self._reason or kind != self._kind:
+            self._kind = kind
+            self._reason = (
+                f"the server {self._name} {does} ({error.reason}); the run waits, asks it again{after}, and goes on when it "
+                "answers; resume the run to ask it at once"
+            )
+            self._holds.hold(self.hold, self._reason, on_resume=self._ask_now)
 
-    def _ask_now(self, error: Retryable) -> None:
+    def _ask_now(self) -> None:
         """A person resumes the run: probe at once, and let it wait until then."""
         if self.state == "open":
             self._asked.set()
-        self._tell(error)
+        self._holds.hold(self.hold, self._reason, on_resume=self._ask_now)
 
     async def _recover(self) -> None:
         """Probe until the server answers, then let one call try."""
@@ -160,5 +175,9 @@ class Breaker:
             self._recovering.cancel()
         self.state = "closed"
         self.unanswered = 0
-        self._holds.lift(self.hold)
+        self._lift()
         self._on_change()
+
+    def _lift(self) -> None:
+        self._reason = ""
+        self._holds.lift(self.hold)

@@ -13,6 +13,9 @@ A call that fails is made again after a wait that grows: `settings.retries` time
 (`rates.RetryBudget`); then `call` raises `ModelUnavailable`. When the server answers nobody any more, the circuit breaker
 (`breaker`) pauses the run, and the calls wait and are made again, however long it takes: an outage loses nothing. Waiting
 here does not count for the callers' time limits. The order is that of the first arrival, so that no call starves.
+
+A server that hangs is found before a request reaches `answer_seconds`: where requests are in work and none was answered for
+`SILENT_SECONDS`, it is probed, and a failing probe opens the breaker.
 """
 
 from __future__ import annotations
@@ -41,9 +44,13 @@ T = TypeVar("T")
 BACK_OFF_SECONDS = 0.5
 MOST_BACK_OFF_SECONDS = 20.0
 TRIALS = 3
-"""So often one call may be the trial of a half-open breaker and fail; then the fault may be its own."""
+OWN_SECONDS = 60.0
+"""So often one call may be the trial of a half-open breaker and fail, and for so long; then the fault may be its own. What a
+gateway lists while the model behind it starts again is not taken for that."""
 REFUSALS = 30
 """So often one call may be refused for the load while others are answered."""
+SILENT_SECONDS = 30.0
+"""A server that works on requests and answers none for so long is probed."""
 
 
 class _Call:
@@ -59,6 +66,12 @@ class _Call:
         """How many calls the server had answered when the present attempt began."""
         self.answers: int | None = None
         """How many calls the server had answered at the first failure."""
+        self.first: float | None = None
+        """When it failed first."""
+
+    def has_own_fault(self) -> bool:
+        """Whether it failed so often and for so long that the fault may be its own."""
+        return self.trials >= TRIALS and self.first is not None and time.monotonic() - self.first >= OWN_SECONDS
 
     def start_again(self, ticket: int) -> None:
         """Forget the failures, which were those of the server."""
@@ -83,6 +96,9 @@ class Gateway:
         self._answers = 0
         self._failing: set[_Call] = set()  # since the last answer
         self._probes = probe is not nothing
+        self._heard = 0.0
+        """When the server gave its last sign, or began to work on requests."""
+        self._watching: asyncio.Task[None] | None = None
         self._random = random.Random()  # its own: the run's draws are not touched
         self._set_capacity()
 
@@ -120,6 +136,9 @@ class Gateway:
 
     async def close(self) -> None:
         """End what runs beside the calls."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         await self._breaker.close()
 
     async def _once(self, call: _Call, attempt: Callable[[], Awaitable[T]], tokens: int) -> T:
@@ -132,6 +151,7 @@ class Gateway:
                 with self._holds.uncounted():
                     await asyncio.sleep(wait)
             call.began, call.seen = time.monotonic(), self._answers
+            self._watch()
             full = self._line.working >= self._line.capacity
             result = await self._limited(attempt)
             used = result.usage.prompt + result.usage.completion if isinstance(result, Completion) else 0
@@ -178,10 +198,28 @@ class Gateway:
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            raise Slow(f"no answer within {seconds:g} s (answer_seconds)") from error
+            raise Slow(f"no answer within {seconds:g} s; where it is only slow, raise answer_seconds") from error
+
+    def _watch(self) -> None:
+        """A request begins: see to it that somebody looks after a server that answers none."""
+        if self._line.working == 1:
+            self._heard = time.monotonic()
+        if self._probes and (self._watching is None or self._watching.done()):
+            self._watching = asyncio.create_task(self._look_after(), name=f"looking after {self.name}")
+
+    async def _look_after(self) -> None:
+        """Probe the server whenever it has given no sign for `SILENT_SECONDS`, as long as requests are in work."""
+        while self._line.working:
+            left = self._heard + SILENT_SECONDS - time.monotonic()
+            if left > 0:
+                await asyncio.sleep(left)
+            else:
+                await self._breaker.look()
+                self._heard = time.monotonic()
 
     def _answered(self) -> None:
         self._answers += 1
+        self._heard = time.monotonic()
         self._failing.clear()
         self._breaker.answered()
         self._set_capacity()
@@ -189,11 +227,15 @@ class Gateway:
     def _failed(self, call: _Call, error: Retryable) -> None:
         """Take in a failure, before the call leaves its turn to another."""
         call.answers = self._answers if call.answers is None else call.answers
+        call.first = time.monotonic() if call.first is None else call.first
         self._failing.add(call)
+        self._heard = time.monotonic()
         call.trials += call.trial
-        answers_others = isinstance(error, Slow) and self._answers > call.seen
-        if call.trial or (self._breaker.state == "closed" and not answers_others):
+        slow, answers_others = isinstance(error, Slow), self._answers > call.seen
+        if call.trial or (self._breaker.state == "closed" and not (slow and answers_others)):
             self._breaker.failed(error)
+        if slow and not answers_others:  # nobody was answered for `answer_seconds`
+            self._breaker.open(error)
         if isinstance(error, Busy | Slow):
             self._concurrency.refused(call.began)
             self._set_capacity()
@@ -205,7 +247,7 @@ class Gateway:
     def _after(self, call: _Call, error: Retryable) -> float:
         """How long a call that failed waits before it joins the line again. Raises `ModelUnavailable` where it does not."""
         if self._breaker.state != "closed":
-            if self._probes and call.trials >= TRIALS and self._failing == {call}:
+            if self._probes and call.has_own_fault() and self._failing == {call}:
                 raise self._unavailable(error)
             call.start_again(next(self._tickets))  # behind the others: the next trial is another call's
             return 0.0

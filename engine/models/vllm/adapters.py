@@ -275,13 +275,23 @@ class Adapters:
         found = await self._compared(served, self._proved, table)
         if found.worth_more:
             found = await self._compared(served, self._proved, table, MOST_PLACES)
-        proof = found.proof(HOW.format(count=found.places))
+        proof = self._proved_by(found, served)
         if self._proved is not self._base_table:
-            against_base = await self._compared(served, self._base_table, table)
-            against_base.proof("")
+            self._proved_by(await self._compared(served, self._base_table, table), served)
         if not proof.unmeasured:
             self._proved = table
         return proof
+
+    def _proved_by(self, found: Comparison, served: Adapter) -> Proof:
+        """The proof that a comparison gives. Raises `NotPublished`."""
+        try:
+            return found.proof(HOW.format(count=found.places))
+        except NotPublished as error:
+            raise NotPublished(
+                f"the server {self._server.url} does not answer as the adapter of step {served.version}, which it has "
+                f"loaded as {served.name}: {error}. The checkpoint of the step is saved: start the server again if the "
+                "engine did not start it, and resume publishes the adapter again"
+            ) from error
 
     async def _of_base(self, numbers: Sequence[int]) -> list[dict[int, float]]:
         """What the server's base answers to the questions of these numbers. It is frozen, so it is asked once."""

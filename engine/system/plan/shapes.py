@@ -61,6 +61,11 @@ class Shape(msgspec.Struct, frozen=True):
         return self.layers * self.hidden * (2 * self.query + 2 * self.key_value + 3 * self.inner)
 
     @property
+    def rank(self) -> int:
+        """The highest rank that a change of a linear layer can have: the smaller side of the largest one."""
+        return min(self.hidden, max(self.query, self.key_value, self.inner))
+
+    @property
     def embedding(self) -> int:
         """Parameters of one embedding: vocabulary × hidden."""
         return self.vocabulary * self.hidden

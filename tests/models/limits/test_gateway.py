@@ -57,6 +57,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(breaker, "MOST_SECONDS", 0.2)
     monkeypatch.setattr(breaker, "BUSY_SECONDS", 0.3)
     monkeypatch.setattr(gateway, "BACK_OFF_SECONDS", 0.02)
+    monkeypatch.setattr(gateway, "OWN_SECONDS", 0.5)
 
 
 @pytest.fixture
@@ -175,7 +176,7 @@ async def test_a_server_that_works_on_one_request_at_a_time_is_sent_fewer_and_ea
         return [await gateway.call(attempt) for _ in range(3)]
 
     assert await asyncio.wait_for(asyncio.gather(*(one() for _ in range(40))), 30) == [["answer"] * 3] * 40
-    assert len(asked) < 150 and holds.told == []
+    assert len(asked) < 240 and holds.told == []  # twice the calls
 
 
 async def test_a_server_that_hangs_is_an_outage_too(opened, server, holds):
@@ -187,6 +188,101 @@ async def test_a_server_that_hangs_is_an_outage_too(opened, server, holds):
     assert "does not answer" in holds.reason
     server.hangs, server.fault = False, None
     assert await calls == list(range(20))
+
+
+@pytest.mark.parametrize("probe_hangs", [False, True])
+async def test_a_server_that_hangs_is_found_before_a_request_reaches_its_time_and_gives_the_answer_later(
+    opened, server, holds, monkeypatch, probe_hangs
+):
+    monkeypatch.setattr(gateway, "SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(breaker, "PROBE_SECONDS", 0.2)
+    server.seconds, server.fault, back = 3600, Retryable("no route to host"), asyncio.Event()
+
+    async def hang():
+        await back.wait()
+        return "late"
+
+    async def probe():
+        await (hang() if probe_hangs else server.probe())
+
+    calling = asyncio.create_task(opened(probe=probe).call(hang))
+    await asyncio.sleep(0.15)
+    assert holds.reason == ""
+    await asyncio.sleep(0.6)
+    assert f"({'no answer within 0.2 s' if probe_hangs else 'no route to host'})" in holds.reason
+    server.fault = None
+    back.set()
+    assert await asyncio.wait_for(calling, 5) == "late"
+    await asyncio.sleep(0.1)
+    assert holds.reason == "" and [bool(reason) for reason in holds.told] == [True, False]
+
+
+async def test_a_slow_server_that_answers_its_probe_is_left_to_work(opened, server, holds, monkeypatch):
+    monkeypatch.setattr(gateway, "SILENT_SECONDS", 0.1)
+    server.seconds = 0.6
+    assert await opened().call(server.answer) == 0
+    assert server.probes >= 3 and holds.told == []
+
+
+async def test_a_trial_that_hangs_does_not_keep_the_run_paused_when_the_server_is_back(
+    opened, server, holds, monkeypatch
+):
+    monkeypatch.setattr(gateway, "SILENT_SECONDS", 0.2)
+    gateway_, first = opened(), Retryable(REFUSED)
+    server.fault = first
+    calls = asyncio.create_task(together(gateway_, server, 3))
+    while not holds.reason:
+        await asyncio.sleep(0.01)
+    server.hangs, server.fault = True, None
+    asked = server.asked
+    while server.asked == asked:  # the trial, which is lost
+        await asyncio.sleep(0.01)
+    server.hangs, server.fault = False, first
+    await asyncio.sleep(0.5)
+    server.fault = None
+    assert sorted(await asyncio.wait_for(asyncio.gather(*[gateway_.call(server.answer)]), 5)) == [0]
+    assert holds.reason == ""
+    calls.cancel()
+    await asyncio.gather(calls, return_exceptions=True)
+
+
+async def test_a_request_without_an_answer_in_its_time_pauses_the_run_where_nobody_else_is_answered(
+    opened, server, holds
+):
+    """The caller's time limit would else end before a second one does."""
+    server.hangs = True
+    calling = asyncio.create_task(opened(answer_seconds=0.2).call(server.answer))
+    await asyncio.sleep(0.3)
+    assert "(no answer within 0.2 s; where it is only slow, raise answer_seconds)" in holds.reason
+    server.hangs = False
+    assert await asyncio.wait_for(calling, 5) == 0
+
+
+async def test_reasons_that_differ_in_their_details_are_reported_once(opened, server, holds):
+    gateway, numbers = opened(), itertools.count()
+
+    async def attempt():
+        raise Retryable(f"its answer breaks off (after {next(numbers)} bytes)")
+
+    calls = [asyncio.create_task(gateway.call(attempt)) for _ in range(2)]
+    await asyncio.sleep(1.5)
+    assert next(numbers) > 8 and len(holds.told) == 1
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def test_a_gateway_whose_model_starts_again_behind_it_costs_a_single_stream_no_call(opened, server, holds):
+    """It lists its models meanwhile, so that the fault seems to be that of the request."""
+
+    async def attempt():
+        return await server.answer() if time.monotonic() > back else await fail()
+
+    async def fail():
+        raise Retryable("502 Bad Gateway")
+
+    back = time.monotonic() + 0.4
+    assert await asyncio.wait_for(opened().call(attempt), 5) == 0
 
 
 async def test_one_that_hangs_for_ever_does_not_hold_up_the_others_and_is_unavailable(opened, server, holds):
