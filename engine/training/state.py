@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from engine.core.errors import ConfigError
+from engine.core.files import remedy
 from engine.models.adapters import FULL, is_full, weights_in
 from engine.models.local.weights import put_all
 from engine.runs.errors import RunError, WriteFailed
@@ -56,9 +57,10 @@ def write(folder: Path, network: Any, optimizer: Any, step: int) -> None:
         _save(random_states(), folder / RANDOM)
         (folder / STATE).write_bytes(msgspec.json.encode(State(step)))
     except (OSError, SafetensorError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise WriteFailed(
-            f"the checkpoint of step {step} cannot be written to {folder}: {error}. If the disk is full, free some space "
-            "and resume. The checkpoints before it are safe"
+            f"the checkpoint of step {step} cannot be written to {folder}: {why}; {remedy(error)} and resume. "
+            "The checkpoints before it are safe"
         ) from error
 
 
