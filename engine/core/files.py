@@ -2,6 +2,7 @@
 
 publish(draft, path)                             # renames a finished file or folder to its final name
 replace(path, content)                           # a file has this content, or what it had before
+f"… {error}; {remedy(error)} and resume"         # what a user can do about a file that cannot be written
 """
 
 from __future__ import annotations
@@ -9,7 +10,20 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+
+_REMEDIES: Mapping[int, str] = MappingProxyType(
+    {
+        errno.EACCES: "give yourself permission to write there",
+        errno.EPERM: "give yourself permission to write there",
+        errno.EROFS: "make its file system writable",
+        errno.ENOSPC: "free some space",
+        errno.EDQUOT: "free some space",
+        errno.EFBIG: "free some space or raise the limit on file sizes",
+    }
+)
 
 
 def publish(draft: Path, path: Path) -> None:
@@ -41,6 +55,15 @@ def replace(path: Path, content: bytes) -> None:
     except OSError as error:
         draft.unlink(missing_ok=True)
         raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
+def remedy(error: Exception) -> str:
+    """What a user can do about a file that cannot be written. A library may quote the system's error in one of its own."""
+    if isinstance(error, OSError):
+        code = error.errno or 0
+    else:
+        code = next((code for code in _REMEDIES if os.strerror(code) in str(error)), 0)
+    return _REMEDIES.get(code, "correct that")
 
 
 def sync(path: Path) -> None:

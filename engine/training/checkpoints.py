@@ -25,7 +25,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from engine.core.files import publish, sync
+from engine.core.files import publish, remedy, sync
 from engine.models.adapters import weights_in
 from engine.runs.errors import RunError, WriteFailed
 from engine.runs.kept import newest_first as newest_first
@@ -71,7 +71,7 @@ def keep(written: Path, checkpoints: Path, step: int, made_from: origin.Origin |
         publish(written, final)
     except OSError as error:
         raise WriteFailed(
-            f"the checkpoint of step {step} cannot be kept in {checkpoints}: {error.strerror}; free some space and resume. "
+            f"the checkpoint of step {step} cannot be kept in {checkpoints}: {error.strerror}; {remedy(error)} and resume. "
             "The checkpoints before it are safe"
         ) from error
     for replaced in checkpoints.glob(f"{REPLACED}{step:04d}-*"):

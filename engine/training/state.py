@@ -8,6 +8,7 @@ The learning rate is no state (`schedule`). Checkpoints that TRL's trainer wrote
 
 from __future__ import annotations
 
+import io
 import random
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from engine.core.errors import ConfigError
+from engine.core.files import remedy
 from engine.models.adapters import FULL, is_full, weights_in
 from engine.models.local.weights import put_all
 from engine.runs.errors import RunError, WriteFailed
 from engine.training import checkpoints as saved
 
 OPTIMIZER, RANDOM, STATE = "optimizer.pt", "rng_state.pth", "trainer_state.json"
-TORCH_WRITER = ("inline_container", "iostream error")  # in messages of torch's file writer, which has no error class
-
-
 NUMPY: tuple[Any, ...] = (_reconstruct, numpy.ndarray, numpy.dtype, type(numpy.dtype("uint32")))
 """What TRL's trainer pickled in its random states."""
 
@@ -42,7 +41,7 @@ class State(msgspec.Struct, frozen=True):
 def write(folder: Path, network: Any, optimizer: Any, step: int) -> None:
     """Write the checkpoint of `step` into a new folder. Raises `WriteFailed`, also where the folder of the run is gone.
 
-    Only errors of writing files become `WriteFailed`: OSError, safetensors' error, and the RuntimeError of torch's writer.
+    Only errors of writing files become `WriteFailed`: OSError and safetensors' error.
     """
     run = folder.parent.parent.parent
     if not run.is_dir():
@@ -54,16 +53,43 @@ def write(folder: Path, network: Any, optimizer: Any, step: int) -> None:
         else:
             weights = {name: value.detach().cpu().contiguous() for name, value in network.named_parameters()}
             save_file(weights, folder / FULL, metadata={"format": "pt"})
-        torch.save(optimizer.state_dict(), folder / OPTIMIZER)
-        torch.save(random_states(), folder / RANDOM)
+        _save(optimizer.state_dict(), folder / OPTIMIZER)
+        _save(random_states(), folder / RANDOM)
         (folder / STATE).write_bytes(msgspec.json.encode(State(step)))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not any(words in str(error) for words in TORCH_WRITER):
-            raise
+    except (OSError, SafetensorError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise WriteFailed(
-            f"the checkpoint of step {step} cannot be written to {folder}: {error}. If the disk is full, free some space "
-            "and resume. The checkpoints before it are safe"
+            f"the checkpoint of step {step} cannot be written to {folder}: {why}; {remedy(error)} and resume. "
+            "The checkpoints before it are safe"
         ) from error
+
+
+class _File(io.BufferedWriter):
+    """A file that keeps the error of a write that failed."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+
+def _save(value: Any, path: Path) -> None:
+    """`torch.save` into a file of Python's. Raises OSError where it cannot be written.
+
+    A full disk is a RuntimeError of torch's writer, told from others by its text only; with a file of its own, torch 2.9
+    loses the end of the content and raises nothing.
+    """
+    with _File(io.FileIO(path, "w")) as file:
+        try:
+            torch.save(value, file)
+        except RuntimeError:
+            if file.error is None:
+                raise
+            raise file.error from None
 
 
 def read(folder: Path, network: Any, optimizer: Any) -> int:

@@ -1,5 +1,6 @@
-"""`replace` gives a file its content in one piece, or leaves it as it was."""
+"""`replace` gives a file its content in one piece, or leaves it as it was; `remedy` says what to do then."""
 
+import errno
 import os
 import resource
 import signal
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.core.files import replace
+from engine.core.files import remedy, replace
 
 LIMIT = 4096
 
@@ -53,3 +54,19 @@ def test_the_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as raised:
         replace(path, b"")
     assert raised.value.filename == str(path)
+
+
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        (errno.EPERM, "permission"),
+        (errno.EROFS, "writable"),
+        (errno.ENOSPC, "free some space"),
+        (errno.EDQUOT, "free some space"),
+        (errno.EFBIG, "limit on file sizes"),
+        (errno.ENOENT, "correct that"),
+    ],
+)
+def test_what_to_do_follows_from_the_systems_error_also_where_a_library_quotes_it(code: int, what: str) -> None:
+    assert what in remedy(OSError(code, os.strerror(code)))
+    assert what in remedy(RuntimeError(f"I/O error: {os.strerror(code)} (os error {code})"))

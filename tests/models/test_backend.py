@@ -72,7 +72,7 @@ def shell(package, *arguments):
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=600,
     )
 
 

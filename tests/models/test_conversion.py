@@ -34,4 +34,4 @@ def test_a_file_that_is_none_is_refused_in_one_sentence(tmp_path):
 
 def converted(file, folder):
     command = [sys.executable, "-m", "engine.models.catalogue.convert", str(file), str(folder)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)

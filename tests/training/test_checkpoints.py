@@ -113,7 +113,7 @@ def test_one_that_is_not_done_again_in_full_leaves_the_first_where_it_is(tmp_pat
 
 def test_one_that_cannot_be_kept_is_told_in_words_and_the_one_before_stays(tmp_path):
     keep(written(tmp_path / PARTIAL / "a", "old"), tmp_path, 1)
-    with pytest.raises(WriteFailed, match=r"checkpoint of step 2 cannot be kept .* free some space"):
+    with pytest.raises(WriteFailed, match=r"step 2 cannot be kept .* No such file .*; correct that and resume"):
         keep(tmp_path / PARTIAL / "never written", tmp_path, 2)
     assert latest(tmp_path) == (1, tmp_path / "step-0001")
 

@@ -4,6 +4,7 @@ import asyncio
 import copy
 import resource
 import shutil
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ import torch
 from engine.config import Config
 from engine.rollouts import rewards
 from engine.runs.errors import WriteFailed
+from engine.training import state
 from engine.training.samples import TrainingSample
 from engine.training.settings import TrainingSettings
 from engine.training.trainer import GrpoSession
@@ -305,14 +307,36 @@ async def test_whichever_file_cannot_be_written_the_disk_is_named(tmp_path, larg
     """safetensors, torch and Python each have an error of their own."""
     await make(tmp_path / "whole", playing([1.0, 3.0, 0.25, 0.5])).run(None)
     size = (tmp_path / "whole" / "step-0001" / largest).stat().st_size
+    session = make(tmp_path / "full", playing([1.0, 3.0, 0.25, 0.5]))
+    with no_file_over(size - 1), pytest.raises(WriteFailed, match=r"of step 1 cannot be written .* free some space"):
+        await session.run(None)
+    assert list((tmp_path / "full").glob("step-*")) == []
+
+
+@pytest.mark.parametrize("lost", [1, 5000, 200_000])
+@pytest.mark.parametrize("name", ["run", "läufe"])
+def test_wherever_in_the_optimisers_file_the_disk_is_full_it_is_named(tmp_path, name, lost):
+    """torch has other ways for a file whose name is not ASCII, and for the end of a file."""
+    network, optimizer = torch.nn.Linear(4, 4), torch.optim.SGD([torch.nn.Parameter(torch.zeros(50000))], momentum=0.9)
+    optimizer.param_groups[0]["params"][0].grad = torch.ones(50000)
+    optimizer.step()
+    run = tmp_path / name
+    run.mkdir()
+    state.write(run / "checkpoints" / ".partial" / "whole", network, optimizer, 1)
+    size = (run / "checkpoints" / ".partial" / "whole" / "optimizer.pt").stat().st_size
+    with no_file_over(size - lost), pytest.raises(WriteFailed, match=r"of step 1 cannot be written .* free some space"):
+        state.write(run / "checkpoints" / ".partial" / "full", network, optimizer, 1)
+
+
+@contextmanager
+def no_file_over(size):
+    """Writing fails where a file gets more bytes than `size`, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
-        with pytest.raises(WriteFailed, match=r"checkpoint of step 1 cannot be written .* free some space"):
-            await make(tmp_path / "full", playing([1.0, 3.0, 0.25, 0.5])).run(None)
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert list((tmp_path / "full").glob("step-*")) == []
 
 
 async def test_it_prints_nothing_of_its_own(tmp_path, capfd, recwarn):

@@ -24,6 +24,7 @@ import msgspec
 
 from engine.core.errors import ConfigError
 from engine.core.events import Notice, Sink
+from engine.core.files import remedy
 from engine.models.adapters import check_adapter
 from engine.models.base import ModelUnavailable, NotPublished, Proof
 from engine.models.remote.model import Served
@@ -340,8 +341,8 @@ def _written(reference: Reference, folder: Path, rank: int) -> Table:
         return reference.canary(folder, rank)
     except (OSError, SafetensorError) as error:
         raise ConfigError(
-            f"the adapter that tests the vLLM server, {folder} cannot be written: {error}: free some space there, or let "
-            "the run be in another folder"
+            f"the adapter that tests the vLLM server, {folder}, cannot be written: {error}; {remedy(error)}, or let the run "
+            "be in another folder"
         ) from error
 
 

@@ -49,7 +49,8 @@ OURS = MappingProxyType(
 UNUSED_SHARE = "0.05"
 """The share of a GPU's memory that must be free at the start. vLLM uses it for no more than that where the size of the
 key-value cache is given, and its default, 0.92, is never free where a trainer shares the memory."""
-PROBE_SECONDS = 20.0
+PROBE_SECONDS = 120.0
+"""How long a Python may take to start: a busy machine takes more than 10 s."""
 ASK_BUILD = """
 import importlib.metadata as packages
 try:

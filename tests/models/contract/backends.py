@@ -28,6 +28,7 @@ from engine.models.local.settings import LocalModelSettings
 from engine.models.local.tokenizer import load_tokenizer
 from engine.models.openai.opening import open_models as open_openai
 from engine.models.openai.settings import OpenAIModelSettings
+from engine.models.vllm.loading import load_reference
 from engine.models.vllm.opening import open_models as open_vllm
 from engine.models.vllm.settings import VllmModelSettings
 from tests.models.standin import Answer
@@ -122,7 +123,8 @@ async def openai(folder: Path, options: pytest.Config) -> AsyncIterator[Subject]
 @asynccontextmanager
 async def vllm(folder: Path, options: pytest.Config) -> AsyncIterator[Subject]:
     weights = thinking_pocket(folder)
-    with VllmStandIn(context=CONTEXT, folder=weights, tool_parser=False, noise=0.002) as server:
+    texts = load_reference(LocalModelSettings(weights=str(weights)), str).texts
+    with VllmStandIn(texts=texts, context=CONTEXT, folder=weights, tool_parser=False, noise=0.002) as server:
         settings = VllmModelSettings(url=server.url, weights=str(weights), context=CONTEXT)
         opened = await open_vllm(settings, Opening(lora_rank=RANK))
         yield served(opened, server, weights)

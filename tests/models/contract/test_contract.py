@@ -165,7 +165,7 @@ async def test_likelihoods_are_of_scorers_only_and_no_server_is_asked_for_those_
 
 async def test_a_model_that_does_not_answer_is_unavailable_and_the_next_request_is_answered(subject):
     if subject.unavailable is None:
-        pytest.skip("a model in this process is always there")
+        pytest.skip("a test cannot make this model unavailable")
     subject.unavailable()
     with pytest.raises(ModelUnavailable):
         await subject.models.curator.complete(ASK, WARM)

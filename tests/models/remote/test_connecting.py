@@ -61,8 +61,8 @@ def test_the_reasons_of_tls_are_those_of_tls():
 async def test_a_slow_server_may_take_its_time_for_each_request_of_the_opening():
     """The opening asks several times, one after the other."""
     with StandIn() as server:
-        server.answer = lambda asked: Delayed(0.15, "hello")
-        opened = await open_models(OpenAIModelSettings(url=server.url, answer_seconds=0.5), Opening())
+        server.answer = lambda asked: Delayed(0.6, "hello")
+        opened = await open_models(OpenAIModelSettings(url=server.url, answer_seconds=2), Opening())
         assert len(server.chats) > 4
         await opened.close()
 

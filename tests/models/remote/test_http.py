@@ -251,7 +251,7 @@ async def test_a_call_that_is_given_up_closes_its_connection_so_that_the_server_
 
 
 async def test_a_server_that_hangs_is_given_up_after_answer_seconds(server):
-    async with opened(server, answer_seconds=0.3) as (models, _):
+    async with opened(server, answer_seconds=2) as (models, _):
         server.script(HANG, Delayed(0.1, "yes"))
         assert (await ask(models)).text == "yes"
         await until(lambda: server.chats[0].cancelled)
@@ -274,6 +274,6 @@ async def test_an_outage_loses_no_call(server):
 
 
 async def until(condition):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)

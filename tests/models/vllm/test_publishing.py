@@ -267,7 +267,7 @@ async def test_a_disk_without_room_for_the_adapter_that_tests_the_server_is_name
     (tmp_path / "logs").write_text("a file, where the folder is to be")
     with serving() as server:
         adapters = Adapters(OtherServer(server.url.removesuffix("/v1")), base="base", reference=reference, emit=list)
-        with pytest.raises(ConfigError, match=r"canary cannot be written: .*: free some space there"):
+        with pytest.raises(ConfigError, match=r"canary, cannot be written: .*, or let the run be in another folder"):
             await adapters.check(tmp_path / "logs", 8)
         await adapters.close()
 

@@ -8,9 +8,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 import pytest_asyncio
@@ -27,6 +27,7 @@ from engine.models.vllm.opening import open_models
 from engine.models.vllm.process import Record, members_of
 from engine.models.vllm.settings import VllmModelSettings
 from engine.runs.directory import Run
+from tests.whole_loop.shell import wait_until
 
 REPOSITORY = Path(__file__).parents[3]
 SMALL = (
@@ -36,6 +37,8 @@ SMALL = (
     "training.evaluate_every=0",
 )
 ASK = [Message("user", "Where is the mug? Write a skill.")]
+SECONDS = 1500
+"""A command or a wait that takes longer is in vain, however slow the machine is."""
 pytestmark = [pytest.mark.vllm, pytest.mark.asyncio(loop_scope="module")]
 
 
@@ -65,9 +68,18 @@ class Opened:
     @property
     def group(self):
         """The processes of the server."""
-        import msgspec
-
         return members_of(msgspec.json.decode((self.folder / "vllm.json").read_bytes(), type=Record))
+
+
+def living(processes):
+    return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+async def happened(condition):
+    """Poll until `condition` gives something true."""
+    async with asyncio.timeout(SECONDS):
+        while not condition():
+            await asyncio.sleep(0.05)
 
 
 def adapters_of(weights, folder, sizes):
@@ -109,7 +121,7 @@ async def pocket(python, tmp_path_factory):
     assert len(group) > 1
     yield opened
     await opened.opened.close()
-    assert not [one for one in group if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    assert not living(group)
 
 
 async def test_swaps_under_load_fail_no_call_and_each_call_is_decoded_by_the_adapter_of_its_version(pocket, tmp_path):
@@ -127,7 +139,7 @@ async def test_swaps_under_load_fail_no_call_and_each_call_is_decoded_by_the_ada
     for step, path in enumerate(steps, start=1):
         proof = await pocket.sink.publish(path, step)
         assert not proof.unmeasured and proof.difference < 0.01 < proof.separation
-        await asyncio.sleep(2)
+        await happened(lambda step=step: failed or sum(completion.version == step for completion in done) >= 20)
     ending = True
     await asyncio.gather(*callers)
     assert not failed and {completion.version for completion in done} == {0, 1, 2, 3}
@@ -141,18 +153,19 @@ async def test_swaps_under_load_fail_no_call_and_each_call_is_decoded_by_the_ada
 async def test_a_server_that_is_killed_in_mid_step_is_started_again_with_its_adapter(pocket, tmp_path):
     (step,) = adapters_of("pocket", tmp_path, (5e-2,))
     await pocket.sink.publish(step, 9)
+    completions = []
 
     async def ask(seed):
-        return [
-            await pocket.models.curator.complete(ASK, Sampling(max_tokens=400, seed=seed + again, stop=("\x03",)))
-            for again in range(0, 120, 6)
-        ]
+        for again in range(0, 120, 6):
+            sampling = Sampling(max_tokens=400, seed=seed + again, stop=("\x03",))
+            completions.append(await pocket.models.curator.complete(ASK, sampling))
 
     asking = [asyncio.create_task(ask(seed)) for seed in range(6)]
-    await asyncio.sleep(0.3)
+    await happened(lambda: completions)
     core = next(one for one in pocket.group if "EngineCore" in " ".join(one.cmdline()))
     core.send_signal(signal.SIGKILL)
-    completions = [one for answers in await asyncio.wait_for(asyncio.gather(*asking), 500) for one in answers]
+    await asyncio.wait_for(asyncio.gather(*asking), SECONDS)
+    assert len(completions) == 120
     assert {completion.version for completion in completions} == {9}
     assert max(differences(completions, step)) < 0.01
     assert any("started again" in reason for reason in pocket.reasons) and pocket.holds.reason == ""
@@ -193,7 +206,7 @@ async def test_a_prompt_that_is_too_long_says_so(pocket):
 
 def cli(*arguments):
     command = [sys.executable, "-m", "engine.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, cwd=REPOSITORY)
+    return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False, cwd=REPOSITORY)
 
 
 def events_of(path, *kinds):
@@ -230,28 +243,18 @@ def test_a_training_step_of_the_pocket_profile_goes_through_the_server(python, t
 def test_after_the_engine_is_killed_no_server_is_left_and_the_run_goes_on(python, tmp_path):
     path = tmp_path / "run"
     train = ("train", "--profile", "pocket", "--steps", "2", "--set", *SMALL, *VLLM, f"model.python={python}")
-    command = [sys.executable, "-m", "engine.cli", *train, "--run", str(path), "--detach"]
-    assert subprocess.run(command, cwd=REPOSITORY, timeout=120, check=False).returncode == 0
+    detached = cli(*train, "--run", path, "--detach")
+    assert detached.returncode == 0, detached.stdout + detached.stderr
     record = path / "logs" / "vllm.json"
-    until = time.monotonic() + 500
-    while not (record.exists() and events_of(path, "turn_taken")) and time.monotonic() < until:
-        time.sleep(0.5)
-    import msgspec
-
+    wait_until(lambda: record.exists() and events_of(path, "turn_taken"))
     group = members_of(msgspec.json.decode(record.read_bytes(), type=Record))
     assert len(group) > 1
     engine = events_of(path, "run_started")[-1].pid
     os.kill(engine, signal.SIGKILL)
-    until = time.monotonic() + 60
-    while any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in group) and time.monotonic() < until:
-        time.sleep(0.2)
-    assert not [one for one in group if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    wait_until(lambda: not living(group))
     resumed = cli("resume", path)
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    until = time.monotonic() + 900
-    while len(events_of(path, "adapter_published")) < 2 and time.monotonic() < until:
-        time.sleep(1)
-    assert len(events_of(path, "adapter_published")) >= 2
+    wait_until(lambda: len(events_of(path, "adapter_published")) == 2)
 
 
 async def test_two_adapters_of_a_real_llm_answer_side_by_side(python, request, tmp_path):

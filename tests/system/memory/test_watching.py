@@ -70,7 +70,7 @@ async def test_a_child_counts_for_the_engine_while_it_lives():
 
 
 def test_memory_is_measured_also_while_another_thread_loads_torch():
-    done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("torch does not use a GPU")
 
@@ -172,13 +172,13 @@ async def main():
     print("free" if not holds.reason else holds.reason, flush=True)
     watching.cancel()
 
-asyncio.run(asyncio.wait_for(main(), 25))
+asyncio.run(asyncio.wait_for(main(), 500))
 """
 
 
 def test_a_real_control_group_that_fills_pauses_the_run_and_ends_the_pause(group):
     arguments = [sys.executable, "-c", GUARDED, str(group), str(EATEN)]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     first, reason, last = done.stdout.splitlines()
     assert first.startswith("control group, limit 256 MiB; ") and first.endswith(f" {LIMIT}")
