@@ -74,6 +74,8 @@ class FullScreen(Screen[None], Listener):
     KEYS: ClassVar[tuple[Key, ...]] = PANES_KEYS
     BINDINGS = bindings(PANES_KEYS)
     PANES: ClassVar[tuple[str, ...]] = ()
+    CAN_FREEZE: ClassVar[bool] = True
+    """False where keys decide on what the panes show, so that they must not be out of date."""
     composed = False
 
     def __init__(self) -> None:
@@ -176,6 +178,9 @@ class FullScreen(Screen[None], Listener):
             self._away = False
             self.renew(set(get_args(Part)))
 
+    def reappear(self) -> None:
+        """This screen is shown again, and nothing of it is on the terminal yet; called before the next key is handled."""
+
     def hear(self, key: events.Key) -> bool:
         """Drop what is typed right after a key that was refused, and show the count; another key clears the answer."""
         if self.typing.takes(key):
@@ -256,8 +261,8 @@ class FullScreen(Screen[None], Listener):
         pane = self.current_pane
         if pane is None:
             self.answer("There is no pane to freeze here.")
-        elif not pane.can_freeze:
-            self.answer("This pane cannot be frozen: keys act on what it shows.")
+        elif not self.CAN_FREEZE:
+            self.answer("The panes of this screen cannot be frozen: its keys act on what they show.")
         else:
             pane.freeze(not pane.frozen)
 
