@@ -180,6 +180,7 @@ class FullScreen(Screen[None], Listener):
 
     def reappear(self) -> None:
         """This screen is shown again, and nothing of it is on the terminal yet; called before the next key is handled."""
+        self.answer("")
 
     def hear(self, key: events.Key) -> bool:
         """Drop what is typed right after a key that was refused, and show the count; another key clears the answer."""
@@ -217,11 +218,10 @@ class FullScreen(Screen[None], Listener):
     def on_descendant_focus(self) -> None:
         if isinstance(self.focused, Widget) and self.focused.id in self.PANES:
             self._mark(self.focused.id)
-            self._explain(self.focused)
 
-    def _explain(self, pane: Widget) -> None:
-        """Show what the figures of a pane mean, if a key or the mouse led to it."""
-        if self.pressed and isinstance(pane, Pane):
+    def _explain(self, pane: Widget | None) -> None:
+        """Show what the figures of a pane mean, which a key or the mouse led to."""
+        if isinstance(pane, Pane):
             self.workbench.announce(f"{pane.title_text}, pane")
             meanings = " · ".join(f"{name}: {meaning}" for name, meaning in pane.legend()[1])
             if meanings and not self.workbench.linear:  # the sheet of keys has them as lines
@@ -293,7 +293,7 @@ class FullScreen(Screen[None], Listener):
         """Start to drag the border under the mouse."""
         from skillos_tui.screens.layout import grip_at
 
-        self.pressed = event.time
+        self._explain(self.get_focusable_widget_at(int(event.screen_x), int(event.screen_y)))
         if event.button == 1 and not (self.one_pane or self.has_class("-zoomed")):
             self._grip = grip_at(self, int(event.screen_x), int(event.screen_y))
             if self._grip is not None:
@@ -338,3 +338,4 @@ class FullScreen(Screen[None], Listener):
     def _step(self, by: int) -> None:
         current = [at for at, name in enumerate(self.PANES) if self.query_one(f"#{name}").has_class("-current")]
         self.go_to(self.PANES[((current[0] if current else -1) + by) % len(self.PANES)])
+        self._explain(self.focused)

@@ -234,6 +234,7 @@ class ReviewScreen(FullScreen):
 
     def reappear(self) -> None:
         """The edit has to be on the screen again before a key decides on it."""
+        super().reappear()
         self._reading = Reading()
         self._show_edit()
 
