@@ -46,6 +46,8 @@ LOWEST = {HOME: "home", RUN: "live", SKILLS: "skills"}
 """The modes of the app, and the lowest screen of each."""
 NEWS_SECONDS = 60.0
 """How long the summary of what happened since the last visit is shown."""
+KEY_ACTIONS = frozenset(key.action.partition("(")[0].removeprefix("app.") for key in (*APP_KEYS, *TABS.values()))
+"""The actions of the keys that act on every screen."""
 MAX_LINES = 6
 """Lines of a notification; of a longer one the first and the last are shown."""
 
@@ -56,7 +58,7 @@ class SkillosApp(Workbench):
     # With the styles of the lowest screens, since Textual parses every sheet again for each one that a screen adds.
     CSS_PATH: ClassVar = ["app.tcss", *(f"screens/{name}/screen.tcss" for name in LOWEST.values())]
     KEYS_TITLE, KEYS = APP_TITLE, APP_KEYS
-    BINDINGS = bindings((*APP_KEYS, *TABS.values()), priority=False)
+    BINDINGS = bindings((*APP_KEYS, *TABS.values()))
     TITLE = "SkillOS"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-wide")]  # noqa: RUF012 - Textual declares it so
     VERTICAL_BREAKPOINTS = [(0, "-low"), (18, "-middling"), (32, "-high")]  # noqa: RUF012
@@ -148,6 +150,12 @@ class SkillosApp(Workbench):
                 self.note_input(event)
                 return
         await super().on_event(event)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The keys of the app do nothing while a dialog is open, which may use them itself."""
+        if action in KEY_ACTIONS and self.screen_stack and self.screen.is_modal:
+            return False
+        return super().check_action(action, parameters)
 
     # Screens
 

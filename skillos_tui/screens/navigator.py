@@ -69,6 +69,8 @@ class Navigator:
             await app.pop_screen()
         if app.screen is screen:
             return
+        if screen.is_running:
+            screen.reappear()
         if screen in app.screen_stack:
             await self.close_upper()
         elif len(app.screen_stack) > 1:

@@ -27,8 +27,6 @@ MAX_REASONS = 8
 class ReviewQueue(ListPane):
     """The edits of a run; the value of an item is the edit's id."""
 
-    can_freeze = False
-
     def __init__(self, title: str, *, id: str | None = None, classes: str = "pane") -> None:
         super().__init__(title, id=id, classes=classes)
         self.view = RunView()

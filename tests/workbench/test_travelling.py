@@ -16,7 +16,8 @@ from skillos_tui.screens.registry import SCREENS
 from skillos_tui.widgets.pane import Pane
 from skillos_tui.widgets.tabs import OF_A_RUN, StateBar
 from tests.workbench.recording import record_training
-from tests.workbench.stage import at_once, on_screen, screen_lines, until, workbench
+from tests.workbench.reviewing import decisions
+from tests.workbench.stage import at_once, on_screen, screen_lines, seconds, until, workbench
 from tests.workbench.test_screens import added
 
 __all__ = ["added"]
@@ -64,6 +65,22 @@ async def test_a_screen_is_found_as_it_was_left_and_shows_what_came_meanwhile(tm
         await until(pilot, "2 Review·8")
         assert pilot.app.screen is review and review.query_one("#queue").value == selected and diff.top == top
         assert len(review.query_one("#queue").rows) >= 8
+
+
+async def test_a_key_typed_right_after_the_return_to_review_decides_nothing(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "Review·2")
+        await pilot.press("2")
+        await until(pilot, "insert · find-")
+        await seconds(pilot, 1.0)
+        for way in (("1", "2", "a"), ("b", "b", "a"), ("3", "2", "a")):
+            at_once(pilot, *way)
+            await until(pilot, "look at it first")
+            await seconds(pilot, 1.0)
+        assert not decisions(run)
+        await pilot.press("a")
+        await until(pilot, lambda: len(decisions(run)) == 1)
 
 
 async def test_without_a_run_its_screens_are_refused_with_the_reason(tmp_path: Path) -> None:

@@ -25,8 +25,6 @@ Legend = tuple[str, Sequence[tuple[str, str]]]
 class KeyList(Pane):
     """Keys under their headings, and what figures mean. `wanted` is what is searched for, "" for all."""
 
-    can_freeze = False
-
     def __init__(self, sections: Sequence[Section], legends: Sequence[Legend]) -> None:
         super().__init__("Keys", id="all-keys")
         self.retitle("Keys", "/ searches · esc closes")

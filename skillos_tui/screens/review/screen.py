@@ -79,6 +79,7 @@ class ReviewScreen(FullScreen):
     )
     BINDINGS = bindings(KEYS)
     PANES = ("diff", "why", "trajectory", "queue")
+    CAN_FREEZE = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -230,6 +231,12 @@ class ReviewScreen(FullScreen):
         """Whether the pane of the diff is visible and has the lines of the edit under the cursor."""
         diff = self.diff
         return self.app.screen is self and diff.is_on_screen and diff.built is diff.change
+
+    def reappear(self) -> None:
+        """The edit has to be on the screen again before a key decides on it."""
+        super().reappear()
+        self._reading = Reading()
+        self._show_edit()
 
     def on_screen_resume(self) -> None:
         if self.composed:
