@@ -98,11 +98,24 @@ def actions(state: State) -> tuple[Action, ...]:
     return tuple(action for known, action in TRANSITIONS if known == state)
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """What the rewards of a training step say of an edit. `reward` is r of the rollout that proposed it.
+
+    `advantages` are those (A = r − mean r of the group) of the step's rollouts that leave an equal edit, the proposing
+    one's first. `rollouts` is how many rollouts of the step were measured.
+    """
+
+    reward: float
+    advantages: tuple[float, ...]
+    rollouts: int
+
+
 class Provenance(msgspec.Struct, frozen=True):
     """What caused an edit: the position of its trajectory, its task and outcome, who proposed it, and why.
 
-    `position` is None where no single trajectory caused the edit, and `task` is "" then. `evidence` names the positions that
-    an edit after many tasks was made from.
+    `position` is None where no single trajectory caused the edit, and `task` is "" then. `evidence` names more positions:
+    those that an edit after many tasks was made from, or that left an equal edit. `standing` is None outside of training,
+    and in older logs.
     """
 
     position: PositionId | None = None
@@ -111,6 +124,7 @@ class Provenance(msgspec.Struct, frozen=True):
     proposer: str = ""
     reason: str = ""
     evidence: tuple[PositionId, ...] = ()
+    standing: Standing | None = None
 
 
 class Decision(msgspec.Struct, frozen=True):

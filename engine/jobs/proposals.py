@@ -19,8 +19,8 @@ from engine.models.base import Tokenizer
 from engine.review.decisions import approve
 from engine.review.errors import AlreadyDecided, ReviewError
 from engine.review.gates.base import Measure
+from engine.review.policies import signature
 from engine.review.queue import ReviewQueue, vetoed
-from engine.review.words import POLICY
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.position import Position
 from engine.rollouts.rollout import Rollout
@@ -56,7 +56,7 @@ class Proposals:
     def approve(self, edit: str) -> None:
         """Approve by the policy, unless a person was faster. What cannot be written stays in the queue, with a notice."""
         try:
-            approve(self._run, edit, POLICY)
+            approve(self._run, edit, signature("auto"))
         except AlreadyDecided:
             return
         except ReviewError as error:
