@@ -33,7 +33,7 @@ from engine.skills.repo.repository import SkillRepo
 GATES = "the gates"
 """Who refuses an edit."""
 REPEATED = 500
-"""The number of the newest superseded or withheld edits among which those of a repeated step are looked for."""
+"""The number of the newest edits among which those of a repeated step are looked for; the same of the withheld ones."""
 RECENT = 100
 """The number of the newest `ProposalsWithheld` among which those of a repeated step are looked for."""
 KEPT = 30
@@ -100,7 +100,8 @@ class ReviewQueue:
             for old in (*self._run.edits("vetoed"), *self._run.edits("pending"))
         }
         mine = [old for old in self._run.edits(newest=REPEATED) if _step_of(old) == step]
-        repeated = {old.change for old in mine}
+        kept = [old for old in self._run.edits("withheld", newest=REPEATED) if _step_of(old) == step]
+        repeated = {old.change for old in (*mine, *kept)}
         for candidate in candidates:
             try:
                 ready = applied(candidate, repo)
@@ -113,9 +114,8 @@ class ReviewQueue:
                 refused.append((ready, known[ready.change]))
             else:
                 edits.append(ready)
-        queued = sum(old.state != "withheld" for old in mine)
         room = most if self._max_pending is None else min(most, self._max_pending)
-        return Fresh(edits, refused, max(0, room - queued), repo)
+        return Fresh(edits, refused, max(0, room - len(mine)), repo)
 
     def _log_choice(self, step: int, most: int, fresh: Fresh, chosen: Chosen) -> list[Edit]:
         """Log the choice of a step in one transaction; the edits that wait now."""

@@ -32,7 +32,7 @@ def insert(run: Run, name: str, *advantages: float, body: str = "Look.\n", step:
 
 
 def states(run: Run) -> dict[str, str]:
-    return {edit.id: f"{edit.skill} {edit.state}" for edit in run.edits()}
+    return {edit.id: f"{edit.skill} {edit.state}" for edit in (*run.edits(), *run.edits("withheld"))}
 
 
 # The choice
