@@ -26,7 +26,6 @@ from engine.runs.directory import Run
 from engine.skills.audit.duplicates import jaccard, shingles
 from engine.skills.format.skill import Skill
 from engine.skills.repo.repository import SkillRepo
-from engine.skills.search.words import count_words
 
 if TYPE_CHECKING:
     from engine.skills.search.index import SkillIndex
@@ -124,6 +123,8 @@ def decisive(turns: Sequence[TurnTaken], edit: Edit) -> list[int]:
     """
     if not turns:
         return []
+    from engine.skills.search.words import count_words
+
     advice = _advice(edit)
     shared = [len(advice & count_words(f"{turn.thought}\n{turn.action}").keys()) for turn in turns]
     used = sorted((i for i in range(len(turns)) if shared[i] >= SHARED_WORDS), key=lambda i: (-shared[i], i))
@@ -164,5 +165,7 @@ def _alike(own: set[int] | None, text: str | None) -> bool:
 
 def _advice(edit: Edit) -> set[str]:
     """The words that the edit writes and that were not there before; those that it removes where it writes none."""
+    from engine.skills.search.words import count_words
+
     before, after = set(count_words(edit.before or "")), set(count_words(edit.after or ""))
     return after - before or before - after
