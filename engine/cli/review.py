@@ -43,10 +43,10 @@ def add_commands(commands: Commands) -> None:
 
 def _numbers(text: str) -> tuple[int, ...]:
     """Numbers of hunks for argparse: "1,3"."""
-    numbers = tuple(int(part) for part in text.split(","))
-    if min(numbers) < 1:
-        raise argparse.ArgumentTypeError(f"{min(numbers)} is less than 1")
-    return numbers
+    parts = text.split(",")
+    if not all(part.isdecimal() and part.isascii() and int(part) >= 1 for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers from 1 on, such as 1,3")
+    return tuple(map(int, parts))
 
 
 def _review(options: argparse.Namespace) -> int:
