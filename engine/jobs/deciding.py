@@ -82,7 +82,8 @@ class Deciding:
             if edit.id in self._failed:
                 continue
             opened, now = Opened.of(self._run), time.time()
-            decision = self._since.decision(review, edit, opened, now, waited_for=edit.id in waited_for)
+            waits = edit.id in waited_for
+            decision = self._since.decision(review, edit, opened, now, done=self._job.done, waited_for=waits)
             if decision is not None:
                 self._take(edit, decision)
 
