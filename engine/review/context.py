@@ -92,10 +92,15 @@ def retrieval(run: Run, edit: Edit, k: int) -> list[Retrieved]:
         return []
     from engine.skills.search.index import SkillIndex
 
-    without, with_edit = SkillIndex.open(repo), SkillIndex.of(_approved(repo, edit))
+    index = SkillIndex.open(repo)
+    without = [_names(index, prompt, k) for _, _, prompt in recent]
+    for known in {edit.skill, edit.name} & set(repo):
+        index.delete(known)
+    if edit.after is not None:
+        index.insert(edit.name, Skill.parse(edit.after, name=edit.name))
     found = []
-    for at, task, prompt in recent:
-        old, new = _names(without, prompt, k), _names(with_edit, prompt, k)
+    for (at, task, prompt), old in zip(recent, without, strict=True):
+        new = _names(index, prompt, k)
         if old == new:
             continue
         before, after = _rank(old, edit.skill), _rank(new, edit.name)
@@ -131,14 +136,6 @@ def decisive(turns: Sequence[TurnTaken], edit: Edit) -> list[int]:
     invalid = [i for i, turn in enumerate(turns) if turn.invalid_action]
     chosen = list(dict.fromkeys((len(turns) - 1, *used, *invalid)))
     return sorted(chosen[:MAX_TURNS])
-
-
-def _approved(repo: SkillRepo, edit: Edit) -> dict[str, Skill]:
-    """The skills as they would be."""
-    skills = {name: skill for name, skill in repo.items() if name != edit.skill}
-    if edit.after is not None:
-        skills[edit.name] = Skill.parse(edit.after, name=edit.name)
-    return skills
 
 
 def _recent(run: Run) -> list[tuple[PositionId, str, str]]:

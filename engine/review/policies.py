@@ -14,7 +14,8 @@
 What a policy decides it signs with its own name (`signature`), and a person can undo it. It is no word of a person
 (`engine.review.words`). A policy takes no edit that a person has open, and none that a person queued again or whose veto a
 person took back: that one is the person's. Each policy decides on what is proposed after it was chosen; those with a time
-also on what waits already, whose time begins then. The time stands still while a person has the edit open.
+also on what waits already, whose time begins then. The time stands still while a person has the edit open. A policy decides
+while the run's engine works (`engine.jobs.deciding`), or when it works again.
 """
 
 from __future__ import annotations

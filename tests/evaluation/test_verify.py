@@ -74,8 +74,8 @@ async def test_what_an_edit_says_of_the_step_s_rewards_is_recomputed():
     mates = [event.rewards.r for event in scored if event.group == first.group]
     standing = Standing(first.rewards.r, (first.rewards.r - fmean(mates),), len(scored))
 
-    def proposed(standing, position=PositionId(first.step, first.group, first.rollout)):
-        provenance = Provenance(position, "t", standing=standing)
+    def proposed(standing, group=first.group):
+        provenance = Provenance(PositionId(first.step, group, first.rollout), "t", standing=standing)
         return EditProposed(Edit("insert", "a", None, "text", id="e1", provenance=provenance))
 
     report = report_of([*log, proposed(standing)])
@@ -88,7 +88,7 @@ async def test_what_an_edit_says_of_the_step_s_rewards_is_recomputed():
         replace(standing, advantages=(*standing.advantages, 0.1)),
     ):
         assert len(report_of([*log, proposed(wrong)]).differences) == 1
-    assert report_of([*log, proposed(standing, PositionId(first.step, 7))]).differences != []
+    assert report_of([*log, proposed(standing, group=7)]).differences != []
 
 
 async def test_an_advantage_that_is_missing_or_misplaced_is_a_difference():
