@@ -4,13 +4,16 @@
     actions("pending")                                # ("amend", "approve", "conflict", "veto", "supersede")
     edit = edit.decided(Decision("veto", "ann", "too narrow"))
 
-    proposed ─ admit ─── pending ─┬─ approve ─── committed ─ undo ── undone
-        └───── refuse ── refused  ├─ conflict ── conflicted ─ veto ─ vetoed
-                                  ├─ veto ────── vetoed ───── undo ─ pending
+    proposed ┬ admit ─── pending ─┬─ approve ─── committed ─ undo ── undone
+             ├ refuse ── refused  ├─ conflict ── conflicted ─ veto ─ vetoed
+             └ withhold  withheld ├─ veto ────── vetoed ───── undo ─ pending
                                   ├─ supersede ─ superseded
-                                  └─ amend ───── pending             conflicted, superseded, undone ─ requeue ─ pending
+                                  └─ amend ───── pending
 
-A strategy proposes an edit. The gates admit it to the review queue or refuse it. An approval writes it to the repository as
+    conflicted, superseded, undone, withheld ─ requeue ─ pending
+
+A strategy proposes an edit. The gates admit it to the review queue or refuse it. In training the queue holds the best few
+edits of a step; the others are withheld, and can be asked for. An approval writes it to the repository as
 one git commit; where the file has changed since, the edit is in conflict and nothing is written. An edit that is amended
 holds a person's text from then on. Every decision can be undone: a veto by `undo`, which queues the edit again, and a commit
 by `undo`, which is a commit of its own.
@@ -33,8 +36,10 @@ from engine.core.outcomes import Outcome, unmeasured
 from engine.core.position import PositionId
 
 OperationName = Literal["insert", "update", "delete"]
-State = Literal["proposed", "refused", "pending", "committed", "conflicted", "vetoed", "superseded", "undone"]
-Action = Literal["admit", "refuse", "amend", "approve", "conflict", "veto", "supersede", "undo", "requeue"]
+State = Literal[
+    "proposed", "refused", "pending", "committed", "conflicted", "vetoed", "superseded", "undone", "withheld"
+]
+Action = Literal["admit", "refuse", "amend", "approve", "conflict", "veto", "supersede", "undo", "requeue", "withhold"]
 
 STATES: tuple[State, ...] = get_args(State)
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -57,6 +62,7 @@ PAST: Mapping[Action, str] = MappingProxyType(
         "supersede": "superseded",
         "undo": "undone",
         "requeue": "queued again",
+        "withhold": "withheld",
     }
 )
 """What an edit is after an action, in a sentence: "e3 was approved by ann"."""
@@ -65,6 +71,7 @@ TRANSITIONS: Mapping[tuple[State, Action], State] = MappingProxyType(
     {
         ("proposed", "admit"): "pending",
         ("proposed", "refuse"): "refused",
+        ("proposed", "withhold"): "withheld",
         ("pending", "amend"): "pending",
         ("pending", "approve"): "committed",
         ("pending", "conflict"): "conflicted",
@@ -76,6 +83,7 @@ TRANSITIONS: Mapping[tuple[State, Action], State] = MappingProxyType(
         ("vetoed", "undo"): "pending",
         ("committed", "undo"): "undone",
         ("undone", "requeue"): "pending",
+        ("withheld", "requeue"): "pending",
     }
 )
 
@@ -98,11 +106,24 @@ def actions(state: State) -> tuple[Action, ...]:
     return tuple(action for known, action in TRANSITIONS if known == state)
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """What the rewards of a training step say of an edit. `reward` is r of the rollout that proposed it.
+
+    `advantages` are those (A = r − mean r of the group) of the step's rollouts that leave an equal edit, the proposing
+    one's first. `rollouts` is how many rollouts of the step were measured.
+    """
+
+    reward: float
+    advantages: tuple[float, ...]
+    rollouts: int
+
+
 class Provenance(msgspec.Struct, frozen=True):
     """What caused an edit: the position of its trajectory, its task and outcome, who proposed it, and why.
 
-    `position` is None where no single trajectory caused the edit, and `task` is "" then. `evidence` names the positions that
-    an edit after many tasks was made from.
+    `position` is None where no single trajectory caused the edit, and `task` is "" then. `evidence` names more positions:
+    those that an edit after many tasks was made from, or that left an equal edit. `standing` is None outside of training,
+    and in older logs.
     """
 
     position: PositionId | None = None
@@ -111,6 +132,7 @@ class Provenance(msgspec.Struct, frozen=True):
     proposer: str = ""
     reason: str = ""
     evidence: tuple[PositionId, ...] = ()
+    standing: Standing | None = None
 
 
 class Decision(msgspec.Struct, frozen=True):

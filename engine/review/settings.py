@@ -8,13 +8,23 @@ from engine.core.fields import Count, Fraction, Seconds
 from engine.core.parts import Settings
 
 Consequence = Literal["block", "warn", "pass"]
+PolicyName = Literal["ask", "approve_after", "veto_after", "auto", "gate"]
 
 
 class ReviewSettings(Settings, frozen=True):
     """Who decides on edits, and which gates they pass before."""
 
-    policy: Literal["ask", "auto"] = "ask"
-    """`ask` waits for a person's decision in a curate run; `auto` approves every edit that the gates admit."""
+    policy: PolicyName = "ask"
+    """Who decides. `ask`: a person. `approve_after`, `veto_after`: a person, and the policy for an edit that waited
+    `policy_seconds`. `auto`: the policy approves every edit that the gates admit. `gate`: the policy approves what a gate
+    measured and admitted, and a person decides on the rest. Decisions of a policy can be undone."""
+
+    policy_seconds: Seconds = 600.0
+    """How long an edit waits before `approve_after` or `veto_after` decides. While a person has it open, no time passes."""
+
+    per_step: Count = 3
+    """The most edits of one step of a train run that are put to review: the best by their worth, at most one a skill. The
+    others are kept and can be asked for."""
 
     gates: tuple[str, ...] = ("format", "audit")
     """The gates that an edit passes, in this order. An edit that one of them refuses never waits for a person."""

@@ -20,13 +20,12 @@ import msgspec
 
 from engine.core.edit import Edit
 from engine.core.events import EditDecided, EditProposed
+from engine.review.policies import is_policy
 from engine.runs.log import Stored
 
 APPROVED, AMENDED, VETOED = 1.0, 0.5, -1.0
 """What a decision is worth. The scale has its middle at 0, so that an edit that nobody decided on, for which the term is
 left out, is worth less than an approved one and more than a vetoed one."""
-POLICY = "policy auto"
-"""Who approves where `review.policy` is `auto`; this is no person."""
 KINDS = ("edit_proposed", "edit_decided")
 """The events that words are made of."""
 
@@ -75,7 +74,7 @@ class Words:
                 self._words.pop(edit.id, None)
             case EditDecided(edit=name, decision=decision) if name in self._queued:
                 self._words.pop(name, None)  # so that the newest decision is the last
-                person = decision.by != POLICY
+                person = not is_policy(decision.by)
                 if person and decision.action in ("approve", "veto"):
                     self._words[name] = _word(self._queued[name], approved=decision.action == "approve")
                 elif decision.action == "supersede":

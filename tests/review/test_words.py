@@ -4,7 +4,8 @@ import pytest
 
 from engine.core.edit import Decision, Edit
 from engine.core.events import EditDecided, EditProposed
-from engine.review.words import POLICY, Words
+from engine.review.policies import POLICIES, signature
+from engine.review.words import Words
 from engine.runs.log import Stored
 from tests.review.proposing import text
 
@@ -59,7 +60,9 @@ def test_what_is_undone_does_not_count_and_what_was_said_before_does_again():
 
 
 def test_neither_the_policy_nor_the_queue_nor_a_conflict_is_a_person_s_word():
-    assert said(proposed("e1"), decided("e1", "approve", by=POLICY)).on("find-mugs", ONE) is None
+    for policy in POLICIES:
+        for action in ("approve", "veto"):
+            assert said(proposed("e1"), decided("e1", action, by=signature(policy))).on("find-mugs", ONE) is None
     for action in ("supersede", "conflict"):
         assert said(proposed("e1"), decided("e1", action)).on("find-mugs", ONE) is None
 
