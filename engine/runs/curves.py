@@ -12,8 +12,9 @@ the seconds of each phase ("seconds.rollouts") and the curator's calls by operat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import fmean, pstdev
+from statistics import fmean
 from types import MappingProxyType
 
 import msgspec
@@ -128,10 +129,12 @@ def _spread(steps: Sequence[StepMetrics]) -> Iterator[Curve]:
 def group_spreads(advantages: Sequence[Sequence[float | None]]) -> list[float | None]:
     """The standard deviation of r inside each group, from the advantages r - mean(r); None below two measured rollouts."""
     measured = [[value for value in group if value is not None] for group in advantages]
-    return [pstdev(group) if len(group) > 1 else None for group in measured]
+    return [math.sqrt(fmean(value * value for value in group)) if len(group) > 1 else None for group in measured]
 
 
-def _named(prefix: str, group: str, unit: str, meaning: str, values: Mapping[int, Mapping[str, float]]) -> Iterator[Curve]:
+def _named(
+    prefix: str, group: str, unit: str, meaning: str, values: Mapping[int, Mapping[str, float]]
+) -> Iterator[Curve]:
     """A curve for each name; a step that does not have the name, among others that it has, is 0 of it."""
     for name in dict.fromkeys(name for found in values.values() for name in found):
         points = {step: float(found.get(name, 0)) if found else None for step, found in values.items()}
@@ -146,7 +149,8 @@ def _held_out(steps: Sequence[StepMetrics]) -> Iterator[Curve]:
     for name in (name for name in METRICS if name.startswith("held_out")):
         metric = METRICS[name]
         points = {
-            step: _number(metric.read(msgspec.structs.replace(steps[0], held_out=event))) for step, event in measured.items()
+            step: _number(metric.read(msgspec.structs.replace(steps[0], held_out=event)))
+            for step, event in measured.items()
         }
         yield Curve(name, metric.group, metric.unit, metric.meaning, points)
 

@@ -4,6 +4,7 @@
     results[10].groups[3].r_task
     for change in changes(results):             # against the first measurement; changes(results, base=10) against another
         change.step, change.paired.difference
+    newest_change(run)                          # the newest against the first, without reading the others
 
 A group is identified by its id and its tasks, not by its number. Measurements that a resume undid, and those that did not
 end, are excluded.
@@ -19,7 +20,7 @@ import msgspec
 from engine.core.events import EpisodeEnded, GroupDrawn, HeldOutMeasured, MeasurementStarted, RunStarted
 from engine.core.outcomes import SUCCEEDED, Outcome, unmeasured
 from engine.runs.directory import Run
-from engine.runs.paired import Paired, holm, paired
+from engine.runs.paired import Paired, holm, paired, sentence
 
 NOT_LOGGED = unmeasured("the log has no end of this episode")
 
@@ -63,7 +64,21 @@ Results = Mapping[int, Measured]
 
 def held_out_results(run: Run) -> dict[int, Measured]:
     """Every measurement that ended, by step, in the order of the steps. Raises `RunError`, `ConfigError`."""
-    found: dict[int, tuple[int, int, HeldOutMeasured, Sequence[GroupDrawn]]] = {}
+    return _read(run, _places(run))
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """The ids of the events between which a measurement is, its summary, and the groups that were drawn for it."""
+
+    began: int
+    ended: int
+    summary: HeldOutMeasured
+    groups: Sequence[GroupDrawn]
+
+
+def _places(run: Run) -> dict[int, _Place]:
+    """Where the measurements are that ended and that no resume undid, by step."""
+    found: dict[int, _Place] = {}
     began, groups = 0, list[GroupDrawn]()
     for stored in run.stream(kinds=["run_started", "measurement_started", "held_out_measured"]):
         match stored.event:
@@ -73,31 +88,26 @@ def held_out_results(run: Run) -> dict[int, Measured]:
             case MeasurementStarted():
                 began, groups = stored.id, stored.event.groups
             case HeldOutMeasured() as summary:
-                found[summary.step] = began, stored.id, summary, groups
+                found[summary.step] = _Place(began, stored.id, summary, groups)
                 began, groups = stored.id, []
-    if not found:
-        return {}
-    scored = run.config.rewards.task == "score"
-    return {step: _measured(run, *found[step], scored=scored) for step in sorted(found)}
+    return dict(sorted(found.items()))
 
 
-def _measured(
-    run: Run, began: int, ended: int, summary: HeldOutMeasured, drawn: Sequence[GroupDrawn], *, scored: bool
-) -> Measured:
+def _read(run: Run, places: Mapping[int, _Place]) -> dict[int, Measured]:
+    scored = bool(places) and run.config.rewards.task == "score"
+    return {step: _measured(run, place, scored=scored) for step, place in places.items()}
+
+
+def _measured(run: Run, place: _Place, *, scored: bool) -> Measured:
     """A measurement, from the events between its beginning and its end."""
     episodes: dict[int, dict[int, EpisodeEnded]] = {}
-    for stored in run.stream(began, ["episode_ended"], ended):
+    for stored in run.stream(place.began, ["episode_ended"], place.ended):
         event = stored.event
-        if isinstance(event, EpisodeEnded) and event.at.held_out and event.at.step == summary.step:
+        if isinstance(event, EpisodeEnded) and event.at.held_out and event.at.step == place.summary.step:
             episodes.setdefault(event.at.group, {})[event.at.position] = event
-    numbers = range(len(drawn)) if drawn else sorted(episodes)
-    return Measured(
-        summary,
-        tuple(
-            _group(number, drawn[number] if drawn else None, episodes.get(number, {}), scored=scored)
-            for number in numbers
-        ),
-    )
+    drawn: Sequence[GroupDrawn | None] = place.groups or [None] * (max(episodes, default=-1) + 1)
+    groups = (_group(number, one, episodes.get(number, {}), scored=scored) for number, one in enumerate(drawn))
+    return Measured(place.summary, tuple(groups))
 
 
 def _group(number: int, drawn: GroupDrawn | None, episodes: Mapping[int, EpisodeEnded], *, scored: bool) -> GroupResult:
@@ -139,7 +149,15 @@ def changes(results: Results, base: int | None = None) -> list[Change]:
     return [msgspec.structs.replace(change, holm=value) for change, value in zip(found, corrected, strict=True)]
 
 
-def newest_change(results: Results) -> Change | None:
-    """The newest measurement beside the first; None below two."""
-    found = changes(results)
-    return found[-1] if found else None
+def newest_change(run: Run) -> Change | None:
+    """The newest measurement of a run beside the first; None below two. Raises `RunError`, `ConfigError`."""
+    places = _places(run)
+    ends = {step: places[step] for step in sorted({min(places), max(places)})} if places else {}
+    return next(iter(changes(_read(run, ends))), None)
+
+
+def change_line(change: Change) -> str:
+    """A change as a line of text: "held-out r_task after step 16 against step 0: better by 0.125 [0.046, 0.204], …"."""
+    smallest = change.paired.smallest
+    could = "" if smallest is None else f"; so many groups can show a change of {smallest:.3f}"
+    return f"held-out r_task after step {change.step} against step {change.base}: {sentence(change.paired)}{could}"

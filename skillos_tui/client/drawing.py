@@ -1,7 +1,7 @@
 """Writes charts to files: never over a file that exists.
 
-    free_name(Path.cwd(), "train-r_task", ".svg")       # train-r_task.svg, or train-r_task-2.svg where that is taken
-    write_chart(path, title, series, steps)             # the path that was written
+free_name(Path.cwd(), "train-r_task", ".svg")       # train-r_task.svg, or train-r_task-2.svg where that is taken
+write_chart(path, title, series, steps)             # the path that was written
 """
 
 from __future__ import annotations

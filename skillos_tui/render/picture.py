@@ -2,8 +2,7 @@
 
     content = picture("chart.svg", "title", [Series("r_task", {1: 0.2})], range(1, 2))
 
-The kind follows from the ending of the name. SVG and CSV are text. PNG is drawn by Pillow, which is imported when it is
-needed. Each curve has a colour, a dash pattern and a sign. A value that was not measured is a gap, and an empty field in CSV.
+The kind follows from the ending of the name. PNG is drawn by Pillow, which is imported when it is needed. Each curve has a colour, a dash pattern and a sign. A value that was not measured is a gap, and an empty field in CSV.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
@@ -108,7 +108,10 @@ def shapes(title: str, series: Sequence[Series], steps: range) -> list[Shape]:
     room = (WIDTH - LEFT - RIGHT) / max(1, len(series))
     for number, each in enumerate(series):
         x, y = LEFT + number * room, HEIGHT - 14.0
-        found += [Sign((x, y - SIZE / 3), number), Label((x + 12, y), safe(each.label)[: int(room / 8)], colour=_colour(number))]
+        found += [
+            Sign((x, y - SIZE / 3), number),
+            Label((x + 12, y), safe(each.label)[: int(room / 8)], colour=_colour(number)),
+        ]
     return found
 
 
@@ -146,7 +149,16 @@ def corners(number: int, at: Point, radius: float = 4.5) -> list[Point]:
     """The corners of a sign: a polygon around a point; a curve's number chooses its form."""
     x, y = at
     forms = (
-        [(0.92, 0.38), (0.38, 0.92), (-0.38, 0.92), (-0.92, 0.38), (-0.92, -0.38), (-0.38, -0.92), (0.38, -0.92), (0.92, -0.38)],
+        [
+            (0.92, 0.38),
+            (0.38, 0.92),
+            (-0.38, 0.92),
+            (-0.92, 0.38),
+            (-0.92, -0.38),
+            (-0.38, -0.92),
+            (0.38, -0.92),
+            (0.92, -0.38),
+        ],
         [(0.0, -1.1), (1.0, 0.8), (-1.0, 0.8)],
         [(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
         [(0.0, -1.2), (1.2, 0.0), (0.0, 1.2), (-1.2, 0.0)],
@@ -171,7 +183,9 @@ def svg(found: Sequence[Shape]) -> str:
                     f'<polyline points="{_joined(points)}" fill="none" stroke="{colour}" stroke-width="{width:g}"{dashes}/>'
                 )
             case Label((x, y), text, anchor, colour):
-                lines.append(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>')
+                lines.append(
+                    f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>'
+                )
             case Sign(at, number):
                 lines.append(f'<polygon points="{_joined(corners(number, at))}" fill="{_colour(number)}"/>')
     return "\n".join([*lines, "</svg>", ""])
@@ -186,7 +200,9 @@ def png(found: Sequence[Shape]) -> bytes:
     try:
         from PIL import Image, ImageDraw, ImageFont
     except ImportError as error:
-        raise CannotDraw(f"PNG needs the package pillow ({error}): pip install pillow, or write .svg or .csv") from error
+        raise CannotDraw(
+            f"PNG needs the package pillow ({error}): pip install pillow, or write .svg or .csv"
+        ) from error
     twice = 2  # drawn twice as large and made smaller, since Pillow's lines have hard edges
     image = Image.new("RGB", (WIDTH * twice, HEIGHT * twice), "#ffffff")
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(SIZE * twice)
@@ -213,7 +229,7 @@ def dashed(points: Sequence[Point], dash: Sequence[int]) -> Iterator[list[Point]
             yield [*points]
         return
     drawn, left, at = True, float(dash[0]), 0
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(points):
         length, done = ((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5, 0.0
         while done < length:
             piece = min(left, length - done)

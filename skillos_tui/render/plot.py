@@ -114,7 +114,9 @@ def plot(
     return [_row(y, cells[y], signs, at) for y in range(height)]
 
 
-def _row(y: int, cells: Sequence[tuple[int, str]], signs: Mapping[tuple[int, int], tuple[str, str]], at: int | None) -> Spans:
+def _row(
+    y: int, cells: Sequence[tuple[int, str]], signs: Mapping[tuple[int, int], tuple[str, str]], at: int | None
+) -> Spans:
     drawn = []
     for x, (bits, style) in enumerate(cells):
         if (y, x) in signs:
@@ -123,7 +125,9 @@ def _row(y: int, cells: Sequence[tuple[int, str]], signs: Mapping[tuple[int, int
             drawn.append((chr(0x2800 + bits), style))
         else:
             drawn.append(("│", "accent") if x == at else (" ", ""))
-    return tuple(("".join(text for text, _ in group), style) for style, group in groupby(drawn, key=lambda cell: cell[1]))
+    return tuple(
+        ("".join(text for text, _ in group), style) for style, group in groupby(drawn, key=lambda cell: cell[1])
+    )
 
 
 def column_of(step: int, steps: range, width: int) -> int:
@@ -141,9 +145,7 @@ def _dot_of(step: int, steps: range, width: int) -> int:
     return round((step - steps.start) * (width * 2 - 1) / max(1, len(steps) - 1))
 
 
-def _dots(
-    series: Series, steps: range, own: Scale, width: int, height: int
-) -> Iterable[tuple[int, int] | None]:
+def _dots(series: Series, steps: range, own: Scale, width: int, height: int) -> Iterable[tuple[int, int] | None]:
     """The dots of the measured steps from left to right, the mean where several fall on a column; None is a gap."""
     due = sorted(step for step in series.points if step in steps)
     for x, found in groupby(due, key=lambda step: _dot_of(step, steps, width)):

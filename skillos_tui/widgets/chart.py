@@ -146,7 +146,7 @@ class ChartPane(Pane):
         spans = ["muted:step ", f"strong:{at}"]
         own = len(set(self._scales(1))) > 1
         for number, each in enumerate(self.series):
-            value = shown(each.unit, each.points[at]) if at in each.points else "–"
+            value = shown(each.unit, each.points[at]) if at is not None and at in each.points else "–"
             spans += [f"{style_of(number)}:   {sign_of(number)} {each.label} ", f"strong:{value}"]
             if own and (known := self._known(each)):
                 spans.append(f"muted: ({shown(each.unit, min(known))} to {shown(each.unit, max(known))})")

@@ -1,7 +1,7 @@
 """The list of a run's figures: a row each with its newest value, its change over the run, and its course as bars.
 
-    pane.show(curves, chosen)       # curves by name (`engine.runs.curves`); the chosen ones have the sign of their curve
-    pane.value                      # the name under the cursor
+pane.show(curves, chosen)       # curves by name (`engine.runs.curves`); the chosen ones have the sign of their curve
+pane.value                      # the name under the cursor
 """
 
 from __future__ import annotations
@@ -20,8 +20,14 @@ COURSE = range(5, 25)
 """The cells of a course."""
 CHANGES = (
     ("value", "that of the last step; n/m: it was not measured"),
-    ("change", "the mean of the last measured steps less that of the first ones: a quarter of all, at most 5, at each end"),
-    ("bars", "the course over all steps, from the least to the greatest value; a dot is a step that did not measure it"),
+    (
+        "change",
+        "the mean of the last measured steps less that of the first ones: a quarter of all, at most 5, at each end",
+    ),
+    (
+        "bars",
+        "the course over all steps, from the least to the greatest value; a dot is a step that did not measure it",
+    ),
 )
 
 
@@ -100,7 +106,9 @@ def _has_change(width: int) -> bool:
 
 def _heading(text: str, width: int) -> Line:
     columns = f"{'value':>{VALUE}}{'change' if _has_change(width) else '':>{CHANGE}}"
-    return crop(line(f"heading:{fit(text, _name_cells(width) + 2)}", f"muted:{columns if text != 'together' else ''}"), width)
+    return crop(
+        line(f"heading:{fit(text, _name_cells(width) + 2)}", f"muted:{columns if text != 'together' else ''}"), width
+    )
 
 
 def _signed(unit: str, change: float) -> str:

@@ -46,13 +46,17 @@ class RunList(ListPane):
         told = f"step {status.step} of {status.steps} · {status.state}" if status else ""
         measured = [event.r_task for event in status.held_out if event.r_task is not None] if status else []
         held_out = f" · held-out {measured[-1]:.3f}" if measured else ""
-        return line(f"accent:{'✓ ' if path in self.chosen else '  '}", f":{clip(path.name, 60)}", f"muted:  {told}{held_out}")
+        return line(
+            f"accent:{'✓ ' if path in self.chosen else '  '}", f":{clip(path.name, 60)}", f"muted:  {told}{held_out}"
+        )
 
     def toggle(self) -> None:
         """Choose the run under the cursor, or not."""
         if isinstance(self.value, str):
             path = Path(self.value)
-            self.chosen = [each for each in self.chosen if each != path] if path in self.chosen else [*self.chosen, path]
+            self.chosen = (
+                [each for each in self.chosen if each != path] if path in self.chosen else [*self.chosen, path]
+            )
             self.renew()
 
 

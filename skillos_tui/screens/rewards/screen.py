@@ -116,7 +116,13 @@ class RewardsScreen(FullScreen):
     def _ask(self) -> None:
         """Ask for the curves if the run has more steps or measurements than they have."""
         view = self.workbench.view
-        known = (self.workbench.path, len(view.steps), max(view.steps, default=0), len(view.updates), len(view.held_out))
+        known = (
+            self.workbench.path,
+            len(view.steps),
+            max(view.steps, default=0),
+            len(view.updates),
+            len(view.held_out),
+        )
         if view.kind and known != self._asked:
             self._asked = known
             self.workbench.client.ask_run(QUESTION, self._reader)
@@ -144,7 +150,11 @@ class RewardsScreen(FullScreen):
 
     def _show(self) -> None:
         view = self.workbench.view
-        empty = "No step has ended yet." if view.trains or not view.kind else f"A run of the kind {view.kind} has no rewards."
+        empty = (
+            "No step has ended yet."
+            if view.trains or not view.kind
+            else f"A run of the kind {view.kind} has no rewards."
+        )
         self.query_one(Figures).show(self.curves, self.chosen, empty)
         self._show_chart()
 
