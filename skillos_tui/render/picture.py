@@ -2,7 +2,8 @@
 
     content = picture("chart.svg", "title", [Series("r_task", {1: 0.2})], range(1, 2))
 
-The kind follows from the ending of the name. PNG is drawn by Pillow, which is imported when it is needed. Each curve has a colour, a dash pattern and a sign. A value that was not measured is a gap, and an empty field in CSV.
+The kind follows from the ending of the name. PNG is drawn by Pillow, which is imported when it is needed. Each curve has a
+colour, a dash pattern and a sign. A value that was not measured is a gap, and an empty field in CSV.
 """
 
 from __future__ import annotations

@@ -72,7 +72,8 @@ def scale(values: Iterable[float | None], rows: int) -> Scale:
         low, high = low - spare if low < 0 or low > spare else 0.0, high + spare
     step = _round_step((high - low) / max(1, min(8, rows // LABELS_APART)))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    ticks = tuple(number * step for number in range(first, last + 1))
+    places = 2 - math.floor(math.log10(step))
+    ticks = tuple(round(number * step, places) for number in range(first, last + 1))
     return Scale(ticks[0], ticks[-1], ticks, max(0, -math.floor(math.log10(step) + 1e-9) + (_digits(step) - 1)))
 
 

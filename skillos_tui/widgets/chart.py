@@ -29,7 +29,7 @@ from skillos_tui.render.plot import (
     step_axis,
     style_of,
 )
-from skillos_tui.render.text import Line, line, wrap
+from skillos_tui.render.text import Line, crop, line, width_of
 from skillos_tui.widgets.pane import PANE_KEYS, Pane
 
 LEAST_STEPS = 4
@@ -121,7 +121,7 @@ class ChartPane(Pane):
     def build(self, width: int, height: int) -> Sequence[Line]:
         if not self._steps:
             return [line(f"muted:{self.empty}")]
-        legend = [Line(row) for row in wrap(self._legend(), width)][: max(1, height // 3)]
+        legend = self._legend(width)[: max(1, height // 3)]
         rows = max(1, height - len(legend) - 2)
         scales = self._scales(rows)
         labels = axis_labels(scales[0], rows) if len(set(scales)) == 1 else _shares(rows)
@@ -140,17 +140,20 @@ class ChartPane(Pane):
         ]
         return [*legend, *lines, *below]
 
-    def _legend(self) -> Line:
-        """The step under the cursor, and each curve's sign, label and value there."""
+    def _legend(self, width: int) -> list[Line]:
+        """The step under the cursor, and each curve's sign, label and value there; none is cut between two rows."""
         at = self.cursor
-        spans = ["muted:step ", f"strong:{at}"]
         own = len(set(self._scales(1))) > 1
+        rows = [line("muted:step ", f"strong:{at}")]
         for number, each in enumerate(self.series):
             value = shown(each.unit, each.points[at]) if at is not None and at in each.points else "–"
-            spans += [f"{style_of(number)}:   {sign_of(number)} {each.label} ", f"strong:{value}"]
-            if own and (known := self._known(each)):
-                spans.append(f"muted: ({shown(each.unit, min(known))} to {shown(each.unit, max(known))})")
-        return line(*spans, indent=2)
+            known = self._known(each)
+            ends = f" ({shown(each.unit, min(known))} to {shown(each.unit, max(known))})" if own and known else ""
+            item = line(f"{style_of(number)}:   {sign_of(number)} {each.label} ", f"strong:{value}", f"muted:{ends}")
+            if width_of(rows[-1]) + width_of(item) > width:
+                rows.append(line())
+            rows[-1] = Line((*rows[-1].spans, *item.spans))
+        return [crop(row, width) for row in rows]
 
     def _known(self, series: Series) -> list[float]:
         """The values that are in view."""

@@ -1,4 +1,4 @@
-"""Does the curator learn? The held-out value, its change since the first measurement, and what that change shows, on one row.
+"""Does the curator learn? The held-out value, its change since the first measurement, and the verdict, on one row.
 
     bar.show_run(view)              # the measurements that the events have
     bar.show_change(change)         # the paired comparison of the newest with the first (`engine.runs.held_out`), or None

@@ -21,7 +21,8 @@ from skillos_tui.widgets.pane import Pane
 LITTLE = 0.1
 LABEL = 10
 FOLDED, LOW, TALL = 1, 5, 12
-"""A pane of `FOLDED` lines has only what is available. One lower than `LOW` has engine and GPU on one line; one of at least `TALL` lines lists the processes."""
+"""A pane of `FOLDED` lines has only what is available. One lower than `LOW` has engine and GPU on one line; one of at least
+`TALL` lines lists the processes."""
 BAR = range(6, 25)
 PRESSED = 0.01
 """Pressure below this is not shown: it comes and goes."""

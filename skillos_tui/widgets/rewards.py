@@ -1,7 +1,7 @@
 """The reward, step by step: a curve of the success, a row of the composite reward, and the last step's parts as bars.
 
-The bar of r has the spread of r inside a group at its end. A value that was not measured is "n/m", never 0. A run that trains shows r_task and r; any other one shows the success rate
-over the last ten measured episodes.
+The bar of r has the spread of r inside a group at its end. A value that was not measured is "n/m", never 0. A run that
+trains shows r_task and r; any other one shows the success rate over the last ten measured episodes.
 """
 
 from __future__ import annotations

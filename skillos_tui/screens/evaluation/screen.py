@@ -103,7 +103,7 @@ class EvaluationScreen(FullScreen):
     def compose(self) -> ComposeResult:
         yield StateBar()
         yield Steps("Held-out measurements", id="steps")
-        with Container(id="below"):
+        with Container(id="below", classes="column"):
             yield GroupTable("Groups", id="groups")
             yield HeldOutChart("Course", id="chart")
         yield AnswerBar(self.KEYS)

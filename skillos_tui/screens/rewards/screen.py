@@ -1,7 +1,7 @@
 """Rewards: every figure of the run over its steps. A list of them, and a large chart of the chosen ones.
 
 The place is written "r_task@12" or "r,r_task@12": the figures of the chart, and the step under the cursor; without a step,
-the cursor is at the newest.
+the cursor is at the newest. The folders of the other runs in the chart follow, each after a "|".
 """
 
 from __future__ import annotations
@@ -204,8 +204,9 @@ class RewardsScreen(FullScreen):
     def here(self) -> str:
         if not self.composed:
             return ""
-        chart = self.query_one(Chart)
-        return ",".join(self._names()) + (f"@{chart.chosen_step}" if chart.chosen_step is not None else "")
+        step = self.query_one(Chart).chosen_step
+        others = "".join(f"|{each.path}" for each in self.others)
+        return f"{','.join(self._names())}{'' if step is None else f'@{step}'}{others}"
 
     def arrive(self, at: str) -> None:
         self._wanted = at
@@ -213,10 +214,13 @@ class RewardsScreen(FullScreen):
 
     def _arrive(self) -> None:
         """Go to the place that is wanted, once the curves are there."""
-        found = _PLACE.fullmatch(self._wanted)
+        place, *others = self._wanted.split("|")
+        found = _PLACE.fullmatch(place)
         if not self.curves or not self._wanted or found is None:
             return
         self._wanted = ""
+        if others:
+            self._overlay([Path(other) for other in others[: len(SIGNS)] if other and "\0" not in other])
         names = [name for name in (found[1] or "").split(",") if name in TOGETHER or name in self.curves]
         if names:
             self.chosen = names if len(names) > 1 else []
