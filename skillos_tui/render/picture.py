@@ -3,7 +3,8 @@
     content = picture("chart.svg", "title", [Series("r_task", {1: 0.2})], range(1, 2))
 
 The kind follows from the ending of the name. PNG is drawn by Pillow, which is imported when it is needed. Each curve has a
-colour, a dash pattern and a sign. A value that was not measured is a gap, and an empty field in CSV.
+colour, a dash pattern and a sign. Curves of different units have a scale each, whose ends are beside their names. A value
+that was not measured is a gap, and an empty field in CSV.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from engine.core.errors import SkillosError
-from skillos_tui.render.plot import LABELS_APART, Scale, Series, scale
+from skillos_tui.render.plot import LABELS_APART, Scale, Series, scale, scales_of
 from skillos_tui.render.text import safe
 
 WIDTH, HEIGHT = 960, 540
@@ -92,26 +93,28 @@ def table(series: Sequence[Series], steps: range) -> str:
 
 def shapes(title: str, series: Sequence[Series], steps: range) -> list[Shape]:
     """What the picture consists of: axes with labels, curves, and the names of the curves below."""
-    values = [value for each in series for step, value in each.points.items() if step in steps]
-    own = scale(values, TICKS * LABELS_APART)
+    scales = scales_of(series, steps, TICKS * LABELS_APART) or [scale([], 1)]
+    alike = len(set(scales)) == 1
     found: list[Shape] = [Label((LEFT, TOP - 20), safe(title)[:120])]
-    for tick in own.ticks:
-        y = _y(tick, own)
+    for tick in scales[0].ticks if alike else ():
+        y = _y(tick, scales[0])
         found.append(Stroke([(LEFT, y), (WIDTH - RIGHT, y)], PALE))
-        found.append(Label((LEFT - 8, y + SIZE / 3), own.label(tick), "end"))
+        found.append(Label((LEFT - 8, y + SIZE / 3), scales[0].label(tick), "end"))
     every = max(1, len(steps) // 10)
     for step in [*steps][::every]:
         found.append(Label((_x(step, steps), HEIGHT - BOTTOM + SIZE + 8), str(step), "middle"))
     found.append(Label(((LEFT + WIDTH - RIGHT) / 2, HEIGHT - BOTTOM + 2 * SIZE + 12), "step", "middle"))
     found.append(Stroke([(LEFT, TOP), (LEFT, HEIGHT - BOTTOM), (WIDTH - RIGHT, HEIGHT - BOTTOM)], INK))
     for number, each in reversed([*enumerate(series)]):
-        found += _curve(number, each, steps, own)
+        found += _curve(number, each, steps, scales[number])
     room = (WIDTH - LEFT - RIGHT) / max(1, len(series))
     for number, each in enumerate(series):
         x, y = LEFT + number * room, HEIGHT - 14.0
+        own = scales[number]
+        ends = "" if alike else f" ({own.label(own.low)} to {own.label(own.high)})"
         found += [
             Sign((x, y - SIZE / 3), number),
-            Label((x + 12, y), safe(each.label)[: int(room / 8)], colour=_colour(number)),
+            Label((x + 12, y), f"{safe(each.label)}{ends}"[: int(room / 7)], colour=_colour(number)),
         ]
     return found
 

@@ -21,6 +21,8 @@ SIGNS = "●▲■◆✚○"
 """The signs of the curves of a chart, in their order; their styles are series1 to series6."""
 APART = 9
 """Columns between two signs of a curve."""
+NEAR = 50.0
+"""Curves of one unit share a scale unless one is so many times as high as another."""
 LABELS_APART = 3
 """Rows or columns from one label of an axis to the next, beside the label itself."""
 
@@ -75,6 +77,20 @@ def scale(values: Iterable[float | None], rows: int) -> Scale:
     places = 2 - math.floor(math.log10(step))
     ticks = tuple(round(number * step, places) for number in range(first, last + 1))
     return Scale(ticks[0], ticks[-1], ticks, max(0, -math.floor(math.log10(step) + 1e-9) + (_digits(step) - 1)))
+
+
+def known_of(series: Series, steps: range) -> list[float]:
+    """The measured values of a curve at these steps."""
+    return [value for step, value in series.points.items() if step in steps and value is not None]
+
+
+def scales_of(series: Sequence[Series], steps: range, rows: int) -> list[Scale]:
+    """A scale for each curve: the same for all if they are of one unit and of similar height, else one of its own."""
+    values = [known_of(each, steps) for each in series]
+    heights = [top for known in values if (top := max(map(abs, known), default=0.0))]
+    if len({each.unit for each in series}) == 1 and (not heights or max(heights) <= NEAR * min(heights)):
+        return [scale([value for known in values for value in known], rows)] * len(series)
+    return [scale(known, rows) for known in values]
 
 
 def _round_step(step: float) -> float:

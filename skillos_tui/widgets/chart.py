@@ -19,11 +19,11 @@ from textual.message import Message
 from engine.runs.curves import shown
 from skillos_tui.keymap import Key, bindings
 from skillos_tui.render.plot import (
-    Scale,
     Series,
     axis_labels,
+    known_of,
     plot,
-    scale,
+    scales_of,
     sign_of,
     step_at,
     step_axis,
@@ -34,9 +34,6 @@ from skillos_tui.widgets.pane import PANE_KEYS, Pane
 
 LEAST_STEPS = 4
 """The fewest steps of a range."""
-NEAR = 50.0
-"""Curves of one unit share a scale unless one is so many times as high as another."""
-
 CHART_KEYS = (
     Key("left,h", "move_cursor(-1)", "step back", "The cursor one step back", True),
     Key("right,l", "move_cursor(1)", "step on", "The cursor one step further", True),
@@ -123,7 +120,7 @@ class ChartPane(Pane):
             return [line(f"muted:{self.empty}")]
         legend = self._legend(width)[: max(1, height // 3)]
         rows = max(1, height - len(legend) - 2)
-        scales = self._scales(rows)
+        scales = scales_of(self.series, self.steps, rows)
         labels = axis_labels(scales[0], rows) if len(set(scales)) == 1 else _shares(rows)
         left = max(map(len, labels))
         cells = max(8, width - left - 2)
@@ -143,31 +140,17 @@ class ChartPane(Pane):
     def _legend(self, width: int) -> list[Line]:
         """The step under the cursor, and each curve's sign, label and value there; none is cut between two rows."""
         at = self.cursor
-        own = len(set(self._scales(1))) > 1
+        own = len(set(scales_of(self.series, self.steps, 1))) > 1
         rows = [line("muted:step ", f"strong:{at}")]
         for number, each in enumerate(self.series):
             value = shown(each.unit, each.points[at]) if at is not None and at in each.points else "–"
-            known = self._known(each)
+            known = known_of(each, self.steps)
             ends = f" ({shown(each.unit, min(known))} to {shown(each.unit, max(known))})" if own and known else ""
             item = line(f"{style_of(number)}:   {sign_of(number)} {each.label} ", f"strong:{value}", f"muted:{ends}")
             if width_of(rows[-1]) + width_of(item) > width:
                 rows.append(line())
             rows[-1] = Line((*rows[-1].spans, *item.spans))
         return [crop(row, width) for row in rows]
-
-    def _known(self, series: Series) -> list[float]:
-        """The values that are in view."""
-        steps = self.steps
-        return [value for step, value in series.points.items() if step in steps and value is not None]
-
-    def _scales(self, rows: int) -> list[Scale]:
-        """One scale for all curves, if they are of one unit and of similar height; else each has its own."""
-        values = [self._known(each) for each in self.series]
-        heights = [top for known in values if (top := max(map(abs, known), default=0.0))]
-        same = len({each.unit for each in self.series}) == 1
-        if same and (not heights or max(heights) <= NEAR * min(heights)):
-            return [scale([value for known in values for value in known], rows)] * len(values)
-        return [scale(known, rows) for known in values]
 
     # Keys
 

@@ -80,13 +80,18 @@ def last_of(name: str) -> PositionId:
 
 
 def test_logs_without_the_beginning_of_a_measurement_have_their_groups_too(run: Run) -> None:
-    run.append(*measurement(0, {"a": "--", "b": "-+"}, starts=False), *measurement(2, {"a": "-+", "b": "-+"}, starts=False))
+    run.append(
+        *measurement(0, {"a": "--", "b": "-+"}, starts=False), *measurement(2, {"a": "-+", "b": "-+"}, starts=False)
+    )
     assert [group.r_task for group in held_out_results(run)[0].groups] == [0.0, 1.0]
     assert changes(held_out_results(run))[0].paired.difference == 0.5
 
 
 def test_groups_are_paired_by_id_and_tasks_whatever_their_order(run: Run) -> None:
-    run.append(*measurement(0, {"a": "--", "b": "-+", "c": "--"}), *measurement(3, {"c": "-+", "a": "--", "b": "-+", "d": "-+"}))
+    run.append(
+        *measurement(0, {"a": "--", "b": "-+", "c": "--"}),
+        *measurement(3, {"c": "-+", "a": "--", "b": "-+", "d": "-+"}),
+    )
     (change,) = changes(held_out_results(run))
     assert (change.step, change.base, change.paired.groups, change.paired.left_out) == (3, 0, 3, 1)
     assert (change.paired.better, change.paired.worse) == (1, 0)
@@ -107,7 +112,9 @@ def test_the_newest_change_is_that_of_all_changes(run: Run) -> None:
     assert newest_change(run) is None
     run.append(*measurement(0, {name: "--" for name in "abcd"}))
     assert newest_change(run) is None
-    run.append(*measurement(1, {name: "-+" for name in "abcd"}), *measurement(2, {"a": "-+", "b": "--", "c": "-+", "d": "-+"}))
+    run.append(
+        *measurement(1, {name: "-+" for name in "abcd"}), *measurement(2, {"a": "-+", "b": "--", "c": "-+", "d": "-+"})
+    )
     newest = newest_change(run)
     assert newest is not None and newest.paired == changes(held_out_results(run))[-1].paired
     assert (newest.step, newest.paired.difference) == (2, 0.75)

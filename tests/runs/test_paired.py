@@ -93,7 +93,9 @@ def test_the_verdict_is_what_the_interval_says(differences: list[float], verdict
 def test_few_sign_patterns_are_counted_exactly() -> None:
     differences = [0.5, 0.25, 0.25, 0.0, -0.1, 0.3]
     moved = [value for value in differences if value]
-    sums = [abs(sum(a * b for a, b in zip(moved, signs, strict=True))) for signs in itertools.product((1, -1), repeat=5)]
+    sums = [
+        abs(sum(a * b for a, b in zip(moved, signs, strict=True))) for signs in itertools.product((1, -1), repeat=5)
+    ]
     assert sign_flip_p(differences) == sum(total >= abs(sum(moved)) - 1e-12 for total in sums) / 32
     assert sign_flip_p([1.0] * 5) == 2 / 32
 

@@ -43,7 +43,9 @@ def measure(run: Run, step: int, better: int = 0) -> None:
     run.append(HeldOutMeasured(step, GROUPS, r_task, 0.05, 0, 5.0))
 
 
-def row(*measured: tuple[int, float | None], change: Change | None = None, width: int = 140, settings: str = SETTINGS) -> str:
+def row(
+    *measured: tuple[int, float | None], change: Change | None = None, width: int = 140, settings: str = SETTINGS
+) -> str:
     view = training_view()
     view.fold(RunStarted("train", "pocket", 40, pid=1, settings=settings))
     for step, r_task in measured:
@@ -63,7 +65,9 @@ BETTER = change(0.5, 0.25, 0.5, 0.25)
 
 def test_the_first_value_and_the_newest_are_shown_with_what_their_change_shows() -> None:
     shown = row((0, 0.318), (10, 0.36), (20, 0.693), change=BETTER)
-    assert "held-out 0.318 → 0.693" in shown and "▲ better by 0.375 [0.145, 0.605], 4 groups" in shown and "▁▂█" in shown
+    assert (
+        "held-out 0.318 → 0.693" in shown and "▲ better by 0.375 [0.145, 0.605], 4 groups" in shown and "▁▂█" in shown
+    )
     assert "≈ no change that 4 groups could show" in row((0, 0.3), (20, 0.4), change=change(0.5, -0.5, 0.25, 0.0))
     assert "no interval: an interval needs at least 3 groups" in row((0, 0.3), (20, 0.4), change=change(0.5))
 
@@ -80,7 +84,9 @@ def test_what_was_not_measured_is_marked() -> None:
 
 
 def test_a_comparison_of_other_steps_is_not_shown() -> None:
-    assert "comparing …" in row((0, 0.3), (30, 0.4), change=BETTER) and "better" not in row((0, 0.3), (30, 0.4), change=BETTER)
+    assert "comparing …" in row((0, 0.3), (30, 0.4), change=BETTER) and "better" not in row(
+        (0, 0.3), (30, 0.4), change=BETTER
+    )
 
 
 @pytest.mark.parametrize("width", [20, 40, 58, 79, 118, 198])

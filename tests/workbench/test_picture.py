@@ -9,7 +9,6 @@ import pytest
 
 from skillos_tui.client.drawing import free_name, write_chart
 from skillos_tui.render.picture import CannotDraw, dashed, picture
-
 from skillos_tui.render.plot import Series
 
 SERIES = [Series("r_task", {1: 0.25, 2: None, 3: 0.5, 4: 0.5}), Series("<b>&\x1b[31m", {2: 0.75, 4: 1.0})]
@@ -31,6 +30,15 @@ def test_svg_is_well_formed_breaks_curves_at_gaps_and_names_nothing_of_elsewhere
     texts = {text.text for text in root.iter(f"{SVG}text")}
     assert {"run <1>", "r_task", "<b>&␛[31m", "step", "1", "4"} <= texts
     assert "href" not in content and "url(" not in content
+
+
+def test_curves_of_other_units_have_a_scale_each_whose_ends_are_beside_their_names() -> None:
+    series = [Series("r", {1: 0.0, 2: 1.0}), Series("seconds", {1: 10.0, 2: 20.0}, "s")]
+    root = ET.fromstring(picture("a.svg", "t", series, range(1, 3)))
+    curves = [line.get("points") for line in root.iter(f"{SVG}polyline") if line.get("stroke-width") == "2"]
+    assert len(curves) == 2 and len(set(curves)) == 1
+    texts = " ".join(text.text or "" for text in root.iter(f"{SVG}text"))
+    assert "r (0.0 to 1.0)" in texts and "seconds (10 to 20)" in texts
 
 
 def test_png_is_a_picture_of_this_size() -> None:
@@ -66,5 +74,5 @@ def test_no_file_is_overwritten_and_a_free_name_is_proposed(tmp_path: Path) -> N
 
 
 def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CannotDraw, match="cannot write .*/none/a.svg: No such file"):
+    with pytest.raises(CannotDraw, match=r"cannot write .*/none/a\.svg: No such file"):
         write_chart(str(tmp_path / "none" / "a.svg"), "t", SERIES, range(1, 5))

@@ -18,7 +18,8 @@ def drawn(*series: Series, steps: range = range(1, 31), cursor: int | None = Non
 
 
 @pytest.mark.parametrize(
-    "values", [[0.21, 0.48], [1.0], [0.0], [-3.0, -2.9], [3812.0, 4000.0], [2.5e-9, 3e-9], [-0.01, 3e-4], [1e12, 3e12], []]
+    "values",
+    [[0.21, 0.48], [1.0], [0.0], [-3.0, -2.9], [3812.0, 4000.0], [2.5e-9, 3e-9], [-0.01, 3e-4], [1e12, 3e12], []],
 )
 def test_a_scale_holds_all_values_and_its_labels_are_different_and_short(values: list[float]) -> None:
     for rows in (1, 3, 8, 30):
@@ -43,7 +44,9 @@ def test_a_step_that_measured_nothing_is_a_gap() -> None:
 
 
 def test_every_curve_has_its_own_sign_and_style_also_where_it_is_a_single_point() -> None:
-    series = [Series(str(n), {step: (n + 1) / 8 for step in range(1, 31)}) for n in range(6)] + [Series("one", {15: 0.95})]
+    series = [Series(str(n), {step: (n + 1) / 8 for step in range(1, 31)}) for n in range(6)] + [
+        Series("one", {15: 0.95})
+    ]
     rows = plot(series[:6], range(1, 31), ONE, width=60, height=8)
     text = "".join(text for row in rows for text, _ in row)
     assert all(sign_of(number) in text for number in range(6))

@@ -48,7 +48,9 @@ async def test_the_screen_shows_figures_with_their_course_and_the_parts_of_the_r
             await pilot.press("tab")
         await until(pilot, "step 6   ●")
         shown = on_screen(pilot)
-        assert all(f"{sign} {name} " in shown for sign, name in zip("●▲■◆✚", ("r", "r_task", "r_fc", "r_cnt"), strict=False))
+        assert all(
+            f"{sign} {name} " in shown for sign, name in zip("●▲■◆✚", ("r", "r_task", "r_fc", "r_cnt"), strict=False)
+        )
         assert "reward" in shown or size[0] < 72
 
 
@@ -151,8 +153,10 @@ async def test_the_chart_is_written_to_a_new_file_of_the_kind_that_its_ending_na
         await until(pilot, "run-r_fc.png")
         await pilot.press("down")
         await until(pilot, "run-r_fc.svg")
-        await pilot.press("down", "enter")
-        await until(pilot, "exists already")
+        await pilot.press("down")
+        await until(pilot, "run-r_fc-2.csv")  # the other one exists
+        await pilot.press(*["backspace"] * len("-2.csv"), *".csv", "enter")
+        await until(pilot, "another name")
         assert (tmp_path / "run-r_fc.csv").read_text() == "mine"
         await pilot.press("up", "enter")
         await until(pilot, "Saved")

@@ -54,12 +54,15 @@ class ExportDialog(DialogScreen[None], Listener):
         self.query_one(LineField).focus()
 
     def action_kind(self, by: int) -> None:
-        """The same name with the next ending."""
+        """The same name with the next ending; with a number where that file exists."""
         field = self.query_one(LineField)
         path = Path(field.value)
         at = ENDINGS.index(path.suffix) if path.suffix in ENDINGS else -1
-        field.value = str(path.with_suffix(ENDINGS[(at + by) % len(ENDINGS)])) if path.name else field.value
-        field.cursor_position = len(field.value)
+        ending = ENDINGS[(at + by) % len(ENDINGS)]
+        if path.name:
+            wanted = path.with_suffix(ending)
+            field.value = str(free_name(path.parent, path.stem, ending) if wanted.exists() else wanted)
+            field.cursor_position = len(field.value)
 
     def action_write(self) -> None:
         self.query_one(LineField).call_later(self._write)
