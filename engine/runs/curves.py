@@ -165,6 +165,6 @@ def shown(unit: str, value: float | None) -> str:
         return f"{value:,.1f}"
     if value == int(value) and unit:
         return f"{int(value):,}"
-    if unit and abs(value) >= 100:
-        return f"{value:,.0f}"
+    if unit and unit != "nats":
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
     return f"{value:.3f}" if 0.001 <= abs(value) < 1000 or not value else f"{value:.2e}"

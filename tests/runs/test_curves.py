@@ -70,6 +70,8 @@ def test_views_show_what_was_measured_in_their_own_order(tmp_path: Path) -> None
         ("calls", 1234.0, "1,234"),
         ("tokens", 110.4, "110"),
         ("s", 8.26, "8.3"),
+        ("skills", 4.125, "4.1"),
+        ("nats", 0.0894, "0.089"),
         ("", 1e-5, "1.00e-05"),
         ("", 0.0, "0.000"),
         ("nats", None, "n/m"),

@@ -15,6 +15,7 @@ from skillos_tui.widgets.evaluation import next_one
 from tests.workbench.recording import create, record_training
 from tests.workbench.stage import on_screen, screen_lines, until, workbench
 from tests.workbench.test_held_out import SETTINGS, measure
+from tests.workbench.test_rewards_screen import LOOKS
 
 
 def measured(path: Path) -> Run:
@@ -33,8 +34,7 @@ async def opened(pilot: Pilot[str]) -> EvaluationScreen:
     return pilot.app.screen
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60), (60, 16)])
+@pytest.mark.parametrize(("size", "theme"), LOOKS)
 async def test_each_measurement_has_its_value_change_interval_and_verdict(
     tmp_path: Path, size: tuple[int, int], theme: str
 ) -> None:

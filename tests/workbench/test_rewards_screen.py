@@ -14,7 +14,7 @@ from skillos_tui.screens.rollouts.screen import RolloutsScreen
 from tests.workbench.recording import add_step, create, record_training
 from tests.workbench.stage import on_screen, until, workbench
 
-SIZES = [(80, 24), (120, 40), (200, 60), (60, 16)]
+LOOKS = [((80, 24), "light"), ((120, 40), "dark"), ((200, 60), "light"), ((60, 16), "dark")]
 
 
 async def opened(pilot: Pilot[str]) -> RewardsScreen:
@@ -35,8 +35,7 @@ async def choose(pilot: Pilot[str], name: str) -> None:
     await pilot.pause()
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("size", "theme"), LOOKS)
 async def test_the_screen_shows_figures_with_their_course_and_the_parts_of_the_reward(
     tmp_path: Path, size: tuple[int, int], theme: str
 ) -> None:

@@ -6,6 +6,8 @@ The place is written "16", "16-10" or "16-10/g3": the measurement, the one that 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 from textual.app import ComposeResult
@@ -28,6 +30,8 @@ from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.tabs import StateBar
 
 QUESTION = "held-out measurements"
+EDGES: tuple[tuple[str, Literal["low", "high"]], ...] = (("95 % from", "low"), ("to", "high"))
+"""The curves of the interval beside the value."""
 _PLACE = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?(?:/g(\d{1,6}))?")
 
 
@@ -43,6 +47,12 @@ def compare(results: Results, base: int | None) -> Compared:
     """The changes against `base`, or against the first measurement where that is gone."""
     chosen = base if base in results else min(results, default=None)
     return Compared(dict(results), chosen, changes(results, chosen))
+
+
+def _edges(found: Sequence[Change], which: Literal["low", "high"], first: float | None) -> dict[int, float | None]:
+    """The value of the base and an edge of each change's interval together."""
+    edges = {change.step: change.paired.low if which == "low" else change.paired.high for change in found}
+    return {step: None if first is None or edge is None else first + edge for step, edge in edges.items()}
 
 
 class Steps(Measurements):
@@ -163,16 +173,9 @@ class EvaluationScreen(FullScreen):
         series = Series("held-out r_task", {step: found.summary.r_task for step, found in compared.results.items()})
         first = compared.results[compared.base].summary.r_task if compared.base is not None else None
         bounds = [
-            Series(
-                name,
-                {
-                    change.step: None
-                    if first is None or (edge := getattr(change.paired, which)) is None
-                    else first + edge
-                    for change in compared.changes
-                },
-            )
-            for name, which in (("95 % from", "low"), ("to", "high"))
+            Series(name, {compared.base: first, **_edges(compared.changes, which, first)})
+            for name, which in EDGES
+            if compared.base is not None
         ]
         series_shown = [series, *bounds] if compared.changes else [series]
         self.query_one(HeldOutChart).show(series_shown if compared.results else [], "No held-out measurement yet.")
