@@ -49,7 +49,7 @@ class Measured(msgspec.Struct, frozen=True):
     groups: tuple[GroupResult, ...]
 
 
-class Change(msgspec.Struct, frozen=True):
+class HeldOutChange(msgspec.Struct, frozen=True):
     """The measurement after `step` beside the one after `base`. `holm` is p corrected over all steps of the comparison."""
 
     step: int
@@ -137,26 +137,28 @@ def by_group(measured: Measured) -> dict[tuple[str, tuple[str, ...]], float | No
     return {group.key: group.r_task for group in measured.groups}
 
 
-def changes(results: Results, base: int | None = None) -> list[Change]:
+def changes(results: Results, base: int | None = None) -> list[HeldOutChange]:
     """Each other measurement beside that of step `base`, by default the first; in the order of the steps."""
     if base is None:
         base = min(results, default=0)
     if base not in results:
         return []
     before = by_group(results[base])
-    found = [Change(step, base, paired(before, by_group(results[step]))) for step in sorted(results) if step != base]
+    found = [
+        HeldOutChange(step, base, paired(before, by_group(results[step]))) for step in sorted(results) if step != base
+    ]
     corrected = holm([change.paired.p for change in found])
     return [msgspec.structs.replace(change, holm=value) for change, value in zip(found, corrected, strict=True)]
 
 
-def newest_change(run: Run) -> Change | None:
+def newest_change(run: Run) -> HeldOutChange | None:
     """The newest measurement of a run beside the first; None below two. Raises `RunError`, `ConfigError`."""
     places = _places(run)
     ends = {step: places[step] for step in sorted({min(places), max(places)})} if places else {}
     return next(iter(changes(_read(run, ends))), None)
 
 
-def change_line(change: Change) -> str:
+def change_line(change: HeldOutChange) -> str:
     """A change as a line of text: "held-out r_task after step 16 against step 0: better by 0.125 [0.046, 0.204], …"."""
     smallest = change.paired.smallest
     could = "" if smallest is None else f"; so many groups can show a change of {smallest:.3f}"

@@ -31,7 +31,7 @@ from engine.jobs.registry import JOBS
 from engine.runs.access import full_disk
 from engine.runs.agreement import Agreement, agreement
 from engine.runs.directory import FINAL_STATES, Run
-from engine.runs.held_out import Change
+from engine.runs.held_out import HeldOutChange
 from engine.runs.measured import Measured
 from engine.runs.measurements import measurements
 from engine.runs.process import LOCK_FILE, START_FILE, EngineProcess, engine_of, recorded, starting
@@ -89,7 +89,7 @@ class Status(msgspec.Struct, frozen=True):
     measured: Measured | None = None
     metrics: dict[str, Any] | None = None
     alarms: list[Alarm] = []
-    change: Change | None = None
+    change: HeldOutChange | None = None
 
 
 def status(run: Run) -> Status:

@@ -52,7 +52,7 @@ def bars(values: Values, total: int, width: int, low: float, high: float) -> str
 
 def _level(value: float, levels: int, low: float, high: float) -> int:
     share = (value - low) / (high - low) if high > low else 0.0
-    return max(0, min(levels - 1, round(share * (levels - 1))))
+    return round(max(0.0, min(1.0, share)) * (levels - 1))
 
 
 def _columns(values: Values, total: int, columns: int) -> list[tuple[int, float | None]]:

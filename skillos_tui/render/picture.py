@@ -85,9 +85,8 @@ def table(series: Sequence[Series], steps: range) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["step", *(safe(each.label) for each in series)])
-    for step in steps:
-        if any(step in each.points for each in series):
-            writer.writerow([step, *(each.points.get(step) for each in series)])
+    for step in sorted({step for each in series for step in each.points if step in steps}):
+        writer.writerow([step, *(each.points.get(step) for each in series)])
     return text.getvalue()
 
 
@@ -101,7 +100,7 @@ def shapes(title: str, series: Sequence[Series], steps: range) -> list[Shape]:
         found.append(Stroke([(LEFT, y), (WIDTH - RIGHT, y)], PALE))
         found.append(Label((LEFT - 8, y + SIZE / 3), scales[0].label(tick), "end"))
     every = max(1, len(steps) // 10)
-    for step in [*steps][::every]:
+    for step in steps[::every]:
         found.append(Label((_x(step, steps), HEIGHT - BOTTOM + SIZE + 8), str(step), "middle"))
     found.append(Label(((LEFT + WIDTH - RIGHT) / 2, HEIGHT - BOTTOM + 2 * SIZE + 12), "step", "middle"))
     found.append(Stroke([(LEFT, TOP), (LEFT, HEIGHT - BOTTOM), (WIDTH - RIGHT, HEIGHT - BOTTOM)], INK))

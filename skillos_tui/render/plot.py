@@ -21,6 +21,8 @@ SIGNS = "●▲■◆✚○"
 """The signs of the curves of a chart, in their order; their styles are series1 to series6."""
 APART = 9
 """Columns between two signs of a curve."""
+HIGHEST = 1e150
+"""Values from here on, which no run has, do not count for a scale."""
 NEAR = 50.0
 """Curves of one unit share a scale unless one is so many times as high as another."""
 LABELS_APART = 3
@@ -67,9 +69,9 @@ def style_of(number: int) -> str:
 
 def scale(values: Iterable[float | None], rows: int) -> Scale:
     """A scale for these values with round labels, as many as `rows` have room for."""
-    known = [value for value in values if value is not None and math.isfinite(value)]
+    known = [value for value in values if value is not None and abs(value) < HIGHEST]
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
+    if high - low <= max(1e-9 * max(abs(low), abs(high)), 1 / HIGHEST):
         spare = abs(high) * 0.1 or 0.5
         low, high = low - spare if low < 0 or low > spare else 0.0, high + spare
     step = _round_step((high - low) / max(1, min(8, rows // LABELS_APART)))
@@ -170,8 +172,8 @@ def _dots(series: Series, steps: range, own: Scale, width: int, height: int) -> 
         if not known:
             yield None
             continue
-        share = (sum(known) / len(known) - own.low) / (own.high - own.low)
-        yield x, max(0, min(height * 4 - 1, round(share * (height * 4 - 1))))
+        share = (math.fsum(known) / len(known) - own.low) / (own.high - own.low)
+        yield x, round(max(0.0, min(1.0, share)) * (height * 4 - 1))
 
 
 def _lines(dots: Sequence[tuple[int, int] | None]) -> Iterable[tuple[int, int]]:

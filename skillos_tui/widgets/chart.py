@@ -32,6 +32,8 @@ from skillos_tui.render.plot import (
 from skillos_tui.render.text import Line, crop, line, width_of
 from skillos_tui.widgets.pane import PANE_KEYS, Pane
 
+MOST_STEPS = 10**9
+"""The numbers of steps that a log of a real run has; others are left out."""
 LEAST_STEPS = 4
 """The fewest steps of a range."""
 CHART_KEYS = (
@@ -82,7 +84,7 @@ class ChartPane(Pane):
     def show(self, series: Sequence[Series], empty: str = "") -> None:
         """Show these curves; `empty` is shown where there is no step."""
         self.series, self.empty = series, empty
-        self._steps = sorted({step for each in series for step in each.points})
+        self._steps = sorted({step for each in series for step in each.points if abs(step) <= MOST_STEPS})
         self.renew()
 
     @property

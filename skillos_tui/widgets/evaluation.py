@@ -11,7 +11,7 @@ from functools import partial
 
 from engine.core.outcomes import Outcome
 from engine.core.text import counted
-from engine.runs.held_out import Change, GroupResult, Results, by_group
+from engine.runs.held_out import GroupResult, HeldOutChange, Results, by_group
 from engine.runs.paired import Paired, interval
 from skillos_tui.render.text import Line, crop, fit, line
 from skillos_tui.widgets.listing import Item, ListPane
@@ -60,10 +60,10 @@ class Measurements(ListPane):
     def __init__(self, title: str, *, id: str) -> None:
         super().__init__(title, id=id)
         self.results: Results = {}
-        self.changes: dict[int, Change] = {}
+        self.changes: dict[int, HeldOutChange] = {}
         self.note = ""
 
-    def show(self, results: Results, changes: Sequence[Change], note: str) -> None:
+    def show(self, results: Results, changes: Sequence[HeldOutChange], note: str) -> None:
         """Show these measurements; `note` says what is measured next, or why nothing is."""
         self.results, self.note = results, note
         self.changes = {change.step: change for change in changes}
@@ -102,7 +102,7 @@ def _header(width: int) -> Line:
     return crop(line(f"heading:{head}{''.join(names)}"), width)
 
 
-def _cells(change: Change, width: int) -> list[str]:
+def _cells(change: HeldOutChange, width: int) -> list[str]:
     """The change against the base: it, its interval, the verdict, and the further columns."""
     found = change.paired
     told = NOT_MEASURED if found.difference is None else f"{found.difference:+.3f}"
@@ -238,13 +238,14 @@ def next_one(planned: int, done: int, every: int | None, measured: Sequence[int]
             "This run measures no held-out groups: training.evaluate_every is 0. Start one with "
             "training.evaluate_every=10 to see whether it learns."
         )
-    if every is None:
+    if every is None or every < 0:
         return "" if measured else "No held-out measurement is in the log."
-    due = [step for step in range(0, planned + 1) if step % every == 0 or step == planned]
-    left = [step for step in due if step not in measured and step >= done]
-    if not measured:
-        first = "before step 1" if left[:1] == [0] else f"after step {left[0]}" if left else "never: the run has ended"
-        return (
-            f"No held-out measurement yet: the first one is made {first}, further ones every {counted(every, 'step')}."
-        )
-    return f"The next one is made after step {left[0]}." if left else ""
+    coming = -(-done // every) * every
+    if coming in measured:
+        coming += every
+    coming = min(coming, planned)
+    ended = coming < done or coming in measured
+    if measured:
+        return "" if ended else f"The next one is made after step {coming}."
+    first = "never: the run has ended" if ended else "before step 1" if not coming else f"after step {coming}"
+    return f"No held-out measurement yet: the first one is made {first}, further ones every {counted(every, 'step')}."

@@ -20,7 +20,7 @@ from skillos_tui.render.text import Line, line, widest
 from skillos_tui.widgets.bars import Bar
 
 if TYPE_CHECKING:
-    from engine.runs.held_out import Change
+    from engine.runs.held_out import HeldOutChange
 
 NOT_MEASURED = "n/m"
 QUESTION = "Does it learn?"
@@ -43,7 +43,7 @@ class LearningBar(Bar, can_focus=True):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.view = RunView()
-        self.change: Change | None = None
+        self.change: HeldOutChange | None = None
         self.trouble = ""
 
     def show_run(self, view: RunView) -> None:
@@ -52,7 +52,7 @@ class LearningBar(Bar, can_focus=True):
         self.set_class(not view.trains, "-empty")
         self.renew()
 
-    def show_change(self, change: Change | None, trouble: str = "") -> None:
+    def show_change(self, change: HeldOutChange | None, trouble: str = "") -> None:
         """Show what the newest measurement shows beside the first; `trouble` is why that is not known."""
         self.change, self.trouble = change, trouble
         self.renew()

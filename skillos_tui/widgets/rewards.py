@@ -37,6 +37,15 @@ LEAST_CURVE = 30
 MANY_INVALID = 0.1
 OPERATIONS = {"insert": "+", "update": "~", "delete": "-"}
 
+NOTE = "r_task success · r_fc valid calls · r_cnt content, judged · r_comp short repository"
+"""What the names of the rewards mean, shown while the pane has the focus."""
+SIGNS = (
+    ("━━━━├──┤", "r, with the standard deviation of r inside a group to both sides"),
+    ("reward std ▄▇▆█", "the standard deviation of r inside a group, mean; the bars are the groups; 0 teaches nothing"),
+    ("calls +41 ~3 -0", "valid insertions, updates and deletions of skills"),
+    ("vs rubric Δ ρ n", "the judge beside the rubric: mean absolute difference, rank correlation, decisions"),
+)
+
 Fact = tuple[str, str, str]
 """A label, a value, and the style of the value."""
 
@@ -53,14 +62,24 @@ class RewardPane(Pane):
     def switch(self) -> None:
         """Show every metric of the last step, or the reward again."""
         self._metrics = not self._metrics
-        self.retitle("Metrics" if self._metrics else self._title)
+        self._retitle(NOTE if self.has_focus else "")
         self.top = 0
         self.renew()
 
     def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:
         from skillos_tui.widgets.metrics import legend
 
-        return legend()
+        title, figures = legend()
+        return title, [*SIGNS, *figures]
+
+    def on_focus(self) -> None:
+        self._retitle(NOTE)
+
+    def on_blur(self) -> None:
+        self._retitle()
+
+    def _retitle(self, note: str = "") -> None:
+        self.retitle("Metrics" if self._metrics else self._title, note)
 
     def target(self) -> Target:
         return Target("rewards", "parts")

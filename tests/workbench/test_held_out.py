@@ -18,7 +18,7 @@ from engine.core.events import (
 )
 from engine.core.outcomes import FAILED, SUCCEEDED
 from engine.runs.directory import Run
-from engine.runs.held_out import Change
+from engine.runs.held_out import HeldOutChange
 from engine.runs.paired import of_differences
 from skillos_tui.screens.evaluation.screen import EvaluationScreen
 from skillos_tui.screens.live.screen import LiveScreen
@@ -44,7 +44,7 @@ def measure(run: Run, step: int, better: int = 0) -> None:
 
 
 def row(
-    *measured: tuple[int, float | None], change: Change | None = None, width: int = 140, settings: str = SETTINGS
+    *measured: tuple[int, float | None], change: HeldOutChange | None = None, width: int = 140, settings: str = SETTINGS
 ) -> str:
     view = training_view()
     view.fold(RunStarted("train", "pocket", 40, pid=1, settings=settings))
@@ -56,8 +56,8 @@ def row(
     return "".join(text for text, _ in shown.spans)
 
 
-def change(*differences: float, step: int = 20) -> Change:
-    return Change(step, 0, of_differences(differences))
+def change(*differences: float, step: int = 20) -> HeldOutChange:
+    return HeldOutChange(step, 0, of_differences(differences))
 
 
 BETTER = change(0.5, 0.25, 0.5, 0.25)

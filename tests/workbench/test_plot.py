@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from skillos_tui.render.chart import bars
 from skillos_tui.render.plot import Series, axis_labels, column_of, plot, scale, sign_of, step_at, step_axis
 
 ONE = scale([0.0, 1.0], 8)
@@ -30,8 +31,11 @@ def test_a_scale_holds_all_values_and_its_labels_are_different_and_short(values:
         assert len([label for label in axis_labels(found, rows) if label]) <= rows
 
 
-def test_what_is_not_finite_has_no_say_in_the_scale() -> None:
-    assert scale([math.nan, math.inf, 0.2, None, 0.4], 8) == scale([0.2, 0.4], 8)
+def test_what_is_not_finite_or_absurd_has_no_say_in_the_scale_and_breaks_nothing() -> None:
+    assert scale([math.nan, math.inf, -1.7e308, 1.7e308, 0.2, None, 0.4], 8) == scale([0.2, 0.4], 8)
+    assert scale([0.0, 5e-324], 8).high > 0
+    drawn(Series("r", {1: -1.7e308, 2: 1.7e308, 3: 5e-324, 4: 0.5}))
+    assert bars([-1.7e308, 1.7e308], 2, 2, -1.7e308, 1.7e308) != ""
 
 
 def test_a_step_that_measured_nothing_is_a_gap() -> None:

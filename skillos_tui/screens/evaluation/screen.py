@@ -14,7 +14,7 @@ from textual.app import ComposeResult
 from textual.containers import Container
 
 from engine.runs.directory import Run
-from engine.runs.held_out import Change, Measured, Results, changes, held_out_results
+from engine.runs.held_out import HeldOutChange, Measured, Results, changes, held_out_results
 from engine.runs.measurements import every
 from engine.runs.paired import sentence
 from skillos_tui.client.messages import Answered, Reply
@@ -40,7 +40,7 @@ class Compared(msgspec.Struct, frozen=True):
 
     results: dict[int, Measured]
     base: int | None
-    changes: list[Change]
+    changes: list[HeldOutChange]
 
 
 def compare(results: Results, base: int | None) -> Compared:
@@ -49,7 +49,9 @@ def compare(results: Results, base: int | None) -> Compared:
     return Compared(dict(results), chosen, changes(results, chosen))
 
 
-def _edges(found: Sequence[Change], which: Literal["low", "high"], first: float | None) -> dict[int, float | None]:
+def _edges(
+    found: Sequence[HeldOutChange], which: Literal["low", "high"], first: float | None
+) -> dict[int, float | None]:
     """The value of the base and an edge of each change's interval together."""
     edges = {change.step: change.paired.low if which == "low" else change.paired.high for change in found}
     return {step: None if first is None or edge is None else first + edge for step, edge in edges.items()}

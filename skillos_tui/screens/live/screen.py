@@ -28,7 +28,7 @@ from skillos_tui.widgets.tree import SkillTree
 
 if TYPE_CHECKING:
     from engine.runs.directory import Run
-    from engine.runs.held_out import Change
+    from engine.runs.held_out import HeldOutChange
     from skillos_tui.screens.changing.screen import Wanted
     from skillos_tui.screens.stopping.screen import How
 
@@ -214,7 +214,7 @@ class LiveScreen(FullScreen):
 
     def take(self, reply: Reply) -> None:
         if isinstance(reply, Answered) and reply.question == "learning":
-            self.query_one(LearningBar).show_change(cast("Change | None", reply.value), reply.trouble)
+            self.query_one(LearningBar).show_change(cast("HeldOutChange | None", reply.value), reply.trouble)
         tree = self.query_one(SkillTree)
         if isinstance(reply, SkillRead) and reply.name == tree.wanted:
             change = tree.repository_change(reply.name, reply.text)
@@ -315,7 +315,7 @@ class LiveScreen(FullScreen):
         await self.workbench.go_home()
 
 
-def _newest_change(run: Run) -> Change | None:
+def _newest_change(run: Run) -> HeldOutChange | None:
     """The newest held-out measurement beside the first. Raises `RunError`, `ConfigError`."""
     from engine.runs.held_out import newest_change  # not for the first paint
 
