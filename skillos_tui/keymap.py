@@ -47,6 +47,14 @@ _PRINTED = {
     "shift+tab": "⇧tab",
     "up": "↑",
     "down": "↓",
+    "left": "←",
+    "right": "→",
+    "shift+left": "⇧←",
+    "shift+right": "⇧→",
+    "plus": "+",
+    "minus": "-",
+    "equals_sign": "=",
+    "asterisk": "*",
 }
 
 TABS = {

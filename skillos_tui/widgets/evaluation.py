@@ -77,7 +77,8 @@ class Measurements(ListPane):
         found += [Item(partial(self._row, step, width), step) for step in self.results]
         if self.note:
             found.append(Item(line(f"muted:{self.note}", indent=2), whole=True))
-        found.append(Item(line("heading:arms beside this curator")))
+        told = "measured by the evaluation of arms, which this version does not have yet"
+        found.append(Item(crop(line("heading:arms beside this curator", f"muted:  {told}"), width)))
         found += [Item(_arm(name, meaning, width)) for name, meaning in ARMS]
         return found
 

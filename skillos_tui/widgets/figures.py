@@ -105,7 +105,7 @@ def _has_change(width: int) -> bool:
 
 
 def _heading(text: str, width: int) -> Line:
-    columns = f"{'value':>{VALUE}}{'change' if _has_change(width) else '':>{CHANGE}}"
+    columns = f"{'value':>{VALUE}}" + (f"{'change':>{CHANGE}}" if _has_change(width) else "")
     return crop(
         line(f"heading:{fit(text, _name_cells(width) + 2)}", f"muted:{columns if text != 'together' else ''}"), width
     )

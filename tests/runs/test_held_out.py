@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
+from engine.cli import main
 from engine.core.events import (
     AnyEvent,
     EpisodeEnded,
@@ -19,7 +21,7 @@ from engine.core.events import (
 from engine.core.outcomes import FAILED, SUCCEEDED, Outcome, unmeasured
 from engine.runs.directory import Run
 from engine.runs.held_out import changes, held_out_results, newest_change
-from tests.runs.samples import CONFIG
+from tests.runs.samples import CONFIG, step_ended
 
 SIGNS: Mapping[str, Outcome] = {"+": SUCCEEDED, "-": FAILED, "?": unmeasured("the model did not answer")}
 
@@ -118,3 +120,24 @@ def test_the_newest_change_is_that_of_all_changes(run: Run) -> None:
     newest = newest_change(run)
     assert newest is not None and newest.paired == changes(held_out_results(run))[-1].paired
     assert (newest.step, newest.paired.difference) == (2, 0.75)
+
+
+def test_status_and_metrics_print_the_comparison_and_status_has_it_as_json(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.append(*measurement(0, {name: "--" for name in "abcd"}), step_ended(1))
+    assert main(["status", str(run.path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["change"] is None
+    run.append(*measurement(1, {"a": "-+", "b": "--", "c": "-+", "d": "-+"}))
+    told = "held-out r_task after step 1 against step 0: no change that 4 groups could show: +0.750 [-0.046, +1.546]"
+    for command in ("status", "metrics"):
+        assert main([command, str(run.path)]) == 0
+        assert told in capsys.readouterr().out
+    assert main(["status", str(run.path), "--json"]) == 0
+    change = json.loads(capsys.readouterr().out)["change"]
+    assert (change["step"], change["base"], change["paired"]["groups"], change["paired"]["difference"]) == (
+        1,
+        0,
+        4,
+        0.75,
+    )

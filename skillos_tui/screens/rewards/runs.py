@@ -66,6 +66,7 @@ class RunsDialog(DialogScreen[list[Path]], Listener):
     CSS = """
     RunsDialog #dialog { width: 90; }
     RunsDialog #runs { height: 12; border: none; padding: 0; }
+    .-low RunsDialog #runs { height: 4; }
     """
     BINDINGS: ClassVar = [
         Binding("space", "choose", "choose", priority=True),
