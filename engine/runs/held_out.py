@@ -25,6 +25,10 @@ from engine.runs.paired import Paired, holm, paired, sentence
 NOT_LOGGED = unmeasured("the log has no end of this episode")
 
 
+GroupKey = tuple[str, tuple[str, ...]]
+"""What identifies a group: its id and its tasks."""
+
+
 class GroupResult(msgspec.Struct, frozen=True):
     """One held-out group of one measurement. `number` is its place, from 0. `outcomes` are those of the positions from 1
     on. `r_task` is the mean over the positions from 2 on that were measured; None where none was."""
@@ -37,7 +41,7 @@ class GroupResult(msgspec.Struct, frozen=True):
     r_task: float | None
 
     @property
-    def key(self) -> tuple[str, tuple[str, ...]]:
+    def key(self) -> GroupKey:
         """What identifies the group in other measurements."""
         return self.id, self.tasks
 
@@ -132,7 +136,7 @@ def _r_task(episodes: Mapping[int, EpisodeEnded], *, scored: bool) -> float | No
     return fmean(known) if known else None
 
 
-def by_group(measured: Measured) -> dict[tuple[str, tuple[str, ...]], float | None]:
+def by_group(measured: Measured) -> dict[GroupKey, float | None]:
     """r_task of each group."""
     return {group.key: group.r_task for group in measured.groups}
 

@@ -6,14 +6,16 @@ groups.show(results, base, step)        # a row each; groups.value is the group'
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
+from engine.core.events import HeldOutMeasured
 from engine.core.outcomes import Outcome
 from engine.core.text import counted
-from engine.runs.held_out import GroupResult, HeldOutChange, Results, by_group
+from engine.runs.held_out import GroupKey, GroupResult, HeldOutChange, Results, by_group
 from engine.runs.paired import Paired, interval
-from skillos_tui.render.text import Line, crop, fit, line
+from skillos_tui.render.text import Line, crop, fit, line, safe
 from skillos_tui.widgets.listing import Item, ListPane
 
 NOT_MEASURED = "n/m"
@@ -74,7 +76,10 @@ class Measurements(ListPane):
 
     def items(self, width: int) -> Sequence[Item]:
         found = [Item(_header(width))] if self.results else []
-        found += [Item(partial(self._row, step, width), step) for step in self.results]
+        found += [
+            Item(partial(_measurement, each.summary, self.changes.get(step), width), step)
+            for step, each in self.results.items()
+        ]
         if self.note:
             found.append(Item(line(f"muted:{self.note}", indent=2), whole=True))
         told = "measured by the evaluation of arms, which this version does not have yet"
@@ -82,14 +87,18 @@ class Measurements(ListPane):
         found += [Item(_arm(name, meaning, width)) for name, meaning in ARMS]
         return found
 
-    def _row(self, step: int, width: int) -> Line:
-        summary = self.results[step].summary
-        value = NOT_MEASURED if summary.r_task is None else f"{summary.r_task:.3f}"
-        error = "" if summary.standard_error is None else f"±{summary.standard_error:.3f}"
-        spans = [f"strong:{step:>5} ", f"{'warn' if summary.r_task is None else ''}:{value:>8} ", f"muted:{error:<7}"]
-        change = self.changes.get(step)
-        spans += ["muted:   base"] if change is None else _cells(change, width)
-        return crop(line(*spans), width)
+
+def _measurement(summary: HeldOutMeasured, change: HeldOutChange | None, width: int) -> Line:
+    """A measurement: its value, its standard error, and its change against the base, which has none."""
+    value = NOT_MEASURED if summary.r_task is None else f"{summary.r_task:.3f}"
+    error = "" if summary.standard_error is None else f"±{summary.standard_error:.3f}"
+    spans = [
+        f"strong:{summary.step:>5} ",
+        f"{'warn' if summary.r_task is None else ''}:{value:>8} ",
+        f"muted:{error:<7}",
+    ]
+    spans += ["muted:   base"] if change is None else _cells(change, width)
+    return crop(line(*spans), width)
 
 
 def _columns(width: int) -> int:
@@ -138,14 +147,13 @@ class Groups(ListPane):
 
     def __init__(self, title: str, *, id: str) -> None:
         super().__init__(title, id=id)
-        self.results: Results = {}
-        self.base: int | None = None
-        self.step: int | None = None
+        self.table = Table({}, None, None, {})
         self.by_change = False
 
     def show(self, results: Results, base: int | None, step: int | None) -> None:
         """Show the groups of these measurements."""
-        self.results, self.base, self.step = results, base, step
+        before = by_group(results[base]) if base is not None and base in results else {}
+        self.table = Table(results, base, step, before)
         self.renew()
 
     def sort(self) -> None:
@@ -153,69 +161,77 @@ class Groups(ListPane):
         self.by_change = not self.by_change
         self.renew()
 
-    def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:
-        return "", ()
-
     @property
     def group(self) -> GroupResult | None:
         """The group under the cursor, in the measurement that is selected."""
-        groups = self._groups()
-        return groups.get(self.value) if isinstance(self.value, int) else None
-
-    def _groups(self) -> dict[Hashable, GroupResult]:
-        found = self.results.get(self.step) if self.step is not None else None
-        return {group.number: group for group in found.groups} if found else {}
+        return next((group for group in self.table.groups if group.number == self.value), None)
 
     def items(self, width: int) -> Sequence[Item]:
-        groups = [*self._groups().values()]
-        if not groups:
-            return [Item(line("muted:The log has no groups of this measurement."), whole=True)] if self.results else []
-        if self.by_change:
-            groups.sort(key=lambda group: (self._change(group) is None, -(self._change(group) or 0.0)))
-        columns = self._columns(width)
-        return [
-            Item(self._header(columns, width)),
-            *(Item(partial(self._row, each, columns, width), each.number) for each in groups),
-        ]
+        table = self.table
+        if not table.groups:
+            return [Item(line("muted:The log has no groups of this measurement."), whole=True)] if table.results else []
+        groups = sorted(table.groups, key=table.place) if self.by_change else table.groups
+        columns = table.columns(width)
+        rows = [Item(partial(table.row, each, columns, width), each.number) for each in groups]
+        return [Item(table.header(columns, width)), *rows]
 
-    def _columns(self, width: int) -> list[int]:
-        """The measurements that have room: the base, the selected one, then those before it."""
-        cell = self._cell()
-        count = max(1, (width - 6 - 8) // (cell + 2))
-        steps = [*self.results]
+
+class Table(NamedTuple):
+    """The groups of the measurement after `step`, beside those of the others; `base` is compared with. It does not change,
+    so that rows that were made from it can be compared with new ones."""
+
+    results: Results
+    base: int | None
+    step: int | None
+    before: Mapping[GroupKey, float | None]
+    """r_task of each group in the measurement of the base."""
+
+    @property
+    def groups(self) -> Sequence[GroupResult]:
+        """The groups of the measurement that is selected."""
+        found = self.results.get(self.step) if self.step is not None else None
+        return found.groups if found else ()
+
+    def place(self, group: GroupResult) -> tuple[bool, float]:
+        """What sorts the groups by their change, the best first and what was not measured last."""
+        change = self.change(group)
+        return change is None, -(change or 0.0)
+
+    def columns(self, width: int) -> list[int]:
+        """The measurements that have room: the selected one, the base, then the newest others."""
+        count = max(1, (width - 6 - 8) // (self.cells + 2))
         wanted = [step for step in (self.step, self.base) if step is not None and step in self.results]
-        others = [step for step in reversed(steps) if step not in wanted]
+        others = [step for step in reversed([*self.results]) if step not in wanted]
         return sorted(set([*dict.fromkeys(wanted), *others][:count]))
 
-    def _cell(self) -> int:
+    @property
+    def cells(self) -> int:
         """The cells of one measurement: its outcomes, and its r_task."""
         return max((len(group.outcomes) for found in self.results.values() for group in found.groups), default=0) + 5
 
-    def _header(self, columns: Sequence[int], width: int) -> Line:
-        cell = self._cell()
+    def header(self, columns: Sequence[int], width: int) -> Line:
+        """The names of the columns."""
         spans = [f"heading:{'group':<6}"]
         for step in columns:
             style, mark = ("strong", "▸") if step == self.step else ("heading", " ")
-            spans.append(f"{style}:{fit(f'{mark}step {step}', cell + 2)}")
+            spans.append(f"{style}:{fit(f'{mark}step {step}', self.cells + 2)}")
         return crop(line(*spans, f"heading:{'change':>8}"), width)
 
-    def _row(self, group: GroupResult, columns: Sequence[int], width: int) -> Line:
+    def row(self, group: GroupResult, columns: Sequence[int], width: int) -> Line:
+        """A group: its outcomes of each measurement, and its change."""
         spans: list[tuple[str, str]] = [(f"g{group.number:<5}", "strong")]
-        cell = self._cell()
         for step in columns:
             same = next((each for each in self.results[step].groups if each.key == group.key), None)
-            spans += [("▸" if step == self.step else " ", "accent"), *_outcomes(same, cell), (" ", "")]
-        change = self._change(group)
+            spans += [("▸" if step == self.step else " ", "accent"), *_outcomes(same, self.cells), (" ", "")]
+        change = self.change(group)
         told = NOT_MEASURED if change is None else f"{change:+.2f}" if change else "0"
         style = "warn" if change is None else "good" if change > 0 else "bad" if change < 0 else "muted"
-        return crop(Line((*spans, (f"{told:>8}", style), (f"  {group.family}", "muted"))), width)
+        return crop(Line((*spans, (f"{told:>8}", style), (f"  {safe(group.family)}", "muted"))), width)
 
-    def _change(self, group: GroupResult) -> float | None:
+    def change(self, group: GroupResult) -> float | None:
         """From the base to the selected step."""
-        if self.base not in self.results or group.r_task is None:
-            return None
-        before = by_group(self.results[self.base]).get(group.key) if self.base is not None else None
-        return None if before is None else group.r_task - before
+        before = self.before.get(group.key)
+        return None if before is None or group.r_task is None else group.r_task - before
 
 
 def _outcomes(group: GroupResult | None, width: int) -> list[tuple[str, str]]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from engine.runs.curves import TOGETHER, Curve, shown, together
+from engine.runs.curves import TOGETHER, Curve, Together, shown, together
 from skillos_tui.render.chart import bars
-from skillos_tui.render.text import Line, crop, fit, line
+from skillos_tui.render.text import Line, crop, fit, line, safe
 from skillos_tui.widgets.listing import Item, ListPane
 
 NAME, VALUE, CHANGE = 20, 9, 9
@@ -54,7 +54,11 @@ class FigureList(ListPane):
         if not self.curves:
             return [Item(line(f"muted:{self.empty}"), whole=True)]
         found = [Item(_heading("together", width))]
-        found += [Item(partial(self._view, name), name) for name in TOGETHER if together(name, self.curves)]
+        found += [
+            Item(partial(_view, view, name in self.chosen), name)
+            for name, view in TOGETHER.items()
+            if together(name, self.curves)
+        ]
         group = ""
         missing: list[str] = []
         for name, curve in self.curves.items():
@@ -64,35 +68,37 @@ class FigureList(ListPane):
             if curve.group != group:
                 group = curve.group
                 found.append(Item(_heading(group, width)))
-            found.append(Item(partial(self._row, name, width), name))
+            found.append(Item(partial(_row, curve, name in self.chosen, width), name))
         if missing:
             found.append(Item(line(f"muted:not measured in this run: {', '.join(missing)}", indent=2), whole=True))
         return found
 
-    def _sign(self, name: str) -> str:
-        return "✓ " if name in self.chosen else "  "
 
-    def _view(self, name: str) -> Line:
-        view = TOGETHER[name]
-        return line(f"accent:{self._sign(name)}", f":{fit(view.title, NAME)}", f"muted: {view.meaning}")
+def _view(view: Together, chosen: bool) -> Line:
+    """Curves that are read together: their title, and what they are."""
+    return line(f"accent:{_tick(chosen)}", f":{fit(view.title, NAME)}", f"muted: {view.meaning}")
 
-    def _row(self, name: str, width: int) -> Line:
-        """Sign, name, value, change where it fits, and the course."""
-        curve = self.curves[name]
-        newest = shown(curve.unit, curve.newest)
-        spans = [f"accent:{self._sign(name)}", f":{fit(name, _name_cells(width))}"]
-        spans.append(f"{'warn' if curve.newest is None else 'strong'}:{newest:>{VALUE}}")
-        spare = width - 2 - _name_cells(width) - VALUE
-        if _has_change(width):
-            change = curve.change
-            spans.append(f"muted:{'' if change is None else _signed(curve.unit, change):>{CHANGE}}")
-            spare -= CHANGE
-        values = list(curve.points.values())
-        known = [value for value in values if value is not None]
-        cells = min(COURSE[-1], spare - 1, max(2, len(values)))
-        if cells >= 2 and known:
-            spans.append(f"chart: {bars(values, len(values), cells, min(known), max(known))}")
-        return crop(line(*spans), width)
+
+def _tick(chosen: bool) -> str:
+    return "✓ " if chosen else "  "
+
+
+def _row(curve: Curve, chosen: bool, width: int) -> Line:
+    """Sign, name, value, change where it fits, and the course."""
+    newest = shown(curve.unit, curve.newest)
+    spans = [f"accent:{_tick(chosen)}", f":{fit(safe(curve.name), _name_cells(width))}"]
+    spans.append(f"{'warn' if curve.newest is None else 'strong'}:{newest:>{VALUE}}")
+    spare = width - 2 - _name_cells(width) - VALUE
+    if _has_change(width):
+        change = curve.change
+        spans.append(f"muted:{'' if change is None else _signed(curve.unit, change):>{CHANGE}}")
+        spare -= CHANGE
+    values = list(curve.points.values())
+    known = [value for value in values if value is not None]
+    cells = min(COURSE[-1], spare - 1, max(2, len(values)))
+    if cells >= 2 and known:
+        spans.append(f"chart: {bars(values, len(values), cells, min(known), max(known))}")
+    return crop(line(*spans), width)
 
 
 def _name_cells(width: int) -> int:

@@ -12,7 +12,7 @@ from skillos_tui.model.session import Place, Session
 from skillos_tui.screens.rewards.screen import Chart, Figures, RewardsScreen
 from skillos_tui.screens.rollouts.screen import RolloutsScreen
 from tests.workbench.recording import add_step, create, record_training
-from tests.workbench.stage import on_screen, until, workbench
+from tests.workbench.stage import on_screen, screen_lines, until, workbench
 
 LOOKS = [((80, 24), "light"), ((120, 40), "dark"), ((200, 60), "light"), ((60, 16), "dark")]
 
@@ -33,6 +33,10 @@ async def choose(pilot: Pilot[str], name: str) -> None:
     """Put the cursor of the list on this figure."""
     pilot.app.screen.query_one(Figures).choose(name)
     await pilot.pause()
+
+
+def row_of(pilot: Pilot[str], name: str) -> str:
+    return next(row for row in screen_lines(pilot) if row.startswith(f"│   {name} "))
 
 
 @pytest.mark.parametrize(("size", "theme"), LOOKS)
@@ -79,6 +83,7 @@ async def test_several_figures_share_the_chart_and_those_of_other_units_have_a_s
         await choose(pilot, "r_task")
         await pilot.press("space")
         assert "● r_fc" in on_screen(pilot) and "▲ r_task" in on_screen(pilot) and screen.here() == "r_fc,r_task"
+        assert "✓ r_fc " in on_screen(pilot) and "✓ r_task " in on_screen(pilot)
         await choose(pilot, "seconds")
         await until(pilot, "■ seconds 12.5")
         assert "high" in on_screen(pilot) and "low" in on_screen(pilot)
@@ -105,8 +110,10 @@ async def test_a_click_puts_the_cursor_at_a_step_and_new_steps_come_by_themselve
     async with workbench(run.path) as pilot:
         await opened(pilot)
         await until(pilot, "step 4   ● r")
+        assert " 0.640 " in row_of(pilot, "r_fc")
         add_step(run, 5)
         await until(pilot, "step 5   ● r")
+        assert " 0.650 " in row_of(pilot, "r_fc")
         left, _ = chart(pilot)._plotted
         await pilot.click("#chart", offset=(left + 2, 8))
         await until(pilot, "step 1   ● r")

@@ -68,10 +68,10 @@ class GroupTable(Groups):
     """The groups; enter leads to the rollout of the group under the cursor."""
 
     def target(self) -> Target | None:
-        group = self.group
-        if group is None or self.step is None:
+        group, step = self.group, self.table.step
+        if group is None or step is None:
             return None
-        return Target("rollouts", Spot(self.step, held_out=True, group=group.number).text)
+        return Target("rollouts", Spot(step, held_out=True, group=group.number).text)
 
 
 class HeldOutChart(ChartPane):

@@ -39,16 +39,7 @@ class RunList(ListPane):
             return [Item(line("muted:Looking for runs …"))]
         if not self.runs:
             return [Item(line("muted:No other run in these folders has finished a step."), whole=True)]
-        return [Item(partial(self._row, each), each.path) for each in self.runs]
-
-    def _row(self, summary: RunSummary) -> Line:
-        path, status = Path(summary.path), summary.status
-        told = f"step {status.step} of {status.steps} · {status.state}" if status else ""
-        measured = [event.r_task for event in status.held_out if event.r_task is not None] if status else []
-        held_out = f" · held-out {measured[-1]:.3f}" if measured else ""
-        return line(
-            f"accent:{'✓ ' if path in self.chosen else '  '}", f":{clip(path.name, 60)}", f"muted:  {told}{held_out}"
-        )
+        return [Item(partial(_row, each, Path(each.path) in self.chosen), each.path) for each in self.runs]
 
     def toggle(self) -> None:
         """Choose the run under the cursor, or not."""
@@ -58,6 +49,15 @@ class RunList(ListPane):
                 [each for each in self.chosen if each != path] if path in self.chosen else [*self.chosen, path]
             )
             self.renew()
+
+
+def _row(summary: RunSummary, chosen: bool) -> Line:
+    """A run: its name, how far it is, and its newest held-out value."""
+    path, status = Path(summary.path), summary.status
+    told = f"step {status.step} of {status.steps} · {status.state}" if status else ""
+    measured = [event.r_task for event in status.held_out if event.r_task is not None] if status else []
+    held_out = f" · held-out {measured[-1]:.3f}" if measured else ""
+    return line(f"accent:{'✓ ' if chosen else '  '}", f":{clip(path.name, 60)}", f"muted:  {told}{held_out}")
 
 
 class RunsDialog(DialogScreen[list[Path]], Listener):
