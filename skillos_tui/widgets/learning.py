@@ -89,7 +89,7 @@ class LearningBar(Bar, can_focus=True):
         if len(steps) < 2:
             after = self._next_step(steps[-1])
             when = (
-                f"its change is measured after step {after}" if after else "there is no second measurement to compare"
+                f"its change is measured after step {after}" if after else "a second measurement is needed to compare"
             )
             return "muted:", when, when
         change = self.change
