@@ -45,6 +45,8 @@ class LearningBar(Bar, can_focus=True):
         self.view = RunView()
         self.change: HeldOutChange | None = None
         self.trouble = ""
+        self._settings = ""
+        self._found: int | None = None
 
     def show_run(self, view: RunView) -> None:
         """Show the measurements of this run."""
@@ -127,9 +129,13 @@ class LearningBar(Bar, can_focus=True):
         return following if following > max(last, 0) else None
 
     def _every(self) -> int | None:
-        from engine.runs.measurements import every  # not for the first paint, when there are no settings
+        """After how many steps the run is measured again; the settings are parsed when they have changed."""
+        settings = self.view.settings.settings
+        if settings != self._settings:
+            from engine.runs.measurements import every  # not for the first paint, when there are no settings
 
-        return every(self.view.settings.settings) if self.view.settings.settings else None
+            self._settings, self._found = settings, every(settings)
+        return self._found
 
     def on_focus(self) -> None:
         self.call_later(self.renew)

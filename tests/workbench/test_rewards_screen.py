@@ -48,7 +48,7 @@ async def test_the_screen_shows_figures_with_their_course_and_the_parts_of_the_r
         await opened(pilot)
         if size[0] < 72:
             assert "step 6   ●" not in on_screen(pilot)
-            await pilot.press("tab")
+            await pilot.press("enter")
         await until(pilot, "step 6   ●")
         shown = on_screen(pilot)
         assert all(

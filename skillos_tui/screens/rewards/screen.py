@@ -11,7 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -42,7 +42,7 @@ class Figures(FigureList):
     """The list; enter goes to the chart."""
 
     async def action_lead(self) -> None:
-        self.screen.query_one(Chart).focus()
+        cast(FullScreen, self.screen).go_to("chart")
 
 
 class Chart(ChartPane):
