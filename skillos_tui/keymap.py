@@ -55,6 +55,14 @@ _PRINTED = {
     "slash": "/",
     "up": "↑",
     "down": "↓",
+    "left": "←",
+    "right": "→",
+    "shift+left": "⇧←",
+    "shift+right": "⇧→",
+    "plus": "+",
+    "minus": "-",
+    "equals_sign": "=",
+    "asterisk": "*",
 }
 
 TABS = {

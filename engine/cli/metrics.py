@@ -17,6 +17,7 @@ from engine.cli.follow import POLL_SECONDS, has_ended
 from engine.core.output import say, say_json_line
 from engine.runs import exporting
 from engine.runs.directory import Run
+from engine.runs.held_out import change_line, changes, held_out_results
 from engine.runs.metrics import METRICS, figures, row, shown
 from engine.runs.telemetry import StepMetrics, Telemetry
 from engine.runs.text import alarm_line
@@ -142,5 +143,10 @@ def _show(run: Run, steps: Sequence[StepMetrics]) -> None:
         say(f"  {name:<20} {shown(name, values[-1][name]):>12} {mean:>12}  {unit:<10}  {metric.meaning}".rstrip())
     for phase, seconds in last.ended.seconds_by.items():
         say(f"  seconds of {phase:<9} {seconds:>12,.1f}")
+    found = changes(held_out_results(run))
+    if found:
+        say()
+    for change in found:
+        say(change_line(change))
     for alarm in last.alarms or ():
         say(f"\n{alarm_line(alarm)}")

@@ -15,6 +15,7 @@ from engine.core.output import say
 from engine.core.text import printable
 from engine.review.policies import policy_line
 from engine.runs.directory import Run
+from engine.runs.held_out import change_line, newest_change
 from engine.runs.measured import lines, measured
 from engine.runs.metrics import metrics_lines, row
 from engine.runs.status import Status, status
@@ -35,6 +36,8 @@ def _status(options: argparse.Namespace) -> int:
         last = last_step(run, now.ended[-1].step) if now.ended else None
         if last is not None:
             now = msgspec.structs.replace(now, metrics=row(run.id, last), alarms=last.alarms or [])
+        if len(now.held_out) > 1:
+            now = msgspec.structs.replace(now, change=newest_change(run))
         if options.json:
             print_json(now)
             return 0
@@ -55,6 +58,8 @@ def _status(options: argparse.Namespace) -> int:
             say(unit_line(unit, now.steps, run.kind))
         for held_out in now.held_out:
             say(held_out_line(held_out))
+        if now.change is not None:
+            say(change_line(now.change))
         if last is not None and last.update is not None:
             for line in metrics_lines(last):
                 say(line)

@@ -22,6 +22,18 @@ def due(training: TrainingSettings, step: int) -> bool:
     return bool(every) and (step % every == 0 or step == training.steps)
 
 
+def every(settings: str) -> int | None:
+    """After how many steps a run of these settings (TOML) is measured again; 0: never; None where they do not say."""
+    import tomllib  # the workbench draws before it reads settings
+
+    try:
+        training = tomllib.loads(settings).get("training", {})
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return None
+    found = training.get("evaluate_every") if isinstance(training, dict) else None
+    return found if isinstance(found, int) else None
+
+
 def measurements(run: Run) -> dict[int, HeldOutMeasured]:
     """The held-out results that no resume undid, by step, in the order of the steps."""
     found: dict[int, HeldOutMeasured] = {}

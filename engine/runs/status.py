@@ -31,6 +31,7 @@ from engine.jobs.registry import JOBS
 from engine.runs.access import full_disk
 from engine.runs.agreement import Agreement, agreement
 from engine.runs.directory import FINAL_STATES, Run
+from engine.runs.held_out import HeldOutChange
 from engine.runs.measured import Measured
 from engine.runs.measurements import measurements
 from engine.runs.process import LOCK_FILE, START_FILE, Engine, EngineProcess, engine_of, recorded, starting
@@ -63,7 +64,8 @@ class Status(msgspec.Struct, frozen=True):
     asked, that the engine is suspended or silent, or who else holds the lock. `used` is what the models were used for.
     `measured` has the newest measurements of memory and servers; None in lists of runs.
     `metrics` are those of the last step that ended, as `skillos-engine metrics --jsonl` writes them, and `alarms` those that
-    hold after it; in lists of runs, and before a step has ended, None and empty.
+    hold after it; in lists of runs, and before a step has ended, None and empty. `change` compares the newest held-out
+    measurement with the first; None below two, and in lists of runs.
     """
 
     run: str
@@ -91,6 +93,7 @@ class Status(msgspec.Struct, frozen=True):
     measured: Measured | None = None
     metrics: dict[str, Any] | None = None
     alarms: list[Alarm] = []
+    change: HeldOutChange | None = None
 
 
 def status(run: Run) -> Status:

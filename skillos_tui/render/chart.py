@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+"""The bit of each dot of a braille character, by row and column."""
 _BARS = "▁▂▃▄▅▆▇█"
 
 Values = Sequence[float | None]
@@ -34,9 +35,9 @@ def braille(values: Values, total: int, width: int, height: int, low: float, hig
     last: tuple[int, int] | None = None
     for column, value in _columns(values, total, width * 2):
         here = None if value is None else (column, _level(value, height * 4, low, high))
-        for x, y in _between(last, here):
+        for x, y in between(last, here):
             row = height * 4 - 1 - y
-            cells[row // 4][x // 2] |= _DOTS[row % 4][x % 2]
+            cells[row // 4][x // 2] |= DOTS[row % 4][x % 2]
         last = here
     return ["".join(chr(0x2800 + cell) if cell else " " for cell in row) for row in cells]
 
@@ -51,7 +52,7 @@ def bars(values: Values, total: int, width: int, low: float, high: float) -> str
 
 def _level(value: float, levels: int, low: float, high: float) -> int:
     share = (value - low) / (high - low) if high > low else 0.0
-    return max(0, min(levels - 1, round(share * (levels - 1))))
+    return round(max(0.0, min(1.0, share)) * (levels - 1))
 
 
 def _columns(values: Values, total: int, columns: int) -> list[tuple[int, float | None]]:
@@ -64,7 +65,7 @@ def _columns(values: Values, total: int, columns: int) -> list[tuple[int, float 
     return [(column, sum(found) / len(found) if found else None) for column, found in together.items()]
 
 
-def _between(start: tuple[int, int] | None, end: tuple[int, int] | None) -> list[tuple[int, int]]:
+def between(start: tuple[int, int] | None, end: tuple[int, int] | None) -> list[tuple[int, int]]:
     """The dots of a straight line, its end included; only the end where there is no start."""
     if start is None or end is None:
         return [end] if end else []

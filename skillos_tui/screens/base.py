@@ -336,6 +336,7 @@ class FullScreen(Screen[None], Listener):
         self._step(-1)
 
     def _step(self, by: int) -> None:
-        current = [at for at, name in enumerate(self.PANES) if self.query_one(f"#{name}").has_class("-current")]
-        self.go_to(self.PANES[((current[0] if current else -1) + by) % len(self.PANES)])
+        names = [name for name in self.PANES if not self.query_one(f"#{name}").has_class("-empty")]
+        current = [at for at, name in enumerate(names) if self.query_one(f"#{name}").has_class("-current")]
+        self.go_to(names[((current[0] if current else -1) + by) % len(names)])
         self._explain(self.focused)

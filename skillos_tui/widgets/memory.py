@@ -1,5 +1,7 @@
 """Memory and model servers: what is free, what each process has, what the servers report, what the models were used for.
 
+The pane folds itself to its first line unless little memory is left or a person unfolds it.
+
 A figure that is not known is "n/a", never 0, and its reason is shown where there is room. The lines are in the order of
 their importance: a low pane shows the first ones, and scrolls.
 """
@@ -19,8 +21,9 @@ from skillos_tui.widgets.pane import Pane
 
 LITTLE = 0.1
 LABEL = 10
-LOW, TALL = 5, 12
-"""A pane lower than `LOW` has engine and GPU on one line; one of at least `TALL` lines lists the processes."""
+FOLDED, LOW, TALL = 1, 5, 12
+"""A pane of `FOLDED` lines has only what is available. One lower than `LOW` has engine and GPU on one line; one of at least
+`TALL` lines lists the processes."""
 BAR = range(6, 25)
 PRESSED = 0.01
 """Pressure below this is not shown: it comes and goes."""
@@ -34,10 +37,34 @@ class MemoryPane(Pane):
     def __init__(self, title: str, *, id: str | None = None, classes: str = "pane") -> None:
         super().__init__(title, id=id, classes=classes)
         self.view = RunView()
+        self.unfolded = False
+        """Whether a person unfolded it."""
+        self._title = title
 
     def show(self, view: RunView) -> None:
         """Show the memory of this run as it is now."""
         self.view = view
+        self._fold()
+
+    def target(self) -> Target:
+        return Target("system")
+
+    @property
+    def low(self) -> bool:
+        """Whether little of the memory is left."""
+        return self.view.memory is not None and is_low(self.view.memory)
+
+    def fold(self) -> None:
+        """Unfold the pane, or fold it to one line; while little is left it stays unfolded."""
+        self.unfolded = not self.unfolded
+        self._fold()
+
+    def _fold(self) -> None:
+        self.set_class(not self.unfolded and not self.low, "-folded")
+        self.retitle(
+            "Memory is low" if self.low else self._title,
+            "" if self.low else "M folds" if self.unfolded else "M unfolds",
+        )
         self.renew()
 
     def target(self) -> Target | None:
@@ -61,6 +88,8 @@ def memory_lines(view: RunView, width: int, height: int) -> list[Line]:
         _fact(NOT_KNOWN, f"muted:{clip(f'{name}: {why}', 200)}")
         for name, why in [*measured.reasons.items()][:MAX_REASONS]
     ]
+    if height <= FOLDED:
+        return [_available(measured, width)]
     first = [_available(measured, width), *_strain(measured), *servers]
     return [*first, *_processes(measured, height), *used, source, *(unknown if height >= TALL else [])]
 
@@ -87,9 +116,17 @@ def _available(measured: MemoryMeasured, width: int) -> Line:
         return widest(width, _fact("available", *spans, *guard), _fact("available", *spans))
     taken = min(1.0, max(0.0, 1 - measured.available / measured.total))
     full = round(taken * cells)
-    little = 1 - taken < LITTLE or measured.available < (measured.headroom or 0)
-    bar = [f"{'warn' if little else 'chart'}:  {'━' * full}", f"axis:{'━' * (cells - full)}"]
+    bar = [f"{'warn' if is_low(measured) else 'chart'}:  {'━' * full}", f"axis:{'━' * (cells - full)}"]
     return widest(width, _fact("available", *spans, *bar, *guard), _fact("available", *spans, *bar))
+
+
+def is_low(measured: MemoryMeasured) -> bool:
+    """Whether less than a tenth of the memory is available, or less than the guard keeps free, or tasks wait for it."""
+    if measured.pressure is not None and measured.pressure >= LITTLE:
+        return True
+    if not measured.total or measured.available is None:
+        return False
+    return measured.available < max(LITTLE * measured.total, measured.headroom or 0)
 
 
 def _why(measured: MemoryMeasured, name: str) -> list[str]:

@@ -1,11 +1,12 @@
-"""The reward, step by step: a curve of the success, a row of the composite reward, and the last step's parts.
+"""The reward, step by step: a curve of the success, a row of the composite reward, and the last step's parts as bars.
 
-A value that was not measured is "n/m", never 0. A run that trains shows r_task and r; any other one shows the success rate
-over the last ten measured episodes.
+The bar of r has the spread of r inside a group at its end. A value that was not measured is "n/m", never 0. A run that
+trains shows r_task and r; any other one shows the success rate over the last ten measured episodes.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rich.cells import cell_len
@@ -13,6 +14,7 @@ from rich.cells import cell_len
 from engine.core.events import StepEnded
 from engine.core.text import counted
 from engine.runs.agreement import agreement
+from skillos_tui.model.target import Target
 from skillos_tui.model.view import RunView
 from skillos_tui.render.chart import Values, bars, bounds, braille
 from skillos_tui.render.text import Line, clip, crop, fit, line, short, widest, width_of
@@ -27,9 +29,22 @@ PARTS = 27
 LABEL = 10
 GAP = 2
 """Cells between two columns."""
+BAR = range(6, 25)
+"""The cells of a bar; where they have no room, it is a character."""
+MOST_GROUPS = 12
+"""The groups whose spread is shown."""
 LEAST_CURVE = 30
 MANY_INVALID = 0.1
 OPERATIONS = {"insert": "+", "update": "~", "delete": "-"}
+
+NOTE = "r_task success · r_fc valid calls · r_cnt content, judged · r_comp short repository"
+"""What the names of the rewards mean, shown while the pane has the focus."""
+SIGNS = (
+    ("━━━━├──┤", "r, with the standard deviation of r inside a group to both sides"),
+    ("reward std ▄▇▆█", "the standard deviation of r inside a group, mean; the bars are the groups; 0 teaches nothing"),
+    ("calls +41 ~3 -0", "valid insertions, updates and deletions of skills"),
+    ("vs rubric Δ ρ n", "the judge beside the rubric: mean absolute difference, rank correlation, decisions"),
+)
 
 Fact = tuple[str, str, str]
 """A label, a value, and the style of the value."""
@@ -47,14 +62,27 @@ class RewardPane(Pane):
     def switch(self) -> None:
         """Show every metric of the last step, or the reward again."""
         self._metrics = not self._metrics
-        self.retitle("Metrics" if self._metrics else self._title)
+        self._retitle(NOTE if self.has_focus else "")
         self.top = 0
         self.renew()
 
     def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:
         from skillos_tui.widgets.metrics import legend
 
-        return legend()
+        title, figures = legend()
+        return title, [*SIGNS, *figures]
+
+    def on_focus(self) -> None:
+        self._retitle(NOTE)
+
+    def on_blur(self) -> None:
+        self._retitle()
+
+    def _retitle(self, note: str = "") -> None:
+        self.retitle("Metrics" if self._metrics else self._title, note)
+
+    def target(self) -> Target:
+        return Target("rewards", "parts")
 
     def show(self, view: RunView) -> None:
         """Show the rewards of this run as they are now."""
@@ -70,13 +98,16 @@ class RewardPane(Pane):
         if not self.view.steps and not self.view.outcomes:
             return [
                 line("muted:No step has ended yet."),
-                *_held_out_line(self.view, width),
                 *_unproved_line(self.view, width),
                 *_judge_line(self.view, width),
             ]
         said = _judge_line(self.view, width)
         height -= len(said)
         parts = max(PARTS, *(LABEL + GAP + cell_len(value) for _, value, _ in facts))
+        spare = width - parts - GAP - LEAST_CURVE
+        if spare >= 0:
+            facts = reward_facts(self.view, min(BAR[-1], BAR[0] + spare // 2))
+            parts = max(PARTS, *(LABEL + GAP + cell_len(value) for _, value, _ in facts))
         if width < parts + GAP + LEAST_CURVE:
             drawn = curves(self.view, width, max(3, height - -(-len(facts) // 2)))
             return [*said, *drawn, *fact_columns(facts, width)]
@@ -90,7 +121,7 @@ def curves(view: RunView, width: int, height: int) -> list[Line]:
     width = max(8, width - AXIS)
     total = max(view.planned, len(values), 2)
     foot = height > 6
-    above = [*_held_out_line(view, width + AXIS), *_unproved_line(view, width + AXIS)]
+    above = _unproved_line(view, width + AXIS)
     rows = max(2, height - 1 - len(above) - foot * (2 if composite else 1))
     low, high = bounds(values, least=0.2)
     labels = [""] * rows
@@ -114,23 +145,6 @@ def curves(view: RunView, width: int, height: int) -> list[Line]:
     first = f"{view.unit} 1"
     last = f" {total:>{width - len(first) - 1}}" if len(first) + 1 + len(str(total)) <= width else ""
     return [*lines, line(f"muted:{'':{AXIS}}{first}{last}")]
-
-
-def _held_out_line(view: RunView, width: int) -> list[Line]:
-    """The held-out evaluation, the only row whose values are of the same tasks: "held-out r_task  0.318 → 0.479 ±0.050".
-
-    If it is too wide, the middle value is left out, then the word r_task, then the first value.
-    """
-    measured = [view.held_out[step] for step in sorted(view.held_out)]
-    if not measured:
-        return []
-    values = [NOT_MEASURED if event.r_task is None else f"{event.r_task:.3f}" for event in measured]
-    error = measured[-1].standard_error
-    accuracy = f"muted: ±{error:.3f}" if error is not None else ""
-    ends = " → ".join([values[0], *values[1:][-1:]])
-    rows = [("held-out r_task  ", " → ".join([values[0], *values[1:][-2:]])), ("held-out r_task  ", ends)]
-    rows += [("held-out  ", ends), ("held-out  ", values[-1])]
-    return [widest(width, *(line(f"muted:{label}", f"good:{row}", accuracy) for label, row in rows))]
 
 
 def _judge_line(view: RunView, width: int) -> list[Line]:
@@ -165,8 +179,8 @@ def _by_step(view: RunView) -> list[StepEnded | None]:
     return [view.steps.get(step) for step in range(1, max(view.steps, default=0) + 1)]
 
 
-def reward_facts(view: RunView) -> list[Fact]:
-    """The parts of the last finished step, each as label, value and style."""
+def reward_facts(view: RunView, cells: int = 1) -> list[Fact]:
+    """The parts of the last finished step, each as label, value and style; values of rewards with bars of so many cells."""
     last = view.steps[max(view.steps)] if view.steps else None
     facts = [] if view.trains else _outcome_facts(view)
     if last is None:
@@ -177,11 +191,11 @@ def reward_facts(view: RunView) -> list[Fact]:
     names = ["r", "r_task", "r_fc", "r_cnt", "r_comp"]
     if any(step.rewards.r_human is not None for step in view.steps.values()):
         names.append("r_human")
-    facts += [_number(name, getattr(parts, name)) for name in names]
+    top = max(1.0, (parts.r or 0.0) + (last.reward_std or 0.0))
+    facts += [_part(name, getattr(parts, name), last.reward_std if name == "r" else None, top, cells) for name in names]
     facts += _agreement(view)
     if view.trains:
-        zero = f" · {last.zero_std_groups} at 0" if last.zero_std_groups else ""
-        facts.append(_number("reward std", last.reward_std, zero))
+        facts.append(_spread(view, last))
         facts.append(("measured", short(last.measured), ""))
         facts.append(("unmeasured", short(last.unmeasured), "warn" if last.unmeasured else "muted"))
     facts += _published(view)
@@ -189,6 +203,43 @@ def reward_facts(view: RunView) -> list[Fact]:
     facts.append(("calls", _operations(last), ""))
     facts.append(("bad calls", short(last.invalid_calls), "" if last.invalid_calls else "muted"))
     return facts
+
+
+def _part(name: str, value: float | None, spread: float | None, top: float, cells: int) -> Fact:
+    """A reward and its bar, on a scale from 0 to `top`; r has its spread inside a group at the bar's end."""
+    if value is None:
+        return (name, NOT_MEASURED, "warn")
+    if cells < BAR[0]:
+        return (name, f"{value:.3f} {bars([value], 1, 1, 0.0, top)}", "")
+    return (name, f"{value:.3f} {spread_bar(value, spread, top, cells)}", "")
+
+
+def spread_bar(value: float, spread: float | None, top: float, cells: int) -> str:
+    """A bar of a value, with its spread to both sides: "━━━━├──┤"."""
+    end = round(max(0.0, min(1.0, value / top)) * cells)
+    if not spread:
+        return "━" * end
+    low, high = (round(max(0.0, min(1.0, edge / top)) * cells) for edge in (value - spread, value + spread))
+    high = max(high, low + 2)
+    return f"{'━' * low}├{'─' * (high - low - 2)}┤"
+
+
+def _spread(view: RunView, last: StepEnded) -> Fact:
+    """The mean standard deviation of r inside a group, that of each group as a bar, and how many groups are at 0."""
+    if last.reward_std is None:
+        return ("reward std", NOT_MEASURED, "warn")
+    update = view.updates.get(last.step)
+    groups = [_deviation(group) for group in update.advantages[:MOST_GROUPS]] if update else []
+    highest = max((value for value in groups if value is not None), default=0.0)
+    drawn = f" {bars(groups, len(groups), len(groups), 0.0, highest)}" if len(groups) > 1 else ""
+    zero = f" · {last.zero_std_groups} at 0" if last.zero_std_groups else ""
+    return ("reward std", f"{last.reward_std:.3f}{drawn}{zero}", "warn" if zero else "")
+
+
+def _deviation(advantages: Sequence[float | None]) -> float | None:
+    """The standard deviation of r inside a group, whose advantages are r - mean(r); None below two measured rollouts."""
+    known = [value for value in advantages if value is not None]
+    return math.sqrt(math.fsum(value * value for value in known) / len(known)) if len(known) > 1 else None
 
 
 def _agreement(view: RunView) -> list[Fact]:
@@ -250,10 +301,6 @@ def _outcome_facts(view: RunView) -> list[Fact]:
         ("failed", short(kinds.count("failed")), "bad"),
         ("unmeasured", short(lost), "warn" if lost else "muted"),
     ]
-
-
-def _number(label: str, value: float | None, note: str = "") -> Fact:
-    return (label, NOT_MEASURED, "warn") if value is None else (label, f"{value:.3f}{note}", "warn" if note else "")
 
 
 def _invalid_actions(rate: float | None) -> Fact:

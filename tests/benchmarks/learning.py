@@ -18,21 +18,19 @@ import math
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from engine.config import load_profile, to_toml
 from engine.config.changes import changes
-from engine.core.events import EpisodeEnded, RunStarted
-from engine.core.outcomes import SUCCEEDED
 from engine.runs import supervisor
 from engine.runs.directory import Run
-from engine.runs.measurements import measurements
+from engine.runs.held_out import held_out_results
+from engine.runs.paired import LEAST_GROUPS, holm, sign_flip_p, smallest_effect
 from engine.runs.status import shown_state
 
 ARMS: Mapping[str, tuple[str, ...]] = {
@@ -43,8 +41,6 @@ ARMS: Mapping[str, tuple[str, ...]] = {
 }
 DRAWS = 10_000
 POLL_SECONDS = 1.0
-POWER = 1.96 + 0.84
-"""Standard errors of the smallest effect that a two-sided test at 5 % shows in 80 % of cases."""
 
 Curve = dict[int, list[float | None]]
 """r_task of each held-out group, by the step after which it was measured."""
@@ -154,28 +150,8 @@ def curve(path: Path) -> Curve:
     """r_task of each held-out group, by step; a group without a measured later position is None."""
     if not (path / "run.db").exists():
         return {}
-    outcomes: dict[int, dict[int, dict[int, EpisodeEnded]]] = defaultdict(lambda: defaultdict(dict))
     with Run.open(path) as run:
-        for stored in run.stream(kinds=["run_started", "episode_ended"]):
-            match stored.event:
-                case RunStarted(resumed_from=last):
-                    outcomes = defaultdict(lambda: defaultdict(dict), {k: v for k, v in outcomes.items() if k <= last})
-                case EpisodeEnded(at=at) as ended if at.held_out:
-                    outcomes[at.step][at.group][at.position] = ended
-        made = measurements(run)
-    return {
-        step: [_r_task(outcomes[step][group]) for group in sorted(outcomes[step])]
-        for step in sorted(outcomes)
-        if step in made
-    }
-
-
-def _r_task(episodes: Mapping[int, EpisodeEnded]) -> float | None:
-    """The share of successes over the positions from 2 on that were measured."""
-    later = [
-        ended.outcome == SUCCEEDED for position, ended in episodes.items() if position > 1 and ended.outcome.measured
-    ]
-    return fmean(later) if later else None
+        return {step: [group.r_task for group in found.groups] for step, found in held_out_results(run).items()}
 
 
 # The comparison
@@ -192,10 +168,9 @@ def compared(curves: Mapping[str, Mapping[int, Curve]]) -> list[dict[str, Any]]:
         for step in steps:
             pairs = [paired(curves[arm][seed][step], curves["full"][seed][step]) for seed in seeds]
             rows.append({"arm": arm, "step": step, "seeds": seeds, "last": step == steps[-1], **difference(pairs)})
-    last = sorted((row for row in rows if row["last"] and row["p"] is not None), key=lambda row: row["p"])
-    highest = 0.0
-    for place, row in enumerate(last):
-        highest = row["holm"] = max(highest, min(1.0, row["p"] * (len(last) - place)))
+    last = [row for row in rows if row["last"]]
+    for row, corrected in zip(last, holm([row["p"] for row in last]), strict=True):
+        row["holm"] = corrected
     return rows
 
 
@@ -215,22 +190,20 @@ def difference(pairs: Sequence[Sequence[float]]) -> dict[str, Any]:
         "difference": float(np.nanmean(table)),
         "by_seed": np.nanmean(table, axis=1).tolist(),
     }
-    if len(groups) < 2:
+    if len(groups) < LEAST_GROUPS:
         return {**base, "low": None, "high": None, "p": None, "smallest": None}
     random = np.random.default_rng(1)
     seeds = random.integers(0, table.shape[0], (DRAWS, table.shape[0], 1))
     places = random.integers(0, table.shape[1], (DRAWS, 1, table.shape[1]))
     drawn = np.nanmean(table[seeds, places], axis=(1, 2))
-    signs = random.choice([-1.0, 1.0], (DRAWS, len(groups)))
-    by_chance = np.abs((signs * groups).mean(axis=1)) >= abs(groups.mean()) - 1e-12
     low, high = np.nanpercentile(drawn, [2.5, 97.5])
-    smallest = POWER * stdev(groups.tolist()) / math.sqrt(len(groups))
+    changes = groups.tolist()
     return {
         **base,
         "low": float(low),
         "high": float(high),
-        "p": float((1 + by_chance.sum()) / (DRAWS + 1)),
-        "smallest": smallest,
+        "p": sign_flip_p(changes),
+        "smallest": smallest_effect(changes),
     }
 
 

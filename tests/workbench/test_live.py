@@ -87,6 +87,8 @@ async def test_what_was_not_measured_is_never_a_number(tmp_path: Path) -> None:
         for name in ("r", "r_task", "r_fc", "r_cnt", "r_comp", "reward std", "actions"):
             assert f"{name:<11} n/m" in rewards
         assert "r_task n/m" in rewards and "0.000" not in rewards
+        await pilot.press("M")
+        await until(pilot, "GPU       n/a")
         assert "GPU       n/a" in pane(pilot, "memory") and "available n/a / n/a" in pane(pilot, "memory")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.cells import cell_len
 
@@ -20,7 +21,7 @@ from engine.core.events import (
 )
 from skillos_tui.model.view import MAX_SERVERS, RunView
 from skillos_tui.render.text import Line, wrap
-from skillos_tui.widgets.memory import memory_lines
+from skillos_tui.widgets.memory import is_low, memory_lines
 from skillos_tui.widgets.rewards import RewardPane
 from tests.workbench.recording import record_training, step_events, training_view
 from tests.workbench.stage import on_screen, seconds, until, workbench
@@ -183,7 +184,10 @@ async def test_the_newest_figures_of_a_long_run_are_shown_at_every_size(tmp_path
         async with workbench(run.path, size=size) as pilot:
             await until(pilot, lambda: bool(pilot.app.view.servers) and len(pilot.app.view.steps) == 3)  # type: ignore[attr-defined]
             if size == (60, 20):
-                await pilot.press("shift+tab")
+                await pilot.press("shift+tab", "shift+tab")
+            else:
+                await until(pilot, "M unfolds")
+                await pilot.press("M")
             await until(pilot, "12 running")
             assert "available 40.0 / 122.0 GiB" in on_screen(pilot)
 
@@ -193,7 +197,7 @@ async def test_the_same_figures_again_repaint_nothing(tmp_path: Path) -> None:
     with run.lock():
         run.append(SPARK, SERVER, USED)
         async with workbench(run.path) as pilot:
-            await until(pilot, "12 running")
+            await until(pilot, "available 40.0")
             pane = pilot.app.screen.query_one("#memory")
             painted: list[object] = []
             pane.refresh = lambda *regions, **more: painted.append(regions)  # type: ignore[method-assign,assignment]
@@ -201,6 +205,49 @@ async def test_the_same_figures_again_repaint_nothing(tmp_path: Path) -> None:
             await until(pilot, lambda: pilot.app.view.memory is not SPARK)  # type: ignore[attr-defined]
             await seconds(pilot, 1.0)
             assert painted == []
+
+
+LOW = msgspec.structs.replace(SPARK, available=7 * GIB)
+"""Less is left than the guard keeps free."""
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_memory_is_one_line_unless_it_is_low_or_a_person_unfolds_it(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    run = record_training(tmp_path / "run", steps=1, planned=12, state="running")
+    run.append(SPARK, SERVER)
+    async with workbench(run.path, size=size) as pilot:
+        pane = pilot.app.screen.query_one("#memory")
+        await until(pilot, "available 40.0")
+        assert pane.size.height == 1 and "12 running" not in on_screen(pilot)
+        await pilot.press("M")
+        await until(pilot, "12 running")
+        await pilot.press("M")
+        await until(pilot, lambda: pane.size.height == 1)
+        run.append(LOW)
+        await until(pilot, "Memory is low")
+        assert "12 running" in on_screen(pilot) and "M unfolds" not in on_screen(pilot)
+        run.append(SPARK)
+        await until(pilot, lambda: pane.size.height == 1)
+
+
+@pytest.mark.parametrize(
+    ("measured", "low"),
+    [
+        (SPARK, False),
+        (LOW, True),
+        (msgspec.structs.replace(SPARK, headroom=None, available=13 * GIB), False),
+        (msgspec.structs.replace(SPARK, headroom=None, available=12 * GIB), True),
+        (msgspec.structs.replace(SPARK, pressure=0.2), True),
+        (msgspec.structs.replace(SPARK, available=None), False),
+        (msgspec.structs.replace(SPARK, total=0, available=0), False),
+    ],
+)
+def test_memory_is_low_by_the_guard_or_a_tenth_or_pressure_and_never_where_it_is_not_known(
+    measured: MemoryMeasured, low: bool
+) -> None:
+    assert is_low(measured) is low
 
 
 async def test_what_servers_reported_before_the_last_start_is_not_shown(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""Live: the present state of a run. Skills and the newest edit, the executor's transcript, the reward, memory."""
+"""Live: the present state of a run. Whether it learns; skills and the newest edit, the executor's transcript, the reward,
+memory."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -10,7 +11,7 @@ from textual.containers import Container
 from engine.core.events import Notice
 from engine.core.text import counted
 from engine.runs.text import is_alarm
-from skillos_tui.client.messages import Reply, SkillRead
+from skillos_tui.client.messages import Answered, Reply, SkillRead
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.view import Change, Part, RunView
 from skillos_tui.render.text import clip, line, safe
@@ -18,6 +19,7 @@ from skillos_tui.screens.base import FullScreen
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.bars import AlarmBar, NoticeBar, notice_line
 from skillos_tui.widgets.diff import DiffPane, summary
+from skillos_tui.widgets.learning import LearningBar
 from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.memory import MemoryPane
 from skillos_tui.widgets.rewards import RewardPane
@@ -26,6 +28,8 @@ from skillos_tui.widgets.transcript import TranscriptPane
 from skillos_tui.widgets.tree import SkillTree
 
 if TYPE_CHECKING:
+    from engine.runs.directory import Run
+    from engine.runs.held_out import HeldOutChange
     from skillos_tui.screens.changing.screen import Wanted
     from skillos_tui.screens.stopping.screen import How
 
@@ -51,18 +55,26 @@ class LiveScreen(FullScreen):
         Key("left_square_bracket", "follow(-1)", "previous rollout", "Follow the previous rollout"),
         Key("i", "import_skills", "import", "Import skills into the repository, one by one"),
         Key("m", "metrics", "metrics", "Show every metric and its course; again: the reward", True),
+        Key(
+            "M",
+            "fold_memory",
+            "memory",
+            "Unfold the memory, or fold it to one line; it unfolds by itself where it is low",
+        ),
         Key("w", "fold_alarms", "fold alarms", "Fold the alarms to one row, or unfold them"),
         Key("x", "clear_notice", "dismiss", "Remove the notice line"),
         Key("escape,h", "home", "runs", "Back to the list of runs; the engine continues", True),
     )
     BINDINGS = bindings(KEYS)
-    PANES = ("transcript", "skills", "diff", "rewards", "memory")
+    PANES = ("learning", "transcript", "skills", "diff", "rewards", "memory")
 
     def __init__(self) -> None:
         super().__init__()
         self._pausing = False
         self._dismissed = 0
         self._held = ""
+        self._compared: object = None
+        """The measurements whose comparison was asked for."""
         self._source = ""
         """The source that was entered last in the dialog that imports skills."""
 
@@ -70,6 +82,7 @@ class LiveScreen(FullScreen):
         yield StateBar()
         yield NoticeBar(id="notice")
         yield AlarmBar(id="alarms")
+        yield LearningBar(id="learning")
         with Container(id="panes"):
             with Container(id="left", classes="column"):
                 yield SkillTree("Skills", id="skills")
@@ -84,6 +97,7 @@ class LiveScreen(FullScreen):
         self.composed = True
         self.query_one("#notice").add_class("-empty")
         self.query_one("#alarms").add_class("-empty")
+        self.query_one("#learning").add_class("-empty")
         self.go_to("transcript")
         self.renew({"state", "skills", "transcript", "rewards", "memory", "notice"})
 
@@ -106,8 +120,25 @@ class LiveScreen(FullScreen):
             self._show_transcript()
         if "rewards" in parts:
             self.query_one(RewardPane).show(app.view)
+        if parts & {"rewards", "state"}:
+            self._show_learning()
         if "memory" in parts:
             self.query_one(MemoryPane).show(app.view)
+
+    def _mark(self, pane: str) -> None:
+        """The row on top takes the focus, and leaves the pane that is shown alone where space is short."""
+        if pane != "learning":
+            super()._mark(pane)
+        self.query_one(LearningBar).set_class(pane == "learning", "-current")
+
+    def _show_learning(self) -> None:
+        """Show the held-out measurements, and ask for their comparison if there are others than before."""
+        view = self.workbench.view
+        self.query_one(LearningBar).show_run(view)
+        measured = [id(view.held_out[step]) for step in sorted(view.held_out)]
+        if len(measured) > 1 and self._compared != measured:
+            self._compared = measured
+            self.workbench.client.ask_run("learning", _newest_change)
 
     def _show_notice(self) -> None:
         """Show why the run waits, else what happened since the last visit, else the newest warning or error that was not
@@ -154,6 +185,13 @@ class LiveScreen(FullScreen):
         self.query_one(RewardPane).switch()
         self.go_to("rewards")
 
+    def action_fold_memory(self) -> None:
+        """Unfold the memory, or fold it to one line."""
+        pane = self.query_one(MemoryPane)
+        pane.fold()
+        if pane.low and not pane.unfolded:
+            self.app.notify("The memory stays unfolded while little of it is left.", markup=False)
+
     def _show_transcript(self) -> None:
         view = self.workbench.view
         pane = self.query_one(TranscriptPane)
@@ -176,6 +214,8 @@ class LiveScreen(FullScreen):
         pane.show(change)
 
     def take(self, reply: Reply) -> None:
+        if isinstance(reply, Answered) and reply.question == "learning":
+            self.query_one(LearningBar).show_change(cast("HeldOutChange | None", reply.value), reply.trouble)
         tree = self.query_one(SkillTree)
         if isinstance(reply, SkillRead) and reply.name == tree.wanted:
             change = tree.repository_change(reply.name, reply.text)
@@ -274,6 +314,13 @@ class LiveScreen(FullScreen):
 
     async def action_home(self) -> None:
         await self.workbench.go_home()
+
+
+def _newest_change(run: Run) -> HeldOutChange | None:
+    """The newest held-out measurement beside the first. Raises `RunError`, `ConfigError`."""
+    from engine.runs.held_out import newest_change  # not for the first paint
+
+    return newest_change(run)
 
 
 def transcript_titles(view: RunView) -> tuple[str, str]:

@@ -1,33 +1,297 @@
-"""Rewards: reward and telemetry over the steps."""
+"""Rewards: every figure of the run over its steps. A list of them, and a large chart of the chosen ones.
+
+The place is written "r_task@12" or "r,r_task@12": the figures of the chart, and the step under the cursor; without a step,
+the cursor is at the newest. The folders of the other runs in the chart follow, each after a "|".
+"""
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, cast
 
-from skillos_tui.keymap import Key, bindings
+from textual.app import ComposeResult
+from textual.containers import Container
+
+from engine.runs.curves import TOGETHER, Curve, curves_of, together
+from engine.runs.directory import Run
+from engine.runs.telemetry import Telemetry
+from skillos_tui.client.messages import Answered, Reply
+from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
+from skillos_tui.model.target import Spot, Target
 from skillos_tui.model.view import Part
+from skillos_tui.render.plot import SIGNS, Series
+from skillos_tui.render.text import short_name
 from skillos_tui.screens.base import FullScreen
 from skillos_tui.widgets.answer import AnswerBar
+from skillos_tui.widgets.chart import ChartPane
+from skillos_tui.widgets.figures import FigureList
+from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.tabs import StateBar
+
+FIRST = "parts"
+"""What the chart shows at first."""
+QUESTION = "curves"
+_PLACE = re.compile(r"([\w.,]{1,400})?(?:@(\d{1,9}))?")
+
+
+class Figures(FigureList):
+    """The list; enter goes to the chart."""
+
+    async def action_lead(self) -> None:
+        cast(FullScreen, self.screen).go_to("chart")
+
+
+class Chart(ChartPane):
+    """The chart; enter goes to the rollouts of the step under the cursor."""
+
+    held_out = False
+    """Whether all curves are of held-out measurements."""
+
+    def target(self) -> Target | None:
+        at = self.cursor
+        return None if at is None else Target("rollouts", Spot(at, held_out=self.held_out or at == 0).text)
+
+
+class Overlaid(NamedTuple):
+    """Another run whose curves are shown too."""
+
+    path: Path
+    curves: Mapping[str, Curve]
 
 
 class RewardsScreen(FullScreen):
-    """Reward and telemetry over the steps."""
+    """Figures over steps."""
 
     NAME = "rewards"
     CSS_PATH = "screen.tcss"
     KEYS_TITLE = "On the rewards screen"
-    KEYS = (Key("escape", "back", "close", "Close this screen", True),)
+    KEYS = (
+        Key("space", "keep", "keep", "Keep this figure in the chart beside others, or take it out", True),
+        Key("c", "only", "clear", "Take all figures out of the chart but the one under the cursor"),
+        Key("o", "overlay", "other runs", "Choose runs whose curves are drawn over those of this one", True),
+        Key("x", "export", "export", "Write the chart to a file: PNG, SVG or CSV", True),
+        NEXT_PANE,
+        PREVIOUS_PANE,
+        Key("escape", "back", "close", "Close this screen", True),
+    )
     BINDINGS = bindings(KEYS)
+    PANES = ("figures", "chart")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.curves: Mapping[str, Curve] = {}
+        self.chosen: list[str] = []
+        self.others: list[Overlaid] = []
+        self._reader = _Reader()
+        self._asked: object = None
+        self._wanted = FIRST
 
     def compose(self) -> ComposeResult:
         yield StateBar()
+        with Container(id="panes"):
+            yield Figures("Figures", id="figures")
+            yield Chart("Chart", id="chart")
         yield AnswerBar(self.KEYS)
 
     def on_mount(self) -> None:
         self.composed = True
-        self.show_state()
+        self.go_to("figures")
+        self._show()
+
+    def on_screen_resume(self) -> None:
+        self.renew({"state", "rewards"})
 
     def renew(self, parts: set[Part]) -> None:
-        if self.composed and "state" in parts:
+        if not self.composed or not self.is_current:
+            return
+        if "state" in parts or "review" in parts:
             self.show_state()
+        if parts & {"rewards", "state"}:
+            self._ask()
+
+    def _ask(self) -> None:
+        """Ask for the curves if the run has more steps or measurements than they have."""
+        view = self.workbench.view
+        known = (
+            self.workbench.path,
+            len(view.steps),
+            max(view.steps, default=0),
+            len(view.updates),
+            len(view.held_out),
+        )
+        if view.kind and known != self._asked:
+            self._asked = known
+            self.workbench.client.ask_run(QUESTION, self._reader)
+
+    def take(self, reply: Reply) -> None:
+        if not isinstance(reply, Answered):
+            return
+        if reply.trouble and reply.question.startswith(QUESTION):
+            self.answer(reply.trouble)
+        elif reply.question == QUESTION and isinstance(reply.value, dict):
+            self.curves = reply.value
+            self._show()
+            self._arrive()
+        elif isinstance(reply.value, Overlaid):
+            self.others = [each for each in self.others if each.path != reply.value.path] + [reply.value]
+            self._show()
+
+    # What is shown
+
+    def _names(self) -> list[str]:
+        """The names of the rows of the list whose curves are in the chart."""
+        under = self.query_one(Figures).value
+        here = under if isinstance(under, str) else FIRST
+        return self.chosen if here in self.chosen else [*self.chosen, here]
+
+    def _show(self) -> None:
+        view = self.workbench.view
+        empty = (
+            "No step has ended yet."
+            if view.trains or not view.kind
+            else f"A run of the kind {view.kind} has no rewards."
+        )
+        self.query_one(Figures).show(self.curves, self.chosen, empty)
+        self._show_chart()
+
+    def _show_chart(self) -> None:
+        chart = self.query_one(Chart)
+        names = self._names()
+        curves = list(dict.fromkeys(name for row in names for name in together(row, self.curves)))
+        series = self._series(curves)
+        chart.held_out = bool(curves) and all(name.startswith("held_out") for name in curves)
+        title = ", ".join(TOGETHER[name].title if name in TOGETHER else name for name in names)
+        left = len(series) - len(SIGNS)
+        chart.retitle(title, f"{left} more curves have no room" if left > 0 else self._meaning(names))
+        chart.show(series[: len(SIGNS)], "Nothing of it was measured yet.")
+
+    def _series(self, names: Sequence[str]) -> list[Series]:
+        """The curves of this run, then those of the others."""
+        if not self.others:
+            return [Series(name, self.curves[name].points, self.curves[name].unit) for name in names]
+        path = self.workbench.path
+        runs = [Overlaid(path or Path("this run"), self.curves), *self.others]
+        return [
+            Series(
+                short_name(run.path.name) if len(names) == 1 else f"{name} {short_name(run.path.name)}",
+                run.curves[name].points,
+                run.curves[name].unit,
+            )
+            for name in names
+            for run in runs
+            if name in run.curves
+        ]
+
+    def _meaning(self, names: Sequence[str]) -> str:
+        if len(names) != 1:
+            return ""
+        name = names[0]
+        return TOGETHER[name].meaning if name in TOGETHER else self.curves[name].meaning if name in self.curves else ""
+
+    def on_list_pane_moved(self, message: ListPane.Moved) -> None:
+        self._show_chart()
+
+    def on_chart_pane_vertical(self, message: ChartPane.Vertical) -> None:
+        """Up and down in the chart go through the list."""
+        self.query_one(Figures).action_scroll_rows(message.by)
+
+    # Places
+
+    def here(self) -> str:
+        if not self.composed:
+            return ""
+        step = self.query_one(Chart).chosen_step
+        others = "".join(f"|{each.path}" for each in self.others)
+        return f"{','.join(self._names())}{'' if step is None else f'@{step}'}{others}"
+
+    def arrive(self, at: str) -> None:
+        self._wanted = at
+        self._arrive()
+
+    def _arrive(self) -> None:
+        """Go to the place that is wanted, once the curves are there."""
+        place, *others = self._wanted.split("|")
+        found = _PLACE.fullmatch(place)
+        if not self.curves or not self._wanted or found is None:
+            return
+        self._wanted = ""
+        if others:
+            self._overlay([Path(other) for other in others[: len(SIGNS)] if other and "\0" not in other])
+        names = [name for name in (found[1] or "").split(",") if name in TOGETHER or name in self.curves]
+        if names:
+            self.chosen = names if len(names) > 1 else []
+            self.query_one(Figures).select(names[-1])
+        if found[2] is not None:
+            self.query_one(Chart).go_to_step(int(found[2]))
+        self._show()
+
+    # Keys
+
+    def action_keep(self) -> None:
+        name = self.query_one(Figures).value
+        if not isinstance(name, str):
+            self.answer("There is no figure under the cursor.")
+            return
+        self.chosen = [each for each in self.chosen if each != name] if name in self.chosen else [*self.chosen, name]
+        self._show()
+
+    def action_only(self) -> None:
+        self.chosen = []
+        self._show()
+
+    async def action_overlay(self) -> None:
+        from skillos_tui.screens.rewards.runs import RunsDialog
+
+        if self.workbench.path is not None:
+            chosen = [each.path for each in self.others]
+            await self.app.push_screen(RunsDialog(self.workbench.path, chosen), self._overlay)
+
+    def _overlay(self, paths: list[Path] | None) -> None:
+        """Draw the curves of these runs too, and no longer those of others."""
+        if paths is None:
+            return
+        self.others = [each for each in self.others if each.path in paths]
+        known = [each.path for each in self.others]
+        for path in paths:
+            if path not in known:
+                self.workbench.client.ask(f"{QUESTION} of {path.name}", partial(_overlaid, path))
+        self._show()
+
+    async def action_export(self) -> None:
+        from skillos_tui.screens.rewards.export import ExportDialog
+
+        chart, path = self.query_one(Chart), self.workbench.path
+        if not chart.series or path is None:
+            self.answer("There is nothing to export: no step has ended yet.")
+            return
+        name = short_name(path.name) + "-" + "-".join(self._names())
+        title = f"{path.name}: {', '.join(each.label for each in chart.series)}"
+        await self.app.push_screen(ExportDialog(name, title, chart.series, chart.steps))
+
+
+class _Reader:
+    """Reads a run's curves; only what was written since the last call is read again."""
+
+    def __init__(self) -> None:
+        self._telemetry = Telemetry()
+        self._path: Path | None = None
+        self._reading = threading.Lock()
+
+    def __call__(self, run: Run) -> dict[str, Curve]:
+        with self._reading:
+            if run.path != self._path:
+                self._path, self._telemetry = run.path, Telemetry()
+            self._telemetry.follow(run)
+            return curves_of(self._telemetry)
+
+
+def _overlaid(path: Path) -> Overlaid:
+    """The curves of another run. Raises `RunError`."""
+    with Run.open(path) as run:
+        telemetry = Telemetry()
+        telemetry.follow(run)
+        return Overlaid(path, curves_of(telemetry))

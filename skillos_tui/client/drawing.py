@@ -1,0 +1,40 @@
+"""Writes charts to files: never over a file that exists.
+
+free_name(Path.cwd(), "train-r_task", ".svg")       # train-r_task.svg, or train-r_task-2.svg where that is taken
+write_chart(path, title, series, steps)             # the path that was written
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.core.paths import user_path
+from skillos_tui.render.picture import CannotDraw, picture
+from skillos_tui.render.plot import Series
+
+MOST = 10_000
+"""How many names are tried."""
+_UNFIT = re.compile(r"[^\w.+-]+")
+
+
+def free_name(folder: Path, stem: str, ending: str) -> Path:
+    """A file of this folder that does not exist yet."""
+    clean = _UNFIT.sub("-", stem).strip("-.")[:100] or "chart"
+    tried = (folder / f"{clean}{'' if number == 1 else f'-{number}'}{ending}" for number in range(1, MOST))
+    return next((path for path in tried if not path.exists()), folder / f"{clean}{ending}")
+
+
+def write_chart(name: str, title: str, series: Sequence[Series], steps: range) -> Path:
+    """Write the chart to a new file; its ending says which kind. Raises `CannotDraw`."""
+    path = user_path(name.strip()).absolute()
+    content = picture(path.name, title, series, steps)
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+    except FileExistsError as error:
+        raise CannotDraw(f"{path} exists already; give another name") from error
+    except OSError as error:
+        raise CannotDraw(f"cannot write {path}: {error.strerror}; give another name") from error
+    return path

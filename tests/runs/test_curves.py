@@ -1,0 +1,81 @@
+"""A run's figures as curves: gaps where nothing was measured, held-out values only where they are due."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from engine.core.events import HeldOutMeasured, RunStarted, UpdateMade
+from engine.runs.curves import TOGETHER, Curve, curves_of, group_spreads, shown, together
+from engine.runs.directory import Run
+from engine.runs.metrics import METRICS
+from engine.runs.telemetry import Telemetry
+from tests.runs.samples import CONFIG, step_ended, step_started
+
+
+def curves(path: Path, *events: object) -> dict[str, Curve]:
+    with Run.create(path / "run", kind="train", config_text=CONFIG) as run:
+        run.append(RunStarted("train", "pocket", 9, pid=1), *events)
+        telemetry = Telemetry()
+        telemetry.follow(run)
+        return curves_of(telemetry)
+
+
+def update(step: int, advantages: list[list[float | None]]) -> UpdateMade:
+    return UpdateMade(step, advantages, 3, 0.1, 0.2, 1.0, None, 1e-5, 2.0)
+
+
+def test_every_metric_is_a_curve_and_what_was_not_measured_is_none(tmp_path: Path) -> None:
+    found = curves(tmp_path, step_started(1), step_ended(1, r=1.0), step_ended(2, r=None), step_ended(3, r=1.5))
+    assert found["r"].points == {1: 1.0, 2: None, 3: 1.5} and found["r"].newest == 1.5 and found["r"].change == 0.5
+    assert found["kl"].points == {1: None, 2: None, 3: None} and found["kl"].change is None
+    assert {name for name in METRICS if not name.startswith("held_out")} <= set(found)
+
+
+def test_held_out_values_are_at_their_steps_with_the_untrained_curator_at_0(tmp_path: Path) -> None:
+    measured = [HeldOutMeasured(step, 32, value, 0.04, 0, 9.0) for step, value in ((0, 0.25), (2, None), (3, 0.5))]
+    events = [measured[0], step_ended(1), step_ended(2), measured[1], step_ended(3), measured[2]]
+    assert curves(tmp_path, *events)["held_out_r_task"].points == {0: 0.25, 2: None, 3: 0.5}
+
+
+def test_the_spread_inside_groups_follows_from_the_advantages(tmp_path: Path) -> None:
+    events = [update(1, [[0.5, -0.5], [0.0, 0.0], [None, 0.2]]), step_ended(1), step_ended(2)]
+    found = curves(tmp_path, *events)
+    assert found["spread_least"].points == {1: 0.0, 2: None} and found["spread_most"].points == {1: 0.5, 2: None}
+    assert group_spreads([[0.3, -0.1, -0.2]]) == [pytest.approx(0.2160, abs=1e-4)]
+
+
+def test_phases_and_operations_have_a_curve_each(tmp_path: Path) -> None:
+    one = msgspec.structs.replace(step_ended(1), seconds_by={"rollouts": 5.0}, calls={"insert": 3})
+    two = msgspec.structs.replace(step_ended(2), seconds_by={"rollouts": 6.0, "update": 2.0}, calls={"update": 1})
+    found = curves(tmp_path, one, two, step_ended(3))
+    assert found["seconds.update"].points == {1: 0.0, 2: 2.0, 3: None}
+    assert found["calls.insert"].points == {1: 3.0, 2: 0.0, 3: None}
+    assert together("phases", found) == ["seconds.rollouts", "seconds.update"]
+
+
+def test_views_show_what_was_measured_in_their_own_order(tmp_path: Path) -> None:
+    found = curves(tmp_path, step_ended(1, r_cnt=0.5))
+    assert together("parts", found) == ["r", "r_task", "r_fc", "r_cnt", "r_comp"]
+    assert together("kl", found) == [] and together("r", found) == ["r"] and set(TOGETHER) & set(found) == set()
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "text"),
+    [
+        ("", 0.4567, "0.457"),
+        ("share", 0.031, "3.1%"),
+        ("calls", 1234.0, "1,234"),
+        ("tokens", 110.4, "110"),
+        ("s", 8.26, "8.3"),
+        ("skills", 4.125, "4.1"),
+        ("nats", 0.0894, "0.089"),
+        ("", 1e-5, "1.00e-05"),
+        ("", 0.0, "0.000"),
+        ("nats", None, "n/m"),
+    ],
+)
+def test_values_have_the_digits_that_a_person_reads(unit: str, value: float | None, text: str) -> None:
+    assert shown(unit, value) == text

@@ -1,0 +1,78 @@
+"""A chart as a file: what it contains, whatever its names are, and never over another file."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from skillos_tui.client.drawing import free_name, write_chart
+from skillos_tui.render.picture import CannotDraw, dashed, picture
+from skillos_tui.render.plot import Series
+
+SERIES = [Series("r_task", {1: 0.25, 2: None, 3: 0.5, 4: 0.5}), Series("<b>&\x1b[31m", {2: 0.75, 4: 1.0})]
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_csv_has_a_row_a_step_and_an_empty_field_where_nothing_was_measured() -> None:
+    text = picture("a.csv", "t", SERIES, range(1, 4)).decode()
+    assert text.splitlines() == ["step,r_task,<b>&␛[31m", "1,0.25,", "2,,0.75", "3,0.5,"]
+
+
+def test_svg_is_well_formed_breaks_curves_at_gaps_and_names_nothing_of_elsewhere() -> None:
+    content = picture("a.svg", "run <1>", SERIES, range(1, 5)).decode()
+    root = ET.fromstring(content)
+    lines = [line for line in root.iter(f"{SVG}polyline") if line.get("stroke-width") == "2"]
+    assert sorted(len((line.get("points") or "").split()) for line in lines) == [2, 2]
+    assert {line.get("stroke") for line in lines} == {"#1f5fa8", "#2c7a3f"}
+    assert len({line.get("stroke-dasharray") for line in lines}) == 2
+    texts = {text.text for text in root.iter(f"{SVG}text")}
+    assert {"run <1>", "r_task", "<b>&␛[31m", "step", "1", "4"} <= texts
+    assert "href" not in content and "url(" not in content
+
+
+def test_curves_of_other_units_have_a_scale_each_whose_ends_are_beside_their_names() -> None:
+    series = [Series("r", {1: 0.0, 2: 1.0}), Series("seconds", {1: 10.0, 2: 20.0}, "s")]
+    root = ET.fromstring(picture("a.svg", "t", series, range(1, 3)))
+    curves = [line.get("points") for line in root.iter(f"{SVG}polyline") if line.get("stroke-width") == "2"]
+    assert len(curves) == 2 and len(set(curves)) == 1
+    texts = " ".join(text.text or "" for text in root.iter(f"{SVG}text"))
+    assert "r (0.0 to 1.0)" in texts and "seconds (10 to 20)" in texts
+
+
+def test_png_is_a_picture_of_this_size() -> None:
+    image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
+    from io import BytesIO
+
+    found = image.open(BytesIO(picture("a.PNG", "t", SERIES, range(1, 5))))
+    assert (found.format, found.size) == ("PNG", (960, 540))
+    assert found.convert("RGB").getcolors(100_000) and len(found.convert("RGB").getcolors(100_000)) > 10
+
+
+def test_a_dash_pattern_leaves_its_gaps_across_corners() -> None:
+    pieces = list(dashed([(0, 0), (6, 0), (6, 6)], (4, 4)))
+    assert pieces == [[(0, 0), (4, 0)], [(6, 2), (6, 6)]]
+    assert list(dashed([(0, 0), (1, 1)], ())) == [[(0, 0), (1, 1)]] and list(dashed([(0, 0)], ())) == []
+
+
+@pytest.mark.parametrize("name", ["chart", "chart.gif", ".svg.bak"])
+def test_another_ending_is_refused_with_those_that_there_are(name: str) -> None:
+    with pytest.raises(CannotDraw, match=r"\.png, \.svg, \.csv"):
+        picture(name, "t", SERIES, range(1, 5))
+
+
+def test_no_file_is_overwritten_and_a_free_name_is_proposed(tmp_path: Path) -> None:
+    first = free_name(tmp_path, "train pocket/r_task", ".csv")
+    assert first == tmp_path / "train-pocket-r_task.csv"
+    assert write_chart(str(first), "t", SERIES, range(1, 5)) == first
+    before = first.read_bytes()
+    with pytest.raises(CannotDraw, match="exists already"):
+        write_chart(str(first), "t", SERIES, range(1, 3))
+    assert first.read_bytes() == before
+    assert free_name(tmp_path, "train pocket/r_task", ".csv") == tmp_path / "train-pocket-r_task-2.csv"
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CannotDraw, match=r"cannot write .*/none/a\.svg: No such file"):
+        write_chart(str(tmp_path / "none" / "a.svg"), "t", SERIES, range(1, 5))
