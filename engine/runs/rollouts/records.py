@@ -1,0 +1,146 @@
+"""One position with everything that the log has of it: the episode, the decision, the edits.
+
+    record = read_position(run, span, row)
+    record.turns[0].action, record.curation, record.edits
+
+Turns are read from the events between the episode's beginning and its end only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from engine.core.edit import Edit
+from engine.core.events import (
+    AnyEvent,
+    CompletionMade,
+    CurationMade,
+    CurationSkipped,
+    EpisodeEnded,
+    EpisodeStarted,
+    PositionId,
+    TurnTaken,
+)
+from engine.runs.directory import Run
+from engine.runs.log import Stored
+from engine.runs.rollouts.levels import PositionRow
+from engine.runs.rollouts.spans import Span
+from engine.runs.rows import EditRow, rows
+
+EPISODE = ("episode_started", "turn_taken", "episode_ended", "completion_made")
+DECISION = ("curation_made", "curation_skipped", "completion_made")
+
+
+class PositionRecord(msgspec.Struct, frozen=True):
+    """A position. `turns` are in order, `times` are the unix times at which each was logged, `began` and `ended_at` those of
+    the episode; NaN where the log cannot say. `edits` are those that it proposed to the review queue."""
+
+    started: EpisodeStarted
+    turns: list[TurnTaken] = []
+    times: list[float] = []
+    began: float = 0.0
+    ended: EpisodeEnded | None = None
+    ended_at: float | None = None
+    completions: list[CompletionMade] = []
+    curation: CurationMade | None = None
+    curated_at: float | None = None
+    skipped: CurationSkipped | None = None
+    edits: list[Edit] = []
+
+    def seconds(self, turn: int) -> float | None:
+        """Seconds from the event before a turn to the turn, `turn` from 0; None where the log cannot say. In a lockstep the
+        other rollouts play in this time too."""
+        if not 0 <= turn < len(self.times):
+            return None
+        seconds = self.times[turn] - (self.times[turn - 1] if turn else self.began)
+        return seconds if seconds >= 0 else None
+
+
+def read_position(run: Run, span: Span, row: PositionRow) -> PositionRecord | None:
+    """The record of a position; None where the log does not have its beginning. Raises `RunError`."""
+    found = _At(row.at)
+    until = span.last or None
+    for stored in run.stream(row.first - 1, EPISODE, row.last or until):
+        found.take(stored)
+    if row.last:
+        for stored in run.stream(row.last, DECISION, until):
+            if found.take(stored) and found.decided:
+                break
+    return found.record(_edits(run, row.at))
+
+
+class _At:
+    """The events of one position, as they are read."""
+
+    def __init__(self, at: PositionId) -> None:
+        self.at = at
+        self.started: Stored | None = None
+        self.turns: dict[int, Stored] = {}
+        self.ended: Stored | None = None
+        self.completions: list[CompletionMade] = []
+        self.decision: Stored | None = None
+
+    @property
+    def decided(self) -> bool:
+        return self.decision is not None
+
+    def take(self, stored: Stored) -> bool:
+        """Keep an event of this position; false for others."""
+        event = stored.event
+        if getattr(event, "at", None) != self.at:
+            return False
+        match event:
+            case EpisodeStarted():
+                self.started, self.turns, self.ended, self.completions = stored, {}, None, []
+            case TurnTaken():
+                self.turns[event.turn] = stored
+            case EpisodeEnded():
+                self.ended = stored
+            case CompletionMade():
+                self.completions.append(event)
+            case CurationMade() | CurationSkipped():
+                self.decision = stored
+        return True
+
+    def record(self, edits: list[Edit]) -> PositionRecord | None:
+        if self.started is None:
+            return None
+        turns = [self.turns[number] for number in sorted(self.turns)]
+        ended, decision = self.ended, self.decision
+        made: AnyEvent | object = decision.event if decision else None
+        return PositionRecord(
+            started=self.started.event,  # type: ignore[arg-type]
+            turns=[turn.event for turn in turns],  # type: ignore[misc]
+            times=[turn.at for turn in turns],
+            began=self.started.at,
+            ended=ended.event if ended else None,  # type: ignore[arg-type]
+            ended_at=ended.at if ended else None,
+            completions=self.completions,
+            curation=made if isinstance(made, CurationMade) else None,
+            curated_at=decision.at if decision else None,
+            skipped=made if isinstance(made, CurationSkipped) else None,
+            edits=edits,
+        )
+
+
+def _edits(run: Run, at: PositionId) -> list[Edit]:
+    """The edits of the review queue that a position proposed; an edit that cannot be read is left out."""
+    mark = f'"step":{at.step},'
+    found = rows(run.db, "edits", EditRow, "WHERE instr(CAST(data AS TEXT), ?) > 0 ORDER BY event", [mark])
+    return [row.data for row in found.values if row.data.provenance.position == at]
+
+
+def decisions(run: Run, span: Span, positions: Sequence[PositionRow]) -> Iterator[tuple[PositionId, CurationMade]]:
+    """The decisions of some positions of a span, for a rollout's reward."""
+    wanted = {row.at for row in positions}
+    first = min((row.last for row in positions if row.last), default=0)
+    if not first:
+        return
+    for stored in run.stream(first, ["curation_made"], span.last or None):
+        if isinstance(stored.event, CurationMade) and stored.event.at in wanted:
+            wanted.discard(stored.event.at)
+            yield stored.event.at, stored.event
+            if not wanted:
+                return
