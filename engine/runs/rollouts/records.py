@@ -8,18 +8,19 @@ Turns are read from the events between the episode's beginning and its end only.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from engine.core.edit import Edit
 from engine.core.events import (
-    AnyEvent,
     CompletionMade,
     CurationMade,
     CurationSkipped,
     EpisodeEnded,
     EpisodeStarted,
+    ModelAsked,
     PositionId,
     TurnTaken,
 )
@@ -29,13 +30,15 @@ from engine.runs.rollouts.levels import PositionRow
 from engine.runs.rollouts.spans import Span
 from engine.runs.rows import EditRow, rows
 
-EPISODE = ("episode_started", "turn_taken", "episode_ended", "completion_made")
-DECISION = ("curation_made", "curation_skipped", "completion_made")
+EPISODE = ("episode_started", "turn_taken", "episode_ended", "completion_made", "model_asked")
+EPISODE_EVENTS = (EpisodeStarted, TurnTaken, EpisodeEnded, ModelAsked, CompletionMade, CurationMade, CurationSkipped)
+DECISION = ("curation_made", "curation_skipped", "completion_made", "model_asked")
 
 
 class PositionRecord(msgspec.Struct, frozen=True):
     """A position. `turns` are in order, `times` are the unix times at which each was logged, `began` and `ended_at` those of
-    the episode; NaN where the log cannot say. `edits` are those that it proposed to the review queue."""
+    the episode; NaN where the log cannot say. `edits` are those that it proposed to the review queue, `asked` the prompts
+    and answers that the log keeps."""
 
     started: EpisodeStarted
     turns: list[TurnTaken] = []
@@ -48,6 +51,11 @@ class PositionRecord(msgspec.Struct, frozen=True):
     curated_at: float | None = None
     skipped: CurationSkipped | None = None
     edits: list[Edit] = []
+    asked: list[ModelAsked] = []
+
+    def asked_at(self, turn: int) -> list[ModelAsked]:
+        """The calls of a turn, counted from 1; of the curation strategy for 0."""
+        return [call for call in self.asked if call.turn == turn]
 
     def seconds(self, turn: int) -> float | None:
         """Seconds from the event before a turn to the turn, `turn` from 0; None where the log cannot say. In a lockstep the
@@ -66,7 +74,8 @@ def read_position(run: Run, span: Span, row: PositionRow) -> PositionRecord | No
         found.take(stored)
     if row.last:
         for stored in run.stream(row.last, DECISION, until):
-            if found.take(stored) and found.decided:
+            found.take(stored)
+            if found.decision is not None:
                 break
     return found.record(_edits(run, row.at))
 
@@ -76,52 +85,56 @@ class _At:
 
     def __init__(self, at: PositionId) -> None:
         self.at = at
-        self.started: Stored | None = None
-        self.turns: dict[int, Stored] = {}
-        self.ended: Stored | None = None
+        self.started: EpisodeStarted | None = None
+        self.began = math.nan
+        self.turns: dict[int, tuple[TurnTaken, float]] = {}
+        self.ended: EpisodeEnded | None = None
+        self.ended_at: float | None = None
         self.completions: list[CompletionMade] = []
-        self.decision: Stored | None = None
+        self.asked: list[ModelAsked] = []
+        self.decision: CurationMade | CurationSkipped | None = None
+        self.decided_at: float | None = None
 
-    @property
-    def decided(self) -> bool:
-        return self.decision is not None
-
-    def take(self, stored: Stored) -> bool:
-        """Keep an event of this position; false for others."""
+    def take(self, stored: Stored) -> None:
+        """Keep an event, if it is of this position."""
         event = stored.event
-        if getattr(event, "at", None) != self.at:
-            return False
+        if isinstance(event, EPISODE_EVENTS) and event.at == self.at:
+            self._keep(event, stored.at)
+
+    def _keep(self, event: object, at: float) -> None:
         match event:
             case EpisodeStarted():
-                self.started, self.turns, self.ended, self.completions = stored, {}, None, []
+                self.started, self.began, self.turns, self.ended, self.completions = event, at, {}, None, []
             case TurnTaken():
-                self.turns[event.turn] = stored
+                self.turns[event.turn] = event, at
             case EpisodeEnded():
-                self.ended = stored
+                self.ended, self.ended_at = event, at
             case CompletionMade():
                 self.completions.append(event)
+            case ModelAsked():
+                self.asked.append(event)
             case CurationMade() | CurationSkipped():
-                self.decision = stored
-        return True
+                self.decision, self.decided_at = event, at
 
     def record(self, edits: list[Edit]) -> PositionRecord | None:
+        """What was found; None without the episode's beginning."""
         if self.started is None:
             return None
         turns = [self.turns[number] for number in sorted(self.turns)]
-        ended, decision = self.ended, self.decision
-        made: AnyEvent | object = decision.event if decision else None
+        decision = self.decision
         return PositionRecord(
-            started=self.started.event,  # type: ignore[arg-type]
-            turns=[turn.event for turn in turns],  # type: ignore[misc]
-            times=[turn.at for turn in turns],
-            began=self.started.at,
-            ended=ended.event if ended else None,  # type: ignore[arg-type]
-            ended_at=ended.at if ended else None,
-            completions=self.completions,
-            curation=made if isinstance(made, CurationMade) else None,
-            curated_at=decision.at if decision else None,
-            skipped=made if isinstance(made, CurationSkipped) else None,
-            edits=edits,
+            self.started,
+            [turn for turn, _ in turns],
+            [at for _, at in turns],
+            self.began,
+            self.ended,
+            self.ended_at,
+            self.completions,
+            decision if isinstance(decision, CurationMade) else None,
+            self.decided_at,
+            decision if isinstance(decision, CurationSkipped) else None,
+            edits,
+            self.asked,
         )
 
 
