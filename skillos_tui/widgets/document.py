@@ -25,7 +25,7 @@ _Source = Text | tuple[str, str, str]
 
 
 class DocumentRows(Sequence[Spans]):
-    """The rows of a document in `width` cells. `cursor` is the line that is under the cursor, -1 for none, and `style` is the
+    """The rows of a document in `width` cells. `cursor` is the line that is under the cursor, -1 for none, and `style` the
     style of its rows."""
 
     def __init__(self, document: Document, width: int) -> None:

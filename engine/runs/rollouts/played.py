@@ -19,7 +19,7 @@ from engine.runs.rollouts.lines import NOT_MEASURED, Block, Document, Text, head
 from engine.runs.rollouts.records import PositionRecord
 
 NOT_KEPT = "The log does not hold the prompt and the tokens of this call"
-KEEPING = "executor.keep_calls=true keeps them, for the runs that are started with it"
+KEEPING = "the setting executor.keep_calls=all keeps those of every turn, and first those of rollout 0 of group 0"
 SIGNS: Mapping[str, str] = {"valid": "good:✓", "malformed": "bad:✗", "refused": "bad:✗"}
 
 
@@ -175,7 +175,7 @@ def describe_turn(record: PositionRecord, number: int, sampling: str) -> Documen
     for call in calls:
         lines += describe_call(call)
     if not calls:
-        lines += [*heading("Prompt and tokens"), say_line(f"warn:  ? {NOT_KEPT}: {KEEPING}.", indent=4)]
+        lines += [*heading("Prompt and tokens"), say_line(f"warn:  ? {NOT_KEPT}; {KEEPING}.", indent=4)]
     return lines
 
 

@@ -77,6 +77,9 @@ def read_position(run: Run, span: Span, row: PositionRow) -> PositionRecord | No
             found.take(stored)
             if found.decision is not None:
                 break
+    if any(made.phase == "before" for made in found.completions):  # asked before the episode began
+        for stored in run.stream(span.first, ["model_asked"], row.first):
+            found.take(stored)
     return found.record(_edits(run, row.at))
 
 

@@ -67,6 +67,9 @@ class RewardBars(Pane):
         )
         return [*lines, Line(tuple(labels))]
 
+    def _label(self, bar: Bar) -> tuple[str, str]:
+        return fit("?" if bar.low is None else figure(bar.low), self._cells), self._style(bar, "axis")
+
     @property
     def chosen_bar(self) -> Bar | None:
         """The chosen bar as it is now; its count changes while a run goes on."""

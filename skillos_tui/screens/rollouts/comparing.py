@@ -25,9 +25,7 @@ Cell = Sequence[tuple[str, str]]
 def side_by_side(compared: Compared, width: int) -> Document:
     """The positions of both rollouts beside each other; ≠ is between two turns whose actions differ."""
     half = max(8, (width - 3) // 2)
-    lines: list[Text] = list(
-        _beside([(f"rollout {_name(compared.a)}", "strong")], [(_name(compared.b), "strong")], half, SAME)
-    )
+    lines = list(_beside([(compared.a.text, "strong")], [(compared.b.text, "strong")], half, SAME))
     for number in sorted({*compared.left, *compared.right}):
         left, right = compared.left.get(number), compared.right.get(number)
         lines.append(Text(()))
@@ -42,10 +40,6 @@ def side_by_side(compared: Compared, width: int) -> Document:
     if not compared.left and not compared.right:
         lines.append(Text((("Neither of them has been played yet.", "muted"),)))
     return lines
-
-
-def _name(spot: Spot) -> str:
-    return spot.text
 
 
 def _parts(spot: Spot) -> tuple[int, bool, int | None, int | None]:

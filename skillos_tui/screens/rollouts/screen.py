@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import subprocess
 from functools import partial
-from typing import ClassVar
 
 import msgspec
 from textual import on
@@ -78,7 +77,7 @@ class RolloutsScreen(FullScreen):
     )
     BINDINGS = bindings(KEYS)
     PANES = ("tree", "bars", "detail")
-    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (72, "-wide"), (150, "-beside")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-wide"), (150, "-beside")]  # noqa: RUF012 - Textual declares it so
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,7 +93,7 @@ class RolloutsScreen(FullScreen):
         """What the field is for: "search", "task", or "" while it is hidden."""
 
     @property
-    def tree(self) -> RolloutTree:
+    def levels(self) -> RolloutTree:
         return self.query_one(RolloutTree)
 
     @property
@@ -164,7 +163,7 @@ class RolloutsScreen(FullScreen):
             case Compared():
                 self._show_compared(reply.value)
             case (Selection() as chosen, frozenset() as only) if chosen == self.chosen:
-                self.tree.select_only(only)
+                self.levels.select_only(only)
                 self._say_selection()
 
     def _refused(self, reply: Answered) -> None:
@@ -175,7 +174,7 @@ class RolloutsScreen(FullScreen):
 
     def _show_looked(self, looked: Looked) -> None:
         before, self.looked = self.looked, looked
-        tree = self.tree
+        tree = self.levels
         unit = self.workbench.view.unit
         if looked.spans.by_key != before.spans.by_key or not tree.value:
             tree.show(looked.spans, unit)
@@ -202,12 +201,12 @@ class RolloutsScreen(FullScreen):
         span = self.looked.spans.find(spot)
         if span is None or spot.group is not None:
             return
-        rows = self.tree.rows_of(spot)
+        rows = self.levels.rows_of(spot)
         if rows is None or rows.span != span or not span.last:
             self.workbench.client.ask_run(f"rollouts step {spot.text}", partial(ask.step, span=span))
 
     def _show_step(self, rows: StepRows) -> None:
-        tree = self.tree
+        tree = self.levels
         old = tree.rows_of(rows.span.spot)
         if old is not None and msgspec.structs.replace(old, span=rows.span) == rows:
             old.span = rows.span
@@ -223,7 +222,7 @@ class RolloutsScreen(FullScreen):
 
     def _go_on(self) -> None:
         """Go to the wanted place, as far as it has been read."""
-        wanted, tree = self._wanted, self.tree
+        wanted, tree = self._wanted, self.levels
         if wanted is None:
             return
         if self.looked.spans.read and self.looked.spans.find(wanted) is None:
@@ -263,12 +262,12 @@ class RolloutsScreen(FullScreen):
 
     def _read(self) -> None:
         self._read_timer = None
-        place = self.tree.place
-        spot = place.spot if place is not None else self.tree.spot
+        place = self.levels.place
+        spot = place.spot if place is not None else self.levels.spot
         if spot is None or self._compared is not None:
             return
         span = self.looked.spans.find(spot)
-        rows = self.tree.rows_of(spot)
+        rows = self.levels.rows_of(spot)
         if span is None:
             return
         client = self.workbench.client
@@ -278,7 +277,7 @@ class RolloutsScreen(FullScreen):
             client.ask_run("rollouts record", partial(ask.record, rows=rows, spot=spot))
 
     def _show_record(self, described: Described) -> None:
-        spot, tree = described.spot, self.tree
+        spot, tree = described.spot, self.levels
         if described.record is not None and spot.position is not None:
             above = Spot(spot.step, spot.held_out, spot.group, spot.rollout, spot.position)
             if tree.turns.get(above) != described.record.turns:
@@ -301,7 +300,7 @@ class RolloutsScreen(FullScreen):
     @on(RolloutTree.Entered)
     async def _entered(self) -> None:
         """Go to the place that was found, or to the record of what is under the cursor."""
-        place = self.tree.place
+        place = self.levels.place
         if place is not None:
             await self.workbench.go(Target(self.NAME, place.spot.text))
         else:
@@ -312,10 +311,10 @@ class RolloutsScreen(FullScreen):
     def here(self) -> str:
         if not self.composed:
             return ""
-        if self.tree.found is not None:
+        if self.levels.found is not None:
             return f"/{self._searched}"
-        spot = self._wanted or self.tree.spot
-        return spot.text if spot is not None and (self.tree.moved or self._wanted is not None) else ""
+        spot = self._wanted or self.levels.spot
+        return spot.text if spot is not None and (self.levels.moved or self._wanted is not None) else ""
 
     def arrive(self, at: str) -> None:
         if at.startswith("/"):
@@ -328,13 +327,13 @@ class RolloutsScreen(FullScreen):
             return
         self._close_field()
         self._end_comparison()
-        if self.tree.found is not None:
-            self.tree.show_found(None, Query())
-        if self.tree.only is not None:
+        if self.levels.found is not None:
+            self.levels.show_found(None, Query())
+        if self.levels.only is not None:
             self.action_show_all()
         self._wanted = spot
-        self.tree.moved = True
-        self.tree.open_to(spot)
+        self.levels.moved = True
+        self.levels.open_to(spot)
         if self.looked.spans.read:
             self._go_on()
         self.go_to("detail" if spot.turn is not None else "tree")
@@ -355,8 +354,8 @@ class RolloutsScreen(FullScreen):
 
     def action_by_task(self) -> None:
         """Open the field of the text that the tasks are to have."""
-        if self.tree.found is not None:
-            self.tree.show_found(None, Query())
+        if self.levels.found is not None:
+            self.levels.show_found(None, Query())
         self._open_field("task", self.chosen.text)
         self.field.focus()
 
@@ -404,13 +403,13 @@ class RolloutsScreen(FullScreen):
         if text.strip():
             self.workbench.client.ask_run("rollouts find", partial(ask.find, text=text, known=self.looked.spans))
         else:
-            self.tree.show_found(None, Query())
+            self.levels.show_found(None, Query())
 
     def _show_found(self, searched: Searched) -> None:
         if self._typing != "search" or searched.text != self.field.value:
             return
         found = searched.found
-        self.tree.show_found(found, Query.of(searched.text))
+        self.levels.show_found(found, Query.of(searched.text))
         if found.read < found.last:
             self._go_on_indexing()
         if found.places:
@@ -460,7 +459,7 @@ class RolloutsScreen(FullScreen):
             return
         self.chosen = chosen
         if chosen.empty:
-            self.tree.select_only(None)
+            self.levels.select_only(None)
             self.answer("All rollouts are shown.", "accent")
         else:
             self._select()
@@ -479,15 +478,15 @@ class RolloutsScreen(FullScreen):
             "an invalid action" if chosen.invalid else "",
             f"task or family has {clip(safe(chosen.text), 40)}" if chosen.text else "",
         ]
-        count = len(self.tree.only or ())
+        count = len(self.levels.only or ())
         self.answer(f"{count:,} selected: {', '.join(filter(None, parts))}. x shows all.", "accent")
 
     # Comparison
 
     def _rollout(self) -> Spot | None:
         """The rollout that the cursor is in."""
-        place = self.tree.place
-        spot = place.spot if place is not None else self.tree.spot
+        place = self.levels.place
+        spot = place.spot if place is not None else self.levels.spot
         if spot is None or spot.rollout is None:
             return None
         return Spot(spot.step, spot.held_out, spot.group, spot.rollout)
@@ -498,19 +497,19 @@ class RolloutsScreen(FullScreen):
         if rollout is None:
             self.answer("Put the cursor on a rollout, or on something in it, to mark it.")
             return
-        self.tree.marked = None if self.tree.marked == rollout else rollout
-        self.tree.renew()
-        marked = f"{rollout.text} is marked; c on another rollout compares them." if self.tree.marked else "No mark."
+        self.levels.marked = None if self.levels.marked == rollout else rollout
+        self.levels.renew()
+        marked = f"{rollout.text} is marked; c on another rollout compares them." if self.levels.marked else "No mark."
         self.answer(marked, "accent")
 
     def action_compare(self) -> None:
         """Compare the marked rollout with that under the cursor."""
-        a, b = self.tree.marked, self._rollout()
+        a, b = self.levels.marked, self._rollout()
         if a is None:
             self.answer("No rollout is marked: m marks the one under the cursor, then c on another compares them.")
         elif b is None or a == b:
             self.answer("Put the cursor on another rollout than the marked one.")
-        elif (left := self.tree.rows_of(a)) is None or (right := self.tree.rows_of(b)) is None:
+        elif (left := self.levels.rows_of(a)) is None or (right := self.levels.rows_of(b)) is None:
             self.answer("One of the steps has not been read; unfold it first.")
         else:
             self.workbench.client.ask_run("rollouts compare", partial(ask.compare, left=left, a=a, right=right, b=b))
@@ -528,10 +527,10 @@ class RolloutsScreen(FullScreen):
         """Leave the field, the search, the comparison, the selection; else close the screen."""
         if self._typing:
             self._close_field()
-            if self.tree.found is not None:
-                self.tree.show_found(None, Query())
-                self.tree.value = None
-                self.tree.renew()
+            if self.levels.found is not None:
+                self.levels.show_found(None, Query())
+                self.levels.value = None
+                self.levels.renew()
                 self._read_soon()
         elif self._compared is not None:
             self._end_comparison()

@@ -4,15 +4,14 @@
     tree.give(step), tree.give_turns(…)     # what an opened level holds, as it has been read
     tree.open_to(spot)                      # unfold what is above a spot, and put the cursor on it
 
-A level with one child is not shown by itself: the task of a curate run has its position below it. Values of items are spots as
-text ("3/g0/r2"), and of the places of a search their numbers.
+A level with one child is not shown by itself: the task of a curate run has its position below it. Values of items are spots
+as text ("3/g0/r2"), and of the places of a search their numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import cast
 
 from textual.message import Message
 
@@ -128,7 +127,7 @@ class RolloutTree(ListPane):
     def _step(self, span: Span) -> Iterator[Item]:
         if self._hides(span.spot):
             return
-        yield self._item(0, span.spot, step_row(span, self.unit), below=True)
+        yield self._entry(0, span.spot, step_row(span, self.unit), below=True)
         if span.spot not in self.opened:
             return
         rows = self.steps.get(span.key)
@@ -144,7 +143,7 @@ class RolloutTree(ListPane):
             if single:
                 yield from self._positions(1, span, group, next(iter(group.rollouts.values())))
                 continue
-            yield self._item(1, spot, group_row(group), below=bool(group.rollouts))
+            yield self._entry(1, spot, group_row(group), below=bool(group.rollouts))
             if spot in self.opened:
                 yield from self._group(span, group)
         if not groups:
@@ -158,13 +157,13 @@ class RolloutTree(ListPane):
             if len(group.rollouts) == 1:
                 yield from self._positions(2, span, group, rollout)
                 continue
-            yield self._item(2, spot, rollout_row(group, rollout), below=bool(rollout.positions))
+            yield self._entry(2, spot, rollout_row(group, rollout), below=bool(rollout.positions))
             if spot in self.opened:
                 yield from self._positions(3, span, group, rollout)
 
     def _positions(self, depth: int, span: Span, group: GroupRow, rollout: RolloutRow) -> Iterator[Item]:
         for _, row in sorted(rollout.positions.items()):
-            yield self._item(depth, row.spot, position_row(row), below=True)
+            yield self._entry(depth, row.spot, position_row(row), below=True)
             if row.spot not in self.opened:
                 continue
             turns = self.turns.get(row.spot)
@@ -173,17 +172,15 @@ class RolloutTree(ListPane):
                 continue
             for number, turn in enumerate(turns):
                 spot = Spot(span.step, span.held_out, group.number, rollout.number, row.at.position, number)
-                yield Item(partial(self._line, depth + 1, spot, partial(turn_row, turn), below=False), spot.text)
+                yield Item(partial(_drawn_turn, depth + 1, turn), spot.text)
             if not turns:
                 yield Item(line(f"muted:{' ' * INDENT * (depth + 2)}no turn"))
 
-    def _item(self, depth: int, spot: Spot, row: Pieces, *, below: bool) -> Item:
-        return Item(partial(self._line, depth, spot, lambda: row, below=below), spot.text)
-
-    def _line(self, depth: int, spot: Spot, row: object, *, below: bool) -> Line:
-        pieces = cast("Pieces", row() if callable(row) else row)
-        sign = MARKED if spot == self.marked else UNFOLDED if spot in self.opened else FOLDED if below else "  "
-        return as_line(((" " * INDENT * depth, ""), (sign, "warn" if spot == self.marked else "muted"), *pieces))
+    def _entry(self, depth: int, spot: Spot, row: Pieces, *, below: bool) -> Item:
+        """An item; its sign is that of now, so that a change of it is a change of the item."""
+        marked = spot == self.marked
+        sign = MARKED if marked else UNFOLDED if spot in self.opened else FOLDED if below else "  "
+        return Item(partial(_drawn, depth, sign, "warn" if marked else "muted", row), spot.text)
 
     def _hides(self, spot: Spot) -> bool:
         """Whether the selection hides a step, a group or a rollout."""
@@ -296,3 +293,11 @@ class RolloutTree(ListPane):
             self.action_unfold()
         elif self.value is not None:
             self.post_message(self.Entered())
+
+
+def _drawn(depth: int, sign: str, style: str, row: Pieces) -> Line:
+    return as_line(((" " * INDENT * depth, ""), (sign, style), *row))
+
+
+def _drawn_turn(depth: int, turn: TurnTaken) -> Line:
+    return _drawn(depth, "  ", "", turn_row(turn))
