@@ -44,7 +44,8 @@ def describe(run: Run, step: StepRows, spot: Spot) -> Document:
         return describe_group(step, group)
     if group is not None and rollout is not None and spot.position is None:
         made = dict(decisions(run, step.span, list(rollout.positions.values())))
-        return describe_rollout(step, group, rollout, made, weights(run, step.span))
+        first = _first_counts(run, step.span)
+        return describe_rollout(step, group, rollout, made, weights(run, step.span), first_counts=first)
     record = read_position(run, step.span, position) if position is not None else None
     if record is None:
         raise NoSuchSpot(f"the log of {run.path} has no {spot.text}; skillos-engine rollouts lists what it has")
@@ -75,6 +76,12 @@ def weights(run: Run, span: Span) -> RewardSettings | None:
         return msgspec.convert(_settings(run, span).get("rewards"), RewardSettings)
     except msgspec.ValidationError:
         return None
+
+
+def _first_counts(run: Run, span: Span) -> bool:
+    """Whether a rollout starts with the approved skills, so that its first position counts in r_task."""
+    training = _settings(run, span).get("training")
+    return isinstance(training, dict) and training.get("start_from") == "approved"
 
 
 def sampling(run: Run, span: Span) -> str:

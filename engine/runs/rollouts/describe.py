@@ -137,9 +137,11 @@ def describe_rollout(
     rollout: RolloutRow,
     made: Mapping[PositionId, CurationMade],
     weights: RewardSettings | None,
+    *,
+    first_counts: bool = False,
 ) -> Document:
     """A rollout: its reward, how each part of it is made, its positions. `made` are its decisions; `weights` are None where
-    the log does not have them."""
+    the log does not have them. `first_counts`: position 1 starts with skills, so it counts in r_task."""
     span = step.span
     lines = [say_line(f"strong:Rollout {rollout.number}", f"muted:  of group {group.number}")]
     if span.held_out:
@@ -154,7 +156,7 @@ def describe_rollout(
             lines.append(say_line(f"warn:      no decision: {row.skipped}", indent=6))
         elif number and row.outcome is None:
             lines.append(say_line("      ", outcome_span(None)))
-    lines += _made_of(rollout, made, weights)
+    lines += _made_of(rollout, made, weights, 1 if first_counts else 2)
     return lines
 
 
@@ -193,7 +195,7 @@ def _reward(group: GroupRow, rollout: RolloutRow, weights: RewardSettings | None
 
 
 def _made_of(
-    rollout: RolloutRow, made: Mapping[PositionId, CurationMade], weights: RewardSettings | None
+    rollout: RolloutRow, made: Mapping[PositionId, CurationMade], weights: RewardSettings | None, first: int
 ) -> list[Text]:
     """How each part of the reward is made of the positions."""
     found = rollout.rewards
@@ -214,15 +216,16 @@ def _made_of(
         for decision in decided
         if decision.repo_tokens is not None and decision.prompt_tokens
     ]
-    later = [row for number, row in sorted(rollout.positions.items()) if number > 1 and row.outcome is not None]
+    later = [row for number, row in sorted(rollout.positions.items()) if number >= first and row.outcome is not None]
     measured = [row for row in later if row.outcome is not None and row.outcome.measured]
     won = sum(row.outcome == SUCCEEDED for row in measured)
     scored = weights is not None and weights.task == "score"
     task = "the mean of the environment's scores" if scored else f"{won} of {len(measured)} succeeded"
+    since = "at all positions" if first == 1 else "after position 1, which starts without skills"
     mean = f" = {figure(fmean(judged), '.3f')}" if judged else ""
     lines = [
         *heading("How the parts are made"),
-        pair("r_task", f":{figure(found.r_task, '.3f')}: {task} after position 1, which starts without skills"),
+        pair("r_task", f":{figure(found.r_task, '.3f')}: {task} {since}"),
         pair(
             "r_fc",
             f":{figure(found.r_fc, '.3f')}: mean of valid calls of all calls: {', '.join(valid) or 'no decision'}",

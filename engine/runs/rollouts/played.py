@@ -182,7 +182,7 @@ def describe_turn(record: PositionRecord, number: int, sampling: str) -> Documen
 def describe_call(call: ModelAsked) -> list[Text | Block]:
     """One call of a model: the settings of the draw, the messages, the answer, its tokens."""
     settings = "  ".join(f"{name} {value}" for name, value in call.settings.items() if value not in ("", None, []))
-    version = "not reported" if call.version is None else f"v{call.version}" if call.version else "untrained"
+    version = "not reported" if call.version is None else f"v{call.version}" if call.version else "v0, not trained"
     lines: list[Text | Block] = [
         *heading(f"Call of the {call.role}"),
         pair("sampling", f":{settings or 'not in the log'}"),
@@ -215,7 +215,7 @@ def _tokens(call: ModelAsked) -> list[Text | Block]:
     ]
     pieces, logprobs = call.pieces, call.logprobs
     for at, token in enumerate(call.answer_ids):
-        chance = f"{logprobs[at]:>9.3f}" if logprobs is not None and at < len(logprobs) else f"{'?':>9}"
+        chance = f"{round(logprobs[at], 3) + 0.0:>9.3f}" if logprobs is not None and at < len(logprobs) else f"{'?':>9}"
         text = pieces[at] if pieces is not None and at < len(pieces) else ""
         shown = repr(text)[1:-1] if text else "(its text is not in the log)"
         lines.append(

@@ -62,7 +62,8 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Spans(msgspec.Struct, frozen=True):
-    """The spans of a run up to event `read`. `edge` is the end of the last unit that had no beginning."""
+    """The spans of a run up to event `read`. `edge` is the newest start of an engine, or the end of a unit that had no
+    beginning: what an earlier engine played and did not finish is not looked for."""
 
     by_key: dict[Key, Span] = {}
     read: int = 0
@@ -98,6 +99,7 @@ def _fold(table: dict[Key, Span], edge: int, number: int, event: AnyEvent | Unre
             for key in [key for key in table if key[1] > last]:
                 del table[key]
             _close(table, number - 1)
+            return number
         case StepStarted() | MeasurementStarted():
             _close(table, number - 1)
             span = Span(event.step, isinstance(event, MeasurementStarted), number, 0, True, len(event.groups))

@@ -45,6 +45,8 @@ OUTCOMES: tuple[OutcomeName, ...] = ("", "failed", "succeeded", "unmeasured")
 MAX_STEPS = 32
 """Steps whose levels are kept."""
 MAX_TYPED = 300
+FEW = 12
+"""So many selected rollouts are unfolded at once."""
 
 
 class RolloutsScreen(FullScreen):
@@ -163,8 +165,7 @@ class RolloutsScreen(FullScreen):
             case Compared():
                 self._show_compared(reply.value)
             case (Selection() as chosen, frozenset() as only) if chosen == self.chosen:
-                self.levels.select_only(only)
-                self._say_selection()
+                self._show_selected(only)
 
     def _refused(self, reply: Answered) -> None:
         if reply.question in ("rollouts record", "rollouts compare"):
@@ -460,6 +461,7 @@ class RolloutsScreen(FullScreen):
         self.chosen = chosen
         if chosen.empty:
             self.levels.select_only(None)
+            self._read_soon()
             self.answer("All rollouts are shown.", "accent")
         else:
             self._select()
@@ -468,6 +470,21 @@ class RolloutsScreen(FullScreen):
         self.workbench.client.ask_run(
             "rollouts select", partial(ask.select, known=self.looked.spans, chosen=self.chosen)
         )
+
+    def _show_selected(self, only: frozenset[Spot]) -> None:
+        """Show the selected rollouts, unfolded where they are few."""
+        tree = self.levels
+        changed = only != tree.only
+        tree.select_only(only)
+        if not changed:
+            return
+        if len(only) <= FEW:
+            for spot in only:
+                tree.opened |= {Spot(spot.step, spot.held_out), Spot(spot.step, spot.held_out, spot.group)}
+                self._ask_step(Spot(spot.step, spot.held_out))
+            tree.renew()
+        self._say_selection()
+        self._read_soon()
 
     def _say_selection(self) -> None:
         chosen = self.chosen

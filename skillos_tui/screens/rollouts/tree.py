@@ -212,9 +212,9 @@ class RolloutTree(ListPane):
 
     def show_found(self, found: Found | None, query: Query) -> None:
         """Show what a search found; None shows the tree again."""
+        if found is not None and (self.found is None or query != self.query_):
+            self.value, self.top = (0 if found.places else None), 0
         self.found, self.query_ = found, query
-        if found is not None and not isinstance(self.value, int):
-            self.value = 0 if found.places else None
         self._retitle()
         self.renew()
 
