@@ -55,6 +55,9 @@ class DocumentRows(Sequence[Spans]):
     def __getitem__(self, row: int | slice) -> Spans | Sequence[Spans]:
         if isinstance(row, slice):
             return [self[at] for at in range(*row.indices(len(self)))]
+        row += self._total if row < 0 else 0
+        if not 0 <= row < self._total:
+            raise IndexError(row)
         at = self.line_at(row)
         part = row - self._starts[at]
         rows = self._wrapped.get(at)

@@ -21,6 +21,9 @@ def texts(rows: DocumentRows) -> list[str]:
 
 def test_rows_are_the_lines_in_their_order_and_long_ones_are_broken_after_words() -> None:
     rows = DocumentRows([say_line("strong:Title"), Block("one\n\ntwo words and more", "muted", "  ")], 12)
+    with pytest.raises(IndexError):
+        rows[5]
+    assert rows[-1] == rows[4] and rows[1:2] == [rows[1]]
     assert texts(rows) == ["Title", "  one", "  ", "  two words ", "  and more"]
     assert rows[1] == (("  one", "muted"),)
 

@@ -76,7 +76,7 @@ def tree(pilot: Pilot[str]) -> RolloutTree:
 
 
 def record(pilot: Pilot[str]) -> str:
-    """The text of the record."""
+    """The text of the record, its rows as the pane has them."""
     return "\n".join("".join(text for text, _ in row) for row in pilot.app.screen.query_one(DetailPane).rows)
 
 
@@ -96,14 +96,14 @@ async def test_the_newest_step_is_open_and_every_level_unfolds_to_a_turn(run: Ru
         await pilot.press("j", "enter")
         assert pilot.app.focused.id == "detail" and tree(pilot).value == "1/g0/r0/p1/t0"  # type: ignore[union-attr]
         await until(pilot, lambda: "What came back" in record(pilot))
-        await pilot.press("shift+tab", "shift+tab", "h", "h", "h")
+        await pilot.press("shift+tab", "shift+tab", "h", "h", "h", "h")
         assert tree(pilot).value == "1/g0/r0" and tree(pilot).spot not in tree(pilot).opened
 
 
 async def test_a_place_on_another_screen_leads_to_its_turn_and_b_leads_back(run: Run) -> None:
     async with rollouts(run, "1/g1/r3/p2/t1") as pilot:
         await until(pilot, lambda: tree(pilot).value == "1/g1/r3/p2/t1")
-        await until(pilot, lambda: "Turn 2" in record(pilot) and "the prompt and the tokens" in record(pilot))
+        await until(pilot, lambda: "Turn 2" in record(pilot) and "Prompt and tokens" in record(pilot))
         assert screen(pilot).here() == "1/g1/r3/p2/t1"
         await pilot.press("b")
         assert pilot.app.shown_screen == "live"  # type: ignore[attr-defined]
@@ -111,18 +111,17 @@ async def test_a_place_on_another_screen_leads_to_its_turn_and_b_leads_back(run:
         await until(pilot, lambda: "Turn 2" in record(pilot))
 
 
-@pytest.mark.parametrize(("at", "value"), [("h2/g3/p2", "h2/g3/r0/p2"), ("1/g1", "1/g1"), ("2", "2")])
-async def test_every_level_is_a_place(run: Run, at: str, value: str) -> None:
-    async with rollouts(run, at) as pilot:
-        await until(pilot, lambda: tree(pilot).value == value)
-
-
-@pytest.mark.parametrize("at", ["nonsense", "99", "1/g7/r1", "1/g0/r0/p9"])
-async def test_a_place_that_is_not_there_is_refused(run: Run, at: str) -> None:
-    async with rollouts(run, at) as pilot:
-        await until(pilot, lambda: tree(pilot).value is not None)
-        if at != "nonsense":
-            await until(pilot, lambda: f"The log has no {at}" in on_screen(pilot) or tree(pilot).value == "1")
+async def test_every_level_is_a_place_and_one_that_is_not_there_is_refused(run: Run) -> None:
+    async with rollouts(run, "h2/g3/p2") as pilot:
+        await until(pilot, lambda: tree(pilot).value == "h2/g3/r0/p2")
+        for at in ("1/g1", "2", "1/g0/r2/p3"):
+            screen(pilot).arrive(at)
+            await until(pilot, lambda at=at: tree(pilot).value == at)
+        screen(pilot).arrive("nonsense")
+        assert screen(pilot)._wanted is None
+        for at in ("99", "1/g7/r1/p1", "1/g0/r0/p9"):
+            screen(pilot).arrive(at)
+            await until(pilot, f"The log has no {at}.")
 
 
 async def test_new_steps_appear_and_a_step_that_is_played_grows(tmp_path: Path) -> None:
@@ -190,9 +189,9 @@ async def test_the_tokens_behind_a_turn_are_shown(tmp_path: Path) -> None:
     started, *rest = episode(PositionId(1), SUCCEEDED)
     message = ChatMessage("user", "Where is \x1b[31mthe lamp?")
     call = ModelAsked(
-        PositionId(1), "executor", 1, [message], "go", 0.1, {}, {"temperature": 0.5}, [5], [7], ["go"], [-0.25]
+        PositionId(1), "executor", 1, [message], "go", 0.1, [], {"temperature": 0.5}, [5], [7], ["go"], [-0.25]
     )
-    run.append(StepStarted(1, []), started, rest[0], msgspec.structs.replace(call, tools=[]), *rest[1:])
+    run.append(StepStarted(1, []), started, rest[0], call, *rest[1:])
     async with rollouts(run, "1/g0/r0/p1/t0") as pilot:
         await until(pilot, lambda: "Tokens of the answer" in record(pilot))
         assert "7     -0.250  go" in record(pilot) and "Where is ␛[31mthe lamp?" in record(pilot)
@@ -214,12 +213,12 @@ async def test_a_search_finds_the_turn_and_b_leads_back_to_the_places(run: Run) 
         assert tree(pilot).found is None
 
 
-@pytest.mark.parametrize("text", ['"', "AND NOT (", "no-such-word-here"])
-async def test_a_search_without_a_place_says_so(run: Run, text: str) -> None:
+async def test_a_search_without_a_place_says_so_whatever_was_typed(run: Run) -> None:
     async with rollouts(run) as pilot:
-        await pilot.press("slash", *text)
-        await until(pilot, lambda: tree(pilot).found is not None and not tree(pilot).found.places)
-        assert "syntax" not in on_screen(pilot) and "fts5" not in on_screen(pilot)
+        for text, shown in (('" (', "letters or digits"), (" AND NOT (", "No place"), (" nowhere", "No place")):
+            await pilot.press("slash", *text)
+            await until(pilot, lambda shown=shown: shown in record(pilot))
+            assert "syntax" not in on_screen(pilot) and "fts5" not in on_screen(pilot)
 
 
 @pytest.fixture
@@ -284,7 +283,7 @@ async def test_two_rollouts_are_compared_turn_by_turn(scored: Run) -> None:
         await until(pilot, lambda: "Rollout 1" in record(pilot))
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60), (60, 20), (100, 14)])
+@pytest.mark.parametrize("size", [(80, 24), (200, 60), (60, 14)])
 async def test_the_screen_fits_every_size(run: Run, size: tuple[int, int]) -> None:
     async with rollouts(run, "1/g0/r1/p1", size=size) as pilot:
         await until(pilot, lambda: tree(pilot).value == "1/g0/r1/p1")
