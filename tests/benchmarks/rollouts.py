@@ -68,7 +68,7 @@ def _longer(event: AnyEvent, turns: int, dice: random.Random, step: int) -> list
     if not isinstance(event, TurnTaken) or event.turn != 2:
         return [event]
     rare = step == STEPS // 2 and event.at == PositionId(step, 1, 2, 3)
-    more = []
+    more: list[AnyEvent] = []
     for turn in range(2, turns + 1):
         text = " ".join(dice.choices(WORDS, k=14)) + (f" {RARE}" if rare and turn == 2 else "")
         more.append(msgspec.structs.replace(event, turn=turn, observation=text, action=f"go {dice.choice(WORDS)}"))

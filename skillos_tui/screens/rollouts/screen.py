@@ -83,6 +83,10 @@ class RolloutsScreen(FullScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        self.levels = RolloutTree("Rollouts", id="tree")
+        self.bars = RewardBars("r", id="bars")
+        self.detail = DetailPane("Record", id="detail")
+        self.field = LineField(id="field", max_length=MAX_TYPED, classes="-empty")
         self.looked = Looked()
         self.chosen = Selection()
         self._wanted: Spot | None = None
@@ -94,31 +98,15 @@ class RolloutsScreen(FullScreen):
         self._typing = ""
         """What the field is for: "search", "task", or "" while it is hidden."""
 
-    @property
-    def levels(self) -> RolloutTree:
-        return self.query_one(RolloutTree)
-
-    @property
-    def detail(self) -> DetailPane:
-        return self.query_one(DetailPane)
-
-    @property
-    def bars(self) -> RewardBars:
-        return self.query_one(RewardBars)
-
-    @property
-    def field(self) -> LineField:
-        return self.query_one(LineField)
-
     def compose(self) -> ComposeResult:
         yield StateBar()
         with Container(id="panes"):
             with Container(id="left", classes="column"):
-                yield LineField(id="field", max_length=MAX_TYPED, classes="-empty")
-                yield RolloutTree("Rollouts", id="tree")
-                yield RewardBars("r", id="bars")
+                yield self.field
+                yield self.levels
+                yield self.bars
             with Container(id="right", classes="column"):
-                yield DetailPane("Record", id="detail")
+                yield self.detail
         yield AnswerBar(self.KEYS)
 
     def on_mount(self) -> None:
