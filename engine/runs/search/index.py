@@ -131,7 +131,7 @@ class SearchIndex:
                 connection.executemany("INSERT INTO words (rowid, body) VALUES (?, ?)", bodies)
                 number = page[-1].id
             connection.execute("UPDATE state SET read = ?, sum = ?", (number, _sum(run, number)))
-        return number < last
+        return bool(number < last)
 
     def find(self, run: Run, text: str, limit: int, known: Spans | None = None) -> Found:
         """The newest places that have all terms of `text`, in what is indexed. What a resume undid is left out. Raises

@@ -18,7 +18,7 @@ from textual.widgets import Input
 
 from engine.core.position import Spot, spot_of
 from engine.runs.rollouts.levels import StepRows
-from engine.runs.rollouts.selecting import OutcomeName, Selection
+from engine.runs.rollouts.selecting import Selection
 from engine.runs.search.texts import Query
 from skillos_tui.client import rollouts as ask
 from skillos_tui.client.messages import Answered, Reply
@@ -26,11 +26,10 @@ from skillos_tui.client.rollouts import Compared, Described, Looked, Searched
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.target import Target
 from skillos_tui.model.view import Part
-from skillos_tui.render.text import clip, safe
-from skillos_tui.screens.base import FullScreen
-from skillos_tui.screens.rollouts.bars import RewardBars, describe
+from skillos_tui.render.text import safe
 from skillos_tui.screens.rollouts.comparing import side_by_side
 from skillos_tui.screens.rollouts.detail import DetailPane, message
+from skillos_tui.screens.rollouts.selecting import SelectingScreen
 from skillos_tui.screens.rollouts.tree import RolloutTree
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.field import LineField
@@ -41,15 +40,12 @@ LOOK_SECONDS = 1.0
 """The log is looked at no more often than this while the run writes."""
 PAUSE_SECONDS = 0.1
 """What is under the cursor is read when the cursor has stood there for so long; a search when no key was typed."""
-OUTCOMES: tuple[OutcomeName, ...] = ("", "failed", "succeeded", "unmeasured")
 MAX_STEPS = 32
 """Steps whose levels are kept."""
 MAX_TYPED = 300
-FEW = 12
-"""So many selected rollouts are unfolded at once."""
 
 
-class RolloutsScreen(FullScreen):
+class RolloutsScreen(SelectingScreen):
     """Every rollout of the run, down to its tokens."""
 
     NAME = "rollouts"
@@ -83,12 +79,8 @@ class RolloutsScreen(FullScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.levels = RolloutTree("Rollouts", id="tree")
-        self.bars = RewardBars("r", id="bars")
         self.detail = DetailPane("Record", id="detail")
         self.field = LineField(id="field", max_length=MAX_TYPED, classes="-empty")
-        self.looked = Looked()
-        self.chosen = Selection()
         self._wanted: Spot | None = None
         """The place to go to when it has been read."""
         self._compared: Compared | None = None
@@ -153,7 +145,7 @@ class RolloutsScreen(FullScreen):
             case Compared():
                 self._show_compared(reply.value)
             case (Selection() as chosen, frozenset() as only) if chosen == self.chosen:
-                self._show_selected(only)
+                self.show_selected(only)
 
     def _refused(self, reply: Answered) -> None:
         if reply.question in ("rollouts record", "rollouts compare"):
@@ -168,7 +160,7 @@ class RolloutsScreen(FullScreen):
         if looked.spans.by_key != before.spans.by_key or not tree.value:
             tree.show(looked.spans, unit)
             if not self.chosen.empty:
-                self._select()
+                self.select_again()
         self.bars.show(looked.scores)
         shown = looked.spans.all
         if self._wanted is not None:
@@ -178,14 +170,14 @@ class RolloutsScreen(FullScreen):
             if newest not in tree.opened or tree.spot != newest:
                 tree.opened.add(newest)
                 tree.select(newest.text)
-                self._read_soon()
+                self.read_soon()
         for spot in tree.opened:
-            self._ask_step(spot)
+            self.ask_step(spot)
         if not shown:
             tree.show(looked.spans, unit)
             self.detail.show(message("The record of what is under the cursor of the tree appears here."))
 
-    def _ask_step(self, spot: Spot) -> None:
+    def ask_step(self, spot: Spot) -> None:
         """Ask for the levels of an opened step that has not been read, or goes on."""
         span = self.looked.spans.find(spot)
         if span is None or spot.group is not None:
@@ -207,7 +199,7 @@ class RolloutsScreen(FullScreen):
             self._go_on()
         spot = tree.spot
         if spot is None or (spot.held_out, spot.step) == rows.span.key:
-            self._read_soon()
+            self.read_soon()
 
     def _go_on(self) -> None:
         """Go to the wanted place, as far as it has been read."""
@@ -220,7 +212,7 @@ class RolloutsScreen(FullScreen):
             return
         rows = tree.rows_of(wanted)
         if rows is None:
-            self._ask_step(Spot(wanted.step, wanted.held_out))
+            self.ask_step(Spot(wanted.step, wanted.held_out))
             return
         place = Spot(wanted.step, wanted.held_out, wanted.group, wanted.rollout, wanted.position)
         if wanted.turn is not None and rows.position(wanted) is not None and place not in tree.turns:
@@ -235,15 +227,15 @@ class RolloutsScreen(FullScreen):
             self.answer(f"The log has no {wanted.text}.")
         tree.moved = True
         tree.select(found.text)
-        self._read_soon(at_once=True)
+        self.read_soon(at_once=True)
 
     # The record
 
     def on_list_pane_moved(self, message: ListPane.Moved) -> None:
         self._wanted = None
-        self._read_soon()
+        self.read_soon()
 
-    def _read_soon(self, *, at_once: bool = False) -> None:
+    def read_soon(self, *, at_once: bool = False) -> None:
         """Read what is under the cursor when the cursor has stood there for a moment."""
         if self._read_timer is not None:
             self._read_timer.stop()
@@ -282,9 +274,9 @@ class RolloutsScreen(FullScreen):
     @on(RolloutTree.Opened)
     def _opened(self, message: RolloutTree.Opened) -> None:
         spot = message.spot
-        self._ask_step(Spot(spot.step, spot.held_out))
+        self.ask_step(Spot(spot.step, spot.held_out))
         if spot.position is not None:
-            self._read_soon(at_once=True)
+            self.read_soon(at_once=True)
 
     @on(RolloutTree.Entered)
     async def _entered(self) -> None:
@@ -382,7 +374,7 @@ class RolloutsScreen(FullScreen):
 
     def _take_text(self) -> None:
         if self._typing == "task":
-            self._change(msgspec.structs.replace(self.chosen, text=self.field.value.strip()))
+            self.change(msgspec.structs.replace(self.chosen, text=self.field.value.strip()))
 
     def _search(self) -> None:
         """Ask for the places of what was typed."""
@@ -402,7 +394,7 @@ class RolloutsScreen(FullScreen):
         if found.read < found.last:
             self._go_on_indexing()
         if found.places:
-            self._read_soon()
+            self.read_soon()
         else:
             self.detail.retitle("Record", "")
             self.detail.show(message(found.refusal or "No place has all of these words."))
@@ -414,77 +406,6 @@ class RolloutsScreen(FullScreen):
             if path is not None:
                 self._indexing = ask.start_indexing(path)
         self.set_timer(LOOK_SECONDS, self._search)
-
-    # Selection
-
-    def action_outcome(self) -> None:
-        at = OUTCOMES.index(self.chosen.outcome)
-        self._change(msgspec.structs.replace(self.chosen, outcome=OUTCOMES[(at + 1) % len(OUTCOMES)]))
-
-    def action_invalid(self) -> None:
-        self._change(msgspec.structs.replace(self.chosen, invalid=not self.chosen.invalid))
-
-    def action_bar(self, by: int) -> None:
-        if not self.bars.bars:
-            self.answer("No rollout has been scored yet, so there is no bar to choose.")
-        else:
-            self.bars.action_step(by)
-
-    @on(RewardBars.Chosen)
-    def _bar_chosen(self) -> None:
-        bar = self.bars.chosen_bar
-        low, high = (bar.low, bar.high) if bar else (None, None)
-        unscored = bar is not None and bar.low is None
-        self._change(msgspec.structs.replace(self.chosen, low=low, high=high, unscored=unscored))
-
-    def action_show_all(self) -> None:
-        """Show all rollouts again."""
-        self.bars.chosen = None
-        self.bars.renew()
-        self._change(Selection())
-
-    def _change(self, chosen: Selection) -> None:
-        if chosen == self.chosen:
-            return
-        self.chosen = chosen
-        if chosen.empty:
-            self.levels.select_only(None)
-            self._read_soon()
-            self.answer("All rollouts are shown.", "accent")
-        else:
-            self._select()
-
-    def _select(self) -> None:
-        self.workbench.client.ask_run(
-            "rollouts select", partial(ask.select, known=self.looked.spans, chosen=self.chosen)
-        )
-
-    def _show_selected(self, only: frozenset[Spot]) -> None:
-        """Show the selected rollouts, unfolded where they are few."""
-        tree = self.levels
-        changed = only != tree.only
-        tree.select_only(only)
-        if not changed:
-            return
-        if len(only) <= FEW:
-            for spot in only:
-                tree.opened |= {Spot(spot.step, spot.held_out), Spot(spot.step, spot.held_out, spot.group)}
-                self._ask_step(Spot(spot.step, spot.held_out))
-            tree.renew()
-        self._say_selection()
-        self._read_soon()
-
-    def _say_selection(self) -> None:
-        chosen = self.chosen
-        bar = self.bars.chosen_bar
-        parts = [
-            describe(bar) if bar else "",
-            {"unmeasured": "an episode not measured", "": ""}.get(chosen.outcome, f"an episode {chosen.outcome}"),
-            "an invalid action" if chosen.invalid else "",
-            f"task or family has {clip(safe(chosen.text), 40)}" if chosen.text else "",
-        ]
-        count = len(self.levels.only or ())
-        self.answer(f"{count:,} selected: {', '.join(filter(None, parts))}. x shows all.", "accent")
 
     # Comparison
 
@@ -536,11 +457,11 @@ class RolloutsScreen(FullScreen):
                 self.levels.show_found(None, Query())
                 self.levels.value = None
                 self.levels.renew()
-                self._read_soon()
+                self.read_soon()
         elif self._compared is not None:
             self._end_comparison()
             self.go_to("tree")
-            self._read_soon()
+            self.read_soon()
         elif not self.chosen.empty:
             self.action_show_all()
         else:
