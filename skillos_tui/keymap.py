@@ -42,6 +42,7 @@ class Key(NamedTuple):
 
 _PRINTED = {
     "question_mark": "?",
+    "slash": "/",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
     "escape": "esc",
@@ -52,15 +53,12 @@ _PRINTED = {
     "greater_than_sign": ">",
     "plus": "+",
     "minus": "-",
-    "slash": "/",
     "up": "↑",
     "down": "↓",
     "left": "←",
     "right": "→",
     "shift+left": "⇧←",
     "shift+right": "⇧→",
-    "plus": "+",
-    "minus": "-",
     "equals_sign": "=",
     "asterisk": "*",
 }

@@ -8,6 +8,7 @@ from engine.core.fields import Count, Fraction, NonNegative, Positive, Seconds, 
 from engine.core.parts import Settings
 
 Thinking = Literal["template", "on", "off"]
+KeepCalls = Literal["none", "first", "all"]
 
 
 class ExecutorSettings(Settings, frozen=True):
@@ -58,6 +59,10 @@ class ExecutorSettings(Settings, frozen=True):
     deadline_seconds: Seconds = 600.0
     """The time limit of a whole episode. After it the outcome is unmeasured."""
 
+    keep_calls: KeepCalls = "first"
+    """Which calls the log holds word for word and with the tokens, for who looks at a turn: `first`, those of rollout 0
+    of group 0 in each step and measurement; `all`; or `none`. A prompt of 2,000 words takes 12 kB of the log a turn."""
+
 
 class CuratorSettings(Settings, frozen=True):
     """How the trained curator answers: one call after a task, one training sequence. The update takes log-probabilities over
@@ -99,3 +104,7 @@ class CuratorSettings(Settings, frozen=True):
 
     deadline_seconds: Seconds = 600.0
     """The time limit of one answer. After it the decision is unmeasured."""
+
+    keep_calls: KeepCalls = "first"
+    """Which calls the log holds word for word, with the tokens: `first`, those of rollout 0 of group 0 in each step and
+    measurement; `all`; or `none`."""

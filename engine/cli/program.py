@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "status": ("status",),
         "metrics": ("metrics",),
         "events": ("events",),
+        "rollouts": ("rollouts", "search"),
         "control": ("pause", "resume", "stop", "checkpoint", "set", "policy", "steps"),
         "runs": ("runs",),
         "models": ("models",),

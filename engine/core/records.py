@@ -143,3 +143,17 @@ class Check(msgspec.Struct, frozen=True):
     status: Literal["pass", "warn", "fail"]
     message: str
     seconds: float = 0.0
+
+
+class ChatMessage(msgspec.Struct, frozen=True):
+    """One message of a prompt, as a model got it."""
+
+    role: str
+    content: str
+
+
+class ScoredOption(msgspec.Struct, frozen=True):
+    """A text that a model was asked to score: the mean natural log-probability of its tokens."""
+
+    text: str
+    logprob: float

@@ -227,6 +227,15 @@ class Tokenizer(Protocol):
         ...
 
 
+@runtime_checkable
+class Speller(Protocol):
+    """A `Tokenizer` that also has the text of each token."""
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The text of each token by itself; part of a character is "\ufffd"."""
+        ...
+
+
 class Models(msgspec.Struct, frozen=True):
     """The models of a run: the frozen executor, the curator, the frozen judge, and their tokenizer.
 

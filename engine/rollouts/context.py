@@ -20,6 +20,7 @@ from engine.curation.registry import StrategyKind, batch_strategy_kind, strategy
 from engine.environments.base import TaskSource
 from engine.environments.registry import environment_kind
 from engine.models.base import Models
+from engine.rollouts.calls import is_kept, keeping
 
 
 class RolloutContext(msgspec.Struct, frozen=True):
@@ -61,13 +62,17 @@ class RolloutContext(msgspec.Struct, frozen=True):
     def open_strategy(
         self, at: PositionId, retriever: Retriever, *, vetoes: Sequence[Veto], seed: int, emit: Sink
     ) -> CurationStrategy:
-        """The strategy for one position."""
+        """The strategy for one position; what its curator is asked is kept, as `curator.keep_calls` says."""
+        models = self.models
+        if is_kept(self.config.curator.keep_calls, at):
+            curator = keeping(models.curator, at, "curator", models.tokenizer, emit)
+            models = msgspec.structs.replace(models, curator=curator)
         strategy: CurationStrategy = self.strategy.open(
             StrategyContext(
                 at=at,
                 settings=self.config.strategy,
                 config=self.config,
-                models=self.models,
+                models=models,
                 prompts=self.curator_prompts,
                 retriever=retriever,
                 vetoes=vetoes,

@@ -22,6 +22,7 @@ from engine.core.events import (
     CurationSkipped,
     EpisodeEnded,
     EpisodeStarted,
+    ModelAsked,
     PositionId,
     Sink,
     SkillFound,
@@ -35,6 +36,7 @@ from engine.curation.calls import changed
 from engine.environments.base import UNJUDGED, Task
 from engine.environments.registry import environment_kind
 from engine.models.base import Completion, ModelUnavailable, PromptTooLong, Tokenizer
+from engine.rollouts.calls import is_kept, keeping
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.rewards import NO_DECISION, PositionMetrics
 from engine.rollouts.shared import SharedEpisode
@@ -130,16 +132,23 @@ def _skipped(at: PositionId, trajectory: Trajectory, shown: Shown, reason: str, 
 
 async def _play(task: Task, at: PositionId, shown: Shown, seed: int, context: RolloutContext, emit: Sink) -> Trajectory:
     """One episode, its events emitted."""
+    calls: list[ModelAsked] = []
+    model = context.models.executor
+    if is_kept(context.config.executor.keep_calls, at):
+        model = keeping(model, at, "executor", context.models.tokenizer, calls.append)
 
     def turned(number: int, turn: Turn, skills: int) -> None:
         emit(TurnTaken(at, number, turn.thought, turn.action, turn.observation, turn.invalid_action, skills))
+        for call in calls:
+            emit(msgspec.structs.replace(call, turn=number))
+        calls.clear()
 
     trajectory = await executor.play(
         context.source,
         task,
         shown.skills,
         kind=environment_kind(context.config.environment),
-        model=context.models.executor,
+        model=model,
         prompts=context.executor_prompts,
         settings=context.config.executor,
         seed=seed,

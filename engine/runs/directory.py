@@ -178,6 +178,10 @@ class Run:
         """The last `limit` events up to `until`, oldest first; a negative `limit` is none."""
         return self._log.tail(limit, kinds, until)
 
+    def pick(self, ids: Sequence[int]) -> list[Stored]:
+        """The events of these ids, at most some hundred, oldest first; those that the log does not have are left out."""
+        return self._log.pick(ids)
+
     def last_id(self) -> int:
         """The id of the newest event; 0 when there is none."""
         return self._log.last_id()

@@ -94,6 +94,10 @@ class Log:
         where, values = _condition(0, until, kinds)
         return self._select(f"WHERE {where} ORDER BY id DESC LIMIT ?", [*values, limit])[::-1]
 
+    def pick(self, ids: Sequence[int]) -> list[Stored]:
+        """The events of these ids, oldest first; those that the log does not have are left out."""
+        return self._select(f"WHERE id IN ({', '.join('?' * len(ids))}) ORDER BY id", list(ids))
+
     def last_id(self) -> int:
         """The id of the newest event; 0 when there is none."""
         return int(self._database.one("SELECT coalesce(max(id), 0) FROM events")[0])

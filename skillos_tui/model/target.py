@@ -9,13 +9,11 @@ what it cannot understand for its beginning.
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
-from engine.core.position import PositionId
-
-_PLACE = re.compile(r"(h?)(\d{1,9})(?:/g(\d{1,6})(?:/r(\d{1,6})(?:/p(\d{1,6})(?:/t(\d{1,6}))?)?)?)?")
+from engine.core.position import Spot as Spot
+from engine.core.position import place_of as place_of
+from engine.core.position import spot_of as spot_of
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -23,39 +21,3 @@ class Target(msgspec.Struct, frozen=True):
 
     screen: str
     at: str = ""
-
-
-class Spot(msgspec.Struct, frozen=True):
-    """A place among the rollouts of a run; None from the level on that is not given. `turn` counts from 0."""
-
-    step: int
-    held_out: bool = False
-    group: int | None = None
-    rollout: int | None = None
-    position: int | None = None
-    turn: int | None = None
-
-    @property
-    def text(self) -> str:
-        """The spot as a place: "3/g0/r2/p4/t5"; a held-out one starts with h."""
-        names = (("g", self.group), ("r", self.rollout), ("p", self.position), ("t", self.turn))
-        parts = [f"{'h' if self.held_out else ''}{self.step}"]
-        for name, number in names:
-            if number is None:
-                break
-            parts.append(f"{name}{number}")
-        return "/".join(parts)
-
-
-def place_of(at: PositionId, turn: int | None = None) -> str:
-    """The place of a position, and of one of its turns."""
-    return Spot(at.step, at.held_out, at.group, at.rollout, at.position, turn).text
-
-
-def spot_of(place: str) -> Spot | None:
-    """The spot that a place names; None where it names none."""
-    found = _PLACE.fullmatch(place)
-    if found is None:
-        return None
-    held_out, step, *others = found.groups()
-    return Spot(int(step), bool(held_out), *(None if number is None else int(number) for number in others))

@@ -47,7 +47,7 @@ def safe(text: str) -> str:
     Tabs become spaces, other control characters their Unicode pictures (␛), and hidden, bidirectional, private and
     unassigned characters their code points (⟨202E⟩).
     """
-    if text.isprintable() and text.isascii():
+    if text.isprintable() and (text.isascii() or not (_UNSEEN.search(text) or _MARKS.search(text))):
         return text
     text = _MARKS.sub(r"\1⟨…⟩", text.expandtabs(4))
     return "".join(char if char.isprintable() and not _UNSEEN.match(char) else _picture(char) for char in text)

@@ -46,8 +46,8 @@ class MemoryPane(Pane):
         self.view = view
         self._fold()
 
-    def target(self) -> Target:
-        return Target("system")
+    def target(self) -> Target | None:
+        return Target("system", "memory")
 
     @property
     def low(self) -> bool:
@@ -66,9 +66,6 @@ class MemoryPane(Pane):
             "" if self.low else "M folds" if self.unfolded else "M unfolds",
         )
         self.renew()
-
-    def target(self) -> Target | None:
-        return Target("system")
 
     def build(self, width: int, height: int) -> Sequence[Line]:
         return memory_lines(self.view, width, height)

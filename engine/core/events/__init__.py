@@ -26,6 +26,7 @@ from engine.core.events.play import CurationSkipped as CurationSkipped
 from engine.core.events.play import EpisodeEnded as EpisodeEnded
 from engine.core.events.play import EpisodeStarted as EpisodeStarted
 from engine.core.events.play import MeasurementStarted as MeasurementStarted
+from engine.core.events.play import ModelAsked as ModelAsked
 from engine.core.events.play import RolloutScored as RolloutScored
 from engine.core.events.play import StepStarted as StepStarted
 from engine.core.events.play import TurnTaken as TurnTaken
@@ -54,6 +55,7 @@ from engine.core.events.training import UpdateMade as UpdateMade
 from engine.core.position import PositionId as PositionId
 from engine.core.records import Alarm as Alarm
 from engine.core.records import Call as Call
+from engine.core.records import ChatMessage as ChatMessage
 from engine.core.records import Check as Check
 from engine.core.records import GpuMemory as GpuMemory
 from engine.core.records import GroupDrawn as GroupDrawn
@@ -62,6 +64,7 @@ from engine.core.records import ModelUse as ModelUse
 from engine.core.records import ProcessMemory as ProcessMemory
 from engine.core.records import RewardBreakdown as RewardBreakdown
 from engine.core.records import SamplerRatio as SamplerRatio
+from engine.core.records import ScoredOption as ScoredOption
 from engine.core.records import SkillFound as SkillFound
 from engine.core.records import Veto as Veto
 
@@ -74,6 +77,7 @@ AnyEvent = (
     | EpisodeStarted
     | TurnTaken
     | EpisodeEnded
+    | ModelAsked
     | CompletionMade
     | CurationMade
     | CurationSkipped

@@ -401,6 +401,10 @@ class LocalTokenizer:
         """Tokens of `text`, special tokens not added."""
         return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The text of each token by itself."""
+        return [str(self._tokenizer.decode([number], skip_special_tokens=False)) for number in ids]
+
 
 def _out_of_memory(error: Exception) -> bool:
     """Whether torch could not allocate memory; on a CPU it raises a plain `RuntimeError` for it."""

@@ -41,6 +41,10 @@ class RemoteTokenizer:
         """How many tokens `text` has; special tokens are not added."""
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The text of each token by itself."""
+        return [str(self._tokenizer.decode([number], skip_special_tokens=False)) for number in ids]
+
     def chat(self, messages: Sequence[Message]) -> int:
         """How many tokens the texts of a chat have; those that a chat template adds are not known."""
         return sum(self.count(message.content) for message in messages)

@@ -1,0 +1,143 @@
+"""What is searched: the texts of each event, the words of a query, and the line in which they stand.
+
+texts_of(event)                       # [("action", "go safe"), ("observation", "The safe is closed.")]
+query = Query.of('"the safe" mug')    # any text is a query; its signs have no meaning but the double quotes
+query.match                           # '"the safe" AND "mug" *', for SQLite's FTS5
+query.line(texts)                     # ("observation", "The safe is closed.")
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.core.events import (
+    AnyEvent,
+    CompletionMade,
+    CurationMade,
+    CurationSkipped,
+    EpisodeEnded,
+    EpisodeStarted,
+    PositionId,
+    TurnTaken,
+    Unreadable,
+)
+
+KINDS = ("episode_started", "turn_taken", "episode_ended", "completion_made", "curation_made", "curation_skipped")
+"""The kinds of events whose texts are searched."""
+MAX_QUERY = 500
+MAX_WORDS = 16
+MAX_LINE = 300
+BEFORE = 60
+"""Characters of a long line that are shown before the match."""
+
+Named = tuple[str, str]
+"""What a text is ("action"), and the text."""
+
+_TERM = re.compile(r'"([^"]*)"?|([^\s"]+)')
+_WORD = re.compile(r"[^\W_]+")
+
+
+def texts_of(event: AnyEvent | Unreadable) -> list[Named]:
+    """The texts of an event that are searched; the texts of the repository after a decision are not, since each decision
+    repeats them."""
+    match event:
+        case TurnTaken():
+            return [("action", event.action), ("observation", event.observation), ("thought", event.thought)]
+        case EpisodeStarted():
+            named = [("task", event.prompt), ("family", event.family), ("task", event.task)]
+            return [*named, ("observation", event.observation), ("briefing", event.briefing or "")]
+        case EpisodeEnded():
+            return [("outcome", event.outcome.reason), ("judge", event.judged)]
+        case CompletionMade():
+            return [("strategy", event.text)]
+        case CurationMade():
+            calls = [f"{call.operation} {call.skill} {call.verdict} {call.why}" for call in event.calls]
+            words = [("curator", event.completion), ("calls", "\n".join(calls))]
+            return [*words, ("judge", event.judge_text), ("judge", event.judge_reason)]
+        case CurationSkipped():
+            return [("no decision", event.reason)]
+        case _:
+            return []
+
+
+def place_of_event(event: AnyEvent | Unreadable) -> tuple[PositionId, int | None] | None:
+    """The position of an event, and its turn from 0; None for an event of none."""
+    if isinstance(event, TurnTaken):
+        return event.at, event.turn - 1
+    searched = EpisodeStarted | EpisodeEnded | CompletionMade | CurationMade | CurationSkipped
+    return (event.at, None) if isinstance(event, searched) else None
+
+
+class Query(msgspec.Struct, frozen=True):
+    """The terms of a search: a term is a word, or words in double quotes that stand together. All must stand in an event.
+    The last word may be the beginning of one: a person is still typing it."""
+
+    terms: tuple[tuple[str, ...], ...] = ()
+    open: bool = False
+
+    @classmethod
+    def of(cls, text: str) -> Query:
+        """The query of any text: letters and digits are words, and everything else is between them."""
+        terms: list[tuple[str, ...]] = []
+        open_ = False
+        for found in _TERM.finditer(text[:MAX_QUERY]):
+            term = tuple(_WORD.findall(found[1] if found[1] is not None else found[2]))
+            if term and len(terms) < MAX_WORDS:
+                terms.append(term)
+                open_ = found[2] is not None and found.end() == len(text[:MAX_QUERY]) and text[-1:].isalnum()
+        return cls(tuple(terms), open_)
+
+    @property
+    def match(self) -> str:
+        """The query in the language of FTS5, in which quoted words have no meaning of their own."""
+        quoted = [f'"{" ".join(term)}"' for term in self.terms]
+        return " AND ".join(quoted) + (" *" if self.open else "")
+
+    def spans(self, line: str) -> list[tuple[int, int]]:
+        """Where terms stand in a line, as ranges of characters that do not overlap."""
+        folded = _folded(line)
+        found: list[tuple[int, int]] = []
+        for at, term in enumerate(self.terms):
+            last = self.open and at == len(self.terms) - 1
+            pattern = r"[\W_]+".join(re.escape(_folded(word)) for word in term)
+            pattern = rf"(?<![^\W_]){pattern}" + ("" if last else r"(?![^\W_])")
+            found += [each.span() for each in re.finditer(pattern, folded)]
+        merged: list[tuple[int, int]] = []
+        for start, end in sorted(found):
+            if merged and start < merged[-1][1]:
+                merged[-1] = merged[-1][0], max(end, merged[-1][1])
+            else:
+                merged.append((start, end))
+        return merged
+
+    def line(self, texts: Sequence[Named]) -> Named:
+        """The line with the most terms, the first of equal ones, cut to what is around the first of them; and what it is."""
+        best: tuple[int, str, str, int] = (-1, "", "", 0)
+        for what, text in texts:
+            for line in text.split("\n"):
+                spans = self.spans(line) if line else []
+                if len(spans) > best[0] and line:
+                    best = len(spans), what, line, spans[0][0] if spans else 0
+        _, what, line, start = best
+        if len(line) > MAX_LINE:
+            first = max(0, start - BEFORE)
+            line = (
+                ("…" if first else "") + line[first : first + MAX_LINE] + ("…" if first + MAX_LINE < len(line) else "")
+            )
+        return what, line
+
+
+def _folded(text: str) -> str:
+    """Lower case without accents, character by character, so that places stay the same."""
+    if text.isascii():
+        return text.lower()
+    return "".join(_plain(char) for char in text)
+
+
+def _plain(char: str) -> str:
+    base = unicodedata.normalize("NFD", char)[0].lower()
+    return base if len(base) == 1 else char

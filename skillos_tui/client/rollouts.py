@@ -1,0 +1,127 @@
+"""What the screen of the rollouts asks of a run; every function here runs in a thread, by `Client.ask_run`.
+
+    client.ask_run("rollouts look", partial(look, before=looked))       # `Answered` with a `Looked`
+    client.ask_run("rollouts find", partial(find, text="the safe"))     # `Answered` with a `Searched`
+
+The functions of `engine.runs.rollouts` and `engine.runs.search` do the work; the command line uses the same.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from engine.core.position import Spot
+from engine.runs.directory import Run
+from engine.runs.rollouts.asking import describe, document_of
+from engine.runs.rollouts.levels import StepRows, read_step
+from engine.runs.rollouts.lines import Document
+from engine.runs.rollouts.records import PositionRecord, read_position
+from engine.runs.rollouts.selecting import Score, Selection, matching, scores
+from engine.runs.rollouts.spans import Span, Spans, spans
+from engine.runs.search.index import Found, SearchIndex
+
+AT_ONCE = 5_000
+"""So many events are indexed before the answer; for more, a process of its own is started."""
+LIMIT = 500
+"""Places of a search that are shown."""
+
+
+class Looked(msgspec.Struct, frozen=True):
+    """Where the steps are, and the rewards of the rollouts of those that have ended."""
+
+    spans: Spans = Spans()
+    scores: Sequence[Score] = ()
+
+
+class Described(msgspec.Struct, frozen=True):
+    """The record of a spot, and the position that it is in, if it is in one."""
+
+    spot: Spot
+    document: Document
+    record: PositionRecord | None = None
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """Two rollouts, each with its positions by number."""
+
+    a: Spot
+    b: Spot
+    left: dict[int, PositionRecord]
+    right: dict[int, PositionRecord]
+
+
+class Searched(msgspec.Struct, frozen=True):
+    """What was found for a text."""
+
+    text: str
+    found: Found
+
+
+def look(run: Run, before: Looked) -> Looked:
+    """Where the steps are now. Rewards are read again only where a step has ended since."""
+    found = spans(run, before.spans)
+    ended = [key for key, span in found.by_key.items() if span.ended]
+    old = [key for key, span in before.spans.by_key.items() if span.ended]
+    return Looked(found, before.scores if ended == old and old else scores(run, found))
+
+
+def step(run: Run, span: Span) -> StepRows:
+    """The rows of a step."""
+    return read_step(run, span)
+
+
+def record(run: Run, rows: StepRows, spot: Spot) -> Described:
+    """The record of a spot in a step. Raises `NoSuchSpot`."""
+    position = rows.position(spot)
+    found = read_position(run, rows.span, position) if position is not None else None
+    if found is None:
+        return Described(spot, describe(run, rows, spot))
+    return Described(spot, document_of(run, rows.span, found, spot), found)
+
+
+def read(run: Run, span: Span, spot: Spot) -> Described:
+    """The record of a spot whose step has not been read. Raises `NoSuchSpot`."""
+    return record(run, read_step(run, span), spot)
+
+
+def select(run: Run, known: Spans, chosen: Selection) -> tuple[Selection, frozenset[Spot]]:
+    """The rollouts that fit a selection."""
+    return chosen, matching(run, known, chosen)
+
+
+def compare(run: Run, left: StepRows, a: Spot, right: StepRows, b: Spot) -> Compared:
+    """Two rollouts with all that was played in them."""
+    return Compared(a, b, _records(run, left, a), _records(run, right, b))
+
+
+def _records(run: Run, rows: StepRows, spot: Spot) -> dict[int, PositionRecord]:
+    rollout = rows.rollout(spot)
+    positions = sorted(rollout.positions.items()) if rollout else []
+    read = {number: read_position(run, rows.span, row) for number, row in positions}
+    return {number: found for number, found in read.items() if found is not None}
+
+
+def find(run: Run, text: str, known: Spans) -> Searched:
+    """Search a run. What was written since is indexed first; where that is much, a process indexes it, and what is indexed
+    so far is searched."""
+    with SearchIndex.open(run) as index:
+        behind = run.last_id() - index.read
+        if behind <= AT_ONCE:
+            while index.add(run):
+                pass
+        return Searched(text, index.find(run, text, LIMIT, known))
+
+
+def start_indexing(run: Path) -> subprocess.Popen[bytes]:
+    """A process that indexes a run, at low priority, so that no key waits for it. It goes on where an earlier one ended."""
+    nice = ["nice", "-n", "10"] if os.name == "posix" else []
+    command = [*nice, sys.executable, "-P", "-m", "engine.cli", "search", str(run), "--update"]
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )

@@ -1,0 +1,67 @@
+"""Rollouts are selected by their reward, and by what happened in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.core.events import PositionId, RewardBreakdown, RolloutScored, RunStarted, StepStarted
+from engine.core.outcomes import FAILED, SUCCEEDED, unmeasured
+from engine.core.position import Spot
+from engine.runs.directory import Run
+from engine.runs.rollouts.selecting import Bar, Score, Selection, histogram, matching, scores
+from engine.runs.rollouts.spans import spans
+from tests.workbench.recording import create, episode
+
+REWARDS = (0.1, 0.5, 0.55, None)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """One step of one group: rollout 0 failed, 1 succeeded, 2 was not measured; 3 succeeded in another family."""
+    run = create(tmp_path / "run")
+    run.append(StepStarted(1, []))
+    for number, outcome in enumerate((FAILED, SUCCEEDED, unmeasured("an outage"), SUCCEEDED)):
+        run.append(*episode(PositionId(1, 0, number), outcome))
+        run.append(RolloutScored(1, 0, number, RewardBreakdown(REWARDS[number], 0.1, 0.1, 0.1, 0.1), 1, 0))
+    return run
+
+
+def rollouts(run: Run, chosen: Selection) -> set[int | None]:
+    return {spot.rollout for spot in matching(run, spans(run), chosen)}
+
+
+def test_rewards_are_those_of_steps_that_no_resume_undid(run: Run) -> None:
+    assert [score.r for score in scores(run, spans(run))] == [*REWARDS]
+    run.append(RunStarted("train", "pocket", 3, 1, resumed_from=0))
+    assert scores(run, spans(run)) == []
+    run.append(StepStarted(1, []), RolloutScored(1, 0, 0, RewardBreakdown(0.9, 1, 1, 1, 1), 1, 0))
+    assert [score.r for score in scores(run, spans(run))] == [0.9]
+
+
+def test_bars_hold_every_reward_once_and_the_unmeasured_ones_apart() -> None:
+    found = [Score(Spot(1, False, 0, at), r) for at, r in enumerate((0.0, 0.049, 0.05, 1.0, None, float("inf")))]
+    bars = histogram(found, 12)
+    assert sum(bar.count for bar in bars) == 6 and len(bars) <= 13
+    assert bars[-1] == Bar(None, None, 2)
+    for score in found[:4]:
+        assert sum(bar.low <= score.r < bar.high for bar in bars[:-1]) == 1
+
+
+@pytest.mark.parametrize("values", [[], [0.5], [0.5, 0.5], [-3.0, 1e9], [1e-9, 2e-9], [-0.1, -0.2]])
+def test_any_rewards_have_few_bars(values: list[float]) -> None:
+    bars = histogram([Score(Spot(1), value) for value in values], 10)
+    assert len(bars) <= 10 and sum(bar.count for bar in bars) == len(values)
+
+
+def test_a_selection_takes_what_fits_all_of_it(run: Run) -> None:
+    assert rollouts(run, Selection(low=0.5, high=0.6)) == {1, 2}
+    assert rollouts(run, Selection(unscored=True)) == {3}
+    assert rollouts(run, Selection(outcome="failed")) == {0}
+    assert rollouts(run, Selection(outcome="unmeasured")) == {2}
+    assert rollouts(run, Selection(outcome="succeeded", low=0.5, high=0.6)) == {1}
+    assert rollouts(run, Selection(invalid=True)) == {0, 1, 2, 3}
+    assert rollouts(run, Selection(text="ON THE TABLE")) == {0, 1, 2, 3}
+    assert rollouts(run, Selection(text="house-10", outcome="failed")) == {0}
+    assert rollouts(run, Selection(text="house-99")) == set()
