@@ -20,10 +20,12 @@ import msgspec
 from engine.core.edit import OPEN, Decision, Edit, actions
 from engine.core.events import EditDecided, EditProposed
 from engine.review.checking import applied, gated, open_repo
-from engine.review.errors import AlreadyDecided, EditRefused, NotLogged, ReviewError
+from engine.review.errors import AlreadyDecided, EditRefused, NotLogged, PinnedSkill, ReviewError
 from engine.review.journal import checked, commit, deciding, reconcile, revert
+from engine.review.policies import is_policy
 from engine.runs.directory import Run
 from engine.skills.format.skill import Skill
+from engine.skills.pins import PinsError, pins
 from engine.skills.repo.repository import SkillRepo
 
 __all__ = ["AlreadyDecided", "NotLogged", "ReviewError", "amend", "approve", "reconcile", "requeue", "undo", "veto"]
@@ -34,8 +36,10 @@ def approve(run: Run, edit_id: str, by: str, reason: str = "", *, shown: Edit | 
 
     When the file changed since the proposal, nothing is written and the edit is `conflicted` (see `requeue`). Raises
     `AlreadyDecided`, or `ReviewError` when the edit is not as it was `shown` or the repository cannot be written, or
-    `NotLogged` when it is committed and the log could not be written.
+    `NotLogged` when it is committed and the log could not be written. A policy approves no edit of a pinned skill: raises
+    `PinnedSkill`.
     """
+    _check_pins(run, edit_id, by)
     with deciding(run):
         return commit(run, checked(run, edit_id, "approve", shown), by, reason)
 
@@ -60,8 +64,9 @@ def amend(run: Run, edit_id: str, by: str, text: str, reason: str = "") -> Edit:
 def veto(run: Run, edit_id: str, by: str, reason: str = "", *, shown: Edit | None = None) -> Edit:
     """Refuse a pending or conflicted edit; `reason` is quoted to the curator.
 
-    Raises `AlreadyDecided`, or `ReviewError` when the edit is not as it was `shown`.
+    Raises `AlreadyDecided`, or `ReviewError` when the edit is not as it was `shown`, and `PinnedSkill` as `approve` does.
     """
+    _check_pins(run, edit_id, by)
     with deciding(run, unread=True), run.transaction() as transaction:
         edit = checked(run, edit_id, "veto", shown)
         event = EditDecided(edit_id, Decision("veto", by, reason))
@@ -112,6 +117,19 @@ def requeue(run: Run, edit_id: str, by: str) -> Edit:
         event = EditProposed(ready.decided(Decision("requeue", by)), "requeue")
         transaction.append(event)
     return event.applied(edit)
+
+
+def _check_pins(run: Run, edit_id: str, by: str) -> None:
+    """Raise `PinnedSkill` where a policy decides on an edit of a pinned skill, or where the pins cannot be read."""
+    if not is_policy(by):
+        return
+    edit = run.edit(edit_id)
+    try:
+        pinned = {edit.skill, edit.name} & pins(run.repo_path).keys()
+    except PinsError as error:
+        raise PinnedSkill(f"{error}; until then no policy decides") from error
+    if pinned:
+        raise PinnedSkill(f"{', '.join(sorted(pinned))} is pinned, so a person decides, and no policy")
 
 
 def _amended(run: Run, edit: Edit, by: str, text: str) -> Edit:
