@@ -117,7 +117,7 @@ class RolloutsScreen(SelectingScreen):
             self._look_timer = self.set_timer(LOOK_SECONDS, self._look)
 
     def on_screen_resume(self) -> None:
-        if self.composed:
+        if self.spans.read:  # not the first time, for which the screen has asked already
             self.show_state()
             self._look()
 
