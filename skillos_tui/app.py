@@ -23,7 +23,7 @@ from engine.core.registry import UnknownPart
 from engine.core.text import counted
 from skillos_tui.client import messages
 from skillos_tui.keymap import APP_KEYS, APP_TITLE, TABS, Key, bindings, sections_of
-from skillos_tui.model.session import Session
+from skillos_tui.model.session import Session, text_key
 from skillos_tui.model.target import Target
 from skillos_tui.model.view import Part, RunView
 from skillos_tui.render.text import safe
@@ -364,7 +364,9 @@ class SkillosApp(Workbench):
         self._pass_on(message)
 
     def on_decision_taken(self, message: messages.DecisionTaken) -> None:
-        """Drop the draft of a reason that was sent; restore that of a veto that was undone."""
+        """Drop the drafts of a reason and a text that were sent; restore the reason of a veto that was undone."""
+        if message.action in ("veto", "amend", "approve"):
+            self.session.keep_draft(message.path, text_key(message.edit), "")
         if message.action == "veto":
             self.session.keep_draft(message.path, message.edit, "")
         elif message.action == "undo" and message.before.state == "vetoed" and message.before.decision is not None:

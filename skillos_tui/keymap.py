@@ -39,6 +39,7 @@ class Key(NamedTuple):
 
 _PRINTED = {
     "question_mark": "?",
+    "slash": "/",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
     "escape": "esc",

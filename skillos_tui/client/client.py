@@ -286,8 +286,9 @@ class Client:
         """The decisions on the edits of a run that were taken here since the program started."""
         return self._decisions.setdefault(path, Decisions())
 
-    def decide(self, edit: Edit, action: Action, reason: str = "") -> bool:
+    def decide(self, edit: Edit, action: Action, reason: str = "", text: str = "") -> bool:
         """Decide on an edit as it is shown now: `DecisionTaken`, or `DecisionRefused`, also when it has changed by then.
+        `text` is what it is amended with.
 
         Decisions keep their order, and those that were sent are completed even if the program ends. Returns false, and sends
         nothing, when no run is open.
@@ -296,17 +297,32 @@ class Client:
         if tail is None:
             return False
         self.decisions(tail.run.path).begin(edit, action)
-        done = self._decider.submit(self._decide, tail.run, edit, action, reason)
+        done: Future[Any] = self._decider.submit(self._decide, tail.run, edit, action, reason, text)
         self.app.run_worker(_end_of(done), name="decide", group="decide")
         return True
 
-    def _decide(self, run: Run, edit: Edit, action: Action, reason: str) -> None:
+    def undo_whole(self, edit: Edit) -> None:
+        """Undo a decision so that the edit waits again: a reverted one is queued again too. Answered as `decide` is."""
+        tail = self._tail
+        if tail is not None:
+            self.decisions(tail.run.path).begin(edit, "undo")
+            done: Future[Any] = self._decider.submit(self._undo_whole, tail.run, edit)
+            self.app.run_worker(_end_of(done), name="decide", group="decide")
+
+    def _undo_whole(self, run: Run, edit: Edit) -> None:
+        after = self._decide(run, edit, "undo", "", "")
+        if after is not None and after.state == "undone":
+            self._decide(run, after, "requeue", "", "")
+
+    def _decide(self, run: Run, edit: Edit, action: Action, reason: str, text: str) -> Edit | None:
+        """Take a decision; the edit after it, None where it was refused."""
         try:
-            after = decide(run, edit.id, action, reason, edit)
+            after = decide(run, edit.id, action, reason, edit, text)
         except REFUSED as error:
             self._post(DecisionRefused(run.path, edit.id, action, str(error)))
-        else:
-            self._post(DecisionTaken(run.path, action, edit, after))
+            return None
+        self._post(DecisionTaken(run.path, action, edit, after))
+        return after
 
     # Import
 
@@ -376,6 +392,6 @@ def _while_open() -> supervisor.Patience:
     return lambda seconds: not worker.is_cancelled
 
 
-async def _end_of(done: Future[None]) -> None:
+async def _end_of(done: Future[Any]) -> None:
     """Wait for work in another thread, so that an error in it ends the program; leaving the program does not cancel it."""
     await asyncio.shield(asyncio.wrap_future(done))

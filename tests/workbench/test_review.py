@@ -33,7 +33,7 @@ def state(run: Run, edit: str) -> str:
 async def test_one_edit_with_all_that_a_decision_needs(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     async with workbench(run.path) as pilot:
-        await until(pilot, "2 to review")
+        await until(pilot, "Review·2")
         await pilot.press("r")
         await until(pilot, "insert · find-apple")
         assert "+ In this house the apple is in the drawer." in pane(pilot, "diff")
@@ -47,7 +47,7 @@ async def test_one_edit_with_all_that_a_decision_needs(tmp_path: Path) -> None:
 async def test_an_approved_edit_is_a_commit_and_the_next_edit_comes(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     async with workbench(run.path) as pilot:
-        await until(pilot, "2 to review")
+        await until(pilot, "Review·2")
         await pilot.press("r")
         await until(pilot, "insert · find-apple")
         await pilot.press("a")
@@ -62,7 +62,7 @@ async def test_an_approved_edit_is_a_commit_and_the_next_edit_comes(tmp_path: Pa
 async def test_a_veto_takes_a_reason_and_writes_nothing(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     async with workbench(run.path) as pilot:
-        await until(pilot, "2 to review")
+        await until(pilot, "Review·2")
         await pilot.press("r")
         await until(pilot, "insert · find-apple")
         await pilot.press("v")
@@ -83,7 +83,7 @@ async def test_a_veto_takes_a_reason_and_writes_nothing(tmp_path: Path) -> None:
 async def test_undo_reverts_the_commit_that_it_names_and_can_be_undone(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     async with workbench(run.path) as pilot:
-        await until(pilot, "2 to review")
+        await until(pilot, "Review·2")
         await pilot.press("r")
         await until(pilot, "insert · find-apple")
         await pilot.press("a")
@@ -107,7 +107,7 @@ async def test_undo_reverts_the_commit_that_it_names_and_can_be_undone(tmp_path:
 async def test_an_undone_veto_waits_again_and_its_reason_is_there_for_the_next(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     async with workbench(run.path) as pilot:
-        await until(pilot, "2 to review")
+        await until(pilot, "Review·2")
         await pilot.press("r")
         await until(pilot, "insert · find-apple")
         await pilot.press("v")
@@ -137,7 +137,7 @@ async def test_a_file_that_changed_since_conflicts_and_is_asked_again(tmp_path: 
     folder.mkdir()
     (folder / "SKILL.md").write_text("---\nname: x\ndescription: y\n---\nby hand\n")
     async with workbench(run.path) as pilot:
-        await until(pilot, "2 to review")
+        await until(pilot, "Review·2")
         await pilot.press("r")
         await until(pilot, "insert · find-towel")
         await pilot.press("n")
@@ -159,7 +159,7 @@ async def test_a_file_that_changed_since_conflicts_and_is_asked_again(tmp_path: 
 async def test_the_second_to_decide_is_refused_with_the_reason(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     async with workbench(run.path) as pilot:
-        await until(pilot, "2 to review")
+        await until(pilot, "Review·2")
         await pilot.press("r")
         await until(pilot, "insert · find-apple")
         reviews.veto(run, "s1-0", "bob", "mine")
@@ -172,7 +172,7 @@ async def test_the_second_to_decide_is_refused_with_the_reason(tmp_path: Path) -
 async def test_the_cursor_stays_on_its_edit_when_others_come(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     async with workbench(run.path) as pilot:
-        await until(pilot, "2 to review")
+        await until(pilot, "Review·2")
         await pilot.press("r")
         await until(pilot, "insert · find-apple")
         await pilot.press("n")
@@ -187,7 +187,7 @@ async def test_a_repository_that_cannot_be_written_loses_nothing(tmp_path: Path)
     run.repo_path.rmdir()
     run.repo_path.write_text("a file where the repository should be")
     async with workbench(run.path) as pilot:
-        await until(pilot, "2 to review")
+        await until(pilot, "Review·2")
         await pilot.press("r")
         await until(pilot, "insert · find-apple")
         assert "cannot list the skills" in on_screen(pilot)
@@ -200,7 +200,7 @@ async def test_after_the_last_decision_the_next_edit_is_shown_but_not_decided_by
     run = record_training(tmp_path / "run", steps=1)
     reviews.veto(run, "s1-1", "ann", "")
     async with workbench(run.path) as pilot:
-        await until(pilot, "1 to review")
+        await until(pilot, "Review·1")
         await pilot.press("r")
         await until(pilot, "insert · find-apple")
         await pilot.press("a")
@@ -221,7 +221,7 @@ async def test_the_findings_of_the_audit_are_shown_with_the_edit(tmp_path: Path)
     risky = msgspec.structs.replace(proposal(6, 0).edit, id="risky", findings=tuple(found))
     run.append(EditProposed(risky))
     async with workbench(run.path) as pilot:
-        await until(pilot, "3 to review")
+        await until(pilot, "Review·3")
         await pilot.press("r", "n", "n")
         await until(pilot, lambda: "findings" in pane(pilot, "why"))
         why = [" ".join(line.split()) for line in pane(pilot, "why").splitlines()]
@@ -234,15 +234,19 @@ async def test_a_superseded_edit_is_marked_and_can_be_queued_again(tmp_path: Pat
     run = record_training(tmp_path / "run", steps=1)
     run.append(decision("s1-0", "supersede", QUEUE, "s1-1 took its place"))
     async with workbench(run.path) as pilot:
-        await until(pilot, "1 to review")
+        await until(pilot, "Review·1")
         await pilot.press("r")
         await until(pilot, "insert · find-towel")
         assert "1 superseded by newer ones" in pane(pilot, "queue")
-        await pilot.press("n")
+        await pilot.press("slash")
+        await until(pilot, "Filter the queue")
+        at_once(pilot, *"superseded", "enter")
         await until(pilot, "insert · find-apple")
-        assert "superseded by the queue's limit" in pane(pilot, "why")
+        assert "superseded by the queue's limit" in pane(pilot, "why") and "· /superseded" in title(pilot, "queue")
         await pilot.press("a")
         await until(pilot, lambda: state(run, "s1-0") == "pending")
+        await until(pilot, lambda: "pending" in title(pilot))
+        await pilot.press("slash", *["backspace"] * 10, "enter")
         await until(pilot, "2 waiting")
 
 
@@ -251,7 +255,7 @@ async def test_an_amended_edit_shows_the_text_that_was_committed_and_is_undone(t
     better = run.edit("s1-0").after.replace("drawer", "green drawer")
     reviews.amend(run, "s1-0", "bob", better)
     async with workbench(run.path) as pilot:
-        await until(pilot, "1 to review")
+        await until(pilot, "Review·1")
         await pilot.press("r", "n")
         await until(pilot, "insert · find-apple")
         assert "green drawer" in pane(pilot, "diff")

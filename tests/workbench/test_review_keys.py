@@ -42,7 +42,7 @@ async def test_a_fast_reviewer_approves_what_was_on_the_screen(tmp_path: Path) -
 async def test_keys_typed_ahead_decide_on_nothing_that_was_not_there(tmp_path: Path) -> None:
     run = waiting_run(tmp_path / "run")
     async with workbench(run.path) as pilot:
-        await until(pilot, "3 to review")
+        await until(pilot, "Review·3")
         at_once(pilot, "r", "a", "a", "v", "u")
         await until(pilot, "on the screen yet")
         await seconds(pilot, 1)
@@ -268,7 +268,7 @@ async def test_decisions_that_were_sent_are_taken_although_the_program_is_left(t
 async def test_review_that_is_opened_by_the_program_is_read_first(tmp_path: Path) -> None:
     run = waiting_run(tmp_path / "run")
     async with workbench(run.path) as pilot:
-        await until(pilot, "3 to review")
+        await until(pilot, "Review·3")
         await app_of(pilot).open_screen("review", restored=True)
         await until(pilot, "insert · find-")
         await pilot.press("a")
@@ -279,7 +279,7 @@ async def test_review_that_is_opened_by_the_program_is_read_first(tmp_path: Path
 async def test_an_edit_that_the_program_goes_to_in_a_review_it_opened_is_read_first(tmp_path: Path) -> None:
     run = waiting_run(tmp_path / "run")
     async with workbench(run.path) as pilot:
-        await until(pilot, "3 to review")
+        await until(pilot, "Review·3")
         await app_of(pilot).open_screen("review", restored=True)
         screen = pilot.app.screen
         assert isinstance(screen, ReviewScreen)
@@ -307,7 +307,7 @@ async def test_review_shows_no_edit_and_decides_on_none_until_the_whole_log_is_r
     whole = client.news_since
     monkeypatch.setattr(client, "news_since", lambda run, since, unit: gate.wait(60) and whole(run, since, unit))
     async with workbench(run.path, session=session) as pilot:
-        await until(pilot, "1 to review")
+        await until(pilot, "Review·1")
         await pilot.press("r")
         await until(pilot, "The run is being read …")
         await pilot.press("a")
