@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import time
 import tomllib
+from typing import get_args
 
 from engine.cli.common import Commands, UsageError, add_command, lines, open_run, patience_with_notice, user_name
 from engine.config import ConfigError
 from engine.core.output import note, say
 from engine.core.text import printable
 from engine.jobs.registry import JOBS
+from engine.review.settings import PolicyName
 from engine.runs import changing, kept, supervisor
 from engine.runs.commands import StopAfter
 from engine.runs.directory import Run
@@ -33,8 +35,8 @@ def add_commands(commands: Commands) -> None:
     settings = ", ".join(changing.CHANGEABLE)
     change = add_command(commands, "set", f"change a setting of a run that has begun: {settings}", _set, run=True)
     change.add_argument("setting", metavar="KEY=VALUE", help="such as review.policy=auto")
-    policy = add_command(commands, "policy", "who decides on a run's edits: a person, or the policy", _policy, run=True)
-    policy.add_argument("policy", choices=["ask", "auto"])
+    policy = add_command(commands, "policy", "who decides on a run's edits: a person, or a policy", _policy, run=True)
+    policy.add_argument("policy", choices=get_args(PolicyName))
     steps = add_command(commands, "steps", "change how many steps a train run has", _steps, run=True)
     steps.add_argument("steps", type=int, metavar="N")
 

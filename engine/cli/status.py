@@ -13,6 +13,7 @@ from engine.config import ConfigError
 from engine.core.events import Notice
 from engine.core.output import say
 from engine.core.text import printable
+from engine.review.policies import policy_line
 from engine.runs.directory import Run
 from engine.runs.measured import lines, measured
 from engine.runs.metrics import metrics_lines, row
@@ -30,7 +31,7 @@ def add_commands(commands: Commands) -> None:
 
 def _status(options: argparse.Namespace) -> int:
     with open_run(options) as run:
-        now = msgspec.structs.replace(status(run), measured=measured(run), note=_note(run))
+        now = msgspec.structs.replace(status(run), measured=measured(run), **_configured(run))
         last = last_step(run, now.ended[-1].step) if now.ended else None
         if last is not None:
             now = msgspec.structs.replace(now, metrics=row(run.id, last), alarms=last.alarms or [])
@@ -66,15 +67,18 @@ def _status(options: argparse.Namespace) -> int:
         if (age := now.heartbeat_age_s) is not None:
             when = f"{age:.0f} s ago" if age >= 0 else f"{-age:.0f} s in the future (a clock was changed)"
             say(f"{waiting(now.pending_reviews)}; last heartbeat {when}")
+        if now.policy:
+            say(f"review policy: {now.policy}")
     return 0
 
 
-def _note(run: Run) -> str:
-    """The note of the run's configuration; "" where that cannot be read."""
+def _configured(run: Run) -> dict[str, str]:
+    """What the run's configuration says for `Status`; nothing where that cannot be read."""
     try:
-        return run.config.note
+        config = run.config
     except ConfigError:
-        return ""
+        return {}
+    return {"note": config.note, "policy": policy_line(config.review)}
 
 
 def summary_line(now: Status) -> str:

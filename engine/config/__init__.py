@@ -305,7 +305,17 @@ def _resolve(profile: str, layers: Sequence[Layer], job: str = "") -> Config:
     fixed = _converted(types, tables, types)
     where = ", ".join(layer.where for layer in layers if layer.data)
     more = _more_types(fixed["review"].gates, job, tables, where)
+    _check_policy(fixed["review"])
     return Config(profile, **fixed, more=_converted(more, tables, {**types, **more}), note=_note(layers))
+
+
+def _check_policy(review: ReviewSettings) -> None:
+    """Raises `ConfigError` for the policy `gate` where no gate measures anything, so that it would approve nothing."""
+    if review.policy == "gate" and not any(GATES.load(name).measures for name in review.gates):
+        raise ConfigError(
+            f"review.policy = gate approves what a gate has measured, and none of review.gates = {', '.join(review.gates)} "
+            "measures anything: add a gate that gives a score, or choose another policy, such as auto or approve_after"
+        )
 
 
 def _note(layers: Sequence[Layer]) -> str:

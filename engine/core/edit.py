@@ -4,13 +4,16 @@
     actions("pending")                                # ("amend", "approve", "conflict", "veto", "supersede")
     edit = edit.decided(Decision("veto", "ann", "too narrow"))
 
-    proposed ─ admit ─── pending ─┬─ approve ─── committed ─ undo ── undone
-        └───── refuse ── refused  ├─ conflict ── conflicted ─ veto ─ vetoed
-                                  ├─ veto ────── vetoed ───── undo ─ pending
+    proposed ┬ admit ─── pending ─┬─ approve ─── committed ─ undo ── undone
+             ├ refuse ── refused  ├─ conflict ── conflicted ─ veto ─ vetoed
+             └ withhold  withheld ├─ veto ────── vetoed ───── undo ─ pending
                                   ├─ supersede ─ superseded
-                                  └─ amend ───── pending             conflicted, superseded, undone ─ requeue ─ pending
+                                  └─ amend ───── pending
 
-A strategy proposes an edit. The gates admit it to the review queue or refuse it. An approval writes it to the repository as
+    conflicted, superseded, undone, withheld ─ requeue ─ pending
+
+A strategy proposes an edit. The gates admit it to the review queue or refuse it. In training the queue holds the best few
+edits of a step; the others are withheld, and can be asked for. An approval writes it to the repository as
 one git commit; where the file has changed since, the edit is in conflict and nothing is written. An edit that is amended
 holds a person's text from then on. Every decision can be undone: a veto by `undo`, which queues the edit again, and a commit
 by `undo`, which is a commit of its own.
@@ -33,8 +36,10 @@ from engine.core.outcomes import Outcome, unmeasured
 from engine.core.position import PositionId
 
 OperationName = Literal["insert", "update", "delete"]
-State = Literal["proposed", "refused", "pending", "committed", "conflicted", "vetoed", "superseded", "undone"]
-Action = Literal["admit", "refuse", "amend", "approve", "conflict", "veto", "supersede", "undo", "requeue"]
+State = Literal[
+    "proposed", "refused", "pending", "committed", "conflicted", "vetoed", "superseded", "undone", "withheld"
+]
+Action = Literal["admit", "refuse", "amend", "approve", "conflict", "veto", "supersede", "undo", "requeue", "withhold"]
 
 STATES: tuple[State, ...] = get_args(State)
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -57,6 +62,7 @@ PAST: Mapping[Action, str] = MappingProxyType(
         "supersede": "superseded",
         "undo": "undone",
         "requeue": "queued again",
+        "withhold": "withheld",
     }
 )
 """What an edit is after an action, in a sentence: "e3 was approved by ann"."""
@@ -65,6 +71,7 @@ TRANSITIONS: Mapping[tuple[State, Action], State] = MappingProxyType(
     {
         ("proposed", "admit"): "pending",
         ("proposed", "refuse"): "refused",
+        ("proposed", "withhold"): "withheld",
         ("pending", "amend"): "pending",
         ("pending", "approve"): "committed",
         ("pending", "conflict"): "conflicted",
@@ -76,6 +83,7 @@ TRANSITIONS: Mapping[tuple[State, Action], State] = MappingProxyType(
         ("vetoed", "undo"): "pending",
         ("committed", "undo"): "undone",
         ("undone", "requeue"): "pending",
+        ("withheld", "requeue"): "pending",
     }
 )
 

@@ -1,29 +1,28 @@
 """Between a run's rollouts and its review queue: edits out, vetoes back.
 
 queue = Proposals(run, writer, max_pending=20, measure=measure)
-edit = await queue.propose(position, edit)
+edit = await queue.propose(position, edit)                                   # of a curate run: each edit by itself
+edits = await queue.choose(4, candidates(rollouts, parts, texts), most=3)    # of a step: the best few
 vetoes = vetoes_of(run, context)
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
 
-from engine.core.edit import Edit, OperationName, Provenance
-from engine.core.events import Notice, Veto
+from engine.core.edit import Edit, OperationName, Provenance, Standing
+from engine.core.events import PositionId, RewardBreakdown, Veto
 from engine.core.text import counted
 from engine.models.base import Tokenizer
-from engine.review.decisions import approve
-from engine.review.errors import AlreadyDecided, ReviewError
 from engine.review.gates.base import Measure
-from engine.review.policies import signature
 from engine.review.queue import ReviewQueue, vetoed
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.position import Position
 from engine.rollouts.rollout import Rollout
+from engine.rollouts.summary import advantages
 from engine.runs.directory import Run
 from engine.runs.writer import EventWriter
 from engine.skills import Skill
@@ -47,20 +46,50 @@ class Proposals:
 
     async def propose(self, position: Position, edit: Edit) -> Edit:
         """Put an edit of a position to review. It is "pending", or "refused" (which is logged)."""
-        trajectory = position.trajectory
-        outcome = trajectory.outcome
-        reason = f"after «{trajectory.task.prompt}» {outcome.kind} in {counted(len(trajectory.turns), 'turn')}"
-        provenance = Provenance(position.at, trajectory.task.id, outcome, PROPOSER, reason)
-        return await self._queue.propose(msgspec.structs.replace(edit, provenance=provenance))
+        return await self._queue.propose(msgspec.structs.replace(edit, provenance=_provenance(position)))
 
-    def approve(self, edit: str) -> None:
-        """Approve by the policy, unless a person was faster. What cannot be written stays in the queue, with a notice."""
-        try:
-            approve(self._run, edit, signature("auto"))
-        except AlreadyDecided:
-            return
-        except ReviewError as error:
-            self._writer.emit(Notice("warning", f"{edit} stays in the review queue: {error}"))
+    async def choose(self, step: int, edits: Sequence[Edit], most: int) -> list[Edit]:
+        """Put the best edits of a step to review, at most `most`; see `ReviewQueue.choose`."""
+        return await self._queue.choose(step, edits, most)
+
+
+def _provenance(position: Position) -> Provenance:
+    trajectory = position.trajectory
+    outcome = trajectory.outcome
+    reason = f"after «{trajectory.task.prompt}» {outcome.kind} in {counted(len(trajectory.turns), 'turn')}"
+    return Provenance(position.at, trajectory.task.id, outcome, PROPOSER, reason)
+
+
+def candidates(
+    rollouts: Sequence[Sequence[Rollout]],
+    parts: Sequence[Sequence[RewardBreakdown]],
+    start: Mapping[str, str] = MappingProxyType({}),
+) -> list[Edit]:
+    """The different edits that a step's measured rollouts leave behind, each with its standing; `start` are the texts that
+    the rollouts started from, by name.
+
+    Of the rollouts that leave an equal edit, the one of the highest r proposed it, the first among equals; the positions of
+    the others are its evidence.
+    """
+    scored = [
+        (part.r, advantage, rollout)
+        for row, row_parts, row_advantages in zip(rollouts, parts, advantages(parts), strict=True)
+        for rollout, part, advantage in zip(row, row_parts, row_advantages, strict=True)
+        if part.r is not None and advantage is not None
+    ]
+    scored.sort(key=lambda each: -each[0])
+    found: dict[tuple[object, ...], tuple[Edit, Position, float, list[float], list[PositionId]]] = {}
+    for reward, advantage, rollout in scored:
+        for position, edit in net_edits(rollout, start):
+            _, _, _, equal, where = found.setdefault(edit.change, (edit, position, reward, [], []))
+            equal.append(advantage)
+            where.append(position.at)
+    made = []
+    for edit, position, reward, equal, where in found.values():
+        standing = Standing(reward, tuple(equal), len(scored))
+        cause = msgspec.structs.replace(_provenance(position), evidence=tuple(where[1:]), standing=standing)
+        made.append(msgspec.structs.replace(edit, provenance=cause))
+    return made
 
 
 def net_edits(rollout: Rollout, start: Mapping[str, str] = MappingProxyType({})) -> list[tuple[Position, Edit]]:

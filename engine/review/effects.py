@@ -40,8 +40,8 @@ POLICY: Mapping[str, str] = MappingProxyType(
         "gate": "The policy approves what the gates admit and measure (review.policy = gate); you can undo it.",
         "approve_after": "After {seconds:g} s without a decision the policy approves (review.policy = approve_after); no "
         "time passes while the edit is open, and you can undo it.",
-        "veto_after": "After {seconds:g} s without a decision the policy vetoes (review.policy = veto_after); no time passes "
-        "while the edit is open, and you can undo it.",
+        "veto_after": "After {seconds:g} s without a decision the policy vetoes (review.policy = veto_after); no time "
+        "passes while the edit is open, and you can undo it.",
     }
 )
 

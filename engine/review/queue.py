@@ -1,34 +1,52 @@
 """The review queue of a run: strategies propose edits, the gates check them, and they wait for a decision.
 
     queue = ReviewQueue(run, writer, max_pending=20)
-    edit = await queue.propose(edit)          # "pending" with an id, or "refused" with the reason in its decision
+    edit = await queue.propose(edit)               # "pending" with an id, or "refused" with the reason in its decision
+    edits = await queue.choose(4, candidates, 3)   # the best 3 edits of step 4, which are "pending"; the others are withheld
     pending(run), vetoed(run, limit=5)
 
-`propose` does nothing on the event loop that blocks: files, SQLite and git are used in a thread.
+Nothing that blocks is done on the event loop: files, SQLite and git are used in a thread. The edit that a person has open
+(`engine.review.opened`) is never superseded.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from engine.core.edit import Decision, Edit, transition
-from engine.core.events import EditDecided, EditProposed, ProposalsWithheld
+from engine.core.events import EditDecided, EditProposed, EditWithheld, ProposalsWithheld
 from engine.review.checking import Gates, applied, open_repo
+from engine.review.choosing import Chosen, choose
 from engine.review.errors import EditRefused, NoPlace
 from engine.review.gates.base import Measure
+from engine.review.policies import is_policy
+from engine.review.room import QUEUE as QUEUE
+from engine.review.room import fold, make_room
 from engine.runs.directory import Run
 from engine.runs.log import Transaction
 from engine.runs.writer import EventWriter
 from engine.skills.repo.repository import SkillRepo
 
-QUEUE = "the queue's limit"
-"""Who supersedes an edit."""
 GATES = "the gates"
 """Who refuses an edit."""
 REPEATED = 500
-"""The number of the newest superseded edits among which those of a repeated step are looked for."""
+"""The number of the newest edits among which those of a repeated step are looked for; the same of the withheld ones."""
+RECENT = 100
+"""The number of the newest `ProposalsWithheld` among which those of a repeated step are looked for."""
+KEPT = 30
+"""The most withheld edits of a step that are kept, the best ones; more are only counted."""
+
+
+class Fresh(msgspec.Struct, frozen=True):
+    """What of a step's edits can be put to review: `edits` apply to `repo` and are new, and `places` are left."""
+
+    edits: list[Edit]
+    refused: list[tuple[Edit, str]]
+    places: int
+    repo: SkillRepo
 
 
 class ReviewQueue:
@@ -59,6 +77,74 @@ class ReviewQueue:
             except EditRefused as refusal:
                 return await asyncio.to_thread(self._refuse, edit, refusal)
 
+    async def choose(self, step: int, candidates: Sequence[Edit], most: int) -> list[Edit]:
+        """Put the best edits of a step to review, at most `most` and at most one a skill; they wait then, the best first.
+
+        What is not queued is logged as `ProposalsWithheld`, with the reason, and the best of it as `EditWithheld`, so that
+        it can be asked for. A newer version of a skill supersedes the older ones that wait. All is one transaction: a
+        crash leaves nothing of it, or all, and then the repeated step adds what is missing, which is nothing.
+        """
+        async with self._one_at_a_time:
+            fresh = await asyncio.to_thread(self._fresh, step, candidates, most)
+            chosen = await choose(fresh.edits, fresh.places, lambda edit: self._gates.check(edit, fresh.repo))
+            return await asyncio.to_thread(self._log_choice, step, most, fresh, chosen)
+
+    def _fresh(self, step: int, candidates: Sequence[Edit], most: int) -> Fresh:
+        """The candidates that apply to the present repository and are new, and how many places the step has left."""
+        self._writer.flush()
+        repo = open_repo(self._run)
+        edits: list[Edit] = []
+        refused: list[tuple[Edit, str]] = []
+        known = {
+            old.change: f"the same edit {'waits already' if old.state == 'pending' else 'was vetoed'}: {old.id}"
+            for old in (*self._run.edits("vetoed"), *self._run.edits("pending"))
+        }
+        mine = [old for old in self._run.edits(newest=REPEATED) if _step_of(old) == step]
+        kept = [old for old in self._run.edits("withheld", newest=REPEATED) if _step_of(old) == step]
+        repeated = {old.change for old in (*mine, *kept)}
+        for candidate in candidates:
+            try:
+                ready = applied(candidate, repo)
+            except EditRefused as refusal:
+                refused.append((candidate, refusal.why))
+                continue
+            if ready.change in repeated:
+                continue
+            if ready.change in known:
+                refused.append((ready, known[ready.change]))
+            else:
+                edits.append(ready)
+        room = most if self._max_pending is None else min(most, self._max_pending)
+        return Fresh(edits, refused, max(0, room - len(mine)), repo)
+
+    def _log_choice(self, step: int, most: int, fresh: Fresh, chosen: Chosen) -> list[Edit]:
+        """Log the choice of a step in one transaction; the edits that wait now."""
+        queued: list[Edit] = []
+        withheld = [*chosen.withheld]
+        with self._run.transaction() as transaction:
+            for edit in chosen.queued:
+                admitted = msgspec.structs.replace(
+                    edit, id=_next_id(transaction), state=transition(edit.state, "admit")
+                )
+                try:
+                    fold(transaction, admitted)
+                    if self._max_pending is not None:
+                        make_room(transaction, self._max_pending, admitted.id, spared={other.id for other in queued})
+                except NoPlace:
+                    withheld.insert(0, edit)
+                    continue
+                transaction.append(EditProposed(admitted))
+                queued.append(admitted)
+            for edit in withheld[:KEPT]:
+                decision = Decision("withhold", QUEUE, _why_withheld(edit, queued, step, most))
+                transaction.append(
+                    EditWithheld(msgspec.structs.replace(edit, id=_next_id(transaction)).decided(decision))
+                )
+            logged = [stored.event for stored in self._run.tail(RECENT, ["proposals_withheld"])]
+            counts = _counts(step, most, [*fresh.refused, *chosen.refused], len(withheld))
+            transaction.append(*(count for count in counts if count not in logged))  # a repeated step repeats them
+        return queued
+
     def _refuse(self, edit: Edit, refusal: EditRefused) -> Edit:
         """Log why the edit is not in the queue."""
         position = edit.provenance.position
@@ -83,10 +169,9 @@ class ReviewQueue:
     def _admit(self, edit: Edit) -> Edit:
         """Log the edit under a new id. Raises `NoPlace` where there is no room."""
         with self._run.transaction() as transaction:
-            number = transaction.connection.execute("SELECT count(*) + 1 FROM edits").fetchone()[0]
-            queued = msgspec.structs.replace(edit, id=f"e{number}", state=transition(edit.state, "admit"))
+            queued = msgspec.structs.replace(edit, id=_next_id(transaction), state=transition(edit.state, "admit"))
             if self._max_pending is not None:
-                _make_room(transaction, self._max_pending, queued.id)
+                make_room(transaction, self._max_pending, queued.id)
             transaction.append(EditProposed(queued))
         return queued
 
@@ -97,8 +182,10 @@ def pending(run: Run) -> list[Edit]:
 
 
 def vetoed(run: Run, limit: int) -> list[Edit]:
-    """The newest `limit` vetoed edits, newest first: the ones quoted to the curator. The order is that of the log."""
-    edits = {edit.id: edit for edit in run.edits("vetoed")}
+    """The newest `limit` edits that people vetoed, newest first: the ones quoted to the curator. The order is that of the
+    log. What a policy vetoed is not among them, for nobody looked at it."""
+    found = run.edits("vetoed")
+    edits = {edit.id: edit for edit in found if edit.decision is None or not is_policy(edit.decision.by)}
     decided = run.events(kinds=["edit_decided"]) if edits else []
     found = []
     for stored in reversed(decided):
@@ -108,15 +195,36 @@ def vetoed(run: Run, limit: int) -> list[Edit]:
     return found[:limit]
 
 
-def _make_room(transaction: Transaction, max_pending: int, newer: str) -> None:
-    """Supersede the oldest edits that wait, to make room for `newer`. Raises `NoPlace` where none can be."""
-    (waiting,) = transaction.connection.execute("SELECT count(*) FROM edits WHERE state = 'pending'").fetchone()
-    oldest = transaction.connection.execute(
-        "SELECT edit FROM edits WHERE state = 'pending' ORDER BY event LIMIT ?",
-        [max(0, waiting - max_pending + 1)],
-    ).fetchall()
-    if waiting - len(oldest) >= max_pending:
-        raise NoPlace(f"{max_pending} edits wait for review already")
-    for (edit_id,) in oldest:
-        why = f"{newer} took its place, for at most {max_pending} wait; it can be asked again"
-        transaction.append(EditDecided(edit_id, Decision("supersede", QUEUE, why)))
+def _next_id(transaction: Transaction) -> str:
+    return f"e{transaction.connection.execute('SELECT count(*) + 1 FROM edits').fetchone()[0]}"
+
+
+def _step_of(edit: Edit) -> int | None:
+    at = edit.provenance.position
+    return at.step if at is not None else None
+
+
+def _why_withheld(edit: Edit, queued: Sequence[Edit], step: int, most: int) -> str:
+    """Why an edit is not in the queue, for a person."""
+    better = next((other.id for other in queued if other.skill == edit.skill), None)
+    if better is not None:
+        return f"{better} is worth more, and is of the same skill and step; it can be queued"
+    return (
+        f"other edits of step {step} are worth more, and {most} a step are queued (review.per_step); it can be queued"
+    )
+
+
+def _counts(step: int, most: int, refused: Iterable[tuple[Edit, str]], withheld: int) -> list[ProposalsWithheld]:
+    """What was not queued, by reason."""
+    by_reason: dict[str, list[str]] = {}
+    for edit, why in refused:
+        by_reason.setdefault(why, []).append(f"{edit.operation} {edit.skill[:80]!r}")
+    found = [
+        ProposalsWithheld(step, len(names), f"{', '.join(dict.fromkeys(names))}: {why}")
+        for why, names in by_reason.items()
+    ]
+    if withheld:
+        kept = f", the best {KEPT} of which are kept" if withheld > KEPT else ""
+        why = f"not among the best {most} of step {step} (review.per_step){kept}; --all lists them, requeue queues one"
+        found.append(ProposalsWithheld(step, withheld, why))
+    return found

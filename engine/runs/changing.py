@@ -29,6 +29,8 @@ from engine.runs.process import Idle, engine_of, starting
 CHANGEABLE: Mapping[str, str] = MappingProxyType(
     {
         "review.policy": "who decides on edits, from the next one on",
+        "review.policy_seconds": "how long an edit waits before the policy approve_after or veto_after decides",
+        "review.per_step": "how many edits of a step of a train run are put to review",
         "review.wait_seconds": "how long a curate run waits for a decision",
         "training.steps": "how many steps a train run has",
     }

@@ -210,13 +210,13 @@ class Run:
         return rows.rows(self.db, "steps", StepRow, "ORDER BY step")
 
     def edits(self, state: EditState | None = None, *, newest: int | None = None) -> list[Edit]:
-        """The edits of the review queue, oldest first; only those in `state`, only the `newest` of them, if given. Raises
-        `DamagedRun`."""
+        """The edits of the review queue, oldest first; only those in `state`, only the `newest` of them, if given. Edits that
+        were withheld from it are given for that state alone. Raises `DamagedRun`."""
         return [row.data for row in self.read_edits(state, newest=newest).whole()]
 
     def read_edits(self, state: EditState | None = None, *, newest: int | None = None) -> Read[EditRow]:
         """The same edits, and those that cannot be read."""
-        where, values = ("WHERE state = ?", [state]) if state else ("", [])
+        where, values = ("WHERE state = ?", [state]) if state else ("WHERE state != ?", ["withheld"])
         last = [*values, -1 if newest is None else newest]
         found = rows.rows(self.db, "edits", EditRow, f"{where} ORDER BY event DESC LIMIT ?", last)
         return Read(found.values[::-1], found.damaged[::-1])

@@ -21,6 +21,7 @@ from engine.core.events import (
     AnyEvent,
     EditDecided,
     EditProposed,
+    EditWithheld,
     Event,
     RunStarted,
     SettingChanged,
@@ -131,7 +132,9 @@ def _step_ended(connection: sqlite3.Connection, event_id: int, at: float, event:
     connection.execute("INSERT OR REPLACE INTO steps VALUES (?, ?, ?)", (event.step, event_id, encode(event)))
 
 
-def _edit_proposed(connection: sqlite3.Connection, event_id: int, at: float, event: EditProposed) -> None:
+def _edit_proposed(
+    connection: sqlite3.Connection, event_id: int, at: float, event: EditProposed | EditWithheld
+) -> None:
     """An edit that is proposed again takes the place of its earlier self, behind the edits that were proposed since."""
     edit = event.applied(_edit(connection, event.edit.id))
     connection.execute(
@@ -164,6 +167,7 @@ _RULES: dict[type[Event], Callable[[sqlite3.Connection, int, float, Any], None]]
     StepEnded: _step_ended,
     UnitEnded: _step_ended,
     EditProposed: _edit_proposed,
+    EditWithheld: _edit_proposed,
     EditDecided: _edit_decided,
 }
 

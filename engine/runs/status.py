@@ -55,7 +55,8 @@ class Status(msgspec.Struct, frozen=True):
     be read, and are in none of the others; `read_only` why the run can only be read, "" where it can be written.
     `warnings` are the last warnings that were logged since the last start.
     `agreement` is that of the judge with the rubric; None where no decision was scored by both.
-    `note` is that of the run's configuration, which a list of runs does not read: "" there.
+    `note` is that of the run's configuration, and `policy` says who decides on its edits; a list of runs reads neither: ""
+    there.
     `engine_note` is "" or a sentence about the engine: from what `state` is inferred where the run's lock could not be
     asked, that the engine is suspended, or who else holds the lock. `used` is what the models were used for.
     `measured` has the newest measurements of memory and servers; None in lists of runs.
@@ -83,6 +84,7 @@ class Status(msgspec.Struct, frozen=True):
     warnings: list[str] = []
     agreement: Agreement | None = None
     note: str = ""
+    policy: str = ""
     used: list[ModelUse] = []
     measured: Measured | None = None
     metrics: dict[str, Any] | None = None

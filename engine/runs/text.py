@@ -11,6 +11,7 @@ from engine.core.events import (
     AnyEvent,
     EditDecided,
     EditProposed,
+    EditWithheld,
     FindingsAccepted,
     HeldOutMeasured,
     MeasurementStarted,
@@ -195,6 +196,9 @@ def event_line(event: AnyEvent | Unreadable) -> str:
         case EditProposed():
             edit = event.edit
             what = f"{edit.id} {edit.operation} {edit.skill}: {edit.provenance.reason}"
+        case EditWithheld(edit=edit):
+            why = edit.decision.reason if edit.decision else ""
+            what = f"{edit.id} {edit.operation} {edit.skill}: {why}"
         case EditDecided():
             decision = event.decision
             what = f"{event.edit} {PAST[decision.action]} by {decision.by} {decision.reason} {decision.commit[:10]}"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from engine.core.edit import Edit, Provenance
+from engine.core.edit import Edit, Provenance, Standing
 from engine.core.events import PositionId, ProposalsWithheld
 from engine.core.outcomes import SUCCEEDED, Outcome
 from engine.review.queue import ReviewQueue
@@ -55,6 +55,26 @@ def proposed(run: Run, operation: Operation, *, max_pending: int | None = None) 
     edit_id = propose(run, operation, max_pending=max_pending)
     assert edit_id is not None
     return edit_id
+
+
+def rated(
+    run: Run,
+    operation: Operation,
+    *advantages: float,
+    step: int = 2,
+    group: int = 0,
+    outcome: Outcome = SUCCEEDED,
+) -> Edit:
+    """An edit that rollouts of a step leave behind, with the advantages of these rollouts."""
+    standing = Standing(1.0 + advantages[0], advantages, 8)
+    provenance = Provenance(PositionId(step, group), "task-1", outcome, "curator", "seen to work", standing=standing)
+    return msgspec.structs.replace(edit_of(run, operation), provenance=provenance)
+
+
+def choose(run: Run, step: int, *candidates: Edit, most: int = 3, max_pending: int | None = None) -> list[Edit]:
+    """What of a step's edits waits in the queue."""
+    with run.writer() as writer:
+        return asyncio.run(ReviewQueue(run, writer, max_pending=max_pending).choose(step, candidates, most))
 
 
 def skills(run: Run) -> dict[str, str]:

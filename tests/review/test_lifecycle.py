@@ -22,25 +22,26 @@ from engine.core.edit import (
     actions,
     transition,
 )
-from engine.core.events import AnyEvent, EditDecided, EditProposed
+from engine.core.events import AnyEvent, EditDecided, EditProposed, EditWithheld
 from engine.review import decisions as reviews
 from engine.runs import projections
 from engine.runs.directory import Run
 from engine.skills import Insert
-from tests.review.proposing import proposed, text
+from tests.review.proposing import choose, edit_of, proposed, text
 
 LIFE = """
-            admit    refuse   amend    approve    conflict    veto    supersede   undo     requeue
-proposed    pending  refused  -        -          -           -       -           -        -
-refused     -        -        -        -          -           -       -           -        -
-pending     -        -        pending  committed  conflicted  vetoed  superseded  -        -
-committed   -        -        -        -          -           -       -           undone   -
-conflicted  -        -        -        -          -           vetoed  -           -        pending
-vetoed      -        -        -        -          -           -       -           pending  -
-superseded  -        -        -        -          -           -       -           -        pending
-undone      -        -        -        -          -           -       -           -        pending
+            admit    refuse   amend    approve    conflict    veto    supersede   undo     requeue  withhold
+proposed    pending  refused  -        -          -           -       -           -        -        withheld
+refused     -        -        -        -          -           -       -           -        -        -
+pending     -        -        pending  committed  conflicted  vetoed  superseded  -        -        -
+committed   -        -        -        -          -           -       -           undone   -        -
+conflicted  -        -        -        -          -           vetoed  -           -        pending  -
+vetoed      -        -        -        -          -           -       -           pending  -        -
+superseded  -        -        -        -          -           -       -           -        pending  -
+undone      -        -        -        -          -           -       -           -        pending  -
+withheld    -        -        -        -          -           -       -           -        pending  -
 """
-LOGGED: tuple[State, ...] = ("pending", "committed", "conflicted", "vetoed", "superseded", "undone")
+LOGGED: tuple[State, ...] = ("pending", "committed", "conflicted", "vetoed", "superseded", "undone", "withheld")
 """The states of edits that are in a log."""
 
 
@@ -84,7 +85,9 @@ def test_every_state_can_be_reached_and_every_decision_can_be_undone() -> None:
 
 
 @given(st.lists(st.sampled_from(ACTIONS), max_size=30))
-def test_an_edit_is_committed_only_by_an_approval_of_what_the_gates_admitted(driven: list[Action]) -> None:
+def test_an_edit_is_committed_only_by_an_approval_of_what_the_gates_admitted(
+    driven: list[Action],
+) -> None:
     state: State = "proposed"
     taken: list[Action] = []
     for action in driven:
@@ -94,7 +97,8 @@ def test_an_edit_is_committed_only_by_an_approval_of_what_the_gates_admitted(dri
             continue
         taken.append(action)
         if state == "committed":
-            assert taken[0] == "admit" and taken[-1] == "approve"
+            passed = taken[0] == "admit" or taken[:2] == ["withhold", "requeue"]  # which asks the gates
+            assert passed and taken[-1] == "approve"
     assert "refuse" not in taken[1:]
 
 
@@ -105,6 +109,8 @@ def event_of(action: Action) -> AnyEvent:
     """The event by which an action enters the log."""
     if action in ("admit", "amend", "requeue"):
         return EditProposed(Edit("insert", "a", None, text("a"), id="e1"), action)
+    if action == "withhold":
+        return EditWithheld(Edit("insert", "a", None, text("a"), id="e1"))
     return EditDecided("e1", Decision(action, "ann"))
 
 
@@ -136,6 +142,9 @@ def bring(run: Run, state: State) -> str:
         edit_id = proposed(run, Insert("a", text("a")), max_pending=1)
         proposed(run, Insert("b", text("b")), max_pending=1)
         return edit_id
+    if state == "withheld":
+        choose(run, 2, edit_of(run, Insert("a", text("a"))), most=0)
+        return "e1"
     edit_id = proposed(run, Insert("a", text("a")))
     if state == "conflicted":
         (run.repo_path / "a").mkdir()

@@ -31,6 +31,7 @@ from engine.core.events.play import StepStarted as StepStarted
 from engine.core.events.play import TurnTaken as TurnTaken
 from engine.core.events.review import EditDecided as EditDecided
 from engine.core.events.review import EditProposed as EditProposed
+from engine.core.events.review import EditWithheld as EditWithheld
 from engine.core.events.review import FindingsAccepted as FindingsAccepted
 from engine.core.events.review import ProposalsWithheld as ProposalsWithheld
 from engine.core.events.run import Notice as Notice
@@ -83,6 +84,7 @@ AnyEvent = (
     | UnitEnded
     | EditProposed
     | EditDecided
+    | EditWithheld
     | ProposalsWithheld
     | FindingsAccepted
     | CheckpointSaved

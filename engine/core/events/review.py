@@ -33,8 +33,19 @@ class EditDecided(Event, frozen=True):
         return before.decided(self.decision)
 
 
+class EditWithheld(Event, frozen=True):
+    """An edit of a training step that was not put to review, because others are worth more. Its decision has the reason.
+    It can be queued."""
+
+    edit: Edit
+
+    def applied(self, before: Edit | None) -> Edit:
+        """The edit after this event; `before` is None. Raises `NotAllowed` for an edit that is in the queue."""
+        return msgspec.structs.replace(self.edit, state=transition(before.state if before else "proposed", "withhold"))
+
+
 class ProposalsWithheld(Event, frozen=True):
-    """Edits that were not put to review, and why (they do not apply, or the audit blocks them)."""
+    """Edits that were not put to review, and why (they do not apply, the audit blocks them, or others are worth more)."""
 
     step: int
     count: int

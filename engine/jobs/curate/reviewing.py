@@ -1,8 +1,8 @@
-"""The edits of a curate run in the review queue: proposed, approved by the policy, or waited for.
+"""The edits of a curate run in the review queue: proposed, decided by the policy, or waited for.
 
-With the policy `ask` the next task waits for a person's decision, as long as `review.wait_seconds`; an edit that is not
-decided by then stays in the queue, and no later task waits for it. With `auto` an edit that passes the gates is approved by
-the policy, under its own name. A person may change the policy while the run works (`engine.runs.changing`).
+The next task waits for a person's decision, as long as `review.wait_seconds`; an edit that is not decided by then stays in
+the queue, and no later task waits for it. What the policy decides (`engine.jobs.deciding`) need not be waited for. A person
+may change the policy while the run works (`engine.runs.changing`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 
 from engine.core.events import Notice
 from engine.core.text import counted
+from engine.jobs.deciding import Deciding
 from engine.jobs.job import JobContext
 from engine.jobs.proposals import STOP_SECONDS, Proposals
 from engine.review.gates.base import Measure
@@ -29,27 +30,24 @@ class Reviewing:
         self._control = job.control
         self._job = job
         self._proposals = Proposals(job.run, job.writer, measure=measure)
+        self.deciding = Deciding(job)
         self._given_up: set[str] = set()
 
     async def propose(self, position: Position) -> None:
-        """Put a position's edits to review, in order, and approve each where the policy does."""
+        """Put a position's edits to review, in order; the policy decides on each before the next is proposed."""
         for edit in position.edits:
             proposing = self._proposals.propose(position, edit)
             proposed = await self._control.interruptible(proposing, grace=STOP_SECONDS)
-            if proposed.state == "pending" and self._auto:
-                await asyncio.to_thread(self._proposals.approve, proposed.id)
-
-    async def approve_left(self, step: int) -> None:
-        """Approve, where the policy does, what the task of `step` proposed before the engine died in it."""
-        if self._auto:
-            for edit in pending(self._run):
-                if edit.provenance.position is not None and edit.provenance.position.step == step:
-                    await asyncio.to_thread(self._proposals.approve, edit.id)
+            if proposed.state == "pending":
+                await self.deciding.decide()
 
     async def wait(self) -> None:
-        """Wait until nothing new is pending, for at most the policy's time."""
-        waiting = self._undecided()
-        if self._auto or not waiting:
+        """Wait until nothing new is pending, for at most `review.wait_seconds`. An edit that the policy `auto` could not
+        approve is not waited for."""
+        await self.deciding.decide()
+        if self._auto:
+            self._given_up |= self._undecided()
+        if not (waiting := self._undecided()):
             return
         limit = self._job.now.review.wait_seconds
         self._control.running(f"waiting for a decision on {counted(len(waiting), 'edit')}")
@@ -66,16 +64,15 @@ class Reviewing:
     async def _nothing_pending(self) -> None:
         """Wait for the decisions; where the policy becomes `auto` meanwhile, it approves what is waited for."""
         while waiting := self._undecided():
+            await self.deciding.decide(waiting)
             if self._auto:
-                for edit in sorted(waiting):
-                    await asyncio.to_thread(self._proposals.approve, edit)
                 self._given_up |= self._undecided()
                 return
             await asyncio.sleep(POLL_SECONDS)
 
     @property
     def _auto(self) -> bool:
-        """Whether the policy approves, as a person may change it while the run works."""
+        """Whether the policy approves all, as a person may change it while the run works."""
         return self._job.now.review.policy == "auto"
 
     def _undecided(self) -> set[str]:

@@ -88,7 +88,8 @@ class CurateRun:
                 self._writer.emit(event)
             self._report_use = opened.report_use
             self._reviewing = await asyncio.to_thread(Reviewing, self._job, measure=RepositoryScore(self._context))
-            await self._play()
+            async with self._reviewing.deciding.beside():
+                await self._play()
 
     async def _play(self) -> None:
         await asyncio.to_thread(History.open, self._run.repo_path, parents=False)
@@ -98,7 +99,6 @@ class CurateRun:
         groups = await asyncio.to_thread(draws, self._config, self._context.source)
         done = self._done
         usage = usage_of(self._run, done)
-        await self._reviewing.approve_left(done + 1)
         await self._reviewing.wait()
         for step in range(done + 1, self._config.curate.tasks + 1):
             await self._control.gate()

@@ -2,9 +2,10 @@
 
     await TrainJob().run(JobContext(run, config, writer, control))
 
-Each rollout edits its own fork, of an empty repository or of what was approved; no rollout waits for a decision. After each
-step the edits of each group's best rollout that still apply to the run's repository are put to review. In a full queue they
-supersede the oldest undecided edits. What a person vetoed is quoted to the curator in the steps that follow.
+Each rollout edits its own fork, of an empty repository or of what was approved; no rollout waits for a decision. Of what the
+rollouts of a step leave behind, the best `review.per_step` edits that apply to the run's repository are put to review
+(`engine.review.worth`); the others are withheld and can be asked for. In a full queue they supersede the oldest undecided
+edits. The policy decides beside the steps. What a person vetoed is quoted to the curator in the steps that follow.
 
 A run that is resumed first makes the measurements that are missing in its log (`engine.jobs.train.measuring`). The
 measurement before the first step needs the base model alone, so the trainer, whose libraries take seconds to import, is
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,16 +28,16 @@ from engine.core.events import (
     CheckpointSaved,
     Notice,
     Progress,
-    RewardBreakdown,
     UpdateMade,
 )
 from engine.environments.base import TaskSource
 from engine.environments.registry import environment_kind
 from engine.evaluation.held_out import RepositoryScore, measure
 from engine.jobs import loading
+from engine.jobs.deciding import Deciding
 from engine.jobs.job import JobContext
 from engine.jobs.prompts import noted
-from engine.jobs.proposals import STOP_SECONDS, Proposals, net_edits
+from engine.jobs.proposals import STOP_SECONDS, Proposals, candidates
 from engine.jobs.train.measuring import Evaluate, Measuring
 from engine.jobs.train.playing import Playing
 from engine.jobs.train.publishing import BoundedSink
@@ -46,7 +47,6 @@ from engine.rollouts.contents import contents
 from engine.rollouts.context import RolloutContext
 from engine.rollouts.groups.base import Group, open_grouping
 from engine.rollouts.reporting import LossWarnings, nothing_trained
-from engine.rollouts.rollout import Rollout
 from engine.rollouts.summary import advantages, summary
 from engine.runs.errors import RunError
 from engine.runs.measurements import missing
@@ -91,6 +91,7 @@ class TrainRun:
         self._emit = LossWarnings(job.writer.emit)
         self._measuring = Measuring(job, self._emit, measure, self._report)
         self._watch = AlarmWatch(job)
+        self._deciding = Deciding(job)
         self._retention = Retention(job.run, job.config.training, job.writer.emit, job.writer.flush)
         self._context: RolloutContext  # from `_take` on
         self._held_out: RolloutContext  # the same over the held-out source
@@ -112,7 +113,8 @@ class TrainRun:
             await asyncio.to_thread(self._take, opened, *sources)
             for event in await asyncio.to_thread(noted, self._run, self._config):
                 self._writer.emit(event)
-            await self._train(newest)
+            async with self._deciding.beside():
+                await self._train(newest)
 
     async def _train(self, newest: tuple[int, Path] | None) -> None:
         """Train from the checkpoint `newest`."""
@@ -253,9 +255,7 @@ class TrainRun:
                 ),
             )
         )
-        for row, parts in zip(self._playing.rollouts, self._playing.parts, strict=True):
-            if (best := best_rollout(row, parts)) is not None:
-                await self._propose(best)
+        await self._propose(update.step)
         await asyncio.to_thread(self._writer.flush)
 
     async def _after_publish(self, step: int, proof: Proof) -> None:
@@ -276,25 +276,16 @@ class TrainRun:
         await asyncio.to_thread(self._retention.apply)
         await self._watch.check(step)
 
-    async def _propose(self, best: Rollout) -> None:
-        """Put what a group's best rollout leaves behind to review; what is held back is logged with its reason. The policy
-        `auto` approves what the gates admit."""
-        for position, edit in net_edits(best, self._playing.start.texts):
-            proposing = self._proposals.propose(position, edit)
-            proposed = await self._control.interruptible(proposing, grace=STOP_SECONDS)
-            if proposed.state == "pending" and self._job.now.review.policy == "auto":
-                await asyncio.to_thread(self._proposals.approve, proposed.id)
+    async def _propose(self, step: int) -> None:
+        """Put the best of what the step's rollouts leave behind to review; what is held back is logged with its reason."""
+        playing = self._playing
+        edits = candidates(playing.rollouts, playing.parts, playing.start.texts)
+        choosing = self._proposals.choose(step, edits, self._job.now.review.per_step)
+        await self._control.interruptible(choosing, grace=STOP_SECONDS)
+        await self._deciding.decide()
 
 
 def draws(config: Config, source: TaskSource) -> Callable[[int], list[Group]]:
     """The groups of a training step, as `[grouping]` makes them."""
     grouping = open_grouping(config.grouping)
     return lambda step: grouping.groups(source, config.training, step)
-
-
-def best_rollout(rollouts: Sequence[Rollout], parts: Sequence[RewardBreakdown]) -> Rollout | None:
-    """The measured rollout of highest r; the first among equals, None where none was measured."""
-    scored = [
-        (part.r, -rollout.index, rollout) for rollout, part in zip(rollouts, parts, strict=True) if part.r is not None
-    ]
-    return max(scored, key=lambda item: item[:2])[2] if scored else None

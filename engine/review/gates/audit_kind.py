@@ -14,4 +14,4 @@ def _open(context: Any) -> Any:
     return AuditGate(context)
 
 
-KIND = GateKind(name="audit", settings=AuditSettings, open=_open)
+KIND = GateKind(name="audit", settings=AuditSettings, open=_open, measures=False)

@@ -18,4 +18,4 @@ def _open(context: Any) -> Any:
     return FormatGate()
 
 
-KIND = GateKind(name="format", settings=FormatSettings, open=_open)
+KIND = GateKind(name="format", settings=FormatSettings, open=_open, measures=False)

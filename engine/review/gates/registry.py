@@ -17,10 +17,12 @@ from engine.core.registry import Registry
 class GateKind(PartKind, frozen=True, kw_only=True):
     """A gate. Its settings are the section of the configuration that has its name (`Config.settings_of`).
 
-    `open(context)` takes an `engine.review.gates.base.GateContext` and gives the `Gate`.
+    `open(context)` takes an `engine.review.gates.base.GateContext` and gives the `Gate`. `measures`: it may give scores; the
+    policy `gate` approves only what has one.
     """
 
     open: Callable[[Any], Any]
+    measures: bool = True
 
 
 GATES = Registry(
