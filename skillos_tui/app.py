@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import gc
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
 from textual import events
 from textual.app import SystemCommand
 from textual.screen import Screen
@@ -22,16 +23,18 @@ from engine.core.records import Check
 from engine.core.registry import UnknownPart
 from engine.core.text import counted
 from skillos_tui.client import messages
-from skillos_tui.keymap import APP_KEYS, APP_TITLE, TABS, Key, bindings, sections_of
+from skillos_tui.keymap import APP_KEYS, APP_TITLE, TABS, Key, OwnKeys, bindings, rebind, sections_of
 from skillos_tui.model.session import Session, text_key
 from skillos_tui.model.target import Target
 from skillos_tui.model.view import Part, RunView
 from skillos_tui.render.text import safe
 from skillos_tui.screens.base import FullScreen, Listener
 from skillos_tui.screens.kind import ScreenKind
+from skillos_tui.screens.navigator import Navigator
 from skillos_tui.screens.place import PlaceKeeper
 from skillos_tui.screens.registry import SCREENS, make_screen
 from skillos_tui.themes import Theme
+from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.workbench import Workbench
 
 HOME, RUN = "home", "run"
@@ -39,8 +42,6 @@ LOWEST = {HOME: "home", RUN: "live"}
 """The modes of the app, and the lowest screen of each."""
 NEWS_SECONDS = 60.0
 """How long the summary of what happened since the last visit is shown."""
-MAX_TRAIL = 100
-"""Places that `go_back` remembers."""
 MAX_LINES = 6
 """Lines of a notification; of a longer one the first and the last are shown."""
 
@@ -66,20 +67,25 @@ class SkillosApp(Workbench):
         session: Session | None = None,
         *,
         reopened: bool = False,
+        keys: OwnKeys | None = None,
+        troubles: Sequence[str] = (),
+        linear: bool = False,
     ) -> None:
-        """`reopened` is true when the run is the one of the last time, not one that was asked for."""
+        """`reopened` is true when the run is the one of the last time, not one that was asked for. `troubles` are sentences
+        about files of the person, shown after the first paint."""
         self.themes = themes
         self.DEFAULT_MODE = RUN if run else HOME  # type: ignore[misc]  # Textual reads it once, in its own __init__
-        super().__init__(themes[theme], folder, run, session or Session())
+        super().__init__(themes[theme], folder, run, session or Session(), keys)
+        self._bindings = rebind(self._bindings, self, self.own_keys, tuple(TABS.values()))
+        self.troubles = troubles
+        self.linear = self.linear or linear
+        self.set_class(self.linear, "-linear", update=False)
         self.reopened = reopened
         self.keeper = PlaceKeeper(self)
         self._place = self.session.place(run) if run else None
         self.preflight: list[Check] = []
         """The checks of the run that is being started."""
-        self._left: dict[str, str] = {}
-        """Where the person left each screen of the open run."""
-        self._trail: list[Target] = []
-        """The places that `go_back` returns to, the last one first to be returned to."""
+        self.navigator = Navigator(self)
         self.screen_kinds: tuple[ScreenKind, ...] = ()
         """The full screens, those of installed packages included; empty until they have been looked up."""
         for each in themes.values():
@@ -106,6 +112,8 @@ class SkillosApp(Workbench):
         """Start what can wait for the first paint."""
         gc.enable()
         self.keeper.begin()
+        for trouble in self.troubles:
+            self.on_notified(messages.Notified("error", trouble))
         if self.path and self._place:
             self.view.follow(*self._place.follows)
             self.client.open(self.path, self._place.seen)
@@ -145,11 +153,12 @@ class SkillosApp(Workbench):
     @property
     def screen_keys(self) -> tuple[Key, ...]:
         """The keys that open a screen from any other one."""
-        return tuple(
-            Key(kind.key, f"show_screen('{kind.name}')", kind.title.lower(), kind.help)
+        keys = [
+            Key(kind.key, f"show_screen('{kind.name}')", kind.title.lower(), kind.help, id=f"app.{kind.name}")
             for kind in self.screen_kinds
             if kind.key
-        )
+        ]
+        return self.own_keys.all_of("app", keys)
 
     def _offered(self, screen: Screen[Any]) -> list[ScreenKind]:
         """The screens that can be opened from this one."""
@@ -157,38 +166,34 @@ class SkillosApp(Workbench):
         return [kind for kind in self.screen_kinds if kind.name != here and (self.path or not kind.needs_run)]
 
     async def action_show_screen(self, name: str) -> None:
-        """Show a full screen by its name in the registry, at the place where the person left it."""
-        if name != self.shown_screen:
-            await self.go(Target(name, self._left.get(name, "")))
+        """Show a full screen by its name in the registry, as the person left it."""
+        await self.go(Target(name))
 
     async def go(self, target: Target) -> None:
-        """Show a place, and remember the present one for `go_back`."""
-        before = self._present()
-        if await self._show(target) and before is not None and before != target:
-            self._trail = [*self._trail, before][-MAX_TRAIL:]
+        await self.navigator.go(target)
+
+    def answer(self, text: str, style: str = "warn") -> None:
+        """Answer a key in the bottom line of the full screen, or by a notification where it has none."""
+        screen = self.screen
+        if isinstance(screen, FullScreen) and screen.query(AnswerBar):
+            screen.answer(text, style)
+        else:
+            self.notify(text, markup=False)
 
     async def action_go_back(self) -> None:
         """Return to the place before the last `go`."""
-        if not self._trail:
-            self.notify("There is no place to go back to.", markup=False)
-            return
-        *self._trail, target = self._trail
-        await self._show(target)
+        await self.navigator.back()
 
-    def _present(self) -> Target | None:
-        """The place of the full screen on top; None where it is a dialog."""
-        screen = self.screen
-        return Target(screen.NAME, screen.here()) if isinstance(screen, FullScreen) else None
-
-    async def _show(self, target: Target) -> bool:
-        """Open the screen of a place, and go to the place; false if it cannot be opened."""
+    async def show(self, target: Target) -> bool:
+        """Open the screen of a place, and go to the place; false if it cannot be opened. With `at` of "", the screen is
+        shown as it was left."""
         try:
             kind = SCREENS.load(target.screen)
             if kind.needs_run and self.path is None:
                 self.notify(f"{kind.title} shows a run; open one first.", severity="warning", markup=False)
                 return False
-            if target.screen == "home":
-                await self.go_home()
+            if target.screen == HOME:
+                await self._go_home()
             else:
                 await self.open_screen(target.screen)
         except UnknownPart as error:
@@ -206,43 +211,52 @@ class SkillosApp(Workbench):
 
     async def open_screen(self, name: str, *, restored: bool = False) -> None:
         """Close the screens above the lowest one, and open this one on it, unless it is open. Raises `UnknownPart`."""
-        if self.shown_screen == name:
-            return
-        if (left := self._present()) is not None:
-            self._left[left.screen] = left.at
-        await self._close_upper()
-        if self.shown_screen != name:
-            screen = make_screen(name)
-            screen.restored = restored
-            await self.push_screen(screen)
+        await self.navigator.open(name, restored=restored)
 
-    async def _close_upper(self) -> None:
-        while len(self.screen_stack) > 1:
-            await self.pop_screen()
+    def _load_screen_css(self, screen: Screen[Any]) -> None:
+        """Add the style sheets of a screen that is opened for the first time. Textual would parse all sheets again, and
+        style all that is shown; here only the new ones are parsed, since the others are cached."""
+        for path in screen.css_path:
+            if not self.stylesheet.has_source(str(path), ""):
+                self.stylesheet.read(path)
+        super()._load_screen_css(screen)
 
     # Runs
 
     async def open_run(self, path: Path) -> None:
         """Close the run that is open, if one is, and show another."""
+        self.navigator.remember()
+        await self._open_run(path)
+
+    async def reopen(self, path: Path, target: Target) -> None:
+        """Show a place of a run that was open before."""
+        await self._open_run(path)
+        self._place = msgspec.structs.replace(self.session.place(path), screen=target.screen, at=target.at)
+
+    async def _open_run(self, path: Path) -> None:
         self.path, self.view, self.engine, self.names = path, RunView(), None, None
         self.left_out = ()
         self.lost, self.caught_up, self.reopened, self.seen, self.news, self._place = False, False, False, 0, "", None
         self.read_only = ""
-        self._left, self._trail = {}, []
         self.client.open(path, self.session.place(path).seen)
         await self.switch_mode(HOME)
         await self.remove_mode(RUN)
+        await self.navigator.forget(RUN)
         self.add_mode(RUN, partial(make_screen, LOWEST[RUN]))
         await self.switch_mode(RUN)
 
     async def go_home(self) -> None:
         """Back to the list of runs; the run's engine continues."""
+        self.navigator.remember()
+        await self._go_home()
+
+    async def _go_home(self) -> None:
         self.keeper.keep()
         self.client.close()
         self.path = None
         self.session.keep_home()
         await self.switch_mode(HOME)
-        await self._close_upper()
+        await self.navigator.close_upper()
 
     async def on_preflight_begun(self, message: messages.PreflightBegun) -> None:
         """Show the preflight, unless a run has been opened meanwhile: then it is shown where it blocks."""
@@ -405,8 +419,10 @@ class SkillosApp(Workbench):
         self.notify("\n".join(shown), severity=message.level, timeout=seconds, markup=False)
 
     def _pass_on(self, message: messages.Reply) -> None:
-        """Give a reply to the screens."""
-        for screen in self._listeners():
+        """Give a reply to the screens, also to those that are kept: one of them may have asked."""
+        shown = self._listeners()
+        kept = [screen for screen in self.navigator.kept.values() if screen not in shown and screen.is_running]
+        for screen in (*shown, *kept):
             screen.take(message)
 
     def _changed(self, parts: set[Part]) -> None:
@@ -426,7 +442,7 @@ class SkillosApp(Workbench):
             run = partial(self.run_action, f"show_screen('{kind.name}')", self)
             yield SystemCommand(f"{kind.title} (screen)", kind.help, run)
         for owner in (screen, screen.focused, self):
-            for key in (key for _, keys in sections_of(owner) for key in keys):
+            for key in (key for _, keys in sections_of(owner, self.own_keys) for key in keys):
                 if key.action != "command_palette":
                     run = partial(self.run_action, key.action, owner)
                     yield SystemCommand(key.label.capitalize(), f"{key.help}  ({key.shown})", run)
@@ -442,6 +458,31 @@ class SkillosApp(Workbench):
         self.own_theme = self.themes[names[(names.index(self.own_theme.name) + 1) % len(names)]]
         self.theme = self.own_theme.textual.name
         self.session.keep_theme(self.own_theme.name)
+
+    def action_switch_linear(self) -> None:
+        """Show one pane at a time as plain lines, or all panes; kept for the next start."""
+        self.linear = not self.linear
+        self.session.keep_linear(self.linear)
+        self.set_class(self.linear, "-linear")
+        for screen in self.screen_stack:
+            if isinstance(screen, FullScreen):
+                screen.show_linear()
+        self.answer(
+            "One pane is shown, as plain lines; tab shows the next one." if self.linear else "All panes are shown."
+        )
+
+    def announce(self, text: str) -> None:
+        if self.linear:
+            for screen in self.screen_stack:
+                if isinstance(screen, FullScreen):
+                    screen.announce(text)
+
+    def notify(self, message: str, **options: Any) -> None:
+        """Show a notification; in linear mode it is a line like all others."""
+        if self.linear and self.screen_stack:
+            self.announce(f"{options.get('severity', '')} {message}".strip())
+        else:
+            super().notify(message, **options)
 
     def action_picture(self) -> None:
         try:

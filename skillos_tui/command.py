@@ -1,4 +1,4 @@
-"""The command `skillos-tui [RUN] [--home] [--runs DIR] [--theme NAME] [--state DIR] [--completion SHELL]`.
+"""The command `skillos-tui [RUN] [--home] [--runs DIR] [--theme NAME] [--state DIR] [--keys FILE] [--completion SHELL]`.
 
 The app is loaded only after the arguments and the terminal have been checked. However the program ends, the terminal is
 restored. Exit status: 0, 1 after an error, 2 where the workbench cannot be shown, 141 where the reader of its output went
@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -25,6 +26,7 @@ from skillos_tui.terminal.tty import Tty, trouble
 
 if TYPE_CHECKING:
     from skillos_tui.app import SkillosApp
+    from skillos_tui.keymap import OwnKeys
     from skillos_tui.themes import Theme
 
 CLOSED_PIPE = 141
@@ -45,6 +47,9 @@ class Options(argparse.Namespace):
     state: Path | None
     version: bool
     completion: str | None
+    keys: Path | None
+    keys_list: bool
+    linear: bool
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -105,14 +110,43 @@ def make_app(options: Options, tty: Tty) -> SkillosApp:
     from skillos_tui.screens.place import chosen_theme, last_run, state_home
 
     themes = shipped_themes(options.theme)
+    keys, troubles = own_keys(options.keys)
     session = Session.load(options.state or state_home())
     theme = options.theme or chosen_theme(session, themes) or ("light" if tty.dark() is False else "dark")
     folder = options.runs.absolute() if options.runs else None
     run = find_run(options.run, folder) if options.run else None
     last = None if options.run or options.home else last_run(session, folder)
-    app = SkillosApp(themes, theme, folder, run or last, session, reopened=last is not None)
+    app = SkillosApp(
+        themes,
+        theme,
+        folder,
+        run or last,
+        session,
+        reopened=last is not None,
+        keys=keys,
+        troubles=troubles,
+        linear=options.linear,
+    )
     app.tty = tty
     return app
+
+
+def own_keys(file: Path | None) -> tuple[OwnKeys | None, Sequence[str]]:
+    """The keys that a person has chosen, and what is wrong with their file. Raises `Refused` if the file that was named
+    cannot be used."""
+    from skillos_tui.screens.place import config_home
+
+    path = file or config_home() / "keys.toml"
+    if file is None and not path.is_file():
+        return None, ()
+    from skillos_tui.screens.own_keys import KeysError, read_keys
+
+    try:
+        return read_keys(path)
+    except KeysError as error:
+        if file is not None:
+            raise Refused(str(error)) from error
+        return None, (f"{error}.",)
 
 
 def shipped_themes(named: str | None) -> dict[str, Theme]:
@@ -175,6 +209,8 @@ def _options(arguments: list[str] | None) -> Options:
         raise
     if options.version:
         say(f"skillos-tui {_version()}")
+    elif options.keys_list:
+        say(keys_table(options.keys))
     elif options.completion:
         say_script(script(parser, options.completion))
     else:
@@ -198,11 +234,34 @@ def _parser() -> Parser:
         "--theme", metavar="NAME", help="dark or light; by default the last choice, else what suits the terminal"
     )
     parser.add_argument("--state", metavar="DIR", type=Path, help="where your place and half-typed texts are kept")
+    parser.add_argument(
+        "--keys",
+        metavar="FILE",
+        type=Path,
+        help="your keys, as TOML; by default keys.toml in your configuration folder",
+    )
+    parser.add_argument(
+        "--linear", action="store_true", help="one pane at a time as plain lines, for screen readers; L switches"
+    )
+    parser.add_argument(
+        "--keys-list", action="store_true", help="print all keys and their actions as Markdown, and exit"
+    )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     parser.add_argument(
         "--completion", choices=SHELLS, help="print the script that completes the options in a shell, and exit"
     )
     return parser
+
+
+def keys_table(file: Path | None) -> str:
+    """All keys and their actions as Markdown; what is wrong with the person's file goes to standard error."""
+    from skillos_tui.keymap import OwnKeys
+    from skillos_tui.screens.own_keys import table
+
+    keys, troubles = own_keys(file)
+    for sentence in troubles:
+        _say(f"skillos-tui: {sentence}")
+    return table(keys or OwnKeys())
 
 
 def _version() -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skillos_tui.client import messages
+from skillos_tui.keymap import OwnKeys
 from skillos_tui.model.session import Session
 from skillos_tui.model.view import RunView
 from skillos_tui.terminal.app import TerminalApp
@@ -34,10 +35,15 @@ class Workbench(TerminalApp[str]):
     since the last visit.
     """
 
-    def __init__(self, theme: Theme, folder: Path | None, run: Path | None, session: Session) -> None:
+    def __init__(
+        self, theme: Theme, folder: Path | None, run: Path | None, session: Session, keys: OwnKeys | None = None
+    ) -> None:
         """`folder` is where new runs are created and listed; None is the user's data folder."""
         super().__init__()
         self.own_theme = theme
+        self.own_keys = keys or OwnKeys()
+        self.linear = session.saved.linear
+        """Whether one pane is shown at a time, as plain lines, for screen readers."""
         self.folder = folder
         self.session = session
         self.path = run
@@ -77,6 +83,10 @@ class Workbench(TerminalApp[str]):
 
     async def open_screen(self, name: str, *, restored: bool = False) -> None:
         """Close the screens above the lowest one, and open this one on it, unless it is open. Raises `UnknownPart`."""
+        raise NotImplementedError
+
+    def announce(self, text: str) -> None:
+        """In linear mode, append a line to what has changed; else do nothing."""
         raise NotImplementedError
 
     async def go(self, target: Target) -> None:

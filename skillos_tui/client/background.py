@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from engine.core.edit import Edit
+from engine.core.edit import Edit, State
 from engine.core.errors import SkillosError
 from engine.core.events import TurnTaken
 from engine.review.checking import open_repo
@@ -17,8 +17,8 @@ from engine.runs.directory import Run
 from skillos_tui.model.background import Background
 
 MAX_SIMILAR = 5
-SUPERSEDED = 500
-"""How many of the newest superseded edits a filter looks at."""
+OLD = 500
+"""How many of the newest superseded, and of the newest withheld edits a filter looks at."""
 
 Found = TypeVar("Found")
 
@@ -46,6 +46,6 @@ def read(run: Run, edit: Edit, turns: Sequence[TurnTaken] = ()) -> Background:
     )
 
 
-def read_superseded(run: Run) -> list[Edit]:
-    """The newest superseded edits of the log, oldest first; the workbench's view holds only a few."""
-    return run.edits("superseded", newest=SUPERSEDED)
+def read_old(run: Run, states: Sequence[State]) -> list[Edit]:
+    """The newest edits of these states in the log, those of each state oldest first; the workbench's view holds few."""
+    return [edit for state in states for edit in run.edits(state, newest=OLD)]

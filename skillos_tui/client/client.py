@@ -62,6 +62,7 @@ from skillos_tui.client.tail import Tail
 from skillos_tui.model.decisions import Decisions
 
 if TYPE_CHECKING:
+    from engine.review.opened import Lease
     from engine.skills.exchange import Choice
     from skillos_tui.client.importing import Source
 
@@ -84,6 +85,8 @@ class Client:
         self._decider = ThreadPoolExecutor(1, "decide")
         self._decisions: dict[Path, Decisions] = {}
         self._flight: Flight | None = None
+        self._lease: tuple[Run, Lease] | None = None
+        self._lease_trouble = ""
 
     # Finding and opening
 
@@ -110,6 +113,7 @@ class Client:
 
     def close(self) -> None:
         """Stop following the open run."""
+        self.hold_open("")
         self.app.workers.cancel_group(self.app, "tail")
         self._tail = None
         self._stop.set()
@@ -281,6 +285,29 @@ class Client:
         self._command(keep)
 
     # Decisions
+
+    def hold_open(self, edit: str) -> None:
+        """Hold this edit of the open run open, so that no queue and no policy takes it; "" for none.
+
+        To be repeated while it is shown (`engine.review.opened.RENEW_SECONDS`). A lease that cannot be taken is reported once.
+        """
+        tail = self._tail
+        if tail is not None and not tail.run.read_only:
+            self._decider.submit(self._hold_open, tail.run, edit)
+
+    def _hold_open(self, run: Run, edit: str) -> None:
+        from engine.review.opened import Lease
+
+        if self._lease is None or self._lease[0] is not run:
+            self._lease = run, Lease(run, user())
+        lease, failed = self._lease[1], ""
+        try:
+            lease.open(edit) if edit else lease.close()
+        except REFUSED as error:
+            failed = f"The edit that is shown is not held open, so it may be decided by others: {error}"
+        if failed and failed != self._lease_trouble:
+            self._post(Notified("warning", failed))
+        self._lease_trouble = failed
 
     def decisions(self, path: Path) -> Decisions:
         """The decisions on the edits of a run that were taken here since the program started."""

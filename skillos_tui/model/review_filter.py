@@ -5,7 +5,7 @@
     wanted.states                           # {"vetoed"}
 
 A word that is a state ("pending", "approved", …) or an operation ("insert", "update", "delete") selects by that; any other
-word is looked for in the skill's name, the text, and the reason. `withheld` shows what was not queued.
+word is looked for in the skill's name, the text, and the reason.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ STATES: dict[str, frozenset[State]] = {
     "undone": frozenset({"undone"}),
     "decided": frozenset({"committed", "vetoed", "undone"}),
     "superseded": frozenset({"superseded"}),
+    "withheld": frozenset({"withheld"}),
 }
+OLD: frozenset[State] = frozenset({"superseded", "withheld"})
+"""The states that only a filter shows."""
 OPERATIONS: dict[str, OperationName] = {"insert": "insert", "update": "update", "delete": "delete"}
-WITHHELD = "withheld"
 
 
 @dataclass(frozen=True)
 class Filter:
-    """What is looked for; an empty text admits everything but what was superseded."""
+    """What is looked for; an empty text admits everything but what was superseded or withheld."""
 
     text: str = ""
 
@@ -47,14 +49,9 @@ class Filter:
         return frozenset().union(*(STATES[word] for word in self.words if word in STATES))
 
     @property
-    def withheld(self) -> bool:
-        """Whether the edits that were not queued are asked for."""
-        return WITHHELD in self.words
-
-    @property
-    def superseded(self) -> bool:
-        """Whether the edits that were superseded are asked for."""
-        return "superseded" in self.states
+    def old(self) -> frozenset[State]:
+        """The states that are asked for and else left out: superseded and withheld."""
+        return self.states & OLD
 
     def admits(self, edit: Edit) -> bool:
         """Whether the edit fits every word."""
@@ -63,7 +60,7 @@ class Filter:
         operations = {OPERATIONS[word] for word in self.words if word in OPERATIONS}
         if operations and edit.operation not in operations:
             return False
-        others = [word for word in self.words if word not in STATES and word not in OPERATIONS and word != WITHHELD]
+        others = [word for word in self.words if word not in STATES and word not in OPERATIONS]
         if not others:
             return True
         texts = [

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -52,12 +53,18 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """The file's content. `last` is the run that was open ("" when it was Home); `places` are by run directory, the one
-    opened last at the end."""
+    """The file's content.
+
+    `last` is the run that was open ("" when it was Home); `places` are by run directory, the one opened last at the end.
+    `sizes` are the shares of columns and panes by screen and id, as a person has set them; `linear` is whether one pane is
+    shown at a time, as plain lines.
+    """
 
     theme: str = ""
     last: str = ""
     places: dict[str, Place] = {}
+    sizes: dict[str, dict[str, tuple[Literal["horizontal", "vertical"], int]]] = {}
+    linear: bool = False
 
 
 class Session:
@@ -98,6 +105,14 @@ class Session:
     def keep_theme(self, name: str) -> None:
         """Keep the theme that a person chose."""
         self._keep(lambda saved: msgspec.structs.replace(saved, theme=name))
+
+    def keep_sizes(self, screen: str, sizes: dict[str, tuple[Literal["horizontal", "vertical"], int]]) -> None:
+        """Keep the shares of columns and panes on a screen."""
+        self._keep(lambda saved: msgspec.structs.replace(saved, sizes={**saved.sizes, screen: sizes}))
+
+    def keep_linear(self, linear: bool) -> None:
+        """Keep whether one pane is shown at a time, as plain lines."""
+        self._keep(lambda saved: msgspec.structs.replace(saved, linear=linear))
 
     def _keep(self, change: Callable[[Saved], Saved]) -> None:
         """Write the file if it changes. If the disk refuses it, the change is kept in memory."""

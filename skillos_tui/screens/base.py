@@ -24,23 +24,27 @@ from __future__ import annotations
 
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, cast, get_args
 
 from textual import events
+from textual.geometry import Offset
 from textual.screen import Screen
+from textual.selection import Selection, SelectState
 from textual.widget import Widget
 
 from skillos_tui.client.messages import Reply
-from skillos_tui.keymap import Key
+from skillos_tui.keymap import PANES_KEYS, PANES_TITLE, Key, bindings, rebind
 from skillos_tui.model.keyguard import PAUSE_SECONDS, Typing
 from skillos_tui.model.view import Part
 from skillos_tui.render.text import Line, line
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.bars import Fitting
+from skillos_tui.widgets.pane import Pane
 from skillos_tui.widgets.state import state_line
 from skillos_tui.widgets.tabs import StateBar
 
 if TYPE_CHECKING:
+    from skillos_tui.screens.layout import Grip
     from skillos_tui.workbench import Workbench
 
 
@@ -66,8 +70,9 @@ class FullScreen(Screen[None], Listener):
 
     AUTO_FOCUS = ""  # `go_to` sets the focus; where panes are hidden, Textual would focus and show another one
     NAME: ClassVar[str]
-    KEYS_TITLE: ClassVar[str] = ""
-    KEYS: ClassVar[tuple[Key, ...]] = ()
+    KEYS_TITLE: ClassVar[str] = PANES_TITLE
+    KEYS: ClassVar[tuple[Key, ...]] = PANES_KEYS
+    BINDINGS = bindings(PANES_KEYS)
     PANES: ClassVar[tuple[str, ...]] = ()
     composed = False
 
@@ -78,6 +83,10 @@ class FullScreen(Screen[None], Listener):
         """When the key that is handled now was pressed, by the monotonic clock."""
         self.restored = False
         """Whether the program opened this screen at its start, not a key of the person."""
+        self._away = False
+        self._grip: Grip | None = None
+        """The border that is dragged."""
+        self._announced: tuple[object, ...] = ()
 
     @property
     def workbench(self) -> Workbench:
@@ -89,7 +98,7 @@ class FullScreen(Screen[None], Listener):
         """The state of the run, the first line of its screens."""
         app = self.workbench
         if app.path is None:
-            return line()
+            return line("muted:no run is open")
         if app.lost:
             return line("bad:✗ cannot be read", "axis:  │  ", f"muted:{app.path}")
         silent = app.engine.silent if app.engine else 0
@@ -103,6 +112,20 @@ class FullScreen(Screen[None], Listener):
         marks = {"review": f"·{waiting:,}" if waiting else "", "system": f"!{alarms}" if alarms else ""}
         for bar in self.query(StateBar):
             bar.show_state(self.state_line, self.NAME, marks)
+        if self.workbench.linear:
+            self._announce_state(waiting, alarms)
+
+    def _announce_state(self, waiting: int, alarms: int) -> None:
+        """Announce another state, step, number of edits or alarms; not each tick of a progress."""
+        app = self.workbench
+        facts = (app.shown_state, app.view.step, waiting, alarms, app.view.settings.policy, app.lost)
+        if facts != self._announced and self.is_current:
+            self._announced = facts
+            made = self.state_line(200) if callable(self.state_line) else self.state_line
+            words = ["".join(text for text, _ in made.spans)]
+            words += [f"{waiting:,} waiting for review"] if waiting else []
+            words += [f"{alarms} alarms"] if alarms else []
+            self.announce("; ".join(words))
 
     def here(self) -> str:
         """Where the person is on this screen, in the screen's own notation (`skillos_tui.model.target`)."""
@@ -112,6 +135,47 @@ class FullScreen(Screen[None], Listener):
         """Go to a place that `here` returned, or that another screen leads to. What is not understood is ignored; what has
         not been read yet is gone to when it has been."""
 
+    def on_mount(self) -> None:
+        if self.workbench.own_keys.chosen:
+            self._bindings = rebind(self._bindings, self, self.workbench.own_keys)
+        if (kept := self.workbench.session.saved.sizes.get(self.NAME)) is not None:
+            from skillos_tui.screens.layout import restore
+
+            restore(self, kept)
+
+        self.show_linear()
+
+    def show_linear(self) -> None:
+        """In linear mode, have the lines that say what changed; else none."""
+        from skillos_tui.widgets.announcements import Announcements
+
+        found = self.query(Announcements)
+        if self.workbench.linear and not found:
+            bars = self.query(AnswerBar)
+            self.mount(Announcements(), before=bars.first() if bars else None)
+        elif not self.workbench.linear:
+            found.remove()
+        for pane in self.query(Pane):
+            pane.renew()
+
+    def announce(self, text: str) -> None:
+        """Append a line to what has changed, in linear mode."""
+        from skillos_tui.widgets.announcements import Announcements
+
+        for pane in self.query(Announcements):
+            pane.add(text)
+
+    def on_screen_suspend(self) -> None:
+        """Another screen is shown now; what changes meanwhile is shown when this one is again."""
+        self._away = True
+
+    def on_screen_resume(self) -> None:
+        if self.query("#announcements") if not self.workbench.linear else not self.query("#announcements"):
+            self.show_linear()
+        if self._away:
+            self._away = False
+            self.renew(set(get_args(Part)))
+
     def hear(self, key: events.Key) -> bool:
         """Drop what is typed right after a key that was refused, and show the count; another key clears the answer."""
         if self.typing.takes(key):
@@ -119,12 +183,17 @@ class FullScreen(Screen[None], Listener):
             return False
         self.pressed = key.time
         self.answer("")
+        if key.key == "escape" and self.has_class("-zoomed") and not self.workbench.in_text:
+            self.remove_class("-zoomed")
+            return False
         return True
 
     def answer(self, text: str, style: str = "warn") -> None:
         """Show an answer instead of the key line, until the next key."""
         for bar in self.query(AnswerBar):
             bar.answer(text, style)
+        if text:
+            self.workbench.announce(text)
 
     def refuse(self, why: str, pause: float = PAUSE_SECONDS) -> None:
         """Answer that a key does nothing, and ignore what is typed until a pause of so many seconds."""
@@ -143,13 +212,115 @@ class FullScreen(Screen[None], Listener):
     def on_descendant_focus(self) -> None:
         if isinstance(self.focused, Widget) and self.focused.id in self.PANES:
             self._mark(self.focused.id)
+            self._explain(self.focused)
+
+    def _explain(self, pane: Widget) -> None:
+        """Show what the figures of a pane mean, if a key or the mouse led to it."""
+        if self.pressed and isinstance(pane, Pane):
+            self.workbench.announce(f"{pane.title_text}, pane")
+            meanings = " · ".join(f"{name}: {meaning}" for name, meaning in pane.legend()[1])
+            if meanings and not self.workbench.linear:  # the sheet of keys has them as lines
+                self.answer(meanings, "muted")
 
     def _mark(self, pane: str) -> None:
         """Make a pane and its column the current ones."""
         for name in self.PANES:
             self.query_one(f"#{name}").set_class(name == pane, "-current")
         for column in self.query(".column"):
-            column.set_class(any(child.id == pane for child in column.children), "-current")
+            column.set_class(any(child.id == pane for child in column.query(".pane")), "-current")
+
+    # Panes
+
+    @property
+    def current_pane(self) -> Pane | None:
+        """The pane that has the focus or had it last."""
+        if isinstance(self.focused, Pane):
+            return self.focused
+        return next((pane for pane in self.query(Pane) if pane.has_class("-current")), None)
+
+    @property
+    def one_pane(self) -> bool:
+        """Whether the terminal is too small for more than one pane."""
+        return self.has_class("-narrow") or self.has_class("-low") or self.workbench.linear
+
+    def action_zoom(self) -> None:
+        """Show the current pane alone, or all panes again."""
+        if len(self.PANES) < 2:
+            self.answer("This screen has no other pane.")
+        elif self.one_pane and not self.has_class("-zoomed"):
+            self.answer("The terminal is too small for more than one pane; tab shows the next one.")
+        else:
+            self.toggle_class("-zoomed")
+            self.answer("One pane is shown; z or esc shows all of them." if self.has_class("-zoomed") else "", "muted")
+
+    def action_freeze(self) -> None:
+        """Freeze the current pane, or let it go on."""
+        pane = self.current_pane
+        if pane is None:
+            self.answer("There is no pane to freeze here.")
+        elif not pane.can_freeze:
+            self.answer("This pane cannot be frozen: keys act on what it shows.")
+        else:
+            pane.freeze(not pane.frozen)
+
+    def action_resize(self, axis: Literal["horizontal", "vertical"], by: int) -> None:
+        """Move the border beside the current column or pane, and keep that for the next start."""
+        from skillos_tui.screens import layout
+
+        pane = self.current_pane
+        if self.one_pane or self.has_class("-zoomed"):
+            self.answer("One pane is shown; there is no border to move.")
+        elif pane is None or not layout.move(self, pane, axis, by):
+            self.answer("There is nothing beside this pane." if axis == "horizontal" else "No pane is above or below.")
+        else:
+            self.workbench.session.keep_sizes(self.NAME, layout.sizes(self))
+
+    def action_copy(self) -> None:
+        """Copy what is selected, else what the current pane offers."""
+        pane = self.current_pane
+        text = self.get_selected_text() or (pane.copied() if pane is not None else "")
+        self.workbench.copy(text)
+
+    def action_copy_text(self) -> None:
+        self.action_copy()
+
+    # Mouse
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """Start to drag the border under the mouse."""
+        from skillos_tui.screens.layout import grip_at
+
+        self.pressed = event.time
+        if event.button == 1 and not (self.one_pane or self.has_class("-zoomed")):
+            self._grip = grip_at(self, int(event.screen_x), int(event.screen_y))
+            if self._grip is not None:
+                self.capture_mouse()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if self._grip is not None:
+            self._grip.drag(int(event.screen_x), int(event.screen_y))
+
+    def on_mouse_up(self) -> None:
+        if self._grip is not None:
+            from skillos_tui.screens.layout import sizes
+
+            self._grip = None
+            self.release_mouse()
+            self.workbench.session.keep_sizes(self.NAME, sizes(self))
+
+    def _watch__select_state(self, select_state: SelectState | None) -> None:
+        """Keep a selection inside the pane where it began; Textual's goes on into the panes beside it."""
+        pane = select_state.start.content_widget if select_state is not None else None
+        if select_state is None or select_state.end is None:
+            super()._watch__select_state(select_state)
+        elif not isinstance(pane, Pane):
+            self.selections = {}
+        elif select_state.end.content_widget is pane:
+            super()._watch__select_state(select_state)
+        else:
+            self._selecting = True
+            start, end = select_state.start.content_offset, pane.offset_nearest(self.app.mouse_position)
+            self.selections = {pane: Selection.from_offsets(start or Offset(0, 0), end)}
 
     def action_back(self) -> None:
         """Close this screen; the one below is shown again."""

@@ -9,18 +9,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Generic
 
+from textual import events
 from textual.geometry import Region
 from textual.screen import ModalScreen, ScreenResultType
 from textual.strip import Strip
 
+from skillos_tui.keymap import BACK, TABS
+
 DIALOG_STYLE = Path(__file__).with_name("dialog.tcss")
 """The style of all dialogs; a dialog with a style of its own has `CSS_PATH = [DIALOG_STYLE, "screen.tcss"]`."""
+_ELSEWHERE = frozenset(key.keys for key in (BACK, *TABS.values()))
 
 
 class DialogScreen(ModalScreen[ScreenResultType], Generic[ScreenResultType]):
     """A modal screen; what it composes is centered."""
 
     CSS_PATH: ClassVar = [DIALOG_STYLE]
+
+    def on_key(self, event: events.Key) -> None:
+        """Answer the keys of the screens below, which do nothing while a dialog is open."""
+        if event.key in _ELSEWHERE and event.key not in self._bindings.key_to_bindings:
+            self.notify("A dialog is open; close it first (esc).", severity="warning", markup=False)
 
     def render_lines(self, crop: Region) -> list[Strip]:
         stack = self.app.screen_stack

@@ -36,6 +36,13 @@ def state_home() -> Path:
     return platformdirs.user_state_path("skillos-tui", appauthor=False)
 
 
+def config_home() -> Path:
+    """The user's configuration folder, where `keys.toml` is."""
+    import platformdirs
+
+    return platformdirs.user_config_path("skillos-tui", appauthor=False)
+
+
 def last_run(session: Session, folder: Path | None) -> Path | None:
     """The run to open again; None for the list of runs. Where a runs' folder was named, only a run of that folder."""
     last = Path(session.saved.last) if session.saved.last else None

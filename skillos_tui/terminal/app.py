@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Generic
 
 from rich.console import RenderableType
@@ -18,6 +19,7 @@ from textual.driver import Driver
 from textual.screen import Screen
 from textual.worker import WorkerFailed
 
+from engine.core.text import counted
 from skillos_tui.terminal.driver import Burst, TerminalDriver
 from skillos_tui.terminal.tty import Tty
 
@@ -162,6 +164,35 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
                 self.notify("Pasted text is not taken for keys.")
                 return
             await self.on_event(key)
+
+    # Copying
+
+    def copy(self, text: str) -> None:
+        """Copy a text to the person's clipboard, as far as terminals take it, and say how much that was."""
+        from skillos_tui.terminal import clipboard
+
+        if not text.strip():
+            self.answer("There is nothing to copy here.")
+            return
+        part = clipboard.bounded(text)
+        if clipboard.in_tmux():
+            self.run_worker(partial(self._copy_through_tmux, part), name="copy", group="copy", thread=True)
+        else:
+            self.copy_to_clipboard(part)
+        lines, total = part.count("\n") + 1, text.count("\n") + 1
+        rest = "" if part == text else f", the first of {total:,}; the rest is too long"
+        self.answer(f"copied {counted(lines, 'line')}{rest}", "accent")
+
+    def _copy_through_tmux(self, text: str) -> None:
+        """In a thread: give the text to tmux, and to the terminal if tmux refuses it."""
+        from skillos_tui.terminal import clipboard
+
+        if not clipboard.load_into_tmux(text):
+            self.call_from_thread(self.copy_to_clipboard, text)
+
+    def answer(self, text: str, style: str = "warn") -> None:
+        """Answer a key of the person."""
+        self.notify(text, markup=False)
 
     # Suspension
 

@@ -37,6 +37,7 @@ class AnswerBar(KeyBar):
     def build(self, width: int, height: int) -> Sequence[Line]:
         if not self.text:
             return super().build(width, height)
+        self._places = []
         count = f"   {counted(self.ignored, 'key')} ignored" if self.ignored else ""
         text = crop(line(f"{self.style}:{self.text}"), width - len(count))
         return [Line((*text.spans, (count, "muted")))]

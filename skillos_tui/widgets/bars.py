@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from textual import events
 from textual.geometry import Size
 
 from engine.core.events import Alarm, Notice
-from skillos_tui.keymap import APP_KEYS, Key
+from skillos_tui.keymap import APP_KEYS, Key, owner_name
 from skillos_tui.render.text import Line, clip, crop, line, wrap
 from skillos_tui.widgets.pane import Pane
 
@@ -132,14 +133,17 @@ class KeyBar(Bar):
     def __init__(self, keys: Sequence[Key]) -> None:
         super().__init__(id="keys")
         self.keys = keys
+        self._places: list[tuple[range, Key]] = []
+        """Where each key is shown, in cells."""
 
     def own_keys(self) -> list[Key]:
         """The keys of the screen that are shown."""
         return [key for key in self.keys if key.line]
 
     def build(self, width: int, height: int) -> Sequence[Line]:
-        own = self.own_keys()
-        always = [key for key in APP_KEYS if key.line]
+        chosen = self.workbench.own_keys
+        own = chosen.all_of(owner_name(type(self.screen)), self.own_keys())
+        always = chosen.all_of("app", [key for key in APP_KEYS if key.line])
         gap = 3 if width >= 76 else 2
         left = width + gap - sum(_width(key, gap) for key in always)
         shown: list[Key] = []
@@ -147,8 +151,20 @@ class KeyBar(Bar):
             if _width(key, gap) <= left:
                 left -= _width(key, gap)
                 shown.append(key)
+        self._places, at = [], 0
+        for key in (*shown, *always):
+            self._places.append((range(at, at + _width(key, 0)), key))
+            at += _width(key, gap)
         spans = [span for key in (*shown, *always) for span in (f"key:{key.first} ", f"muted:{key.label}{' ' * gap}")]
         return [crop(line(*spans[:-1], spans[-1].rstrip()), width)]
+
+    def on_click(self, event: events.Click) -> None:
+        """Press the key that was clicked."""
+        x = event.x - (self.content_region.x - self.region.x)
+        key = next((key for cells, key in self._places if x in cells), None)
+        if key is not None:
+            event.stop()
+            self.app.simulate_key(key.keys.split(",")[0])
 
 
 def _width(key: Key, gap: int) -> int:

@@ -96,6 +96,12 @@ class DiffPane(Pane):
         self.change, self.left = change, frozenset(left)
         self.renew()
 
+    def news(self) -> int:
+        return int(self.shown != self.built)
+
+    def copied(self) -> str:
+        return self.as_text(self.change.skill) if self.change is not None else ""
+
     def as_text(self, name: str) -> str:
         """What is taken of the change as a unified diff, to be copied."""
         return self._found.unified(f"a/{name}", f"b/{name}", self.left)

@@ -173,6 +173,17 @@ class ListPane(Pane):
         elif row >= self.top + height:
             self.scroll_row_to(row - height + 1)
 
+    def news(self) -> int:
+        shown = {self._items[at].value for at in self._choices}
+        values = {item.value for item in self.items(self.content_size.width - 1) if item.value is not None}
+        return len(values - shown)
+
+    def copied(self) -> str:
+        """The row under the cursor, whole."""
+        if not self._choices:
+            return super().copied()
+        return "".join(text for text, _ in self._items[self._item].drawn.spans).strip()
+
     def action_scroll_rows(self, by: int) -> None:
         self._move(by)
 
@@ -199,9 +210,11 @@ class ListPane(Pane):
         self._repaint(before)
 
     def on_click(self, event: events.Click) -> None:
-        row = self.top + event.y - (self.content_region.y - self.region.y)
+        row = self.top + event.y - self._inset
         if 0 <= row < len(self._list) and self._items[self._list.item_at(row)].value is not None:
             self._put(self._list.item_at(row))
+            if event.chain == 2:
+                self.app.simulate_key("enter")
 
 
 def _under_cursor(item: Line, width: int, style: str) -> Line:

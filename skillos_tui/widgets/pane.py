@@ -10,6 +10,7 @@ Measured on Textual 8.2: a diff of 5,000 lines takes 90 ms by the line API and 1
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -19,18 +20,22 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.content import Content
-from textual.geometry import Region
+from textual.geometry import Offset, Region
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
-from skillos_tui.keymap import Key, bindings
+from skillos_tui.keymap import Key, bindings, rebind
 from skillos_tui.render.text import Line, Spans, safe, wrap
 
 if TYPE_CHECKING:
     from skillos_tui.model.target import Target
     from skillos_tui.workbench import Workbench
 
+MAX_COMPARED = 20_000
+"""Of a frozen pane with more rows, only their number is compared."""
+MAX_ANNOUNCED = 5
+"""In linear mode, of more new rows than these only the number is announced."""
 RESTORE_SECONDS = 2.0
 """How long a restored scroll position waits for the rows that it needs."""
 
@@ -57,6 +62,8 @@ class Pane(Widget, can_focus=True):
     ALLOW_SELECT = True
     follow = False
     words = True
+    can_freeze = True
+    """False where keys act on what the pane shows, so that it must not be out of date."""
 
     def __init__(self, title: str = "", *, id: str | None = None, classes: str = "pane") -> None:
         super().__init__(id=id, classes=classes)
@@ -65,7 +72,20 @@ class Pane(Widget, can_focus=True):
         self._at_end = True
         self._goal: tuple[int, float] | None = None
         self._titles = ("", "")
+        self.frozen = False
+        self._news = 0
+        self._dragging = False
         self.retitle(title)
+
+    def _on_mount(self, event: events.Mount) -> None:
+        super()._on_mount(event)
+        if self.workbench.own_keys.chosen:
+            self._bindings = rebind(self._bindings, self, self.workbench.own_keys)
+
+    @property
+    def workbench(self) -> Workbench:
+        """The app, by its own type."""
+        return cast("Workbench", self.app)
 
     def build(self, width: int, height: int) -> Sequence[Line]:
         """What to show in a pane of this size, in cells; more lines than `height` can be scrolled."""
@@ -79,7 +99,9 @@ class Pane(Widget, can_focus=True):
         """Go to what is behind the row under the cursor."""
         target = self.target()
         if target is not None:
-            await cast("Workbench", self.app).go(target)
+            await self.workbench.go(target)
+        else:
+            self.workbench.answer("Nothing is behind this line.")
 
     def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:
         """What the pane's figures mean, for the `?` screen: a heading, and each figure's name and meaning."""
@@ -89,9 +111,14 @@ class Pane(Widget, can_focus=True):
         """Build the lines again and repaint the rows that differ."""
         if not self.is_mounted or not self.content_size:
             return
+        if self.frozen and self.rows:
+            self._count_news()
+            return
         width, height = self.content_size
-        before = self._visible()
+        before, rows = self._visible(), self.rows
         self.rows = self.make_rows(width - 1, height)
+        if self.workbench.linear:
+            self._make_linear(rows)
         self.top = self._last_top if self.follow and self._at_end else min(self.top, self._last_top)
         self._approach_goal()
         self._repaint(before)
@@ -99,6 +126,66 @@ class Pane(Widget, can_focus=True):
     def make_rows(self, width: int, height: int) -> Sequence[Spans]:
         """The rows of the lines of `build`, long lines wrapped."""
         return [row for item in self.build(width, height) for row in wrap(item, width, words=self.words)]
+
+    # Freezing
+
+    def freeze(self, frozen: bool) -> None:
+        """Keep the rows as they are and count what is new, or show the present state again."""
+        self.frozen, self._news = frozen, 0
+        self.renew()
+        self._show_titles()
+
+    def news(self) -> int:
+        """How many rows the frozen pane would show that it does not."""
+        width, height = self.content_size
+        rows = self.make_rows(width - 1, height)
+        if len(rows) > MAX_COMPARED:
+            return abs(len(rows) - len(self.rows))
+        return (Counter(rows) - Counter(self.rows)).total()
+
+    def _count_news(self) -> None:
+        news = self.news()
+        if news != self._news:
+            self._news = news
+            self._show_titles()
+
+    # Copying
+
+    def copied(self) -> str:
+        """What the key y copies where nothing is selected: the whole text of the pane."""
+        if self.frozen:
+            return "\n".join("".join(text for text, _ in row).rstrip() for row in self.rows)
+        width, height = self.content_size
+        return "\n".join("".join(text for text, _ in item.spans).rstrip() for item in self.build(width - 1, height))
+
+    def offset_nearest(self, mouse: Offset) -> Offset:
+        """The character nearest to the mouse, by row and column of the pane's text."""
+        x, y = mouse - self.content_region.offset
+        width, height = self.content_size
+        row = max(0, min(self.top + max(0, min(y, height - 1)), len(self.rows) - 1))
+        return Offset(0 if y < 0 else width if y >= height else max(0, min(x + 1, width)), row)
+
+    # Linear mode
+
+    @property
+    def title_text(self) -> str:
+        """The title, as it was given."""
+        return self._titles[0]
+
+    def _make_linear(self, before: Sequence[Spans]) -> None:
+        """Make the rows plain, and announce those that are new where this is the current pane."""
+        from skillos_tui.render.plain import is_blank, plain_row
+
+        if isinstance(self.rows, list):
+            plain = [(row, plain_row(row)) for row in self.rows]
+            self.rows = [made for row, made in plain if not is_blank(made) or is_blank(row)]
+        if before and self.has_class("-current") and isinstance(before, list) and len(self.rows) < MAX_COMPARED:
+            left = Counter(before)
+            new = [row for row in self.rows if not is_blank(row) and not left.subtract((row,)) and left[row] < 0]
+            for row in new[:MAX_ANNOUNCED]:
+                self.workbench.announce("".join(text for text, _ in row).strip())
+            if len(new) > MAX_ANNOUNCED:
+                self.workbench.announce(f"and {len(new) - MAX_ANNOUNCED:,} more lines in {self.title_text}")
 
     @property
     def at_end(self) -> bool:
@@ -124,8 +211,18 @@ class Pane(Widget, can_focus=True):
         """Change the border's texts, if they are other ones; both may be untrusted."""
         if (title, subtitle) != self._titles:
             self._titles = (title, subtitle)
-            self.border_title = Content(safe(title)) if title else None
-            self.border_subtitle = Content(safe(subtitle)) if subtitle else None
+            self._show_titles()
+
+    def _show_titles(self) -> None:
+        """Show the titles; those of a frozen pane stay, with the count of what is new."""
+        if not self.frozen:
+            self._frozen_titles = self._titles
+        title, subtitle = self._frozen_titles
+        if self.frozen:
+            news = f", {self._news:,} new" if self._news else ""
+            title = " · ".join(filter(None, [title, f"frozen{news}"]))
+        self.border_title = Content(safe(title)) if title else None
+        self.border_subtitle = Content(safe(subtitle)) if subtitle else None
 
     @property
     def _last_top(self) -> int:
@@ -139,7 +236,7 @@ class Pane(Widget, can_focus=True):
     def _thumb(self) -> range:
         """Where the scroll mark is, in rows of the view; empty where all rows fit."""
         height, total = self.content_size.height, len(self.rows)
-        if not total > height > 0:
+        if not total > height > 0 or self.workbench.linear:
             return range(0)
         size = max(1, height * height // total)
         start = (height - size) * self.top // max(1, total - height)
@@ -147,6 +244,10 @@ class Pane(Widget, can_focus=True):
 
     def _row_at(self, y: int, thumb: range) -> Row:
         row = self.rows[self.top + y] if self.top + y < len(self.rows) else ()
+        if row and self.workbench.linear and not isinstance(self.rows, list):
+            from skillos_tui.render.plain import plain_row
+
+            row = plain_row(row)
         return row, "" if not thumb else "▐" if y in thumb else " "
 
     def _repaint(self, before: list[Row]) -> None:
@@ -186,7 +287,7 @@ class Pane(Widget, can_focus=True):
     @property
     def styles_by_name(self) -> dict[str, Style]:
         """The theme's styles."""
-        return cast("Workbench", self.app).own_theme.styles
+        return self.workbench.own_theme.styles
 
     def _selected(self, segments: list[Segment], row: int) -> list[Segment]:
         """The segments, with those that the mouse has selected in the colours of a selection."""
@@ -240,7 +341,42 @@ class Pane(Widget, can_focus=True):
         event.stop()
         self.scroll_row_to(self.top - 3)
 
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """Scroll to where the scroll mark was clicked."""
+        if self._thumb() and event.get_content_offset(self) == Offset(
+            self.content_size.width - 1, event.y - self._inset
+        ):
+            self.capture_mouse()
+            self._dragging = True
+            event.stop()
+            self._scroll_to_mark(event.y - self._inset)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if self._dragging:
+            event.stop()
+            self._scroll_to_mark(event.y - self._inset)
+
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        if self._dragging:
+            event.stop()
+            self._dragging = False
+            self.release_mouse()
+
+    @property
+    def _inset(self) -> int:
+        """The rows of the border and the padding above the content."""
+        return self.content_region.y - self.region.y
+
+    def _scroll_to_mark(self, y: int) -> None:
+        """Put the middle of the scroll mark at row `y` of the view."""
+        height, size = self.content_size.height, len(self._thumb())
+        place = (y - size // 2) / max(1, height - size)
+        self.scroll_row_to(round(place * self._last_top))
+
     def on_resize(self) -> None:
+        if self.frozen:
+            self.top = min(self.top, self._last_top)
+            self.refresh()
         self.renew()
 
 

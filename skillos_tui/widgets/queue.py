@@ -30,6 +30,7 @@ MARKS: dict[State, str] = {
     "vetoed": "bad:✗",
     "superseded": "muted:»",
     "undone": "muted:↶",
+    "withheld": "muted:·",
     "conflicted": "warn:!",
 }
 MAX_DECIDED = 100
@@ -40,7 +41,7 @@ LEGEND = (
     ("+ ~ -", "the edit makes, changes or removes a skill"),
     ("×4", "this edit and 3 older ones of the same skill, folded; → shows them"),
     ("+.33", "its worth: advantage of its rollout, gate scores, less what the audit found"),
-    ("! ✓ ✗ ↶ »", "conflicted, committed, vetoed, undone, superseded"),
+    ("! ✓ ✗ ↶ » ·", "conflicted, committed, vetoed, undone, superseded, withheld"),
     ("…", "a decision is being taken"),
 )
 
@@ -55,6 +56,7 @@ class ReviewQueue(ListPane):
         Key("enter", "enter", "open", "Unfold the older versions, or go to the diff where there are none"),
     )
     BINDINGS = bindings(KEYS)
+    can_freeze = False
 
     def __init__(self, title: str, *, id: str | None = None, classes: str = "pane") -> None:
         super().__init__(title, id=id, classes=classes)
@@ -182,7 +184,7 @@ class ReviewQueue(ListPane):
         for group in self._groups:
             items.append(Item(partial(self._head, group, width), group.newest.id))
             items += [Item(partial(self._older, edit, width), edit.id) for edit in self._shown_older(group)]
-        decided, superseded = self._decided(), self._superseded()
+        decided = self._decided()
         if decided:
             items += [Item(line()), Item(line(f"muted:{len(decided)} decided"))]
             items += [
@@ -190,25 +192,30 @@ class ReviewQueue(ListPane):
                 for at, edit in enumerate(decided)
                 if at < MAX_DECIDED or edit.id == self.value
             ]
-        if superseded or self.view.superseded:
-            items += [Item(line()), Item(self._about_superseded(), whole=True)]
-            items += [Item(partial(self._entry, edit), edit.id) for edit in superseded]
-        return [*items, *self._withheld()]
+        return [*items, *self._superseded(), *self._withheld()]
 
-    def _about_superseded(self) -> Line:
-        count = f"muted:{self.view.superseded} superseded by newer ones"
-        return line(count, "" if self.filter.superseded else "muted:; / superseded shows them")
+    def _superseded(self) -> Iterator[Item]:
+        """How many were superseded, and under the filter which."""
+        shown = self._old("superseded")
+        if shown or self.view.superseded:
+            hint = "" if "superseded" in self.filter.old else "muted:; / superseded shows them"
+            yield Item(line())
+            yield Item(line(f"muted:{self.view.superseded} superseded by newer ones", hint), whole=True)
+            yield from (Item(partial(self._entry, edit), edit.id) for edit in shown)
 
     def _withheld(self) -> Iterator[Item]:
-        """What was not queued: its number, and under the filter the reasons, the newest first."""
-        if not self.view.withheld:
+        """How many were not queued, and under the filter the reasons and those that can be asked for, the newest first."""
+        shown = self._old("withheld")
+        if not shown and not self.view.withheld:
             return
+        asked = "withheld" in self.filter.old
         yield Item(line())
-        hint = "" if self.filter.withheld else "muted:; / withheld says why"
+        hint = "" if asked else "muted:; / withheld says why"
         yield Item(line(f"warn:{sum(self.view.withheld.values())} not queued", hint), whole=True)
-        if self.filter.withheld:
+        if asked:
             for reason, count in list(self.view.withheld.items())[: -MAX_REASONS - 1 : -1]:
                 yield Item(line(f"muted:{count:>4} {reason}", indent=5), whole=True)
+        yield from (Item(partial(self._entry, edit), edit.id) for edit in shown)
 
     def _head(self, group: SkillQueue, width: int) -> Line:
         """The newest edit of a skill: "  ~ open-shut     ×4  +.33"."""
@@ -239,7 +246,8 @@ class ReviewQueue(ListPane):
         """Group the edits that wait, and note the order of all that can be selected."""
         self._groups = grouped(edit for edit in self.known.values() if edit.state in OPEN and self._admits(edit))
         decided = [edit for at, edit in enumerate(self._decided()) if at < MAX_DECIDED or edit.id == self.value]
-        self._order = [edit.id for edit in (*self._waiting(), *decided, *self._superseded())]
+        old = (*self._old("superseded"), *self._old("withheld"))
+        self._order = [edit.id for edit in (*self._waiting(), *decided, *old)]
 
     def _admits(self, edit: Edit) -> bool:
         return edit.id == self.value or self.filter.admits(edit)
@@ -259,13 +267,13 @@ class ReviewQueue(ListPane):
         """Those decided, newest first."""
         return [edit for edit in reversed(self.known.values()) if edit.state in DECIDED and self._admits(edit)]
 
-    def _superseded(self) -> list[Edit]:
-        """Those superseded, newest first, under a filter that asks for them; that under the cursor always."""
+    def _old(self, state: State) -> list[Edit]:
+        """Those of this state, newest first, under a filter that asks for it; that under the cursor always."""
+        asked = state in self.filter.old
         return [
             edit
             for edit in reversed(self.known.values())
-            if edit.state == "superseded"
-            and (edit.id == self.value or (self.filter.superseded and self.filter.admits(edit)))
+            if edit.state == state and (edit.id == self.value or (asked and self.filter.admits(edit)))
         ]
 
 

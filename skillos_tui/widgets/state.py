@@ -29,7 +29,11 @@ STATES: dict[ShownState, str] = {
 }
 AT_WORK: tuple[ShownState, ...] = ("starting", "running")
 """States in which the last `Progress` of the engine is its present work."""
-SHORTENED = tuple("run work run note work phase note work state phase step state phase state step".split())
+SHORTENED = tuple(
+    "run work run note work bar phase note work phase policy state step state state phase state phase step".split()
+)
+BARS = ("axis:  │  ", "axis: · ")
+"""What separates two pieces."""
 METER = 8
 """Cells of the bar of a progress."""
 
@@ -48,18 +52,19 @@ def state_line(
     pieces: dict[str, Piece] = {
         "read_only": [line("warn:read-only" if read_only else "")],
         "state": _state(view, shown, progress, silent),
+        "policy": _policy(view.settings.policy),
         "note": [line(f"warn:{note}" if note else "") for note in _notes(view.note)],
         "phase": _phase(progress, silent) if progress else [line()],
         "step": _step(view, progress),
         "work": _work(view, progress),
         "run": [line(f"muted:{name}"), line(f"muted:{short_name(name)}"), line()],
     }
-    form = dict.fromkeys(pieces, 0)
+    form = dict.fromkeys((*pieces, "bar"), 0)
     item = _joined(pieces, form)
     for name in SHORTENED:
         if width_of(item) <= width:
             break
-        form[name] = min(form[name] + 1, len(pieces[name]) - 1)
+        form[name] = min(form[name] + 1, len(BARS if name == "bar" else pieces[name]) - 1)
         item = _joined(pieces, form)
     return crop(item, width)
 
@@ -72,7 +77,7 @@ def _notes(note: str) -> list[str]:
 
 def _joined(pieces: dict[str, Piece], form: dict[str, int]) -> Line:
     """The pieces in their present forms, with a bar between them."""
-    bar = line("axis:  │  ").spans
+    bar = line(BARS[form["bar"]]).spans
     shown = [forms[form[name]].spans for name, forms in pieces.items() if forms[form[name]].spans]
     return Line(tuple(span for at, spans in enumerate(shown) for span in (*(bar if at else ()), *spans)))
 
@@ -83,9 +88,17 @@ def _state(view: RunView, shown: ShownState, progress: Progress | None, silent: 
     if progress and progress.phase == "loading":
         return [line(f"accent:◌ loading {clip(progress.what, most)}".rstrip(), no_sign) for most in (60, 24)]
     reason = "" if progress else view.reason.strip()
-    return [
+    forms = [
         line(STATES[shown], f"warn: ({clip(reason, most)})" if reason else "", no_sign) for most in (200, 90, 45, 20)
     ]
+    sign = STATES[shown].partition(" ")[0]
+    return [*forms, line(sign, no_sign)]
+
+
+def _policy(policy: str) -> Piece:
+    """Who decides on edits, if it is not a person."""
+    name = clip(policy.replace("_", " "), 16)
+    return [line(f"warn:review: {name}"), line(f"warn:{name}")] if policy not in ("", "ask") else [line()]
 
 
 def _phase(progress: Progress, silent: int) -> Piece:

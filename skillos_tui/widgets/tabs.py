@@ -2,23 +2,39 @@
 
     SkillOS  1 Live  2 Review·3  3 Skills  4 Rollouts  5 Rewards  6 Evaluation  7 Runs  8 System    ● running │ step 33/40
 
-Where the line is narrow, only the present screen has its name. What waits for the person keeps its mark and its number,
-which is the key that leads there. A click on a screen opens it.
+A number is the key of its screen. The longest form of the screens that leaves enough room for the state is shown; in the
+shortest one only the present screen has its name. What waits for the person is marked in every form: "·3" edits, "!1" alarm.
+A click on a screen opens it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from textual import events
 
-from skillos_tui.keymap import TABS
-from skillos_tui.render.text import Line, crop, line, width_of
+from skillos_tui.keymap import TABS, Key
+from skillos_tui.render.text import Line, crop, width_of
 from skillos_tui.widgets.bars import Bar, Fitting
 
 NAME = "SkillOS"
-STATE_CELLS = 34
-"""The names of the screens are dropped where fewer cells than these would be left for the state."""
+STATE_CELLS = 36
+"""The cells that a state with step, phase, progress and time left needs; a form of the screens leaves it as many."""
+SHORT_NAMES = {"evaluation": "Eval"}
+OF_A_RUN = frozenset(("live", "review", "rollouts", "rewards", "evaluation"))
+"""The screens that need an open run."""
+
+
+class Form(NamedTuple):
+    """One way to write the screens: with the program's name, and which screens have theirs."""
+
+    brand: bool = False
+    named: bool = False
+    short: bool = False
+
+
+FORMS = (Form(brand=True, named=True), Form(named=True), Form(named=True, short=True), Form())
 
 
 class StateBar(Bar):
@@ -36,33 +52,44 @@ class StateBar(Bar):
         self.show(state)
 
     def build(self, width: int, height: int) -> Sequence[Line]:
-        tabs = self._tabs(named=True)
-        state = self._state(max(0, width - width_of(tabs) - 2))
-        if width - width_of(tabs) - 2 < STATE_CELLS:
-            tabs = self._tabs(named=False)
-            state = self._state(max(0, width - width_of(tabs) - 2))
+        least = min(STATE_CELLS, width_of(self._state(width)))
+        for form in FORMS:
+            tabs = self._tabs(form)
+            left = max(0, width - width_of(tabs) - 2)
+            if left >= least:
+                break
+        state = self._state(left)
         gap = " " * max(2, width - width_of(tabs) - width_of(state))
         return [crop(Line((*tabs.spans, (gap, ""), *state.spans)), width)]
 
     def _state(self, width: int) -> Line:
         return crop(self.line(width) if callable(self.line) else self.line, width)
 
-    def _tabs(self, *, named: bool) -> Line:
-        """The screens; each place in cells is noted for clicks."""
-        spans = [*line(f"strong:{NAME}").spans] if named else []
+    def _tabs(self, form: Form) -> Line:
+        """The screens in one form; the place of each, in cells, is kept for clicks."""
+        spans = [(NAME, "strong")] if form.brand else []
+        at = len(NAME) if form.brand else 0
         self._places = []
-        at = len(NAME) if named else 0
         for name, key in TABS.items():
-            mark = self.marks.get(name, "")
-            here = name == self.current
-            label = f"{key.first} {name.capitalize()}" if named or here else key.first
-            gap = "  " if named else " " if at else ""
-            style = "cursor" if here else "warn" if mark else "muted"
-            spans += [(gap, ""), (label, style), (mark, "warn")]
-            width = len(gap) + len(label) + len(mark)
-            self._places.append((range(at, at + width), name))
-            at += width
+            gap = "" if not at else "  " if form.named else " "
+            tab = self._tab(name, self.workbench.own_keys.of("app", key), form)
+            width = width_of(Line(tab))
+            self._places.append((range(at + len(gap), at + len(gap) + width), name))
+            spans += [(gap, ""), *tab]
+            at += len(gap) + width
         return Line(tuple(span for span in spans if span[0]))
+
+    def _tab(self, name: str, key: Key, form: Form) -> tuple[tuple[str, str], ...]:
+        """One screen: its number, its name, and what waits there."""
+        mark = self.marks.get(name, "")
+        here = name == self.current
+        title = (SHORT_NAMES.get(name) if form.short else None) or name.capitalize()
+        label = f" {title}" if form.named or here else ""
+        if here:
+            return (f"{key.first}{label}", "cursor"), (mark, "warn")
+        if name in OF_A_RUN and self.workbench.path is None:
+            return (f"{key.first}{label}", "axis"), (mark, "warn")
+        return (key.first, "warn" if mark else "key"), (label, "warn" if mark else "muted"), (mark, "warn")
 
     async def on_click(self, event: events.Click) -> None:
         """Open the screen that was clicked."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from engine.core.edit import Edit
 from engine.core.text import counted
 from skillos_tui.keymap import Key, bindings
+from skillos_tui.model.target import Target
 from skillos_tui.model.view import Change, RunView
 from skillos_tui.render.text import Line, line
 from skillos_tui.widgets.listing import Item, ListPane
@@ -32,7 +33,9 @@ class SkillTree(ListPane):
 
     KEYS_TITLE = "In the tree of skills"
     KEYS = (
-        Key("enter", "fold", "fold", "Fold or unfold the branch"),
+        Key(
+            "enter", "fold", "fold/open", "Fold or unfold the branch; open the skill or the edit", id="skill_tree.fold"
+        ),
         Key("0", "newest", "newest edit", "Show the newest edit again"),
     )
     BINDINGS = bindings(KEYS)
@@ -152,8 +155,17 @@ class SkillTree(ListPane):
         edits = [edit for edit in self._committed() if edit.name == name]
         return edits[-1] if edits else None
 
-    def action_fold(self) -> None:
-        if isinstance(self.value, tuple):
+    def target(self) -> Target | None:
+        branch, name = self.value if isinstance(self.value, tuple) else ("", "")
+        if not name:
+            return None
+        return Target("review", name) if branch == "waiting" else Target("skills", name)
+
+    async def action_fold(self) -> None:
+        """Fold or unfold a branch; open what a leaf names."""
+        if self.target() is not None:
+            await self.action_lead()
+        elif isinstance(self.value, tuple):
             self._folded ^= {self.value[0]}
             self.value = (self.value[0], "")
             self.renew()

@@ -88,7 +88,7 @@ async def test_the_cursor_stays_on_its_item_when_others_are_added_and_removed(tm
     run = record_training(tmp_path / "run", steps=1)
     names = [f"skill-{at:05d}" for at in range(MANY)]
     async with workbench(run.path) as pilot:
-        await until(pilot, "2 to review")
+        await until(pilot, "Review·2")
         tree = pilot.app.screen.query_one(SkillTree)
         pilot.app.names = tuple(names)  # type: ignore[attr-defined]
         tree.show(pilot.app.view, tuple(names))  # type: ignore[attr-defined]

@@ -183,7 +183,7 @@ async def test_the_first_measurement_streams_into_the_transcript(tmp_path: Path)
     events = measuring_events(0, HELD_OUT_GROUPS * 2)
     with run.lock():
         run.append(TRAIN, *events[:3])
-        async with workbench(run.path) as pilot:
+        async with workbench(run.path, size=(200, 60)) as pilot:
             await until(pilot, "measuring after step 0 · group 0")
             run.append(*events[3:])
             await until(pilot, lambda: "position 2" in pane(pilot, "transcript"))
@@ -214,7 +214,7 @@ async def test_a_measurement_is_no_part_of_what_led_to_an_edit(tmp_path: Path) -
     run = record_training(tmp_path / "run", steps=1, state="running")
     run.append(*measuring_events(1, HELD_OUT_GROUPS * TASKS), measured(1), StateChanged("stopped"))
     async with workbench(run.path) as pilot:
-        await until(pilot, "2 to review")
+        await until(pilot, "Review·2")
         await pilot.press("r")
         await until(pilot, lambda: "go safe" in pane(pilot, "trajectory"))
         assert pane(pilot, "trajectory").count("position ") == 1 and "held-out" not in pane(pilot, "trajectory")

@@ -103,7 +103,7 @@ async def play(run: Run, seed: int, count: int) -> None:
     async with workbench(run.path, folder=run.path.parent, kind=Watched) as pilot:
         app = pilot.app
         assert isinstance(app, Watched)
-        await until(pilot, " to review")
+        await until(pilot, "Review·")
         await pilot.press("r")
         for _ in range(count):
             if dice.random() < 0.05:

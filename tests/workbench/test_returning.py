@@ -82,7 +82,7 @@ def test_a_theme_that_is_gone_is_not_chosen() -> None:
 async def leave(run: Run, session: Session, *keys: str, wanted: str) -> None:
     """Open the run, press the keys, and leave when the screen holds `wanted`."""
     async with workbench(run.path, session=session) as pilot:
-        await until(pilot, "to review")
+        await until(pilot, "Review·")
         await pilot.press(*keys)
         await until(pilot, wanted)
         await pilot.press("q")
@@ -91,7 +91,7 @@ async def leave(run: Run, session: Session, *keys: str, wanted: str) -> None:
 async def test_the_review_screen_is_restored_with_its_edit_focus_and_scroll(tmp_path: Path) -> None:
     run, session = record_training(tmp_path / "run", steps=3), Session.load(tmp_path / "state")
     async with workbench(run.path, session=session, size=(80, 24)) as pilot:
-        await until(pilot, "6 to review")
+        await until(pilot, "Review·6")
         await pilot.press("r", "n", "n", "n")
         await until(pilot, lambda: pilot.app.screen.query_one(ReviewQueue).value == "s2-1")
         await pilot.press("j", "j")
@@ -128,7 +128,7 @@ async def test_the_live_screen_is_restored_with_the_skill_under_the_cursor_and_t
 async def test_the_place_is_on_the_disk_while_the_program_runs(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     async with workbench(run.path, session=Session.load(tmp_path / "state")) as pilot:
-        await until(pilot, "to review")
+        await until(pilot, "Review·")
         await pilot.press("r")
         await until(pilot, lambda: Session.load(tmp_path / "state").place(run.path).screen == "review")
         assert Session.load(tmp_path / "state").place(run.path).seen == run.last_id()
@@ -179,7 +179,7 @@ async def test_a_half_typed_reason_is_offered(tmp_path: Path) -> None:
 
 async def test_a_run_that_is_gone_leads_home_with_a_line(tmp_path: Path) -> None:
     run, session = record_training(tmp_path / "runs" / "run", steps=1), Session.load(tmp_path / "state")
-    await leave(run, session, wanted="to review")
+    await leave(run, session, wanted="Review·")
     shutil.rmtree(run.path)
     async with workbench(run.path, folder=tmp_path / "runs", session=session, reopened=True) as pilot:
         await until(pilot, "The run of the last time cannot be opened")
@@ -190,7 +190,7 @@ async def test_a_run_that_is_gone_leads_home_with_a_line(tmp_path: Path) -> None
 async def test_home_is_remembered_too(tmp_path: Path) -> None:
     run, session = record_training(tmp_path / "run", steps=1), Session.load(tmp_path / "state")
     async with workbench(run.path, folder=tmp_path, session=session) as pilot:
-        await until(pilot, "to review")
+        await until(pilot, "Review·")
         await pilot.press("h")
         await until(pilot, "Live curation")
     assert last_run(Session.load(tmp_path / "state"), None) is None
@@ -236,7 +236,7 @@ def test_a_first_measurement_and_an_unmeasured_one_are_no_change_from_0(tmp_path
 
 async def test_the_news_are_shown_until_they_are_dismissed(tmp_path: Path) -> None:
     run, session = record_training(tmp_path / "run", steps=1, state="running"), Session()
-    await leave(run, session, wanted="2 to review")
+    await leave(run, session, wanted="Review·2")
     add_step(run, 2)
     async with workbench(run.path, session=session) as pilot:
         await until(pilot, "since you left: 1 step, 2 new edits wait")
@@ -300,7 +300,7 @@ def test_a_killed_program_starts_again_where_it_was(tmp_path: Path, number: sign
     run = record_training(tmp_path / "runs" / "run", steps=2)
     state = tmp_path / "state"
     first = Program(str(run.path), "--state", str(state))
-    first.until(b"4 to review")
+    first.until("Review·4".encode())
     first.press(b"r")
     first.until(b"Trajectory")
     first.press(b"nn")

@@ -112,7 +112,8 @@ async def test_a_screen_of_a_run_is_not_opened_without_one(added: None, tmp_path
         await pilot.press("N")
         await until(pilot, "Notes shows a run; open one first.")
         titles = {command.title for command in pilot.app.get_system_commands(pilot.app.screen)}
-        assert not [title for title in titles if title.endswith("(screen)")]
+        offered = {title for title in titles if title.endswith("(screen)")}
+        assert offered == {"Skills (screen)", "Runs (screen)", "System (screen)"}
 
 
 async def test_the_place_on_an_added_screen_is_restored(added: None, tmp_path: Path) -> None:
@@ -165,6 +166,6 @@ async def test_a_run_of_a_kind_that_is_not_installed_is_shown_by_steps(tmp_path:
     async with workbench(run.path) as pilot:
         await until(pilot, "no installed package has runs of the kind 'dream'")
         await until(pilot, "last step")
-        assert "step 1" in screen_lines(pilot)[0] and "dream" in screen_lines(pilot)[0]
+        assert "step 1" in screen_lines(pilot)[0]
         await pilot.press("r")
         await until(pilot, lambda: "insert · find-" in title(pilot))

@@ -9,13 +9,13 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from skillos_tui.model.review_filter import OPERATIONS, STATES, WITHHELD
+from skillos_tui.model.review_filter import OPERATIONS, STATES
 from skillos_tui.screens.dialog import DialogScreen
 from skillos_tui.widgets.field import LineField
 
 MAX_FILTER = 100
 HINT = (
-    f"Words of a skill's name, its text or the reason; and {', '.join(OPERATIONS)}, {', '.join(STATES)}, {WITHHELD}. "
+    f"Words of a skill's name, its text or the reason; and {', '.join(OPERATIONS)}, {', '.join(STATES)}. "
     "All of them have to fit. Empty shows what waits and what was decided."
 )
 

@@ -4,7 +4,7 @@ from skillos_tui.screens.kind import ScreenKind
 
 KIND = ScreenKind(
     name="home",
-    title="Runs",
+    title="Home",
     help="Back to the list of runs; the engine continues",
     screen="skillos_tui.screens.home.screen:HomeScreen",
     needs_run=False,

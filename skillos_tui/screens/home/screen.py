@@ -15,6 +15,7 @@ from skillos_tui.screens.base import FullScreen
 from skillos_tui.screens.home.runs import NEW, STARTS, RunList, Start, starts_of
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.listing import ListPane
+from skillos_tui.widgets.tabs import StateBar
 
 FIND_SECONDS = 3.0
 
@@ -49,11 +50,13 @@ class HomeScreen(FullScreen):
         """What was entered last in the dialog."""
 
     def compose(self) -> ComposeResult:
+        yield StateBar()
         yield RunList(id="runs")
         yield AnswerBar(self.KEYS)
 
     def on_mount(self) -> None:
         self.go_to("runs")
+        self.show_state()
         self.set_interval(FIND_SECONDS, self._look_again)
         self.run_worker(self._find_starts, thread=True)
 
@@ -75,6 +78,7 @@ class HomeScreen(FullScreen):
                 await self.action_start(name)
 
     def on_screen_resume(self) -> None:
+        self.show_state()
         self.call_after_refresh(self._look_again)
 
     def _look_again(self) -> None:

@@ -15,7 +15,8 @@ from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.view import Change, Part, RunView
 from skillos_tui.render.text import clip, line, safe
 from skillos_tui.screens.base import FullScreen
-from skillos_tui.widgets.bars import AlarmBar, KeyBar, NoticeBar, notice_line
+from skillos_tui.widgets.answer import AnswerBar
+from skillos_tui.widgets.bars import AlarmBar, NoticeBar, notice_line
 from skillos_tui.widgets.diff import DiffPane, summary
 from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.memory import MemoryPane
@@ -77,7 +78,7 @@ class LiveScreen(FullScreen):
             with Container(id="right", classes="column"):
                 yield TranscriptPane("Executor", id="transcript")
                 yield RewardPane("Reward", id="rewards")
-        yield KeyBar(self.KEYS)
+        yield AnswerBar(self.KEYS)
 
     def on_mount(self) -> None:
         self.composed = True

@@ -54,8 +54,8 @@ class ReviewScreen(Showing):
         Key("n", "move(1)", "next", "The next edit", True),
         Key("p", "move(-1)", "previous", "The previous edit", True),
         Key("slash", "filter", "filter", "Show only edits of a name, text, operation or state: /superseded", True),
-        Key("y", "copy", "copy", "Copy the diff", True),
-        Key("Y", "copy(True)", "copy skill", "Copy the text that an approval would write"),
+        Key("y", "copy", "copy", "Copy what is selected, else the diff", True),
+        Key("Y", "copy_skill", "copy skill", "Copy the text that an approval would write"),
         Key("J", "hunk_cursor(1)", "next hunk", "Go to the next hunk"),
         Key("K", "hunk_cursor(-1)", "previous hunk", "Go to the previous hunk"),
         Key("s", "layout", "side by side", "Show the diff side by side, or one below the other"),
@@ -305,19 +305,24 @@ class ReviewScreen(Showing):
         self.diff.force("rows" if self.diff.layout_shown == "pairs" else "pairs")
         self.answer("Side by side." if self.diff.layout_shown == "pairs" else "One below the other.", "accent")
 
-    def action_copy(self, skill: bool = False) -> None:
-        """Copy the diff, or the text that an approval would write."""
+    def action_copy(self) -> None:
+        """Copy what is selected; else the diff, or the text of another pane that has the focus."""
+        pane = self.current_pane
+        if pane is self.queue:
+            self.workbench.copy(self.get_selected_text() or self.diff.copied())
+        else:
+            super().action_copy()
+
+    def action_copy_skill(self) -> None:
+        """Copy the text that an approval would write."""
         edit = self.queue.current
-        if edit is None:
-            self.refuse("There is no edit to copy.")
-            return
-        text = self.working(edit).text(edit) if skill else self.diff.as_text(edit.skill)
+        text = self.working(edit).text(edit) if edit is not None else None
         if text is None:
-            self.refuse("This edit removes a skill, so there is no text of it.")
-            return
-        self.app.copy_to_clipboard(text)
-        what = "text" if skill else "diff"
-        self.answer(f"Copied the {what} of {safe(edit.skill)}, {counted(len(text.splitlines()), 'line')}.", "accent")
+            self.refuse(
+                "There is no edit to copy." if edit is None else "This edit removes a skill; it writes no text."
+            )
+        else:
+            self.workbench.copy(text)
 
     async def action_policy(self) -> None:
         from skillos_tui.screens.policy.screen import PolicyScreen

@@ -18,9 +18,10 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.timer import Timer
 
-from engine.core.edit import OPEN, Edit
+from engine.core.edit import OPEN, Edit, State
 from engine.core.events import TurnTaken
 from engine.review.effects import results
+from engine.review.opened import RENEW_SECONDS
 from engine.runs.directory import Run
 from skillos_tui.client.messages import Answered, Reply, TrajectoryRead
 from skillos_tui.model.background import Background
@@ -76,11 +77,11 @@ class Showing(FullScreen):
         self._checked: Edit | None = None
         self._background: Background | None = None
         self._asking: Timer | None = None
-        self._wanted = ""
+        self._wanted = self._held = ""
         self.state_bar, self.key_bar = StateBar(), ReviewBar(self.KEYS)
         self.queue = ReviewQueue("Review", id="queue")
         self.diff = DiffPane("Edit", id="diff")
-        self.diff.nothing = "The run is being read …"
+        self.diff.can_freeze, self.diff.nothing = False, "The run is being read …"
         self.why = WhyPane("Why", id="why")
         self.trajectory = TrajectoryPane("Trajectory", id="trajectory")
         self.trajectory.waiting = "The trajectory that led to the edit appears here."
@@ -102,6 +103,23 @@ class Showing(FullScreen):
         self.go_to("diff")
         self.renew({"review"})
         self._by_itself = True  # from here on: what comes without a key
+        self.set_interval(RENEW_SECONDS, self._hold_open)
+
+    def _hold_open(self) -> None:
+        """Hold the edit under the cursor open while it is on the screen, also behind a dialog."""
+        stack, edit = self.app.screen_stack, self.queue.current
+        shown = bool(stack) and (stack[-1] is self or (stack[-1].is_modal and stack[-2:-1] == [self]))
+        name = edit.id if edit is not None and edit.state in OPEN and shown else ""
+        if name or self._held:
+            self.workbench.client.hold_open(name)
+        self._held = name
+
+    def on_screen_suspend(self) -> None:
+        self.call_later(self._hold_open)
+
+    def on_unmount(self) -> None:
+        if self._held:
+            self.workbench.client.hold_open("")
 
     def _mark(self, pane: str) -> None:
         super()._mark(pane)
@@ -181,6 +199,8 @@ class Showing(FullScreen):
             self._reading.show(thing, by_itself=by_itself, diff=(edit.change, working) if edit else None)
         self._fill(edit, working)
         self._show_keys(edit, working)
+        if self._held != (edit.id if edit is not None and edit.state in OPEN else ""):
+            self._hold_open()
         queue.retitle(queue.heading, f"policy {app.view.settings.policy}" if app.view.settings.policy else "")
         self._look()
 
@@ -302,8 +322,8 @@ class Showing(FullScreen):
                 if (found.edit.id, found.edit.change) == self._shown:
                     self._background = found
                     self._show_edit(by_itself=True)
-            case "superseded", list() as found:
-                if self.queue.filter.superseded:
+            case "old edits", list() as found:
+                if self.queue.filter.old:
                     self.queue.look_for(self.queue.filter, found)
                     self._show_edit()
             case "edit", Edit() as found if found.id == self._wanted:
@@ -314,11 +334,11 @@ class Showing(FullScreen):
                 self.answer(safe(answer.trouble))
 
     def look_for(self, text: str) -> None:
-        """Show only the edits that fit this filter; superseded ones are read from the log."""
+        """Show only the edits that fit this filter; superseded and withheld ones are read from the log."""
         wanted = Filter(text)
         self.queue.look_for(wanted)
-        if wanted.superseded and self.workbench.caught_up and not self.workbench.lost:
-            self.workbench.client.ask_run("superseded", _read_superseded)
+        if wanted.old and self.workbench.caught_up and not self.workbench.lost:
+            self.workbench.client.ask_run("old edits", partial(_read_old, states=sorted(wanted.old)))
         self._show_edit()
 
     # What has been seen
@@ -369,7 +389,7 @@ def _read_background(run: Run, edit: Edit, turns: Sequence[TurnTaken]) -> Backgr
     return read(run, edit, turns)
 
 
-def _read_superseded(run: Run) -> list[Edit]:
-    from skillos_tui.client.background import read_superseded
+def _read_old(run: Run, states: Sequence[State]) -> list[Edit]:
+    from skillos_tui.client.background import read_old
 
-    return read_superseded(run)
+    return read_old(run, states)

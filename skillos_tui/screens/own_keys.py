@@ -1,0 +1,200 @@
+"""The keys that a person has chosen, from a TOML file, and the table of all keys.
+
+    "review.approve" = "A"                 # or several: ["A", "f2"]; in a section [review] it is: approve = "A"
+
+    chosen = read_keys(path)               # the keys, and a sentence for each line that was not taken
+    print(table(chosen.keys))              # Markdown
+
+An action that is unknown, a key that does not exist, and a key that is taken are named with the file and the line; the
+shipped key stays. All screens are imported here, so this module is imported only when there is such a file.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from textual.keys import KEY_ALIASES, Keys, _character_to_key
+
+from engine.core.errors import SkillosError
+from engine.core.registry import UnknownPart, resolve
+from skillos_tui.keymap import (
+    APP_KEYS,
+    APP_TITLE,
+    PANES_KEYS,
+    PANES_TITLE,
+    TABS,
+    TABS_TITLE,
+    Key,
+    OwnKeys,
+    id_of,
+    owner_name,
+)
+from skillos_tui.screens.registry import SCREENS
+from skillos_tui.widgets.pane import PANE_KEYS, Pane
+
+GENERAL = ("app", "screen", "pane")
+"""Owners whose keys act on every screen."""
+MODIFIERS = re.compile(r"(?:(?:ctrl|shift|alt|meta|super|hyper)\+)*")
+NAMED = frozenset(key.value for key in Keys) | frozenset(KEY_ALIASES)
+_LINE = re.compile(r"""\s*(?:\[(?P<table>[^\]]+)\]|(?P<key>[^=#]+?)\s*=)""")
+
+
+class KeysError(SkillosError):
+    """A file of keys that cannot be read; the message names it and why."""
+
+
+class Owned(NamedTuple):
+    """A key, with the name and the heading of what it belongs to."""
+
+    owner: str
+    title: str
+    key: Key
+
+    @property
+    def id(self) -> str:
+        """The action's name in a file of keys."""
+        return id_of(self.owner, self.key)
+
+
+class Chosen(NamedTuple):
+    """The keys of a file, and what is wrong with it, a sentence for each line."""
+
+    keys: OwnKeys
+    troubles: tuple[str, ...] = ()
+
+
+def all_keys() -> list[Owned]:
+    """Every key that can be chosen, of screens that packages add too; a screen that cannot be loaded has none."""
+    found = [Owned("app", APP_TITLE, key) for key in APP_KEYS]
+    found += [Owned("app", TABS_TITLE, key) for key in TABS.values()]
+    found += [Owned("screen", PANES_TITLE, key) for key in PANES_KEYS]
+    found += [Owned("pane", Pane.KEYS_TITLE, key) for key in PANE_KEYS]
+    for name in SCREENS.names():
+        try:
+            found += _keys_of(resolve(SCREENS.load(name).screen))
+        except (UnknownPart, ImportError, AttributeError):
+            continue  # the workbench names it when it looks up the screens
+    for pane in _kinds_of(Pane):
+        found += _keys_of(pane)
+    different: dict[str, Owned] = {}
+    for owned in found:
+        different.setdefault(owned.id, owned)
+    return list(different.values())
+
+
+def _keys_of(kind: type) -> list[Owned]:
+    own = vars(kind).get("KEYS", ())
+    return [Owned(owner_name(kind), vars(kind)["KEYS_TITLE"], key) for key in own]
+
+
+def _kinds_of(kind: type[Pane]) -> Iterator[type[Pane]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _kinds_of(each)
+
+
+def read_keys(path: Path) -> Chosen:
+    """The keys of a file. Raises `KeysError` if it cannot be read, or is no TOML."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = dict(_flat(tomllib.loads(text)))
+    except OSError as error:
+        raise KeysError(f"the keys {path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise KeysError(f"the keys {path} cannot be used: {error}") from error
+    lines = _lines(text)
+    known = {each.id: each for each in all_keys()}
+    chosen: dict[str, str] = {}
+    troubles: dict[str, str] = {}
+    for name, value in values.items():
+        names = [str(key) for key in value] if isinstance(value, list) else [value]
+        keys = [key_name(key) if isinstance(key, str) else "" for key in names]
+        if name not in known:
+            troubles[name] = f"there is no action {name!r}; `skillos-tui --keys-list` lists them"
+        elif not keys or not all(keys):
+            troubles[name] = f"{value!r} is no key; {known[name].key.shown} stays"
+        else:
+            chosen[name] = ",".join(keys)
+    while (clash := _clash(chosen, known)) is not None:
+        name, key, other = clash
+        del chosen[name]
+        troubles[name] = f"{key} is the key of {other.id!r} ({other.key.label}) already; {known[name].key.shown} stays"
+    told = tuple(f"{path}, line {lines.get(name, 1)}: {trouble}." for name, trouble in troubles.items())
+    return Chosen(OwnKeys(chosen), told)
+
+
+def _clash(chosen: dict[str, str], known: Mapping[str, Owned]) -> tuple[str, str, Owned] | None:
+    """A chosen action whose key another action has where both act: the action, the key and the other; the last one
+    of the file first."""
+    for name in reversed(chosen):
+        for other in known.values():
+            if other.id == name or not _meet(known[name], other):
+                continue
+            taken = set(chosen.get(other.id, other.key.keys).split(","))
+            both = [key for key in chosen[name].split(",") if key in taken]
+            if both:
+                return name, Key(both[0], "", "", "").shown, other
+    return None
+
+
+def _meet(one: Owned, other: Owned) -> bool:
+    """Whether both act at the same time: on one screen, or everywhere. A kind of pane may be on any screen."""
+    if one.owner == other.owner or one.owner in GENERAL or other.owner in GENERAL:
+        return True
+    screens = set(SCREENS.names())
+    return (one.owner in screens) != (other.owner in screens)
+
+
+def _flat(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _lines(text: str) -> dict[str, int]:
+    """The line of each action in the file."""
+    found: dict[str, int] = {}
+    table = ""
+    for number, row in enumerate(text.splitlines(), 1):
+        match = _LINE.match(row)
+        if match and match["table"]:
+            table = f"{match['table'].strip()}."
+        elif match and match["key"]:
+            found.setdefault(table + match["key"].replace('"', "").replace("'", "").strip(), number)
+    return found
+
+
+def key_name(written: str) -> str:
+    """Textual's name of a key as a person writes it: "?", "ctrl+y", "f2", "esc"; "" if there is no such key."""
+    text = {"esc": "escape", "pgup": "pageup", "pgdn": "pagedown", "return": "enter"}.get(written.lower(), written)
+    if len(text) == 1:
+        return _character_to_key(text) if text.isprintable() else ""
+    modifiers = MODIFIERS.match(text)
+    rest = text[modifiers.end() :] if modifiers else text
+    if len(rest) == 1 and rest.isprintable():
+        return text[: -len(rest)] + _character_to_key(rest)
+    known = rest in NAMED or any(_character_to_key(char) == rest for char in map(chr, range(33, 127)))
+    return text if known else ""
+
+
+def table(own: OwnKeys) -> str:
+    """All keys as Markdown: a heading and a table for each owner."""
+    titles: dict[str, list[Owned]] = {}
+    for each in all_keys():
+        titles.setdefault(each.title, []).append(each)
+    parts = []
+    for title, owned in titles.items():
+        rows = [_row(own.of(each.owner, each.key), each.id) for each in owned]
+        parts.append("\n".join([f"### {title}", "", "| key | does | action |", "|---|---|---|", *rows]))
+    return "\n\n".join(parts)
+
+
+def _row(key: Key, name: str) -> str:
+    shown = " ".join(f"`{part}`" for part in key.shown.split(" "))
+    return f"| {shown} | {key.help} | `{name}` |".replace("`|`", "`\\|`")

@@ -1,0 +1,219 @@
+"""The panes of every screen: shown alone, frozen, made larger, explained, copied; by keys and by mouse."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from skillos_tui.model.session import Session
+from skillos_tui.terminal import clipboard
+from skillos_tui.widgets.listing import ListPane
+from skillos_tui.widgets.pane import Pane
+from tests.workbench.recording import SUCCEEDED, PositionId, episode, record_training
+from tests.workbench.stage import at_once, on_screen, screen_lines, until, workbench
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return record_training(tmp_path / "run", steps=2).path
+
+
+def current(pilot: Pilot[str]) -> Pane:
+    return pilot.app.screen.current_pane  # type: ignore[attr-defined]
+
+
+async def test_z_shows_the_pane_alone_and_z_or_escape_all_again(run: Path) -> None:
+    async with workbench(run) as pilot:
+        await until(pilot, "Review·4")
+        await pilot.press("tab", "z")
+        await until(pilot, lambda: "Memory" not in on_screen(pilot))
+        assert "Skills" in on_screen(pilot) and current(pilot).outer_size.width == 120
+        await pilot.press("tab")
+        await until(pilot, lambda: "Newest edit" in on_screen(pilot) and "Skills ─" not in on_screen(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: "Memory" in on_screen(pilot) and "Executor" in on_screen(pilot))
+        at_once(pilot, "z", "z", "z")
+        await until(pilot, lambda: "Memory" not in on_screen(pilot))
+        at_once(pilot, "2", "1", "z")
+        await until(pilot, "Memory")
+
+
+async def test_a_frozen_pane_stays_and_counts_what_is_new(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1, state="running")
+    async with workbench(run.path) as pilot:
+        await until(pilot, "Review·2")
+        await pilot.press("f")
+        await until(pilot, "rollout 0 · frozen")
+        pane, before = current(pilot), list(current(pilot).rows)
+        run.append(*episode(PositionId(1, 0, 0, 4), SUCCEEDED))
+        await until(pilot, " new ")
+        await until(pilot, lambda: f"frozen, {pane.news()} new" in on_screen(pilot))
+        assert pane.rows == before
+        await pilot.resize_terminal(130, 40)
+        assert pane.rows == before
+        await pilot.press("f")
+        await until(pilot, lambda: "frozen" not in on_screen(pilot))
+        assert len(pane.rows) > len(before)
+
+
+async def test_a_frozen_list_counts_new_items_and_a_list_that_keys_act_on_cannot_be_frozen(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1, state="running")
+    async with workbench(run.path) as pilot:
+        await until(pilot, "Review·2")
+        at_once(pilot, "tab", "f")
+        await until(pilot, "Skills · frozen")
+        from tests.workbench.recording import proposal
+
+        run.append(proposal(1, 3, edit="e3"), proposal(1, 4, edit="e4"))
+        await until(pilot, "frozen, 2 new")
+        await pilot.press("2")
+        await until(pilot, "insert · find-")
+        pilot.app.screen.query_one("#queue").focus()
+        await pilot.press("f")
+        await until(pilot, "This pane cannot be frozen")
+
+
+async def test_borders_move_by_keys_and_stay_at_the_next_start(run: Path, tmp_path: Path) -> None:
+    session = Session(tmp_path / "state")
+    async with workbench(run, session=session) as pilot:
+        await until(pilot, "Review·4")
+        left = pilot.app.screen.query_one("#left")
+        width, height = left.outer_size.width, current(pilot).outer_size.height
+        await pilot.press("greater_than_sign", "greater_than_sign", "plus")
+        await until(pilot, lambda: left.outer_size.width == width + 8)
+        await until(pilot, lambda: current(pilot).outer_size.height == height + 2)
+    async with workbench(run, session=Session.load(tmp_path / "state")) as pilot:
+        await until(pilot, "Review·4")
+        assert abs(pilot.app.screen.query_one("#left").outer_size.width - width - 8) <= 1
+        at_once(pilot, *["less_than_sign"] * 60)
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: pilot.app.screen.query_one("#left").outer_size.width >= 8)
+        await pilot.resize_terminal(60, 20)
+        await pilot.press("less_than_sign")
+        await until(pilot, "One pane is shown; there is no border to move.")
+
+
+async def test_a_border_is_dragged(run: Path) -> None:
+    async with workbench(run) as pilot:
+        await until(pilot, "Review·4")
+        left, memory = pilot.app.screen.query_one("#left"), pilot.app.screen.query_one("#memory")
+        x, y = left.region.right - 1, memory.region.y
+        await pilot.mouse_down(offset=(x, 10))
+        await pilot.hover(offset=(x + 10, 10))
+        await pilot.mouse_up(offset=(x + 10, 10))
+        await until(pilot, lambda: left.region.right - 1 == x + 10)
+        await pilot.mouse_down(offset=(5, y))
+        await pilot.hover(offset=(5, y - 4))
+        await pilot.mouse_up(offset=(5, y - 4))
+        await until(pilot, lambda: memory.region.y in (y - 4, y - 3))
+
+
+async def test_the_bar_explains_the_figures_of_the_pane_that_has_the_focus(run: Path) -> None:
+    async with workbench(run, size=(200, 60)) as pilot:
+        await until(pilot, "Review·4")
+        await pilot.press("tab", "tab", "tab")
+        await until(pilot, lambda: current(pilot).id == "rewards")
+        name, meaning = current(pilot).legend()[1][0]
+        await until(pilot, f"{name}: {meaning}"[:60])
+        await pilot.press("j")
+        await until(pilot, "q quit")
+
+
+# The mouse
+
+
+async def test_a_click_on_a_key_presses_it_and_on_a_screen_opens_it(run: Path) -> None:
+    async with workbench(run) as pilot:
+        await until(pilot, "q quit")
+        bottom = screen_lines(pilot)[-1]
+        await pilot.click(offset=(bottom.index("next pane") + 2, 39))
+        await until(pilot, lambda: current(pilot).id == "skills")
+        await pilot.click(offset=(screen_lines(pilot)[0].index("5 Rew"), 0))
+        await until(pilot, lambda: pilot.app.shown_screen == "rewards")  # type: ignore[attr-defined]
+        await pilot.press("1", "j")
+        await until(pilot, "? keys")
+        await pilot.click(offset=(screen_lines(pilot)[-1].index("? keys"), 39))
+        await until(pilot, "On the live screen")
+
+
+async def test_a_double_click_opens_what_a_click_selects(run: Path) -> None:
+    async with workbench(run) as pilot:
+        await until(pilot, "+ find-")
+        row = next(y for y, text in enumerate(screen_lines(pilot)) if "+ find-" in text)
+        await pilot.click(offset=(6, row))
+        tree = pilot.app.screen.query_one("#skills", ListPane)
+        await until(pilot, lambda: tree.value[0] == "waiting" and bool(tree.value[1]))
+        await pilot.click(offset=(6, row), times=2)
+        await until(pilot, lambda: pilot.app.shown_screen == "review")  # type: ignore[attr-defined]
+
+
+async def test_the_scroll_mark_is_clicked_and_dragged(run: Path) -> None:
+    async with workbench(run) as pilot:
+        await until(pilot, "Review·4")
+        pane = current(pilot)
+        assert pane.at_end
+        x, y, bottom = pane.content_region.right - 1, pane.content_region.y, pane.content_region.bottom - 1
+        await pilot.mouse_down(offset=(x, y))
+        await until(pilot, lambda: pane.top == 0)
+        await pilot.hover(offset=(x, bottom))
+        await pilot.mouse_up(offset=(x, bottom))
+        await until(pilot, lambda: pane.at_end and pane.top > 0)
+
+
+async def test_a_selection_stays_in_its_pane_and_is_copied(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TMUX", raising=False)
+    async with workbench(run) as pilot:
+        await until(pilot, "Review·4")
+        pane, diff = current(pilot), pilot.app.screen.query_one("#diff", Pane)
+        at_once(pilot, "g")
+        await until(pilot, lambda: pane.top == 0)
+        x, y = pane.content_region.offset
+        await pilot.mouse_down(offset=(x, y))
+        await pilot.hover(offset=(diff.content_region.x + 2, y + 2))
+        await pilot.hover(offset=(diff.content_region.x + 2, y + 3))
+        await pilot.mouse_up(offset=(diff.content_region.x + 2, y + 3))
+        assert list(pilot.app.screen.selections) == [pane]
+        await pilot.press("y")
+        await until(pilot, "copied ")
+        copied = pilot.app.clipboard.splitlines()
+        shown = ["".join(text for text, _ in row).rstrip() for row in pane.rows[: len(copied)]]
+        assert (
+            len(copied) >= 3
+            and copied[0] == shown[0]
+            and all(part in whole for part, whole in zip(copied, shown, strict=True))
+        )
+
+
+async def test_without_a_selection_the_row_or_the_edit_is_copied(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TMUX", raising=False)
+    async with workbench(run) as pilot:
+        await until(pilot, "Review·4")
+        await pilot.press("tab", "j", "ctrl+c")
+        await until(pilot, "copied 1 line")
+        assert pilot.app.clipboard.strip() in on_screen(pilot)
+        await pilot.press("tab", "y")
+        await until(pilot, lambda: "name: find-" in pilot.app.clipboard)
+        assert "│" not in pilot.app.clipboard
+
+
+def test_what_is_too_long_for_a_terminal_is_cut_at_a_line() -> None:
+    text = "\n".join(f"{number:09d}" for number in range(20_000))
+    part = clipboard.bounded(text)
+    assert len(part) <= clipboard.MAX_BYTES and text.startswith(f"{part}\n") and clipboard.bounded("short") == "short"
+    assert len(clipboard.bounded("ä" * 100_000).encode()) <= clipboard.MAX_BYTES
+
+
+def test_tmux_takes_what_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    socket = tmp_path / "tmux"
+    tmux = ("tmux", "-S", str(socket), "-f", "/dev/null")
+    subprocess.run([*tmux, "new-session", "-d", "sleep 60"], check=True)
+    try:
+        monkeypatch.setenv("TMUX", f"{socket},1,0")
+        assert clipboard.in_tmux() and clipboard.load_into_tmux("one\ntwo")
+        assert subprocess.check_output([*tmux, "show-buffer"]) == b"one\ntwo"
+    finally:
+        subprocess.run([*tmux, "kill-server"], check=False)
+    assert not clipboard.load_into_tmux("nobody listens")

@@ -1,0 +1,142 @@
+"""Digits show a screen as it was left, enter leads to what is behind a line, and b leads back; also typed fast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from textual.css.stylesheet import Stylesheet
+
+from skillos_tui.keymap import TABS
+from skillos_tui.model.target import Target
+from skillos_tui.screens.registry import SCREENS
+from skillos_tui.widgets.pane import Pane
+from skillos_tui.widgets.tabs import OF_A_RUN, StateBar
+from tests.workbench.recording import record_training
+from tests.workbench.stage import at_once, on_screen, screen_lines, until, workbench
+from tests.workbench.test_screens import added
+
+__all__ = ["added"]
+
+
+def shown(pilot: object) -> str:
+    return pilot.app.shown_screen  # type: ignore[attr-defined]
+
+
+def test_the_bar_knows_which_screens_need_a_run() -> None:
+    assert {name for name in TABS if SCREENS.load(name).needs_run} == OF_A_RUN
+
+
+async def test_digits_show_every_screen_and_b_walks_all_the_way_back(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "step 1")
+        at_once(pilot, *"2345678")
+        await until(pilot, lambda: shown(pilot) == "system")
+        for name in ("runs", "evaluation", "rewards", "rollouts", "skills", "review", "live"):
+            await pilot.press("b")
+            await until(pilot, lambda name=name: shown(pilot) == name)
+            assert name.capitalize()[:4] in screen_lines(pilot)[0]
+        await pilot.press("b")
+        await until(pilot, "There is no place to go back to.")
+
+
+async def test_a_screen_is_found_as_it_was_left_and_shows_what_came_meanwhile(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=3, state="running")
+    async with workbench(run.path) as pilot:
+        await until(pilot, "Review·6")
+        at_once(pilot, *"2nn")
+        await until(pilot, lambda: shown(pilot) == "review")
+        review = pilot.app.screen
+        await pilot.pause()
+        selected, diff = review.query_one("#queue").value, review.query_one("#diff", Pane)
+        at_once(pilot, "j", "j", "3")
+        await until(pilot, lambda: shown(pilot) == "skills")
+        top = diff.top
+        from tests.workbench.recording import add_step
+
+        add_step(run, 4)
+        await until(pilot, "·8")
+        await pilot.press("2")
+        await until(pilot, "2 Review·8")
+        assert pilot.app.screen is review and review.query_one("#queue").value == selected and diff.top == top
+        assert len(review.query_one("#queue").rows) >= 8
+
+
+async def test_without_a_run_its_screens_are_refused_with_the_reason(tmp_path: Path) -> None:
+    async with workbench(folder=tmp_path / "runs") as pilot:
+        await until(pilot, "no run is open")
+        styles = {text: style for text, style in pilot.app.screen.query_one(StateBar).rows[0]}
+        assert styles["2 Review"] == styles["5 Rewards"] == "axis" != styles["3"]
+        await pilot.press("2")
+        await until(pilot, "Review shows a run; open one first.")
+        at_once(pilot, *"78b")
+        await until(pilot, lambda: shown(pilot) == "runs")
+        await pilot.press("b")
+        await until(pilot, lambda: shown(pilot) == "home")
+
+
+async def test_b_returns_into_the_run_that_was_open(tmp_path: Path) -> None:
+    for name in ("a-first", "b-second"):
+        record_training(tmp_path / name, steps=1).close()
+    async with workbench(tmp_path / "a-first", folder=tmp_path) as pilot:
+        await until(pilot, "Executor")
+        await pilot.press("2")
+        await until(pilot, "insert · find-")
+        await pilot.press("1", "h")
+        await until(pilot, "Live curation")
+        await pilot.press("b", "b")
+        await until(pilot, lambda: shown(pilot) == "review" and "insert · find-" in on_screen(pilot))
+        assert pilot.app.path == tmp_path / "a-first"
+
+
+async def test_a_dialog_stays_and_says_that_it_is_open(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1, state="running")
+    with run.lock():
+        async with workbench(run.path) as pilot:
+            await until(pilot, "running")
+            await pilot.press("s")
+            await until(pilot, "Stop this run?")
+            await pilot.press("3")
+            await until(pilot, "A dialog is open; close it first (esc).")
+            await pilot.press("escape", "3")
+            await until(pilot, lambda: shown(pilot) == "skills")
+
+
+async def test_a_screen_that_a_package_adds_is_on_the_way_back(added: Iterator[None], tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, lambda: bool(pilot.app.screen_keys))  # type: ignore[attr-defined]
+        at_once(pilot, "2", "N", "3", "b")
+        await until(pilot, lambda: shown(pilot) == "notes")
+        await pilot.press("b")
+        await until(pilot, lambda: shown(pilot) == "review")
+
+
+async def test_enter_leads_to_a_target_and_says_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "step 1")
+        pane = pilot.app.screen.query_one("#memory", Pane)
+        pane.focus()
+        await pilot.press("enter")
+        await until(pilot, "Nothing is behind this line.")
+        monkeypatch.setattr(pane, "target", lambda: Target("review"))
+        await pilot.press("enter")
+        await until(pilot, lambda: shown(pilot) == "review")
+        await pilot.press("b")
+        await until(pilot, lambda: shown(pilot) == "live" and pane.has_focus)
+
+
+async def test_a_screen_is_switched_to_without_parsing_the_sheets_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "step 1")
+        monkeypatch.setattr(Stylesheet, "reparse", lambda self: pytest.fail("all style sheets were parsed again"))
+        at_once(pilot, *"2345678")
+        await until(pilot, lambda: shown(pilot) == "system")
