@@ -113,8 +113,10 @@ class DiffPane(Pane):
 
     @property
     def layout_shown(self) -> Layout:
-        """The layout at the present width."""
-        return self.layout_wanted or ("pairs" if self.content_size.width >= PAIRS_WIDTH else "rows")
+        """The layout at the present width; a new or removed file has nothing to be shown beside it."""
+        both = self._found.before is not None and self._found.after is not None
+        fits = both and self.content_size.width >= PAIRS_WIDTH
+        return self.layout_wanted or ("pairs" if fits else "rows")
 
     def make_rows(self, width: int, height: int) -> Sequence[Spans]:
         if self.built != self.shown or not self.rows:

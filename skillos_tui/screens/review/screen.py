@@ -54,7 +54,6 @@ class ReviewScreen(Showing):
         Key("n", "move(1)", "next", "The next edit", True),
         Key("p", "move(-1)", "previous", "The previous edit", True),
         Key("slash", "filter", "filter", "Show only edits of a name, text, operation or state: /superseded", True),
-        Key("y", "copy", "copy", "Copy what is selected, else the diff", True),
         Key("Y", "copy_skill", "copy skill", "Copy the text that an approval would write"),
         Key("J", "hunk_cursor(1)", "next hunk", "Go to the next hunk"),
         Key("K", "hunk_cursor(-1)", "previous hunk", "Go to the previous hunk"),

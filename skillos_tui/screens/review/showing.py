@@ -24,6 +24,7 @@ from engine.review.effects import results
 from engine.review.opened import RENEW_SECONDS
 from engine.runs.directory import Run
 from skillos_tui.client.messages import Answered, Reply, TrajectoryRead
+from skillos_tui.keymap import PANES_KEYS
 from skillos_tui.model.background import Background
 from skillos_tui.model.decisions import Decisions
 from skillos_tui.model.keyguard import Reading
@@ -48,6 +49,10 @@ NO_EDIT = "No edit has been proposed yet."
 NOTHING_FITS = "No edit fits this filter; / with an empty text shows them all."
 BACKGROUND_SECONDS = 0.2
 """The pause after which the background of an edit is read: it takes long, and a person may go on to the next."""
+
+
+COPY = [key._replace(line=True) for key in PANES_KEYS if key.action == "copy"]
+"""The key of all screens that the key line of this one shows too."""
 
 
 class TrajectoryPane(TranscriptPane):
@@ -78,7 +83,7 @@ class Showing(FullScreen):
         self._background: Background | None = None
         self._asking: Timer | None = None
         self._wanted = self._held = ""
-        self.state_bar, self.key_bar = StateBar(), ReviewBar(self.KEYS)
+        self.state_bar, self.key_bar = StateBar(), ReviewBar((*self.KEYS, *COPY))
         self.queue = ReviewQueue("Review", id="queue")
         self.diff = DiffPane("Edit", id="diff")
         self.diff.can_freeze, self.diff.nothing = False, "The run is being read …"
