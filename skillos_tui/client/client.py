@@ -289,7 +289,8 @@ class Client:
     def hold_open(self, edit: str) -> None:
         """Hold this edit of the open run open, so that no queue and no policy takes it; "" for none.
 
-        To be repeated while it is shown (`engine.review.opened.RENEW_SECONDS`). A lease that cannot be taken is reported once.
+        To be repeated while it is shown (`engine.review.opened.RENEW_SECONDS`). A lease that cannot be taken is reported
+        once.
         """
         tail = self._tail
         if tail is not None and not tail.run.read_only:

@@ -1,4 +1,4 @@
-"""How a diff looks: Markdown and frontmatter, changed words, hunks that are taken or left, one below the other or in pairs."""
+"""How a diff looks: Markdown and frontmatter, changed words, hunks taken or left, one below the other or in pairs."""
 
 from __future__ import annotations
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import TextArea
 
-from engine.core.events import ProposalsWithheld, SettingChanged
+from engine.core.events import ProposalsWithheld, RunStarted, SettingChanged, StateChanged
 from engine.review import decisions as reviews
 from engine.review.opened import Opened
 from engine.review.queue import QUEUE
-from engine.runs.directory import Run
+from skillos_tui.model.keyguard import UNREAD_SECONDS
 from skillos_tui.model.session import Session, text_key
 from skillos_tui.screens.amending.screen import AmendScreen
 from skillos_tui.screens.rest.screen import RestScreen
@@ -119,12 +120,11 @@ async def test_a_text_that_the_gates_refuse_is_kept_and_can_be_edited_again(tmp_
         await until(pilot, "this text cannot replace the proposed one")
         await seconds(pilot, 0.8)
         await pilot.press("a")
-        await until(
-            pilot, lambda: "Your text is kept: e opens it again." in on_screen(pilot) or "kept" in bottom(pilot)
-        )
+        await until(pilot, lambda: "open-shut: your text is kept, e opens it: e0 still waits" in bottom(pilot))
         assert decided(run) == {} and skill_file(run) == OLD
     async with review(run, first=UPDATE, session=Session.load(state)) as pilot:  # the terminal was cut
         await until(pilot, "your text, not approved yet")
+        await seconds(pilot, UNREAD_SECONDS + 0.1)
         assert "+ no skill at all" in pane(pilot, "diff")
         await pilot.press("E")
         await until(pilot, lambda: isinstance(pilot.app.screen, AmendScreen))
@@ -152,9 +152,11 @@ def test_the_editor_has_the_terminal_and_its_text_is_approved(tmp_path: Path) ->
         terminal.until("1 edit to review", 60)
         terminal.press(b"2")
         terminal.until("taken hunk 1/2", 60)
+        terminal.quiet(1)
         terminal.press(b"e")
         terminal.until("The gates admit your text", 60)
         assert "then pull if" in terminal.text
+        terminal.quiet(1)
         terminal.press(b"a")
         terminal.until("committed", 60)
         terminal.press(b"q")
@@ -218,7 +220,7 @@ async def test_the_rest_is_approved_after_a_look_and_undone_as_one(tmp_path: Pat
         await until(pilot, lambda: isinstance(pilot.app.screen, RestScreen))
         await until(pilot, "3 edits of 2 skills")
         assert "~ open-shut ×2" in on_screen(pilot) and "2 × warning: audit" in on_screen(pilot)
-        assert "a approve the newest of 2 skills (1 older version go on waiting)" in on_screen(pilot)
+        assert "a approve the newest edit of 2 skills; 1 older version left" in on_screen(pilot)
         await seconds(pilot, 0.3)
         assert decided(run) == {}
         await pilot.press("a")
@@ -287,7 +289,7 @@ async def test_the_edit_on_the_screen_is_held_open_until_it_is_left(tmp_path: Pa
     run = waiting_run(tmp_path / "run", 2)
 
     def opened() -> set[str]:
-        return Opened.of(run).now(__import__("time").time())
+        return Opened.of(run).now(time.time())
 
     async with review(run) as pilot:
         await until(pilot, lambda: opened() == {"e0"})
@@ -303,14 +305,19 @@ async def test_the_edit_on_the_screen_is_held_open_until_it_is_left(tmp_path: Pa
 
 async def test_the_policy_is_shown_and_switched(tmp_path: Path) -> None:
     run = waiting_run(tmp_path / "run", 1)
+    settings = (run.path / "config.toml").read_text()
+    run.append(RunStarted("train", "pocket", 12, 1, settings=settings), StateChanged("stopped"))
     async with review(run) as pilot:
+        await until(pilot, lambda: "policy ask" in title(pilot, "queue"))
         await pilot.press("P")
         await until(pilot, "2 approve_after")
         await seconds(pilot, 0.2)
         await pilot.press("2")
         await until(pilot, lambda: bool([*run.events(kinds=["setting_changed"])]))
         (stored,) = run.events(kinds=["setting_changed"])
-        assert isinstance(stored.event, SettingChanged) and stored.event.after == "approve_after"
+        assert isinstance(stored.event, SettingChanged) and stored.event.after == '"approve_after"'
+        await until(pilot, lambda: "policy approve_after" in title(pilot, "queue"))
+        await until(pilot, lambda: "the policy approves" in pane(pilot, "why"))
 
 
 async def test_what_is_known_of_an_edit_leads_on_and_b_leads_back(tmp_path: Path) -> None:

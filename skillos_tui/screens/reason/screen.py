@@ -3,8 +3,8 @@
 Reasons are offered by number: what the gates found, what earlier vetoes said, and a few that often fit. A number typed into
 the empty field takes one of them; it can be changed before it is sent.
 
-The dialog concerns the edits as they were when it opened. If the only one changes, the dialog shows how, keeps the text and does
-not send it. The text is saved as a draft at each key, until it has been sent.
+The dialog concerns the edits as they were when it opened. If the only one changes, the dialog shows how, keeps the text and
+does not send it. The text is saved as a draft at each key, until it has been sent.
 """
 
 from __future__ import annotations

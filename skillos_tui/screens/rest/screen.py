@@ -24,7 +24,7 @@ SIGNS = {"insert": "+", "update": "~", "delete": "-"}
 
 
 class RestScreen(ReadFirst, DialogScreen[Literal["approve", "veto"] | None]):
-    """Returns what to do with the rest, or None when it was cancelled. Enter does nothing, so that a habit decides nothing."""
+    """Returns what to do with the rest, or None when it was cancelled. Enter does nothing: a habit decides nothing."""
 
     BINDINGS: ClassVar = [
         Binding("a", "choose('approve')", "approve"),
@@ -42,12 +42,12 @@ class RestScreen(ReadFirst, DialogScreen[Literal["approve", "veto"] | None]):
         skills = counted(len(rest.newest), "skill")
         question = f"Decide on the rest{of}: {counted(len(rest.all), 'edit')} of {skills}"
         older = len(rest.all) - len(rest.newest)
-        stay = f" ({counted(older, 'older version')} go on waiting)" if older else ""
+        stay = f"; {counted(older, 'older version')} left" if older else ""
         with Vertical(id="dialog"):
             yield Static(safe(question), classes="question", markup=False)
             yield Static("\n".join([*self._skills(), *self._findings()]), classes="more", markup=False)
             yield Static(
-                f"a approve the newest of {skills}{stay}\nv veto all {counted(len(rest.all), 'edit')}, with a reason\n"
+                f"a approve the newest edit of {skills}{stay}\nv veto all {counted(len(rest.all), 'edit')}, with a reason\n"
                 "esc cancel   U undoes all of it as one",
                 classes="keys",
                 markup=False,

@@ -78,8 +78,8 @@ class ReviewScreen(Showing):
         if isinstance(reply, DecisionRefused):
             self._show_edit(by_itself=True)
             edit = self.queue.known.get(reply.edit)
-            again = " Your text is kept: e opens it again." if reply.action == "amend" else ""
-            self.answer(f"{safe(edit.skill)}: {reply.why}{again}" if edit else reply.why, "bad")
+            again = "your text is kept, e opens it: " if reply.action == "amend" else ""
+            self.answer(f"{safe(edit.skill)}: {again}{reply.why}" if edit else reply.why, "bad")
         elif isinstance(reply, DecisionTaken):
             self._report(reply)
         elif isinstance(reply, Answered) and reply.question == "check":
@@ -116,8 +116,7 @@ class ReviewScreen(Showing):
     # Keys that decide
 
     def action_approve(self) -> None:
-        """Approve what is taken of an edit that waits; a conflicted, superseded or undone one is queued again first, with its
-        new diff."""
+        """Approve what is taken of an edit that waits; any other one is queued again first, with its new diff."""
         edit = self._to_act("a")
         if edit is None or (action := action_of("a", edit)) is None:
             return
