@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MAX_REASON = 500
 HINT = "Why? The curator reads it before it writes the next edits."
 COMMON = (
-    "too specific: it only holds for the task it was made from",
+    "too specific: it holds for one task only",
     "the trajectory does not show it",
     "it repeats what another skill says",
 )

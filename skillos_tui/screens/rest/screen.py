@@ -16,7 +16,7 @@ from textual.widgets import Static
 from engine.core.text import counted
 from skillos_tui.model.rest import Rest
 from skillos_tui.render.text import clip, safe
-from skillos_tui.screens.dialog import DialogScreen
+from skillos_tui.screens.dialog import DIALOG_STYLE, DialogScreen
 from skillos_tui.screens.reading import ReadFirst
 
 MAX_SKILLS, MAX_FINDINGS = 8, 4
@@ -26,6 +26,7 @@ SIGNS = {"insert": "+", "update": "~", "delete": "-"}
 class RestScreen(ReadFirst, DialogScreen[Literal["approve", "veto"] | None]):
     """Returns what to do with the rest, or None when it was cancelled. Enter does nothing: a habit decides nothing."""
 
+    CSS_PATH: ClassVar = [DIALOG_STYLE, "screen.tcss"]
     BINDINGS: ClassVar = [
         Binding("a", "choose('approve')", "approve"),
         Binding("v", "choose('veto')", "veto"),
