@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 from engine.core.edit import Decision, Edit
-from engine.core.errors import SkillosError
 from engine.core.events import Notice
 from engine.jobs.job import JobContext
 from engine.review.decisions import approve, veto
@@ -46,6 +45,7 @@ class Deciding:
     async def beside(self) -> AsyncIterator[None]:
         """Decide while the block works. What ends with an error ends the run with it."""
         deciding = asyncio.ensure_future(self._watch())
+        deciding.add_done_callback(self._ended)
         try:
             yield
         finally:
@@ -63,11 +63,13 @@ class Deciding:
             await asyncio.to_thread(self._decide, frozenset(waited_for))
 
     async def _watch(self) -> None:
-        try:
-            while True:
-                await self.decide()
-                await asyncio.sleep(POLL_SECONDS)
-        except SkillosError as error:
+        while True:
+            await self.decide()
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _ended(self, deciding: asyncio.Future[None]) -> None:
+        """An error here ends the run: without it, the policy would decide nothing more."""
+        if not deciding.cancelled() and (error := deciding.exception()) is not None:
             self._job.control.fail(error)
 
     def _decide(self, waited_for: Collection[str]) -> None:
@@ -82,7 +84,8 @@ class Deciding:
             if edit.id in self._failed:
                 continue
             opened, now = Opened.of(self._run), time.time()
-            decision = self._since.decision(review, edit, opened, now, waited_for=edit.id in waited_for)
+            waits = edit.id in waited_for
+            decision = self._since.decision(review, edit, opened, now, done=self._job.done, waited_for=waits)
             if decision is not None:
                 self._take(edit, decision)
 

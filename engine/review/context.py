@@ -6,12 +6,14 @@
     decisive(turns, edit)                  # [3, 7, 11]: indices of the turns to look at
     results(edit, settings)                # what the decision will do: repository, prompt, reward, start
 
-All but `decisive` and `results` read files or the database and block.
+All but `decisive` and `results` read files or the database and block. The index, whose library takes long to import, is
+loaded where there is something to search.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,8 +26,9 @@ from engine.runs.directory import Run
 from engine.skills.audit.duplicates import jaccard, shingles
 from engine.skills.format.skill import Skill
 from engine.skills.repo.repository import SkillRepo
-from engine.skills.search.index import SkillIndex
-from engine.skills.search.words import count_words
+
+if TYPE_CHECKING:
+    from engine.skills.search.index import SkillIndex
 
 RECENT = 40
 """How many of the newest different tasks `retrieval` compares."""
@@ -62,11 +65,13 @@ def similar(run_repo: SkillRepo, edit: Edit, k: int = 5) -> list[tuple[str, floa
     A score is divided by the score that the text has for itself, so 1.0 is as like as the text is to itself.
     """
     name, text = edit.name, edit.after if edit.after is not None else edit.before
-    if text is None or k <= 0:
+    own = {edit.skill, name}
+    if text is None or k <= 0 or not set(run_repo) - own:
         return []
+    from engine.skills.search.index import SkillIndex
+
     skill = Skill.parse(text, name=name)
     index = SkillIndex.open(run_repo)
-    own = {edit.skill, name}
     for known in own & set(run_repo):
         index.delete(known)
     index.insert(name, skill)
@@ -82,11 +87,20 @@ def retrieval(run: Run, edit: Edit, k: int) -> list[Retrieved]:
 
     Both searches are BM25 over the run's repository as it is now, without what `executor.reliability_weight` adds.
     """
-    repo = open_repo(run)
-    without, with_edit = SkillIndex.open(repo), SkillIndex.of(_approved(repo, edit))
+    repo, recent = open_repo(run), _recent(run)
+    if not recent:
+        return []
+    from engine.skills.search.index import SkillIndex
+
+    index = SkillIndex.open(repo)
+    without = [_names(index, prompt, k) for _, _, prompt in recent]
+    for known in {edit.skill, edit.name} & set(repo):
+        index.delete(known)
+    if edit.after is not None:
+        index.insert(edit.name, Skill.parse(edit.after, name=edit.name))
     found = []
-    for at, task, prompt in _recent(run):
-        old, new = _names(without, prompt, k), _names(with_edit, prompt, k)
+    for (at, task, prompt), old in zip(recent, without, strict=True):
+        new = _names(index, prompt, k)
         if old == new:
             continue
         before, after = _rank(old, edit.skill), _rank(new, edit.name)
@@ -114,6 +128,8 @@ def decisive(turns: Sequence[TurnTaken], edit: Edit) -> list[int]:
     """
     if not turns:
         return []
+    from engine.skills.search.words import count_words
+
     advice = _advice(edit)
     shared = [len(advice & count_words(f"{turn.thought}\n{turn.action}").keys()) for turn in turns]
     used = sorted((i for i in range(len(turns)) if shared[i] >= SHARED_WORDS), key=lambda i: (-shared[i], i))
@@ -122,15 +138,7 @@ def decisive(turns: Sequence[TurnTaken], edit: Edit) -> list[int]:
     return sorted(chosen[:MAX_TURNS])
 
 
-def _approved(repo: SkillRepo, edit: Edit) -> dict[str, Skill]:
-    """The skills as they would be."""
-    skills = {name: skill for name, skill in repo.items() if name != edit.skill}
-    if edit.after is not None:
-        skills[edit.name] = Skill.parse(edit.after, name=edit.name)
-    return skills
-
-
-def _recent(run: Run) -> Iterable[tuple[PositionId, str, str]]:
+def _recent(run: Run) -> list[tuple[PositionId, str, str]]:
     """The newest different tasks that the run played, and where it began each last."""
     tasks: dict[str, tuple[PositionId, str, str]] = {}
     for stored in reversed(run.tail(READ, ["episode_started"])):
@@ -154,5 +162,7 @@ def _alike(own: set[int] | None, text: str | None) -> bool:
 
 def _advice(edit: Edit) -> set[str]:
     """The words that the edit writes and that were not there before; those that it removes where it writes none."""
+    from engine.skills.search.words import count_words
+
     before, after = set(count_words(edit.before or "")), set(count_words(edit.after or ""))
     return after - before or before - after

@@ -58,22 +58,35 @@ def effects(settings: str | None) -> str:
     return " ".join([*found, *_policy(tables)])
 
 
-def results(edit: Edit, settings: str | None, kind: str = "train") -> list[str]:
+def results(edit: Edit, settings: str | None, kind: str = "") -> list[str]:
     """What a decision on this edit will do: a sentence each on the repository, the curator's prompt, the reward, what the
-    rollouts start from, and the policy. `kind` is that of the run. What the settings do not say is left out."""
+    rollouts start from, and the policy. `kind` is that of the run, "" for one whose rollouts have repositories of their own.
+    What the settings do not say is left out."""
     tables = _tables(settings)
+    unit, forks = _plays(kind)
     found = [COMMIT[edit.operation].format(skill=edit.name)]
     vetoes = _number(tables, "curator", "max_vetoes")
     if vetoes is not None:
-        unit = "step" if kind == "train" else "task"
         found.append(PROMPT.format(unit=unit, count=int(vetoes)) if vetoes > 0 else NO_PROMPT)
-    if kind != "train":
+    if not forks:
         return [*found, TASKS, *_policy(tables)]
     if (weight := _number(tables, "rewards", "lambda_h")) is not None:
         found.append(REWARD.format(weight=weight) if weight > 0 else NO_REWARD)
     starts = {"approved": [ROLLOUTS], "empty": [EMPTY]}
     found += starts.get(str(_value(tables, "training", "start_from")), [])
     return [*found, *_policy(tables)]
+
+
+def _plays(kind: str) -> tuple[str, bool]:
+    """What a kind of run counts, and whether each rollout has a repository of its own."""
+    from engine.core.registry import UnknownPart
+    from engine.jobs.registry import JOBS  # which the workbench imports later than it draws
+
+    try:
+        job = JOBS.load(kind) if kind else None
+    except UnknownPart:
+        job = None
+    return ("step", True) if job is None else (job.unit, job.forks)
 
 
 def policy_of(settings: str) -> str:

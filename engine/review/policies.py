@@ -14,7 +14,8 @@
 What a policy decides it signs with its own name (`signature`), and a person can undo it. It is no word of a person
 (`engine.review.words`). A policy takes no edit that a person has open, and none that a person queued again or whose veto a
 person took back: that one is the person's. Each policy decides on what is proposed after it was chosen; those with a time
-also on what waits already, whose time begins then. The time stands still while a person has the edit open.
+also on what waits already, whose time begins then. The time stands still while a person has the edit open. A policy decides
+while the run's engine works (`engine.jobs.deciding`), or when it works again.
 """
 
 from __future__ import annotations
@@ -78,18 +79,21 @@ class Since:
                 self._chosen = stored.at
 
     def decision(
-        self, review: ReviewSettings, edit: Edit, opened: Opened, now: float, *, waited_for: bool = False
+        self, review: ReviewSettings, edit: Edit, opened: Opened, now: float, *, done: int = 0, waited_for: bool = False
     ) -> Decision | None:
         """What the policy decides on an edit that waits, at the unix time `now`; None where it decides nothing now.
 
-        The next task waits for an edit that is `waited_for`: a policy that was chosen meanwhile decides on it too.
+        What the first `done` steps proposed waits for a person where the policy has no time: these steps were done before
+        this engine began. The next task waits for an edit that is `waited_for`: a policy that was chosen meanwhile decides
+        on it too.
         """
         since = self._edits.get(edit.id)
         if since is None or review.policy == "ask" or edit.id in opened.now(now):
             return None
         by = signature(review.policy)
         if review.policy in ("auto", "gate"):
-            later = since >= self._chosen or waited_for
+            at = edit.provenance.position
+            later = waited_for or (since >= self._chosen and at is not None and at.step > done)
             measured = ", ".join(f"{gate} {score:.3f}" for gate, score in edit.scores.items())
             if not later or (review.policy == "gate" and not measured):
                 return None

@@ -103,6 +103,8 @@ class ReviewQueue:
         kept = [old for old in self._run.edits("withheld", newest=REPEATED) if _step_of(old) == step]
         repeated = {old.change for old in (*mine, *kept)}
         for candidate in candidates:
+            if candidate.change in repeated:
+                continue
             try:
                 ready = applied(candidate, repo)
             except EditRefused as refusal:

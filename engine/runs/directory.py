@@ -210,8 +210,8 @@ class Run:
         return rows.rows(self.db, "steps", StepRow, "ORDER BY step")
 
     def edits(self, state: EditState | None = None, *, newest: int | None = None) -> list[Edit]:
-        """The edits of the review queue, oldest first; only those in `state`, only the `newest` of them, if given. Edits that
-        were withheld from it are given for that state alone. Raises `DamagedRun`."""
+        """The edits of the review queue, oldest first; only those in `state`, only the `newest` of them, if given. Edits
+        that were withheld from it are given for that state alone. Raises `DamagedRun`."""
         return [row.data for row in self.read_edits(state, newest=newest).whole()]
 
     def read_edits(self, state: EditState | None = None, *, newest: int | None = None) -> Read[EditRow]:

@@ -1,8 +1,20 @@
 """Verifying a log: what counts after crashes, and where much is unmeasured. Real runs: tests/whole_loop/test_verified.py."""
 
-import pytest
+from statistics import fmean
 
-from engine.core.events import CurationMade, RunStarted, StepEnded, UpdateMade
+import pytest
+from msgspec.structs import replace
+
+from engine.core.edit import Edit, Provenance, Standing
+from engine.core.events import (
+    CurationMade,
+    EditProposed,
+    PositionId,
+    RolloutScored,
+    RunStarted,
+    StepEnded,
+    UpdateMade,
+)
 from engine.evaluation.verify import verify
 from tests.training.answering import CONFIG, DOWN, Answering, stored, told_in_full
 
@@ -53,6 +65,30 @@ async def test_a_step_that_a_resume_took_back_does_not_count():
     assert counts([started(0), *one, *two]) == (8, 8, 2)
     assert counts([started(0), *one, *two, started(1)]) == (4, 4, 1)
     assert counts([started(0), *one, *two, started(0)]) == (0, 0, 0)
+
+
+async def test_what_an_edit_says_of_the_step_s_rewards_is_recomputed():
+    log = await told_in_full(Answering())
+    scored = [event for event in log if isinstance(event, RolloutScored)]
+    first = scored[0]
+    mates = [event.rewards.r for event in scored if event.group == first.group]
+    standing = Standing(first.rewards.r, (first.rewards.r - fmean(mates),), len(scored))
+
+    def proposed(standing, group=first.group):
+        provenance = Provenance(PositionId(first.step, group, first.rollout), "t", standing=standing)
+        return EditProposed(Edit("insert", "a", None, "text", id="e1", provenance=provenance))
+
+    report = report_of([*log, proposed(standing)])
+    assert report.differences == [] and report.checked["standings"] == 1
+    assert report_of([*log, proposed(None)]).checked.get("standings", 0) == 0
+    for wrong in (
+        replace(standing, reward=9.0),
+        replace(standing, advantages=(0.5,)),
+        replace(standing, rollouts=1),
+        replace(standing, advantages=(*standing.advantages, 0.1)),
+    ):
+        assert len(report_of([*log, proposed(wrong)]).differences) == 1
+    assert report_of([*log, proposed(standing, group=7)]).differences != []
 
 
 async def test_an_advantage_that_is_missing_or_misplaced_is_a_difference():

@@ -8,14 +8,15 @@ import msgspec
 import pytest
 
 from engine.config import ConfigError, load_profile, parse, to_toml
-from engine.core.edit import Decision, Edit
-from engine.core.events import AnyEvent, EditDecided, EditProposed, RunStarted, SettingChanged
+from engine.core.edit import Decision, Edit, Provenance
+from engine.core.events import AnyEvent, EditDecided, EditProposed, PositionId, RunStarted, SettingChanged
 from engine.review.opened import LEASE_SECONDS, Opened
 from engine.review.policies import POLICIES, Since, is_policy, policy_line, signature
 from engine.review.settings import PolicyName, ReviewSettings
 from engine.runs.log import Stored
 
-EDIT = Edit("insert", "a", None, "text", id="e1", state="pending")
+CAUSE = Provenance(PositionId(3))
+EDIT = Edit("insert", "a", None, "text", id="e1", state="pending", provenance=CAUSE)
 MEASURED = msgspec.structs.replace(EDIT, scores={"probe": 0.62})
 
 
@@ -86,6 +87,14 @@ def test_auto_decides_on_what_is_proposed_after_it_was_chosen_and_on_what_is_wai
     chosen = 200.0, SettingChanged("review.policy", '"ask"', '"auto"', "ann")
     assert decision("auto", 300.0, chosen) is None
     assert decision("auto", 300.0, chosen, waited_for=True) is not None
+
+
+def test_what_was_left_of_the_steps_before_the_engine_began_waits_for_a_person_or_the_time() -> None:
+    review = ReviewSettings(policy="auto")
+    found = since((100.0, EditProposed(EDIT)))
+    assert found.decision(review, EDIT, Opened(), 101.0, done=2) is not None
+    assert found.decision(review, EDIT, Opened(), 101.0, done=3) is None
+    assert found.decision(ReviewSettings(policy="veto_after"), EDIT, Opened(), 1e9, done=3) is not None
 
 
 @pytest.mark.parametrize("policy", [policy for policy in POLICIES if policy != "ask"])

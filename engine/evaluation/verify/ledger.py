@@ -46,6 +46,7 @@ from engine.evaluation.verify.means import Means
 from engine.evaluation.verify.plays import Plays
 from engine.evaluation.verify.report import Checks, Report, Totals, Values
 from engine.evaluation.verify.scope import Scope
+from engine.evaluation.verify.standings import Standings
 from engine.jobs.base import JobKind
 from engine.jobs.registry import JOBS
 from engine.rollouts.start import digest
@@ -107,6 +108,7 @@ class _Ledger:
         self._totals = Totals()
         self._open: tuple[int, bool] | None = None
         self._words = Heard()
+        self._standings = Standings()
         self._starts: dict[str, dict[str, str]] = {"": {}}
 
     def _rules_of(self, config: Config) -> _Rules | str:
@@ -132,6 +134,8 @@ class _Ledger:
         """Check one event by those before it."""
         event = stored.event
         self._words.take(stored)
+        if (standing := self._standings.take(stored)) is not None:
+            self._totals.add((standing[0], False), standing[1])
         if isinstance(event, RunStarted):
             self._resumed(event.resumed_from)
             if event.settings is not None:
