@@ -22,6 +22,7 @@ from engine.core.events import Notice
 from engine.core.records import Check
 from engine.core.registry import UnknownPart
 from engine.core.text import counted
+from skillos_tui.answering import AnsweringApp
 from skillos_tui.client import messages
 from skillos_tui.keymap import APP_KEYS, APP_TITLE, TABS, Key, OwnKeys, bindings, rebind, sections_of
 from skillos_tui.model.session import Session, text_key
@@ -34,25 +35,25 @@ from skillos_tui.screens.navigator import Navigator
 from skillos_tui.screens.place import PlaceKeeper
 from skillos_tui.screens.registry import SCREENS, make_screen
 from skillos_tui.themes import Theme
-from skillos_tui.widgets.answer import AnswerBar
-from skillos_tui.workbench import Workbench
 
 HOME, RUN = "home", "run"
 LOWEST = {HOME: "home", RUN: "live"}
 """The modes of the app, and the lowest screen of each."""
 NEWS_SECONDS = 60.0
 """How long the summary of what happened since the last visit is shown."""
+KEY_ACTIONS = frozenset(key.action.partition("(")[0].removeprefix("app.") for key in (*APP_KEYS, *TABS.values()))
+"""The actions of the keys that act on every screen."""
 MAX_LINES = 6
 """Lines of a notification; of a longer one the first and the last are shown."""
 
 
-class SkillosApp(Workbench):
+class SkillosApp(AnsweringApp):
     """The program."""
 
     # With the styles of the lowest screens, since Textual parses every sheet again for each one that a screen adds.
     CSS_PATH: ClassVar = ["app.tcss", *(f"screens/{name}/screen.tcss" for name in LOWEST.values())]
     KEYS_TITLE, KEYS = APP_TITLE, APP_KEYS
-    BINDINGS = bindings((*APP_KEYS, *TABS.values()), priority=False)
+    BINDINGS = bindings((*APP_KEYS, *TABS.values()))
     TITLE = "SkillOS"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-wide")]  # noqa: RUF012 - Textual declares it so
     VERTICAL_BREAKPOINTS = [(0, "-low"), (18, "-middling"), (32, "-high")]  # noqa: RUF012
@@ -71,15 +72,14 @@ class SkillosApp(Workbench):
         troubles: Sequence[str] = (),
         linear: bool = False,
     ) -> None:
-        """`reopened` is true when the run is the one of the last time, not one that was asked for. `troubles` are sentences
-        about files of the person, shown after the first paint."""
+        """`reopened` is true when the run, or Home, is that of the last time, not what was asked for. `troubles` are
+        sentences about files of the person, shown after the first paint."""
         self.themes = themes
         self.DEFAULT_MODE = RUN if run else HOME  # type: ignore[misc]  # Textual reads it once, in its own __init__
         super().__init__(themes[theme], folder, run, session or Session(), keys)
         self._bindings = rebind(self._bindings, self, self.own_keys, tuple(TABS.values()))
         self.troubles = troubles
-        self.linear = self.linear or linear
-        self.set_class(self.linear, "-linear", update=False)
+        self.begin_linear(linear)
         self.reopened = reopened
         self.keeper = PlaceKeeper(self)
         self._place = self.session.place(run) if run else None
@@ -117,6 +117,8 @@ class SkillosApp(Workbench):
         if self.path and self._place:
             self.view.follow(*self._place.follows)
             self.client.open(self.path, self._place.seen)
+        elif self.reopened:
+            self.call_after_refresh(self.keeper.restore, self.session.saved.home)
         else:
             self.session.keep_home()
         self.run_worker(self._find_screens, name="screens", thread=True)
@@ -132,6 +134,12 @@ class SkillosApp(Workbench):
                 self.note_input(event)
                 return
         await super().on_event(event)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The keys of the app do nothing while a dialog is open, which may use them itself."""
+        if action in KEY_ACTIONS and self.screen_stack and self.screen.is_modal:
+            return False
+        return super().check_action(action, parameters)
 
     # Screens
 
@@ -172,21 +180,11 @@ class SkillosApp(Workbench):
     async def go(self, target: Target) -> None:
         await self.navigator.go(target)
 
-    def answer(self, text: str, style: str = "warn") -> None:
-        """Answer a key in the bottom line of the full screen, or by a notification where it has none."""
-        screen = self.screen
-        if isinstance(screen, FullScreen) and screen.query(AnswerBar):
-            screen.answer(text, style)
-        else:
-            self.notify(text, markup=False)
-
     async def action_go_back(self) -> None:
         """Return to the place before the last `go`."""
         await self.navigator.back()
 
     async def show(self, target: Target) -> bool:
-        """Open the screen of a place, and go to the place; false if it cannot be opened. With `at` of "", the screen is
-        shown as it was left."""
         try:
             kind = SCREENS.load(target.screen)
             if kind.needs_run and self.path is None:
@@ -229,7 +227,6 @@ class SkillosApp(Workbench):
         await self._open_run(path)
 
     async def reopen(self, path: Path, target: Target) -> None:
-        """Show a place of a run that was open before."""
         await self._open_run(path)
         self._place = msgspec.structs.replace(self.session.place(path), screen=target.screen, at=target.at)
 
@@ -458,31 +455,6 @@ class SkillosApp(Workbench):
         self.own_theme = self.themes[names[(names.index(self.own_theme.name) + 1) % len(names)]]
         self.theme = self.own_theme.textual.name
         self.session.keep_theme(self.own_theme.name)
-
-    def action_switch_linear(self) -> None:
-        """Show one pane at a time as plain lines, or all panes; kept for the next start."""
-        self.linear = not self.linear
-        self.session.keep_linear(self.linear)
-        self.set_class(self.linear, "-linear")
-        for screen in self.screen_stack:
-            if isinstance(screen, FullScreen):
-                screen.show_linear()
-        self.answer(
-            "One pane is shown, as plain lines; tab shows the next one." if self.linear else "All panes are shown."
-        )
-
-    def announce(self, text: str) -> None:
-        if self.linear:
-            for screen in self.screen_stack:
-                if isinstance(screen, FullScreen):
-                    screen.announce(text)
-
-    def notify(self, message: str, **options: Any) -> None:
-        """Show a notification; in linear mode it is a line like all others."""
-        if self.linear and self.screen_stack:
-            self.announce(f"{options.get('severity', '')} {message}".strip())
-        else:
-            super().notify(message, **options)
 
     def action_picture(self) -> None:
         try:

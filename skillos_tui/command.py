@@ -122,7 +122,7 @@ def make_app(options: Options, tty: Tty) -> SkillosApp:
         folder,
         run or last,
         session,
-        reopened=last is not None,
+        reopened=not (options.run or options.home),
         keys=keys,
         troubles=troubles,
         linear=options.linear,

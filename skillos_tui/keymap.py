@@ -137,8 +137,8 @@ class OwnKeys:
 def bindings(keys: Sequence[Key], *, priority: bool = True) -> list[BindingType]:
     """The keys as Textual bindings (the key line shows them, not Textual's footer).
 
-    Keys with priority are run by the app itself, one after the other: a key that opens a dialog has done so before the next
-    key is handled. Those of the app have none, so that a focused text field receives them first.
+    Keys with priority are run by the app itself, one after the other: a key that opens a dialog or a screen has done so
+    before the next key is handled. A focused text field receives what it can take first.
     """
     return [Binding(key.keys, key.action, key.label, show=False, priority=priority) for key in keys]
 

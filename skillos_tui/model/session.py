@@ -57,7 +57,7 @@ class Saved(msgspec.Struct, frozen=True):
 
     `last` is the run that was open ("" when it was Home); `places` are by run directory, the one opened last at the end.
     `sizes` are the shares of columns and panes by screen and id, as a person has set them; `linear` is whether one pane is
-    shown at a time, as plain lines.
+    shown at a time, as plain lines. `home` is where the person was without a run.
     """
 
     theme: str = ""
@@ -65,6 +65,7 @@ class Saved(msgspec.Struct, frozen=True):
     places: dict[str, Place] = {}
     sizes: dict[str, dict[str, tuple[Literal["horizontal", "vertical"], int]]] = {}
     linear: bool = False
+    home: Place = Place("home")
 
 
 class Session:
@@ -98,9 +99,9 @@ class Session:
         """Keep a half-typed text; an empty one is dropped."""
         self._keep(partial(_with_draft, run=str(run), edit=edit, text=text))
 
-    def keep_home(self) -> None:
-        """Keep that Home was open."""
-        self._keep(lambda saved: msgspec.structs.replace(saved, last=""))
+    def keep_home(self, place: Place | None = None) -> None:
+        """Keep that no run was open, and the place."""
+        self._keep(lambda saved: msgspec.structs.replace(saved, last="", home=place or saved.home))
 
     def keep_theme(self, name: str) -> None:
         """Keep the theme that a person chose."""

@@ -74,6 +74,8 @@ class FullScreen(Screen[None], Listener):
     KEYS: ClassVar[tuple[Key, ...]] = PANES_KEYS
     BINDINGS = bindings(PANES_KEYS)
     PANES: ClassVar[tuple[str, ...]] = ()
+    CAN_FREEZE: ClassVar[bool] = True
+    """False where keys decide on what the panes show, so that they must not be out of date."""
     composed = False
 
     def __init__(self) -> None:
@@ -176,6 +178,10 @@ class FullScreen(Screen[None], Listener):
             self._away = False
             self.renew(set(get_args(Part)))
 
+    def reappear(self) -> None:
+        """This screen is shown again, and nothing of it is on the terminal yet; called before the next key is handled."""
+        self.answer("")
+
     def hear(self, key: events.Key) -> bool:
         """Drop what is typed right after a key that was refused, and show the count; another key clears the answer."""
         if self.typing.takes(key):
@@ -205,18 +211,17 @@ class FullScreen(Screen[None], Listener):
             bar.note(self.typing.ignored)
 
     def go_to(self, pane: str) -> None:
-        """Focus a pane, and show it if it was hidden."""
+        """Focus a pane now, so that the next key acts on it, and show it if it was hidden."""
         self._mark(pane)
-        self.query_one(f"#{pane}").focus()
+        self.set_focus(self.query_one(f"#{pane}"))
 
     def on_descendant_focus(self) -> None:
         if isinstance(self.focused, Widget) and self.focused.id in self.PANES:
             self._mark(self.focused.id)
-            self._explain(self.focused)
 
-    def _explain(self, pane: Widget) -> None:
-        """Show what the figures of a pane mean, if a key or the mouse led to it."""
-        if self.pressed and isinstance(pane, Pane):
+    def _explain(self, pane: Widget | None) -> None:
+        """Show what the figures of a pane mean, which a key or the mouse led to."""
+        if isinstance(pane, Pane):
             self.workbench.announce(f"{pane.title_text}, pane")
             meanings = " · ".join(f"{name}: {meaning}" for name, meaning in pane.legend()[1])
             if meanings and not self.workbench.linear:  # the sheet of keys has them as lines
@@ -234,8 +239,6 @@ class FullScreen(Screen[None], Listener):
     @property
     def current_pane(self) -> Pane | None:
         """The pane that has the focus or had it last."""
-        if isinstance(self.focused, Pane):
-            return self.focused
         return next((pane for pane in self.query(Pane) if pane.has_class("-current")), None)
 
     @property
@@ -258,8 +261,8 @@ class FullScreen(Screen[None], Listener):
         pane = self.current_pane
         if pane is None:
             self.answer("There is no pane to freeze here.")
-        elif not pane.can_freeze:
-            self.answer("This pane cannot be frozen: keys act on what it shows.")
+        elif not self.CAN_FREEZE:
+            self.answer("The panes of this screen cannot be frozen: its keys act on what they show.")
         else:
             pane.freeze(not pane.frozen)
 
@@ -290,7 +293,7 @@ class FullScreen(Screen[None], Listener):
         """Start to drag the border under the mouse."""
         from skillos_tui.screens.layout import grip_at
 
-        self.pressed = event.time
+        self._explain(self.get_focusable_widget_at(int(event.screen_x), int(event.screen_y)))
         if event.button == 1 and not (self.one_pane or self.has_class("-zoomed")):
             self._grip = grip_at(self, int(event.screen_x), int(event.screen_y))
             if self._grip is not None:
@@ -335,3 +338,4 @@ class FullScreen(Screen[None], Listener):
     def _step(self, by: int) -> None:
         current = [at for at, name in enumerate(self.PANES) if self.query_one(f"#{name}").has_class("-current")]
         self.go_to(self.PANES[((current[0] if current else -1) + by) % len(self.PANES)])
+        self._explain(self.focused)

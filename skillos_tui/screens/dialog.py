@@ -6,19 +6,25 @@ Rich again, as Textual's `ModalScreen` does: that takes three times as long as e
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import ClassVar, Generic
+from typing import TYPE_CHECKING, ClassVar, Generic, cast
 
 from textual import events
 from textual.geometry import Region
 from textual.screen import ModalScreen, ScreenResultType
 from textual.strip import Strip
+from textual.widgets import Static
 
 from skillos_tui.keymap import BACK, TABS
 
+if TYPE_CHECKING:
+    from skillos_tui.workbench import Workbench
+
 DIALOG_STYLE = Path(__file__).with_name("dialog.tcss")
 """The style of all dialogs; a dialog with a style of its own has `CSS_PATH = [DIALOG_STYLE, "screen.tcss"]`."""
-_ELSEWHERE = frozenset(key.keys for key in (BACK, *TABS.values()))
+_HINT = re.compile(r"(?P<key>\S+) \S.*?(?=\s{2,}|\s*$)")
+_NAMES = {"esc": "escape"}
 
 
 class DialogScreen(ModalScreen[ScreenResultType], Generic[ScreenResultType]):
@@ -28,13 +34,27 @@ class DialogScreen(ModalScreen[ScreenResultType], Generic[ScreenResultType]):
 
     def on_key(self, event: events.Key) -> None:
         """Answer the keys of the screens below, which do nothing while a dialog is open."""
-        if event.key in _ELSEWHERE and event.key not in self._bindings.key_to_bindings:
+        own = cast("Workbench", self.app).own_keys
+        elsewhere = [name for key in own.all_of("app", (BACK, *TABS.values())) for name in key.keys.split(",")]
+        if event.key in elsewhere and event.key not in self._bindings.key_to_bindings:
             self.notify("A dialog is open; close it first (esc).", severity="warning", markup=False)
+
+    def on_click(self, event: events.Click) -> None:
+        """Press the key that was clicked in a line of keys, where each is written before what it does: "y stop now"."""
+        widget, _ = self.get_widget_at(*event.screen_offset)
+        if not isinstance(widget, Static) or not widget.has_class("keys"):
+            return
+        x, y = event.screen_offset - widget.region.offset
+        row = widget.render_line(y).text
+        for hint in _HINT.finditer(row):
+            if hint.start() <= x < hint.end():
+                event.stop()
+                self.app.simulate_key(_NAMES.get(hint["key"], hint["key"]))
 
     def render_lines(self, crop: Region) -> list[Strip]:
         stack = self.app.screen_stack
         below = stack[stack.index(self) - 1] if self in stack else None
-        if below is None or below is self:
+        if below is None or below is self or cast("Workbench", self.app).linear:
             return super().render_lines(crop)
         rows = below._compositor.render_strips()  # of another size than this screen, until the next layout
         cut = [rows[y] if y < len(rows) else Strip.blank(crop.right) for y in crop.line_range]

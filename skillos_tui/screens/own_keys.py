@@ -130,9 +130,10 @@ def read_keys(path: Path) -> Chosen:
 def _clash(chosen: dict[str, str], known: Mapping[str, Owned]) -> tuple[str, str, Owned] | None:
     """A chosen action whose key another action has where both act: the action, the key and the other; the last one
     of the file first."""
+    screens = frozenset(SCREENS.names())
     for name in reversed(chosen):
         for other in known.values():
-            if other.id == name or not _meet(known[name], other):
+            if other.id == name or not _meet(known[name], other, screens):
                 continue
             taken = set(chosen.get(other.id, other.key.keys).split(","))
             both = [key for key in chosen[name].split(",") if key in taken]
@@ -141,11 +142,10 @@ def _clash(chosen: dict[str, str], known: Mapping[str, Owned]) -> tuple[str, str
     return None
 
 
-def _meet(one: Owned, other: Owned) -> bool:
+def _meet(one: Owned, other: Owned, screens: frozenset[str]) -> bool:
     """Whether both act at the same time: on one screen, or everywhere. A kind of pane may be on any screen."""
     if one.owner == other.owner or one.owner in GENERAL or other.owner in GENERAL:
         return True
-    screens = set(SCREENS.names())
     return (one.owner in screens) != (other.owner in screens)
 
 

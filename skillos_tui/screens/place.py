@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from skillos_tui.workbench import Workbench
 
 KEEP_SECONDS = 1.0
+LOWEST = {False: "home", True: "live"}
+"""The lowest screen without a run, and with one."""
 SEEN_SECONDS = 5.0
 """While only new events arrive, the place is written no more often than this."""
 
@@ -59,7 +61,7 @@ class PlaceKeeper:
 
     def __init__(self, app: Workbench) -> None:
         self.app = app
-        self.kept: tuple[Path, Place] | None = None
+        self.kept: tuple[Path | None, Place] | None = None
         self._ready: Path | None = None
         self._written = 0.0
 
@@ -76,9 +78,15 @@ class PlaceKeeper:
         place = self._place()
         if place is not None:
             self.kept = place
-            self.app.session.keep_place(*place)
+            self._write(*place)
         elif self.app.path is None:
             self.app.session.keep_home()
+
+    def _write(self, run: Path | None, place: Place) -> None:
+        if run is None:
+            self.app.session.keep_home(place)
+        else:
+            self.app.session.keep_place(run, place)
 
     def _compare(self) -> None:
         place = self._place()
@@ -87,33 +95,33 @@ class PlaceKeeper:
         if self.kept is not None and self._is_near(self.kept, place):
             return
         self.kept, self._written = place, time.monotonic()
-        keep = partial(self.app.session.keep_place, *place)
+        keep = partial(self._write, *place)
         self.app.run_worker(keep, name="keep", group="keep", thread=True, exit_on_error=True)
 
-    def _is_near(self, kept: tuple[Path, Place], place: tuple[Path, Place]) -> bool:
+    def _is_near(self, kept: tuple[Path | None, Place], place: tuple[Path | None, Place]) -> bool:
         """Whether only events have arrived, and the place was written recently."""
         same = (kept[0], _without_seen(kept[1])) == (place[0], _without_seen(place[1]))
         return same and time.monotonic() - self._written < SEEN_SECONDS
 
-    def _place(self) -> tuple[Path, Place] | None:
-        """The open run and the place in it; None on Home, and until the run has been read."""
+    def _place(self) -> tuple[Path | None, Place] | None:
+        """The open run and the place in it; None until the run has been read. Without a run, the place on its screen."""
         app = self.app
         screens = [screen for screen in app.screen_stack if isinstance(screen, FullScreen)]
-        if app.path is None or app.path != self._ready or app.lost or not screens:
+        if (app.path is not None and app.path != self._ready) or app.lost or not screens:
             return None
         return app.path, place_of(screens[-1], app.seen)
 
     async def restore(self, place: Place) -> None:
         """Show the screen, the selection, the focus and the scroll of this place, after the run's events were folded."""
         app = self.app
-        if app.shown_screen == "live" != place.screen:
+        if app.shown_screen == LOWEST[app.path is not None] != place.screen:
             try:
                 await app.open_screen(place.screen, restored=True)
             except UnknownPart:  # the package that added the screen was removed
                 return
         screen = app.screen
         if not isinstance(screen, FullScreen) or place.screen != screen.NAME:
-            return  # the person has opened another screen already
+            return  # the person has opened another screen already, or this one needs a run
         if place.at:
             app.call_after_refresh(screen.arrive, place.at)
         app.call_after_refresh(_restore_panes, screen, place)

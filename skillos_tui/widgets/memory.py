@@ -12,6 +12,7 @@ import msgspec
 
 from engine.core.events import GpuMemory, MemoryMeasured, ModelUse, ProcessMemory, ServerMeasured
 from engine.core.text import NOT_KNOWN, size
+from skillos_tui.model.target import Target
 from skillos_tui.model.view import RunView
 from skillos_tui.render.text import Line, clip, line, short, widest
 from skillos_tui.widgets.pane import Pane
@@ -38,6 +39,9 @@ class MemoryPane(Pane):
         """Show the memory of this run as it is now."""
         self.view = view
         self.renew()
+
+    def target(self) -> Target | None:
+        return Target("system")
 
     def build(self, width: int, height: int) -> Sequence[Line]:
         return memory_lines(self.view, width, height)

@@ -62,8 +62,6 @@ class Pane(Widget, can_focus=True):
     ALLOW_SELECT = True
     follow = False
     words = True
-    can_freeze = True
-    """False where keys act on what the pane shows, so that it must not be out of date."""
 
     def __init__(self, title: str = "", *, id: str | None = None, classes: str = "pane") -> None:
         super().__init__(id=id, classes=classes)

@@ -56,7 +56,6 @@ class ReviewQueue(ListPane):
         Key("enter", "enter", "open", "Unfold the older versions, or go to the diff where there are none"),
     )
     BINDINGS = bindings(KEYS)
-    can_freeze = False
 
     def __init__(self, title: str, *, id: str | None = None, classes: str = "pane") -> None:
         super().__init__(title, id=id, classes=classes)

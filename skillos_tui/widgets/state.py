@@ -30,7 +30,7 @@ STATES: dict[ShownState, str] = {
 AT_WORK: tuple[ShownState, ...] = ("starting", "running")
 """States in which the last `Progress` of the engine is its present work."""
 SHORTENED = tuple(
-    "run work run note work bar phase note work phase policy state step state state phase state phase step".split()
+    "run work run note work bar phase note work phase policy state step state state state phase state phase step".split()
 )
 BARS = ("axis:  │  ", "axis: · ")
 """What separates two pieces."""
@@ -92,7 +92,7 @@ def _state(view: RunView, shown: ShownState, progress: Progress | None, silent: 
         line(STATES[shown], f"warn: ({clip(reason, most)})" if reason else "", no_sign) for most in (200, 90, 45, 20)
     ]
     sign = STATES[shown].partition(" ")[0]
-    return [*forms, line(sign, no_sign)]
+    return [*forms, line(STATES[shown], no_sign), line(sign, no_sign)]
 
 
 def _policy(policy: str) -> Piece:
@@ -150,6 +150,8 @@ def _work(view: RunView, progress: Progress | None) -> Piece:
     """The kind of the run, its profile, seconds a step over the last five, and the time left at that pace."""
     what = [f":{view.kind}", f"muted: {view.profile}"]
     last: list[StepEnded] = [view.steps[step] for step in sorted(view.steps)[-5:]]
+    if not view.kind:
+        return [line()]
     if not last or not view.trains:
         return [line(*what), line(*what), line(*what), line()]
     seconds = sum(step.seconds for step in last) / len(last)

@@ -52,7 +52,7 @@ class StateBar(Bar):
         self.show(state)
 
     def build(self, width: int, height: int) -> Sequence[Line]:
-        least = min(STATE_CELLS, width_of(self._state(width)))
+        least = STATE_CELLS if self.workbench.path is not None else width_of(self._state(width))
         for form in FORMS:
             tabs = self._tabs(form)
             left = max(0, width - width_of(tabs) - 2)

@@ -8,10 +8,12 @@ from rich.cells import cell_len
 
 from engine.core.events import CompletionMade, CurationMade, CurationSkipped, EpisodeEnded, TurnTaken
 from engine.core.outcomes import Outcome
+from engine.core.position import PositionId
 from engine.core.text import counted
 from skillos_tui.model.episodes import Episode
+from skillos_tui.model.target import Target, place_of
 from skillos_tui.model.view import RunView
-from skillos_tui.render.text import Line, clip, line, text_lines
+from skillos_tui.render.text import Line, Spans, clip, line, text_lines, wrap
 from skillos_tui.render.verdict import verdict_of
 from skillos_tui.widgets.pane import Pane
 
@@ -34,6 +36,8 @@ class TranscriptPane(Pane):
         self.episodes: list[Episode] = []
         self.view = RunView()
         self.waiting = "Waiting for the first episode …"
+        self._starts: list[tuple[int, PositionId]] = []
+        """The first row of each episode."""
 
     def show(self, episodes: list[Episode], view: RunView) -> None:
         """Show these episodes of the run."""
@@ -43,12 +47,28 @@ class TranscriptPane(Pane):
     def build(self, width: int, height: int) -> Sequence[Line]:
         if not self.episodes:
             return [line(f"muted:{self.waiting}")]
-        lines: list[Line] = []
+        return [item for episode in self.episodes for item in self._lines(episode, width)]
+
+    def _lines(self, episode: Episode, width: int) -> list[Line]:
+        """The lines of one episode, after an empty one unless it is the first."""
+        lines = episode_lines(episode, self.view, width)
+        return lines if episode is self.episodes[0] else [line(), *lines]
+
+    def make_rows(self, width: int, height: int) -> Sequence[Spans]:
+        self._starts = []
+        if not self.episodes:
+            return super().make_rows(width, height)
+        rows: list[Spans] = []
         for episode in self.episodes:
-            if lines:
-                lines.append(line())
-            lines += episode_lines(episode, self.view, width)
-        return lines
+            self._starts.append((len(rows), episode.started.at))
+            rows += [row for item in self._lines(episode, width) for row in wrap(item, width, words=self.words)]
+        return rows
+
+    def target(self) -> Target | None:
+        """The record of the episode in the first row, or in the last one where the pane is at its end."""
+        row = len(self.rows) if self.at_end else self.top
+        begun = [at for start, at in self._starts if start <= row]
+        return Target("rollouts", place_of(begun[-1])) if begun else None
 
 
 def episode_lines(episode: Episode, view: RunView, width: int) -> list[Line]:

@@ -38,7 +38,7 @@ async def review(
 ) -> AsyncIterator[Pilot[str]]:
     """The workbench with Review open on the run, the first edit that waits on the screen."""
     async with workbench(run.path, size=size, session=session) as pilot:
-        await until(pilot, lambda: bool(pilot.app.view.pending) and pilot.app.caught_up)
+        await until(pilot, lambda: pilot.app.caught_up and bool(pilot.app.view.pending))
         await pilot.press("r")
         await until(pilot, first)
         yield pilot

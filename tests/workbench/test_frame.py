@@ -59,7 +59,7 @@ async def test_a_frozen_pane_stays_and_counts_what_is_new(tmp_path: Path) -> Non
         assert len(pane.rows) > len(before)
 
 
-async def test_a_frozen_list_counts_new_items_and_a_list_that_keys_act_on_cannot_be_frozen(tmp_path: Path) -> None:
+async def test_a_frozen_list_counts_new_items_and_what_keys_decide_on_cannot_be_frozen(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1, state="running")
     async with workbench(run.path) as pilot:
         await until(pilot, "Review·2")
@@ -71,9 +71,8 @@ async def test_a_frozen_list_counts_new_items_and_a_list_that_keys_act_on_cannot
         await until(pilot, "frozen, 2 new")
         await pilot.press("2")
         await until(pilot, "insert · find-")
-        pilot.app.screen.query_one("#queue").focus()
         await pilot.press("f")
-        await until(pilot, "This pane cannot be frozen")
+        await until(pilot, "The panes of this screen cannot be frozen")
 
 
 async def test_borders_move_by_keys_and_stay_at_the_next_start(run: Path, tmp_path: Path) -> None:
@@ -148,6 +147,21 @@ async def test_a_double_click_opens_what_a_click_selects(run: Path) -> None:
         await until(pilot, lambda: tree.value[0] == "waiting" and bool(tree.value[1]))
         await pilot.click(offset=(6, row), times=2)
         await until(pilot, lambda: pilot.app.shown_screen == "review")  # type: ignore[attr-defined]
+
+
+async def test_a_click_in_the_keys_of_a_dialog_presses_one(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1, state="running")
+    with run.lock():
+        async with workbench(run.path) as pilot:
+            await until(pilot, "● running")
+            for word, stays in (("y stop now", False), ("n cancel", False), ("Stop this run?", True)):
+                await pilot.press("s")
+                await until(pilot, "y stop now")
+                row = next(y for y, text in enumerate(screen_lines(pilot)) if word in text)
+                await pilot.click(offset=(screen_lines(pilot)[row].index(word) + 3, row))
+                await pilot.pause()
+                assert ("y stop now" in on_screen(pilot)) is stays, word
+            assert "Asked the engine to stop." in on_screen(pilot)
 
 
 async def test_the_scroll_mark_is_clicked_and_dragged(run: Path) -> None:

@@ -64,7 +64,7 @@ CASES = [(name, (120, 40)) for name in HOSTILE] + [("long", (40, 10)), ("escapes
 async def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path, name: str, size: tuple[int, int]) -> None:
     run = record(tmp_path / "run", HOSTILE[name])
     async with workbench(run.path, size=size) as pilot:
-        await until(pilot, "failed")
+        await until(pilot, "✗")
         seen = on_screen(pilot)
         await pilot.press("tab", "down", "down", "tab", "G", "tab", "tab", "r", "n", "p", "tab", "G", "tab", "G")
         await until(pilot, "q quit")

@@ -98,7 +98,7 @@ def test_a_clumsy_person_decides_only_what_was_meant(tmux: Tmux, tmp_path: Path)
 def test_ctrl_z_stops_it_and_fg_brings_the_whole_screen_back(tmux: Tmux, tmp_path: Path) -> None:
     with record_training(tmp_path / "run", steps=2) as run:
         start(tmux, run, tmp_path)
-        tmux.until("Executor")
+        tmux.until("Review·4")
         before = tmux.settled()
         for _ in range(2):
             tmux.keys("C-z")
@@ -148,3 +148,37 @@ def test_continued_in_the_background_it_stops_again_and_a_stop_from_outside_is_s
         tmux.until(lambda: tmux.text == before)
         tmux.keys("q")
         tmux.until(lambda: "Executor" not in tmux.text)
+
+
+def test_a_person_s_keys_the_mouse_and_the_clipboard_work_in_tmux(tmux: Tmux, tmp_path: Path) -> None:
+    """The session is left in the middle of a screen, in linear mode, and continues there."""
+    folder = tmp_path / "config" / "skillos-tui"
+    folder.mkdir(parents=True)
+    (folder / "keys.toml").write_text('"app.rewards" = "f5"\n"screen.zoom" = "2"\n')
+    with record_training(tmp_path / "run", steps=2) as run:
+        start(tmux, run, tmp_path)
+        tmux.until("f5 Rewards")
+        tmux.until("line 2")
+        tmux.keys("F5")
+        tmux.until(lambda: "f5 Rewards" in tmux.text and "Executor" not in tmux.text)
+        tmux.keys("2")
+        tmux.until("insert · find-")
+        tmux.keys("y")
+        tmux.until("copied ")
+        assert "name: find-" in tmux("show-buffer")
+        tmux.keys("Tab")
+        tmux.until("p previous")
+        row = next(y for y, text in enumerate(tmux.text.splitlines(), 1) if "p previous" in text)
+        column = tmux.text.splitlines()[row - 1].index("n next") + 2
+        before = tmux.text.splitlines()[1:30]
+        tmux.keys("-l", f"\x1b[<0;{column};{row}M\x1b[<0;{column};{row}m")
+        tmux.until(lambda: tmux.text.splitlines()[1:30] != before)
+        tmux.keys("L")
+        tmux.until("Announcements")
+        assert not set("╭│╮▐") & set(tmux.text)
+        time.sleep(1.5)
+        tmux("respawn-pane", "-k", "-t", "test", "bash --norc --noprofile")
+        start(tmux, run, tmp_path)
+        tmux.until("Announcements")
+        tmux.until("insert · find-")
+        tmux.keys("q")

@@ -130,7 +130,7 @@ def test_the_late_reply_about_the_background_is_no_key_wherever_it_is_split(cut:
         terminal.press(late[cut:])
         terminal.quiet(0.25)
         assert "On the" not in terminal.text and "Trajectory" not in terminal.text
-        assert ("Executor" in terminal.text) is (cut > 1)
+        terminal.until(lambda: ("Executor" in terminal.text) is (cut > 1))
         terminal.press(b"?")
         terminal.until("On the live screen" if cut > 1 else "On the home screen")
     assert decisions(run) == []

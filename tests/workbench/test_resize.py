@@ -48,7 +48,7 @@ async def storm(pilot: Pilot[str]) -> None:
 @pytest.mark.parametrize(("room", "key"), [("live", "question_mark"), ("review", "v")])
 async def test_a_dialog_stays_through_a_storm_of_sizes(room: str, key: str, tmp_path: Path) -> None:
     async with workbench(waiting_run(tmp_path / "run").path, size=(80, 24), kind=Painted) as pilot:
-        await until(pilot, "Review·")
+        await until(pilot, lambda: pilot.app.caught_up and bool(pilot.app.view.pending))
         if room == "review":
             await pilot.press("r")
             await until(pilot, "insert · find-")

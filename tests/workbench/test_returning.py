@@ -91,7 +91,7 @@ async def leave(run: Run, session: Session, *keys: str, wanted: str) -> None:
 async def test_the_review_screen_is_restored_with_its_edit_focus_and_scroll(tmp_path: Path) -> None:
     run, session = record_training(tmp_path / "run", steps=3), Session.load(tmp_path / "state")
     async with workbench(run.path, session=session, size=(80, 24)) as pilot:
-        await until(pilot, "Review·6")
+        await until(pilot, "2·6")
         await pilot.press("r", "n", "n", "n")
         await until(pilot, lambda: pilot.app.screen.query_one(ReviewQueue).value == "s2-1")
         await pilot.press("j", "j")
@@ -300,7 +300,7 @@ def test_a_killed_program_starts_again_where_it_was(tmp_path: Path, number: sign
     run = record_training(tmp_path / "runs" / "run", steps=2)
     state = tmp_path / "state"
     first = Program(str(run.path), "--state", str(state))
-    first.until("Review·4".encode())
+    first.until("·4".encode())
     first.press(b"r")
     first.until(b"Trajectory")
     first.press(b"nn")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import pytest
 from textual.css.stylesheet import Stylesheet
 
 from skillos_tui.keymap import TABS
+from skillos_tui.model.session import Session
 from skillos_tui.model.target import Target
 from skillos_tui.screens.registry import SCREENS
 from skillos_tui.widgets.pane import Pane
 from skillos_tui.widgets.tabs import OF_A_RUN, StateBar
 from tests.workbench.recording import record_training
-from tests.workbench.stage import at_once, on_screen, screen_lines, until, workbench
+from tests.workbench.reviewing import decisions
+from tests.workbench.stage import at_once, on_screen, screen_lines, seconds, until, workbench
 from tests.workbench.test_screens import added
 
 __all__ = ["added"]
@@ -62,6 +65,22 @@ async def test_a_screen_is_found_as_it_was_left_and_shows_what_came_meanwhile(tm
         await until(pilot, "2 Review·8")
         assert pilot.app.screen is review and review.query_one("#queue").value == selected and diff.top == top
         assert len(review.query_one("#queue").rows) >= 8
+
+
+async def test_a_key_typed_right_after_the_return_to_review_decides_nothing(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "Review·2")
+        await pilot.press("2")
+        await until(pilot, "insert · find-")
+        await seconds(pilot, 1.0)
+        for way in (("1", "2", "a"), ("b", "b", "a"), ("3", "2", "a")):
+            at_once(pilot, *way)
+            await until(pilot, "look at it first")
+            await seconds(pilot, 1.0)
+        assert not decisions(run)
+        await pilot.press("a")
+        await until(pilot, lambda: len(decisions(run)) == 1)
 
 
 async def test_without_a_run_its_screens_are_refused_with_the_reason(tmp_path: Path) -> None:
@@ -114,21 +133,47 @@ async def test_a_screen_that_a_package_adds_is_on_the_way_back(added: Iterator[N
         await until(pilot, lambda: shown(pilot) == "review")
 
 
-async def test_enter_leads_to_a_target_and_says_where_there_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_enter_leads_to_what_is_behind_a_line_and_says_where_nothing_is(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     async with workbench(run.path) as pilot:
-        await until(pilot, "step 1")
-        pane = pilot.app.screen.query_one("#memory", Pane)
-        pane.focus()
+        await until(pilot, "Review·2")
+        live = pilot.app.screen
+        assert live.query_one("#transcript").target() == Target("rollouts", "1/g0/r0/p3")
+        at_once(pilot, "g")
+        await until(pilot, lambda: live.query_one("#transcript").target() == Target("rollouts", "1/g0/r0/p1"))
+        for keys, screen in ((("enter",), "rollouts"), (("tab", "j", "j", "enter"), "review")):
+            at_once(pilot, *keys)
+            await until(pilot, lambda screen=screen: shown(pilot) == screen)
+            await pilot.press("b")
+            await until(pilot, lambda: shown(pilot) == "live")
+        assert live.query_one("#skills").has_focus
+        live.go_to("diff")
         await pilot.press("enter")
         await until(pilot, "Nothing is behind this line.")
-        monkeypatch.setattr(pane, "target", lambda: Target("review"))
-        await pilot.press("enter")
-        await until(pilot, lambda: shown(pilot) == "review")
-        await pilot.press("b")
-        await until(pilot, lambda: shown(pilot) == "live" and pane.has_focus)
+
+
+async def test_a_run_that_is_lost_can_be_left(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path, folder=tmp_path) as pilot:
+        await until(pilot, "Review·2")
+        run.close()
+        shutil.rmtree(run.path)
+        await until(pilot, "cannot be read")
+        for key in "2145b1h":
+            await pilot.press(key)
+        await until(pilot, "Live curation")
+
+
+async def test_the_screen_without_a_run_is_the_same_at_the_next_start(tmp_path: Path) -> None:
+    session = Session(tmp_path / "state")
+    async with workbench(folder=tmp_path / "runs", session=session) as pilot:
+        await until(pilot, "no run is open")
+        await pilot.press("8")
+        await until(pilot, lambda: session.saved.home.screen == "system")
+    async with workbench(folder=tmp_path, session=Session.load(tmp_path / "state"), reopened=True) as pilot:
+        await until(pilot, lambda: shown(pilot) == "system")
+        await pilot.press("escape")
+        await until(pilot, lambda: shown(pilot) == "home")
 
 
 async def test_a_screen_is_switched_to_without_parsing_the_sheets_again(

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.screen import Screen
-from textual.widgets import Input
 
 from skillos_tui.keymap import Key, OwnKeys, Section, general_sections, sections_of
 from skillos_tui.render.text import Line, fit, line
 from skillos_tui.screens.dialog import DIALOG_STYLE, DialogScreen
-from skillos_tui.widgets.field import LineField
 from skillos_tui.widgets.pane import Pane
+
+if TYPE_CHECKING:
+    from textual.widgets import Input
 
 Legend = tuple[str, Sequence[tuple[str, str]]]
 """A heading, and what the figures under it mean."""
@@ -24,10 +25,9 @@ Legend = tuple[str, Sequence[tuple[str, str]]]
 class KeyList(Pane):
     """Keys under their headings, and what figures mean. `wanted` is what is searched for, "" for all."""
 
-    can_freeze = False
-
     def __init__(self, sections: Sequence[Section], legends: Sequence[Legend]) -> None:
         super().__init__("Keys", id="all-keys")
+        self.retitle("Keys", "/ searches · esc closes")
         self.sections = sections
         self.legends = legends
         self.wanted = ""
@@ -78,28 +78,33 @@ class KeysScreen(DialogScreen[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="sheet"):
-            yield LineField(placeholder="/ searches", id="search")
             yield KeyList(self.sections, self.legends)
 
     def on_mount(self) -> None:
         self.query_one(KeyList).focus()
 
+    async def action_search(self) -> None:
+        """Have a field above the keys; it is made when it is first wanted, so that the sheet opens fast."""
+        from skillos_tui.widgets.field import LineField
+
+        if not self.query("#search"):
+            await self.query_one("#sheet").mount(LineField(id="search"), before=0)
+        self.set_focus(self.query_one("#search"))
+
     def on_input_changed(self, message: Input.Changed) -> None:
         self.query_one(KeyList).search(message.value)
 
-    def action_search(self) -> None:
-        self.query_one(LineField).focus()
-
     def action_list(self) -> None:
         """From the field to what was found."""
-        self.query_one(KeyList).focus()
+        self.set_focus(self.query_one(KeyList))
 
     def action_close(self) -> None:
-        """Leave the field; from the list, close the sheet."""
-        field = self.query_one(LineField)
-        if field.has_focus and field.value:
-            field.value = ""
-        elif field.has_focus:
-            self.action_list()
-        else:
-            self.dismiss()
+        """Empty the field, or leave it; from the list, close the sheet."""
+        for field in self.query("#search"):
+            if field.has_focus:
+                if self.query_one(KeyList).wanted:
+                    cast("Input", field).clear()
+                else:
+                    self.action_list()
+                return
+        self.dismiss()

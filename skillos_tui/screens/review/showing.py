@@ -71,6 +71,7 @@ class Showing(FullScreen):
     NAME = "review"
     CSS_PATH = "screen.tcss"
     PANES: ClassVar = ("diff", "why", "trajectory", "queue")
+    CAN_FREEZE = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +87,7 @@ class Showing(FullScreen):
         self.state_bar, self.key_bar = StateBar(), ReviewBar((*self.KEYS, *COPY))
         self.queue = ReviewQueue("Review", id="queue")
         self.diff = DiffPane("Edit", id="diff")
-        self.diff.can_freeze, self.diff.nothing = False, "The run is being read …"
+        self.diff.nothing = "The run is being read …"
         self.why = WhyPane("Why", id="why")
         self.trajectory = TrajectoryPane("Trajectory", id="trajectory")
         self.trajectory.waiting = "The trajectory that led to the edit appears here."
@@ -362,6 +363,12 @@ class Showing(FullScreen):
         """Whether the pane of the diff is visible and has the lines of the edit under the cursor."""
         diff = self.diff
         return self.app.screen is self and diff.is_on_screen and diff.built == diff.shown
+
+    def reappear(self) -> None:
+        """The edit has to be on the screen again before a key decides on it."""
+        super().reappear()
+        self._reading = Reading()
+        self._show_edit()
 
     def on_screen_resume(self) -> None:
         if self.composed:
