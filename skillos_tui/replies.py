@@ -14,6 +14,7 @@ from engine.core.records import Check
 from engine.core.text import counted
 from skillos_tui.answering import AnsweringApp
 from skillos_tui.client import messages
+from skillos_tui.model.session import text_key
 from skillos_tui.model.view import Part
 from skillos_tui.render.text import safe
 from skillos_tui.screens.base import FullScreen, Listener
@@ -175,7 +176,9 @@ class Replies(AnsweringApp):
         self._pass_on(message)
 
     def on_decision_taken(self, message: messages.DecisionTaken) -> None:
-        """Drop the draft of a reason that was sent; restore that of a veto that was undone."""
+        """Drop the drafts of a reason and a text that were sent; restore the reason of a veto that was undone."""
+        if message.action in ("veto", "amend", "approve"):
+            self.session.keep_draft(message.path, text_key(message.edit), "")
         if message.action == "veto":
             self.session.keep_draft(message.path, message.edit, "")
         elif message.action == "undo" and message.before.state == "vetoed" and message.before.decision is not None:

@@ -41,7 +41,7 @@ async def test_a_run_on_a_read_only_mount_is_shown_and_its_keys_say_why_they_do_
         await pilot.press("r")
         await until(pilot, "waiting")
         assert "read-only" in screen_lines(pilot)[0]
-        for key in ("a", "v", "u"):
+        for key in ("a", "e", "E", "space", "v", "u", "A", "U", "P"):
             await pilot.press(key)
             await until(pilot, lambda: WHY in screen_lines(pilot)[-1])
             await pilot.press("n")

@@ -93,13 +93,13 @@ async def test_the_review_screen_is_restored_with_its_edit_focus_and_scroll(tmp_
     async with workbench(run.path, session=session, size=(80, 24)) as pilot:
         await until(pilot, "2·6")
         await pilot.press("r", "n", "n", "n")
-        await until(pilot, lambda: pilot.app.screen.query_one(ReviewQueue).value == "s2-1")
+        await until(pilot, lambda: pilot.app.screen.query_one(ReviewQueue).value == "s3-1")
         await pilot.press("j", "j")
         await until(pilot, lambda: pilot.app.screen.query_one(DiffPane).top == 2)
         await pilot.press("q")
     async with workbench(run.path, session=Session.load(tmp_path / "state"), size=(80, 24)) as pilot:
         await until(pilot, lambda: bool(pilot.app.screen.query(ReviewQueue)))
-        await until(pilot, lambda: pilot.app.screen.query_one(ReviewQueue).value == "s2-1")
+        await until(pilot, lambda: pilot.app.screen.query_one(ReviewQueue).value == "s3-1")
         await until(pilot, lambda: pilot.app.screen.query_one(DiffPane).top == 2)
         assert pilot.app.screen.focused is pilot.app.screen.query_one(DiffPane)
         assert "since you left" not in on_screen(pilot)
