@@ -17,7 +17,7 @@ from skillos_tui.screens.live.screen import LiveScreen
 from tests.runs.engines import wait_until, worker
 from tests.workbench.recording import record_training
 from tests.workbench.reviewing import bottom
-from tests.workbench.stage import at_once, on_screen, screen_lines, seconds, until, workbench
+from tests.workbench.stage import at_once, on_screen, seconds, until, workbench
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ async def test_enter_before_the_list_has_arrived_opens_the_newest_when_it_does(t
         assert isinstance(pilot.app.screen, HomeScreen)
         held.close()
         await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen))
-        await until(pilot, lambda: "b-second" in screen_lines(pilot)[0])
+        assert pilot.app.path == tmp_path / "b-second"
         assert sum(isinstance(screen, LiveScreen) for screen in pilot.app.screen_stack) == 1
 
 
@@ -134,7 +134,7 @@ async def test_a_run_that_begins_does_not_take_the_screen_from_another(engines: 
         at_once(pilot, "t", "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen))
         await until(pilot, "The new run has started", 20)
-        assert "aa-old" in screen_lines(pilot)[0]
+        assert pilot.app.path == engines / "aa-old"
     other.close()
     other.path.rename(engines.with_name("aa-old"))  # the fixture waits for the engines of the others
 
