@@ -121,7 +121,7 @@ async def test_one_s_decisions_are_walked_in_their_order_with_their_state(tmp_pa
         await pilot.press("r")
         await until(pilot, lambda: "insert · find-" in on_screen(pilot))
         await pilot.press("[")
-        await until(pilot, "Decision 2 of 2 taken here")
+        await until(pilot, f"Decision 1 of 2 taken here: approved {first}")
 
 
 async def test_a_refused_decision_is_not_among_them(tmp_path: Path) -> None:
