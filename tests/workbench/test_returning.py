@@ -306,12 +306,12 @@ def test_a_killed_program_starts_again_where_it_was(tmp_path: Path, number: sign
     first.press(b"r")
     first.until(b"Trajectory")
     first.press(b"nn")
-    first.until(lambda: Session.load(state).place(run.path).selected == "s2-0")
+    first.until(lambda: Session.load(state).place(run.path).selected == "s2-1")
     first.kill(number)
     again = Program("--state", str(state))
     again.until(b"Trajectory")
     again.leave()
-    assert Session.load(state).place(run.path).selected == "s2-0"
+    assert Session.load(state).place(run.path).selected == "s2-1"
 
 
 def test_home_is_shown_where_it_is_asked_for_and_where_nothing_was_open(tmp_path: Path) -> None:
