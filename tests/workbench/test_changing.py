@@ -87,5 +87,5 @@ async def test_review_says_what_a_decision_does(tmp_path: Path) -> None:
     async with review(run) as pilot:
         await until(
             pilot,
-            lambda: "in the repository of every rollout" in " ".join(pilot.app.screen.why.copied().split()),
+            lambda: "in the repository of every rollout" in " ".join(str(pilot.app.screen.query_one("#why").copied()).split()),
         )
