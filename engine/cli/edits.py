@@ -29,6 +29,7 @@ class About(msgspec.Struct, frozen=True):
     similar: list[tuple[str, float]] = []
     retrieval: list[Any] = []
     vetoes: list[Edit] = []
+    pinned: list[str] = []
     reasons: list[str] = []
 
 
@@ -64,7 +65,7 @@ def show_edit(run: Run, options: argparse.Namespace) -> int:
 
     edit = run.edit(options.edit)
     about = _about(run, edit)
-    done = results(edit, last_settings(run), run.kind)
+    done = results(edit, last_settings(run), run.kind, pinned=bool(about.pinned))
     parts = hunks(edit.before, edit.after)
     if options.json:
         more = {"worth": worth(edit), "why": why(edit), "hunks": parts, "results": done}
@@ -83,7 +84,7 @@ def show_edit(run: Run, options: argparse.Namespace) -> int:
     if edit.amended_by:
         say(f"{printable(f'amended by {edit.amended_by}:')}\n{amendment(edit)}")
     known_worth = worth(edit)
-    say(printable(f"worth {'not measured' if known_worth is None else f'{known_worth:+.3f}'}: {why(edit)}", 400))
+    say(printable(f"worth{'' if known_worth is None else f' {known_worth:+.3f}'}: {why(edit)}", 400))
     _say_about(about)
     for sentence in done:
         say(printable(sentence, 400))
@@ -121,7 +122,7 @@ def _say_edit(edit: Edit) -> None:
 def _about(run: Run, edit: Edit) -> About:
     """What can be found out; each part by itself, so that an unreadable repository hides no veto."""
     from engine.review.checking import open_repo
-    from engine.review.context import retrieval, similar, vetoes_on
+    from engine.review.context import pinned, retrieval, similar, vetoes_on
 
     found: dict[str, Any] = {}
     reasons = []
@@ -129,6 +130,7 @@ def _about(run: Run, edit: Edit) -> About:
         ("similar", lambda: similar(open_repo(run), edit)),
         ("retrieval", lambda: retrieval(run, edit, run.config.executor.skills)),
         ("vetoes", lambda: vetoes_on(run, edit)),
+        ("pinned", lambda: pinned(run, edit)),
     ):
         try:
             found[name] = ask()

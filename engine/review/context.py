@@ -3,6 +3,7 @@
     similar(repo, edit)                    # [("shut-places", 0.83)]: the skills that are most like it
     retrieval(run, edit, k=5)              # recent tasks that would get this skill, or no more, and at which rank
     vetoes_on(run, edit)                   # vetoed edits of the same skill, or of a similar text, the newest first
+    recent(run), pinned(run, edit)         # the tasks that `retrieval` compares; the names that no policy decides on
     decisive(turns, edit)                  # [3, 7, 11]: indices of the turns to look at
     results(edit, settings)                # what the decision will do: repository, prompt, reward, start
 
@@ -25,6 +26,7 @@ from engine.review.queue import vetoed
 from engine.runs.directory import Run
 from engine.skills.audit.duplicates import jaccard, shingles
 from engine.skills.format.skill import Skill
+from engine.skills.pins import pins
 from engine.skills.repo.repository import SkillRepo
 
 if TYPE_CHECKING:
@@ -87,19 +89,19 @@ def retrieval(run: Run, edit: Edit, k: int) -> list[Retrieved]:
 
     Both searches are BM25 over the run's repository as it is now, without what `executor.reliability_weight` adds.
     """
-    repo, recent = open_repo(run), _recent(run)
-    if not recent:
+    repo, tasks = open_repo(run), recent(run)
+    if not tasks:
         return []
     from engine.skills.search.index import SkillIndex
 
     index = SkillIndex.open(repo)
-    without = [_names(index, prompt, k) for _, _, prompt in recent]
+    without = [_names(index, prompt, k) for _, _, prompt in tasks]
     for known in {edit.skill, edit.name} & set(repo):
         index.delete(known)
     if edit.after is not None:
         index.insert(edit.name, Skill.parse(edit.after, name=edit.name))
     found = []
-    for (at, task, prompt), old in zip(recent, without, strict=True):
+    for (at, task, prompt), old in zip(tasks, without, strict=True):
         new = _names(index, prompt, k)
         if old == new:
             continue
@@ -120,6 +122,11 @@ def vetoes_on(run: Run, edit: Edit) -> list[Edit]:
     ]
 
 
+def pinned(run: Run, edit: Edit) -> list[str]:
+    """Which names of the edit are pinned, so that no policy decides on it. Raises `PinsError`."""
+    return sorted({edit.skill, edit.name} & pins(run.repo_path).keys())
+
+
 def decisive(turns: Sequence[TurnTaken], edit: Edit) -> list[int]:
     """The indices of the turns that show most of why an edit was made, in their order, at most `MAX_TURNS`.
 
@@ -138,8 +145,8 @@ def decisive(turns: Sequence[TurnTaken], edit: Edit) -> list[int]:
     return sorted(chosen[:MAX_TURNS])
 
 
-def _recent(run: Run) -> list[tuple[PositionId, str, str]]:
-    """The newest different tasks that the run played, and where it began each last."""
+def recent(run: Run) -> list[tuple[PositionId, str, str]]:
+    """The newest different tasks that the run played, `RECENT` at most: where it began each last, its name, its prompt."""
     tasks: dict[str, tuple[PositionId, str, str]] = {}
     for stored in reversed(run.tail(READ, ["episode_started"])):
         event = stored.event

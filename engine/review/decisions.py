@@ -21,12 +21,13 @@ import msgspec
 from engine.core.edit import OPEN, Decision, Edit, actions
 from engine.core.events import EditDecided, EditProposed
 from engine.review.checking import applied, gated, open_repo
+from engine.review.context import pinned
 from engine.review.errors import AlreadyDecided, EditRefused, NotLogged, PinnedSkill, ReviewError
 from engine.review.journal import checked, commit, deciding, reconcile, revert
 from engine.review.policies import is_policy
 from engine.runs.directory import Run
 from engine.skills.format.skill import Skill
-from engine.skills.pins import PinsError, pins
+from engine.skills.pins import PinsError
 from engine.skills.repo.repository import SkillRepo
 
 __all__ = [
@@ -144,13 +145,12 @@ def _check_pins(run: Run, edit_id: str, by: str) -> None:
     """Raise `PinnedSkill` where a policy decides on an edit of a pinned skill, or where the pins cannot be read."""
     if not is_policy(by):
         return
-    edit = run.edit(edit_id)
     try:
-        pinned = {edit.skill, edit.name} & pins(run.repo_path).keys()
+        names = pinned(run, run.edit(edit_id))
     except PinsError as error:
         raise PinnedSkill(f"{error}; until then no policy decides") from error
-    if pinned:
-        raise PinnedSkill(f"{', '.join(sorted(pinned))} is pinned, so a person decides, and no policy")
+    if names:
+        raise PinnedSkill(f"{', '.join(names)} is pinned, so a person decides, and no policy")
 
 
 def _amended(run: Run, edit: Edit, by: str, text: str) -> Edit:

@@ -44,6 +44,7 @@ POLICY: Mapping[str, str] = MappingProxyType(
         "passes while the edit is open, and you can undo it.",
     }
 )
+PINNED = "The skill is pinned, so a person decides on it, and no policy."
 
 
 def effects(settings: str | None) -> str:
@@ -58,10 +59,10 @@ def effects(settings: str | None) -> str:
     return " ".join([*found, *_policy(tables)])
 
 
-def results(edit: Edit, settings: str | None, kind: str = "") -> list[str]:
+def results(edit: Edit, settings: str | None, kind: str = "", *, pinned: bool = False) -> list[str]:
     """What a decision on this edit will do: a sentence each on the repository, the curator's prompt, the reward, what the
     rollouts start from, and the policy. `kind` is that of the run, "" for one whose rollouts have repositories of their own.
-    What the settings do not say is left out."""
+    What the settings do not say is left out. On a `pinned` skill no policy decides."""
     tables = _tables(settings)
     unit, forks = _plays(kind)
     found = [COMMIT[edit.operation].format(skill=edit.name)]
@@ -69,12 +70,12 @@ def results(edit: Edit, settings: str | None, kind: str = "") -> list[str]:
     if vetoes is not None:
         found.append(PROMPT.format(unit=unit, count=int(vetoes)) if vetoes > 0 else NO_PROMPT)
     if not forks:
-        return [*found, TASKS, *_policy(tables)]
+        return [*found, TASKS, *_policy(tables, pinned)]
     if (weight := _number(tables, "rewards", "lambda_h")) is not None:
         found.append(REWARD.format(weight=weight) if weight > 0 else NO_REWARD)
     starts = {"approved": [ROLLOUTS], "empty": [EMPTY]}
     found += starts.get(str(_value(tables, "training", "start_from")), [])
-    return [*found, *_policy(tables)]
+    return [*found, *_policy(tables, pinned)]
 
 
 def _plays(kind: str) -> tuple[str, bool]:
@@ -95,8 +96,8 @@ def policy_of(settings: str) -> str:
     return policy if isinstance(policy, str) else ""
 
 
-def _policy(tables: dict[str, Any]) -> list[str]:
-    said = POLICY.get(str(_value(tables, "review", "policy")), "")
+def _policy(tables: dict[str, Any], pinned: bool = False) -> list[str]:
+    said = PINNED if pinned else POLICY.get(str(_value(tables, "review", "policy")), "")
     seconds = _number(tables, "review", "policy_seconds")
     return [said.format(seconds=seconds or 0.0)] if said else []
 

@@ -12,7 +12,7 @@ from engine.core.edit import Edit, State
 from engine.core.errors import SkillosError
 from engine.core.events import TurnTaken
 from engine.review.checking import open_repo
-from engine.review.context import RECENT, decisive, retrieval, similar, vetoes_on
+from engine.review.context import decisive, pinned, recent, retrieval, similar, vetoes_on
 from engine.runs.directory import Run
 from skillos_tui.model.background import Background
 
@@ -41,8 +41,9 @@ def read(run: Run, edit: Edit, turns: Sequence[TurnTaken] = ()) -> Background:
         part("tasks that would get it", lambda: retrieval(run, edit, run.config.executor.skills)),
         part("earlier vetoes", lambda: vetoes_on(run, edit)),
         tuple(turns[at] for at in decisive(turns, edit)),
-        RECENT,
+        len(part("tasks that were played", lambda: recent(run))),
         tuple(troubles),
+        bool(part("pins", lambda: pinned(run, edit))),
     )
 
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class Background(msgspec.Struct, frozen=True):
     """The background of `edit`, as it was when it was asked for.
 
-    `similar` are skills with scores in [0, 1], `retrieved` the recent tasks, of `recent` at most, whose skills change by the
-    edit, `vetoes` earlier vetoes on the same or a like skill, `turns` the decisive turns of its trajectory. `troubles` are
-    sentences about what could not be read.
+    `similar` are skills with scores in [0, 1], `retrieved` those of the `recent` tasks that were compared whose skills
+    change by the edit, `vetoes` earlier vetoes on the same or a like skill, `turns` the decisive turns of its trajectory.
+    `troubles` are sentences about what could not be read. `pinned`: no policy decides on it.
     """
 
     edit: Edit
@@ -28,3 +28,4 @@ class Background(msgspec.Struct, frozen=True):
     turns: tuple[TurnTaken, ...] = ()
     recent: int = 0
     troubles: tuple[str, ...] = ()
+    pinned: bool = False

@@ -4,6 +4,7 @@ wanted = Working(left=frozenset({1}))
 wanted.base(edit)                       # what is compared with the text before: the proposed text, or the person's own
 wanted.text(edit)                       # what an approval writes
 wanted.touched                          # whether it differs from what was proposed
+Checked(edit.id, text, found)           # what the gates say of a person's text
 """
 
 from __future__ import annotations
@@ -41,3 +42,13 @@ class Working(msgspec.Struct, frozen=True):
     def toggled(self, hunk: int) -> Working:
         """With this hunk taken where it was left, and left where it was taken."""
         return msgspec.structs.replace(self, left=self.left ^ {hunk})
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """What the gates say of a person's `text` for an edit: `found` is the edit with this text and what they found, or None,
+    and then `refusal` says why it cannot be used."""
+
+    edit: str
+    text: str
+    found: Edit | None = None
+    refusal: str = ""

@@ -3,7 +3,7 @@
     command = editor_command()                       # of VISUAL or EDITOR; [] where neither is set
     text = await edit_text(app, command, "find-kettle", text)
 
-Raises `EditorError` where the terminal cannot be lent, or the editor fails.
+Raises `EditorError` where the terminal cannot be lent, or the editor fails; what was written stays in its file then.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import os
 import re
 import shlex
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -51,24 +52,66 @@ def lends_terminal(app: TerminalApp[str]) -> bool:
 
 
 async def edit_text(app: TerminalApp[str], command: Sequence[str], name: str, text: str) -> str:
-    """The text after the editor has ended. `name` is the beginning of the file's name. Raises `EditorError`."""
-    with tempfile.TemporaryDirectory(prefix="skillos-tui-") as folder:
-        file = Path(folder) / f"{_ODD.sub('-', name.lower())[:60] or 'skill'}.md"
-        await asyncio.to_thread(file.write_text, text, encoding="utf-8", errors="surrogatepass")
-        try:
-            with app.suspend(), _signals_left_to_the_editor():
-                process = await asyncio.create_subprocess_exec(*command, str(file))
-                status = await process.wait()
-        except SuspendNotSupported as error:
-            raise EditorError("this terminal cannot be lent to an editor") from error
-        except OSError as error:
-            raise EditorError(f"the editor {command[0]} cannot be started: {error.strerror}") from error
-        if status:
-            raise EditorError(f"the editor {command[0]} ended with status {status}; its text is not used")
-        try:
-            return await asyncio.to_thread(file.read_text, encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise EditorError(f"the text that {command[0]} has written cannot be read: {error}") from error
+    """The text after the editor has ended, line ends included. `name` is the beginning of the file's name. Raises
+    `EditorError`, which names the file if the person wrote another text than `text`."""
+    given = text.encode("utf-8", "surrogatepass")
+    try:
+        file = await asyncio.to_thread(_new_file, name, given)
+    except OSError as error:
+        raise EditorError(f"no file could be made for the editor: {error.strerror}") from error
+    kept = False
+    try:
+        await _edit(app, command, file)
+        return (await asyncio.to_thread(file.read_bytes)).decode("utf-8")
+    except (EditorError, OSError, UnicodeDecodeError) as error:
+        kept = await asyncio.to_thread(_differs, file, given)
+        where = f"; what you wrote is in {file}" if kept else ""
+        raise EditorError(f"{_why(error, command[0])}{where}") from error
+    finally:
+        if not kept:
+            await asyncio.to_thread(shutil.rmtree, file.parent, ignore_errors=True)
+
+
+async def _edit(app: TerminalApp[str], command: Sequence[str], file: Path) -> None:
+    """Run the editor until it ends. Raises `EditorError`."""
+    try:
+        with app.suspend(), _signals_left_to_the_editor():
+            process = await asyncio.create_subprocess_exec(*command, str(file))
+            status = await process.wait()
+    except SuspendNotSupported as error:
+        raise EditorError("this terminal cannot be lent to an editor") from error
+    except OSError as error:
+        raise EditorError(f"{command[0]} cannot be started: {error.strerror}") from error
+    if status:
+        raise EditorError(f"{command[0]} ended with status {status}, so nothing is changed")
+
+
+def _new_file(name: str, data: bytes) -> Path:
+    """A file with this content, in a folder of its own."""
+    file = Path(tempfile.mkdtemp(prefix="skillos-tui-")) / f"{_ODD.sub('-', name.lower())[:60] or 'skill'}.md"
+    file.write_bytes(data)
+    return file
+
+
+def _differs(file: Path, given: bytes) -> bool:
+    """Whether the file has another content than at first; what cannot be read counts as such while there is something."""
+    try:
+        return file.read_bytes() != given
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
+def _why(error: Exception, editor: str) -> str:
+    match error:
+        case FileNotFoundError():
+            return f"{editor} left no file"
+        case OSError(strerror=why):
+            return f"the text of {editor} cannot be read: {why}"
+        case UnicodeDecodeError(reason=why, start=at):
+            return f"the text of {editor} is not UTF-8: {why} at byte {at}"
+    return str(error)
 
 
 @contextmanager

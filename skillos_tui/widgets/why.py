@@ -40,12 +40,14 @@ LEGEND = (
 @dataclass(frozen=True)
 class Facts:
     """What is known of an edit. `where` is its position in short, `draft` a reason for a veto that was written and not sent,
-    `unsent` what a person wants changed. `background` is None while it is read, `results` what a decision will do."""
+    `unsent` what a person wants changed, `unchecked` what is to be known of their text where the findings are not of it.
+    `background` is None while it is read, `results` what a decision will do."""
 
     edit: Edit
     where: str
     draft: str = ""
     unsent: str = ""
+    unchecked: str = ""
     background: Background | None = None
     results: Sequence[str] = field(default_factory=tuple)
 
@@ -117,6 +119,8 @@ def reasons(facts: Facts) -> list[Item]:
     items.append(_text("worth     ", f":{why(edit)}"))
     items += _words("reason    ", cause.reason)
     items += _findings(edit)
+    if facts.unchecked:
+        items.append(_text("          ", f"warn:{facts.unchecked}"))
     if facts.background is not None:
         items += _background(facts.background)
     elif edit.state in OPEN:
@@ -195,12 +199,12 @@ def _background(background: Background) -> list[Item]:
 
 def _retrieved(background: Background) -> list[Item]:
     """Which recent tasks would get other skills by this edit."""
-    changed = background.retrieved
+    changed, played = background.retrieved, counted(background.recent, "different task")
+    if not background.recent:
+        return [_text("reaches   ", "muted:not known, since no task was played yet")]
     if not changed:
-        return [
-            _text("reaches   ", f"muted:the skills of the last {background.recent} different tasks would be the same")
-        ]
-    count = f"{counted(len(changed), 'task')} of the last {background.recent} different ones would get other skills"
+        return [_text("reaches   ", f"muted:none of {played} played last would get other skills")]
+    count = f"{len(changed)} of {played} played last would get other skills"
     items = [_text("reaches   ", f":{count}")]
     for each in changed[:MAX_TASKS]:
         ranks = f"{each.before or 'not found'} → {each.after or 'not found'}"

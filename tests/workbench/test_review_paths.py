@@ -164,6 +164,95 @@ def test_the_editor_has_the_terminal_and_its_text_is_approved(tmp_path: Path) ->
     assert skill_file(run) == NEW.replace("pull if", "then pull if") and run.edit("e0").amended_by
 
 
+@pytest.mark.parametrize(
+    ("does", "said", "kept"),
+    [
+        ("sys.exit(3)", "ended with status 3", False),
+        ("file.write_bytes(given + b'Mine.'); sys.exit(3)", "what you wrote is in", True),
+        ("file.write_bytes(given + b'\\xff')", "is not UTF-8", True),
+        ("file.unlink()", "left no file", False),
+        ("pass", "the same as before", False),
+    ],
+)
+def test_what_was_written_in_an_editor_that_failed_is_kept(tmp_path: Path, does: str, said: str, kept: bool) -> None:
+    text = NEW.replace("\n", "\r\n")  # the line ends stay as they are
+    run = updated_run(tmp_path / "run", update("e1", text, advantage=0.9))
+    editor, files = tmp_path / "editor", tmp_path / "files"
+    files.mkdir()
+    editor.write_text(
+        f"#!{sys.executable}\nimport pathlib, sys\nfile = pathlib.Path(sys.argv[-1])\ngiven = file.read_bytes()\n{does}\n"
+    )
+    editor.chmod(0o755)
+    environment = {**os.environ, "EDITOR": str(editor), "XDG_STATE_HOME": str(tmp_path / "state"), "TMPDIR": str(files)}
+    environment.pop("VISUAL", None)
+    with Terminal(str(run.path), environment=environment) as terminal:
+        terminal.until("edits to review", 60)
+        terminal.press(b"2")
+        terminal.until("taken hunk", 60)
+        terminal.quiet(1)
+        terminal.press(b"e")
+        terminal.until(said, 60)
+        terminal.press(b"q")
+        assert terminal.wait(30) == 0
+    left = [file.read_bytes() for file in files.rglob("*.md")]
+    assert len(left) == kept and all(each.startswith(text.encode()) for each in left)
+    assert decided(run) == {}
+
+
+async def test_a_text_that_is_typed_and_taken_back_leaves_no_draft(tmp_path: Path) -> None:
+    run, state = updated_run(tmp_path / "run", update("e1", NEW + "one\u2028two\n", advantage=0.9)), tmp_path / "state"
+    async with review(run, first=UPDATE, session=Session.load(state)) as pilot:
+        await until(pilot, "taken hunk 1/")
+        await pilot.press("E")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AmendScreen))
+        await pilot.press("x", "y")
+        await until(pilot, lambda: Session.load(state).draft(run.path, text_key("e1")).startswith("xy---"))
+        await pilot.press("backspace", "backspace")
+        await until(pilot, lambda: Session.load(state).draft(run.path, text_key("e1")) == "")
+        await pilot.press("escape")
+        await until(pilot, "the same as before")
+        assert "your text" not in title(pilot)
+
+
+async def test_findings_of_the_proposed_text_are_not_shown_as_those_of_one_s_own(tmp_path: Path) -> None:
+    run, session = updated_run(tmp_path / "run"), Session.load(tmp_path / "state")
+    session.keep_draft(run.path, text_key("e0"), "no skill at all\n")
+    async with review(run, first=UPDATE, session=session) as pilot:
+        await until(pilot, lambda: "these are of the proposed text" in pane(pilot, "why"))
+        await amend_here(pilot, "no skill either\n")
+        await until(pilot, lambda: "yours cannot be used" in pane(pilot, "why"))
+        await amend_here(pilot, OLD.replace("Try every place.", "Pull first."))
+        await until(pilot, "The gates admit your text")
+        assert "yours" not in pane(pilot, "why") and "these are of" not in pane(pilot, "why")
+
+
+async def test_the_rest_is_approved_as_the_person_has_changed_it(tmp_path: Path) -> None:
+    run = updated_run(tmp_path / "run", proposal(5, 0, edit="e5"))
+    async with review(run, first=UPDATE) as pilot:
+        await until(pilot, "taken hunk 1/2")
+        await pilot.press("J", "space")
+        await until(pilot, "1 of 2 hunks taken")
+        await pilot.press("A")
+        await until(pilot, "1 as you changed it")
+        await pilot.press("a")
+        await until(pilot, lambda: decided(run) == {"e0": "committed", "e5": "committed"})
+        assert skill_file(run) == FIRST
+
+
+async def test_what_no_hunk_is_taken_of_stays_when_the_rest_is_approved(tmp_path: Path) -> None:
+    run = updated_run(tmp_path / "run", proposal(5, 0, edit="e5"))
+    async with review(run, first=UPDATE) as pilot:
+        await until(pilot, "taken hunk 1/2")
+        await pilot.press("space", "J", "space")
+        await until(pilot, "0 of 2 hunks taken")
+        await pilot.press("A")
+        await until(pilot, "1 as you changed it")
+        await pilot.press("a")
+        await until(pilot, "of 1 edit nothing is taken")
+        await until(pilot, lambda: decided(run) == {"e5": "committed"})
+        assert skill_file(run) == OLD
+
+
 async def test_an_own_text_conflicts_where_the_file_has_changed_and_nothing_is_written(tmp_path: Path) -> None:
     run = updated_run(tmp_path / "run")
     async with review(run, first=UPDATE) as pilot:

@@ -21,6 +21,7 @@ from skillos_tui.screens.dialog import DIALOG_STYLE, DialogScreen
 from skillos_tui.widgets.field import TextField
 
 if TYPE_CHECKING:
+    from skillos_tui.model.session import Session
     from skillos_tui.workbench import Workbench
 
 
@@ -34,7 +35,13 @@ class AmendScreen(DialogScreen[str], Listener):
         """`text` is what the field begins with, and `key` what the draft is kept under."""
         super().__init__()
         self.run, self.edit, self.text, self.key = run, edit, text, key
+        self._began = self._kept = ""
+        """The text as the field has it, with line ends of one kind, and the draft, both before anything was typed."""
         self._left = False
+
+    @property
+    def _session(self) -> Session:
+        return cast("Workbench", self.app).session
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):
@@ -43,12 +50,14 @@ class AmendScreen(DialogScreen[str], Listener):
             yield Static("ctrl+s or esc shows it as a diff; nothing is approved before a", classes="keys", markup=False)
 
     def on_mount(self) -> None:
-        self.set_focus(self.query_one(TextArea))
+        field = self.query_one(TextArea)
+        self.set_focus(field)
+        self._began, self._kept = field.text, self._session.draft(self.run, self.key)
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
-        text = event.text_area.text
-        if not self._left and text != self.text:
-            cast("Workbench", self.app).session.keep_draft(self.run, self.key, text)
+        if not self._left:
+            text = event.text_area.text
+            self._session.keep_draft(self.run, self.key, self._kept if text == self._began else text)
 
     def action_leave(self) -> None:
         self.query_one(TextArea).call_later(self._leave)
@@ -57,4 +66,5 @@ class AmendScreen(DialogScreen[str], Listener):
         """Close the dialog, once. Runs in the field's message queue, after what was typed before the key."""
         if not self._left:
             self._left = True
-            self.dismiss(self.query_one(TextArea).text)
+            text = self.query_one(TextArea).text
+            self.dismiss(self.text if text == self._began else text)

@@ -33,9 +33,10 @@ class RestScreen(ReadFirst, DialogScreen[Literal["approve", "veto"] | None]):
         Binding("escape,n", "cancel", "cancel"),
     ]
 
-    def __init__(self, rest: Rest, filter_text: str) -> None:
+    def __init__(self, rest: Rest, filter_text: str, changed: int = 0) -> None:
+        """`changed` is how many of the newest edits an approval writes as the person changed them."""
         super().__init__()
-        self.rest, self.filter_text = rest, filter_text
+        self.rest, self.filter_text, self.changed = rest, filter_text, changed
 
     def compose(self) -> ComposeResult:
         rest = self.rest
@@ -43,7 +44,8 @@ class RestScreen(ReadFirst, DialogScreen[Literal["approve", "veto"] | None]):
         skills = counted(len(rest.newest), "skill")
         question = f"Decide on the rest{of}: {counted(len(rest.all), 'edit')} of {skills}"
         older = len(rest.all) - len(rest.newest)
-        stay = f"; {counted(older, 'older version')} left" if older else ""
+        stay = f", {self.changed} as you changed it" if self.changed else ""
+        stay += f"; {counted(older, 'older version')} left" if older else ""
         with Vertical(id="dialog"):
             yield Static(safe(question), classes="question", markup=False)
             yield Static("\n".join([*self._skills(), *self._findings()]), classes="more", markup=False)

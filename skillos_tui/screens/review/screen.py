@@ -7,12 +7,13 @@ edit that was not on the screen when the key was pressed, or that the program sh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Literal
 
-import msgspec
-
 from engine.core.edit import PAST, Action, Edit
+from engine.core.errors import SkillosError
 from engine.core.text import counted
 from engine.runs.directory import Run
 from skillos_tui.client.messages import Answered, DecisionRefused, DecisionTaken, Reply
@@ -20,7 +21,7 @@ from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.keyguard import PAUSE_SECONDS
 from skillos_tui.model.rest import Rest, rest_of
 from skillos_tui.model.session import text_key
-from skillos_tui.model.working import Working
+from skillos_tui.model.working import Checked, Working
 from skillos_tui.render.text import safe
 from skillos_tui.screens.review.keys import action_of, commit_of, no_use
 from skillos_tui.screens.review.showing import Showing
@@ -28,6 +29,7 @@ from skillos_tui.terminal.editor import EditorError, edit_text, editor_command, 
 
 REASON_PAUSE_SECONDS = 1.5
 """The pause that ends a reason which was typed without a dialog; people stop to think between its words."""
+NOTHING_TAKEN = "No hunk is taken, so nothing would change: space takes one, v vetoes the edit."
 REST = "the rest"
 """What the draft of a reason for many edits is kept under."""
 
@@ -108,14 +110,23 @@ class ReviewScreen(Showing):
             self.answer(f"Approved {skill} with your text, as commit {commit_of(edit)}.", "accent")
 
     def _report_check(self, reply: Answered) -> None:
-        """Say what the gates found in the person's own text."""
-        if isinstance(reply.value, Edit):
-            self._checked = reply.value
-            found = counted(len(reply.value.findings), "finding") if reply.value.findings else "nothing"
-            self._show_edit(by_itself=True)
-            self.answer(f"The gates admit your text and found {found}. a approves it, e edits it again.", "accent")
+        """Say what the gates found in the person's own text; the pane "Why" has all of it."""
+        checked = reply.value
+        if not isinstance(checked, Checked):
+            self.answer(safe(reply.trouble), "bad")
+            return
+        self._checked = checked
+        self._show_edit(by_itself=True)
+        edit = self.queue.known.get(checked.edit)
+        here = edit is not None and edit.id == self.queue.value
+        of = f" of {safe(edit.skill)}" if edit is not None and not here else ""
+        if checked.found is None:
+            keys = "e edits your text again, u drops it: " if here else f"Your text{of} is kept: "
+            self.answer(f"{keys}{safe(checked.refusal)}", "bad")
         else:
-            self.answer(f"{reply.trouble}; e edits your text again, u drops it.", "bad")
+            found = counted(len(checked.found.findings), "finding") if checked.found.findings else "nothing"
+            keys = " a approves it, e edits it again." if here else ""
+            self.answer(f"The gates admit your text{of} and found {found}.{keys}", "accent")
 
     # Keys that decide
 
@@ -124,14 +135,18 @@ class ReviewScreen(Showing):
         edit = self._to_act("a")
         if edit is None or (action := action_of("a", edit)) is None:
             return
-        working = self.working(edit)
-        text = working.text(edit) if working.touched else edit.after
+        text = self._wanted_text(edit)
         if text == edit.after:
             self._decide(edit, action)
         elif text is None or text == edit.before:
-            self.refuse("No hunk is taken, so nothing would change: space takes one, v vetoes the edit.")
+            self.refuse(NOTHING_TAKEN)
         else:
             self._decide(edit, "amend", text=text)
+
+    def _wanted_text(self, edit: Edit) -> str | None:
+        """What an approval writes: the proposed text, or what the person wants of it."""
+        working = self.working(edit)
+        return working.text(edit) if working.touched else edit.after
 
     async def action_veto(self) -> None:
         from skillos_tui.screens.reason.screen import ReasonScreen, offered
@@ -197,7 +212,10 @@ class ReviewScreen(Showing):
                 self._amended(edit, text, changed)
                 return
         except EditorError as error:
-            self.refuse(f"{error}; E opens the text here.")
+            self.notify(
+                safe(str(error)), severity="warning", markup=False
+            )  # the bottom line may have no room for the file
+            self.refuse(f"{safe(str(error))}; E opens the text here.")
             return
         await self._amend_here(edit, text or "")
 
@@ -239,13 +257,18 @@ class ReviewScreen(Showing):
         if not rest.all:
             self.refuse("Nothing waits that fits the filter.")
             return
-        await self.app.push_screen(RestScreen(rest, self.queue.filter.text), partial(self._act_on_rest, rest))
+        texts = {edit.id: text for edit in rest.newest if (text := self._wanted_text(edit)) != edit.after}
+        dialog = RestScreen(rest, self.queue.filter.text, len(texts))
+        await self.app.push_screen(dialog, partial(self._act_on_rest, rest, texts))
 
-    async def _act_on_rest(self, rest: Rest, action: Literal["approve", "veto"] | None) -> None:
+    async def _act_on_rest(
+        self, rest: Rest, texts: Mapping[str, str | None], action: Literal["approve", "veto"] | None
+    ) -> None:
+        """Take a decision on the rest; `texts` are those that the person wants in place of the proposed ones."""
         from skillos_tui.screens.reason.screen import ReasonScreen, offered
 
         if action == "approve":
-            self._decide_all(rest.newest, "approve")
+            self._decide_all(rest.newest, "approve", texts=texts)
         elif action == "veto" and (run := self.workbench.path) is not None:
             dialog = ReasonScreen(run, rest.all, self._draft(REST), offered(rest.all), REST)
             await self.app.push_screen(dialog, partial(self._veto_rest, rest))
@@ -255,15 +278,29 @@ class ReviewScreen(Showing):
             self._decide_all(rest.all, "veto", reason)
             self.workbench.session.keep_draft(run, REST, "")
 
-    def _decide_all(self, edits: tuple[Edit, ...], action: Action, reason: str = "") -> None:
-        """Send the same decision on many edits; each is refused by itself where its edit has changed."""
-        sent = [edit.id for edit in edits if self.workbench.client.decide(edit, action, reason)]
+    def _decide_all(
+        self,
+        edits: tuple[Edit, ...],
+        action: Action,
+        reason: str = "",
+        *,
+        texts: Mapping[str, str | None] = MappingProxyType({}),
+    ) -> None:
+        """Send the same decision on many edits; each is refused by itself where its edit has changed. Those of which the
+        person wants nothing wait on."""
+        left = [edit for edit in edits if edit.id in texts and texts[edit.id] in (None, edit.before)]
+        client, sent = self.workbench.client, list[str]()
+        for edit in edits:
+            text = texts.get(edit.id)
+            if edit not in left and client.decide(edit, "amend" if text is not None else action, reason, text or ""):
+                sent.append(edit.id)
         if not sent:
-            self.refuse("The run is not open yet; nothing was decided.")
+            self.refuse(NOTHING_TAKEN if left else "The run is not open yet; nothing was decided.")
             return
         self.decisions.rest = tuple(sent)
         self._go_on(sent[-1])
-        self.answer(f"{counted(len(sent), 'edit')} are being {PAST[action]}; U undoes them as one.", "accent")
+        waits = f"; of {counted(len(left), 'edit')} nothing is taken, so nothing was sent" if left else ""
+        self.answer(f"{counted(len(sent), 'edit')} are being {PAST[action]}; U undoes them as one{waits}.", "accent")
 
     def action_undo_rest(self) -> None:
         """Undo the last decision on many edits: each waits again as before."""
@@ -413,7 +450,10 @@ class ReviewScreen(Showing):
         self._show_edit()
 
 
-def _check(run: Run, edit: Edit, text: str) -> Edit:
+def _check(run: Run, edit: Edit, text: str) -> Checked:
     from skillos_tui.client.decide import check
 
-    return msgspec.structs.replace(check(run, edit, text), decision=None)
+    try:
+        return Checked(edit.id, text, check(run, edit, text))
+    except (SkillosError, OSError) as error:
+        return Checked(edit.id, text, refusal=str(error))

@@ -33,7 +33,7 @@ from skillos_tui.model.review_filter import Filter
 from skillos_tui.model.session import text_key
 from skillos_tui.model.target import Target, place_of
 from skillos_tui.model.view import Part
-from skillos_tui.model.working import Working
+from skillos_tui.model.working import Checked, Working
 from skillos_tui.render.text import safe
 from skillos_tui.screens.base import FullScreen
 from skillos_tui.screens.review.keys import ReviewBar
@@ -47,6 +47,7 @@ from skillos_tui.widgets.why import Facts, WhyPane, short_score
 
 NO_EDIT = "No edit has been proposed yet."
 NOTHING_FITS = "No edit fits this filter; / with an empty text shows them all."
+UNCHECKED = "these are of the proposed text; the gates check yours before it is written"
 BACKGROUND_SECONDS = 0.2
 """The pause after which the background of an edit is read: it takes long, and a person may go on to the next."""
 
@@ -80,7 +81,7 @@ class Showing(FullScreen):
         self._by_itself = self._unattended = False
         self._reading = Reading()
         self._working: dict[str, tuple[object, Working]] = {}
-        self._checked: Edit | None = None
+        self._checked: Checked | None = None
         self._background: Background | None = None
         self._asking: Timer | None = None
         self._wanted = self._held = ""
@@ -284,15 +285,18 @@ class Showing(FullScreen):
     def _facts(self, edit: Edit, working: Working, where: str) -> Facts:
         view, shown = self.workbench.view, edit
         checked = self._checked
-        if checked is not None and checked.id == edit.id and checked.after == working.own:
-            shown = msgspec.structs.replace(edit, findings=checked.findings, scores=checked.scores)
-        unsent = ""
+        unsent, unchecked = "", UNCHECKED if working.touched else ""
+        if working.touched and checked is not None and (checked.edit, checked.text) == (edit.id, working.text(edit)):
+            unchecked = f"yours cannot be used: {checked.refusal}" if checked.found is None else ""
+            if checked.found is not None:
+                shown = msgspec.structs.replace(edit, findings=checked.found.findings, scores=checked.found.scores)
         if working.own is not None:
             unsent = "writes your text in place of the proposed one; u drops it"
         elif working.left:
             unsent = f"leaves out {len(working.left)} of {self.diff.hunks} hunks; u takes them all"
-        said = results(edit, view.settings.settings, view.kind) if edit.state in OPEN else ()
-        return Facts(shown, where, self._draft(edit.id), unsent, self._background, tuple(said))
+        pinned = self._background is not None and self._background.pinned
+        said = results(edit, view.settings.settings, view.kind, pinned=pinned) if edit.state in OPEN else ()
+        return Facts(shown, where, self._draft(edit.id), unsent, unchecked, self._background, tuple(said))
 
     def _draft(self, key: str) -> str:
         app = self.workbench
