@@ -60,6 +60,8 @@ class ReviewQueue(ListPane):
     def __init__(self, title: str, *, id: str | None = None, classes: str = "pane") -> None:
         super().__init__(title, id=id, classes=classes)
         self.view = RunView()
+        self.read = False
+        """Whether the log was read, so that it is known what waits."""
         self.under_way: Collection[str] = ()
         self.filter = Filter()
         self.others: dict[str, Edit] = {}
@@ -67,6 +69,8 @@ class ReviewQueue(ListPane):
         self.policy = ""
         self._unfolded: set[str] = set()
         self._groups: list[SkillQueue] = []
+        self._open: set[str] = set()
+        """The skills whose older versions are shown: those unfolded, and that of an older one under the cursor."""
         self._order: list[str] = []
 
     # What it shows
@@ -76,7 +80,7 @@ class ReviewQueue(ListPane):
 
         If the edit under the cursor is gone, the cursor moves to the one in its place.
         """
-        before = self._order
+        before, self.read = self._order, True
         self.view, self.under_way = view, under_way
         self._arrange()
         if self._order and self.value not in self._order:
@@ -177,6 +181,8 @@ class ReviewQueue(ListPane):
         return "Signs of the queue", LEGEND
 
     def items(self, width: int) -> Sequence[Item]:
+        if not self.read:
+            return [Item(line("muted:being read …"))]
         waiting = sum(len(_names(each)) for each in self._groups)
         skills = f" · {counted(len(self._groups), 'skill')}" if waiting > len(self._groups) else ""
         items = [Item(line(f"muted:{waiting} waiting{skills}" if waiting else "muted:nothing waits"))]
@@ -219,7 +225,7 @@ class ReviewQueue(ListPane):
     def _head(self, group: SkillQueue, width: int) -> Line:
         """The newest edit of a skill: "  ~ open-shut     ×4  +.33"."""
         edit = group.newest
-        fold = "▾" if group.skill in self._open_groups() else "×"
+        fold = "▾" if group.skill in self._open else "×"
         more = f"{fold}{len(group.older) + 1}" if group.older else ""
         worth = _worth(group.worth) if width >= WORTH_WIDTH else ""
         end = f"{more:>4}{worth:>6}" if width >= WORTH_WIDTH else f"{more:>4}" if more else ""
@@ -244,6 +250,8 @@ class ReviewQueue(ListPane):
     def _arrange(self) -> None:
         """Group the edits that wait, and note the order of all that can be selected."""
         self._groups = grouped(edit for edit in self.known.values() if edit.state in OPEN and self._admits(edit))
+        group = self.group
+        self._open = self._unfolded | ({group.skill} if group is not None and self.value != group.newest.id else set())
         decided = [edit for at, edit in enumerate(self._decided()) if at < MAX_DECIDED or edit.id == self.value]
         old = (*self._old("superseded"), *self._old("withheld"))
         self._order = [edit.id for edit in (*self._waiting(), *decided, *old)]
@@ -255,12 +263,7 @@ class ReviewQueue(ListPane):
         return [edit for group in self._groups for edit in (group.newest, *self._shown_older(group))]
 
     def _shown_older(self, group: SkillQueue) -> tuple[Edit, ...]:
-        return group.older if group.skill in self._open_groups() else ()
-
-    def _open_groups(self) -> set[str]:
-        """The skills whose older versions are shown: those unfolded, and that of an older one under the cursor."""
-        group = self.group
-        return self._unfolded | ({group.skill} if group is not None and self.value != group.newest.id else set())
+        return group.older if group.skill in self._open else ()
 
     def _decided(self) -> list[Edit]:
         """Those decided, newest first."""

@@ -8,10 +8,11 @@ import pytest
 from engine.core.edit import Edit
 from engine.core.events import EpisodeStarted, PositionId, TurnTaken
 from engine.review import decisions as reviews
-from engine.review.context import MAX_TURNS, decisive, results, retrieval, similar, vetoes_on
+from engine.review.context import MAX_TURNS, decisive, pinned, recent, results, retrieval, similar, vetoes_on
 from engine.review.policies import POLICIES
 from engine.runs.directory import Run
 from engine.skills import Delete, Insert, Skill, SkillRepo
+from engine.skills.pins import pin
 from tests.review.proposing import proposed
 
 AT = PositionId(step=3)
@@ -52,6 +53,22 @@ def test_similar_skills_are_those_that_search_finds_by_the_text_without_the_own_
 
 
 # Retrieval
+
+
+def test_only_different_tasks_of_training_that_were_played_are_counted(run: Run) -> None:
+    assert recent(run) == []
+    played(run, "Find a mug.", "Find a kettle.", "Find a mug.")
+    played(run, "Find a pan.", held_out=True)
+    assert sorted(prompt for _, _, prompt in recent(run)) == ["Find a kettle.", "Find a mug."]
+
+
+def test_of_a_pinned_skill_no_policy_is_said_to_decide(run: Run) -> None:
+    edit = Edit("insert", "find-mugs", None, skill("find-mugs", "Use when a mug is wanted."))
+    assert pinned(run, edit) == []
+    pin(run.repo_path, "find-mugs", "ann")
+    assert pinned(run, edit) == ["find-mugs"]
+    said = results(edit, '[review]\npolicy = "auto"', pinned=True)
+    assert "a person decides on it" in said[-1] and not any("policy approves" in each for each in said)
 
 
 def test_the_recent_tasks_that_would_get_the_skill_have_its_rank_before_and_after(run: Run) -> None:

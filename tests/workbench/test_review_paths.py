@@ -188,10 +188,11 @@ def test_what_was_written_in_an_editor_that_failed_is_kept(tmp_path: Path, does:
     with Terminal(str(run.path), environment=environment) as terminal:
         terminal.until("edits to review", 60)
         terminal.press(b"2")
-        terminal.until("taken hunk", 60)
+        terminal.until(UPDATE, 60)
         terminal.quiet(1)
         terminal.press(b"e")
         terminal.until(said, 60)
+        time.sleep(1.6)  # what is typed directly after a refusal is ignored
         terminal.press(b"q")
         assert terminal.wait(30) == 0
     left = [file.read_bytes() for file in files.rglob("*.md")]
