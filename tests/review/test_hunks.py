@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.review.hunks import Hunk, hunks, lines_of, taking
@@ -37,6 +37,7 @@ def test_a_number_that_no_hunk_has_is_refused():
 TEXTS = st.lists(st.sampled_from(["a\n", "b\n", "c\n", "\n", "d\x0b\u2028\n", "e"]), max_size=9).map("".join)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # other work may take the processor
 @given(TEXTS, TEXTS, st.data())
 def test_what_is_taken_and_what_is_left_make_the_two_texts(before, after, data):
     found = hunks(before, after)
