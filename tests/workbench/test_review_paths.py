@@ -167,10 +167,10 @@ def test_the_editor_has_the_terminal_and_its_text_is_approved(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("does", "said", "kept"),
     [
-        ("sys.exit(3)", "ended with status 3", False),
+        pytest.param("sys.exit(3)", "ended with status 3", False, marks=pytest.mark.slow),
         ("file.write_bytes(given + b'Mine.'); sys.exit(3)", "what you wrote is in", True),
         ("file.write_bytes(given + b'\\xff')", "is not UTF-8", True),
-        ("file.unlink()", "left no file", False),
+        pytest.param("file.unlink()", "left no file", False, marks=pytest.mark.slow),
         ("pass", "the same as before", False),
     ],
 )
