@@ -74,7 +74,11 @@ def _serve(arguments: list[str]) -> NoReturn:
     """Serve the workbench to browsers, once its options are known to name what exists."""
     from skillos_tui.serve import command
 
-    port, rest = command.split(arguments)
+    try:
+        port, rest = command.split(arguments)
+    except SystemExit:
+        finish()
+        raise
     options = _options(rest)
     found_themes(options.theme)
     own_keys(options.keys)
