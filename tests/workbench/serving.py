@@ -1,4 +1,4 @@
-"""`skillos-tui serve` for tests: the real server as a process, what it answers over HTTP, and the workbenches that it starts.
+"""`skillos-tui serve` for tests: the real server as a process, what it answers, and the workbenches it starts.
 
 with Serving(run.path) as serving:
     assert serving.get("").status == 200               # below the address with the token

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.workbench.reviewing import decided, waiting_run
-from tests.workbench.serving import Serving, eventually
+from tests.workbench.serving import Serving
 
 CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"),
 ]
+
+
+def text(painted: list[bytes | str]) -> str:
+    """What the workbench has painted until now, without escape sequences."""
+    data = b"".join(part for part in painted if isinstance(part, bytes))
+    return re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", data.decode(errors="replace"))
+
+
+async def soon(holds: Callable[[], object], seconds: float = 60.0) -> None:
+    """Return when it holds; fail if it does not in time. The browser goes on meanwhile."""
+    async with asyncio.timeout(seconds):
+        while not holds():
+            await asyncio.sleep(0.1)
 
 
 async def test_an_edit_that_is_approved_by_key_in_the_browser_is_a_file_of_the_repository(tmp_path: Path) -> None:
@@ -29,16 +45,18 @@ async def test_an_edit_that_is_approved_by_key_in_the_browser_is_a_file_of_the_r
             page.on("request", lambda request: loaded.append(request.url))
             page.on("pageerror", lambda error: wrong.append(str(error)))
             page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+            painted: list[bytes | str] = []
+            page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: painted.append(frame)))
             await page.goto(serving.address)
             await page.wait_for_selector("body.-first-byte", timeout=60_000)
-            await page.wait_for_timeout(3000)
+            await soon(lambda: "find-kettle" in text(painted))
             await page.keyboard.press("2")
-            await page.wait_for_timeout(3000)
+            await soon(lambda: "insert · find-" in text(painted))
             await page.screenshot(path=tmp_path / "review.png")
             await page.keyboard.press("a")
-            eventually(lambda: "approved" in decided(run).values())
+            await soon(lambda: "approved" in decided(run).values())
             (edit,) = decided(run)
-            eventually(lambda: (run.repo_path / run.edit(edit).skill / "SKILL.md").is_file())
+            await soon(lambda: (run.repo_path / run.edit(edit).skill / "SKILL.md").is_file())
             assert wrong == [] and all(url.startswith((serving.address, "data:")) for url in loaded)
             await page.keyboard.press("q")
             await page.wait_for_selector("body.-closed .ended a", state="visible", timeout=20_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -51,10 +52,14 @@ async def page(serving: Serving) -> AsyncIterator[aiohttp.ClientWebSocketRespons
 async def shown(opened: aiohttp.ClientWebSocketResponse, wanted: str) -> None:
     """Read until the workbench has painted the text."""
     painted = ""
-    while wanted not in painted:
-        message = await opened.receive(timeout=30)
-        assert message.type is aiohttp.WSMsgType.BINARY, (message, painted[-300:])
-        painted += re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", message.data.decode())
+    try:
+        async with asyncio.timeout(20):
+            while wanted not in painted:
+                message = await opened.receive()
+                assert message.type is aiohttp.WSMsgType.BINARY, (message, painted[-300:])
+                painted += re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", message.data.decode())
+    except TimeoutError:
+        pytest.fail(f"waited for {wanted!r}; painted was {painted[-2000:]!r}")
 
 
 # Who may use it
@@ -134,7 +139,7 @@ def test_the_browser_is_told_to_load_nothing_from_elsewhere(serving: Serving) ->
 
 async def test_a_page_shows_the_workbench_which_knows_no_secret_and_ends_with_the_page(serving: Serving) -> None:
     async with page(serving) as opened:
-        await shown(opened, "Review")
+        await shown(opened, "find-kettle")
         (workbench,) = serving.workbenches()
         assert "planted" in str(psutil.Process(serving.process.pid).environ())
         known = workbench.environ()
@@ -168,11 +173,13 @@ def test_what_a_workbench_gets_is_named() -> None:
 # How it ends, and what it says where it cannot begin
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 async def test_a_signal_ends_it_and_the_workbenches_that_it_started(tmp_path: Path, number: signal.Signals) -> None:
     with Serving(waiting_run(tmp_path / "run").path) as serving:
         async with page(serving) as opened:
-            await shown(opened, "Review")
+            await shown(opened, "find-kettle")
             (workbench,) = serving.workbenches()
             assert serving.end(number) == -number
             eventually(lambda: not workbench.is_running())
