@@ -33,8 +33,14 @@ class Bench:
     def __init__(self, folder: Path, events: int, samples: int, seconds: float) -> None:
         self.folder, self.events, self.samples, self.seconds = folder, events, samples, seconds
         self.figures: dict[str, Any] = {}
-        cache = {"PYTHONPYCACHEPREFIX": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": ""}
-        self.environment = {**keep(folder / "home"), **cache}
+        self.cache = {"PYTHONPYCACHEPREFIX": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": ""}
+        self.started = 0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """One of its own for each program, so that none begins where another one was left."""
+        self.started += 1
+        return {**keep(self.folder / f"home-{self.started}"), **self.cache}
 
     def warm_up(self) -> None:
         """Start both programs once, so that all of their byte code is compiled."""
@@ -42,7 +48,7 @@ class Bench:
         first(lambda: self.app(str(self.run())), "r_task")
 
     def app(self, *arguments: str, rate: float | None = None) -> Terminal:
-        """The workbench; its byte code is compiled, as in an installed program."""
+        """The workbench of somebody who starts it for the first time; its byte code is compiled."""
         return Terminal("--theme", "dark", *arguments, command=WORKBENCH, environment=self.environment, rate=rate)
 
     def bare(self, rate: float | None = None) -> Terminal:
