@@ -33,7 +33,6 @@ from skillos_tui.screens.navigator import Navigator
 from skillos_tui.screens.place import PlaceKeeper
 from skillos_tui.screens.registry import SCREENS, make_screen
 from skillos_tui.themes import Theme, Themes
-from skillos_tui.widgets.answer import AnswerBar
 
 if TYPE_CHECKING:
     from skillos_tui.attention import How, Watch
@@ -81,8 +80,7 @@ class SkillosApp(Replies):
         super().__init__(themes[theme], folder, run, session or Session(), keys)
         self._bindings = rebind(self._bindings, self, self.own_keys, tuple(TABS.values()))
         self.troubles = troubles
-        self.linear = self.linear or linear
-        self.set_class(self.linear, "-linear", update=False)
+        self.begin_linear(linear)
         self.skills, self.how = skills, how
         self.known: Watch | None = None
         """What the person knows of the open run already; None until the run has been read and its engine looked at."""
@@ -189,21 +187,11 @@ class SkillosApp(Replies):
     async def go(self, target: Target) -> None:
         await self.navigator.go(target)
 
-    def answer(self, text: str, style: str = "warn") -> None:
-        """Answer a key in the bottom line of the full screen, or by a notification where it has none."""
-        screen = self.screen
-        if isinstance(screen, FullScreen) and screen.query(AnswerBar):
-            screen.answer(text, style)
-        else:
-            self.notify(text, markup=False)
-
     async def action_go_back(self) -> None:
         """Return to the place before the last `go`."""
         await self.navigator.back()
 
     async def show(self, target: Target) -> bool:
-        """Open the screen of a place, and go to the place; false if it cannot be opened. With `at` of "", the screen is
-        shown as it was left."""
         try:
             kind = SCREENS.load(target.screen)
             if kind.needs_run and self.path is None:
@@ -246,7 +234,6 @@ class SkillosApp(Replies):
         await self._open_run(path)
 
     async def reopen(self, path: Path, target: Target) -> None:
-        """Show a place of a run that was open before."""
         await self._open_run(path)
         self._place = msgspec.structs.replace(self.session.place(path), screen=target.screen, at=target.at)
 
@@ -335,31 +322,6 @@ class SkillosApp(Replies):
         self._use_own_colours(theme)
         for screen in self.screen_stack:
             screen.refresh(layout=True)
-
-    def action_switch_linear(self) -> None:
-        """Show one pane at a time as plain lines, or all panes; kept for the next start."""
-        self.linear = not self.linear
-        self.session.keep_linear(self.linear)
-        self.set_class(self.linear, "-linear")
-        for screen in self.screen_stack:
-            if isinstance(screen, FullScreen):
-                screen.show_linear()
-        self.answer(
-            "One pane is shown, as plain lines; tab shows the next one." if self.linear else "All panes are shown."
-        )
-
-    def announce(self, text: str) -> None:
-        if self.linear:
-            for screen in self.screen_stack:
-                if isinstance(screen, FullScreen):
-                    screen.announce(text)
-
-    def notify(self, message: str, **options: Any) -> None:
-        """Show a notification; in linear mode it is a line like all others."""
-        if self.linear and self.screen_stack:
-            self.announce(f"{options.get('severity', '')} {message}".strip())
-        else:
-            super().notify(message, **options)
 
     def action_picture(self) -> None:
         try:

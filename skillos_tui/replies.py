@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from engine.core.events import Notice
 from engine.core.records import Check
 from engine.core.text import counted
+from skillos_tui.answering import AnsweringApp
 from skillos_tui.client import messages
+from skillos_tui.model.session import text_key
 from skillos_tui.model.view import Part
 from skillos_tui.render.text import safe
 from skillos_tui.screens.base import FullScreen, Listener
 from skillos_tui.screens.place import PlaceKeeper
-from skillos_tui.workbench import Workbench
 
 if TYPE_CHECKING:
     from skillos_tui.attention import How, Watch
@@ -30,8 +31,8 @@ MAX_LINES = 6
 """Lines of a notification; of a longer one the first and the last are shown."""
 
 
-class Replies(Workbench):
-    """The workbench as the client's messages change it."""
+class Replies(AnsweringApp):
+    """The app, as far as the client's messages change it."""
 
     keeper: PlaceKeeper
     navigator: Navigator
@@ -175,7 +176,9 @@ class Replies(Workbench):
         self._pass_on(message)
 
     def on_decision_taken(self, message: messages.DecisionTaken) -> None:
-        """Drop the draft of a reason that was sent; restore that of a veto that was undone."""
+        """Drop the drafts of a reason and a text that were sent; restore the reason of a veto that was undone."""
+        if message.action in ("veto", "amend", "approve"):
+            self.session.keep_draft(message.path, text_key(message.edit), "")
         if message.action == "veto":
             self.session.keep_draft(message.path, message.edit, "")
         elif message.action == "undo" and message.before.state == "vetoed" and message.before.decision is not None:

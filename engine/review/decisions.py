@@ -5,7 +5,8 @@
     edit = undo(run, "e3", by="ann")                 # one step back: a git revert, or a veto that is open again
     edit = requeue(run, "e3", by="ann")              # an undone, superseded or conflicted edit waits again
 
-`approve`, `veto` and `undo` take `shown`, the edit as the person saw it: when it has changed since, nothing is done.
+`approve`, `amend`, `veto` and `undo` take `shown`, the edit as the person saw it: when it has changed since, nothing is
+done.
 
 The process that takes a decision applies it; no engine has to run. An approved edit is one git commit. Nothing else writes
 to the run's repository. A decision that raises was not taken and never is later; only `NotLogged` says that its commit is
@@ -28,7 +29,18 @@ from engine.skills.format.skill import Skill
 from engine.skills.pins import PinsError, pins
 from engine.skills.repo.repository import SkillRepo
 
-__all__ = ["AlreadyDecided", "NotLogged", "ReviewError", "amend", "approve", "reconcile", "requeue", "undo", "veto"]
+__all__ = [
+    "AlreadyDecided",
+    "NotLogged",
+    "ReviewError",
+    "amend",
+    "approve",
+    "check_text",
+    "reconcile",
+    "requeue",
+    "undo",
+    "veto",
+]
 
 
 def approve(run: Run, edit_id: str, by: str, reason: str = "", *, shown: Edit | None = None) -> Edit:
@@ -44,7 +56,7 @@ def approve(run: Run, edit_id: str, by: str, reason: str = "", *, shown: Edit | 
         return commit(run, checked(run, edit_id, "approve", shown), by, reason)
 
 
-def amend(run: Run, edit_id: str, by: str, text: str, reason: str = "") -> Edit:
+def amend(run: Run, edit_id: str, by: str, text: str, reason: str = "", *, shown: Edit | None = None) -> Edit:
     """Approve a pending edit with `text` as the skill's file instead of the proposed text.
 
     The text passes the gates like any proposal. It is kept with the edit, beside the original, also after a conflict, so
@@ -55,10 +67,19 @@ def amend(run: Run, edit_id: str, by: str, text: str, reason: str = "") -> Edit:
     reconcile(run)
     edit = run.edit(edit_id)
     if text == edit.after or "amend" not in actions(edit.state):
-        return approve(run, edit_id, by, reason)
+        return approve(run, edit_id, by, reason, shown=shown)
+    checked(run, edit_id, "amend", shown)
     amended = _amended(run, edit, by, text)
     with deciding(run):
         return commit(run, checked(run, edit_id, "approve", edit), by, reason, amended=amended)
+
+
+def check_text(run: Run, edit_id: str, by: str, text: str) -> Edit:
+    """The pending edit as `amend` would approve it with this text, with what the gates find in it. Nothing is changed.
+
+    Raises `ReviewError` that says what is wrong with the text.
+    """
+    return _amended(run, run.edit(edit_id), by, text)
 
 
 def veto(run: Run, edit_id: str, by: str, reason: str = "", *, shown: Edit | None = None) -> Edit:
