@@ -1,6 +1,6 @@
 """Pictures of every screen, compared with those that were looked at and committed (pytest-textual-snapshot).
 
-    python -m pytest tests/workbench/test_snapshots.py -m "slow or not slow" --snapshot-update   # after a change; look at them
+    python -m pytest tests/workbench/test_snapshots.py -m "slow or not slow" --snapshot-update   # then look at them
 
 The run, the clock, the time zone and the folders are the same in every test, and a picture is taken when no question to
 the run is open and the screen does not change any more. Two looks of each screen are compared by default, the rest with
@@ -50,7 +50,9 @@ SIZES = ((80, 24), (120, 40), (200, 60))
 THEMES = ("dark", "light")
 DEFAULT = {((80, 24), "light"), ((120, 40), "dark")}
 LOOKS = [
-    pytest.param(size, theme, marks=() if (size, theme) in DEFAULT else pytest.mark.slow, id=f"{size[0]}x{size[1]}-{theme}")
+    pytest.param(
+        size, theme, marks=() if (size, theme) in DEFAULT else pytest.mark.slow, id=f"{size[0]}x{size[1]}-{theme}"
+    )
     for size in SIZES
     for theme in THEMES
 ]

@@ -27,8 +27,8 @@ PRESSES: tuple[tuple[str, bytes, Watch, str], ...] = (
     ("", b"k", moved_in, "Skills"),
     ("tab", b"\t", focus_leaves, "Skills"),
     ("", b"\x1b[Z", focus_comes, "Skills"),
-    ("enter on an edit", b"\r", shows, SCREENS[b"2"][1]),
-    ("esc back", b"\x1b", shows, SCREENS[b"1"][1]),
+    ("enter folds", b"\r", shows, "▸ repository"),
+    ("", b"\r", shows, "▾ repository"),
     *((f"{key.decode()} {name}", key, shows, text) for key, (name, text) in SCREENS.items() if key != b"1"),
     ("1 live", b"1", shows, SCREENS[b"1"][1]),
 )

@@ -38,8 +38,10 @@ def fill(path: Path, count: int) -> Path:
 @contextmanager
 def at_work(path: Path) -> Iterator[None]:
     """While the body runs, a process writes events to the run as an engine would."""
-    feeder = subprocess.Popen([sys.executable, "-m", "tests.benchmarks.workbench.runs", str(path)])
+    command = [sys.executable, "-m", "tests.benchmarks.workbench.runs", str(path)]
+    feeder = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:
+        assert feeder.stdout is not None and feeder.stdout.readline(), "the process that writes events has ended"
         yield
     finally:
         feeder.terminate()
@@ -51,6 +53,7 @@ def feed(path: Path) -> None:
     run = Run.open(path)
     with run.lock():
         run.append(StateChanged("running"))
+        print("writing", flush=True)
         step = run.state().step
         while True:
             step += 1
