@@ -36,7 +36,7 @@ SETTINGS = (
 )
 READ = 1.5
 """Seconds that a person reads an edit before a key decides on it."""
-LONG = 400.0
+LONG = 240.0
 """A preflight and a step of a real model take this long at most, however slow the machine is."""
 
 
@@ -69,11 +69,12 @@ class Session:
         self.tmux.until("No runs yet")
         self.tmux.keys("n")
         self.tmux.until("Start a run")
-        self.tmux.keys(*["Tab"] * 4)
+        self.slowly(*["Tab"] * 4)
         for setting in SETTINGS:
             self.type(setting)
+            self.tmux.until(setting)
             self.tmux.keys("Enter")
-        self.tmux.keys("C-s")
+        self.slowly("C-s")
         self.tmux.until("Executor", LONG)
 
     def act(self, key: str, wanted: int) -> set[str]:
