@@ -164,9 +164,11 @@ def test_a_whole_session(tmux: Tmux, tmp_path: Path) -> None:
         skill = run.edit(approved).skill
         run.append(update_of(run, skill))
         tmux.keys("2")
-        tmux.until("Review")
-        tmux.keys("slash")
+        tmux.until("a approve")
+        person.slowly("/")
+        time.sleep(READ)
         person.type(skill)
+        tmux.until(skill)
         tmux.keys("Enter")
         tmux.until(f"update · {skill}")
         time.sleep(READ)
