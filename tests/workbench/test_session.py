@@ -175,15 +175,20 @@ def test_a_whole_session(tmux: Tmux, tmp_path: Path) -> None:
         tmux.keys("Space")  # leaves the first hunk out
         (taken,) = person.act("a", 4) - {approved, amended, vetoed}
         tmux.keys("q")
-        tmux.until("$ ")
+        tmux.until(lambda: "Review" not in tmux.text)
 
-        states = {edit: run.edit(edit).state for edit in (approved, amended, vetoed, taken)}
-        assert states == {approved: "approved", amended: "amended", vetoed: "vetoed", taken: "amended"}
+        actions = {event.edit: event.decision.action for event in decisions(run)}
+        assert [actions[edit] for edit in (approved, amended, vetoed, taken)] == ["approve", "amend", "veto", "amend"]
+        assert [run.edit(edit).state for edit in (approved, amended, vetoed, taken)] == [
+            *["committed"] * 2,
+            "vetoed",
+            "committed",
+        ]
         text = (run.repo_path / skill / "SKILL.md").read_text()
         assert text.endswith("Added at the end.\n") and "Changed." not in text
         assert (run.repo_path / run.edit(amended).skill / "SKILL.md").read_text().endswith("Amended by hand.\n")
         assert reason(run, vetoed) == "it holds for one task only"
-        assert not (run.repo_path / run.edit(vetoed).skill).exists()
+        assert not any(edit.id == vetoed for edit in run.edits("committed"))
         assert len(History.open(run.repo_path).log()) == 3
         assert subprocess.run(["git", "-C", run.repo_path, "status", "--porcelain"], capture_output=True).stdout == b""
         with closing(sqlite3.connect(run.path / "run.db")) as database:
