@@ -178,7 +178,12 @@ def test_a_whole_session(tmux: Tmux, tmp_path: Path) -> None:
         tmux.until(lambda: "Review" not in tmux.text)
 
         actions = {event.edit: event.decision.action for event in decisions(run)}
-        assert [actions[edit] for edit in (approved, amended, vetoed, taken)] == ["approve", "amend", "veto", "amend"]
+        assert [actions[edit] for edit in (approved, amended, vetoed, taken)] == [
+            "approve",
+            "approve",
+            "veto",
+            "approve",
+        ]
         assert [run.edit(edit).state for edit in (approved, amended, vetoed, taken)] == [
             *["committed"] * 2,
             "vetoed",
@@ -189,7 +194,7 @@ def test_a_whole_session(tmux: Tmux, tmp_path: Path) -> None:
         assert (run.repo_path / run.edit(amended).skill / "SKILL.md").read_text().endswith("Amended by hand.\n")
         assert reason(run, vetoed) == "it holds for one task only"
         assert not any(edit.id == vetoed for edit in run.edits("committed"))
-        assert len(History.open(run.repo_path).log()) == 3
+        assert len(History.open(run.repo_path).log()) == 4  # the first one made the repository
         assert subprocess.run(["git", "-C", run.repo_path, "status", "--porcelain"], capture_output=True).stdout == b""
         with closing(sqlite3.connect(run.path / "run.db")) as database:
             assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
