@@ -18,11 +18,13 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from html import escape, unescape
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from rich.cells import cell_len
 from textual.pilot import Pilot
 
 from skillos_tui.keymap import TABS
@@ -38,6 +40,13 @@ QUIET_SECONDS = 1.5
 FONT_FACE = re.compile(r"@font-face\s*\{[^}]*\}\s*")
 """Fonts that Textual's SVG would fetch from the network; a viewer has a monospaced one of its own."""
 
+TEXT = re.compile(
+    r'<text class="([^"]+)" x="([\d.]+)" y="([^"]+)" textLength="([\d.]+)" clip-path="([^"]+)">([^<]+)</text>'
+)
+"""A piece of a line in Textual's SVG."""
+WORD = re.compile("[!-~]+|[\u2500-\u257f]+|\\S")
+"""What every viewer can set with the right width: ASCII, lines of boxes, and any other character alone."""
+
 
 class Shot(NamedTuple):
     """A picture: its name, the screen, and the keys to press there."""
@@ -52,7 +61,7 @@ SHOTS = (
     Shot("live", "live"),
     Shot("review", "review", ("n",)),
     Shot("skills", "skills"),
-    Shot("rollouts", "rollouts", ("enter", "j", "enter", "j", "enter", "j", "enter")),
+    Shot("rollouts", "rollouts", ("j", "enter", "j", "enter", "j", "enter", "j", "enter", "enter")),
     Shot("rewards", "rewards"),
     Shot("evaluation", "evaluation"),
     Shot("runs", "runs"),
@@ -129,8 +138,29 @@ async def pictures(run: Path, shots: Iterable[Shot], size: str, theme: str) -> l
                     await pilot.press(key)
                 await complete(pilot)
             svg = pilot.app.export_screenshot(title="skillos-tui")
-            made.append((shot.name, FONT_FACE.sub("", svg)))
+            made.append((shot.name, aligned(FONT_FACE.sub("", svg))))
     return made
+
+
+def aligned(svg: str) -> str:
+    """The SVG with each word at its own place, since viewers drop spaces at the beginning of a text and take characters
+    that their font lacks from one of another width."""
+    return TEXT.sub(_words, svg)
+
+
+def _words(match: re.Match[str]) -> str:
+    style, x, y, length, clip, escaped = match.groups()
+    text = unescape(escaped)
+    cell = float(length) / max(1, cell_len(text))
+    words = []
+    for word in WORD.finditer(text):
+        left = float(x) + cell * cell_len(text[: word.start()])
+        width = cell * cell_len(word[0])
+        words.append(
+            f'<text class="{style}" x="{left:.1f}" y="{y}" textLength="{width:.1f}" clip-path="{clip}">'
+            f"{escape(word[0], quote=False)}</text>"
+        )
+    return "".join(words)
 
 
 async def complete(pilot: Pilot[str]) -> None:

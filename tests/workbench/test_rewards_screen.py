@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
 from engine.core.events import RunStarted
+from engine.runs.curves import Curve
 from skillos_tui.model.session import Place, Session
 from skillos_tui.screens.rewards.screen import Chart, Figures, RewardsScreen
 from skillos_tui.screens.rollouts.screen import RolloutsScreen
+from skillos_tui.widgets.figures import _row
 from tests.workbench.recording import add_step, create, record_training
 from tests.workbench.stage import on_screen, screen_lines, until, workbench
 
@@ -195,3 +198,9 @@ async def test_a_run_without_steps_says_so_and_its_keys_say_why_they_do_nothing(
             await pilot.press(key)
             await until(pilot, why)
         await pilot.press("tab", "left", "plus", "enter", "down")
+
+
+def test_a_change_does_not_touch_the_value_before_it() -> None:
+    curve = Curve("grad_norm", "update", "", "", {step: 0.002 + step * 1e-5 for step in range(1, 9)})
+    row = "".join(text for text, _ in _row(curve, False, 80).spans)
+    assert re.search(r"0\.002 +\+6e-05 ", row), row
