@@ -19,24 +19,20 @@ from textual.app import SystemCommand
 from textual.filter import ANSIToTruecolor, Monochrome, NoColor
 from textual.screen import Screen
 
-from engine.core.events import Notice
 from engine.core.records import Check
 from engine.core.registry import UnknownPart
-from engine.core.text import counted
 from skillos_tui.client import messages
 from skillos_tui.keymap import APP_KEYS, APP_TITLE, TABS, Key, OwnKeys, bindings, rebind, sections_of
 from skillos_tui.model.session import Session
 from skillos_tui.model.target import Target
-from skillos_tui.model.view import Part, RunView
-from skillos_tui.render.text import safe
+from skillos_tui.model.view import RunView
+from skillos_tui.replies import Replies
 from skillos_tui.screens.base import FullScreen, Listener
 from skillos_tui.screens.kind import ScreenKind
 from skillos_tui.screens.navigator import Navigator
 from skillos_tui.screens.place import PlaceKeeper
 from skillos_tui.screens.registry import SCREENS, make_screen
 from skillos_tui.themes import Theme, Themes
-from skillos_tui.widgets.answer import AnswerBar
-from skillos_tui.workbench import Workbench
 
 if TYPE_CHECKING:
     from skillos_tui.attention import How, Watch
@@ -44,15 +40,11 @@ if TYPE_CHECKING:
 HOME, RUN, SKILLS = "home", "run", "skills"
 LOWEST = {HOME: "home", RUN: "live", SKILLS: "skills"}
 """The modes of the app, and the lowest screen of each."""
-NEWS_SECONDS = 60.0
-"""How long the summary of what happened since the last visit is shown."""
 KEY_ACTIONS = frozenset(key.action.partition("(")[0].removeprefix("app.") for key in (*APP_KEYS, *TABS.values()))
 """The actions of the keys that act on every screen."""
-MAX_LINES = 6
-"""Lines of a notification; of a longer one the first and the last are shown."""
 
 
-class SkillosApp(Workbench):
+class SkillosApp(Replies):
     """The program."""
 
     # With the styles of the lowest screens, since Textual parses every sheet again for each one that a screen adds.
@@ -88,8 +80,7 @@ class SkillosApp(Workbench):
         super().__init__(themes[theme], folder, run, session or Session(), keys)
         self._bindings = rebind(self._bindings, self, self.own_keys, tuple(TABS.values()))
         self.troubles = troubles
-        self.linear = self.linear or linear
-        self.set_class(self.linear, "-linear", update=False)
+        self.begin_linear(linear)
         self.skills, self.how = skills, how
         self.known: Watch | None = None
         """What the person knows of the open run already; None until the run has been read and its engine looked at."""
@@ -196,21 +187,11 @@ class SkillosApp(Workbench):
     async def go(self, target: Target) -> None:
         await self.navigator.go(target)
 
-    def answer(self, text: str, style: str = "warn") -> None:
-        """Answer a key in the bottom line of the full screen, or by a notification where it has none."""
-        screen = self.screen
-        if isinstance(screen, FullScreen) and screen.query(AnswerBar):
-            screen.answer(text, style)
-        else:
-            self.notify(text, markup=False)
-
     async def action_go_back(self) -> None:
         """Return to the place before the last `go`."""
         await self.navigator.back()
 
     async def show(self, target: Target) -> bool:
-        """Open the screen of a place, and go to the place; false if it cannot be opened. With `at` of "", the screen is
-        shown as it was left."""
         try:
             kind = SCREENS.load(target.screen)
             if kind.needs_run and self.path is None:
@@ -253,7 +234,6 @@ class SkillosApp(Workbench):
         await self._open_run(path)
 
     async def reopen(self, path: Path, target: Target) -> None:
-        """Show a place of a run that was open before."""
         await self._open_run(path)
         self._place = msgspec.structs.replace(self.session.place(path), screen=target.screen, at=target.at)
 
@@ -282,194 +262,6 @@ class SkillosApp(Workbench):
         self.session.keep_home()
         await self.switch_mode(HOME)
         await self.navigator.close_upper()
-
-    async def on_preflight_begun(self, message: messages.PreflightBegun) -> None:
-        """Show the preflight, unless a run has been opened meanwhile: then it is shown where it blocks."""
-        self.preflight = []
-        self._pass_on(message)
-        if self.path is None:
-            await self._show_preflight()
-
-    def on_preflight_reported(self, message: messages.PreflightReported) -> None:
-        if message.check is not None:
-            self.preflight.append(message.check)
-        self._pass_on(message)
-
-    async def on_preflight_blocked(self, message: messages.PreflightBlocked) -> None:
-        from skillos_tui.screens.preflight.screen import PreflightScreen
-
-        if not any(isinstance(screen, PreflightScreen) for screen in self.screen_stack):
-            await self._show_preflight()
-        self._pass_on(message)
-
-    async def _show_preflight(self) -> None:
-        from skillos_tui.screens.preflight.screen import PreflightScreen
-
-        await self.push_screen(PreflightScreen(self.preflight))
-
-    async def on_run_created(self, message: messages.RunCreated) -> None:
-        """Show the new run, unless another one has been opened meanwhile."""
-        self._pass_on(message)
-        if self.path is None:
-            covered = self.screen.is_modal
-            await self.open_run(message.path)
-            if covered and isinstance(self.screen, FullScreen):
-                self.screen.refuse("The new run has started.")
-        else:
-            self.notify(f"The new run has started: {message.path.name}", markup=False)
-
-    def on_start_refused(self, message: messages.StartRefused) -> None:
-        if not (
-            self.screen.is_modal and isinstance(self.screen, Listener)
-        ):  # else the dialog shows it beside the field
-            self.on_notified(messages.Notified("error", message.why))
-        self._pass_on(message)
-
-    def on_run_opened(self, message: messages.RunOpened) -> None:
-        if message.path != self.path:
-            return
-        self.read_only = message.read_only
-        self.view.identify(message.kind, message.job)
-        self.client.follow_skills()
-        changed: set[Part] = {"state"}
-        if message.job is None:
-            missing = f"no installed package has runs of the kind {message.kind!r}: its events are shown as steps"
-            changed |= self.view.fold(Notice("warning", missing))
-        if message.damaged:
-            more = f" (and {counted(len(message.damaged) - 1, 'more row')})" if len(message.damaged) > 1 else ""
-            repair = f"leave this run and repair it: skillos-engine repair {shlex.quote(str(message.path))}"
-            changed |= self.view.damaged(f"{message.damaged[0]}{more}; {repair}")
-        self._changed(changed)
-
-    async def on_run_lost(self, message: messages.RunLost) -> None:
-        if message.path != self.path:
-            return
-        if self.reopened and not self.seen:
-            await self.go_home()
-            self.on_notified(messages.Notified("warning", f"The run of the last time cannot be opened: {message.why}"))
-        else:
-            self.lost = True
-            self.view.fold(Notice("error", message.why))
-            self._changed({"notice", "state"})
-
-    def on_events_read(self, message: messages.EventsRead) -> None:
-        if message.path != self.path:
-            return
-        self.seen = max(self.seen, message.last)
-        parts: set[Part] = set()
-        for event in message.events:
-            parts |= self.view.fold(event)
-        self._changed(parts)
-        self._call_a_person()
-
-    def _call_a_person(self) -> None:
-        """Ring where something new waits for a person; what was there when the run was opened is known."""
-        if not self.caught_up or self.engine is None:
-            return
-        if self.known is None:
-            from skillos_tui.attention import Watch
-
-            self.known = Watch()
-            self.known.begin(self.view, self.shown_state)
-        for text in self.known.look(self.view, self.shown_state):
-            self.client.ring(self.how, text)
-
-    async def on_past_read(self, message: messages.PastRead) -> None:
-        """The run is on the screen: restore the place, and show what happened since the last visit."""
-        if message.path != self.path:
-            return
-        self.caught_up = True
-        self._changed({"review", *self.view.put_damage_last()})
-        place, self._place = self._place, None
-        if message.news:
-            self.news = message.news
-            self.set_timer(NEWS_SECONDS, partial(self._end_news, message.news))
-            self._changed({"notice"})
-        if place:
-            await self.keeper.restore(place)
-        if message.news and self.shown_screen != "live":
-            self.notify(safe(message.news), markup=False, timeout=12)
-        self.call_after_refresh(self.keeper.restored, message.path)
-
-    def _end_news(self, news: str) -> None:
-        if self.news == news:
-            self.news = ""
-            self._changed({"notice"})
-
-    def on_engine_seen(self, message: messages.EngineSeen) -> None:
-        if message.path == self.path:
-            self.engine = message
-            self._changed({"state"})
-            self._call_a_person()
-
-    def on_repo_read(self, message: messages.RepoRead) -> None:
-        if message.path == self.path:
-            self.names, self.left_out = message.names, message.left_out
-            self._changed({"skills"})
-
-    def on_runs_found(self, message: messages.RunsFound) -> None:
-        self._pass_on(message)
-
-    def on_skill_read(self, message: messages.SkillRead) -> None:
-        self._pass_on(message)
-
-    def on_trajectory_read(self, message: messages.TrajectoryRead) -> None:
-        self._pass_on(message)
-
-    def on_decision_taken(self, message: messages.DecisionTaken) -> None:
-        """Drop the draft of a reason that was sent; restore that of a veto that was undone."""
-        if message.action == "veto":
-            self.session.keep_draft(message.path, message.edit, "")
-        elif message.action == "undo" and message.before.state == "vetoed" and message.before.decision is not None:
-            draft = self.session.draft(message.path, message.edit) or message.before.decision.reason
-            self.session.keep_draft(message.path, message.edit, draft)
-        if message.path == self.path:
-            self._changed(self.view.decided_here(message.before, message.after))
-            self._pass_on(message)
-
-    def on_decision_refused(self, message: messages.DecisionRefused) -> None:
-        self.client.decisions(message.path).refuse(message.edit)
-        self.on_notified(messages.Notified("error", message.why))
-        if message.path == self.path:
-            self._pass_on(message)
-
-    def on_answered(self, message: messages.Answered) -> None:
-        if message.path in (None, self.path):
-            self._pass_on(message)
-
-    def on_source_read(self, message: messages.SourceRead) -> None:
-        self._pass_on(message)
-
-    def on_import_refused(self, message: messages.ImportRefused) -> None:
-        if not (self.screen.is_modal and isinstance(self.screen, Listener)):  # the dialog was left meanwhile
-            self.on_notified(messages.Notified("error", message.why))
-        self._pass_on(message)
-
-    def on_skills_imported(self, message: messages.SkillsImported) -> None:
-        self.on_notified(messages.Notified("information", message.text))
-        self._pass_on(message)
-
-    def on_notified(self, message: messages.Notified) -> None:
-        lines = [safe(text) for text in message.text.strip().splitlines()]
-        shown = lines if len(lines) <= MAX_LINES else [lines[0], "…", *lines[2 - MAX_LINES :]]
-        seconds = 12 if message.level == "error" else 5
-        self.notify("\n".join(shown), severity=message.level, timeout=seconds, markup=False)
-
-    def _pass_on(self, message: messages.Reply) -> None:
-        """Give a reply to the screens, also to those that are kept: one of them may have asked."""
-        shown = self._listeners()
-        kept = [screen for screen in self.navigator.kept.values() if screen not in shown and screen.is_running]
-        for screen in (*shown, *kept):
-            screen.take(message)
-
-    def _changed(self, parts: set[Part]) -> None:
-        """Renew the screens where these parts of the run are shown."""
-        for screen in self._listeners() if parts else ():
-            screen.renew(parts)
-
-    def _listeners(self) -> list[Listener]:
-        """The screens of the present mode; none while the app ends and removes their panes one by one."""
-        return [screen for screen in self.screen_stack if isinstance(screen, Listener)] if self.is_running else []
 
     # Actions of all screens
 
@@ -530,31 +322,6 @@ class SkillosApp(Workbench):
         self._use_own_colours(theme)
         for screen in self.screen_stack:
             screen.refresh(layout=True)
-
-    def action_switch_linear(self) -> None:
-        """Show one pane at a time as plain lines, or all panes; kept for the next start."""
-        self.linear = not self.linear
-        self.session.keep_linear(self.linear)
-        self.set_class(self.linear, "-linear")
-        for screen in self.screen_stack:
-            if isinstance(screen, FullScreen):
-                screen.show_linear()
-        self.answer(
-            "One pane is shown, as plain lines; tab shows the next one." if self.linear else "All panes are shown."
-        )
-
-    def announce(self, text: str) -> None:
-        if self.linear:
-            for screen in self.screen_stack:
-                if isinstance(screen, FullScreen):
-                    screen.announce(text)
-
-    def notify(self, message: str, **options: Any) -> None:
-        """Show a notification; in linear mode it is a line like all others."""
-        if self.linear and self.screen_stack:
-            self.announce(f"{options.get('severity', '')} {message}".strip())
-        else:
-            super().notify(message, **options)
 
     def action_picture(self) -> None:
         try:

@@ -98,6 +98,15 @@ class Workbench(TerminalApp[str]):
         """Show a folder of skills, without a run."""
         raise NotImplementedError
 
+    async def show(self, target: Target) -> bool:
+        """Open the screen of a place, and go to the place; false if it cannot be opened. With `at` of "", the screen is
+        shown as it was left."""
+        raise NotImplementedError
+
+    async def reopen(self, path: Path, target: Target) -> None:
+        """Show a place of a run that was open before."""
+        raise NotImplementedError
+
     async def open_run(self, path: Path) -> None:
         """Close the run that is open, if one is, and show another."""
         raise NotImplementedError

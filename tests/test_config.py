@@ -275,7 +275,8 @@ def test_a_part_that_there_is_not_is_refused_with_the_nearest(setting, message):
 def test_a_run_made_before_sections_had_kinds_opens_with_the_same_settings():
     config = load_file(BEFORE / "household.toml")
     todays = ("training.micro_batch_tokens=20480", "training.threads=0")  # what it has no value for is the default
-    given = ["rewards.lambda_f=0.5", "grouping.weighting=uniform", "grouping.order=easy_to_hard", *todays]
+    calls = ("executor.keep_calls=first", "curator.keep_calls=first")
+    given = ["rewards.lambda_f=0.5", "grouping.weighting=uniform", "grouping.order=easy_to_hard", *todays, *calls]
     now = load_profile("pocket", given)
     assert config == now
     assert config.grouping == FamiliesSettings("uniform", "easy_to_hard")

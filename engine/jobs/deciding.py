@@ -20,7 +20,7 @@ from engine.core.edit import Decision, Edit
 from engine.core.events import Notice
 from engine.jobs.job import JobContext
 from engine.review.decisions import approve, veto
-from engine.review.errors import AlreadyDecided, ReviewError
+from engine.review.errors import AlreadyDecided, PinnedSkill, ReviewError
 from engine.review.opened import Opened
 from engine.review.policies import KINDS, Since
 from engine.review.queue import pending
@@ -39,6 +39,8 @@ class Deciding:
         self._read = 0
         """The event up to which `_since` has the log."""
         self._failed: set[str] = set()
+        self._pinned: set[str] = set()
+        """The edits of pinned skills that a notice has named."""
         self._one_at_a_time = asyncio.Lock()
 
     @asynccontextmanager
@@ -96,6 +98,10 @@ class Deciding:
             take(self._run, edit.id, decision.by, decision.reason)
         except AlreadyDecided:
             return
+        except PinnedSkill as error:  # the pin may be taken away later
+            if edit.id not in self._pinned:
+                self._pinned.add(edit.id)
+                self._job.writer.emit(Notice("info", f"{edit.id} waits in the review queue: {error}"))
         except ReviewError as error:
             self._failed.add(edit.id)
             self._job.writer.emit(Notice("warning", f"{edit.id} stays in the review queue: {error}"))

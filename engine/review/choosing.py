@@ -21,6 +21,9 @@ TRIED = 4
 COMPARED = 2
 """How many edits that the gates admit are compared, for each place: a gate's score can change the order."""
 
+ROUNDING = 1e-9
+"""Advantages that add up to less than this in size add up to 0."""
+
 Check = Callable[[Edit], Awaitable[Edit]]
 """Asks the gates: the edit with findings and scores. Raises `EditRefused`."""
 
@@ -37,6 +40,8 @@ class Chosen(msgspec.Struct, frozen=True):
 async def choose(candidates: Sequence[Edit], places: int, check: Check) -> Chosen:
     """At most `places` edits, at most one a skill: those of the greatest worth (`engine.review.worth`).
 
+    An edit whose rollouts did worse than their groups is withheld, also where places stay free.
+
     The gates check the candidates in the order of what their rewards say, one a skill, until `COMPARED` times `places`
     passed; of these the best by rewards, scores and findings together are chosen.
     """
@@ -46,7 +51,8 @@ async def choose(candidates: Sequence[Edit], places: int, check: Check) -> Chose
     refused: list[tuple[Edit, str]] = []
     tried = 0
     for edit in ranked:
-        if edit.skill in passed or len(passed) >= COMPARED * places or tried >= TRIED * places:
+        full = len(passed) >= COMPARED * places or tried >= TRIED * places
+        if full or edit.skill in passed or did_worse(edit):
             left.append(edit)
             continue
         tried += 1
@@ -56,3 +62,9 @@ async def choose(candidates: Sequence[Edit], places: int, check: Check) -> Chose
             refused.append((edit, refusal.why))
     best = sorted(passed.values(), key=order)
     return Chosen(best[:places], sorted([*best[places:], *left], key=order), refused)
+
+
+def did_worse(edit: Edit) -> bool:
+    """Whether the rollouts that leave the edit had lower rewards than their groups, taken together."""
+    standing = edit.provenance.standing
+    return standing is not None and sum(standing.advantages) < -ROUNDING

@@ -5,7 +5,8 @@
     edit = undo(run, "e3", by="ann")                 # one step back: a git revert, or a veto that is open again
     edit = requeue(run, "e3", by="ann")              # an undone, superseded or conflicted edit waits again
 
-`approve`, `veto` and `undo` take `shown`, the edit as the person saw it: when it has changed since, nothing is done.
+`approve`, `amend`, `veto` and `undo` take `shown`, the edit as the person saw it: when it has changed since, nothing is
+done.
 
 The process that takes a decision applies it; no engine has to run. An approved edit is one git commit. Nothing else writes
 to the run's repository. A decision that raises was not taken and never is later; only `NotLogged` says that its commit is
@@ -20,13 +21,26 @@ import msgspec
 from engine.core.edit import OPEN, Decision, Edit, actions
 from engine.core.events import EditDecided, EditProposed
 from engine.review.checking import applied, gated, open_repo
-from engine.review.errors import AlreadyDecided, EditRefused, NotLogged, ReviewError
+from engine.review.errors import AlreadyDecided, EditRefused, NotLogged, PinnedSkill, ReviewError
 from engine.review.journal import checked, commit, deciding, reconcile, revert
+from engine.review.policies import is_policy
 from engine.runs.directory import Run
 from engine.skills.format.skill import Skill
+from engine.skills.pins import PinsError, pins
 from engine.skills.repo.repository import SkillRepo
 
-__all__ = ["AlreadyDecided", "NotLogged", "ReviewError", "amend", "approve", "reconcile", "requeue", "undo", "veto"]
+__all__ = [
+    "AlreadyDecided",
+    "NotLogged",
+    "ReviewError",
+    "amend",
+    "approve",
+    "check_text",
+    "reconcile",
+    "requeue",
+    "undo",
+    "veto",
+]
 
 
 def approve(run: Run, edit_id: str, by: str, reason: str = "", *, shown: Edit | None = None) -> Edit:
@@ -34,13 +48,15 @@ def approve(run: Run, edit_id: str, by: str, reason: str = "", *, shown: Edit | 
 
     When the file changed since the proposal, nothing is written and the edit is `conflicted` (see `requeue`). Raises
     `AlreadyDecided`, or `ReviewError` when the edit is not as it was `shown` or the repository cannot be written, or
-    `NotLogged` when it is committed and the log could not be written.
+    `NotLogged` when it is committed and the log could not be written. A policy approves no edit of a pinned skill: raises
+    `PinnedSkill`.
     """
+    _check_pins(run, edit_id, by)
     with deciding(run):
         return commit(run, checked(run, edit_id, "approve", shown), by, reason)
 
 
-def amend(run: Run, edit_id: str, by: str, text: str, reason: str = "") -> Edit:
+def amend(run: Run, edit_id: str, by: str, text: str, reason: str = "", *, shown: Edit | None = None) -> Edit:
     """Approve a pending edit with `text` as the skill's file instead of the proposed text.
 
     The text passes the gates like any proposal. It is kept with the edit, beside the original, also after a conflict, so
@@ -51,17 +67,27 @@ def amend(run: Run, edit_id: str, by: str, text: str, reason: str = "") -> Edit:
     reconcile(run)
     edit = run.edit(edit_id)
     if text == edit.after or "amend" not in actions(edit.state):
-        return approve(run, edit_id, by, reason)
+        return approve(run, edit_id, by, reason, shown=shown)
+    checked(run, edit_id, "amend", shown)
     amended = _amended(run, edit, by, text)
     with deciding(run):
         return commit(run, checked(run, edit_id, "approve", edit), by, reason, amended=amended)
 
 
+def check_text(run: Run, edit_id: str, by: str, text: str) -> Edit:
+    """The pending edit as `amend` would approve it with this text, with what the gates find in it. Nothing is changed.
+
+    Raises `ReviewError` that says what is wrong with the text.
+    """
+    return _amended(run, run.edit(edit_id), by, text)
+
+
 def veto(run: Run, edit_id: str, by: str, reason: str = "", *, shown: Edit | None = None) -> Edit:
     """Refuse a pending or conflicted edit; `reason` is quoted to the curator.
 
-    Raises `AlreadyDecided`, or `ReviewError` when the edit is not as it was `shown`.
+    Raises `AlreadyDecided`, or `ReviewError` when the edit is not as it was `shown`, and `PinnedSkill` as `approve` does.
     """
+    _check_pins(run, edit_id, by)
     with deciding(run, unread=True), run.transaction() as transaction:
         edit = checked(run, edit_id, "veto", shown)
         event = EditDecided(edit_id, Decision("veto", by, reason))
@@ -112,6 +138,19 @@ def requeue(run: Run, edit_id: str, by: str) -> Edit:
         event = EditProposed(ready.decided(Decision("requeue", by)), "requeue")
         transaction.append(event)
     return event.applied(edit)
+
+
+def _check_pins(run: Run, edit_id: str, by: str) -> None:
+    """Raise `PinnedSkill` where a policy decides on an edit of a pinned skill, or where the pins cannot be read."""
+    if not is_policy(by):
+        return
+    edit = run.edit(edit_id)
+    try:
+        pinned = {edit.skill, edit.name} & pins(run.repo_path).keys()
+    except PinsError as error:
+        raise PinnedSkill(f"{error}; until then no policy decides") from error
+    if pinned:
+        raise PinnedSkill(f"{', '.join(sorted(pinned))} is pinned, so a person decides, and no policy")
 
 
 def _amended(run: Run, edit: Edit, by: str, text: str) -> Edit:

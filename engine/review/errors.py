@@ -46,3 +46,7 @@ class EditRefused(SkillosError):
 
 class NoPlace(EditRefused):
     """An edit that may be good, but has no place in the queue: the same one is there, or the queue is full."""
+
+
+class PinnedSkill(ReviewError):
+    """A policy may not decide on an edit of a pinned skill."""

@@ -10,9 +10,10 @@ Where there is no file before or after (an insertion, a deletion), the whole tex
 from __future__ import annotations
 
 from collections.abc import Collection
-from difflib import SequenceMatcher
 
 import msgspec
+
+from engine.review.matching import changes
 
 
 class Hunk(msgspec.Struct, frozen=True):
@@ -35,14 +36,7 @@ def hunks(before: str | None, after: str | None) -> list[Hunk]:
     old, new = lines_of(before), lines_of(after)
     if before is None or after is None:
         return [Hunk((0, len(old)), (0, len(new)))]
-    head = _common(old, new)
-    tail = _common(old[head:][::-1], new[head:][::-1])
-    matcher = SequenceMatcher(None, old[head : len(old) - tail], new[head : len(new) - tail])
-    return [
-        Hunk((head + i1, head + i2), (head + j1, head + j2))
-        for tag, i1, i2, j1, j2 in matcher.get_opcodes()
-        if tag != "equal"
-    ]
+    return [Hunk((a, b), (c, d)) for a, b, c, d in changes(old, new)]
 
 
 def taking(before: str | None, after: str | None, taken: Collection[int]) -> str | None:
@@ -65,8 +59,3 @@ def taking(before: str | None, after: str | None, taken: Collection[int]) -> str
         made += new[slice(*hunk.new)] if number in taken else old[slice(*hunk.old)]
         end = hunk.old[1]
     return "".join(made + old[end:])
-
-
-def _common(one: list[str], other: list[str]) -> int:
-    """How many lines at the beginning are the same."""
-    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

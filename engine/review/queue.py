@@ -19,7 +19,7 @@ import msgspec
 from engine.core.edit import Decision, Edit, transition
 from engine.core.events import EditDecided, EditProposed, EditWithheld, ProposalsWithheld
 from engine.review.checking import Gates, applied, open_repo
-from engine.review.choosing import Chosen, choose
+from engine.review.choosing import Chosen, choose, did_worse
 from engine.review.errors import EditRefused, NoPlace
 from engine.review.gates.base import Measure
 from engine.review.policies import is_policy
@@ -211,9 +211,9 @@ def _why_withheld(edit: Edit, queued: Sequence[Edit], step: int, most: int) -> s
     better = next((other.id for other in queued if other.skill == edit.skill), None)
     if better is not None:
         return f"{better} is worth more, and is of the same skill and step; it can be queued"
-    return (
-        f"other edits of step {step} are worth more, and {most} a step are queued (review.per_step); it can be queued"
-    )
+    if did_worse(edit):
+        return "the rollouts that leave it did worse than their groups; it can be queued"
+    return f"others of step {step} are worth more, and {most} a step are queued (review.per_step); it can be queued"
 
 
 def _counts(step: int, most: int, refused: Iterable[tuple[Edit, str]], withheld: int) -> list[ProposalsWithheld]:

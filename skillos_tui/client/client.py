@@ -64,6 +64,7 @@ from skillos_tui.client.tail import WATCH_MS, Tail
 from skillos_tui.model.decisions import Decisions
 
 if TYPE_CHECKING:
+    from engine.review.opened import Lease
     from engine.skills.exchange import Choice
     from skillos_tui.attention import How
     from skillos_tui.client.importing import Source
@@ -90,6 +91,8 @@ class Client:
         self._decisions: dict[Path, Decisions] = {}
         self._flight: Flight | None = None
         self._shelf: Shelf | None = None
+        self._lease: tuple[Run, Lease] | None = None
+        self._lease_trouble = ""
 
     # Finding and opening
 
@@ -116,6 +119,7 @@ class Client:
 
     def close(self) -> None:
         """Stop following the open run."""
+        self.hold_open("")
         self.app.workers.cancel_group(self.app, "tail")
         self._tail = None
         self._stop.set()
@@ -327,12 +331,37 @@ class Client:
 
     # Decisions
 
+    def hold_open(self, edit: str) -> None:
+        """Hold this edit of the open run open, so that no queue and no policy takes it; "" for none.
+
+        To be repeated while it is shown (`engine.review.opened.RENEW_SECONDS`). A lease that cannot be taken is reported
+        once.
+        """
+        tail = self._tail
+        if tail is not None and not tail.run.read_only:
+            self._decider.submit(self._hold_open, tail.run, edit)
+
+    def _hold_open(self, run: Run, edit: str) -> None:
+        from engine.review.opened import Lease
+
+        if self._lease is None or self._lease[0] is not run:
+            self._lease = run, Lease(run, user())
+        lease, failed = self._lease[1], ""
+        try:
+            lease.open(edit) if edit else lease.close()
+        except REFUSED as error:
+            failed = f"The edit that is shown is not held open, so it may be decided by others: {error}"
+        if failed and failed != self._lease_trouble:
+            self._post(Notified("warning", failed))
+        self._lease_trouble = failed
+
     def decisions(self, path: Path) -> Decisions:
         """The decisions on the edits of a run that were taken here since the program started."""
         return self._decisions.setdefault(path, Decisions())
 
-    def decide(self, edit: Edit, action: Action, reason: str = "") -> bool:
+    def decide(self, edit: Edit, action: Action, reason: str = "", text: str = "") -> bool:
         """Decide on an edit as it is shown now: `DecisionTaken`, or `DecisionRefused`, also when it has changed by then.
+        `text` is what it is amended with.
 
         Decisions keep their order, and those that were sent are completed even if the program ends. Returns false, and sends
         nothing, when no run is open.
@@ -341,17 +370,32 @@ class Client:
         if tail is None:
             return False
         self.decisions(tail.run.path).begin(edit, action)
-        done = self._decider.submit(self._decide, tail.run, edit, action, reason)
+        done: Future[Any] = self._decider.submit(self._decide, tail.run, edit, action, reason, text)
         self.app.run_worker(_end_of(done), name="decide", group="decide")
         return True
 
-    def _decide(self, run: Run, edit: Edit, action: Action, reason: str) -> None:
+    def undo_whole(self, edit: Edit) -> None:
+        """Undo a decision so that the edit waits again: a reverted one is queued again too. Answered as `decide` is."""
+        tail = self._tail
+        if tail is not None:
+            self.decisions(tail.run.path).begin(edit, "undo")
+            done: Future[Any] = self._decider.submit(self._undo_whole, tail.run, edit)
+            self.app.run_worker(_end_of(done), name="decide", group="decide")
+
+    def _undo_whole(self, run: Run, edit: Edit) -> None:
+        after = self._decide(run, edit, "undo", "", "")
+        if after is not None and after.state == "undone":
+            self._decide(run, after, "requeue", "", "")
+
+    def _decide(self, run: Run, edit: Edit, action: Action, reason: str, text: str) -> Edit | None:
+        """Take a decision; the edit after it, None where it was refused."""
         try:
-            after = decide(run, edit.id, action, reason, edit)
+            after = decide(run, edit.id, action, reason, edit, text)
         except REFUSED as error:
             self._post(DecisionRefused(run.path, edit.id, action, str(error)))
-        else:
-            self._post(DecisionTaken(run.path, action, edit, after))
+            return None
+        self._post(DecisionTaken(run.path, action, edit, after))
+        return after
 
     # Import
 
@@ -421,6 +465,6 @@ def _while_open() -> supervisor.Patience:
     return lambda seconds: not worker.is_cancelled
 
 
-async def _end_of(done: Future[None]) -> None:
+async def _end_of(done: Future[Any]) -> None:
     """Wait for work in another thread, so that an error in it ends the program; leaving the program does not cancel it."""
     await asyncio.shield(asyncio.wrap_future(done))

@@ -2,6 +2,8 @@
 
 reconcile(run)                                     # when a run is opened: decisions that a crash kept from the log
 after = decide(run, "e3", "veto", "too narrow", seen)
+after = decide(run, "e3", "amend", "", seen, text)  # approved with this text in place of the proposed one
+found = check(run, seen, text)                     # what the gates say of such a text; nothing is decided
 """
 
 from __future__ import annotations
@@ -13,8 +15,8 @@ from engine.core.edit import Action, Edit
 from engine.runs.directory import Run
 
 
-def decide(run: Run, edit: str, action: Action, reason: str, seen: Edit) -> Edit:
-    """The edit after a decision on it. `seen` is the edit as the person saw it.
+def decide(run: Run, edit: str, action: Action, reason: str, seen: Edit, text: str = "") -> Edit:
+    """The edit after a decision on it. `seen` is the edit as the person saw it, and `text` what it is amended with.
 
     Raises `RunError` when the decision is refused, also because the edit has changed since, or when its commit is made and
     the log could not be written, and `OSError`. The message says which.
@@ -24,6 +26,8 @@ def decide(run: Run, edit: str, action: Action, reason: str, seen: Edit) -> Edit
     match action:
         case "approve":
             return reviews.approve(run, edit, user(), shown=seen)
+        case "amend":
+            return reviews.amend(run, edit, user(), text, reason, shown=seen)
         case "veto":
             return reviews.veto(run, edit, user(), reason, shown=seen)
         case "undo":
@@ -31,6 +35,13 @@ def decide(run: Run, edit: str, action: Action, reason: str, seen: Edit) -> Edit
         case "requeue":
             return reviews.requeue(run, edit, user())
     raise ValueError(f"the workbench does not {action} edits")
+
+
+def check(run: Run, edit: Edit, text: str) -> Edit:
+    """The edit with this text, and what the gates found in it. Raises `RunError` that says why it cannot be used."""
+    from engine.review import decisions as reviews
+
+    return reviews.check_text(run, edit.id, user(), text)
 
 
 def reconcile(run: Run) -> None:

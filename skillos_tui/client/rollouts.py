@@ -1,6 +1,6 @@
 """What the screen of the rollouts asks of a run; every function here runs in a thread, by `Client.ask_run`.
 
-    client.ask_run("rollouts look", partial(look, before=looked))       # `Answered` with a `Looked`
+    client.ask_run("rollouts look", partial(look, before=spans))        # `Answered` with `Spans`
     client.ask_run("rollouts find", partial(find, text="the safe"))     # `Answered` with a `Searched`
 
 The functions of `engine.runs.rollouts` and `engine.runs.search` do the work; the command line uses the same.
@@ -26,17 +26,16 @@ from engine.runs.rollouts.selecting import Score, Selection, matching, scores
 from engine.runs.rollouts.spans import Span, Spans, spans
 from engine.runs.search.index import Found, SearchIndex
 
-AT_ONCE = 5_000
+AT_ONCE = 2_000
 """So many events are indexed before the answer; for more, a process of its own is started."""
-LIMIT = 500
+LIMIT = 200
 """Places of a search that are shown."""
 
 
-class Looked(msgspec.Struct, frozen=True):
-    """Where the steps are, and the rewards of the rollouts of those that have ended."""
+class Rated(msgspec.Struct, frozen=True):
+    """The rewards of the rollouts of the steps that have ended."""
 
-    spans: Spans = Spans()
-    scores: Sequence[Score] = ()
+    scores: Sequence[Score]
 
 
 class Described(msgspec.Struct, frozen=True):
@@ -63,12 +62,14 @@ class Searched(msgspec.Struct, frozen=True):
     found: Found
 
 
-def look(run: Run, before: Looked) -> Looked:
-    """Where the steps are now. Rewards are read again only where a step has ended since."""
-    found = spans(run, before.spans)
-    ended = [key for key, span in found.by_key.items() if span.ended]
-    old = [key for key, span in before.spans.by_key.items() if span.ended]
-    return Looked(found, before.scores if ended == old and old else scores(run, found))
+def look(run: Run, before: Spans) -> Spans:
+    """Where the steps are now."""
+    return spans(run, before)
+
+
+def rate(run: Run, known: Spans) -> Rated:
+    """The rewards of all rollouts."""
+    return Rated(scores(run, known))
 
 
 def step(run: Run, span: Span) -> StepRows:

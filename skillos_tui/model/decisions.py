@@ -27,10 +27,12 @@ class Taken:
 
 @dataclass
 class Decisions:
-    """The decisions of this session on one run, oldest first; `under_way` holds those that are not in the log yet."""
+    """The decisions of this session on one run, oldest first; `under_way` holds those that are not in the log yet. `rest`
+    are the edits of the last decision on many, which is undone as one; empty after that."""
 
     taken: list[Taken] = field(default_factory=list)
     under_way: dict[str, tuple[Action, Edit]] = field(default_factory=dict)
+    rest: tuple[str, ...] = ()
 
     def begin(self, edit: Edit, action: Action) -> None:
         """Note that a decision on this edit, as it is shown now, has been sent."""

@@ -26,11 +26,17 @@ MAX_RUNS = 50
 """The number of runs whose place is kept; those opened longest ago are dropped."""
 
 
+def text_key(edit: str) -> str:
+    """What the draft of a text for an edit is kept under; that of a reason is kept under the edit's id."""
+    return f"text of {edit}"
+
+
 class Place(msgspec.Struct, frozen=True):
     """Where a person was in a run.
 
     `screen` is a name in the registry of screens, `selected` an edit's id, `focus` a pane's id, `tops` the first visible row
-    by pane, `seen` the id of the last event that was on the screen, `drafts` half-typed texts by edit, `tree` the branch and
+    by pane, `seen` the id of the last event that was on the screen, `drafts` half-typed reasons by edit and texts by
+    `text_key`, `tree` the branch and
     the name under the cursor of the tree of skills (empty until it was moved), `follows` the group and the rollout that are
     followed, `at` the place in the screen's own notation (`skillos_tui.model.target`).
     """

@@ -1,138 +1,160 @@
-"""The difference of two texts as lines to show: every line of both, unless `context` limits them.
+"""The difference of two texts as rows to show: every line of both, unless `context` limits them.
 
-difference(before, after)                  # the whole file, for a decision
-difference(before, after, context=2)       # the changes with two lines around them, for a glance
+    found = Comparison(before, after)          # None for no file
+    found.hunks, found.counts                  # what changes, and how many lines are added and removed
+    found.rows()                               # one below the other: "-" lines, then "+" lines
+    found.pairs()                              # side by side: old and new line of each row
+
+A row only names its lines. `text_of` gives a line as it is shown; styles are in `skillos_tui.render.marks`.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from difflib import SequenceMatcher
-from itertools import pairwise
+from collections.abc import Collection, Iterator
+from functools import cached_property
+from typing import NamedTuple
 
+from engine.review.hunks import Hunk, hunks, lines_of
 from skillos_tui.render.text import Line, safe
 
-MAX_WORK = 200_000
-"""The most work for matching lines that occur several times; beyond it all old lines are removed and all new ones added, so
-that no text can block the workbench."""
-MAX_DEPTH = 20
+MISSING_END = " ⏎ missing at the end"
 
-Row = tuple[str, str]
-"""A sign (" ", "-", "+") and a line of text."""
+
+class Row(NamedTuple):
+    """One row. `old` and `new` are numbers of lines from 0, None where the row has none; an unchanged row has both.
+
+    `hunk` is the number of its hunk, None for an unchanged row. `gap`: unchanged lines are left out here.
+    """
+
+    old: int | None
+    new: int | None
+    hunk: int | None = None
+    gap: bool = False
+
+
+class Comparison:
+    """Two texts, their lines and their hunks."""
+
+    def __init__(self, before: str | None, after: str | None) -> None:
+        self.before, self.after = before, after
+        self.old, self.new = lines_of(before), lines_of(after)
+
+    @cached_property
+    def hunks(self) -> list[Hunk]:
+        """What changes, from the top."""
+        return hunks(self.before, self.after)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many lines are added and removed."""
+        added = sum(hunk.new[1] - hunk.new[0] for hunk in self.hunks)
+        return added, sum(hunk.old[1] - hunk.old[0] for hunk in self.hunks)
+
+    def rows(self, context: int | None = None) -> list[Row]:
+        """The rows one below the other; `context` limits the unchanged lines around changes."""
+        return self._limited(list(self._unified()), context)
+
+    def pairs(self) -> list[Row]:
+        """The rows side by side: the lines of a hunk are paired from its top."""
+        return list(self._paired())
+
+    def unified(self, old: str, new: str, left: Collection[int] = ()) -> str:
+        """A unified diff of the hunks that are not `left`, each without context; `old` and `new` are names of files."""
+        head = ["/dev/null" if text is None else name for text, name in ((self.before, old), (self.after, new))]
+        parts = [f"--- {head[0]}\n+++ {head[1]}\n"]
+        for number, hunk in enumerate(self.hunks):
+            if number not in left:
+                parts.append(f"@@ -{_range(hunk.old)} +{_range(hunk.new)} @@\n")
+                parts += [f"-{row}" for row in map(_ended, self.old[slice(*hunk.old)])]
+                parts += [f"+{row}" for row in map(_ended, self.new[slice(*hunk.new)])]
+        return "".join(parts)
+
+    def _unified(self) -> Iterator[Row]:
+        at = 0
+        for number, hunk in enumerate(self.hunks):
+            yield from self._same(at, hunk)
+            yield from (Row(old, None, number) for old in range(*hunk.old))
+            yield from (Row(None, new, number) for new in range(*hunk.new))
+            at = hunk.old[1]
+        yield from self._same(at, None)
+
+    def _paired(self) -> Iterator[Row]:
+        at = 0
+        for number, hunk in enumerate(self.hunks):
+            yield from self._same(at, hunk)
+            for place in range(max(hunk.old[1] - hunk.old[0], hunk.new[1] - hunk.new[0])):
+                old, new = hunk.old[0] + place, hunk.new[0] + place
+                yield Row(old if old < hunk.old[1] else None, new if new < hunk.new[1] else None, number)
+            at = hunk.old[1]
+        yield from self._same(at, None)
+
+    def _same(self, start: int, until: Hunk | None) -> Iterator[Row]:
+        """The unchanged rows from line `start` of the old text to a hunk, or to the end."""
+        end = until.old[0] if until else len(self.old)
+        shift = (until.new[0] if until else len(self.new)) - end
+        yield from (Row(at, at + shift) for at in range(start, end))
+
+    @staticmethod
+    def _limited(rows: list[Row], context: int | None) -> list[Row]:
+        if context is None or all(row.hunk is None for row in rows):
+            return rows
+        keep: set[int] = set()
+        for at, row in enumerate(rows):
+            if row.hunk is not None:
+                keep.update(range(at - context, at + context + 1))
+        shown: list[Row] = []
+        for at, row in enumerate(rows):
+            if at in keep:
+                shown.append(row)
+            elif not shown or not shown[-1].gap:
+                shown.append(Row(None, None, gap=True))
+        return shown
+
+    def partner(self, row: Row) -> tuple[str, str] | None:
+        """The old and the new text of a changed line and of the line that it is compared with, word by word; None without
+        one: the lines of a hunk are paired from its top."""
+        if row.hunk is None:
+            return None
+        hunk = self.hunks[row.hunk]
+        place = row.old - hunk.old[0] if row.old is not None else (row.new or 0) - hunk.new[0]
+        old, new = hunk.old[0] + place, hunk.new[0] + place
+        if old >= hunk.old[1] or new >= hunk.new[1]:
+            return None
+        return text_of(self.old[old]), text_of(self.new[new])
+
+
+def text_of(row: str) -> str:
+    """A line with its end as it is shown: safe, with spaces at its end and a missing end marked."""
+    text = row[:-1] if row.endswith("\n") else f"{row}{MISSING_END}"
+    bare = text.rstrip(" ")
+    return safe(bare) + "·" * (len(text) - len(bare))
+
+
+def _ended(row: str) -> str:
+    return row if row.endswith("\n") else f"{row}\n\\ No newline at end of file\n"
+
+
+def _range(lines: tuple[int, int]) -> str:
+    """A half-open range of lines from 0, as unified diffs write it: the first line from 1, and the count."""
+    start, end = lines
+    return f"{start + (end > start)},{end - start}"
 
 
 def difference(before: str | None, after: str | None, *, context: int | None = None) -> list[Line]:
-    """The lines that turn `before` into `after`, with signs; `context` limits the unchanged lines around
-    changes; where there are none, all lines are shown.
-
-    None stands for no file. Spaces at the end of a line, and a last line that does not end, are marked: they are
-    differences too.
-    """
-    rows = list(_rows(_split(before), _split(after)))
-    shown = rows if context is None else _near_changes(rows, context)
-    return [_line(row) for row in shown]
+    """The rows one below the other as plain lines, with signs; None stands for no file."""
+    found = Comparison(before, after)
+    return [_line(found, row) for row in found.rows(context)]
 
 
 def counts(before: str | None, after: str | None) -> tuple[int, int]:
     """How many lines are added and removed."""
-    signs = [sign for sign, _ in _rows(_split(before), _split(after))]
-    return signs.count("+"), signs.count("-")
+    return Comparison(before, after).counts
 
 
-def _split(text: str | None) -> list[str]:
-    """Lines by line feeds only: any other line separator is shown as a character."""
-    if not text:
-        return []
-    lines = text.split("\n")
-    if lines[-1]:
-        return [*lines[:-1], lines[-1] + " ⏎ missing at the end"]
-    return lines[:-1]
-
-
-def _rows(old: Sequence[str], new: Sequence[str], depth: int = 0) -> Iterator[Row]:
-    """The rows of a patience diff: the equal lines at both ends, then between lines that occur once in each text."""
-    head = 0
-    while head < min(len(old), len(new)) and old[head] == new[head]:
-        head += 1
-    tail = 0
-    while tail < min(len(old), len(new)) - head and old[-1 - tail] == new[-1 - tail]:
-        tail += 1
-    yield from ((" ", text) for text in old[:head])
-    yield from _middle(old[head : len(old) - tail], new[head : len(new) - tail], depth)
-    yield from ((" ", text) for text in old[len(old) - tail :])
-
-
-def _middle(old: Sequence[str], new: Sequence[str], depth: int) -> Iterator[Row]:
-    anchors = _anchors(old, new) if depth < MAX_DEPTH else []
-    if anchors:
-        ends = [*anchors, (len(old), len(new))]
-        for (a, b), (c, d) in pairwise([(-1, -1), *ends]):
-            yield from _rows(old[a + 1 : c], new[b + 1 : d], depth + 1)
-            yield from ((" ", text) for text in old[c : c + 1])
-    elif _work(old, new) <= MAX_WORK:
-        yield from _compared(old, new)
-    else:
-        yield from (("-", text) for text in old)
-        yield from (("+", text) for text in new)
-
-
-def _anchors(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
-    """The positions of lines that occur once in each text: the longest sequence that is in order in both."""
-    count, others = Counter(old), Counter(new)
-    place = {text: at for at, text in enumerate(new) if others[text] == 1}
-    pairs = [(at, place[text]) for at, text in enumerate(old) if count[text] == 1 and text in place]
-    tops: list[int] = []
-    last: list[int] = []
-    before: list[int] = []
-    for index, (_, at) in enumerate(pairs):
-        pile = bisect_left(tops, at)
-        before.append(last[pile - 1] if pile else -1)
-        tops[pile : pile + 1], last[pile : pile + 1] = [at], [index]
-    chain: list[tuple[int, int]] = []
-    index = last[-1] if last else -1
-    while index >= 0:
-        chain.append(pairs[index])
-        index = before[index]
-    return chain[::-1]
-
-
-def _work(old: Sequence[str], new: Sequence[str]) -> int:
-    """An estimate of the cost of comparing line by line: equal pairs, times the shorter text."""
-    others = Counter(new)
-    return sum(others[text] for text in old) * min(len(old), len(new))
-
-
-def _compared(old: Sequence[str], new: Sequence[str]) -> Iterator[Row]:
-    for operation, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if operation == "equal":
-            yield from ((" ", text) for text in old[a:b])
-        else:
-            yield from (("-", text) for text in old[a:b])
-            yield from (("+", text) for text in new[c:d])
-
-
-def _near_changes(rows: list[Row], context: int) -> list[Row]:
-    if all(sign == " " for sign, _ in rows):
-        return rows
-    keep: set[int] = set()
-    for at, (sign, _) in enumerate(rows):
-        if sign != " ":
-            keep.update(range(at - context, at + context + 1))
-    shown: list[Row] = []
-    for at, row in enumerate(rows):
-        if at in keep:
-            shown.append(row)
-        elif not shown or shown[-1][0] != "…":
-            shown.append(("…", ""))
-    return shown
-
-
-def _line(row: Row) -> Line:
-    sign, text = row
-    if sign == "…":
+def _line(found: Comparison, row: Row) -> Line:
+    if row.gap:
         return Line((("…", "muted"),))
-    style = {"+": "added", "-": "removed"}.get(sign, "")
-    bare = text.rstrip(" ")
-    return Line(((f"{sign} {safe(bare)}{'·' * (len(text) - len(bare))}", style),), 2)
+    if row.new is None:
+        return Line(((f"- {text_of(found.old[row.old or 0])}", "removed"),), 2)
+    sign, style = ("+", "added") if row.old is None else (" ", "")
+    return Line(((f"{sign} {text_of(found.new[row.new])}", style),), 2)

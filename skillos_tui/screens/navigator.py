@@ -17,7 +17,7 @@ from skillos_tui.screens.base import FullScreen
 from skillos_tui.screens.registry import make_screen
 
 if TYPE_CHECKING:
-    from skillos_tui.app import SkillosApp
+    from skillos_tui.workbench import Workbench
 
 MAX_TRAIL = 100
 """Places that `back` remembers."""
@@ -26,7 +26,7 @@ MAX_TRAIL = 100
 class Navigator:
     """The screens of `app` beside the lowest one of each mode. `trail` is where the person was, with the open run."""
 
-    def __init__(self, app: SkillosApp) -> None:
+    def __init__(self, app: Workbench) -> None:
         self.app = app
         self.trail: list[tuple[Path | None, Target]] = []
         self.kept: dict[tuple[str, str], FullScreen] = {}

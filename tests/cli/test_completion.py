@@ -32,7 +32,7 @@ def test_bash_offers_commands_options_and_choices() -> None:
     assert {"train", "curate", "config"} <= set(offered(script, "skillos-engine", ""))
     assert offered(script, "skillos-engine", "cur") == ["curate"]
     assert offered(script, "skillos-engine", "train", "--st") == ["--steps"]
-    assert offered(script, "skillos-engine", "curate", "--review", "a") == ["ask", "auto"]
+    assert offered(script, "skillos-engine", "curate", "--review", "a") == ["approve_after", "ask", "auto"]
     assert "pyproject.toml" in offered(script, "skillos-engine", "train", "--config", "pyproj")
 
 

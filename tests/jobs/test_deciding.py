@@ -4,6 +4,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+import time
 
 import msgspec
 import pytest
@@ -30,6 +31,7 @@ from engine.runs import changing
 from engine.runs.commands import Change
 from engine.runs.directory import Run
 from engine.skills import Insert, SkillRepo
+from engine.skills.pins import pin, unpin
 from tests.extending.installed import install
 from tests.jobs.test_proposals import agents
 from tests.jobs.test_reviewing import edited
@@ -281,3 +283,27 @@ def test_other_texts_of_a_skill_are_other_candidates_and_what_ends_as_it_was_is_
     found = candidates(rows, [parts(0.2, 0.8, 0.5)], start)
     assert [(edit.operation, edit.skill) for edit in found] == [("update", "a")]
     assert isinstance(found[0], Edit) and isinstance(found[0].provenance, Provenance)
+
+
+@pytest.mark.parametrize("policy", ["auto", "approve_after", "veto_after"])
+def test_no_policy_decides_on_a_pinned_skill_until_it_is_unpinned(tmp_path, policy):
+    run = created(tmp_path, f"review.policy={policy}", "review.policy_seconds=0.01")
+    edit_id = proposed(run, Insert("mugs", text("mugs")))
+    pin(run.repo_path, "mugs", "ann")
+    time.sleep(0.05)
+    decide(run)
+    assert [(each.id, each.state) for each in run.edits()] == [(edit_id, "pending")]
+    assert "mugs is pinned" in run.tail(1, ["notice"])[0].event.message
+    unpin(run.repo_path, "mugs")
+    decide(run)
+    assert run.edit(edit_id).state == ("vetoed" if policy == "veto_after" else "committed")
+
+
+def test_a_person_decides_on_a_pinned_skill_and_pins_that_cannot_be_read_stop_policies_only(tmp_path):
+    run = created(tmp_path, "review.policy=auto")
+    edit_id = proposed(run, Insert("mugs", text("mugs")))
+    (run.repo_path / ".skillos").mkdir(exist_ok=True)
+    (run.repo_path / ".skillos" / "pins.json").write_text("{")
+    decide(run)
+    assert run.edit(edit_id).state == "pending"
+    assert reviews.approve(run, edit_id, "ann").state == "committed"

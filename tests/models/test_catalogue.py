@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -278,6 +279,7 @@ def test_nothing_is_fetched_without_consent(index):
     assert index == []
 
 
+@pytest.mark.skipif(find_spec("pip") is None, reason="this Python has no pip")
 def test_without_an_index_there_is_one_sentence(index, home, tmp_path, monkeypatch):
     (tmp_path / "pip.py").write_text("raise SystemExit('a file of the working folder was run')")
     monkeypatch.chdir(tmp_path)

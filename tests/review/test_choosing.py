@@ -53,10 +53,17 @@ def test_the_best_of_a_step_wait_at_most_one_a_skill_and_the_others_are_kept_and
     assert states(run) == {"e1": "b pending", "e2": "c pending", "e3": "b withheld", "e4": "a withheld"}
     reasons = [edit.decision.reason for edit in run.edits("withheld") if edit.decision]
     assert reasons[0].startswith("e1 is worth more, and is of the same skill")
-    assert reasons[1].startswith("other edits of step 2 are worth more, and 2 a step are queued (review.per_step)")
+    assert reasons[1].startswith("others of step 2 are worth more, and 2 a step are queued (review.per_step)")
     (event,) = [stored.event for stored in run.events(kinds=["proposals_withheld"])]
     assert isinstance(event, ProposalsWithheld) and (event.step, event.count) == (2, 2)
     assert event.reason.startswith("not among the best 2 of step 2 (review.per_step)")
+
+
+def test_what_only_worse_rollouts_leave_is_withheld_also_where_places_are_free(run: Run) -> None:
+    edits = [insert(run, "a", -0.2), insert(run, "b", 0.3, -0.5), insert(run, "c", 0.0), insert(run, "d", 0.1, -0.1)]
+    assert [edit.skill for edit in proposing.choose(run, 2, *edits)] == ["d", "c"]
+    reasons = [edit.decision.reason for edit in run.edits("withheld") if edit.decision]
+    assert reasons == ["the rollouts that leave it did worse than their groups; it can be queued"] * 2
 
 
 def test_a_withheld_edit_is_queued_when_a_person_asks_for_it(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,7 +65,7 @@ def test_what_was_withheld_is_named_and_listed_with_all(run: Run, shell: Shell) 
     choose(run, 2, rated(run, Insert("a", text("a")), 0.3), rated(run, Insert("b", text("b")), 0.1), most=1)
     _, out, err = shell("list")
     assert "e2" not in out and "note: 1 edit withheld, since others were worth more; --all lists them too" in err
-    assert "e2    withheld by the queue's limit other edits of step 2 are worth more" in shell("list", "--all")[1]
+    assert "e2    withheld by the queue's limit others of step 2 are worth more" in shell("list", "--all")[1]
     states = {edit["id"]: edit["state"] for edit in json.loads(shell("list", "--all", "--json")[1])}
     assert states == {"e1": "pending", "e2": "withheld"}
 

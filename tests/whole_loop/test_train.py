@@ -71,7 +71,7 @@ def test_the_log_says_which_tasks_were_drawn_and_all_rollouts_of_a_group_walk_th
         assert walked[0] == walked[1] == group.tasks and len(group.tasks) == 5
 
 
-def test_what_the_best_rollout_edited_waits_for_review_and_nothing_was_written(run):
+def test_the_best_edits_of_each_step_wait_for_review_and_nothing_was_written(run):
     best = {}
     for event in (stored.event for stored in run.events(kinds=["rollout_scored"])):
         if event.step not in best or event.rewards.r > best[event.step].rewards.r:

@@ -8,11 +8,15 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from engine.core.events import EditDecided, StateChanged
+from engine.core.edit import Edit, Provenance, Standing
+from engine.core.events import EditDecided, EditProposed, StateChanged
+from engine.core.findings import Finding
+from engine.core.outcomes import SUCCEEDED
+from engine.core.position import PositionId
 from engine.runs.directory import Run
 from skillos_tui.model.session import Session
 from skillos_tui.widgets.pane import Pane
-from tests.workbench.recording import create, proposal, record_training
+from tests.workbench.recording import create, episode, proposal, record_training
 from tests.workbench.stage import screen_lines, until, workbench
 
 
@@ -30,13 +34,13 @@ def empty_run(path: Path) -> Run:
 
 @asynccontextmanager
 async def review(
-    run: Run, *, size: tuple[int, int] = (120, 40), session: Session | None = None
+    run: Run, *, size: tuple[int, int] = (120, 40), session: Session | None = None, first: str = "insert · find-"
 ) -> AsyncIterator[Pilot[str]]:
     """The workbench with Review open on the run, the first edit that waits on the screen."""
     async with workbench(run.path, size=size, session=session) as pilot:
         await until(pilot, lambda: pilot.app.caught_up and bool(pilot.app.view.pending))
         await pilot.press("r")
-        await until(pilot, "insert · find-")
+        await until(pilot, first)
         yield pilot
 
 
@@ -81,3 +85,48 @@ def title(pilot: Pilot[str], name: str = "diff") -> str:
 def bottom(pilot: Pilot[str]) -> str:
     """The bottom line: the keys, or an answer."""
     return screen_lines(pilot)[-1]
+
+
+OLD = (
+    "---\nname: open-shut\ndescription: Use when a place may be shut.\n---\n\n# Open what is shut\n\nTry every place.\n\n"
+    "1. Go to the place.\n2. Open it.\n\n## When not\n\nIn a house without doors.\n"
+)
+FIRST = OLD.replace("Try every place.", "Push a shut place; pull if it stays.")
+"""The text with the first hunk of `NEW` only."""
+NEW = FIRST.replace("without doors", "without any doors")
+
+
+def update(name: str, after: str = NEW, *, advantage: float = 0.1, step: int = 1) -> EditProposed:
+    """An edit of the skill open-shut, which has the text `OLD`."""
+    cause = Provenance(
+        PositionId(step, 0, 1, 1),
+        "open the safe",
+        SUCCEEDED,
+        "curator",
+        "It stayed shut.",
+        standing=Standing(0.97, (advantage,), 8),
+    )
+    found = (Finding("audit", "warning", 8, "it names one place"),)
+    return EditProposed(
+        Edit("update", "open-shut", OLD, after, id=name, provenance=cause, findings=found, state="pending")
+    )
+
+
+def updated_run(path: Path, *edits: EditProposed) -> Run:
+    """A run of one step whose repository has the skill open-shut; the edit e0 of two hunks waits, and `edits`."""
+    run = record_training(path, steps=0)
+    write_skill(run, OLD)
+    run.append(*episode(PositionId(1, 0, 1, 1), SUCCEEDED), StateChanged("finished"), update("e0"), *edits)
+    return run
+
+
+def write_skill(run: Run, text: str, name: str = "open-shut") -> None:
+    """Write the file of a skill by hand."""
+    file = run.repo_path / name / "SKILL.md"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+def skill_file(run: Run, name: str = "open-shut") -> str:
+    """The text of a skill's file."""
+    return (run.repo_path / name / "SKILL.md").read_text()

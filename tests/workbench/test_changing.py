@@ -10,7 +10,7 @@ from engine.runs.commands import Change, StopAfter
 from engine.runs.directory import Run
 from tests.workbench.recording import record_training
 from tests.workbench.reviewing import review
-from tests.workbench.stage import on_screen, until, workbench
+from tests.workbench.stage import on_screen, seconds, until, workbench
 
 
 def at_work(path: Path, *settings: str) -> Run:
@@ -46,8 +46,11 @@ async def test_the_policy_and_the_number_of_steps_are_changed_in_a_dialog(tmp_pa
         async with workbench(run.path) as pilot:
             await until(pilot, "step 1 of 12")
             await pilot.press("c")
-            await until(pilot, "Review policy ask: a person decides on edits.")
+            await until(pilot, "Review policy ask.")
             await pilot.press("p")
+            await until(pilot, "Who decides on edits?")
+            await seconds(pilot, 0.3)
+            await pilot.press("4")
             await until(
                 pilot, lambda: [sent.command for sent in run.take_commands()] == [Change("review.policy", '"auto"')]
             )
@@ -84,5 +87,5 @@ async def test_review_says_what_a_decision_does(tmp_path: Path) -> None:
     async with review(run) as pilot:
         await until(
             pilot,
-            lambda: "An approved edit is in the repository of every rollout" in " ".join(on_screen(pilot).split()),
+            lambda: "in the repository of every rollout" in " ".join(str(pilot.app.screen.query_one("#why").copied()).split()),
         )

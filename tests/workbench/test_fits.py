@@ -223,6 +223,8 @@ async def test_long_values_in_all_panes_are_whole_or_cut_with_a_sign(tmp_path: P
         assert held_back and all("…" in row or "家具" * 30 in row for row in held_back if "+ find" in row)
         await pilot.press("r")
         await until(pilot, "12345 not queued")
+        await pilot.press("slash", *"withheld", "enter")
+        await until(pilot, lambda: "/withheld" in str(pilot.app.screen.query_one(ReviewQueue).border_title))
         queue = pilot.app.screen.query_one(ReviewQueue)
         shown = " ".join("".join(part for part, _ in row).strip() for row in queue.rows)
         assert reason in re.sub(r"\s+", " ", shown) and "12345" in on_screen(pilot)

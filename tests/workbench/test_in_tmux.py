@@ -129,7 +129,7 @@ def test_continued_in_the_background_it_stops_again_and_a_stop_from_outside_is_s
 ) -> None:
     with record_training(tmp_path / "run", steps=2) as run:
         start(tmux, run, tmp_path)
-        tmux.until("Executor")
+        tmux.until("Review·4")
         before = tmux.settled()
         tmux.keys("C-z")
         tmux.until("Stopped")

@@ -30,7 +30,7 @@ from tests.workbench.stage import until, workbench
 
 KEYS = [
     *"aaaaavvvuuunnppjk[]",
-    *"gGrloeDs?",
+    *"gGrloDs?JU",
     *"2bzfyL",
     "less_than_sign",
     "greater_than_sign",
@@ -40,8 +40,7 @@ KEYS = [
     "shift+tab",
     "enter",
     "enter",
-    "escape",
-    "escape",
+    *["escape"] * 5,
     "space",
     "backspace",
 ]

@@ -41,7 +41,7 @@ async def test_a_run_on_a_read_only_mount_is_shown_and_its_keys_say_why_they_do_
         await pilot.press("r")
         await until(pilot, "waiting")
         assert "read-only" in screen_lines(pilot)[0]
-        for key in ("a", "v", "u"):
+        for key in ("a", "e", "E", "space", "v", "u", "A", "U", "P"):
             await pilot.press(key)
             await until(pilot, lambda: WHY in screen_lines(pilot)[-1])
             await pilot.press("n")
@@ -55,7 +55,7 @@ async def test_what_the_owner_writes_is_shown_while_it_can_only_be_read(mounted:
         with Run.open(mounted.parent / "here" / "run") as owner:
             for step in (3, 4):
                 owner.append(StepStarted(step, []))
-                await until(pilot, lambda step=step: f"step {step}" in screen_lines(pilot)[0])
+                await until(pilot, lambda step=step: f"{step}/12" in screen_lines(pilot)[0])
 
 
 async def test_home_lists_runs_that_can_only_be_read(mounted: Path) -> None:

@@ -93,13 +93,13 @@ async def test_the_review_screen_is_restored_with_its_edit_focus_and_scroll(tmp_
     async with workbench(run.path, session=session, size=(80, 24)) as pilot:
         await until(pilot, "2·6")
         await pilot.press("r", "n", "n", "n")
-        await until(pilot, lambda: pilot.app.screen.query_one(ReviewQueue).value == "s2-1")
+        await until(pilot, lambda: pilot.app.screen.query_one(ReviewQueue).value == "s3-1")
         await pilot.press("j", "j")
         await until(pilot, lambda: pilot.app.screen.query_one(DiffPane).top == 2)
         await pilot.press("q")
     async with workbench(run.path, session=Session.load(tmp_path / "state"), size=(80, 24)) as pilot:
         await until(pilot, lambda: bool(pilot.app.screen.query(ReviewQueue)))
-        await until(pilot, lambda: pilot.app.screen.query_one(ReviewQueue).value == "s2-1")
+        await until(pilot, lambda: pilot.app.screen.query_one(ReviewQueue).value == "s3-1")
         await until(pilot, lambda: pilot.app.screen.query_one(DiffPane).top == 2)
         assert pilot.app.screen.focused is pilot.app.screen.query_one(DiffPane)
         assert "since you left" not in on_screen(pilot)
@@ -306,12 +306,12 @@ def test_a_killed_program_starts_again_where_it_was(tmp_path: Path, number: sign
     first.press(b"r")
     first.until(b"Trajectory")
     first.press(b"nn")
-    first.until(lambda: Session.load(state).place(run.path).selected == "s2-0")
+    first.until(lambda: Session.load(state).place(run.path).selected == "s2-1")
     first.kill(number)
     again = Program("--state", str(state))
     again.until(b"Trajectory")
     again.leave()
-    assert Session.load(state).place(run.path).selected == "s2-0"
+    assert Session.load(state).place(run.path).selected == "s2-1"
 
 
 def test_home_is_shown_where_it_is_asked_for_and_where_nothing_was_open(tmp_path: Path) -> None:

@@ -271,6 +271,7 @@ async def test_review_that_is_opened_by_the_program_is_read_first(tmp_path: Path
         await until(pilot, "Review·3")
         await app_of(pilot).open_screen("review", restored=True)
         await until(pilot, "insert · find-")
+        await until(pilot, lambda: pilot.app.screen._reading.painted)
         await pilot.press("a")
         await until(pilot, "has just come; look at it first")
         assert decided(run) == {} and "keys ignored" not in on_screen(pilot)

@@ -72,7 +72,7 @@ async def test_the_cursor_has_the_values_of_its_step_and_enter_leads_to_its_roll
         await until(pilot, lambda: isinstance(pilot.app.screen, RolloutsScreen))
         await pilot.press("b")
         await until(pilot, "step 4   ● r_fc 0.640")
-        await pilot.press("tab", "G")
+        await pilot.press("G")
         again = pilot.app.screen
         assert isinstance(again, RewardsScreen) and again.here() == "r_fc" and "step 6   ●" in on_screen(pilot)
 

@@ -25,6 +25,7 @@ from engine.core.events import (
 )
 from engine.core.outcomes import FAILED, SUCCEEDED
 from engine.runs.directory import Run
+from skillos_tui.client import rollouts as asking
 from skillos_tui.model.target import Target
 from skillos_tui.screens.rollouts.bars import RewardBars
 from skillos_tui.screens.rollouts.detail import DetailPane
@@ -211,6 +212,17 @@ async def test_a_search_finds_the_turn_and_b_leads_back_to_the_places(run: Run) 
         await until(pilot, lambda: tree(pilot).found is not None and len(tree(pilot).found.places) == 60)
         await pilot.press("escape")
         assert tree(pilot).found is None
+
+
+async def test_a_long_log_is_indexed_by_a_process_of_its_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setattr(asking, "AT_ONCE", 0)
+    async with rollouts(run) as pilot:
+        await pilot.press("slash", *"kettle")
+        await until(pilot, "indexed 0%")
+        assert screen(pilot)._indexing is not None
+        await until(pilot, lambda: tree(pilot).found is not None and bool(tree(pilot).found.places))
+        assert tree(pilot).found.read == run.last_id()
 
 
 async def test_a_search_without_a_place_says_so_whatever_was_typed(run: Run) -> None:

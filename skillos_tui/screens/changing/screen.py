@@ -13,11 +13,9 @@ from skillos_tui.model.view import RunView
 from skillos_tui.screens.dialog import DialogScreen
 from skillos_tui.widgets.field import NumberField
 
-POLICIES = {"ask": "a person decides on edits", "auto": "what the gates admit is approved"}
-
 
 class Wanted(NamedTuple):
-    """What a person wants changed; `value` is "" for a checkpoint."""
+    """What a person wants changed; `value` is "" for a checkpoint, and for the policy, which another dialog asks for."""
 
     what: Literal["review.policy", "training.steps", "checkpoint"]
     value: str = ""
@@ -37,11 +35,10 @@ class ChangeScreen(DialogScreen[Wanted | None]):
         super().__init__()
         self.trains, self.planned, self.step = view.trains, view.planned, view.step
         self.policy = view.settings.policy or "ask"
-        self.other = "ask" if self.policy == "auto" else "auto"
 
     def compose(self) -> ComposeResult:
-        lines = [f"Review policy {self.policy}: {POLICIES.get(self.policy, 'unknown')}."]
-        keys = [f"p policy {self.other}"]
+        lines = [f"Review policy {self.policy}."]
+        keys = ["p choose a policy"]
         if self.trains:
             lines.append(f"Step {self.step} of {self.planned}. With fewer, the run ends after the step that has begun.")
             keys = ["enter set the steps", *keys, "k keep the newest checkpoint"]
@@ -66,7 +63,7 @@ class ChangeScreen(DialogScreen[Wanted | None]):
             self.dismiss(Wanted("training.steps", value))
 
     def action_policy(self) -> None:
-        self.dismiss(Wanted("review.policy", self.other))
+        self.dismiss(Wanted("review.policy"))
 
     def action_checkpoint(self) -> None:
         if self.trains:

@@ -107,6 +107,9 @@ class EvaluationScreen(FullScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        self.steps = Steps("Held-out measurements", id="steps")
+        self.groups = GroupTable("Groups", id="groups")
+        self.chart = HeldOutChart("Course", id="chart")
         self.compared = Compared({}, None, [])
         self._base: int | None = None
         self._asked: object = None
@@ -114,10 +117,10 @@ class EvaluationScreen(FullScreen):
 
     def compose(self) -> ComposeResult:
         yield StateBar()
-        yield Steps("Held-out measurements", id="steps")
+        yield self.steps
         with Container(id="below", classes="column"):
-            yield GroupTable("Groups", id="groups")
-            yield HeldOutChart("Course", id="chart")
+            yield self.groups
+            yield self.chart
         yield AnswerBar(self.KEYS)
 
     def on_mount(self) -> None:
@@ -160,7 +163,7 @@ class EvaluationScreen(FullScreen):
     def _take(self, compared: Compared) -> None:
         """Show the measurements; the cursor is at the newest one until a person moves it."""
         self.compared = compared
-        steps = self.query_one(Steps)
+        steps = self.steps
         self._show()
         if not steps.moved and compared.results:
             steps.select(max(compared.results))
@@ -180,7 +183,7 @@ class EvaluationScreen(FullScreen):
             if compared.base is not None
         ]
         series_shown = [series, *bounds] if compared.changes else [series]
-        self.query_one(HeldOutChart).show(series_shown if compared.results else [], "No held-out measurement yet.")
+        self.chart.show(series_shown if compared.results else [], "No held-out measurement yet.")
         self._show_step()
 
     def _show_note(self) -> None:
@@ -192,7 +195,7 @@ class EvaluationScreen(FullScreen):
             note = f"Only a run that trains measures held-out groups; this one is of the kind {view.kind}."
         elif view.kind:
             note = next_one(view.planned, max(view.steps, default=0), every(view.settings.settings), [*view.held_out])
-        pane = self.query_one(Steps)
+        pane = self.steps
         against = f", against step {compared.base}" if compared.changes else ""
         pane.retitle(
             f"Held-out measurements{against}", sentence(compared.changes[-1].paired) if compared.changes else ""
@@ -201,21 +204,21 @@ class EvaluationScreen(FullScreen):
 
     def _show_step(self) -> None:
         """Show the groups of the measurement under the cursor."""
-        step = self.query_one(Steps).value
+        step = self.steps.value
         found = self.compared.results.get(step) if isinstance(step, int) else None
-        groups = self.query_one(GroupTable)
+        groups = self.groups
         groups.retitle(f"Groups after step {step}" if found else "Groups", "by change" if groups.by_change else "")
         groups.show(self.compared.results, self.compared.base, step if found and isinstance(step, int) else None)
 
     def on_list_pane_moved(self, message: ListPane.Moved) -> None:
         if isinstance(message.pane, Steps) and isinstance(message.pane.value, int):
-            self.query_one(HeldOutChart).go_to_step(message.pane.value)
+            self.chart.go_to_step(message.pane.value)
             self._show_step()
 
     def on_chart_pane_moved(self, message: ChartPane.Moved) -> None:
         """The chart's cursor selects the measurement."""
         if (step := message.pane.cursor) is not None:
-            self.query_one(Steps).select(step)
+            self.steps.select(step)
             self._show_step()
 
     def on_chart_pane_vertical(self, message: ChartPane.Vertical) -> None:
@@ -226,7 +229,7 @@ class EvaluationScreen(FullScreen):
     def here(self) -> str:
         if not self.composed or not self.compared.results:
             return self._wanted
-        step, group = self.query_one(Steps).value, self.query_one(GroupTable)
+        step, group = self.steps.value, self.groups
         base = f"-{self.compared.base}" if self._base is not None else ""
         return f"{step}{base}" + (f"/g{group.value}" if group.moved and group.value is not None else "")
 
@@ -242,10 +245,10 @@ class EvaluationScreen(FullScreen):
         self._wanted = ""
         step, base, group = (None if number is None else int(number) for number in found.groups())
         if step in self.compared.results:
-            self.query_one(Steps).choose(step)
+            self.steps.choose(step)
         self._show_step()
         if group is not None:
-            self.query_one(GroupTable).choose(group)
+            self.groups.choose(group)
             self.go_to("groups")
         if base in self.compared.results and base != self.compared.base:
             self._compare(base)
@@ -254,7 +257,7 @@ class EvaluationScreen(FullScreen):
 
     def action_step(self, by: int) -> None:
         """Select another measurement."""
-        steps, known = self.query_one(Steps), [*self.compared.results]
+        steps, known = self.steps, [*self.compared.results]
         if steps.value not in known:
             self.answer("There is no measurement to select.")
             return
@@ -266,7 +269,7 @@ class EvaluationScreen(FullScreen):
 
     def action_base(self) -> None:
         """Compare with the measurement under the cursor, or again with the first one."""
-        step = self.query_one(Steps).value
+        step = self.steps.value
         if not isinstance(step, int) or len(self.compared.results) < 2:
             self.answer("There is nothing to compare: there are fewer than two measurements.")
         elif step == self.compared.base == min(self.compared.results):
@@ -280,5 +283,5 @@ class EvaluationScreen(FullScreen):
         self._ask()
 
     def action_sort(self) -> None:
-        self.query_one(GroupTable).sort()
+        self.groups.sort()
         self._show_step()

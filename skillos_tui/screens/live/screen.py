@@ -294,14 +294,23 @@ class LiveScreen(FullScreen):
             return
         await self.app.push_screen(ChangeScreen(self.workbench.view), self._change)
 
-    def _change(self, wanted: Wanted | None) -> None:
+    async def _change(self, wanted: Wanted | None) -> None:
         """Send what was wanted; the answer is a notification."""
         if wanted is None or not self._can_act():
+            return
+        if wanted.what == "review.policy":
+            from skillos_tui.screens.policy.screen import PolicyScreen
+
+            await self.app.push_screen(PolicyScreen(self.workbench.view.settings.policy), self._set_policy)
             return
         if wanted.what == "checkpoint":
             self.workbench.client.keep_checkpoint()
         else:
             self.workbench.client.change(wanted.what, wanted.value)
+
+    def _set_policy(self, name: str | None) -> None:
+        if name is not None and self._can_act():
+            self.workbench.client.change("review.policy", name)
 
     async def action_import_skills(self) -> None:
         from skillos_tui.screens.importing.screen import ImportScreen

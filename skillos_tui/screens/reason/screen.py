@@ -1,24 +1,30 @@
 """The reason of a veto, in a line; the curator reads it later.
 
-The dialog concerns the edit as it was when it opened. If the edit changes, the dialog shows how, keeps the text and does not
-send it. The text is saved as a draft at each key, until it has been sent.
+Reasons are offered by number: what the gates found, what earlier vetoes said, and a few that often fit. A number typed into
+the empty field takes one of them; it can be changed before it is sent.
+
+The dialog concerns the edits as they were when it opened. If the only one changes, the dialog shows how, keeps the text and
+does not send it. The text is saved as a draft at each key, until it has been sent.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 from engine.core.edit import PAST, Edit
+from engine.core.text import counted
 from skillos_tui.model.view import Part
-from skillos_tui.render.text import safe
+from skillos_tui.render.text import clip, safe
 from skillos_tui.screens.base import Listener
-from skillos_tui.screens.dialog import DialogScreen
+from skillos_tui.screens.dialog import DIALOG_STYLE, DialogScreen
 from skillos_tui.widgets.field import LineField
 
 if TYPE_CHECKING:
@@ -26,20 +32,58 @@ if TYPE_CHECKING:
 
 MAX_REASON = 500
 HINT = "Why? The curator reads it before it writes the next edits."
+COMMON = (
+    "too specific: it holds for one task only",
+    "the trajectory does not show it",
+    "it repeats what another skill says",
+)
+"""Reasons that often fit."""
+MAX_OFFERED = 6
+SHOWN = 56
+"""Characters of an offered reason that the dialog shows."""
+
+
+def offered(edits: Sequence[Edit], vetoes: Sequence[Edit] = ()) -> list[str]:
+    """Reasons for a veto: of what the gates found in the edits, of earlier vetoes, the newest first, and common ones."""
+    found = [finding.message for edit in edits for finding in edit.findings if finding.severity != "info"]
+    said = [veto.decision.reason for veto in vetoes if veto.decision is not None]
+    whole = (" ".join(text.split())[:MAX_REASON] for text in (*found[:2], *said[:2], *COMMON))
+    return list(dict.fromkeys(text for text in whole if text))[:MAX_OFFERED]
+
+
+class ReasonField(LineField):
+    """A line; a number typed while it is empty takes the reason of that number."""
+
+    def __init__(self, value: str, offers: Sequence[str], *, id: str) -> None:
+        super().__init__(value, placeholder="reason", max_length=MAX_REASON, id=id, select_on_focus=False)
+        self.offers = offers
+
+    async def on_key(self, event: events.Key) -> None:
+        number = int(event.character) if event.character and event.character in "123456789" else 0
+        if not self.value and 1 <= number <= len(self.offers):
+            self.value = self.offers[number - 1]
+            self.cursor_position = len(self.value)
+            event.stop()
+            event.prevent_default()
+        else:
+            await super().on_key(event)
 
 
 class ReasonScreen(DialogScreen[str | None], Listener):
     """Returns the reason, which may be empty, or None when it was cancelled."""
 
+    CSS_PATH: ClassVar = [DIALOG_STYLE, "screen.tcss"]
     BINDINGS: ClassVar = [
         Binding("enter", "send", "veto", priority=True),
         Binding("escape", "cancel", "cancel", priority=True),
     ]
 
-    def __init__(self, run: Path, edit: Edit, draft: str) -> None:
+    def __init__(self, run: Path, edits: Sequence[Edit], draft: str, offers: Sequence[str], key: str = "") -> None:
+        """`key` is what the draft is kept under; by default the only edit's id."""
         super().__init__()
-        self.run, self.draft = run, draft
-        self.edit, self.skill, self.bound = edit.id, edit.skill, edit
+        self.run, self.draft, self.offers = run, draft, offers
+        self.bound = tuple(edits)
+        self.key = key or edits[0].id
         self.changed = ""
         """How the edit has changed since, as a sentence; "" if it has not."""
         self._left = False
@@ -51,10 +95,16 @@ class ReasonScreen(DialogScreen[str | None], Listener):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):
-            yield Static(f"Veto the edit of {safe(self.skill)}", classes="question", markup=False)
+            what = (
+                f"the edit of {safe(self.bound[0].skill)}" if len(self.bound) == 1 else counted(len(self.bound), "edit")
+            )
+            yield Static(f"Veto {what}", classes="question", markup=False)
             yield Static(HINT, id="hint", classes="more", markup=False)
-            yield LineField(self.draft, placeholder="reason", max_length=MAX_REASON, id="reason", select_on_focus=False)
-            yield Static("enter veto   esc cancel", id="hint-keys", classes="keys", markup=False)
+            numbered = (f"{at} {safe(clip(text, SHOWN))}" for at, text in enumerate(self.offers, 1))
+            yield Static("\n".join(numbered), id="offers", classes="more", markup=False)
+            yield ReasonField(self.draft, self.offers, id="reason")
+            keys = f"enter veto   1-{len(self.offers)} take a reason   esc cancel"
+            yield Static(keys, id="hint-keys", classes="keys", markup=False)
 
     def on_mount(self) -> None:
         reason = self.query_one(Input)
@@ -71,14 +121,17 @@ class ReasonScreen(DialogScreen[str | None], Listener):
 
     def _change(self) -> str:
         app = self.workbench
-        edit = app.view.edits.get(self.edit)
         if app.path != self.run:
             return "Another run was opened."
         if app.lost:
             return "The run cannot be read any more."
+        if len(self.bound) > 1:
+            return ""  # each decision is refused by itself where its edit has changed
+        (bound,) = self.bound
+        edit = app.view.edits.get(bound.id)
         if edit is None:
             return "Newer edits superseded this one."
-        if edit == self.bound:
+        if edit == bound:
             return ""
         if edit.decision is None:
             return "This edit was queued again with another diff."
@@ -86,7 +139,7 @@ class ReasonScreen(DialogScreen[str | None], Listener):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         if not self._left:
-            self.workbench.session.keep_draft(self.run, self.edit, event.value)
+            self.workbench.session.keep_draft(self.run, self.key, event.value)
 
     def action_send(self) -> None:
         self.query_one(Input).call_later(self._leave, send=True)
@@ -100,5 +153,5 @@ class ReasonScreen(DialogScreen[str | None], Listener):
             return
         self._left = True
         text = self.query_one(Input).value
-        self.workbench.session.keep_draft(self.run, self.edit, text)
+        self.workbench.session.keep_draft(self.run, self.key, text)
         self.dismiss(text.strip() if send else None)

@@ -1,4 +1,4 @@
-"""Review: one edit at a time. Its diff, its reason, the trajectory that led to it; approve, veto, undo.
+"""Review: one edit at a time. Its diff, its reason, the trajectory that led to it; approve, amend, veto, undo.
 
 A key acts on the edit under the cursor, as it is shown, or the bottom line gives the reason why not. It does not act on an
 edit that was not on the screen when the key was pressed, or that the program showed less than 0.7 s before
@@ -7,70 +7,58 @@ edit that was not on the screen when the key was pressed, or that the program sh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from time import monotonic
-from typing import TYPE_CHECKING
+from typing import Literal
 
-from textual import events
-from textual.app import ComposeResult
-from textual.containers import Container
+import msgspec
 
-from engine.core.edit import OPEN, PAST, Action, Edit
-from skillos_tui.client.messages import DecisionRefused, DecisionTaken, Reply, TrajectoryRead
+from engine.core.edit import PAST, Action, Edit
+from engine.core.text import counted
+from engine.runs.directory import Run
+from skillos_tui.client.messages import Answered, DecisionRefused, DecisionTaken, Reply
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
-from skillos_tui.model.decisions import Decisions
-from skillos_tui.model.keyguard import PAUSE_SECONDS, Reading
-from skillos_tui.model.view import Part
-from skillos_tui.render.text import Line, line, safe
-from skillos_tui.screens.base import FullScreen
-from skillos_tui.screens.review.keys import ReviewBar, action_of, commit_of, no_use
-from skillos_tui.widgets.diff import DiffPane, summary
-from skillos_tui.widgets.listing import ListPane
-from skillos_tui.widgets.pane import Pane
-from skillos_tui.widgets.queue import ReviewQueue, reasons
-from skillos_tui.widgets.tabs import StateBar
-from skillos_tui.widgets.transcript import TranscriptPane
-from skillos_tui.widgets.tree import edit_change
+from skillos_tui.model.keyguard import PAUSE_SECONDS
+from skillos_tui.model.rest import Rest, rest_of
+from skillos_tui.model.session import text_key
+from skillos_tui.model.working import Working
+from skillos_tui.render.text import safe
+from skillos_tui.screens.review.keys import action_of, commit_of, no_use
+from skillos_tui.screens.review.showing import Showing
+from skillos_tui.terminal.editor import EditorError, edit_text, editor_command, lends_terminal
 
-if TYPE_CHECKING:
-    from skillos_tui.screens.reason.screen import ReasonScreen
-
-NO_EDIT = "No edit has been proposed yet."
 REASON_PAUSE_SECONDS = 1.5
 """The pause that ends a reason which was typed without a dialog; people stop to think between its words."""
+REST = "the rest"
+"""What the draft of a reason for many edits is kept under."""
 
 
-class WhyPane(Pane):
-    """Task, outcome, reason, checks, audit and decision of one edit."""
+class ReviewScreen(Showing):
+    """The keys of Review."""
 
-    def __init__(self, title: str, *, id: str) -> None:
-        super().__init__(title, id=id)
-        self.lines: list[Line] = []
-
-    def show(self, lines: list[Line]) -> None:
-        """Show these lines."""
-        self.lines = lines
-        self.renew()
-
-    def build(self, width: int, height: int) -> Sequence[Line]:
-        return self.lines
-
-
-class ReviewScreen(FullScreen):
-    """The queue of one run. The cursor stays on its edit when others arrive; only keys and a decision move it."""
-
-    NAME = "review"
-    CSS_PATH = "screen.tcss"
     KEYS_TITLE = "On the review screen"
     KEYS = (
         Key("a", "approve", "approve", "Approve and commit the edit; ask a conflicted or superseded one again", True),
+        Key("e", "amend", "amend", "Write another text in your editor (VISUAL, EDITOR); a approves it then", True),
+        Key("E", "amend(True)", "amend here", "Write another text in a field of the workbench; a approves it then"),
+        Key("space", "hunk", "hunk", "Take or leave the hunk under the cursor; a approves what is taken", True),
         Key("v", "veto", "veto", "Veto the edit, with a reason that the curator will read", True),
+        Key("A", "rest", "rest", "Decide on all that waits and fits the filter; shows first what it will do", True),
         Key(
-            "u", "undo", "undo", "Undo the decision on this edit: revert its commit, or queue a vetoed one again", True
+            "u",
+            "undo",
+            "undo",
+            "Undo the decision on this edit: revert its commit, or queue a vetoed one again; drop your changes",
+            True,
         ),
+        Key("U", "undo_rest", "undo all", "Undo the last decision on many edits as one", True),
         Key("n", "move(1)", "next", "The next edit", True),
         Key("p", "move(-1)", "previous", "The previous edit", True),
+        Key("slash", "filter", "filter", "Show only edits of a name, text, operation or state: /superseded", True),
+        Key("Y", "copy_skill", "copy skill", "Copy the text that an approval would write"),
+        Key("J", "hunk_cursor(1)", "next hunk", "Go to the next hunk"),
+        Key("K", "hunk_cursor(-1)", "previous hunk", "Go to the previous hunk"),
+        Key("s", "layout", "side by side", "Show the diff side by side, or one below the other"),
+        Key("P", "policy", "policy", "Choose who decides on edits that nobody has decided"),
         Key("left_square_bracket", "decision(-1)", "my decisions", "Go to the decision taken here before this one"),
         Key("right_square_bracket", "decision(1)", "next decision", "Go to the decision taken here after this one"),
         NEXT_PANE,
@@ -78,126 +66,28 @@ class ReviewScreen(FullScreen):
         Key("escape,l", "back", "live", "Back to the live screen", True),
     )
     BINDINGS = bindings(KEYS)
-    PANES = ("diff", "why", "trajectory", "queue")
-    CAN_FREEZE = False
 
     def __init__(self) -> None:
         super().__init__()
-        self._shown = ""
-        self._idle = False
-        self._by_itself = self._unattended = False
-        self._reading = Reading()
         self._place: int | None = None
-        self.state_bar, self.key_bar = StateBar(), ReviewBar(self.KEYS)
-        self.queue = ReviewQueue("Review", id="queue")
-        self.diff = DiffPane("Edit", id="diff")
-        self.diff.nothing = "The run is being read …"
-        self.why = WhyPane("Why", id="why")
-        self.trajectory = TranscriptPane("Trajectory", id="trajectory")
-        self.trajectory.follow, self.trajectory.waiting = False, "The trajectory that led to the edit appears here."
 
-    def compose(self) -> ComposeResult:
-        yield self.state_bar
-        with Container(id="panes"):
-            with Container(id="left", classes="column"):
-                yield self.queue
-            with Container(id="right", classes="column"):
-                yield self.diff
-                yield self.why
-                yield self.trajectory
-        yield self.key_bar
+    def reappear(self) -> None:
+        super().reappear()
+        self._place = None
 
-    def on_mount(self) -> None:
-        self.composed = True
-        self._by_itself = self._unattended = self.restored
-        self.go_to("diff")
-        self.renew({"review"})
-        self._by_itself = True  # from here on: what comes without a key
-
-    @property
-    def decisions(self) -> Decisions:
-        """The decisions of this session on the open run."""
-        app = self.workbench
-        return app.client.decisions(app.path) if app.path else Decisions()
-
-    # What is shown
-
-    def renew(self, parts: set[Part]) -> None:
-        if not self.composed or not parts & {"review", "state"}:
-            return
-        app, queue = self.workbench, self.queue
-        self.show_state()
-        if not app.caught_up and not app.lost:
-            return
-        mine = self.decisions.catch_up(app.view.edits)
-        if queue.current is None and app.view.edits and queue.value is None:
-            queue.value = next(iter(app.view.pending or reversed([*app.view.edits.values()]))).id
-        self._follow_arrivals()
-        self._show_edit(by_itself=self._by_itself and queue.value not in mine)
-
-    def _follow_arrivals(self) -> None:
-        """Go to an edit that has arrived, if all others are decided and the cursor is still on the last decision."""
-        queue, decisions = self.queue, self.decisions
-        waiting = [edit.id for edit in self.workbench.view.pending]
-        others = [name for name in waiting if name not in decisions.under_way and name != queue.value]
-        if self._idle and others:
-            queue.value = others[0]
-        last = decisions.taken[-1:]
-        decided = bool(last) and last[0].action in ("approve", "veto") and last[0].edit == queue.value
-        self._idle = decided and not others
-
-    def _show_edit(self, *, by_itself: bool = False) -> None:
-        """Show the edit under the cursor; `by_itself` when the program brought or changed it, not a key of the person."""
-        app, queue = self.workbench, self.queue
-        if not app.caught_up and not app.lost:
-            return  # an edit that waits in the part of the log that has been read may be decided in the rest
-        queue.show(app.view, self.decisions.under_way)
-        edit = queue.current
-        thing = edit
-        if thing != self._reading.thing:
-            by_itself = by_itself or self._unattended
-            self._reading.show(thing, by_itself=by_itself, diff=edit.change if edit else None)
-        self.key_bar.show_edit(edit, edit is not None and edit.id in self.decisions.under_way)
-        self._fill(edit)
-        self._look()
-
-    def _fill(self, edit: Edit | None) -> None:
-        diff, why, view = self.diff, self.why, self.workbench.view
-        if edit is None:
-            diff.nothing = NO_EDIT
-            diff.retitle("Edit")
-            diff.show(None)
-            diff.renew()
-            why.show([])
-            return
-        change = edit_change(edit, view)
-        diff.retitle(f"{edit.operation} · {change.skill}", f"{edit.state} · {summary(change)}")
-        diff.show(change)
-        name = edit.id
-        effects = view.settings.effects if edit.state in OPEN else ""
-        said = [line(f"muted:{effects}")] if effects else []
-        why.show([*reasons(edit, view.place(edit.provenance.position), self._draft(name)), *said])
-        if self._shown != name:
-            self._shown = name
-            self.trajectory.show([], view)
-            self.workbench.client.read_trajectory(name)
-
-    def _draft(self, edit: str) -> str:
-        app = self.workbench
-        return app.session.draft(app.path, edit) if app.path else ""
+    # Answers of the client
 
     def take(self, reply: Reply) -> None:
+        super().take(reply)
         if isinstance(reply, DecisionRefused):
             self._show_edit(by_itself=True)
-            edit = self.workbench.view.edits.get(reply.edit)
-            self.answer(f"{safe(edit.skill)}: {reply.why}" if edit else reply.why, "bad")
+            edit = self.queue.known.get(reply.edit)
+            again = "your text is kept, e opens it: " if reply.action == "amend" else ""
+            self.answer(f"{safe(edit.skill)}: {again}{reply.why}" if edit else reply.why, "bad")
         elif isinstance(reply, DecisionTaken):
             self._report(reply)
-        elif isinstance(reply, TrajectoryRead) and (reply.path, reply.edit) == (self.workbench.path, self._shown):
-            pane = self.trajectory
-            pane.waiting = "The log does not hold what led to this edit."
-            pane.show([reply.episode] if reply.episode else [], self.workbench.view)
-            pane.action_to_top()
+        elif isinstance(reply, Answered) and reply.question == "check":
+            self._report_check(reply)
 
     def _report(self, taken: DecisionTaken) -> None:
         """Report the effect of a decision where the queue does not show it."""
@@ -214,87 +104,237 @@ class ReviewScreen(FullScreen):
             self.answer(f"The veto of {skill} is undone. v keeps its reason.", "accent")
         elif taken.action == "requeue":
             self.answer("Asked again against the present repository: read the diff, then decide.", "accent")
+        elif taken.action == "amend":
+            self.answer(f"Approved {skill} with your text, as commit {commit_of(edit)}.", "accent")
 
-    # What has been seen
-
-    def _look(self) -> None:
-        """Note that the edit has been painted, after the next refresh that includes its diff."""
-        if not self._reading.painted and self._is_built():
-            seen = partial(self._note_painted, self._reading.thing)
-            self.call_after_refresh(self.workbench.when_seen, seen)
-
-    def _note_painted(self, thing: object) -> None:
-        if thing is self._reading.thing and self._is_built():
-            self._reading.paint(monotonic())
-
-    def _is_built(self) -> bool:
-        """Whether the pane of the diff is visible and has the lines of the edit under the cursor."""
-        diff = self.diff
-        return self.app.screen is self and diff.is_on_screen and diff.built is diff.change
-
-    def reappear(self) -> None:
-        """The edit has to be on the screen again before a key decides on it."""
-        super().reappear()
-        self._reading = Reading()
-        self._show_edit()
-
-    def on_screen_resume(self) -> None:
-        if self.composed:
+    def _report_check(self, reply: Answered) -> None:
+        """Say what the gates found in the person's own text."""
+        if isinstance(reply.value, Edit):
+            self._checked = reply.value
+            found = counted(len(reply.value.findings), "finding") if reply.value.findings else "nothing"
             self._show_edit(by_itself=True)
+            self.answer(f"The gates admit your text and found {found}. a approves it, e edits it again.", "accent")
+        else:
+            self.answer(f"{reply.trouble}; e edits your text again, u drops it.", "bad")
 
-    def on_diff_pane_built(self, message: DiffPane.Built) -> None:
-        self._look()
-
-    def on_descendant_focus(self) -> None:
-        super().on_descendant_focus()
-        self.call_after_refresh(self._look)
-
-    def on_resize(self) -> None:
-        self.call_after_refresh(self._look)
-
-    def on_list_pane_moved(self, message: ListPane.Moved) -> None:
-        self._show_edit()
-
-    # Keys
-
-    def hear(self, key: events.Key) -> bool:
-        heard = super().hear(key)
-        self._unattended = self._unattended and not heard
-        self._look()
-        return heard
-
-    def action_move(self, by: int) -> None:
-        self.queue.move(by)
-        self._show_edit()
+    # Keys that decide
 
     def action_approve(self) -> None:
-        """Approve an edit that waits; a conflicted, superseded or undone one is queued again first, with its new diff."""
+        """Approve what is taken of an edit that waits; any other one is queued again first, with its new diff."""
         edit = self._to_act("a")
-        if edit is not None and (action := action_of("a", edit)) is not None:
+        if edit is None or (action := action_of("a", edit)) is None:
+            return
+        working = self.working(edit)
+        text = working.text(edit) if working.touched else edit.after
+        if text == edit.after:
             self._decide(edit, action)
+        elif text is None or text == edit.before:
+            self.refuse("No hunk is taken, so nothing would change: space takes one, v vetoes the edit.")
+        else:
+            self._decide(edit, "amend", text=text)
 
     async def action_veto(self) -> None:
-        from skillos_tui.screens.reason.screen import ReasonScreen
+        from skillos_tui.screens.reason.screen import ReasonScreen, offered
 
         edit, run = self._to_act("v", REASON_PAUSE_SECONDS), self.workbench.path
         if edit is not None and run is not None:
-            dialog = ReasonScreen(run, edit, self._draft(edit.id))
-            await self.app.push_screen(dialog, partial(self._veto, edit, dialog))
+            vetoes = self._background.vetoes if self._background is not None else ()
+            dialog = ReasonScreen(run, [edit], self._draft(edit.id), offered([edit], vetoes))
+            await self.app.push_screen(dialog, partial(self._veto, edit))
 
-    def _veto(self, edit: Edit, dialog: ReasonScreen, reason: str | None) -> None:
+    def _veto(self, bound: Edit, reason: str | None) -> None:
         """Send the veto, if the edit has not changed since the dialog opened."""
-        if reason is not None and edit == dialog.bound:
-            self._decide(edit, "veto", reason)
+        edit = self.queue.known.get(bound.id)
+        if reason is not None and edit == bound:
+            self._decide(bound, "veto", reason)
         elif reason is not None:
-            self.refuse(f"{safe(edit.skill)} is {edit.state} already: nothing was sent; your text is kept.")
+            state = edit.state if edit is not None else "superseded"
+            self.refuse(f"{safe(bound.skill)} is {state} already: nothing was sent; your text is kept.")
 
     def action_undo(self) -> None:
-        """Undo the decision on the edit under the cursor."""
+        """Undo the decision on the edit under the cursor, or drop what the person changed in one that waits."""
+        edit = self.queue.current
+        if edit is not None and self.working(edit).touched:
+            if self._may_act():
+                self.want(edit, Working())
+                self.answer(f"The edit of {safe(edit.skill)} is as it was proposed again.", "accent")
+            return
         edit = self._to_act("u")
         if edit is not None:
             what = "Undoing the veto" if edit.state == "vetoed" else f"Reverting commit {commit_of(edit)}"
             if self._decide(edit, "undo"):
                 self.answer(f"{what} of {safe(edit.skill)} …", "accent")
+
+    # Keys that change what an approval writes
+
+    def action_hunk(self) -> None:
+        edit = self.queue.current
+        if edit is None or not self._may_act():
+            return
+        if edit.state != "pending":
+            self.refuse(f"This edit is {edit.state}; hunks are taken or left while it is pending.")
+        elif self.diff.hunks < 2:
+            self.refuse("This edit has one hunk: a approves it, v vetoes it.")
+        else:
+            self.want(edit, self.working(edit).toggled(self.diff.hunk))
+
+    def action_hunk_cursor(self, by: int) -> None:
+        self.diff.move_hunk(by)
+
+    async def action_amend(self, here: bool = False) -> None:
+        """Let the person write another text: in the editor, or in a field where there is none."""
+        edit = self._to_act("e", REASON_PAUSE_SECONDS)
+        if edit is None:
+            return
+        if edit.after is None:
+            self.refuse("This edit removes a skill, so there is no text to amend: a approves it, v vetoes it.")
+            return
+        text = self.working(edit).text(edit)
+        try:
+            command = [] if here else editor_command()
+            if command and lends_terminal(self.workbench):
+                changed = await edit_text(self.workbench, command, edit.name, text or "")
+                self._amended(edit, text, changed)
+                return
+        except EditorError as error:
+            self.refuse(f"{error}; E opens the text here.")
+            return
+        await self._amend_here(edit, text or "")
+
+    async def _amend_here(self, edit: Edit, text: str) -> None:
+        from skillos_tui.screens.amending.screen import AmendScreen
+
+        if self.workbench.path is not None:
+            dialog = AmendScreen(self.workbench.path, edit, text, text_key(edit.id))
+            await self.app.push_screen(dialog, partial(self._take_amended, edit, text))
+
+    def _take_amended(self, edit: Edit, before: str, changed: str | None) -> None:
+        self._amended(edit, before, changed or "")
+
+    def _amended(self, edit: Edit, before: str | None, text: str) -> None:
+        """Show the person's own text as a diff, and let the gates check it."""
+        if text == (before or ""):
+            self.answer("Your text is the same as before; nothing was changed.")
+            return
+        own = None if text == edit.after else text
+        self.want(edit, Working(own=own))
+        present = self.queue.known.get(edit.id)
+        if present is None or present.change != edit.change or present.state != "pending":
+            self.answer(f"{safe(edit.skill)} was decided or changed meanwhile: nothing was sent.")
+        elif own is None:
+            self.answer("Your text is the one that was proposed.")
+        elif not self.workbench.lost:
+            self.answer("The gates check your text …", "accent")
+            self.workbench.client.ask_run("check", partial(_check, edit=edit, text=text))
+
+    # Many edits
+
+    async def action_rest(self) -> None:
+        """Show what a decision on all edits of the filter would do."""
+        from skillos_tui.screens.rest.screen import RestScreen
+
+        if not self._may_act(seen=False):
+            return
+        rest = rest_of(self.queue.groups, self.decisions.under_way)
+        if not rest.all:
+            self.refuse("Nothing waits that fits the filter.")
+            return
+        await self.app.push_screen(RestScreen(rest, self.queue.filter.text), partial(self._act_on_rest, rest))
+
+    async def _act_on_rest(self, rest: Rest, action: Literal["approve", "veto"] | None) -> None:
+        from skillos_tui.screens.reason.screen import ReasonScreen, offered
+
+        if action == "approve":
+            self._decide_all(rest.newest, "approve")
+        elif action == "veto" and (run := self.workbench.path) is not None:
+            dialog = ReasonScreen(run, rest.all, self._draft(REST), offered(rest.all), REST)
+            await self.app.push_screen(dialog, partial(self._veto_rest, rest))
+
+    def _veto_rest(self, rest: Rest, reason: str | None) -> None:
+        if reason is not None and (run := self.workbench.path) is not None:
+            self._decide_all(rest.all, "veto", reason)
+            self.workbench.session.keep_draft(run, REST, "")
+
+    def _decide_all(self, edits: tuple[Edit, ...], action: Action, reason: str = "") -> None:
+        """Send the same decision on many edits; each is refused by itself where its edit has changed."""
+        sent = [edit.id for edit in edits if self.workbench.client.decide(edit, action, reason)]
+        if not sent:
+            self.refuse("The run is not open yet; nothing was decided.")
+            return
+        self.decisions.rest = tuple(sent)
+        self._go_on(sent[-1])
+        self.answer(f"{counted(len(sent), 'edit')} are being {PAST[action]}; U undoes them as one.", "accent")
+
+    def action_undo_rest(self) -> None:
+        """Undo the last decision on many edits: each waits again as before."""
+        decisions = self.decisions
+        if not self._may_act(seen=False):
+            return
+        if not decisions.rest:
+            self.refuse("There is no decision on many edits to undo; A takes one.")
+        elif any(name in decisions.under_way for name in decisions.rest):
+            self.refuse("These decisions are being taken; wait a moment.")
+        else:
+            found = [edit for name in decisions.rest if (edit := self.queue.known.get(name)) is not None]
+            undone = [
+                edit for edit in reversed(found) if edit.decision is not None and action_of("u", edit) is not None
+            ]
+            decisions.rest = ()
+            for edit in undone:
+                self.workbench.client.undo_whole(edit)
+            self._show_edit()
+            left = len(found) - len(undone)
+            also = f"; {left} had changed since" if left else ""
+            self.answer(f"Undoing {counted(len(undone), 'decision')} …{also}", "accent")
+
+    # Other keys
+
+    def action_move(self, by: int) -> None:
+        self.queue.move(by)
+        self._show_edit()
+
+    async def action_filter(self) -> None:
+        from skillos_tui.screens.filtering.screen import FilterScreen
+
+        await self.app.push_screen(FilterScreen(self.queue.filter.text), self._filter)
+
+    def _filter(self, text: str | None) -> None:
+        if text is not None:
+            self.look_for(text)
+
+    def action_layout(self) -> None:
+        """Show the diff in the other layout."""
+        self.diff.force("rows" if self.diff.layout_shown == "pairs" else "pairs")
+        self.answer("Side by side." if self.diff.layout_shown == "pairs" else "One below the other.", "accent")
+
+    def action_copy(self) -> None:
+        """Copy what is selected; else the diff, or the text of another pane that has the focus."""
+        pane = self.current_pane
+        if pane is self.queue:
+            self.workbench.copy(self.get_selected_text() or self.diff.copied())
+        else:
+            super().action_copy()
+
+    def action_copy_skill(self) -> None:
+        """Copy the text that an approval would write."""
+        edit = self.queue.current
+        text = self.working(edit).text(edit) if edit is not None else None
+        if text is None:
+            self.refuse(
+                "There is no edit to copy." if edit is None else "This edit removes a skill; it writes no text."
+            )
+        else:
+            self.workbench.copy(text)
+
+    async def action_policy(self) -> None:
+        from skillos_tui.screens.policy.screen import PolicyScreen
+
+        if self._may_act(seen=False):
+            await self.app.push_screen(PolicyScreen(self.workbench.view.settings.policy), self._set_policy)
+
+    def _set_policy(self, name: str | None) -> None:
+        if name is not None:
+            self.workbench.client.change("review.policy", name)
 
     def action_decision(self, by: int) -> None:
         """Go to the decision before or after the one that was gone to last."""
@@ -305,7 +345,7 @@ class ReviewScreen(FullScreen):
         start = len(taken) if self._place is None else self._place
         self._place = max(0, min(len(taken) - 1, start + by))
         gone = taken[self._place]
-        edit = self.workbench.view.edits.get(gone.edit)
+        edit = self.queue.known.get(gone.edit)
         now = f"it is {edit.state} now" if edit is not None else "newer edits superseded it"
         if edit is not None:
             self.queue.select(gone.edit)
@@ -313,22 +353,34 @@ class ReviewScreen(FullScreen):
         what = f"{PAST[gone.action]} {safe(gone.skill)}"
         self.answer(f"Decision {self._place + 1} of {len(taken)} taken here: {what}; {now}.", "accent")
 
+    # Whether a key may act
+
     def _to_act(self, key: str, pause: float = PAUSE_SECONDS) -> Edit | None:
         """The edit that a key acts on; None if it may not act, after showing the reason."""
         self._show_edit()  # a move of the cursor may not have been shown yet
         edit = self.queue.current
-        why = self._why_not(key, edit)
+        why = self._why_closed() or self._why_not(key, edit)
         if why:
             self.refuse(why, pause)
         return edit if not why else None
 
-    def _why_not(self, key: str, edit: Edit | None) -> str:
+    def _may_act(self, *, seen: bool = True) -> bool:
+        """Whether a key may act that decides nothing by itself; shows the reason if not. With `seen`, only on an edit that
+        was on the screen when the key was pressed."""
+        self._show_edit()
+        why = self._why_closed() or (self._reading.refusal(self.pressed) if seen else "")
+        if why:
+            self.refuse(why)
+        return not why
+
+    def _why_closed(self) -> str:
         if self.workbench.lost:
             return "The run cannot be read any more; nothing can be decided."
         if self.workbench.refusal:
             return safe(self.workbench.refusal)
-        if not self.workbench.caught_up:
-            return "The run is still being read; wait a moment."
+        return "" if self.workbench.caught_up else "The run is still being read; wait a moment."
+
+    def _why_not(self, key: str, edit: Edit | None) -> str:
         if edit is None:
             return "There is no edit to decide on."
         under_way = self.decisions.word(edit.id)
@@ -338,17 +390,30 @@ class ReviewScreen(FullScreen):
             return no_use(key, edit)
         return self._reading.refusal(self.pressed)
 
-    def _decide(self, edit: Edit, action: Action, reason: str = "") -> bool:
+    def _decide(self, edit: Edit, action: Action, reason: str = "", text: str = "") -> bool:
         """Send a decision; after one on an edit that waits, move to the next that waits. False when no run is open."""
-        if not self.workbench.client.decide(edit, action, reason):
+        if not self.workbench.client.decide(edit, action, reason, text):
             self.refuse("The run is not open yet; nothing was decided.")
             return False
-        self._place = None
-        if action in ("approve", "veto"):
-            self.queue.show(self.workbench.view, self.decisions.under_way)
-            following = self.queue.next_waiting(edit.id)
-            self._idle = following is None
-            if following is not None:
-                self.queue.select(following)
-        self._show_edit()
+        if action in ("approve", "amend", "veto"):
+            self._go_on(edit.id)
+        else:
+            self._place = None
+            self._show_edit()
         return True
+
+    def _go_on(self, edit: str) -> None:
+        """Move to the next edit that waits after one was decided on."""
+        self._place = None
+        self.queue.show(self.workbench.view, self.decisions.under_way)
+        following = self.queue.next_waiting(edit)
+        self._idle = following is None
+        if following is not None:
+            self.queue.select(following)
+        self._show_edit()
+
+
+def _check(run: Run, edit: Edit, text: str) -> Edit:
+    from skillos_tui.client.decide import check
+
+    return msgspec.structs.replace(check(run, edit, text), decision=None)

@@ -83,6 +83,8 @@ class RewardsScreen(FullScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        self.figures = Figures("Figures", id="figures")
+        self.chart = Chart("Chart", id="chart")
         self.curves: Mapping[str, Curve] = {}
         self.chosen: list[str] = []
         self.others: list[Overlaid] = []
@@ -93,8 +95,8 @@ class RewardsScreen(FullScreen):
     def compose(self) -> ComposeResult:
         yield StateBar()
         with Container(id="panes"):
-            yield Figures("Figures", id="figures")
-            yield Chart("Chart", id="chart")
+            yield self.figures
+            yield self.chart
         yield AnswerBar(self.KEYS)
 
     def on_mount(self) -> None:
@@ -144,7 +146,7 @@ class RewardsScreen(FullScreen):
 
     def _names(self) -> list[str]:
         """The names of the rows of the list whose curves are in the chart."""
-        under = self.query_one(Figures).value
+        under = self.figures.value
         here = under if isinstance(under, str) else FIRST
         return self.chosen if here in self.chosen else [*self.chosen, here]
 
@@ -155,12 +157,11 @@ class RewardsScreen(FullScreen):
             if view.trains or not view.kind
             else f"A run of the kind {view.kind} has no rewards."
         )
-        self.query_one(Figures).show(self.curves, self.chosen, empty)
+        self.figures.show(self.curves, self.chosen, empty)
         self._show_chart()
 
     def _show_chart(self) -> None:
-        chart = self.query_one(Chart)
-        names = self._names()
+        chart, names = self.chart, self._names()
         curves = list(dict.fromkeys(name for row in names for name in together(row, self.curves)))
         series = self._series(curves)
         chart.held_out = bool(curves) and all(name.startswith("held_out") for name in curves)
@@ -197,14 +198,14 @@ class RewardsScreen(FullScreen):
 
     def on_chart_pane_vertical(self, message: ChartPane.Vertical) -> None:
         """Up and down in the chart go through the list."""
-        self.query_one(Figures).action_scroll_rows(message.by)
+        self.figures.action_scroll_rows(message.by)
 
     # Places
 
     def here(self) -> str:
         if not self.composed:
             return ""
-        step = self.query_one(Chart).chosen_step
+        step = self.chart.chosen_step
         others = "".join(f"|{each.path}" for each in self.others)
         return f"{','.join(self._names())}{'' if step is None else f'@{step}'}{others}"
 
@@ -224,15 +225,16 @@ class RewardsScreen(FullScreen):
         names = [name for name in (found[1] or "").split(",") if name in TOGETHER or name in self.curves]
         if names:
             self.chosen = names if len(names) > 1 else []
-            self.query_one(Figures).select(names[-1])
+            self.figures.select(names[-1])
         if found[2] is not None:
-            self.query_one(Chart).go_to_step(int(found[2]))
+            self.chart.go_to_step(int(found[2]))
+            self.go_to("chart")
         self._show()
 
     # Keys
 
     def action_keep(self) -> None:
-        name = self.query_one(Figures).value
+        name = self.figures.value
         if not isinstance(name, str):
             self.answer("There is no figure under the cursor.")
             return
@@ -264,7 +266,7 @@ class RewardsScreen(FullScreen):
     async def action_export(self) -> None:
         from skillos_tui.screens.rewards.export import ExportDialog
 
-        chart, path = self.query_one(Chart), self.workbench.path
+        chart, path = self.chart, self.workbench.path
         if not chart.series or path is None:
             self.answer("There is nothing to export: no step has ended yet.")
             return

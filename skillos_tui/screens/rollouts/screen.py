@@ -19,10 +19,11 @@ from textual.widgets import Input
 from engine.core.position import Spot, spot_of
 from engine.runs.rollouts.levels import StepRows
 from engine.runs.rollouts.selecting import Selection
+from engine.runs.rollouts.spans import Spans
 from engine.runs.search.texts import Query
 from skillos_tui.client import rollouts as ask
 from skillos_tui.client.messages import Answered, Reply
-from skillos_tui.client.rollouts import Compared, Described, Looked, Searched
+from skillos_tui.client.rollouts import Compared, Described, Rated, Searched
 from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.target import Target
 from skillos_tui.model.view import Part
@@ -116,7 +117,7 @@ class RolloutsScreen(SelectingScreen):
             self._look_timer = self.set_timer(LOOK_SECONDS, self._look)
 
     def on_screen_resume(self) -> None:
-        if self.composed:
+        if self.spans.read:  # not the first time, for which the screen has asked already
             self.show_state()
             self._look()
 
@@ -125,7 +126,7 @@ class RolloutsScreen(SelectingScreen):
     def _look(self) -> None:
         """Ask where the steps are."""
         self._look_timer = None
-        self.workbench.client.ask_run("rollouts look", partial(ask.look, before=self.looked))
+        self.workbench.client.ask_run("rollouts look", partial(ask.look, before=self.spans))
 
     def take(self, reply: Reply) -> None:
         if not isinstance(reply, Answered) or not reply.question.startswith("rollouts ") or not self.composed:
@@ -134,8 +135,10 @@ class RolloutsScreen(SelectingScreen):
             self._refused(reply)
             return
         match reply.value:
-            case Looked():
-                self._show_looked(reply.value)
+            case Spans():
+                self._show_spans(reply.value)
+            case Rated():
+                self.bars.show(reply.value.scores)
             case StepRows():
                 self._show_step(reply.value)
             case Described():
@@ -153,16 +156,16 @@ class RolloutsScreen(SelectingScreen):
         else:
             self.answer(safe(reply.trouble), "bad")
 
-    def _show_looked(self, looked: Looked) -> None:
-        before, self.looked = self.looked, looked
+    def _show_spans(self, spans: Spans) -> None:
+        before, self.spans = self.spans, spans
         tree = self.levels
         unit = self.workbench.view.unit
-        if looked.spans.by_key != before.spans.by_key or not tree.value:
-            tree.show(looked.spans, unit)
+        if spans.by_key != before.by_key or not tree.value:
+            tree.show(spans, unit)
+            self.workbench.client.ask_run("rollouts rate", partial(ask.rate, known=spans))
             if not self.chosen.empty:
                 self.select_again()
-        self.bars.show(looked.scores)
-        shown = looked.spans.all
+        shown = spans.all
         if self._wanted is not None:
             self._go_on()
         elif not tree.moved and shown and tree.found is None:
@@ -174,12 +177,12 @@ class RolloutsScreen(SelectingScreen):
         for spot in tree.opened:
             self.ask_step(spot)
         if not shown:
-            tree.show(looked.spans, unit)
+            tree.show(spans, unit)
             self.detail.show(message("The record of what is under the cursor of the tree appears here."))
 
     def ask_step(self, spot: Spot) -> None:
         """Ask for the levels of an opened step that has not been read, or goes on."""
-        span = self.looked.spans.find(spot)
+        span = self.spans.find(spot)
         if span is None or spot.group is not None:
             return
         rows = self.levels.rows_of(spot)
@@ -206,7 +209,7 @@ class RolloutsScreen(SelectingScreen):
         wanted, tree = self._wanted, self.levels
         if wanted is None:
             return
-        if self.looked.spans.read and self.looked.spans.find(wanted) is None:
+        if self.spans.read and self.spans.find(wanted) is None:
             self._wanted = None
             self.answer(f"The log has no {wanted.text}.")
             return
@@ -247,7 +250,7 @@ class RolloutsScreen(SelectingScreen):
         spot = place.spot if place is not None else self.levels.spot
         if spot is None or self._compared is not None:
             return
-        span = self.looked.spans.find(spot)
+        span = self.spans.find(spot)
         rows = self.levels.rows_of(spot)
         if span is None:
             return
@@ -315,7 +318,7 @@ class RolloutsScreen(SelectingScreen):
         self._wanted = spot
         self.levels.moved = True
         self.levels.open_to(spot)
-        if self.looked.spans.read:
+        if self.spans.read:
             self._go_on()
         self.go_to("detail" if spot.turn is not None else "tree")
 
@@ -382,7 +385,7 @@ class RolloutsScreen(SelectingScreen):
             return
         text = self.field.value
         if text.strip():
-            self.workbench.client.ask_run("rollouts find", partial(ask.find, text=text, known=self.looked.spans))
+            self.workbench.client.ask_run("rollouts find", partial(ask.find, text=text, known=self.spans))
         else:
             self.levels.show_found(None, Query())
 

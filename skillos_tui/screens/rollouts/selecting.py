@@ -12,8 +12,8 @@ from textual import on
 
 from engine.core.position import Spot
 from engine.runs.rollouts.selecting import OutcomeName, Selection
+from engine.runs.rollouts.spans import Spans
 from skillos_tui.client import rollouts as ask
-from skillos_tui.client.rollouts import Looked
 from skillos_tui.render.text import clip, safe
 from skillos_tui.screens.base import FullScreen
 from skillos_tui.screens.rollouts.bars import RewardBars, describe
@@ -31,7 +31,7 @@ class SelectingScreen(FullScreen):
         super().__init__()
         self.levels = RolloutTree("Rollouts", id="tree")
         self.bars = RewardBars("r", id="bars")
-        self.looked = Looked()
+        self.spans = Spans()
         self.chosen = Selection()
 
     def ask_step(self, spot: Spot) -> None:
@@ -82,9 +82,7 @@ class SelectingScreen(FullScreen):
 
     def select_again(self) -> None:
         """Ask what the selection takes now."""
-        self.workbench.client.ask_run(
-            "rollouts select", partial(ask.select, known=self.looked.spans, chosen=self.chosen)
-        )
+        self.workbench.client.ask_run("rollouts select", partial(ask.select, known=self.spans, chosen=self.chosen))
 
     def show_selected(self, only: frozenset[Spot]) -> None:
         """Show the selected rollouts, unfolded where they are few."""

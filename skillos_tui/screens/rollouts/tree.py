@@ -10,7 +10,7 @@ as text ("3/g0/r2"), and of the places of a search their numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from textual.message import Message
@@ -127,7 +127,7 @@ class RolloutTree(ListPane):
     def _step(self, span: Span) -> Iterator[Item]:
         if self._hides(span.spot):
             return
-        yield self._entry(0, span.spot, step_row(span, self.unit), below=True)
+        yield self._entry(0, span.spot, partial(step_row, span, self.unit), below=True)
         if span.spot not in self.opened:
             return
         rows = self.steps.get(span.key)
@@ -143,7 +143,7 @@ class RolloutTree(ListPane):
             if single:
                 yield from self._positions(1, span, group, next(iter(group.rollouts.values())))
                 continue
-            yield self._entry(1, spot, group_row(group), below=bool(group.rollouts))
+            yield self._entry(1, spot, partial(group_row, group), below=bool(group.rollouts))
             if spot in self.opened:
                 yield from self._group(span, group)
         if not groups:
@@ -157,13 +157,13 @@ class RolloutTree(ListPane):
             if len(group.rollouts) == 1:
                 yield from self._positions(2, span, group, rollout)
                 continue
-            yield self._entry(2, spot, rollout_row(group, rollout), below=bool(rollout.positions))
+            yield self._entry(2, spot, partial(rollout_row, group, rollout), below=bool(rollout.positions))
             if spot in self.opened:
                 yield from self._positions(3, span, group, rollout)
 
     def _positions(self, depth: int, span: Span, group: GroupRow, rollout: RolloutRow) -> Iterator[Item]:
         for _, row in sorted(rollout.positions.items()):
-            yield self._entry(depth, row.spot, position_row(row), below=True)
+            yield self._entry(depth, row.spot, partial(position_row, row), below=True)
             if row.spot not in self.opened:
                 continue
             turns = self.turns.get(row.spot)
@@ -176,7 +176,7 @@ class RolloutTree(ListPane):
             if not turns:
                 yield Item(line(f"muted:{' ' * INDENT * (depth + 2)}no turn"))
 
-    def _entry(self, depth: int, spot: Spot, row: Pieces, *, below: bool) -> Item:
+    def _entry(self, depth: int, spot: Spot, row: Callable[[], Pieces], *, below: bool) -> Item:
         """An item; its sign is that of now, so that a change of it is a change of the item."""
         marked = spot == self.marked
         sign = MARKED if marked else UNFOLDED if spot in self.opened else FOLDED if below else "  "
@@ -295,9 +295,9 @@ class RolloutTree(ListPane):
             self.post_message(self.Entered())
 
 
-def _drawn(depth: int, sign: str, style: str, row: Pieces) -> Line:
-    return as_line(((" " * INDENT * depth, ""), (sign, style), *row))
+def _drawn(depth: int, sign: str, style: str, row: Callable[[], Pieces]) -> Line:
+    return as_line(((" " * INDENT * depth, ""), (sign, style), *row()))
 
 
 def _drawn_turn(depth: int, turn: TurnTaken) -> Line:
-    return _drawn(depth, "  ", "", turn_row(turn))
+    return _drawn(depth, "  ", "", partial(turn_row, turn))

@@ -1,0 +1,233 @@
+"""What the client's messages change: the state of the workbench, and the screens that show it.
+
+`skillos_tui.app` derives from it. A reply that only a screen needs is passed on to the screens.
+"""
+
+from __future__ import annotations
+
+import shlex
+from functools import partial
+from typing import TYPE_CHECKING
+
+from engine.core.events import Notice
+from engine.core.records import Check
+from engine.core.text import counted
+from skillos_tui.answering import AnsweringApp
+from skillos_tui.client import messages
+from skillos_tui.model.session import text_key
+from skillos_tui.model.view import Part
+from skillos_tui.render.text import safe
+from skillos_tui.screens.base import FullScreen, Listener
+from skillos_tui.screens.place import PlaceKeeper
+
+if TYPE_CHECKING:
+    from skillos_tui.attention import How, Watch
+    from skillos_tui.model.session import Place
+    from skillos_tui.screens.navigator import Navigator
+
+NEWS_SECONDS = 60.0
+"""How long the summary of what happened since the last visit is shown."""
+MAX_LINES = 6
+"""Lines of a notification; of a longer one the first and the last are shown."""
+
+
+class Replies(AnsweringApp):
+    """The app, as far as the client's messages change it."""
+
+    keeper: PlaceKeeper
+    navigator: Navigator
+    reopened: bool
+    how: How | None
+    known: Watch | None
+    preflight: list[Check]
+    _place: Place | None
+
+    async def on_preflight_begun(self, message: messages.PreflightBegun) -> None:
+        """Show the preflight, unless a run has been opened meanwhile: then it is shown where it blocks."""
+        self.preflight = []
+        self._pass_on(message)
+        if self.path is None:
+            await self._show_preflight()
+
+    def on_preflight_reported(self, message: messages.PreflightReported) -> None:
+        if message.check is not None:
+            self.preflight.append(message.check)
+        self._pass_on(message)
+
+    async def on_preflight_blocked(self, message: messages.PreflightBlocked) -> None:
+        from skillos_tui.screens.preflight.screen import PreflightScreen
+
+        if not any(isinstance(screen, PreflightScreen) for screen in self.screen_stack):
+            await self._show_preflight()
+        self._pass_on(message)
+
+    async def _show_preflight(self) -> None:
+        from skillos_tui.screens.preflight.screen import PreflightScreen
+
+        await self.push_screen(PreflightScreen(self.preflight))
+
+    async def on_run_created(self, message: messages.RunCreated) -> None:
+        """Show the new run, unless another one has been opened meanwhile."""
+        self._pass_on(message)
+        if self.path is None:
+            covered = self.screen.is_modal
+            await self.open_run(message.path)
+            if covered and isinstance(self.screen, FullScreen):
+                self.screen.refuse("The new run has started.")
+        else:
+            self.notify(f"The new run has started: {message.path.name}", markup=False)
+
+    def on_start_refused(self, message: messages.StartRefused) -> None:
+        if not (
+            self.screen.is_modal and isinstance(self.screen, Listener)
+        ):  # else the dialog shows it beside the field
+            self.on_notified(messages.Notified("error", message.why))
+        self._pass_on(message)
+
+    def on_run_opened(self, message: messages.RunOpened) -> None:
+        if message.path != self.path:
+            return
+        self.read_only = message.read_only
+        self.view.identify(message.kind, message.job)
+        self.client.follow_skills()
+        changed: set[Part] = {"state"}
+        if message.job is None:
+            missing = f"no installed package has runs of the kind {message.kind!r}: its events are shown as steps"
+            changed |= self.view.fold(Notice("warning", missing))
+        if message.damaged:
+            more = f" (and {counted(len(message.damaged) - 1, 'more row')})" if len(message.damaged) > 1 else ""
+            repair = f"leave this run and repair it: skillos-engine repair {shlex.quote(str(message.path))}"
+            changed |= self.view.damaged(f"{message.damaged[0]}{more}; {repair}")
+        self._changed(changed)
+
+    async def on_run_lost(self, message: messages.RunLost) -> None:
+        if message.path != self.path:
+            return
+        if self.reopened and not self.seen:
+            await self.go_home()
+            self.on_notified(messages.Notified("warning", f"The run of the last time cannot be opened: {message.why}"))
+        else:
+            self.lost = True
+            self.view.fold(Notice("error", message.why))
+            self._changed({"notice", "state"})
+
+    def on_events_read(self, message: messages.EventsRead) -> None:
+        if message.path != self.path:
+            return
+        self.seen = max(self.seen, message.last)
+        parts: set[Part] = set()
+        for event in message.events:
+            parts |= self.view.fold(event)
+        self._changed(parts)
+        self._call_a_person()
+
+    def _call_a_person(self) -> None:
+        """Ring where something new waits for a person; what was there when the run was opened is known."""
+        if not self.caught_up or self.engine is None:
+            return
+        if self.known is None:
+            from skillos_tui.attention import Watch
+
+            self.known = Watch()
+            self.known.begin(self.view, self.shown_state)
+        for text in self.known.look(self.view, self.shown_state):
+            self.client.ring(self.how, text)
+
+    async def on_past_read(self, message: messages.PastRead) -> None:
+        """The run is on the screen: restore the place, and show what happened since the last visit."""
+        if message.path != self.path:
+            return
+        self.caught_up = True
+        self._changed({"review", *self.view.put_damage_last()})
+        place, self._place = self._place, None
+        if message.news:
+            self.news = message.news
+            self.set_timer(NEWS_SECONDS, partial(self._end_news, message.news))
+            self._changed({"notice"})
+        if place:
+            await self.keeper.restore(place)
+        if message.news and self.shown_screen != "live":
+            self.notify(safe(message.news), markup=False, timeout=12)
+        self.call_after_refresh(self.keeper.restored, message.path)
+
+    def _end_news(self, news: str) -> None:
+        if self.news == news:
+            self.news = ""
+            self._changed({"notice"})
+
+    def on_engine_seen(self, message: messages.EngineSeen) -> None:
+        if message.path == self.path:
+            self.engine = message
+            self._changed({"state"})
+            self._call_a_person()
+
+    def on_repo_read(self, message: messages.RepoRead) -> None:
+        if message.path == self.path:
+            self.names, self.left_out = message.names, message.left_out
+            self._changed({"skills"})
+
+    def on_runs_found(self, message: messages.RunsFound) -> None:
+        self._pass_on(message)
+
+    def on_skill_read(self, message: messages.SkillRead) -> None:
+        self._pass_on(message)
+
+    def on_trajectory_read(self, message: messages.TrajectoryRead) -> None:
+        self._pass_on(message)
+
+    def on_decision_taken(self, message: messages.DecisionTaken) -> None:
+        """Drop the drafts of a reason and a text that were sent; restore the reason of a veto that was undone."""
+        if message.action in ("veto", "amend", "approve"):
+            self.session.keep_draft(message.path, text_key(message.edit), "")
+        if message.action == "veto":
+            self.session.keep_draft(message.path, message.edit, "")
+        elif message.action == "undo" and message.before.state == "vetoed" and message.before.decision is not None:
+            draft = self.session.draft(message.path, message.edit) or message.before.decision.reason
+            self.session.keep_draft(message.path, message.edit, draft)
+        if message.path == self.path:
+            self._changed(self.view.decided_here(message.before, message.after))
+            self._pass_on(message)
+
+    def on_decision_refused(self, message: messages.DecisionRefused) -> None:
+        self.client.decisions(message.path).refuse(message.edit)
+        self.on_notified(messages.Notified("error", message.why))
+        if message.path == self.path:
+            self._pass_on(message)
+
+    def on_answered(self, message: messages.Answered) -> None:
+        if message.path in (None, self.path):
+            self._pass_on(message)
+
+    def on_source_read(self, message: messages.SourceRead) -> None:
+        self._pass_on(message)
+
+    def on_import_refused(self, message: messages.ImportRefused) -> None:
+        if not (self.screen.is_modal and isinstance(self.screen, Listener)):  # the dialog was left meanwhile
+            self.on_notified(messages.Notified("error", message.why))
+        self._pass_on(message)
+
+    def on_skills_imported(self, message: messages.SkillsImported) -> None:
+        self.on_notified(messages.Notified("information", message.text))
+        self._pass_on(message)
+
+    def on_notified(self, message: messages.Notified) -> None:
+        lines = [safe(text) for text in message.text.strip().splitlines()]
+        shown = lines if len(lines) <= MAX_LINES else [lines[0], "…", *lines[2 - MAX_LINES :]]
+        seconds = 12 if message.level == "error" else 5
+        self.notify("\n".join(shown), severity=message.level, timeout=seconds, markup=False)
+
+    def _pass_on(self, message: messages.Reply) -> None:
+        """Give a reply to the screens, also to those that are kept: one of them may have asked."""
+        shown = self._listeners()
+        kept = [screen for screen in self.navigator.kept.values() if screen not in shown and screen.is_running]
+        for screen in (*shown, *kept):
+            screen.take(message)
+
+    def _changed(self, parts: set[Part]) -> None:
+        """Renew the screens where these parts of the run are shown."""
+        for screen in self._listeners() if parts else ():
+            screen.renew(parts)
+
+    def _listeners(self) -> list[Listener]:
+        """The screens of the present mode; none while the app ends and removes their panes one by one."""
+        return [screen for screen in self.screen_stack if isinstance(screen, Listener)] if self.is_running else []

@@ -1,0 +1,1 @@
+"""Amend an edit's text in place."""

@@ -1,0 +1,60 @@
+"""An edit's text in a field of several lines: the way to amend where there is no editor, or a person prefers this.
+
+What is typed is saved as a draft at each key, so a cut terminal loses nothing. Leaving the dialog approves nothing: Review
+shows the text as a diff.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.widgets import Static, TextArea
+
+from engine.core.edit import Edit
+from skillos_tui.render.text import safe
+from skillos_tui.screens.base import Listener
+from skillos_tui.screens.dialog import DIALOG_STYLE, DialogScreen
+from skillos_tui.widgets.field import TextField
+
+if TYPE_CHECKING:
+    from skillos_tui.workbench import Workbench
+
+
+class AmendScreen(DialogScreen[str], Listener):
+    """Returns the text as it is when the dialog is left."""
+
+    CSS_PATH: ClassVar = [DIALOG_STYLE, "screen.tcss"]
+    BINDINGS: ClassVar = [Binding("ctrl+s,escape", "leave", "done", priority=True)]
+
+    def __init__(self, run: Path, edit: Edit, text: str, key: str) -> None:
+        """`text` is what the field begins with, and `key` what the draft is kept under."""
+        super().__init__()
+        self.run, self.edit, self.text, self.key = run, edit, text, key
+        self._left = False
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog"):
+            yield Static(f"Amend the edit of {safe(self.edit.skill)}", classes="question", markup=False)
+            yield TextField(self.text, soft_wrap=True, id="text")
+            yield Static("ctrl+s or esc shows it as a diff; nothing is approved before a", classes="keys", markup=False)
+
+    def on_mount(self) -> None:
+        self.set_focus(self.query_one(TextArea))
+
+    def on_text_area_changed(self, event: TextArea.Changed) -> None:
+        text = event.text_area.text
+        if not self._left and text != self.text:
+            cast("Workbench", self.app).session.keep_draft(self.run, self.key, text)
+
+    def action_leave(self) -> None:
+        self.query_one(TextArea).call_later(self._leave)
+
+    def _leave(self) -> None:
+        """Close the dialog, once. Runs in the field's message queue, after what was typed before the key."""
+        if not self._left:
+            self._left = True
+            self.dismiss(self.query_one(TextArea).text)

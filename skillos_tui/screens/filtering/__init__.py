@@ -1,0 +1,1 @@
+"""Ask for a filter of the queue."""

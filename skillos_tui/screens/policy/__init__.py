@@ -1,0 +1,1 @@
+"""Choose who decides on edits."""

@@ -1,0 +1,62 @@
+"""Chooses the review policy of a run: who decides on edits that nobody has decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from engine.review.policies import POLICIES
+from engine.review.settings import PolicyName
+from skillos_tui.screens.dialog import DIALOG_STYLE, DialogScreen
+from skillos_tui.screens.reading import ReadFirst
+
+MEANINGS: Mapping[PolicyName, str] = MappingProxyType(
+    {
+        "ask": "a person, and nobody else",
+        "approve_after": "a person; after review.policy_seconds the policy approves",
+        "veto_after": "a person; after review.policy_seconds the policy vetoes",
+        "auto": "the policy approves what the gates admit",
+        "gate": "the policy approves what a gate measured; a person the rest",
+    }
+)
+
+
+class PolicyScreen(ReadFirst, DialogScreen[str | None]):
+    """Returns the name of another policy than the present one, or None."""
+
+    CSS_PATH: ClassVar = [DIALOG_STYLE, "screen.tcss"]
+    BINDINGS: ClassVar = [
+        *(Binding(str(number), f"choose({number})", "choose") for number in range(1, len(POLICIES) + 1)),
+        Binding("escape", "cancel", "cancel"),
+    ]
+
+    def __init__(self, present: str) -> None:
+        super().__init__()
+        self.present = present
+
+    def compose(self) -> ComposeResult:
+        lines = [
+            f"{'▶' if name == self.present else ' '} {number} {name:14} {MEANINGS[name]}"
+            for number, name in enumerate(POLICIES, 1)
+        ]
+        with Vertical(id="dialog"):
+            yield Static("Who decides on edits?", classes="question", markup=False)
+            yield Static("\n".join(lines), classes="more", markup=False)
+            yield Static(
+                f"1-{len(POLICIES)} choose   esc cancel   a policy's decision can be undone",
+                classes="keys",
+                markup=False,
+            )
+
+    def action_choose(self, number: int) -> None:
+        name = POLICIES[number - 1]
+        self.dismiss(name if name != self.present else None)
+
+    def action_cancel(self) -> None:
+        self.dismiss(None)

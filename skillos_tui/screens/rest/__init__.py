@@ -1,0 +1,1 @@
+"""Act on the rest of the present filter."""
