@@ -109,7 +109,7 @@ def _columns(width: int) -> int:
 
 
 def _header(width: int) -> Line:
-    names = [f"{'▲ ▼':>9}", f"{'p':>9}", f"{'Holm':>9}", f"{'could show':>11}"][: _columns(width)]
+    names = [f"{'▲ ▼':>9}", f"{'p':>9}", f"{'Holm':>9}", f"{'could show':>12}"][: _columns(width)]
     head = f"{'step':>5} {'held-out':>8} {'±':<7}{'change':>8}  {'95 % interval':<18}{'':<13}"
     return crop(line(f"heading:{head}{''.join(names)}"), width)
 
@@ -127,7 +127,7 @@ def _cells(change: HeldOutChange, width: int) -> list[str]:
         f"{f'{found.better}▲ {found.worse}▼':>9}",
         f"{_p(found.p):>9}",
         f"{_p(change.holm):>9}",
-        f"{_could(found):>11}",
+        f"{_could(found):>12}",
     ]
     return [*spans, f"muted:{''.join(further[: _columns(width)])}"]
 

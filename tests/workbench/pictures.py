@@ -34,7 +34,8 @@ from tests.workbench.stage import on_screen, until, workbench
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "docs" / "pictures"
 PERSON = "ann"
-SETTINGS = ("training.steps=16", "training.evaluate_every=4", "training.seed=1")
+STEPS = 16
+SETTINGS = (f"training.steps={STEPS}", "training.evaluate_every=4", "training.seed=1")
 QUIET_SECONDS = 1.5
 """A screen is complete when its text has not changed for so long."""
 FONT_FACE = re.compile(r"@font-face\s*\{[^}]*\}\s*")
@@ -49,23 +50,23 @@ WORD = re.compile("[!-~]+|[\u2500-\u257f]+|\\S")
 
 
 class Shot(NamedTuple):
-    """A picture: its name, the screen, and the keys to press there."""
+    """A picture: the screen, the place on it (`skillos_tui.model.target`), and the keys to press there."""
 
-    name: str
     screen: str
+    at: str = ""
     keys: tuple[str, ...] = ()
 
 
 SHOTS = (
-    Shot("home", "home"),
-    Shot("live", "live"),
-    Shot("review", "review", ("n",)),
-    Shot("skills", "skills"),
-    Shot("rollouts", "rollouts", ("j", "enter", "j", "enter", "j", "enter", "j", "enter", "enter")),
-    Shot("rewards", "rewards"),
-    Shot("evaluation", "evaluation"),
-    Shot("runs", "runs"),
-    Shot("system", "system"),
+    Shot("home"),
+    Shot("live"),
+    Shot("review", keys=("n",)),
+    Shot("skills"),
+    Shot("rollouts", at=f"{STEPS}/g1/r2"),
+    Shot("rewards"),
+    Shot("evaluation"),
+    Shot("runs"),
+    Shot("system"),
 )
 
 
@@ -78,9 +79,9 @@ def main() -> None:
     )
     parser.add_argument("--sizes", nargs="+", default=["120x36"], help="columns x rows")
     parser.add_argument("--themes", nargs="+", default=["dark"])
-    parser.add_argument("screens", nargs="*", help=f"of: {', '.join(shot.name for shot in SHOTS)}; by default all")
+    parser.add_argument("screens", nargs="*", help=f"of: {', '.join(shot.screen for shot in SHOTS)}; by default all")
     options = parser.parse_intermixed_args()
-    shots = [shot for shot in SHOTS if not options.screens or shot.name in options.screens]
+    shots = [shot for shot in SHOTS if not options.screens or shot.screen in options.screens]
     options.out.mkdir(parents=True, exist_ok=True)
     with run_to_show(options.run) as run:
         for size, theme in product(options.sizes, options.themes):
@@ -132,13 +133,13 @@ async def pictures(run: Path, shots: Iterable[Shot], size: str, theme: str) -> l
         async with workbench(None if home else run, folder=run.parent, size=(width, height), theme=theme) as pilot:
             await until(pilot, lambda pilot=pilot, home=home: home or pilot.app.caught_up)  # type: ignore[misc]
             if shot.screen in TABS:
-                await pilot.app.go(Target(shot.screen))  # type: ignore[attr-defined]
+                await pilot.app.go(Target(shot.screen, shot.at))  # type: ignore[attr-defined]
             for key in (None, *shot.keys):
                 if key is not None:
                     await pilot.press(key)
                 await complete(pilot)
             svg = pilot.app.export_screenshot(title="skillos-tui")
-            made.append((shot.name, aligned(FONT_FACE.sub("", svg))))
+            made.append((shot.screen, aligned(FONT_FACE.sub("", svg))))
     return made
 
 

@@ -26,7 +26,7 @@ def test_every_picture_and_page_that_is_linked_is_there(page: Path) -> None:
     assert links and [link for link in links if not (page.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("name", [shot.name for shot in SHOTS])
+@pytest.mark.parametrize("name", [shot.screen for shot in SHOTS])
 def test_a_picture_is_of_this_version_and_has_nothing_private_or_from_elsewhere(name: str) -> None:
     svg = (OUT / f"{name}.svg").read_text(encoding="utf-8")
     words = [text.text or "" for text in ET.fromstring(svg).iter(f"{SVG}text")]
