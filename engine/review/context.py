@@ -26,7 +26,7 @@ from engine.review.queue import vetoed
 from engine.runs.directory import Run
 from engine.skills.audit.duplicates import jaccard, shingles
 from engine.skills.format.skill import Skill
-from engine.skills.pins import pins
+from engine.skills.repo.pins import pins
 from engine.skills.repo.repository import SkillRepo
 
 if TYPE_CHECKING:

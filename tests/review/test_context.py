@@ -12,7 +12,7 @@ from engine.review.context import MAX_TURNS, decisive, pinned, recent, results, 
 from engine.review.policies import POLICIES
 from engine.runs.directory import Run
 from engine.skills import Delete, Insert, Skill, SkillRepo
-from engine.skills.pins import pin
+from engine.skills.repo.pins import pin
 from tests.review.proposing import proposed
 
 AT = PositionId(step=3)
