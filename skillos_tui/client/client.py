@@ -32,7 +32,6 @@ from engine.core.errors import SkillosError
 from engine.runs import supervisor
 from engine.runs.channel import Loading, Made
 from engine.runs.directory import Run
-from engine.runs.errors import RunError
 from engine.runs.listing import RunListing
 from engine.runs.preparing import GivenUp, Preparing
 from engine.skills.repo.layout import read_text, skill_path
@@ -275,7 +274,7 @@ class Client:
                     engine.work_on(run, overridden, patience=_while_open())
         except StartError as error:
             self._post(StartRefused(str(error), error.field))
-        except RunError as error:
+        except REFUSED as error:
             self._post(StartRefused(str(error), ""))
         finally:
             self._flight = None

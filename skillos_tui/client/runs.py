@@ -157,4 +157,4 @@ def restore(home: Path) -> str:
     names = [each.name for each in found if each.batch == batch]
     for name in names:
         trash.restore(home, name)
-    return f"{names[0] if len(names) == 1 else counted(len(names), 'run')} is back from the trash."
+    return f"{names[0]} is" + f" and {len(names) - 1} more are" * (len(names) > 1) + " back from the trash."

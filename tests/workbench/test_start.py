@@ -36,7 +36,7 @@ def test_a_profile_whose_models_or_games_are_not_here_is_refused_with_what_is_mi
 ) -> None:
     with pytest.raises(StartError) as refused:
         create_run(StartRun("train", profile), tmp_path)
-    assert refused.value.field == "settings" and not list(tmp_path.iterdir())
+    assert refused.value.field == "profile" and not list(tmp_path.iterdir())
 
 
 def test_a_run_that_cannot_fit_the_memory_is_refused_with_figures(
@@ -59,6 +59,19 @@ REFUSED = [
     (StartRun("tran", "pocket"), "kind", "did you mean train?"),
     (StartRun("train", "poket"), "profile", "the profiles are: "),
     (StartRun("train", "pocket", ("training.stepps=2",)), "settings", "training.stepps"),
+    (
+        StartRun("train", "pocket", ("training.seed=5",), given={"training.steps": "x"}),
+        "training.steps",
+        "a whole number",
+    ),
+    (StartRun("curate", "pocket", given={"review.policy": "foo"}), "review.policy", "expected one of: "),
+    (
+        StartRun("curate", "pocket", given={"curate.adapter": "~nobody-of-this-name/r"}),
+        "curate.adapter",
+        "no home folder",
+    ),
+    (StartRun("train", "pocket", given={"environment.kind": "alfworld"}), "environment.kind", "environment.split"),
+    (StartRun("train", "endpoint"), "profile", "cannot be trained"),
     (StartRun("train", "pocket", ("steps",)), "settings", "section.key=value"),
     (StartRun("train", "pocket", ("curator.temperature=0",)), "settings", "curator.temperature=0"),
     (StartRun("train", "pocket", repo=Path("/tmp/skills")), "repo", "makes its own repositories"),
@@ -238,7 +251,7 @@ def test_a_curator_is_named_as_a_run_with_a_step_and_settings_take_precedence(tm
     given = {"curate.adapter": str(tmp_path / "a run@3"), "curate.tasks": "4"}
     with pytest.raises(StartError) as refused:
         create_run(StartRun("curate", "pocket", given=given), tmp_path / "runs")
-    assert refused.value.field == "settings" and "a run" in str(refused.value)
+    assert refused.value.field == "curate.adapter" and "a run" in str(refused.value)
     path = create_run(StartRun("curate", "pocket", ("curate.tasks=6",), given={"curate.tasks": "4"}), tmp_path / "runs")
     with Run.open(path) as run:
         assert run.config.curate.tasks == 6

@@ -236,6 +236,9 @@ class RunsScreen(FullScreen):
         if run.status.state in WORKS:
             self.answer("The run works; c on the live screen changes its number of steps.")
             return
+        if not _trains(run.status):
+            self.answer(f"Only train runs are extended; this is a {safe(run.status.kind)} run, which p resumes.")
+            return
 
         def begin(steps: int | None) -> None:
             if steps is not None:
@@ -310,6 +313,13 @@ class RunsScreen(FullScreen):
             self.go_to("table")
         else:
             self.action_back()
+
+
+def _trains(status: Status) -> bool:
+    from skillos_tui.client.records import job_of
+
+    job = job_of(status.kind)
+    return job is None or job.trains
 
 
 def _unit(status: Status) -> str:

@@ -138,6 +138,8 @@ class SkillsScreen(FullScreen):
     def _read_again(self) -> None:
         """Read the names, and the skill that is shown; the answer to the names asks for the rest."""
         self._ask("names", lambda shelf: shelf.names())
+        if self.history.commits is not None:
+            self._ask("log", lambda shelf: shelf.log())
 
     def _ask_page(self) -> None:
         name = self.list.value
@@ -170,15 +172,16 @@ class SkillsScreen(FullScreen):
                 self.page.blamed = reply.value
                 self.page.show()
             case CommitLog(commits):
-                self.history.commits = commits
-                self._show_history(newest=True)
+                newest, self.history.commits = self.history.commits is None, commits
+                self._show_history(newest=newest)
             case CommitDiff():
                 self._take_diff(reply.value)
             case Usage(used):
                 self.list.used, self.page.used = used, used.get(self._asked)
                 self.page.show()
-            case Done(text):
+            case Done(text, commit):
                 self.answer(safe(text), "accent")
+                self._wanted = commit
                 self._read_again()
             case None if reply.question == "folder":
                 self._read_again()
@@ -230,12 +233,14 @@ class SkillsScreen(FullScreen):
 
     def _show_history(self, *, newest: bool) -> None:
         history = self.history
-        wanted = history.version(self._wanted) if self._wanted else None
-        if wanted is not None:
-            history.value, self._wanted = wanted.commit.id, ""
+        wanted = next((each.id for each in history.listed if self._wanted and each.id.startswith(self._wanted)), "")
+        if wanted:
+            history.value, self._wanted = wanted, ""
         elif newest and history.listed:
             history.value = history.listed[0].id
         history.show()
+        if wanted:
+            history.select(wanted)
         self._show_change()
 
     def _take_diff(self, diff: CommitDiff) -> None:
