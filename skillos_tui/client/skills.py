@@ -189,7 +189,9 @@ class Shelf:
         made = history.restore(commit, trailers={"Reviewer": by})
         if made is None:
             return Done(f"The folder is as it was at {commit[:10]} already.")
-        return _done(history, made, f"All skills are as they were at {commit[:10]}; commit {made[:10]}, which r undoes.")
+        return _done(
+            history, made, f"All skills are as they were at {commit[:10]}; commit {made[:10]}, which r undoes."
+        )
 
     def restore_skill(self, version: Version, name: str, by: str) -> Done:
         """Write a skill's file as a commit left it, by a new commit."""
@@ -205,7 +207,9 @@ class Shelf:
             message=f"Restore {name} as at {version.commit.id[:10]}",
             trailers={"Reviewer": by, "Restored-From": version.commit.id},
         )
-        return _done(history, made, f"{name} is as it was at {version.commit.id[:10]}; commit {made[:10]}, which r undoes.")
+        return _done(
+            history, made, f"{name} is as it was at {version.commit.id[:10]}; commit {made[:10]}, which r undoes."
+        )
 
     def pin(self, name: str, by: str, *, pinned: bool) -> Done:
         """Pin a skill, or unpin it; what holds now, as a sentence."""

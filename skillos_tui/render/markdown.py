@@ -19,7 +19,7 @@ from skillos_tui.render.text import Line, line, safe, text_lines
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-MAX_CHARACTERS = 200_000
+MAX_CHARACTERS = 100_000
 """A longer text is cut after so many characters, and says so."""
 MAX_INLINE = 5_000
 """A longer paragraph is shown as it is written: the time of parsing one grows with the square of its length."""

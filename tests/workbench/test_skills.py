@@ -20,7 +20,7 @@ from skillos_tui.model.session import Session
 from skillos_tui.screens.skills.screen import SkillsScreen
 from skillos_tui.themes import Themes
 from tests.workbench.recording import record_training
-from tests.workbench.stage import on_screen, until, workbench
+from tests.workbench.stage import at_once, on_screen, until, workbench
 
 TEXT = "---\nname: {name}\ndescription: Use when {what} is wanted.\n---\n# {name}\n\n{body}\n"
 
@@ -84,6 +84,18 @@ async def test_a_search_shows_the_scores_of_bm25_and_what_each_word_adds(tmp_pat
         await until(pilot, lambda: screen.page.page.name == "cups")
         await pilot.press("escape")
         await until(pilot, "3 skills")
+
+
+async def test_a_search_begins_at_its_best_result_and_escape_stays_on_it(tmp_path: Path) -> None:
+    async with skills(shelf(tmp_path / "skills")) as pilot:
+        await choose(pilot, "plates")
+        await pilot.press("slash", *"hot cup plate")
+        screen = pilot.app.screen
+        await until(pilot, lambda: [found.name for found in screen.list.found or ()] == ["cups", "plates"])
+        await until(pilot, lambda: screen.list.value == "cups" and screen.page.page.name == "cups")
+        await pilot.press("enter", "escape")
+        await until(pilot, "3 skills")
+        assert screen.list.value == "cups"
 
 
 async def test_a_search_that_finds_nothing_says_so_and_keys_typed_in_it_are_text(tmp_path: Path) -> None:
@@ -188,6 +200,32 @@ async def test_a_pin_is_kept_in_the_folder_and_marked(tmp_path: Path) -> None:
         await pilot.press("P")
         await until(pilot, lambda: "1 pinned" not in on_screen(pilot))
         assert not pins(root)
+
+
+async def test_a_pin_is_of_the_skill_under_the_cursor_and_none_of_several_is_lost(tmp_path: Path) -> None:
+    root = shelf(tmp_path / "skills")
+    async with skills(root) as pilot:
+        await choose(pilot, "cups")
+        at_once(pilot, *"PjPjP")
+        await until(pilot, "3 pinned")
+        assert sorted(pins(root)) == ["cups", "mugs", "plates"]
+
+
+async def test_what_was_done_is_in_the_commits_of_the_folder_under_the_cursor(tmp_path: Path) -> None:
+    root = shelf(tmp_path / "skills")
+    async with skills(root) as pilot:
+        await choose(pilot, "mugs")
+        await pilot.press("H")
+        await until(pilot, "6 commits")
+        await pilot.press("tab", "tab", "G", "R", "y")
+        await until(pilot, "7 commits")
+        history = pilot.app.screen.history
+        await until(pilot, lambda: history.value == History.open(root).head)
+        await until(pilot, "No skill is here")
+        await until(pilot, "The folder has no such skill any more")
+        await pilot.press("r", "y")
+        await until(pilot, "3 skills")
+        assert mugs(root).endswith("Open it.\n")
 
 
 async def test_an_empty_folder_and_one_without_history_say_what_they_are(tmp_path: Path) -> None:

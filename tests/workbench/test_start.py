@@ -235,6 +235,19 @@ async def test_the_form_has_the_options_of_the_kind_and_starts_with_them(engines
             assert run.config.training.steps == 3 and run.config.training.seed == 5
 
 
+async def test_a_bad_value_is_named_below_its_own_field(tmp_path: Path) -> None:
+    async with workbench(folder=tmp_path / "runs") as pilot:
+        await pilot.press("n")
+        await until(pilot, "Start a run")
+        await pilot.press("tab", "tab", "tab", *"3x", "ctrl+s")
+        await until(pilot, "training.steps = '3x' cannot be used")
+        assert pilot.app.focused.id == "set-training-steps"
+        error = pilot.app.screen.query_one("#set-training-steps-error")
+        assert error.region.y == pilot.app.focused.region.y + 1
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "Starting" not in on_screen(pilot))
+
+
 async def test_the_form_explains_the_field_and_the_setting_that_is_typed(tmp_path: Path) -> None:
     async with workbench(folder=tmp_path / "runs") as pilot:
         await pilot.press("n")

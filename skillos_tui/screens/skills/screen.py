@@ -92,7 +92,7 @@ class SkillsScreen(FullScreen):
         app = self.workbench
         if app.skills is not None and app.path is None:
             app.client.follow_folder(app.skills)
-        self.page.run = self.history.run = app.path.name if app.path is not None else ""
+        self.list.run = self.page.run = self.history.run = app.path.name if app.path is not None else ""
         self.renew({"state", "skills", "rewards"})
 
     def on_screen_resume(self) -> None:
@@ -142,8 +142,8 @@ class SkillsScreen(FullScreen):
             self._ask("log", lambda shelf: shelf.log())
 
     def _ask_page(self) -> None:
-        name = self.list.value
-        if not isinstance(name, str):
+        name = self.list.value if isinstance(self.list.value, str) else self._asked
+        if not name:
             return
         self._asked = name
         self._ask("page", lambda shelf: shelf.page(name))
