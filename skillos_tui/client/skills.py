@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.core.edit import Edit, OperationName
+from engine.core.errors import SkillosError
 from engine.core.findings import Finding
 from engine.skills import History, HistoryError, SkillIndex, SkillRepo
 from engine.skills.history.commits import BlamedLine, Commit, FileChange
@@ -36,6 +37,10 @@ MAX_FOUND = 200
 """Results of a search."""
 MAX_LOG = 1_000
 """Commits that are listed."""
+
+
+class ShelfError(SkillosError):
+    """A folder of skills cannot be listed; the message says which and why."""
 
 
 class Names(msgspec.Struct, frozen=True):
@@ -120,7 +125,10 @@ class Shelf:
 
     def names(self) -> Names:
         """The names of the skills, without reading their files."""
-        layout = layout_of(self.root)
+        try:
+            layout = layout_of(self.root)
+        except OSError as error:
+            raise ShelfError(f"the skills of {self.root} cannot be listed: {error.strerror or error}") from error
         try:
             pinned, trouble = pins(self.root), ""
         except PinsError as error:

@@ -240,6 +240,16 @@ async def test_an_empty_folder_and_one_without_history_say_what_they_are(tmp_pat
         await until(pilot, "run")  # Home
 
 
+async def test_a_folder_that_is_removed_is_named_and_returns_by_itself(tmp_path: Path) -> None:
+    root = shelf(tmp_path / "skills")
+    async with skills(root) as pilot:
+        root.rename(tmp_path / "elsewhere")
+        await until(pilot, "cannot be listed")
+        assert "Errno" not in on_screen(pilot)
+        (tmp_path / "elsewhere").rename(root)
+        await until(pilot, "3 skills")
+
+
 async def test_hostile_text_cannot_write_to_the_terminal(tmp_path: Path) -> None:
     root = tmp_path / "skills"
     (root / "mugs").mkdir(parents=True)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from skillos_tui.client.runs import Act
     from skillos_tui.screens.stopping.screen import How
 
-FIND_SECONDS = 3.0
+FIND_SECONDS = 5.0
 MOST_NAMED = 4
 """Runs that the question before a removal names."""
 WORKS = ("starting", "running", "paused", "stopping")

@@ -120,7 +120,9 @@ class SkillsScreen(FullScreen):
         elif app.skills is not None:
             client.ask(question, partial(read, client.shelf(app.skills)))
         else:
-            self.list.trouble = "No run and no folder of skills is open. Start with: skillos-tui FOLDER"
+            self.list.trouble = (
+                "No run and no folder of skills is open: f on Home opens a folder, as skillos-tui FOLDER does."
+            )
             self.list.show()
 
     def _do(self, act: Callable[[Shelf], Done]) -> None:
