@@ -46,7 +46,7 @@ def markdown_lines(text: str) -> list[Line]:
         ]
     else:
         for token in tokens:
-            if token.type == "inline" and len(token.content) <= MAX_INLINE:
+            if token.children is not None and len(token.content) <= MAX_INLINE:
                 parser.inline.parse(token.content, parser, {}, token.children)
         lines += _blocks(tokens, body.split("\n"))
     if len(text) > MAX_CHARACTERS:
