@@ -1,4 +1,4 @@
-"""The command `skillos-tui [RUN | FOLDER]`; `--help` lists its options.
+"""The command `skillos-tui [RUN | FOLDER]`, and `skillos-tui serve`; `--help` lists its options.
 
 The app is loaded only after the arguments and the terminal have been checked. However the program ends, the terminal is
 restored. Exit status: 0, 1 after an error, 2 where the workbench cannot be shown, 141 where the reader of its output went
@@ -22,7 +22,7 @@ from engine.core.output import OutputFailed, Parser, finish, prepare, say, say_s
 from engine.core.paths import run_argument
 from engine.core.shell_completion import SHELLS, script
 from engine.core.text import printable_lines
-from skillos_tui.terminal.tty import Tty, trouble
+from skillos_tui.terminal.tty import Tty, in_browser, trouble
 
 if TYPE_CHECKING:
     from skillos_tui.app import SkillosApp
@@ -57,7 +57,10 @@ def main(arguments: list[str] | None = None) -> None:
     """The command `skillos-tui`. Ends the program."""
     prepare()
     try:
-        _main(arguments)
+        given = sys.argv[1:] if arguments is None else arguments
+        if given[:1] == ["serve"]:
+            _serve(given[1:])
+        _main(given)
     except KeyboardInterrupt:
         _die(signal.SIGINT)
     except (Refused, OutputFailed) as error:
@@ -67,17 +70,44 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(1)
 
 
-def _main(arguments: list[str] | None) -> NoReturn:
+def _serve(arguments: list[str]) -> NoReturn:
+    """Serve the workbench to browsers, once its options are known to name what exists."""
+    from skillos_tui.serve import command
+
+    try:
+        port, rest = command.split(arguments)
+    except SystemExit:
+        finish()
+        raise
+    options = _options(rest)
+    found_themes(options.theme)
+    own_keys(options.keys)
+    if options.run:
+        find_run(options.run, options.runs.absolute() if options.runs else None)
+    try:
+        number = command.serve(port, rest)
+    except OutputFailed:
+        raise
+    except SkillosError as error:
+        raise Refused(str(error)) from error
+    _die(number)
+
+
+def _main(arguments: list[str]) -> NoReturn:
     options = _options(arguments)
-    if why := trouble():
+    browser = in_browser()
+    if not browser and (why := trouble()):
         if options.theme:
             found_themes(options.theme)  # an unknown theme is an error with or without a terminal
         _say(f"skillos-tui needs a terminal, and {why}; {INSTEAD}.")
         sys.exit(2)
     gc.disable()  # until the first paint: modules stay in memory, and collecting them costs a fifth of the start
     try:
-        with Tty() as tty:
-            app, farewell = _show(options, tty)
+        if browser:
+            app, farewell = _show(options, None)
+        else:
+            with Tty() as tty:
+                app, farewell = _show(options, tty)
     except KeyboardInterrupt:
         _die(signal.SIGINT)
     except Refused:
@@ -88,15 +118,16 @@ def _main(arguments: list[str] | None) -> NoReturn:
         _fail(app.failure)
     if app.signal:
         _die(app.signal)
-    if farewell:
+    if farewell and not browser:
         say(farewell)
         finish()
     sys.exit(app.return_code or 0)
 
 
-def _show(options: Options, tty: Tty) -> tuple[SkillosApp, str | None]:
-    """Show the workbench until it is left; returns the app and the farewell to print, if there is one."""
-    if not options.theme:
+def _show(options: Options, tty: Tty | None) -> tuple[SkillosApp, str | None]:
+    """Show the workbench until it is left; returns the app and the farewell to print, if there is one. Without a terminal it
+    is shown on a page in a browser."""
+    if tty is not None and not options.theme:
         tty.ask()  # the terminal replies while the app is loaded
     app = make_app(options, tty)
     gc.freeze()
@@ -104,8 +135,9 @@ def _show(options: Options, tty: Tty) -> tuple[SkillosApp, str | None]:
     return app, app.run()
 
 
-def make_app(options: Options, tty: Tty) -> SkillosApp:
-    """The app for these options in this terminal. Raises `Refused` where an option names something that does not exist."""
+def make_app(options: Options, tty: Tty | None) -> SkillosApp:
+    """The app for these options, in this terminal or on a page. Raises `Refused` where an option names something that does
+    not exist."""
     from skillos_tui.app import SkillosApp
     from skillos_tui.model.session import Session
     from skillos_tui.screens.place import chosen_theme, last_run, state_home
@@ -114,7 +146,9 @@ def make_app(options: Options, tty: Tty) -> SkillosApp:
     keys, troubles = own_keys(options.keys)
     session = Session.load(options.state or state_home())
     theme, trouble = usable_theme(
-        themes, options.theme or chosen_theme(session, themes), "light" if tty.dark() is False else "dark"
+        themes,
+        options.theme or chosen_theme(session, themes),
+        "light" if tty is not None and tty.dark() is False else "dark",
     )
     how, other = how_to_call()
     troubles = (*troubles, *(text for text in (trouble, other) if text))
@@ -248,7 +282,7 @@ def _say(text: str) -> None:
             return  # standard error is closed
 
 
-def _options(arguments: list[str] | None) -> Options:
+def _options(arguments: list[str]) -> Options:
     parser = _parser()
     try:
         options = parser.parse_args(arguments, Options())
@@ -268,7 +302,11 @@ def _options(arguments: list[str] | None) -> Options:
 
 
 def _parser() -> Parser:
-    parser = Parser("skillos-tui", description="Watch, review and undo what a skill curator learns.")
+    parser = Parser(
+        "skillos-tui",
+        description="Watch, review and undo what a skill curator learns.",
+        epilog="`skillos-tui serve` shows the workbench in a browser: skillos-tui serve --help",
+    )
     parser.add_argument(
         "run",
         nargs="?",

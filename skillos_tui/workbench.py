@@ -94,6 +94,10 @@ class Workbench(TerminalApp[str]):
         """Show a place, and remember the present one for the key b."""
         raise NotImplementedError
 
+    def use_theme(self, theme: Theme) -> None:
+        """Show everything in this theme."""
+        raise NotImplementedError
+
     async def open_skills(self, folder: Path) -> None:
         """Show a folder of skills, without a run."""
         raise NotImplementedError

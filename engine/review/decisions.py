@@ -26,7 +26,7 @@ from engine.review.journal import checked, commit, deciding, reconcile, revert
 from engine.review.policies import is_policy
 from engine.runs.directory import Run
 from engine.skills.format.skill import Skill
-from engine.skills.pins import PinsError, pins
+from engine.skills.repo.pins import PinsError, pins
 from engine.skills.repo.repository import SkillRepo
 
 __all__ = [

@@ -25,8 +25,8 @@ from engine.core.findings import Finding
 from engine.skills import History, HistoryError, SkillIndex, SkillRepo
 from engine.skills.history.commits import BlamedLine, Commit, FileChange
 from engine.skills.history.reader import Version
-from engine.skills.pins import Pin, PinsError, pin, pins, unpin
 from engine.skills.repo.layout import layout_of
+from engine.skills.repo.pins import Pin, PinsError, pin, pins, unpin
 from engine.skills.repo.repository import read_skill
 from engine.skills.search.index import Found
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, cast, get_args
 
 from textual import events
 from textual.geometry import Offset
+from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.selection import Selection, SelectState
 from textual.widget import Widget
@@ -77,6 +78,7 @@ class FullScreen(Screen[None], Listener):
     CAN_FREEZE: ClassVar[bool] = True
     """False where keys decide on what the panes show, so that they must not be out of date."""
     composed = False
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)  # the two widgets repaint; Textual repaints all
 
     def __init__(self) -> None:
         super().__init__()

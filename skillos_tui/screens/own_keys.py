@@ -78,7 +78,7 @@ def all_keys() -> list[Owned]:
             found += _keys_of(resolve(SCREENS.load(name).screen))
         except (UnknownPart, ImportError, AttributeError):
             continue  # the workbench names it when it looks up the screens
-    for pane in _kinds_of(Pane):
+    for pane in sorted(_kinds_of(Pane), key=owner_name):
         found += _keys_of(pane)
     different: dict[str, Owned] = {}
     for owned in found:

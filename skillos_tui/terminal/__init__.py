@@ -9,6 +9,7 @@ line, the answer to a key then waits for the backlog, 8 s at 16 kB/s. Pacing by 
 `pace`     how much may be sent before the terminal has replied
 `seen`     when a frame has reached the terminal
 `driver`   Textual's driver with these parts
+`browser`  the driver where a page in a browser is the terminal
 `app`      the base of the app: frames, suspension, pasted text, failures
 `clipboard` what is copied, also through tmux
 `crash`    the report of an error that nobody caught

@@ -21,7 +21,7 @@ from textual.worker import WorkerFailed
 
 from engine.core.text import counted
 from skillos_tui.terminal.driver import Burst, TerminalDriver
-from skillos_tui.terminal.tty import Tty
+from skillos_tui.terminal.tty import Tty, in_browser
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ENDING_SECONDS = 3.0
@@ -29,7 +29,7 @@ ENDING_SECONDS = 3.0
 
 
 class TerminalApp(App[ReturnType], Generic[ReturnType]):
-    """An app with a `TerminalDriver`. `tty` is the terminal as the command found it.
+    """An app with a `TerminalDriver`, or a `BrowserDriver`. `tty` is the terminal as the command found it.
 
     `failure` is the first uncaught error, and `signal` the signal that ended the program; the command reports them.
     """
@@ -41,6 +41,10 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
         self.signal: int = 0
 
     def get_driver_class(self) -> type[Driver]:
+        if in_browser():
+            from skillos_tui.terminal.browser import BrowserDriver
+
+            return BrowserDriver
         return TerminalDriver
 
     # Failing and ending
@@ -204,6 +208,7 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
     def suspend_job(self) -> None:
         """Restore the terminal, and stop until the shell continues this job in the foreground."""
         if not isinstance(self._driver, TerminalDriver):
+            self.answer("Only a terminal can be given back to its shell.")
             return
         with self.suspend():
             _stop_until_foreground()

@@ -35,6 +35,13 @@ LEAVE = (
 keys, the alternate screen and the hidden cursor."""
 COLOR = re.compile(rb"\x1b\]11;rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})")
 DUMB = ("", "dumb")
+WEB_DRIVER = "textual.drivers.web_driver:WebDriver"
+
+
+def in_browser() -> bool:
+    """Whether a page in a browser takes the place of the terminal: textual-serve says so by the driver that Textual shall
+    use."""
+    return os.environ.get("TEXTUAL_DRIVER") == WEB_DRIVER
 
 
 def trouble() -> str:

@@ -39,12 +39,12 @@ LEAST_STEPS = 4
 CHART_KEYS = (
     Key("left,h", "move_cursor(-1)", "step back", "The cursor one step back", True),
     Key("right,l", "move_cursor(1)", "step on", "The cursor one step further", True),
-    Key("shift+left,H", "move_cursor(-10)", "10 back", "The cursor ten steps back"),
-    Key("shift+right,L", "move_cursor(10)", "10 on", "The cursor ten steps further"),
+    Key("shift+left,left_curly_bracket", "move_cursor(-10)", "10 back", "The cursor ten steps back"),
+    Key("shift+right,right_curly_bracket", "move_cursor(10)", "10 on", "The cursor ten steps further"),
     Key("home,g", "first_step", "first step", "The cursor to the first step"),
     Key("end,G", "newest_step", "newest step", "The cursor to the newest step, and to new ones as they come"),
-    Key("plus,equals_sign", "zoom(-1)", "zoom in", "Show half of the steps, around the cursor", True),
-    Key("minus", "zoom(1)", "zoom out", "Show twice as many steps"),
+    Key("i,equals_sign", "zoom(-1)", "zoom in", "Show half of the steps, around the cursor", True),
+    Key("u,underscore", "zoom(1)", "zoom out", "Show twice as many steps"),
     Key("asterisk", "whole", "all steps", "Show all steps"),
     *(key for key in PANE_KEYS if key.action == "lead"),
 )

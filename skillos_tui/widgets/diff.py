@@ -64,7 +64,7 @@ class DiffPane(Pane):
         """What the pane holds the rows of, as `shown`; a pane without a size builds nothing."""
         self.nothing = "No edit yet."
         self.behind: Target | None = None
-        """The rollout that the change comes from."""
+        """What the change comes from: a rollout, an edit, a skill."""
         self._found = Comparison(None, None)
         self._styles: tuple[object, dict[str, Style]] = (None, {})
 

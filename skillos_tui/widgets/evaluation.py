@@ -28,6 +28,8 @@ SIGNS = {
 OUTCOMES = {"succeeded": ("✓", "good"), "failed": ("✗", "bad"), "unmeasured": ("?", "warn")}
 FEW = 0.0005
 """A p below this is shown as "<.001"."""
+LEAST_FAMILY = 10
+"""Fewer cells show only the beginning of a family's name, which is the same for all."""
 
 ARMS = (
     ("no skills", "what the executor does alone"),
@@ -107,7 +109,7 @@ def _columns(width: int) -> int:
 
 
 def _header(width: int) -> Line:
-    names = [f"{'▲ ▼':>9}", f"{'p':>9}", f"{'Holm':>9}", f"{'could show':>11}"][: _columns(width)]
+    names = [f"{'▲ ▼':>9}", f"{'p':>9}", f"{'Holm':>9}", f"{'could show':>12}"][: _columns(width)]
     head = f"{'step':>5} {'held-out':>8} {'±':<7}{'change':>8}  {'95 % interval':<18}{'':<13}"
     return crop(line(f"heading:{head}{''.join(names)}"), width)
 
@@ -125,7 +127,7 @@ def _cells(change: HeldOutChange, width: int) -> list[str]:
         f"{f'{found.better}▲ {found.worse}▼':>9}",
         f"{_p(found.p):>9}",
         f"{_p(change.holm):>9}",
-        f"{_could(found):>11}",
+        f"{_could(found):>12}",
     ]
     return [*spans, f"muted:{''.join(further[: _columns(width)])}"]
 
@@ -226,7 +228,9 @@ class Table(NamedTuple):
         change = self.change(group)
         told = NOT_MEASURED if change is None else f"{change:+.2f}" if change else "0"
         style = "warn" if change is None else "good" if change > 0 else "bad" if change < 0 else "muted"
-        return crop(Line((*spans, (f"{told:>8}", style), (f"  {safe(group.family)}", "muted"))), width)
+        room = width - 6 - 8 - len(columns) * (self.cells + 2)
+        family = f"  {safe(group.family)}" if room >= LEAST_FAMILY else ""
+        return crop(Line((*spans, (f"{told:>8}", style), (family, "muted"))), width)
 
     def change(self, group: GroupResult) -> float | None:
         """From the base to the selected step."""

@@ -120,4 +120,6 @@ def _heading(text: str, width: int) -> Line:
 def _signed(unit: str, change: float) -> str:
     """A change with its sign, "0" where nothing changed."""
     text = shown(unit, abs(change))
+    if len(text) > CHANGE - 2:  # it would touch the value
+        text = f"{abs(change):.0e}"
     return "0" if not change or set(text) <= set("0.%") else f"{'+' if change > 0 else '−'}{text}"

@@ -115,8 +115,18 @@ class SkillTree(ListPane):
 
     def newest(self) -> Change | None:
         """The newest change: of the edits that wait, else of the fork, else of the repository."""
+        edit = self._newest_edit()
+        return edit_change(edit, self.view) if edit else self.view.change
+
+    def _newest_edit(self) -> Edit | None:
         edits = self.view.pending or ([] if self.view.change else self._committed())
-        return edit_change(edits[-1], self.view) if edits else self.view.change
+        return edits[-1] if edits else None
+
+    def behind_change(self) -> Target | None:
+        """What is behind the change that is shown: what the cursor is on after it has been moved, else the newest edit."""
+        edit = self._newest_edit()
+        newest = Target("review", edit.id) if edit else None
+        return (self.target() if self.moved else None) or newest
 
     def change(self) -> Change | None:
         """The change under the cursor after it has been moved, else the newest change. None: see `wanted`."""

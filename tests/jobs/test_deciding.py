@@ -31,7 +31,7 @@ from engine.runs import changing
 from engine.runs.commands import Change
 from engine.runs.directory import Run
 from engine.skills import Insert, SkillRepo
-from engine.skills.pins import pin, unpin
+from engine.skills.repo.pins import pin, unpin
 from tests.extending.installed import install
 from tests.jobs.test_proposals import agents
 from tests.jobs.test_reviewing import edited

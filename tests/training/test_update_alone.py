@@ -166,9 +166,10 @@ async def test_a_measurement_that_is_interrupted_after_a_step_leaves_the_model_a
 
     async def after_step(step, checkpoint):
         async def measure():
-            await (await watched.asking("curator", "complete"))
+            asked = await watched.asking("curator", "complete")
+            control.stop()
+            await asked
 
-        asyncio.get_running_loop().call_later(0.05, control.stop)
         await control.interruptible(measure())
 
     watched = Watched(tmp_path, play, steps=2, after_step=after_step)

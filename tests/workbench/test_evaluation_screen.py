@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from engine.core.events import MeasurementStarted, RunStarted
+from engine.core.events import HeldOutMeasured, MeasurementStarted, RunStarted
+from engine.core.outcomes import FAILED, SUCCEEDED
 from engine.runs.directory import Run
+from engine.runs.held_out import GroupResult, Measured
 from skillos_tui.screens.evaluation.screen import EvaluationScreen, GroupTable, HeldOutChart, Steps
 from skillos_tui.screens.rollouts.screen import RolloutsScreen
-from skillos_tui.widgets.evaluation import next_one
+from skillos_tui.widgets.evaluation import Table, next_one
 from tests.workbench.recording import create, record_training
 from tests.workbench.stage import on_screen, screen_lines, until, workbench
 from tests.workbench.test_held_out import SETTINGS, measure
@@ -160,3 +162,12 @@ async def test_a_kind_of_run_that_measures_nothing_says_so(tmp_path: Path) -> No
 def test_what_comes_next_is_said(planned: int, done: int, every: int | None, measured: list[int], told: str) -> None:
     found = next_one(planned, done, every, measured)
     assert told in found and bool(told) == bool(found)
+
+
+@pytest.mark.parametrize(("room", "shown"), [(9, False), (10, True)])
+def test_a_family_is_shown_where_more_than_the_beginning_of_its_name_fits(room: int, shown: bool) -> None:
+    group = GroupResult(0, "h0", "house-2000000000", ("a", "b"), (SUCCEEDED, FAILED), 0.5)
+    results = {10: Measured(HeldOutMeasured(10, 1, 0.5, None, 0, 1.0), (group,))}
+    table = Table(results, None, 10, {})
+    row = table.row(group, [10], 6 + 8 + table.cells + 2 + room)
+    assert ("hou" in "".join(text for text, _ in row.spans)) == shown

@@ -217,7 +217,7 @@ async def test_a_folder_of_skills_is_opened_from_home(tmp_path: Path) -> None:
     (tmp_path / "skills" / "mugs" / "SKILL.md").write_text("---\nname: mugs\ndescription: Use when.\n---\nLook.\n")
     async with workbench(folder=tmp_path / "runs") as pilot:
         await until(pilot, "No runs yet")
-        await pilot.press("f")
+        await pilot.press("o")
         await until(pilot, "Which folder of skills?")
         await pilot.press(*str(tmp_path / "nothing"), "enter")
         await until(pilot, "is no folder")

@@ -9,7 +9,8 @@ import pytest
 from skillos_tui.app import SkillosApp
 from skillos_tui.command import Refused, main, own_keys
 from skillos_tui.keymap import OwnKeys
-from skillos_tui.screens.own_keys import KeysError, all_keys, key_name, read_keys, table
+from skillos_tui.screens.own_keys import GENERAL, KeysError, all_keys, key_name, read_keys, table
+from skillos_tui.screens.registry import SCREENS
 from skillos_tui.themes import Themes
 from tests.workbench.recording import record_training
 from tests.workbench.stage import on_screen, screen_lines, until
@@ -33,6 +34,13 @@ def test_the_shipped_keys_are_a_valid_file(tmp_path: Path) -> None:
     keys = {each.id: each.key.keys.split(",") for each in all_keys()}
     chosen = read_keys(file(tmp_path, "\n".join(f'"{name}" = {value!r}' for name, value in keys.items())))
     assert not [text for text in chosen.troubles if "there is no action" in text or "is no key" in text]
+
+
+def test_no_key_of_a_pane_is_taken_by_the_screen_or_the_app_which_get_keys_first() -> None:
+    keys = all_keys()
+    panes = [each for each in keys if each.owner not in (*GENERAL, *SCREENS.names())]
+    taken = {key: each.id for each in keys if each.owner in ("app", "screen") for key in each.key.keys.split(",")}
+    assert panes and [(each.id, taken[key]) for each in panes for key in each.key.keys.split(",") if key in taken] == []
 
 
 def test_what_is_wrong_is_named_with_its_line_and_the_shipped_key_stays(tmp_path: Path) -> None:
@@ -94,14 +102,14 @@ def test_the_list_of_keys_is_printed_without_a_terminal(tmp_path: Path, capsys: 
 
 async def test_the_person_s_keys_act_and_are_shown_everywhere(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
-    chosen = {"app.rewards": "f5", "live.review": "R", "review.next": "N", "pane.scroll_rows": "x", "app.keys": "f1"}
+    chosen = {"app.rewards": "f5", "live.review": "R", "review.next": "N", "pane.scroll_rows": "x", "app.keys": "f9"}
     own = read_keys(file(tmp_path, "\n".join(f'"{name}" = "{key}"' for name, key in chosen.items())))
     assert [text for text in own.troubles if "pane.scroll_rows" not in text] == []
     app = SkillosApp(Themes.find(), "dark", tmp_path, run.path, keys=own.keys, troubles=own.troubles)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until(pilot, lambda: any("no action 'pane.scroll_rows'" in told.message for told in app._notifications))
         await until(pilot, "R review")
-        assert "f5 Rewards" in screen_lines(pilot)[0] and "f1 keys" in screen_lines(pilot)[-1]
+        assert "f5 Rewards" in screen_lines(pilot)[0] and "f9 keys" in screen_lines(pilot)[-1]
         await pilot.press("r", "5")
         assert app.shown_screen == "live"
         await pilot.press("R")
@@ -114,8 +122,8 @@ async def test_the_person_s_keys_act_and_are_shown_everywhere(tmp_path: Path) ->
         await pilot.press("f5")
         await until(pilot, lambda: app.shown_screen == "rewards")
         shown = {command.title: command.help for command in app.get_system_commands(app.screen)}
-        assert shown["Keys"].endswith("(f1)")
-        await pilot.press("f1")
+        assert shown["Keys"].endswith("(f9)")
+        await pilot.press("f9")
         await until(pilot, "On the rewards screen")
         await pilot.press("slash", *"reward and")
         await until(pilot, lambda: "f5" in on_screen(pilot) and "Copy what is selected" not in on_screen(pilot))

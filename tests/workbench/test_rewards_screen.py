@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
 from engine.core.events import RunStarted
+from engine.runs.curves import Curve
 from skillos_tui.model.session import Place, Session
 from skillos_tui.screens.rewards.screen import Chart, Figures, RewardsScreen
 from skillos_tui.screens.rollouts.screen import RolloutsScreen
+from skillos_tui.widgets.figures import _row
 from tests.workbench.recording import add_step, create, record_training
 from tests.workbench.stage import on_screen, screen_lines, until, workbench
 
@@ -95,11 +98,11 @@ async def test_zoom_shows_fewer_steps_around_the_cursor_and_all_of_them_again(tm
     run = record_training(tmp_path / "run", steps=16)
     async with workbench(run.path) as pilot:
         await opened(pilot)
-        await pilot.press("tab", "g", "plus")
+        await pilot.press("tab", "g", "i")
         assert chart(pilot).steps == range(1, 9)
-        await pilot.press("plus", "plus", "right")
+        await pilot.press("i", "i", "right")
         assert chart(pilot).steps == range(1, 5) and chart(pilot).cursor == 2
-        await pilot.press("L")
+        await pilot.press("right_curly_bracket")
         assert chart(pilot).cursor == 12 and 12 in chart(pilot).steps and len(chart(pilot).steps) == 4
         await pilot.press("asterisk")
         assert chart(pilot).steps == range(1, 17)
@@ -134,7 +137,7 @@ async def test_other_runs_are_chosen_in_a_dialog_and_drawn_over_this_one(tmp_pat
         assert "empty" not in on_screen(pilot) and "✓ other" not in on_screen(pilot)
         await pilot.press("space", "enter")
         await until(pilot, "● run –   ▲ other 0.690")
-        await pilot.press("tab", "H")
+        await pilot.press("tab", "left_curly_bracket")
         assert "step 1   ● run 0.610   ▲ other 0.610" in on_screen(pilot)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, RolloutsScreen))
@@ -194,4 +197,10 @@ async def test_a_run_without_steps_says_so_and_its_keys_say_why_they_do_nothing(
         for key, why in (("space", "no figure under the cursor"), ("x", "nothing to export")):
             await pilot.press(key)
             await until(pilot, why)
-        await pilot.press("tab", "left", "plus", "enter", "down")
+        await pilot.press("tab", "left", "i", "enter", "down")
+
+
+def test_a_change_does_not_touch_the_value_before_it() -> None:
+    curve = Curve("grad_norm", "update", "", "", {step: 0.002 + step * 1e-5 for step in range(1, 9)})
+    row = "".join(text for text, _ in _row(curve, False, 80).spans)
+    assert re.search(r"0\.002 +\+6e-05 ", row), row

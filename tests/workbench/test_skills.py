@@ -13,7 +13,7 @@ from engine.core.edit import Edit
 from engine.core.events import EpisodeEnded, PositionId
 from engine.core.outcomes import SUCCEEDED
 from engine.skills import History
-from engine.skills.pins import pins
+from engine.skills.repo.pins import pins
 from skillos_tui.app import SkillosApp
 from skillos_tui.command import is_run
 from skillos_tui.model.session import Session

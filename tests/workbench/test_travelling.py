@@ -64,7 +64,7 @@ async def test_a_screen_is_found_as_it_was_left_and_shows_what_came_meanwhile(tm
         await pilot.press("2")
         await until(pilot, "2 Review·8")
         assert pilot.app.screen is review and review.query_one("#queue").value == selected and diff.top == top
-        assert len(review.query_one("#queue").rows) >= 8
+        await until(pilot, "8 waiting")
 
 
 async def test_a_key_typed_right_after_the_return_to_review_decides_nothing(tmp_path: Path) -> None:
@@ -185,3 +185,15 @@ async def test_a_screen_is_switched_to_without_parsing_the_sheets_again(
         monkeypatch.setattr(Stylesheet, "reparse", lambda self: pytest.fail("all style sheets were parsed again"))
         at_once(pilot, *"2345678")
         await until(pilot, lambda: shown(pilot) == "system")
+
+
+async def test_enter_on_the_newest_edit_of_live_opens_it_in_review(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=2)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "Newest edit · ")
+        pilot.app.screen.go_to("diff")  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await until(pilot, lambda: getattr(pilot.app.screen, "NAME", "") == "review")
+        await until(pilot, lambda: pilot.app.screen.queue.value == pilot.app.view.pending[-1].id)
+        await pilot.press("b")
+        await until(pilot, "Newest edit · ")

@@ -8,7 +8,7 @@ from engine.cli.common import Commands, add_command, print_json, user_name
 from engine.cli.skills.target import found_name, open_repo, root_of
 from engine.core.output import say
 from engine.core.text import printable
-from engine.skills.pins import pin, pins, unpin
+from engine.skills.repo.pins import pin, pins, unpin
 
 
 def add_actions(actions: Commands) -> None:

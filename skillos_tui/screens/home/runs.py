@@ -57,7 +57,7 @@ STARTS = {
         "n", "Another run …", "Any kind, profile and settings, from a form that explains each; real models too."
     ),
     FOLDER: Start(
-        "f", "A folder of skills …", "Read, search and restore the skills of any folder; no run and no model."
+        "o", "A folder of skills …", "Read, search and restore the skills of any folder; no run and no model."
     ),
 }
 """The lines that are there at the first paint; those of packages follow, since looking them up takes 12 ms."""

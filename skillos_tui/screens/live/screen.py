@@ -211,6 +211,7 @@ class LiveScreen(FullScreen):
             pane.retitle(title)
         else:
             pane.retitle(f"{title} · {change.skill}", f"{summary(change)} · {change.where}")
+        pane.behind = self.query_one(SkillTree).behind_change()
         pane.show(change)
 
     def take(self, reply: Reply) -> None:

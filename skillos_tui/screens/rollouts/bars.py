@@ -61,14 +61,10 @@ class RewardBars(Pane):
         self._cells = max(CELLS, min(12, width // len(self.bars)))
         most, rows = max(bar.count for bar in self.bars), max(1, height - 1)
         lines = [Line(tuple(self._cell(bar, row, rows, most) for bar in self.bars)) for row in range(rows - 1, -1, -1)]
-        labels = (
-            (fit("?" if bar.low is None else figure(bar.low), self._cells), self._style(bar, "axis"))
-            for bar in self.bars
-        )
-        return [*lines, Line(tuple(labels))]
+        return [*lines, Line(tuple(map(self._label, self.bars)))]
 
     def _label(self, bar: Bar) -> tuple[str, str]:
-        return fit("?" if bar.low is None else figure(bar.low), self._cells), self._style(bar, "axis")
+        return fit("?" if bar.low is None else figure(bar.low), self._cells), self._style(bar, "muted")
 
     @property
     def chosen_bar(self) -> Bar | None:

@@ -19,7 +19,7 @@ from skillos_tui.widgets.listing import Item, ListPane
 if TYPE_CHECKING:
     from engine.skills.history.commits import BlamedLine, Commit
     from engine.skills.history.reader import Version
-    from engine.skills.pins import Pin
+    from engine.skills.repo.pins import Pin
     from engine.skills.search.index import Found
     from skillos_tui.client.skills import About, Blamed, Names, Page
 

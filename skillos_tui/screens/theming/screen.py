@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -14,6 +14,9 @@ from skillos_tui.render.text import fit, line
 from skillos_tui.screens.dialog import DIALOG_STYLE, DialogScreen
 from skillos_tui.themes import ThemeError, Themes
 from skillos_tui.widgets.listing import Item, ListPane
+
+if TYPE_CHECKING:
+    from skillos_tui.workbench import Workbench
 
 SAMPLES = ("good", "warn", "bad", "added", "removed", "heading", "code", "series1", "series4", "muted")
 
@@ -64,12 +67,8 @@ class ThemeScreen(DialogScreen[str]):
 
     def _try(self, name: str) -> None:
         """Show a theme on the screen."""
-        from skillos_tui.app import SkillosApp
-
-        app = self.app
-        assert isinstance(app, SkillosApp)
         try:
-            app.use_theme(self.themes[name])
+            cast("Workbench", self.app).use_theme(self.themes[name])
         except ThemeError as error:
             self.notify(str(error), severity="error", markup=False)
 

@@ -1,19 +1,9 @@
-"""How fast the rollouts of a long run are shown and searched.
-
-    python -m tests.benchmarks.rollouts [--events 1000000] [--lines 100000] [--only rollouts|search|transcript]
-
-Parts of `tests.benchmarks.workbench` (`PARTS` here has the same form), on a run of many steps: key 4 to the newest step on
-the screen, a place by its keys, a search once all is indexed, and a transcript of many lines. Each time ends when the
-expected text stands on the terminal's screen. Nothing here is a test.
-"""
+"""A long run's rollouts: key 4 to the newest step, a search once all is indexed, a transcript of many lines."""
 
 from __future__ import annotations
 
-import argparse
 import random
-import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -23,26 +13,13 @@ from engine.core.outcomes import SUCCEEDED
 from engine.runs.directory import Run
 from engine.runs.rollouts.spans import spans
 from engine.runs.search.index import SearchIndex
-from tests.benchmarks.workbench import Bench, press, shows, spread, told
+from tests.benchmarks.workbench.bench import Bench
+from tests.benchmarks.workbench.watching import press, shows
 from tests.workbench.recording import create, episode, step_events
 
 WORDS = "mug apple towel lamp kettle safe drawer shelf cupboard box table hall shut open warm cold clean".split()
 RARE = "armadillo"
 STEPS = 1_000
-
-
-def main() -> None:
-    """Measure everything and print it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--events", type=int, default=1_000_000, help="events in the log")
-    parser.add_argument("--lines", type=int, default=100_000, help="lines of the transcript")
-    parser.add_argument("--samples", type=int, default=5, help="how often each is measured")
-    parser.add_argument("--only", choices=list(PARTS), action="append", help="measure this part alone; may be repeated")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), options.events, options.samples, 3.0)
-        for name in options.only or PARTS:
-            PARTS[name](bench) if name != "transcript" else transcript(bench, options.lines)
 
 
 def long_run(bench: Bench) -> Path:
@@ -85,7 +62,7 @@ def rollouts(bench: Bench) -> None:
             found = spans(run)
             times.append((time.perf_counter() - began) * 1000)
         newest = found.all[-1].step
-    bench.note("where the steps are", told(spread(times)), "", **spread(times))
+    bench.times("where the steps are", times)
     with bench.app(str(path)) as terminal:
         terminal.until("r_task", 60)
         terminal.quiet(1.0)
@@ -95,7 +72,7 @@ def rollouts(bench: Bench) -> None:
             terminal.quiet(1.0)
             press(terminal, b"b", shows("Executor", terminal))
             terminal.quiet(0.5)
-        bench.note("rollouts of the newest step visible", told(spread(opened)), "300 ms", **spread(opened))
+        bench.times("rollouts of the newest step visible", opened, "300 ms", "p50", 300)
 
 
 def search(bench: Bench) -> None:
@@ -108,7 +85,7 @@ def search(bench: Bench) -> None:
         seconds = time.perf_counter() - began
         size = sum(file.stat().st_size for file in (bench.folder / "index").iterdir()) / 1e6
         rate = run.last_id() / seconds
-        bench.note("making the index", f"{seconds:.1f} s, {rate:,.0f} events/s, {size:.0f} MB", "", seconds=seconds)
+        bench.note("making the index", f"{seconds:.1f} s, {rate:,.0f} events/s, {size:.0f} MB", seconds=seconds)
         for text in (RARE, "mug kettle", '"safe drawer"', "ket", "m", f"{RARE} nowhere", "table"):
             times = []
             for _ in range(bench.samples):
@@ -116,12 +93,12 @@ def search(bench: Bench) -> None:
                 found = index.find(run, text, 500)
                 times.append((time.perf_counter() - began) * 1000)
             more = "+" if found.more else ""
-            bench.note(f"search {text!r}, {found.total:,}{more} places", told(spread(times)), "300 ms", **spread(times))
+            bench.times(f"search {text!r}, {found.total:,}{more} places", times, "300 ms", "p50", 300)
 
 
 def transcript(bench: Bench, lines: int = 100_000) -> None:
     """A position with an observation of many lines: enter on it to the text on the screen."""
-    path = bench.folder / "wide"
+    path = bench.folder / "transcript"
     with create(path) as run:
         started, turn, *rest = episode(PositionId(1), SUCCEEDED)
         assert isinstance(started, EpisodeStarted) and isinstance(turn, TurnTaken)
@@ -141,10 +118,4 @@ def transcript(bench: Bench, lines: int = 100_000) -> None:
             terminal.quiet(0.5)
             press(terminal, b"1", shows("Executor", terminal))
             terminal.quiet(0.5)
-        bench.note(f"transcript of {lines:,} lines opens", told(spread(times)), "300 ms", **spread(times))
-
-
-PARTS: dict[str, Callable[[Bench], None]] = {"rollouts": rollouts, "search": search, "transcript": transcript}
-
-if __name__ == "__main__":
-    main()
+        bench.times(f"transcript of {lines:,} lines opens", times, "300 ms", "worst", 300)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.skills import History, SkillRepo
-from engine.skills.pins import FILE, FOLDER, PinsError, pin, pins, unpin
+from engine.skills.repo.pins import FILE, FOLDER, PinsError, pin, pins, unpin
 
 SKILL = "---\nname: {0}\ndescription: Use when {0} is wanted.\n---\nDo it.\n"
 
@@ -71,7 +71,7 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_two_programs_that_pin_lose_no_pin(tmp_path: Path) -> None:
-    script = "import sys\nfrom pathlib import Path\nfrom engine.skills.pins import pin\n"
+    script = "import sys\nfrom pathlib import Path\nfrom engine.skills.repo.pins import pin\n"
     script += "for n in range(15): pin(Path(sys.argv[1]), f'{sys.argv[2]}{n}', 'ann')"
     both = [subprocess.Popen([sys.executable, "-c", script, tmp_path, letter]) for letter in "ab"]
     assert [each.wait(60) for each in both] == [0, 0]
