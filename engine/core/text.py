@@ -117,8 +117,10 @@ NOT_KNOWN = "n/a"
 
 
 def size(count: int | None) -> str:
-    """Bytes in MiB or GiB; "n/a" where they are not known."""
+    """Bytes in KiB, MiB or GiB; "n/a" where they are not known."""
     if count is None:
         return NOT_KNOWN
+    if 0 < count < 2**20:
+        return f"{max(1, count // 2**10)} KiB"
     mebibytes = count / 2**20
     return f"{mebibytes / 1024:.1f} GiB" if mebibytes >= 1024 else f"{mebibytes:.0f} MiB"

@@ -168,8 +168,8 @@ def one(database: Database, table: str, kind: type[R], rest: str = "", values: S
 
 def _typed(kind: type[R], raw: Sequence[Any]) -> R:
     """One row of SQLite. Raises `msgspec.DecodeError` and `ValueError`."""
-    fields = msgspec.structs.fields(kind)
-    plain = [_decoded(value) if field.name == "data" else value for field, value in zip(fields, raw, strict=True)]
+    columns = kind.__struct_fields__
+    plain = [_decoded(value) if column == "data" else value for column, value in zip(columns, raw, strict=True)]
     row = msgspec.convert(plain, kind, strict=True)
     if problem := row.problem():
         raise ValueError(problem)

@@ -32,7 +32,6 @@ from engine.core.errors import SkillosError
 from engine.runs import supervisor
 from engine.runs.channel import Loading, Made
 from engine.runs.directory import Run
-from engine.runs.errors import RunError
 from engine.runs.listing import RunListing
 from engine.runs.preparing import GivenUp, Preparing
 from engine.skills.repo.layout import read_text, skill_path
@@ -190,6 +189,14 @@ class Client:
         """Ask what concerns no open run, in a thread: `Answered` with what `read` returns."""
         self._work(f"ask {question}", partial(self._answer, question, read, None), exclusive=True)
 
+    def do(self, question: str, act: Callable[[], object]) -> None:
+        """Do what concerns no open run, in a thread, after what was asked for before: `Answered` with what `act` returns."""
+        self._queue(partial(self._answer, question, act, None))
+
+    def do_run(self, question: str, act: Callable[[Run], object]) -> None:
+        """The same with the open run."""
+        self._command(lambda tail: self._answer(question, partial(act, tail.run), tail.run.path))
+
     def _answer(self, question: str, read: Callable[[], object], path: Path | None) -> None:
         try:
             self._post(Answered(question, read(), path=path))
@@ -267,7 +274,7 @@ class Client:
                     engine.work_on(run, overridden, patience=_while_open())
         except StartError as error:
             self._post(StartRefused(str(error), error.field))
-        except RunError as error:
+        except REFUSED as error:
             self._post(StartRefused(str(error), ""))
         finally:
             self._flight = None
@@ -432,7 +439,11 @@ class Client:
     def _command(self, action: Callable[[Tail], object]) -> None:
         """Run `action` on the open run after the commands before it, so that commands keep their order."""
         if (tail := self._open_tail()) is not None:
-            self.app.run_worker(self._in_order(partial(action, tail)), name="command", group="command")
+            self._queue(partial(action, tail))
+
+    def _queue(self, action: Callable[[], object]) -> None:
+        """Run `action` after the commands before it."""
+        self.app.run_worker(self._in_order(action), name="command", group="command")
 
     async def _in_order(self, action: Callable[[], object]) -> None:
         async with self._commands:

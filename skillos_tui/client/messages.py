@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from skillos_tui.client.importing import Source
 
 
-Field = Literal["", "kind", "profile", "settings", "repo", "path"]
-"""A field of `StartRun`; "" for an error that concerns none of them."""
+Field = str
+"""A field of `StartRun`, or the setting of an entry of `given`; "" for an error that concerns none of them."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ Each function blocks, and may be called from any thread. Raises `SkillosError` a
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,6 @@ from typing import Literal
 import msgspec
 
 from engine.config.changes import changes
-from engine.core.errors import ConfigError
 from engine.core.events import HeldOutMeasured, StepEnded
 from engine.core.text import counted
 from engine.runs import supervisor, trash
@@ -39,7 +39,8 @@ class Course(msgspec.Struct, frozen=True):
 
 
 class About(msgspec.Struct, frozen=True):
-    """A run beside its row in the list. `config` is its configuration as TOML, "" where it cannot be read: `trouble`."""
+    """A run beside its row in the list. `config` is its configuration, as far as it can be read; `trouble` is why it is not
+    TOML."""
 
     path: str
     repo: str
@@ -50,7 +51,8 @@ class About(msgspec.Struct, frozen=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """A setting that is not the same in all runs that are compared: its value in each, None where it is not set."""
+    """A setting that is not the same in all runs that are compared: its value in each, None where it is not set or
+    cannot be read."""
 
     key: str
     values: tuple[str | None, ...]
@@ -86,31 +88,30 @@ def _rewards(steps: Sequence[StepEnded]) -> Course:
 
 
 def _config(run: Run) -> tuple[str, str]:
-    """The configuration of a run as text, else why it cannot be read."""
+    """The configuration of a run as text, and why it cannot be read ("" where it can)."""
+    text = ""
     try:
         with (run.path / CONFIG).open("rb") as file:
-            return file.read(MOST_BYTES).decode("utf-8"), ""
-    except (OSError, UnicodeDecodeError) as error:
-        return "", f"its {CONFIG} cannot be read: {error}"
+            text = file.read(MOST_BYTES).decode("utf-8")
+        tomllib.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        return text, f"its {CONFIG} cannot be read: {error}"
+    return text, ""
 
 
 def compare(paths: Sequence[Path]) -> Comparison:
-    """Several runs side by side, the first one as what the others differ from."""
+    """Several runs side by side. Settings are those of the runs whose configuration can be read."""
     found = tuple(about(path) for path in paths)
-    keys: dict[str, dict[int, tuple[str | None, str | None]]] = {}
-    for number, other in enumerate(found[1:], start=1):
-        try:
-            for each in changes(found[0].config, other.config):
-                keys.setdefault(each.key, {})[number] = (each.before, each.after)
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(
-                f"the configurations of {found[0].path} and {other.path} cannot be compared: {error}"
-            ) from error
-    differences = []
-    for key, changed in sorted(keys.items()):
-        first = next(before for before, _ in changed.values())
-        values = [first, *(changed[number][1] if number in changed else first for number in range(1, len(found)))]
-        differences.append(Difference(key, tuple(values)))
+    readable = [number for number, run in enumerate(found) if not run.trouble]
+    first = readable[0] if readable else 0
+    keys: dict[str, dict[int, str | None]] = {}
+    for number in readable[1:]:
+        for each in changes(found[first].config, found[number].config):
+            keys.setdefault(each.key, dict.fromkeys(readable, each.before))[number] = each.after
+    differences = [
+        Difference(key, tuple(values.get(number) for number in range(len(found))))
+        for key, values in sorted(keys.items())
+    ]
     return Comparison(found, tuple(differences))
 
 
@@ -156,4 +157,4 @@ def restore(home: Path) -> str:
     names = [each.name for each in found if each.batch == batch]
     for name in names:
         trash.restore(home, name)
-    return f"{names[0] if len(names) == 1 else counted(len(names), 'run')} is back from the trash."
+    return f"{names[0]} is" + f" and {len(names) - 1} more are" * (len(names) > 1) + " back from the trash."

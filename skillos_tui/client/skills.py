@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.core.edit import Edit, OperationName
+from engine.core.errors import SkillosError
 from engine.core.findings import Finding
 from engine.skills import History, HistoryError, SkillIndex, SkillRepo
 from engine.skills.history.commits import BlamedLine, Commit, FileChange
@@ -36,6 +37,10 @@ MAX_FOUND = 200
 """Results of a search."""
 MAX_LOG = 1_000
 """Commits that are listed."""
+
+
+class ShelfError(SkillosError):
+    """A folder of skills cannot be listed; the message says which and why."""
 
 
 class Names(msgspec.Struct, frozen=True):
@@ -103,9 +108,10 @@ class CommitDiff(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """What was done, as a sentence."""
+    """What was done, as a sentence, and the commit that it made; "" where it made none."""
 
     text: str
+    commit: str = ""
 
 
 class Shelf:
@@ -119,7 +125,10 @@ class Shelf:
 
     def names(self) -> Names:
         """The names of the skills, without reading their files."""
-        layout = layout_of(self.root)
+        try:
+            layout = layout_of(self.root)
+        except OSError as error:
+            raise ShelfError(f"the skills of {self.root} cannot be listed: {error.strerror or error}") from error
         try:
             pinned, trouble = pins(self.root), ""
         except PinsError as error:
@@ -180,7 +189,7 @@ class Shelf:
         """Undo one commit by a new one; what was done, as a sentence."""
         history = self._needed()
         made = history.revert(commit, trailers={"Reviewer": by})
-        return _done(history, f"Commit {commit[:10]} is undone by {made[:10]}; r on that one takes it back.")
+        return _done(history, made, f"Commit {commit[:10]} is undone by {made[:10]}; r on that one takes it back.")
 
     def restore(self, commit: str, by: str) -> Done:
         """Restore the whole folder as it was at a commit, by a new commit."""
@@ -188,7 +197,9 @@ class Shelf:
         made = history.restore(commit, trailers={"Reviewer": by})
         if made is None:
             return Done(f"The folder is as it was at {commit[:10]} already.")
-        return _done(history, f"All skills are as they were at {commit[:10]}; commit {made[:10]}, which r undoes.")
+        return _done(
+            history, made, f"All skills are as they were at {commit[:10]}; commit {made[:10]}, which r undoes."
+        )
 
     def restore_skill(self, version: Version, name: str, by: str) -> Done:
         """Write a skill's file as a commit left it, by a new commit."""
@@ -204,7 +215,9 @@ class Shelf:
             message=f"Restore {name} as at {version.commit.id[:10]}",
             trailers={"Reviewer": by, "Restored-From": version.commit.id},
         )
-        return _done(history, f"{name} is as it was at {version.commit.id[:10]}; commit {made[:10]}, which r undoes.")
+        return _done(
+            history, made, f"{name} is as it was at {version.commit.id[:10]}; commit {made[:10]}, which r undoes."
+        )
 
     def pin(self, name: str, by: str, *, pinned: bool) -> Done:
         """Pin a skill, or unpin it; what holds now, as a sentence."""
@@ -224,5 +237,5 @@ class Shelf:
         return history
 
 
-def _done(history: History, text: str) -> Done:
-    return Done(f"{text} {history.warning}".rstrip())
+def _done(history: History, commit: str, text: str) -> Done:
+    return Done(f"{text} {history.warning}".rstrip(), commit)

@@ -10,8 +10,9 @@ with prepare(request, runs_folder) as engine:        # raises `StartError`, whic
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, Queue
 from typing import TYPE_CHECKING
@@ -47,7 +48,7 @@ class StartError(SkillosError):
 
 def create_run(request: StartRun, folder: Path) -> Path:
     """Create the run's directory, in `folder` unless the request names a path, and return it. Raises `StartError`."""
-    config, repo = check_request(request)
+    config, repo = check_request(request, folder)
     missing = [] if repo is None else [each for each in (repo, *repo.parents) if not each.exists()]
     try:
         if repo is not None:
@@ -85,7 +86,7 @@ class Flight:
 
 def prepare(request: StartRun, folder: Path) -> Preparing:
     """Start the engine of a run that does not exist yet. Raises `StartError`."""
-    config, repo = check_request(request)
+    config, repo = check_request(request, folder)
     try:
         if request.path is not None:
             check_new(request.path, repo)
@@ -121,10 +122,10 @@ def _create(request: StartRun, config: Config, repo: Path | None, folder: Path) 
     return path
 
 
-def check_request(request: StartRun) -> tuple[Config, Path | None]:
+def check_request(request: StartRun, folder: Path) -> tuple[Config, Path | None]:
     """The configuration of the run, and the absolute path of its repository if one is named. Raises `StartError`."""
     job = _job(request)
-    return _config(request), _repo(request, job)
+    return _config(request, folder), _repo(request, job)
 
 
 def _job(request: StartRun) -> JobKind:
@@ -134,44 +135,62 @@ def _job(request: StartRun) -> JobKind:
         raise StartError("kind", str(error)) from error
 
 
-def _config(request: StartRun) -> Config:
-    """The profile with the settings, checked for this kind of run."""
+def _config(request: StartRun, folder: Path) -> Config:
+    """The profile with the settings, checked for this kind of run; runs are named among those of `folder`."""
     try:
-        settings = (*_given(request), *request.settings)
-        config = absolute(load_profile(request.profile, settings, folder=user_profiles(), job=request.kind))
-        pinned: Config = JOBS.load(request.kind).pin(config)[0]
-        check(pinned, request.kind)
-    except (ConfigError, OSError) as error:
-        field: Field = "settings" if request.profile in profile_names() else "profile"
+        return _with(request, [*_given(request, folder), *request.settings])
+    except (ConfigError, BadPath, OSError) as error:
         why = str(error).removeprefix("--set: ").removeprefix("--set ")  # the option of the command line
-        raise StartError(field, why) from error
+        raise StartError(_field_of(request, folder, str(error)), why) from error
+
+
+def _with(request: StartRun, settings: Sequence[str]) -> Config:
+    """The profile with these settings. Raises `ConfigError`."""
+    config = absolute(load_profile(request.profile, settings, folder=user_profiles(), job=request.kind))
+    pinned: Config = JOBS.load(request.kind).pin(config)[0]
+    check(pinned, request.kind)
     return pinned
 
 
-def _given(request: StartRun) -> Iterator[str]:
-    """The values of single fields as settings; those of paths and runs in TOML's quotes, as the engine can find them."""
+def _field_of(request: StartRun, folder: Path, why: str) -> Field:
+    """The field that alone is refused for the same reason."""
+    if request.profile not in profile_names():
+        return "profile"
+    for field, given in (("profile", {}), *((key, {key: value}) for key, value in request.given.items())):
+        try:
+            _with(request, list(_given(replace(request, given=given), folder)))
+        except (ConfigError, BadPath, OSError) as error:
+            if str(error) == why:
+                return field
+    return "settings"
+
+
+def _given(request: StartRun, folder: Path) -> Iterator[str]:
+    """The values of single fields as settings; those of paths and runs in TOML's quotes, as the engine can find them.
+    Raises `BadPath`."""
     options = {option.key: option for option in JOBS.load(request.kind).options}
     for key, value in request.given.items():
         option = options.get(key)
         if option is not None and option.path:
-            path = _named_run(value) if option.run else user_path(value).absolute()
+            path = _named_run(value, folder) if option.run else user_path(value).absolute()
             yield f"{key}={msgspec.json.encode(str(path)).decode()}"
         else:
             yield f"{key}={value}"
 
 
-def _named_run(value: str) -> Path:
-    """A run by its path, or by its name among the user's runs; with or without @STEP."""
+def _named_run(value: str, folder: Path) -> Path:
+    """A run by its path, or by its name among the runs of `folder`; with or without @STEP."""
     name, at, step = value.partition("@")
     path = user_path(name).absolute()
-    among = supervisor.runs_home() / name
-    found = path if path.exists() or "/" in name or not among.exists() else among
+    among = folder / name
+    found = path if path.exists() or "/" in name or not among.exists() else among.absolute()
     return Path(f"{found}{at}{step}")
 
 
 class Documented(msgspec.Struct, frozen=True):
     """Every setting of the chosen kinds of a profile, by its key."""
 
+    profile: str
     settings: Mapping[str, Setting]
 
 
@@ -181,7 +200,7 @@ def settings_of(profile: str) -> Documented:
 
     sections = described(load_profile(profile, folder=user_profiles()))
     ordered = sorted(sections, key=lambda section: section.chosen)  # a chosen kind's settings replace those of another
-    return Documented({setting.key: setting for section in ordered for setting in section.settings})
+    return Documented(profile, {setting.key: setting for section in ordered for setting in section.settings})
 
 
 def _repo(request: StartRun, job: JobKind) -> Path | None:

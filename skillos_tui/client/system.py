@@ -110,8 +110,8 @@ def log_of(run: Run) -> Section:
         return Section("log", (("muted", f"No engine has written {run.log_file} yet."),), "empty")
     rows: list[Row] = [("", row) for row in text.splitlines()]
     if end > LOG_BYTES:
-        rows[:1] = [("muted", f"… {end - LOG_BYTES:,} earlier bytes are in {run.log_file}")]
-    return Section("log", tuple(rows or [("muted", "The engine has printed nothing.")]), size(end))
+        rows[: len(rows) > 1] = [("muted", f"… {end - LOG_BYTES:,} earlier bytes are in {run.log_file}")]
+    return Section("log", tuple(rows or [("muted", "The engine has printed nothing.")]), size(end) if end else "empty")
 
 
 def _bytes(path: os.PathLike[str]) -> int:

@@ -164,7 +164,7 @@ def test_a_home_that_nobody_has_is_a_sentence_and_makes_nothing(home: Path) -> N
 def test_the_workbenchs_dialog_expands_its_fields(home: Path) -> None:
     settings = ("environment.kind=alfworld", "environment.path=~/games")
     write_packed(home / "games")
-    config, repo = check_request(StartRun("curate", "pocket", settings, repo=Path("~/s")))
+    config, repo = check_request(StartRun("curate", "pocket", settings, repo=Path("~/s")), Path("/none"))
     assert repo == home / "s" and config.environment.path == str(home / "games")
     with pytest.raises(StartError, match="~nobody-at-all has no home folder"):
-        check_request(StartRun("curate", "pocket", repo=Path("~nobody-at-all/s")))
+        check_request(StartRun("curate", "pocket", repo=Path("~nobody-at-all/s")), Path("/none"))

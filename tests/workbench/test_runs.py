@@ -8,9 +8,11 @@ from engine.config import load_profile, to_toml
 from engine.core.events import StateChanged
 from engine.runs.commands import Pause, Stop
 from engine.runs.directory import Run
+from skillos_tui.client.runs import compare
 from skillos_tui.model.target import Target
+from skillos_tui.screens.runs import screen
 from tests.workbench.recording import create, measured, record_training
-from tests.workbench.stage import on_screen, until, workbench
+from tests.workbench.stage import on_screen, seconds, until, workbench
 
 
 def three(home: Path) -> list[Run]:
@@ -129,6 +131,45 @@ async def test_a_run_that_is_not_open_is_paused_and_stopped(tmp_path: Path) -> N
             await until(pilot, lambda: bool(sent.extend(first.take_commands()) or sent), 20)
             assert isinstance(sent[0].command, Stop)
             first.append(StateChanged("stopped"))
+
+
+async def test_a_comparison_stays_until_the_cursor_is_on_another_run(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(screen, "FIND_SECONDS", 0.1)
+    first, second, _ = three(tmp_path)
+    (second.path / "config.toml").write_text("[training\n")
+    async with workbench(None, folder=tmp_path, size=(140, 60)) as pilot:
+        await opened(pilot)
+        for run in (second, first):
+            await choose(pilot, run.path.name)
+            await pilot.press("space")
+        await until(pilot, "2 marked")
+        await pilot.press("c")
+        await until(pilot, "No two configurations can be compared")
+        first.append(StateChanged("failed"))
+        await until(pilot, "failed")
+        await seconds(pilot, 0.5)
+        shown = on_screen(pilot)
+        assert "its config.toml cannot be read" in shown and "0.500" in shown and "No setting differs" not in shown
+        await pilot.press("home")
+        await until(pilot, "directory")
+
+
+def test_settings_are_compared_where_they_can_be_read(tmp_path: Path) -> None:
+    first, second, third = three(tmp_path)
+    (first.path / "config.toml").unlink()
+    found = compare([first.path, second.path, third.path])
+    assert [bool(run.trouble) for run in found.runs] == [True, False, False]
+    seed = next(each for each in found.differences if each.key == "training.seed")
+    assert seed.values[0] is None and seed.values[1] == "7" and seed.values[2] != "7"
+
+
+async def test_only_a_train_run_is_extended(tmp_path: Path) -> None:
+    *_, third = three(tmp_path)
+    async with workbench(None, folder=tmp_path) as pilot:
+        await opened(pilot)
+        await choose(pilot, third.path.name)
+        await pilot.press("e")
+        await until(pilot, "Only train runs are extended")
 
 
 async def test_an_extension_asks_for_more_steps_than_are_made(tmp_path: Path) -> None:

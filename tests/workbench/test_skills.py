@@ -20,7 +20,7 @@ from skillos_tui.model.session import Session
 from skillos_tui.screens.skills.screen import SkillsScreen
 from skillos_tui.themes import Themes
 from tests.workbench.recording import record_training
-from tests.workbench.stage import on_screen, until, workbench
+from tests.workbench.stage import at_once, on_screen, until, workbench
 
 TEXT = "---\nname: {name}\ndescription: Use when {what} is wanted.\n---\n# {name}\n\n{body}\n"
 
@@ -84,6 +84,18 @@ async def test_a_search_shows_the_scores_of_bm25_and_what_each_word_adds(tmp_pat
         await until(pilot, lambda: screen.page.page.name == "cups")
         await pilot.press("escape")
         await until(pilot, "3 skills")
+
+
+async def test_a_search_begins_at_its_best_result_and_escape_stays_on_it(tmp_path: Path) -> None:
+    async with skills(shelf(tmp_path / "skills")) as pilot:
+        await choose(pilot, "plates")
+        await pilot.press("slash", *"hot cup plate")
+        screen = pilot.app.screen
+        await until(pilot, lambda: [found.name for found in screen.list.found or ()] == ["cups", "plates"])
+        await until(pilot, lambda: screen.list.value == "cups" and screen.page.page.name == "cups")
+        await pilot.press("enter", "escape")
+        await until(pilot, "3 skills")
+        assert screen.list.value == "cups"
 
 
 async def test_a_search_that_finds_nothing_says_so_and_keys_typed_in_it_are_text(tmp_path: Path) -> None:
@@ -190,6 +202,32 @@ async def test_a_pin_is_kept_in_the_folder_and_marked(tmp_path: Path) -> None:
         assert not pins(root)
 
 
+async def test_a_pin_is_of_the_skill_under_the_cursor_and_none_of_several_is_lost(tmp_path: Path) -> None:
+    root = shelf(tmp_path / "skills")
+    async with skills(root) as pilot:
+        await choose(pilot, "cups")
+        at_once(pilot, *"PjPjP")
+        await until(pilot, "3 pinned")
+        assert sorted(pins(root)) == ["cups", "mugs", "plates"]
+
+
+async def test_what_was_done_is_in_the_commits_of_the_folder_under_the_cursor(tmp_path: Path) -> None:
+    root = shelf(tmp_path / "skills")
+    async with skills(root) as pilot:
+        await choose(pilot, "mugs")
+        await pilot.press("H")
+        await until(pilot, "6 commits")
+        await pilot.press("tab", "tab", "G", "R", "y")
+        await until(pilot, "7 commits")
+        history = pilot.app.screen.history
+        await until(pilot, lambda: history.value == History.open(root).head)
+        await until(pilot, "No skill is here")
+        await until(pilot, "The folder has no such skill any more")
+        await pilot.press("r", "y")
+        await until(pilot, "3 skills")
+        assert mugs(root).endswith("Open it.\n")
+
+
 async def test_an_empty_folder_and_one_without_history_say_what_they_are(tmp_path: Path) -> None:
     app = SkillosApp(Themes.find(), "dark", Path("/none"), session=Session(), skills=tmp_path)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
@@ -200,6 +238,16 @@ async def test_an_empty_folder_and_one_without_history_say_what_they_are(tmp_pat
         await until(pilot, "No commit is under the cursor")
         await pilot.press("escape")
         await until(pilot, "run")  # Home
+
+
+async def test_a_folder_that_is_removed_is_named_and_returns_by_itself(tmp_path: Path) -> None:
+    root = shelf(tmp_path / "skills")
+    async with skills(root) as pilot:
+        root.rename(tmp_path / "elsewhere")
+        await until(pilot, "cannot be listed")
+        assert "Errno" not in on_screen(pilot)
+        (tmp_path / "elsewhere").rename(root)
+        await until(pilot, "3 skills")
 
 
 async def test_hostile_text_cannot_write_to_the_terminal(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_a_profile_whose_models_or_games_are_not_here_is_refused_with_what_is_mi
 ) -> None:
     with pytest.raises(StartError) as refused:
         create_run(StartRun("train", profile), tmp_path)
-    assert refused.value.field == "settings" and not list(tmp_path.iterdir())
+    assert refused.value.field == "profile" and not list(tmp_path.iterdir())
 
 
 def test_a_run_that_cannot_fit_the_memory_is_refused_with_figures(
@@ -59,6 +59,19 @@ REFUSED = [
     (StartRun("tran", "pocket"), "kind", "did you mean train?"),
     (StartRun("train", "poket"), "profile", "the profiles are: "),
     (StartRun("train", "pocket", ("training.stepps=2",)), "settings", "training.stepps"),
+    (
+        StartRun("train", "pocket", ("training.seed=5",), given={"training.steps": "x"}),
+        "training.steps",
+        "a whole number",
+    ),
+    (StartRun("curate", "pocket", given={"review.policy": "foo"}), "review.policy", "expected one of: "),
+    (
+        StartRun("curate", "pocket", given={"curate.adapter": "~nobody-of-this-name/r"}),
+        "curate.adapter",
+        "no home folder",
+    ),
+    (StartRun("train", "pocket", given={"environment.kind": "alfworld"}), "environment.kind", "environment.split"),
+    (StartRun("train", "endpoint"), "profile", "cannot be trained"),
     (StartRun("train", "pocket", ("steps",)), "settings", "section.key=value"),
     (StartRun("train", "pocket", ("curator.temperature=0",)), "settings", "curator.temperature=0"),
     (StartRun("train", "pocket", repo=Path("/tmp/skills")), "repo", "makes its own repositories"),
@@ -222,6 +235,19 @@ async def test_the_form_has_the_options_of_the_kind_and_starts_with_them(engines
             assert run.config.training.steps == 3 and run.config.training.seed == 5
 
 
+async def test_a_bad_value_is_named_below_its_own_field(tmp_path: Path) -> None:
+    async with workbench(folder=tmp_path / "runs") as pilot:
+        await pilot.press("n")
+        await until(pilot, "Start a run")
+        await pilot.press("tab", "tab", "tab", *"3x", "ctrl+s")
+        await until(pilot, "training.steps = '3x' cannot be used")
+        assert pilot.app.focused.id == "set-training-steps"
+        error = pilot.app.screen.query_one("#set-training-steps-error")
+        assert error.region.y == pilot.app.focused.region.y + 1
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "Starting" not in on_screen(pilot))
+
+
 async def test_the_form_explains_the_field_and_the_setting_that_is_typed(tmp_path: Path) -> None:
     async with workbench(folder=tmp_path / "runs") as pilot:
         await pilot.press("n")
@@ -238,7 +264,7 @@ def test_a_curator_is_named_as_a_run_with_a_step_and_settings_take_precedence(tm
     given = {"curate.adapter": str(tmp_path / "a run@3"), "curate.tasks": "4"}
     with pytest.raises(StartError) as refused:
         create_run(StartRun("curate", "pocket", given=given), tmp_path / "runs")
-    assert refused.value.field == "settings" and "a run" in str(refused.value)
+    assert refused.value.field == "curate.adapter" and "a run" in str(refused.value)
     path = create_run(StartRun("curate", "pocket", ("curate.tasks=6",), given={"curate.tasks": "4"}), tmp_path / "runs")
     with Run.open(path) as run:
         assert run.config.curate.tasks == 6

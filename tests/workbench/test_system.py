@@ -48,6 +48,18 @@ async def test_each_section_shows_what_the_run_has(tmp_path: Path) -> None:
         await until(pilot, "No model server is used")
 
 
+async def test_a_section_is_read_again_when_it_is_shown_again(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run")
+    async with workbench(run.path) as pilot:
+        await until(pilot, "r_task")
+        await show(pilot, "checkpoints")
+        await until(pilot, "No checkpoint yet")
+        (run.checkpoints / "step-2").mkdir()
+        (run.checkpoints / "step-2" / "weights").write_bytes(b"x" * 2048)
+        await pilot.press("n", "p")
+        await until(pilot, "2 KiB  held-out not measured")
+
+
 async def test_the_plan_is_that_of_the_command_line(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run")
     async with workbench(run.path) as pilot:

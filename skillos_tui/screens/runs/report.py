@@ -27,10 +27,14 @@ class ReportPane(Pane):
         super().__init__("Run", id=id)
         self.shown: About | Comparison | None = None
         self.trouble = ""
+        self.shown_as = ""
+        """The title that is shown; rows stay in view under the same one."""
 
     def show(self, shown: About | Comparison | None, title: str, trouble: str = "") -> None:
         """Show a run, a comparison, or why there is none."""
-        self.shown, self.trouble, self.top = shown, trouble, 0
+        self.shown, self.trouble = shown, trouble
+        if title != self.shown_as:
+            self.shown_as, self.top = title, 0
         self.retitle(title)
         self.renew()
 
@@ -94,12 +98,18 @@ def _comparison(found: Comparison, width: int) -> list[Line]:
     names = [safe(short_name(Path(run.path).name)) for run in found.runs]
     cells = max(10, min(30, (width - NAME) // max(1, len(names)) - 2))
     head = "  ".join(fit(name, cells) for name in names)
-    lines = [line(f"muted:{'settings that differ':<{NAME}}", f"strong:{head}")]
+    lines = [line(f"bad:{Path(run.path).name}: {run.trouble}", indent=2) for run in found.runs if run.trouble]
+    lines.append(line(f"muted:{'settings that differ':<{NAME}}", f"strong:{head}"))
     for each in found.differences:
-        values = ["not set" if value is None else value for value in each.values]
+        values = [
+            "not known" if run.trouble else "not set" if value is None else value
+            for run, value in zip(found.runs, each.values, strict=True)
+        ]
         row = "  ".join(fit(safe(clip(value, 200)), cells) for value in values)
         lines.append(line(f"accent:{fit(safe(each.key), NAME)}", f":{row}"))
-    if not found.differences:
+    if sum(not run.trouble for run in found.runs) < 2:
+        lines.append(line("muted:No two configurations can be compared."))
+    elif not found.differences:
         lines.append(line("muted:No setting differs."))
     for name, what in CURVES.items():
         lines += [line(), line(f"strong:{name}", f"muted:  {what}")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from skillos_tui.client.runs import Act
     from skillos_tui.screens.stopping.screen import How
 
-FIND_SECONDS = 3.0
+FIND_SECONDS = 5.0
+MOST_NAMED = 4
+"""Runs that the question before a removal names."""
 WORKS = ("starting", "running", "paused", "stopping")
 
 
@@ -64,8 +67,10 @@ class RunsScreen(FullScreen):
         self.table, self.report = RunTable(id="table"), ReportPane(id="report")
         self._looking = False
         self._draft = StartRun("", "")
-        self._asked = ""
-        """The run, or the runs, that were asked for last."""
+        self._asked: tuple[str, Status | None] = ("", None)
+        """The run that was asked about last, and its status then."""
+        self._compared: Hashable | None = None
+        """The run under the cursor when a comparison was asked for: it stays until another one is under the cursor."""
 
     def compose(self) -> ComposeResult:
         yield StateBar()
@@ -110,7 +115,7 @@ class RunsScreen(FullScreen):
             self._take_report(reply)
         elif isinstance(reply, Answered) and reply.question == "runs done":
             self.answer(safe(reply.trouble or str(reply.value)), "bad" if reply.trouble else "accent")
-            self._asked = ""
+            self._asked = ("", None)
             self._look()
 
     def _take_report(self, reply: Answered) -> None:
@@ -118,18 +123,21 @@ class RunsScreen(FullScreen):
 
         if reply.trouble:
             self.report.show(None, "Run", safe(reply.trouble))
-        elif isinstance(reply.value, About) and reply.value.path == self._asked:
+        elif isinstance(reply.value, About) and self._compared is None and reply.value.path == self._asked[0]:
             self.report.show(reply.value, f"Run · {Path(reply.value.path).name}")
-        elif isinstance(reply.value, Comparison):
+        elif isinstance(reply.value, Comparison) and self._compared is not None:
             self.report.show(reply.value, f"Comparison of {counted(len(reply.value.runs), 'run')}")
 
     def _ask_about(self) -> None:
-        """Ask about the run under the cursor, unless it is shown."""
+        """Ask about the run under the cursor, unless it is shown as it is now, or a comparison is."""
         from skillos_tui.client.runs import about
 
         run = self.table.current
-        if run is not None and run.status is not None and run.path != self._asked:
-            self._asked = run.path
+        if self._compared is not None and self._compared == self.table.value:
+            return
+        self._compared = None
+        if run is not None and run.status is not None and (run.path, run.status) != self._asked:
+            self._asked = (run.path, run.status)
             self.workbench.client.ask("run", partial(about, Path(run.path)))
 
     def on_list_pane_moved(self, message: ListPane.Moved) -> None:
@@ -185,7 +193,7 @@ class RunsScreen(FullScreen):
         if len(paths) < 2:
             self.answer("Mark two or more runs with space; c then compares them.")
             return
-        self._asked = "comparison"
+        self._compared, self._asked = self.table.value, ("", None)
         self.report.show(None, "Comparing …")
         self.workbench.client.ask("run", partial(compare, paths))
 
@@ -228,6 +236,9 @@ class RunsScreen(FullScreen):
         if run.status.state in WORKS:
             self.answer("The run works; c on the live screen changes its number of steps.")
             return
+        if not _trains(run.status):
+            self.answer(f"Only train runs are extended; this is a {safe(run.status.kind)} run, which p resumes.")
+            return
 
         def begin(steps: int | None) -> None:
             if steps is not None:
@@ -257,16 +268,20 @@ class RunsScreen(FullScreen):
         def move(sure: bool | None) -> None:
             if sure:
                 names = [path.name for path in paths]
-                self.workbench.client.ask("runs done", partial(discard, self.workbench.client.folder, names))
+                self.workbench.client.do("runs done", partial(discard, self.workbench.client.folder, names))
 
         what = safe(paths[0].name) if len(paths) == 1 else counted(len(paths), "run")
-        more = "Its skills, checkpoints and log go with it. u brings it back until the trash is emptied."
+        names = "" if len(paths) == 1 else f"{', '.join(safe(path.name) for path in paths[:MOST_NAMED])}"
+        names += " …. " if len(paths) > MOST_NAMED else ". " if names else ""
+        more = (
+            f"{names}Skills, checkpoints and log go with it. u brings back what was moved until the trash is emptied."
+        )
         await self.app.push_screen(ConfirmScreen(f"Move {what} to the trash?", more, "move"), move)
 
     def action_undo(self) -> None:
         from skillos_tui.client.runs import restore
 
-        self.workbench.client.ask("runs done", partial(restore, self.workbench.client.folder))
+        self.workbench.client.do("runs done", partial(restore, self.workbench.client.folder))
 
     def action_reload(self) -> None:
         self._look()
@@ -298,6 +313,13 @@ class RunsScreen(FullScreen):
             self.go_to("table")
         else:
             self.action_back()
+
+
+def _trains(status: Status) -> bool:
+    from skillos_tui.client.records import job_of
+
+    job = job_of(status.kind)
+    return job is None or job.trains
 
 
 def _unit(status: Status) -> str:

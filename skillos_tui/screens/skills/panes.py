@@ -43,6 +43,8 @@ class SkillList(ListPane):
         self.used: Mapping[str, Used] = {}
         self.sought = ""
         self.trouble = ""
+        self.run = ""
+        """The open run's name; "" without a run."""
         self._drawn: tuple[object, list[Item]] = (None, [])
 
     def show(self) -> None:
@@ -76,6 +78,8 @@ class SkillList(ListPane):
             why = (
                 "No skill is here. A skill is a folder with a SKILL.md, or a file name.md that begins with frontmatter."
             )
+            if self.run:
+                why = "No skill is in the run's repository yet. Each inserting edit that is approved (2) adds one."
             return [Item(line(f"muted:{why}"), whole=True)]
         about, pinned, cells = self.about, self.names.pins, max(12, min(NAME_CELLS, width - 24))
         return [

@@ -70,6 +70,8 @@ class SkillsScreen(FullScreen):
         """The commit to go to when the versions of the skill have arrived."""
         self._asked = ""
         """The skill whose page was asked for last."""
+        self._found_for = ""
+        """The words of the search whose results are shown."""
 
     def compose(self) -> ComposeResult:
         yield StateBar()
@@ -90,7 +92,7 @@ class SkillsScreen(FullScreen):
         app = self.workbench
         if app.skills is not None and app.path is None:
             app.client.follow_folder(app.skills)
-        self.page.run = self.history.run = app.path.name if app.path is not None else ""
+        self.list.run = self.page.run = self.history.run = app.path.name if app.path is not None else ""
         self.renew({"state", "skills", "rewards"})
 
     def on_screen_resume(self) -> None:
@@ -118,8 +120,19 @@ class SkillsScreen(FullScreen):
         elif app.skills is not None:
             client.ask(question, partial(read, client.shelf(app.skills)))
         else:
-            self.list.trouble = "No run and no folder of skills is open. Start with: skillos-tui FOLDER"
+            self.list.trouble = (
+                "No run and no folder of skills is open: f on Home opens a folder, as skillos-tui FOLDER does."
+            )
             self.list.show()
+
+    def _do(self, act: Callable[[Shelf], Done]) -> None:
+        """Change the folder that is shown, in a thread, after the changes before."""
+        app = self.workbench
+        client = app.client
+        if app.path is not None:
+            client.do_run("done", lambda run: act(client.shelf(run.repo_path)))
+        elif app.skills is not None:
+            client.do("done", partial(act, client.shelf(app.skills)))
 
     def _ask_usage(self) -> None:
         self.workbench.client.ask_run("usage", usage)
@@ -127,10 +140,12 @@ class SkillsScreen(FullScreen):
     def _read_again(self) -> None:
         """Read the names, and the skill that is shown; the answer to the names asks for the rest."""
         self._ask("names", lambda shelf: shelf.names())
+        if self.history.commits is not None:
+            self._ask("log", lambda shelf: shelf.log())
 
     def _ask_page(self) -> None:
-        name = self.list.value
-        if not isinstance(name, str):
+        name = self.list.value if isinstance(self.list.value, str) else self._asked
+        if not name:
             return
         self._asked = name
         self._ask("page", lambda shelf: shelf.page(name))
@@ -153,23 +168,22 @@ class SkillsScreen(FullScreen):
                 self._take_described(reply.value)
             case Page():
                 self._take_page(reply.value)
-            case Results(words, found) if words == self.list.sought:
-                self.list.found = found
-                self.list.show()
-                self._ask_page_if_other()
+            case Results() if reply.value.words == self.list.sought:
+                self._take_results(reply.value)
             case Blamed(name) if name == self._asked:
                 self.page.blamed = reply.value
                 self.page.show()
             case CommitLog(commits):
-                self.history.commits = commits
-                self._show_history(newest=True)
+                newest, self.history.commits = self.history.commits is None, commits
+                self._show_history(newest=newest)
             case CommitDiff():
                 self._take_diff(reply.value)
             case Usage(used):
                 self.list.used, self.page.used = used, used.get(self._asked)
                 self.page.show()
-            case Done(text):
+            case Done(text, commit):
                 self.answer(safe(text), "accent")
+                self._wanted = commit
                 self._read_again()
             case None if reply.question == "folder":
                 self._read_again()
@@ -187,14 +201,22 @@ class SkillsScreen(FullScreen):
         self.list.show()
         if names.trouble and (known is None or known.trouble != names.trouble):
             self.app.notify(safe(names.trouble), severity="warning", markup=False)
-        self._ask("about", lambda shelf: shelf.about())
         self._ask_page()
+        self._ask("about", lambda shelf: shelf.about())
 
     def _take_described(self, described: Described) -> None:
         self.list.about = described.skills
         self.list.show()
         if self.list.found is not None:
             self._search()
+
+    def _take_results(self, results: Results) -> None:
+        """Show the results; those of other words begin with the best."""
+        if results.words != self._found_for and results.found:
+            self.list.value, self.list.top = results.found[0].name, 0
+        self._found_for, self.list.found = results.words, results.found
+        self.list.show()
+        self._ask_page_if_other()
 
     def _take_page(self, page: Page) -> None:
         if page.name != self._asked:
@@ -213,12 +235,14 @@ class SkillsScreen(FullScreen):
 
     def _show_history(self, *, newest: bool) -> None:
         history = self.history
-        wanted = history.version(self._wanted) if self._wanted else None
-        if wanted is not None:
-            history.value, self._wanted = wanted.commit.id, ""
+        wanted = next((each.id for each in history.listed if self._wanted and each.id.startswith(self._wanted)), "")
+        if wanted:
+            history.value, self._wanted = wanted, ""
         elif newest and history.listed:
             history.value = history.listed[0].id
         history.show()
+        if wanted:
+            history.select(wanted)
         self._show_change()
 
     def _take_diff(self, diff: CommitDiff) -> None:
@@ -265,7 +289,7 @@ class SkillsScreen(FullScreen):
     def arrive(self, at: str) -> None:
         name, _, commit = at.partition("@")
         self._wanted = commit if commit.isalnum() else ""
-        self.list.found, self.list.sought = None, ""
+        self.list.found, self.list.sought, self._found_for = None, "", ""
         self.list.choose(name)
         if self.list.value == name and self._asked == name:
             self._show_history(newest=False)
@@ -293,8 +317,9 @@ class SkillsScreen(FullScreen):
         if words:
             self._ask("search", lambda shelf: shelf.search(words))
         else:
-            self.list.found = None
+            self.list.found, self._found_for = None, ""
             self.list.show()
+            self._ask_page_if_other()
 
     @on(Input.Submitted, "#query")
     def search_now(self, event: Input.Submitted) -> None:
@@ -308,8 +333,8 @@ class SkillsScreen(FullScreen):
         field = self.query_one("#query", LineField)
         if field.display:
             field.value, field.display = "", False
-            self.list.sought, self.list.found = "", None
-            self.list.show()
+            self.list.sought, self.list.found, self._found_for = "", None, ""
+            self.list.select(self.list.value)
             self.go_to("list")
         elif len(self.app.screen_stack) > 1:
             self.action_back()
@@ -365,19 +390,19 @@ class SkillsScreen(FullScreen):
 
         def answered(sure: bool | None) -> None:
             if sure:
-                self._ask("done", lambda shelf: do(shelf, user()))
+                self._do(lambda shelf: do(shelf, user()))
 
         await self.app.push_screen(ConfirmScreen(safe(question), safe(more), verb), answered)
 
     def action_pin(self) -> None:
         from skillos_tui.client.decide import user
 
-        page, names = self.page.page, self.list.names
-        if page is None or names is None:
+        name, names = self.list.value, self.list.names
+        if not isinstance(name, str) or names is None:
             self.answer("No skill is under the cursor.")
         elif self._may_write():
-            pinned = page.name not in names.pins
-            self._ask("done", lambda shelf: shelf.pin(page.name, user(), pinned=pinned))
+            pinned = name not in names.pins
+            self._do(lambda shelf: shelf.pin(name, user(), pinned=pinned))
 
     def _may_write(self) -> bool:
         why = self.workbench.refusal if self.workbench.path is not None else ""

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from skillos_tui.workbench import Workbench
 
 HINT = "ctrl+s start   tab next field   esc cancel"
-FIELDS: tuple[Field, ...] = ("kind", "profile", "settings", "repo", "")
 AS_PROFILE = ""
 """The choice of an environment that leaves the profile's."""
 ENVIRONMENT = "environment.kind"
@@ -84,11 +83,13 @@ class StartScreen(DialogScreen[StartRun], Listener):
                 chosen = self.draft.given.get(ENVIRONMENT, AS_PROFILE)
                 value = chosen if any(chosen == name for _, name in choices) else AS_PROFILE
                 yield Select(choices, value=value, allow_blank=False, compact=True, id="environment")
+            yield Static(id="environment-error", classes="error", markup=False)
             for option in self.options.values():
                 with Horizontal(classes="field option", id=f"field-{_id(option.key)}"):
                     yield Label(option.flag.lstrip("-"))
                     given = self.draft.given.get(option.key, "")
                     yield LineField(given, placeholder=option.help, compact=True, id=_id(option.key))
+                yield Static(id=f"{_id(option.key)}-error", classes="error", markup=False)
             with Horizontal(classes="field"):
                 yield Label("settings")
                 yield TextField(
@@ -228,17 +229,28 @@ class StartScreen(DialogScreen[StartRun], Listener):
             self._show_error(reply.field, reply.why)
         elif self._sent and isinstance(reply, PreflightBegun):
             self.dismiss(self.request)
-        elif isinstance(reply, Answered) and reply.question == "settings" and isinstance(reply.value, Documented):
-            self._settings = reply.value.settings
-            self._show_help()
+        elif isinstance(reply, Answered) and reply.question == "settings":
+            self._take_settings(reply)
+
+    def _take_settings(self, reply: Answered) -> None:
+        """Keep the documentation of the chosen profile's settings; show why there is none."""
+        if isinstance(reply.value, Documented) and reply.value.profile != self.query_one("#profile", Select).value:
+            return
+        error = self.query_one("#profile-error", Static)
+        error.update(safe(reply.trouble))
+        error.display = bool(reply.trouble)
+        self._settings = reply.value.settings if isinstance(reply.value, Documented) else {}
+        self._show_help()
 
     def _show_error(self, field: Field, why: str) -> None:
         """Show an error below the field that it concerns, and remove the others."""
-        place = field if field in FIELDS else ""
-        for name in FIELDS:
-            error = self.query_one(f"#{name}-error" if name else "#error", Static)
-            error.update(safe(why) if name == place else "")
-            error.display = name == place and bool(why)
+        place = "environment" if field == ENVIRONMENT else _id(field) if field in self.options else field
+        known = {str(error.id).removesuffix("-error") for error in self.query(".error").results(Static)} - {"error"}
+        place = place if place in known else ""
+        for error in self.query(".error").results(Static):
+            mine = error.id == (f"{place}-error" if place else "error")
+            error.update(safe(why) if mine else "")
+            error.display = mine and bool(why)
         if place and why:
             self.query_one(f"#{place}").focus()
 

@@ -46,6 +46,8 @@ WITHOUT_RUN = ("plan", "doctor")
 """The sections that are there without a run."""
 SHOWN_LIVE: tuple[str, ...] = ("memory", "servers", "alarms")
 """The sections that are made of the run's view; the others are asked for."""
+READ_AGAIN: tuple[str, ...] = ("preflight", "checkpoints", "log")
+"""The sections that are read whenever they are shown; plan and doctor take seconds, and are read again by r."""
 ALL_ROWS = 1_000
 """The height that the lines of memory are made for: every process is listed."""
 
@@ -145,6 +147,8 @@ class SystemScreen(FullScreen):
 
     def on_screen_resume(self) -> None:
         self.renew({"state", "memory", "rewards"})
+        if self.composed:
+            self._read_again()
 
     def renew(self, parts: set[Part]) -> None:
         if not self.composed or not self.is_current:
@@ -153,6 +157,8 @@ class SystemScreen(FullScreen):
             self._show_all()
         if self._section == "log" and parts & {"state", "transcript", "notice"}:
             self._ask("log")
+        elif self._section == "checkpoints" and "rewards" in parts:
+            self._read_again()
 
     @property
     def _section(self) -> str:
@@ -237,6 +243,12 @@ class SystemScreen(FullScreen):
 
     def on_list_pane_moved(self, message: ListPane.Moved) -> None:
         self._show()
+        self._read_again()
+
+    def _read_again(self) -> None:
+        """Read the section under the cursor again, if it was read before and reading it takes little."""
+        if self._section in READ_AGAIN and self._section in {*self._found, *self._trouble}:
+            self._ask(self._section)
 
     def here(self) -> str:
         return self._section
