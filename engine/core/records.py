@@ -165,8 +165,8 @@ class ModelCall(msgspec.Struct, frozen=True, omit_defaults=True):
     `turn` is the executor's turn, from 1; 0 for a call of the curation strategy. `tools` are the names of the functions that
     the answer may call. `settings` are those of the draw, by name. `seconds` is how long the call took, the wait for other
     requests included. `prompt_ids` and `answer_ids` are token ids, `pieces` the text of each token of the answer, `logprobs`
-    its natural log-probability at temperature 1; None where the backend does not report them. `options` are the texts that
-    the model scored instead of writing one.
+    its natural log-probability at temperature 1, to four decimals; None where the backend does not report them. `options`
+    are the texts that the model scored instead of writing one.
     """
 
     role: Literal["executor", "curator"]

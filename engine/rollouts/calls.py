@@ -64,7 +64,7 @@ class _Keeping:
                 settings=_settings(sampling),
                 prompt_ids=tokens.prompt_ids if tokens else None,
                 answer_ids=tokens.completion_ids if tokens else None,
-                logprobs=[round(logprob, 5) for logprob in tokens.logprobs] if tokens else None,
+                logprobs=[round(logprob, 4) for logprob in tokens.logprobs] if tokens else None,
                 pieces=speller.pieces(tokens.completion_ids) if tokens and speller else None,
                 version=completion.version,
             )
