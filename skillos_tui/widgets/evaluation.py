@@ -226,6 +226,8 @@ class Table(NamedTuple):
         change = self.change(group)
         told = NOT_MEASURED if change is None else f"{change:+.2f}" if change else "0"
         style = "warn" if change is None else "good" if change > 0 else "bad" if change < 0 else "muted"
+        if self.step == self.base:
+            told, style = "base", "muted"
         return crop(Line((*spans, (f"{told:>8}", style), (f"  {safe(group.family)}", "muted"))), width)
 
     def change(self, group: GroupResult) -> float | None:
