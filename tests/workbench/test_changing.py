@@ -82,13 +82,15 @@ async def test_a_refusal_is_shown_and_escape_changes_nothing(tmp_path: Path) -> 
         assert run.take_commands() == []
 
 
+def why_of(pilot) -> str:
+    """All lines of the pane that explains the edit, those that are scrolled away too."""
+    return pilot.app.screen.query_one("#why").copied()
+
+
 async def test_review_says_what_a_decision_does(tmp_path: Path) -> None:
     run = at_work(tmp_path / "run", "training.start_from=approved", "rewards.lambda_h=0.5")
     async with review(run) as pilot:
         await until(
             pilot,
-            lambda: (
-                "in the repository of every rollout"
-                in " ".join(str(pilot.app.screen.query_one("#why").copied()).split())
-            ),
+            lambda: "in the repository of every rollout" in " ".join(why_of(pilot).split()),
         )
