@@ -61,7 +61,8 @@ class ExecutorSettings(Settings, frozen=True):
 
     keep_calls: KeepCalls = "first"
     """Which calls the log holds word for word and with the tokens, for who looks at a turn: `first`, those of rollout 0
-    of group 0 in each step and measurement; `all`; or `none`. A prompt of 2,000 words takes 12 kB of the log a turn."""
+    of group 0 in each step and measurement; `all`; or `none`. They are compressed; with `all` the log of the pocket model is
+    twice as long."""
 
 
 class CuratorSettings(Settings, frozen=True):

@@ -157,3 +157,28 @@ class ScoredOption(msgspec.Struct, frozen=True):
 
     text: str
     logprob: float
+
+
+class ModelCall(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The exact prompt and answer of one call of a model.
+
+    `turn` is the executor's turn, from 1; 0 for a call of the curation strategy. `tools` are the names of the functions that
+    the answer may call. `settings` are those of the draw, by name. `seconds` is how long the call took, the wait for other
+    requests included. `prompt_ids` and `answer_ids` are token ids, `pieces` the text of each token of the answer, `logprobs`
+    its natural log-probability at temperature 1, to four decimals; None where the backend does not report them. `options`
+    are the texts that the model scored instead of writing one.
+    """
+
+    role: Literal["executor", "curator"]
+    turn: int
+    messages: list[ChatMessage]
+    answer: str
+    seconds: float
+    tools: list[str] = msgspec.field(default_factory=list)
+    settings: dict[str, float | int | bool | str | None] = msgspec.field(default_factory=dict)
+    prompt_ids: list[int] | None = None
+    answer_ids: list[int] | None = None
+    pieces: list[str] | None = None
+    logprobs: list[float] | None = None
+    options: list[ScoredOption] = msgspec.field(default_factory=list)
+    version: int | None = None

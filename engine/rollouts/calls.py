@@ -1,7 +1,7 @@
 """Keeps what models are asked and answer, word for word and token by token, for a person who looks at a turn.
 
-    calls: list[ModelAsked] = []
-    model = keeping(model, at, "executor", tokenizer, calls.append) if is_kept("first", at) else model
+    calls: list[ModelCall] = []
+    model = keeping(model, "executor", tokenizer, calls.append) if is_kept("first", at) else model
 
 The wrapped model does what the model does. A call without an answer is not kept.
 """
@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from engine.agents.settings import KeepCalls
-from engine.core.events import ChatMessage, ModelAsked, PositionId, ScoredOption
+from engine.core.events import ChatMessage, ModelCall, PositionId, ScoredOption
 from engine.models.base import ChatModel, Chooser, Completion, Message, Sampling, Scorer, Speller, Tokenizer
 
 Role = Literal["executor", "curator"]
@@ -27,22 +27,17 @@ def is_kept(keep: KeepCalls, at: PositionId) -> bool:
     return keep == "all" or (keep == "first" and at.group == at.rollout == 0)
 
 
-def keeping(
-    model: ChatModel, at: PositionId, role: Role, tokenizer: Tokenizer | None, keep: Callable[[ModelAsked], None]
-) -> ChatModel:
+def keeping(model: ChatModel, role: Role, tokenizer: Tokenizer | None, keep: Callable[[ModelCall], None]) -> ChatModel:
     """`model`, each answered call of which is given to `keep`, with turn 0. It is a `Scorer` and a `Chooser` where `model`
     is one."""
-    return _KINDS[isinstance(model, Scorer), isinstance(model, Chooser)](model, at, role, tokenizer, keep)
+    return _KINDS[isinstance(model, Scorer), isinstance(model, Chooser)](model, role, tokenizer, keep)
 
 
 class _Keeping:
     """A `ChatModel` whose calls are kept."""
 
-    def __init__(
-        self, model: Any, at: PositionId, role: Role, tokenizer: Tokenizer | None, keep: Callable[[ModelAsked], None]
-    ) -> None:
+    def __init__(self, model: Any, role: Role, tokenizer: Tokenizer | None, keep: Callable[[ModelCall], None]) -> None:
         self._model = model
-        self._at = at
         self._role: Role = role
         self._tokenizer = tokenizer
         self._keep = keep
@@ -69,16 +64,16 @@ class _Keeping:
                 settings=_settings(sampling),
                 prompt_ids=tokens.prompt_ids if tokens else None,
                 answer_ids=tokens.completion_ids if tokens else None,
-                logprobs=[round(logprob, 5) for logprob in tokens.logprobs] if tokens else None,
+                logprobs=[round(logprob, 4) for logprob in tokens.logprobs] if tokens else None,
                 pieces=speller.pieces(tokens.completion_ids) if tokens and speller else None,
                 version=completion.version,
             )
         )
         return completion
 
-    def _asked(self, messages: Sequence[Message], answer: str, seconds: float, **more: Any) -> ModelAsked:
+    def _asked(self, messages: Sequence[Message], answer: str, seconds: float, **more: Any) -> ModelCall:
         chat = [ChatMessage(message.role, message.content) for message in messages]
-        return ModelAsked(self._at, self._role, 0, chat, answer, round(seconds, 3), **more)
+        return ModelCall(self._role, 0, chat, answer, round(seconds, 3), **more)
 
 
 class _Scores(_Keeping):

@@ -13,7 +13,8 @@ from engine.agents.judges.base import Judge, open_judge
 from engine.agents.judges.success import SuccessJudge, open_success_judge
 from engine.agents.prompting import Prompts
 from engine.config import Config
-from engine.core.events import PositionId, Sink, Veto
+from engine.core.calls import pack
+from engine.core.events import CallsKept, PositionId, Sink, Veto
 from engine.core.holds import Holds
 from engine.curation.base import BatchContext, BatchStrategy, CurationStrategy, Retriever, StrategyContext
 from engine.curation.registry import StrategyKind, batch_strategy_kind, strategy_kind
@@ -65,7 +66,9 @@ class RolloutContext(msgspec.Struct, frozen=True):
         """The strategy for one position; what its curator is asked is kept, as `curator.keep_calls` says."""
         models = self.models
         if is_kept(self.config.curator.keep_calls, at):
-            curator = keeping(models.curator, at, "curator", models.tokenizer, emit)
+            curator = keeping(
+                models.curator, "curator", models.tokenizer, lambda call: emit(CallsKept(at, pack([call])))
+            )
             models = msgspec.structs.replace(models, curator=curator)
         strategy: CurationStrategy = self.strategy.open(
             StrategyContext(

@@ -15,14 +15,16 @@ from engine.agents.judges.registry import DEFAULT as RUBRIC
 from engine.agents.judges.rubric import rubric
 from engine.agents.judges.success import decided
 from engine.agents.prompting import Turn
+from engine.core.calls import pack
 from engine.core.events import (
     Call,
+    CallsKept,
     CompletionMade,
     CurationMade,
     CurationSkipped,
     EpisodeEnded,
     EpisodeStarted,
-    ModelAsked,
+    ModelCall,
     PositionId,
     Sink,
     SkillFound,
@@ -132,15 +134,15 @@ def _skipped(at: PositionId, trajectory: Trajectory, shown: Shown, reason: str, 
 
 async def _play(task: Task, at: PositionId, shown: Shown, seed: int, context: RolloutContext, emit: Sink) -> Trajectory:
     """One episode, its events emitted."""
-    calls: list[ModelAsked] = []
+    calls: list[ModelCall] = []
+    kept: list[ModelCall] = []
     model = context.models.executor
     if is_kept(context.config.executor.keep_calls, at):
-        model = keeping(model, at, "executor", context.models.tokenizer, calls.append)
+        model = keeping(model, "executor", context.models.tokenizer, calls.append)
 
     def turned(number: int, turn: Turn, skills: int) -> None:
         emit(TurnTaken(at, number, turn.thought, turn.action, turn.observation, turn.invalid_action, skills))
-        for call in calls:
-            emit(msgspec.structs.replace(call, turn=number))
+        kept.extend(msgspec.structs.replace(call, turn=number) for call in calls)
         calls.clear()
 
     trajectory = await executor.play(
@@ -157,6 +159,8 @@ async def _play(task: Task, at: PositionId, shown: Shown, seed: int, context: Ro
         on_turn=turned,
         holds=context.holds,
     )
+    if kept:
+        emit(CallsKept(at, pack(kept)))
     judged = ""
     if trajectory.outcome == UNJUDGED and context.success_judge is not None:
         decision = await decided(context.success_judge, trajectory, holds=context.holds)

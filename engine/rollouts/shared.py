@@ -5,7 +5,8 @@
 
 All rollouts of a group play a task with the same seed from the same repository. So where the strategy shows them the same,
 and asked no model for it, their first episodes are equal. Rollout 0 plays, and each of the others takes its trajectory and
-emits its events, with `EpisodeStarted.played_by`. A rollout that is shown something else plays for itself.
+emits its events, with `EpisodeStarted.played_by`, but not its calls of models. A rollout that is shown something else plays
+for itself.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import msgspec
 
 from engine.agents.executor import Trajectory
-from engine.core.events import AnyEvent, EpisodeStarted, PositionId, Sink
+from engine.core.events import AnyEvent, CallsKept, EpisodeStarted, PositionId, Sink
 from engine.core.lockstep import Given
 from engine.curation.base import Shown
 
@@ -51,7 +52,8 @@ class SharedEpisode:
                 return await play(emit)
             played = await self._played.value()
             for event in played.events:
-                emit(_of_rollout(event, at))
+                if not isinstance(event, CallsKept):  # they were not made again
+                    emit(_of_rollout(event, at))
             return played.trajectory
         self._shown.give(alike)
         events: list[AnyEvent] = []

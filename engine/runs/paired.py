@@ -88,7 +88,8 @@ def of_differences(differences: Sequence[float], left_out: int = 0) -> Paired:
         return msgspec.structs.replace(found, why=f"an interval needs at least {LEAST_GROUPS} groups, there are {n}")
     error = stdev(differences) / math.sqrt(n)
     if not error:
-        why = f"all {n} groups changed by the same amount, so their spread is not known"
+        alike = f"all {n} groups changed by the same amount" if differences[0] else f"none of the {n} groups changed"
+        why = f"{alike}, so the spread is not known"
         return msgspec.structs.replace(found, why=why)
     half = t_quantile(LEVEL, n - 1) * error
     mean = fmean(differences)

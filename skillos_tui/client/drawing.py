@@ -1,11 +1,12 @@
 """Writes charts to files: never over a file that exists.
 
-free_name(Path.cwd(), "train-r_task", ".svg")       # train-r_task.svg, or train-r_task-2.svg where that is taken
+free_name(working_folder(), "train-r_task", ".svg") # train-r_task.svg, or train-r_task-2.svg where that is taken
 write_chart(path, title, series, steps)             # the path that was written
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,14 +24,23 @@ def free_name(folder: Path, stem: str, ending: str) -> Path:
     """A file of this folder that does not exist yet."""
     clean = _UNFIT.sub("-", stem).strip("-.")[:100] or "chart"
     tried = (folder / f"{clean}{'' if number == 1 else f'-{number}'}{ending}" for number in range(1, MOST))
-    return next((path for path in tried if not path.exists()), folder / f"{clean}{ending}")
+    return next((path for path in tried if not os.path.lexists(path)), folder / f"{clean}{ending}")
+
+
+def working_folder() -> Path:
+    """The working directory; the user's home where that was removed."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path.home()
 
 
 def write_chart(name: str, title: str, series: Sequence[Series], steps: range) -> Path:
     """Write the chart to a new file; its ending says which kind. Raises `CannotDraw`."""
-    path = user_path(name.strip()).absolute()
+    path = user_path(name.strip())
     content = picture(path.name, title, series, steps)
     try:
+        path = path.absolute()
         with path.open("xb") as file:
             file.write(content)
     except FileExistsError as error:

@@ -228,6 +228,8 @@ class Table(NamedTuple):
         change = self.change(group)
         told = NOT_MEASURED if change is None else f"{change:+.2f}" if change else "0"
         style = "warn" if change is None else "good" if change > 0 else "bad" if change < 0 else "muted"
+        if self.step == self.base:
+            told, style = "base", "muted"
         room = width - 6 - 8 - len(columns) * (self.cells + 2)
         family = f"  {safe(group.family)}" if room >= LEAST_FAMILY else ""
         return crop(Line((*spans, (f"{told:>8}", style), (family, "muted"))), width)

@@ -103,7 +103,7 @@ class LearningBar(Bar, can_focus=True):
 
         found = change.paired
         told = "n/m" if found.difference is None else f"{found.difference:+.3f}"
-        return SIGNS[found.verdict], sentence(found), f"{told} {interval(found) or found.verdict}"
+        return SIGNS[found.verdict], sentence(found), f"{told} {interval(found) or 'no interval'}"
 
     def _first(self) -> list[str]:
         """When the first measurement is made, or why none is; at length, and in short."""

@@ -6,7 +6,7 @@ import pytest
 
 from engine.cli import main
 from engine.config import load_profile, to_toml
-from engine.core.events import ModelAsked, Notice, RunStarted
+from engine.core.events import CallsKept, Notice, RunStarted
 from engine.evaluation.verify import Means, verify
 from engine.runs.directory import Run
 from tests.training.answering import CONFIG, Answering, stored, told_in_full
@@ -35,7 +35,7 @@ async def test_means_are_asked_once_for_each_configuration():
 
 
 async def test_events_without_settings_are_counted_with_the_reason_and_never_called_verified():
-    one = [event for event in await told_in_full(Answering()) if not isinstance(event, ModelAsked)]  # it has no figure
+    one = [event for event in await told_in_full(Answering()) if not isinstance(event, CallsKept)]  # it has no figure
     report = verify(stored([RunStarted("train", "pocket", 3, 1), *one]), None, "train")
     [(reason, count)] = report.without_settings.items()
     assert count == len(one) and "config.toml cannot be read" in reason and report.checked == {}

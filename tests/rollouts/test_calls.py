@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from engine.core.events import ModelAsked, PositionId, TurnTaken
+from engine.core.calls import unpack
+from engine.core.events import CallsKept, EpisodeStarted, PositionId, TurnTaken
 from engine.models.base import Chooser, Scorer
 from engine.rollouts.calls import is_kept, keeping
 from tests.training import answering
@@ -23,9 +24,11 @@ async def test_every_turn_and_every_decision_has_its_prompt_and_its_tokens(monke
     with_calls(monkeypatch, "all")
     model = Answering()
     _, events = await played(model)
-    calls = [event for event in events if isinstance(event, ModelAsked)]
-    turns = {(event.at, event.turn) for event in events if isinstance(event, TurnTaken)}
-    assert {(call.at, call.turn) for call in calls if call.role == "executor"} == turns
+    kept = [(event.at, call) for event in events if isinstance(event, CallsKept) for call in unpack(event.packed)]
+    calls = [call for _, call in kept]
+    again = {event.at for event in events if isinstance(event, EpisodeStarted) and event.played_by is not None}
+    turns = {(event.at, event.turn) for event in events if isinstance(event, TurnTaken) and event.at not in again}
+    assert again and {(at, call.turn) for at, call in kept if call.role == "executor"} == turns
     assert sum(call.role == "curator" for call in calls) == 12
     asked = {content for _, content, _ in model.asked}
     for call in calls:
@@ -37,13 +40,11 @@ async def test_every_turn_and_every_decision_has_its_prompt_and_its_tokens(monke
 async def test_the_calls_of_the_first_rollout_are_kept_or_none(monkeypatch):
     with_calls(monkeypatch, "first")
     _, events = await played(Answering())
-    assert {(call.at.group, call.at.rollout) for call in events if isinstance(call, ModelAsked) and call.turn == 0} == {
-        (0, 0)
-    }
+    assert {(event.at.group, event.at.rollout) for event in events if isinstance(event, CallsKept)} == {(0, 0)}
     with_calls(monkeypatch, "none")
-    one = [event for event in (await played(Answering()))[1] if not isinstance(event, ModelAsked)]
+    one = [event for event in (await played(Answering()))[1] if not isinstance(event, CallsKept)]
     assert one == (await played(Answering()))[1]
-    assert [event for event in events if not isinstance(event, ModelAsked)] == one
+    assert [event for event in events if not isinstance(event, CallsKept)] == one
 
 
 OTHER = PositionId(1, 1)
@@ -66,7 +67,7 @@ class Scoring:
 
 async def test_scored_options_are_kept_and_the_model_stays_what_it_was():
     calls = []
-    model = keeping(Scoring(), AT, "executor", None, calls.append)
+    model = keeping(Scoring(), "executor", None, calls.append)
     assert isinstance(model, Scorer) and not isinstance(model, Chooser)
     assert await model.loglikelihood([], "go ", ["left", "right"]) == [-1.0, -2.0]
     assert [(option.text, option.logprob) for option in calls[0].options] == [("go left", -1.0), ("go right", -2.0)]

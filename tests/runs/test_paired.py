@@ -74,7 +74,8 @@ def test_fewer_than_three_groups_have_no_interval_and_the_reason(differences: li
 
 def test_groups_that_all_changed_alike_have_no_interval() -> None:
     found = of_differences([0.0] * 32)
-    assert (found.difference, found.low) == (0.0, None) and "changed by the same amount" in found.why
+    assert (found.difference, found.low) == (0.0, None) and "none of the 32 groups changed" in found.why
+    assert "all 32 groups changed by the same amount" in of_differences([0.25] * 32).why
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,15 @@ async def test_each_measurement_has_its_value_change_interval_and_verdict(
         assert "no change that 8 groups could show" in on_screen(pilot) or size[0] < 72
 
 
+async def test_the_base_has_no_change_to_itself(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=2, planned=20, state="running")
+    measure(run, 0, 0)
+    async with workbench(run.path) as pilot:
+        await opened(pilot)
+        await until(pilot, "g7")
+        assert all(row.split("g7")[1].split()[2] == "base" for row in screen_lines(pilot) if "g7" in row)
+
+
 async def test_another_base_is_chosen_and_the_first_one_again(tmp_path: Path) -> None:
     run = measured(tmp_path / "run")
     async with workbench(run.path) as pilot:

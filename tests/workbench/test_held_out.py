@@ -72,6 +72,11 @@ def test_the_first_value_and_the_newest_are_shown_with_what_their_change_shows()
     assert "no interval: an interval needs at least 3 groups" in row((0, 0.3), (20, 0.4), change=change(0.5))
 
 
+def test_a_change_without_an_interval_is_not_called_unmeasured() -> None:
+    shown = row((0, 0.3), (20, 0.3), change=change(0.0, 0.0, 0.0), width=60)
+    assert "+0.000 no interval" in shown and "not measured" not in shown
+
+
 def test_before_there_are_two_measurements_it_says_when_they_come() -> None:
     assert "not measured yet: first after step 10" in row()
     assert "held-out 0.318" in row((0, 0.318)) and "its change is measured after step 10" in row((0, 0.318))

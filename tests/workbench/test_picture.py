@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from skillos_tui.client.drawing import free_name, write_chart
+from skillos_tui.client.drawing import free_name, working_folder, write_chart
 from skillos_tui.render.picture import CannotDraw, dashed, picture
 from skillos_tui.render.plot import Series
 
@@ -76,3 +76,16 @@ def test_no_file_is_overwritten_and_a_free_name_is_proposed(tmp_path: Path) -> N
 def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(CannotDraw, match=r"cannot write .*/none/a\.svg: No such file"):
         write_chart(str(tmp_path / "none" / "a.svg"), "t", SERIES, range(1, 5))
+
+
+def test_a_name_that_no_file_can_have_is_no_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CannotDraw):
+        write_chart(str(tmp_path / f"{'a' * 400}.csv"), "t", SERIES, range(1, 5))
+    assert free_name(tmp_path / ("a" * 400), "chart", ".csv").name == "chart.csv"
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert working_folder() == Path.home()
+    with pytest.raises(CannotDraw):
+        write_chart("chart.csv", "t", SERIES, range(1, 5))

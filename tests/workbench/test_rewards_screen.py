@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,20 @@ async def test_the_chart_is_written_to_a_new_file_of_the_kind_that_its_ending_na
         await pilot.press("up", "enter")
         await until(pilot, "Saved")
         assert (tmp_path / "run-r_fc.svg").read_text().startswith("<svg")
+
+
+async def test_a_drawn_run_that_was_deleted_can_be_taken_out(tmp_path: Path) -> None:
+    run, other = record_training(tmp_path / "run", steps=3), record_training(tmp_path / "other", steps=3)
+    async with workbench(run.path, folder=tmp_path) as pilot:
+        screen = await opened(pilot)
+        screen.arrive(f"r|{other.path}")
+        await until(pilot, lambda: len(screen.others) == 1)
+        other.close()
+        shutil.rmtree(other.path)
+        await pilot.press("o")
+        await until(pilot, "✓ other  not in these folders")
+        await pilot.press("space", "enter")
+        await until(pilot, lambda: not screen.others)
 
 
 async def test_places_are_restored_and_what_is_not_understood_is_ignored(tmp_path: Path) -> None:

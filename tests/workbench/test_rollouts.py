@@ -10,11 +10,13 @@ import msgspec
 import pytest
 from textual.pilot import Pilot
 
+from engine.core.calls import pack
 from engine.core.events import (
+    CallsKept,
     ChatMessage,
     CurationMade,
     EpisodeStarted,
-    ModelAsked,
+    ModelCall,
     PositionId,
     RewardBreakdown,
     RolloutScored,
@@ -189,10 +191,8 @@ async def test_the_tokens_behind_a_turn_are_shown(tmp_path: Path) -> None:
     run = create(tmp_path / "run")
     started, *rest = episode(PositionId(1), SUCCEEDED)
     message = ChatMessage("user", "Where is \x1b[31mthe lamp?")
-    call = ModelAsked(
-        PositionId(1), "executor", 1, [message], "go", 0.1, [], {"temperature": 0.5}, [5], [7], ["go"], [-0.25]
-    )
-    run.append(StepStarted(1, []), started, rest[0], call, *rest[1:])
+    call = ModelCall("executor", 1, [message], "go", 0.1, [], {"temperature": 0.5}, [5], [7], ["go"], [-0.25])
+    run.append(StepStarted(1, []), started, *rest[:-1], CallsKept(PositionId(1), pack([call])), rest[-1])
     async with rollouts(run, "1/g0/r0/p1/t0") as pilot:
         await until(pilot, lambda: "Tokens of the answer" in record(pilot))
         assert "7     -0.250  go" in record(pilot) and "Where is ␛[31mthe lamp?" in record(pilot)

@@ -20,13 +20,13 @@ from engine.core.events.base import Event as Event
 from engine.core.events.machine import MemoryMeasured as MemoryMeasured
 from engine.core.events.machine import ModelsUsed as ModelsUsed
 from engine.core.events.machine import ServerMeasured as ServerMeasured
+from engine.core.events.play import CallsKept as CallsKept
 from engine.core.events.play import CompletionMade as CompletionMade
 from engine.core.events.play import CurationMade as CurationMade
 from engine.core.events.play import CurationSkipped as CurationSkipped
 from engine.core.events.play import EpisodeEnded as EpisodeEnded
 from engine.core.events.play import EpisodeStarted as EpisodeStarted
 from engine.core.events.play import MeasurementStarted as MeasurementStarted
-from engine.core.events.play import ModelAsked as ModelAsked
 from engine.core.events.play import RolloutScored as RolloutScored
 from engine.core.events.play import StepStarted as StepStarted
 from engine.core.events.play import TurnTaken as TurnTaken
@@ -60,6 +60,7 @@ from engine.core.records import Check as Check
 from engine.core.records import GpuMemory as GpuMemory
 from engine.core.records import GroupDrawn as GroupDrawn
 from engine.core.records import JudgedTwice as JudgedTwice
+from engine.core.records import ModelCall as ModelCall
 from engine.core.records import ModelUse as ModelUse
 from engine.core.records import ProcessMemory as ProcessMemory
 from engine.core.records import RewardBreakdown as RewardBreakdown
@@ -77,7 +78,7 @@ AnyEvent = (
     | EpisodeStarted
     | TurnTaken
     | EpisodeEnded
-    | ModelAsked
+    | CallsKept
     | CompletionMade
     | CurationMade
     | CurationSkipped

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
-
 from engine.core.events.base import Event
 from engine.core.outcomes import Outcome
 from engine.core.position import PositionId
-from engine.core.records import Call, ChatMessage, GroupDrawn, RewardBreakdown, ScoredOption, SkillFound, Veto
+from engine.core.records import Call, GroupDrawn, RewardBreakdown, SkillFound, Veto
 
 
 class StepStarted(Event, frozen=True):
@@ -90,30 +88,13 @@ class EpisodeEnded(Event, frozen=True):
     judged: str = ""
 
 
-class ModelAsked(Event, frozen=True):
-    """The exact prompt and answer of one call of a model, for a person: no reward and no update is computed from it.
-
-    `turn` is the executor's turn, from 1; 0 for a call of the curation strategy. `tools` are the names of the functions that
-    the answer may call. `settings` are those of the draw, by name. `seconds` is how long the call took, the wait for other
-    requests included. `prompt_ids` and `answer_ids` are token ids, `pieces` the text of each token of the answer, `logprobs`
-    its natural log-probability at temperature 1; None where the backend does not report them. `options` are the texts that
-    the model scored instead of writing one.
+class CallsKept(Event, frozen=True):
+    """Calls of models at a position, for a person: no reward and no update is computed from them. Those of an episode are
+    one event, at its end, because prompts repeat. `packed` is read by `engine.core.calls.unpack`.
     """
 
     at: PositionId
-    role: Literal["executor", "curator"]
-    turn: int
-    messages: list[ChatMessage]
-    answer: str
-    seconds: float
-    tools: list[str] = msgspec.field(default_factory=list)
-    settings: dict[str, float | int | bool | str | None] = msgspec.field(default_factory=dict)
-    prompt_ids: list[int] | None = None
-    answer_ids: list[int] | None = None
-    pieces: list[str] | None = None
-    logprobs: list[float] | None = None
-    options: list[ScoredOption] = msgspec.field(default_factory=list)
-    version: int | None = None
+    packed: bytes
 
 
 class CompletionMade(Event, frozen=True):

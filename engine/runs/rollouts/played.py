@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from engine.core.edit import Edit
-from engine.core.events import CompletionMade, CurationMade, ModelAsked, TurnTaken
+from engine.core.events import CompletionMade, CurationMade, ModelCall, TurnTaken
 from engine.core.position import Spot, spot_at
 from engine.core.text import counted
 from engine.runs.rollouts.describe import pair
@@ -175,11 +177,23 @@ def describe_turn(record: PositionRecord, number: int, sampling: str) -> Documen
     for call in calls:
         lines += describe_call(call)
     if not calls:
-        lines += [*heading("Prompt and tokens"), say_line(f"warn:  ? {NOT_KEPT}; {KEEPING}.", indent=4)]
+        lines += [*heading("Prompt and tokens"), _no_call(record, number)]
     return lines
 
 
-def describe_call(call: ModelAsked) -> list[Text | Block]:
+def _no_call(record: PositionRecord, number: int) -> Text:
+    """Why a turn, counted from 0, has no prompt and no tokens, and where they are."""
+    at, by = record.started.at, record.started.played_by
+    if by is not None:
+        first = spot_at(msgspec.structs.replace(at, rollout=by), number).text
+        return say_line(f":  with the turn of rollout {by}, which played this episode", leads=f"rollouts:{first}")
+    if record.lost:
+        return say_line(f"warn:  ? {record.lost}", indent=4)
+    when = "; those that are kept are logged when the episode ends" if record.ended is None else ""
+    return say_line(f"warn:  ? {NOT_KEPT}{when}; {KEEPING}.", indent=4)
+
+
+def describe_call(call: ModelCall) -> list[Text | Block]:
     """One call of a model: the settings of the draw, the messages, the answer, its tokens."""
     settings = "  ".join(f"{name} {value}" for name, value in call.settings.items() if value not in ("", None, []))
     version = "not reported" if call.version is None else f"v{call.version}" if call.version else "v0, not trained"
@@ -204,7 +218,7 @@ def describe_call(call: ModelAsked) -> list[Text | Block]:
     return lines + _tokens(call)
 
 
-def _tokens(call: ModelAsked) -> list[Text | Block]:
+def _tokens(call: ModelCall) -> list[Text | Block]:
     if call.answer_ids is None:
         why = "the options were scored, so none was written" if call.options else "the backend does not report them"
         return [*heading("Tokens"), say_line(f"muted:  ? not in the log: {why}", indent=4)]

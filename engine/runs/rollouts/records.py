@@ -13,14 +13,16 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from engine.core.calls import DamagedCalls, unpack
 from engine.core.edit import Edit
 from engine.core.events import (
+    CallsKept,
     CompletionMade,
     CurationMade,
     CurationSkipped,
     EpisodeEnded,
     EpisodeStarted,
-    ModelAsked,
+    ModelCall,
     PositionId,
     TurnTaken,
 )
@@ -30,15 +32,15 @@ from engine.runs.rollouts.levels import PositionRow
 from engine.runs.rollouts.spans import Span
 from engine.runs.rows import EditRow, rows
 
-EPISODE = ("episode_started", "turn_taken", "episode_ended", "completion_made", "model_asked")
-EPISODE_EVENTS = (EpisodeStarted, TurnTaken, EpisodeEnded, ModelAsked, CompletionMade, CurationMade, CurationSkipped)
-DECISION = ("curation_made", "curation_skipped", "completion_made", "model_asked")
+EPISODE = ("episode_started", "turn_taken", "episode_ended", "completion_made", "calls_kept")
+EPISODE_EVENTS = (EpisodeStarted, TurnTaken, EpisodeEnded, CallsKept, CompletionMade, CurationMade, CurationSkipped)
+DECISION = ("curation_made", "curation_skipped", "completion_made", "calls_kept")
 
 
 class PositionRecord(msgspec.Struct, frozen=True):
     """A position. `turns` are in order, `times` are the unix times at which each was logged, `began` and `ended_at` those of
     the episode; NaN where the log cannot say. `edits` are those that it proposed to the review queue, `asked` the prompts
-    and answers that the log keeps."""
+    and answers that the log keeps, and `lost` why some of them cannot be read, "" otherwise."""
 
     started: EpisodeStarted
     turns: list[TurnTaken] = []
@@ -51,9 +53,10 @@ class PositionRecord(msgspec.Struct, frozen=True):
     curated_at: float | None = None
     skipped: CurationSkipped | None = None
     edits: list[Edit] = []
-    asked: list[ModelAsked] = []
+    asked: list[ModelCall] = []
+    lost: str = ""
 
-    def asked_at(self, turn: int) -> list[ModelAsked]:
+    def asked_at(self, turn: int) -> list[ModelCall]:
         """The calls of a turn, counted from 1; of the curation strategy for 0."""
         return [call for call in self.asked if call.turn == turn]
 
@@ -78,7 +81,7 @@ def read_position(run: Run, span: Span, row: PositionRow) -> PositionRecord | No
             if found.decision is not None:
                 break
     if any(made.phase == "before" for made in found.completions):  # asked before the episode began
-        for stored in run.stream(span.first, ["model_asked"], row.first):
+        for stored in run.stream(span.first, ["calls_kept"], row.first):
             found.take(stored)
     return found.record(_edits(run, row.at))
 
@@ -94,7 +97,8 @@ class _At:
         self.ended: EpisodeEnded | None = None
         self.ended_at: float | None = None
         self.completions: list[CompletionMade] = []
-        self.asked: list[ModelAsked] = []
+        self.asked: list[ModelCall] = []
+        self.lost = ""
         self.decision: CurationMade | CurationSkipped | None = None
         self.decided_at: float | None = None
 
@@ -114,8 +118,11 @@ class _At:
                 self.ended, self.ended_at = event, at
             case CompletionMade():
                 self.completions.append(event)
-            case ModelAsked():
-                self.asked.append(event)
+            case CallsKept():
+                try:
+                    self.asked += unpack(event.packed)
+                except DamagedCalls as error:
+                    self.lost = str(error)
             case CurationMade() | CurationSkipped():
                 self.decision, self.decided_at = event, at
 
@@ -138,6 +145,7 @@ class _At:
             decision if isinstance(decision, CurationSkipped) else None,
             edits,
             self.asked,
+            self.lost,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from skillos_tui.client.drawing import free_name, write_chart
+from skillos_tui.client.drawing import free_name, working_folder, write_chart
 from skillos_tui.client.messages import Answered, Reply
 from skillos_tui.render.picture import ENDINGS
 from skillos_tui.render.plot import Series
@@ -46,7 +47,7 @@ class ExportDialog(DialogScreen[None], Listener):
         with Vertical(id="dialog"):
             yield Static("Write the chart to a file", classes="question")
             yield Static("The ending is the kind: .png, .svg, or .csv with the values.", classes="more", markup=False)
-            yield LineField(str(free_name(Path.cwd(), self.stem, ENDINGS[0])), id="file", select_on_focus=False)
+            yield LineField(str(free_name(working_folder(), self.stem, ENDINGS[0])), id="file", select_on_focus=False)
             yield Static(id="trouble", classes="more", markup=False)
             yield Static("↑ ↓ kind   enter write   esc cancel", classes="keys", markup=False)
 
@@ -61,7 +62,7 @@ class ExportDialog(DialogScreen[None], Listener):
         ending = ENDINGS[(at + by) % len(ENDINGS)]
         if path.name:
             wanted = path.with_suffix(ending)
-            field.value = str(free_name(path.parent, path.stem, ending) if wanted.exists() else wanted)
+            field.value = str(free_name(path.parent, path.stem, ending) if os.path.lexists(wanted) else wanted)
             field.cursor_position = len(field.value)
 
     def action_write(self) -> None:

@@ -32,14 +32,17 @@ class RunList(ListPane):
     def __init__(self, chosen: Sequence[Path]) -> None:
         super().__init__(id="runs")
         self.runs: Sequence[RunSummary] | None = None
+        self.drawn = list(chosen)
         self.chosen = list(chosen)
 
     def items(self, width: int) -> Sequence[Item]:
         if self.runs is None:
             return [Item(line("muted:Looking for runs …"))]
-        if not self.runs:
-            return [Item(line("muted:No other run in these folders has finished a step."), whole=True)]
-        return [Item(partial(_row, each, Path(each.path) in self.chosen), each.path) for each in self.runs]
+        found = {Path(each.path) for each in self.runs}
+        rows = [Item(partial(_row, each, Path(each.path) in self.chosen), each.path) for each in self.runs]
+        gone = [each for each in self.drawn if each not in found]
+        rows += [Item(partial(_gone, each, each in self.chosen), str(each)) for each in gone]
+        return rows or [Item(line("muted:No other run in these folders has finished a step."), whole=True)]
 
     def toggle(self) -> None:
         """Choose the run under the cursor, or not."""
@@ -58,6 +61,11 @@ def _row(summary: RunSummary, chosen: bool) -> Line:
     measured = [event.r_task for event in status.held_out if event.r_task is not None] if status else []
     held_out = f" · held-out {measured[-1]:.3f}" if measured else ""
     return line(f"accent:{'✓ ' if chosen else '  '}", f":{clip(path.name, 60)}", f"muted:  {told}{held_out}")
+
+
+def _gone(path: Path, chosen: bool) -> Line:
+    """A run that is drawn and was not found."""
+    return line(f"accent:{'✓ ' if chosen else '  '}", f":{clip(path.name, 60)}", "warn:  not in these folders")
 
 
 class RunsDialog(DialogScreen[list[Path]], Listener):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from engine.core.calls import pack
 from engine.core.events import (
+    CallsKept,
     EditProposed,
     EpisodeStarted,
-    ModelAsked,
+    ModelCall,
     PositionId,
     RunStarted,
     StepStarted,
@@ -194,8 +197,7 @@ def test_a_turn_that_is_not_there_is_named(run: Run) -> None:
 def test_the_exact_prompt_and_the_tokens_of_a_turn_are_shown_where_the_log_has_them(tmp_path: Path) -> None:
     run = create(tmp_path / "run")
     at = PositionId(1)
-    call = ModelAsked(
-        at,
+    call = ModelCall(
         "executor",
         1,
         [ChatMessage("system", "Be brief."), ChatMessage("user", "Where?")],
@@ -209,15 +211,37 @@ def test_the_exact_prompt_and_the_tokens_of_a_turn_are_shown_where_the_log_has_t
         version=4,
     )
     started, *rest = episode(at, SUCCEEDED)
-    run.append(
-        StepStarted(1, []), started, rest[0], call, *rest[1:], msgspec.structs.replace(call, turn=0, role="curator")
-    )
+    asked = msgspec.structs.replace(call, turn=0, role="curator")
+    calls = [CallsKept(at, pack([call])), CallsKept(at, pack([asked]))]
+    run.append(StepStarted(1, []), started, *rest[:-1], calls[0], rest[-1], calls[1])
     run.append(curation(at, [], {}))
     text = plain(described(run, spot_of("1/g0/r0/p1/t0")))
     for shown in ("Message: system", "Be brief.", "temperature 0.5", "v4", "0.25", "-1.250", r" safe\n", "1 2 3"):
         assert shown in text, shown
     assert "Call of the curator" in plain(described(run, spot_of("1/g0/r0/p1")))
     assert "The log does not hold" in plain(described(run, spot_of("1/g0/r0/p1/t1")))
+
+
+@pytest.mark.parametrize(
+    "packed", [b"", b"calls", pack([])[:-3], zlib.compress(b'[{"turn": "x"}]'), zlib.compress(b"\xff")]
+)
+def test_calls_that_cannot_be_read_are_named(tmp_path: Path, packed: bytes) -> None:
+    run = create(tmp_path / "run")
+    started, *rest = episode(PositionId(1), SUCCEEDED)
+    run.append(StepStarted(1, []), started, *rest[:-1], CallsKept(PositionId(1), packed), rest[-1])
+    assert "calls that the log keeps" in plain(described(run, spot_of("1/g0/r0/p1/t0")))
+
+
+def test_a_turn_without_calls_says_when_or_where_they_are(tmp_path: Path) -> None:
+    run = create(tmp_path / "run")
+    started, *rest = episode(PositionId(1), SUCCEEDED)
+    run.append(StepStarted(1, []), started, rest[0])
+    assert "logged when the episode ends" in plain(described(run, spot_of("1/g0/r0/p1/t0")))
+    other = PositionId(1, 0, 3)
+    shared, *rest = episode(other, SUCCEEDED)
+    run.append(msgspec.structs.replace(shared, played_by=0), *rest)
+    lines = described(run, spot_of("1/g0/r3/p1/t0"))
+    assert "rollouts:1/g0/r0/p1/t0" in [getattr(line, "leads", "") for line in lines]
 
 
 def test_advantages_of_an_update_that_names_more_than_was_played_are_ignored(tmp_path: Path) -> None:
