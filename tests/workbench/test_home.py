@@ -124,6 +124,9 @@ async def test_a_run_that_has_vanished_keeps_what_is_shown_and_refuses_its_keys(
         assert pilot.app.view.episodes == transcript  # type: ignore[attr-defined]
         await seconds(pilot, 1.5)
         assert "repository  1 skill" in on_screen(pilot)
+        await pilot.press("4")
+        await until(pilot, lambda: on_screen(pilot).count("is gone: it was removed") == 2)  # in the tree, as the answer
+        assert "Reading" not in on_screen(pilot)
 
 
 async def test_an_interrupted_run_is_distinguished_from_a_running_one(tmp_path: Path) -> None:
