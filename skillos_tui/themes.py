@@ -93,7 +93,9 @@ class Themes(Mapping[str, Theme]):
             item = self._files[name]
             where = str(item)
             if not item.name.endswith(YAML):
-                raise ThemeError(f"the theme {where} cannot be used: a theme is a YAML file, whose name ends with .yaml")
+                raise ThemeError(
+                    f"the theme {where} cannot be used: a theme is a YAML file, whose name ends with .yaml"
+                )
             try:
                 with item.open("rb") as file:
                     data = file.read(MAX_BYTES + 1)
@@ -161,7 +163,9 @@ def parse_theme(text: str, where: str) -> Theme:
 
 
 def _refused(where: str, line: int, why: str) -> ThemeError:
-    return ThemeError(f"the theme {where} cannot be used: line {line}: {why}; compare it with {_shipped() / 'dark.yaml'}")
+    return ThemeError(
+        f"the theme {where} cannot be used: line {line}: {why}; compare it with {_shipped() / 'dark.yaml'}"
+    )
 
 
 def _check_depth(text: str) -> None:

@@ -60,7 +60,10 @@ class Navigator:
         """Show a place, and remember the present one if it is another."""
         before, trail = (self.opened, self.present), self.trail
         self.remember()
-        if not await self.app.show(target) or before == (self.opened, self.present):
+        shown = await self.app.show(target)
+        # A screen that stays goes to its new place later, when it has read what is there.
+        stayed = before == (self.opened, self.present) and target.at in ("", before[1].at if before[1] else "")
+        if not shown or stayed:
             self.trail = trail
 
     async def back(self) -> None:

@@ -87,5 +87,8 @@ async def test_review_says_what_a_decision_does(tmp_path: Path) -> None:
     async with review(run) as pilot:
         await until(
             pilot,
-            lambda: "in the repository of every rollout" in " ".join(str(pilot.app.screen.query_one("#why").copied()).split()),
+            lambda: (
+                "in the repository of every rollout"
+                in " ".join(str(pilot.app.screen.query_one("#why").copied()).split())
+            ),
         )

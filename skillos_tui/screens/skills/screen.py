@@ -118,7 +118,7 @@ class SkillsScreen(FullScreen):
         elif app.skills is not None:
             client.ask(question, partial(read, client.shelf(app.skills)))
         else:
-            self.list.trouble = "No run and no folder of skills is open. On Home, f opens one; so does: skillos-tui FOLDER"
+            self.list.trouble = "No run and no folder of skills is open. Home opens one; so does: skillos-tui FOLDER"
             self.list.show()
 
     def _ask_usage(self) -> None:
