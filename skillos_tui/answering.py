@@ -32,6 +32,7 @@ class AnsweringApp(Workbench):
         self.set_class(self.linear, "-linear")
         for screen in self.screen_stack:
             if isinstance(screen, FullScreen):
+                screen.update_node_styles(animate=False)  # Textual styles the one on top only
                 screen.show_linear()
         self.answer(
             "One pane is shown, as plain lines; tab shows the next one." if self.linear else "All panes are shown."

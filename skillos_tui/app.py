@@ -291,6 +291,9 @@ class SkillosApp(Replies):
     async def open_skills(self, folder: Path) -> None:
         """Show a folder of skills, without a run."""
         self.navigator.remember()
+        await self.reopen_skills(folder)
+
+    async def reopen_skills(self, folder: Path) -> None:
         await self._go_home()
         self.skills = folder
         await self.remove_mode(SKILLS)

@@ -32,7 +32,7 @@ class Key(NamedTuple):
     @property
     def shown(self) -> str:
         """The keys as they are printed on a keyboard."""
-        return " ".join(_PRINTED.get(key, key) for key in self.keys.split(","))
+        return " ".join(PRINTED_KEYS.get(key, key) for key in self.keys.split(","))
 
     @property
     def first(self) -> str:
@@ -40,7 +40,7 @@ class Key(NamedTuple):
         return self.shown.split(" ")[0]
 
 
-_PRINTED = {
+PRINTED_KEYS = {
     "question_mark": "?",
     "slash": "/",
     "left_square_bracket": "[",

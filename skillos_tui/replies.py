@@ -18,7 +18,7 @@ from skillos_tui.model.session import text_key
 from skillos_tui.model.view import Part
 from skillos_tui.render.text import safe
 from skillos_tui.screens.base import FullScreen, Listener
-from skillos_tui.screens.place import PlaceKeeper
+from skillos_tui.screens.place import LOWEST, PlaceKeeper
 
 if TYPE_CHECKING:
     from skillos_tui.attention import How, Watch
@@ -217,10 +217,11 @@ class Replies(AnsweringApp):
         self.notify("\n".join(shown), severity=message.level, timeout=seconds, markup=False)
 
     def _pass_on(self, message: messages.Reply) -> None:
-        """Give a reply to the screens, also to those that are kept: one of them may have asked."""
+        """Give a reply to the screens, also to Home and those that are kept: one of them may have asked."""
         shown = self._listeners()
-        kept = [screen for screen in self.navigator.kept.values() if screen not in shown and screen.is_running]
-        for screen in (*shown, *kept):
+        home = [screen for screen in self._screen_stacks.get(LOWEST[False], ())[:1] if isinstance(screen, FullScreen)]
+        kept = [screen for screen in (*home, *self.navigator.kept.values()) if screen.is_running]
+        for screen in (*shown, *(screen for screen in kept if screen not in shown)):
             screen.take(message)
 
     def _changed(self, parts: set[Part]) -> None:

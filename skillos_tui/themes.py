@@ -37,6 +37,9 @@ COLORS = frozenset("background surface panel foreground primary secondary accent
 FIELDS = frozenset({"name", "dark", "colors", "border", "styles"})
 OPTIONAL = frozenset({"terminal"})
 TRUTH = {"true": True, "false": False}
+YAML = (".yaml", ".yml")
+OTHER = (".toml", ".json")
+"""Endings of files that a person may take for themes; they are named as problems."""
 MAX_DEPTH = 8
 MAX_BYTES = 100_000
 PLAIN = {
@@ -80,19 +83,19 @@ class Themes(Mapping[str, Theme]):
         """The shipped themes, and those of a person's own `folder`, if it is there."""
         shipped = {item.name: item for item in _shipped().iterdir()}
         own = {item.name: item for item in folder.iterdir()} if folder is not None and folder.is_dir() else {}
-        files = [item for name, item in sorted(shipped.items()) if name not in own]
-        return cls(
-            {
-                item.name.removesuffix(".yaml"): item
-                for item in (*files, *(own[name] for name in sorted(own)))
-                if item.name.endswith(".yaml")
-            }
-        )
+        named = {name.removesuffix(YAML[0]).removesuffix(YAML[1]): item for name, item in sorted(own.items())}
+        files = {name.removesuffix(YAML[0]): item for name, item in sorted(shipped.items()) if name.endswith(YAML)}
+        others = {name: item for name, item in named.items() if item.name.endswith((*YAML, *OTHER))}
+        return cls({**{name: item for name, item in files.items() if name not in others}, **others})
 
     def __getitem__(self, name: str) -> Theme:
         if name not in self._loaded:
             item = self._files[name]
             where = str(item)
+            if not item.name.endswith(YAML):
+                raise ThemeError(
+                    f"the theme {where} cannot be used: a theme is a YAML file, whose name ends with .yaml"
+                )
             try:
                 with item.open("rb") as file:
                     data = file.read(MAX_BYTES + 1)
@@ -101,7 +104,8 @@ class Themes(Mapping[str, Theme]):
             if len(data) > MAX_BYTES:
                 raise ThemeError(f"the theme {where} cannot be used: it has more than {MAX_BYTES:,} bytes")
             theme = parse_theme(data.decode("utf-8", "replace"), where)
-            self._loaded[name] = replace(theme, name=name)
+            textual = replace(theme.textual, name=f"skillos-{name}")  # a copy of a theme may still have its name
+            self._loaded[name] = replace(theme, name=name, textual=textual)
         return self._loaded[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -159,7 +163,9 @@ def parse_theme(text: str, where: str) -> Theme:
 
 
 def _refused(where: str, line: int, why: str) -> ThemeError:
-    return ThemeError(f"the theme {where} cannot be used: line {line}: {why}; compare it with themes/dark.yaml")
+    return ThemeError(
+        f"the theme {where} cannot be used: line {line}: {why}; compare it with {_shipped() / 'dark.yaml'}"
+    )
 
 
 def _check_depth(text: str) -> None:

@@ -102,6 +102,10 @@ class Workbench(TerminalApp[str]):
         """Show a folder of skills, without a run."""
         raise NotImplementedError
 
+    async def reopen_skills(self, folder: Path) -> None:
+        """Show a folder of skills that was open before."""
+        raise NotImplementedError
+
     async def show(self, target: Target) -> bool:
         """Open the screen of a place, and go to the place; false if it cannot be opened. With `at` of "", the screen is
         shown as it was left."""

@@ -201,7 +201,8 @@ class Client:
         try:
             self._post(Answered(question, read(), path=path))
         except REFUSED as error:
-            self._post(Answered(question, trouble=str(error), path=path))
+            gone = path is not None and not path.exists()
+            self._post(Answered(question, trouble=f"{path} is gone: it was removed" if gone else str(error), path=path))
 
     def shelf(self, root: Path) -> Shelf:
         """The skills of a folder; the last folder's search index is kept."""

@@ -112,7 +112,7 @@ class FullScreen(Screen[None], Listener):
     def show_state(self) -> None:
         """Show the numbered screens and the state of the run in the first line."""
         view = self.workbench.view
-        waiting, alarms = len(view.pending), len(view.alarms)
+        waiting, alarms = (len(view.pending), len(view.alarms)) if self.workbench.path is not None else (0, 0)
         marks = {"review": f"·{waiting:,}" if waiting else "", "system": f"!{alarms}" if alarms else ""}
         for bar in self.query(StateBar):
             bar.show_state(self.state_line, self.NAME, marks)
@@ -253,7 +253,8 @@ class FullScreen(Screen[None], Listener):
         if len(self.PANES) < 2:
             self.answer("This screen has no other pane.")
         elif self.one_pane and not self.has_class("-zoomed"):
-            self.answer("The terminal is too small for more than one pane; tab shows the next one.")
+            why = "In linear mode one pane is shown" if self.workbench.linear else "The terminal is too small for more"
+            self.answer(f"{why}; tab shows the next one.")
         else:
             self.toggle_class("-zoomed")
             self.answer("One pane is shown; z or esc shows all of them." if self.has_class("-zoomed") else "", "muted")

@@ -10,7 +10,7 @@ again: its cursor, its scroll position and what it has read. The screens of Home
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from skillos_tui.model.target import Target
 from skillos_tui.screens.base import FullScreen
@@ -23,12 +23,20 @@ MAX_TRAIL = 100
 """Places that `back` remembers."""
 
 
+class Opened(NamedTuple):
+    """What is open: a run, or a folder of skills; neither on Home."""
+
+    run: Path | None
+    skills: Path | None
+
+
 class Navigator:
-    """The screens of `app` beside the lowest one of each mode. `trail` is where the person was, with the open run."""
+    """The screens of `app` beside the lowest one of each mode. `trail` is where the person was, with the open run, or the
+    folder of skills that was open without one."""
 
     def __init__(self, app: Workbench) -> None:
         self.app = app
-        self.trail: list[tuple[Path | None, Target]] = []
+        self.trail: list[tuple[Opened, Target]] = []
         self.kept: dict[tuple[str, str], FullScreen] = {}
         """The screens that were opened, by mode and name."""
 
@@ -38,31 +46,38 @@ class Navigator:
         full = [screen for screen in self.app.screen_stack if isinstance(screen, FullScreen)]
         return Target(full[-1].NAME, full[-1].here()) if full else None
 
+    @property
+    def opened(self) -> Opened:
+        """What is open now."""
+        return Opened(self.app.path, self.app.skills)
+
     def remember(self) -> None:
         """Remember the present place as the one that `back` returns to."""
-        if (place := self.present) is not None and (self.app.path, place) not in self.trail[-1:]:
-            self.trail = [*self.trail, (self.app.path, place)][-MAX_TRAIL:]
+        if (place := self.present) is not None and (self.opened, place) not in self.trail[-1:]:
+            self.trail = [*self.trail, (self.opened, place)][-MAX_TRAIL:]
 
     async def go(self, target: Target) -> None:
         """Show a place, and remember the present one if it is another."""
-        before, trail = (self.app.path, self.present), self.trail
+        before, trail = (self.opened, self.present), self.trail
         self.remember()
         shown = await self.app.show(target)
         # A screen that stays goes to its new place later, when it has read what is there.
-        stayed = before == (self.app.path, self.present) and target.at in ("", before[1].at if before[1] else "")
+        stayed = before == (self.opened, self.present) and target.at in ("", before[1].at if before[1] else "")
         if not shown or stayed:
             self.trail = trail
 
     async def back(self) -> None:
-        """Return to the place before the last `go`; where another run was open there, into that run."""
+        """Return to the place before the last `go`; where another run or folder was open there, into that one."""
         if not self.trail:
             self.app.notify("There is no place to go back to.", markup=False)
             return
-        *self.trail, (path, target) = self.trail
-        if path is not None and path != self.app.path:
-            await self.app.reopen(path, target)
-        else:
-            await self.app.show(target)
+        *self.trail, (opened, target) = self.trail
+        if opened.run is not None and opened.run != self.app.path:
+            await self.app.reopen(opened.run, target)
+            return
+        if opened.skills is not None and opened.skills != self.app.skills:
+            await self.app.reopen_skills(opened.skills)
+        await self.app.show(target)
 
     async def open(self, name: str, *, restored: bool = False) -> None:
         """Show a screen in the place of the one above the lowest; dialogs are closed. Raises `UnknownPart`."""

@@ -26,6 +26,7 @@ from skillos_tui.keymap import (
     APP_TITLE,
     PANES_KEYS,
     PANES_TITLE,
+    PRINTED_KEYS,
     TABS,
     TABS_TITLE,
     Key,
@@ -38,7 +39,12 @@ from skillos_tui.widgets.pane import PANE_KEYS, Pane
 
 GENERAL = ("app", "screen", "pane")
 """Owners whose keys act on every screen."""
-MODIFIERS = re.compile(r"(?:(?:ctrl|shift|alt|meta|super|hyper)\+)*")
+MODIFIERS = re.compile(r"(?:(?:ctrl|shift|alt|meta|super|hyper)\+)*", re.IGNORECASE)
+PRINTED = {shown: name for name, shown in PRINTED_KEYS.items() if not shown.isascii() or len(shown) > 1} | {
+    "return": "enter",
+    "del": "delete",
+}
+"""Names of keys by what is printed on them."""
 NAMED = frozenset(key.value for key in Keys) | frozenset(KEY_ALIASES)
 _LINE = re.compile(r"""\s*(?:\[(?P<table>[^\]]+)\]|(?P<key>[^=#]+?)\s*=)""")
 
@@ -171,16 +177,22 @@ def _lines(text: str) -> dict[str, int]:
 
 
 def key_name(written: str) -> str:
-    """Textual's name of a key as a person writes it: "?", "ctrl+y", "f2", "esc"; "" if there is no such key."""
-    text = {"esc": "escape", "pgup": "pageup", "pgdn": "pagedown", "return": "enter"}.get(written.lower(), written)
-    if len(text) == 1:
-        return _character_to_key(text) if text.isprintable() else ""
+    """Textual's name of a key as a person writes it, or as a key is printed: "?", "Ctrl+Y", "F2", "esc", "↑"; "" if there
+    is no such key."""
+    if len(written) == 1 and written not in PRINTED:
+        return _character_to_key(written) if written.isprintable() else ""
+    text = PRINTED.get(written.lower(), written)
     modifiers = MODIFIERS.match(text)
-    rest = text[modifiers.end() :] if modifiers else text
+    before = modifiers[0].lower() if modifiers else ""
+    rest = text[len(before) :]
     if len(rest) == 1 and rest.isprintable():
-        return text[: -len(rest)] + _character_to_key(rest)
+        # A terminal sends shift with a letter as the capital letter, and control with either as the small one.
+        if before == "shift+":
+            return rest.upper() if rest.isalpha() else ""
+        return before + _character_to_key(rest.lower() if "ctrl+" in before else rest)
+    rest = PRINTED.get(rest.lower(), rest.lower())
     known = rest in NAMED or any(_character_to_key(char) == rest for char in map(chr, range(33, 127)))
-    return text if known else ""
+    return before + rest if known else ""
 
 
 def table(own: OwnKeys) -> str:

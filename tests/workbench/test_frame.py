@@ -161,7 +161,7 @@ async def test_a_click_in_the_keys_of_a_dialog_presses_one(tmp_path: Path) -> No
                 await pilot.click(offset=(screen_lines(pilot)[row].index(word) + 3, row))
                 await pilot.pause()
                 assert ("y stop now" in on_screen(pilot)) is stays, word
-            assert "Asked the engine to stop." in on_screen(pilot)
+            await until(pilot, "Asked the engine to stop.")
 
 
 async def test_the_scroll_mark_is_clicked_and_dragged(run: Path) -> None:

@@ -124,6 +124,9 @@ async def test_a_run_that_has_vanished_keeps_what_is_shown_and_refuses_its_keys(
         assert pilot.app.view.episodes == transcript  # type: ignore[attr-defined]
         await seconds(pilot, 1.5)
         assert "repository  1 skill" in on_screen(pilot)
+        await pilot.press("4")
+        await until(pilot, lambda: on_screen(pilot).count("is gone: it was removed") == 2)  # in the tree, as the answer
+        assert "Reading" not in on_screen(pilot)
 
 
 async def test_an_interrupted_run_is_distinguished_from_a_running_one(tmp_path: Path) -> None:
@@ -236,3 +239,27 @@ async def test_the_glossary_explains_a_word_that_is_typed(tmp_path: Path) -> Non
         await until(pilot, "How small the repository stays")
         await pilot.press("escape")
         await until(pilot, "No runs yet")
+
+
+async def test_the_list_is_renewed_after_a_search_that_ended_while_a_run_was_open(tmp_path: Path) -> None:
+    record_training(tmp_path / "a-first", steps=1).close()
+    async with workbench(folder=tmp_path) as pilot:
+        await until(pilot, "a-first")
+        home = pilot.app.screen
+        await pilot.press("enter")
+        await until(pilot, "Executor")
+        home._looking = True  # a search that has begun on Home
+        pilot.app.client.find()
+        await until(pilot, lambda: not home._looking)
+        record_training(tmp_path / "b-second", steps=1).close()
+        await pilot.press("escape")
+        await until(pilot, "b-second")
+
+
+async def test_home_marks_nothing_of_the_run_that_was_open(tmp_path: Path) -> None:
+    record_training(tmp_path / "a-first", steps=1).close()
+    async with workbench(tmp_path / "a-first", folder=tmp_path) as pilot:
+        await until(pilot, "2 Review·")
+        await pilot.press("escape")
+        await until(pilot, "no run is open")
+        assert "2 Review  3 Skills" in screen_lines(pilot)[0]

@@ -175,7 +175,7 @@ async def test_a_kind_of_run_that_a_package_adds_starts_by_its_shortcut(
         await until(pilot, "No runs yet")
         await until(pilot, "e  Rehearse")
         await pilot.press(*keys)
-        await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen), 20)
+        await until(pilot, lambda: isinstance(pilot.app.screen, LiveScreen) and pilot.app.screen.composed, 20)
         (name,) = names(engines)
         with Run.open(engines / name) as run:
             assert run.kind == "rehearse" and run.config.profile == "pocket"

@@ -53,7 +53,7 @@ async def test_every_screen_is_one_pane_of_plain_lines(tmp_path: Path) -> None:
                 shown = [pane for pane in pilot.app.screen.query(".pane") if pane.display and pane.region]
                 assert len(shown) <= 1
         await pilot.press("question_mark")
-        await until(pilot, "Everywhere")
+        await until(pilot, "In the focused pane")
         assert not DRAWN.search(on_screen(pilot)), on_screen(pilot)
 
 
@@ -71,7 +71,7 @@ async def test_what_changes_is_appended(tmp_path: Path) -> None:
             add_step(run, 2)
             await until(pilot, lambda: any("4 waiting for review" in item.spans[0][0] for item in said.lines))
             await pilot.press("z")
-            await until(pilot, lambda: any("too small" in item.spans[0][0] for item in said.lines))
+            await until(pilot, lambda: any("In linear mode" in item.spans[0][0] for item in said.lines))
             at_once(pilot, "b")
             await until(pilot, lambda: any("no place to go back" in item.spans[0][0] for item in said.lines))
             at_once(pilot, "tab")
@@ -93,3 +93,27 @@ async def test_a_key_switches_and_the_choice_is_kept(tmp_path: Path) -> None:
         assert "Announcements" not in on_screen(pilot)
         await pilot.press("2")
         await until(pilot, lambda: "╭" in on_screen(pilot) and "Announcements" not in on_screen(pilot))
+
+
+@pytest.mark.parametrize(("linear", "size"), [(True, (120, 40)), (False, (40, 10)), (False, (60, 40))])
+async def test_the_lists_of_dialogs_are_shown_where_one_pane_is(linear: bool, size: tuple[int, int]) -> None:
+    session = Session()
+    session.keep_linear(linear)
+    async with workbench(session=session, size=size) as pilot:
+        await pilot.press("f1")
+        await until(pilot, "executor" if size[1] > 10 else "Markdown")
+        await pilot.press("escape", "D")
+        await until(pilot, "contrast")
+
+
+async def test_a_screen_that_was_left_follows_the_mode(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1)
+    async with workbench(run.path) as pilot:
+        await until(pilot, "2 Review·")
+        await pilot.press("8")
+        await until(pilot, "Memory by process")
+        await pilot.press("L")
+        await until(pilot, "Announcements")
+        await pilot.press("1")
+        await until(pilot, lambda: pilot.app.shown_screen == "live" and "Memory by process" not in on_screen(pilot))
+        await until(pilot, lambda: not DRAWN.search(on_screen(pilot)))

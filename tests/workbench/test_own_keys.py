@@ -72,7 +72,9 @@ def test_two_actions_may_exchange_their_keys_but_not_share_one(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("written", "name"),
     [("?", "question_mark"), ("A", "A"), ("ctrl+y", "ctrl+y"), ("esc", "escape"), ("f2", "f2"),
-     ("ctrl+<", "ctrl+less_than_sign"), ("slash", "slash"), ("", ""), ("ctrl+", ""), ("\x1b", ""), ("nonsense", "")],
+     ("ctrl+<", "ctrl+less_than_sign"), ("slash", "slash"), ("", ""), ("ctrl+", ""), ("\x1b", ""), ("nonsense", ""),
+     ("F2", "f2"), ("PgUp", "pageup"), ("Ctrl+N", "ctrl+n"), ("shift+a", "A"), ("shift+1", ""), ("↑", "up"),
+     ("⇧tab", "shift+tab"), ("Space", "space"), ("Del", "delete"), ("alt+X", "alt+X")],
 )  # fmt: skip
 def test_keys_are_written_as_they_are_printed(written: str, name: str) -> None:
     assert key_name(written) == name

@@ -304,12 +304,12 @@ def test_a_killed_program_starts_again_where_it_was(tmp_path: Path, number: sign
     first = Program(str(run.path), "--state", str(state))
     first.until("·4".encode())
     first.press(b"r")
-    first.until(b"Trajectory")
+    first.until(b"Why")
     first.press(b"nn")
     first.until(lambda: Session.load(state).place(run.path).selected == "s2-1")
     first.kill(number)
     again = Program("--state", str(state))
-    again.until(b"Trajectory")
+    again.until(b"Why")
     again.leave()
     assert Session.load(state).place(run.path).selected == "s2-1"
 

@@ -78,6 +78,17 @@ def test_a_person_s_own_theme_is_found_and_a_broken_one_harms_no_other(tmp_path:
     assert list(themes.problems()) == ["broken"] and "broken.yaml" in themes.problems()["broken"]
 
 
+def test_a_copy_with_another_ending_is_a_theme_and_what_is_none_is_named(tmp_path: Path) -> None:
+    dark = Path("themes/dark.yaml").read_text(encoding="utf-8")
+    (tmp_path / "mine.yml").write_text(dark, encoding="utf-8")
+    (tmp_path / "other.toml").write_text("dark = true\n", encoding="utf-8")
+    (tmp_path / "notes.md").write_text("nothing\n", encoding="utf-8")
+    themes = Themes.find(tmp_path)
+    assert themes["mine"].textual.name == "skillos-mine"
+    assert list(themes)[-2:] == ["mine", "other.toml"]
+    assert list(themes.problems()) == ["other.toml"] and "ends with .yaml" in themes.problems()["other.toml"]
+
+
 async def test_the_dialog_shows_a_theme_at_once_keeps_it_or_takes_it_back(tmp_path: Path) -> None:
     session = Session.load(tmp_path)
     async with workbench(folder=tmp_path, session=session) as pilot:

@@ -197,3 +197,22 @@ async def test_enter_on_the_newest_edit_of_live_opens_it_in_review(tmp_path: Pat
         await until(pilot, lambda: pilot.app.screen.queue.value == pilot.app.view.pending[-1].id)
         await pilot.press("b")
         await until(pilot, "Newest edit · ")
+
+
+async def test_b_returns_into_the_folder_of_skills_that_was_open(tmp_path: Path) -> None:
+    (tmp_path / "skills" / "mugs").mkdir(parents=True)
+    (tmp_path / "skills" / "mugs" / "SKILL.md").write_text("---\nname: mugs\ndescription: Use when.\n---\nLook.\n")
+    run = record_training(tmp_path / "runs" / "run", steps=1)
+    async with workbench(folder=tmp_path / "runs") as pilot:
+        await until(pilot, "finished")
+        await pilot.app.open_skills(tmp_path / "skills")
+        await until(pilot, "Use when.")
+        await pilot.press("7")
+        await until(pilot, "finished")
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.path == run.path and shown(pilot) == "live")
+        await pilot.press("b")
+        await until(pilot, lambda: shown(pilot) == "runs")
+        await pilot.press("b")
+        await until(pilot, "Use when.")
+        assert pilot.app.path is None and shown(pilot) == "skills"

@@ -97,6 +97,7 @@ class HomeScreen(FullScreen):
             self._do_as_chosen(reply)
         elif isinstance(reply, RunCreated):
             self._starting = False
+            self.answer("")
         elif isinstance(reply, StartRefused) and self._starting:
             self._starting = False
             self.answer(reply.why, "bad")

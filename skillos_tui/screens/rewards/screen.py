@@ -151,13 +151,7 @@ class RewardsScreen(FullScreen):
         return self.chosen if here in self.chosen else [*self.chosen, here]
 
     def _show(self) -> None:
-        view = self.workbench.view
-        empty = (
-            "No step has ended yet."
-            if view.trains or not view.kind
-            else f"A run of the kind {view.kind} has no rewards."
-        )
-        self.figures.show(self.curves, self.chosen, empty)
+        self.figures.show(self.curves, self.chosen, f"No {self.workbench.view.unit} has ended yet.")
         self._show_chart()
 
     def _show_chart(self) -> None:

@@ -154,6 +154,8 @@ class RolloutsScreen(SelectingScreen):
         if reply.question in ("rollouts record", "rollouts compare"):
             self.detail.show(message(f"? {reply.trouble}", "warn"))
         else:
+            self.levels.empty = safe(reply.trouble)
+            self.levels.renew()
             self.answer(safe(reply.trouble), "bad")
 
     def _show_spans(self, spans: Spans) -> None:
