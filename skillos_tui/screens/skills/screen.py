@@ -121,7 +121,7 @@ class SkillsScreen(FullScreen):
             client.ask(question, partial(read, client.shelf(app.skills)))
         else:
             self.list.trouble = (
-                "No run and no folder of skills is open: o on Home opens a folder, as skillos-tui FOLDER does."
+                "No run and no folder of skills is open: o on Home opens a folder; so does skillos-tui FOLDER."
             )
             self.list.show()
 
