@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.cli import main
+from engine.models.catalogue.store import sha256_of
 from engine.models.local.files import weights_path
 from engine.runs import projections
 from engine.runs.chain import rechain
@@ -33,7 +34,7 @@ def test_everything_that_can_follow_from_the_log_does(run):
     positions = 4 * ROWS  # two steps, and two measurements of as many
     assert "not checked" not in printed
     assert (
-        f"completions {positions}, tokens {3 * positions}, judge {positions}, held-out 2, prompts 1: 0 differences"
+        f"completions {positions}, tokens {3 * positions}, judge {positions}, held-out 2, prompts 1, standings 11: 0 differences"
         in printed
     )
     assert f"rewards 4, advantages 4, steps 2, draws 4, episodes {positions}, plays {positions}" in printed
@@ -236,7 +237,7 @@ def test_what_cannot_be_checked_is_counted_and_never_called_verified(run, copied
     assert "not checked: held-out 2 (its episodes are not in the log, as in older ones)" in printed
     assert f"not checked: tokens {6 * ROWS} (the run's tokenizer cannot be loaded here)" in printed
     assert str(tmp_path / "absent") in printed
-    assert f"completions {2 * ROWS}, tokens 0, judge {2 * ROWS}, prompts 1: 0 differences" in printed
+    assert f"completions {2 * ROWS}, tokens 0, judge {2 * ROWS}, prompts 1, standings 11: 0 differences" in printed
 
 
 # Measured again
@@ -303,7 +304,12 @@ def test_a_base_model_that_answers_with_nan_cannot_be_measured_which_is_one_sent
 
 def test_an_adapter_of_another_base_cannot_be_measured_which_is_one_sentence(copied, capsys):
     adapter = copied / "checkpoints" / "step-0002" / "adapter_model.safetensors"
+    before = sha256_of(adapter)
     save_file({name: torch.zeros(3, 3) for name in load_file(adapter)}, adapter)
+    assert main(["measure", str(copied), "--step", "2"]) == 1
+    assert "is not what was written" in capsys.readouterr().err
+    about = adapter.with_name("checkpoint.json")
+    about.write_text(about.read_text().replace(before, sha256_of(adapter)))
     assert main(["measure", str(copied), "--step", "2"]) == 1
     said = capsys.readouterr().err
     assert said.startswith(f"skillos-engine: {adapter.parent}") and "Use the base that it was trained on" in said
