@@ -84,7 +84,7 @@ async def test_a_refusal_is_shown_and_escape_changes_nothing(tmp_path: Path) -> 
 
 def why_of(pilot) -> str:
     """All lines of the pane that explains the edit, those that are scrolled away too."""
-    return pilot.app.screen.query_one("#why").copied()
+    return " ".join(text for row in pilot.app.screen.query_one("#why").rows for text, _ in row)
 
 
 async def test_review_says_what_a_decision_does(tmp_path: Path) -> None:
