@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from skillos_tui.render.diff import Comparison
 from skillos_tui.render.marks import kinds_of, layered, layers, looks, words
-from skillos_tui.themes import load_themes
+from skillos_tui.themes import Themes
 from skillos_tui.widgets.diff import DiffRows
 
 SKILL = "---\nname: a\n---\n# Head\n- see `x` and [y](z)\n```\ncode\n```\n> quoted\n"
@@ -56,7 +56,7 @@ def test_the_words_that_changed_are_marked_and_lines_with_little_in_common_are_n
 
 
 def test_a_look_on_a_changed_line_keeps_the_line_s_background() -> None:
-    for theme in load_themes().values():
+    for theme in Themes.find().values():
         styles = layers(theme.styles)
         assert styles["added+code"].bgcolor == theme.styles["added"].bgcolor
         assert styles["added+code"].color == theme.styles["code"].color

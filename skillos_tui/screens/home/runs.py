@@ -67,6 +67,8 @@ LABEL = 26
 LOOKED_AT = 50
 """The newest runs that are looked at for what waits."""
 MOST_WAITING = 4
+TALL = 18
+"""In a list of fewer rows, what a line starts has one row, cut to the width."""
 ASKING = ("paused", "failed", "interrupted")
 """The states in which a run goes on only when a person acts."""
 WIDE = {"state": 15, "kind": 9, "progress": 13, "success": 10, "review": 9, "begun": 13}
@@ -123,7 +125,7 @@ class RunList(ListPane):
             items += [*waiting, Item(line())]
         for name, start in self.starts.items():
             row = line(f"key:  {start.key}  ", f":{fit(start.label, LABEL)}", f"muted:{start.help}")
-            if width_of(row) <= width:
+            if width_of(row) <= width or self.content_size.height < TALL:
                 items.append(Item(row, name))
             else:
                 items.append(Item(line(f"key:  {start.key}  ", f":{start.label}"), name))
