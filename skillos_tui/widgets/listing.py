@@ -181,7 +181,7 @@ class ListPane(Pane):
     def copied(self) -> str:
         """The row under the cursor, whole."""
         if not self._choices:
-            return super().copied()
+            return "\n".join("".join(text for text, _ in item.drawn.spans).rstrip() for item in self._items)
         return "".join(text for text, _ in self._items[self._item].drawn.spans).strip()
 
     def action_scroll_rows(self, by: int) -> None:

@@ -123,7 +123,7 @@ def test_a_person_s_keys_the_mouse_and_the_clipboard_work_in_tmux(tmux: Tmux, tm
         tmux.keys("y")
         tmux.until("copied ")
         assert "name: find-" in tmux("show-buffer")
-        tmux.keys("Tab")
+        tmux.keys("j")
         tmux.until("p previous")
         row = next(y for y, text in enumerate(tmux.text.splitlines(), 1) if "p previous" in text)
         column = tmux.text.splitlines()[row - 1].index("n next") + 2

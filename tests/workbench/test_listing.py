@@ -109,3 +109,15 @@ async def test_the_tree_names_what_is_left_out_and_says_why(tmp_path: Path) -> N
         tree.select(("left out", "notes.md"))
         tree.moved = True
         assert "no frontmatter" in tree.change().after
+
+
+async def test_a_list_with_nothing_to_choose_from_is_copied_as_it_is_shown() -> None:
+    class Empty(ListPane):
+        def items(self, width: int) -> list[Item]:
+            return [Item(line("muted:Nothing is here yet.")), Item(line("muted:It comes later."))]
+
+    async with workbench() as pilot:
+        pane = Empty(id="empty", classes="plain")
+        await pilot.app.screen.mount(pane)
+        await until(pilot, "It comes later.")
+        assert pane.copied() == "Nothing is here yet.\nIt comes later."

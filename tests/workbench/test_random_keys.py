@@ -140,7 +140,7 @@ def judge(run: Run, pressed: Counter[tuple[str, str]]) -> None:
         for key, kinds in DECIDES.items():
             taken = sum(made[edit, kind] for kind in kinds)
             assert taken <= pressed[edit, key], f"{edit}: {taken} of {kinds}, and {pressed[edit, key]} times {key}"
-    assert sum(made.values()) > 3, "the keys decided on nothing: this proves nothing"
+    assert sum(made.values()) >= 3, "the keys decided on nothing: this proves nothing"
 
 
 @pytest.mark.parametrize("seed", [5])

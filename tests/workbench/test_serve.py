@@ -217,7 +217,7 @@ def test_a_missing_extra_is_said_with_the_command_that_installs_it() -> None:
     ("arguments", "code", "said"),
     [
         (["--port", "70000"], 2, "argument --port"),
-        (["--", "--them", "x"], 2, "unrecognized arguments"),
+        (["--", "--thicket", "x"], 2, "unrecognized arguments"),
         (["--", "--theme", "nope"], 1, "there is no theme 'nope'"),
         (["nowhere"], 1, "there is no run 'nowhere'"),
     ],

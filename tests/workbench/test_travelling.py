@@ -133,7 +133,7 @@ async def test_a_screen_that_a_package_adds_is_on_the_way_back(added: Iterator[N
         await until(pilot, lambda: shown(pilot) == "review")
 
 
-async def test_enter_leads_to_what_is_behind_a_line_and_says_where_nothing_is(tmp_path: Path) -> None:
+async def test_enter_leads_to_what_is_behind_a_line(tmp_path: Path) -> None:
     run = record_training(tmp_path / "run", steps=1)
     async with workbench(run.path) as pilot:
         await until(pilot, "Review·2")
@@ -147,9 +147,6 @@ async def test_enter_leads_to_what_is_behind_a_line_and_says_where_nothing_is(tm
             await pilot.press("b")
             await until(pilot, lambda: shown(pilot) == "live")
         assert live.query_one("#skills").has_focus
-        live.go_to("diff")
-        await pilot.press("enter")
-        await until(pilot, "Nothing is behind this line.")
 
 
 async def test_a_run_that_is_lost_can_be_left(tmp_path: Path) -> None:
