@@ -38,9 +38,9 @@ POLICY: Mapping[str, str] = MappingProxyType(
     {
         "auto": "The policy approves what the gates admit (review.policy = auto); you can undo it.",
         "gate": "The policy approves what the gates admit and measure (review.policy = gate); you can undo it.",
-        "approve_after": "After {seconds:g} s without a decision the policy approves (review.policy = approve_after); no "
+        "approve_after": "After {time} without a decision the policy approves (review.policy = approve_after); no "
         "time passes while the edit is open, and you can undo it.",
-        "veto_after": "After {seconds:g} s without a decision the policy vetoes (review.policy = veto_after); no time "
+        "veto_after": "After {time} without a decision the policy vetoes (review.policy = veto_after); no time "
         "passes while the edit is open, and you can undo it.",
     }
 )
@@ -96,10 +96,19 @@ def policy_of(settings: str) -> str:
     return policy if isinstance(policy, str) else ""
 
 
+def time_of(seconds: float | None) -> str:
+    """The time of the policies that have one, for a sentence; None: it is not known."""
+    return "review.policy_seconds" if seconds is None else f"{seconds:g} s"
+
+
+def policy_seconds_of(settings: str) -> float | None:
+    """`review.policy_seconds` of these settings; None where they do not have it."""
+    return _number(_tables(settings), "review", "policy_seconds")
+
+
 def _policy(tables: dict[str, Any], pinned: bool = False) -> list[str]:
     said = PINNED if pinned else POLICY.get(str(_value(tables, "review", "policy")), "")
-    seconds = _number(tables, "review", "policy_seconds")
-    return [said.format(seconds=seconds or 0.0)] if said else []
+    return [said.format(time=time_of(_number(tables, "review", "policy_seconds")))] if said else []
 
 
 def _tables(settings: str | None) -> dict[str, Any]:

@@ -11,11 +11,11 @@
         since.take(stored)
     since.decision(settings, edit, opened, now)         # Decision("approve", "policy auto"), or None
 
-What a policy decides it signs with its own name (`signature`), and a person can undo it. It is no word of a person
-(`engine.review.words`). A policy takes no edit that a person has open, and none that a person queued again or whose veto a
-person took back: that one is the person's. Each policy decides on what is proposed after it was chosen; those with a time
-also on what waits already, whose time begins then. The time stands still while a person has the edit open. A policy decides
-while the run's engine works (`engine.jobs.deciding`), or when it works again.
+What a policy decides it signs with its own name (`signature`), and a person can undo it. It does not count as a person's
+decision (`engine.review.words`). A policy takes no edit that a person has open, and none that a person queued again or whose
+veto a person took back: that one is the person's. Each policy decides on what is proposed after it was chosen; those with a
+time also on what waits already, whose time begins then. The time stands still while a person has the edit open. A policy
+decides while the run's engine works (`engine.jobs.deciding`), or when it works again.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import get_args
 
 from engine.core.edit import Decision, Edit
 from engine.core.events import EditDecided, EditProposed, RunStarted, SettingChanged
+from engine.review.effects import time_of
 from engine.review.opened import Opened
 from engine.review.settings import PolicyName, ReviewSettings
 from engine.runs.log import Stored
@@ -47,14 +48,20 @@ def is_policy(by: str) -> bool:
 
 def policy_line(review: ReviewSettings) -> str:
     """A policy for a person, in a line: "approve_after: what nobody decided within 600 s is approved"."""
-    said = {
+    return f"{review.policy}: {meaning(review.policy, review.policy_seconds)}"
+
+
+def meaning(policy: PolicyName, seconds: float | None) -> str:
+    """Who decides under a policy; `seconds` is `review.policy_seconds`, None where it is not known."""
+    time = time_of(seconds)
+    said: dict[PolicyName, str] = {
         "ask": "a person decides",
         "auto": "what the gates admit is approved",
         "gate": "what the gates admit and measure is approved; a person decides on the rest",
-        "approve_after": f"what nobody decided within {review.policy_seconds:g} s is approved",
-        "veto_after": f"what nobody decided within {review.policy_seconds:g} s is vetoed",
+        "approve_after": f"what nobody decided within {time} is approved",
+        "veto_after": f"what nobody decided within {time} is vetoed",
     }
-    return f"{review.policy}: {said[review.policy]}"
+    return said[policy]
 
 
 class Since:

@@ -133,7 +133,7 @@ def _engine_note(run: Run) -> str:
 
 
 def silence(run: Run, engine: Engine) -> str:
-    """That the engine at work has written no heartbeat for long, and how to end it; else ""."""
+    """A sentence where a working engine has written no heartbeat for long, with how to end it; "" for any other engine."""
     age = run.heartbeat_age() if engine.works else None
     if age is None or age < SILENT_SECONDS:
         return ""

@@ -2,7 +2,7 @@
 
 now = InForce.of(started.settings or "")
 now = now.changed(event)                 # a `SettingChanged`; raises `ConfigError` where it cannot be read
-now.policy, now.effects
+now.policy, now.policy_seconds
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from typing import Self
 
 from engine.core.events import SettingChanged
-from engine.review.effects import effects, policy_of
+from engine.review.effects import policy_of, policy_seconds_of
 
 
 @dataclass(frozen=True)
 class InForce:
-    """`settings` are TOML, "" in older logs. `policy` is who decides on edits, "" where it is not known, and `effects` are
-    sentences about what a decision does beside its commit."""
+    """`settings` are TOML, "" in older logs. `policy` is who decides on edits, "" where it is not known, and
+    `policy_seconds` the time of the policies that have one, None where it is not known."""
 
     settings: str = ""
     policy: str = ""
-    effects: str = ""
+    policy_seconds: float | None = None
 
     @classmethod
     def of(cls, settings: str) -> Self:
         """What these settings mean."""
-        return cls(settings, policy_of(settings), effects(settings))
+        return cls(settings, policy_of(settings), policy_seconds_of(settings))
 
     def changed(self, event: SettingChanged) -> Self:
         """After a change. Raises `ConfigError`."""

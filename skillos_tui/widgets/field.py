@@ -18,6 +18,20 @@ class LineField(Input):
         await _run_binding(self, event)
 
 
+class SearchField(LineField):
+    """A field of one row above a list, for what is looked for in the list; hidden until it is asked for."""
+
+    DEFAULT_CSS = """
+    SearchField, SearchField:focus {
+        height: 1;
+        border: none;
+        padding: 0 1;
+        background: $panel;
+        background-tint: transparent;
+    }
+    """
+
+
 class NumberField(LineField):
     """A field of digits; other characters are keys of its screen."""
 

@@ -18,6 +18,7 @@ from rich.cells import cell_len
 from engine.core.edit import DECIDED, OPEN, Edit, State
 from engine.core.text import counted
 from engine.review.worth import SkillQueue, grouped
+from engine.runs.rollouts.lines import figure
 from skillos_tui.keymap import Key, bindings
 from skillos_tui.model.review_filter import Filter
 from skillos_tui.model.view import RunView
@@ -286,4 +287,4 @@ def _names(group: SkillQueue) -> list[str]:
 
 def _worth(worth: float | None) -> str:
     """A worth in short: "+.33"; "" where nothing is known."""
-    return "" if worth is None else f"{worth:+.2f}".replace("0.", ".", 1)
+    return "" if worth is None else figure(worth, "+.2f")

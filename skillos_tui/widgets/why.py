@@ -15,6 +15,7 @@ from engine.core.edit import OPEN, PAST, Decision, Edit, State
 from engine.core.findings import Severity
 from engine.core.text import counted
 from engine.review.worth import why
+from engine.runs.rollouts.lines import figure
 from skillos_tui.model.background import Background
 from skillos_tui.model.target import Target, place_of
 from skillos_tui.render.text import Line, clip, line, text_lines
@@ -182,7 +183,7 @@ def _background(background: Background) -> list[Item]:
     items = _turns(background)
     for at, (name, score) in enumerate(background.similar):
         head = "muted:similar   " if at == 0 else "muted:          "
-        items.append(Item(line(head, f"accent:{name}", f"muted: {short_score(score)}"), Target("skills", name)))
+        items.append(Item(line(head, f"accent:{name}", f"muted: {figure(score)}"), Target("skills", name)))
     if not background.similar:
         items.append(_text("similar   ", "muted:no other skill shares a word with it"))
     items += _retrieved(background)
@@ -222,8 +223,3 @@ def _decision(state: State, decision: Decision) -> list[Item]:
     commit = f"muted: · commit {decision.commit[:10]}" if decision.commit else ""
     items = [_text("decision  ", f"{style}:{PAST[decision.action]}", f"muted: by {decision.by}", commit)]
     return items + _words("          ", decision.reason)
-
-
-def short_score(score: float) -> str:
-    """A figure without its zero: ".83", "1.00", "-.20"."""
-    return f"{score:.2f}".replace("0.", ".", 1) if abs(score) < 1 else f"{score:.2f}"

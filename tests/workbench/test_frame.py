@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from skillos_tui.keymap import TABS
 from skillos_tui.model.session import Session
+from skillos_tui.model.target import Target
+from skillos_tui.screens.rollouts.detail import DetailPane
 from skillos_tui.terminal import clipboard
 from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.pane import Pane
@@ -231,3 +234,29 @@ def test_tmux_takes_what_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     finally:
         subprocess.run([*tmux, "kill-server"], check=False)
     assert not clipboard.load_into_tmux("nobody listens")
+
+
+@pytest.mark.parametrize("screen", [*TABS, "home"])
+async def test_every_pane_of_every_screen_can_be_copied(tmp_path: Path, screen: str) -> None:
+    run = record_training(tmp_path / "run", steps=2)
+    async with workbench(run.path, folder=tmp_path) as pilot:
+        await until(pilot, "r_task")
+        await pilot.app.go(Target(screen))
+        await until(pilot, lambda: getattr(pilot.app.screen, "NAME", "") == screen)
+        await pilot.pause(0.3)
+        for pane in pilot.app.screen.PANES:
+            if not pilot.app.screen.query_one(f"#{pane}").has_class("-empty"):
+                pilot.app.screen.go_to(pane)
+                await pilot.press("y")
+                assert isinstance(pilot.app.screen.query_one(f"#{pane}").copied(), str)
+
+
+async def test_the_record_of_a_rollout_is_copied_whole(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=2)
+    async with workbench(run.path, size=(100, 20)) as pilot:
+        await until(pilot, "r_task")
+        await pilot.app.go(Target("rollouts", "2/g0/r0"))
+        await until(pilot, lambda: getattr(pilot.app.screen, "NAME", "") == "rollouts")
+        record = pilot.app.screen.query_one(DetailPane)
+        await until(pilot, lambda: "Rollout 0" in record.copied())
+        assert "position" in record.copied().lower()

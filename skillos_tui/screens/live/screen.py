@@ -302,7 +302,8 @@ class LiveScreen(FullScreen):
         if wanted.what == "review.policy":
             from skillos_tui.screens.policy.screen import PolicyScreen
 
-            await self.app.push_screen(PolicyScreen(self.workbench.view.settings.policy), self._set_policy)
+            settings = self.workbench.view.settings
+            await self.app.push_screen(PolicyScreen(settings.policy, settings.policy_seconds), self._set_policy)
             return
         if wanted.what == "checkpoint":
             self.workbench.client.keep_checkpoint()

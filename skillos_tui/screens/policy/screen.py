@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -11,20 +9,9 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from engine.review.policies import POLICIES
-from engine.review.settings import PolicyName
+from engine.review.policies import POLICIES, meaning
 from skillos_tui.screens.dialog import DIALOG_STYLE, DialogScreen
 from skillos_tui.screens.reading import ReadFirst
-
-MEANINGS: Mapping[PolicyName, str] = MappingProxyType(
-    {
-        "ask": "a person, and nobody else",
-        "approve_after": "a person; after review.policy_seconds the policy approves",
-        "veto_after": "a person; after review.policy_seconds the policy vetoes",
-        "auto": "the policy approves what the gates admit",
-        "gate": "the policy approves what a gate measured; a person the rest",
-    }
-)
 
 
 class PolicyScreen(ReadFirst, DialogScreen[str | None]):
@@ -36,13 +23,14 @@ class PolicyScreen(ReadFirst, DialogScreen[str | None]):
         Binding("escape", "cancel", "cancel"),
     ]
 
-    def __init__(self, present: str) -> None:
+    def __init__(self, present: str, seconds: float | None) -> None:
+        """`seconds` is the time of the policies that have one, None where it is not known."""
         super().__init__()
-        self.present = present
+        self.present, self.seconds = present, seconds
 
     def compose(self) -> ComposeResult:
         lines = [
-            f"{'▶' if name == self.present else ' '} {number} {name:14} {MEANINGS[name]}"
+            f"{'▶' if name == self.present else ' '} {number} {name:14} {meaning(name, self.seconds)}"
             for number, name in enumerate(POLICIES, 1)
         ]
         with Vertical(id="dialog"):

@@ -367,7 +367,8 @@ class ReviewScreen(Showing):
         from skillos_tui.screens.policy.screen import PolicyScreen
 
         if self._may_act(seen=False):
-            await self.app.push_screen(PolicyScreen(self.workbench.view.settings.policy), self._set_policy)
+            settings = self.workbench.view.settings
+            await self.app.push_screen(PolicyScreen(settings.policy, settings.policy_seconds), self._set_policy)
 
     def _set_policy(self, name: str | None) -> None:
         if name is not None:

@@ -23,6 +23,7 @@ from engine.core.events import TurnTaken
 from engine.review.effects import results
 from engine.review.opened import RENEW_SECONDS
 from engine.runs.directory import Run
+from engine.runs.rollouts.lines import figure
 from skillos_tui.client.messages import Answered, Reply, TrajectoryRead
 from skillos_tui.keymap import PANES_KEYS
 from skillos_tui.model.background import Background
@@ -43,7 +44,7 @@ from skillos_tui.widgets.queue import ReviewQueue
 from skillos_tui.widgets.tabs import StateBar
 from skillos_tui.widgets.transcript import TranscriptPane
 from skillos_tui.widgets.tree import edit_change
-from skillos_tui.widgets.why import Facts, WhyPane, short_score
+from skillos_tui.widgets.why import Facts, WhyPane
 
 NO_EDIT = "No edit has been proposed yet."
 NOTHING_FITS = "No edit fits this filter; / with an empty text shows them all."
@@ -272,11 +273,10 @@ class Showing(FullScreen):
         parts.append(self.diff.summary)
         standing = edit.provenance.standing
         if standing is not None:
-            signed = f"{standing.advantages[0]:+.2f}".replace("0.", ".", 1)
-            parts.append(f"r {short_score(standing.reward)} ({signed})")
+            parts.append(f"r {figure(standing.reward)} ({figure(standing.advantages[0], '+.2f')})")
         if self._background is not None and self._background.similar:
             name, score = self._background.similar[0]
-            parts.append(f"like: {name} {short_score(score)}")
+            parts.append(f"like: {name} {figure(score)}")
         room = self.diff.size.width - 4
         while len(parts) > 2 and len(safe(" · ".join(parts))) > room:
             parts.pop()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from textual import events
 
-from engine.runs.rollouts.lines import Document, Text
+from engine.runs.rollouts.lines import Document, Text, plain
 from skillos_tui.keymap import Key, bindings
 from skillos_tui.model.target import Target
 from skillos_tui.render.text import Line, Spans
@@ -63,6 +63,10 @@ class DetailPane(Pane):
 
     def build(self, width: int, height: int) -> Sequence[Line]:
         raise NotImplementedError("the rows are made from the document")
+
+    def copied(self) -> str:
+        """The whole document."""
+        return plain(self.document(self.content_size.width) if callable(self.document) else self.document)
 
     def make_rows(self, width: int, height: int) -> Sequence[Spans]:
         if self._made is None or self._made[:2] != (self.document, width):

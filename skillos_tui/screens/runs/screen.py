@@ -21,7 +21,7 @@ from skillos_tui.screens.base import FullScreen
 from skillos_tui.screens.runs.report import ReportPane
 from skillos_tui.screens.runs.table import RunTable
 from skillos_tui.widgets.answer import AnswerBar
-from skillos_tui.widgets.field import LineField
+from skillos_tui.widgets.field import SearchField
 from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.tabs import StateBar
 
@@ -75,7 +75,7 @@ class RunsScreen(FullScreen):
     def compose(self) -> ComposeResult:
         yield StateBar()
         with Container(id="panes", classes="column"):
-            yield LineField(placeholder="words of the name, the kind or the state", id="filter")
+            yield SearchField(placeholder="words of the name, the kind or the state", id="filter")
             yield self.table
             yield self.report
         yield AnswerBar(self.KEYS)
@@ -288,7 +288,7 @@ class RunsScreen(FullScreen):
 
     def action_filter(self) -> None:
         """Show the field of the filter."""
-        field = self.query_one("#filter", LineField)
+        field = self.query_one("#filter", SearchField)
         field.display = True
         field.focus()
 
@@ -307,7 +307,7 @@ class RunsScreen(FullScreen):
 
     def action_close(self) -> None:
         """Leave the filter, else this screen."""
-        field = self.query_one("#filter", LineField)
+        field = self.query_one("#filter", SearchField)
         if field.display:
             field.value, field.display = "", False
             self.go_to("table")

@@ -26,7 +26,7 @@ from skillos_tui.screens.base import FullScreen
 from skillos_tui.screens.skills.panes import SHORT, VIEWS, SkillList, SkillPage, VersionList
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.diff import DiffPane, summary
-from skillos_tui.widgets.field import LineField
+from skillos_tui.widgets.field import SearchField
 from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.tabs import StateBar
 
@@ -77,7 +77,7 @@ class SkillsScreen(FullScreen):
         yield StateBar()
         with Container(id="panes"):
             with Container(id="left", classes="column"):
-                yield LineField(placeholder="words of a task", id="query")
+                yield SearchField(placeholder="words of a task", id="query")
                 yield self.list
                 yield self.history
             with Container(id="right", classes="column"):
@@ -298,7 +298,7 @@ class SkillsScreen(FullScreen):
 
     def action_search(self) -> None:
         """Show the field, and search while it is typed in."""
-        field = self.query_one("#query", LineField)
+        field = self.query_one("#query", SearchField)
         field.display = True
         field.focus()
 
@@ -330,7 +330,7 @@ class SkillsScreen(FullScreen):
 
     def action_close(self) -> None:
         """Leave the search, else this screen."""
-        field = self.query_one("#query", LineField)
+        field = self.query_one("#query", SearchField)
         if field.display:
             field.value, field.display = "", False
             self.list.sought, self.list.found, self._found_for = "", None, ""
