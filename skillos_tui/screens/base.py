@@ -146,8 +146,8 @@ class FullScreen(Screen[None], Listener):
             from skillos_tui.screens.layout import restore
 
             restore(self, kept)
-
-        self.show_linear()
+        if self.workbench.linear:
+            self.show_linear()
 
     def show_linear(self) -> None:
         """In linear mode, have the lines that say what changed; else none."""
