@@ -232,8 +232,8 @@ class Client:
         self._work("act", work)
 
     def follow_folder(self, root: Path) -> None:
-        """Watch a folder of skills that no open run works on: `Answered("folder")` after each change, until another one is
-        watched or a run is opened."""
+        """Watch a folder of skills that no open run works on: `Answered("folder")` when the watch begins, since the folder
+        may have changed after it was read, and after each change, until another one is watched or a run is opened."""
         self.app.run_worker(self._follow_folder(root), name="folder", group="folder", exclusive=True)
 
     async def _follow_folder(self, root: Path) -> None:

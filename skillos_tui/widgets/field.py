@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from textual import events
 from textual.binding import BindingsMap
+from textual.geometry import Region
 from textual.widgets import Input, TextArea
 
 
 class LineField(Input):
-    """A field of one line."""
+    """A field of one line; of a text that is longer than the field, the part at the cursor is shown from the start."""
+
+    def on_mount(self) -> None:
+        self.call_after_refresh(self._show_cursor)
+
+    def _show_cursor(self) -> None:
+        """Textual scrolls to the cursor when it moves, and not to that of the first text."""
+        self.scroll_to_region(Region(self._cursor_offset, 0, width=1, height=1), force=True, animate=False)
 
     async def on_key(self, event: events.Key) -> None:
         await _run_binding(self, event)

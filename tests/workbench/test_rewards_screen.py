@@ -154,8 +154,10 @@ async def test_the_chart_is_written_to_a_new_file_of_the_kind_that_its_ending_na
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = record_training(tmp_path / "run", steps=4)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "run-r_fc.csv").write_text("mine")
+    folder = tmp_path / "a-folder-whose-name-fills-the-field-of-the-dialog" / "so-that-only-the-end-of-the-path-fits"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    (folder / "run-r_fc.csv").write_text("mine")
     async with workbench(run.path) as pilot:
         await opened(pilot)
         await choose(pilot, "r_fc")
@@ -167,10 +169,10 @@ async def test_the_chart_is_written_to_a_new_file_of_the_kind_that_its_ending_na
         await until(pilot, "run-r_fc-2.csv")  # the other one exists
         await pilot.press(*["backspace"] * len("-2.csv"), *".csv", "enter")
         await until(pilot, "another name")
-        assert (tmp_path / "run-r_fc.csv").read_text() == "mine"
+        assert (folder / "run-r_fc.csv").read_text() == "mine"
         await pilot.press("up", "enter")
         await until(pilot, "Saved")
-        assert (tmp_path / "run-r_fc.svg").read_text().startswith("<svg")
+        assert (folder / "run-r_fc.svg").read_text().startswith("<svg")
 
 
 async def test_a_drawn_run_that_was_deleted_can_be_taken_out(tmp_path: Path) -> None:

@@ -79,9 +79,10 @@ async def watch(
 ) -> AsyncGenerator[Changes, None]:
     """Yield the changes of the skills of a folder until the iterator is closed.
 
-    With `known`, the first change is the difference between `known` and the folder. `step` is in milliseconds. Close the
-    iterator (`aclosing`) or cancel the task that waits for it; the thread then ends within one step. Raises nothing for the
-    state of the folder: an absent folder holds no skills and is watched from its creation on.
+    With `known`, the first change is the difference between `known` and the folder. Without it, the first is empty and comes
+    when the watch begins: what is read from then on misses no change. `step` is in milliseconds. Close the iterator
+    (`aclosing`) or cancel the task that waits for it; the thread then ends within one step. Raises nothing for the state of
+    the folder: an absent folder holds no skills and is watched from its creation on.
     """
     root = Path(path)
     snapshot = _Snapshot(root, known)
@@ -94,7 +95,9 @@ async def watch(
         first = True
         while True:
             changes = await in_thread(snapshot.update, paths)
-            if changes.skills and not (first and known is None):
+            if first and known is None:
+                yield Changes()
+            elif changes.skills:
                 yield changes
             first = False
             paths = await in_thread(events.wait, snapshot.recheck, snapshot.poll_seconds)

@@ -73,10 +73,6 @@ class ReviewScreen(Showing):
         super().__init__()
         self._place: int | None = None
 
-    def reappear(self) -> None:
-        super().reappear()
-        self._place = None
-
     # Answers of the client
 
     def take(self, reply: Reply) -> None:
