@@ -21,8 +21,7 @@ from engine.core.errors import SkillosError
 from engine.core.output import OutputFailed, Parser, finish, prepare, say, say_script
 from engine.core.paths import run_argument
 from engine.core.shell_completion import SHELLS, script
-from engine.core.text import printable_lines
-from skillos_tui.terminal.tty import Tty, in_browser, trouble
+from skillos_tui.terminal.tty import Tty, in_browser, say_error, trouble
 
 if TYPE_CHECKING:
     from skillos_tui.app import SkillosApp
@@ -66,7 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (Refused, OutputFailed) as error:
         if isinstance(error, OutputFailed) and error.closed:
             sys.exit(CLOSED_PIPE)
-        _say(f"skillos-tui: {error}")
+        say_error(f"skillos-tui: {error}")
         sys.exit(1)
 
 
@@ -99,7 +98,7 @@ def _main(arguments: list[str]) -> NoReturn:
     if not browser and (why := trouble()):
         if options.theme:
             found_themes(options.theme)  # an unknown theme is an error with or without a terminal
-        _say(f"skillos-tui needs a terminal, and {why}; {INSTEAD}.")
+        say_error(f"skillos-tui needs a terminal, and {why}; {INSTEAD}.")
         sys.exit(2)
     gc.disable()  # until the first paint: modules stay in memory, and collecting them costs a fifth of the start
     try:
@@ -261,7 +260,7 @@ def is_run(path: Path) -> bool:
 def _fail(error: BaseException) -> NoReturn:
     from skillos_tui.terminal.crash import report
 
-    _say(report(error))
+    say_error(report(error))
     sys.exit(1)
 
 
@@ -270,16 +269,6 @@ def _die(number: int) -> NoReturn:
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     sys.exit(128 + number)
-
-
-def _say(text: str) -> None:
-    """Write to standard error, if there is one."""
-    if sys.__stderr__ is not None:
-        try:
-            sys.__stderr__.write(f"{printable_lines(text)}\n")
-            sys.__stderr__.flush()
-        except OSError:
-            return  # standard error is closed
 
 
 def _options(arguments: list[str]) -> Options:
@@ -348,7 +337,7 @@ def keys_table(file: Path | None) -> str:
 
     keys, troubles = own_keys(file)
     for sentence in troubles:
-        _say(f"skillos-tui: {sentence}")
+        say_error(f"skillos-tui: {sentence}")
     return table(keys or OwnKeys())
 
 

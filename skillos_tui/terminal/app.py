@@ -21,11 +21,11 @@ from textual.worker import WorkerFailed
 
 from engine.core.text import counted
 from skillos_tui.terminal.driver import Burst, TerminalDriver
-from skillos_tui.terminal.tty import Tty, in_browser
+from skillos_tui.terminal.tty import Tty, in_browser, say_error
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ENDING_SECONDS = 3.0
-"""How long a normal exit may take after a signal."""
+"""How long a normal exit may take after a signal or an error."""
 
 
 class TerminalApp(App[ReturnType], Generic[ReturnType]):
@@ -39,6 +39,7 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
         self.tty: Tty | None = None
         self.failure: BaseException | None = None
         self.signal: int = 0
+        self._late: threading.Timer | None = None
 
     def get_driver_class(self) -> type[Driver]:
         if in_browser():
@@ -67,6 +68,7 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
             self.failure = error
             self._return_code = 1
             self._close_messages_no_wait()
+            self._end_in_time()
 
     def fail_from_thread(self, error: BaseException | None) -> None:
         """End the program because of an error in another thread, as `threading.excepthook` needs it."""
@@ -83,6 +85,14 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
             self._exception = error
             self._exception_event.set()
         self._close_messages_no_wait()
+        self._end_in_time()
+
+    async def _shutdown(self) -> None:
+        try:
+            await super()._shutdown()
+        except Exception as error:
+            self.fail(error)
+            raise
 
     def listen_to_signals(self) -> None:
         """Exit normally when a signal asks for it. In the main thread."""
@@ -102,16 +112,25 @@ class TerminalApp(App[ReturnType], Generic[ReturnType]):
         if self.signal:
             return
         self.signal = number
-        late = threading.Timer(ENDING_SECONDS, self._end_now)
-        late.daemon = True
-        late.start()
+        self._end_in_time()
         if self._driver is not None and not self._driver._loop.is_closed():
             self._driver._loop.call_soon_threadsafe(self.exit)
+
+    def _end_in_time(self) -> None:
+        """End at once after `ENDING_SECONDS`: a thread that works on would keep the program alive."""
+        if self._late is None and not self.is_headless:
+            self._late = threading.Timer(ENDING_SECONDS, self._end_now)
+            self._late.daemon = True
+            self._late.start()
 
     def _end_now(self) -> None:
         if self.tty is not None:
             self.tty.restore()
-        os._exit(128 + self.signal)
+        if self.failure is not None:
+            from skillos_tui.terminal.crash import report
+
+            say_error(report(self.failure))
+        os._exit(1 if self.failure is not None else 128 + self.signal)
 
     # Frames
 

@@ -20,6 +20,7 @@ import termios
 import time
 from typing import Any, Self
 
+from engine.core.text import printable_lines
 from skillos_tui.terminal.input import Input, Item, Query, Reply
 
 ASK = b"\x1b]11;?\x1b\\\x1b[c"
@@ -135,3 +136,13 @@ def is_dark(reply: bytes) -> bool | None:
         return None
     red, green, blue = (int(part, 16) / (16 ** len(part) - 1) for part in found.groups())
     return bool(0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5)
+
+
+def say_error(text: str) -> None:
+    """Write to the standard error that the program was started with, if there is one; the app catches `sys.stderr`."""
+    if sys.__stderr__ is not None:
+        try:
+            sys.__stderr__.write(f"{printable_lines(text)}\n")
+            sys.__stderr__.flush()
+        except OSError:
+            return  # standard error is closed

@@ -21,7 +21,7 @@ from tests.workbench.ptys import ROOT, WORKBENCH, Terminal, keep
 from tests.workbench.recording import record_training
 
 BROKEN = """
-import sys, threading, asyncio
+import sys, threading, asyncio, time
 from skillos_tui.app import SkillosApp
 from skillos_tui.command import main
 from skillos_tui.terminal.driver import TerminalDriver
@@ -49,6 +49,9 @@ ACTS = {
     "a frame": "TerminalDriver.paint = fault; self.refresh()",
     "a widget": "TranscriptPane.render_line = fault; self.screen.refresh(); self.screen.query_one(TranscriptPane).refresh()",
     "the end": "SkillosApp.on_unmount = fault; self.exit()",
+    "a handler, while a thread works on": "self.run_worker(lambda: time.sleep(600), thread=True); fault()",
+    "the end, while a thread works on": "asyncio.get_running_loop().run_in_executor(None, time.sleep, 600); "
+    "SkillosApp.on_unmount = fault; self.exit()",
 }
 BEFORE = {
     "compose": "LiveScreen.compose = fault",
