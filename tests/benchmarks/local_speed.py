@@ -38,6 +38,7 @@ def measured(arguments: argparse.Namespace) -> list[str]:
     import torch
 
     from engine.config import load_profile
+    from engine.models.local.attention import unplanned
     from engine.models.local.merging import Base
     from engine.training.network import trainable
 
@@ -55,12 +56,13 @@ def measured(arguments: argparse.Namespace) -> list[str]:
         lines.append(
             f"  floor of a decoding step by bandwidth: {moved / bandwidth * 1e3:.1f} ms ({moved / 1e9:.1f} GB)"
         )
-    lines.append(f"  base: {timed(base, arguments)}")
     training = load_profile("pocket", [f"training.lora_rank={arguments.rank}"]).training
-    network = trainable(base, training)
-    lines.append(f"  with an adapter of rank {arguments.rank}: {timed(network, arguments)}")
-    with Base(network).bare():
-        lines.append(f"  base, with an adapter that is off: {timed(network, arguments)}")
+    with unplanned(base.device):
+        lines.append(f"  base: {timed(base, arguments)}")
+        network = trainable(base, training)
+        lines.append(f"  with an adapter of rank {arguments.rank}: {timed(network, arguments)}")
+        with Base(network).bare():
+            lines.append(f"  base, with an adapter that is off: {timed(network, arguments)}")
     return lines
 
 

@@ -9,9 +9,9 @@ of the same length, one a micro-batch. Two updates run in a process of its own: 
 state, and the long one, whose peak is compared.
 
 On a CPU that is the largest resident set. This process is not the engine: what it has before the model is made takes
-the place of the plan's figures for the engine and the trainer's libraries. On a GPU it is what NVML says that the process
-has after the update, since PyTorch keeps what it has reserved; where NVML does not list the process, what the update added
-to the GPU's use. PyTorch's own peaks stand beside it, without the CUDA context.
+the place of the plan's figures for the engine and the trainer's libraries. On a GPU it is the most that PyTorch had
+reserved, and what NVML says that the process has beside that after the update; where NVML does not list the process, what
+it added to the GPU's use. PyTorch's own peaks stand beside it, without the CUDA context.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 
 from engine.config import Config, load_profile
 from engine.system.memory import keep_freed
-from engine.system.plan.parts import TRAINER_CUDA, Model, Part, total, trainer_parts
+from engine.system.plan.parts import CONTEXT, Model, Part, total, trainer_parts
 from engine.system.plan.serving import Serving
 from tests.benchmarks.random_model import VOCABULARY, add_arguments, device_name, gpu_bytes, random_model, shape_of
 
@@ -63,7 +63,7 @@ def main() -> None:
         f"{found['seconds']:.1f} s{'' if on_gpu else ' of CPU'}, {found['tokens'] / found['seconds']:,.0f} tokens/s"
     )
     if on_gpu:
-        alone = planned - TRAINER_CUDA
+        alone = planned - CONTEXT
         print(
             f"  PyTorch: allocated {found['allocated'] / 1e9:.2f} GB at most (planned {alone / 1e9:.2f} GB, "
             f"{alone / found['allocated'] - 1:+.1%}), reserved {found['reserved'] / 1e9:.2f} GB; context and libraries "
@@ -96,7 +96,10 @@ def planned_parts(arguments: argparse.Namespace) -> list[Part]:
     shape = shape_of(arguments)
     serving = Serving("local", "process", ("curator",), "random", arguments.tokens, arguments.device, number=number)
     weights = Part("weights", shape.weight_bytes(number), f"{number:g} bytes a number", device=serving.device != "cpu")
+    context = Part("CUDA context", CONTEXT, "context, kernels, workspaces", device=True)
     parts = [weights, *trainer_parts(config_of(arguments), Model(serving, shape))]
+    if serving.device != "cpu":
+        parts.append(context)
     return [part for part in parts if (part.device if serving.device != "cpu" else part.name != LIBRARIES)]
 
 
@@ -151,14 +154,14 @@ def measure(arguments: argparse.Namespace) -> dict[str, float | str]:
     seconds = time.perf_counter() - began
     own, used = gpu_bytes()
     reserved = torch.cuda.max_memory_reserved()
-    peak = own if own is not None else (used or 0) - (used_before or 0)
+    context = (own if own is not None else (used or 0) - (used_before or 0)) - torch.cuda.memory_reserved()
     return {
         **found,
-        "peak": peak,
+        "peak": context + reserved,
         "source": "NVML, this process" if own is not None else "NVML, what the GPU has more in use than before",
         "allocated": torch.cuda.max_memory_allocated(),
         "reserved": reserved,
-        "context": peak - torch.cuda.memory_reserved(),
+        "context": context,
         "weights": weights,
         "adapter": adapter,
         "seconds": seconds,

@@ -81,3 +81,13 @@ async def test_a_gpu_answers_as_the_cpu_does(dtype):
         assert same and largest < NEAR[dtype]
     print(f"{dtype}: likelihoods {scores} beside {expected_scores}")
     assert scores == pytest.approx(expected_scores, abs=NEAR[dtype])
+
+
+async def test_no_answer_waits_for_a_plan_of_cudnn():
+    models = await opened(gpu(), "bfloat16")
+    seen = set()
+    models.base.network.register_forward_pre_hook(lambda *_: seen.add(torch.backends.cuda.cudnn_sdp_enabled()))
+    await models.models.executor.complete(PLAY, GREEDY)
+    await models.models.executor.loglikelihood(PLAY, "", OPTIONS)
+    assert seen == {False} and torch.backends.cuda.cudnn_sdp_enabled()
+    await models.close()

@@ -15,6 +15,7 @@ from engine.models.local.settings import LocalModelSettings
 from engine.models.local.weights import load_base
 from engine.runs.directory import Run
 from engine.skills import TOOLS
+from engine.system.plan.shapes import shape_of
 from engine.training.network import trainable, trained
 from engine.training.samples import TrainingSample
 from engine.training.update import Updater
@@ -80,6 +81,27 @@ async def test_the_gradient_is_that_of_the_cpu(dtype, least, checkpointing):
     length = float(gradients[0].norm() / gradients[1].norm())
     print(f"{dtype}, checkpointing {checkpointing}: cosine {cosine:.7f}, length {length:.5f}")
     assert cosine > least and length == pytest.approx(1.0, abs=1e-3 if dtype == "float32" else 0.05)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_long_text_makes_no_matrix_of_tokens(dtype):
+    length, settings = 3072, load_profile("pocket", ["training.groups=1", "training.rollouts=2", "training.tasks=2"])
+    base = load_base(LocalModelSettings(device=gpu(), dtype=dtype))
+    updater = Updater(trainable(base, settings.training), settings, corrects=False)
+    ids = torch.randint(3, 700, (4, length), generator=torch.Generator().manual_seed(1)).tolist()
+    samples = [
+        TrainingSample(row[:-64], row[-64:], [-1.0] * 64, [1] * 64, float(number > 1)) for number, row in enumerate(ids)
+    ]
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    updater.update(samples, 1)
+    peak = torch.cuda.max_memory_allocated() - before
+    matrix = length**2 * base.config.num_attention_heads * base.dtype.itemsize
+    layers = (
+        length * base.config.num_hidden_layers * shape_of("pocket").activation_bytes(base.dtype.itemsize, on_gpu=True)
+    )
+    print(f"{dtype}: peak {peak / 1e6:.0f} MB, planned {layers / 1e6:.0f} MB, one matrix {matrix / 1e6:.0f} MB")
+    assert peak < layers + matrix
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
