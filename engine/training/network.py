@@ -15,7 +15,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch.nn import Parameter
 
-from engine.models.local.weights import copy_of
+from engine.models.local.weights import copy_of, forked_generators
 from engine.training.settings import TrainingSettings
 
 
@@ -31,7 +31,7 @@ def trainable(base: Any, training: TrainingSettings) -> Any:
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng():
+    with forked_generators():
         torch.manual_seed(training.seed)
         return get_peft_model(base, adapter).eval()
 

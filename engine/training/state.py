@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from engine.core.errors import ConfigError
 from engine.core.files import remedy
 from engine.models.adapters import FULL, is_full, weights_in
-from engine.models.local.weights import put_all
+from engine.models.local.weights import put_all, uses_gpu
 from engine.runs.errors import RunError, WriteFailed
 from engine.training import checkpoints as saved
 
@@ -124,14 +124,15 @@ def _put_weights(folder: Path, network: Any) -> None:
 
 
 def random_states() -> dict[str, Any]:
-    """The states of the generators that a part without a seed of its own may draw from."""
+    """The states of the generators that a part without a seed of its own may draw from; those of GPUs where this process
+    uses one."""
     states = {"python": random.getstate(), "cpu": torch.get_rng_state()}
-    return {**states, "cuda": torch.cuda.get_rng_state_all()} if torch.cuda.is_available() else states
+    return {**states, "cuda": torch.cuda.get_rng_state_all()} if uses_gpu() else states
 
 
 def put_random_states(states: dict[str, Any]) -> None:
     """Go on from `random_states`."""
     random.setstate(states["python"])
     torch.set_rng_state(states["cpu"])
-    if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(states["cuda"])
+    if "cuda" in states and uses_gpu():
+        torch.cuda.set_rng_state_all(states["cuda"][: torch.cuda.device_count()])

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from engine.config import Config
 from engine.core.records import SamplerRatio
+from engine.models.local.attention import no_matrix
 from engine.system.memory import returning_freed
 from engine.training import loss, schedule
 from engine.training.batches import micro_batches
@@ -148,6 +149,9 @@ class Updater:
             with (
                 _threads(training.threads),
                 _recomputing(self._causal, training.gradient_checkpointing),
+                no_matrix(self._causal),
+                no_matrix(self._causal if self._base is None else self._base),
+                _alone_on(self._causal.device),
                 returning_freed() if training.gradient_checkpointing else nullcontext(),
             ):
                 total, seen = self._backward(rows)
@@ -273,6 +277,20 @@ def _threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def _alone_on(device: torch.device) -> Iterator[None]:
+    """A GPU has memory for the update alone: before and after it, what PyTorch has reserved and does not use is returned.
+    Blocks that rollouts or shorter texts left are too small for longer ones, and a model server may need them: in an update
+    after a shorter one PyTorch had reserved 20.2 GB on an H100 and used 16.0 GB at most."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    try:
+        yield
+    finally:
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
 
 
 @contextmanager

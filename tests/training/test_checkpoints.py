@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save, save_file
 
+from engine.config import load_profile
 from engine.jobs.loading import saved
 from engine.models.adapters import WEIGHTS
 from engine.runs.errors import WriteFailed
@@ -24,6 +25,9 @@ from engine.training.checkpoints import (
     newest_first,
     size_of,
 )
+from engine.training.network import trainable
+from engine.training.state import put_random_states, random_states
+from tests.models import small
 from tests.training.test_trainer import make, playing
 
 
@@ -242,3 +246,15 @@ def test_folders_of_other_names_are_no_checkpoints(checkpoints):
         (checkpoints / name).mkdir()
     (checkpoints / "step-0010").write_text("a file")
     assert latest(checkpoints)[0] == 2
+
+
+def test_a_run_on_the_cpu_leaves_the_gpu_of_the_machine_alone(monkeypatch):
+    """Whoever asks a GPU for the state of its generator takes 0.65 GB there; with this PyTorch for a CPU, it is an error."""
+    base = small.base()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda *_: torch.device("cuda"))
+    trainable(base, load_profile("pocket").training)
+    states = random_states()
+    assert "cuda" not in states
+    put_random_states({**states, "cuda": [torch.get_rng_state()]})

@@ -38,6 +38,7 @@ from engine.models.base import (
     Usage,
 )
 from engine.models.local import loglikelihood as likelihood
+from engine.models.local.attention import unplanned
 from engine.models.local.batching import HOLD_SECONDS, Answered, Batch, Batcher, Request, WholeBatch
 from engine.models.local.chat import ChatTemplate
 from engine.models.local.choosing import Options
@@ -236,7 +237,7 @@ class LocalModels:
         if training:
             network.eval()
         try:
-            with adapted():
+            with adapted(), unplanned(network.device):
                 yield
         except (RuntimeError, MemoryError) as error:
             if not _out_of_memory(error):

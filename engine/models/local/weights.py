@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,19 @@ def end_tokens(model: Any) -> frozenset[int]:
     """The tokens that end an answer by the model's own files; none where these name none."""
     ends = model.generation_config.eos_token_id
     return frozenset([ends] if isinstance(ends, int) else map(int, ends or ()))
+
+
+def uses_gpu() -> bool:
+    """Whether this process uses a GPU of NVIDIA already."""
+    return bool(torch.cuda.is_initialized())
+
+
+def forked_generators() -> AbstractContextManager[None]:
+    """torch's generators are after it as they were before. A GPU that this process does not use is left alone: to read the
+    state of its generator would take 0.65 GB there."""
+    devices = range(torch.cuda.device_count()) if uses_gpu() else ()
+    context: AbstractContextManager[None] = torch.random.fork_rng(devices=devices, device_type="cuda")
+    return context
 
 
 def put_adapter(base: PreTrainedModel, adapter: Path) -> Any:

@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerBase
 
 from engine.models.adapters import WEIGHTS, check_adapter
 from engine.models.base import NotPublished
-from engine.models.local.weights import put_adapter
+from engine.models.local.weights import forked_generators, put_adapter
 from engine.models.vllm.api import Question
 from engine.models.vllm.proof import Table
 
@@ -83,7 +83,7 @@ class Reference:
         from peft import LoraConfig, get_peft_model
 
         base = self.table(None)
-        with torch.random.fork_rng():
+        with forked_generators():
             network = get_peft_model(
                 self._base, LoraConfig(r=rank, lora_alpha=rank, target_modules="all-linear", task_type="CAUSAL_LM")
             ).eval()

@@ -12,6 +12,7 @@ from pathlib import Path
 import engine
 from engine.core.errors import SkillosError
 from engine.system.doctor.base import Check, Subject, Unanswered, ok, problem, unmeasured, warning
+from engine.system.memory import kernel
 from engine.system.memory.pool import limited_groups
 from engine.system.plan.fit import device_of, doubts, refusal
 from engine.system.plan.machines import gpu_names, machine_of
@@ -82,9 +83,11 @@ def memory(subject: Subject) -> Iterator[Check]:
 
 
 def _group(subject: Subject) -> Iterator[Check]:
-    group = min(limited_groups(subject.host), key=lambda group: group.limit, default=None)
+    total = kernel.meminfo(subject.host.read("/proc/meminfo")).get("MemTotal", 0)
+    lower = [group for group in limited_groups(subject.host) if not total or group.limit < total]
+    group = min(lower, key=lambda group: group.limit, default=None)
     if group is None:
-        yield ok("control group", "no limit of memory is set")
+        yield ok("control group", "no limit of memory below the machine's is set")
         return
     whose = group.path or "this container"
     found = f"{whose} may use {gigabytes(group.limit)}: the kernel stops or ends processes that take more"

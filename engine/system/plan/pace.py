@@ -116,10 +116,12 @@ class Workload(msgspec.Struct, frozen=True):
 
 
 class Role(msgspec.Struct, frozen=True):
-    """What one model moves: `weights` bytes in each decoding step, `token` bytes of cache for each token of context."""
+    """What one model moves: `weights` bytes in each decoding step, `token` bytes of cache for each token of context. A step
+    takes at least `least` seconds."""
 
     weights: float
     token: float
+    least: float = 0.0
 
 
 class Engine(msgspec.Struct, frozen=True):
@@ -157,12 +159,16 @@ def step_seconds(work: Workload, engine: Engine, running: float) -> float:
         + curators * work.curator_context * engine.curator.token
     )
     if engine.shared:
-        return (engine.executor.weights + caches) / engine.bandwidth
+        return max((engine.executor.weights + caches) / engine.bandwidth, engine.executor.least)
+    least = (
+        _any(work.executor_share, running) * engine.executor.least
+        + _any(work.curator_share, running) * engine.curator.least
+    )
     weights = (
         _any(work.executor_share, running) * engine.executor.weights
         + _any(work.curator_share, running) * engine.curator.weights
     )
-    return (weights + caches) / engine.bandwidth
+    return max((weights + caches) / engine.bandwidth, least)
 
 
 def update_seconds(work: Workload, engine: Engine) -> float:

@@ -22,12 +22,14 @@ from engine.training.settings import checkpoints_at_once
 
 CUDA = 3e9
 """Bytes of a server's CUDA context, graphs and workspaces (assumed; vLLM reports 1 to 3 GB)."""
-TRAINER_CUDA = 1e9
-"""Bytes of the trainer's CUDA context and workspaces (assumed)."""
+CONTEXT = 0.9e9
+"""Bytes of the engine's CUDA context, its kernels and cuBLAS's workspaces (measured on an H100: 0.65 GB of context, 0.80 GB
+after an update, and 0.1 GB of workspaces)."""
 ENGINE_ALONE = 0.1e9
 """Resident bytes of the engine without PyTorch (assumed)."""
-ENGINE, TRAINER = 0.65e9, 0.1e9
-"""Resident bytes of the engine with PyTorch and a small model, and of PEFT and its parts beside it (measured)."""
+ENGINE, ENGINE_CUDA, TRAINER = 0.65e9, 1.6e9, 0.1e9
+"""Resident bytes of the engine with PyTorch and a small model, of the engine with CUDA's libraries in use, and of PEFT and
+its parts beside it (measured)."""
 SERVER_PROCESS = 2.5e9
 """Resident bytes of a server's own processes, without what the models take (assumed)."""
 WORKBENCH = 0.1e9
@@ -90,8 +92,13 @@ def memory_parts(
         parts += _of_model(model, config, trains=curates and trains, copied=curates and copied)
     if trains:
         parts += trainer_parts(config, models[0])
-    loaded = any(model.serving.place == "process" for model in models) or trains
-    if loaded:
+    loaded = [model for model in models if model.serving.place == "process"] + (list(models[:1]) if trains else [])
+    if any(model.serving.device != "cpu" for model in loaded):
+        parts.append(
+            Part("engine, CUDA context", CONTEXT, "context, kernels, workspaces, measured on an H100", device=True)
+        )
+        parts.append(Part("engine", ENGINE_CUDA, "resident set with PyTorch and CUDA, measured on x86 with an H100"))
+    elif loaded:
         parts.append(Part("engine", ENGINE, "resident set with PyTorch, measured on x86"))
     else:
         parts.append(Part("engine", ENGINE_ALONE, "resident set without PyTorch, assumed"))
@@ -107,13 +114,11 @@ def trainer_parts(config: Config, model: Model) -> list[Part]:
     LoRA: rank × (inputs + outputs) of every linear layer, 16 bytes each (weight, gradient, two moments); method=full: a copy
     of every weight of the base, 16 bytes each, and activations in 32 bits. Activations of a
     micro-batch: tokens × layers × `Shape.activation_bytes`; with gradient checkpointing tokens × layers × hidden × bytes,
-    and one layer at work: its activations and their gradients. Logits: those of a chunk, and what is computed of them; with
+    and one layer at work: `Shape.layer_bytes`. Logits: those of a chunk, and what is computed of them; with
     checkpointing they are gone when the layers are at work, so that the larger of the two counts."""
     training, curator, serving = config.training, config.curator, model.serving
     device = serving.device != "cpu"
     parts = [Part("trainer's libraries", TRAINER, "PEFT, measured")]
-    if device:
-        parts.append(Part("trainer, CUDA context", TRAINER_CUDA, "assumed", device=True))
     shape = model.shape
     if shape is None:
         return [*parts, Part("trainer", None, "", device=device, unmeasured=model.unmeasured)]
@@ -134,8 +139,7 @@ def trainer_parts(config: Config, model: Model) -> list[Part]:
     length = _longest(config, serving)
     rows = min(max(1, training.micro_batch_tokens // length), samples)
     tokens = rows * length
-    each = shape.activation_bytes(number, autocast=device)
-    layer = tokens * each
+    each = shape.activation_bytes(number, on_gpu=device)
     phase: Phase = "always" if serving.place == "server" else "update"
     answers = min(rows * min(curator.max_tokens, length), CHUNK_NUMBERS // shape.vocabulary)
     logits = answers * shape.vocabulary * LOGIT
@@ -146,8 +150,8 @@ def trainer_parts(config: Config, model: Model) -> list[Part]:
         kept = tokens * shape.layers * shape.hidden * number
         how = f"{rows} × {length:,} tokens × {shape.layers} layers × {shape.hidden} × {number:g} bytes: each layer's input"
         parts.append(Part("activations, checkpointed", kept, how, phase, device))
-        work = layer + tokens * (2 * shape.inner + shape.hidden) * number
-        how = "one layer computed again, and its gradients"
+        work = tokens * shape.layer_bytes(number, on_gpu=device)
+        how = "one layer computed again, and what its peak adds"
         if logits > work:
             parts.append(Part("logits", logits, f"{logits_how}; one layer at work needs less", phase, device))
         else:
@@ -157,7 +161,7 @@ def trainer_parts(config: Config, model: Model) -> list[Part]:
         f"{rows} × {length:,} tokens × {shape.layers} layers × {each / 1e3:,.1f} kB; "
         "training.gradient_checkpointing=true keeps a fraction"
     )
-    parts.append(Part("activations", layer * shape.layers, how, phase, device))
+    parts.append(Part("activations", tokens * each * shape.layers, how, phase, device))
     parts.append(Part("logits", logits, logits_how, phase, device))
     return parts
 

@@ -30,6 +30,11 @@ THINKING, SHORT = 340.0, 40.0
 PROMPT, CURATOR_PROMPT, CURATOR_ANSWER = 1400.0, 3500.0, 620.0
 """Tokens of an executor's prompt, of a curator's, and of its answer (assumed)."""
 OBSERVATION = 40.0
+LAUNCH = 1.0e-3
+"""Seconds in which the engine gives a GPU one layer's work of a pass, however small that is (measured: a decoding step of 36
+layers takes 37 ms on an H100, of which its kernels work 14 ms)."""
+PROMPTS_AT_ONCE = 1024
+"""Tokens of prompts that the local backend reads in one pass."""
 LOGGED = 6.0
 """Bytes in the log a token of text, with SQLite's indexes (measured with the pocket model)."""
 
@@ -229,26 +234,37 @@ def engine_of(config: Config, machine: Machine, models: Sequence[Model], work: W
     if machine.bandwidth is None or machine.flops is None:
         return None, machine.source
     executor, curator = _role(by_role["executor"]), _role(by_role["curator"])
-    shape = by_role["curator"].shape
-    if shape is None:
-        return None, by_role["curator"].unmeasured
-    passes = 6 if config.training.gradient_checkpointing else 4
+    model = by_role["curator"]
+    if (shape := model.shape) is None:
+        return None, model.unmeasured
+    in_process = model.serving.place == "process"
+    checkpointing = config.training.gradient_checkpointing
+    trained = machine.update * machine.flops / ((6 if checkpointing else 4) * shape.parameters)
+    prompted = machine.prefill * machine.flops / (2 * shape.parameters)
+    launch = LAUNCH * shape.layers
+    launched = config.training.micro_batch_tokens / (launch * (4 if checkpointing else 3))
     return Engine(
         executor=executor,
         curator=curator,
-        shared=by_role["executor"] is by_role["curator"],
+        shared=by_role["executor"] is by_role["curator"] and not in_process,
         bandwidth=machine.bandwidth,
-        prompt_rate=machine.prefill * machine.flops / (2 * shape.parameters),
-        update_rate=machine.update * machine.flops / (passes * shape.parameters),
+        prompt_rate=_both(prompted, PROMPTS_AT_ONCE / launch) if in_process else prompted,
+        update_rate=_both(trained, launched),
         seats=min(SEATS, work.rows, *(_seats(model, work) for model in models if model.shape is not None)),
     ), ""
+
+
+def _both(one: float, other: float) -> float:
+    """The rate of what takes the time of both."""
+    return 1 / (1 / one + 1 / other)
 
 
 def _role(model: Model) -> Role:
     shape, serving = model.shape, model.serving
     if shape is None:
         return Role(0.0, 0.0)
-    return Role(shape.moved_bytes(serving.number, serving.linear), shape.kv_bytes(serving.kv_number))
+    least = LAUNCH * shape.layers if serving.place == "process" else 0.0
+    return Role(shape.moved_bytes(serving.number, serving.linear), shape.kv_bytes(serving.kv_number), least)
 
 
 def _seats(model: Model, work: Workload) -> int:

@@ -89,21 +89,35 @@ class Shape(msgspec.Struct, frozen=True):
         attention = 2 * (hidden + self.query) + 2 * (hidden + self.key_value)
         return self.layers * rank * (attention + 3 * (hidden + inner))
 
-    def activation_bytes(self, number: float, *, autocast: bool) -> float:
+    def activation_bytes(self, number: float, *, on_gpu: bool) -> float:
         """Bytes that the backward pass of one layer needs of each token, as was measured by the tensors that PyTorch, PEFT
         and the models of transformers save. Attention saves no matrix of tokens × tokens.
 
         Both norms keep 2·hidden in 32 bits, and norms of queries and keys query + key_value. At 4 bytes a number the rest is
         2·hidden (the inputs of linear layers), 2·query + 2·key_value (queries, keys, values, and what attention gives) and
         4·inner (gate, its activation, up, their product). At 2 bytes every adapter keeps a copy of its input, 5·hidden +
-        query and one inner, in 32 bits or, with `autocast`, in 16.
+        query and one inner, in 32 bits or, on a GPU, where the update uses autocast, in 16. At 4 bytes on a GPU keys and
+        values are copied for each head (`engine.models.local.attention`): 4·query in all.
         """
         norms = 4.0 * (2 * self.hidden + (self.query + self.key_value if self.head_norms else 0))
         attention = 2 * self.query + 2 * self.key_value
         if number >= 4:
-            return norms + number * (2 * self.hidden + attention + 4 * self.inner)
-        copies = (2.0 if autocast else 4.0) * (5 * self.hidden + self.query + self.inner)
+            return norms + number * (2 * self.hidden + (4 * self.query if on_gpu else attention) + 4 * self.inner)
+        copies = (2.0 if on_gpu else 4.0) * (5 * self.hidden + self.query + self.inner)
         return norms + copies + number * (attention + 3 * self.inner)
+
+    def layer_bytes(self, number: float, *, on_gpu: bool) -> float:
+        """Bytes a token of one layer at work, when its activations are computed again: those, and what is there beside them
+        at its peak.
+
+        That is in the backward pass: gradients of two widths of the MLP and of its input. At 2 bytes on a GPU it is in the
+        last linear layer, whose input (inner) PEFT copies into 32 bits for the adapter; its output, the input of the MLP,
+        the sum after the attention, and two gradients of the layer's output are 5·hidden (measured by PyTorch's record of
+        allocations on an H100)."""
+        kept = self.activation_bytes(number, on_gpu=on_gpu)
+        if on_gpu and number < 4:
+            return kept + number * (self.inner + 5 * self.hidden) + 4.0 * self.inner
+        return kept + number * (2 * self.inner + self.hidden)
 
 
 def shape_of(weights: str) -> Shape:

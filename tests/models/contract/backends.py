@@ -31,6 +31,7 @@ from engine.models.openai.settings import OpenAIModelSettings
 from engine.models.vllm.loading import load_reference
 from engine.models.vllm.opening import open_models as open_vllm
 from engine.models.vllm.settings import VllmModelSettings
+from tests.gpu import gpu
 from tests.models.standin import Answer
 from tests.models.standin.pocket import PocketStandIn
 from tests.models.vllm.served import VllmStandIn
@@ -84,6 +85,14 @@ def thinking_pocket(folder: Path) -> Path:
 async def local(folder: Path, options: pytest.Config) -> AsyncIterator[Subject]:
     weights = thinking_pocket(folder)
     async with in_process(weights, LocalModelSettings(weights=str(weights), context=CONTEXT)) as subject:
+        yield subject
+
+
+@asynccontextmanager
+async def on_gpu(folder: Path, options: pytest.Config) -> AsyncIterator[Subject]:
+    weights, device = thinking_pocket(folder), gpu()
+    settings = LocalModelSettings(weights=str(weights), context=CONTEXT, device=device)
+    async with in_process(weights, settings) as subject:
         yield subject
 
 
@@ -176,5 +185,6 @@ BACKENDS = {
     "openai": pytest.param(openai, id="openai"),
     "vllm": pytest.param(vllm, id="vllm"),
     "real vllm": pytest.param(real_vllm, id="real-vllm", marks=pytest.mark.vllm),
+    "local on a GPU": pytest.param(on_gpu, id="gpu", marks=pytest.mark.gpu),
     "smol": pytest.param(smol, id="smol", marks=pytest.mark.smol),
 }

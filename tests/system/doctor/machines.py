@@ -1,4 +1,4 @@
-"""Machines for the doctor, constructed: files and answers of commands are as published, not measured here."""
+"""Machines for the doctor, constructed: files and answers of commands are as published; those of the H100 were measured."""
 
 from __future__ import annotations
 
@@ -27,10 +27,16 @@ GB10 = {
     "proc/meminfo": f"MemTotal: {119 * GIB} kB\nMemFree: {9 * GIB} kB\nCached: {60 * GIB} kB\n",
     "dev/nvidia0": "",
 }
-H100 = {
-    "proc/driver/nvidia/version": "NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.133.20\n",
-    "proc/driver/nvidia/gpus/0000:18:00.0/information": "Model: \t\t NVIDIA H100 80GB HBM3\n",
-    "proc/meminfo": f"MemTotal: {2000 * GIB} kB\nCached: {1000 * GIB} kB\n",
+H100 = {  # as it was on a virtual machine with one, whose control group has a limit above MemTotal
+    "proc/driver/nvidia/version": (
+        "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.159.04  Release Build  (nixbld@)  \n"
+        "GCC version:  gcc version 15.3.0 (GCC) \n"
+    ),
+    "proc/driver/nvidia/gpus/0000:00:06.0/information": "Model: \t\t NVIDIA H100 80GB HBM3\nIRQ:   \t\t 41\n",
+    "proc/meminfo": "MemTotal:       131981020 kB\nMemAvailable:   131420280 kB\nCached:          2592560 kB\n",
+    "proc/self/cgroup": "0::/process_api/7116010fee9b\n",
+    "sys/fs/cgroup/process_api/memory.max": f"{128 * 2**30}\n",
+    "sys/fs/cgroup/process_api/memory.current": "1000\n",
     "dev/nvidia0": "",
 }
 CONTAINER = {

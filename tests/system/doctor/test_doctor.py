@@ -57,8 +57,16 @@ def test_a_spark_has_its_driver_its_gpu_and_a_page_cache_to_drop(tmp_path):
 
 
 def test_a_gpu_of_its_own_memory_does_not_mind_the_page_cache(tmp_path):
-    checks = found(tmp_path, profile="spark", files=H100, processor="x86_64", checks=(hardware.driver, hardware.memory))
-    assert "page cache" not in checks and checks["driver"].found.startswith("NVIDIA 570.133.20")
+    files = {**H100, "proc/meminfo": H100["proc/meminfo"].replace("2592560", "99592560")}
+    checks = found(
+        tmp_path, profile="spark", files=files, processor="x86_64", checks=(hardware.driver, hardware.memory)
+    )
+    assert "page cache" not in checks and checks["driver"].found == "NVIDIA 580.159.04: NVIDIA H100 80GB HBM3"
+
+
+def test_a_control_group_whose_limit_is_above_the_machine_s_memory_limits_nothing(tmp_path):
+    checks = found(tmp_path, profile="spark", files=H100, processor="x86_64", checks=(hardware.memory,))
+    assert checks["control group"].state == "ok"
 
 
 def test_a_profile_for_a_gpu_on_a_machine_without_one_has_problems_with_advice(tmp_path):

@@ -1,11 +1,14 @@
-"""Machines that are constructed from published facts. None of them was measured by us.
+"""Machines that are constructed from published facts. Only the H100's answers were measured by us.
 
     files, nvml = Files({**host(GB10_MEMINFO), **process(1, "engine")}), Nvml([Gpu("NVIDIA GB10", memory=NOT_SUPPORTED)])
     sources(files, nvml)
 
 GB10: `nvmlDeviceGetMemoryInfo` answers NOT_SUPPORTED with driver 580.173, MemTotal is 127,600,748 kB, and the list of
 processes works (reports on XuehaiPan/nvitop #208); other reports have NVML succeed with total = MemTotal. Inside a container
-the list of processes is empty (MiaAI-Lab/sparkDash #10). H100: 81,559 MiB by nvidia-smi.
+the list of processes is empty (MiaAI-Lab/sparkDash #10). H100, measured in a virtual machine with driver 580.159.04 and
+nvidia-ml-py 13.615: the total of `nvmlDeviceGetMemoryInfo` is nvidia-smi's 81,559 MiB; what is used has the driver's own 480
+MiB in it, which nvidia-smi leaves out; the name is a str; the list of processes is empty before there is one, and has its
+pid and bytes then; XID events can be registered. `H100_MEASURED` is a process with a tensor of a GiB.
 """
 
 from types import SimpleNamespace
@@ -18,6 +21,7 @@ GIB = 2**30
 KIB = 1024
 GB10_TOTAL = 127_600_748 * KIB
 H100_TOTAL = 81_559 * 2**20
+H100_MEASURED = {"used": 2_397_896_704, "process": 1_885_339_648, "allocated": 1_140_850_688, "reserved": 1_176_502_272}
 NOT_SUPPORTED, NO_PERMISSION = pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_NO_PERMISSION
 ENGINE = 100
 

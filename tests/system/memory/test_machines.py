@@ -8,6 +8,7 @@ from tests.system.memory.constructed import (
     ENGINE,
     GB10_TOTAL,
     GIB,
+    H100_MEASURED,
     H100_TOTAL,
     NO_PERMISSION,
     NOT_SUPPORTED,
@@ -77,6 +78,21 @@ async def test_an_h100_has_a_memory_of_its_own():
     assert (event.total, event.gpu) == (80 * GIB, 60 * GIB)
     assert sizes(event)["other firefox"] == (4 * GIB, 8 * GIB)
     assert sizes(event)["other (not visible here)"] == (None, GIB)
+
+
+async def test_an_h100_answers_as_one_did():
+    one = H100_MEASURED
+    nvml = Nvml([Gpu("NVIDIA H100 80GB HBM3", (H100_TOTAL, one["used"]), {ENGINE: one["process"]})])
+    files = Files({**host(131_981_020 * 1024, 120 * GIB), **tree()})
+    event = await measured(sources(files, nvml, Torch(one["allocated"], one["reserved"])))
+    (gpu,) = event.gpus
+    assert (gpu.total, gpu.used, gpu.shared, gpu.reason) == (85_520_809_984, one["used"], False, "")
+    assert (event.gpu, event.torch_allocated, event.torch_reserved) == (
+        one["process"],
+        one["allocated"],
+        one["reserved"],
+    )
+    assert event.source == "/proc/meminfo; GPU by NVML" and "gpu_processes" not in event.reasons
 
 
 @pytest.mark.parametrize(

@@ -54,17 +54,23 @@ def test_the_published_shape_fits_119_gb_at_16k_tokens_with_checkpointing_and_no
     assert plan(without, machine_of("spark"), JOBS.load("train")).fits is False
 
 
-@pytest.mark.parametrize(("dtype", "autocast"), [("float32", False), ("bfloat16", True), ("bfloat16", False)])
-def test_activations_are_what_the_layers_really_save_for_the_backward_pass(dtype, autocast):
-    """The pocket model with an adapter, 2 × 256 tokens: every tensor that autograd keeps, but for the weights."""
+@pytest.mark.parametrize(
+    ("dtype", "on_gpu"), [("float32", False), ("float32", True), ("bfloat16", True), ("bfloat16", False)]
+)
+def test_activations_are_what_the_layers_really_save_for_the_backward_pass(dtype, on_gpu):
+    """The pocket model with an adapter, 2 × 256 tokens: every tensor that autograd keeps, but for the weights. As on a GPU
+    it runs with its attention and autocast, on this CPU."""
     import torch
 
+    from engine.models.local.attention import REPEATED
     from engine.models.local.settings import LocalModelSettings
     from engine.models.local.weights import load_base
     from engine.training.logprobs import last_hidden
     from tests.models.small import with_adapter
 
     model = with_adapter(load_base(LocalModelSettings()).to(getattr(torch, dtype)))
+    if on_gpu and dtype == "float32":
+        model.config._attn_implementation = REPEATED
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     kept = {}
 
@@ -75,12 +81,50 @@ def test_activations_are_what_the_layers_really_save_for_the_backward_pass(dtype
         return tensor
 
     saving = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
-    with saving, torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+    with saving, torch.autocast("cpu", dtype=torch.bfloat16, enabled=on_gpu and dtype == "bfloat16"):
         hidden = last_hidden(model.get_base_model(), torch.ones(2, 256, dtype=torch.long))
     assert hidden.shape == (2, 256, 128)
     shape, number = shape_of("pocket"), 4 if dtype == "float32" else 2
-    planned = 2 * 256 * shape.layers * shape.activation_bytes(number, autocast=autocast)
+    planned = 2 * 256 * shape.layers * shape.activation_bytes(number, on_gpu=on_gpu)
     assert sum(kept.values()) == near(planned, 0.07)
+
+
+def test_the_peak_of_an_update_on_a_gpu_is_the_one_that_was_measured():
+    """Measured on an H100 by `tests.benchmarks.update_memory --device cuda --shape Qwen/Qwen3-8B --tokens 16384`: 29.87 GB
+    by NVML, of which PyTorch had allocated 28.28 GB."""
+    settings = ["model.kind=local", "model.weights=Qwen/Qwen3-8B", "model.device=cuda", "model.dtype=bfloat16"]
+    lengths = ["curator.max_prompt_tokens=15872", "curator.max_tokens=512", "model.context=16384"]
+    training = ["training.lora_rank=32", "training.gradient_checkpointing=true", "training.micro_batch_tokens=16384"]
+    made = plan(load_profile("pocket", [*settings, *lengths, *training]), machine_of("h100"), JOBS.load("train"))
+    parts = {part.name: part for part in made.inside if part.phase != "rollouts"}
+    assert sum(part.bytes for part in parts.values()) == near(29.87e9, 0.05)
+    assert sum(part.bytes for name, part in parts.items() if "context" not in name) == near(28.28e9, 0.02)
+
+
+def test_a_model_on_a_gpu_has_a_context_there_whether_it_is_trained_or_not():
+    for job in ("train", "curate"):
+        names = [part.name for part in plan(on_gpu("pocket"), machine_of("h100"), JOBS.load(job)).inside]
+        assert names.count("engine, CUDA context") == 1
+        names = [part.name for part in plan(load_profile("pocket"), machine_of("spark"), JOBS.load(job)).memory]
+        assert "engine, CUDA context" not in names
+
+
+def test_training_on_an_h100_takes_the_time_that_was_measured():
+    """8B over 16,384 tokens: 5,100 tokens/s with checkpointing, and 6,300 over 4,096 tokens without."""
+    for checkpointing, measured in (("true", 5_100), ("false", 6_300)):
+        settings = ["training.micro_batch_tokens=16384", f"training.gradient_checkpointing={checkpointing}"]
+        pace = plan(load_profile("spark", settings), machine_of("h100"), JOBS.load("train")).pace
+        assert pace.trained / pace.update_seconds == near(measured, 0.25)
+
+
+def test_a_small_model_on_a_gpu_takes_the_time_in_which_it_gets_its_work():
+    """A step of the pocket profile took 6.2 to 6.5 s of rollouts and 0.4 to 0.5 s of update on an H100."""
+    pace = plan(on_gpu("pocket"), machine_of("h100"), JOBS.load("train")).pace
+    assert 6.2 / 2 < pace.rollout_seconds < 6.5 * 2 and 0.1 < pace.update_seconds < 1.0
+
+
+def on_gpu(profile):
+    return load_profile(profile, ["model.device=cuda"])
 
 
 STEPS = {  # groups × N × |G|, thinking, FP8: minutes of rollouts, update and step

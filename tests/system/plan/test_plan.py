@@ -71,7 +71,7 @@ def test_an_executor_in_fp8_on_a_server_of_its_own_is_no_faster():
 
 def test_a_gpu_with_memory_of_its_own_is_planned_beside_the_hosts():
     h100 = made("spark", "h100")
-    assert h100.host is not None and h100.host < 10e9 and h100.pool == 80e9
+    assert h100.host is not None and h100.host < 10e9 and h100.pool == 85e9
     assert all(part.device for part in h100.memory if "weights" in part.name)
 
 
