@@ -108,13 +108,17 @@ class Cells:
 
 def _written(cells: list[Cell], column: int, pen: Pen, least: int) -> Iterator[str]:
     """The cells as text, from the column of the cursor on; `least` blanks or more are erased."""
+    erased = False
     for (blank, style), group in groupby(cells, key=lambda cell: (cell[0] == " ", cell[1])):
         piece = [char for char, _ in group]
+        if erased:
+            yield f"\x1b[{column + 1}G"
         column += len(piece)
         text = "".join(piece)
         yield pen.take(piece[0], style)
-        if blank and len(piece) >= least:
-            yield f"\x1b[{len(piece)}X\x1b[{column + 1}G"
+        erased = blank and len(piece) >= least
+        if erased:
+            yield f"\x1b[{len(piece)}X"
         elif "" not in piece and len(text) == len(piece):
             yield text
         else:
@@ -151,10 +155,13 @@ class Pen:
 
 @lru_cache(maxsize=4096)
 def _change(before: str, after: str) -> str:
+    if not after:
+        return "\x1b[0m"
     old, new = _split(before), _split(after)
-    if not old[0] <= new[0]:
-        return f"\x1b[0;{after}m" if after else "\x1b[0m"
-    codes = [*sorted(new[0] - old[0]), *(code for was, code in zip(old[1:], new[1:], strict=True) if was != code)]
+    off = {_OFF[code] for code in old[0] - new[0]}
+    on = {code for code in new[0] if code not in old[0] or _OFF[code] in off}
+    colours = (code for was, code in zip(old[1:], new[1:], strict=True) if was != code)
+    codes = [*sorted(off), *sorted(on), *colours]
     return f"\x1b[{';'.join(codes)}m" if codes else ""
 
 
@@ -176,6 +183,14 @@ def _split(codes: str) -> Style:
     return frozenset(attributes), foreground, background
 
 
+_OFF = {
+    **dict.fromkeys(("1", "2"), "22"),
+    **dict.fromkeys(("4", "21"), "24"),
+    **dict.fromkeys(("5", "6"), "25"),
+    **dict.fromkeys(("51", "52"), "54"),
+    **{"3": "23", "7": "27", "8": "28", "9": "29", "53": "55"},
+}
+"""What turns off an attribute that Rich writes, and those that share its code."""
 _FOREGROUNDS = frozenset(str(code) for code in (*range(30, 38), 39, *range(90, 98)))
 _BACKGROUNDS = frozenset(str(code) for code in (*range(40, 48), 49, *range(100, 108)))
 

@@ -22,6 +22,8 @@ STYLES = [
     Style(color="color(200)", bgcolor="color(17)", italic=True),
     Style(reverse=True),
     Style(color="#d3d7de", bgcolor="#14161a", meta={"offset": (1, 2)}),
+    Style(color="#d3d7de", bgcolor="#14161a", dim=True),
+    Style(color="#d3d7de", bgcolor="#14161a", bold=True, underline=True, strike=True),
 ]
 TEXTS = ["the safe is closed", "   ", "│ ── ╮", " " * 30, "日本語", "a", "x日y", "find-kettle 2.31", "⠤⠊⠉ ▐"]
 
@@ -109,6 +111,16 @@ def test_a_terminal_that_erases_in_its_own_colour_is_sent_spaces() -> None:
         cells.resize(40, 1)
         put(cells, 0, 0, strip(" " * 40, STYLES[1]))
         assert (" " * 40 in cells.changes(9999)) is not erases
+
+
+def test_what_ends_at_a_style_is_turned_off_alone_and_the_cursor_moves_only_to_write() -> None:
+    cells = Cells()
+    cells.resize(60, 1)
+    style = Style(color="#d3d7de", bgcolor="#14161a")
+    put(cells, 0, 0, strip("a", style + Style(bold=True)), strip("b" + " " * 58, style))
+    assert cells.changes(9999) == "\x1b[1;1H\x1b[1;38;2;211;215;222;48;2;20;22;26ma\x1b[22mb\x1b[58X\x1b[0m"
+    put(cells, 0, 0, strip("d", style + Style(bold=True)), strip("e", style + Style(dim=True)))
+    assert cells.changes(9999).endswith("d\x1b[22;2me\x1b[0m")
 
 
 def test_a_frame_that_was_made_for_another_size_is_cut() -> None:

@@ -68,10 +68,13 @@ def color_at(terminal: Terminal, y: int, x: int) -> str:
 
 
 def focused(title: str, terminal: Terminal) -> bool:
-    """Whether the pane's frame has another colour than that of the pane for memory, which never has the focus here."""
-    y, x = corner(title, terminal)
-    other_y, other_x = corner("Memory", terminal)
-    return y >= 0 and other_y >= 0 and color_at(terminal, y, x) != color_at(terminal, other_y, other_x)
+    """Whether the frame of a pane of Live has another colour than those of two others."""
+    others = [each for each in ("Skills", "Executor", "Memory") if each != title]
+    places = [corner(each, terminal) for each in (title, *others)]
+    if any(y < 0 for y, _ in places):
+        return False
+    own, *rest = (color_at(terminal, y, x) for y, x in places)
+    return own not in rest and len(set(rest)) == 1
 
 
 def focus_leaves(title: str, terminal: Terminal) -> Callable[[], bool]:
@@ -83,7 +86,9 @@ def focus_comes(title: str, terminal: Terminal) -> Callable[[], bool]:
 
 
 def focus_skills(terminal: Terminal) -> None:
-    """Press tab until the tree of skills has the focus."""
+    """Press tab until the tree of skills has the focus, once the screen is shown."""
+    terminal.until(lambda: min(corner(each, terminal)[0] for each in ("Skills", "Executor", "Memory")) >= 0)
+    terminal.quiet(0.3, 1.0)
     for _ in range(8):
         if focused("Skills", terminal):
             return
