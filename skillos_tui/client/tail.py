@@ -39,7 +39,7 @@ BATCH_SECONDS = 0.3
 """Events are read no more often than this, so that the screen is painted in batches."""
 LOOK_SECONDS = 1.0
 """How often the engine and the repository are looked at when nothing is written."""
-WATCH_MS = 50
+WATCH_MS = 100
 """How often edits by hand are looked for; see `engine.skills.repo.watch` for what that costs."""
 GONE, NOT_READ, BROKEN = 0, -1, -2
 """States of the repository folder, where its time of change is not known."""
