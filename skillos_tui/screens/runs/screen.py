@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,6 +71,8 @@ class RunsScreen(FullScreen):
         """The run that was asked about last, and its status then."""
         self._compared: Hashable | None = None
         """The run under the cursor when a comparison was asked for: it stays until another one is under the cursor."""
+        self._compared_at: dict[str, Status | None] = {}
+        """The runs of the comparison, with their state and step when it was asked for."""
 
     def compose(self) -> ComposeResult:
         yield StateBar()
@@ -134,11 +136,29 @@ class RunsScreen(FullScreen):
 
         run = self.table.current
         if self._compared is not None and self._compared == self.table.value:
+            self._compare_again()
             return
         self._compared = None
         if run is not None and run.status is not None and (run.path, run.status) != self._asked:
             self._asked = (run.path, run.status)
             self.workbench.client.ask("run", partial(about, Path(run.path)))
+
+    def _compare_again(self) -> None:
+        """Ask for the comparison that is shown again, if one of its runs has another state or step than it had."""
+        now = self._statuses(self._compared_at)
+        if now != self._compared_at and len(now) == len(self._compared_at):
+            self._ask_to_compare(now)
+
+    def _statuses(self, paths: Iterable[str]) -> dict[str, Status | None]:
+        """The state and step of each of these runs that is there."""
+        known = {run.path: run.status for run in self.table.runs or ()}
+        return {path: known[path] for path in paths if path in known}
+
+    def _ask_to_compare(self, statuses: dict[str, Status | None]) -> None:
+        from skillos_tui.client.runs import compare
+
+        self._compared_at = statuses
+        self.workbench.client.ask("run", partial(compare, [Path(path) for path in statuses]))
 
     def on_list_pane_moved(self, message: ListPane.Moved) -> None:
         self._ask_about()
@@ -187,15 +207,12 @@ class RunsScreen(FullScreen):
         self.table.action_scroll_rows(1)
 
     def action_compare(self) -> None:
-        from skillos_tui.client.runs import compare
-
-        paths = [Path(path) for path in self.table.marked]
-        if len(paths) < 2:
+        if len(self.table.marked) < 2:
             self.answer("Mark two or more runs with space; c then compares them.")
             return
         self._compared, self._asked = self.table.value, ("", None)
         self.report.show(None, "Comparing …")
-        self.workbench.client.ask("run", partial(compare, paths))
+        self._ask_to_compare(self._statuses(self.table.marked))
 
     def action_pause(self) -> None:
         run = self._target()
