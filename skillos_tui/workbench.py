@@ -71,6 +71,11 @@ class Workbench(TerminalApp[str]):
         return self.engine.state if self.engine else self.view.state
 
     @property
+    def silent(self) -> int:
+        """For how many seconds a living engine has been silent; 0 while it is not."""
+        return self.engine.silent if self.engine else 0
+
+    @property
     def refusal(self) -> str:
         """Why the run cannot be decided on or commanded; "" where it can."""
         if self.lost:

@@ -21,7 +21,7 @@ from skillos_tui.widgets.bars import AlarmBar, NoticeBar, notice_line
 from skillos_tui.widgets.diff import DiffPane, summary
 from skillos_tui.widgets.learning import LearningBar
 from skillos_tui.widgets.listing import ListPane
-from skillos_tui.widgets.memory import MemoryPane
+from skillos_tui.widgets.memory import MemoryPane, past_of
 from skillos_tui.widgets.rewards import RewardPane
 from skillos_tui.widgets.tabs import StateBar
 from skillos_tui.widgets.transcript import TranscriptPane
@@ -122,8 +122,8 @@ class LiveScreen(FullScreen):
             self.query_one(RewardPane).show(app.view)
         if parts & {"rewards", "state"}:
             self._show_learning()
-        if "memory" in parts:
-            self.query_one(MemoryPane).show(app.view)
+        if parts & {"memory", "state"}:
+            self.query_one(MemoryPane).show(app.view, past_of(app.view, app.shown_state, app.silent))
 
     def _mark(self, pane: str) -> None:
         """The row on top takes the focus, and leaves the pane that is shown alone where space is short."""

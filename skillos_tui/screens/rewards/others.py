@@ -1,8 +1,8 @@
 """The curves of other runs, which are drawn over those of the open one and follow what those runs write.
 
-    reader = Others()
-    found = reader.look([path, other])     # in a thread: the runs that were written to since the last call
-    found.runs[0].curves["r"].points
+reader = Others()
+found = reader.look([path, other])     # in a thread: the runs that were written to since the last call
+found.runs[0].curves["r"].points
 """
 
 from __future__ import annotations

@@ -296,4 +296,3 @@ class _Reader:
                 self._path, self._telemetry = run.path, Telemetry()
             self._telemetry.follow(run)
             return curves_of(self._telemetry)
-
