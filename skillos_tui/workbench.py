@@ -42,6 +42,7 @@ class Workbench(TerminalApp[str]):
         super().__init__()
         self.own_theme = theme
         self.own_keys = keys or OwnKeys()
+        self._key_names: dict[str, str] = {}
         self.linear = session.saved.linear
         """Whether one pane is shown at a time, as plain lines, for screen readers."""
         self.folder = folder
@@ -65,6 +66,14 @@ class Workbench(TerminalApp[str]):
 
         return Client(self, self.folder)
 
+    def key_of(self, action: str) -> str:
+        """The key of an action ("live.pause") as the person has it, for a text that names it."""
+        if action not in self._key_names:
+            from skillos_tui.screens.naming import key_of
+
+            self._key_names[action] = key_of(self.own_keys, action)
+        return self._key_names[action]
+
     @property
     def shown_state(self) -> ShownState:
         """The run's state by its events and its engine's process."""
@@ -79,7 +88,7 @@ class Workbench(TerminalApp[str]):
     def refusal(self) -> str:
         """Why the run cannot be decided on or commanded; "" where it can."""
         if self.lost:
-            return "The run cannot be read any more; h shows the runs that are there."
+            return f"The run cannot be read any more; {self.key_of('live.home')} shows the runs that are there."
         return f"This run can only be read: {self.read_only}." if self.read_only else ""
 
     @property

@@ -255,10 +255,11 @@ class FullScreen(Screen[None], Listener):
             self.answer("This screen has no other pane.")
         elif self.one_pane and not self.has_class("-zoomed"):
             why = "In linear mode one pane is shown" if self.workbench.linear else "The terminal is too small for more"
-            self.answer(f"{why}; tab shows the next one.")
+            self.answer(f"{why}; {self.workbench.key_of('screen.next_pane')} shows the next one.")
         else:
             self.toggle_class("-zoomed")
-            self.answer("One pane is shown; z or esc shows all of them." if self.has_class("-zoomed") else "", "muted")
+            shown = f"One pane is shown; {self.workbench.key_of('screen.zoom')} or esc shows all of them."
+            self.answer(shown if self.has_class("-zoomed") else "", "muted")
 
     def action_freeze(self) -> None:
         """Freeze the current pane, or let it go on."""

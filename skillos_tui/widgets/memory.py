@@ -72,12 +72,13 @@ class MemoryPane(Pane):
 
     def _fold(self) -> None:
         self.set_class(not self.unfolded and not self.low, "-folded")
+        key = self.workbench.key_of("live.fold_memory")
         title = (
             f"{self._title} {self.past.how}" if self.past is not None and self.view.memory is not None else self._title
         )
         self.retitle(
             "Memory is low" if self.low else title,
-            "" if self.low else "M folds" if self.unfolded else "M unfolds",
+            "" if self.low else f"{key} folds" if self.unfolded else f"{key} unfolds",
         )
         self.renew()
 

@@ -42,7 +42,7 @@ LEGEND = (
     ("flat", "groups whose rewards are equal: they teach nothing"),
     ("task fc cnt comp", "the parts of r: success of later tasks, valid calls, content by the judge, compression"),
     ("r_task", "share of the later tasks of a group that succeeded; ± is the standard error over groups"),
-    ("◆", "the rollout that c compares with the one under the cursor"),
+    ("◆", "marked: the rollout that is compared with the one under the cursor"),
 )
 
 
@@ -236,7 +236,7 @@ class RolloutTree(ListPane):
         self.only = only
         above = {Spot(each.step, each.held_out, *each.levels[:deep]) for each in only or () for deep in (0, 1)}
         self._shown = frozenset((*above, *(only or ())))
-        self.empty = "No rollout fits the selection; x shows all of them."
+        self.empty = f"No rollout fits the selection; {self.workbench.key_of('rollouts.show_all')} shows all of them."
         self._retitle()
         self.renew()
 

@@ -208,7 +208,8 @@ class RunsScreen(FullScreen):
 
     def action_compare(self) -> None:
         if len(self.table.marked) < 2:
-            self.answer("Mark two or more runs with space; c then compares them.")
+            mark, key = self.workbench.key_of("runs.mark"), self.workbench.key_of("runs.compare")
+            self.answer(f"Mark two or more runs with {mark}; {key} then compares them.")
             return
         self._compared, self._asked = self.table.value, ("", None)
         self.report.show(None, "Comparing …")
@@ -220,7 +221,7 @@ class RunsScreen(FullScreen):
         if run is None or status is None:
             return
         if status.state == "finished":
-            self.answer("The run has finished; e gives it more steps.")
+            self.answer(f"The run has finished; {self.workbench.key_of('runs.extend')} gives it more steps.")
         elif status.state == "stopping":
             self.answer("The run is stopping; it can be resumed when it has stopped.")
         else:
@@ -251,10 +252,13 @@ class RunsScreen(FullScreen):
         if run is None or run.status is None:
             return
         if run.status.state in WORKS:
-            self.answer("The run works; c on the live screen changes its number of steps.")
+            self.answer(
+                f"The run works; {self.workbench.key_of('live.change')} on the live screen changes its number of steps."
+            )
             return
         if not _trains(run.status):
-            self.answer(f"Only train runs are extended; this is a {safe(run.status.kind)} run, which p resumes.")
+            key = self.workbench.key_of("runs.pause")
+            self.answer(f"Only train runs are extended; this is a {safe(run.status.kind)} run, which {key} resumes.")
             return
 
         def begin(steps: int | None) -> None:
@@ -279,7 +283,8 @@ class RunsScreen(FullScreen):
             self.answer("No run is under the cursor.")
             return
         if self.workbench.path in paths:
-            self.answer("The run that is open cannot be moved; open another one first, or go home with h.")
+            key = self.workbench.key_of("live.home")
+            self.answer(f"The run that is open cannot be moved; open another one first, or go home with {key} on Live.")
             return
 
         def move(sure: bool | None) -> None:
@@ -290,9 +295,8 @@ class RunsScreen(FullScreen):
         what = safe(paths[0].name) if len(paths) == 1 else counted(len(paths), "run")
         names = "" if len(paths) == 1 else f"{', '.join(safe(path.name) for path in paths[:MOST_NAMED])}"
         names += " …. " if len(paths) > MOST_NAMED else ". " if names else ""
-        more = (
-            f"{names}Skills, checkpoints and log go with it. u brings back what was moved until the trash is emptied."
-        )
+        undo = self.workbench.key_of("runs.undo")
+        more = f"{names}Skills, checkpoints and log go with it. {undo} brings it back until the trash is emptied."
         await self.app.push_screen(ConfirmScreen(f"Move {what} to the trash?", more, "move"), move)
 
     def action_undo(self) -> None:
