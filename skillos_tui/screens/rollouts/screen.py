@@ -53,7 +53,13 @@ class RolloutsScreen(SelectingScreen):
     CSS_PATH = "screen.tcss"
     KEYS_TITLE = "On the rollouts screen"
     KEYS = (
-        Key("slash", "search", "search", "Search all that was played, by words; those in quotes stand together", True),
+        Key(
+            "slash",
+            "search",
+            "search",
+            "Search all that was played, by words; those in quotes stand together. in:prompt searches the prompts",
+            True,
+        ),
         Key(
             "o", "outcome", "outcome", "Show rollouts with a failed, a succeeded, an unmeasured episode; then all", True
         ),

@@ -24,7 +24,7 @@ from engine.runs.rollouts.rows import group_row, position_row, rollout_row, step
 from engine.runs.rollouts.spans import Key as SpanKey
 from engine.runs.rollouts.spans import Span, Spans
 from engine.runs.search.index import Found, Place
-from engine.runs.search.texts import Query
+from engine.runs.search.texts import KEPT, Query
 from skillos_tui.keymap import Key, bindings
 from skillos_tui.render.text import Line, line
 from skillos_tui.widgets.document import as_line
@@ -114,7 +114,8 @@ class RolloutTree(ListPane):
         for number, place in enumerate(found.places):
             yield Item(partial(self._place_line, place), number)
         if not found.places:
-            yield Item(line(f"muted:{found.refusal or 'Found nowhere in what is indexed.'}"), whole=True)
+            where = KEPT if self.query_.kind == "prompts" else "what is indexed"
+            yield Item(line(f"muted:{found.refusal or f'Found nowhere in {where}.'}"), whole=True)
 
     def _place_line(self, place: Place) -> Line:
         spans = [(f"{place.spot.text:<17} ", "accent"), (f"{place.what:<12} ", "muted")]
