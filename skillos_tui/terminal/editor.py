@@ -74,16 +74,30 @@ async def edit_text(app: TerminalApp[str], command: Sequence[str], name: str, te
 
 async def _edit(app: TerminalApp[str], command: Sequence[str], file: Path) -> None:
     """Run the editor until it ends. Raises `EditorError`."""
+    status: int | OSError
     try:
         with app.suspend(), _signals_left_to_the_editor():
-            process = await asyncio.create_subprocess_exec(*command, str(file))
-            status = await process.wait()
+            # No exception may leave this block: Textual would not take the terminal back.
+            try:
+                process = await asyncio.create_subprocess_exec(*command, str(file))
+                status = await process.wait()
+            except OSError as error:
+                status = error
     except SuspendNotSupported as error:
         raise EditorError("this terminal cannot be lent to an editor") from error
-    except OSError as error:
-        raise EditorError(f"{command[0]} cannot be started: {error.strerror}") from error
+    if isinstance(status, OSError):
+        raise EditorError(f"{command[0]} cannot be started: {status.strerror}")
     if status:
-        raise EditorError(f"{command[0]} ended with status {status}, so nothing is changed")
+        how = f"status {status}" if status > 0 else f"signal {_signal_name(-status)}"
+        raise EditorError(f"{command[0]} ended with {how}, so nothing is changed")
+
+
+def _signal_name(number: int) -> str:
+    """A signal's name, or its number where it has none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
 
 
 def _new_file(name: str, data: bytes) -> Path:

@@ -30,7 +30,8 @@ STATES: dict[ShownState, str] = {
 AT_WORK: tuple[ShownState, ...] = ("starting", "running")
 """States in which the last `Progress` of the engine is its present work."""
 SHORTENED = tuple(
-    "run work note work bar phase note work run phase policy state step state state state state phase phase step".split()
+    "run work note work bar phase note work run phase policy state step policy "
+    "state state state state phase phase step".split()
 )
 BARS = ("axis:  │  ", "axis: · ")
 """What separates two pieces."""
@@ -104,8 +105,12 @@ def _state(view: RunView, shown: ShownState, progress: Progress | None, silent: 
 
 def _policy(policy: str) -> Piece:
     """Who decides on edits, if it is not a person."""
+    if policy in ("", "ask"):
+        return [line()] * 3
     name = clip(policy.replace("_", " "), 16)
-    return [line(f"warn:review: {name}"), line(f"warn:{name}")] if policy not in ("", "ask") else [line()]
+    what, _, after = name.partition(" ")
+    sign = {"approve": "✓", "veto": "✗"}.get(what, what)
+    return [line(f"warn:review: {name}"), line(f"warn:{name}"), line(f"warn:{f'{sign} {after}'.strip()}")]
 
 
 def _phase(progress: Progress, silent: int) -> Piece:

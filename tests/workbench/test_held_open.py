@@ -7,9 +7,10 @@ from pathlib import Path
 
 from engine.core.edit import OPEN
 from engine.core.locks import file_lock
+from engine.review import decisions as reviews
 from engine.review.opened import Opened
 from engine.runs.directory import DECISIONS_LOCK
-from tests.workbench.reviewing import review, waiting_run
+from tests.workbench.reviewing import bottom, review, waiting_run
 from tests.workbench.stage import until
 
 
@@ -26,3 +27,12 @@ async def test_an_edit_is_held_open_while_decisions_that_were_sent_before_wait_f
             await until(pilot, lambda: opened() == {"e1"}, seconds=5)
             assert run.edit("e0").state in OPEN
         await until(pilot, lambda: run.edit("e0").state == "committed")
+
+
+async def test_an_answer_about_an_edit_is_removed_when_somebody_else_decides_on_it(tmp_path: Path) -> None:
+    run = waiting_run(tmp_path / "run", 2)
+    async with review(run) as pilot:
+        await pilot.press("space")
+        await until(pilot, "This edit has one hunk: a approves it, v vetoes it.")
+        reviews.veto(run, "e0", "bob", "too narrow")
+        await until(pilot, lambda: "a approves it" not in bottom(pilot))

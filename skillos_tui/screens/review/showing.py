@@ -204,6 +204,8 @@ class Showing(FullScreen):
         thing = (edit, working)
         if thing != self._reading.thing:
             by_itself = by_itself or self._unattended
+            if by_itself:
+                self._drop_answer(edit)
             self._reading.show(thing, by_itself=by_itself, diff=(edit.change, working) if edit else None)
         self._fill(edit, working)
         self._show_keys(edit, working)
@@ -211,6 +213,14 @@ class Showing(FullScreen):
             self._hold_open()
         queue.retitle(queue.heading, f"policy {app.view.settings.policy}" if app.view.settings.policy else "")
         self._look()
+
+    def _drop_answer(self, edit: Edit | None) -> None:
+        """Remove the answer to the last key if somebody else has given the edit another state since: it is not true any
+        more."""
+        shown = self._reading.thing
+        before = shown[0] if isinstance(shown, tuple) else None
+        if isinstance(before, Edit) and edit is not None and before.id == edit.id and before.state != edit.state:
+            self.answer("")
 
     def _show_keys(self, edit: Edit | None, working: Working) -> None:
         decisions = self.decisions
