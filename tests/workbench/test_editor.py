@@ -1,8 +1,10 @@
-"""An editor that cannot be started, or that is killed, gives the terminal back to the workbench, which says what happened."""
+"""An editor that cannot be started, or that is killed, gives the terminal back; the workbench says what happened."""
 
 from __future__ import annotations
 
 import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -49,4 +51,25 @@ def test_the_screen_comes_back_with_the_reason(tmp_path: Path, kind: str, said: 
         terminal.quiet(1)
         terminal.press(b"q")
         assert terminal.wait(30) == 0
+    assert decided(run) == {}
+
+
+def test_a_signal_that_ends_the_workbench_ends_the_editor(tmp_path: Path) -> None:
+    run, editor, started = waiting_run(tmp_path / "run", 1), tmp_path / "my-ed", tmp_path / "started"
+    editor.write_text(f"#!/bin/sh\necho $$ > {started}\nexec sleep 9999\n")
+    editor.chmod(0o755)
+    environment = {**os.environ, "VISUAL": str(editor), "XDG_STATE_HOME": str(tmp_path / "state")}
+    with Terminal(str(run.path), environment=environment) as terminal:
+        terminal.until("1 edit to review", 60)
+        terminal.press(b"2")
+        terminal.until("insert · find-", 60)
+        terminal.quiet(1)
+        terminal.press(b"e")
+        while not (started.exists() and started.read_text().strip()):
+            time.sleep(0.05)
+        number = int(started.read_text())
+        os.kill(terminal.pid, signal.SIGTERM)
+        assert terminal.wait(30) != 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
     assert decided(run) == {}
