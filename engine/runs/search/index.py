@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from engine.core.errors import SkillosError
-from engine.core.events import AnyEvent, CallsKept, Unreadable
+from engine.core.events import AnyEvent, CallsKept, PositionId, Unreadable
 from engine.core.position import Spot, spot_at
 from engine.runs.directory import Run
 from engine.runs.log import Stored, read_row
@@ -251,16 +251,17 @@ def _place(stored: Stored, query: Query, known: Spans) -> Place | None:
     """Where an event happened, and its line; None for one that a resume undid."""
     what, line = query.line(_texts(stored.event))
     if isinstance(stored.event, CallsKept):
-        at, turn, what = stored.event.at, int(what or 0) - 1, "prompt"
+        where: tuple[PositionId, int | None] | None = stored.event.at, int(what) - 1 if what not in ("", "0") else None
+        what = "prompt"
     else:
         where = place_of_event(stored.event)
-        if where is None:
-            return None
-        at, turn = where
+    if where is None:
+        return None
+    at, turn = where
     span = known.by_key.get((at.held_out, at.step))
     if span is None or not span.first <= stored.id <= (span.last or stored.id):
         return None
-    return Place(spot_at(at, None if turn is None or turn < 0 else turn), what, line, stored.id)
+    return Place(spot_at(at, turn), what, line, stored.id)
 
 
 def remove_orphans(folder: Path) -> None:
