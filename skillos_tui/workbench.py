@@ -42,7 +42,6 @@ class Workbench(TerminalApp[str]):
         super().__init__()
         self.own_theme = theme
         self.own_keys = keys or OwnKeys()
-        self._key_names: dict[str, str] = {}
         self.linear = session.saved.linear
         """Whether one pane is shown at a time, as plain lines, for screen readers."""
         self.folder = folder
@@ -68,11 +67,7 @@ class Workbench(TerminalApp[str]):
 
     def key_of(self, action: str) -> str:
         """The key of an action ("live.pause") as the person has it, for a text that names it."""
-        if action not in self._key_names:
-            from skillos_tui.screens.naming import key_of
-
-            self._key_names[action] = key_of(self.own_keys, action)
-        return self._key_names[action]
+        raise NotImplementedError
 
     @property
     def shown_state(self) -> ShownState:
