@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from textual.pilot import Pilot
 from engine.core.edit import Edit
 from engine.core.events import Alarm, AlarmsChecked, PreflightMade, RunStarted, StateChanged
 from engine.core.records import Check
-from engine.review import decisions
+from engine.review import decisions, journal
 from engine.runs.directory import Run
 from skillos_tui.app import SkillosApp
 from skillos_tui.model.session import Session
@@ -54,8 +55,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(autouse=True)
 def fixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The clock stands still, in UTC, and the test has a folder of its own."""
+    """The clock stands still, in UTC, tokens are counted so that commits have the same ids, and the test has a folder of
+    its own."""
+    numbers = count()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(journal, "new_token", lambda run: f"token-{next(numbers)}")
     monkeypatch.setattr(time, "time", lambda: NOW)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
