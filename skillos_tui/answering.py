@@ -35,7 +35,9 @@ class AnsweringApp(Workbench):
                 screen.update_node_styles(animate=False)  # Textual styles the one on top only
                 screen.show_linear()
         self.answer(
-            "One pane is shown, as plain lines; tab shows the next one." if self.linear else "All panes are shown."
+            f"One pane is shown, as plain lines; {self.key_of('screen.next_pane')} shows the next one."
+            if self.linear
+            else "All panes are shown."
         )
 
     def announce(self, text: str) -> None:

@@ -29,6 +29,7 @@ from skillos_tui.model.view import RunView
 from skillos_tui.replies import Replies
 from skillos_tui.screens.base import FullScreen, Listener
 from skillos_tui.screens.kind import ScreenKind
+from skillos_tui.screens.naming import key_of
 from skillos_tui.screens.navigator import Navigator
 from skillos_tui.screens.place import PlaceKeeper
 from skillos_tui.screens.registry import SCREENS, make_screen
@@ -80,6 +81,8 @@ class SkillosApp(Replies):
         super().__init__(themes[theme], folder, run, session or Session(), keys)
         self._bindings = rebind(self._bindings, self, self.own_keys, tuple(TABS.values()))
         self.troubles = troubles
+        self._key_names: dict[str, str] = {}
+        """The keys that texts have named, by their actions."""
         self.begin_linear(linear)
         self.skills, self.how = skills, how
         self.known: Watch | None = None
@@ -109,6 +112,11 @@ class SkillosApp(Replies):
     def get_default_screen(self) -> Screen[Any]:
         """The first screen. A mode that is listed in `MODES` would parse all style sheets again before the first paint."""
         return make_screen(LOWEST[self.current_mode])
+
+    def key_of(self, action: str) -> str:
+        if action not in self._key_names:
+            self._key_names[action] = key_of(self.own_keys, action)
+        return self._key_names[action]
 
     def on_mount(self) -> None:
         for mode, name in LOWEST.items():

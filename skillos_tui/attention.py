@@ -37,7 +37,7 @@ ENDED = {
     "finished": "the run has finished",
     "failed": "the run has failed",
     "stopped": "the run has stopped",
-    "interrupted": "the run's engine is gone: p resumes it",
+    "interrupted": "the run's engine is gone; the run can be resumed",
 }
 
 

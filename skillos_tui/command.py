@@ -308,7 +308,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--theme",
         metavar="NAME",
-        help="a theme by name (D shows them); by default the last choice, else what suits the terminal",
+        help="a theme by name (the workbench lists them); by default the last choice, else what suits the terminal",
     )
     parser.add_argument("--state", metavar="DIR", type=Path, help="where your place and half-typed texts are kept")
     parser.add_argument(
@@ -317,9 +317,7 @@ def _parser() -> Parser:
         type=Path,
         help="your keys, as TOML; by default keys.toml in your configuration folder",
     )
-    parser.add_argument(
-        "--linear", action="store_true", help="one pane at a time as plain lines, for screen readers; L switches"
-    )
+    parser.add_argument("--linear", action="store_true", help="one pane at a time as plain lines, for screen readers")
     parser.add_argument(
         "--keys-list", action="store_true", help="print all keys and their actions as Markdown, and exit"
     )

@@ -118,6 +118,8 @@ class Replies(AnsweringApp):
         parts: set[Part] = set()
         for event in message.events:
             parts |= self.view.fold(event)
+        if message.measured_at is not None:
+            self.view.measured_at = message.measured_at
         self._changed(parts)
         self._call_a_person()
 

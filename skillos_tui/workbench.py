@@ -65,16 +65,25 @@ class Workbench(TerminalApp[str]):
 
         return Client(self, self.folder)
 
+    def key_of(self, action: str) -> str:
+        """The key of an action ("live.pause") as the person has it, for a text that names it."""
+        raise NotImplementedError
+
     @property
     def shown_state(self) -> ShownState:
         """The run's state by its events and its engine's process."""
         return self.engine.state if self.engine else self.view.state
 
     @property
+    def silent(self) -> int:
+        """For how many seconds a living engine has been silent; 0 while it is not."""
+        return self.engine.silent if self.engine else 0
+
+    @property
     def refusal(self) -> str:
         """Why the run cannot be decided on or commanded; "" where it can."""
         if self.lost:
-            return "The run cannot be read any more; h shows the runs that are there."
+            return f"The run cannot be read any more; {self.key_of('live.home')} shows the runs that are there."
         return f"This run can only be read: {self.read_only}." if self.read_only else ""
 
     @property

@@ -3,6 +3,7 @@
 skillos-engine rollouts RUN                    # the steps and measurements
 skillos-engine rollouts RUN 3/g0/r2/p4         # one position with its transcript; 3, 3/g0, 3/g0/r2, 3/g0/r2/p4/t5, h10/g3/p2
 skillos-engine search RUN "the safe is"        # by words; the newest first
+skillos-engine search RUN in:prompt safe       # in what the models were asked
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from engine.runs.rollouts.lines import plain
 from engine.runs.rollouts.rows import step_row
 from engine.runs.rollouts.spans import spans
 from engine.runs.search.index import SearchIndex
+from engine.runs.search.texts import KEPT, Kind, Query
 
 
 def add_commands(commands: Commands) -> None:
@@ -28,7 +30,12 @@ def add_commands(commands: Commands) -> None:
         "place", nargs="?", type=_spot, metavar="PLACE", help="3, 3/g0, 3/g0/r2, 3/g0/r2/p4, …/t5, h10"
     )
     search = add_command(commands, "search", "find a text in what was played", _search, run=True)
-    search.add_argument("text", nargs="*", metavar="TEXT", help="words; those in quotes stand together")
+    search.add_argument(
+        "text",
+        nargs="*",
+        metavar="TEXT",
+        help="words; those in quotes stand together; with in:prompt, in what models were asked",
+    )
     search.add_argument("--limit", type=positive, default=50, help="print at most so many places (50)")
     search.add_argument("--update", action="store_true", help="bring the index up to date, and print nothing")
 
@@ -63,7 +70,9 @@ def _search(options: argparse.Namespace) -> int:
     if not text and not options.update:
         raise UsageError("what is to be found? give words after the run")
     with open_run(options) as run, SearchIndex.open(run) as index:
-        _update(run, index)
+        _update(run, index, "words")
+        if options.update or Query.of(text).kind == "prompts":
+            _update(run, index, "prompts")
         if options.update:
             return 0
         found = index.find(run, text, options.limit)
@@ -72,13 +81,14 @@ def _search(options: argparse.Namespace) -> int:
         if found.refusal:
             raise UsageError(found.refusal)
         more = " or more" if found.more else ""
-        say(f"{counted(found.total, 'place')}{more}" if found.total else "found nowhere")
+        none = f"found nowhere in {KEPT}" if Query.of(text).kind == "prompts" else "found nowhere"
+        say(f"{counted(found.total, 'place')}{more}" if found.total else none)
     return 0
 
 
-def _update(run: Run, index: SearchIndex) -> None:
+def _update(run: Run, index: SearchIndex, kind: Kind) -> None:
     """Index what has been written since, with a bar."""
     last = run.last_id()
-    with progress("indexing", last) as reached:
-        while index.add(run):
-            reached(index.read)
+    with progress("indexing" if kind == "words" else "indexing prompts", last) as reached:
+        while index.add(run, kind):
+            reached(index.read_of(kind))

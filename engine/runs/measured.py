@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from engine.core.events import AdapterPublished, MemoryMeasured, ModelUse, ServerMeasured
+from engine.core.events import AdapterPublished, MemoryMeasured, ModelUse, RunStarted, ServerMeasured, StateChanged
 from engine.core.text import NOT_KNOWN, printable, size
 from engine.runs.directory import Run
+from engine.runs.log import Stored
 from engine.runs.text import use_line
 
 LOOKED_AT = 32
@@ -40,6 +41,17 @@ def measured(run: Run) -> Measured:
     published = [stored.event for stored in run.tail(1, ["adapter_published"])]
     newest = published[0] if published and isinstance(published[0], AdapterPublished) else None
     return Measured(memory, age, servers_of(run), newest)
+
+
+def memory_since_start(run: Run, until: int | None = None) -> Stored | None:
+    """The newest measurement of memory up to event `until`; None where the engine that was started last made none."""
+    measured = run.tail(1, ["memory_measured"], until)
+    begun, state = 0, ""
+    for stored in run.tail(LOOKED_AT, ["run_started", "state_changed"], until):
+        before, state = state, stored.event.state if isinstance(stored.event, StateChanged) else "running"
+        if state == "starting" or (isinstance(stored.event, RunStarted) and before != "starting"):
+            begun = stored.id
+    return measured[0] if measured and measured[0].id > begun else None
 
 
 def servers_of(run: Run, until: int | None = None) -> list[ServerMeasured]:

@@ -87,6 +87,7 @@ class Client:
         self._finding = threading.Lock()
         self._commands = asyncio.Lock()
         self._decider = ThreadPoolExecutor(1, "decide")
+        self._holder = ThreadPoolExecutor(1, "hold open")
         self._decisions: dict[Path, Decisions] = {}
         self._flight: Flight | None = None
         self._shelf: Shelf | None = None
@@ -342,12 +343,12 @@ class Client:
     def hold_open(self, edit: str) -> None:
         """Hold this edit of the open run open, so that no queue and no policy takes it; "" for none.
 
-        To be repeated while it is shown (`engine.review.opened.RENEW_SECONDS`). A lease that cannot be taken is reported
-        once.
+        To be repeated while it is shown (`engine.review.opened.RENEW_SECONDS`). It does not wait for decisions, of which
+        hundreds may be sent at a time. A lease that cannot be taken is reported once.
         """
         tail = self._tail
         if tail is not None and not tail.run.read_only:
-            self._decider.submit(self._hold_open, tail.run, edit)
+            self._holder.submit(self._hold_open, tail.run, edit)
 
     def _hold_open(self, run: Run, edit: str) -> None:
         from engine.review.opened import Lease

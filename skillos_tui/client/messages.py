@@ -76,12 +76,13 @@ class RunLost(Message):
 @dataclass
 class EventsRead(Message):
     """Events of the run, in order; `live` is false for those that were in the log when it was opened. `last` is the id of
-    the newest one."""
+    the newest one. `measured_at` is when the newest `MemoryMeasured` of them was written, in unix seconds."""
 
     path: Path
     events: tuple[AnyEvent | Unreadable, ...]
     live: bool
     last: int = 0
+    measured_at: float | None = None
 
 
 @dataclass

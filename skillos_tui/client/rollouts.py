@@ -25,8 +25,9 @@ from engine.runs.rollouts.records import PositionRecord, read_position
 from engine.runs.rollouts.selecting import Score, Selection, matching, scores
 from engine.runs.rollouts.spans import Span, Spans, spans
 from engine.runs.search.index import Found, SearchIndex
+from engine.runs.search.texts import Kind, Query
 
-AT_ONCE = 2_000
+AT_ONCE: dict[Kind, int] = {"words": 2_000, "prompts": 200}
 """So many events are indexed before the answer; for more, a process of its own is started."""
 LIMIT = 200
 """Places of a search that are shown."""
@@ -111,10 +112,11 @@ def _records(run: Run, rows: StepRows, spot: Spot) -> dict[int, PositionRecord]:
 def find(run: Run, text: str, known: Spans) -> Searched:
     """Search a run. What was written since is indexed first; where that is much, a process indexes it, and what is indexed
     so far is searched."""
+    kind = Query.of(text).kind
     with SearchIndex.open(run) as index:
-        behind = run.last_id() - index.read
-        if behind <= AT_ONCE:
-            while index.add(run):
+        behind = run.last_id() - index.read_of(kind)
+        if behind <= AT_ONCE[kind]:
+            while index.add(run, kind):
                 pass
         return Searched(text, index.find(run, text, LIMIT, known))
 

@@ -130,7 +130,7 @@ def act(path: Path, what: Act, by: str, patience: supervisor.Patience) -> str:
             supervisor.ask(run, StopAfter(), by)
             return f"Asked the engine of {path.name} to stop when its present step has ended."
         supervisor.stop(run, by)
-        return f"{path.name} is stopped; p resumes it."
+        return f"{path.name} is stopped; it can be resumed."
 
 
 def extend(path: Path, steps: int) -> str:
@@ -145,7 +145,7 @@ def discard(home: Path, names: Sequence[str]) -> str:
     """Move runs into the trash."""
     moved = trash.discard(home, names)
     what = moved[0] if len(moved) == 1 else counted(len(moved), "run")
-    return f"{what} moved to the trash; u brings back what was moved last."
+    return f"{what} moved to the trash, from where it can be brought back."
 
 
 def restore(home: Path) -> str:

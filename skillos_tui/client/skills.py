@@ -189,7 +189,7 @@ class Shelf:
         """Undo one commit by a new one; what was done, as a sentence."""
         history = self._needed()
         made = history.revert(commit, trailers={"Reviewer": by})
-        return _done(history, made, f"Commit {commit[:10]} is undone by {made[:10]}; r on that one takes it back.")
+        return _done(history, made, f"Commit {commit[:10]} is undone by {made[:10]}; to revert that one takes it back.")
 
     def restore(self, commit: str, by: str) -> Done:
         """Restore the whole folder as it was at a commit, by a new commit."""
@@ -198,7 +198,7 @@ class Shelf:
         if made is None:
             return Done(f"The folder is as it was at {commit[:10]} already.")
         return _done(
-            history, made, f"All skills are as they were at {commit[:10]}; commit {made[:10]}, which r undoes."
+            history, made, f"All skills are as they were at {commit[:10]}; commit {made[:10]}, which can be reverted."
         )
 
     def restore_skill(self, version: Version, name: str, by: str) -> Done:
@@ -216,14 +216,16 @@ class Shelf:
             trailers={"Reviewer": by, "Restored-From": version.commit.id},
         )
         return _done(
-            history, made, f"{name} is as it was at {version.commit.id[:10]}; commit {made[:10]}, which r undoes."
+            history,
+            made,
+            f"{name} is as it was at {version.commit.id[:10]}; commit {made[:10]}, which can be reverted.",
         )
 
     def pin(self, name: str, by: str, *, pinned: bool) -> Done:
         """Pin a skill, or unpin it; what holds now, as a sentence."""
         if pinned:
             pin(self.root, name, by)
-            return Done(f"{name} is pinned: no policy changes it. P unpins it.")
+            return Done(f"{name} is pinned: no policy changes it until it is unpinned.")
         unpin(self.root, name)
         return Done(f"{name} is not pinned any more: policies may change it.")
 

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 from textual.worker import Worker
 
+from engine.core.events import MemoryMeasured
 from engine.jobs.base import JobKind
 from engine.runs.directory import Run
 from engine.runs.log import Stored
-from engine.runs.measured import servers_of
+from engine.runs.measured import memory_since_start, servers_of
 from engine.runs.status import shown_state
 from engine.skills.repo.layout import layout_of
 from skillos_tui.client.messages import EngineSeen, EventsRead, Notified, RepoRead
@@ -76,11 +77,15 @@ class Tail:
         return last
 
     def _post_newest(self, last: int) -> None:
-        """Post the newest event of each of `FOLDED_NEWEST`, and what each server has reported since the last start."""
+        """Post the newest event of each of `FOLDED_NEWEST`, and what of memory and servers was measured since the last
+        start."""
         newest = [stored.event for kind in FOLDED_NEWEST for stored in self.run.tail(1, [kind], last)]
         newest += servers_of(self.run, last)
+        memory = memory_since_start(self.run, last)
+        newest += [memory.event] if memory is not None else []
         if newest:
-            self._post(EventsRead(self.run.path, tuple(newest), False, last))
+            at = memory.at if memory is not None else None
+            self._post(EventsRead(self.run.path, tuple(newest), False, last, at))
 
     def read_followed(self) -> None:
         """Post the newest episodes again, for a view that follows another rollout."""
@@ -129,15 +134,17 @@ class Tail:
 
     def _post_events(self, events: Iterator[Stored], *, live: bool) -> int:
         """Post the events in pieces; returns the last id, 0 if there was no event."""
-        last, piece = 0, []
+        last, piece, measured_at = 0, [], None
         for stored in events:
             last = stored.id
             piece.append(stored.event)
+            if isinstance(stored.event, MemoryMeasured):
+                measured_at = stored.at
             if len(piece) == PAGE:
-                self._post(EventsRead(self.run.path, tuple(piece), live, last))
-                piece = []
+                self._post(EventsRead(self.run.path, tuple(piece), live, last, measured_at))
+                piece, measured_at = [], None
         if piece:
-            self._post(EventsRead(self.run.path, tuple(piece), live, last))
+            self._post(EventsRead(self.run.path, tuple(piece), live, last, measured_at))
         return last
 
     def _post_engine(self, before: EngineSeen | None) -> EngineSeen:

@@ -18,9 +18,9 @@ FOLDED_WHOLE = (
     "notice",
 )
 """Event kinds with few events, which are read from the beginning of the log; of the others the newest are enough."""
-FOLDED_NEWEST = ("memory_measured", "models_used", "adapter_published")
-"""Event kinds of which the newest event replaces those before it; of a log that exists only that one is read. Of
-"server_measured" it is one for each server."""
+FOLDED_NEWEST = ("models_used", "adapter_published")
+"""Event kinds of which the newest event replaces those before it; of a log that exists only that one is read. So are
+"memory_measured" and, for each server, "server_measured", if the engine that was started last wrote them."""
 FOLDED_RECENT = (*EPISODE_KINDS, "progress")
 """Event kinds with many events; the fold needs those of the last steps."""
 FOLDED_AGAIN = (

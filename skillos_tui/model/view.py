@@ -83,11 +83,12 @@ class RunView:
     that adds the kind is not installed. `training` holds the episodes of the rollout that is followed; `trained` is true
     after the first episode that is not held out. `progress` is the engine's present work, if it has reported any. `withheld`
     counts the edits that were not queued, by reason, the newest last. `superseded` counts the edits that newer ones replaced
-    in a full queue; `edits` holds the newest of them. `servers` are the newest figures of each model server. `unread` holds,
-    for an edit that was decided on here, the edit as the log has been read, and how many of its decisions are still to be
-    read. `judged` is the newest decision that a judge's model answered for. `checked` are the alarms that held after a step.
-    `ending`: the run stops when the present unit has ended. `settings` are those in force, as TOML; `policy` is who decides
-    on edits, and `effects` what a decision does.
+    in a full queue; `edits` holds the newest of them. `memory` is what the engine that was started last has measured, at
+    `measured_at` in unix seconds, and `servers` are the newest figures of each model server. `unread` holds, for an edit
+    that was decided on here, the edit as the log has been read, and how many of its decisions are still to be read. `judged`
+    is the newest decision that a judge's model answered for. `checked` are the alarms that held after a step. `ending`: the
+    run stops when the present unit has ended. `settings` are those in force, as TOML; `policy` is who decides on edits, and
+    `effects` what a decision does.
     """
 
     kind: str = ""
@@ -119,6 +120,7 @@ class RunView:
     withheld: dict[str, int] = field(default_factory=dict)
     superseded: int = 0
     memory: MemoryMeasured | None = None
+    measured_at: float | None = None
     servers: dict[str, ServerMeasured] = field(default_factory=dict)
     used: ModelsUsed | None = None
     published: AdapterPublished | None = None
@@ -245,17 +247,20 @@ class RunView:
 
     def _run_started(self, event: RunStarted) -> set[Part]:
         self.profile, self.planned, self.note = event.profile, event.steps, event.note
-        self.state, self.reason, self.step, self.ending = "running", "", event.resumed_from, False
+        self.reason, self.step, self.ending = "", event.resumed_from, False
         self.settings = InForce.of(event.settings or "")
         for table in (self.steps, self.updates, self.checked, self.outcomes):
             for step in [step for step in table if step > event.resumed_from]:
                 del table[step]
         self.training.restart()
         self.servers = {}
+        if self.state != "starting":  # else what was measured since is of this engine
+            self.memory, self.measured_at = None, None
         if self.measurement:
             self.measurement.followed.restart()
+        self.state = "running"
         self._end_phase("measuring", "rollouts", "update")
-        return {"state", "rewards", "transcript", "skills", "notice"}
+        return {"state", "rewards", "transcript", "skills", "notice", "memory"}
 
     def _setting_changed(self, event: SettingChanged) -> set[Part]:
         if event.total is not None:
@@ -270,6 +275,9 @@ class RunView:
         self.state, self.reason, self.ending = event.state, event.reason, event.ending
         if event.state != "running":
             self.progress = None
+        if event.state == "starting":
+            self.memory, self.measured_at, self.servers = None, None, {}  # of the engine before
+            return {"state", "memory"}
         return {"state"}
 
     def _progress(self, event: Progress) -> set[Part]:

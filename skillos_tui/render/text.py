@@ -19,6 +19,9 @@ from rich.cells import cell_len
 MAX_MARKS = 2
 """The combining marks that one character may have; more would overlap the lines above."""
 
+HALF_NAME = 4
+"""Cells of the beginning, and of the end, that the shortest form of a run's name has."""
+
 Spans = tuple[tuple[str, str], ...]
 """Pieces of one row, each (text, style name)."""
 
@@ -174,6 +177,18 @@ def widest(width: int, *items: Line) -> Line:
 def short_name(run: str) -> str:
     """A run's name without the date that new runs have at their beginning: "101502-train-pocket-2"."""
     return _RUN.sub("", run, count=1) if _RUN.match(run) else run
+
+
+def shortest_name(run: str) -> str:
+    """What tells a run from others in few cells: of a new run the time of its start, with the number that runs of one second
+    have ("101502", "101502-2"); of another name its beginning and its end ("base…ed-2")."""
+    name, short = safe(run), short_name(safe(run))
+    if short == name:
+        return (
+            name if cell_len(name) <= 2 * HALF_NAME + 1 else fit(name, HALF_NAME + 1)[:-1] + tail(name, HALF_NAME + 1)
+        )
+    time, *rest = short.split("-")
+    return f"{time}-{rest[-1]}" if rest[-1].isdecimal() and len(rest[-1]) < HALF_NAME else time
 
 
 def tail(text: str, width: int) -> str:

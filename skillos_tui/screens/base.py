@@ -22,7 +22,9 @@ class SkillsScreen(FullScreen):
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, Literal, cast, get_args
 
@@ -37,7 +39,7 @@ from skillos_tui.client.messages import Reply
 from skillos_tui.keymap import PANES_KEYS, PANES_TITLE, Key, bindings, rebind
 from skillos_tui.model.keyguard import PAUSE_SECONDS, Typing
 from skillos_tui.model.view import Part
-from skillos_tui.render.text import Line, line
+from skillos_tui.render.text import Line, line, safe, tail, width_of
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.bars import Fitting
 from skillos_tui.widgets.pane import Pane
@@ -102,12 +104,11 @@ class FullScreen(Screen[None], Listener):
         """The state of the run, the first line of its screens."""
         app = self.workbench
         if app.path is None:
-            return line(f"muted:{app.skills}" if app.skills else "muted:no run is open")
+            return partial(_path_line, app.skills, ()) if app.skills else line("muted:no run is open")
         if app.lost:
-            return line("bad:✗ cannot be read", "axis:  │  ", f"muted:{app.path}")
-        silent = app.engine.silent if app.engine else 0
+            return partial(_path_line, app.path, ("bad:✗ cannot be read", "axis:  │  "))
         name = app.path.name if app.path is not None else ""
-        return partial(state_line, app.view, app.shown_state, name, silent, read_only=bool(app.read_only))
+        return partial(state_line, app.view, app.shown_state, name, app.silent, read_only=bool(app.read_only))
 
     def show_state(self) -> None:
         """Show the numbered screens and the state of the run in the first line."""
@@ -254,10 +255,11 @@ class FullScreen(Screen[None], Listener):
             self.answer("This screen has no other pane.")
         elif self.one_pane and not self.has_class("-zoomed"):
             why = "In linear mode one pane is shown" if self.workbench.linear else "The terminal is too small for more"
-            self.answer(f"{why}; tab shows the next one.")
+            self.answer(f"{why}; {self.workbench.key_of('screen.next_pane')} shows the next one.")
         else:
             self.toggle_class("-zoomed")
-            self.answer("One pane is shown; z or esc shows all of them." if self.has_class("-zoomed") else "", "muted")
+            shown = f"One pane is shown; {self.workbench.key_of('screen.zoom')} or esc shows all of them."
+            self.answer(shown if self.has_class("-zoomed") else "", "muted")
 
     def action_freeze(self) -> None:
         """Freeze the current pane, or let it go on."""
@@ -343,3 +345,9 @@ class FullScreen(Screen[None], Listener):
         current = [at for at, name in enumerate(names) if self.query_one(f"#{name}").has_class("-current")]
         self.go_to(names[((current[0] if current else -1) + by) % len(names)])
         self._explain(self.focused)
+
+
+def _path_line(path: Path, before: Sequence[str], width: int) -> Line:
+    """A path after other text; its beginning is cut where it is too long."""
+    left = max(0, width - width_of(line(*before)))
+    return line(*before, f"muted:{tail(safe(str(path)), left).rstrip()}")

@@ -32,9 +32,14 @@ class DialogScreen(ModalScreen[ScreenResultType], Generic[ScreenResultType]):
 
     CSS_PATH: ClassVar = [DIALOG_STYLE]
 
+    @property
+    def workbench(self) -> Workbench:
+        """The app, by its own type."""
+        return cast("Workbench", self.app)
+
     def on_key(self, event: events.Key) -> None:
         """Answer the keys of the screens below, which do nothing while a dialog is open."""
-        own = cast("Workbench", self.app).own_keys
+        own = self.workbench.own_keys
         elsewhere = [name for key in own.all_of("app", (BACK, *TABS.values())) for name in key.keys.split(",")]
         if event.key in elsewhere and event.key not in self._bindings.key_to_bindings:
             self.notify("A dialog is open; close it first (esc).", severity="warning", markup=False)
@@ -54,7 +59,7 @@ class DialogScreen(ModalScreen[ScreenResultType], Generic[ScreenResultType]):
     def render_lines(self, crop: Region) -> list[Strip]:
         stack = self.app.screen_stack
         below = stack[stack.index(self) - 1] if self in stack else None
-        if below is None or below is self or cast("Workbench", self.app).linear:
+        if below is None or below is self or self.workbench.linear:
             return super().render_lines(crop)
         rows = below._compositor.render_strips()  # of another size than this screen, until the next layout
         cut = [rows[y] if y < len(rows) else Strip.blank(crop.right) for y in crop.line_range]

@@ -128,7 +128,8 @@ class PlaceKeeper:
         names = [edit.skill for edit in app.view.pending if edit.id in place.drafts]
         if names:
             about = safe(", ".join(names[:3]))
-            app.notify(f"A half-typed reason is kept, about {about}: v continues it.", markup=False, timeout=12)
+            key = app.key_of("review.veto")
+            app.notify(f"A half-typed reason is kept, about {about}: {key} continues it.", markup=False, timeout=12)
 
 
 def place_of(screen: FullScreen, seen: int) -> Place:

@@ -16,7 +16,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,10 @@ from engine.core.errors import SkillosError
 if TYPE_CHECKING:
     from skillos_tui.terminal.app import TerminalApp
 
+LOOK_SECONDS = 0.5
+"""How often a signal that ends the workbench is looked for while the editor works."""
+ENDING_SECONDS = 1.5
+"""How long the editor may take to end then."""
 _ODD = re.compile(r"[^a-z0-9-]+")
 
 
@@ -74,16 +78,43 @@ async def edit_text(app: TerminalApp[str], command: Sequence[str], name: str, te
 
 async def _edit(app: TerminalApp[str], command: Sequence[str], file: Path) -> None:
     """Run the editor until it ends. Raises `EditorError`."""
+    status: int | OSError
     try:
         with app.suspend(), _signals_left_to_the_editor():
-            process = await asyncio.create_subprocess_exec(*command, str(file))
-            status = await process.wait()
+            # No exception may leave this block: Textual would not take the terminal back.
+            try:
+                process = await asyncio.create_subprocess_exec(*command, str(file))
+                status = await _end_of(process, app)
+            except OSError as error:
+                status = error
     except SuspendNotSupported as error:
         raise EditorError("this terminal cannot be lent to an editor") from error
-    except OSError as error:
-        raise EditorError(f"{command[0]} cannot be started: {error.strerror}") from error
+    if isinstance(status, OSError):
+        raise EditorError(f"{command[0]} cannot be started: {status.strerror}")
     if status:
-        raise EditorError(f"{command[0]} ended with status {status}, so nothing is changed")
+        how = f"status {status}" if status > 0 else f"signal {_signal_name(-status)}"
+        raise EditorError(f"{command[0]} ended with {how}, so nothing is changed")
+
+
+async def _end_of(process: asyncio.subprocess.Process, app: TerminalApp[str]) -> int:
+    """The status of the editor. A signal that ends the workbench ends the editor too, which saves then what it can; else it
+    would fight with the shell for the terminal."""
+    waiting = asyncio.ensure_future(process.wait())
+    while not (await asyncio.wait({waiting}, timeout=LOOK_SECONDS))[0]:
+        if app.signal:
+            with suppress(ProcessLookupError):
+                process.terminate()
+            await asyncio.wait({waiting}, timeout=ENDING_SECONDS)
+            break
+    return waiting.result() if waiting.done() else -app.signal
+
+
+def _signal_name(number: int) -> str:
+    """A signal's name, or its number where it has none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
 
 
 def _new_file(name: str, data: bytes) -> Path:

@@ -111,7 +111,12 @@ class AlarmBar(Bar):
         if self.folded:
             names = ", ".join(clip(alarm.name, 40) for alarm in self.alarms)
             count = "alarm" if len(self.alarms) == 1 else f"{len(self.alarms)} alarms"
-            return [crop(line(f"bad:✗ {count}: {names}", "muted:   w unfolds"), width)]
+            return [
+                crop(
+                    line(f"bad:✗ {count}: {names}", f"muted:   {self.workbench.key_of('live.fold_alarms')} unfolds"),
+                    width,
+                )
+            ]
         rows = [Line(row) for alarm in self.alarms for row in wrap(_alarm(alarm), width)]
         most = max(2, self.app.size.height // self.SHARE)
         return rows if len(rows) <= most else [*rows[: most - 1], line(f"muted:  … all of it: {self.WHERE}")]

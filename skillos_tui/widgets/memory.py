@@ -1,6 +1,9 @@
 """Memory and model servers: what is free, what each process has, what the servers report, what the models were used for.
 
-The pane folds itself to its first line unless little memory is left or a person unfolds it.
+    pane.show(view, past_of(view, "finished", silent=0))
+
+What an engine measured is the machine's present state while it works (`past_of` is None). After that it is what was measured
+at the run's end, with the time. The pane folds itself to its first line unless little memory is left or a person unfolds it.
 
 A figure that is not known is "n/a", never 0, and its reason is shown where there is room. The lines are in the order of
 their importance: a low pane shows the first ones, and scrolls.
@@ -8,7 +11,9 @@ their importance: a low pane shows the first ones, and scrolls.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -19,6 +24,11 @@ from skillos_tui.model.view import RunView
 from skillos_tui.render.text import Line, clip, line, short, widest
 from skillos_tui.widgets.pane import Pane
 
+if TYPE_CHECKING:
+    from engine.runs.status import ShownState
+
+ENDED: tuple[ShownState, ...] = ("stopped", "finished", "failed", "interrupted")
+"""The states in which no engine measures."""
 LITTLE = 0.1
 LABEL = 10
 FOLDED, LOW, TALL = 1, 5, 12
@@ -37,13 +47,14 @@ class MemoryPane(Pane):
     def __init__(self, title: str, *, id: str | None = None, classes: str = "pane") -> None:
         super().__init__(title, id=id, classes=classes)
         self.view = RunView()
+        self.past: Past | None = None
         self.unfolded = False
         """Whether a person unfolded it."""
         self._title = title
 
-    def show(self, view: RunView) -> None:
-        """Show the memory of this run as it is now."""
-        self.view = view
+    def show(self, view: RunView, past: Past | None) -> None:
+        """Show the memory of this run: as it is now, or as it was."""
+        self.view, self.past = view, past
         self._fold()
 
     def target(self) -> Target | None:
@@ -51,8 +62,8 @@ class MemoryPane(Pane):
 
     @property
     def low(self) -> bool:
-        """Whether little of the memory is left."""
-        return self.view.memory is not None and is_low(self.view.memory)
+        """Whether little of the memory is left now."""
+        return self.past is None and self.view.memory is not None and is_low(self.view.memory)
 
     def fold(self) -> None:
         """Unfold the pane, or fold it to one line; while little is left it stays unfolded."""
@@ -61,33 +72,64 @@ class MemoryPane(Pane):
 
     def _fold(self) -> None:
         self.set_class(not self.unfolded and not self.low, "-folded")
+        key = self.workbench.key_of("live.fold_memory")
+        title = (
+            f"{self._title} {self.past.how}" if self.past is not None and self.view.memory is not None else self._title
+        )
         self.retitle(
-            "Memory is low" if self.low else self._title,
-            "" if self.low else "M folds" if self.unfolded else "M unfolds",
+            "Memory is low" if self.low else title,
+            "" if self.low else f"{key} folds" if self.unfolded else f"{key} unfolds",
         )
         self.renew()
 
     def build(self, width: int, height: int) -> Sequence[Line]:
-        return memory_lines(self.view, width, height)
+        return memory_lines(self.view, width, height, self.past)
 
 
-def memory_lines(view: RunView, width: int, height: int) -> list[Line]:
-    """What is known of the memory, the servers and the use of the models."""
+class Past(NamedTuple):
+    """Measurements that are not of now: `how` they are related to the run ("at its end"), and when memory was measured, ""
+    where that is not known."""
+
+    how: str
+    day: str = ""
+    time: str = ""
+
+
+def past_of(view: RunView, state: ShownState, silent: int) -> Past | None:
+    """Whether what was measured last is not of now: the engine has ended, or has been silent for so many seconds."""
+    if state not in ENDED and not silent:
+        return None
+    how = "at its end" if state in ENDED else "when the engine was heard of last"
+    try:
+        then = time.localtime(view.measured_at) if view.measured_at is not None else None
+    except (OverflowError, ValueError, OSError):  # no time
+        then = None
+    return Past(how, time.strftime("%Y-%m-%d", then), time.strftime("%H:%M:%S", then)) if then else Past(how)
+
+
+def memory_lines(view: RunView, width: int, height: int, past: Past | None = None) -> list[Line]:
+    """What is known of the memory, the servers and the use of the models; now, or in the past."""
     measured = view.memory
     named = len(view.servers) > 1
     servers = [row for server in [*view.servers.values()][:SERVERS] for row in _server(server, named=named)]
     uses = [use for use in view.used.models if use.calls] if view.used is not None else []
     used = [_fact("tokens", *_used(uses))] if uses else []
     if measured is None:
-        return [line("muted:The engine has not measured it yet."), *servers, *used]
+        none = "The engine has not measured it yet." if past is None else "Not measured before the engine ended."
+        return [line(f"muted:{none}"), *servers, *used]
     source = _fact("source", f"muted:{clip(measured.source, 200)}")
     unknown = [
         _fact(NOT_KNOWN, f"muted:{clip(f'{name}: {why}', 200)}")
         for name, why in [*measured.reasons.items()][:MAX_REASONS]
     ]
+    if past is not None:
+        available = _was_available(measured, width, past)
+        then = [line(f"muted:Measured {past.how}, {past.day} {past.time}.", indent=2)] if past.day else []
+    else:
+        available, then = _available(measured, width), []
     if height <= FOLDED:
-        return [_available(measured, width)]
-    first = [_available(measured, width), *_strain(measured), *servers]
+        return [available]
+    first = [available, *then, *_strain(measured), *servers]
     return [*first, *_processes(measured, height), *used, source, *(unknown if height >= TALL else [])]
 
 
@@ -115,6 +157,18 @@ def _available(measured: MemoryMeasured, width: int) -> Line:
     full = round(taken * cells)
     bar = [f"{'warn' if is_low(measured) else 'chart'}:  {'━' * full}", f"axis:{'━' * (cells - full)}"]
     return widest(width, _fact("available", *spans, *bar, *guard), _fact("available", *spans, *bar))
+
+
+def _was_available(measured: MemoryMeasured, width: int, past: Past) -> Line:
+    """What was available of the pool, and when; no bar, and no guard, since nothing is guarded."""
+    known = measured.total and measured.available is not None
+    free, total = (size(measured.available), size(measured.total)) if known else (size(None), size(None))
+    if total.endswith(" GiB"):
+        free = free.removesuffix(" GiB")
+    spans = [f":{free}", f"muted: / {total}"]
+    times = [f" {past.how}, {past.day} {past.time}", f" at {past.day[5:]} {past.time[:5]}"] if past.day else []
+    forms = [_fact("available", *spans, f"muted:{when}") for when in (*times, f" {past.how}", "")]
+    return widest(width, *forms)
 
 
 def is_low(measured: MemoryMeasured) -> bool:

@@ -24,7 +24,7 @@ MEANING = 24
 
 def legend() -> tuple[str, Sequence[tuple[str, str]]]:
     """What the metrics mean."""
-    return "Metrics (m)", [(name, metric.meaning) for name, metric in METRICS.items()]
+    return "Metrics", [(name, metric.meaning) for name, metric in METRICS.items()]
 
 
 def metric_lines(view: RunView, width: int) -> list[Line]:

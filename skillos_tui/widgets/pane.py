@@ -46,7 +46,7 @@ PANE_KEYS = (
     Key("pagedown,ctrl+d", "scroll_pages(1)", "page down", "One page down"),
     Key("home,g", "to_top", "top", "To the first line"),
     Key("end,G", "to_end", "end", "To the last line, and follow new ones"),
-    Key("enter", "lead", "open", "Open what is behind this line; b leads back"),
+    Key("enter", "lead", "open", "Open what is behind this line; the way back is kept"),
 )
 
 Row = tuple[Spans, str]

@@ -40,7 +40,7 @@ WORTH_WIDTH = 30
 """From this width on the worth of an edit is shown beside it."""
 LEGEND = (
     ("+ ~ -", "the edit makes, changes or removes a skill"),
-    ("×4", "this edit and 3 older ones of the same skill, folded; → shows them"),
+    ("×4", "this edit and 3 older ones of the same skill, folded"),
     ("+.33", "its worth: advantage of its rollout, gate scores, less what the audit found"),
     ("! ✓ ✗ ↶ » ·", "conflicted, committed, vetoed, undone, superseded, withheld"),
     ("…", "a decision is being taken"),
@@ -204,7 +204,11 @@ class ReviewQueue(ListPane):
         """How many were superseded, and under the filter which."""
         shown = self._old("superseded")
         if shown or self.view.superseded:
-            hint = "" if "superseded" in self.filter.old else "muted:; / superseded shows them"
+            hint = (
+                ""
+                if "superseded" in self.filter.old
+                else f"muted:; {self.workbench.key_of('review.filter')} superseded shows them"
+            )
             yield Item(line())
             yield Item(line(f"muted:{self.view.superseded} superseded by newer ones", hint), whole=True)
             yield from (Item(partial(self._entry, edit), edit.id) for edit in shown)
@@ -216,7 +220,7 @@ class ReviewQueue(ListPane):
             return
         asked = "withheld" in self.filter.old
         yield Item(line())
-        hint = "" if asked else "muted:; / withheld says why"
+        hint = "" if asked else f"muted:; {self.workbench.key_of('review.filter')} withheld says why"
         yield Item(line(f"warn:{sum(self.view.withheld.values())} not queued", hint), whole=True)
         if asked:
             for reason, count in list(self.view.withheld.items())[: -MAX_REASONS - 1 : -1]:

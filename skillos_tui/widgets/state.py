@@ -3,7 +3,7 @@
     bar.show(partial(state_line, view, "running", "20261125-101010-train-pocket", 0))
 
 It is made of pieces. Each piece has several forms, the longest first; if the line does not fit, pieces take shorter forms in
-the order of `SHORTENED`.
+the order of `SHORTENED`. The run's name is always there, at the end, so that two terminals are not taken for one another.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from engine.core.events import Progress, StepEnded
 from skillos_tui.model.view import RunView
-from skillos_tui.render.text import Line, clip, crop, line, short_name, width_of
+from skillos_tui.render.text import Line, clip, crop, line, short_name, shortest_name, width_of
 
 if TYPE_CHECKING:
     from engine.runs.status import ShownState
@@ -30,10 +30,13 @@ STATES: dict[ShownState, str] = {
 AT_WORK: tuple[ShownState, ...] = ("starting", "running")
 """States in which the last `Progress` of the engine is its present work."""
 SHORTENED = tuple(
-    "run work run note work bar phase note work phase policy state step state state state phase state phase step".split()
+    "run work note work bar phase note work run phase policy state step policy "
+    "state state state state phase phase step".split()
 )
 BARS = ("axis:  │  ", "axis: · ")
 """What separates two pieces."""
+NAMED = 40
+"""In a line of fewer cells the run's name is left out."""
 METER = 8
 """Cells of the bar of a progress."""
 
@@ -57,7 +60,7 @@ def state_line(
         "phase": _phase(progress, silent) if progress else [line()],
         "step": _step(view, progress),
         "work": _work(view, progress),
-        "run": [line(f"muted:{name}"), line(f"muted:{short_name(name)}"), line()],
+        "run": [line(f"muted:{each}") for each in (name, short_name(name), shortest_name(name))],
     }
     form = dict.fromkeys((*pieces, "bar"), 0)
     item = _joined(pieces, form)
@@ -66,7 +69,12 @@ def state_line(
             break
         form[name] = min(form[name] + 1, len(BARS if name == "bar" else pieces[name]) - 1)
         item = _joined(pieces, form)
-    return crop(item, width)
+    if width_of(item) <= width:
+        return item
+    run = _joined({"run": pieces["run"]}, form) if width >= NAMED else line()
+    bar = BARS[form["bar"]] if run.spans else ""
+    rest = crop(_joined({**pieces, "run": [line()] * 3}, form), width - width_of(run) - width_of(line(bar)))
+    return Line((*rest.spans, *line(bar).spans, *run.spans))
 
 
 def _notes(note: str) -> list[str]:
@@ -97,8 +105,12 @@ def _state(view: RunView, shown: ShownState, progress: Progress | None, silent: 
 
 def _policy(policy: str) -> Piece:
     """Who decides on edits, if it is not a person."""
+    if policy in ("", "ask"):
+        return [line()] * 3
     name = clip(policy.replace("_", " "), 16)
-    return [line(f"warn:review: {name}"), line(f"warn:{name}")] if policy not in ("", "ask") else [line()]
+    what, _, after = name.partition(" ")
+    sign = {"approve": "✓", "veto": "✗"}.get(what, what)
+    return [line(f"warn:review: {name}"), line(f"warn:{name}"), line(f"warn:{f'{sign} {after}'.strip()}")]
 
 
 def _phase(progress: Progress, silent: int) -> Piece:

@@ -19,22 +19,31 @@ from skillos_tui.render.text import Line, crop, width_of
 from skillos_tui.widgets.bars import Bar, Fitting
 
 NAME = "SkillOS"
-STATE_CELLS = 36
-"""The cells that a state with step, phase, progress and time left needs; a form of the screens leaves it as many."""
+STATE_CELLS = 40
+"""The cells that a state with step, phase, progress, time left and the shortest name of the run needs; a form of the screens
+leaves it as many."""
 SHORT_NAMES = {"evaluation": "Eval"}
 OF_A_RUN = frozenset(("live", "review", "rollouts", "rewards", "evaluation"))
 """The screens that need an open run."""
 
 
 class Form(NamedTuple):
-    """One way to write the screens: with the program's name, and which screens have theirs."""
+    """One way to write the screens: with the program's name, with the names of all screens, which may be short, and what is
+    between two."""
 
     brand: bool = False
     named: bool = False
     short: bool = False
+    gap: str = "  "
 
 
-FORMS = (Form(brand=True, named=True), Form(named=True), Form(named=True, short=True), Form())
+FORMS = (
+    Form(brand=True, named=True),
+    Form(named=True),
+    Form(named=True, short=True),
+    Form(named=True, short=True, gap=" "),
+    Form(gap=" "),
+)
 
 
 class StateBar(Bar):
@@ -71,7 +80,7 @@ class StateBar(Bar):
         at = len(NAME) if form.brand else 0
         self._places = []
         for name, key in TABS.items():
-            gap = "" if not at else "  " if form.named else " "
+            gap = form.gap if at else ""
             tab = self._tab(name, self.workbench.own_keys.of("app", key), form)
             width = width_of(Line(tab))
             self._places.append((range(at + len(gap), at + len(gap) + width), name))

@@ -6,14 +6,17 @@ import os
 import shutil
 import sqlite3
 import threading
+import zlib
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.core.events import PositionId, RunStarted, StepStarted, TurnTaken
+from engine.core.calls import pack
+from engine.core.events import CallsKept, PositionId, RunStarted, StepStarted, TurnTaken
 from engine.core.outcomes import SUCCEEDED
+from engine.core.records import ChatMessage, ModelCall
 from engine.runs.directory import Run
 from engine.runs.search.index import SearchFailed, SearchIndex
 from engine.runs.search.texts import Query
@@ -216,3 +219,60 @@ def test_where_no_index_can_be_made_the_message_says_so(run: Run, tmp_path: Path
     (tmp_path / "file").write_text("")
     with pytest.raises(SearchFailed, match="cannot be made"):
         SearchIndex.open(run, tmp_path / "file")
+
+
+def kept(at: PositionId, *prompts: str, role: str = "executor") -> CallsKept:
+    """The calls of an episode whose chat grows: each prompt repeats those before. A curator's call has no turn."""
+    calls = [
+        ModelCall(
+            role, turn if role == "executor" else 0, [ChatMessage("user", text) for text in prompts[:turn]], "x", 0.1
+        )
+        for turn in range(1, len(prompts) + 1)
+    ]
+    return CallsKept(at, pack(calls))
+
+
+@pytest.fixture
+def asked(run: Run) -> Run:
+    run.append(kept(PositionId(1, 0, 2), "You play a game.\nThe Café has a kettle.", "You see an armadillo there."))
+    run.append(kept(PositionId(1, 0, 2), "Edit the skills after the armadillo.", role="curator"))
+    return run
+
+
+def prompts(run: Run, text: str) -> list[tuple[str, str, str]]:
+    with opened(run) as index:
+        while index.add(run, "prompts"):
+            pass
+        return [(place.spot.text, place.what, place.line) for place in index.find(run, text, 50).places]
+
+
+def test_what_the_models_were_asked_is_found_where_it_is_asked_for_and_nowhere_else(asked: Run) -> None:
+    assert prompts(asked, "in:prompt armadillo") == [
+        ("1/g0/r2/p1", "prompt", "Edit the skills after the armadillo."),
+        ("1/g0/r2/p1/t1", "prompt", "You see an armadillo there."),
+    ]
+    assert prompts(asked, "cafe IN:PROMPT kett") == [("1/g0/r2/p1/t0", "prompt", "The Café has a kettle.")]
+    assert prompts(asked, "armadillo") == [] and prompts(asked, 'in:prompt "nothing like it"') == []
+    assert [what for _, what, _ in prompts(asked, "kettle")] == ["observation"]
+    assert prompts(asked, '"in:prompt" armadillo') == []
+
+
+def test_words_are_indexed_without_prompts_and_prompts_by_themselves(asked: Run) -> None:
+    with opened(asked) as index:
+        found = index.find(asked, "in:prompt armadillo", 9)
+        assert (found.places, found.read, found.last) == ([], 0, asked.last_id()) and index.read == asked.last_id()
+        while index.add(asked, "prompts"):
+            pass
+        assert index.find(asked, "in:prompt armadillo", 9).read == asked.last_id()
+
+
+def test_a_search_in_what_is_not_searched_says_what_can_be(asked: Run) -> None:
+    with opened(asked) as index:
+        assert "in:prompt searches what the models were asked" in index.find(asked, "in:answer kettle", 9).refusal
+        assert NONE in index.find(asked, "in:prompt", 9).refusal
+
+
+@pytest.mark.parametrize("packed", [b"", b"no zlib", zlib.compress(b'[{"role": 3}]'), zlib.compress(b"[]")])
+def test_calls_that_cannot_be_read_are_left_out(asked: Run, packed: bytes) -> None:
+    asked.append(CallsKept(PositionId(1, 0, 2), packed))
+    assert len(prompts(asked, "in:prompt armadillo")) == 2

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 from rich.cells import cell_len
+from textual.pilot import Pilot
 
 from engine.core.events import (
     EditProposed,
@@ -30,10 +32,13 @@ from engine.core.events import (
 from engine.core.outcomes import SUCCEEDED
 from engine.runs.status import ShownState, Status
 from engine.runs.supervisor import RunSummary
+from skillos_tui.app import SkillosApp
+from skillos_tui.keymap import TABS
 from skillos_tui.model.episodes import Episode
 from skillos_tui.model.view import RunView
-from skillos_tui.render.text import Line, width_of
+from skillos_tui.render.text import Line, short_name, width_of
 from skillos_tui.screens.home.runs import columns_for, run_row
+from skillos_tui.themes import Themes
 from skillos_tui.widgets.bars import notice_line
 from skillos_tui.widgets.queue import ReviewQueue
 from skillos_tui.widgets.rewards import RewardPane, fact_columns, reward_facts
@@ -150,7 +155,7 @@ def assert_state_line(width: int) -> None:
     for number in range(3):
         view.fold(proposal(1, number, edit=f"e{number}"))
     line = text(state_line(view, "running", "20261125-181716-train-a-profile-of-mine", 0, width))
-    assert cell_len(line) <= width and line.startswith("● running" if width >= 48 else "●")
+    assert cell_len(line) <= width and line.startswith("● running" if width >= 62 else "●")
     parts = line.split("  │  " if "│" in line else " · ")
     assert parts[1].startswith("measuring") and "12,345/99,999" in parts[1]
     if width >= 44:
@@ -158,6 +163,65 @@ def assert_state_line(width: int) -> None:
     assert all(part == part.strip() and part for part in parts)
     if width >= 80:
         assert "about" in line or " left" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "shortest"),
+    [
+        ("20261126-101502-train-pocket", "101502"),
+        ("20261126-101502-train-pocket-2", "101502-2"),
+        ("20261126-101502-train-a-profile-10000000", "101502"),
+        ("baseline-seed-2", "base…ed-2"),
+        ("baseline-seed-3", "base…ed-3"),
+        ("mine", "mine"),
+        ("実験の長い名前二", "実験…前二"),
+    ],
+)
+def test_the_state_line_always_has_what_tells_a_run_from_others(name: str, shortest: str) -> None:
+    view = run(KNOWN, 3)
+    for width in range(40, 201):
+        for shown, silent, read_only in (("running", 0, False), ("running", 300, True), ("failed", 0, True)):
+            line = text(state_line(view, shown, name, silent, width, read_only=read_only))
+            assert cell_len(line) <= width
+            assert line.endswith((name, short_name(name), shortest)), (width, line)
+
+
+async def test_every_screen_shows_which_run_it_is_beside_the_numbers_and_what_waits(tmp_path: Path) -> None:
+    run = create(tmp_path / "20261126-101502-train-pocket")
+    run.append(RunStarted("train", "pocket", 40, pid=1), *(proposal(1, n, edit=f"e{n}") for n in range(12)))
+    run.append(*step_events(1), Progress("rollouts", "", 12, 96, "episodes", 60.0))
+    with run.lock():
+        for size in ((120, 40), (80, 24)):
+            async with workbench(run.path, size=size) as pilot:
+                await until(pilot, lambda: pilot.app.caught_up)  # type: ignore[attr-defined]
+                for name, tab in [*TABS.items(), ("live", TABS["live"])]:
+                    key = tab.keys
+                    await pilot.press(key)
+                    await until(pilot, f"{key} {name.title()[:4]}")
+                    await until(pilot, partial(shows, pilot, name))
+                    shown = top(pilot)
+                    assert "101502" in shown and "12/96" in shown and "·14" in shown, shown
+                    assert re.findall(r"(?<![\w/·])[1-8](?=[ ·!])", shown.partition("●")[0]) == list("12345678"), shown
+                    assert ("4 Rollouts" in shown) == (size == (120, 40) or key == "4"), shown
+
+
+def shows(pilot: Pilot[str], name: str) -> bool:
+    """Whether this screen is shown."""
+    assert isinstance(pilot.app, SkillosApp)
+    return pilot.app.shown_screen == name
+
+
+def top(pilot: Pilot[str]) -> str:
+    """The first row of the screen."""
+    return screen_lines(pilot)[0]
+
+
+async def test_the_end_of_a_long_path_is_what_the_bar_shows_of_a_folder_of_skills(tmp_path: Path) -> None:
+    folder = tmp_path / "a-folder-with-a-name-that-is-long" / "so-that-only-its-end-fits" / "mine"
+    folder.mkdir(parents=True)
+    app = SkillosApp(Themes.find(), "dark", None, skills=folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "/mine" in top(pilot))  # type: ignore[arg-type]
 
 
 def test_the_columns_of_the_list_of_runs_are_separate_and_names_differ() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import msgspec
@@ -18,10 +19,11 @@ from engine.core.events import (
     ProcessMemory,
     RunStarted,
     ServerMeasured,
+    StateChanged,
 )
 from skillos_tui.model.view import MAX_SERVERS, RunView
 from skillos_tui.render.text import Line, wrap
-from skillos_tui.widgets.memory import is_low, memory_lines
+from skillos_tui.widgets.memory import Past, is_low, memory_lines, past_of
 from skillos_tui.widgets.rewards import RewardPane
 from tests.workbench.recording import record_training, step_events, training_view
 from tests.workbench.stage import on_screen, seconds, until, workbench
@@ -217,19 +219,20 @@ async def test_memory_is_one_line_unless_it_is_low_or_a_person_unfolds_it(
 ) -> None:
     run = record_training(tmp_path / "run", steps=1, planned=12, state="running")
     run.append(SPARK, SERVER)
-    async with workbench(run.path, size=size) as pilot:
-        pane = pilot.app.screen.query_one("#memory")
-        await until(pilot, "available 40.0")
-        assert pane.size.height == 1 and "12 running" not in on_screen(pilot)
-        await pilot.press("M")
-        await until(pilot, "12 running")
-        await pilot.press("M")
-        await until(pilot, lambda: pane.size.height == 1)
-        run.append(LOW)
-        await until(pilot, "Memory is low")
-        assert "12 running" in on_screen(pilot) and "M unfolds" not in on_screen(pilot)
-        run.append(SPARK)
-        await until(pilot, lambda: pane.size.height == 1)
+    with run.lock():
+        async with workbench(run.path, size=size) as pilot:
+            pane = pilot.app.screen.query_one("#memory")
+            await until(pilot, "available 40.0")
+            assert pane.size.height == 1 and "12 running" not in on_screen(pilot)
+            await pilot.press("M")
+            await until(pilot, "12 running")
+            await pilot.press("M")
+            await until(pilot, lambda: pane.size.height == 1)
+            run.append(LOW)
+            await until(pilot, "Memory is low")
+            assert "12 running" in on_screen(pilot) and "M unfolds" not in on_screen(pilot)
+            run.append(SPARK)
+            await until(pilot, lambda: pane.size.height == 1)
 
 
 @pytest.mark.parametrize(
@@ -265,3 +268,44 @@ async def test_each_server_of_a_log_that_exists_is_shown(tmp_path: Path) -> None
         await until(pilot, "available 40.0")
         servers = pilot.app.view.servers  # type: ignore[attr-defined]
         assert [*servers] == [SERVER.server, "http://127.0.0.1:8001/v1"]
+
+
+async def test_an_engine_that_ended_measures_nothing_so_its_last_figures_have_their_time(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1, state="running")
+    with run.lock():
+        run.append(LOW, SERVER)
+        (measured,) = run.tail(1, ["memory_measured"])
+        day, clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(measured.at)).split()
+        async with workbench(run.path, size=(160, 50)) as pilot:
+            await until(pilot, "Memory is low")
+            run.append(StateChanged("stopped"))
+            await until(pilot, "Memory at its end")
+            assert f"available 7.0 / 122.0 GiB at {day[5:]} {clock[:5]}" in on_screen(pilot)
+            assert "Memory is low" not in on_screen(pilot) and "guard" not in on_screen(pilot)
+            await pilot.press("8")
+            await until(pilot, "last 7.0 GiB")
+            assert "last 1 server" in on_screen(pilot) and f"Measured at its end, {day} {clock}." in on_screen(pilot)
+            await pilot.press("1")
+            run.append(StateChanged("starting"))
+            await until(pilot, "The engine has not measured it yet.")
+            assert "Memory at its end" not in on_screen(pilot)
+            run.append(RunStarted(run_kind="train", profile="pocket", steps=12, pid=1, resumed_from=1), SPARK)
+            await until(pilot, "available 40.0 / 122.0 GiB  ━")
+
+
+async def test_an_engine_that_measured_nothing_before_it_ended_shows_nothing_of_the_one_before(tmp_path: Path) -> None:
+    run = record_training(tmp_path / "run", steps=1, state="running")
+    run.append(SPARK, StateChanged("starting"), StateChanged("failed", "no space"))
+    async with workbench(run.path) as pilot:
+        await until(pilot, "Not measured before the engine ended.")
+
+
+@pytest.mark.parametrize("at", [None, 1e300, float("nan"), -1e18])
+@pytest.mark.parametrize("width", [20, 40, 60, 120])
+def test_a_time_that_is_none_is_not_shown_and_what_is_measured_fits(at: float | None, width: int) -> None:
+    view = view_of(SPARK)
+    view.measured_at = at
+    past = past_of(view, "interrupted", 0)
+    assert past == Past("at its end")
+    assert text(memory_lines(view, width, 1, past)[0]).startswith("available 40.0 / 122" if width > 20 else "available")
+    assert past_of(view, "running", 0) is None and past_of(view, "paused", 30) is not None

@@ -34,7 +34,10 @@ def mounted(tmp_path: Path) -> Iterator[Path]:
 
 async def test_a_run_on_a_read_only_mount_is_shown_and_its_keys_say_why_they_do_nothing(mounted: Path) -> None:
     async with workbench(mounted / "run", folder=mounted) as pilot:
-        await until(pilot, lambda: "read-only" in screen_lines(pilot)[0] and "2/12" in screen_lines(pilot)[0])
+        await until(
+            pilot,
+            lambda: "read-only" in screen_lines(pilot)[0] and "2 of 12" in screen_lines(pilot)[0].replace("/", " of "),
+        )
         assert "interrupted" in screen_lines(pilot)[0]
         await pilot.press("p")
         await until(pilot, lambda: "can only be read" in on_screen(pilot))
@@ -51,11 +54,11 @@ async def test_a_run_on_a_read_only_mount_is_shown_and_its_keys_say_why_they_do_
 
 async def test_what_the_owner_writes_is_shown_while_it_can_only_be_read(mounted: Path) -> None:
     async with workbench(mounted / "run", folder=mounted) as pilot:
-        await until(pilot, lambda: "2/12" in screen_lines(pilot)[0])
+        await until(pilot, lambda: "2 of 12" in screen_lines(pilot)[0].replace("/", " of "))
         with Run.open(mounted.parent / "here" / "run") as owner:
             for step in (3, 4):
                 owner.append(StepStarted(step, []))
-                await until(pilot, lambda step=step: f"{step}/12" in screen_lines(pilot)[0])
+                await until(pilot, lambda step=step: f"{step} of 12" in screen_lines(pilot)[0].replace("/", " of "))
 
 
 async def test_home_lists_runs_that_can_only_be_read(mounted: Path) -> None:

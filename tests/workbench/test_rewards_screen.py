@@ -16,7 +16,7 @@ from skillos_tui.screens.rewards.screen import Chart, Figures, RewardsScreen
 from skillos_tui.screens.rollouts.screen import RolloutsScreen
 from skillos_tui.widgets.figures import _row
 from tests.workbench.recording import add_step, create, record_training
-from tests.workbench.stage import on_screen, screen_lines, until, workbench
+from tests.workbench.stage import on_screen, screen_lines, seconds, until, workbench
 
 LOOKS = [((80, 24), "light"), ((120, 40), "dark"), ((200, 60), "light"), ((60, 16), "dark")]
 
@@ -148,6 +148,37 @@ async def test_other_runs_are_chosen_in_a_dialog_and_drawn_over_this_one(tmp_pat
         await until(pilot, "✓ other")
         await pilot.press("space", "enter")
         await until(pilot, lambda: "▲ other" not in on_screen(pilot))
+
+
+async def test_the_curves_of_another_run_follow_what_it_writes_and_those_of_its_namesake_are_not_mixed_up(
+    tmp_path: Path,
+) -> None:
+    run, other = record_training(tmp_path / "run", steps=4), record_training(tmp_path / "a" / "other", steps=5)
+    namesake = record_training(tmp_path / "b" / "other", steps=7)
+    async with workbench(run.path, folder=tmp_path, size=(200, 60)) as pilot:
+        screen = await opened(pilot)
+        screen.arrive(f"r_fc|{other.path}|{namesake.path}")
+        await until(pilot, "● run –   ▲ other –   ■ other 0.670")
+        add_step(other, 6)
+        add_step(other, 7)
+        await until(pilot, "● run –   ▲ other 0.670   ■ other 0.670", seconds=10)
+        add_step(namesake, 8)
+        await until(pilot, "● run –   ▲ other –   ■ other 0.680", seconds=10)
+
+
+async def test_a_drawn_run_that_is_removed_keeps_its_curves_and_that_is_said_once(tmp_path: Path) -> None:
+    run, other = record_training(tmp_path / "run", steps=3), record_training(tmp_path / "other", steps=3)
+    async with workbench(run.path, folder=tmp_path) as pilot:
+        screen = await opened(pilot)
+        screen.arrive(f"r_fc|{other.path}")
+        await until(pilot, "▲ other 0.630")
+        other.close()
+        shutil.rmtree(other.path)
+        await until(pilot, "there is no run at", seconds=10)
+        assert "▲ other 0.630" in on_screen(pilot)
+        await pilot.press("j", "k")
+        await seconds(pilot, 2.5)
+        assert "there is no run at" not in on_screen(pilot)
 
 
 async def test_the_chart_is_written_to_a_new_file_of_the_kind_that_its_ending_names(

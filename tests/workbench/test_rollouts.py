@@ -216,7 +216,7 @@ async def test_a_search_finds_the_turn_and_b_leads_back_to_the_places(run: Run) 
 
 async def test_a_long_log_is_indexed_by_a_process_of_its_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    monkeypatch.setattr(asking, "AT_ONCE", 0)
+    monkeypatch.setattr(asking, "AT_ONCE", {"words": 0, "prompts": 0})
     async with rollouts(run) as pilot:
         await pilot.press("slash", *"kettle")
         await until(pilot, "indexed 0%")

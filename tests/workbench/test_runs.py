@@ -8,10 +8,11 @@ from engine.config import load_profile, to_toml
 from engine.core.events import StateChanged
 from engine.runs.commands import Pause, Stop
 from engine.runs.directory import Run
-from skillos_tui.client.runs import compare
+from skillos_tui.client.runs import Comparison, compare
 from skillos_tui.model.target import Target
 from skillos_tui.screens.runs import screen
-from tests.workbench.recording import create, measured, record_training
+from skillos_tui.screens.runs.report import ReportPane
+from tests.workbench.recording import add_step, create, measured, record_training
 from tests.workbench.stage import on_screen, seconds, until, workbench
 
 
@@ -79,6 +80,27 @@ async def test_two_runs_are_compared_by_settings_and_curves(tmp_path: Path) -> N
         await until(pilot, "training.seed")
         shown = on_screen(pilot)
         assert "settings that differ" in shown and "0.250" in shown and "0.500" in shown and "+0.300" in shown
+
+
+async def test_a_comparison_follows_a_run_that_works(tmp_path: Path) -> None:
+    runs = [record_training(tmp_path / name, steps=3, state="running") for name in ("one", "two")]
+    async with workbench(None, folder=tmp_path, size=(140, 60)) as pilot:
+        await opened(pilot)
+        for name in ("one", "two"):
+            await choose(pilot, name)
+            await pilot.press("space")
+        await pilot.press("c")
+        await until(pilot, "Comparison of 2 runs")
+        before = len(shown_rewards(pilot, "two"))
+        add_step(runs[1], 4)
+        await until(pilot, lambda: len(shown_rewards(pilot, "two")) == before + 1, seconds=20)
+
+
+def shown_rewards(pilot, name: str) -> tuple[float | None, ...]:
+    """The rewards of a run in the comparison on the screen."""
+    shown = pilot.app.screen.query_one(ReportPane).shown
+    assert isinstance(shown, Comparison)
+    return next(run for run in shown.runs if Path(run.path).name == name).courses["r"].values
 
 
 async def test_a_run_goes_to_the_trash_after_a_question_and_comes_back(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
-"""The index of one run: an FTS5 table in a file of the user's cache, whose rows are the events of the log by their ids.
+"""The index of one run: FTS5 tables in a file of the user's cache, whose rows are the events of the log by their ids.
 
-The table holds words and places and no text: the line that is shown is read from the log. Each piece is indexed in one
-transaction that also notes how far the log is indexed, so any number of processes may add to the same index, and whoever
-comes later goes on from there. An index of another log (the run was replaced, or repaired), of another version, or a damaged
-one is made anew.
+A table holds words and places and no text: the line that is shown is read from the log. "words" is of what was played, and
+"prompts" of what the models were asked; each has its own progress, so that nobody waits for prompts who does not ask for
+them. Each piece is indexed in one transaction that also notes how far the log is indexed, so any number of processes may add
+to the same index, and whoever comes later goes on from there. An index of another log (the run was replaced, or repaired),
+of another version, or a damaged one is made anew.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from pathlib import Path
 import msgspec
 
 from engine.core.errors import SkillosError
+from engine.core.events import AnyEvent, CallsKept, PositionId, Unreadable
 from engine.core.position import Spot, spot_at
 from engine.runs.directory import Run
 from engine.runs.log import Stored, read_row
 from engine.runs.rollouts.spans import Spans, spans
-from engine.runs.search.texts import KINDS, Query, place_of_event, texts_of
+from engine.runs.search.texts import KINDS, Kind, Named, Query, place_of_event, prompts_of, texts_of
 
-VERSION = 1
-SEARCHED = frozenset(kind.encode() for kind in KINDS)
+VERSION = 2
 PIECE = 5
 """Pages of the log that are indexed in one transaction."""
 BUSY_SECONDS = 10.0
@@ -37,10 +38,12 @@ SUFFIX = ".search.db"
 SCHEMA = f"""
 PRAGMA user_version = {VERSION};
 CREATE TABLE state (
-    only INTEGER PRIMARY KEY CHECK (only = 1), path TEXT NOT NULL, run TEXT NOT NULL, created REAL NOT NULL,
-    read INTEGER NOT NULL DEFAULT 0, sum BLOB NOT NULL DEFAULT x''
+    only INTEGER PRIMARY KEY CHECK (only = 1), path TEXT NOT NULL, run TEXT NOT NULL, created REAL NOT NULL
 );
+CREATE TABLE progress (kind TEXT PRIMARY KEY, read INTEGER NOT NULL DEFAULT 0, sum BLOB NOT NULL DEFAULT x'');
+INSERT INTO progress (kind) VALUES ('words'), ('prompts');
 CREATE VIRTUAL TABLE words USING fts5(body, content='', tokenize='unicode61 remove_diacritics 2', prefix='3');
+CREATE VIRTUAL TABLE prompts USING fts5(body, content='', tokenize='unicode61 remove_diacritics 2');
 """
 
 
@@ -109,14 +112,19 @@ class SearchIndex:
 
     @property
     def read(self) -> int:
-        """The id of the last event that is indexed."""
-        with _failures(self.path):
-            return int(self._connection.execute("SELECT read FROM state").fetchone()[0])
+        """The id of the last event whose words are indexed."""
+        return self.read_of("words")
 
-    def add(self, run: Run) -> bool:
+    def read_of(self, kind: Kind) -> int:
+        """The id of the last event that is indexed of this kind."""
+        with _failures(self.path):
+            return int(self._connection.execute("SELECT read FROM progress WHERE kind = ?", (kind,)).fetchone()[0])
+
+    def add(self, run: Run, kind: Kind = "words") -> bool:
         """Index the next piece of the log; false where all is indexed. Raises `SearchFailed`, `RunError`."""
+        searched = {name.encode() for name in KINDS[kind]}
         with _failures(self.path), self._transaction() as connection:
-            (read,) = connection.execute("SELECT read FROM state").fetchone()
+            (read,) = connection.execute("SELECT read FROM progress WHERE kind = ?", (kind,)).fetchone()
             last = run.last_id()
             if read >= last:
                 return False
@@ -124,34 +132,36 @@ class SearchIndex:
             for _, page in zip(
                 range(PIECE), run.rows(read, until=last), strict=False
             ):  # by kinds, a page takes ten times as long
-                named = [(row.id, texts_of(read_row(row))) for row in page if row.kind in SEARCHED]
+                named = [(row.id, _texts(read_row(row))) for row in page if row.kind in searched]
                 bodies = [
                     (id_, "\n".join(text for _, text in texts)) for id_, texts in named if any(t for _, t in texts)
                 ]
-                connection.executemany("INSERT INTO words (rowid, body) VALUES (?, ?)", bodies)
+                connection.executemany(f"INSERT INTO {kind} (rowid, body) VALUES (?, ?)", bodies)
                 number = page[-1].id
-            connection.execute("UPDATE state SET read = ?, sum = ?", (number, _sum(run, number)))
+            done = (number, _sum(run, number), kind)
+            connection.execute("UPDATE progress SET read = ?, sum = ? WHERE kind = ?", done)
         return bool(number < last)
 
     def find(self, run: Run, text: str, limit: int, known: Spans | None = None) -> Found:
         """The newest places that have all terms of `text`, in what is indexed. What a resume undid is left out. Raises
         `SearchFailed`, `RunError`."""
         query = Query.of(text)
-        read, last = self.read, run.last_id()
-        if not query.terms:
-            return Found(refusal="the search is by words: give letters or digits", read=read, last=last)
+        table, read, last = query.kind, self.read_of(query.kind), run.last_id()
+        if query.refusal:
+            return Found(refusal=query.refusal, read=read, last=last)
         known = known or spans(run)
         places: list[Place] = []
         with _failures(self.path):
             rows = self._connection.execute(
-                "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid DESC", (query.match,)
+                f"SELECT rowid FROM {table} WHERE {table} MATCH ? ORDER BY rowid DESC", (query.match,)
             )
             while len(places) < limit and (page := rows.fetchmany(PAGE)):
                 stored = _events(run, [id_ for (id_,) in page])
                 places += [place for each in stored if (place := _place(each, query, known)) is not None]
             rows.close()
             (total,) = self._connection.execute(
-                "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)", (query.match, MAX_COUNT + 1)
+                f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {table} MATCH ? LIMIT ?)",
+                (query.match, MAX_COUNT + 1),
             ).fetchone()
         more = total > MAX_COUNT
         return Found(places[:limit], min(total, MAX_COUNT), more, "", read, last)
@@ -194,8 +204,9 @@ class SearchIndex:
         """Whether it is an index of this very log."""
         if self._version(connection) != VERSION:
             return False
-        row = connection.execute("SELECT run, created, read, sum FROM state").fetchone()
-        return row is not None and (run.id, run.created) == row[:2] and (not row[2] or _sum(run, row[2]) == row[3])
+        row = connection.execute("SELECT run, created FROM state").fetchone()
+        done = connection.execute("SELECT read, sum FROM progress").fetchall()
+        return row == (run.id, run.created) and all(not read or _sum(run, read) == made for read, made in done)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -231,16 +242,25 @@ def _events(run: Run, ids: list[int]) -> list[Stored]:
     return [found[id_] for id_ in ids if id_ in found]
 
 
+def _texts(event: AnyEvent | Unreadable) -> list[Named]:
+    """The texts of an event, of either kind."""
+    return prompts_of(event) if isinstance(event, CallsKept) else texts_of(event)
+
+
 def _place(stored: Stored, query: Query, known: Spans) -> Place | None:
     """Where an event happened, and its line; None for one that a resume undid."""
-    where = place_of_event(stored.event)
+    what, line = query.line(_texts(stored.event))
+    if isinstance(stored.event, CallsKept):
+        where: tuple[PositionId, int | None] | None = stored.event.at, int(what) - 1 if what not in ("", "0") else None
+        what = "prompt"
+    else:
+        where = place_of_event(stored.event)
     if where is None:
         return None
     at, turn = where
     span = known.by_key.get((at.held_out, at.step))
     if span is None or not span.first <= stored.id <= (span.last or stored.id):
         return None
-    what, line = query.line(texts_of(stored.event))
     return Place(spot_at(at, turn), what, line, stored.id)
 
 

@@ -4,6 +4,7 @@ texts_of(event)                       # [("action", "go safe"), ("observation", 
 query = Query.of('"the safe" mug')    # any text is a query; its signs have no meaning but the double quotes
 query.match                           # '"the safe" AND "mug" *', for SQLite's FTS5
 query.line(texts)                     # ("observation", "The safe is closed.")
+Query.of("in:prompt safe").kind       # "prompts"; `prompts_of` has their texts
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
+from engine.core.calls import DamagedCalls, unpack
 from engine.core.events import (
     AnyEvent,
+    CallsKept,
     CompletionMade,
     CurationMade,
     CurationSkipped,
@@ -26,8 +30,16 @@ from engine.core.events import (
     Unreadable,
 )
 
-KINDS = ("episode_started", "turn_taken", "episode_ended", "completion_made", "curation_made", "curation_skipped")
+Kind = Literal["words", "prompts"]
+"""What is searched: what was played, or what the models were asked."""
+KINDS: dict[Kind, tuple[str, ...]] = {
+    "words": ("episode_started", "turn_taken", "episode_ended", "completion_made", "curation_made", "curation_skipped"),
+    "prompts": ("calls_kept",),
+}
 """The kinds of events whose texts are searched."""
+PROMPT = "in:prompt"
+"""The word of a query that asks for prompts."""
+KEPT = "the prompts that the run keeps (executor.keep_calls, curator.keep_calls)"
 MAX_QUERY = 500
 MAX_WORDS = 16
 MAX_LINE = 300
@@ -37,6 +49,7 @@ BEFORE = 60
 Named = tuple[str, str]
 """What a text is ("action"), and the text."""
 
+_IN = re.compile(r"in:\w*", re.IGNORECASE)
 _TERM = re.compile(r'"([^"]*)"?|([^\s"]+)')
 _WORD = re.compile(r"[^\W_]+")
 
@@ -64,6 +77,26 @@ def texts_of(event: AnyEvent | Unreadable) -> list[Named]:
             return []
 
 
+def prompts_of(event: AnyEvent | Unreadable) -> list[Named]:
+    """What the models were asked in the calls of a position: the turn from 1, "0" for the curator, and the text. A line is
+    in the first call that has it, since each prompt of an episode repeats the ones before. Calls that cannot be read have
+    none."""
+    if not isinstance(event, CallsKept):
+        return []
+    try:
+        calls = unpack(event.packed)
+    except DamagedCalls:
+        return []
+    seen: set[str] = set()
+    found = []
+    for call in calls:
+        lines = [line for message in call.messages for line in message.content.split("\n")]
+        new = [line for line in dict.fromkeys(lines) if line not in seen]
+        seen.update(new)
+        found.append((str(call.turn), "\n".join(new)))
+    return found
+
+
 def place_of_event(event: AnyEvent | Unreadable) -> tuple[PositionId, int | None] | None:
     """The position of an event, and its turn from 0; None for an event of none."""
     if isinstance(event, TurnTaken):
@@ -74,22 +107,37 @@ def place_of_event(event: AnyEvent | Unreadable) -> tuple[PositionId, int | None
 
 class Query(msgspec.Struct, frozen=True):
     """The terms of a search: a term is a word, or words in double quotes that stand together. All must stand in an event.
-    The last word may be the beginning of one: a person is still typing it."""
+    The last word may be the beginning of one: a person is still typing it. `kind` is what is searched; `strange` is a word
+    "in:…" that names nothing that can be."""
 
     terms: tuple[tuple[str, ...], ...] = ()
     open: bool = False
+    kind: Kind = "words"
+    strange: str = ""
 
     @classmethod
     def of(cls, text: str) -> Query:
         """The query of any text: letters and digits are words, and everything else is between them."""
         terms: list[tuple[str, ...]] = []
         open_ = False
+        kind: Kind = "words"
+        strange = ""
         for found in _TERM.finditer(text[:MAX_QUERY]):
+            if found[2] is not None and _IN.fullmatch(found[2]):
+                kind, strange = ("prompts", strange) if found[2].lower() == PROMPT else (kind, found[2])
+                continue
             term = tuple(_WORD.findall(found[1] if found[1] is not None else found[2]))
             if term and len(terms) < MAX_WORDS:
                 terms.append(term)
                 open_ = found[2] is not None and found.end() == len(text[:MAX_QUERY]) and text[-1:].isalnum()
-        return cls(tuple(terms), open_)
+        return cls(tuple(terms), open_, kind, strange)
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing can be searched for; "" where something can."""
+        if self.strange:
+            return f"nothing is searched by {self.strange}; {PROMPT} searches what the models were asked"
+        return "" if self.terms else "the search is by words: give letters or digits"
 
     @property
     def match(self) -> str:

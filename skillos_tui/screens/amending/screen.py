@@ -7,7 +7,7 @@ shows the text as a diff.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -22,7 +22,6 @@ from skillos_tui.widgets.field import TextField
 
 if TYPE_CHECKING:
     from skillos_tui.model.session import Session
-    from skillos_tui.workbench import Workbench
 
 
 class AmendScreen(DialogScreen[str], Listener):
@@ -41,13 +40,15 @@ class AmendScreen(DialogScreen[str], Listener):
 
     @property
     def _session(self) -> Session:
-        return cast("Workbench", self.app).session
+        return self.workbench.session
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):
             yield Static(f"Amend the edit of {safe(self.edit.skill)}", classes="question", markup=False)
             yield TextField(self.text, soft_wrap=True, id="text")
-            yield Static("ctrl+s or esc shows it as a diff; nothing is approved before a", classes="keys", markup=False)
+            approve = self.workbench.key_of("review.approve")
+            hint = f"ctrl+s or esc shows it as a diff; {approve} on Review approves it, and nothing before that"
+            yield Static(hint, classes="keys", markup=False)
 
     def on_mount(self) -> None:
         field = self.query_one(TextArea)

@@ -61,6 +61,8 @@ STARTS = {
     ),
 }
 """The lines that are there at the first paint; those of packages follow, since looking them up takes 12 ms."""
+SHORT = {NEW: "new", FOLDER: "folder"}
+"""The names of the actions of these lines; those of the others are the kinds of run."""
 FIRST = next(iter(STARTS))
 """What Enter starts where there is no run."""
 LABEL = 26
@@ -123,15 +125,22 @@ class RunList(ListPane):
         items.append(Item(line()))
         if waiting := self._waiting():
             items += [*waiting, Item(line())]
+        keys = {name: self._key_of(name, start) for name, start in self.starts.items()}
+        cells = max(map(cell_len, keys.values()), default=1)
         for name, start in self.starts.items():
-            row = line(f"key:  {start.key}  ", f":{fit(start.label, LABEL)}", f"muted:{start.help}")
+            key = f"key:  {fit(keys[name], cells)}  "
+            row = line(key, f":{fit(start.label, LABEL)}", f"muted:{start.help}")
             if width_of(row) <= width or self.content_size.height < TALL:
                 items.append(Item(row, name))
             else:
-                items.append(Item(line(f"key:  {start.key}  ", f":{start.label}"), name))
-                items.append(Item(line(f"muted:     {start.help}", indent=5), whole=True))
+                items.append(Item(line(key, f":{start.label}"), name))
+                items.append(Item(line(f"muted:{'':{cells + 4}}{start.help}", indent=cells + 4), whole=True))
         items += [Item(line()), *self._runs(width)]
         return items
+
+    def _key_of(self, name: str, start: Start) -> str:
+        """The key of a line: as the person has it where it is shipped, else as the package has it."""
+        return self.workbench.key_of(f"home.{SHORT.get(name, name)}") if name in STARTS else start.key
 
     def _waiting(self) -> list[Item]:
         """What waits for the person in the newest runs; Enter leads to it."""
@@ -149,7 +158,11 @@ class RunList(ListPane):
                 why = f": {status.reason.strip()}" if status.reason.strip() else ""
                 found.append(Item(line(f"warn:  {word}{clip(why, 120)}", f"muted:  {name}"), ("live", run.path)))
         more = len(found) - MOST_WAITING
-        rest = [Item(line(f"muted:    and {more} more: 7 lists all runs"))] if more > 0 else []
+        rest = (
+            [Item(line(f"muted:    and {more} more: {self.workbench.key_of('app.runs')} lists all runs"))]
+            if more > 0
+            else []
+        )
         return [*found[:MOST_WAITING], *rest]
 
     def _runs(self, width: int) -> list[Item]:
@@ -160,7 +173,13 @@ class RunList(ListPane):
         if not self.runs:
             return [
                 Item(line(f"muted:  No runs yet in {self.folder}.", indent=2), whole=True),
-                Item(line("muted:  Press ", "key:enter", "muted: to train the pocket model.")),
+                Item(
+                    line(
+                        "muted:  Press ",
+                        f"key:{self.workbench.key_of('home.choose')}",
+                        "muted: to train the pocket model.",
+                    )
+                ),
             ]
         columns = columns_for(width)
         head = "".join(fit(name, size) for name, size in columns.items())

@@ -13,14 +13,12 @@ from skillos_tui.keymap import Key, bindings
 from skillos_tui.model.target import Target
 from skillos_tui.render.text import safe
 from skillos_tui.screens.base import FullScreen
-from skillos_tui.screens.home.runs import FOLDER, NEW, STARTS, RunList, Start, starts_of
+from skillos_tui.screens.home.runs import FOLDER, SHORT, STARTS, RunList, Start, starts_of
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.listing import ListPane
 from skillos_tui.widgets.tabs import StateBar
 
 FIND_SECONDS = 3.0
-SHORT = {NEW: "new", FOLDER: "folder"}
-"""Names of starts in the key line."""
 
 
 class HomeScreen(FullScreen):
@@ -76,7 +74,7 @@ class HomeScreen(FullScreen):
     async def on_key(self, event: events.Key) -> None:
         """Start a run of a kind that a package adds, by its key; the keys of the screen have been handled before."""
         for name, start in self.query_one(RunList).starts.items():
-            if start.key == event.key:
+            if name not in STARTS and start.key == event.key:
                 event.stop()
                 await self.action_start(name)
 
@@ -110,7 +108,8 @@ class HomeScreen(FullScreen):
         if not chosen or self.app.screen is not self:
             return
         if found.trouble or (found.runs and all(run.status is None for run in found.runs)):
-            self.refuse("The runs cannot be read; enter did nothing. t trains, c curates.")
+            enter, train, curate = (self.workbench.key_of(f"home.{name}") for name in ("choose", "train", "curate"))
+            self.refuse(f"The runs cannot be read; {enter} did nothing. {train} trains, {curate} curates.")
         else:
             self.answer("")
             self.app.call_next(self._choose)

@@ -21,7 +21,7 @@ from skillos_tui.widgets.bars import AlarmBar, NoticeBar, notice_line
 from skillos_tui.widgets.diff import DiffPane, summary
 from skillos_tui.widgets.learning import LearningBar
 from skillos_tui.widgets.listing import ListPane
-from skillos_tui.widgets.memory import MemoryPane
+from skillos_tui.widgets.memory import MemoryPane, past_of
 from skillos_tui.widgets.rewards import RewardPane
 from skillos_tui.widgets.tabs import StateBar
 from skillos_tui.widgets.transcript import TranscriptPane
@@ -122,8 +122,8 @@ class LiveScreen(FullScreen):
             self.query_one(RewardPane).show(app.view)
         if parts & {"rewards", "state"}:
             self._show_learning()
-        if "memory" in parts:
-            self.query_one(MemoryPane).show(app.view)
+        if parts & {"memory", "state"}:
+            self.query_one(MemoryPane).show(app.view, past_of(app.view, app.shown_state, app.silent))
 
     def _mark(self, pane: str) -> None:
         """The row on top takes the focus, and leaves the pane that is shown alone where space is short."""
@@ -152,7 +152,13 @@ class LiveScreen(FullScreen):
         if self._held:
             bar.show(line(f"warn:‖ {clip(self._held, 500)}", indent=2), AlarmBar.WHERE)
         elif news:
-            bar.show(line(f"accent:i {news}", "muted:   x dismisses this", indent=2))
+            bar.show(
+                line(
+                    f"accent:i {news}",
+                    f"muted:   {self.workbench.key_of('live.clear_notice')} dismisses this",
+                    indent=2,
+                )
+            )
         elif left:
             bar.show(notice_line(left[0]))
         self.query_one(AlarmBar).show_alarms(self.workbench.view.alarms, quoted=self._held)
@@ -253,7 +259,8 @@ class LiveScreen(FullScreen):
         if state in ("running", "starting") and not self._pausing and not app.view.ending:
             self._pausing = True
             app.client.pause()
-            self.notify("Asked the engine to pause; it finishes its present work first. p resumes the run.")
+            resumes = f"{app.key_of('live.pause')} resumes the run"
+            self.notify(f"Asked the engine to pause; it finishes its present work first. {resumes}.", markup=False)
         elif state == "stopping":
             self.notify("The run is stopping; it can be resumed when it has stopped.", severity="warning")
         elif state == "finished":
@@ -280,7 +287,8 @@ class LiveScreen(FullScreen):
             self.notify("The run has already ended; there was nothing to stop.", severity="warning")
         elif how == "after":
             self.workbench.client.stop_after()
-            self.notify(f"Asked the engine to stop when this {self.workbench.view.unit} has ended. p takes it back.")
+            unit, key = self.workbench.view.unit, self.workbench.key_of("live.pause")
+            self.notify(f"Asked the engine to stop when this {unit} has ended. {key} takes it back.", markup=False)
         else:
             self.workbench.client.stop()
             self.notify("Asked the engine to stop.")

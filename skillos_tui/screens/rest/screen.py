@@ -46,12 +46,13 @@ class RestScreen(ReadFirst, DialogScreen[Literal["approve", "veto"] | None]):
         older = len(rest.all) - len(rest.newest)
         stay = f", {self.changed} as you changed it" if self.changed else ""
         stay += f"; {counted(older, 'older version')} left" if older else ""
+        undo = self.workbench.key_of("review.undo_rest")
         with Vertical(id="dialog"):
             yield Static(safe(question), classes="question", markup=False)
             yield Static("\n".join([*self._skills(), *self._findings()]), classes="more", markup=False)
             yield Static(
                 f"a approve the newest edit of {skills}{stay}\nv veto all {counted(len(rest.all), 'edit')}, with a reason\n"
-                "esc cancel   U undoes all of it as one",
+                f"esc cancel   {undo} on Review undoes all of it as one",
                 classes="keys",
                 markup=False,
             )

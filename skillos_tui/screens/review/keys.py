@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from engine.core.edit import Action, Edit, actions
 from skillos_tui.keymap import Key
@@ -38,13 +38,15 @@ def label(key: str, edit: Edit, *, touched: bool = False) -> str:
             return action or ""
 
 
-def no_use(key: str, edit: Edit) -> str:
-    """Why a key has no effect on the edit, and which key has one."""
+def no_use(key: str, edit: Edit, key_of: Callable[[str], str]) -> str:
+    """Why a key has no effect on the edit, and which key has one; `key_of` names the key of an action as the person has
+    it."""
+    approve, veto, undo = (key_of(f"review.{name}") for name in ("approve", "veto", "undo"))
     effects = {
-        "approve": "a approves it",
-        "requeue": "a asks for it again",
-        "veto": "v vetoes it",
-        "undo": f"u reverts its commit {commit_of(edit)}" if commit_of(edit) else "u undoes the veto",
+        "approve": f"{approve} approves it",
+        "requeue": f"{approve} asks for it again",
+        "veto": f"{veto} vetoes it",
+        "undo": f"{undo} reverts its commit {commit_of(edit)}" if commit_of(edit) else f"{undo} undoes the veto",
     }
     possible = ", ".join(effects[action] for other in "avu" if (action := action_of(other, edit)) is not None)
     return f"{'Nothing to undo: this' if key == 'u' else 'This'} edit is {edit.state}; {possible}."

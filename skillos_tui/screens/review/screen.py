@@ -29,7 +29,6 @@ from skillos_tui.terminal.editor import EditorError, edit_text, editor_command, 
 
 REASON_PAUSE_SECONDS = 1.5
 """The pause that ends a reason which was typed without a dialog; people stop to think between its words."""
-NOTHING_TAKEN = "No hunk is taken, so nothing would change: space takes one, v vetoes the edit."
 REST = "the rest"
 """What the draft of a reason for many edits is kept under."""
 
@@ -40,9 +39,9 @@ class ReviewScreen(Showing):
     KEYS_TITLE = "On the review screen"
     KEYS = (
         Key("a", "approve", "approve", "Approve and commit the edit; ask a conflicted or superseded one again", True),
-        Key("e", "amend", "amend", "Write another text in your editor (VISUAL, EDITOR); a approves it then", True),
-        Key("E", "amend(True)", "amend here", "Write another text in a field of the workbench; a approves it then"),
-        Key("space", "hunk", "hunk", "Take or leave the hunk under the cursor; a approves what is taken", True),
+        Key("e", "amend", "amend", "Write another text in your editor (VISUAL, EDITOR), for an approval", True),
+        Key("E", "amend(True)", "amend here", "Write another text in a field of the workbench, for an approval"),
+        Key("space", "hunk", "hunk", "Take or leave the hunk under the cursor; an approval writes what is taken", True),
         Key("v", "veto", "veto", "Veto the edit, with a reason that the curator will read", True),
         Key("A", "rest", "rest", "Decide on all that waits and fits the filter; shows first what it will do", True),
         Key(
@@ -80,7 +79,11 @@ class ReviewScreen(Showing):
         if isinstance(reply, DecisionRefused):
             self._show_edit(by_itself=True)
             edit = self.queue.known.get(reply.edit)
-            again = "your text is kept, e opens it: " if reply.action == "amend" else ""
+            again = (
+                f"your text is kept, {self.workbench.key_of('review.amend')} opens it: "
+                if reply.action == "amend"
+                else ""
+            )
             self.answer(f"{safe(edit.skill)}: {again}{reply.why}" if edit else reply.why, "bad")
         elif isinstance(reply, DecisionTaken):
             self._report(reply)
@@ -92,14 +95,17 @@ class ReviewScreen(Showing):
         edit, skill = taken.after, safe(taken.after.skill)
         here = self.queue.value == taken.edit
         if edit.state == "conflicted":
-            key = "Press a" if here else "[ goes back to it, and a asks"
+            approve, back = self.workbench.key_of("review.approve"), self.workbench.key_of("review.my_decisions")
+            key = f"Press {approve}" if here else f"{back} goes back to it, and {approve} asks"
             report = f"Nothing was written: {skill} has changed since. {key} for the new diff."
             self.notify(report, severity="warning", markup=False)
             self.answer(report)
         elif taken.action == "undo" and edit.state == "undone":
-            self.answer(f"Reverted commit {commit_of(taken.before)} of {skill}. a asks for the edit again.", "accent")
+            what = f"Reverted commit {commit_of(taken.before)} of {skill}"
+            self.answer(f"{what}. {self.workbench.key_of('review.approve')} asks for the edit again.", "accent")
         elif taken.action == "undo":
-            self.answer(f"The veto of {skill} is undone. v keeps its reason.", "accent")
+            key = self.workbench.key_of("review.veto")
+            self.answer(f"The veto of {skill} is undone. {key} keeps its reason.", "accent")
         elif taken.action == "requeue":
             self.answer("Asked again against the present repository: read the diff, then decide.", "accent")
         elif taken.action == "amend":
@@ -116,13 +122,27 @@ class ReviewScreen(Showing):
         edit = self.queue.known.get(checked.edit)
         here = edit is not None and edit.id == self.queue.value
         of = f" of {safe(edit.skill)}" if edit is not None and not here else ""
+        approve, amend, undo = (self.workbench.key_of(f"review.{name}") for name in ("approve", "amend", "undo"))
         if checked.found is None:
-            keys = "e edits your text again, u drops it: " if here else f"Your text{of} is kept: "
+            keys = f"{amend} edits your text again, {undo} drops it: " if here else f"Your text{of} is kept: "
             self.answer(f"{keys}{safe(checked.refusal)}", "bad")
         else:
             found = counted(len(checked.found.findings), "finding") if checked.found.findings else "nothing"
-            keys = " a approves it, e edits it again." if here else ""
+            keys = f" {approve} approves it, {amend} edits it again." if here else ""
             self.answer(f"The gates admit your text{of} and found {found}.{keys}", "accent")
+
+    @property
+    def _approve_or_veto(self) -> str:
+        """The keys that decide on an edit that waits."""
+        return (
+            f"{self.workbench.key_of('review.approve')} approves it, {self.workbench.key_of('review.veto')} vetoes it"
+        )
+
+    @property
+    def _nothing_taken(self) -> str:
+        """Why nothing would change, and what to do."""
+        hunk, veto = self.workbench.key_of("review.hunk"), self.workbench.key_of("review.veto")
+        return f"No hunk is taken, so nothing would change: {hunk} takes one, {veto} vetoes the edit."
 
     # Keys that decide
 
@@ -135,7 +155,7 @@ class ReviewScreen(Showing):
         if text == edit.after:
             self._decide(edit, action)
         elif text is None or text == edit.before:
-            self.refuse(NOTHING_TAKEN)
+            self.refuse(self._nothing_taken)
         else:
             self._decide(edit, "amend", text=text)
 
@@ -185,7 +205,7 @@ class ReviewScreen(Showing):
         if edit.state != "pending":
             self.refuse(f"This edit is {edit.state}; hunks are taken or left while it is pending.")
         elif self.diff.hunks < 2:
-            self.refuse("This edit has one hunk: a approves it, v vetoes it.")
+            self.refuse(f"This edit has one hunk: {self._approve_or_veto}.")
         else:
             self.want(edit, self.working(edit).toggled(self.diff.hunk))
 
@@ -198,7 +218,7 @@ class ReviewScreen(Showing):
         if edit is None:
             return
         if edit.after is None:
-            self.refuse("This edit removes a skill, so there is no text to amend: a approves it, v vetoes it.")
+            self.refuse(f"This edit removes a skill, so there is no text to amend: {self._approve_or_veto}.")
             return
         text = self.working(edit).text(edit)
         try:
@@ -211,7 +231,7 @@ class ReviewScreen(Showing):
             self.notify(
                 safe(str(error)), severity="warning", markup=False
             )  # the bottom line may have no room for the file
-            self.refuse(f"{safe(str(error))}; E opens the text here.")
+            self.refuse(f"{safe(str(error))}; {self.workbench.key_of('review.amend_here')} opens the text here.")
             return
         await self._amend_here(edit, text or "")
 
@@ -291,12 +311,15 @@ class ReviewScreen(Showing):
             if edit not in left and client.decide(edit, "amend" if text is not None else action, reason, text or ""):
                 sent.append(edit.id)
         if not sent:
-            self.refuse(NOTHING_TAKEN if left else "The run is not open yet; nothing was decided.")
+            self.refuse(self._nothing_taken if left else "The run is not open yet; nothing was decided.")
             return
         self.decisions.rest = tuple(sent)
         self._go_on(sent[-1])
         waits = f"; of {counted(len(left), 'edit')} nothing is taken, so nothing was sent" if left else ""
-        self.answer(f"{counted(len(sent), 'edit')} are being {PAST[action]}; U undoes them as one{waits}.", "accent")
+        undo = self.workbench.key_of("review.undo_rest")
+        self.answer(
+            f"{counted(len(sent), 'edit')} are being {PAST[action]}; {undo} undoes them as one{waits}.", "accent"
+        )
 
     def action_undo_rest(self) -> None:
         """Undo the last decision on many edits: each waits again as before."""
@@ -304,7 +327,9 @@ class ReviewScreen(Showing):
         if not self._may_act(seen=False):
             return
         if not decisions.rest:
-            self.refuse("There is no decision on many edits to undo; A takes one.")
+            self.refuse(
+                f"There is no decision on many edits to undo; {self.workbench.key_of('review.rest')} takes one."
+            )
         elif any(name in decisions.under_way for name in decisions.rest):
             self.refuse("These decisions are being taken; wait a moment.")
         else:
@@ -421,7 +446,7 @@ class ReviewScreen(Showing):
         if under_way:
             return f"This edit is {under_way}; wait a moment."
         if action_of(key, edit) is None:
-            return no_use(key, edit)
+            return no_use(key, edit, self.workbench.key_of)
         return self._reading.refusal(self.pressed)
 
     def _decide(self, edit: Edit, action: Action, reason: str = "", text: str = "") -> bool:

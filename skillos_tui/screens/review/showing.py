@@ -47,7 +47,7 @@ from skillos_tui.widgets.tree import edit_change
 from skillos_tui.widgets.why import Facts, WhyPane
 
 NO_EDIT = "No edit has been proposed yet."
-NOTHING_FITS = "No edit fits this filter; / with an empty text shows them all."
+NOTHING_FITS = "No edit fits this filter; {} with an empty text shows them all."
 UNCHECKED = "these are of the proposed text; the gates check yours before it is written"
 BACKGROUND_SECONDS = 0.2
 """The pause after which the background of an edit is read: it takes long, and a person may go on to the next."""
@@ -204,6 +204,8 @@ class Showing(FullScreen):
         thing = (edit, working)
         if thing != self._reading.thing:
             by_itself = by_itself or self._unattended
+            if by_itself:
+                self._drop_answer(edit)
             self._reading.show(thing, by_itself=by_itself, diff=(edit.change, working) if edit else None)
         self._fill(edit, working)
         self._show_keys(edit, working)
@@ -211,6 +213,14 @@ class Showing(FullScreen):
             self._hold_open()
         queue.retitle(queue.heading, f"policy {app.view.settings.policy}" if app.view.settings.policy else "")
         self._look()
+
+    def _drop_answer(self, edit: Edit | None) -> None:
+        """Remove the answer to the last key if somebody else has given the edit another state since: it is not true any
+        more."""
+        shown = self._reading.thing
+        before = shown[0] if isinstance(shown, tuple) else None
+        if isinstance(before, Edit) and edit is not None and before.id == edit.id and before.state != edit.state:
+            self.answer("")
 
     def _show_keys(self, edit: Edit | None, working: Working) -> None:
         decisions = self.decisions
@@ -245,7 +255,8 @@ class Showing(FullScreen):
     def _fill(self, edit: Edit | None, working: Working) -> None:
         diff, why, view = self.diff, self.why, self.workbench.view
         if edit is None:
-            diff.nothing = NOTHING_FITS if view.edits else NO_EDIT
+            fits_not = NOTHING_FITS.format(self.workbench.key_of("review.filter"))
+            diff.nothing = fits_not if view.edits else NO_EDIT
             diff.retitle("Edit")
             diff.show(None)
             diff.renew()
@@ -290,10 +301,11 @@ class Showing(FullScreen):
             unchecked = f"yours cannot be used: {checked.refusal}" if checked.found is None else ""
             if checked.found is not None:
                 shown = msgspec.structs.replace(edit, findings=checked.found.findings, scores=checked.found.scores)
+        undo = self.workbench.key_of("review.undo")
         if working.own is not None:
-            unsent = "writes your text in place of the proposed one; u drops it"
+            unsent = f"writes your text in place of the proposed one; {undo} drops it"
         elif working.left:
-            unsent = f"leaves out {len(working.left)} of {self.diff.hunks} hunks; u takes them all"
+            unsent = f"leaves out {len(working.left)} of {self.diff.hunks} hunks; {undo} takes them all"
         pinned = self._background is not None and self._background.pinned
         said = results(edit, view.settings.settings, view.kind, pinned=pinned) if edit.state in OPEN else ()
         return Facts(shown, where, self._draft(edit.id), unsent, unchecked, self._background, tuple(said))

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import cast
 
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -24,8 +24,9 @@ from skillos_tui.keymap import NEXT_PANE, PREVIOUS_PANE, Key, bindings
 from skillos_tui.model.target import Spot, Target
 from skillos_tui.model.view import Part
 from skillos_tui.render.plot import SIGNS, Series
-from skillos_tui.render.text import short_name
+from skillos_tui.render.text import safe, short_name
 from skillos_tui.screens.base import FullScreen
+from skillos_tui.screens.rewards.others import LOOK_SECONDS, Looked, Others, Overlaid
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.chart import ChartPane
 from skillos_tui.widgets.figures import FigureList
@@ -35,6 +36,7 @@ from skillos_tui.widgets.tabs import StateBar
 FIRST = "parts"
 """What the chart shows at first."""
 QUESTION = "curves"
+OF_OTHERS = "curves of other runs"
 _PLACE = re.compile(r"([\w.,]{1,400})?(?:@(\d{1,9}))?")
 
 
@@ -54,13 +56,6 @@ class Chart(ChartPane):
     def target(self) -> Target | None:
         at = self.cursor
         return None if at is None else Target("rollouts", Spot(at, held_out=self.held_out or at == 0).text)
-
-
-class Overlaid(NamedTuple):
-    """Another run whose curves are shown too."""
-
-    path: Path
-    curves: Mapping[str, Curve]
 
 
 class RewardsScreen(FullScreen):
@@ -88,7 +83,9 @@ class RewardsScreen(FullScreen):
         self.curves: Mapping[str, Curve] = {}
         self.chosen: list[str] = []
         self.others: list[Overlaid] = []
-        self._reader = _Reader()
+        self._drawn: list[Path] = []
+        """The other runs that the person wants in the chart; `others` are those that have been read."""
+        self._reader, self._readers = _Reader(), Others()
         self._asked: object = None
         self._wanted = FIRST
 
@@ -102,10 +99,12 @@ class RewardsScreen(FullScreen):
     def on_mount(self) -> None:
         self.composed = True
         self.go_to("figures")
+        self.set_interval(LOOK_SECONDS, self._follow_others)
         self._show()
 
     def on_screen_resume(self) -> None:
         self.renew({"state", "rewards"})
+        self._follow_others()
 
     def renew(self, parts: set[Part]) -> None:
         if not self.composed or not self.is_current:
@@ -132,14 +131,27 @@ class RewardsScreen(FullScreen):
     def take(self, reply: Reply) -> None:
         if not isinstance(reply, Answered):
             return
-        if reply.trouble and reply.question.startswith(QUESTION):
-            self.answer(reply.trouble)
+        if reply.trouble and reply.question == QUESTION:
+            self.answer(safe(reply.trouble))
         elif reply.question == QUESTION and isinstance(reply.value, dict):
             self.curves = reply.value
             self._show()
             self._arrive()
-        elif isinstance(reply.value, Overlaid):
-            self.others = [each for each in self.others if each.path != reply.value.path] + [reply.value]
+        elif isinstance(reply.value, Looked):
+            self._take_others(reply.value)
+
+    def _follow_others(self) -> None:
+        """Look for what the other runs of the chart have written."""
+        if self._drawn and self.is_current:
+            self.workbench.client.ask(OF_OTHERS, partial(self._readers.look, tuple(self._drawn)))
+
+    def _take_others(self, looked: Looked) -> None:
+        found = {each.path: each for each in (*self.others, *looked.runs)}
+        others = [found[path] for path in self._drawn if path in found]
+        if looked.trouble:
+            self.answer(safe(looked.trouble))
+        if others != self.others:
+            self.others = others
             self._show()
 
     # What is shown
@@ -250,11 +262,12 @@ class RewardsScreen(FullScreen):
         """Draw the curves of these runs too, and no longer those of others."""
         if paths is None:
             return
+        self._drawn = list(dict.fromkeys(paths))
         self.others = [each for each in self.others if each.path in paths]
-        known = [each.path for each in self.others]
-        for path in paths:
-            if path not in known:
-                self.workbench.client.ask(f"{QUESTION} of {path.name}", partial(_overlaid, path))
+        known = {each.path for each in self.others}
+        again = tuple(path for path in self._drawn if path not in known)
+        if again:
+            self.workbench.client.ask(OF_OTHERS, partial(self._readers.look, tuple(self._drawn), again))
         self._show()
 
     async def action_export(self) -> None:
@@ -283,11 +296,3 @@ class _Reader:
                 self._path, self._telemetry = run.path, Telemetry()
             self._telemetry.follow(run)
             return curves_of(self._telemetry)
-
-
-def _overlaid(path: Path) -> Overlaid:
-    """The curves of another run. Raises `RunError`."""
-    with Run.open(path) as run:
-        telemetry = Telemetry()
-        telemetry.follow(run)
-        return Overlaid(path, curves_of(telemetry))

@@ -30,7 +30,7 @@ class DetailPane(Pane):
 
     KEYS_TITLE = "In the record"
     KEYS = (
-        Key("n", "link(1)", "next link", "Go to the next line that leads somewhere; enter opens it"),
+        Key("n", "link(1)", "next link", "Go to the next line that leads somewhere"),
         Key("p", "link(-1)", "previous link", "Go to the previous line that leads somewhere"),
     )
     BINDINGS = bindings(KEYS)

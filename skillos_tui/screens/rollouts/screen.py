@@ -53,7 +53,13 @@ class RolloutsScreen(SelectingScreen):
     CSS_PATH = "screen.tcss"
     KEYS_TITLE = "On the rollouts screen"
     KEYS = (
-        Key("slash", "search", "search", "Search all that was played, by words; those in quotes stand together", True),
+        Key(
+            "slash",
+            "search",
+            "search",
+            "Search all that was played, by words; those in quotes stand together. in:prompt searches the prompts",
+            True,
+        ),
         Key(
             "o", "outcome", "outcome", "Show rollouts with a failed, a succeeded, an unmeasured episode; then all", True
         ),
@@ -430,14 +436,17 @@ class RolloutsScreen(SelectingScreen):
             return
         self.levels.marked = None if self.levels.marked == rollout else rollout
         self.levels.renew()
-        marked = f"{rollout.text} is marked; c on another rollout compares them." if self.levels.marked else "No mark."
-        self.answer(marked, "accent")
+        key = self.workbench.key_of("rollouts.compare")
+        marked = f"{rollout.text} is marked; {key} on another rollout compares them."
+        self.answer(marked if self.levels.marked else "No mark.", "accent")
 
     def action_compare(self) -> None:
         """Compare the marked rollout with that under the cursor."""
         a, b = self.levels.marked, self._rollout()
         if a is None:
-            self.answer("No rollout is marked: m marks the one under the cursor, then c on another compares them.")
+            mark, key = self.workbench.key_of("rollouts.mark"), self.workbench.key_of("rollouts.compare")
+            what = f"{mark} marks the one under the cursor, then {key} on another compares them"
+            self.answer(f"No rollout is marked: {what}.")
         elif b is None or a == b:
             self.answer("Put the cursor on another rollout than the marked one.")
         elif (left := self.levels.rows_of(a)) is None or (right := self.levels.rows_of(b)) is None:

@@ -109,4 +109,5 @@ class SelectingScreen(FullScreen):
             f"task or family has {clip(safe(chosen.text), 40)}" if chosen.text else "",
         ]
         count = len(self.levels.only or ())
-        self.answer(f"{count:,} selected: {', '.join(filter(None, parts))}. x shows all.", "accent")
+        key = self.workbench.key_of("rollouts.show_all")
+        self.answer(f"{count:,} selected: {', '.join(filter(None, parts))}. {key} shows all.", "accent")

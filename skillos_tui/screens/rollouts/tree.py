@@ -24,7 +24,7 @@ from engine.runs.rollouts.rows import group_row, position_row, rollout_row, step
 from engine.runs.rollouts.spans import Key as SpanKey
 from engine.runs.rollouts.spans import Span, Spans
 from engine.runs.search.index import Found, Place
-from engine.runs.search.texts import Query
+from engine.runs.search.texts import KEPT, Query
 from skillos_tui.keymap import Key, bindings
 from skillos_tui.render.text import Line, line
 from skillos_tui.widgets.document import as_line
@@ -42,7 +42,7 @@ LEGEND = (
     ("flat", "groups whose rewards are equal: they teach nothing"),
     ("task fc cnt comp", "the parts of r: success of later tasks, valid calls, content by the judge, compression"),
     ("r_task", "share of the later tasks of a group that succeeded; ± is the standard error over groups"),
-    ("◆", "the rollout that c compares with the one under the cursor"),
+    ("◆", "marked: the rollout that is compared with the one under the cursor"),
 )
 
 
@@ -114,7 +114,8 @@ class RolloutTree(ListPane):
         for number, place in enumerate(found.places):
             yield Item(partial(self._place_line, place), number)
         if not found.places:
-            yield Item(line(f"muted:{found.refusal or 'Found nowhere in what is indexed.'}"), whole=True)
+            where = KEPT if self.query_.kind == "prompts" else "what is indexed"
+            yield Item(line(f"muted:{found.refusal or f'Found nowhere in {where}.'}"), whole=True)
 
     def _place_line(self, place: Place) -> Line:
         spans = [(f"{place.spot.text:<17} ", "accent"), (f"{place.what:<12} ", "muted")]
@@ -236,7 +237,7 @@ class RolloutTree(ListPane):
         self.only = only
         above = {Spot(each.step, each.held_out, *each.levels[:deep]) for each in only or () for deep in (0, 1)}
         self._shown = frozenset((*above, *(only or ())))
-        self.empty = "No rollout fits the selection; x shows all of them."
+        self.empty = f"No rollout fits the selection; {self.workbench.key_of('rollouts.show_all')} shows all of them."
         self._retitle()
         self.renew()
 

@@ -44,7 +44,9 @@ class ReportPane(Pane):
         if self.trouble:
             return [line(f"bad:{self.trouble}", indent=2)]
         if self.shown is None:
-            return [line("muted:The run under the cursor appears here; space marks runs, c compares the marked ones.")]
+            mark, compare = self.workbench.key_of("runs.mark"), self.workbench.key_of("runs.compare")
+            how = f"{mark} marks runs, {compare} compares the marked ones."
+            return [line(f"muted:The run under the cursor appears here; {how}")]
         return _about(self.shown) if isinstance(self.shown, About) else _comparison(self.shown, width)
 
     def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,6 +71,8 @@ class RunsScreen(FullScreen):
         """The run that was asked about last, and its status then."""
         self._compared: Hashable | None = None
         """The run under the cursor when a comparison was asked for: it stays until another one is under the cursor."""
+        self._compared_at: dict[str, Status | None] = {}
+        """The runs of the comparison, with their state and step when it was asked for."""
 
     def compose(self) -> ComposeResult:
         yield StateBar()
@@ -134,11 +136,29 @@ class RunsScreen(FullScreen):
 
         run = self.table.current
         if self._compared is not None and self._compared == self.table.value:
+            self._compare_again()
             return
         self._compared = None
         if run is not None and run.status is not None and (run.path, run.status) != self._asked:
             self._asked = (run.path, run.status)
             self.workbench.client.ask("run", partial(about, Path(run.path)))
+
+    def _compare_again(self) -> None:
+        """Ask for the comparison that is shown again, if one of its runs has another state or step than it had."""
+        now = self._statuses(self._compared_at)
+        if now != self._compared_at and len(now) == len(self._compared_at):
+            self._ask_to_compare(now)
+
+    def _statuses(self, paths: Iterable[str]) -> dict[str, Status | None]:
+        """The state and step of each of these runs that is there."""
+        known = {run.path: run.status for run in self.table.runs or ()}
+        return {path: known[path] for path in paths if path in known}
+
+    def _ask_to_compare(self, statuses: dict[str, Status | None]) -> None:
+        from skillos_tui.client.runs import compare
+
+        self._compared_at = statuses
+        self.workbench.client.ask("run", partial(compare, [Path(path) for path in statuses]))
 
     def on_list_pane_moved(self, message: ListPane.Moved) -> None:
         self._ask_about()
@@ -187,15 +207,13 @@ class RunsScreen(FullScreen):
         self.table.action_scroll_rows(1)
 
     def action_compare(self) -> None:
-        from skillos_tui.client.runs import compare
-
-        paths = [Path(path) for path in self.table.marked]
-        if len(paths) < 2:
-            self.answer("Mark two or more runs with space; c then compares them.")
+        if len(self.table.marked) < 2:
+            mark, key = self.workbench.key_of("runs.mark"), self.workbench.key_of("runs.compare")
+            self.answer(f"Mark two or more runs with {mark}; {key} then compares them.")
             return
         self._compared, self._asked = self.table.value, ("", None)
         self.report.show(None, "Comparing …")
-        self.workbench.client.ask("run", partial(compare, paths))
+        self._ask_to_compare(self._statuses(self.table.marked))
 
     def action_pause(self) -> None:
         run = self._target()
@@ -203,7 +221,7 @@ class RunsScreen(FullScreen):
         if run is None or status is None:
             return
         if status.state == "finished":
-            self.answer("The run has finished; e gives it more steps.")
+            self.answer(f"The run has finished; {self.workbench.key_of('runs.extend')} gives it more steps.")
         elif status.state == "stopping":
             self.answer("The run is stopping; it can be resumed when it has stopped.")
         else:
@@ -234,10 +252,13 @@ class RunsScreen(FullScreen):
         if run is None or run.status is None:
             return
         if run.status.state in WORKS:
-            self.answer("The run works; c on the live screen changes its number of steps.")
+            self.answer(
+                f"The run works; {self.workbench.key_of('live.change')} on the live screen changes its number of steps."
+            )
             return
         if not _trains(run.status):
-            self.answer(f"Only train runs are extended; this is a {safe(run.status.kind)} run, which p resumes.")
+            key = self.workbench.key_of("runs.pause")
+            self.answer(f"Only train runs are extended; this is a {safe(run.status.kind)} run, which {key} resumes.")
             return
 
         def begin(steps: int | None) -> None:
@@ -262,7 +283,8 @@ class RunsScreen(FullScreen):
             self.answer("No run is under the cursor.")
             return
         if self.workbench.path in paths:
-            self.answer("The run that is open cannot be moved; open another one first, or go home with h.")
+            key = self.workbench.key_of("live.home")
+            self.answer(f"The run that is open cannot be moved; open another one first, or go home with {key} on Live.")
             return
 
         def move(sure: bool | None) -> None:
@@ -273,9 +295,8 @@ class RunsScreen(FullScreen):
         what = safe(paths[0].name) if len(paths) == 1 else counted(len(paths), "run")
         names = "" if len(paths) == 1 else f"{', '.join(safe(path.name) for path in paths[:MOST_NAMED])}"
         names += " …. " if len(paths) > MOST_NAMED else ". " if names else ""
-        more = (
-            f"{names}Skills, checkpoints and log go with it. u brings back what was moved until the trash is emptied."
-        )
+        undo = self.workbench.key_of("runs.undo")
+        more = f"{names}Skills, checkpoints and log go with it. {undo} brings it back until the trash is emptied."
         await self.app.push_screen(ConfirmScreen(f"Move {what} to the trash?", more, "move"), move)
 
     def action_undo(self) -> None:

@@ -64,9 +64,20 @@ class RunTable(ListPane):
         if self.runs is None:
             return [Item(line("muted:Looking for runs …"))]
         if not self.runs:
-            return [Item(line(f"muted:No run is in {self.folder} yet. ", "key:n", "muted: starts one."), whole=True)]
+            return [
+                Item(
+                    line(
+                        f"muted:No run is in {self.folder} yet. ",
+                        f"key:{self.workbench.key_of('runs.new')}",
+                        "muted: starts one.",
+                    ),
+                    whole=True,
+                )
+            ]
         if not self.listed:
-            return [Item(line("muted:No run matches the filter; esc shows all runs."))]
+            return [
+                Item(line(f"muted:No run matches the filter; {self.workbench.key_of('runs.close')} shows all runs."))
+            ]
         head = "".join(fit(name, size) for name, size in columns_for(width).items())
         items = [Item(line(f"muted:{'':{INDENT}}{head}run"))]
         for run in self.listed:
@@ -77,7 +88,7 @@ class RunTable(ListPane):
 
     def legend(self) -> tuple[str, Sequence[tuple[str, str]]]:
         return "The list of runs", (
-            (MARK, "marked: c compares the marked runs, d moves them to the trash together"),
+            (MARK, "marked: to be compared, or moved to the trash, together"),
             (OPEN, "the run that is open"),
             ("success", "r_task of the newest step; n/m is not measured"),
             ("review", "edits that wait for a decision"),

@@ -63,7 +63,7 @@ class SkillList(ListPane):
         if self.names is None:
             return [Item(line("muted:The skills are being read …"))]
         if self.found is not None:
-            none = "muted:No skill has a word of this query; esc shows all skills."
+            none = f"muted:No skill has a word of this query; {self.workbench.key_of('skills.close')} shows all skills."
             return [item for found in self.found for item in self._result(found, width)] or [
                 Item(line(none), whole=True)
             ]
@@ -79,7 +79,8 @@ class SkillList(ListPane):
                 "No skill is here. A skill is a folder with a SKILL.md, or a file name.md that begins with frontmatter."
             )
             if self.run:
-                why = "No skill is in the run's repository yet. Each inserting edit that is approved (2) adds one."
+                key = self.workbench.key_of("app.review")
+                why = f"No skill is in the run's repository yet. Each inserting edit that is approved ({key}) adds one."
             return [Item(line(f"muted:{why}"), whole=True)]
         about, pinned, cells = self.about, self.names.pins, max(12, min(NAME_CELLS, width - 24))
         return [
@@ -143,14 +144,21 @@ class SkillPage(ListPane):
         lines: list[Line] = []
         if self.pin is not None:
             by = f" by {self.pin.by}" if self.pin.by else ""
-            lines.append(line(f"key:⚑ pinned{by}", "muted: · no policy changes it · P unpins"))
+            lines.append(
+                line(
+                    f"key:⚑ pinned{by}", f"muted: · no policy changes it · {self.workbench.key_of('skills.pin')} unpins"
+                )
+            )
         lines += [line(f"warn:line {each.line}: {each.rule}: {each.message}", indent=2) for each in page.findings]
         if self.run:
             lines.append(line(f"muted:{usage_line(self.used)} · {HELP}", indent=2))
         if page.files:
             lines.append(line(f"muted:beside it: {', '.join(page.files[:8])}{' …' if len(page.files) > 8 else ''}"))
         if page.text is None:
-            lines.append(line("warn:The folder has no such skill any more; R restores the version under the cursor."))
+            key = self.workbench.key_of("skills.restore")
+            lines.append(
+                line(f"warn:The folder has no such skill any more; {key} restores the version under the cursor.")
+            )
         return [Item(each, whole=True) for each in (*lines, *([Line(())] if lines else []))]
 
     def _text(self) -> list[Line]:

@@ -44,7 +44,7 @@ class SkillsScreen(FullScreen):
     CSS_PATH = "screen.tcss"
     KEYS_TITLE = "On the skills screen"
     KEYS = (
-        Key("slash", "search", "search", "Search as the executor does; esc shows all skills again", True),
+        Key("slash", "search", "search", "Search as the executor does", True),
         Key("m", "view", "view", "The next view of the skill: rendered, raw, the origin of each line", True),
         Key("left_square_bracket", "version(1)", "older", "The version before this one", True),
         Key("right_square_bracket", "version(-1)", "newer", "The version after this one", True),
@@ -120,9 +120,8 @@ class SkillsScreen(FullScreen):
         elif app.skills is not None:
             client.ask(question, partial(read, client.shelf(app.skills)))
         else:
-            self.list.trouble = (
-                "No run and no folder of skills is open: o on Home opens a folder; so does skillos-tui FOLDER."
-            )
+            how = f"{app.key_of('home.folder')} on Home opens a folder; so does skillos-tui FOLDER"
+            self.list.trouble = f"No run and no folder of skills is open: {how}."
             self.list.show()
 
     def _do(self, act: Callable[[Shelf], Done]) -> None:

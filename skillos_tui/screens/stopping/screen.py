@@ -28,9 +28,10 @@ class StopScreen(DialogScreen[How | None]):
         self.unit = unit
 
     def compose(self) -> ComposeResult:
+        key = self.workbench.key_of("live.pause")
         more = (
             f"Now: the engine abandons the present {self.unit} and ends; every finished {self.unit} is saved. "
-            f"After: it ends when the present {self.unit} is saved; p takes that back. p resumes the run later."
+            f"After: it ends when the present {self.unit} is saved; {key} on Live takes that back, or resumes the run."
         )
         with Vertical(id="dialog"):
             yield Static("Stop this run?", classes="question", markup=False)

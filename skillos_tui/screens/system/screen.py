@@ -23,7 +23,7 @@ from skillos_tui.render.text import Line, clip, fit, line, safe
 from skillos_tui.screens.base import FullScreen
 from skillos_tui.widgets.answer import AnswerBar
 from skillos_tui.widgets.listing import Item, ListPane
-from skillos_tui.widgets.memory import memory_lines
+from skillos_tui.widgets.memory import Past, memory_lines, past_of
 from skillos_tui.widgets.pane import Pane
 from skillos_tui.widgets.tabs import StateBar
 
@@ -176,25 +176,34 @@ class SystemScreen(FullScreen):
         self._show()
 
     def _states(self) -> dict[str, str]:
-        view = self.workbench.view
+        view, past = self.workbench.view, self._past
         memory, servers, alarms = view.memory, len(view.servers), len(view.alarms)
         available = memory.available if memory is not None and memory.total else None
+        known = f"last {size(available)}" if past is not None else f"{size(available)} available"
         live = {
-            "memory": f"{size(available)} available" if available is not None else "not measured",
-            "servers": counted(servers, "server") if servers else "in the engine",
+            "memory": known if available is not None else "not measured",
+            "servers": f"{'last ' if past is not None else ''}{counted(servers, 'server')}"
+            if servers
+            else "in the engine",
             "alarms": counted(alarms, "alarm") if alarms else "none",
         }
         asked = {name: section.state for name, section in self._found.items()}
         return {**live, **asked, **dict.fromkeys(self._trouble, "error")}
 
+    @property
+    def _past(self) -> Past | None:
+        """Whether the figures of memory and servers are not of now."""
+        app = self.workbench
+        return past_of(app.view, app.shown_state, app.silent)
+
     def _show(self) -> None:
         """Show the section under the cursor; ask for it the first time."""
-        name, view = self._section, self.workbench.view
+        name, view, past = self._section, self.workbench.view, self._past
         if name == "memory":
             source = view.memory.source if view.memory is not None else ""
-            self.content.show(name, lambda width: memory_lines(view, width, ALL_ROWS), clip(source, 60))
+            self.content.show(name, lambda width: memory_lines(view, width, ALL_ROWS, past), clip(source, 60))
         elif name == "servers":
-            self.content.show(name, lambda width: server_lines(view))
+            self.content.show(name, lambda width: server_lines(view, past))
         elif name == "alarms":
             self.content.show(name, lambda width: alarm_lines(view))
         elif name in self._trouble:
@@ -282,15 +291,17 @@ def _row(style: str, text: str) -> Line:
     return Line(((safe(text), style),) if text else (), min(indent + 2, 12))
 
 
-def server_lines(view: RunView) -> list[Line]:
-    """What each server reports of itself, what each role's model was used for, and which adapter answers."""
+def server_lines(view: RunView, past: Past | None = None) -> list[Line]:
+    """What each server reports of itself, or reported before the engine ended, what each role's model was used for, and
+    which adapter answers."""
     from engine.runs.measured import Measured, lines
 
     used = view.used.models if view.used is not None else []
     rows = list(lines(Measured(None, None, list(view.servers.values()), view.published), used))
     if not view.servers:
         rows.insert(0, "No model server is used: the models answer inside the engine's process.")
-    return [line(f":{row}", indent=2) for row in rows]
+    then = [line(f"muted:What the servers reported {past.how}.", indent=2)] if past else []
+    return [*(then if view.servers else []), *(line(f":{row}", indent=2) for row in rows)]
 
 
 def alarm_lines(view: RunView) -> list[Line]:
